@@ -1,0 +1,152 @@
+//! Settings: `.env` + environment (+ `gateway.toml`) → typed values, parsed once, every mistake reported at once.
+
+use std::{fmt, net::SocketAddr, time::Duration};
+
+use chrono_tz::Tz;
+use ipnet::IpNet;
+use url::Url;
+
+use crate::domain::gateway::models::{
+    service::{PathPrefix, Route, Service},
+    signing_key::SigningAlgorithm,
+};
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `GATEWAY_ENV`
+    pub environment: Environment,
+    /// Where and how clients are served.
+    pub listener: ListenerSettings,
+    /// `ADMIN_ADDR`: where operators are served.
+    pub admin_address: SocketAddr,
+    /// How the gateway looks from outside.
+    pub public: PublicSettings,
+    /// `DATABASE_URL`
+    pub database: Database,
+    /// `VAULT_KEY`: the first key seals, all open.
+    pub vault_keys: Vec<VaultKey>,
+    /// Tokens and the keys that sign them.
+    pub tokens: TokenSettings,
+    /// `<NAME>_SERVICE_URL`: services and their instances.
+    pub services: Vec<Service>,
+    /// The routes of `gateway.toml`, or the shipped ones.
+    pub routes: Vec<Route>,
+    /// How services are reached.
+    pub upstream: UpstreamSettings,
+    /// `LOG_FORMAT`
+    pub log_format: LogFormat,
+}
+
+/// `GATEWAY_ENV`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// Dummy tokens, open `/tokens/create`, the sample service. Never reachable from outside by default.
+    Development,
+    /// Safe by default; what `GATEWAY_ENV` unset means.
+    Production,
+}
+
+/// Where and how clients are served.
+#[derive(Debug, Clone)]
+pub struct ListenerSettings {
+    /// `HOST` and `PORT`
+    pub address: SocketAddr,
+    /// `HEAD_TIMEOUT`: time to send the request head.
+    pub head_timeout: Duration,
+    /// `IDLE_TIMEOUT`: how long a connection may wait for its next request.
+    pub idle_timeout: Duration,
+    /// `DRAIN_TIMEOUT`: how long requests under way may take after SIGTERM.
+    pub drain_timeout: Duration,
+    /// `MAX_CONNECTIONS`: connections in all.
+    pub max_connections: usize,
+    /// `MAX_CONNECTIONS_PER_CLIENT`: connections of one client address.
+    pub max_connections_per_client: usize,
+    /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// How the gateway looks from outside.
+#[derive(Debug, Clone)]
+pub struct PublicSettings {
+    /// `PUBLIC_URL`: scheme, host and port under which browsers reach it; also the issuer of its tokens.
+    pub url: Url,
+    /// `API_PREFIX`: the gateway's own API answers at the root and under this.
+    pub api_prefix: PathPrefix,
+    /// `TIMEZONE`: the offset of times in answers.
+    pub timezone: Tz,
+}
+
+impl PublicSettings {
+    /// The URL without a slash at its end.
+    pub fn base(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
+    }
+}
+
+/// `DATABASE_URL`
+#[derive(Clone, PartialEq, Eq)]
+pub enum Database {
+    /// Unset: everything is gone when the process ends.
+    Memory,
+    /// `sqlite://…` or `postgres://…`, with its password: never printed.
+    Url(String),
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "Memory",
+            Self::Url(_) => "Url(…)",
+        })
+    }
+}
+
+/// One key of `VAULT_KEY`: 32 bytes, written as base64. Has no `Debug` that shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct VaultKey(pub [u8; 32]);
+
+impl fmt::Debug for VaultKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("VaultKey(…)")
+    }
+}
+
+/// Tokens and the keys that sign them.
+#[derive(Debug, Clone)]
+pub struct TokenSettings {
+    /// `TOKEN_ALGORITHM`
+    pub algorithm: SigningAlgorithm,
+    /// `TOKEN_AUDIENCE`: what a token's `aud` must hold to pass here, and the default of new ones. Default: the issuer.
+    pub audience: String,
+    /// `ACCESS_TOKEN_TTL`: the life of an access token that was not asked for another.
+    pub access_ttl: Duration,
+    /// `ACCESS_TOKEN_MAX_TTL`: the longest life that can be asked for.
+    pub access_ttl_max: Duration,
+    /// `REFRESH_TOKEN_TTL`: how long a refresh token may lie unused.
+    pub refresh_ttl: Duration,
+    /// `REFRESH_GRACE`: how long a used refresh token still gets the same successor.
+    pub refresh_grace: Duration,
+    /// `KEY_ROTATION`: how long a key signs.
+    pub key_rotation: Duration,
+}
+
+/// How services are reached.
+#[derive(Debug, Clone)]
+pub struct UpstreamSettings {
+    /// `CONNECT_TIMEOUT`
+    pub connect_timeout: Duration,
+    /// `FIRST_BYTE_TIMEOUT`: from the request's end to the answer's head.
+    pub first_byte_timeout: Duration,
+    /// `UPSTREAM_IDLE_TIMEOUT`: how long an unused connection to a service is kept.
+    pub idle_timeout: Duration,
+}
+
+/// `LOG_FORMAT`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

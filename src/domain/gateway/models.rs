@@ -1,0 +1,9 @@
+//! Plain types and the rules that always hold for them. Knows no framework, no store, no clock and no randomness:
+//! time and random bytes are arguments.
+
+pub mod id;
+pub mod identity;
+pub mod scope;
+pub mod service;
+pub mod signing_key;
+pub mod token;

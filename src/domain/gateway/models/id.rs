@@ -1,0 +1,83 @@
+//! Identifiers: UUIDs inside, 22-character short UUIDs (flickrBase58) outside.
+
+use std::{fmt, str::FromStr};
+
+use short_uuid::ShortUuid;
+use thiserror::Error;
+use uuid::Uuid;
+
+/// The text is not a 22-character short UUID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("an id is a short UUID of 22 letters and digits")]
+pub struct InvalidId;
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Makes a version 4 UUID of 16 random bytes.
+            pub fn from_random(bytes: [u8; 16]) -> Self {
+                Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
+            }
+
+            /// The id as a store keeps it.
+            pub fn as_uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                ShortUuid::from_uuid(&self.0).fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                ShortUuid::parse_str(text).map(|short| Self(short.to_uuid())).map_err(|_| InvalidId)
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// Names one access token or dummy token: the `jti` claim (RFC 7519 §4.1.7).
+    TokenId,
+    /// Names a refresh token family, all tokens that descend from one creation: the `sid` claim of its access tokens.
+    FamilyId,
+    /// Names one request, in `X-Request-Id`, in problem documents and in the access log.
+    RequestId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_goes_out_as_22_characters_and_comes_back_the_same() {
+        for bytes in [[0; 16], [0xff; 16], [7; 16]] {
+            let id = TokenId::from_random(bytes);
+            assert_eq!(id.to_string().len(), 22);
+            assert_eq!(id.to_string().parse(), Ok(id));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_short_uuid_is_refused_without_a_panic() {
+        for text in ["", "x", "0000000000000000000000", "zzzzzzzzzzzzzzzzzzzzzz", "ZZZZZZZZZZZZZZZZZZZZZZ", "한국어한국어한1"]
+        {
+            assert_eq!(text.parse::<TokenId>(), Err(InvalidId), "{text}");
+        }
+    }
+}

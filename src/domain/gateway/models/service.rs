@@ -1,0 +1,363 @@
+//! Services, their instances, and the routes that lead to them.
+
+use std::{collections::HashMap, fmt, str::FromStr, sync::Arc};
+
+use thiserror::Error;
+
+use super::{identity::Identity, scope::Scope};
+
+/// The path under which a service without a route of its own is served: `/api/<service>/…`.
+pub const SERVICES_PREFIX: &str = "/api";
+
+/// The text is not a service name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a service name has 1 to 63 lower-case letters, digits and hyphens, and begins with a letter")]
+pub struct InvalidServiceName;
+
+/// Names a service: in paths (`/api/<name>/…`), in routes and, in upper case, in `<NAME>_SERVICE_URL`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServiceName(Arc<str>);
+
+impl ServiceName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ServiceName {
+    type Err = InvalidServiceName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidServiceName> {
+        let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let good = (1..=63).contains(&text.len())
+            && text.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
+            && text.bytes().all(letters);
+        good.then(|| Self(text.into())).ok_or(InvalidServiceName)
+    }
+}
+
+impl std::borrow::Borrow<str> for ServiceName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text is not the address of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("an instance is written http://host, http://host:port or http://host:port/base, without user, query or fragment")]
+pub struct InvalidInstance;
+
+/// One place where a service answers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Instance {
+    /// Host name or address, without the brackets of an IPv6 address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Put before every path sent there: empty, or `/…` without a slash at its end.
+    pub base_path: String,
+}
+
+impl Instance {
+    /// `host:port`, as it is sent in `Host` and written in logs.
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') { format!("[{}]:{}", self.host, self.port) } else { format!("{}:{}", self.host, self.port) }
+    }
+}
+
+impl FromStr for Instance {
+    type Err = InvalidInstance;
+
+    fn from_str(text: &str) -> Result<Self, InvalidInstance> {
+        let url = url::Url::parse(text).map_err(|_| InvalidInstance)?;
+        let plain = url.scheme() == "http"
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        let host = url.host_str().filter(|_| plain).ok_or(InvalidInstance)?;
+        Ok(Self {
+            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            port: url.port_or_known_default().ok_or(InvalidInstance)?,
+            base_path: url.path().trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+/// A service and where it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its name.
+    pub name: ServiceName,
+    /// Its instances; it may have none for now.
+    pub instances: Vec<Arc<Instance>>,
+}
+
+/// Who may use a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody. A credential that is sent along is still verified, so that the service learns who calls.
+    Open,
+    /// Whoever has a valid token with all of these scope words.
+    Token {
+        /// The words; none means any valid token.
+        scope: Scope,
+    },
+}
+
+/// Permission to forward one request. Only [`Access::authorise`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permit {
+    identity: Option<Arc<Identity>>,
+}
+
+impl Permit {
+    /// Who was let through, if known.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_deref()
+    }
+}
+
+/// Why a request may not be forwarded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denied {
+    /// The route needs a token, and there was none.
+    TokenMissing,
+    /// The token lacks words of this scope (RFC 6750 §3.1, `insufficient_scope`).
+    ScopeMissing(Scope),
+}
+
+impl Access {
+    /// Decides whether the caller may pass.
+    pub fn authorise(&self, identity: Option<Arc<Identity>>) -> Result<Permit, Denied> {
+        match (self, &identity) {
+            (Self::Open, _) => Ok(Permit { identity }),
+            (Self::Token { .. }, None) => Err(Denied::TokenMissing),
+            (Self::Token { scope }, Some(caller)) if caller.scope.covers(scope) => Ok(Permit { identity }),
+            (Self::Token { scope }, Some(_)) => Err(Denied::ScopeMissing(scope.clone())),
+        }
+    }
+}
+
+/// The text is not a path prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a path begins with /, has no empty segment, no dot segment, no %, no query, and no / at its end")]
+pub struct InvalidPrefix;
+
+/// A path prefix that ends at a segment's border: `/api/users` is one of `/api/users` and `/api/users/1`, not of
+/// `/api/usersettings`. The root is the empty prefix.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PathPrefix(String);
+
+impl PathPrefix {
+    /// The prefix: empty, or `/…` without a slash at its end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What of `path` follows this prefix (empty or beginning with `/`), if it is one of it.
+    pub fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
+        path.strip_prefix(self.0.as_str()).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl FromStr for PathPrefix {
+    type Err = InvalidPrefix;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPrefix> {
+        if text.is_empty() || text == "/" {
+            return Ok(Self(String::new()));
+        }
+        let segments = text.strip_prefix('/').ok_or(InvalidPrefix)?;
+        let good = |segment: &str| {
+            !matches!(segment, "" | "." | "..")
+                && segment.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'%' | b'?' | b'#' | b'\\' | b';'))
+        };
+        segments.split('/').all(good).then(|| Self(text.to_owned())).ok_or(InvalidPrefix)
+    }
+}
+
+/// A rule that leads requests to a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The requests it is for.
+    pub prefix: PathPrefix,
+    /// Where they go.
+    pub service: ServiceName,
+    /// What replaces the prefix on the way.
+    pub upstream_prefix: PathPrefix,
+    /// Who may use it.
+    pub access: Access,
+    /// Whether the caller's `Authorization` goes along to the service.
+    pub forward_authorization: bool,
+    /// The largest request body, in bytes.
+    pub body_limit_bytes: u64,
+}
+
+/// The largest request body of a route that does not say otherwise.
+pub const DEFAULT_BODY_LIMIT_BYTES: u64 = 10 * 1024 * 1024;
+
+impl Route {
+    /// The route of a service that has none of its own: `/api/<service>/…` → `/…`, for holders of a valid token.
+    pub fn of_service(service: &ServiceName) -> Self {
+        Self {
+            prefix: PathPrefix(format!("{SERVICES_PREFIX}/{service}")),
+            service: service.clone(),
+            upstream_prefix: PathPrefix(String::new()),
+            access: Access::Token { scope: Scope::default() },
+            forward_authorization: false,
+            body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
+        }
+    }
+
+    /// Whether a normalised path is for this route.
+    pub fn matches(&self, path: &str) -> bool {
+        self.prefix.rest(path).is_some()
+    }
+
+    /// The path at the service for a normalised path that this route matches.
+    pub fn upstream_path(&self, path: &str) -> Option<String> {
+        let rest = self.prefix.rest(path)?;
+        let whole = format!("{}{rest}", self.upstream_prefix.as_str());
+        Some(if whole.is_empty() { "/".to_owned() } else { whole })
+    }
+}
+
+/// All routes, found by longest prefix in as many look-ups as the path has segments, however many routes there are.
+#[derive(Debug, Clone, Default)]
+pub struct RouteTable {
+    by_prefix: HashMap<String, Arc<Route>>,
+    /// The most segments of any prefix: deeper borders of a path need not be tried.
+    deepest: usize,
+}
+
+impl RouteTable {
+    /// Of two routes with the same prefix the later one counts.
+    pub fn new(routes: impl IntoIterator<Item = Route>) -> Self {
+        let mut table = Self::default();
+        for route in routes {
+            let prefix = route.prefix.as_str().to_owned();
+            table.deepest = table.deepest.max(prefix.matches('/').count());
+            table.by_prefix.insert(prefix, Arc::new(route));
+        }
+        table
+    }
+
+    /// The route with the longest prefix that matches a normalised path.
+    pub fn find(&self, path: &str) -> Option<&Arc<Route>> {
+        let mut borders = path.match_indices('/').skip(1).map(|(at, _)| at);
+        let mut candidate_end = borders.nth(self.deepest.saturating_sub(1)).unwrap_or(path.len());
+        loop {
+            let candidate = &path[..candidate_end];
+            if let Some(route) = self.by_prefix.get(candidate) {
+                return Some(route);
+            }
+            candidate_end = candidate.rfind('/')?;
+        }
+    }
+
+    /// Every route, by prefix.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
+        let mut routes: Vec<_> = self.by_prefix.values().collect();
+        routes.sort_by(|a, b| a.prefix.cmp(&b.prefix));
+        routes.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::domain::gateway::models::id::{FamilyId, TokenId};
+
+    fn route(prefix: &str, upstream: &str) -> Route {
+        Route {
+            prefix: prefix.parse().unwrap(),
+            upstream_prefix: upstream.parse().unwrap(),
+            ..Route::of_service(&"auth".parse().unwrap())
+        }
+    }
+
+    #[test]
+    fn service_names_are_those_of_a_dns_label() {
+        assert!("auth".parse::<ServiceName>().is_ok() && "a-1".parse::<ServiceName>().is_ok());
+        for text in ["", "Auth", "1a", "-a", "a_b", "a/b", "a.b", &"a".repeat(64)] {
+            assert_eq!(text.parse::<ServiceName>(), Err(InvalidServiceName), "{text}");
+        }
+    }
+
+    #[test]
+    fn instances_are_plain_http_addresses() {
+        let instance: Instance = "http://localhost:8001".parse().unwrap();
+        assert_eq!((instance.authority().as_str(), instance.base_path.as_str()), ("localhost:8001", ""));
+        let instance: Instance = "http://[::1]/base/".parse().unwrap();
+        assert_eq!((instance.authority().as_str(), instance.base_path.as_str()), ("[::1]:80", "/base"));
+        for text in
+            ["", "localhost:8001", "https://a", "ftp://a", "http://u@a", "http://u:p@a", "http://a?q", "http://a#f", "http://"]
+        {
+            assert_eq!(text.parse::<Instance>(), Err(InvalidInstance), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_route_matches_at_segment_borders_and_rewrites_the_path() {
+        let users = route("/api/users", "/users");
+        assert!(users.matches("/api/users") && users.matches("/api/users/1") && users.matches("/api/users/"));
+        assert!(!users.matches("/api/usersettings") && !users.matches("/api/user"));
+        assert_eq!(users.upstream_path("/api/users/1").unwrap(), "/users/1");
+        assert_eq!(route("/api/x", "/").upstream_path("/api/x").unwrap(), "/");
+        assert_eq!(route("/", "/all").upstream_path("/a").unwrap(), "/all/a");
+        assert_eq!(users.upstream_path("/elsewhere"), None);
+    }
+
+    #[test]
+    fn prefixes_that_could_be_read_in_two_ways_are_refused() {
+        for text in ["api", "/a//b", "/a/", "/a/../b", "/a/./b", "/a%2fb", "/a?b", "/a#b", "/a\\b", "/a b", "/a;b"] {
+            assert_eq!(text.parse::<PathPrefix>(), Err(InvalidPrefix), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_longest_prefix_wins() {
+        let table = RouteTable::new([route("/api/users", "/users"), route("/api/users/me", "/me"), route("/api", "/")]);
+        let found = |path: &str| table.find(path).map(|route| route.prefix.as_str().to_owned());
+        assert_eq!(found("/api/users/me").as_deref(), Some("/api/users/me"));
+        assert_eq!(found("/api/users/me/x/y/z").as_deref(), Some("/api/users/me"));
+        assert_eq!(found("/api/users/mean").as_deref(), Some("/api/users"));
+        assert_eq!(found("/api/other").as_deref(), Some("/api"));
+        assert_eq!(found("/api").as_deref(), Some("/api"));
+        assert_eq!(found("/apis"), None);
+        assert_eq!(found("/"), None);
+        assert_eq!(RouteTable::default().find("/a/b"), None);
+        assert!(RouteTable::new([route("/", "/")]).find("/a/b").is_some());
+    }
+
+    #[test]
+    fn only_a_caller_with_the_scope_gets_a_permit() {
+        let caller = Arc::new(Identity {
+            subject: "u1".into(),
+            scope: "read".parse().unwrap(),
+            token_id: TokenId::from_random([1; 16]),
+            family: FamilyId::from_random([2; 16]),
+            expires_at: DateTime::UNIX_EPOCH,
+        });
+        let needs = |scope: &str| Access::Token { scope: scope.parse().unwrap() };
+        assert_eq!(needs("").authorise(None), Err(Denied::TokenMissing));
+        assert!(needs("").authorise(Some(caller.clone())).unwrap().identity() == Some(&caller));
+        assert!(needs("read").authorise(Some(caller.clone())).is_ok());
+        assert_eq!(
+            needs("read write").authorise(Some(caller.clone())),
+            Err(Denied::ScopeMissing("read write".parse().unwrap()))
+        );
+        assert!(Access::Open.authorise(None).unwrap().identity().is_none());
+        assert!(Access::Open.authorise(Some(caller)).unwrap().identity().is_some());
+    }
+}

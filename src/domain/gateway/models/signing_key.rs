@@ -1,0 +1,224 @@
+//! Signing keys and their schedule: a key is published before it signs, signs until its successor does, and stays
+//! published until its last token is dead (RFC 7517).
+
+use std::{fmt, str::FromStr};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::token::LEEWAY;
+
+/// The algorithms that access tokens can be signed with (RFC 7518 §3.1, RFC 8037).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SigningAlgorithm {
+    /// ECDSA on P-256 with SHA-256: the default.
+    Es256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256, 2048 bits.
+    Rs256,
+    /// Ed25519.
+    EdDsa,
+    /// HMAC with SHA-256. Nobody but the gateway can verify such a token.
+    Hs256,
+}
+
+/// The text names no algorithm that is supported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("one of ES256, RS256, EdDSA, HS256")]
+pub struct UnknownAlgorithm;
+
+impl SigningAlgorithm {
+    /// Every algorithm.
+    pub const ALL: [Self; 4] = [Self::Es256, Self::Rs256, Self::EdDsa, Self::Hs256];
+
+    /// Its name in a JOSE header.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+            Self::EdDsa => "EdDSA",
+            Self::Hs256 => "HS256",
+        }
+    }
+}
+
+impl fmt::Display for SigningAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for SigningAlgorithm {
+    type Err = UnknownAlgorithm;
+
+    fn from_str(text: &str) -> Result<Self, UnknownAlgorithm> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == text).ok_or(UnknownAlgorithm)
+    }
+}
+
+/// A signing key as it is stored: the private half is sealed.
+#[derive(Clone, PartialEq)]
+pub struct SigningKey {
+    /// The `kid` of the tokens it signs.
+    pub kid: String,
+    /// The one algorithm it is for.
+    pub algorithm: SigningAlgorithm,
+    /// Counts up per algorithm. A store refuses a second key of the same generation, so of several replicas that rotate
+    /// at once one wins.
+    pub generation: u32,
+    /// The private key (PKCS #8, or the secret of HS256), sealed.
+    pub sealed_private_key: Vec<u8>,
+    /// The public half as it is published (RFC 7517); none for HS256.
+    pub public_jwk: Option<Value>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// From when on it signs.
+    pub signs_from: DateTime<Utc>,
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("kid", &self.kid)
+            .field("algorithm", &self.algorithm)
+            .field("generation", &self.generation)
+            .field("signs_from", &self.signs_from)
+            .finish_non_exhaustive()
+    }
+}
+
+/// When keys are made and forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeySchedule {
+    /// What new keys are for.
+    pub algorithm: SigningAlgorithm,
+    /// How long a key signs.
+    pub signs_for: TimeDelta,
+    /// How long before it signs a key is published, so that whoever caches our JWKS has it in time.
+    pub published_before: TimeDelta,
+    /// The longest life of an access token: that long a key is still needed after it has stopped signing.
+    pub longest_token: TimeDelta,
+}
+
+/// A key that ought to exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueKey {
+    /// What it is for.
+    pub algorithm: SigningAlgorithm,
+    /// Its generation.
+    pub generation: u32,
+    /// From when on it signs.
+    pub signs_from: DateTime<Utc>,
+}
+
+impl KeySchedule {
+    /// The key that signs at `now`: the newest of our algorithm that has begun to sign.
+    pub fn signing<'k>(&self, keys: &'k [SigningKey], now: DateTime<Utc>) -> Option<&'k SigningKey> {
+        self.own(keys).filter(|key| key.signs_from <= now).max_by_key(|key| key.generation)
+    }
+
+    /// The key that must be made now, if any: the first, or the successor of one that will soon stop signing.
+    pub fn due(&self, keys: &[SigningKey], now: DateTime<Utc>) -> Option<DueKey> {
+        let due = |generation, signs_from| DueKey { algorithm: self.algorithm, generation, signs_from };
+        match self.own(keys).max_by_key(|key| key.generation) {
+            None => Some(due(1, now)),
+            Some(newest) => {
+                let stops_at = newest.signs_from + self.signs_for;
+                (stops_at - self.published_before <= now)
+                    .then(|| due(newest.generation + 1, stops_at.max(now + self.published_before)))
+            }
+        }
+    }
+
+    /// The keys whose last token is dead: their successor has signed for longer than any token lives. A key of an
+    /// algorithm that is no longer ours counts as followed by our oldest key that is younger.
+    pub fn dead<'k>(&self, keys: &'k [SigningKey], now: DateTime<Utc>) -> Vec<&'k SigningKey> {
+        keys.iter()
+            .filter(|key| {
+                keys.iter()
+                    .filter(|other| other.algorithm == self.algorithm && other.signs_from > key.signs_from)
+                    .map(|successor| successor.signs_from)
+                    .min()
+                    .is_some_and(|stopped| stopped + self.longest_token + LEEWAY <= now)
+            })
+            .collect()
+    }
+
+    fn own<'k>(&self, keys: &'k [SigningKey]) -> impl Iterator<Item = &'k SigningKey> {
+        keys.iter().filter(|key| key.algorithm == self.algorithm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEDULE: KeySchedule = KeySchedule {
+        algorithm: SigningAlgorithm::Es256,
+        signs_for: TimeDelta::seconds(1000),
+        published_before: TimeDelta::seconds(100),
+        longest_token: TimeDelta::seconds(50),
+    };
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn key(algorithm: SigningAlgorithm, generation: u32, signs_from: i64) -> SigningKey {
+        SigningKey {
+            kid: format!("{algorithm}-{generation}"),
+            algorithm,
+            generation,
+            sealed_private_key: vec![1, 2, 3],
+            public_jwk: None,
+            created_at: at(0),
+            signs_from: at(signs_from),
+        }
+    }
+
+    #[test]
+    fn the_first_key_signs_at_once() {
+        let due = SCHEDULE.due(&[], at(7)).unwrap();
+        assert_eq!((due.generation, due.signs_from), (1, at(7)));
+    }
+
+    #[test]
+    fn the_next_key_is_published_before_it_signs() {
+        let first = key(SigningAlgorithm::Es256, 1, 0);
+        assert_eq!(SCHEDULE.due(std::slice::from_ref(&first), at(899)), None);
+        let due = SCHEDULE.due(std::slice::from_ref(&first), at(900)).unwrap();
+        assert_eq!((due.generation, due.signs_from), (2, at(1000)));
+        let keys = [first, key(SigningAlgorithm::Es256, 2, 1000)];
+        assert_eq!(SCHEDULE.due(&keys, at(901)), None);
+        assert_eq!(SCHEDULE.signing(&keys, at(999)).unwrap().generation, 1);
+        assert_eq!(SCHEDULE.signing(&keys, at(1000)).unwrap().generation, 2);
+    }
+
+    #[test]
+    fn after_a_long_sleep_the_next_key_is_still_published_before_it_signs() {
+        let due = SCHEDULE.due(&[key(SigningAlgorithm::Es256, 1, 0)], at(5000)).unwrap();
+        assert_eq!(due.signs_from, at(5100));
+    }
+
+    #[test]
+    fn a_key_is_kept_until_its_last_token_is_dead() {
+        let keys = [key(SigningAlgorithm::Es256, 1, 0), key(SigningAlgorithm::Es256, 2, 1000)];
+        assert!(SCHEDULE.dead(&keys, at(1054)).is_empty());
+        assert_eq!(SCHEDULE.dead(&keys, at(1055)), [&keys[0]]);
+    }
+
+    #[test]
+    fn a_change_of_algorithm_makes_a_key_at_once_and_lets_the_old_one_run_out() {
+        let old = key(SigningAlgorithm::Rs256, 3, 0);
+        assert_eq!(SCHEDULE.due(std::slice::from_ref(&old), at(500)).unwrap().signs_from, at(500));
+        let keys = [old, key(SigningAlgorithm::Es256, 1, 500)];
+        assert_eq!(SCHEDULE.signing(&keys, at(500)).unwrap().algorithm, SigningAlgorithm::Es256);
+        assert!(SCHEDULE.dead(&keys, at(554)).is_empty());
+        assert_eq!(SCHEDULE.dead(&keys, at(555)), [&keys[0]]);
+    }
+
+    #[test]
+    fn a_key_does_not_print_its_private_half() {
+        assert!(!format!("{:?}", key(SigningAlgorithm::Es256, 1, 0)).contains("sealed"));
+    }
+}

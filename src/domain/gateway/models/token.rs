@@ -1,0 +1,14 @@
+//! Tokens that the gateway issues: access tokens (signed), refresh tokens (opaque, one use), dummy tokens (development),
+//! and what ends them.
+
+mod access;
+mod dummy;
+mod refresh;
+mod revocation;
+
+pub use access::{AccessClaims, Expectations, LEEWAY, MalformedClaims, Rejection, SignatureVerifier, is_reserved_claim};
+pub use dummy::{DummyText, DummyToken, InvalidDummyText, MAX_DUMMY_TEXT_BYTES};
+pub use refresh::{
+    MalformedRefreshToken, NewRefreshToken, RefreshRecord, RefreshToken, Rotation, RotationOutcome, TokenDigest, TokenFamily,
+};
+pub use revocation::{RecordedRevocation, Revocable, Revocation, RevocationCursor, Revocations};

@@ -1,0 +1,340 @@
+//! Access tokens: JWTs as RFC 9068 has them. Here are the claims and how they are judged; signatures are the business of
+//! whoever implements [`SignatureVerifier`].
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::domain::gateway::models::{
+    id::{FamilyId, TokenId},
+    identity::Identity,
+    scope::Scope,
+};
+
+/// How far apart two clocks may be when a time claim is judged. RFC 8725 allows "a few minutes" at most; every second more
+/// is a second that an expired token still works. The deny-list keeps a revocation this much longer than the token lives.
+pub const LEEWAY: TimeDelta = TimeDelta::seconds(5);
+
+/// Claims that are ours to write; a caller's own claims may not use these names.
+const RESERVED: [&str; 12] =
+    ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "client_id", "scope", "cnf", "act"];
+
+/// Whether a claim of this name is written by the gateway alone.
+pub fn is_reserved_claim(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
+/// Why a token is not accepted. The codes are part of the HTTP contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
+pub enum Rejection {
+    /// Not a token of ours in form: not three parts, not JSON, a claim missing or of the wrong type, the wrong `typ`.
+    #[error("the token is malformed")]
+    Malformed,
+    /// The signature does not match, or the algorithm is not the one the key is for.
+    #[error("the token's signature is not valid")]
+    BadSignature,
+    /// No key of ours has this `kid`.
+    #[error("the token was signed with a key that is not known here")]
+    UnknownKey,
+    /// Its `exp` has passed.
+    #[error("the token has expired")]
+    Expired,
+    /// Its `nbf` or `iat` lies in the future.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    /// Issued by somebody else.
+    #[error("the token was issued by someone else")]
+    WrongIssuer,
+    /// Meant for somebody else.
+    #[error("the token is meant for another audience")]
+    WrongAudience,
+    /// It, or the family it belongs to, was revoked.
+    #[error("the token was revoked")]
+    Revoked,
+    /// An opaque token that is not known here.
+    #[error("the token is not known")]
+    Unknown,
+}
+
+impl Rejection {
+    /// Every reason, in the order of the contract.
+    pub const ALL: [Self; 9] = [
+        Self::Malformed,
+        Self::BadSignature,
+        Self::UnknownKey,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::WrongIssuer,
+        Self::WrongAudience,
+        Self::Revoked,
+        Self::Unknown,
+    ];
+
+    /// The stable, machine-readable name.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::BadSignature => "bad_signature",
+            Self::UnknownKey => "unknown_key",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::WrongIssuer => "wrong_issuer",
+            Self::WrongAudience => "wrong_audience",
+            Self::Revoked => "revoked",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// The claims set is not one of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the claims are not those of an access token")]
+pub struct MalformedClaims;
+
+/// The claims of an access token (RFC 9068 §2.2), plus `sid`, the family it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccessClaims {
+    /// `iss`
+    pub issuer: String,
+    /// `sub`
+    pub subject: String,
+    /// `aud`
+    pub audience: Vec<String>,
+    /// `client_id`
+    pub client_id: String,
+    /// `scope`
+    pub scope: Scope,
+    /// `jti`
+    pub token_id: TokenId,
+    /// `sid`
+    pub family: FamilyId,
+    /// `iat`, in whole seconds
+    pub issued_at: DateTime<Utc>,
+    /// `nbf`, in whole seconds
+    pub not_before: Option<DateTime<Utc>>,
+    /// `exp`, in whole seconds
+    pub expires_at: DateTime<Utc>,
+    /// The caller's own claims; none of the reserved names is among them.
+    pub extra: Map<String, Value>,
+}
+
+impl AccessClaims {
+    /// Reads a claims set. Every claim that RFC 9068 requires must be there and of the right type (RFC 8725 §3.11).
+    pub fn parse(json: &[u8]) -> Result<Self, MalformedClaims> {
+        let mut claims: Map<String, Value> = serde_json::from_slice(json).map_err(|_| MalformedClaims)?;
+        let audience = match claims.remove("aud") {
+            Some(one @ Value::String(_)) => vec![into_text(one)?],
+            Some(Value::Array(many)) => many.into_iter().map(into_text).collect::<Result<_, _>>()?,
+            _ => return Err(MalformedClaims),
+        };
+        let parsed = Self {
+            issuer: text(&mut claims, "iss")?,
+            subject: text(&mut claims, "sub")?,
+            audience,
+            client_id: text(&mut claims, "client_id")?,
+            scope: match claims.remove("scope") {
+                None => Scope::default(),
+                Some(scope) => into_text(scope)?.parse().map_err(|_| MalformedClaims)?,
+            },
+            token_id: text(&mut claims, "jti")?.parse().map_err(|_| MalformedClaims)?,
+            family: text(&mut claims, "sid")?.parse().map_err(|_| MalformedClaims)?,
+            issued_at: time(&mut claims, "iat")?.ok_or(MalformedClaims)?,
+            not_before: time(&mut claims, "nbf")?,
+            expires_at: time(&mut claims, "exp")?.ok_or(MalformedClaims)?,
+            extra: Map::new(),
+        };
+        claims.retain(|name, _| !is_reserved_claim(name));
+        Ok(Self { extra: claims, ..parsed })
+    }
+
+    /// The claims set as it is signed.
+    pub fn to_json(&self) -> Value {
+        let mut claims = self.extra.clone();
+        claims.insert("iss".into(), self.issuer.clone().into());
+        claims.insert("sub".into(), self.subject.clone().into());
+        let audience = match self.audience.as_slice() {
+            [one] => one.clone().into(),
+            many => many.to_vec().into(),
+        };
+        claims.insert("aud".into(), audience);
+        claims.insert("client_id".into(), self.client_id.clone().into());
+        if !self.scope.is_empty() {
+            claims.insert("scope".into(), self.scope.to_string().into());
+        }
+        claims.insert("jti".into(), self.token_id.to_string().into());
+        claims.insert("sid".into(), self.family.to_string().into());
+        claims.insert("iat".into(), self.issued_at.timestamp().into());
+        if let Some(not_before) = self.not_before {
+            claims.insert("nbf".into(), not_before.timestamp().into());
+        }
+        claims.insert("exp".into(), self.expires_at.timestamp().into());
+        Value::Object(claims)
+    }
+
+    /// Judges everything but the signature and revocation.
+    pub fn judge(&self, expected: &Expectations, now: DateTime<Utc>) -> Result<(), Rejection> {
+        if self.issuer != expected.issuer {
+            return Err(Rejection::WrongIssuer);
+        }
+        if !self.audience.contains(&expected.audience) {
+            return Err(Rejection::WrongAudience);
+        }
+        if now >= self.expires_at + LEEWAY {
+            return Err(Rejection::Expired);
+        }
+        if self.issued_at > now + LEEWAY || self.not_before.is_some_and(|at| at > now + LEEWAY) {
+            return Err(Rejection::NotYetValid);
+        }
+        Ok(())
+    }
+
+    /// The caller that these claims speak of.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            subject: self.subject.clone(),
+            scope: self.scope.clone(),
+            token_id: self.token_id,
+            family: self.family,
+            expires_at: self.expires_at + LEEWAY,
+        }
+    }
+}
+
+fn into_text(value: Value) -> Result<String, MalformedClaims> {
+    match value {
+        Value::String(text) if !text.is_empty() => Ok(text),
+        _ => Err(MalformedClaims),
+    }
+}
+
+fn text(claims: &mut Map<String, Value>, name: &str) -> Result<String, MalformedClaims> {
+    claims.remove(name).ok_or(MalformedClaims).and_then(into_text)
+}
+
+fn time(claims: &mut Map<String, Value>, name: &str) -> Result<Option<DateTime<Utc>>, MalformedClaims> {
+    /// The year 9999: later times cannot be written as RFC 3339, and adding leeway to them could overflow.
+    const LATEST: i64 = 253_402_300_799;
+    match claims.remove(name) {
+        None => Ok(None),
+        Some(value) => value
+            .as_i64()
+            .filter(|seconds| (0..=LATEST).contains(seconds))
+            .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
+            .map(Some)
+            .ok_or(MalformedClaims),
+    }
+}
+
+/// What a token must say to be accepted here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expectations {
+    /// The issuer: ourselves.
+    pub issuer: String,
+    /// The audience that must be among the token's.
+    pub audience: String,
+}
+
+/// Checks a token's form and signature with the keys that are good at `now`. The claims it returns are authentic, but not
+/// yet judged: see [`AccessClaims::judge`].
+pub trait SignatureVerifier: Send + Sync {
+    /// The authentic claims of `token`.
+    ///
+    /// # Errors
+    /// `Malformed`, `UnknownKey` or `BadSignature`.
+    fn verify(&self, token: &str) -> Result<AccessClaims, Rejection>;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn claims() -> Value {
+        json!({
+            "iss": "https://www.jinmini.com", "sub": "u1", "aud": "https://www.jinmini.com", "client_id": "gateway",
+            "scope": "read write", "jti": TokenId::from_random([1; 16]).to_string(),
+            "sid": FamilyId::from_random([2; 16]).to_string(), "iat": 1000, "exp": 2000, "team": "blue",
+        })
+    }
+
+    fn parse(claims: &Value) -> Result<AccessClaims, MalformedClaims> {
+        AccessClaims::parse(claims.to_string().as_bytes())
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn expected() -> Expectations {
+        Expectations { issuer: "https://www.jinmini.com".into(), audience: "https://www.jinmini.com".into() }
+    }
+
+    #[test]
+    fn claims_are_read_and_written_the_same() {
+        let parsed = parse(&claims()).unwrap();
+        assert_eq!(parsed.to_json(), claims());
+        assert_eq!(parsed.extra, json!({"team": "blue"}).as_object().unwrap().clone());
+    }
+
+    #[test]
+    fn every_required_claim_must_be_there_and_of_its_type() {
+        for name in ["iss", "sub", "aud", "client_id", "jti", "sid", "iat", "exp"] {
+            let mut without = claims();
+            without.as_object_mut().unwrap().remove(name);
+            assert_eq!(parse(&without), Err(MalformedClaims), "without {name}");
+            for wrong in [json!(null), json!(true), json!({}), json!("")] {
+                let mut with = claims();
+                with[name] = wrong.clone();
+                assert_eq!(parse(&with), Err(MalformedClaims), "{name} = {wrong}");
+            }
+        }
+        for (name, wrong) in
+            [("exp", json!(1.5)), ("exp", json!("2000")), ("exp", json!(-1)), ("iat", json!(i64::MAX)), ("nbf", json!("1"))]
+        {
+            let mut with = claims();
+            with[name] = wrong.clone();
+            assert_eq!(parse(&with), Err(MalformedClaims), "{name} = {wrong}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_good_until_its_expiry_and_the_leeway_and_no_longer() {
+        let claims = parse(&claims()).unwrap();
+        assert_eq!(claims.judge(&expected(), at(2004)), Ok(()));
+        assert_eq!(claims.judge(&expected(), at(2005)), Err(Rejection::Expired));
+        assert_eq!(claims.judge(&expected(), at(995)), Ok(()));
+        assert_eq!(claims.judge(&expected(), at(994)), Err(Rejection::NotYetValid));
+        let identity = claims.identity();
+        assert!(identity.is_live(at(2004)) && !identity.is_live(at(2005)));
+    }
+
+    #[test]
+    fn a_later_start_is_honoured() {
+        let mut with = claims();
+        with["nbf"] = json!(1500);
+        let claims = parse(&with).unwrap();
+        assert_eq!(claims.judge(&expected(), at(1494)), Err(Rejection::NotYetValid));
+        assert_eq!(claims.judge(&expected(), at(1495)), Ok(()));
+        assert_eq!(claims.to_json(), with);
+    }
+
+    #[test]
+    fn another_issuer_or_audience_is_refused() {
+        let mut other = claims();
+        other["iss"] = json!("https://www.jinmini.com/");
+        assert_eq!(parse(&other).unwrap().judge(&expected(), at(1500)), Err(Rejection::WrongIssuer));
+        let mut other = claims();
+        other["aud"] = json!(["a", "b"]);
+        assert_eq!(parse(&other).unwrap().judge(&expected(), at(1500)), Err(Rejection::WrongAudience));
+        let mut one_of = claims();
+        one_of["aud"] = json!(["a", "https://www.jinmini.com"]);
+        assert_eq!(parse(&one_of).unwrap().judge(&expected(), at(1500)), Ok(()));
+    }
+
+    #[test]
+    fn every_reason_has_a_code_of_its_own() {
+        let codes: std::collections::BTreeSet<_> = Rejection::ALL.into_iter().map(Rejection::code).collect();
+        assert_eq!(codes.len(), Rejection::ALL.len());
+    }
+}

@@ -1,0 +1,116 @@
+//! Dummy tokens (development only): any text, registered as a token, so that a beginner sees that what was typed into
+//! Swagger arrived. They are the one exception to "a token is never printed".
+
+use chrono::{DateTime, Utc};
+use thiserror::Error;
+
+use super::TokenDigest;
+use crate::domain::gateway::models::{
+    id::{FamilyId, TokenId},
+    identity::Identity,
+    scope::Scope,
+};
+
+/// The longest text, in bytes: it must fit into an `Authorization` header beside the others (the head is limited to 16 KiB).
+pub const MAX_DUMMY_TEXT_BYTES: usize = 4096;
+
+/// The text cannot be a dummy token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum InvalidDummyText {
+    /// Nothing, or only blanks.
+    #[error("type at least one character that is not a blank")]
+    Blank,
+    /// Longer than a header may be.
+    #[error("type at most {MAX_DUMMY_TEXT_BYTES} bytes")]
+    TooLong,
+    /// It could not be sent in an `Authorization` header.
+    #[error("a token is sent in an HTTP header, so it cannot hold control characters or begin or end with a blank")]
+    Unsendable,
+}
+
+/// A text that was typed to serve as a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DummyText(String);
+
+impl DummyText {
+    /// Takes any text that an `Authorization` header can carry.
+    pub fn parse(text: &str) -> Result<Self, InvalidDummyText> {
+        if text.trim().is_empty() {
+            Err(InvalidDummyText::Blank)
+        } else if text.len() > MAX_DUMMY_TEXT_BYTES {
+            Err(InvalidDummyText::TooLong)
+        } else if text.chars().any(char::is_control) || text.trim() != text {
+            Err(InvalidDummyText::Unsendable)
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What it is found by.
+    pub fn digest(&self) -> TokenDigest {
+        TokenDigest::of(self.0.as_bytes())
+    }
+}
+
+/// A registered dummy token. The same text registered again is a new token under the same digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DummyToken {
+    /// Names this registration.
+    pub id: TokenId,
+    /// What it is found by.
+    pub digest: TokenDigest,
+    /// The family of the refresh token that was given along.
+    pub family: FamilyId,
+    /// The test identity.
+    pub subject: String,
+    /// What the test identity may do.
+    pub scope: Scope,
+    /// When it was typed.
+    pub created_at: DateTime<Utc>,
+    /// From when on it is refused.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl DummyToken {
+    /// The caller that it stands for.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            subject: self.subject.clone(),
+            scope: self.scope.clone(),
+            token_id: self.id,
+            family: self.family,
+            expires_at: self.expires_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_text_that_a_header_can_carry_is_taken_as_it_is() {
+        for text in ["a", "hello world", "안녕하세요 토큰", "eyJhbGciOiJub25lIn0.e30.", &"x".repeat(MAX_DUMMY_TEXT_BYTES)] {
+            assert_eq!(DummyText::parse(text).unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn what_a_header_cannot_carry_is_refused_with_the_reason() {
+        for (text, why) in [
+            ("", InvalidDummyText::Blank),
+            (" \t\n", InvalidDummyText::Blank),
+            (" a", InvalidDummyText::Unsendable),
+            ("a\nb", InvalidDummyText::Unsendable),
+            ("a\u{1b}[31mb", InvalidDummyText::Unsendable),
+            (&"x".repeat(MAX_DUMMY_TEXT_BYTES + 1), InvalidDummyText::TooLong),
+        ] {
+            assert_eq!(DummyText::parse(text), Err(why), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Refresh tokens: 256 random bits, stored as SHA-256, one use (RFC 9700 §4.14.2). All that descend from one creation
+//! form a family, which is revoked as a whole when a used one turns up again.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::{LEEWAY, Revocation};
+use crate::domain::gateway::models::{id::FamilyId, scope::Scope};
+
+/// Marks our refresh tokens, so that a secret scanner can find a leaked one.
+const PREFIX: &str = "gwr_";
+
+/// The text is not a refresh token of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("not a refresh token of this gateway")]
+pub struct MalformedRefreshToken;
+
+/// SHA-256 of an opaque token: what a store may hold. Enough to find the token, useless to whoever steals the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TokenDigest([u8; 32]);
+
+impl TokenDigest {
+    /// The digest of a token as it was presented.
+    pub fn of(token: &[u8]) -> Self {
+        Self(Sha256::digest(token).into())
+    }
+
+    /// The digest as a store keeps it.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl From<[u8; 32]> for TokenDigest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// A refresh token in clear. It has no `Debug` and no `Display`: only [`RefreshToken::expose`] gives the text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RefreshToken(String);
+
+impl RefreshToken {
+    /// Makes a token of 256 random (or pseudo-random) bits.
+    pub fn from_random(bytes: [u8; 32]) -> Self {
+        Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// Checks the form, before any look-up.
+    pub fn parse(text: &str) -> Result<Self, MalformedRefreshToken> {
+        let secret = text.strip_prefix(PREFIX).ok_or(MalformedRefreshToken)?;
+        match URL_SAFE_NO_PAD.decode(secret) {
+            Ok(bytes) if bytes.len() == 32 => Ok(Self(text.to_owned())),
+            Ok(_) | Err(_) => Err(MalformedRefreshToken),
+        }
+    }
+
+    /// What a store may hold of it.
+    pub fn digest(&self) -> TokenDigest {
+        TokenDigest::of(self.0.as_bytes())
+    }
+
+    /// The text, for the answer to its owner and for nothing else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RefreshToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefreshToken(…)")
+    }
+}
+
+/// All tokens that descend from one creation, and what each of them says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenFamily {
+    /// The `sid` of its access tokens.
+    pub id: FamilyId,
+    /// `client_id` of its access tokens.
+    pub client_id: String,
+    /// `sub` of its access tokens.
+    pub subject: String,
+    /// `scope` of its access tokens.
+    pub scope: Scope,
+    /// `aud` of its access tokens.
+    pub audience: Vec<String>,
+    /// The caller's own claims in its access tokens.
+    pub claims: Map<String, Value>,
+    /// How long each of its access tokens lives.
+    pub access_ttl: TimeDelta,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When the newest of its access tokens expires: a revocation is kept until then.
+    pub access_expires_at: DateTime<Utc>,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+impl TokenFamily {
+    /// The family after an access token was issued at `now`.
+    #[must_use]
+    pub fn with_access_token_issued(mut self, now: DateTime<Utc>) -> Self {
+        self.access_expires_at = self.access_expires_at.max(now + self.access_ttl);
+        self
+    }
+
+    /// The deny-list entry that ends every access token of it.
+    pub fn revocation(&self) -> Revocation {
+        Revocation { id: self.id.into(), expires_at: self.access_expires_at + LEEWAY }
+    }
+}
+
+/// A refresh token about to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewRefreshToken {
+    /// Its digest.
+    pub digest: TokenDigest,
+    /// When it is issued.
+    pub issued_at: DateTime<Utc>,
+    /// From when on it is refused.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A stored refresh token and its family.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RefreshRecord {
+    /// The family.
+    pub family: TokenFamily,
+    /// When it was issued.
+    pub issued_at: DateTime<Utc>,
+    /// From when on it is refused.
+    pub expires_at: DateTime<Utc>,
+    /// When it was exchanged for its successor, if it was.
+    pub consumed_at: Option<DateTime<Utc>>,
+}
+
+/// The wish to exchange a refresh token for its successor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotation {
+    /// The token presented.
+    pub presented: TokenDigest,
+    /// What replaces it.
+    pub successor: NewRefreshToken,
+    /// For how long after its use the same token still gets the same successor (a lost answer is not a theft).
+    pub grace: TimeDelta,
+    /// When this happens.
+    pub now: DateTime<Utc>,
+}
+
+/// What became of a [`Rotation`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum RotationOutcome {
+    /// The presented token is used up and the successor stored.
+    Rotated(TokenFamily),
+    /// The presented token was used less than the grace period ago; nothing changed but the family's newest access expiry.
+    Replayed {
+        /// The family.
+        family: TokenFamily,
+        /// The successor that was stored when it was used.
+        successor: TokenDigest,
+    },
+    /// The presented token was used before: someone has a copy. The family is revoked now, and this is its revocation.
+    Reused {
+        /// The family, now revoked.
+        family: TokenFamily,
+    },
+    /// The presented token was never used and has expired.
+    Expired,
+    /// Its family is revoked already.
+    Revoked,
+    /// No such token.
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_parsed_back_whole_and_does_not_print() {
+        let token = RefreshToken::from_random([7; 32]);
+        assert_eq!(token.expose().len(), 4 + 43);
+        assert!(RefreshToken::parse(token.expose()) == Ok(token.clone()));
+        assert_eq!(format!("{token:?}"), "RefreshToken(…)");
+        assert_eq!(token.digest(), TokenDigest::of(token.expose().as_bytes()));
+    }
+
+    #[test]
+    fn what_has_another_form_is_refused() {
+        let good = RefreshToken::from_random([7; 32]);
+        let good = good.expose();
+        for text in
+            ["", "gwr_", &good[4..], &good[..46], &format!("{good}A"), &good.replace("gwr_", "gwx_"), &format!("{good} ")]
+        {
+            assert_eq!(RefreshToken::parse(text), Err(MalformedRefreshToken), "{text}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Revocation: a deny-list of token and family ids, each kept until the last token it could concern is dead.
+
+use chrono::{DateTime, Utc};
+use imbl::{HashMap, OrdSet};
+use uuid::Uuid;
+
+use crate::domain::gateway::models::id::{FamilyId, TokenId};
+
+/// What a revocation names: one token (`jti`) or a whole family (`sid`). Both are random UUIDs, so they share one list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Revocable(Uuid);
+
+impl Revocable {
+    /// The id as a store keeps it.
+    pub fn as_uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+impl From<Uuid> for Revocable {
+    fn from(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+}
+
+impl From<TokenId> for Revocable {
+    fn from(id: TokenId) -> Self {
+        Self(id.as_uuid())
+    }
+}
+
+impl From<FamilyId> for Revocable {
+    fn from(id: FamilyId) -> Self {
+        Self(id.as_uuid())
+    }
+}
+
+/// One entry of the deny-list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Revocation {
+    /// What is revoked.
+    pub id: Revocable,
+    /// When the last token that it concerns is dead, leeway included; from then on the entry may be forgotten.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// How far a reader of the deny-list has come. Starts at the default, which is before everything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RevocationCursor(pub i64);
+
+/// An entry of the deny-list with its place in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordedRevocation {
+    /// Its place. Places become visible in their order, so whoever has read up to one has missed nothing before it.
+    pub cursor: RevocationCursor,
+    /// The entry.
+    pub revocation: Revocation,
+}
+
+/// The deny-list in memory. A persistent map: a copy costs nothing and shares its parts with the original, so that a
+/// million entries slow neither a snapshot nor a look-up.
+#[derive(Debug, Clone, Default)]
+pub struct Revocations {
+    expiry_of: HashMap<Revocable, DateTime<Utc>>,
+    by_expiry: OrdSet<(DateTime<Utc>, Revocable)>,
+}
+
+impl Revocations {
+    /// Whether any of `ids` is revoked.
+    pub fn contains_any(&self, ids: &[Revocable]) -> bool {
+        !self.expiry_of.is_empty() && ids.iter().any(|id| self.expiry_of.contains_key(id))
+    }
+
+    /// Adds an entry. Of two entries for the same id the later expiry counts.
+    pub fn insert(&mut self, revocation: Revocation) {
+        let Revocation { id, expires_at } = revocation;
+        if let Some(known) = self.expiry_of.get(&id).copied() {
+            if known >= expires_at {
+                return;
+            }
+            self.by_expiry.remove(&(known, id));
+        }
+        self.expiry_of.insert(id, expires_at);
+        self.by_expiry.insert((expires_at, id));
+    }
+
+    /// Forgets the entries that can no longer concern a live token, and says how many they were.
+    pub fn forget_expired(&mut self, now: DateTime<Utc>) -> usize {
+        let mut forgotten = 0;
+        while let Some((expires_at, id)) = self.by_expiry.get_min().copied() {
+            if expires_at > now {
+                break;
+            }
+            self.by_expiry.remove_min();
+            self.expiry_of.remove(&id);
+            forgotten += 1;
+        }
+        forgotten
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.expiry_of.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.expiry_of.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn id(n: u8) -> Revocable {
+        TokenId::from_random([n; 16]).into()
+    }
+
+    #[test]
+    fn a_token_is_revoked_by_its_own_id_or_by_its_family() {
+        let mut revocations = Revocations::default();
+        assert!(!revocations.contains_any(&[id(1), id(2)]));
+        revocations.insert(Revocation { id: id(2), expires_at: at(10) });
+        assert!(revocations.contains_any(&[id(1), id(2)]) && !revocations.contains_any(&[id(1), id(3)]));
+    }
+
+    #[test]
+    fn an_entry_stays_until_its_latest_expiry() {
+        let mut revocations = Revocations::default();
+        for expires_at in [at(10), at(20), at(15)] {
+            revocations.insert(Revocation { id: id(1), expires_at });
+        }
+        revocations.insert(Revocation { id: id(2), expires_at: at(10) });
+        assert_eq!(revocations.forget_expired(at(10)), 1);
+        assert_eq!(revocations.forget_expired(at(19)), 0);
+        assert!(revocations.contains_any(&[id(1)]));
+        assert_eq!(revocations.forget_expired(at(20)), 1);
+        assert!(revocations.is_empty());
+    }
+
+    #[test]
+    fn a_copy_does_not_see_later_changes() {
+        let mut revocations = Revocations::default();
+        let before = revocations.clone();
+        revocations.insert(Revocation { id: id(1), expires_at: at(10) });
+        assert_eq!((before.len(), revocations.len()), (0, 1));
+    }
+}

@@ -1,0 +1,26 @@
+//! Ports to the store, named after what they promise: the write is the check. Each has an adapter in memory and one over
+//! SeaORM (SQLite, PostgreSQL), and one contract suite that runs over all of them.
+
+use thiserror::Error;
+
+pub mod memory;
+pub mod sea_orm;
+pub mod signing_key;
+pub mod token;
+
+#[cfg(test)]
+mod contract;
+
+/// Why a store could not do what was asked.
+#[derive(Debug, Error)]
+pub enum RepositoryError {
+    /// Something with the same identity is there already.
+    #[error("it exists already")]
+    Conflict,
+    /// The store cannot be reached or does not answer. The text is for the log, never for a caller.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// What the store holds cannot be read back as what was stored.
+    #[error("the store holds something unreadable: {0}")]
+    Corrupt(String),
+}

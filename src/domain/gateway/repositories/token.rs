@@ -1,0 +1,60 @@
+//! The token store.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::RepositoryError;
+use crate::domain::gateway::models::{
+    id::FamilyId,
+    token::{
+        DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor, Rotation,
+        RotationOutcome, TokenDigest, TokenFamily,
+    },
+};
+
+/// Keeps token families, their refresh tokens, dummy tokens and the deny-list. Times are kept to the microsecond.
+#[async_trait]
+pub trait TokenRepository: Send + Sync {
+    /// Stores a new family and its first refresh token, both or neither.
+    ///
+    /// # Errors
+    /// `Conflict` if the family's id or the token's digest is taken.
+    async fn open_family(&self, family: &TokenFamily, first: &NewRefreshToken) -> Result<(), RepositoryError>;
+
+    /// Exchanges a refresh token for its successor. Of two racing rotations of the same token one is `Rotated` and the
+    /// other `Replayed` (or `Reused`, without grace). Also notes that the family has an access token issued at
+    /// `rotation.now` when the outcome is `Rotated` or `Replayed`. `Reused` has revoked the family and put it on the
+    /// deny-list. A used token within grace (`now < consumed_at + grace`) is `Replayed`; `expires_at <= now` is `Expired`.
+    async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, RepositoryError>;
+
+    /// A refresh token and its family.
+    async fn find_refresh(&self, digest: &TokenDigest) -> Result<Option<RefreshRecord>, RepositoryError>;
+
+    /// Revokes a family and puts it on the deny-list, both or neither. Gives the family as it is now; revoking again
+    /// changes nothing and gives the same; `None` if there is no such family.
+    async fn revoke_family(&self, id: FamilyId, now: DateTime<Utc>) -> Result<Option<TokenFamily>, RepositoryError>;
+
+    /// Puts an entry on the deny-list. If the id is on it already, nothing changes.
+    async fn revoke(&self, revocation: &Revocation) -> Result<(), RepositoryError>;
+
+    /// Whether any of `ids` is on the deny-list.
+    async fn is_any_revoked(&self, ids: &[Revocable]) -> Result<bool, RepositoryError>;
+
+    /// The deny-list's entries after `cursor`, oldest first, at most `limit`.
+    async fn revocations_after(
+        &self,
+        cursor: RevocationCursor,
+        limit: u64,
+    ) -> Result<Vec<RecordedRevocation>, RepositoryError>;
+
+    /// Stores a dummy token; one with the same digest is replaced.
+    async fn put_dummy(&self, dummy: &DummyToken) -> Result<(), RepositoryError>;
+
+    /// The dummy token with this digest, expired or not.
+    async fn find_dummy(&self, digest: &TokenDigest) -> Result<Option<DummyToken>, RepositoryError>;
+
+    /// Forgets what can no longer matter at `now`: deny-list entries and dummy tokens with `expires_at <= now`, and
+    /// families (with their refresh tokens) of which every refresh token has `expires_at <= now` and
+    /// `access_expires_at <= now`. Says how many rows or entries went.
+    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
+}

@@ -1,0 +1,50 @@
+//! Everything a request needs, in one immutable value that is swapped whole: routes, instances, keys and revocations can
+//! never disagree within a request.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+
+use crate::domain::gateway::models::{
+    service::{RouteTable, Service, ServiceName},
+    token::{Expectations, Revocations, SignatureVerifier},
+};
+
+/// What the data plane knows at one moment. A copy shares its parts with the original.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// Which path leads where.
+    pub routes: Arc<RouteTable>,
+    /// The services, by name.
+    pub services: Arc<HashMap<ServiceName, Arc<Service>>>,
+    /// Checks the signatures of access tokens.
+    pub keys: Arc<dyn SignatureVerifier>,
+    /// What a token must say.
+    pub expectations: Arc<Expectations>,
+    /// The deny-list.
+    pub revocations: Revocations,
+}
+
+/// Where the control plane publishes snapshots and the data plane reads the newest one.
+pub struct SnapshotCell(ArcSwap<Snapshot>);
+
+impl SnapshotCell {
+    /// Begins with `first`.
+    pub fn new(first: Snapshot) -> Self {
+        Self(ArcSwap::from_pointee(first))
+    }
+
+    /// The newest snapshot. A request loads it once and uses that one to its end.
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.0.load_full()
+    }
+
+    /// Derives the next snapshot from the newest one. `change` may run more than once when two publish at the same time.
+    pub fn update(&self, change: impl Fn(&mut Snapshot)) {
+        self.0.rcu(|newest| {
+            let mut next = Snapshot::clone(newest);
+            change(&mut next);
+            next
+        });
+    }
+}
