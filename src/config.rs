@@ -1,4 +1,21 @@
 //! Settings: `.env` + environment (+ `gateway.toml`) → typed values, parsed once, every mistake reported at once.
+//!
+//! [`Sources`] reads what is there; [`Settings::from_sources`] judges it and touches nothing else. One file per area.
+
+mod listener;
+mod public;
+mod reader;
+mod report;
+mod routes;
+mod services;
+mod source;
+mod store;
+mod tokens;
+mod units;
+pub mod variables;
+
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
@@ -6,10 +23,15 @@ use chrono_tz::Tz;
 use ipnet::IpNet;
 use url::Url;
 
+pub use report::{Mistake, Mistakes};
+pub use source::Sources;
+pub use store::DEVELOPMENT_VAULT_KEY;
+
 use crate::domain::gateway::models::{
     service::{PathPrefix, Route, Service},
     signing_key::SigningAlgorithm,
 };
+use reader::{Reader, one_of};
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -36,6 +58,58 @@ pub struct Settings {
     pub upstream: UpstreamSettings,
     /// `LOG_FORMAT`
     pub log_format: LogFormat,
+}
+
+impl Settings {
+    /// Reads every setting.
+    ///
+    /// # Errors
+    /// Every mistake there is, not only the first.
+    pub fn from_sources(sources: &Sources) -> Result<Self, Mistakes> {
+        let mut reader = Reader::new(sources);
+        let named = reader.read(&variables::GATEWAY_ENV, |text| {
+            one_of(text, &[("development", Environment::Development), ("production", Environment::Production)])
+        });
+        // Not knowing which it is, do not complain about what only production wants.
+        let environment = named.unwrap_or(Environment::Development);
+        let listener = listener::read(&mut reader, environment);
+        let clients = listener.as_ref().map(|listener| listener.address);
+        let admin_address = listener::read_admin_address(&mut reader, clients);
+        let public = public::read(&mut reader, environment, clients);
+        let database = store::read_database(&mut reader, environment);
+        let vault_keys = store::read_vault_keys(&mut reader, environment);
+        let tokens = tokens::read(&mut reader, public.as_ref());
+        let services = services::read(&mut reader);
+        let routes = routes::read(&mut reader);
+        let upstream = services::read_upstream(&mut reader);
+        let log_format = read_log_format(&mut reader, environment);
+        let whole = || {
+            Some(Self {
+                environment,
+                listener: listener?,
+                admin_address: admin_address?,
+                public: public?,
+                database: database?,
+                vault_keys: vault_keys?,
+                tokens: tokens?,
+                services,
+                routes,
+                upstream: upstream?,
+                log_format: log_format?,
+            })
+        };
+        reader.finish(whole())
+    }
+}
+
+fn read_log_format(reader: &mut Reader<'_>, environment: Environment) -> Option<LogFormat> {
+    let usual = match environment {
+        Environment::Development => "text",
+        Environment::Production => "json",
+    };
+    reader.read_or(&variables::LOG_FORMAT, usual, |text| {
+        one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+    })
 }
 
 /// `GATEWAY_ENV`

@@ -1,0 +1,96 @@
+//! Where clients and operators are served, and how long and how many are borne.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use ipnet::IpNet;
+
+use super::{
+    Environment, ListenerSettings,
+    reader::{Reader, entries},
+    variables::{
+        ADMIN_ADDR, DRAIN_TIMEOUT, HEAD_TIMEOUT, HOST, IDLE_TIMEOUT, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_CLIENT, PORT,
+        TRUSTED_PROXIES,
+    },
+};
+
+const INSTANT: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_hours(1);
+const MANY: usize = 1_000_000;
+
+/// Reads the listener's settings. In development nobody outside this machine is served unless `HOST` says so.
+pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Option<ListenerSettings> {
+    let everywhere_or_here = match environment {
+        Environment::Development => "127.0.0.1",
+        Environment::Production => "0.0.0.0",
+    };
+    let host = reader.read_or(&HOST, everywhere_or_here, host);
+    let port = reader.number(&PORT, 0..=u16::MAX);
+    let head_timeout = reader.duration(&HEAD_TIMEOUT, INSTANT..=HOUR);
+    let idle_timeout = reader.duration(&IDLE_TIMEOUT, INSTANT..=HOUR);
+    let drain_timeout = reader.duration(&DRAIN_TIMEOUT, Duration::ZERO..=HOUR);
+    let max_connections = reader.number(&MAX_CONNECTIONS, 1..=MANY);
+    let max_connections_per_client = reader.number(&MAX_CONNECTIONS_PER_CLIENT, 1..=MANY);
+    let trusted_proxies = reader.read(&TRUSTED_PROXIES, |text| entries(text).map(network).collect());
+    Some(ListenerSettings {
+        address: SocketAddr::new(host?, port?),
+        head_timeout: head_timeout?,
+        idle_timeout: idle_timeout?,
+        drain_timeout: drain_timeout?,
+        max_connections: max_connections?,
+        max_connections_per_client: max_connections_per_client?,
+        trusted_proxies: trusted_proxies?,
+    })
+}
+
+/// Reads where operators are served.
+pub(super) fn read_admin_address(reader: &mut Reader<'_>, clients: Option<SocketAddr>) -> Option<SocketAddr> {
+    let address: SocketAddr = reader.read(&ADMIN_ADDR, |text| {
+        text.parse().map_err(|_| "an IP address and a port, such as 127.0.0.1:9090 or [::1]:9090".to_owned())
+    })?;
+    // Port 0 is any free port: no conflict.
+    if address.port() != 0 && clients.is_some_and(|clients| clients.port() == address.port()) {
+        reader.wrong(
+            &ADMIN_ADDR,
+            format!("operators and clients have ports of their own, and PORT is {}, too", address.port()),
+        );
+    }
+    Some(address)
+}
+
+fn host(text: &str) -> Result<IpAddr, String> {
+    match text {
+        "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
+        _ => text.parse().map_err(|_| "an IP address such as 127.0.0.1, 0.0.0.0 (every interface) or ::1".to_owned()),
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let single = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse()
+        .or_else(|_| single())
+        .map_err(|_| format!("addresses or CIDRs parted by commas, such as 10.0.0.0/8,192.0.2.7; {text:?} is neither"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_an_address() {
+        assert_eq!(host("0.0.0.0").unwrap(), Ipv4Addr::UNSPECIFIED);
+        assert_eq!(host("localhost").unwrap(), Ipv4Addr::LOCALHOST);
+        assert!(host("::1").unwrap().is_ipv6());
+        assert!(host("www.jinmini.com").is_err() && host("127.0.0.1:80").is_err());
+    }
+
+    #[test]
+    fn a_proxy_is_an_address_or_a_network() {
+        assert_eq!(network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
+        assert_eq!(network("192.0.2.7").unwrap().to_string(), "192.0.2.7/32");
+        assert_eq!(network("fd00::/8").unwrap().to_string(), "fd00::/8");
+        assert!(network("10.0.0.0/33").unwrap_err().contains("\"10.0.0.0/33\" is neither"));
+    }
+}

@@ -1,0 +1,98 @@
+//! How the gateway looks from outside.
+
+use std::net::SocketAddr;
+
+use chrono_tz::Tz;
+use url::Url;
+
+use super::{
+    Environment, PublicSettings,
+    reader::Reader,
+    variables::{API_PREFIX, PORT, PUBLIC_URL, TIMEZONE},
+};
+use crate::domain::gateway::models::service::{InvalidPrefix, PathPrefix, SERVICES_PREFIX};
+
+/// Reads the public face. Production wants an https `PUBLIC_URL`: it is the issuer of every token.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    environment: Environment,
+    clients: Option<SocketAddr>,
+) -> Option<PublicSettings> {
+    let port = clients.map_or_else(|| PORT.fallback.words().to_owned(), |address| address.port().to_string());
+    let url = reader.read_or(&PUBLIC_URL, &format!("http://localhost:{port}"), public_url);
+    if environment == Environment::Production && url.as_ref().is_some_and(|url| url.scheme() != "https") {
+        reader.wrong(
+            &PUBLIC_URL,
+            "production needs the https address under which browsers reach it, such as https://www.jinmini.com",
+        );
+    }
+    let api_prefix = reader.read(&API_PREFIX, api_prefix);
+    let timezone = reader.read(&TIMEZONE, timezone);
+    Some(PublicSettings { url: url?, api_prefix: api_prefix?, timezone: timezone? })
+}
+
+fn public_url(text: &str) -> Result<Url, String> {
+    Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.path() == "/")
+        .filter(|url| url.query().is_none() && url.fragment().is_none())
+        .filter(|url| url.username().is_empty() && url.password().is_none())
+        .ok_or_else(|| {
+            "http or https, a host and perhaps a port, nothing behind it: https://www.jinmini.com".to_owned()
+        })
+}
+
+/// The own API and the routes must not compete for a path.
+fn api_prefix(text: &str) -> Result<PathPrefix, String> {
+    let prefix: PathPrefix = text.parse().map_err(|rule: InvalidPrefix| rule.to_string())?;
+    let of_routes = text == SERVICES_PREFIX || text.starts_with(&format!("{SERVICES_PREFIX}/"));
+    if prefix.as_str().is_empty() || of_routes {
+        return Err(format!(
+            "a path such as /e, neither the root nor {SERVICES_PREFIX}, which belongs to the services"
+        ));
+    }
+    Ok(prefix)
+}
+
+fn timezone(text: &str) -> Result<Tz, String> {
+    text.parse().map_err(|_| "an IANA time zone such as UTC, Asia/Seoul or Europe/Berlin".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_url_is_an_origin() {
+        for text in ["https://www.jinmini.com", "https://www.jinmini.com/", "http://localhost:8080", "http://[::1]:1"] {
+            assert!(public_url(text).is_ok(), "{text}");
+        }
+        for text in [
+            "www.jinmini.com",
+            "ftp://a",
+            "https://a/b",
+            "https://a?b",
+            "https://a#b",
+            "https://u@a",
+            "https://u:p@a",
+            "https://",
+        ] {
+            assert!(public_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_prefix_of_the_own_api_is_not_that_of_the_services() {
+        assert_eq!(api_prefix("/e").unwrap().as_str(), "/e");
+        assert!(api_prefix("/apis").is_ok());
+        for text in ["/", "/api", "/api/e", "e", "/e/", "/e//f"] {
+            assert!(api_prefix(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn time_zones_have_iana_names() {
+        assert_eq!(timezone("Asia/Seoul").unwrap(), Tz::Asia__Seoul);
+        assert!(timezone("KST+9").is_err());
+    }
+}

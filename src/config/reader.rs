@@ -1,0 +1,125 @@
+//! Reads one variable after the other and notes every mistake on the way, so that all of them can be told at once.
+
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
+
+use super::{
+    report::{Mistake, Mistakes, shown},
+    source::{RoutesFile, Sources},
+    units,
+    variables::{Fallback, Variable},
+};
+
+/// Reads variables. What comes back as `None` has been noted as a mistake.
+pub(super) struct Reader<'s> {
+    sources: &'s Sources,
+    mistakes: Vec<Mistake>,
+}
+
+impl<'s> Reader<'s> {
+    /// Begins with the mistakes that were made before: unreadable files.
+    pub(super) fn new(sources: &'s Sources) -> Self {
+        Self { sources, mistakes: sources.mistakes().to_vec() }
+    }
+
+    /// The settings, unless a mistake was noted.
+    pub(super) fn finish<T>(self, settings: Option<T>) -> Result<T, Mistakes> {
+        settings.filter(|_| self.mistakes.is_empty()).ok_or(Mistakes(self.mistakes))
+    }
+
+    /// The text of a variable, if it is set.
+    pub(super) fn value(&self, variable: &Variable) -> Option<&'s str> {
+        self.sources.value(variable.name)
+    }
+
+    /// The names of all variables, ours and others'.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'s str> + use<'s> {
+        self.sources.names().into_iter()
+    }
+
+    /// The file with the routes, if there is one.
+    pub(super) fn routes_file(&self) -> Option<&'s RoutesFile> {
+        self.sources.routes()
+    }
+
+    /// Reads a variable; unset, its fallback text counts.
+    pub(super) fn read<T>(&mut self, variable: &Variable, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let fallback = match variable.fallback {
+            Fallback::Text(text) => text,
+            Fallback::Derived(_) => "",
+        };
+        self.read_or(variable, fallback, parse)
+    }
+
+    /// Reads a variable; unset, `fallback` counts.
+    pub(super) fn read_or<T>(
+        &mut self,
+        variable: &Variable,
+        fallback: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.value(variable).unwrap_or(fallback);
+        let outcome = if text.chars().any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
+            Err("a value is UTF-8 without control characters".to_owned())
+        } else {
+            parse(text)
+        };
+        outcome.map_err(|rule| self.wrong(variable, rule)).ok()
+    }
+
+    /// Reads a duration within `bounds`.
+    pub(super) fn duration(&mut self, variable: &Variable, bounds: RangeInclusive<Duration>) -> Option<Duration> {
+        self.read(variable, |text| {
+            units::duration(text).filter(|duration| bounds.contains(duration)).ok_or_else(|| {
+                let (least, most) = (units::show(*bounds.start()), units::show(*bounds.end()));
+                format!("a duration from {least} to {most}, such as {}", variable.fallback.words())
+            })
+        })
+    }
+
+    /// Reads a whole number within `bounds`.
+    pub(super) fn number<T: FromStr + PartialOrd + Display>(
+        &mut self,
+        variable: &Variable,
+        bounds: RangeInclusive<T>,
+    ) -> Option<T> {
+        self.read(variable, |text| {
+            text.parse()
+                .ok()
+                .filter(|number| bounds.contains(number))
+                .ok_or_else(|| format!("a whole number from {} to {}", bounds.start(), bounds.end()))
+        })
+    }
+
+    /// Notes that a variable's value breaks a rule.
+    pub(super) fn wrong(&mut self, variable: &Variable, rule: impl Into<String>) {
+        let problem = match self.value(variable) {
+            None => "is not set".to_owned(),
+            Some(_) if variable.secret => "has a value that cannot be used (it is not shown here)".to_owned(),
+            Some(value) => shown(value),
+        };
+        self.note(Mistake::new(self.sources.place(variable.name), problem, rule));
+    }
+
+    /// Notes a mistake.
+    pub(super) fn note(&mut self, mistake: Mistake) {
+        self.mistakes.push(mistake);
+    }
+
+    /// The value of a variable that has no row of its own (`<NAME>_SERVICE_URL`), and how mistakes speak of it.
+    pub(super) fn value_and_place(&self, name: &str) -> Option<(&'s str, String)> {
+        self.sources.value(name).map(|value| (value, self.sources.place(name)))
+    }
+}
+
+/// Reads one of a few words.
+pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        format!("either {}", words.join(" or "))
+    })
+}
+
+/// The entries of a list that is parted by commas. Blanks around entries and a comma at the end do not matter.
+pub(super) fn entries(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
+}

@@ -1,0 +1,298 @@
+//! Routes from `gateway.toml`, or the shipped ones. Every mistake says its line.
+
+use std::{collections::HashMap, fmt, str::FromStr};
+
+use serde::Deserialize;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue, ValueDeserializer},
+};
+
+use super::{
+    reader::{Reader, one_of},
+    report::Mistake,
+    source::RoutesFile,
+    units,
+};
+use crate::domain::gateway::models::{
+    scope::Scope,
+    service::{Access, DEFAULT_BODY_LIMIT_BYTES, PathPrefix, Route, SERVICES_PREFIX},
+};
+
+/// What counts without a `gateway.toml`.
+const SHIPPED: &str = include_str!("default.toml");
+
+/// One `[[routes]]` as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RouteEntry {
+    path: Spanned<String>,
+    service: Spanned<String>,
+    upstream_path: Option<Spanned<String>>,
+    access: Option<Spanned<String>>,
+    scope: Option<Spanned<Vec<String>>>,
+    #[serde(default)]
+    forward_authorization: bool,
+    body_limit: Option<Spanned<String>>,
+}
+
+/// Reads the routes. A file of one's own replaces the shipped ones; nothing is merged, so what stands there is all there is.
+pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Route> {
+    let shipped = || RoutesFile { name: "the shipped routes".to_owned(), text: SHIPPED.to_owned() };
+    let file = reader.routes_file().cloned().unwrap_or_else(shipped);
+    let mut parser = Parser { file: &file, lines_of_paths: HashMap::new(), mistakes: Vec::new() };
+    let routes = parser.routes();
+    for mistake in parser.mistakes {
+        reader.note(mistake);
+    }
+    routes
+}
+
+struct Parser<'f> {
+    file: &'f RoutesFile,
+    lines_of_paths: HashMap<PathPrefix, usize>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Parser<'_> {
+    fn routes(&mut self) -> Vec<Route> {
+        let (document, errors) = DeTable::parse_recoverable(&self.file.text);
+        if !errors.is_empty() {
+            // What stands behind a broken line is not judged: the parser only guesses what it means.
+            for error in &errors {
+                self.unreadable(error);
+            }
+            return Vec::new();
+        }
+        let mut routes = Vec::new();
+        for (key, value) in document.into_inner() {
+            match (key.get_ref().as_ref(), value.into_inner()) {
+                ("routes", DeValue::Array(entries)) => {
+                    for entry in entries {
+                        match RouteEntry::deserialize(ValueDeserializer::from(entry)) {
+                            Ok(entry) => routes.extend(self.route(&entry)),
+                            Err(error) => self.unreadable(&error),
+                        }
+                    }
+                }
+                (other, _) => {
+                    self.note(&key, format!("has {other:?}"), "it is a list of routes, each under a line [[routes]]");
+                }
+            }
+        }
+        routes
+    }
+
+    fn route(&mut self, entry: &RouteEntry) -> Option<Route> {
+        let path = self.field("path", &entry.path, |text| route_path(text));
+        if let Some(path) = &path {
+            let line = self.line(&entry.path);
+            if let Some(first) = self.lines_of_paths.insert(path.clone(), line) {
+                self.note(
+                    &entry.path,
+                    format!("path is {:?}", path.as_str()),
+                    format!("line {first} has a route for it already"),
+                );
+            }
+        }
+        let service = self.field("service", &entry.service, |text| parsed(text));
+        let upstream_path = match &entry.upstream_path {
+            None => path.as_ref().and_then(|path| path.as_str().strip_prefix(SERVICES_PREFIX)?.parse().ok()),
+            Some(given) => self.field("upstream_path", given, |text| parsed(text)),
+        };
+        let access = self.access(entry.access.as_ref(), entry.scope.as_ref());
+        let body_limit_bytes = match &entry.body_limit {
+            None => Some(DEFAULT_BODY_LIMIT_BYTES),
+            Some(given) => self.field("body_limit", given, |text| {
+                units::size_bytes(text).ok_or_else(|| "a size such as 64KiB or 10MiB".to_owned())
+            }),
+        };
+        Some(Route {
+            prefix: path?,
+            service: service?,
+            upstream_prefix: upstream_path?,
+            access: access?,
+            forward_authorization: entry.forward_authorization,
+            body_limit_bytes: body_limit_bytes?,
+        })
+    }
+
+    /// Safe by default: a route that does not say who may use it needs a token.
+    fn access(&mut self, access: Option<&Spanned<String>>, scope: Option<&Spanned<Vec<String>>>) -> Option<Access> {
+        let open = match access {
+            None => Some(false),
+            Some(access) => self.field("access", access, |text| one_of(text, &[("open", true), ("token", false)])),
+        };
+        let words = match scope {
+            None => Some(Scope::default()),
+            Some(scope) => self.field("scope", scope, |words| scope_of(words)),
+        };
+        match (open?, scope) {
+            (true, Some(scope)) => {
+                self.note(scope, "scope is set on an open route", "words of scope need access = \"token\"");
+                None
+            }
+            (true, None) => Some(Access::Open),
+            (false, _) => Some(Access::Token { scope: words? }),
+        }
+    }
+
+    fn field<V: fmt::Debug, T>(
+        &mut self,
+        name: &str,
+        value: &Spanned<V>,
+        parse: impl FnOnce(&V) -> Result<T, String>,
+    ) -> Option<T> {
+        let outcome = parse(value.get_ref());
+        outcome.map_err(|rule| self.note(value, format!("{name} is {:?}", value.get_ref()), rule)).ok()
+    }
+
+    fn note<V>(&mut self, at: &Spanned<V>, problem: impl Into<String>, rule: impl Into<String>) {
+        let place = format!("{} line {}:", self.file.name, self.line(at));
+        self.mistakes.push(Mistake::new(place, problem, rule));
+    }
+
+    /// Notes what the TOML parser says: bad syntax, an unknown key, a missing one, a value of another type.
+    fn unreadable(&mut self, error: &toml::de::Error) {
+        let at = Spanned::new(error.span().unwrap_or_default(), ());
+        self.note(&at, "cannot be read", error.message());
+    }
+
+    fn line<V>(&self, at: &Spanned<V>) -> usize {
+        self.file.text.as_bytes().iter().take(at.span().start).filter(|&&byte| byte == b'\n').count() + 1
+    }
+}
+
+fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|rule: T::Err| rule.to_string())
+}
+
+/// Routes live under `/api`, so that they and the gateway's own paths can never compete.
+fn route_path(text: &str) -> Result<PathPrefix, String> {
+    let prefix: PathPrefix = parsed(text)?;
+    match prefix.as_str().strip_prefix(SERVICES_PREFIX) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => Ok(prefix),
+        _ => Err(format!(
+            "a path under {SERVICES_PREFIX}, such as {SERVICES_PREFIX}/users; the others are the gateway's own"
+        )),
+    }
+}
+
+fn scope_of(words: &[String]) -> Result<Scope, String> {
+    let each_is_one_word = words.iter().all(|word| !word.is_empty() && !word.contains(' '));
+    let scope = words.join(" ").parse().ok().filter(|_| each_is_one_word);
+    scope.ok_or_else(|| "a list of words, such as [\"read\", \"write\"]".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    fn routes(text: &str) -> Result<Vec<Route>, Vec<String>> {
+        let sources = Sources::default().with_routes_file("gateway.toml", text);
+        let mut reader = Reader::new(&sources);
+        let routes = read(&mut reader);
+        reader.finish(Some(routes)).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_route_is_read_whole() {
+        let text = r#"
+            [[routes]]
+            path = "/api/reports"
+            service = "reports"
+            upstream_path = "/v2/reports"
+            access = "token"
+            scope = ["read", "reports:see"]
+            forward_authorization = true
+            body_limit = "64KiB"
+        "#;
+        let whole = Route {
+            prefix: "/api/reports".parse().unwrap(),
+            service: "reports".parse().unwrap(),
+            upstream_prefix: "/v2/reports".parse().unwrap(),
+            access: Access::Token { scope: "read reports:see".parse().unwrap() },
+            forward_authorization: true,
+            body_limit_bytes: 65_536,
+        };
+        assert_eq!(routes(text), Ok(vec![whole]));
+    }
+
+    #[test]
+    fn what_a_route_does_not_say_is_safe() {
+        let found =
+            routes("routes = [{path = \"/api/x/y\", service = \"x\"}, {path = \"/api\", service = \"x\"}]").unwrap();
+        let safe = Route {
+            prefix: "/api/x/y".parse().unwrap(),
+            upstream_prefix: "/x/y".parse().unwrap(),
+            ..Route::of_service(&"x".parse().unwrap())
+        };
+        assert_eq!((&found[0], found[1].upstream_prefix.as_str()), (&safe, ""));
+    }
+
+    #[test]
+    fn a_file_without_routes_has_none() {
+        assert_eq!(routes("# nothing yet"), Ok(vec![]));
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_line() {
+        let text = r#"
+[[routes]]
+path = "/users"
+service = "Auth"
+upstream_path = "users"
+access = "opne"
+body_limit = "10"
+
+[[routes]]
+path = "/api/x"
+service = "x"
+access = "open"
+scope = ["read"]
+
+[[routes]]
+path = "/api/x"
+service = "x"
+scope = ["read write"]
+
+[[routes]]
+path = "/api/y"
+
+[[routes]]
+path = "/api/z"
+service = "z"
+acess = "open"
+
+[service]
+"#;
+        let said = routes(text).unwrap_err();
+        let begins = [
+            "gateway.toml line 3: path is \"/users\": a path under /api",
+            "gateway.toml line 4: service is \"Auth\": a service name has",
+            "gateway.toml line 5: upstream_path is \"users\": a path begins with /",
+            "gateway.toml line 6: access is \"opne\": either open or token",
+            "gateway.toml line 7: body_limit is \"10\": a size such as",
+            "gateway.toml line 13: scope is set on an open route: words of scope need",
+            "gateway.toml line 16: path is \"/api/x\": line 10 has a route for it already",
+            "gateway.toml line 18: scope is [\"read write\"]: a list of words",
+            "gateway.toml line 20: cannot be read: missing field `service`",
+            "gateway.toml line 26: cannot be read: unknown field `acess`, expected one of `path`",
+            "gateway.toml line 28: has \"service\": it is a list of routes",
+        ];
+        assert_eq!(said.len(), begins.len(), "{said:#?}");
+        for (said, begin) in said.iter().zip(begins) {
+            assert!(said.starts_with(begin), "{said}\n{begin}");
+        }
+    }
+
+    #[test]
+    fn broken_toml_is_told_with_its_line() {
+        let said = routes("[[routes]]\npath = /api/x\nservice = \"x\"\n").unwrap_err();
+        assert!(said[0].starts_with("gateway.toml line 2: cannot be read"), "{said:?}");
+        let said = routes("[[routes]]\npath = 1\nservice = \"x\"\n").unwrap_err();
+        assert!(said[0].starts_with("gateway.toml line 2: cannot be read: invalid type: integer"), "{said:?}");
+        assert!(routes("routes = 1").unwrap_err()[0].starts_with("gateway.toml line 1: has \"routes\""));
+    }
+}

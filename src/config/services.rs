@@ -1,0 +1,91 @@
+//! Services from `<NAME>_SERVICE_URL`, and how they are reached.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    UpstreamSettings,
+    reader::{Reader, entries},
+    report::{Mistake, shown},
+    variables::{CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, UPSTREAM_IDLE_TIMEOUT},
+};
+use crate::domain::gateway::models::service::{Instance, InvalidInstance, Service, ServiceName};
+
+/// What the name of such a variable ends with.
+pub(super) const SERVICE_URL_SUFFIX: &str = "_SERVICE_URL";
+
+const INSTANT: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_hours(1);
+
+/// Reads the services, by name.
+pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Service> {
+    let mut services = Vec::new();
+    for name in reader.names() {
+        let Some(stem) = name.strip_suffix(SERVICE_URL_SUFFIX) else { continue };
+        let Some((value, place)) = reader.value_and_place(name) else { continue };
+        let service = service_name(stem);
+        if service.is_none() {
+            let rule =
+                "the name before _SERVICE_URL has 1 to 63 upper-case letters, digits and _, and begins with a letter";
+            reader.note(Mistake::new(&place, "names no service", rule));
+        }
+        let instances = instances(value, |entry, rule| reader.note(Mistake::new(&place, shown(entry), rule)));
+        services.extend(service.map(|name| Service { name, instances }));
+    }
+    services
+}
+
+/// Reads how services are reached.
+pub(super) fn read_upstream(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
+    let connect_timeout = reader.duration(&CONNECT_TIMEOUT, INSTANT..=HOUR);
+    let first_byte_timeout = reader.duration(&FIRST_BYTE_TIMEOUT, INSTANT..=HOUR);
+    let idle_timeout = reader.duration(&UPSTREAM_IDLE_TIMEOUT, INSTANT..=HOUR);
+    Some(UpstreamSettings {
+        connect_timeout: connect_timeout?,
+        first_byte_timeout: first_byte_timeout?,
+        idle_timeout: idle_timeout?,
+    })
+}
+
+/// `USER_PROFILE` → `user-profile`
+fn service_name(stem: &str) -> Option<ServiceName> {
+    let upper_case = stem.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    upper_case.then(|| stem.to_ascii_lowercase().replace('_', "-"))?.parse().ok()
+}
+
+fn instances(text: &str, mut mistake: impl FnMut(&str, String)) -> Vec<Arc<Instance>> {
+    let mut instances: Vec<Arc<Instance>> = Vec::new();
+    for entry in entries(text) {
+        match entry.parse::<Instance>() {
+            Err(InvalidInstance) => mistake(entry, InvalidInstance.to_string()),
+            Ok(known) if instances.iter().any(|instance| **instance == known) => {
+                mistake(entry, "each instance is named once".to_owned());
+            }
+            Ok(new) => instances.push(Arc::new(new)),
+        }
+    }
+    instances
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_names_its_service() {
+        let name = |stem| service_name(stem).map(|name| name.as_str().to_owned());
+        assert_eq!(name("AUTH").as_deref(), Some("auth"));
+        assert_eq!(name("USER_PROFILE2").as_deref(), Some("user-profile2"));
+        for stem in ["", "_AUTH", "1AUTH", "auth", "A.B", &"A".repeat(64)] {
+            assert_eq!(name(stem), None, "{stem}");
+        }
+    }
+
+    #[test]
+    fn every_bad_instance_is_named() {
+        let mut said = Vec::new();
+        let found =
+            instances("http://a:1, https://b ,http://c:2,http://a:1/,d,", |entry, _| said.push(entry.to_owned()));
+        assert_eq!(found.iter().map(|instance| instance.authority()).collect::<Vec<_>>(), ["a:1", "c:2"]);
+        assert_eq!(said, ["https://b", "http://a:1/", "d"]);
+    }
+}

@@ -1,0 +1,278 @@
+//! Where settings come from: the process environment, `.env` and `gateway.toml`. The only place that reads them; nothing
+//! is ever written into the process environment.
+
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{self, Read},
+    path::Path,
+};
+
+use super::{
+    report::Mistake,
+    variables::{self, GATEWAY_CONFIG},
+};
+
+/// The file with the routes, unless `GATEWAY_CONFIG` names another.
+const DEFAULT_ROUTES_FILE: &str = "gateway.toml";
+
+/// What was found, unparsed. Has no `Debug`: it holds secrets.
+#[derive(Clone, Default)]
+pub struct Sources {
+    environment: BTreeMap<String, String>,
+    dotenv: BTreeMap<String, DotenvValue>,
+    routes: Option<RoutesFile>,
+    mistakes: Vec<Mistake>,
+}
+
+#[derive(Clone)]
+struct DotenvValue {
+    value: String,
+    line: usize,
+}
+
+/// The text of `gateway.toml`, or of the file that stands for it.
+#[derive(Clone)]
+pub(super) struct RoutesFile {
+    /// Its name, for mistakes.
+    pub(super) name: String,
+    /// What is in it.
+    pub(super) text: String,
+}
+
+impl Sources {
+    /// Reads the process environment, and `.env` and `gateway.toml` in `directory` if they are there. What cannot be read
+    /// is a mistake that [`Settings::from_sources`](super::Settings::from_sources) reports with all the others.
+    #[expect(clippy::disallowed_methods, reason = "this is the place where the environment is read")]
+    pub fn read(directory: &Path) -> Self {
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            // A value that is not UTF-8 gets replacement characters here, which no variable of ours may hold.
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        });
+        let mut sources = Self::default().with_environment(environment);
+        match read_if_present(&directory.join(".env")) {
+            Ok(Some(text)) => sources = sources.with_dotenv(&text),
+            Ok(None) => {}
+            Err(why) => sources.mistakes.push(Mistake::new(".env", "cannot be read", why.to_string())),
+        }
+        let name = sources.value(GATEWAY_CONFIG.name).map(str::to_owned);
+        let file = name.as_deref().unwrap_or(DEFAULT_ROUTES_FILE);
+        match read_if_present(&directory.join(file)) {
+            Ok(Some(text)) => sources.with_routes_file(file, &text),
+            Ok(None) if name.is_none() => sources,
+            Ok(None) => sources.with_mistake(GATEWAY_CONFIG.name, format!("names {file:?}"), "there is no such file"),
+            Err(why) => sources.with_mistake(file, "cannot be read".to_owned(), &why.to_string()),
+        }
+    }
+
+    /// Adds variables of the process environment.
+    #[must_use]
+    pub fn with_environment(
+        mut self,
+        variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Self {
+        self.environment.extend(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
+    /// Adds the text of a `.env` file. Variables of the process environment win over it.
+    #[must_use]
+    pub fn with_dotenv(mut self, text: &str) -> Self {
+        let text = text.trim_start_matches('\u{feff}');
+        // dotenvy takes a blank at the very end of the file for an unfinished line.
+        let text = format!("{text}\n");
+        let lines_read = Cell::new(0);
+        for entry in dotenvy::from_read_iter(LineByLine { rest: text.as_bytes(), lines_read: &lines_read }) {
+            let line = lines_read.get();
+            match entry {
+                Ok((name, value)) => self.add_dotenv_value(name, value, line),
+                Err(dotenvy::Error::LineParse(unread, _)) => {
+                    // A quote that is never closed swallows the rest of the file: point at its beginning.
+                    let begins = line + 1 - unread.lines().count().clamp(1, line);
+                    let rule =
+                        "a line is NAME=value, with quotes closed around a value that has blanks, or # and a comment";
+                    self.mistakes.push(Mistake::new(format!(".env line {begins}"), "cannot be read", rule));
+                }
+                Err(other) => self.mistakes.push(Mistake::new(".env", "cannot be read", other.to_string())),
+            }
+        }
+        self
+    }
+
+    /// Gives the routes: the text of `gateway.toml`, and the name by which mistakes speak of it.
+    #[must_use]
+    pub fn with_routes_file(mut self, name: &str, text: &str) -> Self {
+        self.routes = Some(RoutesFile { name: name.to_owned(), text: text.to_owned() });
+        self
+    }
+
+    fn add_dotenv_value(&mut self, name: String, value: String, line: usize) {
+        let place = format!(".env line {line}");
+        if let Some(rule) = variables::misspelt(&name) {
+            self.mistakes.push(Mistake::new(&place, format!("sets {name}"), rule));
+        }
+        match self.dotenv.get(&name) {
+            Some(first) => {
+                let rule = format!("line {} sets it already, and only one can count", first.line);
+                self.mistakes.push(Mistake::new(place, format!("sets {name}"), rule));
+            }
+            None => {
+                self.dotenv.insert(name, DotenvValue { value, line });
+            }
+        }
+    }
+
+    fn with_mistake(mut self, place: &str, problem: String, rule: &str) -> Self {
+        self.mistakes.push(Mistake::new(place, problem, rule));
+        self
+    }
+
+    /// The value of a variable. An empty one is as good as unset; in the process environment it hides that of `.env`.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        let of_dotenv = || self.dotenv.get(name).map(|found| &found.value);
+        self.environment.get(name).or_else(of_dotenv).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// A variable's name and, if its value comes from `.env`, the line: for mistakes.
+    pub(super) fn place(&self, name: &str) -> String {
+        match self.dotenv.get(name) {
+            Some(DotenvValue { line, .. }) if !self.environment.contains_key(name) => {
+                format!("{name} (.env line {line})")
+            }
+            _ => name.to_owned(),
+        }
+    }
+
+    /// The names of all variables, ours and others'.
+    pub(super) fn names(&self) -> BTreeSet<&str> {
+        self.environment.keys().chain(self.dotenv.keys()).map(String::as_str).collect()
+    }
+
+    /// The routes file, if there is one.
+    pub(super) fn routes(&self) -> Option<&RoutesFile> {
+        self.routes.as_ref()
+    }
+
+    /// What went wrong on the way here.
+    pub(super) fn mistakes(&self) -> &[Mistake] {
+        &self.mistakes
+    }
+}
+
+fn read_if_present(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(why),
+    }
+}
+
+/// Hands a text out line by line and counts: dotenvy does not say where an entry stands.
+struct LineByLine<'t> {
+    rest: &'t [u8],
+    lines_read: &'t Cell<usize>,
+}
+
+impl Read for LineByLine<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let line = self.rest.iter().position(|&byte| byte == b'\n').map_or(self.rest.len(), |at| at + 1);
+        let taken = line.min(buffer.len());
+        let (now, later) = self.rest.split_at(taken);
+        buffer[..taken].copy_from_slice(now);
+        self.rest = later;
+        if now.ends_with(b"\n") {
+            self.lines_read.set(self.lines_read.get() + 1);
+        }
+        Ok(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(sources: &Sources) -> Vec<String> {
+        sources.mistakes().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_environment_wins_and_an_empty_value_is_unset() {
+        let sources = Sources::default()
+            .with_dotenv("HOST=::1\nPORT=1\nTIMEZONE=\nAPI_PREFIX=' '\n")
+            .with_environment([("PORT", "2"), ("HOST", "")]);
+        assert_eq!(sources.value("PORT"), Some("2"));
+        assert_eq!((sources.value("HOST"), sources.value("TIMEZONE"), sources.value("API_PREFIX")), (None, None, None));
+        assert_eq!(
+            (sources.place("PORT").as_str(), sources.place("TIMEZONE").as_str()),
+            ("PORT", "TIMEZONE (.env line 3)")
+        );
+    }
+
+    #[test]
+    fn comments_quotes_and_line_ends_are_those_of_every_env_file() {
+        let text = "\u{feff}# said\r\n\r\nexport PORT=1 # why\r\nTIMEZONE=\"Asia/Seoul\"\r\nHOST='::1' ";
+        let sources = Sources::default().with_dotenv(text);
+        assert_eq!(said(&sources), Vec::<String>::new());
+        assert_eq!(
+            (sources.value("PORT"), sources.value("TIMEZONE"), sources.value("HOST")),
+            (Some("1"), Some("Asia/Seoul"), Some("::1"))
+        );
+    }
+
+    #[test]
+    fn an_unreadable_line_is_named_by_its_number_and_never_shown() {
+        let sources = Sources::default().with_dotenv("# one\nPORT=1\nVAULT KEY=hunter2\n\nHOST=\"::1\nTIMEZONE=UTC\n");
+        let said = said(&sources);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].starts_with(".env line 3 cannot be read: a line is NAME=value"), "{said:?}");
+        assert!(said[1].starts_with(".env line 5 cannot be read: a line is NAME=value"), "{said:?}");
+        assert!(!said.concat().contains("hunter2"));
+        assert_eq!(sources.value("PORT"), Some("1"));
+    }
+
+    #[test]
+    fn a_second_value_and_a_misspelt_name_are_mistakes_in_env_files_only() {
+        let sources = Sources::default()
+            .with_environment([("PROT", "1"), ("HOSTS", "a")])
+            .with_dotenv("PORT=1\nPORT=2\nTIMEZONES=UTC\nNODE_ENV=test\n");
+        assert_eq!(
+            said(&sources),
+            [
+                ".env line 2 sets PORT: line 1 sets it already, and only one can count",
+                ".env line 3 sets TIMEZONES: did you mean TIMEZONE?",
+            ]
+        );
+    }
+
+    #[test]
+    fn files_are_read_from_a_directory_and_missing_ones_are_no_mistake() {
+        let directory = tempfile::tempdir().unwrap();
+        let nothing = Sources::read(directory.path());
+        assert!(nothing.routes().is_none() && nothing.mistakes().is_empty());
+
+        fs::write(directory.path().join("gateway.toml"), "# mine").unwrap();
+        let own = Sources::read(directory.path());
+        assert_eq!(own.routes().map(|file| (file.name.as_str(), file.text.as_str())), Some(("gateway.toml", "# mine")));
+
+        fs::write(directory.path().join(".env"), "GATEWAY_CONFIG=other.toml\n").unwrap();
+        assert_eq!(
+            said(&Sources::read(directory.path())),
+            ["GATEWAY_CONFIG names \"other.toml\": there is no such file"]
+        );
+        fs::write(directory.path().join("other.toml"), "# theirs").unwrap();
+        assert_eq!(Sources::read(directory.path()).routes().unwrap().name, "other.toml");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_mistake() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join(".env")).unwrap();
+        fs::write(directory.path().join("gateway.toml"), [0xff]).unwrap();
+        let said = said(&Sources::read(directory.path()));
+        assert!(
+            said[0].starts_with(".env cannot be read") && said[1].starts_with("gateway.toml cannot be read"),
+            "{said:?}"
+        );
+    }
+}

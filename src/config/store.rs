@@ -1,0 +1,133 @@
+//! The store and the keys that seal what is secret in it.
+
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use url::Url;
+
+use super::{
+    Database, Environment, VaultKey,
+    reader::{Reader, entries},
+    variables::{DATABASE_URL, VAULT_KEY},
+};
+
+/// The key of the committed `.env`. It is public: whatever it seals is not secret, so production refuses it.
+pub const DEVELOPMENT_VAULT_KEY: VaultKey = VaultKey(*b"for development only, not secret");
+
+const HOW_TO_MAKE_A_KEY: &str = "make one with `openssl rand -base64 32` and keep it safe";
+
+/// Either alphabet, with or without `=` at the end: keys come from many generators.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Reads where the store is. Production wants one that outlives the process.
+pub(super) fn read_database(reader: &mut Reader<'_>, environment: Environment) -> Option<Database> {
+    let database = reader.read(&DATABASE_URL, database)?;
+    if database == Database::Memory && environment == Environment::Production {
+        reader.wrong(
+            &DATABASE_URL,
+            "production needs a store that outlives it: sqlite://data/gateway.db?mode=rwc or postgres://user:password@host/database",
+        );
+    }
+    Some(database)
+}
+
+/// Reads the sealing keys. Only development without a store can do without: then nothing outlives the process.
+pub(super) fn read_vault_keys(reader: &mut Reader<'_>, environment: Environment) -> Option<Vec<VaultKey>> {
+    let keys = reader.read(&VAULT_KEY, vault_keys)?;
+    let production = environment == Environment::Production;
+    if keys.is_empty() && production {
+        reader.wrong(&VAULT_KEY, format!("production needs a key to seal secrets with; {HOW_TO_MAKE_A_KEY}"));
+    } else if keys.is_empty() && reader.value(&DATABASE_URL).is_some() {
+        reader
+            .wrong(&VAULT_KEY, format!("a store (DATABASE_URL) needs a key to seal secrets with; {HOW_TO_MAKE_A_KEY}"));
+    } else if production && keys.contains(&DEVELOPMENT_VAULT_KEY) {
+        reader.wrong(&VAULT_KEY, format!("it holds the development key of .env, which is public; {HOW_TO_MAKE_A_KEY}"));
+    }
+    Some(keys)
+}
+
+fn database(text: &str) -> Result<Database, String> {
+    if text.is_empty() {
+        return Ok(Database::Memory);
+    }
+    let good = match text.split_once("://") {
+        // Without a file it would forget everything, and look as if it did not.
+        Some(("sqlite", file)) => {
+            !file.is_empty() && !file.starts_with('?') && !file.contains(":memory:") && !file.contains("mode=memory")
+        }
+        Some(("postgres" | "postgresql", _)) => Url::parse(text).is_ok_and(|url| url.host().is_some()),
+        _ => false,
+    };
+    good.then(|| Database::Url(text.to_owned())).ok_or_else(|| {
+        "sqlite://data/gateway.db?mode=rwc or postgres://user:password@host/database (signs such as / @ # in the password \
+         are written %2F %40 %23); unset, the store is in memory"
+            .to_owned()
+    })
+}
+
+fn vault_keys(text: &str) -> Result<Vec<VaultKey>, String> {
+    let rule = |nth: usize| {
+        let nth = nth + 1;
+        format!("keys of 32 bytes as base64, parted by commas; number {nth} is none: {HOW_TO_MAKE_A_KEY}")
+    };
+    entries(text).enumerate().map(|(nth, entry)| vault_key(entry).ok_or_else(|| rule(nth))).collect()
+}
+
+fn vault_key(text: &str) -> Option<VaultKey> {
+    let bytes = BASE64.decode(text.replace('-', "+").replace('_', "/")).ok()?;
+    bytes.try_into().ok().map(VaultKey)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_a_file_of_sqlite_or_a_postgres() {
+        for text in [
+            "sqlite://data/gateway.db",
+            "sqlite:///var/gateway.db?mode=rwc",
+            "postgres://gateway:p%40ss@db:5432/gateway",
+            "postgresql://db/gateway",
+        ] {
+            assert_eq!(database(text), Ok(Database::Url(text.to_owned())), "{text}");
+        }
+        for text in [
+            "mysql://db/gateway",
+            "data/gateway.db",
+            "sqlite://",
+            "sqlite::memory:",
+            "sqlite://:memory:",
+            "sqlite://a?mode=memory",
+            "sqlite://?mode=rwc",
+            "postgres://",
+            "postgres://u:p#x@db/gateway",
+        ] {
+            assert!(database(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_32_bytes_in_either_alphabet_with_or_without_padding() {
+        let key = VaultKey([0xfb; 32]);
+        let standard = BASE64.encode(key.0);
+        let url_safe = standard.replace('+', "-").replace('/', "_").replace('=', "");
+        assert_eq!(vault_keys(&format!("{standard}, {url_safe},")), Ok(vec![key.clone(), key]));
+        assert_eq!(vault_keys(""), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_bad_key_is_named_by_its_place_alone() {
+        let good = BASE64.encode([1; 32]);
+        for bad in ["c2hvcnQ=", "not base64!", &BASE64.encode([1; 33])] {
+            let said = vault_keys(&format!("{good},{bad}")).unwrap_err();
+            assert!(said.contains("number 2 is none") && said.contains("openssl rand -base64 32"), "{said}");
+            assert!(!said.contains(bad) && !said.contains(&good), "{said}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! The settings as a whole.
+
+use std::collections::BTreeSet;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use super::*;
+use crate::domain::gateway::models::service::Access;
+
+const ENV_FILE: &str = include_str!("../../.env");
+
+fn settings(variables: &[(&str, &str)]) -> Result<Settings, Mistakes> {
+    Settings::from_sources(&Sources::default().with_environment(variables.iter().copied()))
+}
+
+fn development(variables: &[(&str, &str)]) -> Settings {
+    let with_mode = [&[("GATEWAY_ENV", "development")], variables].concat();
+    settings(&with_mode).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+fn said(variables: &[(&str, &str)]) -> Vec<String> {
+    settings(variables).map_or_else(|mistakes| mistakes.iter().map(ToString::to_string).collect(), |_| Vec::new())
+}
+
+fn said_in_development(variables: &[(&str, &str)]) -> Vec<String> {
+    said(&[&[("GATEWAY_ENV", "development")], variables].concat())
+}
+
+fn a_key() -> String {
+    STANDARD.encode([7; 32])
+}
+
+#[test]
+fn development_needs_nothing_else() {
+    let settings = development(&[]);
+    assert_eq!(settings.environment, Environment::Development);
+    assert_eq!(settings.listener.address.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.admin_address.to_string(), "127.0.0.1:9090");
+    assert_eq!(settings.public.base(), "http://localhost:8080");
+    assert_eq!((settings.public.api_prefix.as_str(), settings.public.timezone), ("/e", Tz::UTC));
+    assert_eq!((&settings.database, settings.vault_keys.len()), (&Database::Memory, 0));
+    assert_eq!(settings.tokens.algorithm, SigningAlgorithm::Es256);
+    assert_eq!(settings.tokens.audience, "http://localhost:8080");
+    assert_eq!(settings.tokens.access_ttl, Duration::from_mins(15));
+    assert_eq!(settings.tokens.access_ttl_max, Duration::from_hours(24));
+    assert_eq!(settings.tokens.refresh_ttl, Duration::from_hours(720));
+    assert_eq!(settings.tokens.refresh_grace, Duration::from_secs(10));
+    assert_eq!(settings.tokens.key_rotation, Duration::from_hours(720));
+    assert_eq!(settings.listener.head_timeout, Duration::from_secs(10));
+    assert_eq!(settings.listener.idle_timeout, Duration::from_secs(75));
+    assert_eq!(settings.listener.drain_timeout, Duration::from_secs(20));
+    assert_eq!((settings.listener.max_connections, settings.listener.max_connections_per_client), (10_000, 1000));
+    assert_eq!(settings.listener.trusted_proxies, []);
+    assert_eq!(settings.upstream.connect_timeout, Duration::from_secs(2));
+    assert_eq!(settings.upstream.first_byte_timeout, Duration::from_secs(30));
+    assert_eq!(settings.upstream.idle_timeout, Duration::from_secs(30));
+    assert_eq!(settings.log_format, LogFormat::Text);
+    assert_eq!(settings.services, []);
+}
+
+#[test]
+fn everything_can_be_set() {
+    let key = a_key();
+    let settings = settings(&[
+        ("HOST", "::1"),
+        ("PORT", "3000"),
+        ("ADMIN_ADDR", "[::1]:0"),
+        ("PUBLIC_URL", "https://www.jinmini.com/"),
+        ("API_PREFIX", "/gateway/v1"),
+        ("TIMEZONE", "Asia/Seoul"),
+        ("DATABASE_URL", "postgres://gateway:secret@db/gateway"),
+        ("VAULT_KEY", &key),
+        ("TOKEN_ALGORITHM", "EdDSA"),
+        ("ACCESS_TOKEN_TTL", "5m"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7"),
+        ("AUTH_SERVICE_URL", "http://localhost:8001,http://localhost:8002"),
+        ("USER_PROFILE_SERVICE_URL", "http://profiles"),
+    ])
+    .unwrap();
+    assert_eq!(settings.environment, Environment::Production);
+    assert_eq!(settings.listener.address.to_string(), "[::1]:3000");
+    assert_eq!(
+        (settings.public.base(), settings.tokens.audience.as_str()),
+        ("https://www.jinmini.com", "https://www.jinmini.com")
+    );
+    assert_eq!(settings.public.timezone, Tz::Asia__Seoul);
+    assert_eq!(settings.database, Database::Url("postgres://gateway:secret@db/gateway".to_owned()));
+    assert_eq!(settings.vault_keys, [VaultKey([7; 32])]);
+    assert_eq!(settings.tokens.algorithm, SigningAlgorithm::EdDsa);
+    assert_eq!(settings.listener.trusted_proxies.len(), 2);
+    assert_eq!(settings.log_format, LogFormat::Json);
+    let services: Vec<_> = settings.services.iter().map(|s| (s.name.as_str(), s.instances.len())).collect();
+    assert_eq!(services, [("auth", 2), ("user-profile", 1)]);
+    let printed = format!("{settings:?}");
+    assert!(!printed.contains("secret") && !printed.contains(&key) && !printed.contains("7, 7"), "{printed}");
+}
+
+#[test]
+fn the_shipped_routes_lead_to_the_auth_service() {
+    let routes = development(&[]).routes;
+    let seen: Vec<_> = routes
+        .iter()
+        .map(|route| {
+            (
+                route.prefix.as_str(),
+                route.service.as_str(),
+                route.upstream_prefix.as_str(),
+                route.access == Access::Open,
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("/api/users", "auth", "/users", true),
+            ("/api/users/me", "auth", "/users/me", false),
+            ("/api/user/login", "auth", "/login", true),
+        ]
+    );
+}
+
+#[test]
+fn a_routes_file_replaces_the_shipped_routes() {
+    let sources = Sources::default()
+        .with_environment([("GATEWAY_ENV", "development")])
+        .with_routes_file("gateway.toml", "[[routes]]\npath = \"/api/x\"\nservice = \"x\"\n");
+    assert_eq!(Settings::from_sources(&sources).unwrap().routes.len(), 1);
+}
+
+#[test]
+fn nothing_set_is_production_which_says_at_once_what_it_needs() {
+    let said = said(&[]);
+    assert_eq!(said.len(), 3, "{said:#?}");
+    assert!(said[0].starts_with("PUBLIC_URL is not set: production needs the https address"), "{said:#?}");
+    assert!(said[1].starts_with("DATABASE_URL is not set: production needs a store"), "{said:#?}");
+    assert!(said[2].starts_with("VAULT_KEY is not set: production needs a key"), "{said:#?}");
+    assert!(said[2].contains("openssl rand -base64 32"), "{said:#?}");
+}
+
+#[test]
+fn the_committed_env_file_works_in_development_and_is_refused_in_production() {
+    let committed = Sources::default().with_dotenv(ENV_FILE);
+    let settings = Settings::from_sources(&committed).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!(settings.environment, Environment::Development);
+    assert_eq!(settings.public.url.host_str(), Some("www.jinmini.com"));
+    assert_eq!(settings.public.timezone, Tz::Asia__Seoul);
+    assert_eq!(settings.vault_keys, [DEVELOPMENT_VAULT_KEY]);
+
+    for keys in [None, Some(format!("{},{}", a_key(), STANDARD.encode(DEVELOPMENT_VAULT_KEY.0)))] {
+        let sources = committed
+            .clone()
+            .with_environment([("GATEWAY_ENV", "production"), ("DATABASE_URL", "postgres://db/gateway")])
+            .with_environment(keys.map(|keys| ("VAULT_KEY", keys)));
+        let mistakes = Settings::from_sources(&sources).unwrap_err();
+        assert_eq!(mistakes.iter().count(), 1, "{mistakes}");
+        assert!(mistakes.to_string().contains("the development key of .env, which is public"), "{mistakes}");
+    }
+}
+
+#[test]
+fn a_store_needs_a_key_in_development_too() {
+    let said = said_in_development(&[("DATABASE_URL", "sqlite://gateway.db")]);
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(said[0].starts_with("VAULT_KEY is not set: a store (DATABASE_URL) needs a key"), "{said:#?}");
+}
+
+#[test]
+fn production_wants_https() {
+    let said = said(&[
+        ("PUBLIC_URL", "http://www.jinmini.com"),
+        ("DATABASE_URL", "postgres://db/gateway"),
+        ("VAULT_KEY", &a_key()),
+    ]);
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(
+        said[0].starts_with("PUBLIC_URL is \"http://www.jinmini.com\": production needs the https address"),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn every_variable_is_read_and_its_mistake_is_told_with_all_the_others() {
+    let read: Vec<_> = variables::ALL.iter().filter(|variable| **variable != variables::GATEWAY_CONFIG).collect();
+    let bad: Vec<_> = read.iter().map(|variable| (variable.name, "\u{1}")).collect();
+    let said = said(&[bad.as_slice(), &[("A.B_SERVICE_URL", "http://a"), ("B_SERVICE_URL", "https://b")]].concat());
+    for variable in &read {
+        let begin = format!("{} ", variable.name);
+        assert_eq!(said.iter().filter(|line| line.starts_with(&begin)).count(), 1, "{begin}{said:#?}");
+    }
+    assert_eq!(said.len(), read.len() + 2, "{said:#?}");
+}
+
+#[test]
+fn fallbacks_are_as_good_as_set_values() {
+    let set: Vec<_> = variables::ALL
+        .iter()
+        .filter_map(|variable| match variable.fallback {
+            variables::Fallback::Text(text) => Some((variable.name, text)),
+            variables::Fallback::Derived(_) => None,
+        })
+        .filter(|(name, _)| *name != variables::GATEWAY_ENV.name)
+        .collect();
+    assert_eq!(format!("{:?}", development(&set)), format!("{:?}", development(&[])));
+}
+
+#[test]
+fn values_that_make_no_sense_are_told() {
+    let rules = [
+        ("GATEWAY_ENV", "staging", "GATEWAY_ENV is \"staging\": either development or production"),
+        ("HOST", "here", "HOST is \"here\": an IP address"),
+        ("PORT", "65536", "PORT is \"65536\": a whole number from 0 to 65535"),
+        ("ADMIN_ADDR", "9090", "ADMIN_ADDR is \"9090\": an IP address and a port"),
+        (
+            "ADMIN_ADDR",
+            "127.0.0.1:8080",
+            "ADMIN_ADDR is \"127.0.0.1:8080\": operators and clients have ports of their own",
+        ),
+        ("PUBLIC_URL", "www.jinmini.com", "PUBLIC_URL is \"www.jinmini.com\": http or https"),
+        ("API_PREFIX", "/api", "API_PREFIX is \"/api\": a path such as /e"),
+        ("TIMEZONE", "Seoul", "TIMEZONE is \"Seoul\": an IANA time zone"),
+        ("TOKEN_ALGORITHM", "none", "TOKEN_ALGORITHM is \"none\": one of ES256, RS256, EdDSA, HS256"),
+        ("ACCESS_TOKEN_TTL", "0s", "ACCESS_TOKEN_TTL is \"0s\": a duration from 1s to 3650d, such as 15m"),
+        (
+            "ACCESS_TOKEN_TTL",
+            "25h",
+            "ACCESS_TOKEN_TTL is \"25h\": ACCESS_TOKEN_TTL (25h) is at most ACCESS_TOKEN_MAX_TTL (1d)",
+        ),
+        (
+            "ACCESS_TOKEN_MAX_TTL",
+            "10m",
+            "ACCESS_TOKEN_MAX_TTL is \"10m\": ACCESS_TOKEN_TTL (15m) is at most ACCESS_TOKEN_MAX_TTL (10m)",
+        ),
+        ("REFRESH_TOKEN_TTL", "30", "REFRESH_TOKEN_TTL is \"30\": a duration"),
+        ("REFRESH_GRACE", "1h", "REFRESH_GRACE is \"1h\": a duration from 0s to 5m"),
+        ("KEY_ROTATION", "1s", "KEY_ROTATION is \"1s\": a duration from 1m"),
+        ("HEAD_TIMEOUT", "0s", "HEAD_TIMEOUT is \"0s\": a duration from 1ms to 1h"),
+        ("MAX_CONNECTIONS", "0", "MAX_CONNECTIONS is \"0\": a whole number from 1"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,all", "TRUSTED_PROXIES is \"10.0.0.0/8,all\": addresses or CIDRs"),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT is \"xml\": either text or json"),
+        ("AUTH_SERVICE_URL", "localhost:8001", "AUTH_SERVICE_URL is \"localhost:8001\": an instance is written"),
+    ];
+    for (name, value, begin) in rules {
+        let said = said_in_development(&[(name, value)]);
+        assert_eq!(said.len(), 1, "{said:#?}");
+        assert!(said[0].starts_with(begin), "{}", said[0]);
+    }
+    assert!(said_in_development(&[("REFRESH_GRACE", "0s"), ("DRAIN_TIMEOUT", "0s"), ("PORT", "0")]).is_empty());
+}
+
+#[test]
+fn no_mistake_shows_a_secret() {
+    let told = said_in_development(&[
+        ("DATABASE_URL", "postgres://gateway:hunter2#x@db/gateway"),
+        ("VAULT_KEY", "hunter2"),
+        ("AUTH_SERVICE_URL", "http://me:hunter2@auth"),
+        ("PUBLIC_URL", "https://me:hunter2@www.jinmini.com"),
+    ]);
+    assert_eq!(told.len(), 4, "{told:#?}");
+    assert!(!told.concat().contains("hunter2"), "{told:#?}");
+}
+
+#[test]
+fn a_mistake_in_env_names_the_line() {
+    let sources = Sources::default().with_dotenv("GATEWAY_ENV=development\nPORT=80a\n");
+    let mistakes = Settings::from_sources(&sources).unwrap_err();
+    assert_eq!(
+        mistakes.to_string(),
+        "The gateway did not start: one setting needs your attention.\n  \
+         - PORT (.env line 2) is \"80a\": a whole number from 0 to 65535"
+    );
+}
+
+#[test]
+fn names_are_listed_once() {
+    let names: BTreeSet<_> = variables::ALL.iter().map(|variable| variable.name).collect();
+    assert_eq!(names.len(), variables::ALL.len());
+}

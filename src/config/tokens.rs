@@ -1,0 +1,50 @@
+//! Tokens and the keys that sign them.
+
+use std::time::Duration;
+
+use super::{
+    PublicSettings, TokenSettings,
+    reader::Reader,
+    units,
+    variables::{
+        ACCESS_TOKEN_MAX_TTL, ACCESS_TOKEN_TTL, KEY_ROTATION, REFRESH_GRACE, REFRESH_TOKEN_TTL, TOKEN_ALGORITHM,
+        TOKEN_AUDIENCE,
+    },
+};
+use crate::domain::gateway::models::signing_key::UnknownAlgorithm;
+
+/// Time claims count whole seconds.
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+/// Within a grace period a stolen refresh token works, too.
+const LONGEST_GRACE: Duration = Duration::from_mins(5);
+/// Ten years: far from any overflow of dates.
+const LONGEST: Duration = Duration::from_hours(3650 * 24);
+
+/// Reads the token settings. Tokens are meant for the gateway itself unless `TOKEN_AUDIENCE` says otherwise.
+pub(super) fn read(reader: &mut Reader<'_>, public: Option<&PublicSettings>) -> Option<TokenSettings> {
+    let algorithm =
+        reader.read(&TOKEN_ALGORITHM, |text| text.parse().map_err(|rule: UnknownAlgorithm| rule.to_string()));
+    let audience = reader.read_or(&TOKEN_AUDIENCE, public.map_or("", PublicSettings::base), |text| Ok(text.to_owned()));
+    let access_ttl = reader.duration(&ACCESS_TOKEN_TTL, SECOND..=LONGEST);
+    let access_ttl_max = reader.duration(&ACCESS_TOKEN_MAX_TTL, SECOND..=LONGEST);
+    let refresh_ttl = reader.duration(&REFRESH_TOKEN_TTL, SECOND..=LONGEST);
+    let refresh_grace = reader.duration(&REFRESH_GRACE, Duration::ZERO..=LONGEST_GRACE);
+    let key_rotation = reader.duration(&KEY_ROTATION, MINUTE..=LONGEST);
+    if let (Some(usual), Some(longest)) = (access_ttl, access_ttl_max)
+        && usual > longest
+    {
+        let (usual, longest) = (units::show(usual), units::show(longest));
+        let set = if reader.value(&ACCESS_TOKEN_TTL).is_some() { ACCESS_TOKEN_TTL } else { ACCESS_TOKEN_MAX_TTL };
+        reader.wrong(&set, format!("ACCESS_TOKEN_TTL ({usual}) is at most ACCESS_TOKEN_MAX_TTL ({longest})"));
+    }
+    Some(TokenSettings {
+        algorithm: algorithm?,
+        audience: audience?,
+        access_ttl: access_ttl?,
+        access_ttl_max: access_ttl_max?,
+        refresh_ttl: refresh_ttl?,
+        refresh_grace: refresh_grace?,
+        key_rotation: key_rotation?,
+    })
+}

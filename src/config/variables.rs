@@ -1,0 +1,147 @@
+//! Every variable the gateway reads: its name, what it is when unset, and what it means. Settings are read through this
+//! table, README and `.env` are tested against it, and a name in `.env` that is nearly one of these is a mistake.
+
+use super::services::SERVICE_URL_SUFFIX;
+
+/// One variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What counts when it is unset.
+    pub fallback: Fallback,
+    /// What it is for, in a sentence for README and `.env`.
+    pub meaning: &'static str,
+    /// Whether its value must never be shown.
+    pub secret: bool,
+}
+
+/// What counts when a variable is unset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    /// This text, read as if it had been set.
+    Text(&'static str),
+    /// Something that depends on other settings, or nothing; the words say what.
+    Derived(&'static str),
+}
+
+impl Fallback {
+    /// As README shows it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Text(words) | Self::Derived(words) => words,
+        }
+    }
+}
+
+use Fallback::{Derived, Text};
+
+/// Writes each variable once: as a constant by which it is read, and as a row of [`ALL`].
+macro_rules! variables {
+    ($($name:ident, $fallback:expr, $meaning:literal $(, secret: $secret:literal)?;)+) => {
+        $(
+            #[doc = $meaning]
+            pub const $name: Variable =
+                Variable { name: stringify!($name), fallback: $fallback, meaning: $meaning, secret: false $(|| $secret)? };
+        )+
+        /// Every variable with a fixed name, in the order of README and `.env`.
+        pub const ALL: &[Variable] = &[$($name),+];
+    };
+}
+
+variables! {
+    GATEWAY_ENV, Text("production"), "`development` or `production`. Development opens `/tokens/create`, knows dummy tokens and starts the sample AUTH service";
+    HOST, Derived("127.0.0.1 in development, 0.0.0.0 in production"), "The address to listen on";
+    PORT, Text("8080"), "The port to listen on";
+    ADMIN_ADDR, Text("127.0.0.1:9090"), "Where operators are served: address and port";
+    PUBLIC_URL, Derived("http://localhost:PORT in development, required in production"), "How browsers reach the gateway, and the issuer of its tokens. Production wants https";
+    API_PREFIX, Text("/e"), "The gateway's own API answers at the root and, the same, under this path";
+    TIMEZONE, Text("UTC"), "The offset of times in answers: an IANA name such as `Asia/Seoul`";
+    DATABASE_URL, Derived("in memory"), "The store: `sqlite://data/gateway.db?mode=rwc` or `postgres://user:password@host/database`. Unset, everything is forgotten at the end; production wants one", secret: true;
+    VAULT_KEY, Derived("none"), "Seals what is secret in the store: 32 bytes as base64 (`openssl rand -base64 32`). Several parted by commas: the first seals, all open. Needed with `DATABASE_URL` and in production", secret: true;
+    TOKEN_ALGORITHM, Text("ES256"), "What signs access tokens: `ES256`, `RS256`, `EdDSA` or `HS256`";
+    TOKEN_AUDIENCE, Derived("PUBLIC_URL"), "What the `aud` of a token must hold to pass here, and the default of new tokens";
+    ACCESS_TOKEN_TTL, Text("15m"), "The life of an access token that was not asked for another";
+    ACCESS_TOKEN_MAX_TTL, Text("24h"), "The longest life of an access token that can be asked for";
+    REFRESH_TOKEN_TTL, Text("30d"), "How long a refresh token may lie unused";
+    REFRESH_GRACE, Text("10s"), "How long a used refresh token still gets the same successor; later use revokes its family";
+    KEY_ROTATION, Text("30d"), "How long a key signs before the next one does";
+    HEAD_TIMEOUT, Text("10s"), "How long a client may take to send a request's head";
+    IDLE_TIMEOUT, Text("75s"), "How long a connection may wait for its next request";
+    DRAIN_TIMEOUT, Text("20s"), "How long requests under way may take to end after SIGTERM";
+    MAX_CONNECTIONS, Text("10000"), "Connections in all; the newest is refused beyond";
+    MAX_CONNECTIONS_PER_CLIENT, Text("1000"), "Connections of one client address. Behind a proxy that is the proxy's: raise it to `MAX_CONNECTIONS`";
+    TRUSTED_PROXIES, Derived("nobody"), "Whose `X-Forwarded-For` is believed: addresses or CIDRs parted by commas";
+    CONNECT_TIMEOUT, Text("2s"), "How long a connection to a service may take";
+    FIRST_BYTE_TIMEOUT, Text("30s"), "How long a service may take from the request's end to its answer's head";
+    UPSTREAM_IDLE_TIMEOUT, Text("30s"), "How long an unused connection to a service is kept";
+    LOG_FORMAT, Derived("text in development, json in production"), "`text` for people, `json` for one object a line";
+    GATEWAY_CONFIG, Derived("gateway.toml, if there is one"), "The file with the routes";
+}
+
+/// The family of variables that make services.
+pub const SERVICE_URL: Variable = Variable {
+    name: "<NAME>_SERVICE_URL",
+    fallback: Derived("none; development starts the sample AUTH service"),
+    meaning: "Where a service answers: `AUTH_SERVICE_URL=http://localhost:8001` makes the service `auth`, `USER_PROFILE_SERVICE_URL` the service `user-profile`. Several instances parted by commas",
+    secret: false,
+};
+
+/// What is wrong with a name that stands in `.env` but is not read, if it looks as if it was meant for the gateway.
+///
+/// Such a name is a mistake, not a warning: the default that silently counts instead may be the less safe one. The process
+/// environment is not judged like this, because there other programs' variables are at home.
+pub(super) fn misspelt(name: &str) -> Option<String> {
+    if ALL.iter().any(|variable| variable.name == name) || name.ends_with(SERVICE_URL_SUFFIX) {
+        return None;
+    }
+    let meant = ALL.iter().map(|variable| variable.name).find(|known| is_near(name, known)).map(str::to_owned);
+    if let Some(meant) = meant.or_else(|| nearly_a_service(name)) {
+        return Some(format!("did you mean {meant}?"));
+    }
+    name.starts_with("GATEWAY_").then(|| "the gateway has no such variable".to_owned())
+}
+
+/// `AUTH_SERVICES_URL` → `AUTH_SERVICE_URL`
+fn nearly_a_service(name: &str) -> Option<String> {
+    name.match_indices('_')
+        .find(|(at, _)| *at > 0 && is_near(&name[*at..], SERVICE_URL_SUFFIX))
+        .map(|(at, _)| format!("{}{SERVICE_URL_SUFFIX}", &name[..at]))
+}
+
+fn is_near(name: &str, known: &str) -> bool {
+    /// Short names have many neighbours that mean something else: one slip there, more in longer ones.
+    const SLIPS: [(usize, usize); 2] = [(5, 1), (12, 2)];
+    let slips = SLIPS.iter().find(|(longest, _)| known.len() <= *longest).map_or(3, |(_, slips)| *slips);
+    strsim::osa_distance(&name.to_uppercase(), known) <= slips
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_pen_is_found() {
+        for (name, meant) in [
+            ("PROT", "PORT"),
+            ("port", "PORT"),
+            ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
+            ("DATABSE_URL", "DATABASE_URL"),
+            ("VAULTKEY", "VAULT_KEY"),
+            ("AUTH_SERVICES_URL", "AUTH_SERVICE_URL"),
+            ("USER_PROFILE_SERVICE_URI", "USER_PROFILE_SERVICE_URL"),
+        ] {
+            assert_eq!(misspelt(name), Some(format!("did you mean {meant}?")), "{name}");
+        }
+        assert!(misspelt("GATEWAY_SECRET").is_some());
+    }
+
+    #[test]
+    fn names_of_ours_and_of_others_are_left_alone() {
+        for name in
+            ["PORT", "AUTH_SERVICE_URL", "STRIPE_SERVICE_KEY", "NODE_ENV", "GOOGLE_CLIENT_ID", "REDIS_URL", "RUST_LOG"]
+        {
+            assert_eq!(misspelt(name), None, "{name}");
+        }
+    }
+}
