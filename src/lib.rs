@@ -5,7 +5,10 @@
 
 pub mod adapters;
 pub mod api;
+pub mod app;
+pub mod cli;
 pub mod config;
+pub mod dev;
 pub mod domain;
 pub mod edge;
 pub mod ports;
