@@ -4,5 +4,6 @@
 //! from one immutable snapshot. [`app`] is where they meet. `ARCHITECTURE.md` is the map.
 
 pub mod config;
+pub mod dev;
 pub mod domain;
 pub mod edge;
