@@ -3,7 +3,11 @@
 //! Two halves: the control plane ([`api`], [`domain`]) answers the gateway's own paths; the data plane ([`edge`]) proxies
 //! from one immutable snapshot. [`app`] is where they meet. `ARCHITECTURE.md` is the map.
 
+pub mod adapters;
+pub mod api;
 pub mod config;
 pub mod dev;
 pub mod domain;
 pub mod edge;
+pub mod ports;
+pub mod problem;

@@ -1,0 +1,7 @@
+//! What the services reach through a port: signatures, sealing, the clock, randomness, the console.
+
+pub mod clock;
+pub mod console;
+pub mod entropy;
+pub mod jwt;
+pub mod sealing;

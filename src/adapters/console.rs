@@ -1,0 +1,52 @@
+//! The console, for the one thing that is shown there on purpose: a dummy token (development only).
+
+use std::{
+    io::{self, Write},
+    sync::Mutex,
+};
+
+use crate::domain::gateway::{models::token::DummyText, services::ports::DummyConsole};
+
+/// Writes dummy tokens to standard output, or to whatever a test puts in its place.
+pub struct Console<W>(Mutex<W>);
+
+impl Console<io::Stdout> {
+    /// Standard output.
+    pub fn stdout() -> Self {
+        Self::new(io::stdout())
+    }
+}
+
+impl<W: Write> Console<W> {
+    /// Any output.
+    pub fn new(output: W) -> Self {
+        Self(Mutex::new(output))
+    }
+}
+
+impl<W: Write + Send> DummyConsole for Console<W> {
+    fn show(&self, typed: &DummyText) {
+        // One write for the whole text, so that log lines cannot come between. `DummyText` holds no control characters.
+        let shown = format!(
+            "\n┌─ DUMMY TOKEN (development only) ─ router → controller → service → repository\n│ {}\n└─ this text is a token now: send it as `Authorization: Bearer …`\n\n",
+            typed.as_str()
+        );
+        let mut output = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // A console that is gone (a closed pipe) is no reason to fail the request.
+        let _ = output.write_all(shown.as_bytes()).and_then(|()| output.flush());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_appears_on_a_line_of_its_own_and_is_marked() {
+        let console = Console::new(Vec::new());
+        console.show(&DummyText::parse("안녕 hello").unwrap());
+        let shown = String::from_utf8(console.0.into_inner().unwrap()).unwrap();
+        assert!(shown.contains("DUMMY TOKEN (development only)"));
+        assert!(shown.lines().any(|line| line == "│ 안녕 hello"));
+    }
+}

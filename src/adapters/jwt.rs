@@ -1,0 +1,181 @@
+//! Signatures of access tokens (RFC 7515, RFC 9068), by the jsonwebtoken crate. The algorithm is the key's, never the
+//! token's (RFC 8725 §3.1).
+
+use std::{collections::HashMap, sync::Arc};
+
+use aws_lc_rs::{
+    encoding::AsDer,
+    rand::{SecureRandom, SystemRandom},
+    rsa::{KeyPair as RsaKeyPair, KeySize},
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, crypto,
+    jwk::{Jwk, PublicKeyUse, ThumbprintHash},
+};
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::domain::gateway::{
+    models::{
+        signing_key::{SigningAlgorithm, SigningKey},
+        token::{AccessClaims, Rejection, SignatureVerifier},
+    },
+    services::ports::{KeyError, KeyPair, KeyRing, Keysmith, PrivateKey},
+};
+
+/// `typ` of an access token (RFC 9068 §2.1).
+const ACCESS_TOKEN_TYPE: &str = "at+jwt";
+
+/// No token of ours is longer: it must fit into a request head, which is limited to 16 KiB.
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// Makes and loads keys with aws-lc.
+pub struct AwsLcKeysmith;
+
+impl Keysmith for AwsLcKeysmith {
+    fn generate(&self, algorithm: SigningAlgorithm) -> Result<KeyPair, KeyError> {
+        let rng = SystemRandom::new();
+        let private_key = match algorithm {
+            SigningAlgorithm::Es256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &rng)
+                .map(|document| document.as_ref().to_vec())
+                .map_err(refused)?,
+            SigningAlgorithm::EdDsa => {
+                Ed25519KeyPair::generate_pkcs8v1(&rng).map(|document| document.as_ref().to_vec()).map_err(refused)?
+            }
+            SigningAlgorithm::Rs256 => RsaKeyPair::generate(KeySize::Rsa2048)
+                .and_then(|pair| AsDer::as_der(&pair))
+                .map(|document: aws_lc_rs::encoding::Pkcs8V1Der<'_>| document.as_ref().to_vec())
+                .map_err(refused)?,
+            SigningAlgorithm::Hs256 => {
+                let mut secret = vec![0; 32];
+                rng.fill(&mut secret).map_err(refused)?;
+                secret
+            }
+        };
+        let (kid, public_jwk) = describe(algorithm, &private_key)?;
+        Ok(KeyPair { kid, private_key: PrivateKey(private_key), public_jwk })
+    }
+
+    fn load(&self, keys: &[(SigningKey, PrivateKey)]) -> Result<Arc<dyn KeyRing>, KeyError> {
+        let loaded = keys.iter().map(|(key, private_key)| {
+            let encoding = encoding_key(key.algorithm, &private_key.0);
+            let decoding = match &key.public_jwk {
+                None => DecodingKey::from_secret(&private_key.0),
+                Some(jwk) => {
+                    let jwk: Jwk = serde_json::from_value(jwk.clone()).map_err(refused)?;
+                    DecodingKey::from_jwk(&jwk).map_err(refused)?
+                }
+            };
+            Ok((key.kid.clone(), LoadedKey { algorithm: jose(key.algorithm), encoding, decoding }))
+        });
+        Ok(Arc::new(JwtKeyRing { keys: loaded.collect::<Result<_, KeyError>>()? }))
+    }
+}
+
+/// The `kid` of a key and its public half.
+fn describe(algorithm: SigningAlgorithm, private_key: &[u8]) -> Result<(String, Option<Value>), KeyError> {
+    if algorithm == SigningAlgorithm::Hs256 {
+        // A digest of the secret names it and gives nothing of its 256 bits away.
+        let digest = Sha256::digest([b"gateway kid".as_slice(), private_key].concat());
+        return Ok((URL_SAFE_NO_PAD.encode(digest), None));
+    }
+    let encoding = encoding_key(algorithm, private_key);
+    let mut jwk = Jwk::from_encoding_key(&encoding, jose(algorithm)).map_err(refused)?;
+    let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(refused)?;
+    jwk.common.key_id = Some(kid.clone());
+    jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+    let jwk = serde_json::to_value(&jwk).map_err(refused)?;
+    Ok((kid, Some(jwk)))
+}
+
+fn refused(error: impl std::fmt::Display) -> KeyError {
+    KeyError(error.to_string())
+}
+
+fn jose(algorithm: SigningAlgorithm) -> Algorithm {
+    match algorithm {
+        SigningAlgorithm::Es256 => Algorithm::ES256,
+        SigningAlgorithm::Rs256 => Algorithm::RS256,
+        SigningAlgorithm::EdDsa => Algorithm::EdDSA,
+        SigningAlgorithm::Hs256 => Algorithm::HS256,
+    }
+}
+
+fn encoding_key(algorithm: SigningAlgorithm, private_key: &[u8]) -> EncodingKey {
+    match algorithm {
+        SigningAlgorithm::Es256 => EncodingKey::from_ec_der(private_key),
+        SigningAlgorithm::Rs256 => EncodingKey::from_rsa_der(private_key),
+        SigningAlgorithm::EdDsa => EncodingKey::from_ed_der(private_key),
+        SigningAlgorithm::Hs256 => EncodingKey::from_secret(private_key),
+    }
+}
+
+struct LoadedKey {
+    algorithm: Algorithm,
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+}
+
+/// Keys by `kid`.
+struct JwtKeyRing {
+    keys: HashMap<String, LoadedKey>,
+}
+
+impl KeyRing for JwtKeyRing {
+    fn sign(&self, kid: &str, claims: &AccessClaims) -> Result<String, KeyError> {
+        let key = self.keys.get(kid).ok_or_else(|| KeyError(format!("{kid} is not loaded")))?;
+        let header =
+            Header { typ: Some(ACCESS_TOKEN_TYPE.to_owned()), kid: Some(kid.to_owned()), ..Header::new(key.algorithm) };
+        jsonwebtoken::encode(&header, &claims.to_json(), &key.encoding).map_err(refused)
+    }
+}
+
+/// What a header says before anything is verified. `alg` is compared with the key's and never followed.
+#[derive(Deserialize)]
+struct UnverifiedHeader {
+    alg: String,
+    kid: String,
+    typ: String,
+    /// Extensions that a reader must understand (RFC 7515 §4.1.11). We understand none.
+    crit: Option<Value>,
+}
+
+impl SignatureVerifier for JwtKeyRing {
+    fn verify(&self, token: &str) -> Result<AccessClaims, Rejection> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Rejection::Malformed);
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or(Rejection::Malformed)?;
+        let (header, payload) = message.split_once('.').ok_or(Rejection::Malformed)?;
+        let header: UnverifiedHeader = serde_json::from_slice(&decoded(header)?).map_err(|_| Rejection::Malformed)?;
+        if !is_access_token_type(&header.typ) || header.crit.is_some() {
+            return Err(Rejection::Malformed);
+        }
+        let payload = decoded(payload)?;
+        decoded(signature)?;
+        let key = self.keys.get(&header.kid).ok_or(Rejection::UnknownKey)?;
+        if header.alg.parse() != Ok(key.algorithm) {
+            return Err(Rejection::BadSignature);
+        }
+        match crypto::verify(signature, message.as_bytes(), &key.decoding, key.algorithm) {
+            Ok(true) => AccessClaims::parse(&payload).map_err(|_| Rejection::Malformed),
+            Ok(false) | Err(_) => Err(Rejection::BadSignature),
+        }
+    }
+}
+
+fn decoded(part: &str) -> Result<Vec<u8>, Rejection> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| Rejection::Malformed)
+}
+
+/// `application/at+jwt` and any case will do (RFC 9068 §4, RFC 7515 §4.1.9).
+fn is_access_token_type(typ: &str) -> bool {
+    let typ = typ.to_ascii_lowercase();
+    typ.strip_prefix("application/").unwrap_or(&typ) == ACCESS_TOKEN_TYPE
+}
+
+#[cfg(test)]
+mod tests;

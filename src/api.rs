@@ -1,0 +1,145 @@
+//! The gateway's own API: routers, one file per concern, composed here. A router says method, path, security, texts and
+//! status codes; it has no logic.
+
+mod context;
+mod docs;
+mod extract;
+mod health;
+mod key;
+mod problems;
+mod token;
+mod welcome;
+
+use std::sync::Arc;
+
+use http::{HeaderValue, header};
+use poem::{Endpoint, EndpointExt, IntoResponse, Route, endpoint::BoxEndpoint};
+use poem_openapi::{OpenApi, OpenApiService, Tags};
+
+pub use self::context::RequestContext;
+pub use self::health::Readiness;
+use self::{
+    health::HealthApi,
+    key::KeyApi,
+    problems::AllowedMethods,
+    token::{DummyTokenApi, TokenApi},
+    welcome::WelcomeApi,
+};
+use crate::domain::gateway::controllers::{key::KeyController, token::TokenController};
+
+/// What the API is made of.
+pub struct ApiParts {
+    /// The token calls.
+    pub tokens: TokenController,
+    /// The published keys.
+    pub keys: KeyController,
+    /// Whether the gateway is ready to serve.
+    pub readiness: Arc<dyn Readiness>,
+    /// The host that the welcome names.
+    pub domain: String,
+    /// Beside the root, the API answers under this path: empty, or `/…`.
+    pub prefix: String,
+    /// Whether the development helpers are there.
+    pub development: bool,
+}
+
+/// How operations are grouped in Swagger.
+#[derive(Tags)]
+pub(crate) enum Tag {
+    /// Access and refresh tokens: create, verify, refresh, revoke.
+    Tokens,
+    /// Development only: see with your own eyes that what you type arrives.
+    Playground,
+    /// What others need to trust our tokens.
+    Discovery,
+    /// Is it running, is it ready.
+    Health,
+    /// Where you are.
+    Welcome,
+}
+
+/// The API, ready to be called.
+pub struct Api {
+    /// Answers requests; paths come without the prefix.
+    pub endpoint: BoxEndpoint<'static>,
+    /// The OpenAPI document of everything that is served.
+    pub document: String,
+}
+
+impl Api {
+    /// Puts the parts together.
+    pub fn new(parts: ApiParts) -> Self {
+        let ApiParts { tokens, keys, readiness, domain, prefix, development } = parts;
+        let lasting =
+            (WelcomeApi::new(&domain), TokenApi::new(tokens.clone()), KeyApi::new(keys), HealthApi::new(readiness));
+        // A development helper that is not there has no route and no line in the document.
+        if development {
+            Self::serve((lasting, DummyTokenApi::new(tokens)), &domain, &prefix)
+        } else {
+            Self::serve(lasting, &domain, &prefix)
+        }
+    }
+
+    /// `/livez` and `/readyz` alone, for the admin listener.
+    pub fn health(readiness: Arc<dyn Readiness>) -> Self {
+        let service = OpenApiService::new(HealthApi::new(readiness), "Gateway health", env!("CARGO_PKG_VERSION"));
+        let document = service.spec();
+        let allowed = AllowedMethods::of(&document);
+        Self { endpoint: finish(Route::new().nest("/", service), allowed), document }
+    }
+
+    fn serve<T: OpenApi + 'static>(api: T, domain: &str, prefix: &str) -> Self {
+        let service = described(api, domain, prefix);
+        let document = service.spec();
+        let allowed = AllowedMethods::of(&document).with("/docs").with("/openapi.json");
+        let routes = Route::new()
+            .at("/docs", docs::swagger(service.swagger_ui_html()))
+            .at("/openapi.json", docs::openapi(document.clone()))
+            .nest("/", service);
+        Self { endpoint: finish(routes, allowed), document }
+    }
+}
+
+fn described<T: OpenApi>(api: T, domain: &str, prefix: &str) -> OpenApiService<T, ()> {
+    let service = OpenApiService::new(api, format!("Gateway of {domain}"), env!("CARGO_PKG_VERSION")).description(
+        "Issues and revokes tokens, and proxies `/api/…` to services.\n\n\
+         1. `POST /tokens/create` gives an access token and a refresh token.\n\
+         2. Press **Authorize** and paste the access token.\n\
+         3. Call what needs one, here or with `curl -H 'Authorization: Bearer …'`.\n\n\
+         Errors are `application/problem+json` (RFC 9457) with a stable `code`.",
+    );
+    let service = if prefix.is_empty() { service } else { service.server(prefix) };
+    service.server("/")
+}
+
+/// What every answer of ours has in common: problems instead of bare errors, and headers that keep it from being framed,
+/// sniffed or leaking its address (RFC 9700 §4.2.4, §4.16).
+fn finish<E>(endpoint: E, allowed: AllowedMethods) -> BoxEndpoint<'static>
+where
+    E: Endpoint + 'static,
+    E::Output: IntoResponse,
+{
+    let allowed = Arc::new(allowed);
+    endpoint
+        .around(move |endpoint, request| {
+            let allowed = allowed.clone();
+            async move {
+                let context = RequestContext::of(&request);
+                let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+                let mut response = match endpoint.call(request).await {
+                    Ok(answer) => answer.into_response(),
+                    Err(error) => problems::render(error, &context, &method, &path, &allowed),
+                };
+                let headers = response.headers_mut();
+                headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+                headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+                headers
+                    .entry(header::CONTENT_SECURITY_POLICY)
+                    .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+                // Nearly every answer is about tokens or the state of this moment (RFC 6749 §5.1).
+                headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+                Ok(response)
+            }
+        })
+        .boxed()
+}

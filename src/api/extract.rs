@@ -1,0 +1,189 @@
+//! What a router takes out of a request: a JSON body, a dummy token, the caller's bearer token.
+
+use http::{StatusCode, header};
+use poem::{Request, RequestBody};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    payload::{Json, Payload, PlainText},
+    registry::{MetaMediaType, MetaRequest, MetaSecurityScheme, Registry},
+    types::Type,
+};
+use serde::de::DeserializeOwned;
+
+use super::problems::ProblemError;
+use crate::{
+    domain::gateway::schemas::{parse_json, token::CreateDummyToken},
+    problem::Problem,
+};
+
+/// The largest body of the gateway's own API.
+pub(super) const BODY_LIMIT_BYTES: usize = 256 * 1024;
+
+/// A JSON body. Unlike poem-openapi's own it names the field that is wrong, and never quotes what was sent.
+pub(super) struct JsonBody<T>(pub T);
+
+impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        <Json<T> as Payload>::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: "application/json", schema: T::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        match MediaType::of(request) {
+            MediaType::Json => {}
+            MediaType::PlainText | MediaType::Other => return Err(unsupported("application/json").into()),
+        }
+        Ok(Self(parse_json(&read(body).await?).map_err(ProblemError)?))
+    }
+}
+
+/// A dummy token, as JSON or as the bare text.
+pub(super) struct DummyBody(pub CreateDummyToken);
+
+impl<'a> ApiExtractor<'a> for DummyBody {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        <Json<CreateDummyToken> as Payload>::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![
+            MetaMediaType { content_type: "application/json", schema: CreateDummyToken::schema_ref() },
+            MetaMediaType { content_type: "text/plain", schema: <PlainText<String> as Payload>::schema_ref() },
+        ];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let media_type = MediaType::of(request);
+        let bytes = match media_type {
+            MediaType::Json | MediaType::PlainText => read(body).await?,
+            MediaType::Other => return Err(unsupported("application/json or text/plain").into()),
+        };
+        match media_type {
+            MediaType::Json => Ok(Self(parse_json(&bytes).map_err(ProblemError)?)),
+            MediaType::PlainText | MediaType::Other => match String::from_utf8(bytes) {
+                Ok(token) => Ok(Self(CreateDummyToken { token })),
+                Err(_) => Err(bad_request("the text is not UTF-8").into()),
+            },
+        }
+    }
+}
+
+/// The caller's bearer token, if there is one (RFC 6750 §2.1). Nothing is verified yet.
+pub(super) struct BearerToken(pub Option<String>);
+
+/// The name of the scheme in the OpenAPI document; *Authorize* in Swagger fills it in.
+const BEARER_SCHEME: &str = "bearer";
+
+impl<'a> ApiExtractor<'a> for BearerToken {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        registry.create_security_scheme(
+            BEARER_SCHEME,
+            MetaSecurityScheme {
+                ty: "http",
+                description: Some("An access token of this gateway; in development also a dummy token."),
+                name: None,
+                key_in: None,
+                scheme: Some("bearer"),
+                bearer_format: Some("JWT"),
+                flows: None,
+                openid_connect_url: None,
+            },
+        );
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![BEARER_SCHEME]
+    }
+
+    fn has_security_fallback() -> bool {
+        true
+    }
+
+    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+        let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return match request.headers().contains_key(header::AUTHORIZATION) {
+                false => Ok(Self(None)),
+                true => Err(bad_request("there is more than one Authorization header; send one").into()),
+            };
+        };
+        let token = std::str::from_utf8(value.as_bytes()).ok().and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+        });
+        match token {
+            Some(token) => Ok(Self(Some(token.to_owned()))),
+            None => Err(bad_request("write the header as `Authorization: Bearer <access token>`").into()),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum MediaType {
+    Json,
+    PlainText,
+    Other,
+}
+
+impl MediaType {
+    fn of(request: &Request) -> Self {
+        let essence = request.content_type().unwrap_or_default().split(';').next().unwrap_or_default();
+        let essence = essence.trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "application/json" => Self::Json,
+            "text/plain" => Self::PlainText,
+            other if other.starts_with("application/") && other.ends_with("+json") => Self::Json,
+            _ => Self::Other,
+        }
+    }
+}
+
+async fn read(body: &mut RequestBody) -> Result<Vec<u8>, poem::Error> {
+    match body.take()?.into_bytes_limit(BODY_LIMIT_BYTES).await {
+        Ok(bytes) => Ok(bytes.to_vec()),
+        Err(poem::error::ReadBodyError::PayloadTooLarge) => Err(ProblemError(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            "the body is larger than 256 KiB",
+        ))
+        .into()),
+        Err(_) => Err(bad_request("the body broke off or could not be read").into()),
+    }
+}
+
+fn unsupported(wanted: &str) -> ProblemError {
+    ProblemError(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        format!("send the body with `Content-Type: {wanted}`"),
+    ))
+}
+
+fn bad_request(detail: &'static str) -> ProblemError {
+    ProblemError(Problem::new(StatusCode::BAD_REQUEST, "malformed_request", detail))
+}

@@ -1,0 +1,170 @@
+//! Errors on their way out: every one becomes a problem document, here and nowhere else, and is logged here once.
+
+use std::fmt;
+
+use http::{HeaderValue, Method, StatusCode, header};
+use poem::{
+    Response,
+    error::{MethodNotAllowedError, NotFoundError, ResponseError},
+};
+use serde_json::Value;
+use tracing::{debug, error};
+
+use super::RequestContext;
+use crate::problem::{PROBLEM_JSON, Problem};
+
+/// A problem as poem's error, so that `?` carries it.
+#[derive(Debug, thiserror::Error)]
+pub(super) struct ProblemError(pub Problem);
+
+impl fmt::Display for ProblemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.0.status, self.0.code, self.0.detail)
+    }
+}
+
+impl ResponseError for ProblemError {
+    fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+}
+
+/// Declares the problems that an operation can answer with, for the OpenAPI document.
+macro_rules! problems {
+    ($($(#[$doc:meta])* $name:ident: $($status:literal),+;)+) => {$(
+        $(#[$doc])*
+        pub(super) struct $name($crate::problem::Problem);
+
+        impl From<$crate::problem::Problem> for $name {
+            fn from(problem: $crate::problem::Problem) -> Self {
+                Self(problem)
+            }
+        }
+
+        impl From<$name> for poem::Error {
+            fn from(problems: $name) -> Self {
+                $crate::api::problems::ProblemError(problems.0).into()
+            }
+        }
+
+        impl poem_openapi::ApiResponse for $name {
+            fn meta() -> poem_openapi::registry::MetaResponses {
+                poem_openapi::registry::MetaResponses {
+                    responses: vec![$($crate::api::problems::described($status)),+],
+                }
+            }
+
+            fn register(registry: &mut poem_openapi::registry::Registry) {
+                <$crate::domain::gateway::schemas::problem::ProblemDocument as poem_openapi::types::Type>::register(registry);
+            }
+        }
+    )+};
+}
+pub(super) use problems;
+
+/// The line of the OpenAPI document for a problem with this status.
+pub(super) fn described(status: u16) -> poem_openapi::registry::MetaResponse {
+    use crate::domain::gateway::schemas::problem::ProblemDocument;
+    poem_openapi::registry::MetaResponse {
+        description: match status {
+            400 => "The request cannot be read: not JSON, a wrong type, an unknown field.",
+            401 => "There is no token, or it is not good.",
+            403 => "The token does not allow this.",
+            413 => "The body is larger than 256 KiB.",
+            415 => "The body is not of the media type that is wanted.",
+            422 => "A field is not valid; `errors` says which and why.",
+            503 => "The gateway cannot reach its store at the moment.",
+            _ => "The gateway failed; its log says why.",
+        },
+        status: Some(status),
+        status_range: None,
+        content: vec![poem_openapi::registry::MetaMediaType {
+            content_type: PROBLEM_JSON,
+            schema: <ProblemDocument as poem_openapi::types::Type>::schema_ref(),
+        }],
+        headers: vec![],
+    }
+}
+
+/// Which methods each path has, for the `Allow` header of a 405 (RFC 9110 §15.5.6).
+pub(super) struct AllowedMethods(Vec<(Vec<String>, String)>);
+
+impl AllowedMethods {
+    /// As an OpenAPI document says.
+    pub(super) fn of(document: &str) -> Self {
+        let document: Value = serde_json::from_str(document).unwrap_or_default();
+        let paths = document["paths"].as_object().into_iter().flatten();
+        Self(
+            paths
+                .map(|(path, operations)| {
+                    let methods = operations.as_object().into_iter().flatten();
+                    let mut methods: Vec<String> = methods.map(|(method, _)| method.to_ascii_uppercase()).collect();
+                    if methods.iter().any(|method| method == "GET") {
+                        methods.push("HEAD".to_owned());
+                    }
+                    (segments(path), methods.join(", "))
+                })
+                .collect(),
+        )
+    }
+
+    /// And a path that can be fetched.
+    pub(super) fn with(mut self, path: &str) -> Self {
+        self.0.push((segments(path), "GET, HEAD".to_owned()));
+        self
+    }
+
+    fn at(&self, path: &str) -> Option<&str> {
+        let path = segments(path);
+        let fits = |template: &Vec<String>| {
+            template.len() == path.len() && template.iter().zip(&path).all(|(t, p)| t.starts_with('{') || t == p)
+        };
+        self.0.iter().find(|(template, _)| fits(template)).map(|(_, methods)| methods.as_str())
+    }
+}
+
+fn segments(path: &str) -> Vec<String> {
+    path.split('/').map(str::to_owned).collect()
+}
+
+/// The answer to a request that failed.
+pub(super) fn render(
+    error: poem::Error,
+    context: &RequestContext,
+    method: &Method,
+    path: &str,
+    allowed: &AllowedMethods,
+) -> Response {
+    let mut allow = None;
+    let mut problem = if let Some(ProblemError(problem)) = error.downcast_ref() {
+        problem.clone()
+    } else if error.is::<NotFoundError>() {
+        Problem::new(StatusCode::NOT_FOUND, "not_found", "nothing is served at this path; /docs lists what there is")
+    } else if error.is::<MethodNotAllowedError>() {
+        allow = allowed.at(path).and_then(|methods| HeaderValue::from_str(methods).ok());
+        Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            format!("this path has no {method}; the Allow header lists what it has"),
+        )
+    } else if error.status().is_client_error() {
+        debug!(%error, "request refused by the framework");
+        Problem::new(error.status(), "malformed_request", "the request cannot be read")
+    } else {
+        error!(%error, request_id = context.request_id, "a request failed");
+        Problem::internal()
+    };
+    problem.request_id.clone_from(&context.request_id);
+    let mut response = Response::builder().status(problem.status()).content_type(PROBLEM_JSON).body(problem.to_json());
+    let headers = response.headers_mut();
+    if let Some(allow) = allow {
+        headers.insert(header::ALLOW, allow);
+    }
+    if let Some(challenge) = problem.challenge.and_then(|one| HeaderValue::try_from(one.to_header()).ok()) {
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    if let Some(after) = problem.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
+    }
+    response
+}

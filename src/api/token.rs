@@ -1,0 +1,102 @@
+//! `/tokens/…`: create, verify, refresh, revoke; in development also dummy tokens.
+
+use poem_openapi::{OpenApi, payload::Json};
+
+use super::{
+    Tag,
+    extract::{BearerToken, DummyBody, JsonBody},
+    problems::problems,
+};
+use crate::domain::gateway::{
+    controllers::token::TokenController,
+    schemas::token::{
+        CreateToken, DummyTokenPair, RefreshTokens, RevokeToken, TokenPair, TokenRevoked, TokenVerification,
+        VerifyToken,
+    },
+};
+
+problems! {
+    /// Of an operation that needs no caller.
+    OpenProblems: 400, 413, 415, 422, 500, 503;
+    /// Of an operation that a caller may be refused.
+    CallerProblems: 400, 401, 403, 413, 415, 422, 500, 503;
+    /// Of an exchange of a refresh token.
+    GrantProblems: 400, 401, 413, 415, 422, 500, 503;
+}
+
+pub(super) struct TokenApi {
+    tokens: TokenController,
+}
+
+impl TokenApi {
+    pub(super) fn new(tokens: TokenController) -> Self {
+        Self { tokens }
+    }
+}
+
+#[OpenApi(prefix_path = "/tokens", tag = "Tag::Tokens")]
+impl TokenApi {
+    /// Create an access token and a refresh token
+    ///
+    /// Send `{}` to take the defaults. In development anybody may; in production the caller needs a token with the scope
+    /// `tokens:issue`.
+    #[oai(path = "/create", method = "post", operation_id = "create_token")]
+    async fn create(
+        &self,
+        bearer: BearerToken,
+        body: JsonBody<CreateToken>,
+    ) -> Result<Json<TokenPair>, CallerProblems> {
+        Ok(Json(self.tokens.create(body.0, bearer.0).await?))
+    }
+
+    /// Look at a token
+    ///
+    /// Says whether an access token, refresh token or dummy token is good, and what it holds. A token that is not good is
+    /// no error: the answer is 200 with `active: false` and the reason.
+    #[oai(path = "/verify", method = "post", operation_id = "verify_token")]
+    async fn verify(&self, body: JsonBody<VerifyToken>) -> Result<Json<TokenVerification>, OpenProblems> {
+        Ok(Json(self.tokens.verify(body.0).await?))
+    }
+
+    /// Exchange a refresh token for a new pair
+    ///
+    /// The old refresh token is used up. If the answer got lost, the same one gets the same successor for a few seconds;
+    /// after that its return means that someone has a copy, and everything that descends from it is revoked
+    /// (RFC 9700 §4.14.2). A refresh token that is not good is answered with 401 and the code `invalid_grant`.
+    #[oai(path = "/refresh", method = "post", operation_id = "refresh_token")]
+    async fn refresh(&self, body: JsonBody<RefreshTokens>) -> Result<Json<TokenPair>, GrantProblems> {
+        Ok(Json(self.tokens.refresh(body.0).await?))
+    }
+
+    /// Revoke a token
+    ///
+    /// 200 whether or not it was known (RFC 7009). An access token goes alone; a refresh token takes along every token
+    /// that descends from the same creation. It holds here at once, and on every replica within a second.
+    #[oai(path = "/revoke", method = "post", operation_id = "revoke_token")]
+    async fn revoke(&self, body: JsonBody<RevokeToken>) -> Result<Json<TokenRevoked>, OpenProblems> {
+        Ok(Json(self.tokens.revoke(body.0).await?))
+    }
+}
+
+pub(super) struct DummyTokenApi {
+    tokens: TokenController,
+}
+
+impl DummyTokenApi {
+    pub(super) fn new(tokens: TokenController) -> Self {
+        Self { tokens }
+    }
+}
+
+#[OpenApi(prefix_path = "/tokens", tag = "Tag::Playground")]
+impl DummyTokenApi {
+    /// Type anything and see it arrive
+    ///
+    /// The text is printed on the gateway's console and is a token from then on: it verifies as active and passes
+    /// `/api/…` as a test identity until it expires or is revoked. So you see a value travel from Swagger through router,
+    /// controller, service and repository. Only in development.
+    #[oai(path = "/dummy", method = "post", operation_id = "create_dummy_token")]
+    async fn dummy(&self, body: DummyBody) -> Result<Json<DummyTokenPair>, OpenProblems> {
+        Ok(Json(self.tokens.register_dummy(body.0).await?))
+    }
+}

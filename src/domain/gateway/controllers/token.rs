@@ -1,0 +1,109 @@
+//! Tokens: schema → service → schema.
+
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use http::StatusCode;
+
+use super::failed;
+use crate::{
+    domain::gateway::{
+        models::{identity::Identity, token::DummyText},
+        schemas::{
+            token::{
+                CreateDummyToken, CreateToken, DummyTokenPair, RefreshTokens, RevokeToken, TokenPair, TokenRevoked,
+                TokenVerification, VerifyToken,
+            },
+            validated,
+        },
+        services::token::{CreateError, RefreshError, TokenService},
+    },
+    problem::{FieldError, Problem},
+};
+
+/// The token calls.
+#[derive(Clone)]
+pub struct TokenController {
+    tokens: Arc<TokenService>,
+    timezone: Tz,
+}
+
+impl TokenController {
+    /// Times go out with the offset of `timezone`.
+    pub fn new(tokens: Arc<TokenService>, timezone: Tz) -> Self {
+        Self { tokens, timezone }
+    }
+
+    /// Who calls, by the bearer token that was sent along, if any.
+    pub async fn caller(&self, bearer: Option<String>) -> Result<Option<Identity>, Problem> {
+        let Some(bearer) = bearer else { return Ok(None) };
+        match self.tokens.authenticate(&bearer).await {
+            Ok(Ok(identity)) => Ok(Some(identity)),
+            Ok(Err(rejection)) => Err(Problem::invalid_token(rejection)),
+            Err(failure) => Err(failed(&failure)),
+        }
+    }
+
+    /// `POST /tokens/create`
+    pub async fn create(&self, request: CreateToken, bearer: Option<String>) -> Result<TokenPair, Problem> {
+        let request = validated(request)?;
+        let caller = self.caller(bearer).await?;
+        match self.tokens.create(request.into(), caller).await {
+            Ok(tokens) => Ok(TokenPair::from_model(&tokens, self.timezone)),
+            Err(CreateError::Denied(denied)) => Err(Problem::denied(denied)),
+            Err(CreateError::LifeTooLong { longest }) => Err(Problem::invalid_fields(vec![FieldError {
+                field: "expires_in".into(),
+                code: "range".into(),
+                message: format!("write at most {} seconds", longest.num_seconds()),
+            }])),
+            Err(CreateError::Failed(failure)) => Err(failed(&failure)),
+        }
+    }
+
+    /// `POST /tokens/verify`
+    pub async fn verify(&self, request: VerifyToken) -> Result<TokenVerification, Problem> {
+        let request = validated(request)?;
+        match self.tokens.verify(&request.token).await {
+            Ok(verification) => {
+                Ok(TokenVerification::from_model(verification, &self.tokens.policy().issuer, self.timezone))
+            }
+            Err(failure) => Err(failed(&failure)),
+        }
+    }
+
+    /// `POST /tokens/refresh`
+    pub async fn refresh(&self, request: RefreshTokens) -> Result<TokenPair, Problem> {
+        let request = validated(request)?;
+        match self.tokens.refresh(&request.refresh_token).await {
+            Ok(tokens) => Ok(TokenPair::from_model(&tokens, self.timezone)),
+            Err(
+                refused
+                @ (RefreshError::Unknown | RefreshError::Expired | RefreshError::Revoked | RefreshError::Reused),
+            ) => Err(Problem::new(StatusCode::UNAUTHORIZED, "invalid_grant", format!("{refused}; sign in again"))),
+            Err(RefreshError::Failed(failure)) => Err(failed(&failure)),
+        }
+    }
+
+    /// `POST /tokens/revoke`
+    pub async fn revoke(&self, request: RevokeToken) -> Result<TokenRevoked, Problem> {
+        let request = validated(request)?;
+        match self.tokens.revoke(&request.token).await {
+            Ok(()) => Ok(TokenRevoked::default()),
+            Err(failure) => Err(failed(&failure)),
+        }
+    }
+
+    /// `POST /tokens/dummy`
+    pub async fn register_dummy(&self, request: CreateDummyToken) -> Result<DummyTokenPair, Problem> {
+        let request = validated(request)?;
+        // Validated just now, by the same rule.
+        let typed = DummyText::try_from(request).map_err(|_| Problem::internal())?;
+        match self.tokens.register_dummy(&typed).await {
+            Ok(issued) => Ok(DummyTokenPair::from_model(&typed, &issued)),
+            Err(failure) => Err(failed(&failure)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! What goes over the wire: shapes, their validation and their examples in the OpenAPI document, and the way from and to
+//! models. JSON is read by serde (which names the field that is wrong), then checked by validator.
+
+pub mod health;
+pub mod key;
+pub mod problem;
+pub mod token;
+pub mod welcome;
+
+use serde::de::DeserializeOwned;
+use validator::{Validate, ValidationErrors, ValidationErrorsKind};
+
+use crate::problem::{FieldError, Problem};
+
+/// Checks a request that was read.
+pub fn validated<T: Validate>(request: T) -> Result<T, Problem> {
+    match request.validate() {
+        Ok(()) => Ok(request),
+        Err(errors) => Err(Problem::invalid_fields(field_errors(&errors))),
+    }
+}
+
+fn field_errors(errors: &ValidationErrors) -> Vec<FieldError> {
+    let mut found: Vec<FieldError> = errors
+        .errors()
+        .iter()
+        .flat_map(|(field, kind)| match kind {
+            ValidationErrorsKind::Field(errors) => errors
+                .iter()
+                .map(|error| FieldError {
+                    field: field.to_string(),
+                    code: error.code.to_string(),
+                    message: error.message.as_deref().unwrap_or("is not valid").to_owned(),
+                })
+                .collect(),
+            ValidationErrorsKind::Struct(nested) => field_errors(nested),
+            ValidationErrorsKind::List(nested) => nested.values().flat_map(|nested| field_errors(nested)).collect(),
+        })
+        .collect();
+    found.sort_by(|a, b| a.field.cmp(&b.field));
+    found
+}
+
+/// Reads JSON. The problem names the field and what it wants, and never quotes what it had: that may be a secret in the
+/// wrong place.
+pub fn parse_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
+    if json.is_empty() {
+        return Err(malformed("the body is empty; send a JSON object".to_owned()));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let field = error.path().to_string();
+        malformed(explain(&field, error.inner()))
+    })?;
+    reader.end().map_err(|_| malformed("there is something behind the JSON object".to_owned()))?;
+    Ok(parsed)
+}
+
+fn malformed(detail: String) -> Problem {
+    Problem::new(http::StatusCode::BAD_REQUEST, "malformed_request", detail)
+}
+
+fn explain(field: &str, error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match error.classify() {
+        serde_json::error::Category::Data => {
+            let place = if field == "." { String::new() } else { format!("{field}: ") };
+            // serde's texts read `unknown field …, expected …`, `missing field …`, `invalid type: <what it had>, expected …`.
+            let (what, wanted) = text.split_once(", expected ").unwrap_or((text.as_str(), ""));
+            let wanted = wanted.split(" at line ").next().unwrap_or_default();
+            if what.starts_with("unknown field") {
+                format!("unknown field; known here: {wanted}")
+            } else if what.starts_with("missing field") || what.starts_with("duplicate field") {
+                what.split(" at line ").next().unwrap_or_default().to_owned()
+            } else if wanted.is_empty() {
+                format!("{place}not what is wanted here")
+            } else {
+                format!("{place}expected {wanted}")
+            }
+        }
+        serde_json::error::Category::Io | serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
+            format!("the body is not JSON: mistake at line {}, column {}", error.line(), error.column())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Form {
+        name: String,
+        age: Option<u32>,
+    }
+
+    fn detail(json: &str) -> String {
+        parse_json::<Form>(json.as_bytes()).unwrap_err().detail.into_owned()
+    }
+
+    #[test]
+    fn good_json_is_read() {
+        assert_eq!(parse_json::<Form>(br#"{"name": "a"}"#).unwrap(), Form { name: "a".into(), age: None });
+    }
+
+    #[test]
+    fn each_mistake_is_named_without_quoting_what_was_sent() {
+        assert_eq!(detail(""), "the body is empty; send a JSON object");
+        assert_eq!(detail("{"), "the body is not JSON: mistake at line 1, column 1");
+        assert_eq!(detail("{}"), "missing field `name`");
+        assert_eq!(detail(r#"{"name": 5}"#), "name: expected a string");
+        assert_eq!(detail(r#"{"name": "a", "age": "s3cret, expected"}"#), "age: expected u32");
+        assert_eq!(detail(r#"{"name": "a", "age": -1}"#), "age: expected u32");
+        assert_eq!(detail(r#"{"name": "a", "s3cret": 1}"#), "unknown field; known here: `name` or `age`");
+        assert_eq!(detail(r#"{"name": "a", "name": "b"}"#), "duplicate field `name`");
+        assert_eq!(detail("[1]"), "name: expected a string");
+        assert_eq!(detail(r#"{"name": "a"} x"#), "there is something behind the JSON object");
+        assert_eq!(detail("\"s3cret\""), "expected struct Form");
+    }
+}

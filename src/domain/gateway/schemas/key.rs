@@ -1,0 +1,11 @@
+//! Public keys over the wire.
+
+use poem_openapi::Object;
+use serde_json::Value;
+
+/// A JWK set (RFC 7517 §5).
+#[derive(Debug, Object)]
+pub struct JwkSet {
+    /// The keys; each has `kty`, `kid`, `alg`, `use` and its public parameters.
+    pub keys: Vec<Value>,
+}

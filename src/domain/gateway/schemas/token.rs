@@ -1,0 +1,336 @@
+//! Tokens over the wire.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use chrono::{DateTime, FixedOffset, SubsecRound, TimeDelta, Utc};
+use chrono_tz::Tz;
+use poem_openapi::{Object, types::Example};
+use serde::Deserialize;
+use serde_json::Value;
+use validator::{Validate, ValidationError};
+
+use crate::domain::gateway::models::{
+    scope::Scope,
+    token::{
+        AccessClaims, DummyText, InvalidDummyText, IssuedDummy, IssuedTokens, TokenRequest, Verification,
+        is_reserved_claim,
+    },
+};
+
+/// The largest `claims`, as JSON: with them a token must still fit into a request head.
+const MAX_CLAIMS_BYTES: usize = 4096;
+
+/// What the tokens shall say. Everything may be left out.
+#[derive(Debug, Default, Deserialize, Object, Validate)]
+#[serde(deny_unknown_fields)]
+#[oai(example)]
+pub struct CreateToken {
+    /// Whom the tokens are for: the `sub` claim. Default: you, or `developer` if nobody is signed in.
+    #[validate(length(min = 1, max = 255, message = "write 1 to 255 characters"), custom(function = "is_printable"))]
+    pub subject: Option<String>,
+    /// What the tokens allow: words parted by a space (RFC 6749 §3.3). Default: none.
+    #[validate(length(max = 1024, message = "write at most 1024 characters"), custom(function = "is_scope"))]
+    pub scope: Option<String>,
+    /// Whom the tokens are shown to: the `aud` claim. Default: this gateway, which accepts no other.
+    #[validate(length(min = 1, max = 255, message = "write 1 to 255 characters"), custom(function = "is_printable"))]
+    pub audience: Option<String>,
+    /// Claims of your own. The names that RFC 9068 uses are taken.
+    #[validate(custom(function = "are_own_claims"))]
+    pub claims: Option<HashMap<String, Value>>,
+    /// Life of the access token, in seconds. Default: a setting of the gateway.
+    #[validate(range(min = 1, max = 31_536_000, message = "write the number of seconds, 1 to 31536000"))]
+    pub expires_in: Option<i64>,
+}
+
+impl Example for CreateToken {
+    fn example() -> Self {
+        Self {
+            subject: Some("alice".into()),
+            scope: Some("users:read".into()),
+            claims: Some(HashMap::from([("team".into(), "blue".into())])),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<CreateToken> for TokenRequest {
+    fn from(wire: CreateToken) -> Self {
+        Self {
+            subject: wire.subject,
+            // Validated: an invalid scope does not come here.
+            scope: wire.scope.and_then(|scope| scope.parse().ok()).unwrap_or_default(),
+            audience: wire.audience,
+            claims: wire.claims.unwrap_or_default().into_iter().collect(),
+            access_ttl: wire.expires_in.map(TimeDelta::seconds),
+        }
+    }
+}
+
+/// A token to look at.
+#[derive(Debug, Deserialize, Object, Validate)]
+#[serde(deny_unknown_fields)]
+#[oai(example)]
+pub struct VerifyToken {
+    /// An access token, refresh token or dummy token.
+    #[validate(length(min = 1, message = "is empty; paste the token"))]
+    pub token: String,
+}
+
+impl Example for VerifyToken {
+    fn example() -> Self {
+        Self { token: "paste an access token, a refresh token or a dummy token".into() }
+    }
+}
+
+/// A refresh token to exchange.
+#[derive(Debug, Deserialize, Object, Validate)]
+#[serde(deny_unknown_fields)]
+#[oai(example)]
+pub struct RefreshTokens {
+    /// The refresh token that came with the last access token.
+    #[validate(length(min = 1, message = "is empty; paste the refresh token"))]
+    pub refresh_token: String,
+}
+
+impl Example for RefreshTokens {
+    fn example() -> Self {
+        Self { refresh_token: "gwr_paste_the_refresh_token".into() }
+    }
+}
+
+/// A token to end.
+#[derive(Debug, Deserialize, Object, Validate)]
+#[serde(deny_unknown_fields)]
+#[oai(example)]
+pub struct RevokeToken {
+    /// An access token, refresh token or dummy token.
+    #[validate(length(min = 1, message = "is empty; paste the token"))]
+    pub token: String,
+    /// `access_token` or `refresh_token` (RFC 7009 §2.1). Not needed: the gateway tells them apart by itself.
+    pub token_type_hint: Option<String>,
+}
+
+impl Example for RevokeToken {
+    fn example() -> Self {
+        Self { token: "paste an access token or a refresh token".into(), token_type_hint: None }
+    }
+}
+
+/// Any text to serve as a token.
+#[derive(Debug, Deserialize, Object, Validate)]
+#[serde(deny_unknown_fields)]
+#[oai(example)]
+pub struct CreateDummyToken {
+    /// Any text. It is printed on the gateway's console, and is a token from then on.
+    #[validate(custom(function = "is_dummy_text"))]
+    pub token: String,
+}
+
+impl Example for CreateDummyToken {
+    fn example() -> Self {
+        Self { token: "hello from Swagger".into() }
+    }
+}
+
+impl TryFrom<CreateDummyToken> for DummyText {
+    type Error = InvalidDummyText;
+
+    fn try_from(wire: CreateDummyToken) -> Result<Self, InvalidDummyText> {
+        Self::parse(&wire.token)
+    }
+}
+
+/// A pair of tokens (RFC 6749 §5.1).
+#[derive(Debug, Object)]
+pub struct TokenPair {
+    /// Send it as `Authorization: Bearer …`. A JWT (RFC 9068) that any service can verify with `/.well-known/jwks.json`.
+    pub access_token: String,
+    /// Always `Bearer`.
+    pub token_type: String,
+    /// Life of the access token, in seconds.
+    pub expires_in: i64,
+    /// Exchange it at `/tokens/refresh` for a new pair. Good for one use.
+    pub refresh_token: String,
+    /// How long the refresh token may lie unused, in seconds.
+    pub refresh_expires_in: i64,
+    /// What the tokens allow.
+    pub scope: String,
+    /// When the tokens were made.
+    pub created_at: DateTime<FixedOffset>,
+}
+
+impl TokenPair {
+    /// Times go out with the offset of `timezone`.
+    pub fn from_model(tokens: &IssuedTokens, timezone: Tz) -> Self {
+        Self {
+            access_token: tokens.access_token.expose().to_owned(),
+            token_type: "Bearer".to_owned(),
+            expires_in: tokens.access_ttl.num_seconds(),
+            refresh_token: tokens.refresh_token.expose().to_owned(),
+            refresh_expires_in: tokens.refresh_ttl.num_seconds(),
+            scope: tokens.scope.to_string(),
+            created_at: local(tokens.created_at, timezone),
+        }
+    }
+}
+
+/// What there is to say of a token. An inactive one has a reason and nothing else.
+#[derive(Debug, Default, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct TokenVerification {
+    /// Whether the token is good.
+    pub active: bool,
+    /// Why it is not: `malformed`, `bad_signature`, `unknown_key`, `expired`, `not_yet_valid`, `wrong_issuer`,
+    /// `wrong_audience`, `revoked` or `unknown`.
+    pub reason: Option<String>,
+    /// `access_token`, `refresh_token` or `dummy_token`.
+    pub token_type: Option<String>,
+    /// Whom it is for.
+    pub subject: Option<String>,
+    /// What it allows.
+    pub scope: Option<String>,
+    /// Who issued it.
+    pub issuer: Option<String>,
+    /// Whom it is shown to.
+    pub audience: Option<Vec<String>>,
+    /// When it was issued.
+    pub issued_at: Option<DateTime<FixedOffset>>,
+    /// From when on it is refused.
+    pub expires_at: Option<DateTime<FixedOffset>>,
+    /// Its id: the `jti` claim of an access token.
+    pub token_id: Option<String>,
+    /// The caller's own claims.
+    pub claims: Option<HashMap<String, Value>>,
+}
+
+impl TokenVerification {
+    /// `issuer` is who issued tokens that do not say so themselves. Times go out with the offset of `timezone`.
+    pub fn from_model(verification: Verification, issuer: &str, timezone: Tz) -> Self {
+        match verification {
+            Verification::Inactive(reason) => Self { reason: Some(reason.code().to_owned()), ..Self::default() },
+            Verification::Access(claims) => Self::of_access_token(claims, timezone),
+            Verification::Refresh { family, issued_at, expires_at } => Self {
+                active: true,
+                token_type: Some("refresh_token".into()),
+                subject: Some(family.subject),
+                scope: Some(family.scope.to_string()),
+                issuer: Some(issuer.to_owned()),
+                audience: Some(family.audience),
+                issued_at: Some(local(issued_at, timezone)),
+                expires_at: Some(local(expires_at, timezone)),
+                claims: Some(family.claims.into_iter().collect()),
+                ..Self::default()
+            },
+            Verification::Dummy(dummy) => Self {
+                active: true,
+                token_type: Some("dummy_token".into()),
+                subject: Some(dummy.subject),
+                scope: Some(dummy.scope.to_string()),
+                issuer: Some(issuer.to_owned()),
+                issued_at: Some(local(dummy.created_at, timezone)),
+                expires_at: Some(local(dummy.expires_at, timezone)),
+                token_id: Some(dummy.id.to_string()),
+                ..Self::default()
+            },
+        }
+    }
+
+    fn of_access_token(claims: AccessClaims, timezone: Tz) -> Self {
+        Self {
+            active: true,
+            reason: None,
+            token_type: Some("access_token".into()),
+            subject: Some(claims.subject),
+            scope: Some(claims.scope.to_string()),
+            issuer: Some(claims.issuer),
+            audience: Some(claims.audience),
+            issued_at: Some(local(claims.issued_at, timezone)),
+            expires_at: Some(local(claims.expires_at, timezone)),
+            token_id: Some(claims.token_id.to_string()),
+            claims: Some(claims.extra.into_iter().collect()),
+        }
+    }
+}
+
+/// A revocation took place, or there was nothing to revoke.
+#[derive(Debug, Object)]
+pub struct TokenRevoked {
+    /// What holds now.
+    pub message: String,
+}
+
+impl Default for TokenRevoked {
+    fn default() -> Self {
+        Self { message: "If this was a token of this gateway, it is not good any more.".into() }
+    }
+}
+
+/// A dummy token: what was typed is a token now.
+#[derive(Debug, Object)]
+pub struct DummyTokenPair {
+    /// What happened.
+    pub message: String,
+    /// Exactly what was typed.
+    pub access_token: String,
+    /// Exchange it at `/tokens/refresh` for a real pair of the same test identity.
+    pub refresh_token: String,
+    /// Always `Bearer`.
+    pub token_type: String,
+}
+
+impl DummyTokenPair {
+    /// `typed` goes back as it came.
+    pub fn from_model(typed: &DummyText, issued: &IssuedDummy) -> Self {
+        Self {
+            message: format!(
+                "Your token arrived: look at the gateway's console. It is good for {} seconds.",
+                (issued.dummy.expires_at - issued.dummy.created_at).num_seconds()
+            ),
+            access_token: typed.as_str().to_owned(),
+            refresh_token: issued.refresh_token.expose().to_owned(),
+            token_type: "Bearer".to_owned(),
+        }
+    }
+}
+
+fn local(time: DateTime<Utc>, timezone: Tz) -> DateTime<FixedOffset> {
+    time.trunc_subsecs(0).with_timezone(&timezone).fixed_offset()
+}
+
+fn mistake(code: &'static str, message: impl Into<Cow<'static, str>>) -> ValidationError {
+    ValidationError::new(code).with_message(message.into())
+}
+
+fn is_printable(text: &str) -> Result<(), ValidationError> {
+    if text.chars().any(char::is_control) {
+        return Err(mistake("control_character", "holds a control character; remove it"));
+    }
+    Ok(())
+}
+
+fn is_scope(text: &str) -> Result<(), ValidationError> {
+    text.parse::<Scope>().map(|_| ()).map_err(|invalid| mistake("scope", invalid.to_string()))
+}
+
+fn are_own_claims(claims: &HashMap<String, Value>) -> Result<(), ValidationError> {
+    if let Some(name) = claims.keys().find(|name| is_reserved_claim(name)) {
+        return Err(mistake("reserved_claim", format!("`{name}` is written by the gateway; use another name")));
+    }
+    let bytes = serde_json::to_vec(claims).map_or(usize::MAX, |json| json.len());
+    if bytes > MAX_CLAIMS_BYTES {
+        return Err(mistake("length", format!("write at most {MAX_CLAIMS_BYTES} bytes of JSON")));
+    }
+    Ok(())
+}
+
+fn is_dummy_text(text: &str) -> Result<(), ValidationError> {
+    let code = |why| match why {
+        InvalidDummyText::Blank => "blank",
+        InvalidDummyText::TooLong => "length",
+        InvalidDummyText::Unsendable => "control_character",
+    };
+    DummyText::parse(text).map(|_| ()).map_err(|why| mistake(code(why), why.to_string()))
+}
+
+#[cfg(test)]
+mod tests;

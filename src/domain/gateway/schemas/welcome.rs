@@ -1,0 +1,41 @@
+//! The welcome over the wire.
+
+use poem_openapi::Object;
+
+/// Where you are, and where to go from here.
+#[derive(Debug, Clone, Object)]
+pub struct Welcome {
+    /// Where you are.
+    pub message: String,
+    /// Swagger UI: everything that can be called.
+    pub docs: String,
+    /// The OpenAPI document.
+    pub openapi: String,
+    /// Whether the gateway is ready.
+    pub health: String,
+    /// A call that goes through to a service.
+    pub try_it: String,
+}
+
+impl Welcome {
+    /// The welcome to the gateway of `domain`.
+    pub fn to(domain: &str) -> Self {
+        Self {
+            message: format!("Welcome to the gateway of {domain}"),
+            docs: "/docs".into(),
+            openapi: "/openapi.json".into(),
+            health: "/readyz".into(),
+            try_it: "/api/users".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_names_the_domain() {
+        assert_eq!(Welcome::to("www.jinmini.com").message, "Welcome to the gateway of www.jinmini.com");
+    }
+}

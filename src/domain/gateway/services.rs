@@ -1,0 +1,41 @@
+//! Use cases: one method each. They take and return models, reach the world through ports, and own no HTTP and no SQL.
+
+pub mod ports;
+pub mod revocation;
+pub mod signing_key;
+pub mod token;
+
+use thiserror::Error;
+
+use self::signing_key::SigningKeyError;
+use super::repositories::RepositoryError;
+
+/// A failure that is not the caller's. The texts are for the log, never for a caller.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// Something that the service needs cannot be reached for now: worth another try.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// Something is broken: another try would fail as well.
+    #[error("broken: {0}")]
+    Broken(String),
+}
+
+impl From<RepositoryError> for Failure {
+    fn from(error: RepositoryError) -> Self {
+        match error {
+            RepositoryError::Unavailable(_) => Self::Unavailable(error.to_string()),
+            RepositoryError::Conflict | RepositoryError::Corrupt(_) => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+impl From<SigningKeyError> for Failure {
+    fn from(error: SigningKeyError) -> Self {
+        match error {
+            SigningKeyError::Store(error) => error.into(),
+            SigningKeyError::NoneInForce => Self::Unavailable(error.to_string()),
+            SigningKeyError::Key(_) | SigningKeyError::Sealed { .. } => Self::Broken(error.to_string()),
+        }
+    }
+}

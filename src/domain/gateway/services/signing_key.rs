@@ -1,0 +1,163 @@
+//! Keeps the signing keys: makes them when due, loads them, signs with the current one, forgets the dead.
+
+use std::sync::{Arc, RwLock};
+
+use serde_json::Value;
+use thiserror::Error;
+use tracing::info;
+
+use super::ports::{KeyError, KeyRing, Keysmith, OpenError, PrivateKey, Sealer, TokenStatePublisher};
+use crate::{
+    domain::gateway::{
+        models::{
+            signing_key::{KeySchedule, SigningKey},
+            token::{AccessClaims, Rejection},
+        },
+        repositories::{RepositoryError, signing_key::SigningKeyRepository},
+    },
+    ports::Clock,
+};
+
+/// Why keys could not be kept up.
+#[derive(Debug, Error)]
+pub enum SigningKeyError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] RepositoryError),
+    /// A key could not be made or loaded.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A stored key cannot be opened.
+    #[error(
+        "the signing key {kid} cannot be opened: {reason}; if VAULT_KEY was replaced, add the old key behind the new one"
+    )]
+    Sealed {
+        /// The key.
+        kid: String,
+        /// Why.
+        reason: OpenError,
+    },
+    /// No key has begun to sign.
+    #[error("no signing key is in force yet")]
+    NoneInForce,
+}
+
+/// What [`SigningKeys`] is made of.
+pub struct SigningKeyParts {
+    /// Where keys are kept.
+    pub store: Arc<dyn SigningKeyRepository>,
+    /// Makes and loads them.
+    pub keysmith: Arc<dyn Keysmith>,
+    /// Seals their private halves.
+    pub sealer: Arc<dyn Sealer>,
+    /// Where loaded keys are announced.
+    pub publisher: Arc<dyn TokenStatePublisher>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// When keys are made and forgotten.
+    pub schedule: KeySchedule,
+}
+
+/// The keys in force. All methods are quick but [`SigningKeys::refresh`], which talks to the store.
+pub struct SigningKeys {
+    parts: SigningKeyParts,
+    loaded: RwLock<Loaded>,
+}
+
+#[derive(Clone)]
+struct Loaded {
+    keys: Arc<[SigningKey]>,
+    ring: Arc<dyn KeyRing>,
+}
+
+impl SigningKeys {
+    /// Loads the keys; makes the first one if there is none.
+    pub async fn open(parts: SigningKeyParts) -> Result<Self, SigningKeyError> {
+        let ring = parts.keysmith.load(&[])?;
+        let service = Self { parts, loaded: RwLock::new(Loaded { keys: Arc::new([]), ring }) };
+        service.refresh().await?;
+        Ok(service)
+    }
+
+    /// Brings the keys up to date with the store and the schedule. Meant to be called every few seconds.
+    pub async fn refresh(&self) -> Result<(), SigningKeyError> {
+        let SigningKeyParts { store, clock, schedule, .. } = &self.parts;
+        let mut keys = store.list().await?;
+        if let Some(due) = schedule.due(&keys, clock.now()) {
+            let pair = self.parts.keysmith.generate(due.algorithm)?;
+            let key = SigningKey {
+                sealed_private_key: self.parts.sealer.seal(&sealing_context(&pair.kid), &pair.private_key.0),
+                kid: pair.kid,
+                algorithm: due.algorithm,
+                generation: due.generation,
+                public_jwk: pair.public_jwk,
+                created_at: clock.now(),
+                signs_from: due.signs_from,
+            };
+            match store.add(&key).await {
+                Ok(()) => {
+                    info!(kid = key.kid, algorithm = %key.algorithm, signs_from = %key.signs_from, "new signing key")
+                }
+                // Another replica was faster; its key serves as well.
+                Err(RepositoryError::Conflict) => {}
+                Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
+                    return Err(error.into());
+                }
+            }
+            keys = store.list().await?;
+        }
+        for dead in schedule.dead(&keys, clock.now()) {
+            store.remove(&dead.kid).await?;
+            info!(kid = dead.kid, "signing key forgotten: its last token is dead");
+        }
+        let dead: Vec<String> = schedule.dead(&keys, clock.now()).into_iter().map(|key| key.kid.clone()).collect();
+        keys.retain(|key| !dead.contains(&key.kid));
+        self.load(keys)
+    }
+
+    /// Signs an access token with the key that is in force at its `iat`.
+    pub fn sign(&self, claims: &AccessClaims) -> Result<String, SigningKeyError> {
+        let loaded = self.loaded();
+        let key = self.parts.schedule.signing(&loaded.keys, claims.issued_at).ok_or(SigningKeyError::NoneInForce)?;
+        Ok(loaded.ring.sign(&key.kid, claims)?)
+    }
+
+    /// The authentic claims of a token, not yet judged.
+    pub fn verify(&self, token: &str) -> Result<AccessClaims, Rejection> {
+        self.loaded().ring.verify(token)
+    }
+
+    /// The public keys (RFC 7517); keys of HS256 have no public half.
+    pub fn public_jwks(&self) -> Vec<Value> {
+        self.loaded().keys.iter().filter_map(|key| key.public_jwk.clone()).collect()
+    }
+
+    fn loaded(&self) -> Loaded {
+        self.loaded.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn load(&self, keys: Vec<SigningKey>) -> Result<(), SigningKeyError> {
+        if *self.loaded().keys == *keys {
+            return Ok(());
+        }
+        let opened = keys.iter().map(|key| self.open_key(key)).collect::<Result<Vec<_>, _>>()?;
+        let ring = self.parts.keysmith.load(&opened)?;
+        self.parts.publisher.publish_keys(ring.clone());
+        *self.loaded.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Loaded { keys: keys.into(), ring };
+        Ok(())
+    }
+
+    fn open_key(&self, key: &SigningKey) -> Result<(SigningKey, PrivateKey), SigningKeyError> {
+        match self.parts.sealer.open(&sealing_context(&key.kid), &key.sealed_private_key) {
+            Ok(private_key) => Ok((key.clone(), PrivateKey(private_key))),
+            Err(reason) => Err(SigningKeyError::Sealed { kid: key.kid.clone(), reason }),
+        }
+    }
+}
+
+fn sealing_context(kid: &str) -> String {
+    format!("signing_key:{kid}")
+}
+
+#[cfg(test)]
+mod tests;

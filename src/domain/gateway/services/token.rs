@@ -1,0 +1,202 @@
+//! Issues, verifies, refreshes and revokes tokens.
+
+mod issuing;
+mod verifying;
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use thiserror::Error;
+use tracing::warn;
+
+use super::{
+    Failure,
+    ports::{DummyConsole, SuccessorDerivation, TokenStatePublisher},
+    signing_key::SigningKeys,
+};
+use crate::{
+    domain::gateway::{
+        models::{
+            id::FamilyId,
+            service::{Access, Denied},
+            token::{
+                IssuedTokens, NewRefreshToken, RefreshToken, Revocation, Rotation, RotationOutcome, TokenFamily,
+                Verification,
+            },
+        },
+        repositories::token::TokenRepository,
+    },
+    ports::{Clock, Entropy},
+};
+
+/// The rules that tokens are issued under.
+#[derive(Debug, Clone)]
+pub struct TokenPolicy {
+    /// `iss`: ourselves.
+    pub issuer: String,
+    /// `aud` unless asked otherwise; what a token must name to be accepted here.
+    pub audience: String,
+    /// The life of an access token unless asked otherwise.
+    pub access_ttl: TimeDelta,
+    /// The longest life that can be asked for.
+    pub access_ttl_max: TimeDelta,
+    /// How long a refresh token may lie unused.
+    pub refresh_ttl: TimeDelta,
+    /// How long a used refresh token still gets the same successor.
+    pub refresh_grace: TimeDelta,
+    /// Who may create tokens.
+    pub creation: Access,
+    /// Whether any text can be registered as a dummy token (development only).
+    pub dummies: bool,
+}
+
+/// What [`TokenService`] is made of.
+pub struct TokenParts {
+    /// Where tokens are kept.
+    pub store: Arc<dyn TokenRepository>,
+    /// What signs them.
+    pub keys: Arc<SigningKeys>,
+    /// Where successors come from.
+    pub successors: Arc<dyn SuccessorDerivation>,
+    /// Where revocations are announced.
+    pub publisher: Arc<dyn TokenStatePublisher>,
+    /// Where dummy tokens are shown.
+    pub console: Arc<dyn DummyConsole>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The rules.
+    pub policy: TokenPolicy,
+}
+
+/// Tokens: one method per use case.
+pub struct TokenService {
+    parts: TokenParts,
+}
+
+/// Why no token was created.
+#[derive(Debug, Error)]
+pub enum CreateError {
+    /// The caller may not create tokens.
+    #[error("the caller may not create tokens")]
+    Denied(Denied),
+    /// A longer life was asked for than any token may have.
+    #[error("no access token may live longer than {} seconds", .longest.num_seconds())]
+    LifeTooLong {
+        /// The longest that can be had.
+        longest: TimeDelta,
+    },
+    /// The store or the keys failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+/// Why a refresh token was not exchanged. To the caller all of them are `invalid_grant` (RFC 6749 §5.2).
+#[derive(Debug, Error)]
+pub enum RefreshError {
+    /// Not a refresh token of ours, or not any more.
+    #[error("the refresh token is not known")]
+    Unknown,
+    /// It lay unused for too long.
+    #[error("the refresh token has expired")]
+    Expired,
+    /// It, or one of its family, was revoked.
+    #[error("the refresh token was revoked")]
+    Revoked,
+    /// It was used before, so someone has a copy: the family is revoked now.
+    #[error("the refresh token was used before; every token that descends from it is revoked now")]
+    Reused,
+    /// The store or the keys failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+impl TokenService {
+    /// Puts the parts together.
+    pub fn new(parts: TokenParts) -> Self {
+        Self { parts }
+    }
+
+    /// The rules in force.
+    pub fn policy(&self) -> &TokenPolicy {
+        &self.parts.policy
+    }
+
+    /// Exchanges a refresh token for a new pair. The old one is used up; presented again within the grace period it gets
+    /// the same successor, later it costs the whole family (RFC 9700 §4.14.2).
+    pub async fn refresh(&self, presented: &str) -> Result<IssuedTokens, RefreshError> {
+        let presented = RefreshToken::parse(presented).map_err(|_| RefreshError::Unknown)?;
+        let now = self.parts.clock.now();
+        let successor = self.parts.successors.successor(&presented);
+        let rotation = Rotation {
+            presented: presented.digest(),
+            successor: NewRefreshToken {
+                digest: successor.digest(),
+                issued_at: now,
+                expires_at: now + self.parts.policy.refresh_ttl,
+            },
+            grace: self.parts.policy.refresh_grace,
+            now,
+        };
+        let outcome = self.parts.store.rotate(&rotation).await.map_err(Failure::from)?;
+        match outcome {
+            RotationOutcome::Rotated(family) => Ok(self.press(&family, successor, now)?),
+            RotationOutcome::Replayed { family, successor: stored } => {
+                let mut candidates = self.parts.successors.candidates(&presented).into_iter();
+                let successor = candidates.find(|one| one.digest() == stored).ok_or(RefreshError::Unknown)?;
+                Ok(self.press(&family, successor, now)?)
+            }
+            RotationOutcome::Reused { family } => {
+                warn!(family = %family.id, subject = family.subject, "a used refresh token was presented again: family revoked");
+                self.parts.publisher.publish_revocations(&[family.revocation()]);
+                Err(RefreshError::Reused)
+            }
+            RotationOutcome::Expired => Err(RefreshError::Expired),
+            RotationOutcome::Revoked => Err(RefreshError::Revoked),
+            RotationOutcome::Unknown => Err(RefreshError::Unknown),
+        }
+    }
+
+    /// Revokes a token: an access token or dummy token alone, a refresh token with all that descend from the same
+    /// creation (RFC 7009 §2.1). What is not known, or not authentic, is none of ours and changes nothing.
+    pub async fn revoke(&self, token: &str) -> Result<(), Failure> {
+        match self.look_at(token).await? {
+            Verification::Access(claims) => {
+                self.revoke_one(Revocation { id: claims.token_id.into(), expires_at: claims.identity().expires_at })
+                    .await
+            }
+            Verification::Dummy(dummy) => {
+                self.revoke_one(Revocation { id: dummy.id.into(), expires_at: dummy.expires_at }).await
+            }
+            Verification::Refresh { family, .. } => self.revoke_family(family.id).await,
+            Verification::Inactive(_) => self.revoke_used_refresh_token(token).await,
+        }
+    }
+
+    async fn revoke_one(&self, revocation: Revocation) -> Result<(), Failure> {
+        self.parts.store.revoke(&revocation).await?;
+        self.parts.publisher.publish_revocations(&[revocation]);
+        Ok(())
+    }
+
+    /// A refresh token that is used up or expired still names its family, and the wish to end it is plain.
+    async fn revoke_used_refresh_token(&self, token: &str) -> Result<(), Failure> {
+        let Ok(token) = RefreshToken::parse(token) else { return Ok(()) };
+        match self.parts.store.find_refresh(&token.digest()).await? {
+            Some(record) => self.revoke_family(record.family.id).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn revoke_family(&self, id: FamilyId) -> Result<(), Failure> {
+        let revoked: Option<TokenFamily> = self.parts.store.revoke_family(id, self.parts.clock.now()).await?;
+        if let Some(family) = revoked {
+            self.parts.publisher.publish_revocations(&[family.revocation()]);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

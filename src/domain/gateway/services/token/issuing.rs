@@ -1,0 +1,126 @@
+//! How tokens come into the world.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::{CreateError, Failure, TokenService};
+use crate::domain::gateway::models::{
+    id::{FamilyId, TokenId},
+    identity::Identity,
+    scope::Scope,
+    token::{
+        AccessClaims, AccessToken, DummyText, DummyToken, IssuedDummy, IssuedTokens, NewRefreshToken, RefreshToken,
+        TokenFamily, TokenRequest,
+    },
+};
+
+/// `client_id` of tokens that were asked for at the gateway's own API rather than by a registered client.
+const OWN_CLIENT_ID: &str = "gateway";
+
+/// `sub` of a token that was asked for without one, by nobody in particular.
+const DEFAULT_SUBJECT: &str = "developer";
+
+/// `sub` of a dummy token.
+const DUMMY_SUBJECT: &str = "dummy";
+
+impl TokenService {
+    /// Creates a new family: an access token and the refresh token that renews it.
+    pub async fn create(&self, request: TokenRequest, caller: Option<Identity>) -> Result<IssuedTokens, CreateError> {
+        let policy = &self.parts.policy;
+        let permit = policy.creation.authorise(caller.map(Arc::new)).map_err(CreateError::Denied)?;
+        let access_ttl = request.access_ttl.unwrap_or(policy.access_ttl);
+        if access_ttl > policy.access_ttl_max {
+            return Err(CreateError::LifeTooLong { longest: policy.access_ttl_max });
+        }
+        let own_subject = permit.identity().map(|caller| caller.subject.clone());
+        let now = self.parts.clock.now();
+        let family = TokenFamily {
+            subject: request.subject.or(own_subject).unwrap_or_else(|| DEFAULT_SUBJECT.to_owned()),
+            scope: request.scope,
+            audience: vec![request.audience.unwrap_or_else(|| policy.audience.clone())],
+            claims: request.claims,
+            access_ttl,
+            ..self.blank_family(now)
+        };
+        let refresh_token = self.open(&family, now).await?;
+        Ok(self.press(&family, refresh_token, now)?)
+    }
+
+    /// Registers any text as a token of the test identity, and shows it on the console.
+    pub async fn register_dummy(&self, typed: &DummyText) -> Result<IssuedDummy, Failure> {
+        let now = self.parts.clock.now();
+        let family = TokenFamily { subject: DUMMY_SUBJECT.to_owned(), ..self.blank_family(now) };
+        let refresh_token = self.open(&family, now).await?;
+        let dummy = DummyToken {
+            id: TokenId::from_random(self.parts.entropy.bytes()),
+            digest: typed.digest(),
+            family: family.id,
+            subject: family.subject,
+            scope: family.scope,
+            created_at: now,
+            expires_at: now + family.access_ttl,
+        };
+        self.parts.store.put_dummy(&dummy).await?;
+        self.parts.console.show(typed);
+        Ok(IssuedDummy { dummy, refresh_token })
+    }
+
+    /// A family with nothing asked for, as of `now`.
+    fn blank_family(&self, now: DateTime<Utc>) -> TokenFamily {
+        TokenFamily {
+            id: FamilyId::from_random(self.parts.entropy.bytes()),
+            client_id: OWN_CLIENT_ID.to_owned(),
+            subject: String::new(),
+            scope: Scope::default(),
+            audience: vec![self.parts.policy.audience.clone()],
+            claims: serde_json::Map::new(),
+            access_ttl: self.parts.policy.access_ttl,
+            created_at: now,
+            access_expires_at: now,
+            revoked_at: None,
+        }
+    }
+
+    /// Stores a family with its first refresh token.
+    async fn open(&self, family: &TokenFamily, now: DateTime<Utc>) -> Result<RefreshToken, Failure> {
+        let refresh_token = RefreshToken::from_random(self.parts.entropy.bytes());
+        let first = NewRefreshToken {
+            digest: refresh_token.digest(),
+            issued_at: now,
+            expires_at: now + self.parts.policy.refresh_ttl,
+        };
+        self.parts.store.open_family(&family.clone().with_access_token_issued(now), &first).await?;
+        Ok(refresh_token)
+    }
+
+    /// Signs an access token of `family` and puts the pair together.
+    pub(super) fn press(
+        &self,
+        family: &TokenFamily,
+        refresh_token: RefreshToken,
+        now: DateTime<Utc>,
+    ) -> Result<IssuedTokens, Failure> {
+        let claims = AccessClaims {
+            issuer: self.parts.policy.issuer.clone(),
+            subject: family.subject.clone(),
+            audience: family.audience.clone(),
+            client_id: family.client_id.clone(),
+            scope: family.scope.clone(),
+            token_id: TokenId::from_random(self.parts.entropy.bytes()),
+            family: family.id,
+            issued_at: now,
+            not_before: None,
+            expires_at: now + family.access_ttl,
+            extra: family.claims.clone(),
+        };
+        Ok(IssuedTokens {
+            access_token: AccessToken::new(self.parts.keys.sign(&claims)?),
+            access_ttl: family.access_ttl,
+            refresh_token,
+            refresh_ttl: self.parts.policy.refresh_ttl,
+            scope: family.scope.clone(),
+            created_at: now,
+        })
+    }
+}

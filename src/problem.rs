@@ -1,0 +1,196 @@
+//! The error document of every answer that is not a success: `application/problem+json` (RFC 9457). Knows no framework.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::gateway::models::{scope::Scope, service::Denied, token::Rejection};
+
+/// Media type of the document.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// One mistake in one field of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldError {
+    /// Which field.
+    pub field: String,
+    /// What kind of mistake, for programs.
+    pub code: String,
+    /// What to do, for people.
+    pub message: String,
+}
+
+/// What went wrong, for people and for programs. Never holds a secret, an address or another system's text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// `about:blank`: the code says more than a URI would (RFC 9457 §4.2.1).
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The status in words.
+    pub title: &'static str,
+    /// The answer's status.
+    pub status: u16,
+    /// What was wrong and what to do.
+    pub detail: Cow<'static, str>,
+    /// Stable and machine-readable.
+    pub code: &'static str,
+    /// Under which id the request is logged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The mistakes, field by field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// Goes into `WWW-Authenticate`.
+    #[serde(skip)]
+    pub challenge: Option<Challenge>,
+    /// Goes into `Retry-After`.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
+}
+
+impl Problem {
+    /// A problem with the status' own title.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code,
+            request_id: None,
+            errors: Vec::new(),
+            // Every 401 carries a challenge (RFC 9110 §11.6.1).
+            challenge: (status == StatusCode::UNAUTHORIZED).then_some(Challenge::TokenMissing),
+            retry_after: None,
+        }
+    }
+
+    /// Fields of the request are wrong: 422.
+    pub fn invalid_fields(errors: Vec<FieldError>) -> Self {
+        let detail = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect::<Vec<_>>();
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", detail.join("; ")) }
+    }
+
+    /// A bearer token is not accepted: 401.
+    pub fn invalid_token(why: Rejection) -> Self {
+        Self {
+            challenge: Some(Challenge::InvalidToken(why)),
+            ..Self::new(StatusCode::UNAUTHORIZED, "invalid_token", format!("{why}; get a new one and try again"))
+        }
+    }
+
+    /// The caller may not do this: 401 without a token, 403 with one that lacks scope.
+    pub fn denied(denied: Denied) -> Self {
+        match denied {
+            Denied::TokenMissing => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "token_missing",
+                "this needs a token: send it as `Authorization: Bearer <access token>`",
+            ),
+            Denied::ScopeMissing(scope) => Self {
+                detail: format!("the token lacks scope; this needs: {scope}").into(),
+                challenge: Some(Challenge::InsufficientScope(scope)),
+                ..Self::new(StatusCode::FORBIDDEN, "insufficient_scope", "")
+            },
+        }
+    }
+
+    /// Something of ours cannot be reached for now: 503.
+    pub fn unavailable() -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "the gateway cannot reach its store at the moment; try again shortly",
+            )
+        }
+    }
+
+    /// A mistake of ours: 500.
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "the gateway failed to answer this; the request id leads to the reason in its log",
+        )
+    }
+
+    /// The answer's status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The document.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// Why a caller has to show a (better) token: the content of `WWW-Authenticate` (RFC 6750 §3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Challenge {
+    /// None was shown, so no error is named (RFC 6750 §3.1).
+    TokenMissing,
+    /// The one shown is no good.
+    InvalidToken(Rejection),
+    /// The one shown does not allow this.
+    InsufficientScope(Scope),
+}
+
+impl Challenge {
+    /// The header's value.
+    pub fn to_header(&self) -> String {
+        match self {
+            Self::TokenMissing => r#"Bearer realm="gateway""#.to_owned(),
+            Self::InvalidToken(why) => {
+                format!(r#"Bearer realm="gateway", error="invalid_token", error_description="{why}""#)
+            }
+            Self::InsufficientScope(scope) => {
+                format!(r#"Bearer realm="gateway", error="insufficient_scope", scope="{scope}""#)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_holds_what_rfc_9457_and_the_contract_name() {
+        let mut problem = Problem::new(StatusCode::NOT_FOUND, "not_found", "nothing here");
+        problem.request_id = Some("r1".into());
+        let json: serde_json::Value = serde_json::from_slice(&problem.to_json()).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "type": "about:blank", "title": "Not Found", "status": 404, "detail": "nothing here",
+                "code": "not_found", "request_id": "r1",
+            })
+        );
+    }
+
+    #[test]
+    fn every_401_carries_a_challenge() {
+        let bare = Problem::new(StatusCode::UNAUTHORIZED, "invalid_grant", "");
+        assert_eq!(bare.challenge.unwrap().to_header(), r#"Bearer realm="gateway""#);
+        assert_eq!(Problem::denied(Denied::TokenMissing).challenge.unwrap().to_header(), r#"Bearer realm="gateway""#);
+        let revoked = Problem::invalid_token(Rejection::Revoked);
+        assert_eq!(
+            revoked.challenge.unwrap().to_header(),
+            r#"Bearer realm="gateway", error="invalid_token", error_description="the token was revoked""#
+        );
+    }
+
+    #[test]
+    fn a_lack_of_scope_names_the_scope() {
+        let problem = Problem::denied(Denied::ScopeMissing("a b".parse().unwrap()));
+        assert_eq!((problem.status, problem.code), (403, "insufficient_scope"));
+        assert_eq!(
+            problem.challenge.unwrap().to_header(),
+            r#"Bearer realm="gateway", error="insufficient_scope", scope="a b""#
+        );
+    }
+}
