@@ -1,0 +1,281 @@
+//! The sample AUTH service: what a service behind the gateway looks like. It knows nothing of tokens. Who calls, the
+//! gateway tells it in `X-User-Id` and `X-User-Scope`, which a client cannot forge through the gateway.
+
+use std::{future::Future, io, time::Duration};
+
+use poem::{
+    Endpoint, EndpointExt, Response, Route, Server,
+    http::{StatusCode, header},
+    listener::TcpAcceptor,
+};
+use poem_openapi::{ApiResponse, Object, OpenApi, OpenApiService, param::Header, payload::Json, types::ToJSON};
+use tokio::net::TcpListener;
+
+/// How long requests under way may take to end after the shutdown began.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Serves until `shutdown`.
+///
+/// # Errors
+/// The listener is no longer usable.
+pub async fn serve(listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?)
+        .run_with_graceful_shutdown(endpoint(), shutdown, Some(DRAIN))
+        .await
+}
+
+/// The service, without the server around it.
+pub fn endpoint() -> impl Endpoint<Output = Response> {
+    let api = OpenApiService::new(Api, "AUTH service", env!("CARGO_PKG_VERSION"))
+        .description("A sample service behind the gateway: it shows what a service is told, and checks nobody.");
+    let document = api.spec_endpoint();
+    Route::new().nest("/", api).at("/openapi.json", document).catch_all_error(problem)
+}
+
+struct Api;
+
+#[OpenApi]
+#[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
+impl Api {
+    /// Welcomes anybody
+    #[oai(path = "/users", method = "get")]
+    async fn users(&self) -> Json<Message> {
+        Message::of("Welcome from AUTH service")
+    }
+
+    /// Says who calls, as the gateway tells it
+    #[oai(path = "/users/me", method = "get")]
+    async fn me(
+        &self,
+        /// The subject of the caller's token
+        #[oai(name = "X-User-Id")]
+        subject: Header<Option<String>>,
+        /// The scope of the caller's token, its words parted by blanks
+        #[oai(name = "X-User-Scope")]
+        scope: Header<Option<String>>,
+    ) -> Me {
+        match subject.0.filter(|subject| !subject.is_empty()) {
+            Some(subject) => {
+                let scope = scope.0.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+                Me::Caller(Json(Caller { subject, scope }))
+            }
+            None => Me::Unknown(Json(Problem::of(StatusCode::UNAUTHORIZED)), "Bearer".to_owned()),
+        }
+    }
+
+    /// Welcomes by name
+    ///
+    /// A stand-in for a login: the password is neither checked nor kept, and no token is given. Real tokens come from the
+    /// gateway: `POST /tokens/create`.
+    #[oai(path = "/login", method = "post")]
+    async fn login(&self, credentials: Json<Credentials>) -> Json<Message> {
+        Message::of(&format!("Welcome from AUTH service, {}", credentials.0.username))
+    }
+
+    /// Whether the service is well
+    #[oai(path = "/health", method = "get")]
+    async fn health(&self) -> Json<Health> {
+        Json(Health { status: "ok".to_owned() })
+    }
+}
+
+/// A few words.
+#[derive(Object)]
+struct Message {
+    message: String,
+}
+
+impl Message {
+    fn of(words: &str) -> Json<Self> {
+        Json(Self { message: words.to_owned() })
+    }
+}
+
+/// Who calls.
+#[derive(Object)]
+struct Caller {
+    subject: String,
+    scope: Vec<String>,
+}
+
+/// Has no `Debug`: it holds a password.
+#[derive(Object)]
+struct Credentials {
+    #[oai(validator(min_length = 1, max_length = 100))]
+    username: String,
+    #[oai(write_only, validator(min_length = 1, max_length = 256))]
+    #[expect(dead_code, reason = "the shape of a login is real, the check is not")]
+    password: String,
+}
+
+/// How the service is.
+#[derive(Object)]
+struct Health {
+    status: String,
+}
+
+#[derive(ApiResponse)]
+enum Me {
+    /// The caller
+    #[oai(status = 200)]
+    Caller(Json<Caller>),
+    /// Nobody told who calls: the request did not come through the gateway
+    #[oai(status = 401, content_type = "application/problem+json")]
+    Unknown(Json<Problem>, #[oai(header = "WWW-Authenticate")] String),
+}
+
+/// An error (RFC 9457).
+#[derive(Object)]
+struct Problem {
+    #[oai(rename = "type")]
+    kind: String,
+    title: String,
+    status: u16,
+    detail: String,
+    code: String,
+}
+
+impl Problem {
+    /// The words follow from the status alone. What the framework says may quote the request, and so a password.
+    fn of(status: StatusCode) -> Self {
+        let (code, detail) = match status {
+            StatusCode::BAD_REQUEST => ("invalid_request", "The request is not what the API description asks for."),
+            StatusCode::UNAUTHORIZED => {
+                ("unauthorized", "Nobody told who calls: come through the gateway, with a token.")
+            }
+            StatusCode::NOT_FOUND => ("not_found", "There is nothing at this path."),
+            StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "This path has no such method."),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", "The body must be application/json."),
+            status if status.is_client_error() => ("invalid_request", "The request cannot be answered."),
+            _ => ("internal_error", "The service failed."),
+        };
+        Self {
+            kind: "about:blank".to_owned(),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            detail: detail.to_owned(),
+            code: code.to_owned(),
+        }
+    }
+}
+
+/// Every error of the framework, as a problem.
+async fn problem(error: poem::Error) -> Response {
+    let status = error.status();
+    Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, "application/problem+json")
+        .body(Problem::of(status).to_json_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::{Body, Request, http::Method};
+    use serde_json::{Value, json};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    async fn answer(method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> (Response, Value) {
+        let mut request = Request::builder().method(method).uri_str(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = endpoint().get_response(request.body(Body::from_string(body.to_owned()))).await;
+        let body = response.take_body().into_json().await.unwrap();
+        (response, body)
+    }
+
+    fn is_problem(response: &Response, body: &Value, status: u16, code: &str) {
+        assert_eq!(
+            (response.status().as_u16(), &body["status"], &body["code"]),
+            (status, &json!(status), &json!(code))
+        );
+        assert_eq!(response.content_type(), Some("application/problem+json"));
+    }
+
+    async fn get(path: &str, headers: &[(&str, &str)]) -> (Response, Value) {
+        answer(Method::GET, path, headers, "").await
+    }
+
+    async fn login(body: &str) -> (Response, Value) {
+        answer(Method::POST, "/login", &[("Content-Type", "application/json")], body).await
+    }
+
+    #[tokio::test]
+    async fn users_are_welcomed_by_anybody() {
+        let (response, body) = get("/users", &[]).await;
+        assert_eq!((response.status(), body), (StatusCode::OK, json!({"message": "Welcome from AUTH service"})));
+    }
+
+    #[tokio::test]
+    async fn the_caller_is_who_the_gateway_says() {
+        let (response, body) = get("/users/me", &[("X-User-Id", "u1"), ("X-User-Scope", "read write")]).await;
+        assert_eq!((response.status(), body), (StatusCode::OK, json!({"subject": "u1", "scope": ["read", "write"]})));
+        let (_, body) = get("/users/me", &[("X-User-Id", "u1")]).await;
+        assert_eq!(body, json!({"subject": "u1", "scope": []}));
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_past_the_gateway_is_nobody() {
+        for headers in [&[][..], &[("X-User-Id", "")], &[("Authorization", "Bearer x"), ("X-User-Scope", "read")]] {
+            let (response, body) = get("/users/me", headers).await;
+            is_problem(&response, &body, 401, "unauthorized");
+            assert_eq!(response.header("WWW-Authenticate"), Some("Bearer"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_login_is_a_welcome_and_tells_nothing_of_the_password() {
+        let (response, body) = login(r#"{"username": "mina", "password": "hunter2"}"#).await;
+        assert_eq!((response.status(), body), (StatusCode::OK, json!({"message": "Welcome from AUTH service, mina"})));
+    }
+
+    #[tokio::test]
+    async fn a_bad_login_is_a_problem_that_does_not_quote_it() {
+        for body in ["", "{", "[]", "{}", r#"{"username": "mina"}"#, r#"{"username": "", "password": "hunter2"}"#] {
+            let (response, body) = login(body).await;
+            is_problem(&response, &body, 400, "invalid_request");
+        }
+        let (response, body) = login(r#"{"username": "mina", "password": ["hunter2"]}"#).await;
+        is_problem(&response, &body, 400, "invalid_request");
+        assert!(!body.to_string().contains("hunter2"));
+        let (response, body) = answer(Method::POST, "/login", &[("Content-Type", "text/plain")], "mina").await;
+        is_problem(&response, &body, 415, "unsupported_media_type");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_a_problem_too() {
+        let (response, body) = get("/nothing", &[]).await;
+        is_problem(&response, &body, 404, "not_found");
+        let (response, body) = answer(Method::DELETE, "/users", &[], "").await;
+        is_problem(&response, &body, 405, "method_not_allowed");
+    }
+
+    #[tokio::test]
+    async fn it_describes_itself_and_says_that_it_is_well() {
+        let (_, document) = get("/openapi.json", &[]).await;
+        let paths: Vec<_> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(paths, ["/health", "/login", "/users", "/users/me"]);
+        assert_eq!(get("/health", &[]).await.1, json!({"status": "ok"}));
+    }
+
+    #[tokio::test]
+    async fn it_serves_on_a_socket_until_it_is_told_to_stop() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(serve(listener, async { drop(stopped.await) }));
+
+        let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET /users HTTP/1.1\r\nHost: auth\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("Welcome from AUTH service"), "{answer}");
+
+        stop.send(()).unwrap();
+        server.await.unwrap().unwrap();
+    }
+}
