@@ -13,7 +13,7 @@ mod welcome;
 use std::sync::Arc;
 
 use http::{HeaderValue, header};
-use poem::{Endpoint, EndpointExt, IntoResponse, Route, endpoint::BoxEndpoint};
+use poem::{Endpoint, EndpointExt, IntoResponse, Route, endpoint::BoxEndpoint, get};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 
 pub use self::context::RequestContext;
@@ -93,8 +93,8 @@ impl Api {
         let document = service.spec();
         let allowed = AllowedMethods::of(&document).with("/docs").with("/openapi.json");
         let routes = Route::new()
-            .at("/docs", docs::swagger(service.swagger_ui_html()))
-            .at("/openapi.json", docs::openapi(document.clone()))
+            .at("/docs", get(docs::swagger(service.swagger_ui_html())))
+            .at("/openapi.json", get(docs::openapi(document.clone())))
             .nest("/", service);
         Self { endpoint: finish(routes, allowed), document }
     }

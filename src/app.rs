@@ -13,13 +13,8 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use thiserror::Error;
-use tokio::{
-    net::TcpListener,
-    runtime::Handle,
-    sync::watch,
-    task::JoinSet,
-};
-use tracing::info;
+use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinSet};
+use tracing::{error, info};
 
 use self::{
     control_plane::PoemControlPlane,
@@ -138,8 +133,14 @@ impl App {
 
         let api = Api::new(core.api_parts(&settings));
         tasks.spawn(control_plane::serve(admin, Api::health(core.readiness.clone()), stopped.clone()));
-        Upkeep { keys: core.keys.clone(), feed: core.feed.clone(), store: store.tokens.clone(), snapshots: core.publisher.snapshots(), clock: world.clock.clone() }
-            .start(&mut tasks, &stopped);
+        Upkeep {
+            keys: core.keys.clone(),
+            feed: core.feed.clone(),
+            store: store.tokens.clone(),
+            snapshots: core.publisher.snapshots(),
+            clock: world.clock.clone(),
+        }
+        .start(&mut tasks, &stopped);
 
         let edge = Edge::start(EdgeParts {
             listener: listener.into_std().map_err(StartError::Edge)?,
@@ -260,7 +261,11 @@ async fn start_sample_service(
     let address = local_address(&listener);
     let instance = Instance { host: address.ip().to_string(), port: address.port(), base_path: String::new() };
     settings.services.push(Service { name, instances: vec![Arc::new(instance)] });
-    tasks.spawn(sample_service::serve(listener, upkeep::until(stopped)));
+    tasks.spawn(async move {
+        if let Err(error) = sample_service::serve(listener, upkeep::until(stopped)).await {
+            error!(%error, "the sample AUTH service is lost");
+        }
+    });
     Ok(Some(address))
 }
 

@@ -115,8 +115,13 @@ fn serve_sample(address: &str) -> ExitCode {
         match tokio::net::TcpListener::bind(address).await {
             Ok(listener) => {
                 say(&format!("sample AUTH service on http://{address}/users\n"));
-                sample_service::serve(listener, stop_signal()).await;
-                ExitCode::SUCCESS
+                match sample_service::serve(listener, stop_signal()).await {
+                    Ok(()) => ExitCode::SUCCESS,
+                    Err(error) => {
+                        complain(&format!("gateway: the listener is lost: {error}\n"));
+                        ExitCode::from(UNAVAILABLE)
+                    }
+                }
             }
             Err(error) => {
                 complain(&format!("gateway: cannot listen on {address}: {error}\n"));
@@ -129,11 +134,8 @@ fn serve_sample(address: &str) -> ExitCode {
 /// Asks `/readyz`. The answer's status is all that matters, so a plain socket will do.
 fn healthcheck(address: SocketAddr) -> ExitCode {
     const TIMEOUT: Duration = Duration::from_secs(3);
-    let address = if address.ip().is_unspecified() {
-        SocketAddr::from(([127, 0, 0, 1], address.port()))
-    } else {
-        address
-    };
+    let address =
+        if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
     let ask = || -> io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
         stream.set_read_timeout(Some(TIMEOUT))?;

@@ -156,6 +156,11 @@ impl PublicSettings {
     pub fn base(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }
+
+    /// The host, for people: without scheme and port.
+    pub fn domain(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
 }
 
 /// `DATABASE_URL`

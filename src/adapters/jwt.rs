@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use aws_lc_rs::{
-    encoding::AsDer,
+    encoding::{AsDer, Pkcs8V1Der},
     rand::{SecureRandom, SystemRandom},
     rsa::{KeyPair as RsaKeyPair, KeySize},
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair},
@@ -47,8 +47,8 @@ impl Keysmith for AwsLcKeysmith {
             }
             SigningAlgorithm::Rs256 => RsaKeyPair::generate(KeySize::Rsa2048)
                 .and_then(|pair| AsDer::as_der(&pair))
-                .map(|document: aws_lc_rs::encoding::Pkcs8V1Der<'_>| document.as_ref().to_vec())
-                .map_err(refused)?,
+                .map_err(refused)
+                .and_then(|document: Pkcs8V1Der<'_>| pkcs1(document.as_ref()))?,
             SigningAlgorithm::Hs256 => {
                 let mut secret = vec![0; 32];
                 rng.fill(&mut secret).map_err(refused)?;
@@ -73,6 +73,12 @@ impl Keysmith for AwsLcKeysmith {
         });
         Ok(Arc::new(JwtKeyRing { keys: loaded.collect::<Result<_, KeyError>>()? }))
     }
+}
+
+/// The RSA key inside a PKCS #8 document: jsonwebtoken reads RSA keys as PKCS #1.
+fn pkcs1(pkcs8: &[u8]) -> Result<Vec<u8>, KeyError> {
+    let document = pkcs8::PrivateKeyInfoRef::try_from(pkcs8).map_err(refused)?;
+    Ok(document.private_key.as_bytes().to_vec())
 }
 
 /// The `kid` of a key and its public half.

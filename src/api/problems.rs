@@ -114,7 +114,7 @@ impl AllowedMethods {
         self
     }
 
-    fn at(&self, path: &str) -> Option<&str> {
+    pub(super) fn at(&self, path: &str) -> Option<&str> {
         let path = segments(path);
         let fits = |template: &Vec<String>| {
             template.len() == path.len() && template.iter().zip(&path).all(|(t, p)| t.starts_with('{') || t == p)

@@ -82,7 +82,13 @@ async fn a_pair_is_created_verified_refreshed_and_revoked() {
     assert_eq!(
         keys,
         BTreeSet::from([
-            "access_token", "token_type", "expires_in", "refresh_token", "refresh_expires_in", "scope", "created_at"
+            "access_token",
+            "token_type",
+            "expires_in",
+            "refresh_token",
+            "refresh_expires_in",
+            "scope",
+            "created_at"
         ])
     );
     let verified = caller.post("/tokens/verify", json!({"token": pair["access_token"]}).to_string()).await.json();
@@ -104,7 +110,12 @@ async fn every_refusal_is_a_problem_document() {
         ("unknown path", caller.get("/nowhere").await, 404, "not_found"),
         ("wrong method", caller.get("/tokens/create").await, 405, "method_not_allowed"),
         ("no content type", caller.send(plain(), "{}").await, 415, "unsupported_media_type"),
-        ("a form", caller.send(plain().content_type("application/x-www-form-urlencoded"), "a=b").await, 415, "unsupported_media_type"),
+        (
+            "a form",
+            caller.send(plain().content_type("application/x-www-form-urlencoded"), "a=b").await,
+            415,
+            "unsupported_media_type",
+        ),
         ("empty body", caller.post("/tokens/create", "").await, 400, "malformed_request"),
         ("no JSON", caller.post("/tokens/create", "{").await, 400, "malformed_request"),
         ("wrong type", caller.post("/tokens/create", r#"{"subject": 5}"#).await, 400, "malformed_request"),
@@ -147,7 +158,8 @@ async fn a_wrong_method_is_told_the_right_one() {
 async fn a_dummy_token_is_taken_as_json_and_as_plain_text() {
     let caller = Caller::new(true, true).await;
     assert_eq!(caller.post("/tokens/dummy", r#"{"token": "hello"}"#).await.json()["access_token"], json!("hello"));
-    let plain = Request::builder().method(Method::POST).uri_str("/tokens/dummy").content_type("text/plain; charset=utf-8");
+    let plain =
+        Request::builder().method(Method::POST).uri_str("/tokens/dummy").content_type("text/plain; charset=utf-8");
     assert_eq!(caller.send(plain, "안녕").await.json()["access_token"], json!("안녕"));
     assert_eq!(*caller.bench.recorder.shown.lock().unwrap(), ["hello", "안녕"]);
     let binary = Request::builder().method(Method::POST).uri_str("/tokens/dummy").content_type("text/plain");

@@ -66,7 +66,8 @@ pub(super) async fn serve(listener: TcpListener, api: Api, stopped: watch::Recei
         Ok(acceptor) => acceptor,
         Err(error) => return error!(%error, "the admin listener is lost"),
     };
-    if let Err(error) = Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(api.endpoint, until(stopped), None).await
+    if let Err(error) =
+        Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(api.endpoint, until(stopped), None).await
     {
         error!(%error, "the admin listener is lost");
     }

@@ -128,7 +128,10 @@ fn a_token_of_another_gateway_has_an_unknown_key() {
     assert_eq!(ours.ring.verify(&token), Err(Rejection::UnknownKey));
     let header = json!({"alg": "ES256", "kid": ours.kid, "typ": "at+jwt"});
     let signature = token.rsplit_once('.').unwrap().1.to_owned();
-    assert_eq!(ours.ring.verify(&forge(&header, &claims().to_json(), |_| signature.clone())), Err(Rejection::BadSignature));
+    assert_eq!(
+        ours.ring.verify(&forge(&header, &claims().to_json(), |_| signature.clone())),
+        Err(Rejection::BadSignature)
+    );
 }
 
 #[test]
@@ -170,7 +173,9 @@ fn a_well_signed_token_of_another_kind_is_refused() {
 #[test]
 fn what_is_no_jwt_is_malformed() {
     let Made { ring, .. } = ring(SigningAlgorithm::Es256);
-    for text in ["", ".", "..", "a.b", "a.b.c", "a.b.c.d", "e30.e30.!", "e30.e30.e30=", &"a".repeat(1 << 20), "토큰.토큰.토큰"] {
+    for text in
+        ["", ".", "..", "a.b", "a.b.c", "a.b.c.d", "e30.e30.!", "e30.e30.e30=", &"a".repeat(1 << 20), "토큰.토큰.토큰"]
+    {
         assert_eq!(ring.verify(text), Err(Rejection::Malformed), "{}", &text[..text.len().min(9)]);
     }
 }

@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(detail(r#"{"name": "a", "age": -1}"#), "age: expected u32");
         assert_eq!(detail(r#"{"name": "a", "s3cret": 1}"#), "unknown field; known here: `name` or `age`");
         assert_eq!(detail(r#"{"name": "a", "name": "b"}"#), "duplicate field `name`");
-        assert_eq!(detail("[1]"), "name: expected a string");
+        assert_eq!(detail("[1]"), "[0]: expected a string");
         assert_eq!(detail(r#"{"name": "a"} x"#), "there is something behind the JSON object");
         assert_eq!(detail("\"s3cret\""), "expected struct Form");
     }

@@ -66,7 +66,7 @@ pub struct SigningKey {
     /// Counts up per algorithm. A store refuses a second key of the same generation, so of several replicas that rotate
     /// at once one wins.
     pub generation: u32,
-    /// The private key (PKCS #8, or the secret of HS256), sealed.
+    /// The private key, sealed: PKCS #8 (PKCS #1 for RS256), or the secret of HS256.
     pub sealed_private_key: Vec<u8>,
     /// The public half as it is published (RFC 7517); none for HS256.
     pub public_jwk: Option<Value>,

@@ -37,7 +37,10 @@ async fn a_created_pair_verifies_and_refreshes() {
 async fn each_refusal_has_its_status_and_code() {
     let (open, _bench) = controller(policy()).await;
     let refused = |problem: Problem| (problem.status, problem.code);
-    assert_eq!(refused(open.create(read(&json!({"subject": ""})), None).await.unwrap_err()), (422, "validation_failed"));
+    assert_eq!(
+        refused(open.create(read(&json!({"subject": ""})), None).await.unwrap_err()),
+        (422, "validation_failed")
+    );
     assert_eq!(
         refused(open.create(read(&json!({"expires_in": 86_401})), None).await.unwrap_err()),
         (422, "validation_failed")

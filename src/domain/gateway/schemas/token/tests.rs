@@ -27,7 +27,8 @@ fn an_empty_object_asks_for_the_defaults() {
 
 #[test]
 fn everything_that_is_asked_for_reaches_the_model() {
-    let json = json!({"subject": "alice", "scope": "b a", "audience": "orders", "claims": {"x": [1]}, "expires_in": 60});
+    let json =
+        json!({"subject": "alice", "scope": "b a", "audience": "orders", "claims": {"x": [1]}, "expires_in": 60});
     let read: CreateToken = parse_json(json.to_string().as_bytes()).unwrap();
     assert_eq!(
         TokenRequest::from(validated(read).unwrap()),

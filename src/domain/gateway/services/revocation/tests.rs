@@ -12,10 +12,8 @@ async fn what_is_revoked_elsewhere_arrives_once_and_in_order() {
     let (store, recorder, clock) =
         (Arc::new(MemoryTokens::default()), Arc::new(Recorder::default()), TestClock::at(1000));
     let feed = RevocationFeed::new(store.clone(), recorder.clone(), clock.clone());
-    let revocation = |n: u8| Revocation {
-        id: TokenId::from_random([n; 16]).into(),
-        expires_at: clock.now() + TimeDelta::hours(1),
-    };
+    let revocation =
+        |n: u8| Revocation { id: TokenId::from_random([n; 16]).into(), expires_at: clock.now() + TimeDelta::hours(1) };
     for n in [3, 1, 2] {
         store.revoke(&revocation(n)).await.unwrap();
     }

@@ -43,7 +43,8 @@ async fn a_created_token_says_what_was_asked_for() {
     assert_eq!(claims.client_id, "gateway");
     assert_eq!(claims.extra, asked.claims);
     assert_eq!(claims.expires_at - claims.issued_at, TimeDelta::seconds(60));
-    let Verification::Refresh { family, .. } = bench.service.verify(tokens.refresh_token.expose()).await.unwrap() else {
+    let Verification::Refresh { family, .. } = bench.service.verify(tokens.refresh_token.expose()).await.unwrap()
+    else {
         panic!("not a refresh token")
     };
     assert_eq!(family.id, claims.family);
@@ -240,10 +241,7 @@ async fn a_text_that_was_never_typed_is_unknown_and_without_dummies_it_is_malfor
 async fn a_refresh_token_is_no_bearer_token() {
     let bench = bench(policy()).await;
     let tokens = create(&bench).await;
-    assert_eq!(
-        bench.service.authenticate(tokens.refresh_token.expose()).await.unwrap(),
-        Err(Rejection::Malformed)
-    );
+    assert_eq!(bench.service.authenticate(tokens.refresh_token.expose()).await.unwrap(), Err(Rejection::Malformed));
 }
 
 #[tokio::test]
