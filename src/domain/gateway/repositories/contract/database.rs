@@ -3,7 +3,7 @@
 use std::{fmt::Debug, sync::Arc, time::Instant};
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
 use tokio::{net::TcpListener, sync::Barrier, task::JoinSet, time::timeout};
 
 use super::harness::{
@@ -28,6 +28,7 @@ over_every_database!(
     what_was_acknowledged_survives_reopening,
     a_closed_database_is_unavailable,
     a_database_that_is_not_migrated_is_unavailable,
+    a_lock_that_is_not_released_is_unavailable_soon,
     nobody_there_is_unavailable_soon_and_says_no_secret,
     rows_that_are_no_models_are_corrupt,
 );
@@ -135,6 +136,18 @@ async fn a_database_that_is_not_migrated_is_unavailable(database: &Database) {
     assert_nothing_works(connect(&database.url).await.unwrap()).await;
 }
 
+async fn a_lock_that_is_not_released_is_unavailable_soon(database: &Database) {
+    let tokens = SeaOrmTokens::new(migrated(database).await);
+    let other = connect(&database.url).await.unwrap();
+    let holder = other.begin().await.unwrap();
+    holder.execute_unprepared("UPDATE revocation_cursor SET value = value + 1").await.unwrap();
+    let begun = Instant::now();
+    assert_unavailable(tokens.revoke(&revocation(1, at(60))).await);
+    assert!(begun.elapsed().as_secs() < 6, "{:?}", begun.elapsed());
+    holder.rollback().await.unwrap();
+    tokens.revoke(&revocation(1, at(60))).await.unwrap();
+}
+
 async fn nobody_there_is_unavailable_soon_and_says_no_secret(database: &Database) {
     let begun = Instant::now();
     let outcome = connect(&database.dead_url).await;
@@ -183,6 +196,21 @@ async fn rows_that_are_no_models_are_corrupt(database: &Database) {
     db.execute_unprepared("DELETE FROM revocation_cursor").await.unwrap();
     let outcome = tokens.revoke(&revocation(1, at(60))).await;
     assert!(matches!(outcome, Err(RepositoryError::Corrupt(_))), "{outcome:?}");
+}
+
+/// As after a restart of the server.
+#[tokio::test]
+#[cfg_attr(not(feature = "postgres-tests"), ignore = "scripts/test runs it")]
+async fn connections_that_broke_are_replaced() {
+    let database = harness::empty_postgres().await;
+    let db = migrated(&database).await;
+    let tokens = SeaOrmTokens::new(db.clone());
+    tokens.revoke(&revocation(1, at(60))).await.unwrap();
+    let own = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+    assert!(db.execute_unprepared(own).await.is_err());
+    tokens.revoke(&revocation(2, at(60))).await.unwrap();
+    db.close().await.unwrap();
+    database.close().await;
 }
 
 #[tokio::test]

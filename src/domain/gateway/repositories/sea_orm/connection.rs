@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
-    SqlErr, SqliteTransactionMode, SqlxError, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqlErr,
+    SqliteTransactionMode, SqlxError, TransactionOptions, TransactionTrait,
 };
 
 use crate::domain::gateway::repositories::RepositoryError;
@@ -28,17 +28,20 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 /// `Unavailable` if the URL is of another kind, or nobody answers there within a few seconds. The text never holds the URL,
 /// which may have a password in it.
 pub async fn connect(url: &str) -> Result<DatabaseConnection, RepositoryError> {
+    if url::Url::parse(url).is_err() {
+        return Err(RepositoryError::Unavailable("the database URL cannot be read".to_owned()));
+    }
     let mut options = ConnectOptions::new(url);
     options.acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
-    match url.split_once(':').map(|(scheme, _)| scheme) {
-        Some("sqlite") => sqlite::configure(&mut options),
-        Some("postgres" | "postgresql") => postgres::configure(&mut options),
-        _ => return Err(RepositoryError::Unavailable("the URL begins with neither sqlite: nor postgres:".to_owned())),
-    }
-    if url::Url::parse(url).is_err() {
-        return Err(RepositoryError::Unavailable("the URL cannot be read".to_owned()));
-    }
-    answered(async { Ok(Database::connect(options).await?) }).await
+    let opening = async {
+        match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => Ok(sqlite::open(options).await?),
+            Some("postgres" | "postgresql") => Ok(postgres::open(options).await?),
+            _ => Err(RepositoryError::Unavailable("a database URL begins with sqlite: or postgres:".to_owned())),
+        }
+    };
+    // Boxed: the drivers' futures are large, and every caller's would be too.
+    answered(Box::pin(opening)).await
 }
 
 /// Brings the tables up to date, all or nothing. Any number of replicas may do so at once: one works, the others wait for it.

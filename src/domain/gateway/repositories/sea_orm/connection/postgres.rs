@@ -1,6 +1,8 @@
 //! What is particular to PostgreSQL.
 
-use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseTransaction, DbErr, sqlx::Executor};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, sqlx::Executor,
+};
 
 /// Enough for the control plane, and few enough that ten replicas fit into PostgreSQL's 100.
 const MAX_CONNECTIONS: u32 = 8;
@@ -15,10 +17,11 @@ const SESSION: &str = "SET default_transaction_isolation = 'read committed';
 /// Any number: the name of the lock that migrating replicas queue for.
 const MIGRATION_LOCK: &str = "SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(6129022511)";
 
-pub(super) fn configure(options: &mut ConnectOptions) {
+pub(super) async fn open(mut options: ConnectOptions) -> Result<DatabaseConnection, DbErr> {
     options.max_connections(MAX_CONNECTIONS).map_sqlx_postgres_pool_opts(|pool| {
         pool.after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(drop) }))
     });
+    Database::connect(options).await
 }
 
 /// Waits until no other replica migrates, however long that takes it; the lock ends with the transaction.
