@@ -143,3 +143,6 @@ where
         })
         .boxed()
 }
+
+#[cfg(test)]
+mod tests;

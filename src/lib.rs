@@ -5,6 +5,8 @@
 
 pub mod adapters;
 pub mod api;
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod dev;
 pub mod domain;

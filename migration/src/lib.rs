@@ -1,1 +1,39 @@
-//! The gateway's tables.
+//! The gateway's tables, one file per table, the same on SQLite and PostgreSQL.
+//!
+//! Times are `BIGINT` microseconds since 1970 on both: SQLite has no time type, and its texts compare wrongly as soon as
+//! one has a fraction and another has none. Integers keep the microsecond and compare alike everywhere, in indexes too.
+//! Token digests are binary and checked to have 32 bytes. JSON is kept as text: no query looks
+//! into it, and PostgreSQL's `jsonb` refuses `\u0000` and rewrites numbers, where a claim has to come back unchanged.
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+mod m20261122_000001_create_token_families;
+mod m20261122_000002_create_refresh_tokens;
+mod m20261122_000003_create_dummy_tokens;
+mod m20261122_000004_create_revocations;
+mod m20261122_000005_create_revocation_cursor;
+mod m20261122_000006_create_signing_keys;
+
+/// Brings a database up to date. It does not care who else is migrating: take the store's migration lock first.
+#[derive(Debug, Clone, Copy)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261122_000001_create_token_families::Migration),
+            Box::new(m20261122_000002_create_refresh_tokens::Migration),
+            Box::new(m20261122_000003_create_dummy_tokens::Migration),
+            Box::new(m20261122_000004_create_revocations::Migration),
+            Box::new(m20261122_000005_create_revocation_cursor::Migration),
+            Box::new(m20261122_000006_create_signing_keys::Migration),
+        ]
+    }
+}
+
+/// What a digest column must hold: SHA-256. `length` counts bytes in both databases.
+fn is_digest(column: impl IntoIden) -> SimpleExpr {
+    Func::cust("length").arg(Expr::col(column.into_iden())).eq(32)
+}

@@ -1,6 +1,7 @@
 //! Ports to the store, named after what they promise: the write is the check. Each has an adapter in memory and one over
 //! SeaORM (SQLite, PostgreSQL), and one contract suite that runs over all of them.
 
+use chrono::{DateTime, SubsecRound, Utc};
 use thiserror::Error;
 
 pub mod memory;
@@ -23,4 +24,9 @@ pub enum RepositoryError {
     /// What the store holds cannot be read back as what was stored.
     #[error("the store holds something unreadable: {0}")]
     Corrupt(String),
+}
+
+/// A time as every store keeps it: to the microsecond.
+fn kept(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.trunc_subsecs(6)
 }

@@ -5,6 +5,9 @@ pub mod revocation;
 pub mod signing_key;
 pub mod token;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use thiserror::Error;
 
 use self::signing_key::SigningKeyError;

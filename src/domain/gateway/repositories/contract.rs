@@ -1,1 +1,46 @@
-//! todo
+//! One suite over every store: whatever is behind a port owes the same answers. `memory` and `sqlite` always run;
+//! `postgres` runs with the feature `postgres-tests` and shows as ignored without it, never as passed. Each case has a
+//! store of its own. A case that is on no list is dead code, and so an error.
+
+/// One test per case, over one store.
+macro_rules! cases {
+    ($gate:meta; $open:path; $($case:ident),+ $(,)?) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        #[$gate]
+        async fn $case() {
+            let store = $open().await;
+            super::$case(&store).await;
+            store.close().await;
+        }
+    )+};
+}
+
+/// The cases that every store owes.
+macro_rules! over_every_store {
+    ($($case:ident),+ $(,)?) => {
+        mod memory { use super::*; cases!(cfg(test); harness::memory; $($case),+); }
+        mod sqlite { use super::*; cases!(cfg(test); harness::sqlite; $($case),+); }
+        mod postgres {
+            use super::*;
+            cases!(cfg_attr(not(feature = "postgres-tests"), ignore = "scripts/test runs it"); harness::postgres; $($case),+);
+        }
+    };
+}
+
+/// The cases that only a database owes.
+macro_rules! over_every_database {
+    ($($case:ident),+ $(,)?) => {
+        mod sqlite { use super::*; cases!(cfg(test); harness::empty_sqlite; $($case),+); }
+        mod postgres {
+            use super::*;
+            cases!(cfg_attr(not(feature = "postgres-tests"), ignore = "scripts/test runs it"); harness::empty_postgres; $($case),+);
+        }
+    };
+}
+
+mod database;
+mod harness;
+mod revocation;
+mod rotation;
+mod signing_key;
+mod token;

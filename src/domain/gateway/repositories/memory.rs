@@ -1,1 +1,15 @@
-//! todo
+//! Stores in memory: for development without a database, and the plainest statement of what the ports promise. They
+//! forget everything when the process ends and know of no other replica.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+mod signing_key;
+mod token;
+
+pub use signing_key::MemorySigningKeys;
+pub use token::MemoryTokens;
+
+/// Locks whether or not a holder panicked: no method leaves a state half changed at a point that can panic.
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

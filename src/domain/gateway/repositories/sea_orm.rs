@@ -1,1 +1,11 @@
-//! todo
+//! The store over SeaORM: one code path for SQLite and PostgreSQL. Where the two differ is in `connection/sqlite.rs` and
+//! `connection/postgres.rs`, and nowhere else. Entities never leave this folder.
+
+mod connection;
+mod entities;
+mod signing_key;
+mod token;
+
+pub use connection::{connect, migrate, ping};
+pub use signing_key::SeaOrmSigningKeys;
+pub use token::SeaOrmTokens;

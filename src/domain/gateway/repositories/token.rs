@@ -55,6 +55,6 @@ pub trait TokenRepository: Send + Sync {
 
     /// Forgets what can no longer matter at `now`: deny-list entries and dummy tokens with `expires_at <= now`, and
     /// families (with their refresh tokens) of which every refresh token has `expires_at <= now` and
-    /// `access_expires_at <= now`. Says how many rows or entries went.
+    /// `access_expires_at <= now`. Says how many entries, dummy tokens and families went.
     async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
 }

@@ -1,1 +1,84 @@
-//! t
+use serde_json::json;
+
+use super::*;
+use crate::domain::gateway::{
+    models::service::Access,
+    schemas::parse_json,
+    services::{
+        testing::{Bench, bench, policy},
+        token::TokenPolicy,
+    },
+};
+
+async fn controller(policy: TokenPolicy) -> (TokenController, Bench) {
+    let bench = bench(policy).await;
+    (TokenController::new(bench.service.clone(), chrono_tz::Asia::Seoul), bench)
+}
+
+fn read<T: serde::de::DeserializeOwned>(json: &serde_json::Value) -> T {
+    parse_json(json.to_string().as_bytes()).unwrap()
+}
+
+#[tokio::test]
+async fn a_created_pair_verifies_and_refreshes() {
+    let (controller, _bench) = controller(policy()).await;
+    let pair = controller.create(read(&json!({"subject": "alice", "scope": "a"})), None).await.unwrap();
+    assert_eq!((pair.token_type.as_str(), pair.expires_in, pair.scope.as_str()), ("Bearer", 900, "a"));
+    let verification = controller.verify(read(&json!({"token": pair.access_token}))).await.unwrap();
+    assert_eq!((verification.active, verification.subject.as_deref()), (true, Some("alice")));
+    let next = controller.refresh(read(&json!({"refresh_token": pair.refresh_token}))).await.unwrap();
+    assert_ne!(next.refresh_token, pair.refresh_token);
+    controller.revoke(read(&json!({"token": next.refresh_token}))).await.unwrap();
+    let verification = controller.verify(read(&json!({"token": next.access_token}))).await.unwrap();
+    assert_eq!((verification.active, verification.reason.as_deref()), (false, Some("revoked")));
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_status_and_code() {
+    let (open, _bench) = controller(policy()).await;
+    let refused = |problem: Problem| (problem.status, problem.code);
+    assert_eq!(refused(open.create(read(&json!({"subject": ""})), None).await.unwrap_err()), (422, "validation_failed"));
+    assert_eq!(
+        refused(open.create(read(&json!({"expires_in": 86_401})), None).await.unwrap_err()),
+        (422, "validation_failed")
+    );
+    assert_eq!(refused(open.create(read(&json!({})), Some("x".into())).await.unwrap_err()), (401, "invalid_token"));
+    assert_eq!(refused(open.refresh(read(&json!({"refresh_token": "x"}))).await.unwrap_err()), (401, "invalid_grant"));
+
+    let closed = TokenPolicy { creation: Access::Token { scope: "tokens:issue".parse().unwrap() }, ..policy() };
+    let (closed, _bench) = controller(closed).await;
+    assert_eq!(refused(closed.create(read(&json!({})), None).await.unwrap_err()), (401, "token_missing"));
+}
+
+#[tokio::test]
+async fn a_caller_without_the_scope_is_told_which_one() {
+    let (open, bench) = controller(policy()).await;
+    let pair = open.create(read(&json!({"scope": "a"})), None).await.unwrap();
+    let identity = open.caller(Some(pair.access_token)).await.unwrap().unwrap();
+    let permit = Access::Token { scope: "tokens:issue".parse().unwrap() }.authorise(Some(Arc::new(identity)));
+    let problem = Problem::denied(permit.unwrap_err());
+    assert_eq!((problem.status, problem.code), (403, "insufficient_scope"));
+    assert!(problem.detail.contains("tokens:issue"));
+    drop(bench);
+}
+
+#[tokio::test]
+async fn a_dummy_token_comes_back_as_it_was_typed() {
+    let (controller, bench) = controller(policy()).await;
+    let pair = controller.register_dummy(read(&json!({"token": "안녕"}))).await.unwrap();
+    assert_eq!(pair.access_token, "안녕");
+    assert_eq!(*bench.recorder.shown.lock().unwrap(), ["안녕"]);
+    let problem = controller.register_dummy(read(&json!({"token": "\n"}))).await.unwrap_err();
+    assert_eq!((problem.status, problem.errors[0].field.as_str()), (422, "token"));
+}
+
+#[test]
+fn a_failure_of_ours_tells_the_caller_nothing_of_its_reason() {
+    use crate::domain::gateway::services::Failure;
+    let problem = failed(&Failure::Unavailable("SELECT * FROM secrets".into()));
+    assert_eq!((problem.status, problem.code), (503, "unavailable"));
+    assert!(!problem.detail.contains("SELECT"));
+    let problem = failed(&Failure::Broken("key k1".into()));
+    assert_eq!((problem.status, problem.code), (500, "internal_error"));
+    assert!(!problem.detail.contains("k1"));
+}

@@ -1,1 +1,43 @@
-//! t
+use chrono::TimeDelta;
+
+use super::*;
+use crate::domain::gateway::{
+    models::id::TokenId,
+    repositories::memory::MemoryTokens,
+    services::testing::{Recorder, TestClock},
+};
+
+#[tokio::test]
+async fn what_is_revoked_elsewhere_arrives_once_and_in_order() {
+    let (store, recorder, clock) =
+        (Arc::new(MemoryTokens::default()), Arc::new(Recorder::default()), TestClock::at(1000));
+    let feed = RevocationFeed::new(store.clone(), recorder.clone(), clock.clone());
+    let revocation = |n: u8| Revocation {
+        id: TokenId::from_random([n; 16]).into(),
+        expires_at: clock.now() + TimeDelta::hours(1),
+    };
+    for n in [3, 1, 2] {
+        store.revoke(&revocation(n)).await.unwrap();
+    }
+    feed.catch_up().await.unwrap();
+    feed.catch_up().await.unwrap();
+    assert_eq!(*recorder.revocations.lock().unwrap(), [revocation(3), revocation(1), revocation(2)]);
+    store.revoke(&revocation(4)).await.unwrap();
+    feed.catch_up().await.unwrap();
+    assert_eq!(recorder.revocations.lock().unwrap().last(), Some(&revocation(4)));
+}
+
+#[tokio::test]
+async fn a_feed_that_has_not_caught_up_lately_says_so() {
+    let clock = TestClock::at(1000);
+    let feed = RevocationFeed::new(Arc::new(MemoryTokens::default()), Arc::new(Recorder::default()), clock.clone());
+    assert!(!feed.is_fresh(), "nothing was read yet");
+    feed.catch_up().await.unwrap();
+    assert!(feed.is_fresh());
+    clock.pass(FRESH_FOR);
+    assert!(feed.is_fresh());
+    clock.pass(TimeDelta::microseconds(1));
+    assert!(!feed.is_fresh());
+    feed.catch_up().await.unwrap();
+    assert!(feed.is_fresh());
+}

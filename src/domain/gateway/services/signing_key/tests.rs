@@ -1,1 +1,137 @@
-//! t
+use chrono::{DateTime, TimeDelta};
+
+use super::*;
+use crate::{
+    adapters::{jwt::AwsLcKeysmith, sealing::Vault},
+    domain::gateway::{
+        models::{
+            id::{FamilyId, TokenId},
+            scope::Scope,
+        },
+        repositories::memory::MemorySigningKeys,
+        services::testing::{Recorder, SCHEDULE, TestClock},
+    },
+};
+
+struct World {
+    store: Arc<MemorySigningKeys>,
+    clock: Arc<TestClock>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { store: Arc::new(MemorySigningKeys::default()), clock: TestClock::at(1_800_000_000) }
+    }
+
+    async fn replica(&self, vault: &[[u8; 32]]) -> Result<SigningKeys, SigningKeyError> {
+        self.replica_with(vault, SCHEDULE).await
+    }
+
+    async fn replica_with(&self, vault: &[[u8; 32]], schedule: KeySchedule) -> Result<SigningKeys, SigningKeyError> {
+        SigningKeys::open(SigningKeyParts {
+            store: self.store.clone(),
+            keysmith: Arc::new(AwsLcKeysmith),
+            sealer: Arc::new(Vault::new(vault).unwrap()),
+            publisher: Arc::new(Recorder::default()),
+            clock: self.clock.clone(),
+            schedule,
+        })
+        .await
+    }
+
+    fn claims(&self) -> AccessClaims {
+        AccessClaims {
+            issuer: "i".into(),
+            subject: "s".into(),
+            audience: vec!["a".into()],
+            client_id: "c".into(),
+            scope: Scope::default(),
+            token_id: TokenId::from_random([1; 16]),
+            family: FamilyId::from_random([2; 16]),
+            issued_at: self.clock.now(),
+            not_before: None,
+            expires_at: DateTime::from_timestamp(1_900_000_000, 0).unwrap(),
+            extra: serde_json::Map::new(),
+        }
+    }
+}
+
+const KEY: [[u8; 32]; 1] = [[1; 32]];
+
+#[tokio::test]
+async fn two_replicas_share_their_keys() {
+    let world = World::new();
+    let (one, two) = (world.replica(&KEY).await.unwrap(), world.replica(&KEY).await.unwrap());
+    let token = one.sign(&world.claims()).unwrap();
+    assert_eq!(two.verify(&token), Ok(world.claims()));
+    assert_eq!(one.public_jwks(), two.public_jwks());
+    assert_eq!(one.public_jwks().len(), 1);
+}
+
+#[tokio::test]
+async fn keys_rotate_without_a_gap() {
+    let world = World::new();
+    let keys = world.replica(&KEY).await.unwrap();
+    let old = keys.sign(&world.claims()).unwrap();
+    let kid = |token: &str| jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
+
+    world.clock.pass(TimeDelta::days(29));
+    keys.refresh().await.unwrap();
+    assert_eq!(keys.public_jwks().len(), 2, "the next key is published a day before it signs");
+    assert_eq!(kid(&keys.sign(&world.claims()).unwrap()), kid(&old));
+
+    world.clock.pass(TimeDelta::days(1));
+    let new = keys.sign(&world.claims()).unwrap();
+    assert_ne!(kid(&new), kid(&old));
+    keys.refresh().await.unwrap();
+    assert!(keys.verify(&old).is_ok() && keys.verify(&new).is_ok());
+
+    world.clock.pass(TimeDelta::hours(24) + TimeDelta::seconds(5));
+    keys.refresh().await.unwrap();
+    assert_eq!(keys.verify(&old), Err(Rejection::UnknownKey), "its last token is dead");
+    assert!(keys.verify(&new).is_ok());
+    assert_eq!(keys.public_jwks().len(), 1);
+}
+
+#[tokio::test]
+async fn the_store_holds_no_private_key_in_clear() {
+    let world = World::new();
+    world.replica(&KEY).await.unwrap();
+    let stored = world.store.list().await.unwrap().remove(0);
+    let opened = Vault::new(&KEY).unwrap().open(&sealing_context(&stored.kid), &stored.sealed_private_key).unwrap();
+    assert!(!stored.sealed_private_key.windows(16).any(|window| opened.windows(16).any(|clear| clear == window)));
+}
+
+#[tokio::test]
+async fn a_replaced_vault_key_is_named_as_the_reason() {
+    let world = World::new();
+    world.replica(&KEY).await.unwrap();
+    assert!(world.replica(&[[2; 32], [1; 32]]).await.is_ok(), "the old key behind the new one");
+    let Err(error) = world.replica(&[[2; 32]]).await else { panic!("opened without the key") };
+    assert!(error.to_string().contains("VAULT_KEY"), "{error}");
+}
+
+#[tokio::test]
+async fn a_change_of_algorithm_keeps_old_tokens_good() {
+    let world = World::new();
+    let old = world.replica(&KEY).await.unwrap().sign(&world.claims()).unwrap();
+    for algorithm in [
+        crate::domain::gateway::models::signing_key::SigningAlgorithm::EdDsa,
+        crate::domain::gateway::models::signing_key::SigningAlgorithm::Hs256,
+    ] {
+        let keys = world.replica_with(&KEY, KeySchedule { algorithm, ..SCHEDULE }).await.unwrap();
+        let new = keys.sign(&world.claims()).unwrap();
+        assert!(keys.verify(&old).is_ok() && keys.verify(&new).is_ok());
+    }
+}
+
+#[tokio::test]
+async fn keys_are_announced_only_when_they_change() {
+    let world = World::new();
+    let recorder = Arc::new(Recorder::default());
+    let mut parts = world.replica(&KEY).await.unwrap().parts;
+    parts.publisher = recorder.clone();
+    let keys = SigningKeys::open(parts).await.unwrap();
+    keys.refresh().await.unwrap();
+    assert_eq!(recorder.key_changes.load(std::sync::atomic::Ordering::SeqCst), 1);
+}

@@ -1,1 +1,260 @@
-//! t
+use chrono::TimeDelta;
+
+use super::*;
+use crate::domain::gateway::{
+    models::{
+        id::TokenId,
+        identity::Identity,
+        token::{DummyText, Rejection, Revocable, RevocationCursor, TokenRequest},
+    },
+    services::testing::{Bench, bench, policy},
+};
+
+fn request(subject: &str, scope: &str) -> TokenRequest {
+    TokenRequest { subject: Some(subject.into()), scope: scope.parse().unwrap(), ..TokenRequest::default() }
+}
+
+async fn create(bench: &Bench) -> IssuedTokens {
+    bench.service.create(request("alice", "read"), None).await.unwrap()
+}
+
+async fn rejection(bench: &Bench, token: &str) -> Option<Rejection> {
+    match bench.service.verify(token).await.unwrap() {
+        Verification::Inactive(reason) => Some(reason),
+        Verification::Access(_) | Verification::Refresh { .. } | Verification::Dummy(_) => None,
+    }
+}
+
+#[tokio::test]
+async fn a_created_token_says_what_was_asked_for() {
+    let bench = bench(policy()).await;
+    let asked = TokenRequest {
+        claims: serde_json::json!({"team": "blue"}).as_object().unwrap().clone(),
+        access_ttl: Some(TimeDelta::seconds(60)),
+        ..request("alice", "read write")
+    };
+    let tokens = bench.service.create(asked.clone(), None).await.unwrap();
+    let Verification::Access(claims) = bench.service.verify(tokens.access_token.expose()).await.unwrap() else {
+        panic!("not an access token")
+    };
+    assert_eq!((claims.subject.as_str(), claims.scope.to_string().as_str()), ("alice", "read write"));
+    assert_eq!(claims.issuer, "https://www.jinmini.com");
+    assert_eq!(claims.audience, ["https://www.jinmini.com"]);
+    assert_eq!(claims.client_id, "gateway");
+    assert_eq!(claims.extra, asked.claims);
+    assert_eq!(claims.expires_at - claims.issued_at, TimeDelta::seconds(60));
+    let Verification::Refresh { family, .. } = bench.service.verify(tokens.refresh_token.expose()).await.unwrap() else {
+        panic!("not a refresh token")
+    };
+    assert_eq!(family.id, claims.family);
+}
+
+#[tokio::test]
+async fn what_is_left_out_is_filled_in() {
+    let bench = bench(policy()).await;
+    let tokens = bench.service.create(TokenRequest::default(), None).await.unwrap();
+    let identity = bench.service.authenticate(tokens.access_token.expose()).await.unwrap().unwrap();
+    assert_eq!(identity.subject, "developer");
+    assert!(identity.scope.is_empty());
+    assert_eq!(tokens.access_ttl, policy().access_ttl);
+}
+
+#[tokio::test]
+async fn no_token_outlives_the_longest_life() {
+    let bench = bench(policy()).await;
+    let ask = |seconds| TokenRequest { access_ttl: Some(TimeDelta::seconds(seconds)), ..TokenRequest::default() };
+    assert!(bench.service.create(ask(86_400), None).await.is_ok());
+    assert!(matches!(
+        bench.service.create(ask(86_401), None).await,
+        Err(CreateError::LifeTooLong { longest }) if longest == TimeDelta::hours(24)
+    ));
+}
+
+#[tokio::test]
+async fn in_production_only_a_caller_with_the_scope_creates_tokens() {
+    let bench =
+        bench(TokenPolicy { creation: Access::Token { scope: "tokens:issue".parse().unwrap() }, ..policy() }).await;
+    let caller = |scope: &str| Identity {
+        subject: "operator".into(),
+        scope: scope.parse().unwrap(),
+        token_id: TokenId::from_random([1; 16]),
+        family: FamilyId::from_random([2; 16]),
+        expires_at: chrono::DateTime::UNIX_EPOCH,
+    };
+    let create = async |caller| bench.service.create(TokenRequest::default(), caller).await;
+    assert!(matches!(create(None).await, Err(CreateError::Denied(Denied::TokenMissing))));
+    assert!(matches!(create(Some(caller("read"))).await, Err(CreateError::Denied(Denied::ScopeMissing(_)))));
+    let tokens = create(Some(caller("tokens:issue"))).await.unwrap();
+    let identity = bench.service.authenticate(tokens.access_token.expose()).await.unwrap().unwrap();
+    assert_eq!(identity.subject, "operator", "by default one's own");
+}
+
+#[tokio::test]
+async fn a_token_of_another_audience_is_refused_here() {
+    let bench = bench(policy()).await;
+    let asked = TokenRequest { audience: Some("orders".into()), ..TokenRequest::default() };
+    let tokens = bench.service.create(asked, None).await.unwrap();
+    assert_eq!(rejection(&bench, tokens.access_token.expose()).await, Some(Rejection::WrongAudience));
+}
+
+#[tokio::test]
+async fn tokens_expire() {
+    let bench = bench(policy()).await;
+    let tokens = create(&bench).await;
+    bench.clock.pass(TimeDelta::minutes(15) + TimeDelta::seconds(5));
+    assert_eq!(rejection(&bench, tokens.access_token.expose()).await, Some(Rejection::Expired));
+    assert_eq!(rejection(&bench, tokens.refresh_token.expose()).await, None);
+    bench.clock.pass(TimeDelta::days(30));
+    assert_eq!(rejection(&bench, tokens.refresh_token.expose()).await, Some(Rejection::Expired));
+    assert!(matches!(bench.service.refresh(tokens.refresh_token.expose()).await, Err(RefreshError::Expired)));
+}
+
+#[tokio::test]
+async fn a_refresh_gives_a_new_pair_of_the_same_person() {
+    let bench = bench(policy()).await;
+    let first = create(&bench).await;
+    let second = bench.service.refresh(first.refresh_token.expose()).await.unwrap();
+    assert!(second.refresh_token != first.refresh_token && second.access_token != first.access_token);
+    let (one, two) = (
+        bench.service.authenticate(first.access_token.expose()).await.unwrap().unwrap(),
+        bench.service.authenticate(second.access_token.expose()).await.unwrap().unwrap(),
+    );
+    assert_eq!((one.subject, one.scope, one.family), (two.subject, two.scope, two.family));
+    assert_ne!(one.token_id, two.token_id);
+    assert_eq!(rejection(&bench, first.refresh_token.expose()).await, Some(Rejection::Revoked), "used up");
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_repeated_within_the_grace_period() {
+    let bench = bench(policy()).await;
+    let first = create(&bench).await;
+    let second = bench.service.refresh(first.refresh_token.expose()).await.unwrap();
+    bench.clock.pass(TimeDelta::seconds(9));
+    let again = bench.service.refresh(first.refresh_token.expose()).await.unwrap();
+    assert!(again.refresh_token == second.refresh_token, "the same successor");
+    assert!(bench.service.refresh(again.refresh_token.expose()).await.is_ok(), "and it works");
+}
+
+#[tokio::test]
+async fn a_stolen_token_costs_the_family() {
+    let bench = bench(policy()).await;
+    let first = create(&bench).await;
+    let second = bench.service.refresh(first.refresh_token.expose()).await.unwrap();
+    bench.clock.pass(TimeDelta::seconds(10));
+    assert!(matches!(bench.service.refresh(first.refresh_token.expose()).await, Err(RefreshError::Reused)));
+    assert!(matches!(bench.service.refresh(second.refresh_token.expose()).await, Err(RefreshError::Revoked)));
+    for token in [&first.access_token, &second.access_token] {
+        assert_eq!(rejection(&bench, token.expose()).await, Some(Rejection::Revoked));
+    }
+    let family = bench.service.parts.store.find_refresh(&first.refresh_token.digest()).await.unwrap().unwrap().family;
+    let published = bench.recorder.revocations.lock().unwrap().clone();
+    assert_eq!(published, [family.revocation()], "the data plane was told");
+}
+
+#[tokio::test]
+async fn what_is_no_refresh_token_is_unknown() {
+    let bench = bench(policy()).await;
+    let access = create(&bench).await.access_token;
+    let other = RefreshToken::from_random([9; 32]);
+    for text in ["", "x", access.expose(), other.expose()] {
+        assert!(matches!(bench.service.refresh(text).await, Err(RefreshError::Unknown)), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_access_token_is_revoked_alone() {
+    let bench = bench(policy()).await;
+    let first = create(&bench).await;
+    let second = bench.service.refresh(first.refresh_token.expose()).await.unwrap();
+    bench.service.revoke(first.access_token.expose()).await.unwrap();
+    assert_eq!(rejection(&bench, first.access_token.expose()).await, Some(Rejection::Revoked));
+    assert_eq!(rejection(&bench, second.access_token.expose()).await, None);
+    assert_eq!(rejection(&bench, second.refresh_token.expose()).await, None);
+    bench.service.revoke(first.access_token.expose()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refresh_token_takes_its_family_along_even_when_it_is_used_up() {
+    for used_up in [false, true] {
+        let bench = bench(policy()).await;
+        let first = create(&bench).await;
+        let second = bench.service.refresh(first.refresh_token.expose()).await.unwrap();
+        let shown = if used_up { &first.refresh_token } else { &second.refresh_token };
+        bench.service.revoke(shown.expose()).await.unwrap();
+        for token in [first.access_token.expose(), second.access_token.expose(), second.refresh_token.expose()] {
+            assert_eq!(rejection(&bench, token).await, Some(Rejection::Revoked));
+        }
+        assert!(matches!(bench.service.refresh(second.refresh_token.expose()).await, Err(RefreshError::Revoked)));
+    }
+}
+
+#[tokio::test]
+async fn revoking_what_is_not_ours_changes_nothing() {
+    let bench = bench(policy()).await;
+    let tokens = create(&bench).await;
+    for text in ["", "x", "a.b.c", RefreshToken::from_random([9; 32]).expose()] {
+        bench.service.revoke(text).await.unwrap();
+    }
+    assert_eq!(rejection(&bench, tokens.access_token.expose()).await, None);
+    assert!(bench.recorder.revocations.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_dummy_token_is_shown_and_stands_for_the_test_identity() {
+    let bench = bench(policy()).await;
+    let typed = DummyText::parse("안녕 hello").unwrap();
+    let issued = bench.service.register_dummy(&typed).await.unwrap();
+    assert_eq!(*bench.recorder.shown.lock().unwrap(), ["안녕 hello"]);
+    assert_eq!(bench.service.verify("안녕 hello").await.unwrap(), Verification::Dummy(issued.dummy.clone()));
+    assert_eq!(bench.service.authenticate("안녕 hello").await.unwrap(), Ok(issued.dummy.identity()));
+    assert_eq!(bench.service.dummy_by_digest(typed.digest()).await.unwrap(), Ok(issued.dummy.identity()));
+    let real = bench.service.refresh(issued.refresh_token.expose()).await.unwrap();
+    let identity = bench.service.authenticate(real.access_token.expose()).await.unwrap().unwrap();
+    assert_eq!(identity.subject, issued.dummy.subject);
+}
+
+#[tokio::test]
+async fn a_dummy_token_is_revoked_and_can_be_typed_again() {
+    let bench = bench(policy()).await;
+    let typed = DummyText::parse("hello").unwrap();
+    bench.service.register_dummy(&typed).await.unwrap();
+    bench.service.revoke("hello").await.unwrap();
+    assert_eq!(rejection(&bench, "hello").await, Some(Rejection::Revoked));
+    assert_eq!(bench.service.dummy_by_digest(typed.digest()).await.unwrap(), Err(Rejection::Revoked));
+    bench.service.register_dummy(&typed).await.unwrap();
+    assert_eq!(rejection(&bench, "hello").await, None);
+    bench.clock.pass(TimeDelta::minutes(15));
+    assert_eq!(rejection(&bench, "hello").await, Some(Rejection::Expired));
+}
+
+#[tokio::test]
+async fn a_text_that_was_never_typed_is_unknown_and_without_dummies_it_is_malformed() {
+    let development = bench(policy()).await;
+    assert_eq!(rejection(&development, "hello").await, Some(Rejection::Unknown));
+    assert_eq!(rejection(&development, "a.b.c").await, Some(Rejection::Malformed));
+    let production = bench(TokenPolicy { dummies: false, ..policy() }).await;
+    assert_eq!(rejection(&production, "hello").await, Some(Rejection::Malformed));
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_no_bearer_token() {
+    let bench = bench(policy()).await;
+    let tokens = create(&bench).await;
+    assert_eq!(
+        bench.service.authenticate(tokens.refresh_token.expose()).await.unwrap(),
+        Err(Rejection::Malformed)
+    );
+}
+
+#[tokio::test]
+async fn every_revocation_is_on_the_list_that_other_replicas_read() {
+    let bench = bench(policy()).await;
+    let tokens = create(&bench).await;
+    let identity = bench.service.authenticate(tokens.access_token.expose()).await.unwrap().unwrap();
+    bench.service.revoke(tokens.access_token.expose()).await.unwrap();
+    bench.service.revoke(tokens.refresh_token.expose()).await.unwrap();
+    let listed = bench.store.revocations_after(RevocationCursor::default(), 10).await.unwrap();
+    let ids: Vec<Revocable> = listed.iter().map(|recorded| recorded.revocation.id).collect();
+    assert_eq!(ids, identity.revocable());
+    assert!(listed.iter().all(|recorded| recorded.revocation.expires_at >= identity.expires_at));
+}

@@ -1,0 +1,262 @@
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use http::{Method, StatusCode};
+use poem::Request;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::domain::gateway::{
+    schemas::health::HealthCheck,
+    services::testing::{Bench, bench, policy},
+};
+
+struct Fixed(bool);
+
+#[async_trait]
+impl Readiness for Fixed {
+    async fn check(&self) -> Vec<HealthCheck> {
+        vec![HealthCheck { name: "store".into(), ok: self.0, detail: None }]
+    }
+}
+
+struct Answer {
+    status: u16,
+    headers: http::HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+struct Caller {
+    api: Api,
+    bench: Bench,
+}
+
+impl Caller {
+    async fn new(development: bool, ready: bool) -> Self {
+        let bench = bench(policy()).await;
+        let api = Api::new(ApiParts {
+            tokens: TokenController::new(bench.service.clone(), chrono_tz::UTC),
+            keys: KeyController::new(bench.keys.clone()),
+            readiness: Arc::new(Fixed(ready)),
+            domain: "www.jinmini.com".into(),
+            prefix: "/e".into(),
+            development,
+        });
+        Self { api, bench }
+    }
+
+    async fn send(&self, request: poem::RequestBuilder, body: impl Into<poem::Body>) -> Answer {
+        let mut request = request.body(body);
+        request.set_data(RequestContext { request_id: Some("r1".into()) });
+        let response = self.api.endpoint.get_response(request).await;
+        let (parts, body) = response.into_parts();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.into_vec().await.unwrap() }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.send(Request::builder().uri_str(path), ()).await
+    }
+
+    async fn post(&self, path: &str, body: impl Into<poem::Body>) -> Answer {
+        self.send(Request::builder().method(Method::POST).uri_str(path).content_type("application/json"), body).await
+    }
+}
+
+#[tokio::test]
+async fn a_pair_is_created_verified_refreshed_and_revoked() {
+    let caller = Caller::new(true, true).await;
+    let created = caller.post("/tokens/create", r#"{"subject": "alice"}"#).await;
+    assert_eq!((created.status, created.header("cache-control")), (200, "no-store"));
+    let pair = created.json();
+    let keys: BTreeSet<&str> = pair.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        keys,
+        BTreeSet::from([
+            "access_token", "token_type", "expires_in", "refresh_token", "refresh_expires_in", "scope", "created_at"
+        ])
+    );
+    let verified = caller.post("/tokens/verify", json!({"token": pair["access_token"]}).to_string()).await.json();
+    assert_eq!((&verified["active"], &verified["subject"]), (&json!(true), &json!("alice")));
+    let next = caller.post("/tokens/refresh", json!({"refresh_token": pair["refresh_token"]}).to_string()).await;
+    assert_eq!(next.status, 200);
+    let revoked = caller.post("/tokens/revoke", json!({"token": next.json()["refresh_token"]}).to_string()).await;
+    assert_eq!(revoked.status, 200);
+    let verified = caller.post("/tokens/verify", json!({"token": pair["access_token"]}).to_string()).await.json();
+    assert_eq!(verified, json!({"active": false, "reason": "revoked"}));
+}
+
+#[tokio::test]
+async fn every_refusal_is_a_problem_document() {
+    let caller = Caller::new(true, true).await;
+    let plain = || Request::builder().method(Method::POST).uri_str("/tokens/create");
+    let big = format!(r#"{{"subject": "{}"}}"#, "a".repeat(300 * 1024));
+    for (what, answer, status, code) in [
+        ("unknown path", caller.get("/nowhere").await, 404, "not_found"),
+        ("wrong method", caller.get("/tokens/create").await, 405, "method_not_allowed"),
+        ("no content type", caller.send(plain(), "{}").await, 415, "unsupported_media_type"),
+        ("a form", caller.send(plain().content_type("application/x-www-form-urlencoded"), "a=b").await, 415, "unsupported_media_type"),
+        ("empty body", caller.post("/tokens/create", "").await, 400, "malformed_request"),
+        ("no JSON", caller.post("/tokens/create", "{").await, 400, "malformed_request"),
+        ("wrong type", caller.post("/tokens/create", r#"{"subject": 5}"#).await, 400, "malformed_request"),
+        ("unknown field", caller.post("/tokens/create", r#"{"sub": "a"}"#).await, 400, "malformed_request"),
+        ("too large", caller.post("/tokens/create", big).await, 413, "body_too_large"),
+        ("invalid field", caller.post("/tokens/create", r#"{"subject": ""}"#).await, 422, "validation_failed"),
+        ("bad grant", caller.post("/tokens/refresh", r#"{"refresh_token": "x"}"#).await, 401, "invalid_grant"),
+        (
+            "bad bearer",
+            caller.send(plain().content_type("application/json").header("authorization", "Bearer x"), "{}").await,
+            401,
+            "invalid_token",
+        ),
+        (
+            "no bearer",
+            caller.send(plain().content_type("application/json").header("authorization", "Basic x"), "{}").await,
+            400,
+            "malformed_request",
+        ),
+    ] {
+        assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{what}");
+        let problem = answer.json();
+        assert_eq!(problem["status"], json!(status), "{what}");
+        assert_eq!(problem["code"], json!(code), "{what}");
+        assert_eq!(problem["request_id"], json!("r1"), "{what}");
+        assert!(problem["detail"].as_str().unwrap().len() > 10, "{what}: {problem}");
+        assert_eq!(status == 401, answer.headers.contains_key("www-authenticate"), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_one() {
+    let caller = Caller::new(true, true).await;
+    assert_eq!(caller.get("/tokens/create").await.header("allow"), "POST");
+    assert_eq!(caller.post("/", "{}").await.header("allow"), "GET, HEAD");
+    assert_eq!(caller.post("/docs", "{}").await.header("allow"), "GET, HEAD");
+}
+
+#[tokio::test]
+async fn a_dummy_token_is_taken_as_json_and_as_plain_text() {
+    let caller = Caller::new(true, true).await;
+    assert_eq!(caller.post("/tokens/dummy", r#"{"token": "hello"}"#).await.json()["access_token"], json!("hello"));
+    let plain = Request::builder().method(Method::POST).uri_str("/tokens/dummy").content_type("text/plain; charset=utf-8");
+    assert_eq!(caller.send(plain, "안녕").await.json()["access_token"], json!("안녕"));
+    assert_eq!(*caller.bench.recorder.shown.lock().unwrap(), ["hello", "안녕"]);
+    let binary = Request::builder().method(Method::POST).uri_str("/tokens/dummy").content_type("text/plain");
+    assert_eq!(caller.send(binary, vec![0xff, 0xfe]).await.status, 400);
+}
+
+#[tokio::test]
+async fn development_helpers_are_absent_in_production() {
+    let (development, production) = (Caller::new(true, true).await, Caller::new(false, true).await);
+    assert!(development.api.document.contains("/tokens/dummy"));
+    assert!(!production.api.document.contains("dummy_token\""));
+    assert_eq!(production.post("/tokens/dummy", r#"{"token": "hello"}"#).await.status, 404);
+    assert!(!production.api.document.contains("/tokens/dummy"));
+}
+
+#[tokio::test]
+async fn programs_are_welcomed_with_json_and_browsers_with_a_page() {
+    let caller = Caller::new(true, true).await;
+    let welcome = caller.get("/").await;
+    assert_eq!(welcome.json()["message"], json!("Welcome to the gateway of www.jinmini.com"));
+    assert_eq!(welcome.json()["docs"], json!("/docs"));
+    let page = caller.send(Request::builder().uri_str("/").header("accept", "text/html,*/*"), ()).await;
+    assert!(page.header("content-type").starts_with("text/html"));
+    assert!(String::from_utf8(page.body).unwrap().contains("<h1>Welcome to the gateway of www.jinmini.com</h1>"));
+    assert!(page.headers["content-security-policy"].to_str().unwrap().contains("frame-ancestors 'none'"));
+}
+
+#[tokio::test]
+async fn readiness_is_a_status() {
+    assert_eq!(Caller::new(true, true).await.get("/readyz").await.status, 200);
+    let unready = Caller::new(true, false).await;
+    assert_eq!(unready.get("/readyz").await.status, 503);
+    assert_eq!(unready.get("/livez").await.status, 200);
+    assert_eq!(unready.get("/readyz").await.json()["checks"][0]["ok"], json!(false));
+}
+
+#[tokio::test]
+async fn the_public_keys_are_published() {
+    let caller = Caller::new(true, true).await;
+    let answer = caller.get("/.well-known/jwks.json").await;
+    assert_eq!(answer.header("cache-control"), "public, max-age=300");
+    let keys = answer.json()["keys"].as_array().unwrap().clone();
+    assert_eq!((keys.len(), &keys[0]["kty"], &keys[0]["use"]), (1, &json!("EC"), &json!("sig")));
+}
+
+#[tokio::test]
+async fn no_answer_can_be_framed_sniffed_or_leaks_its_address() {
+    let caller = Caller::new(true, true).await;
+    for path in ["/", "/docs", "/openapi.json", "/readyz", "/nowhere", "/.well-known/jwks.json"] {
+        let answer = caller.get(path).await;
+        assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"), "{path}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn swagger_holds_everything_it_needs() {
+    let caller = Caller::new(true, true).await;
+    let page = String::from_utf8(caller.get("/docs").await.body).unwrap();
+    for outside in ["src=\"http", "href=\"http", "@import"] {
+        let markup = page.replace("xmlns", "");
+        let (head, _) = markup.split_at(200);
+        assert!(!head.contains(outside), "{outside}");
+    }
+    assert!(page.contains("SwaggerUIBundle") && page.contains("/tokens/create"));
+}
+
+/// Whoever reads the document must find every operation explained, and every status it can answer.
+#[tokio::test]
+async fn every_operation_is_documented() {
+    let caller = Caller::new(true, true).await;
+    let document: Value = caller.get("/openapi.json").await.json();
+    let servers: Vec<&str> =
+        document["servers"].as_array().unwrap().iter().map(|one| one["url"].as_str().unwrap()).collect();
+    assert_eq!(servers, ["/e", "/"]);
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let name = format!("{method} {path}");
+            for field in ["summary", "operationId"] {
+                assert!(operation[field].as_str().is_some_and(|text| !text.is_empty()), "{name} has no {field}");
+            }
+            let responses = operation["responses"].as_object().unwrap();
+            assert!(responses.contains_key("200"), "{name}");
+            if method == "post" {
+                for status in ["400", "413", "415", "422", "500", "503"] {
+                    assert!(responses.contains_key(status), "{name} does not say {status}");
+                }
+                let body = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+                let schema = body.as_str().unwrap().rsplit('/').next().unwrap();
+                assert!(document["components"]["schemas"][schema]["example"].is_object(), "{schema} has no example");
+            }
+        }
+    }
+    assert!(document["components"]["securitySchemes"]["bearer"].is_object());
+    assert!(document["paths"]["/tokens/create"]["post"]["security"].as_array().is_some());
+}
+
+#[test]
+fn templates_of_paths_find_their_methods() {
+    let allowed = AllowedMethods::of(r#"{"paths": {"/a/{id}": {"get": {}, "delete": {}}}}"#);
+    assert_eq!(allowed.at("/a/7"), Some("DELETE, GET, HEAD"));
+    assert_eq!(allowed.at("/a/7/b"), None);
+}
+
+#[test]
+fn an_unknown_error_says_nothing_of_its_reason() {
+    let error = poem::Error::from_string("SELECT secret", StatusCode::INTERNAL_SERVER_ERROR);
+    let context = RequestContext::default();
+    let response = problems::render(error, &context, &Method::GET, "/", &AllowedMethods::of("{}"));
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}

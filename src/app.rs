@@ -1,0 +1,312 @@
+//! The composition root: the only place where everything meets.
+
+mod banner;
+mod control_plane;
+pub mod logging;
+mod publisher;
+mod readiness;
+mod resolver;
+mod store;
+mod upkeep;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    runtime::Handle,
+    sync::watch,
+    task::JoinSet,
+};
+use tracing::info;
+
+use self::{
+    control_plane::PoemControlPlane,
+    publisher::SnapshotPublisher,
+    readiness::StoreReadiness,
+    resolver::DummyTokenResolver,
+    store::{Store, StoreError},
+    upkeep::Upkeep,
+};
+use crate::{
+    adapters::{
+        clock::WallClock,
+        console::Console,
+        entropy::SystemEntropy,
+        jwt::AwsLcKeysmith,
+        sealing::{Vault, VaultError},
+    },
+    api::{Api, ApiParts, Readiness},
+    config::{Environment, Settings},
+    dev::sample_service,
+    domain::gateway::{
+        controllers::{key::KeyController, token::TokenController},
+        models::{
+            scope::Scope,
+            service::{Access, Instance, Service},
+            signing_key::KeySchedule,
+            token::Expectations,
+        },
+        services::{
+            ports::DummyConsole,
+            revocation::RevocationFeed,
+            signing_key::{SigningKeyError, SigningKeyParts, SigningKeys},
+            token::{TokenParts, TokenPolicy, TokenService},
+        },
+    },
+    edge::{Edge, EdgeParts},
+    ports::{Clock, Entropy},
+};
+
+/// The scope that lets a caller create tokens in production.
+const ISSUE_SCOPE: &str = "tokens:issue";
+
+/// The service that the sample service stands in for.
+const SAMPLE_SERVICE: &str = "auth";
+
+/// What the gateway asks of the world around it. A test puts its own in place.
+pub struct World {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where dummy tokens are shown.
+    pub console: Arc<dyn DummyConsole>,
+}
+
+impl World {
+    /// The real one.
+    pub fn real() -> Self {
+        Self {
+            clock: Arc::new(WallClock),
+            entropy: Arc::new(SystemEntropy::default()),
+            console: Arc::new(Console::stdout()),
+        }
+    }
+}
+
+/// Why the gateway could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({variable}): {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What sets it.
+        variable: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The signing keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] SigningKeyError),
+    /// The vault cannot be used.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A thread cannot be started.
+    #[error("cannot start the data plane: {0}")]
+    Edge(io::Error),
+}
+
+/// A running gateway.
+pub struct App {
+    edge: Edge,
+    admin_address: SocketAddr,
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+    drain_timeout: Duration,
+}
+
+impl App {
+    /// Starts everything. Requests are served when this returns.
+    pub async fn start(mut settings: Settings, world: World) -> Result<Self, StartError> {
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let listener = listen(settings.listener.address, "HOST, PORT").await?;
+        let admin = listen(settings.admin_address, "ADMIN_ADDR").await?;
+        let address = local_address(&listener);
+        let admin_address = local_address(&admin);
+        let sample_service = start_sample_service(&mut settings, &mut tasks, stopped.clone()).await?;
+
+        let store = Store::open(&settings.database).await?;
+        let core = Core::open(&settings, &world, &store).await?;
+
+        let api = Api::new(core.api_parts(&settings));
+        tasks.spawn(control_plane::serve(admin, Api::health(core.readiness.clone()), stopped.clone()));
+        Upkeep { keys: core.keys.clone(), feed: core.feed.clone(), store: store.tokens.clone(), snapshots: core.publisher.snapshots(), clock: world.clock.clone() }
+            .start(&mut tasks, &stopped);
+
+        let edge = Edge::start(EdgeParts {
+            listener: listener.into_std().map_err(StartError::Edge)?,
+            settings: settings.listener.clone(),
+            upstream: settings.upstream.clone(),
+            snapshots: core.publisher.snapshots(),
+            control_plane: Arc::new(PoemControlPlane::new(api.endpoint, settings.public.api_prefix.clone())),
+            resolver: Arc::new(DummyTokenResolver::new(core.tokens.clone())),
+            control_runtime: Handle::current(),
+            clock: world.clock,
+            entropy: world.entropy,
+        })
+        .map_err(StartError::Edge)?;
+        banner::show(&settings, address, admin_address, sample_service);
+        Ok(Self { edge, admin_address, tasks, stop, drain_timeout: settings.listener.drain_timeout })
+    }
+
+    /// Where clients are served.
+    pub fn address(&self) -> SocketAddr {
+        self.edge.address()
+    }
+
+    /// Where operators are served.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Stops accepting, lets what is under way finish, and ends.
+    pub async fn stop(mut self) {
+        info!(at_most = ?self.drain_timeout, "stopping: requests under way may finish");
+        self.edge.drain().await;
+        // Those who wait for it stop by themselves; nobody listening is fine too.
+        let _ = self.stop.send(true);
+        while self.tasks.join_next().await.is_some() {}
+        info!("stopped");
+    }
+}
+
+/// What both halves rest on.
+struct Core {
+    publisher: Arc<SnapshotPublisher>,
+    keys: Arc<SigningKeys>,
+    feed: Arc<RevocationFeed>,
+    tokens: Arc<TokenService>,
+    readiness: Arc<dyn Readiness>,
+}
+
+impl Core {
+    async fn open(settings: &Settings, world: &World, store: &Store) -> Result<Self, StartError> {
+        let vault = Arc::new(open_vault(settings, &*world.entropy)?);
+        let publisher = Arc::new(SnapshotPublisher::new(settings, expectations(settings)));
+        let keys = Arc::new(
+            SigningKeys::open(SigningKeyParts {
+                store: store.signing_keys.clone(),
+                keysmith: Arc::new(AwsLcKeysmith),
+                sealer: vault.clone(),
+                publisher: publisher.clone(),
+                clock: world.clock.clone(),
+                schedule: key_schedule(settings),
+            })
+            .await?,
+        );
+        let feed = Arc::new(RevocationFeed::new(store.tokens.clone(), publisher.clone(), world.clock.clone()));
+        feed.catch_up().await.map_err(StoreError::from)?;
+        let tokens = Arc::new(TokenService::new(TokenParts {
+            store: store.tokens.clone(),
+            keys: keys.clone(),
+            successors: vault,
+            publisher: publisher.clone(),
+            console: world.console.clone(),
+            clock: world.clock.clone(),
+            entropy: world.entropy.clone(),
+            policy: token_policy(settings),
+        }));
+        let readiness = Arc::new(StoreReadiness::new(store.clone(), feed.clone()));
+        Ok(Self { publisher, keys, feed, tokens, readiness })
+    }
+
+    fn api_parts(&self, settings: &Settings) -> ApiParts {
+        ApiParts {
+            tokens: TokenController::new(self.tokens.clone(), settings.public.timezone),
+            keys: KeyController::new(self.keys.clone()),
+            readiness: self.readiness.clone(),
+            domain: settings.public.domain().to_owned(),
+            prefix: settings.public.api_prefix.as_str().to_owned(),
+            development: settings.environment == Environment::Development,
+        }
+    }
+}
+
+/// The OpenAPI document that a gateway with these settings serves.
+pub async fn openapi_document(settings: &Settings) -> Result<String, StartError> {
+    let core = Core::open(settings, &World::real(), &Store::in_memory()).await?;
+    Ok(Api::new(core.api_parts(settings)).document)
+}
+
+async fn listen(address: SocketAddr, variable: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, variable, source })
+}
+
+fn local_address(listener: &TcpListener) -> SocketAddr {
+    // A bound socket has an address.
+    listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
+}
+
+/// In development, when nobody said where the AUTH service is, the sample one is started and said to be it, as if it
+/// stood in `AUTH_SERVICE_URL`.
+async fn start_sample_service(
+    settings: &mut Settings,
+    tasks: &mut JoinSet<()>,
+    stopped: watch::Receiver<bool>,
+) -> Result<Option<SocketAddr>, StartError> {
+    let configured = settings.services.iter().any(|service| service.name.as_str() == SAMPLE_SERVICE);
+    let (Environment::Development, false, Ok(name)) = (settings.environment, configured, SAMPLE_SERVICE.parse()) else {
+        return Ok(None);
+    };
+    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)), "the sample AUTH service").await?;
+    let address = local_address(&listener);
+    let instance = Instance { host: address.ip().to_string(), port: address.port(), base_path: String::new() };
+    settings.services.push(Service { name, instances: vec![Arc::new(instance)] });
+    tasks.spawn(sample_service::serve(listener, upkeep::until(stopped)));
+    Ok(Some(address))
+}
+
+fn open_vault(settings: &Settings, entropy: &dyn Entropy) -> Result<Vault, VaultError> {
+    if settings.vault_keys.is_empty() {
+        // Only without a durable store: what is sealed does not outlive the process, and neither need the key.
+        return Vault::new(&[entropy.bytes()]);
+    }
+    Vault::new(&settings.vault_keys.iter().map(|key| key.0).collect::<Vec<_>>())
+}
+
+fn expectations(settings: &Settings) -> Expectations {
+    Expectations { issuer: settings.public.base().to_owned(), audience: settings.tokens.audience.clone() }
+}
+
+fn token_policy(settings: &Settings) -> TokenPolicy {
+    let Expectations { issuer, audience } = expectations(settings);
+    let development = settings.environment == Environment::Development;
+    TokenPolicy {
+        issuer,
+        audience,
+        access_ttl: delta(settings.tokens.access_ttl),
+        access_ttl_max: delta(settings.tokens.access_ttl_max),
+        refresh_ttl: delta(settings.tokens.refresh_ttl),
+        refresh_grace: delta(settings.tokens.refresh_grace),
+        creation: if development {
+            Access::Open
+        } else {
+            Access::Token { scope: ISSUE_SCOPE.parse().unwrap_or_else(|_| Scope::default()) }
+        },
+        dummies: development,
+    }
+}
+
+fn key_schedule(settings: &Settings) -> KeySchedule {
+    let signs_for = delta(settings.tokens.key_rotation);
+    KeySchedule {
+        algorithm: settings.tokens.algorithm,
+        signs_for,
+        // A day, so that whoever caches our JWKS has the next key in time; less if keys change more often than that.
+        published_before: TimeDelta::days(1).min(signs_for / 2),
+        longest_token: delta(settings.tokens.access_ttl_max),
+    }
+}
+
+/// Settings are bounded far below what a `TimeDelta` can hold.
+fn delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}

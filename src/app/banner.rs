@@ -1,0 +1,63 @@
+//! What is said when the gateway has started: what runs where, what is for development only, what to try.
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+};
+
+use crate::config::{Database, Environment, Settings};
+
+pub(super) fn show(settings: &Settings, address: SocketAddr, admin: SocketAddr, sample_service: Option<SocketAddr>) {
+    let text = text(settings, address, admin, sample_service);
+    let mut console = io::stdout().lock();
+    // A console that is gone is no reason not to serve.
+    let _ = console.write_all(text.as_bytes()).and_then(|()| console.flush());
+}
+
+fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, sample_service: Option<SocketAddr>) -> String {
+    let base = format!("http://{}", reachable(address));
+    let store = match settings.database {
+        Database::Memory => "in memory: everything is gone when the gateway ends",
+        Database::Url(_) => "DATABASE_URL",
+    };
+    let mut lines = vec![
+        String::new(),
+        format!("  Gateway of {}", settings.public.domain()),
+        String::new(),
+        format!("    {base}/         the gateway; its own API also under {}/", settings.public.api_prefix.as_str()),
+        format!("    {base}/docs     Swagger"),
+        format!("    http://{admin}/readyz   for operators only"),
+        format!("    store                      {store}"),
+    ];
+    for service in &settings.services {
+        let instances: Vec<String> = service.instances.iter().map(|instance| instance.authority()).collect();
+        lines.push(format!("    service {:<18} {}", service.name.as_str(), instances.join(", ")));
+    }
+    if settings.environment == Environment::Development {
+        lines.push(String::new());
+        lines.push("  Development only (GATEWAY_ENV=development):".into());
+        lines.push("    anybody may create tokens, and any text can be a dummy token".into());
+        if let Some(sample) = sample_service {
+            lines.push(format!("    the AUTH service at {sample} is a sample; set AUTH_SERVICE_URL to use your own"));
+        }
+        lines.push(String::new());
+        lines.push("  Try:".into());
+        lines.push(format!("    curl {base}/api/users"));
+        lines.push(format!(
+            "    TOKEN=$(curl -s {base}/tokens/create --json '{{\"subject\": \"alice\"}}' | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')"
+        ));
+        lines.push(format!("    curl {base}/api/users/me -H \"Authorization: Bearer $TOKEN\""));
+    }
+    lines.push(String::new());
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// An address that a browser on this machine can open.
+fn reachable(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() || address.ip().is_loopback() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
+    }
+}

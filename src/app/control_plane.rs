@@ -1,0 +1,90 @@
+//! Hands a request that is not for a route to the API, and serves the API on the admin listener.
+
+use std::io;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response, Uri, uri::PathAndQuery};
+use http_body_util::combinators::BoxBody;
+use hyper::body::Incoming;
+use poem::{
+    Endpoint, Server,
+    endpoint::BoxEndpoint,
+    listener::TcpAcceptor,
+    web::{LocalAddr, RemoteAddr},
+};
+use tokio::{net::TcpListener, sync::watch};
+use tracing::error;
+
+use super::upkeep::until;
+use crate::{
+    api::{Api, RequestContext},
+    domain::gateway::models::service::PathPrefix,
+    edge::ports::{ControlPlane, RequestOrigin},
+};
+
+/// The API behind the data plane's port.
+pub(super) struct PoemControlPlane {
+    endpoint: BoxEndpoint<'static>,
+    prefix: PathPrefix,
+}
+
+impl PoemControlPlane {
+    pub(super) fn new(endpoint: BoxEndpoint<'static>, prefix: PathPrefix) -> Self {
+        Self { endpoint, prefix }
+    }
+}
+
+#[async_trait]
+impl ControlPlane for PoemControlPlane {
+    async fn answer(&self, mut request: Request<Incoming>) -> Response<BoxBody<Bytes, io::Error>> {
+        let origin = request.extensions().get::<RequestOrigin>().copied();
+        if let Some(uri) = without_prefix(request.uri(), &self.prefix) {
+            *request.uri_mut() = uri;
+        }
+        let mut request =
+            poem::Request::from((request, LocalAddr::default(), RemoteAddr::default(), http::uri::Scheme::HTTP));
+        request.set_data(RequestContext { request_id: origin.map(|origin| origin.request_id.to_string()) });
+        self.endpoint.get_response(request).await.into()
+    }
+}
+
+/// The same address at the root, if it lies under the prefix.
+fn without_prefix(uri: &Uri, prefix: &PathPrefix) -> Option<Uri> {
+    let rest = prefix.rest(uri.path())?;
+    let path = if rest.is_empty() { "/" } else { rest };
+    let path_and_query = match uri.query() {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    Some(Uri::from(path_and_query.ok()?))
+}
+
+/// Serves an API by itself until told to stop.
+pub(super) async fn serve(listener: TcpListener, api: Api, stopped: watch::Receiver<bool>) {
+    let acceptor = match TcpAcceptor::from_tokio(listener) {
+        Ok(acceptor) => acceptor,
+        Err(error) => return error!(%error, "the admin listener is lost"),
+    };
+    if let Err(error) = Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(api.endpoint, until(stopped), None).await
+    {
+        error!(%error, "the admin listener is lost");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_answers_the_same_at_the_root_and_under_its_prefix() {
+        let prefix: PathPrefix = "/e".parse().unwrap();
+        let at = |uri: &'static str| without_prefix(&Uri::from_static(uri), &prefix).map(|uri| uri.to_string());
+        assert_eq!(at("/e/tokens/create?a=b").as_deref(), Some("/tokens/create?a=b"));
+        assert_eq!(at("/e").as_deref(), Some("/"));
+        assert_eq!(at("/e/").as_deref(), Some("/"));
+        assert_eq!(at("/e?x").as_deref(), Some("/?x"));
+        assert_eq!(at("/embedded"), None);
+        assert_eq!(at("/tokens/create"), None);
+    }
+}

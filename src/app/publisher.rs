@@ -1,0 +1,57 @@
+//! Carries what the control plane changes into the snapshot that the data plane reads.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    config::Settings,
+    domain::gateway::{
+        models::{
+            service::RouteTable,
+            token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier},
+        },
+        services::ports::{KeyRing, TokenStatePublisher},
+    },
+    edge::snapshot::{Snapshot, SnapshotCell},
+};
+
+/// Publishes snapshots.
+pub(super) struct SnapshotPublisher(Arc<SnapshotCell>);
+
+impl SnapshotPublisher {
+    /// Begins with the routes and services of the settings, no keys and an empty deny-list.
+    pub(super) fn new(settings: &Settings, expectations: Expectations) -> Self {
+        let services: HashMap<_, _> =
+            settings.services.iter().map(|service| (service.name.clone(), Arc::new(service.clone()))).collect();
+        Self(Arc::new(SnapshotCell::new(Snapshot {
+            routes: Arc::new(RouteTable::new(settings.routes.iter().cloned())),
+            services: Arc::new(services),
+            keys: Arc::new(NoKeys),
+            expectations: Arc::new(expectations),
+            revocations: Revocations::default(),
+        })))
+    }
+
+    pub(super) fn snapshots(&self) -> Arc<SnapshotCell> {
+        self.0.clone()
+    }
+}
+
+impl TokenStatePublisher for SnapshotPublisher {
+    fn publish_keys(&self, keys: Arc<dyn KeyRing>) {
+        let keys: Arc<dyn SignatureVerifier> = keys;
+        self.0.update(|snapshot| snapshot.keys = keys.clone());
+    }
+
+    fn publish_revocations(&self, revocations: &[Revocation]) {
+        self.0.update(|snapshot| revocations.iter().for_each(|&one| snapshot.revocations.insert(one)));
+    }
+}
+
+/// Until the first keys are loaded nobody has signed anything.
+struct NoKeys;
+
+impl SignatureVerifier for NoKeys {
+    fn verify(&self, _: &str) -> Result<AccessClaims, Rejection> {
+        Err(Rejection::UnknownKey)
+    }
+}

@@ -1,0 +1,66 @@
+//! Chooses the store: in memory, or the database of `DATABASE_URL`.
+
+use std::{sync::Arc, time::Duration};
+
+use ::sea_orm::DatabaseConnection;
+use thiserror::Error;
+
+use crate::{
+    config::Database,
+    domain::gateway::repositories::{
+        RepositoryError,
+        memory::{MemorySigningKeys, MemoryTokens},
+        sea_orm::{self, SeaOrmSigningKeys, SeaOrmTokens},
+        signing_key::SigningKeyRepository,
+        token::TokenRepository,
+    },
+};
+
+/// How long a probe of the store may take before it counts as unavailable.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The store that was chosen.
+#[derive(Clone)]
+pub(super) struct Store {
+    pub(super) tokens: Arc<dyn TokenRepository>,
+    pub(super) signing_keys: Arc<dyn SigningKeyRepository>,
+    database: Option<DatabaseConnection>,
+}
+
+/// Why the store cannot be used.
+#[derive(Debug, Error)]
+#[error("the store of DATABASE_URL cannot be used: {0}")]
+pub struct StoreError(#[from] RepositoryError);
+
+impl Store {
+    /// Opens the store, and brings its tables up to date.
+    pub(super) async fn open(database: &Database) -> Result<Self, StoreError> {
+        let url = match database {
+            Database::Memory => return Ok(Self::in_memory()),
+            Database::Url(url) => url,
+        };
+        let connection = sea_orm::connect(url).await?;
+        sea_orm::migrate(&connection).await?;
+        Ok(Self {
+            tokens: Arc::new(SeaOrmTokens::new(connection.clone())),
+            signing_keys: Arc::new(SeaOrmSigningKeys::new(connection.clone())),
+            database: Some(connection),
+        })
+    }
+
+    pub(super) fn in_memory() -> Self {
+        Self {
+            tokens: Arc::new(MemoryTokens::default()),
+            signing_keys: Arc::new(MemorySigningKeys::default()),
+            database: None,
+        }
+    }
+
+    /// Whether the store answers.
+    pub(super) async fn answers(&self) -> bool {
+        match &self.database {
+            None => true,
+            Some(database) => matches!(tokio::time::timeout(PROBE_TIMEOUT, sea_orm::ping(database)).await, Ok(Ok(()))),
+        }
+    }
+}

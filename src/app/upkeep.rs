@@ -1,0 +1,89 @@
+//! What has to be done again and again: follow revocations, keep the keys up, forget what no longer matters.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::{error, info};
+
+use crate::{
+    domain::gateway::{
+        repositories::token::TokenRepository,
+        services::{revocation::RevocationFeed, signing_key::SigningKeys},
+    },
+    edge::snapshot::SnapshotCell,
+    ports::Clock,
+};
+
+/// A revocation holds everywhere within a second: four looks leave room for a slow one.
+const REVOCATIONS_EVERY: Duration = Duration::from_millis(250);
+/// A replica learns of another's first key in this time; later keys are published long before they sign.
+const KEYS_EVERY: Duration = Duration::from_secs(5);
+/// What is forgotten late costs a little space and nothing else.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+pub(super) struct Upkeep {
+    pub(super) keys: Arc<SigningKeys>,
+    pub(super) feed: Arc<RevocationFeed>,
+    pub(super) store: Arc<dyn TokenRepository>,
+    pub(super) snapshots: Arc<SnapshotCell>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Upkeep {
+    pub(super) fn start(self, tasks: &mut JoinSet<()>, stopped: &watch::Receiver<bool>) {
+        let Self { keys, feed, store, snapshots, clock } = self;
+        tasks.spawn(repeat("following revocations", REVOCATIONS_EVERY, stopped.clone(), move || {
+            let feed = feed.clone();
+            async move { feed.catch_up().await }
+        }));
+        tasks.spawn(repeat("keeping signing keys up", KEYS_EVERY, stopped.clone(), move || {
+            let keys = keys.clone();
+            async move { keys.refresh().await }
+        }));
+        tasks.spawn(repeat("forgetting expired tokens", FORGET_EVERY, stopped.clone(), move || {
+            let (store, snapshots, now) = (store.clone(), snapshots.clone(), clock.now());
+            async move {
+                snapshots.update(|snapshot| {
+                    snapshot.revocations.forget_expired(now);
+                });
+                store.forget_expired(now).await.map(|_| ())
+            }
+        }));
+    }
+}
+
+/// Does `work` again and again until told to stop. A failure is logged when it begins and when it is over, not each time.
+async fn repeat<W, E>(what: &'static str, every: Duration, stopped: watch::Receiver<bool>, mut work: impl FnMut() -> W)
+where
+    W: Future<Output = Result<(), E>>,
+    E: std::fmt::Display,
+{
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let stopped = until(stopped);
+    tokio::pin!(stopped);
+    let mut failing = false;
+    loop {
+        tokio::select! {
+            () = &mut stopped => return,
+            _ = ticks.tick() => {}
+        }
+        let outcome = work().await;
+        match &outcome {
+            Ok(()) if failing => info!("{what} works again"),
+            Err(error) if !failing => error!(%error, "{what} fails; it is tried again every {every:?}"),
+            Ok(()) | Err(_) => {}
+        }
+        failing = outcome.is_err();
+    }
+}
+
+/// Ends when told to stop, or when nobody is left to tell.
+pub(super) async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the sender is gone.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}

@@ -1,0 +1,190 @@
+//! The command line: `gateway [command]`.
+
+use std::{
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
+
+use tokio::{runtime::Runtime, signal};
+use tracing::error;
+
+use crate::{
+    app::{self, App, World, logging},
+    config::{LogFormat, Settings, Sources},
+    dev::sample_service,
+};
+
+const USAGE: &str = "\
+gateway: signs its own tokens and proxies /api/… to your services
+
+usage: gateway [COMMAND]
+
+  serve            serve (default); settings come from the environment, .env and gateway.toml
+  check            say whether the settings are good, and every mistake in them
+  openapi          print the OpenAPI document
+  healthcheck      exit 0 if the gateway on this machine is ready (for containers)
+  sample-service   serve the sample AUTH service alone; [ADDRESS] default 0.0.0.0:8001
+  help             print this
+";
+
+/// Exit codes of sysexits.h.
+const BAD_USAGE: u8 = 64;
+const UNAVAILABLE: u8 = 69;
+
+/// Runs one command.
+pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
+    let arguments: Vec<String> = arguments.into_iter().collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] | ["serve"] => with_settings(serve),
+        ["check"] => with_settings(|_| {
+            say("the settings are good\n");
+            ExitCode::SUCCESS
+        }),
+        ["openapi"] => with_settings(openapi),
+        ["healthcheck"] => with_settings(|settings| healthcheck(settings.listener.address)),
+        ["sample-service"] => serve_sample("0.0.0.0:8001"),
+        ["sample-service", address] => serve_sample(address),
+        ["help" | "--help" | "-h"] => {
+            say(USAGE);
+            ExitCode::SUCCESS
+        }
+        ["--version" | "-V"] => {
+            say(concat!("gateway ", env!("CARGO_PKG_VERSION"), "\n"));
+            ExitCode::SUCCESS
+        }
+        unknown => {
+            complain(&format!("gateway: there is no command {}\n\n{USAGE}", unknown.join(" ")));
+            ExitCode::from(BAD_USAGE)
+        }
+    }
+}
+
+fn with_settings(command: impl FnOnce(Settings) -> ExitCode) -> ExitCode {
+    match Settings::from_sources(&Sources::read(Path::new("."))) {
+        Ok(settings) => command(settings),
+        Err(mistakes) => {
+            complain(&format!("{mistakes}\n"));
+            ExitCode::from(BAD_USAGE)
+        }
+    }
+}
+
+fn serve(settings: Settings) -> ExitCode {
+    logging::start(settings.log_format);
+    in_runtime(async {
+        // Asked for before anything runs: a signal that comes early is not lost.
+        let stop = stop_signal();
+        let app = match App::start(settings, World::real()).await {
+            Ok(app) => app,
+            Err(error) => {
+                error!(%error, "the gateway cannot start");
+                return ExitCode::from(UNAVAILABLE);
+            }
+        };
+        stop.await;
+        app.stop().await;
+        ExitCode::SUCCESS
+    })
+}
+
+fn openapi(settings: Settings) -> ExitCode {
+    in_runtime(async {
+        match app::openapi_document(&settings).await {
+            Ok(document) => {
+                say(&format!("{document}\n"));
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                complain(&format!("gateway: {error}\n"));
+                ExitCode::from(UNAVAILABLE)
+            }
+        }
+    })
+}
+
+fn serve_sample(address: &str) -> ExitCode {
+    let Ok(address) = address.parse::<SocketAddr>() else {
+        complain(&format!("gateway: {address} is no address; write for instance 127.0.0.1:8001\n"));
+        return ExitCode::from(BAD_USAGE);
+    };
+    logging::start(LogFormat::Text);
+    in_runtime(async {
+        match tokio::net::TcpListener::bind(address).await {
+            Ok(listener) => {
+                say(&format!("sample AUTH service on http://{address}/users\n"));
+                sample_service::serve(listener, stop_signal()).await;
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                complain(&format!("gateway: cannot listen on {address}: {error}\n"));
+                ExitCode::from(UNAVAILABLE)
+            }
+        }
+    })
+}
+
+/// Asks `/readyz`. The answer's status is all that matters, so a plain socket will do.
+fn healthcheck(address: SocketAddr) -> ExitCode {
+    const TIMEOUT: Duration = Duration::from_secs(3);
+    let address = if address.ip().is_unspecified() {
+        SocketAddr::from(([127, 0, 0, 1], address.port()))
+    } else {
+        address
+    };
+    let ask = || -> io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.write_all(format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    match ask() {
+        Ok(answer) if answer.starts_with("HTTP/1.1 200 ") => ExitCode::SUCCESS,
+        Ok(_) => {
+            complain(&format!("gateway: {address} is not ready\n"));
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            complain(&format!("gateway: {address} does not answer: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match Runtime::new() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => {
+            complain(&format!("gateway: no runtime: {error}\n"));
+            ExitCode::from(UNAVAILABLE)
+        }
+    }
+}
+
+/// SIGINT (Ctrl-C) or SIGTERM.
+fn stop_signal() -> impl Future<Output = ()> {
+    let terminate = signal::unix::signal(signal::unix::SignalKind::terminate());
+    let interrupt = signal::unix::signal(signal::unix::SignalKind::interrupt());
+    async {
+        let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+}
+
+/// Nobody to read what is said is no reason to fail.
+fn say(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+fn complain(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,207 @@
+//! What a database owes besides: it keeps what it was given, migrates once, and says what is wrong with it.
+
+use std::{fmt::Debug, sync::Arc, time::Instant};
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection};
+use tokio::{net::TcpListener, sync::Barrier, task::JoinSet, time::timeout};
+
+use super::harness::{
+    self, Database, PATIENCE, at, digest, dummy, family, family_id, refresh, revocation, rotation, token_id,
+};
+use crate::domain::gateway::{
+    models::{
+        signing_key::{SigningAlgorithm, SigningKey},
+        token::{RevocationCursor, RotationOutcome},
+    },
+    repositories::{
+        RepositoryError,
+        sea_orm::{SeaOrmSigningKeys, SeaOrmTokens, connect, migrate, ping},
+        signing_key::SigningKeyRepository,
+        token::TokenRepository,
+    },
+};
+
+over_every_database!(
+    replicas_that_start_at_once_migrate_once,
+    migrations_can_be_undone_and_done_again,
+    what_was_acknowledged_survives_reopening,
+    a_closed_database_is_unavailable,
+    a_database_that_is_not_migrated_is_unavailable,
+    nobody_there_is_unavailable_soon_and_says_no_secret,
+    rows_that_are_no_models_are_corrupt,
+);
+
+async fn migrated(database: &Database) -> DatabaseConnection {
+    let db = connect(&database.url).await.unwrap();
+    migrate(&db).await.unwrap();
+    db
+}
+
+fn key() -> SigningKey {
+    SigningKey {
+        kid: "k".to_owned(),
+        algorithm: SigningAlgorithm::Es256,
+        generation: 1,
+        sealed_private_key: vec![7],
+        public_jwk: None,
+        created_at: at(0),
+        signs_from: at(0),
+    }
+}
+
+async fn replicas_that_start_at_once_migrate_once(database: &Database) {
+    let start = Arc::new(Barrier::new(6));
+    let mut replicas = JoinSet::new();
+    for _ in 0..6 {
+        let (url, start) = (database.url.clone(), start.clone());
+        replicas.spawn(async move {
+            start.wait().await;
+            let db = connect(&url).await?;
+            migrate(&db).await?;
+            ping(&db).await?;
+            SeaOrmTokens::new(db).revoke(&revocation(1, at(60))).await
+        });
+    }
+    for outcome in timeout(PATIENCE, replicas.join_all()).await.unwrap() {
+        outcome.unwrap();
+    }
+    let db = connect(&database.url).await.unwrap();
+    assert_eq!(Migrator::get_applied_migrations(&db).await.unwrap().len(), Migrator::migrations().len());
+    assert_eq!(SeaOrmTokens::new(db).revocations_after(RevocationCursor::default(), 9).await.unwrap().len(), 1);
+}
+
+async fn migrations_can_be_undone_and_done_again(database: &Database) {
+    let db = migrated(database).await;
+    Migrator::down(&db, None).await.unwrap();
+    migrate(&db).await.unwrap();
+    migrate(&db).await.unwrap();
+    SeaOrmTokens::new(db).open_family(&family(1), &refresh(11)).await.unwrap();
+}
+
+async fn what_was_acknowledged_survives_reopening(database: &Database) {
+    let db = migrated(database).await;
+    let tokens = SeaOrmTokens::new(db.clone());
+    tokens.open_family(&family(1), &refresh(11)).await.unwrap();
+    let RotationOutcome::Rotated(rotated) = tokens.rotate(&rotation(11, 12, at(60))).await.unwrap() else { panic!() };
+    tokens.revoke(&revocation(1, at(60))).await.unwrap();
+    tokens.put_dummy(&dummy(1, at(60))).await.unwrap();
+    SeaOrmSigningKeys::new(db.clone()).add(&key()).await.unwrap();
+    let listed = tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap();
+    db.close().await.unwrap();
+
+    let db = migrated(database).await;
+    let tokens = SeaOrmTokens::new(db.clone());
+    assert_eq!(tokens.find_refresh(&digest(12)).await.unwrap().unwrap().family, rotated);
+    assert_eq!(tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap(), listed);
+    assert_eq!(tokens.find_dummy(&digest(1)).await.unwrap(), Some(dummy(1, at(60))));
+    assert_eq!(SeaOrmSigningKeys::new(db).list().await.unwrap(), [key()]);
+    // The places go on where they were: a reader's cursor outlives a restart.
+    tokens.revoke(&revocation(2, at(60))).await.unwrap();
+    assert_eq!(tokens.revocations_after(listed[0].cursor, 9).await.unwrap().len(), 1);
+}
+
+fn assert_unavailable<T: Debug>(outcome: Result<T, RepositoryError>) {
+    let error = outcome.unwrap_err();
+    assert!(matches!(error, RepositoryError::Unavailable(_)), "{error:?}");
+}
+
+async fn assert_nothing_works(db: DatabaseConnection) {
+    let (tokens, keys) = (SeaOrmTokens::new(db.clone()), SeaOrmSigningKeys::new(db));
+    assert_unavailable(tokens.open_family(&family(1), &refresh(11)).await);
+    assert_unavailable(tokens.rotate(&rotation(11, 12, at(60))).await);
+    assert_unavailable(tokens.find_refresh(&digest(11)).await);
+    assert_unavailable(tokens.revoke_family(family_id(1), at(60)).await);
+    assert_unavailable(tokens.revoke(&revocation(1, at(60))).await);
+    assert_unavailable(tokens.is_any_revoked(&[token_id(1).into()]).await);
+    assert_unavailable(tokens.revocations_after(RevocationCursor::default(), 9).await);
+    assert_unavailable(tokens.put_dummy(&dummy(1, at(60))).await);
+    assert_unavailable(tokens.find_dummy(&digest(1)).await);
+    assert_unavailable(tokens.forget_expired(at(60)).await);
+    assert_unavailable(keys.list().await);
+    assert_unavailable(keys.add(&key()).await);
+    assert_unavailable(keys.remove("k").await);
+}
+
+async fn a_closed_database_is_unavailable(database: &Database) {
+    let db = migrated(database).await;
+    db.clone().close().await.unwrap();
+    assert_unavailable(ping(&db).await);
+    assert_unavailable(migrate(&db).await);
+    assert_nothing_works(db).await;
+}
+
+async fn a_database_that_is_not_migrated_is_unavailable(database: &Database) {
+    assert_nothing_works(connect(&database.url).await.unwrap()).await;
+}
+
+async fn nobody_there_is_unavailable_soon_and_says_no_secret(database: &Database) {
+    let begun = Instant::now();
+    let outcome = connect(&database.dead_url).await;
+    assert!(begun.elapsed().as_secs() < 6, "{:?}", begun.elapsed());
+    assert!(!format!("{outcome:?}").contains("hidden"), "{outcome:?}");
+    assert_unavailable(outcome);
+}
+
+async fn rows_that_are_no_models_are_corrupt(database: &Database) {
+    let db = migrated(database).await;
+    let (tokens, keys) = (SeaOrmTokens::new(db.clone()), SeaOrmSigningKeys::new(db.clone()));
+    keys.add(&key()).await.unwrap();
+    db.execute_unprepared("UPDATE signing_keys SET algorithm = 'none'").await.unwrap();
+    let outcome = keys.list().await;
+    assert!(matches!(outcome, Err(RepositoryError::Corrupt(_))), "{outcome:?}");
+
+    for (n, change) in [
+        "scope = 'a  b'",
+        "audience = '{}'",
+        "audience = '[1]'",
+        "claims = '[]'",
+        "created_at = 9223372036854775807",
+        "revoked_at = 9223372036854775807",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let n = u8::try_from(n).unwrap();
+        tokens.open_family(&family(n), &refresh(n)).await.unwrap();
+        db.execute_unprepared(&format!("UPDATE token_families SET {change}")).await.unwrap();
+        for outcome in [
+            tokens.find_refresh(&digest(n)).await.map(drop),
+            tokens.rotate(&rotation(n, 99, at(60))).await.map(drop),
+            tokens.revoke_family(family_id(n), at(60)).await.map(drop),
+        ] {
+            assert!(matches!(outcome, Err(RepositoryError::Corrupt(_))), "{change}: {outcome:?}");
+        }
+        db.execute_unprepared("DELETE FROM token_families").await.unwrap();
+    }
+
+    tokens.put_dummy(&dummy(1, at(60))).await.unwrap();
+    db.execute_unprepared("UPDATE dummy_tokens SET scope = ' '").await.unwrap();
+    let outcome = tokens.find_dummy(&digest(1)).await;
+    assert!(matches!(outcome, Err(RepositoryError::Corrupt(_))), "{outcome:?}");
+
+    db.execute_unprepared("DELETE FROM revocation_cursor").await.unwrap();
+    let outcome = tokens.revoke(&revocation(1, at(60))).await;
+    assert!(matches!(outcome, Err(RepositoryError::Corrupt(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn an_address_that_swallows_everything_is_unavailable_soon() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://someone:hidden@{}/nowhere", silent.local_addr().unwrap());
+    let begun = Instant::now();
+    let outcome = connect(&url).await;
+    assert!(begun.elapsed().as_secs() < 6, "{:?}", begun.elapsed());
+    assert!(!format!("{outcome:?}").contains("hidden"), "{outcome:?}");
+    assert_unavailable(outcome);
+}
+
+#[tokio::test]
+async fn a_url_that_cannot_be_used_is_refused_without_being_printed() {
+    for url in ["", "gateway.db", "mysql://u:hidden@host/db", "postgres://u:hidden@[::/db", "postgres:hidden", "sqlite"]
+    {
+        let outcome = connect(url).await;
+        assert!(!format!("{outcome:?}").contains("hidden"), "{outcome:?}");
+        assert_unavailable(outcome);
+    }
+}

@@ -1,0 +1,204 @@
+//! Opens stores for the cases, and has the values that they store.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::{ConnectionTrait, DatabaseConnection};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::domain::gateway::{
+    models::{
+        id::{FamilyId, TokenId},
+        token::{DummyToken, NewRefreshToken, Revocation, Rotation, TokenDigest, TokenFamily},
+    },
+    repositories::{
+        memory::{MemorySigningKeys, MemoryTokens},
+        sea_orm::{SeaOrmSigningKeys, SeaOrmTokens, connect, migrate},
+        signing_key::SigningKeyRepository,
+        token::TokenRepository,
+    },
+};
+
+/// A store with nothing in it, as two replicas see it: a race is run between the two.
+pub(super) struct Store {
+    pub(super) tokens: Arc<dyn TokenRepository>,
+    pub(super) keys: Arc<dyn SigningKeyRepository>,
+    pub(super) peer_tokens: Arc<dyn TokenRepository>,
+    pub(super) peer_keys: Arc<dyn SigningKeyRepository>,
+    databases: Option<(Database, [DatabaseConnection; 2])>,
+}
+
+impl Store {
+    /// The two replicas in turn, for the tasks of a race.
+    pub(super) fn replica(&self, n: usize) -> Arc<dyn TokenRepository> {
+        Arc::clone(if n.is_multiple_of(2) { &self.tokens } else { &self.peer_tokens })
+    }
+
+    pub(super) async fn close(self) {
+        if let Some((database, connections)) = self.databases {
+            for connection in connections {
+                connection.close().await.unwrap();
+            }
+            database.close().await;
+        }
+    }
+}
+
+/// A database without tables.
+pub(super) struct Database {
+    pub(super) url: String,
+    /// A URL of the same kind where there is no database.
+    pub(super) dead_url: String,
+    belongings: Belongings,
+}
+
+enum Belongings {
+    Folder(TempDir),
+    Schema { name: String, admin: DatabaseConnection },
+}
+
+impl Database {
+    pub(super) async fn close(self) {
+        match self.belongings {
+            Belongings::Folder(folder) => folder.close().unwrap(),
+            Belongings::Schema { name, admin } => {
+                admin.execute_unprepared(&format!("DROP SCHEMA {name} CASCADE")).await.unwrap();
+                admin.close().await.unwrap();
+            }
+        }
+    }
+}
+
+#[expect(clippy::unused_async, reason = "as the other stores are opened")]
+pub(super) async fn memory() -> Store {
+    let (tokens, keys) = (Arc::new(MemoryTokens::default()), Arc::new(MemorySigningKeys::default()));
+    Store { tokens: tokens.clone(), keys: keys.clone(), peer_tokens: tokens, peer_keys: keys, databases: None }
+}
+
+pub(super) async fn sqlite() -> Store {
+    over(empty_sqlite().await).await
+}
+
+pub(super) async fn postgres() -> Store {
+    over(empty_postgres().await).await
+}
+
+async fn over(database: Database) -> Store {
+    let [one, other] = [connect(&database.url).await.unwrap(), connect(&database.url).await.unwrap()];
+    migrate(&one).await.unwrap();
+    Store {
+        tokens: Arc::new(SeaOrmTokens::new(one.clone())),
+        keys: Arc::new(SeaOrmSigningKeys::new(one.clone())),
+        peer_tokens: Arc::new(SeaOrmTokens::new(other.clone())),
+        peer_keys: Arc::new(SeaOrmSigningKeys::new(other.clone())),
+        databases: Some((database, [one, other])),
+    }
+}
+
+#[expect(clippy::unused_async, reason = "as the other stores are opened")]
+pub(super) async fn empty_sqlite() -> Database {
+    let folder = tempfile::tempdir().unwrap();
+    let url = |file: &str| format!("sqlite://{}", folder.path().join(file).display());
+    Database { url: url("gateway.db"), dead_url: url("missing/gateway.db"), belongings: Belongings::Folder(folder) }
+}
+
+/// A schema of its own in the database at `TEST_DATABASE_URL`.
+pub(super) async fn empty_postgres() -> Database {
+    static OPENED: AtomicU32 = AtomicU32::new(0);
+    #[expect(clippy::disallowed_methods, reason = "where the test database is, is a setting of the tests alone")]
+    let url =
+        std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL: run scripts/test, which starts a PostgreSQL");
+    let name = format!("contract_{}_{}", std::process::id(), OPENED.fetch_add(1, Ordering::Relaxed));
+    let admin = connect(&url).await.unwrap();
+    admin.execute_unprepared(&format!("DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}")).await.unwrap();
+    let mut url = url::Url::parse(&url).unwrap();
+    url.query_pairs_mut().append_pair("options[search_path]", &name);
+    Database {
+        url: url.to_string(),
+        dead_url: "postgres://someone:hidden@127.0.0.1:1/nowhere".to_owned(),
+        belongings: Belongings::Schema { name, admin },
+    }
+}
+
+/// A moment, in seconds after one that is not round.
+pub(super) fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + seconds, 123_456_000).unwrap()
+}
+
+pub(super) const MICROSECOND: TimeDelta = TimeDelta::microseconds(1);
+pub(super) const GRACE: TimeDelta = TimeDelta::seconds(10);
+pub(super) const ACCESS_TTL: TimeDelta = TimeDelta::microseconds(900_000_001);
+
+/// Longer than any case takes, so that a deadlock fails instead of hanging.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) fn family_id(n: u8) -> FamilyId {
+    FamilyId::from_random([n; 16])
+}
+
+pub(super) fn digest(n: u8) -> TokenDigest {
+    TokenDigest::from([n; 32])
+}
+
+/// A family that uses every field, with text that a careless store would change.
+pub(super) fn family(n: u8) -> TokenFamily {
+    let Value::Object(claims) = json!({
+        "team": "결제", "nested": {"b": [1, null, true], "a": {}}, "quote\"'\\": "\u{0}\n😀",
+        "largest": u64::MAX, "least": i64::MIN, "half": 0.5, "tiny": 1e-300, "empty": ""
+    }) else {
+        unreachable!()
+    };
+    TokenFamily {
+        id: family_id(n),
+        client_id: "client '; --".to_owned(),
+        subject: "제인 \"doe\"%_\\ 😀".to_owned(),
+        scope: "write read".parse().unwrap(),
+        audience: vec!["orders".to_owned(), "a,b".to_owned(), String::new()],
+        claims,
+        access_ttl: ACCESS_TTL,
+        created_at: at(0),
+        access_expires_at: at(0) + ACCESS_TTL,
+        revoked_at: None,
+    }
+}
+
+/// A token issued at `at(0)` that lives an hour.
+pub(super) fn refresh(n: u8) -> NewRefreshToken {
+    NewRefreshToken { digest: digest(n), issued_at: at(0), expires_at: at(3600) }
+}
+
+/// The wish to exchange `presented` for `successor`, with [`GRACE`].
+pub(super) fn rotation(presented: u8, successor: u8, now: DateTime<Utc>) -> Rotation {
+    let successor =
+        NewRefreshToken { digest: digest(successor), issued_at: now, expires_at: now + TimeDelta::hours(1) };
+    Rotation { presented: digest(presented), successor, grace: GRACE, now }
+}
+
+pub(super) fn token_id(n: u32) -> TokenId {
+    let mut bytes = [0; 16];
+    bytes[..4].copy_from_slice(&n.to_be_bytes());
+    TokenId::from_random(bytes)
+}
+
+pub(super) fn revocation(n: u32, expires_at: DateTime<Utc>) -> Revocation {
+    Revocation { id: token_id(n).into(), expires_at }
+}
+
+pub(super) fn dummy(n: u8, expires_at: DateTime<Utc>) -> DummyToken {
+    DummyToken {
+        id: token_id(n.into()),
+        digest: digest(n),
+        family: family_id(n),
+        subject: "개발자".to_owned(),
+        scope: "read".parse().unwrap(),
+        created_at: at(0),
+        expires_at,
+    }
+}

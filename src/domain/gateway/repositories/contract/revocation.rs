@@ -1,0 +1,150 @@
+//! What a token store owes when something is revoked: once is enough, and a reader of the deny-list misses nothing.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio::{task::JoinSet, time::timeout};
+
+use super::harness::{self, PATIENCE, Store, at, digest, family, family_id, refresh, revocation, token_id};
+use crate::domain::gateway::models::token::{Revocation, RevocationCursor, TokenFamily};
+
+over_every_store!(
+    a_family_is_revoked_once,
+    an_id_is_listed_once,
+    any_of_several_ids_is_found,
+    the_deny_list_is_read_in_pages,
+    a_reader_misses_nothing_that_is_written_meanwhile,
+    an_operation_that_is_given_up_blocks_nobody,
+);
+
+/// The whole list.
+async fn listed(store: &Store) -> Vec<Revocation> {
+    let entries = store.peer_tokens.revocations_after(RevocationCursor::default(), 1000).await.unwrap();
+    assert!(entries.is_sorted_by(|a, b| a.cursor < b.cursor), "{entries:?}");
+    entries.into_iter().map(|entry| entry.revocation).collect()
+}
+
+async fn a_family_is_revoked_once(store: &Store) {
+    store.tokens.open_family(&family(1), &refresh(11)).await.unwrap();
+    store.tokens.open_family(&family(2), &refresh(12)).await.unwrap();
+    let revoked = TokenFamily { revoked_at: Some(at(60)), ..family(1) };
+    for now in [at(60), at(70)] {
+        assert_eq!(store.tokens.revoke_family(family_id(1), now).await.unwrap(), Some(revoked.clone()));
+        assert_eq!(store.peer_tokens.find_refresh(&digest(11)).await.unwrap().unwrap().family, revoked);
+        assert_eq!(listed(store).await, [revoked.revocation()]);
+    }
+    assert_eq!(store.tokens.find_refresh(&digest(12)).await.unwrap().unwrap().family, family(2));
+}
+
+async fn an_id_is_listed_once(store: &Store) {
+    for expires_at in [at(10), at(20)] {
+        store.tokens.revoke(&revocation(1, expires_at)).await.unwrap();
+    }
+    store.tokens.revoke(&revocation(2, at(20))).await.unwrap();
+    assert_eq!(listed(store).await, [revocation(1, at(10)), revocation(2, at(20))]);
+}
+
+async fn any_of_several_ids_is_found(store: &Store) {
+    store.tokens.open_family(&family(1), &refresh(11)).await.unwrap();
+    store.tokens.revoke_family(family_id(1), at(1)).await.unwrap();
+    store.tokens.revoke(&revocation(7, at(-60))).await.unwrap();
+    assert!(store.peer_tokens.is_any_revoked(&[token_id(1).into(), family_id(1).into()]).await.unwrap());
+    assert!(store.peer_tokens.is_any_revoked(&[token_id(7).into()]).await.unwrap(), "until it is forgotten");
+    assert!(!store.peer_tokens.is_any_revoked(&[token_id(1).into(), family_id(2).into()]).await.unwrap());
+}
+
+async fn the_deny_list_is_read_in_pages(store: &Store) {
+    for n in [5, 3, 9, 1] {
+        store.tokens.revoke(&revocation(n, at(10))).await.unwrap();
+    }
+    let page = async |cursor, limit| store.peer_tokens.revocations_after(cursor, limit).await.unwrap();
+    let whole = page(RevocationCursor::default(), 4).await;
+    assert_eq!(
+        whole.iter().map(|entry| entry.revocation).collect::<Vec<_>>(),
+        [5, 3, 9, 1].map(|n| revocation(n, at(10)))
+    );
+    assert_eq!(page(RevocationCursor::default(), 0).await, []);
+    assert_eq!(page(RevocationCursor::default(), 3).await, whole[..3]);
+    assert_eq!(page(RevocationCursor::default(), i64::MAX.unsigned_abs()).await, whole);
+    assert_eq!(page(whole[0].cursor, 2).await, whole[1..3]);
+    assert_eq!(page(whole[2].cursor, 9).await, whole[3..]);
+    assert_eq!(page(whole[3].cursor, 9).await, []);
+    assert_eq!(page(RevocationCursor(i64::MAX), 9).await, []);
+    assert_eq!(page(RevocationCursor(-1), 9).await, whole);
+
+    // What is forgotten leaves a gap; places are never given out twice.
+    store.tokens.forget_expired(at(10)).await.unwrap();
+    store.tokens.revoke(&revocation(2, at(20))).await.unwrap();
+    let [next] = page(whole[3].cursor, 9).await[..] else { panic!("one entry") };
+    assert_eq!(next.revocation, revocation(2, at(20)));
+}
+
+async fn a_reader_misses_nothing_that_is_written_meanwhile(store: &Store) {
+    const WRITERS: u32 = 6;
+    const EACH: u32 = 15;
+    let done = Arc::new(AtomicBool::new(false));
+    let reader = {
+        let (replica, done) = (store.replica(1), done.clone());
+        tokio::spawn(async move {
+            let (mut seen, mut cursor) = (Vec::new(), RevocationCursor::default());
+            loop {
+                let was_last = done.load(Ordering::SeqCst);
+                let page = replica.revocations_after(cursor, 4).await.unwrap();
+                if page.is_empty() && was_last {
+                    return seen;
+                }
+                for entry in page {
+                    assert!(entry.cursor > cursor);
+                    cursor = entry.cursor;
+                    seen.push(entry.revocation.id);
+                }
+            }
+        })
+    };
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let replica = store.replica(writer as usize);
+        writers.spawn(async move {
+            for n in 0..EACH {
+                replica.revoke(&revocation(writer * EACH + n, at(60))).await.unwrap();
+            }
+        });
+    }
+    timeout(PATIENCE, writers.join_all()).await.unwrap();
+    done.store(true, Ordering::SeqCst);
+    let mut seen = timeout(PATIENCE, reader).await.unwrap().unwrap();
+    seen.sort();
+    let mut written: Vec<_> = (0..WRITERS * EACH).map(|n| token_id(n).into()).collect();
+    written.sort();
+    assert_eq!(seen, written);
+}
+
+/// A client that hangs up drops the future of its request wherever that is.
+async fn an_operation_that_is_given_up_blocks_nobody(store: &Store) {
+    store.tokens.open_family(&family(1), &refresh(11)).await.unwrap();
+    for steps in 0..40 {
+        let mut operation = Box::pin(store.tokens.revoke_family(family_id(1), at(60)));
+        for _ in 0..steps {
+            // One poll, then a turn for those it waits for.
+            if finishes_at_once(&mut operation).await {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(operation);
+        timeout(PATIENCE, store.peer_tokens.revoke(&revocation(steps, at(60)))).await.unwrap().unwrap();
+    }
+    store.peer_tokens.revoke_family(family_id(1), at(60)).await.unwrap();
+    // Both or neither: the family is on the list exactly once, and every entry that was acknowledged is there.
+    let listed = listed(store).await;
+    assert_eq!(listed.len(), 41);
+    assert_eq!(listed.iter().filter(|entry| entry.id == family_id(1).into()).count(), 1);
+}
+
+/// Polls once, and says whether that finished it.
+async fn finishes_at_once(operation: &mut (impl Future + Unpin)) -> bool {
+    std::future::poll_fn(|context| std::task::Poll::Ready(std::pin::Pin::new(&mut *operation).poll(context).is_ready()))
+        .await
+}

@@ -1,0 +1,41 @@
+//! Signing keys in memory.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+
+use super::lock;
+use crate::domain::gateway::{
+    models::signing_key::SigningKey,
+    repositories::{RepositoryError, kept, signing_key::SigningKeyRepository},
+};
+
+/// Signing keys in memory.
+#[derive(Debug, Default)]
+pub struct MemorySigningKeys(Mutex<Vec<SigningKey>>);
+
+#[async_trait]
+impl SigningKeyRepository for MemorySigningKeys {
+    async fn list(&self) -> Result<Vec<SigningKey>, RepositoryError> {
+        let mut keys = lock(&self.0).clone();
+        keys.sort_by_key(|key| (key.algorithm, key.generation));
+        Ok(keys)
+    }
+
+    async fn add(&self, key: &SigningKey) -> Result<(), RepositoryError> {
+        let mut keys = lock(&self.0);
+        let same = |known: &SigningKey| {
+            known.kid == key.kid || (known.algorithm, known.generation) == (key.algorithm, key.generation)
+        };
+        if keys.iter().any(same) {
+            return Err(RepositoryError::Conflict);
+        }
+        keys.push(SigningKey { created_at: kept(key.created_at), signs_from: kept(key.signs_from), ..key.clone() });
+        Ok(())
+    }
+
+    async fn remove(&self, kid: &str) -> Result<(), RepositoryError> {
+        lock(&self.0).retain(|key| key.kid != kid);
+        Ok(())
+    }
+}

@@ -1,0 +1,36 @@
+//! The rows as SeaORM sees them, and how they become models: a row that is no model is `Corrupt`.
+#![expect(unreachable_pub, reason = "SeaORM's derives make their items pub")]
+
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+
+use crate::domain::gateway::{models::token::TokenDigest, repositories::RepositoryError};
+
+pub mod dummy_tokens;
+pub mod refresh_tokens;
+pub mod revocation_cursor;
+pub mod revocations;
+pub mod signing_keys;
+pub mod token_families;
+
+/// Microseconds since 1970, as `migration` explains.
+pub(super) fn micros(time: DateTime<Utc>) -> i64 {
+    time.timestamp_micros()
+}
+
+pub(super) fn time(micros: i64) -> Result<DateTime<Utc>, RepositoryError> {
+    DateTime::from_timestamp_micros(micros).ok_or_else(|| corrupt("a time"))
+}
+
+pub(super) fn digest(bytes: Vec<u8>) -> Result<TokenDigest, RepositoryError> {
+    <[u8; 32]>::try_from(bytes).map(TokenDigest::from).map_err(|_| corrupt("a digest"))
+}
+
+/// JSON is kept as text, as `migration` explains.
+fn from_json<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, RepositoryError> {
+    serde_json::from_str(text).map_err(|_| corrupt(what))
+}
+
+pub(super) fn corrupt(what: &str) -> RepositoryError {
+    RepositoryError::Corrupt(what.to_owned())
+}

@@ -1,0 +1,71 @@
+//! Refresh tokens.
+
+use sea_orm::ActiveValue::Set;
+use sea_orm::entity::prelude::*;
+
+use super::{corrupt, micros, time, token_families};
+use crate::domain::gateway::{
+    models::{
+        id::FamilyId,
+        token::{NewRefreshToken, RefreshRecord},
+    },
+    repositories::RepositoryError,
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "refresh_tokens")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub digest: Vec<u8>,
+    pub family_id: Uuid,
+    pub issued_at: i64,
+    pub expires_at: i64,
+    pub consumed_at: Option<i64>,
+    pub successor: Option<Vec<u8>>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::token_families::Entity",
+        from = "Column::FamilyId",
+        to = "super::token_families::Column::Id",
+        on_delete = "Cascade"
+    )]
+    Family,
+}
+
+impl Related<token_families::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Family.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl ActiveModel {
+    /// The row of a token that was not used yet.
+    pub fn new(family: FamilyId, token: &NewRefreshToken) -> Self {
+        Self {
+            digest: Set(token.digest.as_bytes().to_vec()),
+            family_id: Set(family.as_uuid()),
+            issued_at: Set(micros(token.issued_at)),
+            expires_at: Set(micros(token.expires_at)),
+            consumed_at: Set(None),
+            successor: Set(None),
+        }
+    }
+}
+
+impl TryFrom<(Model, Option<token_families::Model>)> for RefreshRecord {
+    type Error = RepositoryError;
+
+    fn try_from((row, family): (Model, Option<token_families::Model>)) -> Result<Self, RepositoryError> {
+        Ok(Self {
+            family: family.ok_or_else(|| corrupt("a refresh token without its family"))?.try_into()?,
+            issued_at: time(row.issued_at)?,
+            expires_at: time(row.expires_at)?,
+            consumed_at: row.consumed_at.map(time).transpose()?,
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! Signing keys in a database.
+
+use async_trait::async_trait;
+use sea_orm::{DatabaseConnection, EntityTrait};
+
+use super::{connection::answered, entities::signing_keys};
+use crate::domain::gateway::{
+    models::signing_key::SigningKey,
+    repositories::{RepositoryError, signing_key::SigningKeyRepository},
+};
+
+/// Signing keys in a database.
+#[derive(Debug, Clone)]
+pub struct SeaOrmSigningKeys {
+    db: DatabaseConnection,
+}
+
+impl SeaOrmSigningKeys {
+    /// Over a database that was migrated.
+    pub fn new(db: DatabaseConnection) -> Self {
+        Self { db }
+    }
+}
+
+#[async_trait]
+impl SigningKeyRepository for SeaOrmSigningKeys {
+    async fn list(&self) -> Result<Vec<SigningKey>, RepositoryError> {
+        answered(async {
+            let rows = signing_keys::Entity::find().all(&self.db).await?;
+            let mut keys = rows.into_iter().map(SigningKey::try_from).collect::<Result<Vec<_>, _>>()?;
+            // Not the database's order: it would put the algorithms in that of its collation.
+            keys.sort_by_key(|key| (key.algorithm, key.generation));
+            Ok(keys)
+        })
+        .await
+    }
+
+    async fn add(&self, key: &SigningKey) -> Result<(), RepositoryError> {
+        answered(async {
+            let row = signing_keys::ActiveModel::from(key);
+            signing_keys::Entity::insert(row).exec_without_returning(&self.db).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remove(&self, kid: &str) -> Result<(), RepositoryError> {
+        answered(async {
+            signing_keys::Entity::delete_by_id(kid).exec(&self.db).await?;
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,132 @@
+//! Tokens in a database.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sea_orm::{DatabaseConnection, EntityTrait, Iterable, sea_query::OnConflict};
+
+use super::{
+    connection::{answered, begin},
+    entities::{dummy_tokens, refresh_tokens, token_families},
+};
+use crate::domain::gateway::{
+    models::{
+        id::FamilyId,
+        token::{
+            DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor,
+            Rotation, RotationOutcome, TokenDigest, TokenFamily,
+        },
+    },
+    repositories::{RepositoryError, token::TokenRepository},
+};
+
+mod deny_list;
+mod family;
+mod forget;
+
+/// Tokens in a database.
+#[derive(Debug, Clone)]
+pub struct SeaOrmTokens {
+    db: DatabaseConnection,
+}
+
+impl SeaOrmTokens {
+    /// Over a database that was migrated.
+    pub fn new(db: DatabaseConnection) -> Self {
+        Self { db }
+    }
+}
+
+#[async_trait]
+impl TokenRepository for SeaOrmTokens {
+    async fn open_family(&self, family: &TokenFamily, first: &NewRefreshToken) -> Result<(), RepositoryError> {
+        answered(async {
+            let transaction = begin(&self.db).await?;
+            let row = token_families::ActiveModel::new(family, first);
+            token_families::Entity::insert(row).exec_without_returning(&transaction).await?;
+            let row = refresh_tokens::ActiveModel::new(family.id, first);
+            refresh_tokens::Entity::insert(row).exec_without_returning(&transaction).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
+    }
+
+    async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, RepositoryError> {
+        answered(async {
+            let transaction = begin(&self.db).await?;
+            let outcome = family::rotate(&transaction, rotation).await?;
+            transaction.commit().await?;
+            Ok(outcome)
+        })
+        .await
+    }
+
+    async fn find_refresh(&self, digest: &TokenDigest) -> Result<Option<RefreshRecord>, RepositoryError> {
+        answered(async {
+            refresh_tokens::Entity::find_by_id(*digest.as_bytes())
+                .find_also_related(token_families::Entity)
+                .one(&self.db)
+                .await?
+                .map(RefreshRecord::try_from)
+                .transpose()
+        })
+        .await
+    }
+
+    async fn revoke_family(&self, id: FamilyId, now: DateTime<Utc>) -> Result<Option<TokenFamily>, RepositoryError> {
+        answered(async {
+            let transaction = begin(&self.db).await?;
+            let family = family::revoke(&transaction, id, now).await?;
+            transaction.commit().await?;
+            Ok(family)
+        })
+        .await
+    }
+
+    async fn revoke(&self, revocation: &Revocation) -> Result<(), RepositoryError> {
+        answered(async {
+            let transaction = begin(&self.db).await?;
+            deny_list::add(&transaction, revocation).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
+    }
+
+    async fn is_any_revoked(&self, ids: &[Revocable]) -> Result<bool, RepositoryError> {
+        answered(deny_list::contains_any(&self.db, ids)).await
+    }
+
+    async fn revocations_after(
+        &self,
+        cursor: RevocationCursor,
+        limit: u64,
+    ) -> Result<Vec<RecordedRevocation>, RepositoryError> {
+        answered(deny_list::after(&self.db, cursor, limit)).await
+    }
+
+    async fn put_dummy(&self, dummy: &DummyToken) -> Result<(), RepositoryError> {
+        use dummy_tokens::Column;
+        answered(async {
+            let mut replace = OnConflict::column(Column::Digest);
+            replace.update_columns(Column::iter().filter(|column| !matches!(column, Column::Digest)));
+            let row = dummy_tokens::ActiveModel::from(dummy);
+            dummy_tokens::Entity::insert(row).on_conflict(replace).exec_without_returning(&self.db).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn find_dummy(&self, digest: &TokenDigest) -> Result<Option<DummyToken>, RepositoryError> {
+        answered(async {
+            let row = dummy_tokens::Entity::find_by_id(*digest.as_bytes()).one(&self.db).await?;
+            row.map(DummyToken::try_from).transpose()
+        })
+        .await
+    }
+
+    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+        let entries = forget::revocations(&self.db, now).await?;
+        let dummies = forget::dummies(&self.db, now).await?;
+        let families = forget::families(&self.db, now).await?;
+        Ok(entries + dummies + families)
+    }
+}

@@ -1,0 +1,92 @@
+//! Forgetting what has expired: in small batches found by an index, so that no lock is held for long. Rows that somebody
+//! else works on are left for the next time (PostgreSQL's SKIP LOCKED), so that two replicas that forget at once do not
+//! wait for each other.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{LockBehavior, LockType},
+};
+
+use crate::domain::gateway::repositories::{
+    RepositoryError,
+    sea_orm::{
+        connection::answered,
+        entities::{dummy_tokens, micros, revocations, token_families},
+    },
+};
+
+/// Rows per statement: some milliseconds' work, a family's refresh tokens included.
+const BATCH: u64 = 500;
+
+pub(super) async fn revocations(db: &DatabaseConnection, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+    expired::<revocations::Entity>(db, revocations::Column::Id, revocations::Column::ExpiresAt, now).await
+}
+
+pub(super) async fn dummies(db: &DatabaseConnection, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+    expired::<dummy_tokens::Entity>(db, dummy_tokens::Column::Digest, dummy_tokens::Column::ExpiresAt, now).await
+}
+
+/// Families take their refresh tokens along.
+pub(super) async fn families(db: &DatabaseConnection, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+    expired::<token_families::Entity>(db, token_families::Column::Id, token_families::Column::ForgetAt, now).await
+}
+
+async fn expired<E: EntityTrait>(
+    db: &DatabaseConnection,
+    key: E::Column,
+    expiry: E::Column,
+    now: DateTime<Utc>,
+) -> Result<u64, RepositoryError> {
+    let mut forgotten = 0;
+    loop {
+        let batch = E::find()
+            .select_only()
+            .column(key)
+            .filter(expiry.lte(micros(now)))
+            .order_by_asc(expiry)
+            .limit(BATCH)
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+            .into_query();
+        // The expiry is asked for twice: a row may have got a new one between being found and being deleted.
+        let delete = E::delete_many().filter(key.in_subquery(batch)).filter(expiry.lte(micros(now)));
+        let deleted = answered(async { Ok(delete.exec(db).await?.rows_affected) }).await?;
+        forgotten += deleted;
+        if deleted < BATCH {
+            return Ok(forgotten);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::gateway::{
+        models::{
+            id::TokenId,
+            token::{Revocation, RevocationCursor},
+        },
+        repositories::{
+            sea_orm::{SeaOrmTokens, connect, migrate},
+            token::TokenRepository,
+        },
+    };
+
+    #[tokio::test]
+    async fn more_than_a_batch_is_forgotten_to_the_last_row() {
+        let db = connect("sqlite::memory:").await.unwrap();
+        migrate(&db).await.unwrap();
+        let row = |n: u64, seconds| {
+            let id = TokenId::from_random(u128::from(n).to_be_bytes()).into();
+            let expires_at = DateTime::from_timestamp(seconds, 0).unwrap();
+            revocations::ActiveModel::new(&Revocation { id, expires_at }, n.try_into().unwrap())
+        };
+        let expired = (1..=2 * BATCH + 1).map(|n| row(n, 10));
+        revocations::Entity::insert_many(expired.chain([row(9999, 11)])).exec(&db).await.unwrap();
+
+        let tokens = SeaOrmTokens::new(db);
+        assert_eq!(tokens.forget_expired(DateTime::from_timestamp(10, 0).unwrap()).await.unwrap(), 2 * BATCH + 1);
+        let left = tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap();
+        assert_eq!(left.iter().map(|entry| entry.cursor).collect::<Vec<_>>(), [RevocationCursor(9999)]);
+    }
+}

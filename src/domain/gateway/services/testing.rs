@@ -1,0 +1,138 @@
+//! Doubles for the services' ports, shared by their tests.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicI64, AtomicU64, Ordering},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    ports::{DummyConsole, KeyRing, TokenStatePublisher},
+    signing_key::{SigningKeyParts, SigningKeys},
+    token::{TokenParts, TokenPolicy, TokenService},
+};
+use crate::{
+    adapters::{jwt::AwsLcKeysmith, sealing::Vault},
+    domain::gateway::{
+        models::{
+            service::Access,
+            signing_key::{KeySchedule, SigningAlgorithm},
+            token::{DummyText, Revocation},
+        },
+        repositories::memory::{MemorySigningKeys, MemoryTokens},
+    },
+    ports::{Clock, Entropy},
+};
+
+/// A clock that stands still until it is moved.
+pub(crate) struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub(crate) fn at(seconds: i64) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(seconds * 1_000_000)))
+    }
+
+    pub(crate) fn pass(&self, time: TimeDelta) {
+        self.0.fetch_add(time.num_microseconds().unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_micros(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+}
+
+/// Counts instead of drawing: never the same twice, always the same in the next run.
+#[derive(Default)]
+pub(crate) struct CountingEntropy(AtomicU64);
+
+impl Entropy for CountingEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        let count = self.0.fetch_add(1, Ordering::SeqCst).to_be_bytes();
+        bytes.iter_mut().zip(count.iter().cycle()).for_each(|(byte, count)| *byte = *count);
+    }
+}
+
+/// Remembers what it was told.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    pub(crate) revocations: Mutex<Vec<Revocation>>,
+    pub(crate) key_changes: AtomicU64,
+    pub(crate) shown: Mutex<Vec<String>>,
+}
+
+impl TokenStatePublisher for Recorder {
+    fn publish_keys(&self, _: Arc<dyn KeyRing>) {
+        self.key_changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn publish_revocations(&self, revocations: &[Revocation]) {
+        self.revocations.lock().unwrap().extend(revocations);
+    }
+}
+
+impl DummyConsole for Recorder {
+    fn show(&self, typed: &DummyText) {
+        self.shown.lock().unwrap().push(typed.as_str().to_owned());
+    }
+}
+
+/// A token service in memory, with everything around it in the test's hands.
+pub(crate) struct Bench {
+    pub(crate) service: Arc<TokenService>,
+    pub(crate) keys: Arc<SigningKeys>,
+    pub(crate) store: Arc<MemoryTokens>,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) recorder: Arc<Recorder>,
+}
+
+pub(crate) const SCHEDULE: KeySchedule = KeySchedule {
+    algorithm: SigningAlgorithm::Es256,
+    signs_for: TimeDelta::days(30),
+    published_before: TimeDelta::days(1),
+    longest_token: TimeDelta::hours(24),
+};
+
+pub(crate) fn policy() -> TokenPolicy {
+    TokenPolicy {
+        issuer: "https://www.jinmini.com".into(),
+        audience: "https://www.jinmini.com".into(),
+        access_ttl: TimeDelta::minutes(15),
+        access_ttl_max: TimeDelta::hours(24),
+        refresh_ttl: TimeDelta::days(30),
+        refresh_grace: TimeDelta::seconds(10),
+        creation: Access::Open,
+        dummies: true,
+    }
+}
+
+pub(crate) async fn bench(policy: TokenPolicy) -> Bench {
+    let (clock, recorder) = (TestClock::at(1_800_000_000), Arc::new(Recorder::default()));
+    let vault = Arc::new(Vault::new(&[[1; 32]]).unwrap());
+    let store = Arc::new(MemoryTokens::default());
+    let keys = Arc::new(
+        SigningKeys::open(SigningKeyParts {
+            store: Arc::new(MemorySigningKeys::default()),
+            keysmith: Arc::new(AwsLcKeysmith),
+            sealer: vault.clone(),
+            publisher: recorder.clone(),
+            clock: clock.clone(),
+            schedule: SCHEDULE,
+        })
+        .await
+        .unwrap(),
+    );
+    let service = Arc::new(TokenService::new(TokenParts {
+        store: store.clone(),
+        keys: keys.clone(),
+        successors: vault,
+        publisher: recorder.clone(),
+        console: recorder.clone(),
+        clock: clock.clone(),
+        entropy: Arc::new(CountingEntropy::default()),
+        policy,
+    }));
+    Bench { service, keys, store, clock, recorder }
+}
