@@ -1,0 +1,89 @@
+//! What README.md and .env say about the settings is what the gateway reads: no more, no less, in the same words.
+
+use gateway::config::{
+    Settings, Sources,
+    variables::{ALL, Fallback, SERVICE_URL, Variable},
+};
+
+const README: &str = include_str!("../README.md");
+const ENV_FILE: &str = include_str!("../.env");
+
+/// The family of service variables has one example in `.env`.
+const EXAMPLE_OF_A_SERVICE: &str = "AUTH_SERVICE_URL";
+
+fn row(variable: &Variable) -> String {
+    let default = match variable.fallback {
+        Fallback::Text(text) => format!("`{text}`"),
+        Fallback::Derived(words) => words.to_owned(),
+    };
+    let secret = if variable.secret { ". Secret" } else { "" };
+    format!("| `{}` | {default} | {}{secret} |", variable.name, variable.meaning)
+}
+
+/// The variables of `.env`, set or commented out, each with its value and the line before.
+fn env_entries() -> Vec<(&'static str, &'static str, &'static str)> {
+    let lines: Vec<_> = ENV_FILE.lines().collect();
+    let entry = |line: &'static str| {
+        let (name, value) = line.strip_prefix("# ").unwrap_or(line).split_once('=')?;
+        name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_').then_some((name, value))
+    };
+    let with_line_before =
+        lines.windows(2).filter_map(|pair| entry(pair[1]).map(|(name, value)| (name, value, pair[0])));
+    with_line_before.collect()
+}
+
+#[test]
+fn readme_has_one_row_for_each_variable_that_is_read() {
+    let expected: Vec<_> = ALL.iter().chain([&SERVICE_URL]).map(row).collect();
+    let found: Vec<_> = README.lines().filter(|line| expected.iter().any(|row| row == line)).collect();
+    assert_eq!(found, expected, "the table in README.md, \"Configure\", has these rows:\n{}", expected.join("\n"));
+    for line in README.lines() {
+        let name = line.strip_prefix("| `").and_then(|rest| rest.split_once('`')).map_or("", |(name, _)| name);
+        let names_a_variable = name.contains('_') && !name.bytes().any(|b| b.is_ascii_lowercase() || b == b'/');
+        assert!(!names_a_variable || found.contains(&line), "README.md explains a variable that nothing reads: {line}");
+    }
+}
+
+#[test]
+fn env_has_each_variable_once_and_explains_it() {
+    let entries = env_entries();
+    let mut names: Vec<_> = entries.iter().map(|(name, ..)| *name).collect();
+    let mut expected: Vec<_> = ALL.iter().map(|variable| variable.name).chain([EXAMPLE_OF_A_SERVICE]).collect();
+    names.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+    for (name, _, before) in entries {
+        let explains = before.starts_with("# ") && !before.contains('=');
+        assert!(explains, "the line before {name} in .env does not explain it: {before:?}");
+    }
+}
+
+#[test]
+fn what_env_comments_out_is_the_default() {
+    let fallback = |name| ALL.iter().find(|variable| variable.name == name).map(|variable| variable.fallback);
+    for (name, value, _) in env_entries() {
+        if let Some(Fallback::Text(default)) = fallback(name)
+            && ENV_FILE.contains(&format!("# {name}="))
+        {
+            assert_eq!(value, default, "{name}");
+        }
+    }
+}
+
+#[test]
+fn env_works_as_it_is_and_with_everything_in_it_turned_on() {
+    assert!(Settings::from_sources(&Sources::default().with_dotenv(ENV_FILE)).is_ok());
+    let all: Vec<_> = env_entries().iter().map(|(name, value, _)| format!("{name}={value}")).collect();
+    let settings = Settings::from_sources(&Sources::default().with_dotenv(&all.join("\n")));
+    assert!(settings.is_ok(), "{}", settings.unwrap_err());
+}
+
+#[test]
+fn the_routes_that_readme_shows_can_be_read() {
+    let (_, rest) = README.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let sources =
+        Sources::default().with_environment([("GATEWAY_ENV", "development")]).with_routes_file("README.md", example);
+    let settings = Settings::from_sources(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert!(!settings.routes.is_empty());
+}
