@@ -9,7 +9,7 @@ mod resolver;
 mod store;
 mod upkeep;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
 use chrono::TimeDelta;
 use thiserror::Error;
@@ -50,7 +50,7 @@ use crate::{
             token::{TokenParts, TokenPolicy, TokenService},
         },
     },
-    edge::{Edge, EdgeParts},
+    edge::{Edge, Parts},
     ports::{Clock, Entropy},
 };
 
@@ -142,17 +142,20 @@ impl App {
         }
         .start(&mut tasks, &stopped);
 
-        let edge = Edge::start(EdgeParts {
-            listener: listener.into_std().map_err(StartError::Edge)?,
-            settings: settings.listener.clone(),
-            upstream: settings.upstream.clone(),
-            snapshots: core.publisher.snapshots(),
-            control_plane: Arc::new(PoemControlPlane::new(api.endpoint, settings.public.api_prefix.clone())),
-            resolver: Arc::new(DummyTokenResolver::new(core.tokens.clone())),
-            control_runtime: Handle::current(),
-            clock: world.clock,
-            entropy: world.entropy,
-        })
+        let edge = Edge::start(
+            listener.into_std().map_err(StartError::Edge)?,
+            &Parts {
+                listener_settings: settings.listener.clone(),
+                upstream_settings: settings.upstream.clone(),
+                cores: available_parallelism().unwrap_or(NonZeroUsize::MIN),
+                snapshots: core.publisher.snapshots(),
+                control_plane: Arc::new(PoemControlPlane::new(api.endpoint, settings.public.api_prefix.clone())),
+                resolver: Arc::new(DummyTokenResolver::new(core.tokens.clone())),
+                control_runtime: Handle::current(),
+                clock: world.clock,
+                entropy: world.entropy,
+            },
+        )
         .map_err(StartError::Edge)?;
         banner::show(&settings, address, admin_address, sample_service);
         Ok(Self { edge, admin_address, tasks, stop, drain_timeout: settings.listener.drain_timeout })
@@ -160,7 +163,7 @@ impl App {
 
     /// Where clients are served.
     pub fn address(&self) -> SocketAddr {
-        self.edge.address()
+        self.edge.local_address()
     }
 
     /// Where operators are served.
@@ -171,7 +174,10 @@ impl App {
     /// Stops accepting, lets what is under way finish, and ends.
     pub async fn stop(mut self) {
         info!(at_most = ?self.drain_timeout, "stopping: requests under way may finish");
-        self.edge.drain().await;
+        self.edge.shutdown();
+        let edge = self.edge;
+        // Joining threads blocks. It fails only if it panics, and then there is nothing left to wait for.
+        let _ = spawn_blocking(move || edge.join()).await;
         // Those who wait for it stop by themselves; nobody listening is fine too.
         let _ = self.stop.send(true);
         while self.tasks.join_next().await.is_some() {}

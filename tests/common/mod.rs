@@ -1,0 +1,291 @@
+//! A gateway as a stranger runs it: the binary, in a folder of its own, on free ports; and a plain HTTP client.
+
+#![expect(dead_code, reason = "each test file uses its part of this")]
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// Long enough for a busy machine; nothing waits for it to pass.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running gateway. It is killed when dropped.
+pub struct Gateway {
+    process: Child,
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    console: Arc<Console>,
+    _folder: tempfile::TempDir,
+}
+
+/// Everything the process has printed, standard output and error.
+#[derive(Default)]
+struct Console {
+    lines: Mutex<Vec<String>>,
+    grown: Condvar,
+}
+
+impl Console {
+    fn follow(self: &Arc<Self>, output: impl Read + Send + 'static) {
+        let console = self.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                console.lines.lock().unwrap().push(line);
+                console.grown.notify_all();
+            }
+        });
+    }
+
+    fn wait_for(&self, wanted: impl Fn(&str) -> bool) -> Option<String> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = self.lines.lock().unwrap();
+        loop {
+            if let Some(line) = lines.iter().find(|line| wanted(line)) {
+                return Some(line.clone());
+            }
+            let left = deadline.checked_duration_since(Instant::now())?;
+            lines = self.grown.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+}
+
+impl Gateway {
+    /// Development, in memory, with the sample AUTH service.
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same with these variables set. Ports are free ones unless they are set.
+    pub fn with(variables: &[(&str, &str)]) -> Self {
+        Self::with_routes(variables, None)
+    }
+
+    /// The same with a `gateway.toml`.
+    pub fn with_routes(variables: &[(&str, &str)], routes: Option<&str>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        if let Some(routes) = routes {
+            std::fs::write(folder.path().join("gateway.toml"), routes).unwrap();
+        }
+        let mut process = command(folder.path(), variables).spawn().unwrap();
+        let console = Arc::<Console>::default();
+        console.follow(process.stdout.take().unwrap());
+        console.follow(process.stderr.take().unwrap());
+        let find = |marker: &str| -> SocketAddr {
+            let line = console.wait_for(|line| line.contains(marker)).unwrap_or_else(|| {
+                panic!("the gateway did not start:\n{}", console.lines.lock().unwrap().join("\n"))
+            });
+            let authority = line.trim().trim_start_matches("http://").split('/').next().unwrap().to_owned();
+            authority.replace("localhost", "127.0.0.1").parse().unwrap()
+        };
+        let (address, admin) = (find("/docs "), find("/readyz "));
+        Self { process, address, admin, console, _folder: folder }
+    }
+
+    /// Waits until a line with this text was printed, and gives the line.
+    pub fn printed(&self, text: &str) -> String {
+        self.console.wait_for(|line| line.contains(text)).unwrap_or_else(|| panic!("never printed: {text}"))
+    }
+
+    /// Everything that was printed so far.
+    pub fn console(&self) -> String {
+        self.console.lines.lock().unwrap().join("\n")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// SIGTERM; gives the exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let killed = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
+        assert!(killed.success());
+        self.process.wait().unwrap().code()
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, &[], b"")
+    }
+
+    pub fn get_with_token(&self, path: &str, token: &str) -> Answer {
+        self.call("GET", path, &[("Authorization", &format!("Bearer {token}"))], b"")
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call("POST", path, &[("Content-Type", "application/json")], body.to_string().as_bytes())
+    }
+
+    /// One request on a connection of its own.
+    pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        call(self.address, method, path, headers, body)
+    }
+
+    /// Sends these bytes and gives everything that comes back until the gateway closes.
+    pub fn raw(&self, bytes: &[u8]) -> Vec<u8> {
+        raw(self.address, bytes)
+    }
+
+    /// An access token and its refresh token.
+    pub fn tokens(&self, request: &Value) -> (String, String) {
+        let pair = self.post("/tokens/create", request).expect(200).json();
+        (pair["access_token"].as_str().unwrap().to_owned(), pair["refresh_token"].as_str().unwrap().to_owned())
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The binary with an empty environment but for these variables, in this folder.
+pub fn command(folder: &Path, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    command.current_dir(folder).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.envs([
+        ("GATEWAY_ENV", "development"),
+        ("HOST", "127.0.0.1"),
+        ("PORT", "0"),
+        ("ADMIN_ADDR", "127.0.0.1:0"),
+        ("PUBLIC_URL", "https://www.jinmini.com"),
+        ("RUST_BACKTRACE", "1"),
+    ]);
+    command.envs(variables.iter().copied());
+    command
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Checks the status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text());
+        self
+    }
+
+    /// Checks that it is a problem document with this status and code.
+    #[track_caller]
+    pub fn expect_problem(self, status: u16, code: &str) -> Self {
+        let answer = self.expect(status);
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        let problem = answer.json();
+        assert_eq!((&problem["status"], &problem["code"]), (&status.into(), &code.into()), "{problem}");
+        assert_eq!(problem["request_id"].as_str(), answer.header("x-request-id"), "{problem}");
+        assert_eq!(status == 401, answer.header("www-authenticate").is_some(), "{problem}");
+        answer
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.text()))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// One request on a connection of its own.
+pub fn call(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !body.is_empty() || method == "POST" || method == "PUT" {
+        request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    request.push_str("\r\n");
+    parse(&raw(address, &[request.as_bytes(), body].concat()))
+}
+
+/// Sends these bytes and gives everything that comes back until the other side closes.
+pub fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    // Whoever refuses a request early may close before it was sent whole.
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    answer
+}
+
+/// Reads one answer; a chunked body is put together.
+pub fn parse(bytes: &[u8]) -> Answer {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_else(|| {
+        panic!("no answer: {:?}", String::from_utf8_lossy(bytes));
+    });
+    let head = std::str::from_utf8(&bytes[..end]).unwrap();
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers: Vec<(String, String)> = lines
+        .map(|line| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned())).unwrap())
+        .collect();
+    let mut answer = Answer { status, headers, body: bytes[end + 4..].to_vec() };
+    if answer.header("transfer-encoding") == Some("chunked") {
+        answer.body = dechunk(&answer.body);
+    }
+    answer
+}
+
+fn dechunk(mut bytes: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Some(end) = bytes.windows(2).position(|window| window == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&bytes[..end]).unwrap(), 16).unwrap();
+        if size == 0 || bytes.len() < end + 2 + size {
+            break;
+        }
+        body.extend_from_slice(&bytes[end + 2..end + 2 + size]);
+        bytes = &bytes[end + 2 + size + 2..];
+    }
+    body
+}
+
+/// An upstream that treats every connection as it is told, on a thread of its own.
+pub fn upstream(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = Arc::new(serve);
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let serve = serve.clone();
+            thread::spawn(move || serve(stream));
+        }
+    });
+    address
+}
+
+/// Waits until something holds; nothing is done in between but asking again.
+#[track_caller]
+pub fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "never came true: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}

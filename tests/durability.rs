@@ -1,0 +1,154 @@
+//! What was answered is not lost: restarts, `kill -9`, two gateways on one database.
+
+mod common;
+
+use common::{Gateway, eventually};
+use serde_json::json;
+
+const VAULT_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+fn gateway(database: &str) -> Gateway {
+    Gateway::with(&[("DATABASE_URL", database), ("VAULT_KEY", VAULT_KEY)])
+}
+
+/// A database of its own for a test.
+trait TestDatabase {
+    fn open() -> Self;
+    fn url(&self) -> &str;
+}
+
+struct Sqlite {
+    url: String,
+    _folder: tempfile::TempDir,
+}
+
+impl TestDatabase for Sqlite {
+    fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { url: format!("sqlite://{}/gateway.db", folder.path().display()), _folder: folder }
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+struct Postgres(String);
+
+impl TestDatabase for Postgres {
+    fn open() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "scripts/test says where its PostgreSQL is")]
+        let server = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL");
+        let name = format!("durability_{}_{:?}", std::process::id(), std::thread::current().id())
+            .replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+            .to_lowercase();
+        let created = std::process::Command::new("psql")
+            .args([&server, "-qc", &format!("CREATE DATABASE {name}")])
+            .status()
+            .unwrap();
+        assert!(created.success());
+        let mut url: url::Url = server.parse().unwrap();
+        url.set_path(&name);
+        Self(url.to_string())
+    }
+
+    fn url(&self) -> &str {
+        &self.0
+    }
+}
+
+fn everything_survives_a_restart_and_a_kill<D: TestDatabase>() {
+    let database = D::open();
+    let first = gateway(database.url());
+    let (kept, refresh) = first.tokens(&json!({"subject": "alice"}));
+    let (revoked, _) = first.tokens(&json!({"subject": "bob"}));
+    first.post("/tokens/revoke", &json!({"token": revoked})).expect(200);
+    let jwks = first.get("/.well-known/jwks.json").json();
+    first.kill();
+
+    let second = gateway(database.url());
+    assert_eq!(second.get("/.well-known/jwks.json").json(), jwks, "the keys");
+    second.get_with_token("/api/users/me", &kept).expect(200);
+    second.get_with_token("/api/users/me", &revoked).expect_problem(401, "invalid_token");
+    let next = second.post("/tokens/refresh", &json!({"refresh_token": refresh})).expect(200).json();
+    assert_eq!(second.terminate(), Some(0));
+
+    let third = gateway(database.url());
+    third.get_with_token("/api/users/me", next["access_token"].as_str().unwrap()).expect(200);
+    third.get_with_token("/api/users/me", &revoked).expect_problem(401, "invalid_token");
+    // The lost answer of a refresh just before the restart is repeated.
+    let again = third.post("/tokens/refresh", &json!({"refresh_token": refresh})).expect(200).json();
+    assert_eq!(again["refresh_token"], next["refresh_token"]);
+}
+
+fn two_gateways_accept_each_others_tokens_and_revocations<D: TestDatabase>() {
+    let database = D::open();
+    let (one, two) = std::thread::scope(|scope| {
+        let one = scope.spawn(|| gateway(database.url()));
+        let two = scope.spawn(|| gateway(database.url()));
+        (one.join().unwrap(), two.join().unwrap())
+    });
+    let (access, refresh) = one.tokens(&json!({"subject": "alice"}));
+    two.get_with_token("/api/users/me", &access).expect(200);
+    let next = two.post("/tokens/refresh", &json!({"refresh_token": refresh})).expect(200).json();
+    one.get_with_token("/api/users/me", next["access_token"].as_str().unwrap()).expect(200);
+
+    one.post("/tokens/revoke", &json!({"token": next["refresh_token"]})).expect(200);
+    one.get_with_token("/api/users/me", &access).expect_problem(401, "invalid_token");
+    eventually("refused by the other gateway", || two.get_with_token("/api/users/me", &access).status == 401);
+    assert_eq!(two.post("/tokens/verify", &json!({"token": access})).json()["reason"], json!("revoked"));
+    eventually("both are ready", || one.get("/readyz").status == 200 && two.get("/readyz").status == 200);
+}
+
+fn the_database_holds_no_token_in_clear<D: TestDatabase>(dump: impl Fn(&D) -> Vec<u8>) {
+    let database = D::open();
+    let gateway = gateway(database.url());
+    let (access, refresh) = gateway.tokens(&json!({"subject": "alice-in-clear"}));
+    gateway.post("/tokens/dummy", &json!({"token": "typed-in-clear"})).expect(200);
+    let next = gateway.post("/tokens/refresh", &json!({"refresh_token": refresh})).expect(200).json();
+    assert_eq!(gateway.terminate(), Some(0));
+    let held = dump(&database);
+    let holds = |text: &str| held.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("alice-in-clear"), "the dump shows what the database holds");
+    for secret in [&access, &refresh, next["refresh_token"].as_str().unwrap(), "typed-in-clear"] {
+        assert!(!holds(secret) && !holds(&secret[4..]), "{secret}");
+    }
+}
+
+mod sqlite {
+    use super::*;
+
+    #[test]
+    fn everything_survives_a_restart_and_a_kill() {
+        super::everything_survives_a_restart_and_a_kill::<Sqlite>();
+    }
+
+    #[test]
+    fn two_gateways_accept_each_others_tokens_and_revocations() {
+        super::two_gateways_accept_each_others_tokens_and_revocations::<Sqlite>();
+    }
+
+    #[test]
+    fn the_database_holds_no_token_in_clear() {
+        super::the_database_holds_no_token_in_clear::<Sqlite>(|database| {
+            let path = database.url().trim_start_matches("sqlite://").to_owned();
+            [path.clone(), format!("{path}-wal")].iter().flat_map(|file| std::fs::read(file).unwrap_or_default()).collect()
+        });
+    }
+}
+
+mod postgres {
+    use super::*;
+
+    #[test]
+    #[cfg_attr(not(feature = "postgres-tests"), ignore = "scripts/test runs it")]
+    fn everything_survives_a_restart_and_a_kill() {
+        super::everything_survives_a_restart_and_a_kill::<Postgres>();
+    }
+
+    #[test]
+    #[cfg_attr(not(feature = "postgres-tests"), ignore = "scripts/test runs it")]
+    fn two_gateways_accept_each_others_tokens_and_revocations() {
+        super::two_gateways_accept_each_others_tokens_and_revocations::<Postgres>();
+    }
+}
