@@ -6,3 +6,4 @@
 pub mod config;
 pub mod domain;
 pub mod edge;
+pub mod problem;

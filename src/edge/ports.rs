@@ -1,9 +1,11 @@
-//! The two ways out of the data plane, both answered on the control runtime.
+//! The ways out of the data plane. [`ControlPlane`] and [`Resolver`] are answered on the control runtime; [`Clock`] and
+//! [`Entropy`] on the core that asks.
 
 use std::{io, net::SocketAddr};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use http::{Request, Response};
 use http_body_util::combinators::BoxBody;
 use hyper::body::Incoming;
@@ -47,4 +49,16 @@ pub trait Resolver: Send + Sync + 'static {
 
     /// Whom an opaque token (a dummy token, in development) stands for.
     async fn opaque_token(&self, digest: TokenDigest) -> Result<Result<Identity, Rejection>, ResolverUnavailable>;
+}
+
+/// The wall clock.
+pub trait Clock: Send + Sync + 'static {
+    /// What time it is.
+    fn now(&self) -> DateTime<Utc>;
+}
+
+/// Randomness of the operating system's quality.
+pub trait Entropy: Send + Sync + 'static {
+    /// Fills all of `bytes`.
+    fn fill(&self, bytes: &mut [u8]);
 }
