@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn what_is_not_a_short_uuid_is_refused_without_a_panic() {
-        for text in ["", "x", "0000000000000000000000", "zzzzzzzzzzzzzzzzzzzzzz", "ZZZZZZZZZZZZZZZZZZZZZZ", "한국어한국어한1"]
+        for text in
+            ["", "x", "0000000000000000000000", "zzzzzzzzzzzzzzzzzzzzzz", "ZZZZZZZZZZZZZZZZZZZZZZ", "한국어한국어한1"]
         {
             assert_eq!(text.parse::<TokenId>(), Err(InvalidId), "{text}");
         }

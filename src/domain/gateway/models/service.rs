@@ -51,7 +51,9 @@ impl fmt::Display for ServiceName {
 
 /// The text is not the address of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("an instance is written http://host, http://host:port or http://host:port/base, without user, query or fragment")]
+#[error(
+    "an instance is written http://host, http://host:port or http://host:port/base, without user, query or fragment"
+)]
 pub struct InvalidInstance;
 
 /// One place where a service answers.
@@ -68,7 +70,11 @@ pub struct Instance {
 impl Instance {
     /// `host:port`, as it is sent in `Host` and written in logs.
     pub fn authority(&self) -> String {
-        if self.host.contains(':') { format!("[{}]:{}", self.host, self.port) } else { format!("{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -300,9 +306,17 @@ mod tests {
         assert_eq!((instance.authority().as_str(), instance.base_path.as_str()), ("localhost:8001", ""));
         let instance: Instance = "http://[::1]/base/".parse().unwrap();
         assert_eq!((instance.authority().as_str(), instance.base_path.as_str()), ("[::1]:80", "/base"));
-        for text in
-            ["", "localhost:8001", "https://a", "ftp://a", "http://u@a", "http://u:p@a", "http://a?q", "http://a#f", "http://"]
-        {
+        for text in [
+            "",
+            "localhost:8001",
+            "https://a",
+            "ftp://a",
+            "http://u@a",
+            "http://u:p@a",
+            "http://a?q",
+            "http://a#f",
+            "http://",
+        ] {
             assert_eq!(text.parse::<Instance>(), Err(InvalidInstance), "{text}");
         }
     }

@@ -6,9 +6,12 @@ mod dummy;
 mod refresh;
 mod revocation;
 
-pub use access::{AccessClaims, Expectations, LEEWAY, MalformedClaims, Rejection, SignatureVerifier, is_reserved_claim};
+pub use access::{
+    AccessClaims, Expectations, LEEWAY, MalformedClaims, Rejection, SignatureVerifier, is_reserved_claim,
+};
 pub use dummy::{DummyText, DummyToken, InvalidDummyText, MAX_DUMMY_TEXT_BYTES};
 pub use refresh::{
-    MalformedRefreshToken, NewRefreshToken, RefreshRecord, RefreshToken, Rotation, RotationOutcome, TokenDigest, TokenFamily,
+    MalformedRefreshToken, NewRefreshToken, RefreshRecord, RefreshToken, Rotation, RotationOutcome, TokenDigest,
+    TokenFamily,
 };
 pub use revocation::{RecordedRevocation, Revocable, Revocation, RevocationCursor, Revocations};

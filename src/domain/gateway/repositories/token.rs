@@ -7,8 +7,8 @@ use super::RepositoryError;
 use crate::domain::gateway::models::{
     id::FamilyId,
     token::{
-        DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor, Rotation,
-        RotationOutcome, TokenDigest, TokenFamily,
+        DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor,
+        Rotation, RotationOutcome, TokenDigest, TokenFamily,
     },
 };
 

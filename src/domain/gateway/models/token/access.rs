@@ -289,9 +289,13 @@ mod tests {
                 assert_eq!(parse(&with), Err(MalformedClaims), "{name} = {wrong}");
             }
         }
-        for (name, wrong) in
-            [("exp", json!(1.5)), ("exp", json!("2000")), ("exp", json!(-1)), ("iat", json!(i64::MAX)), ("nbf", json!("1"))]
-        {
+        for (name, wrong) in [
+            ("exp", json!(1.5)),
+            ("exp", json!("2000")),
+            ("exp", json!(-1)),
+            ("iat", json!(i64::MAX)),
+            ("nbf", json!("1")),
+        ] {
             let mut with = claims();
             with[name] = wrong.clone();
             assert_eq!(parse(&with), Err(MalformedClaims), "{name} = {wrong}");

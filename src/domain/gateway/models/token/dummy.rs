@@ -95,7 +95,9 @@ mod tests {
 
     #[test]
     fn any_text_that_a_header_can_carry_is_taken_as_it_is() {
-        for text in ["a", "hello world", "안녕하세요 토큰", "eyJhbGciOiJub25lIn0.e30.", &"x".repeat(MAX_DUMMY_TEXT_BYTES)] {
+        for text in
+            ["a", "hello world", "안녕하세요 토큰", "eyJhbGciOiJub25lIn0.e30.", &"x".repeat(MAX_DUMMY_TEXT_BYTES)]
+        {
             assert_eq!(DummyText::parse(text).unwrap().as_str(), text);
         }
     }

@@ -196,9 +196,15 @@ mod tests {
     fn what_has_another_form_is_refused() {
         let good = RefreshToken::from_random([7; 32]);
         let good = good.expose();
-        for text in
-            ["", "gwr_", &good[4..], &good[..46], &format!("{good}A"), &good.replace("gwr_", "gwx_"), &format!("{good} ")]
-        {
+        for text in [
+            "",
+            "gwr_",
+            &good[4..],
+            &good[..46],
+            &format!("{good}A"),
+            &good.replace("gwr_", "gwx_"),
+            &format!("{good} "),
+        ] {
             assert_eq!(RefreshToken::parse(text), Err(MalformedRefreshToken), "{text}");
         }
     }
