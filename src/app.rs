@@ -13,7 +13,12 @@ use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_p
 
 use chrono::TimeDelta;
 use thiserror::Error;
-use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    runtime::Handle,
+    sync::watch,
+    task::{JoinSet, spawn_blocking},
+};
 use tracing::{error, info};
 
 use self::{

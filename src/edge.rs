@@ -2,6 +2,47 @@
 //! everything else to the [`ports::ControlPlane`].
 //!
 //! It never touches a repository, never awaits a database, and shares no lock between cores per request.
+//!
+//! A connection goes `accept` → `worker` (one per core) → `connection` → `socket` (heads are judged: `head`, `framing`) →
+//! hyper. A request goes through `pipeline`: `client` → `path` → `view` → `headers` → `authenticate` → `outgoing` →
+//! `balance` → `forward` (`pool`, `retry`) → `body` → `access_log`; or to `own_path`.
 
 pub mod ports;
+pub mod server;
 pub mod snapshot;
+
+mod accept;
+mod access_log;
+mod authenticate;
+mod balance;
+mod body;
+mod client;
+mod connection;
+mod cookies;
+mod error;
+mod forward;
+mod forwarded;
+mod framing;
+mod head;
+mod headers;
+mod limits;
+mod outgoing;
+mod own_path;
+mod path;
+mod pipeline;
+mod pool;
+mod request_id;
+mod retry;
+mod socket;
+mod token_cache;
+mod trace;
+mod view;
+mod watchdog;
+mod worker;
+
+#[cfg(test)]
+mod test_support;
+#[cfg(test)]
+mod tests;
+
+pub use server::{Edge, Parts};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::gateway::models::{scope::Scope, service::Denied, token::Rejection};
 
 /// Media type of the document.
-pub const PROBLEM_JSON: &str = "application/problem+json";
+pub const CONTENT_TYPE: &str = "application/problem+json";
 
 /// One mistake in one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +117,13 @@ impl Problem {
         )
     }
 
+    /// The same, for the request with this id.
+    #[must_use]
+    pub fn with_request_id(mut self, id: impl Into<String>) -> Self {
+        self.request_id = Some(id.into());
+        self
+    }
+
     /// The answer's status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
@@ -133,6 +140,8 @@ impl Problem {
 pub enum Challenge {
     /// None was shown, so no error is named (RFC 6750 §3.1).
     TokenMissing,
+    /// It was shown in a form that cannot be read.
+    InvalidRequest,
     /// The one shown is no good.
     InvalidToken(Rejection),
     /// The one shown does not allow this.
@@ -144,6 +153,7 @@ impl Challenge {
     pub fn to_header(&self) -> String {
         match self {
             Self::TokenMissing => r#"Bearer realm="gateway""#.to_owned(),
+            Self::InvalidRequest => r#"Bearer realm="gateway", error="invalid_request""#.to_owned(),
             Self::InvalidToken(why) => {
                 format!(r#"Bearer realm="gateway", error="invalid_token", error_description="{why}""#)
             }

@@ -132,7 +132,10 @@ mod sqlite {
     fn the_database_holds_no_token_in_clear() {
         super::the_database_holds_no_token_in_clear::<Sqlite>(|database| {
             let path = database.url().trim_start_matches("sqlite://").to_owned();
-            [path.clone(), format!("{path}-wal")].iter().flat_map(|file| std::fs::read(file).unwrap_or_default()).collect()
+            [path.clone(), format!("{path}-wal")]
+                .iter()
+                .flat_map(|file| std::fs::read(file).unwrap_or_default())
+                .collect()
         });
     }
 }

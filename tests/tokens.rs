@@ -57,7 +57,9 @@ fn a_refresh_token_that_comes_back_costs_the_family() {
     for token in [access.as_str(), next["access_token"].as_str().unwrap()] {
         gateway.get_with_token("/api/users/me", token).expect_problem(401, "invalid_token");
     }
-    gateway.post("/tokens/refresh", &json!({"refresh_token": next["refresh_token"]})).expect_problem(401, "invalid_grant");
+    gateway
+        .post("/tokens/refresh", &json!({"refresh_token": next["refresh_token"]}))
+        .expect_problem(401, "invalid_grant");
     gateway.printed("a used refresh token was presented again");
 }
 
@@ -107,12 +109,21 @@ fn in_production_tokens_are_created_by_those_who_may() {
     let (reader, _) = setup.tokens(&json!({"subject": "reader", "scope": "read"}));
     setup.terminate();
 
-    let gateway =
-        Gateway::with(&[("GATEWAY_ENV", "production"), ("DATABASE_URL", &database), ("VAULT_KEY", vault), ("LOG_FORMAT", "text")]);
+    let gateway = Gateway::with(&[
+        ("GATEWAY_ENV", "production"),
+        ("DATABASE_URL", &database),
+        ("VAULT_KEY", vault),
+        ("LOG_FORMAT", "text"),
+    ]);
     gateway.post("/tokens/create", &json!({})).expect_problem(401, "token_missing");
     let create = |token: &str| {
         let bearer = format!("Bearer {token}");
-        gateway.call("POST", "/tokens/create", &[("Content-Type", "application/json"), ("Authorization", &bearer)], b"{}")
+        gateway.call(
+            "POST",
+            "/tokens/create",
+            &[("Content-Type", "application/json"), ("Authorization", &bearer)],
+            b"{}",
+        )
     };
     create(&reader).expect_problem(403, "insufficient_scope");
     create(&operator).expect(200);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tracing::{debug, error};
 
 use super::RequestContext;
-use crate::problem::{PROBLEM_JSON, Problem};
+use crate::problem::{self, Problem};
 
 /// A problem as poem's error, so that `?` carries it.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,7 @@ pub(super) fn described(status: u16) -> poem_openapi::registry::MetaResponse {
         status: Some(status),
         status_range: None,
         content: vec![poem_openapi::registry::MetaMediaType {
-            content_type: PROBLEM_JSON,
+            content_type: problem::CONTENT_TYPE,
             schema: <ProblemDocument as poem_openapi::types::Type>::schema_ref(),
         }],
         headers: vec![],
@@ -155,7 +155,8 @@ pub(super) fn render(
         Problem::internal()
     };
     problem.request_id.clone_from(&context.request_id);
-    let mut response = Response::builder().status(problem.status()).content_type(PROBLEM_JSON).body(problem.to_json());
+    let mut response =
+        Response::builder().status(problem.status()).content_type(problem::CONTENT_TYPE).body(problem.to_json());
     let headers = response.headers_mut();
     if let Some(allow) = allow {
         headers.insert(header::ALLOW, allow);

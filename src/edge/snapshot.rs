@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Cache};
 
 use crate::domain::gateway::models::{
     service::{RouteTable, Service, ServiceName},
@@ -26,17 +26,22 @@ pub struct Snapshot {
 }
 
 /// Where the control plane publishes snapshots and the data plane reads the newest one.
-pub struct SnapshotCell(ArcSwap<Snapshot>);
+pub struct SnapshotCell(Arc<ArcSwap<Snapshot>>);
 
 impl SnapshotCell {
     /// Begins with `first`.
     pub fn new(first: Snapshot) -> Self {
-        Self(ArcSwap::from_pointee(first))
+        Self(Arc::new(ArcSwap::from_pointee(first)))
     }
 
     /// The newest snapshot. A request loads it once and uses that one to its end.
     pub fn load(&self) -> Arc<Snapshot> {
         self.0.load_full()
+    }
+
+    /// A reader of its own for each core.
+    pub fn reader(&self) -> SnapshotReader {
+        SnapshotReader(Cache::new(Arc::clone(&self.0)))
     }
 
     /// Derives the next snapshot from the newest one. `change` may run more than once when two publish at the same time.
@@ -46,5 +51,16 @@ impl SnapshotCell {
             change(&mut next);
             next
         });
+    }
+}
+
+/// Reads the newest snapshot without touching what other cores touch, as long as nothing changes: it keeps the one it read
+/// last and compares pointers.
+pub struct SnapshotReader(Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>);
+
+impl SnapshotReader {
+    /// The newest snapshot.
+    pub fn newest(&mut self) -> &Arc<Snapshot> {
+        self.0.load()
     }
 }

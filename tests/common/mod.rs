@@ -79,9 +79,9 @@ impl Gateway {
         console.follow(process.stdout.take().unwrap());
         console.follow(process.stderr.take().unwrap());
         let find = |marker: &str| -> SocketAddr {
-            let line = console.wait_for(|line| line.contains(marker)).unwrap_or_else(|| {
-                panic!("the gateway did not start:\n{}", console.lines.lock().unwrap().join("\n"))
-            });
+            let line = console
+                .wait_for(|line| line.contains(marker))
+                .unwrap_or_else(|| panic!("the gateway did not start:\n{}", console.lines.lock().unwrap().join("\n")));
             let authority = line.trim().trim_start_matches("http://").split('/').next().unwrap().to_owned();
             authority.replace("localhost", "127.0.0.1").parse().unwrap()
         };

@@ -1,0 +1,118 @@
+//! One line per request, written when its answer has ended (or was given up), under the target `access`. It never holds a
+//! query, a header or a body: those may hold secrets.
+
+use std::{borrow::Cow, io, rc::Rc, time::Instant};
+
+use http::{Method, StatusCode, Uri};
+use tracing::{debug, info};
+
+use super::{request_id::RequestText, view::Target, watchdog::Vitals};
+use crate::domain::gateway::models::service::ServiceName;
+
+/// The longest path that is written out.
+const MAX_PATH: usize = 1024;
+
+/// What is logged as the status of a request whose client went away before the answer's head; nginx's number for it.
+const CLIENT_GONE: u16 = 499;
+
+/// What is known about a request. Dropping it writes the line.
+pub(super) struct Record {
+    method: Method,
+    target: Option<Uri>,
+    request_id: RequestText,
+    began: Instant,
+    status: u16,
+    service: Option<ServiceName>,
+    instance: Option<Rc<Target>>,
+    complete: bool,
+    vitals: Rc<Vitals>,
+}
+
+impl Record {
+    /// A request has come. `target` is `None` if its head was refused before it was read.
+    pub(super) fn begin(method: Method, target: Option<Uri>, request_id: RequestText, vitals: Rc<Vitals>) -> Self {
+        vitals.request_begun();
+        Self {
+            method,
+            target,
+            request_id,
+            began: Instant::now(),
+            status: CLIENT_GONE,
+            service: None,
+            instance: None,
+            complete: false,
+            vitals,
+        }
+    }
+
+    /// It goes to `service`.
+    pub(super) fn goes_to(&mut self, service: &ServiceName) {
+        self.service = Some(service.clone());
+    }
+
+    /// It goes to this instance.
+    pub(super) fn reaches(&mut self, target: &Rc<Target>) {
+        self.instance = Some(Rc::clone(target));
+    }
+
+    /// The answer's head is known.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
+    }
+
+    /// The answer's last byte was handed on.
+    pub(super) fn complete(&mut self) {
+        self.complete = true;
+    }
+
+    /// The answer broke off; the client's connection is closed so that it can tell.
+    pub(super) fn break_off(&self, error: &io::Error) {
+        debug!(request_id = self.request_id.as_str(), %error, "an answer broke off");
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.vitals.request_ended();
+        info!(
+            target: "access",
+            method = if self.target.is_some() { self.method.as_str() } else { "-" },
+            path = %self.target.as_ref().map_or(Cow::Borrowed("-"), |target| loggable(target.path())),
+            status = self.status,
+            service = self.service.as_ref().map(ServiceName::as_str),
+            instance = self.instance.as_ref().map(|target| target.authority.as_str()),
+            ms = self.began.elapsed().as_secs_f64() * 1e3,
+            complete = self.complete,
+            request_id = self.request_id.as_str(),
+        );
+    }
+}
+
+/// A path as it may stand in a log: of printable ASCII, and not too long.
+fn loggable(path: &str) -> Cow<'_, str> {
+    let printable = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
+    if path.len() <= MAX_PATH && path.chars().all(printable) {
+        return Cow::Borrowed(path);
+    }
+    let mut escaped = String::new();
+    for c in path.chars().take(MAX_PATH) {
+        if printable(c) { escaped.push(c) } else { escaped.extend(c.escape_default()) }
+    }
+    if path.chars().count() > MAX_PATH {
+        escaped.push('…');
+    }
+    Cow::Owned(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_cannot_forge_a_line() {
+        assert!(matches!(loggable("/api/users%0A"), Cow::Borrowed("/api/users%0A")));
+        assert_eq!(loggable("/a\n\u{1b}[31m\"b\\"), "/a\\n\\u{1b}[31m\\\"b\\\\");
+        let long = loggable(&"/a".repeat(MAX_PATH)).into_owned();
+        assert!(long.ends_with('…') && long.chars().count() == MAX_PATH + 1);
+    }
+}

@@ -1,0 +1,164 @@
+//! Who sent a request. A peer is believed about itself only; a trusted proxy (`TRUSTED_PROXIES`) is believed about the one
+//! before it, and so on until somebody is not trusted: that is the client. Of what stands further left in
+//! `X-Forwarded-For`, nothing is known, and nothing is passed on.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, HeaderValue};
+use ipnet::IpNet;
+use uuid::Uuid;
+
+use super::{
+    accept::is_in,
+    headers::{X_FORWARDED_FOR, X_FORWARDED_PROTO, X_REQUEST_ID},
+};
+use crate::domain::gateway::models::id::RequestId;
+
+/// The other end of a connection.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    address: SocketAddr,
+    is_trusted: bool,
+    text: HeaderValue,
+}
+
+/// Who sent a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Client {
+    /// Their address; the port is 0 if only a proxy knows it.
+    pub(super) address: SocketAddr,
+    /// `X-Forwarded-For` as we write it: the client, then the proxies that vouch for it.
+    pub(super) forwarded_for: HeaderValue,
+    /// Whether they came by `http` or `https`.
+    pub(super) scheme: &'static str,
+}
+
+impl Peer {
+    pub(super) fn new(address: SocketAddr, trusted_proxies: &[IpNet]) -> Self {
+        let ip = address.ip().to_canonical();
+        Self {
+            address: SocketAddr::new(ip, address.port()),
+            is_trusted: is_in(trusted_proxies, ip),
+            text: header_value(&ip.to_string()),
+        }
+    }
+
+    /// Who sent a request with these headers, as they came.
+    pub(super) fn client(&self, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> Client {
+        if !self.is_trusted {
+            return Client { address: self.address, forwarded_for: self.text.clone(), scheme: "http" };
+        }
+        let mut chain = vec![self.address.ip()];
+        for claimed in claimed_addresses(headers).into_iter().rev() {
+            // What is no address ends the chain: the last proxy that made sense is all that is known.
+            let Some(address) = claimed else { break };
+            chain.push(address);
+            if !is_in(trusted_proxies, address) {
+                break;
+            }
+        }
+        let client = chain.last().copied().unwrap_or(self.address.ip());
+        let texts: Vec<String> = chain.iter().rev().map(ToString::to_string).collect();
+        Client {
+            address: if chain.len() == 1 { self.address } else { SocketAddr::new(client, 0) },
+            forwarded_for: header_value(&texts.join(", ")),
+            scheme: match headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+                Some(b"https") => "https",
+                Some(_) | None => "http",
+            },
+        }
+    }
+
+    /// The request id that a trusted proxy has given, if it has one of our forms: a short or a plain UUID.
+    pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<RequestId> {
+        let text = headers.get(X_REQUEST_ID).filter(|_| self.is_trusted)?.to_str().ok()?;
+        text.parse().ok().or_else(|| Uuid::try_parse(text).ok().map(RequestId::from))
+    }
+}
+
+/// The addresses that `X-Forwarded-For` names, in order; `None` for what is no address.
+fn claimed_addresses(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let values = headers.get_all(X_FORWARDED_FOR);
+    let items = values.iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii));
+    items.map(|item| address(std::str::from_utf8(item).ok()?)).collect()
+}
+
+/// An address, with or without a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let ip = text.parse().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip())).ok()?;
+    Some(IpAddr::to_canonical(&ip))
+}
+
+fn header_value(addresses: &str) -> HeaderValue {
+    // Addresses are plain ASCII.
+    HeaderValue::from_str(addresses).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRUSTED: [&str; 2] = ["10.0.0.0/8", "2001:db8::/32"];
+
+    fn client(peer: &str, headers: &[(&'static str, &str)]) -> Client {
+        let trusted: Vec<IpNet> = TRUSTED.iter().map(|net| net.parse().unwrap()).collect();
+        let headers = map(headers);
+        Peer::new(peer.parse().unwrap(), &trusted).client(&headers, &trusted)
+    }
+
+    fn map(headers: &[(&'static str, &str)]) -> HeaderMap {
+        headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_stranger_is_believed_nothing() {
+        let client = client("192.0.2.1:5", &[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-proto", "https")]);
+        assert_eq!(client.address, "192.0.2.1:5".parse().unwrap());
+        assert_eq!((client.forwarded_for, client.scheme), (HeaderValue::from_static("192.0.2.1"), "http"));
+    }
+
+    #[test]
+    fn the_client_is_the_right_most_address_that_is_not_trusted() {
+        for (chain, who, passed_on) in [
+            (&["1.1.1.1"][..], "1.1.1.1:0", "1.1.1.1, 10.0.0.1"),
+            (&["6.6.6.6, 1.1.1.1"], "1.1.1.1:0", "1.1.1.1, 10.0.0.1"),
+            (&["6.6.6.6", "1.1.1.1 , 10.0.0.2:80"], "1.1.1.1:0", "1.1.1.1, 10.0.0.2, 10.0.0.1"),
+            (&["[2001:db8::7]:443"], "[2001:db8::7]:0", "2001:db8::7, 10.0.0.1"),
+            (&["::ffff:1.1.1.1"], "1.1.1.1:0", "1.1.1.1, 10.0.0.1"),
+            (&["1.1.1.1, nonsense, 10.0.0.2"], "10.0.0.2:0", "10.0.0.2, 10.0.0.1"),
+            (&["1.1.1.1, "], "10.0.0.1:5", "10.0.0.1"),
+            (&[], "10.0.0.1:5", "10.0.0.1"),
+        ] {
+            let headers: Vec<_> = chain.iter().map(|&value| ("x-forwarded-for", value)).collect();
+            let client = client("10.0.0.1:5", &headers);
+            assert_eq!(
+                (client.address, client.forwarded_for.to_str().unwrap()),
+                (who.parse().unwrap(), passed_on),
+                "{chain:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_trusted_proxy_tells_the_scheme() {
+        let scheme = |value| client("[::ffff:10.0.0.1]:5", &[("x-forwarded-proto", value)]).scheme;
+        assert_eq!(
+            (scheme("https"), scheme("http"), scheme("https, http"), scheme("javascript")),
+            ("https", "http", "http", "http")
+        );
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_gives_request_ids_and_only_in_our_forms() {
+        let trusted: Vec<IpNet> = TRUSTED.iter().map(|net| net.parse().unwrap()).collect();
+        let given =
+            |peer: &str, id: &str| Peer::new(peer.parse().unwrap(), &trusted).request_id(&map(&[("x-request-id", id)]));
+        let id = RequestId::from_random([7; 16]);
+        assert_eq!(given("10.0.0.1:5", &id.to_string()), Some(id));
+        assert_eq!(given("10.0.0.1:5", &id.as_uuid().to_string()), Some(id));
+        assert_eq!(given("192.0.2.1:5", &id.to_string()), None);
+        for text in ["", "abc", "\"", &"z".repeat(22), &"1".repeat(500)] {
+            assert_eq!(given("10.0.0.1:5", text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Our cookies stay between the browser and us: they never go to a service, and no service can set them.
+
+use http::{
+    HeaderMap, HeaderValue,
+    header::{COOKIE, Entry, SET_COOKIE},
+};
+
+/// How the names of our cookies begin, behind a `__Host-` or `__Secure-` prefix if they have one.
+const OUR_PREFIX: &[u8] = b"gateway_";
+
+/// Removes our cookies from a request.
+pub(super) fn remove_ours_from_request(headers: &mut HeaderMap) {
+    let Entry::Occupied(mut entry) = headers.entry(COOKIE) else { return };
+    if !entry.iter().any(has_ours) {
+        return;
+    }
+    let kept: Vec<HeaderValue> = entry.iter().filter_map(without_ours).collect();
+    let mut kept = kept.into_iter();
+    match kept.next() {
+        None => {
+            entry.remove_entry_mult();
+        }
+        Some(first) => {
+            entry.insert(first);
+            kept.for_each(|value| entry.append(value));
+        }
+    }
+}
+
+/// Removes our cookies from what a service sets.
+pub(super) fn remove_ours_from_answer(headers: &mut HeaderMap) {
+    let Entry::Occupied(entry) = headers.entry(SET_COOKIE) else { return };
+    if !entry.iter().any(|value| is_ours(value.as_bytes())) {
+        return;
+    }
+    let (_, values) = entry.remove_entry_mult();
+    let kept: Vec<HeaderValue> = values.filter(|value| !is_ours(value.as_bytes())).collect();
+    for value in kept {
+        headers.append(SET_COOKIE, value);
+    }
+}
+
+fn pairs(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|&byte| byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
+}
+
+fn has_ours(value: &HeaderValue) -> bool {
+    pairs(value).any(is_ours)
+}
+
+fn without_ours(value: &HeaderValue) -> Option<HeaderValue> {
+    let kept: Vec<&[u8]> = pairs(value).filter(|pair| !is_ours(pair)).collect();
+    if kept.is_empty() { None } else { HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok() }
+}
+
+/// Whether a cookie is ours. Some servers look names up without regard to case.
+fn is_ours(pair: &[u8]) -> bool {
+    let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
+    let begins =
+        |name: &[u8], prefix: &[u8]| name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix);
+    let bare = [&b"__Host-"[..], b"__Secure-"].into_iter().find(|prefix| begins(name, prefix));
+    begins(&name[bare.map_or(0, <[u8]>::len)..], OUR_PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rest(cookies: &[&str]) -> Vec<String> {
+        let mut headers: HeaderMap = cookies.iter().map(|value| (COOKIE, value.parse().unwrap())).collect();
+        remove_ours_from_request(&mut headers);
+        headers.get_all(COOKIE).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn ours_are_taken_out_and_the_others_go_on() {
+        assert_eq!(rest(&["a=1; __Host-gateway_session=x; b=2"]), ["a=1; b=2"]);
+        assert_eq!(rest(&["gateway_session=x;a=\"q\""]), ["a=\"q\""]);
+        assert_eq!(rest(&["__Secure-gateway_login=x", "a=1"]), ["a=1"]);
+        assert_eq!(rest(&["__host-GATEWAY_session=x; gateway_session = y"]), Vec::<String>::new());
+        assert_eq!(rest(&["a=gateway_session=x", "b=1; gateway_session"]), ["a=gateway_session=x", "b=1"]);
+    }
+
+    #[test]
+    fn a_request_without_ours_is_left_alone() {
+        assert_eq!(rest(&["a=1;b=2 ;; c", "my_gateway_session=1"]), ["a=1;b=2 ;; c", "my_gateway_session=1"]);
+        assert_eq!(rest(&[]), Vec::<String>::new());
+    }
+}

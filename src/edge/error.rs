@@ -1,0 +1,289 @@
+//! Everything that can go wrong with a request at the edge: whose fault it is, whether trying again can help, and what the
+//! caller is told.
+
+use std::borrow::Cow;
+
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+
+use super::{body::AnswerBody, head::BadHead, path::BadPath, request_id::RequestText};
+use crate::{
+    domain::gateway::models::{scope::Scope, token::Rejection},
+    problem::{self, Challenge, Problem},
+};
+
+/// What clients may use here; `TRACE` and `CONNECT` are not among them.
+pub(super) const ALLOWED_METHODS: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
+/// Why a request was not answered as its sender hoped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The head was refused before it was parsed.
+    Head(BadHead),
+    /// The path was refused.
+    Path(BadPath),
+    /// `Host`, or the authority of an absolute target, is not `host` or `host:port`.
+    Authority,
+    /// `TRACE` (RFC 9110 §9.3.8).
+    Trace,
+    /// `CONNECT` (RFC 9110 §9.3.6).
+    Connect,
+    /// `Max-Forwards` is not a number.
+    MaxForwards,
+    /// More than one `Authorization`, or `Bearer` without a token (RFC 6750 §3.1, `invalid_request`).
+    Credential,
+    /// The route needs a token, and there was none.
+    TokenMissing,
+    /// The token is not accepted.
+    Token(Rejection),
+    /// The token lacks words of this scope.
+    ScopeMissing(Scope),
+    /// No service answers at this path.
+    NoRoute,
+    /// The body is larger than the route allows.
+    BodyTooLarge {
+        /// What it allows.
+        limit_bytes: u64,
+    },
+    /// The client's body broke off or is malformed.
+    BodyBroken,
+    /// The service has no instance now.
+    NoInstance,
+    /// The credential could not be checked now.
+    CheckUnavailable,
+    /// The instance could not be connected to.
+    Unreachable,
+    /// The instance did not take the connection in time.
+    ConnectTimeout,
+    /// The connection was lost before an answer came.
+    HungUp,
+    /// What came was not an HTTP answer.
+    BadAnswer,
+    /// No answer came in time.
+    AnswerTimeout,
+    /// A defect of ours.
+    Internal,
+}
+
+/// Whose fault a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The client's.
+    Client,
+    /// Ours, or that of what we need.
+    Gateway,
+    /// The service's.
+    Upstream,
+}
+
+/// Whether the same request may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retry {
+    /// It would end the same, or the caller has waited long enough.
+    Never,
+    /// Nothing of it was sent, so any request may be.
+    Any,
+    /// It may have been acted on: only idempotent ones (RFC 9110 §9.2.2).
+    Idempotent,
+}
+
+impl Failure {
+    /// Whose fault it is.
+    pub(super) fn source(&self) -> Source {
+        match self {
+            Self::Head(_)
+            | Self::Path(_)
+            | Self::Authority
+            | Self::Trace
+            | Self::Connect
+            | Self::MaxForwards
+            | Self::Credential
+            | Self::TokenMissing
+            | Self::Token(_)
+            | Self::ScopeMissing(_)
+            | Self::NoRoute
+            | Self::BodyTooLarge { .. }
+            | Self::BodyBroken => Source::Client,
+            Self::CheckUnavailable | Self::Internal => Source::Gateway,
+            Self::NoInstance
+            | Self::Unreachable
+            | Self::ConnectTimeout
+            | Self::HungUp
+            | Self::BadAnswer
+            | Self::AnswerTimeout => Source::Upstream,
+        }
+    }
+
+    /// Whether the request may be sent again, elsewhere.
+    pub(super) fn retry(&self) -> Retry {
+        match self {
+            Self::Unreachable | Self::ConnectTimeout => Retry::Any,
+            Self::HungUp => Retry::Idempotent,
+            Self::Head(_)
+            | Self::Path(_)
+            | Self::Authority
+            | Self::Trace
+            | Self::Connect
+            | Self::MaxForwards
+            | Self::Credential
+            | Self::TokenMissing
+            | Self::Token(_)
+            | Self::ScopeMissing(_)
+            | Self::NoRoute
+            | Self::BodyTooLarge { .. }
+            | Self::BodyBroken
+            | Self::NoInstance
+            | Self::CheckUnavailable
+            | Self::BadAnswer
+            | Self::AnswerTimeout
+            | Self::Internal => Retry::Never,
+        }
+    }
+
+    /// The status, the stable code and what the caller is told.
+    fn told(&self) -> (StatusCode, &'static str, Cow<'static, str>) {
+        let (status, code, detail) = match self {
+            Self::Head(BadHead::TooLarge) => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", BadHead::TooLarge.to_string())
+            }
+            Self::Head(BadHead::Version) => {
+                (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "http_version_not_supported", BadHead::Version.to_string())
+            }
+            Self::Head(bad) => (StatusCode::BAD_REQUEST, "bad_request", bad.to_string()),
+            Self::Path(bad) => (StatusCode::BAD_REQUEST, "bad_path", bad.to_string()),
+            Self::Token(rejection) => (StatusCode::UNAUTHORIZED, "invalid_token", rejection.to_string()),
+            Self::ScopeMissing(scope) => {
+                (StatusCode::FORBIDDEN, "insufficient_scope", format!("this needs the scope \"{scope}\""))
+            }
+            Self::BodyTooLarge { limit_bytes } => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                format!("the request body may have {limit_bytes} bytes at most"),
+            ),
+            Self::Authority => return told(StatusCode::BAD_REQUEST, "bad_request", "the Host is malformed"),
+            Self::Trace => return told(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "TRACE is not allowed"),
+            Self::Connect => return told(StatusCode::NOT_IMPLEMENTED, "not_implemented", "CONNECT is not served here"),
+            Self::MaxForwards => return told(StatusCode::BAD_REQUEST, "bad_request", "Max-Forwards is not a number"),
+            Self::Credential => {
+                return told(
+                    StatusCode::BAD_REQUEST,
+                    "invalid_request",
+                    "Authorization is given twice or holds no token",
+                );
+            }
+            Self::TokenMissing => return told(StatusCode::UNAUTHORIZED, "token_missing", "this needs a bearer token"),
+            Self::NoRoute => return told(StatusCode::NOT_FOUND, "no_route", "no service answers at this path"),
+            Self::BodyBroken => return told(StatusCode::BAD_REQUEST, "bad_request", "the request body is malformed"),
+            Self::NoInstance => {
+                return told(StatusCode::SERVICE_UNAVAILABLE, "no_instance", "the service has no instance now");
+            }
+            Self::CheckUnavailable => {
+                return told(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the token cannot be checked now");
+            }
+            Self::Unreachable => return told(StatusCode::BAD_GATEWAY, "bad_gateway", "the service cannot be reached"),
+            Self::HungUp => {
+                return told(
+                    StatusCode::BAD_GATEWAY,
+                    "bad_gateway",
+                    "the service closed the connection without an answer",
+                );
+            }
+            Self::BadAnswer => {
+                return told(StatusCode::BAD_GATEWAY, "bad_gateway", "the service's answer is not valid HTTP");
+            }
+            Self::ConnectTimeout => {
+                return told(
+                    StatusCode::GATEWAY_TIMEOUT,
+                    "gateway_timeout",
+                    "the service did not take the connection in time",
+                );
+            }
+            Self::AnswerTimeout => {
+                return told(StatusCode::GATEWAY_TIMEOUT, "gateway_timeout", "the service did not answer in time");
+            }
+            Self::Internal => {
+                return told(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "the gateway failed to handle this request",
+                );
+            }
+        };
+        (status, code, Cow::Owned(detail))
+    }
+
+    /// `WWW-Authenticate`, as RFC 6750 §3 has it, if the failure is one of credentials.
+    fn challenge(&self) -> Option<Challenge> {
+        match self {
+            Self::TokenMissing => Some(Challenge::TokenMissing),
+            Self::Token(rejection) => Some(Challenge::InvalidToken(*rejection)),
+            Self::Credential => Some(Challenge::InvalidRequest),
+            Self::ScopeMissing(scope) => Some(Challenge::InsufficientScope(scope.clone())),
+            Self::Head(_)
+            | Self::Path(_)
+            | Self::Authority
+            | Self::Trace
+            | Self::Connect
+            | Self::MaxForwards
+            | Self::NoRoute
+            | Self::BodyTooLarge { .. }
+            | Self::BodyBroken
+            | Self::NoInstance
+            | Self::CheckUnavailable
+            | Self::Unreachable
+            | Self::ConnectTimeout
+            | Self::HungUp
+            | Self::BadAnswer
+            | Self::AnswerTimeout
+            | Self::Internal => None,
+        }
+    }
+
+    /// Whether the connection is not to be used again: where its next request begins is in doubt, or the rest of a large
+    /// body would have to be read first.
+    fn ends_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Head(_)
+                | Self::Authority
+                | Self::Connect
+                | Self::BodyTooLarge { .. }
+                | Self::BodyBroken
+                | Self::Internal
+        )
+    }
+
+    /// The answer.
+    pub(super) fn answer(&self, request_id: &RequestText) -> Response<AnswerBody> {
+        let (status, code, detail) = self.told();
+        let json = Problem::new(status, code, detail).with_request_id(request_id.as_str()).to_json();
+        let mut answer = Response::new(AnswerBody::whole(json.into()));
+        *answer.status_mut() = status;
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) = self.challenge().and_then(|one| HeaderValue::try_from(one.to_header()).ok()) {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(ALLOW, ALLOWED_METHODS);
+        }
+        if self.ends_connection() {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
+    }
+}
+
+fn told(status: StatusCode, code: &'static str, detail: &'static str) -> (StatusCode, &'static str, Cow<'static, str>) {
+    (status, code, Cow::Borrowed(detail))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+use super::*;
+use crate::domain::gateway::models::id::RequestId;
+
+fn answer(failure: &Failure) -> Response<AnswerBody> {
+    failure.answer(&RequestText::of(RequestId::from_random([7; 16])))
+}
+
+fn challenge(failure: &Failure) -> String {
+    answer(failure).headers()[WWW_AUTHENTICATE].to_str().unwrap().to_owned()
+}
+
+fn scope() -> Scope {
+    "a b".parse().unwrap()
+}
+
+fn every_failure() -> Vec<Failure> {
+    let mut all = vec![
+        Failure::Head(BadHead::TooLarge),
+        Failure::Head(BadHead::Version),
+        Failure::Head(BadHead::Host),
+        Failure::Path(BadPath::DotSegment),
+        Failure::Authority,
+        Failure::Trace,
+        Failure::Connect,
+        Failure::MaxForwards,
+        Failure::Credential,
+        Failure::TokenMissing,
+        Failure::ScopeMissing(scope()),
+        Failure::NoRoute,
+        Failure::BodyTooLarge { limit_bytes: 3 },
+        Failure::BodyBroken,
+        Failure::NoInstance,
+        Failure::CheckUnavailable,
+        Failure::Unreachable,
+        Failure::ConnectTimeout,
+        Failure::HungUp,
+        Failure::BadAnswer,
+        Failure::AnswerTimeout,
+        Failure::Internal,
+    ];
+    all.extend(Rejection::ALL.map(Failure::Token));
+    all
+}
+
+#[test]
+fn the_status_says_whose_fault_it_is() {
+    for failure in every_failure() {
+        let status = answer(&failure).status();
+        match failure.source() {
+            // 501 and 505 speak of the request, too.
+            Source::Client => {
+                assert!(status.is_client_error() || matches!(status.as_u16(), 501 | 505), "{failure:?}: {status}");
+            }
+            Source::Upstream => assert!(matches!(status.as_u16(), 502..=504), "{failure:?}: {status}"),
+            Source::Gateway => assert!(matches!(status.as_u16(), 500 | 503), "{failure:?}: {status}"),
+        }
+    }
+}
+
+#[test]
+fn a_401_and_a_403_carry_the_challenge_of_rfc_6750() {
+    assert_eq!(challenge(&Failure::TokenMissing), r#"Bearer realm="gateway""#);
+    assert_eq!(
+        challenge(&Failure::Token(Rejection::Expired)),
+        r#"Bearer realm="gateway", error="invalid_token", error_description="the token has expired""#
+    );
+    assert_eq!(
+        challenge(&Failure::ScopeMissing(scope())),
+        r#"Bearer realm="gateway", error="insufficient_scope", scope="a b""#
+    );
+    for failure in every_failure() {
+        let answer = answer(&failure);
+        let must = matches!(answer.status().as_u16(), 401 | 403);
+        assert!(!must || answer.headers().contains_key(WWW_AUTHENTICATE), "{failure:?}");
+    }
+}
+
+#[test]
+fn a_503_says_when_to_come_back_and_a_405_what_is_allowed() {
+    for failure in every_failure() {
+        let answer = answer(&failure);
+        assert_eq!(answer.status().as_u16() == 503, answer.headers().contains_key(RETRY_AFTER), "{failure:?}");
+        assert_eq!(answer.status().as_u16() == 405, answer.headers().contains_key(ALLOW), "{failure:?}");
+    }
+}
+
+#[test]
+fn only_what_was_not_sent_or_is_harmless_twice_is_sent_again() {
+    for failure in every_failure() {
+        let expected = match failure {
+            Failure::Unreachable | Failure::ConnectTimeout => Retry::Any,
+            Failure::HungUp => Retry::Idempotent,
+            _ => Retry::Never,
+        };
+        assert_eq!(failure.retry(), expected, "{failure:?}");
+    }
+}

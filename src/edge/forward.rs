@@ -1,0 +1,152 @@
+//! Sends a request to an instance and its answer back. What was not sent, or can be sent twice without harm, is sent to
+//! another instance when one fails, within a budget.
+
+use std::{future::Future, pin::pin, rc::Rc, task::Poll, time::Duration};
+
+use http::{
+    HeaderValue, Request, Response, StatusCode, Version,
+    header::{CONNECTION, VIA},
+};
+use hyper::body::Incoming;
+use tokio::time::{Instant, sleep};
+use tracing::debug;
+
+use super::{
+    access_log::Record,
+    body::{AnswerBody, RequestBody, Upload},
+    error::{Failure, Retry},
+    headers::sanitise_answer,
+    outgoing::{Outgoing, VIA_OURS},
+    pool::{self, Lease, Sender},
+    view::{Target, Upstream},
+    worker::Core,
+};
+
+/// How often one request is sent at most.
+const MOST_ATTEMPTS: usize = 3;
+
+/// A request that got no answer.
+struct Lost {
+    failure: Failure,
+    /// The request, if none of it was sent.
+    unsent: Option<Request<RequestBody>>,
+    /// Whether the connection had been used before: it may have been closed just as the request went out.
+    was_used: bool,
+}
+
+/// Sends the request to an instance of the service.
+pub(super) async fn forward(
+    core: &Core,
+    upstream: &Upstream,
+    mut outgoing: Outgoing,
+    record: &mut Record,
+) -> Result<Response<AnswerBody>, Failure> {
+    core.retries.deposit();
+    let mut target = upstream.next().ok_or(Failure::NoInstance)?;
+    for attempt in 1.. {
+        record.reaches(target);
+        let copy = outgoing.is_idempotent().then(|| outgoing.copy());
+        let lost = match exchange(core, target, outgoing).await {
+            Ok(answer) => return Ok(answer),
+            Err(lost) => lost,
+        };
+        debug!(instance = target.authority, failure = ?lost.failure, attempt, "an instance did not answer");
+        let unsent = lost.unsent.map(|request| Outgoing::taken_back(request, target));
+        let again = match lost.failure.retry() {
+            Retry::Never => None,
+            Retry::Any => unsent.or(copy),
+            Retry::Idempotent => copy,
+        };
+        let again = again.filter(|again| attempt < MOST_ATTEMPTS && !again.body().is_begun());
+        // A connection that was closed while it lay idle says nothing about its instance.
+        let elsewhere = || upstream.other_than(target).or_else(|| lost.was_used.then_some(target));
+        match again.and_then(|again| Some((again, elsewhere()?))) {
+            Some(next) if core.retries.withdraw() => (outgoing, target) = next,
+            Some(_) | None => return Err(lost.failure),
+        }
+    }
+    // The loop returns: it has no end of its own.
+    Err(Failure::Internal)
+}
+
+/// Sends the request to one instance, on a connection that is open already or on a new one.
+async fn exchange(core: &Core, target: &Rc<Target>, outgoing: Outgoing) -> Result<Response<AnswerBody>, Lost> {
+    let lost = |failure| Lost { failure, unsent: None, was_used: false };
+    let mut request = outgoing.addressed_to(target).map_err(lost)?;
+    while let Some(sender) = target.pool.take(std::time::Instant::now(), core.upstream.idle_timeout) {
+        match send(core, target, sender, request).await {
+            // Closed while it lay idle, before anything was written: as if it had not been there.
+            Err(Lost { unsent: Some(unsent), .. }) => request = unsent,
+            Err(lost) => return Err(Lost { was_used: true, ..lost }),
+            Ok(answer) => return Ok(answer),
+        }
+    }
+    match pool::connect(target, &core.upstream).await {
+        Ok(sender) => send(core, target, sender, request).await,
+        Err(failure) => Err(Lost { failure, unsent: Some(request), was_used: false }),
+    }
+}
+
+async fn send(
+    core: &Core,
+    target: &Rc<Target>,
+    mut sender: Sender,
+    request: Request<RequestBody>,
+) -> Result<Response<AnswerBody>, Lost> {
+    let upload = request.body().upload();
+    let sent = sender.try_send_request(request);
+    let lost = |failure| Lost { failure, unsent: None, was_used: false };
+    match in_time(sent, upload.as_deref(), core.upstream.first_byte_timeout).await {
+        None => Err(lost(Failure::AnswerTimeout)),
+        Some(Ok(answer)) => received(answer, Lease::new(sender, Rc::clone(target))).map_err(lost),
+        Some(Err(mut error)) => {
+            let unsent = error.take_message();
+            // The client's own failure comes back as one of sending; it knows better.
+            let failure = upload.and_then(|upload| upload.failure()).unwrap_or_else(|| failure_of(error.error()));
+            Err(Lost { unsent, ..lost(failure) })
+        }
+    }
+}
+
+fn failure_of(error: &hyper::Error) -> Failure {
+    if error.is_parse() || error.is_parse_too_large() { Failure::BadAnswer } else { Failure::HungUp }
+}
+
+/// The answer as it goes to the client.
+fn received(answer: Response<Incoming>, lease: Lease) -> Result<Response<AnswerBody>, Failure> {
+    // Nothing was upgraded: no `Upgrade` was sent.
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Failure::BadAnswer);
+    }
+    let (mut parts, body) = answer.into_parts();
+    sanitise_answer(&mut parts.headers);
+    debug_assert!(!parts.headers.contains_key(CONNECTION), "it speaks of another connection");
+    let from_http_10 = parts.version == Version::HTTP_10;
+    parts.headers.append(VIA, if from_http_10 { HeaderValue::from_static("1.0 gateway") } else { VIA_OURS });
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+    Ok(Response::from_parts(parts, AnswerBody::upstream(body, lease)))
+}
+
+/// What `sent` comes to, or `None` if the service keeps us waiting for longer than `limit`: for the answer's head, or for
+/// taking more of the body. While it is the client that is waited for, the time does not count.
+async fn in_time<T>(sent: impl Future<Output = T>, upload: Option<&Upload>, limit: Duration) -> Option<T> {
+    let mut sent = pin!(sent);
+    let mut timer = pin!(sleep(limit));
+    let began = Instant::now();
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(outcome) = sent.as_mut().poll(context) {
+            return Poll::Ready(Some(outcome));
+        }
+        while timer.as_mut().poll(context).is_ready() {
+            let now = Instant::now();
+            let since = upload.map_or(began, |upload| upload.service_awaited_since().map_or(now, Instant::from_std));
+            if now >= since + limit {
+                return Poll::Ready(None);
+            }
+            timer.as_mut().reset(since + limit);
+        }
+        Poll::Pending
+    })
+    .await
+}

@@ -1,0 +1,113 @@
+use super::*;
+
+fn judged(head: &str) -> Result<Delimiter, BadHead> {
+    let whole = end(head.as_bytes(), &mut 0)?.expect("a whole head");
+    assert_eq!(whole, head.len());
+    judge(head.as_bytes())
+}
+
+fn with(lines: &str) -> Result<Delimiter, BadHead> {
+    judged(&format!("POST /a?b HTTP/1.1\r\nHost: x\r\n{lines}\r\n"))
+}
+
+#[test]
+fn a_body_is_delimited_by_its_length_or_by_chunks() {
+    assert_eq!(with(""), Ok(Delimiter::Length(0)));
+    assert_eq!(with("Content-Length: 5\r\n"), Ok(Delimiter::Length(5)));
+    assert_eq!(with("Content-Length:5 \t\r\ncontent-length: 05\r\n"), Ok(Delimiter::Length(5)));
+    assert_eq!(with("transfer-encoding: Chunked\r\n"), Ok(Delimiter::Chunked));
+    assert_eq!(judged("\r\nGET / HTTP/1.0\r\nHost: x\r\n\r\n"), Ok(Delimiter::Length(0)));
+}
+
+#[test]
+fn what_two_servers_could_frame_differently_is_refused() {
+    for (lines, why) in [
+        ("Content-Length: 5\r\nContent-Length: 6\r\n", BadHead::ContentLength),
+        ("Content-Length: 5, 5\r\n", BadHead::ContentLength),
+        ("Content-Length: +5\r\n", BadHead::ContentLength),
+        ("Content-Length: -5\r\n", BadHead::ContentLength),
+        ("Content-Length: 0x5\r\n", BadHead::ContentLength),
+        ("Content-Length: \r\n", BadHead::ContentLength),
+        ("Content-Length: 18446744073709551615\r\n", BadHead::ContentLength),
+        ("Content-Length: 99999999999999999999\r\n", BadHead::ContentLength),
+        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", BadHead::TwoLengths),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", BadHead::TwoLengths),
+        ("Transfer-Encoding: gzip\r\n", BadHead::TransferEncoding),
+        ("Transfer-Encoding: gzip, chunked\r\n", BadHead::TransferEncoding),
+        ("Transfer-Encoding: chunked, identity\r\n", BadHead::TransferEncoding),
+        ("Transfer-Encoding: chunked, chunked\r\n", BadHead::TransferEncoding),
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", BadHead::TransferEncoding),
+        ("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n", BadHead::TransferEncoding),
+        ("Transfer-Encoding: \x0bchunked\r\n", BadHead::HeaderValue),
+        ("Transfer-Encoding:\r\n", BadHead::TransferEncoding),
+        ("Transfer-Encoding : chunked\r\n", BadHead::HeaderName),
+        ("X-A\t: 1\r\n", BadHead::HeaderName),
+        (": 1\r\n", BadHead::HeaderName),
+        ("X A: 1\r\n", BadHead::HeaderName),
+        ("no colon\r\n", BadHead::HeaderName),
+        ("X-A: 1\r\n folded\r\n", BadHead::Folded),
+        ("X-A: 1\r\n\tfolded\r\n", BadHead::Folded),
+        ("X-A: 1\nX-B: 2\r\n", BadHead::LineEnd),
+        ("X-A: 1\rX-B: 2\r\n", BadHead::LineEnd),
+        ("X-A: 1\0\r\n", BadHead::HeaderValue),
+        ("X-A: \x7f\r\n", BadHead::HeaderValue),
+        ("Host: y\r\n", BadHead::Host),
+        ("host: x\r\n", BadHead::Host),
+    ] {
+        assert_eq!(with(lines), Err(why), "{lines:?}");
+    }
+    assert_eq!(judged("GET / HTTP/1.1\r\n\r\n"), Err(BadHead::Host));
+    assert_eq!(judged("GET / HTTP/1.0\r\n\r\n"), Err(BadHead::Host));
+    assert_eq!(
+        judged("POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        Err(BadHead::TransferEncoding)
+    );
+}
+
+#[test]
+fn a_request_line_has_three_parts() {
+    for (line, why) in [
+        ("GET /", BadHead::RequestLine),
+        ("GET  / HTTP/1.1", BadHead::RequestLine),
+        ("GET / HTTP/1.1 ", BadHead::RequestLine),
+        (" GET / HTTP/1.1", BadHead::RequestLine),
+        ("GET /a b HTTP/1.1", BadHead::RequestLine),
+        ("GET /\t HTTP/1.1", BadHead::RequestLine),
+        ("GET /#x HTTP/1.1", BadHead::RequestLine),
+        ("GET /é HTTP/1.1", BadHead::RequestLine),
+        ("G@T / HTTP/1.1", BadHead::RequestLine),
+        ("GET / http/1.1", BadHead::RequestLine),
+        ("GET / HTTP/1.1\rX", BadHead::LineEnd),
+        ("GET / HTTP/1.2", BadHead::Version),
+        ("GET / HTTP/0.9", BadHead::Version),
+        ("PRI * HTTP/2.0", BadHead::Version),
+    ] {
+        assert_eq!(judged(&format!("{line}\r\nHost: x\r\n\r\n")), Err(why), "{line:?}");
+    }
+}
+
+#[test]
+fn the_end_is_found_however_the_bytes_arrive() {
+    let head = b"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\nrest";
+    let mut scanned = 0;
+    for upto in 0..head.len() - 4 {
+        assert_eq!(end(&head[..upto], &mut scanned), Ok(None), "{upto}");
+    }
+    assert_eq!(end(head, &mut scanned), Ok(Some(head.len() - 4)));
+    assert_eq!(end(head, &mut 0), Ok(Some(head.len() - 4)));
+}
+
+#[test]
+fn a_line_feed_alone_is_refused_at_once() {
+    assert_eq!(end(b"GET / HTTP/1.1\nHost: x\n\n", &mut 0), Err(BadHead::LineEnd));
+    assert_eq!(end(b"\n", &mut 0), Err(BadHead::LineEnd));
+}
+
+#[test]
+fn a_head_has_a_limit() {
+    let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX-A: {}", "a".repeat(MAX_HEAD_BYTES));
+    assert_eq!(end(long.as_bytes(), &mut 0), Err(BadHead::TooLarge));
+    assert_eq!(end(format!("{long}\r\n\r\n").as_bytes(), &mut 0), Err(BadHead::TooLarge));
+    assert_eq!(with(&"X-A: 1\r\n".repeat(MAX_HEADERS - 1)), Ok(Delimiter::Length(0)));
+    assert_eq!(with(&"X-A: 1\r\n".repeat(MAX_HEADERS)), Err(BadHead::TooLarge));
+}

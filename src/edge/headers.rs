@@ -1,0 +1,203 @@
+//! Which headers of others may pass. Whatever speaks about one connection, and whatever a service takes our word for, is
+//! removed from a message before ours are set; so nothing that a client writes can be taken for ours, and nothing that it
+//! names in `Connection` can remove one of ours.
+
+use http::{
+    HeaderMap, HeaderName,
+    header::{
+        CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER,
+        TRANSFER_ENCODING, UPGRADE,
+    },
+};
+
+use super::cookies;
+
+/// `X-User-Id`
+pub(super) const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+/// `X-User-Scope`
+pub(super) const X_USER_SCOPE: HeaderName = HeaderName::from_static("x-user-scope");
+/// `X-Request-Id`
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// `X-Forwarded-For`
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// `X-Forwarded-Host`
+pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// `X-Forwarded-Proto`
+pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// `X-Forwarded-Prefix`
+pub(super) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// Every name that begins so is ours to write.
+const OUR_PREFIXES: [&str; 4] = ["x-user-", "x-gateway-", "x-auth-", "x-forwarded-"];
+
+/// These names are ours to write, or nobody's: the last three make some frameworks treat a request as another one
+/// (CVE-2025-29927, and the rewriting of IIS and Symfony).
+const OUR_NAMES: [&str; 6] =
+    ["forwarded", "x-real-ip", "x-request-id", "x-middleware-subrequest", "x-original-url", "x-rewrite-url"];
+
+/// Removes from a client's request what may not pass.
+pub(super) fn sanitise_request(headers: &mut HeaderMap) {
+    remove_connection_headers(headers);
+    let ours: Vec<HeaderName> = headers.keys().filter(|name| is_ours(name.as_str())).cloned().collect();
+    for name in ours {
+        headers.remove(name);
+    }
+    // We answer it ourselves: the body is asked for when the service takes it.
+    headers.remove(EXPECT);
+}
+
+/// Removes from a service's answer what may not pass.
+pub(super) fn sanitise_answer(headers: &mut HeaderMap) {
+    remove_connection_headers(headers);
+    headers.remove(X_REQUEST_ID);
+    if headers.contains_key(SET_COOKIE) {
+        cookies::remove_ours_from_answer(headers);
+    }
+}
+
+/// Removes what speaks about one connection, and what `Connection` names (RFC 9110 §7.6.1).
+fn remove_connection_headers(headers: &mut HeaderMap) {
+    let mut doomed: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
+    for value in headers.get_all(CONNECTION) {
+        let named = value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+        doomed.extend(named.filter_map(|name| HeaderName::from_bytes(name).ok()).filter(|name| !is_framing(name)));
+    }
+    for name in doomed {
+        headers.remove(name);
+    }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    *name == CONNECTION
+        || *name == KEEP_ALIVE
+        || *name == PROXY_CONNECTION
+        || *name == PROXY_AUTHENTICATE
+        || *name == PROXY_AUTHORIZATION
+        || *name == TE
+        || *name == TRAILER
+        || *name == TRANSFER_ENCODING
+        || *name == UPGRADE
+        || *name == HTTP2_SETTINGS
+}
+
+/// What says where a message ends and whom it is for is not a sender's to take away.
+fn is_framing(name: &HeaderName) -> bool {
+    *name == CONTENT_LENGTH || *name == HOST
+}
+
+/// Whether a name is one of ours, or becomes one in a server that takes `_` (CGI, WSGI) or `.` (PHP) for `-`.
+fn is_ours(name: &str) -> bool {
+    let name = name.as_bytes();
+    // Most names are out with their first letter.
+    if !matches!(name.first(), Some(b'x' | b'f')) {
+        return false;
+    }
+    OUR_PREFIXES.iter().any(|prefix| name.len() >= prefix.len() && folds_to(&name[..prefix.len()], prefix))
+        || OUR_NAMES.iter().any(|ours| folds_to(name, ours))
+}
+
+fn folds_to(name: &[u8], ours: &str) -> bool {
+    let fold = |&byte: &u8| if matches!(byte, b'_' | b'.') { b'-' } else { byte };
+    name.len() == ours.len() && name.iter().map(fold).eq(ours.bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(headers: &[(&str, &str)]) -> HeaderMap {
+        headers.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    fn left(headers: &[(&str, &str)]) -> Vec<String> {
+        let mut headers = map(headers);
+        sanitise_request(&mut headers);
+        let mut names: Vec<String> = headers.keys().map(ToString::to_string).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_a_service_takes_our_word_for_never_comes_from_outside() {
+        for name in [
+            "X-User-Id",
+            "x_user_id",
+            "X.User.Id",
+            "X-User_Scope",
+            "X-USER-ANYTHING",
+            "X-Gateway-Secret",
+            "x-auth-request-user",
+            "X_Auth_User",
+            "X-Forwarded-For",
+            "X_Forwarded_Host",
+            "X-Forwarded-Proto",
+            "X-Forwarded-Anything",
+            "Forwarded",
+            "X-Real-IP",
+            "X_Real_IP",
+            "X-Request-Id",
+            "x.request_id",
+            "x-middleware-subrequest",
+            "X_Middleware_Subrequest",
+            "X-Original-URL",
+            "X-Rewrite-URL",
+        ] {
+            assert_eq!(left(&[(name, "spoofed"), ("accept", "*/*")]), ["accept"], "{name}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_similar_passes() {
+        let names = ["x-username", "x-users", "x-real-ipx", "forwardedx", "user-id", "x-requested-with", "xuser-id"];
+        for name in names {
+            assert_eq!(left(&[(name, "1")]), [name]);
+        }
+    }
+
+    #[test]
+    fn what_speaks_about_one_connection_goes_no_further() {
+        let headers = [
+            ("connection", "keep-alive, X-Custom"),
+            ("connection", "x-other ,, content-length, host, accept"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authorization", "Basic x"),
+            ("te", "trailers"),
+            ("trailer", "x-user-id"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("http2-settings", "x"),
+            ("expect", "100-continue"),
+            ("x-custom", "1"),
+            ("x-other", "1"),
+            ("accept", "*/*"),
+            ("content-length", "5"),
+            ("host", "x"),
+            ("cookie", "a=b"),
+        ];
+        assert_eq!(left(&headers), ["content-length", "cookie", "host"]);
+    }
+
+    #[test]
+    fn an_answer_loses_the_same_and_cannot_set_our_cookie() {
+        let mut headers = map(&[
+            ("connection", "close, x-internal"),
+            ("x-internal", "1"),
+            ("transfer-encoding", "chunked"),
+            ("x-request-id", "theirs"),
+            ("set-cookie", "__Host-gateway_session=fixated; Path=/"),
+            ("set-cookie", "theme=dark"),
+            ("x-user-id", "u1"),
+        ]);
+        sanitise_answer(&mut headers);
+        assert_eq!(headers.len(), 2);
+        assert_eq!(
+            (&headers["set-cookie"], &headers["x-user-id"]),
+            (&"theme=dark".parse().unwrap(), &"u1".parse().unwrap())
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! A request as a service gets it: the client's, sanitised, under a new path and with our own headers set last.
+
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Uri, Version,
+    header::{AUTHORIZATION, CONTENT_LENGTH, FORWARDED, HOST, MAX_FORWARDS, TRANSFER_ENCODING, VIA},
+    request::Parts,
+};
+
+use super::{
+    authenticate::Caller,
+    body::RequestBody,
+    client::Client,
+    cookies,
+    error::Failure,
+    forwarded::{forwarded, stripped_prefix},
+    headers::{
+        X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_REQUEST_ID, X_USER_ID, X_USER_SCOPE,
+    },
+    request_id::RequestText,
+    trace,
+    view::Target,
+};
+use crate::domain::gateway::models::service::{Permit, Route};
+
+/// By which name `Via` knows us (a pseudonym: RFC 9110 §7.6.3).
+pub(super) const VIA_OURS: HeaderValue = HeaderValue::from_static("1.1 gateway");
+const VIA_OURS_FROM_1_0: HeaderValue = HeaderValue::from_static("1.0 gateway");
+
+/// What the pipeline has found out about a request.
+pub(super) struct Facts<'r> {
+    pub(super) request_id: &'r RequestText,
+    pub(super) client: &'r Client,
+    /// The `Host` that it was sent to; well-formed.
+    pub(super) host: HeaderValue,
+    /// Where it goes.
+    pub(super) route: &'r Route,
+    /// The canonical path.
+    pub(super) path: &'r str,
+    /// Behind the `?`, as it came.
+    pub(super) query: Option<&'r str>,
+    /// That it may go there, and for whom.
+    pub(super) permit: Permit,
+    /// Whom it is for, if anybody: the same as the permit says.
+    pub(super) caller: Option<&'r Caller>,
+    /// Random bytes for the trace.
+    pub(super) random: [u8; 24],
+}
+
+/// A request that can be sent to any instance.
+pub(super) struct Outgoing {
+    method: Method,
+    /// Path and query at the service, without the base path of an instance.
+    path_and_query: String,
+    headers: HeaderMap,
+    body: RequestBody,
+}
+
+impl Outgoing {
+    /// Makes the request out of the client's, whose headers are sanitised already.
+    pub(super) fn new(parts: Parts, body: RequestBody, facts: &Facts<'_>) -> Result<Self, Failure> {
+        let Parts { method, mut headers, version, .. } = parts;
+        if !facts.route.forward_authorization {
+            headers.remove(AUTHORIZATION);
+        }
+        cookies::remove_ours_from_request(&mut headers);
+        write_ours(&mut headers, facts);
+        headers.append(VIA, if version == Version::HTTP_10 { VIA_OURS_FROM_1_0 } else { VIA_OURS });
+        if method == Method::OPTIONS {
+            lower_max_forwards(&mut headers)?;
+        }
+        if matches!(body, RequestBody::Streamed(_)) && !headers.contains_key(CONTENT_LENGTH) {
+            // hyper would take a GET for one without a body.
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        let mut path_and_query = facts.route.upstream_path(facts.path).ok_or(Failure::NoRoute)?;
+        if let Some(query) = facts.query {
+            path_and_query.push('?');
+            path_and_query.push_str(query);
+        }
+        Ok(Self { method, path_and_query, headers, body })
+    }
+
+    /// Whether sending it twice does what sending it once does (RFC 9110 §9.2.2).
+    pub(super) fn is_idempotent(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+    }
+
+    /// Its body.
+    pub(super) fn body(&self) -> &RequestBody {
+        &self.body
+    }
+
+    /// A second copy, for the case that the first is lost.
+    pub(super) fn copy(&self) -> Self {
+        Self {
+            method: self.method.clone(),
+            path_and_query: self.path_and_query.clone(),
+            headers: self.headers.clone(),
+            body: self.body.share(),
+        }
+    }
+
+    /// The request as it goes to one instance.
+    pub(super) fn addressed_to(mut self, target: &Target) -> Result<Request<RequestBody>, Failure> {
+        self.headers.insert(HOST, target.host.clone());
+        let base = &target.instance.base_path;
+        let path_and_query =
+            if base.is_empty() { self.path_and_query } else { format!("{base}{}", self.path_and_query) };
+        let mut request = Request::new(self.body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = Uri::try_from(path_and_query).map_err(|_| Failure::Internal)?;
+        *request.headers_mut() = self.headers;
+        Ok(request)
+    }
+
+    /// What was addressed to an instance that it never reached, to be addressed to another.
+    pub(super) fn taken_back(request: Request<RequestBody>, target: &Target) -> Self {
+        let (parts, body) = request.into_parts();
+        let mut path_and_query = parts.uri.to_string();
+        path_and_query.drain(..target.instance.base_path.len());
+        Self { method: parts.method, path_and_query, headers: parts.headers, body }
+    }
+}
+
+/// The headers that a service takes our word for.
+fn write_ours(headers: &mut HeaderMap, facts: &Facts<'_>) {
+    if let Some(caller) = facts.caller.filter(|_| facts.permit.identity().is_some()) {
+        headers.insert(X_USER_ID, caller.user_id.clone());
+        headers.insert(X_USER_SCOPE, caller.user_scope.clone());
+    }
+    headers.insert(X_REQUEST_ID, facts.request_id.header_value());
+    headers.insert(X_FORWARDED_FOR, facts.client.forwarded_for.clone());
+    headers.insert(X_FORWARDED_HOST, facts.host.clone());
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(facts.client.scheme));
+    let prefix = stripped_prefix(facts.route);
+    if let Some(prefix) = HeaderValue::from_str(prefix).ok().filter(|_| !prefix.is_empty()) {
+        headers.insert(X_FORWARDED_PREFIX, prefix);
+    }
+    let host = facts.host.to_str().unwrap_or_default();
+    if let Some(forwarded) = forwarded(facts.client.address, host, facts.client.scheme) {
+        headers.insert(FORWARDED, forwarded);
+    }
+    trace::continue_trace(headers, facts.random);
+}
+
+/// How many more times a request may be forwarded, if it says so (RFC 9110 §7.6.2).
+pub(super) fn max_forwards(headers: &HeaderMap) -> Result<Option<u32>, Failure> {
+    let Some(value) = headers.get(MAX_FORWARDS) else { return Ok(None) };
+    let digits = value.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
+    // More digits than fit are more forwards than anybody makes.
+    digits.map(|digits| Some(digits.parse().unwrap_or(u32::MAX))).ok_or(Failure::MaxForwards)
+}
+
+fn lower_max_forwards(headers: &mut HeaderMap) -> Result<(), Failure> {
+    if let Some(left) = max_forwards(headers)? {
+        headers.insert(MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! What happens to a request, step by step: its form, its path, where it goes, who calls, whether they may, how large it is,
+//! and then it is sent on. The first step that objects answers.
+
+use std::{future::Future, panic::AssertUnwindSafe, pin::pin, rc::Rc, task::Poll};
+
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{ALLOW, CONTENT_LENGTH, HOST},
+    request::Parts,
+};
+use hyper::body::Incoming;
+use tracing::{debug, error, warn};
+
+use super::{
+    access_log::Record,
+    authenticate::authenticate,
+    body::{AnswerBody, RequestBody},
+    client::{Client, Peer},
+    error::{ALLOWED_METHODS, Failure, Source},
+    forward::forward,
+    forwarded::is_authority,
+    headers::{X_REQUEST_ID, sanitise_request},
+    outgoing::{Facts, Outgoing, max_forwards},
+    own_path,
+    path::{self, BadPath},
+    ports::RequestOrigin,
+    request_id::RequestText,
+    view::{Destination, Upstream},
+    watchdog::Vitals,
+    worker::Core,
+};
+use crate::domain::gateway::models::service::{Denied, Route};
+
+/// Answers one request. Whatever goes wrong becomes an answer, too; each answer carries the request's id, and each request
+/// leaves one line in the log.
+pub(super) async fn answer(
+    core: Rc<Core>,
+    peer: Rc<Peer>,
+    vitals: Rc<Vitals>,
+    request: Request<Incoming>,
+) -> Response<AnswerBody> {
+    let id = peer.request_id(request.headers()).map_or_else(|| core.random.next(), RequestText::of);
+    let refused = vitals.refused().filter(|_| request.method().as_str() == super::socket::REFUSED_METHOD);
+    let target = refused.is_none().then(|| request.uri().clone());
+    let mut record = Record::begin(request.method().clone(), target, id.clone(), vitals);
+    let outcome = match refused {
+        Some(bad) => Err(Failure::Head(bad)),
+        None => shielded(handle(&core, &peer, &id, request, &mut record)).await,
+    };
+    let mut answer = outcome.unwrap_or_else(|failure| {
+        match failure.source() {
+            Source::Client => debug!(request_id = %id, ?failure, "a request was refused"),
+            Source::Upstream => warn!(request_id = %id, ?failure, "a service did not answer"),
+            Source::Gateway => error!(request_id = %id, ?failure, "a request could not be handled"),
+        }
+        failure.answer(&id)
+    });
+    answer.headers_mut().insert(X_REQUEST_ID, id.header_value());
+    record.answered(answer.status());
+    answer.map(|body| body.recorded(record))
+}
+
+/// A panic while handling a request is an answer like any other failure: neither the core nor the process ends.
+async fn shielded<T>(handling: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let mut handling = pin!(handling);
+    std::future::poll_fn(move |context| {
+        // What the request alone has touched is dropped with it; what it shares is left whole between any two steps.
+        std::panic::catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(context))).unwrap_or_else(|_| {
+            error!("handling a request panicked");
+            Poll::Ready(Err(Failure::Internal))
+        })
+    })
+    .await
+}
+
+async fn handle(
+    core: &Core,
+    peer: &Peer,
+    id: &RequestText,
+    request: Request<Incoming>,
+    record: &mut Record,
+) -> Result<Response<AnswerBody>, Failure> {
+    let (mut parts, body) = request.into_parts();
+    match parts.method {
+        Method::TRACE => return Err(Failure::Trace),
+        Method::CONNECT => return Err(Failure::Connect),
+        _ => {}
+    }
+    let uri = std::mem::take(&mut parts.uri);
+    let host = host(&uri, &parts.headers)?;
+    if parts.method == Method::OPTIONS && (uri.path() == "*" || max_forwards(&parts.headers)? == Some(0)) {
+        return Ok(options());
+    }
+    let path = path::canonical(uri.path()).map_err(Failure::Path)?;
+    let client = peer.client(&parts.headers, &core.listener.trusted_proxies);
+    sanitise_request(&mut parts.headers);
+    let view = core.view();
+    match view.destination(&path) {
+        Destination::Nowhere => Err(Failure::NoRoute),
+        Destination::OwnPath => {
+            let target = uri.query().map_or_else(|| path.to_string(), |query| format!("{path}?{query}"));
+            let origin = RequestOrigin { request_id: id.id, client: client.address };
+            own_path::answer(core, parts, body, target, host, origin).await
+        }
+        Destination::Service(route, upstream) => {
+            record.goes_to(&route.service);
+            let incoming = Checked { parts, body, path: &path, query: uri.query(), host, client, id };
+            proxy(core, &view.snapshot, route, upstream, incoming, record).await
+        }
+    }
+}
+
+/// A request whose form was found good.
+struct Checked<'r> {
+    parts: Parts,
+    body: Incoming,
+    path: &'r str,
+    query: Option<&'r str>,
+    host: HeaderValue,
+    client: Client,
+    id: &'r RequestText,
+}
+
+async fn proxy(
+    core: &Core,
+    snapshot: &super::snapshot::Snapshot,
+    route: &Route,
+    upstream: Option<&Upstream>,
+    request: Checked<'_>,
+    record: &mut Record,
+) -> Result<Response<AnswerBody>, Failure> {
+    let caller = authenticate(core, snapshot, &request.parts.headers).await?;
+    let identity = caller.as_ref().map(|caller| caller.identity.clone());
+    let permit = route.access.authorise(identity).map_err(|denied| match denied {
+        Denied::TokenMissing => Failure::TokenMissing,
+        Denied::ScopeMissing(scope) => Failure::ScopeMissing(scope),
+    })?;
+    let limit_bytes = route.body_limit_bytes;
+    if announced_length(&request.parts.headers).is_some_and(|length| length > limit_bytes) {
+        return Err(Failure::BodyTooLarge { limit_bytes });
+    }
+    let upstream = upstream.ok_or(Failure::NoInstance)?;
+    let body = RequestBody::new(request.body, limit_bytes);
+    let facts = Facts {
+        request_id: request.id,
+        client: &request.client,
+        host: request.host,
+        route,
+        path: request.path,
+        query: request.query,
+        permit,
+        caller: caller.as_deref(),
+        random: core.random.bytes(),
+    };
+    forward(core, upstream, Outgoing::new(request.parts, body, &facts)?, record).await
+}
+
+/// For whom the request is: the authority of an absolute target, which overrides `Host` (RFC 9112 §3.2.2), or `Host`, of
+/// which there is exactly one (the head was judged).
+fn host(uri: &Uri, headers: &HeaderMap) -> Result<HeaderValue, Failure> {
+    let host = match (uri.scheme_str(), uri.authority()) {
+        (None, None) => headers.get(HOST).cloned(),
+        (Some("http" | "https"), Some(authority)) => HeaderValue::from_str(authority.as_str()).ok(),
+        (Some(_), _) | (None, Some(_)) => return Err(Failure::Path(BadPath::NotAPath)),
+    };
+    host.filter(|host| host.to_str().is_ok_and(is_authority)).ok_or(Failure::Authority)
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// What we say about ourselves when asked for the options of no resource in particular.
+fn options() -> Response<AnswerBody> {
+    let mut answer = Response::new(AnswerBody::whole(bytes::Bytes::new()));
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer.headers_mut().insert(ALLOW, ALLOWED_METHODS);
+    answer
+}

@@ -1,0 +1,186 @@
+//! A client's socket as hyper sees it. hyper is handed whole heads only, and only such as were found good: a refused one is
+//! replaced by a request of our own making, which the pipeline answers with the reason and a closed connection. So every
+//! refusal is a problem document with a request id, and nothing of the refused bytes is ever parsed twice.
+
+use std::{
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use super::{
+    framing::{Fault, Framing},
+    watchdog::Vitals,
+};
+
+/// The method of the request that hyper reads in place of a refused head.
+pub(super) const REFUSED_METHOD: &str = "REFUSED";
+
+/// That request.
+const REFUSED: &[u8] = b"REFUSED / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+
+/// After the last answer the rest of what the client sends is read and thrown away for a while: closing with unread bytes
+/// makes the kernel send a reset, which can overtake the answer (RFC 9112 §9.6).
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// See the module.
+pub(super) struct ClientSocket {
+    stream: TcpStream,
+    vitals: Rc<Vitals>,
+    framing: Framing,
+    /// The beginning of a head that is not whole yet.
+    held: Vec<u8>,
+    /// Bytes for hyper that did not come from the socket just now.
+    ready: Bytes,
+    refused: bool,
+    /// How many bytes were thrown away since our side was closed, once it was.
+    lingered: Option<usize>,
+}
+
+impl ClientSocket {
+    pub(super) fn new(stream: TcpStream, vitals: Rc<Vitals>) -> Self {
+        Self {
+            stream,
+            vitals,
+            framing: Framing::default(),
+            held: Vec::new(),
+            ready: Bytes::new(),
+            refused: false,
+            lingered: None,
+        }
+    }
+
+    /// Takes note of what was just read into `buf` behind `before`, and leaves there what hyper may have.
+    fn inspect(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
+        if self.framing.in_body() {
+            self.vitals.body_came(true);
+        }
+        let fault = if self.held.is_empty() {
+            let new = &buf.filled()[before..];
+            let (passed, fault) = self.framing.follow(new);
+            if fault.is_none() {
+                self.held.extend_from_slice(&new[passed..]);
+            }
+            buf.set_filled(before + passed);
+            fault
+        } else {
+            self.held.extend_from_slice(&buf.filled()[before..]);
+            buf.set_filled(before);
+            let (passed, fault) = self.framing.follow(&self.held);
+            let rest = self.held.split_off(passed);
+            self.ready = std::mem::replace(&mut self.held, rest).into();
+            fault
+        };
+        match fault {
+            None if self.held.is_empty() => Ok(()),
+            None => {
+                self.vitals.head_begun();
+                Ok(())
+            }
+            Some(Fault::Head(bad)) => {
+                self.vitals.refuse(bad);
+                self.refused = true;
+                self.held = Vec::new();
+                self.ready = if self.ready.is_empty() {
+                    Bytes::from_static(REFUSED)
+                } else {
+                    [&self.ready[..], REFUSED].concat().into()
+                };
+                Ok(())
+            }
+            Some(Fault::Body(bad)) => Err(io::Error::new(io::ErrorKind::InvalidData, bad)),
+        }
+    }
+}
+
+impl AsyncRead for ClientSocket {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        loop {
+            if !this.ready.is_empty() {
+                let length = this.ready.len().min(buf.remaining());
+                buf.put_slice(&this.ready[..length]);
+                this.ready.advance(length);
+                return Poll::Ready(Ok(()));
+            }
+            if this.refused {
+                // Nothing behind a refused head is read. Nobody needs to be woken: the refusal is the last answer.
+                return Poll::Pending;
+            }
+            match Pin::new(&mut this.stream).poll_read(context, buf) {
+                Poll::Ready(outcome) => outcome?,
+                Poll::Pending => {
+                    if this.framing.in_body() {
+                        this.vitals.body_came(false);
+                    }
+                    return Poll::Pending;
+                }
+            }
+            if buf.filled().len() == before {
+                return Poll::Ready(Ok(()));
+            }
+            this.inspect(buf, before)?;
+            if buf.filled().len() > before {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl AsyncWrite for ClientSocket {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.vitals.client_read(outcome.is_ready());
+        outcome
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        this.vitals.client_read(outcome.is_ready());
+        outcome
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.lingered.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+            if !this.refused && !this.framing.in_body() && this.held.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            // The watchdog ends the wait for a client that does not close its side.
+            this.vitals.said_goodbye();
+        }
+        let lingered = this.lingered.get_or_insert(0);
+        let mut scratch = [std::mem::MaybeUninit::uninit(); 4096];
+        while *lingered < LINGER_BYTES {
+            let mut buf = ReadBuf::uninit(&mut scratch);
+            match ready!(Pin::new(&mut this.stream).poll_read(context, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => *lingered += buf.filled().len(),
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,193 @@
+//! What the tests of the data plane have in common: fakes of what it needs, and short ways to write routes and tokens.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+
+use super::{
+    ports::{Body, ControlPlane, RequestOrigin, Resolver, ResolverUnavailable},
+    snapshot::Snapshot,
+};
+use crate::{
+    domain::gateway::models::{
+        id::{FamilyId, TokenId},
+        identity::Identity,
+        scope::Scope,
+        service::{Access, Route, RouteTable, Service},
+        token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier, TokenDigest},
+    },
+    ports::{Clock, Entropy},
+};
+
+/// When the tests happen, unless they say otherwise.
+pub(super) const NOW: i64 = 1_000_000;
+
+/// Counts upwards.
+#[derive(Default)]
+pub(super) struct CountingEntropy(AtomicUsize);
+
+impl Entropy for CountingEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            let count = self.0.fetch_add(1, Ordering::Relaxed) as u64 + 1;
+            chunk.copy_from_slice(&count.to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+/// A clock that stands still until it is set.
+pub(super) struct SetClock(pub(super) AtomicI64);
+
+impl Default for SetClock {
+    fn default() -> Self {
+        Self(NOW.into())
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp(self.0.load(Ordering::Relaxed), 0).unwrap()
+    }
+}
+
+/// Takes tokens of the form `jwt.<subject>.<scope words parted by +>.<number>`; another beginning is malformed, and one
+/// that ends with `!` has a bad signature.
+#[derive(Default)]
+pub(super) struct FakeVerifier {
+    pub(super) verified: Arc<AtomicUsize>,
+}
+
+impl SignatureVerifier for FakeVerifier {
+    fn verify(&self, token: &str) -> Result<AccessClaims, Rejection> {
+        self.verified.fetch_add(1, Ordering::Relaxed);
+        let rest = token.strip_prefix("jwt.").ok_or(Rejection::Malformed)?;
+        if token.ends_with('!') {
+            return Err(Rejection::BadSignature);
+        }
+        let mut parts = rest.split('.');
+        let mut next = || parts.next().ok_or(Rejection::Malformed);
+        let (subject, scope, number) = (next()?, next()?, next()?);
+        let number = number.parse().map_err(|_| Rejection::Malformed)?;
+        Ok(AccessClaims {
+            issuer: "us".into(),
+            subject: subject.to_owned(),
+            audience: vec!["us".into()],
+            client_id: "test".into(),
+            scope: scope.replace('+', " ").parse().map_err(|_| Rejection::Malformed)?,
+            token_id: token_id(number),
+            family: FamilyId::from_random([number; 16]),
+            issued_at: DateTime::from_timestamp(NOW, 0).unwrap(),
+            not_before: None,
+            expires_at: DateTime::from_timestamp(NOW + 100, 0).unwrap(),
+            extra: serde_json::Map::default(),
+        })
+    }
+}
+
+pub(super) fn token_id(number: u8) -> TokenId {
+    TokenId::from_random([number, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15])
+}
+
+/// The revocation of the fake token with this number.
+pub(super) fn revocation(number: u8) -> Revocation {
+    Revocation { id: token_id(number).into(), expires_at: DateTime::from_timestamp(NOW + 1000, 0).unwrap() }
+}
+
+/// Knows the opaque tokens that it was told about.
+#[derive(Default)]
+pub(super) struct FakeResolver {
+    pub(super) tokens: Mutex<HashMap<TokenDigest, Identity>>,
+    pub(super) asked: AtomicUsize,
+    pub(super) down: AtomicBool,
+    pub(super) knows_none: AtomicBool,
+}
+
+impl FakeResolver {
+    pub(super) fn learn(&self, text: &str, number: u8) {
+        let identity = Identity {
+            subject: "dummy".into(),
+            scope: Scope::default(),
+            token_id: token_id(number),
+            family: FamilyId::from_random([number; 16]),
+            expires_at: DateTime::from_timestamp(NOW + 100, 0).unwrap(),
+        };
+        self.tokens.lock().unwrap().insert(TokenDigest::of(text.as_bytes()), identity);
+    }
+}
+
+#[async_trait]
+impl Resolver for FakeResolver {
+    fn knows_opaque_tokens(&self) -> bool {
+        !self.knows_none.load(Ordering::Relaxed)
+    }
+
+    async fn opaque_token(&self, digest: TokenDigest) -> Result<Result<Identity, Rejection>, ResolverUnavailable> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if self.down.load(Ordering::Relaxed) {
+            return Err(ResolverUnavailable);
+        }
+        Ok(self.tokens.lock().unwrap().get(&digest).cloned().ok_or(Rejection::Unknown))
+    }
+}
+
+/// Answers with what it was asked: method, target, client, request id, headers and body. Panics at `/panic`.
+pub(super) struct EchoControlPlane;
+
+#[async_trait]
+impl ControlPlane for EchoControlPlane {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        assert_ne!(request.uri().path(), "/panic", "as asked");
+        let (parts, body) = request.into_parts();
+        let origin = parts.extensions.get::<RequestOrigin>().copied().unwrap();
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let text = format!(
+            "{} {}\nclient {}\nid {}\n{:?}\n{}",
+            parts.method,
+            parts.uri,
+            origin.client,
+            origin.request_id,
+            parts.headers,
+            String::from_utf8_lossy(&body)
+        );
+        Response::new(Full::from(text).map_err(|never| match never {}).boxed())
+    }
+}
+
+/// A route that anybody may use.
+pub(super) fn route(prefix: &str, service: &str, upstream_prefix: &str) -> Route {
+    Route {
+        prefix: prefix.parse().unwrap(),
+        upstream_prefix: upstream_prefix.parse().unwrap(),
+        access: Access::Open,
+        ..Route::of_service(&service.parse().unwrap())
+    }
+}
+
+pub(super) fn service(name: &str, instances: &[&str]) -> Service {
+    let instances = instances.iter().map(|url| Arc::new(url.parse().unwrap())).collect();
+    Service { name: name.parse().unwrap(), instances }
+}
+
+pub(super) fn snapshot(
+    routes: impl IntoIterator<Item = Route>,
+    services: impl IntoIterator<Item = Service>,
+) -> Snapshot {
+    let services = services.into_iter().map(|service| (service.name.clone(), Arc::new(service)));
+    Snapshot {
+        routes: Arc::new(RouteTable::new(routes)),
+        services: Arc::new(services.collect()),
+        keys: Arc::new(FakeVerifier::default()),
+        expectations: Arc::new(Expectations { issuer: "us".into(), audience: "us".into() }),
+        revocations: Revocations::default(),
+    }
+}

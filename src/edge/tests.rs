@@ -1,0 +1,10 @@
+//! The data plane from outside, over real sockets.
+
+mod forwarding;
+mod harness;
+mod lifecycle;
+mod limits;
+mod own_paths;
+mod smuggling;
+mod tokens;
+mod upstreams;

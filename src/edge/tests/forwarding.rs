@@ -1,0 +1,293 @@
+use super::harness::{Setup, Upstream, bearer, get, post};
+use crate::edge::test_support::service;
+
+fn multi() -> Setup {
+    Setup::of(&[])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_goes_to_its_service_under_the_path_of_the_route() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let answer = gateway.get("/api/users/1?q=%2F..&x", "Accept: text/plain\r\nAccept: */*\r\n").await;
+    assert_eq!((answer.status, answer.text()), (200, "ok"));
+    let request = upstream.only();
+    assert_eq!(request.first_line(), "GET /users/1?q=%2F..&x HTTP/1.1");
+    assert_eq!(request.headers("accept").collect::<Vec<_>>(), ["text/plain", "*/*"]);
+    assert_eq!(request.header("host"), Some(upstream.address.to_string().as_str()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_path_that_was_judged_is_the_path_that_is_sent() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    assert_eq!(gateway.get("/%61pi/%75sers/%7e%ec%95%88%20", "").await.status, 200);
+    assert_eq!(upstream.only().first_line(), "GET /users/~%EC%95%88%20 HTTP/1.1");
+    assert_eq!(gateway.get("/api/users/%61dmin", "").await.status, 401, "another spelling opens no door");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_could_be_read_in_two_ways_reaches_nobody() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    for path in [
+        "/api/users%2fadmin",
+        "/api/users%5cadmin",
+        "/api/users\\admin",
+        "/api/users/../users/admin",
+        "/api/users/%2e%2e/x",
+        "/api/users/.%2E/x",
+        "/api/users/./admin",
+        "/api/users//admin",
+        "//api/users",
+        "/api/users/%00",
+        "/api/users/%0d%0aX:1",
+        "/api/users/%",
+        "/api/users/%zz",
+        "/api/users/%c0%af",
+        "/api/users/..;/admin",
+        "/api/users/admin;x=1",
+        "/api/users/admin%3bx",
+        "/tokens//create",
+        "/..",
+    ] {
+        assert_eq!(gateway.get(path, "").await.problem(), (400, "bad_path".to_owned()), "{path}");
+    }
+    assert_eq!(upstream.received(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_path_and_a_host_belong_to_the_instance() {
+    let upstream = Upstream::ok().await;
+    let url = format!("http://localhost:{}/base", upstream.address.port());
+    let gateway = Setup { services: vec![service("auth", &[&url])], ..multi() }.start();
+    assert_eq!(gateway.get("/api/users?a=b", "").await.status, 200);
+    let request = upstream.only();
+    assert_eq!(request.first_line(), "GET /base/users?a=b HTTP/1.1");
+    assert_eq!(request.header("host"), Some(format!("localhost:{}", upstream.address.port()).as_str()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_absolute_target_says_for_whom_the_request_is() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let answer = gateway.ask("GET http://other.example:81/api/users HTTP/1.1\r\nHost: www.jinmini.com\r\n\r\n").await;
+    assert_eq!(answer.status, 200);
+    let request = upstream.only();
+    assert_eq!(request.first_line(), "GET /users HTTP/1.1");
+    assert_eq!(request.header("x-forwarded-host"), Some("other.example:81"));
+    for target in ["http://u:p@other.example/api/users", "ftp://other.example/api/users", "other.example:80"] {
+        let answer = gateway.ask(&format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+        assert_eq!(answer.problem().0, 400, "{target}");
+    }
+    for host in ["u@x", "a,b", "x/y", "a b", ""] {
+        let answer = gateway.ask(&format!("GET /api/users HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        assert_eq!(answer.problem().0, 400, "{host}");
+    }
+    assert_eq!(upstream.received().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_says_about_itself_never_arrives() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let lines = "X-User-Id: admin\r\nX_User_Id: admin\r\nX.User.Scope: admin\r\nX-Forwarded-For: 6.6.6.6\r\n\
+        X-Forwarded-Host: evil\r\nX-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\n\
+        X-Request-Id: mine\r\nX-Auth-Request-User: admin\r\nX_Gateway_Key: 1\r\nx-middleware-subrequest: x\r\n\
+        Connection: X-Forwarded-For, X-Request-Id, X-Forwarded-Host, Forwarded, Via, traceparent, X-Own\r\nX-Own: 1\r\n";
+    let answer = gateway.get("/api/users/1", lines).await;
+    let request = upstream.only();
+    assert_eq!(request.header("x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(request.header("x-forwarded-host"), Some("www.jinmini.com"));
+    assert_eq!(request.header("x-forwarded-proto"), Some("http"));
+    assert_eq!(request.header("x-forwarded-prefix"), Some("/api"));
+    assert_eq!(request.header("forwarded"), Some("for=127.0.0.1;host=www.jinmini.com;proto=http"));
+    assert_eq!(request.header("via"), Some("1.1 gateway"));
+    assert_eq!(request.header("x-request-id"), answer.header("x-request-id"));
+    assert_eq!(request.header("traceparent").map(str::len), Some(55));
+    for gone in ["admin", "6.6.6.6", "evil", "mine", "x-own", "x_", "x.", "x-real-ip", "x-user", "connection"] {
+        assert!(!request.head.to_lowercase().contains(gone), "{gone}:\n{}", request.head);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_verified_is_told_and_connection_cannot_take_it_back() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let lines = format!("{}X-User-Id: admin\r\nConnection: X-User-Id, X-User-Scope\r\n", bearer("jwt.u1.read+write.1"));
+    assert_eq!(gateway.get("/api/auth/me", &lines).await.status, 200);
+    let request = upstream.only();
+    assert_eq!(request.first_line(), "GET /me HTTP/1.1");
+    assert_eq!(request.header("x-user-id"), Some("u1"));
+    assert_eq!(request.header("x-user-scope"), Some("read write"));
+    assert_eq!(request.header("authorization"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subject_cannot_break_out_of_its_header() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    for (subject, told) in [("김 진", "%EA%B9%80%20%EC%A7%84"), ("a%20b", "a%2520b"), ("google|1", "google|1")] {
+        assert_eq!(gateway.get("/api/auth", &bearer(&format!("jwt.{subject}..1"))).await.status, 200, "{subject}");
+        assert_eq!(upstream.received().pop().unwrap().header("x-user-id"), Some(told));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_goes_on_only_where_the_route_says_so_and_our_cookie_nowhere() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let lines = format!(
+        "{}Cookie: a=1; __Host-gateway_session=secret\r\nCookie: gateway_session=secret\r\nProxy-Authorization: Basic x\r\n",
+        bearer("jwt.u1..1")
+    );
+    gateway.get("/api/users", &lines).await;
+    gateway.get("/api/with-token", &lines).await;
+    let received = upstream.received();
+    assert_eq!(received[0].header("authorization"), None);
+    assert_eq!(received[1].header("authorization"), Some("Bearer jwt.u1..1"));
+    for request in &received {
+        assert_eq!(request.header("cookie"), Some("a=1"));
+        assert!(!request.head.contains("secret") && !request.head.contains("Basic"), "{}", request.head);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trusted_proxy_is_believed() {
+    let upstream = Upstream::ok().await;
+    let mut setup = Setup::of(&[upstream.address]);
+    setup.listener.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let gateway = setup.start();
+    let id = "7a2cf1b0-6b1c-4f0e-8a51-0d5a3f5c9b11";
+    let lines = format!("X-Forwarded-For: 6.6.6.6, 2001:db8::7\r\nX-Forwarded-Proto: https\r\nX-Request-Id: {id}\r\n");
+    let answer = gateway.get("/api/users", &lines).await;
+    let request = upstream.only();
+    assert_eq!(request.header("x-forwarded-for"), Some("2001:db8::7, 127.0.0.1"));
+    assert_eq!(request.header("x-forwarded-proto"), Some("https"));
+    assert_eq!(request.header("forwarded"), Some("for=\"[2001:db8::7]\";host=www.jinmini.com;proto=https"));
+    assert_eq!(request.header("x-request-id"), answer.header("x-request-id"));
+    let given = crate::domain::gateway::models::id::RequestId::from(uuid::Uuid::parse_str(id).unwrap());
+    assert_eq!(answer.header("x-request-id"), Some(given.to_string().as_str()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_loses_what_speaks_of_its_connection_and_gets_our_marks() {
+    let upstream = Upstream::answering(
+        "HTTP/1.1 201 Created\r\nConnection: keep-alive, X-Internal\r\nX-Internal: 1\r\nKeep-Alive: timeout=5\r\n\
+         X-Request-Id: theirs\r\nVia: 1.1 other\r\nSet-Cookie: a=1\r\nSet-Cookie: __Host-gateway_session=fixated\r\n\
+         Upgrade: h2c\r\nETag: \"x\"\r\nContent-Length: 2\r\n\r\nok",
+    )
+    .await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let answer = gateway.get("/api/users", "").await;
+    assert_eq!((answer.status, answer.text(), answer.header("etag")), (201, "ok", Some("\"x\"")));
+    assert_eq!(answer.message.headers("via").collect::<Vec<_>>(), ["1.1 other", "1.1 gateway"]);
+    assert_eq!(answer.header("set-cookie"), Some("a=1"));
+    assert_eq!(answer.header("x-request-id").map(str::len), Some(22));
+    for gone in ["x-internal", "keep-alive", "theirs", "upgrade", "fixated"] {
+        assert!(!answer.message.head.to_lowercase().contains(gone), "{gone}:\n{}", answer.message.head);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_without_a_body_keep_the_connection_in_step() {
+    let upstream = Upstream::start(|mut connection| async move {
+        while let Some(request) = connection.request().await {
+            connection
+                .send(match request.first_line() {
+                    "HEAD /users HTTP/1.1" => "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n",
+                    "GET /users/204 HTTP/1.1" => "HTTP/1.1 204 No Content\r\n\r\n",
+                    "GET /users/304 HTTP/1.1" => {
+                        "HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\nETag: \"x\"\r\n\r\n"
+                    }
+                    "GET /users/103 HTTP/1.1" => {
+                        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+                    }
+                    _ => "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+                })
+                .await;
+        }
+    })
+    .await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let mut client = gateway.connect().await;
+    let head = client.ask("HEAD /api/users HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!((head.status, head.header("content-length")), (200, Some("1234")));
+    assert_eq!(client.ask(&get("/api/users/204", "")).await.status, 204);
+    assert_eq!(client.ask(&get("/api/users/304", "")).await.status, 304);
+    assert_eq!(client.ask(&get("/api/users/103", "")).await.text(), "ok");
+    assert_eq!(client.ask(&get("/api/users/empty", "")).await.status, 200);
+    let refused = client.ask("HEAD /api/none HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!((refused.status, refused.text()), (404, ""));
+    assert_eq!(client.ask(&post("/api/users", "abc")).await.status, 200);
+    assert_eq!(upstream.received().last().unwrap().text(), "abc");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunked_body_arrives_whole_and_its_trailers_do_not() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let mut client = gateway.connect().await;
+    for method in ["POST", "GET"] {
+        let request = format!(
+            "{method} /api/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: X-User-Id\r\n\r\n\
+             3;ext=1\r\nabc\r\n4\r\ndefg\r\n0\r\nX-User-Id: admin\r\n\r\n"
+        );
+        assert_eq!(client.ask(&request).await.status, 200);
+        let request = upstream.received().pop().unwrap();
+        assert_eq!((request.text(), request.header("transfer-encoding")), ("abcdefg", Some("chunked")));
+        assert!(!request.head.to_lowercase().contains("x-user-id") && request.header("trailer").is_none());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_client_gets_an_answer_that_it_understands() {
+    let upstream =
+        Upstream::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n").await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let answer = gateway.ask("GET /api/users HTTP/1.0\r\nHost: x\r\n\r\n").await;
+    assert_eq!((answer.status, answer.text(), answer.header("transfer-encoding")), (200, "ok", None));
+    assert_eq!(upstream.only().header("via"), Some("1.0 gateway"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_waits_for_100_is_told_to_go_on() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let mut client = gateway.connect().await;
+    client.send("POST /api/users HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n").await;
+    assert_eq!(client.answer(false).await.status, 100);
+    client.send("abc").await;
+    assert_eq!(client.answer(true).await.status, 200);
+    assert_eq!((upstream.only().text(), upstream.only().header("expect")), ("abc", None));
+    let refused = "POST /api/none HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+    assert_eq!(gateway.ask(refused).await.status, 404, "without asking for a body that nobody wants");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_is_a_plain_request_for_now() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let lines = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n";
+    assert_eq!(gateway.get("/api/users", lines).await.status, 200);
+    assert_eq!((upstream.only().header("upgrade"), upstream.only().header("connection")), (None, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn methods_that_speak_to_a_proxy_are_not_passed_on() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let trace = gateway.ask("TRACE /api/users HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!(trace.problem(), (405, "method_not_allowed".to_owned()));
+    assert!(trace.header("allow").is_some_and(|allow| !allow.contains("TRACE")));
+    let connect = gateway.ask("CONNECT other.example:443 HTTP/1.1\r\nHost: other.example:443\r\n\r\n").await;
+    assert_eq!(connect.problem(), (501, "not_implemented".to_owned()));
+    assert_eq!(gateway.ask("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n").await.status, 204);
+    let options = |left: &str| format!("OPTIONS /api/users HTTP/1.1\r\nHost: x\r\nMax-Forwards: {left}\r\n\r\n");
+    assert_eq!(gateway.ask(&options("0")).await.status, 204);
+    assert_eq!(gateway.ask(&options("x")).await.problem().0, 400);
+    assert_eq!(upstream.received(), []);
+    assert_eq!(gateway.ask(&options("7")).await.status, 200);
+    assert_eq!(upstream.only().header("max-forwards"), Some("6"));
+    assert_eq!(gateway.get("/api/users", "Max-Forwards: 0\r\n").await.status, 200, "it counts for OPTIONS alone");
+}

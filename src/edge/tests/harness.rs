@@ -1,0 +1,405 @@
+//! A gateway, services and clients on ports of the loopback.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    runtime::Handle,
+};
+
+use crate::{
+    config::{ListenerSettings, UpstreamSettings},
+    domain::gateway::models::service::{Access, Route, Service},
+    edge::{
+        Edge, Parts,
+        snapshot::SnapshotCell,
+        test_support::{CountingEntropy, EchoControlPlane, FakeResolver, SetClock, route, service, snapshot},
+    },
+};
+
+/// Longer than anything takes, even on a busy machine: a test that waits so long has failed.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what} took too long"))
+}
+
+/// Asks again until the answer is yes.
+pub(super) async fn until(what: &str, mut yes: impl FnMut() -> bool) {
+    soon(what, async {
+        while !yes() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}
+
+/// A running gateway with fakes around it.
+pub(super) struct Gateway {
+    pub(super) edge: Option<Edge>,
+    pub(super) address: SocketAddr,
+    pub(super) snapshots: Arc<SnapshotCell>,
+    pub(super) resolver: Arc<FakeResolver>,
+    pub(super) clock: Arc<SetClock>,
+}
+
+/// How a gateway is to be.
+pub(super) struct Setup {
+    pub(super) listener: ListenerSettings,
+    pub(super) upstream: UpstreamSettings,
+    pub(super) cores: usize,
+    pub(super) routes: Vec<Route>,
+    pub(super) services: Vec<Service>,
+}
+
+impl Setup {
+    /// A service `auth` at `instances`: open at `/api/users`, for holders of a token at `/api/auth`, for those with the
+    /// scope `admin` at `/api/users/admin`, and at `/api/small` with bodies of ten bytes at most.
+    pub(super) fn of(instances: &[SocketAddr]) -> Self {
+        let urls: Vec<String> = instances.iter().map(|address| format!("http://{address}")).collect();
+        let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+        let admin = Access::Token { scope: "admin".parse().unwrap() };
+        Self {
+            listener: ListenerSettings {
+                address: ([127, 0, 0, 1], 0).into(),
+                head_timeout: PATIENCE,
+                idle_timeout: PATIENCE,
+                drain_timeout: PATIENCE,
+                max_connections: 1000,
+                max_connections_per_client: 1000,
+                trusted_proxies: Vec::new(),
+            },
+            upstream: UpstreamSettings {
+                connect_timeout: PATIENCE,
+                first_byte_timeout: PATIENCE,
+                idle_timeout: PATIENCE,
+            },
+            cores: 1,
+            routes: vec![
+                route("/api/users", "auth", "/users"),
+                Route { access: admin, ..route("/api/users/admin", "auth", "/admin") },
+                Route { body_limit_bytes: 10, ..route("/api/small", "auth", "/small") },
+                Route { forward_authorization: true, ..route("/api/with-token", "auth", "/") },
+            ],
+            services: vec![service("auth", &urls)],
+        }
+    }
+
+    pub(super) fn start(self) -> Gateway {
+        let listener = std::net::TcpListener::bind(self.listener.address).unwrap();
+        let snapshots = Arc::new(SnapshotCell::new(snapshot(self.routes, self.services)));
+        let (resolver, clock) = (Arc::<FakeResolver>::default(), Arc::<SetClock>::default());
+        let parts = Parts {
+            listener_settings: self.listener,
+            upstream_settings: self.upstream,
+            cores: NonZeroUsize::new(self.cores).unwrap(),
+            snapshots: Arc::clone(&snapshots),
+            control_plane: Arc::new(EchoControlPlane),
+            resolver: Arc::clone(&resolver) as _,
+            control_runtime: Handle::current(),
+            clock: Arc::clone(&clock) as _,
+            entropy: Arc::new(CountingEntropy::default()),
+        };
+        let edge = Edge::start(listener, &parts).unwrap();
+        Gateway { address: edge.local_address(), edge: Some(edge), snapshots, resolver, clock }
+    }
+}
+
+impl Gateway {
+    /// One request on a connection of its own.
+    pub(super) async fn ask(&self, request: &str) -> Answer {
+        self.connect().await.ask(request).await
+    }
+
+    /// `GET`, with more header lines if need be.
+    pub(super) async fn get(&self, path: &str, lines: &str) -> Answer {
+        self.ask(&get(path, lines)).await
+    }
+
+    pub(super) async fn connect(&self) -> Client {
+        Client { stream: soon("connecting", TcpStream::connect(self.address)).await.unwrap(), rest: Vec::new() }
+    }
+
+    pub(super) fn revoke(&self, number: u8) {
+        self.snapshots.update(|next| next.revocations.insert(crate::edge::test_support::revocation(number)));
+    }
+
+    pub(super) fn times_asked(&self) -> usize {
+        self.resolver.asked.load(Ordering::Relaxed)
+    }
+}
+
+pub(super) fn get(path: &str, lines: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: www.jinmini.com\r\n{lines}\r\n")
+}
+
+pub(super) fn post(path: &str, body: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: www.jinmini.com\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+pub(super) fn bearer(token: &str) -> String {
+    format!("Authorization: Bearer {token}\r\n")
+}
+
+/// A client's connection.
+pub(super) struct Client {
+    pub(super) stream: TcpStream,
+    rest: Vec<u8>,
+}
+
+impl Client {
+    pub(super) async fn ask(&mut self, request: &str) -> Answer {
+        self.send(request).await;
+        self.answer(!request.starts_with("HEAD ")).await
+    }
+
+    pub(super) async fn send(&mut self, bytes: &str) {
+        soon("sending", self.stream.write_all(bytes.as_bytes())).await.unwrap();
+    }
+
+    /// The next answer. One that has a body of unknown length lasts until the connection ends.
+    pub(super) async fn answer(&mut self, has_body: bool) -> Answer {
+        let message = soon("an answer", read_message(&mut self.stream, &mut self.rest, has_body)).await;
+        Answer::parse(message.expect("the connection ended without an answer"))
+    }
+
+    /// Whether the connection ends, cleanly or not, before anything more comes.
+    pub(super) async fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        self.rest.is_empty() && !matches!(soon("the end", self.stream.read(&mut byte)).await, Ok(1))
+    }
+
+    /// What comes next, at least one byte of it.
+    pub(super) async fn some(&mut self) -> String {
+        let mut bytes = std::mem::take(&mut self.rest);
+        if bytes.is_empty() {
+            soon("some bytes", self.stream.read_buf(&mut bytes)).await.unwrap();
+        }
+        String::from_utf8(bytes).unwrap()
+    }
+}
+
+/// A message: its head, its body, and whether the body came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) head: String,
+    pub(super) body: Vec<u8>,
+    pub(super) complete: bool,
+}
+
+impl Message {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers(name);
+        let first = found.next();
+        assert_eq!(found.next(), None, "{name} is there twice:\n{}", self.head);
+        first
+    }
+
+    pub(super) fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        lines.filter(move |(this, _)| this.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+
+    pub(super) fn first_line(&self) -> &str {
+        self.head.lines().next().unwrap()
+    }
+
+    pub(super) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+/// Reads one message: a head up to the empty line, then a body by length, by chunks, or none.
+async fn read_message(stream: &mut TcpStream, rest: &mut Vec<u8>, has_body: bool) -> Option<Message> {
+    let head_end = loop {
+        if let Some(at) = find(rest, b"\r\n\r\n") {
+            break at + 4;
+        }
+        if matches!(stream.read_buf(rest).await, Ok(0) | Err(_)) {
+            return None;
+        }
+    };
+    let head = String::from_utf8(rest.drain(..head_end).collect()).unwrap();
+    let mut message = Message { head, body: Vec::new(), complete: true };
+    let status = message.first_line().split(' ').nth(1).map(str::to_owned);
+    let bodiless = matches!(status.as_deref(), Some("204" | "304" | "100"));
+    if !has_body || bodiless {
+        return Some(message);
+    }
+    if message.header("transfer-encoding").is_some() {
+        loop {
+            let Some(line_end) = more_until(stream, rest, |rest| find(rest, b"\r\n")).await else { break };
+            let line: Vec<u8> = rest.drain(..line_end + 2).collect();
+            let size = usize::from_str_radix(std::str::from_utf8(&line[..line_end]).unwrap(), 16).unwrap();
+            let all = |rest: &[u8]| (rest.len() >= size + 2).then_some(size);
+            let Some(size) = more_until(stream, rest, all).await else { break };
+            message.body.extend(rest.drain(..size));
+            rest.drain(..2);
+            if size == 0 {
+                return Some(message);
+            }
+        }
+        message.complete = false;
+    } else if let Some(length) = message.header("content-length") {
+        let length: usize = length.parse().unwrap();
+        let whole = more_until(stream, rest, |rest| (rest.len() >= length).then_some(length)).await;
+        message.complete = whole.is_some();
+        let length = length.min(rest.len());
+        message.body.extend(rest.drain(..length));
+    } else if message.head.starts_with("HTTP/") {
+        while !matches!(stream.read_buf(rest).await, Ok(0) | Err(_)) {}
+        message.body.append(rest);
+    }
+    Some(message)
+}
+
+async fn more_until(
+    stream: &mut TcpStream,
+    rest: &mut Vec<u8>,
+    found: impl Fn(&[u8]) -> Option<usize>,
+) -> Option<usize> {
+    loop {
+        if let Some(at) = found(rest) {
+            return Some(at);
+        }
+        if matches!(stream.read_buf(rest).await, Ok(0) | Err(_)) {
+            return None;
+        }
+    }
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}
+
+/// What a client got.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) message: Message,
+}
+
+impl Answer {
+    fn parse(message: Message) -> Self {
+        Self { status: message.first_line().split(' ').nth(1).unwrap().parse().unwrap(), message }
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.message.header(name)
+    }
+
+    pub(super) fn text(&self) -> &str {
+        self.message.text()
+    }
+
+    /// The code of the problem document that this answer is.
+    pub(super) fn problem(&self) -> (u16, String) {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.message.head);
+        let problem: HashMap<String, serde_json::Value> = serde_json::from_slice(&self.message.body).unwrap();
+        assert_eq!(problem["status"], self.status);
+        assert_eq!(problem["request_id"].as_str(), self.header("x-request-id"));
+        assert!(!self.text().contains("127.0.0.1"), "it names an address: {}", self.text());
+        (self.status, problem["code"].as_str().unwrap().to_owned())
+    }
+}
+
+/// A service that records what it gets and answers as it was told.
+pub(super) struct Upstream {
+    pub(super) address: SocketAddr,
+    pub(super) received: Arc<Mutex<Vec<Message>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// A connection that a service has accepted.
+pub(super) struct Served {
+    pub(super) stream: TcpStream,
+    rest: Vec<u8>,
+    received: Arc<Mutex<Vec<Message>>>,
+}
+
+impl Served {
+    /// The next request, recorded; `None` when the connection has ended.
+    pub(super) async fn request(&mut self) -> Option<Message> {
+        let message = read_message(&mut self.stream, &mut self.rest, true).await?;
+        self.received.lock().unwrap().push(message.clone());
+        Some(message)
+    }
+
+    pub(super) async fn send(&mut self, bytes: &str) {
+        // The gateway may have gone already, as some tests want it to.
+        let _ = self.stream.write_all(bytes.as_bytes()).await;
+    }
+
+    /// Whether the gateway closes the connection.
+    pub(super) async fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        !matches!(self.stream.read(&mut byte).await, Ok(1))
+    }
+}
+
+impl Upstream {
+    /// Serves each connection with `serve`.
+    pub(super) async fn start<F>(serve: impl Fn(Served) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let received = Arc::<Mutex<Vec<Message>>>::default();
+        let recorder = Arc::clone(&received);
+        let task = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let received = Arc::clone(&recorder);
+                tokio::spawn(serve(Served { stream, rest: Vec::new(), received }));
+            }
+        });
+        Self { address, received, task }
+    }
+
+    /// Answers every request with 200 and the same lines and body.
+    pub(super) async fn answering(answer: &'static str) -> Self {
+        Self::start(move |mut connection| async move {
+            while connection.request().await.is_some() {
+                connection.send(answer).await;
+            }
+        })
+        .await
+    }
+
+    /// Answers every request with `200 ok`.
+    pub(super) async fn ok() -> Self {
+        Self::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await
+    }
+
+    /// What it got so far.
+    pub(super) fn received(&self) -> Vec<Message> {
+        self.received.lock().unwrap().clone()
+    }
+
+    /// The one request that it got.
+    pub(super) fn only(&self) -> Message {
+        let received = self.received();
+        assert_eq!(received.len(), 1, "{received:?}");
+        received[0].clone()
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// An address at which nobody listens.
+pub(super) async fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}

@@ -1,0 +1,63 @@
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+
+use super::harness::{Gateway, Setup, Upstream, get, soon};
+
+async fn joined(gateway: &mut Gateway) {
+    let edge = gateway.edge.take().unwrap();
+    soon("the end", tokio::task::spawn_blocking(move || edge.join())).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_is_finished_and_what_idles_is_closed() {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let told = (Arc::clone(&begun), Arc::clone(&go_on));
+    let upstream = Upstream::start(move |mut connection| {
+        let (begun, go_on) = told.clone();
+        async move {
+            connection.request().await;
+            begun.notify_one();
+            go_on.notified().await;
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        }
+    })
+    .await;
+    let mut gateway = Setup { cores: 2, ..Setup::of(&[upstream.address]) }.start();
+    let (mut fresh, mut idle, mut busy) = (gateway.connect().await, gateway.connect().await, gateway.connect().await);
+    assert_eq!(idle.ask(&get("/livez", "")).await.status, 200);
+    busy.send(&get("/api/users", "")).await;
+    soon("the request", begun.notified()).await;
+    gateway.edge.as_ref().unwrap().shutdown();
+    assert!(idle.is_closed().await && fresh.is_closed().await);
+    go_on.notify_one();
+    let answer = busy.answer(true).await;
+    assert_eq!((answer.status, answer.text(), answer.header("connection")), (200, "ok", Some("close")));
+    assert!(busy.is_closed().await);
+    joined(&mut gateway).await;
+    assert!(tokio::net::TcpStream::connect(gateway.address).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn draining_has_an_end() {
+    let begun = Arc::new(Notify::new());
+    let told = Arc::clone(&begun);
+    let upstream = Upstream::start(move |mut connection| {
+        let begun = Arc::clone(&told);
+        async move {
+            connection.request().await;
+            begun.notify_one();
+            connection.is_closed().await;
+        }
+    })
+    .await;
+    let mut setup = Setup::of(&[upstream.address]);
+    setup.listener.drain_timeout = Duration::from_millis(50);
+    let mut gateway = setup.start();
+    let mut client = gateway.connect().await;
+    client.send(&get("/api/users", "")).await;
+    soon("the request", begun.notified()).await;
+    gateway.edge.as_ref().unwrap().shutdown();
+    joined(&mut gateway).await;
+    assert!(client.is_closed().await);
+}

@@ -1,0 +1,44 @@
+use super::harness::{Setup, get, post};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_route_goes_to_the_control_plane() {
+    let gateway = Setup::of(&[]).start();
+    let answer = gateway.ask(&post("/tokens/create?x=1", "{\"a\":1}")).await;
+    assert_eq!(answer.status, 200);
+    let id = answer.header("x-request-id").unwrap();
+    assert!(answer.text().starts_with("POST /tokens/create?x=1\nclient 127.0.0.1:"), "{}", answer.text());
+    assert!(
+        answer.text().contains(&format!("\nid {id}\n")) && answer.text().ends_with("\n{\"a\":1}"),
+        "{}",
+        answer.text()
+    );
+    for path in ["/", "/e/tokens/create", "/.well-known/jwks.json", "/apis"] {
+        assert_eq!(gateway.get(path, "").await.status, 200, "{path}");
+    }
+    for path in ["/api", "/api/", "/api/none", "/api/none/x"] {
+        assert_eq!(gateway.get(path, "").await.problem(), (404, "no_route".to_owned()), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_gets_the_canonical_path_and_no_forged_headers() {
+    let gateway = Setup::of(&[]).start();
+    let lines =
+        "X-User-Id: admin\r\nX_Forwarded_For: 6.6.6.6\r\nCookie: gateway_session=1\r\nAuthorization: Bearer x\r\n";
+    let answer = gateway.get("/%74okens", lines).await;
+    let text = answer.text();
+    assert!(text.starts_with("GET /tokens\n"), "{text}");
+    assert!(!text.contains("admin") && !text.contains("6.6.6.6"), "{text}");
+    assert!(
+        text.contains("gateway_session=1") && text.contains("Bearer x") && text.contains("www.jinmini.com"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_is_an_answer_and_the_next_request_is_served() {
+    let gateway = Setup::of(&[]).start();
+    assert_eq!(gateway.get("/panic", "").await.problem(), (500, "internal".to_owned()));
+    let mut client = gateway.connect().await;
+    assert_eq!(client.ask(&get("/livez", "")).await.status, 200);
+}

@@ -1,0 +1,175 @@
+//! A core's own view of the newest snapshot: the snapshot itself, and what this core keeps for each service in it (whose
+//! turn it is, open connections). Finds out where a request goes.
+
+use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc, time::Duration, time::Instant};
+
+use http::HeaderValue;
+use tracing::error;
+
+use super::{pool::Pool, snapshot::Snapshot};
+use crate::domain::gateway::models::service::{Instance, Route, SERVICES_PREFIX, Service, ServiceName};
+
+/// See the module.
+pub(super) struct View {
+    pub(super) snapshot: Arc<Snapshot>,
+    upstreams: Rc<HashMap<ServiceName, Upstream>>,
+}
+
+/// A service, as one core deals with it.
+pub(super) struct Upstream {
+    targets: Vec<Rc<Target>>,
+    turn: Cell<usize>,
+    /// The route that leads here if no route of `gateway.toml` does.
+    default_route: Route,
+}
+
+/// An instance of a service, with this core's connections to it.
+pub(super) struct Target {
+    pub(super) instance: Arc<Instance>,
+    pub(super) authority: String,
+    /// `Host` of requests that go there.
+    pub(super) host: HeaderValue,
+    pub(super) pool: Pool,
+}
+
+/// Where a request goes.
+pub(super) enum Destination<'v> {
+    /// To a service, which may have no instance or not be known at all.
+    Service(&'v Route, Option<&'v Upstream>),
+    /// Nowhere: it lies among the services, but there is none of that name.
+    Nowhere,
+    /// To the control plane.
+    OwnPath,
+}
+
+impl View {
+    /// The view of `snapshot`. What `before` knows about instances that are still there is kept.
+    pub(super) fn of(snapshot: Arc<Snapshot>, before: Option<&Self>) -> Self {
+        if let Some(before) = before
+            && Arc::ptr_eq(&before.snapshot.services, &snapshot.services)
+        {
+            return Self { snapshot, upstreams: Rc::clone(&before.upstreams) };
+        }
+        let upstreams = snapshot
+            .services
+            .iter()
+            .map(|(name, service)| {
+                let known = before.and_then(|before| before.upstreams.get(name));
+                (name.clone(), Upstream::of(service, known))
+            })
+            .collect();
+        Self { snapshot, upstreams: Rc::new(upstreams) }
+    }
+
+    /// Where a request with this canonical path goes: along the route of `gateway.toml` with the longest prefix, else to the
+    /// service that it names, else to ourselves.
+    pub(super) fn destination(&self, path: &str) -> Destination<'_> {
+        if let Some(route) = self.snapshot.routes.find(path) {
+            return Destination::Service(route, self.upstreams.get(&route.service));
+        }
+        match path.strip_prefix(SERVICES_PREFIX) {
+            Some("") => Destination::Nowhere,
+            Some(rest) if rest.starts_with('/') => {
+                let name = rest[1..].split('/').next().unwrap_or_default();
+                self.upstreams.get(name).map_or(Destination::Nowhere, |upstream| {
+                    Destination::Service(&upstream.default_route, Some(upstream))
+                })
+            }
+            Some(_) | None => Destination::OwnPath,
+        }
+    }
+
+    /// Closes connections to instances that were not used for longer than `idle_timeout`.
+    pub(super) fn close_idle(&self, now: Instant, idle_timeout: Duration) {
+        for target in self.upstreams.values().flat_map(|upstream| &upstream.targets) {
+            target.pool.close_idle(now, idle_timeout);
+        }
+    }
+}
+
+impl Upstream {
+    fn of(service: &Service, known: Option<&Self>) -> Self {
+        let targets = service.instances.iter().filter_map(|instance| {
+            let known = known.and_then(|known| known.targets.iter().find(|target| target.instance == *instance));
+            known.map(Rc::clone).or_else(|| Target::new(instance))
+        });
+        Self {
+            targets: targets.collect(),
+            turn: Cell::new(known.map_or(0, |known| known.turn.get())),
+            default_route: Route::of_service(&service.name),
+        }
+    }
+
+    /// The instance whose turn it is.
+    pub(super) fn next(&self) -> Option<&Rc<Target>> {
+        super::balance::round_robin(&self.targets, &self.turn)
+    }
+
+    /// Another instance than `target`, if there is one.
+    pub(super) fn other_than(&self, target: &Rc<Target>) -> Option<&Rc<Target>> {
+        super::balance::next_but(&self.targets, &self.turn, |other| Rc::ptr_eq(other, target))
+    }
+}
+
+impl Target {
+    fn new(instance: &Arc<Instance>) -> Option<Rc<Self>> {
+        let authority = instance.authority();
+        let Ok(host) = HeaderValue::try_from(&authority) else {
+            error!(instance = authority, "an instance has an address that no request can be sent to");
+            return None;
+        };
+        Some(Rc::new(Self { instance: Arc::clone(instance), authority, host, pool: Pool::default() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::test_support::{route, service, snapshot};
+
+    fn goes(view: &View, path: &str) -> String {
+        match view.destination(path) {
+            Destination::Service(route, upstream) => {
+                let known = if upstream.is_some() { "" } else { " (unknown)" };
+                format!("{}{known} as {}", route.service, route.upstream_path(path).unwrap())
+            }
+            Destination::Nowhere => "nowhere".to_owned(),
+            Destination::OwnPath => "own".to_owned(),
+        }
+    }
+
+    #[test]
+    fn routes_come_first_then_services_then_ourselves() {
+        let routes = [route("/api/users", "auth", "/users"), route("/api/gone", "gone", "/")];
+        let view = View::of(Arc::new(snapshot(routes, [service("auth", &["http://a"])])), None);
+        for (path, where_to) in [
+            ("/api/users", "auth as /users"),
+            ("/api/users/me", "auth as /users/me"),
+            ("/api/auth", "auth as /"),
+            ("/api/auth/x", "auth as /x"),
+            ("/api/gone/x", "gone (unknown) as /x"),
+            ("/api/usersx", "nowhere"),
+            ("/api", "nowhere"),
+            ("/api/", "nowhere"),
+            ("/api/other/x", "nowhere"),
+            ("/apis", "own"),
+            ("/", "own"),
+            ("/tokens/create", "own"),
+        ] {
+            assert_eq!(goes(&view, path), where_to, "{path}");
+        }
+    }
+
+    #[test]
+    fn instances_that_stay_keep_their_connections() {
+        let first = View::of(Arc::new(snapshot([], [service("auth", &["http://a", "http://b"])])), None);
+        let second = View::of(Arc::new(snapshot([], [service("auth", &["http://b", "http://c"])])), Some(&first));
+        let targets = |view: &View| view.upstreams.get("auth").unwrap().targets.clone();
+        assert!(Rc::ptr_eq(&targets(&first)[1], &targets(&second)[0]));
+        assert_eq!(targets(&second)[1].authority, "c:80");
+        let mut changed = Snapshot::clone(&second.snapshot);
+        changed.revocations = crate::domain::gateway::models::token::Revocations::default();
+        let third = View::of(Arc::new(changed), Some(&second));
+        assert!(Rc::ptr_eq(&second.upstreams, &third.upstreams), "nothing is rebuilt for a revocation");
+    }
+}

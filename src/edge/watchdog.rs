@@ -1,0 +1,257 @@
+//! Ends connections on which a client takes too long: to send a head, to send its next request, to send a body that it
+//! announced, or to read its answer. One coarse timer per core looks at all of its connections, so that a request costs no
+//! timer of its own; drain goes the same way.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+use super::head::BadHead;
+
+/// What a connection is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Go on.
+    Serve,
+    /// Answer what is under way, then close.
+    Drain,
+    /// Close now.
+    Close,
+}
+
+/// What is expected of the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    /// The rest of a head.
+    Head(Instant),
+    /// Another request.
+    NextRequest(Instant),
+    /// Nothing: it waits for us.
+    Nothing,
+    /// That it closes its side: ours is closed.
+    Goodbye(Instant),
+}
+
+/// How long a client may take to close its side of a connection that we have closed.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What is known about one connection, shared by all who serve it.
+#[derive(Debug)]
+pub(super) struct Vitals {
+    awaited: Cell<Awaited>,
+    body_awaited_since: Cell<Option<Instant>>,
+    unread_since: Cell<Option<Instant>>,
+    order: Cell<Order>,
+    waker: RefCell<Option<Waker>>,
+    bad_head: Cell<Option<BadHead>>,
+}
+
+impl Vitals {
+    fn new(now: Instant) -> Self {
+        Self {
+            // Whoever connects is expected to say something: the head's time counts from the start.
+            awaited: Cell::new(Awaited::Head(now)),
+            body_awaited_since: Cell::new(None),
+            unread_since: Cell::new(None),
+            order: Cell::new(Order::Serve),
+            waker: RefCell::new(None),
+            bad_head: Cell::new(None),
+        }
+    }
+
+    /// The first bytes of a head have arrived, but not all of it.
+    pub(super) fn head_begun(&self) {
+        if let Awaited::NextRequest(_) = self.awaited.get() {
+            self.awaited.set(Awaited::Head(Instant::now()));
+        }
+    }
+
+    /// A request is being answered.
+    pub(super) fn request_begun(&self) {
+        self.awaited.set(Awaited::Nothing);
+    }
+
+    /// A request was answered.
+    pub(super) fn request_ended(&self) {
+        self.awaited.set(Awaited::NextRequest(Instant::now()));
+    }
+
+    /// The last answer was sent and our side closed.
+    pub(super) fn said_goodbye(&self) {
+        self.awaited.set(Awaited::Goodbye(Instant::now()));
+    }
+
+    /// Bytes of a body were wanted and either came or did not.
+    pub(super) fn body_came(&self, came: bool) {
+        note_stall(&self.body_awaited_since, !came);
+    }
+
+    /// Bytes were to be sent and the client either took them or did not.
+    pub(super) fn client_read(&self, read: bool) {
+        note_stall(&self.unread_since, !read);
+    }
+
+    /// A head was refused: the request that hyper sees next is not the client's.
+    pub(super) fn refuse(&self, bad: BadHead) {
+        self.bad_head.set(Some(bad));
+    }
+
+    /// Why the head that was replaced was refused, if one was.
+    pub(super) fn refused(&self) -> Option<BadHead> {
+        self.bad_head.get()
+    }
+
+    /// What to do now.
+    pub(super) fn order(&self) -> Order {
+        self.order.get()
+    }
+
+    /// Remembers whom to wake when the order changes.
+    pub(super) fn remember(&self, waker: &Waker) {
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+
+    fn give(&self, order: Order) {
+        if self.order.get() != Order::Close {
+            self.order.set(order);
+        }
+        let waker = self.waker.borrow().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn is_overdue(&self, now: Instant, limits: Limits) -> bool {
+        let over = |since: Instant, limit: Duration| now.saturating_duration_since(since) >= limit;
+        let awaited = match self.awaited.get() {
+            Awaited::Head(since) => over(since, limits.head),
+            Awaited::NextRequest(since) => over(since, limits.idle),
+            Awaited::Goodbye(since) => over(since, GOODBYE),
+            Awaited::Nothing => false,
+        };
+        let stalled = |since: &Cell<Option<Instant>>| since.get().is_some_and(|since| over(since, limits.idle));
+        awaited || stalled(&self.body_awaited_since) || stalled(&self.unread_since)
+    }
+}
+
+fn note_stall(since: &Cell<Option<Instant>>, stalled: bool) {
+    match (since.get(), stalled) {
+        (None, true) => since.set(Some(Instant::now())),
+        (Some(_), false) => since.set(None),
+        (None, false) | (Some(_), true) => {}
+    }
+}
+
+/// How long a client may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// To send a head.
+    pub(super) head: Duration,
+    /// Until the next request; and without any progress of a body, in either direction.
+    pub(super) idle: Duration,
+}
+
+/// All connections of one core.
+#[derive(Debug)]
+pub(super) struct Watchdog {
+    connections: RefCell<Vec<Weak<Vitals>>>,
+    limits: Limits,
+}
+
+impl Watchdog {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { connections: RefCell::default(), limits }
+    }
+
+    /// How often to look: a limit is overrun by an eighth at most, and never by more than a second.
+    pub(super) fn period(&self) -> Duration {
+        let shortest = self.limits.head.min(self.limits.idle);
+        (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1))
+    }
+
+    /// A new connection.
+    pub(super) fn enrol(&self) -> Rc<Vitals> {
+        let vitals = Rc::new(Vitals::new(Instant::now()));
+        self.connections.borrow_mut().push(Rc::downgrade(&vitals));
+        vitals
+    }
+
+    /// Closes the connections on which something is overdue, and forgets those that have ended.
+    pub(super) fn look(&self, now: Instant) {
+        self.connections.borrow_mut().retain(|connection| {
+            let vitals = connection.upgrade();
+            if let Some(vitals) = vitals.as_ref().filter(|vitals| vitals.is_overdue(now, self.limits)) {
+                vitals.give(Order::Close);
+            }
+            vitals.is_some()
+        });
+    }
+
+    /// Tells every connection to end.
+    pub(super) fn give_all(&self, order: Order) {
+        for vitals in self.connections.borrow().iter().filter_map(Weak::upgrade) {
+            vitals.give(order);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { head: Duration::from_secs(10), idle: Duration::from_secs(75) };
+
+    fn after(seconds: u64) -> Instant {
+        Instant::now() + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_head_a_pause_and_a_stall_have_their_limits() {
+        let vitals = Vitals::new(Instant::now());
+        assert!(!vitals.is_overdue(after(9), LIMITS) && vitals.is_overdue(after(10), LIMITS));
+        vitals.request_begun();
+        assert!(!vitals.is_overdue(after(1_000), LIMITS), "the client waits for us");
+        vitals.body_came(false);
+        assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));
+        vitals.body_came(true);
+        assert!(!vitals.is_overdue(after(1_000), LIMITS));
+        vitals.client_read(false);
+        assert!(vitals.is_overdue(after(76), LIMITS));
+        vitals.client_read(true);
+        vitals.request_ended();
+        assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));
+        vitals.head_begun();
+        assert!(vitals.is_overdue(after(11), LIMITS));
+        vitals.said_goodbye();
+        assert!(!vitals.is_overdue(after(0), LIMITS) && vitals.is_overdue(after(2), LIMITS));
+    }
+
+    #[test]
+    fn more_bytes_of_a_head_buy_no_time() {
+        let vitals = Vitals::new(Instant::now());
+        vitals.head_begun();
+        vitals.head_begun();
+        assert!(vitals.is_overdue(after(10), LIMITS));
+    }
+
+    #[test]
+    fn ended_connections_are_forgotten_and_the_others_told() {
+        let watchdog = Watchdog::new(LIMITS);
+        let kept = watchdog.enrol();
+        drop(watchdog.enrol());
+        watchdog.look(Instant::now());
+        assert_eq!((watchdog.connections.borrow().len(), kept.order()), (1, Order::Serve));
+        watchdog.give_all(Order::Drain);
+        assert_eq!(kept.order(), Order::Drain);
+        watchdog.look(after(11));
+        assert_eq!(kept.order(), Order::Close);
+        watchdog.give_all(Order::Drain);
+        assert_eq!(kept.order(), Order::Close, "nothing undoes it");
+    }
+}

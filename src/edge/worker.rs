@@ -1,0 +1,192 @@
+//! One core: a thread with a runtime of its own, its connections, its view of the snapshot, its tokens and its connections
+//! to services. Nothing in here is shared with another core, so nothing in here is locked.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hyper::server::conn::http1;
+use tokio::{
+    net::TcpStream,
+    runtime::Handle,
+    sync::{mpsc, watch},
+    time::MissedTickBehavior,
+};
+use tracing::{debug, warn};
+
+use super::{
+    accept::Newcomer,
+    authenticate::Caller,
+    client::Peer,
+    connection,
+    head::MAX_HEAD_BYTES,
+    ports::{ControlPlane, Resolver},
+    request_id::RequestIds,
+    retry::RetryBudget,
+    server::Parts,
+    snapshot::SnapshotReader,
+    token_cache::{self, TokenCache},
+    view::View,
+    watchdog::{Limits, Order, Watchdog},
+};
+use crate::{
+    config::{ListenerSettings, UpstreamSettings},
+    ports::Clock,
+};
+
+/// What one core works with.
+pub(super) struct Core {
+    pub(super) listener: ListenerSettings,
+    pub(super) upstream: UpstreamSettings,
+    pub(super) control_plane: Arc<dyn ControlPlane>,
+    pub(super) resolver: Arc<dyn Resolver>,
+    pub(super) control: Handle,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: RequestIds,
+    pub(super) tokens: RefCell<TokenCache<Rc<Caller>>>,
+    pub(super) retries: RetryBudget,
+    pub(super) watchdog: Watchdog,
+    pub(super) http: http1::Builder,
+    snapshots: RefCell<SnapshotReader>,
+    view: RefCell<Rc<View>>,
+    connections: Cell<usize>,
+    draining: Cell<bool>,
+}
+
+impl Core {
+    pub(super) fn new(parts: &Parts) -> Self {
+        let mut http = http1::Builder::new();
+        // The watchdog keeps the time, and heads are judged before hyper sees them: here are only the same limits again.
+        http.header_read_timeout(None).max_header_size(MAX_HEAD_BYTES).half_close(false);
+        let mut snapshots = parts.snapshots.reader();
+        let view = View::of(Arc::clone(snapshots.newest()), None);
+        Self {
+            listener: parts.listener_settings.clone(),
+            upstream: parts.upstream_settings.clone(),
+            control_plane: Arc::clone(&parts.control_plane),
+            resolver: Arc::clone(&parts.resolver),
+            control: parts.control_runtime.clone(),
+            clock: Arc::clone(&parts.clock),
+            random: RequestIds::new(Arc::clone(&parts.entropy)),
+            tokens: RefCell::new(TokenCache::new(token_cache::CAPACITY)),
+            retries: RetryBudget::default(),
+            watchdog: Watchdog::new(Limits {
+                head: parts.listener_settings.head_timeout,
+                idle: parts.listener_settings.idle_timeout,
+            }),
+            http,
+            snapshots: RefCell::new(snapshots),
+            view: RefCell::new(Rc::new(view)),
+            connections: Cell::new(0),
+            draining: Cell::new(false),
+        }
+    }
+
+    /// The view of the newest snapshot. A request takes it once and uses it to its end.
+    pub(super) fn view(&self) -> Rc<View> {
+        let mut snapshots = self.snapshots.borrow_mut();
+        let newest = snapshots.newest();
+        let mut view = self.view.borrow_mut();
+        if !Arc::ptr_eq(newest, &view.snapshot) {
+            let same_rules = Arc::ptr_eq(&newest.keys, &view.snapshot.keys)
+                && Arc::ptr_eq(&newest.expectations, &view.snapshot.expectations);
+            if !same_rules {
+                // A key may be gone for good, or the issuer another: what was found good has to be looked at again.
+                self.tokens.borrow_mut().clear();
+            }
+            *view = Rc::new(View::of(Arc::clone(newest), Some(&view)));
+        }
+        Rc::clone(&view)
+    }
+
+    /// Whether no more requests are taken.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Serves newcomers until told to stop, then ends what is under way.
+    pub(super) async fn run(
+        self: Rc<Self>,
+        mut newcomers: mpsc::UnboundedReceiver<Newcomer>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let keeper = tokio::task::spawn_local(Rc::clone(&self).keep());
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|&stopped| stopped) => break,
+                newcomer = newcomers.recv() => match newcomer {
+                    Some(newcomer) => self.welcome(newcomer),
+                    None => break,
+                },
+            }
+        }
+        self.drain(newcomers).await;
+        keeper.abort();
+    }
+
+    fn welcome(self: &Rc<Self>, newcomer: Newcomer) {
+        let Newcomer { stream, peer, place } = newcomer;
+        let stream = match TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => {
+                debug!(%error, "a connection was lost on its way to a core");
+                return;
+            }
+        };
+        let peer = Peer::new(peer, &self.listener.trusted_proxies);
+        let counted = Counted::new(self);
+        let serving = connection::serve(Rc::clone(self), stream, peer);
+        tokio::task::spawn_local(async move {
+            serving.await;
+            drop((counted, place));
+        });
+    }
+
+    /// Looks after what grows old.
+    async fn keep(self: Rc<Self>) {
+        let mut tick = tokio::time::interval(self.watchdog.period());
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let now = tick.tick().await.into_std();
+            self.watchdog.look(now);
+            self.view().close_idle(now, self.upstream.idle_timeout);
+        }
+    }
+
+    async fn drain(&self, newcomers: mpsc::UnboundedReceiver<Newcomer>) {
+        const STEP: Duration = Duration::from_millis(5);
+        self.draining.set(true);
+        drop(newcomers);
+        self.watchdog.give_all(Order::Drain);
+        let deadline = Instant::now() + self.listener.drain_timeout;
+        while self.connections.get() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(STEP).await;
+        }
+        if self.connections.get() > 0 {
+            warn!(
+                connections = self.connections.get(),
+                "requests were still under way when the time to drain was over"
+            );
+        }
+    }
+}
+
+/// Counts a connection while it lives.
+struct Counted(Rc<Core>);
+
+impl Counted {
+    fn new(core: &Rc<Core>) -> Self {
+        core.connections.set(core.connections.get() + 1);
+        Self(Rc::clone(core))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+    }
+}
