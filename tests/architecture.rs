@@ -224,7 +224,7 @@ fn broken_rule(layer: Option<&Layer>, path: &[String]) -> Option<String> {
         return match (layer, layer_of(&target)) {
             (Some(layer), Some(target)) if target.name == layer.name || layer.layers.contains(&target.name) => None,
             (Some(layer), Some(target)) => {
-                Some(format!("{name} may not import {}, but {}", target.name, listed(layer.layers)))
+                Some(format!("{name} may not import {}; of ours {}", target.name, listed(layer.layers)))
             }
             (_, None) if ROOTS.contains(&top_of(&target)) => {
                 Some(format!("{name} may not import {target}: it imports all"))
@@ -249,7 +249,7 @@ fn broken_rule(layer: Option<&Layer>, path: &[String]) -> Option<String> {
 }
 
 fn listed(names: &[&str]) -> String {
-    if names.is_empty() { "nothing else of ours".to_owned() } else { format!("only {}", names.join(", ")) }
+    if names.is_empty() { "nothing".to_owned() } else { format!("only {}", names.join(", ")) }
 }
 
 /// `src/domain/gateway.rs` and `src/domain/gateway/mod.rs` are `domain::gateway`; `src/lib.rs` is the empty module.
