@@ -21,9 +21,9 @@ pub(super) fn read(
     let port = clients.map_or_else(|| PORT.fallback.words().to_owned(), |address| address.port().to_string());
     let url = reader.read_or(&PUBLIC_URL, &format!("http://localhost:{port}"), public_url);
     if environment == Environment::Production && url.as_ref().is_some_and(|url| url.scheme() != "https") {
-        reader.wrong(
+        reader.wrong_in_production(
             &PUBLIC_URL,
-            "production needs the https address under which browsers reach it, such as https://www.jinmini.com",
+            "the https address under which browsers reach it, such as https://www.jinmini.com",
         );
     }
     let api_prefix = reader.read(&API_PREFIX, api_prefix);

@@ -6,7 +6,7 @@ use super::{
     report::{Mistake, Mistakes, shown},
     source::{RoutesFile, Sources},
     units,
-    variables::{Fallback, Variable},
+    variables::{Fallback, GATEWAY_ENV, Variable},
 };
 
 /// Reads variables. What comes back as `None` has been noted as a mistake.
@@ -98,6 +98,12 @@ impl<'s> Reader<'s> {
             Some(value) => shown(value),
         };
         self.note(Mistake::new(self.sources.place(variable.name), problem, rule));
+    }
+
+    /// Notes that production cannot do with what a variable holds, and why this is production if nobody said so.
+    pub(super) fn wrong_in_production(&mut self, variable: &Variable, need: impl Display) {
+        let because = if self.value(&GATEWAY_ENV).is_none() { " (GATEWAY_ENV is not set)" } else { "" };
+        self.wrong(variable, format!("production{because} needs {need}"));
     }
 
     /// Notes a mistake.

@@ -38,8 +38,8 @@ impl Mistakes {
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.len() {
-            1 => f.write_str("The gateway did not start: one setting needs your attention.")?,
-            many => write!(f, "The gateway did not start: {many} settings need your attention.")?,
+            1 => f.write_str("One setting needs your attention:")?,
+            many => write!(f, "{many} settings need your attention:")?,
         }
         for mistake in &self.0 {
             write!(f, "\n  - {mistake}")?;
@@ -72,9 +72,9 @@ mod tests {
         let port = Mistake::new("PORT", shown("80a"), "a number");
         assert_eq!(
             Mistakes(vec![port.clone()]).to_string(),
-            "The gateway did not start: one setting needs your attention.\n  - PORT is \"80a\": a number"
+            "One setting needs your attention:\n  - PORT is \"80a\": a number"
         );
-        assert!(Mistakes(vec![port.clone(), port]).to_string().contains(": 2 settings need your attention."));
+        assert!(Mistakes(vec![port.clone(), port]).to_string().starts_with("2 settings need your attention:\n"));
     }
 
     #[test]

@@ -28,9 +28,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub(super) fn read_database(reader: &mut Reader<'_>, environment: Environment) -> Option<Database> {
     let database = reader.read(&DATABASE_URL, database)?;
     if database == Database::Memory && environment == Environment::Production {
-        reader.wrong(
+        reader.wrong_in_production(
             &DATABASE_URL,
-            "production needs a store that outlives it: sqlite://data/gateway.db?mode=rwc or postgres://user:password@host/database",
+            "a store that outlives it: sqlite://data/gateway.db?mode=rwc or postgres://user:password@host/database",
         );
     }
     Some(database)
@@ -41,7 +41,7 @@ pub(super) fn read_vault_keys(reader: &mut Reader<'_>, environment: Environment)
     let keys = reader.read(&VAULT_KEY, vault_keys)?;
     let production = environment == Environment::Production;
     if keys.is_empty() && production {
-        reader.wrong(&VAULT_KEY, format!("production needs a key to seal secrets with; {HOW_TO_MAKE_A_KEY}"));
+        reader.wrong_in_production(&VAULT_KEY, format!("a key to seal secrets with; {HOW_TO_MAKE_A_KEY}"));
     } else if keys.is_empty() && reader.value(&DATABASE_URL).is_some() {
         reader
             .wrong(&VAULT_KEY, format!("a store (DATABASE_URL) needs a key to seal secrets with; {HOW_TO_MAKE_A_KEY}"));

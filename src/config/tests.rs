@@ -131,9 +131,15 @@ fn a_routes_file_replaces_the_shipped_routes() {
 fn nothing_set_is_production_which_says_at_once_what_it_needs() {
     let said = said(&[]);
     assert_eq!(said.len(), 3, "{said:#?}");
-    assert!(said[0].starts_with("PUBLIC_URL is not set: production needs the https address"), "{said:#?}");
-    assert!(said[1].starts_with("DATABASE_URL is not set: production needs a store"), "{said:#?}");
-    assert!(said[2].starts_with("VAULT_KEY is not set: production needs a key"), "{said:#?}");
+    assert!(
+        said[0].starts_with("PUBLIC_URL is not set: production (GATEWAY_ENV is not set) needs the https address"),
+        "{said:#?}"
+    );
+    assert!(
+        said[1].starts_with("DATABASE_URL is not set: production (GATEWAY_ENV is not set) needs a store"),
+        "{said:#?}"
+    );
+    assert!(said[2].starts_with("VAULT_KEY is not set: production (GATEWAY_ENV is not set) needs a key"), "{said:#?}");
     assert!(said[2].contains("openssl rand -base64 32"), "{said:#?}");
 }
 
@@ -167,6 +173,7 @@ fn a_store_needs_a_key_in_development_too() {
 #[test]
 fn production_wants_https() {
     let said = said(&[
+        ("GATEWAY_ENV", "production"),
         ("PUBLIC_URL", "http://www.jinmini.com"),
         ("DATABASE_URL", "postgres://db/gateway"),
         ("VAULT_KEY", &a_key()),
@@ -265,7 +272,7 @@ fn a_mistake_in_env_names_the_line() {
     let mistakes = Settings::from_sources(&sources).unwrap_err();
     assert_eq!(
         mistakes.to_string(),
-        "The gateway did not start: one setting needs your attention.\n  \
+        "One setting needs your attention:\n  \
          - PORT (.env line 2) is \"80a\": a whole number from 0 to 65535"
     );
 }

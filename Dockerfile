@@ -1,0 +1,27 @@
+# The gateway, and the sample AUTH service in the same binary.
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /build
+
+# The dependencies first, around empty crates: this layer is built anew only when they change.
+COPY Cargo.toml Cargo.lock ./
+COPY migration/Cargo.toml migration/
+RUN mkdir -p src migration/src \
+    && echo 'fn main() {}' > src/main.rs \
+    && touch src/lib.rs migration/src/lib.rs \
+    && cargo build --release --locked
+
+COPY . .
+# What was built from the empty files must look older than the real ones.
+RUN touch src/main.rs src/lib.rs migration/src/lib.rs && cargo build --release --locked --bin gateway
+
+FROM debian:bookworm-slim
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /build/target/release/gateway /usr/local/bin/gateway
+RUN useradd --system --uid 10001 --no-create-home gateway && install -d -o gateway -g gateway /gateway/data
+USER gateway
+# Where sqlite://data/gateway.db, gateway.toml and .env are looked for.
+WORKDIR /gateway
+# Nothing is set here: without settings the gateway is in production, and says what it needs.
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["gateway", "healthcheck"]
+ENTRYPOINT ["gateway"]
