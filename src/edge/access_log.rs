@@ -106,7 +106,67 @@ fn loggable(path: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::{Arc, Mutex},
+        time::Duration,
+    };
+
     use super::*;
+    use crate::{
+        domain::gateway::models::id::RequestId,
+        edge::watchdog::{Limits, Watchdog},
+    };
+
+    /// What is logged while `log` runs.
+    fn logged(log: impl FnOnce()) -> String {
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+        impl io::Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, log);
+        let bytes = lines.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn record(target: Option<Uri>) -> Record {
+        let watchdog = Watchdog::new(Limits { head: Duration::MAX, idle: Duration::MAX });
+        let id = RequestText::of(RequestId::from_random([7; 16]));
+        Record::begin(Method::POST, target, id, watchdog.enrol())
+    }
+
+    #[test]
+    fn a_request_leaves_one_line_without_its_query() {
+        let line = logged(|| {
+            let mut record = record(Some(Uri::from_static("/api/users/1?token=secret")));
+            record.goes_to(&"auth".parse().unwrap());
+            record.answered(StatusCode::CREATED);
+            record.complete();
+        });
+        let id = RequestId::from_random([7; 16]);
+        assert_eq!(line.lines().count(), 1, "{line}");
+        for part in
+            [" access: ", "method=\"POST\"", "path=/api/users/1 ", "status=201", "service=\"auth\"", "complete=true"]
+        {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+        assert!(line.contains(&id.to_string()) && line.contains(" ms=") && !line.contains("secret"), "{line}");
+    }
+
+    #[test]
+    fn a_client_that_went_away_and_a_head_that_was_refused_are_logged_too() {
+        assert!(logged(|| drop(record(Some(Uri::from_static("/a"))))).contains("status=499"));
+        assert!(logged(|| drop(record(None))).contains("method=\"-\" path=- "));
+    }
 
     #[test]
     fn a_path_cannot_forge_a_line() {
