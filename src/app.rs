@@ -41,7 +41,7 @@ use crate::{
     config::{Environment, Settings},
     dev::sample_service,
     domain::gateway::{
-        controllers::{key::KeyController, token::TokenController},
+        controllers::{signing_key::SigningKeyController, token::TokenController},
         models::{
             scope::Scope,
             service::{Access, Instance, Service},
@@ -233,7 +233,7 @@ impl Core {
     fn api_parts(&self, settings: &Settings) -> ApiParts {
         ApiParts {
             tokens: TokenController::new(self.tokens.clone(), settings.public.timezone),
-            keys: KeyController::new(self.keys.clone()),
+            keys: SigningKeyController::new(self.keys.clone()),
             readiness: self.readiness.clone(),
             domain: settings.public.domain().to_owned(),
             prefix: settings.public.api_prefix.as_str().to_owned(),

@@ -306,7 +306,7 @@ const PARALLELS: &[Parallel] = &[
     Parallel {
         folder: "src/domain/gateway/controllers",
         like: "src/domain/gateway/services",
-        apart: &[("key", "the public half of services/signing_key")],
+        apart: &[],
     },
     Parallel {
         folder: "src/domain/gateway/schemas",

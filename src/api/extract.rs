@@ -126,11 +126,12 @@ impl<'a> ApiExtractor<'a> for BearerToken {
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
         let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
-        let (Some(value), None) = (values.next(), values.next()) else {
-            return match request.headers().contains_key(header::AUTHORIZATION) {
-                false => Ok(Self(None)),
-                true => Err(bad_request("there is more than one Authorization header; send one").into()),
-            };
+        let value = match (values.next(), values.next()) {
+            (None, _) => return Ok(Self(None)),
+            (Some(value), None) => value,
+            (Some(_), Some(_)) => {
+                return Err(bad_request("there is more than one Authorization header; send one").into());
+            }
         };
         let token = std::str::from_utf8(value.as_bytes()).ok().and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
