@@ -12,7 +12,7 @@ fn gateway(database: &str) -> Gateway {
 }
 
 /// A database of its own for a test.
-trait TestDatabase {
+trait TestDatabase: Sync {
     fn open() -> Self;
     fn url(&self) -> &str;
 }
