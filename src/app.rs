@@ -116,7 +116,6 @@ pub enum StartError {
 /// A running gateway.
 pub struct App {
     edge: Edge,
-    admin_address: SocketAddr,
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
     drain_timeout: Duration,
@@ -163,17 +162,7 @@ impl App {
         )
         .map_err(StartError::Edge)?;
         banner::show(&settings, address, admin_address, sample_service);
-        Ok(Self { edge, admin_address, tasks, stop, drain_timeout: settings.listener.drain_timeout })
-    }
-
-    /// Where clients are served.
-    pub fn address(&self) -> SocketAddr {
-        self.edge.local_address()
-    }
-
-    /// Where operators are served.
-    pub fn admin_address(&self) -> SocketAddr {
-        self.admin_address
+        Ok(Self { edge, tasks, stop, drain_timeout: settings.listener.drain_timeout })
     }
 
     /// Stops accepting, lets what is under way finish, and ends.
