@@ -1,8 +1,10 @@
 //! Plain types and the rules that always hold for them. Knows no framework, no store, no clock and no randomness:
 //! time and random bytes are arguments.
 
+pub mod account;
 pub mod id;
 pub mod identity;
+pub mod oauth;
 pub mod scope;
 pub mod service;
 pub mod signing_key;

@@ -5,6 +5,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use thiserror::Error;
 
 pub mod memory;
+pub mod oauth;
 pub mod sea_orm;
 pub mod signing_key;
 pub mod token;

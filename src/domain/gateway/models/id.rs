@@ -56,6 +56,12 @@ ids! {
     TokenId,
     /// Names a refresh token family, all tokens that descend from one creation: the `sid` claim of its access tokens.
     FamilyId,
+    /// Names an account: the `sub` of the tokens of whoever signed in.
+    AccountId,
+    /// Names a grant: what a person allowed us at a provider, and the tokens for it.
+    GrantId,
+    /// Names whoever holds the lease to refresh a grant.
+    LeaseId,
     /// Names one request, in `X-Request-Id`, in problem documents and in the access log.
     RequestId,
 }

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::domain::gateway::models::{
+    account::ProviderIdentity,
+    oauth::{ProviderName, ProviderTokens, Secret},
     signing_key::{SigningAlgorithm, SigningKey},
     token::{AccessClaims, DummyText, RefreshToken, Revocation, SignatureVerifier},
 };
@@ -86,4 +89,59 @@ pub trait TokenStatePublisher: Send + Sync {
 pub trait DummyConsole: Send + Sync {
     /// Shows what was typed.
     fn show(&self, typed: &DummyText);
+}
+
+/// Why a provider did not do what was asked of it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ProviderError {
+    /// The provider says no, and will say no again: a code or refresh token that is not good (any more), a person who
+    /// took back what they allowed. `code` is the provider's own error code, cleaned for the log and the caller.
+    #[error("the provider refuses: {code}")]
+    Refused {
+        /// A registered OAuth error code, or the provider's own; printable ASCII of at most 64 characters.
+        code: String,
+    },
+    /// The provider cannot be reached, is too slow, or fails (5xx, 429): worth another try later.
+    #[error("the provider is unavailable: {0}")]
+    Unavailable(String),
+    /// What the provider answered makes no sense, or an id token does not hold what it must. The text is for the log.
+    #[error("the provider's answer is not usable: {0}")]
+    BadAnswer(String),
+    /// The provider has no such operation (GitHub OAuth apps cannot refresh, for instance).
+    #[error("the provider has no such operation")]
+    Unsupported,
+}
+
+/// What is needed to exchange an authorization code.
+#[derive(Debug, Clone)]
+pub struct CodeExchange {
+    /// The code.
+    pub code: Secret,
+    /// The redirect URI that the code was sent to.
+    pub redirect_uri: String,
+    /// PKCE (RFC 7636).
+    pub code_verifier: Option<Secret>,
+    /// The nonce that an id token must hold, if one was sent along.
+    pub nonce: Option<Secret>,
+    /// The state of the attempt; Naver wants it here too.
+    pub state: Option<Secret>,
+}
+
+/// A provider where people sign in and whose tokens we keep. One implementation per family of quirks.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// Its name.
+    fn name(&self) -> &ProviderName;
+
+    /// Its name for people, such as `Google`.
+    fn display_name(&self) -> &str;
+
+    /// Exchanges a code for tokens and says who the person is (from the id token where there is one, else by asking).
+    async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError>;
+
+    /// Gets the next access token. Gives what the provider answered; [`ProviderTokens::refreshed`] puts it together.
+    async fn refresh(&self, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError>;
+
+    /// Takes the grant back at the provider.
+    async fn revoke(&self, tokens: &ProviderTokens) -> Result<(), ProviderError>;
 }

@@ -1,0 +1,233 @@
+//! Grants: what a person allowed us at a provider, and the tokens for it.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use thiserror::Error;
+
+use super::id::{AccountId, GrantId, LeaseId};
+
+/// How long before its expiry an access token counts as expired: it must still be good when the service that asked for it
+/// has used it.
+pub const FRESHNESS_MARGIN: TimeDelta = TimeDelta::seconds(60);
+
+/// The text is not a provider's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a provider's name has 1 to 32 lower-case letters, digits and hyphens, and begins with a letter")]
+pub struct InvalidProviderName;
+
+/// Names a provider: `google`, `github`, … or the `<NAME>` of `OIDC_<NAME>_ISSUER` in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProviderName(Arc<str>);
+
+impl ProviderName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ProviderName {
+    type Err = InvalidProviderName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidProviderName> {
+        let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let good = (1..=32).contains(&text.len())
+            && text.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
+            && text.bytes().all(letters);
+        good.then(|| Self(text.into())).ok_or(InvalidProviderName)
+    }
+}
+
+impl fmt::Display for ProviderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A secret text: a provider's token, a code, a client secret. It has no `Display`, and its `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for whom it is meant and for nothing else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// The tokens that a provider gave, in clear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderTokens {
+    /// For the provider's API.
+    pub access_token: Secret,
+    /// Usually `Bearer`.
+    pub token_type: String,
+    /// From when on the access token is refused; `None` if it never is, or the provider did not say.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Gives the next access token, if the provider has such a thing.
+    pub refresh_token: Option<Secret>,
+    /// What it allows, as the provider writes it.
+    pub scope: Option<String>,
+    /// Who the person is, signed by the provider (OIDC); not kept.
+    pub id_token: Option<Secret>,
+}
+
+impl ProviderTokens {
+    /// These tokens after a refresh. An answer without a refresh token, or without a scope, keeps the old one
+    /// (RFC 6749 §6).
+    #[must_use]
+    pub fn refreshed(self, answer: Self) -> Self {
+        Self {
+            refresh_token: answer.refresh_token.or(self.refresh_token),
+            scope: answer.scope.or(self.scope),
+            ..answer
+        }
+    }
+}
+
+/// Whether a grant can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GrantStatus {
+    /// It can.
+    Active,
+    /// The provider refuses to refresh it: the person has to sign in there again.
+    NeedsReauthorization,
+    /// The person took it back at the provider.
+    Revoked,
+}
+
+/// A grant as it is stored: its tokens are sealed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Names it.
+    pub id: GrantId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Where it is good.
+    pub provider: ProviderName,
+    /// Who the person is there.
+    pub provider_subject: String,
+    /// Whether it can be used.
+    pub status: GrantStatus,
+    /// The tokens, sealed for this grant.
+    pub sealed_tokens: Vec<u8>,
+    /// From when on the access token is refused, in clear so that it can be asked for.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Whether there is a refresh token, in clear so that it can be asked for.
+    pub refreshable: bool,
+    /// When the person first allowed it.
+    pub created_at: DateTime<Utc>,
+    /// When its tokens last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Grant {
+    /// Whether its access token is still good for a while.
+    pub fn is_fresh(&self, now: DateTime<Utc>) -> bool {
+        self.expires_at.is_none_or(|expires_at| now + FRESHNESS_MARGIN < expires_at)
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant")
+            .field("id", &self.id)
+            .field("account", &self.account)
+            .field("provider", &self.provider)
+            .field("status", &self.status)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which grants are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GrantFilter {
+    /// Of this account only.
+    pub account: Option<AccountId>,
+    /// At this provider only.
+    pub provider: Option<ProviderName>,
+}
+
+/// The last grant of the page before: the next page begins behind it. Newest first; of two made at the same time the
+/// greater id first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GrantCursor {
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// Which it is.
+    pub id: GrantId,
+}
+
+/// The exclusive right to refresh a grant, for a while: over all replicas one refreshes and the others wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefreshLease {
+    /// Of which grant.
+    pub grant: GrantId,
+    /// Who holds it.
+    pub holder: LeaseId,
+    /// When it ends by itself, should the holder vanish.
+    pub until: DateTime<Utc>,
+}
+
+/// What became of the wish for a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeaseOutcome {
+    /// It is ours. The grant is as it is now: another may have refreshed it just before.
+    Acquired(Grant),
+    /// Another holds it, until then at the latest.
+    Held {
+        /// When it ends by itself.
+        until: DateTime<Utc>,
+    },
+    /// There is no such grant.
+    Gone,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(access: &str, refresh: Option<&str>, scope: Option<&str>) -> ProviderTokens {
+        ProviderTokens {
+            access_token: Secret::new(access),
+            token_type: "Bearer".into(),
+            expires_at: None,
+            refresh_token: refresh.map(Secret::new),
+            scope: scope.map(str::to_owned),
+            id_token: None,
+        }
+    }
+
+    #[test]
+    fn a_refresh_without_a_refresh_token_keeps_the_old_one() {
+        let old = tokens("a", Some("r"), Some("email"));
+        assert_eq!(old.clone().refreshed(tokens("b", None, None)), tokens("b", Some("r"), Some("email")));
+        assert_eq!(old.refreshed(tokens("b", Some("s"), Some("x"))), tokens("b", Some("s"), Some("x")));
+    }
+
+    #[test]
+    fn a_secret_does_not_print() {
+        assert_eq!(format!("{:?}", Secret::new("s3cret")), "Secret(…)");
+    }
+
+    #[test]
+    fn provider_names_fit_into_paths_and_variables() {
+        assert!("google".parse::<ProviderName>().is_ok() && "my-idp2".parse::<ProviderName>().is_ok());
+        for text in ["", "Google", "2a", "a/b", "a_b", &"a".repeat(33)] {
+            assert_eq!(text.parse::<ProviderName>(), Err(InvalidProviderName), "{text}");
+        }
+    }
+}

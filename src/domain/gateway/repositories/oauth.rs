@@ -1,0 +1,64 @@
+//! The store of accounts and of what people allowed us at providers.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::RepositoryError;
+use crate::domain::gateway::models::{
+    account::{Account, ProviderIdentity},
+    id::GrantId,
+    oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, RefreshLease},
+};
+
+/// Keeps accounts, their identities at providers, and grants. Times are kept to the microsecond.
+#[async_trait]
+pub trait OAuthRepository: Send + Sync {
+    /// The account of this identity at its provider; if there is none, `newcomer` becomes it. Of two calls at once for the
+    /// same identity both get the same account. E-mail and name are updated, and never looked up by.
+    async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError>;
+
+    /// Links an identity to an existing account. Linking it again to the same account changes nothing.
+    ///
+    /// # Errors
+    /// `Conflict` if it is another account's, or the account does not exist.
+    async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Result<(), RepositoryError>;
+
+    /// Stores a grant. If the account has one for the same identity at the same provider, that one keeps its id and
+    /// `created_at` and takes over everything else; its lease, if any, ends. Gives the grant as it is stored.
+    async fn put_grant(&self, grant: &Grant) -> Result<Grant, RepositoryError>;
+
+    /// One grant.
+    async fn find_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError>;
+
+    /// Grants, newest first, at most `limit`, behind `after`.
+    async fn list_grants(
+        &self,
+        filter: &GrantFilter,
+        after: Option<GrantCursor>,
+        limit: u64,
+    ) -> Result<Vec<Grant>, RepositoryError>;
+
+    /// Takes the lease to refresh a grant, if nobody holds one that ends after `now`. Of two racing calls one acquires.
+    async fn acquire_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Result<LeaseOutcome, RepositoryError>;
+
+    /// Makes a held lease last until `lease.until`. `false` if it is not held (any more) by this holder, or has ended
+    /// (`until <= now`).
+    async fn renew_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Result<bool, RepositoryError>;
+
+    /// Stores the outcome of a refresh (the grant's `status`, `sealed_tokens`, `expires_at`, `refreshable`, `updated_at`)
+    /// and gives the lease back, both or neither. `false`, and nothing changes, if the lease was lost or the grant is gone.
+    async fn finish_refresh(&self, lease: &RefreshLease, refreshed: &Grant) -> Result<bool, RepositoryError>;
+
+    /// Gives a lease back without a change. If it was lost already, nothing happens.
+    async fn release_lease(&self, lease: &RefreshLease) -> Result<(), RepositoryError>;
+
+    /// Marks a grant. `false` if there is none.
+    async fn mark_grant(&self, id: GrantId, status: GrantStatus, now: DateTime<Utc>) -> Result<bool, RepositoryError>;
+
+    /// Forgets a grant and gives what it was. Forgetting it again gives `None`.
+    async fn remove_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError>;
+
+    /// Active, refreshable grants whose access token is refused from `before` on or earlier, soonest first, at most
+    /// `limit`: those that want to be refreshed in the background.
+    async fn grants_expiring(&self, before: DateTime<Utc>, limit: u64) -> Result<Vec<Grant>, RepositoryError>;
+}
