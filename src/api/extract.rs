@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::problems::ProblemError;
 use crate::{
     domain::gateway::schemas::{parse_json, token::CreateDummyToken},
-    problem::Problem,
+    problem::{Challenge, Problem},
 };
 
 /// The largest body of the gateway's own API.
@@ -129,16 +129,18 @@ impl<'a> ApiExtractor<'a> for BearerToken {
         let (Some(value), None) = (values.next(), values.next()) else {
             return match request.headers().contains_key(header::AUTHORIZATION) {
                 false => Ok(Self(None)),
-                true => Err(bad_request("there is more than one Authorization header; send one").into()),
+                true => Err(bad_credential("there is more than one Authorization header; send one").into()),
             };
         };
-        let token = std::str::from_utf8(value.as_bytes()).ok().and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
-        });
-        match token {
-            Some(token) => Ok(Self(Some(token.to_owned()))),
-            None => Err(bad_request("write the header as `Authorization: Bearer <access token>`").into()),
+        let value = value.as_bytes();
+        let (scheme, token) = value.split_at(value.iter().position(|&byte| byte == b' ').unwrap_or(value.len()));
+        if !scheme.eq_ignore_ascii_case(b"bearer") {
+            // Another scheme is none of our business, here as on a route.
+            return Ok(Self(None));
+        }
+        match std::str::from_utf8(token.trim_ascii()) {
+            Ok(token) if !token.is_empty() => Ok(Self(Some(token.to_owned()))),
+            _ => Err(bad_credential("write the header as `Authorization: Bearer <access token>`").into()),
         }
     }
 }
@@ -174,6 +176,14 @@ async fn read(body: &mut RequestBody) -> Result<Vec<u8>, poem::Error> {
         .into()),
         Err(_) => Err(bad_request("the body broke off or could not be read").into()),
     }
+}
+
+/// RFC 6750 §3.1, `invalid_request`.
+fn bad_credential(detail: &'static str) -> ProblemError {
+    ProblemError(Problem {
+        challenge: Some(Challenge::InvalidRequest),
+        ..Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
+    })
 }
 
 fn unsupported(wanted: &str) -> ProblemError {
