@@ -8,7 +8,7 @@ use poem::{Endpoint, Response, endpoint::make_sync};
 const SWAGGER_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; \
                               font-src data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-pub(super) fn swagger(page: String) -> impl Endpoint + 'static {
+pub(super) fn swagger(page: &str) -> impl Endpoint + 'static {
     let page = Bytes::from(page.replacen("<html charset=\"UTF-8\">", "<!DOCTYPE html>\n<html lang=\"en\">", 1));
     make_sync(move |_| {
         Response::builder()

@@ -46,7 +46,7 @@ impl Caller {
         let bench = bench(policy()).await;
         let api = Api::new(ApiParts {
             tokens: TokenController::new(bench.service.clone(), chrono_tz::UTC),
-            keys: KeyController::new(bench.keys.clone()),
+            keys: SigningKeyController::new(bench.keys.clone()),
             readiness: Arc::new(Fixed(ready)),
             domain: "www.jinmini.com".into(),
             prefix: "/e".into(),
@@ -282,6 +282,6 @@ fn templates_of_paths_find_their_methods() {
 fn an_unknown_error_says_nothing_of_its_reason() {
     let error = poem::Error::from_string("SELECT secret", StatusCode::INTERNAL_SERVER_ERROR);
     let context = RequestContext::default();
-    let response = problems::render(error, &context, &Method::GET, "/", &AllowedMethods::of("{}"));
+    let response = problems::render(&error, &context, &Method::GET, "/", &AllowedMethods::of("{}"));
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }

@@ -1,7 +1,12 @@
 //! One line per request, written when its answer has ended (or was given up), under the target `access`. It never holds a
 //! query, a header or a body: those may hold secrets.
 
-use std::{borrow::Cow, io, rc::Rc, time::Instant};
+use std::{
+    borrow::Cow,
+    io,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use http::{Method, StatusCode, Uri};
 use tracing::{debug, info};
@@ -76,16 +81,21 @@ impl Drop for Record {
         self.vitals.request_ended();
         info!(
             target: "access",
-            method = if self.target.is_some() { self.method.as_str() } else { "-" },
+            method = %if self.target.is_some() { self.method.as_str() } else { "-" },
             path = %self.target.as_ref().map_or(Cow::Borrowed("-"), |target| loggable(target.path())),
             status = self.status,
-            service = self.service.as_ref().map(ServiceName::as_str),
-            instance = self.instance.as_ref().map(|target| target.authority.as_str()),
-            ms = self.began.elapsed().as_secs_f64() * 1e3,
+            service = self.service.as_ref().map(display),
+            instance = self.instance.as_ref().map(|target| display(&target.authority)),
+            ms = milliseconds(self.began.elapsed()),
             complete = self.complete,
-            request_id = self.request_id.as_str(),
+            request_id = %self.request_id.as_str(),
         );
     }
+}
+
+/// To the microsecond: more digits would be noise.
+fn milliseconds(elapsed: Duration) -> f64 {
+    (elapsed.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// A path as it may stand in a log: of printable ASCII, and not too long.

@@ -2,8 +2,8 @@
 //! models. JSON is read by serde (which names the field that is wrong), then checked by validator.
 
 pub mod health;
-pub mod key;
 pub mod problem;
+pub mod signing_key;
 pub mod token;
 pub mod welcome;
 
