@@ -129,12 +129,6 @@ async fn every_refusal_is_a_problem_document() {
             401,
             "invalid_token",
         ),
-        (
-            "no bearer",
-            caller.send(plain().content_type("application/json").header("authorization", "Basic x"), "{}").await,
-            400,
-            "malformed_request",
-        ),
     ] {
         assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{what}");
         let problem = answer.json();
@@ -143,6 +137,25 @@ async fn every_refusal_is_a_problem_document() {
         assert_eq!(problem["request_id"], json!("r1"), "{what}");
         assert!(problem["detail"].as_str().unwrap().len() > 10, "{what}: {problem}");
         assert_eq!(status == 401, answer.headers.contains_key("www-authenticate"), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_credential_is_judged_as_on_a_route() {
+    let caller = Caller::new(true, true).await;
+    let send = async |credentials: &[&str]| {
+        let request =
+            Request::builder().method(Method::POST).uri_str("/tokens/create").content_type("application/json");
+        let request = credentials.iter().fold(request, |request, value| request.header("authorization", *value));
+        caller.send(request, "{}").await
+    };
+    for another_scheme in ["Basic x", "Digest username=x", "", "Bearerx", "Bearer\tx"] {
+        assert_eq!(send(&[another_scheme]).await.status, 200, "{another_scheme}");
+    }
+    for bad in [&["Bearer"][..], &["bearer  "], &["Bearer a", "Bearer b"], &["Basic x", "Bearer b"]] {
+        let answer = send(bad).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("invalid_request")), "{bad:?}");
+        assert_eq!(answer.header("www-authenticate"), r#"Bearer realm="gateway", error="invalid_request""#);
     }
 }
 
