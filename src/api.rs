@@ -5,6 +5,7 @@ mod context;
 mod docs;
 mod extract;
 mod health;
+mod oauth;
 mod problems;
 mod signing_key;
 mod token;
@@ -20,17 +21,22 @@ pub use self::context::RequestContext;
 pub use self::health::Readiness;
 use self::{
     health::HealthApi,
+    oauth::OAuthApi,
     problems::AllowedMethods,
     signing_key::SigningKeyApi,
     token::{DummyTokenApi, TokenApi},
     welcome::WelcomeApi,
 };
-use crate::domain::gateway::controllers::{signing_key::SigningKeyController, token::TokenController};
+use crate::domain::gateway::controllers::{
+    oauth::OAuthController, signing_key::SigningKeyController, token::TokenController,
+};
 
 /// What the API is made of.
 pub struct ApiParts {
     /// The token calls.
     pub tokens: TokenController,
+    /// The vault.
+    pub oauth: OAuthController,
     /// The published keys.
     pub keys: SigningKeyController,
     /// Whether the gateway is ready to serve.
@@ -48,6 +54,8 @@ pub struct ApiParts {
 pub(crate) enum Tag {
     /// Access and refresh tokens: create, verify, refresh, revoke.
     Tokens,
+    /// What people allowed us at providers: exchange, look up, refresh, delete.
+    OAuth,
     /// Development only: see with your own eyes that what you type arrives.
     Playground,
     /// What others need to trust our tokens.
@@ -69,10 +77,11 @@ pub struct Api {
 impl Api {
     /// Puts the parts together.
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { tokens, keys, readiness, domain, prefix, development } = parts;
+        let ApiParts { tokens, oauth, keys, readiness, domain, prefix, development } = parts;
         let lasting = (
             WelcomeApi::new(&domain),
             TokenApi::new(tokens.clone()),
+            OAuthApi::new(oauth),
             SigningKeyApi::new(keys),
             HealthApi::new(readiness),
         );

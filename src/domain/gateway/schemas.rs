@@ -2,11 +2,14 @@
 //! models. JSON is read by serde (which names the field that is wrong), then checked by validator.
 
 pub mod health;
+pub mod oauth;
 pub mod problem;
 pub mod signing_key;
 pub mod token;
 pub mod welcome;
 
+use chrono::{DateTime, FixedOffset, SubsecRound, Utc};
+use chrono_tz::Tz;
 use serde::de::DeserializeOwned;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
@@ -100,6 +103,11 @@ fn in_words_of_json(wanted: &str) -> &str {
         _ if wanted.starts_with("struct ") => OBJECT,
         _ => wanted,
     }
+}
+
+/// A time as it goes out: to the second, with the offset of `timezone`.
+fn local(time: DateTime<Utc>, timezone: Tz) -> DateTime<FixedOffset> {
+    time.trunc_subsecs(0).with_timezone(&timezone).fixed_offset()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Use cases: one method each. They take and return models, reach the world through ports, and own no HTTP and no SQL.
 
+pub mod oauth;
 pub mod ports;
 pub mod revocation;
 pub mod signing_key;

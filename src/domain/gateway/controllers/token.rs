@@ -5,10 +5,10 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use http::StatusCode;
 
-use super::failed;
+use super::{caller, failed};
 use crate::{
     domain::gateway::{
-        models::{identity::Identity, token::DummyText},
+        models::token::DummyText,
         schemas::{
             token::{
                 CreateDummyToken, CreateToken, DummyTokenPair, RefreshTokens, RevokeToken, TokenPair, TokenRevoked,
@@ -34,20 +34,10 @@ impl TokenController {
         Self { tokens, timezone }
     }
 
-    /// Who calls, by the bearer token that was sent along, if any.
-    pub async fn caller(&self, bearer: Option<String>) -> Result<Option<Identity>, Problem> {
-        let Some(bearer) = bearer else { return Ok(None) };
-        match self.tokens.authenticate(&bearer).await {
-            Ok(Ok(identity)) => Ok(Some(identity)),
-            Ok(Err(rejection)) => Err(Problem::invalid_token(rejection)),
-            Err(failure) => Err(failed(&failure)),
-        }
-    }
-
     /// `POST /tokens/create`
     pub async fn create(&self, request: CreateToken, bearer: Option<String>) -> Result<TokenPair, Problem> {
         let request = validated(request)?;
-        let caller = self.caller(bearer).await?;
+        let caller = caller(&self.tokens, bearer).await?;
         match self.tokens.create(request.into(), caller).await {
             Ok(tokens) => Ok(TokenPair::from_model(&tokens, self.timezone)),
             Err(CreateError::Denied(denied)) => Err(Problem::denied(denied)),

@@ -2,13 +2,14 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use chrono::{DateTime, FixedOffset, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, FixedOffset, TimeDelta};
 use chrono_tz::Tz;
 use poem_openapi::{Object, types::Example};
 use serde::Deserialize;
 use serde_json::Value;
 use validator::{Validate, ValidationError};
 
+use super::local;
 use crate::domain::gateway::models::{
     scope::Scope,
     token::{
@@ -291,10 +292,6 @@ impl DummyTokenPair {
             token_type: "Bearer".to_owned(),
         }
     }
-}
-
-fn local(time: DateTime<Utc>, timezone: Tz) -> DateTime<FixedOffset> {
-    time.trunc_subsecs(0).with_timezone(&timezone).fixed_offset()
 }
 
 fn mistake(code: &'static str, message: impl Into<Cow<'static, str>>) -> ValidationError {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{CreateError, Failure, TokenService};
 use crate::domain::gateway::models::{
-    id::{FamilyId, TokenId},
+    id::{AccountId, FamilyId, TokenId},
     identity::Identity,
     scope::Scope,
     token::{
@@ -45,6 +45,14 @@ impl TokenService {
         };
         let refresh_token = self.open(&family, now).await?;
         Ok(self.press(&family, refresh_token, now)?)
+    }
+
+    /// Tokens for a person who has just signed in: no scope yet, the account as the subject.
+    pub async fn sign_in(&self, account: AccountId) -> Result<IssuedTokens, Failure> {
+        let now = self.parts.clock.now();
+        let family = TokenFamily { subject: account.to_string(), ..self.blank_family(now) };
+        let refresh_token = self.open(&family, now).await?;
+        self.press(&family, refresh_token, now)
     }
 
     /// Registers any text as a token of the test identity, and shows it on the console.

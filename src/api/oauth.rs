@@ -1,0 +1,120 @@
+//! `/oauth…`: what people allowed us at providers.
+
+use poem_openapi::{
+    OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
+
+use super::{
+    Tag,
+    extract::{BearerToken, JsonBody},
+    problems::problems,
+};
+use crate::domain::gateway::{
+    controllers::oauth::OAuthController,
+    schemas::oauth::{ExchangeCode, OAuthGrant, OAuthGrantDeleted, OAuthGrants, OAuthProviders},
+};
+
+problems! {
+    /// Of an exchange.
+    ExchangeProblems: 400, 401, 409, 413, 415, 422, 500, 502, 503;
+    /// Of a list.
+    ListProblems: 400, 401, 422, 500, 503;
+    /// Of a call about one grant.
+    GrantProblems: 400, 401, 404, 409, 500, 502, 503;
+}
+
+pub(super) struct OAuthApi {
+    vault: OAuthController,
+}
+
+impl OAuthApi {
+    pub(super) fn new(vault: OAuthController) -> Self {
+        Self { vault }
+    }
+}
+
+#[OpenApi(prefix_path = "/oauth", tag = "Tag::OAuth")]
+#[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
+impl OAuthApi {
+    /// The providers that are switched on
+    ///
+    /// A provider is on when its client id and secret are set.
+    #[oai(path = "/providers", method = "get", operation_id = "list_oauth_providers")]
+    async fn providers(&self) -> Json<OAuthProviders> {
+        Json(self.vault.providers())
+    }
+
+    /// Exchange an authorization code and keep the grant
+    ///
+    /// With a token the grant is added to your account. Without one the exchange is the sign-in: the account is found or made
+    /// by provider and subject (never by e-mail), and `tokens` holds our own tokens for it.
+    #[oai(path = "/", method = "post", operation_id = "exchange_oauth_code")]
+    async fn exchange(
+        &self,
+        bearer: BearerToken,
+        body: JsonBody<ExchangeCode>,
+    ) -> Result<Json<OAuthGrant>, ExchangeProblems> {
+        Ok(Json(self.vault.exchange(body.0, bearer.0).await?))
+    }
+
+    /// Your grants
+    ///
+    /// Newest first, without their tokens.
+    #[oai(path = "/", method = "get", operation_id = "list_oauth_grants")]
+    async fn list(
+        &self,
+        bearer: BearerToken,
+        /// Those at this provider only.
+        provider: Query<Option<String>>,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+        /// How many at most: 1 to 100, default 20.
+        limit: Query<Option<u64>>,
+    ) -> Result<Json<OAuthGrants>, ListProblems> {
+        Ok(Json(self.vault.list(bearer.0, provider.0, cursor.0, limit.0).await?))
+    }
+
+    /// One grant, with tokens that are good
+    ///
+    /// Never an expired access token while it can be refreshed: then it is refreshed first, once, however many ask. 409
+    /// `reauthorization_required` if the provider does not renew it any more. The owner may, or a token with the scope
+    /// `oauth:read`; to others it does not exist.
+    #[oai(path = "/:id", method = "get", operation_id = "get_oauth_grant")]
+    async fn open(
+        &self,
+        bearer: BearerToken,
+        /// The grant.
+        id: Path<String>,
+    ) -> Result<Json<OAuthGrant>, GrantProblems> {
+        Ok(Json(self.vault.open(bearer.0, &id.0).await?))
+    }
+
+    /// Refresh a grant now
+    ///
+    /// The owner may, or a token with the scope `oauth:write`.
+    #[oai(path = "/:id/refresh", method = "post", operation_id = "refresh_oauth_grant")]
+    async fn refresh(
+        &self,
+        bearer: BearerToken,
+        /// The grant.
+        id: Path<String>,
+    ) -> Result<Json<OAuthGrant>, GrantProblems> {
+        Ok(Json(self.vault.refresh(bearer.0, &id.0).await?))
+    }
+
+    /// Take a grant back and forget it
+    ///
+    /// It is revoked at the provider first. If the provider cannot be reached it is forgotten all the same, and the answer
+    /// says so. The owner may, or a token with the scope `oauth:write`.
+    #[oai(path = "/:id", method = "delete", operation_id = "delete_oauth_grant")]
+    async fn delete(
+        &self,
+        bearer: BearerToken,
+        /// The grant.
+        id: Path<String>,
+    ) -> Result<Json<OAuthGrantDeleted>, GrantProblems> {
+        Ok(Json(self.vault.delete(bearer.0, &id.0).await?))
+    }
+}

@@ -1,0 +1,217 @@
+//! The OAuth vault: schema → service → schema.
+
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use http::StatusCode;
+
+use super::{caller, failed};
+use crate::{
+    domain::gateway::{
+        models::{id::GrantId, identity::Identity, oauth::Secret, service::Denied},
+        schemas::{
+            oauth::{
+                DEFAULT_PAGE, ExchangeCode, MAX_PAGE, OAuthGrant, OAuthGrantDeleted, OAuthGrants, OAuthProvider,
+                OAuthProviders, read_cursor,
+            },
+            validated,
+        },
+        services::{
+            oauth::{ExchangeError, ExchangeRequest, GrantError, OAuthService, OpenGrant},
+            ports::ProviderError,
+            token::TokenService,
+        },
+    },
+    ports::Clock,
+    problem::{FieldError, Problem},
+};
+
+/// The calls of the vault.
+#[derive(Clone)]
+pub struct OAuthController {
+    vault: Arc<OAuthService>,
+    tokens: Arc<TokenService>,
+    clock: Arc<dyn Clock>,
+    timezone: Tz,
+}
+
+impl OAuthController {
+    /// Times go out with the offset of `timezone`.
+    pub fn new(vault: Arc<OAuthService>, tokens: Arc<TokenService>, clock: Arc<dyn Clock>, timezone: Tz) -> Self {
+        Self { vault, tokens, clock, timezone }
+    }
+
+    /// `GET /oauth/providers`
+    pub fn providers(&self) -> OAuthProviders {
+        let provider = |provider: &Arc<dyn crate::domain::gateway::services::ports::Provider>| OAuthProvider {
+            name: provider.name().to_string(),
+            display_name: provider.display_name().to_owned(),
+        };
+        OAuthProviders { providers: self.vault.providers().map(provider).collect() }
+    }
+
+    /// `POST /oauth`
+    pub async fn exchange(&self, request: ExchangeCode, bearer: Option<String>) -> Result<OAuthGrant, Problem> {
+        let request = validated(request)?;
+        let caller = caller(&self.tokens, bearer).await?;
+        let request = ExchangeRequest {
+            provider: request.provider,
+            code: Secret::new(request.code),
+            redirect_uri: request.redirect_uri,
+            code_verifier: request.code_verifier.map(Secret::new),
+        };
+        match self.vault.exchange(request, caller).await {
+            Ok(exchanged) => {
+                let OpenGrant { grant, tokens } = &exchanged.open;
+                let (signed_in, now) = (exchanged.signed_in.as_ref(), self.clock.now());
+                Ok(OAuthGrant::from_model(grant, tokens, signed_in, now, self.timezone))
+            }
+            Err(ExchangeError::UnknownProvider) => Err(field(
+                "provider",
+                "unknown_provider",
+                "no such provider is switched on; GET /oauth/providers lists them",
+            )),
+            Err(ExchangeError::RedirectUri) => Err(field(
+                "redirect_uri",
+                "unregistered",
+                "write exactly one of the redirect URIs that are registered here",
+            )),
+            Err(ExchangeError::NoAccount) => Err(Problem::new(
+                StatusCode::CONFLICT,
+                "no_account",
+                "your token is not that of a person who signed in, so there is no account to add this to; \
+                 call without a token to sign in",
+            )),
+            Err(ExchangeError::LinkedElsewhere) => Err(Problem::new(
+                StatusCode::CONFLICT,
+                "linked_elsewhere",
+                "this identity at the provider belongs to another account, or yours is gone",
+            )),
+            Err(ExchangeError::Provider(ProviderError::Refused { code })) => Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_grant",
+                format!("the provider refuses the code ({code}); get a new one and try again"),
+            )),
+            Err(ExchangeError::Provider(
+                error @ (ProviderError::Unavailable(_) | ProviderError::BadAnswer(_) | ProviderError::Unsupported),
+            )) => Err(provider_failed(&error)),
+            Err(ExchangeError::Failed(failure)) => Err(failed(&failure)),
+        }
+    }
+
+    /// `GET /oauth`
+    pub async fn list(
+        &self,
+        bearer: Option<String>,
+        provider: Option<String>,
+        cursor: Option<String>,
+        limit: Option<u64>,
+    ) -> Result<OAuthGrants, Problem> {
+        let caller = self.required(bearer).await?;
+        let limit = limit.unwrap_or(DEFAULT_PAGE);
+        if !(1..=MAX_PAGE).contains(&limit) {
+            return Err(field("limit", "range", "write a number from 1 to 100"));
+        }
+        let after = match cursor.as_deref().map(read_cursor) {
+            None => None,
+            Some(Some(cursor)) => Some(cursor),
+            Some(None) => return Err(field("cursor", "cursor", "write the `next_cursor` of the page before")),
+        };
+        let provider = match provider.map(|name| name.parse()).transpose() {
+            Ok(provider) => provider,
+            Err(invalid) => return Err(field("provider", "provider", &format!("{invalid}"))),
+        };
+        // One more than asked for tells whether there is a next page.
+        match self.vault.list(&caller, provider, after, limit + 1).await {
+            Ok(grants) => {
+                Ok(OAuthGrants::from_models(grants, usize::try_from(limit).unwrap_or(usize::MAX), self.timezone))
+            }
+            Err(failure) => Err(failed(&failure)),
+        }
+    }
+
+    /// `GET /oauth/{id}`
+    pub async fn open(&self, bearer: Option<String>, id: &str) -> Result<OAuthGrant, Problem> {
+        let caller = self.required(bearer).await?;
+        self.shown(self.vault.open(&caller, grant_id(id)?).await)
+    }
+
+    /// `POST /oauth/{id}/refresh`
+    pub async fn refresh(&self, bearer: Option<String>, id: &str) -> Result<OAuthGrant, Problem> {
+        let caller = self.required(bearer).await?;
+        self.shown(self.vault.refresh(&caller, grant_id(id)?).await)
+    }
+
+    /// `DELETE /oauth/{id}`
+    pub async fn delete(&self, bearer: Option<String>, id: &str) -> Result<OAuthGrantDeleted, Problem> {
+        let caller = self.required(bearer).await?;
+        match self.vault.delete(&caller, grant_id(id)?).await {
+            Ok(deletion) => Ok(OAuthGrantDeleted {
+                revoked_at_provider: deletion.not_revoked.is_none(),
+                reason: deletion.not_revoked.as_ref().map(reason),
+            }),
+            Err(error) => Err(refused(error)),
+        }
+    }
+
+    async fn required(&self, bearer: Option<String>) -> Result<Identity, Problem> {
+        caller(&self.tokens, bearer).await?.ok_or_else(|| Problem::denied(Denied::TokenMissing))
+    }
+
+    fn shown(&self, outcome: Result<OpenGrant, GrantError>) -> Result<OAuthGrant, Problem> {
+        let OpenGrant { grant, tokens } = outcome.map_err(refused)?;
+        Ok(OAuthGrant::from_model(&grant, &tokens, None, self.clock.now(), self.timezone))
+    }
+}
+
+/// What is no id names no grant.
+fn grant_id(text: &str) -> Result<GrantId, Problem> {
+    text.parse().map_err(|_| refused(GrantError::NotFound))
+}
+
+fn refused(error: GrantError) -> Problem {
+    match error {
+        GrantError::NotFound => Problem::new(
+            StatusCode::NOT_FOUND,
+            "grant_not_found",
+            "you have no grant of this id; GET /oauth lists yours",
+        ),
+        GrantError::ReauthorizationRequired => Problem::new(
+            StatusCode::CONFLICT,
+            "reauthorization_required",
+            "the provider does not renew this grant any more; the person has to sign in there again",
+        ),
+        GrantError::Provider(error) => provider_failed(&error),
+        GrantError::Busy => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "refresh_in_progress",
+            "the grant is being refreshed, and the provider takes its time; try again shortly",
+        ),
+        GrantError::Failed(failure) => failed(&failure),
+    }
+}
+
+fn provider_failed(error: &ProviderError) -> Problem {
+    tracing::warn!(%error, "a provider failed");
+    let (status, code) = match error {
+        ProviderError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable"),
+        ProviderError::BadAnswer(_) => (StatusCode::BAD_GATEWAY, "provider_bad_answer"),
+        ProviderError::Unsupported => (StatusCode::CONFLICT, "unsupported_by_provider"),
+        ProviderError::Refused { .. } => (StatusCode::CONFLICT, "reauthorization_required"),
+    };
+    Problem::new(status, code, reason(error))
+}
+
+/// As much as a caller may know.
+fn reason(error: &ProviderError) -> String {
+    match error {
+        ProviderError::Refused { code } => format!("the provider refuses: {code}"),
+        ProviderError::Unavailable(_) => "the provider cannot be reached at the moment; try again later".to_owned(),
+        ProviderError::BadAnswer(_) => "the provider's answer is not usable; the gateway's log says why".to_owned(),
+        ProviderError::Unsupported => "the provider has no such operation".to_owned(),
+    }
+}
+
+fn field(name: &str, code: &str, message: &str) -> Problem {
+    Problem::invalid_fields(vec![FieldError { field: name.into(), code: code.into(), message: message.into() }])
+}

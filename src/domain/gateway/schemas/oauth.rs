@@ -1,0 +1,250 @@
+//! The OAuth vault over the wire.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, FixedOffset, Utc};
+use chrono_tz::Tz;
+use poem_openapi::{Object, types::Example};
+use serde::Deserialize;
+use validator::Validate;
+
+use super::{local, token::TokenPair};
+use crate::domain::gateway::models::{
+    oauth::{Grant, GrantCursor, GrantStatus, ProviderTokens},
+    token::IssuedTokens,
+};
+
+/// The longest page of a list.
+pub const MAX_PAGE: u64 = 100;
+/// The page of a list that was not asked for another.
+pub const DEFAULT_PAGE: u64 = 20;
+
+/// A provider where people can sign in.
+#[derive(Debug, Object)]
+pub struct OAuthProvider {
+    /// What it is called in paths and requests.
+    pub name: String,
+    /// What it is called by people.
+    pub display_name: String,
+}
+
+/// The providers that are switched on.
+#[derive(Debug, Object)]
+pub struct OAuthProviders {
+    /// By name.
+    pub providers: Vec<OAuthProvider>,
+}
+
+/// An authorization code to exchange.
+#[derive(Debug, Deserialize, Object, Validate)]
+#[serde(deny_unknown_fields)]
+#[oai(example)]
+pub struct ExchangeCode {
+    /// `google`, `github`, `facebook`, `naver`, `kakao`, or another that is switched on.
+    #[validate(length(min = 1, max = 32, message = "name a provider; GET /oauth/providers lists them"))]
+    pub provider: String,
+    /// The code that the provider sent to the redirect URI.
+    #[validate(length(min = 1, max = 4096, message = "write the code, of at most 4096 characters"))]
+    pub code: String,
+    /// Where the code was sent: exactly one of those that are registered here. May be left out if there is only one.
+    #[validate(length(min = 1, max = 2048, message = "write a URI of at most 2048 characters"))]
+    pub redirect_uri: Option<String>,
+    /// PKCE (RFC 7636): needed if a `code_challenge` was sent.
+    #[validate(length(min = 43, max = 128, message = "a verifier has 43 to 128 characters"))]
+    pub code_verifier: Option<String>,
+}
+
+impl Example for ExchangeCode {
+    fn example() -> Self {
+        Self {
+            provider: "google".into(),
+            code: "paste the code that came to the redirect URI".into(),
+            redirect_uri: None,
+            code_verifier: None,
+        }
+    }
+}
+
+/// A grant with its tokens.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct OAuthGrant {
+    /// Names the grant.
+    pub id: String,
+    /// Where it is good.
+    pub provider: String,
+    /// For the provider's API.
+    pub access_token: String,
+    /// Usually `Bearer`.
+    pub token_type: String,
+    /// How long the access token is good, in seconds; absent if it does not expire.
+    pub expires_in: Option<i64>,
+    /// From when on it is refused; absent if it does not expire.
+    pub expires_at: Option<DateTime<FixedOffset>>,
+    /// Gives the next access token. You need not keep it: the gateway does.
+    pub refresh_token: Option<String>,
+    /// What it allows, as the provider writes it.
+    pub scope: Option<String>,
+    /// When it was first allowed.
+    pub created_at: DateTime<FixedOffset>,
+    /// Our own tokens, if the exchange was a sign-in.
+    pub tokens: Option<TokenPair>,
+}
+
+impl OAuthGrant {
+    /// Times go out with the offset of `timezone`.
+    pub fn from_model(
+        grant: &Grant,
+        tokens: &ProviderTokens,
+        signed_in: Option<&IssuedTokens>,
+        now: DateTime<Utc>,
+        timezone: Tz,
+    ) -> Self {
+        Self {
+            id: grant.id.to_string(),
+            provider: grant.provider.to_string(),
+            access_token: tokens.access_token.expose().to_owned(),
+            token_type: tokens.token_type.clone(),
+            expires_in: tokens.expires_at.map(|expires_at| (expires_at - now).num_seconds().max(0)),
+            expires_at: tokens.expires_at.map(|expires_at| local(expires_at, timezone)),
+            refresh_token: tokens.refresh_token.as_ref().map(|token| token.expose().to_owned()),
+            scope: tokens.scope.clone(),
+            created_at: local(grant.created_at, timezone),
+            tokens: signed_in.map(|tokens| TokenPair::from_model(tokens, timezone)),
+        }
+    }
+}
+
+/// A grant in a list: without its tokens.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct OAuthGrantSummary {
+    /// Names the grant.
+    pub id: String,
+    /// Where it is good.
+    pub provider: String,
+    /// `active`, `needs_reauthorization` (the person has to sign in at the provider again) or `revoked`.
+    pub status: String,
+    /// From when on its access token is refused; the gateway refreshes it before.
+    pub expires_at: Option<DateTime<FixedOffset>>,
+    /// Whether the gateway can refresh it.
+    pub refreshable: bool,
+    /// When it was first allowed.
+    pub created_at: DateTime<FixedOffset>,
+    /// When its tokens last changed.
+    pub updated_at: DateTime<FixedOffset>,
+}
+
+/// A page of grants, newest first.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct OAuthGrants {
+    /// The grants.
+    pub grants: Vec<OAuthGrantSummary>,
+    /// Ask again with this as `cursor` for those behind; absent on the last page.
+    pub next_cursor: Option<String>,
+}
+
+impl OAuthGrants {
+    /// `grants` may hold one more than `limit`: then there is a next page.
+    pub fn from_models(mut grants: Vec<Grant>, limit: usize, timezone: Tz) -> Self {
+        let more = grants.len() > limit;
+        grants.truncate(limit);
+        let next_cursor = grants
+            .last()
+            .filter(|_| more)
+            .map(|last| write_cursor(GrantCursor { created_at: last.created_at, id: last.id }));
+        let summary = |grant: &Grant| OAuthGrantSummary {
+            id: grant.id.to_string(),
+            provider: grant.provider.to_string(),
+            status: match grant.status {
+                GrantStatus::Active => "active",
+                GrantStatus::NeedsReauthorization => "needs_reauthorization",
+                GrantStatus::Revoked => "revoked",
+            }
+            .to_owned(),
+            expires_at: grant.expires_at.map(|expires_at| local(expires_at, timezone)),
+            refreshable: grant.refreshable,
+            created_at: local(grant.created_at, timezone),
+            updated_at: local(grant.updated_at, timezone),
+        };
+        Self { grants: grants.iter().map(summary).collect(), next_cursor }
+    }
+}
+
+/// A cursor is opaque to callers: what is in it may change.
+fn write_cursor(cursor: GrantCursor) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{}.{}", cursor.created_at.timestamp_micros(), cursor.id))
+}
+
+/// The cursor that an earlier page ended with, if it is one.
+pub fn read_cursor(text: &str) -> Option<GrantCursor> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+    let (micros, id) = text.split_once('.')?;
+    Some(GrantCursor { created_at: DateTime::from_timestamp_micros(micros.parse().ok()?)?, id: id.parse().ok()? })
+}
+
+/// A grant was forgotten.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct OAuthGrantDeleted {
+    /// Whether the provider took it back.
+    pub revoked_at_provider: bool,
+    /// Why it did not.
+    pub reason: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::gateway::{
+        models::id::{AccountId, GrantId},
+        schemas::{parse_json, validated},
+    };
+
+    fn grant(n: u8) -> Grant {
+        let at = DateTime::from_timestamp(1_800_000_000 - i64::from(n), 123_456_000).unwrap();
+        Grant {
+            id: GrantId::from_random([n; 16]),
+            account: AccountId::from_random([9; 16]),
+            provider: "google".parse().unwrap(),
+            provider_subject: "1".into(),
+            status: GrantStatus::Active,
+            sealed_tokens: vec![1],
+            expires_at: None,
+            refreshable: false,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+
+    #[test]
+    fn a_page_ends_with_a_cursor_if_more_is_to_come() {
+        let grants: Vec<Grant> = (0..3).map(grant).collect();
+        let page = OAuthGrants::from_models(grants.clone(), 2, chrono_tz::UTC);
+        assert_eq!(page.grants.len(), 2);
+        let cursor = read_cursor(&page.next_cursor.unwrap()).unwrap();
+        assert_eq!(cursor, GrantCursor { created_at: grants[1].created_at, id: grants[1].id });
+        assert_eq!(OAuthGrants::from_models(grants, 3, chrono_tz::UTC).next_cursor, None);
+    }
+
+    #[test]
+    fn what_is_no_cursor_is_none() {
+        for text in ["", "x", "AAAA", &URL_SAFE_NO_PAD.encode("1.x"), &URL_SAFE_NO_PAD.encode("x.y"), "한국"] {
+            assert_eq!(read_cursor(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_example_is_valid_and_each_field_is_checked() {
+        assert!(validated(ExchangeCode::example()).is_ok());
+        for json in [
+            r#"{"provider": "", "code": "c"}"#,
+            r#"{"provider": "google", "code": ""}"#,
+            r#"{"provider": "google", "code": "c", "redirect_uri": ""}"#,
+            r#"{"provider": "google", "code": "c", "code_verifier": "short"}"#,
+        ] {
+            let read: ExchangeCode = parse_json(json.as_bytes()).unwrap();
+            assert_eq!(validated(read).unwrap_err().errors.len(), 1, "{json}");
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! Keeps what people allowed us at providers: exchanges codes, hands out tokens that are never expired, takes grants back.
+
+mod refreshing;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use self::refreshing::Turns;
+use super::{
+    Failure,
+    ports::{CodeExchange, Provider, ProviderError, Sealer},
+    token::TokenService,
+};
+use crate::{
+    domain::gateway::{
+        models::{
+            account::{Account, ProviderIdentity},
+            id::{AccountId, GrantId},
+            identity::Identity,
+            oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, ProviderName, ProviderTokens, Secret},
+            token::IssuedTokens,
+        },
+        repositories::{RepositoryError, oauth::OAuthRepository},
+    },
+    ports::{Clock, Entropy},
+};
+
+/// Lets a caller read any grant.
+const READ_SCOPE: &str = "oauth:read";
+/// Lets a caller refresh and delete any grant.
+const WRITE_SCOPE: &str = "oauth:write";
+
+/// What [`OAuthService`] is made of.
+pub struct OAuthParts {
+    /// Where accounts and grants are kept.
+    pub store: Arc<dyn OAuthRepository>,
+    /// The providers that are switched on.
+    pub providers: Vec<Arc<dyn Provider>>,
+    /// Seals the tokens.
+    pub sealer: Arc<dyn Sealer>,
+    /// Issues our own tokens to whoever signs in.
+    pub tokens: Arc<TokenService>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The redirect URIs that a code may have been sent to, by provider.
+    pub redirect_uris: Vec<String>,
+}
+
+/// The vault: one method per use case.
+pub struct OAuthService {
+    store: Arc<dyn OAuthRepository>,
+    providers: BTreeMap<ProviderName, Arc<dyn Provider>>,
+    sealer: Arc<dyn Sealer>,
+    tokens: Arc<TokenService>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    redirect_uris: Vec<String>,
+    turns: Turns,
+}
+
+/// A code to exchange.
+#[derive(Debug, Clone)]
+pub struct ExchangeRequest {
+    /// Whose code it is.
+    pub provider: String,
+    /// The code.
+    pub code: Secret,
+    /// Where it was sent; may be left out if there is only one.
+    pub redirect_uri: Option<String>,
+    /// PKCE.
+    pub code_verifier: Option<Secret>,
+}
+
+/// A grant with its tokens in clear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenGrant {
+    /// The grant.
+    pub grant: Grant,
+    /// Its tokens.
+    pub tokens: ProviderTokens,
+}
+
+/// What an exchange gave.
+#[derive(Debug)]
+pub struct Exchanged {
+    /// The grant.
+    pub open: OpenGrant,
+    /// Our own tokens, if the exchange was a sign-in.
+    pub signed_in: Option<IssuedTokens>,
+}
+
+/// Why a code was not exchanged.
+#[derive(Debug, Error)]
+pub enum ExchangeError {
+    /// No such provider is switched on.
+    #[error("no provider of this name is switched on")]
+    UnknownProvider,
+    /// The redirect URI is not on the list.
+    #[error("the redirect URI is not one of those that are registered here")]
+    RedirectUri,
+    /// The caller's token is not that of a person with an account.
+    #[error("the caller has no account that a grant could be added to")]
+    NoAccount,
+    /// The identity at the provider is another account's.
+    #[error("this identity belongs to another account")]
+    LinkedElsewhere,
+    /// The provider did not do it.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The store or the keys failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+/// Why a grant's tokens cannot be had.
+#[derive(Debug, Error)]
+pub enum GrantError {
+    /// There is none, or it is somebody else's.
+    #[error("there is no such grant")]
+    NotFound,
+    /// The person has to sign in at the provider again.
+    #[error("the person has to sign in at the provider again")]
+    ReauthorizationRequired,
+    /// The provider cannot be reached for now.
+    #[error(transparent)]
+    Provider(ProviderError),
+    /// Another replica has been refreshing it for too long.
+    #[error("the grant is being refreshed elsewhere, and that takes too long")]
+    Busy,
+    /// The store or the vault failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+impl From<RepositoryError> for ExchangeError {
+    fn from(error: RepositoryError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<RepositoryError> for GrantError {
+    fn from(error: RepositoryError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// What became of a deletion: the grant is forgotten in any case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    /// Why the provider did not take it back, if it did not.
+    pub not_revoked: Option<ProviderError>,
+}
+
+impl OAuthService {
+    /// Puts the parts together.
+    pub fn new(parts: OAuthParts) -> Self {
+        let OAuthParts { store, providers, sealer, tokens, clock, entropy, redirect_uris } = parts;
+        let providers = providers.into_iter().map(|provider| (provider.name().clone(), provider)).collect();
+        Self { store, providers, sealer, tokens, clock, entropy, redirect_uris, turns: Turns::default() }
+    }
+
+    /// The providers that are switched on.
+    pub fn providers(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
+        self.providers.values()
+    }
+
+    /// Exchanges a code and keeps the grant. With a caller it is added to the caller's account; without one the exchange is
+    /// the sign-in: the account is found or made by (provider, subject), and gets tokens of ours.
+    pub async fn exchange(
+        &self,
+        request: ExchangeRequest,
+        caller: Option<Identity>,
+    ) -> Result<Exchanged, ExchangeError> {
+        let name: ProviderName = request.provider.parse().map_err(|_| ExchangeError::UnknownProvider)?;
+        let provider = self.providers.get(&name).ok_or(ExchangeError::UnknownProvider)?;
+        let redirect_uri = self.registered(request.redirect_uri)?;
+        let caller = caller.map(|caller| account_of(&caller).ok_or(ExchangeError::NoAccount)).transpose()?;
+        let exchange = CodeExchange {
+            code: request.code,
+            redirect_uri,
+            code_verifier: request.code_verifier,
+            nonce: None,
+            state: None,
+        };
+        let (tokens, identity) = provider.exchange(&exchange).await?;
+        self.keep(tokens, &identity, caller).await
+    }
+
+    async fn keep(
+        &self,
+        tokens: ProviderTokens,
+        identity: &ProviderIdentity,
+        caller: Option<AccountId>,
+    ) -> Result<Exchanged, ExchangeError> {
+        let now = self.clock.now();
+        let account = match caller {
+            Some(id) => {
+                let account = Account { id, created_at: now };
+                match self.store.link(identity, &account).await {
+                    Ok(()) => id,
+                    Err(RepositoryError::Conflict) => return Err(ExchangeError::LinkedElsewhere),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            None => {
+                let newcomer = Account { id: AccountId::from_random(self.entropy.bytes()), created_at: now };
+                self.store.account_of(identity, &newcomer).await?.id
+            }
+        };
+        let grant = Grant {
+            id: GrantId::from_random(self.entropy.bytes()),
+            account,
+            provider: identity.provider.clone(),
+            provider_subject: identity.subject.clone(),
+            status: GrantStatus::Active,
+            sealed_tokens: Vec::new(),
+            expires_at: None,
+            refreshable: false,
+            created_at: now,
+            updated_at: now,
+        };
+        let grant = self.store.put_grant(&self.sealed(grant, &tokens)?).await?;
+        let signed_in = match caller {
+            Some(_) => None,
+            None => Some(self.tokens.sign_in(account).await?),
+        };
+        Ok(Exchanged { open: OpenGrant { grant, tokens }, signed_in })
+    }
+
+    /// The caller's grants, newest first.
+    pub async fn list(
+        &self,
+        caller: &Identity,
+        provider: Option<ProviderName>,
+        after: Option<GrantCursor>,
+        limit: u64,
+    ) -> Result<Vec<Grant>, Failure> {
+        let Some(account) = account_of(caller) else { return Ok(Vec::new()) };
+        let filter = GrantFilter { account: Some(account), provider };
+        Ok(self.store.list_grants(&filter, after, limit).await?)
+    }
+
+    /// One grant with tokens that are good: an expired access token is refreshed first.
+    pub async fn open(&self, caller: &Identity, id: GrantId) -> Result<OpenGrant, GrantError> {
+        let grant = self.owned(caller, id, READ_SCOPE).await?;
+        self.fresh(grant).await
+    }
+
+    /// Refreshes a grant now.
+    pub async fn refresh(&self, caller: &Identity, id: GrantId) -> Result<OpenGrant, GrantError> {
+        let grant = self.owned(caller, id, WRITE_SCOPE).await?;
+        self.refreshed(grant).await
+    }
+
+    /// Takes a grant back at the provider, and forgets it whether or not that worked.
+    pub async fn delete(&self, caller: &Identity, id: GrantId) -> Result<Deletion, GrantError> {
+        let grant = self.owned(caller, id, WRITE_SCOPE).await?;
+        let not_revoked = match (self.providers.get(&grant.provider), self.opened(&grant)) {
+            (Some(provider), Ok(tokens)) => provider.revoke(&tokens).await.err(),
+            (None, _) => Some(ProviderError::Unavailable("the provider is switched off".into())),
+            (_, Err(failure)) => Some(ProviderError::BadAnswer(failure.to_string())),
+        };
+        self.store.remove_grant(id).await?;
+        Ok(Deletion { not_revoked })
+    }
+
+    /// A grant that the caller may touch. Somebody else's is as good as none.
+    async fn owned(&self, caller: &Identity, id: GrantId, scope: &str) -> Result<Grant, GrantError> {
+        let grant = self.store.find_grant(id).await?.ok_or(GrantError::NotFound)?;
+        let may = account_of(caller) == Some(grant.account) || caller.scope.contains(scope);
+        if may { Ok(grant) } else { Err(GrantError::NotFound) }
+    }
+
+    fn registered(&self, wanted: Option<String>) -> Result<String, ExchangeError> {
+        match wanted {
+            // Exact strings (RFC 9700 §2.1).
+            Some(wanted) => {
+                self.redirect_uris.iter().find(|known| **known == wanted).cloned().ok_or(ExchangeError::RedirectUri)
+            }
+            None => match self.redirect_uris.as_slice() {
+                [one] => Ok(one.clone()),
+                _ => Err(ExchangeError::RedirectUri),
+            },
+        }
+    }
+
+    fn sealed(&self, grant: Grant, tokens: &ProviderTokens) -> Result<Grant, Failure> {
+        let clear =
+            serde_json::to_vec(&ClearTokens::from(tokens)).map_err(|error| Failure::Broken(error.to_string()))?;
+        Ok(Grant {
+            sealed_tokens: self.sealer.seal(&sealing_context(&grant), &clear),
+            expires_at: tokens.expires_at,
+            refreshable: tokens.refresh_token.is_some(),
+            ..grant
+        })
+    }
+
+    fn opened(&self, grant: &Grant) -> Result<ProviderTokens, Failure> {
+        let broken =
+            |reason: String| Failure::Broken(format!("the tokens of grant {} cannot be read: {reason}", grant.id));
+        let clear = self
+            .sealer
+            .open(&sealing_context(grant), &grant.sealed_tokens)
+            .map_err(|reason| broken(reason.to_string()))?;
+        // serde's texts may quote what they read.
+        let clear: ClearTokens =
+            serde_json::from_slice(&clear).map_err(|_| broken("not of the form we store".into()))?;
+        Ok(clear.into_tokens(grant.expires_at))
+    }
+}
+
+/// The account that a caller's token speaks for, if it is one.
+fn account_of(caller: &Identity) -> Option<AccountId> {
+    caller.subject.parse().ok()
+}
+
+/// A sealed value opens only for the person and the provider that it was sealed for. The grant's id is not in it: a person
+/// who signs in again gets new tokens under the old id.
+fn sealing_context(grant: &Grant) -> String {
+    format!("grant:{}:{}:{}", grant.account, grant.provider, grant.provider_subject)
+}
+
+/// What is inside of the seal.
+#[derive(Serialize, Deserialize)]
+struct ClearTokens {
+    access_token: String,
+    token_type: String,
+    refresh_token: Option<String>,
+    scope: Option<String>,
+}
+
+impl From<&ProviderTokens> for ClearTokens {
+    fn from(tokens: &ProviderTokens) -> Self {
+        Self {
+            access_token: tokens.access_token.expose().to_owned(),
+            token_type: tokens.token_type.clone(),
+            refresh_token: tokens.refresh_token.as_ref().map(|token| token.expose().to_owned()),
+            scope: tokens.scope.clone(),
+        }
+    }
+}
+
+impl ClearTokens {
+    fn into_tokens(self, expires_at: Option<DateTime<Utc>>) -> ProviderTokens {
+        ProviderTokens {
+            access_token: Secret::new(self.access_token),
+            token_type: self.token_type,
+            expires_at,
+            refresh_token: self.refresh_token.map(Secret::new),
+            scope: self.scope,
+            id_token: None,
+        }
+    }
+}
