@@ -5,8 +5,8 @@ mod context;
 mod docs;
 mod extract;
 mod health;
-mod key;
 mod problems;
+mod signing_key;
 mod token;
 mod welcome;
 
@@ -20,19 +20,19 @@ pub use self::context::RequestContext;
 pub use self::health::Readiness;
 use self::{
     health::HealthApi,
-    key::KeyApi,
     problems::AllowedMethods,
+    signing_key::SigningKeyApi,
     token::{DummyTokenApi, TokenApi},
     welcome::WelcomeApi,
 };
-use crate::domain::gateway::controllers::{key::KeyController, token::TokenController};
+use crate::domain::gateway::controllers::{signing_key::SigningKeyController, token::TokenController};
 
 /// What the API is made of.
 pub struct ApiParts {
     /// The token calls.
     pub tokens: TokenController,
     /// The published keys.
-    pub keys: KeyController,
+    pub keys: SigningKeyController,
     /// Whether the gateway is ready to serve.
     pub readiness: Arc<dyn Readiness>,
     /// The host that the welcome names.
@@ -70,8 +70,12 @@ impl Api {
     /// Puts the parts together.
     pub fn new(parts: ApiParts) -> Self {
         let ApiParts { tokens, keys, readiness, domain, prefix, development } = parts;
-        let lasting =
-            (WelcomeApi::new(&domain), TokenApi::new(tokens.clone()), KeyApi::new(keys), HealthApi::new(readiness));
+        let lasting = (
+            WelcomeApi::new(&domain),
+            TokenApi::new(tokens.clone()),
+            SigningKeyApi::new(keys),
+            HealthApi::new(readiness),
+        );
         // A development helper that is not there has no route and no line in the document.
         if development {
             Self::serve((lasting, DummyTokenApi::new(tokens)), &domain, &prefix)
@@ -93,7 +97,7 @@ impl Api {
         let document = service.spec();
         let allowed = AllowedMethods::of(&document).with("/docs").with("/openapi.json");
         let routes = Route::new()
-            .at("/docs", get(docs::swagger(service.swagger_ui_html())))
+            .at("/docs", get(docs::swagger(&service.swagger_ui_html())))
             .at("/openapi.json", get(docs::openapi(document.clone())))
             .nest("/", service);
         Self { endpoint: finish(routes, allowed), document }
@@ -128,7 +132,7 @@ where
                 let (method, path) = (request.method().clone(), request.uri().path().to_owned());
                 let mut response = match endpoint.call(request).await {
                     Ok(answer) => answer.into_response(),
-                    Err(error) => problems::render(error, &context, &method, &path, &allowed),
+                    Err(error) => problems::render(&error, &context, &method, &path, &allowed),
                 };
                 let headers = response.headers_mut();
                 headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

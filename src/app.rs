@@ -41,7 +41,7 @@ use crate::{
     config::{Environment, Settings},
     dev::sample_service,
     domain::gateway::{
-        controllers::{key::KeyController, token::TokenController},
+        controllers::{signing_key::SigningKeyController, token::TokenController},
         models::{
             scope::Scope,
             service::{Access, Instance, Service},
@@ -116,7 +116,6 @@ pub enum StartError {
 /// A running gateway.
 pub struct App {
     edge: Edge,
-    admin_address: SocketAddr,
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
     drain_timeout: Duration,
@@ -163,17 +162,7 @@ impl App {
         )
         .map_err(StartError::Edge)?;
         banner::show(&settings, address, admin_address, sample_service);
-        Ok(Self { edge, admin_address, tasks, stop, drain_timeout: settings.listener.drain_timeout })
-    }
-
-    /// Where clients are served.
-    pub fn address(&self) -> SocketAddr {
-        self.edge.local_address()
-    }
-
-    /// Where operators are served.
-    pub fn admin_address(&self) -> SocketAddr {
-        self.admin_address
+        Ok(Self { edge, tasks, stop, drain_timeout: settings.listener.drain_timeout })
     }
 
     /// Stops accepting, lets what is under way finish, and ends.
@@ -233,7 +222,7 @@ impl Core {
     fn api_parts(&self, settings: &Settings) -> ApiParts {
         ApiParts {
             tokens: TokenController::new(self.tokens.clone(), settings.public.timezone),
-            keys: KeyController::new(self.keys.clone()),
+            keys: SigningKeyController::new(self.keys.clone()),
             readiness: self.readiness.clone(),
             domain: settings.public.domain().to_owned(),
             prefix: settings.public.api_prefix.as_str().to_owned(),

@@ -43,7 +43,7 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
             say("the settings are good\n");
             ExitCode::SUCCESS
         }),
-        ["openapi"] => with_settings(openapi),
+        ["openapi"] => with_settings(|settings| openapi(&settings)),
         ["healthcheck"] => with_settings(|settings| healthcheck(settings.listener.address)),
         ["sample-service"] => serve_sample("0.0.0.0:8001"),
         ["sample-service", address] => serve_sample(address),
@@ -90,9 +90,9 @@ fn serve(settings: Settings) -> ExitCode {
     })
 }
 
-fn openapi(settings: Settings) -> ExitCode {
+fn openapi(settings: &Settings) -> ExitCode {
     in_runtime(async {
-        match app::openapi_document(&settings).await {
+        match app::openapi_document(settings).await {
             Ok(document) => {
                 say(&format!("{document}\n"));
                 ExitCode::SUCCESS

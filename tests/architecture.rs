@@ -303,11 +303,7 @@ const PARALLELS: &[Parallel] = &[
             ("revocation", "follows the deny-list, which is a part of models/token"),
         ],
     },
-    Parallel {
-        folder: "src/domain/gateway/controllers",
-        like: "src/domain/gateway/services",
-        apart: &[("key", "the public half of services/signing_key")],
-    },
+    Parallel { folder: "src/domain/gateway/controllers", like: "src/domain/gateway/services", apart: &[] },
     Parallel {
         folder: "src/domain/gateway/schemas",
         like: "src/domain/gateway/controllers",

@@ -1,5 +1,7 @@
 //! What was answered is not lost: restarts, `kill -9`, two gateways on one database.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use common::{Gateway, eventually};
@@ -12,7 +14,7 @@ fn gateway(database: &str) -> Gateway {
 }
 
 /// A database of its own for a test.
-trait TestDatabase {
+trait TestDatabase: Sync {
     fn open() -> Self;
     fn url(&self) -> &str;
 }

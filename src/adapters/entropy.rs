@@ -11,9 +11,7 @@ pub struct SystemEntropy(SystemRandom);
 impl Entropy for SystemEntropy {
     #[expect(clippy::panic, reason = "without random bytes every token would be guessable; nothing can be served")]
     fn fill(&self, bytes: &mut [u8]) {
-        if self.0.fill(bytes).is_err() {
-            panic!("the operating system gives no random bytes");
-        }
+        let Ok(()) = self.0.fill(bytes) else { panic!("the operating system gives no random bytes") };
     }
 }
 

@@ -156,7 +156,12 @@ impl SignatureVerifier for JwtKeyRing {
         }
         let (message, signature) = token.rsplit_once('.').ok_or(Rejection::Malformed)?;
         let (header, payload) = message.split_once('.').ok_or(Rejection::Malformed)?;
-        let header: UnverifiedHeader = serde_json::from_slice(&decoded(header)?).map_err(|_| Rejection::Malformed)?;
+        let header = decoded(header)?;
+        // serde takes `["ES256", …]` for `{"alg": "ES256", …}`; RFC 7515 §4 does not.
+        if header.trim_ascii_start().starts_with(b"[") {
+            return Err(Rejection::Malformed);
+        }
+        let header: UnverifiedHeader = serde_json::from_slice(&header).map_err(|_| Rejection::Malformed)?;
         if !is_access_token_type(&header.typ) || header.crit.is_some() {
             return Err(Rejection::Malformed);
         }

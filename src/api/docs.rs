@@ -11,7 +11,7 @@ const SWAGGER_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; st
 /// Without it a browser asks for `/favicon.ico`, and puts the 404 on its console.
 pub(super) const NO_ICON: &str = r#"<link rel="icon" href="data:,">"#;
 
-pub(super) fn swagger(page: String) -> impl Endpoint + 'static {
+pub(super) fn swagger(page: &str) -> impl Endpoint + 'static {
     let page = page.replacen("<html charset=\"UTF-8\">", "<!DOCTYPE html>\n<html lang=\"en\">", 1);
     let page = Bytes::from(page.replacen("<head>", &format!("<head>\n    {NO_ICON}"), 1));
     make_sync(move |_| {

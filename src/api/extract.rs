@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::problems::ProblemError;
 use crate::{
     domain::gateway::schemas::{parse_json, token::CreateDummyToken},
-    problem::Problem,
+    problem::{Challenge, Problem},
 };
 
 /// The largest body of the gateway's own API.
@@ -45,7 +45,7 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
             MediaType::Json => {}
             MediaType::PlainText | MediaType::Other => return Err(unsupported("application/json").into()),
         }
-        Ok(Self(parse_json(&read(body).await?).map_err(ProblemError)?))
+        Ok(Self(parse_json(&read(request, body).await?).map_err(ProblemError)?))
     }
 }
 
@@ -76,7 +76,7 @@ impl<'a> ApiExtractor<'a> for DummyBody {
     ) -> poem::Result<Self> {
         let media_type = MediaType::of(request);
         let bytes = match media_type {
-            MediaType::Json | MediaType::PlainText => read(body).await?,
+            MediaType::Json | MediaType::PlainText => read(request, body).await?,
             MediaType::Other => return Err(unsupported("application/json or text/plain").into()),
         };
         match media_type {
@@ -126,19 +126,22 @@ impl<'a> ApiExtractor<'a> for BearerToken {
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
         let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
-        let (Some(value), None) = (values.next(), values.next()) else {
-            return match request.headers().contains_key(header::AUTHORIZATION) {
-                false => Ok(Self(None)),
-                true => Err(bad_request("there is more than one Authorization header; send one").into()),
-            };
+        let value = match (values.next(), values.next()) {
+            (None, _) => return Ok(Self(None)),
+            (Some(one), None) => one,
+            (Some(_), Some(_)) => {
+                return Err(bad_credential("there is more than one Authorization header; send one").into());
+            }
         };
-        let token = std::str::from_utf8(value.as_bytes()).ok().and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
-        });
-        match token {
-            Some(token) => Ok(Self(Some(token.to_owned()))),
-            None => Err(bad_request("write the header as `Authorization: Bearer <access token>`").into()),
+        let value = value.as_bytes();
+        let (scheme, token) = value.split_at(value.iter().position(|&byte| byte == b' ').unwrap_or(value.len()));
+        if !scheme.eq_ignore_ascii_case(b"bearer") {
+            // Another scheme is none of our business, here as on a route.
+            return Ok(Self(None));
+        }
+        match std::str::from_utf8(token.trim_ascii()) {
+            Ok(token) if !token.is_empty() => Ok(Self(Some(token.to_owned()))),
+            _ => Err(bad_credential("write the header as `Authorization: Bearer <access token>`").into()),
         }
     }
 }
@@ -163,17 +166,28 @@ impl MediaType {
     }
 }
 
-async fn read(body: &mut RequestBody) -> Result<Vec<u8>, poem::Error> {
+async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, poem::Error> {
+    let too_large = || {
+        ProblemError(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is larger than 256 KiB"))
+    };
+    // Whoever announces too much is told so before they send it (RFC 9110 §10.1.1).
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > BODY_LIMIT_BYTES) {
+        return Err(too_large().into());
+    }
     match body.take()?.into_bytes_limit(BODY_LIMIT_BYTES).await {
         Ok(bytes) => Ok(bytes.to_vec()),
-        Err(poem::error::ReadBodyError::PayloadTooLarge) => Err(ProblemError(Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            "the body is larger than 256 KiB",
-        ))
-        .into()),
+        Err(poem::error::ReadBodyError::PayloadTooLarge) => Err(too_large().into()),
         Err(_) => Err(bad_request("the body broke off or could not be read").into()),
     }
+}
+
+/// RFC 6750 §3.1, `invalid_request`.
+fn bad_credential(detail: &'static str) -> ProblemError {
+    ProblemError(Problem {
+        challenge: Some(Challenge::InvalidRequest),
+        ..Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
+    })
 }
 
 fn unsupported(wanted: &str) -> ProblemError {

@@ -129,7 +129,7 @@ fn segments(path: &str) -> Vec<String> {
 
 /// The answer to a request that failed.
 pub(super) fn render(
-    error: poem::Error,
+    error: &poem::Error,
     context: &RequestContext,
     method: &Method,
     path: &str,

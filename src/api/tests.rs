@@ -46,7 +46,7 @@ impl Caller {
         let bench = bench(policy()).await;
         let api = Api::new(ApiParts {
             tokens: TokenController::new(bench.service.clone(), chrono_tz::UTC),
-            keys: KeyController::new(bench.keys.clone()),
+            keys: SigningKeyController::new(bench.keys.clone()),
             readiness: Arc::new(Fixed(ready)),
             domain: "www.jinmini.com".into(),
             prefix: "/e".into(),
@@ -129,12 +129,6 @@ async fn every_refusal_is_a_problem_document() {
             401,
             "invalid_token",
         ),
-        (
-            "no bearer",
-            caller.send(plain().content_type("application/json").header("authorization", "Basic x"), "{}").await,
-            400,
-            "malformed_request",
-        ),
     ] {
         assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{what}");
         let problem = answer.json();
@@ -143,6 +137,25 @@ async fn every_refusal_is_a_problem_document() {
         assert_eq!(problem["request_id"], json!("r1"), "{what}");
         assert!(problem["detail"].as_str().unwrap().len() > 10, "{what}: {problem}");
         assert_eq!(status == 401, answer.headers.contains_key("www-authenticate"), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_credential_is_judged_as_on_a_route() {
+    let caller = Caller::new(true, true).await;
+    let send = async |credentials: &[&str]| {
+        let request =
+            Request::builder().method(Method::POST).uri_str("/tokens/create").content_type("application/json");
+        let request = credentials.iter().fold(request, |request, value| request.header("authorization", *value));
+        caller.send(request, "{}").await
+    };
+    for another_scheme in ["Basic x", "Digest username=x", "", "Bearerx", "Bearer\tx"] {
+        assert_eq!(send(&[another_scheme]).await.status, 200, "{another_scheme}");
+    }
+    for bad in [&["Bearer"][..], &["bearer  "], &["Bearer a", "Bearer b"], &["Basic x", "Bearer b"]] {
+        let answer = send(bad).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("invalid_request")), "{bad:?}");
+        assert_eq!(answer.header("www-authenticate"), r#"Bearer realm="gateway", error="invalid_request""#);
     }
 }
 
@@ -269,6 +282,6 @@ fn templates_of_paths_find_their_methods() {
 fn an_unknown_error_says_nothing_of_its_reason() {
     let error = poem::Error::from_string("SELECT secret", StatusCode::INTERNAL_SERVER_ERROR);
     let context = RequestContext::default();
-    let response = problems::render(error, &context, &Method::GET, "/", &AllowedMethods::of("{}"));
+    let response = problems::render(&error, &context, &Method::GET, "/", &AllowedMethods::of("{}"));
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }

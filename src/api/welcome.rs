@@ -41,6 +41,7 @@ impl WelcomeApi {
 }
 
 #[OpenApi(tag = "Tag::Welcome")]
+#[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
 impl WelcomeApi {
     /// Welcome
     ///

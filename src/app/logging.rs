@@ -1,5 +1,7 @@
 //! The log: lines for people, or one JSON object a line.
 
+use std::io::{self, IsTerminal};
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
@@ -11,7 +13,8 @@ pub fn start(format: LogFormat) {
         .from_env_lossy()
         // sqlx and the migrations talk a lot; what matters of them comes back as errors.
         .add_directives_of_libraries();
-    let log = tracing_subscriber::fmt().with_env_filter(filter);
+    // Colours are for a person who watches, not for a file.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(io::stdout().is_terminal());
     // A second start (tests in one process) keeps the first.
     let _ = match format {
         LogFormat::Text => log.with_target(false).try_init(),

@@ -23,7 +23,7 @@ const REVOCATIONS_EVERY: Duration = Duration::from_millis(250);
 /// A replica learns of another's first key in this time; later keys are published long before they sign.
 const KEYS_EVERY: Duration = Duration::from_secs(5);
 /// What is forgotten late costs a little space and nothing else.
-const FORGET_EVERY: Duration = Duration::from_secs(60);
+const FORGET_EVERY: Duration = Duration::from_mins(1);
 
 pub(super) struct Upkeep {
     pub(super) keys: Arc<SigningKeys>,

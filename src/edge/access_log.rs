@@ -1,7 +1,12 @@
 //! One line per request, written when its answer has ended (or was given up), under the target `access`. It never holds a
 //! query, a header or a body: those may hold secrets.
 
-use std::{borrow::Cow, io, rc::Rc, time::Instant};
+use std::{
+    borrow::Cow,
+    io,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use http::{Method, StatusCode, Uri};
 use tracing::{debug, info};
@@ -76,16 +81,21 @@ impl Drop for Record {
         self.vitals.request_ended();
         info!(
             target: "access",
-            method = if self.target.is_some() { self.method.as_str() } else { "-" },
+            method = %if self.target.is_some() { self.method.as_str() } else { "-" },
             path = %self.target.as_ref().map_or(Cow::Borrowed("-"), |target| loggable(target.path())),
             status = self.status,
-            service = self.service.as_ref().map(ServiceName::as_str),
-            instance = self.instance.as_ref().map(|target| target.authority.as_str()),
-            ms = self.began.elapsed().as_secs_f64() * 1e3,
+            service = self.service.as_ref().map(display),
+            instance = self.instance.as_ref().map(|target| display(&target.authority)),
+            ms = milliseconds(self.began.elapsed()),
             complete = self.complete,
-            request_id = self.request_id.as_str(),
+            request_id = %self.request_id.as_str(),
         );
     }
+}
+
+/// To the microsecond: more digits would be noise.
+fn milliseconds(elapsed: Duration) -> f64 {
+    (elapsed.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// A path as it may stand in a log: of printable ASCII, and not too long.
@@ -106,7 +116,67 @@ fn loggable(path: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::{Arc, Mutex},
+        time::Duration,
+    };
+
     use super::*;
+    use crate::{
+        domain::gateway::models::id::RequestId,
+        edge::watchdog::{Limits, Watchdog},
+    };
+
+    /// What is logged while `log` runs.
+    fn logged(log: impl FnOnce()) -> String {
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+        impl io::Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, log);
+        let bytes = lines.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn record(target: Option<Uri>) -> Record {
+        let watchdog = Watchdog::new(Limits { head: Duration::MAX, idle: Duration::MAX });
+        let id = RequestText::of(RequestId::from_random([7; 16]));
+        Record::begin(Method::POST, target, id, watchdog.enrol())
+    }
+
+    #[test]
+    fn a_request_leaves_one_line_without_its_query() {
+        let line = logged(|| {
+            let mut record = record(Some(Uri::from_static("/api/users/1?token=secret")));
+            record.goes_to(&"auth".parse().unwrap());
+            record.answered(StatusCode::CREATED);
+            record.complete();
+        });
+        let id = RequestId::from_random([7; 16]);
+        assert_eq!(line.lines().count(), 1, "{line}");
+        for part in
+            [" access: ", "method=\"POST\"", "path=/api/users/1 ", "status=201", "service=\"auth\"", "complete=true"]
+        {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+        assert!(line.contains(&id.to_string()) && line.contains(" ms=") && !line.contains("secret"), "{line}");
+    }
+
+    #[test]
+    fn a_client_that_went_away_and_a_head_that_was_refused_are_logged_too() {
+        assert!(logged(|| drop(record(Some(Uri::from_static("/a"))))).contains("status=499"));
+        assert!(logged(|| drop(record(None))).contains("method=\"-\" path=- "));
+    }
 
     #[test]
     fn a_path_cannot_forge_a_line() {

@@ -5,7 +5,7 @@ use std::{future::Future, pin::pin, rc::Rc, task::Poll, time::Duration};
 
 use http::{
     HeaderValue, Request, Response, StatusCode, Version,
-    header::{CONNECTION, VIA},
+    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, VIA},
 };
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep};
@@ -119,6 +119,15 @@ fn received(answer: Response<Incoming>, lease: Lease) -> Result<Response<AnswerB
         return Err(Failure::BadAnswer);
     }
     let (mut parts, body) = answer.into_parts();
+    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter().peekable();
+    if codings.peek().is_some() {
+        // hyper has undone `chunked` and nothing else (RFC 9112 §6.1): what is left would be passed on without its name.
+        if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+            return Err(Failure::BadAnswer);
+        }
+        // The chunks say how long it is; a length beside them is not to be believed (RFC 9112 §6.3).
+        parts.headers.remove(CONTENT_LENGTH);
+    }
     sanitise_answer(&mut parts.headers);
     debug_assert!(!parts.headers.contains_key(CONNECTION), "it speaks of another connection");
     let from_http_10 = parts.version == Version::HTTP_10;

@@ -142,7 +142,7 @@ fn judge_request_line(line: &[u8]) -> Result<bool, BadHead> {
     let good_method = !method.is_empty() && method.iter().all(|&byte| is_token_byte(byte));
     // A fragment is never sent (RFC 9112 §3.2), and hyper would cut it off without a word.
     let good_target = !target.is_empty() && target.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'#');
-    if !good_method || !good_target {
+    if !good_method || !good_target || !is_uri(target) {
         return Err(BadHead::RequestLine);
     }
     match version {
@@ -151,6 +151,12 @@ fn judge_request_line(line: &[u8]) -> Result<bool, BadHead> {
         _ if version.starts_with(b"HTTP/") => Err(BadHead::Version),
         _ => Err(BadHead::RequestLine),
     }
+}
+
+/// Whether hyper will be able to read a target. What it cannot read it would refuse by itself, without a request id.
+fn is_uri(target: &[u8]) -> bool {
+    let plain = |&byte: &u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%?[]".contains(&byte);
+    (target[0] == b'/' && target.iter().all(plain)) || http::Uri::try_from(target).is_ok()
 }
 
 /// The name and the value of a header line.
@@ -171,8 +177,8 @@ fn judge_header_line(line: &[u8]) -> Result<(&[u8], &[u8]), BadHead> {
 }
 
 fn number(text: &[u8]) -> Option<u64> {
-    // Digits alone: `parse` would take `+5`.
-    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    // Digits alone (`parse` would take `+5`), and no leading zero, which somebody might take for octal.
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit) && (text.len() == 1 || text[0] != b'0');
     digits.then(|| std::str::from_utf8(text).ok()?.parse().ok()).flatten().filter(|&length| length < u64::MAX - 2)
 }
 

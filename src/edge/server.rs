@@ -127,6 +127,8 @@ fn start_core(number: usize, parts: Parts, stopped: watch::Receiver<bool>) -> io
         let core = Rc::new(Core::new(&parts));
         // What is left when the core ends, connections that took too long to drain included, is dropped with the set.
         LocalSet::new().block_on(&runtime, core.run(receiver, stopped));
+        // A name that is still being looked up must not hold the process up.
+        runtime.shutdown_background();
     })?;
     Ok((Seat { newcomers, load: Arc::default() }, thread))
 }

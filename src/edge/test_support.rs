@@ -61,7 +61,7 @@ impl Clock for SetClock {
 }
 
 /// Takes tokens of the form `jwt.<subject>.<scope words parted by +>.<number>`; another beginning is malformed, and one
-/// that ends with `!` has a bad signature.
+/// that ends with `!` has a bad signature. Panics at `panic`.
 #[derive(Default)]
 pub(super) struct FakeVerifier {
     pub(super) verified: Arc<AtomicUsize>,
@@ -70,6 +70,7 @@ pub(super) struct FakeVerifier {
 impl SignatureVerifier for FakeVerifier {
     fn verify(&self, token: &str) -> Result<AccessClaims, Rejection> {
         self.verified.fetch_add(1, Ordering::Relaxed);
+        assert_ne!(token, "panic", "as asked");
         let rest = token.strip_prefix("jwt.").ok_or(Rejection::Malformed)?;
         if token.ends_with('!') {
             return Err(Rejection::BadSignature);

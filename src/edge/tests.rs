@@ -4,6 +4,7 @@ mod forwarding;
 mod harness;
 mod lifecycle;
 mod limits;
+mod message;
 mod own_paths;
 mod smuggling;
 mod tokens;

@@ -164,6 +164,7 @@ fn a_well_signed_token_of_another_kind_is_refused() {
         json!({"alg": "HS256", "kid": "k", "typ": "at+jwt", "crit": ["exp"]}),
         json!({"alg": 5, "kid": "k", "typ": "at+jwt"}),
         json!("HS256"),
+        json!(["HS256", "k", "at+jwt", null]),
     ] {
         assert_eq!(ring.verify(&signed(&header, &claims().to_json())), Err(Rejection::Malformed), "{header}");
     }

@@ -1,6 +1,6 @@
 //! Validates, calls one use case, and turns its outcome or its closed error into an answer or a problem.
 
-pub mod key;
+pub mod signing_key;
 pub mod token;
 
 use tracing::error;

@@ -2,8 +2,8 @@
 //! models. JSON is read by serde (which names the field that is wrong), then checked by validator.
 
 pub mod health;
-pub mod key;
 pub mod problem;
+pub mod signing_key;
 pub mod token;
 pub mod welcome;
 
@@ -47,6 +47,10 @@ pub fn parse_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
     if json.is_empty() {
         return Err(malformed("the body is empty; send a JSON object".to_owned()));
     }
+    // serde takes `["a"]` for `{"token": "a"}`; the contract does not.
+    if json.trim_ascii_start().starts_with(b"[") {
+        return Err(malformed(format!("expected {OBJECT}")));
+    }
     let mut reader = serde_json::Deserializer::from_slice(json);
     let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let field = error.path().to_string();
@@ -67,7 +71,7 @@ fn explain(field: &str, error: &serde_json::Error) -> String {
             let place = if field == "." { String::new() } else { format!("{field}: ") };
             // serde's texts read `unknown field …, expected …`, `missing field …`, `invalid type: <what it had>, expected …`.
             let (what, wanted) = text.split_once(", expected ").unwrap_or((text.as_str(), ""));
-            let wanted = wanted.split(" at line ").next().unwrap_or_default();
+            let wanted = in_words_of_json(wanted.split(" at line ").next().unwrap_or_default());
             if what.starts_with("unknown field") {
                 format!("unknown field; known here: {wanted}")
             } else if what.starts_with("missing field") || what.starts_with("duplicate field") {
@@ -81,6 +85,20 @@ fn explain(field: &str, error: &serde_json::Error) -> String {
         serde_json::error::Category::Io | serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
             format!("the body is not JSON: mistake at line {}, column {}", error.line(), error.column())
         }
+    }
+}
+
+const OBJECT: &str = "a JSON object";
+
+/// What serde wants, without the names of our types.
+fn in_words_of_json(wanted: &str) -> &str {
+    match wanted {
+        "a map" => OBJECT,
+        "a sequence" => "a JSON array",
+        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
+        "f32" | "f64" => "a number",
+        _ if wanted.starts_with("struct ") => OBJECT,
+        _ => wanted,
     }
 }
 
@@ -112,12 +130,17 @@ mod tests {
         assert_eq!(detail("{"), "the body is not JSON: mistake at line 1, column 1");
         assert_eq!(detail("{}"), "missing field `name`");
         assert_eq!(detail(r#"{"name": 5}"#), "name: expected a string");
-        assert_eq!(detail(r#"{"name": "a", "age": "s3cret, expected"}"#), "age: expected u32");
-        assert_eq!(detail(r#"{"name": "a", "age": -1}"#), "age: expected u32");
+        assert_eq!(detail(r#"{"name": "a", "age": "s3cret, expected"}"#), "age: expected a whole number");
+        assert_eq!(detail(r#"{"name": "a", "age": -1}"#), "age: expected a whole number");
         assert_eq!(detail(r#"{"name": "a", "s3cret": 1}"#), "unknown field; known here: `name` or `age`");
         assert_eq!(detail(r#"{"name": "a", "name": "b"}"#), "duplicate field `name`");
-        assert_eq!(detail("[1]"), "[0]: expected a string");
         assert_eq!(detail(r#"{"name": "a"} x"#), "there is something behind the JSON object");
-        assert_eq!(detail("\"s3cret\""), "expected struct Form");
+    }
+
+    #[test]
+    fn only_an_object_is_taken() {
+        for json in ["[]", "[1]", r#" ["a"]"#, r#"["a", 1]"#, "\"s3cret\"", "5", "null", "true"] {
+            assert_eq!(detail(json), "expected a JSON object", "{json}");
+        }
     }
 }

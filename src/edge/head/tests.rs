@@ -14,7 +14,7 @@ fn with(lines: &str) -> Result<Delimiter, BadHead> {
 fn a_body_is_delimited_by_its_length_or_by_chunks() {
     assert_eq!(with(""), Ok(Delimiter::Length(0)));
     assert_eq!(with("Content-Length: 5\r\n"), Ok(Delimiter::Length(5)));
-    assert_eq!(with("Content-Length:5 \t\r\ncontent-length: 05\r\n"), Ok(Delimiter::Length(5)));
+    assert_eq!(with("Content-Length:5 \t\r\ncontent-length: 5\r\n"), Ok(Delimiter::Length(5)));
     assert_eq!(with("transfer-encoding: Chunked\r\n"), Ok(Delimiter::Chunked));
     assert_eq!(judged("\r\nGET / HTTP/1.0\r\nHost: x\r\n\r\n"), Ok(Delimiter::Length(0)));
 }
@@ -25,6 +25,7 @@ fn what_two_servers_could_frame_differently_is_refused() {
         ("Content-Length: 5\r\nContent-Length: 6\r\n", BadHead::ContentLength),
         ("Content-Length: 5, 5\r\n", BadHead::ContentLength),
         ("Content-Length: +5\r\n", BadHead::ContentLength),
+        ("Content-Length: 05\r\n", BadHead::ContentLength),
         ("Content-Length: -5\r\n", BadHead::ContentLength),
         ("Content-Length: 0x5\r\n", BadHead::ContentLength),
         ("Content-Length: \r\n", BadHead::ContentLength),
@@ -75,6 +76,9 @@ fn a_request_line_has_three_parts() {
         ("GET /\t HTTP/1.1", BadHead::RequestLine),
         ("GET /#x HTTP/1.1", BadHead::RequestLine),
         ("GET /é HTTP/1.1", BadHead::RequestLine),
+        ("GET /?<a> HTTP/1.1", BadHead::RequestLine),
+        ("GET a/b HTTP/1.1", BadHead::RequestLine),
+        ("GET http:///a HTTP/1.1", BadHead::RequestLine),
         ("G@T / HTTP/1.1", BadHead::RequestLine),
         ("GET / http/1.1", BadHead::RequestLine),
         ("GET / HTTP/1.1\rX", BadHead::LineEnd),

@@ -269,8 +269,25 @@ async fn an_upgrade_is_a_plain_request_for_now() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let lines = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n";
-    assert_eq!(gateway.get("/api/users", lines).await.status, 200);
+    let mut client = gateway.connect().await;
+    assert_eq!(client.ask(&get("/api/users", lines)).await.status, 200);
     assert_eq!((upstream.only().header("upgrade"), upstream.only().header("connection")), (None, None));
+    assert_eq!(client.ask(&get("/api/users", "")).await.status, 200, "what follows is a request like any other");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_target_holds_the_answer_is_ours_or_the_service_s() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    for byte in '!'..='~' {
+        for target in
+            [format!("/api/users/{byte}"), format!("/api/users?{byte}"), format!("/tokens{byte}"), byte.to_string()]
+        {
+            let answer = gateway.get(&target, "").await;
+            assert!(answer.header("x-request-id").is_some(), "{target}");
+            assert!(matches!(answer.status, 200 | 400), "{target}: {}", answer.status);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

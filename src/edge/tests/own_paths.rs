@@ -1,4 +1,4 @@
-use super::harness::{Setup, get, post};
+use super::harness::{Setup, bearer, get, post};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_route_goes_to_the_control_plane() {
@@ -39,6 +39,7 @@ async fn it_gets_the_canonical_path_and_no_forged_headers() {
 async fn a_panic_is_an_answer_and_the_next_request_is_served() {
     let gateway = Setup::of(&[]).start();
     assert_eq!(gateway.get("/panic", "").await.problem(), (500, "internal".to_owned()));
+    assert_eq!(gateway.get("/api/auth", &bearer("panic")).await.problem(), (500, "internal".to_owned()));
     let mut client = gateway.connect().await;
     assert_eq!(client.ask(&get("/livez", "")).await.status, 200);
 }

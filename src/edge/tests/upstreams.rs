@@ -12,7 +12,8 @@ use super::harness::{PATIENCE, Setup, Upstream, get, nobody, post, soon, until};
 use crate::edge::test_support::service;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-const SHORT: Duration = Duration::from_millis(60);
+/// Long enough for a service that answers at once, even on a busy machine.
+const SHORT: Duration = Duration::from_millis(400);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_without_an_answer_is_a_502_and_the_gateway_goes_on() {
@@ -26,6 +27,8 @@ async fn a_service_without_an_answer_is_a_502_and_the_gateway_goes_on() {
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
         "SSH-2.0-OpenSSH_9.6\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc",
     ] {
         let bad = Upstream::start(move |mut connection| async move {
             connection.request().await;
@@ -42,6 +45,17 @@ async fn a_service_without_an_answer_is_a_502_and_the_gateway_goes_on() {
         assert_eq!(answer.problem(), (502, "bad_gateway".to_owned()), "{broken:?}");
         assert_eq!(client.ask(&get("/api/good", "")).await.status, 200);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_framed_twice_is_framed_anew() {
+    let upstream = Upstream::answering(
+        "HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    )
+    .await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let answer = gateway.get("/api/users", "").await;
+    assert_eq!((answer.status, answer.text(), answer.header("content-length")), (200, "ok", None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +99,7 @@ async fn the_time_for_an_answer_counts_from_the_end_of_the_request() {
     let gateway = setup.start();
     let mut client = gateway.connect().await;
     client.send("POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na").await;
-    tokio::time::sleep(SHORT * 3).await;
+    tokio::time::sleep(SHORT * 3 / 2).await;
     client.send("bc").await;
     assert_eq!(client.answer(true).await.status, 200);
 }

@@ -328,6 +328,7 @@ fn is_dummy_text(text: &str) -> Result<(), ValidationError> {
         InvalidDummyText::Blank => "blank",
         InvalidDummyText::TooLong => "length",
         InvalidDummyText::Unsendable => "control_character",
+        InvalidDummyText::RefreshToken => "refresh_token",
     };
     DummyText::parse(text).map(|_| ()).map_err(|why| mistake(code(why), why.to_string()))
 }

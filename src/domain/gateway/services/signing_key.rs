@@ -96,7 +96,7 @@ impl SigningKeys {
             };
             match store.add(&key).await {
                 Ok(()) => {
-                    info!(kid = key.kid, algorithm = %key.algorithm, signs_from = %key.signs_from, "new signing key")
+                    info!(kid = key.kid, algorithm = %key.algorithm, signs_from = %key.signs_from, "new signing key");
                 }
                 // Another replica was faster; its key serves as well.
                 Err(RepositoryError::Conflict) => {}

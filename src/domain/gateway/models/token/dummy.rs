@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
-use super::TokenDigest;
+use super::{RefreshToken, TokenDigest};
 use crate::domain::gateway::models::{
     id::{FamilyId, TokenId},
     identity::Identity,
@@ -26,6 +26,9 @@ pub enum InvalidDummyText {
     /// It could not be sent in an `Authorization` header.
     #[error("a token is sent in an HTTP header, so it cannot hold control characters or begin or end with a blank")]
     Unsendable,
+    /// It would be two things at once: printed though it may be somebody's secret, and out of reach of a revocation.
+    #[error("this has the form of a refresh token, which is a secret; type something else")]
+    RefreshToken,
 }
 
 /// A text that was typed to serve as a token.
@@ -33,7 +36,7 @@ pub enum InvalidDummyText {
 pub struct DummyText(String);
 
 impl DummyText {
-    /// Takes any text that an `Authorization` header can carry.
+    /// Takes any text that an `Authorization` header can carry, but for refresh tokens.
     pub fn parse(text: &str) -> Result<Self, InvalidDummyText> {
         if text.trim().is_empty() {
             Err(InvalidDummyText::Blank)
@@ -41,6 +44,8 @@ impl DummyText {
             Err(InvalidDummyText::TooLong)
         } else if text.chars().any(char::is_control) || text.trim() != text {
             Err(InvalidDummyText::Unsendable)
+        } else if RefreshToken::parse(text).is_ok() {
+            Err(InvalidDummyText::RefreshToken)
         } else {
             Ok(Self(text.to_owned()))
         }
@@ -95,9 +100,14 @@ mod tests {
 
     #[test]
     fn any_text_that_a_header_can_carry_is_taken_as_it_is() {
-        for text in
-            ["a", "hello world", "안녕하세요 토큰", "eyJhbGciOiJub25lIn0.e30.", &"x".repeat(MAX_DUMMY_TEXT_BYTES)]
-        {
+        for text in [
+            "a",
+            "hello world",
+            "gwr_hello",
+            "안녕하세요 토큰",
+            "eyJhbGciOiJub25lIn0.e30.",
+            &"x".repeat(MAX_DUMMY_TEXT_BYTES),
+        ] {
             assert_eq!(DummyText::parse(text).unwrap().as_str(), text);
         }
     }
@@ -111,6 +121,7 @@ mod tests {
             ("a\nb", InvalidDummyText::Unsendable),
             ("a\u{1b}[31mb", InvalidDummyText::Unsendable),
             (&"x".repeat(MAX_DUMMY_TEXT_BYTES + 1), InvalidDummyText::TooLong),
+            (RefreshToken::from_random([1; 32]).expose(), InvalidDummyText::RefreshToken),
         ] {
             assert_eq!(DummyText::parse(text), Err(why), "{text:?}");
         }

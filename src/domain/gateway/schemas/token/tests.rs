@@ -74,6 +74,8 @@ fn the_other_requests_are_checked_too() {
     assert_eq!(mistakes::<RevokeToken>(&json!({"token": ""})), one("token", "length"));
     assert_eq!(mistakes::<CreateDummyToken>(&json!({"token": " "})), one("token", "blank"));
     assert_eq!(mistakes::<CreateDummyToken>(&json!({"token": "a\tb"})), one("token", "control_character"));
+    let refresh_token = RefreshToken::from_random([1; 32]);
+    assert_eq!(mistakes::<CreateDummyToken>(&json!({"token": refresh_token.expose()})), one("token", "refresh_token"));
     assert_eq!(mistakes::<CreateDummyToken>(&json!({"token": "a".repeat(5000)})), one("token", "length"));
 }
 

@@ -19,6 +19,10 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// write-ahead log at every commit: what was acknowledged survives a power loss.
 pub(super) async fn open(mut options: ConnectOptions) -> Result<DatabaseConnection, DbErr> {
     options.max_connections(1).idle_timeout(None).max_lifetime(None).map_sqlx_sqlite_opts(|sqlite| {
+        if let Some(folder) = sqlite.get_filename().parent() {
+            // If it cannot be made, opening the file says so.
+            let _ = std::fs::create_dir_all(folder);
+        }
         sqlite
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
@@ -52,7 +56,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_acknowledged_is_on_the_disk() {
         let folder = tempfile::tempdir().unwrap();
-        let db = connect(&format!("sqlite:{}", folder.path().join("gateway.db").display())).await.unwrap();
+        let db = connect(&format!("sqlite:{}", folder.path().join("data/gateway.db").display())).await.unwrap();
         for (pragma, expected) in [("journal_mode", "wal"), ("synchronous", "2"), ("foreign_keys", "1")] {
             let sql = format!("SELECT CAST({pragma} AS TEXT) AS value FROM pragma_{pragma}");
             let row = db.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.unwrap().unwrap();

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::domain::gateway::{schemas::key::JwkSet, services::signing_key::SigningKeys};
+use crate::domain::gateway::{schemas::signing_key::JwkSet, services::signing_key::SigningKeys};
 
 /// The key calls.
 #[derive(Clone)]
-pub struct KeyController {
+pub struct SigningKeyController {
     keys: Arc<SigningKeys>,
 }
 
-impl KeyController {
+impl SigningKeyController {
     /// Serves these keys.
     pub fn new(keys: Arc<SigningKeys>) -> Self {
         Self { keys }

@@ -7,20 +7,21 @@ use poem_openapi::{
 };
 
 use super::Tag;
-use crate::domain::gateway::{controllers::key::KeyController, schemas::key::JwkSet};
+use crate::domain::gateway::{controllers::signing_key::SigningKeyController, schemas::signing_key::JwkSet};
 
-pub(super) struct KeyApi {
-    keys: KeyController,
+pub(super) struct SigningKeyApi {
+    keys: SigningKeyController,
 }
 
-impl KeyApi {
-    pub(super) fn new(keys: KeyController) -> Self {
+impl SigningKeyApi {
+    pub(super) fn new(keys: SigningKeyController) -> Self {
         Self { keys }
     }
 }
 
 #[OpenApi(tag = "Tag::Discovery")]
-impl KeyApi {
+#[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
+impl SigningKeyApi {
     /// The public keys
     ///
     /// A JWK set (RFC 7517). With it any service can verify our access tokens by itself. The next key is listed before it

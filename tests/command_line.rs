@@ -1,0 +1,96 @@
+//! The command line: what it prints, and what it exits with.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::process::Output;
+
+use common::Gateway;
+use serde_json::Value;
+
+fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    common::command(folder.path(), variables).args(arguments).output().unwrap()
+}
+
+fn printed(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn every_mistake_in_the_settings_is_told_at_once_and_nothing_starts() {
+    for command in [vec![], vec!["serve"], vec!["check"], vec!["openapi"]] {
+        let output = run(&command, &[("PORT", "x"), ("TIMEZONE", "Mars"), ("VAULT_KEY", "s3cret")]);
+        assert_eq!(output.status.code(), Some(64), "{command:?}");
+        let complaint = printed(&output.stderr);
+        for name in ["PORT", "TIMEZONE", "VAULT_KEY"] {
+            assert!(complaint.contains(name), "{complaint}");
+        }
+        assert!(!complaint.contains("s3cret"), "{complaint}");
+    }
+}
+
+#[test]
+fn production_without_a_store_a_key_and_https_does_not_start() {
+    let output = run(&[], &[("GATEWAY_ENV", ""), ("PUBLIC_URL", "http://www.jinmini.com")]);
+    assert_eq!(output.status.code(), Some(64));
+    let complaint = printed(&output.stderr);
+    for name in ["PUBLIC_URL", "DATABASE_URL", "VAULT_KEY"] {
+        assert!(complaint.contains(name), "{complaint}");
+    }
+}
+
+#[test]
+fn good_settings_are_told_so() {
+    let output = run(&["check"], &[]);
+    assert_eq!((output.status.code(), printed(&output.stdout).as_str()), (Some(0), "the settings are good\n"));
+}
+
+#[test]
+fn a_store_that_cannot_be_reached_is_the_reason_it_does_not_start() {
+    let vault = ("VAULT_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=");
+    let output = run(&[], &[("DATABASE_URL", "postgres://user:s3cret@127.0.0.1:1/gateway"), vault]);
+    assert_eq!(output.status.code(), Some(69));
+    let log = printed(&output.stdout) + &printed(&output.stderr);
+    assert!(log.contains("DATABASE_URL") && !log.contains("s3cret"), "{log}");
+}
+
+#[test]
+fn an_address_in_use_is_named() {
+    let gateway = Gateway::start();
+    let port = gateway.address.port().to_string();
+    let output = run(&[], &[("PORT", &port)]);
+    assert_eq!(output.status.code(), Some(69));
+    let log = printed(&output.stdout);
+    assert!(log.contains(&format!("127.0.0.1:{port}")) && log.contains("PORT"), "{log}");
+}
+
+#[test]
+fn the_health_check_knows_a_ready_gateway_from_none() {
+    let gateway = Gateway::start();
+    let port = gateway.address.port().to_string();
+    assert_eq!(run(&["healthcheck"], &[("PORT", &port)]).status.code(), Some(0));
+    drop(gateway);
+    assert_eq!(run(&["healthcheck"], &[("PORT", &port)]).status.code(), Some(1));
+}
+
+#[test]
+fn an_unknown_command_is_answered_with_the_known_ones() {
+    let output = run(&["fly"], &[]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(printed(&output.stderr).contains("healthcheck"));
+    assert!(printed(&run(&["--help"], &[]).stdout).contains("sample-service"));
+}
+
+/// Callers rely on the document: a change of it is a change of the API and is to be seen in a review.
+/// `gateway openapi` writes the new one.
+#[test]
+fn the_openapi_document_is_the_reviewed_one() {
+    let reviewed: Value = serde_json::from_str(include_str!("openapi.json")).unwrap();
+    let printed: Value = serde_json::from_slice(&run(&["openapi"], &[]).stdout).unwrap();
+    assert!(
+        printed == reviewed,
+        "the API has changed; if that is meant: cargo run -- openapi | python3 -m json.tool --indent 1 --no-ensure-ascii > tests/openapi.json"
+    );
+}
