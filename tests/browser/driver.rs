@@ -1,5 +1,7 @@
-//! A headless Chromium of its own, driven over WebDriver (<https://www.w3.org/TR/webdriver2/>). Both programs end with it,
+//! A headless Chromium of its own, driven over `WebDriver` (<https://www.w3.org/TR/webdriver2/>). Both programs end with it,
 //! also when a test panics, and everything they write goes into a folder that is gone afterwards.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
@@ -23,7 +25,7 @@ const DEBIAN_CHROMIUM: &str = "/usr/bin/chromium";
 const TO_INSTALL: &str =
     "please install chromium and chromium-driver (Debian: apt-get install chromium chromium-driver)";
 
-/// How WebDriver names an element's id in JSON.
+/// How `WebDriver` names an element's id in JSON.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// What a page that is being redrawn answers; a person would try again.
