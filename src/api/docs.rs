@@ -8,8 +8,12 @@ use poem::{Endpoint, Response, endpoint::make_sync};
 const SWAGGER_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; \
                               font-src data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
+/// Without it a browser asks for `/favicon.ico`, and puts the 404 on its console.
+pub(super) const NO_ICON: &str = r#"<link rel="icon" href="data:,">"#;
+
 pub(super) fn swagger(page: &str) -> impl Endpoint + 'static {
-    let page = Bytes::from(page.replacen("<html charset=\"UTF-8\">", "<!DOCTYPE html>\n<html lang=\"en\">", 1));
+    let page = page.replacen("<html charset=\"UTF-8\">", "<!DOCTYPE html>\n<html lang=\"en\">", 1);
+    let page = Bytes::from(page.replacen("<head>", &format!("<head>\n    {NO_ICON}"), 1));
     make_sync(move |_| {
         Response::builder()
             .content_type("text/html; charset=utf-8")

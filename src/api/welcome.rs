@@ -7,11 +7,12 @@ use poem_openapi::{
     payload::{Html, Json},
 };
 
-use super::Tag;
+use super::{Tag, docs::NO_ICON};
 use crate::domain::gateway::schemas::welcome::Welcome;
 
 /// The page may show itself and nothing else.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
+const PAGE_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'";
 
 pub(super) struct WelcomeApi {
     welcome: Welcome,
@@ -64,6 +65,7 @@ fn page(welcome: &Welcome) -> String {
         r#"<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{message}</title>
+{NO_ICON}
 <style>
 body {{ font: 1.05rem/1.6 system-ui, sans-serif; max-width: 38rem; margin: 12vh auto; padding: 0 1.5rem; color: #1d2433; background: #fbfbfd }}
 h1 {{ font-size: 1.6rem; line-height: 1.25 }} a {{ color: #0b57d0 }} li {{ margin: .4rem 0 }}

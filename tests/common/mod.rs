@@ -3,6 +3,8 @@
 #![expect(dead_code, reason = "each test file uses its part of this")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+pub(crate) mod recorder;
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -111,10 +113,37 @@ impl Gateway {
     }
 
     /// SIGTERM; gives the exit code.
-    pub(crate) fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(self) -> Option<i32> {
+        self.ask_to_end();
+        self.exit_code()
+    }
+
+    /// SIGTERM, and goes on at once.
+    pub(crate) fn ask_to_end(&self) {
         let killed = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
         assert!(killed.success());
-        self.process.wait().unwrap().code()
+    }
+
+    /// Waits until the process has ended by itself.
+    pub(crate) fn exit_code(mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "it does not end:\n{}", self.console());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Checks that it serves, and that nothing that was done to it made it panic or fail.
+    #[track_caller]
+    pub(crate) fn is_unharmed(&self) {
+        self.get("/livez").expect(200);
+        let console = self.console();
+        for trouble in ["panicked", "ERROR", "stack backtrace", "overflowed its stack"] {
+            assert!(!console.contains(trouble), "{trouble}:\n{console}");
+        }
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -194,9 +223,11 @@ impl Answer {
         let problem = answer.json();
         assert_eq!((&problem["status"], &problem["code"]), (&status.into(), &code.into()), "{problem}");
         assert_eq!(problem["request_id"].as_str(), answer.header("x-request-id"), "{problem}");
-        // Every 401 has a challenge, and a 403 may say which scope is wanted (RFC 6750 §3).
+        // Every 401 has a challenge; a 403 may say which scope is wanted, a 400 what is wrong with the credential
+        // (RFC 6750 §3).
+        let may_challenge = matches!((status, code), (401 | 403, _) | (400, "invalid_request"));
         let challenged = answer.header("www-authenticate").is_some();
-        assert!(if challenged { matches!(status, 401 | 403) } else { status != 401 }, "{problem}");
+        assert!(if challenged { may_challenge } else { status != 401 }, "{problem}");
         answer
     }
 

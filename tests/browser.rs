@@ -1,0 +1,176 @@
+//! Swagger and the welcome page in a real browser, used as a person would.
+
+#[path = "browser/driver.rs"]
+mod driver;
+#[path = "browser/swagger.rs"]
+mod swagger;
+
+mod common;
+
+use common::Gateway;
+use driver::{Browser, PUBLIC_NAME};
+use serde_json::json;
+use swagger::Swagger;
+
+/// Everything asked for lies on this origin, and nothing was complained about.
+#[track_caller]
+fn assert_nothing_outside(browser: &Browser, origin: &str, page: &str) {
+    let requests = browser.requests();
+    assert!(requests.contains(&page.to_owned()), "{requests:?}");
+    let inside = |url: &String| url.starts_with(origin) || url.starts_with("data:") || url.starts_with("blob:");
+    let outside: Vec<_> = requests.iter().filter(|url| !inside(url)).collect();
+    assert!(outside.is_empty(), "{page} asks others: {outside:?}");
+    assert_eq!(browser.complaints(), [""; 0], "{page}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn swagger_asks_nobody_else_and_nothing_is_wrong_with_it() {
+    let gateway = Gateway::start();
+    let browser = Browser::start();
+    for host in ["127.0.0.1", PUBLIC_NAME] {
+        let origin = format!("http://{host}:{}/", gateway.address.port());
+        for path in ["docs", "e/docs"] {
+            let page = format!("{origin}{path}");
+            let swagger = Swagger::open(&browser, &page);
+            let operations = swagger.operations();
+            for operation in ["POST /tokens/create", "POST /tokens/dummy", "GET /.well-known/jwks.json", "GET /livez"] {
+                assert!(operations.iter().any(|it| it == operation), "{operation} is not in {operations:?}");
+            }
+            swagger.try_it_out("livez");
+            assert_eq!(swagger.execute("livez").json()["status"], json!("ok"));
+            assert_nothing_outside(&browser, &origin, &page);
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn what_swagger_must_not_do_would_be_noticed() {
+    let gateway = Gateway::start();
+    let browser = Browser::start();
+    Swagger::open(&browser, &format!("http://{}/docs", gateway.address));
+    browser.requests();
+    assert_eq!(browser.complaints(), [""; 0]);
+    browser.script("const image = new Image(); image.src = 'http://outside.test/badge'; document.body.append(image)");
+    let complaint = browser.wait_for("the policy's complaint", || browser.complaints().pop());
+    assert!(complaint.contains("Content Security Policy"), "{complaint}");
+
+    // Where no policy stops it, the request is seen.
+    browser.open("data:text/html,<img src='http://outside.test/badge'>");
+    browser
+        .wait_for("the request", || browser.requests().contains(&"http://outside.test/badge".to_owned()).then_some(()));
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn a_token_is_created_authorized_with_and_verified() {
+    let gateway = Gateway::start();
+    let browser = Browser::start();
+    let swagger = Swagger::open(&browser, &format!("http://{}/docs", gateway.address));
+
+    swagger.try_it_out("create_token");
+    let created = swagger.execute("create_token");
+    assert_eq!(created.status, "200", "{}", created.body);
+    assert!(!created.curl.contains("Authorization"), "{}", created.curl);
+    let token = created.json()["access_token"].as_str().unwrap().to_owned();
+
+    swagger.authorize(&token);
+    swagger.try_it_out("verify_token");
+    swagger.paste_body("verify_token", &json!({"token": token}).to_string());
+    let verified = swagger.execute("verify_token");
+    assert_eq!((verified.status.as_str(), &verified.json()["active"]), ("200", &json!(true)), "{}", verified.body);
+
+    swagger.clear("create_token");
+    let created = swagger.execute("create_token");
+    assert_eq!(created.status, "200", "{}", created.body);
+    assert!(created.curl.contains(&format!("-H 'Authorization: Bearer {token}'")), "{}", created.curl);
+    // The curl command is Swagger's word for it. The gateway's: a token without a subject is for whoever is signed in.
+    swagger.clear("create_token");
+    swagger.type_body("create_token", "{}");
+    let created = swagger.execute("create_token").json();
+    let verified = gateway.post("/tokens/verify", &json!({"token": created["access_token"]})).expect(200).json();
+    assert_eq!(verified["subject"], json!("alice"), "{verified}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn what_is_typed_into_swagger_arrives_on_the_console() {
+    let gateway = Gateway::start();
+    let browser = Browser::start();
+    let swagger = Swagger::open(&browser, &format!("http://{}/docs", gateway.address));
+    swagger.try_it_out("create_dummy_token");
+
+    let typed = "안녕하세요, hello from Swagger 123 ☕";
+    swagger.type_body("create_dummy_token", &json!({"token": typed}).to_string());
+    let answer = swagger.execute("create_dummy_token");
+    assert_eq!(answer.status, "200", "{}", answer.body);
+    assert_eq!(answer.json()["access_token"], json!(typed));
+    assert_eq!(gateway.printed(typed), format!("│ {typed}"));
+
+    // Without any JSON around it.
+    let typed = "그냥 글자 just text";
+    swagger.clear("create_dummy_token");
+    swagger.choose_media_type("create_dummy_token", "text/plain");
+    swagger.type_body("create_dummy_token", typed);
+    let answer = swagger.execute("create_dummy_token");
+    assert_eq!(answer.status, "200", "{}", answer.body);
+    assert_eq!(answer.json()["access_token"], json!(typed));
+    assert_eq!(gateway.printed(typed), format!("│ {typed}"));
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn both_servers_of_swagger_answer() {
+    let gateway = Gateway::start();
+    let browser = Browser::start();
+    let origin = format!("http://{}", gateway.address);
+    for docs in ["/docs", "/e/docs"] {
+        let swagger = Swagger::open(&browser, &format!("{origin}{docs}"));
+        let servers = browser.script("return [...document.querySelectorAll('.servers option')].map(it => it.value)");
+        assert_eq!(servers, json!(["/e", "/"]));
+        swagger.try_it_out("create_token");
+        for (server, path) in [("/e", "/e/tokens/create"), ("/", "/tokens/create")] {
+            swagger.choose_server(server);
+            let created = swagger.execute("create_token");
+            assert_eq!((created.url, created.status), (format!("{origin}{path}"), "200".to_owned()), "{docs}");
+            swagger.clear("create_token");
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn the_welcome_page_leads_on() {
+    let gateway = Gateway::start();
+    let browser = Browser::start();
+    let origin = format!("http://{}", gateway.address);
+    for (home, prefix) in [("/", ""), ("/e/", "/e"), ("/e", "")] {
+        let page = format!("{origin}{home}");
+        browser.open(&page);
+        assert!(
+            browser.page_text().starts_with("Welcome to the gateway of www.jinmini.com"),
+            "{}",
+            browser.page_text()
+        );
+        assert_nothing_outside(&browser, &origin, &page);
+        for (link, leads_to, shows) in [
+            ("Swagger", format!("{prefix}/docs"), "/tokens/create"),
+            ("/api/users", "/api/users".to_owned(), "Welcome from AUTH service"),
+            ("OpenAPI document", format!("{prefix}/openapi.json"), r#""openapi""#),
+            ("Health", format!("{prefix}/readyz"), r#""status""#),
+        ] {
+            browser.open(&page);
+            browser.click_link(link);
+            browser.wait_for(&format!("{link} shows {shows}"), || {
+                // Swagger breaks long paths where a line may end, with characters that nobody sees.
+                let shown = browser.page_text().replace('\u{200b}', "");
+                shown.contains(shows).then_some(())
+            });
+            assert_eq!(browser.url(), format!("{origin}{leads_to}"), "{link} on {home}");
+        }
+        // Documents that are no pages make the browser ask for an icon.
+        browser.requests();
+        browser.complaints();
+    }
+}

@@ -1,0 +1,308 @@
+//! A headless Chromium of its own, driven over `WebDriver` (<https://www.w3.org/TR/webdriver2/>). Both programs end with it,
+//! also when a test panics, and everything they write goes into a folder that is gone afterwards.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use std::{
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+
+use crate::common::{self, Answer, PATIENCE};
+
+/// A name that the browser takes for the gateway's address. Swagger does things for a public name that it does not for
+/// localhost.
+pub(crate) const PUBLIC_NAME: &str = "gateway.test";
+
+const DEBIAN_CHROMIUM: &str = "/usr/bin/chromium";
+const TO_INSTALL: &str =
+    "please install chromium and chromium-driver (Debian: apt-get install chromium chromium-driver)";
+
+/// How `WebDriver` names an element's id in JSON.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// What a page that is being redrawn answers; a person would try again.
+const UNSETTLED: [&str; 4] =
+    ["no such element", "element click intercepted", "element not interactable", "stale element reference"];
+
+/// One window with an empty profile.
+pub(crate) struct Browser {
+    driver: Driver,
+    session: String,
+}
+
+impl Browser {
+    pub(crate) fn start() -> Self {
+        let driver = Driver::start();
+        let profile = driver.folder.path().join("profile");
+        let mut options = json!({"args": [
+            "--headless",
+            "--no-sandbox", // it does not start as root with one, as in a container
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-proxy-server",
+            "--window-size=1280,1000",
+            // Nobody else can be reached, whatever a page asks for.
+            format!("--host-resolver-rules=MAP {PUBLIC_NAME} 127.0.0.1,MAP * ~NOTFOUND,EXCLUDE 127.0.0.1"),
+            format!("--user-data-dir={}", profile.display()),
+        ]});
+        // Elsewhere than on Debian the driver knows where its browser is.
+        if Path::new(DEBIAN_CHROMIUM).exists() {
+            options["binary"] = DEBIAN_CHROMIUM.into();
+        }
+        let capabilities = json!({"capabilities": {"alwaysMatch": {
+            "browserName": "chrome",
+            "goog:loggingPrefs": {"performance": "ALL", "browser": "ALL"},
+            "goog:chromeOptions": options,
+        }}});
+        let session = driver
+            .command("POST", "/session", &capabilities)
+            .unwrap_or_else(|error| panic!("the browser did not start: {error}\n{TO_INSTALL}"));
+        let browser = Self { driver, session: format!("/session/{}", session["sessionId"].as_str().unwrap()) };
+        // A new window shows a page of the browser's own first.
+        browser.open("about:blank");
+        browser.requests();
+        browser.complaints();
+        browser
+    }
+
+    pub(crate) fn open(&self, url: &str) {
+        self.post("/url", &json!({"url": url})).unwrap_or_else(|error| panic!("{url}: {error}"));
+    }
+
+    pub(crate) fn url(&self) -> String {
+        text(&self.get("/url"))
+    }
+
+    /// The text that one can see, of the whole page.
+    pub(crate) fn page_text(&self) -> String {
+        text(&self.script("return document.body.innerText"))
+    }
+
+    /// The text that one can see, of the first such element; nothing if there is none.
+    pub(crate) fn text_of(&self, css: &str) -> Option<String> {
+        self.script_with("return document.querySelector(arguments[0])?.innerText", &json!([css]))
+            .as_str()
+            .map(str::to_owned)
+    }
+
+    /// Clicks as soon as it can be clicked.
+    #[track_caller]
+    pub(crate) fn click(&self, css: &str) {
+        self.on_element(css, "click", |element| self.post(&format!("{element}/click"), &json!({})));
+    }
+
+    /// Clicks a link by its words.
+    #[track_caller]
+    pub(crate) fn click_link(&self, words: &str) {
+        let link = self.post("/element", &json!({"using": "link text", "value": words}));
+        let link = link.unwrap_or_else(|error| self.fail(&format!("no link {words}: {error}")));
+        self.post(&format!("/element/{}/click", text(&link[ELEMENT])), &json!({})).unwrap();
+    }
+
+    /// Replaces what stands in a field, key by key.
+    #[track_caller]
+    pub(crate) fn type_into(&self, css: &str, words: &str) {
+        self.empty(css);
+        self.press(css, words);
+        self.wait_for_value(css, words);
+    }
+
+    /// Replaces what stands in a field, at one go.
+    #[track_caller]
+    pub(crate) fn paste_into(&self, css: &str, words: &str) {
+        self.empty(css);
+        self.post("/goog/cdp/execute", &json!({"cmd": "Input.insertText", "params": {"text": words}})).unwrap();
+        self.wait_for_value(css, words);
+    }
+
+    #[track_caller]
+    fn empty(&self, css: &str) {
+        self.click(css);
+        self.press(css, "\u{E009}a\u{E000}\u{E017}"); // Control and A, then nothing held, then Delete
+        self.wait_for_value(css, "");
+    }
+
+    #[track_caller]
+    fn press(&self, css: &str, keys: &str) {
+        self.on_element(css, "type", |element| self.post(&format!("{element}/value"), &json!({"text": keys})));
+    }
+
+    #[track_caller]
+    fn wait_for_value(&self, css: &str, wanted: &str) {
+        self.wait_for(&format!("{wanted:?} in {css}"), || {
+            let value = self.script_with("return document.querySelector(arguments[0]).value", &json!([css]));
+            (value == wanted).then_some(())
+        });
+    }
+
+    /// Waits until this gives something.
+    #[track_caller]
+    pub(crate) fn wait_for<T>(&self, what: &str, look: impl Fn() -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            if Instant::now() > deadline {
+                self.fail(what);
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    pub(crate) fn script(&self, script: &str) -> Value {
+        self.script_with(script, &json!([]))
+    }
+
+    /// Every address that a page has asked for since the last look.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        let events = self.log("performance");
+        let events = events.iter().map(|entry| serde_json::from_str::<Value>(&text(&entry["message"])).unwrap());
+        let requests = events.filter(|event| event["message"]["method"] == "Network.requestWillBeSent");
+        requests.map(|event| text(&event["message"]["params"]["request"]["url"])).collect()
+    }
+
+    /// Every warning and error in the page's console since the last look. What a policy forbids is there, too.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let entries = self.log("browser");
+        let bad = entries.iter().filter(|entry| entry["level"] == "SEVERE" || entry["level"] == "WARNING");
+        bad.map(|entry| text(&entry["message"])).collect()
+    }
+
+    fn log(&self, kind: &str) -> Vec<Value> {
+        self.post("/se/log", &json!({"type": kind})).unwrap().as_array().unwrap().clone()
+    }
+
+    fn script_with(&self, script: &str, arguments: &Value) -> Value {
+        self.post("/execute/sync", &json!({"script": script, "args": arguments})).unwrap()
+    }
+
+    /// Does it as soon as it can be done.
+    #[track_caller]
+    fn on_element(&self, css: &str, what: &str, act: impl Fn(&str) -> Result<Value, String>) {
+        self.wait_for(&format!("{what} {css}"), || {
+            let found = self.post("/element", &json!({"using": "css selector", "value": css}));
+            match found.and_then(|element| act(&format!("/element/{}", text(&element[ELEMENT])))) {
+                Ok(_) => Some(()),
+                Err(error) if UNSETTLED.iter().any(|known| error.starts_with(known)) => None,
+                Err(error) => self.fail(&format!("{what} {css}: {error}")),
+            }
+        });
+    }
+
+    /// Says what the page looks like, in words and as a picture.
+    #[track_caller]
+    fn fail(&self, what: &str) -> ! {
+        let picture = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("browser-{}.png", std::process::id()));
+        let shot = BASE64_STANDARD.decode(text(&self.get("/screenshot"))).unwrap();
+        std::fs::write(&picture, shot).unwrap();
+        let page: String = self.page_text().chars().take(3000).collect();
+        panic!("never came true: {what}\n{} ({}) shows:\n{page}", self.url(), picture.display());
+    }
+
+    fn get(&self, path: &str) -> Value {
+        self.driver.command("GET", &format!("{}{path}", self.session), &Value::Null).unwrap()
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
+        self.driver.command("POST", &format!("{}{path}", self.session), body)
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The answer comes when the browser has ended. It may have crashed before; the driver ends what is left.
+        let _ = self.driver.command("DELETE", &self.session, &Value::Null);
+    }
+}
+
+/// chromedriver. It is killed when dropped.
+struct Driver {
+    process: Child,
+    address: SocketAddr,
+    folder: tempfile::TempDir,
+}
+
+impl Driver {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = Command::new("chromedriver")
+            .arg("--port=0")
+            .envs(["HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"].map(|name| (name, folder.path())))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| match error.kind() {
+                ErrorKind::NotFound => panic!("there is no chromedriver: {TO_INSTALL}"),
+                _ => panic!("chromedriver: {error}"),
+            });
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+        // "ChromeDriver was started successfully on port 42117."
+        let port =
+            lines.find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok());
+        // Whatever else it says must not fill the pipe.
+        thread::spawn(move || lines.for_each(drop));
+        let Some(port) = port else {
+            let _ = process.kill();
+            panic!("chromedriver did not start: {:?}; {TO_INSTALL}", process.wait());
+        };
+        Self { process, address: SocketAddr::from(([127, 0, 0, 1], port)), folder }
+    }
+
+    /// The value of the answer, or `error: message`.
+    fn command(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = exchange(self.address, method, path, &body);
+        let value = answer.json()["value"].take();
+        if answer.status == 200 {
+            Ok(value)
+        } else {
+            Err(format!("{}: {}", text(&value["error"]), text(&value["message"])))
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// One request. chromedriver leaves the connection open, so the answer ends where it says that it does.
+fn exchange(address: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = body.len();
+    let json = "Content-Type: application/json; charset=utf-8";
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{json}\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        let read = reader.read_until(b'\n', &mut bytes).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        assert_ne!(read, 0, "chromedriver has ended: {method} {path}");
+    }
+    let length = common::parse(&bytes).header("content-length").unwrap().parse().unwrap();
+    reader.take(length).read_to_end(&mut bytes).unwrap();
+    common::parse(&bytes)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

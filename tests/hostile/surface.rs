@@ -1,0 +1,71 @@
+//! What the API offers, as its own document says, so that an endpoint that is added tomorrow is attacked tomorrow.
+
+use serde_json::Value;
+
+use crate::common::Gateway;
+
+/// Stands for a secret in everything that is sent; no answer and no log may hold it.
+pub(crate) const SECRET: &str = "s3cret-in-the-wrong-place";
+
+/// One call of the API.
+pub(crate) struct Operation {
+    pub(crate) method: String,
+    /// Parameters of the path are filled in.
+    pub(crate) path: String,
+    /// The media types that it takes, if it takes a body.
+    pub(crate) takes: Vec<String>,
+    /// What its JSON looks like, if it takes JSON.
+    pub(crate) schema: Option<Value>,
+}
+
+impl Operation {
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
+/// All calls of the API, and the documentation.
+pub(crate) fn operations(gateway: &Gateway) -> Vec<Operation> {
+    let document = gateway.get("/openapi.json").expect(200).json();
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let content = operation["requestBody"]["content"].as_object();
+            let schema = content.and_then(|content| content.get("application/json")).map(|json| &json["schema"]);
+            operations.push(Operation {
+                method: method.to_uppercase(),
+                path: filled_in(path),
+                takes: content.into_iter().flatten().map(|(media_type, _)| media_type.clone()).collect(),
+                schema: schema.map(|schema| resolved(schema, &document)),
+            });
+        }
+    }
+    assert!(operations.iter().any(|operation| operation.path == "/tokens/dummy"), "the document is not whole");
+    for path in ["/docs", "/openapi.json"] {
+        operations.push(Operation { method: "GET".into(), path: path.into(), takes: vec![], schema: None });
+    }
+    operations
+}
+
+/// The methods that a path has.
+pub(crate) fn methods(operations: &[Operation], path: &str) -> Vec<String> {
+    let mut methods: Vec<String> =
+        operations.iter().filter(|one| one.path == path).map(|one| one.method.clone()).collect();
+    if methods.iter().any(|method| method == "GET") {
+        methods.push("HEAD".into());
+    }
+    methods.sort();
+    methods
+}
+
+fn filled_in(path: &str) -> String {
+    let segments = path.split('/').map(|segment| if segment.starts_with('{') { "x" } else { segment });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+fn resolved(schema: &Value, document: &Value) -> Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap().clone(),
+        None => schema.clone(),
+    }
+}
