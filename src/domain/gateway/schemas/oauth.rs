@@ -45,7 +45,7 @@ pub struct ExchangeCode {
     /// The code that the provider sent to the redirect URI.
     #[validate(length(min = 1, max = 4096, message = "write the code, of at most 4096 characters"))]
     pub code: String,
-    /// Where the code was sent: exactly one of those that are registered here. May be left out if there is only one.
+    /// Where the code was sent: exactly one of those that are registered here. May be left out if it was the gateway's own callback.
     #[validate(length(min = 1, max = 2048, message = "write a URI of at most 2048 characters"))]
     pub redirect_uri: Option<String>,
     /// PKCE (RFC 7636): needed if a `code_challenge` was sent.

@@ -38,7 +38,7 @@ pub struct OAuthParts {
     /// Where accounts and grants are kept.
     pub store: Arc<dyn OAuthRepository>,
     /// The providers that are switched on.
-    pub providers: Vec<Arc<dyn Provider>>,
+    pub providers: Vec<SwitchedOn>,
     /// Seals the tokens.
     pub sealer: Arc<dyn Sealer>,
     /// Issues our own tokens to whoever signs in.
@@ -47,19 +47,26 @@ pub struct OAuthParts {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
-    /// The redirect URIs that a code may have been sent to, by provider.
+}
+
+/// A provider that is switched on, and where codes of it may have been sent.
+pub struct SwitchedOn {
+    /// The provider.
+    pub provider: Arc<dyn Provider>,
+    /// Where a code was sent if nobody says otherwise.
+    pub callback: String,
+    /// The redirect URIs that a caller may name: exact strings (RFC 9700 §2.1).
     pub redirect_uris: Vec<String>,
 }
 
 /// The vault: one method per use case.
 pub struct OAuthService {
     store: Arc<dyn OAuthRepository>,
-    providers: BTreeMap<ProviderName, Arc<dyn Provider>>,
+    providers: BTreeMap<ProviderName, SwitchedOn>,
     sealer: Arc<dyn Sealer>,
     tokens: Arc<TokenService>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    redirect_uris: Vec<String>,
     turns: Turns,
 }
 
@@ -159,14 +166,14 @@ pub struct Deletion {
 impl OAuthService {
     /// Puts the parts together.
     pub fn new(parts: OAuthParts) -> Self {
-        let OAuthParts { store, providers, sealer, tokens, clock, entropy, redirect_uris } = parts;
-        let providers = providers.into_iter().map(|provider| (provider.name().clone(), provider)).collect();
-        Self { store, providers, sealer, tokens, clock, entropy, redirect_uris, turns: Turns::default() }
+        let OAuthParts { store, providers, sealer, tokens, clock, entropy } = parts;
+        let providers = providers.into_iter().map(|one| (one.provider.name().clone(), one)).collect();
+        Self { store, providers, sealer, tokens, clock, entropy, turns: Turns::default() }
     }
 
     /// The providers that are switched on.
     pub fn providers(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
-        self.providers.values()
+        self.providers.values().map(|one| &one.provider)
     }
 
     /// Exchanges a code and keeps the grant. With a caller it is added to the caller's account; without one the exchange is
@@ -177,8 +184,13 @@ impl OAuthService {
         caller: Option<Identity>,
     ) -> Result<Exchanged, ExchangeError> {
         let name: ProviderName = request.provider.parse().map_err(|_| ExchangeError::UnknownProvider)?;
-        let provider = self.providers.get(&name).ok_or(ExchangeError::UnknownProvider)?;
-        let redirect_uri = self.registered(request.redirect_uri)?;
+        let SwitchedOn { provider, callback, redirect_uris } =
+            self.providers.get(&name).ok_or(ExchangeError::UnknownProvider)?;
+        let redirect_uri = match request.redirect_uri {
+            None => callback.clone(),
+            Some(named) if redirect_uris.contains(&named) => named,
+            Some(_) => return Err(ExchangeError::RedirectUri),
+        };
         let caller = caller.map(|caller| account_of(&caller).ok_or(ExchangeError::NoAccount)).transpose()?;
         let exchange = CodeExchange {
             code: request.code,
@@ -261,7 +273,7 @@ impl OAuthService {
     pub async fn delete(&self, caller: &Identity, id: GrantId) -> Result<Deletion, GrantError> {
         let grant = self.owned(caller, id, WRITE_SCOPE).await?;
         let not_revoked = match (self.providers.get(&grant.provider), self.opened(&grant)) {
-            (Some(provider), Ok(tokens)) => provider.revoke(&tokens).await.err(),
+            (Some(one), Ok(tokens)) => one.provider.revoke(&tokens).await.err(),
             (None, _) => Some(ProviderError::Unavailable("the provider is switched off".into())),
             (_, Err(failure)) => Some(ProviderError::BadAnswer(failure.to_string())),
         };
@@ -274,19 +286,6 @@ impl OAuthService {
         let grant = self.store.find_grant(id).await?.ok_or(GrantError::NotFound)?;
         let may = account_of(caller) == Some(grant.account) || caller.scope.contains(scope);
         if may { Ok(grant) } else { Err(GrantError::NotFound) }
-    }
-
-    fn registered(&self, wanted: Option<String>) -> Result<String, ExchangeError> {
-        match wanted {
-            // Exact strings (RFC 9700 §2.1).
-            Some(wanted) => {
-                self.redirect_uris.iter().find(|known| **known == wanted).cloned().ok_or(ExchangeError::RedirectUri)
-            }
-            None => match self.redirect_uris.as_slice() {
-                [one] => Ok(one.clone()),
-                _ => Err(ExchangeError::RedirectUri),
-            },
-        }
     }
 
     fn sealed(&self, grant: Grant, tokens: &ProviderTokens) -> Result<Grant, Failure> {
@@ -357,3 +356,6 @@ impl ClearTokens {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{GrantError, OAuthService, OpenGrant};
+use super::{GrantError, OAuthService, OpenGrant, SwitchedOn};
 use crate::domain::gateway::{
     models::{
         id::{GrantId, LeaseId},
@@ -85,7 +85,7 @@ impl OAuthService {
 
     /// Asks the provider while holding the lease. `None` if the lease was lost meanwhile: then look again.
     async fn refresh_under(&self, lease: RefreshLease, grant: Grant) -> Result<Option<OpenGrant>, GrantError> {
-        let Some(provider) = self.providers.get(&grant.provider) else {
+        let Some(SwitchedOn { provider, .. }) = self.providers.get(&grant.provider) else {
             self.store.release_lease(&lease).await?;
             return Err(GrantError::Provider(ProviderError::Unavailable("the provider is switched off".into())));
         };

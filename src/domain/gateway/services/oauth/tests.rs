@@ -1,0 +1,352 @@
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU32, Ordering},
+};
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use tokio::sync::Notify;
+
+use super::*;
+use crate::domain::gateway::services::ports::AuthorizationRequest;
+use crate::{
+    adapters::sealing::Vault,
+    domain::gateway::{
+        models::{id::TokenId, oauth::RefreshLease},
+        repositories::memory::MemoryOAuth,
+        services::testing::{Bench, CountingEntropy, bench, policy},
+    },
+};
+
+/// A provider that answers as it is told.
+struct FakeProvider {
+    name: ProviderName,
+    clock: Arc<dyn Clock>,
+    refreshes: AtomicU32,
+    revocations: AtomicU32,
+    failure: Mutex<Option<ProviderError>>,
+    /// If set, a refresh waits for it.
+    gate: Mutex<Option<Arc<Notify>>>,
+    with_refresh_token: bool,
+}
+
+const CALLBACK: &str = "https://www.jinmini.com/login/fake/callback";
+const LIFE: TimeDelta = TimeDelta::hours(1);
+
+impl FakeProvider {
+    fn tokens(&self, n: u32, refresh_token: bool) -> ProviderTokens {
+        ProviderTokens {
+            access_token: Secret::new(format!("provider-access-{n}")),
+            token_type: "Bearer".into(),
+            expires_at: Some(self.clock.now() + LIFE),
+            refresh_token: refresh_token.then(|| Secret::new("provider-refresh")),
+            scope: Some("email".into()),
+            id_token: None,
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for FakeProvider {
+    fn name(&self) -> &ProviderName {
+        &self.name
+    }
+
+    fn display_name(&self) -> &'static str {
+        "Fake"
+    }
+
+    fn uses_pkce(&self) -> bool {
+        false
+    }
+
+    async fn authorize_url(&self, _: &AuthorizationRequest) -> Result<String, ProviderError> {
+        Err(ProviderError::Unsupported)
+    }
+
+    async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
+        let subject = exchange.code.expose().strip_prefix("code-of-").map(str::to_owned);
+        let subject = subject.ok_or_else(|| ProviderError::Refused { code: "invalid_grant".into() })?;
+        let identity = ProviderIdentity {
+            provider: self.name.clone(),
+            subject,
+            verified_email: Some("same@example.com".into()),
+            name: None,
+        };
+        Ok((self.tokens(0, self.with_refresh_token), identity))
+    }
+
+    async fn refresh(&self, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
+        assert_eq!(tokens.refresh_token.as_ref().map(Secret::expose), Some("provider-refresh"));
+        let gate = self.gate.lock().unwrap().clone();
+        if let Some(gate) = gate {
+            gate.notified().await;
+        }
+        let n = self.refreshes.fetch_add(1, Ordering::SeqCst) + 1;
+        match self.failure.lock().unwrap().clone() {
+            Some(failure) => Err(failure),
+            None => Ok(self.tokens(n, false)),
+        }
+    }
+
+    async fn revoke(&self, _: &ProviderTokens) -> Result<(), ProviderError> {
+        self.revocations.fetch_add(1, Ordering::SeqCst);
+        self.failure.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+}
+
+struct Scene {
+    vault: Arc<OAuthService>,
+    store: Arc<MemoryOAuth>,
+    provider: Arc<FakeProvider>,
+    bench: Bench,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        Self::with_refresh_token(true).await
+    }
+
+    async fn with_refresh_token(with_refresh_token: bool) -> Self {
+        let bench = bench(policy()).await;
+        let provider = Arc::new(FakeProvider {
+            name: "fake".parse().unwrap(),
+            clock: bench.clock.clone(),
+            refreshes: AtomicU32::default(),
+            revocations: AtomicU32::default(),
+            failure: Mutex::default(),
+            gate: Mutex::default(),
+            with_refresh_token,
+        });
+        let store = Arc::new(MemoryOAuth::default());
+        let vault = Self::replica(&store, &provider, &bench);
+        Self { vault, store, provider, bench }
+    }
+
+    /// One more gateway on the same store.
+    fn replica(store: &Arc<MemoryOAuth>, provider: &Arc<FakeProvider>, bench: &Bench) -> Arc<OAuthService> {
+        Arc::new(OAuthService::new(OAuthParts {
+            store: store.clone(),
+            providers: vec![SwitchedOn {
+                provider: provider.clone(),
+                callback: CALLBACK.into(),
+                redirect_uris: vec![CALLBACK.into()],
+            }],
+            sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
+            tokens: bench.service.clone(),
+            clock: bench.clock.clone(),
+            entropy: Arc::new(CountingEntropy::default()),
+        }))
+    }
+
+    /// The person signs in by an exchange; gives the grant and who calls with the tokens that came with it.
+    async fn sign_in(&self, person: &str) -> (OpenGrant, Identity) {
+        let exchanged = self.vault.exchange(code_of(person), None).await.unwrap();
+        let tokens = exchanged.signed_in.unwrap();
+        let caller = self.bench.service.authenticate(tokens.access_token.expose()).await.unwrap().unwrap();
+        (exchanged.open, caller)
+    }
+}
+
+fn code_of(person: &str) -> ExchangeRequest {
+    ExchangeRequest {
+        provider: "fake".into(),
+        code: Secret::new(format!("code-of-{person}")),
+        redirect_uri: None,
+        code_verifier: None,
+    }
+}
+
+fn stranger(scope: &str) -> Identity {
+    Identity {
+        subject: AccountId::from_random([99; 16]).to_string(),
+        scope: scope.parse().unwrap(),
+        token_id: TokenId::from_random([98; 16]),
+        family: crate::domain::gateway::models::id::FamilyId::from_random([97; 16]),
+        expires_at: DateTime::UNIX_EPOCH,
+    }
+}
+
+fn access(open: &OpenGrant) -> &str {
+    open.tokens.access_token.expose()
+}
+
+#[tokio::test]
+async fn an_exchange_without_a_caller_is_the_sign_in_and_finds_the_same_account_again() {
+    let scene = Scene::new().await;
+    let (first, alice) = scene.sign_in("alice").await;
+    let (again, same) = scene.sign_in("alice").await;
+    let (other, bob) = scene.sign_in("bob").await;
+    assert_eq!(alice.subject, same.subject);
+    assert_eq!(first.grant.id, again.grant.id, "the same person at the same provider has one grant");
+    assert_ne!(alice.subject, bob.subject, "the same e-mail does not make the same person");
+    assert_ne!(first.grant.account, other.grant.account);
+}
+
+#[tokio::test]
+async fn an_exchange_with_a_caller_adds_to_the_callers_account() {
+    let scene = Scene::new().await;
+    let (_, alice) = scene.sign_in("alice").await;
+    let second = scene.vault.exchange(code_of("alice-at-work"), Some(alice.clone())).await.unwrap();
+    assert!(second.signed_in.is_none());
+    assert_eq!(second.open.grant.account.to_string(), alice.subject);
+    let (_, bob) = scene.sign_in("bob").await;
+    assert!(matches!(
+        scene.vault.exchange(code_of("alice"), Some(bob)).await,
+        Err(ExchangeError::LinkedElsewhere)
+    ));
+    let nobody = Identity { subject: "developer".into(), ..stranger("") };
+    assert!(matches!(scene.vault.exchange(code_of("x"), Some(nobody)).await, Err(ExchangeError::NoAccount)));
+}
+
+#[tokio::test]
+async fn what_is_not_registered_is_not_exchanged() {
+    let scene = Scene::new().await;
+    let unknown = ExchangeRequest { provider: "nobody".into(), ..code_of("a") };
+    assert!(matches!(scene.vault.exchange(unknown, None).await, Err(ExchangeError::UnknownProvider)));
+    for uri in ["https://evil.example/", "https://www.jinmini.com/login/fake/callback/", "HTTPS://www.jinmini.com/login/fake/callback"] {
+        let elsewhere = ExchangeRequest { redirect_uri: Some(uri.into()), ..code_of("a") };
+        assert!(matches!(scene.vault.exchange(elsewhere, None).await, Err(ExchangeError::RedirectUri)), "{uri}");
+    }
+    let bad = ExchangeRequest { code: Secret::new("x"), ..code_of("a") };
+    assert!(matches!(
+        scene.vault.exchange(bad, None).await,
+        Err(ExchangeError::Provider(ProviderError::Refused { .. }))
+    ));
+}
+
+#[tokio::test]
+async fn others_see_nothing() {
+    let scene = Scene::new().await;
+    let (open, alice) = scene.sign_in("alice").await;
+    let (_, bob) = scene.sign_in("bob").await;
+    let id = open.grant.id;
+    for other in [&bob, &stranger(""), &stranger("oauth:write")] {
+        assert!(matches!(scene.vault.open(other, id).await, Err(GrantError::NotFound)));
+    }
+    for other in [&bob, &stranger("oauth:read")] {
+        assert!(matches!(scene.vault.refresh(other, id).await, Err(GrantError::NotFound)));
+        assert!(matches!(scene.vault.delete(other, id).await, Err(GrantError::NotFound)));
+    }
+    assert!(scene.vault.open(&stranger("oauth:read"), id).await.is_ok());
+    assert!(scene.vault.refresh(&stranger("oauth:write"), id).await.is_ok());
+    assert_eq!(scene.vault.list(&bob, None, None, 10).await.unwrap().len(), 1);
+    assert_eq!(scene.vault.list(&alice, None, None, 10).await.unwrap()[0].id, id);
+    assert!(scene.vault.list(&alice, Some("other".parse().unwrap()), None, 10).await.unwrap().is_empty());
+    assert!(scene.vault.list(&stranger("oauth:read"), None, None, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_fresh_token_is_given_as_it_is_and_an_expired_one_is_refreshed_first() {
+    let scene = Scene::new().await;
+    let (open, alice) = scene.sign_in("alice").await;
+    assert_eq!(access(&scene.vault.open(&alice, open.grant.id).await.unwrap()), "provider-access-0");
+    scene.bench.clock.pass(LIFE - TimeDelta::seconds(60));
+    let refreshed = scene.vault.open(&alice, open.grant.id).await.unwrap();
+    assert_eq!(access(&refreshed), "provider-access-1");
+    assert_eq!(refreshed.tokens.refresh_token.as_ref().map(Secret::expose), Some("provider-refresh"), "kept");
+    assert_eq!(access(&scene.vault.open(&alice, open.grant.id).await.unwrap()), "provider-access-1");
+    assert_eq!(access(&scene.vault.refresh(&alice, open.grant.id).await.unwrap()), "provider-access-2", "asked for");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn however_many_ask_over_two_replicas_the_provider_is_asked_once() {
+    let scene = Scene::new().await;
+    let (open, alice) = scene.sign_in("alice").await;
+    scene.bench.clock.pass(LIFE);
+    let other = Scene::replica(&scene.store, &scene.provider, &scene.bench);
+    let mut asking = tokio::task::JoinSet::new();
+    for n in 0..200 {
+        let vault = if n % 2 == 0 { scene.vault.clone() } else { other.clone() };
+        let (alice, id) = (alice.clone(), open.grant.id);
+        asking.spawn(async move { access(&vault.open(&alice, id).await.unwrap()).to_owned() });
+    }
+    while let Some(got) = asking.join_next().await {
+        assert_eq!(got.unwrap(), "provider-access-1");
+    }
+    assert_eq!(scene.provider.refreshes.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_lease_of_a_holder_that_vanished_ends_by_itself() {
+    let scene = Scene::new().await;
+    let (open, alice) = scene.sign_in("alice").await;
+    scene.bench.clock.pass(LIFE);
+    let vanished = RefreshLease {
+        grant: open.grant.id,
+        holder: crate::domain::gateway::models::id::LeaseId::from_random([5; 16]),
+        until: scene.bench.clock.now() + TimeDelta::seconds(6),
+    };
+    scene.store.acquire_lease(&vanished, scene.bench.clock.now()).await.unwrap();
+    let (vault, id) = (scene.vault.clone(), open.grant.id);
+    let waiting = tokio::spawn(async move { access(&vault.open(&alice, id).await.unwrap()).to_owned() });
+    tokio::task::yield_now().await;
+    assert_eq!(scene.provider.refreshes.load(Ordering::SeqCst), 0, "the lease is honoured");
+    scene.bench.clock.pass(TimeDelta::seconds(6));
+    assert_eq!(waiting.await.unwrap(), "provider-access-1");
+}
+
+#[tokio::test]
+async fn a_refusal_is_for_good_and_a_failure_is_not() {
+    let scene = Scene::new().await;
+    let (open, alice) = scene.sign_in("alice").await;
+    let (id, fail) = (open.grant.id, |failure| *scene.provider.failure.lock().unwrap() = failure);
+
+    scene.bench.clock.pass(LIFE - TimeDelta::seconds(30));
+    fail(Some(ProviderError::Unavailable("down".into())));
+    assert_eq!(access(&scene.vault.open(&alice, id).await.unwrap()), "provider-access-0", "still good for 30 s");
+    scene.bench.clock.pass(TimeDelta::seconds(30));
+    assert!(matches!(
+        scene.vault.open(&alice, id).await,
+        Err(GrantError::Provider(ProviderError::Unavailable(_)))
+    ));
+    fail(None);
+    assert!(scene.vault.open(&alice, id).await.is_ok(), "nothing was lost");
+
+    scene.bench.clock.pass(LIFE);
+    fail(Some(ProviderError::Refused { code: "invalid_grant".into() }));
+    assert!(matches!(scene.vault.open(&alice, id).await, Err(GrantError::ReauthorizationRequired)));
+    fail(None);
+    let asked = scene.provider.refreshes.load(Ordering::SeqCst);
+    assert!(matches!(scene.vault.open(&alice, id).await, Err(GrantError::ReauthorizationRequired)));
+    assert_eq!(scene.provider.refreshes.load(Ordering::SeqCst), asked, "the provider is not asked again");
+    let (again, _) = scene.sign_in("alice").await;
+    assert_eq!((again.grant.id, again.grant.status), (id, GrantStatus::Active), "signing in again heals it");
+}
+
+#[tokio::test]
+async fn an_expired_token_that_cannot_be_refreshed_is_not_given_out() {
+    let scene = Scene::with_refresh_token(false).await;
+    let (open, alice) = scene.sign_in("alice").await;
+    assert!(scene.vault.open(&alice, open.grant.id).await.is_ok());
+    scene.bench.clock.pass(LIFE);
+    assert!(matches!(
+        scene.vault.open(&alice, open.grant.id).await,
+        Err(GrantError::ReauthorizationRequired)
+    ));
+}
+
+#[tokio::test]
+async fn a_deleted_grant_is_forgotten_whether_or_not_the_provider_hears_of_it() {
+    let scene = Scene::new().await;
+    for (person, failure) in [("alice", None), ("bob", Some(ProviderError::Unavailable("down".into())))] {
+        let (open, caller) = scene.sign_in(person).await;
+        (*scene.provider.failure.lock().unwrap()).clone_from(&failure);
+        let deletion = scene.vault.delete(&caller, open.grant.id).await.unwrap();
+        assert_eq!(deletion.not_revoked, failure);
+        assert!(matches!(scene.vault.open(&caller, open.grant.id).await, Err(GrantError::NotFound)));
+    }
+    assert_eq!(scene.provider.revocations.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_changed_byte_is_an_error_that_names_the_grant_and_nothing_is_in_clear() {
+    let scene = Scene::new().await;
+    let (open, alice) = scene.sign_in("alice").await;
+    let mut grant = scene.store.find_grant(open.grant.id).await.unwrap().unwrap();
+    assert!(!grant.sealed_tokens.windows(8).any(|window| b"provider-access-0".windows(8).any(|clear| clear == window)));
+    *grant.sealed_tokens.last_mut().unwrap() ^= 1;
+    scene.store.put_grant(&grant).await.unwrap();
+    let Err(GrantError::Failed(failure)) = scene.vault.open(&alice, grant.id).await else { panic!("opened") };
+    assert!(failure.to_string().contains(&grant.id.to_string()), "{failure}");
+}
