@@ -1,7 +1,8 @@
-//! What the services reach through a port: signatures, sealing, the clock, randomness, the console.
+//! What the services reach through a port: signatures, sealing, providers, the clock, randomness, the console.
 
 pub mod clock;
 pub mod console;
 pub mod entropy;
 pub mod jwt;
+pub mod providers;
 pub mod sealing;

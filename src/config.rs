@@ -3,6 +3,7 @@
 //! [`Sources`] reads what is there; [`Settings::from_sources`] judges it and touches nothing else. One file per area.
 
 mod listener;
+mod providers;
 mod public;
 mod reader;
 mod report;
@@ -28,6 +29,7 @@ pub use source::Sources;
 pub use store::DEVELOPMENT_VAULT_KEY;
 
 use crate::domain::gateway::models::{
+    provider::ProviderSettings,
     service::{PathPrefix, Route, Service},
     signing_key::SigningAlgorithm,
 };
@@ -56,6 +58,8 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// How services are reached.
     pub upstream: UpstreamSettings,
+    /// `GOOGLE_CLIENT_ID` and so on: where people can sign in.
+    pub providers: Vec<ProviderSettings>,
     /// `LOG_FORMAT`
     pub log_format: LogFormat,
 }
@@ -82,6 +86,7 @@ impl Settings {
         let services = services::read(&mut reader);
         let routes = routes::read(&mut reader);
         let upstream = services::read_upstream(&mut reader);
+        let providers = providers::read(&mut reader, environment, public.as_ref());
         let log_format = read_log_format(&mut reader, environment);
         let whole = || {
             Some(Self {
@@ -95,6 +100,7 @@ impl Settings {
                 services,
                 routes,
                 upstream: upstream?,
+                providers: providers?,
                 log_format: log_format?,
             })
         };

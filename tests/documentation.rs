@@ -2,14 +2,21 @@
 
 use gateway::config::{
     Settings, Sources,
-    variables::{ALL, Fallback, SERVICE_URL, Variable},
+    variables::{ALL, Fallback, PROVIDER_FAMILIES, SERVICE_URL, Variable},
 };
 
 const README: &str = include_str!("../README.md");
 const ENV_FILE: &str = include_str!("../.env");
 
-/// The family of service variables has one example in `.env`.
-const EXAMPLE_OF_A_SERVICE: &str = "AUTH_SERVICE_URL";
+/// Each family of variables has one example in `.env`.
+fn example(family: &Variable) -> String {
+    let service = family.name.ends_with("_SERVICE_URL");
+    family.name.replace("<NAME>", if service { "AUTH" } else { "OKTA" }).replace("<PROVIDER>", "GITHUB")
+}
+
+fn families() -> impl Iterator<Item = &'static Variable> {
+    [&SERVICE_URL].into_iter().chain(PROVIDER_FAMILIES)
+}
 
 fn row(variable: &Variable) -> String {
     let default = match variable.fallback {
@@ -34,7 +41,7 @@ fn env_entries() -> Vec<(&'static str, &'static str, &'static str)> {
 
 #[test]
 fn readme_has_one_row_for_each_variable_that_is_read() {
-    let expected: Vec<_> = ALL.iter().chain([&SERVICE_URL]).map(row).collect();
+    let expected: Vec<_> = ALL.iter().chain(families()).map(row).collect();
     let found: Vec<_> = README.lines().filter(|line| expected.iter().any(|row| row == line)).collect();
     assert_eq!(found, expected, "the table in README.md, \"Configure\", has these rows:\n{}", expected.join("\n"));
     for line in README.lines() {
@@ -48,7 +55,9 @@ fn readme_has_one_row_for_each_variable_that_is_read() {
 fn env_has_each_variable_once_and_explains_it() {
     let entries = env_entries();
     let mut names: Vec<_> = entries.iter().map(|(name, ..)| *name).collect();
-    let mut expected: Vec<_> = ALL.iter().map(|variable| variable.name).chain([EXAMPLE_OF_A_SERVICE]).collect();
+    let examples: Vec<_> = families().map(example).collect();
+    let fixed = ALL.iter().map(|variable| variable.name);
+    let mut expected: Vec<_> = fixed.chain(examples.iter().map(String::as_str)).collect();
     names.sort_unstable();
     expected.sort_unstable();
     assert_eq!(names, expected);

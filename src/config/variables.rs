@@ -1,7 +1,7 @@
 //! Every variable the gateway reads: its name, what it is when unset, and what it means. Settings are read through this
 //! table, README and `.env` are tested against it, and a name in `.env` that is nearly one of these is a mistake.
 
-use super::services::SERVICE_URL_SUFFIX;
+use super::{providers, services::SERVICE_URL_SUFFIX};
 
 /// One variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +75,18 @@ variables! {
     CONNECT_TIMEOUT, Text("2s"), "How long a connection to a service may take";
     FIRST_BYTE_TIMEOUT, Text("30s"), "How long a service may take from the request's end to its answer's head";
     UPSTREAM_IDLE_TIMEOUT, Text("30s"), "How long an unused connection to a service is kept";
+    GOOGLE_CLIENT_ID, Derived("off"), "Turns Google on, with its secret: the client id from console.cloud.google.com";
+    GOOGLE_CLIENT_SECRET, Derived("off"), "The client secret for Google", secret: true;
+    GITHUB_CLIENT_ID, Derived("off"), "Turns GitHub on, with its secret: the client id from github.com/settings/developers";
+    GITHUB_CLIENT_SECRET, Derived("off"), "A client secret for GitHub", secret: true;
+    FACEBOOK_CLIENT_ID, Derived("off"), "Turns Facebook on, with its secret: the app id from developers.facebook.com";
+    FACEBOOK_CLIENT_SECRET, Derived("off"), "The app secret for Facebook", secret: true;
+    NAVER_CLIENT_ID, Derived("off"), "Turns Naver on, with its secret: the client id from developers.naver.com";
+    NAVER_CLIENT_SECRET, Derived("off"), "The client secret for Naver", secret: true;
+    KAKAO_CLIENT_ID, Derived("off"), "Turns Kakao on, with its secret: the REST API key from developers.kakao.com";
+    KAKAO_CLIENT_SECRET, Derived("off"), "The client secret for Kakao", secret: true;
+    FACEBOOK_API_VERSION, Text("v25.0"), "The version of Facebook's API";
+    OAUTH_REDIRECT_URIS, Derived("PUBLIC_URL/login/PROVIDER/callback"), "The redirect URIs that `POST /oauth` may name, parted by commas: exact strings";
     LOG_FORMAT, Derived("text in development, json in production"), "`text` for people, `json` for one object a line";
     GATEWAY_CONFIG, Derived("gateway.toml, if there is one"), "The file with the routes";
 }
@@ -87,6 +99,41 @@ pub const SERVICE_URL: Variable = Variable {
     secret: false,
 };
 
+/// The families of variables that make or change providers.
+pub const PROVIDER_FAMILIES: &[Variable] = &[
+    family(
+        "OIDC_<NAME>_ISSUER",
+        "off",
+        "Turns any OpenID Connect provider on: `OIDC_OKTA_ISSUER=https://example.okta.com` makes the provider `okta`. Exactly as its id tokens write it; all else is found there",
+    ),
+    family("OIDC_<NAME>_CLIENT_ID", "off", "The client id at that provider"),
+    Variable { secret: true, ..family("OIDC_<NAME>_CLIENT_SECRET", "off", "The client secret at that provider") },
+    family(
+        "<PROVIDER>_SCOPES",
+        "the person's name and e-mail",
+        "What people are asked to allow, sent as it is written here. Also `OIDC_<NAME>_SCOPES`",
+    ),
+    family(
+        "<PROVIDER>_PKCE",
+        "on; off for Facebook and Naver",
+        "Whether PKCE is used, `on` or `off`. Also `OIDC_<NAME>_PKCE`",
+    ),
+    family(
+        "<PROVIDER>_AUTHORIZE_URL",
+        "the provider's",
+        "Where browsers are sent. `<PROVIDER>` is `GOOGLE`, `GITHUB`, `FACEBOOK`, `NAVER` or `KAKAO`",
+    ),
+    family("<PROVIDER>_TOKEN_URL", "the provider's", "Where codes and refresh tokens become access tokens"),
+    family("<PROVIDER>_USERINFO_URL", "the provider's", "Who the person is"),
+    family("<PROVIDER>_REVOKE_URL", "the provider's", "Where grants are taken back"),
+    family("GOOGLE_JWKS_URL", "Google's", "The keys of Google's id tokens"),
+    family("GITHUB_EMAILS_URL", "GitHub's", "The person's e-mail addresses"),
+];
+
+const fn family(name: &'static str, fallback: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, fallback: Derived(fallback), meaning, secret: false }
+}
+
 /// What is wrong with a name that stands in `.env` but is not read, if it looks as if it was meant for the gateway.
 ///
 /// Such a name is a mistake, not a warning: the default that silently counts instead may be the less safe one. The process
@@ -94,6 +141,9 @@ pub const SERVICE_URL: Variable = Variable {
 pub(super) fn misspelt(name: &str) -> Option<String> {
     if ALL.iter().any(|variable| variable.name == name) || name.ends_with(SERVICE_URL_SUFFIX) {
         return None;
+    }
+    if let Some(judged) = providers::judge_name(name, is_near) {
+        return judged.err();
     }
     let meant = ALL.iter().map(|variable| variable.name).find(|known| is_near(name, known)).map(str::to_owned);
     if let Some(meant) = meant.or_else(|| nearly_a_service(name)) {

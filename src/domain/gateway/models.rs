@@ -5,6 +5,7 @@ pub mod account;
 pub mod id;
 pub mod identity;
 pub mod oauth;
+pub mod provider;
 pub mod scope;
 pub mod service;
 pub mod signing_key;

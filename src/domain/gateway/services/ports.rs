@@ -112,6 +112,20 @@ pub enum ProviderError {
     Unsupported,
 }
 
+/// What is needed to send a browser to a provider.
+#[derive(Debug, Clone)]
+pub struct AuthorizationRequest {
+    /// Where the provider sends the browser back to.
+    pub redirect_uri: String,
+    /// One per attempt.
+    pub state: Secret,
+    /// PKCE (RFC 7636): the verifier; its S256 challenge is what is sent. For a provider that
+    /// [uses PKCE](Provider::uses_pkce).
+    pub code_verifier: Option<Secret>,
+    /// What an id token must hold later. Only providers that have id tokens are told.
+    pub nonce: Option<Secret>,
+}
+
 /// What is needed to exchange an authorization code.
 #[derive(Debug, Clone)]
 pub struct CodeExchange {
@@ -135,6 +149,12 @@ pub trait Provider: Send + Sync {
 
     /// Its name for people, such as `Google`.
     fn display_name(&self) -> &str;
+
+    /// Whether a code verifier is to be made for its authorization requests.
+    fn uses_pkce(&self) -> bool;
+
+    /// The URL to send the browser to. It holds the state: not for a log.
+    async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError>;
 
     /// Exchanges a code for tokens and says who the person is (from the id token where there is one, else by asking).
     async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError>;

@@ -1,0 +1,212 @@
+//! Answers, read leniently: numbers come as text, text as numbers, and errors with status 200.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+
+use crate::domain::gateway::{
+    models::oauth::{ProviderTokens, Secret},
+    services::ports::ProviderError,
+};
+
+/// The longest error code that is passed on.
+const LONGEST_CODE: usize = 64;
+const LONGEST_NAME: usize = 200;
+const LONGEST_SUBJECT: usize = 255;
+/// No access token lives longer than ten years: beyond lies nonsense.
+const LONGEST_LIFE: i64 = 10 * 365 * 24 * 60 * 60;
+
+/// What a provider complains about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Complaint {
+    /// It will say so again.
+    Permanent(String),
+    /// It will not.
+    Passing(String),
+    /// It does not know us. The operator can mend that; nobody has to sign in again, and no grant is lost.
+    OurClient(String),
+}
+
+/// Finds the complaint in an answer, whatever the status was.
+pub(super) type ComplaintOf = fn(&Value) -> Option<Complaint>;
+
+/// `{"error": "invalid_grant"}` (RFC 6749 §5.2).
+pub(super) fn oauth_complaint(body: &Value) -> Option<Complaint> {
+    let code = text(body, "error")?;
+    Some(match code.as_str() {
+        "temporarily_unavailable" | "server_error" | "slow_down" => Complaint::Passing(code),
+        "invalid_client" | "unauthorized_client" | "incorrect_client_credentials" => Complaint::OurClient(code),
+        _ => Complaint::Permanent(code),
+    })
+}
+
+/// An error code for the log and the caller: printable ASCII, short, and nothing of what we sent.
+pub(super) fn clean_code(code: &str, secrets: &[&str]) -> String {
+    let echoes = secrets.iter().any(|secret| !secret.is_empty() && code.contains(secret));
+    if code.is_empty() || echoes {
+        return "unnamed_error".to_owned();
+    }
+    let printable = |c: char| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') { c } else { '_' };
+    code.chars().take(LONGEST_CODE).map(printable).collect()
+}
+
+/// A field that is text, or a number as text. Empty is as good as missing.
+pub(super) fn text(body: &Value, field: &str) -> Option<String> {
+    match body.get(field)? {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// A field that is true, or says so.
+pub(super) fn is_true(body: &Value, field: &str) -> bool {
+    match body.get(field) {
+        Some(Value::Bool(it)) => *it,
+        Some(Value::String(text)) => text == "true",
+        _ => false,
+    }
+}
+
+/// A field that is a whole number, perhaps written as text or with a fraction.
+pub(super) fn number(body: &Value, field: &str) -> Option<i64> {
+    match body.get(field)? {
+        Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
+        Value::String(text) => text.trim().parse().ok().or_else(|| whole(text.trim().parse().ok()?)),
+        _ => None,
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the range was checked, the fraction is not wanted")]
+fn whole(number: f64) -> Option<i64> {
+    (number.abs() < 9e15).then_some(number as i64)
+}
+
+/// What the provider calls the person.
+pub(super) fn subject(body: &Value, field: &str) -> Result<String, ProviderError> {
+    text(body, field)
+        .filter(|subject| subject.len() <= LONGEST_SUBJECT && !subject.chars().any(char::is_control))
+        .ok_or_else(|| ProviderError::BadAnswer(format!("it does not say who the person is ({field})")))
+}
+
+/// A name to show.
+pub(super) fn name(body: &Value, field: &str) -> Option<String> {
+    let name: String = text(body, field)?.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// An e-mail address; whether it is the person's, the caller has to know.
+pub(super) fn email(body: &Value, field: &str) -> Option<String> {
+    let good = |email: &String| {
+        let (local, domain) = email.rsplit_once('@').unwrap_or_default();
+        let plain = !email.chars().any(|c| c.is_control() || c.is_whitespace());
+        email.len() <= 254 && plain && !local.is_empty() && !domain.is_empty()
+    };
+    text(body, field).filter(good)
+}
+
+/// The answer of a token endpoint. `asked_at` is when it was asked: the token's life began no earlier than the answer, so
+/// that it is never thought to live longer than it does.
+pub(super) fn tokens(body: &Value, asked_at: DateTime<Utc>) -> Result<ProviderTokens, ProviderError> {
+    let secret = |field: &str| text(body, field).map(Secret::new);
+    let access_token =
+        secret("access_token").ok_or_else(|| ProviderError::BadAnswer("it holds no access token".to_owned()))?;
+    let token_type = text(body, "token_type").filter(|kind| !kind.eq_ignore_ascii_case("bearer"));
+    let expires_in = number(body, "expires_in").map(|seconds| seconds.clamp(0, LONGEST_LIFE));
+    let scope = match body.get("scope") {
+        Some(Value::Array(words)) => {
+            Some(words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")).filter(|scope| !scope.is_empty())
+        }
+        _ => text(body, "scope"),
+    };
+    Ok(ProviderTokens {
+        access_token,
+        token_type: token_type.unwrap_or_else(|| "Bearer".to_owned()),
+        expires_at: expires_in.map(|seconds| asked_at + TimeDelta::seconds(seconds)),
+        refresh_token: secret("refresh_token"),
+        scope,
+        id_token: secret("id_token"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+    }
+
+    fn life(expires_in: &Value) -> Option<i64> {
+        let read = tokens(&json!({"access_token": "a", "expires_in": expires_in}), now()).unwrap();
+        read.expires_at.map(|at| (at - now()).num_seconds())
+    }
+
+    #[test]
+    fn a_life_may_be_written_in_many_ways() {
+        for (written, seconds) in [
+            (json!(3600), Some(3600)),
+            (json!("3600"), Some(3600)),
+            (json!(" 3600 "), Some(3600)),
+            (json!(3600.7), Some(3600)),
+            (json!("3600.0"), Some(3600)),
+            (json!(-5), Some(0)),
+            (json!(i64::MAX), Some(LONGEST_LIFE)),
+            (json!(u64::MAX), None),
+            (json!("NaN"), None),
+            (json!(null), None),
+            (json!("soon"), None),
+        ] {
+            assert_eq!(life(&written), seconds, "{written}");
+        }
+    }
+
+    #[test]
+    fn empty_tokens_are_none() {
+        let body =
+            json!({"access_token": "a", "refresh_token": "", "scope": "", "id_token": "", "token_type": "bearer"});
+        let read = tokens(&body, now()).unwrap();
+        assert_eq!((read.refresh_token, read.scope, read.id_token), (None, None, None));
+        assert_eq!(read.token_type, "Bearer");
+        for body in [json!({}), json!({"access_token": ""}), json!({"access_token": null}), json!([]), json!(null)] {
+            assert!(tokens(&body, now()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_scope_may_be_a_list() {
+        let body = json!({"access_token": "a", "scope": ["email", "name"]});
+        assert_eq!(tokens(&body, now()).unwrap().scope.as_deref(), Some("email name"));
+    }
+
+    #[test]
+    fn a_code_is_short_plain_and_no_echo() {
+        assert_eq!(clean_code("invalid_grant", &["s3cret"]), "invalid_grant");
+        assert_eq!(clean_code("bad s3cret", &["s3cret"]), "unnamed_error");
+        assert_eq!(clean_code("a b\nc\"\\\u{1b}가", &[""]), "a_b_c____");
+        assert_eq!(clean_code(&"x".repeat(100), &[]).len(), 64);
+        assert_eq!(clean_code("", &[]), "unnamed_error");
+    }
+
+    #[test]
+    fn complaints_that_pass_or_are_ours_are_told_apart() {
+        let of = |error: Value| oauth_complaint(&json!({ "error": error }));
+        assert_eq!(of(json!("invalid_grant")), Some(Complaint::Permanent("invalid_grant".into())));
+        assert_eq!(of(json!("temporarily_unavailable")), Some(Complaint::Passing("temporarily_unavailable".into())));
+        assert_eq!(of(json!("invalid_client")), Some(Complaint::OurClient("invalid_client".into())));
+        assert_eq!((of(json!(null)), of(json!(""))), (None, None));
+    }
+
+    #[test]
+    fn names_and_addresses_are_plain() {
+        let body = json!({"a": " Mi\u{0}na\n", "b": "", "c": "mina@example.com", "d": "mi na@x", "e": "@x", "f": 12});
+        assert_eq!(name(&body, "a").as_deref(), Some("Mina"));
+        assert_eq!(name(&body, "b"), None);
+        assert_eq!(email(&body, "c").as_deref(), Some("mina@example.com"));
+        assert_eq!((email(&body, "d"), email(&body, "e"), email(&body, "a")), (None, None, None));
+        assert_eq!(subject(&body, "f").unwrap(), "12");
+        assert!(subject(&body, "a").is_err() && subject(&body, "b").is_err() && subject(&body, "z").is_err());
+    }
+}

@@ -1,0 +1,250 @@
+//! The requests of OAuth 2.0 that are the same everywhere (RFC 6749, 7009, 7636).
+
+use std::sync::Arc;
+
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use reqwest::{
+    RequestBuilder,
+    header::{ACCEPT, AUTHORIZATION, HeaderValue},
+};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use url::{Url, form_urlencoded};
+
+use super::{
+    answer::{self, ComplaintOf, oauth_complaint},
+    http::Http,
+};
+use crate::{
+    domain::gateway::{
+        models::{
+            oauth::{ProviderName, ProviderTokens, Secret},
+            provider::ProviderSettings,
+        },
+        services::ports::{AuthorizationRequest, CodeExchange, ProviderError},
+    },
+    ports::Clock,
+};
+
+/// How we say who we are at an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClientAuth {
+    /// `client_id` and `client_secret` in the form.
+    Form,
+    /// HTTP Basic.
+    Basic,
+    /// Not at all.
+    Nothing,
+}
+
+/// Our registration at a provider, and the means to talk to it.
+pub(super) struct Flow {
+    pub(super) settings: ProviderSettings,
+    pub(super) http: Arc<Http>,
+    pub(super) clock: Arc<dyn Clock>,
+    complaint_of: ComplaintOf,
+}
+
+impl Flow {
+    pub(super) fn new(settings: ProviderSettings, http: Arc<Http>, clock: Arc<dyn Clock>) -> Self {
+        Self { settings, http, clock, complaint_of: oauth_complaint }
+    }
+
+    /// For a provider that complains in its own words.
+    pub(super) fn complaining(self, complaint_of: ComplaintOf) -> Self {
+        Self { complaint_of, ..self }
+    }
+
+    pub(super) fn name(&self) -> &ProviderName {
+        &self.settings.name
+    }
+
+    /// The URL for the browser. What the endpoint holds by itself stays.
+    pub(super) fn authorize_url(
+        &self,
+        endpoint: &Url,
+        request: &AuthorizationRequest,
+        more: &[(&str, &str)],
+    ) -> String {
+        let mut url = endpoint.clone();
+        let mut query = url.query_pairs_mut();
+        query
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &self.settings.client_id)
+            .append_pair("redirect_uri", &request.redirect_uri)
+            .append_pair("state", request.state.expose());
+        if !self.settings.scopes.is_empty() {
+            query.append_pair("scope", &self.settings.scopes);
+        }
+        if let Some(verifier) = &request.code_verifier {
+            query.append_pair("code_challenge", &s256(verifier)).append_pair("code_challenge_method", "S256");
+        }
+        query.extend_pairs(more);
+        drop(query);
+        url.into()
+    }
+
+    /// Exchanges a code (RFC 6749 §4.1.3). `more` is what only this provider wants to know.
+    pub(super) async fn exchange(
+        &self,
+        endpoint: &Url,
+        auth: ClientAuth,
+        exchange: &CodeExchange,
+        more: &[(&str, &str)],
+    ) -> Result<ProviderTokens, ProviderError> {
+        let mut form = vec![
+            ("grant_type", "authorization_code"),
+            ("code", exchange.code.expose()),
+            ("redirect_uri", &exchange.redirect_uri),
+        ];
+        form.extend(exchange.code_verifier.as_ref().map(|verifier| ("code_verifier", verifier.expose())));
+        form.extend(more);
+        self.token(endpoint, auth, form).await
+    }
+
+    /// Gets the next access token (RFC 6749 §6). An id token that comes along was not checked and is not passed on.
+    pub(super) async fn refresh(
+        &self,
+        endpoint: &Url,
+        auth: ClientAuth,
+        tokens: &ProviderTokens,
+    ) -> Result<ProviderTokens, ProviderError> {
+        let refresh_token = tokens.refresh_token.as_ref().ok_or(ProviderError::Unsupported)?;
+        let form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
+        let answer = self.token(endpoint, auth, form).await?;
+        Ok(ProviderTokens { id_token: None, ..answer })
+    }
+
+    /// Asks a token endpoint.
+    pub(super) async fn token(
+        &self,
+        endpoint: &Url,
+        auth: ClientAuth,
+        form: Vec<(&str, &str)>,
+    ) -> Result<ProviderTokens, ProviderError> {
+        let asked_at = self.clock.now();
+        let body = self.form(endpoint, auth, form).await?;
+        answer::tokens(&body, asked_at)
+    }
+
+    /// Takes a token back (RFC 7009): the refresh token if there is one, because its access tokens end with it. That the
+    /// provider no longer knows it is as good.
+    pub(super) async fn revoke(
+        &self,
+        endpoint: &Url,
+        auth: ClientAuth,
+        tokens: &ProviderTokens,
+    ) -> Result<(), ProviderError> {
+        let token = tokens.refresh_token.as_ref().unwrap_or(&tokens.access_token);
+        match self.form(endpoint, auth, vec![("token", token.expose())]).await {
+            // Whatever stands in a good answer does not matter (§2.2).
+            Ok(_) => Ok(()),
+            Err(ProviderError::Refused { code }) if code == "invalid_token" => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An access token that is not expired, for a provider that takes grants back by that alone.
+    pub(super) async fn living_access_token(
+        &self,
+        endpoint: &Url,
+        auth: ClientAuth,
+        tokens: &ProviderTokens,
+    ) -> Result<Secret, ProviderError> {
+        let expired = tokens.expires_at.is_some_and(|at| at <= self.clock.now());
+        if expired && tokens.refresh_token.is_some() {
+            return self.refresh(endpoint, auth, tokens).await.map(|fresh| fresh.access_token);
+        }
+        Ok(tokens.access_token.clone())
+    }
+
+    async fn form(
+        &self,
+        endpoint: &Url,
+        auth: ClientAuth,
+        mut form: Vec<(&str, &str)>,
+    ) -> Result<Value, ProviderError> {
+        let secrets: Vec<_> = form
+            .iter()
+            .filter(|(name, _)| !matches!(*name, "grant_type" | "redirect_uri" | "client_id"))
+            .map(|(_, value)| *value)
+            .chain([self.settings.client_secret.expose()])
+            .collect();
+        let mut request = self.http.client().post(endpoint.clone());
+        match auth {
+            ClientAuth::Form => form.extend([
+                ("client_id", self.settings.client_id.as_str()),
+                ("client_secret", self.settings.client_secret.expose()),
+            ]),
+            ClientAuth::Basic => request = request.header(AUTHORIZATION, self.basic()?),
+            ClientAuth::Nothing => {}
+        }
+        self.send(request.form(&form), &secrets).await
+    }
+
+    /// Sends a request that carries an access token.
+    pub(super) async fn with_token(
+        &self,
+        request: RequestBuilder,
+        access_token: &Secret,
+    ) -> Result<Value, ProviderError> {
+        let request = request.header(AUTHORIZATION, sensitive("Bearer ", access_token.expose())?);
+        self.send(request, &[access_token.expose(), self.settings.client_secret.expose()]).await
+    }
+
+    /// Asks who the person is, or the like.
+    pub(super) async fn get(&self, url: &Url, access_token: &Secret) -> Result<Value, ProviderError> {
+        self.with_token(self.http.client().get(url.clone()), access_token).await
+    }
+
+    /// Sends a request. All answers are to be JSON.
+    pub(super) async fn send(&self, request: RequestBuilder, secrets: &[&str]) -> Result<Value, ProviderError> {
+        self.http.send(request.header(ACCEPT, "application/json"), secrets, self.complaint_of).await
+    }
+
+    /// HTTP Basic as RFC 6749 §2.3.1 wants it: both halves are form-encoded first.
+    pub(super) fn basic(&self) -> Result<HeaderValue, ProviderError> {
+        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let pair = format!("{}:{}", encoded(&self.settings.client_id), encoded(self.settings.client_secret.expose()));
+        sensitive("Basic ", &STANDARD.encode(pair))
+    }
+
+    /// What is good to know but not needed: without it the sign-in goes on.
+    pub(super) fn if_any<T>(&self, wanted: &str, outcome: Result<T, ProviderError>) -> Option<T> {
+        let provider = self.name().as_str();
+        outcome.inspect_err(|error| tracing::warn!(provider, %error, "the provider does not tell the {wanted}")).ok()
+    }
+}
+
+/// A header that is not printed.
+fn sensitive(scheme: &str, credentials: &str) -> Result<HeaderValue, ProviderError> {
+    let mut value = HeaderValue::from_str(&format!("{scheme}{credentials}"))
+        .map_err(|_| ProviderError::BadAnswer("a token cannot be sent in a header".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The challenge of a verifier (RFC 7636 §4.2).
+fn s256(verifier: &Secret) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_challenge_is_that_of_the_rfc() {
+        let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+        assert_eq!(s256(&verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    }
+
+    #[test]
+    fn a_header_with_a_token_does_not_print() {
+        assert!(!format!("{:?}", sensitive("Bearer ", "s3cret").unwrap()).contains("s3cret"));
+        assert!(sensitive("Bearer ", "a\nb").is_err());
+    }
+}

@@ -1,0 +1,119 @@
+//! The one HTTP client there is, and what an answer means: good, a refusal, or something to try again later.
+
+use std::time::Duration;
+
+use reqwest::{
+    Client, RequestBuilder, Response, StatusCode,
+    header::{HeaderMap, RETRY_AFTER},
+    redirect::Policy,
+};
+use serde_json::Value;
+
+use super::{
+    NoHttpClient,
+    answer::{Complaint, ComplaintOf, clean_code},
+};
+use crate::domain::gateway::services::ports::ProviderError;
+
+/// How much is borne.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) connect: Duration,
+    /// From the first byte out to the last byte in.
+    pub(super) whole: Duration,
+    pub(super) body: usize,
+}
+
+impl Limits {
+    pub(super) const USUAL: Self =
+        Self { connect: Duration::from_secs(5), whole: Duration::from_secs(10), body: 1024 * 1024 };
+}
+
+/// Talks to providers.
+pub(super) struct Http {
+    client: Client,
+    limits: Limits,
+}
+
+impl Http {
+    #[expect(clippy::disallowed_methods, reason = "this is the one client there is")]
+    pub(super) fn new(limits: Limits) -> Result<Self, NoHttpClient> {
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .referer(false)
+            .no_proxy()
+            .connect_timeout(limits.connect)
+            .timeout(limits.whole)
+            .user_agent(concat!("gateway/", env!("CARGO_PKG_VERSION")))
+            .build();
+        client.map(|client| Self { client, limits }).map_err(|error| NoHttpClient(error.to_string()))
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Sends a request and gives the JSON of a good answer; `Null` if there is none. `secrets` are what the request holds
+    /// and no error may show, even if the provider throws it back.
+    pub(super) async fn send(
+        &self,
+        request: RequestBuilder,
+        secrets: &[&str],
+        complaint_of: ComplaintOf,
+    ) -> Result<Value, ProviderError> {
+        let response = request.send().await.map_err(|error| ProviderError::Unavailable(fault(&error).to_owned()))?;
+        let status = response.status();
+        let asks_for_patience = status.is_client_error() && asks_for_patience(response.headers());
+        let body = self.body(response).await?;
+        let body: Option<Value> = if body.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&body).ok() };
+        let complaint = body.as_ref().and_then(complaint_of);
+        if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() || asks_for_patience {
+            return Err(ProviderError::Unavailable(format!("it answers {}", status.as_u16())));
+        }
+        match complaint {
+            Some(Complaint::Permanent(code)) => Err(ProviderError::Refused { code: clean_code(&code, secrets) }),
+            Some(Complaint::Passing(code)) => {
+                Err(ProviderError::Unavailable(format!("it answers {}", clean_code(&code, secrets))))
+            }
+            Some(Complaint::OurClient(code)) => Err(ProviderError::Unavailable(format!(
+                "it does not accept our client id and secret: {}",
+                clean_code(&code, secrets)
+            ))),
+            None => match status.as_u16() {
+                200..=299 => body.ok_or_else(|| ProviderError::BadAnswer("it is not JSON".to_owned())),
+                400 | 401 | 403 => Err(ProviderError::Refused { code: format!("http_{}", status.as_u16()) }),
+                408 | 425 => Err(ProviderError::Unavailable(format!("it answers {}", status.as_u16()))),
+                other => Err(ProviderError::BadAnswer(format!("its status is {other}"))),
+            },
+        }
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, ProviderError> {
+        let mut body = Vec::new();
+        while let Some(chunk) =
+            response.chunk().await.map_err(|error| ProviderError::Unavailable(fault(&error).to_owned()))?
+        {
+            if body.len() + chunk.len() > self.limits.body {
+                return Err(ProviderError::Unavailable("its answer is too long".to_owned()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+/// GitHub says 403 when it means 429.
+fn asks_for_patience(headers: &HeaderMap) -> bool {
+    headers.contains_key(RETRY_AFTER) || headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0")
+}
+
+/// What went wrong on the way. The error's own text names the URL, and so perhaps a secret.
+fn fault(error: &reqwest::Error) -> &'static str {
+    if error.is_connect() {
+        "no connection"
+    } else if error.is_timeout() {
+        "no answer in time"
+    } else {
+        "the connection broke"
+    }
+}

@@ -1,0 +1,132 @@
+//! The keys that sign id tokens (RFC 7517).
+
+use std::sync::Arc;
+
+use jsonwebtoken::{
+    Algorithm, DecodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
+};
+use serde_json::Value;
+use url::Url;
+
+use super::{flow::Flow, kept::Kept};
+use crate::{domain::gateway::services::ports::ProviderError, ports::Clock};
+
+/// A key and the one algorithm that it is good for (RFC 8725 §3.1).
+pub(super) struct Key {
+    kid: Option<String>,
+    pub(super) algorithm: Algorithm,
+    pub(super) decoding: DecodingKey,
+}
+
+/// The usable keys of a set.
+pub(super) struct Keys(Vec<Key>);
+
+impl Keys {
+    /// Takes what can be used; other keys are for others (RFC 7517 §5).
+    fn of(set: &Value) -> Result<Self, ProviderError> {
+        let keys = set.get("keys").and_then(Value::as_array);
+        let keys = keys.ok_or_else(|| ProviderError::BadAnswer("the key set holds no keys".to_owned()))?;
+        Ok(Self(keys.iter().filter_map(Key::of).collect()))
+    }
+
+    /// The key with an id; without one, the only key there is.
+    pub(super) fn find(&self, kid: Option<&str>) -> Option<&Key> {
+        match (kid, self.0.as_slice()) {
+            (Some(kid), keys) => keys.iter().find(|key| key.kid.as_deref() == Some(kid)),
+            (None, [key]) => Some(key),
+            (None, _) => None,
+        }
+    }
+}
+
+impl Key {
+    fn of(jwk: &Value) -> Option<Self> {
+        let jwk: Jwk = serde_json::from_value(jwk.clone()).ok()?;
+        if jwk.common.public_key_use.as_ref().is_some_and(|purpose| *purpose != PublicKeyUse::Signature) {
+            return None;
+        }
+        Some(Self { algorithm: algorithm(&jwk)?, decoding: DecodingKey::from_jwk(&jwk).ok()?, kid: jwk.common.key_id })
+    }
+}
+
+/// The algorithm of a key, if it is one of those that are allowed. An RSA key that does not say is for RS256, the default
+/// of OpenID Connect.
+fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
+    match (&jwk.algorithm, jwk.common.key_algorithm) {
+        (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::RS256) | None) => Some(Algorithm::RS256),
+        (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::PS256)) => Some(Algorithm::PS256),
+        (AlgorithmParameters::EllipticCurve(key), Some(KeyAlgorithm::ES256) | None)
+            if key.curve == EllipticCurve::P256 =>
+        {
+            Some(Algorithm::ES256)
+        }
+        (AlgorithmParameters::OctetKeyPair(key), Some(KeyAlgorithm::EdDSA) | None)
+            if key.curve == EllipticCurve::Ed25519 =>
+        {
+            Some(Algorithm::EdDSA)
+        }
+        _ => None,
+    }
+}
+
+/// The keys of a provider, kept.
+pub(super) struct Jwks(Kept<Keys>);
+
+impl Jwks {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self(Kept::new(clock))
+    }
+
+    /// The keys, with the one that is looked for if the provider has it.
+    pub(super) async fn get(&self, flow: &Flow, url: &Url, kid: Option<&str>) -> Result<Arc<Keys>, ProviderError> {
+        let fetch = async {
+            let set = flow.send(flow.http.client().get(url.clone()), &[]).await?;
+            Keys::of(&set)
+        };
+        self.0.get(|keys| keys.find(kid).is_some(), fetch).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn ec(more: &Value) -> Value {
+        let mut key = json!({
+            "kty": "EC", "crv": "P-256", "kid": "1",
+            "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
+        });
+        key.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        key
+    }
+
+    #[test]
+    fn only_keys_of_the_allowed_algorithms_are_taken() {
+        let taken = |key: &Value| Key::of(key).map(|key| key.algorithm);
+        assert_eq!(taken(&ec(&json!({}))), Some(Algorithm::ES256));
+        assert_eq!(taken(&ec(&json!({"alg": "ES256", "use": "sig"}))), Some(Algorithm::ES256));
+        for (why, key) in [
+            ("for encryption", ec(&json!({"use": "enc"}))),
+            ("another algorithm", ec(&json!({"alg": "RS256"}))),
+            ("an algorithm of tomorrow", ec(&json!({"alg": "ML-DSA-44"}))),
+            ("a symmetric key", json!({"kty": "oct", "alg": "HS256", "k": "c2VjcmV0"})),
+            ("a weak hash", json!({"kty": "RSA", "alg": "RS512", "n": "AQAB", "e": "AQAB"})),
+            ("an unknown kind", json!({"kty": "AKP", "pub": "AQAB"})),
+            ("no key", json!("key")),
+        ] {
+            assert_eq!(taken(&key), None, "{why}");
+        }
+    }
+
+    #[test]
+    fn without_an_id_there_must_be_one_key() {
+        let keys = |keys: Value| Keys::of(&json!({ "keys": keys })).unwrap();
+        let one = keys(json!([ec(&json!({})), {"kty": "AKP"}]));
+        assert!(one.find(None).is_some() && one.find(Some("1")).is_some() && one.find(Some("2")).is_none());
+        assert!(keys(json!([ec(&json!({})), ec(&json!({"kid": "2"}))])).find(None).is_none());
+        assert!(Keys::of(&json!({})).is_err() && Keys::of(&json!(null)).is_err());
+    }
+}

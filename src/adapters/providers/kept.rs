@@ -1,0 +1,81 @@
+//! Documents of a provider that are fetched when they are needed and kept: its metadata, its keys.
+
+use std::{future::Future, sync::Arc};
+
+use arc_swap::ArcSwapOption;
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Mutex;
+
+use crate::{domain::gateway::services::ports::ProviderError, ports::Clock};
+
+/// After this a document is fetched again.
+const MAX_AGE: TimeDelta = TimeDelta::hours(1);
+/// Between two fetches of a document that is there: whoever brings ids of keys that do not exist causes no storm.
+const COOLDOWN: TimeDelta = TimeDelta::seconds(60);
+/// Between two fetches of a document that is not.
+const RETRY: TimeDelta = TimeDelta::seconds(5);
+
+/// A document that is kept.
+pub(super) struct Kept<T> {
+    clock: Arc<dyn Clock>,
+    entry: ArcSwapOption<Entry<T>>,
+    /// When the last fetch began. One fetch at a time.
+    attempted_at: Mutex<Option<DateTime<Utc>>>,
+}
+
+struct Entry<T> {
+    document: Arc<T>,
+    fetched_at: DateTime<Utc>,
+}
+
+impl<T: Send + Sync> Kept<T> {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, entry: ArcSwapOption::empty(), attempted_at: Mutex::new(None) }
+    }
+
+    /// The document. It is fetched if there is none, if it is old, or if it is not enough; but not again within the
+    /// cooldown, and when that fails the old one stays.
+    pub(super) async fn get(
+        &self,
+        is_enough: impl Fn(&T) -> bool + Send,
+        fetch: impl Future<Output = Result<T, ProviderError>> + Send,
+    ) -> Result<Arc<T>, ProviderError> {
+        if let Some(document) = self.good(&is_enough) {
+            return Ok(document);
+        }
+        let mut attempted_at = self.attempted_at.lock().await;
+        if let Some(document) = self.good(&is_enough) {
+            return Ok(document);
+        }
+        let now = self.clock.now();
+        let old = self.entry.load_full().map(|entry| Arc::clone(&entry.document));
+        let pause = if old.is_some() { COOLDOWN } else { RETRY };
+        if attempted_at.is_some_and(|at| is_within(now, at, pause)) {
+            return old.ok_or_else(|| ProviderError::Unavailable("it could not be asked a moment ago".to_owned()));
+        }
+        *attempted_at = Some(now);
+        match (fetch.await, old) {
+            (Ok(document), _) => {
+                let document = Arc::new(document);
+                self.entry.store(Some(Arc::new(Entry { document: Arc::clone(&document), fetched_at: now })));
+                Ok(document)
+            }
+            (Err(error), Some(old)) => {
+                tracing::warn!(%error, "a provider's document cannot be fetched; the old one stays");
+                Ok(old)
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    fn good(&self, is_enough: impl Fn(&T) -> bool) -> Option<Arc<T>> {
+        let entry = self.entry.load_full()?;
+        let good = is_within(self.clock.now(), entry.fetched_at, MAX_AGE) && is_enough(&entry.document);
+        good.then(|| Arc::clone(&entry.document))
+    }
+}
+
+/// A clock that was set back must not stop everything until it is where it was.
+fn is_within(now: DateTime<Utc>, since: DateTime<Utc>, span: TimeDelta) -> bool {
+    (now - since).abs() < span
+}

@@ -1,0 +1,204 @@
+//! OpenID Connect: any provider, its endpoints found at the issuer (OpenID Connect Discovery).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use url::Url;
+
+use super::{
+    answer::{email, is_true, name, subject, text},
+    flow::{ClientAuth, Flow},
+    id_token::{Expected, Unchecked},
+    jwks::Jwks,
+    kept::Kept,
+};
+use crate::domain::gateway::{
+    models::{
+        account::ProviderIdentity,
+        oauth::{ProviderName, ProviderTokens, Secret},
+        provider::is_loopback,
+    },
+    services::ports::{AuthorizationRequest, CodeExchange, Provider, ProviderError},
+};
+
+/// What has to be known of a provider.
+pub(super) struct Metadata {
+    /// The issuer, in every form in which its id tokens write it.
+    pub(super) issuers: Vec<String>,
+    pub(super) authorize: Url,
+    pub(super) token: Url,
+    pub(super) token_auth: ClientAuth,
+    pub(super) userinfo: Option<Url>,
+    pub(super) revoke: Option<Url>,
+    pub(super) revoke_auth: ClientAuth,
+    pub(super) jwks: Url,
+}
+
+impl Metadata {
+    /// Reads what the issuer says about itself. It must be the issuer that was asked, and no endpoint may be less safe
+    /// than it is.
+    fn of(document: &Value, issuer: &str) -> Result<Self, ProviderError> {
+        if text(document, "issuer").as_deref() != Some(issuer) {
+            return Err(ProviderError::BadAnswer("its metadata are those of another issuer".to_owned()));
+        }
+        let may_be_http = Url::parse(issuer).is_ok_and(|url| url.scheme() == "http" && is_loopback(&url));
+        let endpoint = |field: &str| match text(document, field) {
+            None => Ok(None),
+            Some(url) => Url::parse(&url)
+                .ok()
+                .filter(|url| url.scheme() == "https" || (may_be_http && url.scheme() == "http" && is_loopback(url)))
+                .map(Some)
+                .ok_or_else(|| ProviderError::BadAnswer(format!("its {field} is not an https address"))),
+        };
+        let needed = |field: &str| {
+            endpoint(field)?.ok_or_else(|| ProviderError::BadAnswer(format!("its metadata have no {field}")))
+        };
+        Ok(Self {
+            issuers: vec![issuer.to_owned()],
+            authorize: needed("authorization_endpoint")?,
+            token: needed("token_endpoint")?,
+            token_auth: client_auth(document, "token_endpoint_auth_methods_supported"),
+            userinfo: endpoint("userinfo_endpoint")?,
+            revoke: endpoint("revocation_endpoint")?,
+            revoke_auth: client_auth(document, "revocation_endpoint_auth_methods_supported"),
+            jwks: needed("jwks_uri")?,
+        })
+    }
+}
+
+/// Basic is what everybody must know and what counts if nothing is said (RFC 8414 §2).
+fn client_auth(document: &Value, field: &str) -> ClientAuth {
+    let methods = document.get(field).and_then(Value::as_array);
+    let knows = |method: &str| methods.is_some_and(|methods| methods.iter().any(|it| it == method));
+    if !knows("client_secret_basic") && knows("client_secret_post") { ClientAuth::Form } else { ClientAuth::Basic }
+}
+
+enum Source {
+    Known(Arc<Metadata>),
+    Discovered { issuer: String, kept: Kept<Metadata> },
+}
+
+/// A provider that speaks OpenID Connect.
+pub(super) struct Oidc {
+    flow: Flow,
+    source: Source,
+    jwks: Jwks,
+    /// What goes along with the browser besides what the standard knows.
+    more: &'static [(&'static str, &'static str)],
+}
+
+impl Oidc {
+    /// One whose endpoints are found at the issuer.
+    pub(super) fn discovered(flow: Flow, issuer: String) -> Self {
+        let kept = Kept::new(Arc::clone(&flow.clock));
+        Self::new(flow, Source::Discovered { issuer, kept }, &[])
+    }
+
+    /// One whose endpoints are known.
+    pub(super) fn known(flow: Flow, metadata: Metadata, more: &'static [(&'static str, &'static str)]) -> Self {
+        Self::new(flow, Source::Known(Arc::new(metadata)), more)
+    }
+
+    fn new(flow: Flow, source: Source, more: &'static [(&'static str, &'static str)]) -> Self {
+        let jwks = Jwks::new(Arc::clone(&flow.clock));
+        Self { flow, source, jwks, more }
+    }
+
+    async fn metadata(&self) -> Result<Arc<Metadata>, ProviderError> {
+        match &self.source {
+            Source::Known(metadata) => Ok(Arc::clone(metadata)),
+            Source::Discovered { issuer, kept } => {
+                let fetch = async {
+                    let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+                    let document = self.flow.send(self.flow.http.client().get(url), &[]).await?;
+                    Metadata::of(&document, issuer)
+                };
+                kept.get(|_| true, fetch).await
+            }
+        }
+    }
+
+    /// Who the person is, as the id token says. What it does not say the userinfo endpoint may (OpenID Connect Core §5.4).
+    async fn identity(
+        &self,
+        metadata: &Metadata,
+        tokens: &ProviderTokens,
+        nonce: Option<&Secret>,
+    ) -> Result<ProviderIdentity, ProviderError> {
+        let id_token = tokens.id_token.as_ref();
+        let id_token = id_token.ok_or_else(|| ProviderError::BadAnswer("it holds no id token".to_owned()))?;
+        let id_token = Unchecked::parse(id_token)?;
+        let keys = self.jwks.get(&self.flow, &metadata.jwks, id_token.kid()).await?;
+        let expected = Expected {
+            issuers: &metadata.issuers,
+            client_id: &self.flow.settings.client_id,
+            nonce,
+            access_token: &tokens.access_token,
+            now: self.flow.clock.now(),
+        };
+        let claims = id_token.check(&keys, &expected)?;
+        let mut identity = ProviderIdentity {
+            provider: self.flow.name().clone(),
+            subject: subject(&claims, "sub")?,
+            verified_email: verified_email(&claims),
+            name: name(&claims, "name"),
+        };
+        let knows_all = identity.name.is_some() && text(&claims, "email").is_some();
+        if let Some(userinfo) = metadata.userinfo.as_ref().filter(|_| !knows_all) {
+            let told = self.flow.get(userinfo, &tokens.access_token).await;
+            if let Some(told) = self.flow.if_any("name and e-mail", told) {
+                if subject(&told, "sub")? != identity.subject {
+                    return Err(ProviderError::BadAnswer("its userinfo are those of another person".to_owned()));
+                }
+                identity.verified_email = identity.verified_email.or_else(|| verified_email(&told));
+                identity.name = identity.name.or_else(|| name(&told, "name"));
+            }
+        }
+        Ok(identity)
+    }
+}
+
+fn verified_email(claims: &Value) -> Option<String> {
+    email(claims, "email").filter(|_| is_true(claims, "email_verified"))
+}
+
+#[async_trait]
+impl Provider for Oidc {
+    fn name(&self) -> &ProviderName {
+        self.flow.name()
+    }
+
+    fn display_name(&self) -> &str {
+        &self.flow.settings.display_name
+    }
+
+    fn uses_pkce(&self) -> bool {
+        self.flow.settings.pkce
+    }
+
+    async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
+        let metadata = self.metadata().await?;
+        let nonce = request.nonce.as_ref().map(|nonce| ("nonce", nonce.expose()));
+        let more: Vec<_> = self.more.iter().copied().chain(nonce).collect();
+        Ok(self.flow.authorize_url(&metadata.authorize, request, &more))
+    }
+
+    async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
+        let metadata = self.metadata().await?;
+        let tokens = self.flow.exchange(&metadata.token, metadata.token_auth, exchange, &[]).await?;
+        let identity = self.identity(&metadata, &tokens, exchange.nonce.as_ref()).await?;
+        Ok((tokens, identity))
+    }
+
+    async fn refresh(&self, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
+        let metadata = self.metadata().await?;
+        self.flow.refresh(&metadata.token, metadata.token_auth, tokens).await
+    }
+
+    async fn revoke(&self, tokens: &ProviderTokens) -> Result<(), ProviderError> {
+        let metadata = self.metadata().await?;
+        let endpoint = metadata.revoke.as_ref().ok_or(ProviderError::Unsupported)?;
+        self.flow.revoke(endpoint, metadata.revoke_auth, tokens).await
+    }
+}

@@ -1,0 +1,379 @@
+//! Providers: on when their client id and secret are set. Everything else about them can be set, too, so that a test can
+//! point them at a server on loopback.
+
+use std::collections::BTreeSet;
+
+use url::Url;
+
+use super::{
+    Environment, PublicSettings,
+    reader::{Reader, entries, one_of},
+    report::{Mistake, shown},
+    variables::{
+        FACEBOOK_API_VERSION, FACEBOOK_CLIENT_ID, FACEBOOK_CLIENT_SECRET, GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET,
+        GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET, KAKAO_CLIENT_ID, KAKAO_CLIENT_SECRET, NAVER_CLIENT_ID,
+        NAVER_CLIENT_SECRET, OAUTH_REDIRECT_URIS, Variable,
+    },
+};
+use crate::domain::gateway::models::{
+    oauth::{ProviderName, Secret},
+    provider::{Endpoints, ProviderKind, ProviderSettings, is_loopback},
+};
+
+/// What the names of the variables of other OpenID Connect providers begin with.
+const OIDC: &str = "OIDC_";
+const OIDC_SCOPES: &str = "openid email profile";
+const OIDC_SUFFIXES: [&str; 5] = ["_ISSUER", "_CLIENT_ID", "_CLIENT_SECRET", "_SCOPES", "_PKCE"];
+
+/// A provider whose quirks the gateway knows.
+struct Known {
+    prefix: &'static str,
+    display_name: &'static str,
+    client_id: &'static Variable,
+    client_secret: &'static Variable,
+    /// Written as the provider wants it.
+    scopes: &'static str,
+    pkce: bool,
+    /// In the order of [`Endpoints`]; `{version}` and `{client_id}` are filled in.
+    endpoints: [&'static str; 4],
+    /// What only this provider has.
+    more: Option<(&'static str, &'static str)>,
+}
+
+const ENDPOINT_SUFFIXES: [&str; 4] = ["_AUTHORIZE_URL", "_TOKEN_URL", "_USERINFO_URL", "_REVOKE_URL"];
+
+const KNOWN: [Known; 5] = [
+    Known {
+        prefix: "GOOGLE",
+        display_name: "Google",
+        client_id: &GOOGLE_CLIENT_ID,
+        client_secret: &GOOGLE_CLIENT_SECRET,
+        scopes: OIDC_SCOPES,
+        pkce: true,
+        endpoints: [
+            "https://accounts.google.com/o/oauth2/v2/auth",
+            "https://oauth2.googleapis.com/token",
+            "https://openidconnect.googleapis.com/v1/userinfo",
+            "https://oauth2.googleapis.com/revoke",
+        ],
+        more: Some(("_JWKS_URL", "https://www.googleapis.com/oauth2/v3/certs")),
+    },
+    Known {
+        prefix: "GITHUB",
+        display_name: "GitHub",
+        client_id: &GITHUB_CLIENT_ID,
+        client_secret: &GITHUB_CLIENT_SECRET,
+        scopes: "read:user user:email",
+        pkce: true,
+        endpoints: [
+            "https://github.com/login/oauth/authorize",
+            "https://github.com/login/oauth/access_token",
+            "https://api.github.com/user",
+            "https://api.github.com/applications/{client_id}/token",
+        ],
+        more: Some(("_EMAILS_URL", "https://api.github.com/user/emails")),
+    },
+    Known {
+        prefix: "FACEBOOK",
+        display_name: "Facebook",
+        client_id: &FACEBOOK_CLIENT_ID,
+        client_secret: &FACEBOOK_CLIENT_SECRET,
+        scopes: "email,public_profile",
+        pkce: false,
+        endpoints: [
+            "https://www.facebook.com/{version}/dialog/oauth",
+            "https://graph.facebook.com/{version}/oauth/access_token",
+            "https://graph.facebook.com/{version}/me",
+            "https://graph.facebook.com/{version}/me/permissions",
+        ],
+        more: None,
+    },
+    Known {
+        prefix: "NAVER",
+        display_name: "Naver",
+        client_id: &NAVER_CLIENT_ID,
+        client_secret: &NAVER_CLIENT_SECRET,
+        scopes: "",
+        pkce: false,
+        endpoints: [
+            "https://nid.naver.com/oauth2.0/authorize",
+            "https://nid.naver.com/oauth2.0/token",
+            "https://openapi.naver.com/v1/nid/me",
+            "https://nid.naver.com/oauth2.0/revoke",
+        ],
+        more: None,
+    },
+    Known {
+        prefix: "KAKAO",
+        display_name: "Kakao",
+        client_id: &KAKAO_CLIENT_ID,
+        client_secret: &KAKAO_CLIENT_SECRET,
+        scopes: "account_email,profile_nickname",
+        pkce: true,
+        endpoints: [
+            "https://kauth.kakao.com/oauth/authorize",
+            "https://kauth.kakao.com/oauth/token",
+            "https://kapi.kakao.com/v2/user/me",
+            "https://kapi.kakao.com/v1/user/unlink",
+        ],
+        more: None,
+    },
+];
+
+impl Known {
+    /// What may follow its prefix, besides the client id and secret.
+    fn suffixes(&self) -> impl Iterator<Item = &'static str> {
+        let more = self.more.map(|(suffix, _)| suffix);
+        ["_SCOPES", "_PKCE"].into_iter().chain(ENDPOINT_SUFFIXES).chain(more)
+    }
+
+    fn kind(&self, endpoints: Endpoints, more: Option<Url>) -> Option<ProviderKind> {
+        Some(match self.prefix {
+            "GOOGLE" => ProviderKind::Google { endpoints, jwks: more? },
+            "GITHUB" => ProviderKind::GitHub { endpoints, emails: more? },
+            "FACEBOOK" => ProviderKind::Facebook(endpoints),
+            "NAVER" => ProviderKind::Naver(endpoints),
+            _ => ProviderKind::Kakao(endpoints),
+        })
+    }
+}
+
+/// Whether a variable belongs to a provider; if it is nearly one of a provider's, which was meant.
+pub(super) fn judge_name(name: &str, is_near: impl Fn(&str, &str) -> bool) -> Option<Result<(), String>> {
+    if let Some(rest) = name.strip_prefix(OIDC) {
+        let good = OIDC_SUFFIXES.iter().any(|suffix| rest.strip_suffix(suffix).is_some_and(|stem| !stem.is_empty()));
+        let rule = || format!("the name of the provider and one of {} come behind OIDC_", OIDC_SUFFIXES.join(", "));
+        return Some(if good { Ok(()) } else { Err(rule()) });
+    }
+    let (known, rest) = KNOWN.iter().find_map(|known| Some((known, name.strip_prefix(known.prefix)?)))?;
+    if known.suffixes().any(|suffix| suffix == rest) {
+        return Some(Ok(()));
+    }
+    let meant = known.suffixes().find(|suffix| is_near(rest, suffix))?;
+    Some(Err(format!("did you mean {}{meant}?", known.prefix)))
+}
+
+/// Reads the providers that are on.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    environment: Environment,
+    public: Option<&PublicSettings>,
+) -> Option<Vec<ProviderSettings>> {
+    let base = public.map_or("", PublicSettings::base);
+    let listed = reader.read(&OAUTH_REDIRECT_URIS, |text| {
+        entries(text).map(|entry| redirect_uri(entry, environment)).collect::<Result<Vec<_>, _>>()
+    });
+    let version = reader.read(&FACEBOOK_API_VERSION, version)?;
+    let mut providers = Vec::new();
+    for known in &KNOWN {
+        providers.extend(read_known(reader, known, &version, environment));
+    }
+    for stem in oidc_stems(reader) {
+        providers.extend(read_oidc(reader, stem, environment));
+    }
+    let listed = listed?;
+    for provider in &mut providers {
+        provider.callback = format!("{base}/login/{}/callback", provider.name);
+        provider.redirect_uris = if listed.is_empty() { vec![provider.callback.clone()] } else { listed.clone() };
+    }
+    Some(providers)
+}
+
+/// Reads one. `None` if it is off, or if a mistake was noted.
+fn read_known(
+    reader: &mut Reader<'_>,
+    known: &Known,
+    version: &str,
+    environment: Environment,
+) -> Option<ProviderSettings> {
+    let client_id = reader.read(known.client_id, client_id_or_none);
+    let client_secret = reader.read(known.client_secret, |text| Ok((!text.is_empty()).then(|| Secret::new(text))));
+    let id_for_path = client_id.as_ref().and_then(Option::as_deref).unwrap_or_default();
+    let [authorize, token, userinfo, revoke] = [0, 1, 2, 3].map(|nth| {
+        let name = format!("{}{}", known.prefix, ENDPOINT_SUFFIXES[nth]);
+        let usual = known.endpoints[nth].replace("{version}", version).replace("{client_id}", id_for_path);
+        member(reader, &name, &usual, |text| endpoint(text, environment))
+    });
+    let more = known.more.map(|(suffix, usual)| {
+        member(reader, &format!("{}{suffix}", known.prefix), usual, |text| endpoint(text, environment))
+    });
+    let oidc = known.prefix == "GOOGLE";
+    let scopes = read_scopes(reader, known.prefix, known.scopes, oidc);
+    let pkce = read_pkce(reader, known.prefix, known.pkce);
+    let (client_id, client_secret) = match (client_id?, client_secret?) {
+        (Some(client_id), Some(client_secret)) => (client_id, client_secret),
+        (None, None) => return None,
+        (Some(_), None) => return wants_both(reader, known.client_secret, known.client_id),
+        (None, Some(_)) => return wants_both(reader, known.client_id, known.client_secret),
+    };
+    let endpoints = Endpoints { authorize: authorize?, token: token?, userinfo: userinfo?, revoke: revoke? };
+    let kind = known.kind(endpoints, more.flatten())?;
+    Some(ProviderSettings {
+        name: known.prefix.to_ascii_lowercase().parse().ok()?,
+        display_name: known.display_name.to_owned(),
+        kind,
+        client_id,
+        client_secret,
+        scopes: scopes?,
+        pkce: pkce?,
+        callback: String::new(),
+        redirect_uris: Vec::new(),
+    })
+}
+
+fn wants_both<T>(reader: &mut Reader<'_>, missing: &Variable, there: &Variable) -> Option<T> {
+    reader.wrong(missing, format!("{} is set, and a provider needs both", there.name));
+    None
+}
+
+/// The `<NAME>`s of `OIDC_<NAME>_…`.
+fn oidc_stems<'s>(reader: &Reader<'s>) -> BTreeSet<&'s str> {
+    let stem = |name: &'s str| {
+        let rest = name.strip_prefix(OIDC)?;
+        let stem = OIDC_SUFFIXES.iter().find_map(|suffix| rest.strip_suffix(suffix))?;
+        reader.value_and_place(name).map(|_| stem)
+    };
+    reader.names().filter_map(stem).collect()
+}
+
+fn read_oidc(reader: &mut Reader<'_>, stem: &str, environment: Environment) -> Option<ProviderSettings> {
+    let prefix = format!("{OIDC}{stem}");
+    let name = oidc_name(stem);
+    if let Err(rule) = &name {
+        reader.note(Mistake::new(format!("{prefix}_ISSUER"), "names no provider", rule));
+    }
+    let issuer = needed(reader, &prefix, "_ISSUER", |text| issuer(text, environment));
+    let client_id = needed(reader, &prefix, "_CLIENT_ID", client_id);
+    let client_secret = needed(reader, &prefix, "_CLIENT_SECRET", |text| Ok(Secret::new(text)));
+    let scopes = read_scopes(reader, &prefix, OIDC_SCOPES, true);
+    let pkce = read_pkce(reader, &prefix, true);
+    let name = name.ok()?;
+    Some(ProviderSettings {
+        display_name: display_name(stem),
+        name,
+        kind: ProviderKind::Oidc { issuer: issuer? },
+        client_id: client_id?,
+        client_secret: client_secret?,
+        scopes: scopes?,
+        pkce: pkce?,
+        callback: String::new(),
+        redirect_uris: Vec::new(),
+    })
+}
+
+/// `MY_IDP` → `my-idp`
+fn oidc_name(stem: &str) -> Result<ProviderName, String> {
+    let upper_case = stem.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    let name = upper_case.then(|| stem.to_ascii_lowercase().replace('_', "-").parse().ok()).flatten();
+    name.filter(|_| KNOWN.iter().all(|known| known.prefix != stem)).ok_or_else(|| {
+        "the name behind OIDC_ has 1 to 32 upper-case letters, digits and _, begins with a letter, and is none of the \
+         providers that the gateway knows by itself"
+            .to_owned()
+    })
+}
+
+/// `MY_IDP` → `My Idp`
+fn display_name(stem: &str) -> String {
+    let word = |word: &str| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        format!("{first}{}", rest.to_ascii_lowercase())
+    };
+    stem.split('_').filter(|part| !part.is_empty()).map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn read_scopes(reader: &mut Reader<'_>, prefix: &str, usual: &str, oidc: bool) -> Option<String> {
+    member(reader, &format!("{prefix}_SCOPES"), usual, |text| {
+        let words = || text.split([' ', ',']).filter(|word| !word.is_empty());
+        if !text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
+            Err("words of printable ASCII, parted as the provider wants it".to_owned())
+        } else if oidc && words().all(|word| word != "openid") {
+            Err("one of the words is openid: without it there is no id token".to_owned())
+        } else {
+            Ok(text.to_owned())
+        }
+    })
+}
+
+fn read_pkce(reader: &mut Reader<'_>, prefix: &str, usual: bool) -> Option<bool> {
+    let usual = if usual { "on" } else { "off" };
+    member(reader, &format!("{prefix}_PKCE"), usual, |text| one_of(text, &[("on", true), ("off", false)]))
+}
+
+/// Reads a variable of a family; unset, `usual` counts.
+fn member<T>(
+    reader: &mut Reader<'_>,
+    name: &str,
+    usual: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Option<T> {
+    let (text, place) = reader.value_and_place(name).unwrap_or((usual, name.to_owned()));
+    let plain = !text.chars().any(char::is_control);
+    let outcome = if plain { parse(text) } else { Err("a value has no control characters".to_owned()) };
+    outcome.map_err(|rule| reader.note(Mistake::new(place, shown(text), rule))).ok()
+}
+
+/// Reads a variable without which a provider cannot be on. Its value is not shown: it may be a secret.
+fn needed<T>(
+    reader: &mut Reader<'_>,
+    prefix: &str,
+    suffix: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Option<T> {
+    let name = format!("{prefix}{suffix}");
+    let (place, problem, rule) = match reader.value_and_place(&name) {
+        None => (name, "is not set", format!("{prefix} needs _ISSUER, _CLIENT_ID and _CLIENT_SECRET")),
+        Some((text, place)) if text.chars().any(char::is_control) => {
+            (place, "cannot be used", "a value has no control characters".to_owned())
+        }
+        Some((text, place)) => match parse(text) {
+            Ok(value) => return Some(value),
+            Err(rule) => (place, "cannot be used", rule),
+        },
+    };
+    reader.note(Mistake::new(place, problem, rule));
+    None
+}
+
+fn client_id_or_none(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() { Ok(None) } else { client_id(text).map(Some) }
+}
+
+fn client_id(text: &str) -> Result<String, String> {
+    let good = text.bytes().all(|b| b.is_ascii_graphic());
+    good.then(|| text.to_owned()).ok_or_else(|| "printable ASCII without blanks".to_owned())
+}
+
+fn version(text: &str) -> Result<String, String> {
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let good =
+        text.strip_prefix('v').and_then(|rest| rest.split_once('.')).is_some_and(|(a, b)| number(a) && number(b));
+    good.then(|| text.to_owned()).ok_or_else(|| "a version such as v25.0".to_owned())
+}
+
+/// https, or http that does not leave this machine, in development.
+fn is_safe(url: &Url, environment: Environment) -> bool {
+    let local = environment == Environment::Development && url.scheme() == "http" && is_loopback(url);
+    let anonymous = url.username().is_empty() && url.password().is_none();
+    (url.scheme() == "https" || local) && url.has_host() && anonymous && url.fragment().is_none()
+}
+
+const SAFE: &str = "an https address without user and fragment (in development http://localhost will do)";
+
+fn endpoint(text: &str, environment: Environment) -> Result<Url, String> {
+    Url::parse(text).ok().filter(|url| is_safe(url, environment)).ok_or_else(|| SAFE.to_owned())
+}
+
+fn issuer(text: &str, environment: Environment) -> Result<String, String> {
+    let good = endpoint(text, environment)?.query().is_none() && !text.contains('?');
+    good.then(|| text.to_owned()).ok_or_else(|| "an issuer has no query".to_owned())
+}
+
+/// Kept as it is written: redirect URIs are compared as strings (RFC 9700 §2.1).
+fn redirect_uri(text: &str, environment: Environment) -> Result<String, String> {
+    let plain = text.bytes().all(|b| b.is_ascii_graphic()) && !text.contains(['*', '\\', '#']);
+    let good = plain && endpoint(text, environment).is_ok();
+    good.then(|| text.to_owned()).ok_or_else(|| format!("{SAFE}; {text:?} is none, and there are no wildcards"))
+}
+
+#[cfg(test)]
+mod tests;

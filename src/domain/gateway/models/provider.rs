@@ -1,0 +1,102 @@
+//! Providers: where people sign in, and as whom we are known there.
+
+use url::Url;
+
+use super::oauth::{ProviderName, Secret};
+
+/// A provider that is on, with everything that is needed to talk to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderSettings {
+    /// Names it in paths and grants.
+    pub name: ProviderName,
+    /// Its name for people, such as `Google`.
+    pub display_name: String,
+    /// What it speaks, and where.
+    pub kind: ProviderKind,
+    /// Our name there.
+    pub client_id: String,
+    /// Our password there.
+    pub client_secret: Secret,
+    /// What people are asked to allow, written as the provider wants it; may be empty.
+    pub scopes: String,
+    /// Whether it knows PKCE (RFC 7636) with S256.
+    pub pkce: bool,
+    /// Where it sends browsers back to when they signed in with us.
+    pub callback: String,
+    /// Redirect URIs that a caller who brings a code may name: exact strings (RFC 9700 §2.1).
+    pub redirect_uris: Vec<String>,
+}
+
+/// What a provider speaks. Each has quirks of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// OpenID Connect at known endpoints.
+    Google {
+        /// Its endpoints.
+        endpoints: Endpoints,
+        /// The keys of its id tokens.
+        jwks: Url,
+    },
+    /// OAuth 2.0; the e-mail addresses have an endpoint of their own.
+    GitHub {
+        /// Its endpoints.
+        endpoints: Endpoints,
+        /// The person's e-mail addresses.
+        emails: Url,
+    },
+    /// OAuth 2.0 and the Graph API.
+    Facebook(Endpoints),
+    /// OAuth 2.0.
+    Naver(Endpoints),
+    /// OAuth 2.0.
+    Kakao(Endpoints),
+    /// OpenID Connect; the endpoints are found at the issuer.
+    Oidc {
+        /// The issuer, exactly as its id tokens write it.
+        issuer: String,
+    },
+}
+
+/// Where a provider answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    /// For the browser.
+    pub authorize: Url,
+    /// Codes and refresh tokens become access tokens here.
+    pub token: Url,
+    /// Who the person is.
+    pub userinfo: Url,
+    /// Takes grants back.
+    pub revoke: Url,
+}
+
+/// Whether a URL stays on this machine: the one case in which http may do, and only in development.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_this_machine_and_no_name_that_only_looks_like_it() {
+        for (url, is) in [
+            ("http://localhost:1/a", true),
+            ("http://idp.localhost", true),
+            ("http://127.0.0.7", true),
+            ("http://[::1]:8080", true),
+            ("http://localhost.example.com", false),
+            ("http://127.0.0.1.example.com", false),
+            ("http://10.0.0.1", false),
+            ("http://127.0.0.1@example.com", false),
+        ] {
+            assert_eq!(is_loopback(&Url::parse(url).unwrap()), is, "{url}");
+        }
+    }
+}
