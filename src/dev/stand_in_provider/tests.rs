@@ -1,6 +1,7 @@
 //! The provider as a client and a browser see it.
 
 mod flow;
+mod page;
 mod refusals;
 mod switches;
 
