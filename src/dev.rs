@@ -1,3 +1,5 @@
-//! What only development needs, so that `cargo run` has something to proxy to. Production never starts any of it.
+//! What only development needs, so that `cargo run` has something to proxy to and somewhere to sign in. Production never
+//! starts any of it.
 
 pub mod sample_service;
+pub mod stand_in_provider;

@@ -1,0 +1,148 @@
+//! A stand-in identity provider (OIDC): signs anybody in under any name, without a password, so that signing in can be
+//! tried and tested without an account elsewhere. Apart from that it keeps the rules of a strict one. It listens on
+//! loopback only, forgets everything when it ends, and can be told to misbehave (`PUT /switches`).
+
+mod authorize;
+mod client;
+mod discovery;
+mod ledger;
+mod page;
+mod people;
+mod resources;
+mod signer;
+mod switches;
+mod token;
+mod wire;
+
+use std::{
+    future::Future,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use poem::{
+    Endpoint, EndpointExt, Response, Route, Server, get, http::header, listener::TcpAcceptor, middleware::SetHeader,
+    post,
+};
+use tokio::net::TcpListener;
+use url::Url;
+
+use self::{
+    client::Client,
+    ledger::Ledger,
+    signer::Signer,
+    switches::{Statistics, Switches},
+};
+use crate::ports::{Clock, Entropy};
+
+/// How long requests under way may take to end after the shutdown began.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// The provider: one client, one signing key, and what it remembers.
+pub struct StandIn {
+    issuer: Issuer,
+    client: Client,
+    signer: Signer,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+/// What changes while the provider runs.
+struct State {
+    ledger: Ledger,
+    switches: Switches,
+    statistics: Statistics,
+}
+
+impl StandIn {
+    /// A provider with one client and a signing key of its own. `issuer_url` is where browsers and the client reach it;
+    /// it may have a path.
+    ///
+    /// # Errors
+    /// The issuer is not an http or https URL, or has a query or a fragment; or no key could be made.
+    pub fn new(
+        issuer_url: impl Into<String>,
+        client_id: impl Into<String>,
+        client_secret: impl Into<String>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            issuer: Issuer::parse(issuer_url.into())?,
+            client: Client::new(client_id, client_secret),
+            signer: Signer::generate()?,
+            clock,
+            state: Mutex::new(State {
+                ledger: Ledger::new(entropy),
+                switches: Switches::default(),
+                statistics: Statistics::default(),
+            }),
+        })
+    }
+
+    /// A poisoned lock is taken all the same: at worst a token is lost, and nobody depends on those.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The issuer, exactly as it was given: that is how it is compared (OIDC Core §3.1.3.7).
+struct Issuer {
+    text: String,
+    /// The path before every path of ours: empty, or begins with a slash and does not end with one.
+    path: String,
+}
+
+impl Issuer {
+    fn parse(text: String) -> io::Result<Self> {
+        let url = Url::parse(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
+            let what = "an issuer is an http or https URL without a query and a fragment";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        Ok(Self { path: url.path().trim_end_matches('/').to_owned(), text })
+    }
+
+    /// The URL of a path of ours.
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.text.trim_end_matches('/'))
+    }
+}
+
+/// Serves until `shutdown`.
+///
+/// # Errors
+/// The listener is not on loopback (whoever reaches this provider is whoever they say), or is no longer usable.
+pub async fn serve(listener: TcpListener, provider: StandIn, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    if !listener.local_addr()?.ip().to_canonical().is_loopback() {
+        let what = "the stand-in provider lets anybody in, so it listens on loopback only";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    }
+    Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?)
+        .run_with_graceful_shutdown(endpoint(provider), shutdown, Some(DRAIN))
+        .await
+}
+
+/// The provider, without the server around it.
+pub fn endpoint(provider: StandIn) -> impl Endpoint<Output = Response> {
+    let path = if provider.issuer.path.is_empty() { "/".to_owned() } else { provider.issuer.path.clone() };
+    let routes = Route::new()
+        .at("/.well-known/openid-configuration", get(discovery::metadata))
+        .at("/jwks", get(discovery::keys))
+        .at("/authorize", get(authorize::ask).post(authorize::decide))
+        .at("/token", post(token::token))
+        .at("/userinfo", get(resources::userinfo).post(resources::userinfo))
+        .at("/revoke", post(resources::revoke))
+        .at("/switches", get(switches::show).put(switches::set))
+        .at("/statistics", get(switches::statistics));
+    // The keys change with every start, and everything else is for one reader: nothing may be kept (RFC 6749 §5.1).
+    let headers = SetHeader::new()
+        .overriding(header::CACHE_CONTROL, "no-store")
+        .overriding(header::REFERRER_POLICY, "no-referrer")
+        .overriding(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    Route::new().nest(path, routes).data(Arc::new(provider)).catch_all_error(wire::framework_error).with(headers)
+}
+
+#[cfg(test)]
+mod tests;

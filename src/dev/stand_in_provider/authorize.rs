@@ -1,0 +1,174 @@
+//! `/authorize`: shows who can sign in, and sends whoever chose back with a code (RFC 6749 §4.1.1, §4.1.2). The page's
+//! form holds the request that it was shown for, so nothing is remembered in between. It comes back as
+//! `POST /authorize`: the parameters of the request, and `person=<name>` or `cancel=1`.
+
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use poem::{
+    Body, IntoResponse, Response, handler,
+    http::{HeaderMap, StatusCode, Uri, header},
+    web::Data,
+};
+use url::{Host, Url};
+
+use super::{
+    StandIn,
+    ledger::Authorization,
+    page,
+    people::Person,
+    wire::{ErrorCode, Parameters, Refusal, Scope},
+};
+
+/// The fields that the page adds to a request.
+pub(super) const PERSON: &str = "person";
+pub(super) const CANCEL: &str = "cancel";
+
+/// Where an answer goes. Only once this is known to be good may an error leave the page (RFC 6749 §4.1.2.1).
+struct ReturnAddress {
+    /// As it was sent: `/token` compares the text.
+    text: String,
+    url: Url,
+    state: Option<String>,
+}
+
+/// What the person chose.
+enum Choice<'r> {
+    None,
+    Cancel,
+    Person(&'r str),
+}
+
+/// What the client wants.
+struct Wish {
+    scope: Scope,
+    code_challenge: Option<String>,
+    nonce: Option<String>,
+}
+
+#[handler]
+pub(super) fn ask(Data(provider): Data<&Arc<StandIn>>, uri: &Uri) -> Response {
+    match Parameters::parse(uri.query().unwrap_or_default().as_bytes()) {
+        // A link chooses nobody: that takes the page's form.
+        Ok(parameters) => answer(provider, &parameters, &Choice::None),
+        Err(refusal) => page::fault(&refusal.description),
+    }
+}
+
+/// A request may come by POST, too (OIDC Core §3.1.2.1): one without a choice gets the page.
+#[handler]
+pub(super) async fn decide(Data(provider): Data<&Arc<StandIn>>, headers: &HeaderMap, body: Body) -> Response {
+    match Parameters::of_form(headers, body).await {
+        Ok(parameters) => {
+            let choice = match (parameters.get(CANCEL), parameters.get(PERSON)) {
+                (Some(_), _) => Choice::Cancel,
+                (None, Some(name)) => Choice::Person(name),
+                (None, None) => Choice::None,
+            };
+            answer(provider, &parameters, &choice)
+        }
+        Err(refusal) => page::fault(&refusal.description),
+    }
+}
+
+fn answer(provider: &StandIn, parameters: &Parameters, choice: &Choice<'_>) -> Response {
+    let address = match ReturnAddress::of(provider, parameters) {
+        Ok(address) => address,
+        Err(refusal) => return page::fault(&refusal.description),
+    };
+    let wish = match Wish::of(parameters) {
+        Ok(wish) => wish,
+        Err(refusal) => return address.refuse(provider, &refusal),
+    };
+    let show = |notice| page::choose(&provider.issuer.at("/authorize"), provider.client.id(), parameters, notice);
+    let person = match choice {
+        Choice::None => return show(false),
+        Choice::Cancel => {
+            return address.refuse(provider, &Refusal::new(ErrorCode::AccessDenied, "the person said no"));
+        }
+        Choice::Person(name) => match Person::called(name) {
+            Some(person) => person,
+            None => return show(true),
+        },
+    };
+    let Wish { scope, code_challenge, nonce } = wish;
+    let authorization = Authorization { person, scope, redirect_uri: address.text.clone(), code_challenge, nonce };
+    let code = provider.state().ledger.authorize(provider.clock.now(), authorization);
+    address.send(provider, &[("code", &code)])
+}
+
+impl ReturnAddress {
+    fn of(provider: &StandIn, parameters: &Parameters) -> Result<Self, Refusal> {
+        if parameters.require("client_id")? != provider.client.id() {
+            return Err(Refusal::invalid_request("client_id is not the one client that there is"));
+        }
+        let text = parameters.require("redirect_uri")?;
+        let url = Url::parse(text).ok().filter(is_acceptable);
+        let url = url.ok_or_else(|| {
+            Refusal::invalid_request("redirect_uri must be https, or http on loopback, without user and fragment")
+        })?;
+        Ok(Self { text: text.to_owned(), url, state: parameters.get("state").map(str::to_owned) })
+    }
+
+    fn refuse(&self, provider: &StandIn, refusal: &Refusal) -> Response {
+        self.send(provider, &[("error", refusal.code.as_str()), ("error_description", &refusal.description)])
+    }
+
+    /// 303, so that the browser follows with GET whatever it sent here (RFC 9700 §4.12), and with `iss` (RFC 9207 §2).
+    fn send(&self, provider: &StandIn, parameters: &[(&str, &str)]) -> Response {
+        let mut url = self.url.clone();
+        url.query_pairs_mut()
+            .extend_pairs(parameters)
+            .extend_pairs(self.state.as_ref().map(|state| ("state", state)))
+            .append_pair("iss", &provider.issuer.text);
+        StatusCode::SEE_OTHER.with_header(header::LOCATION, url.as_str()).into_response()
+    }
+}
+
+/// Any client of a developer: https anywhere, http on this machine.
+fn is_acceptable(url: &Url) -> bool {
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    let scheme = url.scheme() == "https" || (url.scheme() == "http" && loopback);
+    scheme && url.fragment().is_none() && url.username().is_empty() && url.password().is_none()
+}
+
+impl Wish {
+    fn of(parameters: &Parameters) -> Result<Self, Refusal> {
+        if parameters.get("request").is_some() {
+            return Err(Refusal::new(ErrorCode::RequestNotSupported, "request objects are not supported"));
+        }
+        if parameters.get("request_uri").is_some() {
+            return Err(Refusal::new(ErrorCode::RequestUriNotSupported, "request objects are not supported"));
+        }
+        if parameters.require("response_type")? != "code" {
+            return Err(Refusal::new(ErrorCode::UnsupportedResponseType, "response_type must be code"));
+        }
+        if parameters.get("response_mode").is_some_and(|mode| mode != "query") {
+            return Err(Refusal::invalid_request("response_mode must be query"));
+        }
+        if parameters.get("prompt").is_some_and(|prompt| prompt.split(' ').any(|word| word == "none")) {
+            return Err(Refusal::new(ErrorCode::LoginRequired, "nobody is signed in here for longer than a click"));
+        }
+        let code_challenge = parameters.get("code_challenge");
+        match (code_challenge, parameters.get("code_challenge_method")) {
+            (None, None) => {}
+            (Some(challenge), Some("S256")) if is_challenge(challenge) => {}
+            _ => return Err(Refusal::invalid_request("code_challenge must be a digest, and its method S256")),
+        }
+        Ok(Self {
+            scope: Scope::parse(parameters.get("scope").unwrap_or_default())?,
+            code_challenge: code_challenge.map(str::to_owned),
+            nonce: parameters.get("nonce").map(str::to_owned),
+        })
+    }
+}
+
+/// A SHA-256 digest (RFC 7636 §4.2).
+fn is_challenge(text: &str) -> bool {
+    URL_SAFE_NO_PAD.decode(text).is_ok_and(|digest| digest.len() == 32)
+}
