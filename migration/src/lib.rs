@@ -14,6 +14,9 @@ mod m20261122_000003_create_dummy_tokens;
 mod m20261122_000004_create_revocations;
 mod m20261122_000005_create_revocation_cursor;
 mod m20261122_000006_create_signing_keys;
+mod m20261122_000007_create_accounts;
+mod m20261122_000008_create_account_identities;
+mod m20261122_000009_create_grants;
 
 /// Brings a database up to date. It does not care who else is migrating: take the store's migration lock first.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +32,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000004_create_revocations::Migration),
             Box::new(m20261122_000005_create_revocation_cursor::Migration),
             Box::new(m20261122_000006_create_signing_keys::Migration),
+            Box::new(m20261122_000007_create_accounts::Migration),
+            Box::new(m20261122_000008_create_account_identities::Migration),
+            Box::new(m20261122_000009_create_grants::Migration),
         ]
     }
 }

@@ -3,9 +3,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+mod oauth;
 mod signing_key;
 mod token;
 
+pub use oauth::MemoryOAuth;
 pub use signing_key::MemorySigningKeys;
 pub use token::MemoryTokens;
 

@@ -15,6 +15,9 @@ use crate::domain::gateway::models::{
 pub trait OAuthRepository: Send + Sync {
     /// The account of this identity at its provider; if there is none, `newcomer` becomes it. Of two calls at once for the
     /// same identity both get the same account. E-mail and name are updated, and never looked up by.
+    ///
+    /// # Errors
+    /// `Conflict` if the identity is unknown and the newcomer's id is another account's.
     async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError>;
 
     /// Links an identity to an existing account. Linking it again to the same account changes nothing.
@@ -25,6 +28,9 @@ pub trait OAuthRepository: Send + Sync {
 
     /// Stores a grant. If the account has one for the same identity at the same provider, that one keeps its id and
     /// `created_at` and takes over everything else; its lease, if any, ends. Gives the grant as it is stored.
+    ///
+    /// # Errors
+    /// `Conflict` if the account does not exist, or another grant has the id of a new one.
     async fn put_grant(&self, grant: &Grant) -> Result<Grant, RepositoryError>;
 
     /// One grant.
@@ -46,13 +52,14 @@ pub trait OAuthRepository: Send + Sync {
     async fn renew_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Result<bool, RepositoryError>;
 
     /// Stores the outcome of a refresh (the grant's `status`, `sealed_tokens`, `expires_at`, `refreshable`, `updated_at`)
-    /// and gives the lease back, both or neither. `false`, and nothing changes, if the lease was lost or the grant is gone.
+    /// and gives the lease back, both or neither. `false`, and nothing changes, if the lease was lost, had ended by
+    /// `updated_at`, or the grant is gone.
     async fn finish_refresh(&self, lease: &RefreshLease, refreshed: &Grant) -> Result<bool, RepositoryError>;
 
     /// Gives a lease back without a change. If it was lost already, nothing happens.
     async fn release_lease(&self, lease: &RefreshLease) -> Result<(), RepositoryError>;
 
-    /// Marks a grant. `false` if there is none.
+    /// Marks a grant, as of `now` (its `updated_at`); a lease on it stays. `false` if there is none.
     async fn mark_grant(&self, id: GrantId, status: GrantStatus, now: DateTime<Utc>) -> Result<bool, RepositoryError>;
 
     /// Forgets a grant and gives what it was. Forgetting it again gives `None`.

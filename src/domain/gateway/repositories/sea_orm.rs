@@ -3,9 +3,11 @@
 
 mod connection;
 mod entities;
+mod oauth;
 mod signing_key;
 mod token;
 
 pub use connection::{connect, migrate, ping};
+pub use oauth::SeaOrmOAuth;
 pub use signing_key::SeaOrmSigningKeys;
 pub use token::SeaOrmTokens;

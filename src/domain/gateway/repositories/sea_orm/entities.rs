@@ -6,7 +6,10 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::gateway::{models::token::TokenDigest, repositories::RepositoryError};
 
+pub mod account_identities;
+pub mod accounts;
 pub mod dummy_tokens;
+pub mod grants;
 pub mod refresh_tokens;
 pub mod revocation_cursor;
 pub mod revocations;

@@ -1,0 +1,183 @@
+//! Accounts and grants in memory.
+
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, hash_map::Entry},
+    sync::Mutex,
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::lock;
+use crate::domain::gateway::{
+    models::{
+        account::{Account, ProviderIdentity},
+        id::{AccountId, GrantId},
+        oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, ProviderName, RefreshLease},
+    },
+    repositories::{RepositoryError, kept, oauth::OAuthRepository},
+};
+
+/// Accounts and grants in memory. E-mails and names are not kept: nothing asks a store for them, and nobody can look into
+/// this one.
+#[derive(Debug, Default)]
+pub struct MemoryOAuth(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    accounts: HashMap<AccountId, Account>,
+    identities: HashMap<(ProviderName, String), Account>,
+    grants: HashMap<GrantId, StoredGrant>,
+}
+
+#[derive(Debug)]
+struct StoredGrant {
+    grant: Grant,
+    lease: Option<RefreshLease>,
+}
+
+impl State {
+    /// The grant whose lease this holder has and which has not ended.
+    fn leased(&mut self, lease: &RefreshLease, now: DateTime<Utc>) -> Option<&mut StoredGrant> {
+        let stored = self.grants.get_mut(&lease.grant)?;
+        let held = stored.lease.is_some_and(|held| held.holder == lease.holder && kept(now) < held.until);
+        held.then_some(stored)
+    }
+
+    fn put_grant(&mut self, grant: Grant) -> Result<Grant, RepositoryError> {
+        let owner = |grant: &Grant| (grant.account, grant.provider.clone(), grant.provider_subject.clone());
+        if let Some(stored) = self.grants.values_mut().find(|stored| owner(&stored.grant) == owner(&grant)) {
+            let Grant { id, created_at, .. } = stored.grant;
+            *stored = StoredGrant { grant: Grant { id, created_at, ..grant }, lease: None };
+            return Ok(stored.grant.clone());
+        }
+        match self.grants.entry(grant.id) {
+            Entry::Vacant(vacant) if self.accounts.contains_key(&grant.account) => {
+                Ok(vacant.insert(StoredGrant { grant, lease: None }).grant.clone())
+            }
+            Entry::Vacant(_) | Entry::Occupied(_) => Err(RepositoryError::Conflict),
+        }
+    }
+
+    /// The grants that are `wanted`, the least by `order` first.
+    fn grants<K: Ord>(&self, wanted: impl Fn(&Grant) -> bool, order: impl Fn(&Grant) -> K, limit: u64) -> Vec<Grant> {
+        let mut found: Vec<_> =
+            self.grants.values().map(|stored| &stored.grant).filter(|grant| wanted(grant)).collect();
+        found.sort_by_key(|grant| order(grant));
+        found.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect()
+    }
+}
+
+#[async_trait]
+impl OAuthRepository for MemoryOAuth {
+    async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError> {
+        let mut state = lock(&self.0);
+        let State { accounts, identities, .. } = &mut *state;
+        let unknown = match identities.entry(key(identity)) {
+            Entry::Occupied(known) => return Ok(known.get().clone()),
+            Entry::Vacant(unknown) => unknown,
+        };
+        let Entry::Vacant(vacant) = accounts.entry(newcomer.id) else { return Err(RepositoryError::Conflict) };
+        let account = Account { created_at: kept(newcomer.created_at), ..newcomer.clone() };
+        vacant.insert(account.clone());
+        Ok(unknown.insert(account).clone())
+    }
+
+    async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Result<(), RepositoryError> {
+        let mut state = lock(&self.0);
+        let State { accounts, identities, .. } = &mut *state;
+        let account = accounts.get(&account.id).ok_or(RepositoryError::Conflict)?;
+        let linked = identities.entry(key(identity)).or_insert_with(|| account.clone());
+        if linked.id == account.id { Ok(()) } else { Err(RepositoryError::Conflict) }
+    }
+
+    async fn put_grant(&self, grant: &Grant) -> Result<Grant, RepositoryError> {
+        lock(&self.0).put_grant(Grant {
+            expires_at: grant.expires_at.map(kept),
+            created_at: kept(grant.created_at),
+            updated_at: kept(grant.updated_at),
+            ..grant.clone()
+        })
+    }
+
+    async fn find_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
+        Ok(lock(&self.0).grants.get(&id).map(|stored| stored.grant.clone()))
+    }
+
+    async fn list_grants(
+        &self,
+        filter: &GrantFilter,
+        after: Option<GrantCursor>,
+        limit: u64,
+    ) -> Result<Vec<Grant>, RepositoryError> {
+        let wanted = |grant: &Grant| {
+            filter.account.is_none_or(|account| account == grant.account)
+                && filter.provider.as_ref().is_none_or(|provider| *provider == grant.provider)
+                && after.is_none_or(|after| (grant.created_at, grant.id) < (kept(after.created_at), after.id))
+        };
+        Ok(lock(&self.0).grants(wanted, |grant| Reverse((grant.created_at, grant.id)), limit))
+    }
+
+    async fn acquire_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Result<LeaseOutcome, RepositoryError> {
+        let mut state = lock(&self.0);
+        let Some(stored) = state.grants.get_mut(&lease.grant) else { return Ok(LeaseOutcome::Gone) };
+        match stored.lease {
+            Some(RefreshLease { until, .. }) if kept(now) < until => Ok(LeaseOutcome::Held { until }),
+            Some(_) | None => {
+                stored.lease = Some(RefreshLease { until: kept(lease.until), ..*lease });
+                Ok(LeaseOutcome::Acquired(stored.grant.clone()))
+            }
+        }
+    }
+
+    async fn renew_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Result<bool, RepositoryError> {
+        let mut state = lock(&self.0);
+        let Some(stored) = state.leased(lease, now) else { return Ok(false) };
+        stored.lease = Some(RefreshLease { until: kept(lease.until), ..*lease });
+        Ok(true)
+    }
+
+    async fn finish_refresh(&self, lease: &RefreshLease, refreshed: &Grant) -> Result<bool, RepositoryError> {
+        let mut state = lock(&self.0);
+        let Some(StoredGrant { grant, lease }) = state.leased(lease, refreshed.updated_at) else { return Ok(false) };
+        grant.status = refreshed.status;
+        grant.sealed_tokens.clone_from(&refreshed.sealed_tokens);
+        grant.expires_at = refreshed.expires_at.map(kept);
+        grant.refreshable = refreshed.refreshable;
+        grant.updated_at = kept(refreshed.updated_at);
+        *lease = None;
+        Ok(true)
+    }
+
+    async fn release_lease(&self, lease: &RefreshLease) -> Result<(), RepositoryError> {
+        if let Some(stored) = lock(&self.0).grants.get_mut(&lease.grant) {
+            stored.lease = stored.lease.filter(|held| held.holder != lease.holder);
+        }
+        Ok(())
+    }
+
+    async fn mark_grant(&self, id: GrantId, status: GrantStatus, now: DateTime<Utc>) -> Result<bool, RepositoryError> {
+        let mut state = lock(&self.0);
+        let Some(StoredGrant { grant, .. }) = state.grants.get_mut(&id) else { return Ok(false) };
+        (grant.status, grant.updated_at) = (status, kept(now));
+        Ok(true)
+    }
+
+    async fn remove_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
+        Ok(lock(&self.0).grants.remove(&id).map(|stored| stored.grant))
+    }
+
+    async fn grants_expiring(&self, before: DateTime<Utc>, limit: u64) -> Result<Vec<Grant>, RepositoryError> {
+        let wanted = |grant: &Grant| {
+            grant.status == GrantStatus::Active
+                && grant.refreshable
+                && grant.expires_at.is_some_and(|expires_at| expires_at <= kept(before))
+        };
+        Ok(lock(&self.0).grants(wanted, |grant| (grant.expires_at, grant.id), limit))
+    }
+}
+
+fn key(identity: &ProviderIdentity) -> (ProviderName, String) {
+    (identity.provider.clone(), identity.subject.clone())
+}

@@ -1,0 +1,38 @@
+//! Who an account is at the providers.
+
+use sea_orm::ActiveValue::Set;
+use sea_orm::entity::prelude::*;
+
+use crate::domain::gateway::models::{account::ProviderIdentity, id::AccountId};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "account_identities")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+    pub provider: String,
+    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+    pub subject: String,
+    pub account_id: Uuid,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub verified_email: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub name: Option<String>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl ActiveModel {
+    /// The row of an account's identity.
+    pub fn new(identity: &ProviderIdentity, account: AccountId) -> Self {
+        Self {
+            provider: Set(identity.provider.to_string()),
+            subject: Set(identity.subject.clone()),
+            account_id: Set(account.as_uuid()),
+            verified_email: Set(identity.verified_email.clone()),
+            name: Set(identity.name.clone()),
+        }
+    }
+}

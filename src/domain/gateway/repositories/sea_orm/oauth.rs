@@ -1,0 +1,96 @@
+//! Accounts and grants in a database.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sea_orm::{DatabaseConnection, DbErr, SqlErr};
+
+use super::connection::answered;
+use crate::domain::gateway::{
+    models::{
+        account::{Account, ProviderIdentity},
+        id::GrantId,
+        oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, RefreshLease},
+    },
+    repositories::{RepositoryError, oauth::OAuthRepository},
+};
+
+mod account;
+mod grant;
+mod lease;
+
+/// Accounts and grants in a database.
+#[derive(Debug, Clone)]
+pub struct SeaOrmOAuth {
+    db: DatabaseConnection,
+}
+
+impl SeaOrmOAuth {
+    /// Over a database that was migrated.
+    pub fn new(db: DatabaseConnection) -> Self {
+        Self { db }
+    }
+}
+
+#[async_trait]
+impl OAuthRepository for SeaOrmOAuth {
+    async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError> {
+        answered(account::of(&self.db, identity, newcomer)).await
+    }
+
+    async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Result<(), RepositoryError> {
+        answered(account::link(&self.db, identity, account)).await
+    }
+
+    async fn put_grant(&self, grant: &Grant) -> Result<Grant, RepositoryError> {
+        answered(grant::put(&self.db, grant)).await
+    }
+
+    async fn find_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
+        answered(grant::find(&self.db, id)).await
+    }
+
+    async fn list_grants(
+        &self,
+        filter: &GrantFilter,
+        after: Option<GrantCursor>,
+        limit: u64,
+    ) -> Result<Vec<Grant>, RepositoryError> {
+        answered(grant::list(&self.db, filter, after, limit)).await
+    }
+
+    async fn acquire_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Result<LeaseOutcome, RepositoryError> {
+        answered(lease::acquire(&self.db, lease, now)).await
+    }
+
+    async fn renew_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Result<bool, RepositoryError> {
+        answered(lease::renew(&self.db, lease, now)).await
+    }
+
+    async fn finish_refresh(&self, lease: &RefreshLease, refreshed: &Grant) -> Result<bool, RepositoryError> {
+        answered(lease::finish(&self.db, lease, refreshed)).await
+    }
+
+    async fn release_lease(&self, lease: &RefreshLease) -> Result<(), RepositoryError> {
+        answered(lease::release(&self.db, lease)).await
+    }
+
+    async fn mark_grant(&self, id: GrantId, status: GrantStatus, now: DateTime<Utc>) -> Result<bool, RepositoryError> {
+        answered(grant::mark(&self.db, id, status, now)).await
+    }
+
+    async fn remove_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
+        answered(grant::remove(&self.db, id)).await
+    }
+
+    async fn grants_expiring(&self, before: DateTime<Utc>, limit: u64) -> Result<Vec<Grant>, RepositoryError> {
+        answered(grant::expiring(&self.db, before, limit)).await
+    }
+}
+
+/// What a write that names an account comes to if there is no such account: as the port says, a conflict.
+fn without_account(error: DbErr) -> RepositoryError {
+    match error.sql_err() {
+        Some(SqlErr::ForeignKeyConstraintViolation(_)) => RepositoryError::Conflict,
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,97 @@
+//! Who is who. The identity's primary key decides whose it is; whoever finds it taken leaves nothing behind.
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter,
+    sea_query::{Expr, OnConflict},
+};
+
+use super::without_account;
+use crate::domain::gateway::{
+    models::{
+        account::{Account, ProviderIdentity},
+        id::AccountId,
+    },
+    repositories::{
+        RepositoryError, kept,
+        sea_orm::{
+            connection::begin,
+            entities::{account_identities, accounts, corrupt},
+        },
+    },
+};
+
+pub(super) async fn of(
+    db: &DatabaseConnection,
+    identity: &ProviderIdentity,
+    newcomer: &Account,
+) -> Result<Account, RepositoryError> {
+    if let Some(account) = known(db, identity).await? {
+        return Ok(account);
+    }
+    match admit(db, identity, newcomer).await {
+        // Another was faster; if not, it is the newcomer's id that is taken.
+        Err(RepositoryError::Conflict) => known(db, identity).await?.ok_or(RepositoryError::Conflict),
+        outcome => outcome,
+    }
+}
+
+/// The account of an identity that we have met, whose e-mail and name are then what `identity` says.
+async fn known(db: &DatabaseConnection, identity: &ProviderIdentity) -> Result<Option<Account>, RepositoryError> {
+    use account_identities::Column;
+    let transaction = begin(db).await?;
+    let rows = account_identities::Entity::update_many()
+        .col_expr(Column::VerifiedEmail, Expr::value(identity.verified_email.clone()))
+        .col_expr(Column::Name, Expr::value(identity.name.clone()))
+        .filter(Column::Provider.eq(identity.provider.as_str()))
+        .filter(Column::Subject.eq(&identity.subject))
+        .exec_with_returning(&transaction)
+        .await?;
+    let Some(row) = rows.into_iter().next() else { return Ok(None) };
+    let account = accounts::Entity::find_by_id(row.account_id)
+        .one(&transaction)
+        .await?
+        .ok_or_else(|| corrupt("an identity without its account"))?;
+    transaction.commit().await?;
+    account.try_into().map(Some)
+}
+
+/// Stores the newcomer and the identity, both or neither.
+async fn admit(
+    db: &DatabaseConnection,
+    identity: &ProviderIdentity,
+    newcomer: &Account,
+) -> Result<Account, RepositoryError> {
+    let transaction = begin(db).await?;
+    accounts::Entity::insert(accounts::ActiveModel::from(newcomer)).exec_without_returning(&transaction).await?;
+    if !insert(&transaction, identity, newcomer.id).await? {
+        return Err(RepositoryError::Conflict);
+    }
+    transaction.commit().await?;
+    Ok(Account { created_at: kept(newcomer.created_at), ..newcomer.clone() })
+}
+
+pub(super) async fn link(
+    db: &DatabaseConnection,
+    identity: &ProviderIdentity,
+    account: &Account,
+) -> Result<(), RepositoryError> {
+    if insert(db, identity, account.id).await.map_err(without_account)? {
+        return Ok(());
+    }
+    let key = (identity.provider.to_string(), identity.subject.clone());
+    match account_identities::Entity::find_by_id(key).one(db).await? {
+        Some(row) if row.account_id == account.id.as_uuid() => Ok(()),
+        Some(_) | None => Err(RepositoryError::Conflict),
+    }
+}
+
+/// Stores an identity, unless it is there already.
+async fn insert(db: &impl ConnectionTrait, identity: &ProviderIdentity, account: AccountId) -> Result<bool, DbErr> {
+    use account_identities::Column;
+    let mut unless_there = OnConflict::columns([Column::Provider, Column::Subject]);
+    unless_there.do_nothing();
+    let row = account_identities::ActiveModel::new(identity, account);
+    // Not `on_conflict_do_nothing_on`: it says `Inserted` where nothing was.
+    let inserted = account_identities::Entity::insert(row).on_conflict(unless_there).exec_without_returning(db).await?;
+    Ok(inserted == 1)
+}

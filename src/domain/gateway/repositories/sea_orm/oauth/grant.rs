@@ -1,0 +1,113 @@
+//! Grants: storing, finding, listing.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, DatabaseConnection, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, OnConflict},
+};
+
+use super::without_account;
+use crate::domain::gateway::{
+    models::{
+        id::GrantId,
+        oauth::{Grant, GrantCursor, GrantFilter, GrantStatus},
+    },
+    repositories::{
+        RepositoryError,
+        sea_orm::{
+            connection::begin,
+            entities::{
+                grants::{self, Column, status_text},
+                micros,
+            },
+        },
+    },
+};
+
+pub(super) async fn put(db: &DatabaseConnection, grant: &Grant) -> Result<Grant, RepositoryError> {
+    let mut take_over = OnConflict::columns([Column::AccountId, Column::Provider, Column::ProviderSubject]);
+    take_over.update_columns([
+        Column::Status,
+        Column::SealedTokens,
+        Column::ExpiresAt,
+        Column::Refreshable,
+        Column::UpdatedAt,
+        Column::LeaseHolder,
+        Column::LeaseUntil,
+    ]);
+    // The row comes back before SQLite has committed: an error of the commit would be lost without the transaction.
+    let transaction = begin(db).await?;
+    let row = grants::Entity::insert(grants::ActiveModel::from(grant))
+        .on_conflict(take_over)
+        .exec_with_returning(&transaction)
+        .await
+        .map_err(without_account)?;
+    transaction.commit().await?;
+    row.try_into()
+}
+
+pub(super) async fn find(db: &DatabaseConnection, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
+    let row = grants::Entity::find_by_id(id.as_uuid()).one(db).await?;
+    row.map(Grant::try_from).transpose()
+}
+
+pub(super) async fn list(
+    db: &DatabaseConnection,
+    filter: &GrantFilter,
+    after: Option<GrantCursor>,
+    limit: u64,
+) -> Result<Vec<Grant>, RepositoryError> {
+    let rows = grants::Entity::find()
+        .apply_if(filter.account, |query, account| query.filter(Column::AccountId.eq(account.as_uuid())))
+        .apply_if(filter.provider.as_ref(), |query, provider| query.filter(Column::Provider.eq(provider.as_str())))
+        .apply_if(after, |query, after| query.filter(behind(after)))
+        .order_by_desc(Column::CreatedAt)
+        .order_by_desc(Column::Id)
+        .limit(limit)
+        .all(db)
+        .await?;
+    rows.into_iter().map(Grant::try_from).collect()
+}
+
+/// Compares (time, id) as one, which both databases look up in an index.
+fn behind(cursor: GrantCursor) -> Expr {
+    Expr::tuple([Expr::col(Column::CreatedAt), Expr::col(Column::Id)])
+        .lt(Expr::tuple([Expr::value(micros(cursor.created_at)), Expr::value(cursor.id.as_uuid())]))
+}
+
+pub(super) async fn mark(
+    db: &DatabaseConnection,
+    id: GrantId,
+    status: GrantStatus,
+    now: DateTime<Utc>,
+) -> Result<bool, RepositoryError> {
+    let updated = grants::Entity::update_many()
+        .col_expr(Column::Status, Expr::value(status_text(status)))
+        .col_expr(Column::UpdatedAt, Expr::value(micros(now)))
+        .filter(Column::Id.eq(id.as_uuid()))
+        .exec(db)
+        .await?;
+    Ok(updated.rows_affected == 1)
+}
+
+pub(super) async fn remove(db: &DatabaseConnection, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
+    let rows = grants::Entity::delete_many().filter(Column::Id.eq(id.as_uuid())).exec_with_returning(db).await?;
+    rows.into_iter().next().map(Grant::try_from).transpose()
+}
+
+pub(super) async fn expiring(
+    db: &DatabaseConnection,
+    before: DateTime<Utc>,
+    limit: u64,
+) -> Result<Vec<Grant>, RepositoryError> {
+    let rows = grants::Entity::find()
+        .filter(Column::Status.eq(status_text(GrantStatus::Active)))
+        .filter(Column::Refreshable.eq(true))
+        .filter(Column::ExpiresAt.lte(micros(before)))
+        .order_by_asc(Column::ExpiresAt)
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .all(db)
+        .await?;
+    rows.into_iter().map(Grant::try_from).collect()
+}

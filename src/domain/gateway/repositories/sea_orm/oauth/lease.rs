@@ -1,0 +1,79 @@
+//! The lease to refresh a grant. Every step is one conditional write: whether it changed the row is the answer.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ColumnTrait, Condition, DatabaseConnection, EntityTrait, QueryFilter, UpdateMany, sea_query::Expr};
+
+use crate::domain::gateway::{
+    models::oauth::{Grant, LeaseOutcome, RefreshLease},
+    repositories::{
+        RepositoryError,
+        sea_orm::entities::{
+            grants::{self, ActiveModel, Column},
+            micros, time,
+        },
+    },
+};
+
+pub(super) async fn acquire(
+    db: &DatabaseConnection,
+    lease: &RefreshLease,
+    now: DateTime<Utc>,
+) -> Result<LeaseOutcome, RepositoryError> {
+    loop {
+        let rows = grants::Entity::update_many()
+            .col_expr(Column::LeaseHolder, Expr::value(lease.holder.as_uuid()))
+            .col_expr(Column::LeaseUntil, Expr::value(micros(lease.until)))
+            .filter(Column::Id.eq(lease.grant.as_uuid()))
+            .filter(Condition::any().add(Column::LeaseUntil.is_null()).add(Column::LeaseUntil.lte(micros(now))))
+            .exec_with_returning(db)
+            .await?;
+        if let Some(row) = rows.into_iter().next() {
+            return Grant::try_from(row).map(LeaseOutcome::Acquired);
+        }
+        let Some(row) = grants::Entity::find_by_id(lease.grant.as_uuid()).one(db).await? else {
+            return Ok(LeaseOutcome::Gone);
+        };
+        if let Some(until) = row.lease_until.filter(|until| micros(now) < *until) {
+            return Ok(LeaseOutcome::Held { until: time(until)? });
+        }
+        // It was given back between the two looks.
+    }
+}
+
+pub(super) async fn renew(
+    db: &DatabaseConnection,
+    lease: &RefreshLease,
+    now: DateTime<Utc>,
+) -> Result<bool, RepositoryError> {
+    let renewed = held(lease)
+        .col_expr(Column::LeaseUntil, Expr::value(micros(lease.until)))
+        .filter(Column::LeaseUntil.gt(micros(now)))
+        .exec(db)
+        .await?;
+    Ok(renewed.rows_affected == 1)
+}
+
+pub(super) async fn finish(
+    db: &DatabaseConnection,
+    lease: &RefreshLease,
+    refreshed: &Grant,
+) -> Result<bool, RepositoryError> {
+    let finished = held(lease)
+        .set(ActiveModel::refreshed(refreshed))
+        .filter(Column::LeaseUntil.gt(micros(refreshed.updated_at)))
+        .exec(db)
+        .await?;
+    Ok(finished.rows_affected == 1)
+}
+
+pub(super) async fn release(db: &DatabaseConnection, lease: &RefreshLease) -> Result<(), RepositoryError> {
+    held(lease).set(ActiveModel::without_lease()).exec(db).await?;
+    Ok(())
+}
+
+/// A change of the grant if its lease is this holder's.
+fn held(lease: &RefreshLease) -> UpdateMany<grants::Entity> {
+    grants::Entity::update_many()
+        .filter(Column::Id.eq(lease.grant.as_uuid()))
+        .filter(Column::LeaseHolder.eq(lease.holder.as_uuid()))
+}
