@@ -35,13 +35,14 @@ use crate::{
         console::Console,
         entropy::SystemEntropy,
         jwt::AwsLcKeysmith,
+        providers::{NoHttpClient, providers},
         sealing::{Vault, VaultError},
     },
     api::{Api, ApiParts, Readiness},
     config::{Environment, Settings},
     dev::sample_service,
     domain::gateway::{
-        controllers::{signing_key::SigningKeyController, token::TokenController},
+        controllers::{oauth::OAuthController, signing_key::SigningKeyController, token::TokenController},
         models::{
             scope::Scope,
             service::{Access, Instance, Service},
@@ -49,6 +50,7 @@ use crate::{
             token::Expectations,
         },
         services::{
+            oauth::{OAuthParts, OAuthService, SwitchedOn},
             ports::DummyConsole,
             revocation::RevocationFeed,
             signing_key::{SigningKeyError, SigningKeyParts, SigningKeys},
@@ -105,6 +107,9 @@ pub enum StartError {
     /// The signing keys cannot be used.
     #[error(transparent)]
     Keys(#[from] SigningKeyError),
+    /// Providers cannot be talked to.
+    #[error(transparent)]
+    Providers(#[from] NoHttpClient),
     /// The vault cannot be used.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -185,6 +190,8 @@ struct Core {
     keys: Arc<SigningKeys>,
     feed: Arc<RevocationFeed>,
     tokens: Arc<TokenService>,
+    oauth: Arc<OAuthService>,
+    clock: Arc<dyn Clock>,
     readiness: Arc<dyn Readiness>,
 }
 
@@ -208,20 +215,34 @@ impl Core {
         let tokens = Arc::new(TokenService::new(TokenParts {
             store: store.tokens.clone(),
             keys: keys.clone(),
-            successors: vault,
+            successors: vault.clone(),
             publisher: publisher.clone(),
             console: world.console.clone(),
             clock: world.clock.clone(),
             entropy: world.entropy.clone(),
             policy: token_policy(settings),
         }));
+        let oauth = Arc::new(OAuthService::new(OAuthParts {
+            store: store.oauth.clone(),
+            providers: switched_on(settings, &world.clock)?,
+            sealer: vault,
+            tokens: tokens.clone(),
+            clock: world.clock.clone(),
+            entropy: world.entropy.clone(),
+        }));
         let readiness = Arc::new(StoreReadiness::new(store.clone(), feed.clone()));
-        Ok(Self { publisher, keys, feed, tokens, readiness })
+        Ok(Self { publisher, keys, feed, tokens, oauth, clock: world.clock.clone(), readiness })
     }
 
     fn api_parts(&self, settings: &Settings) -> ApiParts {
         ApiParts {
             tokens: TokenController::new(self.tokens.clone(), settings.public.timezone),
+            oauth: OAuthController::new(
+                self.oauth.clone(),
+                self.tokens.clone(),
+                self.clock.clone(),
+                settings.public.timezone,
+            ),
             keys: SigningKeyController::new(self.keys.clone()),
             readiness: self.readiness.clone(),
             domain: settings.public.domain().to_owned(),
@@ -229,6 +250,16 @@ impl Core {
             development: settings.environment == Environment::Development,
         }
     }
+}
+
+fn switched_on(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Vec<SwitchedOn>, NoHttpClient> {
+    let known = providers(&settings.providers, clock)?;
+    let with_addresses = known.into_iter().zip(&settings.providers).map(|(provider, settings)| SwitchedOn {
+        provider,
+        callback: settings.callback.clone(),
+        redirect_uris: settings.redirect_uris.clone(),
+    });
+    Ok(with_addresses.collect())
 }
 
 /// The OpenAPI document that a gateway with these settings serves.

@@ -46,6 +46,7 @@ impl Caller {
         let bench = bench(policy()).await;
         let api = Api::new(ApiParts {
             tokens: TokenController::new(bench.service.clone(), chrono_tz::UTC),
+            oauth: crate::domain::gateway::services::testing::vault_controller(&bench),
             keys: SigningKeyController::new(bench.keys.clone()),
             readiness: Arc::new(Fixed(ready)),
             domain: "www.jinmini.com".into(),

@@ -9,8 +9,9 @@ use crate::{
     config::Database,
     domain::gateway::repositories::{
         RepositoryError,
-        memory::{MemorySigningKeys, MemoryTokens},
-        sea_orm::{self, SeaOrmSigningKeys, SeaOrmTokens},
+        memory::{MemoryOAuth, MemorySigningKeys, MemoryTokens},
+        oauth::OAuthRepository,
+        sea_orm::{self, SeaOrmOAuth, SeaOrmSigningKeys, SeaOrmTokens},
         signing_key::SigningKeyRepository,
         token::TokenRepository,
     },
@@ -23,6 +24,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct Store {
     pub(super) tokens: Arc<dyn TokenRepository>,
+    pub(super) oauth: Arc<dyn OAuthRepository>,
     pub(super) signing_keys: Arc<dyn SigningKeyRepository>,
     database: Option<DatabaseConnection>,
 }
@@ -43,6 +45,7 @@ impl Store {
         sea_orm::migrate(&connection).await?;
         Ok(Self {
             tokens: Arc::new(SeaOrmTokens::new(connection.clone())),
+            oauth: Arc::new(SeaOrmOAuth::new(connection.clone())),
             signing_keys: Arc::new(SeaOrmSigningKeys::new(connection.clone())),
             database: Some(connection),
         })
@@ -51,6 +54,7 @@ impl Store {
     pub(super) fn in_memory() -> Self {
         Self {
             tokens: Arc::new(MemoryTokens::default()),
+            oauth: Arc::new(MemoryOAuth::default()),
             signing_keys: Arc::new(MemorySigningKeys::default()),
             database: None,
         }
