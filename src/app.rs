@@ -2,6 +2,7 @@
 
 mod banner;
 mod control_plane;
+mod development;
 pub mod logging;
 mod publisher;
 mod readiness;
@@ -19,10 +20,11 @@ use tokio::{
     sync::watch,
     task::{JoinSet, spawn_blocking},
 };
-use tracing::{error, info};
+use tracing::info;
 
 use self::{
     control_plane::PoemControlPlane,
+    development::Helpers,
     publisher::SnapshotPublisher,
     readiness::StoreReadiness,
     resolver::DummyTokenResolver,
@@ -40,15 +42,9 @@ use crate::{
     },
     api::{Api, ApiParts, Readiness},
     config::{Environment, Settings},
-    dev::sample_service,
     domain::gateway::{
         controllers::{oauth::OAuthController, signing_key::SigningKeyController, token::TokenController},
-        models::{
-            scope::Scope,
-            service::{Access, Instance, Service},
-            signing_key::KeySchedule,
-            token::Expectations,
-        },
+        models::{scope::Scope, service::Access, signing_key::KeySchedule, token::Expectations},
         services::{
             oauth::{OAuthParts, OAuthService, SwitchedOn},
             ports::DummyConsole,
@@ -63,9 +59,6 @@ use crate::{
 
 /// The scope that lets a caller create tokens in production.
 const ISSUE_SCOPE: &str = "tokens:issue";
-
-/// The service that the sample service stands in for.
-const SAMPLE_SERVICE: &str = "auth";
 
 /// What the gateway asks of the world around it. A test puts its own in place.
 pub struct World {
@@ -113,6 +106,9 @@ pub enum StartError {
     /// The vault cannot be used.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The stand-in provider cannot be made.
+    #[error("the stand-in provider cannot be made: {0}")]
+    StandIn(io::Error),
     /// A thread cannot be started.
     #[error("cannot start the data plane: {0}")]
     Edge(io::Error),
@@ -135,7 +131,7 @@ impl App {
         let admin = listen(settings.admin_address, "ADMIN_ADDR").await?;
         let address = local_address(&listener);
         let admin_address = local_address(&admin);
-        let sample_service = start_sample_service(&mut settings, &mut tasks, stopped.clone()).await?;
+        let helpers = Helpers::start(&mut settings, address, &world, &mut tasks, &stopped).await?;
 
         let store = Store::open(&settings.database).await?;
         let core = Core::open(&settings, &world, &store).await?;
@@ -166,7 +162,7 @@ impl App {
             },
         )
         .map_err(StartError::Edge)?;
-        banner::show(&settings, address, admin_address, sample_service);
+        banner::show(&settings, address, admin_address, &helpers);
         Ok(Self { edge, tasks, stop, drain_timeout: settings.listener.drain_timeout })
     }
 
@@ -275,29 +271,6 @@ async fn listen(address: SocketAddr, variable: &'static str) -> Result<TcpListen
 fn local_address(listener: &TcpListener) -> SocketAddr {
     // A bound socket has an address.
     listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
-}
-
-/// In development, when nobody said where the AUTH service is, the sample one is started and said to be it, as if it
-/// stood in `AUTH_SERVICE_URL`.
-async fn start_sample_service(
-    settings: &mut Settings,
-    tasks: &mut JoinSet<()>,
-    stopped: watch::Receiver<bool>,
-) -> Result<Option<SocketAddr>, StartError> {
-    let configured = settings.services.iter().any(|service| service.name.as_str() == SAMPLE_SERVICE);
-    let (Environment::Development, false, Ok(name)) = (settings.environment, configured, SAMPLE_SERVICE.parse()) else {
-        return Ok(None);
-    };
-    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)), "the sample AUTH service").await?;
-    let address = local_address(&listener);
-    let instance = Instance { host: address.ip().to_string(), port: address.port(), base_path: String::new() };
-    settings.services.push(Service { name, instances: vec![Arc::new(instance)] });
-    tasks.spawn(async move {
-        if let Err(error) = sample_service::serve(listener, upkeep::until(stopped)).await {
-            error!(%error, "the sample AUTH service is lost");
-        }
-    });
-    Ok(Some(address))
 }
 
 fn open_vault(settings: &Settings, entropy: &dyn Entropy) -> Result<Vault, VaultError> {

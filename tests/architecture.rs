@@ -74,7 +74,18 @@ const LAYERS: &[Layer] = &[
         name: "services",
         module: "domain::gateway::services",
         layers: &["models", "repositories", "service ports", "ports"],
-        libraries: Only(&["async_trait", "chrono", "serde_json", "thiserror", "tokio::sync", "tracing"]),
+        libraries: Only(&[
+            "async_trait",
+            "chrono",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "tokio::pin",
+            "tokio::select",
+            "tokio::sync",
+            "tokio::time",
+            "tracing",
+        ]),
     },
     Layer {
         name: "service ports",
@@ -140,7 +151,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "dev",
         module: "dev",
-        layers: &["models", "config"],
+        layers: &["models", "config", "ports"],
         libraries: AllBut(&["migration", "sea_orm", "sqlx"]),
     },
     Layer { name: "ports", module: "ports", layers: &[], libraries: Only(&["chrono"]) },

@@ -6,10 +6,30 @@ use poem::Request;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::gateway::{
-    schemas::health::HealthCheck,
-    services::testing::{Bench, bench, policy},
+use crate::{
+    adapters::sealing::Vault,
+    domain::gateway::{
+        repositories::memory::MemoryOAuth,
+        schemas::health::HealthCheck,
+        services::{
+            oauth::{OAuthParts, OAuthService},
+            testing::{Bench, CountingEntropy, bench, policy},
+        },
+    },
 };
+
+/// A vault without a provider.
+fn vault(bench: &Bench) -> OAuthController {
+    let vault = OAuthService::new(OAuthParts {
+        store: Arc::new(MemoryOAuth::default()),
+        providers: Vec::new(),
+        sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
+        tokens: bench.service.clone(),
+        clock: bench.clock.clone(),
+        entropy: Arc::new(CountingEntropy::default()),
+    });
+    OAuthController::new(Arc::new(vault), bench.service.clone(), bench.clock.clone(), chrono_tz::UTC)
+}
 
 struct Fixed(bool);
 
@@ -46,7 +66,7 @@ impl Caller {
         let bench = bench(policy()).await;
         let api = Api::new(ApiParts {
             tokens: TokenController::new(bench.service.clone(), chrono_tz::UTC),
-            oauth: crate::domain::gateway::services::testing::vault_controller(&bench),
+            oauth: vault(&bench),
             keys: SigningKeyController::new(bench.keys.clone()),
             readiness: Arc::new(Fixed(ready)),
             domain: "www.jinmini.com".into(),

@@ -5,16 +5,17 @@ use std::{
     net::SocketAddr,
 };
 
+use super::development::Helpers;
 use crate::config::{Database, Environment, Settings};
 
-pub(super) fn show(settings: &Settings, address: SocketAddr, admin: SocketAddr, sample_service: Option<SocketAddr>) {
-    let text = text(settings, address, admin, sample_service);
+pub(super) fn show(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &Helpers) {
+    let text = text(settings, address, admin, helpers);
     let mut console = io::stdout().lock();
     // A console that is gone is no reason not to serve.
     let _ = console.write_all(text.as_bytes()).and_then(|()| console.flush());
 }
 
-fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, sample_service: Option<SocketAddr>) -> String {
+fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &Helpers) -> String {
     let base = format!("http://{}", reachable(address));
     let store = match settings.database {
         Database::Memory => "in memory: everything is gone when the gateway ends",
@@ -37,8 +38,16 @@ fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, sample_serv
         lines.push(String::new());
         lines.push("  Development only (GATEWAY_ENV=development):".into());
         lines.push("    anybody may create tokens, and any text can be a dummy token".into());
-        if let Some(sample) = sample_service {
+        if let Some(sample) = helpers.sample_service {
             lines.push(format!("    the AUTH service at {sample} is a sample; set AUTH_SERVICE_URL to use your own"));
+        }
+        if let Some(sign_in) = &helpers.sign_in {
+            lines.push("    anybody can sign in as anybody at the stand-in provider; for a code open".into());
+            lines.push(format!("      {}", sign_in.url));
+            lines.push(format!(
+                "      and exchange it: POST /oauth {{\"provider\": \"stand-in\", \"code\": …, \"redirect_uri\": \"{}\"}}",
+                sign_in.redirect_uri
+            ));
         }
         lines.push(String::new());
         lines.push("  Try:".into());

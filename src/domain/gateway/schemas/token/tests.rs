@@ -1,3 +1,4 @@
+use chrono::Utc;
 use serde_json::json;
 
 use super::*;

@@ -191,10 +191,7 @@ async fn an_exchange_with_a_caller_adds_to_the_callers_account() {
     assert!(second.signed_in.is_none());
     assert_eq!(second.open.grant.account.to_string(), alice.subject);
     let (_, bob) = scene.sign_in("bob").await;
-    assert!(matches!(
-        scene.vault.exchange(code_of("alice"), Some(bob)).await,
-        Err(ExchangeError::LinkedElsewhere)
-    ));
+    assert!(matches!(scene.vault.exchange(code_of("alice"), Some(bob)).await, Err(ExchangeError::LinkedElsewhere)));
     let nobody = Identity { subject: "developer".into(), ..stranger("") };
     assert!(matches!(scene.vault.exchange(code_of("x"), Some(nobody)).await, Err(ExchangeError::NoAccount)));
 }
@@ -204,7 +201,11 @@ async fn what_is_not_registered_is_not_exchanged() {
     let scene = Scene::new().await;
     let unknown = ExchangeRequest { provider: "nobody".into(), ..code_of("a") };
     assert!(matches!(scene.vault.exchange(unknown, None).await, Err(ExchangeError::UnknownProvider)));
-    for uri in ["https://evil.example/", "https://www.jinmini.com/login/fake/callback/", "HTTPS://www.jinmini.com/login/fake/callback"] {
+    for uri in [
+        "https://evil.example/",
+        "https://www.jinmini.com/login/fake/callback/",
+        "HTTPS://www.jinmini.com/login/fake/callback",
+    ] {
         let elsewhere = ExchangeRequest { redirect_uri: Some(uri.into()), ..code_of("a") };
         assert!(matches!(scene.vault.exchange(elsewhere, None).await, Err(ExchangeError::RedirectUri)), "{uri}");
     }
@@ -296,10 +297,7 @@ async fn a_refusal_is_for_good_and_a_failure_is_not() {
     fail(Some(ProviderError::Unavailable("down".into())));
     assert_eq!(access(&scene.vault.open(&alice, id).await.unwrap()), "provider-access-0", "still good for 30 s");
     scene.bench.clock.pass(TimeDelta::seconds(30));
-    assert!(matches!(
-        scene.vault.open(&alice, id).await,
-        Err(GrantError::Provider(ProviderError::Unavailable(_)))
-    ));
+    assert!(matches!(scene.vault.open(&alice, id).await, Err(GrantError::Provider(ProviderError::Unavailable(_)))));
     fail(None);
     assert!(scene.vault.open(&alice, id).await.is_ok(), "nothing was lost");
 
@@ -320,10 +318,7 @@ async fn an_expired_token_that_cannot_be_refreshed_is_not_given_out() {
     let (open, alice) = scene.sign_in("alice").await;
     assert!(scene.vault.open(&alice, open.grant.id).await.is_ok());
     scene.bench.clock.pass(LIFE);
-    assert!(matches!(
-        scene.vault.open(&alice, open.grant.id).await,
-        Err(GrantError::ReauthorizationRequired)
-    ));
+    assert!(matches!(scene.vault.open(&alice, open.grant.id).await, Err(GrantError::ReauthorizationRequired)));
 }
 
 #[tokio::test]

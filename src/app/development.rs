@@ -1,0 +1,130 @@
+//! What a plain `cargo run` brings along so that nothing else is needed on the machine: a sample AUTH service, and a
+//! provider where anybody can sign in as anybody. Both listen on loopback, and are found as any other would be.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tracing::error;
+
+use super::{StartError, World, listen, local_address, upkeep::until};
+use crate::{
+    config::{Environment, Settings},
+    dev::{
+        sample_service,
+        stand_in_provider::{self, StandIn},
+    },
+    domain::gateway::models::{
+        oauth::Secret,
+        provider::{ProviderKind, ProviderSettings},
+        service::{Instance, Service},
+    },
+};
+
+/// The service that the sample service stands in for.
+const SAMPLE_SERVICE: &str = "auth";
+/// The provider that anybody can sign in at, and as whom the gateway is known there.
+const STAND_IN: &str = "stand-in";
+const CLIENT_ID: &str = "gateway";
+/// No secret: the provider lives and dies with the gateway, and lets anybody in.
+const CLIENT_SECRET: &str = "development";
+
+/// What was started.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Helpers {
+    /// Where the sample AUTH service is.
+    pub(super) sample_service: Option<SocketAddr>,
+    /// Where to open the stand-in provider in a browser to get a code, and where that sends the code.
+    pub(super) sign_in: Option<SignIn>,
+}
+
+/// A way to get a code by hand.
+#[derive(Debug, Clone)]
+pub(super) struct SignIn {
+    pub(super) url: String,
+    pub(super) redirect_uri: String,
+}
+
+impl Helpers {
+    /// In development, starts what was not configured, and puts it into the settings as if it had been.
+    pub(super) async fn start(
+        settings: &mut Settings,
+        address: SocketAddr,
+        world: &World,
+        tasks: &mut JoinSet<()>,
+        stopped: &watch::Receiver<bool>,
+    ) -> Result<Self, StartError> {
+        let mut helpers = Self::default();
+        if settings.environment != Environment::Development {
+            return Ok(helpers);
+        }
+        if !settings.services.iter().any(|service| service.name.as_str() == SAMPLE_SERVICE) {
+            helpers.sample_service = Some(start_sample_service(settings, tasks, stopped.clone()).await?);
+        }
+        if settings.providers.is_empty() {
+            helpers.sign_in = Some(start_stand_in(settings, address, world, tasks, stopped.clone()).await?);
+        }
+        Ok(helpers)
+    }
+}
+
+async fn start_sample_service(
+    settings: &mut Settings,
+    tasks: &mut JoinSet<()>,
+    stopped: watch::Receiver<bool>,
+) -> Result<SocketAddr, StartError> {
+    let (listener, address) = loopback("the sample AUTH service").await?;
+    let instance = Instance { host: address.ip().to_string(), port: address.port(), base_path: String::new() };
+    if let Ok(name) = SAMPLE_SERVICE.parse() {
+        settings.services.push(Service { name, instances: vec![Arc::new(instance)] });
+    }
+    tasks.spawn(async move {
+        if let Err(error) = sample_service::serve(listener, until(stopped)).await {
+            error!(%error, "the sample AUTH service is lost");
+        }
+    });
+    Ok(address)
+}
+
+async fn start_stand_in(
+    settings: &mut Settings,
+    gateway: SocketAddr,
+    world: &World,
+    tasks: &mut JoinSet<()>,
+    stopped: watch::Receiver<bool>,
+) -> Result<SignIn, StartError> {
+    let (listener, address) = loopback("the stand-in provider").await?;
+    let issuer = format!("http://{address}");
+    let provider = StandIn::new(&issuer, CLIENT_ID, CLIENT_SECRET, world.clock.clone(), world.entropy.clone())
+        .map_err(StartError::StandIn)?;
+    // The code ends up in the address bar of the welcome page.
+    let redirect_uri = format!("http://localhost:{}/", gateway.port());
+    let encoded: String = url::form_urlencoded::byte_serialize(redirect_uri.as_bytes()).collect();
+    let url = format!(
+        "{issuer}/authorize?response_type=code&client_id={CLIENT_ID}&redirect_uri={encoded}&scope=openid+email+profile&state=by-hand"
+    );
+    if let Ok(name) = STAND_IN.parse() {
+        settings.providers.push(ProviderSettings {
+            name,
+            display_name: "Stand-in".to_owned(),
+            kind: ProviderKind::Oidc { issuer },
+            client_id: CLIENT_ID.to_owned(),
+            client_secret: Secret::new(CLIENT_SECRET),
+            scopes: "openid email profile".to_owned(),
+            pkce: true,
+            callback: redirect_uri.clone(),
+            redirect_uris: vec![redirect_uri.clone()],
+        });
+    }
+    tasks.spawn(async move {
+        if let Err(error) = stand_in_provider::serve(listener, provider, until(stopped)).await {
+            error!(%error, "the stand-in provider is lost");
+        }
+    });
+    Ok(SignIn { url, redirect_uri })
+}
+
+async fn loopback(what: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)), what).await?;
+    let address = local_address(&listener);
+    Ok((listener, address))
+}
