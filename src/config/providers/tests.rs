@@ -45,7 +45,7 @@ fn a_provider_is_on_when_its_id_and_secret_are_set() {
         ("hunter2", "openid email profile", true)
     );
     assert_eq!(google.callback, "https://www.jinmini.com/login/google/callback");
-    assert_eq!(google.redirect_uris, [google.callback.clone()]);
+    assert_eq!(google.redirect_uris, ["https://www.jinmini.com/login/google/callback"]);
     assert!(!format!("{google:?}").contains("hunter2"));
 }
 

@@ -4,11 +4,8 @@ use serde_json::json;
 
 use super::*;
 
-/// HMAC-SHA256 of `s3cret-access` under `s3cret/client`.
 fn proof_of(access_token: &str) -> String {
-    use aws_lc_rs::hmac;
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"s3cret/client"), access_token.as_bytes());
-    tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    super::super::facebook::appsecret_proof(&Secret::new("s3cret/client"), &Secret::new(access_token))
 }
 
 async fn facebook() -> (Fake, Arc<dyn Provider>) {

@@ -165,18 +165,15 @@ async fn the_signature_is_that_of_the_key() {
     let forged = |header: &Header, key: &EncodingKey| jsonwebtoken::encode(header, &good, key).unwrap();
     let hmac = Header { kid: Some(signer.kid.clone()), ..Header::new(Algorithm::HS256) };
     let none = "eyJhbGciOiJub25lIn0.e30.";
-    let (signed, signature) = signer.sign(&good).rsplit_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-    let (head, _) = signed.split_once('.').unwrap();
-    let (_, other_claims) = other
-        .sign(&with(good.clone(), "sub", json!("admin")))
-        .split_once('.')
-        .map_or_else(|| unreachable!(), |(a, b)| (a.to_owned(), b.split('.').next().unwrap().to_owned()));
+    let parts = |token: String| token.split('.').map(str::to_owned).collect::<Vec<_>>();
+    let own = parts(signer.sign(&good));
+    let admin = parts(signer.sign(&with(good.clone(), "sub", json!("admin"))));
     let typed = Header { typ: Some("at+jwt".to_owned()), ..signer.header() };
     let untyped = Header { typ: None, ..signer.header() };
     for (token, flaw) in [
         (forged(&signer.header(), &other.key), "has a bad signature"),
-        (format!("{head}.{other_claims}.{signature}"), "has a bad signature"),
-        (format!("{signed}."), "has a bad signature"),
+        (format!("{}.{}.{}", own[0], admin[1], own[2]), "has a bad signature"),
+        (format!("{}.{}.", own[0], own[1]), "has a bad signature"),
         (
             forged(&hmac, &EncodingKey::from_secret(signer.jwk.to_string().as_bytes())),
             "is signed with another algorithm than its key's",
@@ -200,8 +197,8 @@ async fn what_must_be_understood_and_is_not_is_refused() {
 
     let signer = Signer::new(SigningAlgorithm::Es256);
     let header = json!({"alg": "ES256", "kid": signer.kid, "crit": ["b64"], "b64": false});
-    let signed = [header, claims(GOOGLE)].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
-    let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &signer.key, Algorithm::ES256).unwrap();
-    let outcome = outcome_of(&signer, &format!("{signed}.{signature}")).await;
+    let message = [header, claims(GOOGLE)].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &signer.key, Algorithm::ES256).unwrap();
+    let outcome = outcome_of(&signer, &format!("{message}.{signature}")).await;
     assert_eq!(bad_answer(outcome), "the id token wants to be understood in ways that we do not know");
 }
