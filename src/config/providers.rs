@@ -153,49 +153,59 @@ pub(super) fn judge_name(name: &str, is_near: impl Fn(&str, &str) -> bool) -> Op
     Some(Err(format!("did you mean {}{meant}?", known.prefix)))
 }
 
+/// What all providers have in common.
+struct Common<'s> {
+    environment: Environment,
+    base: &'s str,
+    version: String,
+    listed: Vec<String>,
+}
+
+impl Common<'_> {
+    /// Where a provider sends browsers to, and which redirect URIs a caller may name.
+    fn redirects(&self, provider: &str) -> (String, Vec<String>) {
+        let callback = format!("{}/login/{provider}/callback", self.base);
+        let allowed = if self.listed.is_empty() { vec![callback.clone()] } else { self.listed.clone() };
+        (callback, allowed)
+    }
+}
+
 /// Reads the providers that are on.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     environment: Environment,
     public: Option<&PublicSettings>,
 ) -> Option<Vec<ProviderSettings>> {
-    let base = public.map_or("", PublicSettings::base);
     let listed = reader.read(&OAUTH_REDIRECT_URIS, |text| {
         entries(text).map(|entry| redirect_uri(entry, environment)).collect::<Result<Vec<_>, _>>()
     });
-    let version = reader.read(&FACEBOOK_API_VERSION, version)?;
-    let mut providers = Vec::new();
-    for known in &KNOWN {
-        providers.extend(read_known(reader, known, &version, environment));
-    }
-    for stem in oidc_stems(reader) {
-        providers.extend(read_oidc(reader, stem, environment));
-    }
-    let listed = listed?;
-    for provider in &mut providers {
-        provider.callback = format!("{base}/login/{}/callback", provider.name);
-        provider.redirect_uris = if listed.is_empty() { vec![provider.callback.clone()] } else { listed.clone() };
-    }
-    Some(providers)
+    let version = reader.read(&FACEBOOK_API_VERSION, version);
+    let is_good = listed.is_some() && version.is_some();
+    // With a mistake noted nothing of this is used; reading on finds the others.
+    let common = Common {
+        environment,
+        base: public.map_or("", PublicSettings::base),
+        version: version.unwrap_or_default(),
+        listed: listed.unwrap_or_default(),
+    };
+    let mut providers: Vec<_> = KNOWN.iter().filter_map(|known| read_known(reader, known, &common)).collect();
+    let others = oidc_stems(reader);
+    providers.extend(others.into_iter().filter_map(|stem| read_oidc(reader, stem, &common)));
+    is_good.then_some(providers)
 }
 
 /// Reads one. `None` if it is off, or if a mistake was noted.
-fn read_known(
-    reader: &mut Reader<'_>,
-    known: &Known,
-    version: &str,
-    environment: Environment,
-) -> Option<ProviderSettings> {
+fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Option<ProviderSettings> {
     let client_id = reader.read(known.client_id, client_id_or_none);
     let client_secret = reader.read(known.client_secret, |text| Ok((!text.is_empty()).then(|| Secret::new(text))));
     let id_for_path = client_id.as_ref().and_then(Option::as_deref).unwrap_or_default();
     let [authorize, token, userinfo, revoke] = [0, 1, 2, 3].map(|nth| {
         let name = format!("{}{}", known.prefix, ENDPOINT_SUFFIXES[nth]);
-        let usual = known.endpoints[nth].replace("{version}", version).replace("{client_id}", id_for_path);
-        member(reader, &name, &usual, |text| endpoint(text, environment))
+        let usual = known.endpoints[nth].replace("{version}", &common.version).replace("{client_id}", id_for_path);
+        member(reader, &name, &usual, |text| endpoint(text, common.environment))
     });
     let more = known.more.map(|(suffix, usual)| {
-        member(reader, &format!("{}{suffix}", known.prefix), usual, |text| endpoint(text, environment))
+        member(reader, &format!("{}{suffix}", known.prefix), usual, |text| endpoint(text, common.environment))
     });
     let oidc = known.prefix == "GOOGLE";
     let scopes = read_scopes(reader, known.prefix, known.scopes, oidc);
@@ -208,16 +218,18 @@ fn read_known(
     };
     let endpoints = Endpoints { authorize: authorize?, token: token?, userinfo: userinfo?, revoke: revoke? };
     let kind = known.kind(endpoints, more.flatten())?;
+    let name: ProviderName = known.prefix.to_ascii_lowercase().parse().ok()?;
+    let (callback, redirect_uris) = common.redirects(name.as_str());
     Some(ProviderSettings {
-        name: known.prefix.to_ascii_lowercase().parse().ok()?,
+        name,
         display_name: known.display_name.to_owned(),
         kind,
         client_id,
         client_secret,
         scopes: scopes?,
         pkce: pkce?,
-        callback: String::new(),
-        redirect_uris: Vec::new(),
+        callback,
+        redirect_uris,
     })
 }
 
@@ -236,18 +248,19 @@ fn oidc_stems<'s>(reader: &Reader<'s>) -> BTreeSet<&'s str> {
     reader.names().filter_map(stem).collect()
 }
 
-fn read_oidc(reader: &mut Reader<'_>, stem: &str, environment: Environment) -> Option<ProviderSettings> {
+fn read_oidc(reader: &mut Reader<'_>, stem: &str, common: &Common<'_>) -> Option<ProviderSettings> {
     let prefix = format!("{OIDC}{stem}");
     let name = oidc_name(stem);
     if let Err(rule) = &name {
         reader.note(Mistake::new(format!("{prefix}_ISSUER"), "names no provider", rule));
     }
-    let issuer = needed(reader, &prefix, "_ISSUER", |text| issuer(text, environment));
+    let issuer = needed(reader, &prefix, "_ISSUER", |text| issuer(text, common.environment));
     let client_id = needed(reader, &prefix, "_CLIENT_ID", client_id);
     let client_secret = needed(reader, &prefix, "_CLIENT_SECRET", |text| Ok(Secret::new(text)));
     let scopes = read_scopes(reader, &prefix, OIDC_SCOPES, true);
     let pkce = read_pkce(reader, &prefix, true);
     let name = name.ok()?;
+    let (callback, redirect_uris) = common.redirects(name.as_str());
     Some(ProviderSettings {
         display_name: display_name(stem),
         name,
@@ -256,8 +269,8 @@ fn read_oidc(reader: &mut Reader<'_>, stem: &str, environment: Environment) -> O
         client_secret: client_secret?,
         scopes: scopes?,
         pkce: pkce?,
-        callback: String::new(),
-        redirect_uris: Vec::new(),
+        callback,
+        redirect_uris,
     })
 }
 

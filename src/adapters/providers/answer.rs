@@ -34,7 +34,7 @@ pub(super) fn oauth_complaint(body: &Value) -> Option<Complaint> {
     let code = text(body, "error")?;
     Some(match code.as_str() {
         "temporarily_unavailable" | "server_error" | "slow_down" => Complaint::Passing(code),
-        "invalid_client" | "unauthorized_client" | "incorrect_client_credentials" => Complaint::OurClient(code),
+        "invalid_client" | "incorrect_client_credentials" => Complaint::OurClient(code),
         _ => Complaint::Permanent(code),
     })
 }

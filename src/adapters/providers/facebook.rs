@@ -75,7 +75,7 @@ fn complaint(body: &Value) -> Option<Complaint> {
 }
 
 /// HMAC-SHA256 of the access token under the app's secret, in hexadecimal.
-fn appsecret_proof(app_secret: &Secret, access_token: &Secret) -> String {
+pub(super) fn appsecret_proof(app_secret: &Secret, access_token: &Secret) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, app_secret.expose().as_bytes());
     hmac::sign(&key, access_token.expose().as_bytes()).as_ref().iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.

@@ -1,1 +1,128 @@
+//! Every provider against a stand-in on loopback that answers as the real one does.
 
+mod discovery;
+mod facebook;
+mod failures;
+mod fake;
+mod github;
+mod google;
+mod id_tokens;
+mod kakao;
+mod naver;
+
+use std::{sync::Arc, time::Duration};
+
+use fake::Fake;
+use url::Url;
+
+use super::{http::Limits, with_limits};
+use crate::{
+    config::{Settings, Sources},
+    domain::gateway::{
+        models::oauth::{ProviderTokens, Secret},
+        services::{
+            ports::{AuthorizationRequest, CodeExchange, Provider, ProviderError},
+            testing::TestClock,
+        },
+    },
+    ports::Clock,
+};
+
+const NOW: i64 = 1_800_000_000;
+/// Whatever is secret in a test begins so, and no error may hold it.
+const SECRET: &str = "s3cret";
+const CALLBACK: &str = "https://www.jinmini.com/login/any/callback";
+const QUICK: Limits =
+    Limits { connect: Duration::from_millis(300), whole: Duration::from_millis(600), ..Limits::USUAL };
+
+/// A provider whose every endpoint is the stand-in's.
+fn provider(prefix: &str, fake: &Fake) -> Arc<dyn Provider> {
+    provider_at(prefix, &fake.url(""), &TestClock::at(NOW))
+}
+
+fn provider_at(prefix: &str, base: &str, clock: &Arc<TestClock>) -> Arc<dyn Provider> {
+    let mut variables = vec![
+        ("GATEWAY_ENV".to_owned(), "development".to_owned()),
+        (format!("{prefix}_CLIENT_ID"), "client:1".to_owned()),
+        (format!("{prefix}_CLIENT_SECRET"), "s3cret/client".to_owned()),
+    ];
+    if prefix.starts_with("OIDC_") {
+        variables.push((format!("{prefix}_ISSUER"), base.to_owned()));
+    }
+    for endpoint in ["authorize", "token", "userinfo", "revoke", "emails", "jwks"] {
+        variables.push((format!("{prefix}_{}_URL", endpoint.to_uppercase()), format!("{base}/{endpoint}")));
+    }
+    let settings = Settings::from_sources(&Sources::default().with_environment(variables));
+    let settings = settings.unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let clock: Arc<dyn Clock> = clock.clone();
+    with_limits(&settings.providers, &clock, QUICK).unwrap().remove(0)
+}
+
+fn code() -> CodeExchange {
+    CodeExchange {
+        code: Secret::new("s3cret-code"),
+        redirect_uri: CALLBACK.to_owned(),
+        code_verifier: Some(Secret::new("s3cret-verifier")),
+        nonce: Some(Secret::new("s3cret-nonce")),
+        state: Some(Secret::new("s3cret-state")),
+    }
+}
+
+fn tokens(refresh_token: Option<&str>) -> ProviderTokens {
+    ProviderTokens {
+        access_token: Secret::new("s3cret-access"),
+        token_type: "Bearer".to_owned(),
+        expires_at: None,
+        refresh_token: refresh_token.map(Secret::new),
+        scope: None,
+        id_token: None,
+    }
+}
+
+/// The query of the URL for the browser, in order.
+async fn authorize(provider: &dyn Provider) -> Vec<(String, String)> {
+    let request = AuthorizationRequest {
+        redirect_uri: CALLBACK.to_owned(),
+        state: Secret::new("s3cret-state"),
+        code_verifier: provider.uses_pkce().then(|| Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")),
+        nonce: Some(Secret::new("s3cret-nonce")),
+    };
+    let url = Url::parse(&provider.authorize_url(&request).await.unwrap()).unwrap();
+    assert_eq!(url.path(), "/authorize");
+    url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+}
+
+fn value<'p>(pairs: &'p [(String, String)], name: &str) -> Option<&'p str> {
+    let mut values = pairs.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let first = values.next();
+    assert_eq!(values.next(), None, "{name} is there twice");
+    first
+}
+
+/// What is in every URL for the browser.
+fn is_a_code_request(query: &[(String, String)]) {
+    assert_eq!(value(query, "response_type"), Some("code"));
+    assert_eq!(value(query, "client_id"), Some("client:1"));
+    assert_eq!(value(query, "redirect_uri"), Some(CALLBACK));
+    assert_eq!(value(query, "state"), Some("s3cret-state"));
+    assert_eq!(value(query, "code_verifier"), None, "the verifier stays here");
+}
+
+const CHALLENGE: Option<&str> = Some("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+
+/// Nothing secret in what a log or a caller gets to see.
+fn is_discreet(error: &ProviderError) {
+    assert!(!format!("{error} {error:?}").contains(SECRET), "{error:?}");
+}
+
+fn refused(code: &str) -> ProviderError {
+    ProviderError::Refused { code: code.to_owned() }
+}
+
+/// The text of a `BadAnswer`.
+fn bad_answer<T: std::fmt::Debug>(outcome: Result<T, ProviderError>) -> String {
+    match outcome {
+        Err(ProviderError::BadAnswer(what)) => what,
+        other => panic!("{other:?}"),
+    }
+}

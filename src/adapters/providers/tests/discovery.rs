@@ -1,0 +1,213 @@
+//! Any OpenID Connect provider: discovery and keys.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use super::{
+    fake::Reply,
+    id_tokens::{Signer, claims},
+    *,
+};
+use crate::domain::gateway::models::signing_key::SigningAlgorithm;
+
+const DOCUMENT: &str = "GET /.well-known/openid-configuration";
+
+fn document(fake: &Fake) -> Value {
+    json!({
+        "issuer": fake.url(""),
+        "authorization_endpoint": fake.url("/authorize"),
+        "token_endpoint": fake.url("/token"),
+        "userinfo_endpoint": fake.url("/userinfo"),
+        "revocation_endpoint": fake.url("/revoke"),
+        "jwks_uri": fake.url("/jwks"),
+    })
+}
+
+fn id_token(fake: &Fake, signer: &Signer) -> String {
+    let mut all = claims(&fake.url(""));
+    all.as_object_mut().unwrap().remove("at_hash");
+    signer.sign(&all)
+}
+
+struct Idp {
+    fake: Fake,
+    clock: Arc<TestClock>,
+    provider: Arc<dyn Provider>,
+    signer: Signer,
+}
+
+async fn idp() -> Idp {
+    let (fake, clock, signer) = (Fake::start().await, TestClock::at(NOW), Signer::new(SigningAlgorithm::Es256));
+    fake.on(DOCUMENT, document(&fake))
+        .on("GET /jwks", signer.jwks())
+        .on("POST /token", json!({"access_token": "s3cret-a", "id_token": id_token(&fake, &signer)}));
+    let provider = provider_at("OIDC_MY_IDP", &fake.url(""), &clock);
+    Idp { fake, clock, provider, signer }
+}
+
+impl Idp {
+    fn with(&self, field: &str, value: Value) -> &Self {
+        let mut document = document(&self.fake);
+        document[field] = value;
+        self.fake.on(DOCUMENT, document);
+        self
+    }
+}
+
+#[tokio::test]
+async fn everything_is_found_at_the_issuer_once() {
+    let Idp { fake, provider, .. } = idp().await;
+    assert_eq!((provider.name().as_str(), provider.display_name(), provider.uses_pkce()), ("my-idp", "My Idp", true));
+    let query = authorize(&*provider).await;
+    is_a_code_request(&query);
+    assert_eq!((value(&query, "code_challenge"), value(&query, "nonce")), (CHALLENGE, Some("s3cret-nonce")));
+    for _ in 0..3 {
+        let (_, identity) = provider.exchange(&code()).await.unwrap();
+        assert_eq!((identity.provider.as_str(), identity.subject.as_str()), ("my-idp", "u-1"));
+    }
+    assert_eq!((fake.count(DOCUMENT), fake.count("GET /jwks")), (1, 1));
+    let asked = fake.last("POST /token");
+    assert_eq!(asked.header("authorization"), Some("Basic Y2xpZW50JTNBMTpzM2NyZXQlMkZjbGllbnQ="), "the default");
+    assert_eq!(value(&asked.form(), "client_secret"), None);
+}
+
+#[tokio::test]
+async fn who_knows_no_basic_gets_the_secret_in_the_form() {
+    let idp = idp().await;
+    idp.with("token_endpoint_auth_methods_supported", json!(["client_secret_post", "private_key_jwt"]));
+    idp.provider.exchange(&code()).await.unwrap();
+    let asked = idp.fake.last("POST /token");
+    assert_eq!((asked.header("authorization"), value(&asked.form(), "client_secret")), (None, Some("s3cret/client")));
+}
+
+#[tokio::test]
+async fn the_issuer_must_be_the_one_that_was_asked() {
+    let idp = idp().await;
+    for issuer in [json!("https://accounts.google.com"), json!(idp.fake.url("/")), json!(null)] {
+        idp.with("issuer", issuer);
+        idp.clock.pass(TimeDelta::minutes(1));
+        let outcome = idp.provider.exchange(&code()).await;
+        assert_eq!(bad_answer(outcome), "its metadata are those of another issuer");
+    }
+    assert_eq!(idp.fake.count("POST /token"), 0, "the code went nowhere");
+}
+
+#[tokio::test]
+async fn no_endpoint_is_less_safe_than_the_issuer() {
+    let idp = idp().await;
+    for endpoint in ["authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri"] {
+        idp.with(endpoint, json!("http://idp.example.com/x"));
+        idp.clock.pass(TimeDelta::minutes(1));
+        let outcome = idp.provider.exchange(&code()).await;
+        assert_eq!(bad_answer(outcome), format!("its {endpoint} is not an https address"));
+    }
+    idp.with("jwks_uri", json!(null));
+    idp.clock.pass(TimeDelta::minutes(1));
+    assert_eq!(bad_answer(idp.provider.exchange(&code()).await), "its metadata have no jwks_uri");
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_is_not_asked_by_everybody() {
+    let idp = idp().await;
+    idp.fake.on(DOCUMENT, Reply::text(503, ""));
+    for _ in 0..3 {
+        assert!(matches!(idp.provider.exchange(&code()).await, Err(ProviderError::Unavailable(_))));
+    }
+    assert_eq!(idp.fake.count(DOCUMENT), 1);
+    idp.with("issuer", json!(idp.fake.url("")));
+    idp.clock.pass(TimeDelta::seconds(6));
+    assert!(idp.provider.exchange(&code()).await.is_ok());
+}
+
+#[tokio::test]
+async fn old_metadata_and_keys_outlive_a_failure() {
+    let idp = idp().await;
+    idp.provider.exchange(&code()).await.unwrap();
+    idp.fake.on(DOCUMENT, Reply::text(503, "")).on("GET /jwks", Reply::text(503, ""));
+    idp.clock.pass(TimeDelta::minutes(59));
+    let fresh = |fake: &Fake| {
+        let mut all = claims(&fake.url(""));
+        all.as_object_mut().unwrap().remove("at_hash");
+        all["exp"] = json!(NOW + 30 * 86_400);
+        json!({"access_token": "s3cret-a", "id_token": idp.signer.sign(&all)})
+    };
+    idp.fake.on("POST /token", fresh(&idp.fake));
+    idp.provider.exchange(&code()).await.unwrap();
+    assert_eq!((idp.fake.count(DOCUMENT), idp.fake.count("GET /jwks")), (1, 1), "young enough");
+    idp.clock.pass(TimeDelta::minutes(2));
+    for _ in 0..3 {
+        idp.provider.exchange(&code()).await.unwrap();
+    }
+    assert_eq!((idp.fake.count(DOCUMENT), idp.fake.count("GET /jwks")), (2, 2), "asked again, once");
+}
+
+#[tokio::test]
+async fn a_new_key_is_fetched_and_an_invented_one_at_most_once_a_minute() {
+    let idp = idp().await;
+    idp.provider.exchange(&code()).await.unwrap();
+
+    let next = Signer::new(SigningAlgorithm::Es256);
+    idp.fake.on("POST /token", json!({"access_token": "s3cret-a", "id_token": id_token(&idp.fake, &next)}));
+    for _ in 0..3 {
+        let outcome = idp.provider.exchange(&code()).await;
+        assert_eq!(bad_answer(outcome), "the id token is signed with a key that the provider does not have");
+    }
+    assert_eq!(idp.fake.count("GET /jwks"), 1, "within the cooldown of the first fetch");
+
+    idp.clock.pass(TimeDelta::seconds(61));
+    idp.fake.on("GET /jwks", json!({"keys": [idp.signer.jwk, next.jwk]}));
+    for _ in 0..3 {
+        idp.provider.exchange(&code()).await.unwrap();
+    }
+    assert_eq!(idp.fake.count("GET /jwks"), 2);
+
+    let invented = Signer::new(SigningAlgorithm::Es256);
+    idp.clock.pass(TimeDelta::seconds(61));
+    idp.fake
+        .on("GET /jwks", Reply::text(500, ""))
+        .on("POST /token", json!({"access_token": "s3cret-a", "id_token": id_token(&idp.fake, &invented)}));
+    for _ in 0..3 {
+        assert!(idp.provider.exchange(&code()).await.is_err());
+    }
+    assert_eq!(idp.fake.count("GET /jwks"), 3);
+    idp.fake.on("POST /token", json!({"access_token": "s3cret-a", "id_token": id_token(&idp.fake, &next)}));
+    assert!(idp.provider.exchange(&code()).await.is_ok(), "the old keys stay");
+}
+
+#[tokio::test]
+async fn what_the_id_token_does_not_say_userinfo_may_if_it_is_about_the_same_person() {
+    let idp = idp().await;
+    let mut few = claims(&idp.fake.url(""));
+    for claim in ["at_hash", "name", "email", "email_verified"] {
+        few.as_object_mut().unwrap().remove(claim);
+    }
+    idp.fake.on("POST /token", json!({"access_token": "s3cret-a", "id_token": idp.signer.sign(&few)}));
+    let told = json!({"sub": "u-1", "name": "Mina", "email": "mina@example.com", "email_verified": "true"});
+    idp.fake.on("GET /userinfo", told.clone());
+    let (_, identity) = idp.provider.exchange(&code()).await.unwrap();
+    assert_eq!(
+        (identity.name.as_deref(), identity.verified_email.as_deref()),
+        (Some("Mina"), Some("mina@example.com"))
+    );
+
+    idp.fake.on("GET /userinfo", (500, told.clone()));
+    let (_, identity) = idp.provider.exchange(&code()).await.unwrap();
+    assert_eq!((identity.subject.as_str(), identity.name, identity.verified_email), ("u-1", None, None));
+
+    let mut other = told;
+    other["sub"] = json!("u-2");
+    idp.fake.on("GET /userinfo", other);
+    let outcome = idp.provider.exchange(&code()).await;
+    assert_eq!(bad_answer(outcome), "its userinfo are those of another person");
+}
+
+#[tokio::test]
+async fn a_grant_is_taken_back_where_the_provider_says() {
+    let idp = idp().await;
+    idp.fake.on("POST /revoke", Reply::text(200, ""));
+    assert_eq!(idp.provider.revoke(&tokens(Some("s3cret-r"))).await, Ok(()));
+    assert!(idp.fake.last("POST /revoke").header("authorization").unwrap().starts_with("Basic "));
+    idp.with("revocation_endpoint", json!(null));
+    idp.clock.pass(TimeDelta::hours(2));
+    assert_eq!(idp.provider.revoke(&tokens(Some("s3cret-r"))).await, Err(ProviderError::Unsupported));
+}

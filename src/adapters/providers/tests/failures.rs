@@ -1,0 +1,133 @@
+//! What does not go well, at the hand of GitHub; the flow is everybody's.
+
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::{fake::Reply, *};
+
+async fn refresh_of(reply: impl Into<Reply>) -> Result<ProviderTokens, ProviderError> {
+    let fake = Fake::start().await;
+    fake.on("POST /token", reply);
+    let outcome = provider("GITHUB", &fake).refresh(&tokens(Some("s3cret-refresh"))).await;
+    if let Err(error) = &outcome {
+        is_discreet(error);
+    }
+    outcome
+}
+
+#[tokio::test]
+async fn what_may_pass_is_unavailable() {
+    let error = json!({"error": "invalid_grant"});
+    for (why, reply) in [
+        ("500", (500, error.clone()).into()),
+        ("503", Reply::text(503, "<html>maintenance</html>")),
+        ("429", (429, error.clone()).into()),
+        ("408", Reply::text(408, "")),
+        ("a limit told as 403", Reply::from((403, json!({"message": "m"}))).header("x-ratelimit-remaining", "0")),
+        ("a limit with a time", Reply::from((403, json!({"message": "m"}))).header("retry-after", "60")),
+        ("a complaint that passes", json!({"error": "temporarily_unavailable"}).into()),
+        ("slow", Reply::from(json!({"access_token": "a"})).after(Duration::from_secs(5))),
+        ("oversized", Reply::text(200, format!("{{\"access_token\": \"{}\"}}", "a".repeat(QUICK.body)))),
+    ] {
+        let outcome = refresh_of(reply).await;
+        assert!(matches!(outcome, Err(ProviderError::Unavailable(_))), "{why}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_connection_is_unavailable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let provider = provider_at("GITHUB", &base, &TestClock::at(NOW));
+    let outcome = provider.exchange(&code()).await;
+    assert_eq!(outcome, Err(ProviderError::Unavailable("no connection".to_owned())));
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_or_stalls_is_unavailable() {
+    for stalls in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"access").await.unwrap();
+            if stalls {
+                tokio::time::sleep(Duration::from_secs(30)).await;
+            }
+        });
+        let provider = provider_at("GITHUB", &base, &TestClock::at(NOW));
+        let expected = if stalls { "no answer in time" } else { "the connection broke" };
+        assert_eq!(provider.exchange(&code()).await, Err(ProviderError::Unavailable(expected.to_owned())));
+        server.abort();
+    }
+}
+
+#[tokio::test]
+async fn what_stays_is_refused_with_its_code() {
+    for (reply, code) in [
+        ((400, json!({"error": "invalid_grant"})).into(), "invalid_grant"),
+        ((401, json!({"error": "invalid_token"})).into(), "invalid_token"),
+        ((403, json!({"error": "access_denied"})).into(), "access_denied"),
+        (json!({"error": "bad_refresh_token", "access_token": "a"}).into(), "bad_refresh_token"),
+        (Reply::text(400, "no"), "http_400"),
+        (Reply::text(401, ""), "http_401"),
+        ((400, json!({"error": "it was s3cret-refresh"})).into(), "unnamed_error"),
+        ((400, json!({"error": "it was s3cret/client"})).into(), "unnamed_error"),
+        ((400, json!({"error": "two words\u{7}"})).into(), "two_words_"),
+        (
+            (400, json!({"error": "invalid_grant", "error_description": "s3cret-refresh is bad"})).into(),
+            "invalid_grant",
+        ),
+    ] {
+        let reply: Reply = reply;
+        assert_eq!(refresh_of(reply).await, Err(refused(code)));
+    }
+}
+
+#[tokio::test]
+async fn that_our_own_secret_is_wrong_costs_nobody_a_grant() {
+    let outcome = refresh_of((401, json!({"error": "invalid_client"}))).await;
+    let expected = "it does not accept our client id and secret: invalid_client";
+    assert_eq!(outcome, Err(ProviderError::Unavailable(expected.to_owned())));
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_a_bad_answer() {
+    for (reply, what) in [
+        (Reply::text(200, "access_token=s3cret-new&token_type=bearer"), "it is not JSON"),
+        (Reply::text(200, ""), "it holds no access token"),
+        (Reply::text(200, "[]"), "it holds no access token"),
+        (json!({"access_token": 0.5, "token_type": "x"}).into(), "-"),
+        (Reply::text(404, "no"), "its status is 404"),
+    ] {
+        let outcome = refresh_of(reply).await;
+        if what == "-" {
+            assert_eq!(outcome.unwrap().access_token.expose(), "0.5", "a number is text, too");
+        } else {
+            assert_eq!(bad_answer(outcome), what);
+        }
+    }
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    for status in [301, 302, 303, 307, 308] {
+        let fake = Fake::start().await;
+        fake.on("POST /token", Reply::text(status, "").header("location", fake.url("/elsewhere")));
+        fake.on("GET /elsewhere", json!({"access_token": "a"})).on("POST /elsewhere", json!({"access_token": "a"}));
+        let outcome = provider("GITHUB", &fake).exchange(&code()).await;
+        assert_eq!(bad_answer(outcome), format!("its status is {status}"));
+        assert_eq!(fake.seen().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn no_provider_needs_no_client() {
+    let clock: Arc<dyn Clock> = TestClock::at(NOW);
+    assert!(super::super::providers(&[], &clock).unwrap().is_empty());
+}

@@ -1,0 +1,154 @@
+//! A provider's stand-in: says what it was told to say, and remembers what it was asked.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use poem::{Request, Response, Server, endpoint, http::StatusCode, listener::TcpAcceptor};
+use serde_json::Value;
+use tokio::{net::TcpListener, task::JoinHandle};
+use url::form_urlencoded;
+
+/// What was asked.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    /// `POST /token`
+    pub(super) what: String,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) headers: HashMap<String, String>,
+    pub(super) body: String,
+}
+
+impl Seen {
+    pub(super) fn form(&self) -> Vec<(String, String)> {
+        pairs(&self.body)
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+}
+
+fn pairs(text: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(text.as_bytes()).map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+}
+
+/// What to say.
+#[derive(Debug, Clone)]
+pub(super) struct Reply {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+    after: Duration,
+}
+
+impl Reply {
+    pub(super) fn text(status: u16, body: impl Into<String>) -> Self {
+        Self { status, headers: Vec::new(), body: body.into(), after: Duration::ZERO }
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(super) fn after(self, after: Duration) -> Self {
+        Self { after, ..self }
+    }
+}
+
+impl From<Value> for Reply {
+    fn from(body: Value) -> Self {
+        (200, body).into()
+    }
+}
+
+impl From<(u16, Value)> for Reply {
+    fn from((status, body): (u16, Value)) -> Self {
+        Self::text(status, body.to_string()).header("content-type", "application/json")
+    }
+}
+
+#[derive(Default)]
+struct State {
+    replies: HashMap<String, Reply>,
+    seen: Vec<Seen>,
+}
+
+/// The stand-in. It ends with the test.
+pub(super) struct Fake {
+    base: String,
+    state: Arc<Mutex<State>>,
+    server: JoinHandle<()>,
+}
+
+impl Fake {
+    pub(super) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(Mutex::new(State::default()));
+        let acceptor = TcpAcceptor::from_tokio(listener).unwrap();
+        let service = endpoint::make({
+            let state = Arc::clone(&state);
+            move |request| answer(Arc::clone(&state), request)
+        });
+        let server = tokio::spawn(async move { Server::new_with_acceptor(acceptor).run(service).await.unwrap() });
+        Self { base, state, server }
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// Says this from now on.
+    pub(super) fn on(&self, what: &str, reply: impl Into<Reply>) -> &Self {
+        self.state.lock().unwrap().replies.insert(what.to_owned(), reply.into());
+        self
+    }
+
+    /// Everything that was asked, oldest first.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        self.state.lock().unwrap().seen.clone()
+    }
+
+    /// The last time that this was asked.
+    pub(super) fn last(&self, what: &str) -> Seen {
+        let seen = self.seen();
+        seen.iter().rfind(|seen| seen.what == what).unwrap_or_else(|| panic!("no {what} in {seen:#?}")).clone()
+    }
+
+    /// How often this was asked.
+    pub(super) fn count(&self, what: &str) -> usize {
+        self.seen().iter().filter(|seen| seen.what == what).count()
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn answer(state: Arc<Mutex<State>>, mut request: Request) -> poem::Result<Response> {
+    let what = format!("{} {}", request.method(), request.uri().path());
+    let header = |(name, value): (&poem::http::HeaderName, &poem::http::HeaderValue)| {
+        (name.as_str().to_owned(), value.to_str().unwrap().to_owned())
+    };
+    let headers = request.headers().iter().map(header).collect();
+    let query = pairs(request.uri().query().unwrap_or_default());
+    let body = request.take_body().into_string().await.unwrap();
+    let reply = {
+        let mut state = state.lock().unwrap();
+        state.seen.push(Seen { what: what.clone(), query, headers, body });
+        state.replies.get(&what).cloned()
+    };
+    let reply = reply.unwrap_or_else(|| Reply::text(404, "there is nothing here"));
+    tokio::time::sleep(reply.after).await;
+    let mut response = Response::builder().status(StatusCode::from_u16(reply.status).unwrap());
+    for (name, value) in reply.headers {
+        response = response.header(name, value);
+    }
+    Ok(response.body(reply.body))
+}

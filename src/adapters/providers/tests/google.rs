@@ -1,0 +1,77 @@
+//! Google.
+
+use serde_json::json;
+
+use super::{
+    id_tokens::{Signer, claims},
+    *,
+};
+use crate::domain::gateway::models::signing_key::SigningAlgorithm;
+
+#[tokio::test]
+async fn the_browser_is_sent_for_a_token_that_can_be_refreshed() {
+    let fake = Fake::start().await;
+    let provider = provider("GOOGLE", &fake);
+    let query = authorize(&*provider).await;
+    is_a_code_request(&query);
+    assert_eq!(value(&query, "scope"), Some("openid email profile"));
+    assert_eq!((value(&query, "access_type"), value(&query, "prompt")), (Some("offline"), Some("consent")));
+    assert_eq!((value(&query, "code_challenge"), value(&query, "nonce")), (CHALLENGE, Some("s3cret-nonce")));
+    assert!(fake.seen().is_empty(), "the endpoints are known");
+}
+
+#[tokio::test]
+async fn the_id_token_says_who_it_is_and_nobody_else_is_asked() {
+    let signer = Signer::new(SigningAlgorithm::Rs256);
+    let fake = Fake::start().await;
+    let mut all = claims("accounts.google.com");
+    all.as_object_mut().unwrap().remove("at_hash");
+    fake.on("GET /jwks", signer.jwks()).on(
+        "POST /token",
+        json!({
+            "access_token": "s3cret-ya29", "expires_in": 3599, "refresh_token": "s3cret-1r", "token_type": "Bearer",
+            "scope": "openid email profile", "id_token": signer.sign(&all)
+        }),
+    );
+    let google = provider("GOOGLE", &fake);
+    let (tokens, identity) = google.exchange(&code()).await.unwrap();
+    assert_eq!(tokens.refresh_token, Some(Secret::new("s3cret-1r")));
+    assert_eq!((identity.subject.as_str(), identity.name.as_deref()), ("u-1", Some("Mina")));
+    assert_eq!(identity.verified_email.as_deref(), Some("mina@example.com"));
+    assert_eq!(fake.seen().len(), 2);
+
+    all["email_verified"] = json!(false);
+    fake.on("POST /token", json!({"access_token": "a", "id_token": signer.sign(&all)}));
+    assert_eq!(google.exchange(&code()).await.unwrap().1.verified_email, None);
+
+    fake.on("POST /token", json!({"access_token": "a"}));
+    assert_eq!(bad_answer(google.exchange(&code()).await), "it holds no id token");
+}
+
+#[tokio::test]
+async fn the_refresh_token_stays_and_an_id_token_that_nobody_checked_is_dropped() {
+    let fake = Fake::start().await;
+    fake.on("POST /token", json!({"access_token": "s3cret-2", "expires_in": 3599, "id_token": "a.b.c"}));
+    let google = provider("GOOGLE", &fake);
+    let old = tokens(Some("s3cret-1r"));
+    let answer = google.refresh(&old).await.unwrap();
+    assert_eq!(answer.id_token, None);
+    assert_eq!(old.refreshed(answer).refresh_token, Some(Secret::new("s3cret-1r")));
+    assert_eq!(google.refresh(&tokens(None)).await, Err(ProviderError::Unsupported));
+
+    fake.on("POST /token", (400, json!({"error": "invalid_grant", "error_description": "Token has been revoked."})));
+    assert_eq!(google.refresh(&tokens(Some("s3cret-1r"))).await, Err(refused("invalid_grant")));
+}
+
+#[tokio::test]
+async fn a_token_that_is_gone_is_as_good_as_revoked() {
+    let fake = Fake::start().await;
+    fake.on("POST /revoke", json!({}));
+    let google = provider("GOOGLE", &fake);
+    assert_eq!(google.revoke(&tokens(Some("s3cret-1r"))).await, Ok(()));
+    assert_eq!(fake.last("POST /revoke").form(), [("token".to_owned(), "s3cret-1r".to_owned())]);
+    fake.on("POST /revoke", (400, json!({"error": "invalid_token"})));
+    assert_eq!(google.revoke(&tokens(None)).await, Ok(()));
+    fake.on("POST /revoke", (503, json!({})));
+    assert!(matches!(google.revoke(&tokens(None)).await, Err(ProviderError::Unavailable(_))));
+}

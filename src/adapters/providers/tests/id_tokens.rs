@@ -1,0 +1,204 @@
+//! Each check of an id token, by a token that is good but for this.
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    adapters::{jwt::AwsLcKeysmith, providers::id_token::at_hash},
+    domain::gateway::{models::signing_key::SigningAlgorithm, services::ports::Keysmith},
+};
+
+/// Signs as a provider does.
+pub(super) struct Signer {
+    kid: String,
+    algorithm: Algorithm,
+    key: EncodingKey,
+    pub(super) jwk: Value,
+}
+
+impl Signer {
+    pub(super) fn new(algorithm: SigningAlgorithm) -> Self {
+        let pair = AwsLcKeysmith.generate(algorithm).unwrap();
+        let (algorithm, key) = match algorithm {
+            SigningAlgorithm::Es256 => (Algorithm::ES256, EncodingKey::from_ec_der(&pair.private_key.0)),
+            SigningAlgorithm::EdDsa => (Algorithm::EdDSA, EncodingKey::from_ed_der(&pair.private_key.0)),
+            _ => (Algorithm::RS256, EncodingKey::from_rsa_der(&pair.private_key.0)),
+        };
+        Self { kid: pair.kid, algorithm, key, jwk: pair.public_jwk.unwrap() }
+    }
+
+    /// The key set.
+    pub(super) fn jwks(&self) -> Value {
+        json!({"keys": [{"kty": "AKP", "kid": "of tomorrow"}, self.jwk]})
+    }
+
+    fn header(&self) -> Header {
+        Header { kid: Some(self.kid.clone()), ..Header::new(self.algorithm) }
+    }
+
+    pub(super) fn sign(&self, claims: &Value) -> String {
+        jsonwebtoken::encode(&self.header(), claims, &self.key).unwrap()
+    }
+}
+
+/// Claims that are all right.
+pub(super) fn claims(issuer: &str) -> Value {
+    json!({
+        "iss": issuer, "sub": "u-1", "aud": "client:1", "azp": "client:1", "exp": NOW + 300, "iat": NOW,
+        "nonce": "s3cret-nonce", "at_hash": at_hash(&Secret::new("s3cret-access"), Algorithm::ES256),
+        "name": "Mina", "email": "mina@example.com", "email_verified": true
+    })
+}
+
+fn with(mut claims: Value, claim: &str, value: Value) -> Value {
+    let object = claims.as_object_mut().unwrap();
+    match value {
+        Value::Null => drop(object.remove(claim)),
+        value => drop(object.insert(claim.to_owned(), value)),
+    }
+    claims
+}
+
+const GOOGLE: &str = "https://accounts.google.com";
+
+async fn outcome_of(signer: &Signer, id_token: &str) -> Result<String, ProviderError> {
+    let fake = Fake::start().await;
+    fake.on("POST /token", json!({"access_token": "s3cret-access", "id_token": id_token}))
+        .on("GET /jwks", signer.jwks());
+    let outcome = provider("GOOGLE", &fake).exchange(&code()).await;
+    if let Err(error) = &outcome {
+        is_discreet(error);
+        assert!(!error.to_string().contains(id_token), "{error}");
+    }
+    outcome.map(|(_, identity)| identity.subject)
+}
+
+#[tokio::test]
+async fn a_good_token_is_believed_whatever_its_key() {
+    for algorithm in [SigningAlgorithm::Es256, SigningAlgorithm::EdDsa, SigningAlgorithm::Rs256] {
+        let signer = Signer::new(algorithm);
+        let hash = at_hash(&Secret::new("s3cret-access"), signer.algorithm);
+        let claims = with(claims(GOOGLE), "at_hash", json!(hash));
+        assert_eq!(outcome_of(&signer, &signer.sign(&claims)).await.as_deref(), Ok("u-1"), "{algorithm:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_for_pss_is_believed_only_if_its_key_says_so() {
+    let mut signer = Signer::new(SigningAlgorithm::Rs256);
+    signer.algorithm = Algorithm::PS256;
+    let token = signer.sign(&claims(GOOGLE));
+    let outcome = outcome_of(&signer, &token).await;
+    assert_eq!(bad_answer(outcome), "the id token is signed with another algorithm than its key's");
+    signer.jwk["alg"] = json!("PS256");
+    assert_eq!(outcome_of(&signer, &token).await.as_deref(), Ok("u-1"));
+}
+
+#[tokio::test]
+async fn every_claim_is_checked() {
+    let signer = Signer::new(SigningAlgorithm::Es256);
+    for (claim, value, flaw) in [
+        ("iss", json!("https://accounts.example.com"), "has another iss"),
+        ("iss", json!("https://accounts.google.com/"), "has another iss"),
+        ("iss", json!(null), "has another iss"),
+        ("aud", json!("client:2"), "has another aud"),
+        ("aud", json!(["client:2"]), "has another aud"),
+        ("aud", json!([]), "has another aud"),
+        ("aud", json!(null), "has another aud"),
+        ("azp", json!("client:2"), "has another azp"),
+        ("azp", json!(["client:1"]), "has another azp"),
+        ("exp", json!(NOW - 5), "is expired"),
+        ("exp", json!(null), "has no exp"),
+        ("exp", json!("soon"), "has no exp"),
+        ("iat", json!(NOW + 61), "is from the future"),
+        ("iat", json!(null), "has no iat"),
+        ("nonce", json!("another"), "has another nonce"),
+        ("nonce", json!(null), "has another nonce"),
+        ("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA"), "belongs to another access token (at_hash)"),
+        ("at_hash", json!(1), "belongs to another access token (at_hash)"),
+    ] {
+        let token = signer.sign(&with(claims(GOOGLE), claim, value.clone()));
+        let outcome = outcome_of(&signer, &token).await;
+        assert_eq!(bad_answer(outcome), format!("the id token {flaw}"), "{claim}: {value}");
+    }
+    let many = with(with(claims(GOOGLE), "aud", json!(["client:1", "client:2"])), "azp", json!(null));
+    let outcome = outcome_of(&signer, &signer.sign(&many)).await;
+    assert_eq!(bad_answer(outcome), "the id token has more than one aud and no azp");
+    for subject in [json!(null), json!(""), json!("a\n"), json!("a".repeat(256))] {
+        let outcome = outcome_of(&signer, &signer.sign(&with(claims(GOOGLE), "sub", subject))).await;
+        assert_eq!(bad_answer(outcome), "it does not say who the person is (sub)");
+    }
+}
+
+#[tokio::test]
+async fn what_may_be_otherwise_may() {
+    let signer = Signer::new(SigningAlgorithm::Es256);
+    for (claim, value) in [
+        ("iss", json!("accounts.google.com")),
+        ("aud", json!(["client:1"])),
+        ("aud", json!(["client:2", "client:1"])),
+        ("azp", json!(null)),
+        ("exp", json!(NOW - 4)),
+        ("iat", json!(NOW + 60)),
+        ("at_hash", json!(null)),
+    ] {
+        let token = signer.sign(&with(claims(GOOGLE), claim, value.clone()));
+        assert_eq!(outcome_of(&signer, &token).await.as_deref(), Ok("u-1"), "{claim}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_nonce_none_is_wanted() {
+    let signer = Signer::new(SigningAlgorithm::Es256);
+    let fake = Fake::start().await;
+    let token = signer.sign(&with(claims(GOOGLE), "nonce", json!(null)));
+    fake.on("POST /token", json!({"access_token": "s3cret-access", "id_token": token})).on("GET /jwks", signer.jwks());
+    let without = CodeExchange { nonce: None, ..code() };
+    assert!(provider("GOOGLE", &fake).exchange(&without).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_signature_is_that_of_the_key() {
+    let (signer, other) = (Signer::new(SigningAlgorithm::Es256), Signer::new(SigningAlgorithm::Es256));
+    let good = claims(GOOGLE);
+    let forged = |header: &Header, key: &EncodingKey| jsonwebtoken::encode(header, &good, key).unwrap();
+    let hmac = Header { kid: Some(signer.kid.clone()), ..Header::new(Algorithm::HS256) };
+    let none = "eyJhbGciOiJub25lIn0.e30.";
+    let parts = |token: String| token.split('.').map(str::to_owned).collect::<Vec<_>>();
+    let own = parts(signer.sign(&good));
+    let admin = parts(signer.sign(&with(good.clone(), "sub", json!("admin"))));
+    let typed = Header { typ: Some("at+jwt".to_owned()), ..signer.header() };
+    let untyped = Header { typ: None, ..signer.header() };
+    for (token, flaw) in [
+        (forged(&signer.header(), &other.key), "has a bad signature"),
+        (format!("{}.{}.{}", own[0], admin[1], own[2]), "has a bad signature"),
+        (format!("{}.{}.", own[0], own[1]), "has a bad signature"),
+        (
+            forged(&hmac, &EncodingKey::from_secret(signer.jwk.to_string().as_bytes())),
+            "is signed with another algorithm than its key's",
+        ),
+        (forged(&other.header(), &other.key), "is signed with a key that the provider does not have"),
+        (forged(&typed, &signer.key), "is another kind of token"),
+        (none.to_owned(), "is signed with another algorithm than its key's"),
+        ("a.b".to_owned(), "is not a signed JWT"),
+        ("..".to_owned(), "is not a signed JWT"),
+        ("not a token".to_owned(), "is not a signed JWT"),
+    ] {
+        let outcome = outcome_of(&signer, &token).await;
+        assert_eq!(bad_answer(outcome), format!("the id token {flaw}"), "{token}");
+    }
+    assert_eq!(outcome_of(&signer, &forged(&untyped, &signer.key)).await.as_deref(), Ok("u-1"));
+}
+
+#[tokio::test]
+async fn what_must_be_understood_and_is_not_is_refused() {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    let signer = Signer::new(SigningAlgorithm::Es256);
+    let header = json!({"alg": "ES256", "kid": signer.kid, "crit": ["b64"], "b64": false});
+    let message = [header, claims(GOOGLE)].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &signer.key, Algorithm::ES256).unwrap();
+    let outcome = outcome_of(&signer, &format!("{message}.{signature}")).await;
+    assert_eq!(bad_answer(outcome), "the id token wants to be understood in ways that we do not know");
+}

@@ -1,0 +1,82 @@
+//! Kakao.
+
+use chrono::DateTime;
+use serde_json::{Value, json};
+
+use super::*;
+
+async fn kakao(account: Value) -> (Fake, Arc<dyn Provider>) {
+    let fake = Fake::start().await;
+    let tokens = json!({
+        "token_type": "bearer", "access_token": "s3cret-aaa", "expires_in": 43199,
+        "refresh_token": "s3cret-rrr", "refresh_token_expires_in": 5_184_000, "scope": "account_email profile_nickname"
+    });
+    fake.on("POST /token", tokens)
+        .on(
+            "GET /userinfo",
+            json!({"id": 123_456_789_u64, "connected_at": "2026-01-01T00:00:00Z", "kakao_account": account}),
+        )
+        .on("POST /revoke", json!({"id": 123_456_789_u64}));
+    let provider = provider("KAKAO", &fake);
+    (fake, provider)
+}
+
+#[tokio::test]
+async fn the_account_is_nested_and_the_id_a_number() {
+    let account = json!({
+        "profile": {"nickname": "미나"}, "email": "mina@example.com", "is_email_valid": true, "is_email_verified": true
+    });
+    let (_fake, provider) = kakao(account).await;
+    let (tokens, identity) = provider.exchange(&code()).await.unwrap();
+    assert_eq!(tokens.expires_at.unwrap().timestamp(), NOW + 43_199);
+    assert_eq!((identity.subject.as_str(), identity.name.as_deref()), ("123456789", Some("미나")));
+    assert_eq!(identity.verified_email.as_deref(), Some("mina@example.com"));
+}
+
+#[tokio::test]
+async fn an_address_needs_both_flags() {
+    for account in [
+        json!({"email": "mina@example.com", "is_email_valid": true, "is_email_verified": false}),
+        json!({"email": "mina@example.com", "is_email_valid": false, "is_email_verified": true}),
+        json!({"email": "mina@example.com", "is_email_verified": true}),
+        json!({"is_email_valid": true, "is_email_verified": true}),
+        json!(null),
+    ] {
+        let (_fake, provider) = kakao(account).await;
+        let (_, identity) = provider.exchange(&code()).await.unwrap();
+        assert_eq!((identity.verified_email, identity.name), (None, None));
+    }
+}
+
+#[tokio::test]
+async fn complaints_have_words_or_numbers() {
+    let (fake, provider) = kakao(json!({})).await;
+    fake.on("GET /userinfo", (401, json!({"msg": "this access token does not exist", "code": -401})));
+    assert_eq!(provider.exchange(&code()).await, Err(refused("code:-401")));
+    fake.on("GET /userinfo", (400, json!({"msg": "internal", "code": -1})));
+    assert!(matches!(provider.exchange(&code()).await, Err(ProviderError::Unavailable(_))));
+    fake.on("POST /token", (400, json!({"error": "invalid_grant", "error_code": "KOE320"})));
+    assert_eq!(provider.exchange(&code()).await, Err(refused("invalid_grant")));
+}
+
+#[tokio::test]
+async fn a_person_is_unlinked_with_an_access_token_that_lives() {
+    let (fake, provider) = kakao(json!({})).await;
+    assert_eq!(provider.revoke(&tokens(Some("s3cret-r"))).await, Ok(()));
+    assert_eq!(fake.last("POST /revoke").header("authorization"), Some("Bearer s3cret-access"));
+    assert_eq!(fake.count("POST /token"), 0);
+
+    let expired = ProviderTokens { expires_at: DateTime::from_timestamp(NOW, 0), ..tokens(Some("s3cret-r")) };
+    assert_eq!(provider.revoke(&expired).await, Ok(()));
+    assert_eq!(value(&fake.last("POST /token").form(), "refresh_token"), Some("s3cret-r"));
+    assert_eq!(fake.last("POST /revoke").header("authorization"), Some("Bearer s3cret-aaa"));
+}
+
+#[tokio::test]
+async fn the_browser_is_sent_with_scopes_parted_by_commas_and_a_challenge() {
+    let (_fake, provider) = kakao(json!({})).await;
+    let query = authorize(&*provider).await;
+    is_a_code_request(&query);
+    assert_eq!(value(&query, "scope"), Some("account_email,profile_nickname"));
+    assert_eq!((value(&query, "code_challenge"), value(&query, "nonce")), (CHALLENGE, None));
+}
