@@ -13,8 +13,8 @@ pub(super) const NO_ICON: &str = r#"<link rel="icon" href="data:,">"#;
 
 /// The groups in the order in which a newcomer wants them; poem-openapi sorts them by name. And folded schemas.
 const SWAGGER_OPTIONS: &str = "deepLinking: true, defaultModelsExpandDepth: 0, \
-    tagsSorter: (a, b) => ['Tokens', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(a) - \
-                          ['Tokens', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(b),";
+    tagsSorter: (a, b) => ['Tokens', 'OAuth', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(a) - \
+                          ['Tokens', 'OAuth', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(b),";
 
 /// poem-openapi's page, with what it lacks.
 pub(super) fn swagger(page: &str, title: &str) -> impl Endpoint + 'static {
