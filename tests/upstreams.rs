@@ -1,0 +1,75 @@
+//! Services that are dead, slow, broken or hostile: the client gets the right answer, which names no address, and the
+//! gateway goes on.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+#[path = "upstreams/broken.rs"]
+mod broken;
+#[path = "upstreams/retries.rs"]
+mod retries;
+#[path = "upstreams/slow.rs"]
+mod slow;
+#[path = "upstreams/streams.rs"]
+mod streams;
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    time::Duration,
+};
+
+use common::{Answer, Gateway};
+
+/// A gateway in front of these instances of the AUTH service.
+fn gateway(instances: &[SocketAddr], variables: &[(&str, &str)]) -> Gateway {
+    let urls: Vec<String> = instances.iter().map(|address| format!("http://{address}")).collect();
+    Gateway::with(&[variables, &[("AUTH_SERVICE_URL", urls.join(",").as_str())]].concat())
+}
+
+/// An address where nobody listens.
+fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// Checks that it is a problem that tells nothing of the service.
+#[track_caller]
+fn is_problem(answer: Answer, status: u16, code: &str, upstream: SocketAddr) -> Answer {
+    let answer = answer.expect_problem(status, code);
+    let (text, headers) = (answer.text(), format!("{:?}", answer.headers));
+    for secret in ["127.0.0.1", "localhost", &upstream.port().to_string(), "os error", "hyper", "refused"] {
+        assert!(!text.contains(secret) && !headers.contains(secret), "{secret} in {text} {headers}");
+    }
+    assert_eq!(answer.header("retry-after").is_some(), status == 503, "{headers}");
+    answer
+}
+
+/// Closes with a reset instead of an end.
+#[expect(clippy::needless_pass_by_value, reason = "it is closed by being dropped")]
+fn reset(stream: TcpStream) {
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+/// Whether the other side has closed; what it still sends is thrown away.
+fn is_closed(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    let mut scratch = [0; 4096];
+    loop {
+        match stream.read(&mut scratch) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    }
+}
+
+/// Writes these bytes again and again; says how many bytes were taken before the other side closed.
+fn flood(stream: &mut TcpStream, bytes: &[u8]) -> usize {
+    stream.set_write_timeout(Some(common::PATIENCE)).unwrap();
+    let mut written = 0;
+    while stream.write_all(bytes).is_ok() {
+        written += bytes.len();
+    }
+    written
+}
