@@ -14,8 +14,8 @@ use crate::domain::gateway::models::{
     token::{Rejection, TokenDigest},
 };
 
-/// The longest token that is looked at. The head's limit would allow twice as much.
-const MAX_TOKEN_BYTES: usize = 8 * 1024;
+/// The longest token that is looked at: longer than any that the gateway issues, and it leaves room in a head of 16 KiB.
+const MAX_TOKEN_BYTES: usize = 12 * 1024;
 
 /// A caller whose token was found good, with the headers that tell a service about them.
 #[derive(Debug)]

@@ -42,7 +42,7 @@ pub(super) async fn forward(
     record: &mut Record,
 ) -> Result<Response<AnswerBody>, Failure> {
     core.retries.deposit();
-    let mut target = upstream.next().ok_or(Failure::NoInstance)?;
+    let mut target = upstream.next(std::time::Instant::now()).ok_or(Failure::NoInstance)?;
     for attempt in 1.. {
         record.reaches(target);
         let copy = outgoing.is_idempotent().then(|| outgoing.copy());
@@ -82,8 +82,14 @@ async fn exchange(core: &Core, target: &Rc<Target>, outgoing: Outgoing) -> Resul
         }
     }
     match pool::connect(target, &core.upstream).await {
-        Ok(sender) => send(core, target, sender, request).await,
-        Err(failure) => Err(Lost { failure, unsent: Some(request), was_used: false }),
+        Ok(sender) => {
+            target.has_rested();
+            send(core, target, sender, request).await
+        }
+        Err(failure) => {
+            target.let_rest(std::time::Instant::now());
+            Err(Lost { failure, unsent: Some(request), was_used: false })
+        }
     }
 }
 

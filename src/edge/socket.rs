@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    framing::{Fault, Framing},
+    framing::{BadChunk, Fault, Framing},
     watchdog::Vitals,
 };
 
@@ -40,6 +40,8 @@ pub(super) struct ClientSocket {
     /// Bytes for hyper that did not come from the socket just now.
     ready: Bytes,
     refused: bool,
+    /// The body is malformed from here on: told when what came before it was handed on.
+    broken: Option<BadChunk>,
     /// How many bytes were thrown away since our side was closed, once it was.
     lingered: Option<usize>,
 }
@@ -53,12 +55,13 @@ impl ClientSocket {
             held: Vec::new(),
             ready: Bytes::new(),
             refused: false,
+            broken: None,
             lingered: None,
         }
     }
 
     /// Takes note of what was just read into `buf` behind `before`, and leaves there what hyper may have.
-    fn inspect(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
+    fn inspect(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
         if self.framing.in_body() {
             self.vitals.body_came(true);
         }
@@ -79,11 +82,8 @@ impl ClientSocket {
             fault
         };
         match fault {
-            None if self.held.is_empty() => Ok(()),
-            None => {
-                self.vitals.head_begun();
-                Ok(())
-            }
+            None if self.held.is_empty() => {}
+            None => self.vitals.head_begun(),
             Some(Fault::Head(bad)) => {
                 self.vitals.refuse(bad);
                 self.refused = true;
@@ -93,9 +93,8 @@ impl ClientSocket {
                 } else {
                     [&self.ready[..], REFUSED].concat().into()
                 };
-                Ok(())
             }
-            Some(Fault::Body(bad)) => Err(io::Error::new(io::ErrorKind::InvalidData, bad)),
+            Some(Fault::Body(bad)) => self.broken = Some(bad),
         }
     }
 }
@@ -110,6 +109,9 @@ impl AsyncRead for ClientSocket {
                 buf.put_slice(&this.ready[..length]);
                 this.ready.advance(length);
                 return Poll::Ready(Ok(()));
+            }
+            if let Some(bad) = this.broken {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, bad)));
             }
             if this.refused {
                 // Nothing behind a refused head is read. Nobody needs to be woken: the refusal is the last answer.
@@ -127,7 +129,7 @@ impl AsyncRead for ClientSocket {
             if buf.filled().len() == before {
                 return Poll::Ready(Ok(()));
             }
-            this.inspect(buf, before)?;
+            this.inspect(buf, before);
             if buf.filled().len() > before {
                 return Poll::Ready(Ok(()));
             }

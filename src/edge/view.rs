@@ -30,7 +30,13 @@ pub(super) struct Target {
     /// `Host` of requests that go there.
     pub(super) host: HeaderValue,
     pub(super) pool: Pool,
+    /// Until when it is passed over, because it could not be connected to.
+    rests_until: Cell<Option<Instant>>,
 }
+
+/// How long an instance rests that could not be connected to. Long enough that trying it again costs next to nothing of the
+/// retry budget, short enough that one that is back is soon found.
+const REST: Duration = Duration::from_secs(2);
 
 /// Where a request goes.
 pub(super) enum Destination<'v> {
@@ -100,9 +106,13 @@ impl Upstream {
         }
     }
 
-    /// The instance whose turn it is.
-    pub(super) fn next(&self) -> Option<&Rc<Target>> {
-        super::balance::round_robin(&self.targets, &self.turn)
+    /// The instance whose turn it is; one that rests only if all of them do.
+    pub(super) fn next(&self, now: Instant) -> Option<&Rc<Target>> {
+        let target = super::balance::round_robin(&self.targets, &self.turn)?;
+        if !target.rests(now) {
+            return Some(target);
+        }
+        super::balance::next_but(&self.targets, &self.turn, |other| other.rests(now)).or(Some(target))
     }
 
     /// Another instance than `target`, if there is one.
@@ -118,7 +128,27 @@ impl Target {
             error!(instance = authority, "an instance has an address that no request can be sent to");
             return None;
         };
-        Some(Rc::new(Self { instance: Arc::clone(instance), authority, host, pool: Pool::default() }))
+        Some(Rc::new(Self {
+            instance: Arc::clone(instance),
+            authority,
+            host,
+            pool: Pool::default(),
+            rests_until: Cell::default(),
+        }))
+    }
+
+    /// It could not be connected to: for a while others go first.
+    pub(super) fn let_rest(&self, now: Instant) {
+        self.rests_until.set(Some(now + REST));
+    }
+
+    /// It was connected to.
+    pub(super) fn has_rested(&self) {
+        self.rests_until.set(None);
+    }
+
+    fn rests(&self, now: Instant) -> bool {
+        self.rests_until.get().is_some_and(|until| now < until)
     }
 }
 
