@@ -40,6 +40,7 @@ macro_rules! over_every_database {
 
 mod database;
 mod harness;
+mod oauth;
 mod revocation;
 mod rotation;
 mod signing_key;

@@ -33,7 +33,7 @@ over_every_database!(
     rows_that_are_no_models_are_corrupt,
 );
 
-async fn migrated(database: &Database) -> DatabaseConnection {
+pub(super) async fn migrated(database: &Database) -> DatabaseConnection {
     let db = connect(&database.url).await.unwrap();
     migrate(&db).await.unwrap();
     db
@@ -102,7 +102,7 @@ async fn what_was_acknowledged_survives_reopening(database: &Database) {
     assert_eq!(tokens.revocations_after(listed[0].cursor, 9).await.unwrap().len(), 1);
 }
 
-fn assert_unavailable<T: Debug>(outcome: Result<T, RepositoryError>) {
+pub(super) fn assert_unavailable<T: Debug>(outcome: Result<T, RepositoryError>) {
     let error = outcome.unwrap_err();
     assert!(matches!(error, RepositoryError::Unavailable(_)), "{error:?}");
 }

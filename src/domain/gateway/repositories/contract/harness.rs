@@ -19,8 +19,9 @@ use crate::domain::gateway::{
         token::{DummyToken, NewRefreshToken, Revocation, Rotation, TokenDigest, TokenFamily},
     },
     repositories::{
-        memory::{MemorySigningKeys, MemoryTokens},
-        sea_orm::{SeaOrmSigningKeys, SeaOrmTokens, connect, migrate},
+        memory::{MemoryOAuth, MemorySigningKeys, MemoryTokens},
+        oauth::OAuthRepository,
+        sea_orm::{SeaOrmOAuth, SeaOrmSigningKeys, SeaOrmTokens, connect, migrate},
         signing_key::SigningKeyRepository,
         token::TokenRepository,
     },
@@ -30,8 +31,10 @@ use crate::domain::gateway::{
 pub(super) struct Store {
     pub(super) tokens: Arc<dyn TokenRepository>,
     pub(super) keys: Arc<dyn SigningKeyRepository>,
+    pub(super) oauth: Arc<dyn OAuthRepository>,
     pub(super) peer_tokens: Arc<dyn TokenRepository>,
     pub(super) peer_keys: Arc<dyn SigningKeyRepository>,
+    pub(super) peer_oauth: Arc<dyn OAuthRepository>,
     databases: Option<(Database, [DatabaseConnection; 2])>,
 }
 
@@ -39,6 +42,11 @@ impl Store {
     /// The two replicas in turn, for the tasks of a race.
     pub(super) fn replica(&self, n: usize) -> Arc<dyn TokenRepository> {
         Arc::clone(if n.is_multiple_of(2) { &self.tokens } else { &self.peer_tokens })
+    }
+
+    /// As `replica`.
+    pub(super) fn oauth_replica(&self, n: usize) -> Arc<dyn OAuthRepository> {
+        Arc::clone(if n.is_multiple_of(2) { &self.oauth } else { &self.peer_oauth })
     }
 
     pub(super) async fn close(self) {
@@ -79,7 +87,16 @@ impl Database {
 #[expect(clippy::unused_async, reason = "as the other stores are opened")]
 pub(super) async fn memory() -> Store {
     let (tokens, keys) = (Arc::new(MemoryTokens::default()), Arc::new(MemorySigningKeys::default()));
-    Store { tokens: tokens.clone(), keys: keys.clone(), peer_tokens: tokens, peer_keys: keys, databases: None }
+    let oauth = Arc::new(MemoryOAuth::default());
+    Store {
+        tokens: tokens.clone(),
+        keys: keys.clone(),
+        oauth: oauth.clone(),
+        peer_tokens: tokens,
+        peer_keys: keys,
+        peer_oauth: oauth,
+        databases: None,
+    }
 }
 
 pub(super) async fn sqlite() -> Store {
@@ -96,8 +113,10 @@ async fn over(database: Database) -> Store {
     Store {
         tokens: Arc::new(SeaOrmTokens::new(one.clone())),
         keys: Arc::new(SeaOrmSigningKeys::new(one.clone())),
+        oauth: Arc::new(SeaOrmOAuth::new(one.clone())),
         peer_tokens: Arc::new(SeaOrmTokens::new(other.clone())),
         peer_keys: Arc::new(SeaOrmSigningKeys::new(other.clone())),
+        peer_oauth: Arc::new(SeaOrmOAuth::new(other.clone())),
         databases: Some((database, [one, other])),
     }
 }

@@ -1,0 +1,115 @@
+//! Accounts and identities: who is whose, and what never makes two people one.
+
+use super::{FINER, SUBJECTS, account, identity, met};
+use crate::domain::gateway::{
+    models::account::{Account, ProviderIdentity},
+    repositories::{
+        RepositoryError,
+        contract::harness::{self, Store},
+    },
+};
+
+over_every_store!(
+    an_identity_is_met_once,
+    an_account_is_read_back_to_the_microsecond,
+    other_subjects_and_other_providers_are_other_people,
+    an_email_never_links_two_accounts,
+    a_taken_account_id_is_a_conflict_and_nothing_is_stored,
+    a_linked_identity_finds_its_account,
+    linking_again_changes_nothing,
+    an_identity_of_another_account_is_not_linked,
+    nothing_is_linked_to_an_account_that_does_not_exist,
+);
+
+fn assert_conflict(outcome: &Result<impl std::fmt::Debug, RepositoryError>) {
+    assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+}
+
+async fn an_identity_is_met_once(store: &Store) {
+    let jane = identity("google", SUBJECTS[0]);
+    assert_eq!(store.oauth.account_of(&jane, &account(1)).await.unwrap(), account(1));
+    // Whatever else the provider says of her now.
+    for (n, jane) in [
+        (2, jane.clone()),
+        (3, ProviderIdentity { verified_email: None, name: None, ..jane.clone() }),
+        (1, ProviderIdentity { verified_email: Some("other@example.com".to_owned()), ..jane.clone() }),
+    ] {
+        assert_eq!(store.peer_oauth.account_of(&jane, &account(n)).await.unwrap(), account(1));
+    }
+    // A newcomer who was not needed was not stored.
+    for n in [2, 3] {
+        assert_conflict(&store.oauth.link(&identity("github", "x"), &account(n)).await);
+    }
+}
+
+async fn an_account_is_read_back_to_the_microsecond(store: &Store) {
+    let newcomer = Account { created_at: account(1).created_at + FINER, ..account(1) };
+    let jane = ProviderIdentity { verified_email: None, name: None, ..identity("google", "jane") };
+    assert_eq!(store.oauth.account_of(&jane, &newcomer).await.unwrap(), account(1));
+    assert_eq!(store.peer_oauth.account_of(&jane, &newcomer).await.unwrap(), account(1));
+}
+
+async fn other_subjects_and_other_providers_are_other_people(store: &Store) {
+    let people: Vec<_> =
+        ["google", "github"].into_iter().flat_map(|name| SUBJECTS.map(|subject| identity(name, subject))).collect();
+    for replica in [&store.oauth, &store.peer_oauth] {
+        for (n, person) in (1..).zip(&people) {
+            assert_eq!(replica.account_of(person, &account(n)).await.unwrap(), account(n), "{person:?}");
+        }
+    }
+}
+
+async fn an_email_never_links_two_accounts(store: &Store) {
+    let [jane, other] = [identity("google", "jane"), identity("github", "jane")];
+    assert_eq!(jane.verified_email, other.verified_email);
+    assert_eq!(store.oauth.account_of(&jane, &account(1)).await.unwrap(), account(1));
+    assert_eq!(store.oauth.account_of(&other, &account(2)).await.unwrap(), account(2));
+    // Nor does one that comes later.
+    let third = ProviderIdentity { verified_email: Some("third@example.com".to_owned()), ..identity("github", "x") };
+    assert_eq!(store.oauth.account_of(&third, &account(3)).await.unwrap(), account(3));
+    let third = ProviderIdentity { verified_email: jane.verified_email, ..third };
+    assert_eq!(store.oauth.account_of(&third, &account(4)).await.unwrap(), account(3));
+}
+
+async fn a_taken_account_id_is_a_conflict_and_nothing_is_stored(store: &Store) {
+    let [jane, john] = [identity("google", "jane"), identity("google", "john")];
+    store.oauth.account_of(&jane, &account(1)).await.unwrap();
+    assert_conflict(&store.peer_oauth.account_of(&john, &account(1)).await);
+    assert_eq!(store.oauth.account_of(&john, &account(2)).await.unwrap(), account(2));
+    assert_eq!(store.oauth.account_of(&jane, &account(3)).await.unwrap(), account(1));
+}
+
+async fn a_linked_identity_finds_its_account(store: &Store) {
+    met(store, 1).await;
+    let jane = identity("google", SUBJECTS[0]);
+    // What is known of the account is the store's word, not the caller's.
+    let claimed = Account { created_at: account(9).created_at, ..account(1) };
+    store.oauth.link(&jane, &claimed).await.unwrap();
+    assert_eq!(store.peer_oauth.account_of(&jane, &account(2)).await.unwrap(), account(1));
+}
+
+async fn linking_again_changes_nothing(store: &Store) {
+    met(store, 1).await;
+    let jane = identity("google", "jane");
+    for replica in [&store.oauth, &store.peer_oauth, &store.oauth] {
+        replica.link(&jane, &account(1)).await.unwrap();
+        assert_eq!(replica.account_of(&jane, &account(2)).await.unwrap(), account(1));
+    }
+}
+
+async fn an_identity_of_another_account_is_not_linked(store: &Store) {
+    met(store, 1).await;
+    met(store, 2).await;
+    let jane = identity("google", "jane");
+    store.oauth.link(&jane, &account(1)).await.unwrap();
+    assert_conflict(&store.peer_oauth.link(&jane, &account(2)).await);
+    assert_eq!(store.oauth.account_of(&jane, &account(3)).await.unwrap(), account(1));
+}
+
+async fn nothing_is_linked_to_an_account_that_does_not_exist(store: &Store) {
+    let jane = identity("google", "jane");
+    assert_conflict(&store.oauth.link(&jane, &account(1)).await);
+    assert_eq!(store.oauth.account_of(&jane, &account(2)).await.unwrap(), account(2));
+    // Nor if the identity is known.
+    assert_conflict(&store.oauth.link(&jane, &account(1)).await);
+}

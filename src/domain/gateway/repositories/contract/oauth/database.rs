@@ -1,0 +1,192 @@
+//! What a database of accounts and grants owes besides: it keeps them, names what is wrong, and leaves no rows behind.
+
+use std::sync::Arc;
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use tokio::{sync::Barrier, task::JoinSet, time::timeout};
+
+use super::{account, grant, grant_id, identity, lease};
+use crate::domain::gateway::{
+    models::{
+        account::ProviderIdentity,
+        oauth::{GrantFilter, GrantStatus, LeaseOutcome},
+    },
+    repositories::{
+        RepositoryError,
+        contract::{
+            database::{assert_unavailable, migrated},
+            harness::{self, Database, PATIENCE, at},
+        },
+        oauth::OAuthRepository,
+        sea_orm::{SeaOrmOAuth, connect},
+    },
+};
+
+over_every_database!(
+    accounts_and_grants_survive_reopening,
+    a_closed_database_is_unavailable,
+    a_database_that_is_not_migrated_is_unavailable,
+    concurrent_sign_ins_leave_no_orphans,
+    email_and_name_are_those_of_the_last_sign_in,
+    what_an_account_has_goes_with_it,
+    a_lease_has_a_holder_and_an_end,
+    grants_that_are_no_models_are_corrupt,
+);
+
+/// One text of one row.
+async fn text(db: &DatabaseConnection, sql: &str) -> Option<String> {
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    db.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+async fn rows(db: &DatabaseConnection, table: &str) -> String {
+    text(db, &format!("SELECT CAST(count(*) AS TEXT) FROM {table}")).await.unwrap()
+}
+
+async fn granted(db: &DatabaseConnection) -> SeaOrmOAuth {
+    let oauth = SeaOrmOAuth::new(db.clone());
+    oauth.account_of(&identity("google", "jane"), &account(1)).await.unwrap();
+    oauth.put_grant(&grant(1, 1)).await.unwrap();
+    oauth
+}
+
+async fn accounts_and_grants_survive_reopening(database: &Database) {
+    let db = migrated(database).await;
+    let oauth = granted(&db).await;
+    oauth.link(&identity("github", "jane"), &account(1)).await.unwrap();
+    oauth.put_grant(&grant(2, 1)).await.unwrap();
+    oauth.acquire_lease(&lease(1, at(130)), at(100)).await.unwrap();
+    db.close().await.unwrap();
+
+    let oauth = SeaOrmOAuth::new(migrated(database).await);
+    for jane in [identity("google", "jane"), identity("github", "jane")] {
+        assert_eq!(oauth.account_of(&jane, &account(9)).await.unwrap(), account(1));
+    }
+    assert_eq!(oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), [grant(2, 1), grant(1, 1)]);
+    // The holder vanished: the lease did not, and ends by itself.
+    let outcome = oauth.acquire_lease(&lease(2, at(160)), at(129)).await.unwrap();
+    assert_eq!(outcome, LeaseOutcome::Held { until: at(130) });
+    let outcome = oauth.acquire_lease(&lease(2, at(160)), at(130)).await.unwrap();
+    assert_eq!(outcome, LeaseOutcome::Acquired(grant(1, 1)));
+}
+
+async fn assert_nothing_works(db: DatabaseConnection) {
+    let oauth = SeaOrmOAuth::new(db);
+    let wish = lease(1, at(130));
+    assert_unavailable(oauth.account_of(&identity("google", "jane"), &account(1)).await);
+    assert_unavailable(oauth.link(&identity("google", "jane"), &account(1)).await);
+    assert_unavailable(oauth.put_grant(&grant(1, 1)).await);
+    assert_unavailable(oauth.find_grant(grant_id(1)).await);
+    assert_unavailable(oauth.list_grants(&GrantFilter::default(), None, 9).await);
+    assert_unavailable(oauth.acquire_lease(&wish, at(100)).await);
+    assert_unavailable(oauth.renew_lease(&wish, at(100)).await);
+    assert_unavailable(oauth.finish_refresh(&wish, &grant(1, 1)).await);
+    assert_unavailable(oauth.release_lease(&wish).await);
+    assert_unavailable(oauth.mark_grant(grant_id(1), GrantStatus::Revoked, at(100)).await);
+    assert_unavailable(oauth.remove_grant(grant_id(1)).await);
+    assert_unavailable(oauth.grants_expiring(at(9999), 9).await);
+}
+
+async fn a_closed_database_is_unavailable(database: &Database) {
+    let db = migrated(database).await;
+    db.clone().close().await.unwrap();
+    assert_nothing_works(db).await;
+}
+
+async fn a_database_that_is_not_migrated_is_unavailable(database: &Database) {
+    assert_nothing_works(connect(&database.url).await.unwrap()).await;
+}
+
+async fn concurrent_sign_ins_leave_no_orphans(database: &Database) {
+    let db = migrated(database).await;
+    let start = Arc::new(Barrier::new(8));
+    let mut tasks = JoinSet::new();
+    for n in 1..=8 {
+        let (oauth, start) = (SeaOrmOAuth::new(connect(&database.url).await.unwrap()), start.clone());
+        tasks.spawn(async move {
+            start.wait().await;
+            oauth.account_of(&identity("google", "jane"), &account(n)).await.unwrap()
+        });
+    }
+    let accounts = timeout(PATIENCE, tasks.join_all()).await.unwrap();
+    assert!(accounts.iter().all(|account| *account == accounts[0]), "{accounts:?}");
+    assert_eq!(rows(&db, "accounts").await, "1");
+    assert_eq!(rows(&db, "account_identities").await, "1");
+
+    // Nor does one whose account id is taken.
+    let outcome = SeaOrmOAuth::new(db.clone()).account_of(&identity("google", "john"), &accounts[0]).await;
+    assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+    assert_eq!(rows(&db, "account_identities").await, "1");
+}
+
+/// The port reads neither back; who looks into the database sees them.
+async fn email_and_name_are_those_of_the_last_sign_in(database: &Database) {
+    let db = migrated(database).await;
+    let oauth = SeaOrmOAuth::new(db.clone());
+    let jane = identity("google", "jane");
+    let other = ProviderIdentity { subject: "other".to_owned(), ..jane.clone() };
+    let newer = ProviderIdentity { verified_email: Some("jane@new.example".to_owned()), name: None, ..jane.clone() };
+    let unvouched = ProviderIdentity { verified_email: None, ..jane.clone() };
+    oauth.account_of(&other, &account(2)).await.unwrap();
+    for seen in [&jane, &newer, &unvouched] {
+        oauth.account_of(seen, &account(1)).await.unwrap();
+        for person in [seen, &other] {
+            let of = format!("FROM account_identities WHERE subject = '{}'", person.subject);
+            assert_eq!(text(&db, &format!("SELECT verified_email {of}")).await, person.verified_email);
+            assert_eq!(text(&db, &format!("SELECT name {of}")).await, person.name);
+        }
+    }
+    // Linking again is no sign-in.
+    oauth.link(&newer, &account(1)).await.unwrap();
+    assert_eq!(text(&db, "SELECT name FROM account_identities WHERE subject = 'jane'").await, unvouched.name);
+}
+
+async fn what_an_account_has_goes_with_it(database: &Database) {
+    let db = migrated(database).await;
+    let oauth = granted(&db).await;
+    oauth.account_of(&identity("google", "john"), &account(2)).await.unwrap();
+    let other = grant(2, 2);
+    oauth.put_grant(&other).await.unwrap();
+    let jane = "SELECT account_id FROM account_identities WHERE subject = 'jane'";
+    db.execute_unprepared(&format!("DELETE FROM accounts WHERE id = ({jane})")).await.unwrap();
+    assert_eq!(oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), [other]);
+    assert_eq!(rows(&db, "account_identities").await, "1");
+    assert_eq!(oauth.account_of(&identity("google", "jane"), &account(3)).await.unwrap(), account(3));
+}
+
+async fn a_lease_has_a_holder_and_an_end(database: &Database) {
+    let db = migrated(database).await;
+    let oauth = granted(&db).await;
+    assert!(db.execute_unprepared("UPDATE grants SET lease_until = 1").await.is_err());
+    oauth.acquire_lease(&lease(1, at(130)), at(100)).await.unwrap();
+    assert!(db.execute_unprepared("UPDATE grants SET lease_until = NULL").await.is_err());
+    assert!(db.execute_unprepared("UPDATE grants SET lease_holder = NULL").await.is_err());
+}
+
+async fn grants_that_are_no_models_are_corrupt(database: &Database) {
+    let db = migrated(database).await;
+    for change in [
+        "provider = 'Google'",
+        "status = 'lost'",
+        "created_at = 9223372036854775807",
+        "updated_at = 9223372036854775807",
+        "expires_at = -9223372036854775807",
+    ] {
+        let oauth = granted(&db).await;
+        db.execute_unprepared(&format!("UPDATE grants SET {change}")).await.unwrap();
+        for outcome in [
+            oauth.find_grant(grant_id(1)).await.map(drop),
+            oauth.list_grants(&GrantFilter::default(), None, 9).await.map(drop),
+            oauth.acquire_lease(&lease(1, at(130)), at(100)).await.map(drop),
+            oauth.remove_grant(grant_id(1)).await.map(drop),
+        ] {
+            assert!(matches!(outcome, Err(RepositoryError::Corrupt(_))), "{change}: {outcome:?}");
+        }
+        // What cannot be read can be got rid of.
+        assert_eq!(oauth.remove_grant(grant_id(1)).await.unwrap(), None, "{change}");
+    }
+    let oauth = granted(&db).await;
+    db.execute_unprepared("UPDATE accounts SET created_at = 9223372036854775807").await.unwrap();
+    let outcome = oauth.account_of(&identity("google", "jane"), &account(1)).await;
+    assert!(matches!(outcome, Err(RepositoryError::Corrupt(_))), "{outcome:?}");
+}

@@ -1,0 +1,154 @@
+//! Grants: reading back, taking over, marking, forgetting.
+
+use super::{FINER, SUBJECTS, account_id, grant, grant_id, granted, identity, lease, leased, met, provider, refreshed};
+use crate::domain::gateway::{
+    models::oauth::{Grant, GrantFilter, GrantStatus, LeaseOutcome},
+    repositories::{
+        RepositoryError,
+        contract::harness::{self, Store, at},
+    },
+};
+
+over_every_store!(
+    a_grant_is_read_back_whole,
+    grant_times_are_kept_to_the_microsecond,
+    an_unknown_grant_is_none,
+    a_grant_takes_over_the_one_before,
+    a_takeover_ends_the_lease,
+    another_subject_provider_or_account_is_another_grant,
+    a_grant_needs_an_account_and_an_id_of_its_own,
+    a_grant_is_marked,
+    a_grant_can_be_removed_twice,
+);
+
+async fn a_grant_is_read_back_whole(store: &Store) {
+    met(store, 1).await;
+    let least = Grant {
+        provider: provider("my-idp2"),
+        provider_subject: String::new(),
+        sealed_tokens: vec![],
+        expires_at: None,
+        refreshable: false,
+        ..grant(2, 1)
+    };
+    let revoked = Grant { status: GrantStatus::Revoked, ..grant(3, 1) };
+    let ended = Grant { status: GrantStatus::NeedsReauthorization, ..grant(4, 1) };
+    for grant in [grant(1, 1), least, revoked, ended] {
+        assert_eq!(store.oauth.put_grant(&grant).await.unwrap(), grant);
+        assert_eq!(store.peer_oauth.find_grant(grant.id).await.unwrap(), Some(grant));
+    }
+}
+
+async fn grant_times_are_kept_to_the_microsecond(store: &Store) {
+    met(store, 1).await;
+    let finer = |grant: &Grant| Grant {
+        expires_at: grant.expires_at.map(|time| time + FINER),
+        created_at: grant.created_at + FINER,
+        updated_at: grant.updated_at + FINER,
+        ..grant.clone()
+    };
+    let found = || async { store.peer_oauth.find_grant(grant_id(1)).await.unwrap().unwrap() };
+    assert_eq!(store.oauth.put_grant(&finer(&grant(1, 1))).await.unwrap(), grant(1, 1));
+    assert_eq!(found().await, grant(1, 1));
+
+    store.oauth.acquire_lease(&lease(1, at(130)), at(100)).await.unwrap();
+    let renewed = Grant { expires_at: Some(at(7200)), updated_at: at(110), ..grant(1, 1) };
+    assert!(store.oauth.finish_refresh(&lease(1, at(130)), &finer(&renewed)).await.unwrap());
+    assert_eq!(found().await, renewed);
+
+    store.oauth.mark_grant(grant_id(1), GrantStatus::Revoked, at(120) + FINER).await.unwrap();
+    assert_eq!(found().await, Grant { status: GrantStatus::Revoked, updated_at: at(120), ..renewed });
+}
+
+async fn an_unknown_grant_is_none(store: &Store) {
+    granted(store).await;
+    let unknown = grant_id(2);
+    assert_eq!(store.oauth.find_grant(unknown).await.unwrap(), None);
+    assert_eq!(store.oauth.remove_grant(unknown).await.unwrap(), None);
+    assert!(!store.oauth.mark_grant(unknown, GrantStatus::Revoked, at(9)).await.unwrap());
+    assert_eq!(store.oauth.find_grant(grant_id(1)).await.unwrap(), Some(grant(1, 1)), "the other is untouched");
+}
+
+async fn a_grant_takes_over_the_one_before(store: &Store) {
+    let first = granted(store).await;
+    let again = Grant { id: grant_id(9), created_at: at(500), ..refreshed(&first, at(500)) };
+    let kept = refreshed(&first, at(500));
+    assert_eq!(store.peer_oauth.put_grant(&again).await.unwrap(), kept);
+    assert_eq!(store.oauth.find_grant(first.id).await.unwrap(), Some(kept));
+    assert_eq!(store.oauth.find_grant(again.id).await.unwrap(), None);
+
+    // And one that comes with the very id.
+    assert_eq!(store.peer_oauth.put_grant(&first).await.unwrap(), first);
+    assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), [first]);
+}
+
+async fn a_takeover_ends_the_lease(store: &Store) {
+    let first = leased(store).await;
+    let again = Grant { id: grant_id(9), sealed_tokens: vec![9], ..first.clone() };
+    let kept = store.peer_oauth.put_grant(&again).await.unwrap();
+    // Whoever refreshed the tokens before must not overwrite the new ones.
+    assert!(!store.oauth.finish_refresh(&lease(1, at(130)), &refreshed(&first, at(110))).await.unwrap());
+    assert!(!store.oauth.renew_lease(&lease(1, at(160)), at(110)).await.unwrap());
+    let outcome = store.oauth.acquire_lease(&lease(2, at(140)), at(110)).await.unwrap();
+    assert_eq!(outcome, LeaseOutcome::Acquired(kept));
+}
+
+async fn another_subject_provider_or_account_is_another_grant(store: &Store) {
+    met(store, 1).await;
+    met(store, 2).await;
+    let mut grants: Vec<_> =
+        (1..).zip(SUBJECTS).map(|(n, subject)| Grant { provider_subject: subject.to_owned(), ..grant(n, 1) }).collect();
+    grants.push(Grant { provider: provider("github"), id: grant_id(5), ..grants[0].clone() });
+    grants.push(Grant { account: account_id(2), id: grant_id(6), ..grants[0].clone() });
+    for grant in &grants {
+        assert_eq!(store.oauth.put_grant(grant).await.unwrap(), *grant);
+    }
+    for grant in grants {
+        assert_eq!(store.peer_oauth.find_grant(grant.id).await.unwrap(), Some(grant));
+    }
+}
+
+async fn a_grant_needs_an_account_and_an_id_of_its_own(store: &Store) {
+    let outcome = store.oauth.put_grant(&grant(1, 1)).await;
+    assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+    assert_eq!(store.oauth.find_grant(grant_id(1)).await.unwrap(), None);
+
+    let first = granted(store).await;
+    let outcome = store.peer_oauth.put_grant(&Grant { id: first.id, ..grant(2, 1) }).await;
+    assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+    assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), std::slice::from_ref(&first));
+
+    // The id of a grant that takes over is not needed, so it may be another's.
+    let second = store.oauth.put_grant(&grant(2, 1)).await.unwrap();
+    let again = Grant { id: first.id, updated_at: at(60), ..second.clone() };
+    assert_eq!(store.oauth.put_grant(&again).await.unwrap(), Grant { updated_at: at(60), ..second });
+    assert_eq!(store.oauth.find_grant(first.id).await.unwrap(), Some(first));
+}
+
+async fn a_grant_is_marked(store: &Store) {
+    granted(store).await;
+    let other = store.oauth.put_grant(&grant(2, 1)).await.unwrap();
+    for (n, status) in
+        (10..).zip([GrantStatus::NeedsReauthorization, GrantStatus::Revoked, GrantStatus::Revoked, GrantStatus::Active])
+    {
+        assert!(store.oauth.mark_grant(grant_id(1), status, at(n)).await.unwrap());
+        let marked = Grant { status, updated_at: at(n), ..grant(1, 1) };
+        assert_eq!(store.peer_oauth.find_grant(grant_id(1)).await.unwrap(), Some(marked));
+    }
+    assert_eq!(store.oauth.find_grant(other.id).await.unwrap(), Some(other));
+}
+
+async fn a_grant_can_be_removed_twice(store: &Store) {
+    let first = leased(store).await;
+    let other = store.oauth.put_grant(&grant(2, 1)).await.unwrap();
+    assert_eq!(store.peer_oauth.remove_grant(first.id).await.unwrap(), Some(first.clone()));
+    assert_eq!(store.oauth.remove_grant(first.id).await.unwrap(), None);
+    assert_eq!(store.oauth.find_grant(first.id).await.unwrap(), None);
+    assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), [other]);
+
+    // Allowed anew, it is a new grant; its account and the identity were not forgotten.
+    let anew = Grant { id: grant_id(3), created_at: at(900), ..first };
+    assert_eq!(store.oauth.put_grant(&anew).await.unwrap(), anew);
+    let account = store.oauth.account_of(&identity("github", "met 1"), &super::account(9)).await.unwrap();
+    assert_eq!(account, super::account(1));
+}

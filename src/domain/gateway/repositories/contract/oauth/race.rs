@@ -1,0 +1,191 @@
+//! What must hold when several tasks, half of them on another replica, do the same at once.
+
+use std::sync::Arc;
+
+use tokio::{sync::Barrier, task::JoinSet, time::timeout};
+
+use super::{account, grant, grant_id, granted, identity, lease, leased, met, refreshed};
+use crate::domain::gateway::{
+    models::{
+        account::Account,
+        oauth::{Grant, GrantFilter, LeaseOutcome},
+    },
+    repositories::{
+        RepositoryError,
+        contract::harness::{self, PATIENCE, Store, at},
+        oauth::OAuthRepository,
+    },
+};
+
+over_every_store!(
+    of_concurrent_sign_ins_one_account_comes_and_the_others_leave_nothing,
+    a_sign_in_that_is_repeated_at_once_is_one,
+    of_concurrent_links_one_account_gets_the_identity,
+    of_concurrent_wishes_one_gets_the_lease,
+    of_concurrent_wishes_for_a_lease_that_ended_one_gets_it,
+    a_lease_that_is_passed_on_all_the_time_is_never_held_twice,
+    a_finish_that_races_a_takeover_never_wins_over_it,
+    of_concurrent_grants_one_row_comes,
+    of_concurrent_removals_one_gets_the_grant,
+);
+
+/// Lets eight tasks begin `what` at once, each with its number.
+async fn race<T, F>(store: &Store, what: impl Fn(Arc<dyn OAuthRepository>, u8) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let start = Arc::new(Barrier::new(8));
+    let mut tasks = JoinSet::new();
+    for n in 1_u8..=8 {
+        let (start, racing) = (start.clone(), what(store.oauth_replica(n.into()), n));
+        tasks.spawn(async move {
+            start.wait().await;
+            racing.await
+        });
+    }
+    timeout(PATIENCE, tasks.join_all()).await.unwrap()
+}
+
+async fn of_concurrent_sign_ins_one_account_comes_and_the_others_leave_nothing(store: &Store) {
+    for round in 0..5 {
+        let newcomer = move |n| account(10 * round + n);
+        let jane = identity("google", &format!("jane {round}"));
+        let accounts: Vec<Account> = race(store, |replica, n| {
+            let jane = jane.clone();
+            async move { replica.account_of(&jane, &newcomer(n)).await.unwrap() }
+        })
+        .await;
+        assert!(accounts.iter().all(|account| *account == accounts[0]), "{accounts:?}");
+        assert_eq!(store.oauth.account_of(&jane, &account(250)).await.unwrap(), accounts[0]);
+        // An account that does not exist is one that nothing can be linked to.
+        for n in 1..=8 {
+            let outcome = store.oauth.link(&identity("github", &format!("{round} {n}")), &newcomer(n)).await;
+            assert_eq!(outcome.is_ok(), newcomer(n) == accounts[0], "{n}: {outcome:?}");
+        }
+    }
+}
+
+async fn a_sign_in_that_is_repeated_at_once_is_one(store: &Store) {
+    let accounts =
+        race(store, |replica, _| async move { replica.account_of(&identity("google", "jane"), &account(1)).await })
+            .await;
+    for outcome in accounts {
+        assert_eq!(outcome.unwrap(), account(1));
+    }
+}
+
+async fn of_concurrent_links_one_account_gets_the_identity(store: &Store) {
+    for n in 1..=8 {
+        met(store, n).await;
+    }
+    let outcomes =
+        race(
+            store,
+            |replica, n| async move { (account(n), replica.link(&identity("google", "jane"), &account(n)).await) },
+        )
+        .await;
+    let (linked, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|(_, outcome)| outcome.is_ok());
+    let [(owner, _)] = linked.as_slice() else { panic!("{linked:?}") };
+    for (_, outcome) in refused {
+        assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+    }
+    assert_eq!(store.oauth.account_of(&identity("google", "jane"), &account(9)).await.unwrap(), *owner);
+}
+
+/// Eight holders want the lease at once, `now` being `at(seconds)`; one gets it, and the others hear until when it has it.
+async fn assert_one_gets_the_lease(store: &Store, grant: &Grant, seconds: i64) {
+    let until = move |n: u8| at(seconds + i64::from(n));
+    let outcomes =
+        race(
+            store,
+            |replica, n| async move { (n, replica.acquire_lease(&lease(n, until(n)), at(seconds)).await.unwrap()) },
+        )
+        .await;
+    let acquired = LeaseOutcome::Acquired(grant.clone());
+    let winners: Vec<_> = outcomes.iter().filter(|(_, outcome)| *outcome == acquired).map(|(n, _)| *n).collect();
+    let [winner] = winners.as_slice() else { panic!("{outcomes:?}") };
+    let held = LeaseOutcome::Held { until: until(*winner) };
+    assert_eq!(outcomes.iter().filter(|(_, outcome)| *outcome == held).count(), 7, "{outcomes:?}");
+    // It is the winner's indeed.
+    for n in 1..=8 {
+        let renewed = store.oauth.renew_lease(&lease(n, until(n)), at(seconds)).await.unwrap();
+        assert_eq!(renewed, n == *winner, "{n}: {outcomes:?}");
+    }
+}
+
+async fn of_concurrent_wishes_one_gets_the_lease(store: &Store) {
+    let grant = granted(store).await;
+    assert_one_gets_the_lease(store, &grant, 100).await;
+}
+
+async fn of_concurrent_wishes_for_a_lease_that_ended_one_gets_it(store: &Store) {
+    let grant = leased(store).await;
+    for seconds in [130, 200, 300] {
+        assert_one_gets_the_lease(store, &grant, seconds).await;
+    }
+}
+
+/// Each waits for its turn and counts in the grant what it read there: a count that was lost is a lease held twice.
+async fn a_lease_that_is_passed_on_all_the_time_is_never_held_twice(store: &Store) {
+    let first = Grant { sealed_tokens: vec![0], ..granted(store).await };
+    store.oauth.put_grant(&first).await.unwrap();
+    let turns = race(store, |replica, n| async move {
+        for turn in 0..3 {
+            let wish = lease(10 * n + turn, at(130));
+            let mut grant = loop {
+                match replica.acquire_lease(&wish, at(100)).await.unwrap() {
+                    LeaseOutcome::Acquired(grant) => break grant,
+                    LeaseOutcome::Held { until } => assert_eq!(until, at(130)),
+                    LeaseOutcome::Gone => panic!("it is gone"),
+                }
+                tokio::task::yield_now().await;
+            };
+            grant.sealed_tokens[0] += 1;
+            assert!(replica.finish_refresh(&wish, &Grant { updated_at: at(100), ..grant }).await.unwrap());
+        }
+    });
+    turns.await;
+    assert_eq!(store.oauth.find_grant(first.id).await.unwrap().unwrap().sealed_tokens, [24]);
+}
+
+async fn a_finish_that_races_a_takeover_never_wins_over_it(store: &Store) {
+    let first = leased(store).await;
+    for round in 0..10 {
+        let wish = lease(1, at(130));
+        store.oauth.release_lease(&wish).await.unwrap();
+        let outcome = store.oauth.acquire_lease(&wish, at(100)).await.unwrap();
+        assert!(matches!(outcome, LeaseOutcome::Acquired(_)), "{outcome:?}");
+        let again = Grant { sealed_tokens: vec![round], ..first.clone() };
+        let (put, refresh) = (again.clone(), refreshed(&first, at(110)));
+        race(store, |replica, n| {
+            let (put, refresh) = (put.clone(), refresh.clone());
+            async move {
+                if n == 1 {
+                    replica.put_grant(&put).await.unwrap();
+                } else {
+                    replica.finish_refresh(&wish, &refresh).await.unwrap();
+                }
+            }
+        })
+        .await;
+        assert_eq!(store.oauth.find_grant(first.id).await.unwrap(), Some(again));
+    }
+}
+
+async fn of_concurrent_grants_one_row_comes(store: &Store) {
+    met(store, 1).await;
+    let stored = race(store, |replica, n| async move {
+        let mine = Grant { id: grant_id(100 + n), created_at: at(n.into()), ..grant(1, 1) };
+        replica.put_grant(&mine).await.unwrap()
+    })
+    .await;
+    assert!(stored.iter().all(|grant| *grant == stored[0]), "{stored:?}");
+    assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), [stored[0].clone()]);
+}
+
+async fn of_concurrent_removals_one_gets_the_grant(store: &Store) {
+    let grant = granted(store).await;
+    let removed = race(store, |replica, _| async move { replica.remove_grant(grant_id(1)).await.unwrap() }).await;
+    assert_eq!(removed.into_iter().flatten().collect::<Vec<_>>(), [grant]);
+}
