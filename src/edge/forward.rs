@@ -104,7 +104,10 @@ async fn send(
     let lost = |failure| Lost { failure, unsent: None, was_used: false };
     match in_time(sent, upload.as_deref(), core.upstream.first_byte_timeout).await {
         None => Err(lost(Failure::AnswerTimeout)),
-        Some(Ok(answer)) => received(answer, Lease::new(sender, Rc::clone(target))).map_err(lost),
+        Some(Ok(answer)) => {
+            sender.answered();
+            received(answer, Lease::new(sender, Rc::clone(target))).map_err(lost)
+        }
         Some(Err(mut error)) => {
             let unsent = error.take_message();
             // The client's own failure comes back as one of sending; it knows better.

@@ -2,14 +2,29 @@
 //! are closed.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
+    future::Future,
+    io,
+    pin::Pin,
     rc::Rc,
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
-use hyper::client::conn::http1::{Builder, SendRequest};
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    client::conn::{
+        TrySendError,
+        http1::{Builder, SendRequest},
+    },
+};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    task::AbortHandle,
+};
 
 use super::{body::RequestBody, error::Failure, view::Target};
 use crate::config::UpstreamSettings;
@@ -20,8 +35,95 @@ const MOST_IDLE: usize = 256;
 /// The longest answer head that is read.
 const MAX_ANSWER_HEAD_BYTES: usize = 64 * 1024;
 
-/// Sends requests on one connection.
-pub(super) type Sender = SendRequest<RequestBody>;
+/// Sends requests on one connection. Dropping it ends the connection at once, whatever it is waiting for.
+pub(super) struct Sender {
+    requests: SendRequest<RequestBody>,
+    head: Rc<Cell<usize>>,
+    task: AbortHandle,
+}
+
+impl Sender {
+    fn is_closed(&self) -> bool {
+        self.requests.is_closed()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.requests.is_ready()
+    }
+
+    /// Sends a request. Until [`Sender::answered`], only so much is read as a head may have.
+    pub(super) fn try_send_request(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> {
+        self.head.set(MAX_ANSWER_HEAD_BYTES * 2);
+        self.requests.try_send_request(request)
+    }
+
+    /// The answer's head is there.
+    pub(super) fn answered(&self) {
+        self.head.set(usize::MAX);
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A connection of which, before an answer's head has come, no more is read than heads may have: hyper would read interim
+/// answers (1xx) without end, and without ever yielding.
+struct Bounded {
+    stream: TcpStream,
+    head: Rc<Cell<usize>>,
+}
+
+impl AsyncRead for Bounded {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let left = this.head.get();
+        if left == usize::MAX {
+            return Pin::new(&mut this.stream).poll_read(context, buf);
+        }
+        if left == 0 {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the answer's head does not end")));
+        }
+        let mut part = buf.take(left);
+        ready!(Pin::new(&mut this.stream).poll_read(context, &mut part))?;
+        let length = part.filled().len();
+        let bytes = part.filled().to_vec();
+        buf.put_slice(&bytes);
+        this.head.set(left - length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Bounded {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
 
 /// See the module.
 #[derive(Default)]
@@ -90,14 +192,15 @@ pub(super) async fn connect(target: &Target, settings: &UpstreamSettings) -> Res
         .map_err(|_| Failure::Unreachable)?;
     // Heads and bodies are written whole; waiting to fill packets would only delay them.
     let _ = stream.set_nodelay(true);
-    let (sender, connection) = Builder::new()
+    let head = Rc::new(Cell::new(MAX_ANSWER_HEAD_BYTES * 2));
+    let (requests, connection) = Builder::new()
         .max_header_size(MAX_ANSWER_HEAD_BYTES)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(Bounded { stream, head: Rc::clone(&head) }))
         .await
         .map_err(|_| Failure::Unreachable)?;
-    tokio::task::spawn_local(async move {
+    let task = tokio::task::spawn_local(async move {
         // Whoever waits for an answer on it is told by hyper; nobody else needs to know how it ended.
         let _ = connection.await;
     });
-    Ok(sender)
+    Ok(Sender { requests, head, task: task.abort_handle() })
 }

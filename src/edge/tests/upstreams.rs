@@ -235,7 +235,7 @@ async fn a_request_that_may_have_been_acted_on_is_not_sent_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_was_not_sent_goes_to_another_instance_within_the_budget() {
+async fn whatever_was_not_sent_goes_to_another_instance_and_a_dead_one_is_passed_over() {
     let good = Upstream::ok().await;
     let gateway = Setup::of(&[nobody().await, good.address]).start();
     for _ in 0..4 {
@@ -243,12 +243,10 @@ async fn whatever_was_not_sent_goes_to_another_instance_within_the_budget() {
     }
     assert!(good.received().iter().all(|request| request.text() == "abc"));
     let mut client = gateway.connect().await;
-    let mut failed = 0;
     for _ in 0..100 {
-        failed += usize::from(client.ask(&get("/api/users", "")).await.status == 502);
+        // Were each second request to meet the dead one, the budget for sending again would soon be spent.
+        assert_eq!(client.ask(&get("/api/users", "")).await.status, 200);
     }
-    // Each second request meets the dead one, and a fifth of them may be sent again.
-    assert!((5..50).contains(&failed), "{failed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
