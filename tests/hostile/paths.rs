@@ -301,3 +301,21 @@ fn what_hides_in_a_body_stays_there() {
     assert_eq!(setup.upstream.take().len(), 1);
     setup.gateway.is_unharmed();
 }
+
+#[test]
+fn a_malformed_chunk_is_refused_wherever_in_the_stream_it_comes() {
+    let setup = Setup::start();
+    let post = "POST /api/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for chunks in ["zz\r\n", "3\r\nabc\r\nzz\r\n", "3\r\nabcd\r\n", "-1\r\n", "3\nabc\n0\n\n"] {
+        // All in one piece, so that head and fault are read at once.
+        let answer = setup.gateway.raw(format!("{post}{chunks}").as_bytes());
+        assert!(!answer.is_empty(), "no answer to {chunks:?}");
+        parse(&answer).expect_problem(400, "bad_request");
+        // What was whole before it is answered.
+        let livez = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+        let answers = String::from_utf8(setup.gateway.raw(format!("{livez}{post}{chunks}").as_bytes())).unwrap();
+        assert!(answers.starts_with("HTTP/1.1 200 ") && answers.contains("HTTP/1.1 400 "), "{chunks:?}: {answers:?}");
+    }
+    assert!(setup.upstream.take().is_empty());
+    setup.gateway.is_unharmed();
+}

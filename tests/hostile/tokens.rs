@@ -280,3 +280,13 @@ fn a_text_that_is_typed_as_a_dummy_token_is_nothing_else() {
     gateway.get_with_token(PROTECTED, &access).expect_problem(401, "invalid_token");
     gateway.is_unharmed();
 }
+
+#[test]
+fn the_longest_token_that_can_be_had_passes() {
+    let gateway = Gateway::start();
+    let (token, _) = gateway.tokens(&json!({
+        "subject": "안".repeat(255), "audience": null, "scope": "s".repeat(1024), "claims": {"a": "x".repeat(4088)},
+    }));
+    assert_eq!(gateway.post("/tokens/verify", &json!({"token": token})).expect(200).json()["active"], json!(true));
+    gateway.get_with_token(PROTECTED, &token).expect(200);
+}

@@ -95,6 +95,15 @@ fn one_dead_instance_of_two_is_not_seen() {
 }
 
 #[test]
+fn one_dead_instance_of_two_is_not_seen_for_long_either() {
+    let alive = Recorder::start();
+    let gateway = gateway(&[nobody(), alive.address], &[]);
+    let failed = (0..200).filter(|_| gateway.get("/api/users").status != 200).count();
+    assert_eq!(failed, 0, "of 200 GETs");
+    gateway.is_unharmed();
+}
+
+#[test]
 fn a_request_that_was_begun_is_sent_once() {
     let (address, counts) = tired(0, true, true);
     let second = Recorder::start();
