@@ -97,7 +97,7 @@ impl Api {
         let document = service.spec();
         let allowed = AllowedMethods::of(&document).with("/docs").with("/openapi.json");
         let routes = Route::new()
-            .at("/docs", get(docs::swagger(&service.swagger_ui_html())))
+            .at("/docs", get(docs::swagger(&service.swagger_ui_html(), &format!("Gateway of {domain}"))))
             .at("/openapi.json", get(docs::openapi(document.clone())))
             .nest("/", service);
         Self { endpoint: finish(routes, allowed), document }

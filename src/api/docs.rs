@@ -11,9 +11,21 @@ const SWAGGER_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; st
 /// Without it a browser asks for `/favicon.ico`, and puts the 404 on its console.
 pub(super) const NO_ICON: &str = r#"<link rel="icon" href="data:,">"#;
 
-pub(super) fn swagger(page: &str) -> impl Endpoint + 'static {
-    let page = page.replacen("<html charset=\"UTF-8\">", "<!DOCTYPE html>\n<html lang=\"en\">", 1);
-    let page = Bytes::from(page.replacen("<head>", &format!("<head>\n    {NO_ICON}"), 1));
+/// The groups in the order in which a newcomer wants them; poem-openapi sorts them by name. And folded schemas.
+const SWAGGER_OPTIONS: &str = "deepLinking: true, defaultModelsExpandDepth: 0, \
+    tagsSorter: (a, b) => ['Tokens', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(a) - \
+                          ['Tokens', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(b),";
+
+/// poem-openapi's page, with what it lacks.
+pub(super) fn swagger(page: &str, title: &str) -> impl Endpoint + 'static {
+    let head =
+        format!("<head>\n    {NO_ICON}\n    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
+    let page = page
+        .replacen("<html charset=\"UTF-8\">", "<!DOCTYPE html>\n<html lang=\"en\">", 1)
+        .replacen("<head>", &head, 1)
+        .replacen("<title>Swagger UI</title>", &format!("<title>{title}</title>"), 1)
+        .replace("deepLinking: true,", SWAGGER_OPTIONS);
+    let page = Bytes::from(page);
     make_sync(move |_| {
         Response::builder()
             .content_type("text/html; charset=utf-8")

@@ -239,6 +239,12 @@ async fn swagger_holds_everything_it_needs() {
         assert!(!head.contains(outside), "{outside}");
     }
     assert!(page.contains("SwaggerUIBundle") && page.contains("/tokens/create"));
+    // What was added to the page of poem-openapi found its place.
+    for added in
+        ["<!DOCTYPE html>", "<title>Gateway of www.jinmini.com</title>", "defaultModelsExpandDepth: 0", "viewport"]
+    {
+        assert_eq!(page.matches(added).count(), 1, "{added}");
+    }
 }
 
 /// Whoever reads the document must find every operation explained, and every status it can answer.

@@ -164,9 +164,7 @@ mod tests {
         });
         let id = RequestId::from_random([7; 16]);
         assert_eq!(line.lines().count(), 1, "{line}");
-        for part in
-            [" access: ", "method=\"POST\"", "path=/api/users/1 ", "status=201", "service=\"auth\"", "complete=true"]
-        {
+        for part in [" access: ", "method=POST", "path=/api/users/1 ", "status=201", "service=auth", "complete=true"] {
             assert!(line.contains(part), "{part}: {line}");
         }
         assert!(line.contains(&id.to_string()) && line.contains(" ms=") && !line.contains("secret"), "{line}");
@@ -175,7 +173,7 @@ mod tests {
     #[test]
     fn a_client_that_went_away_and_a_head_that_was_refused_are_logged_too() {
         assert!(logged(|| drop(record(Some(Uri::from_static("/a"))))).contains("status=499"));
-        assert!(logged(|| drop(record(None))).contains("method=\"-\" path=- "));
+        assert!(logged(|| drop(record(None))).contains("method=- path=- "));
     }
 
     #[test]

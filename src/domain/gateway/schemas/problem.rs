@@ -1,10 +1,10 @@
 //! The problem document, as the OpenAPI document describes it. What is sent is `crate::problem::Problem`.
 
-use poem_openapi::Object;
+use poem_openapi::{Object, types::Example};
 
 /// What went wrong (RFC 9457).
 #[derive(Debug, Object)]
-#[oai(rename = "Problem")]
+#[oai(rename = "Problem", example)]
 pub struct ProblemDocument {
     /// `about:blank`; look at `code`.
     #[oai(rename = "type")]
@@ -21,6 +21,24 @@ pub struct ProblemDocument {
     pub request_id: String,
     /// The mistakes, field by field; only with 422.
     pub errors: Option<Vec<FieldErrorDocument>>,
+}
+
+impl Example for ProblemDocument {
+    fn example() -> Self {
+        Self {
+            kind: "about:blank".into(),
+            title: "Unprocessable Entity".into(),
+            status: 422,
+            detail: "expires_in: write the number of seconds, 1 to 31536000".into(),
+            code: "validation_failed".into(),
+            request_id: "7wneeuJWay3JgZrpXyXHQ3".into(),
+            errors: Some(vec![FieldErrorDocument {
+                field: "expires_in".into(),
+                code: "range".into(),
+                message: "write the number of seconds, 1 to 31536000".into(),
+            }]),
+        }
+    }
 }
 
 /// One mistake in one field.

@@ -23,7 +23,7 @@ const MAX_CLAIMS_BYTES: usize = 4096;
 /// What the tokens shall say. Everything may be left out.
 #[derive(Debug, Default, Deserialize, Object, Validate)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct CreateToken {
     /// Whom the tokens are for: the `sub` claim. Default: you, or `developer` if nobody is signed in.
     #[validate(length(min = 1, max = 255, message = "write 1 to 255 characters"), custom(function = "is_printable"))]
@@ -101,7 +101,7 @@ impl Example for RefreshTokens {
 /// A token to end.
 #[derive(Debug, Deserialize, Object, Validate)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct RevokeToken {
     /// An access token, refresh token or dummy token.
     #[validate(length(min = 1, message = "is empty; paste the token"))]

@@ -106,7 +106,9 @@ async fn over(database: Database) -> Store {
 pub(super) async fn empty_sqlite() -> Database {
     let folder = tempfile::tempdir().unwrap();
     let url = |file: &str| format!("sqlite://{}", folder.path().join(file).display());
-    Database { url: url("gateway.db"), dead_url: url("missing/gateway.db"), belongings: Belongings::Folder(folder) }
+    // No folder can be made inside of a file.
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    Database { url: url("gateway.db"), dead_url: url("file/gateway.db"), belongings: Belongings::Folder(folder) }
 }
 
 /// A schema of its own in the database at `TEST_DATABASE_URL`.
