@@ -10,7 +10,7 @@ use std::{
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::{gateway, is_closed, is_problem};
+use super::{flood, gateway, is_closed, is_problem};
 use crate::common::{
     PATIENCE, parse,
     recorder::{OK, read_request, request_on},
@@ -47,6 +47,26 @@ fn a_service_that_never_answers_is_a_504_and_loses_its_connection() {
 }
 
 #[test]
+fn a_service_that_takes_no_body_is_a_504() {
+    let (go_on, told) = mpsc::channel::<()>();
+    let told = Mutex::new(told);
+    let (address, ended) = watched(move |mut stream| {
+        // Nothing is read until the client has its answer.
+        let _ = told.lock().unwrap().recv_timeout(PATIENCE);
+        assert!(is_closed(&mut stream));
+    });
+    let gateway = gateway(&[address], &[SHORT]);
+    let body = vec![b'a'; 9 * 1024 * 1024];
+    let began = Instant::now();
+    is_problem(gateway.call("POST", "/api/users", &[], &body), 504, "gateway_timeout", address);
+    // Neither side is held until the idle timeout.
+    assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+    go_on.send(()).unwrap();
+    ended.recv_timeout(PATIENCE).unwrap();
+    gateway.is_unharmed();
+}
+
+#[test]
 fn a_head_that_trickles_is_a_504() {
     let (address, ended) = watched(|mut stream| {
         request_on(&stream);
@@ -61,6 +81,45 @@ fn a_head_that_trickles_is_a_504() {
     let gateway = gateway(&[address], &[SHORT]);
     is_problem(gateway.get("/api/users"), 504, "gateway_timeout", address);
     ended.recv_timeout(PATIENCE).unwrap();
+    gateway.is_unharmed();
+}
+
+#[test]
+fn a_flood_of_interim_answers_ends_and_starves_nobody() {
+    let (address, ended) = watched(|mut stream| {
+        let Some(request) = request_on(&stream) else { return };
+        if request.line.contains("calm") {
+            stream.write_all(OK.as_bytes()).unwrap();
+            return;
+        }
+        let interim = if request.line.contains("103") {
+            b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n".as_slice()
+        } else {
+            b"HTTP/1.1 100 Continue\r\n\r\n"
+        };
+        flood(&mut stream, &interim.repeat(1000));
+    });
+    let gateway = gateway(&[address], &[SHORT]);
+    for path in ["/api/users/100", "/api/users/103"] {
+        let began = Instant::now();
+        thread::scope(|scope| {
+            let floods: Vec<_> = (0..4).map(|_| scope.spawn(|| gateway.get(path))).collect();
+            for _ in 0..10 {
+                gateway.get("/api/users/calm").expect(200);
+            }
+            for answer in floods {
+                // Too late or too much, as the gateway likes; but soon.
+                let answer = answer.join().unwrap();
+                let (status, code) = if answer.status == 504 { (504, "gateway_timeout") } else { (502, "bad_gateway") };
+                is_problem(answer, status, code, address);
+            }
+        });
+        // A core that reads floods does nothing else.
+        assert!(began.elapsed() < PATIENCE / 6, "{path}: {:?}", began.elapsed());
+    }
+    for _ in 0..28 {
+        ended.recv_timeout(PATIENCE).unwrap();
+    }
     gateway.is_unharmed();
 }
 
