@@ -31,7 +31,8 @@ fn a_wrong_method_is_405_and_told_the_right_ones() {
                 }
             }
             if allowed.iter().any(|method| method == "GET") {
-                let (head, get) = (gateway.call("HEAD", &place, &[], b"").expect(200), gateway.get(&place).expect(200));
+                let (head, get) = (gateway.call("HEAD", &place, &[], b""), gateway.get(&place));
+                assert_eq!(head.status, get.status, "HEAD {place}");
                 assert!(head.body.is_empty(), "HEAD {place}");
                 assert_eq!(head.header("content-type"), get.header("content-type"), "HEAD {place}");
             }
@@ -101,8 +102,13 @@ fn a_path_beside_one_of_ours_is_nothing() {
         let send = |path: &str| gateway.call("POST", path, &[("Content-Type", "application/json")], b"{}");
         let upper = path.to_uppercase();
         for beside in [format!("{path}/"), format!("{path}/x"), format!("{path}x"), format!("{path}%20"), upper] {
-            send(&beside).expect_problem(404, "not_found");
-            send(&format!("/e{beside}")).expect_problem(404, "not_found");
+            // What stands beside `/oauth/providers` may be the id of a grant, which nobody can POST to.
+            let (status, code) = match beside.strip_prefix("/oauth/") {
+                Some(id) if !id.is_empty() && !id.contains('/') => (405, "method_not_allowed"),
+                Some(_) | None => (404, "not_found"),
+            };
+            send(&beside).expect_problem(status, code);
+            send(&format!("/e{beside}")).expect_problem(status, code);
         }
         for strange in
             ["//", ";", ";a=b", "/.", "/..", "%00", "%2f", "%5c", "\\", "%", "%zz", "|", "/%2e%2e/x", "%0a", "{}"]
