@@ -210,19 +210,17 @@ impl OAuthService {
         caller: Option<AccountId>,
     ) -> Result<Exchanged, ExchangeError> {
         let now = self.clock.now();
-        let account = match caller {
-            Some(id) => {
-                let account = Account { id, created_at: now };
-                match self.store.link(identity, &account).await {
-                    Ok(()) => id,
-                    Err(RepositoryError::Conflict) => return Err(ExchangeError::LinkedElsewhere),
-                    Err(error) => return Err(error.into()),
+        let account = if let Some(id) = caller {
+            match self.store.link(identity, &Account { id, created_at: now }).await {
+                Ok(()) => id,
+                Err(RepositoryError::Conflict) => return Err(ExchangeError::LinkedElsewhere),
+                Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
+                    return Err(error.into());
                 }
             }
-            None => {
-                let newcomer = Account { id: AccountId::from_random(self.entropy.bytes()), created_at: now };
-                self.store.account_of(identity, &newcomer).await?.id
-            }
+        } else {
+            let newcomer = Account { id: AccountId::from_random(self.entropy.bytes()), created_at: now };
+            self.store.account_of(identity, &newcomer).await?.id
         };
         let grant = Grant {
             id: GrantId::from_random(self.entropy.bytes()),
