@@ -187,7 +187,6 @@ struct Core {
     feed: Arc<RevocationFeed>,
     tokens: Arc<TokenService>,
     oauth: Arc<OAuthService>,
-    clock: Arc<dyn Clock>,
     readiness: Arc<dyn Readiness>,
 }
 
@@ -227,18 +226,13 @@ impl Core {
             entropy: world.entropy.clone(),
         }));
         let readiness = Arc::new(StoreReadiness::new(store.clone(), feed.clone()));
-        Ok(Self { publisher, keys, feed, tokens, oauth, clock: world.clock.clone(), readiness })
+        Ok(Self { publisher, keys, feed, tokens, oauth, readiness })
     }
 
     fn api_parts(&self, settings: &Settings) -> ApiParts {
         ApiParts {
             tokens: TokenController::new(self.tokens.clone(), settings.public.timezone),
-            oauth: OAuthController::new(
-                self.oauth.clone(),
-                self.tokens.clone(),
-                self.clock.clone(),
-                settings.public.timezone,
-            ),
+            oauth: OAuthController::new(self.oauth.clone(), self.tokens.clone(), settings.public.timezone),
             keys: SigningKeyController::new(self.keys.clone()),
             readiness: self.readiness.clone(),
             domain: settings.public.domain().to_owned(),

@@ -98,6 +98,7 @@ const LAYERS: &[Layer] = &[
         module: "domain::gateway::schemas",
         layers: &["models", "problem"],
         libraries: Only(&[
+            "base64",
             "chrono",
             "chrono_tz",
             "http::StatusCode",

@@ -28,7 +28,7 @@ fn vault(bench: &Bench) -> OAuthController {
         clock: bench.clock.clone(),
         entropy: Arc::new(CountingEntropy::default()),
     });
-    OAuthController::new(Arc::new(vault), bench.service.clone(), bench.clock.clone(), chrono_tz::UTC)
+    OAuthController::new(Arc::new(vault), bench.service.clone(), chrono_tz::UTC)
 }
 
 struct Fixed(bool);

@@ -17,12 +17,10 @@ use crate::{
             validated,
         },
         services::{
-            oauth::{ExchangeError, ExchangeRequest, GrantError, OAuthService, OpenGrant},
-            ports::ProviderError,
+            oauth::{ExchangeError, ExchangeRequest, GrantError, OAuthService, OpenGrant, Provider, ProviderError},
             token::TokenService,
         },
     },
-    ports::Clock,
     problem::{FieldError, Problem},
 };
 
@@ -31,19 +29,18 @@ use crate::{
 pub struct OAuthController {
     vault: Arc<OAuthService>,
     tokens: Arc<TokenService>,
-    clock: Arc<dyn Clock>,
     timezone: Tz,
 }
 
 impl OAuthController {
     /// Times go out with the offset of `timezone`.
-    pub fn new(vault: Arc<OAuthService>, tokens: Arc<TokenService>, clock: Arc<dyn Clock>, timezone: Tz) -> Self {
-        Self { vault, tokens, clock, timezone }
+    pub fn new(vault: Arc<OAuthService>, tokens: Arc<TokenService>, timezone: Tz) -> Self {
+        Self { vault, tokens, timezone }
     }
 
     /// `GET /oauth/providers`
     pub fn providers(&self) -> OAuthProviders {
-        let provider = |provider: &Arc<dyn crate::domain::gateway::services::ports::Provider>| OAuthProvider {
+        let provider = |provider: &Arc<dyn Provider>| OAuthProvider {
             name: provider.name().to_string(),
             display_name: provider.display_name().to_owned(),
         };
@@ -63,7 +60,7 @@ impl OAuthController {
         match self.vault.exchange(request, caller).await {
             Ok(exchanged) => {
                 let OpenGrant { grant, tokens } = &exchanged.open;
-                let (signed_in, now) = (exchanged.signed_in.as_ref(), self.clock.now());
+                let (signed_in, now) = (exchanged.signed_in.as_ref(), self.vault.now());
                 Ok(OAuthGrant::from_model(grant, tokens, signed_in, now, self.timezone))
             }
             Err(ExchangeError::UnknownProvider) => Err(field(
@@ -160,7 +157,7 @@ impl OAuthController {
 
     fn shown(&self, outcome: Result<OpenGrant, GrantError>) -> Result<OAuthGrant, Problem> {
         let OpenGrant { grant, tokens } = outcome.map_err(refused)?;
-        Ok(OAuthGrant::from_model(&grant, &tokens, None, self.clock.now(), self.timezone))
+        Ok(OAuthGrant::from_model(&grant, &tokens, None, self.vault.now(), self.timezone))
     }
 }
 

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use self::refreshing::Turns;
+pub use super::ports::{Provider, ProviderError};
 use super::{
     Failure,
-    ports::{CodeExchange, Provider, ProviderError, Sealer},
+    ports::{CodeExchange, Sealer},
     token::TokenService,
 };
 use crate::{
@@ -169,6 +170,11 @@ impl OAuthService {
         let OAuthParts { store, providers, sealer, tokens, clock, entropy } = parts;
         let providers = providers.into_iter().map(|one| (one.provider.name().clone(), one)).collect();
         Self { store, providers, sealer, tokens, clock, entropy, turns: Turns::default() }
+    }
+
+    /// The time by which this service goes.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     /// The providers that are switched on.
