@@ -4,9 +4,11 @@
 pub mod account;
 pub mod id;
 pub mod identity;
+pub mod login;
 pub mod oauth;
 pub mod provider;
 pub mod scope;
 pub mod service;
+pub mod session;
 pub mod signing_key;
 pub mod token;

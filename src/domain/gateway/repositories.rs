@@ -7,6 +7,7 @@ use thiserror::Error;
 pub mod memory;
 pub mod oauth;
 pub mod sea_orm;
+pub mod session;
 pub mod signing_key;
 pub mod token;
 

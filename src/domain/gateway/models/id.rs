@@ -62,6 +62,8 @@ ids! {
     GrantId,
     /// Names whoever holds the lease to refresh a grant.
     LeaseId,
+    /// Names a session: what a browser that is signed in holds.
+    SessionId,
     /// Names one request, in `X-Request-Id`, in problem documents and in the access log.
     RequestId,
 }

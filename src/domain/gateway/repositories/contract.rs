@@ -43,5 +43,6 @@ mod harness;
 mod oauth;
 mod revocation;
 mod rotation;
+mod session;
 mod signing_key;
 mod token;

@@ -4,10 +4,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod oauth;
+mod session;
 mod signing_key;
 mod token;
 
 pub use oauth::MemoryOAuth;
+pub use session::MemorySessions;
 pub use signing_key::MemorySigningKeys;
 pub use token::MemoryTokens;
 

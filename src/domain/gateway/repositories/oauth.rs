@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use super::RepositoryError;
 use crate::domain::gateway::models::{
     account::{Account, ProviderIdentity},
-    id::GrantId,
+    id::{AccountId, GrantId},
     oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, RefreshLease},
 };
 
@@ -25,6 +25,9 @@ pub trait OAuthRepository: Send + Sync {
     /// # Errors
     /// `Conflict` if it is another account's, or the account does not exist.
     async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Result<(), RepositoryError>;
+
+    /// Who an account is at the providers, by provider and subject, as they last told.
+    async fn identities_of(&self, account: AccountId) -> Result<Vec<ProviderIdentity>, RepositoryError>;
 
     /// Stores a grant. If the account has one for the same identity at the same provider, that one keeps its id and
     /// `created_at` and takes over everything else; its lease, if any, ends. Gives the grant as it is stored.

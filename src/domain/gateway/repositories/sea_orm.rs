@@ -3,11 +3,14 @@
 
 mod connection;
 mod entities;
+mod forgetting;
 mod oauth;
+mod session;
 mod signing_key;
 mod token;
 
 pub use connection::{connect, migrate, ping};
 pub use oauth::SeaOrmOAuth;
+pub use session::SeaOrmSessions;
 pub use signing_key::SeaOrmSigningKeys;
 pub use token::SeaOrmTokens;

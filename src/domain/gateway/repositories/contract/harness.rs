@@ -19,9 +19,10 @@ use crate::domain::gateway::{
         token::{DummyToken, NewRefreshToken, Revocation, Rotation, TokenDigest, TokenFamily},
     },
     repositories::{
-        memory::{MemoryOAuth, MemorySigningKeys, MemoryTokens},
+        memory::{MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens},
         oauth::OAuthRepository,
-        sea_orm::{SeaOrmOAuth, SeaOrmSigningKeys, SeaOrmTokens, connect, migrate},
+        sea_orm::{SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens, connect, migrate},
+        session::SessionRepository,
         signing_key::SigningKeyRepository,
         token::TokenRepository,
     },
@@ -32,9 +33,11 @@ pub(super) struct Store {
     pub(super) tokens: Arc<dyn TokenRepository>,
     pub(super) keys: Arc<dyn SigningKeyRepository>,
     pub(super) oauth: Arc<dyn OAuthRepository>,
+    pub(super) sessions: Arc<dyn SessionRepository>,
     pub(super) peer_tokens: Arc<dyn TokenRepository>,
     pub(super) peer_keys: Arc<dyn SigningKeyRepository>,
     pub(super) peer_oauth: Arc<dyn OAuthRepository>,
+    pub(super) peer_sessions: Arc<dyn SessionRepository>,
     databases: Option<(Database, [DatabaseConnection; 2])>,
 }
 
@@ -87,14 +90,16 @@ impl Database {
 #[expect(clippy::unused_async, reason = "as the other stores are opened")]
 pub(super) async fn memory() -> Store {
     let (tokens, keys) = (Arc::new(MemoryTokens::default()), Arc::new(MemorySigningKeys::default()));
-    let oauth = Arc::new(MemoryOAuth::default());
+    let (oauth, sessions) = (Arc::new(MemoryOAuth::default()), Arc::new(MemorySessions::default()));
     Store {
         tokens: tokens.clone(),
         keys: keys.clone(),
         oauth: oauth.clone(),
+        sessions: sessions.clone(),
         peer_tokens: tokens,
         peer_keys: keys,
         peer_oauth: oauth,
+        peer_sessions: sessions,
         databases: None,
     }
 }
@@ -114,9 +119,11 @@ async fn over(database: Database) -> Store {
         tokens: Arc::new(SeaOrmTokens::new(one.clone())),
         keys: Arc::new(SeaOrmSigningKeys::new(one.clone())),
         oauth: Arc::new(SeaOrmOAuth::new(one.clone())),
+        sessions: Arc::new(SeaOrmSessions::new(one.clone())),
         peer_tokens: Arc::new(SeaOrmTokens::new(other.clone())),
         peer_keys: Arc::new(SeaOrmSigningKeys::new(other.clone())),
         peer_oauth: Arc::new(SeaOrmOAuth::new(other.clone())),
+        peer_sessions: Arc::new(SeaOrmSessions::new(other.clone())),
         databases: Some((database, [one, other])),
     }
 }

@@ -19,16 +19,21 @@ use crate::domain::gateway::{
     repositories::{RepositoryError, kept, oauth::OAuthRepository},
 };
 
-/// Accounts and grants in memory. E-mails and names are not kept: nothing asks a store for them, and nobody can look into
-/// this one.
+/// Accounts and grants in memory.
 #[derive(Debug, Default)]
 pub struct MemoryOAuth(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     accounts: HashMap<AccountId, Account>,
-    identities: HashMap<(ProviderName, String), Account>,
+    identities: HashMap<(ProviderName, String), KnownIdentity>,
     grants: HashMap<GrantId, StoredGrant>,
+}
+
+#[derive(Debug)]
+struct KnownIdentity {
+    account: Account,
+    identity: ProviderIdentity,
 }
 
 #[derive(Debug)]
@@ -75,21 +80,34 @@ impl OAuthRepository for MemoryOAuth {
         let mut state = lock(&self.0);
         let State { accounts, identities, .. } = &mut *state;
         let unknown = match identities.entry(key(identity)) {
-            Entry::Occupied(known) => return Ok(known.get().clone()),
+            Entry::Occupied(mut known) => {
+                known.get_mut().identity = identity.clone();
+                return Ok(known.get().account.clone());
+            }
             Entry::Vacant(unknown) => unknown,
         };
         let Entry::Vacant(vacant) = accounts.entry(newcomer.id) else { return Err(RepositoryError::Conflict) };
         let account = Account { created_at: kept(newcomer.created_at), ..newcomer.clone() };
         vacant.insert(account.clone());
-        Ok(unknown.insert(account).clone())
+        unknown.insert(KnownIdentity { account: account.clone(), identity: identity.clone() });
+        Ok(account)
     }
 
     async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Result<(), RepositoryError> {
         let mut state = lock(&self.0);
         let State { accounts, identities, .. } = &mut *state;
         let account = accounts.get(&account.id).ok_or(RepositoryError::Conflict)?;
-        let linked = identities.entry(key(identity)).or_insert_with(|| account.clone());
-        if linked.id == account.id { Ok(()) } else { Err(RepositoryError::Conflict) }
+        let new = || KnownIdentity { account: account.clone(), identity: identity.clone() };
+        let linked = identities.entry(key(identity)).or_insert_with(new);
+        if linked.account.id == account.id { Ok(()) } else { Err(RepositoryError::Conflict) }
+    }
+
+    async fn identities_of(&self, account: AccountId) -> Result<Vec<ProviderIdentity>, RepositoryError> {
+        let state = lock(&self.0);
+        let of_account = state.identities.values().filter(|known| known.account.id == account);
+        let mut identities: Vec<_> = of_account.map(|known| known.identity.clone()).collect();
+        identities.sort_by_cached_key(key);
+        Ok(identities)
     }
 
     async fn put_grant(&self, grant: &Grant) -> Result<Grant, RepositoryError> {

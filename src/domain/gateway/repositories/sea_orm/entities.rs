@@ -10,9 +10,11 @@ pub mod account_identities;
 pub mod accounts;
 pub mod dummy_tokens;
 pub mod grants;
+pub mod redeemed_logins;
 pub mod refresh_tokens;
 pub mod revocation_cursor;
 pub mod revocations;
+pub mod sessions;
 pub mod signing_keys;
 pub mod token_families;
 

@@ -8,7 +8,7 @@ use super::connection::answered;
 use crate::domain::gateway::{
     models::{
         account::{Account, ProviderIdentity},
-        id::GrantId,
+        id::{AccountId, GrantId},
         oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, RefreshLease},
     },
     repositories::{RepositoryError, oauth::OAuthRepository},
@@ -39,6 +39,10 @@ impl OAuthRepository for SeaOrmOAuth {
 
     async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Result<(), RepositoryError> {
         answered(account::link(&self.db, identity, account)).await
+    }
+
+    async fn identities_of(&self, account: AccountId) -> Result<Vec<ProviderIdentity>, RepositoryError> {
+        answered(account::identities(&self.db, account)).await
     }
 
     async fn put_grant(&self, grant: &Grant) -> Result<Grant, RepositoryError> {

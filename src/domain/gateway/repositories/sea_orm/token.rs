@@ -6,7 +6,8 @@ use sea_orm::{DatabaseConnection, EntityTrait, Iterable, sea_query::OnConflict};
 
 use super::{
     connection::{answered, begin},
-    entities::{dummy_tokens, refresh_tokens, token_families},
+    entities::{dummy_tokens, refresh_tokens, revocations, token_families},
+    forgetting::forget,
 };
 use crate::domain::gateway::{
     models::{
@@ -21,7 +22,6 @@ use crate::domain::gateway::{
 
 mod deny_list;
 mod family;
-mod forget;
 
 /// Tokens in a database.
 #[derive(Debug, Clone)]
@@ -124,9 +124,13 @@ impl TokenRepository for SeaOrmTokens {
     }
 
     async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
-        let entries = forget::revocations(&self.db, now).await?;
-        let dummies = forget::dummies(&self.db, now).await?;
-        let families = forget::families(&self.db, now).await?;
-        Ok(entries + dummies + families)
+        let db = &self.db;
+        let entries = forget::<revocations::Entity>(db, revocations::Column::Id, revocations::Column::ExpiresAt, now);
+        let dummies =
+            forget::<dummy_tokens::Entity>(db, dummy_tokens::Column::Digest, dummy_tokens::Column::ExpiresAt, now);
+        // Families take their refresh tokens along.
+        let families =
+            forget::<token_families::Entity>(db, token_families::Column::Id, token_families::Column::ForgetAt, now);
+        Ok(entries.await? + dummies.await? + families.await?)
     }
 }

@@ -14,6 +14,7 @@ over_every_store!(
     an_account_is_read_back_to_the_microsecond,
     other_subjects_and_other_providers_are_other_people,
     an_email_never_links_two_accounts,
+    an_account_is_who_the_providers_last_said,
     a_taken_account_id_is_a_conflict_and_nothing_is_stored,
     a_linked_identity_finds_its_account,
     linking_again_changes_nothing,
@@ -112,4 +113,22 @@ async fn nothing_is_linked_to_an_account_that_does_not_exist(store: &Store) {
     assert_eq!(store.oauth.account_of(&jane, &account(2)).await.unwrap(), account(2));
     // Nor if the identity is known.
     assert_conflict(&store.oauth.link(&jane, &account(1)).await);
+}
+
+async fn an_account_is_who_the_providers_last_said(store: &Store) {
+    assert_eq!(store.oauth.identities_of(account(1).id).await.unwrap(), []);
+    let before = ProviderIdentity { name: None, ..identity("google", SUBJECTS[0]) };
+    let now = ProviderIdentity { verified_email: None, ..identity("google", SUBJECTS[0]) };
+    let second = identity("google", "Z");
+    let third = identity("kakao", "1");
+    for met in [&before, &identity("github", "someone else"), &now] {
+        let n = if met.provider.as_str() == "google" { 1 } else { 2 };
+        store.oauth.account_of(met, &account(n)).await.unwrap();
+    }
+    for linked in [&third, &second] {
+        store.oauth.link(linked, &account(1)).await.unwrap();
+    }
+    let mut wanted = vec![now, second, third];
+    wanted.sort_by(|one, other| (&one.provider, &one.subject).cmp(&(&other.provider, &other.subject)));
+    assert_eq!(store.peer_oauth.identities_of(account(1).id).await.unwrap(), wanted);
 }

@@ -3,7 +3,11 @@
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 
-use crate::domain::gateway::models::{account::ProviderIdentity, id::AccountId};
+use super::corrupt;
+use crate::domain::gateway::{
+    models::{account::ProviderIdentity, id::AccountId},
+    repositories::RepositoryError,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "account_identities")]
@@ -34,5 +38,18 @@ impl ActiveModel {
             verified_email: Set(identity.verified_email.clone()),
             name: Set(identity.name.clone()),
         }
+    }
+}
+
+impl TryFrom<Model> for ProviderIdentity {
+    type Error = RepositoryError;
+
+    fn try_from(row: Model) -> Result<Self, RepositoryError> {
+        Ok(Self {
+            provider: row.provider.parse().map_err(|_| corrupt("a provider's name"))?,
+            subject: row.subject,
+            verified_email: row.verified_email,
+            name: row.name,
+        })
     }
 }

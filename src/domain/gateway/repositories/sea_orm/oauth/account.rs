@@ -85,6 +85,20 @@ pub(super) async fn link(
     }
 }
 
+pub(super) async fn identities(
+    db: &DatabaseConnection,
+    account: AccountId,
+) -> Result<Vec<ProviderIdentity>, RepositoryError> {
+    use account_identities::Column;
+    let rows = account_identities::Entity::find().filter(Column::AccountId.eq(account.as_uuid())).all(db).await?;
+    let identities = rows.into_iter().map(ProviderIdentity::try_from).collect::<Result<Vec<_>, _>>();
+    // Not sorted by the database: PostgreSQL's order is that of its locale.
+    identities.map(|mut identities| {
+        identities.sort_by(|one, other| (&one.provider, &one.subject).cmp(&(&other.provider, &other.subject)));
+        identities
+    })
+}
+
 /// Stores an identity, unless it is there already.
 async fn insert(db: &impl ConnectionTrait, identity: &ProviderIdentity, account: AccountId) -> Result<bool, DbErr> {
     use account_identities::Column;

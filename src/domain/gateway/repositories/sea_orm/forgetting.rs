@@ -8,31 +8,14 @@ use sea_orm::{
     sea_query::{LockBehavior, LockType},
 };
 
-use crate::domain::gateway::repositories::{
-    RepositoryError,
-    sea_orm::{
-        connection::answered,
-        entities::{dummy_tokens, micros, revocations, token_families},
-    },
-};
+use super::{connection::answered, entities::micros};
+use crate::domain::gateway::repositories::RepositoryError;
 
 /// Rows per statement: some milliseconds' work, a family's refresh tokens included.
 const BATCH: u64 = 500;
 
-pub(super) async fn revocations(db: &DatabaseConnection, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
-    expired::<revocations::Entity>(db, revocations::Column::Id, revocations::Column::ExpiresAt, now).await
-}
-
-pub(super) async fn dummies(db: &DatabaseConnection, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
-    expired::<dummy_tokens::Entity>(db, dummy_tokens::Column::Digest, dummy_tokens::Column::ExpiresAt, now).await
-}
-
-/// Families take their refresh tokens along.
-pub(super) async fn families(db: &DatabaseConnection, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
-    expired::<token_families::Entity>(db, token_families::Column::Id, token_families::Column::ForgetAt, now).await
-}
-
-async fn expired<E: EntityTrait>(
+/// Forgets the rows of a table that are expired by `now`; says how many.
+pub(super) async fn forget<E: EntityTrait>(
     db: &DatabaseConnection,
     key: E::Column,
     expiry: E::Column,
@@ -67,7 +50,7 @@ mod tests {
             token::{Revocation, RevocationCursor},
         },
         repositories::{
-            sea_orm::{SeaOrmTokens, connect, migrate},
+            sea_orm::{SeaOrmTokens, connect, entities::revocations, migrate},
             token::TokenRepository,
         },
     };

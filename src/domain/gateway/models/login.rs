@@ -1,0 +1,156 @@
+//! Signing in at a provider: one attempt, from the browser's leaving to its return.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, TimeDelta, Utc};
+use thiserror::Error;
+
+use super::{
+    oauth::{ProviderName, Secret},
+    token::TokenDigest,
+};
+
+/// How long an attempt may take: as long as the authorization code that ends it (RFC 6749 §4.1.2).
+pub const ATTEMPT_LIFE: TimeDelta = TimeDelta::minutes(10);
+
+/// How many attempts one browser may have under way, in as many tabs. The oldest gives way to one more.
+pub const MAX_ATTEMPTS: usize = 5;
+
+/// The longest `return_to`: it travels in a cookie.
+const MAX_RETURN_TO_BYTES: usize = 512;
+
+/// What comes back with the browser (`state`, RFC 6749 §10.12): 256 random bits, one per attempt.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoginState(String);
+
+impl LoginState {
+    /// Makes one of 256 random bits.
+    pub fn from_random(bytes: [u8; 32]) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// As it came back from outside.
+    pub fn presented(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The text, for the provider and for nothing else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// What a store may hold of it.
+    pub fn digest(&self) -> TokenDigest {
+        TokenDigest::of(self.0.as_bytes())
+    }
+
+    /// Tells the attempts of one browser apart: part of a cookie's name, and no secret.
+    pub fn label(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.digest().as_bytes()[..9])
+    }
+}
+
+impl fmt::Debug for LoginState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LoginState(…)")
+    }
+}
+
+/// An attempt to sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginAttempt {
+    /// Where: a code of another provider is not for this attempt (mix-up, RFC 9700 §4.4).
+    pub provider: ProviderName,
+    /// PKCE (RFC 7636), for a provider that has it.
+    pub code_verifier: Option<Secret>,
+    /// What the id token must hold, for a provider that has one.
+    pub nonce: Secret,
+    /// Where the browser goes in the end.
+    pub return_to: ReturnTo,
+    /// From when on it is void.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The text is not where a browser may be sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "return_to is a path of this site such as /welcome, or exactly one of ALLOWED_ORIGINS; of at most 512 characters, \
+     with everything but printable ASCII percent-encoded"
+)]
+pub struct InvalidReturnTo;
+
+/// Where a browser goes when it is signed in: a path of ours, or one of the origins that are allowed, and nothing else
+/// (RFC 9700 §4.11).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReturnTo(String);
+
+impl ReturnTo {
+    /// Checks where somebody wants to go.
+    pub fn parse(text: &str, allowed_origins: &[String]) -> Result<Self, InvalidReturnTo> {
+        let bytes = text.as_bytes();
+        // What browsers read as the begin of another host is no path: `//host`, `/\host`. They also skip tabs and line ends.
+        let a_path = bytes.first() == Some(&b'/') && bytes.get(1) != Some(&b'/');
+        let plain = bytes.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'\\');
+        let good =
+            text.len() <= MAX_RETURN_TO_BYTES && ((a_path && plain) || allowed_origins.iter().any(|one| one == text));
+        good.then(|| Self(text.to_owned())).ok_or(InvalidReturnTo)
+    }
+
+    /// The welcome.
+    pub fn home() -> Self {
+        Self("/".to_owned())
+    }
+
+    /// As it was when it was checked.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_or_an_exact_origin_is_where_one_may_return_to() {
+        let allowed = ["https://www.jinmini.com".to_owned()];
+        let may = |text: &str| ReturnTo::parse(text, &allowed).is_ok();
+        for good in ["/", "/a/b?c=d&e=%2F#f", "/@a", "/a//b", "https://www.jinmini.com"] {
+            assert!(may(good), "{good}");
+        }
+        let long = format!("/{}", "a".repeat(512));
+        for bad in [
+            "",
+            "a",
+            "//evil.example",
+            "/\\evil.example",
+            "\\/evil.example",
+            "/a\\b",
+            "/\t/evil.example",
+            "/\n/evil.example",
+            " /a",
+            "/한국",
+            "/a b",
+            "https://evil.example",
+            "https://www.jinmini.com/",
+            "https://www.jinmini.com/a",
+            "https://www.jinmini.com.evil.example",
+            "https://www.jinmini.com@evil.example",
+            "http://www.jinmini.com",
+            "https:www.jinmini.com",
+            "javascript:alert(1)",
+            &long,
+        ] {
+            assert!(!may(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_state_does_not_print_and_its_label_is_not_the_state() {
+        let state = LoginState::from_random([7; 32]);
+        assert_eq!((state.expose().len(), state.label().len()), (43, 12));
+        assert!(!state.expose().contains(&state.label()));
+        assert_eq!(format!("{state:?}"), "LoginState(…)");
+    }
+}

@@ -1,0 +1,149 @@
+//! What a store of sessions owes.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::{sync::Barrier, task::JoinSet, time::timeout};
+
+use super::harness::{self, MICROSECOND, PATIENCE, Store, at, digest};
+use crate::domain::gateway::{
+    models::{
+        account::{Account, ProviderIdentity},
+        id::{AccountId, SessionId},
+        session::Session,
+    },
+    repositories::RepositoryError,
+};
+
+over_every_store!(
+    a_session_is_read_back_whole,
+    a_taken_session_id_or_digest_is_a_conflict,
+    a_used_session_lasts_longer,
+    what_is_over_or_lasts_longer_already_is_not_prolonged,
+    a_session_ends_once,
+    sessions_that_are_over_are_forgotten,
+    a_state_is_redeemed_once,
+    of_concurrent_redemptions_exactly_one_wins,
+    a_void_state_is_forgotten,
+);
+
+/// A session of account 1 that begins at `at(0)`, lasts until `at(60)`, and until `at(600)` at most.
+fn session(n: u8) -> Session {
+    Session {
+        id: SessionId::from_random([n; 16]),
+        digest: digest(n),
+        account: AccountId::from_random([1; 16]),
+        created_at: at(0),
+        used_at: at(0),
+        idle_until: at(60),
+        expires_at: at(600),
+    }
+}
+
+fn used(n: u8, used_at: DateTime<Utc>, idle_until: DateTime<Utc>) -> Session {
+    Session { used_at, idle_until, ..session(n) }
+}
+
+async fn opened(store: &Store, n: u8) -> Session {
+    let account = Account { id: AccountId::from_random([1; 16]), created_at: at(0) };
+    let identity = ProviderIdentity {
+        provider: "google".parse().unwrap(),
+        subject: "jane".to_owned(),
+        verified_email: None,
+        name: None,
+    };
+    store.oauth.account_of(&identity, &account).await.unwrap();
+    store.sessions.open(&session(n)).await.unwrap();
+    session(n)
+}
+
+async fn a_session_is_read_back_whole(store: &Store) {
+    assert_eq!(store.sessions.find(&digest(1)).await.unwrap(), None);
+    opened(store, 2).await;
+    let finer = TimeDelta::nanoseconds(999);
+    let given = Session {
+        created_at: at(0) + finer,
+        used_at: at(0) + finer,
+        idle_until: at(60) + finer,
+        expires_at: at(600) + finer,
+        ..session(1)
+    };
+    store.sessions.open(&given).await.unwrap();
+    assert_eq!(store.peer_sessions.find(&digest(1)).await.unwrap(), Some(session(1)));
+}
+
+async fn a_taken_session_id_or_digest_is_a_conflict(store: &Store) {
+    let first = opened(store, 1).await;
+    for taken in
+        [first.clone(), Session { id: session(2).id, ..first.clone() }, Session { digest: digest(2), ..first.clone() }]
+    {
+        let outcome = store.peer_sessions.open(&taken).await;
+        assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+    }
+    assert_eq!(store.sessions.find(&digest(1)).await.unwrap(), Some(first));
+    assert_eq!(store.sessions.find(&digest(2)).await.unwrap(), None);
+}
+
+async fn a_used_session_lasts_longer(store: &Store) {
+    opened(store, 1).await;
+    let used = used(1, at(59), at(119));
+    assert!(store.peer_sessions.prolong(&used).await.unwrap());
+    assert_eq!(store.sessions.find(&digest(1)).await.unwrap(), Some(used));
+}
+
+async fn what_is_over_or_lasts_longer_already_is_not_prolonged(store: &Store) {
+    let session = opened(store, 1).await;
+    for late in [used(1, at(60), at(120)), used(1, at(30), at(60)), used(1, at(30), at(59)), used(2, at(1), at(61))] {
+        assert!(!store.sessions.prolong(&late).await.unwrap(), "{late:?}");
+    }
+    assert_eq!(store.sessions.find(&digest(1)).await.unwrap(), Some(session));
+    assert!(store.sessions.prolong(&used(1, at(60) - MICROSECOND, at(60) + MICROSECOND)).await.unwrap());
+}
+
+async fn a_session_ends_once(store: &Store) {
+    let session = opened(store, 1).await;
+    assert_eq!(store.peer_sessions.end(&digest(1)).await.unwrap(), Some(session));
+    assert_eq!(store.sessions.end(&digest(1)).await.unwrap(), None);
+    assert_eq!(store.sessions.find(&digest(1)).await.unwrap(), None);
+    assert!(!store.sessions.prolong(&used(1, at(1), at(61))).await.unwrap());
+}
+
+async fn sessions_that_are_over_are_forgotten(store: &Store) {
+    opened(store, 1).await;
+    opened(store, 2).await;
+    assert!(store.sessions.prolong(&used(2, at(1), at(60) + MICROSECOND)).await.unwrap());
+    assert_eq!(store.sessions.forget_expired(at(60) - MICROSECOND).await.unwrap(), 0);
+    assert_eq!(store.peer_sessions.forget_expired(at(60)).await.unwrap(), 1);
+    assert_eq!(store.sessions.find(&digest(1)).await.unwrap(), None);
+    assert!(store.sessions.find(&digest(2)).await.unwrap().is_some());
+}
+
+async fn a_state_is_redeemed_once(store: &Store) {
+    assert!(store.sessions.redeem(&digest(1), at(60)).await.unwrap());
+    assert!(!store.peer_sessions.redeem(&digest(1), at(60)).await.unwrap());
+    assert!(!store.sessions.redeem(&digest(1), at(90)).await.unwrap());
+    assert!(store.sessions.redeem(&digest(2), at(60)).await.unwrap());
+}
+
+async fn of_concurrent_redemptions_exactly_one_wins(store: &Store) {
+    let start = Arc::new(Barrier::new(8));
+    let mut tasks = JoinSet::new();
+    for n in 0..8 {
+        let sessions = Arc::clone(if n % 2 == 0 { &store.sessions } else { &store.peer_sessions });
+        let start = start.clone();
+        tasks.spawn(async move {
+            start.wait().await;
+            sessions.redeem(&digest(1), at(60)).await.unwrap()
+        });
+    }
+    let won = timeout(PATIENCE, tasks.join_all()).await.unwrap();
+    assert_eq!(won.into_iter().filter(|won| *won).count(), 1);
+}
+
+async fn a_void_state_is_forgotten(store: &Store) {
+    store.sessions.redeem(&digest(1), at(60)).await.unwrap();
+    assert_eq!(store.sessions.forget_expired(at(60) - MICROSECOND).await.unwrap(), 0);
+    assert!(!store.sessions.redeem(&digest(1), at(60)).await.unwrap());
+    assert_eq!(store.sessions.forget_expired(at(60)).await.unwrap(), 1);
+    assert!(store.sessions.redeem(&digest(1), at(120)).await.unwrap());
+}

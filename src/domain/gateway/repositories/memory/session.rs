@@ -1,0 +1,82 @@
+//! Sessions in memory.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Mutex,
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::lock;
+use crate::domain::gateway::{
+    models::{session::Session, token::TokenDigest},
+    repositories::{RepositoryError, kept, session::SessionRepository},
+};
+
+/// Sessions in memory.
+#[derive(Debug, Default)]
+pub struct MemorySessions(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    sessions: HashMap<TokenDigest, Session>,
+    redeemed: HashMap<TokenDigest, DateTime<Utc>>,
+}
+
+#[async_trait]
+impl SessionRepository for MemorySessions {
+    async fn open(&self, session: &Session) -> Result<(), RepositoryError> {
+        let sessions = &mut lock(&self.0).sessions;
+        if sessions.contains_key(&session.digest) || sessions.values().any(|other| other.id == session.id) {
+            return Err(RepositoryError::Conflict);
+        }
+        let session = Session {
+            created_at: kept(session.created_at),
+            used_at: kept(session.used_at),
+            idle_until: kept(session.idle_until),
+            expires_at: kept(session.expires_at),
+            ..session.clone()
+        };
+        sessions.insert(session.digest, session);
+        Ok(())
+    }
+
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError> {
+        Ok(lock(&self.0).sessions.get(digest).cloned())
+    }
+
+    async fn prolong(&self, used: &Session) -> Result<bool, RepositoryError> {
+        let (used_at, idle_until) = (kept(used.used_at), kept(used.idle_until));
+        let mut state = lock(&self.0);
+        let Some(session) = state.sessions.get_mut(&used.digest) else { return Ok(false) };
+        if !session.is_live(used_at) || idle_until <= session.idle_until {
+            return Ok(false);
+        }
+        (session.used_at, session.idle_until) = (used_at, idle_until);
+        Ok(true)
+    }
+
+    async fn end(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError> {
+        Ok(lock(&self.0).sessions.remove(digest))
+    }
+
+    async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
+        match lock(&self.0).redeemed.entry(*state) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(kept(expires_at));
+                Ok(true)
+            }
+            Entry::Occupied(_) => Ok(false),
+        }
+    }
+
+    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+        let now = kept(now);
+        let State { sessions, redeemed } = &mut *lock(&self.0);
+        let before = sessions.len() + redeemed.len();
+        sessions.retain(|_, session| session.is_live(now));
+        redeemed.retain(|_, expires_at| now < *expires_at);
+        Ok((before - sessions.len() - redeemed.len()) as u64)
+    }
+}

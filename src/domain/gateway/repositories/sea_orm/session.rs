@@ -1,0 +1,107 @@
+//! Sessions in a database.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter,
+    sea_query::{Expr, OnConflict},
+};
+
+use super::{
+    connection::answered,
+    entities::{micros, redeemed_logins, sessions},
+    forgetting::forget,
+};
+use crate::domain::gateway::{
+    models::{session::Session, token::TokenDigest},
+    repositories::{RepositoryError, session::SessionRepository},
+};
+
+/// Sessions in a database.
+#[derive(Debug, Clone)]
+pub struct SeaOrmSessions {
+    db: DatabaseConnection,
+}
+
+impl SeaOrmSessions {
+    /// Over a database that was migrated.
+    pub fn new(db: DatabaseConnection) -> Self {
+        Self { db }
+    }
+}
+
+#[async_trait]
+impl SessionRepository for SeaOrmSessions {
+    async fn open(&self, session: &Session) -> Result<(), RepositoryError> {
+        answered(async {
+            let row = sessions::ActiveModel::from(session);
+            sessions::Entity::insert(row).exec_without_returning(&self.db).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError> {
+        answered(async {
+            let row = sessions::Entity::find()
+                .filter(sessions::Column::Digest.eq(digest.as_bytes().as_slice()))
+                .one(&self.db)
+                .await?;
+            row.map(Session::try_from).transpose()
+        })
+        .await
+    }
+
+    async fn prolong(&self, used: &Session) -> Result<bool, RepositoryError> {
+        use sessions::Column;
+        let (used_at, idle_until) = (micros(used.used_at), micros(used.idle_until));
+        answered(async {
+            let outcome = sessions::Entity::update_many()
+                .col_expr(Column::UsedAt, Expr::value(used_at))
+                .col_expr(Column::IdleUntil, Expr::value(idle_until))
+                .filter(Column::Digest.eq(used.digest.as_bytes().as_slice()))
+                .filter(Column::IdleUntil.gt(used_at))
+                .filter(Column::IdleUntil.lt(idle_until))
+                .exec(&self.db)
+                .await?;
+            Ok(outcome.rows_affected == 1)
+        })
+        .await
+    }
+
+    async fn end(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError> {
+        answered(async {
+            let rows = sessions::Entity::delete_many()
+                .filter(sessions::Column::Digest.eq(digest.as_bytes().as_slice()))
+                .exec_with_returning(&self.db)
+                .await?;
+            rows.into_iter().next().map(Session::try_from).transpose()
+        })
+        .await
+    }
+
+    async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
+        answered(async {
+            let mut unless_there = OnConflict::column(redeemed_logins::Column::State);
+            unless_there.do_nothing();
+            let row = redeemed_logins::ActiveModel::new(state, expires_at);
+            let inserted =
+                redeemed_logins::Entity::insert(row).on_conflict(unless_there).exec_without_returning(&self.db).await?;
+            Ok(inserted == 1)
+        })
+        .await
+    }
+
+    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+        let sessions =
+            forget::<sessions::Entity>(&self.db, sessions::Column::Id, sessions::Column::IdleUntil, now).await?;
+        let states = forget::<redeemed_logins::Entity>(
+            &self.db,
+            redeemed_logins::Column::State,
+            redeemed_logins::Column::ExpiresAt,
+            now,
+        )
+        .await?;
+        Ok(sessions + states)
+    }
+}

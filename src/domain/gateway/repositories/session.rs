@@ -1,0 +1,34 @@
+//! The store of sessions, and of sign-ins that were finished.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::RepositoryError;
+use crate::domain::gateway::models::{session::Session, token::TokenDigest};
+
+/// Keeps sessions and the states of finished sign-ins. Times are kept to the microsecond.
+#[async_trait]
+pub trait SessionRepository: Send + Sync {
+    /// Stores a session of an account that exists.
+    ///
+    /// # Errors
+    /// `Conflict` if another has its id or its digest.
+    async fn open(&self, session: &Session) -> Result<(), RepositoryError>;
+
+    /// The session with this digest, over or not.
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError>;
+
+    /// Stores that a session was used: its `used_at` and `idle_until`. `false`, and nothing changes, if it was ended, was
+    /// over by `used_at`, or lasts as long already: of two uses at once the later one counts.
+    async fn prolong(&self, used: &Session) -> Result<bool, RepositoryError>;
+
+    /// Ends a session and gives what it was. Ending it again gives `None`.
+    async fn end(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError>;
+
+    /// Uses a sign-in's state up: `true` the first time, `false` ever after, until it is forgotten at `expires_at`. Of two
+    /// racing calls one gets `true`.
+    async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError>;
+
+    /// Forgets sessions that are over and states that are void by `now`; says how many.
+    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
+}
