@@ -5,8 +5,11 @@ mod context;
 mod docs;
 mod extract;
 mod health;
+mod login;
 mod oauth;
+mod pages;
 mod problems;
+mod session;
 mod signing_key;
 mod token;
 mod welcome;
@@ -21,14 +24,17 @@ pub use self::context::RequestContext;
 pub use self::health::Readiness;
 use self::{
     health::HealthApi,
+    login::LoginApi,
     oauth::OAuthApi,
     problems::AllowedMethods,
+    session::SessionApi,
     signing_key::SigningKeyApi,
     token::{DummyTokenApi, TokenApi},
     welcome::WelcomeApi,
 };
 use crate::domain::gateway::controllers::{
-    oauth::OAuthController, signing_key::SigningKeyController, token::TokenController,
+    login::LoginController, oauth::OAuthController, session::SessionController, signing_key::SigningKeyController,
+    token::TokenController,
 };
 
 /// What the API is made of.
@@ -37,6 +43,10 @@ pub struct ApiParts {
     pub tokens: TokenController,
     /// The vault.
     pub oauth: OAuthController,
+    /// Signing in at providers.
+    pub logins: LoginController,
+    /// Who is signed in.
+    pub sessions: SessionController,
     /// The published keys.
     pub keys: SigningKeyController,
     /// Whether the gateway is ready to serve.
@@ -54,6 +64,8 @@ pub struct ApiParts {
 pub(crate) enum Tag {
     /// Access and refresh tokens: create, verify, refresh, revoke.
     Tokens,
+    /// In a browser: sign in at a provider, see who is signed in, sign out.
+    SignIn,
     /// What people allowed us at providers: exchange, look up, refresh, delete.
     OAuth,
     /// Development only: see with your own eyes that what you type arrives.
@@ -77,10 +89,12 @@ pub struct Api {
 impl Api {
     /// Puts the parts together.
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { tokens, oauth, keys, readiness, domain, prefix, development } = parts;
+        let ApiParts { tokens, oauth, logins, sessions, keys, readiness, domain, prefix, development } = parts;
         let lasting = (
             WelcomeApi::new(&domain),
             TokenApi::new(tokens.clone()),
+            LoginApi::new(logins, oauth.clone()),
+            SessionApi::new(sessions),
             OAuthApi::new(oauth),
             SigningKeyApi::new(keys),
             HealthApi::new(readiness),

@@ -10,7 +10,7 @@ mod resolver;
 mod store;
 mod upkeep;
 
-use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
+use std::{io, iter, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
 use chrono::TimeDelta;
 use thiserror::Error;
@@ -41,14 +41,22 @@ use crate::{
         sealing::{Vault, VaultError},
     },
     api::{Api, ApiParts, Readiness},
-    config::{Environment, Settings},
+    config::{Environment, PublicSettings, Settings},
     domain::gateway::{
-        controllers::{oauth::OAuthController, signing_key::SigningKeyController, token::TokenController},
-        models::{scope::Scope, service::Access, signing_key::KeySchedule, token::Expectations},
+        controllers::{
+            caller::Callers, login::LoginController, oauth::OAuthController, session::SessionController,
+            signing_key::SigningKeyController, token::TokenController,
+        },
+        models::{
+            scope::Scope, service::Access, session::SessionLimits, signing_key::KeySchedule, token::Expectations,
+        },
+        schemas::cookie::Cookies,
         services::{
+            login::{LoginParts, LoginService},
             oauth::{OAuthParts, OAuthService, SwitchedOn},
             ports::DummyConsole,
             revocation::RevocationFeed,
+            session::{SessionParts, SessionService},
             signing_key::{SigningKeyError, SigningKeyParts, SigningKeys},
             token::{TokenParts, TokenPolicy, TokenService},
         },
@@ -141,7 +149,8 @@ impl App {
         Upkeep {
             keys: core.keys.clone(),
             feed: core.feed.clone(),
-            store: store.tokens.clone(),
+            tokens: store.tokens.clone(),
+            sessions: store.sessions.clone(),
             snapshots: core.publisher.snapshots(),
             clock: world.clock.clone(),
         }
@@ -187,6 +196,8 @@ struct Core {
     feed: Arc<RevocationFeed>,
     tokens: Arc<TokenService>,
     oauth: Arc<OAuthService>,
+    sessions: Arc<SessionService>,
+    logins: Arc<LoginService>,
     readiness: Arc<dyn Readiness>,
 }
 
@@ -220,19 +231,47 @@ impl Core {
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: store.oauth.clone(),
             providers: switched_on(settings, &world.clock)?,
-            sealer: vault,
+            sealer: vault.clone(),
             tokens: tokens.clone(),
             clock: world.clock.clone(),
             entropy: world.entropy.clone(),
         }));
+        let sessions = Arc::new(SessionService::new(SessionParts {
+            store: store.sessions.clone(),
+            accounts: store.oauth.clone(),
+            clock: world.clock.clone(),
+            entropy: world.entropy.clone(),
+            limits: SessionLimits { idle: delta(settings.sessions.idle), total: delta(settings.sessions.total) },
+        }));
+        let logins = Arc::new(LoginService::new(LoginParts {
+            store: store.sessions.clone(),
+            oauth: oauth.clone(),
+            sessions: sessions.clone(),
+            sealer: vault,
+            clock: world.clock.clone(),
+            entropy: world.entropy.clone(),
+            allowed_origins: settings.public.allowed_origins.clone(),
+        }));
         let readiness = Arc::new(StoreReadiness::new(store.clone(), feed.clone()));
-        Ok(Self { publisher, keys, feed, tokens, oauth, readiness })
+        Ok(Self { publisher, keys, feed, tokens, oauth, sessions, logins, readiness })
     }
 
     fn api_parts(&self, settings: &Settings) -> ApiParts {
+        let PublicSettings { timezone, allowed_origins, .. } = &settings.public;
+        // Where browsers come by https, they can be told to keep our cookies from everybody else.
+        let cookies = Cookies::new(settings.public.url.scheme() == "https");
+        let origins = iter::once(settings.public.base().to_owned()).chain(allowed_origins.iter().cloned()).collect();
+        let callers = Arc::new(Callers::new(self.tokens.clone(), self.sessions.clone(), cookies, origins));
         ApiParts {
-            tokens: TokenController::new(self.tokens.clone(), settings.public.timezone),
-            oauth: OAuthController::new(self.oauth.clone(), self.tokens.clone(), settings.public.timezone),
+            tokens: TokenController::new(self.tokens.clone(), *timezone),
+            oauth: OAuthController::new(self.oauth.clone(), callers.clone(), *timezone),
+            logins: LoginController::new(
+                self.logins.clone(),
+                self.sessions.clone(),
+                cookies,
+                settings.public.base().to_owned(),
+            ),
+            sessions: SessionController::new(self.sessions.clone(), callers, cookies, *timezone),
             keys: SigningKeyController::new(self.keys.clone()),
             readiness: self.readiness.clone(),
             domain: settings.public.domain().to_owned(),

@@ -9,6 +9,7 @@ mod reader;
 mod report;
 mod routes;
 mod services;
+mod session;
 mod source;
 mod store;
 mod tokens;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub vault_keys: Vec<VaultKey>,
     /// Tokens and the keys that sign them.
     pub tokens: TokenSettings,
+    /// Sessions of browsers.
+    pub sessions: SessionSettings,
     /// `<NAME>_SERVICE_URL`: services and their instances.
     pub services: Vec<Service>,
     /// The routes of `gateway.toml`, or the shipped ones.
@@ -83,6 +86,7 @@ impl Settings {
         let database = store::read_database(&mut reader, environment);
         let vault_keys = store::read_vault_keys(&mut reader, environment);
         let tokens = tokens::read(&mut reader, public.as_ref());
+        let sessions = session::read(&mut reader);
         let services = services::read(&mut reader);
         let routes = routes::read(&mut reader);
         let upstream = services::read_upstream(&mut reader);
@@ -97,6 +101,7 @@ impl Settings {
                 database: database?,
                 vault_keys: vault_keys?,
                 tokens: tokens?,
+                sessions: sessions?,
                 services,
                 routes,
                 upstream: upstream?,
@@ -155,6 +160,8 @@ pub struct PublicSettings {
     pub api_prefix: PathPrefix,
     /// `TIMEZONE`: the offset of times in answers.
     pub timezone: Tz,
+    /// `ALLOWED_ORIGINS`: other sites that a sign-in may return to, and whose pages may act for whoever is signed in.
+    pub allowed_origins: Vec<String>,
 }
 
 impl PublicSettings {
@@ -214,6 +221,15 @@ pub struct TokenSettings {
     pub refresh_grace: Duration,
     /// `KEY_ROTATION`: how long a key signs.
     pub key_rotation: Duration,
+}
+
+/// Sessions of browsers.
+#[derive(Debug, Clone)]
+pub struct SessionSettings {
+    /// `SESSION_TTL`: how long one may last in all.
+    pub total: Duration,
+    /// `SESSION_IDLE_TTL`: how long one may lie unused.
+    pub idle: Duration,
 }
 
 /// How services are reached.

@@ -71,7 +71,7 @@ fn a_person_signs_in_and_the_grant_lives_its_life() {
     let gateway = Gateway::start();
     let stand_in = StandIn::of(&gateway);
     let providers = gateway.get("/oauth/providers").expect(200).json();
-    assert_eq!(providers["providers"], json!([{"name": "stand-in", "display_name": "Stand-in"}]));
+    assert_eq!(providers["providers"], json!([{"name": "stand-in", "display_name": "Stand-in", "sign_in": "/login/stand-in"}]));
 
     let signed_in = stand_in.exchange(&gateway, "alice");
     let (alice, id) = (text(&signed_in["tokens"]["access_token"]), text(&signed_in["id"]));

@@ -4,17 +4,16 @@ use bytes::Bytes;
 use http::header;
 use poem::{Endpoint, Response, endpoint::make_sync};
 
+use super::pages::NO_ICON;
+
 /// Swagger is one page with its script and style in it. It may talk to this gateway and to nobody else.
 const SWAGGER_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; \
                               font-src data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// Without it a browser asks for `/favicon.ico`, and puts the 404 on its console.
-pub(super) const NO_ICON: &str = r#"<link rel="icon" href="data:,">"#;
-
 /// The groups in the order in which a newcomer wants them; poem-openapi sorts them by name. And folded schemas.
 const SWAGGER_OPTIONS: &str = "deepLinking: true, defaultModelsExpandDepth: 0, \
-    tagsSorter: (a, b) => ['Tokens', 'OAuth', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(a) - \
-                          ['Tokens', 'OAuth', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(b),";
+    tagsSorter: (a, b) => ['Tokens', 'SignIn', 'OAuth', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(a) - \
+                          ['Tokens', 'SignIn', 'OAuth', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(b),";
 
 /// poem-openapi's page, with what it lacks.
 pub(super) fn swagger(page: &str, title: &str) -> impl Endpoint + 'static {

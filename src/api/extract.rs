@@ -1,6 +1,6 @@
 //! What a router takes out of a request: a JSON body, a dummy token, the caller's bearer token.
 
-use http::{StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 use poem::{Request, RequestBody};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
@@ -12,7 +12,10 @@ use serde::de::DeserializeOwned;
 
 use super::problems::ProblemError;
 use crate::{
-    domain::gateway::schemas::{parse_json, token::CreateDummyToken},
+    domain::gateway::{
+        controllers::caller::{Credentials, Page},
+        schemas::{parse_json, token::CreateDummyToken},
+    },
     problem::{Challenge, Problem},
 };
 
@@ -125,25 +128,86 @@ impl<'a> ApiExtractor<'a> for BearerToken {
     }
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
-        let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
-        let value = match (values.next(), values.next()) {
-            (None, _) => return Ok(Self(None)),
-            (Some(one), None) => one,
-            (Some(_), Some(_)) => {
-                return Err(bad_credential("there is more than one Authorization header; send one").into());
-            }
-        };
-        let value = value.as_bytes();
-        let (scheme, token) = value.split_at(value.iter().position(|&byte| byte == b' ').unwrap_or(value.len()));
-        if !scheme.eq_ignore_ascii_case(b"bearer") {
-            // Another scheme is none of our business, here as on a route.
-            return Ok(Self(None));
-        }
-        match std::str::from_utf8(token.trim_ascii()) {
-            Ok(token) if !token.is_empty() => Ok(Self(Some(token.to_owned()))),
-            _ => Err(bad_credential("write the header as `Authorization: Bearer <access token>`").into()),
-        }
+        Ok(Self(bearer_token(request)?))
     }
+}
+
+/// The token in `Authorization`, if there is one.
+fn bearer_token(request: &Request) -> Result<Option<String>, ProblemError> {
+    let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Ok(None),
+        (Some(one), None) => one,
+        (Some(_), Some(_)) => {
+            return Err(bad_credential("there is more than one Authorization header; send one"));
+        }
+    };
+    let value = value.as_bytes();
+    let (scheme, token) = value.split_at(value.iter().position(|&byte| byte == b' ').unwrap_or(value.len()));
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        // Another scheme is none of our business, here as on a route.
+        return Ok(None);
+    }
+    match std::str::from_utf8(token.trim_ascii()) {
+        Ok(token) if !token.is_empty() => Ok(Some(token.to_owned())),
+        _ => Err(bad_credential("write the header as `Authorization: Bearer <access token>`")),
+    }
+}
+
+/// Whoever sends a request: by a bearer token, or by the session of their browser. Nothing is verified yet.
+pub(super) struct Caller(pub Credentials);
+
+/// The name of the scheme in the OpenAPI document.
+const SESSION_SCHEME: &str = "session";
+
+impl<'a> ApiExtractor<'a> for Caller {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        BearerToken::register(registry);
+        registry.create_security_scheme(
+            SESSION_SCHEME,
+            MetaSecurityScheme {
+                ty: "apiKey",
+                description: Some(
+                    "The session of a browser: sign in at /login, and it is sent along by itself. In production the name \
+                     begins with __Host-.",
+                ),
+                name: Some("gateway_session"),
+                key_in: Some("cookie"),
+                scheme: None,
+                bearer_format: None,
+                flows: None,
+                openid_connect_url: None,
+            },
+        );
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![BEARER_SCHEME, SESSION_SCHEME]
+    }
+
+    fn has_security_fallback() -> bool {
+        true
+    }
+
+    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+        let text = |name: HeaderName| request.headers().get(name)?.to_str().ok().map(str::to_owned);
+        Ok(Self(Credentials {
+            bearer: bearer_token(request)?,
+            cookies: cookies(request),
+            page: Page { origin: text(header::ORIGIN), fetch_site: text(HeaderName::from_static("sec-fetch-site")) },
+            is_unsafe: !request.method().is_safe(),
+        }))
+    }
+}
+
+/// The `Cookie` headers.
+pub(super) fn cookies(request: &Request) -> Vec<String> {
+    let headers = request.headers().get_all(header::COOKIE);
+    headers.iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
 }
 
 #[derive(Clone, Copy)]

@@ -8,7 +8,7 @@ use poem_openapi::{
 
 use super::{
     Tag,
-    extract::{BearerToken, JsonBody},
+    extract::{Caller, JsonBody},
     problems::problems,
 };
 use crate::domain::gateway::{
@@ -40,7 +40,7 @@ impl OAuthApi {
 impl OAuthApi {
     /// The providers that are switched on
     ///
-    /// A provider is on when its client id and secret are set.
+    /// A provider is on when its client id and secret are set. Open a `sign_in` link in a browser to sign in there.
     #[oai(path = "/providers", method = "get", operation_id = "list_oauth_providers")]
     async fn providers(&self) -> Json<OAuthProviders> {
         Json(self.vault.providers())
@@ -53,10 +53,10 @@ impl OAuthApi {
     #[oai(path = "/", method = "post", operation_id = "exchange_oauth_code")]
     async fn exchange(
         &self,
-        bearer: BearerToken,
+        caller: Caller,
         body: JsonBody<ExchangeCode>,
     ) -> Result<Json<OAuthGrant>, ExchangeProblems> {
-        Ok(Json(self.vault.exchange(body.0, bearer.0).await?))
+        Ok(Json(self.vault.exchange(body.0, &caller.0).await?))
     }
 
     /// Your grants
@@ -65,7 +65,7 @@ impl OAuthApi {
     #[oai(path = "/", method = "get", operation_id = "list_oauth_grants")]
     async fn list(
         &self,
-        bearer: BearerToken,
+        caller: Caller,
         /// Those at this provider only.
         provider: Query<Option<String>>,
         /// The `next_cursor` of the page before.
@@ -73,7 +73,7 @@ impl OAuthApi {
         /// How many at most: 1 to 100, default 20.
         limit: Query<Option<u64>>,
     ) -> Result<Json<OAuthGrants>, ListProblems> {
-        Ok(Json(self.vault.list(bearer.0, provider.0, cursor.0, limit.0).await?))
+        Ok(Json(self.vault.list(&caller.0, provider.0, cursor.0, limit.0).await?))
     }
 
     /// One grant, with tokens that are good
@@ -84,11 +84,11 @@ impl OAuthApi {
     #[oai(path = "/:id", method = "get", operation_id = "get_oauth_grant")]
     async fn open(
         &self,
-        bearer: BearerToken,
+        caller: Caller,
         /// The grant.
         id: Path<String>,
     ) -> Result<Json<OAuthGrant>, GrantProblems> {
-        Ok(Json(self.vault.open(bearer.0, &id.0).await?))
+        Ok(Json(self.vault.open(&caller.0, &id.0).await?))
     }
 
     /// Refresh a grant now
@@ -97,11 +97,11 @@ impl OAuthApi {
     #[oai(path = "/:id/refresh", method = "post", operation_id = "refresh_oauth_grant")]
     async fn refresh(
         &self,
-        bearer: BearerToken,
+        caller: Caller,
         /// The grant.
         id: Path<String>,
     ) -> Result<Json<OAuthGrant>, GrantProblems> {
-        Ok(Json(self.vault.refresh(bearer.0, &id.0).await?))
+        Ok(Json(self.vault.refresh(&caller.0, &id.0).await?))
     }
 
     /// Take a grant back and forget it
@@ -111,10 +111,10 @@ impl OAuthApi {
     #[oai(path = "/:id", method = "delete", operation_id = "delete_oauth_grant")]
     async fn delete(
         &self,
-        bearer: BearerToken,
+        caller: Caller,
         /// The grant.
         id: Path<String>,
     ) -> Result<Json<OAuthGrantDeleted>, GrantProblems> {
-        Ok(Json(self.vault.delete(bearer.0, &id.0).await?))
+        Ok(Json(self.vault.delete(&caller.0, &id.0).await?))
     }
 }

@@ -7,11 +7,18 @@ use poem::{
     Response,
     error::{MethodNotAllowedError, NotFoundError, ResponseError},
 };
+use poem_openapi::{
+    registry::{MetaMediaType, MetaResponse},
+    types::Type,
+};
 use serde_json::Value;
 use tracing::{debug, error};
 
 use super::RequestContext;
-use crate::problem::{self, Problem};
+use crate::{
+    domain::gateway::schemas::problem::ProblemDocument,
+    problem::{self, Problem},
+};
 
 /// A problem as poem's error, so that `?` carries it.
 #[derive(Debug, thiserror::Error)]
@@ -63,30 +70,31 @@ macro_rules! problems {
 pub(super) use problems;
 
 /// The line of the OpenAPI document for a problem with this status.
-pub(super) fn described(status: u16) -> poem_openapi::registry::MetaResponse {
-    use crate::domain::gateway::schemas::problem::ProblemDocument;
-    poem_openapi::registry::MetaResponse {
-        description: match status {
-            400 => "The request cannot be read: not JSON, a wrong type, an unknown field.",
-            401 => "There is no token, or it is not good.",
-            403 => "The token does not allow this.",
-            404 => "There is no such thing, or it is somebody else's.",
-            409 => "The state of things does not allow it; `code` says why.",
-            413 => "The body is larger than 256 KiB.",
-            415 => "The body is not of the media type that is wanted.",
-            422 => "A field is not valid; `errors` says which and why.",
-            502 => "The provider's answer is not usable.",
-            503 => "The gateway cannot reach its store, or a provider, at the moment.",
-            _ => "The gateway failed; its log says why.",
-        },
-        status: Some(status),
-        status_range: None,
-        content: vec![poem_openapi::registry::MetaMediaType {
-            content_type: problem::CONTENT_TYPE,
-            schema: <ProblemDocument as poem_openapi::types::Type>::schema_ref(),
-        }],
-        headers: vec![],
-    }
+pub(super) fn described(status: u16) -> MetaResponse {
+    let description = match status {
+        400 => "The request cannot be read: not JSON, a wrong type, an unknown field.",
+        401 => "There is no token, or it is not good.",
+        403 => "The token does not allow this.",
+        404 => "There is no such thing, or it is somebody else's.",
+        409 => "The state of things does not allow it; `code` says why.",
+        413 => "The body is larger than 256 KiB.",
+        415 => "The body is not of the media type that is wanted.",
+        422 => "A field is not valid; `errors` says which and why.",
+        502 => "The provider's answer is not usable.",
+        503 => "The gateway cannot reach its store, or a provider, at the moment.",
+        _ => "The gateway failed; its log says why.",
+    };
+    described_as(status, description, vec![document_type()])
+}
+
+/// The line of the OpenAPI document for an answer.
+pub(super) fn described_as(status: u16, description: &'static str, content: Vec<MetaMediaType>) -> MetaResponse {
+    MetaResponse { description, status: Some(status), status_range: None, content, headers: vec![] }
+}
+
+/// The media type of a problem.
+pub(super) fn document_type() -> MetaMediaType {
+    MetaMediaType { content_type: problem::CONTENT_TYPE, schema: ProblemDocument::schema_ref() }
 }
 
 /// Which methods each path has, for the `Allow` header of a 405 (RFC 9110 §15.5.6).
@@ -139,7 +147,7 @@ pub(super) fn render(
     allowed: &AllowedMethods,
 ) -> Response {
     let mut allow = None;
-    let mut problem = if let Some(ProblemError(problem)) = error.downcast_ref() {
+    let problem = if let Some(ProblemError(problem)) = error.downcast_ref() {
         problem.clone()
     } else if error.is::<NotFoundError>() {
         Problem::new(StatusCode::NOT_FOUND, "not_found", "nothing is served at this path; /docs lists what there is")
@@ -157,13 +165,19 @@ pub(super) fn render(
         error!(%error, request_id = context.request_id, "a request failed");
         Problem::internal()
     };
+    let mut response = document(problem, context);
+    if let Some(allow) = allow {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
+/// A problem as an answer.
+pub(super) fn document(mut problem: Problem, context: &RequestContext) -> Response {
     problem.request_id.clone_from(&context.request_id);
     let mut response =
         Response::builder().status(problem.status()).content_type(problem::CONTENT_TYPE).body(problem.to_json());
     let headers = response.headers_mut();
-    if let Some(allow) = allow {
-        headers.insert(header::ALLOW, allow);
-    }
     if let Some(challenge) = problem.challenge.and_then(|one| HeaderValue::try_from(one.to_header()).ok()) {
         headers.insert(header::WWW_AUTHENTICATE, challenge);
     }

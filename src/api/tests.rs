@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use http::{Method, StatusCode};
 use poem::Request;
 use serde_json::{Value, json};
@@ -9,26 +10,61 @@ use super::*;
 use crate::{
     adapters::sealing::Vault,
     domain::gateway::{
-        repositories::memory::MemoryOAuth,
-        schemas::health::HealthCheck,
+        controllers::caller::Callers,
+        models::session::SessionLimits,
+        repositories::memory::{MemoryOAuth, MemorySessions},
+        schemas::{cookie::Cookies, health::HealthCheck},
         services::{
+            login::{LoginParts, LoginService},
             oauth::{OAuthParts, OAuthService},
+            session::{SessionParts, SessionService},
             testing::{Bench, CountingEntropy, bench, policy},
         },
     },
 };
 
-/// A vault without a provider.
-fn vault(bench: &Bench) -> OAuthController {
-    let vault = OAuthService::new(OAuthParts {
-        store: Arc::new(MemoryOAuth::default()),
+/// Whatever a sign-in needs, without a provider.
+struct SignIns {
+    oauth: OAuthController,
+    logins: LoginController,
+    sessions: SessionController,
+}
+
+fn sign_ins(bench: &Bench) -> SignIns {
+    let entropy = Arc::new(CountingEntropy::default());
+    let (sealer, accounts) = (Arc::new(Vault::new(&[[1; 32]]).unwrap()), Arc::new(MemoryOAuth::default()));
+    let store = Arc::new(MemorySessions::default());
+    let vault = Arc::new(OAuthService::new(OAuthParts {
+        store: accounts.clone(),
         providers: Vec::new(),
-        sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
+        sealer: sealer.clone(),
         tokens: bench.service.clone(),
         clock: bench.clock.clone(),
-        entropy: Arc::new(CountingEntropy::default()),
-    });
-    OAuthController::new(Arc::new(vault), bench.service.clone(), chrono_tz::UTC)
+        entropy: entropy.clone(),
+    }));
+    let sessions = Arc::new(SessionService::new(SessionParts {
+        store: store.clone(),
+        accounts,
+        clock: bench.clock.clone(),
+        entropy: entropy.clone(),
+        limits: SessionLimits { idle: TimeDelta::hours(1), total: TimeDelta::days(1) },
+    }));
+    let logins = Arc::new(LoginService::new(LoginParts {
+        store,
+        oauth: vault.clone(),
+        sessions: sessions.clone(),
+        sealer,
+        clock: bench.clock.clone(),
+        entropy,
+        allowed_origins: Vec::new(),
+    }));
+    let cookies = Cookies::new(true);
+    let callers = Arc::new(Callers::new(bench.service.clone(), sessions.clone(), cookies, Vec::new()));
+    SignIns {
+        oauth: OAuthController::new(vault, callers.clone(), chrono_tz::UTC),
+        logins: LoginController::new(logins, sessions.clone(), cookies, "https://www.jinmini.com".into()),
+        sessions: SessionController::new(sessions, callers, cookies, chrono_tz::UTC),
+    }
 }
 
 struct Fixed(bool);
@@ -64,9 +100,12 @@ struct Caller {
 impl Caller {
     async fn new(development: bool, ready: bool) -> Self {
         let bench = bench(policy()).await;
+        let sign_ins = sign_ins(&bench);
         let api = Api::new(ApiParts {
             tokens: TokenController::new(bench.service.clone(), chrono_tz::UTC),
-            oauth: vault(&bench),
+            oauth: sign_ins.oauth,
+            logins: sign_ins.logins,
+            sessions: sign_ins.sessions,
             keys: SigningKeyController::new(bench.keys.clone()),
             readiness: Arc::new(Fixed(ready)),
             domain: "www.jinmini.com".into(),

@@ -27,6 +27,7 @@ fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &H
         String::new(),
         format!("    {base}/         the gateway; its own API also under {}/", settings.public.api_prefix.as_str()),
         format!("    {base}/docs     Swagger"),
+        format!("    {base}/login    sign in"),
         format!("    http://{admin}/readyz   for operators only"),
         format!("    store                      {store}"),
     ];
@@ -42,7 +43,8 @@ fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &H
             lines.push(format!("    the AUTH service at {sample} is a sample; set AUTH_SERVICE_URL to use your own"));
         }
         if let Some(sign_in) = &helpers.sign_in {
-            lines.push("    anybody can sign in as anybody at the stand-in provider; for a code open".into());
+            lines.push(format!("    anybody can sign in as anybody at the stand-in provider: {base}/login"));
+            lines.push("    for a code by hand open".into());
             lines.push(format!("      {}", sign_in.url));
             lines.push(format!(
                 "      and exchange it: POST /oauth {{\"provider\": \"stand-in\", \"code\": …, \"redirect_uri\": \"{}\"}}",

@@ -96,8 +96,10 @@ async fn start_stand_in(
     let issuer = format!("http://{address}");
     let provider = StandIn::new(&issuer, CLIENT_ID, CLIENT_SECRET, world.clock.clone(), world.entropy.clone())
         .map_err(StartError::StandIn)?;
+    let here = format!("http://localhost:{}", gateway.port());
     // The code ends up in the address bar of the welcome page.
-    let redirect_uri = format!("http://localhost:{}/", gateway.port());
+    let redirect_uri = format!("{here}/");
+    let callback = format!("{here}/login/{STAND_IN}/callback");
     let encoded: String = url::form_urlencoded::byte_serialize(redirect_uri.as_bytes()).collect();
     let url = format!(
         "{issuer}/authorize?response_type=code&client_id={CLIENT_ID}&redirect_uri={encoded}&scope=openid+email+profile&state=by-hand"
@@ -111,8 +113,8 @@ async fn start_stand_in(
             client_secret: Secret::new(CLIENT_SECRET),
             scopes: "openid email profile".to_owned(),
             pkce: true,
-            callback: redirect_uri.clone(),
-            redirect_uris: vec![redirect_uri.clone()],
+            redirect_uris: vec![callback.clone(), redirect_uri.clone()],
+            callback,
         });
     }
     tasks.spawn(async move {

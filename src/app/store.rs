@@ -9,9 +9,10 @@ use crate::{
     config::Database,
     domain::gateway::repositories::{
         RepositoryError,
-        memory::{MemoryOAuth, MemorySigningKeys, MemoryTokens},
+        memory::{MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens},
         oauth::OAuthRepository,
-        sea_orm::{self, SeaOrmOAuth, SeaOrmSigningKeys, SeaOrmTokens},
+        sea_orm::{self, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens},
+        session::SessionRepository,
         signing_key::SigningKeyRepository,
         token::TokenRepository,
     },
@@ -25,6 +26,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct Store {
     pub(super) tokens: Arc<dyn TokenRepository>,
     pub(super) oauth: Arc<dyn OAuthRepository>,
+    pub(super) sessions: Arc<dyn SessionRepository>,
     pub(super) signing_keys: Arc<dyn SigningKeyRepository>,
     database: Option<DatabaseConnection>,
 }
@@ -46,6 +48,7 @@ impl Store {
         Ok(Self {
             tokens: Arc::new(SeaOrmTokens::new(connection.clone())),
             oauth: Arc::new(SeaOrmOAuth::new(connection.clone())),
+            sessions: Arc::new(SeaOrmSessions::new(connection.clone())),
             signing_keys: Arc::new(SeaOrmSigningKeys::new(connection.clone())),
             database: Some(connection),
         })
@@ -55,6 +58,7 @@ impl Store {
         Self {
             tokens: Arc::new(MemoryTokens::default()),
             oauth: Arc::new(MemoryOAuth::default()),
+            sessions: Arc::new(MemorySessions::default()),
             signing_keys: Arc::new(MemorySigningKeys::default()),
             database: None,
         }

@@ -11,7 +11,7 @@ use tracing::{error, info};
 
 use crate::{
     domain::gateway::{
-        repositories::token::TokenRepository,
+        repositories::{session::SessionRepository, token::TokenRepository},
         services::{revocation::RevocationFeed, signing_key::SigningKeys},
     },
     edge::snapshot::SnapshotCell,
@@ -28,14 +28,15 @@ const FORGET_EVERY: Duration = Duration::from_mins(1);
 pub(super) struct Upkeep {
     pub(super) keys: Arc<SigningKeys>,
     pub(super) feed: Arc<RevocationFeed>,
-    pub(super) store: Arc<dyn TokenRepository>,
+    pub(super) tokens: Arc<dyn TokenRepository>,
+    pub(super) sessions: Arc<dyn SessionRepository>,
     pub(super) snapshots: Arc<SnapshotCell>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Upkeep {
     pub(super) fn start(self, tasks: &mut JoinSet<()>, stopped: &watch::Receiver<bool>) {
-        let Self { keys, feed, store, snapshots, clock } = self;
+        let Self { keys, feed, tokens, sessions, snapshots, clock } = self;
         tasks.spawn(repeat("following revocations", REVOCATIONS_EVERY, stopped.clone(), move || {
             let feed = feed.clone();
             async move { feed.catch_up().await }
@@ -44,13 +45,14 @@ impl Upkeep {
             let keys = keys.clone();
             async move { keys.refresh().await }
         }));
-        tasks.spawn(repeat("forgetting expired tokens", FORGET_EVERY, stopped.clone(), move || {
-            let (store, snapshots, now) = (store.clone(), snapshots.clone(), clock.now());
+        tasks.spawn(repeat("forgetting what has expired", FORGET_EVERY, stopped.clone(), move || {
+            let (tokens, sessions, snapshots, now) = (tokens.clone(), sessions.clone(), snapshots.clone(), clock.now());
             async move {
                 snapshots.update(|snapshot| {
                     snapshot.revocations.forget_expired(now);
                 });
-                store.forget_expired(now).await.map(|_| ())
+                tokens.forget_expired(now).await?;
+                sessions.forget_expired(now).await.map(|_| ())
             }
         }));
     }

@@ -7,10 +7,13 @@ use url::Url;
 
 use super::{
     Environment, PublicSettings,
-    reader::Reader,
-    variables::{API_PREFIX, PORT, PUBLIC_URL, TIMEZONE},
+    reader::{Reader, entries},
+    variables::{ALLOWED_ORIGINS, API_PREFIX, PORT, PUBLIC_URL, TIMEZONE},
 };
-use crate::domain::gateway::models::service::{InvalidPrefix, PathPrefix, SERVICES_PREFIX};
+use crate::domain::gateway::models::{
+    provider::is_loopback,
+    service::{InvalidPrefix, PathPrefix, SERVICES_PREFIX},
+};
 
 /// Reads the public face. Production wants an https `PUBLIC_URL`: it is the issuer of every token.
 pub(super) fn read(
@@ -28,7 +31,10 @@ pub(super) fn read(
     }
     let api_prefix = reader.read(&API_PREFIX, api_prefix);
     let timezone = reader.read(&TIMEZONE, timezone);
-    Some(PublicSettings { url: url?, api_prefix: api_prefix?, timezone: timezone? })
+    let allowed_origins = reader.read(&ALLOWED_ORIGINS, |text| {
+        entries(text).map(|entry| origin(entry, environment)).collect::<Result<Vec<_>, _>>()
+    });
+    Some(PublicSettings { url: url?, api_prefix: api_prefix?, timezone: timezone?, allowed_origins: allowed_origins? })
 }
 
 fn public_url(text: &str) -> Result<Url, String> {
@@ -40,6 +46,18 @@ fn public_url(text: &str) -> Result<Url, String> {
         .ok_or_else(|| {
             "http or https, a host and perhaps a port, nothing behind it: https://www.jinmini.com".to_owned()
         })
+}
+
+/// As browsers write it in `Origin`, so that it can be compared as it is.
+fn origin(text: &str, environment: Environment) -> Result<String, String> {
+    let good = public_url(text).ok().filter(|url| url.origin().ascii_serialization() == text);
+    match good {
+        Some(url) if url.scheme() == "https" || environment == Environment::Development || is_loopback(&url) => {
+            Ok(text.to_owned())
+        }
+        Some(_) => Err("an https origin: what goes by http can be changed on the way".to_owned()),
+        None => Err("an origin as browsers write it, nothing behind it: https://app.jinmini.com".to_owned()),
+    }
 }
 
 /// The own API and the routes must not compete for a path.
@@ -78,6 +96,27 @@ mod tests {
             "https://",
         ] {
             assert!(public_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_allowed_origin_is_written_as_browsers_write_it() {
+        for text in ["https://app.jinmini.com", "https://a:8443", "http://localhost:3000"] {
+            assert_eq!(origin(text, Environment::Production).as_deref(), Ok(text));
+        }
+        assert!(origin("http://app.test", Environment::Development).is_ok());
+        for text in [
+            "*",
+            "https://*.jinmini.com",
+            "https://a/",
+            "https://A",
+            "https://a:443",
+            "http://a",
+            "a",
+            "null",
+            "https://u@a",
+        ] {
+            assert!(origin(text, Environment::Production).is_err(), "{text}");
         }
     }
 

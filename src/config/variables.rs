@@ -65,6 +65,9 @@ variables! {
     ACCESS_TOKEN_MAX_TTL, Text("24h"), "The longest life of an access token that can be asked for";
     REFRESH_TOKEN_TTL, Text("30d"), "How long a refresh token may lie unused";
     REFRESH_GRACE, Text("10s"), "How long a used refresh token still gets the same successor; later use revokes its family";
+    SESSION_TTL, Text("30d"), "How long a browser's session may last in all";
+    SESSION_IDLE_TTL, Text("24h"), "How long a browser's session may lie unused";
+    ALLOWED_ORIGINS, Derived("none"), "Other sites of yours, such as `https://app.jinmini.com`, parted by commas: a sign-in may return there, and their pages may act for whoever is signed in. Exact origins, no wildcard";
     KEY_ROTATION, Text("30d"), "How long a key signs before the next one does";
     HEAD_TIMEOUT, Text("10s"), "How long a client may take to send a request's head";
     IDLE_TIMEOUT, Text("75s"), "How long a connection may wait for its next request";

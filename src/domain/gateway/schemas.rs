@@ -1,9 +1,12 @@
 //! What goes over the wire: shapes, their validation and their examples in the OpenAPI document, and the way from and to
 //! models. JSON is read by serde (which names the field that is wrong), then checked by validator.
 
+pub mod cookie;
 pub mod health;
+pub mod login;
 pub mod oauth;
 pub mod problem;
+pub mod session;
 pub mod signing_key;
 pub mod token;
 pub mod welcome;

@@ -1,8 +1,10 @@
 //! Use cases: one method each. They take and return models, reach the world through ports, and own no HTTP and no SQL.
 
+pub mod login;
 pub mod oauth;
 pub mod ports;
 pub mod revocation;
+pub mod session;
 pub mod signing_key;
 pub mod token;
 

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use http::StatusCode;
 
-use super::{caller, failed};
+use super::{
+    caller::{Callers, Credentials},
+    failed,
+};
 use crate::{
     domain::gateway::{
-        models::{id::GrantId, identity::Identity, oauth::Secret, service::Denied},
+        models::{id::GrantId, oauth::Secret},
         schemas::{
             oauth::{
                 DEFAULT_PAGE, ExchangeCode, MAX_PAGE, OAuthGrant, OAuthGrantDeleted, OAuthGrants, OAuthProvider,
@@ -16,9 +19,8 @@ use crate::{
             },
             validated,
         },
-        services::{
-            oauth::{ExchangeError, ExchangeRequest, GrantError, OAuthService, OpenGrant, Provider, ProviderError},
-            token::TokenService,
+        services::oauth::{
+            ExchangeError, ExchangeRequest, GrantError, OAuthService, OpenGrant, Provider, ProviderError,
         },
     },
     problem::{FieldError, Problem},
@@ -28,29 +30,30 @@ use crate::{
 #[derive(Clone)]
 pub struct OAuthController {
     vault: Arc<OAuthService>,
-    tokens: Arc<TokenService>,
+    callers: Arc<Callers>,
     timezone: Tz,
 }
 
 impl OAuthController {
     /// Times go out with the offset of `timezone`.
-    pub fn new(vault: Arc<OAuthService>, tokens: Arc<TokenService>, timezone: Tz) -> Self {
-        Self { vault, tokens, timezone }
+    pub fn new(vault: Arc<OAuthService>, callers: Arc<Callers>, timezone: Tz) -> Self {
+        Self { vault, callers, timezone }
     }
 
     /// `GET /oauth/providers`
     pub fn providers(&self) -> OAuthProviders {
         let provider = |provider: &Arc<dyn Provider>| OAuthProvider {
             name: provider.name().to_string(),
+            sign_in: format!("/login/{}", provider.name()),
             display_name: provider.display_name().to_owned(),
         };
         OAuthProviders { providers: self.vault.providers().map(provider).collect() }
     }
 
     /// `POST /oauth`
-    pub async fn exchange(&self, request: ExchangeCode, bearer: Option<String>) -> Result<OAuthGrant, Problem> {
+    pub async fn exchange(&self, request: ExchangeCode, credentials: &Credentials) -> Result<OAuthGrant, Problem> {
         let request = validated(request)?;
-        let caller = caller(&self.tokens, bearer).await?;
+        let caller = self.callers.identify(credentials).await?;
         let request = ExchangeRequest {
             provider: request.provider,
             code: Secret::new(request.code),
@@ -99,12 +102,12 @@ impl OAuthController {
     /// `GET /oauth`
     pub async fn list(
         &self,
-        bearer: Option<String>,
+        credentials: &Credentials,
         provider: Option<String>,
         cursor: Option<String>,
         limit: Option<u64>,
     ) -> Result<OAuthGrants, Problem> {
-        let caller = self.required(bearer).await?;
+        let caller = self.callers.required(credentials).await?;
         let limit = limit.unwrap_or(DEFAULT_PAGE);
         if !(1..=MAX_PAGE).contains(&limit) {
             return Err(field("limit", "range", "write a number from 1 to 100"));
@@ -128,20 +131,20 @@ impl OAuthController {
     }
 
     /// `GET /oauth/{id}`
-    pub async fn open(&self, bearer: Option<String>, id: &str) -> Result<OAuthGrant, Problem> {
-        let caller = self.required(bearer).await?;
+    pub async fn open(&self, credentials: &Credentials, id: &str) -> Result<OAuthGrant, Problem> {
+        let caller = self.callers.required(credentials).await?;
         self.shown(self.vault.open(&caller, grant_id(id)?).await)
     }
 
     /// `POST /oauth/{id}/refresh`
-    pub async fn refresh(&self, bearer: Option<String>, id: &str) -> Result<OAuthGrant, Problem> {
-        let caller = self.required(bearer).await?;
+    pub async fn refresh(&self, credentials: &Credentials, id: &str) -> Result<OAuthGrant, Problem> {
+        let caller = self.callers.required(credentials).await?;
         self.shown(self.vault.refresh(&caller, grant_id(id)?).await)
     }
 
     /// `DELETE /oauth/{id}`
-    pub async fn delete(&self, bearer: Option<String>, id: &str) -> Result<OAuthGrantDeleted, Problem> {
-        let caller = self.required(bearer).await?;
+    pub async fn delete(&self, credentials: &Credentials, id: &str) -> Result<OAuthGrantDeleted, Problem> {
+        let caller = self.callers.required(credentials).await?;
         match self.vault.delete(&caller, grant_id(id)?).await {
             Ok(deletion) => Ok(OAuthGrantDeleted {
                 revoked_at_provider: deletion.not_revoked.is_none(),
@@ -149,10 +152,6 @@ impl OAuthController {
             }),
             Err(error) => Err(refused(error)),
         }
-    }
-
-    async fn required(&self, bearer: Option<String>) -> Result<Identity, Problem> {
-        caller(&self.tokens, bearer).await?.ok_or_else(|| Problem::denied(Denied::TokenMissing))
     }
 
     fn shown(&self, outcome: Result<OpenGrant, GrantError>) -> Result<OAuthGrant, Problem> {

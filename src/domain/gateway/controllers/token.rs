@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use http::StatusCode;
 
-use super::{caller, failed};
+use super::{caller::of_bearer, failed};
 use crate::{
     domain::gateway::{
         models::token::DummyText,
@@ -37,7 +37,10 @@ impl TokenController {
     /// `POST /tokens/create`
     pub async fn create(&self, request: CreateToken, bearer: Option<String>) -> Result<TokenPair, Problem> {
         let request = validated(request)?;
-        let caller = caller(&self.tokens, bearer).await?;
+        let caller = match bearer {
+            Some(bearer) => Some(of_bearer(&self.tokens, &bearer).await?),
+            None => None,
+        };
         match self.tokens.create(request.into(), caller).await {
             Ok(tokens) => Ok(TokenPair::from_model(&tokens, self.timezone)),
             Err(CreateError::Denied(denied)) => Err(Problem::denied(denied)),

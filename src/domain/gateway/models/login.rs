@@ -106,6 +106,11 @@ impl ReturnTo {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// As the value of a parameter in a query.
+    pub fn encoded(&self) -> String {
+        url::form_urlencoded::byte_serialize(self.0.as_bytes()).collect()
+    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub struct OAuthProvider {
     pub name: String,
     /// What it is called by people.
     pub display_name: String,
+    /// Open this in a browser to sign in there.
+    pub sign_in: String,
 }
 
 /// The providers that are switched on.

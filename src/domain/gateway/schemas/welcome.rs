@@ -13,6 +13,8 @@ pub struct Welcome {
     pub openapi: String,
     /// Whether the gateway is ready.
     pub health: String,
+    /// Where people sign in.
+    pub login: String,
     /// A call that goes through to a service.
     pub try_it: String,
 }
@@ -25,6 +27,7 @@ impl Welcome {
             docs: "/docs".into(),
             openapi: "/openapi.json".into(),
             health: "/readyz".into(),
+            login: "/login".into(),
             try_it: "/api/users".into(),
         }
     }

@@ -1,6 +1,7 @@
 //! Keeps what people allowed us at providers: exchanges codes, hands out tokens that are never expired, takes grants back.
 
 mod refreshing;
+mod signing_in;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use self::refreshing::Turns;
+pub use self::signing_in::SignInError;
 pub use super::ports::{Provider, ProviderError};
 use super::{
     Failure,
@@ -182,6 +184,11 @@ impl OAuthService {
         self.providers.values().map(|one| &one.provider)
     }
 
+    /// A provider that is switched on.
+    pub fn provider(&self, name: &ProviderName) -> Option<&Arc<dyn Provider>> {
+        self.providers.get(name).map(|one| &one.provider)
+    }
+
     /// Exchanges a code and keeps the grant. With a caller it is added to the caller's account; without one the exchange is
     /// the sign-in: the account is found or made by (provider, subject), and gets tokens of ours.
     pub async fn exchange(
@@ -206,28 +213,42 @@ impl OAuthService {
             state: None,
         };
         let (tokens, identity) = provider.exchange(&exchange).await?;
-        self.keep(tokens, &identity, caller).await
+        let account = match caller {
+            Some(account) => self.linked(&identity, account).await?,
+            None => self.account_of(&identity).await?,
+        };
+        let open = self.keep(tokens, &identity, account).await?;
+        let signed_in = match caller {
+            Some(_) => None,
+            None => Some(self.tokens.sign_in(account).await?),
+        };
+        Ok(Exchanged { open, signed_in })
     }
 
+    /// The account of an identity, which is made if we have not met.
+    async fn account_of(&self, identity: &ProviderIdentity) -> Result<AccountId, Failure> {
+        let id = AccountId::from_random(self.entropy.bytes());
+        let newcomer = Account { id, created_at: self.clock.now() };
+        Ok(self.store.account_of(identity, &newcomer).await?.id)
+    }
+
+    /// The account, once the identity is one of it.
+    async fn linked(&self, identity: &ProviderIdentity, id: AccountId) -> Result<AccountId, ExchangeError> {
+        match self.store.link(identity, &Account { id, created_at: self.clock.now() }).await {
+            Ok(()) => Ok(id),
+            Err(RepositoryError::Conflict) => Err(ExchangeError::LinkedElsewhere),
+            Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => Err(error.into()),
+        }
+    }
+
+    /// Keeps a grant.
     async fn keep(
         &self,
         tokens: ProviderTokens,
         identity: &ProviderIdentity,
-        caller: Option<AccountId>,
-    ) -> Result<Exchanged, ExchangeError> {
+        account: AccountId,
+    ) -> Result<OpenGrant, Failure> {
         let now = self.clock.now();
-        let account = if let Some(id) = caller {
-            match self.store.link(identity, &Account { id, created_at: now }).await {
-                Ok(()) => id,
-                Err(RepositoryError::Conflict) => return Err(ExchangeError::LinkedElsewhere),
-                Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
-                    return Err(error.into());
-                }
-            }
-        } else {
-            let newcomer = Account { id: AccountId::from_random(self.entropy.bytes()), created_at: now };
-            self.store.account_of(identity, &newcomer).await?.id
-        };
         let grant = Grant {
             id: GrantId::from_random(self.entropy.bytes()),
             account,
@@ -241,11 +262,7 @@ impl OAuthService {
             updated_at: now,
         };
         let grant = self.store.put_grant(&self.sealed(grant, &tokens)?).await?;
-        let signed_in = match caller {
-            Some(_) => None,
-            None => Some(self.tokens.sign_in(account).await?),
-        };
-        Ok(Exchanged { open: OpenGrant { grant, tokens }, signed_in })
+        Ok(OpenGrant { grant, tokens })
     }
 
     /// The caller's grants, newest first.

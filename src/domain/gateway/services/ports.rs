@@ -156,6 +156,12 @@ pub trait Provider: Send + Sync {
     /// The URL to send the browser to. It holds the state: not for a log.
     async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError>;
 
+    /// Checks the `iss` that came back with a code (RFC 9207 §2.4). A provider without an issuer has nothing to check: its
+    /// callback is for it alone.
+    async fn check_issuer(&self, _issuer: Option<&str>) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
     /// Exchanges a code for tokens and says who the person is (from the id token where there is one, else by asking).
     async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError>;
 

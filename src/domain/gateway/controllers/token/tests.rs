@@ -57,7 +57,7 @@ async fn each_refusal_has_its_status_and_code() {
 async fn a_caller_without_the_scope_is_told_which_one() {
     let (open, bench) = controller(policy()).await;
     let pair = open.create(read(&json!({"scope": "a"})), None).await.unwrap();
-    let identity = caller(&bench.service, Some(pair.access_token)).await.unwrap().unwrap();
+    let identity = of_bearer(&bench.service, &pair.access_token).await.unwrap();
     let permit = Access::Token { scope: "tokens:issue".parse().unwrap() }.authorise(Some(Arc::new(identity)));
     let problem = Problem::denied(permit.unwrap_err());
     assert_eq!((problem.status, problem.code), (403, "insufficient_scope"));

@@ -1,0 +1,216 @@
+//! `/login…`: signing in at a provider, in a browser.
+
+use std::fmt::Write;
+
+use http::{StatusCode, header};
+use poem::{IntoResponse, Request, Response};
+use poem_openapi::{
+    ApiResponse, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+    registry::{MetaMediaType, MetaResponses, Registry},
+    types::Type,
+};
+
+use super::{
+    RequestContext, Tag,
+    extract::cookies,
+    pages::{self, bilingual, escaped},
+    problems,
+};
+use crate::{
+    domain::gateway::{
+        controllers::{login::LoginController, oauth::OAuthController},
+        schemas::{
+            login::{CallbackQuery, Redirect, Refusal},
+            oauth::OAuthProviders,
+            problem::ProblemDocument,
+        },
+    },
+    problem::Problem,
+};
+
+pub(super) struct LoginApi {
+    logins: LoginController,
+    vault: OAuthController,
+}
+
+impl LoginApi {
+    pub(super) fn new(logins: LoginController, vault: OAuthController) -> Self {
+        Self { logins, vault }
+    }
+}
+
+#[OpenApi(prefix_path = "/login", tag = "Tag::SignIn")]
+#[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
+impl LoginApi {
+    /// Where people can sign in
+    ///
+    /// A page with a link for each provider; JSON for programs.
+    #[oai(path = "/", method = "get", operation_id = "login_page")]
+    async fn choose(
+        &self,
+        request: &Request,
+        /// Where the browser goes when somebody is signed in: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
+        return_to: Query<Option<String>>,
+    ) -> LoginAnswer {
+        let providers = self.vault.providers();
+        match self.logins.return_to(return_to.0.as_deref()) {
+            Err(refusal) => LoginAnswer::refused(request, refusal, ""),
+            Ok(return_to) if pages::is_wanted(request) => {
+                LoginAnswer(pages::answer(StatusCode::OK, choice(&providers, &return_to.encoded())))
+            }
+            Ok(_) => LoginAnswer(Json(providers).into_response()),
+        }
+    }
+
+    /// Sign in at a provider
+    ///
+    /// Open it in a browser: it goes to the provider, and from there to the callback. Each attempt has a `state` of its own,
+    /// PKCE and a nonce where the provider knows them, and ten minutes.
+    #[oai(path = "/:provider", method = "get", operation_id = "login")]
+    async fn begin(
+        &self,
+        request: &Request,
+        /// One of `GET /oauth/providers`.
+        provider: Path<String>,
+        /// Where the browser goes when somebody is signed in: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
+        return_to: Query<Option<String>>,
+    ) -> LoginAnswer {
+        let outcome = self.logins.begin(&provider.0, return_to.0.as_deref(), &cookies(request)).await;
+        LoginAnswer::of(request, outcome, "../login")
+    }
+
+    /// Where a provider sends the browser back to
+    ///
+    /// Not to be called by hand. The account is found or made by provider and subject (never by e-mail), the grant is kept,
+    /// a session is opened, and the browser goes where it wanted to.
+    #[oai(path = "/:provider/callback", method = "get", operation_id = "login_callback")]
+    async fn finish(
+        &self,
+        request: &Request,
+        /// One of `GET /oauth/providers`.
+        provider: Path<String>,
+        /// The attempt that this ends.
+        state: Query<Option<String>>,
+        /// The authorization code.
+        code: Query<Option<String>>,
+        /// Why there is no code (RFC 6749 §4.1.2.1).
+        error: Query<Option<String>>,
+        /// Who sends the browser back (RFC 9207).
+        iss: Query<Option<String>>,
+    ) -> LoginAnswer {
+        let query = if is_said_once(request) {
+            CallbackQuery { state: state.0, code: code.0, error: error.0, iss: iss.0 }
+        } else {
+            // Of two values either could be the forged one (RFC 6749 §3.1).
+            CallbackQuery::default()
+        };
+        LoginAnswer::of(request, self.logins.finish(&provider.0, query, &cookies(request)).await, "../../login")
+    }
+}
+
+/// Whether no parameter of the callback stands there twice.
+fn is_said_once(request: &Request) -> bool {
+    let parameters = request.params::<Vec<(String, String)>>().unwrap_or_default();
+    ["state", "code", "error", "iss"].iter().all(|name| parameters.iter().filter(|(sent, _)| sent == name).count() <= 1)
+}
+
+/// A redirect, a page or a problem.
+struct LoginAnswer(Response);
+
+impl LoginAnswer {
+    fn of(request: &Request, outcome: Result<Redirect, Refusal>, begin_again: &str) -> Self {
+        match outcome {
+            Ok(Redirect { location, cookies }) => {
+                let answer =
+                    Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, location.expose());
+                Self(with_cookies(answer.finish(), cookies))
+            }
+            Err(refusal) => Self::refused(request, refusal, begin_again),
+        }
+    }
+
+    /// `begin_again` is where, as seen from here.
+    fn refused(request: &Request, refusal: Refusal, begin_again: &str) -> Self {
+        let Refusal { problem, korean, cookies } = refusal;
+        let answer = if pages::is_wanted(request) {
+            pages::answer(problem.status(), apology(&problem, &korean, begin_again))
+        } else {
+            problems::document(problem, &RequestContext::of(request))
+        };
+        Self(with_cookies(answer, cookies))
+    }
+}
+
+fn with_cookies(mut answer: Response, cookies: Vec<String>) -> Response {
+    for cookie in cookies.into_iter().filter_map(|cookie| cookie.try_into().ok()) {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    answer
+}
+
+impl IntoResponse for LoginAnswer {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl ApiResponse for LoginAnswer {
+    fn meta() -> MetaResponses {
+        let page = || MetaMediaType { content_type: "text/html", schema: String::schema_ref() };
+        let json = MetaMediaType { content_type: "application/json", schema: OAuthProviders::schema_ref() };
+        let failure =
+            |status, description| problems::described_as(status, description, vec![page(), problems::document_type()]);
+        MetaResponses {
+            responses: vec![
+                problems::described_as(200, "Where people can sign in.", vec![page(), json]),
+                problems::described_as(303, "The browser goes on.", vec![]),
+                failure(400, "The attempt is unknown, too old or was finished before, or `return_to` is not allowed."),
+                failure(403, "The person did not agree at the provider."),
+                failure(404, "No such provider is switched on."),
+                failure(500, "The gateway failed; its log says why."),
+                failure(502, "The provider's answer is not usable."),
+                failure(503, "The gateway cannot reach its store, or the provider, at the moment."),
+            ],
+        }
+    }
+
+    fn register(registry: &mut Registry) {
+        OAuthProviders::register(registry);
+        ProblemDocument::register(registry);
+    }
+}
+
+fn choice(providers: &OAuthProviders, return_to: &str) -> String {
+    let mut main = format!("<h1>{}</h1>\n", bilingual("로그인", "Sign in"));
+    for provider in &providers.providers {
+        let name = escaped(&provider.display_name);
+        let words = bilingual(&format!("{name}(으)로 로그인"), &format!("Sign in with {name}"));
+        // A `String` takes everything.
+        let _ = writeln!(
+            main,
+            r#"<a class="choice" href="login/{}?return_to={return_to}">{words}</a>"#,
+            escaped(&provider.name)
+        );
+    }
+    if providers.providers.is_empty() {
+        let words = bilingual(
+            "켜져 있는 로그인 서버가 없습니다.",
+            "No provider is switched on: set GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET, for instance.",
+        );
+        let _ = writeln!(main, "<p>{words}</p>");
+    }
+    pages::page("로그인 · Sign in", &main)
+}
+
+fn apology(problem: &Problem, korean: &str, begin_again: &str) -> String {
+    let main = format!(
+        "<h1>{}</h1>\n<p lang=\"ko\">{}</p>\n<p>{}</p>\n<p><a href=\"{begin_again}\">{}</a></p>",
+        bilingual("로그인하지 못했습니다", "You are not signed in"),
+        escaped(korean),
+        escaped(&problem.detail),
+        bilingual("다시 로그인", "Sign in again"),
+    );
+    pages::page("로그인 · Sign in", &main)
+}

@@ -1,0 +1,107 @@
+//! Who calls: whoever shows a bearer token, or whoever's browser has a session.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use super::failed;
+use crate::{
+    domain::gateway::{
+        models::{identity::Identity, service::Denied, session::Session},
+        schemas::cookie::{self, Cookies},
+        services::{session::SessionService, token::TokenService},
+    },
+    problem::Problem,
+};
+
+/// What a request says about who sent it. Nothing is verified yet.
+#[derive(Default)]
+pub struct Credentials {
+    /// The bearer token.
+    pub bearer: Option<String>,
+    /// The `Cookie` headers.
+    pub cookies: Vec<String>,
+    /// From which page it comes.
+    pub page: Page,
+    /// Whether the method changes something (RFC 9110 §9.2.1).
+    pub is_unsafe: bool,
+}
+
+/// What a browser says about the page that a request comes from.
+#[derive(Default)]
+pub struct Page {
+    /// `Origin`
+    pub origin: Option<String>,
+    /// `Sec-Fetch-Site`
+    pub fetch_site: Option<String>,
+}
+
+/// Tells who calls.
+pub struct Callers {
+    tokens: Arc<TokenService>,
+    sessions: Arc<SessionService>,
+    cookies: Cookies,
+    /// Pages of these may change things in the name of whoever is signed in.
+    origins: Vec<String>,
+}
+
+impl Callers {
+    /// `origins` are our own and those that are allowed beside it.
+    pub fn new(
+        tokens: Arc<TokenService>,
+        sessions: Arc<SessionService>,
+        cookies: Cookies,
+        origins: Vec<String>,
+    ) -> Self {
+        Self { tokens, sessions, cookies, origins }
+    }
+
+    /// Who calls, if anybody says so. A bearer token counts before a session; one that is no good is a problem, not nobody.
+    pub async fn identify(&self, credentials: &Credentials) -> Result<Option<Identity>, Problem> {
+        match &credentials.bearer {
+            Some(bearer) => of_bearer(&self.tokens, bearer).await.map(Some),
+            None => Ok(self.session(credentials).await?.map(|session| session.identity())),
+        }
+    }
+
+    /// Who calls; nobody is a problem.
+    pub async fn required(&self, credentials: &Credentials) -> Result<Identity, Problem> {
+        self.identify(credentials).await?.ok_or_else(|| Problem::denied(Denied::TokenMissing))
+    }
+
+    /// The session of the browser, if there is one. What changes something must come from a page of ours.
+    pub async fn session(&self, credentials: &Credentials) -> Result<Option<Session>, Problem> {
+        let Some(cookie) = self.session_cookie(credentials) else { return Ok(None) };
+        let session = self.sessions.current(cookie).await.map_err(|failure| failed(&failure))?;
+        if session.is_some() && credentials.is_unsafe && !self.is_ours(&credentials.page) {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "cross_site_request",
+                "a session counts only in requests from a page of this site or of ALLOWED_ORIGINS (Sec-Fetch-Site, Origin); \
+                 send a bearer token instead",
+            ));
+        }
+        Ok(session)
+    }
+
+    /// The cookie of the session that was sent along, good or not.
+    pub fn session_cookie<'c>(&self, credentials: &'c Credentials) -> Option<&'c str> {
+        cookie::sent(&credentials.cookies, &self.cookies.session())
+    }
+
+    /// Whether a request comes from a page that may act for whoever is signed in. Browsers send one of the two headers with
+    /// every request that changes something; without them nothing is known, and nothing is allowed.
+    fn is_ours(&self, page: &Page) -> bool {
+        page.fetch_site.as_deref() == Some("same-origin")
+            || page.origin.as_ref().is_some_and(|origin| self.origins.contains(origin))
+    }
+}
+
+/// Whose a bearer token is.
+pub(super) async fn of_bearer(tokens: &TokenService, bearer: &str) -> Result<Identity, Problem> {
+    match tokens.authenticate(bearer).await {
+        Ok(Ok(identity)) => Ok(identity),
+        Ok(Err(rejection)) => Err(Problem::invalid_token(rejection)),
+        Err(failure) => Err(failed(&failure)),
+    }
+}

@@ -1,0 +1,189 @@
+//! Signing in at a provider: what is in cookies and addresses → service → where the browser goes.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::StatusCode;
+
+use super::failed;
+use crate::{
+    domain::gateway::{
+        models::{
+            login::{ATTEMPT_LIFE, InvalidReturnTo, LoginState, MAX_ATTEMPTS, ReturnTo},
+            oauth::Secret,
+        },
+        schemas::{
+            cookie::{self, Cookies},
+            login::{CallbackQuery, Redirect, Refusal},
+        },
+        services::{
+            login::{BeginError, FinishError, LoginService, Outcome, Returned},
+            oauth::ProviderError,
+            session::SessionService,
+        },
+    },
+    problem::Problem,
+};
+
+/// The calls of a sign-in.
+#[derive(Clone)]
+pub struct LoginController {
+    logins: Arc<LoginService>,
+    sessions: Arc<SessionService>,
+    cookies: Cookies,
+    /// Where a sign-in is to be begun: providers send browsers back there.
+    public_url: String,
+}
+
+impl LoginController {
+    /// `public_url` is how browsers are to reach the gateway.
+    pub fn new(logins: Arc<LoginService>, sessions: Arc<SessionService>, cookies: Cookies, public_url: String) -> Self {
+        Self { logins, sessions, cookies, public_url }
+    }
+
+    /// `GET /login`: where the browser is to go when somebody is signed in.
+    pub fn return_to(&self, text: Option<&str>) -> Result<ReturnTo, Refusal> {
+        self.logins.return_to(text).map_err(nowhere)
+    }
+
+    /// `GET /login/{provider}`
+    pub async fn begin(
+        &self,
+        provider: &str,
+        return_to: Option<&str>,
+        cookies: &[String],
+    ) -> Result<Redirect, Refusal> {
+        match self.logins.begin(provider, return_to).await {
+            Ok(begun) => {
+                let name = self.cookies.login(&begun.label);
+                let value = URL_SAFE_NO_PAD.encode(&begun.sealed);
+                let life = ATTEMPT_LIFE.to_std().unwrap_or(Duration::ZERO);
+                let others = self.cookies.logins(cookies);
+                let too_many = (others.len() + 1).saturating_sub(MAX_ATTEMPTS);
+                let kept = self.cookies.keep(&name, &value, life);
+                let forgotten = others.into_iter().take(too_many).map(|name| self.cookies.forget(name));
+                Ok(Redirect { location: begun.location, cookies: forgotten.chain([kept]).collect() })
+            }
+            Err(BeginError::UnknownProvider) => Err(unknown_provider()),
+            Err(BeginError::ReturnTo(invalid)) => Err(nowhere(invalid)),
+            Err(BeginError::Provider(error)) => Err(provider_failed(&error)),
+            Err(BeginError::Failed(failure)) => Err(broken(failed(&failure))),
+        }
+    }
+
+    /// `GET /login/{provider}/callback`
+    pub async fn finish(&self, provider: &str, query: CallbackQuery, cookies: &[String]) -> Result<Redirect, Refusal> {
+        let state = LoginState::presented(&query.state.unwrap_or_default());
+        let name = self.cookies.login(&state.label());
+        let sealed = cookie::sent(cookies, &name).and_then(|value| URL_SAFE_NO_PAD.decode(value).ok());
+        let outcome = match (query.code, query.error) {
+            (Some(code), None) => Outcome::Code(Secret::new(code)),
+            (None, Some(error)) => Outcome::Error(error),
+            (Some(_), Some(_)) | (None, None) => Outcome::Nonsense,
+        };
+        let is_ours = sealed.is_some();
+        let returned = Returned { state, sealed, issuer: query.iss, outcome };
+        let old_session = cookie::sent(cookies, &self.cookies.session());
+        let used_up = self.cookies.forget(&name);
+        match self.logins.finish(provider, returned, old_session).await {
+            Ok(finished) => {
+                let life = self.sessions.limits().total.to_std().unwrap_or(Duration::ZERO);
+                let session = self.cookies.keep(&self.cookies.session(), finished.session.expose(), life);
+                Ok(Redirect { location: Secret::new(finished.return_to.as_str()), cookies: vec![used_up, session] })
+            }
+            Err(error) => {
+                let cookies = if is_ours { vec![used_up] } else { vec![] };
+                Err(Refusal { cookies, ..self.refused(error) })
+            }
+        }
+    }
+
+    fn refused(&self, error: FinishError) -> Refusal {
+        let begin_at = format!("{}/login", self.public_url);
+        match error {
+            FinishError::UnknownAttempt => Refusal::new(
+                Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    "unknown_attempt",
+                    format!(
+                        "this sign-in was not begun in this browser, is older than ten minutes, or was finished before; \
+                         begin again at {begin_at}"
+                    ),
+                ),
+                format!(
+                    "이 브라우저에서 시작하지 않았거나, 10분이 지났거나, 이미 끝난 로그인입니다. {begin_at} 에서 다시 시작해 주세요."
+                ),
+            ),
+            FinishError::Denied => Refusal::new(
+                Problem::new(
+                    StatusCode::FORBIDDEN,
+                    "access_denied",
+                    "you did not agree at the provider, so you are not signed in, and nothing was kept",
+                ),
+                "동의하지 않아 로그인하지 않았습니다. 저장된 것은 없습니다.",
+            ),
+            FinishError::Nonsense => Refusal::new(
+                Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    "malformed_callback",
+                    "the provider sent back neither one code nor one error; begin again",
+                ),
+                "로그인 서버의 응답을 이해할 수 없습니다. 다시 시작해 주세요.",
+            ),
+            FinishError::Provider(error) => provider_failed(&error),
+            FinishError::Failed(failure) => broken(failed(&failure)),
+        }
+    }
+}
+
+fn unknown_provider() -> Refusal {
+    Refusal::new(
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown_provider",
+            "no such provider is switched on; /login lists those that are",
+        ),
+        "켜져 있지 않은 로그인 서버입니다. /login 에서 고를 수 있습니다.",
+    )
+}
+
+fn nowhere(invalid: InvalidReturnTo) -> Refusal {
+    Refusal::new(
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_return_to", invalid.to_string()),
+        "return_to 는 이 사이트의 경로이거나 ALLOWED_ORIGINS 에 있는 주소여야 합니다.",
+    )
+}
+
+fn broken(problem: Problem) -> Refusal {
+    Refusal::new(problem, "지금은 로그인할 수 없습니다. 잠시 후 다시 시도해 주세요.")
+}
+
+fn provider_failed(error: &ProviderError) -> Refusal {
+    tracing::warn!(%error, "a sign-in failed at the provider");
+    match error {
+        ProviderError::Unavailable(_) => Refusal::new(
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "provider_unavailable",
+                "the provider cannot be reached at the moment; try again shortly",
+            ),
+            "로그인 서버에 연결할 수 없습니다. 잠시 후 다시 시도해 주세요.",
+        ),
+        ProviderError::Refused { code } => Refusal::new(
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "provider_refused",
+                format!("the provider refuses to sign you in ({code}); begin again"),
+            ),
+            format!("로그인 서버가 거절했습니다({code}). 다시 시작해 주세요."),
+        ),
+        ProviderError::BadAnswer(_) | ProviderError::Unsupported => Refusal::new(
+            Problem::new(
+                StatusCode::BAD_GATEWAY,
+                "provider_bad_answer",
+                "the provider's answer is not usable; the gateway's log says why",
+            ),
+            "로그인 서버의 응답이 올바르지 않습니다.",
+        ),
+    }
+}

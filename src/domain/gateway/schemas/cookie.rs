@@ -1,0 +1,96 @@
+//! The cookies of the gateway: their names, and how they are written and read (RFC 6265). All are for the whole host,
+//! unreadable for scripts, and not sent along by other sites except when somebody follows a link.
+
+use std::time::Duration;
+
+/// How the names of cookies are made.
+#[derive(Debug, Clone, Copy)]
+pub struct Cookies {
+    is_secure: bool,
+}
+
+const SESSION: &str = "gateway_session";
+const LOGIN: &str = "gateway_login_";
+
+impl Cookies {
+    /// `is_secure`: browsers reach the gateway by https. Then no other host and no plain connection can set a cookie of
+    /// ours (`__Host-`).
+    pub fn new(is_secure: bool) -> Self {
+        Self { is_secure }
+    }
+
+    /// The name of the session's cookie.
+    pub fn session(self) -> String {
+        self.name(SESSION)
+    }
+
+    /// The name of the cookie of an attempt to sign in.
+    pub fn login(self, label: &str) -> String {
+        self.name(&format!("{LOGIN}{label}"))
+    }
+
+    /// The names of the cookies of attempts to sign in that were sent along, the oldest first.
+    pub fn logins(self, sent: &[String]) -> Vec<&str> {
+        let begin = self.name(LOGIN);
+        let mut found: Vec<_> = pairs(sent).map(|(name, _)| name).filter(|name| name.starts_with(&begin)).collect();
+        found.dedup();
+        found
+    }
+
+    fn name(self, bare: &str) -> String {
+        if self.is_secure { format!("__Host-{bare}") } else { bare.to_owned() }
+    }
+
+    /// What sets a cookie. The value is ours: letters, digits, `-` and `_`.
+    pub fn keep(self, name: &str, value: &str, life: Duration) -> String {
+        let secure = if self.is_secure { "; Secure" } else { "" };
+        format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}", life.as_secs())
+    }
+
+    /// What makes a browser forget a cookie.
+    pub fn forget(self, name: &str) -> String {
+        self.keep(name, "", Duration::ZERO)
+    }
+}
+
+/// The value of a cookie that was sent along.
+pub fn sent<'s>(cookies: &'s [String], name: &str) -> Option<&'s str> {
+    pairs(cookies).find(|(sent, _)| *sent == name).map(|(_, value)| value)
+}
+
+fn pairs(cookies: &[String]) -> impl Iterator<Item = (&str, &str)> {
+    cookies.iter().flat_map(|header| header.split(';')).filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        Some((name.trim(), value.trim()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_production_no_other_host_can_set_them() {
+        let [plain, secure] = [Cookies::new(false), Cookies::new(true)];
+        assert_eq!(
+            (plain.session().as_str(), secure.session().as_str()),
+            ("gateway_session", "__Host-gateway_session")
+        );
+        assert_eq!(
+            secure.keep(&secure.session(), "v", Duration::from_secs(60)),
+            "__Host-gateway_session=v; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure"
+        );
+        assert_eq!(plain.forget(&plain.login("x")), "gateway_login_x=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
+    }
+
+    #[test]
+    fn they_are_found_among_others() {
+        let headers = ["a=1; gateway_session=s; gateway_login_x=1".to_owned(), "gateway_login_y=2;b".to_owned()];
+        let cookies = Cookies::new(false);
+        assert_eq!(sent(&headers, &cookies.session()), Some("s"));
+        assert_eq!(sent(&headers, &Cookies::new(true).session()), None);
+        assert_eq!(cookies.logins(&headers), ["gateway_login_x", "gateway_login_y"]);
+        assert_eq!(sent(&headers, &cookies.login("y")), Some("2"));
+        assert_eq!(sent(&[], "a"), None);
+    }
+}

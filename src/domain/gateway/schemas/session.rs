@@ -1,0 +1,74 @@
+//! Sessions over the wire.
+
+use chrono::{DateTime, FixedOffset};
+use chrono_tz::Tz;
+use poem_openapi::Object;
+
+use super::local;
+use crate::domain::gateway::models::{account::ProviderIdentity, session::Session};
+
+/// Who is signed in.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct SessionDocument {
+    /// The account: the `sub` of this person's tokens.
+    pub subject: String,
+    /// What to call the person, if a provider told.
+    pub name: Option<String>,
+    /// When they signed in.
+    pub signed_in_at: DateTime<FixedOffset>,
+    /// The session ends then unless it is used before.
+    pub idle_until: DateTime<FixedOffset>,
+    /// The session ends then in any case.
+    pub expires_at: DateTime<FixedOffset>,
+    /// Who the person is at the providers.
+    pub providers: Vec<SessionProvider>,
+}
+
+/// Who a person is at a provider.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct SessionProvider {
+    /// The provider.
+    pub provider: String,
+    /// What the provider calls the person.
+    pub subject: String,
+    /// E-mail, if the provider told it and vouches that it is the person's.
+    pub email: Option<String>,
+    /// The name to show, if the provider told it.
+    pub name: Option<String>,
+}
+
+impl SessionDocument {
+    /// Times go out with the offset of `timezone`.
+    pub fn from_model(session: &Session, identities: Vec<ProviderIdentity>, timezone: Tz) -> Self {
+        let provider = |identity: ProviderIdentity| SessionProvider {
+            provider: identity.provider.to_string(),
+            subject: identity.subject,
+            email: identity.verified_email,
+            name: identity.name,
+        };
+        Self {
+            subject: session.account.to_string(),
+            name: identities.iter().find_map(|identity| identity.name.clone()),
+            signed_in_at: local(session.created_at, timezone),
+            idle_until: local(session.idle_until, timezone),
+            expires_at: local(session.expires_at, timezone),
+            providers: identities.into_iter().map(provider).collect(),
+        }
+    }
+}
+
+/// Nobody is signed in any more.
+#[derive(Debug, Object)]
+pub struct SignedOut {
+    /// Says so.
+    pub message: String,
+}
+
+impl SignedOut {
+    /// Says so.
+    pub fn now() -> Self {
+        Self { message: "signed out".to_owned() }
+    }
+}

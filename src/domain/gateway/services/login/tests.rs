@@ -1,0 +1,369 @@
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+
+use super::*;
+use crate::{
+    adapters::sealing::Vault,
+    domain::gateway::{
+        models::{
+            account::ProviderIdentity,
+            oauth::{GrantFilter, ProviderTokens},
+            session::{Session, SessionLimits},
+        },
+        repositories::{
+            memory::{MemoryOAuth, MemorySessions},
+            oauth::OAuthRepository,
+        },
+        services::{
+            oauth::{OAuthParts, Provider, SwitchedOn},
+            ports::{AuthorizationRequest, CodeExchange},
+            session::SessionParts,
+            testing::{Bench, CountingEntropy, bench, policy},
+        },
+    },
+};
+
+const ISSUER: &str = "https://idp.example";
+
+/// A provider that remembers what it was told, and lets in whoever comes with the code `code-of-NAME`.
+#[derive(Default)]
+struct FakeProvider {
+    name: String,
+    uses_pkce: bool,
+    failure: Mutex<Option<ProviderError>>,
+    requests: Mutex<Vec<AuthorizationRequest>>,
+    exchanges: Mutex<Vec<CodeExchange>>,
+}
+
+struct Named {
+    name: ProviderName,
+    fake: Arc<FakeProvider>,
+}
+
+impl FakeProvider {
+    fn answer(&self) -> Result<(), ProviderError> {
+        self.failure.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+}
+
+#[async_trait]
+impl Provider for Named {
+    fn name(&self) -> &ProviderName {
+        &self.name
+    }
+
+    fn display_name(&self) -> &'static str {
+        "Fake"
+    }
+
+    fn uses_pkce(&self) -> bool {
+        self.fake.uses_pkce
+    }
+
+    async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
+        self.fake.answer()?;
+        self.fake.requests.lock().unwrap().push(request.clone());
+        Ok(format!("{ISSUER}/authorize?state={}", request.state.expose()))
+    }
+
+    async fn check_issuer(&self, issuer: Option<&str>) -> Result<(), ProviderError> {
+        if issuer.is_none_or(|issuer| issuer == ISSUER) {
+            Ok(())
+        } else {
+            Err(ProviderError::BadAnswer("another issuer".into()))
+        }
+    }
+
+    async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
+        self.fake.answer()?;
+        self.fake.exchanges.lock().unwrap().push(exchange.clone());
+        let subject = exchange.code.expose().strip_prefix("code-of-").map(str::to_owned);
+        let subject = subject.ok_or_else(|| ProviderError::Refused { code: "invalid_grant".into() })?;
+        let tokens = ProviderTokens {
+            access_token: Secret::new("provider-access"),
+            token_type: "Bearer".into(),
+            expires_at: None,
+            refresh_token: None,
+            scope: None,
+            id_token: None,
+        };
+        let identity = ProviderIdentity {
+            provider: self.name.clone(),
+            subject,
+            verified_email: Some("same@example.com".into()),
+            name: None,
+        };
+        Ok((tokens, identity))
+    }
+
+    async fn refresh(&self, _: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
+        Err(ProviderError::Unsupported)
+    }
+
+    async fn revoke(&self, _: &ProviderTokens) -> Result<(), ProviderError> {
+        Ok(())
+    }
+}
+
+struct Scene {
+    logins: LoginService,
+    sessions: Arc<SessionService>,
+    accounts: Arc<MemoryOAuth>,
+    one: Arc<FakeProvider>,
+    bench: Bench,
+}
+
+/// A browser that left for the provider.
+struct Away {
+    begun: Begun,
+    state: String,
+}
+
+impl Scene {
+    /// With the providers `one`, which knows PKCE, and `other`, which does not.
+    async fn new() -> Self {
+        let bench = bench(policy()).await;
+        let entropy = Arc::new(CountingEntropy::default());
+        let sealer = Arc::new(Vault::new(&[[1; 32]]).unwrap());
+        let (accounts, store) = (Arc::new(MemoryOAuth::default()), Arc::new(MemorySessions::default()));
+        let provider =
+            |name: &str, uses_pkce| Arc::new(FakeProvider { name: name.into(), uses_pkce, ..FakeProvider::default() });
+        let [one, other] = [provider("one", true), provider("other", false)];
+        let switched_on = |fake: &Arc<FakeProvider>| SwitchedOn {
+            provider: Arc::new(Named { name: fake.name.parse().unwrap(), fake: fake.clone() }),
+            callback: format!("https://www.jinmini.com/login/{}/callback", fake.name),
+            redirect_uris: Vec::new(),
+        };
+        let oauth = Arc::new(OAuthService::new(OAuthParts {
+            store: accounts.clone(),
+            providers: vec![switched_on(&one), switched_on(&other)],
+            sealer: sealer.clone(),
+            tokens: bench.service.clone(),
+            clock: bench.clock.clone(),
+            entropy: entropy.clone(),
+        }));
+        let sessions = Arc::new(SessionService::new(SessionParts {
+            store: store.clone(),
+            accounts: accounts.clone(),
+            clock: bench.clock.clone(),
+            entropy: entropy.clone(),
+            limits: SessionLimits { idle: TimeDelta::hours(1), total: TimeDelta::days(1) },
+        }));
+        let logins = LoginService::new(LoginParts {
+            store,
+            oauth,
+            sessions: sessions.clone(),
+            sealer,
+            clock: bench.clock.clone(),
+            entropy,
+            allowed_origins: vec!["https://app.jinmini.com".into()],
+        });
+        Self { logins, sessions, accounts, one, bench }
+    }
+
+    async fn begin(&self, provider: &str, return_to: Option<&str>) -> Away {
+        let begun = self.logins.begin(provider, return_to).await.ok().unwrap();
+        let state = begun.location.expose().split_once("state=").unwrap().1.to_owned();
+        Away { begun, state }
+    }
+
+    async fn finish(&self, provider: &str, returned: Returned) -> Result<Finished, FinishError> {
+        self.logins.finish(provider, returned, None).await
+    }
+
+    async fn session(&self, finished: &Finished) -> Session {
+        self.sessions.current(finished.session.expose()).await.unwrap().unwrap()
+    }
+}
+
+impl Away {
+    fn with(&self, outcome: Outcome) -> Returned {
+        Returned {
+            state: LoginState::presented(&self.state),
+            sealed: Some(self.begun.sealed.clone()),
+            issuer: None,
+            outcome,
+        }
+    }
+
+    fn back(&self, person: &str) -> Returned {
+        self.with(Outcome::Code(Secret::new(format!("code-of-{person}"))))
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_ends_with_a_session_and_a_grant_where_the_browser_wanted_to_go() {
+    let scene = Scene::new().await;
+    let away = scene.begin("one", Some("/orders?page=2")).await;
+    let finished = scene.finish("one", away.back("alice")).await.unwrap();
+    assert_eq!(finished.return_to.as_str(), "/orders?page=2");
+    let session = scene.session(&finished).await;
+    let of_alice = GrantFilter { account: Some(session.account), provider: None };
+    assert_eq!(scene.accounts.list_grants(&of_alice, None, 9).await.unwrap().len(), 1);
+    assert_eq!(scene.sessions.identities(&session).await.unwrap()[0].subject, "alice");
+}
+
+#[tokio::test]
+async fn what_was_sent_with_the_browser_is_what_the_exchange_is_bound_to() {
+    let scene = Scene::new().await;
+    let away = scene.begin("one", None).await;
+    scene.finish("one", away.back("alice")).await.unwrap();
+    let sent = scene.one.requests.lock().unwrap()[0].clone();
+    let exchange = scene.one.exchanges.lock().unwrap()[0].clone();
+    assert_eq!(exchange.redirect_uri, "https://www.jinmini.com/login/one/callback");
+    assert_eq!(exchange.redirect_uri, sent.redirect_uri);
+    assert!(sent.code_verifier.is_some() && exchange.code_verifier == sent.code_verifier);
+    assert!(sent.nonce.is_some() && exchange.nonce == sent.nonce);
+    assert_eq!((exchange.state.as_ref(), sent.state.expose()), (Some(&sent.state), away.state.as_str()));
+    let secrets = [&sent.state, sent.nonce.as_ref().unwrap(), sent.code_verifier.as_ref().unwrap()];
+    assert!(secrets.iter().all(|secret| secret.expose().len() == 43), "256 bits each");
+    assert!(secrets[0] != secrets[1] && secrets[1] != secrets[2]);
+}
+
+#[tokio::test]
+async fn a_provider_without_pkce_gets_no_challenge() {
+    let scene = Scene::new().await;
+    let away = scene.begin("other", None).await;
+    let finished = scene.finish("other", away.back("alice")).await.unwrap();
+    assert_eq!(finished.return_to.as_str(), "/");
+    assert!(scene.one.requests.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn two_tabs_sign_in_at_once() {
+    let scene = Scene::new().await;
+    let [first, second] = [scene.begin("one", Some("/1")).await, scene.begin("one", Some("/2")).await];
+    assert_ne!(first.begun.label, second.begun.label);
+    assert_eq!(scene.finish("one", second.back("alice")).await.unwrap().return_to.as_str(), "/2");
+    assert_eq!(scene.finish("one", first.back("alice")).await.unwrap().return_to.as_str(), "/1");
+}
+
+#[tokio::test]
+async fn an_attempt_is_finished_once() {
+    let scene = Scene::new().await;
+    let away = scene.begin("one", None).await;
+    scene.finish("one", away.back("alice")).await.unwrap();
+    for outcome in [away.back("alice"), away.back("mallory"), away.with(Outcome::Error("access_denied".into()))] {
+        assert!(matches!(scene.finish("one", outcome).await, Err(FinishError::UnknownAttempt)));
+    }
+    assert_eq!(scene.one.exchanges.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_attempt_of_another_browser_tab_or_provider_is_unknown() {
+    let scene = Scene::new().await;
+    let [mine, other_tab] = [scene.begin("one", None).await, scene.begin("one", None).await];
+    let elsewhere = scene.begin("other", None).await;
+    let mut damaged = mine.begun.sealed.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    for (what, provider, returned) in [
+        ("nothing in this browser", "one", Returned { sealed: None, ..mine.back("alice") }),
+        (
+            "what belongs to another state",
+            "one",
+            Returned { sealed: Some(other_tab.begun.sealed), ..mine.back("alice") },
+        ),
+        ("a changed byte", "one", Returned { sealed: Some(damaged), ..mine.back("alice") }),
+        ("no state", "one", Returned { state: LoginState::presented(""), ..mine.back("alice") }),
+        ("a made-up state", "one", Returned { state: LoginState::presented("x"), ..mine.back("alice") }),
+        // Mix-up: the code of one provider at the callback of another.
+        ("another provider's callback", "other", mine.back("alice")),
+        ("another provider's callback", "one", elsewhere.back("alice")),
+    ] {
+        assert!(matches!(scene.finish(provider, returned).await, Err(FinishError::UnknownAttempt)), "{what}");
+    }
+    assert!(scene.one.exchanges.lock().unwrap().is_empty(), "no code went anywhere");
+    // None of this used the attempt up.
+    scene.finish("one", mine.back("alice")).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_attempt_has_ten_minutes() {
+    let scene = Scene::new().await;
+    let [in_time, late] = [scene.begin("one", None).await, scene.begin("one", None).await];
+    scene.bench.clock.pass(TimeDelta::minutes(10) - TimeDelta::seconds(1));
+    scene.finish("one", in_time.back("alice")).await.unwrap();
+    scene.bench.clock.pass(TimeDelta::seconds(1));
+    assert!(matches!(scene.finish("one", late.back("alice")).await, Err(FinishError::UnknownAttempt)));
+}
+
+#[tokio::test]
+async fn the_issuer_that_comes_back_must_be_the_provider() {
+    let scene = Scene::new().await;
+    let [good, bad] = [scene.begin("one", None).await, scene.begin("one", None).await];
+    let from = |away: &Away, issuer: &str| Returned { issuer: Some(issuer.into()), ..away.back("alice") };
+    scene.finish("one", from(&good, ISSUER)).await.unwrap();
+    let refused = scene.finish("one", from(&bad, "https://evil.example")).await;
+    assert!(matches!(refused, Err(FinishError::Provider(ProviderError::BadAnswer(_)))));
+    assert_eq!(scene.one.exchanges.lock().unwrap().len(), 1, "the code of a wrong issuer goes nowhere");
+}
+
+#[tokio::test]
+async fn what_a_provider_says_is_told_apart() {
+    let scene = Scene::new().await;
+    let mut outcomes = Vec::new();
+    for outcome in [
+        Outcome::Error("access_denied".into()),
+        Outcome::Error("server_error".into()),
+        Outcome::Error("<script>\u{7}\"".into()),
+        Outcome::Nonsense,
+        Outcome::Code(Secret::new("used")),
+    ] {
+        let away = scene.begin("one", None).await;
+        outcomes.push(scene.finish("one", away.with(outcome)).await.unwrap_err().to_string());
+    }
+    assert_eq!(
+        outcomes,
+        [
+            "the person did not agree",
+            "the provider refuses: server_error",
+            "the provider refuses: <script>",
+            "the answer of the provider is not one",
+            "the provider refuses: invalid_grant",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_is_told_at_either_end() {
+    let scene = Scene::new().await;
+    let away = scene.begin("one", None).await;
+    *scene.one.failure.lock().unwrap() = Some(ProviderError::Unavailable("down".into()));
+    assert!(matches!(scene.logins.begin("one", None).await, Err(BeginError::Provider(ProviderError::Unavailable(_)))));
+    let failed = scene.finish("one", away.back("alice")).await;
+    assert!(matches!(failed, Err(FinishError::Provider(ProviderError::Unavailable(_)))));
+}
+
+#[tokio::test]
+async fn a_new_sign_in_ends_the_session_that_the_browser_had() {
+    let scene = Scene::new().await;
+    let first = scene.begin("one", None).await;
+    let first = scene.finish("one", first.back("alice")).await.unwrap();
+    let second = scene.begin("one", None).await;
+    let second = scene.logins.finish("one", second.back("alice"), Some(first.session.expose())).await.unwrap();
+    assert_ne!(first.session.expose(), second.session.expose());
+    assert_eq!(scene.sessions.current(first.session.expose()).await.unwrap(), None);
+    scene.session(&second).await;
+}
+
+#[tokio::test]
+async fn the_same_email_at_two_providers_is_two_accounts() {
+    let scene = Scene::new().await;
+    let [one, other] = [scene.begin("one", None).await, scene.begin("other", None).await];
+    let one = scene.finish("one", one.back("alice")).await.unwrap();
+    let other = scene.finish("other", other.back("alice")).await.unwrap();
+    assert_ne!(scene.session(&one).await.account, scene.session(&other).await.account);
+}
+
+#[tokio::test]
+async fn what_cannot_be_begun_is_told_why() {
+    let scene = Scene::new().await;
+    for name in ["nobody", "", "ONE", "one/"] {
+        assert!(matches!(scene.logins.begin(name, None).await, Err(BeginError::UnknownProvider)), "{name}");
+    }
+    assert!(matches!(scene.logins.begin("one", Some("//evil.example")).await, Err(BeginError::ReturnTo(_))));
+    let away = scene.begin("one", Some("https://app.jinmini.com")).await;
+    assert_eq!(scene.finish("one", away.back("alice")).await.unwrap().return_to.as_str(), "https://app.jinmini.com");
+}

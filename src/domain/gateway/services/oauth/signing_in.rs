@@ -1,0 +1,70 @@
+//! The vault's part of a sign-in in the browser: where the browser goes, and what its return gives.
+
+use thiserror::Error;
+
+use super::{OAuthService, SwitchedOn};
+use crate::domain::gateway::{
+    models::{
+        id::AccountId,
+        login::{LoginAttempt, LoginState},
+        oauth::Secret,
+    },
+    services::{
+        Failure,
+        ports::{AuthorizationRequest, CodeExchange, ProviderError},
+    },
+};
+
+/// Why nobody was signed in.
+#[derive(Debug, Error)]
+pub enum SignInError {
+    /// The provider does not do it.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// Something of ours failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+impl OAuthService {
+    /// Where to send the browser for an attempt.
+    pub async fn authorize_url(&self, attempt: &LoginAttempt, state: &LoginState) -> Result<Secret, ProviderError> {
+        let SwitchedOn { provider, callback, .. } = self.switched_on(attempt)?;
+        let request = AuthorizationRequest {
+            redirect_uri: callback.clone(),
+            state: Secret::new(state.expose()),
+            code_verifier: attempt.code_verifier.clone(),
+            nonce: Some(attempt.nonce.clone()),
+        };
+        provider.authorize_url(&request).await.map(Secret::new)
+    }
+
+    /// Exchanges the code that an attempt ended with, keeps the grant, and says whose account it is in.
+    pub async fn sign_in(
+        &self,
+        attempt: &LoginAttempt,
+        state: &LoginState,
+        code: Secret,
+        issuer: Option<&str>,
+    ) -> Result<AccountId, SignInError> {
+        let SwitchedOn { provider, callback, .. } = self.switched_on(attempt)?;
+        provider.check_issuer(issuer).await?;
+        let exchange = CodeExchange {
+            code,
+            redirect_uri: callback.clone(),
+            code_verifier: attempt.code_verifier.clone(),
+            nonce: Some(attempt.nonce.clone()),
+            state: Some(Secret::new(state.expose())),
+        };
+        let (tokens, identity) = provider.exchange(&exchange).await?;
+        let account = self.account_of(&identity).await?;
+        self.keep(tokens, &identity, account).await?;
+        Ok(account)
+    }
+
+    /// The provider of an attempt. It was on when the attempt began, on this replica or another.
+    fn switched_on(&self, attempt: &LoginAttempt) -> Result<&SwitchedOn, ProviderError> {
+        let switched_off = || ProviderError::Unavailable("the provider is switched off".to_owned());
+        self.providers.get(&attempt.provider).ok_or_else(switched_off)
+    }
+}

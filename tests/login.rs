@@ -1,0 +1,347 @@
+//! Signing in through the real binary, with the stand-in provider, as a browser would: state, cookies, sessions, refusals.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{Answer, Gateway, call};
+use serde_json::json;
+use url::Url;
+
+/// A browser's cookies, and what it says about itself.
+#[derive(Default)]
+struct Browser {
+    cookies: BTreeMap<String, String>,
+    language: Option<&'static str>,
+}
+
+/// A browser that is at the provider now.
+struct Away {
+    authorize: Url,
+}
+
+const HTML: &str = "text/html,application/xhtml+xml";
+
+impl Browser {
+    /// One that shows pages.
+    fn with_pages() -> Self {
+        Self { language: Some(HTML), ..Self::default() }
+    }
+
+    fn call(&mut self, gateway: &Gateway, method: &str, target: &str, more: &[(&str, &str)]) -> Answer {
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies = cookies.join("; ");
+        let mut headers = more.to_vec();
+        if !cookies.is_empty() {
+            headers.push(("Cookie", &cookies));
+        }
+        headers.extend(self.language.map(|accept| ("Accept", accept)));
+        let answer = gateway.call(method, target, &headers, b"");
+        for (_, cookie) in answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
+            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+            if cookie.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        answer
+    }
+
+    fn get(&mut self, gateway: &Gateway, target: &str) -> Answer {
+        self.call(gateway, "GET", target, &[])
+    }
+
+    /// Follows a sign-in link as far as the provider.
+    fn leave(&mut self, gateway: &Gateway, target: &str) -> Away {
+        let answer = self.get(gateway, target).expect(303);
+        Away { authorize: answer.header("location").unwrap().parse().unwrap() }
+    }
+
+    fn session(&self) -> Option<&String> {
+        self.cookies.get("__Host-gateway_session")
+    }
+
+    fn attempts(&self) -> usize {
+        self.cookies.keys().filter(|name| name.starts_with("__Host-gateway_login_")).count()
+    }
+}
+
+impl Away {
+    fn parameter(&self, name: &str) -> String {
+        self.authorize.query_pairs().find(|(known, _)| known == name).unwrap().1.into_owned()
+    }
+
+    /// What the person chooses; gives the target of the callback.
+    fn decide(&self, choice: &str) -> String {
+        let address = self.authorize.socket_addrs(|| None).unwrap()[0];
+        let form = format!("{}&{choice}", self.authorize.query().unwrap());
+        let form_type = ("Content-Type", "application/x-www-form-urlencoded");
+        let answer = call(address, "POST", "/authorize", &[form_type], form.as_bytes()).expect(303);
+        let back: Url = answer.header("location").unwrap().parse().unwrap();
+        format!("{}?{}", back.path(), back.query().unwrap())
+    }
+}
+
+#[test]
+fn a_person_signs_in_looks_around_and_signs_out() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::with_pages();
+    // Who is not signed in is sent to sign in.
+    let sent = browser.get(&gateway, "/session").expect(303);
+    assert_eq!(sent.header("location"), Some("login?return_to=%2Fsession"));
+    let page = browser.get(&gateway, "/e/login?return_to=%2Fsession").expect(200).text();
+    assert!(page.contains(r#"href="login/stand-in?return_to=%2Fsession""#), "{page}");
+
+    let away = browser.leave(&gateway, "/e/login/stand-in?return_to=%2Fsession");
+    for (name, value) in
+        [("response_type", "code"), ("code_challenge_method", "S256"), ("scope", "openid email profile")]
+    {
+        assert_eq!(away.parameter(name), value);
+    }
+    assert_eq!((away.parameter("state").len(), away.parameter("nonce").len()), (43, 43));
+    let callback = away.decide("person=alice");
+    let back = browser.get(&gateway, &callback).expect(303);
+    assert_eq!((back.header("location"), back.header("cache-control")), (Some("/session"), Some("no-store")));
+    assert_eq!(back.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(browser.attempts(), 0, "what the attempt left behind is gone");
+
+    let page = browser.get(&gateway, "/session").expect(200);
+    assert!(page.text().contains("Signed in as Alice") && page.text().contains("alice@example.com"));
+    assert!(page.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"));
+    browser.language = None;
+    let session = browser.get(&gateway, "/session").expect(200).json();
+    assert_eq!(session["providers"][0]["provider"], "stand-in");
+    assert_eq!(session["providers"][0]["email"], "alice@example.com");
+
+    // The session is enough to look at what is one's own.
+    let grants = browser.get(&gateway, "/oauth").expect(200).json();
+    let id = grants["grants"][0]["id"].as_str().unwrap().to_owned();
+    let grant = browser.get(&gateway, &format!("/oauth/{id}")).expect(200).json();
+    assert!(grant["access_token"].is_string());
+    let mut stranger = Browser::default();
+    stranger.get(&gateway, &format!("/oauth/{id}")).expect_problem(401, "token_missing");
+
+    let same_origin = [("Sec-Fetch-Site", "same-origin")];
+    let deleted = browser.call(&gateway, "DELETE", &format!("/oauth/{id}"), &same_origin).expect(200).json();
+    assert_eq!(deleted, json!({"revoked_at_provider": true}));
+
+    let old = browser.session().unwrap().clone();
+    browser.call(&gateway, "POST", "/logout", &same_origin).expect(200);
+    assert_eq!(browser.session(), None);
+    browser.cookies.insert("__Host-gateway_session".into(), old);
+    browser.get(&gateway, "/session").expect_problem(401, "not_signed_in");
+    gateway.is_unharmed();
+}
+
+#[test]
+fn cookies_are_for_this_host_alone_and_for_no_script() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    let begun = browser.get(&gateway, "/login/stand-in").expect(303);
+    let away = Away { authorize: begun.header("location").unwrap().parse().unwrap() };
+    let finished = browser.get(&gateway, &away.decide("person=alice")).expect(303);
+    for answer in [begun, finished] {
+        for (_, cookie) in answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
+            assert!(cookie.starts_with("__Host-gateway_"), "{cookie}");
+            for attribute in ["; Path=/;", "; HttpOnly", "; SameSite=Lax", "; Secure"] {
+                assert!(cookie.contains(attribute), "{attribute}: {cookie}");
+            }
+        }
+    }
+    // A cookie without the prefix, which another host could have set, is nobody's.
+    let value = browser.cookies.remove("__Host-gateway_session").unwrap();
+    browser.cookies.insert("gateway_session".into(), value);
+    browser.get(&gateway, "/session").expect_problem(401, "not_signed_in");
+}
+
+#[test]
+fn two_tabs_sign_in_at_once_and_the_later_one_stays() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    let [first, second] = ["/1", "/2"].map(|to| browser.leave(&gateway, &format!("/login/stand-in?return_to={to}")));
+    let second = browser.get(&gateway, &second.decide("person=alice")).expect(303);
+    assert_eq!(second.header("location"), Some("/2"));
+    let before = browser.session().unwrap().clone();
+    let first = browser.get(&gateway, &first.decide("person=bob")).expect(303);
+    assert_eq!(first.header("location"), Some("/1"));
+    assert_ne!(browser.session(), Some(&before), "a session id is new after a sign-in");
+    assert_eq!(browser.get(&gateway, "/session").expect(200).json()["name"], "Bob");
+    browser.cookies.insert("__Host-gateway_session".into(), before);
+    browser.get(&gateway, "/session").expect_problem(401, "not_signed_in");
+}
+
+#[test]
+fn a_callback_counts_once_and_only_in_the_browser_that_left() {
+    let gateway = Gateway::start();
+    let (mut browser, mut other) = (Browser::default(), Browser::default());
+    let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
+    // Login CSRF: a victim's browser is sent to an attacker's callback.
+    other.leave(&gateway, "/login/stand-in");
+    other.get(&gateway, &callback).expect_problem(400, "unknown_attempt");
+    assert_eq!(other.session(), None);
+
+    let before = browser.cookies.clone();
+    browser.get(&gateway, &callback).expect(303);
+    // A replay with everything the browser had then.
+    let mut replay = Browser { cookies: before, language: None };
+    replay.get(&gateway, &callback).expect_problem(400, "unknown_attempt");
+    assert_eq!(replay.session(), None);
+}
+
+#[test]
+fn one_browser_has_five_attempts_under_way_and_the_oldest_gives_way() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    for _ in 0..9 {
+        browser.leave(&gateway, "/login/stand-in");
+    }
+    assert_eq!(browser.attempts(), 5);
+    let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
+    browser.get(&gateway, &callback).expect(303);
+}
+
+#[test]
+fn a_person_who_does_not_agree_is_told_so_in_both_languages() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::with_pages();
+    let callback = browser.leave(&gateway, "/login/stand-in").decide("cancel=1");
+    assert!(callback.contains("error=access_denied"), "{callback}");
+    let page = browser.get(&gateway, &callback).expect(403);
+    assert!(page.header("content-type").unwrap().starts_with("text/html"));
+    assert!(page.text().contains("동의하지 않아") && page.text().contains("you did not agree"), "{}", page.text());
+    assert!(page.text().contains(r#"href="../../login""#));
+    assert_eq!((browser.session(), browser.attempts()), (None, 0));
+
+    let mut program = Browser::default();
+    let callback = program.leave(&gateway, "/login/stand-in").decide("cancel=1");
+    program.get(&gateway, &callback).expect_problem(403, "access_denied");
+}
+
+#[test]
+fn a_provider_that_is_down_is_a_page_too() {
+    // The stand-in provider lives and dies with the gateway that started it.
+    let host = Gateway::start();
+    let stand_in = host.printed("/authorize?");
+    let issuer = stand_in.trim().split("/authorize").next().unwrap();
+    let gateway = Gateway::with(&[
+        ("OIDC_WORK_ISSUER", issuer),
+        ("OIDC_WORK_CLIENT_ID", "gateway"),
+        ("OIDC_WORK_CLIENT_SECRET", "development"),
+    ]);
+    let mut browser = Browser::with_pages();
+    let callback = browser.leave(&gateway, "/login/work").decide("person=alice");
+    host.kill();
+    let page = browser.get(&gateway, &callback).expect(503).text();
+    assert!(page.contains("연결할 수 없습니다") && page.contains("cannot be reached"), "{page}");
+    assert_eq!(browser.session(), None);
+
+    // Nor can it be found when a sign-in begins.
+    let late = Gateway::with(&[
+        ("OIDC_WORK_ISSUER", issuer),
+        ("OIDC_WORK_CLIENT_ID", "gateway"),
+        ("OIDC_WORK_CLIENT_SECRET", "development"),
+    ]);
+    let mut program = Browser::default();
+    program.get(&late, "/login/work").expect_problem(503, "provider_unavailable");
+}
+
+#[test]
+fn a_callback_that_is_not_one_is_refused() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    let away = browser.leave(&gateway, "/login/stand-in");
+    let callback = away.decide("person=alice");
+    let state = format!("state={}", away.parameter("state"));
+    for bad in [
+        "/login/stand-in/callback".to_owned(),
+        "/login/stand-in/callback?code=x".to_owned(),
+        "/login/stand-in/callback?code=x&state=y".to_owned(),
+        // Twice the same parameter.
+        format!("{callback}&{state}"),
+        format!("{callback}&code=x"),
+    ] {
+        browser.get(&gateway, &bad).expect_problem(400, "unknown_attempt");
+    }
+    // Nothing of this used the attempt up.
+    browser.get(&gateway, &callback).expect(303);
+    // Mix-up: a code at another provider's callback.
+    let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
+    browser.get(&gateway, &callback.replace("/stand-in/", "/google/")).expect_problem(400, "unknown_attempt");
+    browser.get(&gateway, "/login/nobody").expect_problem(404, "unknown_provider");
+}
+
+#[test]
+fn nobody_is_sent_elsewhere() {
+    let gateway = Gateway::with(&[("ALLOWED_ORIGINS", "https://app.jinmini.com")]);
+    let mut browser = Browser::default();
+    for bad in [
+        "https%3A%2F%2Fevil.example",
+        "%2F%2Fevil.example",
+        "%2F%5Cevil.example",
+        "https%3A%2F%2Fapp.jinmini.com%2F",
+        "https%3A%2F%2Fapp.jinmini.com%40evil.example",
+        "%2F%09%2Fevil.example",
+        "javascript%3Aalert(1)",
+        "",
+    ] {
+        for path in ["/login", "/login/stand-in"] {
+            let answer = browser.get(&gateway, &format!("{path}?return_to={bad}"));
+            answer.expect_problem(400, "invalid_return_to");
+        }
+    }
+    let away = browser.leave(&gateway, "/login/stand-in?return_to=https%3A%2F%2Fapp.jinmini.com");
+    let finished = browser.get(&gateway, &away.decide("person=alice")).expect(303);
+    assert_eq!(finished.header("location"), Some("https://app.jinmini.com"));
+}
+
+#[test]
+fn only_pages_of_ours_change_things_in_a_persons_name() {
+    let gateway = Gateway::with(&[("ALLOWED_ORIGINS", "https://app.jinmini.com")]);
+    let mut browser = Browser::default();
+    let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
+    browser.get(&gateway, &callback).expect(303);
+    let grants = browser.get(&gateway, "/oauth").expect(200).json();
+    let refresh = format!("/oauth/{}/refresh", grants["grants"][0]["id"].as_str().unwrap());
+    for forged in [
+        vec![],
+        vec![("Sec-Fetch-Site", "cross-site")],
+        vec![("Sec-Fetch-Site", "same-site")],
+        vec![("Sec-Fetch-Site", "none")],
+        vec![("Origin", "null")],
+        vec![("Origin", "https://evil.example"), ("Sec-Fetch-Site", "cross-site")],
+        vec![("Origin", "https://www.jinmini.com.evil.example")],
+    ] {
+        for (method, path) in
+            [("POST", refresh.as_str()), ("POST", "/logout"), ("DELETE", &refresh[..refresh.len() - 8])]
+        {
+            browser.call(&gateway, method, path, &forged).expect_problem(403, "cross_site_request");
+        }
+    }
+    for ours in [
+        [("Sec-Fetch-Site", "same-origin")],
+        [("Origin", "https://www.jinmini.com")],
+        [("Origin", "https://app.jinmini.com")],
+    ] {
+        browser.call(&gateway, "POST", &refresh, &ours).expect(200);
+    }
+}
+
+#[test]
+fn what_a_sign_in_knows_is_not_written_down() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    let away = browser.leave(&gateway, "/login/stand-in");
+    let callback = away.decide("person=alice");
+    let cookie = browser.cookies.values().next().unwrap().clone();
+    browser.get(&gateway, &callback).expect(303);
+    browser.get(&gateway, &callback).expect_problem(400, "unknown_attempt");
+    let code = callback.split(['?', '&']).find_map(|part| part.strip_prefix("code=")).unwrap().to_owned();
+    let session = browser.session().unwrap().clone();
+    let console = gateway.console();
+    for secret in [away.parameter("state"), away.parameter("nonce"), code, cookie, session] {
+        assert!(!console.contains(&secret), "{secret} in\n{console}");
+    }
+}
