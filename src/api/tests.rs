@@ -24,6 +24,7 @@ fn vault(bench: &Bench) -> OAuthController {
         store: Arc::new(MemoryOAuth::default()),
         providers: Vec::new(),
         sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
+        publisher: bench.recorder.clone(),
         tokens: bench.service.clone(),
         clock: bench.clock.clone(),
         entropy: Arc::new(CountingEntropy::default()),

@@ -133,6 +133,7 @@ impl Scene {
                 redirect_uris: vec![CALLBACK.into()],
             }],
             sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
+            publisher: bench.recorder.clone(),
             tokens: bench.service.clone(),
             clock: bench.clock.clone(),
             entropy: Arc::new(CountingEntropy::default()),
