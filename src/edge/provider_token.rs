@@ -38,10 +38,12 @@ const CAPACITY: usize = 4 * 1024;
 /// What one core knows of people's tokens.
 #[derive(Default)]
 pub(super) struct ProviderTokens {
-    /// By subject, so that a request for a known one parses and copies nothing.
-    known: RefCell<HashMap<ProviderName, Cache<Rc<str>, Rc<Known>>>>,
+    known: RefCell<HashMap<ProviderName, BySubject>>,
     asked: RefCell<HashMap<(ProviderName, AccountId), Rc<Asked>>>,
 }
+
+/// What is known at one provider. By subject, so that a request for a known one parses and copies nothing.
+type BySubject = Cache<Rc<str>, Rc<Known>>;
 
 /// A token, ready to be sent.
 struct Known {
