@@ -30,7 +30,7 @@ pub use source::Sources;
 pub use store::DEVELOPMENT_VAULT_KEY;
 
 use crate::domain::gateway::models::{
-    provider::ProviderSettings,
+    provider::{ProviderSettings, STAND_IN},
     service::{PathPrefix, Route, Service},
     signing_key::SigningAlgorithm,
 };
@@ -88,9 +88,9 @@ impl Settings {
         let tokens = tokens::read(&mut reader, public.as_ref());
         let sessions = session::read(&mut reader);
         let services = services::read(&mut reader);
-        let routes = routes::read(&mut reader);
-        let upstream = services::read_upstream(&mut reader);
         let providers = providers::read(&mut reader, environment, public.as_ref());
+        let routes = routes::read(&mut reader, providers.as_deref().map(|on| names(on, environment)).as_deref());
+        let upstream = services::read_upstream(&mut reader);
         let log_format = read_log_format(&mut reader, environment);
         let whole = || {
             Some(Self {
@@ -110,6 +110,20 @@ impl Settings {
             })
         };
         reader.finish(whole())
+    }
+}
+
+/// Whether development brings the stand-in provider along.
+pub fn wants_stand_in(environment: Environment, providers: &[ProviderSettings]) -> bool {
+    environment == Environment::Development && providers.is_empty()
+}
+
+/// The names of the providers that will be on.
+fn names(providers: &[ProviderSettings], environment: Environment) -> Vec<&str> {
+    if wants_stand_in(environment, providers) {
+        vec![STAND_IN]
+    } else {
+        providers.iter().map(|provider| provider.name.as_str()).collect()
     }
 }
 

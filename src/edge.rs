@@ -4,7 +4,8 @@
 //! It never touches a repository, never awaits a database, and shares no lock between cores per request.
 //!
 //! A connection goes `accept` → `worker` (one per core) → `connection` → `socket` (heads are judged: `head`, `framing`) →
-//! hyper. A request goes through `pipeline`: `client` → `path` → `view` → `headers` → `authenticate` → `outgoing` →
+//! hyper. A request goes through `pipeline`: `client` → `path` → `view` → `headers` → `authenticate` →
+//! `provider_token` → `outgoing` →
 //! `balance` → `forward` (`pool`, `retry`) → `body` → `access_log`; or to `own_path`.
 
 pub mod ports;
@@ -16,6 +17,7 @@ mod access_log;
 mod authenticate;
 mod balance;
 mod body;
+mod cache;
 mod client;
 mod connection;
 mod cookies;
@@ -31,10 +33,10 @@ mod own_path;
 mod path;
 mod pipeline;
 mod pool;
+mod provider_token;
 mod request_id;
 mod retry;
 mod socket;
-mod token_cache;
 mod trace;
 mod view;
 mod watchdog;

@@ -5,58 +5,10 @@
 
 mod common;
 
-use std::net::SocketAddr;
-
-use common::{Answer, Gateway, call};
+use common::{Answer, Gateway, stand_in::StandIn};
 use serde_json::{Value, json};
 
 const VAULT_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-
-/// The stand-in provider that a gateway started beside it, as the banner says.
-struct StandIn {
-    address: SocketAddr,
-    redirect_uri: String,
-}
-
-impl StandIn {
-    fn of(gateway: &Gateway) -> Self {
-        let line = gateway.printed("/authorize?");
-        let address = line.trim().trim_start_matches("http://").split('/').next().unwrap().parse().unwrap();
-        Self { address, redirect_uri: format!("http://localhost:{}/", gateway.address.port()) }
-    }
-
-    /// The person presses the button, and the code arrives in the address bar.
-    fn code_of(&self, person: &str) -> String {
-        let form = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs([
-                ("response_type", "code"),
-                ("client_id", "gateway"),
-                ("redirect_uri", &self.redirect_uri),
-                ("scope", "openid email profile"),
-                ("state", "by-hand"),
-                ("person", person),
-            ])
-            .finish();
-        let form_type = ("Content-Type", "application/x-www-form-urlencoded");
-        let answer = call(self.address, "POST", "/authorize", &[form_type], form.as_bytes()).expect(303);
-        let location: url::Url = answer.header("location").unwrap().parse().unwrap();
-        location.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned()
-    }
-
-    fn switch(&self, switches: &Value) {
-        let json = ("Content-Type", "application/json");
-        assert!(call(self.address, "PUT", "/switches", &[json], switches.to_string().as_bytes()).status < 300);
-    }
-
-    fn statistic(&self, name: &str) -> u64 {
-        call(self.address, "GET", "/statistics", &[], b"").json()[name].as_u64().unwrap()
-    }
-
-    fn exchange(&self, gateway: &Gateway, person: &str) -> Value {
-        let request = json!({"provider": "stand-in", "code": self.code_of(person), "redirect_uri": self.redirect_uri});
-        gateway.post("/oauth", &request).expect(200).json()
-    }
-}
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()

@@ -38,6 +38,7 @@ fn sign_ins(bench: &Bench) -> SignIns {
         store: accounts.clone(),
         providers: Vec::new(),
         sealer: sealer.clone(),
+        publisher: bench.recorder.clone(),
         tokens: bench.service.clone(),
         clock: bench.clock.clone(),
         entropy: entropy.clone(),

@@ -8,22 +8,21 @@ use tracing::error;
 
 use super::{StartError, World, listen, local_address, upkeep::until};
 use crate::{
-    config::{Environment, Settings},
+    config::{Environment, Settings, wants_stand_in},
     dev::{
         sample_service,
         stand_in_provider::{self, StandIn},
     },
     domain::gateway::models::{
         oauth::Secret,
-        provider::{ProviderKind, ProviderSettings},
+        provider::{ProviderKind, ProviderSettings, STAND_IN},
         service::{Instance, Service},
     },
 };
 
 /// The service that the sample service stands in for.
 const SAMPLE_SERVICE: &str = "auth";
-/// The provider that anybody can sign in at, and as whom the gateway is known there.
-const STAND_IN: &str = "stand-in";
+/// As whom the gateway is known at the stand-in provider.
 const CLIENT_ID: &str = "gateway";
 /// No secret: the provider lives and dies with the gateway, and lets anybody in.
 const CLIENT_SECRET: &str = "development";
@@ -60,7 +59,7 @@ impl Helpers {
         if !settings.services.iter().any(|service| service.name.as_str() == SAMPLE_SERVICE) {
             helpers.sample_service = Some(start_sample_service(settings, tasks, stopped.clone()).await?);
         }
-        if settings.providers.is_empty() {
+        if wants_stand_in(settings.environment, &settings.providers) {
             helpers.sign_in = Some(start_stand_in(settings, address, world, tasks, stopped.clone()).await?);
         }
         Ok(helpers)

@@ -2,14 +2,18 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use chrono::{DateTime, Utc};
+
 use crate::{
     config::Settings,
     domain::gateway::{
         models::{
+            id::AccountId,
+            oauth::GrantChanges,
             service::RouteTable,
             token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier},
         },
-        services::ports::{KeyRing, TokenStatePublisher},
+        services::ports::{GrantStatePublisher, KeyRing, TokenStatePublisher},
     },
     edge::snapshot::{Snapshot, SnapshotCell},
 };
@@ -28,6 +32,7 @@ impl SnapshotPublisher {
             keys: Arc::new(NoKeys),
             expectations: Arc::new(expectations),
             revocations: Revocations::default(),
+            grant_changes: GrantChanges::default(),
         })))
     }
 
@@ -44,6 +49,12 @@ impl TokenStatePublisher for SnapshotPublisher {
 
     fn publish_revocations(&self, revocations: &[Revocation]) {
         self.0.update(|snapshot| revocations.iter().for_each(|&one| snapshot.revocations.insert(one)));
+    }
+}
+
+impl GrantStatePublisher for SnapshotPublisher {
+    fn publish_grant_change(&self, account: AccountId, now: DateTime<Utc>) {
+        self.0.update(|snapshot| snapshot.grant_changes.insert(account, now));
     }
 }
 

@@ -3,37 +3,79 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::{
     domain::gateway::{
         models::{
+            id::AccountId,
             identity::Identity,
+            oauth::ProviderName,
             token::{Rejection, TokenDigest},
         },
-        services::token::TokenService,
+        services::{
+            Failure,
+            oauth::{GrantError, OAuthService, ProviderError},
+            token::TokenService,
+        },
     },
-    edge::ports::{Resolver, ResolverUnavailable},
+    edge::ports::{ProviderAccess, ProviderAccessError, Resolver, ResolverUnavailable},
 };
 
-pub(super) struct DummyTokenResolver(Arc<TokenService>);
+pub(super) struct ServiceResolver {
+    tokens: Arc<TokenService>,
+    oauth: Arc<OAuthService>,
+}
 
-impl DummyTokenResolver {
-    pub(super) fn new(tokens: Arc<TokenService>) -> Self {
-        Self(tokens)
+impl ServiceResolver {
+    pub(super) fn new(tokens: Arc<TokenService>, oauth: Arc<OAuthService>) -> Self {
+        Self { tokens, oauth }
     }
 }
 
 #[async_trait]
-impl Resolver for DummyTokenResolver {
+impl Resolver for ServiceResolver {
     fn knows_opaque_tokens(&self) -> bool {
-        self.0.knows_dummies()
+        self.tokens.knows_dummies()
     }
 
     async fn opaque_token(&self, digest: TokenDigest) -> Result<Result<Identity, Rejection>, ResolverUnavailable> {
-        self.0.dummy_by_digest(digest).await.map_err(|failure| {
+        self.tokens.dummy_by_digest(digest).await.map_err(|failure| {
             warn!(%failure, "a dummy token could not be looked up");
             ResolverUnavailable
         })
+    }
+
+    async fn provider_token(
+        &self,
+        account: AccountId,
+        provider: &ProviderName,
+    ) -> Result<ProviderAccess, ProviderAccessError> {
+        match self.oauth.token_for(account, provider).await {
+            Ok(open) => Ok(ProviderAccess { token: open.tokens.access_token, expires_at: open.tokens.expires_at }),
+            Err(error) => Err(told(error, provider)),
+        }
+    }
+}
+
+/// What of a vault's error the data plane can act upon. Why a refresh failed was logged where it failed.
+fn told(error: GrantError, provider: &ProviderName) -> ProviderAccessError {
+    match error {
+        GrantError::NotFound => ProviderAccessError::GrantMissing,
+        GrantError::ReauthorizationRequired
+        | GrantError::Provider(ProviderError::Refused { .. } | ProviderError::Unsupported) => {
+            ProviderAccessError::ReauthorizationRequired
+        }
+        GrantError::Provider(ProviderError::Unavailable(_) | ProviderError::BadAnswer(_)) | GrantError::Busy => {
+            ProviderAccessError::ProviderUnavailable
+        }
+        GrantError::Failed(failure @ Failure::Unavailable(_)) => {
+            warn!(%failure, %provider, "a grant could not be looked up");
+            ProviderAccessError::Unavailable
+        }
+        GrantError::Failed(failure @ Failure::Broken(_)) => {
+            error!(%failure, %provider, "a grant cannot be read");
+            ProviderAccessError::Broken
+        }
     }
 }

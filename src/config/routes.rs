@@ -15,8 +15,10 @@ use super::{
     units,
 };
 use crate::domain::gateway::models::{
+    header::TokenHeader,
+    oauth::ProviderName,
     scope::Scope,
-    service::{Access, DEFAULT_BODY_LIMIT_BYTES, PathPrefix, Route, SERVICES_PREFIX},
+    service::{Access, DEFAULT_BODY_LIMIT_BYTES, PathPrefix, ProviderToken, Route, SERVICES_PREFIX},
 };
 
 /// What counts without a `gateway.toml`.
@@ -33,14 +35,17 @@ struct RouteEntry {
     scope: Option<Spanned<Vec<String>>>,
     #[serde(default)]
     forward_authorization: bool,
+    provider_token: Option<Spanned<String>>,
+    provider_token_header: Option<Spanned<String>>,
     body_limit: Option<Spanned<String>>,
 }
 
 /// Reads the routes. A file of one's own replaces the shipped ones; nothing is merged, so what stands there is all there is.
-pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Route> {
+/// `providers` are those that are on, if that could be read.
+pub(super) fn read(reader: &mut Reader<'_>, providers: Option<&[&str]>) -> Vec<Route> {
     let shipped = || RoutesFile { name: "the shipped routes".to_owned(), text: SHIPPED.to_owned() };
     let file = reader.routes_file().cloned().unwrap_or_else(shipped);
-    let mut parser = Parser { file: &file, lines_of_paths: HashMap::new(), mistakes: Vec::new() };
+    let mut parser = Parser { file: &file, providers, lines_of_paths: HashMap::new(), mistakes: Vec::new() };
     let routes = parser.routes();
     for mistake in parser.mistakes {
         reader.note(mistake);
@@ -50,6 +55,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Route> {
 
 struct Parser<'f> {
     file: &'f RoutesFile,
+    providers: Option<&'f [&'f str]>,
     lines_of_paths: HashMap<PathPrefix, usize>,
     mistakes: Vec<Mistake>,
 }
@@ -101,6 +107,7 @@ impl Parser<'_> {
             Some(given) => self.field("upstream_path", given, |text| parsed(text)),
         };
         let access = self.access(entry.access.as_ref(), entry.scope.as_ref());
+        let provider_token = self.provider_token(entry, access.as_ref());
         let body_limit_bytes = match &entry.body_limit {
             None => Some(DEFAULT_BODY_LIMIT_BYTES),
             Some(given) => self.field("body_limit", given, |text| {
@@ -113,6 +120,7 @@ impl Parser<'_> {
             upstream_prefix: upstream_path?,
             access: access?,
             forward_authorization: entry.forward_authorization,
+            provider_token: provider_token?,
             body_limit_bytes: body_limit_bytes?,
         })
     }
@@ -135,6 +143,44 @@ impl Parser<'_> {
             (true, None) => Some(Access::Open),
             (false, _) => Some(Access::Token { scope: words? }),
         }
+    }
+
+    /// Which provider's token goes along, if any does; the outer `None` is a mistake.
+    #[expect(clippy::option_option, reason = "the outer one is this parser's way of saying that a mistake was noted")]
+    fn provider_token(&mut self, entry: &RouteEntry, access: Option<&Access>) -> Option<Option<ProviderToken>> {
+        let header = match &entry.provider_token_header {
+            None => Some(TokenHeader::authorization()),
+            Some(given) => self.field("provider_token_header", given, |text| parsed(text)),
+        };
+        let Some(given) = &entry.provider_token else {
+            return match &entry.provider_token_header {
+                None => Some(None),
+                Some(header) => {
+                    self.note(header, "provider_token_header stands alone", "provider_token says whose token it is");
+                    None
+                }
+            };
+        };
+        let known = self.providers;
+        let provider = self.field("provider_token", given, |text| provider_name(text, known));
+        if access == Some(&Access::Open) {
+            self.note(
+                given,
+                "provider_token is set on an open route",
+                "whose token it is only a token can say: access = \"token\"",
+            );
+            return None;
+        }
+        let header = header?;
+        if entry.forward_authorization && header.is_authorization() {
+            self.note(
+                given,
+                "provider_token and forward_authorization both want Authorization",
+                "one of them, or a header of its own for the provider's token: provider_token_header = \"X-Provider-Token\"",
+            );
+            return None;
+        }
+        Some(Some(ProviderToken { provider: provider?, header }))
     }
 
     fn field<V: fmt::Debug, T>(
@@ -178,6 +224,16 @@ fn route_path(text: &str) -> Result<PathPrefix, String> {
     }
 }
 
+/// A provider that is not on has nobody's token.
+fn provider_name(text: &str, on: Option<&[&str]>) -> Result<ProviderName, String> {
+    let name: ProviderName = parsed(text)?;
+    match on {
+        Some([]) => Err("a provider that is switched on, and none is: it needs its client id and secret".to_owned()),
+        Some(on) if !on.contains(&text) => Err(format!("a provider that is switched on: {}", on.join(", "))),
+        Some(_) | None => Ok(name),
+    }
+}
+
 fn scope_of(words: &[String]) -> Result<Scope, String> {
     let each_is_one_word = words.iter().all(|word| !word.is_empty() && !word.contains(' '));
     let scope = words.join(" ").parse().ok().filter(|_| each_is_one_word);
@@ -192,7 +248,7 @@ mod tests {
     fn routes(text: &str) -> Result<Vec<Route>, Vec<String>> {
         let sources = Sources::default().with_routes_file("gateway.toml", text);
         let mut reader = Reader::new(&sources);
-        let routes = read(&mut reader);
+        let routes = read(&mut reader, Some(&["google", "my-idp"]));
         reader.finish(Some(routes)).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
     }
 
@@ -206,6 +262,8 @@ mod tests {
             access = "token"
             scope = ["read", "reports:see"]
             forward_authorization = true
+            provider_token = "google"
+            provider_token_header = "X-Google-Token"
             body_limit = "64KiB"
         "#;
         let whole = Route {
@@ -214,6 +272,10 @@ mod tests {
             upstream_prefix: "/v2/reports".parse().unwrap(),
             access: Access::Token { scope: "read reports:see".parse().unwrap() },
             forward_authorization: true,
+            provider_token: Some(ProviderToken {
+                provider: "google".parse().unwrap(),
+                header: "x-google-token".parse().unwrap(),
+            }),
             body_limit_bytes: 65_536,
         };
         assert_eq!(routes(text), Ok(vec![whole]));
@@ -284,6 +346,48 @@ acess = "open"
         assert_eq!(said.len(), begins.len(), "{said:#?}");
         for (said, begin) in said.iter().zip(begins) {
             assert!(said.starts_with(begin), "{said}\n{begin}");
+        }
+    }
+
+    #[test]
+    fn a_providers_token_goes_into_authorization_unless_a_header_is_named() {
+        for (lines, header) in [
+            ("provider_token = 'my-idp'", "authorization"),
+            ("provider_token = 'my-idp'\naccess = 'token'\nprovider_token_header = 'authorization'", "authorization"),
+            ("provider_token = 'my-idp'\nprovider_token_header = 'Private-Token'", "private-token"),
+        ] {
+            let found = routes(&format!("[[routes]]\npath = '/api/x'\nservice = 'x'\n{lines}\n")).unwrap();
+            let token = found[0].provider_token.as_ref().unwrap();
+            assert_eq!((token.provider.as_str(), token.header.as_str()), ("my-idp", header));
+        }
+    }
+
+    #[test]
+    fn a_providers_token_that_could_not_be_sent_is_told_with_its_line() {
+        for (lines, begin) in [
+            ("provider_token = 'Google'", "4: provider_token is \"Google\": a provider's name has"),
+            (
+                "provider_token = 'github'",
+                "4: provider_token is \"github\": a provider that is switched on: google, my-idp",
+            ),
+            ("access = 'open'\nprovider_token = 'google'", "5: provider_token is set on an open route: whose token"),
+            (
+                "forward_authorization = true\nprovider_token = 'google'",
+                "5: provider_token and forward_authorization both want Authorization: one of them",
+            ),
+            (
+                "forward_authorization = true\nprovider_token = 'google'\nprovider_token_header = 'AUTHORIZATION'",
+                "5: provider_token and forward_authorization both want Authorization: one of them",
+            ),
+            ("provider_token_header = 'X-Token'", "4: provider_token_header stands alone: provider_token says"),
+            (
+                "provider_token = 'google'\nprovider_token_header = 'X-User-Token'",
+                "5: provider_token_header is \"X-User-Token\": a header's name has",
+            ),
+        ] {
+            let said = routes(&format!("[[routes]]\npath = '/api/x'\nservice = 'x'\n{lines}\n")).unwrap_err();
+            assert_eq!(said.len(), 1, "{said:#?}");
+            assert!(said[0].starts_with(&format!("gateway.toml line {begin}")), "{said:?}\n{begin}");
         }
     }
 

@@ -282,3 +282,28 @@ fn names_are_listed_once() {
     let names: BTreeSet<_> = variables::ALL.iter().map(|variable| variable.name).collect();
     assert_eq!(names.len(), variables::ALL.len());
 }
+
+#[test]
+fn a_route_may_only_name_a_provider_that_will_be_on() {
+    let with_route = |provider: &str, variables: &[(&str, &str)]| {
+        let file = format!("[[routes]]\npath = '/api/x'\nservice = 'x'\nprovider_token = '{provider}'\n");
+        let environment = [&[("GATEWAY_ENV", "development")], variables].concat();
+        let sources = Sources::default().with_environment(environment).with_routes_file("gateway.toml", &file);
+        match Settings::from_sources(&sources) {
+            Ok(_) => Vec::new(),
+            Err(mistakes) => mistakes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }
+    };
+    let github = [("GITHUB_CLIENT_ID", "gateway"), ("GITHUB_CLIENT_SECRET", "s3cret")];
+    let rule = |provider: &str, on: &str| {
+        vec![format!("gateway.toml line 4: provider_token is {provider:?}: a provider that is switched on{on}")]
+    };
+    assert_eq!(with_route("github", &github), Vec::<String>::new());
+    assert_eq!(with_route("google", &github), rule("google", ": github"));
+    assert_eq!(with_route("stand-in", &[]), Vec::<String>::new(), "development brings it along");
+    assert_eq!(with_route("stand-in", &github), rule("stand-in", ": github"), "but not beside another");
+    assert_eq!(with_route("google", &[]), rule("google", ": stand-in"));
+    let production = [("GATEWAY_ENV", "production"), ("DATABASE_URL", "postgres://db/x"), ("VAULT_KEY", &a_key())];
+    let said = with_route("stand-in", &[&production[..], &[("PUBLIC_URL", "https://www.jinmini.com")]].concat());
+    assert_eq!(said, rule("stand-in", ", and none is: it needs its client id and secret"));
+}

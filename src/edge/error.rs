@@ -10,7 +10,7 @@ use http::{
 
 use super::{body::AnswerBody, head::BadHead, path::BadPath, request_id::RequestText};
 use crate::{
-    domain::gateway::models::{scope::Scope, token::Rejection},
+    domain::gateway::models::{oauth::ProviderName, scope::Scope, token::Rejection},
     problem::{self, Challenge, Problem},
 };
 
@@ -54,6 +54,14 @@ pub(super) enum Failure {
     NoInstance,
     /// The credential could not be checked now.
     CheckUnavailable,
+    /// The route sends the caller's token at this provider along, and the caller has no grant there.
+    ProviderGrantMissing(ProviderName),
+    /// The caller has to sign in at this provider again.
+    ReauthorizationRequired(ProviderName),
+    /// The caller's token at this provider has expired, and there is no other now.
+    ProviderUnavailable(ProviderName),
+    /// The caller's token at a provider could not be looked up now.
+    VaultUnavailable,
     /// The instance could not be connected to.
     Unreachable,
     /// The instance did not take the connection in time.
@@ -106,8 +114,12 @@ impl Failure {
             | Self::ScopeMissing(_)
             | Self::NoRoute
             | Self::BodyTooLarge { .. }
-            | Self::BodyBroken => Source::Client,
-            Self::CheckUnavailable | Self::Internal => Source::Gateway,
+            | Self::BodyBroken
+            | Self::ProviderGrantMissing(_)
+            | Self::ReauthorizationRequired(_) => Source::Client,
+            Self::CheckUnavailable | Self::ProviderUnavailable(_) | Self::VaultUnavailable | Self::Internal => {
+                Source::Gateway
+            }
             Self::NoInstance
             | Self::Unreachable
             | Self::ConnectTimeout
@@ -137,6 +149,10 @@ impl Failure {
             | Self::BodyBroken
             | Self::NoInstance
             | Self::CheckUnavailable
+            | Self::ProviderGrantMissing(_)
+            | Self::ReauthorizationRequired(_)
+            | Self::ProviderUnavailable(_)
+            | Self::VaultUnavailable
             | Self::BadAnswer
             | Self::AnswerTimeout
             | Self::Internal => Retry::Never,
@@ -163,6 +179,24 @@ impl Failure {
                 "body_too_large",
                 format!("the request body may have {limit_bytes} bytes at most"),
             ),
+            Self::ProviderGrantMissing(provider) => (
+                StatusCode::FORBIDDEN,
+                "provider_grant_missing",
+                format!("this needs your token at {provider}; sign in at /login/{provider} and try again"),
+            ),
+            Self::ReauthorizationRequired(provider) => (
+                StatusCode::CONFLICT,
+                "reauthorization_required",
+                format!("{provider} does not renew your token any more; sign in again at /login/{provider}"),
+            ),
+            Self::ProviderUnavailable(provider) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "provider_unavailable",
+                format!("your token at {provider} has expired, and {provider} gives no other now; try again later"),
+            ),
+            Self::VaultUnavailable => {
+                return told(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "your token cannot be looked up now");
+            }
             Self::Authority => return told(StatusCode::BAD_REQUEST, "bad_request", "the Host is malformed"),
             Self::Trace => return told(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "TRACE is not allowed"),
             Self::Connect => return told(StatusCode::NOT_IMPLEMENTED, "not_implemented", "CONNECT is not served here"),
@@ -233,6 +267,10 @@ impl Failure {
             | Self::BodyBroken
             | Self::NoInstance
             | Self::CheckUnavailable
+            | Self::ProviderGrantMissing(_)
+            | Self::ReauthorizationRequired(_)
+            | Self::ProviderUnavailable(_)
+            | Self::VaultUnavailable
             | Self::Unreachable
             | Self::ConnectTimeout
             | Self::HungUp

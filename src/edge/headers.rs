@@ -11,6 +11,7 @@ use http::{
 };
 
 use super::cookies;
+use crate::domain::gateway::models::header::{are_alike, is_ours};
 
 /// `X-User-Id`
 pub(super) const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
@@ -31,14 +32,6 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
-/// Every name that begins so is ours to write.
-const OUR_PREFIXES: [&str; 4] = ["x-user-", "x-gateway-", "x-auth-", "x-forwarded-"];
-
-/// These names are ours to write, or nobody's: the last three make some frameworks treat a request as another one
-/// (CVE-2025-29927, and the rewriting of IIS and Symfony).
-const OUR_NAMES: [&str; 6] =
-    ["forwarded", "x-real-ip", "x-request-id", "x-middleware-subrequest", "x-original-url", "x-rewrite-url"];
-
 /// Removes from a client's request what may not pass.
 pub(super) fn sanitise_request(headers: &mut HeaderMap) {
     remove_connection_headers(headers);
@@ -48,6 +41,14 @@ pub(super) fn sanitise_request(headers: &mut HeaderMap) {
     }
     // We answer it ourselves: the body is asked for when the service takes it.
     headers.remove(EXPECT);
+}
+
+/// Removes every header that some server would take for `name`.
+pub(super) fn remove_all_like(headers: &mut HeaderMap, name: &str) {
+    let alike: Vec<HeaderName> = headers.keys().filter(|known| are_alike(known.as_str(), name)).cloned().collect();
+    for name in alike {
+        headers.remove(name);
+    }
 }
 
 /// Removes from a service's answer what may not pass.
@@ -89,25 +90,10 @@ fn is_framing(name: &HeaderName) -> bool {
     *name == CONTENT_LENGTH || *name == HOST
 }
 
-/// Whether a name is one of ours, or becomes one in a server that takes `_` (CGI, WSGI) or `.` (PHP) for `-`.
-fn is_ours(name: &str) -> bool {
-    let name = name.as_bytes();
-    // Most names are out with their first letter.
-    if !matches!(name.first(), Some(b'x' | b'f')) {
-        return false;
-    }
-    OUR_PREFIXES.iter().any(|prefix| name.len() >= prefix.len() && folds_to(&name[..prefix.len()], prefix))
-        || OUR_NAMES.iter().any(|ours| folds_to(name, ours))
-}
-
-fn folds_to(name: &[u8], ours: &str) -> bool {
-    let fold = |&byte: &u8| if matches!(byte, b'_' | b'.') { b'-' } else { byte };
-    name.len() == ours.len() && name.iter().map(fold).eq(ours.bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::gateway::models::header::TokenHeader;
 
     fn map(headers: &[(&str, &str)]) -> HeaderMap {
         headers.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect()
@@ -147,6 +133,16 @@ mod tests {
             "X-Rewrite-URL",
         ] {
             assert_eq!(left(&[(name, "spoofed"), ("accept", "*/*")]), ["accept"], "{name}");
+        }
+    }
+
+    #[test]
+    fn no_token_goes_into_a_header_that_is_judged_here() {
+        let ours = [X_USER_ID, X_USER_SCOPE, X_REQUEST_ID, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO];
+        let connection = [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE];
+        let framing = [TRAILER, TRANSFER_ENCODING, UPGRADE, HTTP2_SETTINGS, EXPECT, CONTENT_LENGTH, HOST, SET_COOKIE];
+        for name in ours.iter().chain(&connection).chain(&framing).chain(&[X_FORWARDED_PREFIX]) {
+            assert!(name.as_str().parse::<TokenHeader>().is_err(), "{name}");
         }
     }
 

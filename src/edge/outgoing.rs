@@ -1,7 +1,7 @@
 //! A request as a service gets it: the client's, sanitised, under a new path and with our own headers set last.
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Uri, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
     header::{AUTHORIZATION, CONTENT_LENGTH, FORWARDED, HOST, MAX_FORWARDS, TRANSFER_ENCODING, VIA},
     request::Parts,
 };
@@ -14,13 +14,17 @@ use super::{
     error::Failure,
     forwarded::{forwarded, stripped_prefix},
     headers::{
-        X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_REQUEST_ID, X_USER_ID, X_USER_SCOPE,
+        X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_REQUEST_ID, X_USER_ID,
+        X_USER_SCOPE, remove_all_like,
     },
     request_id::RequestText,
     trace,
     view::Target,
 };
-use crate::domain::gateway::models::service::{Permit, Route};
+use crate::domain::gateway::models::{
+    header::TokenHeader,
+    service::{Permit, Route},
+};
 
 /// By which name `Via` knows us (a pseudonym: RFC 9110 §7.6.3).
 pub(super) const VIA_OURS: HeaderValue = HeaderValue::from_static("1.1 gateway");
@@ -42,6 +46,8 @@ pub(super) struct Facts<'r> {
     pub(super) permit: Permit,
     /// Whom it is for, if anybody: the same as the permit says.
     pub(super) caller: Option<&'r Caller>,
+    /// The caller's token at a provider and its header, if the route says that it goes along.
+    pub(super) provider_token: Option<(&'r TokenHeader, HeaderValue)>,
     /// Random bytes for the trace.
     pub(super) random: [u8; 24],
 }
@@ -63,6 +69,9 @@ impl Outgoing {
             headers.remove(AUTHORIZATION);
         }
         cookies::remove_ours_from_request(&mut headers);
+        if let Some((header, token)) = &facts.provider_token {
+            put_token(&mut headers, header, token)?;
+        }
         write_ours(&mut headers, facts);
         headers.append(VIA, if version == Version::HTTP_10 { VIA_OURS_FROM_1_0 } else { VIA_OURS });
         if method == Method::OPTIONS {
@@ -120,6 +129,14 @@ impl Outgoing {
         path_and_query.drain(..target.instance.base_path.len());
         Self { method: parts.method, path_and_query, headers: parts.headers, body }
     }
+}
+
+/// Puts a provider's token where the service looks for it; whatever the client wrote there is gone.
+fn put_token(headers: &mut HeaderMap, header: &TokenHeader, token: &HeaderValue) -> Result<(), Failure> {
+    remove_all_like(headers, header.as_str());
+    let name = HeaderName::from_bytes(header.as_str().as_bytes()).map_err(|_| Failure::Internal)?;
+    headers.insert(name, token.clone());
+    Ok(())
 }
 
 /// The headers that a service takes our word for.

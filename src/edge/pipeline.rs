@@ -1,5 +1,5 @@
 //! What happens to a request, step by step: its form, its path, where it goes, who calls, whether they may, how large it is,
-//! and then it is sent on. The first step that objects answers.
+//! which token of theirs goes along, and then it is sent on. The first step that objects answers.
 
 use std::{future::Future, panic::AssertUnwindSafe, pin::pin, rc::Rc, task::Poll};
 
@@ -24,6 +24,7 @@ use super::{
     own_path,
     path::{self, BadPath},
     ports::RequestOrigin,
+    provider_token::provider_token,
     request_id::RequestText,
     view::{Destination, Upstream},
     watchdog::Vitals,
@@ -140,6 +141,10 @@ async fn proxy(
         return Err(Failure::BodyTooLarge { limit_bytes });
     }
     let upstream = upstream.ok_or(Failure::NoInstance)?;
+    let provider_token = match &route.provider_token {
+        None => None,
+        Some(wanted) => Some((&wanted.header, provider_token(core, snapshot, wanted, &permit).await?)),
+    };
     let body = RequestBody::new(request.body, limit_bytes);
     let facts = Facts {
         request_id: request.id,
@@ -150,6 +155,7 @@ async fn proxy(
         query: request.query,
         permit,
         caller: caller.as_deref(),
+        provider_token,
         random: core.random.bytes(),
     };
     forward(core, upstream, Outgoing::new(request.parts, body, &facts)?, record).await

@@ -4,14 +4,16 @@ use std::{io, net::SocketAddr};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use http::{Request, Response};
 use http_body_util::combinators::BoxBody;
 use hyper::body::Incoming;
 use thiserror::Error;
 
 use crate::domain::gateway::models::{
-    id::RequestId,
+    id::{AccountId, RequestId},
     identity::Identity,
+    oauth::{ProviderName, Secret},
     token::{Rejection, TokenDigest},
 };
 
@@ -39,6 +41,35 @@ pub trait ControlPlane: Send + Sync + 'static {
 #[error("the credential could not be checked")]
 pub struct ResolverUnavailable;
 
+/// A person's token at a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderAccess {
+    /// The access token.
+    pub token: Secret,
+    /// From when on the provider refuses it, if that is known.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// Why there is no token of a person at a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ProviderAccessError {
+    /// The person has not allowed anything there.
+    #[error("there is no grant")]
+    GrantMissing,
+    /// The person has to sign in there again.
+    #[error("the person has to sign in at the provider again")]
+    ReauthorizationRequired,
+    /// The token has expired, and the provider does not give another now.
+    #[error("the provider is unavailable")]
+    ProviderUnavailable,
+    /// The store could not be asked.
+    #[error("the grant could not be looked up")]
+    Unavailable,
+    /// The grant cannot be read: asking again would fail as well.
+    #[error("the grant cannot be read")]
+    Broken,
+}
+
 /// Resolves what a snapshot cannot hold. The data plane remembers the answer per core until it expires or is revoked.
 #[async_trait]
 pub trait Resolver: Send + Sync + 'static {
@@ -47,4 +78,11 @@ pub trait Resolver: Send + Sync + 'static {
 
     /// Whom an opaque token (a dummy token, in development) stands for.
     async fn opaque_token(&self, digest: TokenDigest) -> Result<Result<Identity, Rejection>, ResolverUnavailable>;
+
+    /// The token of a person at a provider. It does not expire before it has arrived where it is sent.
+    async fn provider_token(
+        &self,
+        account: AccountId,
+        provider: &ProviderName,
+    ) -> Result<ProviderAccess, ProviderAccessError>;
 }

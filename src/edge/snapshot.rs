@@ -6,6 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use arc_swap::{ArcSwap, Cache};
 
 use crate::domain::gateway::models::{
+    oauth::GrantChanges,
     service::{RouteTable, Service, ServiceName},
     token::{Expectations, Revocations, SignatureVerifier},
 };
@@ -23,6 +24,8 @@ pub struct Snapshot {
     pub expectations: Arc<Expectations>,
     /// The deny-list.
     pub revocations: Revocations,
+    /// Whose grants have changed of late.
+    pub grant_changes: GrantChanges,
 }
 
 /// Where the control plane publishes snapshots and the data plane reads the newest one.

@@ -13,15 +13,17 @@ use chrono::{DateTime, Utc};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use tokio::sync::watch;
 
 use super::{
-    ports::{Body, ControlPlane, RequestOrigin, Resolver, ResolverUnavailable},
+    ports::{Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver, ResolverUnavailable},
     snapshot::Snapshot,
 };
 use crate::{
     domain::gateway::models::{
-        id::{FamilyId, TokenId},
+        id::{AccountId, FamilyId, TokenId},
         identity::Identity,
+        oauth::{GrantChanges, ProviderName},
         scope::Scope,
         service::{Access, Route, RouteTable, Service},
         token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier, TokenDigest},
@@ -111,6 +113,10 @@ pub(super) struct FakeResolver {
     pub(super) asked: AtomicUsize,
     pub(super) down: AtomicBool,
     pub(super) knows_none: AtomicBool,
+    pub(super) grants: Mutex<HashMap<(AccountId, ProviderName), Result<ProviderAccess, ProviderAccessError>>>,
+    pub(super) asked_for_grants: AtomicUsize,
+    /// If set, a question for a provider's token waits until it is open, with its answer in the hand.
+    pub(super) gate: Mutex<Option<watch::Receiver<bool>>>,
 }
 
 impl FakeResolver {
@@ -138,6 +144,20 @@ impl Resolver for FakeResolver {
             return Err(ResolverUnavailable);
         }
         Ok(self.tokens.lock().unwrap().get(&digest).cloned().ok_or(Rejection::Unknown))
+    }
+
+    async fn provider_token(
+        &self,
+        account: AccountId,
+        provider: &ProviderName,
+    ) -> Result<ProviderAccess, ProviderAccessError> {
+        let answer = self.grants.lock().unwrap().get(&(account, provider.clone())).cloned();
+        self.asked_for_grants.fetch_add(1, Ordering::Relaxed);
+        let gate = self.gate.lock().unwrap().clone();
+        if let Some(mut gate) = gate {
+            gate.wait_for(|&open| open).await.unwrap();
+        }
+        answer.unwrap_or(Err(ProviderAccessError::GrantMissing))
     }
 }
 
@@ -190,5 +210,6 @@ pub(super) fn snapshot(
         keys: Arc::new(FakeVerifier::default()),
         expectations: Arc::new(Expectations { issuer: "us".into(), audience: "us".into() }),
         revocations: Revocations::default(),
+        grant_changes: GrantChanges::default(),
     }
 }

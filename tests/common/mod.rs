@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 pub(crate) mod recorder;
+pub(crate) mod stand_in;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

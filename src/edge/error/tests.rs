@@ -13,6 +13,10 @@ fn scope() -> Scope {
     "a b".parse().unwrap()
 }
 
+fn provider() -> ProviderName {
+    "my-idp".parse().unwrap()
+}
+
 fn every_failure() -> Vec<Failure> {
     let mut all = vec![
         Failure::Head(BadHead::TooLarge),
@@ -31,6 +35,10 @@ fn every_failure() -> Vec<Failure> {
         Failure::BodyBroken,
         Failure::NoInstance,
         Failure::CheckUnavailable,
+        Failure::ProviderGrantMissing(provider()),
+        Failure::ReauthorizationRequired(provider()),
+        Failure::ProviderUnavailable(provider()),
+        Failure::VaultUnavailable,
         Failure::Unreachable,
         Failure::ConnectTimeout,
         Failure::HungUp,
@@ -70,7 +78,12 @@ fn a_401_and_a_403_carry_the_challenge_of_rfc_6750() {
     );
     for failure in every_failure() {
         let answer = answer(&failure);
-        let must = matches!(answer.status().as_u16(), 401 | 403);
+        // A grant that is missing is no fault of the credential.
+        let must = match answer.status().as_u16() {
+            401 => true,
+            403 => !matches!(failure, Failure::ProviderGrantMissing(_)),
+            _ => false,
+        };
         assert!(!must || answer.headers().contains_key(WWW_AUTHENTICATE), "{failure:?}");
     }
 }

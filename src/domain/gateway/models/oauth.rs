@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use imbl::HashMap;
 use thiserror::Error;
 
 use super::id::{AccountId, GrantId, LeaseId};
@@ -10,6 +11,11 @@ use super::id::{AccountId, GrantId, LeaseId};
 /// How long before its expiry an access token counts as expired: it must still be good when the service that asked for it
 /// has used it.
 pub const FRESHNESS_MARGIN: TimeDelta = TimeDelta::seconds(60);
+
+/// How long the data plane may use a provider's token without asking again. A change on this replica is heard of at once
+/// ([`GrantChanges`]); one on another replica is not, so this is how long a token may be used there after its grant was
+/// deleted or refreshed. One look-up per person, core and ten seconds costs next to nothing.
+pub const REMEMBERED_FOR: TimeDelta = TimeDelta::seconds(10);
 
 /// The text is not a provider's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -171,6 +177,26 @@ pub struct GrantCursor {
     pub id: GrantId,
 }
 
+/// Whose grants have changed on this replica, and when: what was looked up before that is not to be used any more. A copy
+/// shares its parts with the original.
+#[derive(Debug, Clone, Default)]
+pub struct GrantChanges(HashMap<AccountId, DateTime<Utc>>);
+
+impl GrantChanges {
+    /// A grant of this account has changed. What changed so long ago that nobody remembers what was before is forgotten.
+    pub fn insert(&mut self, account: AccountId, now: DateTime<Utc>) {
+        self.0.retain(|_, changed_at| now <= *changed_at + REMEMBERED_FOR);
+        // Of two at once the later may come first.
+        let changed_at = self.0.get(&account).copied().map_or(now, |known| known.max(now));
+        self.0.insert(account, changed_at);
+    }
+
+    /// Whether what was asked about an account at `asked_at` is out of date.
+    pub fn concern(&self, account: AccountId, asked_at: DateTime<Utc>) -> bool {
+        !self.0.is_empty() && self.0.get(&account).is_some_and(|changed_at| asked_at <= *changed_at)
+    }
+}
+
 /// The exclusive right to refresh a grant, for a while: over all replicas one refreshes and the others wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefreshLease {
@@ -216,6 +242,20 @@ mod tests {
         let old = tokens("a", Some("r"), Some("email"));
         assert_eq!(old.clone().refreshed(tokens("b", None, None)), tokens("b", Some("r"), Some("email")));
         assert_eq!(old.refreshed(tokens("b", Some("s"), Some("x"))), tokens("b", Some("s"), Some("x")));
+    }
+
+    #[test]
+    fn a_change_concerns_what_was_asked_before_it_for_as_long_as_that_is_remembered() {
+        let (at, alice, bob) = (|n| DateTime::from_timestamp(n, 0).unwrap(), [1; 16], [2; 16]);
+        let (alice, bob) = (AccountId::from_random(alice), AccountId::from_random(bob));
+        let mut changes = GrantChanges::default();
+        changes.insert(alice, at(100));
+        assert!(changes.concern(alice, at(99)) && changes.concern(alice, at(100)));
+        assert!(!changes.concern(alice, at(101)) && !changes.concern(bob, at(99)));
+        changes.insert(bob, at(110));
+        assert!(changes.concern(alice, at(100)), "it was remembered until now");
+        changes.insert(bob, at(111));
+        assert!(!changes.concern(alice, at(100)) && changes.concern(bob, at(111)));
     }
 
     #[test]

@@ -4,6 +4,9 @@ use url::Url;
 
 use super::oauth::{ProviderName, Secret};
 
+/// The provider that development brings along where no other is configured: anybody can sign in there as anybody.
+pub const STAND_IN: &str = "stand-in";
+
 /// A provider that is on, with everything that is needed to talk to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderSettings {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, str::FromStr, sync::Arc};
 
 use thiserror::Error;
 
-use super::{identity::Identity, scope::Scope};
+use super::{header::TokenHeader, identity::Identity, oauth::ProviderName, scope::Scope};
 
 /// The path under which a service without a route of its own is served: `/api/<service>/…`.
 pub const SERVICES_PREFIX: &str = "/api";
@@ -190,6 +190,15 @@ impl FromStr for PathPrefix {
     }
 }
 
+/// Whose token goes along to a service, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderToken {
+    /// The provider at which the caller has a grant.
+    pub provider: ProviderName,
+    /// The header that the token is sent in.
+    pub header: TokenHeader,
+}
+
 /// A rule that leads requests to a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -203,6 +212,8 @@ pub struct Route {
     pub access: Access,
     /// Whether the caller's `Authorization` goes along to the service.
     pub forward_authorization: bool,
+    /// Whether the caller's token at a provider goes along.
+    pub provider_token: Option<ProviderToken>,
     /// The largest request body, in bytes.
     pub body_limit_bytes: u64,
 }
@@ -219,6 +230,7 @@ impl Route {
             upstream_prefix: PathPrefix(String::new()),
             access: Access::Token { scope: Scope::default() },
             forward_authorization: false,
+            provider_token: None,
             body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
         }
     }

@@ -1,5 +1,6 @@
 //! Keeps what people allowed us at providers: exchanges codes, hands out tokens that are never expired, takes grants back.
 
+mod injecting;
 mod refreshing;
 mod signing_in;
 
@@ -14,7 +15,7 @@ pub use self::signing_in::SignInError;
 pub use super::ports::{Provider, ProviderError};
 use super::{
     Failure,
-    ports::{CodeExchange, Sealer},
+    ports::{CodeExchange, GrantStatePublisher, Sealer},
     token::TokenService,
 };
 use crate::{
@@ -44,6 +45,8 @@ pub struct OAuthParts {
     pub providers: Vec<SwitchedOn>,
     /// Seals the tokens.
     pub sealer: Arc<dyn Sealer>,
+    /// Is told of every change of a grant.
+    pub publisher: Arc<dyn GrantStatePublisher>,
     /// Issues our own tokens to whoever signs in.
     pub tokens: Arc<TokenService>,
     /// The time.
@@ -67,6 +70,7 @@ pub struct OAuthService {
     store: Arc<dyn OAuthRepository>,
     providers: BTreeMap<ProviderName, SwitchedOn>,
     sealer: Arc<dyn Sealer>,
+    publisher: Arc<dyn GrantStatePublisher>,
     tokens: Arc<TokenService>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -169,9 +173,9 @@ pub struct Deletion {
 impl OAuthService {
     /// Puts the parts together.
     pub fn new(parts: OAuthParts) -> Self {
-        let OAuthParts { store, providers, sealer, tokens, clock, entropy } = parts;
+        let OAuthParts { store, providers, sealer, publisher, tokens, clock, entropy } = parts;
         let providers = providers.into_iter().map(|one| (one.provider.name().clone(), one)).collect();
-        Self { store, providers, sealer, tokens, clock, entropy, turns: Turns::default() }
+        Self { store, providers, sealer, publisher, tokens, clock, entropy, turns: Turns::default() }
     }
 
     /// The time by which this service goes.
@@ -262,6 +266,7 @@ impl OAuthService {
             updated_at: now,
         };
         let grant = self.store.put_grant(&self.sealed(grant, &tokens)?).await?;
+        self.grants_changed(account);
         Ok(OpenGrant { grant, tokens })
     }
 
@@ -299,6 +304,7 @@ impl OAuthService {
             (_, Err(failure)) => Some(ProviderError::BadAnswer(failure.to_string())),
         };
         self.store.remove_grant(id).await?;
+        self.grants_changed(grant.account);
         Ok(Deletion { not_revoked })
     }
 
@@ -307,6 +313,11 @@ impl OAuthService {
         let grant = self.store.find_grant(id).await?.ok_or(GrantError::NotFound)?;
         let may = account_of(caller) == Some(grant.account) || caller.scope.contains(scope);
         if may { Ok(grant) } else { Err(GrantError::NotFound) }
+    }
+
+    /// What the data plane remembers of this person's tokens counts no more.
+    fn grants_changed(&self, account: AccountId) {
+        self.publisher.publish_grant_change(account, self.clock.now());
     }
 
     fn sealed(&self, grant: Grant, tokens: &ProviderTokens) -> Result<Grant, Failure> {

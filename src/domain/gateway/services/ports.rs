@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::domain::gateway::models::{
     account::ProviderIdentity,
+    id::AccountId,
     oauth::{ProviderName, ProviderTokens, Secret},
     signing_key::{SigningAlgorithm, SigningKey},
     token::{AccessClaims, DummyText, RefreshToken, Revocation, SignatureVerifier},
@@ -83,6 +85,12 @@ pub trait TokenStatePublisher: Send + Sync {
 
     /// These are revoked from now on.
     fn publish_revocations(&self, revocations: &[Revocation]);
+}
+
+/// Tells the data plane that what it knows of a person's grants is out of date. It holds when the call returns.
+pub trait GrantStatePublisher: Send + Sync {
+    /// A grant of this account was made, refreshed, ended or forgotten.
+    fn publish_grant_change(&self, account: AccountId, now: DateTime<Utc>);
 }
 
 /// Shows a dummy token to whoever watches the console (development only).

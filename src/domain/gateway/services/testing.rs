@@ -8,7 +8,7 @@ use std::sync::{
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    ports::{DummyConsole, KeyRing, TokenStatePublisher},
+    ports::{DummyConsole, GrantStatePublisher, KeyRing, TokenStatePublisher},
     signing_key::{SigningKeyParts, SigningKeys},
     token::{TokenParts, TokenPolicy, TokenService},
 };
@@ -16,6 +16,7 @@ use crate::{
     adapters::{jwt::AwsLcKeysmith, sealing::Vault},
     domain::gateway::{
         models::{
+            id::AccountId,
             service::Access,
             signing_key::{KeySchedule, SigningAlgorithm},
             token::{DummyText, Revocation},
@@ -61,6 +62,7 @@ pub(crate) struct Recorder {
     pub(crate) revocations: Mutex<Vec<Revocation>>,
     pub(crate) key_changes: AtomicU64,
     pub(crate) shown: Mutex<Vec<String>>,
+    pub(crate) grant_changes: Mutex<Vec<(AccountId, DateTime<Utc>)>>,
 }
 
 impl TokenStatePublisher for Recorder {
@@ -70,6 +72,12 @@ impl TokenStatePublisher for Recorder {
 
     fn publish_revocations(&self, revocations: &[Revocation]) {
         self.revocations.lock().unwrap().extend(revocations);
+    }
+}
+
+impl GrantStatePublisher for Recorder {
+    fn publish_grant_change(&self, account: AccountId, now: DateTime<Utc>) {
+        self.grant_changes.lock().unwrap().push((account, now));
     }
 }
 

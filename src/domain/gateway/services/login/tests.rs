@@ -140,6 +140,7 @@ impl Scene {
             store: accounts.clone(),
             providers: vec![switched_on(&one), switched_on(&other)],
             sealer: sealer.clone(),
+            publisher: bench.recorder.clone(),
             tokens: bench.service.clone(),
             clock: bench.clock.clone(),
             entropy: entropy.clone(),

@@ -102,12 +102,14 @@ impl OAuthService {
                 let renewed = Grant { status: GrantStatus::Active, updated_at: self.clock.now(), ..grant };
                 let grant = self.sealed(renewed, &tokens)?;
                 let kept = self.store.finish_refresh(&lease, &grant).await?;
+                self.grants_changed(grant.account);
                 Ok(kept.then_some(OpenGrant { grant, tokens }))
             }
             Err(ProviderError::Refused { code }) => {
                 info!(grant = %grant.id, provider = %grant.provider, code, "the provider refuses to refresh: the person has to sign in there again");
                 let ended = Grant { status: GrantStatus::NeedsReauthorization, updated_at: self.clock.now(), ..grant };
                 self.store.finish_refresh(&lease, &ended).await?;
+                self.grants_changed(ended.account);
                 Err(GrantError::ReauthorizationRequired)
             }
             Err(

@@ -133,6 +133,7 @@ impl Scene {
                 redirect_uris: vec![CALLBACK.into()],
             }],
             sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
+            publisher: bench.recorder.clone(),
             tokens: bench.service.clone(),
             clock: bench.clock.clone(),
             entropy: Arc::new(CountingEntropy::default()),
@@ -344,4 +345,77 @@ async fn a_changed_byte_is_an_error_that_names_the_grant_and_nothing_is_in_clear
     scene.store.put_grant(&grant).await.unwrap();
     let Err(GrantError::Failed(failure)) = scene.vault.open(&alice, grant.id).await else { panic!("opened") };
     assert!(failure.to_string().contains(&grant.id.to_string()), "{failure}");
+}
+
+#[tokio::test]
+async fn whoever_proxies_for_a_person_gets_a_fresh_token_of_theirs() {
+    let scene = Scene::new().await;
+    let (open, alice) = scene.sign_in("alice").await;
+    scene.sign_in("bob").await;
+    let (account, fake) = (open.grant.account, open.grant.provider.clone());
+    let token = async || scene.vault.token_for(account, &fake).await.map(|open| access(&open).to_owned());
+    assert_eq!(token().await.unwrap(), "provider-access-0");
+    scene.bench.clock.pass(LIFE - TimeDelta::seconds(60));
+    assert_eq!(token().await.unwrap(), "provider-access-1", "a minute before its end it is refreshed");
+    assert_eq!(token().await.unwrap(), "provider-access-1");
+    let none = |outcome| matches!(outcome, Err(GrantError::NotFound));
+    assert!(none(scene.vault.token_for(account, &"other".parse().unwrap()).await));
+    assert!(none(scene.vault.token_for(AccountId::from_random([99; 16]), &fake).await));
+    scene.vault.delete(&alice, open.grant.id).await.unwrap();
+    assert!(matches!(token().await, Err(GrantError::NotFound)));
+}
+
+#[tokio::test]
+async fn of_several_grants_at_a_provider_the_newest_that_can_be_used_is_taken() {
+    let scene = Scene::new().await;
+    let (first, alice) = scene.sign_in("alice").await;
+    let (account, fake) = (first.grant.account, first.grant.provider.clone());
+    scene.bench.clock.pass(TimeDelta::seconds(1));
+    let second = scene.vault.exchange(code_of("alice-at-work"), Some(alice)).await.unwrap().open;
+    let taken = async || scene.vault.token_for(account, &fake).await.map(|open| open.grant.id);
+    assert_eq!(taken().await.unwrap(), second.grant.id);
+    let end = async |id| {
+        let now = scene.bench.clock.now();
+        assert!(scene.store.mark_grant(id, GrantStatus::NeedsReauthorization, now).await.unwrap());
+    };
+    end(second.grant.id).await;
+    assert_eq!(taken().await.unwrap(), first.grant.id);
+    end(first.grant.id).await;
+    assert!(matches!(taken().await, Err(GrantError::ReauthorizationRequired)));
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_costs_only_who_has_nothing_left() {
+    let scene = Scene::new().await;
+    let (open, _) = scene.sign_in("alice").await;
+    let (account, fake) = (open.grant.account, open.grant.provider.clone());
+    *scene.provider.failure.lock().unwrap() = Some(ProviderError::Unavailable("down".into()));
+    scene.bench.clock.pass(LIFE - TimeDelta::seconds(1));
+    assert_eq!(access(&scene.vault.token_for(account, &fake).await.unwrap()), "provider-access-0");
+    scene.bench.clock.pass(TimeDelta::seconds(1));
+    assert!(matches!(scene.vault.token_for(account, &fake).await, Err(GrantError::Provider(_))));
+    *scene.provider.failure.lock().unwrap() = Some(ProviderError::Refused { code: "invalid_grant".into() });
+    assert!(matches!(scene.vault.token_for(account, &fake).await, Err(GrantError::ReauthorizationRequired)));
+}
+
+#[tokio::test]
+async fn every_change_of_a_grant_is_published() {
+    let scene = Scene::new().await;
+    let (open, alice) = scene.sign_in("alice").await;
+    let (account, id) = (open.grant.account, open.grant.id);
+    let published = || std::mem::take(&mut *scene.bench.recorder.grant_changes.lock().unwrap());
+    let now = || scene.bench.clock.now();
+    assert_eq!(published(), [(account, now())]);
+    scene.bench.clock.pass(TimeDelta::seconds(1));
+    scene.vault.open(&alice, id).await.unwrap();
+    assert_eq!(published(), [], "nothing has changed");
+    scene.vault.refresh(&alice, id).await.unwrap();
+    assert_eq!(published(), [(account, now())]);
+    scene.vault.exchange(code_of("alice-at-work"), Some(alice.clone())).await.unwrap();
+    assert_eq!(published(), [(account, now())]);
+    *scene.provider.failure.lock().unwrap() = Some(ProviderError::Refused { code: "invalid_grant".into() });
+    scene.vault.refresh(&alice, id).await.unwrap_err();
+    assert_eq!(published(), [(account, now())]);
+    scene.vault.delete(&alice, id).await.unwrap();
+    assert_eq!(published(), [(account, now())]);
 }

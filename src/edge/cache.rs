@@ -1,48 +1,55 @@
-//! Remembers on one core which tokens were found good, so that a signature is checked once. It holds identities alone, keyed
-//! by the digest of the whole token, and is bounded; only successes come in, so invalid tokens cannot push others out.
-//! Whether a remembered token still counts is judged anew on every request, by whoever asks.
+//! Remembers on one core what was found good: which tokens, so that a signature is checked once, and people's tokens at
+//! providers. It is bounded; only successes come in, so that nothing invalid can push others out. Whether what is remembered
+//! still counts is judged anew on every request, by whoever asks.
 
 use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
+    borrow::Borrow,
+    collections::{HashMap, hash_map::RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher},
 };
 
 use crate::domain::gateway::models::token::TokenDigest;
 
 /// How many tokens a core remembers. A few hundred bytes each: some megabytes when full.
-pub(super) const CAPACITY: usize = 16 * 1024;
+pub(super) const TOKENS: usize = 16 * 1024;
+
+/// Whose tokens were found good: identities alone, keyed by the digest of the whole token.
+pub(super) type TokenCache<T> = Cache<TokenDigest, T, BuildHasherDefault<DigestHasher>>;
 
 /// See the module. When it is full, whoever was not asked for since the hand last came by has to go (second chance).
-pub(super) struct TokenCache<T> {
-    places: HashMap<TokenDigest, usize, BuildHasherDefault<DigestHasher>>,
-    entries: Vec<Entry<T>>,
+pub(super) struct Cache<K, T, S = RandomState> {
+    places: HashMap<K, usize, S>,
+    entries: Vec<Entry<K, T>>,
     hand: usize,
     capacity: usize,
 }
 
-struct Entry<T> {
-    digest: TokenDigest,
+struct Entry<K, T> {
+    key: K,
     /// `None` once it was forgotten; the place is used again in its turn.
     value: Option<T>,
     asked_for: bool,
 }
 
-impl<T: Clone> TokenCache<T> {
+impl<K: Hash + Eq + Clone, T: Clone, S: BuildHasher + Default> Cache<K, T, S> {
     pub(super) fn new(capacity: usize) -> Self {
         Self { places: HashMap::default(), entries: Vec::new(), hand: 0, capacity: capacity.max(1) }
     }
 
-    /// What is remembered of a token.
-    pub(super) fn get(&mut self, digest: &TokenDigest) -> Option<T> {
-        let entry = &mut self.entries[*self.places.get(digest)?];
+    /// What is remembered under a key.
+    pub(super) fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<T>
+    where
+        K: Borrow<Q>,
+    {
+        let entry = &mut self.entries[*self.places.get(key)?];
         entry.asked_for = true;
         entry.value.clone()
     }
 
-    /// Remembers a token.
-    pub(super) fn insert(&mut self, digest: TokenDigest, value: T) {
-        let entry = Entry { digest, value: Some(value), asked_for: false };
-        if let Some(&place) = self.places.get(&digest) {
+    /// Remembers something.
+    pub(super) fn insert(&mut self, key: K, value: T) {
+        let entry = Entry { key: key.clone(), value: Some(value), asked_for: false };
+        if let Some(&place) = self.places.get(&key) {
             self.entries[place] = entry;
             return;
         }
@@ -52,18 +59,21 @@ impl<T: Clone> TokenCache<T> {
         } else {
             let place = self.free_place();
             let gone = std::mem::replace(&mut self.entries[place], entry);
-            // A token that was forgotten may have come back to another place.
-            if self.places.get(&gone.digest) == Some(&place) {
-                self.places.remove(&gone.digest);
+            // What was forgotten may have come back to another place.
+            if self.places.get(&gone.key) == Some(&place) {
+                self.places.remove(&gone.key);
             }
             place
         };
-        self.places.insert(digest, place);
+        self.places.insert(key, place);
     }
 
-    /// Forgets a token.
-    pub(super) fn forget(&mut self, digest: &TokenDigest) {
-        if let Some(place) = self.places.remove(digest) {
+    /// Forgets what is remembered under a key.
+    pub(super) fn forget<Q: Hash + Eq + ?Sized>(&mut self, key: &Q)
+    where
+        K: Borrow<Q>,
+    {
+        if let Some(place) = self.places.remove(key) {
             let entry = &mut self.entries[place];
             entry.value = None;
             entry.asked_for = false;
@@ -88,7 +98,7 @@ impl<T: Clone> TokenCache<T> {
 
 /// A digest is spread evenly already: eight bytes of it are a hash. Nobody can choose them for a token that is found good.
 #[derive(Default)]
-struct DigestHasher(u64);
+pub(super) struct DigestHasher(u64);
 
 impl Hasher for DigestHasher {
     fn finish(&self) -> u64 {
@@ -113,7 +123,7 @@ mod tests {
 
     #[test]
     fn it_is_bounded_and_keeps_who_is_asked_for() {
-        let mut cache = TokenCache::new(8);
+        let mut cache: TokenCache<u32> = TokenCache::new(8);
         (0..8).for_each(|n| cache.insert(digest(n), n));
         for n in 100..200 {
             assert_eq!(cache.get(&digest(3)), Some(3), "after {n}");
@@ -126,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_is_gone_and_its_place_used_again() {
-        let mut cache = TokenCache::new(2);
+        let mut cache: TokenCache<u32> = TokenCache::new(2);
         cache.insert(digest(1), 1);
         cache.insert(digest(2), 2);
         cache.get(&digest(1));
@@ -147,7 +157,6 @@ mod tests {
 
     #[test]
     fn digests_are_told_apart() {
-        use std::hash::BuildHasher;
         let hasher = BuildHasherDefault::<DigestHasher>::default();
         assert_ne!(hasher.hash_one(digest(1)), hasher.hash_one(digest(2)));
     }

@@ -1,0 +1,143 @@
+//! Header names: which of them are the gateway's to write, and in which a route may have a provider's token sent.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use thiserror::Error;
+
+/// Every name that begins so is ours to write.
+const OUR_PREFIXES: [&str; 4] = ["x-user-", "x-gateway-", "x-auth-", "x-forwarded-"];
+
+/// These names are ours to write, or nobody's: the last three make some frameworks treat a request as another one
+/// (CVE-2025-29927, and the rewriting of IIS and Symfony).
+const OUR_NAMES: [&str; 6] =
+    ["forwarded", "x-real-ip", "x-request-id", "x-middleware-subrequest", "x-original-url", "x-rewrite-url"];
+
+/// Besides ours: what speaks about one connection, what says where a message ends and for whom it is, and what the gateway
+/// reads or writes on the way.
+const RESERVED: [&str; 15] = [
+    "connection",
+    "cookie",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "max-forwards",
+    "set-cookie",
+    "te",
+    "traceparent",
+    "tracestate",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+const RESERVED_PREFIXES: [&str; 2] = ["content-", "proxy-"];
+
+/// Whether a name (in lower case) is one of ours, or becomes one in a server that takes `_` (CGI, WSGI) or `.` (PHP) for
+/// `-`.
+pub fn is_ours(name: &str) -> bool {
+    // Most names are out with their first letter.
+    matches!(name.as_bytes().first(), Some(b'x' | b'f')) && is_among(name, &OUR_PREFIXES, &OUR_NAMES)
+}
+
+/// Whether two names (in lower case) are one in such a server.
+pub fn are_alike(one: &str, other: &str) -> bool {
+    let fold = |byte: u8| if matches!(byte, b'_' | b'.') { b'-' } else { byte };
+    one.len() == other.len() && one.bytes().map(fold).eq(other.bytes().map(fold))
+}
+
+fn is_among(name: &str, prefixes: &[&str], names: &[&str]) -> bool {
+    let begins = |prefix: &&str| name.get(..prefix.len()).is_some_and(|beginning| are_alike(beginning, prefix));
+    prefixes.iter().any(begins) || names.iter().any(|known| are_alike(name, known))
+}
+
+/// The text is not a header's name that a token may be sent in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "a header's name has 1 to 64 letters, digits and signs such as -, and is none that the gateway writes itself or that speaks about the message or its connection"
+)]
+pub struct InvalidTokenHeader;
+
+/// The header in which a provider's token is sent, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenHeader(Arc<str>);
+
+impl TokenHeader {
+    /// `Authorization`, where the token stands behind `Bearer` (RFC 6750 §2.1).
+    pub fn authorization() -> Self {
+        Self("authorization".into())
+    }
+
+    /// Whether it is `Authorization`. In any other header the token stands alone.
+    pub fn is_authorization(&self) -> bool {
+        &*self.0 == "authorization"
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TokenHeader {
+    type Err = InvalidTokenHeader;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTokenHeader> {
+        // RFC 9110 §5.6.2.
+        let in_a_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        let name = text.to_ascii_lowercase();
+        let good = (1..=64).contains(&name.len())
+            && name.bytes().all(in_a_token)
+            && !is_ours(&name)
+            && !is_among(&name, &RESERVED_PREFIXES, &RESERVED);
+        good.then(|| Self(name.into())).ok_or(InvalidTokenHeader)
+    }
+}
+
+impl fmt::Display for TokenHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_goes_into_authorization_or_a_header_of_its_own() {
+        assert_eq!("X-Google-Token".parse::<TokenHeader>().unwrap().as_str(), "x-google-token");
+        assert!("private_token".parse::<TokenHeader>().is_ok() && "x-users".parse::<TokenHeader>().is_ok());
+        assert_eq!("Authorization".parse(), Ok(TokenHeader::authorization()));
+        for text in [
+            "",
+            "X Token",
+            "X-Token:",
+            "X-Token\r\nX-User-Id",
+            "토큰",
+            &"x".repeat(65),
+            "X-User-Id",
+            "x_user.anything",
+            "X-Auth-Token",
+            "X-Forwarded-Token",
+            "X-Request-Id",
+            "Forwarded",
+            "Host",
+            "Content-Length",
+            "content_type",
+            "Cookie",
+            "Proxy-Authorization",
+            "Transfer.Encoding",
+            "TE",
+            "traceparent",
+        ] {
+            assert_eq!(text.parse::<TokenHeader>(), Err(InvalidTokenHeader), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_alike_if_some_server_takes_one_for_the_other() {
+        assert!(are_alike("x-a-b", "x_a.b") && are_alike("x_a", "x.a") && are_alike("x-a", "x-a"));
+        assert!(!are_alike("x-a", "x-b") && !are_alike("x-a", "xa") && !are_alike("x-a", "x-a-"));
+    }
+}
