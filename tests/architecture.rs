@@ -305,7 +305,11 @@ const PARALLELS: &[Parallel] = &[
     Parallel {
         folder: "src/domain/gateway/repositories/sea_orm",
         like: "src/domain/gateway/repositories",
-        apart: &[("connection", "shared by all"), ("entities", "the tables, named as the database names them")],
+        apart: &[
+            ("connection", "shared by all"),
+            ("entities", "the tables, named as the database names them"),
+            ("forgetting", "shared by all"),
+        ],
     },
     Parallel {
         folder: "src/domain/gateway/services",
@@ -315,11 +319,20 @@ const PARALLELS: &[Parallel] = &[
             ("revocation", "follows the deny-list, which is a part of models/token"),
         ],
     },
-    Parallel { folder: "src/domain/gateway/controllers", like: "src/domain/gateway/services", apart: &[] },
+    Parallel {
+        folder: "src/domain/gateway/controllers",
+        like: "src/domain/gateway/services",
+        apart: &[("caller", "shared by all")],
+    },
     Parallel {
         folder: "src/domain/gateway/schemas",
         like: "src/domain/gateway/controllers",
-        apart: &[("health", "nothing to control"), ("problem", "shared by all"), ("welcome", "nothing to control")],
+        apart: &[
+            ("cookie", "shared by all"),
+            ("health", "nothing to control"),
+            ("problem", "shared by all"),
+            ("welcome", "nothing to control"),
+        ],
     },
     Parallel {
         folder: "src/api",
@@ -329,6 +342,7 @@ const PARALLELS: &[Parallel] = &[
             ("docs", "serves the OpenAPI document"),
             ("extract", "shared by all"),
             ("health", "nothing to control"),
+            ("pages", "shared by all"),
             ("problems", "shared by all"),
             ("welcome", "nothing to control"),
         ],

@@ -23,7 +23,10 @@ fn a_person_signs_in_and_the_grant_lives_its_life() {
     let gateway = Gateway::start();
     let stand_in = StandIn::of(&gateway);
     let providers = gateway.get("/oauth/providers").expect(200).json();
-    assert_eq!(providers["providers"], json!([{"name": "stand-in", "display_name": "Stand-in", "sign_in": "/login/stand-in"}]));
+    assert_eq!(
+        providers["providers"],
+        json!([{"name": "stand-in", "display_name": "Stand-in", "sign_in": "/login/stand-in"}])
+    );
 
     let signed_in = stand_in.exchange(&gateway, "alice");
     let (alice, id) = (text(&signed_in["tokens"]["access_token"]), text(&signed_in["id"]));
@@ -66,9 +69,13 @@ fn what_cannot_be_exchanged_is_told_why() {
     ask(&json!({"provider": "nobody", "code": code})).expect_problem(422, "validation_failed");
     ask(&json!({"provider": "stand-in", "code": code, "redirect_uri": "https://evil.example/"}))
         .expect_problem(422, "validation_failed");
-    ask(&json!({"provider": "stand-in", "code": "made-up"})).expect_problem(400, "invalid_grant");
-    ask(&json!({"provider": "stand-in", "code": code})).expect(200);
-    ask(&json!({"provider": "stand-in", "code": code})).expect_problem(400, "invalid_grant");
+    let with_code = |code: &str| json!({"provider": "stand-in", "code": code, "redirect_uri": stand_in.redirect_uri});
+    ask(&with_code("made-up")).expect_problem(400, "invalid_grant");
+    // The code was sent elsewhere than to the gateway's own callback.
+    let elsewhere = stand_in.code_of("alice");
+    ask(&json!({"provider": "stand-in", "code": elsewhere})).expect_problem(400, "invalid_grant");
+    ask(&with_code(&code)).expect(200);
+    ask(&with_code(&code)).expect_problem(400, "invalid_grant");
     let (developer, _) = gateway.tokens(&json!({"subject": "developer"}));
     let bearer = format!("Bearer {developer}");
     let body = json!({"provider": "stand-in", "code": stand_in.code_of("bob")}).to_string();

@@ -9,7 +9,7 @@ use super::{Gateway, call};
 /// The stand-in provider that a gateway started beside it, as the banner says.
 pub(crate) struct StandIn {
     pub(crate) address: SocketAddr,
-    redirect_uri: String,
+    pub(crate) redirect_uri: String,
 }
 
 impl StandIn {

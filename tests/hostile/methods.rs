@@ -102,8 +102,9 @@ fn a_path_beside_one_of_ours_is_nothing() {
         let send = |path: &str| gateway.call("POST", path, &[("Content-Type", "application/json")], b"{}");
         let upper = path.to_uppercase();
         for beside in [format!("{path}/"), format!("{path}/x"), format!("{path}x"), format!("{path}%20"), upper] {
-            // What stands beside `/oauth/providers` may be the id of a grant, which nobody can POST to.
-            let (status, code) = match beside.strip_prefix("/oauth/") {
+            // What stands beside `/oauth/providers` may be the id of a grant, and behind `/login/` a provider: nobody can
+            // POST to either.
+            let (status, code) = match ["/oauth/", "/login/"].iter().find_map(|parent| beside.strip_prefix(parent)) {
                 Some(id) if !id.is_empty() && !id.contains('/') => (405, "method_not_allowed"),
                 Some(_) | None => (404, "not_found"),
             };

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
 
 use super::failed;
@@ -56,7 +55,7 @@ impl LoginController {
         match self.logins.begin(provider, return_to).await {
             Ok(begun) => {
                 let name = self.cookies.login(&begun.label);
-                let value = URL_SAFE_NO_PAD.encode(&begun.sealed);
+                let value = cookie::encoded(&begun.sealed);
                 let life = ATTEMPT_LIFE.to_std().unwrap_or(Duration::ZERO);
                 let others = self.cookies.logins(cookies);
                 let too_many = (others.len() + 1).saturating_sub(MAX_ATTEMPTS);
@@ -75,7 +74,7 @@ impl LoginController {
     pub async fn finish(&self, provider: &str, query: CallbackQuery, cookies: &[String]) -> Result<Redirect, Refusal> {
         let state = LoginState::presented(&query.state.unwrap_or_default());
         let name = self.cookies.login(&state.label());
-        let sealed = cookie::sent(cookies, &name).and_then(|value| URL_SAFE_NO_PAD.decode(value).ok());
+        let sealed = cookie::sent_bytes(cookies, &name);
         let outcome = match (query.code, query.error) {
             (Some(code), None) => Outcome::Code(Secret::new(code)),
             (None, Some(error)) => Outcome::Error(error),

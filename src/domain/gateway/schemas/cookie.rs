@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
 /// How the names of cookies are made.
 #[derive(Debug, Clone, Copy)]
 pub struct Cookies {
@@ -51,6 +53,16 @@ impl Cookies {
     pub fn forget(self, name: &str) -> String {
         self.keep(name, "", Duration::ZERO)
     }
+}
+
+/// Bytes as the value of a cookie.
+pub fn encoded(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The bytes in a cookie that was sent along, if it is there and holds some.
+pub fn sent_bytes(cookies: &[String], name: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(sent(cookies, name)?).ok()
 }
 
 /// The value of a cookie that was sent along.
