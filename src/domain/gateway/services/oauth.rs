@@ -1,6 +1,7 @@
 //! Keeps what people allowed us at providers: exchanges codes, hands out tokens that are never expired, takes grants back.
 
 mod refreshing;
+mod unlinking;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use self::refreshing::Turns;
-pub use super::ports::{Provider, ProviderError};
+pub use self::unlinking::NoticeError;
+pub use super::ports::{Acknowledgement, Provider, ProviderError, UnlinkError, UnlinkNotice};
 use super::{
     Failure,
     ports::{CodeExchange, Sealer},
@@ -134,6 +136,9 @@ pub enum GrantError {
     /// The person has to sign in at the provider again.
     #[error("the person has to sign in at the provider again")]
     ReauthorizationRequired,
+    /// The person took it back at the provider.
+    #[error("the person took it back at the provider")]
+    TakenBack,
     /// The provider cannot be reached for now.
     #[error(transparent)]
     Provider(ProviderError),
