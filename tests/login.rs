@@ -265,8 +265,12 @@ fn a_callback_that_is_not_one_is_refused() {
     ] {
         browser.get(&gateway, &bad).expect_problem(400, "unknown_attempt");
     }
-    // Nothing of this used the attempt up.
-    browser.get(&gateway, &callback).expect(303);
+    // Nothing of this used the attempt up; another issuer does.
+    let mut wrong_issuer: Vec<_> = callback.split('&').filter(|part| !part.starts_with("iss=")).collect();
+    wrong_issuer.push("iss=https%3A%2F%2Fevil.example");
+    browser.get(&gateway, &wrong_issuer.join("&")).expect_problem(502, "provider_bad_answer");
+    browser.get(&gateway, &callback).expect_problem(400, "unknown_attempt");
+    assert_eq!(browser.session(), None);
     // Mix-up: a code at another provider's callback.
     let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
     browser.get(&gateway, &callback.replace("/stand-in/", "/google/")).expect_problem(400, "unknown_attempt");

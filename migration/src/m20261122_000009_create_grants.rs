@@ -61,10 +61,11 @@ impl MigrationTrait for Migration {
             .await?;
         manager
             .create_index(
-                index("grants_account_provider_subject")
-                    .col(Grants::AccountId)
+                // In this order it also finds the grants of an identity, whosever they are.
+                index("grants_provider_subject_account")
                     .col(Grants::Provider)
                     .col(Grants::ProviderSubject)
+                    .col(Grants::AccountId)
                     .unique()
                     .take(),
             )

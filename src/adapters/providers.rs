@@ -1,6 +1,6 @@
 //! Providers: where people sign in. One file per family of quirks; what is the same everywhere is in `flow` (the requests
-//! of OAuth 2.0), `http` (the one client, and what an answer means), `answer` (lenient JSON), `id_token` and `kept`
-//! (OpenID Connect).
+//! of OAuth 2.0), `plain` (providers that speak no more than that), `http` (the one client, and what an answer means),
+//! `answer` (lenient JSON), `notice` (what providers tell us unasked), `id_token` and `kept` (OpenID Connect).
 
 mod answer;
 mod facebook;
@@ -13,7 +13,9 @@ mod jwks;
 mod kakao;
 mod kept;
 mod naver;
+mod notice;
 mod oidc;
+mod plain;
 
 #[cfg(test)]
 mod tests;
@@ -23,12 +25,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use self::{
-    facebook::Facebook,
     flow::Flow,
-    github::GitHub,
     http::{Http, Limits},
-    kakao::Kakao,
-    naver::Naver,
     oidc::Oidc,
 };
 use crate::{
@@ -64,11 +62,13 @@ fn with_limits(
     let provider = |settings: &ProviderSettings| -> Arc<dyn Provider> {
         let flow = Flow::new(settings.clone(), Arc::clone(&http), Arc::clone(clock));
         match settings.kind.clone() {
-            ProviderKind::Google { endpoints, jwks } => Arc::new(google::google(flow, endpoints, jwks)),
-            ProviderKind::GitHub { endpoints, emails } => Arc::new(GitHub::new(flow, endpoints, emails)),
-            ProviderKind::Facebook(endpoints) => Arc::new(Facebook::new(flow, endpoints)),
-            ProviderKind::Naver(endpoints) => Arc::new(Naver::new(flow, endpoints)),
-            ProviderKind::Kakao(endpoints) => Arc::new(Kakao::new(flow, endpoints)),
+            ProviderKind::Google { endpoints, jwks, hosted_domain } => {
+                Arc::new(google::google(flow, endpoints, jwks, hosted_domain))
+            }
+            ProviderKind::GitHub { endpoints, emails } => Arc::new(github::github(flow, endpoints, emails)),
+            ProviderKind::Facebook(endpoints) => Arc::new(facebook::facebook(flow, endpoints)),
+            ProviderKind::Naver(endpoints) => Arc::new(naver::naver(flow, endpoints)),
+            ProviderKind::Kakao { endpoints, admin_key } => Arc::new(kakao::kakao(flow, endpoints, admin_key)),
             ProviderKind::Oidc { issuer } => Arc::new(Oidc::discovered(flow, issuer)),
         }
     };

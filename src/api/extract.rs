@@ -1,10 +1,10 @@
-//! What a router takes out of a request: a JSON body, a dummy token, the caller's bearer token.
+//! What a router takes out of a request: a JSON body, a form, a dummy token, the caller's bearer token.
 
 use http::{HeaderName, StatusCode, header};
-use poem::{Request, RequestBody};
+use poem::{Body, FromRequest, Request, RequestBody, web::Form};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
-    payload::{Json, Payload, PlainText},
+    payload::{Form as OpenApiForm, Json, Payload, PlainText},
     registry::{MetaMediaType, MetaRequest, MetaSecurityScheme, Registry},
     types::Type,
 };
@@ -46,9 +46,56 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
     ) -> poem::Result<Self> {
         match MediaType::of(request) {
             MediaType::Json => {}
-            MediaType::PlainText | MediaType::Other => return Err(unsupported("application/json").into()),
+            MediaType::PlainText | MediaType::Form | MediaType::Other => {
+                return Err(unsupported("application/json").into());
+            }
         }
         Ok(Self(parse_json(&read(request, body).await?).map_err(ProblemError)?))
+    }
+}
+
+/// A form.
+pub(super) struct FormBody<T>(pub T);
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for FormBody<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        <OpenApiForm<T> as Payload>::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: FORM, schema: T::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        match MediaType::of(request) {
+            MediaType::Form => {}
+            MediaType::Json | MediaType::PlainText | MediaType::Other => return Err(unsupported(FORM).into()),
+        }
+        let mut body = RequestBody::new(Body::from(read(request, body).await?));
+        let form = <Form<T> as FromRequest>::from_request(request, &mut body).await;
+        form.map(|Form(form)| Self(form)).map_err(|_| bad_request("the form cannot be read").into())
+    }
+}
+
+/// The `Authorization` header as it is, whatever its scheme, if there is one.
+pub(super) struct RawAuthorization(pub Option<String>);
+
+impl<'a> FromRequest<'a> for RawAuthorization {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
+        let only = values.next().filter(|_| values.next().is_none());
+        Ok(Self(only.and_then(|value| value.to_str().ok()).map(str::to_owned)))
     }
 }
 
@@ -80,11 +127,11 @@ impl<'a> ApiExtractor<'a> for DummyBody {
         let media_type = MediaType::of(request);
         let bytes = match media_type {
             MediaType::Json | MediaType::PlainText => read(request, body).await?,
-            MediaType::Other => return Err(unsupported("application/json or text/plain").into()),
+            MediaType::Form | MediaType::Other => return Err(unsupported("application/json or text/plain").into()),
         };
         match media_type {
             MediaType::Json => Ok(Self(parse_json(&bytes).map_err(ProblemError)?)),
-            MediaType::PlainText | MediaType::Other => match String::from_utf8(bytes) {
+            MediaType::PlainText | MediaType::Form | MediaType::Other => match String::from_utf8(bytes) {
                 Ok(token) => Ok(Self(CreateDummyToken { token })),
                 Err(_) => Err(bad_request("the text is not UTF-8").into()),
             },
@@ -214,6 +261,7 @@ pub(super) fn cookies(request: &Request) -> Vec<String> {
 enum MediaType {
     Json,
     PlainText,
+    Form,
     Other,
 }
 
@@ -224,6 +272,7 @@ impl MediaType {
         match essence.as_str() {
             "application/json" => Self::Json,
             "text/plain" => Self::PlainText,
+            FORM => Self::Form,
             other if other.starts_with("application/") && other.ends_with("+json") => Self::Json,
             _ => Self::Other,
         }

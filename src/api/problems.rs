@@ -74,7 +74,7 @@ pub(super) fn described(status: u16) -> MetaResponse {
     let description = match status {
         400 => "The request cannot be read: not JSON, a wrong type, an unknown field.",
         401 => "There is no token, or it is not good.",
-        403 => "The token does not allow this.",
+        403 => "The token, or the proof that was sent instead, does not allow this.",
         404 => "There is no such thing, or it is somebody else's.",
         409 => "The state of things does not allow it; `code` says why.",
         413 => "The body is larger than 256 KiB.",

@@ -63,6 +63,7 @@ fn told(error: GrantError, provider: &ProviderName) -> ProviderAccessError {
     match error {
         GrantError::NotFound => ProviderAccessError::GrantMissing,
         GrantError::ReauthorizationRequired
+        | GrantError::TakenBack
         | GrantError::Provider(ProviderError::Refused { .. } | ProviderError::Unsupported) => {
             ProviderAccessError::ReauthorizationRequired
         }

@@ -11,8 +11,8 @@ use super::{
     report::{Mistake, shown},
     variables::{
         FACEBOOK_API_VERSION, FACEBOOK_CLIENT_ID, FACEBOOK_CLIENT_SECRET, GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET,
-        GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET, KAKAO_CLIENT_ID, KAKAO_CLIENT_SECRET, NAVER_CLIENT_ID,
-        NAVER_CLIENT_SECRET, OAUTH_REDIRECT_URIS, Variable,
+        GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET, GOOGLE_HOSTED_DOMAIN, KAKAO_ADMIN_KEY, KAKAO_CLIENT_ID,
+        KAKAO_CLIENT_SECRET, NAVER_CLIENT_ID, NAVER_CLIENT_SECRET, OAUTH_REDIRECT_URIS, Variable,
     },
 };
 use crate::domain::gateway::models::{
@@ -127,13 +127,13 @@ impl Known {
         ["_SCOPES", "_PKCE"].into_iter().chain(ENDPOINT_SUFFIXES).chain(more)
     }
 
-    fn kind(&self, endpoints: Endpoints, more: Option<Url>) -> Option<ProviderKind> {
+    fn kind(&self, endpoints: Endpoints, more: Option<Url>, common: &Common<'_>) -> Option<ProviderKind> {
         Some(match self.prefix {
-            "GOOGLE" => ProviderKind::Google { endpoints, jwks: more? },
+            "GOOGLE" => ProviderKind::Google { endpoints, jwks: more?, hosted_domain: common.hosted_domain.clone() },
             "GITHUB" => ProviderKind::GitHub { endpoints, emails: more? },
             "FACEBOOK" => ProviderKind::Facebook(endpoints),
             "NAVER" => ProviderKind::Naver(endpoints),
-            _ => ProviderKind::Kakao(endpoints),
+            _ => ProviderKind::Kakao { endpoints, admin_key: common.kakao_admin_key.clone() },
         })
     }
 }
@@ -153,12 +153,14 @@ pub(super) fn judge_name(name: &str, is_near: impl Fn(&str, &str) -> bool) -> Op
     Some(Err(format!("did you mean {}{meant}?", known.prefix)))
 }
 
-/// What all providers have in common.
+/// What several providers have in common, or one alone.
 struct Common<'s> {
     environment: Environment,
     base: &'s str,
     version: String,
     listed: Vec<String>,
+    hosted_domain: Option<String>,
+    kakao_admin_key: Option<Secret>,
 }
 
 impl Common<'_> {
@@ -180,13 +182,17 @@ pub(super) fn read(
         entries(text).map(|entry| redirect_uri(entry, environment)).collect::<Result<Vec<_>, _>>()
     });
     let version = reader.read(&FACEBOOK_API_VERSION, version);
-    let is_good = listed.is_some() && version.is_some();
+    let hosted_domain = reader.read(&GOOGLE_HOSTED_DOMAIN, hosted_domain);
+    let kakao_admin_key = reader.read(&KAKAO_ADMIN_KEY, secret_or_none);
+    let is_good = listed.is_some() && version.is_some() && hosted_domain.is_some() && kakao_admin_key.is_some();
     // With a mistake noted nothing of this is used; reading on finds the others.
     let common = Common {
         environment,
         base: public.map_or("", PublicSettings::base),
         version: version.unwrap_or_default(),
         listed: listed.unwrap_or_default(),
+        hosted_domain: hosted_domain.flatten(),
+        kakao_admin_key: kakao_admin_key.flatten(),
     };
     let mut providers: Vec<_> = KNOWN.iter().filter_map(|known| read_known(reader, known, &common)).collect();
     let others = oidc_stems(reader);
@@ -197,7 +203,7 @@ pub(super) fn read(
 /// Reads one. `None` if it is off, or if a mistake was noted.
 fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Option<ProviderSettings> {
     let client_id = reader.read(known.client_id, client_id_or_none);
-    let client_secret = reader.read(known.client_secret, |text| Ok((!text.is_empty()).then(|| Secret::new(text))));
+    let client_secret = reader.read(known.client_secret, secret_or_none);
     let id_for_path = client_id.as_ref().and_then(Option::as_deref).unwrap_or_default();
     let [authorize, token, userinfo, revoke] = [0, 1, 2, 3].map(|nth| {
         let name = format!("{}{}", known.prefix, ENDPOINT_SUFFIXES[nth]);
@@ -217,7 +223,7 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
         (None, Some(_)) => return wants_both(reader, known.client_id, known.client_secret),
     };
     let endpoints = Endpoints { authorize: authorize?, token: token?, userinfo: userinfo?, revoke: revoke? };
-    let kind = known.kind(endpoints, more.flatten())?;
+    let kind = known.kind(endpoints, more.flatten(), common)?;
     let name: ProviderName = known.prefix.to_ascii_lowercase().parse().ok()?;
     let (callback, redirect_uris) = common.redirects(name.as_str());
     Some(ProviderSettings {
@@ -349,6 +355,22 @@ fn needed<T>(
 
 fn client_id_or_none(text: &str) -> Result<Option<String>, String> {
     if text.is_empty() { Ok(None) } else { client_id(text).map(Some) }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "settings are read by functions that may fail")]
+fn secret_or_none(text: &str) -> Result<Option<Secret>, String> {
+    Ok((!text.is_empty()).then(|| Secret::new(text)))
+}
+
+/// Google writes the claim in lower case.
+fn hosted_domain(text: &str) -> Result<Option<String>, String> {
+    let label = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let good = text.contains('.') && text.split('.').all(label);
+    match text {
+        "" => Ok(None),
+        text if good => Ok(Some(text.to_ascii_lowercase())),
+        _ => Err("a domain such as example.com".to_owned()),
+    }
 }
 
 fn client_id(text: &str) -> Result<String, String> {

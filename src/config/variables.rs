@@ -80,6 +80,7 @@ variables! {
     UPSTREAM_IDLE_TIMEOUT, Text("30s"), "How long an unused connection to a service is kept";
     GOOGLE_CLIENT_ID, Derived("off"), "Turns Google on, with its secret: the client id from console.cloud.google.com";
     GOOGLE_CLIENT_SECRET, Derived("off"), "The client secret for Google", secret: true;
+    GOOGLE_HOSTED_DOMAIN, Derived("anybody may"), "The one Google Workspace domain whose people may sign in with Google";
     GITHUB_CLIENT_ID, Derived("off"), "Turns GitHub on, with its secret: the client id from github.com/settings/developers";
     GITHUB_CLIENT_SECRET, Derived("off"), "A client secret for GitHub", secret: true;
     FACEBOOK_CLIENT_ID, Derived("off"), "Turns Facebook on, with its secret: the app id from developers.facebook.com";
@@ -88,6 +89,7 @@ variables! {
     NAVER_CLIENT_SECRET, Derived("off"), "The client secret for Naver", secret: true;
     KAKAO_CLIENT_ID, Derived("off"), "Turns Kakao on, with its secret: the REST API key from developers.kakao.com";
     KAKAO_CLIENT_SECRET, Derived("off"), "The client secret for Kakao", secret: true;
+    KAKAO_ADMIN_KEY, Derived("off"), "Turns Kakao's unlink webhook on: the primary admin key, by which its requests are known", secret: true;
     FACEBOOK_API_VERSION, Text("v25.0"), "The version of Facebook's API";
     OAUTH_REDIRECT_URIS, Derived("PUBLIC_URL/login/PROVIDER/callback"), "The redirect URIs that `POST /oauth` may name, parted by commas: exact strings";
     LOG_FORMAT, Derived("text in development, json in production"), "`text` for people, `json` for one object a line";

@@ -102,11 +102,14 @@ fn a_path_beside_one_of_ours_is_nothing() {
         let send = |path: &str| gateway.call("POST", path, &[("Content-Type", "application/json")], b"{}");
         let upper = path.to_uppercase();
         for beside in [format!("{path}/"), format!("{path}/x"), format!("{path}x"), format!("{path}%20"), upper] {
-            // What stands beside `/oauth/providers` may be the id of a grant, and behind `/login/` a provider: nobody can
-            // POST to either.
-            let (status, code) = match ["/oauth/", "/login/"].iter().find_map(|parent| beside.strip_prefix(parent)) {
-                Some(id) if !id.is_empty() && !id.contains('/') => (405, "method_not_allowed"),
-                Some(_) | None => (404, "not_found"),
+            let named = |prefix| beside.strip_prefix(prefix).filter(|name| !name.is_empty() && !name.contains('/'));
+            let (status, code) = match (named("/oauth/").or(named("/login/")), named("/oauth/webhooks/")) {
+                // What stands beside `/oauth/providers` may be the id of a grant, and behind `/login/` a
+                // provider: nobody can POST to either.
+                (Some(_), _) => (405, "method_not_allowed"),
+                // What stands beside a webhook is that of another provider, and takes forms.
+                (None, Some(_)) => (415, "unsupported_media_type"),
+                (None, None) => (404, "not_found"),
             };
             send(&beside).expect_problem(status, code);
             send(&format!("/e{beside}")).expect_problem(status, code);

@@ -12,6 +12,8 @@ use crate::domain::gateway::{
 const LONGEST_CODE: usize = 64;
 const LONGEST_NAME: usize = 200;
 const LONGEST_SUBJECT: usize = 255;
+const LONGEST_TOKEN_TYPE: usize = 64;
+const LONGEST_SCOPE: usize = 4096;
 /// No access token lives longer than ten years: beyond lies nonsense.
 const LONGEST_LIFE: i64 = 10 * 365 * 24 * 60 * 60;
 
@@ -88,11 +90,17 @@ pub(super) fn subject(body: &Value, field: &str) -> Result<String, ProviderError
         .ok_or_else(|| ProviderError::BadAnswer(format!("it does not say who the person is ({field})")))
 }
 
+/// Text that goes on to callers and into the store: without control characters, of which a database refuses one and a header
+/// all, and cut where it is longer than anybody needs.
+fn plain(text: &str, longest: usize) -> Option<String> {
+    let plain: String = text.chars().filter(|c| !c.is_control()).take(longest).collect();
+    let plain = plain.trim();
+    (!plain.is_empty()).then(|| plain.to_owned())
+}
+
 /// A name to show.
 pub(super) fn name(body: &Value, field: &str) -> Option<String> {
-    let name: String = text(body, field)?.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
-    let name = name.trim();
-    (!name.is_empty()).then(|| name.to_owned())
+    plain(&text(body, field)?, LONGEST_NAME)
 }
 
 /// An e-mail address; whether it is the person's, the caller has to know.
@@ -108,24 +116,28 @@ pub(super) fn email(body: &Value, field: &str) -> Option<String> {
 /// The answer of a token endpoint. `asked_at` is when it was asked: the token's life began no earlier than the answer, so
 /// that it is never thought to live longer than it does.
 pub(super) fn tokens(body: &Value, asked_at: DateTime<Utc>) -> Result<ProviderTokens, ProviderError> {
-    let secret = |field: &str| text(body, field).map(Secret::new);
+    let secret = |field: &str| match text(body, field) {
+        Some(token) if token.chars().any(char::is_control) => {
+            Err(ProviderError::BadAnswer(format!("its {field} holds control characters")))
+        }
+        token => Ok(token.map(Secret::new)),
+    };
     let access_token =
-        secret("access_token").ok_or_else(|| ProviderError::BadAnswer("it holds no access token".to_owned()))?;
-    let token_type = text(body, "token_type").filter(|kind| !kind.eq_ignore_ascii_case("bearer"));
+        secret("access_token")?.ok_or_else(|| ProviderError::BadAnswer("it holds no access token".to_owned()))?;
+    let token_type = text(body, "token_type").and_then(|kind| plain(&kind, LONGEST_TOKEN_TYPE));
+    let token_type = token_type.filter(|kind| !kind.eq_ignore_ascii_case("bearer"));
     let expires_in = number(body, "expires_in").map(|seconds| seconds.clamp(0, LONGEST_LIFE));
     let scope = match body.get("scope") {
-        Some(Value::Array(words)) => {
-            Some(words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")).filter(|scope| !scope.is_empty())
-        }
+        Some(Value::Array(words)) => Some(words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")),
         _ => text(body, "scope"),
     };
     Ok(ProviderTokens {
         access_token,
         token_type: token_type.unwrap_or_else(|| "Bearer".to_owned()),
         expires_at: expires_in.map(|seconds| asked_at + TimeDelta::seconds(seconds)),
-        refresh_token: secret("refresh_token"),
-        scope,
-        id_token: secret("id_token"),
+        refresh_token: secret("refresh_token")?,
+        scope: scope.and_then(|scope| plain(&scope, LONGEST_SCOPE)),
+        id_token: secret("id_token")?,
     })
 }
 
@@ -179,6 +191,25 @@ mod tests {
     fn a_scope_may_be_a_list() {
         let body = json!({"access_token": "a", "scope": ["email", "name"]});
         assert_eq!(tokens(&body, now()).unwrap().scope.as_deref(), Some("email name"));
+    }
+
+    #[test]
+    fn what_comes_with_tokens_is_plain_and_the_tokens_must_be() {
+        let body = json!({"access_token": "a", "token_type": "M\u{0}AC\n", "scope": "e\u{0}mail\r\n name"});
+        let read = tokens(&body, now()).unwrap();
+        assert_eq!((read.token_type.as_str(), read.scope.as_deref()), ("MAC", Some("email name")));
+        let body = json!({"access_token": "a", "token_type": "x".repeat(1000), "scope": ["y".repeat(9000), "z"]});
+        let read = tokens(&body, now()).unwrap();
+        assert_eq!((read.token_type.len(), read.scope.unwrap().len()), (64, 4096));
+        let nothing = json!({"access_token": "a", "token_type": "\u{0}", "scope": ["\u{0}"]});
+        let read = tokens(&nothing, now()).unwrap();
+        assert_eq!((read.token_type.as_str(), read.scope), ("Bearer", None));
+        for field in ["access_token", "refresh_token", "id_token"] {
+            let mut body = json!({"access_token": "a"});
+            body[field] = json!("s3cret\u{0}");
+            let flaw = format!("its {field} holds control characters");
+            assert_eq!(tokens(&body, now()), Err(ProviderError::BadAnswer(flaw)));
+        }
     }
 
     #[test]

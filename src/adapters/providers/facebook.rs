@@ -1,24 +1,27 @@
 //! Facebook: no refresh token, but a token that is still good can be exchanged for one of about 60 days; errors are
-//! objects; whoever holds a token must also prove to know the app's secret.
+//! objects; whoever holds a token must also prove to know the app's secret, with which Facebook signs its notices.
 
 use std::fmt::Write;
 
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
+use chrono::DateTime;
 use serde_json::Value;
 use url::Url;
 
 use super::{
     answer::{Complaint, is_true, name, number, oauth_complaint, subject, text},
     flow::{ClientAuth, Flow},
+    notice::{base64, parameter, verify_hmac},
+    plain::{Plain, Quirks, Site},
 };
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
-        oauth::{ProviderName, ProviderTokens, Secret},
+        oauth::{ProviderTokens, Secret},
         provider::Endpoints,
     },
-    services::ports::{AuthorizationRequest, CodeExchange, Provider, ProviderError},
+    services::ports::{Acknowledgement, ProviderError, UnlinkError, UnlinkNotice, Unlinked},
 };
 
 /// Errors of the Graph API that pass: something is down or too much was asked.
@@ -26,37 +29,20 @@ const PASSING: [i64; 7] = [1, 2, 4, 17, 32, 341, 613];
 /// The app's own id or secret is wrong.
 const BAD_CLIENT: i64 = 101;
 
-/// Facebook.
-pub(super) struct Facebook {
-    flow: Flow,
-    endpoints: Endpoints,
+/// What is peculiar to Facebook.
+pub(super) struct Facebook;
+
+/// Makes it.
+pub(super) fn facebook(flow: Flow, endpoints: Endpoints) -> Plain<Facebook> {
+    Plain::new(flow.complaining(complaint), endpoints, Facebook)
 }
 
-impl Facebook {
-    pub(super) fn new(flow: Flow, endpoints: Endpoints) -> Self {
-        Self { flow: flow.complaining(complaint), endpoints }
-    }
-
-    /// A URL of the Graph API, with the proof that the token is in the right hands.
-    fn proven(&self, url: &Url, access_token: &Secret) -> Url {
-        let mut url = url.clone();
-        let proof = appsecret_proof(&self.flow.settings.client_secret, access_token);
-        url.query_pairs_mut().append_pair("appsecret_proof", &proof);
-        url
-    }
-
-    async fn identity(&self, access_token: &Secret) -> Result<ProviderIdentity, ProviderError> {
-        let mut url = self.proven(&self.endpoints.userinfo, access_token);
-        url.query_pairs_mut().append_pair("fields", "id,name,email");
-        let me = self.flow.get(&url, access_token).await?;
-        Ok(ProviderIdentity {
-            provider: self.flow.name().clone(),
-            subject: subject(&me, "id")?,
-            // It may tell an address, but not whether it is the person's.
-            verified_email: None,
-            name: name(&me, "name"),
-        })
-    }
+/// A URL of the Graph API, with the proof that the token is in the right hands.
+fn proven(flow: &Flow, url: &Url, access_token: &Secret) -> Url {
+    let mut url = url.clone();
+    let proof = appsecret_proof(&flow.settings.client_secret, access_token);
+    url.query_pairs_mut().append_pair("appsecret_proof", &proof);
+    url
 }
 
 /// `{"error": {"type": "OAuthException", "code": 190}}`
@@ -85,42 +71,49 @@ pub(super) fn appsecret_proof(app_secret: &Secret, access_token: &Secret) -> Str
 }
 
 #[async_trait]
-impl Provider for Facebook {
-    fn name(&self) -> &ProviderName {
-        self.flow.name()
+impl Quirks for Facebook {
+    async fn identity(&self, site: &Site, access_token: &Secret) -> Result<ProviderIdentity, ProviderError> {
+        let mut url = proven(&site.flow, &site.endpoints.userinfo, access_token);
+        url.query_pairs_mut().append_pair("fields", "id,name,email");
+        let me = site.flow.get(&url, access_token).await?;
+        Ok(ProviderIdentity {
+            provider: site.flow.name().clone(),
+            subject: subject(&me, "id")?,
+            // It may tell an address, but not whether it is the person's.
+            verified_email: None,
+            name: name(&me, "name"),
+        })
     }
 
-    fn display_name(&self) -> &str {
-        &self.flow.settings.display_name
-    }
-
-    fn uses_pkce(&self) -> bool {
-        self.flow.settings.pkce
-    }
-
-    async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
-        Ok(self.flow.authorize_url(&self.endpoints.authorize, request, &[]))
-    }
-
-    async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
-        let tokens = self.flow.exchange(&self.endpoints.token, ClientAuth::Form, exchange, &[]).await?;
-        let identity = self.identity(&tokens.access_token).await?;
-        Ok((tokens, identity))
-    }
-
-    async fn refresh(&self, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
+    async fn refresh(&self, site: &Site, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
         let form = vec![("grant_type", "fb_exchange_token"), ("fb_exchange_token", tokens.access_token.expose())];
-        self.flow.token(&self.endpoints.token, ClientAuth::Form, form).await
+        site.flow.token(&site.endpoints.token, ClientAuth::Form, form).await
     }
 
-    async fn revoke(&self, tokens: &ProviderTokens) -> Result<(), ProviderError> {
-        let url = self.proven(&self.endpoints.revoke, &tokens.access_token);
-        let answer = self.flow.with_token(self.flow.http.client().delete(url), &tokens.access_token).await?;
+    async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError> {
+        let url = proven(&site.flow, &site.endpoints.revoke, &tokens.access_token);
+        let answer = site.flow.with_token(site.flow.http.client().delete(url), &tokens.access_token).await?;
         if is_true(&answer, "success") {
             Ok(())
         } else {
             Err(ProviderError::BadAnswer("it does not say that the permissions are gone".to_owned()))
         }
+    }
+
+    /// A signed request: the signature, a dot, and JSON, both in base64. It is signed as it is written, before it is decoded.
+    fn unlinked(&self, site: &Site, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+        let signed_request = parameter(notice, "signed_request")?;
+        let (signature, signed) = signed_request.split_once('.').ok_or(UnlinkError::Malformed)?;
+        verify_hmac(site.flow.settings.client_secret.expose().as_bytes(), signed, signature)?;
+        let payload: Value = serde_json::from_slice(&base64(signed)?).map_err(|_| UnlinkError::Malformed)?;
+        if !text(&payload, "algorithm").is_some_and(|name| name.eq_ignore_ascii_case("HMAC-SHA256")) {
+            return Err(UnlinkError::Unverified);
+        }
+        Ok(Unlinked {
+            subject: subject(&payload, "user_id").map_err(|_| UnlinkError::Malformed)?,
+            sent_at: number(&payload, "issued_at").and_then(|seconds| DateTime::from_timestamp(seconds, 0)),
+            acknowledgement: Acknowledgement::Ok,
+        })
     }
 }
 

@@ -8,39 +8,25 @@ use url::Url;
 use super::{
     answer::{email, is_true, name, subject},
     flow::{ClientAuth, Flow},
+    plain::{Plain, Quirks, Site},
 };
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
-        oauth::{ProviderName, ProviderTokens, Secret},
+        oauth::{ProviderTokens, Secret},
         provider::Endpoints,
     },
-    services::ports::{AuthorizationRequest, CodeExchange, Provider, ProviderError},
+    services::ports::ProviderError,
 };
 
-/// GitHub.
+/// What is peculiar to GitHub.
 pub(super) struct GitHub {
-    flow: Flow,
-    endpoints: Endpoints,
     emails: Url,
 }
 
-impl GitHub {
-    pub(super) fn new(flow: Flow, endpoints: Endpoints, emails: Url) -> Self {
-        Self { flow, endpoints, emails }
-    }
-
-    async fn identity(&self, access_token: &Secret) -> Result<ProviderIdentity, ProviderError> {
-        let user = self.flow.get(&self.endpoints.userinfo, access_token).await?;
-        // Not allowed to see the addresses, the app still knows who it is.
-        let emails = self.flow.if_any("e-mail", self.flow.get(&self.emails, access_token).await);
-        Ok(ProviderIdentity {
-            provider: self.flow.name().clone(),
-            subject: subject(&user, "id")?,
-            verified_email: emails.as_ref().and_then(verified_email),
-            name: name(&user, "name").or_else(|| name(&user, "login")),
-        })
-    }
+/// Makes it.
+pub(super) fn github(flow: Flow, endpoints: Endpoints, emails: Url) -> Plain<GitHub> {
+    Plain::new(flow, endpoints, GitHub { emails })
 }
 
 /// The primary address, if it is verified. The one in the profile may be anything.
@@ -50,39 +36,26 @@ fn verified_email(emails: &Value) -> Option<String> {
 }
 
 #[async_trait]
-impl Provider for GitHub {
-    fn name(&self) -> &ProviderName {
-        self.flow.name()
+impl Quirks for GitHub {
+    async fn identity(&self, site: &Site, access_token: &Secret) -> Result<ProviderIdentity, ProviderError> {
+        let user = site.flow.get(&site.endpoints.userinfo, access_token).await?;
+        // Not allowed to see the addresses, the app still knows who it is.
+        let emails = site.flow.if_any("e-mail", site.flow.get(&self.emails, access_token).await);
+        Ok(ProviderIdentity {
+            provider: site.flow.name().clone(),
+            subject: subject(&user, "id")?,
+            verified_email: emails.as_ref().and_then(verified_email),
+            name: name(&user, "name").or_else(|| name(&user, "login")),
+        })
     }
 
-    fn display_name(&self) -> &str {
-        &self.flow.settings.display_name
-    }
-
-    fn uses_pkce(&self) -> bool {
-        self.flow.settings.pkce
-    }
-
-    async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
-        Ok(self.flow.authorize_url(&self.endpoints.authorize, request, &[]))
-    }
-
-    async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
-        let tokens = self.flow.exchange(&self.endpoints.token, ClientAuth::Form, exchange, &[]).await?;
-        let identity = self.identity(&tokens.access_token).await?;
-        Ok((tokens, identity))
-    }
-
-    async fn refresh(&self, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
-        self.flow.refresh(&self.endpoints.token, ClientAuth::Form, tokens).await
-    }
-
-    async fn revoke(&self, tokens: &ProviderTokens) -> Result<(), ProviderError> {
-        let access_token = self.flow.living_access_token(&self.endpoints.token, ClientAuth::Form, tokens).await?;
-        let request = self.flow.http.client().delete(self.endpoints.revoke.clone());
-        let request = request.header("authorization", self.flow.basic()?);
+    async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError> {
+        let Site { flow, endpoints } = site;
+        let access_token = flow.living_access_token(&endpoints.token, ClientAuth::Form, tokens).await?;
+        let request = flow.http.client().delete(endpoints.revoke.clone());
+        let request = request.header("authorization", flow.basic()?);
         let request = request.json(&json!({"access_token": access_token.expose()}));
-        let secrets = [access_token.expose(), self.flow.settings.client_secret.expose()];
-        self.flow.send(request, &secrets).await.map(drop)
+        let secrets = [access_token.expose(), flow.settings.client_secret.expose()];
+        flow.send(request, &secrets).await.map(drop)
     }
 }

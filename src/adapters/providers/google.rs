@@ -1,5 +1,5 @@
 //! Google: OpenID Connect with known endpoints. A refresh token comes only with `access_type=offline`, and a second time
-//! only with `prompt=consent`; it is not rotated.
+//! only with `prompt=consent`; it is not rotated. `hd` in the URL is a hint that people can take away: what counts is the claim.
 
 use url::Url;
 
@@ -11,10 +11,10 @@ use crate::domain::gateway::models::provider::Endpoints;
 
 /// Its id tokens write the issuer in either form.
 const ISSUERS: [&str; 2] = ["https://accounts.google.com", "accounts.google.com"];
-const OFFLINE: &[(&str, &str)] = &[("access_type", "offline"), ("prompt", "consent")];
+const OFFLINE: [(&str, &str); 2] = [("access_type", "offline"), ("prompt", "consent")];
 
 /// Makes it.
-pub(super) fn google(flow: Flow, endpoints: Endpoints, jwks: Url) -> Oidc {
+pub(super) fn google(flow: Flow, endpoints: Endpoints, jwks: Url, hosted_domain: Option<String>) -> Oidc {
     let metadata = Metadata {
         issuers: ISSUERS.map(str::to_owned).to_vec(),
         authorize: endpoints.authorize,
@@ -24,6 +24,7 @@ pub(super) fn google(flow: Flow, endpoints: Endpoints, jwks: Url) -> Oidc {
         revoke: Some(endpoints.revoke),
         revoke_auth: ClientAuth::Nothing,
         jwks,
+        iss_in_response: false,
     };
-    Oidc::known(flow, metadata, OFFLINE)
+    Oidc::known(flow, metadata, &OFFLINE, hosted_domain)
 }

@@ -1,49 +1,38 @@
-//! Kakao: nests the account, proves e-mail addresses with two flags, numbers its errors, and takes grants back with the
-//! access token alone.
+//! Kakao: nests the account, proves e-mail addresses with two flags, numbers its errors, takes grants back with the access
+//! token alone, and proves its notices with the app's admin key.
 
 use async_trait::async_trait;
-use serde_json::Value;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use serde_json::{Value, json};
 
 use super::{
     answer::{Complaint, email, is_true, name, number, oauth_complaint, subject},
     flow::{ClientAuth, Flow},
+    notice::parameter,
+    plain::{Plain, Quirks, Site},
 };
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
-        oauth::{ProviderName, ProviderTokens, Secret},
+        oauth::{ProviderTokens, Secret},
         provider::Endpoints,
     },
-    services::ports::{AuthorizationRequest, CodeExchange, Provider, ProviderError},
+    services::ports::{Acknowledgement, ProviderError, UnlinkError, UnlinkNotice, Unlinked},
 };
 
 /// Errors of its API that pass: an internal one, maintenance, too many requests, too slow, maintenance again.
 const PASSING: [i64; 5] = [-1, -7, -10, -603, -9798];
+/// The scheme of the `Authorization` header of its notices.
+const SCHEME: &str = "KakaoAK";
 
-/// Kakao.
+/// What is peculiar to Kakao.
 pub(super) struct Kakao {
-    flow: Flow,
-    endpoints: Endpoints,
+    admin_key: Option<Secret>,
 }
 
-impl Kakao {
-    pub(super) fn new(flow: Flow, endpoints: Endpoints) -> Self {
-        Self { flow: flow.complaining(complaint), endpoints }
-    }
-
-    async fn identity(&self, access_token: &Secret) -> Result<ProviderIdentity, ProviderError> {
-        let user = self.flow.get(&self.endpoints.userinfo, access_token).await?;
-        let nothing = Value::Null;
-        let account = user.get("kakao_account").unwrap_or(&nothing);
-        let proven = is_true(account, "is_email_valid") && is_true(account, "is_email_verified");
-        let nickname = |of: Option<&Value>| of.and_then(|of| name(of, "nickname"));
-        Ok(ProviderIdentity {
-            provider: self.flow.name().clone(),
-            subject: subject(&user, "id")?,
-            verified_email: email(account, "email").filter(|_| proven),
-            name: nickname(account.get("profile")).or_else(|| nickname(user.get("properties"))),
-        })
-    }
+/// Makes it. Without the admin key its notices cannot be verified.
+pub(super) fn kakao(flow: Flow, endpoints: Endpoints, admin_key: Option<Secret>) -> Plain<Kakao> {
+    Plain::new(flow.complaining(complaint), endpoints, Kakao { admin_key })
 }
 
 /// `{"error": "invalid_grant", "error_code": "KOE320"}` of the token endpoint, `{"code": -401}` of the API.
@@ -56,37 +45,43 @@ fn complaint(body: &Value) -> Option<Complaint> {
 }
 
 #[async_trait]
-impl Provider for Kakao {
-    fn name(&self) -> &ProviderName {
-        self.flow.name()
+impl Quirks for Kakao {
+    async fn identity(&self, site: &Site, access_token: &Secret) -> Result<ProviderIdentity, ProviderError> {
+        let user = site.flow.get(&site.endpoints.userinfo, access_token).await?;
+        let nothing = Value::Null;
+        let account = user.get("kakao_account").unwrap_or(&nothing);
+        let proven = is_true(account, "is_email_valid") && is_true(account, "is_email_verified");
+        let nickname = |of: Option<&Value>| of.and_then(|of| name(of, "nickname"));
+        Ok(ProviderIdentity {
+            provider: site.flow.name().clone(),
+            subject: subject(&user, "id")?,
+            verified_email: email(account, "email").filter(|_| proven),
+            name: nickname(account.get("profile")).or_else(|| nickname(user.get("properties"))),
+        })
     }
 
-    fn display_name(&self) -> &str {
-        &self.flow.settings.display_name
+    async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError> {
+        let Site { flow, endpoints } = site;
+        let access_token = flow.living_access_token(&endpoints.token, ClientAuth::Form, tokens).await?;
+        let request = flow.http.client().post(endpoints.revoke.clone());
+        flow.with_token(request, &access_token).await.map(drop)
     }
 
-    fn uses_pkce(&self) -> bool {
-        self.flow.settings.pkce
-    }
-
-    async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
-        Ok(self.flow.authorize_url(&self.endpoints.authorize, request, &[]))
-    }
-
-    async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
-        let tokens = self.flow.exchange(&self.endpoints.token, ClientAuth::Form, exchange, &[]).await?;
-        let identity = self.identity(&tokens.access_token).await?;
-        Ok((tokens, identity))
-    }
-
-    async fn refresh(&self, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
-        self.flow.refresh(&self.endpoints.token, ClientAuth::Form, tokens).await
-    }
-
-    async fn revoke(&self, tokens: &ProviderTokens) -> Result<(), ProviderError> {
-        let access_token = self.flow.living_access_token(&self.endpoints.token, ClientAuth::Form, tokens).await?;
-        let request = self.flow.http.client().post(self.endpoints.revoke.clone());
-        self.flow.with_token(request, &access_token).await.map(drop)
+    /// The key is the app's own, so there is no need to know the number of the app that the notice names, too.
+    fn unlinked(&self, _: &Site, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+        let admin_key = self.admin_key.as_ref().ok_or(UnlinkError::Unsupported)?;
+        let (scheme, key) = notice
+            .authorization
+            .as_ref()
+            .and_then(|header| header.expose().split_once(' '))
+            .ok_or(UnlinkError::Unverified)?;
+        let is_good = verify_slices_are_equal(key.trim().as_bytes(), admin_key.expose().as_bytes()).is_ok();
+        if !is_good || !scheme.eq_ignore_ascii_case(SCHEME) {
+            return Err(UnlinkError::Unverified);
+        }
+        let person = json!({"user_id": parameter(notice, "user_id")?});
+        let subject = subject(&person, "user_id").map_err(|_| UnlinkError::Malformed)?;
+        Ok(Unlinked { subject, sent_at: None, acknowledgement: Acknowledgement::Ok })
     }
 }
 

@@ -1,46 +1,33 @@
-//! Naver: wants the state once more, nests the profile, numbers its results as text, and may complain with status 200.
+//! Naver: wants the state once more, nests the profile, numbers its results as text, may complain with status 200, and both
+//! signs and encrypts in its notices, under a key that it derives from the client secret.
 
 use async_trait::async_trait;
-use serde_json::Value;
+use aws_lc_rs::cipher::{AES_128, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
+use chrono::DateTime;
+use md5::{Digest, Md5};
+use serde_json::{Value, json};
 
 use super::{
     answer::{Complaint, name, oauth_complaint, subject, text},
     flow::{ClientAuth, Flow},
+    notice::{base64, parameter, verify_hmac},
+    plain::{Plain, Quirks, Site},
 };
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
-        oauth::{ProviderName, ProviderTokens, Secret},
+        oauth::{ProviderTokens, Secret},
         provider::Endpoints,
     },
-    services::ports::{AuthorizationRequest, CodeExchange, Provider, ProviderError},
+    services::ports::{Acknowledgement, CodeExchange, ProviderError, UnlinkError, UnlinkNotice, Unlinked},
 };
 
-/// Naver.
-pub(super) struct Naver {
-    flow: Flow,
-    endpoints: Endpoints,
-}
+/// What is peculiar to Naver.
+pub(super) struct Naver;
 
-impl Naver {
-    pub(super) fn new(flow: Flow, endpoints: Endpoints) -> Self {
-        Self { flow: flow.complaining(complaint), endpoints }
-    }
-
-    async fn identity(&self, access_token: &Secret) -> Result<ProviderIdentity, ProviderError> {
-        let answer = self.flow.get(&self.endpoints.userinfo, access_token).await?;
-        if text(&answer, "resultcode").as_deref() != Some("00") {
-            return Err(ProviderError::BadAnswer("it has no resultcode".to_owned()));
-        }
-        let profile = answer.get("response").unwrap_or(&Value::Null);
-        Ok(ProviderIdentity {
-            provider: self.flow.name().clone(),
-            subject: subject(profile, "id")?,
-            // A contact address that people can change: nobody vouches for it.
-            verified_email: None,
-            name: name(profile, "name").or_else(|| name(profile, "nickname")),
-        })
-    }
+/// Makes it.
+pub(super) fn naver(flow: Flow, endpoints: Endpoints) -> Plain<Naver> {
+    Plain::new(flow.complaining(complaint), endpoints, Naver)
 }
 
 /// `{"error": "invalid_request"}` of the token endpoint, `{"resultcode": "024"}` of the profile.
@@ -56,38 +43,68 @@ fn complaint(body: &Value) -> Option<Complaint> {
 }
 
 #[async_trait]
-impl Provider for Naver {
-    fn name(&self) -> &ProviderName {
-        self.flow.name()
+impl Quirks for Naver {
+    async fn identity(&self, site: &Site, access_token: &Secret) -> Result<ProviderIdentity, ProviderError> {
+        let answer = site.flow.get(&site.endpoints.userinfo, access_token).await?;
+        if text(&answer, "resultcode").as_deref() != Some("00") {
+            return Err(ProviderError::BadAnswer("it has no resultcode".to_owned()));
+        }
+        let profile = answer.get("response").unwrap_or(&Value::Null);
+        Ok(ProviderIdentity {
+            provider: site.flow.name().clone(),
+            subject: subject(profile, "id")?,
+            // A contact address that people can change: nobody vouches for it.
+            verified_email: None,
+            name: name(profile, "name").or_else(|| name(profile, "nickname")),
+        })
     }
 
-    fn display_name(&self) -> &str {
-        &self.flow.settings.display_name
+    async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError> {
+        site.flow.revoke(&site.endpoints.revoke, ClientAuth::Form, tokens).await
     }
 
-    fn uses_pkce(&self) -> bool {
-        self.flow.settings.pkce
-    }
-
-    async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
-        Ok(self.flow.authorize_url(&self.endpoints.authorize, request, &[]))
-    }
-
-    async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
+    fn exchange_parameters<'e>(&self, exchange: &'e CodeExchange) -> Vec<(&'static str, &'e str)> {
         // A caller who brings a code alone has no state to tell; Naver wants the parameter all the same.
-        let state = exchange.state.as_ref().map_or("", Secret::expose);
-        let tokens = self.flow.exchange(&self.endpoints.token, ClientAuth::Form, exchange, &[("state", state)]).await?;
-        let identity = self.identity(&tokens.access_token).await?;
-        Ok((tokens, identity))
+        vec![("state", exchange.state.as_ref().map_or("", Secret::expose))]
     }
 
-    async fn refresh(&self, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
-        self.flow.refresh(&self.endpoints.token, ClientAuth::Form, tokens).await
+    fn unlinked(&self, site: &Site, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+        let [client_id, encrypted, timestamp, signature] =
+            ["clientId", "encryptUniqueId", "timestamp", "signature"].map(|name| parameter(notice, name));
+        let (client_id, encrypted, timestamp) = (client_id?, encrypted?, timestamp?);
+        let key = notice_key(&site.flow.settings.client_secret);
+        let signed = format!("clientId={client_id}&encryptUniqueId={encrypted}&timestamp={timestamp}");
+        verify_hmac(&key, &signed, signature?)?;
+        if client_id != site.flow.settings.client_id {
+            return Err(UnlinkError::Unverified);
+        }
+        let person = json!({"id": decrypted(&key, encrypted)?});
+        let sent_at = timestamp.parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        Ok(Unlinked {
+            subject: subject(&person, "id").map_err(|_| UnlinkError::Malformed)?,
+            sent_at: Some(sent_at.ok_or(UnlinkError::Malformed)?),
+            acknowledgement: Acknowledgement::NoContent,
+        })
     }
+}
 
-    async fn revoke(&self, tokens: &ProviderTokens) -> Result<(), ProviderError> {
-        self.flow.revoke(&self.endpoints.revoke, ClientAuth::Form, tokens).await
-    }
+/// The key of its notices, for the signature and the encryption alike: so Naver documents it. The secret is random, so that
+/// what MD5 is weak at does not matter here.
+fn notice_key(client_secret: &Secret) -> [u8; 16] {
+    Md5::digest(client_secret.expose()).into()
+}
+
+/// What was encrypted with AES-128-CBC, its initialization vector before it. To be called once the signature was verified:
+/// nobody else gets to see what bad padding leads to.
+fn decrypted(key: &[u8; 16], encrypted: &str) -> Result<String, UnlinkError> {
+    let encrypted = base64(encrypted)?;
+    let (vector, text) = encrypted.split_first_chunk::<16>().ok_or(UnlinkError::Malformed)?;
+    let mut text = text.to_vec();
+    let decrypted = UnboundCipherKey::new(&AES_128, key)
+        .and_then(PaddedBlockDecryptingKey::cbc_pkcs7)
+        .and_then(|key| key.decrypt(&mut text, DecryptionContext::Iv128(vector.into())).map(|text| text.to_vec()))
+        .map_err(|_| UnlinkError::Malformed)?;
+    String::from_utf8(decrypted).map_err(|_| UnlinkError::Malformed)
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub(super) struct Metadata {
     pub(super) revoke: Option<Url>,
     pub(super) revoke_auth: ClientAuth,
     pub(super) jwks: Url,
+    /// Whether every authorization response names the issuer (RFC 9207 §3).
+    pub(super) iss_in_response: bool,
 }
 
 impl Metadata {
@@ -63,6 +65,7 @@ impl Metadata {
             revoke: endpoint("revocation_endpoint")?,
             revoke_auth: client_auth(document, "revocation_endpoint_auth_methods_supported"),
             jwks: needed("jwks_uri")?,
+            iss_in_response: is_true(document, "authorization_response_iss_parameter_supported"),
         })
     }
 }
@@ -86,23 +89,35 @@ pub(super) struct Oidc {
     jwks: Jwks,
     /// What goes along with the browser besides what the standard knows.
     more: &'static [(&'static str, &'static str)],
+    /// The one domain whose people may sign in (Google).
+    hosted_domain: Option<String>,
 }
 
 impl Oidc {
     /// One whose endpoints are found at the issuer.
     pub(super) fn discovered(flow: Flow, issuer: String) -> Self {
         let kept = Kept::new(Arc::clone(&flow.clock));
-        Self::new(flow, Source::Discovered { issuer, kept }, &[])
+        Self::new(flow, Source::Discovered { issuer, kept }, &[], None)
     }
 
     /// One whose endpoints are known.
-    pub(super) fn known(flow: Flow, metadata: Metadata, more: &'static [(&'static str, &'static str)]) -> Self {
-        Self::new(flow, Source::Known(Arc::new(metadata)), more)
+    pub(super) fn known(
+        flow: Flow,
+        metadata: Metadata,
+        more: &'static [(&'static str, &'static str)],
+        hosted_domain: Option<String>,
+    ) -> Self {
+        Self::new(flow, Source::Known(Arc::new(metadata)), more, hosted_domain)
     }
 
-    fn new(flow: Flow, source: Source, more: &'static [(&'static str, &'static str)]) -> Self {
+    fn new(
+        flow: Flow,
+        source: Source,
+        more: &'static [(&'static str, &'static str)],
+        hosted_domain: Option<String>,
+    ) -> Self {
         let jwks = Jwks::new(Arc::clone(&flow.clock));
-        Self { flow, source, jwks, more }
+        Self { flow, source, jwks, more, hosted_domain }
     }
 
     async fn metadata(&self) -> Result<Arc<Metadata>, ProviderError> {
@@ -138,6 +153,11 @@ impl Oidc {
             now: self.flow.clock.now(),
         };
         let claims = id_token.check(&keys, &expected)?;
+        if let Some(domain) = &self.hosted_domain
+            && !text(&claims, "hd").is_some_and(|hd| hd.eq_ignore_ascii_case(domain))
+        {
+            return Err(ProviderError::Refused { code: "hosted_domain_required".to_owned() });
+        }
         let mut identity = ProviderIdentity {
             provider: self.flow.name().clone(),
             subject: subject(&claims, "sub")?,
@@ -180,7 +200,8 @@ impl Provider for Oidc {
     async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
         let metadata = self.metadata().await?;
         let nonce = request.nonce.as_ref().map(|nonce| ("nonce", nonce.expose()));
-        let more: Vec<_> = self.more.iter().copied().chain(nonce).collect();
+        let hosted_domain = self.hosted_domain.as_ref().map(|domain| ("hd", domain.as_str()));
+        let more: Vec<_> = self.more.iter().copied().chain(nonce).chain(hosted_domain).collect();
         Ok(self.flow.authorize_url(&metadata.authorize, request, &more))
     }
 
@@ -200,5 +221,17 @@ impl Provider for Oidc {
         let metadata = self.metadata().await?;
         let endpoint = metadata.revoke.as_ref().ok_or(ProviderError::Unsupported)?;
         self.flow.revoke(endpoint, metadata.revoke_auth, tokens).await
+    }
+
+    async fn check_issuer(&self, iss: Option<&str>) -> Result<(), ProviderError> {
+        let metadata = self.metadata().await?;
+        match iss {
+            Some(iss) if metadata.issuers.iter().any(|known| known == iss) => Ok(()),
+            Some(_) => Err(ProviderError::BadAnswer("the authorization response is another issuer's".to_owned())),
+            None if metadata.iss_in_response => {
+                Err(ProviderError::BadAnswer("the authorization response does not name its issuer".to_owned()))
+            }
+            None => Ok(()),
+        }
     }
 }

@@ -9,6 +9,7 @@ mod google;
 mod id_tokens;
 mod kakao;
 mod naver;
+mod notices;
 
 use std::{sync::Arc, time::Duration};
 
@@ -41,11 +42,16 @@ fn provider(prefix: &str, fake: &Fake) -> Arc<dyn Provider> {
 }
 
 fn provider_at(prefix: &str, base: &str, clock: &Arc<TestClock>) -> Arc<dyn Provider> {
+    provider_with(prefix, base, clock, &[])
+}
+
+fn provider_with(prefix: &str, base: &str, clock: &Arc<TestClock>, more: &[(&str, &str)]) -> Arc<dyn Provider> {
     let mut variables = vec![
         ("GATEWAY_ENV".to_owned(), "development".to_owned()),
         (format!("{prefix}_CLIENT_ID"), "client:1".to_owned()),
         (format!("{prefix}_CLIENT_SECRET"), "s3cret/client".to_owned()),
     ];
+    variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     if prefix.starts_with("OIDC_") {
         variables.push((format!("{prefix}_ISSUER"), base.to_owned()));
     }

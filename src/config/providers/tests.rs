@@ -100,10 +100,30 @@ fn everything_about_a_provider_can_be_set() {
         ("GOOGLE_PKCE", "off"),
     ];
     let google = read("development", &[&GOOGLE[..], &set].concat()).unwrap().remove(0);
-    let ProviderKind::Google { endpoints, jwks } = &google.kind else { panic!("{:?}", google.kind) };
+    let ProviderKind::Google { endpoints, jwks, hosted_domain: None } = &google.kind else {
+        panic!("{:?}", google.kind)
+    };
     let urls = [&endpoints.authorize, &endpoints.token, &endpoints.userinfo, &endpoints.revoke, jwks];
     assert_eq!(urls.map(|url| url.as_str().to_owned()), [0, 1, 2, 3, 4].map(|nth| set[nth].1.to_owned()));
     assert_eq!((google.scopes.as_str(), google.pkce), ("openid", false));
+}
+
+#[test]
+fn google_may_be_for_one_domain_and_kakao_proves_its_notices_with_a_key() {
+    let kakao = [("KAKAO_CLIENT_ID", "k-id"), ("KAKAO_CLIENT_SECRET", "hunter2")];
+    let set = [("GOOGLE_HOSTED_DOMAIN", "Jinmini.com"), ("KAKAO_ADMIN_KEY", "hunter3")];
+    let all = on(&[&GOOGLE[..], &kakao, &set].concat());
+    let ProviderKind::Google { hosted_domain: Some(domain), .. } = &all[0].kind else { panic!("{:?}", all[0].kind) };
+    let ProviderKind::Kakao { admin_key: Some(key), .. } = &all[1].kind else { panic!("{:?}", all[1].kind) };
+    assert_eq!((domain.as_str(), key.expose()), ("jinmini.com", "hunter3"));
+    assert!(!format!("{all:?}").contains("hunter"));
+    let plain = on(&[&GOOGLE[..], &kakao].concat());
+    assert!(matches!(plain[0].kind, ProviderKind::Google { hosted_domain: None, .. }));
+    assert!(matches!(plain[1].kind, ProviderKind::Kakao { admin_key: None, .. }));
+    for domain in ["*", "jinmini", "https://jinmini.com", "jinmini..com", "jinmini.com, b.com"] {
+        let said = one_mistake("production", &[("GOOGLE_HOSTED_DOMAIN", domain)]);
+        assert_eq!(said, format!("GOOGLE_HOSTED_DOMAIN is {domain:?}: a domain such as example.com"));
+    }
 }
 
 #[test]

@@ -211,3 +211,26 @@ async fn a_grant_is_taken_back_where_the_provider_says() {
     idp.clock.pass(TimeDelta::hours(2));
     assert_eq!(idp.provider.revoke(&tokens(Some("s3cret-r"))).await, Err(ProviderError::Unsupported));
 }
+
+#[tokio::test]
+async fn an_answer_names_its_issuer_if_the_provider_says_that_it_does() {
+    let idp = idp().await;
+    let (issuer, other) = (idp.fake.url(""), idp.fake.url("/"));
+    let foreign = "the authorization response is another issuer's";
+    assert_eq!(idp.provider.check_issuer(None).await, Ok(()), "it does not say so");
+    assert_eq!(idp.provider.check_issuer(Some(&issuer)).await, Ok(()));
+    assert_eq!(bad_answer(idp.provider.check_issuer(Some(&other)).await), foreign);
+
+    idp.with("authorization_response_iss_parameter_supported", json!(true));
+    idp.clock.pass(TimeDelta::hours(2));
+    let outcome = idp.provider.check_issuer(None).await;
+    assert_eq!(bad_answer(outcome), "the authorization response does not name its issuer");
+    assert_eq!(idp.provider.check_issuer(Some(&issuer)).await, Ok(()));
+    assert_eq!(bad_answer(idp.provider.check_issuer(Some("https://evil.example")).await), foreign);
+}
+
+#[tokio::test]
+async fn a_provider_without_an_issuer_is_known_by_its_callback() {
+    let github = provider("GITHUB", &Fake::start().await);
+    assert_eq!(github.check_issuer(None).await, Ok(()));
+}

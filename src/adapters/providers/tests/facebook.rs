@@ -77,3 +77,11 @@ async fn the_browser_is_sent_without_a_challenge() {
     assert_eq!(value(&query, "scope"), Some("email,public_profile"));
     assert_eq!((value(&query, "code_challenge"), value(&query, "nonce")), (None, None));
 }
+
+#[tokio::test]
+async fn whoever_signed_up_with_a_phone_has_no_address() {
+    let (fake, provider) = facebook().await;
+    fake.on("GET /userinfo", json!({"id": "10158"}));
+    let (_, identity) = provider.exchange(&code()).await.unwrap();
+    assert_eq!((identity.subject.as_str(), identity.name, identity.verified_email), ("10158", None, None));
+}

@@ -110,3 +110,20 @@ async fn the_browser_is_sent_with_a_challenge() {
     assert_eq!(value(&query, "nonce"), None);
     assert_eq!(provider.display_name(), "GitHub");
 }
+
+#[tokio::test]
+async fn what_people_write_into_their_profile_is_made_plain() {
+    let name = format!("Mi\u{0}na\r\n{}", "é".repeat(1000));
+    for hostile in [json!("mina\u{0}@example.com"), json!(format!("{}@example.com", "m".repeat(300)))] {
+        let (fake, provider) = signed_in(json!([{"email": hostile, "primary": true, "verified": true}])).await;
+        fake.on("GET /userinfo", json!({"id": 583_231, "login": "mina", "name": name}));
+        let (_, identity) = provider.exchange(&code()).await.unwrap();
+        assert_eq!(identity.verified_email, None);
+        assert_eq!(identity.name, Some(format!("Mina{}", "é".repeat(196))));
+    }
+    let (fake, provider) = signed_in(json!([])).await;
+    for id in [json!("5\u{0}"), json!("5\n"), json!("5".repeat(256)), json!(""), json!(null), json!({})] {
+        fake.on("GET /userinfo", json!({"id": id, "login": "mina"}));
+        assert_eq!(bad_answer(provider.exchange(&code()).await), "it does not say who the person is (id)");
+    }
+}

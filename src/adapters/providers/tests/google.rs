@@ -75,3 +75,49 @@ async fn a_token_that_is_gone_is_as_good_as_revoked() {
     fake.on("POST /revoke", (503, json!({})));
     assert!(matches!(google.revoke(&tokens(None)).await, Err(ProviderError::Unavailable(_))));
 }
+
+#[tokio::test]
+async fn with_a_hosted_domain_the_claim_counts_and_not_the_hint() {
+    let (fake, signer) = (Fake::start().await, Signer::new(SigningAlgorithm::Es256));
+    fake.on("GET /jwks", signer.jwks());
+    let open = provider("GOOGLE", &fake);
+    let domain = [("GOOGLE_HOSTED_DOMAIN", "Jinmini.com")];
+    let closed = provider_with("GOOGLE", &fake.url(""), &TestClock::at(NOW), &domain);
+    assert_eq!(value(&authorize(&*closed).await, "hd"), Some("jinmini.com"));
+    assert_eq!(value(&authorize(&*open).await, "hd"), None);
+
+    for (hd, may) in [
+        (json!("jinmini.com"), true),
+        (json!("evil.com"), false),
+        (json!("www.jinmini.com"), false),
+        (json!("jinmini.com.evil.com"), false),
+        (json!(""), false),
+        (json!(["jinmini.com"]), false),
+        (json!(null), false),
+    ] {
+        let mut claims = claims("https://accounts.google.com");
+        claims["hd"] = hd.clone();
+        // The address proves nothing: anybody can have a Google account with one.
+        claims["email"] = json!("mina@jinmini.com");
+        fake.on("POST /token", json!({"access_token": "s3cret-access", "id_token": signer.sign(&claims)}));
+        let outcome = closed.exchange(&code()).await;
+        if may {
+            assert_eq!(outcome.unwrap().1.subject, "u-1");
+        } else {
+            assert_eq!(outcome, Err(refused("hosted_domain_required")), "{hd}");
+        }
+        assert!(open.exchange(&code()).await.is_ok(), "{hd}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_names_its_issuer_names_google_in_either_form() {
+    let google = provider("GOOGLE", &Fake::start().await);
+    for iss in [None, Some("https://accounts.google.com"), Some("accounts.google.com")] {
+        assert_eq!(google.check_issuer(iss).await, Ok(()));
+    }
+    for iss in ["", "https://accounts.google.com/", "HTTPS://accounts.google.com", "https://evil.example"] {
+        let outcome = google.check_issuer(Some(iss)).await;
+        assert_eq!(bad_answer(outcome), "the authorization response is another issuer's", "{iss}");
+    }
+}

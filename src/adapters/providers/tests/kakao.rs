@@ -80,3 +80,30 @@ async fn the_browser_is_sent_with_scopes_parted_by_commas_and_a_challenge() {
     assert_eq!(value(&query, "scope"), Some("account_email,profile_nickname"));
     assert_eq!((value(&query, "code_challenge"), value(&query, "nonce")), (CHALLENGE, None));
 }
+
+#[tokio::test]
+async fn a_new_refresh_token_comes_only_when_the_old_one_is_about_to_end() {
+    let (fake, provider) = kakao(json!({})).await;
+    let old = tokens(Some("s3cret-r"));
+    fake.on("POST /token", json!({"access_token": "s3cret-bbb", "token_type": "bearer", "expires_in": 43199}));
+    let answer = provider.refresh(&old).await.unwrap();
+    let form = fake.last("POST /token").form();
+    assert_eq!((value(&form, "grant_type"), value(&form, "refresh_token")), (Some("refresh_token"), Some("s3cret-r")));
+    assert_eq!(value(&form, "code_verifier"), None);
+    let renewed = old.clone().refreshed(answer);
+    assert_eq!((renewed.access_token.expose(), renewed.refresh_token), ("s3cret-bbb", Some(Secret::new("s3cret-r"))));
+
+    fake.on("POST /token", json!({"access_token": "s3cret-ccc", "refresh_token": "s3cret-new", "expires_in": 43199}));
+    let answer = provider.refresh(&old).await.unwrap();
+    assert_eq!(old.refreshed(answer).refresh_token, Some(Secret::new("s3cret-new")));
+}
+
+#[tokio::test]
+async fn scopes_are_sent_as_they_are_set_and_kept_as_they_come() {
+    let (fake, provider) = kakao(json!({})).await;
+    let (tokens, _) = provider.exchange(&code()).await.unwrap();
+    assert_eq!(tokens.scope.as_deref(), Some("account_email profile_nickname"));
+    let scopes = [("KAKAO_SCOPES", "account_email profile_nickname")];
+    let provider = provider_with("KAKAO", &fake.url(""), &TestClock::at(NOW), &scopes);
+    assert_eq!(value(&authorize(&*provider).await, "scope"), Some("account_email profile_nickname"));
+}

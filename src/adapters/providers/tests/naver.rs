@@ -64,6 +64,14 @@ async fn every_body_may_be_an_error() {
     assert_eq!(bad_answer(provider.exchange(&code()).await), "it has no resultcode");
     fake.on("GET /userinfo", json!({"resultcode": "00", "id": "1"}));
     assert_eq!(bad_answer(provider.exchange(&code()).await), "it does not say who the person is (id)");
+
+    // With status 200, wherever it is asked.
+    let error = json!({"error": "invalid_token", "error_description": "s3cret-aaa"});
+    fake.on("GET /userinfo", error.clone()).on("POST /revoke", json!({"error": "invalid_request"}));
+    assert_eq!(provider.exchange(&code()).await, Err(refused("invalid_token")));
+    assert_eq!(provider.revoke(&tokens(Some("s3cret-r"))).await, Err(refused("invalid_request")));
+    fake.on("POST /token", error);
+    assert_eq!(provider.refresh(&tokens(Some("s3cret-r"))).await, Err(refused("invalid_token")));
 }
 
 #[tokio::test]

@@ -15,12 +15,13 @@ use crate::{
         schemas::{
             oauth::{
                 DEFAULT_PAGE, ExchangeCode, MAX_PAGE, OAuthGrant, OAuthGrantDeleted, OAuthGrants, OAuthProvider,
-                OAuthProviders, read_cursor,
+                OAuthProviders, UnlinkAcknowledged, UnlinkForm, read_cursor,
             },
             validated,
         },
         services::oauth::{
-            ExchangeError, ExchangeRequest, GrantError, OAuthService, OpenGrant, Provider, ProviderError,
+            Acknowledgement, ExchangeError, ExchangeRequest, GrantError, NoticeError, OAuthService, OpenGrant,
+            Provider, ProviderError, UnlinkError, UnlinkNotice,
         },
     },
     problem::{FieldError, Problem},
@@ -154,6 +155,36 @@ impl OAuthController {
         }
     }
 
+    /// `POST /oauth/webhooks/{provider}`
+    pub async fn unlinked(
+        &self,
+        provider: &str,
+        authorization: Option<String>,
+        form: UnlinkForm,
+    ) -> Result<UnlinkAcknowledged, Problem> {
+        let notice = UnlinkNotice { authorization: authorization.map(Secret::new), parameters: form.into_parameters() };
+        match self.vault.unlinked(provider, &notice).await {
+            Ok(Acknowledgement::Ok) => Ok(UnlinkAcknowledged::Ok),
+            Ok(Acknowledgement::NoContent) => Ok(UnlinkAcknowledged::NoContent),
+            Err(NoticeError::UnknownProvider | NoticeError::Refused(UnlinkError::Unsupported)) => Err(Problem::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "no provider that is switched on sends notices here",
+            )),
+            Err(NoticeError::Refused(UnlinkError::Unverified)) => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "notice_not_verified",
+                "the notice is not proven to come from the provider",
+            )),
+            Err(NoticeError::Refused(UnlinkError::Malformed)) => Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "malformed_request",
+                "the notice is not of the form that the provider documents",
+            )),
+            Err(NoticeError::Failed(failure)) => Err(failed(&failure)),
+        }
+    }
+
     fn shown(&self, outcome: Result<OpenGrant, GrantError>) -> Result<OAuthGrant, Problem> {
         let OpenGrant { grant, tokens } = outcome.map_err(refused)?;
         Ok(OAuthGrant::from_model(&grant, &tokens, None, self.vault.now(), self.timezone))
@@ -176,6 +207,11 @@ fn refused(error: GrantError) -> Problem {
             StatusCode::CONFLICT,
             "reauthorization_required",
             "the provider does not renew this grant any more; the person has to sign in there again",
+        ),
+        GrantError::TakenBack => Problem::new(
+            StatusCode::CONFLICT,
+            "reauthorization_required",
+            "the person took this grant back at the provider; it is good again once they sign in there again",
         ),
         GrantError::Provider(error) => provider_failed(&error),
         GrantError::Busy => Problem::new(

@@ -39,6 +39,8 @@ pub enum ProviderKind {
         endpoints: Endpoints,
         /// The keys of its id tokens.
         jwks: Url,
+        /// The one Google Workspace domain whose people may sign in, if not everybody may.
+        hosted_domain: Option<String>,
     },
     /// OAuth 2.0; the e-mail addresses have an endpoint of their own.
     GitHub {
@@ -52,7 +54,12 @@ pub enum ProviderKind {
     /// OAuth 2.0.
     Naver(Endpoints),
     /// OAuth 2.0.
-    Kakao(Endpoints),
+    Kakao {
+        /// Its endpoints.
+        endpoints: Endpoints,
+        /// What proves that a notice is Kakao's; without it none is believed.
+        admin_key: Option<Secret>,
+    },
     /// OpenID Connect; the endpoints are found at the issuer.
     Oidc {
         /// The issuer, exactly as its id tokens write it.

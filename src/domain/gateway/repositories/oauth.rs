@@ -7,7 +7,7 @@ use super::RepositoryError;
 use crate::domain::gateway::models::{
     account::{Account, ProviderIdentity},
     id::{AccountId, GrantId},
-    oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, RefreshLease},
+    oauth::{Grant, GrantCursor, GrantFilter, LeaseOutcome, ProviderName, RefreshLease},
 };
 
 /// Keeps accounts, their identities at providers, and grants. Times are kept to the microsecond.
@@ -62,8 +62,16 @@ pub trait OAuthRepository: Send + Sync {
     /// Gives a lease back without a change. If it was lost already, nothing happens.
     async fn release_lease(&self, lease: &RefreshLease) -> Result<(), RepositoryError>;
 
-    /// Marks a grant, as of `now` (its `updated_at`); a lease on it stays. `false` if there is none.
-    async fn mark_grant(&self, id: GrantId, status: GrantStatus, now: DateTime<Utc>) -> Result<bool, RepositoryError>;
+    /// Marks every grant of an identity `Revoked`, as of `now` (its `updated_at`), and ends the lease on it: a refresh that
+    /// is under way cannot make it active again. Grants that last changed after `until` stay as they are, and so do those
+    /// that are revoked already. Says how many were marked.
+    async fn revoke_grants_of(
+        &self,
+        provider: &ProviderName,
+        subject: &str,
+        until: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<u64, RepositoryError>;
 
     /// Forgets a grant and gives what it was. Forgetting it again gives `None`.
     async fn remove_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError>;

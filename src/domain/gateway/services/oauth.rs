@@ -3,6 +3,7 @@
 mod injecting;
 mod refreshing;
 mod signing_in;
+mod unlinking;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,7 +13,8 @@ use thiserror::Error;
 
 use self::refreshing::Turns;
 pub use self::signing_in::SignInError;
-pub use super::ports::{Provider, ProviderError};
+pub use self::unlinking::NoticeError;
+pub use super::ports::{Acknowledgement, Provider, ProviderError, UnlinkError, UnlinkNotice};
 use super::{
     Failure,
     ports::{CodeExchange, GrantStatePublisher, Sealer},
@@ -140,6 +142,9 @@ pub enum GrantError {
     /// The person has to sign in at the provider again.
     #[error("the person has to sign in at the provider again")]
     ReauthorizationRequired,
+    /// The person took it back at the provider.
+    #[error("the person took it back at the provider")]
+    TakenBack,
     /// The provider cannot be reached for now.
     #[error(transparent)]
     Provider(ProviderError),

@@ -1,6 +1,6 @@
 //! What the services need from outside the domain, besides the store, the time and randomness.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -149,6 +149,49 @@ pub struct CodeExchange {
     pub state: Option<Secret>,
 }
 
+/// A provider's notice that a person took back there what they allowed us, as it came in. Nothing in it is verified.
+#[derive(Debug, Clone, Default)]
+pub struct UnlinkNotice {
+    /// The `Authorization` header, if there is one.
+    pub authorization: Option<Secret>,
+    /// The parameters, by name.
+    pub parameters: BTreeMap<&'static str, String>,
+}
+
+/// Whom a verified notice is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlinked {
+    /// What the provider calls the person.
+    pub subject: String,
+    /// When the provider sent it, if that is signed, too.
+    pub sent_at: Option<DateTime<Utc>>,
+    /// How the provider wants to hear that all is well.
+    pub acknowledgement: Acknowledgement,
+}
+
+/// How a provider wants to hear that its notice was understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledgement {
+    /// Success.
+    Ok,
+    /// Success, and explicitly nothing else.
+    NoContent,
+}
+
+/// Why a notice is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum UnlinkError {
+    /// The provider sends no notices, or what proves them is not set.
+    #[error("the provider sends no notices that could be verified here")]
+    Unsupported,
+    /// It was not proven to come from the provider.
+    #[error("the notice is not proven to come from the provider")]
+    Unverified,
+    /// It lacks something, or what it holds makes no sense.
+    #[error("the notice is not of the form that the provider documents")]
+    Malformed,
+}
+
 /// A provider where people sign in and whose tokens we keep. One implementation per family of quirks.
 #[async_trait]
 pub trait Provider: Send + Sync {
@@ -164,12 +207,6 @@ pub trait Provider: Send + Sync {
     /// The URL to send the browser to. It holds the state: not for a log.
     async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError>;
 
-    /// Checks the `iss` that came back with a code (RFC 9207 §2.4). A provider without an issuer has nothing to check: its
-    /// callback is for it alone.
-    async fn check_issuer(&self, _issuer: Option<&str>) -> Result<(), ProviderError> {
-        Ok(())
-    }
-
     /// Exchanges a code for tokens and says who the person is (from the id token where there is one, else by asking).
     async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError>;
 
@@ -178,4 +215,15 @@ pub trait Provider: Send + Sync {
 
     /// Takes the grant back at the provider.
     async fn revoke(&self, tokens: &ProviderTokens) -> Result<(), ProviderError>;
+
+    /// Whether an authorization response with this `iss` may be the provider's (RFC 9207 §2.4). A provider without an issuer
+    /// is told apart by its callback alone.
+    async fn check_issuer(&self, _iss: Option<&str>) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
+    /// Verifies a notice that somebody took back there what they allowed, and says who.
+    fn unlinked(&self, _notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+        Err(UnlinkError::Unsupported)
+    }
 }

@@ -175,11 +175,22 @@ impl OAuthRepository for MemoryOAuth {
         Ok(())
     }
 
-    async fn mark_grant(&self, id: GrantId, status: GrantStatus, now: DateTime<Utc>) -> Result<bool, RepositoryError> {
-        let mut state = lock(&self.0);
-        let Some(StoredGrant { grant, .. }) = state.grants.get_mut(&id) else { return Ok(false) };
-        (grant.status, grant.updated_at) = (status, kept(now));
-        Ok(true)
+    async fn revoke_grants_of(
+        &self,
+        provider: &ProviderName,
+        subject: &str,
+        until: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<u64, RepositoryError> {
+        let mut revoked = 0;
+        for StoredGrant { grant, lease } in lock(&self.0).grants.values_mut() {
+            let theirs = grant.provider == *provider && grant.provider_subject == subject;
+            if theirs && grant.status != GrantStatus::Revoked && grant.updated_at <= kept(until) {
+                (grant.status, grant.updated_at, *lease) = (GrantStatus::Revoked, kept(now), None);
+                revoked += 1;
+            }
+        }
+        Ok(revoked)
     }
 
     async fn remove_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError> {

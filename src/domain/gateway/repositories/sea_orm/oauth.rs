@@ -9,7 +9,7 @@ use crate::domain::gateway::{
     models::{
         account::{Account, ProviderIdentity},
         id::{AccountId, GrantId},
-        oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, RefreshLease},
+        oauth::{Grant, GrantCursor, GrantFilter, LeaseOutcome, ProviderName, RefreshLease},
     },
     repositories::{RepositoryError, oauth::OAuthRepository},
 };
@@ -78,8 +78,14 @@ impl OAuthRepository for SeaOrmOAuth {
         answered(lease::release(&self.db, lease)).await
     }
 
-    async fn mark_grant(&self, id: GrantId, status: GrantStatus, now: DateTime<Utc>) -> Result<bool, RepositoryError> {
-        answered(grant::mark(&self.db, id, status, now)).await
+    async fn revoke_grants_of(
+        &self,
+        provider: &ProviderName,
+        subject: &str,
+        until: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<u64, RepositoryError> {
+        answered(grant::revoke_of(&self.db, provider, subject, until, now)).await
     }
 
     async fn remove_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError> {

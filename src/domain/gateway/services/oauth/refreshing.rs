@@ -62,14 +62,18 @@ impl OAuthService {
             if done {
                 return self.opened_grant(grant);
             }
-            if grant.status != GrantStatus::Active || !grant.refreshable {
-                return Err(GrantError::ReauthorizationRequired);
+            match grant.status {
+                GrantStatus::Active if grant.refreshable => {}
+                GrantStatus::Active | GrantStatus::NeedsReauthorization => {
+                    return Err(GrantError::ReauthorizationRequired);
+                }
+                GrantStatus::Revoked => return Err(GrantError::TakenBack),
             }
             let lease = self.lease(grant.id);
             match self.store.acquire_lease(&lease, self.clock.now()).await? {
                 LeaseOutcome::Gone => return Err(GrantError::NotFound),
-                LeaseOutcome::Acquired(current) if current.updated_at != grant.updated_at => {
-                    // Refreshed between the look and the lease.
+                LeaseOutcome::Acquired(current) if current != grant => {
+                    // Refreshed or taken back between the look and the lease.
                     self.store.release_lease(&lease).await?;
                 }
                 LeaseOutcome::Acquired(current) => {

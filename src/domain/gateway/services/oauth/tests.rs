@@ -1,3 +1,5 @@
+mod unlinking;
+
 use std::sync::{
     Mutex,
     atomic::{AtomicU32, Ordering},
@@ -8,7 +10,7 @@ use chrono::TimeDelta;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::domain::gateway::services::ports::AuthorizationRequest;
+use crate::domain::gateway::services::ports::{AuthorizationRequest, Unlinked};
 use crate::{
     adapters::sealing::Vault,
     domain::gateway::{
@@ -22,6 +24,8 @@ use crate::{
 struct FakeProvider {
     name: ProviderName,
     clock: Arc<dyn Clock>,
+    /// Refreshes that were begun, and those that were answered.
+    asked: AtomicU32,
     refreshes: AtomicU32,
     revocations: AtomicU32,
     failure: Mutex<Option<ProviderError>>,
@@ -78,6 +82,7 @@ impl Provider for FakeProvider {
 
     async fn refresh(&self, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
         assert_eq!(tokens.refresh_token.as_ref().map(Secret::expose), Some("provider-refresh"));
+        self.asked.fetch_add(1, Ordering::SeqCst);
         let gate = self.gate.lock().unwrap().clone();
         if let Some(gate) = gate {
             gate.notified().await;
@@ -92,6 +97,19 @@ impl Provider for FakeProvider {
     async fn revoke(&self, _: &ProviderTokens) -> Result<(), ProviderError> {
         self.revocations.fetch_add(1, Ordering::SeqCst);
         self.failure.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    /// Believes whoever says `proof`.
+    fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+        if notice.authorization != Some(Secret::new("proof")) {
+            return Err(UnlinkError::Unverified);
+        }
+        let seconds = notice.parameters.get("timestamp").map(|seconds| seconds.parse().unwrap());
+        Ok(Unlinked {
+            subject: notice.parameters["user_id"].clone(),
+            sent_at: seconds.map(|seconds| DateTime::from_timestamp(seconds, 0).unwrap()),
+            acknowledgement: Acknowledgement::NoContent,
+        })
     }
 }
 
@@ -112,6 +130,7 @@ impl Scene {
         let provider = Arc::new(FakeProvider {
             name: "fake".parse().unwrap(),
             clock: bench.clock.clone(),
+            asked: AtomicU32::default(),
             refreshes: AtomicU32::default(),
             revocations: AtomicU32::default(),
             failure: Mutex::default(),
@@ -374,13 +393,13 @@ async fn of_several_grants_at_a_provider_the_newest_that_can_be_used_is_taken() 
     let second = scene.vault.exchange(code_of("alice-at-work"), Some(alice)).await.unwrap().open;
     let taken = async || scene.vault.token_for(account, &fake).await.map(|open| open.grant.id);
     assert_eq!(taken().await.unwrap(), second.grant.id);
-    let end = async |id| {
+    let end = async |person: &str| {
         let now = scene.bench.clock.now();
-        assert!(scene.store.mark_grant(id, GrantStatus::NeedsReauthorization, now).await.unwrap());
+        scene.store.revoke_grants_of(&fake, person, now, now).await.unwrap();
     };
-    end(second.grant.id).await;
+    end("alice-at-work").await;
     assert_eq!(taken().await.unwrap(), first.grant.id);
-    end(first.grant.id).await;
+    end("alice").await;
     assert!(matches!(taken().await, Err(GrantError::ReauthorizationRequired)));
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use tokio::{sync::Barrier, task::JoinSet, time::timeout};
 
-use super::{account, grant, grant_id, identity, lease};
+use super::{account, grant, grant_id, identity, lease, provider};
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
-        oauth::{GrantFilter, GrantStatus, LeaseOutcome},
+        oauth::{GrantFilter, LeaseOutcome},
     },
     repositories::{
         RepositoryError,
@@ -82,7 +82,7 @@ async fn assert_nothing_works(db: DatabaseConnection) {
     assert_unavailable(oauth.renew_lease(&wish, at(100)).await);
     assert_unavailable(oauth.finish_refresh(&wish, &grant(1, 1)).await);
     assert_unavailable(oauth.release_lease(&wish).await);
-    assert_unavailable(oauth.mark_grant(grant_id(1), GrantStatus::Revoked, at(100)).await);
+    assert_unavailable(oauth.revoke_grants_of(&provider("google"), "jane", at(100), at(100)).await);
     assert_unavailable(oauth.remove_grant(grant_id(1)).await);
     assert_unavailable(oauth.grants_expiring(at(9999), 9).await);
 }

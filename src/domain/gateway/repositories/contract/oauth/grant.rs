@@ -1,11 +1,13 @@
-//! Grants: reading back, taking over, marking, forgetting.
+//! Grants: reading back, taking over, revoking, forgetting.
+
+use chrono::{DateTime, Utc};
 
 use super::{FINER, SUBJECTS, account_id, grant, grant_id, granted, identity, lease, leased, met, provider, refreshed};
 use crate::domain::gateway::{
     models::oauth::{Grant, GrantFilter, GrantStatus, LeaseOutcome},
     repositories::{
         RepositoryError,
-        contract::harness::{self, Store, at},
+        contract::harness::{self, MICROSECOND, Store, at},
     },
 };
 
@@ -17,7 +19,9 @@ over_every_store!(
     a_takeover_ends_the_lease,
     another_subject_provider_or_account_is_another_grant,
     a_grant_needs_an_account_and_an_id_of_its_own,
-    a_grant_is_marked,
+    all_grants_of_an_identity_are_revoked_and_no_others,
+    what_was_allowed_anew_is_not_revoked,
+    who_allows_again_after_a_revocation_has_an_active_grant,
     a_grant_can_be_removed_twice,
 );
 
@@ -56,7 +60,8 @@ async fn grant_times_are_kept_to_the_microsecond(store: &Store) {
     assert!(store.oauth.finish_refresh(&lease(1, at(130)), &finer(&renewed)).await.unwrap());
     assert_eq!(found().await, renewed);
 
-    store.oauth.mark_grant(grant_id(1), GrantStatus::Revoked, at(120) + FINER).await.unwrap();
+    assert_eq!(revoke(store, &renewed, at(110) - MICROSECOND + FINER, at(120)).await, 0);
+    assert_eq!(revoke(store, &renewed, at(110) + FINER, at(120) + FINER).await, 1);
     assert_eq!(found().await, Grant { status: GrantStatus::Revoked, updated_at: at(120), ..renewed });
 }
 
@@ -65,7 +70,6 @@ async fn an_unknown_grant_is_none(store: &Store) {
     let unknown = grant_id(2);
     assert_eq!(store.oauth.find_grant(unknown).await.unwrap(), None);
     assert_eq!(store.oauth.remove_grant(unknown).await.unwrap(), None);
-    assert!(!store.oauth.mark_grant(unknown, GrantStatus::Revoked, at(9)).await.unwrap());
     assert_eq!(store.oauth.find_grant(grant_id(1)).await.unwrap(), Some(grant(1, 1)), "the other is untouched");
 }
 
@@ -125,17 +129,49 @@ async fn a_grant_needs_an_account_and_an_id_of_its_own(store: &Store) {
     assert_eq!(store.oauth.find_grant(first.id).await.unwrap(), Some(first));
 }
 
-async fn a_grant_is_marked(store: &Store) {
-    granted(store).await;
-    let other = store.oauth.put_grant(&grant(2, 1)).await.unwrap();
-    for (n, status) in
-        (10..).zip([GrantStatus::NeedsReauthorization, GrantStatus::Revoked, GrantStatus::Revoked, GrantStatus::Active])
-    {
-        assert!(store.oauth.mark_grant(grant_id(1), status, at(n)).await.unwrap());
-        let marked = Grant { status, updated_at: at(n), ..grant(1, 1) };
-        assert_eq!(store.peer_oauth.find_grant(grant_id(1)).await.unwrap(), Some(marked));
+/// The identity of `grant` took back, before `until`, what it allowed.
+async fn revoke(store: &Store, grant: &Grant, until: DateTime<Utc>, now: DateTime<Utc>) -> u64 {
+    store.oauth.revoke_grants_of(&grant.provider, &grant.provider_subject, until, now).await.unwrap()
+}
+
+async fn all_grants_of_an_identity_are_revoked_and_no_others(store: &Store) {
+    met(store, 1).await;
+    met(store, 2).await;
+    let of = |subject: &str, grant: Grant| Grant { provider_subject: subject.to_owned(), ..grant };
+    let ended = Grant { status: GrantStatus::NeedsReauthorization, ..of(SUBJECTS[1], grant(2, 2)) };
+    let theirs = [of(SUBJECTS[1], grant(1, 1)), ended];
+    let elsewhere = Grant { provider: provider("github"), ..of(SUBJECTS[1], grant(3, 1)) };
+    let others = [elsewhere, of(SUBJECTS[0], grant(4, 1)), of(SUBJECTS[2], grant(5, 1)), of(SUBJECTS[3], grant(6, 1))];
+    for grant in theirs.iter().chain(&others) {
+        store.oauth.put_grant(grant).await.unwrap();
     }
-    assert_eq!(store.oauth.find_grant(other.id).await.unwrap(), Some(other));
+    assert_eq!(revoke(store, &theirs[0], at(10), at(10)).await, 2);
+    assert_eq!(revoke(store, &theirs[0], at(20), at(20)).await, 0, "they are revoked already");
+    assert_eq!(revoke(store, &of("nobody", theirs[0].clone()), at(20), at(20)).await, 0);
+    for grant in theirs {
+        let revoked = Grant { status: GrantStatus::Revoked, updated_at: at(10), ..grant };
+        assert_eq!(store.peer_oauth.find_grant(revoked.id).await.unwrap(), Some(revoked));
+    }
+    for grant in others {
+        assert_eq!(store.peer_oauth.find_grant(grant.id).await.unwrap(), Some(grant));
+    }
+}
+
+async fn what_was_allowed_anew_is_not_revoked(store: &Store) {
+    let first = granted(store).await;
+    let again = Grant { updated_at: at(50), ..first };
+    store.oauth.put_grant(&again).await.unwrap();
+    assert_eq!(revoke(store, &again, at(50) - MICROSECOND, at(60)).await, 0);
+    assert_eq!(store.peer_oauth.find_grant(again.id).await.unwrap(), Some(again.clone()));
+    assert_eq!(revoke(store, &again, at(50), at(60)).await, 1);
+}
+
+async fn who_allows_again_after_a_revocation_has_an_active_grant(store: &Store) {
+    let first = granted(store).await;
+    assert_eq!(revoke(store, &first, at(10), at(10)).await, 1);
+    let again = Grant { updated_at: at(20), ..first };
+    assert_eq!(store.peer_oauth.put_grant(&again).await.unwrap(), again);
+    assert_eq!(store.oauth.find_grant(again.id).await.unwrap(), Some(again));
 }
 
 async fn a_grant_can_be_removed_twice(store: &Store) {

@@ -16,7 +16,7 @@ over_every_store!(
     a_holder_whose_lease_ended_cannot_finish,
     a_holder_who_lost_the_lease_can_do_nothing,
     a_released_lease_is_free_at_once,
-    a_mark_leaves_the_lease_to_its_holder,
+    a_revocation_ends_the_lease,
     of_a_removed_grant_there_is_no_lease,
 );
 
@@ -124,11 +124,23 @@ async fn a_released_lease_is_free_at_once(store: &Store) {
     assert_eq!(acquire(store, lease(2, at(140)), 110).await, LeaseOutcome::Acquired(grant));
 }
 
-async fn a_mark_leaves_the_lease_to_its_holder(store: &Store) {
+async fn a_revocation_ends_the_lease(store: &Store) {
     let grant = leased(store).await;
-    assert!(store.peer_oauth.mark_grant(grant.id, GrantStatus::Revoked, at(105)).await.unwrap());
-    assert_eq!(acquire(store, lease(2, at(999)), 110).await, LeaseOutcome::Held { until: at(130) });
-    assert!(store.oauth.renew_lease(&lease(1, at(140)), at(110)).await.unwrap());
+    let other = store.oauth.put_grant(&super::grant(2, 1)).await.unwrap();
+    let elsewhere = RefreshLease { grant: other.id, ..lease(1, at(130)) };
+    store.oauth.acquire_lease(&elsewhere, at(100)).await.unwrap();
+    let (provider, subject) = (&grant.provider, &grant.provider_subject);
+    assert_eq!(store.peer_oauth.revoke_grants_of(provider, subject, at(105), at(105)).await.unwrap(), 1);
+
+    // Whoever was refreshing cannot make it active again, in time or not.
+    let renewed = Grant { updated_at: at(110), ..grant.clone() };
+    assert!(!store.oauth.finish_refresh(&lease(1, at(130)), &renewed).await.unwrap());
+    assert!(!store.oauth.renew_lease(&lease(1, at(140)), at(110)).await.unwrap());
+    let revoked = Grant { status: GrantStatus::Revoked, updated_at: at(105), ..grant };
+    assert_eq!(store.oauth.find_grant(revoked.id).await.unwrap(), Some(revoked.clone()));
+    // Whoever gets the lease next is told what became of the grant.
+    assert_eq!(acquire(store, lease(2, at(999)), 110).await, LeaseOutcome::Acquired(revoked));
+    assert!(store.oauth.renew_lease(&elsewhere, at(110)).await.unwrap(), "the lease of another grant stays");
 }
 
 async fn of_a_removed_grant_there_is_no_lease(store: &Store) {

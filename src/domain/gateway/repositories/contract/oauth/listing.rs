@@ -157,9 +157,9 @@ async fn only_grants_that_can_be_refreshed_expire(store: &Store) {
     }
     assert_eq!(store.oauth.grants_expiring(at(3600), 9).await.unwrap(), std::slice::from_ref(&first));
 
-    store.oauth.mark_grant(first.id, GrantStatus::Revoked, at(9)).await.unwrap();
+    store.oauth.revoke_grants_of(&first.provider, &first.provider_subject, at(9), at(9)).await.unwrap();
     assert_eq!(store.oauth.grants_expiring(at(3600), 9).await.unwrap(), []);
-    store.oauth.mark_grant(first.id, GrantStatus::Active, at(9)).await.unwrap();
+    store.oauth.put_grant(&first).await.unwrap();
     assert_eq!(store.oauth.grants_expiring(at(3600), 9).await.unwrap().len(), 1);
     store.oauth.put_grant(&refreshed(&first, at(9))).await.unwrap();
     assert_eq!(store.oauth.grants_expiring(at(3600), 9).await.unwrap(), []);

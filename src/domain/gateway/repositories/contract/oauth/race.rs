@@ -8,7 +8,7 @@ use super::{account, grant, grant_id, granted, identity, lease, leased, met, ref
 use crate::domain::gateway::{
     models::{
         account::Account,
-        oauth::{Grant, GrantFilter, LeaseOutcome},
+        oauth::{Grant, GrantFilter, GrantStatus, LeaseOutcome},
     },
     repositories::{
         RepositoryError,
@@ -25,6 +25,7 @@ over_every_store!(
     of_concurrent_wishes_for_a_lease_that_ended_one_gets_it,
     a_lease_that_is_passed_on_all_the_time_is_never_held_twice,
     a_finish_that_races_a_takeover_never_wins_over_it,
+    a_finish_that_races_a_revocation_never_wins_over_it,
     of_concurrent_grants_one_row_comes,
     of_concurrent_removals_one_gets_the_grant,
 );
@@ -170,6 +171,31 @@ async fn a_finish_that_races_a_takeover_never_wins_over_it(store: &Store) {
         })
         .await;
         assert_eq!(store.oauth.find_grant(first.id).await.unwrap(), Some(again));
+    }
+}
+
+async fn a_finish_that_races_a_revocation_never_wins_over_it(store: &Store) {
+    let first = granted(store).await;
+    for _ in 0..10 {
+        store.oauth.put_grant(&first).await.unwrap();
+        let wish = lease(1, at(130));
+        let outcome = store.oauth.acquire_lease(&wish, at(100)).await.unwrap();
+        assert_eq!(outcome, LeaseOutcome::Acquired(first.clone()));
+        let (theirs, renewed) = (first.clone(), Grant { updated_at: at(110), ..first.clone() });
+        race(store, |replica, n| {
+            let (theirs, renewed) = (theirs.clone(), renewed.clone());
+            async move {
+                if n == 1 {
+                    let (provider, subject) = (&theirs.provider, &theirs.provider_subject);
+                    assert_eq!(replica.revoke_grants_of(provider, subject, at(120), at(120)).await.unwrap(), 1);
+                } else {
+                    replica.finish_refresh(&wish, &renewed).await.unwrap();
+                }
+            }
+        })
+        .await;
+        let after = store.oauth.find_grant(first.id).await.unwrap().unwrap();
+        assert_eq!((after.status, after.updated_at), (GrantStatus::Revoked, at(120)));
     }
 }
 

@@ -10,14 +10,14 @@ use super::without_account;
 use crate::domain::gateway::{
     models::{
         id::GrantId,
-        oauth::{Grant, GrantCursor, GrantFilter, GrantStatus},
+        oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, ProviderName},
     },
     repositories::{
         RepositoryError,
         sea_orm::{
             connection::begin,
             entities::{
-                grants::{self, Column, status_text},
+                grants::{self, ActiveModel, Column, status_text},
                 micros,
             },
         },
@@ -37,7 +37,7 @@ pub(super) async fn put(db: &DatabaseConnection, grant: &Grant) -> Result<Grant,
     ]);
     // The row comes back before SQLite has committed: an error of the commit would be lost without the transaction.
     let transaction = begin(db).await?;
-    let row = grants::Entity::insert(grants::ActiveModel::from(grant))
+    let row = grants::Entity::insert(ActiveModel::from(grant))
         .on_conflict(take_over)
         .exec_with_returning(&transaction)
         .await
@@ -75,19 +75,24 @@ fn behind(cursor: GrantCursor) -> Expr {
         .lt(Expr::tuple([Expr::value(micros(cursor.created_at)), Expr::value(cursor.id.as_uuid())]))
 }
 
-pub(super) async fn mark(
+pub(super) async fn revoke_of(
     db: &DatabaseConnection,
-    id: GrantId,
-    status: GrantStatus,
+    provider: &ProviderName,
+    subject: &str,
+    until: DateTime<Utc>,
     now: DateTime<Utc>,
-) -> Result<bool, RepositoryError> {
-    let updated = grants::Entity::update_many()
-        .col_expr(Column::Status, Expr::value(status_text(status)))
+) -> Result<u64, RepositoryError> {
+    let revoked = grants::Entity::update_many()
+        .set(ActiveModel::without_lease())
+        .col_expr(Column::Status, Expr::value(status_text(GrantStatus::Revoked)))
         .col_expr(Column::UpdatedAt, Expr::value(micros(now)))
-        .filter(Column::Id.eq(id.as_uuid()))
+        .filter(Column::Provider.eq(provider.as_str()))
+        .filter(Column::ProviderSubject.eq(subject))
+        .filter(Column::Status.ne(status_text(GrantStatus::Revoked)))
+        .filter(Column::UpdatedAt.lte(micros(until)))
         .exec(db)
         .await?;
-    Ok(updated.rows_affected == 1)
+    Ok(revoked.rows_affected)
 }
 
 pub(super) async fn remove(db: &DatabaseConnection, id: GrantId) -> Result<Option<Grant>, RepositoryError> {

@@ -1,0 +1,97 @@
+//! What all providers of plain OAuth 2.0 have in common: who the person is, one has to ask with the access token.
+
+use async_trait::async_trait;
+
+use super::flow::{ClientAuth, Flow};
+use crate::domain::gateway::{
+    models::{
+        account::ProviderIdentity,
+        oauth::{ProviderName, ProviderTokens, Secret},
+        provider::Endpoints,
+    },
+    services::ports::{
+        AuthorizationRequest, CodeExchange, Provider, ProviderError, UnlinkError, UnlinkNotice, Unlinked,
+    },
+};
+
+/// Our registration at a provider, and where the provider answers.
+pub(super) struct Site {
+    pub(super) flow: Flow,
+    pub(super) endpoints: Endpoints,
+}
+
+/// What is peculiar to one provider.
+#[async_trait]
+pub(super) trait Quirks: Send + Sync {
+    /// Who the person is whose access token this is.
+    async fn identity(&self, site: &Site, access_token: &Secret) -> Result<ProviderIdentity, ProviderError>;
+
+    /// Takes a grant back.
+    async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError>;
+
+    /// What only this provider wants to know in exchange for a code.
+    fn exchange_parameters<'e>(&self, _exchange: &'e CodeExchange) -> Vec<(&'static str, &'e str)> {
+        Vec::new()
+    }
+
+    /// Gets the next access token.
+    async fn refresh(&self, site: &Site, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
+        site.flow.refresh(&site.endpoints.token, ClientAuth::Form, tokens).await
+    }
+
+    /// Verifies a notice that somebody took back what they allowed.
+    fn unlinked(&self, _site: &Site, _notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+        Err(UnlinkError::Unsupported)
+    }
+}
+
+/// A provider of plain OAuth 2.0.
+pub(super) struct Plain<Q> {
+    site: Site,
+    quirks: Q,
+}
+
+impl<Q: Quirks> Plain<Q> {
+    pub(super) fn new(flow: Flow, endpoints: Endpoints, quirks: Q) -> Self {
+        Self { site: Site { flow, endpoints }, quirks }
+    }
+}
+
+#[async_trait]
+impl<Q: Quirks> Provider for Plain<Q> {
+    fn name(&self) -> &ProviderName {
+        self.site.flow.name()
+    }
+
+    fn display_name(&self) -> &str {
+        &self.site.flow.settings.display_name
+    }
+
+    fn uses_pkce(&self) -> bool {
+        self.site.flow.settings.pkce
+    }
+
+    async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
+        Ok(self.site.flow.authorize_url(&self.site.endpoints.authorize, request, &[]))
+    }
+
+    async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
+        let Site { flow, endpoints } = &self.site;
+        let more = self.quirks.exchange_parameters(exchange);
+        let tokens = flow.exchange(&endpoints.token, ClientAuth::Form, exchange, &more).await?;
+        let identity = self.quirks.identity(&self.site, &tokens.access_token).await?;
+        Ok((tokens, identity))
+    }
+
+    async fn refresh(&self, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
+        self.quirks.refresh(&self.site, tokens).await
+    }
+
+    async fn revoke(&self, tokens: &ProviderTokens) -> Result<(), ProviderError> {
+        self.quirks.revoke(&self.site, tokens).await
+    }
+
+    fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+        self.quirks.unlinked(&self.site, notice)
+    }
+}

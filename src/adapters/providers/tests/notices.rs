@@ -1,0 +1,250 @@
+//! Notices that somebody took back at the provider what they allowed. Those that are written out here were made with other
+//! people's tools (Python's hmac, OpenSSL's aes-128-cbc), as the providers document them.
+
+use aws_lc_rs::hmac;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::domain::gateway::services::ports::{Acknowledgement, UnlinkError, UnlinkNotice, Unlinked};
+
+const NOWHERE: &str = "http://127.0.0.1:9";
+const ADMIN_KEY: &str = "s3cret-admin-key";
+
+fn provider(prefix: &str) -> Arc<dyn Provider> {
+    provider_with(prefix, NOWHERE, &TestClock::at(NOW), &[("KAKAO_ADMIN_KEY", ADMIN_KEY)])
+}
+
+fn notice(parameters: &[(&'static str, &str)]) -> UnlinkNotice {
+    UnlinkNotice {
+        authorization: None,
+        parameters: parameters.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+    }
+}
+
+fn about(subject: &str, sent_at: Option<i64>, acknowledgement: Acknowledgement) -> Unlinked {
+    let sent_at = sent_at.map(|seconds| chrono::DateTime::from_timestamp(seconds, 0).unwrap());
+    Unlinked { subject: subject.to_owned(), sent_at, acknowledgement }
+}
+
+fn hmac_of(key: &[u8], text: &str) -> String {
+    BASE64.encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes()))
+}
+
+mod facebook {
+    use super::*;
+
+    const SIGNED: &str = "Ukgu56MV_T_kBombjZqm5y-npPm-6JxAHjbVUKBWNhU.eyJhbGdvcml0aG0iOiAiSE1BQy1TSEEyNTYiLCAiaXNzdWVkX2F0Ij\
+                          ogMTgwMDAwMDAwMCwgInVzZXJfaWQiOiAiMTAxNTgifQ";
+
+    fn outcome_of(signed_request: &str) -> Result<Unlinked, UnlinkError> {
+        provider("FACEBOOK").unlinked(&notice(&[("signed_request", signed_request)]))
+    }
+
+    /// As Facebook would sign it.
+    fn signed(payload: &Value) -> String {
+        let payload = BASE64.encode(payload.to_string());
+        format!("{}.{payload}", hmac_of(b"s3cret/client", &payload))
+    }
+
+    #[test]
+    fn a_signed_request_says_who() {
+        let alice = || about("10158", Some(NOW), Acknowledgement::Ok);
+        assert_eq!(outcome_of(SIGNED), Ok(alice()));
+        // Padded and of the other kind, as PHP's decoder takes it, too.
+        let (signature, payload) = SIGNED.split_once('.').unwrap();
+        let signature = signature.replace('-', "+").replace('_', "/");
+        assert_eq!(outcome_of(&format!("{signature}=.{payload}")), Ok(alice()));
+        let untimed = signed(&json!({"algorithm": "HMAC-SHA256", "user_id": 7}));
+        assert_eq!(outcome_of(&untimed), Ok(about("7", None, Acknowledgement::Ok)));
+    }
+
+    #[test]
+    fn what_is_signed_by_another_or_otherwise_is_not_believed() {
+        let (signature, payload) = SIGNED.split_once('.').unwrap();
+        let other = BASE64.encode(json!({"algorithm": "HMAC-SHA256", "user_id": "1"}).to_string());
+        for forged in [
+            format!("{signature}.{other}"),
+            format!("{}.{payload}", hmac_of(b"another secret", payload)),
+            format!("{}.{payload}", &signature[..20]),
+            format!(".{payload}"),
+            format!("?.{payload}"),
+            format!("{SIGNED}="),
+            signed(&json!({"algorithm": "none", "user_id": "10158"})),
+            signed(&json!({"user_id": "10158"})),
+        ] {
+            assert_eq!(outcome_of(&forged), Err(UnlinkError::Unverified), "{forged}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_signed_request_is_malformed() {
+        let signed_text = |text: &str| format!("{}.{text}", hmac_of(b"s3cret/client", text));
+        for malformed in [
+            String::new(),
+            "no dot".to_owned(),
+            signed_text("?"),
+            signed_text(&BASE64.encode("no JSON")),
+            signed(&json!({"algorithm": "HMAC-SHA256"})),
+            signed(&json!({"algorithm": "HMAC-SHA256", "user_id": "a\u{0}b"})),
+            signed(&json!({"algorithm": "HMAC-SHA256", "user_id": "a".repeat(256)})),
+        ] {
+            assert_eq!(outcome_of(&malformed), Err(UnlinkError::Malformed), "{malformed}");
+        }
+        assert_eq!(provider("FACEBOOK").unlinked(&UnlinkNotice::default()), Err(UnlinkError::Malformed));
+    }
+}
+
+mod naver {
+    use aws_lc_rs::cipher::{AES_128, EncryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey};
+    use md5::{Digest, Md5};
+
+    use super::*;
+
+    const ENCRYPTED: &str = "AAECAwQFBgcICQoLDA0OD4VdbplMX_uvcO7cikD9sME";
+    const SIGNATURE: &str = "n_vGQ6-GYfQAbwl94n4kSK9yHPYIWcKjIMmEhR5kMaQ";
+    const TIME: &str = "1800000000";
+
+    fn outcome_of(client_id: &str, encrypted: &str, timestamp: &str, signature: &str) -> Result<Unlinked, UnlinkError> {
+        provider("NAVER").unlinked(&notice(&[
+            ("clientId", client_id),
+            ("encryptUniqueId", encrypted),
+            ("timestamp", timestamp),
+            ("signature", signature),
+        ]))
+    }
+
+    /// As Naver would sign it.
+    fn signed(client_id: &str, encrypted: &str, timestamp: &str) -> Result<Unlinked, UnlinkError> {
+        let text = format!("clientId={client_id}&encryptUniqueId={encrypted}&timestamp={timestamp}");
+        let signature = hmac_of(&Md5::digest("s3cret/client"), &text);
+        outcome_of(client_id, encrypted, timestamp, &signature)
+    }
+
+    fn encrypted(subject: &str) -> String {
+        let key = UnboundCipherKey::new(&AES_128, &Md5::digest("s3cret/client")).unwrap();
+        let mut text = subject.as_bytes().to_vec();
+        let context = EncryptionContext::Iv128([9; 16].into());
+        PaddedBlockEncryptingKey::cbc_pkcs7(key).unwrap().less_safe_encrypt(&mut text, context).unwrap();
+        BASE64.encode([&[9; 16][..], &text].concat())
+    }
+
+    #[test]
+    fn a_signed_notice_says_who() {
+        let mina = || about("32742776", Some(NOW), Acknowledgement::NoContent);
+        assert_eq!(outcome_of("client:1", ENCRYPTED, TIME, SIGNATURE), Ok(mina()));
+        assert_eq!(outcome_of("client:1", ENCRYPTED, TIME, &format!("{SIGNATURE}=")), Ok(mina()));
+        let long = "가".repeat(80);
+        assert_eq!(signed("client:1", &encrypted(&long), "5"), Ok(about(&long, Some(5), Acknowledgement::NoContent)));
+    }
+
+    #[test]
+    fn what_is_signed_by_another_or_otherwise_is_not_believed() {
+        let other = encrypted("1");
+        for (client_id, encrypted, timestamp, signature) in [
+            ("client:2", ENCRYPTED, TIME, SIGNATURE),
+            ("client:1", other.as_str(), TIME, SIGNATURE),
+            ("client:1", ENCRYPTED, "1800000001", SIGNATURE),
+            ("client:1", ENCRYPTED, TIME, &SIGNATURE[..40]),
+            ("client:1", ENCRYPTED, TIME, "?"),
+        ] {
+            let outcome = outcome_of(client_id, encrypted, timestamp, signature);
+            assert_eq!(outcome, Err(UnlinkError::Unverified), "{client_id} {encrypted} {timestamp} {signature}");
+        }
+        assert_eq!(signed("client:2", ENCRYPTED, TIME), Err(UnlinkError::Unverified), "another app of the same secret");
+    }
+
+    #[test]
+    fn what_is_signed_but_makes_no_sense_is_malformed() {
+        let [cut, empty, control] = [&ENCRYPTED[..30], &encrypted(""), &encrypted("a\u{0}b")];
+        for (encrypted, timestamp) in
+            [("?", TIME), ("AAAA", TIME), (cut, TIME), (empty, TIME), (control, TIME), (ENCRYPTED, "now")]
+        {
+            assert_eq!(
+                signed("client:1", encrypted, timestamp),
+                Err(UnlinkError::Malformed),
+                "{encrypted} {timestamp}"
+            );
+        }
+        for missing in ["clientId", "encryptUniqueId", "timestamp", "signature"] {
+            let mut notice = notice(&[
+                ("clientId", "client:1"),
+                ("encryptUniqueId", ENCRYPTED),
+                ("timestamp", TIME),
+                ("signature", SIGNATURE),
+            ]);
+            notice.parameters.remove(missing);
+            assert_eq!(provider("NAVER").unlinked(&notice), Err(UnlinkError::Malformed), "{missing}");
+        }
+    }
+}
+
+mod kakao {
+    use super::*;
+
+    fn outcome_of(authorization: Option<&str>, parameters: &[(&'static str, &str)]) -> Result<Unlinked, UnlinkError> {
+        let notice = UnlinkNotice { authorization: authorization.map(Secret::new), ..notice(parameters) };
+        provider("KAKAO").unlinked(&notice)
+    }
+
+    #[test]
+    fn who_knows_the_admin_key_says_who() {
+        for authorization in ["KakaoAK s3cret-admin-key", "kakaoak  s3cret-admin-key"] {
+            let outcome = outcome_of(Some(authorization), &[("user_id", "123456789")]);
+            assert_eq!(outcome, Ok(about("123456789", None, Acknowledgement::Ok)));
+        }
+    }
+
+    #[test]
+    fn who_does_not_know_it_says_nothing() {
+        for authorization in [
+            None,
+            Some(""),
+            Some("KakaoAK"),
+            Some("KakaoAK "),
+            Some("KakaoAK s3cret-admin-ke"),
+            Some("KakaoAK s3cret-admin-keys"),
+            Some("KakaoAK S3CRET-ADMIN-KEY"),
+            Some("Bearer s3cret-admin-key"),
+            Some("s3cret-admin-key"),
+            // What everybody may see of us is no proof.
+            Some("KakaoAK client:1"),
+        ] {
+            let outcome = outcome_of(authorization, &[("user_id", "123456789")]);
+            assert_eq!(outcome, Err(UnlinkError::Unverified), "{authorization:?}");
+            assert_eq!(outcome_of(authorization, &[]), Err(UnlinkError::Unverified), "the proof comes first");
+        }
+    }
+
+    #[test]
+    fn nobody_and_nonsense_are_malformed() {
+        let known = Some("KakaoAK s3cret-admin-key");
+        for parameters in [&[][..], &[("user_id", "")], &[("user_id", "a\u{0}")], &[("signature", "1")]] {
+            assert_eq!(outcome_of(known, parameters), Err(UnlinkError::Malformed), "{parameters:?}");
+        }
+    }
+
+    #[test]
+    fn without_an_admin_key_nobody_is_believed() {
+        let kakao = provider_at("KAKAO", NOWHERE, &TestClock::at(NOW));
+        for authorization in ["KakaoAK ", "KakaoAK s3cret-admin-key"] {
+            let notice =
+                UnlinkNotice { authorization: Some(Secret::new(authorization)), ..notice(&[("user_id", "123456789")]) };
+            assert_eq!(kakao.unlinked(&notice), Err(UnlinkError::Unsupported));
+        }
+    }
+}
+
+#[test]
+fn the_others_send_no_notices() {
+    for prefix in ["GOOGLE", "GITHUB", "OIDC_OKTA"] {
+        let notice = notice(&[("user_id", "1"), ("signed_request", "a.b")]);
+        assert_eq!(provider(prefix).unlinked(&notice), Err(UnlinkError::Unsupported), "{prefix}");
+    }
+}
+
+#[test]
+fn a_notice_prints_no_key() {
+    let notice = UnlinkNotice { authorization: Some(Secret::new("KakaoAK s3cret-admin-key")), ..notice(&[]) };
+    assert!(!format!("{notice:?}").contains(SECRET));
+}

@@ -1,0 +1,130 @@
+//! What Naver, Kakao and Facebook tell us unasked, through the real binary: somebody took back what they allowed.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::io::{BufReader, Write};
+
+use common::{Answer, Gateway, recorder::read_request};
+use serde_json::json;
+
+const SECRET: &str = "s3cret";
+const ADMIN_KEY: &str = "s3cret-admin-key";
+const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
+const KNOWN: (&str, &str) = ("Authorization", "KakaoAK s3cret-admin-key");
+
+/// A Kakao where everybody is number 123456789. Gives its address.
+fn kakao() -> String {
+    let address = common::upstream(|stream| {
+        let mut reader = BufReader::new(&stream);
+        while let Some(request) = read_request(&mut reader) {
+            let answer = match request.line.split(' ').nth(1) {
+                Some("/token") => json!({"access_token": "s3cret-a", "refresh_token": "s3cret-r", "expires_in": 43199}),
+                _ => json!({"id": 123_456_789, "kakao_account": {}}),
+            }
+            .to_string();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
+            (&stream).write_all(format!("{head}{answer}").as_bytes()).unwrap();
+        }
+    });
+    format!("http://{address}")
+}
+
+fn gateway(more: &[(&str, &str)]) -> Gateway {
+    let kakao = kakao();
+    let [token, userinfo] = ["token", "userinfo"].map(|endpoint| format!("{kakao}/{endpoint}"));
+    let ids = [
+        ("KAKAO_CLIENT_ID", "kakao-id"),
+        ("KAKAO_CLIENT_SECRET", "s3cret-kakao"),
+        ("KAKAO_TOKEN_URL", &token),
+        ("KAKAO_USERINFO_URL", &userinfo),
+        ("NAVER_CLIENT_ID", "client:1"),
+        ("NAVER_CLIENT_SECRET", "s3cret/client"),
+        ("FACEBOOK_CLIENT_ID", "client:1"),
+        ("FACEBOOK_CLIENT_SECRET", "s3cret/client"),
+        ("GITHUB_CLIENT_ID", "github-id"),
+        ("GITHUB_CLIENT_SECRET", "s3cret-github"),
+    ];
+    Gateway::with(&[&ids, more].concat())
+}
+
+fn notify(gateway: &Gateway, provider: &str, headers: &[(&str, &str)], form: &str) -> Answer {
+    gateway.call("POST", &format!("/oauth/webhooks/{provider}"), headers, form.as_bytes())
+}
+
+#[test]
+fn whoever_unlinks_us_at_kakao_has_taken_the_grant_back() {
+    let gateway = gateway(&[("KAKAO_ADMIN_KEY", ADMIN_KEY)]);
+    let sign_in = || gateway.post("/oauth", &json!({"provider": "kakao", "code": "c"})).expect(200).json();
+    let told = "app_id=1&user_id=123456789&referrer_type=UNLINK_FROM_APPS";
+    for by_get in [false, true] {
+        let signed_in = sign_in();
+        let token = signed_in["tokens"]["access_token"].as_str().unwrap().to_owned();
+        let path = format!("/oauth/{}", signed_in["id"].as_str().unwrap());
+        notify(&gateway, "kakao", &[FORM, ("Authorization", "KakaoAK wrong")], told)
+            .expect_problem(403, "notice_not_verified");
+        gateway.get_with_token(&path, &token).expect(200);
+
+        // Once more, as whoever was not heard would, and about somebody whom nobody knows.
+        for form in [told, told, "app_id=1&user_id=7&referrer_type=ACCOUNT_DELETE"] {
+            let answer = if by_get {
+                gateway.call("GET", &format!("/oauth/webhooks/kakao?{form}"), &[KNOWN], b"")
+            } else {
+                notify(&gateway, "kakao", &[FORM, KNOWN], form)
+            };
+            assert_eq!((answer.status, answer.text().as_str()), (200, ""));
+        }
+        let told = gateway.get_with_token(&path, &token).expect_problem(409, "reauthorization_required").json();
+        assert!(told["detail"].as_str().unwrap().contains("took this grant back"), "{told}");
+        let listed = gateway.get_with_token("/oauth", &token).expect(200).json();
+        assert_eq!(listed["grants"][0]["status"], "revoked");
+
+        assert_eq!(sign_in()["id"], signed_in["id"]);
+        gateway.get_with_token(&path, &token).expect(200);
+    }
+    assert!(!gateway.console().contains(SECRET));
+    gateway.is_unharmed();
+}
+
+#[test]
+fn naver_and_facebook_sign_what_they_tell() {
+    let gateway = gateway(&[]);
+    // Made with Python and OpenSSL for this client id and secret.
+    let naver = "clientId=client%3A1&encryptUniqueId=AAECAwQFBgcICQoLDA0OD4VdbplMX_uvcO7cikD9sME&timestamp=1800000000\
+                 &signature=n_vGQ6-GYfQAbwl94n4kSK9yHPYIWcKjIMmEhR5kMaQ";
+    let facebook = "signed_request=Ukgu56MV_T_kBombjZqm5y-npPm-6JxAHjbVUKBWNhU.eyJhbGdvcml0aG0iOiAiSE1BQy1TSEEyNTYiLCAiaX\
+                    NzdWVkX2F0IjogMTgwMDAwMDAwMCwgInVzZXJfaWQiOiAiMTAxNTgifQ";
+    for (provider, form, status) in [("naver", naver, 204), ("facebook", facebook, 200)] {
+        for prefix in ["", "/e"] {
+            let path = format!("{prefix}/oauth/webhooks/{provider}");
+            let answer = gateway.call("POST", &path, &[FORM], form.as_bytes());
+            assert_eq!((answer.status, answer.text().as_str()), (status, ""), "{provider}");
+        }
+        let forged = form.replace("AAECAwQ", "AAECAwR").replace("ZCI6", "ZCI7").replace("MTAxNTgifQ", "MTAxNTkifQ");
+        assert_ne!(form, forged);
+        notify(&gateway, provider, &[FORM], &forged).expect_problem(403, "notice_not_verified");
+        let twice = format!("{form}&{form}");
+        notify(&gateway, provider, &[FORM], &twice).expect_problem(400, "malformed_request");
+        notify(&gateway, provider, &[FORM], "a=b").expect_problem(400, "malformed_request");
+        notify(&gateway, provider, &[FORM], "").expect_problem(400, "malformed_request");
+        notify(&gateway, provider, &[("Content-Type", "text/plain")], form)
+            .expect_problem(415, "unsupported_media_type");
+        let long = format!("{form}&more={}", "a".repeat(256 * 1024));
+        notify(&gateway, provider, &[FORM], &long).expect_problem(413, "body_too_large");
+    }
+    gateway.is_unharmed();
+}
+
+#[test]
+fn whoever_sends_no_notices_has_no_webhook() {
+    let gateway = gateway(&[]);
+    // Kakao has one only with the admin key.
+    for provider in ["kakao", "github", "stand-in", "nobody", "Naver", "providers"] {
+        notify(&gateway, provider, &[FORM, KNOWN], "user_id=1").expect_problem(404, "not_found");
+        let query = format!("/oauth/webhooks/{provider}?user_id=1");
+        gateway.call("GET", &query, &[KNOWN], b"").expect_problem(404, "not_found");
+    }
+    gateway.call("DELETE", "/oauth/webhooks/naver", &[], b"").expect_problem(405, "method_not_allowed");
+    gateway.is_unharmed();
+}
