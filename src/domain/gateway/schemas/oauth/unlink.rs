@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use poem_openapi::{ApiResponse, Object};
+use poem_openapi::{ApiResponse, Object, types::Example};
 use serde::Deserialize;
 
 /// A provider's notice that somebody took back what they allowed. Each provider has fields of its own; more than these may
 /// come, and are not looked at.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct UnlinkForm {
     /// Facebook: the signature and what it signs.
     pub signed_request: Option<String>,
@@ -26,6 +27,13 @@ pub struct UnlinkForm {
     pub signature: Option<String>,
     /// Kakao: the person.
     pub user_id: Option<String>,
+}
+
+impl Example for UnlinkForm {
+    /// Kakao's.
+    fn example() -> Self {
+        Self { user_id: Some("123456789".to_owned()), ..Self::default() }
+    }
 }
 
 impl UnlinkForm {

@@ -1,0 +1,65 @@
+//! What the variables of providers may hold.
+
+use url::Url;
+
+use crate::{
+    config::Environment,
+    domain::gateway::models::{oauth::Secret, provider::is_loopback},
+};
+
+pub(super) fn client_id_or_none(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() { Ok(None) } else { client_id(text).map(Some) }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "settings are read by functions that may fail")]
+pub(super) fn secret_or_none(text: &str) -> Result<Option<Secret>, String> {
+    Ok((!text.is_empty()).then(|| Secret::new(text)))
+}
+
+/// Google writes the claim in lower case.
+pub(super) fn hosted_domain(text: &str) -> Result<Option<String>, String> {
+    let label = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let good = text.contains('.') && text.split('.').all(label);
+    match text {
+        "" => Ok(None),
+        text if good => Ok(Some(text.to_ascii_lowercase())),
+        _ => Err("a domain such as example.com".to_owned()),
+    }
+}
+
+pub(super) fn client_id(text: &str) -> Result<String, String> {
+    let good = text.bytes().all(|b| b.is_ascii_graphic());
+    good.then(|| text.to_owned()).ok_or_else(|| "printable ASCII without blanks".to_owned())
+}
+
+pub(super) fn version(text: &str) -> Result<String, String> {
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let good =
+        text.strip_prefix('v').and_then(|rest| rest.split_once('.')).is_some_and(|(a, b)| number(a) && number(b));
+    good.then(|| text.to_owned()).ok_or_else(|| "a version such as v25.0".to_owned())
+}
+
+/// https, or http that does not leave this machine, in development.
+fn is_safe(url: &Url, environment: Environment) -> bool {
+    let local = environment == Environment::Development && url.scheme() == "http" && is_loopback(url);
+    let anonymous = url.username().is_empty() && url.password().is_none();
+    (url.scheme() == "https" || local) && url.has_host() && anonymous && url.fragment().is_none()
+}
+
+const SAFE: &str = "an https address without user and fragment (in development http://localhost will do)";
+
+pub(super) fn endpoint(text: &str, environment: Environment) -> Result<Url, String> {
+    Url::parse(text).ok().filter(|url| is_safe(url, environment)).ok_or_else(|| SAFE.to_owned())
+}
+
+pub(super) fn issuer(text: &str, environment: Environment) -> Result<String, String> {
+    let good = endpoint(text, environment)?.query().is_none() && !text.contains('?');
+    good.then(|| text.to_owned()).ok_or_else(|| "an issuer has no query".to_owned())
+}
+
+/// Kept as it is written: redirect URIs are compared as strings (RFC 9700 §2.1).
+pub(super) fn redirect_uri(text: &str, environment: Environment) -> Result<String, String> {
+    let plain = text.bytes().all(|b| b.is_ascii_graphic()) && !text.contains(['*', '\\', '#']);
+    let good = plain && endpoint(text, environment).is_ok();
+    good.then(|| text.to_owned()).ok_or_else(|| format!("{SAFE}; {text:?} is none, and there are no wildcards"))
+}
