@@ -271,10 +271,30 @@ fn a_callback_that_is_not_one_is_refused() {
     browser.get(&gateway, &wrong_issuer.join("&")).expect_problem(502, "provider_bad_answer");
     browser.get(&gateway, &callback).expect_problem(400, "unknown_attempt");
     assert_eq!(browser.session(), None);
-    // Mix-up: a code at another provider's callback.
     let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
-    browser.get(&gateway, &callback.replace("/stand-in/", "/google/")).expect_problem(400, "unknown_attempt");
+    browser.get(&gateway, &callback.replace("/stand-in/", "/google/")).expect_problem(404, "unknown_provider");
     browser.get(&gateway, "/login/nobody").expect_problem(404, "unknown_provider");
+}
+
+#[test]
+fn a_code_of_one_provider_is_not_for_the_callback_of_another() {
+    let host = Gateway::start();
+    let stand_in = host.printed("/authorize?");
+    let issuer = stand_in.trim().split("/authorize").next().unwrap();
+    // To one gateway the same provider under two names.
+    let gateway = Gateway::with(&[
+        ("OIDC_ONE_ISSUER", issuer),
+        ("OIDC_ONE_CLIENT_ID", "gateway"),
+        ("OIDC_ONE_CLIENT_SECRET", "development"),
+        ("OIDC_OTHER_ISSUER", issuer),
+        ("OIDC_OTHER_CLIENT_ID", "gateway"),
+        ("OIDC_OTHER_CLIENT_SECRET", "development"),
+    ]);
+    let mut browser = Browser::default();
+    let callback = browser.leave(&gateway, "/login/one").decide("person=alice");
+    let mixed_up = callback.replace("/login/one/", "/login/other/");
+    browser.get(&gateway, &mixed_up).expect_problem(400, "unknown_attempt");
+    assert_eq!(browser.session(), None);
 }
 
 #[test]

@@ -5,17 +5,15 @@ use std::fmt::Write;
 use http::{StatusCode, header};
 use poem::{IntoResponse, Request, Response};
 use poem_openapi::{
-    ApiResponse, OpenApi,
+    OpenApi,
     param::{Path, Query},
     payload::Json,
-    registry::{MetaMediaType, MetaResponses, Registry},
-    types::Type,
 };
 
 use super::{
     RequestContext, Tag,
     extract::cookies,
-    pages::{self, bilingual, escaped},
+    pages::{self, answers, bilingual, escaped, goes_on, json_or_page, problem_or_page},
     problems,
 };
 use crate::{
@@ -24,7 +22,6 @@ use crate::{
         schemas::{
             login::{CallbackQuery, Redirect, Refusal},
             oauth::OAuthProviders,
-            problem::ProblemDocument,
         },
     },
     problem::Problem,
@@ -53,15 +50,15 @@ impl LoginApi {
         request: &Request,
         /// Where the browser goes when somebody is signed in: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
         return_to: Query<Option<String>>,
-    ) -> LoginAnswer {
+    ) -> ChoiceAnswer {
         let providers = self.vault.providers();
-        match self.logins.return_to(return_to.0.as_deref()) {
-            Err(refusal) => LoginAnswer::refused(request, refusal, ""),
+        ChoiceAnswer(match self.logins.return_to(return_to.0.as_deref()) {
+            Err(refusal) => refused(request, refusal, ""),
             Ok(return_to) if pages::is_wanted(request) => {
-                LoginAnswer(pages::answer(StatusCode::OK, choice(&providers, &return_to.encoded())))
+                pages::answer(StatusCode::OK, choice(&providers, &return_to.encoded()))
             }
-            Ok(_) => LoginAnswer(Json(providers).into_response()),
-        }
+            Ok(_) => Json(providers).into_response(),
+        })
     }
 
     /// Sign in at a provider
@@ -76,9 +73,9 @@ impl LoginApi {
         provider: Path<String>,
         /// Where the browser goes when somebody is signed in: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
         return_to: Query<Option<String>>,
-    ) -> LoginAnswer {
+    ) -> BeginAnswer {
         let outcome = self.logins.begin(&provider.0, return_to.0.as_deref(), &cookies(request)).await;
-        LoginAnswer::of(request, outcome, "../login")
+        BeginAnswer(answer(request, outcome, "../login"))
     }
 
     /// Where a provider sends the browser back to
@@ -99,14 +96,15 @@ impl LoginApi {
         error: Query<Option<String>>,
         /// Who sends the browser back (RFC 9207).
         iss: Query<Option<String>>,
-    ) -> LoginAnswer {
+    ) -> FinishAnswer {
         let query = if is_said_once(request) {
             CallbackQuery { state: state.0, code: code.0, error: error.0, iss: iss.0 }
         } else {
             // Of two values either could be the forged one (RFC 6749 §3.1).
             CallbackQuery::default()
         };
-        LoginAnswer::of(request, self.logins.finish(&provider.0, query, &cookies(request)).await, "../../login")
+        let outcome = self.logins.finish(&provider.0, query, &cookies(request)).await;
+        FinishAnswer(answer(request, outcome, "../../login"))
     }
 }
 
@@ -116,31 +114,25 @@ fn is_said_once(request: &Request) -> bool {
     ["state", "code", "error", "iss"].iter().all(|name| parameters.iter().filter(|(sent, _)| sent == name).count() <= 1)
 }
 
-/// A redirect, a page or a problem.
-struct LoginAnswer(Response);
-
-impl LoginAnswer {
-    fn of(request: &Request, outcome: Result<Redirect, Refusal>, begin_again: &str) -> Self {
-        match outcome {
-            Ok(Redirect { location, cookies }) => {
-                let answer =
-                    Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, location.expose());
-                Self(with_cookies(answer.finish(), cookies))
-            }
-            Err(refusal) => Self::refused(request, refusal, begin_again),
+/// The browser goes on, or is told why not. `begin_again` is where, as seen from here.
+fn answer(request: &Request, outcome: Result<Redirect, Refusal>, begin_again: &str) -> Response {
+    match outcome {
+        Ok(Redirect { location, cookies }) => {
+            let answer = Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, location.expose());
+            with_cookies(answer.finish(), cookies)
         }
+        Err(refusal) => refused(request, refusal, begin_again),
     }
+}
 
-    /// `begin_again` is where, as seen from here.
-    fn refused(request: &Request, refusal: Refusal, begin_again: &str) -> Self {
-        let Refusal { problem, korean, cookies } = refusal;
-        let answer = if pages::is_wanted(request) {
-            pages::answer(problem.status(), apology(&problem, &korean, begin_again))
-        } else {
-            problems::document(problem, &RequestContext::of(request))
-        };
-        Self(with_cookies(answer, cookies))
-    }
+fn refused(request: &Request, refusal: Refusal, begin_again: &str) -> Response {
+    let Refusal { problem, korean, cookies } = refusal;
+    let answer = if pages::is_wanted(request) {
+        pages::answer(problem.status(), apology(&problem, &korean, begin_again))
+    } else {
+        problems::document(problem, &RequestContext::of(request))
+    };
+    with_cookies(answer, cookies)
 }
 
 fn with_cookies(mut answer: Response, cookies: Vec<String>) -> Response {
@@ -150,36 +142,13 @@ fn with_cookies(mut answer: Response, cookies: Vec<String>) -> Response {
     answer
 }
 
-impl IntoResponse for LoginAnswer {
-    fn into_response(self) -> Response {
-        self.0
-    }
-}
-
-impl ApiResponse for LoginAnswer {
-    fn meta() -> MetaResponses {
-        let page = || MetaMediaType { content_type: "text/html", schema: String::schema_ref() };
-        let json = MetaMediaType { content_type: "application/json", schema: OAuthProviders::schema_ref() };
-        let failure =
-            |status, description| problems::described_as(status, description, vec![page(), problems::document_type()]);
-        MetaResponses {
-            responses: vec![
-                problems::described_as(200, "Where people can sign in.", vec![page(), json]),
-                problems::described_as(303, "The browser goes on.", vec![]),
-                failure(400, "The attempt is unknown, too old or was finished before, or `return_to` is not allowed."),
-                failure(403, "The person did not agree at the provider."),
-                failure(404, "No such provider is switched on."),
-                failure(500, "The gateway failed; its log says why."),
-                failure(502, "The provider's answer is not usable."),
-                failure(503, "The gateway cannot reach its store, or the provider, at the moment."),
-            ],
-        }
-    }
-
-    fn register(registry: &mut Registry) {
-        OAuthProviders::register(registry);
-        ProblemDocument::register(registry);
-    }
+answers! {
+    /// Of the question where people can sign in.
+    ChoiceAnswer(OAuthProviders): [json_or_page::<OAuthProviders>("Where people can sign in.")], problem_or_page: 400, 500;
+    /// Of the begin of a sign-in.
+    BeginAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 404, 500, 502, 503;
+    /// Of its end.
+    FinishAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 500, 502, 503;
 }
 
 fn choice(providers: &OAuthProviders, return_to: &str) -> String {

@@ -2,6 +2,12 @@
 
 use http::{StatusCode, header};
 use poem::{Request, Response};
+use poem_openapi::{
+    registry::{MetaMediaType, MetaResponse},
+    types::Type,
+};
+
+use super::problems::{described, described_as};
 
 /// A page may show itself, and send its forms here.
 pub(super) const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; \
@@ -69,6 +75,56 @@ pub(super) fn escaped(text: &str) -> String {
         }
     }
     safe
+}
+
+/// Declares answers that may be a page, JSON, a redirect or a problem: `Name(schema in the document): the good ones,
+/// how problems are described: their statuses;`
+macro_rules! answers {
+    ($($(#[$doc:meta])* $name:ident($schema:ty): $good:expr, $described:path: $($status:literal),+;)+) => {$(
+        $(#[$doc])*
+        struct $name(poem::Response);
+
+        impl poem::IntoResponse for $name {
+            fn into_response(self) -> poem::Response {
+                self.0
+            }
+        }
+
+        impl poem_openapi::ApiResponse for $name {
+            fn meta() -> poem_openapi::registry::MetaResponses {
+                let problems = [$($described($status)),+];
+                poem_openapi::registry::MetaResponses { responses: $good.into_iter().chain(problems).collect() }
+            }
+
+            fn register(registry: &mut poem_openapi::registry::Registry) {
+                <$schema as poem_openapi::types::Type>::register(registry);
+                <$crate::domain::gateway::schemas::problem::ProblemDocument as poem_openapi::types::Type>::register(registry);
+            }
+        }
+    )+};
+}
+pub(super) use answers;
+
+/// The line of the OpenAPI document for 200.
+pub(super) fn json_or_page<T: Type>(description: &'static str) -> MetaResponse {
+    let json = MetaMediaType { content_type: "application/json", schema: T::schema_ref() };
+    described_as(200, description, vec![json, page_type()])
+}
+
+/// The line of the OpenAPI document for 303.
+pub(super) fn goes_on() -> MetaResponse {
+    described_as(303, "The browser goes on.", vec![])
+}
+
+/// The line of the OpenAPI document for a problem that a browser gets as a page.
+pub(super) fn problem_or_page(status: u16) -> MetaResponse {
+    let mut line = described(status);
+    line.content.push(page_type());
+    line
+}
+
+fn page_type() -> MetaMediaType {
+    MetaMediaType { content_type: "text/html", schema: String::schema_ref() }
 }
 
 #[cfg(test)]

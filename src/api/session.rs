@@ -4,25 +4,17 @@ use std::fmt::Write;
 
 use http::{StatusCode, header};
 use poem::{IntoResponse, Request, Response};
-use poem_openapi::{
-    ApiResponse, OpenApi,
-    payload::Json,
-    registry::{MetaMediaType, MetaResponses, Registry},
-    types::Type,
-};
+use poem_openapi::{OpenApi, payload::Json, registry::MetaResponse};
 
 use super::{
     RequestContext, Tag,
     extract::Caller,
-    pages::{self, bilingual, escaped},
-    problems,
+    pages::{self, answers, bilingual, escaped, goes_on, json_or_page},
+    problems::{self, described},
 };
 use crate::domain::gateway::{
     controllers::session::SessionController,
-    schemas::{
-        problem::ProblemDocument,
-        session::{SessionDocument, SignedOut},
-    },
+    schemas::session::{SessionDocument, SignedOut},
 };
 
 pub(super) struct SessionApi {
@@ -95,41 +87,14 @@ fn person(session: &SessionDocument) -> String {
     pages::page("로그인 정보 · Session", &main)
 }
 
-/// Declares an answer that is JSON, a page, a redirect or a problem.
-macro_rules! answers {
-    ($($(#[$doc:meta])* $name:ident: $json:ty, $good:literal;)+) => {$(
-        $(#[$doc])*
-        struct $name(Response);
-
-        impl IntoResponse for $name {
-            fn into_response(self) -> Response {
-                self.0
-            }
-        }
-
-        impl ApiResponse for $name {
-            fn meta() -> MetaResponses {
-                let json = MetaMediaType { content_type: "application/json", schema: <$json>::schema_ref() };
-                let page = MetaMediaType { content_type: "text/html", schema: String::schema_ref() };
-                let problems = [401, 403, 500, 503].map(problems::described);
-                let good = [
-                    problems::described_as(200, $good, vec![json, page]),
-                    problems::described_as(303, "The browser goes on.", vec![]),
-                ];
-                MetaResponses { responses: good.into_iter().chain(problems).collect() }
-            }
-
-            fn register(registry: &mut Registry) {
-                <$json>::register(registry);
-                ProblemDocument::register(registry);
-            }
-        }
-    )+};
-}
-
 answers! {
     /// Of the question who is signed in.
-    SessionAnswer: SessionDocument, "Somebody is signed in.";
+    SessionAnswer(SessionDocument): good(json_or_page::<SessionDocument>("Somebody is signed in.")), described: 401, 403, 500, 503;
     /// Of a sign-out.
-    SignedOutAnswer: SignedOut, "Nobody is signed in any more.";
+    SignedOutAnswer(SignedOut): good(json_or_page::<SignedOut>("Nobody is signed in any more.")), described: 403, 500, 503;
+}
+
+/// Or the browser goes on.
+fn good(one: MetaResponse) -> Vec<MetaResponse> {
+    vec![one, goes_on()]
 }

@@ -100,6 +100,7 @@ impl LoginController {
     fn refused(&self, error: FinishError) -> Refusal {
         let begin_at = format!("{}/login", self.public_url);
         match error {
+            FinishError::UnknownProvider => unknown_provider(),
             FinishError::UnknownAttempt => Refusal::new(
                 Problem::new(
                     StatusCode::BAD_REQUEST,

@@ -130,12 +130,12 @@ mod tests {
     #[test]
     fn use_prolongs_it_but_not_beyond_its_end() {
         let mut session = session();
-        for minutes in (30..=150).step_by(30) {
+        for minutes in (30..=120).step_by(30) {
             session = session.used(LIMITS, at(minutes)).unwrap();
         }
         assert_eq!((session.idle_until, session.expires_at), (at(180), at(180)));
         assert!(session.is_live(at(179)) && !session.is_live(at(180)));
-        assert_eq!(session.used(LIMITS, at(170)), None);
+        assert_eq!(session.used(LIMITS, at(150)), None);
     }
 
     #[test]

@@ -109,6 +109,9 @@ pub struct Finished {
 /// Why somebody did not sign in.
 #[derive(Debug, Error)]
 pub enum FinishError {
+    /// No such provider is switched on.
+    #[error("no provider of this name is switched on")]
+    UnknownProvider,
     /// The attempt was not begun in this browser, is too old, was finished before, or was one at another provider.
     #[error("the attempt is not known here, too old, or was finished before")]
     UnknownAttempt,
@@ -175,8 +178,10 @@ impl LoginService {
         old_session: Option<&str>,
     ) -> Result<Finished, FinishError> {
         let LoginParts { store, oauth, sessions, clock, .. } = &self.parts;
+        let provider: ProviderName = provider.parse().map_err(|_| FinishError::UnknownProvider)?;
+        oauth.provider(&provider).ok_or(FinishError::UnknownProvider)?;
         let attempt = self.attempt(&returned).ok_or(FinishError::UnknownAttempt)?;
-        if attempt.provider.as_str() != provider || attempt.expires_at <= clock.now() {
+        if attempt.provider != provider || attempt.expires_at <= clock.now() {
             return Err(FinishError::UnknownAttempt);
         }
         if !store.redeem(&returned.state.digest(), attempt.expires_at).await.map_err(Failure::from)? {
