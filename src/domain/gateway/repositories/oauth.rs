@@ -52,8 +52,9 @@ pub trait OAuthRepository: Send + Sync {
     async fn renew_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Result<bool, RepositoryError>;
 
     /// Stores the outcome of a refresh (the grant's `status`, `sealed_tokens`, `expires_at`, `refreshable`, `updated_at`)
-    /// and gives the lease back, both or neither. `false`, and nothing changes, if the lease was lost, had ended by
-    /// `updated_at`, or the grant is gone.
+    /// and gives the lease back, both or neither. `false`, and nothing changes, if the lease is not this holder's any more
+    /// or the grant is gone. That the lease's time is over does not matter as long as nobody else took it: the provider may
+    /// have ended the old refresh token with its answer, and then the late one is all there is.
     async fn finish_refresh(&self, lease: &RefreshLease, refreshed: &Grant) -> Result<bool, RepositoryError>;
 
     /// Gives a lease back without a change. If it was lost already, nothing happens.

@@ -38,11 +38,11 @@ struct StoredGrant {
 }
 
 impl State {
-    /// The grant whose lease this holder has and which has not ended.
-    fn leased(&mut self, lease: &RefreshLease, now: DateTime<Utc>) -> Option<&mut StoredGrant> {
+    /// The grant, and until when this holder has or had its lease, if nobody took or ended that since.
+    fn leased(&mut self, lease: &RefreshLease) -> Option<(&mut StoredGrant, DateTime<Utc>)> {
         let stored = self.grants.get_mut(&lease.grant)?;
-        let held = stored.lease.is_some_and(|held| held.holder == lease.holder && kept(now) < held.until);
-        held.then_some(stored)
+        let until = stored.lease.filter(|held| held.holder == lease.holder)?.until;
+        Some((stored, until))
     }
 
     fn put_grant(&mut self, grant: Grant) -> Result<Grant, RepositoryError> {
@@ -133,14 +133,18 @@ impl OAuthRepository for MemoryOAuth {
 
     async fn renew_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Result<bool, RepositoryError> {
         let mut state = lock(&self.0);
-        let Some(stored) = state.leased(lease, now) else { return Ok(false) };
-        stored.lease = Some(RefreshLease { until: kept(lease.until), ..*lease });
-        Ok(true)
+        match state.leased(lease) {
+            Some((stored, until)) if kept(now) < until => {
+                stored.lease = Some(RefreshLease { until: kept(lease.until), ..*lease });
+                Ok(true)
+            }
+            Some(_) | None => Ok(false),
+        }
     }
 
     async fn finish_refresh(&self, lease: &RefreshLease, refreshed: &Grant) -> Result<bool, RepositoryError> {
         let mut state = lock(&self.0);
-        let Some(StoredGrant { grant, lease }) = state.leased(lease, refreshed.updated_at) else { return Ok(false) };
+        let Some((StoredGrant { grant, lease }, _)) = state.leased(lease) else { return Ok(false) };
         grant.status = refreshed.status;
         grant.sealed_tokens.clone_from(&refreshed.sealed_tokens);
         grant.expires_at = refreshed.expires_at.map(kept);

@@ -139,7 +139,7 @@ impl OAuthService {
                 answer = &mut asking => return answer,
                 _ = renewal.tick() => {
                     let renewed = RefreshLease { until: self.clock.now() + LEASE, ..lease };
-                    // If it cannot be renewed, the answer may still come in time; `finish_refresh` has the last word.
+                    // If it cannot be renewed, the answer is still good unless another takes over; `finish_refresh` says.
                     if let Err(error) = self.store.renew_lease(&renewed, self.clock.now()).await {
                         warn!(grant = %lease.grant, %error, "a refresh lease could not be renewed");
                     }

@@ -288,6 +288,21 @@ async fn a_lease_of_a_holder_that_vanished_ends_by_itself() {
 }
 
 #[tokio::test]
+async fn an_answer_that_comes_after_the_lease_ended_is_kept_if_nobody_took_over() {
+    let scene = Scene::new().await;
+    let (open, alice) = scene.sign_in("alice").await;
+    let gate = Arc::new(Notify::new());
+    *scene.provider.gate.lock().unwrap() = Some(gate.clone());
+    let (vault, id) = (scene.vault.clone(), open.grant.id);
+    let asking = tokio::spawn(async move { access(&vault.refresh(&alice, id).await.unwrap()).to_owned() });
+    tokio::task::yield_now().await;
+    scene.bench.clock.pass(TimeDelta::minutes(1));
+    gate.notify_one();
+    assert_eq!(asking.await.unwrap(), "provider-access-1");
+    assert_eq!(scene.provider.refreshes.load(Ordering::SeqCst), 1, "the provider is not asked for another");
+}
+
+#[tokio::test]
 async fn a_refusal_is_for_good_and_a_failure_is_not() {
     let scene = Scene::new().await;
     let (open, alice) = scene.sign_in("alice").await;

@@ -13,7 +13,7 @@ over_every_store!(
     a_renewed_lease_lasts_longer,
     only_its_holder_renews_a_lease_and_only_in_time,
     a_finished_refresh_is_stored_and_gives_the_lease_back,
-    a_holder_whose_lease_ended_cannot_finish,
+    a_holder_whose_lease_ended_finishes_unless_another_took_it,
     a_holder_who_lost_the_lease_can_do_nothing,
     a_released_lease_is_free_at_once,
     a_mark_leaves_the_lease_to_its_holder,
@@ -91,15 +91,22 @@ async fn a_finished_refresh_is_stored_and_gives_the_lease_back(store: &Store) {
     assert_eq!(acquire(store, lease(2, at(140)), 110).await, LeaseOutcome::Acquired(after));
 }
 
-async fn a_holder_whose_lease_ended_cannot_finish(store: &Store) {
+async fn a_holder_whose_lease_ended_finishes_unless_another_took_it(store: &Store) {
     let before = leased(store).await;
-    for late in [at(130), at(999)] {
-        assert!(!store.oauth.finish_refresh(&lease(1, at(999)), &refreshed(&before, late)).await.unwrap());
-        assert_eq!(store.oauth.find_grant(before.id).await.unwrap(), Some(before.clone()));
+    let after = refreshed(&before, at(999));
+    assert!(!store.oauth.finish_refresh(&lease(2, at(130)), &after).await.unwrap(), "it was never this one's");
+    assert!(store.oauth.finish_refresh(&lease(1, at(130)), &after).await.unwrap(), "the late answer is all there is");
+    assert_eq!(store.peer_oauth.find_grant(before.id).await.unwrap(), Some(after.clone()));
+
+    assert_eq!(acquire(store, lease(1, at(1030)), 1000).await, LeaseOutcome::Acquired(after.clone()));
+    assert_eq!(acquire(store, lease(2, at(1060)), 1030).await, LeaseOutcome::Acquired(after.clone()));
+    for over in [1060, 9999] {
+        let late = refreshed(&before, at(over));
+        assert!(!store.oauth.finish_refresh(&lease(1, at(1030)), &late).await.unwrap(), "another took it");
     }
-    let after = refreshed(&before, at(130) - MICROSECOND);
-    assert!(store.oauth.finish_refresh(&lease(1, at(130)), &after).await.unwrap());
-    assert_eq!(store.oauth.find_grant(before.id).await.unwrap(), Some(after));
+    // And it stays another's when that one's time is over, too.
+    assert_eq!(store.oauth.find_grant(before.id).await.unwrap(), Some(after.clone()));
+    assert!(store.oauth.finish_refresh(&lease(2, at(1060)), &refreshed(&before, at(9999))).await.unwrap());
 }
 
 async fn a_holder_who_lost_the_lease_can_do_nothing(store: &Store) {
