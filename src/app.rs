@@ -144,6 +144,8 @@ impl App {
             store: store.tokens.clone(),
             snapshots: core.publisher.snapshots(),
             clock: world.clock.clone(),
+            oauth: core.oauth.clone(),
+            refresh_ahead: settings.oauth_refresh_ahead,
         }
         .start(&mut tasks, &stopped);
 

@@ -35,6 +35,9 @@ use crate::domain::gateway::models::{
 };
 use reader::{Reader, one_of};
 
+/// Most tokens of providers live for less.
+const LONGEST_AHEAD: Duration = Duration::from_hours(24 * 30);
+
 /// Everything that can be set.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -60,6 +63,8 @@ pub struct Settings {
     pub upstream: UpstreamSettings,
     /// `GOOGLE_CLIENT_ID` and so on: where people can sign in.
     pub providers: Vec<ProviderSettings>,
+    /// `OAUTH_REFRESH_AHEAD`: how long before its expiry a provider's token is refreshed in the background; zero is never.
+    pub oauth_refresh_ahead: Duration,
     /// `LOG_FORMAT`
     pub log_format: LogFormat,
 }
@@ -87,6 +92,7 @@ impl Settings {
         let routes = routes::read(&mut reader);
         let upstream = services::read_upstream(&mut reader);
         let providers = providers::read(&mut reader, environment, public.as_ref());
+        let oauth_refresh_ahead = reader.duration(&variables::OAUTH_REFRESH_AHEAD, Duration::ZERO..=LONGEST_AHEAD);
         let log_format = read_log_format(&mut reader, environment);
         let whole = || {
             Some(Self {
@@ -101,6 +107,7 @@ impl Settings {
                 routes,
                 upstream: upstream?,
                 providers: providers?,
+                oauth_refresh_ahead: oauth_refresh_ahead?,
                 log_format: log_format?,
             })
         };

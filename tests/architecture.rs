@@ -83,6 +83,7 @@ const LAYERS: &[Layer] = &[
             "tokio::pin",
             "tokio::select",
             "tokio::sync",
+            "tokio::task",
             "tokio::time",
             "tracing",
         ]),

@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use common::{Answer, Gateway, call};
 use serde_json::{Value, json};
 
+/// Nothing is refreshed but by those who ask, so that refreshes can be counted.
+const ONLY_WHEN_ASKED: (&str, &str) = ("OAUTH_REFRESH_AHEAD", "0s");
 const VAULT_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 /// The stand-in provider that a gateway started beside it, as the banner says.
@@ -127,7 +129,7 @@ fn what_cannot_be_exchanged_is_told_why() {
 
 #[test]
 fn a_refusal_asks_for_the_person_and_a_failure_for_patience() {
-    let gateway = Gateway::start();
+    let gateway = Gateway::with(&[ONLY_WHEN_ASKED]);
     let stand_in = StandIn::of(&gateway);
     stand_in.switch(&json!({"access_token_ttl_seconds": 1}));
     let signed_in = stand_in.exchange(&gateway, "alice");
@@ -148,11 +150,27 @@ fn a_refusal_asks_for_the_person_and_a_failure_for_patience() {
 }
 
 #[test]
+fn a_grant_that_nobody_asks_for_is_refreshed_all_the_same() {
+    let gateway = Gateway::start();
+    let stand_in = StandIn::of(&gateway);
+    stand_in.switch(&json!({"access_token_ttl_seconds": 1}));
+    let signed_in = stand_in.exchange(&gateway, "alice");
+    stand_in.switch(&json!({"access_token_ttl_seconds": 3600}));
+    let before = stand_in.statistic("refreshes");
+    common::eventually("it was refreshed", || stand_in.statistic("refreshes") > before);
+    let (alice, path) = (text(&signed_in["tokens"]["access_token"]), format!("/oauth/{}", text(&signed_in["id"])));
+    let opened = gateway.get_with_token(&path, alice).expect(200).json();
+    assert_ne!(opened["access_token"], signed_in["access_token"]);
+    assert_eq!(stand_in.statistic("refreshes"), before + 1, "whoever asks gets what is there");
+    assert_eq!(gateway.terminate(), Some(0));
+}
+
+#[test]
 fn two_hundred_who_ask_two_gateways_make_one_refresh_and_the_database_holds_nothing_in_clear() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.db");
     let database = format!("sqlite://{}", file.display());
-    let store = [("DATABASE_URL", database.as_str()), ("VAULT_KEY", VAULT_KEY)];
+    let store = [("DATABASE_URL", database.as_str()), ("VAULT_KEY", VAULT_KEY), ONLY_WHEN_ASKED];
     let one = Gateway::with(&store);
     let stand_in = StandIn::of(&one);
     let issuer = format!("http://{}", stand_in.address);

@@ -17,6 +17,7 @@ mod m20261122_000006_create_signing_keys;
 mod m20261122_000007_create_accounts;
 mod m20261122_000008_create_account_identities;
 mod m20261122_000009_create_grants;
+mod m20261122_000010_index_expiring_grants;
 
 /// Brings a database up to date. It does not care who else is migrating: take the store's migration lock first.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000007_create_accounts::Migration),
             Box::new(m20261122_000008_create_account_identities::Migration),
             Box::new(m20261122_000009_create_grants::Migration),
+            Box::new(m20261122_000010_index_expiring_grants::Migration),
         ]
     }
 }

@@ -108,6 +108,10 @@ impl Provider for Facebook {
         Ok((tokens, identity))
     }
 
+    fn renews_living_tokens(&self) -> bool {
+        true
+    }
+
     async fn refresh(&self, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
         let form = vec![("grant_type", "fb_exchange_token"), ("fb_exchange_token", tokens.access_token.expose())];
         self.flow.token(&self.endpoints.token, ClientAuth::Form, form).await

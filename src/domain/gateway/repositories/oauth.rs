@@ -7,7 +7,7 @@ use super::RepositoryError;
 use crate::domain::gateway::models::{
     account::{Account, ProviderIdentity},
     id::GrantId,
-    oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, RefreshLease},
+    oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, ProviderName, RefreshLease},
 };
 
 /// Keeps accounts, their identities at providers, and grants. Times are kept to the microsecond.
@@ -66,7 +66,13 @@ pub trait OAuthRepository: Send + Sync {
     /// Forgets a grant and gives what it was. Forgetting it again gives `None`.
     async fn remove_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError>;
 
-    /// Active, refreshable grants whose access token is refused from `before` on or earlier, soonest first, at most
-    /// `limit`: those that want to be refreshed in the background.
-    async fn grants_expiring(&self, before: DateTime<Utc>, limit: u64) -> Result<Vec<Grant>, RepositoryError>;
+    /// Active, refreshable grants at this provider whose access token is refused from `before` on or earlier, soonest first,
+    /// at most `limit`, behind `after`: those that want to be refreshed in the background.
+    async fn grants_expiring(
+        &self,
+        provider: &ProviderName,
+        before: DateTime<Utc>,
+        after: Option<ExpiryCursor>,
+        limit: u64,
+    ) -> Result<Vec<Grant>, RepositoryError>;
 }

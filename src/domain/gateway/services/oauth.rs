@@ -1,5 +1,6 @@
 //! Keeps what people allowed us at providers: exchanges codes, hands out tokens that are never expired, takes grants back.
 
+pub mod ahead;
 mod refreshing;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -206,11 +207,12 @@ impl OAuthService {
             state: None,
         };
         let (tokens, identity) = provider.exchange(&exchange).await?;
-        self.keep(tokens, &identity, caller).await
+        self.keep(&**provider, tokens, &identity, caller).await
     }
 
     async fn keep(
         &self,
+        provider: &dyn Provider,
         tokens: ProviderTokens,
         identity: &ProviderIdentity,
         caller: Option<AccountId>,
@@ -240,7 +242,7 @@ impl OAuthService {
             created_at: now,
             updated_at: now,
         };
-        let grant = self.store.put_grant(&self.sealed(grant, &tokens)?).await?;
+        let grant = self.store.put_grant(&self.sealed(grant, provider, &tokens)?).await?;
         let signed_in = match caller {
             Some(_) => None,
             None => Some(self.tokens.sign_in(account).await?),
@@ -292,13 +294,13 @@ impl OAuthService {
         if may { Ok(grant) } else { Err(GrantError::NotFound) }
     }
 
-    fn sealed(&self, grant: Grant, tokens: &ProviderTokens) -> Result<Grant, Failure> {
+    fn sealed(&self, grant: Grant, provider: &dyn Provider, tokens: &ProviderTokens) -> Result<Grant, Failure> {
         let clear =
             serde_json::to_vec(&ClearTokens::from(tokens)).map_err(|error| Failure::Broken(error.to_string()))?;
         Ok(Grant {
             sealed_tokens: self.sealer.seal(&sealing_context(&grant), &clear),
             expires_at: tokens.expires_at,
-            refreshable: tokens.refresh_token.is_some(),
+            refreshable: can_renew(provider, tokens, self.clock.now()),
             ..grant
         })
     }
@@ -320,6 +322,12 @@ impl OAuthService {
 /// The account that a caller's token speaks for, if it is one.
 fn account_of(caller: &Identity) -> Option<AccountId> {
     caller.subject.parse().ok()
+}
+
+/// Whether the provider can give the next access token: with a refresh token, or for one that is still good.
+fn can_renew(provider: &dyn Provider, tokens: &ProviderTokens, now: DateTime<Utc>) -> bool {
+    let alive = tokens.expires_at.is_none_or(|expires_at| now < expires_at);
+    tokens.refresh_token.is_some() || (provider.renews_living_tokens() && alive)
 }
 
 /// A sealed value opens only for the person and the provider that it was sealed for. The grant's id is not in it: a person

@@ -159,6 +159,11 @@ pub trait Provider: Send + Sync {
     /// Exchanges a code for tokens and says who the person is (from the id token where there is one, else by asking).
     async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError>;
 
+    /// Whether an access token that has no refresh token beside it can be exchanged for the next one, as long as it is good.
+    fn renews_living_tokens(&self) -> bool {
+        false
+    }
+
     /// Gets the next access token. Gives what the provider answered; [`ProviderTokens::refreshed`] puts it together.
     async fn refresh(&self, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError>;
 

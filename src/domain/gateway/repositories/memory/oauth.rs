@@ -14,7 +14,7 @@ use crate::domain::gateway::{
     models::{
         account::{Account, ProviderIdentity},
         id::{AccountId, GrantId},
-        oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, ProviderName, RefreshLease},
+        oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, ProviderName, RefreshLease},
     },
     repositories::{RepositoryError, kept, oauth::OAuthRepository},
 };
@@ -172,11 +172,22 @@ impl OAuthRepository for MemoryOAuth {
         Ok(lock(&self.0).grants.remove(&id).map(|stored| stored.grant))
     }
 
-    async fn grants_expiring(&self, before: DateTime<Utc>, limit: u64) -> Result<Vec<Grant>, RepositoryError> {
+    async fn grants_expiring(
+        &self,
+        provider: &ProviderName,
+        before: DateTime<Utc>,
+        after: Option<ExpiryCursor>,
+        limit: u64,
+    ) -> Result<Vec<Grant>, RepositoryError> {
+        let in_time = |id, expires_at| {
+            expires_at <= kept(before)
+                && after.is_none_or(|after| (kept(after.expires_at), after.id) < (expires_at, id))
+        };
         let wanted = |grant: &Grant| {
-            grant.status == GrantStatus::Active
+            grant.provider == *provider
+                && grant.status == GrantStatus::Active
                 && grant.refreshable
-                && grant.expires_at.is_some_and(|expires_at| expires_at <= kept(before))
+                && grant.expires_at.is_some_and(|expires_at| in_time(grant.id, expires_at))
         };
         Ok(lock(&self.0).grants(wanted, |grant| (grant.expires_at, grant.id), limit))
     }

@@ -9,7 +9,7 @@ use crate::domain::gateway::{
     models::{
         account::{Account, ProviderIdentity},
         id::GrantId,
-        oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, RefreshLease},
+        oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, ProviderName, RefreshLease},
     },
     repositories::{RepositoryError, oauth::OAuthRepository},
 };
@@ -82,8 +82,14 @@ impl OAuthRepository for SeaOrmOAuth {
         answered(grant::remove(&self.db, id)).await
     }
 
-    async fn grants_expiring(&self, before: DateTime<Utc>, limit: u64) -> Result<Vec<Grant>, RepositoryError> {
-        answered(grant::expiring(&self.db, before, limit)).await
+    async fn grants_expiring(
+        &self,
+        provider: &ProviderName,
+        before: DateTime<Utc>,
+        after: Option<ExpiryCursor>,
+        limit: u64,
+    ) -> Result<Vec<Grant>, RepositoryError> {
+        answered(grant::expiring(&self.db, provider, before, after, limit)).await
     }
 }
 

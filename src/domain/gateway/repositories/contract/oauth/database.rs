@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use tokio::{sync::Barrier, task::JoinSet, time::timeout};
 
-use super::{account, grant, grant_id, identity, lease};
+use super::{account, grant, grant_id, identity, lease, provider};
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
@@ -84,7 +84,7 @@ async fn assert_nothing_works(db: DatabaseConnection) {
     assert_unavailable(oauth.release_lease(&wish).await);
     assert_unavailable(oauth.mark_grant(grant_id(1), GrantStatus::Revoked, at(100)).await);
     assert_unavailable(oauth.remove_grant(grant_id(1)).await);
-    assert_unavailable(oauth.grants_expiring(at(9999), 9).await);
+    assert_unavailable(oauth.grants_expiring(&provider("google"), at(9999), None, 9).await);
 }
 
 async fn a_closed_database_is_unavailable(database: &Database) {

@@ -10,7 +10,7 @@ use super::without_account;
 use crate::domain::gateway::{
     models::{
         id::GrantId,
-        oauth::{Grant, GrantCursor, GrantFilter, GrantStatus},
+        oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus, ProviderName},
     },
     repositories::{
         RepositoryError,
@@ -75,6 +75,12 @@ fn behind(cursor: GrantCursor) -> Expr {
         .lt(Expr::tuple([Expr::value(micros(cursor.created_at)), Expr::value(cursor.id.as_uuid())]))
 }
 
+/// As `behind`, the other way.
+fn expiring_behind(cursor: ExpiryCursor) -> Expr {
+    Expr::tuple([Expr::col(Column::ExpiresAt), Expr::col(Column::Id)])
+        .gt(Expr::tuple([Expr::value(micros(cursor.expires_at)), Expr::value(cursor.id.as_uuid())]))
+}
+
 pub(super) async fn mark(
     db: &DatabaseConnection,
     id: GrantId,
@@ -97,13 +103,17 @@ pub(super) async fn remove(db: &DatabaseConnection, id: GrantId) -> Result<Optio
 
 pub(super) async fn expiring(
     db: &DatabaseConnection,
+    provider: &ProviderName,
     before: DateTime<Utc>,
+    after: Option<ExpiryCursor>,
     limit: u64,
 ) -> Result<Vec<Grant>, RepositoryError> {
     let rows = grants::Entity::find()
+        .filter(Column::Provider.eq(provider.as_str()))
         .filter(Column::Status.eq(status_text(GrantStatus::Active)))
         .filter(Column::Refreshable.eq(true))
         .filter(Column::ExpiresAt.lte(micros(before)))
+        .apply_if(after, |query, after| query.filter(expiring_behind(after)))
         .order_by_asc(Column::ExpiresAt)
         .order_by_asc(Column::Id)
         .limit(limit)
