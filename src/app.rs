@@ -41,13 +41,15 @@ use crate::{
         sealing::{Vault, VaultError},
     },
     api::{Api, ApiParts, Readiness},
-    config::{Environment, Settings},
+    config::{Database, Environment, Settings},
     domain::gateway::{
         controllers::{oauth::OAuthController, signing_key::SigningKeyController, token::TokenController},
         models::{scope::Scope, service::Access, signing_key::KeySchedule, token::Expectations},
         services::{
+            Failure,
             oauth::{OAuthParts, OAuthService, SwitchedOn},
             ports::DummyConsole,
+            resealing::{Resealed, Resealing},
             revocation::RevocationFeed,
             signing_key::{SigningKeyError, SigningKeyParts, SigningKeys},
             token::{TokenParts, TokenPolicy, TokenService},
@@ -103,6 +105,9 @@ pub enum StartError {
     /// Providers cannot be talked to.
     #[error(transparent)]
     Providers(#[from] NoHttpClient),
+    /// The store or the vault failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
     /// The vault cannot be used.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -258,6 +263,18 @@ fn switched_on(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Vec<Switch
 pub async fn openapi_document(settings: &Settings) -> Result<String, StartError> {
     let core = Core::open(settings, &World::real(), &Store::in_memory()).await?;
     Ok(Api::new(core.api_parts(settings)).document)
+}
+
+/// Seals everything in the store anew that was not sealed with the first key; `None` if there is no store that outlives a
+/// gateway.
+pub async fn rotate_vault_keys(settings: &Settings) -> Result<Option<Resealed>, StartError> {
+    if settings.database == Database::Memory {
+        return Ok(None);
+    }
+    let store = Store::open(&settings.database).await?;
+    let vault = open_vault(settings, &SystemEntropy::default())?;
+    let resealing = Resealing { grants: store.oauth, keys: store.signing_keys, sealer: Arc::new(vault) };
+    Ok(Some(resealing.run().await?))
 }
 
 async fn listen(address: SocketAddr, variable: &'static str) -> Result<TcpListener, StartError> {

@@ -313,6 +313,7 @@ const PARALLELS: &[Parallel] = &[
         like: "src/domain/gateway/models",
         apart: &[
             ("ports", "what the services ask of the world"),
+            ("resealing", "is about whatever is sealed, which are grants and signing keys"),
             ("revocation", "follows the deny-list, which is a part of models/token"),
         ],
     },

@@ -2,6 +2,7 @@
 
 pub mod oauth;
 pub mod ports;
+pub mod resealing;
 pub mod revocation;
 pub mod signing_key;
 pub mod token;

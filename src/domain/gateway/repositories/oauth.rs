@@ -63,6 +63,10 @@ pub trait OAuthRepository: Send + Sync {
     /// Marks a grant, as of `now` (its `updated_at`); a lease on it stays. `false` if there is none.
     async fn mark_grant(&self, id: GrantId, status: GrantStatus, now: DateTime<Utc>) -> Result<bool, RepositoryError>;
 
+    /// Puts other sealed tokens in place of those that were read, and changes nothing else. `false`, and nothing changes, if
+    /// they are not what is stored (any more).
+    async fn reseal_grant(&self, id: GrantId, read: &[u8], resealed: &[u8]) -> Result<bool, RepositoryError>;
+
     /// Forgets a grant and gives what it was. Forgetting it again gives `None`.
     async fn remove_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError>;
 

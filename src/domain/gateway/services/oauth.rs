@@ -332,7 +332,7 @@ fn can_renew(provider: &dyn Provider, tokens: &ProviderTokens, now: DateTime<Utc
 
 /// A sealed value opens only for the person and the provider that it was sealed for. The grant's id is not in it: a person
 /// who signs in again gets new tokens under the old id.
-fn sealing_context(grant: &Grant) -> String {
+pub(super) fn sealing_context(grant: &Grant) -> String {
     format!("grant:{}:{}:{}", grant.account, grant.provider, grant.provider_subject)
 }
 

@@ -64,6 +64,10 @@ pub trait Sealer: Send + Sync {
 
     /// Opens what was sealed.
     fn open(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>, OpenError>;
+
+    /// The same secret sealed with the key that seals now; `None` if it is that already. What cannot be opened is an error
+    /// in any case.
+    fn reseal(&self, context: &str, sealed: &[u8]) -> Result<Option<Vec<u8>>, OpenError>;
 }
 
 /// Derives the successor of a refresh token from the token itself and a secret of ours. So a replay within the grace

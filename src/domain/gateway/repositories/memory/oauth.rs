@@ -168,6 +168,14 @@ impl OAuthRepository for MemoryOAuth {
         Ok(true)
     }
 
+    async fn reseal_grant(&self, id: GrantId, read: &[u8], resealed: &[u8]) -> Result<bool, RepositoryError> {
+        let mut state = lock(&self.0);
+        let stored = state.grants.get_mut(&id).filter(|stored| stored.grant.sealed_tokens == read);
+        let Some(StoredGrant { grant, .. }) = stored else { return Ok(false) };
+        grant.sealed_tokens = resealed.to_vec();
+        Ok(true)
+    }
+
     async fn remove_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
         Ok(lock(&self.0).grants.remove(&id).map(|stored| stored.grant))
     }

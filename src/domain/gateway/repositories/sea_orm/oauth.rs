@@ -78,6 +78,10 @@ impl OAuthRepository for SeaOrmOAuth {
         answered(grant::mark(&self.db, id, status, now)).await
     }
 
+    async fn reseal_grant(&self, id: GrantId, read: &[u8], resealed: &[u8]) -> Result<bool, RepositoryError> {
+        answered(grant::reseal(&self.db, id, read, resealed)).await
+    }
+
     async fn remove_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
         answered(grant::remove(&self.db, id)).await
     }

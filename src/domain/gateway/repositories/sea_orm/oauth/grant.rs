@@ -96,6 +96,21 @@ pub(super) async fn mark(
     Ok(updated.rows_affected == 1)
 }
 
+pub(super) async fn reseal(
+    db: &DatabaseConnection,
+    id: GrantId,
+    read: &[u8],
+    resealed: &[u8],
+) -> Result<bool, RepositoryError> {
+    let updated = grants::Entity::update_many()
+        .col_expr(Column::SealedTokens, Expr::value(resealed.to_vec()))
+        .filter(Column::Id.eq(id.as_uuid()))
+        .filter(Column::SealedTokens.eq(read.to_vec()))
+        .exec(db)
+        .await?;
+    Ok(updated.rows_affected == 1)
+}
+
 pub(super) async fn remove(db: &DatabaseConnection, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
     let rows = grants::Entity::delete_many().filter(Column::Id.eq(id.as_uuid())).exec_with_returning(db).await?;
     rows.into_iter().next().map(Grant::try_from).transpose()
