@@ -1,4 +1,5 @@
 mod ahead;
+mod reads;
 
 use std::sync::{
     Mutex,
@@ -150,14 +151,14 @@ impl Scene {
             most_waiting: AtomicU32::default(),
         });
         let store = Arc::new(MemoryOAuth::default());
-        let vault = Self::replica(&store, &provider, &bench);
+        let vault = Self::replica(store.clone(), &provider, &bench);
         Self { vault, store, provider, bench }
     }
 
     /// One more gateway on the same store.
-    fn replica(store: &Arc<MemoryOAuth>, provider: &Arc<FakeProvider>, bench: &Bench) -> Arc<OAuthService> {
+    fn replica(store: Arc<dyn OAuthRepository>, provider: &Arc<FakeProvider>, bench: &Bench) -> Arc<OAuthService> {
         Arc::new(OAuthService::new(OAuthParts {
-            store: store.clone(),
+            store,
             providers: vec![SwitchedOn {
                 provider: provider.clone(),
                 callback: CALLBACK.into(),
@@ -286,7 +287,7 @@ async fn however_many_ask_over_two_replicas_the_provider_is_asked_once() {
     let scene = Scene::new().await;
     let (open, alice) = scene.sign_in("alice").await;
     scene.bench.clock.pass(LIFE);
-    let other = Scene::replica(&scene.store, &scene.provider, &scene.bench);
+    let other = Scene::replica(scene.store.clone(), &scene.provider, &scene.bench);
     let mut asking = tokio::task::JoinSet::new();
     for n in 0..200 {
         let vault = if n % 2 == 0 { scene.vault.clone() } else { other.clone() };

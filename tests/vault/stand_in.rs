@@ -1,0 +1,71 @@
+//! The provider where anybody signs in.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use crate::common::{Answer, Gateway, call};
+
+/// The stand-in provider that a gateway started beside it, as the banner says.
+pub(crate) struct StandIn {
+    pub(crate) address: SocketAddr,
+    pub(crate) redirect_uri: String,
+}
+
+impl StandIn {
+    pub(crate) fn of(gateway: &Gateway) -> Self {
+        let line = gateway.printed("/authorize?");
+        let address = line.trim().trim_start_matches("http://").split('/').next().unwrap().parse().unwrap();
+        Self { address, redirect_uri: format!("http://localhost:{}/", gateway.address.port()) }
+    }
+
+    /// What makes another gateway know this provider under the same name.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("OIDC_STAND_IN_ISSUER", format!("http://{}", self.address)),
+            ("OIDC_STAND_IN_CLIENT_ID", "gateway".to_owned()),
+            ("OIDC_STAND_IN_CLIENT_SECRET", "development".to_owned()),
+            ("OAUTH_REDIRECT_URIS", self.redirect_uri.clone()),
+        ]
+    }
+
+    /// The person presses the button, and the code arrives in the address bar.
+    pub(crate) fn code_of(&self, person: &str) -> String {
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([
+                ("response_type", "code"),
+                ("client_id", "gateway"),
+                ("redirect_uri", &self.redirect_uri),
+                ("scope", "openid email profile"),
+                ("state", "by-hand"),
+                ("person", person),
+            ])
+            .finish();
+        let form_type = ("Content-Type", "application/x-www-form-urlencoded");
+        let answer = call(self.address, "POST", "/authorize", &[form_type], form.as_bytes()).expect(303);
+        let location: url::Url = answer.header("location").unwrap().parse().unwrap();
+        location.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned()
+    }
+
+    pub(crate) fn switch(&self, switches: &Value) {
+        let json = ("Content-Type", "application/json");
+        assert!(call(self.address, "PUT", "/switches", &[json], switches.to_string().as_bytes()).status < 300);
+    }
+
+    pub(crate) fn statistic(&self, name: &str) -> u64 {
+        call(self.address, "GET", "/statistics", &[], b"").json()[name].as_u64().unwrap()
+    }
+
+    pub(crate) fn exchange(&self, gateway: &Gateway, person: &str) -> Value {
+        let request = json!({"provider": "stand-in", "code": self.code_of(person), "redirect_uri": self.redirect_uri});
+        gateway.post("/oauth", &request).expect(200).json()
+    }
+}
+
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+pub(crate) fn with_token(gateway: &Gateway, method: &str, path: &str, token: &str) -> Answer {
+    gateway.call(method, path, &[("Authorization", &format!("Bearer {token}"))], b"")
+}
