@@ -1,6 +1,6 @@
 //! What was answered is not lost: restarts, `kill -9`, two gateways on one database.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 
