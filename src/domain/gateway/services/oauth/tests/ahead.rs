@@ -230,7 +230,8 @@ async fn told_to_stop_it_waits_for_what_is_under_way_but_not_for_ever() {
         tokio::time::sleep(Duration::from_secs(5)).await;
         gate.notify_one();
     };
-    let (swept, ()) = tokio::join!(ahead.sweep(stopped), stopping);
+    let both = async { tokio::join!(ahead.sweep(stopped), stopping) };
+    let (swept, ()) = tokio::time::timeout(Duration::from_mins(1), both).await.expect("it waits for ever");
     swept.unwrap();
     assert_eq!(begun.elapsed(), Duration::from_secs(11), "ten seconds after it was told");
     assert_eq!(scene.provider.most_waiting.load(Ordering::SeqCst), 4, "no other was begun");
