@@ -41,7 +41,7 @@ use crate::{
         sealing::{Vault, VaultError},
     },
     api::{Api, ApiParts, Readiness},
-    config::{Environment, PublicSettings, Settings},
+    config::{Database, Environment, PublicSettings, Settings},
     domain::gateway::{
         controllers::{
             caller::Callers, login::LoginController, oauth::OAuthController, session::SessionController,
@@ -52,9 +52,11 @@ use crate::{
         },
         schemas::cookie::Cookies,
         services::{
+            Failure,
             login::{LoginParts, LoginService},
             oauth::{OAuthParts, OAuthService, SwitchedOn},
             ports::DummyConsole,
+            resealing::{Resealed, Resealing},
             revocation::RevocationFeed,
             session::{SessionParts, SessionService},
             signing_key::{SigningKeyError, SigningKeyParts, SigningKeys},
@@ -111,6 +113,9 @@ pub enum StartError {
     /// Providers cannot be talked to.
     #[error(transparent)]
     Providers(#[from] NoHttpClient),
+    /// The store or the vault failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
     /// The vault cannot be used.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -153,6 +158,8 @@ impl App {
             sessions: store.sessions.clone(),
             snapshots: core.publisher.snapshots(),
             clock: world.clock.clone(),
+            oauth: core.oauth.clone(),
+            refresh_ahead: settings.oauth_refresh_ahead,
         }
         .start(&mut tasks, &stopped);
 
@@ -296,6 +303,18 @@ fn switched_on(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Vec<Switch
 pub async fn openapi_document(settings: &Settings) -> Result<String, StartError> {
     let core = Core::open(settings, &World::real(), &Store::in_memory()).await?;
     Ok(Api::new(core.api_parts(settings)).document)
+}
+
+/// Seals everything in the store anew that was not sealed with the first key; `None` if there is no store that outlives a
+/// gateway.
+pub async fn rotate_vault_keys(settings: &Settings) -> Result<Option<Resealed>, StartError> {
+    if settings.database == Database::Memory {
+        return Ok(None);
+    }
+    let store = Store::open(&settings.database).await?;
+    let vault = open_vault(settings, &SystemEntropy::default())?;
+    let resealing = Resealing { grants: store.oauth, keys: store.signing_keys, sealer: Arc::new(vault) };
+    Ok(Some(resealing.run().await?))
 }
 
 async fn listen(address: SocketAddr, variable: &'static str) -> Result<TcpListener, StartError> {

@@ -36,6 +36,9 @@ use crate::domain::gateway::models::{
 };
 use reader::{Reader, one_of};
 
+/// Most tokens of providers live for less.
+const LONGEST_AHEAD: Duration = Duration::from_hours(24 * 30);
+
 /// Everything that can be set.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -63,6 +66,8 @@ pub struct Settings {
     pub upstream: UpstreamSettings,
     /// `GOOGLE_CLIENT_ID` and so on: where people can sign in.
     pub providers: Vec<ProviderSettings>,
+    /// `OAUTH_REFRESH_AHEAD`: how long before its expiry a provider's token is refreshed in the background; zero is never.
+    pub oauth_refresh_ahead: Duration,
     /// `LOG_FORMAT`
     pub log_format: LogFormat,
 }
@@ -91,6 +96,7 @@ impl Settings {
         let providers = providers::read(&mut reader, environment, public.as_ref());
         let routes = routes::read(&mut reader, providers.as_deref().map(|on| names(on, environment)).as_deref());
         let upstream = services::read_upstream(&mut reader);
+        let oauth_refresh_ahead = reader.duration(&variables::OAUTH_REFRESH_AHEAD, Duration::ZERO..=LONGEST_AHEAD);
         let log_format = read_log_format(&mut reader, environment);
         let whole = || {
             Some(Self {
@@ -106,6 +112,7 @@ impl Settings {
                 routes,
                 upstream: upstream?,
                 providers: providers?,
+                oauth_refresh_ahead: oauth_refresh_ahead?,
                 log_format: log_format?,
             })
         };

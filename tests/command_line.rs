@@ -76,6 +76,19 @@ fn the_health_check_knows_a_ready_gateway_from_none() {
 }
 
 #[test]
+fn without_a_store_there_is_nothing_to_rotate() {
+    for vault_key in ["", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="] {
+        let output = run(&["keys", "rotate"], &[("VAULT_KEY", vault_key)]);
+        assert_eq!(output.status.code(), Some(64));
+        let complaint = printed(&output.stderr);
+        assert!(complaint.contains("nothing to rotate") && complaint.contains("DATABASE_URL"), "{complaint}");
+    }
+    let output = run(&["keys", "rotate"], &[("DATABASE_URL", "sqlite://gateway.db")]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(printed(&output.stderr).contains("VAULT_KEY is not set"));
+}
+
+#[test]
 fn an_unknown_command_is_answered_with_the_known_ones() {
     let output = run(&["fly"], &[]);
     assert_eq!(output.status.code(), Some(64));

@@ -1,62 +1,20 @@
 //! What was answered is not lost: restarts, `kill -9`, two gateways on one database.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 
-use common::{Gateway, eventually};
+use common::{
+    Gateway,
+    database::{Postgres, Sqlite, TestDatabase},
+    eventually,
+};
 use serde_json::json;
 
 const VAULT_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 fn gateway(database: &str) -> Gateway {
     Gateway::with(&[("DATABASE_URL", database), ("VAULT_KEY", VAULT_KEY)])
-}
-
-/// A database of its own for a test.
-trait TestDatabase: Sync {
-    fn open() -> Self;
-    fn url(&self) -> &str;
-}
-
-struct Sqlite {
-    url: String,
-    _folder: tempfile::TempDir,
-}
-
-impl TestDatabase for Sqlite {
-    fn open() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self { url: format!("sqlite://{}/gateway.db", folder.path().display()), _folder: folder }
-    }
-
-    fn url(&self) -> &str {
-        &self.url
-    }
-}
-
-struct Postgres(String);
-
-impl TestDatabase for Postgres {
-    fn open() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "scripts/test says where its PostgreSQL is")]
-        let server = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL");
-        let name = format!("durability_{}_{:?}", std::process::id(), std::thread::current().id())
-            .replace(|c: char| !c.is_ascii_alphanumeric(), "_")
-            .to_lowercase();
-        let created = std::process::Command::new("psql")
-            .args([&server, "-qc", &format!("CREATE DATABASE {name}")])
-            .status()
-            .unwrap();
-        assert!(created.success());
-        let mut url: url::Url = server.parse().unwrap();
-        url.set_path(&name);
-        Self(url.to_string())
-    }
-
-    fn url(&self) -> &str {
-        &self.0
-    }
 }
 
 fn everything_survives_a_restart_and_a_kill<D: TestDatabase>() {

@@ -19,6 +19,7 @@ mod m20261122_000008_create_account_identities;
 mod m20261122_000009_create_grants;
 mod m20261122_000010_create_sessions;
 mod m20261122_000011_create_redeemed_logins;
+mod m20261122_000012_index_expiring_grants;
 
 /// Brings a database up to date. It does not care who else is migrating: take the store's migration lock first.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000009_create_grants::Migration),
             Box::new(m20261122_000010_create_sessions::Migration),
             Box::new(m20261122_000011_create_redeemed_logins::Migration),
+            Box::new(m20261122_000012_index_expiring_grants::Migration),
         ]
     }
 }

@@ -56,6 +56,20 @@ impl Vault {
     fn first(&self) -> &VaultKey {
         &self.keys[0]
     }
+
+    /// The secret, and the key that it was sealed with.
+    fn open_with_key(&self, context: &str, sealed: &[u8]) -> Result<(&VaultKey, Vec<u8>), OpenError> {
+        if sealed.len() < HEAD_LEN || sealed[0] != VERSION {
+            return Err(OpenError::Damaged);
+        }
+        let (head, ciphertext) = sealed.split_at(HEAD_LEN);
+        let (id, nonce) = head[1..].split_at(KEY_ID_LEN);
+        let key = self.keys.iter().find(|key| key.id == id).ok_or(OpenError::UnknownKey)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| OpenError::Damaged)?;
+        let mut ciphertext = ciphertext.to_vec();
+        let opened = key.aead.open_in_place(nonce, Aad::from(context.as_bytes()), &mut ciphertext);
+        opened.map(|secret| (key, secret.to_vec())).map_err(|_| OpenError::Damaged)
+    }
 }
 
 impl VaultKey {
@@ -97,16 +111,12 @@ impl Sealer for Vault {
     }
 
     fn open(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
-        if sealed.len() < HEAD_LEN || sealed[0] != VERSION {
-            return Err(OpenError::Damaged);
-        }
-        let (head, ciphertext) = sealed.split_at(HEAD_LEN);
-        let (id, nonce) = head[1..].split_at(KEY_ID_LEN);
-        let key = self.keys.iter().find(|key| key.id == id).ok_or(OpenError::UnknownKey)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| OpenError::Damaged)?;
-        let mut ciphertext = ciphertext.to_vec();
-        let opened = key.aead.open_in_place(nonce, Aad::from(context.as_bytes()), &mut ciphertext);
-        opened.map(|secret| secret.to_vec()).map_err(|_| OpenError::Damaged)
+        self.open_with_key(context, sealed).map(|(_, secret)| secret)
+    }
+
+    fn reseal(&self, context: &str, sealed: &[u8]) -> Result<Option<Vec<u8>>, OpenError> {
+        let (key, secret) = self.open_with_key(context, sealed)?;
+        Ok((key.id != self.first().id).then(|| self.seal(context, &secret)))
     }
 }
 
@@ -142,6 +152,16 @@ mod tests {
         let sealed = vault(&[1]).seal("c", b"secret");
         assert_eq!(vault(&[2, 1]).open("c", &sealed).unwrap(), b"secret");
         assert_eq!(vault(&[2]).open("c", &sealed), Err(OpenError::UnknownKey));
+    }
+
+    #[test]
+    fn what_was_resealed_opens_without_the_old_key() {
+        let sealed = vault(&[1]).seal("c", b"secret");
+        let resealed = vault(&[2, 1]).reseal("c", &sealed).unwrap().unwrap();
+        assert_eq!(vault(&[2]).open("c", &resealed).unwrap(), b"secret");
+        assert_eq!(vault(&[2, 1]).reseal("c", &resealed), Ok(None), "it is current");
+        assert_eq!(vault(&[2, 1]).reseal("d", &resealed), Err(OpenError::Damaged), "for its purpose only");
+        assert_eq!(vault(&[3]).reseal("c", &sealed), Err(OpenError::UnknownKey));
     }
 
     #[test]

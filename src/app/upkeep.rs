@@ -2,6 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -9,10 +10,15 @@ use tokio::{
 };
 use tracing::{error, info};
 
+use super::delta;
 use crate::{
     domain::gateway::{
         repositories::{session::SessionRepository, token::TokenRepository},
-        services::{revocation::RevocationFeed, signing_key::SigningKeys},
+        services::{
+            oauth::{OAuthService, ahead::RefreshAhead},
+            revocation::RevocationFeed,
+            signing_key::SigningKeys,
+        },
     },
     edge::snapshot::SnapshotCell,
     ports::Clock,
@@ -22,6 +28,8 @@ use crate::{
 const REVOCATIONS_EVERY: Duration = Duration::from_millis(250);
 /// A replica learns of another's first key in this time; later keys are published long before they sign.
 const KEYS_EVERY: Duration = Duration::from_secs(5);
+/// Even of a token that lives for a minute this leaves some of it.
+const GRANTS_EVERY: Duration = Duration::from_secs(10);
 /// What is forgotten late costs a little space and nothing else.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 
@@ -32,11 +40,14 @@ pub(super) struct Upkeep {
     pub(super) sessions: Arc<dyn SessionRepository>,
     pub(super) snapshots: Arc<SnapshotCell>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) oauth: Arc<OAuthService>,
+    /// `OAUTH_REFRESH_AHEAD`
+    pub(super) refresh_ahead: Duration,
 }
 
 impl Upkeep {
     pub(super) fn start(self, tasks: &mut JoinSet<()>, stopped: &watch::Receiver<bool>) {
-        let Self { keys, feed, tokens, sessions, snapshots, clock } = self;
+        let Self { keys, feed, tokens, sessions, snapshots, clock, oauth, refresh_ahead } = self;
         tasks.spawn(repeat("following revocations", REVOCATIONS_EVERY, stopped.clone(), move || {
             let feed = feed.clone();
             async move { feed.catch_up().await }
@@ -54,6 +65,26 @@ impl Upkeep {
                 tokens.forget_expired(now).await?;
                 sessions.forget_expired(now).await.map(|_| ())
             }
+        }));
+        if !refresh_ahead.is_zero() {
+            refresh_grants(&oauth, delta(refresh_ahead), tasks, stopped);
+        }
+    }
+}
+
+/// Each provider by itself: one that is slow must not hold up the others.
+fn refresh_grants(
+    oauth: &Arc<OAuthService>,
+    ahead: TimeDelta,
+    tasks: &mut JoinSet<()>,
+    stopped: &watch::Receiver<bool>,
+) {
+    for provider in oauth.providers() {
+        let grants = Arc::new(RefreshAhead::new(oauth.clone(), provider.clone(), ahead));
+        let stopping = stopped.clone();
+        tasks.spawn(repeat("refreshing grants ahead", GRANTS_EVERY, stopped.clone(), move || {
+            let (grants, stopping) = (grants.clone(), stopping.clone());
+            async move { grants.sweep(stopping).await }
         }));
     }
 }

@@ -54,6 +54,7 @@ fn development_needs_nothing_else() {
     assert_eq!(settings.upstream.connect_timeout, Duration::from_secs(2));
     assert_eq!(settings.upstream.first_byte_timeout, Duration::from_secs(30));
     assert_eq!(settings.upstream.idle_timeout, Duration::from_secs(30));
+    assert_eq!(settings.oauth_refresh_ahead, Duration::from_mins(10));
     assert_eq!(settings.log_format, LogFormat::Text);
     assert_eq!(settings.services, []);
 }
@@ -72,6 +73,7 @@ fn everything_can_be_set() {
         ("VAULT_KEY", &key),
         ("TOKEN_ALGORITHM", "EdDSA"),
         ("ACCESS_TOKEN_TTL", "5m"),
+        ("OAUTH_REFRESH_AHEAD", "0s"),
         ("TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7"),
         ("AUTH_SERVICE_URL", "http://localhost:8001,http://localhost:8002"),
         ("USER_PROFILE_SERVICE_URL", "http://profiles"),
@@ -88,6 +90,7 @@ fn everything_can_be_set() {
     assert_eq!(settings.vault_keys, [VaultKey([7; 32])]);
     assert_eq!(settings.tokens.algorithm, SigningAlgorithm::EdDsa);
     assert_eq!(settings.listener.trusted_proxies.len(), 2);
+    assert_eq!(settings.oauth_refresh_ahead, Duration::ZERO);
     assert_eq!(settings.log_format, LogFormat::Json);
     let services: Vec<_> = settings.services.iter().map(|s| (s.name.as_str(), s.instances.len())).collect();
     assert_eq!(services, [("auth", 2), ("user-profile", 1)]);

@@ -3,6 +3,7 @@
 #![expect(dead_code, reason = "each test file uses its part of this")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+pub(crate) mod database;
 pub(crate) mod recorder;
 pub(crate) mod stand_in;
 
@@ -111,6 +112,12 @@ impl Gateway {
     pub(crate) fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+
+    /// `kill -9`, though others still look at it.
+    pub(crate) fn kill_now(&self) {
+        let killed = Command::new("kill").args(["-KILL", &self.pid().to_string()]).status().unwrap();
+        assert!(killed.success());
     }
 
     /// SIGTERM; gives the exit code.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::{Gateway, call};
+use super::{Answer, Gateway, call};
 
 /// The stand-in provider that a gateway started beside it, as the banner says.
 pub(crate) struct StandIn {
@@ -17,6 +17,16 @@ impl StandIn {
         let line = gateway.printed("/authorize?");
         let address = line.trim().trim_start_matches("http://").split('/').next().unwrap().parse().unwrap();
         Self { address, redirect_uri: format!("http://localhost:{}/", gateway.address.port()) }
+    }
+
+    /// What makes another gateway know this provider under the same name.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("OIDC_STAND_IN_ISSUER", format!("http://{}", self.address)),
+            ("OIDC_STAND_IN_CLIENT_ID", "gateway".to_owned()),
+            ("OIDC_STAND_IN_CLIENT_SECRET", "development".to_owned()),
+            ("OAUTH_REDIRECT_URIS", self.redirect_uri.clone()),
+        ]
     }
 
     /// The person presses the button, and the code arrives in the address bar.
@@ -50,4 +60,12 @@ impl StandIn {
         let request = json!({"provider": "stand-in", "code": self.code_of(person), "redirect_uri": self.redirect_uri});
         gateway.post("/oauth", &request).expect(200).json()
     }
+}
+
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+pub(crate) fn with_token(gateway: &Gateway, method: &str, path: &str, token: &str) -> Answer {
+    gateway.call(method, path, &[("Authorization", &format!("Bearer {token}"))], b"")
 }

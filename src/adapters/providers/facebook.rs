@@ -85,6 +85,10 @@ impl Quirks for Facebook {
         })
     }
 
+    fn renews_living_tokens(&self) -> bool {
+        true
+    }
+
     async fn refresh(&self, site: &Site, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
         let form = vec![("grant_type", "fb_exchange_token"), ("fb_exchange_token", tokens.access_token.expose())];
         site.flow.token(&site.endpoints.token, ClientAuth::Form, form).await

@@ -39,6 +39,11 @@ pub(super) trait Quirks: Send + Sync {
         site.flow.refresh(&site.endpoints.token, ClientAuth::Form, tokens).await
     }
 
+    /// Whether a token without a refresh token can be exchanged for the next one while it is good.
+    fn renews_living_tokens(&self) -> bool {
+        false
+    }
+
     /// Verifies a notice that somebody took back what they allowed.
     fn unlinked(&self, _site: &Site, _notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
         Err(UnlinkError::Unsupported)
@@ -69,6 +74,10 @@ impl<Q: Quirks> Provider for Plain<Q> {
 
     fn uses_pkce(&self) -> bool {
         self.site.flow.settings.pkce
+    }
+
+    fn renews_living_tokens(&self) -> bool {
+        self.quirks.renews_living_tokens()
     }
 
     async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {

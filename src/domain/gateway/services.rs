@@ -3,6 +3,7 @@
 pub mod login;
 pub mod oauth;
 pub mod ports;
+pub mod resealing;
 pub mod revocation;
 pub mod session;
 pub mod signing_key;

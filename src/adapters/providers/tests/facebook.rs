@@ -34,6 +34,7 @@ async fn a_person_has_a_name_but_no_proven_address() {
 #[tokio::test]
 async fn a_token_that_is_good_is_exchanged_for_one_that_lasts() {
     let (fake, provider) = facebook().await;
+    assert!(provider.renews_living_tokens());
     let fresh = provider.refresh(&tokens(None)).await.unwrap();
     assert_eq!((fresh.access_token.expose(), fresh.refresh_token), ("s3cret-eaa", None));
     let form = fake.last("POST /token").form();

@@ -131,7 +131,7 @@ pub struct Grant {
     pub sealed_tokens: Vec<u8>,
     /// From when on the access token is refused, in clear so that it can be asked for.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Whether there is a refresh token, in clear so that it can be asked for.
+    /// Whether the provider can renew it, in clear so that it can be asked for.
     pub refreshable: bool,
     /// When the person first allowed it.
     pub created_at: DateTime<Utc>,
@@ -140,9 +140,22 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Whether its access token is still good for a while.
+    /// Whether its access token is still good for a while. One that is the last may be used up.
     pub fn is_fresh(&self, now: DateTime<Utc>) -> bool {
-        self.expires_at.is_none_or(|expires_at| now + FRESHNESS_MARGIN < expires_at)
+        let margin = if self.refreshable { FRESHNESS_MARGIN } else { TimeDelta::zero() };
+        self.expires_at.is_none_or(|expires_at| now + margin < expires_at)
+    }
+
+    /// When it wants to be refreshed though nobody asks for it: in the first half of a window before its expiry, so that
+    /// the other half is left for more attempts. The window is `ahead`, but at most a quarter of the tokens' life, and each
+    /// grant has a moment of its own in it, so that those that were made together are not refreshed together.
+    pub fn refresh_at(&self, ahead: TimeDelta) -> Option<DateTime<Utc>> {
+        let expires_at = self.expires_at?;
+        let window = ahead.min((expires_at - self.updated_at) / 4).max(TimeDelta::zero());
+        let [.., high, low] = self.id.as_uuid().into_bytes();
+        let share = i64::from(u16::from_be_bytes([high, low]));
+        let into_it = TimeDelta::milliseconds(window.num_milliseconds() / 2 * share / i64::from(u16::MAX));
+        Some(expires_at - window + into_it)
     }
 }
 
@@ -195,6 +208,16 @@ impl GrantChanges {
     pub fn concern(&self, account: AccountId, asked_at: DateTime<Utc>) -> bool {
         !self.0.is_empty() && self.0.get(&account).is_some_and(|changed_at| asked_at <= *changed_at)
     }
+}
+
+/// The last grant of the page before, of grants that expire soonest first; of two that expire at the same time the lesser id
+/// first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExpiryCursor {
+    /// When its access token expires.
+    pub expires_at: DateTime<Utc>,
+    /// Which it is.
+    pub id: GrantId,
 }
 
 /// The exclusive right to refresh a grant, for a while: over all replicas one refreshes and the others wait.
@@ -261,6 +284,51 @@ mod tests {
     #[test]
     fn a_secret_does_not_print() {
         assert_eq!(format!("{:?}", Secret::new("s3cret")), "Secret(…)");
+    }
+
+    fn grant(id: u16, life: TimeDelta) -> Grant {
+        let made = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let mut bytes = [7; 16];
+        bytes[14..].copy_from_slice(&id.to_be_bytes());
+        Grant {
+            id: GrantId::from_random(bytes),
+            account: AccountId::from_random([1; 16]),
+            provider: "google".parse().unwrap(),
+            provider_subject: "jane".into(),
+            status: GrantStatus::Active,
+            sealed_tokens: vec![],
+            expires_at: Some(made + life),
+            refreshable: true,
+            created_at: made,
+            updated_at: made,
+        }
+    }
+
+    #[test]
+    fn each_grant_is_refreshed_at_a_moment_of_its_own_in_the_first_half_of_the_window() {
+        let ahead = TimeDelta::minutes(10);
+        for (life, window) in [
+            (TimeDelta::hours(1), ahead),
+            (TimeDelta::days(60), ahead),
+            (TimeDelta::seconds(60), TimeDelta::seconds(15)),
+            (TimeDelta::zero(), TimeDelta::zero()),
+            (TimeDelta::seconds(-9), TimeDelta::zero()),
+        ] {
+            let moments = [0, 1 << 14, 1 << 15, u16::MAX].map(|id| grant(id, life).refresh_at(ahead).unwrap());
+            let expires_at = grant(0, life).expires_at.unwrap();
+            assert_eq!((moments[0], moments[3]), (expires_at - window, expires_at - window / 2), "{life}");
+            assert!(moments.is_sorted_by(|a, b| a < b || window.is_zero()), "{life}: {moments:?}");
+        }
+        assert_eq!(Grant { expires_at: None, ..grant(0, ahead) }.refresh_at(ahead), None);
+    }
+
+    #[test]
+    fn the_last_token_is_used_up_and_one_that_can_be_renewed_is_not() {
+        let (renewable, last) =
+            (grant(0, FRESHNESS_MARGIN), Grant { refreshable: false, ..grant(0, FRESHNESS_MARGIN) });
+        let just_before = renewable.created_at + FRESHNESS_MARGIN - TimeDelta::microseconds(1);
+        assert!(!renewable.is_fresh(renewable.created_at) && last.is_fresh(just_before));
+        assert!(!last.is_fresh(last.created_at + FRESHNESS_MARGIN));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::RepositoryError;
 use crate::domain::gateway::models::{
     account::{Account, ProviderIdentity},
     id::{AccountId, GrantId},
-    oauth::{Grant, GrantCursor, GrantFilter, LeaseOutcome, ProviderName, RefreshLease},
+    oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, LeaseOutcome, ProviderName, RefreshLease},
 };
 
 /// Keeps accounts, their identities at providers, and grants. Times are kept to the microsecond.
@@ -55,8 +55,9 @@ pub trait OAuthRepository: Send + Sync {
     async fn renew_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Result<bool, RepositoryError>;
 
     /// Stores the outcome of a refresh (the grant's `status`, `sealed_tokens`, `expires_at`, `refreshable`, `updated_at`)
-    /// and gives the lease back, both or neither. `false`, and nothing changes, if the lease was lost, had ended by
-    /// `updated_at`, or the grant is gone.
+    /// and gives the lease back, both or neither. `false`, and nothing changes, if the lease is not this holder's any more
+    /// or the grant is gone. That the lease's time is over does not matter as long as nobody else took it: the provider may
+    /// have ended the old refresh token with its answer, and then the late one is all there is.
     async fn finish_refresh(&self, lease: &RefreshLease, refreshed: &Grant) -> Result<bool, RepositoryError>;
 
     /// Gives a lease back without a change. If it was lost already, nothing happens.
@@ -64,19 +65,29 @@ pub trait OAuthRepository: Send + Sync {
 
     /// Marks every grant of an identity `Revoked`, as of `now` (its `updated_at`), and ends the lease on it: a refresh that
     /// is under way cannot make it active again. Grants that last changed after `until` stay as they are, and so do those
-    /// that are revoked already. Says how many were marked.
+    /// that are revoked already. Gives those that were marked, as they are now.
     async fn revoke_grants_of(
         &self,
         provider: &ProviderName,
         subject: &str,
         until: DateTime<Utc>,
         now: DateTime<Utc>,
-    ) -> Result<u64, RepositoryError>;
+    ) -> Result<Vec<Grant>, RepositoryError>;
+
+    /// Puts other sealed tokens in place of those that were read, and changes nothing else. `false`, and nothing changes, if
+    /// they are not what is stored (any more).
+    async fn reseal_grant(&self, id: GrantId, read: &[u8], resealed: &[u8]) -> Result<bool, RepositoryError>;
 
     /// Forgets a grant and gives what it was. Forgetting it again gives `None`.
     async fn remove_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError>;
 
-    /// Active, refreshable grants whose access token is refused from `before` on or earlier, soonest first, at most
-    /// `limit`: those that want to be refreshed in the background.
-    async fn grants_expiring(&self, before: DateTime<Utc>, limit: u64) -> Result<Vec<Grant>, RepositoryError>;
+    /// Active, refreshable grants at this provider whose access token is refused from `before` on or earlier, soonest first,
+    /// at most `limit`, behind `after`: those that want to be refreshed in the background.
+    async fn grants_expiring(
+        &self,
+        provider: &ProviderName,
+        before: DateTime<Utc>,
+        after: Option<ExpiryCursor>,
+        limit: u64,
+    ) -> Result<Vec<Grant>, RepositoryError>;
 }

@@ -1,5 +1,6 @@
 //! Keeps what people allowed us at providers: exchanges codes, hands out tokens that are never expired, takes grants back.
 
+pub mod ahead;
 mod injecting;
 mod refreshing;
 mod signing_in;
@@ -226,7 +227,7 @@ impl OAuthService {
             Some(account) => self.linked(&identity, account).await?,
             None => self.account_of(&identity).await?,
         };
-        let open = self.keep(tokens, &identity, account).await?;
+        let open = self.keep(&**provider, tokens, &identity, account).await?;
         let signed_in = match caller {
             Some(_) => None,
             None => Some(self.tokens.sign_in(account).await?),
@@ -253,6 +254,7 @@ impl OAuthService {
     /// Keeps a grant.
     async fn keep(
         &self,
+        provider: &dyn Provider,
         tokens: ProviderTokens,
         identity: &ProviderIdentity,
         account: AccountId,
@@ -270,7 +272,7 @@ impl OAuthService {
             created_at: now,
             updated_at: now,
         };
-        let grant = self.store.put_grant(&self.sealed(grant, &tokens)?).await?;
+        let grant = self.store.put_grant(&self.sealed(grant, provider, &tokens)?).await?;
         self.grants_changed(account);
         Ok(OpenGrant { grant, tokens })
     }
@@ -325,13 +327,13 @@ impl OAuthService {
         self.publisher.publish_grant_change(account, self.clock.now());
     }
 
-    fn sealed(&self, grant: Grant, tokens: &ProviderTokens) -> Result<Grant, Failure> {
+    fn sealed(&self, grant: Grant, provider: &dyn Provider, tokens: &ProviderTokens) -> Result<Grant, Failure> {
         let clear =
             serde_json::to_vec(&ClearTokens::from(tokens)).map_err(|error| Failure::Broken(error.to_string()))?;
         Ok(Grant {
             sealed_tokens: self.sealer.seal(&sealing_context(&grant), &clear),
             expires_at: tokens.expires_at,
-            refreshable: tokens.refresh_token.is_some(),
+            refreshable: can_renew(provider, tokens, self.clock.now()),
             ..grant
         })
     }
@@ -355,9 +357,15 @@ fn account_of(caller: &Identity) -> Option<AccountId> {
     caller.subject.parse().ok()
 }
 
+/// Whether the provider can give the next access token: with a refresh token, or for one that is still good.
+fn can_renew(provider: &dyn Provider, tokens: &ProviderTokens, now: DateTime<Utc>) -> bool {
+    let alive = tokens.expires_at.is_none_or(|expires_at| now < expires_at);
+    tokens.refresh_token.is_some() || (provider.renews_living_tokens() && alive)
+}
+
 /// A sealed value opens only for the person and the provider that it was sealed for. The grant's id is not in it: a person
 /// who signs in again gets new tokens under the old id.
-fn sealing_context(grant: &Grant) -> String {
+pub(super) fn sealing_context(grant: &Grant) -> String {
     format!("grant:{}:{}:{}", grant.account, grant.provider, grant.provider_subject)
 }
 

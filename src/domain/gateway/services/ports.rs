@@ -66,6 +66,10 @@ pub trait Sealer: Send + Sync {
 
     /// Opens what was sealed.
     fn open(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>, OpenError>;
+
+    /// The same secret sealed with the key that seals now; `None` if it is that already. What cannot be opened is an error
+    /// in any case.
+    fn reseal(&self, context: &str, sealed: &[u8]) -> Result<Option<Vec<u8>>, OpenError>;
 }
 
 /// Derives the successor of a refresh token from the token itself and a secret of ours. So a replay within the grace
@@ -209,6 +213,11 @@ pub trait Provider: Send + Sync {
 
     /// Exchanges a code for tokens and says who the person is (from the id token where there is one, else by asking).
     async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError>;
+
+    /// Whether an access token that has no refresh token beside it can be exchanged for the next one, as long as it is good.
+    fn renews_living_tokens(&self) -> bool {
+        false
+    }
 
     /// Gets the next access token. Gives what the provider answered; [`ProviderTokens::refreshed`] puts it together.
     async fn refresh(&self, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError>;

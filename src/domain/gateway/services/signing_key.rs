@@ -155,7 +155,7 @@ impl SigningKeys {
     }
 }
 
-fn sealing_context(kid: &str) -> String {
+pub(super) fn sealing_context(kid: &str) -> String {
     format!("signing_key:{kid}")
 }
 

@@ -17,6 +17,7 @@ over_every_store!(
     key_times_are_kept_to_the_microsecond,
     a_taken_kid_or_generation_is_a_conflict,
     of_concurrent_keys_of_one_generation_one_is_kept,
+    a_key_is_resealed_if_it_is_what_was_read,
     a_key_can_be_removed_twice,
 );
 
@@ -86,6 +87,18 @@ async fn of_concurrent_keys_of_one_generation_one_is_kept(store: &Store) {
         assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
     }
     assert_eq!(store.keys.list().await.unwrap(), [added[0].1.clone()]);
+}
+
+async fn a_key_is_resealed_if_it_is_what_was_read(store: &Store) {
+    let [one, other] = [key("a", SigningAlgorithm::Es256, 1), key("b", SigningAlgorithm::Es256, 2)];
+    store.keys.add(&one).await.unwrap();
+    store.keys.add(&other).await.unwrap();
+    let read = &one.sealed_private_key;
+    assert!(store.peer_keys.reseal("a", read, &[0, 9]).await.unwrap());
+    for (kid, stale) in [("a", &read[..]), ("a", &[]), ("a", &[0]), ("c", read), ("A", &[0, 9])] {
+        assert!(!store.keys.reseal(kid, stale, &[1]).await.unwrap(), "{kid} {stale:?}");
+    }
+    assert_eq!(store.keys.list().await.unwrap(), [SigningKey { sealed_private_key: vec![0, 9], ..one }, other]);
 }
 
 async fn a_key_can_be_removed_twice(store: &Store) {

@@ -14,7 +14,7 @@ use crate::domain::gateway::{
     models::{
         account::{Account, ProviderIdentity},
         id::{AccountId, GrantId},
-        oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, ProviderName, RefreshLease},
+        oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, ProviderName, RefreshLease},
     },
     repositories::{RepositoryError, kept, oauth::OAuthRepository},
 };
@@ -43,11 +43,11 @@ struct StoredGrant {
 }
 
 impl State {
-    /// The grant whose lease this holder has and which has not ended.
-    fn leased(&mut self, lease: &RefreshLease, now: DateTime<Utc>) -> Option<&mut StoredGrant> {
+    /// The grant, and until when this holder has or had its lease, if nobody took or ended that since.
+    fn leased(&mut self, lease: &RefreshLease) -> Option<(&mut StoredGrant, DateTime<Utc>)> {
         let stored = self.grants.get_mut(&lease.grant)?;
-        let held = stored.lease.is_some_and(|held| held.holder == lease.holder && kept(now) < held.until);
-        held.then_some(stored)
+        let until = stored.lease.filter(|held| held.holder == lease.holder)?.until;
+        Some((stored, until))
     }
 
     fn put_grant(&mut self, grant: Grant) -> Result<Grant, RepositoryError> {
@@ -151,14 +151,18 @@ impl OAuthRepository for MemoryOAuth {
 
     async fn renew_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Result<bool, RepositoryError> {
         let mut state = lock(&self.0);
-        let Some(stored) = state.leased(lease, now) else { return Ok(false) };
-        stored.lease = Some(RefreshLease { until: kept(lease.until), ..*lease });
-        Ok(true)
+        match state.leased(lease) {
+            Some((stored, until)) if kept(now) < until => {
+                stored.lease = Some(RefreshLease { until: kept(lease.until), ..*lease });
+                Ok(true)
+            }
+            Some(_) | None => Ok(false),
+        }
     }
 
     async fn finish_refresh(&self, lease: &RefreshLease, refreshed: &Grant) -> Result<bool, RepositoryError> {
         let mut state = lock(&self.0);
-        let Some(StoredGrant { grant, lease }) = state.leased(lease, refreshed.updated_at) else { return Ok(false) };
+        let Some((StoredGrant { grant, lease }, _)) = state.leased(lease) else { return Ok(false) };
         grant.status = refreshed.status;
         grant.sealed_tokens.clone_from(&refreshed.sealed_tokens);
         grant.expires_at = refreshed.expires_at.map(kept);
@@ -181,27 +185,46 @@ impl OAuthRepository for MemoryOAuth {
         subject: &str,
         until: DateTime<Utc>,
         now: DateTime<Utc>,
-    ) -> Result<u64, RepositoryError> {
-        let mut revoked = 0;
+    ) -> Result<Vec<Grant>, RepositoryError> {
+        let mut revoked = Vec::new();
         for StoredGrant { grant, lease } in lock(&self.0).grants.values_mut() {
             let theirs = grant.provider == *provider && grant.provider_subject == subject;
             if theirs && grant.status != GrantStatus::Revoked && grant.updated_at <= kept(until) {
                 (grant.status, grant.updated_at, *lease) = (GrantStatus::Revoked, kept(now), None);
-                revoked += 1;
+                revoked.push(grant.clone());
             }
         }
         Ok(revoked)
+    }
+
+    async fn reseal_grant(&self, id: GrantId, read: &[u8], resealed: &[u8]) -> Result<bool, RepositoryError> {
+        let mut state = lock(&self.0);
+        let stored = state.grants.get_mut(&id).filter(|stored| stored.grant.sealed_tokens == read);
+        let Some(StoredGrant { grant, .. }) = stored else { return Ok(false) };
+        grant.sealed_tokens = resealed.to_vec();
+        Ok(true)
     }
 
     async fn remove_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
         Ok(lock(&self.0).grants.remove(&id).map(|stored| stored.grant))
     }
 
-    async fn grants_expiring(&self, before: DateTime<Utc>, limit: u64) -> Result<Vec<Grant>, RepositoryError> {
+    async fn grants_expiring(
+        &self,
+        provider: &ProviderName,
+        before: DateTime<Utc>,
+        after: Option<ExpiryCursor>,
+        limit: u64,
+    ) -> Result<Vec<Grant>, RepositoryError> {
+        let in_time = |id, expires_at| {
+            expires_at <= kept(before)
+                && after.is_none_or(|after| (kept(after.expires_at), after.id) < (expires_at, id))
+        };
         let wanted = |grant: &Grant| {
-            grant.status == GrantStatus::Active
+            grant.provider == *provider
+                && grant.status == GrantStatus::Active
                 && grant.refreshable
-                && grant.expires_at.is_some_and(|expires_at| expires_at <= kept(before))
+                && grant.expires_at.is_some_and(|expires_at| in_time(grant.id, expires_at))
         };
         Ok(lock(&self.0).grants(wanted, |grant| (grant.expires_at, grant.id), limit))
     }

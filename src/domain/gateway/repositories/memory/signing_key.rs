@@ -34,6 +34,15 @@ impl SigningKeyRepository for MemorySigningKeys {
         Ok(())
     }
 
+    async fn reseal(&self, kid: &str, read: &[u8], resealed: &[u8]) -> Result<bool, RepositoryError> {
+        let mut keys = lock(&self.0);
+        let Some(key) = keys.iter_mut().find(|key| key.kid == kid && key.sealed_private_key == read) else {
+            return Ok(false);
+        };
+        key.sealed_private_key = resealed.to_vec();
+        Ok(true)
+    }
+
     async fn remove(&self, kid: &str) -> Result<(), RepositoryError> {
         lock(&self.0).retain(|key| key.kid != kid);
         Ok(())

@@ -9,7 +9,7 @@ use crate::domain::gateway::{
     models::{
         account::{Account, ProviderIdentity},
         id::{AccountId, GrantId},
-        oauth::{Grant, GrantCursor, GrantFilter, LeaseOutcome, ProviderName, RefreshLease},
+        oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, LeaseOutcome, ProviderName, RefreshLease},
     },
     repositories::{RepositoryError, oauth::OAuthRepository},
 };
@@ -84,16 +84,26 @@ impl OAuthRepository for SeaOrmOAuth {
         subject: &str,
         until: DateTime<Utc>,
         now: DateTime<Utc>,
-    ) -> Result<u64, RepositoryError> {
+    ) -> Result<Vec<Grant>, RepositoryError> {
         answered(grant::revoke_of(&self.db, provider, subject, until, now)).await
+    }
+
+    async fn reseal_grant(&self, id: GrantId, read: &[u8], resealed: &[u8]) -> Result<bool, RepositoryError> {
+        answered(grant::reseal(&self.db, id, read, resealed)).await
     }
 
     async fn remove_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
         answered(grant::remove(&self.db, id)).await
     }
 
-    async fn grants_expiring(&self, before: DateTime<Utc>, limit: u64) -> Result<Vec<Grant>, RepositoryError> {
-        answered(grant::expiring(&self.db, before, limit)).await
+    async fn grants_expiring(
+        &self,
+        provider: &ProviderName,
+        before: DateTime<Utc>,
+        after: Option<ExpiryCursor>,
+        limit: u64,
+    ) -> Result<Vec<Grant>, RepositoryError> {
+        answered(grant::expiring(&self.db, provider, before, after, limit)).await
     }
 }
 

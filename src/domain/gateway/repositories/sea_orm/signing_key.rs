@@ -1,9 +1,12 @@
 //! Signing keys in a database.
 
 use async_trait::async_trait;
-use sea_orm::{DatabaseConnection, EntityTrait};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, sea_query::Expr};
 
-use super::{connection::answered, entities::signing_keys};
+use super::{
+    connection::answered,
+    entities::signing_keys::{self, Column},
+};
 use crate::domain::gateway::{
     models::signing_key::SigningKey,
     repositories::{RepositoryError, signing_key::SigningKeyRepository},
@@ -40,6 +43,19 @@ impl SigningKeyRepository for SeaOrmSigningKeys {
             let row = signing_keys::ActiveModel::from(key);
             signing_keys::Entity::insert(row).exec_without_returning(&self.db).await?;
             Ok(())
+        })
+        .await
+    }
+
+    async fn reseal(&self, kid: &str, read: &[u8], resealed: &[u8]) -> Result<bool, RepositoryError> {
+        answered(async {
+            let updated = signing_keys::Entity::update_many()
+                .col_expr(Column::SealedPrivateKey, Expr::value(resealed.to_vec()))
+                .filter(Column::Kid.eq(kid))
+                .filter(Column::SealedPrivateKey.eq(read.to_vec()))
+                .exec(&self.db)
+                .await?;
+            Ok(updated.rows_affected == 1)
         })
         .await
     }

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{GrantError, OAuthService, OpenGrant, SwitchedOn};
+use super::{GrantError, OAuthService, OpenGrant, SwitchedOn, can_renew};
 use crate::domain::gateway::{
     models::{
         id::{GrantId, LeaseId},
@@ -76,19 +76,38 @@ impl OAuthService {
                     // Refreshed or taken back between the look and the lease.
                     self.store.release_lease(&lease).await?;
                 }
-                LeaseOutcome::Acquired(current) => {
-                    if let Some(outcome) = self.refresh_under(lease, current).await? {
-                        return Ok(outcome);
+                LeaseOutcome::Acquired(current) => match self.refresh_under(lease, current).await? {
+                    Asked::Renewed(open) => return Ok(open),
+                    Asked::TakenOver => {}
+                    Asked::Refused => return Err(GrantError::ReauthorizationRequired),
+                    // Refreshed early, for safety: what is not expired yet still serves.
+                    Asked::Failed(_, old) if old.tokens.expires_at.is_some_and(|at| self.clock.now() < at) => {
+                        return Ok(old);
                     }
-                }
+                    Asked::Failed(passing, _) => return Err(GrantError::Provider(passing)),
+                },
                 LeaseOutcome::Held { .. } if Instant::now() >= give_up_at => return Err(GrantError::Busy),
                 LeaseOutcome::Held { .. } => sleep(LOOK_EVERY).await,
             }
         }
     }
 
-    /// Asks the provider while holding the lease. `None` if the lease was lost meanwhile: then look again.
-    async fn refresh_under(&self, lease: RefreshLease, grant: Grant) -> Result<Option<OpenGrant>, GrantError> {
+    /// Refreshes a grant for nobody in particular. Whoever is at it already, or was since the grant was seen, is enough.
+    pub(super) async fn refresh_unasked(&self, seen: &Grant) -> Result<(), GrantError> {
+        let Some(_turn) = self.turns.take_if_free(seen.id) else { return Ok(()) };
+        let lease = self.lease(seen.id);
+        match self.store.acquire_lease(&lease, self.clock.now()).await? {
+            LeaseOutcome::Gone | LeaseOutcome::Held { .. } => Ok(()),
+            LeaseOutcome::Acquired(current) if current != *seen => Ok(self.store.release_lease(&lease).await?),
+            LeaseOutcome::Acquired(current) => match self.refresh_under(lease, current).await? {
+                Asked::Renewed(_) | Asked::TakenOver | Asked::Refused => Ok(()),
+                Asked::Failed(passing, _) => Err(GrantError::Provider(passing)),
+            },
+        }
+    }
+
+    /// Asks the provider while holding the lease, and stores what it answers.
+    async fn refresh_under(&self, lease: RefreshLease, grant: Grant) -> Result<Asked, GrantError> {
         let Some(SwitchedOn { provider, .. }) = self.providers.get(&grant.provider) else {
             self.store.release_lease(&lease).await?;
             return Err(GrantError::Provider(ProviderError::Unavailable("the provider is switched off".into())));
@@ -100,32 +119,33 @@ impl OAuthService {
                 return Err(failure.into());
             }
         };
-        match self.ask(&**provider, &tokens, lease).await {
+        let asked = if can_renew(&**provider, &tokens, self.clock.now()) {
+            self.ask(&**provider, &tokens, lease).await
+        } else {
+            Err(ProviderError::Refused { code: "expired".to_owned() })
+        };
+        match asked {
             Ok(answer) => {
                 let tokens = tokens.refreshed(answer);
                 let renewed = Grant { status: GrantStatus::Active, updated_at: self.clock.now(), ..grant };
-                let grant = self.sealed(renewed, &tokens)?;
+                let grant = self.sealed(renewed, &**provider, &tokens)?;
                 let kept = self.store.finish_refresh(&lease, &grant).await?;
                 self.grants_changed(grant.account);
-                Ok(kept.then_some(OpenGrant { grant, tokens }))
+                Ok(if kept { Asked::Renewed(OpenGrant { grant, tokens }) } else { Asked::TakenOver })
             }
             Err(ProviderError::Refused { code }) => {
                 info!(grant = %grant.id, provider = %grant.provider, code, "the provider refuses to refresh: the person has to sign in there again");
                 let ended = Grant { status: GrantStatus::NeedsReauthorization, updated_at: self.clock.now(), ..grant };
                 self.store.finish_refresh(&lease, &ended).await?;
                 self.grants_changed(ended.account);
-                Err(GrantError::ReauthorizationRequired)
+                Ok(Asked::Refused)
             }
             Err(
                 passing @ (ProviderError::Unavailable(_) | ProviderError::BadAnswer(_) | ProviderError::Unsupported),
             ) => {
                 warn!(grant = %grant.id, provider = %grant.provider, error = %passing, "a refresh failed; nothing is lost");
                 self.store.release_lease(&lease).await?;
-                // Refreshed early, for safety: what is not expired yet still serves.
-                if tokens.expires_at.is_some_and(|expires_at| self.clock.now() < expires_at) {
-                    return Ok(Some(OpenGrant { grant, tokens }));
-                }
-                Err(GrantError::Provider(passing))
+                Ok(Asked::Failed(passing, OpenGrant { grant, tokens }))
             }
         }
     }
@@ -145,7 +165,7 @@ impl OAuthService {
                 answer = &mut asking => return answer,
                 _ = renewal.tick() => {
                     let renewed = RefreshLease { until: self.clock.now() + LEASE, ..lease };
-                    // If it cannot be renewed, the answer may still come in time; `finish_refresh` has the last word.
+                    // If it cannot be renewed, the answer is still good unless another takes over; `finish_refresh` says.
                     if let Err(error) = self.store.renew_lease(&renewed, self.clock.now()).await {
                         warn!(grant = %lease.grant, %error, "a refresh lease could not be renewed");
                     }
@@ -164,6 +184,18 @@ impl OAuthService {
     }
 }
 
+/// What came of asking the provider.
+enum Asked {
+    /// The grant with its new tokens, as it is stored.
+    Renewed(OpenGrant),
+    /// Another took the lease over meanwhile; the store has that one's result, or will have it.
+    TakenOver,
+    /// The person has to sign in at the provider again.
+    Refused,
+    /// Another try may succeed. The grant is as it was.
+    Failed(ProviderError, OpenGrant),
+}
+
 /// What a caller who waits for a refresh is content with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
@@ -179,11 +211,17 @@ pub(super) struct Turns(Mutex<HashMap<GrantId, Arc<Turn<()>>>>);
 
 impl Turns {
     async fn wait_for(&self, grant: GrantId) -> OwnedMutexGuard<()> {
-        let turn = {
-            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-            turns.entry(grant).or_default().clone()
-        };
-        turn.lock_owned().await
+        self.of(grant).lock_owned().await
+    }
+
+    /// `None` if it is another's turn.
+    fn take_if_free(&self, grant: GrantId) -> Option<OwnedMutexGuard<()>> {
+        self.of(grant).try_lock_owned().ok()
+    }
+
+    fn of(&self, grant: GrantId) -> Arc<Turn<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        turns.entry(grant).or_default().clone()
     }
 }

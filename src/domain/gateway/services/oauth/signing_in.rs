@@ -58,7 +58,7 @@ impl OAuthService {
         };
         let (tokens, identity) = provider.exchange(&exchange).await?;
         let account = self.account_of(&identity).await?;
-        self.keep(tokens, &identity, account).await?;
+        self.keep(&**provider, tokens, &identity, account).await?;
         Ok(account)
     }
 

@@ -1,3 +1,5 @@
+mod ahead;
+mod reads;
 mod unlinking;
 
 use std::sync::{
@@ -31,7 +33,20 @@ struct FakeProvider {
     failure: Mutex<Option<ProviderError>>,
     /// If set, a refresh waits for it.
     gate: Mutex<Option<Arc<Notify>>>,
-    with_refresh_token: bool,
+    kind: Kind,
+    life: Mutex<TimeDelta>,
+    /// How many refreshes wait for an answer, and how many did at most.
+    waiting: AtomicU32,
+    most_waiting: AtomicU32,
+}
+
+/// What a provider gives to go on with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    RefreshTokens,
+    /// An access token that is good can be exchanged for the next.
+    LivingTokens,
+    Nothing,
 }
 
 const CALLBACK: &str = "https://www.jinmini.com/login/fake/callback";
@@ -39,10 +54,11 @@ const LIFE: TimeDelta = TimeDelta::hours(1);
 
 impl FakeProvider {
     fn tokens(&self, n: u32, refresh_token: bool) -> ProviderTokens {
+        let life = *self.life.lock().unwrap();
         ProviderTokens {
             access_token: Secret::new(format!("provider-access-{n}")),
             token_type: "Bearer".into(),
-            expires_at: Some(self.clock.now() + LIFE),
+            expires_at: Some(self.clock.now() + life),
             refresh_token: refresh_token.then(|| Secret::new("provider-refresh")),
             scope: Some("email".into()),
             id_token: None,
@@ -77,16 +93,28 @@ impl Provider for FakeProvider {
             verified_email: Some("same@example.com".into()),
             name: None,
         };
-        Ok((self.tokens(0, self.with_refresh_token), identity))
+        Ok((self.tokens(0, self.kind == Kind::RefreshTokens), identity))
+    }
+
+    fn renews_living_tokens(&self) -> bool {
+        self.kind == Kind::LivingTokens
     }
 
     async fn refresh(&self, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
-        assert_eq!(tokens.refresh_token.as_ref().map(Secret::expose), Some("provider-refresh"));
         self.asked.fetch_add(1, Ordering::SeqCst);
+        match self.kind {
+            Kind::RefreshTokens => {
+                assert_eq!(tokens.refresh_token.as_ref().map(Secret::expose), Some("provider-refresh"));
+            }
+            Kind::LivingTokens => assert!(self.clock.now() < tokens.expires_at.unwrap(), "it is too late"),
+            Kind::Nothing => panic!("there is nothing to refresh with"),
+        }
+        self.most_waiting.fetch_max(self.waiting.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         let gate = self.gate.lock().unwrap().clone();
         if let Some(gate) = gate {
             gate.notified().await;
         }
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         let n = self.refreshes.fetch_add(1, Ordering::SeqCst) + 1;
         match self.failure.lock().unwrap().clone() {
             Some(failure) => Err(failure),
@@ -122,10 +150,10 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        Self::with_refresh_token(true).await
+        Self::at(Kind::RefreshTokens).await
     }
 
-    async fn with_refresh_token(with_refresh_token: bool) -> Self {
+    async fn at(kind: Kind) -> Self {
         let bench = bench(policy()).await;
         let provider = Arc::new(FakeProvider {
             name: "fake".parse().unwrap(),
@@ -135,17 +163,20 @@ impl Scene {
             revocations: AtomicU32::default(),
             failure: Mutex::default(),
             gate: Mutex::default(),
-            with_refresh_token,
+            kind,
+            life: Mutex::new(LIFE),
+            waiting: AtomicU32::default(),
+            most_waiting: AtomicU32::default(),
         });
         let store = Arc::new(MemoryOAuth::default());
-        let vault = Self::replica(&store, &provider, &bench);
+        let vault = Self::replica(store.clone(), &provider, &bench);
         Self { vault, store, provider, bench }
     }
 
     /// One more gateway on the same store.
-    fn replica(store: &Arc<MemoryOAuth>, provider: &Arc<FakeProvider>, bench: &Bench) -> Arc<OAuthService> {
+    fn replica(store: Arc<dyn OAuthRepository>, provider: &Arc<FakeProvider>, bench: &Bench) -> Arc<OAuthService> {
         Arc::new(OAuthService::new(OAuthParts {
-            store: store.clone(),
+            store,
             providers: vec![SwitchedOn {
                 provider: provider.clone(),
                 callback: CALLBACK.into(),
@@ -275,7 +306,7 @@ async fn however_many_ask_over_two_replicas_the_provider_is_asked_once() {
     let scene = Scene::new().await;
     let (open, alice) = scene.sign_in("alice").await;
     scene.bench.clock.pass(LIFE);
-    let other = Scene::replica(&scene.store, &scene.provider, &scene.bench);
+    let other = Scene::replica(scene.store.clone(), &scene.provider, &scene.bench);
     let mut asking = tokio::task::JoinSet::new();
     for n in 0..200 {
         let vault = if n % 2 == 0 { scene.vault.clone() } else { other.clone() };
@@ -308,6 +339,21 @@ async fn a_lease_of_a_holder_that_vanished_ends_by_itself() {
 }
 
 #[tokio::test]
+async fn an_answer_that_comes_after_the_lease_ended_is_kept_if_nobody_took_over() {
+    let scene = Scene::new().await;
+    let (open, alice) = scene.sign_in("alice").await;
+    let gate = Arc::new(Notify::new());
+    *scene.provider.gate.lock().unwrap() = Some(gate.clone());
+    let (vault, id) = (scene.vault.clone(), open.grant.id);
+    let asking = tokio::spawn(async move { access(&vault.refresh(&alice, id).await.unwrap()).to_owned() });
+    tokio::task::yield_now().await;
+    scene.bench.clock.pass(TimeDelta::minutes(1));
+    gate.notify_one();
+    assert_eq!(asking.await.unwrap(), "provider-access-1");
+    assert_eq!(scene.provider.refreshes.load(Ordering::SeqCst), 1, "the provider is not asked for another");
+}
+
+#[tokio::test]
 async fn a_refusal_is_for_good_and_a_failure_is_not() {
     let scene = Scene::new().await;
     let (open, alice) = scene.sign_in("alice").await;
@@ -334,11 +380,31 @@ async fn a_refusal_is_for_good_and_a_failure_is_not() {
 
 #[tokio::test]
 async fn an_expired_token_that_cannot_be_refreshed_is_not_given_out() {
-    let scene = Scene::with_refresh_token(false).await;
+    let scene = Scene::at(Kind::Nothing).await;
     let (open, alice) = scene.sign_in("alice").await;
-    assert!(scene.vault.open(&alice, open.grant.id).await.is_ok());
-    scene.bench.clock.pass(LIFE);
+    scene.bench.clock.pass(LIFE - TimeDelta::seconds(1));
+    assert!(scene.vault.open(&alice, open.grant.id).await.is_ok(), "it is the last, and still good");
+    assert!(matches!(scene.vault.refresh(&alice, open.grant.id).await, Err(GrantError::ReauthorizationRequired)));
+    scene.bench.clock.pass(TimeDelta::seconds(1));
     assert!(matches!(scene.vault.open(&alice, open.grant.id).await, Err(GrantError::ReauthorizationRequired)));
+}
+
+#[tokio::test]
+async fn a_token_that_is_exchanged_while_it_is_good_is_lost_once_it_has_expired() {
+    let scene = Scene::at(Kind::LivingTokens).await;
+    let (open, alice) = scene.sign_in("alice").await;
+    let (id, fail) = (open.grant.id, |failure| *scene.provider.failure.lock().unwrap() = failure);
+    scene.bench.clock.pass(LIFE - TimeDelta::seconds(1));
+    fail(Some(ProviderError::Unavailable("down".into())));
+    assert_eq!(access(&scene.vault.open(&alice, id).await.unwrap()), "provider-access-0", "good for a second");
+    fail(None);
+    assert_eq!(access(&scene.vault.open(&alice, id).await.unwrap()), "provider-access-2");
+    assert_eq!(access(&scene.vault.refresh(&alice, id).await.unwrap()), "provider-access-3");
+
+    scene.bench.clock.pass(LIFE);
+    assert!(matches!(scene.vault.open(&alice, id).await, Err(GrantError::ReauthorizationRequired)));
+    assert_eq!(scene.vault.list(&alice, None, None, 1).await.unwrap()[0].status, GrantStatus::NeedsReauthorization);
+    assert_eq!(scene.provider.refreshes.load(Ordering::SeqCst), 3, "the provider need not be asked");
 }
 
 #[tokio::test]

@@ -42,8 +42,11 @@ impl OAuthService {
             .inspect_err(|error| warn!(provider = %name, %error, "a notice of a provider was refused"))?;
         let now = self.clock.now();
         let until = unlinked.sent_at.map_or(now, |sent_at| sent_at.min(now)) + SKEW;
-        let grants = self.store.revoke_grants_of(&name, &unlinked.subject, until, now).await.map_err(Failure::from)?;
-        info!(provider = %name, grants, "somebody took back at the provider what they allowed");
+        let revoked = self.store.revoke_grants_of(&name, &unlinked.subject, until, now).await.map_err(Failure::from)?;
+        for grant in &revoked {
+            self.grants_changed(grant.account);
+        }
+        info!(provider = %name, grants = revoked.len(), "somebody took back at the provider what they allowed");
         Ok(unlinked.acknowledgement)
     }
 }

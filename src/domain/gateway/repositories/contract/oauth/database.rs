@@ -83,8 +83,9 @@ async fn assert_nothing_works(db: DatabaseConnection) {
     assert_unavailable(oauth.finish_refresh(&wish, &grant(1, 1)).await);
     assert_unavailable(oauth.release_lease(&wish).await);
     assert_unavailable(oauth.revoke_grants_of(&provider("google"), "jane", at(100), at(100)).await);
+    assert_unavailable(oauth.reseal_grant(grant_id(1), &[1], &[2]).await);
     assert_unavailable(oauth.remove_grant(grant_id(1)).await);
-    assert_unavailable(oauth.grants_expiring(at(9999), 9).await);
+    assert_unavailable(oauth.grants_expiring(&provider("google"), at(9999), None, 9).await);
 }
 
 async fn a_closed_database_is_unavailable(database: &Database) {

@@ -22,6 +22,7 @@ over_every_store!(
     all_grants_of_an_identity_are_revoked_and_no_others,
     what_was_allowed_anew_is_not_revoked,
     who_allows_again_after_a_revocation_has_an_active_grant,
+    a_grant_is_resealed_if_its_tokens_are_those_that_were_read,
     a_grant_can_be_removed_twice,
 );
 
@@ -130,8 +131,8 @@ async fn a_grant_needs_an_account_and_an_id_of_its_own(store: &Store) {
 }
 
 /// The identity of `grant` took back, before `until`, what it allowed.
-async fn revoke(store: &Store, grant: &Grant, until: DateTime<Utc>, now: DateTime<Utc>) -> u64 {
-    store.oauth.revoke_grants_of(&grant.provider, &grant.provider_subject, until, now).await.unwrap()
+async fn revoke(store: &Store, grant: &Grant, until: DateTime<Utc>, now: DateTime<Utc>) -> usize {
+    store.oauth.revoke_grants_of(&grant.provider, &grant.provider_subject, until, now).await.unwrap().len()
 }
 
 async fn all_grants_of_an_identity_are_revoked_and_no_others(store: &Store) {
@@ -172,6 +173,30 @@ async fn who_allows_again_after_a_revocation_has_an_active_grant(store: &Store) 
     let again = Grant { updated_at: at(20), ..first };
     assert_eq!(store.peer_oauth.put_grant(&again).await.unwrap(), again);
     assert_eq!(store.oauth.find_grant(again.id).await.unwrap(), Some(again));
+}
+
+async fn a_grant_is_resealed_if_its_tokens_are_those_that_were_read(store: &Store) {
+    let before = leased(store).await;
+    let other = Grant { sealed_tokens: before.sealed_tokens.clone(), ..grant(2, 1) };
+    store.oauth.put_grant(&other).await.unwrap();
+    let reseal =
+        async |id, read: &[u8], resealed: &[u8]| store.peer_oauth.reseal_grant(id, read, resealed).await.unwrap();
+    let read = &before.sealed_tokens;
+    assert!(reseal(before.id, read, &[0, 9]).await);
+    let after = Grant { sealed_tokens: vec![0, 9], ..before.clone() };
+    assert_eq!(store.oauth.find_grant(before.id).await.unwrap(), Some(after.clone()), "nothing else has changed");
+    for stale in [&read[..], &[], &[0], &[0, 9, 0]] {
+        assert!(!reseal(before.id, stale, &[1]).await, "{stale:?}");
+    }
+    assert!(!reseal(grant_id(3), read, &[1]).await);
+    assert_eq!(store.oauth.find_grant(before.id).await.unwrap(), Some(after));
+    assert_eq!(store.oauth.find_grant(other.id).await.unwrap(), Some(other), "the same bytes in another grant");
+
+    // Whoever was refreshing meanwhile has newer tokens, and stores them.
+    let refreshed = refreshed(&before, at(110));
+    assert!(store.oauth.finish_refresh(&lease(1, at(130)), &refreshed).await.unwrap());
+    assert!(!reseal(before.id, &[0, 9], &[1]).await);
+    assert_eq!(store.oauth.find_grant(before.id).await.unwrap(), Some(refreshed));
 }
 
 async fn a_grant_can_be_removed_twice(store: &Store) {

@@ -13,7 +13,7 @@ over_every_store!(
     a_renewed_lease_lasts_longer,
     only_its_holder_renews_a_lease_and_only_in_time,
     a_finished_refresh_is_stored_and_gives_the_lease_back,
-    a_holder_whose_lease_ended_cannot_finish,
+    a_holder_whose_lease_ended_finishes_unless_another_took_it,
     a_holder_who_lost_the_lease_can_do_nothing,
     a_released_lease_is_free_at_once,
     a_revocation_ends_the_lease,
@@ -91,15 +91,22 @@ async fn a_finished_refresh_is_stored_and_gives_the_lease_back(store: &Store) {
     assert_eq!(acquire(store, lease(2, at(140)), 110).await, LeaseOutcome::Acquired(after));
 }
 
-async fn a_holder_whose_lease_ended_cannot_finish(store: &Store) {
+async fn a_holder_whose_lease_ended_finishes_unless_another_took_it(store: &Store) {
     let before = leased(store).await;
-    for late in [at(130), at(999)] {
-        assert!(!store.oauth.finish_refresh(&lease(1, at(999)), &refreshed(&before, late)).await.unwrap());
-        assert_eq!(store.oauth.find_grant(before.id).await.unwrap(), Some(before.clone()));
+    let after = refreshed(&before, at(999));
+    assert!(!store.oauth.finish_refresh(&lease(2, at(130)), &after).await.unwrap(), "it was never this one's");
+    assert!(store.oauth.finish_refresh(&lease(1, at(130)), &after).await.unwrap(), "the late answer is all there is");
+    assert_eq!(store.peer_oauth.find_grant(before.id).await.unwrap(), Some(after.clone()));
+
+    assert_eq!(acquire(store, lease(1, at(1030)), 1000).await, LeaseOutcome::Acquired(after.clone()));
+    assert_eq!(acquire(store, lease(2, at(1060)), 1030).await, LeaseOutcome::Acquired(after.clone()));
+    for over in [1060, 9999] {
+        let late = refreshed(&before, at(over));
+        assert!(!store.oauth.finish_refresh(&lease(1, at(1030)), &late).await.unwrap(), "another took it");
     }
-    let after = refreshed(&before, at(130) - MICROSECOND);
-    assert!(store.oauth.finish_refresh(&lease(1, at(130)), &after).await.unwrap());
-    assert_eq!(store.oauth.find_grant(before.id).await.unwrap(), Some(after));
+    // And it stays another's when that one's time is over, too.
+    assert_eq!(store.oauth.find_grant(before.id).await.unwrap(), Some(after.clone()));
+    assert!(store.oauth.finish_refresh(&lease(2, at(1060)), &refreshed(&before, at(9999))).await.unwrap());
 }
 
 async fn a_holder_who_lost_the_lease_can_do_nothing(store: &Store) {
@@ -130,13 +137,14 @@ async fn a_revocation_ends_the_lease(store: &Store) {
     let elsewhere = RefreshLease { grant: other.id, ..lease(1, at(130)) };
     store.oauth.acquire_lease(&elsewhere, at(100)).await.unwrap();
     let (provider, subject) = (&grant.provider, &grant.provider_subject);
-    assert_eq!(store.peer_oauth.revoke_grants_of(provider, subject, at(105), at(105)).await.unwrap(), 1);
+    let marked = store.peer_oauth.revoke_grants_of(provider, subject, at(105), at(105)).await.unwrap();
 
     // Whoever was refreshing cannot make it active again, in time or not.
     let renewed = Grant { updated_at: at(110), ..grant.clone() };
     assert!(!store.oauth.finish_refresh(&lease(1, at(130)), &renewed).await.unwrap());
     assert!(!store.oauth.renew_lease(&lease(1, at(140)), at(110)).await.unwrap());
     let revoked = Grant { status: GrantStatus::Revoked, updated_at: at(105), ..grant };
+    assert_eq!(marked, std::slice::from_ref(&revoked));
     assert_eq!(store.oauth.find_grant(revoked.id).await.unwrap(), Some(revoked.clone()));
     // Whoever gets the lease next is told what became of the grant.
     assert_eq!(acquire(store, lease(2, at(999)), 110).await, LeaseOutcome::Acquired(revoked));

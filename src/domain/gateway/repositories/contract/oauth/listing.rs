@@ -4,7 +4,7 @@ use super::{FINER, account_id, grant, grant_id, granted, met, provider, refreshe
 use crate::domain::gateway::{
     models::{
         id::GrantId,
-        oauth::{Grant, GrantCursor, GrantFilter, GrantStatus},
+        oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus},
     },
     repositories::contract::harness::{self, MICROSECOND, Store, at},
 };
@@ -16,12 +16,14 @@ over_every_store!(
     filters_combine,
     a_refresh_does_not_move_a_grant,
     grants_that_expire_come_soonest_first,
+    every_page_of_grants_that_expire_begins_behind_the_last,
+    grants_that_expire_are_of_one_provider,
     only_grants_that_can_be_refreshed_expire,
 );
 
 async fn an_empty_store_lists_nothing(store: &Store) {
     assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), []);
-    assert_eq!(store.oauth.grants_expiring(at(9999), 9).await.unwrap(), []);
+    assert_eq!(store.oauth.grants_expiring(&provider("google"), at(9999), None, 9).await.unwrap(), []);
 }
 
 /// Ids in an order that is neither that of the times nor, among those of the same time, up or down; some so great that a
@@ -139,9 +141,51 @@ async fn grants_that_expire_come_soonest_first(store: &Store) {
         (at(60), 0, vec![]),
         (at(9), 9, vec![]),
     ] {
-        let expiring = store.peer_oauth.grants_expiring(before, limit).await.unwrap();
+        let expiring = store.peer_oauth.grants_expiring(&provider("google"), before, None, limit).await.unwrap();
         let ids: Vec<_> = expiring.iter().map(|grant| grant.id).collect();
         assert_eq!(ids, expected.into_iter().map(grant_id).collect::<Vec<_>>(), "{before}, {limit}");
+    }
+}
+
+async fn every_page_of_grants_that_expire_begins_behind_the_last(store: &Store) {
+    met(store, 1).await;
+    for (n, expires_at) in MADE {
+        let expiring = Grant { id: ordered(n), expires_at: Some(at(expires_at)), ..grant(n, 1) };
+        store.oauth.put_grant(&expiring).await.unwrap();
+    }
+    let soonest_first = [1, 255, 7, 9, 100, 200, 3, 4].map(ordered);
+    let google = provider("google");
+    for limit in 1..=9 {
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let grants = store.peer_oauth.grants_expiring(&google, at(9), after, limit).await.unwrap();
+            let Some(last) = grants.last() else { break };
+            assert!(grants.len() <= usize::try_from(limit).unwrap());
+            after = Some(ExpiryCursor { expires_at: last.expires_at.unwrap(), id: last.id });
+            listed.extend(grants.iter().map(|grant| grant.id));
+        }
+        assert_eq!(listed, soonest_first, "pages of {limit}");
+    }
+    // What a cursor names need not be there (any more).
+    let cursor = |expires_at, n| Some(ExpiryCursor { expires_at, id: ordered(n) });
+    for (after, expected) in [
+        (cursor(at(5), 50), [100, 200]),
+        (cursor(at(5) - MICROSECOND, 255), [7, 9]),
+        (cursor(at(5) + FINER, 9), [100, 200]),
+        (cursor(at(0), 255), [1, 255]),
+    ] {
+        let grants = store.oauth.grants_expiring(&google, at(9), after, 2).await.unwrap();
+        let ids: Vec<_> = grants.iter().map(|grant| grant.id).collect();
+        assert_eq!(ids, expected.map(ordered), "{after:?}");
+    }
+}
+
+async fn grants_that_expire_are_of_one_provider(store: &Store) {
+    let first = granted(store).await;
+    let other = Grant { provider: provider("facebook"), expires_at: Some(at(1)), ..grant(2, 1) };
+    store.oauth.put_grant(&other).await.unwrap();
+    for (name, expected) in [("google", vec![first]), ("facebook", vec![other]), ("naver", vec![])] {
+        assert_eq!(store.oauth.grants_expiring(&provider(name), at(9999), None, 9).await.unwrap(), expected, "{name}");
     }
 }
 
@@ -155,12 +199,15 @@ async fn only_grants_that_can_be_refreshed_expire(store: &Store) {
     ] {
         store.oauth.put_grant(&unfit).await.unwrap();
     }
-    assert_eq!(store.oauth.grants_expiring(at(3600), 9).await.unwrap(), std::slice::from_ref(&first));
+    assert_eq!(
+        store.oauth.grants_expiring(&provider("google"), at(3600), None, 9).await.unwrap(),
+        std::slice::from_ref(&first)
+    );
 
     store.oauth.revoke_grants_of(&first.provider, &first.provider_subject, at(9), at(9)).await.unwrap();
-    assert_eq!(store.oauth.grants_expiring(at(3600), 9).await.unwrap(), []);
+    assert_eq!(store.oauth.grants_expiring(&provider("google"), at(3600), None, 9).await.unwrap(), []);
     store.oauth.put_grant(&first).await.unwrap();
-    assert_eq!(store.oauth.grants_expiring(at(3600), 9).await.unwrap().len(), 1);
+    assert_eq!(store.oauth.grants_expiring(&provider("google"), at(3600), None, 9).await.unwrap().len(), 1);
     store.oauth.put_grant(&refreshed(&first, at(9))).await.unwrap();
-    assert_eq!(store.oauth.grants_expiring(at(3600), 9).await.unwrap(), []);
+    assert_eq!(store.oauth.grants_expiring(&provider("google"), at(3600), None, 9).await.unwrap(), []);
 }

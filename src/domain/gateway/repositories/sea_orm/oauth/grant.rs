@@ -10,7 +10,7 @@ use super::without_account;
 use crate::domain::gateway::{
     models::{
         id::GrantId,
-        oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, ProviderName},
+        oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus, ProviderName},
     },
     repositories::{
         RepositoryError,
@@ -75,13 +75,19 @@ fn behind(cursor: GrantCursor) -> Expr {
         .lt(Expr::tuple([Expr::value(micros(cursor.created_at)), Expr::value(cursor.id.as_uuid())]))
 }
 
+/// As `behind`, the other way.
+fn expiring_behind(cursor: ExpiryCursor) -> Expr {
+    Expr::tuple([Expr::col(Column::ExpiresAt), Expr::col(Column::Id)])
+        .gt(Expr::tuple([Expr::value(micros(cursor.expires_at)), Expr::value(cursor.id.as_uuid())]))
+}
+
 pub(super) async fn revoke_of(
     db: &DatabaseConnection,
     provider: &ProviderName,
     subject: &str,
     until: DateTime<Utc>,
     now: DateTime<Utc>,
-) -> Result<u64, RepositoryError> {
+) -> Result<Vec<Grant>, RepositoryError> {
     let revoked = grants::Entity::update_many()
         .set(ActiveModel::without_lease())
         .col_expr(Column::Status, Expr::value(status_text(GrantStatus::Revoked)))
@@ -90,9 +96,24 @@ pub(super) async fn revoke_of(
         .filter(Column::ProviderSubject.eq(subject))
         .filter(Column::Status.ne(status_text(GrantStatus::Revoked)))
         .filter(Column::UpdatedAt.lte(micros(until)))
+        .exec_with_returning(db)
+        .await?;
+    revoked.into_iter().map(Grant::try_from).collect()
+}
+
+pub(super) async fn reseal(
+    db: &DatabaseConnection,
+    id: GrantId,
+    read: &[u8],
+    resealed: &[u8],
+) -> Result<bool, RepositoryError> {
+    let updated = grants::Entity::update_many()
+        .col_expr(Column::SealedTokens, Expr::value(resealed.to_vec()))
+        .filter(Column::Id.eq(id.as_uuid()))
+        .filter(Column::SealedTokens.eq(read.to_vec()))
         .exec(db)
         .await?;
-    Ok(revoked.rows_affected)
+    Ok(updated.rows_affected == 1)
 }
 
 pub(super) async fn remove(db: &DatabaseConnection, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
@@ -102,13 +123,17 @@ pub(super) async fn remove(db: &DatabaseConnection, id: GrantId) -> Result<Optio
 
 pub(super) async fn expiring(
     db: &DatabaseConnection,
+    provider: &ProviderName,
     before: DateTime<Utc>,
+    after: Option<ExpiryCursor>,
     limit: u64,
 ) -> Result<Vec<Grant>, RepositoryError> {
     let rows = grants::Entity::find()
+        .filter(Column::Provider.eq(provider.as_str()))
         .filter(Column::Status.eq(status_text(GrantStatus::Active)))
         .filter(Column::Refreshable.eq(true))
         .filter(Column::ExpiresAt.lte(micros(before)))
+        .apply_if(after, |query, after| query.filter(expiring_behind(after)))
         .order_by_asc(Column::ExpiresAt)
         .order_by_asc(Column::Id)
         .limit(limit)

@@ -58,11 +58,7 @@ pub(super) async fn finish(
     lease: &RefreshLease,
     refreshed: &Grant,
 ) -> Result<bool, RepositoryError> {
-    let finished = held(lease)
-        .set(ActiveModel::refreshed(refreshed))
-        .filter(Column::LeaseUntil.gt(micros(refreshed.updated_at)))
-        .exec(db)
-        .await?;
+    let finished = held(lease).set(ActiveModel::refreshed(refreshed)).exec(db).await?;
     Ok(finished.rows_affected == 1)
 }
 
@@ -71,7 +67,7 @@ pub(super) async fn release(db: &DatabaseConnection, lease: &RefreshLease) -> Re
     Ok(())
 }
 
-/// A change of the grant if its lease is this holder's.
+/// A change of the grant if nobody but this holder has its lease, ended or not.
 fn held(lease: &RefreshLease) -> UpdateMany<grants::Entity> {
     grants::Entity::update_many()
         .filter(Column::Id.eq(lease.grant.as_uuid()))
