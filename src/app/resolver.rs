@@ -52,7 +52,7 @@ impl Resolver for ServiceResolver {
         provider: &ProviderName,
     ) -> Result<ProviderAccess, ProviderAccessError> {
         match self.oauth.token_for(account, provider).await {
-            Ok(open) => Ok(ProviderAccess { token: open.tokens.access_token, expires_at: open.tokens.expires_at }),
+            Ok(open) => Ok(ProviderAccess { token: open.tokens.access_token, fresh_until: open.grant.fresh_until() }),
             Err(error) => Err(told(error, provider)),
         }
     }

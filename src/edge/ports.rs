@@ -46,8 +46,8 @@ pub struct ResolverUnavailable;
 pub struct ProviderAccess {
     /// The access token.
     pub token: Secret,
-    /// From when on the provider refuses it, if that is known.
-    pub expires_at: Option<DateTime<Utc>>,
+    /// From when on it has to be asked for again, before the provider refuses it; `None` if it does not expire.
+    pub fresh_until: Option<DateTime<Utc>>,
 }
 
 /// Why there is no token of a person at a provider.

@@ -28,7 +28,7 @@ use super::{
 use crate::domain::gateway::models::{
     header::TokenHeader,
     id::AccountId,
-    oauth::{FRESHNESS_MARGIN, ProviderName, REMEMBERED_FOR},
+    oauth::{ProviderName, REMEMBERED_FOR},
     service::{Permit, ProviderToken},
 };
 
@@ -186,12 +186,11 @@ impl Known {
                 value
             })
         };
-        let fresh_until = access.expires_at.map(|expires_at| expires_at - FRESHNESS_MARGIN);
         let at_most = asked_at + REMEMBERED_FOR;
         Ok(Self {
             account,
             asked_at,
-            until: fresh_until.map_or(at_most, |fresh_until| fresh_until.min(at_most)),
+            until: access.fresh_until.map_or(at_most, |fresh_until| fresh_until.min(at_most)),
             bearer: value(bytes.clone())?,
             bare: value(bytes.slice(SCHEME.len()..))?,
         })

@@ -37,9 +37,9 @@ impl Scene {
         Self { stand_in, one, two, _host: host }
     }
 
-    /// Alice signs in and gets a token that is as good as expired; the next one will be good.
+    /// Alice signs in and gets a token that is expired already; the next one will be good.
     fn expired_grant(&self, refresh: &Value) -> (Value, String) {
-        self.stand_in.switch(&json!({"access_token_ttl_seconds": 1}));
+        self.stand_in.switch(&json!({"access_token_ttl_seconds": 0}));
         let signed_in = self.stand_in.exchange(&self.one, "alice");
         self.stand_in.switch(&json!({"access_token_ttl_seconds": 3600, "refresh": refresh}));
         let path = format!("/oauth/{}", text(&signed_in["id"]));

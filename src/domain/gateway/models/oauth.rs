@@ -9,8 +9,11 @@ use thiserror::Error;
 use super::id::{AccountId, GrantId, LeaseId};
 
 /// How long before its expiry an access token counts as expired: it must still be good when the service that asked for it
-/// has used it.
+/// has used it. A token that does not live long cannot spare that much: see [`SHARE_OF_LIFE`].
 pub const FRESHNESS_MARGIN: TimeDelta = TimeDelta::seconds(60);
+
+/// Of a short life, this share at most is margin or window: else a token of a minute would be refreshed at every call.
+const SHARE_OF_LIFE: i32 = 4;
 
 /// How long the data plane may use a provider's token without asking again. A change on this replica is heard of at once
 /// ([`GrantChanges`]); one on another replica is not, so this is how long a token may be used there after its grant was
@@ -142,16 +145,27 @@ pub struct Grant {
 impl Grant {
     /// Whether its access token is still good for a while. One that is the last may be used up.
     pub fn is_fresh(&self, now: DateTime<Utc>) -> bool {
-        let margin = if self.refreshable { FRESHNESS_MARGIN } else { TimeDelta::zero() };
-        self.expires_at.is_none_or(|expires_at| now + margin < expires_at)
+        self.fresh_until().is_none_or(|fresh_until| now < fresh_until)
+    }
+
+    /// Until when it is good for a while; `None` if it does not expire.
+    pub fn fresh_until(&self) -> Option<DateTime<Utc>> {
+        let margin = if self.refreshable { self.last_part(FRESHNESS_MARGIN) } else { TimeDelta::zero() };
+        Some(self.expires_at? - margin)
+    }
+
+    /// The last part of the tokens' life: this long, or a share of it.
+    fn last_part(&self, at_most: TimeDelta) -> TimeDelta {
+        let life = self.expires_at.map_or(TimeDelta::zero(), |expires_at| expires_at - self.updated_at);
+        at_most.min(life / SHARE_OF_LIFE).max(TimeDelta::zero())
     }
 
     /// When it wants to be refreshed though nobody asks for it: in the first half of a window before its expiry, so that
-    /// the other half is left for more attempts. The window is `ahead`, but at most a quarter of the tokens' life, and each
+    /// the other half is left for more attempts. The window is `ahead`, but at most a share of the tokens' life, and each
     /// grant has a moment of its own in it, so that those that were made together are not refreshed together.
     pub fn refresh_at(&self, ahead: TimeDelta) -> Option<DateTime<Utc>> {
         let expires_at = self.expires_at?;
-        let window = ahead.min((expires_at - self.updated_at) / 4).max(TimeDelta::zero());
+        let window = self.last_part(ahead);
         let [.., high, low] = self.id.as_uuid().into_bytes();
         let share = i64::from(u16::from_be_bytes([high, low]));
         let into_it = TimeDelta::milliseconds(window.num_milliseconds() / 2 * share / i64::from(u16::MAX));
@@ -324,11 +338,20 @@ mod tests {
 
     #[test]
     fn the_last_token_is_used_up_and_one_that_can_be_renewed_is_not() {
-        let (renewable, last) =
-            (grant(0, FRESHNESS_MARGIN), Grant { refreshable: false, ..grant(0, FRESHNESS_MARGIN) });
-        let just_before = renewable.created_at + FRESHNESS_MARGIN - TimeDelta::microseconds(1);
-        assert!(!renewable.is_fresh(renewable.created_at) && last.is_fresh(just_before));
-        assert!(!last.is_fresh(last.created_at + FRESHNESS_MARGIN));
+        let (moment, hour) = (TimeDelta::microseconds(1), TimeDelta::hours(1));
+        let (renewable, last) = (grant(0, hour), Grant { refreshable: false, ..grant(0, hour) });
+        let not_fresh_any_more = renewable.created_at + hour - FRESHNESS_MARGIN;
+        assert!(renewable.is_fresh(not_fresh_any_more - moment) && !renewable.is_fresh(not_fresh_any_more));
+        assert!(last.is_fresh(last.created_at + hour - moment) && !last.is_fresh(last.created_at + hour));
+    }
+
+    #[test]
+    fn a_token_of_a_minute_serves_for_three_quarters_of_it() {
+        let short = grant(0, TimeDelta::minutes(1));
+        assert!(short.is_fresh(short.created_at + TimeDelta::seconds(44)));
+        assert!(!short.is_fresh(short.created_at + TimeDelta::seconds(45)));
+        let void = grant(0, TimeDelta::seconds(-9));
+        assert!(!void.is_fresh(void.created_at));
     }
 
     #[test]
