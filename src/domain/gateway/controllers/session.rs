@@ -49,10 +49,10 @@ impl SessionController {
 
     /// `POST /logout`: gives what makes the browser forget the session, too.
     pub async fn end(&self, credentials: &Credentials) -> Result<String, Problem> {
-        if self.callers.session(credentials).await?.is_some() {
-            if let Some(cookie) = self.callers.session_cookie(credentials) {
-                self.sessions.end(cookie).await.map_err(|failure| failed(&failure))?;
-            }
+        if self.callers.session(credentials).await?.is_some()
+            && let Some(cookie) = self.callers.session_cookie(credentials)
+        {
+            self.sessions.end(cookie).await.map_err(|failure| failed(&failure))?;
         }
         Ok(self.cookies.forget(&self.cookies.session()))
     }

@@ -89,7 +89,7 @@ mod tests {
             ("gateway_session", "__Host-gateway_session")
         );
         assert_eq!(
-            secure.keep(&secure.session(), "v", Duration::from_secs(60)),
+            secure.keep(&secure.session(), "v", Duration::from_mins(1)),
             "__Host-gateway_session=v; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure"
         );
         assert_eq!(plain.forget(&plain.login("x")), "gateway_login_x=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
