@@ -1,6 +1,6 @@
 //! Signing in through the real binary, with the stand-in provider, as a browser would: state, cookies, sessions, refusals.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 
