@@ -11,7 +11,8 @@ pub(super) const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inli
 pub(super) const NO_ICON: &str = r#"<link rel="icon" href="data:,">"#;
 
 const STYLE: &str = "\
-body { font: 1.05rem/1.6 system-ui, sans-serif; max-width: 38rem; margin: 12vh auto; padding: 0 1.5rem; color: #1d2433; background: #fbfbfd }
+body { font: 1.05rem/1.6 system-ui, sans-serif; max-width: 38rem; margin: 12vh auto; padding: 0 1.5rem; overflow-wrap: anywhere; \
+color: #1d2433; background: #fbfbfd }
 h1 { font-size: 1.6rem; line-height: 1.25 } a { color: #0b57d0 } li { margin: .4rem 0 } dt { opacity: .7 } dd { margin: 0 0 .6rem }
 .choice, button { display: block; box-sizing: border-box; width: 100%; margin: .6rem 0; padding: .7rem 1rem; font: inherit; text-align: left; \
 text-decoration: none; color: inherit; background: none; border: 1px solid #8888; border-radius: .5rem; cursor: pointer }

@@ -72,6 +72,12 @@ impl Gateway {
         Self::with_routes(variables, None)
     }
 
+    /// As `cargo run` starts it: browsers reach it at `http://localhost:PORT`.
+    pub(crate) fn on_localhost() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::with(&[("PORT", &port.to_string()), ("PUBLIC_URL", "")])
+    }
+
     /// The same with a `gateway.toml`.
     pub(crate) fn with_routes(variables: &[(&str, &str)], routes: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
