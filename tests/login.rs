@@ -4,86 +4,11 @@
 
 mod common;
 
-use std::collections::BTreeMap;
-
-use common::{Answer, Gateway, call};
+use common::{
+    Gateway,
+    browser::{Away, Browser},
+};
 use serde_json::json;
-use url::Url;
-
-/// A browser's cookies, and what it says about itself.
-#[derive(Default)]
-struct Browser {
-    cookies: BTreeMap<String, String>,
-    language: Option<&'static str>,
-}
-
-/// A browser that is at the provider now.
-struct Away {
-    authorize: Url,
-}
-
-const HTML: &str = "text/html,application/xhtml+xml";
-
-impl Browser {
-    /// One that shows pages.
-    fn with_pages() -> Self {
-        Self { language: Some(HTML), ..Self::default() }
-    }
-
-    fn call(&mut self, gateway: &Gateway, method: &str, target: &str, more: &[(&str, &str)]) -> Answer {
-        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let cookies = cookies.join("; ");
-        let mut headers = more.to_vec();
-        if !cookies.is_empty() {
-            headers.push(("Cookie", &cookies));
-        }
-        headers.extend(self.language.map(|accept| ("Accept", accept)));
-        let answer = gateway.call(method, target, &headers, b"");
-        for (_, cookie) in answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
-            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
-            if cookie.contains("Max-Age=0") {
-                self.cookies.remove(name);
-            } else {
-                self.cookies.insert(name.to_owned(), value.to_owned());
-            }
-        }
-        answer
-    }
-
-    fn get(&mut self, gateway: &Gateway, target: &str) -> Answer {
-        self.call(gateway, "GET", target, &[])
-    }
-
-    /// Follows a sign-in link as far as the provider.
-    fn leave(&mut self, gateway: &Gateway, target: &str) -> Away {
-        let answer = self.get(gateway, target).expect(303);
-        Away { authorize: answer.header("location").unwrap().parse().unwrap() }
-    }
-
-    fn session(&self) -> Option<&String> {
-        self.cookies.get("__Host-gateway_session")
-    }
-
-    fn attempts(&self) -> usize {
-        self.cookies.keys().filter(|name| name.starts_with("__Host-gateway_login_")).count()
-    }
-}
-
-impl Away {
-    fn parameter(&self, name: &str) -> String {
-        self.authorize.query_pairs().find(|(known, _)| known == name).unwrap().1.into_owned()
-    }
-
-    /// What the person chooses; gives the target of the callback.
-    fn decide(&self, choice: &str) -> String {
-        let address = self.authorize.socket_addrs(|| None).unwrap()[0];
-        let form = format!("{}&{choice}", self.authorize.query().unwrap());
-        let form_type = ("Content-Type", "application/x-www-form-urlencoded");
-        let answer = call(address, "POST", "/authorize", &[form_type], form.as_bytes()).expect(303);
-        let back: Url = answer.header("location").unwrap().parse().unwrap();
-        format!("{}?{}", back.path(), back.query().unwrap())
-    }
-}
 
 #[test]
 fn a_person_signs_in_looks_around_and_signs_out() {
@@ -111,7 +36,7 @@ fn a_person_signs_in_looks_around_and_signs_out() {
     let page = browser.get(&gateway, "/session").expect(200);
     assert!(page.text().contains("Signed in as Alice") && page.text().contains("alice@example.com"));
     assert!(page.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"));
-    browser.language = None;
+    browser.wants_pages = false;
     let session = browser.get(&gateway, "/session").expect(200).json();
     assert_eq!(session["providers"][0]["provider"], "stand-in");
     assert_eq!(session["providers"][0]["email"], "alice@example.com");
@@ -141,7 +66,7 @@ fn cookies_are_for_this_host_alone_and_for_no_script() {
     let gateway = Gateway::start();
     let mut browser = Browser::default();
     let begun = browser.get(&gateway, "/login/stand-in").expect(303);
-    let away = Away { authorize: begun.header("location").unwrap().parse().unwrap() };
+    let away = Away::following(&begun);
     let finished = browser.get(&gateway, &away.decide("person=alice")).expect(303);
     for answer in [begun, finished] {
         for (_, cookie) in answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
@@ -186,7 +111,7 @@ fn a_callback_counts_once_and_only_in_the_browser_that_left() {
     let before = browser.cookies.clone();
     browser.get(&gateway, &callback).expect(303);
     // A replay with everything the browser had then.
-    let mut replay = Browser { cookies: before, language: None };
+    let mut replay = Browser { cookies: before, ..Browser::default() };
     replay.get(&gateway, &callback).expect_problem(400, "unknown_attempt");
     assert_eq!(replay.session(), None);
 }
