@@ -52,6 +52,12 @@ impl Scene {
         self.arrives_at_the_provider();
     }
 
+    /// Follows a sign-in link that goes on at once.
+    fn goes_to_the_provider(&self, link: &str) {
+        self.open(link);
+        self.arrives_at_the_provider();
+    }
+
     #[track_caller]
     fn signs_in_as_alice(&self) {
         self.leaves_for_the_provider();
@@ -89,6 +95,7 @@ fn a_person_signs_in_uses_the_vault_in_swagger_and_signs_out() {
     scene.signs_in_as_alice();
     assert!(scene.browser.page_text().contains("Alice · alice@example.com"), "{}", scene.browser.page_text());
     scene.browser.click_link("Swagger");
+    scene.arrives_at("/docs", "Sign in");
 
     // Never *Authorize*: the browser sends the session along by itself.
     let swagger = Swagger::open(&scene.browser, &format!("{}/docs", scene.origin));
@@ -132,6 +139,52 @@ fn a_second_tab_does_not_disturb_the_first() {
     scene.browser.look_at(&first);
     scene.browser.click("button[value=alice]");
     scene.arrives_at("/session", "Signed in as Alice");
+    scene.nothing_was_complained_about();
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn of_six_tabs_the_oldest_gives_way() {
+    let scene = Scene::start();
+    let oldest = scene.browser.tab();
+    scene.goes_to_the_provider("/login/stand-in?return_to=%2Fsession");
+    scene.browser.open_tab();
+    let second = scene.browser.tab();
+    scene.goes_to_the_provider("/login/stand-in?return_to=%2Fsession");
+    scene.browser.open_tab();
+    for _ in 0..4 {
+        scene.goes_to_the_provider("/login/stand-in?return_to=%2Fsession");
+    }
+    scene.nothing_was_complained_about();
+    scene.browser.look_at(&oldest);
+    scene.browser.click("button[value=bob]");
+    scene.browser.wait_for("why nobody is signed in", || {
+        scene.browser.page_text().contains("this sign-in was not begun in this browser").then_some(())
+    });
+    scene.browser.look_at(&second);
+    scene.browser.click("button[value=alice]");
+    scene.arrives_at("/session", "Signed in as Alice");
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn swagger_leads_to_the_sign_in_and_back() {
+    let scene = Scene::start();
+    for (docs, login) in [("/docs", "/login"), ("/e/docs", "/e/login")] {
+        Swagger::open(&scene.browser, &format!("{}{docs}", scene.origin));
+        let groups =
+            scene.browser.script("return [...document.querySelectorAll('.opblock-tag')].map(it => it.dataset.tag)");
+        assert_eq!(groups, json!(["Tokens", "Sign in", "OAuth", "Playground", "Welcome", "Discovery", "Health"]));
+        let link = scene.browser.script(
+            "return [...document.querySelectorAll('.information-container a')].find(it => it.innerText == 'sign in').href",
+        );
+        assert_eq!(link, json!(format!("{}{login}?return_to=%2Fdocs", scene.origin)));
+        scene.browser.open(link.as_str().unwrap());
+        scene.browser.click_link("Stand-in(으)로 로그인 · Sign in with Stand-in");
+        scene.arrives_at_the_provider();
+        scene.browser.click("button[value=alice]");
+        scene.arrives_at("/docs", "Your grants");
+    }
     scene.nothing_was_complained_about();
 }
 
