@@ -65,6 +65,7 @@ pub(crate) enum Tag {
     /// Access and refresh tokens: create, verify, refresh, revoke.
     Tokens,
     /// In a browser: sign in at a provider, see who is signed in, sign out.
+    #[oai(rename = "Sign in")]
     SignIn,
     /// What people allowed us at providers: exchange, look up, refresh, delete.
     OAuth,
@@ -129,10 +130,11 @@ impl Api {
 
 fn described<T: OpenApi>(api: T, domain: &str, prefix: &str) -> OpenApiService<T, ()> {
     let service = OpenApiService::new(api, format!("Gateway of {domain}"), env!("CARGO_PKG_VERSION")).description(
-        "Issues and revokes tokens, and proxies `/api/…` to services.\n\n\
+        "Issues and revokes tokens, keeps people's tokens at providers, and proxies `/api/…` to services.\n\n\
          1. `POST /tokens/create` gives an access token and a refresh token.\n\
          2. Press **Authorize** and paste the access token.\n\
          3. Call what needs one, here or with `curl -H 'Authorization: Bearer …'`.\n\n\
+         Or [sign in](login?return_to=%2Fdocs): what is yours under **OAuth** then needs no token in this browser.\n\n\
          Errors are `application/problem+json` (RFC 9457) with a stable `code`.",
     );
     let service = if prefix.is_empty() { service } else { service.server(prefix) };

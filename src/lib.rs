@@ -11,5 +11,6 @@ pub mod config;
 pub mod dev;
 pub mod domain;
 pub mod edge;
+pub mod html;
 pub mod ports;
 pub mod problem;

@@ -119,7 +119,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "api",
         module: "api",
-        layers: &["controllers", "schemas", "problem"],
+        layers: &["controllers", "schemas", "problem", "html"],
         libraries: Only(&[
             "async_trait",
             "bytes",
@@ -153,9 +153,10 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "dev",
         module: "dev",
-        layers: &["models", "config", "ports"],
+        layers: &["models", "config", "ports", "html"],
         libraries: AllBut(&["migration", "sea_orm", "sqlx"]),
     },
+    Layer { name: "html", module: "html", layers: &[], libraries: Only(&[]) },
     Layer { name: "ports", module: "ports", layers: &[], libraries: Only(&["chrono"]) },
     Layer {
         name: "problem",

@@ -2,6 +2,8 @@
 
 #[path = "browser/driver.rs"]
 mod driver;
+#[path = "browser/signing_in.rs"]
+mod signing_in;
 #[path = "browser/swagger.rs"]
 mod swagger;
 

@@ -1,8 +1,10 @@
-//! What other people's libraries make of our access tokens and our published keys.
+//! What other people's libraries make of our access tokens and our published keys, and what we make of a provider of theirs.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod common;
+#[path = "clients/oidc_provider.rs"]
+mod oidc_provider;
 
 use std::{
     ffi::OsStr,
@@ -17,7 +19,6 @@ use common::Gateway;
 use serde_json::{Value, json};
 
 const PYTHON_JOSE: &str = "python-jose[cryptography]==3.5.0";
-const JOSE: &str = "jose@6.2.17";
 
 /// The exit code with which the scripts refuse a token.
 const REFUSED: i32 = 3;
@@ -51,24 +52,34 @@ impl Client {
         Self { program, script, _folder: folder }
     }
 
-    fn node() -> Self {
+    /// With the libraries of `clients/package-lock.json`.
+    fn node(name: &str, script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        run(folder.path(), "npm", &["install", "--no-audit", "--no-fund", "--no-save", "--prefix", ".", JOSE]);
-        // Node looks for libraries beside the script.
-        let script = folder.path().join("verify.mjs");
-        fs::write(&script, include_str!("clients/verify.mjs")).unwrap();
-        Self { program: "node".into(), script, _folder: folder }
+        for (name, content) in [
+            ("package.json", include_str!("clients/package.json")),
+            ("package-lock.json", include_str!("clients/package-lock.json")),
+            // Node looks for libraries beside the script.
+            (name, script),
+        ] {
+            fs::write(folder.path().join(name), content).unwrap();
+        }
+        run(folder.path(), "npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+        Self { program: "node".into(), script: folder.path().join(name), _folder: folder }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg(&self.script).env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+        command
     }
 
     /// The claims, or why the token is refused.
     #[track_caller]
     fn verify(&self, gateway: &Gateway, token: &str, expected: Expected<'_>) -> Result<Value, String> {
         let jwks = format!("http://{}/.well-known/jwks.json", gateway.address);
-        let mut process = Command::new(&self.program)
-            .arg(&self.script)
+        let mut process = self
+            .command()
             .args([&jwks, expected.issuer, expected.audience, expected.algorithm])
-            .env("NO_PROXY", "127.0.0.1")
-            .env("no_proxy", "127.0.0.1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -179,7 +190,7 @@ fn python_jose_trusts_our_tokens_and_no_others() {
 #[test]
 #[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
 fn jose_trusts_our_tokens_and_no_others() {
-    let node = Client::node();
+    let node = Client::node("verify.mjs", include_str!("clients/verify.mjs"));
     for algorithm in ["ES256", "RS256", "EdDSA"] {
         node.trusts_our_tokens_and_no_others(algorithm);
     }

@@ -4,86 +4,14 @@
 
 mod common;
 
-use std::collections::BTreeMap;
-
-use common::{Answer, Gateway, call};
+use common::{
+    Gateway,
+    browser::{Away, Browser},
+    stand_in::StandIn,
+};
 use serde_json::json;
-use url::Url;
 
-/// A browser's cookies, and what it says about itself.
-#[derive(Default)]
-struct Browser {
-    cookies: BTreeMap<String, String>,
-    language: Option<&'static str>,
-}
-
-/// A browser that is at the provider now.
-struct Away {
-    authorize: Url,
-}
-
-const HTML: &str = "text/html,application/xhtml+xml";
-
-impl Browser {
-    /// One that shows pages.
-    fn with_pages() -> Self {
-        Self { language: Some(HTML), ..Self::default() }
-    }
-
-    fn call(&mut self, gateway: &Gateway, method: &str, target: &str, more: &[(&str, &str)]) -> Answer {
-        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let cookies = cookies.join("; ");
-        let mut headers = more.to_vec();
-        if !cookies.is_empty() {
-            headers.push(("Cookie", &cookies));
-        }
-        headers.extend(self.language.map(|accept| ("Accept", accept)));
-        let answer = gateway.call(method, target, &headers, b"");
-        for (_, cookie) in answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
-            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
-            if cookie.contains("Max-Age=0") {
-                self.cookies.remove(name);
-            } else {
-                self.cookies.insert(name.to_owned(), value.to_owned());
-            }
-        }
-        answer
-    }
-
-    fn get(&mut self, gateway: &Gateway, target: &str) -> Answer {
-        self.call(gateway, "GET", target, &[])
-    }
-
-    /// Follows a sign-in link as far as the provider.
-    fn leave(&mut self, gateway: &Gateway, target: &str) -> Away {
-        let answer = self.get(gateway, target).expect(303);
-        Away { authorize: answer.header("location").unwrap().parse().unwrap() }
-    }
-
-    fn session(&self) -> Option<&String> {
-        self.cookies.get("__Host-gateway_session")
-    }
-
-    fn attempts(&self) -> usize {
-        self.cookies.keys().filter(|name| name.starts_with("__Host-gateway_login_")).count()
-    }
-}
-
-impl Away {
-    fn parameter(&self, name: &str) -> String {
-        self.authorize.query_pairs().find(|(known, _)| known == name).unwrap().1.into_owned()
-    }
-
-    /// What the person chooses; gives the target of the callback.
-    fn decide(&self, choice: &str) -> String {
-        let address = self.authorize.socket_addrs(|| None).unwrap()[0];
-        let form = format!("{}&{choice}", self.authorize.query().unwrap());
-        let form_type = ("Content-Type", "application/x-www-form-urlencoded");
-        let answer = call(address, "POST", "/authorize", &[form_type], form.as_bytes()).expect(303);
-        let back: Url = answer.header("location").unwrap().parse().unwrap();
-        format!("{}?{}", back.path(), back.query().unwrap())
-    }
-}
+const VAULT_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 #[test]
 fn a_person_signs_in_looks_around_and_signs_out() {
@@ -111,7 +39,7 @@ fn a_person_signs_in_looks_around_and_signs_out() {
     let page = browser.get(&gateway, "/session").expect(200);
     assert!(page.text().contains("Signed in as Alice") && page.text().contains("alice@example.com"));
     assert!(page.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"));
-    browser.language = None;
+    browser.wants_pages = false;
     let session = browser.get(&gateway, "/session").expect(200).json();
     assert_eq!(session["providers"][0]["provider"], "stand-in");
     assert_eq!(session["providers"][0]["email"], "alice@example.com");
@@ -141,7 +69,7 @@ fn cookies_are_for_this_host_alone_and_for_no_script() {
     let gateway = Gateway::start();
     let mut browser = Browser::default();
     let begun = browser.get(&gateway, "/login/stand-in").expect(303);
-    let away = Away { authorize: begun.header("location").unwrap().parse().unwrap() };
+    let away = Away::following(&begun);
     let finished = browser.get(&gateway, &away.decide("person=alice")).expect(303);
     for answer in [begun, finished] {
         for (_, cookie) in answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
@@ -149,6 +77,16 @@ fn cookies_are_for_this_host_alone_and_for_no_script() {
             for attribute in ["; Path=/;", "; HttpOnly", "; SameSite=Lax", "; Secure"] {
                 assert!(cookie.contains(attribute), "{attribute}: {cookie}");
             }
+            assert!(!cookie.contains("Domain"), "{cookie}");
+            let is_session = cookie.starts_with("__Host-gateway_session=");
+            let life = if cookie.contains("=; ") {
+                "0"
+            } else if is_session {
+                "2592000"
+            } else {
+                "600"
+            };
+            assert!(cookie.contains(&format!("; Max-Age={life};")), "{cookie}");
         }
     }
     // A cookie without the prefix, which another host could have set, is nobody's.
@@ -186,7 +124,7 @@ fn a_callback_counts_once_and_only_in_the_browser_that_left() {
     let before = browser.cookies.clone();
     browser.get(&gateway, &callback).expect(303);
     // A replay with everything the browser had then.
-    let mut replay = Browser { cookies: before, language: None };
+    let mut replay = Browser { cookies: before, ..Browser::default() };
     replay.get(&gateway, &callback).expect_problem(400, "unknown_attempt");
     assert_eq!(replay.session(), None);
 }
@@ -367,5 +305,150 @@ fn what_a_sign_in_knows_is_not_written_down() {
     let console = gateway.console();
     for secret in [away.parameter("state"), away.parameter("nonce"), code, cookie, session] {
         assert!(!console.contains(&secret), "{secret} in\n{console}");
+    }
+}
+
+/// Two providers of one gateway, `work` and `home`: the same stand-in, so the same people with the same addresses.
+fn two_providers(issuer: &str) -> [(&'static str, &str); 6] {
+    [
+        ("OIDC_WORK_ISSUER", issuer),
+        ("OIDC_WORK_CLIENT_ID", "gateway"),
+        ("OIDC_WORK_CLIENT_SECRET", "development"),
+        ("OIDC_HOME_ISSUER", issuer),
+        ("OIDC_HOME_CLIENT_ID", "gateway"),
+        ("OIDC_HOME_CLIENT_SECRET", "development"),
+    ]
+}
+
+#[test]
+fn a_callback_of_another_provider_is_refused_before_its_code_goes_anywhere() {
+    let host = Gateway::start();
+    let stand_in = StandIn::of(&host);
+    let issuer = format!("http://{}", stand_in.address);
+    let gateway = Gateway::with(&two_providers(&issuer));
+    let mut browser = Browser::default();
+    let callback = browser.leave(&gateway, "/login/work").decide("person=alice");
+    browser.get(&gateway, &callback.replace("/work/", "/home/")).expect_problem(400, "unknown_attempt");
+    assert_eq!((stand_in.statistic("exchanges"), browser.session()), (0, None));
+}
+
+#[test]
+fn the_same_address_at_two_providers_is_two_accounts_that_see_nothing_of_each_other() {
+    let host = Gateway::start();
+    let issuer = format!("http://{}", StandIn::of(&host).address);
+    let gateway = Gateway::with(&two_providers(&issuer));
+    let mut browser = Browser::default();
+    // The second sign-in happens in the session of the first, and links nothing either.
+    let [work, home] = ["work", "home"].map(|provider| {
+        let callback = browser.leave(&gateway, &format!("/login/{provider}")).decide("person=alice");
+        browser.get(&gateway, &callback).expect(303);
+        let session = browser.get(&gateway, "/session").expect(200).json();
+        let identities = session["providers"].as_array().unwrap();
+        assert_eq!((identities.len(), &identities[0]["provider"]), (1, &json!(provider)), "{session}");
+        assert_eq!(identities[0]["email"], "alice@example.com");
+        let grants = browser.get(&gateway, "/oauth").expect(200).json();
+        assert_eq!(grants["grants"].as_array().unwrap().len(), 1, "{grants}");
+        (session["subject"].clone(), grants["grants"][0]["id"].as_str().unwrap().to_owned())
+    });
+    assert_ne!(work.0, home.0);
+    browser.get(&gateway, &format!("/oauth/{}", work.1)).expect_problem(404, "grant_not_found");
+}
+
+#[test]
+fn any_replica_finishes_an_attempt_and_of_many_that_do_one_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}/gateway.db", folder.path().display());
+    let host = Gateway::start();
+    let stand_in = StandIn::of(&host);
+    let issuer = format!("http://{}", stand_in.address);
+    let store = [("DATABASE_URL", database.as_str()), ("VAULT_KEY", VAULT_KEY)];
+    let variables = [&store[..], &two_providers(&issuer)].concat();
+    let [one, two] = [Gateway::with(&variables), Gateway::with(&variables)];
+    let mut browser = Browser::default();
+    let callback = browser.leave(&one, "/login/home").decide("person=bob");
+    browser.get(&two, &callback).expect(303);
+    assert_eq!(browser.get(&one, "/session").expect(200).json()["name"], "Bob");
+
+    let before = stand_in.statistic("exchanges");
+    let callback = browser.leave(&one, "/login/work").decide("person=alice");
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let racing: Vec<_> = (0..20)
+            .map(|n| {
+                let (gateway, callback) = (if n % 2 == 0 { &two } else { &one }, &callback);
+                let mut browser = Browser { cookies: browser.cookies.clone(), ..Browser::default() };
+                scope.spawn(move || (browser.get(gateway, callback), browser))
+            })
+            .collect();
+        racing.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let mut winners = Vec::new();
+    for (answer, browser) in outcomes {
+        if answer.status == 303 {
+            winners.push(browser);
+        } else {
+            answer.expect_problem(400, "unknown_attempt");
+        }
+    }
+    assert_eq!((winners.len(), stand_in.statistic("exchanges") - before), (1, 1));
+    for gateway in [&one, &two] {
+        assert_eq!(winners[0].get(gateway, "/session").expect(200).json()["name"], "Alice");
+    }
+}
+
+#[test]
+fn a_session_that_somebody_else_chose_is_not_taken_over() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    let chosen = "A".repeat(43);
+    browser.cookies.insert("__Host-gateway_session".into(), chosen.clone());
+    let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
+    browser.get(&gateway, &callback).expect(303);
+    assert_ne!(browser.session(), Some(&chosen));
+    browser.cookies.insert("__Host-gateway_session".into(), chosen);
+    browser.get(&gateway, "/session").expect_problem(401, "not_signed_in");
+}
+
+#[test]
+fn what_a_client_says_of_the_host_decides_nothing() {
+    let gateway = Gateway::start();
+    let lines = "Host: evil.example\r\nX-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: http\r\n\
+                 Forwarded: host=evil.example\r\nConnection: close";
+    let ask =
+        |target: &str| common::parse(&gateway.raw(format!("GET {target} HTTP/1.1\r\n{lines}\r\n\r\n").as_bytes()));
+    let begun = ask("/login/stand-in").expect(303);
+    let sent = Away::following(&begun).parameter("redirect_uri");
+    assert!(!sent.contains("evil.example") && sent.ends_with("/login/stand-in/callback"), "{sent}");
+    assert!(begun.header("set-cookie").unwrap().starts_with("__Host-"), "as PUBLIC_URL is https");
+    for target in ["/login", "/login/stand-in/callback", "/session"] {
+        assert!(!ask(target).text().contains("evil.example"), "{target}");
+    }
+}
+
+/// RFC 9700 §4.2.4, §4.12, §4.16.
+#[test]
+fn no_answer_of_a_sign_in_is_framed_kept_or_tells_where_it_was() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::with_pages();
+    let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
+    for (method, target, status) in [
+        ("GET", "/login", 200),
+        ("GET", "/login?return_to=//evil.example", 400),
+        ("GET", "/login/stand-in", 303),
+        ("GET", "/login/nobody", 404),
+        ("GET", "/login/stand-in/callback", 400),
+        ("GET", "/session", 303),
+        ("GET", &callback, 303),
+        ("GET", "/session", 200),
+        ("POST", "/logout", 303),
+    ] {
+        let answer = browser.from_our_page(&gateway, method, target).expect(status);
+        assert!(answer.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"), "{target}");
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{target}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{target}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{target}");
+        if let Some(location) = answer.header("location").filter(|_| target != "/login/stand-in") {
+            assert!(browser.cookies.values().all(|secret| !location.contains(secret)), "{target}: {location}");
+            assert!(["/", "./", "login?return_to=%2Fsession"].contains(&location), "{target}: {location}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use poem_openapi::{
 use super::{
     RequestContext, Tag,
     extract::cookies,
-    pages::{self, answers, bilingual, escaped, goes_on, json_or_page, problem_or_page},
+    pages::{self, answers, bilingual, goes_on, json_or_page, problem_or_page},
     problems,
 };
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
             oauth::OAuthProviders,
         },
     },
+    html::escaped,
     problem::Problem,
 };
 

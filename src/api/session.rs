@@ -9,12 +9,15 @@ use poem_openapi::{OpenApi, payload::Json, registry::MetaResponse};
 use super::{
     RequestContext, Tag,
     extract::Caller,
-    pages::{self, answers, bilingual, escaped, goes_on, json_or_page},
+    pages::{self, answers, bilingual, goes_on, json_or_page},
     problems::{self, described},
 };
-use crate::domain::gateway::{
-    controllers::session::SessionController,
-    schemas::session::{SessionDocument, SignedOut},
+use crate::{
+    domain::gateway::{
+        controllers::session::SessionController,
+        schemas::session::{SessionDocument, SignedOut},
+    },
+    html::escaped,
 };
 
 pub(super) struct SessionApi {

@@ -32,6 +32,9 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const UNSETTLED: [&str; 4] =
     ["no such element", "element click intercepted", "element not interactable", "stale element reference"];
 
+/// One of the window's tabs.
+pub(crate) struct Tab(String);
+
 /// One window with an empty profile.
 pub(crate) struct Browser {
     driver: Driver,
@@ -55,7 +58,9 @@ impl Browser {
             "--no-proxy-server",
             "--window-size=1280,1000",
             // Nobody else can be reached, whatever a page asks for.
-            format!("--host-resolver-rules=MAP {PUBLIC_NAME} 127.0.0.1,MAP * ~NOTFOUND,EXCLUDE 127.0.0.1"),
+            format!(
+                "--host-resolver-rules=MAP {PUBLIC_NAME} 127.0.0.1,MAP * ~NOTFOUND,EXCLUDE 127.0.0.1,EXCLUDE localhost"
+            ),
             format!("--user-data-dir={}", profile.display()),
         ]});
         // Elsewhere than on Debian the driver knows where its browser is.
@@ -96,6 +101,36 @@ impl Browser {
         self.script_with("return document.querySelector(arguments[0])?.innerText", &json!([css]))
             .as_str()
             .map(str::to_owned)
+    }
+
+    /// The tab that is looked at.
+    pub(crate) fn tab(&self) -> Tab {
+        Tab(text(&self.get("/window")))
+    }
+
+    /// Opens another tab and looks at it.
+    pub(crate) fn open_tab(&self) {
+        let opened = self.post("/window/new", &json!({"type": "tab"})).unwrap();
+        self.look_at(&Tab(text(&opened["handle"])));
+    }
+
+    pub(crate) fn look_at(&self, tab: &Tab) {
+        self.post("/window", &json!({"handle": tab.0})).unwrap();
+    }
+
+    /// How wide the pages are shown; a phone has 360 or so.
+    pub(crate) fn set_width(&self, width: u32) {
+        let metrics = json!({"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": true});
+        let command = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics});
+        self.post("/goog/cdp/execute", &command).unwrap();
+    }
+
+    /// Presses keys wherever the focus is.
+    pub(crate) fn press_keys(&self, keys: &str) {
+        let keys = keys.chars().map(|key| key.to_string());
+        let actions: Vec<_> =
+            keys.flat_map(|key| ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key}))).collect();
+        self.post("/actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})).unwrap();
     }
 
     /// Clicks as soon as it can be clicked.

@@ -61,6 +61,12 @@ impl<'a> Swagger<'a> {
         self.0.type_into(&format!("{} textarea.body-param__text", block(operation)), body);
     }
 
+    /// Fills in a parameter.
+    #[track_caller]
+    pub(crate) fn fill_in(&self, operation: &str, parameter: &str, value: &str) {
+        self.0.type_into(&format!("{} tr[data-param-name='{parameter}'] input", block(operation)), value);
+    }
+
     /// Chooses the media type of the request body.
     #[track_caller]
     pub(crate) fn choose_media_type(&self, operation: &str, media_type: &str) {

@@ -3,6 +3,7 @@
 #![expect(dead_code, reason = "each test file uses its part of this")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+pub(crate) mod browser;
 pub(crate) mod database;
 pub(crate) mod recorder;
 pub(crate) mod stand_in;
@@ -71,6 +72,12 @@ impl Gateway {
     /// The same with these variables set. Ports are free ones unless they are set.
     pub(crate) fn with(variables: &[(&str, &str)]) -> Self {
         Self::with_routes(variables, None)
+    }
+
+    /// As `cargo run` starts it: browsers reach it at `http://localhost:PORT`.
+    pub(crate) fn on_localhost() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::with(&[("PORT", &port.to_string()), ("PUBLIC_URL", "")])
     }
 
     /// The same with a `gateway.toml`.

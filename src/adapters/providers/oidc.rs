@@ -77,6 +77,11 @@ fn client_auth(document: &Value, field: &str) -> ClientAuth {
     if !knows("client_secret_basic") && knows("client_secret_post") { ClientAuth::Form } else { ClientAuth::Basic }
 }
 
+/// A provider is to pass over `offline_access`, and so give no refresh token, unless the person is asked for their consent
+/// (OpenID Connect Core §11).
+const OFFLINE_ACCESS: &str = "offline_access";
+const CONSENT: [(&str, &str); 1] = [("prompt", "consent")];
+
 enum Source {
     Known(Arc<Metadata>),
     Discovered { issuer: String, kept: Kept<Metadata> },
@@ -97,7 +102,9 @@ impl Oidc {
     /// One whose endpoints are found at the issuer.
     pub(super) fn discovered(flow: Flow, issuer: String) -> Self {
         let kept = Kept::new(Arc::clone(&flow.clock));
-        Self::new(flow, Source::Discovered { issuer, kept }, &[], None)
+        let is_offline = flow.settings.scopes.split_ascii_whitespace().any(|scope| scope == OFFLINE_ACCESS);
+        let more: &[_] = if is_offline { &CONSENT } else { &[] };
+        Self::new(flow, Source::Discovered { issuer, kept }, more, None)
     }
 
     /// One whose endpoints are known.

@@ -12,6 +12,7 @@ use super::{
     people,
     wire::Parameters,
 };
+use crate::html::escaped;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}\
@@ -107,20 +108,4 @@ fn page(status: StatusCode, main: &str) -> Response {
         .header(header::CONTENT_SECURITY_POLICY, policy)
         .header(header::X_FRAME_OPTIONS, "DENY")
         .body(body)
-}
-
-/// Text that is nothing but text, in an element and in a quoted attribute.
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
 }

@@ -72,6 +72,19 @@ async fn everything_is_found_at_the_issuer_once() {
 }
 
 #[tokio::test]
+async fn who_is_to_be_served_while_away_is_asked_for_consent() {
+    let Idp { fake, clock, .. } = idp().await;
+    for (scopes, prompt) in [
+        ("openid offline_access", Some("consent")),
+        ("openid email profile", None),
+        ("openid offline_access_of_another_kind", None),
+    ] {
+        let provider = provider_with("OIDC_MY_IDP", &fake.url(""), &clock, &[("OIDC_MY_IDP_SCOPES", scopes)]);
+        assert_eq!(value(&authorize(&*provider).await, "prompt"), prompt, "{scopes}");
+    }
+}
+
+#[tokio::test]
 async fn who_knows_no_basic_gets_the_secret_in_the_form() {
     let idp = idp().await;
     idp.with("token_endpoint_auth_methods_supported", json!(["client_secret_post", "private_key_jwt"]));

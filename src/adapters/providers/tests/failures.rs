@@ -18,6 +18,12 @@ async fn refresh_of(reply: impl Into<Reply>) -> Result<ProviderTokens, ProviderE
     outcome
 }
 
+#[test]
+fn a_provider_has_ten_seconds_and_a_mebibyte() {
+    let Limits { connect, whole, body } = Limits::USUAL;
+    assert_eq!((connect.as_secs(), whole.as_secs(), body), (5, 10, 1 << 20));
+}
+
 #[tokio::test]
 async fn what_may_pass_is_unavailable() {
     let error = json!({"error": "invalid_grant"});

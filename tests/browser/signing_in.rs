@@ -1,0 +1,274 @@
+//! Signing in as a person does, at the stand-in provider of a plain `cargo run`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use serde_json::{Value, json};
+
+use crate::{common::Gateway, driver::Browser, swagger::Swagger};
+
+/// A browser in front of a gateway.
+struct Scene {
+    gateway: Gateway,
+    browser: Browser,
+    origin: String,
+}
+
+const TAB: &str = "\u{E004}";
+const ENTER: &str = "\u{E007}";
+
+impl Scene {
+    fn start() -> Self {
+        let gateway = Gateway::on_localhost();
+        let origin = format!("http://localhost:{}", gateway.address.port());
+        Self { gateway, browser: Browser::start(), origin }
+    }
+
+    fn open(&self, path: &str) {
+        self.browser.open(&format!("{}{path}", self.origin));
+    }
+
+    /// Waits for a page of the gateway that shows these words.
+    #[track_caller]
+    fn arrives_at(&self, path: &str, words: &str) {
+        let page = format!("{}{path}", self.origin);
+        self.browser.wait_for(&format!("{words} at {page}"), || {
+            (self.browser.url() == page && self.browser.page_text().contains(words)).then_some(())
+        });
+    }
+
+    /// Waits for the stand-in provider's page.
+    #[track_caller]
+    fn arrives_at_the_provider(&self) {
+        self.browser.wait_for("the provider's page", || self.browser.text_of("button[value=alice]").map(drop));
+    }
+
+    /// Follows the links from the welcome as far as the provider.
+    #[track_caller]
+    fn leaves_for_the_provider(&self) {
+        self.open("/");
+        self.browser.click_link("로그인 · Sign in");
+        self.arrives_at("/login?return_to=%2Fsession", "Sign in with Stand-in");
+        self.browser.click_link("Stand-in(으)로 로그인 · Sign in with Stand-in");
+        self.arrives_at_the_provider();
+    }
+
+    /// Follows a sign-in link that goes on at once.
+    fn goes_to_the_provider(&self, link: &str) {
+        self.open(link);
+        self.arrives_at_the_provider();
+    }
+
+    #[track_caller]
+    fn signs_in_as_alice(&self) {
+        self.leaves_for_the_provider();
+        self.browser.click("button[value=alice]");
+        self.arrives_at("/session", "Signed in as Alice");
+    }
+
+    #[track_caller]
+    fn signs_in_under_the_name(&self, name: &str) {
+        self.leaves_for_the_provider();
+        self.browser.type_into("#name", name);
+        self.browser.click("#name + button");
+        self.arrives_at("/session", &format!("Signed in as {name}"));
+    }
+
+    #[track_caller]
+    fn signs_out(&self) {
+        self.browser.click("form[action=logout] button");
+        self.arrives_at("/", "Welcome to the gateway");
+        self.open("/session");
+        self.arrives_at("/login?return_to=%2Fsession", "Sign in with Stand-in");
+    }
+
+    #[track_caller]
+    fn nothing_was_complained_about(&self) {
+        assert_eq!(self.browser.complaints(), [""; 0]);
+        self.gateway.is_unharmed();
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn a_person_signs_in_uses_the_vault_in_swagger_and_signs_out() {
+    let scene = Scene::start();
+    scene.signs_in_as_alice();
+    assert!(scene.browser.page_text().contains("Alice · alice@example.com"), "{}", scene.browser.page_text());
+    scene.browser.click_link("Swagger");
+    scene.arrives_at("/docs", "Sign in");
+
+    // Never *Authorize*: the browser sends the session along by itself.
+    let swagger = Swagger::open(&scene.browser, &format!("{}/docs", scene.origin));
+    swagger.try_it_out("list_oauth_grants");
+    let listed = swagger.execute("list_oauth_grants");
+    assert_eq!(listed.status, "200", "{}", listed.body);
+    assert!(!listed.curl.contains("Authorization"), "{}", listed.curl);
+    let grants = listed.json();
+    assert_eq!(grants["grants"].as_array().unwrap().len(), 1, "{grants}");
+    let grant = |call: &str| -> Value {
+        swagger.try_it_out(call);
+        swagger.fill_in(call, "id", grants["grants"][0]["id"].as_str().unwrap());
+        let answer = swagger.execute(call);
+        assert_eq!(answer.status, "200", "{call}: {}", answer.body);
+        answer.json()
+    };
+    let found = grant("get_oauth_grant");
+    let refreshed = grant("refresh_oauth_grant");
+    assert!(found["access_token"].is_string() && refreshed["access_token"].is_string(), "{found} {refreshed}");
+    assert_ne!(found["access_token"], refreshed["access_token"]);
+    assert_eq!(grant("delete_oauth_grant"), json!({"revoked_at_provider": true}));
+    swagger.clear("list_oauth_grants");
+    assert_eq!(swagger.execute("list_oauth_grants").json()["grants"], json!([]));
+
+    swagger.try_it_out("get_session");
+    assert_eq!(swagger.execute("get_session").json()["name"], "Alice");
+
+    scene.open("/session");
+    scene.signs_out();
+    scene.nothing_was_complained_about();
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn a_second_tab_does_not_disturb_the_first() {
+    let scene = Scene::start();
+    let first = scene.browser.tab();
+    scene.leaves_for_the_provider();
+    scene.browser.open_tab();
+    scene.signs_in_under_the_name("Bob");
+    scene.browser.look_at(&first);
+    scene.browser.click("button[value=alice]");
+    scene.arrives_at("/session", "Signed in as Alice");
+    scene.nothing_was_complained_about();
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn of_six_tabs_the_oldest_gives_way() {
+    let scene = Scene::start();
+    let oldest = scene.browser.tab();
+    scene.goes_to_the_provider("/login/stand-in?return_to=%2Fsession");
+    scene.browser.open_tab();
+    let second = scene.browser.tab();
+    scene.goes_to_the_provider("/login/stand-in?return_to=%2Fsession");
+    scene.browser.open_tab();
+    for _ in 0..4 {
+        scene.goes_to_the_provider("/login/stand-in?return_to=%2Fsession");
+    }
+    scene.nothing_was_complained_about();
+    scene.browser.look_at(&oldest);
+    scene.browser.click("button[value=bob]");
+    scene.browser.wait_for("why nobody is signed in", || {
+        scene.browser.page_text().contains("this sign-in was not begun in this browser").then_some(())
+    });
+    scene.browser.look_at(&second);
+    scene.browser.click("button[value=alice]");
+    scene.arrives_at("/session", "Signed in as Alice");
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn swagger_leads_to_the_sign_in_and_back() {
+    let scene = Scene::start();
+    for (docs, login) in [("/docs", "/login"), ("/e/docs", "/e/login")] {
+        Swagger::open(&scene.browser, &format!("{}{docs}", scene.origin));
+        let groups =
+            scene.browser.script("return [...document.querySelectorAll('.opblock-tag')].map(it => it.dataset.tag)");
+        assert_eq!(groups, json!(["Tokens", "Sign in", "OAuth", "Playground", "Welcome", "Discovery", "Health"]));
+        let link = scene.browser.script(
+            "return [...document.querySelectorAll('.information-container a')].find(it => it.innerText == 'sign in').href",
+        );
+        assert_eq!(link, json!(format!("{}{login}?return_to=%2Fdocs", scene.origin)));
+        scene.browser.open(link.as_str().unwrap());
+        scene.browser.click_link("Stand-in(으)로 로그인 · Sign in with Stand-in");
+        scene.arrives_at_the_provider();
+        scene.browser.click("button[value=alice]");
+        scene.arrives_at("/docs", "Your grants");
+    }
+    scene.nothing_was_complained_about();
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn who_cancels_is_told_in_both_languages_and_can_begin_again() {
+    let scene = Scene::start();
+    scene.leaves_for_the_provider();
+    scene.nothing_was_complained_about();
+    scene.browser.click("button[name=cancel]");
+    scene.browser.wait_for("why nobody is signed in", || {
+        let page = scene.browser.page_text();
+        ["로그인하지 못했습니다", "동의하지 않아", "You are not signed in", "you did not agree"]
+            .iter()
+            .all(|words| page.contains(words))
+            .then_some(())
+    });
+    // A browser notes every 403 by itself; the page has nothing to be complained about.
+    let complaints = scene.browser.complaints();
+    assert!(complaints.iter().all(|complaint| complaint.contains("status of 403")), "{complaints:?}");
+    scene.browser.click_link("다시 로그인 · Sign in again");
+    scene.arrives_at("/login", "Sign in with Stand-in");
+    scene.nothing_was_complained_about();
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn a_name_is_text_and_fits_on_a_phone() {
+    let scene = Scene::start();
+    scene.browser.set_width(320);
+    let unbroken = "W".repeat(100);
+    for name in ["<script>alert(1)</script>한국", "\"><img src=x onerror=alert(1)>", "&lt;b&gt;", &unbroken] {
+        scene.signs_in_under_the_name(name);
+        let fits = scene.browser.script("return document.documentElement.scrollWidth <= window.innerWidth");
+        assert_eq!(fits, json!(true), "{name} is wider than the screen");
+        scene.signs_out();
+    }
+    scene.nothing_was_complained_about();
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn a_keyboard_is_enough() {
+    let scene = Scene::start();
+    // What has the focus is outlined, so that one sees where one is.
+    let press_at = |words: &str| {
+        scene.browser.wait_for(&format!("the focus on {words}"), || {
+            scene.browser.press_keys(TAB);
+            let outlined = scene.browser.script(
+                "const it = document.activeElement; return getComputedStyle(it).outlineStyle == 'none' ? '' : it.innerText",
+            );
+            outlined.as_str().unwrap().contains(words).then_some(())
+        });
+        scene.browser.press_keys(ENTER);
+    };
+    scene.open("/");
+    press_at("Sign in");
+    scene.arrives_at("/login?return_to=%2Fsession", "Sign in with Stand-in");
+    press_at("Sign in with Stand-in");
+    scene.arrives_at_the_provider();
+    press_at("Alice");
+    scene.arrives_at("/session", "Signed in as Alice");
+    press_at("Sign out");
+    scene.arrives_at("/", "Welcome to the gateway");
+    scene.nothing_was_complained_about();
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn no_page_lets_itself_be_framed() {
+    let scene = Scene::start();
+    scene.signs_in_as_alice();
+    scene.nothing_was_complained_about();
+    for path in ["/", "/login", "/login/nobody", "/login/stand-in/callback", "/session", "/docs"] {
+        // The page around it is another site's, on this machine: from elsewhere a browser asks for nothing on this machine.
+        scene.browser.open(&format!("http://{}/api/users", scene.gateway.address));
+        scene.browser.complaints();
+        scene.browser.script(&format!(
+            "const frame = document.createElement('iframe'); frame.src = '{}{path}'; document.body.append(frame)",
+            scene.origin
+        ));
+        let complaint = scene.browser.wait_for(&format!("the complaint about a frame of {path}"), || {
+            scene.browser.complaints().into_iter().find(|complaint| complaint.contains("frame-ancestors"))
+        });
+        assert!(complaint.contains("'none'"), "{complaint}");
+    }
+}

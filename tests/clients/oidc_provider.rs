@@ -1,0 +1,195 @@
+//! Signing in at a certified OpenID Connect provider: npm `oidc-provider`, with a gateway that knows only its issuer.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, ChildStdout, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    Client,
+    common::{
+        Gateway,
+        browser::{Away, Browser, target_of},
+    },
+};
+
+const CLIENT_ID: &str = "the:gateway+1";
+/// Every one of these has to be form-encoded within HTTP Basic (RFC 6749 §2.3.1).
+const CLIENT_SECRET: &str = "s3cret:+/=%&";
+
+/// The script, and the provider in it.
+struct Idp {
+    process: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    issuer: String,
+    _client: Client,
+}
+
+impl Idp {
+    fn start() -> Self {
+        let client = Client::node("provider.mjs", include_str!("provider.mjs"));
+        let callback = |provider: &str| format!("https://www.jinmini.com/login/{provider}/callback");
+        let mut process = client
+            .command()
+            .args([CLIENT_ID, CLIENT_SECRET, &callback("work"), &callback("mistaken")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (input, output) = (process.stdin.take().unwrap(), BufReader::new(process.stdout.take().unwrap()));
+        let mut idp = Self { process, input, output, issuer: String::new(), _client: client };
+        idp.issuer = idp.said()["issuer"].as_str().unwrap().to_owned();
+        idp
+    }
+
+    fn said(&mut self) -> Value {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("the provider says {line:?}"))
+    }
+
+    fn ask(&mut self, command: &Value) -> Value {
+        writeln!(self.input, "{command}").unwrap();
+        self.said()
+    }
+
+    /// Signs in and agrees on the provider's pages, or cancels; gives the target of the callback.
+    #[track_caller]
+    fn decides(&mut self, away: &Away, person: Option<&str>) -> String {
+        let answer = self.ask(&json!({"do": "visit", "url": away.authorize.as_str(), "person": person}));
+        target_of(answer["back"].as_str().unwrap_or_else(|| panic!("{answer}")))
+    }
+
+    fn introspect(&mut self, token: &Value) -> Value {
+        self.ask(&json!({"do": "introspect", "token": token}))
+    }
+
+    /// What became of requests for tokens since the last look.
+    fn happened(&mut self) -> Value {
+        self.ask(&json!({"do": "happened"}))
+    }
+
+    /// A gateway that signs people in here, as `work`; as `mistaken` it has another secret.
+    fn gateway(&self) -> Gateway {
+        Gateway::with(&[
+            ("OIDC_WORK_ISSUER", &self.issuer),
+            ("OIDC_WORK_CLIENT_ID", CLIENT_ID),
+            ("OIDC_WORK_CLIENT_SECRET", CLIENT_SECRET),
+            ("OIDC_WORK_SCOPES", "openid profile email offline_access"),
+            ("OIDC_MISTAKEN_ISSUER", &self.issuer),
+            ("OIDC_MISTAKEN_CLIENT_ID", CLIENT_ID),
+            ("OIDC_MISTAKEN_CLIENT_SECRET", "another"),
+        ])
+    }
+}
+
+impl Drop for Idp {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
+fn a_person_signs_in_at_oidc_provider_and_the_grant_lives_its_life() {
+    let mut idp = Idp::start();
+    let gateway = idp.gateway();
+    let mut browser = Browser::default();
+    let away = browser.leave(&gateway, "/login/work?return_to=/session");
+    let callback = idp.decides(&away, Some("mina"));
+    let issuer: String = url::form_urlencoded::byte_serialize(idp.issuer.as_bytes()).collect();
+    assert!(callback.contains(&format!("iss={issuer}")), "{callback}");
+    let back = browser.get(&gateway, &callback).expect(303);
+    assert_eq!(back.header("location"), Some("/session"));
+    assert_eq!(idp.happened(), json!(["authorization_code"]));
+    // Its id token says no more than who it is; its userinfo endpoint says the rest.
+    let session = browser.get(&gateway, "/session").expect(200).json();
+    assert_eq!(
+        session["providers"],
+        json!([{"provider": "work", "subject": "mina", "email": "mina@example.com", "name": "mina of the provider"}])
+    );
+
+    let grants = browser.get(&gateway, "/oauth").expect(200).json();
+    assert_eq!(grants["grants"][0]["refreshable"], true, "{grants}");
+    let path = format!("/oauth/{}", grants["grants"][0]["id"].as_str().unwrap());
+    let mut grant = browser.get(&gateway, &path).expect(200).json();
+    assert_eq!(grant["scope"], "openid profile email offline_access");
+    let told = idp.introspect(&grant["access_token"]);
+    assert_eq!((&told["active"], &told["sub"], &told["client_id"]), (&json!(true), &json!("mina"), &json!(CLIENT_ID)));
+
+    // Each refresh token is good once, and the next one has to be kept.
+    for _ in 0..3 {
+        let next = browser.from_our_page(&gateway, "POST", &format!("{path}/refresh")).expect(200).json();
+        assert_ne!(grant["access_token"], next["access_token"]);
+        assert_ne!(grant["refresh_token"], next["refresh_token"]);
+        assert_eq!(idp.introspect(&next["access_token"])["active"], true);
+        assert_eq!(idp.happened(), json!(["refresh_token"]));
+        grant = next;
+    }
+
+    let deleted = browser.from_our_page(&gateway, "DELETE", &path).expect(200).json();
+    assert_eq!(deleted, json!({"revoked_at_provider": true}));
+    assert_eq!(idp.happened(), json!(["revoked"]));
+    for token in ["access_token", "refresh_token"] {
+        assert_eq!(idp.introspect(&grant[token]), json!({"active": false}), "{token}");
+    }
+    gateway.is_unharmed();
+}
+
+#[test]
+#[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
+fn what_does_not_fit_an_attempt_at_oidc_provider_is_refused() {
+    let mut idp = Idp::start();
+    let gateway = idp.gateway();
+    let mut browser = Browser::default();
+    let other_challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+    for (parameter, value, status, code, happened) in [
+        // The id token of another attempt.
+        ("nonce", Some("another"), 502, "provider_bad_answer", json!(["authorization_code"])),
+        ("nonce", None, 502, "provider_bad_answer", json!(["authorization_code"])),
+        // A stolen code: its verifier is in another browser.
+        ("code_challenge", Some(other_challenge), 400, "provider_refused", json!(["invalid_grant"])),
+        // PKCE is required there.
+        ("code_challenge", None, 400, "provider_refused", json!([])),
+    ] {
+        let away = browser.leave(&gateway, "/login/work").with(parameter, value);
+        let callback = idp.decides(&away, Some("mina"));
+        browser.get(&gateway, &callback).expect_problem(status, code);
+        assert_eq!((idp.happened(), browser.session()), (happened, None), "{parameter}: {value:?}");
+    }
+    // A wish that was written anew is not what makes the difference.
+    let away = browser.leave(&gateway, "/login/work").with("display", Some("page"));
+    let callback = idp.decides(&away, Some("mina"));
+    browser.get(&gateway, &callback).expect(303);
+    assert_eq!(
+        (idp.happened(), browser.cookies.remove("__Host-gateway_session").is_some()),
+        (json!(["authorization_code"]), true)
+    );
+
+    // It says that every answer names the issuer, so one that does not is another's (RFC 9207 §2.4).
+    let away = browser.leave(&gateway, "/login/work");
+    let callback = idp.decides(&away, Some("mina"));
+    let anonymous: Vec<_> = callback.split('&').filter(|part| !part.starts_with("iss=")).collect();
+    browser.get(&gateway, &anonymous.join("&")).expect_problem(502, "provider_bad_answer");
+    assert_eq!(idp.happened(), json!([]), "the code went nowhere");
+
+    let away = browser.leave(&gateway, "/login/work");
+    let callback = idp.decides(&away, None);
+    browser.get(&gateway, &callback).expect_problem(403, "access_denied");
+
+    // That our own secret is wrong is not the person's fault.
+    let away = browser.leave(&gateway, "/login/mistaken");
+    let callback = idp.decides(&away, Some("mina"));
+    browser.get(&gateway, &callback).expect_problem(503, "provider_unavailable");
+    assert_eq!((idp.happened(), browser.session()), (json!(["invalid_client"]), None));
+    gateway.printed("it does not accept our client id and secret: invalid_client");
+    gateway.is_unharmed();
+}

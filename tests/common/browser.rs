@@ -1,0 +1,113 @@
+//! A browser as far as signing in needs one: it keeps cookies, and is sent away and back.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use super::{Answer, Gateway, call};
+
+/// Its cookies, and whether it shows pages.
+#[derive(Default)]
+pub(crate) struct Browser {
+    pub(crate) cookies: BTreeMap<String, String>,
+    pub(crate) wants_pages: bool,
+}
+
+/// A browser that is at the provider now.
+pub(crate) struct Away {
+    /// Where it was sent.
+    pub(crate) authorize: Url,
+}
+
+impl Browser {
+    /// One that shows pages.
+    pub(crate) fn with_pages() -> Self {
+        Self { wants_pages: true, ..Self::default() }
+    }
+
+    pub(crate) fn call(&mut self, gateway: &Gateway, method: &str, target: &str, more: &[(&str, &str)]) -> Answer {
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies = cookies.join("; ");
+        let mut headers = more.to_vec();
+        if !cookies.is_empty() {
+            headers.push(("Cookie", &cookies));
+        }
+        if self.wants_pages {
+            headers.push(("Accept", "text/html,application/xhtml+xml"));
+        }
+        let answer = gateway.call(method, target, &headers, b"");
+        for (_, cookie) in answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
+            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+            if cookie.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        answer
+    }
+
+    pub(crate) fn get(&mut self, gateway: &Gateway, target: &str) -> Answer {
+        self.call(gateway, "GET", target, &[])
+    }
+
+    /// What a page of the gateway sends.
+    pub(crate) fn from_our_page(&mut self, gateway: &Gateway, method: &str, target: &str) -> Answer {
+        self.call(gateway, method, target, &[("Sec-Fetch-Site", "same-origin")])
+    }
+
+    /// Follows a sign-in link as far as the provider.
+    #[track_caller]
+    pub(crate) fn leave(&mut self, gateway: &Gateway, target: &str) -> Away {
+        Away::following(&self.get(gateway, target).expect(303))
+    }
+
+    pub(crate) fn session(&self) -> Option<&String> {
+        self.cookies.get("__Host-gateway_session")
+    }
+
+    /// How many sign-ins are under way.
+    pub(crate) fn attempts(&self) -> usize {
+        self.cookies.keys().filter(|name| name.starts_with("__Host-gateway_login_")).count()
+    }
+}
+
+impl Away {
+    /// Where this answer sends the browser.
+    pub(crate) fn following(answer: &Answer) -> Self {
+        Self { authorize: answer.header("location").unwrap().parse().unwrap() }
+    }
+
+    /// What was sent along, if it was.
+    pub(crate) fn sent(&self, name: &str) -> Option<String> {
+        self.authorize.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+    }
+
+    #[track_caller]
+    pub(crate) fn parameter(&self, name: &str) -> String {
+        self.sent(name).unwrap_or_else(|| panic!("no {name} in {}", self.authorize))
+    }
+
+    /// The same with another value; with none, without the parameter.
+    pub(crate) fn with(&self, name: &str, value: Option<&str>) -> Self {
+        let others = self.authorize.query_pairs().filter(|(known, _)| known != name);
+        let mut authorize = self.authorize.clone();
+        authorize.query_pairs_mut().clear().extend_pairs(others).extend_pairs(value.map(|value| (name, value)));
+        Self { authorize }
+    }
+
+    /// What the person chooses at the stand-in provider; gives the target of the callback.
+    pub(crate) fn decide(&self, choice: &str) -> String {
+        let address = self.authorize.socket_addrs(|| None).unwrap()[0];
+        let form = format!("{}&{choice}", self.authorize.query().unwrap());
+        let form_type = ("Content-Type", "application/x-www-form-urlencoded");
+        let answer = call(address, "POST", "/authorize", &[form_type], form.as_bytes()).expect(303);
+        target_of(answer.header("location").unwrap())
+    }
+}
+
+/// What a browser asks for at an address: its path and query.
+pub(crate) fn target_of(url: &str) -> String {
+    let url: Url = url.parse().unwrap();
+    format!("{}?{}", url.path(), url.query().unwrap())
+}
