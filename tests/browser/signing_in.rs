@@ -1,7 +1,5 @@
 //! Signing in as a person does, at the stand-in provider of a plain `cargo run`.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use serde_json::{Value, json};
 
 use crate::{common::Gateway, driver::Browser, swagger::Swagger};

@@ -42,21 +42,14 @@ impl Idp {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let (input, output) = (process.stdin.take().unwrap(), BufReader::new(process.stdout.take().unwrap()));
-        let mut idp = Self { process, input, output, issuer: String::new(), _client: client };
-        idp.issuer = idp.said()["issuer"].as_str().unwrap().to_owned();
-        idp
-    }
-
-    fn said(&mut self) -> Value {
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("the provider says {line:?}"))
+        let (input, mut output) = (process.stdin.take().unwrap(), BufReader::new(process.stdout.take().unwrap()));
+        let issuer = said(&mut output)["issuer"].as_str().unwrap().to_owned();
+        Self { process, input, output, issuer, _client: client }
     }
 
     fn ask(&mut self, command: &Value) -> Value {
         writeln!(self.input, "{command}").unwrap();
-        self.said()
+        said(&mut self.output)
     }
 
     /// Signs in and agrees on the provider's pages, or cancels; gives the target of the callback.
@@ -87,6 +80,13 @@ impl Idp {
             ("OIDC_MISTAKEN_CLIENT_SECRET", "another"),
         ])
     }
+}
+
+/// The next line of the script.
+fn said(output: &mut impl BufRead) -> Value {
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|_| panic!("the provider says {line:?}"))
 }
 
 impl Drop for Idp {
@@ -127,7 +127,7 @@ fn a_person_signs_in_at_oidc_provider_and_the_grant_lives_its_life() {
 
     // Each refresh token is good once, and the next one has to be kept.
     for _ in 0..3 {
-        let next = browser.from_our_page(&gateway, "POST", &format!("{path}/refresh")).expect(200).json();
+        let next = browser.call_as_our_page(&gateway, "POST", &format!("{path}/refresh")).expect(200).json();
         assert_ne!(grant["access_token"], next["access_token"]);
         assert_ne!(grant["refresh_token"], next["refresh_token"]);
         assert_eq!(idp.introspect(&next["access_token"])["active"], true);
@@ -135,7 +135,7 @@ fn a_person_signs_in_at_oidc_provider_and_the_grant_lives_its_life() {
         grant = next;
     }
 
-    let deleted = browser.from_our_page(&gateway, "DELETE", &path).expect(200).json();
+    let deleted = browser.call_as_our_page(&gateway, "DELETE", &path).expect(200).json();
     assert_eq!(deleted, json!({"revoked_at_provider": true}));
     assert_eq!(idp.happened(), json!(["revoked"]));
     for token in ["access_token", "refresh_token"] {

@@ -52,7 +52,7 @@ impl Browser {
     }
 
     /// What a page of the gateway sends.
-    pub(crate) fn from_our_page(&mut self, gateway: &Gateway, method: &str, target: &str) -> Answer {
+    pub(crate) fn call_as_our_page(&mut self, gateway: &Gateway, method: &str, target: &str) -> Answer {
         self.call(gateway, method, target, &[("Sec-Fetch-Site", "same-origin")])
     }
 
