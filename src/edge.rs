@@ -6,7 +6,8 @@
 //! A connection goes `accept` → `worker` (one per core) → `connection` → `socket` (heads are judged: `head`, `framing`) →
 //! hyper. A request goes through `pipeline`: `client` → `path` → `view` → `headers` → `authenticate` →
 //! `provider_token` → `outgoing` →
-//! `balance` → `forward` (`pool`, `retry`) → `body` → `access_log`; or to `own_path`.
+//! `balance` → `forward` (`pool`, `retry`) → `body` (`stream` ends it) → `access_log`; or to `own_path`. After a 101 (`upgrade`) the
+//! connection goes on as a `tunnel`.
 
 pub mod ports;
 pub mod server;
@@ -37,7 +38,10 @@ mod provider_token;
 mod request_id;
 mod retry;
 mod socket;
+mod stream;
 mod trace;
+mod tunnel;
+mod upgrade;
 mod view;
 mod watchdog;
 mod worker;

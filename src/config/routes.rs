@@ -1,6 +1,6 @@
 //! Routes from `gateway.toml`, or the shipped ones. Every mistake says its line.
 
-use std::{collections::HashMap, fmt, str::FromStr};
+use std::{collections::HashMap, fmt, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use serde::Deserialize;
 use toml::{
@@ -18,11 +18,14 @@ use crate::domain::gateway::models::{
     header::TokenHeader,
     oauth::ProviderName,
     scope::Scope,
-    service::{Access, DEFAULT_BODY_LIMIT_BYTES, PathPrefix, ProviderToken, Route, SERVICES_PREFIX},
+    service::{Access, DEFAULT_BODY_LIMIT_BYTES, PathPrefix, ProviderToken, Route, SERVICES_PREFIX, TimeLimits},
 };
 
 /// What counts without a `gateway.toml`.
 const SHIPPED: &str = include_str!("default.toml");
+
+/// What a route may set a time limit to. A day is longer than anything should stand still.
+const TIME_LIMITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
 
 /// One `[[routes]]` as it is written.
 #[derive(Deserialize)]
@@ -38,6 +41,11 @@ struct RouteEntry {
     provider_token: Option<Spanned<String>>,
     provider_token_header: Option<Spanned<String>>,
     body_limit: Option<Spanned<String>>,
+    connect_timeout: Option<Spanned<String>>,
+    first_byte_timeout: Option<Spanned<String>>,
+    idle_timeout: Option<Spanned<String>>,
+    total_timeout: Option<Spanned<String>>,
+    end_with_token: Option<Spanned<bool>>,
 }
 
 /// Reads the routes. A file of one's own replaces the shipped ones; nothing is merged, so what stands there is all there is.
@@ -114,6 +122,8 @@ impl Parser<'_> {
                 units::size_bytes(text).ok_or_else(|| "a size such as 64KiB or 10MiB".to_owned())
             }),
         };
+        let time_limits = self.time_limits(entry);
+        let end_with_token = self.end_with_token(entry.end_with_token.as_ref(), access.as_ref());
         Some(Route {
             prefix: path?,
             service: service?,
@@ -122,7 +132,43 @@ impl Parser<'_> {
             forward_authorization: entry.forward_authorization,
             provider_token: provider_token?,
             body_limit_bytes: body_limit_bytes?,
+            time_limits: time_limits?,
+            end_with_token: end_with_token?,
         })
+    }
+
+    fn time_limits(&mut self, entry: &RouteEntry) -> Option<TimeLimits> {
+        let connect = self.time_limit("connect_timeout", entry.connect_timeout.as_ref());
+        let first_byte = self.time_limit("first_byte_timeout", entry.first_byte_timeout.as_ref());
+        let idle = self.time_limit("idle_timeout", entry.idle_timeout.as_ref());
+        let total = self.time_limit("total_timeout", entry.total_timeout.as_ref());
+        Some(TimeLimits { connect: connect?, first_byte: first_byte?, idle: idle?, total: total? })
+    }
+
+    /// The outer `None` is a mistake.
+    #[expect(clippy::option_option, reason = "the outer one is this parser's way of saying that a mistake was noted")]
+    fn time_limit(&mut self, name: &str, given: Option<&Spanned<String>>) -> Option<Option<Duration>> {
+        let Some(given) = given else { return Some(None) };
+        let limit = self.field(name, given, |text| {
+            let limit = units::duration(text).filter(|limit| TIME_LIMITS.contains(limit));
+            limit.ok_or_else(|| {
+                let (least, most) = (units::show(*TIME_LIMITS.start()), units::show(*TIME_LIMITS.end()));
+                format!("a duration such as 500ms or 10s, from {least} to {most}")
+            })
+        });
+        limit.map(Some)
+    }
+
+    /// Safe by default, too: nothing goes on under a token that is not good any more.
+    fn end_with_token(&mut self, given: Option<&Spanned<bool>>, access: Option<&Access>) -> Option<bool> {
+        match given {
+            Some(given) if access == Some(&Access::Open) => {
+                self.note(given, "end_with_token is set on an open route", "it needs access = \"token\"");
+                None
+            }
+            Some(given) => Some(*given.get_ref()),
+            None => Some(true),
+        }
     }
 
     /// Safe by default: a route that does not say who may use it needs a token.
@@ -265,6 +311,11 @@ mod tests {
             provider_token = "google"
             provider_token_header = "X-Google-Token"
             body_limit = "64KiB"
+            connect_timeout = "500ms"
+            first_byte_timeout = "2m"
+            idle_timeout = "1h"
+            total_timeout = "1d"
+            end_with_token = false
         "#;
         let whole = Route {
             prefix: "/api/reports".parse().unwrap(),
@@ -277,6 +328,13 @@ mod tests {
                 header: "x-google-token".parse().unwrap(),
             }),
             body_limit_bytes: 65_536,
+            time_limits: TimeLimits {
+                connect: Some(Duration::from_millis(500)),
+                first_byte: Some(Duration::from_mins(2)),
+                idle: Some(Duration::from_hours(1)),
+                total: Some(Duration::from_hours(24)),
+            },
+            end_with_token: false,
         };
         assert_eq!(routes(text), Ok(vec![whole]));
     }
@@ -327,6 +385,14 @@ path = "/api/z"
 service = "z"
 acess = "open"
 
+[[routes]]
+path = "/api/v"
+service = "v"
+access = "open"
+idle_timeout = "10"
+total_timeout = "25h"
+end_with_token = true
+
 [service]
 "#;
         let said = routes(text).unwrap_err();
@@ -341,7 +407,10 @@ acess = "open"
             "gateway.toml line 18: scope is [\"read write\"]: a list of words",
             "gateway.toml line 20: cannot be read: missing field `service`",
             "gateway.toml line 26: cannot be read: unknown field `acess`, expected one of `path`",
-            "gateway.toml line 28: has \"service\": it is a list of routes",
+            "gateway.toml line 32: idle_timeout is \"10\": a duration such as 500ms or 10s, from 1ms to 1d",
+            "gateway.toml line 33: total_timeout is \"25h\": a duration such as",
+            "gateway.toml line 34: end_with_token is set on an open route: it needs access",
+            "gateway.toml line 36: has \"service\": it is a list of routes",
         ];
         assert_eq!(said.len(), begins.len(), "{said:#?}");
         for (said, begin) in said.iter().zip(begins) {

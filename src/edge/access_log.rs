@@ -60,6 +60,11 @@ impl Record {
         self.instance = Some(Rc::clone(target));
     }
 
+    /// It may stand still for so long.
+    pub(super) fn may_idle(&self, limit: Duration) {
+        self.vitals.may_idle(limit);
+    }
+
     /// The answer's head is known.
     pub(super) fn answered(&mut self, status: StatusCode) {
         self.status = status.as_u16();

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{access_log::Record, error::Failure, pool::Lease, ports};
+use super::{access_log::Record, error::Failure, pool::Lease, ports, stream::Guard, tunnel::Tunnel};
 
 /// A request's body on its way to a service.
 pub(super) enum RequestBody {
@@ -150,7 +150,13 @@ pub(super) struct AnswerBody {
 enum Content {
     Whole(Bytes),
     Own(ports::Body),
-    Upstream { incoming: Incoming, lease: Option<Lease> },
+    Upstream {
+        incoming: Incoming,
+        lease: Option<Lease>,
+        guard: Guard,
+    },
+    /// None; the connection goes on as this.
+    Switched(Option<Tunnel>),
 }
 
 impl AnswerBody {
@@ -164,11 +170,24 @@ impl AnswerBody {
         Self { content: Content::Own(body), record: None }
     }
 
-    /// What a service answers. Its connection goes back to the pool with the last byte.
-    pub(super) fn upstream(incoming: Incoming, lease: Lease) -> Self {
-        let mut body = Self { content: Content::Upstream { incoming, lease: Some(lease) }, record: None };
+    /// What a service answers. Its connection goes back to the pool with the last byte; `guard` says when not to wait for that.
+    pub(super) fn upstream(incoming: Incoming, lease: Lease, guard: Guard) -> Self {
+        let mut body = Self { content: Content::Upstream { incoming, lease: Some(lease), guard }, record: None };
         body.note_end();
         body
+    }
+
+    /// What stands behind a 101.
+    pub(super) fn switched(tunnel: Tunnel) -> Self {
+        Self { content: Content::Switched(Some(tunnel)), record: None }
+    }
+
+    /// What the connection goes on as, if this stands behind a 101.
+    pub(super) fn take_tunnel(&mut self) -> Option<Tunnel> {
+        match &mut self.content {
+            Content::Switched(tunnel) => tunnel.take(),
+            Content::Whole(_) | Content::Own(_) | Content::Upstream { .. } => None,
+        }
     }
 
     /// Logs `record` when the body has ended.
@@ -181,7 +200,7 @@ impl AnswerBody {
     }
 
     fn note_end(&mut self) {
-        if let Content::Upstream { incoming, lease } = &mut self.content
+        if let Content::Upstream { incoming, lease, .. } = &mut self.content
             && incoming.is_end_stream()
             && let Some(lease) = lease.take()
         {
@@ -206,9 +225,10 @@ impl Body for AnswerBody {
                 Content::Whole(bytes) if bytes.is_empty() => None,
                 Content::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
                 Content::Own(body) => ready!(Pin::new(body).poll_frame(context)),
-                Content::Upstream { incoming, .. } => {
-                    ready!(Pin::new(incoming).poll_frame(context)).map(|frame| frame.map_err(io::Error::other))
+                Content::Upstream { incoming, guard, .. } => {
+                    ready!(guarded(incoming, guard, context))
                 }
+                Content::Switched(_) => None,
             };
             if !frame.as_ref().is_some_and(|frame| frame.as_ref().is_ok_and(Frame::is_trailers)) {
                 break frame;
@@ -240,6 +260,7 @@ impl Body for AnswerBody {
             Content::Whole(bytes) => bytes.is_empty(),
             Content::Own(body) => body.is_end_stream(),
             Content::Upstream { incoming, .. } => incoming.is_end_stream(),
+            Content::Switched(_) => true,
         }
     }
 
@@ -248,6 +269,25 @@ impl Body for AnswerBody {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Own(body) => body.size_hint(),
             Content::Upstream { incoming, .. } => incoming.size_hint(),
+            Content::Switched(_) => SizeHint::with_exact(0),
         }
     }
+}
+
+/// The next frame from a service, as long as the stream may go on.
+fn guarded(
+    incoming: &mut Incoming,
+    guard: &mut Guard,
+    context: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    if let Some(over) = guard.over() {
+        return Poll::Ready(Some(Err(io::Error::other(over))));
+    }
+    let frame = Pin::new(incoming).poll_frame(context);
+    if frame.is_pending() {
+        guard.waits(context.waker());
+    } else {
+        guard.rests();
+    }
+    frame.map(|frame| frame.map(|frame| frame.map_err(io::Error::other)))
 }

@@ -1,14 +1,15 @@
 //! Sends a request to an instance and its answer back. What was not sent, or can be sent twice without harm, is sent to
 //! another instance when one fails, within a budget.
 
-use std::{future::Future, pin::pin, rc::Rc, task::Poll, time::Duration};
+use std::{future::Future, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
 
 use http::{
-    HeaderValue, Request, Response, StatusCode, Version,
-    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, VIA},
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE, VIA},
+    response::Parts,
 };
 use hyper::body::Incoming;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::debug;
 
 use super::{
@@ -18,12 +19,45 @@ use super::{
     headers::sanitise_answer,
     outgoing::{Outgoing, VIA_OURS},
     pool::{self, Lease, Sender},
+    stream::{Guard, Terms},
+    tunnel::Tunnel,
+    upgrade,
     view::{Target, Upstream},
     worker::Core,
 };
+use crate::domain::gateway::models::identity::Identity;
 
 /// How often one request is sent at most.
 const MOST_ATTEMPTS: usize = 3;
+
+/// How long an exchange may take.
+pub(super) struct Limits {
+    /// Until an instance takes the connection.
+    pub(super) connect: Duration,
+    /// From the request's end to the answer's head.
+    pub(super) first_byte: Duration,
+    /// Without a byte, while the answer's body or an upgraded connection is under way.
+    pub(super) idle: Duration,
+    /// Until the answer has ended, unless it is a stream.
+    pub(super) deadline: Option<Instant>,
+    /// The credential that a stream ends with.
+    pub(super) token: Option<Arc<Identity>>,
+}
+
+impl Limits {
+    /// Those of a body.
+    fn of_body(&self, headers: &HeaderMap) -> Terms {
+        if is_event_stream(headers) {
+            return self.of_stream();
+        }
+        Terms { idle: self.idle, deadline: self.deadline.map(Instant::into_std), token: None }
+    }
+
+    /// Those of what has no end of its own.
+    fn of_stream(&self) -> Terms {
+        Terms { idle: self.idle, deadline: None, token: self.token.clone() }
+    }
+}
 
 /// A request that got no answer.
 struct Lost {
@@ -38,7 +72,22 @@ struct Lost {
 pub(super) async fn forward(
     core: &Core,
     upstream: &Upstream,
+    outgoing: Outgoing,
+    limits: &Limits,
+    record: &mut Record,
+) -> Result<Response<AnswerBody>, Failure> {
+    let answered = attempts(core, upstream, outgoing, limits, record);
+    match limits.deadline {
+        None => answered.await,
+        Some(deadline) => timeout_at(deadline, answered).await.unwrap_or(Err(Failure::AnswerTimeout)),
+    }
+}
+
+async fn attempts(
+    core: &Core,
+    upstream: &Upstream,
     mut outgoing: Outgoing,
+    limits: &Limits,
     record: &mut Record,
 ) -> Result<Response<AnswerBody>, Failure> {
     core.retries.deposit();
@@ -46,7 +95,7 @@ pub(super) async fn forward(
     for attempt in 1.. {
         record.reaches(target);
         let copy = outgoing.is_idempotent().then(|| outgoing.copy());
-        let lost = match exchange(core, target, outgoing).await {
+        let lost = match exchange(core, target, outgoing, limits).await {
             Ok(answer) => return Ok(answer),
             Err(lost) => lost,
         };
@@ -70,21 +119,26 @@ pub(super) async fn forward(
 }
 
 /// Sends the request to one instance, on a connection that is open already or on a new one.
-async fn exchange(core: &Core, target: &Rc<Target>, outgoing: Outgoing) -> Result<Response<AnswerBody>, Lost> {
+async fn exchange(
+    core: &Core,
+    target: &Rc<Target>,
+    outgoing: Outgoing,
+    limits: &Limits,
+) -> Result<Response<AnswerBody>, Lost> {
     let lost = |failure| Lost { failure, unsent: None, was_used: false };
     let mut request = outgoing.addressed_to(target).map_err(lost)?;
     while let Some(sender) = target.pool.take(std::time::Instant::now(), core.upstream.idle_timeout) {
-        match send(core, target, sender, request).await {
+        match send(core, target, sender, request, limits).await {
             // Closed while it lay idle, before anything was written: as if it had not been there.
             Err(Lost { unsent: Some(unsent), .. }) => request = unsent,
             Err(lost) => return Err(Lost { was_used: true, ..lost }),
             Ok(answer) => return Ok(answer),
         }
     }
-    match pool::connect(target, &core.upstream).await {
+    match pool::connect(target, limits.connect).await {
         Ok(sender) => {
             target.has_rested();
-            send(core, target, sender, request).await
+            send(core, target, sender, request, limits).await
         }
         Err(failure) => {
             target.let_rest(std::time::Instant::now());
@@ -98,15 +152,20 @@ async fn send(
     target: &Rc<Target>,
     mut sender: Sender,
     request: Request<RequestBody>,
+    limits: &Limits,
 ) -> Result<Response<AnswerBody>, Lost> {
+    let asked = request.headers().get(UPGRADE).cloned();
     let upload = request.body().upload();
     let sent = sender.try_send_request(request);
     let lost = |failure| Lost { failure, unsent: None, was_used: false };
-    match in_time(sent, upload.as_deref(), core.upstream.first_byte_timeout).await {
+    match in_time(sent, upload.as_deref(), limits.first_byte).await {
         None => Err(lost(Failure::AnswerTimeout)),
         Some(Ok(answer)) => {
             sender.answered();
-            received(answer, Lease::new(sender, Rc::clone(target))).map_err(lost)
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                return switched(core, answer, asked.as_ref(), sender, limits).await.map_err(lost);
+            }
+            received(core, answer, Lease::new(sender, Rc::clone(target)), limits).map_err(lost)
         }
         Some(Err(mut error)) => {
             let unsent = error.take_message();
@@ -122,11 +181,12 @@ fn failure_of(error: &hyper::Error) -> Failure {
 }
 
 /// The answer as it goes to the client.
-fn received(answer: Response<Incoming>, lease: Lease) -> Result<Response<AnswerBody>, Failure> {
-    // Nothing was upgraded: no `Upgrade` was sent.
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(Failure::BadAnswer);
-    }
+fn received(
+    core: &Core,
+    answer: Response<Incoming>,
+    lease: Lease,
+    limits: &Limits,
+) -> Result<Response<AnswerBody>, Failure> {
     let (mut parts, body) = answer.into_parts();
     let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter().peekable();
     if codings.peek().is_some() {
@@ -137,13 +197,44 @@ fn received(answer: Response<Incoming>, lease: Lease) -> Result<Response<AnswerB
         // The chunks say how long it is; a length beside them is not to be believed (RFC 9112 §6.3).
         parts.headers.remove(CONTENT_LENGTH);
     }
+    let terms = limits.of_body(&parts.headers);
+    let body = AnswerBody::upstream(body, lease, Guard::new(&core.streams, terms));
+    Ok(Response::from_parts(passed_on(parts), body))
+}
+
+/// The 101 as it goes to the client, and what stands behind it.
+async fn switched(
+    core: &Core,
+    answer: Response<Incoming>,
+    asked: Option<&HeaderValue>,
+    sender: Sender,
+    limits: &Limits,
+) -> Result<Response<AnswerBody>, Failure> {
+    let mut chosen = answer.headers().get_all(UPGRADE).iter();
+    let chosen = chosen.next().filter(|_| chosen.next().is_none()).cloned();
+    let (parts, _no_body) = answer.into_parts();
+    let mut answer = Response::from_parts(passed_on(parts), ());
+    upgrade::agreed(asked, chosen, &mut answer)?;
+    let switched = timeout(limits.first_byte, sender.switched()).await;
+    let (service, first) = switched.map_err(|_| Failure::AnswerTimeout)?.ok_or(Failure::HungUp)?;
+    let tunnel = Tunnel::new(service, first, core.streams.watch(limits.of_stream()));
+    Ok(answer.map(|()| AnswerBody::switched(tunnel)))
+}
+
+/// An answer's head without what does not concern the client.
+fn passed_on(mut parts: Parts) -> Parts {
     sanitise_answer(&mut parts.headers);
-    debug_assert!(!parts.headers.contains_key(CONNECTION), "it speaks of another connection");
     let from_http_10 = parts.version == Version::HTTP_10;
     parts.headers.append(VIA, if from_http_10 { HeaderValue::from_static("1.0 gateway") } else { VIA_OURS });
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
-    Ok(Response::from_parts(parts, AnswerBody::upstream(body, lease)))
+    parts
+}
+
+/// Whether an answer is a stream of server-sent events.
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
 }
 
 /// What `sent` comes to, or `None` if the service keeps us waiting for longer than `limit`: for the answer's head, or for

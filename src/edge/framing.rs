@@ -37,6 +37,8 @@ enum Phase {
     Body(u64),
     /// In a chunked body.
     Chunks(Chunk),
+    /// Behind a request for an upgrade that is not answered yet.
+    Undecided,
 }
 
 impl Default for Phase {
@@ -62,11 +64,22 @@ enum Chunk {
 impl Framing {
     /// Whether the reader is inside a body.
     pub(super) fn in_body(&self) -> bool {
-        !matches!(self.phase, Phase::Head { .. })
+        matches!(self.phase, Phase::Body(_) | Phase::Chunks(_))
+    }
+
+    /// Whether nobody knows yet what the next bytes are: nothing is handed on until [`Framing::stay_http`].
+    pub(super) fn is_undecided(&self) -> bool {
+        matches!(self.phase, Phase::Undecided)
+    }
+
+    /// There was no upgrade: the next bytes are a head.
+    pub(super) fn stay_http(&mut self) {
+        self.phase = Phase::default();
     }
 
     /// Follows `bytes`, which continue what was passed before. Says how many of them may be handed on; the others begin a
-    /// head that is not whole yet and must be presented again, with what follows them, or are at fault.
+    /// head that is not whole yet and must be presented again, with what follows them, or nobody knows yet what they are, or
+    /// they are at fault.
     pub(super) fn follow(&mut self, bytes: &[u8]) -> (usize, Option<Fault>) {
         let mut passed = 0;
         loop {
@@ -88,8 +101,10 @@ impl Framing {
                         Delimiter::Length(0) => Phase::default(),
                         Delimiter::Length(length) => Phase::Body(length),
                         Delimiter::Chunked => Phase::Chunks(Chunk::Size { digits: 0, size: 0 }),
+                        Delimiter::Undecided => Phase::Undecided,
                     };
                 }
+                Phase::Undecided => return (passed, None),
                 Phase::Body(left) => {
                     let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
                     passed += taken;
@@ -212,6 +227,23 @@ mod tests {
     #[test]
     fn a_head_that_is_not_whole_is_held_back() {
         assert_eq!(follow(&format!("{GET}GET / HT")), (GET.len(), None));
+    }
+
+    #[test]
+    fn what_follows_a_request_for_an_upgrade_waits_for_the_answer() {
+        let upgrade = "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+        let mut framing = Framing::default();
+        let stream = format!("{GET}{upgrade}\0 anything\n at all");
+        let known = GET.len() + upgrade.len();
+        assert_eq!(framing.follow(stream.as_bytes()), (known, None));
+        assert!(framing.is_undecided() && !framing.in_body());
+        assert_eq!(framing.follow(&stream.as_bytes()[known..]), (0, None));
+        framing.stay_http();
+        assert_eq!(framing.follow(&stream.as_bytes()[known..]), (0, Some(Fault::Head(BadHead::LineEnd))));
+        for with_body in ["Content-Length: 1\r\n\r\na", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"] {
+            let request = upgrade.replacen("\r\n\r\n", &format!("\r\n{with_body}"), 1);
+            assert_eq!(follow(&format!("{request}{GET}")).0, request.len() + GET.len(), "a body is no place for it");
+        }
     }
 
     #[test]

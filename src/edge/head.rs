@@ -54,6 +54,8 @@ pub(super) enum Delimiter {
     Length(u64),
     /// By chunks.
     Chunked,
+    /// There is none, and what follows may be no request: `Upgrade` is there, and the answer decides.
+    Undecided,
 }
 
 /// Where the head that `bytes` begin with ends, if it does. Looking goes on at `scanned`, up to where an earlier call came.
@@ -87,6 +89,7 @@ pub(super) fn judge(head: &[u8]) -> Result<Delimiter, BadHead> {
     let mut hosts = 0_usize;
     let mut length = None;
     let mut chunked = false;
+    let mut upgrade = false;
     for (count, line) in lines.enumerate() {
         if count >= MAX_HEADERS {
             return Err(BadHead::TooLarge);
@@ -104,12 +107,15 @@ pub(super) fn judge(head: &[u8]) -> Result<Delimiter, BadHead> {
                 return Err(BadHead::TransferEncoding);
             }
             chunked = true;
+        } else if name.eq_ignore_ascii_case(b"upgrade") {
+            upgrade = true;
         }
     }
     match (chunked, length) {
         _ if hosts != 1 => Err(BadHead::Host),
         (true, Some(_)) => Err(BadHead::TwoLengths),
         (true, None) => Ok(Delimiter::Chunked),
+        (false, None | Some(0)) if upgrade => Ok(Delimiter::Undecided),
         (false, length) => Ok(Delimiter::Length(length.unwrap_or(0))),
     }
 }

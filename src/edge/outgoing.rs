@@ -18,7 +18,7 @@ use super::{
         X_USER_SCOPE, remove_all_like,
     },
     request_id::RequestText,
-    trace,
+    trace, upgrade,
     view::Target,
 };
 use crate::domain::gateway::models::{
@@ -48,6 +48,8 @@ pub(super) struct Facts<'r> {
     pub(super) caller: Option<&'r Caller>,
     /// The caller's token at a provider and its header, if the route says that it goes along.
     pub(super) provider_token: Option<(&'r TokenHeader, HeaderValue)>,
+    /// The protocols that it asks to go on with, if any.
+    pub(super) upgrade: Option<HeaderValue>,
     /// Random bytes for the trace.
     pub(super) random: [u8; 24],
 }
@@ -74,6 +76,9 @@ impl Outgoing {
         }
         write_ours(&mut headers, facts);
         headers.append(VIA, if version == Version::HTTP_10 { VIA_OURS_FROM_1_0 } else { VIA_OURS });
+        if let Some(protocols) = &facts.upgrade {
+            upgrade::ask(&mut headers, protocols.clone());
+        }
         if method == Method::OPTIONS {
             lower_max_forwards(&mut headers)?;
         }

@@ -1,7 +1,7 @@
 //! What happens to a request, step by step: its form, its path, where it goes, who calls, whether they may, how large it is,
 //! which token of theirs goes along, and then it is sent on. The first step that objects answers.
 
-use std::{future::Future, panic::AssertUnwindSafe, pin::pin, rc::Rc, task::Poll};
+use std::{future::Future, panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, task::Poll};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
@@ -9,6 +9,7 @@ use http::{
     request::Parts,
 };
 use hyper::body::Incoming;
+use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
     body::{AnswerBody, RequestBody},
     client::{Client, Peer},
     error::{ALLOWED_METHODS, Failure, Source},
-    forward::forward,
+    forward::{Limits, forward},
     forwarded::is_authority,
     headers::{X_REQUEST_ID, sanitise_request},
     outgoing::{Facts, Outgoing, max_forwards},
@@ -26,11 +27,12 @@ use super::{
     ports::RequestOrigin,
     provider_token::provider_token,
     request_id::RequestText,
+    upgrade::{self, Switch},
     view::{Destination, Upstream},
     watchdog::Vitals,
     worker::Core,
 };
-use crate::domain::gateway::models::service::{Denied, Route};
+use crate::domain::gateway::models::service::{Access, Denied, Route};
 
 /// Answers one request. Whatever goes wrong becomes an answer, too; each answer carries the request's id, and each request
 /// leaves one line in the log.
@@ -38,12 +40,14 @@ pub(super) async fn answer(
     core: Rc<Core>,
     peer: Rc<Peer>,
     vitals: Rc<Vitals>,
+    switch: Rc<Switch>,
     request: Request<Incoming>,
 ) -> Response<AnswerBody> {
+    let is_awaited = upgrade::is_awaited(&request);
     let id = peer.request_id(request.headers()).map_or_else(|| core.random.next(), RequestText::of);
     let refused = vitals.refused().filter(|_| request.method().as_str() == super::socket::REFUSED_METHOD);
     let target = refused.is_none().then(|| request.uri().clone());
-    let mut record = Record::begin(request.method().clone(), target, id.clone(), vitals);
+    let mut record = Record::begin(request.method().clone(), target, id.clone(), Rc::clone(&vitals));
     let outcome = match refused {
         Some(bad) => Err(Failure::Head(bad)),
         None => shielded(handle(&core, &peer, &id, request, &mut record)).await,
@@ -58,6 +62,14 @@ pub(super) async fn answer(
     });
     answer.headers_mut().insert(X_REQUEST_ID, id.header_value());
     record.answered(answer.status());
+    if let Some(tunnel) = answer.body_mut().take_tunnel() {
+        switch.go_over(tunnel.recorded(record));
+        return answer;
+    }
+    if is_awaited {
+        switch.stay_http();
+        vitals.wake();
+    }
     answer.map(|body| body.recorded(record))
 }
 
@@ -94,6 +106,7 @@ async fn handle(
     }
     let path = path::canonical(uri.path()).map_err(Failure::Path)?;
     let client = peer.client(&parts.headers, &core.listener.trusted_proxies);
+    let upgrade = upgrade::asked(parts.version, &parts.headers, &body);
     sanitise_request(&mut parts.headers);
     let view = core.view();
     match view.destination(&path) {
@@ -105,7 +118,7 @@ async fn handle(
         }
         Destination::Service(route, upstream) => {
             record.goes_to(&route.service);
-            let incoming = Checked { parts, body, path: &path, query: uri.query(), host, client, id };
+            let incoming = Checked { parts, body, path: &path, query: uri.query(), host, client, upgrade, id };
             proxy(core, &view.snapshot, route, upstream, incoming, record).await
         }
     }
@@ -119,6 +132,7 @@ struct Checked<'r> {
     query: Option<&'r str>,
     host: HeaderValue,
     client: Client,
+    upgrade: Option<HeaderValue>,
     id: &'r RequestText,
 }
 
@@ -130,12 +144,17 @@ async fn proxy(
     request: Checked<'_>,
     record: &mut Record,
 ) -> Result<Response<AnswerBody>, Failure> {
+    let mut limits = limits(core, route);
+    record.may_idle(limits.idle);
     let caller = authenticate(core, snapshot, &request.parts.headers).await?;
     let identity = caller.as_ref().map(|caller| caller.identity.clone());
     let permit = route.access.authorise(identity).map_err(|denied| match denied {
         Denied::TokenMissing => Failure::TokenMissing,
         Denied::ScopeMissing(scope) => Failure::ScopeMissing(scope),
     })?;
+    if route.end_with_token && route.access != Access::Open {
+        limits.token = caller.as_ref().map(|caller| Arc::clone(&caller.identity));
+    }
     let limit_bytes = route.body_limit_bytes;
     if announced_length(&request.parts.headers).is_some_and(|length| length > limit_bytes) {
         return Err(Failure::BodyTooLarge { limit_bytes });
@@ -156,9 +175,22 @@ async fn proxy(
         permit,
         caller: caller.as_deref(),
         provider_token,
+        upgrade: request.upgrade,
         random: core.random.bytes(),
     };
-    forward(core, upstream, Outgoing::new(request.parts, body, &facts)?, record).await
+    forward(core, upstream, Outgoing::new(request.parts, body, &facts)?, &limits, record).await
+}
+
+/// How long a request on this route may take from now on.
+fn limits(core: &Core, route: &Route) -> Limits {
+    let of_route = &route.time_limits;
+    Limits {
+        connect: of_route.connect.unwrap_or(core.upstream.connect_timeout),
+        first_byte: of_route.first_byte.unwrap_or(core.upstream.first_byte_timeout),
+        idle: of_route.idle.unwrap_or(core.listener.idle_timeout),
+        deadline: of_route.total.map(|total| Instant::now() + total),
+        token: None,
+    }
 }
 
 /// For whom the request is: the authority of an absolute target, which overrides `Host` (RFC 9112 §3.2.2), or `Host`, of

@@ -11,24 +11,24 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
     client::conn::{
         TrySendError,
-        http1::{Builder, SendRequest},
+        http1::{Builder, Parts, SendRequest},
     },
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::oneshot,
     task::AbortHandle,
 };
 
 use super::{body::RequestBody, error::Failure, view::Target};
-use crate::config::UpstreamSettings;
-
 /// The most idle connections that are kept to one instance.
 const MOST_IDLE: usize = 256;
 
@@ -40,6 +40,7 @@ pub(super) struct Sender {
     requests: SendRequest<RequestBody>,
     head: Rc<Cell<usize>>,
     task: AbortHandle,
+    ended: oneshot::Receiver<Parts<TokioIo<Bounded>>>,
 }
 
 impl Sender {
@@ -63,6 +64,12 @@ impl Sender {
     /// The answer's head is there.
     pub(super) fn answered(&self) {
         self.head.set(usize::MAX);
+    }
+
+    /// The connection itself after a 101, and what was read from it behind that; `None` if it has broken.
+    pub(super) async fn switched(mut self) -> Option<(TcpStream, Bytes)> {
+        let Parts { io, read_buf, .. } = (&mut self.ended).await.ok()?;
+        Some((io.into_inner().stream, read_buf))
     }
 }
 
@@ -184,23 +191,27 @@ impl Lease {
 }
 
 /// Opens a connection. It lives in a task of its own on this core.
-pub(super) async fn connect(target: &Target, settings: &UpstreamSettings) -> Result<Sender, Failure> {
+pub(super) async fn connect(target: &Target, limit: Duration) -> Result<Sender, Failure> {
     let address = (target.instance.host.as_str(), target.instance.port);
-    let stream = tokio::time::timeout(settings.connect_timeout, TcpStream::connect(address))
+    let stream = tokio::time::timeout(limit, TcpStream::connect(address))
         .await
         .map_err(|_| Failure::ConnectTimeout)?
         .map_err(|_| Failure::Unreachable)?;
     // Heads and bodies are written whole; waiting to fill packets would only delay them.
     let _ = stream.set_nodelay(true);
     let head = Rc::new(Cell::new(MAX_ANSWER_HEAD_BYTES * 2));
-    let (requests, connection) = Builder::new()
+    let (requests, mut connection) = Builder::new()
         .max_header_size(MAX_ANSWER_HEAD_BYTES)
         .handshake(TokioIo::new(Bounded { stream, head: Rc::clone(&head) }))
         .await
         .map_err(|_| Failure::Unreachable)?;
+    let (give, ended) = oneshot::channel();
     let task = tokio::task::spawn_local(async move {
         // Whoever waits for an answer on it is told by hyper; nobody else needs to know how it ended.
-        let _ = connection.await;
+        if (&mut connection).await.is_ok() {
+            // After a 101 it goes on without HTTP.
+            let _ = give.send(connection.into_parts());
+        }
     });
-    Ok(Sender { requests, head, task: task.abort_handle() })
+    Ok(Sender { requests, head, task: task.abort_handle(), ended })
 }

@@ -1,6 +1,9 @@
 //! A client's socket as hyper sees it. hyper is handed whole heads only, and only such as were found good: a refused one is
 //! replaced by a request of our own making, which the pipeline answers with the reason and a closed connection. So every
 //! refusal is a problem document with a request id, and nothing of the refused bytes is ever parsed twice.
+//!
+//! What follows a request for an upgrade is handed to nobody until the request is answered. After a 101 nobody reads through
+//! here any more: the socket is taken apart.
 
 use std::{
     io,
@@ -17,6 +20,7 @@ use tokio::{
 
 use super::{
     framing::{BadChunk, Fault, Framing},
+    upgrade::Switch,
     watchdog::Vitals,
 };
 
@@ -30,12 +34,17 @@ const REFUSED: &[u8] = b"REFUSED / HTTP/1.1\r\nhost: refused\r\nconnection: clos
 /// makes the kernel send a reset, which can overtake the answer (RFC 9112 §9.6).
 const LINGER_BYTES: usize = 1024 * 1024;
 
+/// How much of what follows a request for an upgrade is read before the answer: enough for a head. Nobody has a reason to send
+/// more, and the rest waits where it is.
+const MAX_UNDECIDED_BYTES: usize = 16 * 1024;
+
 /// See the module.
 pub(super) struct ClientSocket {
     stream: TcpStream,
     vitals: Rc<Vitals>,
+    switch: Rc<Switch>,
     framing: Framing,
-    /// The beginning of a head that is not whole yet.
+    /// The beginning of a head that is not whole yet, or what nobody knows yet what it is.
     held: Vec<u8>,
     /// Bytes for hyper that did not come from the socket just now.
     ready: Bytes,
@@ -44,20 +53,28 @@ pub(super) struct ClientSocket {
     broken: Option<BadChunk>,
     /// How many bytes were thrown away since our side was closed, once it was.
     lingered: Option<usize>,
+    is_shut: bool,
 }
 
 impl ClientSocket {
-    pub(super) fn new(stream: TcpStream, vitals: Rc<Vitals>) -> Self {
+    pub(super) fn new(stream: TcpStream, vitals: Rc<Vitals>, switch: Rc<Switch>) -> Self {
         Self {
             stream,
             vitals,
+            switch,
             framing: Framing::default(),
             held: Vec::new(),
             ready: Bytes::new(),
             refused: false,
             broken: None,
             lingered: None,
+            is_shut: false,
         }
+    }
+
+    /// The socket itself, and what was read from it and handed to nobody.
+    pub(super) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+        (self.stream, self.held)
     }
 
     /// Takes note of what was just read into `buf` behind `before`, and leaves there what hyper may have.
@@ -76,11 +93,19 @@ impl ClientSocket {
         } else {
             self.held.extend_from_slice(&buf.filled()[before..]);
             buf.set_filled(before);
-            let (passed, fault) = self.framing.follow(&self.held);
-            let rest = self.held.split_off(passed);
-            self.ready = std::mem::replace(&mut self.held, rest).into();
-            fault
+            self.follow_held()
         };
+        self.heed(fault);
+    }
+
+    fn follow_held(&mut self) -> Option<Fault> {
+        let (passed, fault) = self.framing.follow(&self.held);
+        let rest = self.held.split_off(passed);
+        self.ready = std::mem::replace(&mut self.held, rest).into();
+        fault
+    }
+
+    fn heed(&mut self, fault: Option<Fault>) {
         match fault {
             None if self.held.is_empty() => {}
             None => self.vitals.head_begun(),
@@ -96,6 +121,21 @@ impl ClientSocket {
             }
             Some(Fault::Body(bad)) => self.broken = Some(bad),
         }
+    }
+
+    /// Holds what comes before it is known what it is. Ready when the client has closed its side.
+    fn poll_hold(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scratch = [std::mem::MaybeUninit::uninit(); 4096];
+        while self.held.len() < MAX_UNDECIDED_BYTES {
+            let mut buf = ReadBuf::uninit(&mut scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.held.extend_from_slice(buf.filled());
+        }
+        // Whoever decides wakes the connection.
+        Poll::Pending
     }
 }
 
@@ -116,6 +156,15 @@ impl AsyncRead for ClientSocket {
             if this.refused {
                 // Nothing behind a refused head is read. Nobody needs to be woken: the refusal is the last answer.
                 return Poll::Pending;
+            }
+            if this.framing.is_undecided() {
+                if !this.switch.stays_http() {
+                    return this.poll_hold(context);
+                }
+                this.framing.stay_http();
+                let fault = this.follow_held();
+                this.heed(fault);
+                continue;
             }
             match Pin::new(&mut this.stream).poll_read(context, buf) {
                 Poll::Ready(outcome) => outcome?,
@@ -166,9 +215,13 @@ impl AsyncWrite for ClientSocket {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.is_shut {
+            return Poll::Ready(Ok(()));
+        }
         if this.lingered.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
             if !this.refused && !this.framing.in_body() && this.held.is_empty() {
+                this.is_shut = true;
                 return Poll::Ready(Ok(()));
             }
             // The watchdog ends the wait for a client that does not close its side.
@@ -183,6 +236,7 @@ impl AsyncWrite for ClientSocket {
                 Ok(()) | Err(_) => break,
             }
         }
+        this.is_shut = true;
         Poll::Ready(Ok(()))
     }
 }

@@ -8,5 +8,7 @@ mod message;
 mod own_paths;
 mod provider_tokens;
 mod smuggling;
+mod streams;
 mod tokens;
+mod upgrades;
 mod upstreams;

@@ -44,6 +44,8 @@ pub(super) struct Vitals {
     awaited: Cell<Awaited>,
     body_awaited_since: Cell<Option<Instant>>,
     unread_since: Cell<Option<Instant>>,
+    /// How long the body of this request or answer may stand still, if the route says so.
+    idle_limit: Cell<Option<Duration>>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
     bad_head: Cell<Option<BadHead>>,
@@ -56,6 +58,7 @@ impl Vitals {
             awaited: Cell::new(Awaited::Head(now)),
             body_awaited_since: Cell::new(None),
             unread_since: Cell::new(None),
+            idle_limit: Cell::new(None),
             order: Cell::new(Order::Serve),
             waker: RefCell::new(None),
             bad_head: Cell::new(None),
@@ -76,12 +79,18 @@ impl Vitals {
 
     /// A request was answered.
     pub(super) fn request_ended(&self) {
+        self.idle_limit.set(None);
         self.awaited.set(Awaited::NextRequest(Instant::now()));
     }
 
     /// The last answer was sent and our side closed.
     pub(super) fn said_goodbye(&self) {
         self.awaited.set(Awaited::Goodbye(Instant::now()));
+    }
+
+    /// The bodies of the request that is being answered and of its answer may stand still for so long.
+    pub(super) fn may_idle(&self, limit: Duration) {
+        self.idle_limit.set(Some(limit));
     }
 
     /// Bytes of a body were wanted and either came or did not.
@@ -104,6 +113,14 @@ impl Vitals {
         self.bad_head.get()
     }
 
+    /// Wakes who serves the connection.
+    pub(super) fn wake(&self) {
+        let waker = self.waker.borrow().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// What to do now.
     pub(super) fn order(&self) -> Order {
         self.order.get()
@@ -121,10 +138,7 @@ impl Vitals {
         if self.order.get() != Order::Close {
             self.order.set(order);
         }
-        let waker = self.waker.borrow().clone();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.wake();
     }
 
     fn is_overdue(&self, now: Instant, limits: Limits) -> bool {
@@ -135,7 +149,8 @@ impl Vitals {
             Awaited::Goodbye(since) => over(since, GOODBYE),
             Awaited::Nothing => false,
         };
-        let stalled = |since: &Cell<Option<Instant>>| since.get().is_some_and(|since| over(since, limits.idle));
+        let idle = self.idle_limit.get().unwrap_or(limits.idle);
+        let stalled = |since: &Cell<Option<Instant>>| since.get().is_some_and(|since| over(since, idle));
         awaited || stalled(&self.body_awaited_since) || stalled(&self.unread_since)
     }
 }
@@ -223,6 +238,8 @@ mod tests {
         assert!(!vitals.is_overdue(after(1_000), LIMITS));
         vitals.client_read(false);
         assert!(vitals.is_overdue(after(76), LIMITS));
+        vitals.may_idle(Duration::from_secs(300));
+        assert!(!vitals.is_overdue(after(299), LIMITS) && vitals.is_overdue(after(301), LIMITS));
         vitals.client_read(true);
         vitals.request_ended();
         assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));

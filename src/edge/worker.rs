@@ -30,6 +30,7 @@ use super::{
     retry::RetryBudget,
     server::Parts,
     snapshot::SnapshotReader,
+    stream::{self, Streams},
     view::View,
     watchdog::{Limits, Order, Watchdog},
 };
@@ -51,6 +52,7 @@ pub(super) struct Core {
     pub(super) provider_tokens: ProviderTokens,
     pub(super) retries: RetryBudget,
     pub(super) watchdog: Watchdog,
+    pub(super) streams: Rc<Streams>,
     pub(super) http: http1::Builder,
     snapshots: RefCell<SnapshotReader>,
     view: RefCell<Rc<View>>,
@@ -80,6 +82,7 @@ impl Core {
                 head: parts.listener_settings.head_timeout,
                 idle: parts.listener_settings.idle_timeout,
             }),
+            streams: Rc::default(),
             http,
             snapshots: RefCell::new(snapshots),
             view: RefCell::new(Rc::new(view)),
@@ -117,6 +120,7 @@ impl Core {
         mut stop: watch::Receiver<bool>,
     ) {
         let keeper = tokio::task::spawn_local(Rc::clone(&self).keep());
+        let streams_keeper = tokio::task::spawn_local(Rc::clone(&self).keep_streams());
         loop {
             tokio::select! {
                 biased;
@@ -129,6 +133,7 @@ impl Core {
         }
         self.drain(newcomers).await;
         keeper.abort();
+        streams_keeper.abort();
     }
 
     fn welcome(self: &Rc<Self>, newcomer: Newcomer) {
@@ -157,6 +162,16 @@ impl Core {
             let now = tick.tick().await.into_std();
             self.watchdog.look(now);
             self.view().close_idle(now, self.upstream.idle_timeout);
+        }
+    }
+
+    /// Ends the streams that are not to go on.
+    async fn keep_streams(self: Rc<Self>) {
+        let mut tick = tokio::time::interval(stream::PERIOD);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let now = tick.tick().await.into_std();
+            self.streams.look(now, self.clock.now(), &self.view().snapshot.revocations);
         }
     }
 

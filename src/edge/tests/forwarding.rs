@@ -265,17 +265,6 @@ async fn a_client_that_waits_for_100_is_told_to_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upgrade_is_a_plain_request_for_now() {
-    let upstream = Upstream::ok().await;
-    let gateway = Setup::of(&[upstream.address]).start();
-    let lines = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n";
-    let mut client = gateway.connect().await;
-    assert_eq!(client.ask(&get("/api/users", lines)).await.status, 200);
-    assert_eq!((upstream.only().header("upgrade"), upstream.only().header("connection")), (None, None));
-    assert_eq!(client.ask(&get("/api/users", "")).await.status, 200, "what follows is a request like any other");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_target_holds_the_answer_is_ours_or_the_service_s() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();

@@ -1,6 +1,6 @@
 //! Services, their instances, and the routes that lead to them.
 
-use std::{collections::HashMap, fmt, str::FromStr, sync::Arc};
+use std::{collections::HashMap, fmt, str::FromStr, sync::Arc, time::Duration};
 
 use thiserror::Error;
 
@@ -199,6 +199,20 @@ pub struct ProviderToken {
     pub header: TokenHeader,
 }
 
+/// How long things may take. What is not said here is as the settings have it for all routes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimeLimits {
+    /// Until an instance takes a connection.
+    pub connect: Option<Duration>,
+    /// From the request's end to the answer's head.
+    pub first_byte: Option<Duration>,
+    /// Without a byte either way, while a body or an upgraded connection is under way.
+    pub idle: Option<Duration>,
+    /// From the request's head to the answer's end. Nothing limits it if this is not said, and nothing ever limits an event
+    /// stream or an upgraded connection that way.
+    pub total: Option<Duration>,
+}
+
 /// A rule that leads requests to a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -216,6 +230,10 @@ pub struct Route {
     pub provider_token: Option<ProviderToken>,
     /// The largest request body, in bytes.
     pub body_limit_bytes: u64,
+    /// How long things may take.
+    pub time_limits: TimeLimits,
+    /// Whether event streams and upgraded connections end when the token that the route needs does.
+    pub end_with_token: bool,
 }
 
 /// The largest request body of a route that does not say otherwise.
@@ -232,6 +250,8 @@ impl Route {
             forward_authorization: false,
             provider_token: None,
             body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
+            time_limits: TimeLimits::default(),
+            end_with_token: true,
         }
     }
 

@@ -1,0 +1,96 @@
+//! A connection after an upgrade: bytes both ways, as they come and no faster than they are taken, until both sides have
+//! closed theirs or the stream is not to go on.
+
+use std::{
+    io,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use super::{access_log::Record, stream::Stream};
+
+/// The service's side, and what is known about the stream.
+pub(super) struct Tunnel {
+    service: TcpStream,
+    first: Bytes,
+    stream: Rc<Stream>,
+    record: Option<Record>,
+}
+
+impl Tunnel {
+    /// `first` was read from the service already.
+    pub(super) fn new(service: TcpStream, first: Bytes, stream: Rc<Stream>) -> Self {
+        Self { service, first, stream, record: None }
+    }
+
+    /// Logs `record` when it has ended.
+    pub(super) fn recorded(mut self, record: Record) -> Self {
+        self.record = Some(record);
+        self
+    }
+
+    /// Goes on until it ends. `first` was read from the client already.
+    pub(super) async fn run(self, client: impl AsyncRead + AsyncWrite + Unpin, first: Bytes) {
+        let Self { service, first: first_of_service, stream, mut record } = self;
+        stream.waits_anew();
+        let mut client = End { io: client, first, stream: &stream };
+        let mut service = End { io: service, first: first_of_service, stream: &stream };
+        let mut copying = pin!(tokio::io::copy_bidirectional(&mut client, &mut service));
+        let ended = std::future::poll_fn(|context| match stream.over(context.waker()) {
+            Some(over) => Poll::Ready(Err(io::Error::other(over))),
+            None => copying.as_mut().poll(context).map_ok(|_bytes| ()),
+        })
+        .await;
+        match (&mut record, ended) {
+            (Some(record), Ok(())) => record.complete(),
+            (Some(record), Err(error)) => record.break_off(&error),
+            (None, _) => {}
+        }
+    }
+}
+
+/// One side. Whatever moves on it is noted.
+struct End<'s, T> {
+    io: T,
+    first: Bytes,
+    stream: &'s Stream,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for End<'_, T> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.first.is_empty() {
+            ready!(Pin::new(&mut this.io).poll_read(context, buf))?;
+        } else {
+            let length = this.first.len().min(buf.remaining());
+            buf.put_slice(&this.first[..length]);
+            this.first.advance(length);
+        }
+        this.stream.waits_anew();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for End<'_, T> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.io).poll_write(context, bytes))?;
+        this.stream.waits_anew();
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(context)
+    }
+}
