@@ -13,6 +13,8 @@ mod retries;
 mod slow;
 #[path = "upstreams/streams.rs"]
 mod streams;
+#[path = "upstreams/upgrades.rs"]
+mod upgrades;
 
 use std::{
     io::{Read, Write},

@@ -156,7 +156,7 @@ enum Content {
         guard: Guard,
     },
     /// None; the connection goes on as this.
-    Switched(Option<Tunnel>),
+    Switched(Option<Box<Tunnel>>),
 }
 
 impl AnswerBody {
@@ -179,11 +179,11 @@ impl AnswerBody {
 
     /// What stands behind a 101.
     pub(super) fn switched(tunnel: Tunnel) -> Self {
-        Self { content: Content::Switched(Some(tunnel)), record: None }
+        Self { content: Content::Switched(Some(Box::new(tunnel))), record: None }
     }
 
     /// What the connection goes on as, if this stands behind a 101.
-    pub(super) fn take_tunnel(&mut self) -> Option<Tunnel> {
+    pub(super) fn take_tunnel(&mut self) -> Option<Box<Tunnel>> {
         match &mut self.content {
             Content::Switched(tunnel) => tunnel.take(),
             Content::Whole(_) | Content::Own(_) | Content::Upstream { .. } => None,

@@ -60,7 +60,7 @@ pub(super) async fn serve(core: Rc<Core>, stream: TcpStream, peer: Peer) {
     let mut socket = io.into_inner();
     if let Some(tunnel) = switch.take_tunnel() {
         let (stream, held) = socket.into_parts();
-        unless_closed(&vitals, tunnel.run(stream, joined(read_buf, held))).await;
+        unless_closed(&vitals, tunnel.run(stream, joined(read_buf, &held))).await;
     } else {
         // hyper leaves this to us if an upgrade was ever asked for, whatever became of it.
         unless_closed(&vitals, socket.shutdown()).await;

@@ -62,8 +62,9 @@ pub(super) async fn answer(
     });
     answer.headers_mut().insert(X_REQUEST_ID, id.header_value());
     record.answered(answer.status());
-    if let Some(tunnel) = answer.body_mut().take_tunnel() {
-        switch.go_over(tunnel.recorded(record));
+    if let Some(mut tunnel) = answer.body_mut().take_tunnel() {
+        tunnel.record(record);
+        switch.go_over(tunnel);
         return answer;
     }
     if is_awaited {

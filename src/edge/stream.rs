@@ -29,7 +29,7 @@ pub(super) enum Over {
     TooLong,
     /// Its token has expired or was revoked.
     #[error("the token that it was begun with is no longer good")]
-    TokenOver,
+    TokenEnded,
 }
 
 /// How long a stream may go on.
@@ -83,7 +83,7 @@ impl Stream {
         let Terms { idle, deadline, token } = &self.terms;
         let has_ended = |token: &Arc<Identity>| !token.is_live(time) || revocations.contains_any(&token.revocable());
         if token.as_ref().is_some_and(has_ended) {
-            Some(Over::TokenOver)
+            Some(Over::TokenEnded)
         } else if deadline.is_some_and(|deadline| now >= deadline) {
             Some(Over::TooLong)
         } else {
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(all(), [None; 3]);
         revocations.insert(revocation(2));
         streams.look(now + IDLE, at(50), &revocations);
-        assert_eq!(all(), [Some(Over::TooLong), Some(Over::TokenOver), Some(Over::TokenOver)]);
+        assert_eq!(all(), [Some(Over::TooLong), Some(Over::TokenEnded), Some(Over::TokenEnded)]);
     }
 
     #[test]

@@ -31,9 +31,8 @@ impl Tunnel {
     }
 
     /// Logs `record` when it has ended.
-    pub(super) fn recorded(mut self, record: Record) -> Self {
+    pub(super) fn record(&mut self, record: Record) {
         self.record = Some(record);
-        self
     }
 
     /// Goes on until it ends. `first` was read from the client already.

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderValue, Request, Response, Version,
     header::{CONNECTION, CONTENT_LENGTH, UPGRADE},
@@ -90,7 +90,7 @@ enum Decision {
     /// They are the next request's.
     StaysHttp,
     /// They go into this.
-    Switches(Tunnel),
+    Switches(Box<Tunnel>),
 }
 
 impl Switch {
@@ -100,7 +100,7 @@ impl Switch {
     }
 
     /// The request was answered with 101.
-    pub(super) fn go_over(&self, tunnel: Tunnel) {
+    pub(super) fn go_over(&self, tunnel: Box<Tunnel>) {
         self.0.replace(Decision::Switches(tunnel));
     }
 
@@ -114,7 +114,7 @@ impl Switch {
     }
 
     /// What is to go on where HTTP has ended, if anything is.
-    pub(super) fn take_tunnel(&self) -> Option<Tunnel> {
+    pub(super) fn take_tunnel(&self) -> Option<Box<Tunnel>> {
         match self.0.take() {
             Decision::Switches(tunnel) => Some(tunnel),
             Decision::None | Decision::StaysHttp => None,
@@ -123,6 +123,8 @@ impl Switch {
 }
 
 /// What was read already, and what is to be read after it, as one.
-pub(super) fn joined(first: Bytes, second: Vec<u8>) -> Bytes {
-    if first.is_empty() { second.into() } else { [&first[..], &second].concat().into() }
+pub(super) fn joined(first: Bytes, second: &[u8]) -> Bytes {
+    let mut both = BytesMut::from(first);
+    both.extend_from_slice(second);
+    both.freeze()
 }

@@ -238,7 +238,7 @@ mod tests {
         assert!(!vitals.is_overdue(after(1_000), LIMITS));
         vitals.client_read(false);
         assert!(vitals.is_overdue(after(76), LIMITS));
-        vitals.may_idle(Duration::from_secs(300));
+        vitals.may_idle(Duration::from_mins(5));
         assert!(!vitals.is_overdue(after(299), LIMITS) && vitals.is_overdue(after(301), LIMITS));
         vitals.client_read(true);
         vitals.request_ended();

@@ -265,6 +265,77 @@ async fn a_client_that_waits_for_100_is_told_to_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_body_that_waits_for_100() {
+    // The service answers before it has the body, and so do we.
+    let upstream = Upstream::start(|mut connection| async move {
+        let mut seen = String::new();
+        while !seen.contains("\r\n\r\n") {
+            seen += &connection.some().await;
+        }
+        connection.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await;
+        connection.is_closed().await;
+    })
+    .await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    for path in ["/api/users", "/api/auth", "/api/small"] {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n");
+        let mut client = gateway.connect().await;
+        client.send(&head).await;
+        let mut answer = client.answer(true).await;
+        let was_asked_for = answer.status == 100;
+        if was_asked_for {
+            answer = client.answer(true).await;
+        }
+        let expected = match path {
+            "/api/users" => 403,
+            "/api/auth" => 401,
+            _ => 413,
+        };
+        assert_eq!(answer.status, expected, "{path}");
+        assert_eq!(was_asked_for, path == "/api/users", "{path}");
+        // Whether the body comes after all nobody can tell, so no request can follow it.
+        assert!(was_asked_for || client.is_closed().await, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_is_the_services_business() {
+    let part = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 2-3/10\r\nAccept-Ranges: bytes\r\n\
+                ETag: \"v1\"\r\nContent-Length: 2\r\n\r\n23";
+    let upstream = Upstream::answering(part).await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let answer = gateway.get("/api/users", "Range: bytes=2-3\r\nIf-Range: \"v1\"\r\n").await;
+    assert_eq!(
+        (answer.status, answer.text(), answer.header("content-range"), answer.header("accept-ranges")),
+        (206, "23", Some("bytes 2-3/10"), Some("bytes"))
+    );
+    let request = upstream.only();
+    assert_eq!((request.header("range"), request.header("if-range")), (Some("bytes=2-3"), Some("\"v1\"")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_and_services_may_have_ipv6_addresses() {
+    let upstream = Upstream::at("[::1]:0", |mut connection| async move {
+        while connection.request().await.is_some() {
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        }
+    })
+    .await;
+    let mut setup = Setup::of(&[upstream.address]);
+    setup.listener.address = "[::1]:0".parse().unwrap();
+    let gateway = setup.start();
+    assert_eq!(gateway.get("/api/users", "").await.text(), "ok");
+    let request = upstream.only();
+    assert_eq!(request.header("host"), Some(upstream.address.to_string().as_str()));
+    assert_eq!(request.header("x-forwarded-for"), Some("::1"));
+    assert_eq!(
+        request.header("forwarded"),
+        Some("for=\"[::1]\";host=www.jinmini.com;proto=http"),
+        "an IPv6 address is quoted and in brackets (RFC 7239 §6)"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_target_holds_the_answer_is_ours_or_the_service_s() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();

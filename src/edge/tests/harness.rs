@@ -268,7 +268,15 @@ impl Upstream {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at("127.0.0.1:0", serve).await
+    }
+
+    /// The same, at this address.
+    pub(super) async fn at<F>(address: &str, serve: impl Fn(Served) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let received = Arc::<Mutex<Vec<Message>>>::default();
         let recorder = Arc::clone(&received);

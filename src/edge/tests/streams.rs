@@ -30,7 +30,7 @@ async fn ticking() -> Upstream {
 }
 
 /// At `/api/events` whoever has a token, at `/api/on` too but for as long as they like, at `/api/users` anybody.
-async fn gateway(upstream: &Upstream) -> Gateway {
+fn gateway(upstream: &Upstream) -> Gateway {
     let mut setup = Setup::of(&[upstream.address]);
     let access = Access::Token { scope: "read".parse().unwrap() };
     let of_token = |path| Route { access: access.clone(), ..route(path, "auth", "/") };
@@ -72,7 +72,7 @@ async fn ends(client: &mut Client, until: Instant) -> bool {
 async fn what_needs_a_token_ends_with_it() {
     let upstream = ticking().await;
     for by_revocation in [false, true] {
-        let gateway = gateway(&upstream).await;
+        let gateway = gateway(&upstream);
         let events = "Accept: text/event-stream; charset=utf-8\r\n";
         let mut ending = [
             opened(&gateway, "/api/events", events).await,
@@ -212,7 +212,7 @@ async fn a_route_says_how_long_a_clients_body_may_stand_still() {
     let mut setup = limited(&upstream);
     setup.listener.idle_timeout = Duration::from_millis(400);
     setup.routes.push(Route {
-        time_limits: TimeLimits { idle: Some(Duration::from_secs(60)), ..TimeLimits::default() },
+        time_limits: TimeLimits { idle: Some(Duration::from_mins(1)), ..TimeLimits::default() },
         ..route("/api/patient", "auth", "/")
     });
     let gateway = setup.start();
