@@ -1,10 +1,11 @@
 //! Sends a request to an instance and its answer back. What was not sent, or can be sent twice without harm, is sent to
 //! another instance when one fails, within a budget.
 
-use std::{future::Future, pin::pin, rc::Rc, task::Poll, time::Duration};
+use std::{error::Error, future::Future, pin::pin, rc::Rc, task::Poll, time::Duration};
 
+use h2::Reason;
 use http::{
-    HeaderValue, Request, Response, StatusCode, Version,
+    Request, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, VIA},
 };
 use hyper::body::Incoming;
@@ -16,7 +17,8 @@ use super::{
     body::{AnswerBody, RequestBody, Upload},
     error::{Failure, Retry},
     headers::sanitise_answer,
-    outgoing::{Outgoing, VIA_OURS},
+    multiplex::Multiplex,
+    outgoing::{Outgoing, via},
     pool::{self, Lease, Sender},
     view::{Target, Upstream},
     worker::Core,
@@ -45,7 +47,8 @@ pub(super) async fn forward(
     let mut target = upstream.next(std::time::Instant::now()).ok_or(Failure::NoInstance)?;
     for attempt in 1.. {
         record.reaches(target);
-        let copy = outgoing.is_idempotent().then(|| outgoing.copy());
+        // With HTTP/2 even one that is not may turn out not to have been acted on.
+        let copy = (outgoing.is_idempotent() || target.speaks_http2()).then(|| outgoing.copy());
         let lost = match exchange(core, target, outgoing).await {
             Ok(answer) => return Ok(answer),
             Err(lost) => lost,
@@ -55,7 +58,7 @@ pub(super) async fn forward(
         let again = match lost.failure.retry() {
             Retry::Never => None,
             Retry::Any => unsent.or(copy),
-            Retry::Idempotent => copy,
+            Retry::Idempotent => copy.filter(Outgoing::is_idempotent),
         };
         let again = again.filter(|again| attempt < MOST_ATTEMPTS && !again.body().is_begun());
         // A connection that was closed while it lay idle says nothing about its instance.
@@ -73,6 +76,9 @@ pub(super) async fn forward(
 async fn exchange(core: &Core, target: &Rc<Target>, outgoing: Outgoing) -> Result<Response<AnswerBody>, Lost> {
     let lost = |failure| Lost { failure, unsent: None, was_used: false };
     let mut request = outgoing.addressed_to(target).map_err(lost)?;
+    if target.speaks_http2() {
+        return exchange_on_stream(core, target, request).await;
+    }
     while let Some(sender) = target.pool.take(std::time::Instant::now(), core.upstream.idle_timeout) {
         match send(core, target, sender, request).await {
             // Closed while it lay idle, before anything was written: as if it had not been there.
@@ -93,6 +99,44 @@ async fn exchange(core: &Core, target: &Rc<Target>, outgoing: Outgoing) -> Resul
     }
 }
 
+/// The same over HTTP/2.
+async fn exchange_on_stream(
+    core: &Core,
+    target: &Rc<Target>,
+    request: Request<RequestBody>,
+) -> Result<Response<AnswerBody>, Lost> {
+    // What is lost with a shared connection says little about its instance: the next attempt opens another.
+    let lost = |failure, unsent| Lost { failure, unsent, was_used: true };
+    let stream = loop {
+        if let Some(stream) = target.multiplex.take() {
+            break stream;
+        }
+        match Multiplex::open(target, &core.upstream).await {
+            Ok(()) => target.has_rested(),
+            Err(failure) => {
+                target.let_rest(std::time::Instant::now());
+                return Err(Lost { was_used: false, ..lost(failure, Some(request)) });
+            }
+        }
+    };
+    let upload = request.body().upload();
+    let sent = stream.try_send_request(request);
+    match in_time(sent, upload.as_deref(), core.upstream.first_byte_timeout).await {
+        None => {
+            stream.doubt();
+            Err(lost(Failure::AnswerTimeout, None))
+        }
+        Some(Ok(answer)) => received(answer, Lease::Stream(stream)).map_err(|failure| lost(failure, None)),
+        Some(Err(mut error)) => {
+            let unsent = error.take_message();
+            let failure = upload.and_then(|upload| upload.failure()).unwrap_or_else(|| failure_of(error.error()));
+            // What hyper gives back was never begun, because the connection had ended.
+            let failure = if unsent.is_some() { Failure::Refused } else { failure };
+            Err(lost(failure, unsent))
+        }
+    }
+}
+
 async fn send(
     core: &Core,
     target: &Rc<Target>,
@@ -106,7 +150,7 @@ async fn send(
         None => Err(lost(Failure::AnswerTimeout)),
         Some(Ok(answer)) => {
             sender.answered();
-            received(answer, Lease::new(sender, Rc::clone(target))).map_err(lost)
+            received(answer, Lease::Connection(sender, Rc::clone(target))).map_err(lost)
         }
         Some(Err(mut error)) => {
             let unsent = error.take_message();
@@ -118,6 +162,15 @@ async fn send(
 }
 
 fn failure_of(error: &hyper::Error) -> Failure {
+    if let Some(http2) = error.source().and_then(|source| source.downcast_ref::<h2::Error>()) {
+        return match http2.reason() {
+            // RFC 9113 §8.7: neither was acted on.
+            Some(Reason::REFUSED_STREAM) if http2.is_remote() => Failure::Refused,
+            Some(Reason::NO_ERROR) if http2.is_remote() && http2.is_go_away() => Failure::Refused,
+            Some(_) if http2.is_library() => Failure::BadAnswer,
+            Some(_) | None => Failure::HungUp,
+        };
+    }
     if error.is_parse() || error.is_parse_too_large() { Failure::BadAnswer } else { Failure::HungUp }
 }
 
@@ -139,8 +192,7 @@ fn received(answer: Response<Incoming>, lease: Lease) -> Result<Response<AnswerB
     }
     sanitise_answer(&mut parts.headers);
     debug_assert!(!parts.headers.contains_key(CONNECTION), "it speaks of another connection");
-    let from_http_10 = parts.version == Version::HTTP_10;
-    parts.headers.append(VIA, if from_http_10 { HeaderValue::from_static("1.0 gateway") } else { VIA_OURS });
+    parts.headers.append(VIA, via(parts.version));
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     Ok(Response::from_parts(parts, AnswerBody::upstream(body, lease)))

@@ -10,12 +10,10 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
+    frames::{Frames, PREFACE},
     framing::{BadChunk, Fault, Framing},
     watchdog::Vitals,
 };
@@ -30,11 +28,25 @@ const REFUSED: &[u8] = b"REFUSED / HTTP/1.1\r\nhost: refused\r\nconnection: clos
 /// makes the kernel send a reset, which can overtake the answer (RFC 9112 §9.6).
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// See the module.
-pub(super) struct ClientSocket {
-    stream: TcpStream,
+/// As much as is read before it is clear which protocol the client speaks: as much as hyper reads at first.
+const FIRST_READ_BYTES: usize = 8 * 1024;
+
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// HTTP/1.0 or HTTP/1.1, or nothing that is known.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// See the module. `S` is a TCP connection, or one with TLS on it.
+pub(super) struct ClientSocket<S> {
+    stream: S,
     vitals: Rc<Vitals>,
     framing: Framing,
+    /// Followed instead of `framing` if the client speaks HTTP/2; heads are judged behind hyper then.
+    frames: Option<Frames>,
     /// The beginning of a head that is not whole yet.
     held: Vec<u8>,
     /// Bytes for hyper that did not come from the socket just now.
@@ -46,17 +58,45 @@ pub(super) struct ClientSocket {
     lingered: Option<usize>,
 }
 
-impl ClientSocket {
-    pub(super) fn new(stream: TcpStream, vitals: Rc<Vitals>) -> Self {
+impl<S: AsyncRead + Unpin> ClientSocket<S> {
+    pub(super) fn new(stream: S, vitals: Rc<Vitals>) -> Self {
         Self {
             stream,
             vitals,
             framing: Framing::default(),
+            frames: None,
             held: Vec::new(),
             ready: Bytes::new(),
             refused: false,
             broken: None,
             lingered: None,
+        }
+    }
+
+    /// What the client speaks, by the first bytes it sends. They are kept for hyper: nothing is read twice.
+    pub(super) fn poll_protocol(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Protocol>> {
+        loop {
+            let known = self.held.len().min(PREFACE.len());
+            if self.held[..known] != PREFACE[..known] {
+                let fault = self.judge_held();
+                self.take_note_of(fault);
+                return Poll::Ready(Ok(Protocol::Http1));
+            }
+            if known == PREFACE.len() {
+                let mut frames = Frames::new();
+                frames.follow(&self.held);
+                self.vitals.speaks_http2(frames.in_head());
+                self.frames = Some(frames);
+                self.ready = std::mem::take(&mut self.held).into();
+                return Poll::Ready(Ok(Protocol::Http2));
+            }
+            let mut scratch = [std::mem::MaybeUninit::uninit(); FIRST_READ_BYTES];
+            let mut buf = ReadBuf::uninit(&mut scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.held.extend_from_slice(buf.filled());
         }
     }
 
@@ -76,11 +116,20 @@ impl ClientSocket {
         } else {
             self.held.extend_from_slice(&buf.filled()[before..]);
             buf.set_filled(before);
-            let (passed, fault) = self.framing.follow(&self.held);
-            let rest = self.held.split_off(passed);
-            self.ready = std::mem::replace(&mut self.held, rest).into();
-            fault
+            self.judge_held()
         };
+        self.take_note_of(fault);
+    }
+
+    /// Hands on as much of what was held back as may be.
+    fn judge_held(&mut self) -> Option<Fault> {
+        let (passed, fault) = self.framing.follow(&self.held);
+        let rest = self.held.split_off(passed);
+        self.ready = std::mem::replace(&mut self.held, rest).into();
+        fault
+    }
+
+    fn take_note_of(&mut self, fault: Option<Fault>) {
         match fault {
             None if self.held.is_empty() => {}
             None => self.vitals.head_begun(),
@@ -99,7 +148,7 @@ impl ClientSocket {
     }
 }
 
-impl AsyncRead for ClientSocket {
+impl<S: AsyncRead + Unpin> AsyncRead for ClientSocket<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
@@ -120,13 +169,20 @@ impl AsyncRead for ClientSocket {
             match Pin::new(&mut this.stream).poll_read(context, buf) {
                 Poll::Ready(outcome) => outcome?,
                 Poll::Pending => {
-                    if this.framing.in_body() {
+                    if let Some(frames) = &this.frames {
+                        this.vitals.fell_silent(frames.in_body());
+                    } else if this.framing.in_body() {
                         this.vitals.body_came(false);
                     }
                     return Poll::Pending;
                 }
             }
             if buf.filled().len() == before {
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(frames) = &mut this.frames {
+                frames.follow(&buf.filled()[before..]);
+                this.vitals.spoke(frames.in_head());
                 return Poll::Ready(Ok(()));
             }
             this.inspect(buf, before);
@@ -137,7 +193,7 @@ impl AsyncRead for ClientSocket {
     }
 }
 
-impl AsyncWrite for ClientSocket {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientSocket<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_write(context, bytes);
@@ -168,7 +224,7 @@ impl AsyncWrite for ClientSocket {
         let this = self.get_mut();
         if this.lingered.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
-            if !this.refused && !this.framing.in_body() && this.held.is_empty() {
+            if this.frames.is_none() && !this.refused && !this.framing.in_body() && this.held.is_empty() {
                 return Poll::Ready(Ok(()));
             }
             // The watchdog ends the wait for a client that does not close its side.

@@ -2,6 +2,8 @@
 
 mod forwarding;
 mod harness;
+mod http2;
+mod http2_upstreams;
 mod lifecycle;
 mod limits;
 mod message;
@@ -9,4 +11,5 @@ mod own_paths;
 mod provider_tokens;
 mod smuggling;
 mod tokens;
+mod trailers;
 mod upstreams;
