@@ -39,12 +39,15 @@ const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
 type Driver = http2::Connection<TokioIo<TcpStream>, RequestBody, LocalTasks>;
 
+/// Holds what opening a connection came to, once it is known.
+type Opening = watch::Receiver<Option<Result<(), Failure>>>;
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Multiplex {
     connections: RefCell<Vec<Rc<Connection>>>,
     /// What is being opened, for all who wait for it.
-    opening: RefCell<Option<watch::Receiver<Option<Result<(), Failure>>>>>,
+    opening: RefCell<Option<Opening>>,
 }
 
 struct Connection {
@@ -124,7 +127,7 @@ impl Multiplex {
         outcome.unwrap_or(Err(Failure::Unreachable))
     }
 
-    fn opening(target: &Rc<Target>, settings: &UpstreamSettings) -> watch::Receiver<Option<Result<(), Failure>>> {
+    fn opening(target: &Rc<Target>, settings: &UpstreamSettings) -> Opening {
         let mut opening = target.multiplex.opening.borrow_mut();
         if let Some(known) = opening.as_ref().filter(|known| known.has_changed().is_ok()) {
             return known.clone();
@@ -161,15 +164,15 @@ async fn connect(target: &Target, settings: &UpstreamSettings) -> Result<Connect
         .await
         .map_err(|_| Failure::Unreachable)?;
     let driver = Rc::new(RefCell::new(Some(Box::pin(driver))));
-    let driven = Rc::clone(&driver);
+    let of_task = Rc::clone(&driver);
     let task = tokio::task::spawn_local(async move {
-        std::future::poll_fn(|context| match driven.borrow_mut().as_mut() {
+        std::future::poll_fn(|context| match of_task.borrow_mut().as_mut() {
             // Whoever waits for an answer on it is told by hyper; nobody else needs to know how it ended.
             Some(driver) => driver.as_mut().poll(context).map(drop),
             None => Poll::Ready(()),
         })
         .await;
-        let ended = driven.borrow_mut().take();
+        let ended = of_task.borrow_mut().take();
         drop(ended);
     });
     Ok(Connection {

@@ -293,12 +293,13 @@ async fn an_answer_that_nobody_reads_ends_the_connection() {
     drop(answer);
 }
 
+const PREFACE_AND_SETTINGS: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_head_ends_the_connection() {
     let mut setup = Setup::of(&[]);
     setup.listener.head_timeout = Duration::from_millis(50);
     let gateway = setup.start();
-    const PREFACE_AND_SETTINGS: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     // HEADERS without END_HEADERS, half of HEADERS, and a preface that does not end.
     let pieces = [
         [PREFACE_AND_SETTINGS, b"\0\0\x01\x01\x01\0\0\0\x01\x82"].concat(),
