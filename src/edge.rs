@@ -3,10 +3,10 @@
 //!
 //! It never touches a repository, never awaits a database, and shares no lock between cores per request.
 //!
-//! A connection goes `accept` → `worker` (one per core) → `connection` → `socket` (heads are judged: `head`, `framing`) →
-//! hyper. A request goes through `pipeline`: `client` → `path` → `view` → `headers` → `authenticate` →
+//! A connection goes `accept` → `worker` (one per core) → `connection` → `socket` (heads are judged: `head`, `framing`; of
+//! HTTP/2 only the time is kept: `frames`) → hyper. A request goes through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `authenticate` →
 //! `provider_token` → `outgoing` →
-//! `balance` → `forward` (`pool`, `retry`) → `body` (`stream` ends it) → `access_log`; or to `own_path`. After a 101 (`upgrade`) the
+//! `balance` → `forward` (`pool`, `multiplex`, `retry`) → `body` (`stream` ends it) → `access_log`; or to `own_path`. After a 101 (`upgrade`) the
 //! connection goes on as a `tunnel`.
 
 pub mod ports;
@@ -23,12 +23,16 @@ mod client;
 mod connection;
 mod cookies;
 mod error;
+mod fields;
 mod forward;
 mod forwarded;
+mod frames;
 mod framing;
 mod head;
 mod headers;
 mod limits;
+mod local;
+mod multiplex;
 mod outgoing;
 mod own_path;
 mod path;

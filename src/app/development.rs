@@ -16,7 +16,7 @@ use crate::{
     domain::gateway::models::{
         oauth::Secret,
         provider::{ProviderKind, ProviderSettings, STAND_IN},
-        service::{Instance, Service},
+        service::{Instance, Service, UpstreamProtocol},
     },
 };
 
@@ -72,7 +72,12 @@ async fn start_sample_service(
     stopped: watch::Receiver<bool>,
 ) -> Result<SocketAddr, StartError> {
     let (listener, address) = loopback("the sample AUTH service").await?;
-    let instance = Instance { host: address.ip().to_string(), port: address.port(), base_path: String::new() };
+    let instance = Instance {
+        protocol: UpstreamProtocol::Http1,
+        host: address.ip().to_string(),
+        port: address.port(),
+        base_path: String::new(),
+    };
     if let Ok(name) = SAMPLE_SERVICE.parse() {
         settings.services.push(Service { name, instances: vec![Arc::new(instance)] });
     }

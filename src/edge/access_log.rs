@@ -30,6 +30,7 @@ pub(super) struct Record {
     service: Option<ServiceName>,
     instance: Option<Rc<Target>>,
     complete: bool,
+    part_untaken: bool,
     vitals: Rc<Vitals>,
 }
 
@@ -46,6 +47,7 @@ impl Record {
             service: None,
             instance: None,
             complete: false,
+            part_untaken: false,
             vitals,
         }
     }
@@ -70,6 +72,20 @@ impl Record {
         self.status = status.as_u16();
     }
 
+    /// A part of the answer was handed on.
+    pub(super) fn part_handed_on(&mut self) {
+        if !std::mem::replace(&mut self.part_untaken, true) {
+            self.vitals.part_handed_on();
+        }
+    }
+
+    /// There is room for the next part, or none is needed any more.
+    pub(super) fn part_taken(&mut self) {
+        if std::mem::take(&mut self.part_untaken) {
+            self.vitals.part_taken();
+        }
+    }
+
     /// The answer's last byte was handed on.
     pub(super) fn complete(&mut self) {
         self.complete = true;
@@ -83,6 +99,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        self.part_taken();
         self.vitals.request_ended();
         info!(
             target: "access",

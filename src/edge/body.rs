@@ -1,5 +1,5 @@
 //! Bodies on their way through: a request's to a service, an answer's to the client. Both are streamed with back-pressure
-//! and never kept; trailers are dropped (RFC 9110 §6.5.1 lets an intermediary), so that none can pose as a header of ours.
+//! and never kept. Trailers go along but for those that could pose as headers of ours.
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,7 +14,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{access_log::Record, error::Failure, pool::Lease, ports, stream::Guard, tunnel::Tunnel};
+use super::{
+    access_log::Record, error::Failure, headers::sanitise_trailers, pool::Lease, ports, stream::Guard, tunnel::Tunnel,
+};
 
 /// A request's body on its way to a service.
 pub(super) enum RequestBody {
@@ -107,6 +109,11 @@ impl Body for RequestBody {
             let frame = ready!(polled);
             upload.moved_at.set(Instant::now());
             match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Err(trailers))) => {
+                    if let Some(trailers) = passable(trailers) {
+                        return Poll::Ready(Some(Ok(trailers)));
+                    }
+                }
                 Some(Ok(Ok(data))) => {
                     let sent = upload.sent_bytes.get().saturating_add(data.len() as u64);
                     upload.sent_bytes.set(sent);
@@ -118,7 +125,6 @@ impl Body for RequestBody {
                         Ok(Frame::data(data))
                     }));
                 }
-                Some(Ok(Err(_trailers))) => {}
                 Some(Err(_)) => return Poll::Ready(Some(Err(upload.fail(Failure::BodyBroken)))),
                 None => return Poll::Ready(None),
             }
@@ -138,6 +144,13 @@ impl Body for RequestBody {
             Self::Streamed(upload) => upload.incoming.borrow().size_hint(),
         }
     }
+}
+
+/// What may be passed on of trailers, if anything.
+fn passable(trailers: Frame<Bytes>) -> Option<Frame<Bytes>> {
+    let mut trailers = trailers.into_trailers().ok()?;
+    sanitise_trailers(&mut trailers);
+    (!trailers.is_empty()).then(|| Frame::trailers(trailers))
 }
 
 /// An answer's body on its way to the client. When it has ended, or is dropped because the client is gone, the request is
@@ -220,6 +233,9 @@ impl Body for AnswerBody {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
+        if let Some(record) = &mut this.record {
+            record.part_taken();
+        }
         let frame = loop {
             let frame = match &mut this.content {
                 Content::Whole(bytes) if bytes.is_empty() => None,
@@ -230,8 +246,13 @@ impl Body for AnswerBody {
                 }
                 Content::Switched(_) => None,
             };
-            if !frame.as_ref().is_some_and(|frame| frame.as_ref().is_ok_and(Frame::is_trailers)) {
-                break frame;
+            match frame {
+                Some(Ok(trailers)) if trailers.is_trailers() => {
+                    if let Some(trailers) = passable(trailers) {
+                        break Some(Ok(trailers));
+                    }
+                }
+                other => break other,
             }
         };
         match &frame {
@@ -245,7 +266,12 @@ impl Body for AnswerBody {
                     record.complete();
                 }
             }
-            Some(Ok(_)) => this.note_end(),
+            Some(Ok(_)) => {
+                if let Some(record) = &mut this.record {
+                    record.part_handed_on();
+                }
+                this.note_end();
+            }
             Some(Err(error)) => {
                 if let Some(record) = &mut this.record {
                     record.break_off(error);

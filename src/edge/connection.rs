@@ -9,15 +9,20 @@ use std::{
     task::Poll,
 };
 
-use hyper::{server::conn::http1::Parts, service::service_fn};
+use hyper::{
+    body::Incoming,
+    server::conn::http1::{Connection, Parts},
+    service::{HttpService, service_fn},
+};
 use hyper_util::rt::TokioIo;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tracing::debug;
 
 use super::{
+    body::AnswerBody,
     client::Peer,
     pipeline,
-    socket::ClientSocket,
+    socket::{ClientSocket, Protocol},
     upgrade::{Switch, joined},
     watchdog::{Order, Vitals},
     worker::Core,
@@ -32,7 +37,9 @@ pub(super) async fn serve(core: Rc<Core>, stream: TcpStream, peer: Peer) {
     // Answers are written whole; waiting to fill packets would only delay them.
     let _ = stream.set_nodelay(true);
     let switch = Rc::<Switch>::default();
-    let socket = ClientSocket::new(stream, Rc::clone(&vitals), Rc::clone(&switch));
+    let mut socket = ClientSocket::new(stream, Rc::clone(&vitals), Rc::clone(&switch));
+    let protocol = std::future::poll_fn(|context| socket.poll_protocol(context));
+    let Some(Ok(protocol)) = unless_closed(&vitals, until_drained(&vitals, protocol)).await.flatten() else { return };
     let (peer, of_requests) = (Rc::new(peer), Rc::clone(&vitals));
     let service = {
         let (core, switch) = (Rc::clone(&core), Rc::clone(&switch));
@@ -42,7 +49,37 @@ pub(super) async fn serve(core: Rc<Core>, stream: TcpStream, peer: Peer) {
             async move { Ok::<_, Infallible>(answer.await) }
         })
     };
-    let mut connection = core.http.serve_connection(TokioIo::new(socket), service);
+    let io = TokioIo::new(socket);
+    match protocol {
+        Protocol::Http1 => {
+            let connection = core.http1.serve_connection(io, service);
+            if let Some(parts) = served(&vitals, connection).await {
+                go_on_without_http(&vitals, &switch, parts).await;
+            }
+        }
+        Protocol::Http2 => {
+            // In a place of its own: a connection of HTTP/1.1 need not be as large.
+            let mut connection = Box::pin(core.http2.serve_connection(io, service));
+            let mut draining = false;
+            let serving = std::future::poll_fn(|context| {
+                if vitals.order() == Order::Drain && !draining {
+                    draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                connection.as_mut().poll(context)
+            });
+            if let Some(Err(error)) = unless_closed(&vitals, serving).await {
+                debug!(%error, "a client's connection broke");
+            }
+        }
+    }
+}
+
+/// Serves HTTP/1.1 until there is no more of it, and gives what is left of the connection.
+async fn served<S: HttpService<Incoming, ResBody = AnswerBody, Error = Infallible>>(
+    vitals: &Vitals,
+    mut connection: Connection<TokioIo<ClientSocket<TcpStream>>, S>,
+) -> Option<Parts<TokioIo<ClientSocket<TcpStream>>, S>> {
     let mut draining = false;
     let serving = std::future::poll_fn(|context| {
         if vitals.order() == Order::Drain && !draining {
@@ -51,20 +88,36 @@ pub(super) async fn serve(core: Rc<Core>, stream: TcpStream, peer: Peer) {
         }
         Pin::new(&mut connection).poll(context)
     });
-    match unless_closed(&vitals, serving).await {
-        None => return,
-        Some(Err(error)) => return debug!(%error, "a client's connection broke"),
-        Some(Ok(())) => {}
+    match unless_closed(vitals, serving).await? {
+        Ok(()) => Some(connection.into_parts()),
+        Err(error) => {
+            debug!(%error, "a client's connection broke");
+            None
+        }
     }
-    let Parts { io, read_buf, .. } = connection.into_parts();
+}
+
+/// Goes on as a tunnel after an upgrade; else closes.
+async fn go_on_without_http<S>(vitals: &Vitals, switch: &Switch, parts: Parts<TokioIo<ClientSocket<TcpStream>>, S>) {
+    let Parts { io, read_buf, .. } = parts;
     let mut socket = io.into_inner();
     if let Some(tunnel) = switch.take_tunnel() {
         let (stream, held) = socket.into_parts();
-        unless_closed(&vitals, tunnel.run(stream, joined(read_buf, &held))).await;
+        unless_closed(vitals, tunnel.run(stream, joined(read_buf, &held))).await;
     } else {
         // hyper leaves this to us if an upgrade was ever asked for, whatever became of it.
-        unless_closed(&vitals, socket.shutdown()).await;
+        unless_closed(vitals, socket.shutdown()).await;
     }
+}
+
+/// What `future` comes to, unless the core drains before.
+async fn until_drained<T>(vitals: &Vitals, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| match vitals.order() {
+        Order::Drain => Poll::Ready(None),
+        Order::Serve | Order::Close => future.as_mut().poll(context).map(Some),
+    })
+    .await
 }
 
 /// What `future` comes to, unless the watchdog wants the connection closed before.

@@ -66,6 +66,8 @@ pub(super) enum Failure {
     Unreachable,
     /// The instance did not take the connection in time.
     ConnectTimeout,
+    /// The instance did not begin with the request, and said so (HTTP/2).
+    Refused,
     /// The connection was lost before an answer came.
     HungUp,
     /// What came was not an HTTP answer.
@@ -123,6 +125,7 @@ impl Failure {
             Self::NoInstance
             | Self::Unreachable
             | Self::ConnectTimeout
+            | Self::Refused
             | Self::HungUp
             | Self::BadAnswer
             | Self::AnswerTimeout => Source::Upstream,
@@ -132,7 +135,7 @@ impl Failure {
     /// Whether the request may be sent again, elsewhere.
     pub(super) fn retry(&self) -> Retry {
         match self {
-            Self::Unreachable | Self::ConnectTimeout => Retry::Any,
+            Self::Unreachable | Self::ConnectTimeout | Self::Refused => Retry::Any,
             Self::HungUp => Retry::Idempotent,
             Self::Head(_)
             | Self::Path(_)
@@ -218,6 +221,7 @@ impl Failure {
                 return told(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the token cannot be checked now");
             }
             Self::Unreachable => return told(StatusCode::BAD_GATEWAY, "bad_gateway", "the service cannot be reached"),
+            Self::Refused => return told(StatusCode::BAD_GATEWAY, "bad_gateway", "the service refused the request"),
             Self::HungUp => {
                 return told(
                     StatusCode::BAD_GATEWAY,
@@ -273,6 +277,7 @@ impl Failure {
             | Self::VaultUnavailable
             | Self::Unreachable
             | Self::ConnectTimeout
+            | Self::Refused
             | Self::HungUp
             | Self::BadAnswer
             | Self::AnswerTimeout

@@ -1,11 +1,12 @@
 //! Sends a request to an instance and its answer back. What was not sent, or can be sent twice without harm, is sent to
 //! another instance when one fails, within a budget.
 
-use std::{future::Future, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
+use std::{error::Error, future::Future, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
 
+use h2::Reason;
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE, VIA},
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE, VIA},
     response::Parts,
 };
 use hyper::body::Incoming;
@@ -17,7 +18,8 @@ use super::{
     body::{AnswerBody, RequestBody, Upload},
     error::{Failure, Retry},
     headers::sanitise_answer,
-    outgoing::{Outgoing, VIA_OURS},
+    multiplex::Multiplex,
+    outgoing::{Outgoing, via},
     pool::{self, Lease, Sender},
     stream::{Guard, Terms},
     tunnel::Tunnel,
@@ -94,7 +96,8 @@ async fn attempts(
     let mut target = upstream.next(std::time::Instant::now()).ok_or(Failure::NoInstance)?;
     for attempt in 1.. {
         record.reaches(target);
-        let copy = outgoing.is_idempotent().then(|| outgoing.copy());
+        // With HTTP/2 even one that is not may turn out not to have been acted on.
+        let copy = (outgoing.is_idempotent() || target.speaks_http2()).then(|| outgoing.copy());
         let lost = match exchange(core, target, outgoing, limits).await {
             Ok(answer) => return Ok(answer),
             Err(lost) => lost,
@@ -104,7 +107,7 @@ async fn attempts(
         let again = match lost.failure.retry() {
             Retry::Never => None,
             Retry::Any => unsent.or(copy),
-            Retry::Idempotent => copy,
+            Retry::Idempotent => copy.filter(Outgoing::is_idempotent),
         };
         let again = again.filter(|again| attempt < MOST_ATTEMPTS && !again.body().is_begun());
         // A connection that was closed while it lay idle says nothing about its instance.
@@ -127,6 +130,9 @@ async fn exchange(
 ) -> Result<Response<AnswerBody>, Lost> {
     let lost = |failure| Lost { failure, unsent: None, was_used: false };
     let mut request = outgoing.addressed_to(target).map_err(lost)?;
+    if target.speaks_http2() {
+        return exchange_on_stream(core, target, request, limits).await;
+    }
     while let Some(sender) = target.pool.take(std::time::Instant::now(), core.upstream.idle_timeout) {
         match send(core, target, sender, request, limits).await {
             // Closed while it lay idle, before anything was written: as if it had not been there.
@@ -143,6 +149,49 @@ async fn exchange(
         Err(failure) => {
             target.let_rest(std::time::Instant::now());
             Err(Lost { failure, unsent: Some(request), was_used: false })
+        }
+    }
+}
+
+/// The same over HTTP/2.
+async fn exchange_on_stream(
+    core: &Core,
+    target: &Rc<Target>,
+    request: Request<RequestBody>,
+    limits: &Limits,
+) -> Result<Response<AnswerBody>, Lost> {
+    // What is lost with a shared connection says little about its instance: the next attempt opens another.
+    let lost = |failure, unsent| Lost { failure, unsent, was_used: true };
+    let stream = loop {
+        if let Some(stream) = target.multiplex.take() {
+            break stream;
+        }
+        match Multiplex::open(target, limits.connect).await {
+            Ok(()) => target.has_rested(),
+            Err(failure) => {
+                target.let_rest(std::time::Instant::now());
+                return Err(Lost { was_used: false, ..lost(failure, Some(request)) });
+            }
+        }
+    };
+    let upload = request.body().upload();
+    let sent = stream.try_send_request(request);
+    match in_time(sent, upload.as_deref(), limits.first_byte).await {
+        None => {
+            stream.doubt();
+            Err(lost(Failure::AnswerTimeout, None))
+        }
+        // There is nothing to switch to from a stream (RFC 9113 §8.6).
+        Some(Ok(answer)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => Err(lost(Failure::BadAnswer, None)),
+        Some(Ok(answer)) => {
+            received(core, answer, Lease::Stream(stream), limits).map_err(|failure| lost(failure, None))
+        }
+        Some(Err(mut error)) => {
+            let unsent = error.take_message();
+            let failure = upload.and_then(|upload| upload.failure()).unwrap_or_else(|| failure_of(error.error()));
+            // What hyper gives back was never begun, because the connection had ended.
+            let failure = if unsent.is_some() { Failure::Refused } else { failure };
+            Err(lost(failure, unsent))
         }
     }
 }
@@ -165,7 +214,7 @@ async fn send(
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                 return switched(core, answer, asked.as_ref(), sender, limits).await.map_err(lost);
             }
-            received(core, answer, Lease::new(sender, Rc::clone(target)), limits).map_err(lost)
+            received(core, answer, Lease::Connection(sender, Rc::clone(target)), limits).map_err(lost)
         }
         Some(Err(mut error)) => {
             let unsent = error.take_message();
@@ -177,6 +226,15 @@ async fn send(
 }
 
 fn failure_of(error: &hyper::Error) -> Failure {
+    if let Some(http2) = error.source().and_then(|source| source.downcast_ref::<h2::Error>()) {
+        return match http2.reason() {
+            // RFC 9113 §8.7: neither was acted on.
+            Some(Reason::REFUSED_STREAM) if http2.is_remote() => Failure::Refused,
+            Some(Reason::NO_ERROR) if http2.is_remote() && http2.is_go_away() => Failure::Refused,
+            Some(_) if http2.is_library() => Failure::BadAnswer,
+            Some(_) | None => Failure::HungUp,
+        };
+    }
     if error.is_parse() || error.is_parse_too_large() { Failure::BadAnswer } else { Failure::HungUp }
 }
 
@@ -224,8 +282,8 @@ async fn switched(
 /// An answer's head without what does not concern the client.
 fn passed_on(mut parts: Parts) -> Parts {
     sanitise_answer(&mut parts.headers);
-    let from_http_10 = parts.version == Version::HTTP_10;
-    parts.headers.append(VIA, if from_http_10 { HeaderValue::from_static("1.0 gateway") } else { VIA_OURS });
+    debug_assert!(!parts.headers.contains_key(CONNECTION), "it speaks of another connection");
+    parts.headers.append(VIA, via(parts.version));
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     parts

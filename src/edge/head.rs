@@ -7,7 +7,7 @@ use thiserror::Error;
 pub(super) const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 /// The most header lines. hyper's own limit, beyond which it would answer by itself.
-const MAX_HEADERS: usize = 100;
+pub(super) const MAX_HEADERS: usize = 100;
 
 /// Why a head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -30,8 +30,8 @@ pub(super) enum BadHead {
     /// A line that continues the one before (RFC 9112 §5.2).
     #[error("a header line is folded")]
     Folded,
-    /// A control character in a header's value.
-    #[error("a header's value has a control character")]
+    /// A control character in a header's value, or, over HTTP/2, a blank at either end of it.
+    #[error("a header's value has a control character, or a blank at its end")]
     HeaderValue,
     /// None, or more than one.
     #[error("a request needs exactly one Host header")]

@@ -3,7 +3,7 @@
 //! names in `Connection` can remove one of ours.
 
 use http::{
-    HeaderMap, HeaderName,
+    HeaderMap, HeaderName, HeaderValue,
     header::{
         CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER,
         TRANSFER_ENCODING, UPGRADE,
@@ -11,7 +11,7 @@ use http::{
 };
 
 use super::cookies;
-use crate::domain::gateway::models::header::{are_alike, is_ours};
+use crate::domain::gateway::models::header::{are_alike, is_ours, may_be_trailer};
 
 /// `X-User-Id`
 pub(super) const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
@@ -30,17 +30,30 @@ pub(super) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-for
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// Removes from a client's request what may not pass.
 pub(super) fn sanitise_request(headers: &mut HeaderMap) {
+    let wants_trailers = wants_trailers(headers);
     remove_connection_headers(headers);
+    if wants_trailers {
+        headers.insert(TE, TRAILERS);
+    }
     let ours: Vec<HeaderName> = headers.keys().filter(|name| is_ours(name.as_str())).cloned().collect();
     for name in ours {
         headers.remove(name);
     }
     // We answer it ourselves: the body is asked for when the service takes it.
     headers.remove(EXPECT);
+}
+
+/// Removes what may not stand behind a body.
+pub(super) fn sanitise_trailers(trailers: &mut HeaderMap) {
+    let doomed: Vec<HeaderName> = trailers.keys().filter(|name| !may_be_trailer(name.as_str())).cloned().collect();
+    for name in doomed {
+        trailers.remove(name);
+    }
 }
 
 /// Removes every header that some server would take for `name`.
@@ -60,8 +73,25 @@ pub(super) fn sanitise_answer(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes what speaks about one connection, and what `Connection` names (RFC 9110 §7.6.1).
+/// Whether the sender takes trailers; all else that `TE` may say is between it and us (RFC 9110 §10.1.4).
+fn wants_trailers(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TE).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(TRAILERS.as_bytes()))
+}
+
+/// `Trailer` without what we would not pass on (RFC 9110 §6.6.2).
+fn announced_trailers(headers: &HeaderMap) -> Option<HeaderValue> {
+    let names = headers.get_all(TRAILER).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
+    let kept: Vec<String> =
+        names.filter(|name| may_be_trailer(name.as_str())).map(|name| name.as_str().to_owned()).collect();
+    if kept.is_empty() { None } else { HeaderValue::try_from(kept.join(", ")).ok() }
+}
+
+/// Removes what speaks about one connection, and what `Connection` names (RFC 9110 §7.6.1). Which trailers are to come is
+/// for the other end, too.
 fn remove_connection_headers(headers: &mut HeaderMap) {
+    let trailers = announced_trailers(headers);
     let mut doomed: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
     for value in headers.get_all(CONNECTION) {
         let named = value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
@@ -69,6 +99,9 @@ fn remove_connection_headers(headers: &mut HeaderMap) {
     }
     for name in doomed {
         headers.remove(name);
+    }
+    if let Some(trailers) = trailers {
+        headers.insert(TRAILER, trailers);
     }
 }
 
@@ -162,7 +195,7 @@ mod tests {
             ("keep-alive", "timeout=5"),
             ("proxy-connection", "keep-alive"),
             ("proxy-authorization", "Basic x"),
-            ("te", "trailers"),
+            ("te", "gzip"),
             ("trailer", "x-user-id"),
             ("transfer-encoding", "chunked"),
             ("upgrade", "websocket"),
@@ -176,6 +209,21 @@ mod tests {
             ("cookie", "a=b"),
         ];
         assert_eq!(left(&headers), ["content-length", "cookie", "host"]);
+    }
+
+    #[test]
+    fn trailers_go_further_unless_they_could_pass_for_headers() {
+        let mut headers = map(&[
+            ("connection", "te, trailer"),
+            ("te", "gzip, Trailers"),
+            ("trailer", "X-Checksum , x-user-id"),
+            ("trailer", "grpc-status"),
+        ]);
+        sanitise_request(&mut headers);
+        assert_eq!(headers, map(&[("te", "trailers"), ("trailer", "x-checksum, grpc-status")]));
+        let mut trailers = map(&[("grpc-status", "0"), ("x-user-id", "u1"), ("authorization", "x")]);
+        sanitise_trailers(&mut trailers);
+        assert_eq!(trailers, map(&[("grpc-status", "0")]));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
-    header::{AUTHORIZATION, CONTENT_LENGTH, FORWARDED, HOST, MAX_FORWARDS, TRANSFER_ENCODING, VIA},
+    header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, MAX_FORWARDS, TE, TRANSFER_ENCODING, VIA},
     request::Parts,
 };
 
@@ -27,8 +27,18 @@ use crate::domain::gateway::models::{
 };
 
 /// By which name `Via` knows us (a pseudonym: RFC 9110 §7.6.3).
-pub(super) const VIA_OURS: HeaderValue = HeaderValue::from_static("1.1 gateway");
+const VIA_OURS: HeaderValue = HeaderValue::from_static("1.1 gateway");
 const VIA_OURS_FROM_1_0: HeaderValue = HeaderValue::from_static("1.0 gateway");
+const VIA_OURS_FROM_2: HeaderValue = HeaderValue::from_static("2.0 gateway");
+
+/// The same for a message that came to us in this version.
+pub(super) fn via(version: Version) -> HeaderValue {
+    match version {
+        Version::HTTP_10 => VIA_OURS_FROM_1_0,
+        Version::HTTP_2 => VIA_OURS_FROM_2,
+        _ => VIA_OURS,
+    }
+}
 
 /// What the pipeline has found out about a request.
 pub(super) struct Facts<'r> {
@@ -75,16 +85,12 @@ impl Outgoing {
             put_token(&mut headers, header, token)?;
         }
         write_ours(&mut headers, facts);
-        headers.append(VIA, if version == Version::HTTP_10 { VIA_OURS_FROM_1_0 } else { VIA_OURS });
+        headers.append(VIA, via(version));
         if let Some(protocols) = &facts.upgrade {
             upgrade::ask(&mut headers, protocols.clone());
         }
         if method == Method::OPTIONS {
             lower_max_forwards(&mut headers)?;
-        }
-        if matches!(body, RequestBody::Streamed(_)) && !headers.contains_key(CONTENT_LENGTH) {
-            // hyper would take a GET for one without a body.
-            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         let mut path_and_query = facts.route.upstream_path(facts.path).ok_or(Failure::NoRoute)?;
         if let Some(query) = facts.query {
@@ -116,22 +122,42 @@ impl Outgoing {
 
     /// The request as it goes to one instance.
     pub(super) fn addressed_to(mut self, target: &Target) -> Result<Request<RequestBody>, Failure> {
-        self.headers.insert(HOST, target.host.clone());
+        if !target.speaks_http2() {
+            self.headers.insert(HOST, target.host.clone());
+            if self.headers.contains_key(TE) {
+                // RFC 9110 §10.1.4.
+                self.headers.insert(CONNECTION, HeaderValue::from_static("te"));
+            }
+            if matches!(self.body, RequestBody::Streamed(_)) && !self.headers.contains_key(CONTENT_LENGTH) {
+                // hyper would take a GET for one without a body.
+                self.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
+        }
         let base = &target.instance.base_path;
         let path_and_query =
             if base.is_empty() { self.path_and_query } else { format!("{base}{}", self.path_and_query) };
         let mut request = Request::new(self.body);
         *request.method_mut() = self.method;
-        *request.uri_mut() = Uri::try_from(path_and_query).map_err(|_| Failure::Internal)?;
+        let uri = if target.speaks_http2() {
+            self.headers.remove(HOST);
+            *request.version_mut() = Version::HTTP_2;
+            format!("http://{}{path_and_query}", target.authority)
+        } else {
+            path_and_query
+        };
+        *request.uri_mut() = Uri::try_from(uri).map_err(|_| Failure::Internal)?;
         *request.headers_mut() = self.headers;
         Ok(request)
     }
 
     /// What was addressed to an instance that it never reached, to be addressed to another.
     pub(super) fn taken_back(request: Request<RequestBody>, target: &Target) -> Self {
-        let (parts, body) = request.into_parts();
-        let mut path_and_query = parts.uri.to_string();
-        path_and_query.drain(..target.instance.base_path.len());
+        let (mut parts, body) = request.into_parts();
+        let path_and_query = parts.uri.path_and_query().map_or("/", |known| known.as_str());
+        let path_and_query = path_and_query[target.instance.base_path.len()..].to_owned();
+        for of_connection in [HOST, CONNECTION, TRANSFER_ENCODING] {
+            parts.headers.remove(of_connection);
+        }
         Self { method: parts.method, path_and_query, headers: parts.headers, body }
     }
 }

@@ -4,7 +4,7 @@
 use std::{future::Future, panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, task::Poll};
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{ALLOW, CONTENT_LENGTH, HOST},
     request::Parts,
 };
@@ -18,6 +18,7 @@ use super::{
     body::{AnswerBody, RequestBody},
     client::{Client, Peer},
     error::{ALLOWED_METHODS, Failure, Source},
+    fields,
     forward::{Limits, forward},
     forwarded::is_authority,
     headers::{X_REQUEST_ID, sanitise_request},
@@ -100,8 +101,11 @@ async fn handle(
         Method::CONNECT => return Err(Failure::Connect),
         _ => {}
     }
+    if parts.version == Version::HTTP_2 {
+        fields::judge(&mut parts.headers).map_err(Failure::Head)?;
+    }
     let uri = std::mem::take(&mut parts.uri);
-    let host = host(&uri, &parts.headers)?;
+    let host = host(&uri, &parts.headers, parts.version)?;
     if parts.method == Method::OPTIONS && (uri.path() == "*" || max_forwards(&parts.headers)? == Some(0)) {
         return Ok(options());
     }
@@ -195,8 +199,14 @@ fn limits(core: &Core, route: &Route) -> Limits {
 }
 
 /// For whom the request is: the authority of an absolute target, which overrides `Host` (RFC 9112 §3.2.2), or `Host`, of
-/// which there is exactly one (the head was judged).
-fn host(uri: &Uri, headers: &HeaderMap) -> Result<HeaderValue, Failure> {
+/// which there is exactly one (the head was judged). Over HTTP/2 every target has an authority, and a `Host` beside it must
+/// be the same (RFC 9113 §8.3.1).
+fn host(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<HeaderValue, Failure> {
+    if let (Version::HTTP_2, Some(authority), Some(host)) = (version, uri.authority(), headers.get(HOST))
+        && !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
+    {
+        return Err(Failure::Authority);
+    }
     let host = match (uri.scheme_str(), uri.authority()) {
         (None, None) => headers.get(HOST).cloned(),
         (Some("http" | "https"), Some(authority)) => HeaderValue::from_str(authority.as_str()).ok(),

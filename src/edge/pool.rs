@@ -28,12 +28,12 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::{body::RequestBody, error::Failure, view::Target};
+use super::{body::RequestBody, error::Failure, multiplex::Stream, view::Target};
 /// The most idle connections that are kept to one instance.
 const MOST_IDLE: usize = 256;
 
 /// The longest answer head that is read.
-const MAX_ANSWER_HEAD_BYTES: usize = 64 * 1024;
+pub(super) const MAX_ANSWER_HEAD_BYTES: usize = 64 * 1024;
 
 /// Sends requests on one connection. Dropping it ends the connection at once, whatever it is waiting for.
 pub(super) struct Sender {
@@ -173,25 +173,26 @@ impl Pool {
     }
 }
 
-/// A connection that is in use. Dropping it closes it; only one that has done its work goes back.
-pub(super) struct Lease {
-    sender: Sender,
-    target: Rc<Target>,
+/// What an answer comes on. Dropping it ends the answer.
+pub(super) enum Lease {
+    /// A connection that is in use. Dropping it closes it; only one that has done its work goes back.
+    Connection(Sender, Rc<Target>),
+    /// A place on a connection that is shared.
+    Stream(Stream),
 }
 
 impl Lease {
-    pub(super) fn new(sender: Sender, target: Rc<Target>) -> Self {
-        Self { sender, target }
-    }
-
     /// Puts the connection back, for the next request.
     pub(super) fn give_back(self) {
-        self.target.pool.put(self.sender, Instant::now());
+        match self {
+            Self::Connection(sender, target) => target.pool.put(sender, Instant::now()),
+            Self::Stream(stream) => drop(stream),
+        }
     }
 }
 
-/// Opens a connection. It lives in a task of its own on this core.
-pub(super) async fn connect(target: &Target, limit: Duration) -> Result<Sender, Failure> {
+/// Opens a socket to the instance.
+pub(super) async fn reach(target: &Target, limit: Duration) -> Result<TcpStream, Failure> {
     let address = (target.instance.host.as_str(), target.instance.port);
     let stream = tokio::time::timeout(limit, TcpStream::connect(address))
         .await
@@ -199,6 +200,12 @@ pub(super) async fn connect(target: &Target, limit: Duration) -> Result<Sender, 
         .map_err(|_| Failure::Unreachable)?;
     // Heads and bodies are written whole; waiting to fill packets would only delay them.
     let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+/// Opens a connection. It lives in a task of its own on this core.
+pub(super) async fn connect(target: &Target, limit: Duration) -> Result<Sender, Failure> {
+    let stream = reach(target, limit).await?;
     let head = Rc::new(Cell::new(MAX_ANSWER_HEAD_BYTES * 2));
     let (requests, mut connection) = Builder::new()
         .max_header_size(MAX_ANSWER_HEAD_BYTES)

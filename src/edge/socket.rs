@@ -13,12 +13,10 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
+    frames::{Frames, PREFACE},
     framing::{BadChunk, Fault, Framing},
     upgrade::Switch,
     watchdog::Vitals,
@@ -38,12 +36,26 @@ const LINGER_BYTES: usize = 1024 * 1024;
 /// more, and the rest waits where it is.
 const MAX_UNDECIDED_BYTES: usize = 16 * 1024;
 
-/// See the module.
-pub(super) struct ClientSocket {
-    stream: TcpStream,
+/// As much as is read before it is clear which protocol the client speaks: as much as hyper reads at first.
+const FIRST_READ_BYTES: usize = 8 * 1024;
+
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// HTTP/1.0 or HTTP/1.1, or nothing that is known.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// See the module. `S` is a TCP connection, or one with TLS on it.
+pub(super) struct ClientSocket<S> {
+    stream: S,
     vitals: Rc<Vitals>,
     switch: Rc<Switch>,
     framing: Framing,
+    /// Followed instead of `framing` if the client speaks HTTP/2; heads are judged behind hyper then.
+    frames: Option<Frames>,
     /// The beginning of a head that is not whole yet, or what nobody knows yet what it is.
     held: Vec<u8>,
     /// Bytes for hyper that did not come from the socket just now.
@@ -56,13 +68,14 @@ pub(super) struct ClientSocket {
     is_shut: bool,
 }
 
-impl ClientSocket {
-    pub(super) fn new(stream: TcpStream, vitals: Rc<Vitals>, switch: Rc<Switch>) -> Self {
+impl<S: AsyncRead + Unpin> ClientSocket<S> {
+    pub(super) fn new(stream: S, vitals: Rc<Vitals>, switch: Rc<Switch>) -> Self {
         Self {
             stream,
             vitals,
             switch,
             framing: Framing::default(),
+            frames: None,
             held: Vec::new(),
             ready: Bytes::new(),
             refused: false,
@@ -73,8 +86,35 @@ impl ClientSocket {
     }
 
     /// The socket itself, and what was read from it and handed to nobody.
-    pub(super) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+    pub(super) fn into_parts(self) -> (S, Vec<u8>) {
         (self.stream, self.held)
+    }
+
+    /// What the client speaks, by the first bytes it sends. They are kept for hyper: nothing is read twice.
+    pub(super) fn poll_protocol(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Protocol>> {
+        loop {
+            let known = self.held.len().min(PREFACE.len());
+            if self.held[..known] != PREFACE[..known] {
+                let fault = self.judge_held();
+                self.take_note_of(fault);
+                return Poll::Ready(Ok(Protocol::Http1));
+            }
+            if known == PREFACE.len() {
+                let mut frames = Frames::new();
+                frames.follow(&self.held);
+                self.vitals.speaks_http2(frames.in_head());
+                self.frames = Some(frames);
+                self.ready = std::mem::take(&mut self.held).into();
+                return Poll::Ready(Ok(Protocol::Http2));
+            }
+            let mut scratch = [std::mem::MaybeUninit::uninit(); FIRST_READ_BYTES];
+            let mut buf = ReadBuf::uninit(&mut scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.held.extend_from_slice(buf.filled());
+        }
     }
 
     /// Takes note of what was just read into `buf` behind `before`, and leaves there what hyper may have.
@@ -93,19 +133,20 @@ impl ClientSocket {
         } else {
             self.held.extend_from_slice(&buf.filled()[before..]);
             buf.set_filled(before);
-            self.follow_held()
+            self.judge_held()
         };
-        self.heed(fault);
+        self.take_note_of(fault);
     }
 
-    fn follow_held(&mut self) -> Option<Fault> {
+    /// Hands on as much of what was held back as may be.
+    fn judge_held(&mut self) -> Option<Fault> {
         let (passed, fault) = self.framing.follow(&self.held);
         let rest = self.held.split_off(passed);
         self.ready = std::mem::replace(&mut self.held, rest).into();
         fault
     }
 
-    fn heed(&mut self, fault: Option<Fault>) {
+    fn take_note_of(&mut self, fault: Option<Fault>) {
         match fault {
             None if self.held.is_empty() => {}
             None => self.vitals.head_begun(),
@@ -139,7 +180,7 @@ impl ClientSocket {
     }
 }
 
-impl AsyncRead for ClientSocket {
+impl<S: AsyncRead + Unpin> AsyncRead for ClientSocket<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
@@ -162,20 +203,27 @@ impl AsyncRead for ClientSocket {
                     return this.poll_hold(context);
                 }
                 this.framing.stay_http();
-                let fault = this.follow_held();
-                this.heed(fault);
+                let fault = this.judge_held();
+                this.take_note_of(fault);
                 continue;
             }
             match Pin::new(&mut this.stream).poll_read(context, buf) {
                 Poll::Ready(outcome) => outcome?,
                 Poll::Pending => {
-                    if this.framing.in_body() {
+                    if let Some(frames) = &this.frames {
+                        this.vitals.fell_silent(frames.in_body());
+                    } else if this.framing.in_body() {
                         this.vitals.body_came(false);
                     }
                     return Poll::Pending;
                 }
             }
             if buf.filled().len() == before {
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(frames) = &mut this.frames {
+                frames.follow(&buf.filled()[before..]);
+                this.vitals.spoke(frames.in_head());
                 return Poll::Ready(Ok(()));
             }
             this.inspect(buf, before);
@@ -186,7 +234,7 @@ impl AsyncRead for ClientSocket {
     }
 }
 
-impl AsyncWrite for ClientSocket {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientSocket<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_write(context, bytes);
@@ -220,7 +268,7 @@ impl AsyncWrite for ClientSocket {
         }
         if this.lingered.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
-            if !this.refused && !this.framing.in_body() && this.held.is_empty() {
+            if this.frames.is_none() && !this.refused && !this.framing.in_body() && this.held.is_empty() {
                 this.is_shut = true;
                 return Poll::Ready(Ok(()));
             }

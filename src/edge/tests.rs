@@ -2,6 +2,8 @@
 
 mod forwarding;
 mod harness;
+mod http2;
+mod http2_upstreams;
 mod lifecycle;
 mod limits;
 mod message;
@@ -10,5 +12,6 @@ mod provider_tokens;
 mod smuggling;
 mod streams;
 mod tokens;
+mod trailers;
 mod upgrades;
 mod upstreams;

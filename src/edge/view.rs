@@ -6,8 +6,10 @@ use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc, time::Duration, t
 use http::HeaderValue;
 use tracing::error;
 
-use super::{pool::Pool, snapshot::Snapshot};
-use crate::domain::gateway::models::service::{Instance, Route, SERVICES_PREFIX, Service, ServiceName};
+use super::{multiplex::Multiplex, pool::Pool, snapshot::Snapshot};
+use crate::domain::gateway::models::service::{
+    Instance, Route, SERVICES_PREFIX, Service, ServiceName, UpstreamProtocol,
+};
 
 /// See the module.
 pub(super) struct View {
@@ -30,6 +32,8 @@ pub(super) struct Target {
     /// `Host` of requests that go there.
     pub(super) host: HeaderValue,
     pub(super) pool: Pool,
+    /// The same for an instance that speaks HTTP/2.
+    pub(super) multiplex: Multiplex,
     /// Until when it is passed over, because it could not be connected to.
     rests_until: Cell<Option<Instant>>,
 }
@@ -89,6 +93,7 @@ impl View {
     pub(super) fn close_idle(&self, now: Instant, idle_timeout: Duration) {
         for target in self.upstreams.values().flat_map(|upstream| &upstream.targets) {
             target.pool.close_idle(now, idle_timeout);
+            target.multiplex.close_idle(now, idle_timeout);
         }
     }
 }
@@ -133,8 +138,14 @@ impl Target {
             authority,
             host,
             pool: Pool::default(),
+            multiplex: Multiplex::default(),
             rests_until: Cell::default(),
         }))
+    }
+
+    /// Whether it speaks HTTP/2.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.instance.protocol == UpstreamProtocol::Http2
     }
 
     /// It could not be connected to: for a while others go first.

@@ -42,7 +42,10 @@ const GOODBYE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Vitals {
     awaited: Cell<Awaited>,
+    /// How many requests are being answered: with HTTP/2 there may be several.
+    requests: Cell<usize>,
     body_awaited_since: Cell<Option<Instant>>,
+    http2: Http2Vitals,
     unread_since: Cell<Option<Instant>>,
     /// How long the body of this request or answer may stand still, if the route says so.
     idle_limit: Cell<Option<Duration>>,
@@ -51,12 +54,26 @@ pub(super) struct Vitals {
     bad_head: Cell<Option<BadHead>>,
 }
 
+/// What is known about a connection of HTTP/2. There hyper reads whether or not a body is wanted, and a client that does
+/// not read an answer says so by giving no window, not by letting the socket fill.
+#[derive(Debug, Default)]
+struct Http2Vitals {
+    is_spoken: Cell<bool>,
+    head_begun: Cell<Option<Instant>>,
+    owes_body: Cell<bool>,
+    /// How many answers have parts that the client has not made room for.
+    untaken: Cell<usize>,
+    silent_since: Cell<Option<Instant>>,
+}
+
 impl Vitals {
     fn new(now: Instant) -> Self {
         Self {
             // Whoever connects is expected to say something: the head's time counts from the start.
             awaited: Cell::new(Awaited::Head(now)),
+            requests: Cell::new(0),
             body_awaited_since: Cell::new(None),
+            http2: Http2Vitals::default(),
             unread_since: Cell::new(None),
             idle_limit: Cell::new(None),
             order: Cell::new(Order::Serve),
@@ -74,13 +91,46 @@ impl Vitals {
 
     /// A request is being answered.
     pub(super) fn request_begun(&self) {
+        self.requests.set(self.requests.get() + 1);
         self.awaited.set(Awaited::Nothing);
     }
 
     /// A request was answered.
     pub(super) fn request_ended(&self) {
-        self.idle_limit.set(None);
+        self.requests.set(self.requests.get().saturating_sub(1));
+        if self.requests.get() == 0 {
+            self.idle_limit.set(None);
+            self.awaited.set(Awaited::NextRequest(Instant::now()));
+        }
+    }
+
+    /// The client speaks HTTP/2. It may open a connection before it has anything to ask.
+    pub(super) fn speaks_http2(&self, in_head: bool) {
+        self.http2.is_spoken.set(true);
         self.awaited.set(Awaited::NextRequest(Instant::now()));
+        self.spoke(in_head);
+    }
+
+    /// A client of HTTP/2 has sent something, and is in the middle of a head or not.
+    pub(super) fn spoke(&self, in_head: bool) {
+        note_stall(&self.http2.head_begun, in_head);
+        self.http2.silent_since.set(None);
+    }
+
+    /// A client of HTTP/2 has nothing to say for now, though it may owe us a body.
+    pub(super) fn fell_silent(&self, owes_body: bool) {
+        self.http2.owes_body.set(owes_body);
+        note_stall(&self.http2.silent_since, true);
+    }
+
+    /// A part of an answer was handed on; the next is asked for when the client has room for it.
+    pub(super) fn part_handed_on(&self) {
+        self.http2.untaken.set(self.http2.untaken.get() + 1);
+    }
+
+    /// The next part was asked for, or there is none.
+    pub(super) fn part_taken(&self) {
+        self.http2.untaken.set(self.http2.untaken.get().saturating_sub(1));
     }
 
     /// The last answer was sent and our side closed.
@@ -151,7 +201,25 @@ impl Vitals {
         };
         let idle = self.idle_limit.get().unwrap_or(limits.idle);
         let stalled = |since: &Cell<Option<Instant>>| since.get().is_some_and(|since| over(since, idle));
-        awaited || stalled(&self.body_awaited_since) || stalled(&self.unread_since)
+        let http2 = &self.http2;
+        let owes = http2.owes_body.get() || http2.untaken.get() > 0;
+        let slow_head = http2.head_begun.get().is_some_and(|since| over(since, limits.head));
+        awaited
+            || stalled(&self.body_awaited_since)
+            || stalled(&self.unread_since)
+            || slow_head
+            || (owes && self.requests.get() > 0 && stalled(&http2.silent_since))
+    }
+
+    /// Ends the connection because something is overdue. One of HTTP/2 that has only idled is told to ask elsewhere first: a
+    /// request may be on its way (RFC 9113 §6.8).
+    fn end(&self) {
+        if self.http2.is_spoken.get() && matches!(self.awaited.get(), Awaited::NextRequest(_)) {
+            self.said_goodbye();
+            self.give(Order::Drain);
+        } else {
+            self.give(Order::Close);
+        }
     }
 }
 
@@ -202,7 +270,7 @@ impl Watchdog {
         self.connections.borrow_mut().retain(|connection| {
             let vitals = connection.upgrade();
             if let Some(vitals) = vitals.as_ref().filter(|vitals| vitals.is_overdue(now, self.limits)) {
-                vitals.give(Order::Close);
+                vitals.end();
             }
             vitals.is_some()
         });
@@ -247,6 +315,39 @@ mod tests {
         assert!(vitals.is_overdue(after(11), LIMITS));
         vitals.said_goodbye();
         assert!(!vitals.is_overdue(after(0), LIMITS) && vitals.is_overdue(after(2), LIMITS));
+    }
+
+    #[test]
+    fn a_client_of_http2_may_not_be_silent_while_it_owes_something() {
+        let vitals = Vitals::new(Instant::now());
+        vitals.speaks_http2(false);
+        assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));
+        vitals.request_begun();
+        vitals.request_begun();
+        vitals.request_ended();
+        vitals.fell_silent(false);
+        assert!(!vitals.is_overdue(after(1_000), LIMITS), "the client waits for us");
+        vitals.fell_silent(true);
+        assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS), "a body");
+        vitals.spoke(true);
+        assert!(!vitals.is_overdue(after(9), LIMITS) && vitals.is_overdue(after(11), LIMITS), "a head");
+        vitals.spoke(false);
+        vitals.fell_silent(false);
+        vitals.part_handed_on();
+        assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS), "reading");
+        vitals.part_taken();
+        assert!(!vitals.is_overdue(after(1_000), LIMITS));
+    }
+
+    #[test]
+    fn an_idle_connection_of_http2_is_told_to_end_before_it_is_closed() {
+        let watchdog = Watchdog::new(LIMITS);
+        let vitals = watchdog.enrol();
+        vitals.speaks_http2(false);
+        watchdog.look(after(76));
+        assert_eq!(vitals.order(), Order::Drain);
+        watchdog.look(after(2));
+        assert_eq!(vitals.order(), Order::Close);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use tokio::{
     net::TcpStream,
     runtime::Handle,
@@ -24,6 +24,7 @@ use super::{
     client::Peer,
     connection,
     head::MAX_HEAD_BYTES,
+    local::LocalTasks,
     ports::{ControlPlane, Resolver},
     provider_token::ProviderTokens,
     request_id::RequestIds,
@@ -53,7 +54,8 @@ pub(super) struct Core {
     pub(super) retries: RetryBudget,
     pub(super) watchdog: Watchdog,
     pub(super) streams: Rc<Streams>,
-    pub(super) http: http1::Builder,
+    pub(super) http1: http1::Builder,
+    pub(super) http2: http2::Builder<LocalTasks>,
     snapshots: RefCell<SnapshotReader>,
     view: RefCell<Rc<View>>,
     connections: Cell<usize>,
@@ -62,9 +64,6 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(parts: &Parts) -> Self {
-        let mut http = http1::Builder::new();
-        // The watchdog keeps the time, and heads are judged before hyper sees them: here are only the same limits again.
-        http.header_read_timeout(None).max_header_size(MAX_HEAD_BYTES).half_close(false);
         let mut snapshots = parts.snapshots.reader();
         let view = View::of(Arc::clone(snapshots.newest()), None);
         Self {
@@ -83,7 +82,8 @@ impl Core {
                 idle: parts.listener_settings.idle_timeout,
             }),
             streams: Rc::default(),
-            http,
+            http1: http1(),
+            http2: http2(),
             snapshots: RefCell::new(snapshots),
             view: RefCell::new(Rc::new(view)),
             connections: Cell::new(0),
@@ -191,6 +191,37 @@ impl Core {
             );
         }
     }
+}
+
+/// The watchdog keeps the time, and heads are judged before hyper sees them: here are only the same limits again.
+fn http1() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.header_read_timeout(None).max_header_size(MAX_HEAD_BYTES).half_close(false);
+    http
+}
+
+/// The watchdog keeps the time here, too. All else is hyper's to refuse.
+fn http2() -> http2::Builder<LocalTasks> {
+    /// Requests of one connection at a time. As many as RFC 9113 §6.5.2 wants at least, and as others have.
+    const MOST_STREAMS: u32 = 100;
+    /// Streams that a client may begin and take back before we come to them (CVE-2023-44487), and errors of its own making
+    /// that it may have us answer (CVE-2025-8671).
+    const MOST_RESETS: usize = 20;
+    /// What may come of bodies before services take it: of one, and of all on a connection.
+    const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+    const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+    /// What is kept of an answer that its client does not read.
+    const UNREAD_BYTES: usize = 64 * 1024;
+
+    let mut http = http2::Builder::new(LocalTasks);
+    http.max_concurrent_streams(MOST_STREAMS)
+        .max_pending_accept_reset_streams(MOST_RESETS)
+        .max_local_error_reset_streams(MOST_RESETS * 5)
+        .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(UNREAD_BYTES);
+    http
 }
 
 /// Counts a connection while it lives.

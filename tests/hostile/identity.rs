@@ -157,7 +157,7 @@ fn a_trailer_is_no_header() {
     parse(&setup.gateway.raw(request.as_bytes())).expect(200);
     let [arrived] = &setup.upstream.take()[..] else { panic!("not one request") };
     assert!(!holds_a_lie(arrived), "{arrived:?}");
-    assert!(arrived.all("trailer").is_empty() && arrived.all("te").is_empty());
+    assert!(arrived.all("trailer").is_empty(), "{arrived:?}");
     assert_eq!(arrived.body, b"abc");
 }
 

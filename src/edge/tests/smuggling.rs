@@ -47,7 +47,7 @@ async fn what_could_be_framed_in_two_ways_reaches_nobody() {
     ] {
         assert_eq!(refused(&gateway, raw).await.problem().0, 400, "{raw:?}");
     }
-    assert_eq!(refused(&gateway, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.problem().0, 505);
+    assert_eq!(refused(&gateway, "PRI * HTTP/2.0\r\n\r\nMS\r\n\r\n").await.problem().0, 505);
     assert_eq!(upstream.received(), []);
 }
 

@@ -33,11 +33,38 @@ const RESERVED: [&str; 15] = [
 ];
 const RESERVED_PREFIXES: [&str; 2] = ["content-", "proxy-"];
 
+/// What makes no sense behind a body, besides what is reserved.
+const NEVER_BEHIND: [&str; 14] = [
+    "age",
+    "authorization",
+    "cache-control",
+    "date",
+    "expires",
+    "location",
+    "pragma",
+    "range",
+    "retry-after",
+    "set-cookie2",
+    "strict-transport-security",
+    "vary",
+    "warning",
+    "www-authenticate",
+];
+
 /// Whether a name (in lower case) is one of ours, or becomes one in a server that takes `_` (CGI, WSGI) or `.` (PHP) for
 /// `-`.
 pub fn is_ours(name: &str) -> bool {
     // Most names are out with their first letter.
     matches!(name.as_bytes().first(), Some(b'x' | b'f')) && is_among(name, &OUR_PREFIXES, &OUR_NAMES)
+}
+
+/// Whether a name (in lower case) may stand behind a body. Not what routes, frames, authenticates or changes the meaning of
+/// a message (RFC 9110 §6.5.1), and nothing that the gateway answers for: whoever merges trailers into headers would
+/// take it for ours.
+pub fn may_be_trailer(name: &str) -> bool {
+    !is_ours(name)
+        && !is_among(name, &RESERVED_PREFIXES, &RESERVED)
+        && !is_among(name, &["if-", "access-control-"], &NEVER_BEHIND)
 }
 
 /// Whether two names (in lower case) are one in such a server.
@@ -103,6 +130,31 @@ impl fmt::Display for TokenHeader {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_counts_before_a_body_is_no_trailer() {
+        for name in ["grpc-status", "grpc-message", "grpc-status-details-bin", "etag", "server-timing", "x-checksum"] {
+            assert!(may_be_trailer(name), "{name}");
+        }
+        for name in [
+            "authorization",
+            "x-user-id",
+            "x_user_id",
+            "content-length",
+            "content_length",
+            "transfer-encoding",
+            "host",
+            "set-cookie",
+            "if-match",
+            "x-request-id",
+            "te",
+            "trailer",
+            "www-authenticate",
+            "proxy-authorization",
+        ] {
+            assert!(!may_be_trailer(name), "{name}");
+        }
+    }
 
     #[test]
     fn a_token_goes_into_authorization_or_a_header_of_its_own() {

@@ -52,13 +52,24 @@ impl fmt::Display for ServiceName {
 /// The text is not the address of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "an instance is written http://host, http://host:port or http://host:port/base, without user, query or fragment"
+    "an instance is written http://host, http://host:port or http://host:port/base (or h2c:// for HTTP/2), without user, query or fragment"
 )]
 pub struct InvalidInstance;
+
+/// What an instance speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1: `http://…`
+    Http1,
+    /// HTTP/2 with prior knowledge (RFC 9113 §3.3): `h2c://…`
+    Http2,
+}
 
 /// One place where a service answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Instance {
+    /// What it speaks.
+    pub protocol: UpstreamProtocol,
     /// Host name or address, without the brackets of an IPv6 address.
     pub host: String,
     /// TCP port.
@@ -82,7 +93,12 @@ impl FromStr for Instance {
     type Err = InvalidInstance;
 
     fn from_str(text: &str) -> Result<Self, InvalidInstance> {
-        let url = url::Url::parse(text).map_err(|_| InvalidInstance)?;
+        let (protocol, url) = match text.strip_prefix("h2c://") {
+            // Read as the address of HTTP that it is: of a scheme it does not know, `url` checks less.
+            Some(rest) => (UpstreamProtocol::Http2, url::Url::parse(&format!("http://{rest}"))),
+            None => (UpstreamProtocol::Http1, url::Url::parse(text)),
+        };
+        let url = url.map_err(|_| InvalidInstance)?;
         let plain = url.scheme() == "http"
             && url.username().is_empty()
             && url.password().is_none()
@@ -90,6 +106,7 @@ impl FromStr for Instance {
             && url.fragment().is_none();
         let host = url.host_str().filter(|_| plain).ok_or(InvalidInstance)?;
         Ok(Self {
+            protocol,
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port: url.port_or_known_default().ok_or(InvalidInstance)?,
             base_path: url.path().trim_end_matches('/').to_owned(),

@@ -1,0 +1,428 @@
+//! Clients that speak HTTP/2 with prior knowledge.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http_body_util::{BodyExt, Either, Full};
+use hyper::{
+    body::{Body, Frame, Incoming},
+    client::conn::http2::{self, SendRequest},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::{Notify, mpsc},
+};
+
+use super::harness::{Gateway, Setup, Upstream, soon};
+
+pub(super) type TestBody = Either<Full<Bytes>, Parts>;
+
+/// A body that a test sends part by part. It ends when the sender is dropped.
+pub(super) struct Parts(mpsc::Receiver<Frame<Bytes>>);
+
+pub(super) fn parts() -> (mpsc::Sender<Frame<Bytes>>, TestBody) {
+    let (sender, receiver) = mpsc::channel(1);
+    (sender, Either::Right(Parts(receiver)))
+}
+
+pub(super) fn data(text: &'static str) -> Frame<Bytes> {
+    Frame::data(Bytes::from_static(text.as_bytes()))
+}
+
+impl Body for Parts {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|frame| frame.map(Ok))
+    }
+}
+
+/// A connection that speaks HTTP/2.
+pub(super) struct Http2Client {
+    pub(super) requests: SendRequest<TestBody>,
+    /// Ends with the connection.
+    pub(super) connection: tokio::task::JoinHandle<hyper::Result<()>>,
+}
+
+/// What came back.
+pub(super) struct Http2Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
+    pub(super) trailers: Option<HeaderMap>,
+}
+
+impl Http2Answer {
+    pub(super) async fn read(answer: Response<Incoming>) -> Self {
+        assert_eq!(answer.version(), Version::HTTP_2);
+        let (parts, body) = answer.into_parts();
+        let body = soon("the body", body.collect()).await.unwrap();
+        let trailers = body.trailers().cloned();
+        let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+        Self { status: parts.status, headers: parts.headers, body, trailers }
+    }
+
+    /// The code of the problem document that this answer is.
+    fn problem(&self) -> (u16, String) {
+        let problem: serde_json::Value = serde_json::from_str(&self.body).unwrap();
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        assert_eq!(problem["request_id"], self.headers["x-request-id"].to_str().unwrap());
+        assert!(!self.headers.contains_key("connection"));
+        (self.status.as_u16(), problem["code"].as_str().unwrap().to_owned())
+    }
+}
+
+impl Http2Client {
+    pub(super) async fn connect(gateway: &Gateway) -> Self {
+        let stream = soon("connecting", TcpStream::connect(gateway.address)).await.unwrap();
+        let (requests, connection) =
+            http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream)).await.unwrap();
+        Self { requests, connection: tokio::spawn(connection) }
+    }
+
+    pub(super) async fn send(&self, request: Request<TestBody>) -> hyper::Result<Response<Incoming>> {
+        let mut requests = self.requests.clone();
+        soon("room for a request", requests.ready()).await?;
+        soon("an answer", requests.send_request(request)).await
+    }
+
+    async fn ask(&self, request: Request<TestBody>) -> Http2Answer {
+        Http2Answer::read(self.send(request).await.unwrap()).await
+    }
+
+    async fn get(&self, path: &str, headers: &[(&'static str, &str)]) -> Http2Answer {
+        self.ask(request(Method::GET, path, headers, "")).await
+    }
+}
+
+pub(super) fn request(method: Method, path: &str, headers: &[(&'static str, &str)], body: &str) -> Request<TestBody> {
+    let mut request = Request::new(Either::Left(Full::from(body.to_owned())));
+    *request.method_mut() = method;
+    *request.uri_mut() = format!("http://www.jinmini.com{path}").parse().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().append(*name, value.parse().unwrap());
+    }
+    request
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_forwarded_like_one_of_http1() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let client = Http2Client::connect(&gateway).await;
+    let headers = [("x-user-id", "forged"), ("x_user_id", "forged"), ("cookie", "a=1"), ("cookie", "b=2")];
+    let answer = client.get("/api/users/1?a=b", &headers).await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "ok"));
+    assert!(answer.headers.contains_key("x-request-id") && answer.headers["via"] == "1.1 gateway");
+    let received = upstream.only();
+    assert_eq!(received.first_line(), "GET /users/1?a=b HTTP/1.1");
+    for (name, value) in [
+        ("x-forwarded-host", "www.jinmini.com"),
+        ("x-forwarded-proto", "http"),
+        ("via", "2.0 gateway"),
+        ("cookie", "a=1; b=2"),
+    ] {
+        assert_eq!(received.header(name), Some(value), "{}", received.head);
+    }
+    assert!(!received.head.contains("forged"), "{}", received.head);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_paths_are_answered_too() {
+    let gateway = Setup::of(&[]).start();
+    let client = Http2Client::connect(&gateway).await;
+    let answer = client.ask(request(Method::POST, "/own?x=1", &[], "text")).await;
+    assert!(answer.body.starts_with("POST /own?x=1\n") && answer.body.ends_with("\ntext"), "{}", answer.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_form_is_refused_with_a_problem_and_the_connection_goes_on() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let client = Http2Client::connect(&gateway).await;
+    for (path, headers, status, code) in [
+        ("/api/users/%2e%2e", &[][..], 400, "bad_path"),
+        ("/api/users//1", &[], 400, "bad_path"),
+        ("/api/users", &[("host", "www.jinmini.com"), ("host", "www.jinmini.com")], 400, "bad_request"),
+        ("/api/users", &[("host", "other")], 400, "bad_request"),
+        ("/api/auth", &[], 401, "token_missing"),
+        ("/api/nobody", &[], 404, "no_route"),
+    ] {
+        assert_eq!(client.get(path, headers).await.problem(), (status, code.to_owned()), "{path} {headers:?}");
+    }
+    let trace = client.ask(request(Method::TRACE, "/api/users", &[], "")).await;
+    assert_eq!(trace.problem(), (405, "method_not_allowed".to_owned()));
+    assert_eq!(client.get("/api/users", &[("host", "WWW.jinmini.com")]).await.status, StatusCode::OK);
+    assert_eq!(upstream.received().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_too_large_is_refused_and_the_connection_goes_on() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let client = Http2Client::connect(&gateway).await;
+    let announced = request(Method::POST, "/api/small", &[("content-length", "11")], "01234567890");
+    assert_eq!(client.ask(announced).await.problem(), (413, "body_too_large".to_owned()));
+    let (sender, body) = parts();
+    let unannounced = request(Method::POST, "/api/small", &[], "").map(|_| body);
+    let sending = tokio::spawn(async move { while sender.send(data("0123456")).await.is_ok() {} });
+    assert_eq!(client.ask(unannounced).await.problem(), (413, "body_too_large".to_owned()));
+    soon("the body's end", sending).await.unwrap();
+    assert_eq!(client.ask(request(Method::POST, "/api/small", &[], "0123456789")).await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_is_too_large_is_refused() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let client = Http2Client::connect(&gateway).await;
+    let many = vec![("x-many", "1"); 101];
+    assert_eq!(client.get("/api/users", &many).await.problem(), (431, "head_too_large".to_owned()));
+    let long = "a".repeat(17 * 1024);
+    // Nobody but us would send it: hyper's client keeps to the limit that it was told.
+    let refused = client.send(request(Method::GET, "/api/users", &[("x-long", &long)], "")).await;
+    assert!(refused.is_err() || refused.unwrap().status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert!(upstream.received().is_empty());
+}
+
+/// An upstream that answers nothing until it is told to, and tells each request.
+async fn waiting() -> (Upstream, Arc<Notify>, Arc<Notify>) {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let told = (Arc::clone(&begun), Arc::clone(&go_on));
+    let upstream = Upstream::start(move |mut connection| {
+        let (begun, go_on) = told.clone();
+        async move {
+            connection.request().await;
+            begun.notify_one();
+            go_on.notified().await;
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        }
+    })
+    .await;
+    (upstream, begun, go_on)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_answer_does_not_hold_others_up() {
+    let (upstream, begun, go_on) = waiting().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let client = Http2Client::connect(&gateway).await;
+    let slow = client.send(request(Method::GET, "/api/users", &[], ""));
+    let (answer, ()) = tokio::join!(slow, async {
+        soon("the request", begun.notified()).await;
+        assert!(client.get("/own", &[]).await.body.starts_with("GET /own"));
+        go_on.notify_one();
+    });
+    assert_eq!(answer.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_lets_requests_end_and_takes_no_more() {
+    let (upstream, begun, go_on) = waiting().await;
+    let mut gateway = Setup::of(&[upstream.address]).start();
+    let (busy, idle) = (Http2Client::connect(&gateway).await, Http2Client::connect(&gateway).await);
+    assert_eq!(idle.get("/own", &[]).await.status, StatusCode::OK);
+    let answer = tokio::spawn({
+        let mut requests = busy.requests.clone();
+        async move { requests.send_request(request(Method::GET, "/api/users", &[], "")).await }
+    });
+    soon("the request", begun.notified()).await;
+    gateway.edge.as_ref().unwrap().shutdown();
+    soon("the idle connection's end", idle.connection).await.unwrap().unwrap();
+    go_on.notify_one();
+    assert_eq!(Http2Answer::read(answer.await.unwrap().unwrap()).await.body, "ok");
+    soon("the busy connection's end", busy.connection).await.unwrap().unwrap();
+    let edge = gateway.edge.take().unwrap();
+    soon("the end", tokio::task::spawn_blocking(move || edge.join())).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_told_to_end() {
+    let mut setup = Setup::of(&[]);
+    setup.listener.idle_timeout = Duration::from_millis(50);
+    let gateway = setup.start();
+    let client = Http2Client::connect(&gateway).await;
+    assert_eq!(client.get("/own", &[]).await.status, StatusCode::OK);
+    // It ends with GOAWAY, which hyper takes for a good end, not with a closed socket.
+    soon("the end", client.connection).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_stops_coming_ends_the_connection() {
+    let upstream = Upstream::ok().await;
+    let mut setup = Setup::of(&[upstream.address]);
+    setup.listener.idle_timeout = Duration::from_millis(50);
+    let gateway = setup.start();
+    for path in ["/api/users", "/own"] {
+        let client = Http2Client::connect(&gateway).await;
+        let (_sender, body) = parts();
+        let stuck = request(Method::POST, path, &[], "").map(|_| body);
+        assert!(client.send(stuck).await.is_err(), "{path}");
+        let _ = soon("the end", client.connection).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_nobody_reads_ends_the_connection() {
+    let upstream = Upstream::start(|mut connection| async move {
+        connection.request().await;
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n").await;
+        connection.send(&"a".repeat(10_000_000)).await;
+    })
+    .await;
+    let mut setup = Setup::of(&[upstream.address]);
+    setup.listener.idle_timeout = Duration::from_millis(50);
+    let gateway = setup.start();
+    let client = Http2Client::connect(&gateway).await;
+    let answer = client.send(request(Method::GET, "/api/users", &[], "")).await.unwrap();
+    // The socket stays empty: what the client does not give is window.
+    let _ = soon("the end", client.connection).await.unwrap();
+    drop(answer);
+}
+
+const PREFACE_AND_SETTINGS: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_head_ends_the_connection() {
+    let mut setup = Setup::of(&[]);
+    setup.listener.head_timeout = Duration::from_millis(50);
+    let gateway = setup.start();
+    // HEADERS without END_HEADERS, half of HEADERS, and a preface that does not end.
+    let pieces = [
+        [PREFACE_AND_SETTINGS, b"\0\0\x01\x01\x01\0\0\0\x01\x82"].concat(),
+        [PREFACE_AND_SETTINGS, b"\0\0\x09\x01\x05\0\0\0\x01\x82"].concat(),
+        PREFACE_AND_SETTINGS[..20].to_vec(),
+    ];
+    for piece in pieces {
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+        stream.write_all(&piece).await.unwrap();
+        let mut got = Vec::new();
+        let _ = soon("the end", stream.read_to_end(&mut got)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_preface_may_come_in_pieces() {
+    let gateway = Setup::of(&[]).start();
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    // `GET /own` of `www`, without Huffman.
+    let request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
+        \0\0\x0d\x01\x05\0\0\0\x01\x82\x86\x04\x04/own\x41\x03www";
+    for piece in request.chunks(5) {
+        stream.write_all(piece).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let mut got = Vec::new();
+    while !got.windows(9).any(|window| window == b"GET /own\n") {
+        assert_ne!(soon("the answer", stream.read_buf(&mut got)).await.unwrap(), 0, "{got:?}");
+    }
+}
+
+/// One frame, as it goes over the wire.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// `GET /api/users` of `www`, without Huffman.
+const HEAD: &[u8] = b"\x82\x86\x04\x0a/api/users\x41\x03www";
+
+/// What comes of these frames: the kinds of frames, their streams and payloads, until the gateway closes or has said enough.
+async fn said(gateway: &Gateway, frames: &[u8], enough: impl Fn(u8, u32) -> bool) -> Vec<(u8, u32, Vec<u8>)> {
+    let (mut reading, mut writing) = TcpStream::connect(gateway.address).await.unwrap().into_split();
+    let bytes = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", frames].concat();
+    // The gateway may stop reading before the end.
+    let sending = tokio::spawn(async move {
+        let _ = writing.write_all(&bytes).await;
+        writing
+    });
+    let mut said = Vec::new();
+    loop {
+        let mut header = [0; 9];
+        if soon("a frame", reading.read_exact(&mut header)).await.is_err() {
+            break;
+        }
+        let mut payload = vec![0; usize::from(header[1]) << 8 | usize::from(header[2])];
+        soon("its payload", reading.read_exact(&mut payload)).await.unwrap();
+        let stream = u32::from_be_bytes(header[5..].try_into().unwrap());
+        said.push((header[3], stream, payload));
+        if enough(header[3], stream) {
+            break;
+        }
+    }
+    drop(sending.await);
+    said
+}
+
+const RST_STREAM: u8 = 3;
+const GOAWAY: u8 = 7;
+const PROTOCOL_ERROR: [u8; 4] = [0, 0, 0, 1];
+const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 11];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_head_is_a_stream_error() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    for head in [
+        [HEAD, b"\0\x0aconnection\x05close"].concat(),
+        [HEAD, b"\0\x11transfer-encoding\x07chunked"].concat(),
+        [HEAD, b"\0\x07upgrade\x03h2c"].concat(),
+        [HEAD, b"\0\x02te\x04gzip"].concat(),
+        // No :path.
+        b"\x82\x86\x41\x03www".to_vec(),
+    ] {
+        let said = said(&gateway, &frame(1, 5, 1, &head), |kind, _| matches!(kind, RST_STREAM | GOAWAY)).await;
+        let last = said.last().unwrap();
+        assert_eq!((last.0, last.1, &last.2[..]), (RST_STREAM, 1, &PROTOCOL_ERROR[..]), "{head:?}: {said:?}");
+    }
+    // An upper-case name and a pseudo-header that is unknown or late end the stream or the connection; both are allowed.
+    for head in [
+        [HEAD, b"\0\x05X-Abc\x011"].concat(),
+        [HEAD, b"\0\x04:odd\x011"].concat(),
+        b"\x82\x86\0\x01a\x01b\x04\x01/\x41\x03www".to_vec(),
+    ] {
+        let said = said(&gateway, &frame(1, 5, 1, &head), |kind, _| matches!(kind, RST_STREAM | GOAWAY)).await;
+        assert!(matches!(said.last().unwrap().0, RST_STREAM | GOAWAY), "{head:?}: {said:?}");
+    }
+    assert_eq!(upstream.received(), []);
+    assert_eq!(Http2Client::connect(&gateway).await.get("/api/users", &[]).await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_end_the_connection_and_nothing_else() {
+    let gateway = Setup::of(&[]).start();
+    let rapid_reset: Vec<u8> = (0..500)
+        .flat_map(|number| {
+            let stream = number * 2 + 1;
+            [frame(1, 5, stream, HEAD), frame(3, 0, stream, &[0, 0, 0, 8])].concat()
+        })
+        .collect();
+    let more = frame(9, 0, 1, &[b"\0\x01a\x7f\xff\x7d".as_slice(), &[b'a'; 16_000]].concat());
+    let continuation = [frame(1, 1, 1, HEAD), more.repeat(100)].concat();
+    let empty_continuations = [frame(1, 1, 1, HEAD), frame(9, 0, 1, b"").repeat(10_000)].concat();
+    for (what, frames) in
+        [("reset", rapid_reset), ("CONTINUATION", continuation), ("empty CONTINUATION", empty_continuations)]
+    {
+        let said = said(&gateway, &frames, |kind, _| kind == GOAWAY).await;
+        let last = said.last().unwrap();
+        // A head that grows beyond the limit is malformed; what is only a nuisance is asked to calm down.
+        let calm_down = (last.0, &last.2[4..8]) == (GOAWAY, &ENHANCE_YOUR_CALM[..]);
+        let malformed = (last.0, &last.2[4..8]) == (GOAWAY, &PROTOCOL_ERROR[..]);
+        assert!(calm_down || (malformed && what == "CONTINUATION"), "{what}: {said:?}");
+    }
+    assert_eq!(Http2Client::connect(&gateway).await.get("/own", &[]).await.status, StatusCode::OK);
+}

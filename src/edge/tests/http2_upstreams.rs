@@ -1,0 +1,220 @@
+//! Services that speak HTTP/2 with prior knowledge.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http_body_util::{BodyExt, Either, Full};
+use hyper::{
+    body::{Frame, Incoming},
+    server::conn::http2,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{net::TcpListener, sync::Semaphore};
+
+use super::{
+    harness::{Gateway, Setup, post, soon},
+    http2::{Http2Answer, Http2Client, TestBody, data, parts, request},
+};
+use crate::edge::test_support::service;
+
+/// A gateway in front of an instance of the service `auth` that speaks HTTP/2.
+fn gateway(address: SocketAddr) -> Gateway {
+    let services = vec![service("auth", &[&format!("h2c://{address}")])];
+    Setup { services, ..Setup::of(&[]) }.start()
+}
+
+/// A service, and how many connections it has taken.
+async fn serve<F>(
+    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+) -> (SocketAddr, Arc<AtomicUsize>)
+where
+    F: Future<Output = Response<TestBody>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, connections) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let answer = answer.clone();
+            let service = service_fn(move |request| {
+                let answer = answer(request);
+                async move { Ok::<_, Infallible>(answer.await) }
+            });
+            let connection = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(connection);
+        }
+    });
+    (address, connections)
+}
+
+fn whole(text: &'static str) -> Response<TestBody> {
+    Response::new(Either::Left(Full::from(text)))
+}
+
+fn trailers(pairs: &[(&'static str, &str)]) -> Frame<Bytes> {
+    Frame::trailers(pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_of_grpc_passes_with_its_trailers_both_ways() {
+    let (address, _) = serve(|request| async {
+        assert_eq!((request.version(), request.method()), (Version::HTTP_2, &Method::POST));
+        assert_eq!(request.uri().path(), "/users/Greet");
+        assert!(request.uri().authority().is_some() && !request.headers().contains_key("host"));
+        let headers = request.headers().clone();
+        let body = request.into_body().collect().await.unwrap();
+        let sent: &HeaderMap = body.trailers().unwrap();
+        assert!(sent["x-sum"] == "1" && !sent.contains_key("x-user-id"), "{sent:?}");
+        assert_eq!(body.to_bytes(), "question");
+        assert!(headers["te"] == "trailers" && headers["via"] == "2.0 gateway", "{headers:?}");
+        let (sender, answer) = parts();
+        tokio::spawn(async move {
+            sender.send(data("answer")).await.unwrap();
+            sender.send(trailers(&[("grpc-status", "0"), ("x-request-id", "forged")])).await.unwrap();
+        });
+        Response::new(answer)
+    })
+    .await;
+    let gateway = gateway(address);
+    let client = Http2Client::connect(&gateway).await;
+    let (sender, body) = parts();
+    tokio::spawn(async move {
+        sender.send(data("question")).await.unwrap();
+        sender.send(trailers(&[("x-sum", "1"), ("x-user-id", "forged")])).await.unwrap();
+    });
+    let call = request(Method::POST, "/api/users/Greet", &[("te", "trailers")], "").map(|_| body);
+    let answer = Http2Answer::read(client.send(call).await.unwrap()).await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "answer"));
+    assert!(answer.headers["via"] == "2.0 gateway" && answer.headers.contains_key("x-request-id"));
+    let trailers = answer.trailers.unwrap();
+    assert!(trailers["grpc-status"] == "0" && trailers.len() == 1, "{trailers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_may_speak_at_once() {
+    let (address, _) = serve(|request| async {
+        let (sender, answer) = parts();
+        tokio::spawn(async move {
+            let mut body = request.into_body();
+            while let Some(Ok(frame)) = body.frame().await {
+                sender.send(frame).await.unwrap();
+            }
+            sender.send(trailers(&[("grpc-status", "0")])).await.unwrap();
+        });
+        Response::new(answer)
+    })
+    .await;
+    let gateway = gateway(address);
+    let client = Http2Client::connect(&gateway).await;
+    let (sender, body) = parts();
+    let call = request(Method::POST, "/api/users/Chat", &[], "").map(|_| body);
+    let mut answer = client.send(call).await.unwrap().into_body();
+    for word in ["one", "two", "three"] {
+        sender.send(data(word)).await.unwrap();
+        let echoed = soon("the echo", answer.frame()).await.unwrap().unwrap();
+        assert_eq!(echoed.into_data().unwrap(), word);
+    }
+    drop(sender);
+    let end = soon("the trailers", answer.frame()).await.unwrap().unwrap();
+    assert_eq!(end.into_trailers().unwrap()["grpc-status"], "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_share_one_connection_and_clients_of_http1_use_it_too() {
+    let (begun, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let told = (Arc::clone(&begun), Arc::clone(&go_on));
+    let (address, connections) = serve(move |_| {
+        let (begun, go_on) = told.clone();
+        async move {
+            begun.add_permits(1);
+            let _going = go_on.acquire().await.unwrap();
+            whole("ok")
+        }
+    })
+    .await;
+    let gateway = gateway(address);
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        let mut client = gateway.connect().await;
+        client.send(&post("/api/users", "abc")).await;
+        clients.push(client);
+    }
+    drop(soon("all of them at once", begun.acquire_many(20)).await.unwrap());
+    go_on.add_permits(1);
+    for client in &mut clients {
+        let answer = client.answer(true).await;
+        assert_eq!((answer.status, answer.text()), (200, "ok"));
+    }
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_begun_is_sent_again_whatever_it_is() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // Refuses each first stream and answers each second.
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let mut refuses = false;
+        while let Some(Ok((_request, mut answer))) = connection.accept().await {
+            refuses = !refuses;
+            if refuses {
+                answer.send_reset(h2::Reason::REFUSED_STREAM);
+            } else {
+                answer.send_response(Response::new(()), true).unwrap();
+            }
+        }
+    });
+    let gateway = gateway(address);
+    for _ in 0..3 {
+        let answer = gateway.ask("POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
+        assert_eq!(answer.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_not_there_or_speaks_something_else_is_a_502() {
+    let nobody = super::harness::nobody().await;
+    let gateway_of_nobody = gateway(nobody);
+    let answer = gateway_of_nobody.get("/api/users", "").await;
+    assert_eq!(answer.problem(), (502, "bad_gateway".to_owned()));
+    let http1 = super::harness::Upstream::answering("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let answer = gateway(http1.address).get("/api/users", "").await;
+    assert_eq!(answer.problem(), (502, "bad_gateway".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_taken_leave_of_is_replaced() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let ended = Arc::new(Semaphore::new(0));
+    let told = Arc::clone(&ended);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            let (_request, mut answer) = connection.accept().await.unwrap().unwrap();
+            answer.send_response(Response::new(()), true).unwrap();
+            connection.graceful_shutdown();
+            while connection.accept().await.is_some() {}
+            told.add_permits(1);
+        }
+    });
+    let gateway = gateway(address);
+    for _ in 0..3 {
+        let answer = gateway.ask("POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
+        assert_eq!(answer.status, 200);
+        soon("the end", ended.acquire()).await.unwrap().forget();
+    }
+}
