@@ -6,6 +6,7 @@ mod lifecycle;
 mod limits;
 mod message;
 mod own_paths;
+mod properties;
 mod provider_tokens;
 mod smuggling;
 mod tokens;
