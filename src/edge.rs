@@ -50,6 +50,9 @@ mod view;
 mod watchdog;
 mod worker;
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod steps;
 #[cfg(test)]
 mod test_support;
 #[cfg(test)]

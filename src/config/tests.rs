@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
+mod properties;
+
 use super::*;
 use crate::domain::gateway::models::service::Access;
 

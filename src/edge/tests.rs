@@ -8,6 +8,7 @@ mod lifecycle;
 mod limits;
 mod message;
 mod own_paths;
+mod properties;
 mod provider_tokens;
 mod smuggling;
 mod streams;

@@ -10,7 +10,7 @@ use super::id::{AccountId, GrantId, LeaseId};
 
 /// How long before its expiry an access token counts as expired: it must still be good when the service that asked for it
 /// has used it. A token that does not live long cannot spare that much: see [`SHARE_OF_LIFE`].
-pub const FRESHNESS_MARGIN: TimeDelta = TimeDelta::seconds(60);
+const FRESHNESS_MARGIN: TimeDelta = TimeDelta::seconds(60);
 
 /// Of a short life, this share at most is margin or window: else a token of a minute would be refreshed at every call.
 const SHARE_OF_LIFE: i32 = 4;

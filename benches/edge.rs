@@ -1,0 +1,223 @@
+//! What single steps of a request cost: `cargo bench --features bench`. `decode` is what `jsonwebtoken` takes for the same
+//! token, and `encode` for signing it.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up ends")]
+
+use std::{cell::Cell, hint::black_box, num::NonZeroUsize, sync::Arc};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Duration, SubsecRound, Utc};
+use divan::{Bencher, counter::ItemsCount};
+use gateway::{
+    adapters::{clock::WallClock, entropy::SystemEntropy, jwt::AwsLcKeysmith},
+    config::{Settings, Sources},
+    domain::gateway::{
+        models::{
+            id::{AccountId, FamilyId, TokenId},
+            identity::Identity,
+            oauth::{GrantChanges, ProviderName},
+            service::{Route, RouteTable, Service},
+            signing_key::{SigningAlgorithm, SigningKey},
+            token::{AccessClaims, Expectations, Rejection, Revocations, SignatureVerifier, TokenDigest},
+        },
+        services::ports::{KeyRing, Keysmith},
+    },
+    edge::{
+        Parts,
+        ports::{
+            Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver, ResolverUnavailable,
+        },
+        snapshot::{Snapshot, SnapshotCell},
+        steps::{self, Core},
+    },
+    ports::{Clock, Entropy},
+};
+use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION};
+use hyper::body::Incoming;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, jwk::Jwk};
+
+const ROUTES: usize = 10_000;
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench(args = ["/api/users/me", "/api/%75sers/%EC%95%88/a%20b"])]
+fn path(path: &str) -> usize {
+    steps::canonical(black_box(path)).unwrap().len()
+}
+
+#[divan::bench(args = ["/api/route-5000/below", "/api/route-9999/below/and/on", "/api/bench/x"])]
+fn route_of_10_000(bencher: Bencher<'_, '_>, path: &str) {
+    let core = World::new().core();
+    assert!(core.leads_to_a_service(path));
+    bencher.bench_local(|| core.leads_to_a_service(black_box(path)));
+}
+
+#[divan::bench]
+fn token_cold(bencher: Bencher<'_, '_>) {
+    let world = World::new();
+    let (core, headers) = (world.core(), world.headers());
+    bencher.bench_local(|| {
+        core.forget_tokens();
+        assert!(core.knows_the_caller(black_box(&headers)));
+    });
+}
+
+#[divan::bench]
+fn token_cached(bencher: Bencher<'_, '_>) {
+    let world = World::new();
+    let (core, headers) = (world.core(), world.headers());
+    bencher.bench_local(|| assert!(core.knows_the_caller(black_box(&headers))));
+}
+
+#[divan::bench]
+fn decode(bencher: Bencher<'_, '_>) {
+    let world = World::new();
+    let (token, key) = (world.token(), DecodingKey::from_jwk(&world.public_key).unwrap());
+    let mut validation = Validation::new(Algorithm::ES256);
+    validation.set_audience(&["us"]);
+    bencher.bench_local(|| jsonwebtoken::decode::<serde_json::Value>(black_box(&token), &key, &validation).unwrap());
+}
+
+#[divan::bench]
+fn sign(bencher: Bencher<'_, '_>) {
+    let world = World::new();
+    let claims = claims();
+    bencher.bench_local(|| world.keys.sign(&world.kid, black_box(&claims)).unwrap());
+}
+
+#[divan::bench]
+fn encode(bencher: Bencher<'_, '_>) {
+    let world = World::new();
+    let (key, claims) = (EncodingKey::from_ec_der(&world.private_key), claims().to_json());
+    bencher.bench_local(|| jsonwebtoken::encode(&Header::new(Algorithm::ES256), black_box(&claims), &key).unwrap());
+}
+
+#[divan::bench(args = [1, 1000])]
+fn instance(bencher: Bencher<'_, '_>, count: usize) {
+    let (candidates, turn): (Vec<usize>, _) = ((0..count).collect(), Cell::new(0));
+    // One turn is shorter than the clock can tell.
+    bencher
+        .counter(ItemsCount::new(1000_usize))
+        .bench_local(|| (0..1000).filter_map(|_| steps::round_robin(black_box(&candidates), &turn)).sum::<usize>());
+}
+
+/// What a core needs around it: a key, 10,000 routes, and nobody to ask.
+struct World {
+    kid: String,
+    private_key: Vec<u8>,
+    public_key: Jwk,
+    keys: Arc<dyn KeyRing>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl World {
+    fn new() -> Self {
+        let pair = AwsLcKeysmith.generate(SigningAlgorithm::Es256).unwrap();
+        let public_key = serde_json::from_value(pair.public_jwk.clone().unwrap()).unwrap();
+        let key = SigningKey {
+            kid: pair.kid.clone(),
+            algorithm: SigningAlgorithm::Es256,
+            generation: 1,
+            sealed_private_key: Vec::new(),
+            public_jwk: pair.public_jwk,
+            created_at: now(),
+            signs_from: now(),
+        };
+        let private_key = pair.private_key.0.clone();
+        let keys = AwsLcKeysmith.load(&[(key, pair.private_key)]).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        Self { kid: pair.kid, private_key, public_key, keys, runtime }
+    }
+
+    fn token(&self) -> String {
+        self.keys.sign(&self.kid, &claims()).unwrap()
+    }
+
+    fn headers(&self) -> HeaderMap {
+        HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {}", self.token())).unwrap())])
+    }
+
+    fn core(&self) -> Core {
+        let settings = settings();
+        let services =
+            settings.services.iter().map(|service| (service.name.clone(), Arc::<Service>::from(service.clone())));
+        let keys: Arc<dyn SignatureVerifier> = self.keys.clone();
+        let snapshot = Snapshot {
+            routes: Arc::new(routes()),
+            services: Arc::new(services.collect()),
+            keys,
+            expectations: Arc::new(Expectations { issuer: "us".into(), audience: "us".into() }),
+            revocations: Revocations::default(),
+            grant_changes: GrantChanges::default(),
+        };
+        Core::new(&Parts {
+            listener_settings: settings.listener,
+            upstream_settings: settings.upstream,
+            cores: NonZeroUsize::MIN,
+            snapshots: Arc::new(SnapshotCell::new(snapshot)),
+            control_plane: Arc::new(Nobody),
+            resolver: Arc::new(Nobody),
+            control_runtime: self.runtime.handle().clone(),
+            clock: Arc::new(WallClock),
+            entropy: Arc::new(SystemEntropy::default()) as Arc<dyn Entropy>,
+        })
+    }
+}
+
+fn settings() -> Settings {
+    let environment = [("GATEWAY_ENV", "development"), ("BENCH_SERVICE_URL", "http://127.0.0.1:1")];
+    Settings::from_sources(&Sources::default().with_environment(environment)).unwrap()
+}
+
+fn routes() -> RouteTable {
+    let default = Route::of_service(&"bench".parse().unwrap());
+    let prefixes = (0..ROUTES).map(|n| format!("/api/route-{n}/below").parse().unwrap());
+    RouteTable::new(prefixes.map(|prefix| Route { prefix, ..default.clone() }))
+}
+
+fn now() -> DateTime<Utc> {
+    WallClock.now().trunc_subsecs(0)
+}
+
+fn claims() -> AccessClaims {
+    AccessClaims {
+        issuer: "us".into(),
+        subject: "alice".into(),
+        audience: vec!["us".into()],
+        client_id: "bench".into(),
+        scope: "read".parse().unwrap(),
+        token_id: TokenId::from_random([1; 16]),
+        family: FamilyId::from_random([2; 16]),
+        issued_at: now(),
+        not_before: None,
+        expires_at: now() + Duration::hours(1),
+        extra: serde_json::Map::default(),
+    }
+}
+
+/// Answers nothing: no step that is measured asks.
+struct Nobody;
+
+#[async_trait]
+impl ControlPlane for Nobody {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        unreachable!("{:?}", request.extensions().get::<RequestOrigin>())
+    }
+}
+
+#[async_trait]
+impl Resolver for Nobody {
+    fn knows_opaque_tokens(&self) -> bool {
+        false
+    }
+
+    async fn opaque_token(&self, _: TokenDigest) -> Result<Result<Identity, Rejection>, ResolverUnavailable> {
+        Err(ResolverUnavailable)
+    }
+
+    async fn provider_token(&self, _: AccountId, _: &ProviderName) -> Result<ProviderAccess, ProviderAccessError> {
+        Err(ProviderAccessError::Unavailable)
+    }
+}

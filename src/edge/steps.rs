@@ -1,0 +1,45 @@
+//! Single steps of the pipeline, as `benches/edge.rs` measures them. Not part of the binary: the feature `bench` brings it.
+
+use std::{borrow::Cow, cell::Cell, pin::pin, task::Context};
+
+use http::HeaderMap;
+
+use super::{authenticate, balance, path, server::Parts, view::Destination, worker};
+
+/// The path's one form, or `None` if it is refused.
+pub fn canonical(path: &str) -> Option<Cow<'_, str>> {
+    path::canonical(path).ok()
+}
+
+/// Whose turn it is.
+pub fn round_robin<'c, T>(candidates: &'c [T], turn: &Cell<usize>) -> Option<&'c T> {
+    balance::round_robin(candidates, turn)
+}
+
+/// One core without its thread and its sockets.
+pub struct Core(worker::Core);
+
+impl Core {
+    /// As the server makes one.
+    pub fn new(parts: &Parts) -> Self {
+        Self(worker::Core::new(parts))
+    }
+
+    /// Whether a canonical path leads to a service.
+    pub fn leads_to_a_service(&self, path: &str) -> bool {
+        matches!(self.0.view().destination(path), Destination::Service(_, Some(_)))
+    }
+
+    /// Whether the caller has a good token. Must not need the resolver.
+    pub fn knows_the_caller(&self, headers: &HeaderMap) -> bool {
+        let view = self.0.view();
+        let mut found = pin!(authenticate::authenticate(&self.0, &view.snapshot, headers));
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        matches!(found.as_mut().poll(&mut context), std::task::Poll::Ready(Ok(Some(_))))
+    }
+
+    /// Forgets the tokens that were found good.
+    pub fn forget_tokens(&self) {
+        self.0.tokens.borrow_mut().clear();
+    }
+}

@@ -1,0 +1,78 @@
+//! The same through a whole gateway: what a service gets of what chance sends.
+
+use proptest::{
+    prelude::*,
+    test_runner::{TestCaseError, TestRunner},
+};
+
+use super::{cases, hostile_path};
+use crate::edge::{
+    path::canonical,
+    test_support::route,
+    tests::harness::{Gateway, Setup, Upstream, get},
+};
+
+/// A gateway that sends everything under `/api` on as it came.
+async fn gateway() -> (Gateway, Upstream) {
+    let upstream = Upstream::ok().await;
+    let mut setup = Setup::of(&[upstream.address]);
+    setup.routes = vec![route("/api", "auth", "/api")];
+    (setup.start(), upstream)
+}
+
+/// Runs `property` for inputs that `strategy` makes, each after the other.
+fn holds_for<S: Strategy>(
+    runtime: &tokio::runtime::Runtime,
+    strategy: &S,
+    property: impl AsyncFn(S::Value) -> Result<(), TestCaseError>,
+) {
+    let outcome = TestRunner::new(cases()).run(strategy, |input| runtime.block_on(property(input)));
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn a_service_gets_the_path_that_was_judged_byte_by_byte() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (gateway, upstream) = runtime.block_on(gateway());
+    // What ends the request line is not in a path; `?` and `#` end one.
+    let of_a_line = |c: &char| c.is_ascii_graphic() && !matches!(c, '?' | '#');
+    let targets = hostile_path().prop_map(move |path| {
+        format!("/api/{}", path.chars().filter(of_a_line).collect::<String>()).replace("/api//", "/api/")
+    });
+    holds_for(&runtime, &targets, async |target| {
+        upstream.received.lock().unwrap().clear();
+        let answer = gateway.get(&target, "").await;
+        let received: Vec<String> = upstream.received().iter().map(|message| message.first_line().to_owned()).collect();
+        let expected = canonical(&target).map_or((400, vec![]), |one| (200, vec![format!("GET {one} HTTP/1.1")]));
+        prop_assert_eq!((answer.status, received), expected, "{}", target);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_service_gets_our_headers_once_and_nobody_else_s() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (gateway, upstream) = runtime.block_on(gateway());
+    let lines = prop::collection::vec((super::headers::name(), "[ -~]{0,12}"), 0..8);
+    holds_for(&runtime, &lines, async |lines| {
+        upstream.received.lock().unwrap().clear();
+        let breaks_framing =
+            |name: &str| matches!(name, "host" | "content-length" | "transfer-encoding" | "authorization");
+        let lines: Vec<String> = lines
+            .iter()
+            .filter(|(name, _)| !breaks_framing(&name.to_ascii_lowercase()))
+            .map(|(name, value)| format!("{name}: forged{value}\r\n"))
+            .collect();
+        let answer = gateway.ask(&get("/api/users", &lines.concat())).await;
+        prop_assert_eq!(answer.status, 200, "{:?}", lines);
+        let received = upstream.received();
+        let message = &received[0];
+        for ours in ["x-request-id", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded", "host"] {
+            let value = message.header(ours);
+            prop_assert!(value.is_some_and(|value| !value.contains("forged")), "{}: {:?}", ours, value);
+        }
+        prop_assert_eq!(message.header("x-user-id"), None);
+        prop_assert_eq!(message.header("x-user-scope"), None);
+        Ok(())
+    });
+}
