@@ -14,14 +14,13 @@ use crate::edge::{
 const OURS: [&str; 4] = ["x-user-", "x-gateway-", "x-auth-", "x-forwarded-"];
 const OURS_WHOLE: [&str; 6] =
     ["forwarded", "x-real-ip", "x-request-id", "x-middleware-subrequest", "x-original-url", "x-rewrite-url"];
-const OF_ONE_CONNECTION: [&str; 11] = [
+const OF_ONE_CONNECTION: [&str; 10] = [
     "connection",
     "keep-alive",
     "proxy-connection",
     "proxy-authenticate",
     "proxy-authorization",
     "te",
-    "trailer",
     "transfer-encoding",
     "upgrade",
     "http2-settings",
