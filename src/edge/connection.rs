@@ -10,16 +10,17 @@ use std::{
 };
 
 use hyper::{
-    body::Incoming,
-    server::conn::http1::{Connection, Parts},
-    service::{HttpService, service_fn},
+    server::conn::{
+        http1::{Connection, Parts},
+        http2,
+    },
+    service::service_fn,
 };
 use hyper_util::rt::TokioIo;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tracing::debug;
 
 use super::{
-    body::AnswerBody,
     client::Peer,
     pipeline,
     socket::{ClientSocket, Protocol},
@@ -52,47 +53,39 @@ pub(super) async fn serve(core: Rc<Core>, stream: TcpStream, peer: Peer) {
     let io = TokioIo::new(socket);
     match protocol {
         Protocol::Http1 => {
-            let connection = core.http1.serve_connection(io, service);
-            if let Some(parts) = served(&vitals, connection).await {
-                go_on_without_http(&vitals, &switch, parts).await;
+            let mut connection = core.http1.serve_connection(io, service);
+            if served(&vitals, Pin::new(&mut connection), Connection::graceful_shutdown).await {
+                go_on_without_http(&vitals, &switch, connection.into_parts()).await;
             }
         }
         Protocol::Http2 => {
             // In a place of its own: a connection of HTTP/1.1 need not be as large.
             let mut connection = Box::pin(core.http2.serve_connection(io, service));
-            let mut draining = false;
-            let serving = std::future::poll_fn(|context| {
-                if vitals.order() == Order::Drain && !draining {
-                    draining = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-                connection.as_mut().poll(context)
-            });
-            if let Some(Err(error)) = unless_closed(&vitals, serving).await {
-                debug!(%error, "a client's connection broke");
-            }
+            served(&vitals, connection.as_mut(), http2::Connection::graceful_shutdown).await;
         }
     }
 }
 
-/// Serves HTTP/1.1 until there is no more of it, and gives what is left of the connection.
-async fn served<S: HttpService<Incoming, ResBody = AnswerBody, Error = Infallible>>(
+/// Serves until there are no more requests; when the core drains, `shut_down` says so to the connection. Whether it ended well.
+async fn served<C: Future<Output = hyper::Result<()>>>(
     vitals: &Vitals,
-    mut connection: Connection<TokioIo<ClientSocket<TcpStream>>, S>,
-) -> Option<Parts<TokioIo<ClientSocket<TcpStream>>, S>> {
+    mut connection: Pin<&mut C>,
+    shut_down: impl Fn(Pin<&mut C>),
+) -> bool {
     let mut draining = false;
     let serving = std::future::poll_fn(|context| {
         if vitals.order() == Order::Drain && !draining {
             draining = true;
-            Pin::new(&mut connection).graceful_shutdown();
+            shut_down(connection.as_mut());
         }
-        Pin::new(&mut connection).poll(context)
+        connection.as_mut().poll(context)
     });
-    match unless_closed(vitals, serving).await? {
-        Ok(()) => Some(connection.into_parts()),
-        Err(error) => {
+    match unless_closed(vitals, serving).await {
+        None => false,
+        Some(Ok(())) => true,
+        Some(Err(error)) => {
             debug!(%error, "a client's connection broke");
-            None
+            false
         }
     }
 }
