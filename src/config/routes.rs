@@ -53,7 +53,7 @@ struct RouteEntry {
 pub(super) fn read(reader: &mut Reader<'_>, providers: Option<&[&str]>) -> Vec<Route> {
     let shipped = || RoutesFile { name: "the shipped routes".to_owned(), text: SHIPPED.to_owned() };
     let file = reader.routes_file().cloned().unwrap_or_else(shipped);
-    let mut parser = Parser { file: &file, providers, lines_of_paths: HashMap::new(), mistakes: Vec::new() };
+    let mut parser = Parser { file: &file, providers, paths: HashMap::new(), mistakes: Vec::new() };
     let routes = parser.routes();
     for mistake in parser.mistakes {
         reader.note(mistake);
@@ -64,7 +64,8 @@ pub(super) fn read(reader: &mut Reader<'_>, providers: Option<&[&str]>) -> Vec<R
 struct Parser<'f> {
     file: &'f RoutesFile,
     providers: Option<&'f [&'f str]>,
-    lines_of_paths: HashMap<PathPrefix, usize>,
+    /// Where in the text the route for each path stands.
+    paths: HashMap<PathPrefix, Spanned<()>>,
     mistakes: Vec<Mistake>,
 }
 
@@ -99,15 +100,15 @@ impl Parser<'_> {
 
     fn route(&mut self, entry: &RouteEntry) -> Option<Route> {
         let path = self.field("path", &entry.path, |text| route_path(text));
-        if let Some(path) = &path {
-            let line = self.line(&entry.path);
-            if let Some(first) = self.lines_of_paths.insert(path.clone(), line) {
-                self.note(
-                    &entry.path,
-                    format!("path is {:?}", path.as_str()),
-                    format!("line {first} has a route for it already"),
-                );
-            }
+        if let Some(path) = &path
+            && let Some(first) = self.paths.insert(path.clone(), Spanned::new(entry.path.span(), ()))
+        {
+            let first = self.line(&first);
+            self.note(
+                &entry.path,
+                format!("path is {:?}", path.as_str()),
+                format!("line {first} has a route for it already"),
+            );
         }
         let service = self.field("service", &entry.service, |text| parsed(text));
         let upstream_path = match &entry.upstream_path {

@@ -2,7 +2,9 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
-    header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, MAX_FORWARDS, TE, TRANSFER_ENCODING, VIA},
+    header::{
+        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, MAX_FORWARDS, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    },
     request::Parts,
 };
 
@@ -18,7 +20,7 @@ use super::{
         X_USER_SCOPE, remove_all_like,
     },
     request_id::RequestText,
-    trace, upgrade,
+    trace,
     view::Target,
 };
 use crate::domain::gateway::models::{
@@ -87,7 +89,7 @@ impl Outgoing {
         write_ours(&mut headers, facts);
         headers.append(VIA, via(version));
         if let Some(protocols) = &facts.upgrade {
-            upgrade::ask(&mut headers, protocols.clone());
+            headers.insert(UPGRADE, protocols.clone());
         }
         if method == Method::OPTIONS {
             lower_max_forwards(&mut headers)?;
@@ -124,9 +126,8 @@ impl Outgoing {
     pub(super) fn addressed_to(mut self, target: &Target) -> Result<Request<RequestBody>, Failure> {
         if !target.speaks_http2() {
             self.headers.insert(HOST, target.host.clone());
-            if self.headers.contains_key(TE) {
-                // RFC 9110 §10.1.4.
-                self.headers.insert(CONNECTION, HeaderValue::from_static("te"));
+            if let Some(options) = connection_options(&self.headers) {
+                self.headers.insert(CONNECTION, options);
             }
             if matches!(self.body, RequestBody::Streamed(_)) && !self.headers.contains_key(CONTENT_LENGTH) {
                 // hyper would take a GET for one without a body.
@@ -140,6 +141,8 @@ impl Outgoing {
         *request.method_mut() = self.method;
         let uri = if target.speaks_http2() {
             self.headers.remove(HOST);
+            // A stream goes on as nothing else (RFC 9113 §8.6).
+            self.headers.remove(UPGRADE);
             *request.version_mut() = Version::HTTP_2;
             format!("http://{}{path_and_query}", target.authority)
         } else {
@@ -159,6 +162,16 @@ impl Outgoing {
             parts.headers.remove(of_connection);
         }
         Self { method: parts.method, path_and_query, headers: parts.headers, body }
+    }
+}
+
+/// What `Connection` has to name: headers that are for the next one alone (RFC 9110 §7.8, §10.1.4).
+fn connection_options(headers: &HeaderMap) -> Option<HeaderValue> {
+    match (headers.contains_key(UPGRADE), headers.contains_key(TE)) {
+        (true, true) => Some(HeaderValue::from_static("upgrade, te")),
+        (true, false) => Some(HeaderValue::from_static("upgrade")),
+        (false, true) => Some(HeaderValue::from_static("te")),
+        (false, false) => None,
     }
 }
 

@@ -32,12 +32,6 @@ pub(super) fn asked<B: Body>(version: Version, headers: &HeaderMap, body: &B) ->
     HeaderValue::from_bytes(&protocols.join(&b", "[..])).ok().filter(|value| !value.is_empty())
 }
 
-/// Asks the service to go on with these protocols.
-pub(super) fn ask(headers: &mut HeaderMap, protocols: HeaderValue) {
-    headers.insert(UPGRADE, protocols);
-    headers.insert(CONNECTION, CONNECTION_UPGRADE);
-}
-
 /// The head of a service's 101, as it goes to the client; its headers are sanitised, and `chosen` is what its `Upgrade` said
 /// before that. It may choose only what it was asked for.
 pub(super) fn agreed<B>(

@@ -64,6 +64,22 @@ async fn upgraded(gateway: &Gateway) -> Client {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_keeps_its_connection_header_beside_te_and_at_another_instance() {
+    let upstream = switching().await;
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gateway = Setup::of(&[dead, upstream.address]).start();
+    // One of the two is sent to the dead instance first.
+    for _ in 0..2 {
+        let mut client = gateway.connect().await;
+        client.send(&get("/api/users", &format!("{WEBSOCKET}TE: trailers\r\n"))).await;
+        assert_eq!(client.answer(false).await.status, 101);
+    }
+    for request in upstream.received() {
+        assert_eq!((request.header("connection"), request.header("te")), (Some("upgrade, te"), Some("trailers")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_goes_both_ways_until_both_sides_are_closed() {
     let upstream = switching().await;
     let gateway = Setup::of(&[upstream.address]).start();
