@@ -3,11 +3,11 @@
 //!
 //! It never touches a repository, never awaits a database, and shares no lock between cores per request.
 //!
-//! A connection goes `accept` → `worker` (one per core) → `connection` → `socket` (heads are judged: `head`, `framing`; of
-//! HTTP/2 only the time is kept: `frames`) → hyper. A request goes through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `authenticate` →
-//! `provider_token` → `outgoing` →
-//! `balance` → `forward` (`pool`, `multiplex`, `retry`) → `body` (`stream` ends it) → `access_log`; or to `own_path`. After a 101 (`upgrade`) the
-//! connection goes on as a `tunnel`.
+//! A connection goes `accept` → `worker` (one per core) → `connection` → `conversation` (HTTP/1.x, on a `wire`: heads are read
+//! by `head`, bodies by `framing`, and written by `output`) or `http2` (hyper; `frames` keep the time). A request goes
+//! through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `authenticate` → `provider_token` → `outgoing` →
+//! `balance` → `forward` (`pool` and `exchange`, or `multiplex`; `retry`) → `body` (`stream` ends it) → `access_log`; or to
+//! `own_path`. After a 101 (`upgrade`) the connection goes on as a `tunnel`.
 
 pub mod ports;
 pub mod server;
@@ -15,14 +15,18 @@ pub mod snapshot;
 
 mod accept;
 mod access_log;
+mod answer_head;
 mod authenticate;
 mod balance;
 mod body;
 mod cache;
 mod client;
 mod connection;
+mod conversation;
 mod cookies;
+mod date;
 mod error;
+mod exchange;
 mod fields;
 mod forward;
 mod forwarded;
@@ -30,10 +34,12 @@ mod frames;
 mod framing;
 mod head;
 mod headers;
+mod http2;
 mod limits;
 mod local;
 mod multiplex;
 mod outgoing;
+mod output;
 mod own_path;
 mod path;
 mod pipeline;
@@ -48,6 +54,7 @@ mod tunnel;
 mod upgrade;
 mod view;
 mod watchdog;
+mod wire;
 mod worker;
 
 #[cfg(feature = "bench")]

@@ -1,12 +1,7 @@
 //! Hands a request that is not for a route to the API, and serves the API on the admin listener.
 
-use std::io;
-
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{Request, Response, Uri, uri::PathAndQuery};
-use http_body_util::combinators::BoxBody;
-use hyper::body::Incoming;
+use http::{Request, Response, Uri, uri::{PathAndQuery, Scheme}};
 use poem::{
     Endpoint, Server,
     endpoint::BoxEndpoint,
@@ -20,7 +15,7 @@ use super::upkeep::until;
 use crate::{
     api::{Api, RequestContext},
     domain::gateway::models::service::PathPrefix,
-    edge::ports::{ControlPlane, RequestOrigin},
+    edge::ports::{Body, ControlPlane, RequestOrigin},
 };
 
 /// The API behind the data plane's port.
@@ -37,13 +32,14 @@ impl PoemControlPlane {
 
 #[async_trait]
 impl ControlPlane for PoemControlPlane {
-    async fn answer(&self, mut request: Request<Incoming>) -> Response<BoxBody<Bytes, io::Error>> {
-        let origin = request.extensions().get::<RequestOrigin>().copied();
-        if let Some(uri) = without_prefix(request.uri(), &self.prefix) {
-            *request.uri_mut() = uri;
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
+        let origin = parts.extensions.get::<RequestOrigin>().copied();
+        if let Some(uri) = without_prefix(&parts.uri, &self.prefix) {
+            parts.uri = uri;
         }
-        let mut request =
-            poem::Request::from((request, LocalAddr::default(), RemoteAddr::default(), http::uri::Scheme::HTTP));
+        let parts = (parts, LocalAddr::default(), RemoteAddr::default(), Scheme::HTTP);
+        let mut request = poem::Request::from_parts(parts.into(), body.into());
         request.set_data(RequestContext { request_id: origin.map(|origin| origin.request_id.to_string()) });
         self.endpoint.get_response(request).await.into()
     }

@@ -12,11 +12,54 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+use hyper::body::Incoming as Http2Incoming;
 
 use super::{
-    access_log::Record, error::Failure, headers::sanitise_trailers, pool::Lease, ports, stream::Guard, tunnel::Tunnel,
+    access_log::Record, error::Failure, exchange::Exchange, headers::sanitise_trailers, multiplex::Stream, ports,
+    stream::Guard, tunnel::Tunnel, wire::Wire,
 };
+
+/// A body as it comes from the client.
+pub(super) enum Incoming {
+    /// None.
+    Empty,
+    /// On a connection of HTTP/1.x, which serves nothing else meanwhile.
+    Http1(Rc<Wire>),
+    /// On a stream of HTTP/2.
+    Http2(Http2Incoming),
+}
+
+impl Incoming {
+    /// What hyper hands on.
+    pub(super) fn http2(body: Http2Incoming) -> Self {
+        if body.is_end_stream() { Self::Empty } else { Self::Http2(body) }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+}
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Http1(wire) => wire.poll_body(context).map_err(io::Error::other),
+            Self::Http2(body) => Pin::new(body).poll_frame(context).map_err(io::Error::other),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Http1(wire) => wire.is_body_over(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+}
 
 /// A request's body on its way to a service.
 pub(super) enum RequestBody {
@@ -40,7 +83,7 @@ pub(super) struct Upload {
 impl RequestBody {
     /// The client's body, cut off with a failure behind `limit_bytes`.
     pub(super) fn new(incoming: Incoming, limit_bytes: u64) -> Self {
-        if incoming.is_end_stream() {
+        if incoming.is_empty() {
             return Self::Empty;
         }
         Self::Streamed(Rc::new(Upload {
@@ -68,6 +111,11 @@ impl RequestBody {
             Self::Empty => None,
             Self::Streamed(upload) => Some(Rc::clone(upload)),
         }
+    }
+
+    /// Why it broke off, if it did.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        self.upload().and_then(|upload| upload.failure())
     }
 
     /// Whether bytes of it were taken: it cannot be sent again.
@@ -141,7 +189,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streamed(upload) => upload.incoming.borrow().size_hint(),
+            Self::Streamed(_) => SizeHint::default(),
         }
     }
 }
@@ -163,66 +211,121 @@ pub(super) struct AnswerBody {
 enum Content {
     Whole(Bytes),
     Own(ports::Body),
-    Upstream {
-        incoming: Incoming,
-        lease: Option<Lease>,
-        guard: Guard,
-    },
+    Upstream(Guard, Upstream),
     /// None; the connection goes on as this.
     Switched(Option<Box<Tunnel>>),
 }
 
+/// A body as it comes from a service.
+pub(super) enum Upstream {
+    /// On a connection of HTTP/1.1.
+    Http1(Box<Exchange>),
+    /// On a stream of HTTP/2; its place is given back with its end.
+    Http2(Http2Incoming, Option<Stream>),
+}
+
 impl AnswerBody {
+    fn new(content: Content) -> Self {
+        Self { content, record: None }
+    }
+
     /// A body that is there already.
     pub(super) fn whole(bytes: Bytes) -> Self {
-        Self { content: Content::Whole(bytes), record: None }
+        Self::new(Content::Whole(bytes))
     }
 
     /// What the control plane answers.
     pub(super) fn own(body: ports::Body) -> Self {
-        Self { content: Content::Own(body), record: None }
+        Self::new(Content::Own(body))
     }
 
-    /// What a service answers. Its connection goes back to the pool with the last byte; `guard` says when not to wait for that.
-    pub(super) fn upstream(incoming: Incoming, lease: Lease, guard: Guard) -> Self {
-        let mut body = Self { content: Content::Upstream { incoming, lease: Some(lease), guard }, record: None };
+    /// What a service answers; `guard` says when not to wait for that.
+    pub(super) fn upstream(body: Upstream, guard: Guard) -> Self {
+        let mut body = Self::new(Content::Upstream(guard, body));
         body.note_end();
         body
     }
 
     /// What stands behind a 101.
     pub(super) fn switched(tunnel: Tunnel) -> Self {
-        Self { content: Content::Switched(Some(Box::new(tunnel))), record: None }
+        Self::new(Content::Switched(Some(Box::new(tunnel))))
     }
 
     /// What the connection goes on as, if this stands behind a 101.
     pub(super) fn take_tunnel(&mut self) -> Option<Box<Tunnel>> {
-        match &mut self.content {
-            Content::Switched(tunnel) => tunnel.take(),
-            Content::Whole(_) | Content::Own(_) | Content::Upstream { .. } => None,
+        let Content::Switched(tunnel) = &mut self.content else { return None };
+        let mut tunnel = tunnel.take()?;
+        if let Some(record) = self.record.take() {
+            tunnel.record(record);
         }
+        Some(tunnel)
     }
 
     /// Logs `record` when the body has ended.
     pub(super) fn recorded(mut self, record: Record) -> Self {
         self.record = Some(record);
-        if self.is_end_stream() {
-            self.note_end();
-        }
+        self.note_end();
         self
     }
 
-    fn note_end(&mut self) {
-        if let Content::Upstream { incoming, lease, .. } = &mut self.content
-            && incoming.is_end_stream()
-            && let Some(lease) = lease.take()
-        {
-            lease.give_back();
+    /// Sends on what the client still uploads while it does not take more of the answer.
+    pub(super) fn go_on_uploading(self: Pin<&mut Self>, context: &mut Context<'_>) {
+        if let Content::Upstream(_, Upstream::Http1(exchange)) = &mut self.get_mut().content {
+            // A failure comes back with the next part of the answer.
+            let _ = exchange.poll_upload(context);
         }
-        if self.is_end_stream()
-            && let Some(record) = &mut self.record
-        {
+    }
+
+    /// Takes note of the end as soon as it is known, not when somebody asks what comes behind it.
+    fn note_end(&mut self) {
+        if self.is_end_stream() {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        if let Content::Upstream(_, body) = &mut self.content {
+            body.give_back();
+        }
+        if let Some(record) = &mut self.record {
             record.complete();
+        }
+    }
+}
+
+impl Upstream {
+    /// Gives the connection back to those that may be used again.
+    fn give_back(&mut self) {
+        match self {
+            Self::Http1(exchange) => exchange.give_back(),
+            Self::Http2(_, stream) => drop(stream.take()),
+        }
+    }
+}
+
+impl Body for Upstream {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match self.get_mut() {
+            Self::Http1(exchange) => exchange.poll_frame(context),
+            Self::Http2(body, _) => Pin::new(body).poll_frame(context).map_err(io::Error::other),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(exchange) => exchange.is_answered(),
+            Self::Http2(body, _) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(exchange) if exchange.is_answered() => SizeHint::with_exact(0),
+            Self::Http1(_) => SizeHint::default(),
+            Self::Http2(body, _) => body.size_hint(),
         }
     }
 }
@@ -241,9 +344,7 @@ impl Body for AnswerBody {
                 Content::Whole(bytes) if bytes.is_empty() => None,
                 Content::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
                 Content::Own(body) => ready!(Pin::new(body).poll_frame(context)),
-                Content::Upstream { incoming, guard, .. } => {
-                    ready!(guarded(incoming, guard, context))
-                }
+                Content::Upstream(guard, body) => ready!(guarded(body, guard, context)),
                 Content::Switched(_) => None,
             };
             match frame {
@@ -256,16 +357,7 @@ impl Body for AnswerBody {
             }
         };
         match &frame {
-            None => {
-                if let Content::Upstream { lease, .. } = &mut this.content
-                    && let Some(lease) = lease.take()
-                {
-                    lease.give_back();
-                }
-                if let Some(record) = &mut this.record {
-                    record.complete();
-                }
-            }
+            None => this.end(),
             Some(Ok(_)) => {
                 if let Some(record) = &mut this.record {
                     record.part_handed_on();
@@ -285,7 +377,7 @@ impl Body for AnswerBody {
         match &self.content {
             Content::Whole(bytes) => bytes.is_empty(),
             Content::Own(body) => body.is_end_stream(),
-            Content::Upstream { incoming, .. } => incoming.is_end_stream(),
+            Content::Upstream(_, body) => body.is_end_stream(),
             Content::Switched(_) => true,
         }
     }
@@ -294,7 +386,7 @@ impl Body for AnswerBody {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Own(body) => body.size_hint(),
-            Content::Upstream { incoming, .. } => incoming.size_hint(),
+            Content::Upstream(_, body) => body.size_hint(),
             Content::Switched(_) => SizeHint::with_exact(0),
         }
     }
@@ -302,18 +394,18 @@ impl Body for AnswerBody {
 
 /// The next frame from a service, as long as the stream may go on.
 fn guarded(
-    incoming: &mut Incoming,
+    body: &mut Upstream,
     guard: &mut Guard,
     context: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
     if let Some(over) = guard.over() {
         return Poll::Ready(Some(Err(io::Error::other(over))));
     }
-    let frame = Pin::new(incoming).poll_frame(context);
+    let frame = Pin::new(body).poll_frame(context);
     if frame.is_pending() {
         guard.waits(context.waker());
     } else {
         guard.rests();
     }
-    frame.map(|frame| frame.map(|frame| frame.map_err(io::Error::other)))
+    frame
 }

@@ -5,22 +5,22 @@ use std::{error::Error, future::Future, pin::pin, rc::Rc, sync::Arc, task::Poll,
 
 use h2::Reason;
 use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
-    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE, VIA},
+    HeaderMap, HeaderValue, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_TYPE, UPGRADE, VIA},
     response::Parts,
 };
-use hyper::body::Incoming;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
 use super::{
     access_log::Record,
-    body::{AnswerBody, RequestBody, Upload},
+    body::{self, AnswerBody, Upload},
     error::{Failure, Retry},
+    exchange::{Exchange, Unanswered},
     headers::sanitise_answer,
     multiplex::Multiplex,
     outgoing::{Outgoing, via},
-    pool::{self, Lease, Sender},
+    pool::{self, Connection},
     stream::{Guard, Terms},
     tunnel::Tunnel,
     upgrade,
@@ -64,8 +64,8 @@ impl Limits {
 /// A request that got no answer.
 struct Lost {
     failure: Failure,
-    /// The request, if none of it was sent.
-    unsent: Option<Request<RequestBody>>,
+    /// Whether any of it may have reached the instance.
+    was_sent: bool,
     /// Whether the connection had been used before: it may have been closed just as the request went out.
     was_used: bool,
 }
@@ -88,7 +88,7 @@ pub(super) async fn forward(
 async fn attempts(
     core: &Core,
     upstream: &Upstream,
-    mut outgoing: Outgoing,
+    outgoing: Outgoing,
     limits: &Limits,
     record: &mut Record,
 ) -> Result<Response<AnswerBody>, Failure> {
@@ -96,24 +96,21 @@ async fn attempts(
     let mut target = upstream.next(std::time::Instant::now()).ok_or(Failure::NoInstance)?;
     for attempt in 1.. {
         record.reaches(target);
-        // With HTTP/2 even one that is not may turn out not to have been acted on.
-        let copy = (outgoing.is_idempotent() || target.speaks_http2()).then(|| outgoing.copy());
-        let lost = match exchange(core, target, outgoing, limits).await {
+        let lost = match exchange(core, target, &outgoing, limits).await {
             Ok(answer) => return Ok(answer),
             Err(lost) => lost,
         };
         debug!(instance = target.authority, failure = ?lost.failure, attempt, "an instance did not answer");
-        let unsent = lost.unsent.map(|request| Outgoing::taken_back(request, target));
-        let again = match lost.failure.retry() {
-            Retry::Never => None,
-            Retry::Any => unsent.or(copy),
-            Retry::Idempotent => copy.filter(Outgoing::is_idempotent),
+        let may_be_sent_again = match lost.failure.retry() {
+            Retry::Never => false,
+            Retry::Any => true,
+            Retry::Idempotent => !lost.was_sent || outgoing.is_idempotent(),
         };
-        let again = again.filter(|again| attempt < MOST_ATTEMPTS && !again.body().is_begun());
         // A connection that was closed while it lay idle says nothing about its instance.
         let elsewhere = || upstream.other_than(target).or_else(|| lost.was_used.then_some(target));
-        match again.and_then(|again| Some((again, elsewhere()?))) {
-            Some(next) if core.retries.withdraw() => (outgoing, target) = next,
+        let again = may_be_sent_again && attempt < MOST_ATTEMPTS && !outgoing.body().is_begun();
+        match elsewhere().filter(|_| again) {
+            Some(next) if core.retries.withdraw() => target = next,
             Some(_) | None => return Err(lost.failure),
         }
     }
@@ -125,30 +122,28 @@ async fn attempts(
 async fn exchange(
     core: &Core,
     target: &Rc<Target>,
-    outgoing: Outgoing,
+    outgoing: &Outgoing,
     limits: &Limits,
 ) -> Result<Response<AnswerBody>, Lost> {
-    let lost = |failure| Lost { failure, unsent: None, was_used: false };
-    let mut request = outgoing.addressed_to(target).map_err(lost)?;
     if target.speaks_http2() {
-        return exchange_on_stream(core, target, request, limits).await;
+        return exchange_on_stream(core, target, outgoing, limits).await;
     }
-    while let Some(sender) = target.pool.take(std::time::Instant::now(), core.upstream.idle_timeout) {
-        match send(core, target, sender, request, limits).await {
+    while let Some(connection) = target.pool.take(std::time::Instant::now(), core.upstream.idle_timeout) {
+        match send(core, target, connection, outgoing, limits).await {
             // Closed while it lay idle, before anything was written: as if it had not been there.
-            Err(Lost { unsent: Some(unsent), .. }) => request = unsent,
+            Err(Lost { failure: Failure::HungUp, was_sent: false, .. }) if !outgoing.body().is_begun() => {}
             Err(lost) => return Err(Lost { was_used: true, ..lost }),
             Ok(answer) => return Ok(answer),
         }
     }
     match pool::connect(target, limits.connect).await {
-        Ok(sender) => {
+        Ok(connection) => {
             target.has_rested();
-            send(core, target, sender, request, limits).await
+            send(core, target, connection, outgoing, limits).await
         }
         Err(failure) => {
             target.let_rest(std::time::Instant::now());
-            Err(Lost { failure, unsent: Some(request), was_used: false })
+            Err(Lost { failure, was_sent: false, was_used: false })
         }
     }
 }
@@ -157,11 +152,12 @@ async fn exchange(
 async fn exchange_on_stream(
     core: &Core,
     target: &Rc<Target>,
-    request: Request<RequestBody>,
+    outgoing: &Outgoing,
     limits: &Limits,
 ) -> Result<Response<AnswerBody>, Lost> {
     // What is lost with a shared connection says little about its instance: the next attempt opens another.
-    let lost = |failure, unsent| Lost { failure, unsent, was_used: true };
+    let lost = |failure| Lost { failure, was_sent: true, was_used: true };
+    let request = outgoing.request_for(target).map_err(lost)?;
     let stream = loop {
         if let Some(stream) = target.multiplex.take() {
             break stream;
@@ -170,7 +166,7 @@ async fn exchange_on_stream(
             Ok(()) => target.has_rested(),
             Err(failure) => {
                 target.let_rest(std::time::Instant::now());
-                return Err(Lost { was_used: false, ..lost(failure, Some(request)) });
+                return Err(Lost { failure, was_sent: false, was_used: false });
             }
         }
     };
@@ -179,19 +175,18 @@ async fn exchange_on_stream(
     match in_time(sent, upload.as_deref(), limits.first_byte).await {
         None => {
             stream.doubt();
-            Err(lost(Failure::AnswerTimeout, None))
+            Err(lost(Failure::AnswerTimeout))
         }
         // There is nothing to switch to from a stream (RFC 9113 §8.6).
-        Some(Ok(answer)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => Err(lost(Failure::BadAnswer, None)),
+        Some(Ok(answer)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => Err(lost(Failure::BadAnswer)),
         Some(Ok(answer)) => {
-            received(core, answer, Lease::Stream(stream), limits).map_err(|failure| lost(failure, None))
+            let (parts, body) = answer.into_parts();
+            Ok(received(core, parts, body::Upstream::Http2(body, Some(stream)), limits))
         }
-        Some(Err(mut error)) => {
-            let unsent = error.take_message();
+        Some(Err(error)) => {
             let failure = upload.and_then(|upload| upload.failure()).unwrap_or_else(|| failure_of(error.error()));
             // What hyper gives back was never begun, because the connection had ended.
-            let failure = if unsent.is_some() { Failure::Refused } else { failure };
-            Err(lost(failure, unsent))
+            Err(lost(if error.message().is_some() { Failure::Refused } else { failure }))
         }
     }
 }
@@ -199,30 +194,19 @@ async fn exchange_on_stream(
 async fn send(
     core: &Core,
     target: &Rc<Target>,
-    mut sender: Sender,
-    request: Request<RequestBody>,
+    connection: Connection,
+    outgoing: &Outgoing,
     limits: &Limits,
 ) -> Result<Response<AnswerBody>, Lost> {
-    let asked = request.headers().get(UPGRADE).cloned();
-    let upload = request.body().upload();
-    let sent = sender.try_send_request(request);
-    let lost = |failure| Lost { failure, unsent: None, was_used: false };
-    match in_time(sent, upload.as_deref(), limits.first_byte).await {
-        None => Err(lost(Failure::AnswerTimeout)),
-        Some(Ok(answer)) => {
-            sender.answered();
-            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-                return switched(core, answer, asked.as_ref(), sender, limits).await.map_err(lost);
-            }
-            received(core, answer, Lease::Connection(sender, Rc::clone(target)), limits).map_err(lost)
-        }
-        Some(Err(mut error)) => {
-            let unsent = error.take_message();
-            // The client's own failure comes back as one of sending; it knows better.
-            let failure = upload.and_then(|upload| upload.failure()).unwrap_or_else(|| failure_of(error.error()));
-            Err(Lost { unsent, ..lost(failure) })
-        }
+    let begun = Exchange::begin(connection, target, outgoing, limits.first_byte).await;
+    let (answer, exchange) =
+        begun.map_err(|Unanswered { failure, was_sent }| Lost { failure, was_sent, was_used: false })?;
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let lost = |failure| Lost { failure, was_sent: true, was_used: false };
+        return switched(core, answer, outgoing.upgrade(), exchange, limits).map_err(lost);
     }
+    let (parts, ()) = answer.into_parts();
+    Ok(received(core, parts, body::Upstream::Http1(Box::new(exchange)), limits))
 }
 
 fn failure_of(error: &hyper::Error) -> Failure {
@@ -239,42 +223,25 @@ fn failure_of(error: &hyper::Error) -> Failure {
 }
 
 /// The answer as it goes to the client.
-fn received(
-    core: &Core,
-    answer: Response<Incoming>,
-    lease: Lease,
-    limits: &Limits,
-) -> Result<Response<AnswerBody>, Failure> {
-    let (mut parts, body) = answer.into_parts();
-    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter().peekable();
-    if codings.peek().is_some() {
-        // hyper has undone `chunked` and nothing else (RFC 9112 §6.1): what is left would be passed on without its name.
-        if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-            return Err(Failure::BadAnswer);
-        }
-        // The chunks say how long it is; a length beside them is not to be believed (RFC 9112 §6.3).
-        parts.headers.remove(CONTENT_LENGTH);
-    }
-    let terms = limits.of_body(&parts.headers);
-    let body = AnswerBody::upstream(body, lease, Guard::new(&core.streams, terms));
-    Ok(Response::from_parts(passed_on(parts), body))
+fn received(core: &Core, parts: Parts, body: body::Upstream, limits: &Limits) -> Response<AnswerBody> {
+    let guard = Guard::new(&core.streams, limits.of_body(&parts.headers));
+    Response::from_parts(passed_on(parts), AnswerBody::upstream(body, guard))
 }
 
 /// The 101 as it goes to the client, and what stands behind it.
-async fn switched(
+fn switched(
     core: &Core,
-    answer: Response<Incoming>,
+    answer: Response<()>,
     asked: Option<&HeaderValue>,
-    sender: Sender,
+    exchange: Exchange,
     limits: &Limits,
 ) -> Result<Response<AnswerBody>, Failure> {
     let mut chosen = answer.headers().get_all(UPGRADE).iter();
     let chosen = chosen.next().filter(|_| chosen.next().is_none()).cloned();
-    let (parts, _no_body) = answer.into_parts();
+    let (parts, ()) = answer.into_parts();
     let mut answer = Response::from_parts(passed_on(parts), ());
     upgrade::agreed(asked, chosen, &mut answer)?;
-    let switched = timeout(limits.first_byte, sender.switched()).await;
-    let (service, first) = switched.map_err(|_| Failure::AnswerTimeout)?.ok_or(Failure::HungUp)?;
+    let (service, first) = exchange.switched().ok_or(Failure::Internal)?;
     let tunnel = Tunnel::new(service, first, core.streams.watch(limits.of_stream()));
     Ok(answer.map(|()| AnswerBody::switched(tunnel)))
 }

@@ -1,13 +1,23 @@
-//! Judges the raw bytes of a request head before hyper reads them, more strictly than hyper does: what two servers could
-//! frame differently is refused (RFC 9112 §2-6), so that nothing can hide behind it.
+//! Reads the head of a request of HTTP/1.x, more strictly than most servers do: what two of them could frame differently is
+//! refused (RFC 9112 §2-6), so that nothing can hide behind it.
 
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
+    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+    request::Parts,
+};
+use memchr::memchr;
 use thiserror::Error;
 
-/// The longest head, request line included. hyper is given the same limit.
+/// The longest head, request line included.
 pub(super) const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// The most header lines. hyper's own limit, beyond which it would answer by itself.
+/// The most header lines.
 pub(super) const MAX_HEADERS: usize = 100;
+
+/// Enough for what a browser sends and what we add, so that the map need not grow on the way.
+const ROOM_FOR_HEADERS: usize = 36;
 
 /// Why a head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -49,20 +59,28 @@ pub(super) enum BadHead {
 
 /// How the body behind a head is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Delimiter {
+pub(super) enum Extent {
     /// By its length; zero if there is none.
     Length(u64),
     /// By chunks.
     Chunked,
-    /// There is none, and what follows may be no request: `Upgrade` is there, and the answer decides.
-    Undecided,
+    /// By the end of the connection: an answer's only.
+    UntilClose,
+}
+
+/// A request's head that was found good.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) parts: Parts,
+    /// How its body is delimited.
+    pub(super) extent: Extent,
 }
 
 /// Where the head that `bytes` begin with ends, if it does. Looking goes on at `scanned`, up to where an earlier call came.
 pub(super) fn end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, BadHead> {
     let start = leading_blank_lines(bytes);
     let mut at = (*scanned).max(start);
-    while let Some(found) = bytes[at..].iter().position(|&byte| byte == b'\n') {
+    while let Some(found) = memchr(b'\n', &bytes[at..]) {
         let line_feed = at + found;
         if line_feed == 0 || bytes[line_feed - 1] != b'\r' {
             return Err(BadHead::LineEnd);
@@ -77,47 +95,60 @@ pub(super) fn end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Ba
     if bytes.len() > MAX_HEAD_BYTES { Err(BadHead::TooLarge) } else { Ok(None) }
 }
 
-/// One empty line before a request line is to be ignored (RFC 9112 §2.2); hyper does so too.
+/// One empty line before a request line is to be ignored (RFC 9112 §2.2).
 fn leading_blank_lines(bytes: &[u8]) -> usize {
     if bytes.starts_with(b"\r\n") { 2 } else { 0 }
 }
 
-/// Judges a whole head and says how its body is delimited.
-pub(super) fn judge(head: &[u8]) -> Result<Delimiter, BadHead> {
+/// Reads a whole head.
+pub(super) fn parse(head: &Bytes) -> Result<Head, BadHead> {
     let mut lines = Lines(&head[leading_blank_lines(head)..]);
-    let is_http_10 = judge_request_line(lines.next().ok_or(BadHead::RequestLine)?)?;
-    let mut hosts = 0_usize;
+    let (method, uri, version) = request_line(head, lines.next().ok_or(BadHead::RequestLine)?)?;
+    let mut headers = HeaderMap::with_capacity(ROOM_FOR_HEADERS);
     let mut length = None;
     let mut chunked = false;
-    let mut upgrade = false;
     for (count, line) in lines.enumerate() {
         if count >= MAX_HEADERS {
             return Err(BadHead::TooLarge);
         }
-        let (name, value) = judge_header_line(line)?;
-        if name.eq_ignore_ascii_case(b"host") {
-            hosts += 1;
-        } else if name.eq_ignore_ascii_case(b"content-length") {
-            let this = number(value).ok_or(BadHead::ContentLength)?;
-            if length.replace(this).is_some_and(|other| other != this) {
-                return Err(BadHead::ContentLength);
+        let (name, value) = header_line(head, line)?;
+        if name == HOST && headers.contains_key(HOST) {
+            return Err(BadHead::Host);
+        } else if name == CONTENT_LENGTH {
+            let this = number(value.as_bytes()).ok_or(BadHead::ContentLength)?;
+            match length.replace(this) {
+                Some(other) if other != this => return Err(BadHead::ContentLength),
+                // Once is enough.
+                Some(_) => continue,
+                None => {}
             }
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            if is_http_10 || chunked || !value.eq_ignore_ascii_case(b"chunked") {
+        } else if name == TRANSFER_ENCODING {
+            if version == Version::HTTP_10 || chunked || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
                 return Err(BadHead::TransferEncoding);
             }
             chunked = true;
-        } else if name.eq_ignore_ascii_case(b"upgrade") {
-            upgrade = true;
         }
+        headers.append(name, value);
     }
-    match (chunked, length) {
-        _ if hosts != 1 => Err(BadHead::Host),
-        (true, Some(_)) => Err(BadHead::TwoLengths),
-        (true, None) => Ok(Delimiter::Chunked),
-        (false, None | Some(0)) if upgrade => Ok(Delimiter::Undecided),
-        (false, length) => Ok(Delimiter::Length(length.unwrap_or(0))),
+    let extent = match (chunked, length) {
+        _ if !headers.contains_key(HOST) => return Err(BadHead::Host),
+        (true, Some(_)) => return Err(BadHead::TwoLengths),
+        (true, None) => Extent::Chunked,
+        (false, length) => Extent::Length(length.unwrap_or(0)),
+    };
+    let (mut parts, ()) = Request::new(()).into_parts();
+    (parts.method, parts.uri, parts.version, parts.headers) = (method, uri, version, headers);
+    Ok(Head { parts, extent })
+}
+
+/// Reads the lines behind a chunked body; `section` ends with the last of them, or with the empty line (RFC 9112 §7.1.2).
+pub(super) fn parse_trailers(section: &Bytes) -> Result<HeaderMap, BadHead> {
+    let mut trailers = HeaderMap::new();
+    for line in Lines(section) {
+        let (name, value) = header_line(section, line)?;
+        trailers.append(name, value);
     }
+    Ok(trailers)
 }
 
 /// The lines of a head without their ends, up to the empty one.
@@ -127,7 +158,7 @@ impl<'h> Iterator for Lines<'h> {
     type Item = &'h [u8];
 
     fn next(&mut self) -> Option<&'h [u8]> {
-        let end = self.0.iter().position(|&byte| byte == b'\n')?;
+        let end = memchr(b'\n', self.0)?;
         // `end()` has seen that a CR stands before each LF.
         let line = &self.0[..end.saturating_sub(1)];
         self.0 = &self.0[end + 1..];
@@ -135,9 +166,8 @@ impl<'h> Iterator for Lines<'h> {
     }
 }
 
-/// Whether the request is HTTP/1.0.
-fn judge_request_line(line: &[u8]) -> Result<bool, BadHead> {
-    if line.contains(&b'\r') {
+fn request_line(head: &Bytes, line: &[u8]) -> Result<(Method, Uri, Version), BadHead> {
+    if memchr(b'\r', line).is_some() {
         return Err(BadHead::LineEnd);
     }
     let mut parts = line.split(|&byte| byte == b' ');
@@ -145,52 +175,42 @@ fn judge_request_line(line: &[u8]) -> Result<bool, BadHead> {
     else {
         return Err(BadHead::RequestLine);
     };
-    let good_method = !method.is_empty() && method.iter().all(|&byte| is_token_byte(byte));
-    // A fragment is never sent (RFC 9112 §3.2), and hyper would cut it off without a word.
-    let good_target = !target.is_empty() && target.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'#');
-    if !good_method || !good_target || !is_uri(target) {
+    // A fragment is never sent (RFC 9112 §3.2), and would be cut off without a word.
+    if !target.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'#') {
         return Err(BadHead::RequestLine);
     }
+    let method = Method::from_bytes(method).map_err(|_| BadHead::RequestLine)?;
+    let uri = Uri::from_maybe_shared(head.slice_ref(target)).map_err(|_| BadHead::RequestLine)?;
     match version {
-        b"HTTP/1.1" => Ok(false),
-        b"HTTP/1.0" => Ok(true),
+        b"HTTP/1.1" => Ok((method, uri, Version::HTTP_11)),
+        b"HTTP/1.0" => Ok((method, uri, Version::HTTP_10)),
         _ if version.starts_with(b"HTTP/") => Err(BadHead::Version),
         _ => Err(BadHead::RequestLine),
     }
 }
 
-/// Whether hyper will be able to read a target. What it cannot read it would refuse by itself, without a request id.
-fn is_uri(target: &[u8]) -> bool {
-    let plain = |&byte: &u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%?[]".contains(&byte);
-    (target[0] == b'/' && target.iter().all(plain)) || http::Uri::try_from(target).is_ok()
-}
-
-/// The name and the value of a header line.
-fn judge_header_line(line: &[u8]) -> Result<(&[u8], &[u8]), BadHead> {
+/// The name and the value of a header line; the value shares the head's memory.
+fn header_line(head: &Bytes, line: &[u8]) -> Result<(HeaderName, HeaderValue), BadHead> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(BadHead::Folded);
     }
-    let colon = line.iter().position(|&byte| byte == b':').ok_or(BadHead::HeaderName)?;
-    let (name, value) = (&line[..colon], &line[colon + 1..]);
-    if name.is_empty() || !name.iter().all(|&byte| is_token_byte(byte)) {
-        return Err(BadHead::HeaderName);
-    }
+    let colon = memchr(b':', line).ok_or(BadHead::HeaderName)?;
+    let name = HeaderName::from_bytes(&line[..colon]).map_err(|_| BadHead::HeaderName)?;
+    let value = &line[colon + 1..];
     match value.iter().find(|&&byte| (byte < 0x20 && byte != b'\t') || byte == 0x7f) {
-        Some(b'\r') => Err(BadHead::LineEnd),
-        Some(_) => Err(BadHead::HeaderValue),
-        None => Ok((name, value.trim_ascii())),
+        Some(b'\r') => return Err(BadHead::LineEnd),
+        Some(_) => return Err(BadHead::HeaderValue),
+        None => {}
     }
+    let value = HeaderValue::from_maybe_shared(head.slice_ref(value.trim_ascii()));
+    Ok((name, value.map_err(|_| BadHead::HeaderValue)?))
 }
 
-fn number(text: &[u8]) -> Option<u64> {
+/// A `Content-Length`.
+pub(super) fn number(text: &[u8]) -> Option<u64> {
     // Digits alone (`parse` would take `+5`), and no leading zero, which somebody might take for octal.
     let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit) && (text.len() == 1 || text[0] != b'0');
     digits.then(|| std::str::from_utf8(text).ok()?.parse().ok()).flatten().filter(|&length| length < u64::MAX - 2)
-}
-
-/// `tchar` of RFC 9110 §5.6.2.
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

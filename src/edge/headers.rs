@@ -74,15 +74,23 @@ pub(super) fn sanitise_answer(headers: &mut HeaderMap) {
 }
 
 /// Whether the sender takes trailers; all else that `TE` may say is between it and us (RFC 9110 §10.1.4).
-fn wants_trailers(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TE).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-    codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(TRAILERS.as_bytes()))
+pub(super) fn wants_trailers(headers: &HeaderMap) -> bool {
+    names(headers, &TE).any(|coding| coding.eq_ignore_ascii_case(TRAILERS.as_bytes()))
+}
+
+/// What a header lists (RFC 9110 §5.6.1), in however many lines.
+pub(super) fn names<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
+    headers.get_all(name).iter().flat_map(elements)
+}
+
+/// The elements of a list.
+pub(super) fn elements(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
 /// `Trailer` without what we would not pass on (RFC 9110 §6.6.2).
 fn announced_trailers(headers: &HeaderMap) -> Option<HeaderValue> {
-    let names = headers.get_all(TRAILER).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-    let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
+    let names = names(headers, &TRAILER).filter_map(|name| HeaderName::from_bytes(name).ok());
     let kept: Vec<String> =
         names.filter(|name| may_be_trailer(name.as_str())).map(|name| name.as_str().to_owned()).collect();
     if kept.is_empty() { None } else { HeaderValue::try_from(kept.join(", ")).ok() }

@@ -24,8 +24,9 @@ use tokio::{net::TcpStream, sync::watch, task::AbortHandle};
 use super::{
     body::RequestBody,
     error::Failure,
+    exchange::MAX_ANSWER_HEAD_BYTES,
     local::LocalTasks,
-    pool::{self, MAX_ANSWER_HEAD_BYTES},
+    pool,
     view::Target,
 };
 

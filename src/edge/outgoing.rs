@@ -3,7 +3,7 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
     header::{
-        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, MAX_FORWARDS, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+        AUTHORIZATION, CONTENT_LENGTH, FORWARDED, HOST, MAX_FORWARDS, TE, TRAILER, UPGRADE, VIA,
     },
     request::Parts,
 };
@@ -15,10 +15,12 @@ use super::{
     cookies,
     error::Failure,
     forwarded::{forwarded, stripped_prefix},
+    head::number,
     headers::{
         X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_REQUEST_ID, X_USER_ID,
         X_USER_SCOPE, remove_all_like,
     },
+    output::{Encoder, put_header, put_headers, put_length},
     request_id::RequestText,
     trace,
     view::Target,
@@ -27,6 +29,9 @@ use crate::domain::gateway::models::{
     header::TokenHeader,
     service::{Permit, Route},
 };
+
+/// Room for the head of most requests, with a short body.
+const ROOM_FOR_HEAD: usize = 2048;
 
 /// By which name `Via` knows us (a pseudonym: RFC 9110 §7.6.3).
 const VIA_OURS: HeaderValue = HeaderValue::from_static("1.1 gateway");
@@ -79,6 +84,8 @@ impl Outgoing {
     /// Makes the request out of the client's, whose headers are sanitised already.
     pub(super) fn new(parts: Parts, body: RequestBody, facts: &Facts<'_>) -> Result<Self, Failure> {
         let Parts { method, mut headers, version, .. } = parts;
+        // Each instance has its own.
+        headers.remove(HOST);
         if !facts.route.forward_authorization {
             headers.remove(AUTHORIZATION);
         }
@@ -107,71 +114,75 @@ impl Outgoing {
         matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
     }
 
+    /// Whether no body is to be expected of its answer (RFC 9110 §9.3.2).
+    pub(super) fn is_head(&self) -> bool {
+        self.method == Method::HEAD
+    }
+
+    /// The protocols that it asks to go on with, if any.
+    pub(super) fn upgrade(&self) -> Option<&HeaderValue> {
+        self.headers.get(UPGRADE)
+    }
+
     /// Its body.
     pub(super) fn body(&self) -> &RequestBody {
         &self.body
     }
 
-    /// A second copy, for the case that the first is lost.
-    pub(super) fn copy(&self) -> Self {
-        Self {
-            method: self.method.clone(),
-            path_and_query: self.path_and_query.clone(),
-            headers: self.headers.clone(),
-            body: self.body.share(),
+    /// The head as it goes to an instance that speaks HTTP/1.1, and how the body is marked off behind it.
+    pub(super) fn head_for(&self, target: &Target) -> (Vec<u8>, Encoder) {
+        let mut head = Vec::with_capacity(ROOM_FOR_HEAD);
+        head.extend_from_slice(self.method.as_str().as_bytes());
+        head.push(b' ');
+        head.extend_from_slice(target.instance.base_path.as_bytes());
+        head.extend_from_slice(self.path_and_query.as_bytes());
+        head.extend_from_slice(b" HTTP/1.1\r\n");
+        put_header("host", target.host.as_bytes(), &mut head);
+        put_headers(&self.headers, &mut head);
+        if let Some(options) = self.connection_options() {
+            put_header("connection", options, &mut head);
         }
-    }
-
-    /// The request as it goes to one instance.
-    pub(super) fn addressed_to(mut self, target: &Target) -> Result<Request<RequestBody>, Failure> {
-        if !target.speaks_http2() {
-            self.headers.insert(HOST, target.host.clone());
-            if let Some(options) = connection_options(&self.headers) {
-                self.headers.insert(CONNECTION, options);
+        let announced = self.headers.get(CONTENT_LENGTH).and_then(|length| number(length.as_bytes()));
+        let encoder = match (&self.body, announced) {
+            (_, Some(length)) => Encoder::Length(length),
+            (RequestBody::Streamed(_), None) => {
+                put_header("transfer-encoding", b"chunked", &mut head);
+                // Only those that were announced are looked for.
+                Encoder::Chunked { trailers: self.headers.contains_key(TRAILER) }
             }
-            if matches!(self.body, RequestBody::Streamed(_)) && !self.headers.contains_key(CONTENT_LENGTH) {
-                // hyper would take a GET for one without a body.
-                self.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            (RequestBody::Empty, None) => {
+                // RFC 9110 §8.6.
+                if matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
+                    put_length(0, &mut head);
+                }
+                Encoder::Nothing
             }
-        }
-        let base = &target.instance.base_path;
-        let path_and_query =
-            if base.is_empty() { self.path_and_query } else { format!("{base}{}", self.path_and_query) };
-        let mut request = Request::new(self.body);
-        *request.method_mut() = self.method;
-        let uri = if target.speaks_http2() {
-            self.headers.remove(HOST);
-            // A stream goes on as nothing else (RFC 9113 §8.6).
-            self.headers.remove(UPGRADE);
-            *request.version_mut() = Version::HTTP_2;
-            format!("http://{}{path_and_query}", target.authority)
-        } else {
-            path_and_query
         };
-        *request.uri_mut() = Uri::try_from(uri).map_err(|_| Failure::Internal)?;
-        *request.headers_mut() = self.headers;
-        Ok(request)
+        head.extend_from_slice(b"\r\n");
+        (head, encoder)
     }
 
-    /// What was addressed to an instance that it never reached, to be addressed to another.
-    pub(super) fn taken_back(request: Request<RequestBody>, target: &Target) -> Self {
-        let (mut parts, body) = request.into_parts();
-        let path_and_query = parts.uri.path_and_query().map_or("/", |known| known.as_str());
-        let path_and_query = path_and_query[target.instance.base_path.len()..].to_owned();
-        for of_connection in [HOST, CONNECTION, TRANSFER_ENCODING] {
-            parts.headers.remove(of_connection);
+    /// What `Connection` has to name: headers that are for the next one alone (RFC 9110 §7.8, §10.1.4).
+    fn connection_options(&self) -> Option<&'static [u8]> {
+        match (self.headers.contains_key(UPGRADE), self.headers.contains_key(TE)) {
+            (true, true) => Some(b"upgrade, te"),
+            (true, false) => Some(b"upgrade"),
+            (false, true) => Some(b"te"),
+            (false, false) => None,
         }
-        Self { method: parts.method, path_and_query, headers: parts.headers, body }
     }
-}
 
-/// What `Connection` has to name: headers that are for the next one alone (RFC 9110 §7.8, §10.1.4).
-fn connection_options(headers: &HeaderMap) -> Option<HeaderValue> {
-    match (headers.contains_key(UPGRADE), headers.contains_key(TE)) {
-        (true, true) => Some(HeaderValue::from_static("upgrade, te")),
-        (true, false) => Some(HeaderValue::from_static("upgrade")),
-        (false, true) => Some(HeaderValue::from_static("te")),
-        (false, false) => None,
+    /// The request as it goes to an instance that speaks HTTP/2.
+    pub(super) fn request_for(&self, target: &Target) -> Result<Request<RequestBody>, Failure> {
+        let mut request = Request::new(self.body.share());
+        *request.method_mut() = self.method.clone();
+        *request.version_mut() = Version::HTTP_2;
+        let uri = format!("http://{}{}{}", target.authority, target.instance.base_path, self.path_and_query);
+        *request.uri_mut() = Uri::try_from(uri).map_err(|_| Failure::Internal)?;
+        *request.headers_mut() = self.headers.clone();
+        // A stream goes on as nothing else (RFC 9113 §8.6).
+        request.headers_mut().remove(UPGRADE);
+        Ok(request)
     }
 }
 

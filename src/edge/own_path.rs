@@ -1,13 +1,27 @@
 //! Hands a request for one of the gateway's own paths to the control plane, on its own runtime: its work may be slow, and
-//! none of it may delay a core.
+//! none of it may delay a core. Its body stays with the connection, on this core, and is handed over piece by piece.
 
-use std::sync::Arc;
+use std::{
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header::HOST, request::Parts};
-use hyper::body::Incoming;
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Empty};
+use tokio::sync::mpsc;
 use tracing::error;
 
-use super::{body::AnswerBody, error::Failure, ports::RequestOrigin, worker::Core};
+use super::{
+    body::{AnswerBody, Incoming},
+    error::Failure,
+    ports::{self, RequestOrigin},
+    worker::Core,
+};
 
 /// Answers a request whose headers are sanitised already, under the canonical path.
 pub(super) async fn answer(
@@ -22,15 +36,65 @@ pub(super) async fn answer(
     parts.headers.insert(HOST, host);
     parts.extensions.clear();
     parts.extensions.insert(origin);
+    let (body, handing_over) = handed_over(body);
     let request = Request::from_parts(parts, body);
     let control_plane = Arc::clone(&core.control_plane);
     // If the client goes away, the task still ends its work: half a change is worse than an answer that nobody reads.
     let task = core.control.spawn(async move { control_plane.answer(request).await });
-    match task.await {
+    match beside(task, handing_over).await {
         Ok(answer) => Ok(answer.map(AnswerBody::own)),
         Err(failed) => {
             error!(request_id = %origin.request_id, panicked = failed.is_panic(), "the control plane failed to answer");
             Err(Failure::Internal)
         }
     }
+}
+
+/// What comes over: a part of the body, or its end.
+type Handed = Option<io::Result<Frame<Bytes>>>;
+
+/// The body as the other runtime sees it, and what has to go on here meanwhile.
+fn handed_over(mut body: Incoming) -> (ports::Body, impl Future<Output = ()>) {
+    let (sender, receiver) = mpsc::channel(1);
+    let is_empty = body.is_empty();
+    let handing_over = async move {
+        while !is_empty {
+            // A part is read when the one before was taken.
+            let Ok(place) = sender.reserve().await else { return };
+            let part = body.frame().await;
+            let is_last = !matches!(part, Some(Ok(_)));
+            place.send(part);
+            if is_last {
+                return;
+            }
+        }
+    };
+    let there = if is_empty { Empty::new().map_err(|never| match never {}).boxed() } else { OnItsWay(receiver).boxed() };
+    (there, handing_over)
+}
+
+struct OnItsWay(mpsc::Receiver<Handed>);
+
+impl Body for OnItsWay {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let handed = ready!(self.get_mut().0.poll_recv(context));
+        // Without a last word the client has gone, and what came is not whole.
+        Poll::Ready(handed.unwrap_or_else(|| Some(Err(io::ErrorKind::UnexpectedEof.into()))))
+    }
+}
+
+/// What `first` comes to; `second` goes on beside it.
+async fn beside<T>(first: impl Future<Output = T>, second: impl Future<Output = ()>) -> T {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    let mut goes_on = true;
+    std::future::poll_fn(|context| {
+        if goes_on {
+            goes_on = second.as_mut().poll(context).is_pending();
+        }
+        first.as_mut().poll(context)
+    })
+    .await
 }

@@ -8,19 +8,19 @@ use http::{
     header::{ALLOW, CONTENT_LENGTH, HOST},
     request::Parts,
 };
-use hyper::body::Incoming;
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use super::{
     access_log::Record,
     authenticate::authenticate,
-    body::{AnswerBody, RequestBody},
+    body::{AnswerBody, Incoming, RequestBody},
     client::{Client, Peer},
     error::{ALLOWED_METHODS, Failure, Source},
     fields,
     forward::{Limits, forward},
     forwarded::is_authority,
+    head::BadHead,
     headers::{X_REQUEST_ID, sanitise_request},
     outgoing::{Facts, Outgoing, max_forwards},
     own_path,
@@ -28,7 +28,7 @@ use super::{
     ports::RequestOrigin,
     provider_token::provider_token,
     request_id::RequestText,
-    upgrade::{self, Switch},
+    upgrade,
     view::{Destination, Upstream},
     watchdog::Vitals,
     worker::Core,
@@ -38,40 +38,40 @@ use crate::domain::gateway::models::service::{Access, Denied, Route};
 /// Answers one request. Whatever goes wrong becomes an answer, too; each answer carries the request's id, and each request
 /// leaves one line in the log.
 pub(super) async fn answer(
-    core: Rc<Core>,
-    peer: Rc<Peer>,
-    vitals: Rc<Vitals>,
-    switch: Rc<Switch>,
+    core: &Core,
+    peer: &Peer,
+    vitals: &Rc<Vitals>,
     request: Request<Incoming>,
 ) -> Response<AnswerBody> {
-    let is_awaited = upgrade::is_awaited(&request);
     let id = peer.request_id(request.headers()).map_or_else(|| core.random.next(), RequestText::of);
-    let refused = vitals.refused().filter(|_| request.method().as_str() == super::socket::REFUSED_METHOD);
-    let target = refused.is_none().then(|| request.uri().clone());
-    let mut record = Record::begin(request.method().clone(), target, id.clone(), Rc::clone(&vitals));
-    let outcome = match refused {
-        Some(bad) => Err(Failure::Head(bad)),
-        None => shielded(handle(&core, &peer, &id, request, &mut record)).await,
-    };
+    let target = Some(request.uri().clone());
+    let mut record = Record::begin(request.method().clone(), target, id.clone(), Rc::clone(vitals));
+    let outcome = shielded(handle(core, peer, &id, request, &mut record)).await;
+    finished(outcome, &id, record)
+}
+
+/// Answers what could not be read as a request.
+pub(super) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Response<AnswerBody> {
+    let id = core.random.next();
+    let record = Record::begin(Method::default(), None, id.clone(), Rc::clone(vitals));
+    finished(Err(Failure::Head(bad)), &id, record)
+}
+
+fn finished(
+    outcome: Result<Response<AnswerBody>, Failure>,
+    id: &RequestText,
+    mut record: Record,
+) -> Response<AnswerBody> {
     let mut answer = outcome.unwrap_or_else(|failure| {
         match failure.source() {
             Source::Client => debug!(request_id = %id, ?failure, "a request was refused"),
             Source::Upstream => warn!(request_id = %id, ?failure, "a service did not answer"),
             Source::Gateway => error!(request_id = %id, ?failure, "a request could not be handled"),
         }
-        failure.answer(&id)
+        failure.answer(id)
     });
     answer.headers_mut().insert(X_REQUEST_ID, id.header_value());
     record.answered(answer.status());
-    if let Some(mut tunnel) = answer.body_mut().take_tunnel() {
-        tunnel.record(record);
-        switch.go_over(tunnel);
-        return answer;
-    }
-    if is_awaited {
-        switch.stay_http();
-        vitals.wake();
-    }
     answer.map(|body| body.recorded(record))
 }
 

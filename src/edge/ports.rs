@@ -7,7 +7,6 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::{Request, Response};
 use http_body_util::combinators::BoxBody;
-use hyper::body::Incoming;
 use thiserror::Error;
 
 use crate::domain::gateway::models::{
@@ -17,7 +16,7 @@ use crate::domain::gateway::models::{
     token::{Rejection, TokenDigest},
 };
 
-/// A body on its way to the client.
+/// A body on its way through the control plane, in either direction.
 pub type Body = BoxBody<Bytes, io::Error>;
 
 /// Who sent a request and under which id it is logged. The control plane finds it in the request's extensions.
@@ -33,7 +32,7 @@ pub struct RequestOrigin {
 #[async_trait]
 pub trait ControlPlane: Send + Sync + 'static {
     /// Answers one request; [`RequestOrigin`] is in its extensions.
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body>;
+    async fn answer(&self, request: Request<Body>) -> Response<Body>;
 }
 
 /// The store could not be asked.

@@ -12,7 +12,6 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
 use tokio::sync::watch;
 
 use super::{
@@ -166,7 +165,7 @@ pub(super) struct EchoControlPlane;
 
 #[async_trait]
 impl ControlPlane for EchoControlPlane {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
         assert_ne!(request.uri().path(), "/panic", "as asked");
         let (parts, body) = request.into_parts();
         let origin = parts.extensions.get::<RequestOrigin>().copied().unwrap();

@@ -9,8 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::head::BadHead;
-
 /// What a connection is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
@@ -51,7 +49,6 @@ pub(super) struct Vitals {
     idle_limit: Cell<Option<Duration>>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
-    bad_head: Cell<Option<BadHead>>,
 }
 
 /// What is known about a connection of HTTP/2. There hyper reads whether or not a body is wanted, and a client that does
@@ -78,7 +75,6 @@ impl Vitals {
             idle_limit: Cell::new(None),
             order: Cell::new(Order::Serve),
             waker: RefCell::new(None),
-            bad_head: Cell::new(None),
         }
     }
 
@@ -100,6 +96,7 @@ impl Vitals {
         self.requests.set(self.requests.get().saturating_sub(1));
         if self.requests.get() == 0 {
             self.idle_limit.set(None);
+            self.body_awaited_since.set(None);
             self.awaited.set(Awaited::NextRequest(Instant::now()));
         }
     }
@@ -153,16 +150,6 @@ impl Vitals {
         note_stall(&self.unread_since, !read);
     }
 
-    /// A head was refused: the request that hyper sees next is not the client's.
-    pub(super) fn refuse(&self, bad: BadHead) {
-        self.bad_head.set(Some(bad));
-    }
-
-    /// Why the head that was replaced was refused, if one was.
-    pub(super) fn refused(&self) -> Option<BadHead> {
-        self.bad_head.get()
-    }
-
     /// Wakes who serves the connection.
     pub(super) fn wake(&self) {
         let waker = self.waker.borrow().clone();
@@ -182,6 +169,11 @@ impl Vitals {
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *known = Some(waker.clone());
         }
+    }
+
+    /// Whether this is the waker of who serves the connection.
+    pub(super) fn is_served_by(&self, waker: &Waker) -> bool {
+        self.waker.borrow().as_ref().is_some_and(|known| known.will_wake(waker))
     }
 
     fn give(&self, order: Order) {

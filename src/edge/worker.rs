@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2::Builder as Http2;
 use tokio::{
     net::TcpStream,
     runtime::Handle,
@@ -23,7 +23,8 @@ use super::{
     cache::{self, TokenCache},
     client::Peer,
     connection,
-    head::MAX_HEAD_BYTES,
+    date::HttpDate,
+    http2,
     local::LocalTasks,
     ports::{ControlPlane, Resolver},
     provider_token::ProviderTokens,
@@ -54,8 +55,8 @@ pub(super) struct Core {
     pub(super) retries: RetryBudget,
     pub(super) watchdog: Watchdog,
     pub(super) streams: Rc<Streams>,
-    pub(super) http1: http1::Builder,
-    pub(super) http2: http2::Builder<LocalTasks>,
+    pub(super) http2: Http2<LocalTasks>,
+    date: HttpDate,
     snapshots: RefCell<SnapshotReader>,
     view: RefCell<Rc<View>>,
     connections: Cell<usize>,
@@ -82,8 +83,8 @@ impl Core {
                 idle: parts.listener_settings.idle_timeout,
             }),
             streams: Rc::default(),
-            http1: http1(),
-            http2: http2(),
+            http2: http2::builder(),
+            date: HttpDate::default(),
             snapshots: RefCell::new(snapshots),
             view: RefCell::new(Rc::new(view)),
             connections: Cell::new(0),
@@ -106,6 +107,11 @@ impl Core {
             *view = Rc::new(View::of(Arc::clone(newest), Some(&view)));
         }
         Rc::clone(&view)
+    }
+
+    /// Hands the text of the time on.
+    pub(super) fn with_date<T>(&self, use_it: impl FnOnce(&str) -> T) -> T {
+        self.date.with(self.clock.now(), use_it)
     }
 
     /// Whether no more requests are taken.
@@ -191,37 +197,6 @@ impl Core {
             );
         }
     }
-}
-
-/// The watchdog keeps the time, and heads are judged before hyper sees them: here are only the same limits again.
-fn http1() -> http1::Builder {
-    let mut http = http1::Builder::new();
-    http.header_read_timeout(None).max_header_size(MAX_HEAD_BYTES).half_close(false);
-    http
-}
-
-/// The watchdog keeps the time here, too. All else is hyper's to refuse.
-fn http2() -> http2::Builder<LocalTasks> {
-    /// Requests of one connection at a time. As many as RFC 9113 §6.5.2 wants at least, and as others have.
-    const MOST_STREAMS: u32 = 100;
-    /// Streams that a client may begin and take back before we come to them (CVE-2023-44487), and errors of its own making
-    /// that it may have us answer (CVE-2025-8671).
-    const MOST_RESETS: usize = 20;
-    /// What may come of bodies before services take it: of one, and of all on a connection.
-    const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-    const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-    /// What is kept of an answer that its client does not read.
-    const UNREAD_BYTES: usize = 64 * 1024;
-
-    let mut http = http2::Builder::new(LocalTasks);
-    http.max_concurrent_streams(MOST_STREAMS)
-        .max_pending_accept_reset_streams(MOST_RESETS)
-        .max_local_error_reset_streams(MOST_RESETS * 5)
-        .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_send_buf_size(UNREAD_BYTES);
-    http
 }
 
 /// Counts a connection while it lives.

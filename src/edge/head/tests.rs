@@ -1,22 +1,22 @@
 use super::*;
 
-fn judged(head: &str) -> Result<Delimiter, BadHead> {
+fn judged(head: &str) -> Result<Extent, BadHead> {
     let whole = end(head.as_bytes(), &mut 0)?.expect("a whole head");
     assert_eq!(whole, head.len());
-    judge(head.as_bytes())
+    parse(&Bytes::copy_from_slice(head.as_bytes())).map(|head| head.extent)
 }
 
-fn with(lines: &str) -> Result<Delimiter, BadHead> {
+fn with(lines: &str) -> Result<Extent, BadHead> {
     judged(&format!("POST /a?b HTTP/1.1\r\nHost: x\r\n{lines}\r\n"))
 }
 
 #[test]
 fn a_body_is_delimited_by_its_length_or_by_chunks() {
-    assert_eq!(with(""), Ok(Delimiter::Length(0)));
-    assert_eq!(with("Content-Length: 5\r\n"), Ok(Delimiter::Length(5)));
-    assert_eq!(with("Content-Length:5 \t\r\ncontent-length: 5\r\n"), Ok(Delimiter::Length(5)));
-    assert_eq!(with("transfer-encoding: Chunked\r\n"), Ok(Delimiter::Chunked));
-    assert_eq!(judged("\r\nGET / HTTP/1.0\r\nHost: x\r\n\r\n"), Ok(Delimiter::Length(0)));
+    assert_eq!(with(""), Ok(Extent::Length(0)));
+    assert_eq!(with("Content-Length: 5\r\n"), Ok(Extent::Length(5)));
+    assert_eq!(with("Content-Length:5 \t\r\ncontent-length: 5\r\n"), Ok(Extent::Length(5)));
+    assert_eq!(with("transfer-encoding: Chunked\r\n"), Ok(Extent::Chunked));
+    assert_eq!(judged("\r\nGET / HTTP/1.0\r\nHost: x\r\n\r\n"), Ok(Extent::Length(0)));
 }
 
 #[test]
@@ -112,6 +112,6 @@ fn a_head_has_a_limit() {
     let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX-A: {}", "a".repeat(MAX_HEAD_BYTES));
     assert_eq!(end(long.as_bytes(), &mut 0), Err(BadHead::TooLarge));
     assert_eq!(end(format!("{long}\r\n\r\n").as_bytes(), &mut 0), Err(BadHead::TooLarge));
-    assert_eq!(with(&"X-A: 1\r\n".repeat(MAX_HEADERS - 1)), Ok(Delimiter::Length(0)));
+    assert_eq!(with(&"X-A: 1\r\n".repeat(MAX_HEADERS - 1)), Ok(Extent::Length(0)));
     assert_eq!(with(&"X-A: 1\r\n".repeat(MAX_HEADERS)), Err(BadHead::TooLarge));
 }

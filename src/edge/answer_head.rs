@@ -1,0 +1,214 @@
+//! Reads the head of a service's answer (RFC 9112 §4, §5), and how its body is delimited.
+
+use std::mem::MaybeUninit;
+
+use bytes::BytesMut;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
+};
+use httparse::{ParserConfig, Status};
+
+use super::{
+    head::{Extent, number},
+    headers::{elements, names},
+};
+
+/// The most header lines of an answer.
+const MAX_HEADERS: usize = 100;
+
+/// Enough for the headers of most answers and for what we add.
+const ROOM_FOR_HEADERS: usize = 16;
+
+/// What came is no head of an answer, or none that can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BadAnswerHead;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct AnswerHead {
+    pub(super) status: StatusCode,
+    version: Version,
+    headers: HeaderMap,
+}
+
+impl AnswerHead {
+    /// Takes a head out of what `input` begins with; `None` if more of it has to come first.
+    pub(super) fn take(input: &mut BytesMut) -> Result<Option<Self>, BadAnswerHead> {
+        let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut answer = httparse::Response::new(&mut []);
+        let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut answer, input, &mut lines);
+        let Status::Complete(end) = parsed.map_err(|_| BadAnswerHead)? else { return Ok(None) };
+        let version = if answer.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+        let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(BadAnswerHead)?;
+        // The values are to share the memory of what was read, so where they stand in it is remembered, and no more.
+        let mut places = [Place::default(); MAX_HEADERS];
+        let count = answer.headers.len();
+        for (place, line) in places.iter_mut().zip(answer.headers.iter()) {
+            *place = Place::of(input, line.name.as_bytes(), line.value);
+        }
+        let head = input.split_to(end).freeze();
+        let mut headers = HeaderMap::with_capacity(ROOM_FOR_HEADERS.max(count + 4));
+        for place in &places[..count] {
+            let name = HeaderName::from_bytes(&head[place.name..place.name + place.name_length]);
+            let value = HeaderValue::from_maybe_shared(head.slice(place.value..place.value + place.value_length));
+            headers.append(name.map_err(|_| BadAnswerHead)?, value.map_err(|_| BadAnswerHead)?);
+        }
+        Ok(Some(Self { status, version, headers }))
+    }
+
+    /// Whether another head follows for the same request.
+    pub(super) fn is_interim(&self) -> bool {
+        self.status.is_informational() && self.status != StatusCode::SWITCHING_PROTOCOLS
+    }
+
+    /// How the body is delimited (RFC 9112 §6.3), for the answer to a `HEAD` or to anything else.
+    pub(super) fn extent(&self, is_head: bool) -> Result<Extent, BadAnswerHead> {
+        if is_head || self.status.is_informational() || matches!(self.status.as_u16(), 204 | 304) {
+            return Ok(Extent::Length(0));
+        }
+        if self.headers.contains_key(TRANSFER_ENCODING) {
+            // Another coding would be passed on without its name (RFC 9112 §6.1). HTTP/1.0 does not know any.
+            let mut codings = names(&self.headers, &TRANSFER_ENCODING);
+            let is_chunked = codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+            let is_only = codings.next().is_none() && self.version == Version::HTTP_11;
+            return if is_chunked && is_only { Ok(Extent::Chunked) } else { Err(BadAnswerHead) };
+        }
+        let mut lengths = names(&self.headers, &CONTENT_LENGTH).map(number);
+        let Some(first) = lengths.next() else {
+            return if self.headers.contains_key(CONTENT_LENGTH) { Err(BadAnswerHead) } else { Ok(Extent::UntilClose) };
+        };
+        let length = first.filter(|_| lengths.all(|other| other == first)).ok_or(BadAnswerHead)?;
+        Ok(Extent::Length(length))
+    }
+
+    /// Whether the connection can be used again (RFC 9112 §9.3). Not if the answer was framed in two ways (RFC 9112 §6.3).
+    pub(super) fn stays_open(&self) -> bool {
+        let says = |option: &[u8]| names(&self.headers, &CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
+        let is_framed_twice = self.headers.contains_key(TRANSFER_ENCODING) && self.headers.contains_key(CONTENT_LENGTH);
+        !is_framed_twice && if self.version == Version::HTTP_10 { says(b"keep-alive") } else { !says(b"close") }
+    }
+
+    /// The head as it goes on: with one length at most, and none that does not count.
+    pub(super) fn into_response(mut self) -> Response<()> {
+        if self.headers.contains_key(TRANSFER_ENCODING) || self.status == StatusCode::NO_CONTENT {
+            self.headers.remove(CONTENT_LENGTH);
+        } else if let Some(Ok(length)) = self.headers.get(CONTENT_LENGTH).and_then(|value| elements(value).next()).map(HeaderValue::from_bytes) {
+            self.headers.insert(CONTENT_LENGTH, length);
+        }
+        let mut response = Response::new(());
+        *response.status_mut() = self.status;
+        *response.version_mut() = self.version;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}
+
+/// Where a header line stands in a head.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    name: usize,
+    name_length: usize,
+    value: usize,
+    value_length: usize,
+}
+
+impl Place {
+    fn of(head: &[u8], name: &[u8], value: &[u8]) -> Self {
+        let at = |part: &[u8]| part.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
+        // An empty value need not stand anywhere.
+        let value_at = if value.is_empty() { 0 } else { at(value) };
+        Self { name: at(name), name_length: name.len(), value: value_at, value_length: value.len() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(text: &str) -> Result<Option<AnswerHead>, BadAnswerHead> {
+        AnswerHead::take(&mut BytesMut::from(text))
+    }
+
+    fn head(lines: &str) -> AnswerHead {
+        taken(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n")).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_head_is_taken_out_when_it_is_whole() {
+        let text = "HTTP/1.1 201 Created\r\nX-A:  b c \r\nX-Empty:\r\nset-cookie: a\r\nSet-Cookie: b\r\n\r\nbody";
+        for upto in 0..text.len() - 4 {
+            assert!(taken(&text[..upto]).unwrap().is_none(), "{upto}");
+        }
+        let mut input = BytesMut::from(text);
+        let head = AnswerHead::take(&mut input).unwrap().unwrap();
+        assert_eq!((head.status.as_u16(), head.version, &input[..]), (201, Version::HTTP_11, &b"body"[..]));
+        assert_eq!((&head.headers["x-a"], &head.headers["x-empty"]), (&"b c".parse().unwrap(), &"".parse().unwrap()));
+        assert_eq!(head.headers.get_all("set-cookie").iter().count(), 2);
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        for text in [
+            "garbage\r\n\r\n",
+            "HTTP/1.1 abc\r\n\r\n",
+            "HTTP/2.0 200 OK\r\n\r\n",
+            "HTTP/1.1 099 Low\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nBad Name: 1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nX: \0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nX: 1\r\n folded\r\n\r\n",
+            &format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: 1\r\n".repeat(MAX_HEADERS + 1)),
+        ] {
+            assert!(taken(text).is_err(), "{text:?}");
+        }
+        assert!(taken(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: 1\r\n".repeat(MAX_HEADERS))).is_ok());
+    }
+
+    #[test]
+    fn a_body_is_delimited_as_the_standard_says() {
+        for (lines, expected) in [
+            ("", Ok(Extent::UntilClose)),
+            ("Content-Length: 5\r\n", Ok(Extent::Length(5))),
+            ("Content-Length: 5, 5\r\nContent-Length: 5\r\n", Ok(Extent::Length(5))),
+            ("Content-Length: 5\r\nContent-Length: 6\r\n", Err(BadAnswerHead)),
+            ("Content-Length: 5, 6\r\n", Err(BadAnswerHead)),
+            ("Content-Length: +5\r\n", Err(BadAnswerHead)),
+            ("Content-Length: -5\r\n", Err(BadAnswerHead)),
+            ("Content-Length:\r\n", Err(BadAnswerHead)),
+            ("Transfer-Encoding: Chunked\r\n", Ok(Extent::Chunked)),
+            ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Ok(Extent::Chunked)),
+            ("Transfer-Encoding: gzip, chunked\r\n", Err(BadAnswerHead)),
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", Err(BadAnswerHead)),
+            ("Transfer-Encoding: gzip\r\n", Err(BadAnswerHead)),
+        ] {
+            assert_eq!(head(lines).extent(false), expected, "{lines:?}");
+            assert_eq!(head(lines).extent(true), Ok(Extent::Length(0)));
+        }
+        let of = |line: &str| taken(&format!("{line}\r\nTransfer-Encoding: chunked\r\n\r\n")).unwrap().unwrap();
+        for line in ["HTTP/1.1 204 No Content", "HTTP/1.1 304 Not Modified", "HTTP/1.1 101 Switching Protocols"] {
+            assert_eq!(of(line).extent(false), Ok(Extent::Length(0)), "{line}");
+        }
+        assert_eq!(of("HTTP/1.0 200 OK").extent(false), Err(BadAnswerHead));
+    }
+
+    #[test]
+    fn a_connection_is_used_again_if_both_sides_know_where_they_are() {
+        assert!(head("").stays_open() && head("Connection: x, keep-alive\r\n").stays_open());
+        assert!(!head("Connection: x, Close\r\n").stays_open());
+        assert!(!head("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n").stays_open());
+        let old = |lines: &str| taken(&format!("HTTP/1.0 200 OK\r\n{lines}\r\n")).unwrap().unwrap();
+        assert!(!old("").stays_open() && old("Connection: Keep-Alive\r\n").stays_open());
+    }
+
+    #[test]
+    fn one_length_goes_on_at_most() {
+        let lengths = |lines: &str| {
+            let response = head(lines).into_response();
+            response.headers().get_all(CONTENT_LENGTH).iter().map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths("Content-Length: 5, 5\r\nContent-Length: 5\r\n"), ["5"]);
+        assert!(lengths("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n").is_empty());
+        let none = taken("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n").unwrap().unwrap();
+        assert!(none.into_response().headers().is_empty());
+    }
+}

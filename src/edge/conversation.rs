@@ -1,0 +1,244 @@
+//! HTTP/1.x with one client: reads a head, has it answered, writes the answer, and again. All of it happens in the
+//! connection's own task, the exchange with the service included.
+
+use std::{future::Future, pin::pin, rc::Rc, task::Poll};
+
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, Version,
+    header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT},
+    response::Parts,
+};
+use http_body::{Body, SizeHint};
+use tracing::debug;
+
+use super::{
+    body::{AnswerBody, Incoming},
+    client::Peer,
+    head::{BadHead, Extent, Head, number},
+    headers::{names, wants_trailers},
+    output::{Encoder, Output, put_header, put_headers, put_length},
+    pipeline,
+    tunnel::Tunnel,
+    watchdog::{Order, Vitals},
+    wire::Wire,
+    worker::Core,
+};
+
+/// Room for the head of most answers, with a short body.
+const ROOM_FOR_ANSWER: usize = 2048;
+
+/// What comes after an answer.
+enum After {
+    /// The next request.
+    Request,
+    /// The end, as the answer said; the client may still be sending if it `lingers`.
+    Close { lingers: bool },
+    /// The end: the client has gone, or the answer broke off.
+    Gone,
+    /// Another protocol.
+    Tunnel(Box<Tunnel>),
+}
+
+/// Serves a client until the connection ends.
+pub(super) async fn serve(core: Rc<Core>, wire: Wire, peer: Peer, vitals: Rc<Vitals>) {
+    let (wire, peer) = (Rc::new(wire), Rc::new(peer));
+    loop {
+        let head = std::future::poll_fn(|context| match vitals.order() {
+            Order::Drain => Poll::Ready(None),
+            Order::Serve | Order::Close => wire.poll_head(context),
+        });
+        let Some(head) = head.await else { return };
+        // In a place of its own, so that a connection that waits for its next request is small.
+        match Box::pin(respond(&core, &wire, &peer, &vitals, head)).await {
+            After::Request => {}
+            After::Close { lingers } => return wire.close(lingers).await,
+            After::Gone => return,
+            After::Tunnel(tunnel) => {
+                let Some(wire) = Rc::into_inner(wire) else { return };
+                let (socket, first) = wire.into_parts();
+                return Box::pin(tunnel.run(socket, first.freeze())).await;
+            }
+        }
+    }
+}
+
+async fn respond(
+    core: &Rc<Core>,
+    wire: &Rc<Wire>,
+    peer: &Rc<Peer>,
+    vitals: &Rc<Vitals>,
+    head: Result<Head, BadHead>,
+) -> After {
+    let is_refused = head.is_err();
+    let (mut answer, form) = match head {
+        Err(bad) => (pipeline::refuse(core, vitals, bad), Form::REFUSED),
+        Ok(Head { parts, extent }) => {
+            let form = Form::of(&parts.method, parts.version, &parts.headers);
+            wire.begin_body(extent, waits_for_100(parts.version, &parts.headers));
+            let body =
+                if extent == Extent::Length(0) { Incoming::Empty } else { Incoming::Http1(Rc::clone(wire)) };
+            let answering = pipeline::answer(core, peer, vitals, Request::from_parts(parts, body));
+            match unless_gone(wire, answering).await {
+                Some(answer) => (answer, form),
+                None => return After::Gone,
+            }
+        }
+    };
+    let tunnel = answer.body_mut().take_tunnel();
+    let keeps_alive = form.keeps_alive && vitals.order() == Order::Serve && !says_close(answer.headers());
+    let Ok(keeps_alive) = send(core, wire, answer, &form, keeps_alive).await else { return After::Gone };
+    if let Some(tunnel) = tunnel {
+        return After::Tunnel(tunnel);
+    }
+    let is_over = wire.is_body_over() || std::future::poll_fn(|context| Poll::Ready(wire.finish_body(context))).await;
+    if keeps_alive && is_over && !is_refused {
+        After::Request
+    } else {
+        After::Close { lingers: is_refused || !is_over || wire.has_begun() }
+    }
+}
+
+/// What `answering` comes to, unless the client goes away before: then nobody is there to be answered.
+async fn unless_gone<T>(wire: &Wire, answering: impl Future<Output = T>) -> Option<T> {
+    let mut answering = pin!(answering);
+    std::future::poll_fn(|context| match answering.as_mut().poll(context) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => wire.poll_gone(context).map(|()| None),
+    })
+    .await
+}
+
+/// The client does not get the answer, or not all of it.
+struct BrokenOff;
+
+/// Writes an answer. Whether the connection may be used again.
+async fn send(
+    core: &Core,
+    wire: &Wire,
+    answer: Response<AnswerBody>,
+    form: &Form,
+    keeps_alive: bool,
+) -> Result<bool, BrokenOff> {
+    let (parts, body) = answer.into_parts();
+    let mut head = Vec::with_capacity(ROOM_FOR_ANSWER);
+    let (mut encoder, keeps_alive) = core.with_date(|date| write_head(&parts, &body.size_hint(), form, keeps_alive, date, &mut head));
+    let mut output = Output::beginning_with(head);
+    let mut body = pin!(body);
+    let (mut has_ended, mut is_broken) = (encoder == Encoder::Nothing, false);
+    std::future::poll_fn(|context| {
+        loop {
+            while !has_ended && !is_broken && output.has_room() {
+                match body.as_mut().poll_frame(context) {
+                    Poll::Ready(Some(Ok(frame))) => is_broken = encoder.put(frame, &mut output).is_err(),
+                    Poll::Ready(Some(Err(_))) => is_broken = true,
+                    Poll::Ready(None) => {
+                        has_ended = true;
+                        is_broken = encoder.finish(&mut output).is_err();
+                    }
+                    Poll::Pending => break,
+                }
+            }
+            if output.is_empty() {
+                return match (is_broken, has_ended) {
+                    (true, _) => Poll::Ready(Err(BrokenOff)),
+                    (false, true) => Poll::Ready(Ok(keeps_alive)),
+                    (false, false) => wire.poll_gone(context).map(|()| Err(BrokenOff)),
+                };
+            }
+            match wire.poll_write(context, &mut output) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    debug!(%error, "a client's connection broke");
+                    return Poll::Ready(Err(BrokenOff));
+                }
+                Poll::Pending => {
+                    // A client that does not read may still be sending what the service waits for.
+                    body.as_mut().go_on_uploading(context);
+                    return Poll::Pending;
+                }
+            }
+        }
+    })
+    .await
+}
+
+/// What a request says about the form of its answer.
+struct Form {
+    version: Version,
+    is_head: bool,
+    keeps_alive: bool,
+    takes_trailers: bool,
+}
+
+impl Form {
+    /// For what could not be read.
+    const REFUSED: Self =
+        Self { version: Version::HTTP_11, is_head: false, keeps_alive: false, takes_trailers: false };
+
+    fn of(method: &Method, version: Version, headers: &HeaderMap) -> Self {
+        let says = |option: &[u8]| names(headers, &CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
+        let keeps_alive = if version == Version::HTTP_10 { says(b"keep-alive") } else { !says(b"close") };
+        Self { version, is_head: *method == Method::HEAD, keeps_alive, takes_trailers: wants_trailers(headers) }
+    }
+}
+
+fn waits_for_100(version: Version, headers: &HeaderMap) -> bool {
+    let expects = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    version == Version::HTTP_11 && headers.get(EXPECT).is_some_and(expects)
+}
+
+fn says_close(headers: &HeaderMap) -> bool {
+    names(headers, &CONNECTION).any(|name| name.eq_ignore_ascii_case(b"close"))
+}
+
+/// Writes an answer's head. How its body is marked off, and whether the connection may be used again after that.
+fn write_head(
+    parts: &Parts,
+    size: &SizeHint,
+    form: &Form,
+    keeps_alive: bool,
+    date: &str,
+    into: &mut Vec<u8>,
+) -> (Encoder, bool) {
+    let status = parts.status;
+    into.extend_from_slice(b"HTTP/1.1 ");
+    into.extend_from_slice(status.as_str().as_bytes());
+    into.push(b' ');
+    into.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    into.extend_from_slice(b"\r\n");
+    put_headers(&parts.headers, into);
+    if !parts.headers.contains_key(DATE) && !status.is_informational() {
+        put_header("date", date.as_bytes(), into);
+    }
+    let announced = parts.headers.get(CONTENT_LENGTH).map(|length| number(length.as_bytes()));
+    // RFC 9110 §6.4.1.
+    let is_bodiless = form.is_head || status.is_informational() || matches!(status.as_u16(), 204 | 304);
+    let mut keeps_alive = keeps_alive;
+    let encoder = match (announced, size.exact()) {
+        (None, Some(length)) if !matches!(status.as_u16(), 101 | 204 | 304) && !(form.is_head && length == 0) => {
+            put_length(length, into);
+            Encoder::Length(length)
+        }
+        _ if is_bodiless => Encoder::Nothing,
+        (Some(Some(length)), _) => Encoder::Length(length),
+        (_, Some(length)) => Encoder::Length(length),
+        (_, None) if form.version == Version::HTTP_10 => {
+            keeps_alive = false;
+            Encoder::UntilClose
+        }
+        (_, None) => {
+            put_header("transfer-encoding", b"chunked", into);
+            let trailers = form.takes_trailers;
+            Encoder::Chunked { trailers }
+        }
+    };
+    if !parts.headers.contains_key(CONNECTION) {
+        match (keeps_alive, form.version) {
+            (false, _) => put_header("connection", b"close", into),
+            (true, Version::HTTP_10) => put_header("connection", b"keep-alive", into),
+            (true, _) => {}
+        }
+    }
+    into.extend_from_slice(b"\r\n");
+    (if is_bodiless { Encoder::Nothing } else { encoder }, keeps_alive)
+}

@@ -1,0 +1,280 @@
+//! One request and its answer on a connection of HTTP/1.1 to a service, driven by whoever waits for the answer: no task of its
+//! own, and nothing between the two sockets but this.
+
+use std::{
+    future::Future,
+    io,
+    mem::MaybeUninit,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body::{Body, Frame};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, ReadBuf},
+    net::TcpStream,
+    time::Instant,
+};
+
+use super::{
+    answer_head::{AnswerHead, BadAnswerHead},
+    body::RequestBody,
+    error::Failure,
+    framing::{Decoder, Piece},
+    outgoing::Outgoing,
+    output::{Encoder, Output},
+    pool::Connection,
+    view::Target,
+};
+
+/// The longest answer head that is read, and as much as interim answers may have in all.
+pub(super) const MAX_ANSWER_HEAD_BYTES: usize = 64 * 1024;
+
+/// As much as is read at first: most answers are whole then.
+const FIRST_READ_BYTES: usize = 16 * 1024;
+
+/// As much of a body as is read at once.
+const BODY_READ_BYTES: usize = 64 * 1024;
+
+/// See the module.
+pub(super) struct Exchange {
+    /// Gone when it was given back.
+    connection: Option<Connection>,
+    target: Rc<Target>,
+    upload: Upload,
+    answer: Decoder,
+    /// Whether the service leaves the connection open after this answer.
+    stays_open: bool,
+}
+
+/// The request on its way.
+struct Upload {
+    output: Output,
+    encoder: Encoder,
+    body: RequestBody,
+    has_ended: bool,
+    /// The service takes no more. It may have said why.
+    is_refused: bool,
+    has_begun: bool,
+}
+
+/// A request that got no answer.
+pub(super) struct Unanswered {
+    pub(super) failure: Failure,
+    /// Whether any of it may have reached the service.
+    pub(super) was_sent: bool,
+}
+
+impl Exchange {
+    /// Sends a request and waits for the head of its answer, of which `limit` is the time that the service may take: for it,
+    /// or for taking more of the body. While it is the client that is waited for, the time does not count.
+    pub(super) async fn begin(
+        connection: Connection,
+        target: &Rc<Target>,
+        outgoing: &Outgoing,
+        limit: Duration,
+    ) -> Result<(Response<()>, Self), Unanswered> {
+        let (head, encoder) = outgoing.head_for(target);
+        let upload = Upload {
+            output: Output::beginning_with(head),
+            has_ended: false,
+            encoder,
+            body: outgoing.body().share(),
+            is_refused: false,
+            has_begun: false,
+        };
+        let mut exchange = Self {
+            connection: Some(connection),
+            target: Rc::clone(target),
+            upload,
+            answer: Decoder::Ended,
+            stays_open: false,
+        };
+        let mut waiting = Waiting { began: Instant::now(), limit, is_set: false };
+        let is_head = outgoing.is_head();
+        let (mut interim, was_asked) = (0, outgoing.upgrade().is_some());
+        let answered = std::future::poll_fn(|context| {
+            if let Poll::Ready(Err(failure)) = exchange.poll_upload(context) {
+                return Poll::Ready(Err(failure));
+            }
+            let Some(connection) = &mut exchange.connection else { return Poll::Ready(Err(Failure::Internal)) };
+            if let Poll::Ready(head) = poll_head(connection, &mut interim, context) {
+                return Poll::Ready(head);
+            }
+            if waiting.poll(connection, &exchange.upload.body, context).is_ready() {
+                return Poll::Ready(Err(Failure::AnswerTimeout));
+            }
+            Poll::Pending
+        })
+        .await;
+        let read = answered.and_then(|head| {
+            if head.status == StatusCode::SWITCHING_PROTOCOLS && !was_asked {
+                return Err(Failure::BadAnswer);
+            }
+            let extent = head.extent(is_head).map_err(|BadAnswerHead| Failure::BadAnswer)?;
+            exchange.answer = Decoder::of_answer(extent);
+            exchange.stays_open = head.stays_open();
+            Ok(head.into_response())
+        });
+        let was_sent = exchange.upload.has_begun;
+        read.map(|answer| (answer, exchange)).map_err(|failure| Unanswered { failure, was_sent })
+    }
+
+    /// Whether all of the answer was read.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answer.is_ended()
+    }
+
+    /// The connection itself after a 101, and what was read from it behind that.
+    pub(super) fn switched(mut self) -> Option<(TcpStream, Bytes)> {
+        let Connection { stream, input, .. } = self.connection.take()?;
+        Some((stream, input.freeze()))
+    }
+
+    /// The answer was read. The connection is kept for another request, if it is in step.
+    pub(super) fn give_back(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        if self.stays_open && self.upload.has_ended && !self.upload.is_refused && self.upload.output.is_empty() {
+            self.target.pool.put(connection, std::time::Instant::now());
+        }
+    }
+
+    /// The next part of the answer's body.
+    pub(super) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.answer.is_ended() {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(Err(_)) = self.poll_upload(context) {
+            return Poll::Ready(Some(Err(io::Error::other("the request broke off while it was answered"))));
+        }
+        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+        loop {
+            match self.answer.next(&mut connection.input).map_err(io::Error::other) {
+                Err(error) => return Poll::Ready(Some(Err(error))),
+                Ok(Some(Piece::Data(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(Some(Piece::Trailers(trailers))) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+                Ok(None) if self.answer.is_ended() => return Poll::Ready(None),
+                Ok(None) => {}
+            }
+            match ready!(fill(connection, self.answer.wanted(), context)) {
+                Ok(0) => match self.answer.close() {
+                    Ok(()) => return Poll::Ready(None),
+                    Err(error) => return Poll::Ready(Some(Err(io::Error::other(error)))),
+                },
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+    }
+
+    /// Sends as much of the request as there is and as the service takes; ready when all was sent, or when it will not be.
+    pub(super) fn poll_upload(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(())) };
+        let upload = &mut self.upload;
+        loop {
+            while !upload.has_ended && upload.output.has_room() {
+                match Pin::new(&mut upload.body).poll_frame(context) {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        upload.encoder.put(frame, &mut upload.output).map_err(|_| Failure::BodyBroken)?;
+                    }
+                    Poll::Ready(Some(Err(_))) => {
+                        return Poll::Ready(Err(upload.body.failure().unwrap_or(Failure::BodyBroken)));
+                    }
+                    Poll::Ready(None) => {
+                        upload.has_ended = true;
+                        upload.encoder.finish(&mut upload.output).map_err(|_| Failure::BodyBroken)?;
+                    }
+                    Poll::Pending => break,
+                }
+            }
+            if upload.output.is_empty() || upload.is_refused {
+                return if upload.has_ended { Poll::Ready(Ok(())) } else { Poll::Pending };
+            }
+            let written = upload.output.poll_write(context, &mut connection.stream);
+            upload.has_begun |= upload.output.is_begun() || matches!(written, Poll::Ready(Ok(())));
+            if ready!(written).is_err() {
+                // What it has said before is still there to be read.
+                (upload.is_refused, upload.has_ended) = (true, true);
+            }
+        }
+    }
+}
+
+/// The time that a service may take.
+struct Waiting {
+    began: Instant,
+    limit: Duration,
+    is_set: bool,
+}
+
+impl Waiting {
+    /// Ready when it is over.
+    fn poll(&mut self, connection: &mut Connection, body: &RequestBody, context: &mut Context<'_>) -> Poll<()> {
+        if !std::mem::replace(&mut self.is_set, true) {
+            connection.timer.as_mut().reset(self.began + self.limit);
+        }
+        while connection.timer.as_mut().poll(context).is_ready() {
+            let now = Instant::now();
+            let since = match body.upload() {
+                None => self.began,
+                Some(upload) => upload.service_awaited_since().map_or(now, Instant::from_std).max(self.began),
+            };
+            if now >= since + self.limit {
+                return Poll::Ready(());
+            }
+            connection.timer.as_mut().reset(since + self.limit);
+        }
+        Poll::Pending
+    }
+}
+
+/// The head of the answer, behind those of interim ones, which have `interim` bytes.
+fn poll_head(
+    connection: &mut Connection,
+    interim: &mut usize,
+    context: &mut Context<'_>,
+) -> Poll<Result<AnswerHead, Failure>> {
+    loop {
+        if !connection.input.is_empty() {
+            let before = connection.input.len();
+            match AnswerHead::take(&mut connection.input) {
+                Err(BadAnswerHead) => return Poll::Ready(Err(Failure::BadAnswer)),
+                Ok(Some(head)) if head.is_interim() => {
+                    // They are not passed on: nobody may rely on them.
+                    *interim += before - connection.input.len();
+                    if *interim > MAX_ANSWER_HEAD_BYTES {
+                        return Poll::Ready(Err(Failure::BadAnswer));
+                    }
+                    continue;
+                }
+                Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                Ok(None) if before > MAX_ANSWER_HEAD_BYTES => return Poll::Ready(Err(Failure::BadAnswer)),
+                Ok(None) => {}
+            }
+        }
+        match ready!(fill(connection, 0, context)) {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return Poll::Ready(Err(Failure::HungUp)),
+        }
+    }
+}
+
+/// Reads once; how many bytes came. `wanted` says how many more are to come, as far as is known.
+fn fill(connection: &mut Connection, wanted: u64, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    let Connection { stream, input, .. } = connection;
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).min(BODY_READ_BYTES);
+    if wanted > FIRST_READ_BYTES {
+        // A large body: read to where it stays.
+        input.reserve(wanted);
+        return pin!(stream.read_buf(input)).poll(context);
+    }
+    let mut scratch = [MaybeUninit::uninit(); FIRST_READ_BYTES];
+    let mut buf = ReadBuf::uninit(&mut scratch);
+    ready!(Pin::new(stream).poll_read(context, &mut buf))?;
+    input.extend_from_slice(buf.filled());
+    Poll::Ready(Ok(buf.filled().len()))
+}

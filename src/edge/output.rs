@@ -1,0 +1,293 @@
+//! What is to be written to a connection of HTTP/1.x: small parts are put together, so that a head and a short body are one
+//! system call; large ones go out as they are, without a copy.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use http::HeaderMap;
+use http_body::Frame;
+use tokio::io::AsyncWrite;
+
+/// As much as is put together before it is written.
+const SMALL_BYTES: usize = 16 * 1024;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    small: Vec<u8>,
+    /// How many of the small bytes were written.
+    written: usize,
+    large: Bytes,
+    /// Behind the large part.
+    tail: &'static [u8],
+}
+
+impl Output {
+    /// Begins with `bytes`, the small part that is to be built up.
+    pub(super) fn beginning_with(bytes: Vec<u8>) -> Self {
+        Self { small: bytes, ..Self::default() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.written == self.small.len() && self.large.is_empty() && self.tail.is_empty()
+    }
+
+    /// Whether some of it was written, but not all.
+    pub(super) fn is_begun(&self) -> bool {
+        self.written > 0 && !self.is_empty()
+    }
+
+    /// Whether more may be added before what there is was written.
+    pub(super) fn has_room(&self) -> bool {
+        self.large.is_empty() && self.tail.is_empty() && self.small.len() < SMALL_BYTES
+    }
+
+    /// Writes as much as the connection takes; ready when all was written.
+    pub(super) fn poll_write<S: AsyncWrite + Unpin>(
+        &mut self,
+        context: &mut Context<'_>,
+        stream: &mut S,
+    ) -> Poll<io::Result<()>> {
+        while !self.is_empty() {
+            let small = &self.small[self.written..];
+            let written = if self.large.is_empty() && self.tail.is_empty() {
+                ready!(Pin::new(&mut *stream).poll_write(context, small))?
+            } else {
+                let parts = [IoSlice::new(small), IoSlice::new(&self.large), IoSlice::new(self.tail)];
+                ready!(Pin::new(&mut *stream).poll_write_vectored(context, &parts))?
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.advance(written);
+        }
+        self.small.clear();
+        self.written = 0;
+        // A stream with TLS holds back what it has not sent.
+        Pin::new(stream).poll_flush(context)
+    }
+
+    fn advance(&mut self, written: usize) {
+        let of_small = written.min(self.small.len() - self.written);
+        self.written += of_small;
+        let of_large = (written - of_small).min(self.large.len());
+        self.large.advance(of_large);
+        if self.large.is_empty() {
+            // Its memory is used again for what is read next.
+            self.large = Bytes::new();
+        }
+        self.tail = &self.tail[written - of_small - of_large..];
+    }
+}
+
+/// How a body is marked off on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoder {
+    /// There is none to be sent.
+    Nothing,
+    /// So many bytes are to come.
+    Length(u64),
+    /// In chunks; whether the other end takes trailers.
+    Chunked { trailers: bool },
+    /// By the end of the connection.
+    UntilClose,
+}
+
+/// A body is not as long as its head said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WrongLength;
+
+impl Encoder {
+    /// Adds a part of the body. There must be room for it.
+    pub(super) fn put(&mut self, frame: Frame<Bytes>, output: &mut Output) -> Result<(), WrongLength> {
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(other) => {
+                if let (Self::Chunked { trailers: true }, Ok(trailers)) = (&self, other.into_trailers()) {
+                    self.finish_with(&trailers, output);
+                }
+                return Ok(());
+            }
+        };
+        match self {
+            Self::Nothing => return Ok(()),
+            Self::Length(left) => *left = left.checked_sub(data.len() as u64).ok_or(WrongLength)?,
+            Self::Chunked { .. } if data.is_empty() => return Ok(()),
+            Self::Chunked { .. } => {
+                let mut hex = [0; 16];
+                output.small.extend_from_slice(hexadecimal(data.len(), &mut hex));
+                output.small.extend_from_slice(b"\r\n");
+            }
+            Self::UntilClose => {}
+        }
+        let behind: &'static [u8] = if matches!(self, Self::Chunked { .. }) { b"\r\n" } else { b"" };
+        if output.small.len() + data.len() <= SMALL_BYTES {
+            output.small.extend_from_slice(&data);
+            output.small.extend_from_slice(behind);
+        } else {
+            output.large = data;
+            output.tail = behind;
+        }
+        Ok(())
+    }
+
+    /// The body has ended.
+    pub(super) fn finish(&mut self, output: &mut Output) -> Result<(), WrongLength> {
+        match self {
+            Self::Length(1..) => Err(WrongLength),
+            Self::Chunked { .. } => {
+                self.finish_with(&HeaderMap::new(), output);
+                Ok(())
+            }
+            Self::Nothing | Self::Length(0) | Self::UntilClose => Ok(()),
+        }
+    }
+
+    fn finish_with(&mut self, trailers: &HeaderMap, output: &mut Output) {
+        output.small.extend_from_slice(b"0\r\n");
+        put_headers(trailers, &mut output.small);
+        output.small.extend_from_slice(b"\r\n");
+        *self = Self::Nothing;
+    }
+}
+
+/// Writes header lines.
+pub(super) fn put_headers(headers: &HeaderMap, into: &mut Vec<u8>) {
+    for (name, value) in headers {
+        put_header(name.as_str(), value.as_bytes(), into);
+    }
+}
+
+/// Writes a header line.
+pub(super) fn put_header(name: &str, value: &[u8], into: &mut Vec<u8>) {
+    into.extend_from_slice(name.as_bytes());
+    into.extend_from_slice(b": ");
+    into.extend_from_slice(value);
+    into.extend_from_slice(b"\r\n");
+}
+
+/// Writes `Content-Length`.
+pub(super) fn put_length(length: u64, into: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = length;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    put_header("content-length", &digits[at..], into);
+}
+
+fn hexadecimal(number: usize, digits: &mut [u8; 16]) -> &[u8] {
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b"0123456789abcdef"[rest % 16];
+        rest /= 16;
+        if rest == 0 {
+            return &digits[at..];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Takes so many bytes a time, and then no more until asked again.
+    struct Slow {
+        most: usize,
+        got: Vec<u8>,
+        ready: bool,
+    }
+
+    impl AsyncWrite for Slow {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            let this = self.get_mut();
+            this.ready = !this.ready;
+            if !this.ready {
+                return Poll::Pending;
+            }
+            let length = bytes.len().min(this.most);
+            this.got.extend_from_slice(&bytes[..length]);
+            Poll::Ready(Ok(length))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// What is written of `parts`, however little is taken a time.
+    fn written(mut encoder: Encoder, parts: &[&[u8]], most: usize) -> Result<Vec<u8>, WrongLength> {
+        let mut output = Output::beginning_with(b"head|".to_vec());
+        let mut stream = Slow { most, got: Vec::new(), ready: false };
+        let mut context = Context::from_waker(Waker::noop());
+        for part in parts {
+            while !output.has_room() {
+                let _ = output.poll_write(&mut context, &mut stream);
+            }
+            encoder.put(Frame::data(Bytes::copy_from_slice(part)), &mut output)?;
+        }
+        encoder.finish(&mut output)?;
+        while output.poll_write(&mut context, &mut stream).is_pending() {}
+        assert!(output.is_empty() && output.has_room());
+        Ok(stream.got)
+    }
+
+    #[test]
+    fn a_body_goes_out_as_its_head_says_however_little_is_taken_a_time() {
+        let large = vec![b'x'; SMALL_BYTES + 1];
+        for most in [1, 7, 1_000_000] {
+            assert_eq!(written(Encoder::Length(5), &[b"ab", b"cde"], most).unwrap(), b"head|abcde");
+            assert_eq!(
+                written(Encoder::Chunked { trailers: false }, &[b"ab", b"", b"0123456789abcdef"], most).unwrap(),
+                b"head|2\r\nab\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"
+            );
+            let expected = [b"head|4001\r\n", &large[..], b"\r\n1\r\na\r\n0\r\n\r\n"].concat();
+            assert!(written(Encoder::Chunked { trailers: false }, &[&large, b"a"], most).unwrap() == expected);
+            assert_eq!(written(Encoder::UntilClose, &[b"ab"], most).unwrap(), b"head|ab");
+            assert_eq!(written(Encoder::Nothing, &[b"ab"], most).unwrap(), b"head|");
+        }
+        assert_eq!(written(Encoder::Length(1), &[b"ab"], 9), Err(WrongLength));
+        assert_eq!(written(Encoder::Length(3), &[b"ab"], 9), Err(WrongLength));
+    }
+
+    #[test]
+    fn trailers_go_to_whoever_takes_them() {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-sum", "7".parse().unwrap());
+        for (takes, expected) in [(true, &b"0\r\nx-sum: 7\r\n\r\n"[..]), (false, b"0\r\n\r\n")] {
+            let (mut encoder, mut output) = (Encoder::Chunked { trailers: takes }, Output::default());
+            encoder.put(Frame::trailers(trailers.clone()), &mut output).unwrap();
+            encoder.finish(&mut output).unwrap();
+            assert_eq!(output.small, expected);
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        for number in [0, 9, 10, 12345, u64::MAX] {
+            let mut line = Vec::new();
+            put_length(number, &mut line);
+            assert_eq!(line, format!("content-length: {number}\r\n").into_bytes());
+        }
+        assert_eq!(hexadecimal(usize::MAX, &mut [0; 16]), b"ffffffffffffffff");
+        assert_eq!(hexadecimal(0, &mut [0; 16]), b"0");
+    }
+}

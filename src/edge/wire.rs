@@ -1,0 +1,245 @@
+//! One client's connection of HTTP/1.x: what was read from it and belongs to nobody yet, and how far the body of the request
+//! that is being answered has come. Whoever answers and whoever reads the body hold it together; all of it stays on one core.
+//!
+//! A connection that waits for its next request holds no buffer.
+
+use std::{
+    cell::RefCell,
+    io,
+    mem::MaybeUninit,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body::Frame;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use super::{
+    framing::{BadBody, Decoder, Piece},
+    head::{self, BadHead, Extent, Head},
+    output::Output,
+    socket::{Goodbye, Socket},
+    watchdog::Vitals,
+};
+
+/// As much as is read at first, and as is read ahead of a request that is not answered yet: enough for a head.
+pub(super) const FIRST_READ_BYTES: usize = 16 * 1024;
+
+/// As much of a body as is read at once.
+const BODY_READ_BYTES: usize = 64 * 1024;
+
+/// Tells a client to send its body (RFC 9110 §10.1.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// See the module.
+pub(super) struct Wire {
+    socket: RefCell<Socket>,
+    input: RefCell<Input>,
+    vitals: Rc<Vitals>,
+}
+
+struct Input {
+    buffer: BytesMut,
+    /// How many bytes of the buffer were searched for the end of a head.
+    scanned: usize,
+    body: Decoder,
+    /// What is to be written before the client sends its body, once somebody wants it.
+    go_on: Option<Output>,
+    /// Who waits for the body in another task than that of the connection.
+    reader: Option<Waker>,
+    /// The client has closed its side, or the connection is broken.
+    is_ended: bool,
+}
+
+impl Wire {
+    /// `buffer` was read from the socket already.
+    pub(super) fn new(socket: Socket, buffer: BytesMut, vitals: Rc<Vitals>) -> Self {
+        let input =
+            Input { buffer, scanned: 0, body: Decoder::Ended, go_on: None, reader: None, is_ended: false };
+        Self { socket: RefCell::new(socket), input: RefCell::new(input), vitals }
+    }
+
+    /// The socket itself, and what was read from it.
+    pub(super) fn into_parts(self) -> (Socket, BytesMut) {
+        (self.socket.into_inner(), self.input.into_inner().buffer)
+    }
+
+    /// The next request's head; `None` when the client has closed its side.
+    pub(super) fn poll_head(&self, context: &mut Context<'_>) -> Poll<Option<Result<Head, BadHead>>> {
+        loop {
+            {
+                let input = &mut *self.input.borrow_mut();
+                if !input.buffer.is_empty() {
+                    match head::end(&input.buffer, &mut input.scanned) {
+                        Ok(None) => self.vitals.head_begun(),
+                        Ok(Some(end)) => {
+                            input.scanned = 0;
+                            return Poll::Ready(Some(head::parse(&input.buffer.split_to(end).freeze())));
+                        }
+                        Err(bad) => return Poll::Ready(Some(Err(bad))),
+                    }
+                }
+                if input.is_ended {
+                    return Poll::Ready(None);
+                }
+            }
+            ready!(self.poll_fill(context, FIRST_READ_BYTES));
+        }
+    }
+
+    /// Whether the next head has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.input.borrow().buffer.is_empty()
+    }
+
+    /// What follows now is the body of a request; `waits` is whether the client waits to be told to send it.
+    pub(super) fn begin_body(&self, extent: Extent, waits: bool) {
+        let mut input = self.input.borrow_mut();
+        input.body = Decoder::of_request(extent);
+        input.go_on = (waits && !input.body.is_ended()).then(|| Output::beginning_with(CONTINUE.to_vec()));
+    }
+
+    /// The next part of the body.
+    pub(super) fn poll_body(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BadBody>>> {
+        loop {
+            {
+                let input = &mut *self.input.borrow_mut();
+                match input.body.next(&mut input.buffer) {
+                    Ok(Some(Piece::Data(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                    Ok(Some(Piece::Trailers(trailers))) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+                    Ok(None) if input.body.is_ended() => return Poll::Ready(None),
+                    Ok(None) if input.is_ended => return Poll::Ready(Some(Err(BadBody))),
+                    Ok(None) => {}
+                    Err(bad) => {
+                        // Where the next head would begin nobody knows.
+                        input.is_ended = true;
+                        return Poll::Ready(Some(Err(bad)));
+                    }
+                }
+                if !self.vitals.is_served_by(context.waker()) {
+                    // The connection's own task reads; two tasks cannot wait for one socket.
+                    input.reader = Some(context.waker().clone());
+                    self.vitals.wake();
+                    return Poll::Pending;
+                }
+            }
+            if self.poll_wanted(context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Whether all of the body was read.
+    pub(super) fn is_body_over(&self) -> bool {
+        self.input.borrow().body.is_ended()
+    }
+
+    /// Throws away what is there of a body that nobody wanted, without waiting for more. Whether that was all of it.
+    pub(super) fn finish_body(&self, context: &mut Context<'_>) -> bool {
+        if self.input.borrow().go_on.is_some() {
+            // Whether it comes after all nobody can tell.
+            return false;
+        }
+        for _ in 0..2 {
+            let input = &mut *self.input.borrow_mut();
+            while let Ok(Some(_)) = input.body.next(&mut input.buffer) {}
+            if input.body.is_ended() || input.is_ended {
+                break;
+            }
+            let _ = fill(context, &mut self.socket.borrow_mut(), input, BODY_READ_BYTES);
+        }
+        self.is_body_over()
+    }
+
+    /// Ready when the client has gone. Until then reads ahead, as far as a head goes, and the body if somebody waits for it.
+    pub(super) fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let (is_ended, is_wanted, is_full) = {
+                let input = self.input.borrow();
+                (input.is_ended, input.reader.is_some(), input.buffer.len() >= FIRST_READ_BYTES)
+            };
+            if is_ended {
+                return Poll::Ready(());
+            }
+            if is_wanted {
+                ready!(self.poll_wanted(context));
+                let reader = self.input.borrow_mut().reader.take();
+                reader.into_iter().for_each(Waker::wake);
+            } else if is_full {
+                // The rest waits where it is.
+                return Poll::Pending;
+            } else {
+                ready!(self.poll_fill(context, FIRST_READ_BYTES));
+            }
+        }
+    }
+
+    /// Writes as much as the client takes.
+    pub(super) fn poll_write(&self, context: &mut Context<'_>, output: &mut Output) -> Poll<io::Result<()>> {
+        let socket = &mut *self.socket.borrow_mut();
+        let input = &mut *self.input.borrow_mut();
+        let mut written = Poll::Ready(Ok(()));
+        if let Some(go_on) = input.go_on.as_mut().filter(|go_on| go_on.is_begun()) {
+            written = go_on.poll_write(context, socket);
+        }
+        if matches!(written, Poll::Ready(Ok(()))) {
+            written = output.poll_write(context, socket);
+        }
+        self.vitals.client_read(written.is_ready());
+        written
+    }
+
+    /// Closes the connection so that the last answer arrives. The client may still be sending if it `lingers`.
+    pub(super) async fn close(&self, lingers: bool) {
+        let mut goodbye = Goodbye::default();
+        // Whatever comes of it, the connection is dropped next.
+        let _ = std::future::poll_fn(|context| {
+            let socket = &mut *self.socket.borrow_mut();
+            if lingers { goodbye.poll(context, socket, &self.vitals) } else { Pin::new(socket).poll_shutdown(context) }
+        })
+        .await;
+    }
+
+    /// Reads of the body that somebody waits for, and tells the client to send it before that, if it wants to be told.
+    fn poll_wanted(&self, context: &mut Context<'_>) -> Poll<()> {
+        let input = &mut *self.input.borrow_mut();
+        let socket = &mut *self.socket.borrow_mut();
+        if let Some(go_on) = &mut input.go_on {
+            // If it is broken, reading says so.
+            let _ = ready!(go_on.poll_write(context, socket));
+            input.go_on = None;
+        }
+        let filled = fill(context, socket, input, BODY_READ_BYTES);
+        self.vitals.body_came(filled.is_ready());
+        filled
+    }
+
+    /// Reads once, up to `most` bytes. Ready when something has come or nothing more will.
+    fn poll_fill(&self, context: &mut Context<'_>, most: usize) -> Poll<()> {
+        fill(context, &mut self.socket.borrow_mut(), &mut self.input.borrow_mut(), most)
+    }
+}
+
+fn fill(context: &mut Context<'_>, socket: &mut Socket, input: &mut Input, most: usize) -> Poll<()> {
+    let wanted = usize::try_from(input.body.wanted()).unwrap_or(usize::MAX);
+    let read = if wanted > FIRST_READ_BYTES && most > FIRST_READ_BYTES {
+        // A large body: read to where it stays.
+        input.buffer.reserve(wanted.min(most));
+        let read = pin!(socket.read_buf(&mut input.buffer)).poll(context);
+        ready!(read).is_ok_and(|length| length > 0)
+    } else {
+        // Most of what comes is far smaller than what may come: it is kept in as much room as it needs.
+        let mut scratch = [MaybeUninit::uninit(); FIRST_READ_BYTES];
+        let mut buf = ReadBuf::uninit(&mut scratch);
+        let read = ready!(Pin::new(socket).poll_read(context, &mut buf));
+        input.buffer.extend_from_slice(buf.filled());
+        read.is_ok() && !buf.filled().is_empty()
+    };
+    input.is_ended |= !read;
+    Poll::Ready(())
+}
