@@ -25,7 +25,7 @@ use gateway::{
     edge::{
         Parts,
         ports::{
-            Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver, ResolverUnavailable,
+            AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver, ResolverUnavailable,
         },
         snapshot::{Snapshot, SnapshotCell},
         steps::{self, Core},
@@ -33,7 +33,6 @@ use gateway::{
     ports::{Clock, Entropy},
 };
 use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION};
-use hyper::body::Incoming;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, jwk::Jwk};
 
 const ROUTES: usize = 10_000;
@@ -162,6 +161,8 @@ impl World {
             control_runtime: self.runtime.handle().clone(),
             clock: Arc::new(WallClock),
             entropy: Arc::new(SystemEntropy::default()) as Arc<dyn Entropy>,
+            access_log: Arc::new(Nobody),
+            log_format: settings.log_format,
         })
     }
 }
@@ -202,9 +203,17 @@ struct Nobody;
 
 #[async_trait]
 impl ControlPlane for Nobody {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
         unreachable!("{:?}", request.extensions().get::<RequestOrigin>())
     }
+}
+
+impl AccessLogSink for Nobody {
+    fn is_open(&self) -> bool {
+        false
+    }
+
+    fn write(&self, _: &[u8]) {}
 }
 
 #[async_trait]

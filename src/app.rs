@@ -175,6 +175,8 @@ impl App {
                 control_runtime: Handle::current(),
                 clock: world.clock,
                 entropy: world.entropy,
+                access_log: Arc::new(logging::AccessLog),
+                log_format: settings.log_format,
             },
         )
         .map_err(StartError::Edge)?;

@@ -1,10 +1,10 @@
 //! The log: lines for people, or one JSON object a line.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::config::LogFormat;
+use crate::{config::LogFormat, edge::ports::AccessLogSink};
 
 /// Starts logging. `RUST_LOG` filters (default `info`).
 pub fn start(format: LogFormat) {
@@ -20,6 +20,20 @@ pub fn start(format: LogFormat) {
         LogFormat::Text => log.with_target(false).try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     };
+}
+
+/// Where the access log goes: the same place as all else, if `RUST_LOG` lets the target `access` pass.
+pub(super) struct AccessLog;
+
+impl AccessLogSink for AccessLog {
+    fn is_open(&self) -> bool {
+        tracing::event_enabled!(target: "access", tracing::Level::INFO)
+    }
+
+    fn write(&self, lines: &[u8]) {
+        // Nobody could be told.
+        let _ = io::stdout().lock().write_all(lines);
+    }
 }
 
 trait LibraryDirectives {

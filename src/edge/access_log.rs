@@ -1,18 +1,23 @@
-//! One line per request, written when its answer has ended (or was given up), under the target `access`. It never holds a
-//! query, a header or a body: those may hold secrets.
+//! One line per request, written when its answer has ended (or was given up). It never holds a query, a header or a body:
+//! those may hold secrets. The lines of a core are put together and written in blocks, soon after: a system call for each
+//! would cost more than the line.
 
 use std::{
     borrow::Cow,
+    cell::{Cell, RefCell},
     io,
     rc::Rc,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use http::{Method, StatusCode, Uri};
-use tracing::{debug, info};
+use tokio::sync::Notify;
+use tracing::debug;
 
-use super::{request_id::RequestText, view::Target, watchdog::Vitals};
-use crate::domain::gateway::models::service::ServiceName;
+use super::{ports::AccessLogSink, request_id::RequestText, view::Target, watchdog::Vitals};
+use crate::{config::LogFormat, domain::gateway::models::service::ServiceName, ports::Clock};
 
 /// The longest path that is written out.
 const MAX_PATH: usize = 1024;
@@ -20,8 +25,149 @@ const MAX_PATH: usize = 1024;
 /// What is logged as the status of a request whose client went away before the answer's head; nginx's number for it.
 const CLIENT_GONE: u16 = 499;
 
+/// As much as is put together before it is written.
+const BLOCK_BYTES: usize = 32 * 1024;
+
+/// How long a line may wait for others: too short for somebody who watches to notice.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+
+/// A core's part of the log.
+pub(super) struct AccessLog {
+    sink: Arc<dyn AccessLogSink>,
+    format: LogFormat,
+    clock: Arc<dyn Clock>,
+    lines: RefCell<Vec<u8>>,
+    /// The second that was written last, and its text.
+    second: Cell<Option<i64>>,
+    second_text: RefCell<String>,
+    begun: Notify,
+}
+
+impl AccessLog {
+    pub(super) fn new(sink: Arc<dyn AccessLogSink>, format: LogFormat, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            sink,
+            format,
+            clock,
+            lines: RefCell::default(),
+            second: Cell::new(None),
+            second_text: RefCell::default(),
+            begun: Notify::new(),
+        }
+    }
+
+    /// Writes the lines that have waited long enough, for ever.
+    pub(super) async fn keep(&self) {
+        loop {
+            self.begun.notified().await;
+            tokio::time::sleep(LONGEST_WAIT).await;
+            self.flush();
+        }
+    }
+
+    /// Writes all that there is.
+    pub(super) fn flush(&self) {
+        let mut lines = self.lines.borrow_mut();
+        if !lines.is_empty() {
+            self.sink.write(&lines);
+            lines.clear();
+        }
+    }
+
+    fn add(&self, record: &Record) {
+        if !self.sink.is_open() {
+            return;
+        }
+        let lines = &mut *self.lines.borrow_mut();
+        if lines.is_empty() {
+            self.begun.notify_one();
+        }
+        let mut line = Line { format: self.format, into: lines };
+        self.begin(self.clock.now(), &mut line);
+        record.put(&mut line);
+        line.end();
+        if lines.len() >= BLOCK_BYTES {
+            self.sink.write(lines);
+            lines.clear();
+        }
+    }
+
+    /// Writes the time and what all lines have in common, in the form of all other lines of the log.
+    fn begin(&self, now: DateTime<Utc>, line: &mut Line<'_>) {
+        if self.second.replace(Some(now.timestamp())) != Some(now.timestamp()) {
+            *self.second_text.borrow_mut() = now.format("%Y-%m-%dT%H:%M:%S.").to_string();
+        }
+        line.raw(if line.is_json() { r#"{"timestamp":""# } else { "" });
+        line.raw(&self.second_text.borrow());
+        line.digits(now.timestamp_subsec_micros().into(), 6);
+        line.raw(if line.is_json() { r#"Z","level":"INFO","target":"access""# } else { "Z  INFO" });
+    }
+}
+
+/// A line that is being written. What is written stands for itself in JSON, too: nothing in it has to be escaped.
+struct Line<'l> {
+    format: LogFormat,
+    into: &'l mut Vec<u8>,
+}
+
+impl Line<'_> {
+    fn is_json(&self) -> bool {
+        self.format == LogFormat::Json
+    }
+
+    fn raw(&mut self, text: &str) {
+        self.into.extend_from_slice(text.as_bytes());
+    }
+
+    fn name(&mut self, name: &str) {
+        self.raw(if self.is_json() { ",\"" } else { " " });
+        self.raw(name);
+        self.raw(if self.is_json() { "\":" } else { "=" });
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        self.name(name);
+        let quote = if self.is_json() { "\"" } else { "" };
+        self.raw(quote);
+        self.raw(text);
+        self.raw(quote);
+    }
+
+    fn word(&mut self, name: &str, word: &str) {
+        self.name(name);
+        self.raw(word);
+    }
+
+    /// At least so many digits.
+    fn digits(&mut self, number: u64, least: usize) {
+        let mut digits = [b'0'; 20];
+        let mut at = digits.len();
+        let mut rest = number;
+        while rest > 0 {
+            at -= 1;
+            digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+            rest /= 10;
+        }
+        self.into.extend_from_slice(&digits[at.min(digits.len() - least)..]);
+    }
+
+    /// To the microsecond: more digits would be noise.
+    fn milliseconds(&mut self, name: &str, time: Duration) {
+        self.name(name);
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.digits(micros / 1000, 1);
+        self.raw(".");
+        self.digits(micros % 1000, 3);
+    }
+
+    fn end(&mut self) {
+        self.raw(if self.is_json() { "}\n" } else { "\n" });
+    }
+}
+
 /// What is known about a request. Dropping it writes the line.
 pub(super) struct Record {
+    log: Rc<AccessLog>,
     method: Method,
     target: Option<Uri>,
     request_id: RequestText,
@@ -36,9 +182,16 @@ pub(super) struct Record {
 
 impl Record {
     /// A request has come. `target` is `None` if its head was refused before it was read.
-    pub(super) fn begin(method: Method, target: Option<Uri>, request_id: RequestText, vitals: Rc<Vitals>) -> Self {
+    pub(super) fn begin(
+        log: &Rc<AccessLog>,
+        method: Method,
+        target: Option<Uri>,
+        request_id: RequestText,
+        vitals: Rc<Vitals>,
+    ) -> Self {
         vitals.request_begun();
         Self {
+            log: Rc::clone(log),
             method,
             target,
             request_id,
@@ -95,40 +248,45 @@ impl Record {
     pub(super) fn break_off(&self, error: &io::Error) {
         debug!(request_id = self.request_id.as_str(), %error, "an answer broke off");
     }
+
+    fn put(&self, line: &mut Line<'_>) {
+        line.text("method", if self.target.is_some() { self.method.as_str() } else { "-" });
+        line.text("path", &self.target.as_ref().map_or(Cow::Borrowed("-"), |target| loggable(target.path())));
+        line.name("status");
+        line.digits(self.status.into(), 3);
+        if let Some(service) = &self.service {
+            line.text("service", service.as_str());
+        }
+        if let Some(instance) = &self.instance {
+            line.text("instance", &instance.authority);
+        }
+        line.milliseconds("ms", self.began.elapsed());
+        line.word("complete", if self.complete { "true" } else { "false" });
+        line.text("request_id", self.request_id.as_str());
+    }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
         self.part_taken();
         self.vitals.request_ended();
-        info!(
-            target: "access",
-            method = %if self.target.is_some() { self.method.as_str() } else { "-" },
-            path = %self.target.as_ref().map_or(Cow::Borrowed("-"), |target| loggable(target.path())),
-            status = self.status,
-            service = self.service.as_ref().map(display),
-            instance = self.instance.as_ref().map(|target| display(&target.authority)),
-            ms = milliseconds(self.began.elapsed()),
-            complete = self.complete,
-            request_id = %self.request_id.as_str(),
-        );
+        self.log.add(self);
     }
 }
 
-/// To the microsecond: more digits would be noise.
-fn milliseconds(elapsed: Duration) -> f64 {
-    (elapsed.as_secs_f64() * 1e6).round() / 1e3
-}
-
-/// A path as it may stand in a log: of printable ASCII, and not too long.
+/// A path as it may stand in a log: of printable ASCII, without quotes and backslashes, and not too long.
 fn loggable(path: &str) -> Cow<'_, str> {
-    let printable = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
-    if path.len() <= MAX_PATH && path.chars().all(printable) {
+    let printable = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    if path.len() <= MAX_PATH && path.bytes().all(printable) {
         return Cow::Borrowed(path);
     }
     let mut escaped = String::new();
     for c in path.chars().take(MAX_PATH) {
-        if printable(c) { escaped.push(c) } else { escaped.extend(c.escape_default()) }
+        match u8::try_from(c) {
+            Ok(byte) if printable(byte) => escaped.push(c),
+            // A backslash would begin an escape of JSON's own.
+            _ => escaped.extend(c.escape_unicode().map(|c| if c == '\\' { '%' } else { c })),
+        }
     }
     if path.chars().count() > MAX_PATH {
         escaped.push('…');
@@ -138,70 +296,83 @@ fn loggable(path: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::{Arc, Mutex},
-        time::Duration,
-    };
-
     use super::*;
     use crate::{
         domain::gateway::models::id::RequestId,
-        edge::watchdog::{Limits, Watchdog},
+        edge::{
+            test_support::{CollectingSink, SetClock},
+            watchdog::{Limits, Watchdog},
+        },
     };
 
-    /// What is logged while `log` runs.
-    fn logged(log: impl FnOnce()) -> String {
-        #[derive(Clone, Default)]
-        struct Lines(Arc<Mutex<Vec<u8>>>);
-        impl io::Write for Lines {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.lock().unwrap().extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        tracing::subscriber::with_default(subscriber, log);
-        let bytes = lines.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
-    }
-
-    fn record(target: Option<Uri>) -> Record {
+    fn record(log: &Rc<AccessLog>, target: Option<Uri>) -> Record {
         let watchdog = Watchdog::new(Limits { head: Duration::MAX, idle: Duration::MAX });
         let id = RequestText::of(RequestId::from_random([7; 16]));
-        Record::begin(Method::POST, target, id, watchdog.enrol())
+        Record::begin(log, Method::POST, target, id, watchdog.enrol())
+    }
+
+    /// What is written about what `happens`.
+    fn logged(format: LogFormat, happens: impl FnOnce(&Rc<AccessLog>)) -> String {
+        let sink = Arc::<CollectingSink>::default();
+        let log = Rc::new(AccessLog::new(Arc::clone(&sink) as _, format, Arc::new(SetClock::default())));
+        happens(&log);
+        assert_eq!(sink.text(), "", "lines are put together");
+        log.flush();
+        sink.text()
+    }
+
+    fn created(log: &Rc<AccessLog>) {
+        let mut record = record(log, Some(Uri::from_static("/api/users/1?token=secret")));
+        record.goes_to(&"auth".parse().unwrap());
+        record.answered(StatusCode::CREATED);
+        record.complete();
     }
 
     #[test]
     fn a_request_leaves_one_line_without_its_query() {
-        let line = logged(|| {
-            let mut record = record(Some(Uri::from_static("/api/users/1?token=secret")));
-            record.goes_to(&"auth".parse().unwrap());
-            record.answered(StatusCode::CREATED);
-            record.complete();
-        });
+        let line = logged(LogFormat::Text, created);
         let id = RequestId::from_random([7; 16]);
-        assert_eq!(line.lines().count(), 1, "{line}");
-        for part in [" access: ", "method=POST", "path=/api/users/1 ", "status=201", "service=auth", "complete=true"] {
-            assert!(line.contains(part), "{part}: {line}");
-        }
-        assert!(line.contains(&id.to_string()) && line.contains(" ms=") && !line.contains("secret"), "{line}");
+        let (before, after) = line.split_once(" ms=").unwrap();
+        assert_eq!(before, "1970-01-12T13:46:40.000000Z  INFO method=POST path=/api/users/1 status=201 service=auth");
+        let (milliseconds, rest) = after.split_once(' ').unwrap();
+        assert!(milliseconds.parse::<f64>().is_ok() && milliseconds.split('.').nth(1).unwrap().len() == 3, "{line}");
+        assert_eq!(rest, format!("complete=true request_id={id}\n"));
+    }
+
+    #[test]
+    fn a_line_for_machines_is_an_object() {
+        let line = logged(LogFormat::Json, created);
+        let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(object["timestamp"], "1970-01-12T13:46:40.000000Z");
+        assert_eq!((&object["level"], &object["target"]), (&"INFO".into(), &"access".into()));
+        assert_eq!((&object["method"], &object["path"]), (&"POST".into(), &"/api/users/1".into()));
+        assert_eq!((&object["status"], &object["service"]), (&201.into(), &"auth".into()));
+        assert!(object["ms"].is_number() && object["complete"] == true && !line.contains("secret"), "{line}");
+        assert!(line.ends_with("}\n") && line.lines().count() == 1);
     }
 
     #[test]
     fn a_client_that_went_away_and_a_head_that_was_refused_are_logged_too() {
-        assert!(logged(|| drop(record(Some(Uri::from_static("/a"))))).contains("status=499"));
-        assert!(logged(|| drop(record(None))).contains("method=- path=- "));
+        let gone = logged(LogFormat::Text, |log| drop(record(log, Some(Uri::from_static("/a")))));
+        assert!(gone.contains(" status=499 ") && gone.contains(" complete=false "), "{gone}");
+        assert!(logged(LogFormat::Text, |log| drop(record(log, None))).contains("method=- path=- "));
+    }
+
+    #[test]
+    fn many_lines_are_written_in_blocks_and_each_once() {
+        let sink = Arc::<CollectingSink>::default();
+        let log = Rc::new(AccessLog::new(Arc::clone(&sink) as _, LogFormat::Text, Arc::new(SetClock::default())));
+        (0..1000).for_each(|_| created(&log));
+        log.flush();
+        log.flush();
+        assert_eq!(sink.text().lines().count(), 1000);
+        assert!(sink.blocks() < 10, "{}", sink.blocks());
     }
 
     #[test]
     fn a_path_cannot_forge_a_line() {
         assert!(matches!(loggable("/api/users%0A"), Cow::Borrowed("/api/users%0A")));
-        assert_eq!(loggable("/a\n\u{1b}[31m\"b\\"), "/a\\n\\u{1b}[31m\\\"b\\\\");
+        assert_eq!(loggable("/a\n\u{1b}[31m\"b\\"), "/a%u{a}%u{1b}[31m%u{22}b%u{5c}");
         let long = loggable(&"/a".repeat(MAX_PATH)).into_owned();
         assert!(long.ends_with('…') && long.chars().count() == MAX_PATH + 1);
     }

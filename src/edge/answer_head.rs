@@ -17,8 +17,8 @@ use super::{
 /// The most header lines of an answer.
 const MAX_HEADERS: usize = 100;
 
-/// Enough for the headers of most answers and for what we add.
-const ROOM_FOR_HEADERS: usize = 16;
+/// What we add.
+const ROOM_FOR_OURS: usize = 4;
 
 /// What came is no head of an answer, or none that can be relied on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +42,11 @@ impl AnswerHead {
         let version = if answer.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
         let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(BadAnswerHead)?;
         // The values are to share the memory of what was read, so where they stand in it is remembered, and no more.
-        let mut places = [Place::default(); MAX_HEADERS];
-        let count = answer.headers.len();
-        for (place, line) in places.iter_mut().zip(answer.headers.iter()) {
-            *place = Place::of(input, line.name.as_bytes(), line.value);
-        }
+        let places: Vec<Place> =
+            answer.headers.iter().map(|line| Place::of(input, line.name.as_bytes(), line.value)).collect();
         let head = input.split_to(end).freeze();
-        let mut headers = HeaderMap::with_capacity(ROOM_FOR_HEADERS.max(count + 4));
-        for place in &places[..count] {
+        let mut headers = HeaderMap::with_capacity(places.len() + ROOM_FOR_OURS);
+        for place in &places {
             let name = HeaderName::from_bytes(&head[place.name..place.name + place.name_length]);
             let value = HeaderValue::from_maybe_shared(head.slice(place.value..place.value + place.value_length));
             headers.append(name.map_err(|_| BadAnswerHead)?, value.map_err(|_| BadAnswerHead)?);
@@ -105,7 +102,7 @@ impl AnswerHead {
 }
 
 /// Where a header line stands in a head.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Place {
     name: usize,
     name_length: usize,

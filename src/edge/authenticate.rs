@@ -61,7 +61,7 @@ pub(super) async fn authenticate(
     }
     let caller = match verify(core, snapshot, token) {
         Ok(identity) => Caller::new(identity, false),
-        Err(rejection) => resolve(core, digest, rejection).await?,
+        Err(rejection) => Box::pin(resolve(core, digest, rejection)).await?,
     };
     judge(core, snapshot, &caller.identity).map_err(Failure::Token)?;
     core.tokens.borrow_mut().insert(digest, Rc::clone(&caller));

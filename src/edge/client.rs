@@ -33,6 +33,14 @@ pub(super) struct Client {
     pub(super) scheme: &'static str,
 }
 
+impl Client {
+    /// Their address without a port.
+    pub(super) fn text(&self) -> &str {
+        let chain = self.forwarded_for.to_str().unwrap_or_default();
+        chain.split_once(',').map_or(chain, |(client, _)| client)
+    }
+}
+
 impl Peer {
     pub(super) fn new(address: SocketAddr, trusted_proxies: &[IpNet]) -> Self {
         let ip = address.ip().to_canonical();

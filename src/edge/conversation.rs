@@ -1,7 +1,12 @@
 //! HTTP/1.x with one client: reads a head, has it answered, writes the answer, and again. All of it happens in the
 //! connection's own task, the exchange with the service included.
 
-use std::{future::Future, pin::pin, rc::Rc, task::Poll};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::Poll,
+};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, Version,
@@ -77,7 +82,7 @@ async fn respond(
             wire.begin_body(extent, waits_for_100(parts.version, &parts.headers));
             let body =
                 if extent == Extent::Length(0) { Incoming::Empty } else { Incoming::Http1(Rc::clone(wire)) };
-            let answering = pipeline::answer(core, peer, vitals, Request::from_parts(parts, body));
+            let answering = pin!(pipeline::answer(core, peer, vitals, Request::from_parts(parts, body)));
             match unless_gone(wire, answering).await {
                 Some(answer) => (answer, form),
                 None => return After::Gone,
@@ -99,8 +104,7 @@ async fn respond(
 }
 
 /// What `answering` comes to, unless the client goes away before: then nobody is there to be answered.
-async fn unless_gone<T>(wire: &Wire, answering: impl Future<Output = T>) -> Option<T> {
-    let mut answering = pin!(answering);
+async fn unless_gone<T>(wire: &Wire, mut answering: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     std::future::poll_fn(|context| match answering.as_mut().poll(context) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
         Poll::Pending => wire.poll_gone(context).map(|()| None),

@@ -78,7 +78,7 @@ pub(super) async fn forward(
     limits: &Limits,
     record: &mut Record,
 ) -> Result<Response<AnswerBody>, Failure> {
-    let answered = attempts(core, upstream, outgoing, limits, record);
+    let answered = pin!(attempts(core, upstream, outgoing, limits, record));
     match limits.deadline {
         None => answered.await,
         Some(deadline) => timeout_at(deadline, answered).await.unwrap_or(Err(Failure::AnswerTimeout)),
@@ -126,7 +126,7 @@ async fn exchange(
     limits: &Limits,
 ) -> Result<Response<AnswerBody>, Lost> {
     if target.speaks_http2() {
-        return exchange_on_stream(core, target, outgoing, limits).await;
+        return Box::pin(exchange_on_stream(core, target, outgoing, limits)).await;
     }
     while let Some(connection) = target.pool.take(std::time::Instant::now(), core.upstream.idle_timeout) {
         match send(core, target, connection, outgoing, limits).await {
@@ -136,7 +136,7 @@ async fn exchange(
             Ok(answer) => return Ok(answer),
         }
     }
-    match pool::connect(target, limits.connect).await {
+    match Box::pin(pool::connect(target, limits.connect)).await {
         Ok(connection) => {
             target.has_rested();
             send(core, target, connection, outgoing, limits).await

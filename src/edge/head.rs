@@ -197,13 +197,20 @@ fn header_line(head: &Bytes, line: &[u8]) -> Result<(HeaderName, HeaderValue), B
     let colon = memchr(b':', line).ok_or(BadHead::HeaderName)?;
     let name = HeaderName::from_bytes(&line[..colon]).map_err(|_| BadHead::HeaderName)?;
     let value = &line[colon + 1..];
-    match value.iter().find(|&&byte| (byte < 0x20 && byte != b'\t') || byte == 0x7f) {
-        Some(b'\r') => return Err(BadHead::LineEnd),
-        Some(_) => return Err(BadHead::HeaderValue),
-        None => {}
+    let is_control = |&&byte: &&u8| (byte < 0x20 && byte != b'\t') || byte == 0x7f;
+    match HeaderValue::from_maybe_shared(head.slice_ref(trimmed(value))) {
+        Ok(good) => Ok((name, good)),
+        Err(_) if value.iter().find(is_control) == Some(&b'\r') => Err(BadHead::LineEnd),
+        Err(_) => Err(BadHead::HeaderValue),
     }
-    let value = HeaderValue::from_maybe_shared(head.slice_ref(value.trim_ascii()));
-    Ok((name, value.map_err(|_| BadHead::HeaderValue)?))
+}
+
+/// A value without the blanks around it (RFC 9112 §5).
+fn trimmed(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
 }
 
 /// A `Content-Length`.

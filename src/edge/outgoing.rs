@@ -209,7 +209,7 @@ fn write_ours(headers: &mut HeaderMap, facts: &Facts<'_>) {
         headers.insert(X_FORWARDED_PREFIX, prefix);
     }
     let host = facts.host.to_str().unwrap_or_default();
-    if let Some(forwarded) = forwarded(facts.client.address, host, facts.client.scheme) {
+    if let Some(forwarded) = forwarded(facts.client.text(), host, facts.client.scheme) {
         headers.insert(FORWARDED, forwarded);
     }
     trace::continue_trace(headers, facts.random);

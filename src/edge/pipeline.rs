@@ -1,7 +1,7 @@
 //! What happens to a request, step by step: its form, its path, where it goes, who calls, whether they may, how large it is,
 //! which token of theirs goes along, and then it is sent on. The first step that objects answers.
 
-use std::{future::Future, panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, task::Poll};
+use std::{future::Future, panic::AssertUnwindSafe, pin::{Pin, pin}, rc::Rc, sync::Arc, task::Poll};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
@@ -45,15 +45,15 @@ pub(super) async fn answer(
 ) -> Response<AnswerBody> {
     let id = peer.request_id(request.headers()).map_or_else(|| core.random.next(), RequestText::of);
     let target = Some(request.uri().clone());
-    let mut record = Record::begin(request.method().clone(), target, id.clone(), Rc::clone(vitals));
-    let outcome = shielded(handle(core, peer, &id, request, &mut record)).await;
+    let mut record = Record::begin(&core.access_log, request.method().clone(), target, id.clone(), Rc::clone(vitals));
+    let outcome = shielded(pin!(handle(core, peer, &id, request, &mut record))).await;
     finished(outcome, &id, record)
 }
 
 /// Answers what could not be read as a request.
 pub(super) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Response<AnswerBody> {
     let id = core.random.next();
-    let record = Record::begin(Method::default(), None, id.clone(), Rc::clone(vitals));
+    let record = Record::begin(&core.access_log, Method::default(), None, id.clone(), Rc::clone(vitals));
     finished(Err(Failure::Head(bad)), &id, record)
 }
 
@@ -76,8 +76,7 @@ fn finished(
 }
 
 /// A panic while handling a request is an answer like any other failure: neither the core nor the process ends.
-async fn shielded<T>(handling: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let mut handling = pin!(handling);
+async fn shielded<T>(mut handling: Pin<&mut impl Future<Output = Result<T, Failure>>>) -> Result<T, Failure> {
     std::future::poll_fn(move |context| {
         // What the request alone has touched is dropped with it; what it shares is left whole between any two steps.
         std::panic::catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(context))).unwrap_or_else(|_| {
@@ -119,7 +118,7 @@ async fn handle(
         Destination::OwnPath => {
             let target = uri.query().map_or_else(|| path.to_string(), |query| format!("{path}?{query}"));
             let origin = RequestOrigin { request_id: id.id, client: client.address };
-            own_path::answer(core, parts, body, target, host, origin).await
+            Box::pin(own_path::answer(core, parts, body, target, host, origin)).await
         }
         Destination::Service(route, upstream) => {
             record.goes_to(&route.service);
@@ -167,7 +166,7 @@ async fn proxy(
     let upstream = upstream.ok_or(Failure::NoInstance)?;
     let provider_token = match &route.provider_token {
         None => None,
-        Some(wanted) => Some((&wanted.header, provider_token(core, snapshot, wanted, &permit).await?)),
+        Some(wanted) => Some((&wanted.header, Box::pin(provider_token(core, snapshot, wanted, &permit)).await?)),
     };
     let body = RequestBody::new(request.body, limit_bytes);
     let facts = Facts {

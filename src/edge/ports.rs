@@ -1,4 +1,4 @@
-//! The two ways out of the data plane, both answered on the control runtime.
+//! The ways out of the data plane: two are answered on the control runtime, one is the access log.
 
 use std::{io, net::SocketAddr};
 
@@ -84,4 +84,13 @@ pub trait Resolver: Send + Sync + 'static {
         account: AccountId,
         provider: &ProviderName,
     ) -> Result<ProviderAccess, ProviderAccessError>;
+}
+
+/// Where the lines of the access log go.
+pub trait AccessLogSink: Send + Sync + 'static {
+    /// Whether anybody wants them.
+    fn is_open(&self) -> bool;
+
+    /// Writes whole lines.
+    fn write(&self, lines: &[u8]);
 }

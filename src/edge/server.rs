@@ -10,21 +10,20 @@ use std::{
 };
 
 use tokio::{
-    runtime::{Builder, Handle},
+    runtime::{Builder, Handle, LocalOptions},
     sync::{mpsc, watch},
-    task::LocalSet,
 };
 use tracing::error;
 
 use super::{
     accept::{Acceptor, Seat},
     limits::ConnectionLimits,
-    ports::{ControlPlane, Resolver},
+    ports::{AccessLogSink, ControlPlane, Resolver},
     snapshot::SnapshotCell,
     worker::Core,
 };
 use crate::{
-    config::{ListenerSettings, UpstreamSettings},
+    config::{ListenerSettings, LogFormat, UpstreamSettings},
     ports::{Clock, Entropy},
 };
 
@@ -49,6 +48,10 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Randomness for request ids and traces.
     pub entropy: Arc<dyn Entropy>,
+    /// Where a line about each request goes.
+    pub access_log: Arc<dyn AccessLogSink>,
+    /// In which form.
+    pub log_format: LogFormat,
 }
 
 /// The running data plane. Dropping it stops it without waiting.
@@ -122,13 +125,19 @@ impl Drop for Edge {
 
 fn start_core(number: usize, parts: Parts, stopped: watch::Receiver<bool>) -> io::Result<(Seat, JoinHandle<()>)> {
     let (newcomers, receiver) = mpsc::unbounded_channel();
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (tell, told) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new().name(format!("edge-{number}")).spawn(move || {
-        let core = Rc::new(Core::new(&parts));
-        // What is left when the core ends, connections that took too long to drain included, is dropped with the set.
-        LocalSet::new().block_on(&runtime, core.run(receiver, stopped));
+        // It belongs to its thread, so it is made there.
+        let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(tell.send(Err(error))),
+        };
+        let _ = tell.send(Ok(()));
+        // What is left when the core ends, connections that took too long to drain included, is dropped with the runtime.
+        runtime.block_on(async move { Rc::new(Core::new(&parts)).run(receiver, stopped).await });
         // A name that is still being looked up must not hold the process up.
         runtime.shutdown_background();
     })?;
+    told.recv().unwrap_or_else(|_| Err(io::Error::other("a thread of the data plane ended as it began")))?;
     Ok((Seat { newcomers, load: Arc::default() }, thread))
 }

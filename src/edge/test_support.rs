@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full};
 use tokio::sync::watch;
 
 use super::{
-    ports::{Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver, ResolverUnavailable},
+    ports::{AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver, ResolverUnavailable},
     snapshot::Snapshot,
 };
 use crate::{
@@ -58,6 +58,30 @@ impl Default for SetClock {
 impl Clock for SetClock {
     fn now(&self) -> DateTime<Utc> {
         DateTime::from_timestamp(self.0.load(Ordering::Relaxed), 0).unwrap()
+    }
+}
+
+/// Keeps what is logged.
+#[derive(Default)]
+pub(super) struct CollectingSink(Mutex<Vec<Vec<u8>>>);
+
+impl CollectingSink {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().concat()).unwrap()
+    }
+
+    pub(super) fn blocks(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
+
+impl AccessLogSink for CollectingSink {
+    fn is_open(&self) -> bool {
+        true
+    }
+
+    fn write(&self, lines: &[u8]) {
+        self.0.lock().unwrap().push(lines.to_vec());
     }
 }
 

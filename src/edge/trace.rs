@@ -1,8 +1,6 @@
 //! W3C trace context: a valid `traceparent` is continued under a new parent id, an invalid one is replaced, and then its
 //! `tracestate` is dropped with it (W3C Trace Context §3.2, §3.3).
 
-use std::fmt::Write;
-
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -60,9 +58,10 @@ fn parse(text: &[u8]) -> Option<Trace> {
 }
 
 fn hex(text: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
-        // A `String` takes everything.
-        let _ = write!(text, "{byte:02x}");
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
 }
 

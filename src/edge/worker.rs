@@ -19,6 +19,7 @@ use tracing::{debug, warn};
 
 use super::{
     accept::Newcomer,
+    access_log::AccessLog,
     authenticate::Caller,
     cache::{self, TokenCache},
     client::Peer,
@@ -54,6 +55,7 @@ pub(super) struct Core {
     pub(super) provider_tokens: ProviderTokens,
     pub(super) retries: RetryBudget,
     pub(super) watchdog: Watchdog,
+    pub(super) access_log: Rc<AccessLog>,
     pub(super) streams: Rc<Streams>,
     pub(super) http2: Http2<LocalTasks>,
     date: HttpDate,
@@ -78,6 +80,11 @@ impl Core {
             tokens: RefCell::new(TokenCache::new(cache::TOKENS)),
             provider_tokens: ProviderTokens::default(),
             retries: RetryBudget::default(),
+            access_log: Rc::new(AccessLog::new(
+                Arc::clone(&parts.access_log),
+                parts.log_format,
+                Arc::clone(&parts.clock),
+            )),
             watchdog: Watchdog::new(Limits {
                 head: parts.listener_settings.head_timeout,
                 idle: parts.listener_settings.idle_timeout,
@@ -127,6 +134,8 @@ impl Core {
     ) {
         let keeper = tokio::task::spawn_local(Rc::clone(&self).keep());
         let streams_keeper = tokio::task::spawn_local(Rc::clone(&self).keep_streams());
+        let log = Rc::clone(&self.access_log);
+        let log_keeper = tokio::task::spawn_local(async move { log.keep().await });
         loop {
             tokio::select! {
                 biased;
@@ -140,6 +149,8 @@ impl Core {
         self.drain(newcomers).await;
         keeper.abort();
         streams_keeper.abort();
+        log_keeper.abort();
+        self.access_log.flush();
     }
 
     fn welcome(self: &Rc<Self>, newcomer: Newcomer) {

@@ -17,12 +17,12 @@ use tokio::{
 
 use super::message::{Message, read_message};
 use crate::{
-    config::{ListenerSettings, UpstreamSettings},
+    config::{ListenerSettings, LogFormat, UpstreamSettings},
     domain::gateway::models::service::{Access, Route, Service},
     edge::{
         Edge, Parts,
         snapshot::SnapshotCell,
-        test_support::{CountingEntropy, EchoControlPlane, FakeResolver, SetClock, route, service, snapshot},
+        test_support::{CollectingSink, CountingEntropy, EchoControlPlane, FakeResolver, SetClock, route, service, snapshot},
     },
 };
 
@@ -108,6 +108,8 @@ impl Setup {
             control_runtime: Handle::current(),
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(CountingEntropy::default()),
+            access_log: Arc::<CollectingSink>::default(),
+            log_format: LogFormat::Text,
         };
         let edge = Edge::start(listener, &parts).unwrap();
         Gateway { address: edge.local_address(), edge: Some(edge), snapshots, resolver, clock }

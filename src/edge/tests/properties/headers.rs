@@ -1,4 +1,4 @@
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::COOKIE};
 use proptest::prelude::*;
@@ -151,9 +151,9 @@ proptest! {
     }
 
     #[test]
-    fn forwarded_says_what_was_put_in(address in any::<IpAddr>(), port in any::<u16>(), host in authority()) {
+    fn forwarded_says_what_was_put_in(address in any::<IpAddr>(), host in authority()) {
         prop_assert!(is_authority(&host), "{}", host);
-        let element = forwarded(SocketAddr::new(address, port), &host, "https").unwrap();
+        let element = forwarded(&address.to_string(), &host, "https").unwrap();
         let client = match address { IpAddr::V4(v4) => v4.to_string(), IpAddr::V6(v6) => format!("[{v6}]") };
         let expected = [("for", client.as_str()), ("host", &host), ("proto", "https")];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
