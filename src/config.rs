@@ -126,6 +126,11 @@ impl Settings {
         };
         reader.finish(whole())
     }
+
+    /// How clients are served: `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 /// Whether development brings the stand-in provider along.
