@@ -92,9 +92,7 @@ impl Settings {
         let clients = listener.as_ref().map(|listener| listener.address);
         let admin_address = listener::read_admin_address(&mut reader, clients);
         let tls = tls::read(&mut reader);
-        // Where TLS is wanted but was got wrong, https is what it would have been.
-        let with_tls = !matches!(tls, Some(None));
-        let public = public::read(&mut reader, environment, clients, with_tls);
+        let public = public::read(&mut reader, environment, clients, tls.is_some());
         let database = store::read_database(&mut reader, environment);
         let vault_keys = store::read_vault_keys(&mut reader, environment);
         let tokens = tokens::read(&mut reader, public.as_ref());
@@ -109,7 +107,7 @@ impl Settings {
             Some(Self {
                 environment,
                 listener: listener?,
-                tls: tls?,
+                tls,
                 admin_address: admin_address?,
                 public: public?,
                 database: database?,

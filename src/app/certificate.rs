@@ -76,20 +76,24 @@ impl CertificateKeeper {
             let files = self.files.clone();
             // It fails only if it panics; then the next look may do better.
             if let Ok(found) = spawn_blocking(move || files.load()).await {
-                match self.judge(found) {
-                    Some(News::Reloaded) => {
-                        info!(valid_until = %self.served.not_after, "the certificate was replaced: new connections get the new one");
-                    }
-                    Some(News::Refused(why)) => {
-                        warn!(%why, "the files of the certificate will not do: the old one stays")
-                    }
-                    Some(News::Mended) => info!("the files of the certificate are good again"),
-                    None => {}
-                }
+                let news = self.judge(found);
+                self.tell(news);
             }
             if let Some(doubt) = self.doubt() {
                 warn!("{doubt}");
             }
+        }
+    }
+
+    fn tell(&self, news: Option<News>) {
+        match news {
+            Some(News::Reloaded) => {
+                let valid_until = self.served.not_after;
+                info!(%valid_until, "the certificate was replaced: new connections get the new one");
+            }
+            Some(News::Refused(why)) => warn!(%why, "the files of the certificate will not do: the old one stays"),
+            Some(News::Mended) => info!("the files of the certificate are good again"),
+            None => {}
         }
     }
 

@@ -61,9 +61,9 @@ impl fmt::Display for Unfit {
     }
 }
 
-/// Reads where the files are; `None` within means that there is no TLS. What is wrong with the files themselves has been
+/// Reads where the files are; `None` without TLS, or if a mistake was noted. What is wrong with the files themselves has been
 /// found out before ([`Sources::with_tls_files`](super::Sources::with_tls_files)), and is told here in its turn.
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<Option<TlsFiles>> {
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<TlsFiles> {
     let certificate = reader.read(&TLS_CERTIFICATE, path);
     let key = reader.read(&TLS_KEY, path);
     match (certificate?, key?) {
@@ -71,18 +71,13 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Option<TlsFiles>> {
             for Unfit { variable, rule } in reader.unfit_tls_files() {
                 reader.wrong(variable, rule);
             }
-            Some(Some(TlsFiles { certificate, key }))
+            return Some(TlsFiles { certificate, key });
         }
-        (None, None) => Some(None),
-        (Some(_), None) => {
-            reader.wrong(&TLS_KEY, "TLS_CERTIFICATE needs the file with its private key");
-            None
-        }
-        (None, Some(_)) => {
-            reader.wrong(&TLS_CERTIFICATE, "TLS_KEY needs the file with its certificate");
-            None
-        }
+        (Some(_), None) => reader.wrong(&TLS_KEY, "TLS_CERTIFICATE needs the file with its private key"),
+        (None, Some(_)) => reader.wrong(&TLS_CERTIFICATE, "TLS_KEY needs the file with its certificate"),
+        (None, None) => {}
     }
+    None
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the reader wants a parser that may fail")]
@@ -169,9 +164,9 @@ fn validity(certificate: &ParsedCertificate<'_>) -> Option<(DateTime<Utc>, DateT
         Err(Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })) => not_before,
         _ => UnixTime::since_unix_epoch(Duration::ZERO),
     };
-    let not_after = match verified_at(u64::MAX) {
-        Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => not_after,
-        _ => return None,
+    let Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) = verified_at(u64::MAX)
+    else {
+        return None;
     };
     let date = |time: UnixTime| DateTime::from_timestamp(time.as_secs().try_into().ok()?, 0);
     Some((date(not_before)?, date(not_after)?))

@@ -145,7 +145,7 @@ fn nothing_shows_the_key() {
     let pair = folder.files(&certificate(&key), &key.serialize_pem()).load().unwrap();
     let secret = PrivateKeyInfoRef::try_from(key.serialized_der()).unwrap().private_key;
     let printed = format!("{pair:?}");
-    assert!(!printed.contains(&format!("{:?}", secret.as_bytes()).trim_matches(['[', ']'])), "{printed}");
+    assert!(!printed.contains(format!("{:?}", secret.as_bytes()).trim_matches(['[', ']'])), "{printed}");
     assert!(!printed.contains(&lines[1][..20]), "{printed}");
 }
 
