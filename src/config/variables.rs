@@ -71,7 +71,7 @@ variables! {
     SESSION_IDLE_TTL, Text("24h"), "How long a browser's session may lie unused";
     ALLOWED_ORIGINS, Derived("none"), "Other sites of yours, such as `https://app.jinmini.com`, parted by commas: a sign-in may return there, and their pages may act for whoever is signed in. Exact origins, no wildcard";
     KEY_ROTATION, Text("30d"), "How long a key signs before the next one does";
-    HEAD_TIMEOUT, Text("10s"), "How long a client may take to send a request's head";
+    HEAD_TIMEOUT, Text("10s"), "How long a client may take to send a request's head; with TLS, the handshake and the first head";
     IDLE_TIMEOUT, Text("75s"), "How long a connection may wait for its next request, and a body or a WebSocket for its next byte";
     DRAIN_TIMEOUT, Text("20s"), "How long requests under way may take to end after SIGTERM";
     MAX_CONNECTIONS, Text("10000"), "Connections in all; the newest is refused beyond";
