@@ -1,6 +1,7 @@
 //! The composition root: the only place where everything meets.
 
 mod banner;
+mod certificate;
 mod control_plane;
 mod development;
 pub mod logging;
@@ -23,6 +24,7 @@ use tokio::{
 use tracing::info;
 
 use self::{
+    certificate::CertificateKeeper,
     control_plane::PoemControlPlane,
     development::Helpers,
     publisher::SnapshotPublisher,
@@ -104,6 +106,12 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The certificate's files were good a moment ago.
+    #[error("the certificate cannot be used: {0}")]
+    Certificate(String),
+    /// There is no TLS to be had.
+    #[error("cannot serve TLS: {0}")]
+    Tls(rustls::Error),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -140,6 +148,8 @@ impl App {
     pub async fn start(mut settings: Settings, world: World) -> Result<Self, StartError> {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
+        let certificate =
+            settings.tls.clone().map(|files| CertificateKeeper::open(files, world.clock.clone())).transpose()?;
         let listener = listen(settings.listener.address, "HOST, PORT").await?;
         let admin = listen(settings.admin_address, "ADMIN_ADDR").await?;
         let address = local_address(&listener);
@@ -162,6 +172,9 @@ impl App {
             refresh_ahead: settings.oauth_refresh_ahead,
         }
         .start(&mut tasks, &stopped);
+        if let Some(certificate) = certificate {
+            tasks.spawn(certificate.keep(stopped.clone()));
+        }
 
         let edge = Edge::start(
             listener.into_std().map_err(StartError::Edge)?,

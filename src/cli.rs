@@ -1,21 +1,24 @@
 //! The command line: `gateway [command]`.
 
+mod healthcheck;
+
 use std::{
-    io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
+    io::{self, Write},
+    net::SocketAddr,
     path::Path,
     process::ExitCode,
-    time::Duration,
 };
 
 use tokio::{runtime::Runtime, signal};
 use tracing::error;
 
 use crate::{
+    adapters::clock::WallClock,
     app::{self, App, World, logging},
-    config::{LogFormat, Settings, Sources},
+    config::{LogFormat, Settings, Sources, TlsFiles},
     dev::sample_service,
     domain::gateway::services::resealing::Unopened,
+    ports::Clock,
 };
 
 const USAGE: &str = "\
@@ -40,13 +43,10 @@ const UNAVAILABLE: u8 = 69;
 pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
     let arguments: Vec<String> = arguments.into_iter().collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] | ["serve"] => with_settings(serve),
-        ["check"] => with_settings(|_| {
-            say("the settings are good\n");
-            ExitCode::SUCCESS
-        }),
+        [] | ["serve"] => with_settings_and_files(serve),
+        ["check"] => with_settings_and_files(|settings| check(&settings)),
         ["openapi"] => with_settings(|settings| openapi(&settings)),
-        ["healthcheck"] => with_settings(|settings| healthcheck(settings.listener.address)),
+        ["healthcheck"] => with_settings(|settings| healthcheck(&settings)),
         ["keys", "rotate"] => with_settings(|settings| rotate_keys(&settings)),
         ["sample-service"] => serve_sample("0.0.0.0:8001"),
         ["sample-service", address] => serve_sample(address),
@@ -66,7 +66,16 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
 }
 
 fn with_settings(command: impl FnOnce(Settings) -> ExitCode) -> ExitCode {
-    match Settings::from_sources(&Sources::read(Path::new("."))) {
+    with(&Sources::read(Path::new(".")), command)
+}
+
+/// For whoever serves, or would: the files of the certificate have to be good, too.
+fn with_settings_and_files(command: impl FnOnce(Settings) -> ExitCode) -> ExitCode {
+    with(&Sources::read(Path::new(".")).with_tls_files(), command)
+}
+
+fn with(sources: &Sources, command: impl FnOnce(Settings) -> ExitCode) -> ExitCode {
+    match Settings::from_sources(sources) {
         Ok(settings) => command(settings),
         Err(mistakes) => {
             complain(&format!("{mistakes}\n"));
@@ -91,6 +100,18 @@ fn serve(settings: Settings) -> ExitCode {
         app.stop().await;
         ExitCode::SUCCESS
     })
+}
+
+fn check(settings: &Settings) -> ExitCode {
+    say("the settings are good\n");
+    // They were good a moment ago, too.
+    if let Some(Ok(pair)) = settings.tls.as_ref().map(TlsFiles::load) {
+        match pair.doubt(WallClock.now()) {
+            Some(doubt) => complain(&format!("warning: {doubt}\n")),
+            None => say(&format!("the certificate of TLS_CERTIFICATE is valid until {}\n", pair.not_after)),
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn openapi(settings: &Settings) -> ExitCode {
@@ -161,22 +182,11 @@ fn serve_sample(address: &str) -> ExitCode {
     })
 }
 
-/// Asks `/readyz`. The answer's status is all that matters, so a plain socket will do.
-fn healthcheck(address: SocketAddr) -> ExitCode {
-    const TIMEOUT: Duration = Duration::from_secs(3);
-    let address =
-        if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
-    let ask = || -> io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        stream.write_all(format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    match ask() {
-        Ok(answer) if answer.starts_with("HTTP/1.1 200 ") => ExitCode::SUCCESS,
-        Ok(_) => {
+fn healthcheck(settings: &Settings) -> ExitCode {
+    let address = healthcheck::reachable(settings.listener.address);
+    match healthcheck::is_ready(address, settings.tls.is_some()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
             complain(&format!("gateway: {address} is not ready\n"));
             ExitCode::FAILURE
         }

@@ -12,6 +12,7 @@ mod services;
 mod session;
 mod source;
 mod store;
+mod tls;
 mod tokens;
 mod units;
 pub mod variables;
@@ -28,6 +29,7 @@ use url::Url;
 pub use report::{Mistake, Mistakes};
 pub use source::Sources;
 pub use store::DEVELOPMENT_VAULT_KEY;
+pub use tls::{TlsFiles, TlsPair, Unfit};
 
 use crate::domain::gateway::models::{
     provider::{ProviderSettings, STAND_IN},
@@ -46,7 +48,9 @@ pub struct Settings {
     pub environment: Environment,
     /// Where and how clients are served.
     pub listener: ListenerSettings,
-    /// `ADMIN_ADDR`: where operators are served.
+    /// `TLS_CERTIFICATE` and `TLS_KEY`: clients are served by TLS with these, or without if there are none.
+    pub tls: Option<TlsFiles>,
+    /// `ADMIN_ADDR`: where operators are served, without TLS.
     pub admin_address: SocketAddr,
     /// How the gateway looks from outside.
     pub public: PublicSettings,
@@ -87,7 +91,8 @@ impl Settings {
         let listener = listener::read(&mut reader, environment);
         let clients = listener.as_ref().map(|listener| listener.address);
         let admin_address = listener::read_admin_address(&mut reader, clients);
-        let public = public::read(&mut reader, environment, clients);
+        let tls = tls::read(&mut reader);
+        let public = public::read(&mut reader, environment, clients, tls.is_some());
         let database = store::read_database(&mut reader, environment);
         let vault_keys = store::read_vault_keys(&mut reader, environment);
         let tokens = tokens::read(&mut reader, public.as_ref());
@@ -102,6 +107,7 @@ impl Settings {
             Some(Self {
                 environment,
                 listener: listener?,
+                tls,
                 admin_address: admin_address?,
                 public: public?,
                 database: database?,
@@ -117,6 +123,11 @@ impl Settings {
             })
         };
         reader.finish(whole())
+    }
+
+    /// How clients are served: `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 }
 

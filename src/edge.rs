@@ -12,6 +12,7 @@
 pub mod ports;
 pub mod server;
 pub mod snapshot;
+pub mod tls;
 
 mod accept;
 mod access_log;

@@ -16,7 +16,7 @@ pub(super) fn show(settings: &Settings, address: SocketAddr, admin: SocketAddr, 
 }
 
 fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &Helpers) -> String {
-    let base = format!("http://{}", reachable(address));
+    let base = format!("{}://{}", settings.scheme(), reachable(address));
     let store = match settings.database {
         Database::Memory => "in memory: everything is gone when the gateway ends",
         Database::Url(_) => "DATABASE_URL",

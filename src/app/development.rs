@@ -100,7 +100,7 @@ async fn start_stand_in(
     let issuer = format!("http://{address}");
     let provider = StandIn::new(&issuer, CLIENT_ID, CLIENT_SECRET, world.clock.clone(), world.entropy.clone())
         .map_err(StartError::StandIn)?;
-    let here = format!("http://localhost:{}", gateway.port());
+    let here = format!("{}://localhost:{}", settings.scheme(), gateway.port());
     // The code ends up in the address bar of the welcome page.
     let redirect_uri = format!("{here}/");
     let callback = format!("{here}/login/{STAND_IN}/callback");

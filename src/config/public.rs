@@ -20,9 +20,11 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
     environment: Environment,
     clients: Option<SocketAddr>,
+    with_tls: bool,
 ) -> Option<PublicSettings> {
     let port = clients.map_or_else(|| PORT.fallback.words().to_owned(), |address| address.port().to_string());
-    let url = reader.read_or(&PUBLIC_URL, &format!("http://localhost:{port}"), public_url);
+    let scheme = if with_tls { "https" } else { "http" };
+    let url = reader.read_or(&PUBLIC_URL, &format!("{scheme}://localhost:{port}"), public_url);
     if environment == Environment::Production && url.as_ref().is_some_and(|url| url.scheme() != "https") {
         reader.wrong_in_production(
             &PUBLIC_URL,

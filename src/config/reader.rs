@@ -5,6 +5,7 @@ use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 use super::{
     report::{Mistake, Mistakes, shown},
     source::{RoutesFile, Sources},
+    tls::Unfit,
     units,
     variables::{Fallback, GATEWAY_ENV, Variable},
 };
@@ -39,6 +40,11 @@ impl<'s> Reader<'s> {
     /// The file with the routes, if there is one.
     pub(super) fn routes_file(&self) -> Option<&'s RoutesFile> {
         self.sources.routes()
+    }
+
+    /// What is wrong with the files of the certificate, if somebody has looked.
+    pub(super) fn unfit_tls_files(&self) -> &'s [Unfit] {
+        self.sources.unfit_tls_files()
     }
 
     /// Reads a variable; unset, its fallback text counts.

@@ -1,5 +1,6 @@
 //! Where settings come from: the process environment, `.env` and `gateway.toml`. The only place that reads them; nothing
-//! is ever written into the process environment.
+//! is ever written into the process environment. The files of the certificate are only looked at here, to tell what is
+//! wrong with them beside all else.
 
 use std::{
     cell::Cell,
@@ -11,7 +12,8 @@ use std::{
 
 use super::{
     report::Mistake,
-    variables::{self, GATEWAY_CONFIG},
+    tls::{TlsFiles, Unfit},
+    variables::{self, GATEWAY_CONFIG, TLS_CERTIFICATE, TLS_KEY},
 };
 
 /// The file with the routes, unless `GATEWAY_CONFIG` names another.
@@ -23,6 +25,7 @@ pub struct Sources {
     environment: BTreeMap<String, String>,
     dotenv: BTreeMap<String, DotenvValue>,
     routes: Option<RoutesFile>,
+    unfit_tls_files: Vec<Unfit>,
     mistakes: Vec<Mistake>,
 }
 
@@ -107,6 +110,17 @@ impl Sources {
         self
     }
 
+    /// Looks into the files of the certificate, too. Whoever does not serve can do without: a gateway at work keeps the
+    /// certificate it has while the files do not fit together, and nobody else is concerned.
+    #[must_use]
+    pub fn with_tls_files(mut self) -> Self {
+        if let (Some(certificate), Some(key)) = (self.value(TLS_CERTIFICATE.name), self.value(TLS_KEY.name)) {
+            let files = TlsFiles { certificate: certificate.into(), key: key.into() };
+            self.unfit_tls_files = files.load().err().unwrap_or_default();
+        }
+        self
+    }
+
     fn add_dotenv_value(&mut self, name: String, value: String, line: usize) {
         let place = format!(".env line {line}");
         if let Some(rule) = variables::misspelt(&name) {
@@ -152,6 +166,11 @@ impl Sources {
     /// The routes file, if there is one.
     pub(super) fn routes(&self) -> Option<&RoutesFile> {
         self.routes.as_ref()
+    }
+
+    /// What is wrong with the files of the certificate.
+    pub(super) fn unfit_tls_files(&self) -> &[Unfit] {
+        &self.unfit_tls_files
     }
 
     /// What went wrong on the way here.

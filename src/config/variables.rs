@@ -54,7 +54,9 @@ variables! {
     HOST, Derived("127.0.0.1 in development, 0.0.0.0 in production"), "The address to listen on";
     PORT, Text("8080"), "The port to listen on";
     ADMIN_ADDR, Text("127.0.0.1:9090"), "Where operators are served: address and port";
-    PUBLIC_URL, Derived("http://localhost:PORT in development, required in production"), "How browsers reach the gateway, and the issuer of its tokens. Production wants https";
+    TLS_CERTIFICATE, Derived("none: plain HTTP"), "Turns TLS on, with `TLS_KEY`: the file with the gateway's certificate in PEM, those of its issuers behind it. What replaces the file counts within seconds";
+    TLS_KEY, Derived("none"), "The file with the private key of that certificate in PEM: PKCS#8, SEC1 or PKCS#1, without a passphrase";
+    PUBLIC_URL, Derived("http://localhost:PORT in development (https with TLS), required in production"), "How browsers reach the gateway, and the issuer of its tokens. Production wants https";
     API_PREFIX, Text("/e"), "The gateway's own API answers at the root and, the same, under this path";
     TIMEZONE, Text("UTC"), "The offset of times in answers: an IANA name such as `Asia/Seoul`";
     DATABASE_URL, Derived("in memory"), "The store: `sqlite://data/gateway.db?mode=rwc` or `postgres://user:password@host/database`. Unset, everything is forgotten at the end; production wants one", secret: true;
@@ -69,7 +71,7 @@ variables! {
     SESSION_IDLE_TTL, Text("24h"), "How long a browser's session may lie unused";
     ALLOWED_ORIGINS, Derived("none"), "Other sites of yours, such as `https://app.jinmini.com`, parted by commas: a sign-in may return there, and their pages may act for whoever is signed in. Exact origins, no wildcard";
     KEY_ROTATION, Text("30d"), "How long a key signs before the next one does";
-    HEAD_TIMEOUT, Text("10s"), "How long a client may take to send a request's head";
+    HEAD_TIMEOUT, Text("10s"), "How long a client may take to send a request's head; with TLS, the handshake and the first head";
     IDLE_TIMEOUT, Text("75s"), "How long a connection may wait for its next request, and a body or a WebSocket for its next byte";
     DRAIN_TIMEOUT, Text("20s"), "How long requests under way may take to end after SIGTERM";
     MAX_CONNECTIONS, Text("10000"), "Connections in all; the newest is refused beyond";
@@ -167,7 +169,7 @@ fn nearly_a_service(name: &str) -> Option<String> {
 
 fn is_near(name: &str, known: &str) -> bool {
     /// Short names have many neighbours that mean something else: one slip there, more in longer ones.
-    const SLIPS: [(usize, usize); 2] = [(5, 1), (12, 2)];
+    const SLIPS: [(usize, usize); 2] = [(7, 1), (12, 2)];
     let slips = SLIPS.iter().find(|(longest, _)| known.len() <= *longest).map_or(3, |(_, slips)| *slips);
     strsim::osa_distance(&name.to_uppercase(), known) <= slips
 }
@@ -194,9 +196,16 @@ mod tests {
 
     #[test]
     fn names_of_ours_and_of_others_are_left_alone() {
-        for name in
-            ["PORT", "AUTH_SERVICE_URL", "STRIPE_SERVICE_KEY", "NODE_ENV", "GOOGLE_CLIENT_ID", "REDIS_URL", "RUST_LOG"]
-        {
+        for name in [
+            "PORT",
+            "AUTH_SERVICE_URL",
+            "STRIPE_SERVICE_KEY",
+            "NODE_ENV",
+            "GOOGLE_CLIENT_ID",
+            "REDIS_URL",
+            "RUST_LOG",
+            "AWS_KEY",
+        ] {
             assert_eq!(misspelt(name), None, "{name}");
         }
     }

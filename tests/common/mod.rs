@@ -94,7 +94,8 @@ impl Gateway {
             let line = console
                 .wait_for(|line| line.contains(marker))
                 .unwrap_or_else(|| panic!("the gateway did not start:\n{}", console.lines.lock().unwrap().join("\n")));
-            let authority = line.trim().trim_start_matches("http://").split('/').next().unwrap().to_owned();
+            let (_, behind_scheme) = line.trim().split_once("://").unwrap();
+            let authority = behind_scheme.split('/').next().unwrap().to_owned();
             authority.replace("localhost", "127.0.0.1").parse().unwrap()
         };
         let (address, admin) = (find("/docs "), find("/readyz "));

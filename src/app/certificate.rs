@@ -1,0 +1,139 @@
+//! Keeps the certificate that clients are shown the one that is in its files. They are two, and whoever replaces them does so
+//! one after the other: until they belong together, the pair before them stays.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::{info, warn};
+
+use super::{StartError, upkeep::until};
+use crate::{
+    config::{TlsFiles, TlsPair, Unfit},
+    edge::tls::Terminator,
+    ports::Clock,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// README says so, too.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// See the module.
+pub(super) struct CertificateKeeper {
+    files: TlsFiles,
+    terminator: Arc<Terminator>,
+    clock: Arc<dyn Clock>,
+    served: TlsPair,
+    /// Why the files would not do at the last look.
+    refused: Option<String>,
+    /// Why they will not do, as far as it was told.
+    refusal_told: Option<String>,
+    doubt_told: Option<String>,
+}
+
+/// What a look at the files comes to, for the log.
+#[derive(Debug, PartialEq, Eq)]
+enum News {
+    /// Another certificate is shown.
+    Reloaded,
+    /// The files will not do.
+    Refused(String),
+    /// They were told to be bad, and now hold again what is shown.
+    Mended,
+}
+
+impl CertificateKeeper {
+    /// Loads the pair, which has to be good.
+    pub(super) fn open(files: TlsFiles, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let served = files.load().map_err(|why| StartError::Certificate(listed(&why)))?;
+        let terminator = Arc::new(Terminator::new(Arc::clone(&served.certified)).map_err(StartError::Tls)?);
+        info!(valid_until = %served.not_after, "clients are served by TLS");
+        Ok(Self { files, terminator, clock, served, refused: None, refusal_told: None, doubt_told: None })
+    }
+
+    /// What ends TLS with the newest pair.
+    #[expect(dead_code, reason = "the data plane will take it")]
+    pub(super) fn terminator(&self) -> Arc<Terminator> {
+        Arc::clone(&self.terminator)
+    }
+
+    /// Looks again and again until told to stop.
+    pub(super) async fn keep(mut self, stopped: watch::Receiver<bool>) {
+        let mut ticks = interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let stopped = until(stopped);
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                () = &mut stopped => return,
+                _ = ticks.tick() => {}
+            }
+            let files = self.files.clone();
+            // It fails only if it panics; then the next look may do better.
+            if let Ok(found) = spawn_blocking(move || files.load()).await {
+                let news = self.judge(found);
+                self.tell(news);
+            }
+            if let Some(doubt) = self.doubt() {
+                warn!("{doubt}");
+            }
+        }
+    }
+
+    fn tell(&self, news: Option<News>) {
+        match news {
+            Some(News::Reloaded) => {
+                let valid_until = self.served.not_after;
+                info!(%valid_until, "the certificate was replaced: new connections get the new one");
+            }
+            Some(News::Refused(why)) => warn!(%why, "the files of the certificate will not do: the old one stays"),
+            Some(News::Mended) => info!("the files of the certificate are good again"),
+            None => {}
+        }
+    }
+
+    fn judge(&mut self, found: Result<TlsPair, Vec<Unfit>>) -> Option<News> {
+        let pair = match found {
+            Ok(pair) => pair,
+            Err(why) => return self.refuse(listed(&why)),
+        };
+        let is_new = !pair.is_same(&self.served);
+        if is_new {
+            if let Err(error) = self.terminator.replace(Arc::clone(&pair.certified)) {
+                return self.refuse(error.to_string());
+            }
+            self.served = pair;
+        }
+        self.refused = None;
+        let was_told = self.refusal_told.take().is_some();
+        if is_new { Some(News::Reloaded) } else { was_told.then_some(News::Mended) }
+    }
+
+    /// Tells why, once, and not at the first look: by the second, whoever replaces two files is usually done.
+    fn refuse(&mut self, why: String) -> Option<News> {
+        let stays = self.refused.as_ref() == Some(&why);
+        let is_news = stays && self.refusal_told.as_ref() != Some(&why);
+        self.refused = Some(why.clone());
+        is_news.then(|| {
+            self.refusal_told = Some(why.clone());
+            News::Refused(why)
+        })
+    }
+
+    /// Why clients will not accept what they are shown, once: certificates also expire while nothing else happens.
+    fn doubt(&mut self) -> Option<String> {
+        let doubt = self.served.doubt(self.clock.now());
+        let is_news = doubt != self.doubt_told;
+        self.doubt_told.clone_from(&doubt);
+        doubt.filter(|_| is_news)
+    }
+}
+
+fn listed(why: &[Unfit]) -> String {
+    why.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,89 @@
+//! What the gateway says of its certificate before it serves.
+
+use std::process::Output;
+
+use super::{
+    client::{Client, Files, Pair, ask},
+    gateway, run,
+};
+
+fn told(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn every_mistake_in_the_files_is_told_with_all_the_others() {
+    let (pair, other) = (Pair::new(), Pair::new());
+    let files = Files::of(&pair);
+    let certificate = files.certificate().to_str().unwrap().to_owned();
+    for command in [&[][..], &["serve"], &["check"]] {
+        files.write_key(&other.key_pem);
+        let output = run(&files, command, &[("PORT", "x"), ("TIMEZONE", "Mars")]);
+        assert_eq!(output.status.code(), Some(64), "{command:?}");
+        let complaint = told(&output);
+        assert!(complaint.starts_with("3 settings need your attention:"), "{complaint}");
+        for part in ["PORT is", "TIMEZONE is", "TLS_KEY is", "not that of the first certificate in TLS_CERTIFICATE"] {
+            assert!(complaint.contains(part), "{part}: {complaint}");
+        }
+
+        files.write_key(&other.certificate_pem);
+        std::fs::remove_file(files.certificate()).unwrap();
+        let complaint = told(&run(&files, command, &[]));
+        assert!(
+            complaint.contains(&format!("TLS_CERTIFICATE is {certificate:?}: the file cannot be read")),
+            "{complaint}"
+        );
+        assert!(complaint.contains("there is no private key in the file"), "{complaint}");
+        files.write_certificate(&pair.certificate_pem);
+    }
+    let complaint = told(&run(&files, &["check"], &[("TLS_KEY", "")]));
+    assert!(
+        complaint.contains("TLS_KEY is not set: TLS_CERTIFICATE needs the file with its private key"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn check_says_until_when_the_certificate_is_valid() {
+    let files = Files::of(&Pair::until(2998));
+    let output = run(&files, &["check"], &[]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "the settings are good\nthe certificate of TLS_CERTIFICATE is valid until 2998-01-01 00:00:00 UTC\n"
+    );
+}
+
+#[test]
+fn an_expired_certificate_is_a_warning() {
+    let pair = Pair::until(2001);
+    let output = run(&Files::of(&pair), &["check"], &[]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        told(&output),
+        "warning: the certificate of TLS_CERTIFICATE has expired: it was valid until 2001-01-01 00:00:00 UTC\n"
+    );
+    let (gateway, _files) = gateway(&pair, &[]);
+    assert!(gateway.printed("has expired").contains("WARN"), "{}", gateway.console());
+}
+
+#[test]
+fn the_banner_says_https() {
+    let (gateway, _files) = gateway(&Pair::new(), &[]);
+    assert!(gateway.printed("/docs ").trim().starts_with("https://localhost:"), "{}", gateway.console());
+    assert!(gateway.printed("/readyz ").trim().starts_with("http://"), "{}", gateway.console());
+}
+
+#[test]
+#[ignore = "waits for the data plane"]
+fn in_development_people_sign_in_by_https() {
+    let pair = Pair::new();
+    let (gateway, _files) = gateway(&pair, &[("PUBLIC_URL", "")]);
+    let mut connection = Client::that_trusts(&[&pair]).connect(gateway.address).unwrap();
+    let sent_away = ask(&mut connection, "/login/stand-in", "");
+    let location = sent_away.header("location").unwrap();
+    let callback = format!("redirect_uri=https%3A%2F%2Flocalhost%3A{}%2Flogin", gateway.address.port());
+    assert!(location.contains(&callback), "{location}");
+    let cookie = sent_away.header("set-cookie").unwrap();
+    assert!(cookie.starts_with("__Host-") && cookie.contains("; Secure"), "{cookie}");
+}
