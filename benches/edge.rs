@@ -25,7 +25,8 @@ use gateway::{
     edge::{
         Parts,
         ports::{
-            AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver, ResolverUnavailable,
+            AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver,
+            ResolverUnavailable,
         },
         snapshot::{Snapshot, SnapshotCell},
         steps::{self, Core},
@@ -153,6 +154,7 @@ impl World {
         };
         Core::new(&Parts {
             listener_settings: settings.listener,
+            tls: None,
             upstream_settings: settings.upstream,
             cores: NonZeroUsize::MIN,
             snapshots: Arc::new(SnapshotCell::new(snapshot)),

@@ -172,6 +172,7 @@ impl App {
             refresh_ahead: settings.oauth_refresh_ahead,
         }
         .start(&mut tasks, &stopped);
+        let tls = certificate.as_ref().map(CertificateKeeper::terminator);
         if let Some(certificate) = certificate {
             tasks.spawn(certificate.keep(stopped.clone()));
         }
@@ -180,6 +181,7 @@ impl App {
             listener.into_std().map_err(StartError::Edge)?,
             &Parts {
                 listener_settings: settings.listener.clone(),
+                tls,
                 upstream_settings: settings.upstream.clone(),
                 cores: available_parallelism().unwrap_or(NonZeroUsize::MIN),
                 snapshots: core.publisher.snapshots(),

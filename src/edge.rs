@@ -3,7 +3,8 @@
 //!
 //! It never touches a repository, never awaits a database, and shares no lock between cores per request.
 //!
-//! A connection goes `accept` → `worker` (one per core) → `connection` → `conversation` (HTTP/1.x, on a `wire`: heads are read
+//! A connection goes `accept` → `worker` (one per core) → `connection` (with `tls`, or
+//! without) → `conversation` (HTTP/1.x, on a `wire`: heads are read
 //! by `head`, bodies by `framing`, and written by `output`) or `http2` (hyper; `frames` keep the time). A request goes
 //! through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `authenticate` → `provider_token` → `outgoing` →
 //! `balance` → `forward` (`pool` and `exchange`, or `multiplex`; `retry`) → `body` (`stream` ends it) → `access_log`; or to

@@ -57,7 +57,6 @@ impl CertificateKeeper {
     }
 
     /// What ends TLS with the newest pair.
-    #[expect(dead_code, reason = "the data plane will take it")]
     pub(super) fn terminator(&self) -> Arc<Terminator> {
         Arc::clone(&self.terminator)
     }

@@ -1,7 +1,10 @@
 //! Hands a request that is not for a route to the API, and serves the API on the admin listener.
 
 use async_trait::async_trait;
-use http::{Request, Response, Uri, uri::{PathAndQuery, Scheme}};
+use http::{
+    Request, Response, Uri,
+    uri::{PathAndQuery, Scheme},
+};
 use poem::{
     Endpoint, Server,
     endpoint::BoxEndpoint,

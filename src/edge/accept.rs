@@ -73,6 +73,8 @@ pub(super) struct Acceptor {
     pub(super) trusted_proxies: Arc<[IpNet]>,
     pub(super) seats: Vec<Seat>,
     pub(super) entropy: Arc<dyn Entropy>,
+    /// Whether what is accepted speaks TLS.
+    pub(super) by_tls: bool,
 }
 
 impl Acceptor {
@@ -93,6 +95,8 @@ impl Acceptor {
                     let is_proxy = is_in(&self.trusted_proxies, peer.ip());
                     match self.limits.admit(peer.ip(), is_proxy) {
                         Some(place) => self.deal(stream, peer, place, &mut turn),
+                        // Before a handshake there are no words for it.
+                        None if self.by_tls => {}
                         None => refuse(&stream, &request_ids),
                     }
                 }

@@ -90,7 +90,9 @@ impl AnswerHead {
     pub(super) fn into_response(mut self) -> Response<()> {
         if self.headers.contains_key(TRANSFER_ENCODING) || self.status == StatusCode::NO_CONTENT {
             self.headers.remove(CONTENT_LENGTH);
-        } else if let Some(Ok(length)) = self.headers.get(CONTENT_LENGTH).and_then(|value| elements(value).next()).map(HeaderValue::from_bytes) {
+        } else if let Some(Ok(length)) =
+            self.headers.get(CONTENT_LENGTH).and_then(|value| elements(value).next()).map(HeaderValue::from_bytes)
+        {
             self.headers.insert(CONTENT_LENGTH, length);
         }
         let mut response = Response::new(());
@@ -201,7 +203,12 @@ mod tests {
     fn one_length_goes_on_at_most() {
         let lengths = |lines: &str| {
             let response = head(lines).into_response();
-            response.headers().get_all(CONTENT_LENGTH).iter().map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+            response
+                .headers()
+                .get_all(CONTENT_LENGTH)
+                .iter()
+                .map(|value| value.to_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
         };
         assert_eq!(lengths("Content-Length: 5, 5\r\nContent-Length: 5\r\n"), ["5"]);
         assert!(lengths("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n").is_empty());

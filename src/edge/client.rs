@@ -19,6 +19,8 @@ use crate::domain::gateway::models::id::RequestId;
 pub(super) struct Peer {
     address: SocketAddr,
     is_trusted: bool,
+    /// How its connection came.
+    scheme: &'static str,
     text: HeaderValue,
 }
 
@@ -42,11 +44,12 @@ impl Client {
 }
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr, trusted_proxies: &[IpNet]) -> Self {
+    pub(super) fn new(address: SocketAddr, trusted_proxies: &[IpNet], by_tls: bool) -> Self {
         let ip = address.ip().to_canonical();
         Self {
             address: SocketAddr::new(ip, address.port()),
             is_trusted: is_in(trusted_proxies, ip),
+            scheme: if by_tls { "https" } else { "http" },
             text: header_value(&ip.to_string()),
         }
     }
@@ -54,7 +57,7 @@ impl Peer {
     /// Who sent a request with these headers, as they came.
     pub(super) fn client(&self, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> Client {
         if !self.is_trusted {
-            return Client { address: self.address, forwarded_for: self.text.clone(), scheme: "http" };
+            return Client { address: self.address, forwarded_for: self.text.clone(), scheme: self.scheme };
         }
         let mut chain = vec![self.address.ip()];
         for claimed in claimed_addresses(headers).into_iter().rev() {
@@ -72,7 +75,8 @@ impl Peer {
             forwarded_for: header_value(&texts.join(", ")),
             scheme: match headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
                 Some(b"https") => "https",
-                Some(_) | None => "http",
+                Some(_) => "http",
+                None => self.scheme,
             },
         }
     }
@@ -111,7 +115,7 @@ mod tests {
     fn client(peer: &str, headers: &[(&'static str, &str)]) -> Client {
         let trusted: Vec<IpNet> = TRUSTED.iter().map(|net| net.parse().unwrap()).collect();
         let headers = map(headers);
-        Peer::new(peer.parse().unwrap(), &trusted).client(&headers, &trusted)
+        Peer::new(peer.parse().unwrap(), &trusted, false).client(&headers, &trusted)
     }
 
     fn map(headers: &[(&'static str, &str)]) -> HeaderMap {
@@ -159,8 +163,9 @@ mod tests {
     #[test]
     fn only_a_trusted_proxy_gives_request_ids_and_only_in_our_forms() {
         let trusted: Vec<IpNet> = TRUSTED.iter().map(|net| net.parse().unwrap()).collect();
-        let given =
-            |peer: &str, id: &str| Peer::new(peer.parse().unwrap(), &trusted).request_id(&map(&[("x-request-id", id)]));
+        let given = |peer: &str, id: &str| {
+            Peer::new(peer.parse().unwrap(), &trusted, false).request_id(&map(&[("x-request-id", id)]))
+        };
         let id = RequestId::from_random([7; 16]);
         assert_eq!(given("10.0.0.1:5", &id.to_string()), Some(id));
         assert_eq!(given("10.0.0.1:5", &id.as_uuid().to_string()), Some(id));

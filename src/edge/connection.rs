@@ -13,6 +13,8 @@ use tokio::{
     io::{AsyncRead, ReadBuf},
     net::TcpStream,
 };
+use tokio_rustls::server::TlsStream;
+use tracing::debug;
 
 use super::{
     client::Peer,
@@ -20,6 +22,7 @@ use super::{
     frames::PREFACE,
     http2,
     socket::Socket,
+    tls::{Terminator, speaks_http2},
     watchdog::{Order, Vitals},
     wire::{FIRST_READ_BYTES, Wire},
     worker::Core,
@@ -34,16 +37,25 @@ pub(super) async fn serve(core: Rc<Core>, stream: TcpStream, peer: Peer) {
     // Answers are written whole; waiting to fill packets would only delay them.
     let _ = stream.set_nodelay(true);
     let ended = Rc::clone(&vitals);
-    unless_closed(&ended, speak(core, Socket::Plain(stream), peer, vitals)).await;
+    unless_closed(&ended, speak(core, stream, peer, vitals)).await;
 }
 
-async fn speak(core: Rc<Core>, mut socket: Socket, peer: Peer, vitals: Rc<Vitals>) {
+async fn speak(core: Rc<Core>, stream: TcpStream, peer: Peer, vitals: Rc<Vitals>) {
     let mut first = BytesMut::new();
-    let protocol = std::future::poll_fn(|context| match vitals.order() {
-        Order::Drain => Poll::Ready(None),
-        Order::Serve | Order::Close => poll_protocol(&mut socket, &mut first, context).map(Result::ok),
-    });
-    match protocol.await {
+    let (socket, protocol) = match &core.tls {
+        Some(tls) => {
+            // In a place of its own: a connection without TLS need not be as large.
+            let Some(socket) = Box::pin(secured(tls, stream, &vitals)).await else { return };
+            let protocol = if speaks_http2(&socket) { Protocol::Http2 } else { Protocol::Http1 };
+            (Socket::Tls(Box::new(socket)), Some(protocol))
+        }
+        None => {
+            let mut socket = Socket::Plain(stream);
+            let protocol = unless_drained(&vitals, |context| poll_protocol(&mut socket, &mut first, context)).await;
+            (socket, protocol.and_then(Result::ok))
+        }
+    };
+    match protocol {
         Some(Protocol::Http1) => {
             let wire = Wire::new(socket, first, Rc::clone(&vitals));
             conversation::serve(core, wire, peer, vitals).await;
@@ -52,6 +64,27 @@ async fn speak(core: Rc<Core>, mut socket: Socket, peer: Peer, vitals: Rc<Vitals
         Some(Protocol::Http2) => Box::pin(http2::serve(core, socket, first, peer, vitals)).await,
         None => {}
     }
+}
+
+/// Does the handshake of TLS; what may be said about one that failed is for whoever looks closely.
+async fn secured(tls: &Terminator, stream: TcpStream, vitals: &Vitals) -> Option<TlsStream<TcpStream>> {
+    let mut handshake = pin!(tls.accept(stream));
+    match unless_drained(vitals, |context| handshake.as_mut().poll(context)).await? {
+        Ok(stream) => Some(stream),
+        Err(error) => {
+            debug!(%error, "a handshake failed");
+            None
+        }
+    }
+}
+
+/// What `poll` comes to, unless the core drains before.
+async fn unless_drained<T>(vitals: &Vitals, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
+    std::future::poll_fn(|context| match vitals.order() {
+        Order::Drain => Poll::Ready(None),
+        Order::Serve | Order::Close => poll(context).map(Some),
+    })
+    .await
 }
 
 /// What a client speaks.
@@ -63,12 +96,8 @@ enum Protocol {
     Http2,
 }
 
-/// What the client speaks, by the first bytes it sends. They are kept: nothing is read twice.
-fn poll_protocol(
-    socket: &mut Socket,
-    first: &mut BytesMut,
-    context: &mut Context<'_>,
-) -> Poll<io::Result<Protocol>> {
+/// What a client without TLS speaks, by the first bytes it sends. They are kept: nothing is read twice.
+fn poll_protocol(socket: &mut Socket, first: &mut BytesMut, context: &mut Context<'_>) -> Poll<io::Result<Protocol>> {
     loop {
         let known = first.len().min(PREFACE.len());
         if first[..known] != PREFACE[..known] {

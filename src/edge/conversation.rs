@@ -52,7 +52,8 @@ pub(super) async fn serve(core: Rc<Core>, wire: Wire, peer: Peer, vitals: Rc<Vit
             Order::Drain => Poll::Ready(None),
             Order::Serve | Order::Close => wire.poll_head(context),
         });
-        let Some(head) = head.await else { return };
+        // With TLS the end has to be said.
+        let Some(head) = head.await else { return wire.close(false).await };
         // In a place of its own, so that a connection that waits for its next request is small.
         match Box::pin(respond(&core, &wire, &peer, &vitals, head)).await {
             After::Request => {}
@@ -80,8 +81,7 @@ async fn respond(
         Ok(Head { parts, extent }) => {
             let form = Form::of(&parts.method, parts.version, &parts.headers);
             wire.begin_body(extent, waits_for_100(parts.version, &parts.headers));
-            let body =
-                if extent == Extent::Length(0) { Incoming::Empty } else { Incoming::Http1(Rc::clone(wire)) };
+            let body = if extent == Extent::Length(0) { Incoming::Empty } else { Incoming::Http1(Rc::clone(wire)) };
             let answering = pin!(pipeline::answer(core, peer, vitals, Request::from_parts(parts, body)));
             match unless_gone(wire, answering).await {
                 Some(answer) => (answer, form),
@@ -125,7 +125,8 @@ async fn send(
 ) -> Result<bool, BrokenOff> {
     let (parts, body) = answer.into_parts();
     let mut head = Vec::with_capacity(ROOM_FOR_ANSWER);
-    let (mut encoder, keeps_alive) = core.with_date(|date| write_head(&parts, &body.size_hint(), form, keeps_alive, date, &mut head));
+    let (mut encoder, keeps_alive) =
+        core.with_date(|date| write_head(&parts, &body.size_hint(), form, keeps_alive, date, &mut head));
     let mut output = Output::beginning_with(head);
     let mut body = pin!(body);
     let (mut has_ended, mut is_broken) = (encoder == Encoder::Nothing, false);
@@ -176,8 +177,7 @@ struct Form {
 
 impl Form {
     /// For what could not be read.
-    const REFUSED: Self =
-        Self { version: Version::HTTP_11, is_head: false, keeps_alive: false, takes_trailers: false };
+    const REFUSED: Self = Self { version: Version::HTTP_11, is_head: false, keeps_alive: false, takes_trailers: false };
 
     fn of(method: &Method, version: Version, headers: &HeaderMap) -> Self {
         let says = |option: &[u8]| names(headers, &CONNECTION).any(|name| name.eq_ignore_ascii_case(option));

@@ -72,9 +72,7 @@ impl Decoder {
         match extent {
             Extent::Length(0) => Self::Ended,
             Extent::Length(length) => Self::Length(length),
-            Extent::Chunked => {
-                Self::Chunks { chunk: Chunk::Size { digits: 0, size: 0 }, trailers: Vec::new(), padded }
-            }
+            Extent::Chunked => Self::Chunks { chunk: Chunk::Size { digits: 0, size: 0 }, trailers: Vec::new(), padded },
             Extent::UntilClose => Self::UntilClose,
         }
     }
@@ -145,12 +143,7 @@ fn data(input: &mut BytesMut, most: u64) -> Option<Piece> {
 
 impl Chunk {
     /// The next data; `None` if more has to come first, or if the body is done.
-    fn next(
-        &mut self,
-        input: &mut BytesMut,
-        trailers: &mut Vec<u8>,
-        padded: bool,
-    ) -> Result<Option<Piece>, BadBody> {
+    fn next(&mut self, input: &mut BytesMut, trailers: &mut Vec<u8>, padded: bool) -> Result<Option<Piece>, BadBody> {
         let mut at = 0;
         while at < input.len() && !matches!(self, Self::Done) {
             if let Self::Data(left) = self {

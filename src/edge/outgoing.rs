@@ -2,9 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
-    header::{
-        AUTHORIZATION, CONTENT_LENGTH, FORWARDED, HOST, MAX_FORWARDS, TE, TRAILER, UPGRADE, VIA,
-    },
+    header::{AUTHORIZATION, CONTENT_LENGTH, FORWARDED, HOST, MAX_FORWARDS, TE, TRAILER, UPGRADE, VIA},
     request::Parts,
 };
 

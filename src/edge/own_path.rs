@@ -69,7 +69,8 @@ fn handed_over(mut body: Incoming) -> (ports::Body, impl Future<Output = ()>) {
             }
         }
     };
-    let there = if is_empty { Empty::new().map_err(|never| match never {}).boxed() } else { OnItsWay(receiver).boxed() };
+    let there =
+        if is_empty { Empty::new().map_err(|never| match never {}).boxed() } else { OnItsWay(receiver).boxed() };
     (there, handing_over)
 }
 

@@ -1,7 +1,14 @@
 //! What happens to a request, step by step: its form, its path, where it goes, who calls, whether they may, how large it is,
 //! which token of theirs goes along, and then it is sent on. The first step that objects answers.
 
-use std::{future::Future, panic::AssertUnwindSafe, pin::{Pin, pin}, rc::Rc, sync::Arc, task::Poll};
+use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,

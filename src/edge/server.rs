@@ -20,6 +20,7 @@ use super::{
     limits::ConnectionLimits,
     ports::{AccessLogSink, ControlPlane, Resolver},
     snapshot::SnapshotCell,
+    tls::Terminator,
     worker::Core,
 };
 use crate::{
@@ -32,6 +33,8 @@ use crate::{
 pub struct Parts {
     /// How clients are served. The address is not used: the listener is bound already.
     pub listener_settings: ListenerSettings,
+    /// Ends TLS on connections of clients, if they come by TLS.
+    pub tls: Option<Arc<Terminator>>,
     /// How services are reached.
     pub upstream_settings: UpstreamSettings,
     /// How many cores serve, each with a thread of its own.
@@ -83,6 +86,7 @@ impl Edge {
             trusted_proxies: limits.trusted_proxies.clone().into(),
             seats,
             entropy: Arc::clone(&parts.entropy),
+            by_tls: parts.tls.is_some(),
         };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let incoming = {

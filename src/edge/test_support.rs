@@ -15,7 +15,10 @@ use http_body_util::{BodyExt, Full};
 use tokio::sync::watch;
 
 use super::{
-    ports::{AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver, ResolverUnavailable},
+    ports::{
+        AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver,
+        ResolverUnavailable,
+    },
     snapshot::Snapshot,
 };
 use crate::{

@@ -56,8 +56,7 @@ struct Input {
 impl Wire {
     /// `buffer` was read from the socket already.
     pub(super) fn new(socket: Socket, buffer: BytesMut, vitals: Rc<Vitals>) -> Self {
-        let input =
-            Input { buffer, scanned: 0, body: Decoder::Ended, go_on: None, reader: None, is_ended: false };
+        let input = Input { buffer, scanned: 0, body: Decoder::Ended, go_on: None, reader: None, is_ended: false };
         Self { socket: RefCell::new(socket), input: RefCell::new(input), vitals }
     }
 
@@ -102,10 +101,7 @@ impl Wire {
     }
 
     /// The next part of the body.
-    pub(super) fn poll_body(
-        &self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BadBody>>> {
+    pub(super) fn poll_body(&self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BadBody>>> {
         loop {
             {
                 let input = &mut *self.input.borrow_mut();

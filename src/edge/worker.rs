@@ -34,6 +34,7 @@ use super::{
     server::Parts,
     snapshot::SnapshotReader,
     stream::{self, Streams},
+    tls::Terminator,
     view::View,
     watchdog::{Limits, Order, Watchdog},
 };
@@ -45,6 +46,7 @@ use crate::{
 /// What one core works with.
 pub(super) struct Core {
     pub(super) listener: ListenerSettings,
+    pub(super) tls: Option<Arc<Terminator>>,
     pub(super) upstream: UpstreamSettings,
     pub(super) control_plane: Arc<dyn ControlPlane>,
     pub(super) resolver: Arc<dyn Resolver>,
@@ -71,6 +73,7 @@ impl Core {
         let view = View::of(Arc::clone(snapshots.newest()), None);
         Self {
             listener: parts.listener_settings.clone(),
+            tls: parts.tls.clone(),
             upstream: parts.upstream_settings.clone(),
             control_plane: Arc::clone(&parts.control_plane),
             resolver: Arc::clone(&parts.resolver),
@@ -162,7 +165,7 @@ impl Core {
                 return;
             }
         };
-        let peer = Peer::new(peer, &self.listener.trusted_proxies);
+        let peer = Peer::new(peer, &self.listener.trusted_proxies, self.tls.is_some());
         let counted = Counted::new(self);
         let serving = connection::serve(Rc::clone(self), stream, peer);
         tokio::task::spawn_local(async move {

@@ -63,7 +63,6 @@ fn a_folder_that_kubernetes_swaps_counts() {
 }
 
 #[test]
-#[ignore = "waits for the data plane"]
 fn new_connections_get_the_new_certificate_and_open_ones_go_on() {
     let (old, new) = (Pair::new(), Pair::new());
     let (gateway, files) = gateway(&old, &[]);
@@ -80,7 +79,6 @@ fn new_connections_get_the_new_certificate_and_open_ones_go_on() {
 }
 
 #[test]
-#[ignore = "waits for the data plane"]
 fn the_old_certificate_serves_while_the_new_one_does_not_fit() {
     let (old, new) = (Pair::new(), Pair::new());
     let (gateway, files) = gateway(&old, &[]);

@@ -23,7 +23,6 @@ use crate::common::{
 const WAYS_TO_HTTP_1: [&[&[u8]]; 2] = [&[b"http/1.1"], &[]];
 
 #[test]
-#[ignore = "waits for the data plane"]
 fn both_versions_of_tls_serve_http_1_and_end_it_properly() {
     let pair = Pair::new();
     let (gateway, _files) = gateway(&pair, &[]);
@@ -43,7 +42,6 @@ fn both_versions_of_tls_serve_http_1_and_end_it_properly() {
 }
 
 #[tokio::test]
-#[ignore = "waits for the data plane"]
 #[expect(clippy::disallowed_methods, reason = "a client of the gateway, not one of its own")]
 async fn http_2_is_agreed_on_by_alpn() {
     let (pair, service) = (Pair::new(), Recorder::start());
@@ -62,7 +60,6 @@ async fn http_2_is_agreed_on_by_alpn() {
 }
 
 #[test]
-#[ignore = "waits for the data plane"]
 fn a_client_that_speaks_neither_protocol_is_refused() {
     let pair = Pair::new();
     let (gateway, _files) = gateway(&pair, &[]);
@@ -71,7 +68,6 @@ fn a_client_that_speaks_neither_protocol_is_refused() {
 }
 
 #[test]
-#[ignore = "waits for the data plane"]
 fn a_service_is_told_that_its_client_came_by_https() {
     let (pair, service) = (Pair::new(), Recorder::start());
     let (gateway, _files) = gateway(&pair, &[("AUTH_SERVICE_URL", &service.url())]);
@@ -85,7 +81,6 @@ fn a_service_is_told_that_its_client_came_by_https() {
 }
 
 #[test]
-#[ignore = "waits for the data plane"]
 fn a_trusted_proxy_knows_better_how_its_client_came() {
     let (pair, service) = (Pair::new(), Recorder::start());
     let (gateway, _files) = gateway(&pair, &[("AUTH_SERVICE_URL", &service.url()), ("TRUSTED_PROXIES", "127.0.0.1")]);
@@ -99,7 +94,6 @@ fn a_trusted_proxy_knows_better_how_its_client_came() {
 }
 
 #[test]
-#[ignore = "waits for the data plane"]
 fn bodies_of_any_length_pass_both_ways() {
     const LENGTH: usize = 3_000_000;
     let pair = Pair::new();
@@ -121,7 +115,6 @@ fn bodies_of_any_length_pass_both_ways() {
 }
 
 #[test]
-#[ignore = "waits for the data plane"]
 fn a_web_socket_passes() {
     let pair = Pair::new();
     let echo = upstream(|mut stream| {
@@ -151,7 +144,6 @@ fn a_web_socket_passes() {
 }
 
 #[test]
-#[ignore = "waits for the data plane"]
 fn plain_http_is_refused_and_nobody_else_suffers() {
     let pair = Pair::new();
     let (gateway, _files) = gateway(&pair, &[]);
@@ -170,7 +162,6 @@ fn plain_http_is_refused_and_nobody_else_suffers() {
 }
 
 #[test]
-#[ignore = "waits for the data plane"]
 fn whoever_dawdles_through_the_handshake_is_closed() {
     let pair = Pair::new();
     let (gateway, _files) = gateway(&pair, &[("HEAD_TIMEOUT", "500ms"), ("IDLE_TIMEOUT", "1h")]);
@@ -194,7 +185,6 @@ fn whoever_dawdles_through_the_handshake_is_closed() {
 }
 
 #[test]
-#[ignore = "waits for the data plane"]
 fn the_handshake_counts_for_the_time_of_the_first_head() {
     let pair = Pair::new();
     let (gateway, _files) = gateway(&pair, &[("HEAD_TIMEOUT", "1s"), ("IDLE_TIMEOUT", "1h")]);
@@ -207,7 +197,6 @@ fn the_handshake_counts_for_the_time_of_the_first_head() {
 }
 
 #[test]
-#[ignore = "waits for the data plane"]
 fn the_health_check_asks_by_tls() {
     let pair = Pair::new();
     let (gateway, files) = gateway(&pair, &[]);
@@ -218,7 +207,6 @@ fn the_health_check_asks_by_tls() {
 }
 
 #[test]
-#[ignore = "waits for the data plane"]
 fn a_gateway_that_ends_ends_its_connections_properly() {
     let pair = Pair::new();
     let (gateway, _files) = gateway(&pair, &[]);

@@ -75,7 +75,6 @@ fn the_banner_says_https() {
 }
 
 #[test]
-#[ignore = "waits for the data plane"]
 fn in_development_people_sign_in_by_https() {
     let pair = Pair::new();
     let (gateway, _files) = gateway(&pair, &[("PUBLIC_URL", "")]);

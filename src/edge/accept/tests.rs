@@ -36,6 +36,7 @@ async fn accepting(most: usize, seats: usize, failures: Vec<io::Error>) -> Bench
         trusted_proxies: Arc::new([]),
         seats: senders.into_iter().map(|newcomers| Seat { newcomers, load: Arc::default() }).collect(),
         entropy: Arc::new(CountingEntropy::default()),
+        by_tls: false,
     };
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(acceptor.run(Failing { failures: failures.into(), listener }, stopped));

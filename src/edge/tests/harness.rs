@@ -22,7 +22,9 @@ use crate::{
     edge::{
         Edge, Parts,
         snapshot::SnapshotCell,
-        test_support::{CollectingSink, CountingEntropy, EchoControlPlane, FakeResolver, SetClock, route, service, snapshot},
+        test_support::{
+            CollectingSink, CountingEntropy, EchoControlPlane, FakeResolver, SetClock, route, service, snapshot,
+        },
     },
 };
 
@@ -100,6 +102,7 @@ impl Setup {
         let (resolver, clock) = (Arc::<FakeResolver>::default(), Arc::<SetClock>::default());
         let parts = Parts {
             listener_settings: self.listener,
+            tls: None,
             upstream_settings: self.upstream,
             cores: NonZeroUsize::new(self.cores).unwrap(),
             snapshots: Arc::clone(&snapshots),
