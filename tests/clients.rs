@@ -2,6 +2,10 @@
 //! in, and how each of them sends requests through it.
 
 mod common;
+#[path = "clients/curl.rs"]
+mod curl;
+#[path = "clients/depot.rs"]
+mod depot;
 #[path = "clients/grpc.rs"]
 mod grpc;
 #[path = "clients/oidc_provider.rs"]

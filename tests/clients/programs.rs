@@ -195,8 +195,8 @@ impl Conversation {
     }
 }
 
-/// They are read whether or not anybody wants them, so that nobody has to wait with writing.
-fn lines_of(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+/// The lines of an output. They are read whether or not anybody wants them, so that nobody has to wait with writing.
+pub(crate) fn lines_of(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
