@@ -8,9 +8,13 @@ mod curl;
 mod depot;
 #[path = "clients/grpc.rs"]
 mod grpc;
+#[path = "clients/h2load.rs"]
+mod h2load;
 #[path = "clients/oidc_provider.rs"]
 mod oidc_provider;
 #[path = "clients/programs.rs"]
 mod programs;
+#[path = "clients/sessions.rs"]
+mod sessions;
 #[path = "clients/tokens.rs"]
 mod tokens;

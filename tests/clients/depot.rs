@@ -5,10 +5,11 @@
 use std::{
     io::{self, BufReader, Write},
     net::{SocketAddr, TcpStream},
+    sync::LazyLock,
 };
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::common::{
     Gateway,
@@ -16,22 +17,33 @@ use crate::common::{
     upstream,
 };
 
-/// What the service holds, and where every look-up of it begins.
-pub(crate) fn content(length: usize) -> Vec<u8> {
-    // Nothing in it repeats, so that no part can be taken for another (xorshift64).
+/// More than a body may have.
+const LONGEST: usize = 12 * 1024 * 1024;
+
+/// What the service holds. Nothing in it repeats, so that no part can be taken for another.
+static CONTENT: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
-    let words = std::iter::repeat_with(|| {
+    let mut bytes = Vec::with_capacity(LONGEST);
+    while bytes.len() < LONGEST {
+        // xorshift64
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.flatten().take(length).collect()
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes
+});
+
+/// The first bytes of what the service holds.
+pub(crate) fn content(length: usize) -> &'static [u8] {
+    &CONTENT[..length]
 }
 
 /// How long these bytes are, and which.
 pub(crate) fn described(bytes: &[u8]) -> Value {
-    json!({"length": bytes.len(), "sha256": format!("{:x}", Sha256::digest(bytes))})
+    let digest = digest(&SHA256, bytes);
+    let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({"length": bytes.len(), "sha256": digest})
 }
 
 /// The service, a gateway before it, and a token for it.
@@ -63,6 +75,7 @@ impl Depot {
 
 fn service() -> SocketAddr {
     upstream(|stream| {
+        stream.set_nodelay(true).unwrap();
         let mut reader = BufReader::new(&stream);
         while let Some(request) = read_request(&mut reader) {
             if answer(&request, &stream).is_err() {
@@ -81,13 +94,13 @@ fn answer(request: &Seen, stream: &TcpStream) -> io::Result<()> {
             let whole = content(length.parse().unwrap());
             head += "Accept-Ranges: bytes\r\nContent-Type: application/octet-stream\r\n";
             match request.all("range").first() {
-                Some(range) => part(&whole, range, &mut head),
-                None => ("200 OK", whole),
+                Some(range) => part(whole, range, &mut head),
+                None => ("200 OK", whole.to_vec()),
             }
         }
         ["", "chunks", length] => {
             let whole = content(length.parse().unwrap());
-            return in_chunks(&whole, &head, stream);
+            return in_chunks(whole, &head, stream);
         }
         ["", "described"] => ("200 OK", described(&request.body).to_string().into_bytes()),
         _ => ("404 Not Found", Vec::new()),

@@ -1,0 +1,70 @@
+//! h2load: thousands of requests at once, of which each is to succeed.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use crate::{
+    common::Gateway,
+    depot::{Depot, content},
+    programs::{finished, program},
+};
+
+const REQUESTS: usize = 4000;
+
+/// Sends that many over these connections and streams. All of them are answered with a 2xx, or this says what came of them.
+#[track_caller]
+fn all_succeed(gateway: &Gateway, arguments: &[&str]) {
+    let mut command = program("h2load");
+    let number = REQUESTS.to_string();
+    // Whoever is not answered within so long is not waited for.
+    command.args(["--requests", &number, "--connection-inactivity-timeout=30s"]).args(arguments);
+    let output = finished(command, b"");
+    let report = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{report}");
+    let line = |name: &str| {
+        let line = report.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} {report}")).trim().to_owned()
+    };
+    let wanted =
+        format!("{number} total, {number} started, {number} done, {number} succeeded, 0 failed, 0 errored, 0 timeout");
+    assert_eq!(line("requests:"), wanted, "{report}");
+    assert_eq!(line("status codes:"), format!("{number} 2xx, 0 3xx, 0 4xx, 0 5xx"), "{report}");
+    gateway.is_unharmed();
+}
+
+/// Both versions: many streams on few connections, and many connections.
+const WAYS: [&[&str]; 2] = [&["--clients=4", "--max-concurrent-streams=25"], &["--h1", "--clients=50"]];
+
+#[test]
+#[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
+fn thousands_of_requests_to_an_open_route_succeed() {
+    let gateway = Gateway::start();
+    let url = format!("http://{}/api/users", gateway.address);
+    for way in WAYS {
+        all_succeed(&gateway, &[way, &[&url]].concat());
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
+fn thousands_of_uploads_and_downloads_with_a_token_succeed() {
+    let depot = Depot::start();
+    let body = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(body.path(), content(10_000)).unwrap();
+    let (token, upload) = (depot.authorization(), format!("--data={}", body.path().display()));
+    for way in WAYS {
+        let with_token = [way, &["--header", &token]].concat();
+        all_succeed(&depot.gateway, &[&with_token[..], &[&upload, &depot.url("described")]].concat());
+        // In turn.
+        let urls = [depot.url("chunks/20000"), depot.url("bytes/20000"), depot.url("bytes/0")];
+        all_succeed(&depot.gateway, &[&with_token[..], &urls.each_ref().map(String::as_str)].concat());
+    }
+}
+
+/// What the tests above would say of others.
+#[test]
+#[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
+#[should_panic(expected = "4000 4xx")]
+fn requests_that_fail_are_noticed() {
+    let depot = Depot::start();
+    all_succeed(&depot.gateway, &[WAYS[0], &[&depot.url("bytes/1")]].concat());
+}
