@@ -16,5 +16,7 @@ mod oidc_provider;
 mod programs;
 #[path = "clients/sessions.rs"]
 mod sessions;
+#[path = "clients/sockets.rs"]
+mod sockets;
 #[path = "clients/tokens.rs"]
 mod tokens;
