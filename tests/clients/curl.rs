@@ -108,7 +108,7 @@ fn an_offer_to_upgrade_to_http2_does_no_harm() {
     // Both, one behind the other: the second is a part of what stands behind the first head.
     assert_eq!(answer.status, 200);
     assert_eq!(answer.body.windows(9).filter(|window| window == b"HTTP/1.1 ").count(), 1);
-    assert!(answer.body.starts_with(&content(1000)) && answer.body.ends_with(&content(1000)));
+    assert!(answer.body.starts_with(content(1000)) && answer.body.ends_with(content(1000)));
 }
 
 #[test]
@@ -119,15 +119,15 @@ fn an_upload_that_asks_first_is_told_to_go_on_or_is_refused_unsent() {
     // curl would go on by itself only when its time is up.
     let asks = ["--http1.1", "--header", "Expect: 100-continue", "--expect100-timeout", "59", "--verbose"];
     let upload = ["--write-out", "%{stderr}sent %{size_upload}\\n", "--request", "POST", "--data-binary", "@-", &url];
-    let (got, said) = printed(&[&asks[..], &["--header", &token], &upload].concat(), &body);
-    assert_eq!(json(&got), described(&body));
+    let (got, said) = printed(&[&asks[..], &["--header", &token], &upload].concat(), body);
+    assert_eq!(json(&got), described(body));
     assert!(said.contains("< HTTP/1.1 100 Continue") && said.contains("sent 1048576"), "{said}");
     // Whoever may not is told so before anything was sent.
-    let (got, said) = printed(&[&asks[..], &upload].concat(), &body);
+    let (got, said) = printed(&[&asks[..], &upload].concat(), body);
     assert_eq!(json(&got)["code"], "token_missing");
     assert!(!said.contains("100 Continue") && said.contains("sent 0"), "{said}");
     // So is whoever has too much.
-    let (got, said) = printed(&[&asks[..], &["--header", &token], &upload].concat(), &content(11 * MIB));
+    let (got, said) = printed(&[&asks[..], &["--header", &token], &upload].concat(), content(11 * MIB));
     assert_eq!(json(&got)["code"], "body_too_large");
     assert!(!said.contains("100 Continue") && said.contains("sent 0"), "{said}");
     depot.gateway.is_unharmed();
@@ -139,7 +139,7 @@ fn an_upload_of_unknown_length_arrives_whole() {
     let depot = Depot::start();
     let (token, url, body) = (depot.authorization(), depot.url("described"), content(3 * MIB + 1));
     for (version, _) in VERSIONS {
-        for body in [&body[..], &body[..1], b""] {
+        for body in [body, &body[..1], b""] {
             let upload = [version, "--header", &token, "--request", "POST", "--upload-file", "-", &url];
             assert_eq!(json(&printed(&upload, body).0), described(body), "{version}");
         }
@@ -276,7 +276,7 @@ fn a_client_of_http_1_0_gets_no_chunks_and_its_connection_closed() {
     }
     let url = depot.url("described");
     let upload = ["--http1.0", "--header", &token, "--data-binary", "@-", &url];
-    assert_eq!(json(&printed(&upload, &whole).0), described(&whole));
+    assert_eq!(json(&printed(&upload, whole).0), described(whole));
     depot.gateway.is_unharmed();
 }
 

@@ -41,9 +41,8 @@ pub(crate) fn content(length: usize) -> &'static [u8] {
 
 /// How long these bytes are, and which.
 pub(crate) fn described(bytes: &[u8]) -> Value {
-    let digest = digest(&SHA256, bytes);
-    let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    json!({"length": bytes.len(), "sha256": digest})
+    let digest: Vec<_> = digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({"length": bytes.len(), "sha256": digest.concat()})
 }
 
 /// The service, a gateway before it, and a token for it.
@@ -94,7 +93,11 @@ fn answer(request: &Seen, stream: &TcpStream) -> io::Result<()> {
             let whole = content(length.parse().unwrap());
             head += "Accept-Ranges: bytes\r\nContent-Type: application/octet-stream\r\n";
             match request.all("range").first() {
-                Some(range) => part(whole, range, &mut head),
+                Some(range) => {
+                    let (status, content_range, part) = part(whole, range);
+                    head += &content_range;
+                    (status, part)
+                }
                 None => ("200 OK", whole.to_vec()),
             }
         }
@@ -110,8 +113,9 @@ fn answer(request: &Seen, stream: &TcpStream) -> io::Result<()> {
     if method == "HEAD" { Ok(()) } else { stream.write_all(&body) }
 }
 
-/// The part that `Range` asks for: `bytes=FIRST-`, `bytes=FIRST-LAST` or `bytes=-LENGTH` (RFC 9110 §14.1.2).
-fn part(whole: &[u8], range: &str, head: &mut String) -> (&'static str, Vec<u8>) {
+/// The part that `Range` asks for, `bytes=FIRST-`, `bytes=FIRST-LAST` or `bytes=-LENGTH` (RFC 9110 §14.1.2), and the line
+/// that says which it is.
+fn part(whole: &[u8], range: &str) -> (&'static str, String, Vec<u8>) {
     let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
     let end = whole.len();
     let (first, past) = match (first.parse(), last.parse::<usize>()) {
@@ -120,11 +124,10 @@ fn part(whole: &[u8], range: &str, head: &mut String) -> (&'static str, Vec<u8>)
         (Err(_), length) => (end - length.unwrap(), end),
     };
     if first >= end {
-        head.push_str(&format!("Content-Range: bytes */{end}\r\n"));
-        return ("416 Range Not Satisfiable", Vec::new());
+        return ("416 Range Not Satisfiable", format!("Content-Range: bytes */{end}\r\n"), Vec::new());
     }
-    head.push_str(&format!("Content-Range: bytes {first}-{}/{end}\r\n", past - 1));
-    ("206 Partial Content", whole[first..past].to_vec())
+    let content_range = format!("Content-Range: bytes {first}-{}/{end}\r\n", past - 1);
+    ("206 Partial Content", content_range, whole[first..past].to_vec())
 }
 
 fn in_chunks(whole: &[u8], head: &str, mut stream: &TcpStream) -> io::Result<()> {

@@ -73,7 +73,7 @@ impl Setup {
 
 /// 00 to ff.
 fn every_byte() -> Value {
-    (0..=255_u8).map(|byte| format!("{byte:02x}")).collect::<String>().into()
+    (0..=255_u8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat().into()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! h2load: thousands of requests at once, of which each is to succeed.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::panic, reason = "a test that cannot go on has failed")]
 
 use crate::{
     common::Gateway,

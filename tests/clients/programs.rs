@@ -18,7 +18,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Programs do more at once than a test asks of the gateway otherwise.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 const TO_INSTALL: &str =
     "please install it (Debian: apt-get install curl nghttp2-client python3 python3-venv nodejs npm)";

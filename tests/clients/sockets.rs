@@ -1,7 +1,5 @@
 //! `WebSocket`s with Python's `websockets` on both sides, which can send a token along as a browser's cannot.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use serde_json::{Value, json};
 
 use crate::{
