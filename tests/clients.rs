@@ -8,8 +8,8 @@ mod curl;
 mod depot;
 #[path = "clients/grpc.rs"]
 mod grpc;
-#[path = "clients/h2load.rs"]
-mod h2load;
+#[path = "clients/nghttp2.rs"]
+mod nghttp2;
 #[path = "clients/oidc_provider.rs"]
 mod oidc_provider;
 #[path = "clients/programs.rs"]

@@ -119,18 +119,32 @@ fn an_upload_that_asks_first_is_told_to_go_on_or_is_refused_unsent() {
     // curl would go on by itself only when its time is up.
     let asks = ["--http1.1", "--header", "Expect: 100-continue", "--expect100-timeout", "59", "--verbose"];
     let upload = ["--write-out", "%{stderr}sent %{size_upload}\\n", "--request", "POST", "--data-binary", "@-", &url];
-    let (got, said) = printed(&[&asks[..], &["--header", &token], &upload].concat(), body);
+    let asked = |more: &[&str], body| printed(&[&asks[..], more, &upload].concat(), body);
+    let (got, said) = asked(&["--header", &token], body);
     assert_eq!(json(&got), described(body));
     assert!(said.contains("< HTTP/1.1 100 Continue") && said.contains("sent 1048576"), "{said}");
-    // Whoever may not is told so before anything was sent.
-    let (got, said) = printed(&[&asks[..], &upload].concat(), body);
-    assert_eq!(json(&got)["code"], "token_missing");
-    assert!(!said.contains("100 Continue") && said.contains("sent 0"), "{said}");
-    // So is whoever has too much.
-    let (got, said) = printed(&[&asks[..], &["--header", &token], &upload].concat(), content(11 * MIB));
-    assert_eq!(json(&got)["code"], "body_too_large");
-    assert!(!said.contains("100 Continue") && said.contains("sent 0"), "{said}");
+    // Whoever may not is told so before anything was sent, and so is whoever has too much. (Over HTTP/2 curl 7.88 loses such an
+    // answer, from every server: nghttp asks there.)
+    for (code, more, body) in
+        [("token_missing", &[][..], body), ("body_too_large", &["--header", &token], content(11 * MIB))]
+    {
+        let (got, said) = asked(more, body);
+        assert_eq!(json(&got)["code"], code);
+        assert!(!said.contains("100 Continue") && said.contains("sent 0"), "{said}");
+    }
     depot.gateway.is_unharmed();
+}
+
+#[test]
+#[ignore = "nothing answers Expect over HTTP/2: whoever waits for a 100 waits until their own patience is over"]
+fn an_upload_that_asks_first_over_http2_is_told_to_go_on() {
+    let depot = Depot::start();
+    let (token, url, body) = (depot.authorization(), depot.url("described"), content(MIB));
+    let asks =
+        ["--http2-prior-knowledge", "--header", "Expect: 100-continue", "--expect100-timeout", "59", "--verbose"];
+    let (got, said) = printed(&[&asks[..], &["--header", &token, "--data-binary", "@-", &url]].concat(), body);
+    assert_eq!(json(&got), described(body));
+    assert!(!said.contains("Done waiting for 100-continue"), "{said}");
 }
 
 #[test]
@@ -261,18 +275,24 @@ fn head_has_the_headers_of_get_and_no_body() {
 
 #[test]
 #[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
-fn a_client_of_http_1_0_gets_no_chunks_and_its_connection_closed() {
+fn a_client_of_http_1_0_gets_no_chunks() {
     let depot = Depot::start();
     let (token, whole) = (depot.authorization(), content(100_000));
-    for path in ["bytes/100000", "chunks/100000"] {
+    // A connection is kept for whoever asks for that, unless its end is all that tells where the answer ends.
+    for (path, if_asked) in [("bytes/100000", 0), ("chunks/100000", 1)] {
         let url = depot.url(path);
         let answer = answered(&["--http1.0", "--header", &token, &url], b"").expect(200);
         assert_eq!(answer.header("transfer-encoding"), None, "{path}");
         assert!(answer.body == whole, "{path}: {} bytes", answer.body.len());
-        // Two requests are two connections.
-        let count = ["--http1.0", "--header", &token, "--write-out", "%{num_connects}\\n", "--output", "/dev/null"];
-        let twice = [&count[..], &["--output", "/dev/null", &url, &url]].concat();
-        assert_eq!(String::from_utf8(printed(&twice, b"").0).unwrap(), "1\n1\n", "{path}");
+        for (connection, second) in [("close", 1), ("keep-alive", if_asked)] {
+            let connection = format!("Connection: {connection}");
+            let count =
+                ["--header", &token, "--header", &connection, "--write-out", "%{response_code} %{num_connects}\\n"];
+            let nowhere = ["--output", "/dev/null", "--output", "/dev/null"];
+            let twice = [&["--http1.0"], &count[..], &nowhere, &[&url, &url]].concat();
+            let (lines, _) = printed(&twice, b"");
+            assert_eq!(String::from_utf8(lines).unwrap(), format!("200 1\n200 {second}\n"), "{path}, {connection}");
+        }
     }
     let url = depot.url("described");
     let upload = ["--http1.0", "--header", &token, "--data-binary", "@-", &url];

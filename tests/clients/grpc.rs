@@ -3,12 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::{net::TcpListener, time::Duration};
+use std::{
+    net::{TcpListener, TcpStream},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
 use crate::{
-    common::Gateway,
+    common::{Gateway, eventually},
     programs::{Conversation, Script},
 };
 
@@ -178,6 +181,27 @@ fn a_hundred_calls_are_under_way_at_once() {
     let numbers: Vec<_> = (0..100).map(|number| number.to_string()).collect();
     assert_eq!(together, json!({"answers": numbers}));
     setup.gateway.is_unharmed();
+}
+
+#[test]
+#[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
+fn a_call_under_way_goes_on_after_sigterm_and_a_new_one_does_not_begin() {
+    let mut setup = Setup::start();
+    setup.open("stream_stream", "Chat");
+    setup.send("before");
+    setup.hears("you said before");
+    setup.gateway.ask_to_end();
+    let address = setup.gateway.address;
+    eventually("no more connections are taken", || TcpStream::connect(address).is_err());
+    for number in 0..3 {
+        setup.send(&number.to_string());
+        setup.hears(&format!("you said {number}"));
+    }
+    let refused = setup.ask(json!({"do": "call", "method": "Hello"}));
+    assert_eq!(refused["code"], "UNAVAILABLE", "{refused}");
+    setup.end();
+    setup.hears_the_end("OK", "");
+    assert_eq!(setup.gateway.exit_code(), Some(0));
 }
 
 #[test]

@@ -1,10 +1,13 @@
-//! h2load: thousands of requests at once, of which each is to succeed.
+//! The clients of nghttp2: h2load with thousands of requests at once, of which each is to succeed, and nghttp, which sends
+//! frames that others do not.
 
-#![expect(clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use serde_json::Value;
 
 use crate::{
     common::Gateway,
-    depot::{Depot, content},
+    depot::{Depot, content, described},
     programs::{finished, program},
 };
 
@@ -67,4 +70,49 @@ fn thousands_of_uploads_and_downloads_with_a_token_succeed() {
 fn requests_that_fail_are_noticed() {
     let depot = Depot::start();
     all_succeed(&depot.gateway, &[WAYS[0], &[&depot.url("bytes/1")]].concat());
+}
+
+/// What nghttp prints when it uploads so many bytes; `verbose` shows every frame.
+#[track_caller]
+fn uploaded(depot: &Depot, length: usize, arguments: &[&str]) -> String {
+    let body = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(body.path(), content(length)).unwrap();
+    let mut command = program("nghttp");
+    let data = format!("--data={}", body.path().display());
+    command.args(["--timeout=30", &data]).args(arguments).arg(depot.url("described"));
+    let output = finished(command, b"");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+#[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
+fn an_upload_arrives_whole_however_it_is_framed() {
+    let depot = Depot::start();
+    let token = format!("--header={}", depot.authorization());
+    for framing in [
+        &["--no-content-length"][..],
+        // Padding in every frame, small windows, and something behind the body.
+        &["--padding=200", "--window-bits=10", "--connection-window-bits=12", "--trailer=x-sum: 7"],
+    ] {
+        let said = uploaded(&depot, 1_000_000, &[&[&token[..]], framing].concat());
+        let said: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(said, described(content(1_000_000)), "{framing:?}");
+    }
+    depot.gateway.is_unharmed();
+}
+
+#[test]
+#[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
+fn an_upload_that_asks_first_is_refused_unsent() {
+    let depot = Depot::start();
+    let token = format!("--header={}", depot.authorization());
+    for (length, more, status, code) in
+        [(1_000_000, &[][..], "401", "token_missing"), (11_000_000, &[&token[..]], "413", "body_too_large")]
+    {
+        let said = uploaded(&depot, length, &[&["--verbose", "--expect-continue"], more].concat());
+        assert!(said.contains(&format!(":status: {status}")) && said.contains(code), "{said}");
+        assert!(said.contains("send HEADERS") && !said.contains("send DATA"), "{said}");
+    }
+    depot.gateway.is_unharmed();
 }
