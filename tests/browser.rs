@@ -1,9 +1,13 @@
-//! Swagger and the welcome page in a real browser, used as a person would.
+//! Swagger, the welcome page and what pages of services open, in a real browser.
 
 #[path = "browser/driver.rs"]
 mod driver;
 #[path = "browser/signing_in.rs"]
 mod signing_in;
+#[path = "browser/stage.rs"]
+mod stage;
+#[path = "browser/streams.rs"]
+mod streams;
 #[path = "browser/swagger.rs"]
 mod swagger;
 

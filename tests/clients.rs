@@ -1,197 +1,22 @@
-//! What other people's libraries make of our access tokens and our published keys, and what we make of a provider of theirs.
-
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+//! The gateway as other people's programs and libraries see it: what they make of our tokens and keys, how they sign people
+//! in, and how each of them sends requests through it.
 
 mod common;
+#[path = "clients/curl.rs"]
+mod curl;
+#[path = "clients/depot.rs"]
+mod depot;
+#[path = "clients/grpc.rs"]
+mod grpc;
+#[path = "clients/nghttp2.rs"]
+mod nghttp2;
 #[path = "clients/oidc_provider.rs"]
 mod oidc_provider;
-
-use std::{
-    ffi::OsStr,
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
-
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use common::Gateway;
-use serde_json::{Value, json};
-
-const PYTHON_JOSE: &str = "python-jose[cryptography]==3.5.0";
-
-/// The exit code with which the scripts refuse a token.
-const REFUSED: i32 = 3;
-
-const ISSUER: &str = "https://www.jinmini.com";
-
-/// A script with its library, in a folder of its own.
-struct Client {
-    program: PathBuf,
-    script: PathBuf,
-    _folder: tempfile::TempDir,
-}
-
-/// What a service expects of a token.
-#[derive(Clone, Copy)]
-struct Expected<'a> {
-    issuer: &'a str,
-    audience: &'a str,
-    algorithm: &'a str,
-}
-
-impl Client {
-    fn python() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let environment = folder.path().join("venv");
-        run(folder.path(), "python3", &["-m".as_ref(), "venv".as_ref(), environment.as_os_str()]);
-        let program = environment.join("bin/python");
-        run(folder.path(), &program, &["-m", "pip", "install", "--quiet", PYTHON_JOSE]);
-        let script = folder.path().join("verify.py");
-        fs::write(&script, include_str!("clients/verify.py")).unwrap();
-        Self { program, script, _folder: folder }
-    }
-
-    /// With the libraries of `clients/package-lock.json`.
-    fn node(name: &str, script: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, content) in [
-            ("package.json", include_str!("clients/package.json")),
-            ("package-lock.json", include_str!("clients/package-lock.json")),
-            // Node looks for libraries beside the script.
-            (name, script),
-        ] {
-            fs::write(folder.path().join(name), content).unwrap();
-        }
-        run(folder.path(), "npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
-        Self { program: "node".into(), script: folder.path().join(name), _folder: folder }
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        command.arg(&self.script).env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
-        command
-    }
-
-    /// The claims, or why the token is refused.
-    #[track_caller]
-    fn verify(&self, gateway: &Gateway, token: &str, expected: Expected<'_>) -> Result<Value, String> {
-        let jwks = format!("http://{}/.well-known/jwks.json", gateway.address);
-        let mut process = self
-            .command()
-            .args([&jwks, expected.issuer, expected.audience, expected.algorithm])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A script that has ended already says why below.
-        let _ = process.stdin.take().unwrap().write_all(token.as_bytes());
-        let output = process.wait_with_output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        match output.status.code() {
-            Some(0) => Ok(serde_json::from_slice(&output.stdout).unwrap()),
-            Some(REFUSED) => Err(errors),
-            _ => panic!("{}: {errors}", self.script.display()),
-        }
-    }
-
-    fn trusts_our_tokens_and_no_others(&self, algorithm: &str) {
-        let gateway = Gateway::with(&[("TOKEN_ALGORITHM", algorithm)]);
-        let expected = Expected { issuer: ISSUER, audience: ISSUER, algorithm };
-        let (token, _) =
-            gateway.tokens(&json!({"subject": "alice", "scope": "users:read", "claims": {"team": "blue"}}));
-        let claims = self.verify(&gateway, &token, expected).unwrap();
-        let stated = ["iss", "aud", "sub", "scope", "team"].map(|name| &claims[name]);
-        assert_eq!(json!(stated), json!([ISSUER, ISSUER, "alice", "users:read", "blue"]), "{claims}");
-
-        // The same holds for one that was made for another service, and there only.
-        let (foreign, _) = gateway.tokens(&json!({"audience": "https://reports.test"}));
-        self.verify(&gateway, &foreign, Expected { audience: "https://reports.test", ..expected }).unwrap();
-
-        let another_gateway = Gateway::with(&[("TOKEN_ALGORITHM", algorithm)]);
-        let refused = [
-            ("signature", with_claim(&token, "sub", &json!("mallory")), expected),
-            ("signature", with_claim(&token, "exp", &json!(4_000_000_000_u32)), expected),
-            ("signature", with_altered_signature(&token), expected),
-            ("signature", format!("{}.", token.rsplit_once('.').unwrap().0), expected),
-            ("signature|key", another_gateway.tokens(&json!({"subject": "alice"})).0, expected),
-            ("alg", unsigned(&token), expected),
-            ("alg", token.clone(), Expected { algorithm: "PS256", ..expected }),
-            ("aud", foreign, expected),
-            ("iss", token, Expected { issuer: "https://other.test", ..expected }),
-        ];
-        for (reasons, token, expected) in refused {
-            let reason = self.verify(&gateway, &token, expected).expect_err(reasons).to_lowercase();
-            assert!(
-                reasons.split('|').any(|word| reason.contains(word)),
-                "{algorithm}, not for its {reasons}: {reason}"
-            );
-        }
-    }
-}
-
-/// Runs a program in a folder until it is done.
-#[track_caller]
-fn run(folder: &Path, program: impl AsRef<OsStr>, arguments: &[impl AsRef<OsStr>]) {
-    let program = program.as_ref();
-    let output = Command::new(program).args(arguments).current_dir(folder).stdin(Stdio::null()).output();
-    let output = output.unwrap_or_else(|error| {
-        let program = program.display();
-        panic!("{program}: {error}; please install it (Debian: apt-get install python3 python3-venv nodejs npm)")
-    });
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{}: {}", program.display(), String::from_utf8_lossy(&said));
-}
-
-fn parts(token: &str) -> [&str; 3] {
-    token.split('.').collect::<Vec<_>>().try_into().unwrap()
-}
-
-fn decode(part: &str) -> Value {
-    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
-}
-
-fn encode(part: &Value) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(part.to_string())
-}
-
-fn with_claim(token: &str, name: &str, value: &Value) -> String {
-    let [header, claims, signature] = parts(token);
-    let mut claims = decode(claims);
-    claims[name] = value.clone();
-    format!("{header}.{}.{signature}", encode(&claims))
-}
-
-fn with_altered_signature(token: &str) -> String {
-    let [header, claims, signature] = parts(token);
-    let mut signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
-    signature[10] ^= 1;
-    format!("{header}.{claims}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
-}
-
-fn unsigned(token: &str) -> String {
-    let [header, claims, _] = parts(token);
-    let mut header = decode(header);
-    header["alg"] = json!("none");
-    format!("{}.{claims}.", encode(&header))
-}
-
-/// It knows no `EdDSA`.
-#[test]
-#[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
-fn python_jose_trusts_our_tokens_and_no_others() {
-    let python = Client::python();
-    for algorithm in ["ES256", "RS256"] {
-        python.trusts_our_tokens_and_no_others(algorithm);
-    }
-}
-
-#[test]
-#[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
-fn jose_trusts_our_tokens_and_no_others() {
-    let node = Client::node("verify.mjs", include_str!("clients/verify.mjs"));
-    for algorithm in ["ES256", "RS256", "EdDSA"] {
-        node.trusts_our_tokens_and_no_others(algorithm);
-    }
-}
+#[path = "clients/programs.rs"]
+mod programs;
+#[path = "clients/sessions.rs"]
+mod sessions;
+#[path = "clients/sockets.rs"]
+mod sockets;
+#[path = "clients/tokens.rs"]
+mod tokens;

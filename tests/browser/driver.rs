@@ -125,6 +125,12 @@ impl Browser {
         self.post("/goog/cdp/execute", &command).unwrap();
     }
 
+    /// Sends these headers along with whatever a page asks for.
+    pub(crate) fn send_along(&self, headers: &Value) {
+        let command = json!({"cmd": "Network.setExtraHTTPHeaders", "params": {"headers": headers}});
+        self.post("/goog/cdp/execute", &command).unwrap();
+    }
+
     /// Presses keys wherever the focus is.
     pub(crate) fn press_keys(&self, keys: &str) {
         let keys = keys.chars().map(|key| key.to_string());

@@ -2,19 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    process::{Child, ChildStdin, ChildStdout, Stdio},
-};
-
 use serde_json::{Value, json};
 
 use crate::{
-    Client,
     common::{
         Gateway,
         browser::{Away, Browser, target_of},
     },
+    programs::{Conversation, Script},
 };
 
 const CLIENT_ID: &str = "the:gateway+1";
@@ -23,33 +18,21 @@ const CLIENT_SECRET: &str = "s3cret:+/=%&";
 
 /// The script, and the provider in it.
 struct Idp {
-    process: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    script: Conversation,
     issuer: String,
-    _client: Client,
 }
 
 impl Idp {
     fn start() -> Self {
-        let client = Client::node("provider.mjs", include_str!("provider.mjs"));
         let callback = |provider: &str| format!("https://www.jinmini.com/login/{provider}/callback");
-        let mut process = client
-            .command()
-            .args([CLIENT_ID, CLIENT_SECRET, &callback("work"), &callback("mistaken")])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let (input, mut output) = (process.stdin.take().unwrap(), BufReader::new(process.stdout.take().unwrap()));
-        let issuer = said(&mut output)["issuer"].as_str().unwrap().to_owned();
-        Self { process, input, output, issuer, _client: client }
+        let arguments = [CLIENT_ID, CLIENT_SECRET, &callback("work"), &callback("mistaken")];
+        let script = Conversation::begin(Script::node("provider.mjs", include_str!("provider.mjs")), &arguments);
+        let issuer = script.said()["issuer"].as_str().unwrap().to_owned();
+        Self { script, issuer }
     }
 
     fn ask(&mut self, command: &Value) -> Value {
-        writeln!(self.input, "{command}").unwrap();
-        said(&mut self.output)
+        self.script.ask(command)
     }
 
     /// Signs in and agrees on the provider's pages, or cancels; gives the target of the callback.
@@ -79,21 +62,6 @@ impl Idp {
             ("OIDC_MISTAKEN_CLIENT_ID", CLIENT_ID),
             ("OIDC_MISTAKEN_CLIENT_SECRET", "another"),
         ])
-    }
-}
-
-/// The next line of the script.
-fn said(output: &mut impl BufRead) -> Value {
-    let mut line = String::new();
-    output.read_line(&mut line).unwrap();
-    serde_json::from_str(&line).unwrap_or_else(|_| panic!("the provider says {line:?}"))
-}
-
-impl Drop for Idp {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -1,0 +1,130 @@
+//! What other people's libraries make of our access tokens and our published keys.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use crate::{
+    common::Gateway,
+    programs::{Script, finished},
+};
+
+/// The exit code with which the scripts refuse a token.
+const REFUSED: i32 = 3;
+
+const ISSUER: &str = "https://www.jinmini.com";
+
+/// What a service expects of a token.
+#[derive(Clone, Copy)]
+struct Expected<'a> {
+    issuer: &'a str,
+    audience: &'a str,
+    algorithm: &'a str,
+}
+
+/// A library as a service uses it.
+struct Library(Script);
+
+impl Library {
+    /// The claims, or why the token is refused.
+    #[track_caller]
+    fn verify(&self, gateway: &Gateway, token: &str, expected: Expected<'_>) -> Result<Value, String> {
+        let jwks = format!("http://{}/.well-known/jwks.json", gateway.address);
+        let mut command = self.0.command();
+        command.args([&jwks, expected.issuer, expected.audience, expected.algorithm]);
+        let output = finished(command, token.as_bytes());
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        match output.status.code() {
+            Some(0) => Ok(serde_json::from_slice(&output.stdout).unwrap()),
+            Some(REFUSED) => Err(errors),
+            _ => panic!("{errors}"),
+        }
+    }
+
+    fn trusts_our_tokens_and_no_others(&self, algorithm: &str) {
+        let gateway = Gateway::with(&[("TOKEN_ALGORITHM", algorithm)]);
+        let expected = Expected { issuer: ISSUER, audience: ISSUER, algorithm };
+        let (token, _) =
+            gateway.tokens(&json!({"subject": "alice", "scope": "users:read", "claims": {"team": "blue"}}));
+        let claims = self.verify(&gateway, &token, expected).unwrap();
+        let stated = ["iss", "aud", "sub", "scope", "team"].map(|name| &claims[name]);
+        assert_eq!(json!(stated), json!([ISSUER, ISSUER, "alice", "users:read", "blue"]), "{claims}");
+
+        // The same holds for one that was made for another service, and there only.
+        let (foreign, _) = gateway.tokens(&json!({"audience": "https://reports.test"}));
+        self.verify(&gateway, &foreign, Expected { audience: "https://reports.test", ..expected }).unwrap();
+
+        let another_gateway = Gateway::with(&[("TOKEN_ALGORITHM", algorithm)]);
+        let refused = [
+            ("signature", with_claim(&token, "sub", &json!("mallory")), expected),
+            ("signature", with_claim(&token, "exp", &json!(4_000_000_000_u32)), expected),
+            ("signature", with_altered_signature(&token), expected),
+            ("signature", format!("{}.", token.rsplit_once('.').unwrap().0), expected),
+            ("signature|key", another_gateway.tokens(&json!({"subject": "alice"})).0, expected),
+            ("alg", unsigned(&token), expected),
+            ("alg", token.clone(), Expected { algorithm: "PS256", ..expected }),
+            ("aud", foreign, expected),
+            ("iss", token, Expected { issuer: "https://other.test", ..expected }),
+        ];
+        for (reasons, token, expected) in refused {
+            let reason = self.verify(&gateway, &token, expected).expect_err(reasons).to_lowercase();
+            assert!(
+                reasons.split('|').any(|word| reason.contains(word)),
+                "{algorithm}, not for its {reasons}: {reason}"
+            );
+        }
+    }
+}
+
+fn parts(token: &str) -> [&str; 3] {
+    token.split('.').collect::<Vec<_>>().try_into().unwrap()
+}
+
+fn decode(part: &str) -> Value {
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
+
+fn encode(part: &Value) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(part.to_string())
+}
+
+fn with_claim(token: &str, name: &str, value: &Value) -> String {
+    let [header, claims, signature] = parts(token);
+    let mut claims = decode(claims);
+    claims[name] = value.clone();
+    format!("{header}.{}.{signature}", encode(&claims))
+}
+
+fn with_altered_signature(token: &str) -> String {
+    let [header, claims, signature] = parts(token);
+    let mut signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
+    signature[10] ^= 1;
+    format!("{header}.{claims}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+}
+
+fn unsigned(token: &str) -> String {
+    let [header, claims, _] = parts(token);
+    let mut header = decode(header);
+    header["alg"] = json!("none");
+    format!("{}.{claims}.", encode(&header))
+}
+
+/// It knows no `EdDSA`.
+#[test]
+#[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
+fn python_jose_trusts_our_tokens_and_no_others() {
+    let python = Library(Script::python("verify.py", include_str!("verify.py")));
+    for algorithm in ["ES256", "RS256"] {
+        python.trusts_our_tokens_and_no_others(algorithm);
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
+fn jose_trusts_our_tokens_and_no_others() {
+    let node = Library(Script::node("verify.mjs", include_str!("verify.mjs")));
+    for algorithm in ["ES256", "RS256", "EdDSA"] {
+        node.trusts_our_tokens_and_no_others(algorithm);
+    }
+}
