@@ -42,18 +42,15 @@ pub(super) async fn serve(core: Rc<Core>, stream: TcpStream, peer: Peer) {
 
 async fn speak(core: Rc<Core>, stream: TcpStream, peer: Peer, vitals: Rc<Vitals>) {
     let mut first = BytesMut::new();
-    let (socket, protocol) = match &core.tls {
-        Some(tls) => {
-            // In a place of its own: a connection without TLS need not be as large.
-            let Some(socket) = Box::pin(secured(tls, stream, &vitals)).await else { return };
-            let protocol = if speaks_http2(&socket) { Protocol::Http2 } else { Protocol::Http1 };
-            (Socket::Tls(Box::new(socket)), Some(protocol))
-        }
-        None => {
-            let mut socket = Socket::Plain(stream);
-            let protocol = unless_drained(&vitals, |context| poll_protocol(&mut socket, &mut first, context)).await;
-            (socket, protocol.and_then(Result::ok))
-        }
+    let (socket, protocol) = if let Some(tls) = &core.tls {
+        // In a place of its own: a connection without TLS need not be as large.
+        let Some(socket) = Box::pin(secured(tls, stream, &vitals)).await else { return };
+        let protocol = if speaks_http2(&socket) { Protocol::Http2 } else { Protocol::Http1 };
+        (Socket::Tls(Box::new(socket)), Some(protocol))
+    } else {
+        let mut socket = Socket::Plain(stream);
+        let protocol = unless_drained(&vitals, |context| poll_protocol(&mut socket, &mut first, context)).await;
+        (socket, protocol.and_then(Result::ok))
     };
     match protocol {
         Some(Protocol::Http1) => {

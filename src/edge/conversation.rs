@@ -218,14 +218,15 @@ fn write_head(
     // RFC 9110 §6.4.1.
     let is_bodiless = form.is_head || status.is_informational() || matches!(status.as_u16(), 204 | 304);
     let mut keeps_alive = keeps_alive;
+    // What a service would have answered to a GET only it knows.
+    let says_length = !matches!(status.as_u16(), 101 | 204 | 304) && (!form.is_head || size.exact() > Some(0));
     let encoder = match (announced, size.exact()) {
-        (None, Some(length)) if !matches!(status.as_u16(), 101 | 204 | 304) && !(form.is_head && length == 0) => {
+        (None, Some(length)) if says_length => {
             put_length(length, into);
             Encoder::Length(length)
         }
         _ if is_bodiless => Encoder::Nothing,
-        (Some(Some(length)), _) => Encoder::Length(length),
-        (_, Some(length)) => Encoder::Length(length),
+        (Some(Some(length)), _) | (_, Some(length)) => Encoder::Length(length),
         (_, None) if form.version == Version::HTTP_10 => {
             keeps_alive = false;
             Encoder::UntilClose

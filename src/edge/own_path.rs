@@ -58,7 +58,7 @@ fn handed_over(mut body: Incoming) -> (ports::Body, impl Future<Output = ()>) {
     let (sender, receiver) = mpsc::channel(1);
     let is_empty = body.is_empty();
     let handing_over = async move {
-        while !is_empty {
+        loop {
             // A part is read when the one before was taken.
             let Ok(place) = sender.reserve().await else { return };
             let part = body.frame().await;
