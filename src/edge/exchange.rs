@@ -75,7 +75,7 @@ impl Exchange {
     pub(super) async fn begin(
         connection: Connection,
         target: &Rc<Target>,
-        outgoing: &Outgoing,
+        outgoing: &Outgoing<'_>,
         limit: Duration,
     ) -> Result<(Response<()>, Self), Unanswered> {
         let (head, encoder) = outgoing.head_for(target);

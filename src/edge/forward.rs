@@ -19,7 +19,8 @@ use super::{
     exchange::{Exchange, Unanswered},
     headers::sanitise_answer,
     multiplex::Multiplex,
-    outgoing::{Outgoing, via},
+    ours::via,
+    outgoing::Outgoing,
     pool::{self, Connection},
     stream::{Guard, Terms},
     tunnel::Tunnel,
@@ -74,7 +75,7 @@ struct Lost {
 pub(super) async fn forward(
     core: &Core,
     upstream: &Upstream,
-    outgoing: Outgoing,
+    outgoing: Outgoing<'_>,
     limits: &Limits,
     record: &mut Record,
 ) -> Result<Response<AnswerBody>, Failure> {
@@ -88,7 +89,7 @@ pub(super) async fn forward(
 async fn attempts(
     core: &Core,
     upstream: &Upstream,
-    outgoing: Outgoing,
+    outgoing: Outgoing<'_>,
     limits: &Limits,
     record: &mut Record,
 ) -> Result<Response<AnswerBody>, Failure> {
@@ -122,7 +123,7 @@ async fn attempts(
 async fn exchange(
     core: &Core,
     target: &Rc<Target>,
-    outgoing: &Outgoing,
+    outgoing: &Outgoing<'_>,
     limits: &Limits,
 ) -> Result<Response<AnswerBody>, Lost> {
     if target.speaks_http2() {
@@ -152,7 +153,7 @@ async fn exchange(
 async fn exchange_on_stream(
     core: &Core,
     target: &Rc<Target>,
-    outgoing: &Outgoing,
+    outgoing: &Outgoing<'_>,
     limits: &Limits,
 ) -> Result<Response<AnswerBody>, Lost> {
     // What is lost with a shared connection says little about its instance: the next attempt opens another.
@@ -195,7 +196,7 @@ async fn send(
     core: &Core,
     target: &Rc<Target>,
     connection: Connection,
-    outgoing: &Outgoing,
+    outgoing: &Outgoing<'_>,
     limits: &Limits,
 ) -> Result<Response<AnswerBody>, Lost> {
     let begun = Exchange::begin(connection, target, outgoing, limits.first_byte).await;
@@ -250,7 +251,7 @@ fn switched(
 fn passed_on(mut parts: Parts) -> Parts {
     sanitise_answer(&mut parts.headers);
     debug_assert!(!parts.headers.contains_key(CONNECTION), "it speaks of another connection");
-    parts.headers.append(VIA, via(parts.version));
+    parts.headers.append(VIA, HeaderValue::from_static(via(parts.version)));
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     parts
