@@ -29,9 +29,6 @@ use super::{
     worker::Core,
 };
 
-/// Room for the head of most answers, with a short body.
-const ROOM_FOR_ANSWER: usize = 2048;
-
 /// What comes after an answer.
 enum After {
     /// The next request.
@@ -123,10 +120,9 @@ async fn send(
     keeps_alive: bool,
 ) -> Result<bool, BrokenOff> {
     let (parts, body) = answer.into_parts();
-    let mut head = Vec::with_capacity(ROOM_FOR_ANSWER);
+    let mut output = Output::new();
     let (mut encoder, keeps_alive) =
-        core.with_date(|date| write_head(&parts, &body.size_hint(), form, keeps_alive, date, &mut head));
-    let mut output = Output::beginning_with(head);
+        core.with_date(|date| write_head(&parts, &body.size_hint(), form, keeps_alive, date, output.head()));
     let mut body = pin!(body);
     let (mut has_ended, mut is_broken) = (encoder == Encoder::Nothing, false);
     std::future::poll_fn(|context| {

@@ -70,17 +70,19 @@ pub(super) struct Unanswered {
 }
 
 impl Exchange {
-    /// Sends a request and waits for the head of its answer, of which `limit` is the time that the service may take: for it,
-    /// or for taking more of the body. While it is the client that is waited for, the time does not count.
+    /// Sends a request and waits for the head of its answer; `limit` is the time that the service may take from `now` on: for
+    /// it, or for taking more of the body. While it is the client that is waited for, the time does not count.
     pub(super) async fn begin(
         connection: Connection,
         target: &Rc<Target>,
         outgoing: &Outgoing<'_>,
+        now: Instant,
         limit: Duration,
     ) -> Result<(Response<()>, Self), Unanswered> {
-        let (head, encoder) = outgoing.head_for(target);
+        let mut output = Output::new();
+        let encoder = outgoing.put_head(target, output.head());
         let upload = Upload {
-            output: Output::beginning_with(head),
+            output,
             has_ended: false,
             encoder,
             body: outgoing.body().share(),
@@ -94,7 +96,7 @@ impl Exchange {
             answer: Decoder::Ended,
             stays_open: false,
         };
-        let mut waiting = Waiting { began: Instant::now(), limit, is_set: false };
+        let mut waiting = Waiting { began: now, limit, is_set: false };
         let is_head = outgoing.is_head();
         let (mut interim, was_asked) = (0, outgoing.upgrade().is_some());
         let answered = std::future::poll_fn(|context| {

@@ -94,10 +94,11 @@ async fn attempts(
     record: &mut Record,
 ) -> Result<Response<AnswerBody>, Failure> {
     core.retries.deposit();
-    let mut target = upstream.next(std::time::Instant::now()).ok_or(Failure::NoInstance)?;
+    let mut now = Instant::now();
+    let mut target = upstream.next(now.into_std()).ok_or(Failure::NoInstance)?;
     for attempt in 1.. {
         record.reaches(target);
-        let lost = match exchange(core, target, &outgoing, limits).await {
+        let lost = match exchange(core, target, &outgoing, now, limits).await {
             Ok(answer) => return Ok(answer),
             Err(lost) => lost,
         };
@@ -111,7 +112,7 @@ async fn attempts(
         let elsewhere = || upstream.other_than(target).or_else(|| lost.was_used.then_some(target));
         let again = may_be_sent_again && attempt < MOST_ATTEMPTS && !outgoing.body().is_begun();
         match elsewhere().filter(|_| again) {
-            Some(next) if core.retries.withdraw() => target = next,
+            Some(next) if core.retries.withdraw() => (target, now) = (next, Instant::now()),
             Some(_) | None => return Err(lost.failure),
         }
     }
@@ -124,13 +125,14 @@ async fn exchange(
     core: &Core,
     target: &Rc<Target>,
     outgoing: &Outgoing<'_>,
+    now: Instant,
     limits: &Limits,
 ) -> Result<Response<AnswerBody>, Lost> {
     if target.speaks_http2() {
         return Box::pin(exchange_on_stream(core, target, outgoing, limits)).await;
     }
-    while let Some(connection) = target.pool.take(std::time::Instant::now(), core.upstream.idle_timeout) {
-        match send(core, target, connection, outgoing, limits).await {
+    while let Some(connection) = target.pool.take(now.into_std(), core.upstream.idle_timeout) {
+        match send(core, target, connection, outgoing, now, limits).await {
             // Closed while it lay idle, before anything was written: as if it had not been there.
             Err(Lost { failure: Failure::HungUp, was_sent: false, .. }) if !outgoing.body().is_begun() => {}
             Err(lost) => return Err(Lost { was_used: true, ..lost }),
@@ -140,7 +142,7 @@ async fn exchange(
     match Box::pin(pool::connect(target, limits.connect)).await {
         Ok(connection) => {
             target.has_rested();
-            send(core, target, connection, outgoing, limits).await
+            send(core, target, connection, outgoing, Instant::now(), limits).await
         }
         Err(failure) => {
             target.let_rest(std::time::Instant::now());
@@ -197,9 +199,10 @@ async fn send(
     target: &Rc<Target>,
     connection: Connection,
     outgoing: &Outgoing<'_>,
+    now: Instant,
     limits: &Limits,
 ) -> Result<Response<AnswerBody>, Lost> {
-    let begun = Exchange::begin(connection, target, outgoing, limits.first_byte).await;
+    let begun = Exchange::begin(connection, target, outgoing, now, limits.first_byte).await;
     let (answer, exchange) =
         begun.map_err(|Unanswered { failure, was_sent }| Lost { failure, was_sent, was_used: false })?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {

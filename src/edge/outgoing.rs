@@ -24,9 +24,6 @@ use crate::domain::gateway::models::{
     service::{Permit, Route},
 };
 
-/// Room for the head of most requests, with a short body.
-const ROOM_FOR_HEAD: usize = 2048;
-
 /// What the pipeline has found out about a request.
 pub(super) struct Facts<'r> {
     pub(super) request_id: &'r RequestText,
@@ -110,38 +107,37 @@ impl<'r> Outgoing<'r> {
         &self.body
     }
 
-    /// The head as it goes to an instance that speaks HTTP/1.1, and how the body is marked off behind it.
-    pub(super) fn head_for(&self, target: &Target) -> (Vec<u8>, Encoder) {
-        let mut head = Vec::with_capacity(ROOM_FOR_HEAD);
+    /// Writes the head as it goes to an instance that speaks HTTP/1.1. How the body is marked off behind it.
+    pub(super) fn put_head(&self, target: &Target, head: &mut Vec<u8>) -> Encoder {
         head.extend_from_slice(self.method.as_str().as_bytes());
         head.push(b' ');
         head.extend_from_slice(target.instance.base_path.as_bytes());
         head.extend_from_slice(self.path_and_query.as_bytes());
         head.extend_from_slice(b" HTTP/1.1\r\n");
-        put_header("host", target.host.as_bytes(), &mut head);
-        put_headers(&self.headers, &mut head);
-        self.ours.put(&mut head);
+        put_header("host", target.host.as_bytes(), head);
+        put_headers(&self.headers, head);
+        self.ours.put(head);
         if let Some(options) = self.connection_options() {
-            put_header("connection", options, &mut head);
+            put_header("connection", options, head);
         }
         let announced = self.headers.get(CONTENT_LENGTH).and_then(|length| number(length.as_bytes()));
         let encoder = match (&self.body, announced) {
             (_, Some(length)) => Encoder::Length(length),
             (RequestBody::Streamed(_), None) => {
-                put_header("transfer-encoding", b"chunked", &mut head);
+                put_header("transfer-encoding", b"chunked", head);
                 // Only those that were announced are looked for.
                 Encoder::Chunked { trailers: self.headers.contains_key(TRAILER) }
             }
             (RequestBody::Empty, None) => {
                 // RFC 9110 §8.6.
                 if matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
-                    put_length(0, &mut head);
+                    put_length(0, head);
                 }
                 Encoder::Nothing
             }
         };
         head.extend_from_slice(b"\r\n");
-        (head, encoder)
+        encoder
     }
 
     /// What `Connection` has to name: headers that are for the next one alone (RFC 9110 §7.8, §10.1.4).
