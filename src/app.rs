@@ -12,6 +12,7 @@ mod upkeep;
 
 use std::{io, iter, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
+use bytes::Bytes;
 use chrono::TimeDelta;
 use thiserror::Error;
 use tokio::{
@@ -300,9 +301,9 @@ fn switched_on(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Vec<Switch
 }
 
 /// The OpenAPI document that a gateway with these settings serves.
-pub async fn openapi_document(settings: &Settings) -> Result<String, StartError> {
+pub async fn openapi_document(settings: &Settings) -> Result<Bytes, StartError> {
     let core = Core::open(settings, &World::real(), &Store::in_memory()).await?;
-    Ok(Api::new(core.api_parts(settings)).document)
+    Ok(Api::new(core.api_parts(settings)).document())
 }
 
 /// Seals everything in the store anew that was not sealed with the first key; `None` if there is no store that outlives a
