@@ -329,10 +329,15 @@ mod tests {
     #[test]
     fn only_so_many_bodies_are_read_in_large_parts() {
         let mut sizes: Vec<ReadSize> = (0..=MOST_LARGE_READS).map(|_| ReadSize::default()).collect();
-        sizes.iter_mut().for_each(|size| size.after(BODY_READ_BYTES - 1));
+        let read = |sizes: &mut Vec<ReadSize>, bytes| {
+            for size in sizes {
+                size.after(bytes);
+            }
+        };
+        read(&mut sizes, BODY_READ_BYTES - 1);
         assert!(sizes.iter().all(|size| size.bytes() == BODY_READ_BYTES), "less than there is room for");
-        sizes.iter_mut().for_each(|size| size.after(BODY_READ_BYTES));
-        sizes.iter_mut().for_each(|size| size.after(LARGE_READ_BYTES));
+        read(&mut sizes, BODY_READ_BYTES);
+        read(&mut sizes, LARGE_READ_BYTES);
         assert_eq!(sizes.iter().filter(|size| size.bytes() == LARGE_READ_BYTES).count(), MOST_LARGE_READS);
         drop(sizes);
         let mut next = ReadSize::default();
