@@ -43,6 +43,13 @@ class Processes:
             except ProcessLookupError:
                 pass
 
+    def kill(self, process):
+        """At once, and it alone."""
+        if process in self.started:
+            self.started.remove(process)
+        process.kill()
+        process.wait()
+
     def stop_all(self):
         for process in reversed(self.started[:]):
             self.stop(process)
