@@ -10,8 +10,9 @@ from wire import content
 
 # What the gateway may say of a service while instances are being tormented.
 STORM = {502, 503, 504}
-# The most violations of each kind that are told in full.
-MOST_TOLD = 8
+# The most violations of one sort that are told in full: such as differ in no more than names and numbers.
+MOST_TOLD = 3
+NAMES_AND_NUMBERS = re.compile(r"/api/\S+|\d+|, with .*|b'.*|\{.*")
 REQUEST_ID = re.compile(r"[1-9A-HJ-NP-Za-km-z]{22}")
 # How often a request is sent at most.
 MOST_ATTEMPTS = 3
@@ -21,7 +22,8 @@ MAY_BE_REPEATED = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}
 class Asked:
     """A request, and what may come of it: the statuses of the service, and those of the gateway itself."""
 
-    def __init__(self, kind, method, target, *, version="1.1", ask_id="", size=None, statuses=(200,), refusals=(), user="-", body=None):
+    def __init__(self, kind, method, target, *, version="1.1", ask_id="", size=None, statuses=(200,), refusals=(), user="-",
+                 body=None):
         self.kind, self.method, self.target, self.version, self.id = kind, method, target, version, ask_id
         self.size, self.statuses, self.refusals = size, set(statuses), set(refusals)
         self.user, self.body = user, body
@@ -36,7 +38,7 @@ class Book:
         self.weather = weather
         self.outcomes = collections.defaultdict(collections.Counter)
         self.latencies = collections.defaultdict(list)
-        self.violations, self.count = [], 0
+        self.violations, self.sorts = [], collections.Counter()
         # The status of each answer, by request id.
         self.answers = {}
         # The SHA-256 of what was sent, by the id in the path; `None` if it must not arrive as a whole.
@@ -47,9 +49,10 @@ class Book:
         self.hidden = set()
 
     def violation(self, kind, what):
-        self.count += 1
+        sort = kind, NAMES_AND_NUMBERS.sub("…", what)
+        self.sorts[sort] += 1
         self.outcomes[kind]["VIOLATION"] += 1
-        if self.outcomes[kind]["VIOLATION"] <= MOST_TOLD:
+        if self.sorts[sort] <= MOST_TOLD:
             self.violations.append(f"{time.strftime('%H:%M:%S')} {kind}: {what}")
 
     def note(self, kind, outcome):
@@ -137,8 +140,8 @@ class Book:
                         self.violation("service", f"what stood behind a refused head has arrived: {ask_id}")
                 elif word == "whole" and ask_id in self.uploads:
                     if self.uploads[ask_id] != what:
-                        is_half = self.uploads[ask_id] is None
-                        self.violation("service", f"{ask_id}: {'half of a body' if is_half else 'another body'} has arrived as a whole one")
+                        which = "half of a body" if self.uploads[ask_id] is None else "another body"
+                        self.violation("service", f"{ask_id}: {which} has arrived as a whole one")
                 elif word == "bad":
                     self.violation("service", f"it was sent {rest}")
         for ask_id, times in heads.items():
@@ -164,7 +167,8 @@ class Book:
             if logged[request_id] != 1:
                 self.violation("log", f"{logged[request_id]} lines for the request {request_id}")
         for target in self.closed.keys() - broken:
-            self.violation("log", f"closed without an answer, though the service's did not break off: {self.closed[target]} {target}")
+            asked = f"{self.closed[target]} {target}"
+            self.violation("log", f"closed without an answer, though the service's did not break off: {asked}")
         return sum(logged.values())
 
     def table(self):

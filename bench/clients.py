@@ -65,8 +65,8 @@ class Client:
         if body is not None:
             self.book.uploads[ask_id] = digest(body)
         size = None if act in ("status", "events", "upgrade") else number
-        asked = Asked(self.kind, method, f"/api/{route}/{ask_id}/{act}/{number}", version=version, ask_id=ask_id, size=size, body=body,
-                      **expected)
+        asked = Asked(self.kind, method, f"/api/{route}/{ask_id}/{act}/{number}", version=version, ask_id=ask_id, size=size,
+                      body=body, **expected)
         return asked, [f"X-Ask-Id: {ask_id}", "X-User-Id: forged", *headers]
 
     def request(self, act, number, method="GET", *, framing=None, **more):
@@ -77,9 +77,10 @@ class Client:
         if (framing or self.chance.choice(["length", "chunks"])) == "length":
             lines.append(f"Content-Length: {len(asked.body)}")
             return asked, head(method, asked.target, lines, asked.version), asked.body
-        return asked, head(method, asked.target, [*lines, "Transfer-Encoding: chunked"], asked.version), chunked(asked.body, self.chance)
+        lines.append("Transfer-Encoding: chunked")
+        return asked, head(method, asked.target, lines, asked.version), chunked(asked.body, self.chance)
 
-    async def exchange(self, asked, data, *, may_break=False):
+    async def exchange(self, asked, data, *, may_break=False, on_continue=None):
         """Sends while it reads, and has what comes judged. The answer, if it is whole; the connection is closed if it cannot
         be used again."""
         connection = self.connection
@@ -87,7 +88,7 @@ class Client:
         answer = None
         try:
             async with asyncio.timeout(PATIENCE):
-                answer = await connection.read_answer(asked.method)
+                answer = await connection.read_answer(asked.method, on_continue)
             self.book.answered(asked, answer)
         except BrokenOff as broken:
             self.book.broke_off(asked, broken.answer, allowed=may_break)
@@ -156,7 +157,8 @@ class Http10(Client):
         body = content(self.name, any_size(self.chance)) if self.chance.random() < 0.3 else None
         act = self.chance.choice(["body", "chunks", "close"])
         method = "GET" if body is None else "POST"
-        asked, start, body = self.request(act, any_size(self.chance), method, headers=headers, version="1.0", body=body, framing="length")
+        asked, start, body = self.request(act, any_size(self.chance), method, headers=headers, version="1.0", body=body,
+                                          framing="length")
         answer = await self.exchange(asked, start + body)
         if answer and answer.header("transfer-encoding"):
             self.book.violation(self.kind, f"{asked.target}: chunks for HTTP/1.0")
@@ -171,10 +173,10 @@ class Pipelined(Client):
         connection = await self.open()
         requests = []
         for _ in range(self.chance.randint(2, 8)):
-            if self.chance.random() < 0.2:
-                requests.append(self.request("body", self.chance.randrange(3000), "POST", body=content(self.name, any_size(self.chance) % 5000)))
-            else:
-                requests.append(self.request(self.chance.choice(["body", "chunks"]), any_size(self.chance) % 50_000, self.chance.choice(["GET", "HEAD"])))
+            act, size = self.chance.choice(["body", "chunks"]), any_size(self.chance) % 50_000
+            method = self.chance.choices(["GET", "HEAD", "POST"], [4, 4, 2])[0]
+            body = content(f"{self.name}{self.asked}", size) if method == "POST" else None
+            requests.append(self.request(act, size, method, body=body))
         data = b"".join(start + body for _, start, body in requests)
         sending = asyncio.create_task(connection.send_slowly(data, self.chance.choice([len(data), 500, 5000]), 0.001))
         for asked, _, _ in requests:
@@ -201,10 +203,7 @@ class Expecting(Client):
 
         await connection.send(start)
         sending = asyncio.create_task(send_when_wanted())
-        read_answer = connection.read_answer
-        connection.read_answer = lambda method: read_answer(method, wanted)
-        answer = await self.exchange(asked, b"")
-        connection.read_answer = read_answer
+        answer = await self.exchange(asked, b"", on_continue=wanted)
         if answer and answer.status == 200 and not wanted.is_set():
             self.book.violation(self.kind, f"{asked.target}: the body was not asked for")
         self.book.note(self.kind, "asked for the body" if wanted.is_set() else "refused before the body")

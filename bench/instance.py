@@ -222,8 +222,11 @@ class Instance:
 
     async def early(self, request, reader, writer):
         """Answers before it has read the body, of which it reads the rest, or nothing."""
-        await self.body(request, reader, writer)
-        if self.chance.random() < 0.5:
+        closes = self.chance.random() < 0.5
+        writer.write(answer_head(request, 200, [f"Content-Length: {request.number}", *["Connection: close"] * closes]))
+        writer.write(content(request.id, request.number))
+        await writer.drain()
+        if closes:
             raise Over
         await self.read_body(request, reader)
 

@@ -127,9 +127,9 @@ def wrk(process, port, path, seconds, *, script=None, headers=(), per_bytes=0):
     return spent / done * 1e6
 
 
-def latency(generator, port, path, seconds):
+def latency(generator, port, path, seconds, rate=RATE):
     """The 50th and 99th percentile at a fixed rate, in microseconds."""
-    command = [str(generator), str(port), path, str(RATE), str(seconds)]
+    command = [str(generator), str(port), path, str(rate), str(seconds)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     p50, p99 = said.split()
     return float(p50), float(p99)

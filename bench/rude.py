@@ -108,7 +108,8 @@ class Stuck(Client):
             # A head that comes slowly is late all the same.
             sending = asyncio.create_task(connection.send_slowly(b"GET /livez HTTP/1.1\r\nX: " + b"x" * 1000, 1, 0.1))
         elif how == "body":
-            asked, start, data = self.request("body", 100, "POST", body=content(self.name, 1000 + any_size(self.chance)), framing="length")
+            body = content(self.name, 1000 + any_size(self.chance))
+            asked, start, data = self.request("body", 100, "POST", body=body, framing="length")
             self.book.uploads[asked.id] = None
             await connection.send(start + data[:-1])
             limit = IDLE_TIMEOUT
@@ -168,8 +169,9 @@ class Intruder(Client):
             await self.open()
         forged = "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.eyJzdWIiOiJyb290IiwiZXhwIjo0MTAyNDQ0ODAwfQ."
         headers, status = self.chance.choice([
-            ([], 401), (["Authorization: Bearer " + "x" * 40 + ".y.z"], 401), (["Authorization: Bearer"], 400), ([f"Authorization: Bearer {forged}"], 401),
-            (["Authorization: Bearer a.b.c", "Authorization: Bearer a.b.c"], 400), (["Authorization: Basic cm9vdDpyb290"], 401),
+            ([], 401), (["Authorization: Bearer " + "x" * 40 + ".y.z"], 401), (["Authorization: Bearer"], 400),
+            ([f"Authorization: Bearer {forged}"], 401), (["Authorization: Basic cm9vdDpyb290"], 401),
+            (["Authorization: Bearer a.b.c", "Authorization: Bearer a.b.c"], 400),
         ])
         body = content(self.name, any_size(self.chance)) if self.chance.random() < 0.3 else None
         asked, start, data = self.request("body", 100, "GET" if body is None else "POST", headers=headers, route="token", body=body,
@@ -187,7 +189,8 @@ class Malformed(Client):
         self.book.hidden.add(hidden.id)
         good = head("GET", "/livez")
         statuses, data = self.chance.choice([
-            ([400], b"GARBAGE\r\n\r\n"), ([400], b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n"), ([400], self.chance.randbytes(50) + b"\n\r\n\r\n"),
+            ([400], b"GARBAGE\r\n\r\n"), ([400], b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n"),
+            ([400], self.chance.randbytes(50) + b"\n\r\n\r\n"),
             ([505], b"GET /livez HTTP/3.7\r\nHost: x\r\n\r\n"), ([400], b"GET /livez HTTP/1.1\r\n\r\n"),
             ([400], with_header("Host: y")), ([400], with_header("Content-Length: 3", "Transfer-Encoding: chunked")),
             ([400], with_header("Content-Length: 3", "Content-Length: 4")), ([400], with_header("Content-Length: +5")),
