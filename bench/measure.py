@@ -43,6 +43,13 @@ class Processes:
             except ProcessLookupError:
                 pass
 
+    def kill(self, process):
+        """At once, and it alone."""
+        if process in self.started:
+            self.started.remove(process)
+        process.kill()
+        process.wait()
+
     def stop_all(self):
         for process in reversed(self.started[:]):
             self.stop(process)
@@ -120,9 +127,9 @@ def wrk(process, port, path, seconds, *, script=None, headers=(), per_bytes=0):
     return spent / done * 1e6
 
 
-def latency(generator, port, path, seconds):
+def latency(generator, port, path, seconds, rate=RATE):
     """The 50th and 99th percentile at a fixed rate, in microseconds."""
-    command = [str(generator), str(port), path, str(RATE), str(seconds)]
+    command = [str(generator), str(port), path, str(rate), str(seconds)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     p50, p99 = said.split()
     return float(p50), float(p99)

@@ -322,6 +322,10 @@ class Gateway(Peer):
 def build(say):
     say("building the gateway and the generator of a fixed rate")
     subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=REPOSITORY, check=True)
+    return build_generator()
+
+
+def build_generator():
     generator = REPOSITORY / "target/bench-rate"
     subprocess.run(["rustc", "-O", "--edition", "2024", "-o", str(generator), str(HERE / "rate.rs")], check=True)
     return generator

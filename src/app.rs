@@ -1,5 +1,6 @@
 //! The composition root: the only place where everything meets.
 
+mod accepting;
 mod banner;
 mod certificate;
 mod control_plane;

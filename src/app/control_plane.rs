@@ -14,7 +14,7 @@ use poem::{
 use tokio::{net::TcpListener, sync::watch};
 use tracing::error;
 
-use super::upkeep::until;
+use super::{accepting::Patient, upkeep::until};
 use crate::{
     api::RequestContext,
     domain::gateway::models::service::PathPrefix,
@@ -66,7 +66,7 @@ pub(super) async fn serve(listener: TcpListener, endpoint: BoxEndpoint<'static>,
         Err(error) => return error!(%error, "the admin listener is lost"),
     };
     if let Err(error) =
-        Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(endpoint, until(stopped), None).await
+        Server::new_with_acceptor(Patient(acceptor)).run_with_graceful_shutdown(endpoint, until(stopped), None).await
     {
         error!(%error, "the admin listener is lost");
     }

@@ -61,7 +61,8 @@ impl AnswerHead {
 
     /// How the body is delimited (RFC 9112 §6.3), for the answer to a `HEAD` or to anything else.
     pub(super) fn extent(&self, is_head: bool) -> Result<Extent, BadAnswerHead> {
-        if is_head || self.status.is_informational() || matches!(self.status.as_u16(), 204 | 304) {
+        let has_none = is_head || self.status.is_informational() || matches!(self.status.as_u16(), 204 | 304);
+        if self.headers.contains_key(TRANSFER_ENCODING) && has_none {
             return Ok(Extent::Length(0));
         }
         if self.headers.contains_key(TRANSFER_ENCODING) {
@@ -71,12 +72,19 @@ impl AnswerHead {
             let is_only = codings.next().is_none() && self.version == Version::HTTP_11;
             return if is_chunked && is_only { Ok(Extent::Chunked) } else { Err(BadAnswerHead) };
         }
+        // A length goes on even where there is no body, so it has to be one.
+        let length = self.length()?;
+        if has_none { Ok(Extent::Length(0)) } else { Ok(length.map_or(Extent::UntilClose, Extent::Length)) }
+    }
+
+    /// `Content-Length`, which may be said more than once, but not differently (RFC 9110 §8.6).
+    fn length(&self) -> Result<Option<u64>, BadAnswerHead> {
         let mut lengths = names(&self.headers, &CONTENT_LENGTH).map(number);
-        let Some(first) = lengths.next() else {
-            return if self.headers.contains_key(CONTENT_LENGTH) { Err(BadAnswerHead) } else { Ok(Extent::UntilClose) };
-        };
-        let length = first.filter(|_| lengths.all(|other| other == first)).ok_or(BadAnswerHead)?;
-        Ok(Extent::Length(length))
+        match lengths.next() {
+            None if self.headers.contains_key(CONTENT_LENGTH) => Err(BadAnswerHead),
+            None => Ok(None),
+            Some(first) => first.filter(|_| lengths.all(|other| other == first)).map(Some).ok_or(BadAnswerHead),
+        }
     }
 
     /// Whether the connection can be used again (RFC 9112 §9.3). Not if the answer was framed in two ways (RFC 9112 §6.3).
@@ -181,7 +189,11 @@ mod tests {
             ("Transfer-Encoding: gzip\r\n", Err(BadAnswerHead)),
         ] {
             assert_eq!(head(lines).extent(false), expected, "{lines:?}");
-            assert_eq!(head(lines).extent(true), Ok(Extent::Length(0)));
+            let is_length_wrong = expected.is_err() && lines.starts_with("Content-Length");
+            let without_body = if is_length_wrong { Err(BadAnswerHead) } else { Ok(Extent::Length(0)) };
+            assert_eq!(head(lines).extent(true), without_body, "{lines:?}, and it was HEAD");
+            let not_modified = taken(&format!("HTTP/1.1 304 Not Modified\r\n{lines}\r\n")).unwrap().unwrap();
+            assert_eq!(not_modified.extent(false), without_body, "{lines:?} in a 304");
         }
         let of = |line: &str| taken(&format!("{line}\r\nTransfer-Encoding: chunked\r\n\r\n")).unwrap().unwrap();
         for line in ["HTTP/1.1 204 No Content", "HTTP/1.1 304 Not Modified", "HTTP/1.1 101 Switching Protocols"] {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{Response, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming as Http2Incoming;
 
@@ -249,6 +250,19 @@ impl AnswerBody {
     /// What stands behind a 101.
     pub(super) fn switched(tunnel: Tunnel) -> Self {
         Self::new(Content::Switched(Some(Box::new(tunnel))))
+    }
+
+    /// The answer to a `HEAD`: its head tells of the body, which is not sent (RFC 9110 §9.3.2).
+    pub(super) fn withheld(answer: &mut Response<Self>) {
+        let length = answer.body().size_hint().exact().filter(|&length| length > 0);
+        if let Some(length) = length.filter(|_| !answer.headers().contains_key(CONTENT_LENGTH)) {
+            answer.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        let body = answer.body_mut();
+        if matches!(body.content, Content::Whole(_) | Content::Own(_)) {
+            body.content = Content::Whole(Bytes::new());
+            body.note_end();
+        }
     }
 
     /// What the connection goes on as, if this stands behind a 101.

@@ -10,13 +10,14 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
+use http::Method;
 use hyper::{server::conn::http2, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tracing::debug;
 
 use super::{
-    body::Incoming,
+    body::{AnswerBody, Incoming},
     client::Peer,
     frames::Frames,
     head::MAX_HEAD_BYTES,
@@ -39,8 +40,12 @@ pub(super) async fn serve(core: &Rc<Core>, socket: Socket, first: BytesMut, peer
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let (core, peer, vitals) = (Rc::clone(&core), Rc::clone(&peer), Rc::clone(&of_requests));
         async move {
-            let request = request.map(Incoming::http2);
-            Ok::<_, Infallible>(pipeline::answer(&core, &peer, &vitals, request).await)
+            let is_head = request.method() == Method::HEAD;
+            let mut answer = pipeline::answer(&core, &peer, &vitals, request.map(Incoming::http2)).await;
+            if is_head {
+                AnswerBody::withheld(&mut answer);
+            }
+            Ok::<_, Infallible>(answer)
         }
     });
     let mut connection = Box::pin(http.serve_connection(TokioIo::new(noting), service));

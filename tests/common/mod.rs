@@ -86,7 +86,21 @@ impl Gateway {
         if let Some(routes) = routes {
             std::fs::write(folder.path().join("gateway.toml"), routes).unwrap();
         }
-        let mut process = command(folder.path(), variables).spawn().unwrap();
+        let command = command(folder.path(), variables);
+        Self::launch(command, folder)
+    }
+
+    /// The same with no more than so many file descriptors.
+    pub(crate) fn with_descriptors(most: usize, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\""), env!("CARGO_BIN_EXE_gateway")]);
+        let command = equipped(shell, folder.path(), variables);
+        Self::launch(command, folder)
+    }
+
+    fn launch(mut command: Command, folder: tempfile::TempDir) -> Self {
+        let mut process = command.spawn().unwrap();
         let console = Arc::<Console>::default();
         console.follow(process.stdout.take().unwrap());
         console.follow(process.stderr.take().unwrap());
@@ -201,7 +215,10 @@ impl Drop for Gateway {
 
 /// The binary with an empty environment but for these variables, in this folder.
 pub(crate) fn command(folder: &Path, variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    equipped(Command::new(env!("CARGO_BIN_EXE_gateway")), folder, variables)
+}
+
+fn equipped(mut command: Command, folder: &Path, variables: &[(&str, &str)]) -> Command {
     command.current_dir(folder).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.envs([
         ("GATEWAY_ENV", "development"),

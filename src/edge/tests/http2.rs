@@ -187,6 +187,19 @@ async fn a_body_that_is_too_large_is_refused_and_the_connection_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_answers_a_head_has_no_body_whoever_answers() {
+    let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n").await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let client = Http2Client::connect(&gateway).await;
+    for (path, status) in [("/api/none", 404), ("/api/auth", 401), ("/livez", 200), ("/api/users", 200)] {
+        let answer = client.send(request(Method::HEAD, path, &[], "")).await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{path}");
+        assert!(answer.headers()["content-length"] != "0", "{path}");
+        assert!(answer.into_body().is_end_stream(), "{path}: the head is all of it");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_is_too_large_is_refused() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();

@@ -59,6 +59,33 @@ async fn an_answer_that_is_framed_twice_is_framed_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_head_of_which_no_body_follows_is_judged_like_any_other() {
+    for (lines, expected) in [
+        ("Content-Length: 5\r\nContent-Length: 5", Some("5")),
+        ("Content-Length: 5, 5", Some("5")),
+        ("Content-Length: 5\r\nContent-Length: 6", None),
+        ("Content-Length: -1", None),
+        ("Content-Length: 1e3", None),
+    ] {
+        let lines = lines.to_owned();
+        let upstream = Upstream::start(move |mut connection| {
+            let answer = format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n");
+            async move {
+                while connection.request().await.is_some() {
+                    connection.send(&answer).await;
+                }
+            }
+        })
+        .await;
+        let gateway = Setup::of(&[upstream.address]).start();
+        let answer = gateway.ask("HEAD /api/users HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let got = (answer.status == 200).then(|| answer.header("content-length").unwrap());
+        assert_eq!(got, expected, "{}", answer.message.head);
+        assert!(answer.status == 200 || answer.status == 502);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dead_instance_is_a_502_and_no_instance_a_503() {
     let gateway = Setup::of(&[nobody().await]).start();
     assert_eq!(gateway.get("/api/users", "").await.problem(), (502, "bad_gateway".to_owned()));

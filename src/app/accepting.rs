@@ -1,0 +1,40 @@
+//! Accepts connections for a listener that poem serves: when that fails for want of file descriptors, poem would try again at
+//! once and without end.
+
+use std::{io, time::Duration};
+
+use poem::{
+    http::uri::Scheme,
+    listener::Acceptor,
+    web::{LocalAddr, RemoteAddr},
+};
+use tracing::warn;
+
+/// How long to wait after a failure for what may come back.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// See the module.
+pub(super) struct Patient<A>(pub(super) A);
+
+impl<A: Acceptor> Acceptor for Patient<A> {
+    type Io = A::Io;
+
+    fn local_addr(&self) -> Vec<LocalAddr> {
+        self.0.local_addr()
+    }
+
+    async fn accept(&mut self) -> io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
+        let mut is_told = false;
+        loop {
+            match self.0.accept().await {
+                Ok(accepted) => return Ok(accepted),
+                Err(error) => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        warn!(%error, "the admin listener cannot accept connections for now");
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
