@@ -262,7 +262,9 @@ proptest! {
         let theirs = found_by_hyper(&stream[..read]);
         // hyper may be stricter (about the names in a trailer, say), ends after HTTP/1.0, and gives the rest up; but it never
         // finds a request where we saw none, nor another body.
-        prop_assert!(theirs.len() <= ours.requests.len(), "{:?}\n{:?}", ours, theirs);
+        // What stands behind a body that we refuse, nobody gets.
+        let is_read = ours.fault != Some(Fault::Body);
+        prop_assert!(theirs.len() <= ours.requests.len() || !is_read, "{:?}\n{:?}", ours, theirs);
         for (number, ((method, body), (their_method, their_body))) in ours.requests.iter().zip(&theirs).enumerate() {
             prop_assert_eq!(method, their_method);
             let is_whole = number + 1 < ours.requests.len() || read == ours.read;
