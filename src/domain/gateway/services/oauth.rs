@@ -5,6 +5,7 @@ mod injecting;
 mod refreshing;
 mod sealing;
 mod signing_in;
+mod taking_back;
 mod unlinking;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -15,6 +16,7 @@ use thiserror::Error;
 use self::refreshing::Turns;
 pub(super) use self::sealing::sealing_context;
 pub use self::signing_in::SignInError;
+pub use self::taking_back::TakenBack;
 pub use self::unlinking::NoticeError;
 pub use super::ports::{Acknowledgement, Provider, ProviderError, UnlinkError, UnlinkNotice};
 use super::{
@@ -306,10 +308,9 @@ impl OAuthService {
     /// Takes a grant back at the provider, and forgets it whether or not that worked.
     pub async fn delete(&self, caller: &Identity, id: GrantId) -> Result<Deletion, GrantError> {
         let grant = self.owned(caller, id, WRITE_SCOPE).await?;
-        let not_revoked = match (self.providers.get(&grant.provider), self.opened(&grant)) {
-            (Some(one), Ok(tokens)) => one.provider.revoke(&tokens).await.err(),
-            (None, _) => Some(ProviderError::Unavailable("the provider is switched off".into())),
-            (_, Err(failure)) => Some(ProviderError::BadAnswer(failure.to_string())),
+        let not_revoked = match self.revocable(&grant) {
+            Ok((provider, tokens)) => provider.revoke(&tokens).await.err(),
+            Err(error) => Some(error),
         };
         self.store.remove_grant(id).await?;
         self.grants_changed(grant.account);
