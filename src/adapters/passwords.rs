@@ -92,7 +92,8 @@ impl PasswordHasher for Argon2Passwords {
         let is_somebodys = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobodys.clone());
         self.in_turn(move || {
-            let stored = phc::PasswordHash::new(hash.expose()).map_err(|error| HashingError::Broken(error.to_string()))?;
+            let stored =
+                phc::PasswordHash::new(hash.expose()).map_err(|error| HashingError::Broken(error.to_string()))?;
             match argon2().verify_password(password.expose().as_bytes(), &stored) {
                 Ok(()) if is_somebodys => Ok(Verified::Right { outdated: is_outdated(&stored) }),
                 Ok(()) | Err(password_hash::Error::PasswordInvalid) => Ok(Verified::Wrong),
@@ -199,7 +200,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_hash_is_broken() {
-        for text in ["", "hunter42", "$argon2id$", "$scrypt$ln=16,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA"] {
+        for text in
+            ["", "hunter42", "$argon2id$", "$scrypt$ln=16,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA"]
+        {
             let outcome = passwords().verify(password("hunter42"), Some(PasswordHash::new(text))).await;
             assert!(matches!(outcome, Err(HashingError::Broken(_))), "{text}: {outcome:?}");
         }

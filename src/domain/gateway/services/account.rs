@@ -187,8 +187,7 @@ impl AccountService {
         let hash = hasher.hash(wish.password).await.map_err(Failure::from)?;
         let now = clock.now();
         let account = Account { id: AccountId::from_random(entropy.bytes()), created_at: now };
-        let login =
-            PasswordLogin { account: account.id, email: wish.email, name: wish.name, hash, changed_at: now };
+        let login = PasswordLogin { account: account.id, email: wish.email, name: wish.name, hash, changed_at: now };
         match accounts.sign_up(&account, &login).await {
             Ok(()) => {}
             Err(RepositoryError::Conflict) => return Err(SignUpError::EmailTaken),

@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn nothing_of_it_is_changed() {
-        for text in [" spaces around ", "Ｆｕｌｌ ｗｉｄｔｈ", "e\u{301}e\u{301}e\u{301}e\u{301}", "tab\tand\u{0}nul"] {
+        for text in [" spaces around ", "Ｆｕｌｌ ｗｉｄｔｈ", "e\u{301}e\u{301}e\u{301}e\u{301}", "tab\tand\u{0}nul"]
+        {
             assert_eq!(Password::chosen(text.to_owned()).unwrap().expose(), text);
         }
     }

@@ -41,9 +41,7 @@ impl AccountRepository for SeaOrmAccounts {
     async fn sign_up(&self, account: &Account, login: &PasswordLogin) -> Result<(), RepositoryError> {
         answered(async {
             let transaction = begin(&self.db).await?;
-            accounts::Entity::insert(accounts::ActiveModel::from(account))
-                .exec_without_returning(&transaction)
-                .await?;
+            accounts::Entity::insert(accounts::ActiveModel::from(account)).exec_without_returning(&transaction).await?;
             let login = PasswordLogin { account: account.id, ..login.clone() };
             password_logins::Entity::insert(password_logins::ActiveModel::from(&login))
                 .exec_without_returning(&transaction)

@@ -110,7 +110,11 @@ async fn locked(
     }
 }
 
-async fn store(transaction: &DatabaseTransaction, key: &TokenDigest, failures: Failures) -> Result<(), RepositoryError> {
+async fn store(
+    transaction: &DatabaseTransaction,
+    key: &TokenDigest,
+    failures: Failures,
+) -> Result<(), RepositoryError> {
     let ActiveModel { failures, last_at, forget_at, .. } = ActiveModel::new(key, failures);
     let changed = ActiveModel { failures, last_at, forget_at, ..ActiveModel::default() };
     login_attempts::Entity::update_many()

@@ -86,8 +86,7 @@ impl SessionRepository for SeaOrmSessions {
 
     async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<Vec<Session>, RepositoryError> {
         answered(async {
-            let mut ended = sessions::Entity::delete_many()
-                .filter(sessions::Column::AccountId.eq(account.as_uuid()));
+            let mut ended = sessions::Entity::delete_many().filter(sessions::Column::AccountId.eq(account.as_uuid()));
             if let Some(but) = but {
                 ended = ended.filter(sessions::Column::Id.ne(but.as_uuid()));
             }
