@@ -1,5 +1,7 @@
 //! Accounts with a password through the real binary: signing up and in, delays, other passwords, second providers, the end.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 #[path = "accounts/deleting.rs"]

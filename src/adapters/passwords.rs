@@ -60,9 +60,8 @@ impl Argon2Passwords {
         &self,
         work: impl FnOnce() -> Result<T, HashingError> + Send + 'static,
     ) -> Result<T, HashingError> {
-        let turn = match timeout(LONGEST_WAIT, self.turns.clone().acquire_owned()).await {
-            Ok(Ok(turn)) => turn,
-            Ok(Err(_)) | Err(_) => return Err(HashingError::Overloaded),
+        let Ok(Ok(turn)) = timeout(LONGEST_WAIT, self.turns.clone().acquire_owned()).await else {
+            return Err(HashingError::Overloaded);
         };
         let (done, outcome) = oneshot::channel();
         let working = thread::Builder::new().name("password".into()).spawn(move || {
@@ -109,7 +108,6 @@ fn argon2() -> Argon2<'static> {
 }
 
 /// Its texts name what is wrong with a parameter, and no password.
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 fn broken(error: password_hash::Error) -> HashingError {
     HashingError::Broken(error.to_string())
 }

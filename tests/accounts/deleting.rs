@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     PASSWORD, VAULT_KEY,
@@ -66,7 +66,7 @@ fn everything_ends([one, two]: &[&Gateway; 2], stand_in: &StandIn, database: Opt
     browser.get(one, &Away::following(&link.expect(303)).decide("person=alice")).expect(303);
     let grant = browser.get(one, "/oauth").expect(200).json()["grants"][0]["id"].as_str().unwrap().to_owned();
     let (access, refresh) = one.tokens(&json!({"subject": id}));
-    let signed_in = stand_in_tokens(stand_in, two);
+    let signed_in = stand_in.exchange(two, "alice");
     assert_eq!(signed_in["tokens"]["token_type"], "Bearer");
     let second_access = signed_in["tokens"]["access_token"].as_str().unwrap().to_owned();
     for gateway in [one, two] {
@@ -128,11 +128,6 @@ fn everything_ends([one, two]: &[&Gateway; 2], stand_in: &StandIn, database: Opt
     assert_ne!(again["id"], json!(id));
 }
 
-/// A sign-in of the same person at the same provider, without a browser.
-fn stand_in_tokens(stand_in: &StandIn, gateway: &Gateway) -> Value {
-    stand_in.exchange(gateway, "alice")
-}
-
 /// How many rows hold one of these names, or the id in any of its forms.
 fn names_in(tables: &BTreeMap<String, Vec<String>>, names: &[String], id: &str) -> usize {
     let uuid = short_uuid::ShortUuid::parse_str(id).unwrap().to_uuid();
@@ -151,19 +146,19 @@ fn tables(url: &str) -> BTreeMap<String, Vec<String>> {
             let rows = db.query_all_raw(Statement::from_string(backend, sql)).await.unwrap();
             rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
         };
-        let names = match backend {
-            DbBackend::Postgres => "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = 'public'",
-            _ => "SELECT name FROM sqlite_schema WHERE type = 'table'",
+        let names = if backend == DbBackend::Postgres {
+            "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = 'public'"
+        } else {
+            "SELECT name FROM sqlite_schema WHERE type = 'table'"
         };
         let mut tables = BTreeMap::new();
         for table in ask(names.to_owned()).await {
-            let rows = match backend {
-                DbBackend::Postgres => format!("SELECT CAST(row_to_json(one) AS TEXT) FROM \"{table}\" AS one"),
-                _ => {
-                    let columns = ask(format!("SELECT name FROM pragma_table_info('{table}')")).await;
-                    let quoted: Vec<_> = columns.iter().map(|column| format!("quote(\"{column}\")")).collect();
-                    format!("SELECT {} FROM \"{table}\"", quoted.join(" || ',' || "))
-                }
+            let rows = if backend == DbBackend::Postgres {
+                format!("SELECT CAST(row_to_json(one) AS TEXT) FROM \"{table}\" AS one")
+            } else {
+                let columns = ask(format!("SELECT name FROM pragma_table_info('{table}')")).await;
+                let quoted: Vec<_> = columns.iter().map(|column| format!("quote(\"{column}\")")).collect();
+                format!("SELECT {} FROM \"{table}\"", quoted.join(" || ',' || "))
             };
             let rows = ask(rows).await;
             tables.insert(table, rows);

@@ -4,7 +4,11 @@ use serde_json::{Value, json};
 
 use crate::{
     PASSWORD,
-    common::{Gateway, browser::Browser, stand_in::StandIn},
+    common::{
+        Gateway,
+        browser::{Away, Browser},
+        stand_in::StandIn,
+    },
 };
 
 const OUR_PAGE: [(&str, &str); 1] = [("Sec-Fetch-Site", "same-origin")];
@@ -17,7 +21,7 @@ fn providers(account: &Value) -> Vec<&str> {
 /// Adds the stand-in provider to the account that is signed in.
 #[track_caller]
 fn link(gateway: &Gateway, browser: &mut Browser, person: &str) {
-    let away = crate::common::browser::Away::following(&browser.call(gateway, "GET", LINK, &OUR_PAGE).expect(303));
+    let away = Away::following(&browser.call(gateway, "GET", LINK, &OUR_PAGE).expect(303));
     let back = browser.get(gateway, &away.decide(&format!("person={person}"))).expect(303);
     assert_eq!(back.header("location"), Some("/accounts/me"));
 }
@@ -64,7 +68,7 @@ fn an_identity_of_somebody_else_is_refused_and_nobody_is_merged() {
     alice.get(&gateway, &callback).expect(303);
     let hers = alice.me(&gateway).expect(200).json();
     let janes = jane.sign_up(&gateway, "jane@example.com");
-    let away = crate::common::browser::Away::following(&jane.call(&gateway, "GET", LINK, &OUR_PAGE).expect(303));
+    let away = Away::following(&jane.call(&gateway, "GET", LINK, &OUR_PAGE).expect(303));
     let callback = away.decide("person=alice");
     jane.get(&gateway, &callback).expect_problem(409, "linked_elsewhere");
     assert_eq!(jane.me(&gateway).expect(200).json(), janes);
@@ -78,14 +82,14 @@ fn what_one_session_began_adds_nothing_in_another() {
     let gateway = Gateway::start();
     let mut browser = Browser::default();
     browser.sign_up(&gateway, "jane@example.com");
-    let away = crate::common::browser::Away::following(&browser.call(&gateway, "GET", LINK, &OUR_PAGE).expect(303));
+    let away = Away::following(&browser.call(&gateway, "GET", LINK, &OUR_PAGE).expect(303));
     let callback = away.decide("person=bob");
     // Somebody else signs in in this browser meanwhile.
     let other = browser.sign_up(&gateway, "john@example.com");
     browser.get(&gateway, &callback).expect_problem(409, "other_session");
     assert_eq!(browser.me(&gateway).expect(200).json(), other);
 
-    let away = crate::common::browser::Away::following(&browser.call(&gateway, "GET", LINK, &OUR_PAGE).expect(303));
+    let away = Away::following(&browser.call(&gateway, "GET", LINK, &OUR_PAGE).expect(303));
     let callback = away.decide("person=bob");
     browser.call_as_our_page(&gateway, "POST", "/logout").expect(200);
     browser.get(&gateway, &callback).expect_problem(409, "other_session");

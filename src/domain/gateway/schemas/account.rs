@@ -1,5 +1,7 @@
 //! Accounts over the wire. What holds a password has no `Debug`.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, FixedOffset};
 use chrono_tz::Tz;
 use poem_openapi::{Object, types::Example};
@@ -175,16 +177,16 @@ pub struct AccountDeleted {
     pub grants: Vec<GrantTakenBack>,
 }
 
-fn mistake(code: &'static str, message: impl ToString) -> ValidationError {
-    ValidationError::new(code).with_message(message.to_string().into())
+fn mistake(code: &'static str, message: impl Into<Cow<'static, str>>) -> ValidationError {
+    ValidationError::new(code).with_message(message.into())
 }
 
 fn is_email(text: &str) -> Result<(), ValidationError> {
-    Email::parse(text).map(|_| ()).map_err(|invalid| mistake("email", invalid))
+    Email::parse(text).map(|_| ()).map_err(|invalid| mistake("email", invalid.to_string()))
 }
 
 fn is_password(text: &str) -> Result<(), ValidationError> {
-    Password::chosen(text.to_owned()).map(|_| ()).map_err(|unfit| mistake("length", unfit))
+    Password::chosen(text.to_owned()).map(|_| ()).map_err(|unfit| mistake("length", unfit.to_string()))
 }
 
 fn is_printable(text: &str) -> Result<(), ValidationError> {

@@ -225,13 +225,11 @@ impl AccountService {
         let profile = accounts.profile(login.account).await?;
         let is_still_good =
             |profile: &Profile| profile.login.as_ref().is_some_and(|now| now.changed_at == login.changed_at);
-        match profile.filter(is_still_good) {
-            Some(profile) => Ok(SignedIn { profile, session }),
-            None => {
-                sessions.end(session.expose()).await?;
-                Err(LogInError::InvalidCredentials)
-            }
+        if let Some(profile) = profile.filter(is_still_good) {
+            return Ok(SignedIn { profile, session });
         }
+        sessions.end(session.expose()).await?;
+        Err(LogInError::InvalidCredentials)
     }
 
     /// The account that a caller's credential speaks for, if it is one.

@@ -199,19 +199,19 @@ async fn dump(db: &DatabaseConnection) -> String {
         let rows = db.query_all_raw(Statement::from_string(backend, sql)).await.unwrap();
         rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
     };
-    let tables = match backend {
-        DbBackend::Postgres => "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = current_schema()",
-        _ => "SELECT name FROM sqlite_schema WHERE type = 'table'",
+    let tables = if backend == DbBackend::Postgres {
+        "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = current_schema()"
+    } else {
+        "SELECT name FROM sqlite_schema WHERE type = 'table'"
     };
     let mut text = String::new();
     for table in ask(tables.to_owned()).await {
-        let rows = match backend {
-            DbBackend::Postgres => format!("SELECT CAST(row_to_json(one) AS TEXT) FROM \"{table}\" AS one"),
-            _ => {
-                let columns = ask(format!("SELECT name FROM pragma_table_info('{table}')")).await;
-                let quoted: Vec<_> = columns.iter().map(|column| format!("quote(\"{column}\")")).collect();
-                format!("SELECT {} FROM \"{table}\"", quoted.join(" || ',' || "))
-            }
+        let rows = if backend == DbBackend::Postgres {
+            format!("SELECT CAST(row_to_json(one) AS TEXT) FROM \"{table}\" AS one")
+        } else {
+            let columns = ask(format!("SELECT name FROM pragma_table_info('{table}')")).await;
+            let quoted: Vec<_> = columns.iter().map(|column| format!("quote(\"{column}\")")).collect();
+            format!("SELECT {} FROM \"{table}\"", quoted.join(" || ',' || "))
         };
         for row in ask(rows).await {
             writeln!(text, "{table}: {row}").unwrap();

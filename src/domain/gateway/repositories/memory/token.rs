@@ -176,7 +176,9 @@ impl TokenRepository for MemoryTokens {
         let State { families, refresh_tokens, deny_list, .. } = &mut *lock(&self.0);
         let ended = families.extract_if(|_, family| family.subject == subject);
         let revocations: Vec<_> = ended.map(|(_, family)| family.revocation()).collect();
-        revocations.iter().for_each(|revocation| deny_list.add(*revocation));
+        for revocation in &revocations {
+            deny_list.add(*revocation);
+        }
         refresh_tokens.retain(|_, token| families.contains_key(&token.family));
         Ok(revocations)
     }

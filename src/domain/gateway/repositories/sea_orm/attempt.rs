@@ -50,14 +50,12 @@ impl AttemptRepository for SeaOrmAttempts {
                     Err(until) => not_before = Ord::max(not_before, Some(until)),
                 }
             }
-            match not_before {
+            if let Some(until) = not_before {
                 // Whatever was counted is rolled back.
-                Some(until) => Ok(Admission::NotBefore(until)),
-                None => {
-                    transaction.commit().await?;
-                    Ok(Admission::Admitted)
-                }
+                return Ok(Admission::NotBefore(until));
             }
+            transaction.commit().await?;
+            Ok(Admission::Admitted)
         })
         .await
     }
