@@ -4,6 +4,7 @@ WORKDIR /build
 
 # The dependencies first, around empty crates: this layer is built anew only when they change.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY migration/Cargo.toml migration/
 RUN mkdir -p src migration/src \
     && echo 'fn main() {}' > src/main.rs \

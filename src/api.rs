@@ -17,6 +17,7 @@ mod welcome;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderValue, header};
 use poem::{Endpoint, EndpointExt, IntoResponse, Route, endpoint::BoxEndpoint, get};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
@@ -25,6 +26,7 @@ pub use self::context::RequestContext;
 pub use self::health::Readiness;
 use self::{
     account::AccountApi,
+    docs::Docs,
     health::HealthApi,
     login::LoginApi,
     oauth::OAuthApi,
@@ -89,8 +91,7 @@ pub(crate) enum Tag {
 pub struct Api {
     /// Answers requests; paths come without the prefix.
     pub endpoint: BoxEndpoint<'static>,
-    /// The OpenAPI document of everything that is served.
-    pub document: String,
+    docs: Arc<Docs>,
 }
 
 impl Api {
@@ -117,22 +118,23 @@ impl Api {
     }
 
     /// `/livez` and `/readyz` alone, for the admin listener.
-    pub fn health(readiness: Arc<dyn Readiness>) -> Self {
+    pub fn health(readiness: Arc<dyn Readiness>) -> BoxEndpoint<'static> {
         let service = OpenApiService::new(HealthApi::new(readiness), "Gateway health", env!("CARGO_PKG_VERSION"));
-        let document = service.spec();
-        let allowed = AllowedMethods::of(&document);
-        Self { endpoint: finish(Route::new().nest("/", service), allowed), document }
+        finish(Route::new().nest("/", service), AllowedMethods::of(HealthApi::meta()))
     }
 
-    fn serve<T: OpenApi + 'static>(api: T, domain: &str, prefix: &str) -> Self {
+    /// The OpenAPI document of everything that is served.
+    pub fn document(&self) -> Bytes {
+        self.docs.document()
+    }
+
+    fn serve<T: OpenApi + Clone + Send + 'static>(api: T, domain: &str, prefix: &str) -> Self {
         let service = described(api, domain, prefix);
-        let document = service.spec();
-        let allowed = AllowedMethods::of(&document).with("/docs").with("/openapi.json");
-        let routes = Route::new()
-            .at("/docs", get(docs::swagger(&service.swagger_ui_html(), &format!("Gateway of {domain}"))))
-            .at("/openapi.json", get(docs::openapi(document.clone())))
-            .nest("/", service);
-        Self { endpoint: finish(routes, allowed), document }
+        let docs = Docs::of(&service, format!("Gateway of {domain}"));
+        let allowed = AllowedMethods::of(T::meta()).with("/docs").with("/openapi.json");
+        let routes =
+            Route::new().at("/docs", get(docs.swagger())).at("/openapi.json", get(docs.openapi())).nest("/", service);
+        Self { endpoint: finish(routes, allowed), docs }
     }
 }
 

@@ -13,13 +13,14 @@ mod upkeep;
 
 use std::{io, iter, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
+use bytes::Bytes;
 use chrono::TimeDelta;
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
     runtime::Handle,
     sync::watch,
-    task::{JoinSet, spawn_blocking},
+    task::{JoinError, JoinSet, spawn_blocking},
 };
 use tracing::info;
 
@@ -43,7 +44,7 @@ use crate::{
         providers::{NoHttpClient, providers},
         sealing::{Vault, VaultError},
     },
-    api::{Api, ApiParts, Readiness},
+    api::{Api, ApiParts},
     config::{Database, Environment, PublicSettings, Settings},
     domain::gateway::{
         controllers::{
@@ -59,7 +60,7 @@ use crate::{
             account::{AccountParts, AccountService},
             login::{LoginParts, LoginService},
             oauth::{OAuthParts, OAuthService, SwitchedOn},
-            ports::DummyConsole,
+            ports::{DummyConsole, Provider},
             resealing::{Resealed, Resealing},
             revocation::RevocationFeed,
             session::{SessionParts, SessionService},
@@ -123,6 +124,9 @@ pub enum StartError {
     /// Providers cannot be talked to.
     #[error(transparent)]
     Providers(#[from] NoHttpClient),
+    /// A part of the start panicked.
+    #[error("a part of the start did not come to its end: {0}")]
+    Unfinished(#[from] JoinError),
     /// The store or the vault failed.
     #[error(transparent)]
     Failed(#[from] Failure),
@@ -146,7 +150,7 @@ pub struct App {
 }
 
 impl App {
-    /// Starts everything. Requests are served when this returns.
+    /// Starts everything. Requests are served when this returns; those that need nothing slow a little before.
     pub async fn start(mut settings: Settings, world: World) -> Result<Self, StartError> {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -158,8 +162,10 @@ impl App {
         let admin_address = local_address(&admin);
         let helpers = Helpers::start(&mut settings, address, &world, &mut tasks, &stopped).await?;
 
+        let (providers, preparation) = providers(&settings.providers, &world.clock);
+        let preparing = spawn_blocking(|| preparation.run());
         let store = Store::open(&settings.database).await?;
-        let core = Core::open(&settings, &world, &store).await?;
+        let core = Core::open(&settings, &world, &store, providers).await?;
 
         let api = Api::new(core.api_parts(&settings));
         tasks.spawn(control_plane::serve(admin, Api::health(core.readiness.clone()), stopped.clone()));
@@ -198,6 +204,9 @@ impl App {
             },
         )
         .map_err(StartError::Edge)?;
+        // Until here the gateway did not call itself ready: this may still fail.
+        preparing.await??;
+        core.readiness.complete();
         banner::show(&settings, address, admin_address, &helpers);
         Ok(Self { edge, tasks, stop, drain_timeout: settings.listener.drain_timeout })
     }
@@ -226,11 +235,16 @@ struct Core {
     sessions: Arc<SessionService>,
     logins: Arc<LoginService>,
     accounts: AccountService,
-    readiness: Arc<dyn Readiness>,
+    readiness: Arc<StoreReadiness>,
 }
 
 impl Core {
-    async fn open(settings: &Settings, world: &World, store: &Store) -> Result<Self, StartError> {
+    async fn open(
+        settings: &Settings,
+        world: &World,
+        store: &Store,
+        providers: Vec<Arc<dyn Provider>>,
+    ) -> Result<Self, StartError> {
         let vault = Arc::new(open_vault(settings, &*world.entropy)?);
         let publisher = Arc::new(SnapshotPublisher::new(settings, expectations(settings)));
         let keys = Arc::new(
@@ -258,7 +272,7 @@ impl Core {
         }));
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: store.oauth.clone(),
-            providers: switched_on(settings, &world.clock)?,
+            providers: switched_on(settings, providers),
             sealer: vault.clone(),
             publisher: publisher.clone(),
             tokens: tokens.clone(),
@@ -328,20 +342,21 @@ impl Core {
     }
 }
 
-fn switched_on(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Vec<SwitchedOn>, NoHttpClient> {
-    let known = providers(&settings.providers, clock)?;
-    let with_addresses = known.into_iter().zip(&settings.providers).map(|(provider, settings)| SwitchedOn {
+fn switched_on(settings: &Settings, providers: Vec<Arc<dyn Provider>>) -> Vec<SwitchedOn> {
+    let with_addresses = providers.into_iter().zip(&settings.providers).map(|(provider, settings)| SwitchedOn {
         provider,
         callback: settings.callback.clone(),
         redirect_uris: settings.redirect_uris.clone(),
     });
-    Ok(with_addresses.collect())
+    with_addresses.collect()
 }
 
 /// The OpenAPI document that a gateway with these settings serves.
-pub async fn openapi_document(settings: &Settings) -> Result<String, StartError> {
-    let core = Core::open(settings, &World::real(), &Store::in_memory()).await?;
-    Ok(Api::new(core.api_parts(settings)).document)
+pub async fn openapi_document(settings: &Settings) -> Result<Bytes, StartError> {
+    let world = World::real();
+    let (providers, _) = providers(&settings.providers, &world.clock);
+    let core = Core::open(settings, &world, &Store::in_memory(), providers).await?;
+    Ok(Api::new(core.api_parts(settings)).document())
 }
 
 /// Seals everything in the store anew that was not sealed with the first key; `None` if there is no store that outlives a

@@ -118,7 +118,7 @@ fn openapi(settings: &Settings) -> ExitCode {
     in_runtime(async {
         match app::openapi_document(settings).await {
             Ok(document) => {
-                say(&format!("{document}\n"));
+                say(&format!("{}\n", String::from_utf8_lossy(&document)));
                 ExitCode::SUCCESS
             }
             Err(error) => {

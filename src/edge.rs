@@ -6,7 +6,7 @@
 //! A connection goes `accept` → `worker` (one per core) → `connection` (with `tls`, or
 //! without) → `conversation` (HTTP/1.x, on a `wire`: heads are read
 //! by `head`, bodies by `framing`, and written by `output`) or `http2` (hyper; `frames` keep the time). A request goes
-//! through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `authenticate` → `provider_token` → `outgoing` →
+//! through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `authenticate` → `provider_token` → `outgoing` (`ours`) →
 //! `balance` → `forward` (`pool` and `exchange`, or `multiplex`; `retry`) → `body` (`stream` ends it) → `access_log`; or to
 //! `own_path`. After a 101 (`upgrade`) the connection goes on as a `tunnel`.
 
@@ -40,6 +40,7 @@ mod http2;
 mod limits;
 mod local;
 mod multiplex;
+mod ours;
 mod outgoing;
 mod output;
 mod own_path;

@@ -56,6 +56,18 @@ fn a_store_that_cannot_be_reached_is_the_reason_it_does_not_start() {
     assert!(log.contains("DATABASE_URL") && !log.contains("s3cret"), "{log}");
 }
 
+/// The certificates are read beside the rest of the start, which must fail all the same.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_machine_without_root_certificates_is_the_reason_it_does_not_start() {
+    let provider = [("GITHUB_CLIENT_ID", "a"), ("GITHUB_CLIENT_SECRET", "s3cret"), ("SSL_CERT_FILE", "/dev/null")];
+    let output = run(&[], &provider);
+    assert_eq!(output.status.code(), Some(69));
+    let log = printed(&output.stdout);
+    assert!(log.contains("the HTTP client for providers cannot be made") && !log.contains("s3cret"), "{log}");
+    assert_eq!(run(&["openapi"], &provider).status.code(), Some(0));
+}
+
 #[test]
 fn an_address_in_use_is_named() {
     let gateway = Gateway::start();

@@ -38,15 +38,26 @@ use crate::{
 };
 
 /// The HTTP client could not be made, for want of root certificates for instance.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 #[error("the HTTP client for providers cannot be made: {0}")]
 pub struct NoHttpClient(String);
 
+/// What has to be done before the providers can be talked to. Whoever talks to one before it is done waits for it.
+#[must_use]
+pub struct Preparation(Option<Arc<Http>>);
+
+impl Preparation {
+    /// Makes the HTTP client. It blocks for some milliseconds, as every root certificate of this machine is read.
+    ///
+    /// # Errors
+    /// When it cannot be made. Providers are then unavailable.
+    pub fn run(self) -> Result<(), NoHttpClient> {
+        self.0.map_or(Ok(()), |http| http.prepare())
+    }
+}
+
 /// Makes the providers that are on.
-pub fn providers(
-    settings: &[ProviderSettings],
-    clock: &Arc<dyn Clock>,
-) -> Result<Vec<Arc<dyn Provider>>, NoHttpClient> {
+pub fn providers(settings: &[ProviderSettings], clock: &Arc<dyn Clock>) -> (Vec<Arc<dyn Provider>>, Preparation) {
     with_limits(settings, clock, Limits::USUAL)
 }
 
@@ -54,11 +65,8 @@ fn with_limits(
     settings: &[ProviderSettings],
     clock: &Arc<dyn Clock>,
     limits: Limits,
-) -> Result<Vec<Arc<dyn Provider>>, NoHttpClient> {
-    if settings.is_empty() {
-        return Ok(Vec::new());
-    }
-    let http = Arc::new(Http::new(limits)?);
+) -> (Vec<Arc<dyn Provider>>, Preparation) {
+    let http = Arc::new(Http::new(limits));
     let provider = |settings: &ProviderSettings| -> Arc<dyn Provider> {
         let flow = Flow::new(settings.clone(), Arc::clone(&http), Arc::clone(clock));
         match settings.kind.clone() {
@@ -72,5 +80,7 @@ fn with_limits(
             ProviderKind::Oidc { issuer } => Arc::new(Oidc::discovered(flow, issuer)),
         }
     };
-    Ok(settings.iter().map(provider).collect())
+    let providers: Vec<_> = settings.iter().map(provider).collect();
+    let preparation = Preparation((!providers.is_empty()).then_some(http));
+    (providers, preparation)
 }

@@ -36,6 +36,7 @@ problems! {
     UnlinkProblems: 400, 401, 403, 404, 409, 500, 503;
 }
 
+#[derive(Clone)]
 pub(super) struct AccountApi {
     accounts: AccountController,
 }

@@ -1,8 +1,12 @@
-//! Swagger UI and the OpenAPI document.
+//! Swagger UI and the OpenAPI document. Both are made when somebody first asks for them: the page alone is as large as
+//! everything else that a gateway without traffic holds in memory, and making it took longer than the rest of the start.
+
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use http::header;
 use poem::{Endpoint, Response, endpoint::make_sync};
+use poem_openapi::{OpenApi, OpenApiService};
 
 use super::pages::NO_ICON;
 
@@ -15,25 +19,61 @@ const SWAGGER_OPTIONS: &str = "deepLinking: true, defaultModelsExpandDepth: 0, \
     tagsSorter: (a, b) => ['Tokens', 'Sign in', 'OAuth', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(a) - \
                           ['Tokens', 'Sign in', 'OAuth', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(b),";
 
-/// poem-openapi's page, with what it lacks.
-pub(super) fn swagger(page: &str, title: &str) -> impl Endpoint + 'static {
-    let head =
-        format!("<head>\n    {NO_ICON}\n    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
-    let page = page
-        .replacen("<html charset=\"UTF-8\">", "<!DOCTYPE html>\n<html lang=\"en\">", 1)
-        .replacen("<head>", &head, 1)
-        .replacen("<title>Swagger UI</title>", &format!("<title>{title}</title>"), 1)
-        .replace("deepLinking: true,", SWAGGER_OPTIONS);
-    let page = Bytes::from(page);
-    make_sync(move |_| {
-        Response::builder()
-            .content_type("text/html; charset=utf-8")
-            .header(header::CONTENT_SECURITY_POLICY, SWAGGER_POLICY)
-            .body(page.clone())
-    })
+/// What is made on first use.
+type Late = LazyLock<Bytes, Box<dyn FnOnce() -> Bytes + Send>>;
+
+/// What describes an API.
+pub(super) struct Docs {
+    document: Late,
+    page: Late,
 }
 
-pub(super) fn openapi(document: String) -> impl Endpoint + 'static {
-    let document = Bytes::from(document);
-    make_sync(move |_| Response::builder().content_type("application/json").body(document.clone()))
+impl Docs {
+    /// Those of a service.
+    pub(super) fn of<T>(service: &OpenApiService<T, ()>, title: String) -> Arc<Self>
+    where
+        T: OpenApi + Clone + Send + 'static,
+    {
+        let (for_document, for_page) = (service.clone(), service.clone());
+        Arc::new(Self {
+            document: LazyLock::new(Box::new(move || for_document.spec().into())),
+            page: LazyLock::new(Box::new(move || completed(&for_page.swagger_ui_html(), &title).into())),
+        })
+    }
+
+    /// The OpenAPI document.
+    pub(super) fn document(&self) -> Bytes {
+        self.document.clone()
+    }
+
+    /// Serves Swagger UI.
+    pub(super) fn swagger(self: &Arc<Self>) -> impl Endpoint + 'static {
+        let docs = Arc::clone(self);
+        make_sync(move |_| {
+            Response::builder()
+                .content_type("text/html; charset=utf-8")
+                .header(header::CONTENT_SECURITY_POLICY, SWAGGER_POLICY)
+                .body(docs.page.clone())
+        })
+    }
+
+    /// Serves the OpenAPI document.
+    pub(super) fn openapi(self: &Arc<Self>) -> impl Endpoint + 'static {
+        let docs = Arc::clone(self);
+        make_sync(move |_| Response::builder().content_type("application/json").body(docs.document()))
+    }
+}
+
+/// poem-openapi's page, with what it lacks. Between its head and its last lines are a script and a style of 1.6 MB, which are
+/// copied once and not looked at.
+fn completed(page: &str, title: &str) -> String {
+    let (head, rest) = page.split_once("<style").unwrap_or((page, ""));
+    let (middle, end) = rest.rsplit_once("deepLinking: true,").unwrap_or((rest, ""));
+    let start =
+        format!("<head>\n    {NO_ICON}\n    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
+    let head = head
+        .replacen("<html charset=\"UTF-8\">", "<!DOCTYPE html>\n<html lang=\"en\">", 1)
+        .replacen("<head>", &start, 1)
+        .replacen("<title>Swagger UI</title>", &format!("<title>{title}</title>"), 1);
+    [&head, "<style", middle, SWAGGER_OPTIONS, end].concat()
 }

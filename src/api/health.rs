@@ -15,6 +15,7 @@ pub trait Readiness: Send + Sync {
     async fn check(&self) -> Vec<HealthCheck>;
 }
 
+#[derive(Clone)]
 pub(super) struct HealthApi {
     readiness: Arc<dyn Readiness>,
 }

@@ -28,6 +28,7 @@ use crate::{
     problem::Problem,
 };
 
+#[derive(Clone)]
 pub(super) struct LoginApi {
     logins: LoginController,
     vault: OAuthController,

@@ -31,6 +31,7 @@ problems! {
     QueriedNoticeProblems: 400, 403, 404, 500, 503;
 }
 
+#[derive(Clone)]
 pub(super) struct OAuthApi {
     vault: OAuthController,
 }

@@ -8,10 +8,9 @@ use poem::{
     error::{MethodNotAllowedError, NotFoundError, ResponseError},
 };
 use poem_openapi::{
-    registry::{MetaMediaType, MetaResponse},
+    registry::{MetaApi, MetaMediaType, MetaPath, MetaResponse},
     types::Type,
 };
-use serde_json::Value;
 use tracing::{debug, error};
 
 use super::RequestContext;
@@ -102,19 +101,18 @@ pub(super) fn document_type() -> MetaMediaType {
 pub(super) struct AllowedMethods(Vec<(Vec<String>, String)>);
 
 impl AllowedMethods {
-    /// As an OpenAPI document says.
-    pub(super) fn of(document: &str) -> Self {
-        let document: Value = serde_json::from_str(document).unwrap_or_default();
-        let paths = document["paths"].as_object().into_iter().flatten();
+    /// Those of an API.
+    pub(super) fn of(api: Vec<MetaApi>) -> Self {
+        let paths = api.into_iter().flat_map(|part| part.paths);
         Self(
             paths
-                .map(|(path, operations)| {
-                    let methods = operations.as_object().into_iter().flatten();
-                    let mut methods: Vec<String> = methods.map(|(method, _)| method.to_ascii_uppercase()).collect();
+                .map(|MetaPath { path, operations }| {
+                    let mut methods: Vec<String> = operations.iter().map(|one| one.method.to_string()).collect();
+                    methods.sort_unstable();
                     if methods.iter().any(|method| method == "GET") {
                         methods.push("HEAD".to_owned());
                     }
-                    (segments(path), methods.join(", "))
+                    (segments(&path), methods.join(", "))
                 })
                 .collect(),
         )

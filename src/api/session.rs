@@ -20,6 +20,7 @@ use crate::{
     html::escaped,
 };
 
+#[derive(Clone)]
 pub(super) struct SessionApi {
     sessions: SessionController,
 }

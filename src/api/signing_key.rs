@@ -9,6 +9,7 @@ use poem_openapi::{
 use super::Tag;
 use crate::domain::gateway::{controllers::signing_key::SigningKeyController, schemas::signing_key::JwkSet};
 
+#[derive(Clone)]
 pub(super) struct SigningKeyApi {
     keys: SigningKeyController,
 }

@@ -24,6 +24,7 @@ problems! {
     GrantProblems: 400, 401, 413, 415, 422, 500, 503;
 }
 
+#[derive(Clone)]
 pub(super) struct TokenApi {
     tokens: TokenController,
 }
@@ -78,6 +79,7 @@ impl TokenApi {
     }
 }
 
+#[derive(Clone)]
 pub(super) struct DummyTokenApi {
     tokens: TokenController,
 }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::domain::gateway::schemas::welcome::Welcome;
 
+#[derive(Clone)]
 pub(super) struct WelcomeApi {
     welcome: Welcome,
     page: String,

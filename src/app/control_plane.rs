@@ -16,7 +16,7 @@ use tracing::error;
 
 use super::upkeep::until;
 use crate::{
-    api::{Api, RequestContext},
+    api::RequestContext,
     domain::gateway::models::service::PathPrefix,
     edge::ports::{Body, ControlPlane, RequestOrigin},
 };
@@ -62,14 +62,14 @@ fn without_prefix(uri: &Uri, prefix: &PathPrefix) -> Option<Uri> {
     Some(Uri::from(path_and_query.ok()?))
 }
 
-/// Serves an API by itself until told to stop.
-pub(super) async fn serve(listener: TcpListener, api: Api, stopped: watch::Receiver<bool>) {
+/// Serves an endpoint by itself until told to stop.
+pub(super) async fn serve(listener: TcpListener, endpoint: BoxEndpoint<'static>, stopped: watch::Receiver<bool>) {
     let acceptor = match TcpAcceptor::from_tokio(listener) {
         Ok(acceptor) => acceptor,
         Err(error) => return error!(%error, "the admin listener is lost"),
     };
     if let Err(error) =
-        Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(api.endpoint, until(stopped), None).await
+        Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(endpoint, until(stopped), None).await
     {
         error!(%error, "the admin listener is lost");
     }

@@ -74,7 +74,7 @@ impl AccessLog {
         }
     }
 
-    fn add(&self, record: &Record) {
+    fn add(&self, record: &Record, ended: Instant) {
         if !self.sink.is_open() {
             return;
         }
@@ -84,7 +84,7 @@ impl AccessLog {
         }
         let mut line = Line { format: self.format, into: lines };
         self.begin(self.clock.now(), &mut line);
-        record.put(&mut line);
+        record.put(ended, &mut line);
         line.end();
         if lines.len() >= BLOCK_BYTES {
             self.sink.write(lines);
@@ -249,7 +249,7 @@ impl Record {
         debug!(request_id = self.request_id.as_str(), %error, "an answer broke off");
     }
 
-    fn put(&self, line: &mut Line<'_>) {
+    fn put(&self, ended: Instant, line: &mut Line<'_>) {
         line.text("method", if self.target.is_some() { self.method.as_str() } else { "-" });
         line.text("path", &self.target.as_ref().map_or(Cow::Borrowed("-"), |target| loggable(target.path())));
         line.name("status");
@@ -260,7 +260,7 @@ impl Record {
         if let Some(instance) = &self.instance {
             line.text("instance", &instance.authority);
         }
-        line.milliseconds("ms", self.began.elapsed());
+        line.milliseconds("ms", ended.saturating_duration_since(self.began));
         line.word("complete", if self.complete { "true" } else { "false" });
         line.text("request_id", self.request_id.as_str());
     }
@@ -269,8 +269,9 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         self.part_taken();
-        self.vitals.request_ended();
-        self.log.add(self);
+        let now = Instant::now();
+        self.vitals.request_ended(now);
+        self.log.add(self, now);
     }
 }
 

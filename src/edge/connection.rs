@@ -29,33 +29,40 @@ use super::{
 };
 
 /// Serves until the connection ends.
-pub(super) async fn serve(core: Rc<Core>, stream: TcpStream, peer: Peer) {
+pub(super) async fn serve(core: &Rc<Core>, stream: TcpStream, peer: Peer) {
     let vitals = core.watchdog.enrol();
     if core.is_draining() {
         return;
     }
     // Answers are written whole; waiting to fill packets would only delay them.
     let _ = stream.set_nodelay(true);
-    let ended = Rc::clone(&vitals);
-    unless_closed(&ended, speak(core, stream, peer, vitals)).await;
+    let mut speaking = pin!(speak(core, stream, peer, &vitals));
+    std::future::poll_fn(|context| {
+        vitals.remember(context.waker());
+        match vitals.order() {
+            Order::Serve | Order::Drain => speaking.as_mut().poll(context),
+            Order::Close => Poll::Ready(()),
+        }
+    })
+    .await;
 }
 
-async fn speak(core: Rc<Core>, stream: TcpStream, peer: Peer, vitals: Rc<Vitals>) {
+async fn speak(core: &Rc<Core>, stream: TcpStream, peer: Peer, vitals: &Rc<Vitals>) {
     let mut first = BytesMut::new();
     let (socket, protocol) = if let Some(tls) = &core.tls {
         // In a place of its own: a connection without TLS need not be as large.
-        let Some(socket) = Box::pin(secured(tls, stream, &vitals)).await else { return };
+        let Some(socket) = Box::pin(secured(tls, stream, vitals)).await else { return };
         let protocol = if speaks_http2(&socket) { Protocol::Http2 } else { Protocol::Http1 };
         (Socket::Tls(Box::new(socket)), Some(protocol))
     } else {
         let mut socket = Socket::Plain(stream);
-        let protocol = unless_drained(&vitals, |context| poll_protocol(&mut socket, &mut first, context)).await;
+        let protocol = unless_drained(vitals, |context| poll_protocol(&mut socket, &mut first, context)).await;
         (socket, protocol.and_then(Result::ok))
     };
     match protocol {
         Some(Protocol::Http1) => {
-            let wire = Wire::new(socket, first, Rc::clone(&vitals));
-            conversation::serve(core, wire, peer, vitals).await;
+            let wire = Rc::new(Wire::new(socket, first, Rc::clone(vitals)));
+            conversation::serve(core, wire, &peer, vitals).await;
         }
         // In a place of its own: a connection of HTTP/1.1 need not be as large.
         Some(Protocol::Http2) => Box::pin(http2::serve(core, socket, first, peer, vitals)).await,
@@ -111,17 +118,4 @@ fn poll_protocol(socket: &mut Socket, first: &mut BytesMut, context: &mut Contex
         }
         first.extend_from_slice(buf.filled());
     }
-}
-
-/// Goes on with `future` unless the watchdog wants the connection closed.
-async fn unless_closed(vitals: &Vitals, future: impl Future<Output = ()>) {
-    let mut future = pin!(future);
-    std::future::poll_fn(|context| {
-        vitals.remember(context.waker());
-        match vitals.order() {
-            Order::Serve | Order::Drain => future.as_mut().poll(context),
-            Order::Close => Poll::Ready(()),
-        }
-    })
-    .await;
 }

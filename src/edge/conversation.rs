@@ -29,9 +29,6 @@ use super::{
     worker::Core,
 };
 
-/// Room for the head of most answers, with a short body.
-const ROOM_FOR_ANSWER: usize = 2048;
-
 /// What comes after an answer.
 enum After {
     /// The next request.
@@ -45,19 +42,18 @@ enum After {
 }
 
 /// Serves a client until the connection ends.
-pub(super) async fn serve(core: Rc<Core>, wire: Wire, peer: Peer, vitals: Rc<Vitals>) {
-    let (wire, peer) = (Rc::new(wire), Rc::new(peer));
+pub(super) async fn serve(core: &Rc<Core>, wire: Rc<Wire>, peer: &Peer, vitals: &Rc<Vitals>) {
     loop {
         let head = std::future::poll_fn(|context| match vitals.order() {
             Order::Drain => Poll::Ready(None),
             Order::Serve | Order::Close => wire.poll_head(context),
         });
         // With TLS the end has to be said.
-        let Some(head) = head.await else { return wire.close(false).await };
+        let Some(head) = head.await else { return Box::pin(wire.close(false)).await };
         // In a place of its own, so that a connection that waits for its next request is small.
-        match Box::pin(respond(&core, &wire, &peer, &vitals, head)).await {
+        match Box::pin(respond(core, &wire, peer, vitals, head)).await {
             After::Request => {}
-            After::Close { lingers } => return wire.close(lingers).await,
+            After::Close { lingers } => return Box::pin(wire.close(lingers)).await,
             After::Gone => return,
             After::Tunnel(tunnel) => {
                 let Some(wire) = Rc::into_inner(wire) else { return };
@@ -71,7 +67,7 @@ pub(super) async fn serve(core: Rc<Core>, wire: Wire, peer: Peer, vitals: Rc<Vit
 async fn respond(
     core: &Rc<Core>,
     wire: &Rc<Wire>,
-    peer: &Rc<Peer>,
+    peer: &Peer,
     vitals: &Rc<Vitals>,
     head: Result<Head, BadHead>,
 ) -> After {
@@ -124,10 +120,9 @@ async fn send(
     keeps_alive: bool,
 ) -> Result<bool, BrokenOff> {
     let (parts, body) = answer.into_parts();
-    let mut head = Vec::with_capacity(ROOM_FOR_ANSWER);
+    let mut output = Output::new();
     let (mut encoder, keeps_alive) =
-        core.with_date(|date| write_head(&parts, &body.size_hint(), form, keeps_alive, date, &mut head));
-    let mut output = Output::beginning_with(head);
+        core.with_date(|date| write_head(&parts, &body.size_hint(), form, keeps_alive, date, output.head()));
     let mut body = pin!(body);
     let (mut has_ended, mut is_broken) = (encoder == Encoder::Nothing, false);
     std::future::poll_fn(|context| {

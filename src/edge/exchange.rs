@@ -2,6 +2,7 @@
 //! own, and nothing between the two sockets but this.
 
 use std::{
+    cell::Cell,
     future::Future,
     io,
     mem::MaybeUninit,
@@ -37,8 +38,45 @@ pub(super) const MAX_ANSWER_HEAD_BYTES: usize = 64 * 1024;
 /// As much as is read at first: most answers are whole then.
 const FIRST_READ_BYTES: usize = 16 * 1024;
 
-/// As much of a body as is read at once.
+/// As much of a body as is read at once, and as much of one that keeps coming: each read costs two system calls and, on a
+/// busy machine, a switch to another process.
 const BODY_READ_BYTES: usize = 64 * 1024;
+const LARGE_READ_BYTES: usize = 512 * 1024;
+
+/// How many bodies of a core may be read in such large parts at a time: so much is kept of one whose client does not take it.
+const MOST_LARGE_READS: usize = 64;
+
+thread_local! {
+    static LARGE_READS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How much of a body is read at once.
+#[derive(Debug, Default)]
+struct ReadSize {
+    is_large: bool,
+}
+
+impl ReadSize {
+    fn bytes(&self) -> usize {
+        if self.is_large { LARGE_READ_BYTES } else { BODY_READ_BYTES }
+    }
+
+    /// Takes note of how much came: of what fills the room there is more.
+    fn after(&mut self, read: usize) {
+        if !self.is_large && read >= BODY_READ_BYTES && LARGE_READS.get() < MOST_LARGE_READS {
+            self.is_large = true;
+            LARGE_READS.set(LARGE_READS.get() + 1);
+        }
+    }
+}
+
+impl Drop for ReadSize {
+    fn drop(&mut self) {
+        if self.is_large {
+            LARGE_READS.set(LARGE_READS.get() - 1);
+        }
+    }
+}
 
 /// See the module.
 pub(super) struct Exchange {
@@ -47,6 +85,7 @@ pub(super) struct Exchange {
     target: Rc<Target>,
     upload: Upload,
     answer: Decoder,
+    read_size: ReadSize,
     /// Whether the service leaves the connection open after this answer.
     stays_open: bool,
 }
@@ -70,17 +109,19 @@ pub(super) struct Unanswered {
 }
 
 impl Exchange {
-    /// Sends a request and waits for the head of its answer, of which `limit` is the time that the service may take: for it,
-    /// or for taking more of the body. While it is the client that is waited for, the time does not count.
+    /// Sends a request and waits for the head of its answer; `limit` is the time that the service may take from `now` on: for
+    /// it, or for taking more of the body. While it is the client that is waited for, the time does not count.
     pub(super) async fn begin(
         connection: Connection,
         target: &Rc<Target>,
-        outgoing: &Outgoing,
+        outgoing: &Outgoing<'_>,
+        now: Instant,
         limit: Duration,
     ) -> Result<(Response<()>, Self), Unanswered> {
-        let (head, encoder) = outgoing.head_for(target);
+        let mut output = Output::new();
+        let encoder = outgoing.put_head(target, output.head());
         let upload = Upload {
-            output: Output::beginning_with(head),
+            output,
             has_ended: false,
             encoder,
             body: outgoing.body().share(),
@@ -92,9 +133,10 @@ impl Exchange {
             target: Rc::clone(target),
             upload,
             answer: Decoder::Ended,
+            read_size: ReadSize::default(),
             stays_open: false,
         };
-        let mut waiting = Waiting { began: Instant::now(), limit, is_set: false };
+        let mut waiting = Waiting { began: now, limit, is_set: false };
         let is_head = outgoing.is_head();
         let (mut interim, was_asked) = (0, outgoing.upgrade().is_some());
         let answered = std::future::poll_fn(|context| {
@@ -160,12 +202,12 @@ impl Exchange {
                 Ok(None) if self.answer.is_ended() => return Poll::Ready(None),
                 Ok(None) => {}
             }
-            match ready!(fill(connection, self.answer.wanted(), context)) {
+            match ready!(fill(connection, self.answer.wanted(), self.read_size.bytes(), context)) {
                 Ok(0) => match self.answer.close() {
                     Ok(()) => return Poll::Ready(None),
                     Err(error) => return Poll::Ready(Some(Err(io::Error::other(error)))),
                 },
-                Ok(_) => {}
+                Ok(read) => self.read_size.after(read),
                 Err(error) => return Poll::Ready(Some(Err(error))),
             }
         }
@@ -256,17 +298,18 @@ fn poll_head(
                 Ok(None) => {}
             }
         }
-        match ready!(fill(connection, 0, context)) {
+        match ready!(fill(connection, 0, 0, context)) {
             Ok(1..) => {}
             Ok(0) | Err(_) => return Poll::Ready(Err(Failure::HungUp)),
         }
     }
 }
 
-/// Reads once; how many bytes came. `wanted` says how many more are to come, as far as is known.
-fn fill(connection: &mut Connection, wanted: u64, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+/// Reads once; how many bytes came. `wanted` says how many more are to come, as far as is known, and `most` how many of them
+/// may be read.
+fn fill(connection: &mut Connection, wanted: u64, most: usize, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
     let Connection { stream, input, .. } = connection;
-    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).min(BODY_READ_BYTES);
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).min(most);
     if wanted > FIRST_READ_BYTES {
         // A large body: read to where it stays.
         input.reserve(wanted);
@@ -277,4 +320,28 @@ fn fill(connection: &mut Connection, wanted: u64, context: &mut Context<'_>) -> 
     ready!(Pin::new(stream).poll_read(context, &mut buf))?;
     input.extend_from_slice(buf.filled());
     Poll::Ready(Ok(buf.filled().len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_bodies_are_read_in_large_parts() {
+        let mut sizes: Vec<ReadSize> = (0..=MOST_LARGE_READS).map(|_| ReadSize::default()).collect();
+        let read = |sizes: &mut Vec<ReadSize>, bytes| {
+            for size in sizes {
+                size.after(bytes);
+            }
+        };
+        read(&mut sizes, BODY_READ_BYTES - 1);
+        assert!(sizes.iter().all(|size| size.bytes() == BODY_READ_BYTES), "less than there is room for");
+        read(&mut sizes, BODY_READ_BYTES);
+        read(&mut sizes, LARGE_READ_BYTES);
+        assert_eq!(sizes.iter().filter(|size| size.bytes() == LARGE_READ_BYTES).count(), MOST_LARGE_READS);
+        drop(sizes);
+        let mut next = ReadSize::default();
+        next.after(BODY_READ_BYTES);
+        assert_eq!(next.bytes(), LARGE_READ_BYTES, "those that have ended do not count");
+    }
 }

@@ -19,7 +19,8 @@ use super::{
     exchange::{Exchange, Unanswered},
     headers::sanitise_answer,
     multiplex::Multiplex,
-    outgoing::{Outgoing, via},
+    ours::via,
+    outgoing::Outgoing,
     pool::{self, Connection},
     stream::{Guard, Terms},
     tunnel::Tunnel,
@@ -74,7 +75,7 @@ struct Lost {
 pub(super) async fn forward(
     core: &Core,
     upstream: &Upstream,
-    outgoing: Outgoing,
+    outgoing: Outgoing<'_>,
     limits: &Limits,
     record: &mut Record,
 ) -> Result<Response<AnswerBody>, Failure> {
@@ -88,15 +89,16 @@ pub(super) async fn forward(
 async fn attempts(
     core: &Core,
     upstream: &Upstream,
-    outgoing: Outgoing,
+    outgoing: Outgoing<'_>,
     limits: &Limits,
     record: &mut Record,
 ) -> Result<Response<AnswerBody>, Failure> {
     core.retries.deposit();
-    let mut target = upstream.next(std::time::Instant::now()).ok_or(Failure::NoInstance)?;
+    let mut now = Instant::now();
+    let mut target = upstream.next(now.into_std()).ok_or(Failure::NoInstance)?;
     for attempt in 1.. {
         record.reaches(target);
-        let lost = match exchange(core, target, &outgoing, limits).await {
+        let lost = match exchange(core, target, &outgoing, now, limits).await {
             Ok(answer) => return Ok(answer),
             Err(lost) => lost,
         };
@@ -110,7 +112,7 @@ async fn attempts(
         let elsewhere = || upstream.other_than(target).or_else(|| lost.was_used.then_some(target));
         let again = may_be_sent_again && attempt < MOST_ATTEMPTS && !outgoing.body().is_begun();
         match elsewhere().filter(|_| again) {
-            Some(next) if core.retries.withdraw() => target = next,
+            Some(next) if core.retries.withdraw() => (target, now) = (next, Instant::now()),
             Some(_) | None => return Err(lost.failure),
         }
     }
@@ -122,14 +124,15 @@ async fn attempts(
 async fn exchange(
     core: &Core,
     target: &Rc<Target>,
-    outgoing: &Outgoing,
+    outgoing: &Outgoing<'_>,
+    now: Instant,
     limits: &Limits,
 ) -> Result<Response<AnswerBody>, Lost> {
     if target.speaks_http2() {
         return Box::pin(exchange_on_stream(core, target, outgoing, limits)).await;
     }
-    while let Some(connection) = target.pool.take(std::time::Instant::now(), core.upstream.idle_timeout) {
-        match send(core, target, connection, outgoing, limits).await {
+    while let Some(connection) = target.pool.take(now.into_std(), core.upstream.idle_timeout) {
+        match send(core, target, connection, outgoing, now, limits).await {
             // Closed while it lay idle, before anything was written: as if it had not been there.
             Err(Lost { failure: Failure::HungUp, was_sent: false, .. }) if !outgoing.body().is_begun() => {}
             Err(lost) => return Err(Lost { was_used: true, ..lost }),
@@ -139,7 +142,7 @@ async fn exchange(
     match Box::pin(pool::connect(target, limits.connect)).await {
         Ok(connection) => {
             target.has_rested();
-            send(core, target, connection, outgoing, limits).await
+            send(core, target, connection, outgoing, Instant::now(), limits).await
         }
         Err(failure) => {
             target.let_rest(std::time::Instant::now());
@@ -152,7 +155,7 @@ async fn exchange(
 async fn exchange_on_stream(
     core: &Core,
     target: &Rc<Target>,
-    outgoing: &Outgoing,
+    outgoing: &Outgoing<'_>,
     limits: &Limits,
 ) -> Result<Response<AnswerBody>, Lost> {
     // What is lost with a shared connection says little about its instance: the next attempt opens another.
@@ -195,10 +198,11 @@ async fn send(
     core: &Core,
     target: &Rc<Target>,
     connection: Connection,
-    outgoing: &Outgoing,
+    outgoing: &Outgoing<'_>,
+    now: Instant,
     limits: &Limits,
 ) -> Result<Response<AnswerBody>, Lost> {
-    let begun = Exchange::begin(connection, target, outgoing, limits.first_byte).await;
+    let begun = Exchange::begin(connection, target, outgoing, now, limits.first_byte).await;
     let (answer, exchange) =
         begun.map_err(|Unanswered { failure, was_sent }| Lost { failure, was_sent, was_used: false })?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -250,7 +254,7 @@ fn switched(
 fn passed_on(mut parts: Parts) -> Parts {
     sanitise_answer(&mut parts.headers);
     debug_assert!(!parts.headers.contains_key(CONNECTION), "it speaks of another connection");
-    parts.headers.append(VIA, via(parts.version));
+    parts.headers.append(VIA, HeaderValue::from_static(via(parts.version)));
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     parts

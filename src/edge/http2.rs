@@ -28,13 +28,14 @@ use super::{
 };
 
 /// Serves a client until the connection ends. `first` was read from the socket already.
-pub(super) async fn serve(core: Rc<Core>, socket: Socket, first: BytesMut, peer: Peer, vitals: Rc<Vitals>) {
+pub(super) async fn serve(core: &Rc<Core>, socket: Socket, first: BytesMut, peer: Peer, vitals: &Rc<Vitals>) {
     let mut frames = Frames::new();
     frames.follow(&first);
     vitals.speaks_http2(frames.in_head());
     let noting =
-        Noting { socket, first, frames, vitals: Rc::clone(&vitals), goodbye: Goodbye::default(), is_shut: false };
-    let (http, peer, of_requests) = (core.http2.clone(), Rc::new(peer), Rc::clone(&vitals));
+        Noting { socket, first, frames, vitals: Rc::clone(vitals), goodbye: Goodbye::default(), is_shut: false };
+    let (http, peer) = (core.http2.clone(), Rc::new(peer));
+    let (core, of_requests) = (Rc::clone(core), Rc::clone(vitals));
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let (core, peer, vitals) = (Rc::clone(&core), Rc::clone(&peer), Rc::clone(&of_requests));
         async move {

@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
-    header::{AUTHORIZATION, CONTENT_LENGTH, FORWARDED, HOST, MAX_FORWARDS, TE, TRAILER, UPGRADE, VIA},
+    header::{AUTHORIZATION, CONTENT_LENGTH, HOST, MAX_FORWARDS, TE, TRAILER, UPGRADE},
     request::Parts,
 };
 
@@ -12,38 +12,17 @@ use super::{
     client::Client,
     cookies,
     error::Failure,
-    forwarded::{forwarded, stripped_prefix},
     head::number,
-    headers::{
-        X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_REQUEST_ID, X_USER_ID,
-        X_USER_SCOPE, remove_all_like,
-    },
+    headers::remove_all_like,
+    ours::Ours,
     output::{Encoder, put_header, put_headers, put_length},
     request_id::RequestText,
-    trace,
     view::Target,
 };
 use crate::domain::gateway::models::{
     header::TokenHeader,
     service::{Permit, Route},
 };
-
-/// Room for the head of most requests, with a short body.
-const ROOM_FOR_HEAD: usize = 2048;
-
-/// By which name `Via` knows us (a pseudonym: RFC 9110 §7.6.3).
-const VIA_OURS: HeaderValue = HeaderValue::from_static("1.1 gateway");
-const VIA_OURS_FROM_1_0: HeaderValue = HeaderValue::from_static("1.0 gateway");
-const VIA_OURS_FROM_2: HeaderValue = HeaderValue::from_static("2.0 gateway");
-
-/// The same for a message that came to us in this version.
-pub(super) fn via(version: Version) -> HeaderValue {
-    match version {
-        Version::HTTP_10 => VIA_OURS_FROM_1_0,
-        Version::HTTP_2 => VIA_OURS_FROM_2,
-        _ => VIA_OURS,
-    }
-}
 
 /// What the pipeline has found out about a request.
 pub(super) struct Facts<'r> {
@@ -70,17 +49,19 @@ pub(super) struct Facts<'r> {
 }
 
 /// A request that can be sent to any instance.
-pub(super) struct Outgoing {
+pub(super) struct Outgoing<'r> {
     method: Method,
     /// Path and query at the service, without the base path of an instance.
     path_and_query: String,
+    /// The client's.
     headers: HeaderMap,
+    ours: Ours<'r>,
     body: RequestBody,
 }
 
-impl Outgoing {
+impl<'r> Outgoing<'r> {
     /// Makes the request out of the client's, whose headers are sanitised already.
-    pub(super) fn new(parts: Parts, body: RequestBody, facts: &Facts<'_>) -> Result<Self, Failure> {
+    pub(super) fn new(parts: Parts, body: RequestBody, facts: &'r Facts<'r>) -> Result<Self, Failure> {
         let Parts { method, mut headers, version, .. } = parts;
         // Each instance has its own.
         headers.remove(HOST);
@@ -91,8 +72,7 @@ impl Outgoing {
         if let Some((header, token)) = &facts.provider_token {
             put_token(&mut headers, header, token)?;
         }
-        write_ours(&mut headers, facts);
-        headers.append(VIA, via(version));
+        let ours = Ours::new(facts, version, &mut headers);
         if let Some(protocols) = &facts.upgrade {
             headers.insert(UPGRADE, protocols.clone());
         }
@@ -104,7 +84,7 @@ impl Outgoing {
             path_and_query.push('?');
             path_and_query.push_str(query);
         }
-        Ok(Self { method, path_and_query, headers, body })
+        Ok(Self { method, path_and_query, headers, ours, body })
     }
 
     /// Whether sending it twice does what sending it once does (RFC 9110 §9.2.2).
@@ -127,37 +107,37 @@ impl Outgoing {
         &self.body
     }
 
-    /// The head as it goes to an instance that speaks HTTP/1.1, and how the body is marked off behind it.
-    pub(super) fn head_for(&self, target: &Target) -> (Vec<u8>, Encoder) {
-        let mut head = Vec::with_capacity(ROOM_FOR_HEAD);
+    /// Writes the head as it goes to an instance that speaks HTTP/1.1. How the body is marked off behind it.
+    pub(super) fn put_head(&self, target: &Target, head: &mut Vec<u8>) -> Encoder {
         head.extend_from_slice(self.method.as_str().as_bytes());
         head.push(b' ');
         head.extend_from_slice(target.instance.base_path.as_bytes());
         head.extend_from_slice(self.path_and_query.as_bytes());
         head.extend_from_slice(b" HTTP/1.1\r\n");
-        put_header("host", target.host.as_bytes(), &mut head);
-        put_headers(&self.headers, &mut head);
+        put_header("host", target.host.as_bytes(), head);
+        put_headers(&self.headers, head);
+        self.ours.put(head);
         if let Some(options) = self.connection_options() {
-            put_header("connection", options, &mut head);
+            put_header("connection", options, head);
         }
         let announced = self.headers.get(CONTENT_LENGTH).and_then(|length| number(length.as_bytes()));
         let encoder = match (&self.body, announced) {
             (_, Some(length)) => Encoder::Length(length),
             (RequestBody::Streamed(_), None) => {
-                put_header("transfer-encoding", b"chunked", &mut head);
+                put_header("transfer-encoding", b"chunked", head);
                 // Only those that were announced are looked for.
                 Encoder::Chunked { trailers: self.headers.contains_key(TRAILER) }
             }
             (RequestBody::Empty, None) => {
                 // RFC 9110 §8.6.
                 if matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
-                    put_length(0, &mut head);
+                    put_length(0, head);
                 }
                 Encoder::Nothing
             }
         };
         head.extend_from_slice(b"\r\n");
-        (head, encoder)
+        encoder
     }
 
     /// What `Connection` has to name: headers that are for the next one alone (RFC 9110 §7.8, §10.1.4).
@@ -178,6 +158,7 @@ impl Outgoing {
         let uri = format!("http://{}{}{}", target.authority, target.instance.base_path, self.path_and_query);
         *request.uri_mut() = Uri::try_from(uri).map_err(|_| Failure::Internal)?;
         *request.headers_mut() = self.headers.clone();
+        self.ours.add_to(request.headers_mut());
         // A stream goes on as nothing else (RFC 9113 §8.6).
         request.headers_mut().remove(UPGRADE);
         Ok(request)
@@ -190,27 +171,6 @@ fn put_token(headers: &mut HeaderMap, header: &TokenHeader, token: &HeaderValue)
     let name = HeaderName::from_bytes(header.as_str().as_bytes()).map_err(|_| Failure::Internal)?;
     headers.insert(name, token.clone());
     Ok(())
-}
-
-/// The headers that a service takes our word for.
-fn write_ours(headers: &mut HeaderMap, facts: &Facts<'_>) {
-    if let Some(caller) = facts.caller.filter(|_| facts.permit.identity().is_some()) {
-        headers.insert(X_USER_ID, caller.user_id.clone());
-        headers.insert(X_USER_SCOPE, caller.user_scope.clone());
-    }
-    headers.insert(X_REQUEST_ID, facts.request_id.header_value());
-    headers.insert(X_FORWARDED_FOR, facts.client.forwarded_for.clone());
-    headers.insert(X_FORWARDED_HOST, facts.host.clone());
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(facts.client.scheme));
-    let prefix = stripped_prefix(facts.route);
-    if let Some(prefix) = HeaderValue::from_str(prefix).ok().filter(|_| !prefix.is_empty()) {
-        headers.insert(X_FORWARDED_PREFIX, prefix);
-    }
-    let host = facts.host.to_str().unwrap_or_default();
-    if let Some(forwarded) = forwarded(facts.client.text(), host, facts.client.scheme) {
-        headers.insert(FORWARDED, forwarded);
-    }
-    trace::continue_trace(headers, facts.random);
 }
 
 /// How many more times a request may be forwarded, if it says so (RFC 9110 §7.6.2).

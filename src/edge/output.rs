@@ -2,6 +2,7 @@
 //! system call; large ones go out as they are, without a copy.
 
 use std::{
+    cell::RefCell,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -15,8 +16,19 @@ use tokio::io::AsyncWrite;
 /// As much as is put together before it is written.
 const SMALL_BYTES: usize = 16 * 1024;
 
+/// How many buffers a core keeps for the next messages.
+const MOST_SPARE: usize = 64;
+
+/// Room for the head of most messages, with a short body.
+const ROOM: usize = 4 * 1024;
+
+thread_local! {
+    /// The buffers of a core that nobody uses now.
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Output {
     small: Vec<u8>,
     /// How many of the small bytes were written.
@@ -27,9 +39,24 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Begins with `bytes`, the small part that is to be built up.
-    pub(super) fn beginning_with(bytes: Vec<u8>) -> Self {
-        Self { small: bytes, ..Self::default() }
+    /// An empty one, with room for a head.
+    pub(super) fn new() -> Self {
+        let spare = SPARE.with_borrow_mut(Vec::pop);
+        Self::with(spare.unwrap_or_else(|| Vec::with_capacity(ROOM)))
+    }
+
+    /// One that these bytes are written with.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self::with(bytes.to_vec())
+    }
+
+    fn with(small: Vec<u8>) -> Self {
+        Self { small, written: 0, large: Bytes::new(), tail: &[] }
+    }
+
+    /// Where a head is written to.
+    pub(super) fn head(&mut self) -> &mut Vec<u8> {
+        &mut self.small
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -81,6 +108,21 @@ impl Output {
             self.large = Bytes::new();
         }
         self.tail = &self.tail[written - of_small - of_large..];
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        // One that has grown is not worth keeping.
+        if self.small.capacity() != ROOM {
+            return;
+        }
+        self.small.clear();
+        SPARE.with_borrow_mut(|spare| {
+            if spare.len() < MOST_SPARE {
+                spare.push(std::mem::take(&mut self.small));
+            }
+        });
     }
 }
 
@@ -235,7 +277,7 @@ mod tests {
 
     /// What is written of `parts`, however little is taken a time.
     fn written(mut encoder: Encoder, parts: &[&[u8]], most: usize) -> Result<Vec<u8>, WrongLength> {
-        let mut output = Output::beginning_with(b"head|".to_vec());
+        let mut output = Output::of(b"head|");
         let mut stream = Slow { most, got: Vec::new(), ready: false };
         let mut context = Context::from_waker(Waker::noop());
         for part in parts {
@@ -273,7 +315,7 @@ mod tests {
         let mut trailers = HeaderMap::new();
         trailers.insert("x-sum", "7".parse().unwrap());
         for (takes, expected) in [(true, &b"0\r\nx-sum: 7\r\n\r\n"[..]), (false, b"0\r\n\r\n")] {
-            let (mut encoder, mut output) = (Encoder::Chunked { trailers: takes }, Output::default());
+            let (mut encoder, mut output) = (Encoder::Chunked { trailers: takes }, Output::new());
             encoder.put(Frame::trailers(trailers.clone()), &mut output).unwrap();
             encoder.finish(&mut output).unwrap();
             assert_eq!(output.small, expected);

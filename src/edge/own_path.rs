@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header::HOST, request::Parts};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tracing::error;
 
 use super::{
@@ -56,32 +56,44 @@ type Handed = Option<io::Result<Frame<Bytes>>>;
 /// The body as the other runtime sees it, and what has to go on here meanwhile.
 fn handed_over(mut body: Incoming) -> (ports::Body, impl Future<Output = ()>) {
     let (sender, receiver) = mpsc::channel(1);
+    let wanted = Arc::<Notify>::default();
     let is_empty = body.is_empty();
+    let asked = Arc::clone(&wanted);
     let handing_over = async move {
         loop {
-            // A part is read when the one before was taken.
-            let Ok(place) = sender.reserve().await else { return };
+            // Nothing is read before somebody wants it: a client that asks first is not told to send what nobody reads.
+            asked.notified().await;
             let part = body.frame().await;
             let is_last = !matches!(part, Some(Ok(_)));
-            place.send(part);
-            if is_last {
+            if sender.send(part).await.is_err() || is_last {
                 return;
             }
         }
     };
-    let there =
-        if is_empty { Empty::new().map_err(|never| match never {}).boxed() } else { OnItsWay(receiver).boxed() };
-    (there, handing_over)
+    let body = if is_empty {
+        Empty::new().map_err(|never| match never {}).boxed()
+    } else {
+        OnItsWay { receiver, wanted }.boxed()
+    };
+    (body, handing_over)
 }
 
-struct OnItsWay(mpsc::Receiver<Handed>);
+struct OnItsWay {
+    receiver: mpsc::Receiver<Handed>,
+    wanted: Arc<Notify>,
+}
 
 impl Body for OnItsWay {
     type Data = Bytes;
     type Error = io::Error;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let handed = ready!(self.get_mut().0.poll_recv(context));
+        let this = self.get_mut();
+        let received = this.receiver.poll_recv(context);
+        if received.is_pending() {
+            this.wanted.notify_one();
+        }
+        let handed = ready!(received);
         // Without a last word the client has gone, and what came is not whole.
         Poll::Ready(handed.unwrap_or_else(|| Some(Err(io::ErrorKind::UnexpectedEof.into()))))
     }

@@ -92,12 +92,12 @@ impl Vitals {
     }
 
     /// A request was answered.
-    pub(super) fn request_ended(&self) {
+    pub(super) fn request_ended(&self, now: Instant) {
         self.requests.set(self.requests.get().saturating_sub(1));
         if self.requests.get() == 0 {
             self.idle_limit.set(None);
             self.body_awaited_since.set(None);
-            self.awaited.set(Awaited::NextRequest(Instant::now()));
+            self.awaited.set(Awaited::NextRequest(now));
         }
     }
 
@@ -301,7 +301,7 @@ mod tests {
         vitals.may_idle(Duration::from_mins(5));
         assert!(!vitals.is_overdue(after(299), LIMITS) && vitals.is_overdue(after(301), LIMITS));
         vitals.client_read(true);
-        vitals.request_ended();
+        vitals.request_ended(Instant::now());
         assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));
         vitals.head_begun();
         assert!(vitals.is_overdue(after(11), LIMITS));
@@ -316,7 +316,7 @@ mod tests {
         assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));
         vitals.request_begun();
         vitals.request_begun();
-        vitals.request_ended();
+        vitals.request_ended(Instant::now());
         vitals.fell_silent(false);
         assert!(!vitals.is_overdue(after(1_000), LIMITS), "the client waits for us");
         vitals.fell_silent(true);

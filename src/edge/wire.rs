@@ -97,7 +97,7 @@ impl Wire {
     pub(super) fn begin_body(&self, extent: Extent, waits: bool) {
         let mut input = self.input.borrow_mut();
         input.body = Decoder::of_request(extent);
-        input.go_on = (waits && !input.body.is_ended()).then(|| Output::beginning_with(CONTINUE.to_vec()));
+        input.go_on = (waits && !input.body.is_ended()).then(|| Output::of(CONTINUE));
     }
 
     /// The next part of the body.

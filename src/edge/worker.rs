@@ -167,9 +167,9 @@ impl Core {
         };
         let peer = Peer::new(peer, &self.listener.trusted_proxies, self.tls.is_some());
         let counted = Counted::new(self);
-        let serving = connection::serve(Rc::clone(self), stream, peer);
+        // What serves it is made in here: made outside, a connection would have room for it twice.
         tokio::task::spawn_local(async move {
-            serving.await;
+            connection::serve(&counted.0, stream, peer).await;
             drop((counted, place));
         });
     }

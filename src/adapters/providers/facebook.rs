@@ -96,7 +96,7 @@ impl Quirks for Facebook {
 
     async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError> {
         let url = proven(&site.flow, &site.endpoints.revoke, &tokens.access_token);
-        let answer = site.flow.with_token(site.flow.http.client().delete(url), &tokens.access_token).await?;
+        let answer = site.flow.with_token(site.flow.http.client()?.delete(url), &tokens.access_token).await?;
         if is_true(&answer, "success") {
             Ok(())
         } else {

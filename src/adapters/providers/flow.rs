@@ -173,7 +173,7 @@ impl Flow {
             .map(|(_, value)| *value)
             .chain([self.settings.client_secret.expose()])
             .collect();
-        let mut request = self.http.client().post(endpoint.clone());
+        let mut request = self.http.client()?.post(endpoint.clone());
         match auth {
             ClientAuth::Form => form.extend([
                 ("client_id", self.settings.client_id.as_str()),
@@ -197,7 +197,7 @@ impl Flow {
 
     /// Asks who the person is, or the like.
     pub(super) async fn get(&self, url: &Url, access_token: &Secret) -> Result<Value, ProviderError> {
-        self.with_token(self.http.client().get(url.clone()), access_token).await
+        self.with_token(self.http.client()?.get(url.clone()), access_token).await
     }
 
     /// Sends a request. All answers are to be JSON.

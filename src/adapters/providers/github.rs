@@ -52,7 +52,7 @@ impl Quirks for GitHub {
     async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError> {
         let Site { flow, endpoints } = site;
         let access_token = flow.living_access_token(&endpoints.token, ClientAuth::Form, tokens).await?;
-        let request = flow.http.client().delete(endpoints.revoke.clone());
+        let request = flow.http.client()?.delete(endpoints.revoke.clone());
         let request = request.header("authorization", flow.basic()?);
         let request = request.json(&json!({"access_token": access_token.expose()}));
         let secrets = [access_token.expose(), flow.settings.client_secret.expose()];

@@ -1,6 +1,6 @@
 //! The one HTTP client there is, and what an answer means: good, a refusal, or something to try again later.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use reqwest::{
     Client, RequestBuilder, Response, StatusCode,
@@ -31,26 +31,38 @@ impl Limits {
 
 /// Talks to providers.
 pub(super) struct Http {
-    client: Client,
+    /// Made on first use.
+    client: OnceLock<Result<Client, NoHttpClient>>,
     limits: Limits,
 }
 
 impl Http {
-    #[expect(clippy::disallowed_methods, reason = "this is the one client there is")]
-    pub(super) fn new(limits: Limits) -> Result<Self, NoHttpClient> {
-        let client = Client::builder()
-            .redirect(Policy::none())
-            .referer(false)
-            .no_proxy()
-            .connect_timeout(limits.connect)
-            .timeout(limits.whole)
-            .user_agent(concat!("gateway/", env!("CARGO_PKG_VERSION")))
-            .build();
-        client.map(|client| Self { client, limits }).map_err(|error| NoHttpClient(error.to_string()))
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { client: OnceLock::new(), limits }
     }
 
-    pub(super) fn client(&self) -> &Client {
-        &self.client
+    /// Makes the client if nobody has yet.
+    pub(super) fn prepare(&self) -> Result<(), NoHttpClient> {
+        self.made().as_ref().map(|_| ()).map_err(Clone::clone)
+    }
+
+    pub(super) fn client(&self) -> Result<&Client, ProviderError> {
+        self.made().as_ref().map_err(|error| ProviderError::Unavailable(error.to_string()))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one client there is")]
+    fn made(&self) -> &Result<Client, NoHttpClient> {
+        self.client.get_or_init(|| {
+            let client = Client::builder()
+                .redirect(Policy::none())
+                .referer(false)
+                .no_proxy()
+                .connect_timeout(self.limits.connect)
+                .timeout(self.limits.whole)
+                .user_agent(concat!("gateway/", env!("CARGO_PKG_VERSION")))
+                .build();
+            client.map_err(|error| NoHttpClient(error.to_string()))
+        })
     }
 
     /// Sends a request and gives the JSON of a good answer; `Null` if there is none. `secrets` are what the request holds

@@ -63,7 +63,7 @@ impl Quirks for Kakao {
     async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError> {
         let Site { flow, endpoints } = site;
         let access_token = flow.living_access_token(&endpoints.token, ClientAuth::Form, tokens).await?;
-        let request = flow.http.client().post(endpoints.revoke.clone());
+        let request = flow.http.client()?.post(endpoints.revoke.clone());
         flow.with_token(request, &access_token).await.map(drop)
     }
 

@@ -133,7 +133,7 @@ impl Oidc {
             Source::Discovered { issuer, kept } => {
                 let fetch = async {
                     let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-                    let document = self.flow.send(self.flow.http.client().get(url), &[]).await?;
+                    let document = self.flow.send(self.flow.http.client()?.get(url), &[]).await?;
                     Metadata::of(&document, issuer)
                 };
                 kept.get(|_| true, fetch).await

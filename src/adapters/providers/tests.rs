@@ -61,7 +61,7 @@ fn provider_with(prefix: &str, base: &str, clock: &Arc<TestClock>, more: &[(&str
     let settings = Settings::from_sources(&Sources::default().with_environment(variables));
     let settings = settings.unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let clock: Arc<dyn Clock> = clock.clone();
-    with_limits(&settings.providers, &clock, QUICK).unwrap().remove(0)
+    with_limits(&settings.providers, &clock, QUICK).0.remove(0)
 }
 
 fn code() -> CodeExchange {

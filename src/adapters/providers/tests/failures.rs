@@ -135,5 +135,6 @@ async fn redirects_are_not_followed() {
 #[tokio::test]
 async fn no_provider_needs_no_client() {
     let clock: Arc<dyn Clock> = TestClock::at(NOW);
-    assert!(super::super::providers(&[], &clock).unwrap().is_empty());
+    let (providers, preparation) = super::super::providers(&[], &clock);
+    assert!(providers.is_empty() && preparation.0.is_none() && preparation.run().is_ok());
 }

@@ -1,0 +1,81 @@
+//! The headers that a service takes our word for. They are written straight into the request as it goes out, behind all that
+//! came from the client: nothing that was done to those before can touch them.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Version,
+    header::{FORWARDED, VIA},
+};
+
+use super::{
+    forwarded::{forwarded, stripped_prefix},
+    headers::{
+        X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_REQUEST_ID, X_USER_ID, X_USER_SCOPE,
+    },
+    outgoing::Facts,
+    output::put_header,
+    trace::{self, TRACEPARENT},
+};
+
+/// See the module.
+pub(super) struct Ours<'r> {
+    facts: &'r Facts<'r>,
+    via: &'static str,
+    forwarded: String,
+    traceparent: String,
+}
+
+impl<'r> Ours<'r> {
+    /// Those of a request that came in this version; what its `headers` say of a trace is continued.
+    pub(super) fn new(facts: &'r Facts<'r>, version: Version, headers: &mut HeaderMap) -> Self {
+        let host = facts.host.to_str().unwrap_or_default();
+        Self {
+            facts,
+            via: via(version),
+            forwarded: forwarded(facts.client.text(), host, facts.client.scheme),
+            traceparent: trace::continue_trace(headers, facts.random),
+        }
+    }
+
+    /// Writes them into a head of HTTP/1.1.
+    pub(super) fn put(&self, head: &mut Vec<u8>) {
+        self.each(|name, value| put_header(name.as_str(), value, head));
+    }
+
+    /// Adds them to the headers of a request of HTTP/2.
+    pub(super) fn add_to(&self, headers: &mut HeaderMap) {
+        self.each(|name, value| {
+            // All of it is printable ASCII.
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                headers.append(name, value);
+            }
+        });
+    }
+
+    fn each(&self, mut put: impl FnMut(HeaderName, &[u8])) {
+        let facts = self.facts;
+        if let Some(caller) = facts.caller.filter(|_| facts.permit.identity().is_some()) {
+            put(X_USER_ID, caller.user_id.as_bytes());
+            put(X_USER_SCOPE, caller.user_scope.as_bytes());
+        }
+        put(X_REQUEST_ID, facts.request_id.as_str().as_bytes());
+        put(X_FORWARDED_FOR, facts.client.forwarded_for.as_bytes());
+        put(X_FORWARDED_HOST, facts.host.as_bytes());
+        put(X_FORWARDED_PROTO, facts.client.scheme.as_bytes());
+        let prefix = stripped_prefix(facts.route);
+        if !prefix.is_empty() {
+            put(X_FORWARDED_PREFIX, prefix.as_bytes());
+        }
+        put(FORWARDED, self.forwarded.as_bytes());
+        put(TRACEPARENT, self.traceparent.as_bytes());
+        put(VIA, self.via.as_bytes());
+    }
+}
+
+/// What `Via` says of a message that came to us in this version; we go by a pseudonym (RFC 9110 §7.6.3).
+pub(super) fn via(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "1.0 gateway",
+        Version::HTTP_2 => "2.0 gateway",
+        _ => "1.1 gateway",
+    }
+}
