@@ -4,5 +4,6 @@ pub mod clock;
 pub mod console;
 pub mod entropy;
 pub mod jwt;
+pub mod passwords;
 pub mod providers;
 pub mod sealing;

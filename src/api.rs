@@ -1,6 +1,7 @@
 //! The gateway's own API: routers, one file per concern, composed here. A router says method, path, security, texts and
 //! status codes; it has no logic.
 
+mod account;
 mod context;
 mod docs;
 mod extract;
@@ -24,6 +25,7 @@ use poem_openapi::{OpenApi, OpenApiService, Tags};
 pub use self::context::RequestContext;
 pub use self::health::Readiness;
 use self::{
+    account::AccountApi,
     docs::Docs,
     health::HealthApi,
     login::LoginApi,
@@ -35,8 +37,8 @@ use self::{
     welcome::WelcomeApi,
 };
 use crate::domain::gateway::controllers::{
-    login::LoginController, oauth::OAuthController, session::SessionController, signing_key::SigningKeyController,
-    token::TokenController,
+    account::AccountController, login::LoginController, oauth::OAuthController, session::SessionController,
+    signing_key::SigningKeyController, token::TokenController,
 };
 
 /// What the API is made of.
@@ -47,6 +49,8 @@ pub struct ApiParts {
     pub oauth: OAuthController,
     /// Signing in at providers.
     pub logins: LoginController,
+    /// Accounts of people.
+    pub accounts: AccountController,
     /// Who is signed in.
     pub sessions: SessionController,
     /// The published keys.
@@ -69,6 +73,8 @@ pub(crate) enum Tag {
     /// In a browser: sign in at a provider, see who is signed in, sign out.
     #[oai(rename = "Sign in")]
     SignIn,
+    /// Accounts of people: sign up and in with a password, see who you are, add and take providers, delete.
+    Accounts,
     /// What people allowed us at providers: exchange, look up, refresh, delete.
     OAuth,
     /// Development only: see with your own eyes that what you type arrives.
@@ -91,11 +97,13 @@ pub struct Api {
 impl Api {
     /// Puts the parts together.
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { tokens, oauth, logins, sessions, keys, readiness, domain, prefix, development } = parts;
+        let ApiParts { tokens, oauth, logins, accounts, sessions, keys, readiness, domain, prefix, development } =
+            parts;
         let lasting = (
             WelcomeApi::new(&domain),
             TokenApi::new(tokens.clone()),
             LoginApi::new(logins, oauth.clone()),
+            AccountApi::new(accounts),
             SessionApi::new(sessions),
             OAuthApi::new(oauth),
             SigningKeyApi::new(keys),

@@ -41,6 +41,7 @@ use crate::{
         console::Console,
         entropy::SystemEntropy,
         jwt::AwsLcKeysmith,
+        passwords::Argon2Passwords,
         providers::{NoHttpClient, providers},
         sealing::{Vault, VaultError},
     },
@@ -48,8 +49,8 @@ use crate::{
     config::{Database, Environment, PublicSettings, Settings},
     domain::gateway::{
         controllers::{
-            caller::Callers, login::LoginController, oauth::OAuthController, session::SessionController,
-            signing_key::SigningKeyController, token::TokenController,
+            account::AccountController, caller::Callers, login::LoginController, oauth::OAuthController,
+            session::SessionController, signing_key::SigningKeyController, token::TokenController,
         },
         models::{
             scope::Scope, service::Access, session::SessionLimits, signing_key::KeySchedule, token::Expectations,
@@ -57,6 +58,7 @@ use crate::{
         schemas::cookie::Cookies,
         services::{
             Failure,
+            account::{AccountParts, AccountService},
             login::{LoginParts, LoginService},
             oauth::{OAuthParts, OAuthService, SwitchedOn},
             ports::{DummyConsole, Provider},
@@ -173,6 +175,7 @@ impl App {
             feed: core.feed.clone(),
             tokens: store.tokens.clone(),
             sessions: store.sessions.clone(),
+            attempts: store.attempts.clone(),
             snapshots: core.publisher.snapshots(),
             clock: world.clock.clone(),
             oauth: core.oauth.clone(),
@@ -232,6 +235,7 @@ struct Core {
     oauth: Arc<OAuthService>,
     sessions: Arc<SessionService>,
     logins: Arc<LoginService>,
+    accounts: AccountService,
     readiness: Arc<StoreReadiness>,
 }
 
@@ -292,8 +296,18 @@ impl Core {
             entropy: world.entropy.clone(),
             allowed_origins: settings.public.allowed_origins.clone(),
         }));
+        let accounts = AccountService::new(AccountParts {
+            accounts: store.accounts.clone(),
+            attempts: store.attempts.clone(),
+            hasher: Arc::new(Argon2Passwords::new(world.entropy.clone())),
+            sessions: sessions.clone(),
+            tokens: tokens.clone(),
+            oauth: oauth.clone(),
+            clock: world.clock.clone(),
+            entropy: world.entropy.clone(),
+        });
         let readiness = Arc::new(StoreReadiness::new(store.clone(), feed.clone()));
-        Ok(Self { publisher, keys, feed, tokens, oauth, sessions, logins, readiness })
+        Ok(Self { publisher, keys, feed, tokens, oauth, sessions, logins, accounts, readiness })
     }
 
     fn api_parts(&self, settings: &Settings) -> ApiParts {
@@ -305,9 +319,17 @@ impl Core {
         ApiParts {
             tokens: TokenController::new(self.tokens.clone(), *timezone),
             oauth: OAuthController::new(self.oauth.clone(), callers.clone(), *timezone),
+            accounts: AccountController::new(
+                self.accounts.clone(),
+                self.sessions.clone(),
+                callers.clone(),
+                cookies,
+                *timezone,
+            ),
             logins: LoginController::new(
                 self.logins.clone(),
                 self.sessions.clone(),
+                callers.clone(),
                 cookies,
                 settings.public.base().to_owned(),
             ),

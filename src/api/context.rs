@@ -1,5 +1,7 @@
 //! What the data plane says of a request that it hands over.
 
+use std::net::IpAddr;
+
 use poem::Request;
 
 /// Found in the request's extensions.
@@ -7,6 +9,8 @@ use poem::Request;
 pub struct RequestContext {
     /// Under which id the request is logged.
     pub request_id: Option<String>,
+    /// The client's address: the peer's, or the one that a trusted proxy vouches for.
+    pub client: Option<IpAddr>,
 }
 
 impl RequestContext {

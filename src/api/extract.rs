@@ -241,14 +241,39 @@ impl<'a> ApiExtractor<'a> for Caller {
     }
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
-        let text = |name: HeaderName| request.headers().get(name)?.to_str().ok().map(str::to_owned);
-        Ok(Self(Credentials {
-            bearer: bearer_token(request)?,
-            cookies: cookies(request),
-            page: Page { origin: text(header::ORIGIN), fetch_site: text(HeaderName::from_static("sec-fetch-site")) },
-            is_unsafe: !request.method().is_safe(),
-        }))
+        Ok(Self(Credentials { bearer: bearer_token(request)?, ..browser(request) }))
     }
+}
+
+/// What a browser says of itself, without a bearer token.
+pub(super) fn browser(request: &Request) -> Credentials {
+    Credentials {
+        bearer: None,
+        cookies: cookies(request),
+        page: Page {
+            origin: text(request, header::ORIGIN),
+            fetch_site: text(request, HeaderName::from_static("sec-fetch-site")),
+        },
+        is_unsafe: !request.method().is_safe(),
+    }
+}
+
+/// The same of a link that changes something. A browser that follows one sends no `Origin`, but may say which page it was on.
+pub(super) fn browser_on_a_link(request: &Request) -> Credentials {
+    let said = browser(request);
+    let origin = said.page.origin.or_else(|| origin_of(&text(request, header::REFERER)?));
+    Credentials { page: Page { origin, ..said.page }, is_unsafe: true, ..said }
+}
+
+/// The origin of an address as a browser writes it (RFC 6454 §6.2).
+fn origin_of(address: &str) -> Option<String> {
+    let (scheme, behind) = address.split_once("://")?;
+    let authority = behind.split(['/', '?', '#']).next()?;
+    Some(format!("{scheme}://{authority}"))
+}
+
+fn text(request: &Request, name: HeaderName) -> Option<String> {
+    request.headers().get(name)?.to_str().ok().map(str::to_owned)
 }
 
 /// The `Cookie` headers.

@@ -12,7 +12,7 @@ use poem_openapi::{
 
 use super::{
     RequestContext, Tag,
-    extract::cookies,
+    extract::{browser_on_a_link, cookies},
     pages::{self, answers, bilingual, goes_on, json_or_page, problem_or_page},
     problems,
 };
@@ -75,8 +75,14 @@ impl LoginApi {
         provider: Path<String>,
         /// Where the browser goes when somebody is signed in: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
         return_to: Query<Option<String>>,
+        /// `true`: not to sign in, but to add the provider to the account that is signed in in this browser. The link must be
+        /// on a page of this site or of `ALLOWED_ORIGINS`. An identity of another account is refused (409 `linked_elsewhere`),
+        /// and accounts are never merged; what was begun in one session does not count in another (409 `other_session`).
+        link: Query<Option<bool>>,
     ) -> BeginAnswer {
-        let outcome = self.logins.begin(&provider.0, return_to.0.as_deref(), &cookies(request)).await;
+        let linking = link.0.unwrap_or_default().then(|| browser_on_a_link(request));
+        let (return_to, cookies) = (return_to.0.as_deref(), cookies(request));
+        let outcome = self.logins.begin(&provider.0, return_to, linking.as_ref(), &cookies).await;
         BeginAnswer(answer(request, outcome, "../login"))
     }
 
@@ -148,9 +154,9 @@ answers! {
     /// Of the question where people can sign in.
     ChoiceAnswer(OAuthProviders): [json_or_page::<OAuthProviders>("Where people can sign in.")], problem_or_page: 400, 500;
     /// Of the begin of a sign-in.
-    BeginAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 404, 500, 502, 503;
+    BeginAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 401, 403, 404, 500, 502, 503;
     /// Of its end.
-    FinishAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 500, 502, 503;
+    FinishAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 409, 500, 502, 503;
 }
 
 fn choice(providers: &OAuthProviders, return_to: &str) -> String {

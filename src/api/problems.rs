@@ -79,6 +79,7 @@ pub(super) fn described(status: u16) -> MetaResponse {
         413 => "The body is larger than 256 KiB.",
         415 => "The body is not of the media type that is wanted.",
         422 => "A field is not valid; `errors` says which and why.",
+        429 => "There were too many attempts; `Retry-After` says how long to wait.",
         502 => "The provider's answer is not usable.",
         503 => "The gateway cannot reach its store, or a provider, at the moment.",
         _ => "The gateway failed; its log says why.",

@@ -12,13 +12,14 @@ use crate::{
     domain::gateway::{
         controllers::caller::Callers,
         models::session::SessionLimits,
-        repositories::memory::{MemoryOAuth, MemorySessions},
+        repositories::memory::{MemoryAccounts, MemoryAttempts, MemoryOAuth, MemorySessions},
         schemas::{cookie::Cookies, health::HealthCheck},
         services::{
+            account::{AccountParts, AccountService},
             login::{LoginParts, LoginService},
             oauth::{OAuthParts, OAuthService},
             session::{SessionParts, SessionService},
-            testing::{Bench, CountingEntropy, bench, policy},
+            testing::{Bench, CountingEntropy, PlainHasher, bench, policy},
         },
     },
 };
@@ -27,6 +28,7 @@ use crate::{
 struct SignIns {
     oauth: OAuthController,
     logins: LoginController,
+    accounts: AccountController,
     sessions: SessionController,
 }
 
@@ -45,7 +47,7 @@ fn sign_ins(bench: &Bench) -> SignIns {
     }));
     let sessions = Arc::new(SessionService::new(SessionParts {
         store: store.clone(),
-        accounts,
+        accounts: accounts.clone(),
         clock: bench.clock.clone(),
         entropy: entropy.clone(),
         limits: SessionLimits { idle: TimeDelta::hours(1), total: TimeDelta::days(1) },
@@ -56,14 +58,31 @@ fn sign_ins(bench: &Bench) -> SignIns {
         sessions: sessions.clone(),
         sealer,
         clock: bench.clock.clone(),
-        entropy,
+        entropy: entropy.clone(),
         allowed_origins: Vec::new(),
     }));
+    let service = AccountService::new(AccountParts {
+        accounts: Arc::new(MemoryAccounts::of(accounts)),
+        attempts: Arc::new(MemoryAttempts::default()),
+        hasher: Arc::new(PlainHasher),
+        sessions: sessions.clone(),
+        tokens: bench.service.clone(),
+        oauth: vault.clone(),
+        clock: bench.clock.clone(),
+        entropy,
+    });
     let cookies = Cookies::new(true);
     let callers = Arc::new(Callers::new(bench.service.clone(), sessions.clone(), cookies, Vec::new()));
     SignIns {
         oauth: OAuthController::new(vault, callers.clone(), chrono_tz::UTC),
-        logins: LoginController::new(logins, sessions.clone(), cookies, "https://www.jinmini.com".into()),
+        logins: LoginController::new(
+            logins,
+            sessions.clone(),
+            callers.clone(),
+            cookies,
+            "https://www.jinmini.com".into(),
+        ),
+        accounts: AccountController::new(service, sessions.clone(), callers.clone(), cookies, chrono_tz::UTC),
         sessions: SessionController::new(sessions, callers, cookies, chrono_tz::UTC),
     }
 }
@@ -106,6 +125,7 @@ impl Caller {
             tokens: TokenController::new(bench.service.clone(), chrono_tz::UTC),
             oauth: sign_ins.oauth,
             logins: sign_ins.logins,
+            accounts: sign_ins.accounts,
             sessions: sign_ins.sessions,
             keys: SigningKeyController::new(bench.keys.clone()),
             readiness: Arc::new(Fixed(ready)),
@@ -118,7 +138,7 @@ impl Caller {
 
     async fn send(&self, request: poem::RequestBuilder, body: impl Into<poem::Body>) -> Answer {
         let mut request = request.body(body);
-        request.set_data(RequestContext { request_id: Some("r1".into()) });
+        request.set_data(RequestContext { request_id: Some("r1".into()), ..RequestContext::default() });
         let response = self.api.endpoint.get_response(request).await;
         let (parts, body) = response.into_parts();
         Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.into_vec().await.unwrap() }

@@ -9,9 +9,11 @@ use crate::{
     config::Database,
     domain::gateway::repositories::{
         RepositoryError,
-        memory::{MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens},
+        account::AccountRepository,
+        attempt::AttemptRepository,
+        memory::{MemoryAccounts, MemoryAttempts, MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens},
         oauth::OAuthRepository,
-        sea_orm::{self, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens},
+        sea_orm::{self, SeaOrmAccounts, SeaOrmAttempts, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens},
         session::SessionRepository,
         signing_key::SigningKeyRepository,
         token::TokenRepository,
@@ -25,6 +27,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct Store {
     pub(super) tokens: Arc<dyn TokenRepository>,
+    pub(super) accounts: Arc<dyn AccountRepository>,
+    pub(super) attempts: Arc<dyn AttemptRepository>,
     pub(super) oauth: Arc<dyn OAuthRepository>,
     pub(super) sessions: Arc<dyn SessionRepository>,
     pub(super) signing_keys: Arc<dyn SigningKeyRepository>,
@@ -47,6 +51,8 @@ impl Store {
         sea_orm::migrate(&connection).await?;
         Ok(Self {
             tokens: Arc::new(SeaOrmTokens::new(connection.clone())),
+            accounts: Arc::new(SeaOrmAccounts::new(connection.clone())),
+            attempts: Arc::new(SeaOrmAttempts::new(connection.clone())),
             oauth: Arc::new(SeaOrmOAuth::new(connection.clone())),
             sessions: Arc::new(SeaOrmSessions::new(connection.clone())),
             signing_keys: Arc::new(SeaOrmSigningKeys::new(connection.clone())),
@@ -55,9 +61,12 @@ impl Store {
     }
 
     pub(super) fn in_memory() -> Self {
+        let oauth = Arc::new(MemoryOAuth::default());
         Self {
             tokens: Arc::new(MemoryTokens::default()),
-            oauth: Arc::new(MemoryOAuth::default()),
+            accounts: Arc::new(MemoryAccounts::of(oauth.clone())),
+            attempts: Arc::new(MemoryAttempts::default()),
+            oauth,
             sessions: Arc::new(MemorySessions::default()),
             signing_keys: Arc::new(MemorySigningKeys::default()),
             database: None,

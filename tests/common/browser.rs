@@ -26,6 +26,18 @@ impl Browser {
     }
 
     pub(crate) fn call(&mut self, gateway: &Gateway, method: &str, target: &str, more: &[(&str, &str)]) -> Answer {
+        self.call_with(gateway, method, target, more, b"")
+    }
+
+    /// The same with a body.
+    pub(crate) fn call_with(
+        &mut self,
+        gateway: &Gateway,
+        method: &str,
+        target: &str,
+        more: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = cookies.join("; ");
         let mut headers = more.to_vec();
@@ -35,7 +47,7 @@ impl Browser {
         if self.wants_pages {
             headers.push(("Accept", "text/html,application/xhtml+xml"));
         }
-        let answer = gateway.call(method, target, &headers, b"");
+        let answer = gateway.call(method, target, &headers, body);
         for (_, cookie) in answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
             let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
             if cookie.contains("Max-Age=0") {

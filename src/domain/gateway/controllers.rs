@@ -1,5 +1,6 @@
 //! Validates, calls one use case, and turns its outcome or its closed error into an answer or a problem.
 
+pub mod account;
 pub mod caller;
 pub mod login;
 pub mod oauth;

@@ -4,6 +4,8 @@
 use chrono::{DateTime, SubsecRound, Utc};
 use thiserror::Error;
 
+pub mod account;
+pub mod attempt;
 pub mod memory;
 pub mod oauth;
 pub mod sea_orm;

@@ -1,5 +1,6 @@
 //! Use cases: one method each. They take and return models, reach the world through ports, and own no HTTP and no SQL.
 
+pub mod account;
 pub mod login;
 pub mod oauth;
 pub mod ports;
@@ -14,7 +15,7 @@ pub(crate) mod testing;
 
 use thiserror::Error;
 
-use self::signing_key::SigningKeyError;
+use self::{ports::HashingError, signing_key::SigningKeyError};
 use super::repositories::RepositoryError;
 
 /// A failure that is not the caller's. The texts are for the log, never for a caller.
@@ -43,6 +44,15 @@ impl From<SigningKeyError> for Failure {
             SigningKeyError::Store(error) => error.into(),
             SigningKeyError::NoneInForce => Self::Unavailable(error.to_string()),
             SigningKeyError::Key(_) | SigningKeyError::Sealed { .. } => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+impl From<HashingError> for Failure {
+    fn from(error: HashingError) -> Self {
+        match error {
+            HashingError::Overloaded => Self::Unavailable(error.to_string()),
+            HashingError::Broken(_) => Self::Broken(error.to_string()),
         }
     }
 }

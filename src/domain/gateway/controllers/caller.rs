@@ -89,6 +89,20 @@ impl Callers {
         cookie::sent(&credentials.cookies, &self.cookies.session())
     }
 
+    /// What sets a cookie must not come from a page of another site: that could sign a browser in as somebody else. Browsers
+    /// say where a request comes from; whoever says nothing is none.
+    pub fn refuse_other_sites(&self, credentials: &Credentials) -> Result<(), Problem> {
+        let Page { origin, fetch_site } = &credentials.page;
+        if (origin.is_none() && fetch_site.is_none()) || self.is_ours(&credentials.page) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "cross_site_request",
+            "a browser may send this only from a page of this site or of ALLOWED_ORIGINS (Sec-Fetch-Site, Origin)",
+        ))
+    }
+
     /// Whether a request comes from a page that may act for whoever is signed in. Browsers send one of the two headers with
     /// every request that changes something; without them nothing is known, and nothing is allowed.
     fn is_ours(&self, page: &Page) -> bool {

@@ -4,12 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 
-use super::failed;
+use super::{
+    caller::{Callers, Credentials},
+    failed,
+};
 use crate::{
     domain::gateway::{
         models::{
+            id::SessionId,
             login::{ATTEMPT_LIFE, InvalidReturnTo, LoginState, MAX_ATTEMPTS, ReturnTo},
             oauth::Secret,
+            session::SessionSecret,
         },
         schemas::{
             cookie::{self, Cookies},
@@ -29,6 +34,7 @@ use crate::{
 pub struct LoginController {
     logins: Arc<LoginService>,
     sessions: Arc<SessionService>,
+    callers: Arc<Callers>,
     cookies: Cookies,
     /// Where a sign-in is to be begun: providers send browsers back there.
     public_url: String,
@@ -36,8 +42,14 @@ pub struct LoginController {
 
 impl LoginController {
     /// `public_url` is how browsers are to reach the gateway.
-    pub fn new(logins: Arc<LoginService>, sessions: Arc<SessionService>, cookies: Cookies, public_url: String) -> Self {
-        Self { logins, sessions, cookies, public_url }
+    pub fn new(
+        logins: Arc<LoginService>,
+        sessions: Arc<SessionService>,
+        callers: Arc<Callers>,
+        cookies: Cookies,
+        public_url: String,
+    ) -> Self {
+        Self { logins, sessions, callers, cookies, public_url }
     }
 
     /// `GET /login`: where the browser is to go when somebody is signed in.
@@ -45,14 +57,19 @@ impl LoginController {
         self.logins.return_to(text).map_err(nowhere)
     }
 
-    /// `GET /login/{provider}`
+    /// `GET /login/{provider}`. With `linking` it adds the provider to the account that is signed in in the browser.
     pub async fn begin(
         &self,
         provider: &str,
         return_to: Option<&str>,
+        linking: Option<&Credentials>,
         cookies: &[String],
     ) -> Result<Redirect, Refusal> {
-        match self.logins.begin(provider, return_to).await {
+        let link = match linking {
+            Some(credentials) => Some(self.linking_session(credentials).await?),
+            None => None,
+        };
+        match self.logins.begin(provider, return_to, link).await {
             Ok(begun) => {
                 let name = self.cookies.login(&begun.label);
                 let value = cookie::encoded(&begun.sealed);
@@ -67,6 +84,27 @@ impl LoginController {
             Err(BeginError::ReturnTo(invalid)) => Err(nowhere(invalid)),
             Err(BeginError::Provider(error)) => Err(provider_failed(&error)),
             Err(BeginError::Failed(failure)) => Err(broken(failed(&failure))),
+        }
+    }
+
+    /// The session of whoever wants to add a provider. Another site must not begin that: it may have signed the browser in at
+    /// the provider as somebody else, who would then have a way into the account.
+    async fn linking_session(&self, credentials: &Credentials) -> Result<SessionId, Refusal> {
+        match self.callers.session(credentials).await {
+            Ok(Some(session)) => Ok(session.id),
+            Ok(None) => Err(Refusal::new(
+                Problem::new(
+                    StatusCode::UNAUTHORIZED,
+                    "not_signed_in",
+                    "nobody is signed in in this browser, so there is no account to add a provider to",
+                ),
+                "로그인한 사람이 없어 로그인 서버를 추가할 계정이 없습니다.",
+            )),
+            Err(problem) if problem.status() == StatusCode::FORBIDDEN => Err(Refusal::new(
+                problem,
+                "로그인 서버를 추가하는 일은 이 사이트 또는 ALLOWED_ORIGINS 의 페이지에서만 시작할 수 있습니다.",
+            )),
+            Err(problem) => Err(broken(problem)),
         }
     }
 
@@ -87,8 +125,10 @@ impl LoginController {
         match self.logins.finish(provider, returned, old_session).await {
             Ok(finished) => {
                 let life = self.sessions.limits().total.to_std().unwrap_or(Duration::ZERO);
-                let session = self.cookies.keep(&self.cookies.session(), finished.session.expose(), life);
-                Ok(Redirect { location: Secret::new(finished.return_to.as_str()), cookies: vec![used_up, session] })
+                let keep = |secret: SessionSecret| self.cookies.keep(&self.cookies.session(), secret.expose(), life);
+                let session = finished.session.map(keep);
+                let cookies = [used_up].into_iter().chain(session).collect();
+                Ok(Redirect { location: Secret::new(finished.return_to.as_str()), cookies })
             }
             Err(error) => {
                 let cookies = if is_ours { vec![used_up] } else { vec![] };
@@ -113,6 +153,23 @@ impl LoginController {
                 format!(
                     "이 브라우저에서 시작하지 않았거나, 10분이 지났거나, 이미 끝난 로그인입니다. {begin_at} 에서 다시 시작해 주세요."
                 ),
+            ),
+            FinishError::OtherSession => Refusal::new(
+                Problem::new(
+                    StatusCode::CONFLICT,
+                    "other_session",
+                    "the account that this was to be added to is not signed in in this browser any more; nothing was changed",
+                ),
+                "추가하려던 계정으로 더 이상 로그인되어 있지 않습니다. 바뀐 것은 없습니다.",
+            ),
+            FinishError::LinkedElsewhere => Refusal::new(
+                Problem::new(
+                    StatusCode::CONFLICT,
+                    "linked_elsewhere",
+                    "this identity at the provider belongs to another account, and was not added to yours; accounts are never \
+                     merged",
+                ),
+                "이미 다른 계정에 연결된 로그인 정보라 추가하지 않았습니다. 계정은 합쳐지지 않습니다.",
             ),
             FinishError::Denied => Refusal::new(
                 Problem::new(

@@ -235,7 +235,7 @@ fn provider_failed(error: &ProviderError) -> Problem {
 }
 
 /// As much as a caller may know.
-fn reason(error: &ProviderError) -> String {
+pub(super) fn reason(error: &ProviderError) -> String {
     match error {
         ProviderError::Refused { code } => format!("the provider refuses: {code}"),
         ProviderError::Unavailable(_) => "the provider cannot be reached at the moment; try again later".to_owned(),

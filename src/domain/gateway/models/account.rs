@@ -1,9 +1,17 @@
-//! Accounts: who a person is to us. An account is found by (provider, subject) and by nothing else; an e-mail never links
-//! two.
+//! Accounts: who a person is to us. At a provider an account is found by (provider, subject), here by the e-mail that the
+//! person signed up with and their password. An e-mail never links two: what a provider says of one is only to be shown.
+
+mod email;
+mod password;
 
 use chrono::{DateTime, Utc};
 
-use super::{id::AccountId, oauth::ProviderName};
+pub use self::email::{Email, InvalidEmail};
+pub use self::password::{LONGEST_PASSWORD, Password, PasswordHash, SHORTEST_PASSWORD, UnfitPassword};
+use super::{
+    id::AccountId,
+    oauth::{Grant, ProviderName},
+};
 
 /// A person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,4 +33,41 @@ pub struct ProviderIdentity {
     pub verified_email: Option<String>,
     /// The name to show.
     pub name: Option<String>,
+}
+
+/// How a person signs in here, without a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasswordLogin {
+    /// Whose it is.
+    pub account: AccountId,
+    /// What the person types in. Nobody proved that mail to it arrives, so it is a name to sign in with and nothing more.
+    pub email: Email,
+    /// The name to show.
+    pub name: Option<String>,
+    /// The password, hashed.
+    pub hash: PasswordHash,
+    /// When the password was set.
+    pub changed_at: DateTime<Utc>,
+}
+
+/// Everything that an account is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// The account.
+    pub account: Account,
+    /// How the person signs in here, if they do.
+    pub login: Option<PasswordLogin>,
+    /// Who the person is at the providers, by provider and subject.
+    pub identities: Vec<ProviderIdentity>,
+}
+
+/// What became of the wish to take a provider from an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnlinkOutcome {
+    /// It is taken, and these grants with it.
+    Unlinked(Vec<Grant>),
+    /// The account has no identity there, or there is no such account.
+    NotLinked,
+    /// It is the only way in that the account has. Nothing changed.
+    LastWayIn,
 }

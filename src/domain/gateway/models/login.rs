@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use thiserror::Error;
 
 use super::{
+    id::SessionId,
     oauth::{ProviderName, Secret},
     token::TokenDigest,
 };
@@ -68,6 +69,8 @@ pub struct LoginAttempt {
     pub nonce: Secret,
     /// Where the browser goes in the end.
     pub return_to: ReturnTo,
+    /// Whose session begun it to add the provider to their account, if it is not there to sign in.
+    pub link: Option<SessionId>,
     /// From when on it is void.
     pub expires_at: DateTime<Utc>,
 }

@@ -38,6 +38,8 @@ macro_rules! over_every_database {
     };
 }
 
+mod account;
+mod attempt;
 mod database;
 mod harness;
 mod oauth;

@@ -3,11 +3,15 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+mod account;
+mod attempt;
 mod oauth;
 mod session;
 mod signing_key;
 mod token;
 
+pub use account::MemoryAccounts;
+pub use attempt::MemoryAttempts;
 pub use oauth::MemoryOAuth;
 pub use session::MemorySessions;
 pub use signing_key::MemorySigningKeys;

@@ -1,6 +1,8 @@
 //! The store over SeaORM: one code path for SQLite and PostgreSQL. Where the two differ is in `connection/sqlite.rs` and
 //! `connection/postgres.rs`, and nowhere else. Entities never leave this folder.
 
+mod account;
+mod attempt;
 mod connection;
 mod entities;
 mod forgetting;
@@ -9,6 +11,8 @@ mod session;
 mod signing_key;
 mod token;
 
+pub use account::SeaOrmAccounts;
+pub use attempt::SeaOrmAttempts;
 pub use connection::{connect, migrate, ping};
 pub use oauth::SeaOrmOAuth;
 pub use session::SeaOrmSessions;

@@ -4,7 +4,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
-use crate::domain::gateway::models::{session::Session, token::TokenDigest};
+use crate::domain::gateway::models::{
+    id::{AccountId, SessionId},
+    session::Session,
+    token::TokenDigest,
+};
 
 /// Keeps sessions and the states of finished sign-ins. Times are kept to the microsecond.
 #[async_trait]
@@ -24,6 +28,9 @@ pub trait SessionRepository: Send + Sync {
 
     /// Ends a session and gives what it was. Ending it again gives `None`.
     async fn end(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError>;
+
+    /// Ends all sessions of an account but this one, and gives what they were.
+    async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<Vec<Session>, RepositoryError>;
 
     /// Uses a sign-in's state up: `true` the first time, `false` ever after, until it is forgotten at `expires_at`. Of two
     /// racing calls one gets `true`.

@@ -34,6 +34,10 @@ pub trait TokenRepository: Send + Sync {
     /// changes nothing and gives the same; `None` if there is no such family.
     async fn revoke_family(&self, id: FamilyId, now: DateTime<Utc>) -> Result<Option<TokenFamily>, RepositoryError>;
 
+    /// Ends every family of a subject: puts each on the deny-list and forgets it with its refresh tokens, all or none. Gives
+    /// the entries.
+    async fn end_families_of(&self, subject: &str) -> Result<Vec<Revocation>, RepositoryError>;
+
     /// Puts an entry on the deny-list. If the id is on it already, nothing changes.
     async fn revoke(&self, revocation: &Revocation) -> Result<(), RepositoryError>;
 

@@ -39,22 +39,27 @@ pub struct SessionProvider {
     pub name: Option<String>,
 }
 
-impl SessionDocument {
-    /// Times go out with the offset of `timezone`.
-    pub fn from_model(session: &Session, identities: Vec<ProviderIdentity>, timezone: Tz) -> Self {
-        let provider = |identity: ProviderIdentity| SessionProvider {
+impl From<ProviderIdentity> for SessionProvider {
+    fn from(identity: ProviderIdentity) -> Self {
+        Self {
             provider: identity.provider.to_string(),
             subject: identity.subject,
             email: identity.verified_email,
             name: identity.name,
-        };
+        }
+    }
+}
+
+impl SessionDocument {
+    /// Times go out with the offset of `timezone`.
+    pub fn from_model(session: &Session, identities: Vec<ProviderIdentity>, timezone: Tz) -> Self {
         Self {
             subject: session.account.to_string(),
             name: identities.iter().find_map(|identity| identity.name.clone()),
             signed_in_at: local(session.created_at, timezone),
             idle_until: local(session.idle_until, timezone),
             expires_at: local(session.expires_at, timezone),
-            providers: identities.into_iter().map(provider).collect(),
+            providers: identities.into_iter().map(SessionProvider::from).collect(),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     domain::gateway::{
         models::{
+            id::{AccountId, SessionId},
             login::{ATTEMPT_LIFE, InvalidReturnTo, LoginAttempt, LoginState, ReturnTo},
             oauth::{ProviderName, Secret},
             session::SessionSecret,
@@ -102,8 +103,8 @@ pub enum Outcome {
 pub struct Finished {
     /// Where the browser wanted to go.
     pub return_to: ReturnTo,
-    /// The new session.
-    pub session: SessionSecret,
+    /// The new session; none if the identity was added to the account that was signed in already.
+    pub session: Option<SessionSecret>,
 }
 
 /// Why somebody did not sign in.
@@ -115,6 +116,12 @@ pub enum FinishError {
     /// The attempt was not begun in this browser, is too old, was finished before, or was one at another provider.
     #[error("the attempt is not known here, too old, or was finished before")]
     UnknownAttempt,
+    /// It was begun to add the provider to an account that is not signed in in this browser (any more).
+    #[error("the account that this was to be added to is not signed in in this browser any more")]
+    OtherSession,
+    /// The identity was to be added to an account, and is another's.
+    #[error("this identity belongs to another account")]
+    LinkedElsewhere,
     /// The person does not want it.
     #[error("the person did not agree")]
     Denied,
@@ -133,6 +140,7 @@ impl From<SignInError> for FinishError {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::Provider(error) => Self::Provider(error),
+            SignInError::LinkedElsewhere => Self::LinkedElsewhere,
             SignInError::Failed(failure) => Self::Failed(failure),
         }
     }
@@ -144,8 +152,14 @@ impl LoginService {
         Self { parts }
     }
 
-    /// Begins an attempt: a state and a nonce of its own, PKCE where the provider has it.
-    pub async fn begin(&self, provider: &str, return_to: Option<&str>) -> Result<Begun, BeginError> {
+    /// Begins an attempt: a state and a nonce of its own, PKCE where the provider has it. With a session to `link` it is there
+    /// to add the provider to that session's account.
+    pub async fn begin(
+        &self,
+        provider: &str,
+        return_to: Option<&str>,
+        link: Option<SessionId>,
+    ) -> Result<Begun, BeginError> {
         let LoginParts { oauth, sealer, clock, entropy, .. } = &self.parts;
         let return_to = self.return_to(return_to)?;
         let provider: ProviderName = provider.parse().map_err(|_| BeginError::UnknownProvider)?;
@@ -156,6 +170,7 @@ impl LoginService {
             code_verifier: uses_pkce.then(|| random_secret(&**entropy)),
             nonce: random_secret(&**entropy),
             return_to,
+            link,
             expires_at: clock.now() + ATTEMPT_LIFE,
         };
         let location = oauth.authorize_url(&attempt, &state).await.map_err(BeginError::Provider)?;
@@ -170,7 +185,8 @@ impl LoginService {
     }
 
     /// Finishes an attempt at the provider whose callback was called: the account is found or made by provider and subject,
-    /// the grant is kept, and a new session is opened. The session that the browser had is over.
+    /// the grant is kept, and a new session is opened. The session that the browser had is over. An attempt that was begun to
+    /// add the provider to an account does that alone, and only in the session that began it.
     pub async fn finish(
         &self,
         provider: &str,
@@ -193,12 +209,36 @@ impl LoginService {
             Outcome::Error(code) => return Err(ProviderError::Refused { code: printable(&code) }.into()),
             Outcome::Nonsense => return Err(FinishError::Nonsense),
         };
-        let account = oauth.sign_in(&attempt, &returned.state, code, returned.issuer.as_deref()).await?;
+        let into = match attempt.link {
+            Some(begun_in) => Some(self.account_in(begun_in, old_session).await?),
+            None => None,
+        };
+        let account = oauth.sign_in(&attempt, &returned.state, code, returned.issuer.as_deref(), into).await?;
+        if into.is_some() {
+            return Ok(Finished { return_to: attempt.return_to, session: None });
+        }
         let session = sessions.open(account).await?;
+        if !oauth.is_met(account).await? {
+            sessions.end(session.expose()).await?;
+            return Err(FinishError::UnknownAttempt);
+        }
         if let Some(old) = old_session {
             sessions.end(old).await?;
         }
-        Ok(Finished { return_to: attempt.return_to, session })
+        Ok(Finished { return_to: attempt.return_to, session: Some(session) })
+    }
+
+    /// Whose the session is that an attempt was begun in, if it is still the browser's. Else somebody who is signed in as
+    /// another by now would find their identity in an account that is not theirs.
+    async fn account_in(&self, begun_in: SessionId, cookie: Option<&str>) -> Result<AccountId, FinishError> {
+        let session = match cookie {
+            Some(cookie) => self.parts.sessions.current(cookie).await?,
+            None => None,
+        };
+        match session {
+            Some(session) if session.id == begun_in => Ok(session.account),
+            Some(_) | None => Err(FinishError::OtherSession),
+        }
     }
 
     /// What the browser kept: it opens only for the state that it belongs to.
@@ -229,6 +269,8 @@ struct Travelling {
     code_verifier: Option<String>,
     nonce: String,
     return_to: String,
+    #[serde(default)]
+    link: Option<String>,
     expires_at: DateTime<Utc>,
 }
 
@@ -239,6 +281,7 @@ impl From<&LoginAttempt> for Travelling {
             code_verifier: attempt.code_verifier.as_ref().map(|verifier| verifier.expose().to_owned()),
             nonce: attempt.nonce.expose().to_owned(),
             return_to: attempt.return_to.as_str().to_owned(),
+            link: attempt.link.map(|session| session.to_string()),
             expires_at: attempt.expires_at,
         }
     }
@@ -252,6 +295,7 @@ impl Travelling {
             code_verifier: self.code_verifier.map(Secret::new),
             nonce: Secret::new(self.nonce),
             return_to: ReturnTo::parse(&self.return_to, allowed_origins).ok()?,
+            link: self.link.map(|session| session.parse()).transpose().ok()?,
             expires_at: self.expires_at,
         })
     }

@@ -5,6 +5,7 @@ mod injecting;
 mod refreshing;
 mod sealing;
 mod signing_in;
+mod taking_back;
 mod unlinking;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -15,6 +16,7 @@ use thiserror::Error;
 use self::refreshing::Turns;
 pub(super) use self::sealing::sealing_context;
 pub use self::signing_in::SignInError;
+pub use self::taking_back::TakenBack;
 pub use self::unlinking::NoticeError;
 pub use super::ports::{Acknowledgement, Provider, ProviderError, UnlinkError, UnlinkNotice};
 use super::{
@@ -135,6 +137,23 @@ pub enum ExchangeError {
     Failed(#[from] Failure),
 }
 
+/// Why an identity was not added to an account.
+enum LinkError {
+    /// It is another account's, or the account is gone.
+    Elsewhere,
+    /// The store failed.
+    Failed(Failure),
+}
+
+impl From<LinkError> for ExchangeError {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Elsewhere => Self::LinkedElsewhere,
+            LinkError::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}
+
 /// Why a grant's tokens cannot be had.
 #[derive(Debug, Error)]
 pub enum GrantError {
@@ -233,6 +252,10 @@ impl OAuthService {
             Some(_) => None,
             None => Some(self.tokens.sign_in(account).await?),
         };
+        if signed_in.is_some() && !self.is_met(account).await? {
+            self.tokens.end_all_of(account).await?;
+            return Err(Failure::Unavailable("the account ended while somebody signed in to it".into()).into());
+        }
         Ok(Exchanged { open, signed_in })
     }
 
@@ -243,12 +266,20 @@ impl OAuthService {
         Ok(self.store.account_of(identity, &newcomer).await?.id)
     }
 
+    /// Whether an account that somebody has just signed in to at a provider is still there. Whoever ends it ends its sessions
+    /// and tokens last, so what was given out before this is ended by one of the two.
+    pub async fn is_met(&self, account: AccountId) -> Result<bool, Failure> {
+        Ok(!self.store.identities_of(account).await?.is_empty())
+    }
+
     /// The account, once the identity is one of it.
-    async fn linked(&self, identity: &ProviderIdentity, id: AccountId) -> Result<AccountId, ExchangeError> {
+    async fn linked(&self, identity: &ProviderIdentity, id: AccountId) -> Result<AccountId, LinkError> {
         match self.store.link(identity, &Account { id, created_at: self.clock.now() }).await {
             Ok(()) => Ok(id),
-            Err(RepositoryError::Conflict) => Err(ExchangeError::LinkedElsewhere),
-            Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => Err(error.into()),
+            Err(RepositoryError::Conflict) => Err(LinkError::Elsewhere),
+            Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
+                Err(LinkError::Failed(error.into()))
+            }
         }
     }
 
@@ -306,10 +337,9 @@ impl OAuthService {
     /// Takes a grant back at the provider, and forgets it whether or not that worked.
     pub async fn delete(&self, caller: &Identity, id: GrantId) -> Result<Deletion, GrantError> {
         let grant = self.owned(caller, id, WRITE_SCOPE).await?;
-        let not_revoked = match (self.providers.get(&grant.provider), self.opened(&grant)) {
-            (Some(one), Ok(tokens)) => one.provider.revoke(&tokens).await.err(),
-            (None, _) => Some(ProviderError::Unavailable("the provider is switched off".into())),
-            (_, Err(failure)) => Some(ProviderError::BadAnswer(failure.to_string())),
+        let not_revoked = match self.revocable(&grant) {
+            Ok((provider, tokens)) => provider.revoke(&tokens).await.err(),
+            Err(error) => Some(error),
         };
         self.store.remove_grant(id).await?;
         self.grants_changed(grant.account);

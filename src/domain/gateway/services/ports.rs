@@ -8,7 +8,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::domain::gateway::models::{
-    account::ProviderIdentity,
+    account::{Password, PasswordHash, ProviderIdentity},
     id::AccountId,
     oauth::{ProviderName, ProviderTokens, Secret},
     signing_key::{SigningAlgorithm, SigningKey},
@@ -95,6 +95,39 @@ pub trait TokenStatePublisher: Send + Sync {
 pub trait GrantStatePublisher: Send + Sync {
     /// A grant of this account was made, refreshed, ended or forgotten.
     fn publish_grant_change(&self, account: AccountId, now: DateTime<Utc>);
+}
+
+/// What verifying a password comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verified {
+    /// It is the one.
+    Right {
+        /// Whether it would be hashed otherwise today.
+        outdated: bool,
+    },
+    /// It is not, or there is none.
+    Wrong,
+}
+
+/// Why a password was not hashed. The texts are for the log.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum HashingError {
+    /// Too many are waiting for the same.
+    #[error("too many passwords are being hashed")]
+    Overloaded,
+    /// What is stored is no hash, or hashing failed.
+    #[error("a password cannot be hashed: {0}")]
+    Broken(String),
+}
+
+/// Hashes passwords, slowly and on purpose: where it can delay nothing but other passwords.
+#[async_trait]
+pub trait PasswordHasher: Send + Sync {
+    /// Hashes a password for the store, each time with another salt.
+    async fn hash(&self, password: Password) -> Result<PasswordHash, HashingError>;
+
+    /// Whether a password is the one that was hashed. Without a hash it is wrong, and costs the same.
+    async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<Verified, HashingError>;
 }
 
 /// Shows a dummy token to whoever watches the console (development only).

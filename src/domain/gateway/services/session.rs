@@ -77,6 +77,12 @@ impl SessionService {
         self.parts.store.end(&TokenDigest::of(cookie.as_bytes())).await?;
         Ok(())
     }
+
+    /// Ends all sessions of an account but this one.
+    pub async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<(), Failure> {
+        self.parts.store.end_all_of(account, but).await?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::gateway::{
         models::{
-            id::FamilyId,
+            id::{AccountId, FamilyId},
             service::{Access, Denied},
             token::{
                 IssuedTokens, NewRefreshToken, RefreshToken, Revocation, Rotation, RotationOutcome, TokenFamily,
@@ -187,6 +187,13 @@ impl TokenService {
             Some(record) => self.revoke_family(record.family.id).await,
             None => Ok(()),
         }
+    }
+
+    /// Ends every token that was issued for an account, and forgets those that were kept.
+    pub async fn end_all_of(&self, account: AccountId) -> Result<(), Failure> {
+        let ended = self.parts.store.end_families_of(&account.to_string()).await?;
+        self.parts.publisher.publish_revocations(&ended);
+        Ok(())
     }
 
     async fn revoke_family(&self, id: FamilyId) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! Opens stores for the cases, and has the values that they store.
 
 use std::{
+    fmt::{Debug, Write},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -9,7 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -19,9 +20,14 @@ use crate::domain::gateway::{
         token::{DummyToken, NewRefreshToken, Revocation, Rotation, TokenDigest, TokenFamily},
     },
     repositories::{
-        memory::{MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens},
+        account::AccountRepository,
+        attempt::AttemptRepository,
+        memory::{MemoryAccounts, MemoryAttempts, MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens},
         oauth::OAuthRepository,
-        sea_orm::{SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens, connect, migrate},
+        sea_orm::{
+            SeaOrmAccounts, SeaOrmAttempts, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens, connect,
+            migrate,
+        },
         session::SessionRepository,
         signing_key::SigningKeyRepository,
         token::TokenRepository,
@@ -34,10 +40,16 @@ pub(super) struct Store {
     pub(super) keys: Arc<dyn SigningKeyRepository>,
     pub(super) oauth: Arc<dyn OAuthRepository>,
     pub(super) sessions: Arc<dyn SessionRepository>,
+    pub(super) accounts: Arc<dyn AccountRepository>,
+    pub(super) attempts: Arc<dyn AttemptRepository>,
     pub(super) peer_tokens: Arc<dyn TokenRepository>,
     pub(super) peer_keys: Arc<dyn SigningKeyRepository>,
     pub(super) peer_oauth: Arc<dyn OAuthRepository>,
     pub(super) peer_sessions: Arc<dyn SessionRepository>,
+    pub(super) peer_accounts: Arc<dyn AccountRepository>,
+    pub(super) peer_attempts: Arc<dyn AttemptRepository>,
+    /// Everything in the memory, as it prints.
+    memory: Vec<Arc<dyn Debug + Send + Sync>>,
     databases: Option<(Database, [DatabaseConnection; 2])>,
 }
 
@@ -50,6 +62,19 @@ impl Store {
     /// As `replica`.
     pub(super) fn oauth_replica(&self, n: usize) -> Arc<dyn OAuthRepository> {
         Arc::clone(if n.is_multiple_of(2) { &self.oauth } else { &self.peer_oauth })
+    }
+
+    /// Everything that the store holds, as text: of a database every row of every table.
+    pub(super) async fn dump(&self) -> String {
+        match &self.databases {
+            None => format!("{:#?}", self.memory),
+            Some((_, [connection, _])) => dump(connection).await,
+        }
+    }
+
+    /// Whether it has tables.
+    pub(super) fn is_database(&self) -> bool {
+        self.databases.is_some()
     }
 
     pub(super) async fn close(self) {
@@ -91,7 +116,13 @@ impl Database {
 pub(super) async fn memory() -> Store {
     let (tokens, keys) = (Arc::new(MemoryTokens::default()), Arc::new(MemorySigningKeys::default()));
     let (oauth, sessions) = (Arc::new(MemoryOAuth::default()), Arc::new(MemorySessions::default()));
+    let (accounts, attempts) = (Arc::new(MemoryAccounts::of(oauth.clone())), Arc::new(MemoryAttempts::default()));
     Store {
+        accounts: accounts.clone(),
+        attempts: attempts.clone(),
+        peer_accounts: accounts,
+        peer_attempts: attempts.clone(),
+        memory: vec![tokens.clone(), keys.clone(), oauth.clone(), sessions.clone(), attempts],
         tokens: tokens.clone(),
         keys: keys.clone(),
         oauth: oauth.clone(),
@@ -116,6 +147,11 @@ async fn over(database: Database) -> Store {
     let [one, other] = [connect(&database.url).await.unwrap(), connect(&database.url).await.unwrap()];
     migrate(&one).await.unwrap();
     Store {
+        accounts: Arc::new(SeaOrmAccounts::new(one.clone())),
+        attempts: Arc::new(SeaOrmAttempts::new(one.clone())),
+        peer_accounts: Arc::new(SeaOrmAccounts::new(other.clone())),
+        peer_attempts: Arc::new(SeaOrmAttempts::new(other.clone())),
+        memory: Vec::new(),
         tokens: Arc::new(SeaOrmTokens::new(one.clone())),
         keys: Arc::new(SeaOrmSigningKeys::new(one.clone())),
         oauth: Arc::new(SeaOrmOAuth::new(one.clone())),
@@ -153,6 +189,35 @@ pub(super) async fn empty_postgres() -> Database {
         dead_url: "postgres://someone:hidden@127.0.0.1:1/nowhere".to_owned(),
         belongings: Belongings::Schema { name, admin },
     }
+}
+
+/// Every row of every table, one a line: UUIDs in the usual form (PostgreSQL) or as hexadecimal digits (SQLite), other bytes
+/// as hexadecimal digits.
+async fn dump(db: &DatabaseConnection) -> String {
+    let backend = db.get_database_backend();
+    let ask = async |sql: String| -> Vec<String> {
+        let rows = db.query_all_raw(Statement::from_string(backend, sql)).await.unwrap();
+        rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+    };
+    let tables = if backend == DbBackend::Postgres {
+        "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = current_schema()"
+    } else {
+        "SELECT name FROM sqlite_schema WHERE type = 'table'"
+    };
+    let mut text = String::new();
+    for table in ask(tables.to_owned()).await {
+        let rows = if backend == DbBackend::Postgres {
+            format!("SELECT CAST(row_to_json(one) AS TEXT) FROM \"{table}\" AS one")
+        } else {
+            let columns = ask(format!("SELECT name FROM pragma_table_info('{table}')")).await;
+            let quoted: Vec<_> = columns.iter().map(|column| format!("quote(\"{column}\")")).collect();
+            format!("SELECT {} FROM \"{table}\"", quoted.join(" || ',' || "))
+        };
+        for row in ask(rows).await {
+            writeln!(text, "{table}: {row}").unwrap();
+        }
+    }
+    text
 }
 
 /// A moment, in seconds after one that is not round.

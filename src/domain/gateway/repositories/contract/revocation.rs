@@ -7,11 +7,13 @@ use std::sync::{
 
 use tokio::{task::JoinSet, time::timeout};
 
-use super::harness::{self, PATIENCE, Store, at, digest, family, family_id, refresh, revocation, token_id};
-use crate::domain::gateway::models::token::{Revocation, RevocationCursor, TokenFamily};
+use super::harness::{self, PATIENCE, Store, at, digest, family, family_id, refresh, revocation, rotation, token_id};
+use crate::domain::gateway::models::token::{Revocation, RevocationCursor, RotationOutcome, TokenFamily};
 
 over_every_store!(
     a_family_is_revoked_once,
+    all_families_of_a_subject_end_and_are_forgotten,
+    a_rotation_never_outlives_the_end_of_its_family,
     an_id_is_listed_once,
     any_of_several_ids_is_found,
     the_deny_list_is_read_in_pages,
@@ -36,6 +38,54 @@ async fn a_family_is_revoked_once(store: &Store) {
         assert_eq!(listed(store).await, [revoked.revocation()]);
     }
     assert_eq!(store.tokens.find_refresh(&digest(12)).await.unwrap().unwrap().family, family(2));
+}
+
+async fn all_families_of_a_subject_end_and_are_forgotten(store: &Store) {
+    let subject = family(1).subject;
+    let other = TokenFamily { subject: format!("{subject} "), ..family(3) };
+    for (n, family) in [family(1), family(2), other.clone()].iter().enumerate() {
+        store.tokens.open_family(family, &refresh(11 + u8::try_from(n).unwrap())).await.unwrap();
+    }
+    // One of them with a newer access token and a used refresh token, another revoked before.
+    let RotationOutcome::Rotated(newer) = store.tokens.rotate(&rotation(11, 21, at(60))).await.unwrap() else {
+        panic!()
+    };
+    store.tokens.revoke_family(family_id(2), at(61)).await.unwrap();
+
+    let mut ended = store.peer_tokens.end_families_of(&subject).await.unwrap();
+    ended.sort_by_key(|revocation| revocation.id);
+    assert_eq!(ended, [newer.revocation(), family(2).revocation()]);
+    let mut known = listed(store).await;
+    known.sort_by_key(|revocation| revocation.id);
+    assert_eq!(known, ended);
+    for gone in [11, 12, 21] {
+        assert_eq!(store.tokens.find_refresh(&digest(gone)).await.unwrap(), None);
+        assert_eq!(store.tokens.rotate(&rotation(gone, 99, at(62))).await.unwrap(), RotationOutcome::Unknown);
+    }
+    assert_eq!(store.tokens.end_families_of(&subject).await.unwrap(), []);
+    assert_eq!(store.tokens.find_refresh(&digest(13)).await.unwrap().unwrap().family, other);
+}
+
+/// Whichever comes first: no access token lives on that the deny-list does not cover.
+async fn a_rotation_never_outlives_the_end_of_its_family(store: &Store) {
+    for n in 1..=8 {
+        let family = TokenFamily { subject: format!("subject {n}"), ..family(n) };
+        store.tokens.open_family(&family, &refresh(n)).await.unwrap();
+        let wish = rotation(n, 100 + n, at(60));
+        let subject = family.subject.clone();
+        let (rotated, ended) = timeout(PATIENCE, async {
+            tokio::join!(store.tokens.rotate(&wish), store.peer_tokens.end_families_of(&subject))
+        })
+        .await
+        .unwrap();
+        let [revocation] = ended.unwrap()[..] else { panic!() };
+        match rotated.unwrap() {
+            RotationOutcome::Rotated(rotated) => assert_eq!(revocation, rotated.revocation()),
+            RotationOutcome::Unknown => assert_eq!(revocation, family.revocation()),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(store.tokens.find_refresh(&digest(100 + n)).await.unwrap(), None);
+    }
 }
 
 async fn an_id_is_listed_once(store: &Store) {

@@ -21,6 +21,7 @@ over_every_store!(
     a_used_session_lasts_longer,
     what_is_over_or_lasts_longer_already_is_not_prolonged,
     a_session_ends_once,
+    all_sessions_of_an_account_end_but_one,
     sessions_that_are_over_are_forgotten,
     a_state_is_redeemed_once,
     of_concurrent_redemptions_exactly_one_wins,
@@ -146,4 +147,31 @@ async fn a_void_state_is_forgotten(store: &Store) {
     assert!(!store.sessions.redeem(&digest(1), at(60)).await.unwrap());
     assert_eq!(store.sessions.forget_expired(at(60)).await.unwrap(), 1);
     assert!(store.sessions.redeem(&digest(1), at(120)).await.unwrap());
+}
+
+async fn all_sessions_of_an_account_end_but_one(store: &Store) {
+    let mut sessions = Vec::new();
+    for n in 1..=4 {
+        sessions.push(opened(store, n).await);
+    }
+    let stranger = Account { id: AccountId::from_random([2; 16]), created_at: at(0) };
+    let identity = ProviderIdentity {
+        provider: "google".parse().unwrap(),
+        subject: "john".to_owned(),
+        verified_email: None,
+        name: None,
+    };
+    store.oauth.account_of(&identity, &stranger).await.unwrap();
+    let theirs = Session { account: stranger.id, ..session(5) };
+    store.sessions.open(&theirs).await.unwrap();
+
+    let account = sessions[0].account;
+    let mut ended = store.peer_sessions.end_all_of(account, Some(sessions[1].id)).await.unwrap();
+    ended.sort_by_key(|session| session.id);
+    assert_eq!(ended, [sessions[0].clone(), sessions[2].clone(), sessions[3].clone()]);
+    assert_eq!(store.sessions.find(&digest(2)).await.unwrap(), Some(sessions[1].clone()));
+    // Of somebody else's session nothing is kept.
+    assert_eq!(store.sessions.end_all_of(account, Some(theirs.id)).await.unwrap(), [sessions[1].clone()]);
+    assert_eq!(store.sessions.end_all_of(account, None).await.unwrap(), []);
+    assert_eq!(store.sessions.find(&digest(5)).await.unwrap(), Some(theirs));
 }

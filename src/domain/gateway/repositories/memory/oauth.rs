@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use super::lock;
 use crate::domain::gateway::{
     models::{
-        account::{Account, ProviderIdentity},
+        account::{Account, PasswordLogin, ProviderIdentity},
         id::{AccountId, GrantId},
         oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, ProviderName, RefreshLease},
     },
@@ -21,28 +21,38 @@ use crate::domain::gateway::{
 
 /// Accounts and grants in memory.
 #[derive(Debug, Default)]
-pub struct MemoryOAuth(Mutex<State>);
+pub struct MemoryOAuth(pub(super) Mutex<State>);
 
 #[derive(Debug, Default)]
-struct State {
-    accounts: HashMap<AccountId, Account>,
-    identities: HashMap<(ProviderName, String), KnownIdentity>,
-    grants: HashMap<GrantId, StoredGrant>,
+pub(super) struct State {
+    pub(super) accounts: HashMap<AccountId, Account>,
+    /// Kept by [`MemoryAccounts`](super::MemoryAccounts).
+    pub(super) logins: HashMap<AccountId, PasswordLogin>,
+    pub(super) identities: HashMap<(ProviderName, String), KnownIdentity>,
+    pub(super) grants: HashMap<GrantId, StoredGrant>,
 }
 
 #[derive(Debug)]
-struct KnownIdentity {
-    account: Account,
+pub(super) struct KnownIdentity {
+    pub(super) account: Account,
     identity: ProviderIdentity,
 }
 
 #[derive(Debug)]
-struct StoredGrant {
-    grant: Grant,
+pub(super) struct StoredGrant {
+    pub(super) grant: Grant,
     lease: Option<RefreshLease>,
 }
 
 impl State {
+    /// Who an account is at the providers.
+    pub(super) fn identities_of(&self, account: AccountId) -> Vec<ProviderIdentity> {
+        let of_account = self.identities.values().filter(|known| known.account.id == account);
+        let mut identities: Vec<_> = of_account.map(|known| known.identity.clone()).collect();
+        identities.sort_by_cached_key(key);
+        identities
+    }
+
     /// The grant, and until when this holder has or had its lease, if nobody took or ended that since.
     fn leased(&mut self, lease: &RefreshLease) -> Option<(&mut StoredGrant, DateTime<Utc>)> {
         let stored = self.grants.get_mut(&lease.grant)?;
@@ -103,11 +113,7 @@ impl OAuthRepository for MemoryOAuth {
     }
 
     async fn identities_of(&self, account: AccountId) -> Result<Vec<ProviderIdentity>, RepositoryError> {
-        let state = lock(&self.0);
-        let of_account = state.identities.values().filter(|known| known.account.id == account);
-        let mut identities: Vec<_> = of_account.map(|known| known.identity.clone()).collect();
-        identities.sort_by_cached_key(key);
-        Ok(identities)
+        Ok(lock(&self.0).identities_of(account))
     }
 
     async fn put_grant(&self, grant: &Grant) -> Result<Grant, RepositoryError> {

@@ -10,7 +10,11 @@ use chrono::{DateTime, Utc};
 
 use super::lock;
 use crate::domain::gateway::{
-    models::{session::Session, token::TokenDigest},
+    models::{
+        id::{AccountId, SessionId},
+        session::Session,
+        token::TokenDigest,
+    },
     repositories::{RepositoryError, kept, session::SessionRepository},
 };
 
@@ -59,6 +63,12 @@ impl SessionRepository for MemorySessions {
 
     async fn end(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError> {
         Ok(lock(&self.0).sessions.remove(digest))
+    }
+
+    async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<Vec<Session>, RepositoryError> {
+        let sessions = &mut lock(&self.0).sessions;
+        let of_account = |session: &Session| session.account == account && Some(session.id) != but;
+        Ok(sessions.extract_if(|_, session| of_account(session)).map(|(_, session)| session).collect())
     }
 
     async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {

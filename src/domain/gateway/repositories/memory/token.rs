@@ -172,6 +172,17 @@ impl TokenRepository for MemoryTokens {
         }))
     }
 
+    async fn end_families_of(&self, subject: &str) -> Result<Vec<Revocation>, RepositoryError> {
+        let State { families, refresh_tokens, deny_list, .. } = &mut *lock(&self.0);
+        let ended = families.extract_if(|_, family| family.subject == subject);
+        let revocations: Vec<_> = ended.map(|(_, family)| family.revocation()).collect();
+        for revocation in &revocations {
+            deny_list.add(*revocation);
+        }
+        refresh_tokens.retain(|_, token| families.contains_key(&token.family));
+        Ok(revocations)
+    }
+
     async fn revoke(&self, revocation: &Revocation) -> Result<(), RepositoryError> {
         lock(&self.0).deny_list.add(*revocation);
         Ok(())

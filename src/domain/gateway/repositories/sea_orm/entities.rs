@@ -10,6 +10,8 @@ pub mod account_identities;
 pub mod accounts;
 pub mod dummy_tokens;
 pub mod grants;
+pub mod login_attempts;
+pub mod password_logins;
 pub mod redeemed_logins;
 pub mod refresh_tokens;
 pub mod revocation_cursor;

@@ -18,6 +18,8 @@ mod account;
 mod grant;
 mod lease;
 
+pub(super) use account::identities as identities_of;
+
 /// Accounts and grants in a database.
 #[derive(Debug, Clone)]
 pub struct SeaOrmOAuth {
@@ -108,7 +110,7 @@ impl OAuthRepository for SeaOrmOAuth {
 }
 
 /// What a write that names an account comes to if there is no such account: as the port says, a conflict.
-fn without_account(error: DbErr) -> RepositoryError {
+pub(super) fn without_account(error: DbErr) -> RepositoryError {
     match error.sql_err() {
         Some(SqlErr::ForeignKeyConstraintViolation(_)) => RepositoryError::Conflict,
         _ => error.into(),

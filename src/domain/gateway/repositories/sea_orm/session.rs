@@ -13,7 +13,11 @@ use super::{
     forgetting::forget,
 };
 use crate::domain::gateway::{
-    models::{session::Session, token::TokenDigest},
+    models::{
+        id::{AccountId, SessionId},
+        session::Session,
+        token::TokenDigest,
+    },
     repositories::{RepositoryError, session::SessionRepository},
 };
 
@@ -76,6 +80,18 @@ impl SessionRepository for SeaOrmSessions {
                 .exec_with_returning(&self.db)
                 .await?;
             rows.into_iter().next().map(Session::try_from).transpose()
+        })
+        .await
+    }
+
+    async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<Vec<Session>, RepositoryError> {
+        answered(async {
+            let mut ended = sessions::Entity::delete_many().filter(sessions::Column::AccountId.eq(account.as_uuid()));
+            if let Some(but) = but {
+                ended = ended.filter(sessions::Column::Id.ne(but.as_uuid()));
+            }
+            let rows = ended.exec_with_returning(&self.db).await?;
+            rows.into_iter().map(Session::try_from).collect()
         })
         .await
     }

@@ -82,6 +82,16 @@ impl TokenRepository for SeaOrmTokens {
         .await
     }
 
+    async fn end_families_of(&self, subject: &str) -> Result<Vec<Revocation>, RepositoryError> {
+        answered(async {
+            let transaction = begin(&self.db).await?;
+            let revocations = family::end_all_of(&transaction, subject).await?;
+            transaction.commit().await?;
+            Ok(revocations)
+        })
+        .await
+    }
+
     async fn revoke(&self, revocation: &Revocation) -> Result<(), RepositoryError> {
         answered(async {
             let transaction = begin(&self.db).await?;

@@ -165,7 +165,7 @@ impl Scene {
     }
 
     async fn begin(&self, provider: &str, return_to: Option<&str>) -> Away {
-        let begun = self.logins.begin(provider, return_to).await.ok().unwrap();
+        let begun = self.logins.begin(provider, return_to, None).await.ok().unwrap();
         let state = begun.location.expose().split_once("state=").unwrap().1.to_owned();
         Away { begun, state }
     }
@@ -175,7 +175,7 @@ impl Scene {
     }
 
     async fn session(&self, finished: &Finished) -> Session {
-        self.sessions.current(finished.session.expose()).await.unwrap().unwrap()
+        self.sessions.current(finished.session.as_ref().unwrap().expose()).await.unwrap().unwrap()
     }
 }
 
@@ -332,7 +332,10 @@ async fn a_provider_that_is_down_is_told_at_either_end() {
     let scene = Scene::new().await;
     let away = scene.begin("one", None).await;
     *scene.one.failure.lock().unwrap() = Some(ProviderError::Unavailable("down".into()));
-    assert!(matches!(scene.logins.begin("one", None).await, Err(BeginError::Provider(ProviderError::Unavailable(_)))));
+    assert!(matches!(
+        scene.logins.begin("one", None, None).await,
+        Err(BeginError::Provider(ProviderError::Unavailable(_)))
+    ));
     let failed = scene.finish("one", away.back("alice")).await;
     assert!(matches!(failed, Err(FinishError::Provider(ProviderError::Unavailable(_)))));
 }
@@ -341,11 +344,11 @@ async fn a_provider_that_is_down_is_told_at_either_end() {
 async fn a_new_sign_in_ends_the_session_that_the_browser_had() {
     let scene = Scene::new().await;
     let first = scene.begin("one", None).await;
-    let first = scene.finish("one", first.back("alice")).await.unwrap();
+    let first = scene.finish("one", first.back("alice")).await.unwrap().session.unwrap();
     let second = scene.begin("one", None).await;
-    let second = scene.logins.finish("one", second.back("alice"), Some(first.session.expose())).await.unwrap();
-    assert_ne!(first.session.expose(), second.session.expose());
-    assert_eq!(scene.sessions.current(first.session.expose()).await.unwrap(), None);
+    let second = scene.logins.finish("one", second.back("alice"), Some(first.expose())).await.unwrap();
+    assert_ne!(first.expose(), second.session.as_ref().unwrap().expose());
+    assert_eq!(scene.sessions.current(first.expose()).await.unwrap(), None);
     scene.session(&second).await;
 }
 
@@ -362,9 +365,84 @@ async fn the_same_email_at_two_providers_is_two_accounts() {
 async fn what_cannot_be_begun_is_told_why() {
     let scene = Scene::new().await;
     for name in ["nobody", "", "ONE", "one/"] {
-        assert!(matches!(scene.logins.begin(name, None).await, Err(BeginError::UnknownProvider)), "{name}");
+        assert!(matches!(scene.logins.begin(name, None, None).await, Err(BeginError::UnknownProvider)), "{name}");
     }
-    assert!(matches!(scene.logins.begin("one", Some("//evil.example")).await, Err(BeginError::ReturnTo(_))));
+    assert!(matches!(scene.logins.begin("one", Some("//evil.example"), None).await, Err(BeginError::ReturnTo(_))));
     let away = scene.begin("one", Some("https://app.jinmini.com")).await;
     assert_eq!(scene.finish("one", away.back("alice")).await.unwrap().return_to.as_str(), "https://app.jinmini.com");
+}
+
+impl Scene {
+    async fn signed_in(&self, person: &str) -> SessionSecret {
+        let away = self.begin("one", None).await;
+        self.finish("one", away.back(person)).await.unwrap().session.unwrap()
+    }
+
+    async fn of(&self, secret: &SessionSecret) -> Session {
+        self.sessions.current(secret.expose()).await.unwrap().unwrap()
+    }
+
+    /// Begins an attempt to add the provider `other` to the account of a session.
+    async fn begin_link(&self, secret: &SessionSecret) -> Away {
+        let session = self.of(secret).await.id;
+        let begun = self.logins.begin("other", Some("/me"), Some(session)).await.ok().unwrap();
+        let state = begun.location.expose().split_once("state=").unwrap().1.to_owned();
+        Away { begun, state }
+    }
+}
+
+#[tokio::test]
+async fn a_second_provider_is_added_to_the_account_that_asked_for_it() {
+    let scene = Scene::new().await;
+    let alice = scene.signed_in("alice").await;
+    let away = scene.begin_link(&alice).await;
+    let finished = scene.logins.finish("other", away.back("alice-elsewhere"), Some(alice.expose())).await.unwrap();
+    assert!(finished.session.is_none() && finished.return_to.as_str() == "/me");
+    let session = scene.of(&alice).await;
+    let identities = scene.sessions.identities(&session).await.unwrap();
+    assert_eq!(identities.iter().map(|one| one.subject.as_str()).collect::<Vec<_>>(), ["alice", "alice-elsewhere"]);
+    let of_alice = GrantFilter { account: Some(session.account), provider: None };
+    assert_eq!(scene.accounts.list_grants(&of_alice, None, 9).await.unwrap().len(), 2);
+    // From now on it is a way in.
+    let away = scene.begin("other", None).await;
+    let again = scene.finish("other", away.back("alice-elsewhere")).await.unwrap();
+    assert_eq!(scene.session(&again).await.account, session.account);
+    // An attempt counts once, whatever for.
+    let again = scene.begin_link(&alice).await;
+    scene.logins.finish("other", again.back("third"), Some(alice.expose())).await.unwrap();
+    let replayed = scene.logins.finish("other", again.back("fourth"), Some(alice.expose())).await;
+    assert!(matches!(replayed, Err(FinishError::UnknownAttempt)));
+}
+
+#[tokio::test]
+async fn an_identity_of_another_account_is_neither_added_nor_merged() {
+    let scene = Scene::new().await;
+    let bob = scene.begin("other", None).await;
+    let bob = scene.finish("other", bob.back("bob")).await.unwrap().session.unwrap();
+    let alice = scene.signed_in("alice").await;
+    let away = scene.begin_link(&alice).await;
+    let refused = scene.logins.finish("other", away.back("bob"), Some(alice.expose())).await;
+    assert!(matches!(refused, Err(FinishError::LinkedElsewhere)));
+    for (secret, subject) in [(alice, "alice"), (bob, "bob")] {
+        let session = scene.of(&secret).await;
+        let identities = scene.sessions.identities(&session).await.unwrap();
+        assert_eq!(identities.iter().map(|one| one.subject.as_str()).collect::<Vec<_>>(), [subject]);
+    }
+}
+
+#[tokio::test]
+async fn only_the_session_that_began_it_gets_the_provider() {
+    let scene = Scene::new().await;
+    let [alice, mallory] = [scene.signed_in("alice").await, scene.signed_in("mallory").await];
+    let elsewhere = scene.signed_in("alice").await;
+    for session in [None, Some(&mallory), Some(&elsewhere)] {
+        let away = scene.begin_link(&alice).await;
+        let refused = scene.logins.finish("other", away.back("new"), session.map(SessionSecret::expose)).await;
+        assert!(matches!(refused, Err(FinishError::OtherSession)));
+    }
+    let away = scene.begin_link(&alice).await;
+    scene.sessions.end(alice.expose()).await.unwrap();
+    let refused = scene.logins.finish("other", away.back("new"), Some(alice.expose())).await;
+    assert!(matches!(refused, Err(FinishError::OtherSession)));
+    assert!(scene.one.exchanges.lock().unwrap().len() == 3, "no code of an attempt to link went anywhere");
 }

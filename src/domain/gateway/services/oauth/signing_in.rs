@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{OAuthService, SwitchedOn};
+use super::{LinkError, OAuthService, SwitchedOn};
 use crate::domain::gateway::{
     models::{
         id::AccountId,
@@ -21,9 +21,21 @@ pub enum SignInError {
     /// The provider does not do it.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// The identity was to be added to an account, and is another's.
+    #[error("this identity belongs to another account")]
+    LinkedElsewhere,
     /// Something of ours failed.
     #[error(transparent)]
     Failed(#[from] Failure),
+}
+
+impl From<LinkError> for SignInError {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Elsewhere => Self::LinkedElsewhere,
+            LinkError::Failed(failure) => Self::Failed(failure),
+        }
+    }
 }
 
 impl OAuthService {
@@ -39,13 +51,15 @@ impl OAuthService {
         provider.authorize_url(&request).await.map(Secret::new)
     }
 
-    /// Exchanges the code that an attempt ended with, keeps the grant, and says whose account it is in.
+    /// Exchanges the code that an attempt ended with, keeps the grant, and says whose account it is in: `into`, if the attempt
+    /// was to add the identity to one.
     pub async fn sign_in(
         &self,
         attempt: &LoginAttempt,
         state: &LoginState,
         code: Secret,
         issuer: Option<&str>,
+        into: Option<AccountId>,
     ) -> Result<AccountId, SignInError> {
         let SwitchedOn { provider, callback, .. } = self.switched_on(attempt)?;
         provider.check_issuer(issuer).await?;
@@ -57,7 +71,10 @@ impl OAuthService {
             state: Some(Secret::new(state.expose())),
         };
         let (tokens, identity) = provider.exchange(&exchange).await?;
-        let account = self.account_of(&identity).await?;
+        let account = match into {
+            Some(account) => self.linked(&identity, account).await?,
+            None => self.account_of(&identity).await?,
+        };
         self.keep(&**provider, tokens, &identity, account).await?;
         Ok(account)
     }

@@ -85,7 +85,7 @@ pub(super) async fn link(
     }
 }
 
-pub(super) async fn identities(
+pub(in crate::domain::gateway::repositories::sea_orm) async fn identities(
     db: &DatabaseConnection,
     account: AccountId,
 ) -> Result<Vec<ProviderIdentity>, RepositoryError> {

@@ -2,13 +2,15 @@
 //! `begin`), so that they happen one after the other and a revocation never misses a successor.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
+};
 
 use super::deny_list;
 use crate::domain::gateway::{
     models::{
         id::FamilyId,
-        token::{Rotation, RotationOutcome, TokenDigest, TokenFamily},
+        token::{LEEWAY, Revocation, Rotation, RotationOutcome, TokenDigest, TokenFamily},
     },
     repositories::{
         RepositoryError, kept,
@@ -57,6 +59,31 @@ pub(super) async fn revoke(
         Some(family) if family.revoked_at.is_none() => end(transaction, family, kept(now)).await.map(Some),
         family => Ok(family),
     }
+}
+
+/// Ends every family of a subject, in the order of their ids, so that two that do so at once do not wait for each other.
+pub(super) async fn end_all_of(
+    transaction: &DatabaseTransaction,
+    subject: &str,
+) -> Result<Vec<Revocation>, RepositoryError> {
+    use token_families::Column;
+    let rows = token_families::Entity::find()
+        .filter(Column::Subject.eq(subject))
+        .order_by_asc(Column::Id)
+        .lock_exclusive()
+        .all(transaction)
+        .await?;
+    let mut revocations = Vec::with_capacity(rows.len());
+    for row in rows {
+        // Only what a revocation wants of it: a family that is no model must not outlive its account.
+        let (id, access_expires_at) = (FamilyId::from(row.id), time(row.access_expires_at)?);
+        let revocation = Revocation { id: id.into(), expires_at: access_expires_at + LEEWAY };
+        deny_list::add(transaction, &revocation).await?;
+        // Takes its refresh tokens along.
+        token_families::Entity::delete_by_id(row.id).exec(transaction).await?;
+        revocations.push(revocation);
+    }
+    Ok(revocations)
 }
 
 async fn lock_family_of(

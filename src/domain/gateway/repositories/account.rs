@@ -1,0 +1,46 @@
+//! The store of how people sign in without a provider, and of what ends with an account. Identities and grants of accounts
+//! are kept by [`OAuthRepository`](super::oauth::OAuthRepository), in the same place.
+
+use async_trait::async_trait;
+
+use super::RepositoryError;
+use crate::domain::gateway::models::{
+    account::{Account, Email, PasswordHash, PasswordLogin, Profile, UnlinkOutcome},
+    id::AccountId,
+    oauth::{Grant, ProviderName},
+};
+
+/// Keeps log-ins with passwords. Times are kept to the microsecond.
+#[async_trait]
+pub trait AccountRepository: Send + Sync {
+    /// Stores a new account and how it logs in, both or neither. Of two racing calls for the same e-mail one succeeds.
+    ///
+    /// # Errors
+    /// `Conflict` if the e-mail or the account's id is taken.
+    async fn sign_up(&self, account: &Account, login: &PasswordLogin) -> Result<(), RepositoryError>;
+
+    /// Stores how an account logs in that did not so far. Of two racing calls one succeeds.
+    ///
+    /// # Errors
+    /// `Conflict` if the e-mail is taken, the account has a log-in already, or does not exist.
+    async fn add_login(&self, login: &PasswordLogin) -> Result<(), RepositoryError>;
+
+    /// The log-in with this e-mail, as [`Email`] compares them.
+    async fn find_login(&self, email: &Email) -> Result<Option<PasswordLogin>, RepositoryError>;
+
+    /// Puts another hash, and its `changed_at`, in place of the one that was read. `false`, and nothing changes, if it is
+    /// not what is stored (any more).
+    async fn replace_hash(&self, read: &PasswordHash, login: &PasswordLogin) -> Result<bool, RepositoryError>;
+
+    /// Everything that an account is known by.
+    async fn profile(&self, account: AccountId) -> Result<Option<Profile>, RepositoryError>;
+
+    /// Takes what an account has at a provider, identities and grants, unless it has no other way in: no log-in here and no
+    /// identity elsewhere. Of two racing calls that would leave none together, one is `LastWayIn`.
+    async fn unlink(&self, account: AccountId, provider: &ProviderName) -> Result<UnlinkOutcome, RepositoryError>;
+
+    /// Forgets an account with its log-in, identities and grants, all or nothing, and gives the grants that it had. `None`
+    /// if there is no such account (any more). Its sessions may go with it or not: they are
+    /// [`SessionRepository`](super::session::SessionRepository)'s to end.
+    async fn remove(&self, account: AccountId) -> Result<Option<Vec<Grant>>, RepositoryError>;
+}

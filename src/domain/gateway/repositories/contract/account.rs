@@ -1,0 +1,380 @@
+//! What a store of log-ins with passwords owes, and what is left when an account is gone. Here are the values that its cases
+//! store.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use tokio::{sync::Barrier, task::JoinSet, time::timeout};
+
+use super::harness::{self, PATIENCE, Store, at, digest, family, refresh, rotation};
+use crate::domain::gateway::{
+    models::{
+        account::{Account, Email, PasswordHash, PasswordLogin, Profile, ProviderIdentity, UnlinkOutcome},
+        id::{AccountId, GrantId, SessionId},
+        oauth::{Grant, GrantFilter, GrantStatus},
+        session::Session,
+        token::TokenFamily,
+    },
+    repositories::RepositoryError,
+};
+
+mod database;
+
+over_every_store!(
+    a_log_in_is_read_back_whole,
+    an_email_is_found_however_it_is_written,
+    a_taken_email_or_account_is_a_conflict_and_nothing_is_stored,
+    of_sign_ups_at_once_with_one_email_one_wins,
+    a_log_in_is_added_once,
+    of_log_ins_added_at_once_one_wins,
+    a_hash_is_replaced_if_it_is_the_one_that_was_read,
+    an_email_is_no_identity,
+    a_provider_is_taken_unless_it_is_the_last_way_in,
+    of_two_last_ways_in_one_stays,
+    an_account_is_removed_once_with_all_it_has,
+    nothing_is_left_of_a_removed_account,
+    nothing_is_added_to_an_account_while_it_is_removed,
+);
+
+/// Unlike the ids of everything else.
+fn account(n: u8) -> Account {
+    Account { id: AccountId::from_random([0xa0 + n; 16]), created_at: at(0) }
+}
+
+fn email(n: u8) -> Email {
+    Email::parse(&format!("Person{n}@Example.com")).unwrap()
+}
+
+/// That uses every field, with text that a careless store would change.
+fn login(n: u8) -> PasswordLogin {
+    PasswordLogin {
+        account: account(n).id,
+        email: email(n),
+        name: Some("제인 \"Doe\"'; -- 😀".to_owned()),
+        hash: PasswordHash::new(format!("$argon2id$v=19$m=19456,t=2,p=1$salt+/{n}$hash")),
+        changed_at: at(0),
+    }
+}
+
+fn identity(provider: &str, subject: &str) -> ProviderIdentity {
+    ProviderIdentity {
+        provider: provider.parse().unwrap(),
+        subject: subject.to_owned(),
+        verified_email: Some("person1@example.com".to_owned()),
+        name: None,
+    }
+}
+
+fn grant(n: u8, account: &Account, provider: &str) -> Grant {
+    Grant {
+        id: GrantId::from_random([n; 16]),
+        account: account.id,
+        provider: provider.parse().unwrap(),
+        provider_subject: format!("subject-of-{n}"),
+        status: GrantStatus::Active,
+        sealed_tokens: vec![n],
+        expires_at: None,
+        refreshable: false,
+        created_at: at(0),
+        updated_at: at(0),
+    }
+}
+
+fn assert_conflict(outcome: &Result<impl std::fmt::Debug, RepositoryError>) {
+    assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+}
+
+async fn signed_up(store: &Store, n: u8) -> Account {
+    store.accounts.sign_up(&account(n), &login(n)).await.unwrap();
+    account(n)
+}
+
+/// An account that knows no password.
+async fn met(store: &Store, n: u8) -> Account {
+    let identity = identity("google", &format!("met {n}"));
+    store.oauth.account_of(&identity, &account(n)).await.unwrap()
+}
+
+async fn logins(store: &Store, n: u8) -> Option<PasswordLogin> {
+    store.peer_accounts.profile(account(n).id).await.unwrap().and_then(|profile| profile.login)
+}
+
+async fn a_log_in_is_read_back_whole(store: &Store) {
+    assert_eq!(store.accounts.profile(account(1).id).await.unwrap(), None);
+    let finer = TimeDelta::nanoseconds(999);
+    let given = PasswordLogin { changed_at: at(0) + finer, ..login(1) };
+    store.accounts.sign_up(&Account { created_at: at(0) + finer, ..account(1) }, &given).await.unwrap();
+    store.accounts.sign_up(&account(2), &PasswordLogin { name: None, ..login(2) }).await.unwrap();
+    for (n, name) in [(1, login(1).name), (2, None)] {
+        let stored = PasswordLogin { name, ..login(n) };
+        assert_eq!(store.peer_accounts.find_login(&email(n)).await.unwrap(), Some(stored.clone()));
+        let profile = Profile { account: account(n), login: Some(stored), identities: Vec::new() };
+        assert_eq!(store.peer_accounts.profile(account(n).id).await.unwrap(), Some(profile));
+    }
+    let found = store.accounts.find_login(&email(1)).await.unwrap().unwrap();
+    assert_eq!(found.email.as_str(), "Person1@Example.com", "as it was written");
+    // Who was met at a provider has none.
+    let jane = met(store, 3).await;
+    let profile = Profile { account: jane, login: None, identities: vec![identity("google", "met 3")] };
+    assert_eq!(store.accounts.profile(account(3).id).await.unwrap(), Some(profile));
+}
+
+async fn an_email_is_found_however_it_is_written(store: &Store) {
+    signed_up(store, 1).await;
+    for text in ["person1@example.com", " PERSON1@EXAMPLE.COM "] {
+        let found = store.accounts.find_login(&Email::parse(text).unwrap()).await.unwrap();
+        assert_eq!(found, Some(login(1)), "{text}");
+    }
+    for text in ["person@example.com", "person11@example.com", "person_@example.com", "%@example.com"] {
+        assert_eq!(store.accounts.find_login(&Email::parse(text).unwrap()).await.unwrap(), None, "{text}");
+    }
+}
+
+async fn a_taken_email_or_account_is_a_conflict_and_nothing_is_stored(store: &Store) {
+    signed_up(store, 1).await;
+    let same = PasswordLogin { email: Email::parse("PERSON1@example.com").unwrap(), ..login(2) };
+    assert_conflict(&store.peer_accounts.sign_up(&account(2), &same).await);
+    assert_eq!(store.accounts.profile(account(2).id).await.unwrap(), None);
+    assert_conflict(&store.peer_accounts.sign_up(&account(1), &login(2)).await);
+    assert_eq!(store.accounts.find_login(&email(2)).await.unwrap(), None);
+    assert_eq!(store.accounts.find_login(&email(1)).await.unwrap(), Some(login(1)));
+}
+
+async fn of_sign_ups_at_once_with_one_email_one_wins(store: &Store) {
+    let start = Arc::new(Barrier::new(8));
+    let mut tasks = JoinSet::new();
+    for n in 1..=8 {
+        let accounts = Arc::clone(if n % 2 == 0 { &store.accounts } else { &store.peer_accounts });
+        let start = start.clone();
+        tasks.spawn(async move {
+            start.wait().await;
+            (n, accounts.sign_up(&account(n), &PasswordLogin { email: email(1), ..login(n) }).await)
+        });
+    }
+    let outcomes = timeout(PATIENCE, tasks.join_all()).await.unwrap();
+    let (won, lost): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|(_, outcome)| outcome.is_ok());
+    assert_eq!(won.len(), 1);
+    for (n, outcome) in lost {
+        assert_conflict(&outcome);
+        assert_eq!(store.accounts.profile(account(n).id).await.unwrap(), None, "no account without a log-in");
+    }
+    let found = store.accounts.find_login(&email(1)).await.unwrap().unwrap();
+    assert_eq!(found.account, account(won[0].0).id);
+}
+
+async fn a_log_in_is_added_once(store: &Store) {
+    assert_conflict(&store.accounts.add_login(&login(1)).await);
+    let jane = met(store, 1).await;
+    signed_up(store, 2).await;
+    let taken = PasswordLogin { email: email(2), ..login(1) };
+    assert_conflict(&store.peer_accounts.add_login(&taken).await);
+    store.accounts.add_login(&login(1)).await.unwrap();
+    assert_conflict(&store.peer_accounts.add_login(&PasswordLogin { email: email(3), ..login(1) }).await);
+    let profile = store.peer_accounts.profile(jane.id).await.unwrap().unwrap();
+    assert_eq!((profile.login, profile.identities.len()), (Some(login(1)), 1));
+}
+
+async fn of_log_ins_added_at_once_one_wins(store: &Store) {
+    met(store, 1).await;
+    let start = Arc::new(Barrier::new(8));
+    let mut tasks = JoinSet::new();
+    for n in 1..=8 {
+        let accounts = Arc::clone(if n % 2 == 0 { &store.accounts } else { &store.peer_accounts });
+        let start = start.clone();
+        tasks.spawn(async move {
+            start.wait().await;
+            let login = PasswordLogin { account: account(1).id, ..login(n) };
+            accounts.add_login(&login).await.is_ok().then_some(login)
+        });
+    }
+    let won: Vec<_> = timeout(PATIENCE, tasks.join_all()).await.unwrap().into_iter().flatten().collect();
+    assert_eq!(won.len(), 1);
+    assert_eq!(logins(store, 1).await, Some(won[0].clone()));
+}
+
+async fn a_hash_is_replaced_if_it_is_the_one_that_was_read(store: &Store) {
+    signed_up(store, 1).await;
+    signed_up(store, 2).await;
+    let newer = PasswordLogin { hash: PasswordHash::new("new"), changed_at: at(9), ..login(1) };
+    assert!(!store.accounts.replace_hash(&login(2).hash, &newer).await.unwrap());
+    assert!(
+        !store
+            .accounts
+            .replace_hash(&login(1).hash, &PasswordLogin { account: account(3).id, ..newer.clone() })
+            .await
+            .unwrap()
+    );
+    assert_eq!(logins(store, 1).await, Some(login(1)));
+    // Nothing else is.
+    let other = PasswordLogin { email: email(9), name: None, ..newer.clone() };
+    assert!(store.peer_accounts.replace_hash(&login(1).hash, &other).await.unwrap());
+    assert_eq!(logins(store, 1).await, Some(newer.clone()));
+    assert!(!store.accounts.replace_hash(&login(1).hash, &newer).await.unwrap());
+    assert_eq!(logins(store, 2).await, Some(login(2)));
+}
+
+async fn an_email_is_no_identity(store: &Store) {
+    signed_up(store, 1).await;
+    // Vouched for by the provider, and the same to the letter.
+    let jane = store.oauth.account_of(&identity("google", "jane"), &account(2)).await.unwrap();
+    assert_eq!(jane, account(2));
+    assert_eq!(logins(store, 2).await, None);
+    assert_eq!(store.accounts.profile(account(1).id).await.unwrap().unwrap().identities, []);
+}
+
+async fn a_provider_is_taken_unless_it_is_the_last_way_in(store: &Store) {
+    let google = "google".parse().unwrap();
+    let github = "github".parse().unwrap();
+    assert_eq!(store.accounts.unlink(account(1).id, &google).await.unwrap(), UnlinkOutcome::NotLinked);
+    let jane = met(store, 1).await;
+    // Two identities at one provider are still one way in.
+    store.oauth.link(&identity("google", "second"), &jane).await.unwrap();
+    assert_eq!(store.accounts.unlink(jane.id, &google).await.unwrap(), UnlinkOutcome::LastWayIn);
+    assert_eq!(store.accounts.unlink(jane.id, &github).await.unwrap(), UnlinkOutcome::NotLinked);
+    let stranger = met(store, 2).await;
+    for grant in [grant(1, &jane, "google"), grant(2, &jane, "github"), grant(3, &stranger, "google")] {
+        store.oauth.put_grant(&grant).await.unwrap();
+    }
+    store.oauth.put_grant(&Grant { provider_subject: "second".into(), ..grant(4, &jane, "google") }).await.unwrap();
+    store.oauth.link(&identity("github", "jane"), &jane).await.unwrap();
+
+    let UnlinkOutcome::Unlinked(taken) = store.peer_accounts.unlink(jane.id, &google).await.unwrap() else { panic!() };
+    let taken: Vec<_> = taken.iter().map(|grant| grant.id).collect();
+    assert_eq!(taken, [grant(1, &jane, "google").id, grant(4, &jane, "google").id]);
+    assert_eq!(store.oauth.identities_of(jane.id).await.unwrap(), [identity("github", "jane")]);
+    assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap().len(), 2);
+    assert_eq!(store.oauth.identities_of(stranger.id).await.unwrap().len(), 1);
+    assert_eq!(store.accounts.unlink(jane.id, &google).await.unwrap(), UnlinkOutcome::NotLinked);
+    assert_eq!(store.accounts.unlink(jane.id, &github).await.unwrap(), UnlinkOutcome::LastWayIn);
+    // With a password it is not the last.
+    store.accounts.add_login(&login(1)).await.unwrap();
+    assert!(matches!(store.accounts.unlink(jane.id, &github).await.unwrap(), UnlinkOutcome::Unlinked(_)));
+    assert_eq!(store.accounts.profile(jane.id).await.unwrap().unwrap().identities, []);
+}
+
+async fn of_two_last_ways_in_one_stays(store: &Store) {
+    for n in 1..=6 {
+        let jane = met(store, n).await;
+        store.oauth.link(&identity("github", &format!("met {n}")), &jane).await.unwrap();
+        let (google, github) = ("google".parse().unwrap(), "github".parse().unwrap());
+        let (one, other) = timeout(PATIENCE, async {
+            tokio::join!(store.accounts.unlink(jane.id, &google), store.peer_accounts.unlink(jane.id, &github))
+        })
+        .await
+        .unwrap();
+        let outcomes = [one.unwrap(), other.unwrap()];
+        assert!(outcomes.contains(&UnlinkOutcome::LastWayIn), "{outcomes:?}");
+        assert_eq!(store.oauth.identities_of(jane.id).await.unwrap().len(), 1);
+    }
+}
+
+/// All that an account can have; what names it is unlike anything else.
+async fn settled(store: &Store, n: u8) -> Account {
+    let jane = signed_up(store, n).await;
+    let verified_email = Some(email(n).key().to_owned());
+    let known = ProviderIdentity { verified_email, ..identity("google", &format!("subject-of-{n}")) };
+    store.oauth.link(&known, &jane).await.unwrap();
+    store.oauth.put_grant(&grant(n, &jane, "google")).await.unwrap();
+    let session = Session {
+        id: SessionId::from_random([n; 16]),
+        digest: digest(n),
+        account: jane.id,
+        created_at: at(0),
+        used_at: at(0),
+        idle_until: at(60),
+        expires_at: at(600),
+    };
+    store.sessions.open(&session).await.unwrap();
+    let family = TokenFamily { subject: jane.id.to_string(), ..family(n) };
+    store.tokens.open_family(&family, &refresh(n)).await.unwrap();
+    store.tokens.rotate(&rotation(n, 100 + n, at(9))).await.unwrap();
+    jane
+}
+
+async fn an_account_is_removed_once_with_all_it_has(store: &Store) {
+    assert_eq!(store.accounts.remove(account(1).id).await.unwrap(), None);
+    let jane = settled(store, 1).await;
+    let john = settled(store, 2).await;
+    let removed = store.peer_accounts.remove(jane.id).await.unwrap();
+    assert_eq!(removed, Some(vec![grant(1, &jane, "google")]));
+    assert_eq!(store.accounts.remove(jane.id).await.unwrap(), None);
+    assert_eq!(store.accounts.profile(jane.id).await.unwrap(), None);
+    assert_eq!(store.accounts.find_login(&email(1)).await.unwrap(), None);
+    assert_conflict(&store.oauth.link(&identity("github", "jane"), &jane).await);
+    assert_conflict(&store.oauth.put_grant(&grant(9, &jane, "google")).await);
+    // Whoever comes with the same identity or e-mail is a stranger.
+    let again = store.oauth.account_of(&identity("google", "subject-of-1"), &account(3)).await.unwrap();
+    assert_eq!(again, account(3));
+    store.accounts.sign_up(&account(4), &PasswordLogin { email: email(1), ..login(4) }).await.unwrap();
+    let profile = store.accounts.profile(john.id).await.unwrap().unwrap();
+    assert_eq!((profile.login, profile.identities.len()), (Some(login(2)), 1));
+    assert_eq!(store.oauth.find_grant(GrantId::from_random([2; 16])).await.unwrap(), Some(grant(2, &john, "google")));
+}
+
+/// Everything that names an account, in every form in which a store may show it.
+fn names_of(n: u8) -> Vec<String> {
+    let id = account(n).id.as_uuid();
+    vec![
+        id.to_string(),
+        id.simple().to_string(),
+        account(n).id.to_string(),
+        format!("person{n}@example.com"),
+        format!("subject-of-{n}"),
+        format!("salt+/{n}"),
+    ]
+}
+
+async fn nothing_is_left_of_a_removed_account(store: &Store) {
+    settled(store, 2).await;
+    let before = store.dump().await;
+    let jane = settled(store, 1).await;
+    let during = store.dump().await.to_lowercase();
+    assert!(names_of(1).iter().any(|name| during.contains(&name.to_lowercase())), "the dump shows it:\n{during}");
+    // In the order of the service.
+    store.tokens.end_families_of(&jane.id.to_string()).await.unwrap();
+    store.accounts.remove(jane.id).await.unwrap();
+    store.sessions.end_all_of(jane.id, None).await.unwrap();
+
+    let after = store.dump().await;
+    let lower = after.to_lowercase();
+    for name in names_of(1) {
+        assert!(!lower.contains(&name.to_lowercase()), "{name} in\n{after}");
+    }
+    assert!(names_of(2).iter().any(|name| lower.contains(&name.to_lowercase())), "the other's is there:\n{after}");
+    // What was added is the entry that makes its tokens invalid, and nothing else.
+    let rows = |dump: &str| {
+        let mut rows: Vec<_> = dump.lines().filter(|row| !row.starts_with("revocation")).map(str::to_owned).collect();
+        rows.sort();
+        rows
+    };
+    if store.is_database() {
+        assert_eq!(rows(&after), rows(&before));
+    }
+    assert!(store.peer_tokens.is_any_revoked(&[family(1).id.into()]).await.unwrap());
+    assert!(!store.peer_tokens.is_any_revoked(&[family(2).id.into()]).await.unwrap());
+}
+
+/// Either it is there before the removal and goes with it, or it is refused.
+async fn nothing_is_added_to_an_account_while_it_is_removed(store: &Store) {
+    for n in 1..=6 {
+        let jane = signed_up(store, n).await;
+        let github = identity("github", &format!("race {n}"));
+        let wish = grant(n, &jane, "github");
+        let (linked, put, removed) = timeout(PATIENCE, async {
+            tokio::join!(
+                store.oauth.link(&github, &jane),
+                store.peer_oauth.put_grant(&wish),
+                store.peer_accounts.remove(jane.id)
+            )
+        })
+        .await
+        .unwrap();
+        let grants = removed.unwrap().unwrap();
+        assert_eq!(grants.len(), usize::from(put.is_ok()), "{put:?}");
+        if linked.is_err() {
+            assert_conflict(&linked);
+        }
+        assert_eq!(store.oauth.identities_of(jane.id).await.unwrap(), []);
+    }
+    assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), []);
+}

@@ -1,0 +1,60 @@
+//! Attempts to sign in, in memory.
+
+use std::{collections::HashMap, sync::Mutex};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::lock;
+use crate::domain::gateway::{
+    models::{
+        attempt::{Admission, Counted, Failures},
+        token::TokenDigest,
+    },
+    repositories::{RepositoryError, attempt::AttemptRepository, kept},
+};
+
+/// Attempts to sign in, in memory. An attempt costs a password's hashing, of which a core does some fifty a second, and is
+/// forgotten after an hour: that bounds them to some tens of megabytes per core under attack.
+#[derive(Debug, Default)]
+pub struct MemoryAttempts(Mutex<HashMap<TokenDigest, Failures>>);
+
+#[async_trait]
+impl AttemptRepository for MemoryAttempts {
+    async fn admit(&self, counted: &[Counted], now: DateTime<Utc>) -> Result<Admission, RepositoryError> {
+        let mut known = lock(&self.0);
+        let now = kept(now);
+        let mut not_before = None;
+        let mut more = Vec::with_capacity(counted.len());
+        for of in counted {
+            match Failures::one_more(known.get(of.key()).copied(), of, now) {
+                Ok(failures) => more.push((*of.key(), failures)),
+                Err(until) => not_before = not_before.max(Some(until)),
+            }
+        }
+        if let Some(until) = not_before {
+            return Ok(Admission::NotBefore(until));
+        }
+        known.extend(more);
+        Ok(Admission::Admitted)
+    }
+
+    async fn forgive(&self, counted: &Counted) -> Result<(), RepositoryError> {
+        if let Some(failures) = lock(&self.0).get_mut(counted.key()) {
+            *failures = failures.one_less();
+        }
+        Ok(())
+    }
+
+    async fn reset(&self, counted: &Counted) -> Result<(), RepositoryError> {
+        lock(&self.0).remove(counted.key());
+        Ok(())
+    }
+
+    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+        let mut known = lock(&self.0);
+        let before = known.len();
+        known.retain(|_, failures| kept(now) < failures.forget_at());
+        Ok((before - known.len()) as u64)
+    }
+}

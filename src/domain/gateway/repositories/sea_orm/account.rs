@@ -1,0 +1,173 @@
+//! Log-ins with passwords in a database, and what ends with an account.
+
+use async_trait::async_trait;
+use sea_orm::{
+    ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    sea_query::Expr,
+};
+
+use super::{
+    connection::{answered, begin},
+    entities::{
+        account_identities, accounts, grants, micros,
+        password_logins::{self, Column},
+    },
+    oauth::{identities_of, without_account},
+};
+use crate::domain::gateway::{
+    models::{
+        account::{Account, Email, PasswordHash, PasswordLogin, Profile, UnlinkOutcome},
+        id::AccountId,
+        oauth::{Grant, ProviderName},
+    },
+    repositories::{RepositoryError, account::AccountRepository},
+};
+
+/// Log-ins with passwords in a database.
+#[derive(Debug, Clone)]
+pub struct SeaOrmAccounts {
+    db: DatabaseConnection,
+}
+
+impl SeaOrmAccounts {
+    /// Over a database that was migrated.
+    pub fn new(db: DatabaseConnection) -> Self {
+        Self { db }
+    }
+}
+
+#[async_trait]
+impl AccountRepository for SeaOrmAccounts {
+    async fn sign_up(&self, account: &Account, login: &PasswordLogin) -> Result<(), RepositoryError> {
+        answered(async {
+            let transaction = begin(&self.db).await?;
+            accounts::Entity::insert(accounts::ActiveModel::from(account)).exec_without_returning(&transaction).await?;
+            let login = PasswordLogin { account: account.id, ..login.clone() };
+            password_logins::Entity::insert(password_logins::ActiveModel::from(&login))
+                .exec_without_returning(&transaction)
+                .await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
+    }
+
+    async fn add_login(&self, login: &PasswordLogin) -> Result<(), RepositoryError> {
+        answered(async {
+            password_logins::Entity::insert(password_logins::ActiveModel::from(login))
+                .exec_without_returning(&self.db)
+                .await
+                .map_err(without_account)?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn find_login(&self, email: &Email) -> Result<Option<PasswordLogin>, RepositoryError> {
+        answered(async {
+            let row = password_logins::Entity::find().filter(Column::EmailKey.eq(email.key())).one(&self.db).await?;
+            row.map(PasswordLogin::try_from).transpose()
+        })
+        .await
+    }
+
+    async fn replace_hash(&self, read: &PasswordHash, login: &PasswordLogin) -> Result<bool, RepositoryError> {
+        answered(async {
+            let updated = password_logins::Entity::update_many()
+                .col_expr(Column::Hash, Expr::value(login.hash.expose()))
+                .col_expr(Column::ChangedAt, Expr::value(micros(login.changed_at)))
+                .filter(Column::AccountId.eq(login.account.as_uuid()))
+                .filter(Column::Hash.eq(read.expose()))
+                .exec(&self.db)
+                .await?;
+            Ok(updated.rows_affected == 1)
+        })
+        .await
+    }
+
+    async fn profile(&self, account: AccountId) -> Result<Option<Profile>, RepositoryError> {
+        answered(async {
+            let Some(row) = accounts::Entity::find_by_id(account.as_uuid()).one(&self.db).await? else {
+                return Ok(None);
+            };
+            let login = password_logins::Entity::find_by_id(account.as_uuid()).one(&self.db).await?;
+            Ok(Some(Profile {
+                account: row.try_into()?,
+                login: login.map(PasswordLogin::try_from).transpose()?,
+                identities: identities_of(&self.db, account).await?,
+            }))
+        })
+        .await
+    }
+
+    async fn unlink(&self, account: AccountId, provider: &ProviderName) -> Result<UnlinkOutcome, RepositoryError> {
+        answered(async {
+            let transaction = begin(&self.db).await?;
+            let outcome = unlink(&transaction, account, provider).await?;
+            transaction.commit().await?;
+            Ok(outcome)
+        })
+        .await
+    }
+
+    async fn remove(&self, account: AccountId) -> Result<Option<Vec<Grant>>, RepositoryError> {
+        answered(async {
+            let transaction = begin(&self.db).await?;
+            // Locked first, so that no grant comes in between being read and being deleted with its account.
+            if !lock(&transaction, account).await? {
+                return Ok(None);
+            }
+            let of_account = grants::Entity::delete_many().filter(grants::Column::AccountId.eq(account.as_uuid()));
+            let taken = readable(of_account.exec_with_returning(&transaction).await?);
+            // Takes all else along.
+            accounts::Entity::delete_by_id(account.as_uuid()).exec(&transaction).await?;
+            transaction.commit().await?;
+            Ok(Some(taken))
+        })
+        .await
+    }
+}
+
+/// Whether there is such an account; nobody changes what it has until the transaction ends.
+async fn lock(transaction: &DatabaseTransaction, account: AccountId) -> Result<bool, RepositoryError> {
+    Ok(accounts::Entity::find_by_id(account.as_uuid()).lock_exclusive().one(transaction).await?.is_some())
+}
+
+async fn unlink(
+    transaction: &DatabaseTransaction,
+    account: AccountId,
+    provider: &ProviderName,
+) -> Result<UnlinkOutcome, RepositoryError> {
+    use account_identities::Column as Identity;
+    if !lock(transaction, account).await? {
+        return Ok(UnlinkOutcome::NotLinked);
+    }
+    let identities = account_identities::Entity::find().filter(Identity::AccountId.eq(account.as_uuid()));
+    let (there, elsewhere): (Vec<_>, Vec<_>) =
+        identities.all(transaction).await?.into_iter().partition(|row| row.provider == provider.as_str());
+    if there.is_empty() {
+        return Ok(UnlinkOutcome::NotLinked);
+    }
+    let logins = password_logins::Entity::find_by_id(account.as_uuid()).count(transaction).await?;
+    if elsewhere.is_empty() && logins == 0 {
+        return Ok(UnlinkOutcome::LastWayIn);
+    }
+    account_identities::Entity::delete_many()
+        .filter(Identity::AccountId.eq(account.as_uuid()))
+        .filter(Identity::Provider.eq(provider.as_str()))
+        .exec(transaction)
+        .await?;
+    let taken = grants::Entity::delete_many()
+        .filter(grants::Column::AccountId.eq(account.as_uuid()))
+        .filter(grants::Column::Provider.eq(provider.as_str()))
+        .exec_with_returning(transaction)
+        .await?;
+    Ok(UnlinkOutcome::Unlinked(readable(taken)))
+}
+
+/// The grants among rows that are gone now, by id. One that cannot be read cannot be taken back at its provider, and is no
+/// reason to keep the others.
+fn readable(rows: Vec<grants::Model>) -> Vec<Grant> {
+    let mut grants: Vec<_> = rows.into_iter().filter_map(|row| Grant::try_from(row).ok()).collect();
+    grants.sort_by_key(|grant| grant.id);
+    grants
+}

@@ -1,0 +1,291 @@
+//! Accounts over the wire. What holds a password has no `Debug`.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, FixedOffset};
+use chrono_tz::Tz;
+use poem_openapi::{Object, types::Example};
+use serde::Deserialize;
+use validator::{Validate, ValidationError};
+
+use super::{local, session::SessionProvider};
+use crate::domain::gateway::models::account::{Email, Password, Profile};
+
+/// A new account that signs in with a password.
+#[derive(Deserialize, Object, Validate)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "SignUp", example, skip_serializing_if_is_none)]
+pub struct SignUpRequest {
+    /// What you will sign in with: an address such as `jane@example.com`, with the domain in ASCII. Two that differ in upper
+    /// and lower case alone are the same. No mail is sent to it, so it stays unproven.
+    #[validate(custom(function = "is_email"))]
+    pub email: String,
+    /// 8 to 256 characters, taken as they are.
+    #[validate(custom(function = "is_password"))]
+    pub password: String,
+    /// The name to show.
+    #[validate(length(min = 1, max = 100, message = "write 1 to 100 characters"), custom(function = "is_printable"))]
+    pub name: Option<String>,
+}
+
+impl Example for SignUpRequest {
+    fn example() -> Self {
+        Self {
+            email: "jane@example.com".into(),
+            password: "correct horse battery staple".into(),
+            name: Some("Jane".into()),
+        }
+    }
+}
+
+/// An e-mail and the password that goes with it.
+#[derive(Deserialize, Object, Validate)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "LogIn", example)]
+pub struct LogInRequest {
+    /// What you signed up with.
+    #[validate(custom(function = "is_email"))]
+    pub email: String,
+    /// The password.
+    #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    pub password: String,
+}
+
+impl Example for LogInRequest {
+    fn example() -> Self {
+        Self { email: "jane@example.com".into(), password: "correct horse battery staple".into() }
+    }
+}
+
+/// Another password, or a first one.
+#[derive(Deserialize, Object, Validate)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "ChangePassword", example, skip_serializing_if_is_none)]
+pub struct ChangePasswordRequest {
+    /// The one that holds now; not needed if there is none yet.
+    #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    pub current_password: Option<String>,
+    /// 8 to 256 characters, taken as they are.
+    #[validate(custom(function = "is_password"))]
+    pub new_password: String,
+    /// What to sign in with from now on; for an account that had no password yet.
+    #[validate(custom(function = "is_email"))]
+    pub email: Option<String>,
+}
+
+impl Example for ChangePasswordRequest {
+    fn example() -> Self {
+        Self {
+            current_password: Some("correct horse battery staple".into()),
+            new_password: "a better one".into(),
+            email: None,
+        }
+    }
+}
+
+/// The wish to end an account.
+#[derive(Deserialize, Object, Validate)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "DeleteAccount", example, skip_serializing_if_is_none)]
+pub struct DeleteAccountRequest {
+    /// The password; not needed if there is none.
+    #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    pub password: Option<String>,
+}
+
+impl Example for DeleteAccountRequest {
+    fn example() -> Self {
+        Self { password: Some("correct horse battery staple".into()) }
+    }
+}
+
+/// An account.
+#[derive(Debug, Object)]
+#[oai(rename = "Account", skip_serializing_if_is_none)]
+pub struct AccountDocument {
+    /// The `sub` of this person's tokens.
+    pub id: String,
+    /// What they sign in with here, if they do. Nobody proved that it is theirs.
+    pub email: Option<String>,
+    /// What to call the person, if they or a provider told.
+    pub name: Option<String>,
+    /// Whether they can sign in here with a password.
+    pub has_password: bool,
+    /// Who the person is at the providers.
+    pub providers: Vec<SessionProvider>,
+    /// When we first met.
+    pub created_at: DateTime<FixedOffset>,
+}
+
+impl AccountDocument {
+    /// Times go out with the offset of `timezone`.
+    pub fn from_model(profile: Profile, timezone: Tz) -> Self {
+        let Profile { account, login, identities } = profile;
+        let of_provider = identities.iter().find_map(|identity| identity.name.clone());
+        Self {
+            id: account.id.to_string(),
+            email: login.as_ref().map(|login| login.email.as_str().to_owned()),
+            has_password: login.is_some(),
+            name: login.and_then(|login| login.name).or(of_provider),
+            providers: identities.into_iter().map(SessionProvider::from).collect(),
+            created_at: local(account.created_at, timezone),
+        }
+    }
+}
+
+/// A password was set.
+#[derive(Debug, Object)]
+pub struct PasswordChanged {
+    /// What holds now.
+    pub message: String,
+}
+
+impl PasswordChanged {
+    /// Says so.
+    pub fn now() -> Self {
+        Self { message: "the password is set; every other session and every token of the account is over".to_owned() }
+    }
+}
+
+/// What became of what somebody had allowed at a provider. It is forgotten here in any case.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct GrantTakenBack {
+    /// The provider.
+    pub provider: String,
+    /// Whether the provider revoked it, too.
+    pub revoked_at_provider: bool,
+    /// Why it did not.
+    pub reason: Option<String>,
+}
+
+/// A provider is none of the account's any more.
+#[derive(Debug, Object)]
+pub struct ProviderUnlinked {
+    /// Which.
+    pub provider: String,
+    /// What was allowed there.
+    pub grants: Vec<GrantTakenBack>,
+}
+
+/// An account is gone.
+#[derive(Debug, Object)]
+pub struct AccountDeleted {
+    /// Always `true`.
+    pub deleted: bool,
+    /// What was allowed at providers.
+    pub grants: Vec<GrantTakenBack>,
+}
+
+fn mistake(code: &'static str, message: impl Into<Cow<'static, str>>) -> ValidationError {
+    ValidationError::new(code).with_message(message.into())
+}
+
+fn is_email(text: &str) -> Result<(), ValidationError> {
+    Email::parse(text).map(|_| ()).map_err(|invalid| mistake("email", invalid.to_string()))
+}
+
+fn is_password(text: &str) -> Result<(), ValidationError> {
+    Password::chosen(text.to_owned()).map(|_| ()).map_err(|unfit| mistake("length", unfit.to_string()))
+}
+
+fn is_printable(text: &str) -> Result<(), ValidationError> {
+    if text.chars().any(char::is_control) {
+        return Err(mistake("control_character", "holds a control character; remove it"));
+    }
+    if text.trim().is_empty() {
+        return Err(mistake("blank", "write a name, or leave it out"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        domain::gateway::{
+            models::{
+                account::{Account, PasswordHash, PasswordLogin, ProviderIdentity},
+                id::AccountId,
+            },
+            schemas::{parse_json, validated},
+        },
+        problem::Problem,
+    };
+
+    fn read<T: serde::de::DeserializeOwned + Validate>(json: &Value) -> Result<T, Problem> {
+        validated(parse_json(json.to_string().as_bytes())?)
+    }
+
+    fn mistakes<T: serde::de::DeserializeOwned + Validate>(json: &Value) -> Vec<(String, String)> {
+        let problem = read::<T>(json).err().unwrap();
+        assert_eq!(problem.code, "validation_failed");
+        problem.errors.into_iter().map(|error| (error.field, error.code)).collect()
+    }
+
+    #[test]
+    fn every_field_that_is_wrong_is_named_and_none_is_quoted() {
+        let wrong = json!({"email": "s3cret", "password": "s3cret!", "name": "s3\u{0}cret"});
+        let problem = read::<SignUpRequest>(&wrong).err().unwrap();
+        assert!(!String::from_utf8(problem.to_json()).unwrap().contains("s3"));
+        let code = |field: &str, code: &str| (field.to_owned(), code.to_owned());
+        assert_eq!(
+            mistakes::<SignUpRequest>(&wrong),
+            [code("email", "email"), code("name", "control_character"), code("password", "length")]
+        );
+        assert_eq!(mistakes::<LogInRequest>(&json!({"email": "a@b.c", "password": ""})), [code("password", "length")]);
+        let change = json!({"current_password": "", "new_password": "x".repeat(257), "email": "a"});
+        let wanted = [code("current_password", "length"), code("email", "email"), code("new_password", "length")];
+        assert_eq!(mistakes::<ChangePasswordRequest>(&change), wanted);
+        for blank in ["", " "] {
+            let nameless = json!({"email": "a@b.c", "password": "12345678", "name": blank});
+            assert_eq!(mistakes::<SignUpRequest>(&nameless).last().unwrap().0, "name");
+        }
+    }
+
+    #[test]
+    fn a_password_counts_in_characters() {
+        for (text, good) in [("가나다라마바사", false), ("가나다라마바사아", true)] {
+            let wish = json!({"email": "a@b.c", "password": text});
+            assert_eq!(read::<SignUpRequest>(&wish).is_ok(), good, "{text}");
+        }
+        assert!(read::<SignUpRequest>(&json!({"email": "a@b.c", "password": "😀".repeat(256)})).is_ok());
+    }
+
+    #[test]
+    fn an_account_goes_out_without_its_password() {
+        let id = AccountId::from_random([1; 16]);
+        let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let identity = ProviderIdentity {
+            provider: "google".parse().unwrap(),
+            subject: "1".into(),
+            verified_email: Some("other@example.com".into()),
+            name: Some("At Google".into()),
+        };
+        let login = PasswordLogin {
+            account: id,
+            email: Email::parse("Jane@example.com").unwrap(),
+            name: None,
+            hash: PasswordHash::new("$argon2id$s3cret"),
+            changed_at: at,
+        };
+        let profile =
+            Profile { account: Account { id, created_at: at }, login: Some(login), identities: vec![identity] };
+        let without = Profile { login: None, ..profile.clone() };
+        let document = AccountDocument::from_model(profile, chrono_tz::Asia::Seoul);
+        assert!(!format!("{document:?}").contains("s3cret"));
+        assert_eq!(
+            (document.email.as_deref(), document.name.as_deref()),
+            (Some("Jane@example.com"), Some("At Google"))
+        );
+        assert!(document.has_password && document.created_at.to_rfc3339().ends_with("+09:00"));
+        let document = AccountDocument::from_model(without, chrono_tz::UTC);
+        assert_eq!(
+            (document.email, document.has_password),
+            (None, false),
+            "a provider's e-mail is not one to sign in with"
+        );
+    }
+}

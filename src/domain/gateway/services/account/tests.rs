@@ -1,0 +1,394 @@
+use std::{pin::Pin, sync::Mutex};
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+
+use super::*;
+use crate::{
+    adapters::sealing::Vault,
+    domain::gateway::{
+        models::{
+            account::ProviderIdentity,
+            oauth::{GrantFilter, ProviderName, ProviderTokens, Secret},
+            session::{Session, SessionLimits},
+        },
+        repositories::{
+            memory::{MemoryAccounts, MemoryAttempts, MemoryOAuth, MemorySessions},
+            oauth::OAuthRepository,
+            session::SessionRepository,
+        },
+        services::{
+            oauth::{ExchangeRequest, OAuthParts, Provider, ProviderError, SwitchedOn},
+            ports::{AuthorizationRequest, CodeExchange, HashingError},
+            session::SessionParts,
+            testing::{Bench, CountingEntropy, PlainHasher, bench, policy},
+        },
+    },
+};
+
+mod changing;
+mod removing;
+
+/// Hashes as `PlainHasher`, and lets something happen while a password is verified.
+#[derive(Default)]
+struct Hasher {
+    meanwhile: Mutex<Option<Meanwhile>>,
+    verified: Mutex<Vec<bool>>,
+}
+
+type Meanwhile = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+#[async_trait]
+impl PasswordHasher for Hasher {
+    async fn hash(&self, password: Password) -> Result<PasswordHash, HashingError> {
+        PlainHasher.hash(password).await
+    }
+
+    async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<Verified, HashingError> {
+        self.verified.lock().unwrap().push(hash.is_some());
+        let verified = PlainHasher.verify(password, hash).await;
+        let meanwhile = self.meanwhile.lock().unwrap().take();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile().await;
+        }
+        verified
+    }
+}
+
+/// A provider that lets in whoever comes with the code `code-of-NAME`, and counts what it takes back.
+struct FakeProvider {
+    name: ProviderName,
+    taken_back: Mutex<usize>,
+    is_down: Mutex<bool>,
+}
+
+#[async_trait]
+impl Provider for FakeProvider {
+    fn name(&self) -> &ProviderName {
+        &self.name
+    }
+
+    fn display_name(&self) -> &'static str {
+        "Fake"
+    }
+
+    fn uses_pkce(&self) -> bool {
+        false
+    }
+
+    async fn authorize_url(&self, _: &AuthorizationRequest) -> Result<String, ProviderError> {
+        Err(ProviderError::Unsupported)
+    }
+
+    async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
+        let tokens = ProviderTokens {
+            access_token: Secret::new("provider-access"),
+            token_type: "Bearer".into(),
+            expires_at: None,
+            refresh_token: None,
+            scope: None,
+            id_token: None,
+        };
+        let identity = ProviderIdentity {
+            provider: self.name.clone(),
+            subject: exchange.code.expose().to_owned(),
+            verified_email: Some("jane@example.com".into()),
+            name: Some("At the provider".into()),
+        };
+        Ok((tokens, identity))
+    }
+
+    async fn refresh(&self, _: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
+        Err(ProviderError::Unsupported)
+    }
+
+    async fn revoke(&self, _: &ProviderTokens) -> Result<(), ProviderError> {
+        if *self.is_down.lock().unwrap() {
+            return Err(ProviderError::Unavailable("down".into()));
+        }
+        *self.taken_back.lock().unwrap() += 1;
+        Ok(())
+    }
+}
+
+struct Scene {
+    accounts: AccountService,
+    sessions: Arc<SessionService>,
+    session_store: Arc<MemorySessions>,
+    oauth: Arc<OAuthService>,
+    people: Arc<MemoryOAuth>,
+    hasher: Arc<Hasher>,
+    providers: [Arc<FakeProvider>; 2],
+    bench: Bench,
+}
+
+const PASSWORD: &str = "hunter42";
+const HOME: &str = "192.0.2.1";
+
+fn email(text: &str) -> Email {
+    Email::parse(text).unwrap()
+}
+
+fn password(text: &str) -> Password {
+    Password::presented(text.to_owned())
+}
+
+fn from(client: &str) -> Visitor<'static> {
+    Visitor { client: Some(client.parse().unwrap()), old_session: None }
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let bench = bench(policy()).await;
+        let entropy = Arc::new(CountingEntropy::default());
+        let people = Arc::new(MemoryOAuth::default());
+        let providers = ["one", "other"].map(|name| {
+            Arc::new(FakeProvider {
+                name: name.parse().unwrap(),
+                taken_back: Mutex::default(),
+                is_down: Mutex::default(),
+            })
+        });
+        let switched_on = |provider: &Arc<FakeProvider>| SwitchedOn {
+            provider: provider.clone(),
+            callback: String::new(),
+            redirect_uris: Vec::new(),
+        };
+        let oauth = Arc::new(OAuthService::new(OAuthParts {
+            store: people.clone(),
+            providers: providers.iter().map(switched_on).collect(),
+            sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
+            publisher: bench.recorder.clone(),
+            tokens: bench.service.clone(),
+            clock: bench.clock.clone(),
+            entropy: entropy.clone(),
+        }));
+        let session_store = Arc::new(MemorySessions::default());
+        let sessions = Arc::new(SessionService::new(SessionParts {
+            store: session_store.clone(),
+            accounts: people.clone(),
+            clock: bench.clock.clone(),
+            entropy: entropy.clone(),
+            limits: SessionLimits { idle: TimeDelta::hours(12), total: TimeDelta::days(1) },
+        }));
+        let hasher = Arc::new(Hasher::default());
+        let accounts = AccountService::new(AccountParts {
+            accounts: Arc::new(MemoryAccounts::of(people.clone())),
+            attempts: Arc::new(MemoryAttempts::default()),
+            hasher: hasher.clone(),
+            sessions: sessions.clone(),
+            tokens: bench.service.clone(),
+            oauth: oauth.clone(),
+            clock: bench.clock.clone(),
+            entropy,
+        });
+        Self { accounts, sessions, session_store, oauth, people, hasher, providers, bench }
+    }
+
+    async fn sign_up(&self, address: &str) -> SignedIn {
+        let wish = SignUp { email: email(address), password: password(PASSWORD), name: Some("Jane".into()) };
+        self.accounts.sign_up(wish, Visitor::default()).await.unwrap()
+    }
+
+    async fn log_in(&self, address: &str, text: &str, visitor: Visitor<'_>) -> Result<SignedIn, LogInError> {
+        self.accounts.log_in(&email(address), password(text), visitor).await
+    }
+
+    async fn session(&self, secret: &SessionSecret) -> Option<Session> {
+        self.sessions.current(secret.expose()).await.unwrap()
+    }
+
+    /// Signs in at a provider, or adds it to the caller's account.
+    async fn at(&self, provider: &str, person: &str, caller: Option<Identity>) -> AccountId {
+        let request = ExchangeRequest {
+            provider: provider.into(),
+            code: Secret::new(person),
+            redirect_uri: None,
+            code_verifier: None,
+        };
+        self.oauth.exchange(request, caller).await.unwrap().open.grant.account
+    }
+
+    /// How many sessions of an account there were; they are over.
+    async fn open_sessions(&self, account: AccountId) -> usize {
+        self.session_store.end_all_of(account, None).await.unwrap().len()
+    }
+
+    async fn proof(&self, secret: &SessionSecret, text: Option<&str>) -> Proof {
+        let session = self.session(secret).await.map(|session| session.id);
+        Proof { password: text.map(password), session, client: None }
+    }
+
+    fn meanwhile<F: Future<Output = ()> + Send + 'static>(&self, what: impl FnOnce() -> F + Send + 'static) {
+        *self.hasher.meanwhile.lock().unwrap() = Some(Box::new(|| Box::pin(what())));
+    }
+}
+
+fn wait(outcome: &Result<SignedIn, LogInError>) -> i64 {
+    match outcome {
+        Err(LogInError::TooMany(TooManyAttempts { wait })) => wait.num_seconds(),
+        Ok(_) | Err(LogInError::InvalidCredentials | LogInError::Failed(_)) => 0,
+    }
+}
+
+#[tokio::test]
+async fn whoever_signed_up_signs_in_again_with_the_same_email_however_written() {
+    let scene = Scene::new().await;
+    let new = scene.sign_up("Jane@Example.com").await;
+    let session = scene.session(&new.session).await.unwrap();
+    assert_eq!(session.account, new.profile.account.id);
+    let visitor = Visitor { old_session: Some(new.session.expose()), ..Visitor::default() };
+    let again = scene.log_in(" jane@EXAMPLE.com ", PASSWORD, visitor).await.unwrap();
+    assert_eq!(again.profile, new.profile);
+    assert_ne!(again.session.expose(), new.session.expose());
+    assert_eq!(scene.session(&new.session).await, None, "the session that the browser had is over");
+    assert_eq!(scene.session(&again.session).await.unwrap().account, session.account);
+    assert_eq!(scene.accounts.of_caller(&session.identity()).await.unwrap(), Some(new.profile));
+    for nobody in ["developer", "", &AccountId::from_random([9; 16]).to_string()] {
+        let caller = Identity { subject: nobody.to_owned(), ..session.identity() };
+        assert_eq!(scene.accounts.of_caller(&caller).await.unwrap(), None, "{nobody}");
+    }
+}
+
+#[tokio::test]
+async fn an_email_is_taken_once_and_a_providers_takes_none() {
+    let scene = Scene::new().await;
+    // The provider says the same e-mail of her.
+    let at_provider = scene.at("one", "jane", None).await;
+    let new = scene.sign_up("jane@example.com").await;
+    assert_ne!(new.profile.account.id, at_provider);
+    assert_eq!(scene.at("one", "jane", None).await, at_provider);
+    assert_eq!(scene.at("other", "jane", None).await, scene.at("other", "jane", None).await);
+    assert_ne!(scene.at("other", "jane", None).await, new.profile.account.id);
+    let wish = SignUp { email: email("JANE@example.com"), password: password("other password"), name: None };
+    let outcome = scene.accounts.sign_up(wish, Visitor::default()).await;
+    assert!(matches!(outcome, Err(SignUpError::EmailTaken)), "{outcome:?}");
+    scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_unknown_email_goes_the_same_way_as_a_wrong_password() {
+    let scene = Scene::new().await;
+    scene.sign_up("jane@example.com").await;
+    for (address, text) in [("jane@example.com", "wrong"), ("john@example.com", PASSWORD)] {
+        // Down to the delay.
+        for expected in [0, 0, 0, 0, 0, 1] {
+            let outcome = scene.log_in(address, text, Visitor::default()).await;
+            assert!(outcome.is_err());
+            assert_eq!(wait(&outcome), expected, "{address}: {outcome:?}");
+        }
+    }
+    assert_eq!(*scene.hasher.verified.lock().unwrap(), [[true; 5], [false; 5]].concat(), "both are verified");
+}
+
+#[tokio::test]
+async fn failures_for_an_email_delay_it_until_the_right_password() {
+    let scene = Scene::new().await;
+    scene.sign_up("jane@example.com").await;
+    // From as many addresses as there are attempts.
+    for n in 0..5 {
+        let outcome = scene.log_in("jane@example.com", "wrong", from(&format!("192.0.2.{n}"))).await;
+        assert!(matches!(outcome, Err(LogInError::InvalidCredentials)), "{outcome:?}");
+    }
+    assert_eq!(wait(&scene.log_in("jane@example.com", PASSWORD, from("192.0.2.99")).await), 1);
+    // What is refused is not verified, and makes nothing worse.
+    assert_eq!(scene.hasher.verified.lock().unwrap().len(), 5);
+    scene.bench.clock.pass(TimeDelta::seconds(1));
+    scene.log_in("jane@example.com", PASSWORD, from("192.0.2.99")).await.unwrap();
+    for _ in 0..4 {
+        scene.log_in("jane@example.com", "wrong", Visitor::default()).await.unwrap_err();
+    }
+    scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_is_locked_out_for_longer_than_a_minute() {
+    let scene = Scene::new().await;
+    scene.sign_up("jane@example.com").await;
+    let mut longest = 0;
+    for n in 0..200 {
+        let outcome = scene.log_in("jane@example.com", "wrong", from(&format!("2001:db8:{n}::1"))).await;
+        longest = longest.max(wait(&outcome));
+        scene.bench.clock.pass(TimeDelta::seconds(wait(&outcome)));
+    }
+    assert_eq!(longest, 60);
+    let delayed = wait(&scene.log_in("jane@example.com", PASSWORD, from(HOME)).await);
+    scene.bench.clock.pass(TimeDelta::seconds(delayed));
+    scene.log_in("jane@example.com", PASSWORD, from(HOME)).await.unwrap();
+}
+
+#[tokio::test]
+async fn failures_of_a_client_delay_it_for_every_email_and_a_right_password_does_not_help() {
+    let scene = Scene::new().await;
+    scene.sign_up("mallory@example.com").await;
+    for n in 0..50 {
+        assert_eq!(wait(&scene.log_in(&format!("{n}@example.com"), "guess", from(HOME)).await), 0, "{n}");
+        if n % 10 == 0 && n < 49 {
+            // Her own account does not wash her clean.
+            scene.log_in("mallory@example.com", PASSWORD, from(HOME)).await.unwrap();
+        }
+    }
+    assert_eq!(wait(&scene.log_in("new@example.com", "guess", from(HOME)).await), 1);
+    assert_eq!(wait(&scene.log_in("new@example.com", "guess", from("192.0.2.2")).await), 0);
+    let wish = SignUp { email: email("bot@example.com"), password: password(PASSWORD), name: None };
+    let outcome = scene.accounts.sign_up(wish, from(HOME)).await;
+    assert!(matches!(outcome, Err(SignUpError::TooMany(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn sign_ups_count_for_the_client() {
+    let scene = Scene::new().await;
+    for n in 0..50 {
+        let wish = SignUp { email: email(&format!("{n}@example.com")), password: password(PASSWORD), name: None };
+        scene.accounts.sign_up(wish, from(HOME)).await.unwrap();
+    }
+    let wish = SignUp { email: email("51@example.com"), password: password(PASSWORD), name: None };
+    assert!(matches!(scene.accounts.sign_up(wish, from(HOME)).await, Err(SignUpError::TooMany(_))));
+}
+
+#[tokio::test]
+async fn guesses_at_once_are_counted_before_they_are_verified() {
+    let scene = Arc::new(Scene::new().await);
+    scene.sign_up("jane@example.com").await;
+    let mut guesses = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let scene = scene.clone();
+        guesses.spawn(async move { wait(&scene.log_in("jane@example.com", "wrong", Visitor::default()).await) });
+    }
+    let delayed = guesses.join_all().await.into_iter().filter(|wait| *wait > 0).count();
+    assert_eq!((delayed, scene.hasher.verified.lock().unwrap().len()), (95, 5));
+}
+
+#[tokio::test]
+async fn an_outdated_hash_is_replaced_when_its_owner_signs_in() {
+    let scene = Scene::new().await;
+    let new = scene.sign_up("jane@example.com").await;
+    let login = new.profile.login.clone().unwrap();
+    let stored = MemoryAccounts::of(scene.people.clone());
+    let outdated = PasswordLogin { hash: PasswordHash::new(format!("old:{PASSWORD}")), ..login.clone() };
+    assert!(stored.replace_hash(&login.hash, &outdated).await.unwrap());
+    scene.log_in("jane@example.com", "wrong", Visitor::default()).await.unwrap_err();
+    assert_eq!(stored.find_login(&login.email).await.unwrap(), Some(outdated));
+    scene.bench.clock.pass(TimeDelta::days(1));
+    let again = scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await.unwrap();
+    // The password is as old as it was.
+    assert_eq!(again.profile.login, Some(login.clone()));
+    assert_eq!(stored.find_login(&login.email).await.unwrap(), Some(login));
+}
+
+#[tokio::test]
+async fn a_log_in_that_is_overtaken_by_a_new_password_opens_no_session() {
+    let scene = Scene::new().await;
+    let new = scene.sign_up("jane@example.com").await;
+    scene.bench.clock.pass(TimeDelta::seconds(1));
+    let (accounts, account) = (scene.accounts.clone(), new.profile.account.id);
+    let proof = scene.proof(&new.session, Some(PASSWORD)).await;
+    scene.meanwhile(move || async move {
+        let change = PasswordChange { new: password("new password"), email: None };
+        accounts.change_password(account, change, proof).await.unwrap();
+    });
+    let outcome = scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await;
+    assert!(matches!(outcome, Err(LogInError::InvalidCredentials)), "{outcome:?}");
+    let left = scene.open_sessions(account).await;
+    assert_eq!(left, 1, "only the one that the password was changed in");
+}

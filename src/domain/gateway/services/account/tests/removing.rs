@@ -1,0 +1,118 @@
+//! Taking a provider from an account, and ending one.
+
+use super::*;
+
+impl Scene {
+    /// Somebody with a password, a session, tokens, and grants at both providers.
+    async fn settled(&self) -> SignedIn {
+        let new = self.sign_up("jane@example.com").await;
+        let caller = self.session(&new.session).await.unwrap().identity();
+        for provider in ["one", "other"] {
+            self.at(provider, "jane", Some(caller.clone())).await;
+        }
+        new
+    }
+
+    fn taken_back(&self) -> [usize; 2] {
+        [0, 1].map(|n| *self.providers[n].taken_back.lock().unwrap())
+    }
+
+    async fn grants(&self) -> usize {
+        self.people.list_grants(&GrantFilter::default(), None, 99).await.unwrap().len()
+    }
+}
+
+#[tokio::test]
+async fn with_an_account_ends_everything_it_had() {
+    let scene = Scene::new().await;
+    let bystander = scene.at("one", "john", None).await;
+    let new = scene.settled().await;
+    let account = new.profile.account.id;
+    let tokens = scene.bench.service.sign_in(account).await.unwrap();
+    let proof = scene.proof(&new.session, Some(PASSWORD)).await;
+    let taken = scene.accounts.remove(account, proof).await.unwrap();
+    assert_eq!(taken.len(), 2);
+    assert!(taken.iter().all(|one| one.deletion.not_revoked.is_none()));
+    assert_eq!((scene.taken_back(), scene.grants().await), ([1, 1], 1));
+    assert_eq!(scene.session(&new.session).await, None);
+    assert!(scene.bench.service.authenticate(tokens.access_token.expose()).await.unwrap().is_err());
+    assert!(scene.bench.service.refresh(tokens.refresh_token.expose()).await.is_err());
+    assert!(scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await.is_err());
+    let changes = scene.bench.recorder.grant_changes.lock().unwrap().clone();
+    assert!(changes.iter().rev().take(2).all(|(changed, _)| *changed == account), "the data plane is told");
+    // Who was met by them before is a stranger, and the e-mail is free.
+    assert_ne!(scene.at("one", "jane", None).await, account);
+    assert_ne!(scene.sign_up("jane@example.com").await.profile.account.id, account);
+    assert_eq!(scene.at("one", "john", None).await, bystander);
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_does_not_keep_an_account() {
+    let scene = Scene::new().await;
+    let new = scene.settled().await;
+    *scene.providers[0].is_down.lock().unwrap() = true;
+    let proof = scene.proof(&new.session, Some(PASSWORD)).await;
+    let taken = scene.accounts.remove(new.profile.account.id, proof).await.unwrap();
+    let told: Vec<_> = taken.iter().map(|one| (one.provider.as_str(), one.deletion.not_revoked.is_some())).collect();
+    assert!(told.contains(&("one", true)) && told.contains(&("other", false)), "{told:?}");
+    assert_eq!(scene.grants().await, 0);
+}
+
+#[tokio::test]
+async fn it_takes_the_password_or_the_session_where_there_is_none() {
+    let scene = Scene::new().await;
+    let new = scene.settled().await;
+    let account = new.profile.account.id;
+    let outcome = scene.accounts.remove(account, scene.proof(&new.session, None).await).await;
+    assert!(matches!(outcome, Err(RemoveError::Proof(ProofError::PasswordMissing))), "{outcome:?}");
+    let outcome = scene.accounts.remove(account, scene.proof(&new.session, Some("wrong")).await).await;
+    assert!(matches!(outcome, Err(RemoveError::Proof(ProofError::WrongPassword))), "{outcome:?}");
+    assert!(scene.session(&new.session).await.is_some());
+
+    let without = scene.at("one", "john", None).await;
+    let outcome = scene.accounts.remove(without, Proof::default()).await;
+    assert!(matches!(outcome, Err(RemoveError::Proof(ProofError::SessionMissing))), "{outcome:?}");
+    let session = scene.sessions.open(without).await.unwrap();
+    scene.accounts.remove(without, scene.proof(&session, None).await).await.unwrap();
+    let outcome = scene.accounts.remove(without, Proof::default()).await;
+    assert!(matches!(outcome, Err(RemoveError::NoAccount)), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_log_in_that_is_overtaken_by_the_end_of_the_account_opens_no_session() {
+    let scene = Scene::new().await;
+    let new = scene.settled().await;
+    let (accounts, account) = (scene.accounts.clone(), new.profile.account.id);
+    let proof = scene.proof(&new.session, Some(PASSWORD)).await;
+    scene.meanwhile(move || async move {
+        accounts.remove(account, proof).await.unwrap();
+    });
+    let outcome = scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await;
+    assert!(matches!(outcome, Err(LogInError::InvalidCredentials)), "{outcome:?}");
+    assert_eq!(scene.open_sessions(account).await, 0);
+}
+
+#[tokio::test]
+async fn a_provider_is_taken_with_its_grants_unless_it_is_the_last_way_in() {
+    let scene = Scene::new().await;
+    let account = scene.at("one", "jane", None).await;
+    let session = scene.sessions.open(account).await.unwrap();
+    let outcome = scene.accounts.unlink(account, "one").await;
+    assert!(matches!(outcome, Err(UnlinkError::LastWayIn)), "{outcome:?}");
+    for unknown in ["other", "nobody", "", "ONE"] {
+        let outcome = scene.accounts.unlink(account, unknown).await;
+        assert!(matches!(outcome, Err(UnlinkError::NotLinked)), "{unknown}: {outcome:?}");
+    }
+    assert_eq!(scene.taken_back(), [0, 0]);
+    let caller = scene.session(&session).await.unwrap().identity();
+    scene.at("other", "jane", Some(caller)).await;
+    let taken = scene.accounts.unlink(account, "one").await.unwrap();
+    assert_eq!((taken.len(), scene.taken_back(), scene.grants().await), (1, [1, 0], 1));
+    assert!(matches!(scene.accounts.unlink(account, "other").await, Err(UnlinkError::LastWayIn)));
+    assert_ne!(scene.at("one", "jane", None).await, account, "it finds the account no more");
+    // A password is a way in, too.
+    let change = PasswordChange { new: password(PASSWORD), email: Some(email("jane@example.com")) };
+    scene.accounts.change_password(account, change, scene.proof(&session, None).await).await.unwrap();
+    scene.accounts.unlink(account, "other").await.unwrap();
+    scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await.unwrap();
+}

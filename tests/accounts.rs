@@ -1,0 +1,21 @@
+//! Accounts with a password through the real binary: signing up and in, delays, other passwords, second providers, the end.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+#[path = "accounts/deleting.rs"]
+mod deleting;
+#[path = "accounts/linking.rs"]
+mod linking;
+#[path = "accounts/person.rs"]
+mod person;
+#[path = "accounts/signing_in.rs"]
+mod signing_in;
+
+/// So that a test can be many clients.
+const BEHIND_A_PROXY: (&str, &str) = ("TRUSTED_PROXIES", "127.0.0.1");
+
+const VAULT_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+const PASSWORD: &str = "correct horse battery staple";

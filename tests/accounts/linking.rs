@@ -1,0 +1,163 @@
+//! A second provider is added to an account, or taken from it.
+
+use serde_json::{Value, json};
+
+use crate::{
+    PASSWORD,
+    common::{
+        Gateway,
+        browser::{Away, Browser},
+        stand_in::StandIn,
+    },
+};
+
+const OUR_PAGE: [(&str, &str); 1] = [("Sec-Fetch-Site", "same-origin")];
+const LINK: &str = "/login/stand-in?link=true&return_to=/accounts/me";
+
+fn providers(account: &Value) -> Vec<&str> {
+    account["providers"].as_array().unwrap().iter().map(|one| one["provider"].as_str().unwrap()).collect()
+}
+
+/// Adds the stand-in provider to the account that is signed in.
+#[track_caller]
+fn link(gateway: &Gateway, browser: &mut Browser, person: &str) {
+    let away = Away::following(&browser.call(gateway, "GET", LINK, &OUR_PAGE).expect(303));
+    let back = browser.get(gateway, &away.decide(&format!("person={person}"))).expect(303);
+    assert_eq!(back.header("location"), Some("/accounts/me"));
+}
+
+#[test]
+fn a_provider_is_added_to_the_account_that_asks_and_signs_in_to_it_from_then_on() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    let account = browser.sign_up(&gateway, "jane@example.com");
+    let before = browser.session().unwrap().clone();
+    link(&gateway, &mut browser, "alice");
+    assert_eq!(browser.session(), Some(&before), "nobody signed in");
+    let linked = browser.me(&gateway).expect(200).json();
+    assert_eq!((&linked["id"], providers(&linked)), (&account["id"], vec!["stand-in"]));
+    assert_eq!(browser.get(&gateway, "/oauth").expect(200).json()["grants"].as_array().unwrap().len(), 1);
+
+    let mut elsewhere = Browser::default();
+    let callback = elsewhere.leave(&gateway, "/login/stand-in").decide("person=alice");
+    elsewhere.get(&gateway, &callback).expect(303);
+    assert_eq!(elsewhere.me(&gateway).expect(200).json(), linked);
+}
+
+#[test]
+fn without_being_asked_to_nothing_is_linked_not_even_by_the_same_email() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    // The stand-in provider vouches for this very address.
+    let account = browser.sign_up(&gateway, "alice@example.com");
+    let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
+    browser.get(&gateway, &callback).expect(303);
+    let other = browser.me(&gateway).expect(200).json();
+    assert_ne!(other["id"], account["id"]);
+    assert_eq!((&other["email"], &other["has_password"]), (&Value::Null, &json!(false)));
+    let mut back = Browser::default();
+    let mine = back.log_in(&gateway, "alice@example.com", PASSWORD).expect(200).json();
+    assert_eq!((&mine["id"], providers(&mine).len()), (&account["id"], 0));
+}
+
+#[test]
+fn an_identity_of_somebody_else_is_refused_and_nobody_is_merged() {
+    let gateway = Gateway::start();
+    let (mut alice, mut jane) = (Browser::default(), Browser::default());
+    let callback = alice.leave(&gateway, "/login/stand-in").decide("person=alice");
+    alice.get(&gateway, &callback).expect(303);
+    let hers = alice.me(&gateway).expect(200).json();
+    let janes = jane.sign_up(&gateway, "jane@example.com");
+    let away = Away::following(&jane.call(&gateway, "GET", LINK, &OUR_PAGE).expect(303));
+    let callback = away.decide("person=alice");
+    jane.get(&gateway, &callback).expect_problem(409, "linked_elsewhere");
+    assert_eq!(jane.me(&gateway).expect(200).json(), janes);
+    assert_eq!(alice.me(&gateway).expect(200).json(), hers);
+    // Her grant is hers.
+    assert_eq!(jane.get(&gateway, "/oauth").expect(200).json()["grants"], json!([]));
+}
+
+#[test]
+fn what_one_session_began_adds_nothing_in_another() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    browser.sign_up(&gateway, "jane@example.com");
+    let away = Away::following(&browser.call(&gateway, "GET", LINK, &OUR_PAGE).expect(303));
+    let callback = away.decide("person=bob");
+    // Somebody else signs in in this browser meanwhile.
+    let other = browser.sign_up(&gateway, "john@example.com");
+    browser.get(&gateway, &callback).expect_problem(409, "other_session");
+    assert_eq!(browser.me(&gateway).expect(200).json(), other);
+
+    let away = Away::following(&browser.call(&gateway, "GET", LINK, &OUR_PAGE).expect(303));
+    let callback = away.decide("person=bob");
+    browser.call_as_our_page(&gateway, "POST", "/logout").expect(200);
+    browser.get(&gateway, &callback).expect_problem(409, "other_session");
+    assert_eq!(browser.session(), None, "and signs nobody in");
+}
+
+#[test]
+fn only_a_page_of_ours_begins_it_and_only_for_whoever_is_signed_in() {
+    let gateway = Gateway::with(&[("ALLOWED_ORIGINS", "https://app.jinmini.com")]);
+    Browser::default().call(&gateway, "GET", LINK, &OUR_PAGE).expect_problem(401, "not_signed_in");
+    let mut browser = Browser::default();
+    browser.sign_up(&gateway, "jane@example.com");
+    for foreign in [
+        vec![],
+        vec![("Sec-Fetch-Site", "cross-site")],
+        vec![("Sec-Fetch-Site", "cross-site"), ("Referer", "https://evil.example/https://app.jinmini.com/")],
+        vec![("Referer", "https://app.jinmini.com.evil.example/")],
+        vec![("Referer", "https://app.jinmini.com@evil.example/")],
+    ] {
+        browser.call(&gateway, "GET", LINK, &foreign).expect_problem(403, "cross_site_request");
+    }
+    for ours in [
+        vec![("Sec-Fetch-Site", "same-origin")],
+        vec![("Sec-Fetch-Site", "same-site"), ("Referer", "https://app.jinmini.com/")],
+        vec![("Referer", "https://www.jinmini.com/docs?x#y")],
+    ] {
+        browser.call(&gateway, "GET", LINK, &ours).expect(303);
+    }
+    // To sign in, anybody may send a browser.
+    browser.call(&gateway, "GET", "/login/stand-in?link=false", &[("Sec-Fetch-Site", "cross-site")]).expect(303);
+    let mut people = Browser::with_pages();
+    let page = people.call(&gateway, "GET", LINK, &OUR_PAGE).expect(401).text();
+    assert!(page.contains("추가할 계정이 없습니다") && page.contains("nobody is signed in"), "{page}");
+}
+
+#[test]
+fn a_provider_is_taken_unless_nobody_could_sign_in_any_more() {
+    let gateway = Gateway::start();
+    let stand_in = StandIn::of(&gateway);
+    let mut browser = Browser::default();
+    let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
+    browser.get(&gateway, &callback).expect(303);
+    let account = browser.me(&gateway).expect(200).json();
+    let unlink = |browser: &mut Browser, provider: &str| {
+        browser.call_as_our_page(&gateway, "DELETE", &format!("/accounts/me/providers/{provider}"))
+    };
+    unlink(&mut browser, "stand-in").expect_problem(409, "last_way_in");
+    unlink(&mut browser, "google").expect_problem(404, "provider_not_linked");
+
+    // A first password needs no current one, but something to sign in with.
+    let set = |email: Option<&str>| json!({"new_password": PASSWORD, "email": email});
+    let bare = json!({"new_password": PASSWORD});
+    browser.send(&gateway, "POST", "/accounts/password", &bare).expect_problem(422, "validation_failed");
+    browser.send(&gateway, "POST", "/accounts/password", &set(Some("alice@example.com"))).expect(200);
+
+    let path = "/accounts/me/providers/stand-in";
+    browser.call(&gateway, "DELETE", path, &[]).expect_problem(403, "cross_site_request");
+    let taken = unlink(&mut browser, "stand-in").expect(200).json();
+    assert_eq!(
+        taken,
+        json!({"provider": "stand-in", "grants": [{"provider": "stand-in", "revoked_at_provider": true}]})
+    );
+    assert_eq!(stand_in.statistic("revocations"), 1);
+    assert_eq!(browser.get(&gateway, "/oauth").expect(200).json()["grants"], json!([]));
+    let mut back = Browser::default();
+    let mine = back.log_in(&gateway, "alice@example.com", PASSWORD).expect(200).json();
+    assert_eq!((&mine["id"], providers(&mine).len()), (&account["id"], 0));
+    let callback = back.leave(&gateway, "/login/stand-in").decide("person=alice");
+    back.get(&gateway, &callback).expect(303);
+    assert_ne!(back.me(&gateway).expect(200).json()["id"], account["id"]);
+}

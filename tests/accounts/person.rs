@@ -1,0 +1,43 @@
+//! Somebody with a browser and a password.
+
+use serde_json::{Value, json};
+
+use crate::{
+    PASSWORD,
+    common::{Answer, Gateway, browser::Browser},
+};
+
+impl Browser {
+    /// Sends JSON as a page of the gateway does.
+    pub(crate) fn send(&mut self, gateway: &Gateway, method: &str, target: &str, body: &Value) -> Answer {
+        self.send_from(gateway, method, target, body, &[("Sec-Fetch-Site", "same-origin")])
+    }
+
+    /// The same with these headers instead.
+    pub(crate) fn send_from(
+        &mut self,
+        gateway: &Gateway,
+        method: &str,
+        target: &str,
+        body: &Value,
+        more: &[(&str, &str)],
+    ) -> Answer {
+        let headers = [&[("Content-Type", "application/json")], more].concat();
+        self.call_with(gateway, method, target, &headers, body.to_string().as_bytes())
+    }
+
+    /// Signs up with the usual password.
+    #[track_caller]
+    pub(crate) fn sign_up(&mut self, gateway: &Gateway, email: &str) -> Value {
+        let wish = json!({"email": email, "password": PASSWORD, "name": "Jane"});
+        self.send(gateway, "POST", "/accounts/signup", &wish).expect(200).json()
+    }
+
+    pub(crate) fn log_in(&mut self, gateway: &Gateway, email: &str, password: &str) -> Answer {
+        self.send(gateway, "POST", "/accounts/login", &json!({"email": email, "password": password}))
+    }
+
+    pub(crate) fn me(&mut self, gateway: &Gateway) -> Answer {
+        self.get(gateway, "/accounts/me")
+    }
+}

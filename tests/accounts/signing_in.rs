@@ -1,0 +1,238 @@
+//! Signing up and in with a password, delays, and other passwords.
+
+use serde_json::{Value, json};
+
+use crate::{
+    BEHIND_A_PROXY, PASSWORD, VAULT_KEY,
+    common::{
+        Gateway,
+        browser::Browser,
+        database::{Sqlite, TestDatabase},
+        eventually,
+        stand_in::with_token,
+    },
+};
+
+#[test]
+fn a_person_signs_up_looks_at_the_account_signs_out_and_in_again() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    let account = browser.sign_up(&gateway, "Jane@Example.com");
+    assert_eq!(
+        (&account["email"], &account["name"], &account["has_password"], &account["providers"]),
+        (&json!("Jane@Example.com"), &json!("Jane"), &json!(true), &json!([]))
+    );
+    assert_eq!(browser.me(&gateway).expect(200).json(), account);
+    let session = browser.get(&gateway, "/session").expect(200).json();
+    assert_eq!(session["subject"], account["id"], "it is the session of a sign-in at a provider");
+    browser.get(&gateway, "/oauth").expect(200);
+
+    browser.call_as_our_page(&gateway, "POST", "/logout").expect(200);
+    browser.me(&gateway).expect_problem(401, "token_missing");
+    let back = browser.log_in(&gateway, "jane@EXAMPLE.com", PASSWORD).expect(200);
+    assert_eq!(back.json(), account);
+    for answer in [back, browser.me(&gateway)] {
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
+    // Under the prefix, too, and by a program that is no browser.
+    let wish = json!({"email": "jane@example.com", "password": PASSWORD});
+    let answer = gateway.post("/e/accounts/login", &wish).expect(200);
+    let cookie = answer.header("set-cookie").unwrap();
+    assert!(cookie.starts_with("__Host-gateway_session=") && cookie.contains("; HttpOnly; SameSite=Lax; Secure"));
+    assert!(!gateway.console().contains(PASSWORD) && !gateway.console().contains("example.com"));
+    gateway.is_unharmed();
+}
+
+#[test]
+fn a_session_is_new_after_a_log_in_and_the_old_one_is_over() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    let chosen = "A".repeat(43);
+    browser.cookies.insert("__Host-gateway_session".into(), chosen.clone());
+    browser.sign_up(&gateway, "jane@example.com");
+    let first = browser.session().unwrap().clone();
+    assert_ne!(first, chosen);
+    browser.log_in(&gateway, "jane@example.com", PASSWORD).expect(200);
+    assert_ne!(browser.session(), Some(&first));
+    for old in [chosen, first] {
+        let mut thief = Browser::default();
+        thief.cookies.insert("__Host-gateway_session".into(), old);
+        thief.get(&gateway, "/session").expect_problem(401, "not_signed_in");
+    }
+}
+
+#[test]
+fn an_unknown_email_and_a_wrong_password_are_answered_the_same() {
+    let gateway = Gateway::start();
+    Browser::default().sign_up(&gateway, "jane@example.com");
+    let told: Vec<Value> =
+        [("jane@example.com", "wrong password"), ("john@example.com", PASSWORD), ("john@example.com", "")]
+            .into_iter()
+            .filter(|(_, password)| !password.is_empty())
+            .map(|(email, password)| {
+                let answer = Browser::default().log_in(&gateway, email, password);
+                assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer realm="gateway""#));
+                assert_eq!(answer.header("set-cookie"), None);
+                let mut problem = answer.expect_problem(401, "invalid_credentials").json();
+                problem.as_object_mut().unwrap().remove("request_id");
+                problem
+            })
+            .collect();
+    assert_eq!(told[0], told[1]);
+}
+
+#[test]
+fn what_cannot_be_signed_up_with_is_told_why() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    browser.sign_up(&gateway, "jane@example.com");
+    let again = json!({"email": "JANE@example.COM", "password": "another password"});
+    Browser::default().send(&gateway, "POST", "/accounts/signup", &again).expect_problem(409, "email_taken");
+    for (wish, field) in [
+        (json!({"email": "jane", "password": PASSWORD}), "email"),
+        (json!({"email": "jane@bücher.example", "password": PASSWORD}), "email"),
+        (json!({"email": "j@example.com", "password": "1234567"}), "password"),
+        (json!({"email": "j@example.com", "password": "x".repeat(257)}), "password"),
+        (json!({"email": "j@example.com", "password": PASSWORD, "name": "\u{1b}[31m"}), "name"),
+    ] {
+        let answer = browser.send(&gateway, "POST", "/accounts/signup", &wish).expect_problem(422, "validation_failed");
+        assert_eq!(answer.json()["errors"][0]["field"], field, "{wish}");
+        assert!(!answer.text().contains("1234567"));
+    }
+    let unknown = json!({"email": "j@example.com", "password": PASSWORD, "admin": true});
+    browser.send(&gateway, "POST", "/accounts/signup", &unknown).expect_problem(400, "malformed_request");
+}
+
+#[test]
+fn no_page_of_another_site_signs_a_browser_in() {
+    let gateway = Gateway::with(&[("ALLOWED_ORIGINS", "https://app.jinmini.com")]);
+    Browser::default().sign_up(&gateway, "mallory@example.com");
+    let login = json!({"email": "mallory@example.com", "password": PASSWORD});
+    let signup = json!({"email": "new@example.com", "password": PASSWORD});
+    for foreign in [
+        vec![("Sec-Fetch-Site", "cross-site")],
+        vec![("Sec-Fetch-Site", "same-site")],
+        vec![("Sec-Fetch-Site", "none")],
+        vec![("Origin", "null")],
+        vec![("Origin", "https://evil.example"), ("Sec-Fetch-Site", "cross-site")],
+    ] {
+        for (path, body) in [("/accounts/login", &login), ("/accounts/signup", &signup)] {
+            let mut victim = Browser::default();
+            let answer = victim.send_from(&gateway, "POST", path, body, &foreign);
+            answer.expect_problem(403, "cross_site_request");
+            assert_eq!(victim.session(), None);
+        }
+    }
+    for ours in [vec![("Origin", "https://app.jinmini.com"), ("Sec-Fetch-Site", "same-site")], vec![]] {
+        let mut browser = Browser::default();
+        browser.send_from(&gateway, "POST", "/accounts/login", &login, &ours).expect(200);
+        assert!(browser.session().is_some());
+    }
+    // A form of another site cannot even be read.
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    gateway.call("POST", "/accounts/login", &form, b"email=a&password=b").expect_problem(415, "unsupported_media_type");
+}
+
+#[test]
+fn guesses_are_delayed_on_every_replica_and_the_right_password_ends_it() {
+    let database = Sqlite::open();
+    let variables = [("DATABASE_URL", database.url()), ("VAULT_KEY", VAULT_KEY), BEHIND_A_PROXY];
+    let [one, two] = [Gateway::with(&variables), Gateway::with(&variables)];
+    Browser::default().sign_up(&one, "jane@example.com");
+    let attempt = |gateway: &Gateway, email: &str, password: &str, client: &str| {
+        let body = json!({"email": email, "password": password});
+        let from = [("X-Forwarded-For", client)];
+        Browser::default().send_from(gateway, "POST", "/accounts/login", &body, &from)
+    };
+    for email in ["jane@example.com", "nobody@example.com"] {
+        for n in 0..5 {
+            let gateway = if n % 2 == 0 { &one } else { &two };
+            attempt(gateway, email, "wrong password", &format!("192.0.2.{n}"))
+                .expect_problem(401, "invalid_credentials");
+        }
+        for gateway in [&one, &two] {
+            let refused = attempt(gateway, email, PASSWORD, "192.0.2.9").expect_problem(429, "too_many_attempts");
+            assert_eq!(refused.header("retry-after"), Some("1"), "{}", refused.text());
+        }
+    }
+    // Somebody else is not concerned, and the delay is over soon.
+    attempt(&one, "john@example.com", "wrong password", "192.0.2.1").expect_problem(401, "invalid_credentials");
+    eventually("the delay is over", || attempt(&two, "jane@example.com", PASSWORD, "192.0.2.9").status == 200);
+    for _ in 0..4 {
+        attempt(&two, "jane@example.com", "wrong password", "192.0.2.9").expect_problem(401, "invalid_credentials");
+    }
+    attempt(&one, "jane@example.com", PASSWORD, "192.0.2.9").expect(200);
+}
+
+#[test]
+fn one_client_is_delayed_for_every_email() {
+    let gateway = Gateway::with(&[BEHIND_A_PROXY]);
+    let attempt = |n: usize, client: &str| {
+        let body = json!({"email": format!("{n}@example.com"), "password": "a guess"});
+        let from = [("X-Forwarded-For", client)];
+        Browser::default().send_from(&gateway, "POST", "/accounts/login", &body, &from)
+    };
+    for n in 0..50 {
+        attempt(n, &format!("2001:db8::{n:x}")).expect_problem(401, "invalid_credentials");
+    }
+    attempt(50, "2001:db8::ffff").expect_problem(429, "too_many_attempts");
+    attempt(50, "2001:db8:0:1::1").expect_problem(401, "invalid_credentials");
+}
+
+#[test]
+fn a_new_password_ends_every_other_session_and_every_token() {
+    let gateway = Gateway::start();
+    let (mut browser, mut other) = (Browser::default(), Browser::default());
+    let account = browser.sign_up(&gateway, "jane@example.com");
+    other.log_in(&gateway, "jane@example.com", PASSWORD).expect(200);
+    let (access, refresh) = gateway.tokens(&json!({"subject": account["id"]}));
+    gateway.get_with_token("/api/users/me", &access).expect(200);
+
+    let change = |current: Value| json!({"current_password": current, "new_password": "a better password"});
+    for (body, status, code) in [
+        (json!({"new_password": "a better password"}), 422, "validation_failed"),
+        (change(json!("wrong password")), 403, "wrong_password"),
+        (json!({"current_password": PASSWORD, "new_password": "short"}), 422, "validation_failed"),
+        (
+            json!({"current_password": PASSWORD, "new_password": "a better password", "email": "new@example.com"}),
+            422,
+            "validation_failed",
+        ),
+    ] {
+        browser.send(&gateway, "POST", "/accounts/password", &body).expect_problem(status, code);
+    }
+    let right = change(json!(PASSWORD));
+    let foreign = [("Sec-Fetch-Site", "cross-site")];
+    browser
+        .send_from(&gateway, "POST", "/accounts/password", &right, &foreign)
+        .expect_problem(403, "cross_site_request");
+    other.me(&gateway).expect(200);
+    browser.send(&gateway, "POST", "/accounts/password", &right).expect(200);
+
+    browser.me(&gateway).expect(200);
+    other.me(&gateway).expect_problem(401, "token_missing");
+    gateway.get_with_token("/api/users/me", &access).expect_problem(401, "invalid_token");
+    gateway.post("/tokens/refresh", &json!({"refresh_token": refresh})).expect_problem(401, "invalid_grant");
+    Browser::default().log_in(&gateway, "jane@example.com", PASSWORD).expect_problem(401, "invalid_credentials");
+    Browser::default().log_in(&gateway, "jane@example.com", "a better password").expect(200);
+}
+
+#[test]
+fn a_token_shows_an_account_and_cannot_take_it_over() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    let account = browser.sign_up(&gateway, "jane@example.com");
+    let (token, _) = gateway.tokens(&json!({"subject": account["id"]}));
+    assert_eq!(gateway.get_with_token("/accounts/me", &token).expect(200).json(), account);
+    let bearer = format!("Bearer {token}");
+    let headers = [("Content-Type", "application/json"), ("Authorization", bearer.as_str())];
+    let unlink = with_token(&gateway, "DELETE", "/accounts/me/providers/stand-in", &token);
+    unlink.expect_problem(403, "session_required");
+    gateway.call("DELETE", "/accounts/me", &headers, b"{}").expect_problem(422, "validation_failed");
+    let wrong = br#"{"password": "wrong password"}"#;
+    gateway.call("DELETE", "/accounts/me", &headers, wrong).expect_problem(403, "wrong_password");
+
+    let (developer, _) = gateway.tokens(&json!({"subject": "developer"}));
+    gateway.get_with_token("/accounts/me", &developer).expect_problem(409, "no_account");
+    gateway.get_with_token("/accounts/me", "x").expect_problem(401, "invalid_token");
+}
