@@ -160,6 +160,39 @@ async fn many_requests_share_one_connection_and_clients_of_http1_use_it_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_http1_goes_to_http2_as_it_comes_and_whole() {
+    // Says how many bytes came when all have come.
+    let (address, _) = serve(|request| async move {
+        let length = request.into_body().collect().await.map(|whole| whole.to_bytes().len());
+        Response::new(Either::Left(Full::from(length.map_or("broken".to_owned(), |length| length.to_string()))))
+    })
+    .await;
+    let gateway = gateway(address);
+    let mut client = gateway.connect().await;
+    // The client waits to be told to go on; then it sends little by little, and then a lot.
+    let head = "POST /api/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n";
+    client.send(head).await;
+    assert_eq!(client.answer(false).await.status, 100);
+    for _ in 0..20 {
+        client.send("3\r\nabc\r\n").await;
+        tokio::task::yield_now().await;
+    }
+    let large = "x".repeat(100_000);
+    for _ in 0..10 {
+        client.send(&format!("186a0\r\n{large}\r\n")).await;
+    }
+    client.send("0\r\n\r\n").await;
+    let answer = client.answer(true).await;
+    assert_eq!((answer.status, answer.text()), (200, "1000060"));
+    // The connection is in step afterwards.
+    assert_eq!(client.ask(&post("/api/users", "abcd")).await.text(), "4");
+    // One that breaks off is not whole.
+    client.send("POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc").await;
+    drop(client);
+    assert_eq!(gateway.ask(&post("/api/users", "ab")).await.text(), "2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_begun_is_sent_again_whatever_it_is() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
