@@ -1,0 +1,192 @@
+//! A request's body on its way to a service: streamed with back-pressure, never kept, cut off behind the limit. How far it has
+//! come is known, so that a request can be sent again if none of it was taken.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming as Http2Incoming;
+
+use super::{error::Failure, headers::passable, wire::Wire};
+
+/// A body as it comes from the client.
+pub(super) enum Incoming {
+    /// None.
+    Empty,
+    /// On a connection of HTTP/1.x, which serves nothing else meanwhile.
+    Http1(Rc<Wire>),
+    /// On a stream of HTTP/2.
+    Http2(Http2Incoming),
+}
+
+impl Incoming {
+    /// What hyper hands on.
+    pub(super) fn http2(body: Http2Incoming) -> Self {
+        if body.is_end_stream() { Self::Empty } else { Self::Http2(body) }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+}
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Http1(wire) => wire.poll_body(context).map_err(io::Error::other),
+            Self::Http2(body) => Pin::new(body).poll_frame(context).map_err(io::Error::other),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Http1(wire) => wire.is_body_over(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+}
+
+/// A request's body on its way to a service.
+pub(super) enum RequestBody {
+    /// None.
+    Empty,
+    /// One that is read from the client as the service takes it.
+    Streamed(Rc<Upload>),
+}
+
+/// The body that is read from the client, and how far it has come.
+pub(super) struct Upload {
+    incoming: RefCell<Incoming>,
+    limit_bytes: u64,
+    sent_bytes: Cell<u64>,
+    begun: Cell<bool>,
+    awaits_client: Cell<bool>,
+    moved_at: Cell<Instant>,
+    failure: RefCell<Option<Failure>>,
+}
+
+impl RequestBody {
+    /// The client's body, cut off with a failure behind `limit_bytes`.
+    pub(super) fn new(incoming: Incoming, limit_bytes: u64) -> Self {
+        if incoming.is_empty() {
+            return Self::Empty;
+        }
+        Self::Streamed(Rc::new(Upload {
+            incoming: RefCell::new(incoming),
+            limit_bytes,
+            sent_bytes: Cell::new(0),
+            begun: Cell::new(false),
+            awaits_client: Cell::new(false),
+            moved_at: Cell::new(Instant::now()),
+            failure: RefCell::new(None),
+        }))
+    }
+
+    /// The same body once more, for a request that may have to be sent again.
+    pub(super) fn share(&self) -> Self {
+        match self {
+            Self::Empty => Self::Empty,
+            Self::Streamed(upload) => Self::Streamed(Rc::clone(upload)),
+        }
+    }
+
+    /// How far the body has come, if there is one.
+    pub(super) fn upload(&self) -> Option<Rc<Upload>> {
+        match self {
+            Self::Empty => None,
+            Self::Streamed(upload) => Some(Rc::clone(upload)),
+        }
+    }
+
+    /// Why it broke off, if it did.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        self.upload().and_then(|upload| upload.failure())
+    }
+
+    /// Whether bytes of it were taken: it cannot be sent again.
+    pub(super) fn is_begun(&self) -> bool {
+        match self {
+            Self::Empty => false,
+            Self::Streamed(upload) => upload.begun.get(),
+        }
+    }
+}
+
+impl Upload {
+    /// Why the body broke off, if it did.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        self.failure.borrow().clone()
+    }
+
+    /// Since when it is the service that is waited for; `None` while it is the client.
+    pub(super) fn service_awaited_since(&self) -> Option<Instant> {
+        (!self.awaits_client.get()).then(|| self.moved_at.get())
+    }
+
+    fn fail(&self, failure: Failure) -> io::Error {
+        *self.failure.borrow_mut() = Some(failure);
+        io::Error::other("the request body broke off")
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let Self::Streamed(upload) = self.get_mut() else { return Poll::Ready(None) };
+        upload.begun.set(true);
+        loop {
+            let polled = Pin::new(&mut *upload.incoming.borrow_mut()).poll_frame(context);
+            upload.awaits_client.set(polled.is_pending());
+            let frame = ready!(polled);
+            upload.moved_at.set(Instant::now());
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Err(trailers))) => {
+                    if let Some(trailers) = passable(trailers) {
+                        return Poll::Ready(Some(Ok(trailers)));
+                    }
+                }
+                Some(Ok(Ok(data))) => {
+                    let sent = upload.sent_bytes.get().saturating_add(data.len() as u64);
+                    upload.sent_bytes.set(sent);
+                    let limit_bytes = upload.limit_bytes;
+                    let too_large = sent > limit_bytes;
+                    return Poll::Ready(Some(if too_large {
+                        Err(upload.fail(Failure::BodyTooLarge { limit_bytes }))
+                    } else {
+                        Ok(Frame::data(data))
+                    }));
+                }
+                Some(Err(_)) => return Poll::Ready(Some(Err(upload.fail(Failure::BodyBroken)))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Streamed(upload) => upload.incoming.borrow().is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Streamed(_) => SizeHint::default(),
+        }
+    }
+}
