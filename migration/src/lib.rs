@@ -20,6 +20,9 @@ mod m20261122_000009_create_grants;
 mod m20261122_000010_create_sessions;
 mod m20261122_000011_create_redeemed_logins;
 mod m20261122_000012_index_expiring_grants;
+mod m20261124_000019_create_clients;
+mod m20261124_000020_create_redeemed_assertions;
+mod m20261124_000021_index_families_of_clients;
 
 /// Brings a database up to date. It does not care who else is migrating: take the store's migration lock first.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +44,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000010_create_sessions::Migration),
             Box::new(m20261122_000011_create_redeemed_logins::Migration),
             Box::new(m20261122_000012_index_expiring_grants::Migration),
+            Box::new(m20261124_000019_create_clients::Migration),
+            Box::new(m20261124_000020_create_redeemed_assertions::Migration),
+            Box::new(m20261124_000021_index_families_of_clients::Migration),
         ]
     }
 }

@@ -2,6 +2,7 @@
 //! time and random bytes are arguments.
 
 pub mod account;
+pub mod client;
 pub mod header;
 pub mod id;
 pub mod identity;

@@ -4,6 +4,7 @@
 use chrono::{DateTime, SubsecRound, Utc};
 use thiserror::Error;
 
+pub mod client;
 pub mod memory;
 pub mod oauth;
 pub mod sea_orm;

@@ -38,6 +38,7 @@ macro_rules! over_every_database {
     };
 }
 
+mod client;
 mod database;
 mod harness;
 mod oauth;

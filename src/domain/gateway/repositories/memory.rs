@@ -3,11 +3,13 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+mod client;
 mod oauth;
 mod session;
 mod signing_key;
 mod token;
 
+pub use client::MemoryClients;
 pub use oauth::MemoryOAuth;
 pub use session::MemorySessions;
 pub use signing_key::MemorySigningKeys;

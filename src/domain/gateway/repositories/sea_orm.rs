@@ -1,6 +1,7 @@
 //! The store over SeaORM: one code path for SQLite and PostgreSQL. Where the two differ is in `connection/sqlite.rs` and
 //! `connection/postgres.rs`, and nowhere else. Entities never leave this folder.
 
+mod client;
 mod connection;
 mod entities;
 mod forgetting;
@@ -9,6 +10,7 @@ mod session;
 mod signing_key;
 mod token;
 
+pub use client::SeaOrmClients;
 pub use connection::{connect, migrate, ping};
 pub use oauth::SeaOrmOAuth;
 pub use session::SeaOrmSessions;

@@ -19,9 +19,10 @@ use crate::domain::gateway::{
         token::{DummyToken, NewRefreshToken, Revocation, Rotation, TokenDigest, TokenFamily},
     },
     repositories::{
-        memory::{MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens},
+        client::ClientRepository,
+        memory::{MemoryClients, MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens},
         oauth::OAuthRepository,
-        sea_orm::{SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens, connect, migrate},
+        sea_orm::{SeaOrmClients, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens, connect, migrate},
         session::SessionRepository,
         signing_key::SigningKeyRepository,
         token::TokenRepository,
@@ -34,10 +35,12 @@ pub(super) struct Store {
     pub(super) keys: Arc<dyn SigningKeyRepository>,
     pub(super) oauth: Arc<dyn OAuthRepository>,
     pub(super) sessions: Arc<dyn SessionRepository>,
+    pub(super) clients: Arc<dyn ClientRepository>,
     pub(super) peer_tokens: Arc<dyn TokenRepository>,
     pub(super) peer_keys: Arc<dyn SigningKeyRepository>,
     pub(super) peer_oauth: Arc<dyn OAuthRepository>,
     pub(super) peer_sessions: Arc<dyn SessionRepository>,
+    pub(super) peer_clients: Arc<dyn ClientRepository>,
     databases: Option<(Database, [DatabaseConnection; 2])>,
 }
 
@@ -91,7 +94,10 @@ impl Database {
 pub(super) async fn memory() -> Store {
     let (tokens, keys) = (Arc::new(MemoryTokens::default()), Arc::new(MemorySigningKeys::default()));
     let (oauth, sessions) = (Arc::new(MemoryOAuth::default()), Arc::new(MemorySessions::default()));
+    let clients = Arc::new(MemoryClients::default());
     Store {
+        clients: clients.clone(),
+        peer_clients: clients,
         tokens: tokens.clone(),
         keys: keys.clone(),
         oauth: oauth.clone(),
@@ -116,6 +122,8 @@ async fn over(database: Database) -> Store {
     let [one, other] = [connect(&database.url).await.unwrap(), connect(&database.url).await.unwrap()];
     migrate(&one).await.unwrap();
     Store {
+        clients: Arc::new(SeaOrmClients::new(one.clone())),
+        peer_clients: Arc::new(SeaOrmClients::new(other.clone())),
         tokens: Arc::new(SeaOrmTokens::new(one.clone())),
         keys: Arc::new(SeaOrmSigningKeys::new(one.clone())),
         oauth: Arc::new(SeaOrmOAuth::new(one.clone())),

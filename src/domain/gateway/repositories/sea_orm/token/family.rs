@@ -2,12 +2,14 @@
 //! `begin`), so that they happen one after the other and a revocation never misses a successor.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
+};
 
 use super::deny_list;
 use crate::domain::gateway::{
     models::{
-        id::FamilyId,
+        id::{ClientId, FamilyId},
         token::{Rotation, RotationOutcome, TokenDigest, TokenFamily},
     },
     repositories::{
@@ -57,6 +59,31 @@ pub(super) async fn revoke(
         Some(family) if family.revoked_at.is_none() => end(transaction, family, kept(now)).await.map(Some),
         family => Ok(family),
     }
+}
+
+/// Families that are revoked in one transaction.
+const BATCH: u64 = 100;
+
+/// Revokes some of a client's families that were not revoked before; none if there is none left.
+pub(super) async fn revoke_some_of(
+    transaction: &DatabaseTransaction,
+    client: ClientId,
+    now: DateTime<Utc>,
+) -> Result<Vec<TokenFamily>, RepositoryError> {
+    use token_families::Column;
+    let rows = token_families::Entity::find()
+        .filter(Column::ClientId.eq(client.to_string()))
+        .filter(Column::RevokedAt.is_null())
+        .order_by_asc(Column::Id)
+        .limit(BATCH)
+        .lock_exclusive()
+        .all(transaction)
+        .await?;
+    let mut revoked = Vec::with_capacity(rows.len());
+    for row in rows {
+        revoked.push(end(transaction, TokenFamily::try_from(row)?, kept(now)).await?);
+    }
+    Ok(revoked)
 }
 
 async fn lock_family_of(
