@@ -1,6 +1,7 @@
 //! The gateway's own API: routers, one file per concern, composed here. A router says method, path, security, texts and
 //! status codes; it has no logic.
 
+mod client;
 mod context;
 mod docs;
 mod extract;
@@ -23,6 +24,7 @@ use poem_openapi::{OpenApi, OpenApiService, Tags};
 pub use self::context::RequestContext;
 pub use self::health::Readiness;
 use self::{
+    client::{ClientApi, MetadataApi},
     health::HealthApi,
     login::LoginApi,
     oauth::OAuthApi,
@@ -33,7 +35,7 @@ use self::{
     welcome::WelcomeApi,
 };
 use crate::domain::gateway::controllers::{
-    login::LoginController, oauth::OAuthController, session::SessionController, signing_key::SigningKeyController,
+    client::ClientController, login::LoginController, oauth::OAuthController, session::SessionController, signing_key::SigningKeyController,
     token::TokenController,
 };
 
@@ -47,6 +49,8 @@ pub struct ApiParts {
     pub logins: LoginController,
     /// Who is signed in.
     pub sessions: SessionController,
+    /// Machine clients.
+    pub clients: ClientController,
     /// The published keys.
     pub keys: SigningKeyController,
     /// Whether the gateway is ready to serve.
@@ -64,6 +68,9 @@ pub struct ApiParts {
 pub(crate) enum Tag {
     /// Access and refresh tokens: create, verify, refresh, revoke.
     Tokens,
+    /// For programs: the OAuth 2.0 endpoints, with errors as RFC 6749 §5.2 has them.
+    #[oai(rename = "Machine clients")]
+    Clients,
     /// In a browser: sign in at a provider, see who is signed in, sign out.
     #[oai(rename = "Sign in")]
     SignIn,
@@ -90,14 +97,15 @@ pub struct Api {
 impl Api {
     /// Puts the parts together.
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { tokens, oauth, logins, sessions, keys, readiness, domain, prefix, development } = parts;
+        let ApiParts { tokens, oauth, logins, sessions, clients, keys, readiness, domain, prefix, development } = parts;
         let lasting = (
             WelcomeApi::new(&domain),
             TokenApi::new(tokens.clone()),
             LoginApi::new(logins, oauth.clone()),
             SessionApi::new(sessions),
             OAuthApi::new(oauth),
-            SigningKeyApi::new(keys),
+            ClientApi::new(clients.clone()),
+            (SigningKeyApi::new(keys), MetadataApi::new(clients)),
             HealthApi::new(readiness),
         );
         // A development helper that is not there has no route and no line in the document.
@@ -135,7 +143,8 @@ fn described<T: OpenApi>(api: T, domain: &str, prefix: &str) -> OpenApiService<T
          2. Press **Authorize** and paste the access token.\n\
          3. Call what needs one, here or with `curl -H 'Authorization: Bearer …'`.\n\n\
          Or [sign in](login?return_to=%2Fdocs): what is yours under **OAuth** then needs no token in this browser.\n\n\
-         Errors are `application/problem+json` (RFC 9457) with a stable `code`.",
+         Errors are `application/problem+json` (RFC 9457) with a stable `code`; those of **Machine clients** are JSON as \
+         RFC 6749 §5.2 has them.",
     );
     let service = if prefix.is_empty() { service } else { service.server(prefix) };
     service.server("/")

@@ -2,6 +2,7 @@
 
 mod banner;
 mod certificate;
+pub mod clients;
 mod control_plane;
 mod development;
 pub mod logging;
@@ -46,7 +47,7 @@ use crate::{
     config::{Database, Environment, PublicSettings, Settings},
     domain::gateway::{
         controllers::{
-            caller::Callers, login::LoginController, oauth::OAuthController, session::SessionController,
+            caller::Callers, client::ClientController, login::LoginController, oauth::OAuthController, session::SessionController,
             signing_key::SigningKeyController, token::TokenController,
         },
         models::{
@@ -166,6 +167,7 @@ impl App {
             feed: core.feed.clone(),
             tokens: store.tokens.clone(),
             sessions: store.sessions.clone(),
+            clients: store.clients.clone(),
             snapshots: core.publisher.snapshots(),
             clock: world.clock.clone(),
             oauth: core.oauth.clone(),
@@ -219,6 +221,7 @@ struct Core {
     keys: Arc<SigningKeys>,
     feed: Arc<RevocationFeed>,
     tokens: Arc<TokenService>,
+    clients: ClientController,
     oauth: Arc<OAuthService>,
     sessions: Arc<SessionService>,
     logins: Arc<LoginService>,
@@ -252,6 +255,7 @@ impl Core {
             entropy: world.entropy.clone(),
             policy: token_policy(settings),
         }));
+        let clients = clients::controller(settings, world, store, &tokens);
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: store.oauth.clone(),
             providers: switched_on(settings, &world.clock)?,
@@ -278,7 +282,7 @@ impl Core {
             allowed_origins: settings.public.allowed_origins.clone(),
         }));
         let readiness = Arc::new(StoreReadiness::new(store.clone(), feed.clone()));
-        Ok(Self { publisher, keys, feed, tokens, oauth, sessions, logins, readiness })
+        Ok(Self { publisher, keys, feed, tokens, clients, oauth, sessions, logins, readiness })
     }
 
     fn api_parts(&self, settings: &Settings) -> ApiParts {
@@ -289,6 +293,7 @@ impl Core {
         let callers = Arc::new(Callers::new(self.tokens.clone(), self.sessions.clone(), cookies, origins));
         ApiParts {
             tokens: TokenController::new(self.tokens.clone(), *timezone),
+            clients: self.clients.clone(),
             oauth: OAuthController::new(self.oauth.clone(), callers.clone(), *timezone),
             logins: LoginController::new(
                 self.logins.clone(),

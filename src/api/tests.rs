@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    adapters::sealing::Vault,
+    adapters::{client_keys::AwsLcClientKeys, sealing::Vault},
     domain::gateway::{
         controllers::caller::Callers,
         models::session::SessionLimits,
-        repositories::memory::{MemoryOAuth, MemorySessions},
-        schemas::{cookie::Cookies, health::HealthCheck},
+        repositories::memory::{MemoryClients, MemoryOAuth, MemorySessions},
+        schemas::{client::ServerMetadata, cookie::Cookies, health::HealthCheck},
         services::{
+            client::{ClientParts, ClientService},
             login::{LoginParts, LoginService},
             oauth::{OAuthParts, OAuthService},
             session::{SessionParts, SessionService},
@@ -68,6 +69,18 @@ fn sign_ins(bench: &Bench) -> SignIns {
     }
 }
 
+fn clients(bench: &Bench) -> ClientController {
+    let metadata = ServerMetadata::new("https://www.jinmini.com", "/e");
+    let parts = ClientParts {
+        store: Arc::new(MemoryClients::default()),
+        tokens: bench.service.clone(),
+        keys: Arc::new(AwsLcClientKeys),
+        clock: bench.clock.clone(),
+        audiences: metadata.audiences(),
+    };
+    ClientController::new(Arc::new(ClientService::new(parts)), metadata)
+}
+
 struct Fixed(bool);
 
 #[async_trait]
@@ -107,6 +120,7 @@ impl Caller {
             oauth: sign_ins.oauth,
             logins: sign_ins.logins,
             sessions: sign_ins.sessions,
+            clients: clients(&bench),
             keys: SigningKeyController::new(bench.keys.clone()),
             readiness: Arc::new(Fixed(ready)),
             domain: "www.jinmini.com".into(),

@@ -9,9 +9,10 @@ use crate::{
     config::Database,
     domain::gateway::repositories::{
         RepositoryError,
-        memory::{MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens},
+        client::ClientRepository,
+        memory::{MemoryClients, MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens},
         oauth::OAuthRepository,
-        sea_orm::{self, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens},
+        sea_orm::{self, SeaOrmClients, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens},
         session::SessionRepository,
         signing_key::SigningKeyRepository,
         token::TokenRepository,
@@ -27,6 +28,7 @@ pub(super) struct Store {
     pub(super) tokens: Arc<dyn TokenRepository>,
     pub(super) oauth: Arc<dyn OAuthRepository>,
     pub(super) sessions: Arc<dyn SessionRepository>,
+    pub(super) clients: Arc<dyn ClientRepository>,
     pub(super) signing_keys: Arc<dyn SigningKeyRepository>,
     database: Option<DatabaseConnection>,
 }
@@ -49,6 +51,7 @@ impl Store {
             tokens: Arc::new(SeaOrmTokens::new(connection.clone())),
             oauth: Arc::new(SeaOrmOAuth::new(connection.clone())),
             sessions: Arc::new(SeaOrmSessions::new(connection.clone())),
+            clients: Arc::new(SeaOrmClients::new(connection.clone())),
             signing_keys: Arc::new(SeaOrmSigningKeys::new(connection.clone())),
             database: Some(connection),
         })
@@ -59,6 +62,7 @@ impl Store {
             tokens: Arc::new(MemoryTokens::default()),
             oauth: Arc::new(MemoryOAuth::default()),
             sessions: Arc::new(MemorySessions::default()),
+            clients: Arc::new(MemoryClients::default()),
             signing_keys: Arc::new(MemorySigningKeys::default()),
             database: None,
         }

@@ -13,7 +13,7 @@ use tracing::{error, info};
 use super::delta;
 use crate::{
     domain::gateway::{
-        repositories::{session::SessionRepository, token::TokenRepository},
+        repositories::{client::ClientRepository, session::SessionRepository, token::TokenRepository},
         services::{
             oauth::{OAuthService, ahead::RefreshAhead},
             revocation::RevocationFeed,
@@ -38,6 +38,7 @@ pub(super) struct Upkeep {
     pub(super) feed: Arc<RevocationFeed>,
     pub(super) tokens: Arc<dyn TokenRepository>,
     pub(super) sessions: Arc<dyn SessionRepository>,
+    pub(super) clients: Arc<dyn ClientRepository>,
     pub(super) snapshots: Arc<SnapshotCell>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) oauth: Arc<OAuthService>,
@@ -47,7 +48,7 @@ pub(super) struct Upkeep {
 
 impl Upkeep {
     pub(super) fn start(self, tasks: &mut JoinSet<()>, stopped: &watch::Receiver<bool>) {
-        let Self { keys, feed, tokens, sessions, snapshots, clock, oauth, refresh_ahead } = self;
+        let Self { keys, feed, tokens, sessions, clients, snapshots, clock, oauth, refresh_ahead } = self;
         tasks.spawn(repeat("following revocations", REVOCATIONS_EVERY, stopped.clone(), move || {
             let feed = feed.clone();
             async move { feed.catch_up().await }
@@ -58,12 +59,14 @@ impl Upkeep {
         }));
         tasks.spawn(repeat("forgetting what has expired", FORGET_EVERY, stopped.clone(), move || {
             let (tokens, sessions, snapshots, now) = (tokens.clone(), sessions.clone(), snapshots.clone(), clock.now());
+            let clients = clients.clone();
             async move {
                 snapshots.update(|snapshot| {
                     snapshot.revocations.forget_expired(now);
                 });
                 tokens.forget_expired(now).await?;
-                sessions.forget_expired(now).await.map(|_| ())
+                sessions.forget_expired(now).await?;
+                clients.forget_expired(now).await.map(|_| ())
             }
         }));
         if !refresh_ahead.is_zero() {

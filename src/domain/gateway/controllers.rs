@@ -1,6 +1,7 @@
 //! Validates, calls one use case, and turns its outcome or its closed error into an answer or a problem.
 
 pub mod caller;
+pub mod client;
 pub mod login;
 pub mod oauth;
 pub mod session;

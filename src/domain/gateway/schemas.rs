@@ -1,6 +1,7 @@
 //! What goes over the wire: shapes, their validation and their examples in the OpenAPI document, and the way from and to
 //! models. JSON is read by serde (which names the field that is wrong), then checked by validator.
 
+pub mod client;
 pub mod cookie;
 pub mod health;
 pub mod login;

@@ -1,5 +1,6 @@
 //! Use cases: one method each. They take and return models, reach the world through ports, and own no HTTP and no SQL.
 
+pub mod client;
 pub mod login;
 pub mod oauth;
 pub mod ports;
