@@ -35,8 +35,8 @@ use self::{
     welcome::WelcomeApi,
 };
 use crate::domain::gateway::controllers::{
-    client::ClientController, login::LoginController, oauth::OAuthController, session::SessionController, signing_key::SigningKeyController,
-    token::TokenController,
+    client::ClientController, login::LoginController, oauth::OAuthController, session::SessionController,
+    signing_key::SigningKeyController, token::TokenController,
 };
 
 /// What the API is made of.

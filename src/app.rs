@@ -47,8 +47,8 @@ use crate::{
     config::{Database, Environment, PublicSettings, Settings},
     domain::gateway::{
         controllers::{
-            caller::Callers, client::ClientController, login::LoginController, oauth::OAuthController, session::SessionController,
-            signing_key::SigningKeyController, token::TokenController,
+            caller::Callers, client::ClientController, login::LoginController, oauth::OAuthController,
+            session::SessionController, signing_key::SigningKeyController, token::TokenController,
         },
         models::{
             scope::Scope, service::Access, session::SessionLimits, signing_key::KeySchedule, token::Expectations,

@@ -46,7 +46,8 @@ impl ClientKeys for AwsLcClientKeys {
         if keys.is_empty() {
             return Err(ClientKeyError::NoKey);
         }
-        let is_ambiguous = |(n, key): (usize, &ClientKey)| key.kid.is_some() && keys[..n].iter().any(|k| k.kid == key.kid);
+        let is_ambiguous =
+            |(n, key): (usize, &ClientKey)| key.kid.is_some() && keys[..n].iter().any(|k| k.kid == key.kid);
         if keys.iter().enumerate().any(is_ambiguous) {
             return Err(ClientKeyError::Ambiguous);
         }
@@ -118,7 +119,8 @@ impl<'a> Parts<'a> {
     }
 
     fn are_signed_by(&self, key: &ClientKey) -> bool {
-        let decoding = serde_json::from_value(key.jwk.clone()).ok().and_then(|jwk: Jwk| DecodingKey::from_jwk(&jwk).ok());
+        let decoding =
+            serde_json::from_value(key.jwk.clone()).ok().and_then(|jwk: Jwk| DecodingKey::from_jwk(&jwk).ok());
         decoding.is_some_and(|decoding| {
             crypto::verify(self.signature, self.message.as_bytes(), &decoding, jose(key.algorithm)).unwrap_or(false)
         })

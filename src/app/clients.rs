@@ -47,8 +47,8 @@ pub async fn registry(settings: &Settings) -> Result<Option<ClientRegistry>, Sta
 
 /// Whether the store has a client already, without changing anything in it.
 pub async fn is_there_any(database: &Database) -> Result<bool, StoreError> {
-    match Store::look(database).await? {
-        Some(store) => Ok(!store.clients.list().await.map_err(StoreError::from)?.is_empty()),
+    match Store::look_at_clients(database).await? {
+        Some(clients) => Ok(!clients.list().await.map_err(StoreError::from)?.is_empty()),
         None => Ok(false),
     }
 }

@@ -1,6 +1,6 @@
 //! Chooses the store: in memory, or the database of `DATABASE_URL`.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use ::sea_orm::DatabaseConnection;
 use thiserror::Error;
@@ -55,6 +55,19 @@ impl Store {
             signing_keys: Arc::new(SeaOrmSigningKeys::new(connection.clone())),
             database: Some(connection),
         })
+    }
+
+    /// The clients in the store as it is: no file and no table is made. `None` if there is no store yet.
+    pub(super) async fn look_at_clients(database: &Database) -> Result<Option<Arc<dyn ClientRepository>>, StoreError> {
+        let url = match database {
+            Database::Memory => return Ok(None),
+            Database::Url(url) => url,
+        };
+        let file = url.strip_prefix("sqlite://").map(|rest| rest.split('?').next().unwrap_or(rest));
+        if file.is_some_and(|file| !Path::new(file).exists()) {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(SeaOrmClients::new(sea_orm::connect(url).await?))))
     }
 
     pub(super) fn in_memory() -> Self {

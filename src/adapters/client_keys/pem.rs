@@ -50,7 +50,8 @@ fn jwk(der: &[u8]) -> Result<Value, ClientKeyError> {
 /// Modulus and exponent (RFC 8017 §A.1.1).
 fn rsa(key: &[u8]) -> Result<(UintRef<'_>, UintRef<'_>), pkcs8::der::Error> {
     let mut reader = SliceReader::new(key)?;
-    let both = reader.sequence(|reader| Ok::<_, pkcs8::der::Error>((UintRef::decode(reader)?, UintRef::decode(reader)?)))?;
+    let both =
+        reader.sequence(|reader| Ok::<_, pkcs8::der::Error>((UintRef::decode(reader)?, UintRef::decode(reader)?)))?;
     reader.finish()?;
     Ok(both)
 }

@@ -68,7 +68,9 @@ fn the_algorithm_is_the_keys() {
     for alg in [Algorithm::HS256, Algorithm::RS384] {
         let key = match alg {
             // With the public key as the secret.
-            Algorithm::HS256 => EncodingKey::from_secret(own.public_jwk.as_ref().unwrap()["n"].as_str().unwrap().as_bytes()),
+            Algorithm::HS256 => {
+                EncodingKey::from_secret(own.public_jwk.as_ref().unwrap()["n"].as_str().unwrap().as_bytes())
+            }
             _ => EncodingKey::from_rsa_der(&own.private_key.0),
         };
         let assertion = jsonwebtoken::encode(&Header::new(alg), &json!({"sub": "a"}), &key).unwrap();
@@ -108,7 +110,8 @@ fn keys_are_read_as_jwk_as_set_and_as_pem() {
     }
     assert_eq!(read(&format!("{P256}\n{ED25519}")).unwrap().len(), 2);
     let [one, other] = ALL.map(|(algorithm, _)| pair(algorithm).public_jwk.unwrap())[..2].to_vec().try_into().unwrap();
-    let kids: Vec<_> = read(&json!({"keys": [one, other]}).to_string()).unwrap().into_iter().map(|key| key.kid).collect();
+    let kids: Vec<_> =
+        read(&json!({"keys": [one, other]}).to_string()).unwrap().into_iter().map(|key| key.kid).collect();
     assert_eq!(json!(kids), json!([one["kid"], other["kid"]]));
 }
 

@@ -109,7 +109,9 @@ impl ClientController {
             }
         };
         let presented = PresentedClient::find(authorization, form.client()).map_err(|error| match error {
-            PresentedClientError::Contradictory(contradiction) => OAuthError::invalid_request(contradiction.to_string()),
+            PresentedClientError::Contradictory(contradiction) => {
+                OAuthError::invalid_request(contradiction.to_string())
+            }
             PresentedClientError::Missing => OAuthError::invalid_client(error.to_string()),
         })?;
         match self.clients.authenticate(presented).await {

@@ -184,12 +184,15 @@ mod tests {
             found(&[("client_assertion_type", ASSERTION_TYPE), ("client_assertion", "a.b.c")]),
             Ok(PresentedClient::Assertion { client_id: None, assertion: Secret::new("a.b.c") })
         );
-        for missing in
-            [vec![], vec![("client_id", id.as_str())], vec![("client_secret", "s")], vec![
+        for missing in [
+            vec![],
+            vec![("client_id", id.as_str())],
+            vec![("client_secret", "s")],
+            vec![
                 ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"),
                 ("client_assertion", "a"),
-            ]]
-        {
+            ],
+        ] {
             assert_eq!(found(&missing), Err(PresentedClientError::Missing), "{missing:?}");
         }
     }

@@ -83,10 +83,8 @@ fn a_refresh_token_has_no_token_type() {
         access_expires_at: at(2),
         revoked_at: None,
     };
-    let told = Introspection::from_model(
-        Verification::Refresh { family, issued_at: at(5), expires_at: at(9) },
-        "https://us",
-    );
+    let told =
+        Introspection::from_model(Verification::Refresh { family, issued_at: at(5), expires_at: at(9) }, "https://us");
     assert_eq!(
         told.to_json(),
         Some(json!({

@@ -58,12 +58,8 @@ impl Scene {
     }
 
     async fn add(&self, name: &str) -> (Client, Secret) {
-        let new = NewClient {
-            name: name.parse().unwrap(),
-            scope: "read write".parse().unwrap(),
-            audience: None,
-            keys: None,
-        };
+        let new =
+            NewClient { name: name.parse().unwrap(), scope: "read write".parse().unwrap(), audience: None, keys: None };
         let (client, secret) = self.registry.add(new).await.unwrap();
         (client, Secret::new(secret.unwrap().expose()))
     }
@@ -88,10 +84,8 @@ impl Scene {
     ) -> Result<Client, AuthenticationError> {
         let key = EncodingKey::from_ec_der(&pair.private_key.0);
         let assertion = jsonwebtoken::encode(&Header::new(Algorithm::ES256), claims, &key).unwrap();
-        let presented = PresentedClient::Assertion {
-            client_id: client_id.map(str::to_owned),
-            assertion: Secret::new(assertion),
-        };
+        let presented =
+            PresentedClient::Assertion { client_id: client_id.map(str::to_owned), assertion: Secret::new(assertion) };
         self.clients.authenticate(presented).await
     }
 
@@ -174,7 +168,10 @@ async fn a_clients_own_token_says_who_it_is_and_comes_alone() {
     let scene = Scene::new().await;
     let (client, _) = scene.add("one").await;
     let issued = scene.clients.grant(&client, scope("read"), Some(&policy().audience)).await.unwrap();
-    assert_eq!((issued.refresh_token, issued.scope, issued.access_ttl), (None, scope("read").unwrap(), policy().access_ttl));
+    assert_eq!(
+        (issued.refresh_token, issued.scope, issued.access_ttl),
+        (None, scope("read").unwrap(), policy().access_ttl)
+    );
     let Verification::Access(claims) = scene.clients.introspect(issued.access_token.expose()).await.unwrap() else {
         panic!("no access token")
     };
