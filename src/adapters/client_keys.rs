@@ -73,7 +73,8 @@ impl ClientKeys for AwsLcClientKeys {
         }
         decoded(parts.signature)?;
         let may_have_signed = |key: &&ClientKey| {
-            key.algorithm.name() == header.alg && (header.kid.is_none() || key.kid.is_none() || key.kid == header.kid)
+            key.algorithm.names().contains(&header.alg.as_str())
+                && (header.kid.is_none() || key.kid.is_none() || key.kid == header.kid)
         };
         if keys.iter().filter(may_have_signed).any(|key| parts.are_signed_by(key)) {
             AssertionClaims::parse(&decoded(parts.payload)?).map_err(|_| AssertionError::Malformed)
@@ -141,9 +142,13 @@ fn jose(algorithm: ClientAlgorithm) -> Algorithm {
 
 /// Takes a JWK if it is a public key that can be used.
 fn client_key(jwk: Value) -> Result<ClientKey, ClientKeyError> {
-    let Value::Object(members) = jwk else { return Err(ClientKeyError::NoKey) };
+    let Value::Object(mut members) = jwk else { return Err(ClientKeyError::NoKey) };
     if PRIVATE_MEMBERS.iter().any(|name| members.contains_key(*name)) {
         return Err(ClientKeyError::Private);
+    }
+    // jsonwebtoken knows the older name alone.
+    if members.get("alg").is_some_and(|alg| alg == "Ed25519") {
+        members.insert("alg".to_owned(), "EdDSA".into());
     }
     let parsed: Jwk =
         serde_json::from_value(Value::Object(members.clone())).map_err(|_| ClientKeyError::Unsupported)?;

@@ -99,6 +99,22 @@ fn a_kid_names_the_key_and_a_type_must_fit() {
     }
 }
 
+/// RFC 9864 §2.2: the same algorithm has two names.
+#[test]
+fn ed25519_may_be_called_by_either_name() {
+    let own = pair(SigningAlgorithm::EdDsa);
+    let mut jwk = own.public_jwk.clone().unwrap();
+    jwk["alg"] = json!("Ed25519");
+    let [key] = read(&jwk.to_string()).unwrap().try_into().unwrap();
+    assert_eq!(key.algorithm, ClientAlgorithm::EdDsa);
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"Ed25519"}"#);
+    let claims = json!({"iss": "a", "sub": "a", "aud": "b", "jti": "1", "exp": 1});
+    let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let signing = EncodingKey::from_ed_der(&own.private_key.0);
+    let signature = crypto::sign(message.as_bytes(), &signing, Algorithm::EdDSA).unwrap();
+    assert!(AwsLcClientKeys.verify(&format!("{message}.{signature}"), &[key]).is_ok());
+}
+
 #[test]
 fn keys_are_read_as_jwk_as_set_and_as_pem() {
     for (pem, algorithm) in

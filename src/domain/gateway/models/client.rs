@@ -103,6 +103,15 @@ impl ClientAlgorithm {
             Self::EdDsa => "EdDSA",
         }
     }
+
+    /// Every name of it. RFC 9864 §2.2 gave EdDSA with Ed25519 a name of its own; libraries write either.
+    pub fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Es256 => &["ES256"],
+            Self::Rs256 => &["RS256"],
+            Self::EdDsa => &["EdDSA", "Ed25519"],
+        }
+    }
 }
 
 /// A public key of a client, and the one algorithm that it is good for (RFC 8725 §3.1).

@@ -46,7 +46,9 @@ impl ServerMetadata {
     pub fn new(issuer: &str, prefix: &str) -> Self {
         let at = |path: &str| format!("{issuer}{prefix}{path}");
         let methods = || AUTH_METHODS.map(str::to_owned).to_vec();
-        let algorithms = || ClientAlgorithm::ALL.map(|algorithm| algorithm.name().to_owned()).to_vec();
+        let algorithms = || {
+            ClientAlgorithm::ALL.iter().flat_map(|one| one.names()).map(|name| (*name).to_owned()).collect::<Vec<_>>()
+        };
         Self {
             issuer: issuer.to_owned(),
             token_endpoint: at("/oauth2/token"),
