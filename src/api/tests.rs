@@ -322,6 +322,30 @@ async fn swagger_holds_everything_it_needs() {
     }
 }
 
+/// RFC 6749 §5.2, whatever is wrong: at the endpoints of clients no error is a problem document.
+#[tokio::test]
+async fn what_a_client_does_wrong_is_told_as_its_libraries_expect() {
+    let caller = Caller::new(true, true).await;
+    let post = |path: &str| Request::builder().method(Method::POST).uri_str(path);
+    for path in ["/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"] {
+        let form = || post(path).content_type("application/x-www-form-urlencoded");
+        let big = format!("token={}", "a".repeat(300 * 1024));
+        for (what, answer, status, code) in [
+            ("no form", caller.send(post(path), "{}").await, 415, "invalid_request"),
+            ("too large", caller.send(form(), big).await, 413, "invalid_request"),
+            ("nobody", caller.send(form(), "token=a").await, 401, "invalid_client"),
+            ("twice", caller.send(form(), "token=a&token=a").await, 400, "invalid_request"),
+            ("a stranger", caller.send(form().header("authorization", "Basic YTpi"), "").await, 401, "invalid_client"),
+            ("no text", caller.send(form().header("authorization", "Basic \u{e9}"), "").await, 401, "invalid_client"),
+        ] {
+            assert_eq!((answer.status, answer.json()["error"].clone()), (status, json!(code)), "{path}: {what}");
+            assert!(answer.header("content-type").starts_with("application/json"), "{path}: {what}");
+            assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"), "{what}");
+            assert_eq!(answer.header("www-authenticate").starts_with("Basic realm="), status == 401, "{path}: {what}");
+        }
+    }
+}
+
 /// Whoever reads the document must find every operation explained, and every status it can answer.
 #[tokio::test]
 async fn every_operation_is_documented() {

@@ -1,7 +1,7 @@
 //! Other people's OAuth clients at our endpoints, which they find by our metadata (RFC 8414): every way to authenticate, and
 //! with a key every algorithm.
 
-#![expect(clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use aws_lc_rs::{rand::SystemRandom, signature::Ed25519KeyPair};
 use base64::{Engine, prelude::BASE64_STANDARD};

@@ -227,7 +227,7 @@ fn a_client_with_a_key_has_no_secret_and_its_key_can_be_replaced() {
     assert!(complaint.contains("private key") && !complaint.contains(private.lines().nth(1).unwrap()), "{complaint}");
 }
 
-/// RFC 6749 §2.3.1: "The parameters can only be transmitted in the request body and MUST NOT be included in the request URI".
+/// RFC 6749 §2.3.1: "The parameters can only be transmitted in the request-body and MUST NOT be included in the request URI".
 #[test]
 fn what_stands_in_the_address_or_in_another_form_is_nobodys_proof() {
     let registry = Registry::new(&[]);

@@ -99,7 +99,7 @@ fn a_kid_names_the_key_and_a_type_must_fit() {
     }
 }
 
-/// RFC 9864 §2.2: the same algorithm has two names.
+/// RFC 9864: the same algorithm has two names.
 #[test]
 fn ed25519_may_be_called_by_either_name() {
     let own = pair(SigningAlgorithm::EdDsa);

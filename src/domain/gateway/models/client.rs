@@ -104,7 +104,7 @@ impl ClientAlgorithm {
         }
     }
 
-    /// Every name of it. RFC 9864 §2.2 gave EdDSA with Ed25519 a name of its own; libraries write either.
+    /// Every name of it. RFC 9864 gave `EdDSA` with Ed25519 a name of its own; libraries write either.
     pub fn names(self) -> &'static [&'static str] {
         match self {
             Self::Es256 => &["ES256"],

@@ -84,7 +84,6 @@ impl PresentedClient {
             return Err(ContradictoryClient::HalfAnAssertion.into());
         }
         match (authorization, client_secret, client_assertion) {
-            (None, None, None) => Err(PresentedClientError::Missing),
             (Some(header), None, None) => {
                 let (id, secret) = basic(header).ok_or(PresentedClientError::Missing)?;
                 if client_id.is_some_and(|other| other != id) {
@@ -98,7 +97,8 @@ impl PresentedClient {
             (None, None, Some(assertion)) if client_assertion_type.as_deref() == Some(ASSERTION_TYPE) => {
                 Ok(Self::Assertion { client_id, assertion })
             }
-            (None, None, Some(_)) => Err(PresentedClientError::Missing),
+            // Nothing, or an assertion of another kind.
+            (None, None, None | Some(_)) => Err(PresentedClientError::Missing),
             (Some(_), Some(_), _) | (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
                 Err(ContradictoryClient::TwoMethods.into())
             }

@@ -8,35 +8,35 @@ use crate::domain::gateway::models::{
     token::{AccessToken, RefreshToken, Rejection, TokenFamily},
 };
 
-fn pairs(pairs: &[(&str, &str)]) -> PostedForm {
-    Ok(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+fn read(pairs: &[(&str, &str)]) -> Result<ClientForm, OAuthError> {
+    ClientForm::read(Ok(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()))
 }
 
 #[test]
 fn what_is_empty_is_left_out_and_nothing_is_there_twice() {
-    let mut form = ClientForm::read(pairs(&[("scope", ""), ("scope", "a b"), ("x", "1"), ("token", "")])).unwrap();
+    let mut form = read(&[("scope", ""), ("scope", "a b"), ("x", "1"), ("token", "")]).unwrap();
     assert_eq!(form.scope(), Ok(Some("a b".parse().unwrap())));
     assert_eq!(form.scope(), Ok(None));
     let missing = form.require("token").unwrap_err();
     assert_eq!((missing.code, &*missing.description), ("invalid_request", "token is missing"));
     for (name, code) in [("scope", "invalid_request"), ("unknown", "invalid_request"), ("resource", "invalid_target")] {
-        let refused = ClientForm::read(pairs(&[(name, "a"), (name, "a")])).err().unwrap();
+        let refused = read(&[(name, "a"), (name, "a")]).err().unwrap();
         assert_eq!((refused.status.as_u16(), refused.code), (400, code), "{name}");
     }
-    let mut form = ClientForm::read(pairs(&[("scope", "a  b")])).unwrap();
+    let mut form = read(&[("scope", "a  b")]).unwrap();
     assert_eq!(form.scope().unwrap_err().code, "invalid_scope");
 }
 
 /// RFC 6749 §5.2: `error_description` has no quote, no backslash and nothing but ASCII.
 #[test]
 fn descriptions_are_of_the_characters_that_the_standard_allows() {
-    let invalid_scope = ClientForm::read(pairs(&[("scope", "a  b")])).unwrap().scope().unwrap_err();
+    let invalid_scope = read(&[("scope", "a  b")]).unwrap().scope().unwrap_err();
     for error in [
         invalid_scope,
         OAuthError::unsupported_grant_type(),
         OAuthError::unavailable(),
         OAuthError::internal(),
-        ClientForm::read(pairs(&[("resource", "a"), ("resource", "a")])).err().unwrap(),
+        read(&[("resource", "a"), ("resource", "a")]).err().unwrap(),
     ] {
         let allowed = |c: u8| matches!(c, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         assert!(error.description.bytes().all(allowed), "{}", error.description);

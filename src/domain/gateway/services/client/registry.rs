@@ -120,13 +120,11 @@ impl ClientRegistry {
     }
 
     fn credential(&self, keys: Option<Vec<ClientKey>>) -> (ClientCredential, Option<ClientSecret>) {
-        match keys {
-            Some(keys) => (ClientCredential::Keys(keys), None),
-            None => {
-                let secret = ClientSecret::from_random(self.entropy.bytes());
-                (ClientCredential::Secret(secret.digest()), Some(secret))
-            }
+        if let Some(keys) = keys {
+            return (ClientCredential::Keys(keys), None);
         }
+        let secret = ClientSecret::from_random(self.entropy.bytes());
+        (ClientCredential::Secret(secret.digest()), Some(secret))
     }
 }
 
