@@ -135,7 +135,7 @@ impl Signed {
     fn claims(&self, jti: &str) -> Value {
         #[expect(clippy::disallowed_methods, reason = "what a client signs says what time it is there")]
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let exp = (now + Duration::from_secs(60)).as_secs();
+        let exp = (now + Duration::from_mins(1)).as_secs();
         json!({"iss": self.id, "sub": self.id, "aud": "https://www.jinmini.com", "jti": jti, "exp": exp})
     }
 

@@ -32,6 +32,62 @@ over_every_store!(
     a_client_with_many_families_loses_them_all,
 );
 
+/// What only a database owes.
+mod in_a_database {
+    use std::fmt::Debug;
+
+    use sea_orm::ConnectionTrait;
+
+    use super::{
+        super::{
+            database::{assert_unavailable, migrated},
+            harness::Database,
+        },
+        *,
+    };
+    use crate::domain::gateway::repositories::sea_orm::{SeaOrmClients, connect};
+
+    over_every_database!(clients_without_tables_are_unavailable, a_client_row_that_is_no_client_is_corrupt,);
+
+    async fn clients_without_tables_are_unavailable(database: &Database) {
+        let clients = SeaOrmClients::new(connect(&database.url).await.unwrap());
+        assert_unavailable(clients.add(&client(1)).await);
+        assert_unavailable(clients.find(id(1)).await);
+        assert_unavailable(clients.list().await);
+        assert_unavailable(clients.replace_credential(id(1), &keys()).await);
+        assert_unavailable(clients.remove(id(1)).await);
+        assert_unavailable(clients.redeem(&digest(1), at(60)).await);
+        assert_unavailable(clients.forget_expired(at(60)).await);
+    }
+
+    fn assert_corrupt<T: Debug>(outcome: Result<T, RepositoryError>, why: &str) {
+        assert!(matches!(outcome, Err(RepositoryError::Corrupt(_))), "{why}: {outcome:?}");
+    }
+
+    async fn a_client_row_that_is_no_client_is_corrupt(database: &Database) {
+        let db = migrated(database).await;
+        let clients = SeaOrmClients::new(db.clone());
+        for change in [
+            "scope = 'a  b'",
+            "name = ''",
+            "keys = '{}'",
+            "keys = '[{\"alg\": \"none\"}]'",
+            "created_at = 9223372036854775807",
+        ] {
+            clients.add(&Client { credential: keys(), ..client(1) }).await.unwrap();
+            db.execute_unprepared(&format!("UPDATE clients SET {change}")).await.unwrap();
+            assert_corrupt(clients.find(id(1)).await, change);
+            assert_corrupt(clients.list().await, change);
+            db.execute_unprepared("DELETE FROM clients").await.unwrap();
+        }
+        // Both proofs, none, or half a digest cannot even be written.
+        clients.add(&client(1)).await.unwrap();
+        for change in ["keys = '[]'", "secret_digest = NULL", "secret_digest = substr(secret_digest, 2)"] {
+            assert!(db.execute_unprepared(&format!("UPDATE clients SET {change}")).await.is_err(), "{change}");
+        }
+    }
+}
+
 fn id(n: u8) -> ClientId {
     ClientId::from_random([n; 16])
 }
