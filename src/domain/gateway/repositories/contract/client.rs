@@ -60,7 +60,7 @@ mod in_a_database {
         assert_unavailable(clients.forget_expired(at(60)).await);
     }
 
-    fn assert_corrupt<T: Debug>(outcome: Result<T, RepositoryError>, why: &str) {
+    fn assert_corrupt<T: Debug>(outcome: &Result<T, RepositoryError>, why: &str) {
         assert!(matches!(outcome, Err(RepositoryError::Corrupt(_))), "{why}: {outcome:?}");
     }
 
@@ -76,8 +76,8 @@ mod in_a_database {
         ] {
             clients.add(&Client { credential: keys(), ..client(1) }).await.unwrap();
             db.execute_unprepared(&format!("UPDATE clients SET {change}")).await.unwrap();
-            assert_corrupt(clients.find(id(1)).await, change);
-            assert_corrupt(clients.list().await, change);
+            assert_corrupt(&clients.find(id(1)).await, change);
+            assert_corrupt(&clients.list().await, change);
             db.execute_unprepared("DELETE FROM clients").await.unwrap();
         }
         // Both proofs, none, or half a digest cannot even be written.
