@@ -1,5 +1,6 @@
 //! What the services reach through a port: signatures, sealing, providers, the clock, randomness, the console.
 
+pub mod client_keys;
 pub mod clock;
 pub mod console;
 pub mod entropy;

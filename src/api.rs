@@ -2,6 +2,7 @@
 //! status codes; it has no logic.
 
 mod account;
+mod client;
 mod context;
 mod docs;
 mod extract;
@@ -27,6 +28,7 @@ pub use self::health::Readiness;
 use self::{
     account::AccountApi,
     docs::Docs,
+    client::{ClientApi, MetadataApi},
     health::HealthApi,
     login::LoginApi,
     oauth::OAuthApi,
@@ -37,7 +39,8 @@ use self::{
     welcome::WelcomeApi,
 };
 use crate::domain::gateway::controllers::{
-    account::AccountController, login::LoginController, oauth::OAuthController, session::SessionController,
+    account::AccountController, client::ClientController, login::LoginController, oauth::OAuthController,
+    session::SessionController,
     signing_key::SigningKeyController, token::TokenController,
 };
 
@@ -53,6 +56,8 @@ pub struct ApiParts {
     pub accounts: AccountController,
     /// Who is signed in.
     pub sessions: SessionController,
+    /// Machine clients.
+    pub clients: ClientController,
     /// The published keys.
     pub keys: SigningKeyController,
     /// Whether the gateway is ready to serve.
@@ -70,6 +75,9 @@ pub struct ApiParts {
 pub(crate) enum Tag {
     /// Access and refresh tokens: create, verify, refresh, revoke.
     Tokens,
+    /// For programs: the OAuth 2.0 endpoints, with errors as RFC 6749 §5.2 has them.
+    #[oai(rename = "Machine clients")]
+    Clients,
     /// In a browser: sign in at a provider, see who is signed in, sign out.
     #[oai(rename = "Sign in")]
     SignIn,
@@ -97,8 +105,9 @@ pub struct Api {
 impl Api {
     /// Puts the parts together.
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { tokens, oauth, logins, accounts, sessions, keys, readiness, domain, prefix, development } =
-            parts;
+        let ApiParts {
+            tokens, oauth, logins, accounts, sessions, clients, keys, readiness, domain, prefix, development,
+        } = parts;
         let lasting = (
             WelcomeApi::new(&domain),
             TokenApi::new(tokens.clone()),
@@ -106,7 +115,8 @@ impl Api {
             AccountApi::new(accounts),
             SessionApi::new(sessions),
             OAuthApi::new(oauth),
-            SigningKeyApi::new(keys),
+            ClientApi::new(clients.clone()),
+            (SigningKeyApi::new(keys), MetadataApi::new(clients)),
             HealthApi::new(readiness),
         );
         // A development helper that is not there has no route and no line in the document.
@@ -145,7 +155,8 @@ fn described<T: OpenApi>(api: T, domain: &str, prefix: &str) -> OpenApiService<T
          2. Press **Authorize** and paste the access token.\n\
          3. Call what needs one, here or with `curl -H 'Authorization: Bearer …'`.\n\n\
          Or [sign in](login?return_to=%2Fdocs): what is yours under **OAuth** then needs no token in this browser.\n\n\
-         Errors are `application/problem+json` (RFC 9457) with a stable `code`.",
+         Errors are `application/problem+json` (RFC 9457) with a stable `code`; those of **Machine clients** are JSON as \
+         RFC 6749 §5.2 has them.",
     );
     let service = if prefix.is_empty() { service } else { service.server(prefix) };
     service.server("/")

@@ -3,6 +3,7 @@
 mod accepting;
 mod banner;
 mod certificate;
+pub mod clients;
 mod control_plane;
 mod development;
 pub mod logging;
@@ -49,7 +50,8 @@ use crate::{
     config::{Database, Environment, PublicSettings, Settings},
     domain::gateway::{
         controllers::{
-            account::AccountController, caller::Callers, login::LoginController, oauth::OAuthController,
+            account::AccountController, caller::Callers, client::ClientController, login::LoginController,
+            oauth::OAuthController,
             session::SessionController, signing_key::SigningKeyController, token::TokenController,
         },
         models::{
@@ -176,6 +178,7 @@ impl App {
             tokens: store.tokens.clone(),
             sessions: store.sessions.clone(),
             attempts: store.attempts.clone(),
+            clients: store.clients.clone(),
             snapshots: core.publisher.snapshots(),
             clock: world.clock.clone(),
             oauth: core.oauth.clone(),
@@ -232,6 +235,7 @@ struct Core {
     keys: Arc<SigningKeys>,
     feed: Arc<RevocationFeed>,
     tokens: Arc<TokenService>,
+    clients: ClientController,
     oauth: Arc<OAuthService>,
     sessions: Arc<SessionService>,
     logins: Arc<LoginService>,
@@ -271,6 +275,7 @@ impl Core {
             entropy: world.entropy.clone(),
             policy: token_policy(settings),
         }));
+        let clients = clients::controller(settings, world, store, &tokens);
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: store.oauth.clone(),
             providers: switched_on(settings, providers),
@@ -307,7 +312,7 @@ impl Core {
             entropy: world.entropy.clone(),
         });
         let readiness = Arc::new(StoreReadiness::new(store.clone(), feed.clone()));
-        Ok(Self { publisher, keys, feed, tokens, oauth, sessions, logins, accounts, readiness })
+        Ok(Self { publisher, keys, feed, tokens, clients, oauth, sessions, logins, accounts, readiness })
     }
 
     fn api_parts(&self, settings: &Settings) -> ApiParts {
@@ -318,6 +323,7 @@ impl Core {
         let callers = Arc::new(Callers::new(self.tokens.clone(), self.sessions.clone(), cookies, origins));
         ApiParts {
             tokens: TokenController::new(self.tokens.clone(), *timezone),
+            clients: self.clients.clone(),
             oauth: OAuthController::new(self.oauth.clone(), callers.clone(), *timezone),
             accounts: AccountController::new(
                 self.accounts.clone(),

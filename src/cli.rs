@@ -1,5 +1,6 @@
 //! The command line: `gateway [command]`.
 
+mod client;
 mod healthcheck;
 
 use std::{
@@ -15,7 +16,7 @@ use tracing::error;
 use crate::{
     adapters::clock::WallClock,
     app::{self, App, World, logging},
-    config::{LogFormat, Settings, Sources, TlsFiles},
+    config::{Environment, LogFormat, Settings, Sources, TlsFiles},
     dev::sample_service,
     domain::gateway::services::resealing::Unopened,
     ports::Clock,
@@ -30,6 +31,7 @@ usage: gateway [COMMAND]
   check            say whether the settings are good, and every mistake in them
   openapi          print the OpenAPI document
   healthcheck      exit 0 if the gateway on this machine is ready (for containers)
+  client …         add, list, rotate or remove the programs that get tokens; `gateway client help` says how
   keys rotate      seal everything in the store with the first key of VAULT_KEY, so that the others can be taken out
   sample-service   serve the sample AUTH service alone; [ADDRESS] default 0.0.0.0:8001
   help             print this
@@ -47,6 +49,7 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
         ["check"] => with_settings_and_files(|settings| check(&settings)),
         ["openapi"] => with_settings(|settings| openapi(&settings)),
         ["healthcheck"] => with_settings(|settings| healthcheck(&settings)),
+        ["client", arguments @ ..] => client::run(arguments),
         ["keys", "rotate"] => with_settings(|settings| rotate_keys(&settings)),
         ["sample-service"] => serve_sample("0.0.0.0:8001"),
         ["sample-service", address] => serve_sample(address),
@@ -111,7 +114,26 @@ fn check(settings: &Settings) -> ExitCode {
             None => say(&format!("the certificate of TLS_CERTIFICATE is valid until {}\n", pair.not_after)),
         }
     }
+    if settings.environment == Environment::Production {
+        hint_at_clients(settings);
+    }
     ExitCode::SUCCESS
+}
+
+/// In production nobody may create tokens before there is a client that may: that is no mistake in the settings, but nobody
+/// should have to find out.
+fn hint_at_clients(settings: &Settings) {
+    in_runtime(async {
+        match app::clients::is_there_any(&settings.database).await {
+            Ok(true) => {}
+            Ok(false) => complain(
+                "hint: there is no machine client yet, and so nobody who may create tokens; add one with\n      \
+                 gateway client add NAME --scope tokens:issue\n",
+            ),
+            Err(error) => complain(&format!("hint: whether there is a machine client cannot be told: {error}\n")),
+        }
+        ExitCode::SUCCESS
+    });
 }
 
 fn openapi(settings: &Settings) -> ExitCode {

@@ -10,6 +10,8 @@ mod depot;
 mod grpc;
 #[path = "clients/nghttp2.rs"]
 mod nghttp2;
+#[path = "clients/oauth2.rs"]
+mod oauth2;
 #[path = "clients/oidc_provider.rs"]
 mod oidc_provider;
 #[path = "clients/programs.rs"]

@@ -23,6 +23,9 @@ mod m20261122_000012_index_expiring_grants;
 mod m20261124_000013_create_password_logins;
 mod m20261124_000014_create_login_attempts;
 mod m20261124_000015_index_token_families_subject;
+mod m20261124_000019_create_clients;
+mod m20261124_000020_create_redeemed_assertions;
+mod m20261124_000021_index_families_of_clients;
 
 /// Brings a database up to date. It does not care who else is migrating: take the store's migration lock first.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +50,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000013_create_password_logins::Migration),
             Box::new(m20261124_000014_create_login_attempts::Migration),
             Box::new(m20261124_000015_index_token_families_subject::Migration),
+            Box::new(m20261124_000019_create_clients::Migration),
+            Box::new(m20261124_000020_create_redeemed_assertions::Migration),
+            Box::new(m20261124_000021_index_families_of_clients::Migration),
         ]
     }
 }

@@ -57,7 +57,7 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
 /// A form.
 pub(super) struct FormBody<T>(pub T);
 
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
 impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for FormBody<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
@@ -86,6 +86,22 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for FormBody<T> {
         let form = <Form<T> as FromRequest>::from_request(request, &mut body).await;
         form.map(|Form(form)| Self(form)).map_err(|_| bad_request("the form cannot be read").into())
     }
+}
+
+/// The parameters of a form, in their order; a name may be there more than once.
+pub(super) async fn posted_form(request: &Request, body: &mut RequestBody) -> Result<Vec<(String, String)>, Problem> {
+    match MediaType::of(request) {
+        MediaType::Form => {}
+        MediaType::Json | MediaType::PlainText | MediaType::Other => return Err(unsupported(FORM).0),
+    }
+    let unreadable = || bad_request("the form cannot be read").0;
+    let bytes = read(request, body).await.map_err(|error| match error.downcast::<ProblemError>() {
+        Ok(ProblemError(problem)) => problem,
+        Err(_) => unreadable(),
+    })?;
+    let mut body = RequestBody::new(Body::from(bytes));
+    let form = <Form<Vec<(String, String)>> as FromRequest>::from_request(request, &mut body).await;
+    form.map(|Form(pairs)| pairs).map_err(|_| unreadable())
 }
 
 /// The `Authorization` header as it is, whatever its scheme, if there is one.

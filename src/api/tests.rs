@@ -8,14 +8,15 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    adapters::sealing::Vault,
+    adapters::{client_keys::AwsLcClientKeys, sealing::Vault},
     domain::gateway::{
         controllers::caller::Callers,
         models::session::SessionLimits,
-        repositories::memory::{MemoryAccounts, MemoryAttempts, MemoryOAuth, MemorySessions},
-        schemas::{cookie::Cookies, health::HealthCheck},
+        repositories::memory::{MemoryAccounts, MemoryAttempts, MemoryClients, MemoryOAuth, MemorySessions},
+        schemas::{client::ServerMetadata, cookie::Cookies, health::HealthCheck},
         services::{
             account::{AccountParts, AccountService},
+            client::{ClientParts, ClientService},
             login::{LoginParts, LoginService},
             oauth::{OAuthParts, OAuthService},
             session::{SessionParts, SessionService},
@@ -87,6 +88,18 @@ fn sign_ins(bench: &Bench) -> SignIns {
     }
 }
 
+fn clients(bench: &Bench) -> ClientController {
+    let metadata = ServerMetadata::new("https://www.jinmini.com", "/e");
+    let parts = ClientParts {
+        store: Arc::new(MemoryClients::default()),
+        tokens: bench.service.clone(),
+        keys: Arc::new(AwsLcClientKeys),
+        clock: bench.clock.clone(),
+        audiences: metadata.audiences(),
+    };
+    ClientController::new(Arc::new(ClientService::new(parts)), metadata)
+}
+
 struct Fixed(bool);
 
 #[async_trait]
@@ -127,6 +140,7 @@ impl Caller {
             logins: sign_ins.logins,
             accounts: sign_ins.accounts,
             sessions: sign_ins.sessions,
+            clients: clients(&bench),
             keys: SigningKeyController::new(bench.keys.clone()),
             readiness: Arc::new(Fixed(ready)),
             domain: "www.jinmini.com".into(),
@@ -335,6 +349,30 @@ async fn swagger_holds_everything_it_needs() {
         ["<!DOCTYPE html>", "<title>Gateway of www.jinmini.com</title>", "defaultModelsExpandDepth: 0", "viewport"]
     {
         assert_eq!(page.matches(added).count(), 1, "{added}");
+    }
+}
+
+/// RFC 6749 §5.2, whatever is wrong: at the endpoints of clients no error is a problem document.
+#[tokio::test]
+async fn what_a_client_does_wrong_is_told_as_its_libraries_expect() {
+    let caller = Caller::new(true, true).await;
+    let post = |path: &str| Request::builder().method(Method::POST).uri_str(path);
+    for path in ["/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"] {
+        let form = || post(path).content_type("application/x-www-form-urlencoded");
+        let big = format!("token={}", "a".repeat(300 * 1024));
+        for (what, answer, status, code) in [
+            ("no form", caller.send(post(path), "{}").await, 415, "invalid_request"),
+            ("too large", caller.send(form(), big).await, 413, "invalid_request"),
+            ("nobody", caller.send(form(), "token=a").await, 401, "invalid_client"),
+            ("twice", caller.send(form(), "token=a&token=a").await, 400, "invalid_request"),
+            ("a stranger", caller.send(form().header("authorization", "Basic YTpi"), "").await, 401, "invalid_client"),
+            ("no text", caller.send(form().header("authorization", "Basic \u{e9}"), "").await, 401, "invalid_client"),
+        ] {
+            assert_eq!((answer.status, answer.json()["error"].clone()), (status, json!(code)), "{path}: {what}");
+            assert!(answer.header("content-type").starts_with("application/json"), "{path}: {what}");
+            assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"), "{what}");
+            assert_eq!(answer.header("www-authenticate").starts_with("Basic realm="), status == 401, "{path}: {what}");
+        }
     }
 }
 

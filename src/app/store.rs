@@ -1,6 +1,6 @@
 //! Chooses the store: in memory, or the database of `DATABASE_URL`.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use ::sea_orm::DatabaseConnection;
 use thiserror::Error;
@@ -11,9 +11,10 @@ use crate::{
         RepositoryError,
         account::AccountRepository,
         attempt::AttemptRepository,
-        memory::{MemoryAccounts, MemoryAttempts, MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens},
+        client::ClientRepository,
+        memory::{MemoryAccounts, MemoryAttempts, MemoryClients, MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens},
         oauth::OAuthRepository,
-        sea_orm::{self, SeaOrmAccounts, SeaOrmAttempts, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens},
+        sea_orm::{self, SeaOrmAccounts, SeaOrmAttempts, SeaOrmClients, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens},
         session::SessionRepository,
         signing_key::SigningKeyRepository,
         token::TokenRepository,
@@ -31,6 +32,7 @@ pub(super) struct Store {
     pub(super) attempts: Arc<dyn AttemptRepository>,
     pub(super) oauth: Arc<dyn OAuthRepository>,
     pub(super) sessions: Arc<dyn SessionRepository>,
+    pub(super) clients: Arc<dyn ClientRepository>,
     pub(super) signing_keys: Arc<dyn SigningKeyRepository>,
     database: Option<DatabaseConnection>,
 }
@@ -55,9 +57,23 @@ impl Store {
             attempts: Arc::new(SeaOrmAttempts::new(connection.clone())),
             oauth: Arc::new(SeaOrmOAuth::new(connection.clone())),
             sessions: Arc::new(SeaOrmSessions::new(connection.clone())),
+            clients: Arc::new(SeaOrmClients::new(connection.clone())),
             signing_keys: Arc::new(SeaOrmSigningKeys::new(connection.clone())),
             database: Some(connection),
         })
+    }
+
+    /// The clients in the store as it is: no file and no table is made. `None` if there is no store yet.
+    pub(super) async fn look_at_clients(database: &Database) -> Result<Option<Arc<dyn ClientRepository>>, StoreError> {
+        let url = match database {
+            Database::Memory => return Ok(None),
+            Database::Url(url) => url,
+        };
+        let file = url.strip_prefix("sqlite://").map(|rest| rest.split('?').next().unwrap_or(rest));
+        if file.is_some_and(|file| !Path::new(file).exists()) {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(SeaOrmClients::new(sea_orm::connect(url).await?))))
     }
 
     pub(super) fn in_memory() -> Self {
@@ -68,6 +84,7 @@ impl Store {
             attempts: Arc::new(MemoryAttempts::default()),
             oauth,
             sessions: Arc::new(MemorySessions::default()),
+            clients: Arc::new(MemoryClients::default()),
             signing_keys: Arc::new(MemorySigningKeys::default()),
             database: None,
         }

@@ -13,7 +13,9 @@ use tracing::{error, info};
 use super::delta;
 use crate::{
     domain::gateway::{
-        repositories::{attempt::AttemptRepository, session::SessionRepository, token::TokenRepository},
+        repositories::{
+            attempt::AttemptRepository, client::ClientRepository, session::SessionRepository, token::TokenRepository,
+        },
         services::{
             oauth::{OAuthService, ahead::RefreshAhead},
             revocation::RevocationFeed,
@@ -39,6 +41,7 @@ pub(super) struct Upkeep {
     pub(super) tokens: Arc<dyn TokenRepository>,
     pub(super) sessions: Arc<dyn SessionRepository>,
     pub(super) attempts: Arc<dyn AttemptRepository>,
+    pub(super) clients: Arc<dyn ClientRepository>,
     pub(super) snapshots: Arc<SnapshotCell>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) oauth: Arc<OAuthService>,
@@ -48,7 +51,7 @@ pub(super) struct Upkeep {
 
 impl Upkeep {
     pub(super) fn start(self, tasks: &mut JoinSet<()>, stopped: &watch::Receiver<bool>) {
-        let Self { keys, feed, tokens, sessions, attempts, snapshots, clock, oauth, refresh_ahead } = self;
+        let Self { keys, feed, tokens, sessions, attempts, clients, snapshots, clock, oauth, refresh_ahead } = self;
         tasks.spawn(repeat("following revocations", REVOCATIONS_EVERY, stopped.clone(), move || {
             let feed = feed.clone();
             async move { feed.catch_up().await }
@@ -59,14 +62,15 @@ impl Upkeep {
         }));
         tasks.spawn(repeat("forgetting what has expired", FORGET_EVERY, stopped.clone(), move || {
             let (tokens, sessions, attempts) = (tokens.clone(), sessions.clone(), attempts.clone());
-            let (snapshots, now) = (snapshots.clone(), clock.now());
+            let (clients, snapshots, now) = (clients.clone(), snapshots.clone(), clock.now());
             async move {
                 snapshots.update(|snapshot| {
                     snapshot.revocations.forget_expired(now);
                 });
                 tokens.forget_expired(now).await?;
                 sessions.forget_expired(now).await?;
-                attempts.forget_expired(now).await.map(|_| ())
+                attempts.forget_expired(now).await?;
+                clients.forget_expired(now).await.map(|_| ())
             }
         }));
         if !refresh_ahead.is_zero() {

@@ -172,7 +172,10 @@ fn swagger_leads_to_the_sign_in_and_back() {
         Swagger::open(&scene.browser, &format!("{}{docs}", scene.origin));
         let groups =
             scene.browser.script("return [...document.querySelectorAll('.opblock-tag')].map(it => it.dataset.tag)");
-        assert_eq!(groups, json!(["Tokens", "Sign in", "OAuth", "Playground", "Welcome", "Discovery", "Health"]));
+        assert_eq!(
+            groups,
+            json!(["Tokens", "Sign in", "OAuth", "Machine clients", "Playground", "Welcome", "Discovery", "Health"])
+        );
         let link = scene.browser.script(
             "return [...document.querySelectorAll('.information-container a')].find(it => it.innerText == 'sign in').href",
         );

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 pub(crate) mod browser;
+pub(crate) mod clients;
 pub(crate) mod database;
 pub(crate) mod recorder;
 pub(crate) mod stand_in;

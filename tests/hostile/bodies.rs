@@ -263,7 +263,7 @@ fn only_the_documented_media_types_are_read() {
         let body = Value::Object(operation.schema.as_ref().map(example).unwrap_or_default()).to_string();
         let send =
             |headers: &[(&str, &str)]| gateway.call(&operation.method, &operation.path, headers, body.as_bytes());
-        send(&[]).expect_problem(415, "unsupported_media_type");
+        refused(operation, send(&[]));
         for media_type in [
             "",
             "text/plain",
@@ -283,7 +283,7 @@ fn only_the_documented_media_types_are_read() {
             "*/*",
         ] {
             if !operation.takes.iter().any(|taken| taken.starts_with(media_type) && !media_type.is_empty()) {
-                send(&[("Content-Type", media_type)]).expect_problem(415, "unsupported_media_type");
+                refused(operation, send(&[("Content-Type", media_type)]));
             }
         }
         for taken in &operation.takes {
@@ -293,6 +293,16 @@ fn only_the_documented_media_types_are_read() {
         }
     }
     gateway.is_unharmed();
+}
+
+/// At the endpoints of OAuth clients errors are those of RFC 6749 §5.2.
+#[track_caller]
+fn refused(operation: &Operation, answer: Answer) {
+    if operation.path.starts_with("/oauth2/") {
+        answer.expect_oauth_error(415, "invalid_request");
+    } else {
+        answer.expect_problem(415, "unsupported_media_type");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod caller;
+pub mod client;
 pub mod login;
 pub mod oauth;
 pub mod session;

@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod attempt;
+pub mod client;
 pub mod header;
 pub mod id;
 pub mod identity;

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 pub mod account;
 pub mod attempt;
+pub mod client;
 pub mod memory;
 pub mod oauth;
 pub mod sea_orm;

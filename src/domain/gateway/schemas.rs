@@ -2,6 +2,7 @@
 //! models. JSON is read by serde (which names the field that is wrong), then checked by validator.
 
 pub mod account;
+pub mod client;
 pub mod cookie;
 pub mod health;
 pub mod login;

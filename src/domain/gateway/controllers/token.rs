@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::{caller::of_bearer, failed};
 use crate::{
     domain::gateway::{
-        models::token::DummyText,
+        models::token::{DummyText, Rejection, TokenRequest},
         schemas::{
             token::{
                 CreateDummyToken, CreateToken, DummyTokenPair, RefreshTokens, RevokeToken, TokenPair, TokenRevoked,
@@ -36,14 +36,19 @@ impl TokenController {
 
     /// `POST /tokens/create`
     pub async fn create(&self, request: CreateToken, bearer: Option<String>) -> Result<TokenPair, Problem> {
-        let request = validated(request)?;
+        let mut wish = TokenRequest::from(validated(request)?);
         let caller = match bearer {
-            Some(bearer) => Some(of_bearer(&self.tokens, &bearer).await?),
+            Some(bearer) => {
+                let identity = of_bearer(&self.tokens, &bearer).await?;
+                wish.client = self.tokens.client_of(&bearer);
+                Some(identity)
+            }
             None => None,
         };
-        match self.tokens.create(request.into(), caller).await {
+        match self.tokens.create(wish, caller).await {
             Ok(tokens) => Ok(TokenPair::from_model(&tokens, self.timezone)),
             Err(CreateError::Denied(denied)) => Err(Problem::denied(denied)),
+            Err(CreateError::Revoked) => Err(Problem::invalid_token(Rejection::Revoked)),
             Err(CreateError::LifeTooLong { longest }) => Err(Problem::invalid_fields(vec![FieldError {
                 field: "expires_in".into(),
                 code: "range".into(),

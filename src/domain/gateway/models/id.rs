@@ -58,6 +58,8 @@ ids! {
     FamilyId,
     /// Names an account: the `sub` of the tokens of whoever signed in.
     AccountId,
+    /// Names a machine client: its `client_id`, and the `sub` of the tokens that it gets for itself.
+    ClientId,
     /// Names a grant: what a person allowed us at a provider, and the tokens for it.
     GrantId,
     /// Names whoever holds the lease to refresh a grant.

@@ -15,5 +15,5 @@ pub use refresh::{
     MalformedRefreshToken, NewRefreshToken, RefreshRecord, RefreshToken, Rotation, RotationOutcome, TokenDigest,
     TokenFamily,
 };
-pub use request::{AccessToken, IssuedDummy, IssuedTokens, TokenRequest, Verification};
+pub use request::{AccessToken, IssuedDummy, IssuedToClient, IssuedTokens, TokenRequest, Verification};
 pub use revocation::{RecordedRevocation, Revocable, Revocation, RevocationCursor, Revocations};

@@ -40,6 +40,7 @@ macro_rules! over_every_database {
 
 mod account;
 mod attempt;
+mod client;
 mod database;
 mod harness;
 mod oauth;

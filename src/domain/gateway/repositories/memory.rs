@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod account;
 mod attempt;
+mod client;
 mod oauth;
 mod session;
 mod signing_key;
@@ -12,6 +13,7 @@ mod token;
 
 pub use account::MemoryAccounts;
 pub use attempt::MemoryAttempts;
+pub use client::MemoryClients;
 pub use oauth::MemoryOAuth;
 pub use session::MemorySessions;
 pub use signing_key::MemorySigningKeys;

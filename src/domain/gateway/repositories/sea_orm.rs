@@ -3,6 +3,7 @@
 
 mod account;
 mod attempt;
+mod client;
 mod connection;
 mod entities;
 mod forgetting;
@@ -13,6 +14,7 @@ mod token;
 
 pub use account::SeaOrmAccounts;
 pub use attempt::SeaOrmAttempts;
+pub use client::SeaOrmClients;
 pub use connection::{connect, migrate, ping};
 pub use oauth::SeaOrmOAuth;
 pub use session::SeaOrmSessions;

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
 use crate::domain::gateway::models::{
-    id::FamilyId,
+    id::{ClientId, FamilyId},
     token::{
         DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor,
         Rotation, RotationOutcome, TokenDigest, TokenFamily,
@@ -20,6 +20,21 @@ pub trait TokenRepository: Send + Sync {
     /// # Errors
     /// `Conflict` if the family's id or the token's digest is taken.
     async fn open_family(&self, family: &TokenFamily, first: &NewRefreshToken) -> Result<(), RepositoryError>;
+
+    /// Stores a new family that has an access token and no refresh token: what a client gets for itself.
+    ///
+    /// # Errors
+    /// `Conflict` if the family's id is taken.
+    async fn open_access_only(&self, family: &TokenFamily) -> Result<(), RepositoryError>;
+
+    /// Revokes every family that was issued to a client, as [`revoke_family`](Self::revoke_family) does, and gives those that
+    /// were not revoked before. A family that is opened meanwhile may be missed only by somebody who opened it after this
+    /// has returned: it looks again until it finds none.
+    async fn revoke_families_of(
+        &self,
+        client: ClientId,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<TokenFamily>, RepositoryError>;
 
     /// Exchanges a refresh token for its successor. Of two racing rotations of the same token one is `Rotated` and the
     /// other `Replayed` (or `Reused`, without grace). Also notes that the family has an access token issued at

@@ -63,6 +63,7 @@ impl From<CreateToken> for TokenRequest {
             audience: wire.audience,
             claims: wire.claims.unwrap_or_default().into_iter().collect(),
             access_ttl: wire.expires_in.map(TimeDelta::seconds),
+            client: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::domain::gateway::models::{
     account::{Password, PasswordHash, ProviderIdentity},
+    client::{AssertionClaims, ClientKey},
     id::AccountId,
     oauth::{ProviderName, ProviderTokens, Secret},
     signing_key::{SigningAlgorithm, SigningKey},
@@ -268,4 +269,44 @@ pub trait Provider: Send + Sync {
     fn unlinked(&self, _notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
         Err(UnlinkError::Unsupported)
     }
+}
+
+/// Why a file is not taken for the public key of a client. The text is for whoever adds it, and quotes nothing of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ClientKeyError {
+    /// Neither JSON with a JWK or a JWK set, nor PEM with public keys.
+    #[error("it holds no public key: wanted is a JWK, a JWK set, or PEM that begins with BEGIN PUBLIC KEY")]
+    NoKey,
+    /// The private half is in it.
+    #[error("it holds a private key: keep that where the client is, and give the public half here")]
+    Private,
+    /// Of another kind.
+    #[error("a key of it is of no kind that is supported: ES256 (P-256), RS256 (2048 bits or more), EdDSA (Ed25519)")]
+    Unsupported,
+    /// Two of its keys have the same `kid`.
+    #[error("two keys of it have the same kid")]
+    Ambiguous,
+}
+
+/// Why an assertion of a client is not authentic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum AssertionError {
+    /// No JWT, or not one with the claims of an assertion.
+    #[error("the assertion is no JWT with iss, sub, aud, exp and jti")]
+    Malformed,
+    /// None of the client's keys is the one, or it signs by another algorithm, or the signature is not good.
+    #[error("the assertion is not signed by a key of the client")]
+    BadSignature,
+}
+
+/// Reads the public keys of clients, and checks what they sign (RFC 7523).
+pub trait ClientKeys: Send + Sync {
+    /// The keys in a file: a JWK, a JWK set (RFC 7517) or PEM.
+    fn read(&self, file: &[u8]) -> Result<Vec<ClientKey>, ClientKeyError>;
+
+    /// Who an assertion says that it is from (`sub`), before anything is verified: it names the keys to verify it with.
+    fn unverified_subject(&self, assertion: &str) -> Result<String, AssertionError>;
+
+    /// The authentic claims of an assertion that one of `keys` signed, not yet judged.
+    fn verify(&self, assertion: &str, keys: &[ClientKey]) -> Result<AssertionClaims, AssertionError>;
 }

@@ -1,14 +1,16 @@
 //! Issues, verifies, refreshes and revokes tokens.
 
+pub mod clients;
 mod issuing;
 mod verifying;
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use thiserror::Error;
 use tracing::warn;
 
+use self::verifying::For;
 use super::{
     Failure,
     ports::{DummyConsole, SuccessorDerivation, TokenStatePublisher},
@@ -81,6 +83,9 @@ pub enum CreateError {
     /// The caller may not create tokens.
     #[error("the caller may not create tokens")]
     Denied(Denied),
+    /// The caller's own token was revoked meanwhile: what it was given in that moment is revoked as well.
+    #[error("the caller's token was revoked")]
+    Revoked,
     /// A longer life was asked for than any token may have.
     #[error("no access token may live longer than {} seconds", .longest.num_seconds())]
     LifeTooLong {
@@ -127,8 +132,17 @@ impl TokenService {
     /// the same successor, later it costs the whole family (RFC 9700 §4.14.2).
     pub async fn refresh(&self, presented: &str) -> Result<IssuedTokens, RefreshError> {
         let presented = RefreshToken::parse(presented).map_err(|_| RefreshError::Unknown)?;
+        let (family, successor, now) = self.rotate(&presented).await?;
+        Ok(self.press(&family, successor, now)?)
+    }
+
+    /// Uses a refresh token up, and gives its family and what replaces it.
+    async fn rotate(
+        &self,
+        presented: &RefreshToken,
+    ) -> Result<(TokenFamily, RefreshToken, DateTime<Utc>), RefreshError> {
         let now = self.parts.clock.now();
-        let successor = self.parts.successors.successor(&presented);
+        let successor = self.parts.successors.successor(presented);
         let rotation = Rotation {
             presented: presented.digest(),
             successor: NewRefreshToken {
@@ -141,11 +155,11 @@ impl TokenService {
         };
         let outcome = self.parts.store.rotate(&rotation).await.map_err(Failure::from)?;
         match outcome {
-            RotationOutcome::Rotated(family) => Ok(self.press(&family, successor, now)?),
+            RotationOutcome::Rotated(family) => Ok((family, successor, now)),
             RotationOutcome::Replayed { family, successor: stored } => {
-                let mut candidates = self.parts.successors.candidates(&presented).into_iter();
+                let mut candidates = self.parts.successors.candidates(presented).into_iter();
                 let successor = candidates.find(|one| one.digest() == stored).ok_or(RefreshError::Unknown)?;
-                Ok(self.press(&family, successor, now)?)
+                Ok((family, successor, now))
             }
             RotationOutcome::Reused { family } => {
                 warn!(family = %family.id, subject = family.subject, "a used refresh token was presented again: family revoked");
@@ -161,7 +175,12 @@ impl TokenService {
     /// Revokes a token: an access token or dummy token alone, a refresh token with all that descend from the same
     /// creation (RFC 7009 §2.1). What is not known, or not authentic, is none of ours and changes nothing.
     pub async fn revoke(&self, token: &str) -> Result<(), Failure> {
-        match self.look_at(token).await? {
+        let found = self.look_at(token, For::Anybody).await?;
+        self.revoke_found(token, found).await
+    }
+
+    async fn revoke_found(&self, token: &str, found: Verification) -> Result<(), Failure> {
+        match found {
             Verification::Access(claims) => {
                 self.revoke_one(Revocation { id: claims.token_id.into(), expires_at: claims.identity().expires_at })
                     .await

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::domain::gateway::models::{
-    id::{FamilyId, TokenId},
+    id::{ClientId, FamilyId, TokenId},
     identity::Identity,
     scope::Scope,
 };
@@ -179,6 +179,18 @@ impl AccessClaims {
         if !self.audience.contains(&expected.audience) {
             return Err(Rejection::WrongAudience);
         }
+        self.judge_times(now)
+    }
+
+    /// Judges who issued it and its times, whomever it is meant for.
+    pub fn judge_as_issuer(&self, issuer: &str, now: DateTime<Utc>) -> Result<(), Rejection> {
+        if self.issuer != issuer {
+            return Err(Rejection::WrongIssuer);
+        }
+        self.judge_times(now)
+    }
+
+    fn judge_times(&self, now: DateTime<Utc>) -> Result<(), Rejection> {
         if now >= self.expires_at + LEEWAY {
             return Err(Rejection::Expired);
         }
@@ -186,6 +198,11 @@ impl AccessClaims {
             return Err(Rejection::NotYetValid);
         }
         Ok(())
+    }
+
+    /// The machine client that it was issued to, if it was to one.
+    pub fn client(&self) -> Option<ClientId> {
+        self.client_id.parse().ok()
     }
 
     /// The caller that these claims speak of.

@@ -10,7 +10,10 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::{LEEWAY, Revocation};
-use crate::domain::gateway::models::{id::FamilyId, scope::Scope};
+use crate::domain::gateway::models::{
+    id::{ClientId, FamilyId},
+    scope::Scope,
+};
 
 /// Marks our refresh tokens, so that a secret scanner can find a leaked one.
 const PREFIX: &str = "gwr_";
@@ -109,6 +112,11 @@ impl TokenFamily {
     pub fn with_access_token_issued(mut self, now: DateTime<Utc>) -> Self {
         self.access_expires_at = self.access_expires_at.max(now + self.access_ttl);
         self
+    }
+
+    /// The machine client that it was issued to, if it was to one.
+    pub fn client(&self) -> Option<ClientId> {
+        self.client_id.parse().ok()
     }
 
     /// The deny-list entry that ends every access token of it.

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
 use super::{AccessClaims, DummyToken, RefreshToken, Rejection, TokenFamily};
-use crate::domain::gateway::models::scope::Scope;
+use crate::domain::gateway::models::{id::ClientId, scope::Scope};
 
 /// The wish for a pair of tokens. What is left out is filled in by the service.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,6 +19,8 @@ pub struct TokenRequest {
     pub claims: Map<String, Value>,
     /// The life of each access token; default: a setting.
     pub access_ttl: Option<TimeDelta>,
+    /// The machine client that asks, and that they are issued to; default: none, they are for whoever holds them.
+    pub client: Option<ClientId>,
 }
 
 /// A pair of tokens, fresh from the press.
@@ -36,6 +38,19 @@ pub struct IssuedTokens {
     pub scope: Scope,
     /// When they were made.
     pub created_at: DateTime<Utc>,
+}
+
+/// What a machine client gets at the token endpoint.
+#[derive(Debug, Clone)]
+pub struct IssuedToClient {
+    /// The signed access token.
+    pub access_token: AccessToken,
+    /// How long it lives.
+    pub access_ttl: TimeDelta,
+    /// What it allows.
+    pub scope: Scope,
+    /// Gives the next one. A client that asked for itself gets none: it can always ask again (RFC 6749 §4.4.3).
+    pub refresh_token: Option<RefreshToken>,
 }
 
 /// A signed access token in clear. It has no `Display`, and its `Debug` hides it.

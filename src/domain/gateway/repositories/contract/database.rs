@@ -11,6 +11,7 @@ use super::harness::{
 };
 use crate::domain::gateway::{
     models::{
+        id::ClientId,
         signing_key::{SigningAlgorithm, SigningKey},
         token::{RevocationCursor, RotationOutcome},
     },
@@ -110,6 +111,8 @@ pub(super) fn assert_unavailable<T: Debug>(outcome: Result<T, RepositoryError>) 
 async fn assert_nothing_works(db: DatabaseConnection) {
     let (tokens, keys) = (SeaOrmTokens::new(db.clone()), SeaOrmSigningKeys::new(db));
     assert_unavailable(tokens.open_family(&family(1), &refresh(11)).await);
+    assert_unavailable(tokens.open_access_only(&family(2)).await);
+    assert_unavailable(tokens.revoke_families_of(ClientId::from_random([1; 16]), at(60)).await);
     assert_unavailable(tokens.rotate(&rotation(11, 12, at(60))).await);
     assert_unavailable(tokens.find_refresh(&digest(11)).await);
     assert_unavailable(tokens.revoke_family(family_id(1), at(60)).await);

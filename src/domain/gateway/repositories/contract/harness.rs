@@ -22,11 +22,14 @@ use crate::domain::gateway::{
     repositories::{
         account::AccountRepository,
         attempt::AttemptRepository,
-        memory::{MemoryAccounts, MemoryAttempts, MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens},
+        client::ClientRepository,
+        memory::{
+            MemoryAccounts, MemoryAttempts, MemoryClients, MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens,
+        },
         oauth::OAuthRepository,
         sea_orm::{
-            SeaOrmAccounts, SeaOrmAttempts, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens, connect,
-            migrate,
+            SeaOrmAccounts, SeaOrmAttempts, SeaOrmClients, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens,
+            connect, migrate,
         },
         session::SessionRepository,
         signing_key::SigningKeyRepository,
@@ -42,6 +45,7 @@ pub(super) struct Store {
     pub(super) sessions: Arc<dyn SessionRepository>,
     pub(super) accounts: Arc<dyn AccountRepository>,
     pub(super) attempts: Arc<dyn AttemptRepository>,
+    pub(super) clients: Arc<dyn ClientRepository>,
     pub(super) peer_tokens: Arc<dyn TokenRepository>,
     pub(super) peer_keys: Arc<dyn SigningKeyRepository>,
     pub(super) peer_oauth: Arc<dyn OAuthRepository>,
@@ -50,6 +54,7 @@ pub(super) struct Store {
     pub(super) peer_attempts: Arc<dyn AttemptRepository>,
     /// Everything in the memory, as it prints.
     memory: Vec<Arc<dyn Debug + Send + Sync>>,
+    pub(super) peer_clients: Arc<dyn ClientRepository>,
     databases: Option<(Database, [DatabaseConnection; 2])>,
 }
 
@@ -117,11 +122,14 @@ pub(super) async fn memory() -> Store {
     let (tokens, keys) = (Arc::new(MemoryTokens::default()), Arc::new(MemorySigningKeys::default()));
     let (oauth, sessions) = (Arc::new(MemoryOAuth::default()), Arc::new(MemorySessions::default()));
     let (accounts, attempts) = (Arc::new(MemoryAccounts::of(oauth.clone())), Arc::new(MemoryAttempts::default()));
+    let clients = Arc::new(MemoryClients::default());
     Store {
         accounts: accounts.clone(),
         attempts: attempts.clone(),
+        clients: clients.clone(),
         peer_accounts: accounts,
         peer_attempts: attempts.clone(),
+        peer_clients: clients.clone(),
         memory: vec![tokens.clone(), keys.clone(), oauth.clone(), sessions.clone(), attempts],
         tokens: tokens.clone(),
         keys: keys.clone(),
@@ -152,6 +160,8 @@ async fn over(database: Database) -> Store {
         peer_accounts: Arc::new(SeaOrmAccounts::new(other.clone())),
         peer_attempts: Arc::new(SeaOrmAttempts::new(other.clone())),
         memory: Vec::new(),
+        clients: Arc::new(SeaOrmClients::new(one.clone())),
+        peer_clients: Arc::new(SeaOrmClients::new(other.clone())),
         tokens: Arc::new(SeaOrmTokens::new(one.clone())),
         keys: Arc::new(SeaOrmSigningKeys::new(one.clone())),
         oauth: Arc::new(SeaOrmOAuth::new(one.clone())),

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use super::lock;
 use crate::domain::gateway::{
     models::{
-        id::FamilyId,
+        id::{ClientId, FamilyId},
         token::{
             DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor,
             Rotation, RotationOutcome, TokenDigest, TokenFamily,
@@ -49,6 +49,15 @@ struct Use {
 impl StoredRefreshToken {
     fn new(family: FamilyId, token: &NewRefreshToken) -> Self {
         Self { family, issued_at: kept(token.issued_at), expires_at: kept(token.expires_at), used: None }
+    }
+}
+
+fn stored(family: &TokenFamily) -> TokenFamily {
+    TokenFamily {
+        created_at: kept(family.created_at),
+        access_expires_at: kept(family.access_expires_at),
+        revoked_at: family.revoked_at.map(kept),
+        ..family.clone()
     }
 }
 
@@ -132,15 +141,35 @@ impl TokenRepository for MemoryTokens {
         if state.families.contains_key(&family.id) || state.refresh_tokens.contains_key(&first.digest) {
             return Err(RepositoryError::Conflict);
         }
-        let family = TokenFamily {
-            created_at: kept(family.created_at),
-            access_expires_at: kept(family.access_expires_at),
-            revoked_at: family.revoked_at.map(kept),
-            ..family.clone()
-        };
         state.refresh_tokens.insert(first.digest, StoredRefreshToken::new(family.id, first));
-        state.families.insert(family.id, family);
+        state.families.insert(family.id, stored(family));
         Ok(())
+    }
+
+    async fn open_access_only(&self, family: &TokenFamily) -> Result<(), RepositoryError> {
+        match lock(&self.0).families.entry(family.id) {
+            Entry::Occupied(_) => Err(RepositoryError::Conflict),
+            Entry::Vacant(vacant) => {
+                vacant.insert(stored(family));
+                Ok(())
+            }
+        }
+    }
+
+    async fn revoke_families_of(
+        &self,
+        client: ClientId,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<TokenFamily>, RepositoryError> {
+        let client = client.to_string();
+        let State { families, deny_list, .. } = &mut *lock(&self.0);
+        let theirs = families.values_mut().filter(|family| family.client_id == client && family.revoked_at.is_none());
+        let revoked = theirs.map(|family| {
+            family.revoked_at = Some(kept(now));
+            deny_list.add(family.revocation());
+            family.clone()
+        });
+        Ok(revoked.collect())
     }
 
     async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, RepositoryError> {

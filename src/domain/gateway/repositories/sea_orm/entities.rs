@@ -8,10 +8,12 @@ use crate::domain::gateway::{models::token::TokenDigest, repositories::Repositor
 
 pub mod account_identities;
 pub mod accounts;
+pub mod clients;
 pub mod dummy_tokens;
 pub mod grants;
 pub mod login_attempts;
 pub mod password_logins;
+pub mod redeemed_assertions;
 pub mod redeemed_logins;
 pub mod refresh_tokens;
 pub mod revocation_cursor;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::gateway::{
     models::{
-        id::FamilyId,
+        id::{ClientId, FamilyId},
         token::{
             DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor,
             Rotation, RotationOutcome, TokenDigest, TokenFamily,
@@ -41,13 +41,44 @@ impl TokenRepository for SeaOrmTokens {
     async fn open_family(&self, family: &TokenFamily, first: &NewRefreshToken) -> Result<(), RepositoryError> {
         answered(async {
             let transaction = begin(&self.db).await?;
-            let row = token_families::ActiveModel::new(family, first);
+            let row = token_families::ActiveModel::new(family, Some(first));
             token_families::Entity::insert(row).exec_without_returning(&transaction).await?;
             let row = refresh_tokens::ActiveModel::new(family.id, first);
             refresh_tokens::Entity::insert(row).exec_without_returning(&transaction).await?;
             Ok(transaction.commit().await?)
         })
         .await
+    }
+
+    async fn open_access_only(&self, family: &TokenFamily) -> Result<(), RepositoryError> {
+        answered(async {
+            let row = token_families::ActiveModel::new(family, None);
+            token_families::Entity::insert(row).exec_without_returning(&self.db).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn revoke_families_of(
+        &self,
+        client: ClientId,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<TokenFamily>, RepositoryError> {
+        let mut revoked = Vec::new();
+        loop {
+            // A batch at a time: every family waits for the counter of the deny-list, and so would others.
+            let batch = answered(async {
+                let transaction = begin(&self.db).await?;
+                let batch = family::revoke_some_of(&transaction, client, now).await?;
+                transaction.commit().await?;
+                Ok(batch)
+            })
+            .await?;
+            if batch.is_empty() {
+                return Ok(revoked);
+            }
+            revoked.extend(batch);
+        }
     }
 
     async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, RepositoryError> {

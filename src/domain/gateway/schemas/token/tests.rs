@@ -34,6 +34,7 @@ fn everything_that_is_asked_for_reaches_the_model() {
     assert_eq!(
         TokenRequest::from(validated(read).unwrap()),
         TokenRequest {
+            client: None,
             subject: Some("alice".into()),
             scope: "a b".parse().unwrap(),
             audience: Some("orders".into()),

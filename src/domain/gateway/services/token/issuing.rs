@@ -41,9 +41,18 @@ impl TokenService {
             audience: vec![request.audience.unwrap_or_else(|| policy.audience.clone())],
             claims: request.claims,
             access_ttl,
+            client_id: request.client.map_or_else(|| OWN_CLIENT_ID.to_owned(), |client| client.to_string()),
             ..self.blank_family(now)
         };
         let refresh_token = self.open(&family, now).await?;
+        // A client that is removed loses all its families. One that was opened while they were being looked for is ended here:
+        // either that search has seen it, or this sees what the search did before.
+        if let (Some(_), Some(caller)) = (request.client, permit.identity())
+            && self.parts.store.is_any_revoked(&caller.revocable()).await.map_err(Failure::from)?
+        {
+            self.revoke_family(family.id).await?;
+            return Err(CreateError::Revoked);
+        }
         Ok(self.press(&family, refresh_token, now)?)
     }
 
@@ -75,7 +84,7 @@ impl TokenService {
     }
 
     /// A family with nothing asked for, as of `now`.
-    fn blank_family(&self, now: DateTime<Utc>) -> TokenFamily {
+    pub(super) fn blank_family(&self, now: DateTime<Utc>) -> TokenFamily {
         TokenFamily {
             id: FamilyId::from_random(self.parts.entropy.bytes()),
             client_id: OWN_CLIENT_ID.to_owned(),
@@ -109,6 +118,18 @@ impl TokenService {
         refresh_token: RefreshToken,
         now: DateTime<Utc>,
     ) -> Result<IssuedTokens, Failure> {
+        Ok(IssuedTokens {
+            access_token: self.sign(family, now)?,
+            access_ttl: family.access_ttl,
+            refresh_token,
+            refresh_ttl: self.parts.policy.refresh_ttl,
+            scope: family.scope.clone(),
+            created_at: now,
+        })
+    }
+
+    /// Signs an access token of `family`.
+    pub(super) fn sign(&self, family: &TokenFamily, now: DateTime<Utc>) -> Result<AccessToken, Failure> {
         let claims = AccessClaims {
             issuer: self.parts.policy.issuer.clone(),
             subject: family.subject.clone(),
@@ -122,13 +143,6 @@ impl TokenService {
             expires_at: now + family.access_ttl,
             extra: family.claims.clone(),
         };
-        Ok(IssuedTokens {
-            access_token: AccessToken::new(self.parts.keys.sign(&claims)?),
-            access_ttl: family.access_ttl,
-            refresh_token,
-            refresh_ttl: self.parts.policy.refresh_ttl,
-            scope: family.scope.clone(),
-            created_at: now,
-        })
+        Ok(AccessToken::new(self.parts.keys.sign(&claims)?))
     }
 }

@@ -11,11 +11,28 @@ use crate::domain::gateway::models::{
     },
 };
 
+/// Whom a token has to be meant for.
+#[derive(Clone, Copy)]
+pub(super) enum For {
+    /// This gateway.
+    Us,
+    /// Whomever: it is still ours to end, and ours to tell of.
+    Anybody,
+}
+
 impl TokenService {
     /// Says what a token is and whether it is good. Any of ours will do: access, refresh or dummy token. The deny-list is
     /// asked in the store, so the answer holds for every replica.
     pub async fn verify(&self, token: &str) -> Result<Verification, Failure> {
-        let found = self.look_at(token).await?;
+        self.unless_revoked(self.look_at(token, For::Us).await?).await
+    }
+
+    /// The same for a token that is meant for whomever: what an authorization server knows of a token of its own.
+    pub async fn introspect(&self, token: &str) -> Result<Verification, Failure> {
+        self.unless_revoked(self.look_at(token, For::Anybody).await?).await
+    }
+
+    async fn unless_revoked(&self, found: Verification) -> Result<Verification, Failure> {
         let revocable = match &found {
             Verification::Access(claims) => claims.identity().revocable(),
             Verification::Dummy(dummy) => dummy.identity().revocable(),
@@ -52,12 +69,12 @@ impl TokenService {
     }
 
     /// What a token is, before the deny-list is asked.
-    pub(super) async fn look_at(&self, token: &str) -> Result<Verification, Failure> {
+    pub(super) async fn look_at(&self, token: &str, whom: For) -> Result<Verification, Failure> {
         let now = self.parts.clock.now();
         if let Ok(refresh_token) = RefreshToken::parse(token) {
             return self.look_at_refresh_token(&refresh_token, now).await;
         }
-        let rejection = match self.judge_access_token(token, now) {
+        let rejection = match self.judge_access_token(token, whom, now) {
             Ok(claims) => return Ok(Verification::Access(claims)),
             Err(rejection) => rejection,
         };
@@ -72,9 +89,12 @@ impl TokenService {
         })
     }
 
-    fn judge_access_token(&self, token: &str, now: DateTime<Utc>) -> Result<AccessClaims, Rejection> {
+    fn judge_access_token(&self, token: &str, whom: For, now: DateTime<Utc>) -> Result<AccessClaims, Rejection> {
         let claims = self.parts.keys.verify(token)?;
-        claims.judge(&self.expectations(), now)?;
+        match whom {
+            For::Us => claims.judge(&self.expectations(), now)?,
+            For::Anybody => claims.judge_as_issuer(&self.parts.policy.issuer, now)?,
+        }
         Ok(claims)
     }
 

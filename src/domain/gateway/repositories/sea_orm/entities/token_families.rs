@@ -39,8 +39,9 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl ActiveModel {
-    /// The row of a new family.
-    pub fn new(family: &TokenFamily, first: &NewRefreshToken) -> Self {
+    /// The row of a new family, and of its refresh token if it has one.
+    pub fn new(family: &TokenFamily, first: Option<&NewRefreshToken>) -> Self {
+        let expires_at = first.map_or(family.access_expires_at, |first| family.access_expires_at.max(first.expires_at));
         Self {
             id: Set(family.id.as_uuid()),
             client_id: Set(family.client_id.clone()),
@@ -51,7 +52,7 @@ impl ActiveModel {
             access_ttl: Set(family.access_ttl.num_microseconds().unwrap_or(i64::MAX)),
             created_at: Set(micros(family.created_at)),
             access_expires_at: Set(micros(family.access_expires_at)),
-            forget_at: Set(micros(family.access_expires_at.max(first.expires_at))),
+            forget_at: Set(micros(expires_at)),
             revoked_at: Set(family.revoked_at.map(micros)),
         }
     }

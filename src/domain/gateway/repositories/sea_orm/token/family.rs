@@ -9,7 +9,7 @@ use sea_orm::{
 use super::deny_list;
 use crate::domain::gateway::{
     models::{
-        id::FamilyId,
+        id::{ClientId, FamilyId},
         token::{LEEWAY, Revocation, Rotation, RotationOutcome, TokenDigest, TokenFamily},
     },
     repositories::{
@@ -84,6 +84,31 @@ pub(super) async fn end_all_of(
         revocations.push(revocation);
     }
     Ok(revocations)
+}
+
+/// Families that are revoked in one transaction.
+const BATCH: u64 = 100;
+
+/// Revokes some of a client's families that were not revoked before; none if there is none left.
+pub(super) async fn revoke_some_of(
+    transaction: &DatabaseTransaction,
+    client: ClientId,
+    now: DateTime<Utc>,
+) -> Result<Vec<TokenFamily>, RepositoryError> {
+    use token_families::Column;
+    let rows = token_families::Entity::find()
+        .filter(Column::ClientId.eq(client.to_string()))
+        .filter(Column::RevokedAt.is_null())
+        .order_by_asc(Column::Id)
+        .limit(BATCH)
+        .lock_exclusive()
+        .all(transaction)
+        .await?;
+    let mut revoked = Vec::with_capacity(rows.len());
+    for row in rows {
+        revoked.push(end(transaction, TokenFamily::try_from(row)?, kept(now)).await?);
+    }
+    Ok(revoked)
 }
 
 async fn lock_family_of(

@@ -1,0 +1,36 @@
+//! The families of a client are looked up when it is removed. Most families are of no client, but asking for those is nobody's
+//! business, so they may stand in the index.
+
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[derive(DeriveIden)]
+enum TokenFamilies {
+    Table,
+    ClientId,
+    RevokedAt,
+}
+
+const NAME: &str = "token_families_client_id";
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager
+            .create_index(
+                Index::create()
+                    .name(NAME)
+                    .table(TokenFamilies::Table)
+                    .col(TokenFamilies::ClientId)
+                    .col(TokenFamilies::RevokedAt)
+                    .take(),
+            )
+            .await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.drop_index(Index::drop().name(NAME).table(TokenFamilies::Table).to_owned()).await
+    }
+}

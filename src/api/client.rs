@@ -1,0 +1,261 @@
+//! `/oauth2/…`: what machine clients call, and the metadata by which they find it. Errors are those of RFC 6749 §5.2.
+
+use std::marker::PhantomData;
+
+use http::{HeaderValue, StatusCode, header};
+use poem::{IntoResponse, Request, RequestBody, Response};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, OpenApi,
+    payload::{Form as OpenApiForm, Json, Payload, Response as WithHeaders},
+    registry::{MetaMediaType, MetaRequest, MetaResponse, MetaResponses, MetaSecurityScheme, Registry},
+    types::{ToJSON, Type},
+};
+
+use super::{
+    Tag,
+    extract::{FORM, posted_form},
+    problems::described_as,
+};
+use crate::domain::gateway::{
+    controllers::client::{ClientCall, ClientController},
+    schemas::client::{
+        ClientTokenQuestion, ClientTokenRequest, ClientTokens, Introspection, OAuthError, OAuthErrorDocument,
+        PostedForm, ServerMetadata,
+    },
+};
+
+#[derive(Clone)]
+pub(super) struct ClientApi {
+    clients: ClientController,
+}
+
+impl ClientApi {
+    pub(super) fn new(clients: ClientController) -> Self {
+        Self { clients }
+    }
+}
+
+#[OpenApi(tag = "Tag::Clients")]
+impl ClientApi {
+    /// Get a token
+    ///
+    /// The token endpoint (RFC 6749 §3.2) with the grants `client_credentials` (§4.4) and `refresh_token` (§6). A client is
+    /// added with `gateway client add` and authenticates by `client_secret_basic`, `client_secret_post` or `private_key_jwt`
+    /// (RFC 7523). Refresh tokens of `/tokens/create` and of sign-ins are taken as well, unless they were issued to another
+    /// client; they rotate as at `/tokens/refresh`. A scope may be narrowed. Errors are those of RFC 6749 §5.2.
+    #[oai(path = "/oauth2/token", method = "post", operation_id = "oauth2_token")]
+    async fn token(&self, client: ClientProof, form: ClientBody<ClientTokenRequest>) -> OAuthAnswer<ClientTokens> {
+        OAuthAnswer(self.clients.token(call(client, form)).await)
+    }
+
+    /// End a token
+    ///
+    /// RFC 7009. 200 whether or not it was known. A client may end its own tokens, and those that were issued to no client;
+    /// for another client's token the answer is `invalid_grant`. A refresh token takes along every token of its family.
+    /// Both kinds of tokens can be ended, so that `unsupported_token_type` never comes up.
+    #[oai(path = "/oauth2/revoke", method = "post", operation_id = "oauth2_revoke")]
+    async fn revoke(&self, client: ClientProof, form: ClientBody<ClientTokenQuestion>) -> RevocationAnswer {
+        RevocationAnswer(self.clients.revoke(call(client, form)).await)
+    }
+
+    /// Look at a token
+    ///
+    /// RFC 7662. Any client may ask of any token of this gateway, whomever it is meant for. Of a token that is not good the
+    /// answer is `{"active": false}` and nothing more.
+    #[oai(path = "/oauth2/introspect", method = "post", operation_id = "oauth2_introspect")]
+    async fn introspect(
+        &self,
+        client: ClientProof,
+        form: ClientBody<ClientTokenQuestion>,
+    ) -> OAuthAnswer<Introspection> {
+        OAuthAnswer(self.clients.introspect(call(client, form)).await)
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct MetadataApi {
+    clients: ClientController,
+}
+
+impl MetadataApi {
+    pub(super) fn new(clients: ClientController) -> Self {
+        Self { clients }
+    }
+}
+
+#[OpenApi(tag = "Tag::Discovery")]
+#[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
+impl MetadataApi {
+    /// Where machine clients find everything
+    ///
+    /// The metadata of this authorization server (RFC 8414). There is no `/.well-known/openid-configuration`: OpenID Connect
+    /// wants an authorization endpoint and id tokens in it, and the gateway has neither for others.
+    #[oai(path = "/.well-known/oauth-authorization-server", method = "get", operation_id = "oauth2_metadata")]
+    async fn metadata(&self) -> WithHeaders<Json<ServerMetadata>> {
+        WithHeaders::new(Json(self.clients.metadata())).header(header::CACHE_CONTROL, "public, max-age=300")
+    }
+}
+
+fn call<T>(client: ClientProof, form: ClientBody<T>) -> ClientCall {
+    ClientCall { authorization: client.0, form: form.posted }
+}
+
+/// The `Authorization` headers of a client.
+struct ClientProof(Vec<String>);
+
+/// The name of the scheme in the OpenAPI document.
+const CLIENT_SCHEME: &str = "client";
+
+impl<'a> ApiExtractor<'a> for ClientProof {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        registry.create_security_scheme(
+            CLIENT_SCHEME,
+            MetaSecurityScheme {
+                ty: "http",
+                description: Some("A machine client: client_id and client_secret of `gateway client add`."),
+                name: None,
+                key_in: None,
+                scheme: Some("basic"),
+                bearer_format: None,
+                flows: None,
+                openid_connect_url: None,
+            },
+        );
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![CLIENT_SCHEME]
+    }
+
+    fn has_security_fallback() -> bool {
+        true
+    }
+
+    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+        let headers = request.headers().get_all(header::AUTHORIZATION);
+        // One that is no text is one that nobody can read.
+        Ok(Self(headers.iter().map(|value| value.to_str().unwrap_or_default().to_owned()).collect()))
+    }
+}
+
+/// A client's form, or why it cannot be read: that is told as RFC 6749 wants it, too.
+struct ClientBody<T> {
+    posted: PostedForm,
+    documented: PhantomData<fn() -> T>,
+}
+
+impl<'a, T: Type> ApiExtractor<'a> for ClientBody<T>
+where
+    OpenApiForm<T>: Payload,
+{
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        <OpenApiForm<T> as Payload>::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: FORM, schema: T::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let posted = posted_form(request, body).await;
+        let posted = posted.map_err(|problem| OAuthError::unreadable(problem.status(), problem.detail));
+        Ok(Self { posted, documented: PhantomData })
+    }
+}
+
+/// What a client is answered.
+struct OAuthAnswer<T>(Result<T, OAuthError>);
+
+impl<T: ToJSON + Send> IntoResponse for OAuthAnswer<T> {
+    fn into_response(self) -> Response {
+        match self.0 {
+            Ok(document) => uncached(Json(document).into_response()),
+            Err(error) => refusal(&error),
+        }
+    }
+}
+
+impl<T: Type + ToJSON> ApiResponse for OAuthAnswer<T> {
+    fn meta() -> MetaResponses {
+        let json = MetaMediaType { content_type: "application/json", schema: T::schema_ref() };
+        with_refusals(described_as(200, "As the standard has it.", vec![json]))
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+        OAuthErrorDocument::register(registry);
+    }
+}
+
+/// That a token was ended: the status says it all (RFC 7009 §2.2).
+struct RevocationAnswer(Result<(), OAuthError>);
+
+impl IntoResponse for RevocationAnswer {
+    fn into_response(self) -> Response {
+        match self.0 {
+            Ok(()) => uncached(StatusCode::OK.into_response()),
+            Err(error) => refusal(&error),
+        }
+    }
+}
+
+impl ApiResponse for RevocationAnswer {
+    fn meta() -> MetaResponses {
+        with_refusals(described_as(200, "If this was a token of this gateway, it is not good any more.", vec![]))
+    }
+
+    fn register(registry: &mut Registry) {
+        OAuthErrorDocument::register(registry);
+    }
+}
+
+/// RFC 6749 §5.1: both headers, the older one too.
+fn uncached(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn refusal(error: &OAuthError) -> Response {
+    let mut response = uncached(Json(error.document()).into_response());
+    response.set_status(error.status);
+    let headers = response.headers_mut();
+    // RFC 6749 §5.2 wants it when Basic was tried, RFC 9110 §11.6.1 with every 401.
+    if error.status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(r#"Basic realm="gateway", charset="UTF-8""#));
+    }
+    if let Some(after) = error.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
+    }
+    response
+}
+
+fn with_refusals(good: MetaResponse) -> MetaResponses {
+    let refused = |(status, description)| {
+        let content = MetaMediaType { content_type: "application/json", schema: OAuthErrorDocument::schema_ref() };
+        described_as(status, description, vec![content])
+    };
+    let refusals = [
+        (400, "The request is not good; `error` says why."),
+        (401, "The client is not who it says, or does not say: `invalid_client`."),
+        (413, "The body is larger than 256 KiB."),
+        (415, "The body is no form."),
+        (500, "The gateway failed; its log says why."),
+        (503, "The gateway cannot reach its store at the moment."),
+    ];
+    MetaResponses { responses: std::iter::once(good).chain(refusals.map(refused)).collect() }
+}

@@ -1,0 +1,232 @@
+//! Machine clients: programs that get tokens in their own name (RFC 6749 §1.1, §4.4). One proves who it is by a secret or by
+//! a key of its own; what its tokens may say is fixed when it is added.
+
+mod assertion;
+mod presented;
+
+use std::{fmt, str::FromStr};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+
+pub use assertion::{AssertionClaims, AssertionFault, LONGEST_ASSERTION, MalformedAssertion};
+pub use presented::{ClientPosted, ContradictoryClient, PresentedClient, PresentedClientError};
+
+use super::{id::ClientId, scope::Scope, token::TokenDigest};
+
+/// Marks our client secrets, so that a secret scanner can find a leaked one.
+const PREFIX: &str = "gwc_";
+
+/// The longest name, in characters.
+const MAX_NAME_CHARS: usize = 64;
+
+/// The text cannot be a client's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a client's name has 1 to {MAX_NAME_CHARS} characters, no control characters, and no space at either end")]
+pub struct InvalidClientName;
+
+/// What people call a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientName(String);
+
+impl ClientName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ClientName {
+    type Err = InvalidClientName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidClientName> {
+        let is_good = (1..=MAX_NAME_CHARS).contains(&text.chars().count())
+            && !text.chars().any(char::is_control)
+            && text.trim() == text;
+        is_good.then(|| Self(text.to_owned())).ok_or(InvalidClientName)
+    }
+}
+
+/// The secret of a client in clear: 256 random bits. It has no `Display`, and its `Debug` hides it.
+///
+/// It is kept as SHA-256 and not by a slow hash such as Argon2: those make guessing what people think up costly, and nobody
+/// can guess 256 random bits. A slow hash would only make every request for a token slow, and the gateway easy to keep busy.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientSecret(String);
+
+impl ClientSecret {
+    /// Makes one of 256 random bits.
+    pub fn from_random(bytes: [u8; 32]) -> Self {
+        Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// What a store may hold of it.
+    pub fn digest(&self) -> TokenDigest {
+        TokenDigest::of(self.0.as_bytes())
+    }
+
+    /// The text, for whoever adds the client and for nothing else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientSecret(…)")
+    }
+}
+
+/// What a client's key signs with (RFC 7518 §3.1, RFC 8037). Nothing symmetric: who can verify could sign as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAlgorithm {
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256, 2048 bits or more.
+    Rs256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl ClientAlgorithm {
+    /// Every algorithm.
+    pub const ALL: [Self; 3] = [Self::Es256, Self::Rs256, Self::EdDsa];
+
+    /// Its name in a JOSE header.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    /// Every name of it. RFC 9864 gave `EdDSA` with Ed25519 a name of its own; libraries write either.
+    pub fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Es256 => &["ES256"],
+            Self::Rs256 => &["RS256"],
+            Self::EdDsa => &["EdDSA", "Ed25519"],
+        }
+    }
+}
+
+/// A public key of a client, and the one algorithm that it is good for (RFC 8725 §3.1).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientKey {
+    /// Its name, if it has one.
+    pub kid: Option<String>,
+    /// What it signs with.
+    pub algorithm: ClientAlgorithm,
+    /// The key as a JWK (RFC 7517), its public members alone.
+    pub jwk: Value,
+}
+
+/// How a client proves who it is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClientCredential {
+    /// By a secret, of which this is the digest.
+    Secret(TokenDigest),
+    /// By assertions that it signs with one of these keys: `private_key_jwt`.
+    Keys(Vec<ClientKey>),
+}
+
+/// A machine client.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Client {
+    /// Its `client_id`.
+    pub id: ClientId,
+    /// What people call it. No two clients have the same name.
+    pub name: ClientName,
+    /// The most that its tokens allow.
+    pub scope: Scope,
+    /// The `aud` of its tokens; `None`: this gateway's own.
+    pub audience: Option<String>,
+    /// How it proves who it is.
+    pub credential: ClientCredential,
+    /// When it was added.
+    pub created_at: DateTime<Utc>,
+}
+
+/// The client asks for more than it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the scope goes beyond the client's own")]
+pub struct ScopeExceeded;
+
+impl Client {
+    /// Whether `secret` is the client's. Takes as long whatever it is.
+    pub fn has_secret(&self, secret: &str) -> bool {
+        match &self.credential {
+            ClientCredential::Secret(digest) => {
+                digest.as_bytes().ct_eq(TokenDigest::of(secret.as_bytes()).as_bytes()).into()
+            }
+            ClientCredential::Keys(_) => false,
+        }
+    }
+
+    /// The scope of a token: what was asked for, or all that the client may have if nothing was (RFC 6749 §3.3).
+    pub fn narrowed(&self, asked: Option<Scope>) -> Result<Scope, ScopeExceeded> {
+        match asked {
+            None => Ok(self.scope.clone()),
+            Some(asked) if self.scope.covers(&asked) => Ok(asked),
+            Some(_) => Err(ScopeExceeded),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(credential: ClientCredential) -> Client {
+        Client {
+            id: ClientId::from_random([7; 16]),
+            name: "reports".parse().unwrap(),
+            scope: "read write".parse().unwrap(),
+            audience: None,
+            credential,
+            created_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_secret_is_256_bits_does_not_print_and_is_known_by_its_digest() {
+        let secret = ClientSecret::from_random([7; 32]);
+        assert_eq!(secret.expose().len(), 4 + 43);
+        assert_eq!(format!("{secret:?}"), "ClientSecret(…)");
+        let client = client(ClientCredential::Secret(secret.digest()));
+        assert!(client.has_secret(secret.expose()));
+        for wrong in ["", &secret.expose()[..46], &format!("{}A", secret.expose())] {
+            assert!(!client.has_secret(wrong), "{wrong}");
+        }
+        assert!(!format!("{client:?}").contains(secret.expose()));
+    }
+
+    #[test]
+    fn a_client_with_keys_has_no_secret() {
+        assert!(!client(ClientCredential::Keys(Vec::new())).has_secret(""));
+    }
+
+    #[test]
+    fn a_scope_lies_within_the_clients() {
+        let client = client(ClientCredential::Keys(Vec::new()));
+        let asked = |text: &str| Some(text.parse().unwrap());
+        assert_eq!(client.narrowed(None), Ok("read write".parse().unwrap()));
+        assert_eq!(client.narrowed(asked("read")), Ok("read".parse().unwrap()));
+        assert_eq!(client.narrowed(asked("")), Ok(Scope::default()));
+        assert_eq!(client.narrowed(asked("read admin")), Err(ScopeExceeded));
+    }
+
+    #[test]
+    fn a_name_is_short_and_printable() {
+        for good in ["a", "보고서 만들기", &"x".repeat(64)] {
+            assert_eq!(good.parse::<ClientName>().unwrap().as_str(), good);
+        }
+        for bad in ["", " ", " a", "a ", "a\n", "a\tb", &"x".repeat(65)] {
+            assert_eq!(bad.parse::<ClientName>(), Err(InvalidClientName), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Assertions that clients have used.
+
+use chrono::{DateTime, Utc};
+use sea_orm::ActiveValue::Set;
+use sea_orm::entity::prelude::*;
+
+use super::micros;
+use crate::domain::gateway::models::token::TokenDigest;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "redeemed_assertions")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub digest: Vec<u8>,
+    pub expires_at: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl ActiveModel {
+    /// The row of an assertion that is used up.
+    pub fn new(assertion: &TokenDigest, expires_at: DateTime<Utc>) -> Self {
+        Self { digest: Set(assertion.as_bytes().to_vec()), expires_at: Set(micros(expires_at)) }
+    }
+}

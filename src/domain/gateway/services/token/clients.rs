@@ -1,0 +1,126 @@
+//! What machine clients do with tokens: get some for themselves, exchange a refresh token, end a token.
+
+use thiserror::Error;
+
+use super::{Failure, For, RefreshError, TokenService};
+use crate::domain::gateway::models::{
+    client::{Client, ScopeExceeded},
+    id::{ClientId, FamilyId},
+    scope::Scope,
+    token::{IssuedToClient, RefreshToken, TokenFamily, Verification},
+};
+
+/// The token was issued to another client (RFC 6749 §5.2, `invalid_grant`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the token was issued to another client")]
+pub struct AnothersToken;
+
+/// Why a client did not get a refresh token exchanged.
+#[derive(Debug, Error)]
+pub enum ClientRefreshError {
+    /// It is not its own.
+    #[error(transparent)]
+    Anothers(#[from] AnothersToken),
+    /// It asks for more than was granted (RFC 6749 §6). The refresh token is not used up.
+    #[error(transparent)]
+    Scope(#[from] ScopeExceeded),
+    /// The refresh token is not good, or the store failed.
+    #[error(transparent)]
+    Refused(#[from] RefreshError),
+}
+
+/// Why a client did not get a token ended.
+#[derive(Debug, Error)]
+pub enum ClientRevokeError {
+    /// It is not its own.
+    #[error(transparent)]
+    Anothers(#[from] AnothersToken),
+    /// The store failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+impl TokenService {
+    /// The client that an authentic access token was issued to, if it was to one.
+    pub fn client_of(&self, access_token: &str) -> Option<ClientId> {
+        self.parts.keys.verify(access_token).ok().and_then(|claims| claims.client())
+    }
+
+    /// An access token for a client in its own name (RFC 6749 §4.4): it is the subject (RFC 9068 §2.2). Also gives the family,
+    /// by which it can be ended.
+    pub async fn issue_to(&self, client: &Client, scope: Scope) -> Result<(IssuedToClient, FamilyId), Failure> {
+        let now = self.parts.clock.now();
+        let blank = self.blank_family(now);
+        let audience = client.audience.clone().map_or_else(|| blank.audience.clone(), |audience| vec![audience]);
+        let id = client.id.to_string();
+        let family = TokenFamily { client_id: id.clone(), subject: id, scope, audience, ..blank };
+        let family = family.with_access_token_issued(now);
+        self.parts.store.open_access_only(&family).await?;
+        let issued = IssuedToClient {
+            access_token: self.sign(&family, now)?,
+            access_ttl: family.access_ttl,
+            scope: family.scope,
+            refresh_token: None,
+        };
+        Ok((issued, family.id))
+    }
+
+    /// Exchanges a refresh token as [`TokenService::refresh`] does, for a client that has authenticated. One that was issued to
+    /// a client is good for that client alone. The access token may be given less scope than the family has; the successor
+    /// keeps all of it (RFC 6749 §6).
+    pub async fn refresh_for(
+        &self,
+        client: ClientId,
+        presented: &str,
+        asked: Option<Scope>,
+    ) -> Result<IssuedToClient, ClientRefreshError> {
+        let presented = RefreshToken::parse(presented).map_err(|_| RefreshError::Unknown)?;
+        // Whose it is and what it grants never changes, so it can be judged before the token is used up.
+        let found = self.parts.store.find_refresh(&presented.digest()).await;
+        let family = found.map_err(Failure::from).map_err(RefreshError::from)?.ok_or(RefreshError::Unknown)?.family;
+        owned(family.client(), client)?;
+        let scope = match asked {
+            None => family.scope,
+            Some(asked) if family.scope.covers(&asked) => asked,
+            Some(_) => return Err(ScopeExceeded.into()),
+        };
+        let (family, successor, now) = self.rotate(&presented).await?;
+        let narrowed = TokenFamily { scope, ..family };
+        Ok(IssuedToClient {
+            access_token: self.sign(&narrowed, now).map_err(RefreshError::from)?,
+            access_ttl: narrowed.access_ttl,
+            scope: narrowed.scope,
+            refresh_token: Some(successor),
+        })
+    }
+
+    /// Revokes a token as [`TokenService::revoke`] does, for a client that has authenticated (RFC 7009 §2.1): one that was
+    /// issued to it, or to no client, which whoever holds it may end.
+    pub async fn revoke_for(&self, client: ClientId, token: &str) -> Result<(), ClientRevokeError> {
+        let found = self.look_at(token, For::Anybody).await?;
+        let issued_to = match &found {
+            Verification::Access(claims) => claims.client(),
+            Verification::Refresh { family, .. } => family.client(),
+            Verification::Dummy(_) => None,
+            Verification::Inactive(_) => self.owner_of_used(token).await?,
+        };
+        owned(issued_to, client)?;
+        Ok(self.revoke_found(token, found).await?)
+    }
+
+    /// A refresh token that is used up or expired still names its family.
+    async fn owner_of_used(&self, token: &str) -> Result<Option<ClientId>, Failure> {
+        let Ok(token) = RefreshToken::parse(token) else { return Ok(None) };
+        let found = self.parts.store.find_refresh(&token.digest()).await?;
+        Ok(found.and_then(|record| record.family.client()))
+    }
+
+    /// Ends a family that should not have been opened.
+    pub(in crate::domain::gateway::services) async fn take_back(&self, family: FamilyId) -> Result<(), Failure> {
+        self.revoke_family(family).await
+    }
+}
+
+fn owned(issued_to: Option<ClientId>, client: ClientId) -> Result<(), AnothersToken> {
+    if issued_to.is_none_or(|owner| owner == client) { Ok(()) } else { Err(AnothersToken) }
+}
