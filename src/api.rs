@@ -27,8 +27,8 @@ pub use self::context::RequestContext;
 pub use self::health::Readiness;
 use self::{
     account::AccountApi,
-    docs::Docs,
     client::{ClientApi, MetadataApi},
+    docs::Docs,
     health::HealthApi,
     login::LoginApi,
     oauth::OAuthApi,
@@ -40,8 +40,7 @@ use self::{
 };
 use crate::domain::gateway::controllers::{
     account::AccountController, client::ClientController, login::LoginController, oauth::OAuthController,
-    session::SessionController,
-    signing_key::SigningKeyController, token::TokenController,
+    session::SessionController, signing_key::SigningKeyController, token::TokenController,
 };
 
 /// What the API is made of.
@@ -106,7 +105,17 @@ impl Api {
     /// Puts the parts together.
     pub fn new(parts: ApiParts) -> Self {
         let ApiParts {
-            tokens, oauth, logins, accounts, sessions, clients, keys, readiness, domain, prefix, development,
+            tokens,
+            oauth,
+            logins,
+            accounts,
+            sessions,
+            clients,
+            keys,
+            readiness,
+            domain,
+            prefix,
+            development,
         } = parts;
         let lasting = (
             WelcomeApi::new(&domain),

@@ -51,8 +51,8 @@ use crate::{
     domain::gateway::{
         controllers::{
             account::AccountController, caller::Callers, client::ClientController, login::LoginController,
-            oauth::OAuthController,
-            session::SessionController, signing_key::SigningKeyController, token::TokenController,
+            oauth::OAuthController, session::SessionController, signing_key::SigningKeyController,
+            token::TokenController,
         },
         models::{
             scope::Scope, service::Access, session::SessionLimits, signing_key::KeySchedule, token::Expectations,

@@ -7,7 +7,7 @@
 //! without) → `conversation` (HTTP/1.x, on a `wire`: heads are read
 //! by `head`, bodies by `framing`, and written by `output`) or `http2` (hyper; `frames` keep the time). A request goes
 //! through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `authenticate` → `provider_token` → `outgoing` (`ours`) →
-//! `balance` → `forward` (`pool` and `exchange`, or `multiplex`; `retry`) → `body` (`stream` ends it) → `access_log`; or to
+//! `balance` → `forward` (`upload`; `pool` and `exchange`, or `multiplex`; `retry`) → `body` (`stream` ends it) → `access_log`; or to
 //! `own_path`. After a 101 (`upgrade`) the connection goes on as a `tunnel`.
 
 pub mod ports;
@@ -55,6 +55,7 @@ mod stream;
 mod trace;
 mod tunnel;
 mod upgrade;
+mod upload;
 mod view;
 mod watchdog;
 mod wire;

@@ -12,9 +12,14 @@ use crate::{
         account::AccountRepository,
         attempt::AttemptRepository,
         client::ClientRepository,
-        memory::{MemoryAccounts, MemoryAttempts, MemoryClients, MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens},
+        memory::{
+            MemoryAccounts, MemoryAttempts, MemoryClients, MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens,
+        },
         oauth::OAuthRepository,
-        sea_orm::{self, SeaOrmAccounts, SeaOrmAttempts, SeaOrmClients, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens},
+        sea_orm::{
+            self, SeaOrmAccounts, SeaOrmAttempts, SeaOrmClients, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys,
+            SeaOrmTokens,
+        },
         session::SessionRepository,
         signing_key::SigningKeyRepository,
         token::TokenRepository,

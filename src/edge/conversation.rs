@@ -17,13 +17,14 @@ use http_body::{Body, SizeHint};
 use tracing::debug;
 
 use super::{
-    body::{AnswerBody, Incoming},
+    body::AnswerBody,
     client::Peer,
     head::{BadHead, Extent, Head, number},
     headers::{names, wants_trailers},
     output::{Encoder, Output, put_header, put_headers, put_length},
     pipeline,
     tunnel::Tunnel,
+    upload::Incoming,
     watchdog::{Order, Vitals},
     wire::Wire,
     worker::Core,

@@ -23,12 +23,12 @@ use tokio::{
 
 use super::{
     answer_head::{AnswerHead, BadAnswerHead},
-    body::RequestBody,
     error::Failure,
     framing::{Decoder, Piece},
     outgoing::Outgoing,
     output::{Encoder, Output},
     pool::Connection,
+    upload::RequestBody,
     view::Target,
 };
 

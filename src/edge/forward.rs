@@ -14,7 +14,7 @@ use tracing::debug;
 
 use super::{
     access_log::Record,
-    body::{self, AnswerBody, Upload},
+    body::{self, AnswerBody},
     error::{Failure, Retry},
     exchange::{Exchange, Unanswered},
     headers::sanitise_answer,
@@ -25,6 +25,7 @@ use super::{
     stream::{Guard, Terms},
     tunnel::Tunnel,
     upgrade,
+    upload::Upload,
     view::{Target, Upstream},
     worker::Core,
 };

@@ -2,6 +2,7 @@
 //! removed from a message before ours are set; so nothing that a client writes can be taken for ours, and nothing that it
 //! names in `Connection` can remove one of ours.
 
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
@@ -9,6 +10,7 @@ use http::{
         TRANSFER_ENCODING, UPGRADE,
     },
 };
+use http_body::Frame;
 
 use super::cookies;
 use crate::domain::gateway::models::header::{are_alike, is_ours, may_be_trailer};
@@ -49,11 +51,18 @@ pub(super) fn sanitise_request(headers: &mut HeaderMap) {
 }
 
 /// Removes what may not stand behind a body.
-pub(super) fn sanitise_trailers(trailers: &mut HeaderMap) {
+fn sanitise_trailers(trailers: &mut HeaderMap) {
     let doomed: Vec<HeaderName> = trailers.keys().filter(|name| !may_be_trailer(name.as_str())).cloned().collect();
     for name in doomed {
         trailers.remove(name);
     }
+}
+
+/// What may be passed on of trailers, if anything.
+pub(super) fn passable(trailers: Frame<Bytes>) -> Option<Frame<Bytes>> {
+    let mut trailers = trailers.into_trailers().ok()?;
+    sanitise_trailers(&mut trailers);
+    (!trailers.is_empty()).then(|| Frame::trailers(trailers))
 }
 
 /// Removes every header that some server would take for `name`.

@@ -17,13 +17,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tracing::debug;
 
 use super::{
-    body::{AnswerBody, Incoming},
+    body::AnswerBody,
     client::Peer,
     frames::Frames,
     head::MAX_HEAD_BYTES,
     local::LocalTasks,
     pipeline,
     socket::{Goodbye, Socket},
+    upload::Incoming,
     watchdog::{Order, Vitals},
     worker::Core,
 };

@@ -22,7 +22,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, sync::watch, task::AbortHandle};
 
 use super::{
-    body::RequestBody, error::Failure, exchange::MAX_ANSWER_HEAD_BYTES, local::LocalTasks, pool, view::Target,
+    error::Failure, exchange::MAX_ANSWER_HEAD_BYTES, local::LocalTasks, pool, upload::RequestBody, view::Target,
 };
 
 /// The most connections of a core to one instance. When all are full, requests wait for the one with the fewest.

@@ -8,7 +8,6 @@ use http::{
 
 use super::{
     authenticate::Caller,
-    body::RequestBody,
     client::Client,
     cookies,
     error::Failure,
@@ -17,6 +16,7 @@ use super::{
     ours::Ours,
     output::{Encoder, put_header, put_headers, put_length},
     request_id::RequestText,
+    upload::RequestBody,
     view::Target,
 };
 use crate::domain::gateway::models::{

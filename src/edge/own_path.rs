@@ -17,9 +17,10 @@ use tokio::sync::{Notify, mpsc};
 use tracing::error;
 
 use super::{
-    body::{AnswerBody, Incoming},
+    body::AnswerBody,
     error::Failure,
     ports::{self, RequestOrigin},
+    upload::Incoming,
     worker::Core,
 };
 

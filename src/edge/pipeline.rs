@@ -21,7 +21,7 @@ use tracing::{debug, error, warn};
 use super::{
     access_log::Record,
     authenticate::authenticate,
-    body::{AnswerBody, Incoming, RequestBody},
+    body::AnswerBody,
     client::{Client, Peer},
     error::{ALLOWED_METHODS, Failure, Source},
     fields,
@@ -36,6 +36,7 @@ use super::{
     provider_token::provider_token,
     request_id::RequestText,
     upgrade,
+    upload::{Incoming, RequestBody},
     view::{Destination, Upstream},
     watchdog::Vitals,
     worker::Core,

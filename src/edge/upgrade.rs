@@ -8,9 +8,9 @@ use http::{
 };
 
 use super::{
-    body::Incoming,
     error::Failure,
     headers::{elements, names},
+    upload::Incoming,
 };
 
 /// What `Connection` says beside `Upgrade`.

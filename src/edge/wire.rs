@@ -111,11 +111,8 @@ impl Wire {
                     Ok(None) if input.body.is_ended() => return Poll::Ready(None),
                     Ok(None) if input.is_ended => return Poll::Ready(Some(Err(BadBody))),
                     Ok(None) => {}
-                    Err(bad) => {
-                        // Where the next head would begin nobody knows.
-                        input.is_ended = true;
-                        return Poll::Ready(Some(Err(bad)));
-                    }
+                    // It stays so, and no other head is looked for behind it.
+                    Err(bad) => return Poll::Ready(Some(Err(bad))),
                 }
                 if !self.vitals.is_served_by(context.waker()) {
                     // The connection's own task reads; two tasks cannot wait for one socket.

@@ -28,8 +28,8 @@ use crate::domain::gateway::{
         },
         oauth::OAuthRepository,
         sea_orm::{
-            SeaOrmAccounts, SeaOrmAttempts, SeaOrmClients, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens,
-            connect, migrate,
+            SeaOrmAccounts, SeaOrmAttempts, SeaOrmClients, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys,
+            SeaOrmTokens, connect, migrate,
         },
         session::SessionRepository,
         signing_key::SigningKeyRepository,
