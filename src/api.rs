@@ -2,6 +2,7 @@
 //! status codes; it has no logic.
 
 mod context;
+mod cors;
 mod docs;
 mod extract;
 mod health;
@@ -23,6 +24,7 @@ use poem_openapi::{OpenApi, OpenApiService, Tags};
 pub use self::context::RequestContext;
 pub use self::health::Readiness;
 use self::{
+    cors::Cors,
     health::HealthApi,
     login::LoginApi,
     oauth::OAuthApi,
@@ -55,6 +57,8 @@ pub struct ApiParts {
     pub domain: String,
     /// Beside the root, the API answers under this path: empty, or `/…`.
     pub prefix: String,
+    /// Other sites whose pages may call, as browsers write them in `Origin`.
+    pub allowed_origins: Vec<String>,
     /// Whether the development helpers are there.
     pub development: bool,
 }
@@ -90,7 +94,8 @@ pub struct Api {
 impl Api {
     /// Puts the parts together.
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { tokens, oauth, logins, sessions, keys, readiness, domain, prefix, development } = parts;
+        let ApiParts { tokens, oauth, logins, sessions, keys, readiness, domain, prefix, .. } = parts;
+        let (cors, development) = (Cors::new(parts.allowed_origins), parts.development);
         let lasting = (
             WelcomeApi::new(&domain),
             TokenApi::new(tokens.clone()),
@@ -102,9 +107,9 @@ impl Api {
         );
         // A development helper that is not there has no route and no line in the document.
         if development {
-            Self::serve((lasting, DummyTokenApi::new(tokens)), &domain, &prefix)
+            Self::serve((lasting, DummyTokenApi::new(tokens)), &domain, &prefix, cors)
         } else {
-            Self::serve(lasting, &domain, &prefix)
+            Self::serve(lasting, &domain, &prefix, cors)
         }
     }
 
@@ -113,10 +118,10 @@ impl Api {
         let service = OpenApiService::new(HealthApi::new(readiness), "Gateway health", env!("CARGO_PKG_VERSION"));
         let document = service.spec();
         let allowed = AllowedMethods::of(&document);
-        Self { endpoint: finish(Route::new().nest("/", service), allowed), document }
+        Self { endpoint: finish(Route::new().nest("/", service), allowed, Cors::new(vec![])), document }
     }
 
-    fn serve<T: OpenApi + 'static>(api: T, domain: &str, prefix: &str) -> Self {
+    fn serve<T: OpenApi + 'static>(api: T, domain: &str, prefix: &str, cors: Cors) -> Self {
         let service = described(api, domain, prefix);
         let document = service.spec();
         let allowed = AllowedMethods::of(&document).with("/docs").with("/openapi.json");
@@ -124,7 +129,7 @@ impl Api {
             .at("/docs", get(docs::swagger(&service.swagger_ui_html(), &format!("Gateway of {domain}"))))
             .at("/openapi.json", get(docs::openapi(document.clone())))
             .nest("/", service);
-        Self { endpoint: finish(routes, allowed), document }
+        Self { endpoint: finish(routes, allowed, cors), document }
     }
 }
 
@@ -143,7 +148,7 @@ fn described<T: OpenApi>(api: T, domain: &str, prefix: &str) -> OpenApiService<T
 
 /// What every answer of ours has in common: problems instead of bare errors, and headers that keep it from being framed,
 /// sniffed or leaking its address (RFC 9700 §4.2.4, §4.16).
-fn finish<E>(endpoint: E, allowed: AllowedMethods) -> BoxEndpoint<'static>
+fn finish<E>(endpoint: E, allowed: AllowedMethods, cors: Cors) -> BoxEndpoint<'static>
 where
     E: Endpoint + 'static,
     E::Output: IntoResponse,
@@ -151,15 +156,20 @@ where
     let allowed = Arc::new(allowed);
     endpoint
         .around(move |endpoint, request| {
-            let allowed = allowed.clone();
+            let (allowed, cors) = (allowed.clone(), cors.clone());
             async move {
                 let context = RequestContext::of(&request);
                 let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-                let mut response = match endpoint.call(request).await {
-                    Ok(answer) => answer.into_response(),
-                    Err(error) => problems::render(&error, &context, &method, &path, &allowed),
+                let origin = cors.origin(&request);
+                let mut response = match Cors::preflight(origin.as_ref(), &request, &allowed) {
+                    Some(answer) => answer,
+                    None => match endpoint.call(request).await {
+                        Ok(answer) => answer.into_response(),
+                        Err(error) => problems::render(&error, &context, &method, &path, &allowed),
+                    },
                 };
                 let headers = response.headers_mut();
+                cors.mark(origin, headers);
                 headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
                 headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
                 headers

@@ -56,6 +56,8 @@ pub struct Settings {
     pub public: PublicSettings,
     /// `DATABASE_URL`
     pub database: Database,
+    /// `REDIS_URL`: where sessions are kept, if not in the database.
+    pub redis: Option<RedisUrl>,
     /// `VAULT_KEY`: the first key seals, all open.
     pub vault_keys: Vec<VaultKey>,
     /// Tokens and the keys that sign them.
@@ -94,6 +96,7 @@ impl Settings {
         let tls = tls::read(&mut reader);
         let public = public::read(&mut reader, environment, clients, tls.is_some());
         let database = store::read_database(&mut reader, environment);
+        let redis = store::read_redis(&mut reader);
         let vault_keys = store::read_vault_keys(&mut reader, environment);
         let tokens = tokens::read(&mut reader, public.as_ref());
         let sessions = session::read(&mut reader);
@@ -111,6 +114,7 @@ impl Settings {
                 admin_address: admin_address?,
                 public: public?,
                 database: database?,
+                redis: redis?,
                 vault_keys: vault_keys?,
                 tokens: tokens?,
                 sessions: sessions?,
@@ -223,6 +227,16 @@ impl fmt::Debug for Database {
             Self::Memory => "Memory",
             Self::Url(_) => "Url(…)",
         })
+    }
+}
+
+/// `REDIS_URL`, with its password: never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl(pub String);
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RedisUrl(…)")
     }
 }
 

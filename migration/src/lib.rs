@@ -20,6 +20,8 @@ mod m20261122_000009_create_grants;
 mod m20261122_000010_create_sessions;
 mod m20261122_000011_create_redeemed_logins;
 mod m20261122_000012_index_expiring_grants;
+mod m20261124_000016_add_session_to_token_families;
+mod m20261124_000017_add_visitor_to_sessions;
 
 /// Brings a database up to date. It does not care who else is migrating: take the store's migration lock first.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +43,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000010_create_sessions::Migration),
             Box::new(m20261122_000011_create_redeemed_logins::Migration),
             Box::new(m20261122_000012_index_expiring_grants::Migration),
+            Box::new(m20261124_000016_add_session_to_token_families::Migration),
+            Box::new(m20261124_000017_add_visitor_to_sessions::Migration),
         ]
     }
 }

@@ -1,7 +1,6 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use chrono::TimeDelta;
 use http::{Method, StatusCode};
 use poem::Request;
 use serde_json::{Value, json};
@@ -11,14 +10,13 @@ use crate::{
     adapters::sealing::Vault,
     domain::gateway::{
         controllers::caller::Callers,
-        models::session::SessionLimits,
-        repositories::memory::{MemoryOAuth, MemorySessions},
+        repositories::memory::MemoryOAuth,
         schemas::{cookie::Cookies, health::HealthCheck},
         services::{
             login::{LoginParts, LoginService},
             oauth::{OAuthParts, OAuthService},
             session::{SessionParts, SessionService},
-            testing::{Bench, CountingEntropy, bench, policy},
+            testing::{Bench, CountingEntropy, SESSION_LIMITS, bench, policy},
         },
     },
 };
@@ -33,7 +31,7 @@ struct SignIns {
 fn sign_ins(bench: &Bench) -> SignIns {
     let entropy = Arc::new(CountingEntropy::default());
     let (sealer, accounts) = (Arc::new(Vault::new(&[[1; 32]]).unwrap()), Arc::new(MemoryOAuth::default()));
-    let store = Arc::new(MemorySessions::default());
+    let store = bench.sessions.clone();
     let vault = Arc::new(OAuthService::new(OAuthParts {
         store: accounts.clone(),
         providers: Vec::new(),
@@ -46,9 +44,10 @@ fn sign_ins(bench: &Bench) -> SignIns {
     let sessions = Arc::new(SessionService::new(SessionParts {
         store: store.clone(),
         accounts,
+        tokens: bench.service.clone(),
         clock: bench.clock.clone(),
         entropy: entropy.clone(),
-        limits: SessionLimits { idle: TimeDelta::hours(1), total: TimeDelta::days(1) },
+        limits: SESSION_LIMITS,
     }));
     let logins = Arc::new(LoginService::new(LoginParts {
         store,
@@ -111,6 +110,7 @@ impl Caller {
             readiness: Arc::new(Fixed(ready)),
             domain: "www.jinmini.com".into(),
             prefix: "/e".into(),
+            allowed_origins: vec!["https://app.jinmini.com".into()],
             development,
         });
         Self { api, bench }
@@ -118,7 +118,7 @@ impl Caller {
 
     async fn send(&self, request: poem::RequestBuilder, body: impl Into<poem::Body>) -> Answer {
         let mut request = request.body(body);
-        request.set_data(RequestContext { request_id: Some("r1".into()) });
+        request.set_data(RequestContext { request_id: Some("r1".into()), ..RequestContext::default() });
         let response = self.api.endpoint.get_response(request).await;
         let (parts, body) = response.into_parts();
         Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.into_vec().await.unwrap() }

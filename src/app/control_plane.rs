@@ -43,7 +43,10 @@ impl ControlPlane for PoemControlPlane {
         }
         let parts = (parts, LocalAddr::default(), RemoteAddr::default(), Scheme::HTTP);
         let mut request = poem::Request::from_parts(parts.into(), body.into());
-        request.set_data(RequestContext { request_id: origin.map(|origin| origin.request_id.to_string()) });
+        request.set_data(RequestContext {
+            request_id: origin.map(|origin| origin.request_id.to_string()),
+            client: origin.map(|origin| origin.client.ip()),
+        });
         self.endpoint.get_response(request).await.into()
     }
 }

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 pub mod memory;
 pub mod oauth;
+pub mod redis;
 pub mod sea_orm;
 pub mod session;
 pub mod signing_key;

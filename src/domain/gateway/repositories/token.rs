@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
 use crate::domain::gateway::models::{
-    id::FamilyId,
+    id::{FamilyId, SessionId},
     token::{
         DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor,
         Rotation, RotationOutcome, TokenDigest, TokenFamily,
@@ -33,6 +33,14 @@ pub trait TokenRepository: Send + Sync {
     /// Revokes a family and puts it on the deny-list, both or neither. Gives the family as it is now; revoking again
     /// changes nothing and gives the same; `None` if there is no such family.
     async fn revoke_family(&self, id: FamilyId, now: DateTime<Utc>) -> Result<Option<TokenFamily>, RepositoryError>;
+
+    /// Revokes every family of these sessions that was not revoked before, and puts those that may have a live access token
+    /// at `now` on the deny-list; all or nothing. Gives the families that it revoked, as they are now.
+    async fn revoke_families_of(
+        &self,
+        sessions: &[SessionId],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<TokenFamily>, RepositoryError>;
 
     /// Puts an entry on the deny-list. If the id is on it already, nothing changes.
     async fn revoke(&self, revocation: &Revocation) -> Result<(), RepositoryError>;

@@ -18,7 +18,7 @@ use crate::{
         models::{
             login::{ATTEMPT_LIFE, InvalidReturnTo, LoginAttempt, LoginState, ReturnTo},
             oauth::{ProviderName, Secret},
-            session::SessionSecret,
+            session::{SessionSecret, Visitor},
         },
         repositories::session::SessionRepository,
     },
@@ -85,6 +85,8 @@ pub struct Returned {
     pub issuer: Option<String>,
     /// What the provider says.
     pub outcome: Outcome,
+    /// Who comes back.
+    pub visitor: Visitor,
 }
 
 /// What a provider says of an attempt.
@@ -194,7 +196,7 @@ impl LoginService {
             Outcome::Nonsense => return Err(FinishError::Nonsense),
         };
         let account = oauth.sign_in(&attempt, &returned.state, code, returned.issuer.as_deref()).await?;
-        let session = sessions.open(account).await?;
+        let session = sessions.open(account, returned.visitor).await?;
         if let Some(old) = old_session {
             sessions.end(old).await?;
         }
