@@ -53,7 +53,9 @@ impl SessionApi {
     async fn show(&self, request: &Request, caller: Caller) -> SessionAnswer {
         let wants_page = pages::is_wanted(request);
         SessionAnswer(match self.sessions.show(&caller.0).await {
-            Ok(session) if wants_page => pages::answer(StatusCode::OK, person(&session)),
+            Ok(session) if wants_page => pages::answer(StatusCode::OK, person(&session))
+                .with_header(header::CONTENT_SECURITY_POLICY, policy())
+                .into_response(),
             Ok(session) => Json(session).into_response(),
             Err(problem) if wants_page && problem.status() == StatusCode::UNAUTHORIZED => {
                 see_other("login?return_to=%2Fsession")
@@ -129,6 +131,25 @@ impl SessionApi {
     }
 }
 
+/// Shows whoever is signed in their own tokens, where they look for what a page says to itself: in the browser's console.
+const SCRIPT: &str = r#"
+document.getElementById("tokens").onclick = async () => {
+  const answer = await fetch("session/token", { method: "POST" });
+  const told = await answer.json();
+  if (!answer.ok) return console.error(told.detail);
+  console.log(`access_token: ${told.access_token}`);
+  console.log(`refresh_token: ${told.refresh_token}`);
+};
+"#;
+
+/// By which the page's policy knows that script, and lets no other run.
+const SCRIPT_HASH: &str = "sha256-fTinS44k/tnL9/u0GZaYueKeQ3ek7sloy0zScrFVGcA=";
+
+/// What any page may, that script, and calls of this gateway.
+fn policy() -> String {
+    format!("{}; script-src '{SCRIPT_HASH}'; connect-src 'self'", pages::PAGE_POLICY)
+}
+
 fn see_other(location: &'static str) -> Response {
     Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, location).finish()
 }
@@ -148,8 +169,10 @@ fn person(session: &SessionDocument) -> String {
     let _ = writeln!(
         main,
         "<form method=\"post\" action=\"logout\"><button>{}</button></form>\n\
+         <button id=\"tokens\" type=\"button\">{}</button>\n<script>{SCRIPT}</script>\n\
          <p><a href=\"docs\">Swagger</a> · <a href=\"./\">{}</a></p>",
         bilingual("로그아웃", "Sign out"),
+        bilingual("내 토큰을 브라우저 콘솔에 보이기 (F12)", "Show my tokens in the browser's console (F12)"),
         bilingual("처음으로", "Welcome"),
     );
     pages::page("로그인 정보 · Session", &main)
@@ -172,4 +195,18 @@ fn ended() -> MetaResponse {
 /// Or the browser goes on.
 fn good(one: MetaResponse) -> Vec<MetaResponse> {
     vec![one, goes_on()]
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn the_policy_knows_the_script() {
+        let hash = BASE64_STANDARD.encode(Sha256::digest(SCRIPT));
+        assert_eq!(SCRIPT_HASH, format!("sha256-{hash}"), "write this hash into SCRIPT_HASH");
+    }
 }
