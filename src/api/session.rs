@@ -53,9 +53,7 @@ impl SessionApi {
     async fn show(&self, request: &Request, caller: Caller) -> SessionAnswer {
         let wants_page = pages::is_wanted(request);
         SessionAnswer(match self.sessions.show(&caller.0).await {
-            Ok(session) if wants_page => pages::answer(StatusCode::OK, person(&session))
-                .with_header(header::CONTENT_SECURITY_POLICY, policy())
-                .into_response(),
+            Ok(session) if wants_page => own_page(&session),
             Ok(session) => Json(session).into_response(),
             Err(problem) if wants_page && problem.status() == StatusCode::UNAUTHORIZED => {
                 see_other("login?return_to=%2Fsession")
@@ -145,9 +143,14 @@ document.getElementById("tokens").onclick = async () => {
 /// By which the page's policy knows that script, and lets no other run.
 const SCRIPT_HASH: &str = "sha256-fTinS44k/tnL9/u0GZaYueKeQ3ek7sloy0zScrFVGcA=";
 
-/// What any page may, that script, and calls of this gateway.
-fn policy() -> String {
-    format!("{}; script-src '{SCRIPT_HASH}'; connect-src 'self'", pages::PAGE_POLICY)
+/// The page of whoever is signed in: it may do what any page may, run that script, and call this gateway.
+fn own_page(session: &SessionDocument) -> Response {
+    let mut answer = pages::answer(StatusCode::OK, person(session));
+    let policy = format!("{}; script-src '{SCRIPT_HASH}'; connect-src 'self'", pages::PAGE_POLICY);
+    if let Ok(policy) = policy.try_into() {
+        answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    answer
 }
 
 fn see_other(location: &'static str) -> Response {

@@ -1,5 +1,7 @@
 //! Signing in as a person does, at the stand-in provider of a plain `cargo run`.
 
+use std::cell::RefCell;
+
 use serde_json::{Value, json};
 
 use crate::{common::Gateway, driver::Browser, swagger::Swagger};
@@ -285,9 +287,10 @@ fn a_person_sees_their_tokens_in_the_console_and_they_open_a_route() {
     scene.signs_in_as_alice();
     scene.browser.console();
     scene.browser.click("#tokens");
-    let mut seen = Vec::new();
+    let seen = RefCell::new(Vec::new());
     let shown = scene.browser.wait_for("the tokens on the console", || {
-        seen.extend(scene.browser.console());
+        seen.borrow_mut().extend(scene.browser.console());
+        let seen = seen.borrow();
         let find = |name: &str| {
             let line = seen.iter().find_map(|line| line.split_once(&format!("{name}: ")))?;
             Some(line.1.trim_end_matches('"').to_owned())
