@@ -156,7 +156,7 @@ impl App {
         let admin_address = local_address(&admin);
         let helpers = Helpers::start(&mut settings, address, &world, &mut tasks, &stopped).await?;
 
-        let store = Store::open(&settings.database).await?.with_sessions_in(settings.redis.as_ref()).await?;
+        let store = Store::open(&settings.database).await?.with_sessions_in(&settings.session_store).await?;
         let core = Core::open(&settings, &world, &store).await?;
 
         let api = Api::new(core.api_parts(&settings));

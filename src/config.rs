@@ -56,8 +56,8 @@ pub struct Settings {
     pub public: PublicSettings,
     /// `DATABASE_URL`
     pub database: Database,
-    /// `REDIS_URL`: where sessions are kept, if not in the database.
-    pub redis: Option<RedisUrl>,
+    /// `REDIS_URL`
+    pub session_store: SessionStore,
     /// `VAULT_KEY`: the first key seals, all open.
     pub vault_keys: Vec<VaultKey>,
     /// Tokens and the keys that sign them.
@@ -96,7 +96,7 @@ impl Settings {
         let tls = tls::read(&mut reader);
         let public = public::read(&mut reader, environment, clients, tls.is_some());
         let database = store::read_database(&mut reader, environment);
-        let redis = store::read_redis(&mut reader);
+        let session_store = store::read_session_store(&mut reader);
         let vault_keys = store::read_vault_keys(&mut reader, environment);
         let tokens = tokens::read(&mut reader, public.as_ref());
         let sessions = session::read(&mut reader);
@@ -114,7 +114,7 @@ impl Settings {
                 admin_address: admin_address?,
                 public: public?,
                 database: database?,
-                redis: redis?,
+                session_store: session_store?,
                 vault_keys: vault_keys?,
                 tokens: tokens?,
                 sessions: sessions?,
@@ -230,13 +230,21 @@ impl fmt::Debug for Database {
     }
 }
 
-/// `REDIS_URL`, with its password: never printed.
+/// `REDIS_URL`
 #[derive(Clone, PartialEq, Eq)]
-pub struct RedisUrl(pub String);
+pub enum SessionStore {
+    /// Unset: sessions are with everything else.
+    Database,
+    /// `redis://…` or `rediss://…`, with its password: never printed.
+    Redis(String),
+}
 
-impl fmt::Debug for RedisUrl {
+impl fmt::Debug for SessionStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RedisUrl(…)")
+        f.write_str(match self {
+            Self::Database => "Database",
+            Self::Redis(_) => "Redis(…)",
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use ::sea_orm::DatabaseConnection;
 use thiserror::Error;
 
 use crate::{
-    config::{Database, RedisUrl},
+    config::{Database, SessionStore},
     domain::gateway::repositories::{
         RepositoryError,
         memory::{MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens},
@@ -63,9 +63,12 @@ impl Store {
         })
     }
 
-    /// The same, with sessions in a Redis if there is one.
-    pub(super) async fn with_sessions_in(self, redis: Option<&RedisUrl>) -> Result<Self, StoreError> {
-        let Some(RedisUrl(url)) = redis else { return Ok(self) };
+    /// The same, with sessions where they are to be.
+    pub(super) async fn with_sessions_in(self, sessions: &SessionStore) -> Result<Self, StoreError> {
+        let url = match sessions {
+            SessionStore::Database => return Ok(self),
+            SessionStore::Redis(url) => url,
+        };
         let connection = redis::connect(url).await.map_err(StoreError::Redis)?;
         let sessions = Arc::new(RedisSessions::new(connection.clone(), redis::PREFIX));
         Ok(Self { sessions, redis: Some(connection), ..self })

@@ -8,7 +8,7 @@ use base64::{
 use url::Url;
 
 use super::{
-    Database, Environment, RedisUrl, VaultKey,
+    Database, Environment, SessionStore, VaultKey,
     reader::{Reader, entries},
     variables::{DATABASE_URL, REDIS_URL, VAULT_KEY},
 };
@@ -36,8 +36,8 @@ pub(super) fn read_database(reader: &mut Reader<'_>, environment: Environment) -
     Some(database)
 }
 
-/// Reads where sessions are, if not with everything else.
-pub(super) fn read_redis(reader: &mut Reader<'_>) -> Option<Option<RedisUrl>> {
+/// Reads where sessions are.
+pub(super) fn read_session_store(reader: &mut Reader<'_>) -> Option<SessionStore> {
     reader.read(&REDIS_URL, redis)
 }
 
@@ -75,14 +75,14 @@ fn database(text: &str) -> Result<Database, String> {
     })
 }
 
-fn redis(text: &str) -> Result<Option<RedisUrl>, String> {
+fn redis(text: &str) -> Result<SessionStore, String> {
     if text.is_empty() {
-        return Ok(None);
+        return Ok(SessionStore::Database);
     }
     let is_database = |path: &str| path.is_empty() || path == "/" || path[1..].parse::<u32>().is_ok();
     let good = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "redis" | "rediss") && url.has_host());
     let good = good.filter(|url| is_database(url.path()) && url.query().is_none() && url.fragment().is_none());
-    good.map(|_| Some(RedisUrl(text.to_owned()))).ok_or_else(|| {
+    good.map(|_| SessionStore::Redis(text.to_owned())).ok_or_else(|| {
         "redis://:password@host:6379/0 or rediss://… (signs such as / @ # in the password are written %2F %40 %23); unset, \
          sessions are kept with everything else"
             .to_owned()
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_redis_is_a_host_and_perhaps_a_database() {
-        assert_eq!(redis(""), Ok(None));
+        assert_eq!(redis(""), Ok(SessionStore::Database));
         for text in [
             "redis://localhost",
             "redis://redis:6379/",
@@ -141,7 +141,7 @@ mod tests {
             "rediss://user:pass@redis.example:6380",
             "redis://[::1]:6379",
         ] {
-            assert_eq!(redis(text), Ok(Some(RedisUrl(text.to_owned()))), "{text}");
+            assert_eq!(redis(text), Ok(SessionStore::Redis(text.to_owned())), "{text}");
         }
         for text in [
             "redis",

@@ -165,7 +165,8 @@ fn micros(time: DateTime<Utc>) -> String {
 }
 
 fn hex(digest: &TokenDigest) -> String {
-    digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = digest.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 fn unhex(text: &str) -> Result<TokenDigest, RepositoryError> {

@@ -100,7 +100,7 @@ async fn what_ended_by_itself_leaves_nothing_that_disturbs() {
     }
     let _: i64 = scene.ask("DEL", &format!("session:{}", hex(&one.digest)), &[]).await;
     assert_eq!(scene.sessions.find_by_id(one.id).await.unwrap(), None);
-    assert_eq!(scene.sessions.list_of(one.account, 9).await.unwrap(), [two.clone()]);
+    assert_eq!(scene.sessions.list_of(one.account, 9).await.unwrap(), std::slice::from_ref(&two));
     assert_eq!(scene.sessions.end(&one.digest).await.unwrap(), None);
     assert_eq!(scene.sessions.end_all_of(one.account, None).await.unwrap(), [two]);
     scene.sessions.forget_expired(now() + TimeDelta::hours(1)).await.unwrap();
