@@ -64,7 +64,7 @@ use crate::{
             ports::{DummyConsole, Provider},
             resealing::{Resealed, Resealing},
             revocation::RevocationFeed,
-            session::{SessionParts, SessionService},
+            session::{LiveSessions, SessionParts, SessionService},
             signing_key::{SigningKeyError, SigningKeyParts, SigningKeys},
             token::{TokenParts, TokenPolicy, TokenService},
         },
@@ -165,7 +165,7 @@ impl App {
 
         let (providers, preparation) = providers(&settings.providers, &world.clock);
         let preparing = spawn_blocking(|| preparation.run());
-        let store = Store::open(&settings.database).await?;
+        let store = Store::open(&settings.database).await?.with_sessions_in(&settings.session_store).await?;
         let core = Core::open(&settings, &world, &store, providers).await?;
 
         let api = Api::new(core.api_parts(&settings));
@@ -264,6 +264,7 @@ impl Core {
         let tokens = Arc::new(TokenService::new(TokenParts {
             store: store.tokens.clone(),
             keys: keys.clone(),
+            sessions: LiveSessions { store: store.sessions.clone(), limits: session_limits(settings) },
             successors: vault.clone(),
             publisher: publisher.clone(),
             console: world.console.clone(),
@@ -283,9 +284,10 @@ impl Core {
         let sessions = Arc::new(SessionService::new(SessionParts {
             store: store.sessions.clone(),
             accounts: store.oauth.clone(),
+            tokens: tokens.clone(),
             clock: world.clock.clone(),
             entropy: world.entropy.clone(),
-            limits: SessionLimits { idle: delta(settings.sessions.idle), total: delta(settings.sessions.total) },
+            limits: session_limits(settings),
         }));
         let logins = Arc::new(LoginService::new(LoginParts {
             store: store.sessions.clone(),
@@ -338,6 +340,7 @@ impl Core {
             readiness: self.readiness.clone(),
             domain: settings.public.domain().to_owned(),
             prefix: settings.public.api_prefix.as_str().to_owned(),
+            allowed_origins: allowed_origins.clone(),
             development: settings.environment == Environment::Development,
         }
     }
@@ -410,6 +413,10 @@ fn token_policy(settings: &Settings) -> TokenPolicy {
         },
         dummies: development,
     }
+}
+
+fn session_limits(settings: &Settings) -> SessionLimits {
+    SessionLimits { idle: delta(settings.sessions.idle), total: delta(settings.sessions.total) }
 }
 
 fn key_schedule(settings: &Settings) -> KeySchedule {

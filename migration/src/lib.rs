@@ -23,6 +23,8 @@ mod m20261122_000012_index_expiring_grants;
 mod m20261124_000013_create_password_logins;
 mod m20261124_000014_create_login_attempts;
 mod m20261124_000015_index_token_families_subject;
+mod m20261124_000016_add_session_to_token_families;
+mod m20261124_000017_add_visitor_to_sessions;
 
 /// Brings a database up to date. It does not care who else is migrating: take the store's migration lock first.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +49,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000013_create_password_logins::Migration),
             Box::new(m20261124_000014_create_login_attempts::Migration),
             Box::new(m20261124_000015_index_token_families_subject::Migration),
+            Box::new(m20261124_000016_add_session_to_token_families::Migration),
+            Box::new(m20261124_000017_add_visitor_to_sessions::Migration),
         ]
     }
 }

@@ -1,4 +1,4 @@
-//! Chooses the store: in memory, or the database of `DATABASE_URL`.
+//! Chooses the store: in memory, or the database of `DATABASE_URL`; for sessions also the Redis of `REDIS_URL`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,13 +6,14 @@ use ::sea_orm::DatabaseConnection;
 use thiserror::Error;
 
 use crate::{
-    config::Database,
+    config::{Database, SessionStore},
     domain::gateway::repositories::{
         RepositoryError,
         account::AccountRepository,
         attempt::AttemptRepository,
         memory::{MemoryAccounts, MemoryAttempts, MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens},
         oauth::OAuthRepository,
+        redis::{self, RedisConnection, RedisSessions},
         sea_orm::{self, SeaOrmAccounts, SeaOrmAttempts, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens},
         session::SessionRepository,
         signing_key::SigningKeyRepository,
@@ -33,12 +34,19 @@ pub(super) struct Store {
     pub(super) sessions: Arc<dyn SessionRepository>,
     pub(super) signing_keys: Arc<dyn SigningKeyRepository>,
     database: Option<DatabaseConnection>,
+    redis: Option<RedisConnection>,
 }
 
 /// Why the store cannot be used.
 #[derive(Debug, Error)]
-#[error("the store of DATABASE_URL cannot be used: {0}")]
-pub struct StoreError(#[from] RepositoryError);
+pub enum StoreError {
+    /// The database.
+    #[error("the store of DATABASE_URL cannot be used: {0}")]
+    Database(#[from] RepositoryError),
+    /// The Redis.
+    #[error("the Redis of REDIS_URL cannot be used: {0}")]
+    Redis(RepositoryError),
+}
 
 impl Store {
     /// Opens the store, and brings its tables up to date.
@@ -57,7 +65,19 @@ impl Store {
             sessions: Arc::new(SeaOrmSessions::new(connection.clone())),
             signing_keys: Arc::new(SeaOrmSigningKeys::new(connection.clone())),
             database: Some(connection),
+            redis: None,
         })
+    }
+
+    /// The same, with sessions where they are to be.
+    pub(super) async fn with_sessions_in(self, sessions: &SessionStore) -> Result<Self, StoreError> {
+        let url = match sessions {
+            SessionStore::Database => return Ok(self),
+            SessionStore::Redis(url) => url,
+        };
+        let connection = redis::connect(url).await.map_err(StoreError::Redis)?;
+        let sessions = Arc::new(RedisSessions::new(connection.clone(), redis::PREFIX));
+        Ok(Self { sessions, redis: Some(connection), ..self })
     }
 
     pub(super) fn in_memory() -> Self {
@@ -70,7 +90,14 @@ impl Store {
             sessions: Arc::new(MemorySessions::default()),
             signing_keys: Arc::new(MemorySigningKeys::default()),
             database: None,
+            redis: None,
         }
+    }
+
+    /// Whether the Redis with the sessions answers; `None` if they are with everything else.
+    pub(super) async fn sessions_answer(&self) -> Option<bool> {
+        let redis = self.redis.as_ref()?;
+        Some(matches!(tokio::time::timeout(PROBE_TIMEOUT, redis.ping()).await, Ok(Ok(()))))
     }
 
     /// Whether the store answers.

@@ -1,6 +1,7 @@
 //! Issues, verifies, refreshes and revokes tokens.
 
 mod issuing;
+mod of_session;
 mod verifying;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use tracing::warn;
 use super::{
     Failure,
     ports::{DummyConsole, SuccessorDerivation, TokenStatePublisher},
+    session::LiveSessions,
     signing_key::SigningKeys,
 };
 use crate::{
@@ -54,6 +56,8 @@ pub struct TokenPolicy {
 pub struct TokenParts {
     /// Where tokens are kept.
     pub store: Arc<dyn TokenRepository>,
+    /// The sessions that tokens may belong to.
+    pub sessions: LiveSessions,
     /// What signs them.
     pub keys: Arc<SigningKeys>,
     /// Where successors come from.
@@ -128,24 +132,25 @@ impl TokenService {
     pub async fn refresh(&self, presented: &str) -> Result<IssuedTokens, RefreshError> {
         let presented = RefreshToken::parse(presented).map_err(|_| RefreshError::Unknown)?;
         let now = self.parts.clock.now();
+        let until = self.bound_of(&presented, now).await?;
         let successor = self.parts.successors.successor(&presented);
         let rotation = Rotation {
             presented: presented.digest(),
             successor: NewRefreshToken {
                 digest: successor.digest(),
                 issued_at: now,
-                expires_at: now + self.parts.policy.refresh_ttl,
+                expires_at: self.refresh_expiry(until, now),
             },
             grace: self.parts.policy.refresh_grace,
             now,
         };
         let outcome = self.parts.store.rotate(&rotation).await.map_err(Failure::from)?;
         match outcome {
-            RotationOutcome::Rotated(family) => Ok(self.press(&family, successor, now)?),
+            RotationOutcome::Rotated(family) => Ok(self.press(&family, successor, until, now)?),
             RotationOutcome::Replayed { family, successor: stored } => {
                 let mut candidates = self.parts.successors.candidates(&presented).into_iter();
                 let successor = candidates.find(|one| one.digest() == stored).ok_or(RefreshError::Unknown)?;
-                Ok(self.press(&family, successor, now)?)
+                Ok(self.press(&family, successor, until, now)?)
             }
             RotationOutcome::Reused { family } => {
                 warn!(family = %family.id, subject = family.subject, "a used refresh token was presented again: family revoked");

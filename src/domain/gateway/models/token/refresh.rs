@@ -10,7 +10,10 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::{LEEWAY, Revocation};
-use crate::domain::gateway::models::{id::FamilyId, scope::Scope};
+use crate::domain::gateway::models::{
+    id::{FamilyId, SessionId},
+    scope::Scope,
+};
 
 /// Marks our refresh tokens, so that a secret scanner can find a leaked one.
 const PREFIX: &str = "gwr_";
@@ -101,6 +104,8 @@ pub struct TokenFamily {
     pub access_expires_at: DateTime<Utc>,
     /// When it was revoked, if it was.
     pub revoked_at: Option<DateTime<Utc>>,
+    /// The session whose browser asked for it: it ends with that.
+    pub session: Option<SessionId>,
 }
 
 impl TokenFamily {
@@ -109,6 +114,11 @@ impl TokenFamily {
     pub fn with_access_token_issued(mut self, now: DateTime<Utc>) -> Self {
         self.access_expires_at = self.access_expires_at.max(now + self.access_ttl);
         self
+    }
+
+    /// Whether an access token of it may still be good, leeway included: only then is a deny-list entry needed.
+    pub fn may_have_live_access_tokens(&self, now: DateTime<Utc>) -> bool {
+        now < self.access_expires_at + LEEWAY
     }
 
     /// The deny-list entry that ends every access token of it.

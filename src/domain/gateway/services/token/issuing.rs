@@ -10,8 +10,8 @@ use crate::domain::gateway::models::{
     identity::Identity,
     scope::Scope,
     token::{
-        AccessClaims, AccessToken, DummyText, DummyToken, IssuedDummy, IssuedTokens, NewRefreshToken, RefreshToken,
-        TokenFamily, TokenRequest,
+        AccessClaims, AccessToken, DummyText, DummyToken, IssuedDummy, IssuedTokens, LEEWAY, NewRefreshToken,
+        RefreshToken, TokenFamily, TokenRequest,
     },
 };
 
@@ -43,23 +43,23 @@ impl TokenService {
             access_ttl,
             ..self.blank_family(now)
         };
-        let refresh_token = self.open(&family, now).await?;
-        Ok(self.press(&family, refresh_token, now)?)
+        let refresh_token = self.open(&family, None, now).await?;
+        Ok(self.press(&family, refresh_token, None, now)?)
     }
 
     /// Tokens for a person who has just signed in: no scope yet, the account as the subject.
     pub async fn sign_in(&self, account: AccountId) -> Result<IssuedTokens, Failure> {
         let now = self.parts.clock.now();
         let family = TokenFamily { subject: account.to_string(), ..self.blank_family(now) };
-        let refresh_token = self.open(&family, now).await?;
-        self.press(&family, refresh_token, now)
+        let refresh_token = self.open(&family, None, now).await?;
+        self.press(&family, refresh_token, None, now)
     }
 
     /// Registers any text as a token of the test identity, and shows it on the console.
     pub async fn register_dummy(&self, typed: &DummyText) -> Result<IssuedDummy, Failure> {
         let now = self.parts.clock.now();
         let family = TokenFamily { subject: DUMMY_SUBJECT.to_owned(), ..self.blank_family(now) };
-        let refresh_token = self.open(&family, now).await?;
+        let refresh_token = self.open(&family, None, now).await?;
         let dummy = DummyToken {
             id: TokenId::from_random(self.parts.entropy.bytes()),
             digest: typed.digest(),
@@ -75,7 +75,7 @@ impl TokenService {
     }
 
     /// A family with nothing asked for, as of `now`.
-    fn blank_family(&self, now: DateTime<Utc>) -> TokenFamily {
+    pub(super) fn blank_family(&self, now: DateTime<Utc>) -> TokenFamily {
         TokenFamily {
             id: FamilyId::from_random(self.parts.entropy.bytes()),
             client_id: OWN_CLIENT_ID.to_owned(),
@@ -87,28 +87,44 @@ impl TokenService {
             created_at: now,
             access_expires_at: now,
             revoked_at: None,
+            session: None,
         }
     }
 
-    /// Stores a family with its first refresh token.
-    async fn open(&self, family: &TokenFamily, now: DateTime<Utc>) -> Result<RefreshToken, Failure> {
+    /// Stores a family with its first refresh token, which does not outlast `until`.
+    pub(super) async fn open(
+        &self,
+        family: &TokenFamily,
+        until: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<RefreshToken, Failure> {
         let refresh_token = RefreshToken::from_random(self.parts.entropy.bytes());
         let first = NewRefreshToken {
             digest: refresh_token.digest(),
             issued_at: now,
-            expires_at: now + self.parts.policy.refresh_ttl,
+            expires_at: self.refresh_expiry(until, now),
         };
         self.parts.store.open_family(&family.clone().with_access_token_issued(now), &first).await?;
         Ok(refresh_token)
     }
 
-    /// Signs an access token of `family` and puts the pair together.
+    /// When a refresh token that is issued now expires.
+    pub(super) fn refresh_expiry(&self, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+        let usual = now + self.parts.policy.refresh_ttl;
+        until.map_or(usual, |until| usual.min(until))
+    }
+
+    /// Signs an access token of `family` and puts the pair together. Nobody takes the access token after `until`, leeway
+    /// included.
     pub(super) fn press(
         &self,
         family: &TokenFamily,
         refresh_token: RefreshToken,
+        until: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Result<IssuedTokens, Failure> {
+        let usual = now + family.access_ttl;
+        let expires_at = until.map_or(usual, |until| usual.min(until - LEEWAY).max(now));
         let claims = AccessClaims {
             issuer: self.parts.policy.issuer.clone(),
             subject: family.subject.clone(),
@@ -119,14 +135,14 @@ impl TokenService {
             family: family.id,
             issued_at: now,
             not_before: None,
-            expires_at: now + family.access_ttl,
+            expires_at,
             extra: family.claims.clone(),
         };
         Ok(IssuedTokens {
             access_token: AccessToken::new(self.parts.keys.sign(&claims)?),
-            access_ttl: family.access_ttl,
+            access_ttl: expires_at - now,
             refresh_token,
-            refresh_ttl: self.parts.policy.refresh_ttl,
+            refresh_ttl: self.refresh_expiry(until, now) - now,
             scope: family.scope.clone(),
             created_at: now,
         })
