@@ -4,6 +4,7 @@
 mod account;
 mod client;
 mod context;
+mod cors;
 mod docs;
 mod extract;
 mod health;
@@ -28,6 +29,7 @@ pub use self::health::Readiness;
 use self::{
     account::AccountApi,
     client::{ClientApi, MetadataApi},
+    cors::Cors,
     docs::Docs,
     health::HealthApi,
     login::LoginApi,
@@ -65,6 +67,8 @@ pub struct ApiParts {
     pub domain: String,
     /// Beside the root, the API answers under this path: empty, or `/…`.
     pub prefix: String,
+    /// Other sites whose pages may call, as browsers write them in `Origin`.
+    pub allowed_origins: Vec<String>,
     /// Whether the development helpers are there.
     pub development: bool,
 }
@@ -104,19 +108,9 @@ pub struct Api {
 impl Api {
     /// Puts the parts together.
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts {
-            tokens,
-            oauth,
-            logins,
-            accounts,
-            sessions,
-            clients,
-            keys,
-            readiness,
-            domain,
-            prefix,
-            development,
-        } = parts;
+        let ApiParts { tokens, oauth, logins, accounts, sessions, clients, keys, readiness, domain, prefix, .. } =
+            parts;
+        let (cors, development) = (Cors::new(parts.allowed_origins), parts.development);
         let lasting = (
             WelcomeApi::new(&domain),
             TokenApi::new(tokens.clone()),
@@ -130,16 +124,16 @@ impl Api {
         );
         // A development helper that is not there has no route and no line in the document.
         if development {
-            Self::serve((lasting, DummyTokenApi::new(tokens)), &domain, &prefix)
+            Self::serve((lasting, DummyTokenApi::new(tokens)), &domain, &prefix, cors)
         } else {
-            Self::serve(lasting, &domain, &prefix)
+            Self::serve(lasting, &domain, &prefix, cors)
         }
     }
 
     /// `/livez` and `/readyz` alone, for the admin listener.
     pub fn health(readiness: Arc<dyn Readiness>) -> BoxEndpoint<'static> {
         let service = OpenApiService::new(HealthApi::new(readiness), "Gateway health", env!("CARGO_PKG_VERSION"));
-        finish(Route::new().nest("/", service), AllowedMethods::of(HealthApi::meta()))
+        finish(Route::new().nest("/", service), AllowedMethods::of(HealthApi::meta()), Cors::new(vec![]))
     }
 
     /// The OpenAPI document of everything that is served.
@@ -147,13 +141,13 @@ impl Api {
         self.docs.document()
     }
 
-    fn serve<T: OpenApi + Clone + Send + 'static>(api: T, domain: &str, prefix: &str) -> Self {
+    fn serve<T: OpenApi + Clone + Send + 'static>(api: T, domain: &str, prefix: &str, cors: Cors) -> Self {
         let service = described(api, domain, prefix);
         let docs = Docs::of(&service, format!("Gateway of {domain}"));
         let allowed = AllowedMethods::of(T::meta()).with("/docs").with("/openapi.json");
         let routes =
             Route::new().at("/docs", get(docs.swagger())).at("/openapi.json", get(docs.openapi())).nest("/", service);
-        Self { endpoint: finish(routes, allowed), docs }
+        Self { endpoint: finish(routes, allowed, cors), docs }
     }
 }
 
@@ -173,7 +167,7 @@ fn described<T: OpenApi>(api: T, domain: &str, prefix: &str) -> OpenApiService<T
 
 /// What every answer of ours has in common: problems instead of bare errors, and headers that keep it from being framed,
 /// sniffed or leaking its address (RFC 9700 §4.2.4, §4.16).
-fn finish<E>(endpoint: E, allowed: AllowedMethods) -> BoxEndpoint<'static>
+fn finish<E>(endpoint: E, allowed: AllowedMethods, cors: Cors) -> BoxEndpoint<'static>
 where
     E: Endpoint + 'static,
     E::Output: IntoResponse,
@@ -181,15 +175,20 @@ where
     let allowed = Arc::new(allowed);
     endpoint
         .around(move |endpoint, request| {
-            let allowed = allowed.clone();
+            let (allowed, cors) = (allowed.clone(), cors.clone());
             async move {
                 let context = RequestContext::of(&request);
                 let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-                let mut response = match endpoint.call(request).await {
-                    Ok(answer) => answer.into_response(),
-                    Err(error) => problems::render(&error, &context, &method, &path, &allowed),
+                let origin = cors.origin(&request);
+                let mut response = match Cors::preflight(origin.as_ref(), &request, &allowed) {
+                    Some(answer) => answer,
+                    None => match endpoint.call(request).await {
+                        Ok(answer) => answer.into_response(),
+                        Err(error) => problems::render(&error, &context, &method, &path, &allowed),
+                    },
                 };
                 let headers = response.headers_mut();
+                cors.mark(origin, headers);
                 headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
                 headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
                 headers

@@ -66,7 +66,7 @@ use crate::{
             ports::{DummyConsole, Provider},
             resealing::{Resealed, Resealing},
             revocation::RevocationFeed,
-            session::{SessionParts, SessionService},
+            session::{LiveSessions, SessionParts, SessionService},
             signing_key::{SigningKeyError, SigningKeyParts, SigningKeys},
             token::{TokenParts, TokenPolicy, TokenService},
         },
@@ -167,7 +167,7 @@ impl App {
 
         let (providers, preparation) = providers(&settings.providers, &world.clock);
         let preparing = spawn_blocking(|| preparation.run());
-        let store = Store::open(&settings.database).await?;
+        let store = Store::open(&settings.database).await?.with_sessions_in(&settings.session_store).await?;
         let core = Core::open(&settings, &world, &store, providers).await?;
 
         let api = Api::new(core.api_parts(&settings));
@@ -268,6 +268,7 @@ impl Core {
         let tokens = Arc::new(TokenService::new(TokenParts {
             store: store.tokens.clone(),
             keys: keys.clone(),
+            sessions: LiveSessions { store: store.sessions.clone(), limits: session_limits(settings) },
             successors: vault.clone(),
             publisher: publisher.clone(),
             console: world.console.clone(),
@@ -288,9 +289,10 @@ impl Core {
         let sessions = Arc::new(SessionService::new(SessionParts {
             store: store.sessions.clone(),
             accounts: store.oauth.clone(),
+            tokens: tokens.clone(),
             clock: world.clock.clone(),
             entropy: world.entropy.clone(),
-            limits: SessionLimits { idle: delta(settings.sessions.idle), total: delta(settings.sessions.total) },
+            limits: session_limits(settings),
         }));
         let logins = Arc::new(LoginService::new(LoginParts {
             store: store.sessions.clone(),
@@ -344,6 +346,7 @@ impl Core {
             readiness: self.readiness.clone(),
             domain: settings.public.domain().to_owned(),
             prefix: settings.public.api_prefix.as_str().to_owned(),
+            allowed_origins: allowed_origins.clone(),
             development: settings.environment == Environment::Development,
         }
     }
@@ -416,6 +419,10 @@ fn token_policy(settings: &Settings) -> TokenPolicy {
         },
         dummies: development,
     }
+}
+
+fn session_limits(settings: &Settings) -> SessionLimits {
+    SessionLimits { idle: delta(settings.sessions.idle), total: delta(settings.sessions.total) }
 }
 
 fn key_schedule(settings: &Settings) -> KeySchedule {

@@ -56,6 +56,8 @@ pub struct Settings {
     pub public: PublicSettings,
     /// `DATABASE_URL`
     pub database: Database,
+    /// `REDIS_URL`
+    pub session_store: SessionStore,
     /// `VAULT_KEY`: the first key seals, all open.
     pub vault_keys: Vec<VaultKey>,
     /// Tokens and the keys that sign them.
@@ -94,6 +96,7 @@ impl Settings {
         let tls = tls::read(&mut reader);
         let public = public::read(&mut reader, environment, clients, tls.is_some());
         let database = store::read_database(&mut reader, environment);
+        let session_store = store::read_session_store(&mut reader);
         let vault_keys = store::read_vault_keys(&mut reader, environment);
         let tokens = tokens::read(&mut reader, public.as_ref());
         let sessions = session::read(&mut reader);
@@ -111,6 +114,7 @@ impl Settings {
                 admin_address: admin_address?,
                 public: public?,
                 database: database?,
+                session_store: session_store?,
                 vault_keys: vault_keys?,
                 tokens: tokens?,
                 sessions: sessions?,
@@ -222,6 +226,24 @@ impl fmt::Debug for Database {
         f.write_str(match self {
             Self::Memory => "Memory",
             Self::Url(_) => "Url(…)",
+        })
+    }
+}
+
+/// `REDIS_URL`
+#[derive(Clone, PartialEq, Eq)]
+pub enum SessionStore {
+    /// Unset: sessions are with everything else.
+    Database,
+    /// `redis://…` or `rediss://…`, with its password: never printed.
+    Redis(String),
+}
+
+impl fmt::Debug for SessionStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Database => "Database",
+            Self::Redis(_) => "Redis(…)",
         })
     }
 }

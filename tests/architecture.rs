@@ -82,6 +82,12 @@ const LAYERS: &[Layer] = &[
         ]),
     },
     Layer {
+        name: "repositories/redis",
+        module: "domain::gateway::repositories::redis",
+        layers: &["models", "repositories"],
+        libraries: Only(&["async_trait", "chrono", "redis"]),
+    },
+    Layer {
         name: "services",
         module: "domain::gateway::services",
         layers: &["models", "repositories", "service ports", "ports"],
@@ -147,13 +153,13 @@ const LAYERS: &[Layer] = &[
         name: "edge",
         module: "edge",
         layers: &["models", "config", "problem", "ports"],
-        libraries: AllBut(&["migration", "poem", "poem_openapi", "sea_orm", "sqlx", "validator"]),
+        libraries: AllBut(&["migration", "poem", "poem_openapi", "redis", "sea_orm", "sqlx", "validator"]),
     },
     Layer {
         name: "adapters",
         module: "adapters",
         layers: &["models", "service ports", "ports"],
-        libraries: AllBut(&["hyper", "migration", "poem", "poem_openapi", "sea_orm", "sqlx", "validator"]),
+        libraries: AllBut(&["hyper", "migration", "poem", "poem_openapi", "redis", "sea_orm", "sqlx", "validator"]),
     },
     Layer {
         name: "config",
@@ -176,7 +182,7 @@ const LAYERS: &[Layer] = &[
         name: "dev",
         module: "dev",
         layers: &["models", "config", "ports", "html"],
-        libraries: AllBut(&["migration", "sea_orm", "sqlx"]),
+        libraries: AllBut(&["migration", "redis", "sea_orm", "sqlx"]),
     },
     Layer { name: "html", module: "html", layers: &[], libraries: Only(&[]) },
     Layer { name: "ports", module: "ports", layers: &[], libraries: Only(&["chrono"]) },
@@ -323,7 +329,7 @@ const PARALLELS: &[Parallel] = &[
     Parallel {
         folder: "src/domain/gateway/repositories",
         like: "src/domain/gateway/models",
-        apart: &[("memory", "an adapter"), ("sea_orm", "an adapter")],
+        apart: &[("memory", "an adapter"), ("redis", "an adapter"), ("sea_orm", "an adapter")],
     },
     Parallel { folder: "src/domain/gateway/repositories/memory", like: "src/domain/gateway/repositories", apart: &[] },
     Parallel {
@@ -334,6 +340,11 @@ const PARALLELS: &[Parallel] = &[
             ("entities", "the tables, named as the database names them"),
             ("forgetting", "shared by all"),
         ],
+    },
+    Parallel {
+        folder: "src/domain/gateway/repositories/redis",
+        like: "src/domain/gateway/repositories",
+        apart: &[("connection", "shared by all")],
     },
     Parallel {
         folder: "src/domain/gateway/services",
@@ -364,6 +375,7 @@ const PARALLELS: &[Parallel] = &[
         like: "src/domain/gateway/controllers",
         apart: &[
             ("context", "shared by all"),
+            ("cors", "shared by all"),
             ("docs", "serves the OpenAPI document"),
             ("extract", "shared by all"),
             ("health", "nothing to control"),

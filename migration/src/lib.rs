@@ -23,6 +23,8 @@ mod m20261122_000012_index_expiring_grants;
 mod m20261124_000013_create_password_logins;
 mod m20261124_000014_create_login_attempts;
 mod m20261124_000015_index_token_families_subject;
+mod m20261124_000016_add_session_to_token_families;
+mod m20261124_000017_add_visitor_to_sessions;
 mod m20261124_000019_create_clients;
 mod m20261124_000020_create_redeemed_assertions;
 mod m20261124_000021_index_families_of_clients;
@@ -50,6 +52,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000013_create_password_logins::Migration),
             Box::new(m20261124_000014_create_login_attempts::Migration),
             Box::new(m20261124_000015_index_token_families_subject::Migration),
+            Box::new(m20261124_000016_add_session_to_token_families::Migration),
+            Box::new(m20261124_000017_add_visitor_to_sessions::Migration),
             Box::new(m20261124_000019_create_clients::Migration),
             Box::new(m20261124_000020_create_redeemed_assertions::Migration),
             Box::new(m20261124_000021_index_families_of_clients::Migration),

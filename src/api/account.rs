@@ -58,7 +58,10 @@ impl AccountApi {
     #[oai(path = "/signup", method = "post", operation_id = "sign_up")]
     async fn sign_up(&self, request: &Request, body: JsonBody<SignUpRequest>) -> SignUpAnswer {
         let context = RequestContext::of(request);
-        SignUpAnswer(answer(self.accounts.sign_up(body.0, &browser(request), context.client).await, &context))
+        SignUpAnswer(answer(
+            self.accounts.sign_up(body.0, &browser(request), &RequestContext::sender(request)).await,
+            &context,
+        ))
     }
 
     /// Sign in with an e-mail and a password
@@ -71,7 +74,10 @@ impl AccountApi {
     #[oai(path = "/login", method = "post", operation_id = "log_in")]
     async fn log_in(&self, request: &Request, body: JsonBody<LogInRequest>) -> LogInAnswer {
         let context = RequestContext::of(request);
-        LogInAnswer(answer(self.accounts.log_in(body.0, &browser(request), context.client).await, &context))
+        LogInAnswer(answer(
+            self.accounts.log_in(body.0, &browser(request), &RequestContext::sender(request)).await,
+            &context,
+        ))
     }
 
     /// Who you are

@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
+use http::header;
 use poem::Request;
+
+use crate::domain::gateway::controllers::caller::Sender;
 
 /// Found in the request's extensions.
 #[derive(Debug, Clone, Default)]
@@ -16,5 +19,11 @@ pub struct RequestContext {
 impl RequestContext {
     pub(super) fn of(request: &Request) -> Self {
         request.extensions().get::<Self>().cloned().unwrap_or_default()
+    }
+
+    /// Who sends a request.
+    pub(super) fn sender(request: &Request) -> Sender {
+        let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Sender { user_agent: user_agent.map(str::to_owned), address: Self::of(request).client }
     }
 }

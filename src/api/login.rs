@@ -111,7 +111,7 @@ impl LoginApi {
             // Of two values either could be the forged one (RFC 6749 §3.1).
             CallbackQuery::default()
         };
-        let outcome = self.logins.finish(&provider.0, query, &cookies(request)).await;
+        let outcome = self.logins.finish(&provider.0, query, &cookies(request), &RequestContext::sender(request)).await;
         FinishAnswer(answer(request, outcome, "../../login"))
     }
 }

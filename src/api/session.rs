@@ -1,24 +1,38 @@
-//! `/session` and `/logout`: who is signed in in this browser.
+//! `/session`, `/sessions` and `/logout`: who is signed in in this browser, with which others, and tokens for its scripts.
 
 use std::fmt::Write;
 
 use http::{StatusCode, header};
 use poem::{IntoResponse, Request, Response};
-use poem_openapi::{OpenApi, payload::Json, registry::MetaResponse};
+use poem_openapi::{
+    OpenApi,
+    param::Path,
+    payload::Json,
+    registry::{MetaMediaType, MetaResponse},
+    types::Type,
+};
 
 use super::{
     RequestContext, Tag,
     extract::Caller,
     pages::{self, answers, bilingual, goes_on, json_or_page},
-    problems::{self, described},
+    problems::{self, described, described_as, problems},
 };
 use crate::{
     domain::gateway::{
         controllers::session::SessionController,
-        schemas::session::{SessionDocument, SignedOut},
+        schemas::{
+            session::{OpenSessions, SessionDocument, SessionsEnded, SignedOut},
+            token::TokenPair,
+        },
     },
     html::escaped,
 };
+
+problems! {
+    /// Of an operation that only whoever is signed in may call.
+    SignedInProblems: 401, 403, 500, 503;
+}
 
 #[derive(Clone)]
 pub(super) struct SessionApi {
@@ -40,7 +54,7 @@ impl SessionApi {
     async fn show(&self, request: &Request, caller: Caller) -> SessionAnswer {
         let wants_page = pages::is_wanted(request);
         SessionAnswer(match self.sessions.show(&caller.0).await {
-            Ok(session) if wants_page => pages::answer(StatusCode::OK, person(&session)),
+            Ok(session) if wants_page => own_page(&session),
             Ok(session) => Json(session).into_response(),
             Err(problem) if wants_page && problem.status() == StatusCode::UNAUTHORIZED => {
                 see_other("login?return_to=%2Fsession")
@@ -49,9 +63,60 @@ impl SessionApi {
         })
     }
 
+    /// Tokens for whoever is signed in in this browser
+    ///
+    /// An access token and a refresh token for the scripts of a page that call `/api/…` by themselves. They belong to the
+    /// session: none of them outlives it, `/tokens/refresh` keeps it alive, and signing out revokes them at once. In the
+    /// browser's console: `fetch('/session/token', {method: 'POST'}).then(it => it.json()).then(console.log)`. A page of
+    /// `ALLOWED_ORIGINS` adds `credentials: 'include'`.
+    #[oai(path = "/session/token", method = "post", operation_id = "create_session_token")]
+    async fn tokens(&self, caller: Caller) -> Result<Json<TokenPair>, SignedInProblems> {
+        Ok(Json(self.sessions.tokens(&caller.0).await?))
+    }
+
+    /// Where one is signed in
+    ///
+    /// The sessions of whoever is signed in in this browser, this one among them, with what they can be told apart by: the
+    /// kind of browser and the network that signed in. Neither `User-Agent` nor address is kept.
+    #[oai(path = "/sessions", method = "get", operation_id = "list_sessions")]
+    async fn list(&self, caller: Caller) -> Result<Json<OpenSessions>, SignedInProblems> {
+        Ok(Json(self.sessions.list(&caller.0).await?))
+    }
+
+    /// Sign out everywhere else
+    ///
+    /// Ends all other sessions, and revokes their tokens. This browser stays signed in.
+    #[oai(path = "/sessions", method = "delete", operation_id = "end_other_sessions")]
+    async fn end_others(&self, caller: Caller) -> Result<Json<SessionsEnded>, SignedInProblems> {
+        Ok(Json(self.sessions.end_others(&caller.0).await?))
+    }
+
+    /// Sign out somewhere
+    ///
+    /// Ends one of one's own sessions, and revokes its tokens.
+    #[oai(path = "/sessions/:id", method = "delete", operation_id = "end_session")]
+    async fn end_one(
+        &self,
+        request: &Request,
+        caller: Caller,
+        /// As in the list.
+        id: Path<String>,
+    ) -> EndedAnswer {
+        EndedAnswer(match self.sessions.end_one(&caller.0, &id.0).await {
+            Ok((ended, forget)) => {
+                let mut answer = Json(ended).into_response();
+                if let Some(forget) = forget.and_then(|forget| forget.try_into().ok()) {
+                    answer.headers_mut().insert(header::SET_COOKIE, forget);
+                }
+                answer
+            }
+            Err(problem) => problems::document(problem, &RequestContext::of(request)),
+        })
+    }
+
     /// Sign out
     ///
-    /// Ends the session. Signing out again changes nothing.
+    /// Ends the session, and revokes its tokens. Signing out again changes nothing.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
     async fn end(&self, request: &Request, caller: Caller) -> SignedOutAnswer {
         SignedOutAnswer(match self.sessions.end(&caller.0).await {
@@ -63,6 +128,30 @@ impl SessionApi {
             Err(problem) => problems::document(problem, &RequestContext::of(request)),
         })
     }
+}
+
+/// Shows whoever is signed in their own tokens, where they look for what a page says to itself: in the browser's console.
+const SCRIPT: &str = r#"
+document.getElementById("tokens").onclick = async () => {
+  const answer = await fetch("session/token", { method: "POST" });
+  const told = await answer.json();
+  if (!answer.ok) return console.error(told.detail);
+  console.log(`access_token: ${told.access_token}`);
+  console.log(`refresh_token: ${told.refresh_token}`);
+};
+"#;
+
+/// By which the page's policy knows that script, and lets no other run.
+const SCRIPT_HASH: &str = "sha256-fTinS44k/tnL9/u0GZaYueKeQ3ek7sloy0zScrFVGcA=";
+
+/// The page of whoever is signed in: it may do what any page may, run that script, and call this gateway.
+fn own_page(session: &SessionDocument) -> Response {
+    let mut answer = pages::answer(StatusCode::OK, person(session));
+    let policy = format!("{}; script-src '{SCRIPT_HASH}'; connect-src 'self'", pages::PAGE_POLICY);
+    if let Ok(policy) = policy.try_into() {
+        answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    answer
 }
 
 fn see_other(location: &'static str) -> Response {
@@ -84,8 +173,10 @@ fn person(session: &SessionDocument) -> String {
     let _ = writeln!(
         main,
         "<form method=\"post\" action=\"logout\"><button>{}</button></form>\n\
+         <button id=\"tokens\" type=\"button\">{}</button>\n<script>{SCRIPT}</script>\n\
          <p><a href=\"docs\">Swagger</a> · <a href=\"./\">{}</a></p>",
         bilingual("로그아웃", "Sign out"),
+        bilingual("내 토큰을 브라우저 콘솔에 보이기 (F12)", "Show my tokens in the browser's console (F12)"),
         bilingual("처음으로", "Welcome"),
     );
     pages::page("로그인 정보 · Session", &main)
@@ -94,11 +185,32 @@ fn person(session: &SessionDocument) -> String {
 answers! {
     /// Of the question who is signed in.
     SessionAnswer(SessionDocument): good(json_or_page::<SessionDocument>("Somebody is signed in.")), described: 401, 403, 500, 503;
+    /// Of the end of one session.
+    EndedAnswer(SessionsEnded): [ended()], described: 401, 403, 404, 500, 503;
     /// Of a sign-out.
     SignedOutAnswer(SignedOut): good(json_or_page::<SignedOut>("Nobody is signed in any more.")), described: 403, 500, 503;
+}
+
+fn ended() -> MetaResponse {
+    let json = MetaMediaType { content_type: "application/json", schema: SessionsEnded::schema_ref() };
+    described_as(200, "The session is over.", vec![json])
 }
 
 /// Or the browser goes on.
 fn good(one: MetaResponse) -> Vec<MetaResponse> {
     vec![one, goes_on()]
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn the_policy_knows_the_script() {
+        let hash = BASE64_STANDARD.encode(Sha256::digest(SCRIPT));
+        assert_eq!(SCRIPT_HASH, format!("sha256-{hash}"), "write this hash into SCRIPT_HASH");
+    }
 }

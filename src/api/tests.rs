@@ -1,7 +1,6 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use chrono::TimeDelta;
 use http::{Method, StatusCode};
 use poem::Request;
 use serde_json::{Value, json};
@@ -11,8 +10,7 @@ use crate::{
     adapters::{client_keys::AwsLcClientKeys, sealing::Vault},
     domain::gateway::{
         controllers::caller::Callers,
-        models::session::SessionLimits,
-        repositories::memory::{MemoryAccounts, MemoryAttempts, MemoryClients, MemoryOAuth, MemorySessions},
+        repositories::memory::{MemoryAccounts, MemoryAttempts, MemoryClients, MemoryOAuth},
         schemas::{client::ServerMetadata, cookie::Cookies, health::HealthCheck},
         services::{
             account::{AccountParts, AccountService},
@@ -20,7 +18,7 @@ use crate::{
             login::{LoginParts, LoginService},
             oauth::{OAuthParts, OAuthService},
             session::{SessionParts, SessionService},
-            testing::{Bench, CountingEntropy, PlainHasher, bench, policy},
+            testing::{Bench, CountingEntropy, PlainHasher, SESSION_LIMITS, bench, policy},
         },
     },
 };
@@ -36,7 +34,7 @@ struct SignIns {
 fn sign_ins(bench: &Bench) -> SignIns {
     let entropy = Arc::new(CountingEntropy::default());
     let (sealer, accounts) = (Arc::new(Vault::new(&[[1; 32]]).unwrap()), Arc::new(MemoryOAuth::default()));
-    let store = Arc::new(MemorySessions::default());
+    let store = bench.sessions.clone();
     let vault = Arc::new(OAuthService::new(OAuthParts {
         store: accounts.clone(),
         providers: Vec::new(),
@@ -49,9 +47,10 @@ fn sign_ins(bench: &Bench) -> SignIns {
     let sessions = Arc::new(SessionService::new(SessionParts {
         store: store.clone(),
         accounts: accounts.clone(),
+        tokens: bench.service.clone(),
         clock: bench.clock.clone(),
         entropy: entropy.clone(),
-        limits: SessionLimits { idle: TimeDelta::hours(1), total: TimeDelta::days(1) },
+        limits: SESSION_LIMITS,
     }));
     let logins = Arc::new(LoginService::new(LoginParts {
         store,
@@ -145,6 +144,7 @@ impl Caller {
             readiness: Arc::new(Fixed(ready)),
             domain: "www.jinmini.com".into(),
             prefix: "/e".into(),
+            allowed_origins: vec!["https://app.jinmini.com".into()],
             development,
         });
         Self { api, bench }

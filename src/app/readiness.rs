@@ -1,4 +1,4 @@
-//! What a ready gateway needs: a start that is complete, a store that answers, and revocations that arrive.
+//! What a ready gateway needs: a start that is complete, stores that answer, and revocations that arrive.
 
 use std::sync::{
     Arc,
@@ -41,10 +41,13 @@ impl Readiness for StoreReadiness {
         if !self.complete.load(Ordering::Relaxed) {
             return vec![check("start", false, "the gateway has not finished starting")];
         }
-        vec![
+        let mut checks = vec![
             check("store", self.store.answers().await, "the store does not answer"),
             check("revocations", self.feed.is_fresh(), "revocations of other replicas do not arrive"),
-        ]
+        ];
+        let sessions = self.store.sessions_answer().await;
+        checks.extend(sessions.map(|ok| check("sessions", ok, "the Redis with the sessions does not answer")));
+        checks
     }
 }
 

@@ -1,4 +1,4 @@
-//! Chooses the store: in memory, or the database of `DATABASE_URL`.
+//! Chooses the store: in memory, or the database of `DATABASE_URL`; for sessions also the Redis of `REDIS_URL`.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use ::sea_orm::DatabaseConnection;
 use thiserror::Error;
 
 use crate::{
-    config::Database,
+    config::{Database, SessionStore},
     domain::gateway::repositories::{
         RepositoryError,
         account::AccountRepository,
@@ -16,6 +16,7 @@ use crate::{
             MemoryAccounts, MemoryAttempts, MemoryClients, MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens,
         },
         oauth::OAuthRepository,
+        redis::{self, RedisConnection, RedisSessions},
         sea_orm::{
             self, SeaOrmAccounts, SeaOrmAttempts, SeaOrmClients, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys,
             SeaOrmTokens,
@@ -40,12 +41,19 @@ pub(super) struct Store {
     pub(super) clients: Arc<dyn ClientRepository>,
     pub(super) signing_keys: Arc<dyn SigningKeyRepository>,
     database: Option<DatabaseConnection>,
+    redis: Option<RedisConnection>,
 }
 
 /// Why the store cannot be used.
 #[derive(Debug, Error)]
-#[error("the store of DATABASE_URL cannot be used: {0}")]
-pub struct StoreError(#[from] RepositoryError);
+pub enum StoreError {
+    /// The database.
+    #[error("the store of DATABASE_URL cannot be used: {0}")]
+    Database(#[from] RepositoryError),
+    /// The Redis.
+    #[error("the Redis of REDIS_URL cannot be used: {0}")]
+    Redis(RepositoryError),
+}
 
 impl Store {
     /// Opens the store, and brings its tables up to date.
@@ -65,6 +73,7 @@ impl Store {
             clients: Arc::new(SeaOrmClients::new(connection.clone())),
             signing_keys: Arc::new(SeaOrmSigningKeys::new(connection.clone())),
             database: Some(connection),
+            redis: None,
         })
     }
 
@@ -81,6 +90,17 @@ impl Store {
         Ok(Some(Arc::new(SeaOrmClients::new(sea_orm::connect(url).await?))))
     }
 
+    /// The same, with sessions where they are to be.
+    pub(super) async fn with_sessions_in(self, sessions: &SessionStore) -> Result<Self, StoreError> {
+        let url = match sessions {
+            SessionStore::Database => return Ok(self),
+            SessionStore::Redis(url) => url,
+        };
+        let connection = redis::connect(url).await.map_err(StoreError::Redis)?;
+        let sessions = Arc::new(RedisSessions::new(connection.clone(), redis::PREFIX));
+        Ok(Self { sessions, redis: Some(connection), ..self })
+    }
+
     pub(super) fn in_memory() -> Self {
         let oauth = Arc::new(MemoryOAuth::default());
         Self {
@@ -92,7 +112,14 @@ impl Store {
             clients: Arc::new(MemoryClients::default()),
             signing_keys: Arc::new(MemorySigningKeys::default()),
             database: None,
+            redis: None,
         }
+    }
+
+    /// Whether the Redis with the sessions answers; `None` if they are with everything else.
+    pub(super) async fn sessions_answer(&self) -> Option<bool> {
+        let redis = self.redis.as_ref()?;
+        Some(matches!(tokio::time::timeout(PROBE_TIMEOUT, redis.ping()).await, Ok(Ok(()))))
     }
 
     /// Whether the store answers.

@@ -8,9 +8,9 @@ use base64::{
 use url::Url;
 
 use super::{
-    Database, Environment, VaultKey,
+    Database, Environment, SessionStore, VaultKey,
     reader::{Reader, entries},
-    variables::{DATABASE_URL, VAULT_KEY},
+    variables::{DATABASE_URL, REDIS_URL, VAULT_KEY},
 };
 
 /// The key of the committed `.env`. It is public: whatever it seals is not secret, so production refuses it.
@@ -34,6 +34,11 @@ pub(super) fn read_database(reader: &mut Reader<'_>, environment: Environment) -
         );
     }
     Some(database)
+}
+
+/// Reads where sessions are.
+pub(super) fn read_session_store(reader: &mut Reader<'_>) -> Option<SessionStore> {
+    reader.read(&REDIS_URL, redis)
 }
 
 /// Reads the sealing keys. Only development without a store can do without: then nothing outlives the process.
@@ -66,6 +71,20 @@ fn database(text: &str) -> Result<Database, String> {
     good.then(|| Database::Url(text.to_owned())).ok_or_else(|| {
         "sqlite://data/gateway.db?mode=rwc or postgres://user:password@host/database (signs such as / @ # in the password \
          are written %2F %40 %23); unset, the store is in memory"
+            .to_owned()
+    })
+}
+
+fn redis(text: &str) -> Result<SessionStore, String> {
+    if text.is_empty() {
+        return Ok(SessionStore::Database);
+    }
+    let is_database = |path: &str| path.is_empty() || path == "/" || path[1..].parse::<u32>().is_ok();
+    let good = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "redis" | "rediss") && url.has_host());
+    let good = good.filter(|url| is_database(url.path()) && url.query().is_none() && url.fragment().is_none());
+    good.map(|_| SessionStore::Redis(text.to_owned())).ok_or_else(|| {
+        "redis://:password@host:6379/0 or rediss://… (signs such as / @ # in the password are written %2F %40 %23); unset, \
+         sessions are kept with everything else"
             .to_owned()
     })
 }
@@ -110,6 +129,37 @@ mod tests {
         ] {
             assert!(database(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_redis_is_a_host_and_perhaps_a_database() {
+        assert_eq!(redis(""), Ok(SessionStore::Database));
+        for text in [
+            "redis://localhost",
+            "redis://redis:6379/",
+            "redis://:p%40ss@redis:6379/2",
+            "rediss://user:pass@redis.example:6380",
+            "redis://[::1]:6379",
+        ] {
+            assert_eq!(redis(text), Ok(SessionStore::Redis(text.to_owned())), "{text}");
+        }
+        for text in [
+            "redis",
+            "localhost:6379",
+            "http://localhost",
+            "redis://",
+            "redis:///2",
+            "redis://h/x",
+            "redis://h/-1",
+            "redis://h?db=2",
+            "rediss://h/#insecure",
+            "redis://:p#x@h",
+            "redis+unix:///run/redis.sock",
+        ] {
+            assert!(redis(text).is_err(), "{text}");
+        }
+        let shown = format!("{:?}", redis("redis://:hidden@redis"));
+        assert!(!shown.contains("hidden"), "{shown}");
     }
 
     #[test]

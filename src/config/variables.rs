@@ -60,6 +60,7 @@ variables! {
     API_PREFIX, Text("/e"), "The gateway's own API answers at the root and, the same, under this path";
     TIMEZONE, Text("UTC"), "The offset of times in answers: an IANA name such as `Asia/Seoul`";
     DATABASE_URL, Derived("in memory"), "The store: `sqlite://data/gateway.db?mode=rwc` or `postgres://user:password@host/database`. Unset, everything is forgotten at the end; production wants one", secret: true;
+    REDIS_URL, Derived("with everything else"), "Where sessions of browsers are kept: `redis://host:6379`, or `rediss://…` for TLS; a password as in `redis://:password@host`, a number behind it (`/2`) chooses the database. Unset, they are where `DATABASE_URL` says", secret: true;
     VAULT_KEY, Derived("none"), "Seals what is secret in the store: 32 bytes as base64 (`openssl rand -base64 32`). Several parted by commas: the first seals, all open. Needed with `DATABASE_URL` and in production", secret: true;
     TOKEN_ALGORITHM, Text("ES256"), "What signs access tokens: `ES256`, `RS256`, `EdDSA` or `HS256`";
     TOKEN_AUDIENCE, Derived("PUBLIC_URL"), "What the `aud` of a token must hold to pass here, and the default of new tokens";

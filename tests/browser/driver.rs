@@ -223,6 +223,13 @@ impl Browser {
         bad.map(|entry| text(&entry["message"])).collect()
     }
 
+    /// What pages wrote to the console since the last time.
+    pub(crate) fn console(&self) -> Vec<String> {
+        let entries = self.log("browser");
+        let written = entries.iter().filter(|entry| entry["source"] == "console-api");
+        written.map(|entry| text(&entry["message"])).collect()
+    }
+
     fn log(&self, kind: &str) -> Vec<Value> {
         self.post("/se/log", &json!({"type": kind})).unwrap().as_array().unwrap().clone()
     }

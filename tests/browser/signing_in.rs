@@ -1,5 +1,7 @@
 //! Signing in as a person does, at the stand-in provider of a plain `cargo run`.
 
+use std::cell::RefCell;
+
 use serde_json::{Value, json};
 
 use crate::{common::Gateway, driver::Browser, swagger::Swagger};
@@ -17,6 +19,13 @@ const ENTER: &str = "\u{E007}";
 impl Scene {
     fn start() -> Self {
         let gateway = Gateway::on_localhost();
+        let origin = format!("http://localhost:{}", gateway.address.port());
+        Self { gateway, browser: Browser::start(), origin }
+    }
+
+    /// One that takes calls from pages of another origin.
+    fn allowing(origin: &str) -> Self {
+        let gateway = Gateway::on_localhost_with(&[("ALLOWED_ORIGINS", origin)]);
         let origin = format!("http://localhost:{}", gateway.address.port());
         Self { gateway, browser: Browser::start(), origin }
     }
@@ -271,5 +280,65 @@ fn no_page_lets_itself_be_framed() {
             scene.browser.complaints().into_iter().find(|complaint| complaint.contains("frame-ancestors"))
         });
         assert!(complaint.contains("'none'"), "{complaint}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn a_person_sees_their_tokens_in_the_console_and_they_open_a_route() {
+    let scene = Scene::start();
+    scene.signs_in_as_alice();
+    scene.browser.console();
+    scene.browser.click("#tokens");
+    let seen = RefCell::new(Vec::new());
+    let shown = scene.browser.wait_for("the tokens on the console", || {
+        seen.borrow_mut().extend(scene.browser.console());
+        let seen = seen.borrow();
+        let find = |name: &str| {
+            let line = seen.iter().find_map(|line| line.split_once(&format!("{name}: ")))?;
+            Some(line.1.trim_end_matches('"').to_owned())
+        };
+        Some((find("access_token")?, find("refresh_token")?))
+    });
+    assert!(shown.1.starts_with("gwr_"), "{seen:?}");
+    scene.gateway.get_with_token("/api/users/me", &shown.0).expect(200);
+
+    // What a page's own script would do, and whoever types it into the console.
+    let opened = scene.browser.script(
+        "return fetch('/session/token', {method: 'POST'}).then(it => it.json()).then(pair => \
+           (console.log(JSON.stringify(pair)), fetch('/api/users/me', {headers: {Authorization: `Bearer ${pair.access_token}`}})) \
+         ).then(async it => ({status: it.status, me: await it.json()}))",
+    );
+    let session = scene.browser.script("return fetch('/session').then(it => it.json())");
+    assert_eq!((&opened["status"], &opened["me"]["subject"]), (&json!(200), &session["subject"]), "{opened}");
+    let logged = scene.browser.console().concat();
+    assert!(logged.contains("access_token") && logged.contains("refresh_token"), "{logged}");
+
+    // No other script runs there, and nobody else is asked.
+    scene.browser.script("const more = document.createElement('script'); more.textContent = 'window.ran = true'; document.body.append(more)");
+    assert_eq!(scene.browser.script("return window.ran === true"), json!(false));
+
+    scene.signs_out();
+    scene.gateway.get_with_token("/api/users/me", &shown.0).expect_problem(401, "invalid_token");
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn a_page_of_an_allowed_origin_gets_tokens_and_another_does_not() {
+    // Two ports of localhost are one site with two origins: the cookie goes along, and the rest is CORS.
+    let pages = Gateway::on_localhost();
+    let allowed = format!("http://localhost:{}", pages.address.port());
+    let others = Gateway::on_localhost();
+    let scene = Scene::allowing(&allowed);
+    scene.signs_in_as_alice();
+    let ask = format!(
+        "return fetch('{}/session/token', {{method: 'POST', credentials: 'include', headers: {{'Content-Type': \
+         'application/json'}}}}).then(it => it.json()).then(it => it.token_type, it => 'refused')",
+        scene.origin
+    );
+    for (page, outcome) in [(&pages, "Bearer"), (&others, "refused")] {
+        // A page without a policy of its own that would stop it.
+        scene.browser.open(&format!("http://localhost:{}/api/users", page.address.port()));
+        assert_eq!(scene.browser.script(&ask), json!(outcome));
     }
 }

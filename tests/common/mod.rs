@@ -7,6 +7,7 @@ pub(crate) mod browser;
 pub(crate) mod clients;
 pub(crate) mod database;
 pub(crate) mod recorder;
+pub(crate) mod redis;
 pub(crate) mod stand_in;
 
 use std::{
@@ -77,8 +78,13 @@ impl Gateway {
 
     /// As `cargo run` starts it: browsers reach it at `http://localhost:PORT`.
     pub(crate) fn on_localhost() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self::with(&[("PORT", &port.to_string()), ("PUBLIC_URL", "")])
+        Self::on_localhost_with(&[])
+    }
+
+    /// The same with these variables set.
+    pub(crate) fn on_localhost_with(variables: &[(&str, &str)]) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        Self::with(&[&[("PORT", port.as_str()), ("PUBLIC_URL", "")], variables].concat())
     }
 
     /// The same with a `gateway.toml`.

@@ -1,5 +1,5 @@
 //! Ports to the store, named after what they promise: the write is the check. Each has an adapter in memory and one over
-//! SeaORM (SQLite, PostgreSQL), and one contract suite that runs over all of them.
+//! SeaORM (SQLite, PostgreSQL), that of sessions also one over Redis, and one contract suite runs over all of them.
 
 use chrono::{DateTime, SubsecRound, Utc};
 use thiserror::Error;
@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod client;
 pub mod memory;
 pub mod oauth;
+pub mod redis;
 pub mod sea_orm;
 pub mod session;
 pub mod signing_key;

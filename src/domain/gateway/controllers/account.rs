@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use http::StatusCode;
 
 use super::{
-    caller::{Callers, Credentials},
+    caller::{Callers, Credentials, Sender},
     failed,
     oauth::reason,
 };
@@ -70,16 +70,17 @@ impl AccountController {
         &self,
         request: SignUpRequest,
         credentials: &Credentials,
-        client: Option<IpAddr>,
+        sender: &Sender,
     ) -> Result<WithCookie<AccountDocument>, Problem> {
         self.callers.refuse_other_sites(credentials)?;
+        let visitor = self.visitor(credentials, sender);
         let request = validated(request)?;
         let wish = SignUp {
             email: email("email", &request.email)?,
             password: chosen("password", request.password)?,
             name: request.name,
         };
-        match self.accounts.sign_up(wish, self.visitor(credentials, client)).await {
+        match self.accounts.sign_up(wish, visitor).await {
             Ok(signed_in) => Ok(self.signed_in(signed_in)),
             Err(SignUpError::EmailTaken) => Err(email_taken()),
             Err(SignUpError::TooMany(too_many)) => Err(too_many_attempts(too_many)),
@@ -92,12 +93,13 @@ impl AccountController {
         &self,
         request: LogInRequest,
         credentials: &Credentials,
-        client: Option<IpAddr>,
+        sender: &Sender,
     ) -> Result<WithCookie<AccountDocument>, Problem> {
         self.callers.refuse_other_sites(credentials)?;
+        let visitor = self.visitor(credentials, sender);
         let request = validated(request)?;
         let (email, password) = (email("email", &request.email)?, Password::presented(request.password));
-        match self.accounts.log_in(&email, password, self.visitor(credentials, client)).await {
+        match self.accounts.log_in(&email, password, visitor).await {
             Ok(signed_in) => Ok(self.signed_in(signed_in)),
             Err(LogInError::InvalidCredentials) => Err(Problem::new(
                 StatusCode::UNAUTHORIZED,
@@ -210,8 +212,9 @@ impl AccountController {
         }
     }
 
-    fn visitor<'c>(&self, credentials: &'c Credentials, client: Option<IpAddr>) -> Visitor<'c> {
-        Visitor { client, old_session: self.callers.session_cookie(credentials) }
+    fn visitor<'c>(&self, credentials: &'c Credentials, sender: &'c Sender) -> Visitor<'c> {
+        let old_session = self.callers.session_cookie(credentials);
+        Visitor { client: sender.address, user_agent: sender.user_agent.as_deref(), old_session }
     }
 
     fn signed_in(&self, signed_in: SignedIn) -> WithCookie<AccountDocument> {

@@ -1,13 +1,17 @@
 //! Who calls: whoever shows a bearer token, or whoever's browser has a session.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use http::StatusCode;
 
 use super::failed;
 use crate::{
     domain::gateway::{
-        models::{identity::Identity, service::Denied, session::Session},
+        models::{
+            identity::Identity,
+            service::Denied,
+            session::{Session, Visitor},
+        },
         schemas::cookie::{self, Cookies},
         services::{session::SessionService, token::TokenService},
     },
@@ -34,6 +38,22 @@ pub struct Page {
     pub origin: Option<String>,
     /// `Sec-Fetch-Site`
     pub fetch_site: Option<String>,
+}
+
+/// Who signs in, as far as the request says. Of this little is kept.
+#[derive(Default)]
+pub struct Sender {
+    /// `User-Agent`
+    pub user_agent: Option<String>,
+    /// The client's address: the peer's, or the one that a trusted proxy vouches for.
+    pub address: Option<IpAddr>,
+}
+
+impl Sender {
+    /// What is kept of it.
+    pub(super) fn visitor(&self) -> Visitor {
+        Visitor::of(self.user_agent.as_deref(), self.address)
+    }
 }
 
 /// Tells who calls.

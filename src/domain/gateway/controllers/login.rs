@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::StatusCode;
 
 use super::{
-    caller::{Callers, Credentials},
+    caller::{Callers, Credentials, Sender},
     failed,
 };
 use crate::{
@@ -109,7 +109,13 @@ impl LoginController {
     }
 
     /// `GET /login/{provider}/callback`
-    pub async fn finish(&self, provider: &str, query: CallbackQuery, cookies: &[String]) -> Result<Redirect, Refusal> {
+    pub async fn finish(
+        &self,
+        provider: &str,
+        query: CallbackQuery,
+        cookies: &[String],
+        sender: &Sender,
+    ) -> Result<Redirect, Refusal> {
         let state = LoginState::presented(&query.state.unwrap_or_default());
         let name = self.cookies.login(&state.label());
         let sealed = cookie::sent_bytes(cookies, &name);
@@ -119,7 +125,7 @@ impl LoginController {
             (Some(_), Some(_)) | (None, None) => Outcome::Nonsense,
         };
         let is_ours = sealed.is_some();
-        let returned = Returned { state, sealed, issuer: query.iss, outcome };
+        let returned = Returned { state, sealed, issuer: query.iss, outcome, visitor: sender.visitor() };
         let old_session = cookie::sent(cookies, &self.cookies.session());
         let used_up = self.cookies.forget(&name);
         match self.logins.finish(provider, returned, old_session).await {

@@ -11,7 +11,12 @@ use super::{
 };
 use crate::{
     domain::gateway::{
-        schemas::{cookie::Cookies, session::SessionDocument},
+        models::session::Session,
+        schemas::{
+            cookie::Cookies,
+            session::{OpenSession, OpenSessions, SessionDocument, SessionsEnded},
+            token::TokenPair,
+        },
         services::session::SessionService,
     },
     problem::Problem,
@@ -34,17 +39,62 @@ impl SessionController {
 
     /// `GET /session`
     pub async fn show(&self, credentials: &Credentials) -> Result<SessionDocument, Problem> {
-        let Some(session) = self.callers.session(credentials).await? else {
-            return Err(Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "not_signed_in",
-                "nobody is signed in in this browser; open /login in it",
-            ));
-        };
+        let session = self.required(credentials).await?;
         match self.sessions.identities(&session).await {
             Ok(identities) => Ok(SessionDocument::from_model(&session, identities, self.timezone)),
             Err(failure) => Err(failed(&failure)),
         }
+    }
+
+    /// `GET /sessions`
+    pub async fn list(&self, credentials: &Credentials) -> Result<OpenSessions, Problem> {
+        let current = self.required(credentials).await?;
+        let sessions = self.sessions.list(&current).await.map_err(|failure| failed(&failure))?;
+        let shown = |session| OpenSession::from_model(session, current.id, self.timezone);
+        Ok(OpenSessions { sessions: sessions.into_iter().map(shown).collect() })
+    }
+
+    /// `DELETE /sessions/{id}`: also gives what makes the browser forget its session, if it was that one.
+    pub async fn end_one(
+        &self,
+        credentials: &Credentials,
+        id: &str,
+    ) -> Result<(SessionsEnded, Option<String>), Problem> {
+        let current = self.required(credentials).await?;
+        // What is no id names no session.
+        let id = id.parse().map_err(|_| no_such_session())?;
+        match self.sessions.end_one_of(current.account, id).await {
+            Ok(true) => {
+                let forget = (id == current.id).then(|| self.cookies.forget(&self.cookies.session()));
+                Ok((SessionsEnded { ended: 1 }, forget))
+            }
+            Ok(false) => Err(no_such_session()),
+            Err(failure) => Err(failed(&failure)),
+        }
+    }
+
+    /// `DELETE /sessions`
+    pub async fn end_others(&self, credentials: &Credentials) -> Result<SessionsEnded, Problem> {
+        let current = self.required(credentials).await?;
+        match self.sessions.end_all_of(current.account, Some(current.id)).await {
+            Ok(ended) => Ok(SessionsEnded { ended }),
+            Err(failure) => Err(failed(&failure)),
+        }
+    }
+
+    /// `POST /session/token`
+    pub async fn tokens(&self, credentials: &Credentials) -> Result<TokenPair, Problem> {
+        let session = self.required(credentials).await?;
+        match self.sessions.tokens(&session).await {
+            Ok(Some(tokens)) => Ok(TokenPair::from_model(&tokens, self.timezone)),
+            Ok(None) => Err(not_signed_in()),
+            Err(failure) => Err(failed(&failure)),
+        }
+    }
+
+    /// The session of the browser; none is a problem. A bearer token will not do: it may be somebody's who was lent a little.
+    async fn required(&self, credentials: &Credentials) -> Result<Session, Problem> {
+        self.callers.session(credentials).await?.ok_or_else(not_signed_in)
     }
 
     /// `POST /logout`: gives what makes the browser forget the session, too.
@@ -56,4 +106,16 @@ impl SessionController {
         }
         Ok(self.cookies.forget(&self.cookies.session()))
     }
+}
+
+fn not_signed_in() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "not_signed_in", "nobody is signed in in this browser; open /login in it")
+}
+
+fn no_such_session() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "session_not_found",
+        "you have no session of this id; GET /sessions lists yours",
+    )
 }

@@ -13,6 +13,10 @@ use super::{
     token::TokenDigest,
 };
 
+mod visitor;
+
+pub use visitor::Visitor;
+
 /// What the cookie of a session holds: 256 random bits. Only [`SessionSecret::expose`] gives the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionSecret(String);
@@ -66,6 +70,8 @@ pub struct Session {
     pub idle_until: DateTime<Utc>,
     /// From when on it is over in any case.
     pub expires_at: DateTime<Utc>,
+    /// Where they signed in.
+    pub visitor: Visitor,
 }
 
 impl Session {
@@ -74,12 +80,13 @@ impl Session {
         id: SessionId,
         digest: TokenDigest,
         account: AccountId,
+        visitor: Visitor,
         limits: SessionLimits,
         now: DateTime<Utc>,
     ) -> Self {
         let expires_at = now + limits.total;
         let idle_until = expires_at.min(now + limits.idle);
-        Self { id, digest, account, created_at: now, used_at: now, idle_until, expires_at }
+        Self { id, digest, account, created_at: now, used_at: now, idle_until, expires_at, visitor }
     }
 
     /// Whether it is not over.
@@ -118,7 +125,7 @@ mod tests {
 
     fn session() -> Session {
         let (id, account) = (SessionId::from_random([1; 16]), AccountId::from_random([2; 16]));
-        Session::begin(id, SessionSecret::from_random([3; 32]).digest(), account, LIMITS, at(0))
+        Session::begin(id, SessionSecret::from_random([3; 32]).digest(), account, Visitor::default(), LIMITS, at(0))
     }
 
     #[test]

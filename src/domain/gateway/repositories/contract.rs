@@ -1,6 +1,6 @@
 //! One suite over every store: whatever is behind a port owes the same answers. `memory` and `sqlite` always run;
-//! `postgres` runs with the feature `postgres-tests` and shows as ignored without it, never as passed. Each case has a
-//! store of its own. A case that is on no list is dead code, and so an error.
+//! `postgres` runs with the feature `postgres-tests`, `redis` (of sessions) with `redis-tests`, and both show as ignored
+//! without it, never as passed. Each case has a store of its own. A case that is on no list is dead code, and so an error.
 
 /// One test per case, over one store.
 macro_rules! cases {
@@ -27,6 +27,17 @@ macro_rules! over_every_store {
     };
 }
 
+/// The cases that every store of sessions owes: the same, and Redis.
+macro_rules! over_every_store_of_sessions {
+    ($($case:ident),+ $(,)?) => {
+        over_every_store!($($case),+);
+        mod redis {
+            use super::*;
+            cases!(cfg_attr(not(feature = "redis-tests"), ignore = "scripts/test runs it"); harness::redis; $($case),+);
+        }
+    };
+}
+
 /// The cases that only a database owes.
 macro_rules! over_every_database {
     ($($case:ident),+ $(,)?) => {
@@ -42,7 +53,7 @@ mod account;
 mod attempt;
 mod client;
 mod database;
-mod harness;
+pub(in crate::domain::gateway::repositories) mod harness;
 mod oauth;
 mod revocation;
 mod rotation;

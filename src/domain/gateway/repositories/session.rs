@@ -22,6 +22,12 @@ pub trait SessionRepository: Send + Sync {
     /// The session with this digest, over or not.
     async fn find(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError>;
 
+    /// The session with this id, over or not.
+    async fn find_by_id(&self, id: SessionId) -> Result<Option<Session>, RepositoryError>;
+
+    /// An account's sessions, over or not, at most `limit`: those that were used last, the latest first.
+    async fn list_of(&self, account: AccountId, limit: u64) -> Result<Vec<Session>, RepositoryError>;
+
     /// Stores that a session was used: its `used_at` and `idle_until`. `false`, and nothing changes, if it was ended, was
     /// over by `used_at`, or lasts as long already: of two uses at once the later one counts.
     async fn prolong(&self, used: &Session) -> Result<bool, RepositoryError>;
@@ -29,7 +35,8 @@ pub trait SessionRepository: Send + Sync {
     /// Ends a session and gives what it was. Ending it again gives `None`.
     async fn end(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError>;
 
-    /// Ends all sessions of an account but this one, and gives what they were.
+    /// Ends all sessions of an account `but` one, over or not, and gives those that it ended. A session that is opened
+    /// meanwhile may stay.
     async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<Vec<Session>, RepositoryError>;
 
     /// Uses a sign-in's state up: `true` the first time, `false` ever after, until it is forgotten at `expires_at`. Of two

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
 use crate::domain::gateway::models::{
-    id::{ClientId, FamilyId},
+    id::{ClientId, FamilyId, SessionId},
     token::{
         DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor,
         Rotation, RotationOutcome, TokenDigest, TokenFamily,
@@ -30,7 +30,7 @@ pub trait TokenRepository: Send + Sync {
     /// Revokes every family that was issued to a client, as [`revoke_family`](Self::revoke_family) does, and gives those that
     /// were not revoked before. A family that is opened meanwhile may be missed only by somebody who opened it after this
     /// has returned: it looks again until it finds none.
-    async fn revoke_families_of(
+    async fn revoke_families_of_client(
         &self,
         client: ClientId,
         now: DateTime<Utc>,
@@ -52,6 +52,14 @@ pub trait TokenRepository: Send + Sync {
     /// Ends every family of a subject: puts each on the deny-list and forgets it with its refresh tokens, all or none. Gives
     /// the entries.
     async fn end_families_of(&self, subject: &str) -> Result<Vec<Revocation>, RepositoryError>;
+
+    /// Revokes every family of these sessions that was not revoked before, and puts those that may have a live access token
+    /// at `now` on the deny-list; all or nothing. Gives the families that it revoked, as they are now.
+    async fn revoke_families_of_sessions(
+        &self,
+        sessions: &[SessionId],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<TokenFamily>, RepositoryError>;
 
     /// Puts an entry on the deny-list. If the id is on it already, nothing changes.
     async fn revoke(&self, revocation: &Revocation) -> Result<(), RepositoryError>;

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use poem_openapi::Object;
 
 use super::local;
-use crate::domain::gateway::models::{account::ProviderIdentity, session::Session};
+use crate::domain::gateway::models::{account::ProviderIdentity, id::SessionId, session::Session};
 
 /// Who is signed in.
 #[derive(Debug, Object)]
@@ -62,6 +62,58 @@ impl SessionDocument {
             providers: identities.into_iter().map(SessionProvider::from).collect(),
         }
     }
+}
+
+/// A person's sessions.
+#[derive(Debug, Object)]
+pub struct OpenSessions {
+    /// Those that were used last, the latest first; at most a hundred.
+    pub sessions: Vec<OpenSession>,
+}
+
+/// A browser that somebody is signed in with.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct OpenSession {
+    /// Names it; `DELETE /sessions/{id}` ends it.
+    pub id: String,
+    /// Whether it is this browser.
+    pub current: bool,
+    /// When they signed in.
+    pub signed_in_at: DateTime<FixedOffset>,
+    /// When it was used last, to within a sixtieth of the time that it may lie idle.
+    pub used_at: DateTime<FixedOffset>,
+    /// The session ends then unless it is used before.
+    pub idle_until: DateTime<FixedOffset>,
+    /// The session ends then in any case.
+    pub expires_at: DateTime<FixedOffset>,
+    /// The kind of browser that signed in, if it was told: `Firefox on Windows`.
+    pub browser: Option<String>,
+    /// The network from which they signed in: `203.0.113.0/24`, or a `/48` of IPv6. The address itself is not kept.
+    pub network: Option<String>,
+}
+
+impl OpenSession {
+    /// `current` is the session of whoever looks. Times go out with the offset of `timezone`.
+    pub fn from_model(session: Session, current: SessionId, timezone: Tz) -> Self {
+        Self {
+            id: session.id.to_string(),
+            current: session.id == current,
+            signed_in_at: local(session.created_at, timezone),
+            used_at: local(session.used_at, timezone),
+            idle_until: local(session.idle_until, timezone),
+            expires_at: local(session.expires_at, timezone),
+            browser: session.visitor.browser,
+            network: session.visitor.network,
+        }
+    }
+}
+
+/// Sessions were ended, and their tokens revoked.
+#[derive(Debug, Object)]
+pub struct SessionsEnded {
+    /// How many.
+    pub ended: usize,
 }
 
 /// Nobody is signed in any more.

@@ -27,7 +27,7 @@ use crate::{
             attempt::{Admission, Counted},
             id::{AccountId, SessionId},
             identity::Identity,
-            session::SessionSecret,
+            session::{SessionSecret, Visitor as Browser},
         },
         repositories::{RepositoryError, account::AccountRepository, attempt::AttemptRepository},
     },
@@ -76,6 +76,8 @@ pub struct SignUp {
 pub struct Visitor<'v> {
     /// The client's address, if it is known.
     pub client: Option<IpAddr>,
+    /// `User-Agent`
+    pub user_agent: Option<&'v str>,
     /// The cookie of the session that the browser had: it is over.
     pub old_session: Option<&'v str>,
 }
@@ -295,7 +297,7 @@ impl AccountService {
 
     async fn open_session(&self, account: AccountId, visitor: Visitor<'_>) -> Result<SessionSecret, Failure> {
         let sessions = &self.parts.sessions;
-        let session = sessions.open(account).await?;
+        let session = sessions.open(account, Browser::of(visitor.user_agent, visitor.client)).await?;
         if let Some(old) = visitor.old_session {
             sessions.end(old).await?;
         }

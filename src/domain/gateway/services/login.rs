@@ -19,7 +19,7 @@ use crate::{
             id::{AccountId, SessionId},
             login::{ATTEMPT_LIFE, InvalidReturnTo, LoginAttempt, LoginState, ReturnTo},
             oauth::{ProviderName, Secret},
-            session::SessionSecret,
+            session::{SessionSecret, Visitor},
         },
         repositories::session::SessionRepository,
     },
@@ -86,6 +86,8 @@ pub struct Returned {
     pub issuer: Option<String>,
     /// What the provider says.
     pub outcome: Outcome,
+    /// Who comes back.
+    pub visitor: Visitor,
 }
 
 /// What a provider says of an attempt.
@@ -217,7 +219,7 @@ impl LoginService {
         if into.is_some() {
             return Ok(Finished { return_to: attempt.return_to, session: None });
         }
-        let session = sessions.open(account).await?;
+        let session = sessions.open(account, returned.visitor).await?;
         if !oauth.is_met(account).await? {
             sessions.end(session.expose()).await?;
             return Err(FinishError::UnknownAttempt);

@@ -1,20 +1,30 @@
-//! Sessions of browsers: opens them, says whose they are, ends them.
+//! Sessions of browsers: opens them, says whose they are, lists and ends them, and gives them tokens.
 
 use std::sync::Arc;
 
-use super::Failure;
+use super::{Failure, token::TokenService};
 use crate::{
     domain::gateway::{
         models::{
             account::ProviderIdentity,
             id::{AccountId, SessionId},
-            session::{Session, SessionLimits, SessionSecret},
-            token::TokenDigest,
+            session::{Session, SessionLimits, SessionSecret, Visitor},
+            token::{IssuedTokens, TokenDigest},
         },
         repositories::{oauth::OAuthRepository, session::SessionRepository},
     },
     ports::{Clock, Entropy},
 };
+
+mod living;
+
+pub use living::LiveSessions;
+
+/// How many sessions of an account are shown.
+const SHOWN: u64 = 100;
+
+/// How many sessions' tokens are revoked before all sessions of an account are ended. Those of the others are afterwards.
+const REVOKED_FIRST: u64 = 1000;
 
 /// What [`SessionService`] is made of.
 pub struct SessionParts {
@@ -22,6 +32,8 @@ pub struct SessionParts {
     pub store: Arc<dyn SessionRepository>,
     /// Who is who.
     pub accounts: Arc<dyn OAuthRepository>,
+    /// The tokens that belong to sessions.
+    pub tokens: Arc<TokenService>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -47,24 +59,19 @@ impl SessionService {
     }
 
     /// Opens a session of its own for whoever has just signed in.
-    pub async fn open(&self, account: AccountId) -> Result<SessionSecret, Failure> {
+    pub async fn open(&self, account: AccountId, visitor: Visitor) -> Result<SessionSecret, Failure> {
         let SessionParts { store, clock, entropy, limits, .. } = &self.parts;
         let secret = SessionSecret::from_random(entropy.bytes());
         let id = SessionId::from_random(entropy.bytes());
-        store.open(&Session::begin(id, secret.digest(), account, *limits, clock.now())).await?;
+        store.open(&Session::begin(id, secret.digest(), account, visitor, *limits, clock.now())).await?;
         Ok(secret)
     }
 
     /// The session that a cookie stands for, if it is not over. That it was used is noted now and then.
     pub async fn current(&self, cookie: &str) -> Result<Option<Session>, Failure> {
         let SessionParts { store, clock, limits, .. } = &self.parts;
-        let now = clock.now();
-        let found = store.find(&TokenDigest::of(cookie.as_bytes())).await?;
-        let Some(session) = found.filter(|session| session.is_live(now)) else { return Ok(None) };
-        let Some(used) = session.used(*limits, now) else { return Ok(Some(session)) };
-        // If another was faster it noted the same; if the session was ended meanwhile, this call was before that.
-        let noted = store.prolong(&used).await?;
-        Ok(Some(if noted { used } else { session }))
+        let sessions = LiveSessions { store: store.clone(), limits: *limits };
+        Ok(sessions.by_cookie(cookie, clock.now()).await?)
     }
 
     /// Who a session's person is at the providers.
@@ -72,71 +79,69 @@ impl SessionService {
         Ok(self.parts.accounts.identities_of(session.account).await?)
     }
 
-    /// Ends a session. One that is over, or never was, is as good as ended.
-    pub async fn end(&self, cookie: &str) -> Result<(), Failure> {
-        self.parts.store.end(&TokenDigest::of(cookie.as_bytes())).await?;
-        Ok(())
+    /// The sessions of a session's person that are not over: the hundred that were used last, the latest first.
+    pub async fn list(&self, session: &Session) -> Result<Vec<Session>, Failure> {
+        let now = self.parts.clock.now();
+        let mut sessions = self.parts.store.list_of(session.account, SHOWN).await?;
+        sessions.retain(|session| session.is_live(now));
+        Ok(sessions)
     }
 
-    /// Ends all sessions of an account but this one.
-    pub async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<(), Failure> {
-        self.parts.store.end_all_of(account, but).await?;
-        Ok(())
+    /// An access token and a refresh token for the browser of a session; `None` if the session was ended meanwhile.
+    pub async fn tokens(&self, session: &Session) -> Result<Option<IssuedTokens>, Failure> {
+        let SessionParts { store, tokens, .. } = &self.parts;
+        let issued = tokens.for_session(session).await?;
+        // Whoever ends a session revokes its tokens after that. So if it is still there, they will find these, too.
+        if store.find(&session.digest).await?.is_some() {
+            return Ok(Some(issued));
+        }
+        tokens.revoke_those_of(&[session.id]).await?;
+        Ok(None)
     }
+
+    /// Ends the session of a cookie, and revokes its tokens. One that is over, or never was, is as good as ended.
+    pub async fn end(&self, cookie: &str) -> Result<(), Failure> {
+        match self.parts.store.find(&TokenDigest::of(cookie.as_bytes())).await? {
+            Some(session) => self.end_this(&session).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends a session of this account and revokes its tokens; `false` if it has none of this id that is not over.
+    pub async fn end_one_of(&self, account: AccountId, id: SessionId) -> Result<bool, Failure> {
+        let now = self.parts.clock.now();
+        let found = self.parts.store.find_by_id(id).await?;
+        let Some(session) = found.filter(|session| session.account == account && session.is_live(now)) else {
+            return Ok(false);
+        };
+        self.end_this(&session).await?;
+        Ok(true)
+    }
+
+    /// Ends all sessions of an account `but` one and revokes their tokens; says how many were not over before.
+    pub async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<usize, Failure> {
+        let SessionParts { store, tokens, clock, .. } = &self.parts;
+        let now = clock.now();
+        // As in `end_this`.
+        let listed = store.list_of(account, REVOKED_FIRST).await?;
+        tokens.revoke_those_of(&ids_but(&listed, but)).await?;
+        let ended = store.end_all_of(account, but).await?;
+        tokens.revoke_those_of(&ids_but(&ended, None)).await?;
+        Ok(ended.iter().filter(|session| session.is_live(now)).count())
+    }
+
+    /// The tokens go first: if that fails the session is still there, and ending it can be tried again. And once more
+    /// afterwards, for those that were asked for in between.
+    async fn end_this(&self, session: &Session) -> Result<(), Failure> {
+        self.parts.tokens.revoke_those_of(&[session.id]).await?;
+        self.parts.store.end(&session.digest).await?;
+        self.parts.tokens.revoke_those_of(&[session.id]).await
+    }
+}
+
+fn ids_but(sessions: &[Session], but: Option<SessionId>) -> Vec<SessionId> {
+    sessions.iter().map(|session| session.id).filter(|id| Some(*id) != but).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use chrono::TimeDelta;
-
-    use super::*;
-    use crate::domain::gateway::{
-        repositories::memory::{MemoryOAuth, MemorySessions},
-        services::testing::{CountingEntropy, TestClock},
-    };
-
-    const LIMITS: SessionLimits = SessionLimits { idle: TimeDelta::hours(1), total: TimeDelta::hours(2) };
-
-    fn scene() -> (SessionService, Arc<TestClock>) {
-        let clock = TestClock::at(1_800_000_000);
-        let parts = SessionParts {
-            store: Arc::new(MemorySessions::default()),
-            accounts: Arc::new(MemoryOAuth::default()),
-            clock: clock.clone(),
-            entropy: Arc::new(CountingEntropy::default()),
-            limits: LIMITS,
-        };
-        (SessionService::new(parts), clock)
-    }
-
-    fn account() -> AccountId {
-        AccountId::from_random([9; 16])
-    }
-
-    #[tokio::test]
-    async fn a_cookie_stands_for_its_person_until_it_lies_idle() {
-        let (sessions, clock) = scene();
-        let secret = sessions.open(account()).await.unwrap();
-        clock.pass(TimeDelta::minutes(59));
-        let session = sessions.current(secret.expose()).await.unwrap().unwrap();
-        assert_eq!(session.identity().subject, account().to_string());
-        // The use was noted.
-        clock.pass(TimeDelta::minutes(59));
-        assert!(sessions.current(secret.expose()).await.unwrap().is_some());
-        clock.pass(TimeDelta::minutes(2));
-        assert_eq!(sessions.current(secret.expose()).await.unwrap(), None);
-    }
-
-    #[tokio::test]
-    async fn an_ended_session_and_an_unknown_cookie_stand_for_nobody() {
-        let (sessions, _) = scene();
-        let [one, other] = [sessions.open(account()).await.unwrap(), sessions.open(account()).await.unwrap()];
-        for _ in 0..2 {
-            sessions.end(one.expose()).await.unwrap();
-            assert_eq!(sessions.current(one.expose()).await.unwrap(), None);
-        }
-        assert!(sessions.current(other.expose()).await.unwrap().is_some());
-        assert_eq!(sessions.current("").await.unwrap(), None);
-        assert_eq!(sessions.current(&"x".repeat(43)).await.unwrap(), None);
-    }
-}
+mod tests;

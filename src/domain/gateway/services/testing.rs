@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     ports::{DummyConsole, GrantStatePublisher, HashingError, KeyRing, PasswordHasher, TokenStatePublisher, Verified},
+    session::LiveSessions,
     signing_key::{SigningKeyParts, SigningKeys},
     token::{TokenParts, TokenPolicy, TokenService},
 };
@@ -20,10 +21,11 @@ use crate::{
             account::{Password, PasswordHash},
             id::AccountId,
             service::Access,
+            session::SessionLimits,
             signing_key::{KeySchedule, SigningAlgorithm},
             token::{DummyText, Revocation},
         },
-        repositories::memory::{MemorySigningKeys, MemoryTokens},
+        repositories::memory::{MemorySessions, MemorySigningKeys, MemoryTokens},
     },
     ports::{Clock, Entropy},
 };
@@ -96,6 +98,7 @@ pub(crate) struct Bench {
     pub(crate) service: Arc<TokenService>,
     pub(crate) keys: Arc<SigningKeys>,
     pub(crate) store: Arc<MemoryTokens>,
+    pub(crate) sessions: Arc<MemorySessions>,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) recorder: Arc<Recorder>,
 }
@@ -106,6 +109,9 @@ pub(crate) const SCHEDULE: KeySchedule = KeySchedule {
     published_before: TimeDelta::days(1),
     longest_token: TimeDelta::hours(24),
 };
+
+pub(crate) const SESSION_LIMITS: SessionLimits =
+    SessionLimits { idle: TimeDelta::hours(1), total: TimeDelta::hours(2) };
 
 pub(crate) fn policy() -> TokenPolicy {
     TokenPolicy {
@@ -123,7 +129,7 @@ pub(crate) fn policy() -> TokenPolicy {
 pub(crate) async fn bench(policy: TokenPolicy) -> Bench {
     let (clock, recorder) = (TestClock::at(1_800_000_000), Arc::new(Recorder::default()));
     let vault = Arc::new(Vault::new(&[[1; 32]]).unwrap());
-    let store = Arc::new(MemoryTokens::default());
+    let (store, sessions) = (Arc::new(MemoryTokens::default()), Arc::new(MemorySessions::default()));
     let keys = Arc::new(
         SigningKeys::open(SigningKeyParts {
             store: Arc::new(MemorySigningKeys::default()),
@@ -138,6 +144,7 @@ pub(crate) async fn bench(policy: TokenPolicy) -> Bench {
     );
     let service = Arc::new(TokenService::new(TokenParts {
         store: store.clone(),
+        sessions: LiveSessions { store: sessions.clone(), limits: SESSION_LIMITS },
         keys: keys.clone(),
         successors: vault,
         publisher: recorder.clone(),
@@ -146,7 +153,7 @@ pub(crate) async fn bench(policy: TokenPolicy) -> Bench {
         entropy: Arc::new(CountingEntropy::default()),
         policy,
     }));
-    Bench { service, keys, store, clock, recorder }
+    Bench { service, keys, store, sessions, clock, recorder }
 }
 
 /// Hashes a password to itself, at once. One that was `outdated` begins otherwise.

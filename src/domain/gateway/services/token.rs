@@ -2,6 +2,7 @@
 
 pub mod clients;
 mod issuing;
+mod of_session;
 mod verifying;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use self::verifying::For;
 use super::{
     Failure,
     ports::{DummyConsole, SuccessorDerivation, TokenStatePublisher},
+    session::LiveSessions,
     signing_key::SigningKeys,
 };
 use crate::{
@@ -56,6 +58,8 @@ pub struct TokenPolicy {
 pub struct TokenParts {
     /// Where tokens are kept.
     pub store: Arc<dyn TokenRepository>,
+    /// The sessions that tokens may belong to.
+    pub sessions: LiveSessions,
     /// What signs them.
     pub keys: Arc<SigningKeys>,
     /// Where successors come from.
@@ -117,6 +121,16 @@ pub enum RefreshError {
     Failed(#[from] Failure),
 }
 
+/// What has come of a refresh token that was used up.
+struct Rotated {
+    family: TokenFamily,
+    /// What replaces it.
+    successor: RefreshToken,
+    /// When the session that the family belongs to ends, if it does.
+    until: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+}
+
 impl TokenService {
     /// Puts the parts together.
     pub fn new(parts: TokenParts) -> Self {
@@ -132,34 +146,32 @@ impl TokenService {
     /// the same successor, later it costs the whole family (RFC 9700 §4.14.2).
     pub async fn refresh(&self, presented: &str) -> Result<IssuedTokens, RefreshError> {
         let presented = RefreshToken::parse(presented).map_err(|_| RefreshError::Unknown)?;
-        let (family, successor, now) = self.rotate(&presented).await?;
-        Ok(self.press(&family, successor, now)?)
+        let Rotated { family, successor, until, now } = self.rotate(&presented).await?;
+        Ok(self.press(&family, successor, until, now)?)
     }
 
     /// Uses a refresh token up, and gives its family and what replaces it.
-    async fn rotate(
-        &self,
-        presented: &RefreshToken,
-    ) -> Result<(TokenFamily, RefreshToken, DateTime<Utc>), RefreshError> {
+    async fn rotate(&self, presented: &RefreshToken) -> Result<Rotated, RefreshError> {
         let now = self.parts.clock.now();
+        let until = self.bound_of(presented, now).await?;
         let successor = self.parts.successors.successor(presented);
         let rotation = Rotation {
             presented: presented.digest(),
             successor: NewRefreshToken {
                 digest: successor.digest(),
                 issued_at: now,
-                expires_at: now + self.parts.policy.refresh_ttl,
+                expires_at: self.refresh_expiry(until, now),
             },
             grace: self.parts.policy.refresh_grace,
             now,
         };
         let outcome = self.parts.store.rotate(&rotation).await.map_err(Failure::from)?;
         match outcome {
-            RotationOutcome::Rotated(family) => Ok((family, successor, now)),
+            RotationOutcome::Rotated(family) => Ok(Rotated { family, successor, until, now }),
             RotationOutcome::Replayed { family, successor: stored } => {
                 let mut candidates = self.parts.successors.candidates(presented).into_iter();
                 let successor = candidates.find(|one| one.digest() == stored).ok_or(RefreshError::Unknown)?;
-                Ok((family, successor, now))
+                Ok(Rotated { family, successor, until, now })
             }
             RotationOutcome::Reused { family } => {
                 warn!(family = %family.id, subject = family.subject, "a used refresh token was presented again: family revoked");

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::{LEEWAY, Revocation};
 use crate::domain::gateway::models::{
-    id::{ClientId, FamilyId},
+    id::{ClientId, FamilyId, SessionId},
     scope::Scope,
 };
 
@@ -104,6 +104,8 @@ pub struct TokenFamily {
     pub access_expires_at: DateTime<Utc>,
     /// When it was revoked, if it was.
     pub revoked_at: Option<DateTime<Utc>>,
+    /// The session whose browser asked for it: it ends with that.
+    pub session: Option<SessionId>,
 }
 
 impl TokenFamily {
@@ -117,6 +119,11 @@ impl TokenFamily {
     /// The machine client that it was issued to, if it was to one.
     pub fn client(&self) -> Option<ClientId> {
         self.client_id.parse().ok()
+    }
+
+    /// Whether an access token of it may still be good, leeway included: only then is a deny-list entry needed.
+    pub fn may_have_live_access_tokens(&self, now: DateTime<Utc>) -> bool {
+        now < self.access_expires_at + LEEWAY
     }
 
     /// The deny-list entry that ends every access token of it.

@@ -12,7 +12,7 @@ use crate::domain::gateway::{
         account::{Account, Email, PasswordHash, PasswordLogin, Profile, ProviderIdentity, UnlinkOutcome},
         id::{AccountId, GrantId, SessionId},
         oauth::{Grant, GrantFilter, GrantStatus},
-        session::Session,
+        session::{Session, Visitor},
         token::TokenFamily,
     },
     repositories::RepositoryError,
@@ -283,6 +283,7 @@ async fn settled(store: &Store, n: u8) -> Account {
         used_at: at(0),
         idle_until: at(60),
         expires_at: at(600),
+        visitor: Visitor::default(),
     };
     store.sessions.open(&session).await.unwrap();
     let family = TokenFamily { subject: jane.id.to_string(), ..family(n) };

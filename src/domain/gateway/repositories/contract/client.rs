@@ -223,11 +223,11 @@ async fn the_families_of_a_client_are_revoked_and_no_others(store: &Store) {
     store.tokens.open_access_only(&of(id(1), 5)).await.unwrap();
     store.tokens.revoke_family(family_id(5), at(1)).await.unwrap();
 
-    let mut revoked = store.peer_tokens.revoke_families_of(id(1), at(2)).await.unwrap();
+    let mut revoked = store.peer_tokens.revoke_families_of_client(id(1), at(2)).await.unwrap();
     revoked.sort_by_key(|family| family.id);
     let gone = |n| TokenFamily { revoked_at: Some(at(2)), ..of(id(1), n) };
     assert_eq!(revoked, [gone(1), gone(2)]);
-    assert_eq!(store.tokens.revoke_families_of(id(1), at(3)).await.unwrap(), []);
+    assert_eq!(store.tokens.revoke_families_of_client(id(1), at(3)).await.unwrap(), []);
     assert_eq!(store.tokens.rotate(&rotation(12, 22, at(3))).await.unwrap(), RotationOutcome::Revoked);
     for (first, successor) in [(13, 23), (14, 24)] {
         let outcome = store.tokens.rotate(&rotation(first, successor, at(3))).await.unwrap();
@@ -242,7 +242,7 @@ async fn a_client_with_many_families_loses_them_all(store: &Store) {
     for n in 0..=205 {
         store.tokens.open_access_only(&of(id(1), n)).await.unwrap();
     }
-    assert_eq!(store.tokens.revoke_families_of(id(1), at(2)).await.unwrap().len(), 206);
+    assert_eq!(store.tokens.revoke_families_of_client(id(1), at(2)).await.unwrap().len(), 206);
     let all: Vec<_> = (0..=205).map(|n| family_id(n).into()).collect();
     for one in all {
         assert!(store.peer_tokens.is_any_revoked(&[one]).await.unwrap());

@@ -112,7 +112,7 @@ async fn assert_nothing_works(db: DatabaseConnection) {
     let (tokens, keys) = (SeaOrmTokens::new(db.clone()), SeaOrmSigningKeys::new(db));
     assert_unavailable(tokens.open_family(&family(1), &refresh(11)).await);
     assert_unavailable(tokens.open_access_only(&family(2)).await);
-    assert_unavailable(tokens.revoke_families_of(ClientId::from_random([1; 16]), at(60)).await);
+    assert_unavailable(tokens.revoke_families_of_client(ClientId::from_random([1; 16]), at(60)).await);
     assert_unavailable(tokens.rotate(&rotation(11, 12, at(60))).await);
     assert_unavailable(tokens.find_refresh(&digest(11)).await);
     assert_unavailable(tokens.revoke_family(family_id(1), at(60)).await);

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::domain::gateway::{
     models::{
-        id::{FamilyId, TokenId},
+        id::{FamilyId, SessionId, TokenId},
         token::{DummyToken, NewRefreshToken, Revocation, Rotation, TokenDigest, TokenFamily},
     },
     repositories::{
@@ -27,6 +27,7 @@ use crate::domain::gateway::{
             MemoryAccounts, MemoryAttempts, MemoryClients, MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens,
         },
         oauth::OAuthRepository,
+        redis::{self, RedisSessions},
         sea_orm::{
             SeaOrmAccounts, SeaOrmAttempts, SeaOrmClients, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys,
             SeaOrmTokens, connect, migrate,
@@ -141,6 +142,27 @@ pub(super) async fn memory() -> Store {
         peer_sessions: sessions,
         databases: None,
     }
+}
+
+/// Sessions under a prefix of their own in the Redis at `TEST_REDIS_URL`. They end by themselves; all else is in memory.
+pub(super) async fn redis() -> Store {
+    let prefix = redis_prefix();
+    let [one, other] = [redis::connect(&redis_url()).await.unwrap(), redis::connect(&redis_url()).await.unwrap()];
+    Store {
+        sessions: Arc::new(RedisSessions::new(one, &*prefix)),
+        peer_sessions: Arc::new(RedisSessions::new(other, &*prefix)),
+        ..memory().await
+    }
+}
+
+pub(in super::super) fn redis_url() -> String {
+    #[expect(clippy::disallowed_methods, reason = "where the test Redis is, is a setting of the tests alone")]
+    std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL: run scripts/test, which starts a Redis")
+}
+
+pub(in super::super) fn redis_prefix() -> String {
+    static OPENED: AtomicU32 = AtomicU32::new(0);
+    format!("contract:{}:{}:", std::process::id(), OPENED.fetch_add(1, Ordering::Relaxed))
 }
 
 pub(super) async fn sqlite() -> Store {
@@ -269,6 +291,7 @@ pub(super) fn family(n: u8) -> TokenFamily {
         created_at: at(0),
         access_expires_at: at(0) + ACCESS_TTL,
         revoked_at: None,
+        session: Some(SessionId::from_random([n; 16])),
     }
 }
 

@@ -5,15 +5,21 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use chrono::TimeDelta;
 use tokio::{task::JoinSet, time::timeout};
 
 use super::harness::{self, PATIENCE, Store, at, digest, family, family_id, refresh, revocation, rotation, token_id};
-use crate::domain::gateway::models::token::{Revocation, RevocationCursor, RotationOutcome, TokenFamily};
+use crate::domain::gateway::models::{
+    id::SessionId,
+    token::{LEEWAY, Revocation, RevocationCursor, Rotation, RotationOutcome, TokenFamily},
+};
 
 over_every_store!(
     a_family_is_revoked_once,
     all_families_of_a_subject_end_and_are_forgotten,
     a_rotation_never_outlives_the_end_of_its_family,
+    the_families_of_sessions_are_revoked_once,
+    families_of_sessions_are_revoked_while_they_are_rotated,
     an_id_is_listed_once,
     any_of_several_ids_is_found,
     the_deny_list_is_read_in_pages,
@@ -86,6 +92,57 @@ async fn a_rotation_never_outlives_the_end_of_its_family(store: &Store) {
         }
         assert_eq!(store.tokens.find_refresh(&digest(100 + n)).await.unwrap(), None);
     }
+}
+
+async fn the_families_of_sessions_are_revoked_once(store: &Store) {
+    let session = |n: u8| SessionId::from_random([n; 16]);
+    let of = |n: u8, session: Option<SessionId>| TokenFamily { session, ..family(n) };
+    // The third has had its last access token; the fourth is of another session, the fifth of none.
+    let dead = TokenFamily { access_expires_at: at(0), ..of(3, Some(session(1))) };
+    let families = [of(1, Some(session(1))), of(2, Some(session(2))), dead, of(4, Some(session(4))), of(5, None)];
+    for (n, family) in (1..).zip(&families) {
+        store.tokens.open_family(family, &refresh(n)).await.unwrap();
+    }
+    store.tokens.revoke_family(family_id(2), at(1)).await.unwrap();
+    let now = at(0) + LEEWAY;
+    let revoked = |family: &TokenFamily| TokenFamily { revoked_at: Some(now), ..family.clone() };
+    let mut outcome =
+        store.peer_tokens.revoke_families_of_sessions(&[session(1), session(2), session(9)], now).await.unwrap();
+    outcome.sort_by_key(|family| family.id);
+    assert_eq!(outcome, [revoked(&families[0]), revoked(&families[2])]);
+    assert_eq!(store.tokens.revoke_families_of_sessions(&[session(1)], at(70)).await.unwrap(), []);
+    assert_eq!(store.tokens.revoke_families_of_sessions(&[], at(70)).await.unwrap(), []);
+    let entries = [&families[1], &families[0]].map(TokenFamily::revocation);
+    assert_eq!(listed(store).await, entries, "what nobody would take needs no entry");
+    for (n, family) in [(1, revoked(&families[0])), (3, revoked(&families[2])), (4, families[3].clone())] {
+        assert_eq!(store.tokens.find_refresh(&digest(n)).await.unwrap().unwrap().family, family);
+    }
+}
+
+async fn families_of_sessions_are_revoked_while_they_are_rotated(store: &Store) {
+    let session = SessionId::from_random([1; 16]);
+    for n in 1..=6 {
+        store.tokens.open_family(&TokenFamily { session: Some(session), ..family(n) }, &refresh(n)).await.unwrap();
+    }
+    let mut tasks = JoinSet::new();
+    for n in 0..2 {
+        let replica = store.replica(n);
+        tasks.spawn(async move { replica.revoke_families_of_sessions(&[session], at(60)).await.unwrap().len() });
+    }
+    for n in 1..=6 {
+        let replica = store.replica(n.into());
+        tasks.spawn(async move {
+            // Twice, without grace: the second revokes the family, unless somebody was faster.
+            for successor in [n + 100, n + 200] {
+                let wish = Rotation { grace: TimeDelta::zero(), ..rotation(n, successor, at(60)) };
+                replica.rotate(&wish).await.unwrap();
+            }
+            0
+        });
+    }
+    let by_session: usize = timeout(PATIENCE, tasks.join_all()).await.unwrap().into_iter().sum();
+    assert!(by_session <= 6, "{by_session}");
+    assert_eq!(listed(store).await.len(), 6);
 }
 
 async fn an_id_is_listed_once(store: &Store) {

@@ -10,18 +10,22 @@ use crate::domain::gateway::{
     models::{
         account::{Account, ProviderIdentity},
         id::{AccountId, SessionId},
-        session::Session,
+        session::{Session, Visitor},
     },
     repositories::RepositoryError,
 };
 
-over_every_store!(
+over_every_store_of_sessions!(
     a_session_is_read_back_whole,
     a_taken_session_id_or_digest_is_a_conflict,
     a_used_session_lasts_longer,
     what_is_over_or_lasts_longer_already_is_not_prolonged,
+    a_session_is_found_by_its_id,
+    the_sessions_of_an_account_are_listed_by_their_last_use,
     a_session_ends_once,
     all_sessions_of_an_account_end_but_one,
+    the_sessions_of_somebody_else_stay,
+    of_concurrent_ends_of_all_each_session_is_ended_once,
     sessions_that_are_over_are_forgotten,
     a_state_is_redeemed_once,
     of_concurrent_redemptions_exactly_one_wins,
@@ -38,6 +42,7 @@ fn session(n: u8) -> Session {
         used_at: at(0),
         idle_until: at(60),
         expires_at: at(600),
+        visitor: Visitor { browser: Some("Firefox on 'Windows'".to_owned()), network: None },
     }
 }
 
@@ -101,6 +106,77 @@ async fn what_is_over_or_lasts_longer_already_is_not_prolonged(store: &Store) {
     assert!(store.sessions.prolong(&used(1, at(60) - MICROSECOND, at(60) + MICROSECOND)).await.unwrap());
 }
 
+async fn a_session_is_found_by_its_id(store: &Store) {
+    let opened = opened(store, 1).await;
+    let network = Some("2001:db8:1::/48".to_owned());
+    let other = Session { visitor: Visitor { browser: None, network }, ..session(2) };
+    store.sessions.open(&other).await.unwrap();
+    assert_eq!(store.peer_sessions.find_by_id(opened.id).await.unwrap(), Some(opened.clone()));
+    assert_eq!(store.peer_sessions.find_by_id(other.id).await.unwrap(), Some(other));
+    assert_eq!(store.peer_sessions.find_by_id(session(3).id).await.unwrap(), None);
+    store.sessions.end(&opened.digest).await.unwrap();
+    assert_eq!(store.peer_sessions.find_by_id(opened.id).await.unwrap(), None);
+    // Its names are free again.
+    store.sessions.open(&opened).await.unwrap();
+}
+
+async fn the_sessions_of_an_account_are_listed_by_their_last_use(store: &Store) {
+    for n in 1..=3 {
+        opened(store, n).await;
+    }
+    let [one, three] = [used(1, at(20), at(80)), used(3, at(10), at(70))];
+    assert!(store.sessions.prolong(&one).await.unwrap() && store.sessions.prolong(&three).await.unwrap());
+    let account = one.account;
+    let listed = async |limit| store.peer_sessions.list_of(account, limit).await.unwrap();
+    assert_eq!(listed(9).await, [one.clone(), three.clone(), session(2)]);
+    assert_eq!(listed(2).await, [one.clone(), three.clone()]);
+    assert_eq!(listed(0).await, []);
+    assert_eq!(store.sessions.list_of(AccountId::from_random([9; 16]), 9).await.unwrap(), []);
+    store.sessions.end(&three.digest).await.unwrap();
+    store.sessions.forget_expired(at(60)).await.unwrap();
+    assert_eq!(listed(9).await, [one]);
+}
+
+async fn all_sessions_of_an_account_end_but_one(store: &Store) {
+    for n in 1..=4 {
+        opened(store, n).await;
+    }
+    let account = session(1).account;
+    let ended = async |but| {
+        let mut ended = store.peer_sessions.end_all_of(account, but).await.unwrap();
+        ended.sort_by_key(|session| session.digest);
+        ended
+    };
+    assert_eq!(ended(Some(session(2).id)).await, [session(1), session(3), session(4)]);
+    assert_eq!(ended(Some(session(2).id)).await, []);
+    assert_eq!(store.sessions.find(&digest(2)).await.unwrap(), Some(session(2)));
+    for n in [1, 3, 4] {
+        assert_eq!(store.sessions.find(&digest(n)).await.unwrap(), None);
+    }
+    assert_eq!(store.sessions.end_all_of(AccountId::from_random([9; 16]), None).await.unwrap(), []);
+    assert_eq!(ended(None).await, [session(2)]);
+    assert_eq!(store.sessions.list_of(account, 9).await.unwrap(), []);
+}
+
+async fn of_concurrent_ends_of_all_each_session_is_ended_once(store: &Store) {
+    for n in 1..=20 {
+        opened(store, n).await;
+    }
+    let start = Arc::new(Barrier::new(4));
+    let mut tasks = JoinSet::new();
+    for n in 0..4 {
+        let sessions = Arc::clone(if n % 2 == 0 { &store.sessions } else { &store.peer_sessions });
+        let start = start.clone();
+        tasks.spawn(async move {
+            start.wait().await;
+            sessions.end_all_of(session(1).account, None).await.unwrap()
+        });
+    }
+    let mut ended: Vec<_> = timeout(PATIENCE, tasks.join_all()).await.unwrap().concat();
+    ended.sort_by_key(|session| session.digest);
+    assert_eq!(ended, (1..=20).map(session).collect::<Vec<_>>());
+}
+
 async fn a_session_ends_once(store: &Store) {
     let session = opened(store, 1).await;
     assert_eq!(store.peer_sessions.end(&digest(1)).await.unwrap(), Some(session));
@@ -149,7 +225,7 @@ async fn a_void_state_is_forgotten(store: &Store) {
     assert!(store.sessions.redeem(&digest(1), at(120)).await.unwrap());
 }
 
-async fn all_sessions_of_an_account_end_but_one(store: &Store) {
+async fn the_sessions_of_somebody_else_stay(store: &Store) {
     let mut sessions = Vec::new();
     for n in 1..=4 {
         sessions.push(opened(store, n).await);

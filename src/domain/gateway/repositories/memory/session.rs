@@ -1,6 +1,7 @@
 //! Sessions in memory.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, hash_map::Entry},
     sync::Mutex,
 };
@@ -50,6 +51,18 @@ impl SessionRepository for MemorySessions {
         Ok(lock(&self.0).sessions.get(digest).cloned())
     }
 
+    async fn find_by_id(&self, id: SessionId) -> Result<Option<Session>, RepositoryError> {
+        Ok(lock(&self.0).sessions.values().find(|session| session.id == id).cloned())
+    }
+
+    async fn list_of(&self, account: AccountId, limit: u64) -> Result<Vec<Session>, RepositoryError> {
+        let state = lock(&self.0);
+        let mut found: Vec<_> = state.sessions.values().filter(|session| session.account == account).cloned().collect();
+        found.sort_by_key(|session| (Reverse(session.used_at), session.id));
+        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(found)
+    }
+
     async fn prolong(&self, used: &Session) -> Result<bool, RepositoryError> {
         let (used_at, idle_until) = (kept(used.used_at), kept(used.idle_until));
         let mut state = lock(&self.0);
@@ -66,9 +79,8 @@ impl SessionRepository for MemorySessions {
     }
 
     async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<Vec<Session>, RepositoryError> {
-        let sessions = &mut lock(&self.0).sessions;
-        let of_account = |session: &Session| session.account == account && Some(session.id) != but;
-        Ok(sessions.extract_if(|_, session| of_account(session)).map(|(_, session)| session).collect())
+        let ends = |session: &Session| session.account == account && Some(session.id) != but;
+        Ok(lock(&self.0).sessions.extract_if(|_, session| ends(session)).map(|(_, session)| session).collect())
     }
 
     async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {

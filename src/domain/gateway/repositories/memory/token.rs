@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use super::lock;
 use crate::domain::gateway::{
     models::{
-        id::{ClientId, FamilyId},
+        id::{ClientId, FamilyId, SessionId},
         token::{
             DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor,
             Rotation, RotationOutcome, TokenDigest, TokenFamily,
@@ -156,7 +156,7 @@ impl TokenRepository for MemoryTokens {
         }
     }
 
-    async fn revoke_families_of(
+    async fn revoke_families_of_client(
         &self,
         client: ClientId,
         now: DateTime<Utc>,
@@ -210,6 +210,28 @@ impl TokenRepository for MemoryTokens {
         }
         refresh_tokens.retain(|_, token| families.contains_key(&token.family));
         Ok(revocations)
+    }
+
+    async fn revoke_families_of_sessions(
+        &self,
+        sessions: &[SessionId],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<TokenFamily>, RepositoryError> {
+        let now = kept(now);
+        let mut state = lock(&self.0);
+        let State { families, deny_list, .. } = &mut *state;
+        let mut revoked = Vec::new();
+        for family in families.values_mut() {
+            let is_meant = family.session.is_some_and(|session| sessions.contains(&session));
+            if is_meant && family.revoked_at.is_none() {
+                family.revoked_at = Some(now);
+                if family.may_have_live_access_tokens(now) {
+                    deny_list.add(family.revocation());
+                }
+                revoked.push(family.clone());
+            }
+        }
+        Ok(revoked)
     }
 
     async fn revoke(&self, revocation: &Revocation) -> Result<(), RepositoryError> {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter,
+    ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
@@ -56,6 +56,29 @@ impl SessionRepository for SeaOrmSessions {
         .await
     }
 
+    async fn find_by_id(&self, id: SessionId) -> Result<Option<Session>, RepositoryError> {
+        answered(async {
+            let row = sessions::Entity::find_by_id(id.as_uuid()).one(&self.db).await?;
+            row.map(Session::try_from).transpose()
+        })
+        .await
+    }
+
+    async fn list_of(&self, account: AccountId, limit: u64) -> Result<Vec<Session>, RepositoryError> {
+        use sessions::Column;
+        answered(async {
+            let rows = sessions::Entity::find()
+                .filter(Column::AccountId.eq(account.as_uuid()))
+                .order_by_desc(Column::UsedAt)
+                .order_by_asc(Column::Id)
+                .limit(limit)
+                .all(&self.db)
+                .await?;
+            rows.into_iter().map(Session::try_from).collect()
+        })
+        .await
+    }
+
     async fn prolong(&self, used: &Session) -> Result<bool, RepositoryError> {
         use sessions::Column;
         let (used_at, idle_until) = (micros(used.used_at), micros(used.idle_until));
@@ -85,12 +108,13 @@ impl SessionRepository for SeaOrmSessions {
     }
 
     async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<Vec<Session>, RepositoryError> {
+        use sessions::Column;
         answered(async {
-            let mut ended = sessions::Entity::delete_many().filter(sessions::Column::AccountId.eq(account.as_uuid()));
+            let mut all = sessions::Entity::delete_many().filter(Column::AccountId.eq(account.as_uuid()));
             if let Some(but) = but {
-                ended = ended.filter(sessions::Column::Id.ne(but.as_uuid()));
+                all = all.filter(Column::Id.ne(but.as_uuid()));
             }
-            let rows = ended.exec_with_returning(&self.db).await?;
+            let rows = all.exec_with_returning(&self.db).await?;
             rows.into_iter().map(Session::try_from).collect()
         })
         .await

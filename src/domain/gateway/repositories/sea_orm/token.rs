@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::gateway::{
     models::{
-        id::{ClientId, FamilyId},
+        id::{ClientId, FamilyId, SessionId},
         token::{
             DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor,
             Rotation, RotationOutcome, TokenDigest, TokenFamily,
@@ -59,7 +59,7 @@ impl TokenRepository for SeaOrmTokens {
         .await
     }
 
-    async fn revoke_families_of(
+    async fn revoke_families_of_client(
         &self,
         client: ClientId,
         now: DateTime<Utc>,
@@ -119,6 +119,20 @@ impl TokenRepository for SeaOrmTokens {
             let revocations = family::end_all_of(&transaction, subject).await?;
             transaction.commit().await?;
             Ok(revocations)
+        })
+        .await
+    }
+
+    async fn revoke_families_of_sessions(
+        &self,
+        sessions: &[SessionId],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<TokenFamily>, RepositoryError> {
+        answered(async {
+            let transaction = begin(&self.db).await?;
+            let revoked = family::revoke_all_of(&transaction, sessions, now).await?;
+            transaction.commit().await?;
+            Ok(revoked)
         })
         .await
     }

@@ -72,6 +72,7 @@ fn an_inactive_token_is_told_by_one_member() {
 fn a_refresh_token_has_no_token_type() {
     let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
     let family = TokenFamily {
+        session: None,
         id: FamilyId::from_random([1; 16]),
         client_id: "gateway".into(),
         subject: "alice".into(),

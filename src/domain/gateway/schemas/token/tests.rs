@@ -131,6 +131,7 @@ fn a_refresh_token_and_a_dummy_token_say_what_they_are() {
         created_at: at(1000),
         access_expires_at: at(2000),
         revoked_at: None,
+        session: None,
     };
     let refresh = Verification::Refresh { family, issued_at: at(1000), expires_at: at(5000) };
     let wire = TokenVerification::from_model(refresh, "issuer", chrono_tz::UTC);

@@ -134,7 +134,7 @@ fn password(text: &str) -> Password {
 }
 
 fn from(client: &str) -> Visitor<'static> {
-    Visitor { client: Some(client.parse().unwrap()), old_session: None }
+    Visitor { client: Some(client.parse().unwrap()), ..Visitor::default() }
 }
 
 impl Scene {
@@ -167,6 +167,7 @@ impl Scene {
         let sessions = Arc::new(SessionService::new(SessionParts {
             store: session_store.clone(),
             accounts: people.clone(),
+            tokens: bench.service.clone(),
             clock: bench.clock.clone(),
             entropy: entropy.clone(),
             limits: SessionLimits { idle: TimeDelta::hours(12), total: TimeDelta::days(1) },

@@ -115,7 +115,7 @@ impl ClientRegistry {
     /// the client, if there was one, and how many families of tokens were ended. Done again it finishes what was broken off.
     pub async fn remove(&self, id: ClientId) -> Result<(Option<Client>, usize), Failure> {
         let removed = self.store.remove(id).await?;
-        let ended = self.tokens.revoke_families_of(id, self.clock.now()).await?;
+        let ended = self.tokens.revoke_families_of_client(id, self.clock.now()).await?;
         Ok((removed, ended.len()))
     }
 

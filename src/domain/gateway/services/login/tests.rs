@@ -10,7 +10,7 @@ use crate::{
         models::{
             account::ProviderIdentity,
             oauth::{GrantFilter, ProviderTokens},
-            session::{Session, SessionLimits},
+            session::{Session, SessionLimits, Visitor},
         },
         repositories::{
             memory::{MemoryOAuth, MemorySessions},
@@ -148,6 +148,7 @@ impl Scene {
         let sessions = Arc::new(SessionService::new(SessionParts {
             store: store.clone(),
             accounts: accounts.clone(),
+            tokens: bench.service.clone(),
             clock: bench.clock.clone(),
             entropy: entropy.clone(),
             limits: SessionLimits { idle: TimeDelta::hours(1), total: TimeDelta::days(1) },
@@ -186,6 +187,7 @@ impl Away {
             sealed: Some(self.begun.sealed.clone()),
             issuer: None,
             outcome,
+            visitor: Visitor::of(Some("curl/8"), None),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Failure, For, RefreshError, TokenService};
+use super::{Failure, For, RefreshError, Rotated, TokenService, issuing::access_expiry};
 use crate::domain::gateway::models::{
     client::{Client, ScopeExceeded},
     id::{ClientId, FamilyId},
@@ -57,7 +57,7 @@ impl TokenService {
         let family = family.with_access_token_issued(now);
         self.parts.store.open_access_only(&family).await?;
         let issued = IssuedToClient {
-            access_token: self.sign(&family, now)?,
+            access_token: self.sign(&family, now + family.access_ttl, now)?,
             access_ttl: family.access_ttl,
             scope: family.scope,
             refresh_token: None,
@@ -84,11 +84,12 @@ impl TokenService {
             Some(asked) if family.scope.covers(&asked) => asked,
             Some(_) => return Err(ScopeExceeded.into()),
         };
-        let (family, successor, now) = self.rotate(&presented).await?;
+        let Rotated { family, successor, until, now } = self.rotate(&presented).await?;
         let narrowed = TokenFamily { scope, ..family };
+        let expires_at = access_expiry(&narrowed, until, now);
         Ok(IssuedToClient {
-            access_token: self.sign(&narrowed, now).map_err(RefreshError::from)?,
-            access_ttl: narrowed.access_ttl,
+            access_token: self.sign(&narrowed, expires_at, now).map_err(RefreshError::from)?,
+            access_ttl: expires_at - now,
             scope: narrowed.scope,
             refresh_token: Some(successor),
         })

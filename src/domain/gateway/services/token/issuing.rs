@@ -10,8 +10,8 @@ use crate::domain::gateway::models::{
     identity::Identity,
     scope::Scope,
     token::{
-        AccessClaims, AccessToken, DummyText, DummyToken, IssuedDummy, IssuedTokens, NewRefreshToken, RefreshToken,
-        TokenFamily, TokenRequest,
+        AccessClaims, AccessToken, DummyText, DummyToken, IssuedDummy, IssuedTokens, LEEWAY, NewRefreshToken,
+        RefreshToken, TokenFamily, TokenRequest,
     },
 };
 
@@ -44,7 +44,7 @@ impl TokenService {
             client_id: request.client.map_or_else(|| OWN_CLIENT_ID.to_owned(), |client| client.to_string()),
             ..self.blank_family(now)
         };
-        let refresh_token = self.open(&family, now).await?;
+        let refresh_token = self.open(&family, None, now).await?;
         // A client that is removed loses all its families. One that was opened while they were being looked for is ended here:
         // either that search has seen it, or this sees what the search did before.
         if let (Some(_), Some(caller)) = (request.client, permit.identity())
@@ -53,22 +53,22 @@ impl TokenService {
             self.revoke_family(family.id).await?;
             return Err(CreateError::Revoked);
         }
-        Ok(self.press(&family, refresh_token, now)?)
+        Ok(self.press(&family, refresh_token, None, now)?)
     }
 
     /// Tokens for a person who has just signed in: no scope yet, the account as the subject.
     pub async fn sign_in(&self, account: AccountId) -> Result<IssuedTokens, Failure> {
         let now = self.parts.clock.now();
         let family = TokenFamily { subject: account.to_string(), ..self.blank_family(now) };
-        let refresh_token = self.open(&family, now).await?;
-        self.press(&family, refresh_token, now)
+        let refresh_token = self.open(&family, None, now).await?;
+        self.press(&family, refresh_token, None, now)
     }
 
     /// Registers any text as a token of the test identity, and shows it on the console.
     pub async fn register_dummy(&self, typed: &DummyText) -> Result<IssuedDummy, Failure> {
         let now = self.parts.clock.now();
         let family = TokenFamily { subject: DUMMY_SUBJECT.to_owned(), ..self.blank_family(now) };
-        let refresh_token = self.open(&family, now).await?;
+        let refresh_token = self.open(&family, None, now).await?;
         let dummy = DummyToken {
             id: TokenId::from_random(self.parts.entropy.bytes()),
             digest: typed.digest(),
@@ -96,40 +96,60 @@ impl TokenService {
             created_at: now,
             access_expires_at: now,
             revoked_at: None,
+            session: None,
         }
     }
 
-    /// Stores a family with its first refresh token.
-    async fn open(&self, family: &TokenFamily, now: DateTime<Utc>) -> Result<RefreshToken, Failure> {
+    /// Stores a family with its first refresh token, which does not outlast `until`.
+    pub(super) async fn open(
+        &self,
+        family: &TokenFamily,
+        until: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<RefreshToken, Failure> {
         let refresh_token = RefreshToken::from_random(self.parts.entropy.bytes());
         let first = NewRefreshToken {
             digest: refresh_token.digest(),
             issued_at: now,
-            expires_at: now + self.parts.policy.refresh_ttl,
+            expires_at: self.refresh_expiry(until, now),
         };
         self.parts.store.open_family(&family.clone().with_access_token_issued(now), &first).await?;
         Ok(refresh_token)
     }
 
-    /// Signs an access token of `family` and puts the pair together.
+    /// When a refresh token that is issued now expires.
+    pub(super) fn refresh_expiry(&self, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+        let usual = now + self.parts.policy.refresh_ttl;
+        until.map_or(usual, |until| usual.min(until))
+    }
+
+    /// Signs an access token of `family` and puts the pair together. Nobody takes the access token after `until`, leeway
+    /// included.
     pub(super) fn press(
         &self,
         family: &TokenFamily,
         refresh_token: RefreshToken,
+        until: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Result<IssuedTokens, Failure> {
+        let expires_at = access_expiry(family, until, now);
         Ok(IssuedTokens {
-            access_token: self.sign(family, now)?,
-            access_ttl: family.access_ttl,
+            access_token: self.sign(family, expires_at, now)?,
+            access_ttl: expires_at - now,
             refresh_token,
-            refresh_ttl: self.parts.policy.refresh_ttl,
+            refresh_ttl: self.refresh_expiry(until, now) - now,
             scope: family.scope.clone(),
             created_at: now,
         })
     }
 
     /// Signs an access token of `family`.
-    pub(super) fn sign(&self, family: &TokenFamily, now: DateTime<Utc>) -> Result<AccessToken, Failure> {
+    pub(super) fn sign(
+        &self,
+        family: &TokenFamily,
+        expires_at: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<AccessToken, Failure> {
         let claims = AccessClaims {
             issuer: self.parts.policy.issuer.clone(),
             subject: family.subject.clone(),
@@ -140,9 +160,15 @@ impl TokenService {
             family: family.id,
             issued_at: now,
             not_before: None,
-            expires_at: now + family.access_ttl,
+            expires_at,
             extra: family.claims.clone(),
         };
         Ok(AccessToken::new(self.parts.keys.sign(&claims)?))
     }
+}
+
+/// When an access token of `family` that is signed now expires: not later than the session that the family belongs to.
+pub(super) fn access_expiry(family: &TokenFamily, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+    let usual = now + family.access_ttl;
+    until.map_or(usual, |until| usual.min(until - LEEWAY).max(now))
 }

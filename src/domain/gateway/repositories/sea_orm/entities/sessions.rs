@@ -4,7 +4,10 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 
 use super::{digest, micros, time};
-use crate::domain::gateway::{models::session::Session, repositories::RepositoryError};
+use crate::domain::gateway::{
+    models::session::{Session, Visitor},
+    repositories::RepositoryError,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sessions")]
@@ -17,6 +20,10 @@ pub struct Model {
     pub used_at: i64,
     pub idle_until: i64,
     pub expires_at: i64,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub browser: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub network: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -34,6 +41,8 @@ impl From<&Session> for ActiveModel {
             used_at: Set(micros(session.used_at)),
             idle_until: Set(micros(session.idle_until)),
             expires_at: Set(micros(session.expires_at)),
+            browser: Set(session.visitor.browser.clone()),
+            network: Set(session.visitor.network.clone()),
         }
     }
 }
@@ -50,6 +59,7 @@ impl TryFrom<Model> for Session {
             used_at: time(row.used_at)?,
             idle_until: time(row.idle_until)?,
             expires_at: time(row.expires_at)?,
+            visitor: Visitor { browser: row.browser, network: row.network },
         })
     }
 }

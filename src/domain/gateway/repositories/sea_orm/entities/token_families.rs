@@ -7,7 +7,10 @@ use serde_json::Value;
 
 use super::{corrupt, from_json, micros, time};
 use crate::domain::gateway::{
-    models::token::{NewRefreshToken, TokenFamily},
+    models::{
+        id::SessionId,
+        token::{NewRefreshToken, TokenFamily},
+    },
     repositories::RepositoryError,
 };
 
@@ -31,6 +34,7 @@ pub struct Model {
     pub access_expires_at: i64,
     pub forget_at: i64,
     pub revoked_at: Option<i64>,
+    pub session_id: Option<Uuid>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -54,6 +58,7 @@ impl ActiveModel {
             access_expires_at: Set(micros(family.access_expires_at)),
             forget_at: Set(micros(expires_at)),
             revoked_at: Set(family.revoked_at.map(micros)),
+            session_id: Set(family.session.map(SessionId::as_uuid)),
         }
     }
 }
@@ -73,6 +78,7 @@ impl TryFrom<Model> for TokenFamily {
             created_at: time(row.created_at)?,
             access_expires_at: time(row.access_expires_at)?,
             revoked_at: row.revoked_at.map(time).transpose()?,
+            session: row.session_id.map(SessionId::from),
         })
     }
 }

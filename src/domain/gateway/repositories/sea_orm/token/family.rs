@@ -9,7 +9,7 @@ use sea_orm::{
 use super::deny_list;
 use crate::domain::gateway::{
     models::{
-        id::{ClientId, FamilyId},
+        id::{ClientId, FamilyId, SessionId},
         token::{LEEWAY, Revocation, Rotation, RotationOutcome, TokenDigest, TokenFamily},
     },
     repositories::{
@@ -107,6 +107,39 @@ pub(super) async fn revoke_some_of(
     let mut revoked = Vec::with_capacity(rows.len());
     for row in rows {
         revoked.push(end(transaction, TokenFamily::try_from(row)?, kept(now)).await?);
+    }
+    Ok(revoked)
+}
+
+/// Locks all of them before the first entry takes its place: whoever waits for the counter of places then waits for no
+/// family of ours, and by their ids, so that two who do this at once wait in one direction.
+pub(super) async fn revoke_all_of(
+    transaction: &DatabaseTransaction,
+    sessions: &[SessionId],
+    now: DateTime<Utc>,
+) -> Result<Vec<TokenFamily>, RepositoryError> {
+    use token_families::Column;
+    let now = kept(now);
+    let meant = token_families::Entity::find()
+        .filter(Column::SessionId.is_in(sessions.iter().map(|session| session.as_uuid())))
+        .filter(Column::RevokedAt.is_null())
+        .order_by_asc(Column::Id)
+        .lock_exclusive()
+        .all(transaction)
+        .await?;
+    let revoked = meant
+        .into_iter()
+        .map(|row| Ok(TokenFamily { revoked_at: Some(now), ..TokenFamily::try_from(row)? }))
+        .collect::<Result<Vec<_>, RepositoryError>>()?;
+    for family in &revoked {
+        token_families::Entity::update_many()
+            .col_expr(Column::RevokedAt, Expr::value(micros(now)))
+            .filter(Column::Id.eq(family.id.as_uuid()))
+            .exec(transaction)
+            .await?;
+    }
+    for family in revoked.iter().filter(|family| family.may_have_live_access_tokens(now)) {
+        deny_list::add(transaction, &family.revocation()).await?;
     }
     Ok(revoked)
 }

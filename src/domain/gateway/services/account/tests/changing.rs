@@ -80,7 +80,7 @@ async fn the_email_stays_what_it_was() {
 async fn a_first_password_takes_a_session_and_an_email() {
     let scene = Scene::new().await;
     let account = scene.at("one", "jane", None).await;
-    let session = scene.sessions.open(account).await.unwrap();
+    let session = scene.sessions.open(account, Browser::default()).await.unwrap();
     scene.sign_up("taken@example.com").await;
     // A token is seen by services, which could take the account over.
     let outcome = scene.accounts.change_password(account, change(Some("j@example.com")), Proof::default()).await;

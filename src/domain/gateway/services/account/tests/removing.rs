@@ -72,7 +72,7 @@ async fn it_takes_the_password_or_the_session_where_there_is_none() {
     let without = scene.at("one", "john", None).await;
     let outcome = scene.accounts.remove(without, Proof::default()).await;
     assert!(matches!(outcome, Err(RemoveError::Proof(ProofError::SessionMissing))), "{outcome:?}");
-    let session = scene.sessions.open(without).await.unwrap();
+    let session = scene.sessions.open(without, Browser::default()).await.unwrap();
     scene.accounts.remove(without, scene.proof(&session, None).await).await.unwrap();
     let outcome = scene.accounts.remove(without, Proof::default()).await;
     assert!(matches!(outcome, Err(RemoveError::NoAccount)), "{outcome:?}");
@@ -96,7 +96,7 @@ async fn a_log_in_that_is_overtaken_by_the_end_of_the_account_opens_no_session()
 async fn a_provider_is_taken_with_its_grants_unless_it_is_the_last_way_in() {
     let scene = Scene::new().await;
     let account = scene.at("one", "jane", None).await;
-    let session = scene.sessions.open(account).await.unwrap();
+    let session = scene.sessions.open(account, Browser::default()).await.unwrap();
     let outcome = scene.accounts.unlink(account, "one").await;
     assert!(matches!(outcome, Err(UnlinkError::LastWayIn)), "{outcome:?}");
     for unknown in ["other", "nobody", "", "ONE"] {

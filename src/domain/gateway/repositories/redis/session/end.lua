@@ -1,0 +1,5 @@
+-- digest: what was ended
+local one = row(ARGV[2])
+if not one then return {} end
+remove(ARGV[2], one[2], one[3])
+return { one }

@@ -1,0 +1,247 @@
+use chrono::TimeDelta;
+
+use super::*;
+use crate::domain::gateway::{
+    models::token::{Rejection, Verification},
+    repositories::{memory::MemoryOAuth, token::TokenRepository},
+    services::{
+        testing::{Bench, CountingEntropy, SESSION_LIMITS, bench, policy},
+        token::RefreshError,
+    },
+};
+
+struct Scene {
+    sessions: SessionService,
+    bench: Bench,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let bench = bench(policy()).await;
+        let parts = SessionParts {
+            store: bench.sessions.clone(),
+            accounts: Arc::new(MemoryOAuth::default()),
+            tokens: bench.service.clone(),
+            clock: bench.clock.clone(),
+            entropy: Arc::new(CountingEntropy::default()),
+            limits: SESSION_LIMITS,
+        };
+        Self { sessions: SessionService::new(parts), bench }
+    }
+
+    async fn signed_in(&self, account: AccountId) -> (SessionSecret, Session) {
+        let secret = self.sessions.open(account, Visitor::default()).await.unwrap();
+        let session = self.current(&secret).await.unwrap();
+        (secret, session)
+    }
+
+    async fn current(&self, secret: &SessionSecret) -> Option<Session> {
+        self.sessions.current(secret.expose()).await.unwrap()
+    }
+
+    async fn tokens(&self, session: &Session) -> IssuedTokens {
+        self.sessions.tokens(session).await.unwrap().unwrap()
+    }
+
+    fn pass(&self, minutes: i64) {
+        self.bench.clock.pass(TimeDelta::minutes(minutes));
+    }
+
+    /// Why the access token is refused, if it is.
+    async fn refusal(&self, tokens: &IssuedTokens) -> Option<Rejection> {
+        self.bench.service.authenticate(tokens.access_token.expose()).await.unwrap().err()
+    }
+
+    async fn refresh(&self, tokens: &IssuedTokens) -> Result<IssuedTokens, RefreshError> {
+        self.bench.service.refresh(tokens.refresh_token.expose()).await
+    }
+
+    #[track_caller]
+    fn assert_published(&self, families: usize) {
+        assert_eq!(self.bench.recorder.revocations.lock().unwrap().len(), families);
+    }
+}
+
+fn account(n: u8) -> AccountId {
+    AccountId::from_random([n; 16])
+}
+
+#[tokio::test]
+async fn a_cookie_stands_for_its_person_until_it_lies_idle() {
+    let scene = Scene::new().await;
+    let (secret, _) = scene.signed_in(account(9)).await;
+    scene.pass(59);
+    assert_eq!(scene.current(&secret).await.unwrap().identity().subject, account(9).to_string());
+    // The use was noted.
+    scene.pass(59);
+    assert!(scene.current(&secret).await.is_some());
+    scene.pass(2);
+    assert_eq!(scene.current(&secret).await, None);
+}
+
+#[tokio::test]
+async fn an_ended_session_and_an_unknown_cookie_stand_for_nobody() {
+    let scene = Scene::new().await;
+    let [(one, _), (other, _)] = [scene.signed_in(account(9)).await, scene.signed_in(account(9)).await];
+    for _ in 0..2 {
+        scene.sessions.end(one.expose()).await.unwrap();
+        assert_eq!(scene.current(&one).await, None);
+    }
+    assert!(scene.current(&other).await.is_some());
+    assert_eq!(scene.sessions.current("").await.unwrap(), None);
+    assert_eq!(scene.sessions.current(&"x".repeat(43)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_was_kept_of_a_visitor_is_in_the_list_the_last_used_first() {
+    let scene = Scene::new().await;
+    let visitor = Visitor::of(Some("curl/8"), Some("192.0.2.7".parse().unwrap()));
+    let first = scene.sessions.open(account(1), visitor.clone()).await.unwrap();
+    scene.pass(1);
+    let (_, second) = scene.signed_in(account(1)).await;
+    scene.signed_in(account(2)).await;
+    scene.pass(1);
+    let first = scene.current(&first).await.unwrap();
+    assert_eq!(first.visitor, visitor);
+    assert_eq!(scene.sessions.list(&second).await.unwrap(), [first.clone(), second]);
+    scene.pass(59);
+    assert_eq!(scene.sessions.list(&first).await.unwrap(), [first], "the other is over, though not forgotten");
+}
+
+#[tokio::test]
+async fn the_tokens_of_a_session_are_for_its_person_and_end_with_it() {
+    let scene = Scene::new().await;
+    let (secret, session) = scene.signed_in(account(1)).await;
+    let [one, two] = [scene.tokens(&session).await, scene.tokens(&session).await];
+    let Verification::Access(claims) = scene.bench.service.verify(one.access_token.expose()).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!((claims.subject, claims.scope.to_string()), (account(1).to_string(), String::new()));
+    assert_eq!(claims.audience, [policy().audience]);
+    let refreshed = scene.refresh(&two).await.unwrap();
+
+    let (_, other) = scene.signed_in(account(1)).await;
+    let others = scene.tokens(&other).await;
+    scene.sessions.end(secret.expose()).await.unwrap();
+    scene.assert_published(2);
+    for tokens in [&one, &two, &refreshed] {
+        assert_eq!(scene.refusal(tokens).await, Some(Rejection::Revoked));
+        assert!(matches!(scene.refresh(tokens).await, Err(RefreshError::Revoked)));
+    }
+    assert_eq!(scene.refusal(&others).await, None);
+    scene.refresh(&others).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_token_outlives_its_session() {
+    let scene = Scene::new().await;
+    let (secret, session) = scene.signed_in(account(1)).await;
+    let first = scene.tokens(&session).await;
+    assert_eq!((first.access_ttl, first.refresh_ttl), (policy().access_ttl, SESSION_LIMITS.idle));
+
+    // Ten minutes before the end of it all.
+    scene.pass(55);
+    scene.current(&secret).await.unwrap();
+    scene.pass(55);
+    let session = scene.current(&secret).await.unwrap();
+    let last = scene.tokens(&session).await;
+    assert_eq!(last.refresh_ttl, TimeDelta::minutes(10));
+    assert!(
+        matches!(scene.refresh(&first).await, Err(RefreshError::Expired)),
+        "it lay idle for as long as sessions may"
+    );
+    let refreshed = scene.refresh(&last).await.unwrap();
+    scene.bench.clock.pass(TimeDelta::minutes(10) - TimeDelta::microseconds(1));
+    assert_eq!(scene.refusal(&last).await, None);
+    scene.bench.clock.pass(TimeDelta::microseconds(1));
+    assert_eq!(scene.current(&secret).await, None);
+    for tokens in [&refreshed, &last] {
+        assert!(scene.refusal(tokens).await.is_some(), "leeway is in it already");
+        assert!(matches!(scene.refresh(tokens).await, Err(RefreshError::Expired | RefreshError::Reused)));
+    }
+}
+
+#[tokio::test]
+async fn to_refresh_its_tokens_is_to_use_a_session() {
+    let scene = Scene::new().await;
+    let (secret, session) = scene.signed_in(account(1)).await;
+    let tokens = scene.tokens(&session).await;
+    scene.pass(40);
+    let tokens = scene.refresh(&tokens).await.unwrap();
+    assert_eq!(tokens.refresh_ttl, SESSION_LIMITS.idle);
+    scene.pass(40);
+    assert!(scene.current(&secret).await.is_some());
+    assert_eq!(scene.refusal(&tokens).await, Some(Rejection::Expired), "an access token lives for less");
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_no_sign_of_life() {
+    let scene = Scene::new().await;
+    let (secret, session) = scene.signed_in(account(1)).await;
+    let tokens = scene.tokens(&session).await;
+    scene.bench.service.revoke(tokens.refresh_token.expose()).await.unwrap();
+    scene.pass(40);
+    assert!(matches!(scene.refresh(&tokens).await, Err(RefreshError::Revoked)));
+    scene.pass(30);
+    assert_eq!(scene.current(&secret).await, None);
+}
+
+/// As when whatever kept sessions was emptied, or they were ended behind our back.
+#[tokio::test]
+async fn tokens_of_a_session_that_is_gone_are_revoked_at_their_first_refresh() {
+    let scene = Scene::new().await;
+    let (_, session) = scene.signed_in(account(1)).await;
+    let tokens = scene.tokens(&session).await;
+    scene.bench.sessions.end(&session.digest).await.unwrap();
+    assert!(matches!(scene.refresh(&tokens).await, Err(RefreshError::Revoked)));
+    assert_eq!(scene.refusal(&tokens).await, Some(Rejection::Revoked));
+}
+
+#[tokio::test]
+async fn tokens_that_were_asked_for_while_the_session_was_ended_are_revoked() {
+    let scene = Scene::new().await;
+    let (secret, session) = scene.signed_in(account(1)).await;
+    scene.sessions.end(secret.expose()).await.unwrap();
+    assert!(scene.sessions.tokens(&session).await.unwrap().is_none());
+    scene.assert_published(1);
+    assert!(scene.bench.store.revoke_families_of_sessions(&[session.id], session.created_at).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn one_of_ones_own_sessions_is_ended_and_nobody_elses() {
+    let scene = Scene::new().await;
+    let [(mine, session), (hers, other)] = [scene.signed_in(account(1)).await, scene.signed_in(account(2)).await];
+    let tokens = scene.tokens(&session).await;
+    assert!(!scene.sessions.end_one_of(account(1), other.id).await.unwrap());
+    assert!(!scene.sessions.end_one_of(account(1), SessionId::from_random([7; 16])).await.unwrap());
+    assert!(scene.current(&hers).await.is_some());
+    assert!(scene.sessions.end_one_of(account(1), session.id).await.unwrap());
+    assert!(!scene.sessions.end_one_of(account(1), session.id).await.unwrap(), "once");
+    assert_eq!(scene.current(&mine).await, None);
+    assert_eq!(scene.refusal(&tokens).await, Some(Rejection::Revoked));
+    scene.pass(61);
+    assert!(!scene.sessions.end_one_of(account(2), other.id).await.unwrap(), "it is over");
+}
+
+#[tokio::test]
+async fn all_but_one_are_ended() {
+    let scene = Scene::new().await;
+    let (kept, session) = scene.signed_in(account(1)).await;
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        let (secret, session) = scene.signed_in(account(1)).await;
+        others.push((secret, scene.tokens(&session).await));
+    }
+    let (hers, _) = scene.signed_in(account(2)).await;
+    let tokens = scene.tokens(&session).await;
+    assert_eq!(scene.sessions.end_all_of(account(1), Some(session.id)).await.unwrap(), 3);
+    assert_eq!(scene.sessions.end_all_of(account(1), Some(session.id)).await.unwrap(), 0);
+    for (secret, tokens) in &others {
+        assert_eq!(scene.current(secret).await, None);
+        assert_eq!(scene.refusal(tokens).await, Some(Rejection::Revoked));
+    }
+    assert!(scene.current(&kept).await.is_some() && scene.current(&hers).await.is_some());
+    assert_eq!(scene.refusal(&tokens).await, None);
+    assert_eq!(scene.sessions.end_all_of(account(1), None).await.unwrap(), 1);
+    assert_eq!(scene.refusal(&tokens).await, Some(Rejection::Revoked));
+}

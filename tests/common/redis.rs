@@ -1,0 +1,85 @@
+//! A Redis for a test alone, which may be killed and started again.
+
+#![expect(clippy::panic, reason = "a test that cannot go on has failed")]
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    sync::Mutex,
+};
+
+use super::eventually;
+
+/// A running `redis-server`, or one that was killed. What it acknowledged is on disk, and there again when it is restarted.
+pub(crate) struct Redis {
+    port: u16,
+    folder: tempfile::TempDir,
+    process: Mutex<Option<Child>>,
+}
+
+impl Redis {
+    pub(crate) fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let redis = Self { port, folder: tempfile::tempdir().unwrap(), process: Mutex::default() };
+        redis.restart();
+        redis
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn restart(&self) {
+        let port = self.port.to_string();
+        let process = Command::new("redis-server")
+            .args([
+                "--bind",
+                "127.0.0.1",
+                "--port",
+                &port,
+                "--save",
+                "",
+                "--appendonly",
+                "yes",
+                "--appendfsync",
+                "always",
+            ])
+            .arg("--dir")
+            .arg(self.folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("redis-server: {error}"));
+        *self.process.lock().unwrap() = Some(process);
+        eventually("Redis answers", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&self) {
+        if let Some(mut process) = self.process.lock().unwrap().take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// `FLUSHALL`.
+    pub(crate) fn lose_everything(&self) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.write_all(b"FLUSHALL\r\n").unwrap();
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"+OK\r\n");
+    }
+
+    /// Everything it holds, as it lies on disk.
+    pub(crate) fn dump(&self) -> Vec<u8> {
+        let files = std::fs::read_dir(self.folder.path().join("appendonlydir")).unwrap();
+        files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
