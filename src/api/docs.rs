@@ -16,8 +16,8 @@ const SWAGGER_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; st
 
 /// The groups in the order in which a newcomer wants them; poem-openapi sorts them by name. And folded schemas.
 const SWAGGER_OPTIONS: &str = "deepLinking: true, defaultModelsExpandDepth: 0, \
-    tagsSorter: (a, b) => ['Tokens', 'Sign in', 'OAuth', 'Machine clients', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(a) - \
-                          ['Tokens', 'Sign in', 'OAuth', 'Machine clients', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(b),";
+    tagsSorter: (a, b) => ['Tokens', 'Sign in', 'Accounts', 'OAuth', 'Machine clients', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(a) - \
+                          ['Tokens', 'Sign in', 'Accounts', 'OAuth', 'Machine clients', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(b),";
 
 /// What is made on first use.
 type Late = LazyLock<Bytes, Box<dyn FnOnce() -> Bytes + Send>>;

@@ -183,7 +183,17 @@ fn swagger_leads_to_the_sign_in_and_back() {
             scene.browser.script("return [...document.querySelectorAll('.opblock-tag')].map(it => it.dataset.tag)");
         assert_eq!(
             groups,
-            json!(["Tokens", "Sign in", "OAuth", "Machine clients", "Playground", "Welcome", "Discovery", "Health"])
+            json!([
+                "Tokens",
+                "Sign in",
+                "Accounts",
+                "OAuth",
+                "Machine clients",
+                "Playground",
+                "Welcome",
+                "Discovery",
+                "Health"
+            ])
         );
         let link = scene.browser.script(
             "return [...document.querySelectorAll('.information-container a')].find(it => it.innerText == 'sign in').href",
