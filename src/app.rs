@@ -10,13 +10,13 @@ pub mod logging;
 mod publisher;
 mod readiness;
 mod resolver;
+mod rules;
 mod store;
 mod upkeep;
 
 use std::{io, iter, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
 use bytes::Bytes;
-use chrono::TimeDelta;
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
@@ -33,6 +33,7 @@ use self::{
     publisher::SnapshotPublisher,
     readiness::StoreReadiness,
     resolver::ServiceResolver,
+    rules::{expectations, key_schedule, session_limits, token_policy},
     store::{Store, StoreError},
     upkeep::Upkeep,
 };
@@ -54,9 +55,6 @@ use crate::{
             oauth::OAuthController, session::SessionController, signing_key::SigningKeyController,
             token::TokenController,
         },
-        models::{
-            scope::Scope, service::Access, session::SessionLimits, signing_key::KeySchedule, token::Expectations,
-        },
         schemas::cookie::Cookies,
         services::{
             Failure,
@@ -68,15 +66,12 @@ use crate::{
             revocation::RevocationFeed,
             session::{LiveSessions, SessionParts, SessionService},
             signing_key::{SigningKeyError, SigningKeyParts, SigningKeys},
-            token::{TokenParts, TokenPolicy, TokenService},
+            token::{TokenParts, TokenService},
         },
     },
     edge::{Edge, Parts},
     ports::{Clock, Entropy},
 };
-
-/// The scope that lets a caller create tokens in production.
-const ISSUE_SCOPE: &str = "tokens:issue";
 
 /// What the gateway asks of the world around it. A test puts its own in place.
 pub struct World {
@@ -396,47 +391,4 @@ fn open_vault(settings: &Settings, entropy: &dyn Entropy) -> Result<Vault, Vault
         return Vault::new(&[entropy.bytes()]);
     }
     Vault::new(&settings.vault_keys.iter().map(|key| key.0).collect::<Vec<_>>())
-}
-
-fn expectations(settings: &Settings) -> Expectations {
-    Expectations { issuer: settings.public.base().to_owned(), audience: settings.tokens.audience.clone() }
-}
-
-fn token_policy(settings: &Settings) -> TokenPolicy {
-    let Expectations { issuer, audience } = expectations(settings);
-    let development = settings.environment == Environment::Development;
-    TokenPolicy {
-        issuer,
-        audience,
-        access_ttl: delta(settings.tokens.access_ttl),
-        access_ttl_max: delta(settings.tokens.access_ttl_max),
-        refresh_ttl: delta(settings.tokens.refresh_ttl),
-        refresh_grace: delta(settings.tokens.refresh_grace),
-        creation: if development {
-            Access::Open
-        } else {
-            Access::Token { scope: ISSUE_SCOPE.parse().unwrap_or_else(|_| Scope::default()) }
-        },
-        dummies: development,
-    }
-}
-
-fn session_limits(settings: &Settings) -> SessionLimits {
-    SessionLimits { idle: delta(settings.sessions.idle), total: delta(settings.sessions.total) }
-}
-
-fn key_schedule(settings: &Settings) -> KeySchedule {
-    let signs_for = delta(settings.tokens.key_rotation);
-    KeySchedule {
-        algorithm: settings.tokens.algorithm,
-        signs_for,
-        // A day, so that whoever caches our JWKS has the next key in time; less if keys change more often than that.
-        published_before: TimeDelta::days(1).min(signs_for / 2),
-        longest_token: delta(settings.tokens.access_ttl_max),
-    }
-}
-
-/// Settings are bounded far below what a `TimeDelta` can hold.
-fn delta(duration: Duration) -> TimeDelta {
-    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tracing::{error, info};
 
-use super::delta;
+use super::rules::delta;
 use crate::{
     domain::gateway::{
         repositories::{

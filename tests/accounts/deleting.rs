@@ -12,6 +12,7 @@ use crate::{
         browser::{Away, Browser},
         database::{Sqlite, TestDatabase},
         eventually,
+        redis::Redis,
         stand_in::StandIn,
     },
 };
@@ -20,43 +21,51 @@ use crate::{
 fn with_an_account_everything_of_it_ends() {
     let gateway = Gateway::start();
     let stand_in = StandIn::of(&gateway);
-    everything_ends(&[&gateway, &gateway], &stand_in, None);
+    everything_ends(&[&gateway, &gateway], &stand_in, None, None);
     gateway.is_unharmed();
 }
 
 #[test]
 fn no_row_of_it_is_left_in_sqlite() {
-    no_row_is_left::<Sqlite>();
+    no_row_is_left::<Sqlite>(None);
+}
+
+#[test]
+#[cfg_attr(not(feature = "redis-tests"), ignore = "scripts/test runs it")]
+fn no_row_and_no_session_of_it_is_left_in_sqlite_and_redis() {
+    no_row_is_left::<Sqlite>(Some(&Redis::start()));
 }
 
 #[test]
 #[cfg_attr(not(feature = "postgres-tests"), ignore = "scripts/test runs it")]
 fn no_row_of_it_is_left_in_postgres() {
-    no_row_is_left::<crate::common::database::Postgres>();
+    no_row_is_left::<crate::common::database::Postgres>(None);
 }
 
-fn no_row_is_left<D: TestDatabase>() {
+fn no_row_is_left<D: TestDatabase>(redis: Option<&Redis>) {
     let host = Gateway::start();
     let stand_in = StandIn::of(&host);
     let database = D::open();
     let settings = stand_in.settings();
     let mut variables = vec![("DATABASE_URL", database.url()), ("VAULT_KEY", VAULT_KEY)];
+    let redis_url = redis.map(Redis::url);
+    variables.extend(redis_url.as_deref().map(|url| ("REDIS_URL", url)));
     variables.extend(settings.iter().map(|(name, value)| (*name, value.as_str())));
     let [one, two] = [Gateway::with(&variables), Gateway::with(&variables)];
-    everything_ends(&[&one, &two], &stand_in, Some(database.url()));
+    everything_ends(&[&one, &two], &stand_in, Some(database.url()), redis);
     for gateway in [one, two] {
         gateway.is_unharmed();
     }
 }
 
 /// Somebody settles at one replica, is seen at the other, and is gone from both.
-fn everything_ends([one, two]: &[&Gateway; 2], stand_in: &StandIn, database: Option<&str>) {
+fn everything_ends([one, two]: &[&Gateway; 2], stand_in: &StandIn, database: Option<&str>, redis: Option<&Redis>) {
     // Somebody else, whom none of this concerns.
     let mut bystander = Browser::default();
     let bob = bystander.sign_up(one, "bob@example.org");
     bystander.log_in(one, "bob@example.org", "wrong password").expect_problem(401, "invalid_credentials");
     bystander.log_in(one, "bob@example.org", PASSWORD).expect(200);
-    let before = database.map(tables);
+    let (before, sessions_before) = (database.map(tables), redis.map(Redis::keys));
 
     let (mut browser, mut second) = (Browser::default(), Browser::default());
     let account = browser.sign_up(one, "jane.doe@example.com");
@@ -69,8 +78,12 @@ fn everything_ends([one, two]: &[&Gateway; 2], stand_in: &StandIn, database: Opt
     let signed_in = stand_in.exchange(two, "alice");
     assert_eq!(signed_in["tokens"]["token_type"], "Bearer");
     let second_access = signed_in["tokens"]["access_token"].as_str().unwrap().to_owned();
+    let of_session =
+        second.call(two, "POST", "/session/token", &[("Sec-Fetch-Site", "same-origin")]).expect(200).json();
+    let [session_access, session_refresh] =
+        ["access_token", "refresh_token"].map(|name| of_session[name].as_str().unwrap().to_owned());
     for gateway in [one, two] {
-        for token in [&access, &second_access] {
+        for token in [&access, &second_access, &session_access] {
             assert_eq!(gateway.get_with_token("/api/users/me", token).expect(200).json()["subject"], json!(id));
         }
     }
@@ -98,13 +111,15 @@ fn everything_ends([one, two]: &[&Gateway; 2], stand_in: &StandIn, database: Opt
     one.get_with_token("/api/users/me", &access).expect_problem(401, "invalid_token");
     eventually("the other replica knows", || two.get_with_token("/api/users/me", &access).status == 401);
     for gateway in [one, two] {
-        for token in [&access, &second_access] {
+        for token in [&access, &second_access, &session_access] {
             eventually("the token is refused", || gateway.get_with_token("/api/users/me", token).status == 401);
             let verified = gateway.post("/tokens/verify", &json!({"token": token})).expect(200).json();
             assert_eq!(verified, json!({"active": false, "reason": "revoked"}));
             gateway.get_with_token("/accounts/me", token).expect_problem(401, "invalid_token");
         }
-        gateway.post("/tokens/refresh", &json!({"refresh_token": refresh})).expect_problem(401, "invalid_grant");
+        for token in [&refresh, &session_refresh] {
+            gateway.post("/tokens/refresh", &json!({"refresh_token": token})).expect_problem(401, "invalid_grant");
+        }
         let mut thief = Browser::default();
         thief.cookies.insert("__Host-gateway_session".into(), old.clone());
         thief.me(gateway).expect_problem(401, "token_missing");
@@ -123,6 +138,7 @@ fn everything_ends([one, two]: &[&Gateway; 2], stand_in: &StandIn, database: Opt
             }
         }
     }
+    assert_eq!(redis.map(Redis::keys), sessions_before, "sessions of others, and no more");
     // Whoever comes back is a stranger.
     let again = Browser::default().sign_up(two, "jane.doe@example.com");
     assert_ne!(again["id"], json!(id));

@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::{
+    collections::BTreeSet,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
@@ -69,6 +70,16 @@ impl Redis {
         let mut answer = [0; 5];
         stream.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"+OK\r\n");
+    }
+
+    /// The names of all that it holds but the memory of what was used up, and when what ends.
+    pub(crate) fn keys(&self) -> BTreeSet<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.write_all(b"KEYS *\r\nQUIT\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let names = answer.lines().filter(|line| line.starts_with("gateway:"));
+        names.filter(|name| !name.starts_with("gateway:login:") && *name != "gateway:ends").map(str::to_owned).collect()
     }
 
     /// Everything it holds, as it lies on disk.

@@ -28,6 +28,10 @@ struct Bench {
 }
 
 async fn accepting(most: usize, seats: usize, failures: Vec<io::Error>) -> Bench {
+    accepting_by(false, most, seats, failures).await
+}
+
+async fn accepting_by(tls: bool, most: usize, seats: usize, failures: Vec<io::Error>) -> Bench {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..seats).map(|_| mpsc::unbounded_channel()).unzip();
@@ -36,7 +40,7 @@ async fn accepting(most: usize, seats: usize, failures: Vec<io::Error>) -> Bench
         trusted_proxies: Arc::new([]),
         seats: senders.into_iter().map(|newcomers| Seat { newcomers, load: Arc::default() }).collect(),
         entropy: Arc::new(CountingEntropy::default()),
-        by_tls: false,
+        by_tls: tls,
     };
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(acceptor.run(Failing { failures: failures.into(), listener }, stopped));
@@ -76,6 +80,17 @@ async fn connections_go_where_the_fewest_are() {
     for seat in [0, 1, 0, 1] {
         assert!(bench.seats[seat].recv().await.is_some());
     }
+}
+
+#[tokio::test]
+async fn at_the_limit_the_newest_is_told_nothing_before_a_handshake() {
+    let mut bench = accepting_by(true, 1, 1, Vec::new()).await;
+    let _first = TcpStream::connect(bench.address).await.unwrap();
+    let _taken = bench.seats[0].recv().await.unwrap();
+    let mut answer = Vec::new();
+    let mut second = TcpStream::connect(bench.address).await.unwrap();
+    second.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"", "whoever speaks TLS would take it for garbage");
 }
 
 #[tokio::test]

@@ -17,7 +17,6 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::{Notify, mpsc},
 };
@@ -103,7 +102,7 @@ impl Http2Client {
         Http2Answer::read(self.send(request).await.unwrap()).await
     }
 
-    async fn get(&self, path: &str, headers: &[(&'static str, &str)]) -> Http2Answer {
+    pub(super) async fn get(&self, path: &str, headers: &[(&'static str, &str)]) -> Http2Answer {
         self.ask(request(Method::GET, path, headers, "")).await
     }
 }
@@ -306,138 +305,4 @@ async fn an_answer_that_nobody_reads_ends_the_connection() {
     // The socket stays empty: what the client does not give is window.
     let _ = soon("the end", client.connection).await.unwrap();
     drop(answer);
-}
-
-const PREFACE_AND_SETTINGS: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn half_a_head_ends_the_connection() {
-    let mut setup = Setup::of(&[]);
-    setup.listener.head_timeout = Duration::from_millis(50);
-    let gateway = setup.start();
-    // HEADERS without END_HEADERS, half of HEADERS, and a preface that does not end.
-    let pieces = [
-        [PREFACE_AND_SETTINGS, b"\0\0\x01\x01\x01\0\0\0\x01\x82"].concat(),
-        [PREFACE_AND_SETTINGS, b"\0\0\x09\x01\x05\0\0\0\x01\x82"].concat(),
-        PREFACE_AND_SETTINGS[..20].to_vec(),
-    ];
-    for piece in pieces {
-        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-        stream.write_all(&piece).await.unwrap();
-        let mut got = Vec::new();
-        let _ = soon("the end", stream.read_to_end(&mut got)).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_preface_may_come_in_pieces() {
-    let gateway = Setup::of(&[]).start();
-    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    // `GET /own` of `www`, without Huffman.
-    let request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
-        \0\0\x0d\x01\x05\0\0\0\x01\x82\x86\x04\x04/own\x41\x03www";
-    for piece in request.chunks(5) {
-        stream.write_all(piece).await.unwrap();
-        tokio::task::yield_now().await;
-    }
-    let mut got = Vec::new();
-    while !got.windows(9).any(|window| window == b"GET /own\n") {
-        assert_ne!(soon("the answer", stream.read_buf(&mut got)).await.unwrap(), 0, "{got:?}");
-    }
-}
-
-/// One frame, as it goes over the wire.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// `GET /api/users` of `www`, without Huffman.
-const HEAD: &[u8] = b"\x82\x86\x04\x0a/api/users\x41\x03www";
-
-/// What comes of these frames: the kinds of frames, their streams and payloads, until the gateway closes or has said enough.
-async fn said(gateway: &Gateway, frames: &[u8], enough: impl Fn(u8, u32) -> bool) -> Vec<(u8, u32, Vec<u8>)> {
-    let (mut reading, mut writing) = TcpStream::connect(gateway.address).await.unwrap().into_split();
-    let bytes = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", frames].concat();
-    // The gateway may stop reading before the end.
-    let sending = tokio::spawn(async move {
-        let _ = writing.write_all(&bytes).await;
-        writing
-    });
-    let mut said = Vec::new();
-    loop {
-        let mut header = [0; 9];
-        if soon("a frame", reading.read_exact(&mut header)).await.is_err() {
-            break;
-        }
-        let mut payload = vec![0; usize::from(header[1]) << 8 | usize::from(header[2])];
-        soon("its payload", reading.read_exact(&mut payload)).await.unwrap();
-        let stream = u32::from_be_bytes(header[5..].try_into().unwrap());
-        said.push((header[3], stream, payload));
-        if enough(header[3], stream) {
-            break;
-        }
-    }
-    drop(sending.await);
-    said
-}
-
-const RST_STREAM: u8 = 3;
-const GOAWAY: u8 = 7;
-const PROTOCOL_ERROR: [u8; 4] = [0, 0, 0, 1];
-const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 11];
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_malformed_head_is_a_stream_error() {
-    let upstream = Upstream::ok().await;
-    let gateway = Setup::of(&[upstream.address]).start();
-    for head in [
-        [HEAD, b"\0\x0aconnection\x05close"].concat(),
-        [HEAD, b"\0\x11transfer-encoding\x07chunked"].concat(),
-        [HEAD, b"\0\x07upgrade\x03h2c"].concat(),
-        [HEAD, b"\0\x02te\x04gzip"].concat(),
-        // No :path.
-        b"\x82\x86\x41\x03www".to_vec(),
-    ] {
-        let said = said(&gateway, &frame(1, 5, 1, &head), |kind, _| matches!(kind, RST_STREAM | GOAWAY)).await;
-        let last = said.last().unwrap();
-        assert_eq!((last.0, last.1, &last.2[..]), (RST_STREAM, 1, &PROTOCOL_ERROR[..]), "{head:?}: {said:?}");
-    }
-    // An upper-case name and a pseudo-header that is unknown or late end the stream or the connection; both are allowed.
-    for head in [
-        [HEAD, b"\0\x05X-Abc\x011"].concat(),
-        [HEAD, b"\0\x04:odd\x011"].concat(),
-        b"\x82\x86\0\x01a\x01b\x04\x01/\x41\x03www".to_vec(),
-    ] {
-        let said = said(&gateway, &frame(1, 5, 1, &head), |kind, _| matches!(kind, RST_STREAM | GOAWAY)).await;
-        assert!(matches!(said.last().unwrap().0, RST_STREAM | GOAWAY), "{head:?}: {said:?}");
-    }
-    assert_eq!(upstream.received(), []);
-    assert_eq!(Http2Client::connect(&gateway).await.get("/api/users", &[]).await.status, StatusCode::OK);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn floods_end_the_connection_and_nothing_else() {
-    let gateway = Setup::of(&[]).start();
-    let rapid_reset: Vec<u8> = (0..500)
-        .flat_map(|number| {
-            let stream = number * 2 + 1;
-            [frame(1, 5, stream, HEAD), frame(3, 0, stream, &[0, 0, 0, 8])].concat()
-        })
-        .collect();
-    let more = frame(9, 0, 1, &[b"\0\x01a\x7f\xff\x7d".as_slice(), &[b'a'; 16_000]].concat());
-    let continuation = [frame(1, 1, 1, HEAD), more.repeat(100)].concat();
-    let empty_continuations = [frame(1, 1, 1, HEAD), frame(9, 0, 1, b"").repeat(10_000)].concat();
-    for (what, frames) in
-        [("reset", rapid_reset), ("CONTINUATION", continuation), ("empty CONTINUATION", empty_continuations)]
-    {
-        let said = said(&gateway, &frames, |kind, _| kind == GOAWAY).await;
-        let last = said.last().unwrap();
-        // A head that grows beyond the limit is malformed; what is only a nuisance is asked to calm down.
-        let calm_down = (last.0, &last.2[4..8]) == (GOAWAY, &ENHANCE_YOUR_CALM[..]);
-        let malformed = (last.0, &last.2[4..8]) == (GOAWAY, &PROTOCOL_ERROR[..]);
-        assert!(calm_down || (malformed && what == "CONTINUATION"), "{what}: {said:?}");
-    }
-    assert_eq!(Http2Client::connect(&gateway).await.get("/own", &[]).await.status, StatusCode::OK);
 }

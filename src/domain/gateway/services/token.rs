@@ -24,8 +24,8 @@ use crate::{
             id::{AccountId, FamilyId},
             service::{Access, Denied},
             token::{
-                IssuedTokens, NewRefreshToken, RefreshToken, Revocation, Rotation, RotationOutcome, TokenFamily,
-                Verification,
+                IssuedTokens, NewRefreshToken, RefreshRecord, RefreshToken, Revocation, Rotation, RotationOutcome,
+                TokenFamily, Verification,
             },
         },
         repositories::token::TokenRepository,
@@ -146,14 +146,15 @@ impl TokenService {
     /// the same successor, later it costs the whole family (RFC 9700 §4.14.2).
     pub async fn refresh(&self, presented: &str) -> Result<IssuedTokens, RefreshError> {
         let presented = RefreshToken::parse(presented).map_err(|_| RefreshError::Unknown)?;
-        let Rotated { family, successor, until, now } = self.rotate(&presented).await?;
+        let found = self.parts.store.find_refresh(&presented.digest()).await.map_err(Failure::from)?;
+        let Rotated { family, successor, until, now } = self.rotate(&presented, found).await?;
         Ok(self.press(&family, successor, until, now)?)
     }
 
-    /// Uses a refresh token up, and gives its family and what replaces it.
-    async fn rotate(&self, presented: &RefreshToken) -> Result<Rotated, RefreshError> {
+    /// Uses a refresh token up, of which `found` is what the store knew a moment ago, and gives its family and what replaces it.
+    async fn rotate(&self, presented: &RefreshToken, found: Option<RefreshRecord>) -> Result<Rotated, RefreshError> {
         let now = self.parts.clock.now();
-        let until = self.bound_of(presented, now).await?;
+        let until = self.bound_of(found, now).await?;
         let successor = self.parts.successors.successor(presented);
         let rotation = Rotation {
             presented: presented.digest(),

@@ -77,14 +77,14 @@ impl TokenService {
         let presented = RefreshToken::parse(presented).map_err(|_| RefreshError::Unknown)?;
         // Whose it is and what it grants never changes, so it can be judged before the token is used up.
         let found = self.parts.store.find_refresh(&presented.digest()).await;
-        let family = found.map_err(Failure::from).map_err(RefreshError::from)?.ok_or(RefreshError::Unknown)?.family;
-        owned(family.client(), client)?;
+        let found = found.map_err(Failure::from).map_err(RefreshError::from)?.ok_or(RefreshError::Unknown)?;
+        owned(found.family.client(), client)?;
         let scope = match asked {
-            None => family.scope,
-            Some(asked) if family.scope.covers(&asked) => asked,
+            None => found.family.scope.clone(),
+            Some(asked) if found.family.scope.covers(&asked) => asked,
             Some(_) => return Err(ScopeExceeded.into()),
         };
-        let Rotated { family, successor, until, now } = self.rotate(&presented).await?;
+        let Rotated { family, successor, until, now } = self.rotate(&presented, Some(found)).await?;
         let narrowed = TokenFamily { scope, ..family };
         let expires_at = access_expiry(&narrowed, until, now);
         Ok(IssuedToClient {

@@ -7,7 +7,7 @@ use super::{Failure, RefreshError, TokenService};
 use crate::domain::gateway::models::{
     id::SessionId,
     session::Session,
-    token::{IssuedTokens, RefreshToken, TokenFamily},
+    token::{IssuedTokens, RefreshRecord, TokenFamily},
 };
 
 /// How many sessions' families are revoked in one transaction.
@@ -40,10 +40,9 @@ impl TokenService {
     /// up before the token is used up, so that a store that is out of reach costs nobody their tokens.
     pub(super) async fn bound_of(
         &self,
-        presented: &RefreshToken,
+        found: Option<RefreshRecord>,
         now: DateTime<Utc>,
     ) -> Result<Option<DateTime<Utc>>, RefreshError> {
-        let found = self.parts.store.find_refresh(&presented.digest()).await.map_err(Failure::from)?;
         // What is no good any more is no sign of life, either.
         let good = found.filter(|record| record.family.revoked_at.is_none() && now < record.expires_at);
         let Some((family, session)) = good.and_then(|record| Some((record.family.id, record.family.session?))) else {
