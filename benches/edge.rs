@@ -13,10 +13,12 @@ use gateway::{
     config::{Settings, Sources},
     domain::gateway::{
         models::{
+            assertion::SignedAssertion,
             id::{AccountId, FamilyId, TokenId},
             identity::Identity,
             oauth::{GrantChanges, ProviderName},
-            service::{Route, RouteTable, Service},
+            page::TrustedPages,
+            service::{Route, RouteTable, Service, ServiceName},
             signing_key::{SigningAlgorithm, SigningKey},
             token::{AccessClaims, Expectations, Rejection, Revocations, SignatureVerifier, TokenDigest},
         },
@@ -24,6 +26,7 @@ use gateway::{
     },
     edge::{
         Parts,
+        browser::BrowserSettings,
         ports::{
             AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver,
             ResolverUnavailable,
@@ -155,6 +158,11 @@ impl World {
         Core::new(&Parts {
             listener_settings: settings.listener,
             tls: None,
+            browsers: BrowserSettings {
+                session_cookie: String::new(),
+                pages: TrustedPages::default(),
+                login_path: String::new(),
+            },
             upstream_settings: settings.upstream,
             cores: NonZeroUsize::MIN,
             snapshots: Arc::new(SnapshotCell::new(snapshot)),
@@ -225,6 +233,18 @@ impl Resolver for Nobody {
     }
 
     async fn opaque_token(&self, _: TokenDigest) -> Result<Result<Identity, Rejection>, ResolverUnavailable> {
+        Err(ResolverUnavailable)
+    }
+
+    async fn session(&self, _: TokenDigest) -> Result<Option<Identity>, ResolverUnavailable> {
+        Err(ResolverUnavailable)
+    }
+
+    async fn providers_of(&self, _: AccountId) -> Result<Vec<ProviderName>, ResolverUnavailable> {
+        Err(ResolverUnavailable)
+    }
+
+    async fn assertion(&self, _: &Identity, _: &ServiceName) -> Result<SignedAssertion, ResolverUnavailable> {
         Err(ResolverUnavailable)
     }
 

@@ -14,7 +14,7 @@ mod rules;
 mod store;
 mod upkeep;
 
-use std::{io, iter, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -32,8 +32,7 @@ use self::{
     development::Helpers,
     publisher::SnapshotPublisher,
     readiness::StoreReadiness,
-    resolver::ServiceResolver,
-    rules::{expectations, key_schedule, session_limits, token_policy},
+    rules::{browsers, cookies, expectations, key_schedule, session_limits, token_policy, trusted_pages},
     store::{Store, StoreError},
     upkeep::Upkeep,
 };
@@ -55,7 +54,6 @@ use crate::{
             oauth::OAuthController, session::SessionController, signing_key::SigningKeyController,
             token::TokenController,
         },
-        schemas::cookie::Cookies,
         services::{
             Failure,
             account::{AccountParts, AccountService},
@@ -190,11 +188,12 @@ impl App {
             &Parts {
                 listener_settings: settings.listener.clone(),
                 tls,
+                browsers: browsers(&settings),
                 upstream_settings: settings.upstream.clone(),
                 cores: available_parallelism().unwrap_or(NonZeroUsize::MIN),
                 snapshots: core.publisher.snapshots(),
                 control_plane: Arc::new(PoemControlPlane::new(api.endpoint, settings.public.api_prefix.clone())),
-                resolver: Arc::new(ServiceResolver::new(core.tokens.clone(), core.oauth.clone())),
+                resolver: Arc::new(core.resolver(&settings, &world)),
                 control_runtime: Handle::current(),
                 clock: world.clock,
                 entropy: world.entropy,
@@ -314,10 +313,8 @@ impl Core {
 
     fn api_parts(&self, settings: &Settings) -> ApiParts {
         let PublicSettings { timezone, allowed_origins, .. } = &settings.public;
-        // Where browsers come by https, they can be told to keep our cookies from everybody else.
-        let cookies = Cookies::new(settings.public.url.scheme() == "https");
-        let origins = iter::once(settings.public.base().to_owned()).chain(allowed_origins.iter().cloned()).collect();
-        let callers = Arc::new(Callers::new(self.tokens.clone(), self.sessions.clone(), cookies, origins));
+        let (cookies, pages) = (cookies(settings), trusted_pages(settings));
+        let callers = Arc::new(Callers::new(self.tokens.clone(), self.sessions.clone(), cookies, pages));
         ApiParts {
             tokens: TokenController::new(self.tokens.clone(), *timezone),
             clients: self.clients.clone(),

@@ -102,7 +102,9 @@ impl Settings {
         let sessions = session::read(&mut reader);
         let services = services::read(&mut reader);
         let providers = providers::read(&mut reader, environment, public.as_ref());
-        let routes = routes::read(&mut reader, providers.as_deref().map(|on| names(on, environment)).as_deref());
+        let on = providers.as_deref().map(|on| names(on, environment));
+        let algorithm = tokens.as_ref().map(|tokens| tokens.algorithm);
+        let routes = routes::read(&mut reader, routes::Known { providers: on.as_deref(), algorithm });
         let upstream = services::read_upstream(&mut reader);
         let oauth_refresh_ahead = reader.duration(&variables::OAUTH_REFRESH_AHEAD, Duration::ZERO..=LONGEST_AHEAD);
         let log_format = read_log_format(&mut reader, environment);

@@ -6,10 +6,12 @@
 //! A connection goes `accept` → `worker` (one per core) → `connection` (with `tls`, or
 //! without) → `conversation` (HTTP/1.x, on a `wire`: heads are read
 //! by `head`, bodies by `framing`, and written by `output`) or `http2` (hyper; `frames` keep the time). A request goes
-//! through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `authenticate` → `provider_token` → `outgoing` (`ours`) →
+//! through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `authenticate` (`session`, `linked`) → `caller`
+//! → `provider_token` → `outgoing` (`ours`) →
 //! `balance` → `forward` (`upload`; `pool` and `exchange`, or `multiplex`; `retry`) → `body` (`stream` ends it) → `access_log`; or to
 //! `own_path`. After a 101 (`upgrade`) the connection goes on as a `tunnel`.
 
+pub mod browser;
 pub mod ports;
 pub mod server;
 pub mod snapshot;
@@ -22,6 +24,7 @@ mod authenticate;
 mod balance;
 mod body;
 mod cache;
+mod caller;
 mod client;
 mod connection;
 mod conversation;
@@ -38,6 +41,7 @@ mod head;
 mod headers;
 mod http2;
 mod limits;
+mod linked;
 mod local;
 mod multiplex;
 mod ours;
@@ -50,6 +54,7 @@ mod pool;
 mod provider_token;
 mod request_id;
 mod retry;
+mod session;
 mod socket;
 mod stream;
 mod trace;

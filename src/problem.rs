@@ -5,7 +5,11 @@ use std::{borrow::Cow, time::Duration};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::gateway::models::{scope::Scope, service::Denied, token::Rejection};
+use crate::domain::gateway::models::{
+    access::{Accepted, Denied},
+    scope::Scope,
+    token::Rejection,
+};
 
 /// Media type of the document.
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -80,20 +84,58 @@ impl Problem {
         }
     }
 
-    /// The caller may not do this: 401 without a token, 403 with one that lacks scope.
+    /// The caller may not do this: 401 without a credential, 403 with one that is not enough.
     pub fn denied(denied: Denied) -> Self {
         match denied {
-            Denied::TokenMissing => Self::new(
+            Denied::CredentialMissing(Accepted::Token) => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "token_missing",
                 "this needs a token: send it as `Authorization: Bearer <access token>`",
+            ),
+            Denied::CredentialMissing(Accepted::TokenOrSession) => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "token_missing",
+                "this needs a token: send it as `Authorization: Bearer <access token>`; or the session of a browser: sign in at \
+                 /login",
+            ),
+            Denied::CredentialMissing(Accepted::Session) => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "session_missing",
+                "this needs the session of a browser: sign in at /login",
             ),
             Denied::ScopeMissing(scope) => Self {
                 detail: format!("the token lacks scope; this needs: {scope}").into(),
                 challenge: Some(Challenge::InsufficientScope(scope)),
                 ..Self::new(StatusCode::FORBIDDEN, "insufficient_scope", "")
             },
+            Denied::AnyScopeMissing(scope) => Self {
+                detail: format!("the token lacks scope; this needs one of: {scope}").into(),
+                challenge: Some(Challenge::InsufficientScope(scope)),
+                ..Self::new(StatusCode::FORBIDDEN, "insufficient_scope", "")
+            },
+            Denied::ClaimMissing(demand) => Self::new(
+                StatusCode::FORBIDDEN,
+                "claim_missing",
+                format!("the claims of the caller do not say what this needs: {demand}"),
+            ),
+            Denied::ProviderMissing(provider) => Self::new(
+                StatusCode::FORBIDDEN,
+                "provider_missing",
+                format!(
+                    "this needs somebody who is known at {provider}; add it to your account at /login/{provider}?link=true"
+                ),
+            ),
         }
+    }
+
+    /// A browser sent its session along from a page that may not use it: 403.
+    pub fn cross_site() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "cross_site_request",
+            "a session counts only in requests from a page of this site or of ALLOWED_ORIGINS (Sec-Fetch-Site, Origin); send a \
+             bearer token instead",
+        )
     }
 
     /// Something of ours cannot be reached for now: 503.
@@ -186,7 +228,10 @@ mod tests {
     fn every_401_carries_a_challenge() {
         let bare = Problem::new(StatusCode::UNAUTHORIZED, "invalid_grant", "");
         assert_eq!(bare.challenge.unwrap().to_header(), r#"Bearer realm="gateway""#);
-        assert_eq!(Problem::denied(Denied::TokenMissing).challenge.unwrap().to_header(), r#"Bearer realm="gateway""#);
+        for credentials in [Accepted::Token, Accepted::Session, Accepted::TokenOrSession] {
+            let missing = Problem::denied(Denied::CredentialMissing(credentials));
+            assert_eq!((missing.status, missing.challenge), (401, Some(Challenge::TokenMissing)));
+        }
         let revoked = Problem::invalid_token(Rejection::Revoked);
         assert_eq!(
             revoked.challenge.unwrap().to_header(),

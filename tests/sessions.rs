@@ -1,10 +1,12 @@
 //! Sessions through the real binary, as browsers use them: where one is signed in, signing out elsewhere, tokens for a
-//! page's scripts, pages of other origins; and two gateways on one Redis.
+//! page's scripts, pages of other origins, services behind the gateway; and two gateways on one Redis.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 
+#[path = "sessions/at_services.rs"]
+mod at_services;
 #[path = "sessions/cors.rs"]
 mod cors;
 #[path = "sessions/redis.rs"]

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::gateway::{
     models::{
+        assertion::CallerAssertion,
         signing_key::{SigningAlgorithm, SigningKey},
         token::{AccessClaims, Rejection, SignatureVerifier},
     },
@@ -28,6 +29,9 @@ use crate::domain::gateway::{
 
 /// `typ` of an access token (RFC 9068 §2.1).
 const ACCESS_TOKEN_TYPE: &str = "at+jwt";
+
+/// `typ` of an assertion: what libraries expect of a JWT that they are told nothing else about.
+const ASSERTION_TYPE: &str = "JWT";
 
 /// No token of ours is longer: it must fit into a request head, which is limited to 16 KiB.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -130,12 +134,21 @@ struct JwtKeyRing {
     keys: HashMap<String, LoadedKey>,
 }
 
+impl JwtKeyRing {
+    fn signed(&self, kid: &str, typ: &str, claims: &Value) -> Result<String, KeyError> {
+        let key = self.keys.get(kid).ok_or_else(|| KeyError(format!("{kid} is not loaded")))?;
+        let header = Header { typ: Some(typ.to_owned()), kid: Some(kid.to_owned()), ..Header::new(key.algorithm) };
+        jsonwebtoken::encode(&header, claims, &key.encoding).map_err(refused)
+    }
+}
+
 impl KeyRing for JwtKeyRing {
     fn sign(&self, kid: &str, claims: &AccessClaims) -> Result<String, KeyError> {
-        let key = self.keys.get(kid).ok_or_else(|| KeyError(format!("{kid} is not loaded")))?;
-        let header =
-            Header { typ: Some(ACCESS_TOKEN_TYPE.to_owned()), kid: Some(kid.to_owned()), ..Header::new(key.algorithm) };
-        jsonwebtoken::encode(&header, &claims.to_json(), &key.encoding).map_err(refused)
+        self.signed(kid, ACCESS_TOKEN_TYPE, &claims.to_json())
+    }
+
+    fn sign_assertion(&self, kid: &str, assertion: &CallerAssertion) -> Result<String, KeyError> {
+        self.signed(kid, ASSERTION_TYPE, &assertion.to_json())
     }
 }
 

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::problems::ProblemError;
 use crate::{
     domain::gateway::{
-        controllers::caller::{Credentials, Page},
+        controllers::caller::Credentials,
         schemas::{parse_json, token::CreateDummyToken},
     },
     problem::{Challenge, Problem},
@@ -266,10 +266,8 @@ pub(super) fn browser(request: &Request) -> Credentials {
     Credentials {
         bearer: None,
         cookies: cookies(request),
-        page: Page {
-            origin: text(request, header::ORIGIN),
-            fetch_site: text(request, HeaderName::from_static("sec-fetch-site")),
-        },
+        origin: text(request, header::ORIGIN),
+        fetch_site: text(request, HeaderName::from_static("sec-fetch-site")),
         is_unsafe: !request.method().is_safe(),
     }
 }
@@ -277,8 +275,8 @@ pub(super) fn browser(request: &Request) -> Credentials {
 /// The same of a link that changes something. A browser that follows one sends no `Origin`, but may say which page it was on.
 pub(super) fn browser_on_a_link(request: &Request) -> Credentials {
     let said = browser(request);
-    let origin = said.page.origin.or_else(|| origin_of(&text(request, header::REFERER)?));
-    Credentials { page: Page { origin, ..said.page }, is_unsafe: true, ..said }
+    let origin = said.origin.or_else(|| origin_of(&text(request, header::REFERER)?));
+    Credentials { origin, is_unsafe: true, ..said }
 }
 
 /// The origin of an address as a browser writes it (RFC 6454 §6.2).

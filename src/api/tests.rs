@@ -10,6 +10,7 @@ use crate::{
     adapters::{client_keys::AwsLcClientKeys, sealing::Vault},
     domain::gateway::{
         controllers::caller::Callers,
+        models::page::TrustedPages,
         repositories::memory::{MemoryAccounts, MemoryAttempts, MemoryClients, MemoryOAuth},
         schemas::{client::ServerMetadata, cookie::Cookies, health::HealthCheck},
         services::{
@@ -72,7 +73,7 @@ fn sign_ins(bench: &Bench) -> SignIns {
         entropy,
     });
     let cookies = Cookies::new(true);
-    let callers = Arc::new(Callers::new(bench.service.clone(), sessions.clone(), cookies, Vec::new()));
+    let callers = Arc::new(Callers::new(bench.service.clone(), sessions.clone(), cookies, TrustedPages::default()));
     SignIns {
         oauth: OAuthController::new(vault, callers.clone(), chrono_tz::UTC),
         logins: LoginController::new(

@@ -5,32 +5,51 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tracing::{error, warn};
 
+use super::{Core, World, rules::expectations};
 use crate::{
+    config::Settings,
     domain::gateway::{
         models::{
+            assertion::SignedAssertion,
             id::AccountId,
             identity::Identity,
             oauth::ProviderName,
+            service::ServiceName,
             token::{Rejection, TokenDigest},
         },
         services::{
             Failure,
+            assertion::{AssertionParts, AssertionService},
             oauth::{GrantError, OAuthService, ProviderError},
+            session::SessionService,
             token::TokenService,
         },
     },
     edge::ports::{ProviderAccess, ProviderAccessError, Resolver, ResolverUnavailable},
 };
 
+impl Core {
+    /// What the data plane asks.
+    pub(super) fn resolver(&self, settings: &Settings, world: &World) -> ServiceResolver {
+        ServiceResolver {
+            tokens: self.tokens.clone(),
+            oauth: self.oauth.clone(),
+            sessions: self.sessions.clone(),
+            assertions: AssertionService::new(AssertionParts {
+                keys: self.keys.clone(),
+                issuer: expectations(settings).issuer,
+                clock: world.clock.clone(),
+                entropy: world.entropy.clone(),
+            }),
+        }
+    }
+}
+
 pub(super) struct ServiceResolver {
     tokens: Arc<TokenService>,
     oauth: Arc<OAuthService>,
-}
-
-impl ServiceResolver {
-    pub(super) fn new(tokens: Arc<TokenService>, oauth: Arc<OAuthService>) -> Self {
-        Self { tokens, oauth }
-    }
+    sessions: Arc<SessionService>,
+    assertions: AssertionService,
 }
 
 #[async_trait]
@@ -40,10 +59,25 @@ impl Resolver for ServiceResolver {
     }
 
     async fn opaque_token(&self, digest: TokenDigest) -> Result<Result<Identity, Rejection>, ResolverUnavailable> {
-        self.tokens.dummy_by_digest(digest).await.map_err(|failure| {
-            warn!(%failure, "a dummy token could not be looked up");
-            ResolverUnavailable
-        })
+        self.tokens.dummy_by_digest(digest).await.map_err(|failure| unavailable(&failure, "a dummy token"))
+    }
+
+    async fn session(&self, digest: TokenDigest) -> Result<Option<Identity>, ResolverUnavailable> {
+        self.sessions.caller(digest).await.map_err(|failure| unavailable(&failure, "a session"))
+    }
+
+    async fn providers_of(&self, account: AccountId) -> Result<Vec<ProviderName>, ResolverUnavailable> {
+        let providers = self.sessions.providers_of(account).await;
+        providers.map_err(|failure| unavailable(&failure, "where an account has identities"))
+    }
+
+    async fn assertion(
+        &self,
+        caller: &Identity,
+        service: &ServiceName,
+    ) -> Result<SignedAssertion, ResolverUnavailable> {
+        let signed = self.assertions.about(caller.clone(), service.clone());
+        signed.map_err(|failure| unavailable(&failure, "an assertion"))
     }
 
     async fn provider_token(
@@ -56,6 +90,11 @@ impl Resolver for ServiceResolver {
             Err(error) => Err(told(error, provider)),
         }
     }
+}
+
+fn unavailable(failure: &Failure, what: &'static str) -> ResolverUnavailable {
+    warn!(%failure, what, "the data plane cannot be told");
+    ResolverUnavailable
 }
 
 /// What of a vault's error the data plane can act upon. Why a refresh failed was logged where it failed.

@@ -1,6 +1,6 @@
 //! The rules of the services, as the settings say them.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use chrono::TimeDelta;
 
@@ -8,10 +8,13 @@ use crate::{
     config::{Environment, Settings},
     domain::gateway::{
         models::{
-            scope::Scope, service::Access, session::SessionLimits, signing_key::KeySchedule, token::Expectations,
+            access::Access, page::TrustedPages, scope::Scope, session::SessionLimits, signing_key::KeySchedule,
+            token::Expectations,
         },
+        schemas::cookie::Cookies,
         services::token::TokenPolicy,
     },
+    edge::browser::BrowserSettings,
 };
 
 /// The scope that lets a caller create tokens in production.
@@ -34,9 +37,28 @@ pub(super) fn token_policy(settings: &Settings) -> TokenPolicy {
         creation: if development {
             Access::Open
         } else {
-            Access::Token { scope: ISSUE_SCOPE.parse().unwrap_or_else(|_| Scope::default()) }
+            Access::with_scope(ISSUE_SCOPE.parse().unwrap_or_else(|_| Scope::default()))
         },
         dummies: development,
+    }
+}
+
+/// Pages of our own, and of those that are allowed beside them.
+pub(super) fn trusted_pages(settings: &Settings) -> TrustedPages {
+    let own = settings.public.base().to_owned();
+    TrustedPages::new(iter::once(own).chain(settings.public.allowed_origins.iter().cloned()))
+}
+
+/// Where browsers come by https, they can be told to keep our cookies from everybody else.
+pub(super) fn cookies(settings: &Settings) -> Cookies {
+    Cookies::new(settings.public.url.scheme() == "https")
+}
+
+pub(super) fn browsers(settings: &Settings) -> BrowserSettings {
+    BrowserSettings {
+        session_cookie: cookies(settings).session(),
+        pages: trusted_pages(settings),
+        login_path: format!("{}/login", settings.public.api_prefix.as_str()),
     }
 }
 

@@ -9,23 +9,37 @@ use toml::{
 };
 
 use super::{
-    reader::{Reader, one_of},
+    reader::{self, Reader},
     report::Mistake,
     source::RoutesFile,
     units,
 };
 use crate::domain::gateway::models::{
+    access::Access,
     header::TokenHeader,
     oauth::ProviderName,
-    scope::Scope,
-    service::{Access, DEFAULT_BODY_LIMIT_BYTES, PathPrefix, ProviderToken, Route, SERVICES_PREFIX, TimeLimits},
+    service::{DEFAULT_BODY_LIMIT_BYTES, PathPrefix, ProviderToken, Route, SERVICES_PREFIX, TimeLimits},
+    signing_key::SigningAlgorithm,
 };
+
+mod access;
+
+use self::access::Claims;
 
 /// What counts without a `gateway.toml`.
 const SHIPPED: &str = include_str!("default.toml");
 
 /// What a route may set a time limit to. A day is longer than anything should stand still.
 const TIME_LIMITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
+
+/// What of the other settings routes have to agree with, as far as it could be read.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'s> {
+    /// The providers that are on.
+    pub(super) providers: Option<&'s [&'s str]>,
+    /// What signs.
+    pub(super) algorithm: Option<SigningAlgorithm>,
+}
 
 /// One `[[routes]]` as it is written.
 #[derive(Deserialize)]
@@ -36,6 +50,9 @@ struct RouteEntry {
     upstream_path: Option<Spanned<String>>,
     access: Option<Spanned<String>>,
     scope: Option<Spanned<Vec<String>>>,
+    any_scope: Option<Spanned<Vec<String>>>,
+    claims: Option<Spanned<Claims>>,
+    provider: Option<Spanned<String>>,
     #[serde(default)]
     forward_authorization: bool,
     provider_token: Option<Spanned<String>>,
@@ -46,14 +63,14 @@ struct RouteEntry {
     idle_timeout: Option<Spanned<String>>,
     total_timeout: Option<Spanned<String>>,
     end_with_token: Option<Spanned<bool>>,
+    assertion: Option<Spanned<bool>>,
 }
 
 /// Reads the routes. A file of one's own replaces the shipped ones; nothing is merged, so what stands there is all there is.
-/// `providers` are those that are on, if that could be read.
-pub(super) fn read(reader: &mut Reader<'_>, providers: Option<&[&str]>) -> Vec<Route> {
+pub(super) fn read(reader: &mut Reader<'_>, known: Known<'_>) -> Vec<Route> {
     let shipped = || RoutesFile { name: "the shipped routes".to_owned(), text: SHIPPED.to_owned() };
     let file = reader.routes_file().cloned().unwrap_or_else(shipped);
-    let mut parser = Parser { file: &file, providers, paths: HashMap::new(), mistakes: Vec::new() };
+    let mut parser = Parser { file: &file, known, paths: HashMap::new(), mistakes: Vec::new() };
     let routes = parser.routes();
     for mistake in parser.mistakes {
         reader.note(mistake);
@@ -63,7 +80,7 @@ pub(super) fn read(reader: &mut Reader<'_>, providers: Option<&[&str]>) -> Vec<R
 
 struct Parser<'f> {
     file: &'f RoutesFile,
-    providers: Option<&'f [&'f str]>,
+    known: Known<'f>,
     /// Where in the text the route for each path stands.
     paths: HashMap<PathPrefix, Spanned<()>>,
     mistakes: Vec<Mistake>,
@@ -115,7 +132,7 @@ impl Parser<'_> {
             None => path.as_ref().and_then(|path| path.as_str().strip_prefix(SERVICES_PREFIX)?.parse().ok()),
             Some(given) => self.field("upstream_path", given, |text| parsed(text)),
         };
-        let access = self.access(entry.access.as_ref(), entry.scope.as_ref());
+        let access = self.access(entry);
         let provider_token = self.provider_token(entry, access.as_ref());
         let body_limit_bytes = match &entry.body_limit {
             None => Some(DEFAULT_BODY_LIMIT_BYTES),
@@ -125,6 +142,7 @@ impl Parser<'_> {
         };
         let time_limits = self.time_limits(entry);
         let end_with_token = self.end_with_token(entry.end_with_token.as_ref(), access.as_ref());
+        let assertion = self.assertion(entry.assertion.as_ref());
         Some(Route {
             prefix: path?,
             service: service?,
@@ -135,6 +153,7 @@ impl Parser<'_> {
             body_limit_bytes: body_limit_bytes?,
             time_limits: time_limits?,
             end_with_token: end_with_token?,
+            assertion: assertion?,
         })
     }
 
@@ -164,7 +183,11 @@ impl Parser<'_> {
     fn end_with_token(&mut self, given: Option<&Spanned<bool>>, access: Option<&Access>) -> Option<bool> {
         match given {
             Some(given) if access == Some(&Access::Open) => {
-                self.note(given, "end_with_token is set on an open route", "it needs access = \"token\"");
+                self.note(
+                    given,
+                    "end_with_token is set on an open route",
+                    "it needs access = \"token\" or \"session\"",
+                );
                 None
             }
             Some(given) => Some(*given.get_ref()),
@@ -172,23 +195,16 @@ impl Parser<'_> {
         }
     }
 
-    /// Safe by default: a route that does not say who may use it needs a token.
-    fn access(&mut self, access: Option<&Spanned<String>>, scope: Option<&Spanned<Vec<String>>>) -> Option<Access> {
-        let open = match access {
-            None => Some(false),
-            Some(access) => self.field("access", access, |text| one_of(text, &[("open", true), ("token", false)])),
-        };
-        let words = match scope {
-            None => Some(Scope::default()),
-            Some(scope) => self.field("scope", scope, |words| scope_of(words)),
-        };
-        match (open?, scope) {
-            (true, Some(scope)) => {
-                self.note(scope, "scope is set on an open route", "words of scope need access = \"token\"");
+    /// Whoever gets an assertion has to be able to check it.
+    fn assertion(&mut self, given: Option<&Spanned<bool>>) -> Option<bool> {
+        match given {
+            Some(given) if *given.get_ref() && self.known.algorithm == Some(SigningAlgorithm::Hs256) => {
+                let rule = "no service can check one that is signed by TOKEN_ALGORITHM=HS256: its key is nobody else's";
+                self.note(given, "assertion is true", rule);
                 None
             }
-            (true, None) => Some(Access::Open),
-            (false, _) => Some(Access::Token { scope: words? }),
+            Some(given) => Some(*given.get_ref()),
+            None => Some(false),
         }
     }
 
@@ -208,13 +224,13 @@ impl Parser<'_> {
                 }
             };
         };
-        let known = self.providers;
+        let known = self.known.providers;
         let provider = self.field("provider_token", given, |text| provider_name(text, known));
         if access == Some(&Access::Open) {
             self.note(
                 given,
                 "provider_token is set on an open route",
-                "whose token it is only a token can say: access = \"token\"",
+                "whose token it is only a credential can say: access = \"token\" or \"session\"",
             );
             return None;
         }
@@ -281,12 +297,6 @@ fn provider_name(text: &str, on: Option<&[&str]>) -> Result<ProviderName, String
     }
 }
 
-fn scope_of(words: &[String]) -> Result<Scope, String> {
-    let each_is_one_word = words.iter().all(|word| !word.is_empty() && !word.contains(' '));
-    let scope = words.join(" ").parse().ok().filter(|_| each_is_one_word);
-    scope.ok_or_else(|| "a list of words, such as [\"read\", \"write\"]".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,7 +305,8 @@ mod tests {
     fn routes(text: &str) -> Result<Vec<Route>, Vec<String>> {
         let sources = Sources::default().with_routes_file("gateway.toml", text);
         let mut reader = Reader::new(&sources);
-        let routes = read(&mut reader, Some(&["google", "my-idp"]));
+        let known = Known { providers: Some(&["google", "my-idp"]), algorithm: Some(SigningAlgorithm::Hs256) };
+        let routes = read(&mut reader, known);
         reader.finish(Some(routes)).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
     }
 
@@ -317,12 +328,13 @@ mod tests {
             idle_timeout = "1h"
             total_timeout = "1d"
             end_with_token = false
+            assertion = false
         "#;
         let whole = Route {
             prefix: "/api/reports".parse().unwrap(),
             service: "reports".parse().unwrap(),
             upstream_prefix: "/v2/reports".parse().unwrap(),
-            access: Access::Token { scope: "read reports:see".parse().unwrap() },
+            access: Access::with_scope("read reports:see".parse().unwrap()),
             forward_authorization: true,
             provider_token: Some(ProviderToken {
                 provider: "google".parse().unwrap(),
@@ -336,6 +348,7 @@ mod tests {
                 total: Some(Duration::from_hours(24)),
             },
             end_with_token: false,
+            assertion: false,
         };
         assert_eq!(routes(text), Ok(vec![whole]));
     }
@@ -393,6 +406,7 @@ access = "open"
 idle_timeout = "10"
 total_timeout = "25h"
 end_with_token = true
+assertion = true
 
 [service]
 "#;
@@ -401,9 +415,9 @@ end_with_token = true
             "gateway.toml line 3: path is \"/users\": a path under /api",
             "gateway.toml line 4: service is \"Auth\": a service name has",
             "gateway.toml line 5: upstream_path is \"users\": a path begins with /",
-            "gateway.toml line 6: access is \"opne\": either open or token",
+            "gateway.toml line 6: access is \"opne\": either open or token or session or token-or-session",
             "gateway.toml line 7: body_limit is \"10\": a size such as",
-            "gateway.toml line 13: scope is set on an open route: words of scope need",
+            "gateway.toml line 13: scope is set on an open route: what is demanded of callers needs",
             "gateway.toml line 16: path is \"/api/x\": line 10 has a route for it already",
             "gateway.toml line 18: scope is [\"read write\"]: a list of words",
             "gateway.toml line 20: cannot be read: missing field `service`",
@@ -411,7 +425,8 @@ end_with_token = true
             "gateway.toml line 32: idle_timeout is \"10\": a duration such as 500ms or 10s, from 1ms to 1d",
             "gateway.toml line 33: total_timeout is \"25h\": a duration such as",
             "gateway.toml line 34: end_with_token is set on an open route: it needs access",
-            "gateway.toml line 36: has \"service\": it is a list of routes",
+            "gateway.toml line 35: assertion is true: no service can check one",
+            "gateway.toml line 37: has \"service\": it is a list of routes",
         ];
         assert_eq!(said.len(), begins.len(), "{said:#?}");
         for (said, begin) in said.iter().zip(begins) {

@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 mod properties;
 
 use super::*;
-use crate::domain::gateway::models::service::Access;
+use crate::domain::gateway::models::access::Access;
 
 const ENV_FILE: &str = include_str!("../../.env");
 

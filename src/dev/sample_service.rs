@@ -53,11 +53,14 @@ impl Api {
         /// The scope of the caller's token, its words parted by blanks
         #[oai(name = "X-User-Scope")]
         scope: Header<Option<String>>,
+        /// The caller's e-mail address, if it is known
+        #[oai(name = "X-User-Email")]
+        email: Header<Option<String>>,
     ) -> Me {
         match subject.0.filter(|subject| !subject.is_empty()) {
             Some(subject) => {
                 let scope = scope.0.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
-                Me::Caller(Json(Caller { subject, scope }))
+                Me::Caller(Json(Caller { subject, scope, email: email.0 }))
             }
             None => Me::Unknown(Json(Problem::of(StatusCode::UNAUTHORIZED)), "Bearer".to_owned()),
         }
@@ -96,6 +99,8 @@ impl Message {
 struct Caller {
     subject: String,
     scope: Vec<String>,
+    #[oai(skip_serializing_if_is_none)]
+    email: Option<String>,
 }
 
 /// Has no `Debug`: it holds a password.
@@ -212,8 +217,8 @@ mod tests {
     async fn the_caller_is_who_the_gateway_says() {
         let (response, body) = get("/users/me", &[("X-User-Id", "u1"), ("X-User-Scope", "read write")]).await;
         assert_eq!((response.status(), body), (StatusCode::OK, json!({"subject": "u1", "scope": ["read", "write"]})));
-        let (_, body) = get("/users/me", &[("X-User-Id", "u1")]).await;
-        assert_eq!(body, json!({"subject": "u1", "scope": []}));
+        let (_, body) = get("/users/me", &[("X-User-Id", "u1"), ("X-User-Email", "mina@example.com")]).await;
+        assert_eq!(body, json!({"subject": "u1", "scope": [], "email": "mina@example.com"}));
     }
 
     #[tokio::test]

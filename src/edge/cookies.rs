@@ -40,6 +40,14 @@ pub(super) fn remove_ours_from_answer(headers: &mut HeaderMap) {
     }
 }
 
+/// The value of a cookie that was sent along: of the first, should there be more of the name.
+pub(super) fn sent<'h>(headers: &'h HeaderMap, name: &[u8]) -> Option<&'h [u8]> {
+    headers.get_all(COOKIE).iter().flat_map(pairs).find_map(|pair| {
+        let (begin, value) = pair.split_at(pair.iter().position(|&byte| byte == b'=')?);
+        (begin.trim_ascii() == name).then(|| value[1..].trim_ascii())
+    })
+}
+
 fn pairs(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     value.as_bytes().split(|&byte| byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
 }
@@ -79,6 +87,26 @@ mod tests {
         assert_eq!(rest(&["__Secure-gateway_login=x", "a=1"]), ["a=1"]);
         assert_eq!(rest(&["__host-GATEWAY_session=x; gateway_session = y"]), Vec::<String>::new());
         assert_eq!(rest(&["a=gateway_session=x", "b=1; gateway_session"]), ["a=gateway_session=x", "b=1"]);
+    }
+
+    #[test]
+    fn the_session_is_found_among_others() {
+        let headers =
+            |cookies: &[&str]| -> HeaderMap { cookies.iter().map(|value| (COOKIE, value.parse().unwrap())).collect() };
+        let found = |cookies: &[&str]| {
+            sent(&headers(cookies), b"__Host-gateway_session").map(|value| String::from_utf8(value.to_vec()).unwrap())
+        };
+        assert_eq!(found(&["a=1;__Host-gateway_session = x=y ; b=2"]).as_deref(), Some("x=y"));
+        assert_eq!(found(&["a=1", "__Host-gateway_session=x; __Host-gateway_session=y"]).as_deref(), Some("x"));
+        for none in [
+            "",
+            "gateway_session=x",
+            "__host-gateway_session=x",
+            "__Host-gateway_session",
+            "a=__Host-gateway_session=x",
+        ] {
+            assert_eq!(found(&[none]), None, "{none}");
+        }
     }
 
     #[test]

@@ -3,14 +3,19 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
 use super::{body::AnswerBody, head::BadHead, path::BadPath, request_id::RequestText};
 use crate::{
-    domain::gateway::models::{oauth::ProviderName, scope::Scope, token::Rejection},
+    domain::gateway::models::{
+        access::{Accepted, Denied},
+        oauth::ProviderName,
+        token::Rejection,
+    },
     problem::{self, Challenge, Problem},
 };
 
@@ -35,12 +40,14 @@ pub(super) enum Failure {
     MaxForwards,
     /// More than one `Authorization`, or `Bearer` without a token (RFC 6750 §3.1, `invalid_request`).
     Credential,
-    /// The route needs a token, and there was none.
-    TokenMissing,
     /// The token is not accepted.
     Token(Rejection),
-    /// The token lacks words of this scope.
-    ScopeMissing(Scope),
+    /// The caller may not use the route.
+    Denied(Denied),
+    /// A session came along from a page that may not use it.
+    CrossSite,
+    /// Somebody who is not signed in has come by browser: here they sign in, and then come back.
+    SignIn(HeaderValue),
     /// No service answers at this path.
     NoRoute,
     /// The body is larger than the route allows.
@@ -111,9 +118,10 @@ impl Failure {
             | Self::Connect
             | Self::MaxForwards
             | Self::Credential
-            | Self::TokenMissing
             | Self::Token(_)
-            | Self::ScopeMissing(_)
+            | Self::Denied(_)
+            | Self::CrossSite
+            | Self::SignIn(_)
             | Self::NoRoute
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
@@ -144,9 +152,10 @@ impl Failure {
             | Self::Connect
             | Self::MaxForwards
             | Self::Credential
-            | Self::TokenMissing
             | Self::Token(_)
-            | Self::ScopeMissing(_)
+            | Self::Denied(_)
+            | Self::CrossSite
+            | Self::SignIn(_)
             | Self::NoRoute
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
@@ -162,126 +171,63 @@ impl Failure {
         }
     }
 
-    /// The status, the stable code and what the caller is told.
-    fn told(&self) -> (StatusCode, &'static str, Cow<'static, str>) {
-        let (status, code, detail) = match self {
-            Self::Head(BadHead::TooLarge) => {
-                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", BadHead::TooLarge.to_string())
+    /// What the caller is told.
+    fn problem(&self) -> Problem {
+        match self {
+            Self::Token(rejection) => Problem::invalid_token(*rejection),
+            Self::Denied(denied) => Problem::denied(denied.clone()),
+            Self::CrossSite => Problem::cross_site(),
+            Self::Credential => Problem {
+                challenge: Some(Challenge::InvalidRequest),
+                ..bad_request("invalid_request", "Authorization is given twice or holds no token")
+            },
+            Self::SignIn(_) => Problem::denied(Denied::CredentialMissing(Accepted::Session)),
+            Self::Head(bad) => {
+                let (status, code) = match bad {
+                    BadHead::TooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large"),
+                    BadHead::Version => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "http_version_not_supported"),
+                    _ => (StatusCode::BAD_REQUEST, "bad_request"),
+                };
+                Problem::new(status, code, bad.to_string())
             }
-            Self::Head(BadHead::Version) => {
-                (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "http_version_not_supported", BadHead::Version.to_string())
-            }
-            Self::Head(bad) => (StatusCode::BAD_REQUEST, "bad_request", bad.to_string()),
-            Self::Path(bad) => (StatusCode::BAD_REQUEST, "bad_path", bad.to_string()),
-            Self::Token(rejection) => (StatusCode::UNAUTHORIZED, "invalid_token", rejection.to_string()),
-            Self::ScopeMissing(scope) => {
-                (StatusCode::FORBIDDEN, "insufficient_scope", format!("this needs the scope \"{scope}\""))
-            }
-            Self::BodyTooLarge { limit_bytes } => (
+            Self::Path(bad) => bad_request("bad_path", bad.to_string()),
+            Self::Authority => bad_request("bad_request", "the Host is malformed"),
+            Self::MaxForwards => bad_request("bad_request", "Max-Forwards is not a number"),
+            Self::BodyBroken => bad_request("bad_request", "the request body is malformed"),
+            Self::Trace => Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "TRACE is not allowed"),
+            Self::Connect => Problem::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", "CONNECT is not served here"),
+            Self::NoRoute => Problem::new(StatusCode::NOT_FOUND, "no_route", "no service answers at this path"),
+            Self::BodyTooLarge { limit_bytes } => Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",
                 format!("the request body may have {limit_bytes} bytes at most"),
             ),
-            Self::ProviderGrantMissing(provider) => (
+            Self::ProviderGrantMissing(provider) => Problem::new(
                 StatusCode::FORBIDDEN,
                 "provider_grant_missing",
                 format!("this needs your token at {provider}; sign in at /login/{provider} and try again"),
             ),
-            Self::ReauthorizationRequired(provider) => (
+            Self::ReauthorizationRequired(provider) => Problem::new(
                 StatusCode::CONFLICT,
                 "reauthorization_required",
                 format!("{provider} does not renew your token any more; sign in again at /login/{provider}"),
             ),
-            Self::ProviderUnavailable(provider) => (
-                StatusCode::SERVICE_UNAVAILABLE,
+            Self::ProviderUnavailable(provider) => unavailable(
                 "provider_unavailable",
                 format!("your token at {provider} has expired, and {provider} gives no other now; try again later"),
             ),
-            Self::VaultUnavailable => {
-                return told(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "your token cannot be looked up now");
-            }
-            Self::Authority => return told(StatusCode::BAD_REQUEST, "bad_request", "the Host is malformed"),
-            Self::Trace => return told(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "TRACE is not allowed"),
-            Self::Connect => return told(StatusCode::NOT_IMPLEMENTED, "not_implemented", "CONNECT is not served here"),
-            Self::MaxForwards => return told(StatusCode::BAD_REQUEST, "bad_request", "Max-Forwards is not a number"),
-            Self::Credential => {
-                return told(
-                    StatusCode::BAD_REQUEST,
-                    "invalid_request",
-                    "Authorization is given twice or holds no token",
-                );
-            }
-            Self::TokenMissing => return told(StatusCode::UNAUTHORIZED, "token_missing", "this needs a bearer token"),
-            Self::NoRoute => return told(StatusCode::NOT_FOUND, "no_route", "no service answers at this path"),
-            Self::BodyBroken => return told(StatusCode::BAD_REQUEST, "bad_request", "the request body is malformed"),
-            Self::NoInstance => {
-                return told(StatusCode::SERVICE_UNAVAILABLE, "no_instance", "the service has no instance now");
-            }
-            Self::CheckUnavailable => {
-                return told(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the token cannot be checked now");
-            }
-            Self::Unreachable => return told(StatusCode::BAD_GATEWAY, "bad_gateway", "the service cannot be reached"),
-            Self::Refused => return told(StatusCode::BAD_GATEWAY, "bad_gateway", "the service refused the request"),
-            Self::HungUp => {
-                return told(
-                    StatusCode::BAD_GATEWAY,
-                    "bad_gateway",
-                    "the service closed the connection without an answer",
-                );
-            }
-            Self::BadAnswer => {
-                return told(StatusCode::BAD_GATEWAY, "bad_gateway", "the service's answer is not valid HTTP");
-            }
-            Self::ConnectTimeout => {
-                return told(
-                    StatusCode::GATEWAY_TIMEOUT,
-                    "gateway_timeout",
-                    "the service did not take the connection in time",
-                );
-            }
-            Self::AnswerTimeout => {
-                return told(StatusCode::GATEWAY_TIMEOUT, "gateway_timeout", "the service did not answer in time");
-            }
+            Self::VaultUnavailable => unavailable("unavailable", "your token cannot be looked up now"),
+            Self::CheckUnavailable => unavailable("unavailable", "the credential cannot be checked now"),
+            Self::NoInstance => unavailable("no_instance", "the service has no instance now"),
+            Self::Unreachable => bad_gateway("the service cannot be reached"),
+            Self::Refused => bad_gateway("the service refused the request"),
+            Self::HungUp => bad_gateway("the service closed the connection without an answer"),
+            Self::BadAnswer => bad_gateway("the service's answer is not valid HTTP"),
+            Self::ConnectTimeout => gateway_timeout("the service did not take the connection in time"),
+            Self::AnswerTimeout => gateway_timeout("the service did not answer in time"),
             Self::Internal => {
-                return told(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "internal",
-                    "the gateway failed to handle this request",
-                );
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the gateway failed to handle this request")
             }
-        };
-        (status, code, Cow::Owned(detail))
-    }
-
-    /// `WWW-Authenticate`, as RFC 6750 §3 has it, if the failure is one of credentials.
-    fn challenge(&self) -> Option<Challenge> {
-        match self {
-            Self::TokenMissing => Some(Challenge::TokenMissing),
-            Self::Token(rejection) => Some(Challenge::InvalidToken(*rejection)),
-            Self::Credential => Some(Challenge::InvalidRequest),
-            Self::ScopeMissing(scope) => Some(Challenge::InsufficientScope(scope.clone())),
-            Self::Head(_)
-            | Self::Path(_)
-            | Self::Authority
-            | Self::Trace
-            | Self::Connect
-            | Self::MaxForwards
-            | Self::NoRoute
-            | Self::BodyTooLarge { .. }
-            | Self::BodyBroken
-            | Self::NoInstance
-            | Self::CheckUnavailable
-            | Self::ProviderGrantMissing(_)
-            | Self::ReauthorizationRequired(_)
-            | Self::ProviderUnavailable(_)
-            | Self::VaultUnavailable
-            | Self::Unreachable
-            | Self::ConnectTimeout
-            | Self::Refused
-            | Self::HungUp
-            | Self::BadAnswer
-            | Self::AnswerTimeout
-            | Self::Internal => None,
         }
     }
 
@@ -301,14 +247,17 @@ impl Failure {
 
     /// The answer.
     pub(super) fn answer(&self, request_id: &RequestText) -> Response<AnswerBody> {
-        let (status, code, detail) = self.told();
-        let json = Problem::new(status, code, detail).with_request_id(request_id.as_str()).to_json();
-        let mut answer = Response::new(AnswerBody::whole(json.into()));
+        if let Self::SignIn(location) = self {
+            return elsewhere(location.clone());
+        }
+        let problem = self.problem().with_request_id(request_id.as_str());
+        let status = problem.status();
+        let mut answer = Response::new(AnswerBody::whole(problem.to_json().into()));
         *answer.status_mut() = status;
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(challenge) = self.challenge().and_then(|one| HeaderValue::try_from(one.to_header()).ok()) {
+        if let Some(challenge) = problem.challenge.and_then(|one| HeaderValue::try_from(one.to_header()).ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -324,8 +273,29 @@ impl Failure {
     }
 }
 
-fn told(status: StatusCode, code: &'static str, detail: &'static str) -> (StatusCode, &'static str, Cow<'static, str>) {
-    (status, code, Cow::Borrowed(detail))
+/// Another page first. Who asks again later may be signed in by then, so it is not to be remembered.
+fn elsewhere(location: HeaderValue) -> Response<AnswerBody> {
+    let mut answer = Response::new(AnswerBody::whole(Bytes::new()));
+    *answer.status_mut() = StatusCode::SEE_OTHER;
+    answer.headers_mut().insert(LOCATION, location);
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+fn bad_request(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, code, detail)
+}
+
+fn unavailable(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+}
+
+fn bad_gateway(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::BAD_GATEWAY, "bad_gateway", detail)
+}
+
+fn gateway_timeout(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, "gateway_timeout", detail)
 }
 
 #[cfg(test)]

@@ -19,6 +19,10 @@ use crate::domain::gateway::models::header::{are_alike, is_ours, may_be_trailer}
 pub(super) const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 /// `X-User-Scope`
 pub(super) const X_USER_SCOPE: HeaderName = HeaderName::from_static("x-user-scope");
+/// `X-User-Email`
+pub(super) const X_USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
+/// `X-Gateway-Assertion`
+pub(super) const X_GATEWAY_ASSERTION: HeaderName = HeaderName::from_static("x-gateway-assertion");
 /// `X-Request-Id`
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// `X-Forwarded-For`

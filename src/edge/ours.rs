@@ -9,7 +9,8 @@ use http::{
 use super::{
     forwarded::{forwarded, stripped_prefix},
     headers::{
-        X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_REQUEST_ID, X_USER_ID, X_USER_SCOPE,
+        X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_GATEWAY_ASSERTION, X_REQUEST_ID,
+        X_USER_EMAIL, X_USER_ID, X_USER_SCOPE,
     },
     outgoing::Facts,
     output::put_header,
@@ -56,6 +57,12 @@ impl<'r> Ours<'r> {
         if let Some(caller) = facts.caller.filter(|_| facts.permit.identity().is_some()) {
             put(X_USER_ID, caller.user_id.as_bytes());
             put(X_USER_SCOPE, caller.user_scope.as_bytes());
+            if let Some(email) = &caller.user_email {
+                put(X_USER_EMAIL, email.as_bytes());
+            }
+            if let Some(assertion) = &facts.assertion {
+                put(X_GATEWAY_ASSERTION, assertion.as_bytes());
+            }
         }
         put(X_REQUEST_ID, facts.request_id.as_str().as_bytes());
         put(X_FORWARDED_FOR, facts.client.forwarded_for.as_bytes());

@@ -7,7 +7,7 @@ use http::{
 };
 
 use super::{
-    authenticate::Caller,
+    caller::Caller,
     client::Client,
     cookies,
     error::Failure,
@@ -19,10 +19,7 @@ use super::{
     upload::RequestBody,
     view::Target,
 };
-use crate::domain::gateway::models::{
-    header::TokenHeader,
-    service::{Permit, Route},
-};
+use crate::domain::gateway::models::{access::Permit, header::TokenHeader, service::Route};
 
 /// What the pipeline has found out about a request.
 pub(super) struct Facts<'r> {
@@ -40,6 +37,8 @@ pub(super) struct Facts<'r> {
     pub(super) permit: Permit,
     /// Whom it is for, if anybody: the same as the permit says.
     pub(super) caller: Option<&'r Caller>,
+    /// What the service can check by itself about the caller, if the route says that it gets it.
+    pub(super) assertion: Option<HeaderValue>,
     /// The caller's token at a provider and its header, if the route says that it goes along.
     pub(super) provider_token: Option<(&'r TokenHeader, HeaderValue)>,
     /// The protocols that it asks to go on with, if any.

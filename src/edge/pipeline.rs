@@ -22,6 +22,7 @@ use super::{
     access_log::Record,
     authenticate::authenticate,
     body::AnswerBody,
+    browser,
     client::{Client, Peer},
     error::{ALLOWED_METHODS, Failure, Source},
     fields,
@@ -29,6 +30,7 @@ use super::{
     forwarded::is_authority,
     head::BadHead,
     headers::{X_REQUEST_ID, sanitise_request},
+    linked::linked_at,
     outgoing::{Facts, Outgoing, max_forwards},
     own_path,
     path::{self, BadPath},
@@ -41,7 +43,10 @@ use super::{
     watchdog::Vitals,
     worker::Core,
 };
-use crate::domain::gateway::models::service::{Access, Denied, Route};
+use crate::domain::gateway::models::{
+    access::{Accepted, Access, Denied},
+    service::Route,
+};
 
 /// Answers one request. Whatever goes wrong becomes an answer, too; each answer carries the request's id, and each request
 /// leaves one line in the log.
@@ -158,12 +163,13 @@ async fn proxy(
 ) -> Result<Response<AnswerBody>, Failure> {
     let mut limits = limits(core, route);
     record.may_idle(limits.idle);
-    let caller = authenticate(core, snapshot, &request.parts.headers).await?;
+    // A WebSocket begins with a GET, and any page may begin one.
+    let changes = !request.parts.method.is_safe() || request.upgrade.is_some();
+    let accepted = route.access.accepted();
+    let caller = authenticate(core, snapshot, accepted, &request.parts.headers, changes).await?;
     let identity = caller.as_ref().map(|caller| caller.identity.clone());
-    let permit = route.access.authorise(identity).map_err(|denied| match denied {
-        Denied::TokenMissing => Failure::TokenMissing,
-        Denied::ScopeMissing(scope) => Failure::ScopeMissing(scope),
-    })?;
+    let linked_at = linked_at(core, snapshot, route.access.provider(), identity.as_ref()).await?;
+    let permit = route.access.authorise(identity, linked_at).map_err(|denied| refused(core, denied, &request))?;
     if route.end_with_token && route.access != Access::Open {
         limits.token = caller.as_ref().map(|caller| Arc::clone(&caller.identity));
     }
@@ -172,6 +178,10 @@ async fn proxy(
         return Err(Failure::BodyTooLarge { limit_bytes });
     }
     let upstream = upstream.ok_or(Failure::NoInstance)?;
+    let assertion = match &caller {
+        Some(caller) if route.assertion => Some(Box::pin(caller.assertion(core, &route.service)).await?),
+        Some(_) | None => None,
+    };
     let provider_token = match &route.provider_token {
         None => None,
         Some(wanted) => Some((&wanted.header, Box::pin(provider_token(core, snapshot, wanted, &permit)).await?)),
@@ -186,11 +196,25 @@ async fn proxy(
         query: request.query,
         permit,
         caller: caller.as_deref(),
+        assertion,
         provider_token,
         upgrade: request.upgrade,
         random: core.random.bytes(),
     };
     forward(core, upstream, Outgoing::new(request.parts, body, &facts)?, &limits, record).await
+}
+
+/// What becomes of a request that may not be forwarded. Whoever could be signed in, and has come by browser, signs in.
+fn refused(core: &Core, denied: Denied, request: &Checked<'_>) -> Failure {
+    let could_be_signed_in = matches!(denied, Denied::CredentialMissing(Accepted::Session | Accepted::TokenOrSession));
+    if could_be_signed_in
+        && request.upgrade.is_none()
+        && browser::navigates(&request.parts.method, &request.parts.headers)
+        && let Some(location) = core.browsers.sign_in(request.path, request.query)
+    {
+        return Failure::SignIn(location);
+    }
+    Failure::Denied(denied)
 }
 
 /// How long a request on this route may take from now on.

@@ -10,9 +10,11 @@ use http_body_util::combinators::BoxBody;
 use thiserror::Error;
 
 use crate::domain::gateway::models::{
+    assertion::SignedAssertion,
     id::{AccountId, RequestId},
     identity::Identity,
     oauth::{ProviderName, Secret},
+    service::ServiceName,
     token::{Rejection, TokenDigest},
 };
 
@@ -35,7 +37,7 @@ pub trait ControlPlane: Send + Sync + 'static {
     async fn answer(&self, request: Request<Body>) -> Response<Body>;
 }
 
-/// The store could not be asked.
+/// The store could not be asked, or failed; why was logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the credential could not be checked")]
 pub struct ResolverUnavailable;
@@ -77,6 +79,16 @@ pub trait Resolver: Send + Sync + 'static {
 
     /// Whom an opaque token (a dummy token, in development) stands for.
     async fn opaque_token(&self, digest: TokenDigest) -> Result<Result<Identity, Rejection>, ResolverUnavailable>;
+
+    /// Who calls with the session of a cookie with this digest; `None` if there is no such session any more.
+    async fn session(&self, digest: TokenDigest) -> Result<Option<Identity>, ResolverUnavailable>;
+
+    /// Where an account has an identity.
+    async fn providers_of(&self, account: AccountId) -> Result<Vec<ProviderName>, ResolverUnavailable>;
+
+    /// An assertion for a service about a caller.
+    async fn assertion(&self, caller: &Identity, service: &ServiceName)
+    -> Result<SignedAssertion, ResolverUnavailable>;
 
     /// The token of a person at a provider. It does not expire before it has arrived where it is sent.
     async fn provider_token(

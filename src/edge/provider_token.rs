@@ -26,10 +26,11 @@ use super::{
     worker::Core,
 };
 use crate::domain::gateway::models::{
+    access::Permit,
     header::TokenHeader,
     id::AccountId,
     oauth::{ProviderName, REMEMBERED_FOR},
-    service::{Permit, ProviderToken},
+    service::ProviderToken,
 };
 
 /// How many people's tokens a core remembers for each provider. Some kilobytes each at most.

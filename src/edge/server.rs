@@ -17,6 +17,7 @@ use tracing::error;
 
 use super::{
     accept::{Acceptor, Seat},
+    browser::BrowserSettings,
     limits::ConnectionLimits,
     ports::{AccessLogSink, ControlPlane, Resolver},
     snapshot::SnapshotCell,
@@ -35,6 +36,8 @@ pub struct Parts {
     pub listener_settings: ListenerSettings,
     /// Ends TLS on connections of clients, if they come by TLS.
     pub tls: Option<Arc<Terminator>>,
+    /// What it has to know of browsers.
+    pub browsers: BrowserSettings,
     /// How services are reached.
     pub upstream_settings: UpstreamSettings,
     /// How many cores serve, each with a thread of its own.

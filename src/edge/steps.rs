@@ -5,6 +5,7 @@ use std::{borrow::Cow, cell::Cell, pin::pin, task::Context};
 use http::HeaderMap;
 
 use super::{authenticate, balance, path, server::Parts, view::Destination, worker};
+use crate::domain::gateway::models::access::Accepted;
 
 /// The path's one form, or `None` if it is refused.
 pub fn canonical(path: &str) -> Option<Cow<'_, str>> {
@@ -33,7 +34,7 @@ impl Core {
     /// Whether the caller has a good token. Must not need the resolver.
     pub fn knows_the_caller(&self, headers: &HeaderMap) -> bool {
         let view = self.0.view();
-        let mut found = pin!(authenticate::authenticate(&self.0, &view.snapshot, headers));
+        let mut found = pin!(authenticate::authenticate(&self.0, &view.snapshot, Accepted::Token, headers, false));
         let mut context = Context::from_waker(std::task::Waker::noop());
         matches!(found.as_mut().poll(&mut context), std::task::Poll::Ready(Ok(Some(_))))
     }

@@ -177,6 +177,7 @@ mod tests {
             token_id: token_id(number),
             family: FamilyId::from_random([number; 16]),
             expires_at: at(expires_at),
+            claims: serde_json::Map::default(),
         })
     }
 

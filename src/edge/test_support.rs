@@ -23,11 +23,13 @@ use super::{
 };
 use crate::{
     domain::gateway::models::{
+        access::Access,
+        assertion::SignedAssertion,
         id::{AccountId, FamilyId, TokenId},
         identity::Identity,
         oauth::{GrantChanges, ProviderName},
         scope::Scope,
-        service::{Access, Route, RouteTable, Service},
+        service::{Route, RouteTable, Service, ServiceName},
         token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier, TokenDigest},
     },
     ports::{Clock, Entropy},
@@ -139,6 +141,13 @@ pub(super) struct FakeResolver {
     pub(super) asked: AtomicUsize,
     pub(super) down: AtomicBool,
     pub(super) knows_none: AtomicBool,
+    /// Who calls with which session.
+    pub(super) sessions: Mutex<HashMap<TokenDigest, Identity>>,
+    pub(super) asked_for_sessions: AtomicUsize,
+    /// Where accounts have identities.
+    pub(super) linked: Mutex<HashMap<AccountId, Vec<ProviderName>>>,
+    pub(super) asked_for_linked: AtomicUsize,
+    pub(super) signed: AtomicUsize,
     pub(super) grants: Mutex<HashMap<(AccountId, ProviderName), Result<ProviderAccess, ProviderAccessError>>>,
     pub(super) asked_for_grants: AtomicUsize,
     /// If set, a question for a provider's token waits until it is open, with its answer in the hand.
@@ -153,6 +162,7 @@ impl FakeResolver {
             token_id: token_id(number),
             family: FamilyId::from_random([number; 16]),
             expires_at: DateTime::from_timestamp(NOW + 100, 0).unwrap(),
+            claims: serde_json::Map::default(),
         };
         self.tokens.lock().unwrap().insert(TokenDigest::of(text.as_bytes()), identity);
     }
@@ -170,6 +180,36 @@ impl Resolver for FakeResolver {
             return Err(ResolverUnavailable);
         }
         Ok(self.tokens.lock().unwrap().get(&digest).cloned().ok_or(Rejection::Unknown))
+    }
+
+    async fn session(&self, digest: TokenDigest) -> Result<Option<Identity>, ResolverUnavailable> {
+        self.asked_for_sessions.fetch_add(1, Ordering::Relaxed);
+        if self.down.load(Ordering::Relaxed) {
+            return Err(ResolverUnavailable);
+        }
+        Ok(self.sessions.lock().unwrap().get(&digest).cloned())
+    }
+
+    async fn providers_of(&self, account: AccountId) -> Result<Vec<ProviderName>, ResolverUnavailable> {
+        self.asked_for_linked.fetch_add(1, Ordering::Relaxed);
+        if self.down.load(Ordering::Relaxed) {
+            return Err(ResolverUnavailable);
+        }
+        Ok(self.linked.lock().unwrap().get(&account).cloned().unwrap_or_default())
+    }
+
+    /// Signs `<service>.<subject>.<how many were signed>`; good for a minute, sent for half of it.
+    async fn assertion(
+        &self,
+        caller: &Identity,
+        service: &ServiceName,
+    ) -> Result<SignedAssertion, ResolverUnavailable> {
+        if self.down.load(Ordering::Relaxed) {
+            return Err(ResolverUnavailable);
+        }
+        let count = self.signed.fetch_add(1, Ordering::Relaxed) + 1;
+        let sent_until = DateTime::from_timestamp(NOW + 30 * i64::try_from(count).unwrap(), 0).unwrap();
+        Ok(SignedAssertion { text: format!("{service}.{}.{count}", caller.subject), sent_until })
     }
 
     async fn provider_token(

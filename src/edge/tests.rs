@@ -1,5 +1,7 @@
 //! The data plane from outside, over real sockets.
 
+mod access;
+mod assertions;
 mod forwarding;
 mod harness;
 mod http2;
@@ -11,6 +13,7 @@ mod message;
 mod own_paths;
 mod properties;
 mod provider_tokens;
+mod sessions;
 mod smuggling;
 mod streams;
 mod tokens;

@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::{
-    common::Gateway,
+    common::{Gateway, recorder::Recorder},
     programs::{Script, finished},
 };
 
@@ -21,6 +21,7 @@ struct Expected<'a> {
     issuer: &'a str,
     audience: &'a str,
     algorithm: &'a str,
+    typ: &'a str,
 }
 
 /// A library as a service uses it.
@@ -32,7 +33,8 @@ impl Library {
     fn verify(&self, gateway: &Gateway, token: &str, expected: Expected<'_>) -> Result<Value, String> {
         let jwks = format!("http://{}/.well-known/jwks.json", gateway.address);
         let mut command = self.0.command();
-        command.args([&jwks, expected.issuer, expected.audience, expected.algorithm]);
+        let Expected { issuer, audience, algorithm, typ } = expected;
+        command.args([&jwks, issuer, audience, algorithm, typ]);
         let output = finished(command, token.as_bytes());
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         match output.status.code() {
@@ -42,9 +44,35 @@ impl Library {
         }
     }
 
+    /// The assertion that a service gets says who calls, can be checked with the same keys, and is for that service alone.
+    fn trusts_our_assertions(&self, algorithm: &str) {
+        let service = Recorder::start();
+        let route = "[[routes]]\npath = '/api/told'\nservice = 'told'\nassertion = true\n";
+        let variables = [("TOKEN_ALGORITHM", algorithm), ("TOLD_SERVICE_URL", &*service.url())];
+        let gateway = Gateway::with_routes(&variables, Some(route));
+        let wish = json!({"subject": "alice", "scope": "users:read", "claims": {"team": "blue"}});
+        let (token, _) = gateway.tokens(&wish);
+        gateway.get_with_token("/api/told", &token).expect(200);
+        let assertion = service.take()[0].all("x-gateway-assertion")[0].to_owned();
+        let expected = Expected { issuer: ISSUER, audience: "told", algorithm, typ: "JWT" };
+        let claims = self.verify(&gateway, &assertion, expected).unwrap();
+        let stated = ["iss", "aud", "sub", "scope", "team", "client_id"].map(|name| &claims[name]);
+        assert_eq!(json!(stated), json!([ISSUER, "told", "alice", "users:read", "blue", "gateway"]), "{claims}");
+        let life = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
+        assert_eq!(life, 60);
+        for (reason, wrong) in
+            [("aud", Expected { audience: "other", ..expected }), ("typ", Expected { typ: "at+jwt", ..expected })]
+        {
+            let said = self.verify(&gateway, &assertion, wrong).expect_err(reason).to_lowercase();
+            assert!(said.contains(reason), "{said}");
+        }
+        // Whoever gets hold of it cannot come back with it.
+        gateway.get_with_token("/api/told", &assertion).expect_problem(401, "invalid_token");
+    }
+
     fn trusts_our_tokens_and_no_others(&self, algorithm: &str) {
         let gateway = Gateway::with(&[("TOKEN_ALGORITHM", algorithm)]);
-        let expected = Expected { issuer: ISSUER, audience: ISSUER, algorithm };
+        let expected = Expected { issuer: ISSUER, audience: ISSUER, algorithm, typ: "at+jwt" };
         let (token, _) =
             gateway.tokens(&json!({"subject": "alice", "scope": "users:read", "claims": {"team": "blue"}}));
         let claims = self.verify(&gateway, &token, expected).unwrap();
@@ -117,6 +145,7 @@ fn python_jose_trusts_our_tokens_and_no_others() {
     let python = Library(Script::python("verify.py", include_str!("verify.py")));
     for algorithm in ["ES256", "RS256"] {
         python.trusts_our_tokens_and_no_others(algorithm);
+        python.trusts_our_assertions(algorithm);
     }
 }
 
@@ -126,5 +155,6 @@ fn jose_trusts_our_tokens_and_no_others() {
     let node = Library(Script::node("verify.mjs", include_str!("verify.mjs")));
     for algorithm in ["ES256", "RS256", "EdDSA"] {
         node.trusts_our_tokens_and_no_others(algorithm);
+        node.trusts_our_assertions(algorithm);
     }
 }

@@ -62,6 +62,9 @@ fn a_session_is_one_at_both_and_ends_at_both_at_once(database: &impl TestDatabas
     }
     let (access, token) = token_pair(&mut there, one);
     two.get_with_token("/api/users/me", &access).expect(200);
+    for gateway in [one, two] {
+        there.get(gateway, "/api/users/me").expect(200);
+    }
     let next = refresh(two, &token).expect(200).json();
 
     let listed = sessions(&mut here, two);
@@ -74,6 +77,10 @@ fn a_session_is_one_at_both_and_ends_at_both_at_once(database: &impl TestDatabas
     refresh(one, text(&next["refresh_token"])).expect_problem(401, "invalid_grant");
     let ended_at = Instant::now();
     eventually("refused by the other gateway", || one.get_with_token("/api/users/me", &access).status == 401);
+    let cookie = format!("__Host-gateway_session={}", there.session().unwrap());
+    let opens = |gateway: &Gateway| gateway.call("GET", "/api/users/me", &[("Cookie", &cookie)], b"").status;
+    assert_eq!(opens(two), 401);
+    eventually("refused by the other gateway", || opens(one) == 401);
     assert!(ended_at.elapsed() < Duration::from_secs(1), "{:?}", ended_at.elapsed());
 
     // Digests, and no secret.

@@ -66,6 +66,33 @@ fn every_algorithm_signs_what_it_verifies_and_says_at_jwt() {
 }
 
 #[test]
+fn an_assertion_is_signed_by_the_same_keys_and_is_no_access_token() {
+    let caller = claims().identity();
+    let assertion = CallerAssertion {
+        issuer: "https://www.jinmini.com".into(),
+        service: "auth".parse().unwrap(),
+        id: caller.token_id,
+        issued_at: claims().issued_at,
+        caller,
+    };
+    for algorithm in SigningAlgorithm::ALL {
+        let Made { kid, ring, public_jwk } = ring(algorithm);
+        let text = ring.sign_assertion(&kid, &assertion).unwrap();
+        assert_eq!(ring.verify(&text), Err(Rejection::Malformed), "{algorithm}");
+        let header = jsonwebtoken::decode_header(&text).unwrap();
+        assert_eq!((header.typ.as_deref(), header.kid), (Some("JWT"), Some(kid)));
+        let Some(jwk) = public_jwk else { continue };
+        let key = DecodingKey::from_jwk(&serde_json::from_value(jwk).unwrap()).unwrap();
+        let mut checks = jsonwebtoken::Validation::new(jose(algorithm));
+        checks.validate_exp = false;
+        checks.set_audience(&["auth"]);
+        assert_eq!(jsonwebtoken::decode::<Value>(&text, &key, &checks).unwrap().claims, assertion.to_json());
+        checks.set_audience(&["other"]);
+        assert!(jsonwebtoken::decode::<Value>(&text, &key, &checks).is_err(), "it is for one service");
+    }
+}
+
+#[test]
 fn a_published_key_names_itself_and_holds_nothing_private() {
     for algorithm in [SigningAlgorithm::Es256, SigningAlgorithm::Rs256, SigningAlgorithm::EdDsa] {
         let Made { kid, public_jwk, .. } = ring(algorithm);

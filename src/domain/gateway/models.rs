@@ -1,7 +1,9 @@
 //! Plain types and the rules that always hold for them. Knows no framework, no store, no clock and no randomness:
 //! time and random bytes are arguments.
 
+pub mod access;
 pub mod account;
+pub mod assertion;
 pub mod attempt;
 pub mod client;
 pub mod header;
@@ -9,6 +11,7 @@ pub mod id;
 pub mod identity;
 pub mod login;
 pub mod oauth;
+pub mod page;
 pub mod provider;
 pub mod scope;
 pub mod service;

@@ -1,6 +1,7 @@
 //! Use cases: one method each. They take and return models, reach the world through ports, and own no HTTP and no SQL.
 
 pub mod account;
+pub mod assertion;
 pub mod client;
 pub mod login;
 pub mod oauth;

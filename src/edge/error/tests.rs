@@ -1,5 +1,11 @@
 use super::*;
-use crate::domain::gateway::models::id::RequestId;
+use crate::domain::gateway::models::{
+    access::{ClaimDemand, ClaimValue},
+    id::RequestId,
+    scope::Scope,
+};
+
+const MISSING: Denied = Denied::CredentialMissing(Accepted::Token);
 
 fn answer(failure: &Failure) -> Response<AnswerBody> {
     failure.answer(&RequestText::of(RequestId::from_random([7; 16])))
@@ -28,8 +34,12 @@ fn every_failure() -> Vec<Failure> {
         Failure::Connect,
         Failure::MaxForwards,
         Failure::Credential,
-        Failure::TokenMissing,
-        Failure::ScopeMissing(scope()),
+        Failure::Denied(MISSING),
+        Failure::Denied(Denied::ScopeMissing(scope())),
+        Failure::Denied(Denied::AnyScopeMissing(scope())),
+        Failure::Denied(Denied::ClaimMissing(ClaimDemand { name: "role".into(), one_of: vec![ClaimValue::Number(1)] })),
+        Failure::Denied(Denied::ProviderMissing(provider())),
+        Failure::CrossSite,
         Failure::NoRoute,
         Failure::BodyTooLarge { limit_bytes: 3 },
         Failure::BodyBroken,
@@ -67,25 +77,29 @@ fn the_status_says_whose_fault_it_is() {
 
 #[test]
 fn a_401_and_a_403_carry_the_challenge_of_rfc_6750() {
-    assert_eq!(challenge(&Failure::TokenMissing), r#"Bearer realm="gateway""#);
+    assert_eq!(challenge(&Failure::Denied(MISSING)), r#"Bearer realm="gateway""#);
     assert_eq!(
         challenge(&Failure::Token(Rejection::Expired)),
         r#"Bearer realm="gateway", error="invalid_token", error_description="the token has expired""#
     );
     assert_eq!(
-        challenge(&Failure::ScopeMissing(scope())),
+        challenge(&Failure::Denied(Denied::ScopeMissing(scope()))),
         r#"Bearer realm="gateway", error="insufficient_scope", scope="a b""#
     );
     for failure in every_failure() {
         let answer = answer(&failure);
-        // A grant that is missing is no fault of the credential.
-        let must = match answer.status().as_u16() {
-            401 => true,
-            403 => !matches!(failure, Failure::ProviderGrantMissing(_)),
-            _ => false,
-        };
+        // What else is missing no other token would bring (RFC 6750 §3.1).
+        let lacks_scope = matches!(failure, Failure::Denied(Denied::ScopeMissing(_) | Denied::AnyScopeMissing(_)));
+        let must = answer.status() == StatusCode::UNAUTHORIZED || lacks_scope;
         assert!(!must || answer.headers().contains_key(WWW_AUTHENTICATE), "{failure:?}");
     }
+}
+
+#[test]
+fn whoever_is_to_sign_in_is_sent_there() {
+    let answer = answer(&Failure::SignIn(HeaderValue::from_static("/e/login")));
+    assert_eq!((answer.status(), &answer.headers()[LOCATION]), (StatusCode::SEE_OTHER, &"/e/login".parse().unwrap()));
+    assert_eq!(answer.headers()[CACHE_CONTROL], "no-store");
 }
 
 #[test]

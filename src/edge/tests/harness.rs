@@ -18,9 +18,14 @@ use tokio::{
 use super::message::{Message, read_message};
 use crate::{
     config::{ListenerSettings, LogFormat, UpstreamSettings},
-    domain::gateway::models::service::{Access, Route, Service},
+    domain::gateway::models::{
+        access::Access,
+        page::TrustedPages,
+        service::{Route, Service},
+    },
     edge::{
         Edge, Parts,
+        browser::BrowserSettings,
         snapshot::SnapshotCell,
         test_support::{
             CollectingSink, CountingEntropy, EchoControlPlane, FakeResolver, SetClock, route, service, snapshot,
@@ -69,7 +74,7 @@ impl Setup {
     pub(super) fn of(instances: &[SocketAddr]) -> Self {
         let urls: Vec<String> = instances.iter().map(|address| format!("http://{address}")).collect();
         let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
-        let admin = Access::Token { scope: "admin".parse().unwrap() };
+        let admin = Access::with_scope("admin".parse().unwrap());
         Self {
             listener: ListenerSettings {
                 address: ([127, 0, 0, 1], 0).into(),
@@ -103,6 +108,11 @@ impl Setup {
         let parts = Parts {
             listener_settings: self.listener,
             tls: None,
+            browsers: BrowserSettings {
+                session_cookie: "gateway_session".into(),
+                pages: TrustedPages::new(["https://app.jinmini.com".to_owned()]),
+                login_path: "/e/login".into(),
+            },
             upstream_settings: self.upstream,
             cores: NonZeroUsize::new(self.cores).unwrap(),
             snapshots: Arc::clone(&snapshots),

@@ -6,10 +6,10 @@ use tokio::sync::watch;
 use super::harness::{Answer, Gateway, Setup, Upstream, bearer, get, nobody, until};
 use crate::{
     domain::gateway::models::{
+        access::Access,
         id::AccountId,
         oauth::Secret,
-        scope::Scope,
-        service::{Access, ProviderToken, Route},
+        service::{ProviderToken, Route},
     },
     edge::{
         ports::{ProviderAccess, ProviderAccessError},
@@ -22,7 +22,7 @@ use crate::{
 fn setup(upstream: &Upstream) -> Setup {
     let mut setup = Setup::of(&[upstream.address]);
     let with = |path: &str, provider: &str, header: &str| Route {
-        access: Access::Token { scope: Scope::default() },
+        access: Access::default(),
         provider_token: Some(ProviderToken { provider: provider.parse().unwrap(), header: header.parse().unwrap() }),
         ..route(path, "auth", "/at-service")
     };

@@ -4,7 +4,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::harness::{Client, Gateway, Setup, Upstream, bearer, get};
 use crate::{
-    domain::gateway::models::service::{Access, Route, TimeLimits},
+    domain::gateway::models::{
+        access::Access,
+        service::{Route, TimeLimits},
+    },
     edge::test_support::{NOW, route},
 };
 
@@ -32,7 +35,7 @@ async fn ticking() -> Upstream {
 /// At `/api/events` whoever has a token, at `/api/on` too but for as long as they like, at `/api/users` anybody.
 fn gateway(upstream: &Upstream) -> Gateway {
     let mut setup = Setup::of(&[upstream.address]);
-    let access = Access::Token { scope: "read".parse().unwrap() };
+    let access = Access::with_scope("read".parse().unwrap());
     let of_token = |path| Route { access: access.clone(), ..route(path, "auth", "/") };
     setup.routes.extend([of_token("/api/events"), Route { end_with_token: false, ..of_token("/api/on") }]);
     setup.start()

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     domain::gateway::{
         models::{
+            access::{Accepted, Denied},
             account::{Email, Password, Profile},
-            service::Denied,
         },
         schemas::{
             account::{
@@ -202,7 +202,8 @@ impl AccountController {
             (self.callers.required(credentials).await?, None)
         } else {
             let session = self.callers.session(credentials).await?;
-            let session = session.ok_or_else(|| Problem::denied(Denied::TokenMissing))?;
+            let session =
+                session.ok_or_else(|| Problem::denied(Denied::CredentialMissing(Accepted::TokenOrSession)))?;
             (session.identity(), Some(session.id))
         };
         match self.accounts.of_caller(&identity).await {

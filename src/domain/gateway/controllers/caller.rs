@@ -8,8 +8,9 @@ use super::failed;
 use crate::{
     domain::gateway::{
         models::{
+            access::{Accepted, Denied},
             identity::Identity,
-            service::Denied,
+            page::{Page, TrustedPages},
             session::{Session, Visitor},
         },
         schemas::cookie::{self, Cookies},
@@ -25,19 +26,19 @@ pub struct Credentials {
     pub bearer: Option<String>,
     /// The `Cookie` headers.
     pub cookies: Vec<String>,
-    /// From which page it comes.
-    pub page: Page,
-    /// Whether the method changes something (RFC 9110 §9.2.1).
-    pub is_unsafe: bool,
-}
-
-/// What a browser says about the page that a request comes from.
-#[derive(Default)]
-pub struct Page {
     /// `Origin`
     pub origin: Option<String>,
     /// `Sec-Fetch-Site`
     pub fetch_site: Option<String>,
+    /// Whether the method changes something (RFC 9110 §9.2.1).
+    pub is_unsafe: bool,
+}
+
+impl Credentials {
+    /// From which page the request comes.
+    fn page(&self) -> Page<'_> {
+        Page { origin: self.origin.as_deref(), fetch_site: self.fetch_site.as_deref() }
+    }
 }
 
 /// Who signs in, as far as the request says. Of this little is kept.
@@ -61,19 +62,19 @@ pub struct Callers {
     tokens: Arc<TokenService>,
     sessions: Arc<SessionService>,
     cookies: Cookies,
-    /// Pages of these may change things in the name of whoever is signed in.
-    origins: Vec<String>,
+    /// These may change things in the name of whoever is signed in.
+    pages: TrustedPages,
 }
 
 impl Callers {
-    /// `origins` are our own and those that are allowed beside it.
+    /// Puts the parts together.
     pub fn new(
         tokens: Arc<TokenService>,
         sessions: Arc<SessionService>,
         cookies: Cookies,
-        origins: Vec<String>,
+        pages: TrustedPages,
     ) -> Self {
-        Self { tokens, sessions, cookies, origins }
+        Self { tokens, sessions, cookies, pages }
     }
 
     /// Who calls, if anybody says so. A bearer token counts before a session; one that is no good is a problem, not nobody.
@@ -86,20 +87,17 @@ impl Callers {
 
     /// Who calls; nobody is a problem.
     pub async fn required(&self, credentials: &Credentials) -> Result<Identity, Problem> {
-        self.identify(credentials).await?.ok_or_else(|| Problem::denied(Denied::TokenMissing))
+        self.identify(credentials)
+            .await?
+            .ok_or_else(|| Problem::denied(Denied::CredentialMissing(Accepted::TokenOrSession)))
     }
 
     /// The session of the browser, if there is one. What changes something must come from a page of ours.
     pub async fn session(&self, credentials: &Credentials) -> Result<Option<Session>, Problem> {
         let Some(cookie) = self.session_cookie(credentials) else { return Ok(None) };
         let session = self.sessions.current(cookie).await.map_err(|failure| failed(&failure))?;
-        if session.is_some() && credentials.is_unsafe && !self.is_ours(&credentials.page) {
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "cross_site_request",
-                "a session counts only in requests from a page of this site or of ALLOWED_ORIGINS (Sec-Fetch-Site, Origin); \
-                 send a bearer token instead",
-            ));
+        if session.is_some() && credentials.is_unsafe && !self.pages.include(credentials.page()) {
+            return Err(Problem::cross_site());
         }
         Ok(session)
     }
@@ -112,8 +110,8 @@ impl Callers {
     /// What sets a cookie must not come from a page of another site: that could sign a browser in as somebody else. Browsers
     /// say where a request comes from; whoever says nothing is none.
     pub fn refuse_other_sites(&self, credentials: &Credentials) -> Result<(), Problem> {
-        let Page { origin, fetch_site } = &credentials.page;
-        if (origin.is_none() && fetch_site.is_none()) || self.is_ours(&credentials.page) {
+        let page = credentials.page();
+        if page.is_unknown() || self.pages.include(page) {
             return Ok(());
         }
         Err(Problem::new(
@@ -121,13 +119,6 @@ impl Callers {
             "cross_site_request",
             "a browser may send this only from a page of this site or of ALLOWED_ORIGINS (Sec-Fetch-Site, Origin)",
         ))
-    }
-
-    /// Whether a request comes from a page that may act for whoever is signed in. Browsers send one of the two headers with
-    /// every request that changes something; without them nothing is known, and nothing is allowed.
-    fn is_ours(&self, page: &Page) -> bool {
-        page.fetch_site.as_deref() == Some("same-origin")
-            || page.origin.as_ref().is_some_and(|origin| self.origins.contains(origin))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who a caller is, once a credential of theirs was found good.
 
 use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
 
 use super::{
     id::{FamilyId, TokenId},
@@ -22,9 +23,24 @@ pub struct Identity {
     pub family: FamilyId,
     /// From when on the credential is dead.
     pub expires_at: DateTime<Utc>,
+    /// What else is known of the caller: a token's own claims and its `client_id`, the `email` of whoever has a session.
+    pub claims: Map<String, Value>,
+}
+
+/// The claim that holds an e-mail address (OpenID Connect Core §5.1), and its name among a caller's claims.
+const EMAIL_CLAIM: &str = "email";
+
+/// An e-mail address as a claim.
+pub fn email_claim(address: Option<&str>) -> Map<String, Value> {
+    address.map(|address| (EMAIL_CLAIM.to_owned(), address.into())).into_iter().collect()
 }
 
 impl Identity {
+    /// The caller's e-mail address, if whoever issued the credential vouches for one.
+    pub fn email(&self) -> Option<&str> {
+        self.claims.get(EMAIL_CLAIM)?.as_str()
+    }
+
     /// Whether the credential has not expired.
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
         now < self.expires_at

@@ -26,6 +26,11 @@ impl Scope {
         self.0.contains(word)
     }
 
+    /// Whether a word of `other` is in it.
+    pub fn has_any_of(&self, other: &Scope) -> bool {
+        !other.0.is_disjoint(&self.0)
+    }
+
     /// Whether every word of `other` is in it.
     pub fn covers(&self, other: &Scope) -> bool {
         other.0.is_subset(&self.0)
@@ -69,6 +74,7 @@ mod tests {
         assert_eq!(scope.to_string(), "read write");
         assert!(scope.contains("read") && !scope.contains("rea"));
         assert!(scope.covers(&"read".parse().unwrap()) && !scope.covers(&"read admin".parse().unwrap()));
+        assert!(scope.has_any_of(&"admin read".parse().unwrap()) && !scope.has_any_of(&"admin".parse().unwrap()));
         assert!(Scope::default().is_empty() && scope.covers(&Scope::default()));
     }
 

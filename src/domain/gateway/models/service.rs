@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, str::FromStr, sync::Arc, time::Duration};
 
 use thiserror::Error;
 
-use super::{header::TokenHeader, identity::Identity, oauth::ProviderName, scope::Scope};
+use super::{access::Access, header::TokenHeader, oauth::ProviderName};
 
 /// The path under which a service without a route of its own is served: `/api/<service>/…`.
 pub const SERVICES_PREFIX: &str = "/api";
@@ -123,52 +123,6 @@ pub struct Service {
     pub instances: Vec<Arc<Instance>>,
 }
 
-/// Who may use a route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Access {
-    /// Anybody. A credential that is sent along is still verified, so that the service learns who calls.
-    Open,
-    /// Whoever has a valid token with all of these scope words.
-    Token {
-        /// The words; none means any valid token.
-        scope: Scope,
-    },
-}
-
-/// Permission to forward one request. Only [`Access::authorise`] makes one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Permit {
-    identity: Option<Arc<Identity>>,
-}
-
-impl Permit {
-    /// Who was let through, if known.
-    pub fn identity(&self) -> Option<&Identity> {
-        self.identity.as_deref()
-    }
-}
-
-/// Why a request may not be forwarded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Denied {
-    /// The route needs a token, and there was none.
-    TokenMissing,
-    /// The token lacks words of this scope (RFC 6750 §3.1, `insufficient_scope`).
-    ScopeMissing(Scope),
-}
-
-impl Access {
-    /// Decides whether the caller may pass.
-    pub fn authorise(&self, identity: Option<Arc<Identity>>) -> Result<Permit, Denied> {
-        match (self, &identity) {
-            (Self::Open, _) => Ok(Permit { identity }),
-            (Self::Token { .. }, None) => Err(Denied::TokenMissing),
-            (Self::Token { scope }, Some(caller)) if caller.scope.covers(scope) => Ok(Permit { identity }),
-            (Self::Token { scope }, Some(_)) => Err(Denied::ScopeMissing(scope.clone())),
-        }
-    }
-}
-
 /// The text is not a path prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a path begins with /, has no empty segment, no dot segment, no %, no query, and no / at its end")]
@@ -249,8 +203,10 @@ pub struct Route {
     pub body_limit_bytes: u64,
     /// How long things may take.
     pub time_limits: TimeLimits,
-    /// Whether event streams and upgraded connections end when the token that the route needs does.
+    /// Whether event streams and upgraded connections end when the token or session that the route needs does.
     pub end_with_token: bool,
+    /// Whether the service is told who calls by a signed assertion, too.
+    pub assertion: bool,
 }
 
 /// The largest request body of a route that does not say otherwise.
@@ -263,12 +219,13 @@ impl Route {
             prefix: PathPrefix(format!("{SERVICES_PREFIX}/{service}")),
             service: service.clone(),
             upstream_prefix: PathPrefix(String::new()),
-            access: Access::Token { scope: Scope::default() },
+            access: Access::default(),
             forward_authorization: false,
             provider_token: None,
             body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
             time_limits: TimeLimits::default(),
             end_with_token: true,
+            assertion: false,
         }
     }
 
@@ -328,10 +285,7 @@ impl RouteTable {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
-
     use super::*;
-    use crate::domain::gateway::models::id::{FamilyId, TokenId};
 
     fn route(prefix: &str, upstream: &str) -> Route {
         Route {
@@ -401,26 +355,5 @@ mod tests {
         assert_eq!(found("/"), None);
         assert_eq!(RouteTable::default().find("/a/b"), None);
         assert!(RouteTable::new([route("/", "/")]).find("/a/b").is_some());
-    }
-
-    #[test]
-    fn only_a_caller_with_the_scope_gets_a_permit() {
-        let caller = Arc::new(Identity {
-            subject: "u1".into(),
-            scope: "read".parse().unwrap(),
-            token_id: TokenId::from_random([1; 16]),
-            family: FamilyId::from_random([2; 16]),
-            expires_at: DateTime::UNIX_EPOCH,
-        });
-        let needs = |scope: &str| Access::Token { scope: scope.parse().unwrap() };
-        assert_eq!(needs("").authorise(None), Err(Denied::TokenMissing));
-        assert!(needs("").authorise(Some(caller.clone())).unwrap().identity() == Some(&caller));
-        assert!(needs("read").authorise(Some(caller.clone())).is_ok());
-        assert_eq!(
-            needs("read write").authorise(Some(caller.clone())),
-            Err(Denied::ScopeMissing("read write".parse().unwrap()))
-        );
-        assert!(Access::Open.authorise(None).unwrap().identity().is_none());
-        assert!(Access::Open.authorise(Some(caller)).unwrap().identity().is_some());
     }
 }

@@ -10,7 +10,7 @@ use super::{
     id::{AccountId, FamilyId, SessionId, TokenId},
     identity::Identity,
     scope::Scope,
-    token::TokenDigest,
+    token::{Revocation, TokenDigest},
 };
 
 mod visitor;
@@ -25,6 +25,11 @@ impl SessionSecret {
     /// Makes one of 256 random bits.
     pub fn from_random(bytes: [u8; 32]) -> Self {
         Self(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// Whether this may be the text of one. What is not need not be looked up.
+    pub fn has_form_of(text: &[u8]) -> bool {
+        text.len() == 43 && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     }
 
     /// The text, for the cookie and for nothing else.
@@ -52,6 +57,10 @@ pub struct SessionLimits {
     /// In all.
     pub total: TimeDelta,
 }
+
+/// How long what was looked up of a session is remembered. Its use is noted when it is looked up, so this is far shorter than
+/// any session may lie idle.
+pub const REMEMBERED_FOR: TimeDelta = TimeDelta::seconds(10);
 
 /// A session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +98,13 @@ impl Session {
         Self { id, digest, account, created_at: now, used_at: now, idle_until, expires_at, visitor }
     }
 
+    /// What makes everybody refuse it who remembers it as a caller's. Nobody remembers it for longer than this entry lasts
+    /// without looking it up, and then it is gone.
+    pub fn revocation(&self, now: DateTime<Utc>) -> Revocation {
+        const KEPT_FOR: TimeDelta = TimeDelta::minutes(5);
+        Revocation { id: TokenId::from(self.id.as_uuid()).into(), expires_at: now + KEPT_FOR }
+    }
+
     /// Whether it is not over.
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
         now < self.idle_until
@@ -109,6 +125,7 @@ impl Session {
             token_id: TokenId::from(self.id.as_uuid()),
             family: FamilyId::from(self.id.as_uuid()),
             expires_at: self.idle_until,
+            claims: serde_json::Map::new(),
         }
     }
 }
@@ -154,6 +171,10 @@ mod tests {
     #[test]
     fn the_secret_does_not_print() {
         let secret = SessionSecret::from_random([3; 32]);
-        assert_eq!((secret.expose().len(), format!("{secret:?}")), (43, "SessionSecret(…)".to_owned()));
+        assert_eq!(format!("{secret:?}"), "SessionSecret(…)");
+        assert!(SessionSecret::has_form_of(secret.expose().as_bytes()));
+        for text in ["", "x", &"x".repeat(42), &"x".repeat(44), &"=".repeat(43)] {
+            assert!(!SessionSecret::has_form_of(text.as_bytes()), "{text}");
+        }
     }
 }

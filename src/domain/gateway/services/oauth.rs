@@ -250,7 +250,7 @@ impl OAuthService {
         let open = self.keep(&**provider, tokens, &identity, account).await?;
         let signed_in = match caller {
             Some(_) => None,
-            None => Some(self.tokens.sign_in(account).await?),
+            None => Some(self.tokens.sign_in(account, identity.verified_email.as_deref()).await?),
         };
         if signed_in.is_some() && !self.is_met(account).await? {
             self.tokens.end_all_of(account).await?;

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::domain::gateway::models::{
     account::{Password, PasswordHash, ProviderIdentity},
+    assertion::CallerAssertion,
     client::{AssertionClaims, ClientKey},
     id::AccountId,
     oauth::{ProviderName, ProviderTokens, Secret},
@@ -47,6 +48,9 @@ pub trait Keysmith: Send + Sync {
 pub trait KeyRing: SignatureVerifier {
     /// Signs an access token with the key `kid`.
     fn sign(&self, kid: &str, claims: &AccessClaims) -> Result<String, KeyError>;
+
+    /// Signs an assertion with the key `kid`. Nobody takes it for an access token: its type is another.
+    fn sign_assertion(&self, kid: &str, assertion: &CallerAssertion) -> Result<String, KeyError>;
 }
 
 /// Why something sealed could not be opened.

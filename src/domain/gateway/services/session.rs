@@ -8,6 +8,8 @@ use crate::{
         models::{
             account::ProviderIdentity,
             id::{AccountId, SessionId},
+            identity::{Identity, email_claim},
+            oauth::ProviderName,
             session::{Session, SessionLimits, SessionSecret, Visitor},
             token::{IssuedTokens, TokenDigest},
         },
@@ -74,6 +76,26 @@ impl SessionService {
         Ok(sessions.by_cookie(cookie, clock.now()).await?)
     }
 
+    /// Who calls with the session of a cookie with this digest, if it is not over: as the data plane has to know it.
+    pub async fn caller(&self, digest: TokenDigest) -> Result<Option<Identity>, Failure> {
+        let SessionParts { store, clock, limits, .. } = &self.parts;
+        let sessions = LiveSessions { store: store.clone(), limits: *limits };
+        let Some(session) = sessions.by_digest(&digest, clock.now()).await? else { return Ok(None) };
+        let claims = email_claim(self.verified_email(&session).await?.as_deref());
+        Ok(Some(Identity { claims, ..session.identity() }))
+    }
+
+    /// Where an account has an identity.
+    pub async fn providers_of(&self, account: AccountId) -> Result<Vec<ProviderName>, Failure> {
+        let identities = self.parts.accounts.identities_of(account).await?;
+        Ok(identities.into_iter().map(|identity| identity.provider).collect())
+    }
+
+    /// An e-mail address of a session's person that a provider vouches for.
+    async fn verified_email(&self, session: &Session) -> Result<Option<String>, Failure> {
+        Ok(self.identities(session).await?.into_iter().find_map(|identity| identity.verified_email))
+    }
+
     /// Who a session's person is at the providers.
     pub async fn identities(&self, session: &Session) -> Result<Vec<ProviderIdentity>, Failure> {
         Ok(self.parts.accounts.identities_of(session.account).await?)
@@ -90,7 +112,8 @@ impl SessionService {
     /// An access token and a refresh token for the browser of a session; `None` if the session was ended meanwhile.
     pub async fn tokens(&self, session: &Session) -> Result<Option<IssuedTokens>, Failure> {
         let SessionParts { store, tokens, .. } = &self.parts;
-        let issued = tokens.for_session(session).await?;
+        let email = self.verified_email(session).await?;
+        let issued = tokens.for_session(session, email.as_deref()).await?;
         // Whoever ends a session revokes its tokens after that. So if it is still there, they will find these, too.
         if store.find(&session.digest).await?.is_some() {
             return Ok(Some(issued));
@@ -124,9 +147,13 @@ impl SessionService {
         let now = clock.now();
         // As in `end_this`.
         let listed = store.list_of(account, REVOKED_FIRST).await?;
-        tokens.revoke_those_of(&ids_but(&listed, but)).await?;
+        let listed: Vec<Session> = listed.into_iter().filter(|session| Some(session.id) != but).collect();
+        tokens.revoke_those_of(&ids(&listed)).await?;
+        tokens.refuse(&listed).await?;
         let ended = store.end_all_of(account, but).await?;
-        tokens.revoke_those_of(&ids_but(&ended, None)).await?;
+        tokens.revoke_those_of(&ids(&ended)).await?;
+        let newer: Vec<Session> = ended.iter().filter(|one| !listed.contains(one)).cloned().collect();
+        tokens.refuse(&newer).await?;
         Ok(ended.iter().filter(|session| session.is_live(now)).count())
     }
 
@@ -134,13 +161,14 @@ impl SessionService {
     /// afterwards, for those that were asked for in between.
     async fn end_this(&self, session: &Session) -> Result<(), Failure> {
         self.parts.tokens.revoke_those_of(&[session.id]).await?;
+        self.parts.tokens.refuse(std::slice::from_ref(session)).await?;
         self.parts.store.end(&session.digest).await?;
         self.parts.tokens.revoke_those_of(&[session.id]).await
     }
 }
 
-fn ids_but(sessions: &[Session], but: Option<SessionId>) -> Vec<SessionId> {
-    sessions.iter().map(|session| session.id).filter(|id| Some(*id) != but).collect()
+fn ids(sessions: &[Session]) -> Vec<SessionId> {
+    sessions.iter().map(|session| session.id).collect()
 }
 
 #[cfg(test)]

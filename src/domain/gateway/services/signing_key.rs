@@ -10,6 +10,7 @@ use super::ports::{KeyError, KeyRing, Keysmith, OpenError, PrivateKey, Sealer, T
 use crate::{
     domain::gateway::{
         models::{
+            assertion::CallerAssertion,
             signing_key::{KeySchedule, SigningKey},
             token::{AccessClaims, Rejection},
         },
@@ -120,6 +121,13 @@ impl SigningKeys {
         let loaded = self.loaded();
         let key = self.parts.schedule.signing(&loaded.keys, claims.issued_at).ok_or(SigningKeyError::NoneInForce)?;
         Ok(loaded.ring.sign(&key.kid, claims)?)
+    }
+
+    /// Signs an assertion with the key that is in force at its `iat`.
+    pub fn sign_assertion(&self, assertion: &CallerAssertion) -> Result<String, SigningKeyError> {
+        let loaded = self.loaded();
+        let key = self.parts.schedule.signing(&loaded.keys, assertion.issued_at).ok_or(SigningKeyError::NoneInForce)?;
+        Ok(loaded.ring.sign_assertion(&key.kid, assertion)?)
     }
 
     /// The authentic claims of a token, not yet judged.

@@ -18,9 +18,9 @@ use crate::{
     adapters::{jwt::AwsLcKeysmith, sealing::Vault},
     domain::gateway::{
         models::{
+            access::Access,
             account::{Password, PasswordHash},
             id::AccountId,
-            service::Access,
             session::SessionLimits,
             signing_key::{KeySchedule, SigningAlgorithm},
             token::{DummyText, Revocation},

@@ -21,8 +21,8 @@ use super::{
 use crate::{
     domain::gateway::{
         models::{
+            access::{Access, Denied},
             id::{AccountId, FamilyId},
-            service::{Access, Denied},
             token::{
                 IssuedTokens, NewRefreshToken, RefreshRecord, RefreshToken, Revocation, Rotation, RotationOutcome,
                 TokenFamily, Verification,

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::gateway::{
-    models::service::Access,
+    models::access::Access,
     schemas::parse_json,
     services::{
         testing::{Bench, bench, policy},
@@ -48,7 +48,7 @@ async fn each_refusal_has_its_status_and_code() {
     assert_eq!(refused(open.create(read(&json!({})), Some("x".into())).await.unwrap_err()), (401, "invalid_token"));
     assert_eq!(refused(open.refresh(read(&json!({"refresh_token": "x"}))).await.unwrap_err()), (401, "invalid_grant"));
 
-    let closed = TokenPolicy { creation: Access::Token { scope: "tokens:issue".parse().unwrap() }, ..policy() };
+    let closed = TokenPolicy { creation: Access::with_scope("tokens:issue".parse().unwrap()), ..policy() };
     let (closed, _bench) = controller(closed).await;
     assert_eq!(refused(closed.create(read(&json!({})), None).await.unwrap_err()), (401, "token_missing"));
 }
@@ -58,7 +58,7 @@ async fn a_caller_without_the_scope_is_told_which_one() {
     let (open, bench) = controller(policy()).await;
     let pair = open.create(read(&json!({"scope": "a"})), None).await.unwrap();
     let identity = of_bearer(&bench.service, &pair.access_token).await.unwrap();
-    let permit = Access::Token { scope: "tokens:issue".parse().unwrap() }.authorise(Some(Arc::new(identity)));
+    let permit = Access::with_scope("tokens:issue".parse().unwrap()).authorise(Some(Arc::new(identity)), None);
     let problem = Problem::denied(permit.unwrap_err());
     assert_eq!((problem.status, problem.code), (403, "insufficient_scope"));
     assert!(problem.detail.contains("tokens:issue"));

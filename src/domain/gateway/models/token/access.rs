@@ -207,12 +207,15 @@ impl AccessClaims {
 
     /// The caller that these claims speak of.
     pub fn identity(&self) -> Identity {
+        let mut claims = self.extra.clone();
+        claims.insert("client_id".to_owned(), self.client_id.clone().into());
         Identity {
             subject: self.subject.clone(),
             scope: self.scope.clone(),
             token_id: self.token_id,
             family: self.family,
             expires_at: self.expires_at + LEEWAY,
+            claims,
         }
     }
 }

@@ -90,6 +90,7 @@ impl DummyToken {
             token_id: self.id,
             family: self.family,
             expires_at: self.expires_at,
+            claims: serde_json::Map::new(),
         }
     }
 }

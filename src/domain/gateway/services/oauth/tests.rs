@@ -215,6 +215,7 @@ fn stranger(scope: &str) -> Identity {
         token_id: TokenId::from_random([98; 16]),
         family: crate::domain::gateway::models::id::FamilyId::from_random([97; 16]),
         expires_at: DateTime::UNIX_EPOCH,
+        claims: serde_json::Map::new(),
     }
 }
 

@@ -30,7 +30,16 @@ impl LiveSessions {
         cookie: &str,
         now: DateTime<Utc>,
     ) -> Result<Option<Session>, RepositoryError> {
-        let found = self.store.find(&TokenDigest::of(cookie.as_bytes())).await?;
+        self.by_digest(&TokenDigest::of(cookie.as_bytes()), now).await
+    }
+
+    /// The session of a cookie with this digest. That it was used is noted now and then.
+    pub(in super::super) async fn by_digest(
+        &self,
+        digest: &TokenDigest,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Session>, RepositoryError> {
+        let found = self.store.find(digest).await?;
         self.used(found, now).await
     }
 

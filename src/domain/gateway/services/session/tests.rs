@@ -2,7 +2,10 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::domain::gateway::{
-    models::token::{Rejection, Verification},
+    models::{
+        account::Account,
+        token::{Rejection, Verification},
+    },
     repositories::{memory::MemoryOAuth, token::TokenRepository},
     services::{
         testing::{Bench, CountingEntropy, SESSION_LIMITS, bench, policy},
@@ -12,21 +15,23 @@ use crate::domain::gateway::{
 
 struct Scene {
     sessions: SessionService,
+    accounts: Arc<MemoryOAuth>,
     bench: Bench,
 }
 
 impl Scene {
     async fn new() -> Self {
         let bench = bench(policy()).await;
+        let accounts = Arc::<MemoryOAuth>::default();
         let parts = SessionParts {
             store: bench.sessions.clone(),
-            accounts: Arc::new(MemoryOAuth::default()),
+            accounts: accounts.clone(),
             tokens: bench.service.clone(),
             clock: bench.clock.clone(),
             entropy: Arc::new(CountingEntropy::default()),
             limits: SESSION_LIMITS,
         };
-        Self { sessions: SessionService::new(parts), bench }
+        Self { sessions: SessionService::new(parts), accounts, bench }
     }
 
     async fn signed_in(&self, account: AccountId) -> (SessionSecret, Session) {
@@ -57,8 +62,13 @@ impl Scene {
     }
 
     #[track_caller]
-    fn assert_published(&self, families: usize) {
-        assert_eq!(self.bench.recorder.revocations.lock().unwrap().len(), families);
+    fn assert_published(&self, families: usize, sessions: &[&Session]) {
+        let published = self.bench.recorder.revocations.lock().unwrap();
+        assert_eq!(published.len(), families + sessions.len());
+        for session in sessions {
+            let [id, _] = session.identity().revocable();
+            assert!(published.iter().any(|revocation| revocation.id == id));
+        }
     }
 }
 
@@ -77,6 +87,43 @@ async fn a_cookie_stands_for_its_person_until_it_lies_idle() {
     assert!(scene.current(&secret).await.is_some());
     scene.pass(2);
     assert_eq!(scene.current(&secret).await, None);
+}
+
+#[tokio::test]
+async fn the_data_plane_is_told_whose_a_session_is() {
+    let scene = Scene::new().await;
+    let newcomer = Account { id: account(9), created_at: scene.bench.clock.now() };
+    let identity = |provider: &str, email: Option<&str>| ProviderIdentity {
+        provider: provider.parse().unwrap(),
+        subject: "1".into(),
+        verified_email: email.map(str::to_owned),
+        name: None,
+    };
+    scene.accounts.account_of(&identity("facebook", None), &newcomer).await.unwrap();
+    let (secret, session) = scene.signed_in(account(9)).await;
+    assert_eq!(scene.sessions.caller(secret.digest()).await.unwrap(), Some(session.identity()));
+    scene.accounts.link(&identity("google", Some("mina@example.com")), &newcomer).await.unwrap();
+    let caller = scene.sessions.caller(secret.digest()).await.unwrap().unwrap();
+    assert_eq!((&*caller.subject, caller.email()), (&*account(9).to_string(), Some("mina@example.com")));
+    let providers = scene.sessions.providers_of(account(9)).await.unwrap();
+    assert_eq!(providers, ["facebook", "google"].map(|name| name.parse().unwrap()));
+    // To be asked for is to be used.
+    scene.pass(59);
+    assert!(scene.sessions.caller(secret.digest()).await.unwrap().is_some());
+    scene.pass(59);
+    assert!(scene.current(&secret).await.is_some());
+
+    // Their tokens say the same.
+    let session = scene.current(&secret).await.unwrap();
+    let tokens = scene.tokens(&session).await;
+    let identity = scene.bench.service.authenticate(tokens.access_token.expose()).await.unwrap().unwrap();
+    assert_eq!(identity.email(), Some("mina@example.com"));
+    let refreshed = scene.refresh(&tokens).await.unwrap();
+    let identity = scene.bench.service.authenticate(refreshed.access_token.expose()).await.unwrap().unwrap();
+    assert_eq!(identity.email(), Some("mina@example.com"));
+
+    scene.sessions.end(secret.expose()).await.unwrap();
+    assert_eq!(scene.sessions.caller(secret.digest()).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -123,7 +170,7 @@ async fn the_tokens_of_a_session_are_for_its_person_and_end_with_it() {
     let (_, other) = scene.signed_in(account(1)).await;
     let others = scene.tokens(&other).await;
     scene.sessions.end(secret.expose()).await.unwrap();
-    scene.assert_published(2);
+    scene.assert_published(2, &[&session]);
     for tokens in [&one, &two, &refreshed] {
         assert_eq!(scene.refusal(tokens).await, Some(Rejection::Revoked));
         assert!(matches!(scene.refresh(tokens).await, Err(RefreshError::Revoked)));
@@ -203,7 +250,7 @@ async fn tokens_that_were_asked_for_while_the_session_was_ended_are_revoked() {
     let (secret, session) = scene.signed_in(account(1)).await;
     scene.sessions.end(secret.expose()).await.unwrap();
     assert!(scene.sessions.tokens(&session).await.unwrap().is_none());
-    scene.assert_published(1);
+    scene.assert_published(1, &[&session]);
     assert!(scene.bench.store.revoke_families_of_sessions(&[session.id], session.created_at).await.unwrap().is_empty());
 }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{CreateError, Failure, TokenService};
 use crate::domain::gateway::models::{
     id::{AccountId, FamilyId, TokenId},
-    identity::Identity,
+    identity::{Identity, email_claim},
     scope::Scope,
     token::{
         AccessClaims, AccessToken, DummyText, DummyToken, IssuedDummy, IssuedTokens, LEEWAY, NewRefreshToken,
@@ -28,7 +28,7 @@ impl TokenService {
     /// Creates a new family: an access token and the refresh token that renews it.
     pub async fn create(&self, request: TokenRequest, caller: Option<Identity>) -> Result<IssuedTokens, CreateError> {
         let policy = &self.parts.policy;
-        let permit = policy.creation.authorise(caller.map(Arc::new)).map_err(CreateError::Denied)?;
+        let permit = policy.creation.authorise(caller.map(Arc::new), None).map_err(CreateError::Denied)?;
         let access_ttl = request.access_ttl.unwrap_or(policy.access_ttl);
         if access_ttl > policy.access_ttl_max {
             return Err(CreateError::LifeTooLong { longest: policy.access_ttl_max });
@@ -57,9 +57,10 @@ impl TokenService {
     }
 
     /// Tokens for a person who has just signed in: no scope yet, the account as the subject.
-    pub async fn sign_in(&self, account: AccountId) -> Result<IssuedTokens, Failure> {
+    pub async fn sign_in(&self, account: AccountId, verified_email: Option<&str>) -> Result<IssuedTokens, Failure> {
         let now = self.parts.clock.now();
-        let family = TokenFamily { subject: account.to_string(), ..self.blank_family(now) };
+        let family =
+            TokenFamily { subject: account.to_string(), claims: email_claim(verified_email), ..self.blank_family(now) };
         let refresh_token = self.open(&family, None, now).await?;
         self.press(&family, refresh_token, None, now)
     }

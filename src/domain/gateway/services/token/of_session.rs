@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use super::{Failure, RefreshError, TokenService};
 use crate::domain::gateway::models::{
     id::SessionId,
+    identity::email_claim,
     session::Session,
-    token::{IssuedTokens, RefreshRecord, TokenFamily},
+    token::{IssuedTokens, RefreshRecord, Revocation, TokenFamily},
 };
 
 /// How many sessions' families are revoked in one transaction.
@@ -16,13 +17,32 @@ const AT_ONCE: usize = 100;
 impl TokenService {
     /// Tokens for the browser of a session: its account as the subject and no scope, as after a sign-in. Whoever calls must
     /// look once more whether the session is there, and if it is not revoke what it got.
-    pub(in super::super) async fn for_session(&self, session: &Session) -> Result<IssuedTokens, Failure> {
+    pub(in super::super) async fn for_session(
+        &self,
+        session: &Session,
+        verified_email: Option<&str>,
+    ) -> Result<IssuedTokens, Failure> {
         let now = self.parts.clock.now();
         let until = Some(session.idle_until);
-        let family =
-            TokenFamily { subject: session.account.to_string(), session: Some(session.id), ..self.blank_family(now) };
+        let family = TokenFamily {
+            subject: session.account.to_string(),
+            session: Some(session.id),
+            claims: email_claim(verified_email),
+            ..self.blank_family(now)
+        };
         let refresh_token = self.open(&family, until, now).await?;
         self.press(&family, refresh_token, until, now)
+    }
+
+    /// Makes everybody refuse these sessions who remembers them, here and on every replica.
+    pub(in super::super) async fn refuse(&self, sessions: &[Session]) -> Result<(), Failure> {
+        let now = self.parts.clock.now();
+        let revocations: Vec<Revocation> = sessions.iter().map(|session| session.revocation(now)).collect();
+        for revocation in &revocations {
+            self.parts.store.revoke(revocation).await?;
+        }
+        self.parts.publisher.publish_revocations(&revocations);
+        Ok(())
     }
 
     /// Revokes all tokens that belong to these sessions. They are refused here when this returns.

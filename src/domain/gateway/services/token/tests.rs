@@ -73,17 +73,17 @@ async fn no_token_outlives_the_longest_life() {
 
 #[tokio::test]
 async fn in_production_only_a_caller_with_the_scope_creates_tokens() {
-    let bench =
-        bench(TokenPolicy { creation: Access::Token { scope: "tokens:issue".parse().unwrap() }, ..policy() }).await;
+    let bench = bench(TokenPolicy { creation: Access::with_scope("tokens:issue".parse().unwrap()), ..policy() }).await;
     let caller = |scope: &str| Identity {
         subject: "operator".into(),
         scope: scope.parse().unwrap(),
         token_id: TokenId::from_random([1; 16]),
         family: FamilyId::from_random([2; 16]),
         expires_at: chrono::DateTime::UNIX_EPOCH,
+        claims: serde_json::Map::new(),
     };
     let create = async |caller| bench.service.create(TokenRequest::default(), caller).await;
-    assert!(matches!(create(None).await, Err(CreateError::Denied(Denied::TokenMissing))));
+    assert!(matches!(create(None).await, Err(CreateError::Denied(Denied::CredentialMissing(_)))));
     assert!(matches!(create(Some(caller("read"))).await, Err(CreateError::Denied(Denied::ScopeMissing(_)))));
     let tokens = create(Some(caller("tokens:issue"))).await.unwrap();
     let identity = bench.service.authenticate(tokens.access_token.expose()).await.unwrap().unwrap();

@@ -14,9 +14,9 @@ async fn a_new_password_ends_every_other_session_and_every_token() {
     let new = scene.sign_up("jane@example.com").await;
     let account = new.profile.account.id;
     let other = scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await.unwrap();
-    let tokens = scene.bench.service.sign_in(account).await.unwrap();
+    let tokens = scene.bench.service.sign_in(account, None).await.unwrap();
     let bystander = scene.sign_up("john@example.com").await;
-    let theirs = scene.bench.service.sign_in(bystander.profile.account.id).await.unwrap();
+    let theirs = scene.bench.service.sign_in(bystander.profile.account.id, None).await.unwrap();
 
     let proof = scene.proof(&new.session, Some(PASSWORD)).await;
     scene.accounts.change_password(account, change(None), proof).await.unwrap();
@@ -26,7 +26,7 @@ async fn a_new_password_ends_every_other_session_and_every_token() {
     let tokens_service = &scene.bench.service;
     assert!(tokens_service.refresh(tokens.refresh_token.expose()).await.is_err());
     assert!(tokens_service.authenticate(tokens.access_token.expose()).await.unwrap().is_err());
-    assert_eq!(scene.bench.recorder.revocations.lock().unwrap().len(), 1);
+    assert_eq!(scene.bench.recorder.revocations.lock().unwrap().len(), 2, "the family and the other session");
     assert!(tokens_service.authenticate(theirs.access_token.expose()).await.unwrap().is_ok());
 
     assert!(scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await.is_err());

@@ -28,7 +28,7 @@ async fn with_an_account_ends_everything_it_had() {
     let bystander = scene.at("one", "john", None).await;
     let new = scene.settled().await;
     let account = new.profile.account.id;
-    let tokens = scene.bench.service.sign_in(account).await.unwrap();
+    let tokens = scene.bench.service.sign_in(account, None).await.unwrap();
     let proof = scene.proof(&new.session, Some(PASSWORD)).await;
     let taken = scene.accounts.remove(account, proof).await.unwrap();
     assert_eq!(taken.len(), 2);

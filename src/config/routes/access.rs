@@ -1,0 +1,218 @@
+//! Who may use a route, as it is written.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+
+use super::{Parser, RouteEntry, provider_name, reader::one_of};
+use crate::domain::gateway::models::{
+    access::{Accepted, Access, ClaimDemand, ClaimValue, Demands},
+    scope::Scope,
+    token::is_reserved_claim,
+};
+
+/// Claims by name.
+pub(super) type Claims = BTreeMap<Spanned<String>, Spanned<toml::Value>>;
+
+impl Parser<'_> {
+    /// Safe by default: a route that does not say who may use it needs a token.
+    pub(super) fn access(&mut self, entry: &RouteEntry) -> Option<Access> {
+        const WORDS: [(&str, Option<Accepted>); 4] = [
+            ("open", None),
+            ("token", Some(Accepted::Token)),
+            ("session", Some(Accepted::Session)),
+            ("token-or-session", Some(Accepted::TokenOrSession)),
+        ];
+        let accepted = match &entry.access {
+            None => Some(Some(Accepted::Token)),
+            Some(access) => self.field("access", access, |text| one_of(text, &WORDS)),
+        };
+        let scope = self.scope("scope", entry.scope.as_ref());
+        let any_scope = self.scope("any_scope", entry.any_scope.as_ref());
+        let claims = self.claims(entry.claims.as_ref());
+        let known = self.known.providers;
+        let provider = match &entry.provider {
+            None => Some(None),
+            Some(given) => self.field("provider", given, |text| provider_name(text, known)).map(Some),
+        };
+        let is_consistent = match accepted? {
+            None => self.demands_nothing(entry),
+            Some(accepted) => self.can_be_met(entry, accepted),
+        };
+        let demands = |credentials| {
+            Some(Demands { credentials, scope: scope?, any_scope: any_scope?, claims: claims?, provider: provider? })
+        };
+        match accepted? {
+            _ if !is_consistent => None,
+            None => Some(Access::Open),
+            Some(credentials) => demands(credentials).map(Access::Callers),
+        }
+    }
+
+    /// An open route asks nobody for anything.
+    fn demands_nothing(&mut self, entry: &RouteEntry) -> bool {
+        const RULE: &str = "what is demanded of callers needs access = \"token\" or \"session\"";
+        let mut is_consistent = true;
+        let mut note = |parser: &mut Self, at: Option<Spanned<()>>, name: &str| {
+            if let Some(at) = at {
+                parser.note(&at, format!("{name} is set on an open route"), RULE);
+                is_consistent = false;
+            }
+        };
+        note(self, entry.scope.as_ref().map(place), "scope");
+        note(self, entry.any_scope.as_ref().map(place), "any_scope");
+        note(self, entry.claims.as_ref().map(place), "claims");
+        note(self, entry.provider.as_ref().map(place), "provider");
+        is_consistent
+    }
+
+    /// A session has no scope: where words of it are demanded, nobody could pass with one.
+    fn can_be_met(&mut self, entry: &RouteEntry, accepted: Accepted) -> bool {
+        let scope = entry.scope.as_ref().or(entry.any_scope.as_ref());
+        match scope {
+            Some(scope) if accepted != Accepted::Token => {
+                let rule = "a session has no scope: words of scope need access = \"token\"";
+                self.note(scope, "scope is demanded where a session would do", rule);
+                false
+            }
+            Some(_) | None => true,
+        }
+    }
+
+    fn scope(&mut self, name: &str, given: Option<&Spanned<Vec<String>>>) -> Option<Scope> {
+        match given {
+            None => Some(Scope::default()),
+            Some(words) => self.field(name, words, |words| scope_of(words)),
+        }
+    }
+
+    fn claims(&mut self, given: Option<&Spanned<Claims>>) -> Option<Vec<ClaimDemand>> {
+        let Some(given) = given else { return Some(Vec::new()) };
+        let mut demands = Some(Vec::new());
+        for (name, value) in given.get_ref() {
+            let demand = self.claim(name, value);
+            demands = demands.and_then(|mut demands: Vec<ClaimDemand>| {
+                demands.push(demand?);
+                Some(demands)
+            });
+        }
+        demands
+    }
+
+    fn claim(&mut self, name: &Spanned<String>, value: &Spanned<toml::Value>) -> Option<ClaimDemand> {
+        let text = name.get_ref();
+        // Which client it was issued to is the one thing among those that says who calls, and is not in a header anyway.
+        if is_reserved_claim(text) && text != "client_id" {
+            self.note(
+                name,
+                format!("claims has {text:?}"),
+                "a claim of one's own, or client_id: the others are judged always",
+            );
+            return None;
+        }
+        let one_of = self.field(&format!("claims.{text}"), value, values);
+        Some(ClaimDemand { name: text.clone(), one_of: one_of? })
+    }
+}
+
+fn place<T>(of: &Spanned<T>) -> Spanned<()> {
+    Spanned::new(of.span(), ())
+}
+
+fn scope_of(words: &[String]) -> Result<Scope, String> {
+    let each_is_one_word = words.iter().all(|word| !word.is_empty() && !word.contains(' '));
+    let scope = words.join(" ").parse().ok().filter(|_| each_is_one_word && !words.is_empty());
+    scope.ok_or_else(|| "a list of words, such as [\"read\", \"write\"]".to_owned())
+}
+
+/// What a claim may be.
+fn values(value: &toml::Value) -> Result<Vec<ClaimValue>, String> {
+    let one = |value: &toml::Value| match value {
+        toml::Value::String(text) => Some(ClaimValue::Text(text.clone())),
+        toml::Value::Integer(number) => Some(ClaimValue::Number(*number)),
+        toml::Value::Boolean(yes) => Some(ClaimValue::Flag(*yes)),
+        _ => None,
+    };
+    let values: Option<Vec<ClaimValue>> = match value {
+        toml::Value::Array(values) => values.iter().map(one).collect(),
+        value => one(value).map(|value| vec![value]),
+    };
+    let rule = || "a text, a whole number, true, false, or a list of such of which one is enough".to_owned();
+    values.filter(|values| !values.is_empty()).ok_or_else(rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Sources, reader::Reader, routes};
+
+    fn access(lines: &str) -> Result<Access, Vec<String>> {
+        let text = format!("[[routes]]\npath = '/api/x'\nservice = 'x'\n{lines}\n");
+        let sources = Sources::default().with_routes_file("gateway.toml", &text);
+        let mut reader = Reader::new(&sources);
+        let known = routes::Known { providers: Some(&["google"]), algorithm: None };
+        let found = routes::read(&mut reader, known);
+        let found = reader.finish(Some(found));
+        let found = found.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        Ok(found[0].access.clone())
+    }
+
+    #[test]
+    fn everything_can_be_demanded_at_once() {
+        let lines = "
+access = 'token'
+scope = ['read', 'reports:see']
+any_scope = ['admin', 'audit']
+claims = { team = 'blue', level = [2, 3], staff = true, client_id = 'reporter' }
+provider = 'google'";
+        let demand = |name: &str, one_of: &[ClaimValue]| ClaimDemand { name: name.to_owned(), one_of: one_of.to_vec() };
+        let whole = Demands {
+            credentials: Accepted::Token,
+            scope: "read reports:see".parse().unwrap(),
+            any_scope: "admin audit".parse().unwrap(),
+            claims: vec![
+                demand("client_id", &[ClaimValue::Text("reporter".into())]),
+                demand("level", &[ClaimValue::Number(2), ClaimValue::Number(3)]),
+                demand("staff", &[ClaimValue::Flag(true)]),
+                demand("team", &[ClaimValue::Text("blue".into())]),
+            ],
+            provider: Some("google".parse().unwrap()),
+        };
+        assert_eq!(access(lines), Ok(Access::Callers(whole)));
+    }
+
+    #[test]
+    fn a_route_says_which_credentials_count() {
+        let with = |credentials| Ok(Access::Callers(Demands { credentials, ..Demands::default() }));
+        assert_eq!(access(""), with(Accepted::Token));
+        assert_eq!(access("access = 'token'"), with(Accepted::Token));
+        assert_eq!(access("access = 'session'"), with(Accepted::Session));
+        assert_eq!(access("access = 'token-or-session'"), with(Accepted::TokenOrSession));
+        assert_eq!(access("access = 'open'"), Ok(Access::Open));
+        assert!(access("access = 'session'\nclaims = { email = 'mina@example.com' }\nprovider = 'google'").is_ok());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_with_its_line() {
+        for (lines, begin) in [
+            ("access = 'both'", "4: access is \"both\": either open or token or session or token-or-session"),
+            ("access = 'session'\nscope = ['a']", "5: scope is demanded where a session would do: a session has no"),
+            ("access = 'token-or-session'\nany_scope = ['a']", "5: scope is demanded where a session would do: a"),
+            ("access = 'open'\nany_scope = ['a']", "5: any_scope is set on an open route: what is demanded"),
+            ("access = 'open'\nclaims = { a = 1 }", "5: claims is set on an open route: what is demanded"),
+            ("access = 'open'\nprovider = 'google'", "5: provider is set on an open route: what is demanded"),
+            ("provider = 'github'", "4: provider is \"github\": a provider that is switched on: google"),
+            ("any_scope = []", "4: any_scope is []: a list of words"),
+            ("claims = { exp = 1 }", "4: claims has \"exp\": a claim of one's own, or client_id"),
+            ("claims = { sub = 'a' }", "4: claims has \"sub\": a claim of one's own, or client_id"),
+            ("claims = { a = [] }", "4: claims.a is Array([]): a text, a whole number"),
+            ("claims = { a = 1.5 }", "4: claims.a is Float(1.5): a text, a whole number"),
+            ("claims = { a = { b = 1 } }", "4: claims.a is Table("),
+            ("claims = 'a'", "4: cannot be read: invalid type: string"),
+        ] {
+            let said = access(lines).unwrap_err();
+            assert_eq!(said.len(), 1, "{said:#?}");
+            assert!(said[0].starts_with(&format!("gateway.toml line {begin}")), "{said:?}\n{begin}");
+        }
+    }
+}

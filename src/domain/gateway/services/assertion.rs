@@ -1,0 +1,51 @@
+//! Tells services who calls, signed.
+
+use std::sync::Arc;
+
+use super::{Failure, signing_key::SigningKeys};
+use crate::{
+    domain::gateway::models::{
+        assertion::{CallerAssertion, SignedAssertion},
+        id::TokenId,
+        identity::Identity,
+        service::ServiceName,
+    },
+    ports::{Clock, Entropy},
+};
+
+/// What [`AssertionService`] is made of.
+pub struct AssertionParts {
+    /// What assertions are signed with: the keys of access tokens, so that one JWKS serves for both.
+    pub keys: Arc<SigningKeys>,
+    /// `iss`: ourselves.
+    pub issuer: String,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Signs assertions.
+pub struct AssertionService {
+    parts: AssertionParts,
+}
+
+impl AssertionService {
+    /// Puts the parts together.
+    pub fn new(parts: AssertionParts) -> Self {
+        Self { parts }
+    }
+
+    /// An assertion for a service about a caller, whose credential was found good.
+    pub fn about(&self, caller: Identity, service: ServiceName) -> Result<SignedAssertion, Failure> {
+        let AssertionParts { keys, issuer, clock, entropy } = &self.parts;
+        let assertion = CallerAssertion {
+            issuer: issuer.clone(),
+            service,
+            id: TokenId::from_random(entropy.bytes()),
+            issued_at: clock.now(),
+            caller,
+        };
+        Ok(SignedAssertion { text: keys.sign_assertion(&assertion)?, sent_until: assertion.sent_until() })
+    }
+}

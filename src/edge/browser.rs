@@ -1,0 +1,92 @@
+//! Browsers: what the settings say of those that are signed in, and where those are sent that are not.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header::ACCEPT, header::ORIGIN};
+
+use crate::domain::gateway::models::{
+    login::ReturnTo,
+    page::{Page, TrustedPages},
+};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// What the data plane has to know of browsers.
+#[derive(Debug, Clone)]
+pub struct BrowserSettings {
+    /// The name of the cookie that holds a session.
+    pub session_cookie: String,
+    /// The pages that may act in the name of whoever is signed in.
+    pub pages: TrustedPages,
+    /// Where one signs in: a path of ours.
+    pub login_path: String,
+}
+
+impl BrowserSettings {
+    /// Where whoever asked for this signs in, to come back to it. What is too long to come back to is asked for again by hand.
+    pub(super) fn sign_in(&self, path: &str, query: Option<&str>) -> Option<HeaderValue> {
+        let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+        let location = match ReturnTo::parse(&target, &[]) {
+            Ok(return_to) => format!("{}?return_to={}", self.login_path, return_to.encoded()),
+            Err(_) => self.login_path.clone(),
+        };
+        HeaderValue::try_from(location).ok()
+    }
+}
+
+/// From which page a request comes.
+pub(super) fn page(headers: &HeaderMap) -> Page<'_> {
+    Page { origin: text(headers, &ORIGIN), fetch_site: text(headers, &SEC_FETCH_SITE) }
+}
+
+/// Whether somebody goes to a page with their browser, and no script or program asks. Browsers that do not say so ask for HTML.
+pub(super) fn navigates(method: &Method, headers: &HeaderMap) -> bool {
+    let says_so = || match text(headers, &SEC_FETCH_MODE) {
+        Some(mode) => mode == "navigate",
+        None => headers.get_all(ACCEPT).iter().any(wants_html),
+    };
+    matches!(*method, Method::GET | Method::HEAD) && says_so()
+}
+
+fn wants_html(accept: &HeaderValue) -> bool {
+    let kinds = accept.to_str().unwrap_or_default().split(',');
+    kinds.filter_map(|kind| kind.split(';').next()).any(|kind| kind.trim().eq_ignore_ascii_case("text/html"))
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_person_is_told_from_a_program() {
+        let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+        let goes = |method: &Method, lines: &[_]| navigates(method, &headers(lines));
+        assert!(goes(&Method::GET, &[html]) && goes(&Method::HEAD, &[html]));
+        assert!(goes(&Method::GET, &[("accept", "application/json, Text/HTML ; q=0.5")]));
+        assert!(goes(&Method::GET, &[("sec-fetch-mode", "navigate"), ("accept", "*/*")]));
+        assert!(!goes(&Method::GET, &[("sec-fetch-mode", "cors"), html]), "a script may ask for HTML");
+        assert!(!goes(&Method::POST, &[("sec-fetch-mode", "navigate"), html]), "what was sent would be lost");
+        assert!(!goes(&Method::GET, &[("accept", "*/*")]) && !goes(&Method::GET, &[]));
+        assert!(!goes(&Method::GET, &[("accept", "text/htmlx")]));
+    }
+
+    #[test]
+    fn one_comes_back_to_where_one_was() {
+        let settings = BrowserSettings {
+            session_cookie: "gateway_session".into(),
+            pages: TrustedPages::default(),
+            login_path: "/e/login".into(),
+        };
+        let at = |path: &str, query| settings.sign_in(path, query).unwrap();
+        assert_eq!(at("/api/reports", None), "/e/login?return_to=%2Fapi%2Freports");
+        assert_eq!(at("/api/r", Some("a=1&b=%20")), "/e/login?return_to=%2Fapi%2Fr%3Fa%3D1%26b%3D%2520");
+        assert_eq!(at("/api/r", Some(&"x".repeat(600))), "/e/login");
+    }
+}

@@ -1,0 +1,88 @@
+//! A caller whose credential was found good, with what tells a service about them.
+
+use std::{cell::RefCell, fmt::Write, rc::Rc, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use http::HeaderValue;
+
+use super::{error::Failure, ports::ResolverUnavailable, worker::Core};
+use crate::domain::gateway::models::{assertion::SignedAssertion, identity::Identity, service::ServiceName};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) identity: Arc<Identity>,
+    pub(super) user_id: HeaderValue,
+    pub(super) user_scope: HeaderValue,
+    /// If it is known.
+    pub(super) user_email: Option<HeaderValue>,
+    /// The newest assertion for each service that gets one.
+    assertions: RefCell<Vec<Assertion>>,
+}
+
+#[derive(Debug)]
+struct Assertion {
+    service: ServiceName,
+    value: HeaderValue,
+    sent_until: DateTime<Utc>,
+}
+
+impl Caller {
+    pub(super) fn new(identity: Identity) -> Rc<Self> {
+        Rc::new(Self {
+            user_id: header_text(&identity.subject),
+            user_scope: HeaderValue::try_from(identity.scope.to_string()).unwrap_or(HeaderValue::from_static("")),
+            user_email: identity.email().map(header_text),
+            identity: Arc::new(identity),
+            assertions: RefCell::default(),
+        })
+    }
+
+    /// What a service can check by itself about this caller. Signing costs more than a request, so one is sent more than once.
+    pub(super) async fn assertion(&self, core: &Core, service: &ServiceName) -> Result<HeaderValue, Failure> {
+        if let Some(known) = self.known_assertion(service, core.clock.now()) {
+            return Ok(known);
+        }
+        let (resolver, caller, name) = (Arc::clone(&core.resolver), Arc::clone(&self.identity), service.clone());
+        let signed = core.control.spawn(async move { resolver.assertion(&caller, &name).await }).await;
+        let SignedAssertion { text, sent_until } = match signed {
+            Ok(Ok(signed)) => signed,
+            Ok(Err(ResolverUnavailable)) => return Err(Failure::CheckUnavailable),
+            Err(_panicked) => return Err(Failure::Internal),
+        };
+        let mut value = HeaderValue::try_from(text).map_err(|_| Failure::Internal)?;
+        value.set_sensitive(true);
+        let mut assertions = self.assertions.borrow_mut();
+        assertions.retain(|known| known.service != *service);
+        assertions.push(Assertion { service: service.clone(), value: value.clone(), sent_until });
+        Ok(value)
+    }
+
+    fn known_assertion(&self, service: &ServiceName, now: DateTime<Utc>) -> Option<HeaderValue> {
+        let assertions = self.assertions.borrow();
+        let known = assertions.iter().find(|known| known.service == *service && now < known.sent_until)?;
+        Some(known.value.clone())
+    }
+}
+
+/// A text as a header's value. Whatever is not printable ASCII is percent-encoded, and so is `%` itself: a subject of any
+/// form arrives, can be read back, and equals no other's; and none can break out of its line.
+fn header_text(text: &str) -> HeaderValue {
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'%';
+    if text.bytes().all(plain) {
+        return HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
+    }
+    let mut encoded = String::with_capacity(text.len() * 3);
+    for byte in text.bytes() {
+        if plain(byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // A `String` takes everything.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    HeaderValue::try_from(encoded).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests;

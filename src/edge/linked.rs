@@ -1,0 +1,73 @@
+//! Finds out whether a caller has an identity at the provider that a route demands. What the [`Resolver`] says is remembered
+//! for a short while, and not beyond a change of the person's grants that this replica knows of; that there is none is asked
+//! each time.
+//!
+//! [`Resolver`]: super::ports::Resolver
+
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use chrono::{DateTime, Utc};
+
+use super::{cache::Cache, error::Failure, ports::ResolverUnavailable, snapshot::Snapshot, worker::Core};
+use crate::domain::gateway::models::{
+    id::AccountId,
+    identity::Identity,
+    oauth::{ProviderName, REMEMBERED_FOR},
+};
+
+/// Of how many accounts a core remembers where they have identities.
+const CAPACITY: usize = 4 * 1024;
+
+/// What one core knows of where people have identities.
+pub(super) struct LinkedAccounts(RefCell<Cache<AccountId, Rc<Known>>>);
+
+struct Known {
+    providers: Vec<ProviderName>,
+    asked_at: DateTime<Utc>,
+}
+
+/// The provider that is wanted, if the caller has an identity there.
+pub(super) async fn linked_at<'p>(
+    core: &Core,
+    snapshot: &Snapshot,
+    wanted: Option<&'p ProviderName>,
+    caller: Option<&Arc<Identity>>,
+) -> Result<Option<&'p ProviderName>, Failure> {
+    let (Some(wanted), Some(caller)) = (wanted, caller) else { return Ok(None) };
+    // Who is no account of ours has no identities.
+    let Ok(account) = caller.subject.parse::<AccountId>() else { return Ok(None) };
+    let has_it = |known: &Rc<Known>| known.providers.contains(wanted);
+    if core.linked_accounts.recall(account, snapshot, core.clock.now()).as_ref().is_some_and(has_it) {
+        return Ok(Some(wanted));
+    }
+    let known = Box::pin(ask(core, account)).await?;
+    Ok(has_it(&known).then_some(wanted))
+}
+
+async fn ask(core: &Core, account: AccountId) -> Result<Rc<Known>, Failure> {
+    let (resolver, asked_at) = (Arc::clone(&core.resolver), core.clock.now());
+    let answer = core.control.spawn(async move { resolver.providers_of(account).await }).await;
+    match answer {
+        Ok(Ok(providers)) => {
+            let known = Rc::new(Known { providers, asked_at });
+            core.linked_accounts.0.borrow_mut().insert(account, Rc::clone(&known));
+            Ok(known)
+        }
+        Ok(Err(ResolverUnavailable)) => Err(Failure::CheckUnavailable),
+        Err(_panicked) => Err(Failure::Internal),
+    }
+}
+
+impl LinkedAccounts {
+    fn recall(&self, account: AccountId, snapshot: &Snapshot, now: DateTime<Utc>) -> Option<Rc<Known>> {
+        let known = self.0.borrow_mut().get(&account)?;
+        let counts = now < known.asked_at + REMEMBERED_FOR && !snapshot.grant_changes.concern(account, known.asked_at);
+        counts.then_some(known)
+    }
+}
+
+impl Default for LinkedAccounts {
+    fn default() -> Self {
+        Self(RefCell::new(Cache::new(CAPACITY)))
+    }
+}

@@ -1,0 +1,94 @@
+//! Finds out who calls, from the session of their browser. What the [`Resolver`] says of a cookie is remembered for a short
+//! while; whether the session has ended is judged on every request. A session comes along by itself, so what changes
+//! something has to come from a page that may do so.
+//!
+//! [`Resolver`]: super::ports::Resolver
+
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use http::HeaderMap;
+
+use super::{
+    browser,
+    cache::{self, TokenCache},
+    caller::Caller,
+    cookies,
+    error::Failure,
+    ports::ResolverUnavailable,
+    snapshot::Snapshot,
+    worker::Core,
+};
+use crate::domain::gateway::models::{
+    session::{REMEMBERED_FOR, SessionSecret},
+    token::TokenDigest,
+};
+
+/// The sessions that one core knows.
+pub(super) struct Sessions(RefCell<TokenCache<Known>>);
+
+#[derive(Clone)]
+struct Known {
+    caller: Rc<Caller>,
+    asked_at: DateTime<Utc>,
+}
+
+/// Who calls; `None` if no session came along, or one that has ended. `changes` is whether the request can change anything.
+pub(super) async fn by_session(
+    core: &Core,
+    snapshot: &Snapshot,
+    headers: &HeaderMap,
+    changes: bool,
+) -> Result<Option<Rc<Caller>>, Failure> {
+    let cookie = cookies::sent(headers, core.browsers.session_cookie.as_bytes());
+    let Some(cookie) = cookie.filter(|cookie| SessionSecret::has_form_of(cookie)) else { return Ok(None) };
+    let digest = TokenDigest::of(cookie);
+    let caller = match core.sessions.recall(&digest, core.clock.now()) {
+        Some(caller) => Some(caller),
+        None => Box::pin(ask(core, digest)).await?,
+    };
+    let Some(caller) = caller.filter(|caller| is_good(core, snapshot, caller)) else {
+        core.sessions.0.borrow_mut().forget(&digest);
+        return Ok(None);
+    };
+    if changes && !core.browsers.pages.include(browser::page(headers)) {
+        return Err(Failure::CrossSite);
+    }
+    Ok(Some(caller))
+}
+
+/// What may have changed since the session was asked for.
+fn is_good(core: &Core, snapshot: &Snapshot, caller: &Caller) -> bool {
+    let identity = &caller.identity;
+    identity.is_live(core.clock.now()) && !snapshot.revocations.contains_any(&identity.revocable())
+}
+
+async fn ask(core: &Core, digest: TokenDigest) -> Result<Option<Rc<Caller>>, Failure> {
+    let resolver = Arc::clone(&core.resolver);
+    let asked_at = core.clock.now();
+    let answer = core.control.spawn(async move { resolver.session(digest).await }).await;
+    match answer {
+        Ok(Ok(None)) => Ok(None),
+        Ok(Ok(Some(identity))) => {
+            let caller = Caller::new(identity);
+            core.sessions.0.borrow_mut().insert(digest, Known { caller: Rc::clone(&caller), asked_at });
+            Ok(Some(caller))
+        }
+        Ok(Err(ResolverUnavailable)) => Err(Failure::CheckUnavailable),
+        Err(_panicked) => Err(Failure::Internal),
+    }
+}
+
+impl Sessions {
+    /// The caller, if it is known and need not be asked for again.
+    fn recall(&self, digest: &TokenDigest, now: DateTime<Utc>) -> Option<Rc<Caller>> {
+        let known = self.0.borrow_mut().get(digest)?;
+        (now < known.asked_at + REMEMBERED_FOR).then_some(known.caller)
+    }
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self(RefCell::new(TokenCache::new(cache::TOKENS)))
+    }
+}

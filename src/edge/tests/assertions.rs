@@ -1,0 +1,66 @@
+use std::sync::atomic::Ordering;
+
+use super::harness::{Gateway, Setup, Upstream, bearer};
+use crate::{
+    domain::gateway::models::service::Route,
+    edge::test_support::{NOW, route},
+};
+
+const NAME: &str = "x-gateway-assertion";
+
+/// `/api/told` leads to `auth`, and `/api/others` to another service; both are open, and get assertions.
+fn gateway(upstream: &Upstream) -> Gateway {
+    let mut setup = Setup::of(&[upstream.address]);
+    let mut other = setup.services[0].clone();
+    other.name = "other".parse().unwrap();
+    setup.services.push(other);
+    setup.routes.extend([
+        Route { assertion: true, ..route("/api/told", "auth", "/") },
+        Route { assertion: true, ..route("/api/others", "other", "/") },
+    ]);
+    setup.start()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_told_who_calls_where_the_route_says_so() {
+    let upstream = Upstream::ok().await;
+    let gateway = gateway(&upstream);
+    let forged = "X-Gateway-Assertion: forged\r\nX_Gateway_Assertion: forged\r\n";
+    let u1 = bearer("jwt.u1..1");
+    for (path, lines) in [
+        ("/api/told", format!("{u1}{forged}")),
+        ("/api/told", forged.to_owned()),
+        ("/api/users", format!("{u1}{forged}")),
+        ("/api/others", u1.clone()),
+        ("/api/told", bearer("jwt.u2..2")),
+        ("/api/told", u1.clone()),
+    ] {
+        assert_eq!(gateway.get(path, &lines).await.status, 200);
+    }
+    let told: Vec<_> = upstream.received().iter().map(|request| request.header(NAME).map(str::to_owned)).collect();
+    let told: Vec<_> = told.iter().map(Option::as_deref).collect();
+    // The first is sent again: signing costs more than a request.
+    assert_eq!(told, [Some("auth.u1.1"), None, None, Some("other.u1.2"), Some("auth.u2.3"), Some("auth.u1.1")]);
+    for request in upstream.received() {
+        assert!(!request.head.to_lowercase().contains("forged"), "{}", request.head);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_assertion_is_sent_again_only_while_it_will_be_good_for_a_while() {
+    let upstream = Upstream::ok().await;
+    let gateway = gateway(&upstream);
+    let ask = async |seconds: i64| {
+        gateway.clock.0.store(NOW + seconds, Ordering::Relaxed);
+        assert_eq!(gateway.get("/api/told", &bearer("jwt.u1..1")).await.status, 200);
+        upstream.received().last().unwrap().header(NAME).unwrap().to_owned()
+    };
+    assert_eq!(
+        [ask(0).await, ask(29).await, ask(30).await, ask(59).await],
+        ["auth.u1.1", "auth.u1.1", "auth.u1.2", "auth.u1.2"]
+    );
+    gateway.clock.0.store(NOW + 60, Ordering::Relaxed);
+    gateway.resolver.down.store(true, Ordering::Relaxed);
+    assert_eq!(gateway.get("/api/told", &bearer("jwt.u1..1")).await.problem(), (503, "unavailable".to_owned()));
+    assert_eq!(gateway.get("/api/told", "").await.status, 200, "of nobody there is nothing to say");
+}
