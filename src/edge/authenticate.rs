@@ -6,9 +6,9 @@
 
 use std::{fmt::Write, rc::Rc, sync::Arc};
 
-use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use http::{HeaderValue, header::AUTHORIZATION};
 
-use super::{error::Failure, ports::ResolverUnavailable, snapshot::Snapshot, worker::Core};
+use super::{error::Failure, header_list::HeaderList, ports::ResolverUnavailable, snapshot::Snapshot, worker::Core};
 use crate::domain::gateway::models::{
     identity::Identity,
     token::{Rejection, TokenDigest},
@@ -39,7 +39,7 @@ impl Caller {
 pub(super) async fn authenticate(
     core: &Core,
     snapshot: &Snapshot,
-    headers: &HeaderMap,
+    headers: &HeaderList,
 ) -> Result<Option<Rc<Caller>>, Failure> {
     let Some(token) = presented(headers)? else { return Ok(None) };
     if token.len() > MAX_TOKEN_BYTES {
@@ -69,8 +69,8 @@ pub(super) async fn authenticate(
 }
 
 /// The token in `Authorization`. Another scheme is none of our business, but there may be one credential at most.
-fn presented(headers: &HeaderMap) -> Result<Option<&[u8]>, Failure> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
+fn presented(headers: &HeaderList) -> Result<Option<&[u8]>, Failure> {
+    let mut values = headers.all(AUTHORIZATION);
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(None),
         (Some(one), None) => one.as_bytes(),

@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderValue, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
-use super::{body::AnswerBody, head::BadHead, path::BadPath, request_id::RequestText};
+use super::{body::AnswerBody, head::BadHead, message::Answer, path::BadPath, request_id::RequestText};
 use crate::{
     domain::gateway::models::{oauth::ProviderName, scope::Scope, token::Rejection},
     problem::{self, Challenge, Problem},
@@ -300,12 +300,11 @@ impl Failure {
     }
 
     /// The answer.
-    pub(super) fn answer(&self, request_id: &RequestText) -> Response<AnswerBody> {
+    pub(super) fn answer(&self, request_id: &RequestText) -> Answer {
         let (status, code, detail) = self.told();
         let json = Problem::new(status, code, detail).with_request_id(request_id.as_str()).to_json();
-        let mut answer = Response::new(AnswerBody::whole(json.into()));
-        *answer.status_mut() = status;
-        let headers = answer.headers_mut();
+        let mut answer = Answer::new(status, AnswerBody::whole(json.into()));
+        let headers = &mut answer.headers;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(challenge) = self.challenge().and_then(|one| HeaderValue::try_from(one.to_header()).ok()) {

@@ -1,12 +1,12 @@
 use super::*;
 use crate::domain::gateway::models::id::RequestId;
 
-fn answer(failure: &Failure) -> Response<AnswerBody> {
+fn answer(failure: &Failure) -> Answer {
     failure.answer(&RequestText::of(RequestId::from_random([7; 16])))
 }
 
 fn challenge(failure: &Failure) -> String {
-    answer(failure).headers()[WWW_AUTHENTICATE].to_str().unwrap().to_owned()
+    answer(failure).headers["www-authenticate"].to_str().unwrap().to_owned()
 }
 
 fn scope() -> Scope {
@@ -53,7 +53,7 @@ fn every_failure() -> Vec<Failure> {
 #[test]
 fn the_status_says_whose_fault_it_is() {
     for failure in every_failure() {
-        let status = answer(&failure).status();
+        let status = answer(&failure).status;
         match failure.source() {
             // 501 and 505 speak of the request, too.
             Source::Client => {
@@ -79,12 +79,12 @@ fn a_401_and_a_403_carry_the_challenge_of_rfc_6750() {
     for failure in every_failure() {
         let answer = answer(&failure);
         // A grant that is missing is no fault of the credential.
-        let must = match answer.status().as_u16() {
+        let must = match answer.status.as_u16() {
             401 => true,
             403 => !matches!(failure, Failure::ProviderGrantMissing(_)),
             _ => false,
         };
-        assert!(!must || answer.headers().contains_key(WWW_AUTHENTICATE), "{failure:?}");
+        assert!(!must || answer.headers.contains(&WWW_AUTHENTICATE), "{failure:?}");
     }
 }
 
@@ -92,8 +92,8 @@ fn a_401_and_a_403_carry_the_challenge_of_rfc_6750() {
 fn a_503_says_when_to_come_back_and_a_405_what_is_allowed() {
     for failure in every_failure() {
         let answer = answer(&failure);
-        assert_eq!(answer.status().as_u16() == 503, answer.headers().contains_key(RETRY_AFTER), "{failure:?}");
-        assert_eq!(answer.status().as_u16() == 405, answer.headers().contains_key(ALLOW), "{failure:?}");
+        assert_eq!(answer.status.as_u16() == 503, answer.headers.contains(&RETRY_AFTER), "{failure:?}");
+        assert_eq!(answer.status.as_u16() == 405, answer.headers.contains(&ALLOW), "{failure:?}");
     }
 }
 
