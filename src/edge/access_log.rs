@@ -4,7 +4,7 @@
 
 use std::{
     borrow::Cow,
-    cell::{Cell, RefCell},
+    cell::RefCell,
     io,
     rc::Rc,
     sync::Arc,
@@ -37,23 +37,13 @@ pub(super) struct AccessLog {
     format: LogFormat,
     clock: Arc<dyn Clock>,
     lines: RefCell<Vec<u8>>,
-    /// The second that was written last, and its text.
-    second: Cell<Option<i64>>,
-    second_text: RefCell<String>,
+    second: RefCell<Option<Second>>,
     begun: Notify,
 }
 
 impl AccessLog {
     pub(super) fn new(sink: Arc<dyn AccessLogSink>, format: LogFormat, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            sink,
-            format,
-            clock,
-            lines: RefCell::default(),
-            second: Cell::new(None),
-            second_text: RefCell::default(),
-            begun: Notify::new(),
-        }
+        Self { sink, format, clock, lines: RefCell::default(), second: RefCell::default(), begun: Notify::new() }
     }
 
     /// Writes the lines that have waited long enough, for ever.
@@ -83,7 +73,7 @@ impl AccessLog {
             self.begun.notify_one();
         }
         let mut line = Line { format: self.format, into: lines };
-        self.begin(self.clock.now(), &mut line);
+        self.begin(ended, &mut line);
         record.put(ended, &mut line);
         line.end();
         if lines.len() >= BLOCK_BYTES {
@@ -93,15 +83,52 @@ impl AccessLog {
     }
 
     /// Writes the time and what all lines have in common, in the form of all other lines of the log.
-    fn begin(&self, now: DateTime<Utc>, line: &mut Line<'_>) {
-        if self.second.replace(Some(now.timestamp())) != Some(now.timestamp()) {
-            *self.second_text.borrow_mut() = now.format("%Y-%m-%dT%H:%M:%S.").to_string();
+    fn begin(&self, now: Instant, line: &mut Line<'_>) {
+        let mut second = self.second.borrow_mut();
+        if second.as_ref().is_none_or(|second| second.micros_at(now).is_none()) {
+            *second = Some(Second::of(self.clock.now(), now));
         }
+        let Some(second) = &*second else { return };
         line.raw(if line.is_json() { r#"{"timestamp":""# } else { "" });
-        line.raw(&self.second_text.borrow());
-        line.digits(now.timestamp_subsec_micros().into(), 6);
+        line.raw(&second.text);
+        line.digits(second.micros_at(now).unwrap_or_default(), 6);
         line.raw(if line.is_json() { r#"Z","level":"INFO","target":"access""# } else { "Z  INFO" });
     }
+}
+
+/// The second that was written last. In it the time of a line is told by the time that its request has taken note of anyway:
+/// the clock is read once.
+struct Second {
+    text: String,
+    read: Instant,
+    /// How far the second had come when the clock was read.
+    micros: u64,
+}
+
+impl Second {
+    fn of(time: DateTime<Utc>, read: Instant) -> Self {
+        let text = time.format("%Y-%m-%dT%H:%M:%S.").to_string();
+        Self { text, read, micros: time.timestamp_subsec_micros().into() }
+    }
+
+    /// How far it has come by then, if it has not passed.
+    fn micros_at(&self, now: Instant) -> Option<u64> {
+        let since = u64::try_from(now.saturating_duration_since(self.read).as_micros()).ok()?;
+        Some(self.micros + since).filter(|&micros| micros < 1_000_000)
+    }
+}
+
+/// The name of a part of a line with what stands around it.
+#[derive(Clone, Copy)]
+struct Name {
+    in_json: &'static str,
+    in_text: &'static str,
+}
+
+macro_rules! name {
+    ($name:literal) => {
+        Name { in_json: concat!(",\"", $name, "\":"), in_text: concat!(" ", $name, "=") }
+    };
 }
 
 /// A line that is being written. What is written stands for itself in JSON, too: nothing in it has to be escaped.
@@ -119,21 +146,24 @@ impl Line<'_> {
         self.into.extend_from_slice(text.as_bytes());
     }
 
-    fn name(&mut self, name: &str) {
-        self.raw(if self.is_json() { ",\"" } else { " " });
-        self.raw(name);
-        self.raw(if self.is_json() { "\":" } else { "=" });
+    fn name(&mut self, name: Name) {
+        self.raw(if self.is_json() { name.in_json } else { name.in_text });
     }
 
-    fn text(&mut self, name: &str, text: &str) {
+    fn text(&mut self, name: Name, text: &str) {
         self.name(name);
-        let quote = if self.is_json() { "\"" } else { "" };
-        self.raw(quote);
+        self.quote();
         self.raw(text);
-        self.raw(quote);
+        self.quote();
     }
 
-    fn word(&mut self, name: &str, word: &str) {
+    fn quote(&mut self) {
+        if self.is_json() {
+            self.into.push(b'"');
+        }
+    }
+
+    fn word(&mut self, name: Name, word: &str) {
         self.name(name);
         self.raw(word);
     }
@@ -152,7 +182,7 @@ impl Line<'_> {
     }
 
     /// To the microsecond: more digits would be noise.
-    fn milliseconds(&mut self, name: &str, time: Duration) {
+    fn milliseconds(&mut self, name: Name, time: Duration) {
         self.name(name);
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.digits(micros / 1000, 1);
@@ -250,19 +280,19 @@ impl Record {
     }
 
     fn put(&self, ended: Instant, line: &mut Line<'_>) {
-        line.text("method", if self.target.is_some() { self.method.as_str() } else { "-" });
-        line.text("path", &self.target.as_ref().map_or(Cow::Borrowed("-"), |target| loggable(target.path())));
-        line.name("status");
+        line.text(name!("method"), if self.target.is_some() { self.method.as_str() } else { "-" });
+        line.text(name!("path"), &self.target.as_ref().map_or(Cow::Borrowed("-"), |target| loggable(target.path())));
+        line.name(name!("status"));
         line.digits(self.status.into(), 3);
         if let Some(service) = &self.service {
-            line.text("service", service.as_str());
+            line.text(name!("service"), service.as_str());
         }
         if let Some(instance) = &self.instance {
-            line.text("instance", &instance.authority);
+            line.text(name!("instance"), &instance.authority);
         }
-        line.milliseconds("ms", ended.saturating_duration_since(self.began));
-        line.word("complete", if self.complete { "true" } else { "false" });
-        line.text("request_id", self.request_id.as_str());
+        line.milliseconds(name!("ms"), ended.saturating_duration_since(self.began));
+        line.word(name!("complete"), if self.complete { "true" } else { "false" });
+        line.text(name!("request_id"), self.request_id.as_str());
     }
 }
 

@@ -4,13 +4,14 @@ use std::mem::MaybeUninit;
 
 use bytes::BytesMut;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version,
+    HeaderName, HeaderValue, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 use httparse::{ParserConfig, Status};
 
 use super::{
     head::{Extent, number},
+    header_list::HeaderList,
     headers::{elements, names},
 };
 
@@ -28,8 +29,8 @@ pub(super) struct BadAnswerHead;
 #[derive(Debug)]
 pub(super) struct AnswerHead {
     pub(super) status: StatusCode,
-    version: Version,
-    headers: HeaderMap,
+    pub(super) version: Version,
+    pub(super) headers: HeaderList,
 }
 
 impl AnswerHead {
@@ -45,7 +46,7 @@ impl AnswerHead {
         let places: Vec<Place> =
             answer.headers.iter().map(|line| Place::of(input, line.name.as_bytes(), line.value)).collect();
         let head = input.split_to(end).freeze();
-        let mut headers = HeaderMap::with_capacity(places.len() + ROOM_FOR_OURS);
+        let mut headers = HeaderList::with_capacity(places.len() + ROOM_FOR_OURS);
         for place in &places {
             let name = HeaderName::from_bytes(&head[place.name..place.name + place.name_length]);
             let value = HeaderValue::from_maybe_shared(head.slice(place.value..place.value + place.value_length));
@@ -62,12 +63,12 @@ impl AnswerHead {
     /// How the body is delimited (RFC 9112 §6.3), for the answer to a `HEAD` or to anything else.
     pub(super) fn extent(&self, is_head: bool) -> Result<Extent, BadAnswerHead> {
         let has_none = is_head || self.status.is_informational() || matches!(self.status.as_u16(), 204 | 304);
-        if self.headers.contains_key(TRANSFER_ENCODING) && has_none {
+        if self.headers.contains(&TRANSFER_ENCODING) && has_none {
             return Ok(Extent::Length(0));
         }
-        if self.headers.contains_key(TRANSFER_ENCODING) {
+        if self.headers.contains(&TRANSFER_ENCODING) {
             // Another coding would be passed on without its name (RFC 9112 §6.1). HTTP/1.0 does not know any.
-            let mut codings = names(&self.headers, &TRANSFER_ENCODING);
+            let mut codings = names(&self.headers, TRANSFER_ENCODING);
             let is_chunked = codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
             let is_only = codings.next().is_none() && self.version == Version::HTTP_11;
             return if is_chunked && is_only { Ok(Extent::Chunked) } else { Err(BadAnswerHead) };
@@ -79,9 +80,9 @@ impl AnswerHead {
 
     /// `Content-Length`, which may be said more than once, but not differently (RFC 9110 §8.6).
     fn length(&self) -> Result<Option<u64>, BadAnswerHead> {
-        let mut lengths = names(&self.headers, &CONTENT_LENGTH).map(number);
+        let mut lengths = names(&self.headers, CONTENT_LENGTH).map(number);
         match lengths.next() {
-            None if self.headers.contains_key(CONTENT_LENGTH) => Err(BadAnswerHead),
+            None if self.headers.contains(&CONTENT_LENGTH) => Err(BadAnswerHead),
             None => Ok(None),
             Some(first) => first.filter(|_| lengths.all(|other| other == first)).map(Some).ok_or(BadAnswerHead),
         }
@@ -89,25 +90,21 @@ impl AnswerHead {
 
     /// Whether the connection can be used again (RFC 9112 §9.3). Not if the answer was framed in two ways (RFC 9112 §6.3).
     pub(super) fn stays_open(&self) -> bool {
-        let says = |option: &[u8]| names(&self.headers, &CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
-        let is_framed_twice = self.headers.contains_key(TRANSFER_ENCODING) && self.headers.contains_key(CONTENT_LENGTH);
+        let says = |option: &[u8]| names(&self.headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
+        let is_framed_twice = self.headers.contains(&TRANSFER_ENCODING) && self.headers.contains(&CONTENT_LENGTH);
         !is_framed_twice && if self.version == Version::HTTP_10 { says(b"keep-alive") } else { !says(b"close") }
     }
 
     /// The head as it goes on: with one length at most, and none that does not count.
-    pub(super) fn into_response(mut self) -> Response<()> {
-        if self.headers.contains_key(TRANSFER_ENCODING) || self.status == StatusCode::NO_CONTENT {
-            self.headers.remove(CONTENT_LENGTH);
+    pub(super) fn with_one_length(mut self) -> Self {
+        if self.headers.contains(&TRANSFER_ENCODING) || self.status == StatusCode::NO_CONTENT {
+            self.headers.remove(&CONTENT_LENGTH);
         } else if let Some(Ok(length)) =
-            self.headers.get(CONTENT_LENGTH).and_then(|value| elements(value).next()).map(HeaderValue::from_bytes)
+            self.headers.get(&CONTENT_LENGTH).and_then(|value| elements(value).next()).map(HeaderValue::from_bytes)
         {
             self.headers.insert(CONTENT_LENGTH, length);
         }
-        let mut response = Response::new(());
-        *response.status_mut() = self.status;
-        *response.version_mut() = self.version;
-        *response.headers_mut() = self.headers;
-        response
+        self
     }
 }
 
@@ -151,7 +148,7 @@ mod tests {
         let head = AnswerHead::take(&mut input).unwrap().unwrap();
         assert_eq!((head.status.as_u16(), head.version, &input[..]), (201, Version::HTTP_11, &b"body"[..]));
         assert_eq!((&head.headers["x-a"], &head.headers["x-empty"]), (&"b c".parse().unwrap(), &"".parse().unwrap()));
-        assert_eq!(head.headers.get_all("set-cookie").iter().count(), 2);
+        assert_eq!(head.headers.all(http::header::SET_COOKIE).count(), 2);
     }
 
     #[test]
@@ -214,17 +211,12 @@ mod tests {
     #[test]
     fn one_length_goes_on_at_most() {
         let lengths = |lines: &str| {
-            let response = head(lines).into_response();
-            response
-                .headers()
-                .get_all(CONTENT_LENGTH)
-                .iter()
-                .map(|value| value.to_str().unwrap().to_owned())
-                .collect::<Vec<_>>()
+            let head = head(lines).with_one_length();
+            head.headers.all(CONTENT_LENGTH).map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(lengths("Content-Length: 5, 5\r\nContent-Length: 5\r\n"), ["5"]);
         assert!(lengths("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n").is_empty());
         let none = taken("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n").unwrap().unwrap();
-        assert!(none.into_response().headers().is_empty());
+        assert_eq!(none.with_one_length().headers.len(), 0);
     }
 }

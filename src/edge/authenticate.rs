@@ -6,10 +6,11 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::header::AUTHORIZATION;
 
 use super::{
-    caller::Caller, error::Failure, ports::ResolverUnavailable, session::by_session, snapshot::Snapshot, worker::Core,
+    caller::Caller, error::Failure, header_list::HeaderList, ports::ResolverUnavailable, session::by_session,
+    snapshot::Snapshot, worker::Core,
 };
 use crate::domain::gateway::models::{
     access::Accepted,
@@ -33,7 +34,7 @@ pub(super) async fn authenticate(
     core: &Core,
     snapshot: &Snapshot,
     accepted: Accepted,
-    headers: &HeaderMap,
+    headers: &HeaderList,
     changes: bool,
 ) -> Result<Option<Rc<Caller>>, Failure> {
     if accepted != Accepted::Session
@@ -45,7 +46,7 @@ pub(super) async fn authenticate(
 }
 
 /// Who calls; `None` if no token was sent.
-async fn by_token(core: &Core, snapshot: &Snapshot, headers: &HeaderMap) -> Result<Option<Rc<Caller>>, Failure> {
+async fn by_token(core: &Core, snapshot: &Snapshot, headers: &HeaderList) -> Result<Option<Rc<Caller>>, Failure> {
     let Some(token) = presented(headers)? else { return Ok(None) };
     if token.len() > MAX_TOKEN_BYTES {
         return Err(Failure::Token(Rejection::Malformed));
@@ -75,8 +76,8 @@ async fn by_token(core: &Core, snapshot: &Snapshot, headers: &HeaderMap) -> Resu
 }
 
 /// The token in `Authorization`. Another scheme is none of our business, but there may be one credential at most.
-fn presented(headers: &HeaderMap) -> Result<Option<&[u8]>, Failure> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
+fn presented(headers: &HeaderList) -> Result<Option<&[u8]>, Failure> {
+    let mut values = headers.all(AUTHORIZATION);
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(None),
         (Some(one), None) => one.as_bytes(),

@@ -8,12 +8,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Response, header::CONTENT_LENGTH};
+use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming as Http2Incoming;
 
 use super::{
-    access_log::Record, exchange::Exchange, headers::passable, multiplex::Stream, ports, stream::Guard, tunnel::Tunnel,
+    access_log::Record, exchange::Exchange, headers::passable, message::Answer, multiplex::Stream, ports,
+    stream::Guard, tunnel::Tunnel,
 };
 
 /// An answer's body on its way to the client. When it has ended, or is dropped because the client is gone, the request is
@@ -67,12 +68,12 @@ impl AnswerBody {
     }
 
     /// The answer to a `HEAD`: its head tells of the body, which is not sent (RFC 9110 §9.3.2).
-    pub(super) fn withheld(answer: &mut Response<Self>) {
-        let length = answer.body().size_hint().exact().filter(|&length| length > 0);
-        if let Some(length) = length.filter(|_| !answer.headers().contains_key(CONTENT_LENGTH)) {
-            answer.headers_mut().insert(CONTENT_LENGTH, length.into());
+    pub(super) fn withheld(answer: &mut Answer) {
+        let length = answer.body.size_hint().exact().filter(|&length| length > 0);
+        if let Some(length) = length.filter(|_| !answer.headers.contains(&CONTENT_LENGTH)) {
+            answer.headers.append(CONTENT_LENGTH, length.into());
         }
-        let body = answer.body_mut();
+        let body = &mut answer.body;
         if matches!(body.content, Content::Whole(_) | Content::Own(_)) {
             body.content = Content::Whole(Bytes::new());
             body.note_end();

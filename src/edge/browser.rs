@@ -1,6 +1,8 @@
 //! Browsers: what the settings say of those that are signed in, and where those are sent that are not.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header::ACCEPT, header::ORIGIN};
+use http::{HeaderName, HeaderValue, Method, header::ACCEPT, header::ORIGIN};
+
+use super::header_list::HeaderList;
 
 use crate::domain::gateway::models::{
     login::ReturnTo,
@@ -34,15 +36,15 @@ impl BrowserSettings {
 }
 
 /// From which page a request comes.
-pub(super) fn page(headers: &HeaderMap) -> Page<'_> {
+pub(super) fn page(headers: &HeaderList) -> Page<'_> {
     Page { origin: text(headers, &ORIGIN), fetch_site: text(headers, &SEC_FETCH_SITE) }
 }
 
 /// Whether somebody goes to a page with their browser, and no script or program asks. Browsers that do not say so ask for HTML.
-pub(super) fn navigates(method: &Method, headers: &HeaderMap) -> bool {
+pub(super) fn navigates(method: &Method, headers: &HeaderList) -> bool {
     let says_so = || match text(headers, &SEC_FETCH_MODE) {
         Some(mode) => mode == "navigate",
-        None => headers.get_all(ACCEPT).iter().any(wants_html),
+        None => headers.all(ACCEPT).any(wants_html),
     };
     matches!(*method, Method::GET | Method::HEAD) && says_so()
 }
@@ -52,7 +54,7 @@ fn wants_html(accept: &HeaderValue) -> bool {
     kinds.filter_map(|kind| kind.split(';').next()).any(|kind| kind.trim().eq_ignore_ascii_case("text/html"))
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+fn text<'h>(headers: &'h HeaderList, name: &HeaderName) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
@@ -60,7 +62,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
 mod tests {
     use super::*;
 
-    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderList {
         lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
     }
 

@@ -4,12 +4,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::{
     accept::is_in,
+    header_list::HeaderList,
     headers::{X_FORWARDED_FOR, X_FORWARDED_PROTO, X_REQUEST_ID},
 };
 use crate::domain::gateway::models::id::RequestId;
@@ -39,7 +40,7 @@ impl Client {
     /// Their address without a port.
     pub(super) fn text(&self) -> &str {
         let chain = self.forwarded_for.to_str().unwrap_or_default();
-        chain.split_once(',').map_or(chain, |(client, _)| client)
+        &chain[..chain.bytes().position(|byte| byte == b',').unwrap_or(chain.len())]
     }
 }
 
@@ -55,7 +56,7 @@ impl Peer {
     }
 
     /// Who sent a request with these headers, as they came.
-    pub(super) fn client(&self, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> Client {
+    pub(super) fn client(&self, headers: &HeaderList, trusted_proxies: &[IpNet]) -> Client {
         if !self.is_trusted {
             return Client { address: self.address, forwarded_for: self.text.clone(), scheme: self.scheme };
         }
@@ -73,7 +74,7 @@ impl Peer {
         Client {
             address: if chain.len() == 1 { self.address } else { SocketAddr::new(client, 0) },
             forwarded_for: header_value(&texts.join(", ")),
-            scheme: match headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+            scheme: match headers.get(&X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
                 Some(b"https") => "https",
                 Some(_) => "http",
                 None => self.scheme,
@@ -82,16 +83,19 @@ impl Peer {
     }
 
     /// The request id that a trusted proxy has given, if it has one of our forms: a short or a plain UUID.
-    pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<RequestId> {
-        let text = headers.get(X_REQUEST_ID).filter(|_| self.is_trusted)?.to_str().ok()?;
+    pub(super) fn request_id(&self, headers: &HeaderList) -> Option<RequestId> {
+        if !self.is_trusted {
+            return None;
+        }
+        let text = headers.get(&X_REQUEST_ID)?.to_str().ok()?;
         text.parse().ok().or_else(|| Uuid::try_parse(text).ok().map(RequestId::from))
     }
 }
 
 /// The addresses that `X-Forwarded-For` names, in order; `None` for what is no address.
-fn claimed_addresses(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let values = headers.get_all(X_FORWARDED_FOR);
-    let items = values.iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii));
+fn claimed_addresses(headers: &HeaderList) -> Vec<Option<IpAddr>> {
+    let values = headers.all(X_FORWARDED_FOR);
+    let items = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii));
     items.map(|item| address(std::str::from_utf8(item).ok()?)).collect()
 }
 
@@ -118,7 +122,7 @@ mod tests {
         Peer::new(peer.parse().unwrap(), &trusted, false).client(&headers, &trusted)
     }
 
-    fn map(headers: &[(&'static str, &str)]) -> HeaderMap {
+    fn map(headers: &[(&'static str, &str)]) -> HeaderList {
         headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
     }
 

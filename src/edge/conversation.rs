@@ -9,18 +9,18 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, Version,
+    HeaderValue, Method, Version,
     header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT},
-    response::Parts,
 };
 use http_body::{Body, SizeHint};
 use tracing::debug;
 
 use super::{
-    body::AnswerBody,
     client::Peer,
     head::{BadHead, Extent, Head, number},
+    header_list::HeaderList,
     headers::{names, wants_trailers},
+    message::{Answer, RequestHead},
     output::{Encoder, Output, put_header, put_headers, put_length},
     pipeline,
     tunnel::Tunnel,
@@ -75,19 +75,19 @@ async fn respond(
     let is_refused = head.is_err();
     let (mut answer, form) = match head {
         Err(bad) => (pipeline::refuse(core, vitals, bad), Form::REFUSED),
-        Ok(Head { parts, extent }) => {
-            let form = Form::of(&parts.method, parts.version, &parts.headers);
-            wire.begin_body(extent, waits_for_100(parts.version, &parts.headers));
+        Ok(Head { request, extent }) => {
+            let form = Form::of(&request);
+            wire.begin_body(extent, waits_for_100(&request));
             let body = if extent == Extent::Length(0) { Incoming::Empty } else { Incoming::Http1(Rc::clone(wire)) };
-            let answering = pin!(pipeline::answer(core, peer, vitals, Request::from_parts(parts, body)));
+            let answering = pin!(pipeline::answer(core, peer, vitals, request, body));
             match unless_gone(wire, answering).await {
                 Some(answer) => (answer, form),
                 None => return After::Gone,
             }
         }
     };
-    let tunnel = answer.body_mut().take_tunnel();
-    let keeps_alive = form.keeps_alive && vitals.order() == Order::Serve && !says_close(answer.headers());
+    let tunnel = answer.body.take_tunnel();
+    let keeps_alive = form.keeps_alive && vitals.order() == Order::Serve && !says_close(&answer.headers);
     let Ok(keeps_alive) = send(core, wire, answer, &form, keeps_alive).await else { return After::Gone };
     if let Some(tunnel) = tunnel {
         return After::Tunnel(tunnel);
@@ -113,18 +113,11 @@ async fn unless_gone<T>(wire: &Wire, mut answering: Pin<&mut impl Future<Output 
 struct BrokenOff;
 
 /// Writes an answer. Whether the connection may be used again.
-async fn send(
-    core: &Core,
-    wire: &Wire,
-    answer: Response<AnswerBody>,
-    form: &Form,
-    keeps_alive: bool,
-) -> Result<bool, BrokenOff> {
-    let (parts, body) = answer.into_parts();
+async fn send(core: &Core, wire: &Wire, answer: Answer, form: &Form, keeps_alive: bool) -> Result<bool, BrokenOff> {
     let mut output = Output::new();
     let (mut encoder, keeps_alive) =
-        core.with_date(|date| write_head(&parts, &body.size_hint(), form, keeps_alive, date, output.head()));
-    let mut body = pin!(body);
+        write_head(core, &answer, &answer.body.size_hint(), form, keeps_alive, output.head());
+    let mut body = pin!(answer.body);
     let (mut has_ended, mut is_broken) = (encoder == Encoder::Nothing, false);
     std::future::poll_fn(|context| {
         loop {
@@ -175,42 +168,44 @@ impl Form {
     /// For what could not be read.
     const REFUSED: Self = Self { version: Version::HTTP_11, is_head: false, keeps_alive: false, takes_trailers: false };
 
-    fn of(method: &Method, version: Version, headers: &HeaderMap) -> Self {
-        let says = |option: &[u8]| names(headers, &CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
-        let keeps_alive = if version == Version::HTTP_10 { says(b"keep-alive") } else { !says(b"close") };
-        Self { version, is_head: *method == Method::HEAD, keeps_alive, takes_trailers: wants_trailers(headers) }
+    fn of(request: &RequestHead) -> Self {
+        let RequestHead { method, version, headers, .. } = request;
+        let says = |option: &[u8]| names(headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
+        let keeps_alive = if *version == Version::HTTP_10 { says(b"keep-alive") } else { !says(b"close") };
+        let takes_trailers = wants_trailers(headers);
+        Self { version: *version, is_head: *method == Method::HEAD, keeps_alive, takes_trailers }
     }
 }
 
-fn waits_for_100(version: Version, headers: &HeaderMap) -> bool {
+fn waits_for_100(request: &RequestHead) -> bool {
     let expects = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    version == Version::HTTP_11 && headers.get(EXPECT).is_some_and(expects)
+    request.version == Version::HTTP_11 && request.headers.get(&EXPECT).is_some_and(expects)
 }
 
-fn says_close(headers: &HeaderMap) -> bool {
-    names(headers, &CONNECTION).any(|name| name.eq_ignore_ascii_case(b"close"))
+fn says_close(headers: &HeaderList) -> bool {
+    names(headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(b"close"))
 }
 
 /// Writes an answer's head. How its body is marked off, and whether the connection may be used again after that.
-fn write_head(
-    parts: &Parts,
+fn write_head<B>(
+    core: &Core,
+    answer: &Answer<B>,
     size: &SizeHint,
     form: &Form,
     keeps_alive: bool,
-    date: &str,
     into: &mut Vec<u8>,
 ) -> (Encoder, bool) {
-    let status = parts.status;
+    let Answer { status, headers, .. } = answer;
     into.extend_from_slice(b"HTTP/1.1 ");
     into.extend_from_slice(status.as_str().as_bytes());
     into.push(b' ');
     into.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     into.extend_from_slice(b"\r\n");
-    put_headers(&parts.headers, into);
-    if !parts.headers.contains_key(DATE) && !status.is_informational() {
-        put_header("date", date.as_bytes(), into);
+    put_headers(headers.iter(), into);
+    if !headers.contains(&DATE) && !status.is_informational() {
+        core.with_date(|date| put_header("date", date.as_bytes(), into));
     }
-    let announced = parts.headers.get(CONTENT_LENGTH).map(|length| number(length.as_bytes()));
+    let announced = headers.get(&CONTENT_LENGTH).map(|length| number(length.as_bytes()));
     // RFC 9110 §6.4.1.
     let is_bodiless = form.is_head || status.is_informational() || matches!(status.as_u16(), 204 | 304);
     let mut keeps_alive = keeps_alive;
@@ -233,7 +228,7 @@ fn write_head(
             Encoder::Chunked { trailers }
         }
     };
-    if !parts.headers.contains_key(CONNECTION) {
+    if !headers.contains(&CONNECTION) {
         match (keeps_alive, form.version) {
             (false, _) => put_header("connection", b"close", into),
             (true, Version::HTTP_10) => put_header("connection", b"keep-alive", into),

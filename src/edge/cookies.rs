@@ -1,48 +1,35 @@
 //! Our cookies stay between the browser and us: they never go to a service, and no service can set them.
 
 use http::{
-    HeaderMap, HeaderValue,
-    header::{COOKIE, Entry, SET_COOKIE},
+    HeaderName, HeaderValue,
+    header::{COOKIE, SET_COOKIE},
 };
+
+use super::header_list::HeaderList;
 
 /// How the names of our cookies begin, behind a `__Host-` or `__Secure-` prefix if they have one.
 const OUR_PREFIX: &[u8] = b"gateway_";
 
 /// Removes our cookies from a request.
-pub(super) fn remove_ours_from_request(headers: &mut HeaderMap) {
-    let Entry::Occupied(mut entry) = headers.entry(COOKIE) else { return };
-    if !entry.iter().any(has_ours) {
+pub(super) fn remove_ours_from_request(headers: &mut HeaderList) {
+    if !headers.all(COOKIE).any(has_ours) {
         return;
     }
-    let kept: Vec<HeaderValue> = entry.iter().filter_map(without_ours).collect();
-    let mut kept = kept.into_iter();
-    match kept.next() {
-        None => {
-            entry.remove_entry_mult();
-        }
-        Some(first) => {
-            entry.insert(first);
-            kept.for_each(|value| entry.append(value));
-        }
+    let kept: Vec<HeaderValue> = headers.all(COOKIE).filter_map(without_ours).collect();
+    headers.remove(&COOKIE);
+    for value in kept {
+        headers.append(COOKIE, value);
     }
 }
 
-/// Removes our cookies from what a service sets.
-pub(super) fn remove_ours_from_answer(headers: &mut HeaderMap) {
-    let Entry::Occupied(entry) = headers.entry(SET_COOKIE) else { return };
-    if !entry.iter().any(|value| is_ours(value.as_bytes())) {
-        return;
-    }
-    let (_, values) = entry.remove_entry_mult();
-    let kept: Vec<HeaderValue> = values.filter(|value| !is_ours(value.as_bytes())).collect();
-    for value in kept {
-        headers.append(SET_COOKIE, value);
-    }
+/// Whether a service may send this header: it may not set one of our cookies.
+pub(super) fn may_be_set(name: &HeaderName, value: &HeaderValue) -> bool {
+    *name != SET_COOKIE || !is_ours(value.as_bytes())
 }
 
 /// The value of a cookie that was sent along: of the first, should there be more of the name.
-pub(super) fn sent<'h>(headers: &'h HeaderMap, name: &[u8]) -> Option<&'h [u8]> {
-    headers.get_all(COOKIE).iter().flat_map(pairs).find_map(|pair| {
+pub(super) fn sent<'h>(headers: &'h HeaderList, name: &[u8]) -> Option<&'h [u8]> {
+    headers.all(COOKIE).flat_map(pairs).find_map(|pair| {
         let (begin, value) = pair.split_at(pair.iter().position(|&byte| byte == b'=')?);
         (begin.trim_ascii() == name).then(|| value[1..].trim_ascii())
     })
@@ -75,9 +62,9 @@ mod tests {
     use super::*;
 
     fn rest(cookies: &[&str]) -> Vec<String> {
-        let mut headers: HeaderMap = cookies.iter().map(|value| (COOKIE, value.parse().unwrap())).collect();
+        let mut headers: HeaderList = cookies.iter().map(|value| (COOKIE, value.parse().unwrap())).collect();
         remove_ours_from_request(&mut headers);
-        headers.get_all(COOKIE).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+        headers.all(COOKIE).map(|value| value.to_str().unwrap().to_owned()).collect()
     }
 
     #[test]
@@ -92,7 +79,7 @@ mod tests {
     #[test]
     fn the_session_is_found_among_others() {
         let headers =
-            |cookies: &[&str]| -> HeaderMap { cookies.iter().map(|value| (COOKIE, value.parse().unwrap())).collect() };
+            |cookies: &[&str]| -> HeaderList { cookies.iter().map(|value| (COOKIE, value.parse().unwrap())).collect() };
         let found = |cookies: &[&str]| {
             sent(&headers(cookies), b"__Host-gateway_session").map(|value| String::from_utf8(value.to_vec()).unwrap())
         };

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderValue, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
-use super::{body::AnswerBody, head::BadHead, path::BadPath, request_id::RequestText};
+use super::{body::AnswerBody, head::BadHead, message::Answer, path::BadPath, request_id::RequestText};
 use crate::{
     domain::gateway::models::{
         access::{Accepted, Denied},
@@ -246,15 +246,14 @@ impl Failure {
     }
 
     /// The answer.
-    pub(super) fn answer(&self, request_id: &RequestText) -> Response<AnswerBody> {
+    pub(super) fn answer(&self, request_id: &RequestText) -> Answer {
         if let Self::SignIn(location) = self {
             return elsewhere(location.clone());
         }
         let problem = self.problem().with_request_id(request_id.as_str());
         let status = problem.status();
-        let mut answer = Response::new(AnswerBody::whole(problem.to_json().into()));
-        *answer.status_mut() = status;
-        let headers = answer.headers_mut();
+        let mut answer = Answer::new(status, AnswerBody::whole(problem.to_json().into()));
+        let headers = &mut answer.headers;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(challenge) = problem.challenge.and_then(|one| HeaderValue::try_from(one.to_header()).ok()) {
@@ -274,11 +273,10 @@ impl Failure {
 }
 
 /// Another page first. Who asks again later may be signed in by then, so it is not to be remembered.
-fn elsewhere(location: HeaderValue) -> Response<AnswerBody> {
-    let mut answer = Response::new(AnswerBody::whole(Bytes::new()));
-    *answer.status_mut() = StatusCode::SEE_OTHER;
-    answer.headers_mut().insert(LOCATION, location);
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+fn elsewhere(location: HeaderValue) -> Answer {
+    let mut answer = Answer::new(StatusCode::SEE_OTHER, AnswerBody::whole(Bytes::new()));
+    answer.headers.append(LOCATION, location);
+    answer.headers.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 

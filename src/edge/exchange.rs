@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::StatusCode;
 use http_body::{Body, Frame};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, ReadBuf},
@@ -117,7 +117,7 @@ impl Exchange {
         outgoing: &Outgoing<'_>,
         now: Instant,
         limit: Duration,
-    ) -> Result<(Response<()>, Self), Unanswered> {
+    ) -> Result<(AnswerHead, Self), Unanswered> {
         let mut output = Output::new();
         let encoder = outgoing.put_head(target, output.head());
         let upload = Upload {
@@ -160,7 +160,7 @@ impl Exchange {
             let extent = head.extent(is_head).map_err(|BadAnswerHead| Failure::BadAnswer)?;
             exchange.answer = Decoder::of_answer(extent);
             exchange.stays_open = head.stays_open();
-            Ok(head.into_response())
+            Ok(head.with_one_length())
         });
         let was_sent = exchange.upload.has_begun;
         read.map(|answer| (answer, exchange)).map_err(|failure| Unanswered { failure, was_sent })

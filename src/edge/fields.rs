@@ -3,19 +3,22 @@
 //! would stumble over.
 
 use http::{
-    HeaderMap, HeaderValue,
+    HeaderName, HeaderValue,
     header::{CONTENT_LENGTH, COOKIE, HOST},
 };
 
-use super::head::{BadHead, MAX_HEADERS};
+use super::{
+    head::{BadHead, MAX_HEADERS},
+    header_list::HeaderList,
+};
 
 /// Judges, and puts cookies together that came in pieces.
-pub(super) fn judge(headers: &mut HeaderMap) -> Result<(), BadHead> {
+pub(super) fn judge(headers: &mut HeaderList) -> Result<(), BadHead> {
     join_cookies(headers)?;
     if headers.len() > MAX_HEADERS {
         return Err(BadHead::TooLarge);
     }
-    let more_than_one = |name| headers.get_all(name).iter().nth(1).is_some();
+    let more_than_one = |name: HeaderName| headers.all(name).nth(1).is_some();
     if more_than_one(CONTENT_LENGTH) {
         return Err(BadHead::ContentLength);
     }
@@ -24,15 +27,15 @@ pub(super) fn judge(headers: &mut HeaderMap) -> Result<(), BadHead> {
     }
     // RFC 9113 §8.2.1: a service that trims them would read something else than we did.
     let is_padded = |value: &HeaderValue| value.as_bytes().trim_ascii().len() != value.len();
-    if headers.values().any(is_padded) { Err(BadHead::HeaderValue) } else { Ok(()) }
+    if headers.iter().any(|(_, value)| is_padded(value)) { Err(BadHead::HeaderValue) } else { Ok(()) }
 }
 
 /// A client may send each cookie as a field of its own, which HTTP/1.1 does not know (RFC 9113 §8.2.3).
-fn join_cookies(headers: &mut HeaderMap) -> Result<(), BadHead> {
-    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+fn join_cookies(headers: &mut HeaderList) -> Result<(), BadHead> {
+    if headers.all(COOKIE).nth(1).is_none() {
         return Ok(());
     }
-    let pieces: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let pieces: Vec<&[u8]> = headers.all(COOKIE).map(HeaderValue::as_bytes).collect();
     let whole = HeaderValue::from_bytes(&pieces.join(&b"; "[..])).map_err(|_| BadHead::HeaderValue)?;
     headers.insert(COOKIE, whole);
     Ok(())
@@ -40,14 +43,11 @@ fn join_cookies(headers: &mut HeaderMap) -> Result<(), BadHead> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
-
     use super::*;
 
-    fn judged(headers: &[(&str, &str)]) -> Result<HeaderMap, BadHead> {
+    fn judged(headers: &[(&str, &str)]) -> Result<HeaderList, BadHead> {
         let all = headers.iter();
-        let mut headers =
-            all.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
+        let mut headers = all.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         judge(&mut headers)?;
         Ok(headers)
     }
@@ -70,7 +70,7 @@ mod tests {
     fn cookies_come_in_one_piece() {
         let headers =
             judged(&[("cookie", "a=1"), ("accept", "*/*"), ("cookie", "b=2; c=3"), ("cookie", "d=4")]).unwrap();
-        let cookies: Vec<_> = headers.get_all("cookie").iter().collect();
+        let cookies: Vec<_> = headers.all(COOKIE).collect();
         assert_eq!(cookies, ["a=1; b=2; c=3; d=4"]);
         assert!(judged(&[("cookie", "a=1"); MAX_HEADERS + 1]).is_ok(), "pieces of one header are not many headers");
     }

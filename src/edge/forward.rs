@@ -5,19 +5,21 @@ use std::{error::Error, future::Future, pin::pin, rc::Rc, sync::Arc, task::Poll,
 
 use h2::Reason;
 use http::{
-    HeaderMap, HeaderValue, Response, StatusCode, Version,
+    HeaderValue, StatusCode,
     header::{CONNECTION, CONTENT_TYPE, UPGRADE, VIA},
-    response::Parts,
 };
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
 use super::{
     access_log::Record,
+    answer_head::AnswerHead,
     body::{self, AnswerBody},
     error::{Failure, Retry},
     exchange::{Exchange, Unanswered},
+    header_list::HeaderList,
     headers::sanitise_answer,
+    message::Answer,
     multiplex::Multiplex,
     ours::via,
     outgoing::Outgoing,
@@ -50,7 +52,7 @@ pub(super) struct Limits {
 
 impl Limits {
     /// Those of a body.
-    fn of_body(&self, headers: &HeaderMap) -> Terms {
+    fn of_body(&self, headers: &HeaderList) -> Terms {
         if is_event_stream(headers) {
             return self.of_stream();
         }
@@ -79,7 +81,7 @@ pub(super) async fn forward(
     outgoing: Outgoing<'_>,
     limits: &Limits,
     record: &mut Record,
-) -> Result<Response<AnswerBody>, Failure> {
+) -> Result<Answer, Failure> {
     let answered = pin!(attempts(core, upstream, outgoing, limits, record));
     match limits.deadline {
         None => answered.await,
@@ -93,7 +95,7 @@ async fn attempts(
     outgoing: Outgoing<'_>,
     limits: &Limits,
     record: &mut Record,
-) -> Result<Response<AnswerBody>, Failure> {
+) -> Result<Answer, Failure> {
     core.retries.deposit();
     let mut now = Instant::now();
     let mut target = upstream.next(now.into_std()).ok_or(Failure::NoInstance)?;
@@ -128,7 +130,7 @@ async fn exchange(
     outgoing: &Outgoing<'_>,
     now: Instant,
     limits: &Limits,
-) -> Result<Response<AnswerBody>, Lost> {
+) -> Result<Answer, Lost> {
     if target.speaks_http2() {
         return Box::pin(exchange_on_stream(core, target, outgoing, limits)).await;
     }
@@ -158,7 +160,7 @@ async fn exchange_on_stream(
     target: &Rc<Target>,
     outgoing: &Outgoing<'_>,
     limits: &Limits,
-) -> Result<Response<AnswerBody>, Lost> {
+) -> Result<Answer, Lost> {
     // What is lost with a shared connection says little about its instance: the next attempt opens another.
     let lost = |failure| Lost { failure, was_sent: true, was_used: true };
     let request = outgoing.request_for(target).map_err(lost)?;
@@ -185,7 +187,8 @@ async fn exchange_on_stream(
         Some(Ok(answer)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => Err(lost(Failure::BadAnswer)),
         Some(Ok(answer)) => {
             let (parts, body) = answer.into_parts();
-            Ok(received(core, parts, body::Upstream::Http2(body, Some(stream)), limits))
+            let head = AnswerHead { status: parts.status, version: parts.version, headers: parts.headers.into() };
+            Ok(received(core, head, body::Upstream::Http2(body, Some(stream)), limits))
         }
         Some(Err(error)) => {
             let failure = upload.and_then(|upload| upload.failure()).unwrap_or_else(|| failure_of(error.error()));
@@ -202,16 +205,15 @@ async fn send(
     outgoing: &Outgoing<'_>,
     now: Instant,
     limits: &Limits,
-) -> Result<Response<AnswerBody>, Lost> {
+) -> Result<Answer, Lost> {
     let begun = Exchange::begin(connection, target, outgoing, now, limits.first_byte).await;
-    let (answer, exchange) =
+    let (head, exchange) =
         begun.map_err(|Unanswered { failure, was_sent }| Lost { failure, was_sent, was_used: false })?;
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
         let lost = |failure| Lost { failure, was_sent: true, was_used: false };
-        return switched(core, answer, outgoing.upgrade(), exchange, limits).map_err(lost);
+        return switched(core, head, outgoing.upgrade(), exchange, limits).map_err(lost);
     }
-    let (parts, ()) = answer.into_parts();
-    Ok(received(core, parts, body::Upstream::Http1(Box::new(exchange)), limits))
+    Ok(received(core, head, body::Upstream::Http1(Box::new(exchange)), limits))
 }
 
 fn failure_of(error: &hyper::Error) -> Failure {
@@ -228,43 +230,44 @@ fn failure_of(error: &hyper::Error) -> Failure {
 }
 
 /// The answer as it goes to the client.
-fn received(core: &Core, parts: Parts, body: body::Upstream, limits: &Limits) -> Response<AnswerBody> {
-    let guard = Guard::new(&core.streams, limits.of_body(&parts.headers));
-    Response::from_parts(passed_on(parts), AnswerBody::upstream(body, guard))
+fn received(core: &Core, head: AnswerHead, body: body::Upstream, limits: &Limits) -> Answer {
+    let guard = Guard::new(&core.streams, limits.of_body(&head.headers));
+    passed_on(head, AnswerBody::upstream(body, guard))
 }
 
 /// The 101 as it goes to the client, and what stands behind it.
 fn switched(
     core: &Core,
-    answer: Response<()>,
+    head: AnswerHead,
     asked: Option<&HeaderValue>,
     exchange: Exchange,
     limits: &Limits,
-) -> Result<Response<AnswerBody>, Failure> {
-    let mut chosen = answer.headers().get_all(UPGRADE).iter();
-    let chosen = chosen.next().filter(|_| chosen.next().is_none()).cloned();
-    let (parts, ()) = answer.into_parts();
-    let mut answer = Response::from_parts(passed_on(parts), ());
-    upgrade::agreed(asked, chosen, &mut answer)?;
+) -> Result<Answer, Failure> {
+    let mut said = head.headers.all(UPGRADE).cloned();
+    let chosen = said.next().filter(|_| said.next().is_none());
+    drop(said);
+    let mut answer = passed_on(head, ());
+    upgrade::agreed(asked, chosen, &mut answer.headers)?;
     let (service, first) = exchange.switched().ok_or(Failure::Internal)?;
     let tunnel = Tunnel::new(service, first, core.streams.watch(limits.of_stream()));
     Ok(answer.map(|()| AnswerBody::switched(tunnel)))
 }
 
-/// An answer's head without what does not concern the client.
-fn passed_on(mut parts: Parts) -> Parts {
-    sanitise_answer(&mut parts.headers);
-    debug_assert!(!parts.headers.contains_key(CONNECTION), "it speaks of another connection");
-    parts.headers.append(VIA, HeaderValue::from_static(via(parts.version)));
-    parts.version = Version::HTTP_11;
-    parts.extensions.clear();
-    parts
+/// An answer without what does not concern the client.
+fn passed_on<B>(head: AnswerHead, body: B) -> Answer<B> {
+    let AnswerHead { status, version, mut headers } = head;
+    sanitise_answer(&mut headers);
+    debug_assert!(!headers.contains(&CONNECTION), "it speaks of another connection");
+    headers.append(VIA, HeaderValue::from_static(via(version)));
+    Answer { status, headers, body }
 }
 
 /// Whether an answer is a stream of server-sent events.
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+fn is_event_stream(headers: &HeaderList) -> bool {
+    let kind = headers.get(&CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.split(|&byte| byte == b';')
+        .next()
+        .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 /// What `sent` comes to, or `None` if the service keeps us waiting for longer than `limit`: for the answer's head, or for

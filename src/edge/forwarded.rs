@@ -3,12 +3,13 @@
 use crate::domain::gateway::models::service::Route;
 
 /// `Forwarded`: one element, about the client, of which `client` is the address. `host` is an authority that was found
-/// well-formed.
-pub(super) fn forwarded(client: &str, host: &str, scheme: &str) -> String {
+/// well-formed. In pieces, which need not be put together to be sent.
+pub(super) fn forwarded<'p>(client: &'p str, host: &'p str, scheme: &'p str) -> [&'p str; 8] {
     // An IPv6 address stands in brackets and therefore in quotes (RFC 7239 §6); a port, too, makes quotes necessary.
-    let (before, behind) = if client.contains(':') { ("\"[", "]\"") } else { ("", "") };
-    let quote = if host.contains([':', '[']) { "\"" } else { "" };
-    ["for=", before, client, behind, ";host=", quote, host, quote, ";proto=", scheme].concat()
+    let (before, behind) =
+        if client.bytes().any(|byte| byte == b':') { ("for=\"[", "]\";host=") } else { ("for=", ";host=") };
+    let quote = if host.bytes().any(|byte| matches!(byte, b':' | b'[')) { "\"" } else { "" };
+    [before, client, behind, quote, host, quote, ";proto=", scheme]
 }
 
 /// What has to be put before a path of the service's own to get the path outside: `/api` for a route from `/api/users` to
@@ -25,7 +26,7 @@ pub(super) fn is_authority(text: &str) -> bool {
         let Some((address, port)) = rest.split_once(']') else { return false };
         (address.parse::<std::net::Ipv6Addr>().is_ok(), port)
     } else {
-        let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+        let (host, port) = text.split_at(text.bytes().position(|byte| byte == b':').unwrap_or(text.len()));
         let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
         (!host.is_empty() && host.bytes().all(good), port)
     };
@@ -48,7 +49,7 @@ mod tests {
             ("192.0.2.1", "localhost:8080", "for=192.0.2.1;host=\"localhost:8080\";proto=http"),
             ("2001:db8::1", "[::1]", "for=\"[2001:db8::1]\";host=\"[::1]\";proto=http"),
         ] {
-            assert_eq!(forwarded(client, host, "http"), expected);
+            assert_eq!(forwarded(client, host, "http").concat(), expected);
         }
     }
 

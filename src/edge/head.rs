@@ -3,12 +3,13 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
     header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
-    request::Parts,
 };
 use memchr::memchr;
 use thiserror::Error;
+
+use super::{header_list::HeaderList, message::RequestHead};
 
 /// The longest head, request line included.
 pub(super) const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -16,8 +17,8 @@ pub(super) const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// The most header lines.
 pub(super) const MAX_HEADERS: usize = 100;
 
-/// Enough for what a browser sends and what we add, so that the map need not grow on the way.
-const ROOM_FOR_HEADERS: usize = 36;
+/// Enough for what most clients send, so that the list need not grow on the way.
+const ROOM_FOR_HEADERS: usize = 16;
 
 /// Why a head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -71,7 +72,7 @@ pub(super) enum Extent {
 /// A request's head that was found good.
 #[derive(Debug)]
 pub(super) struct Head {
-    pub(super) parts: Parts,
+    pub(super) request: RequestHead,
     /// How its body is delimited.
     pub(super) extent: Extent,
 }
@@ -104,16 +105,18 @@ fn leading_blank_lines(bytes: &[u8]) -> usize {
 pub(super) fn parse(head: &Bytes) -> Result<Head, BadHead> {
     let mut lines = Lines(&head[leading_blank_lines(head)..]);
     let (method, uri, version) = request_line(head, lines.next().ok_or(BadHead::RequestLine)?)?;
-    let mut headers = HeaderMap::with_capacity(ROOM_FOR_HEADERS);
+    let mut headers = HeaderList::with_capacity(ROOM_FOR_HEADERS);
     let mut length = None;
-    let mut chunked = false;
+    let (mut chunked, mut has_host) = (false, false);
     for (count, line) in lines.enumerate() {
         if count >= MAX_HEADERS {
             return Err(BadHead::TooLarge);
         }
         let (name, value) = header_line(head, line)?;
-        if name == HOST && headers.contains_key(HOST) {
-            return Err(BadHead::Host);
+        if name == HOST {
+            if std::mem::replace(&mut has_host, true) {
+                return Err(BadHead::Host);
+            }
         } else if name == CONTENT_LENGTH {
             let this = number(value.as_bytes()).ok_or(BadHead::ContentLength)?;
             match length.replace(this) {
@@ -131,14 +134,12 @@ pub(super) fn parse(head: &Bytes) -> Result<Head, BadHead> {
         headers.append(name, value);
     }
     let extent = match (chunked, length) {
-        _ if !headers.contains_key(HOST) => return Err(BadHead::Host),
+        _ if !has_host => return Err(BadHead::Host),
         (true, Some(_)) => return Err(BadHead::TwoLengths),
         (true, None) => Extent::Chunked,
         (false, length) => Extent::Length(length.unwrap_or(0)),
     };
-    let (mut parts, ()) = Request::new(()).into_parts();
-    (parts.method, parts.uri, parts.version, parts.headers) = (method, uri, version, headers);
-    Ok(Head { parts, extent })
+    Ok(Head { request: RequestHead { method, uri, version, headers }, extent })
 }
 
 /// Reads the lines behind a chunked body; `section` ends with the last of them, or with the empty line (RFC 9112 §7.1.2).

@@ -2,17 +2,16 @@
 //! removed from a message before ours are set; so nothing that a client writes can be taken for ours, and nothing that it
 //! names in `Connection` can remove one of ours.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{
-        CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER,
-        TRANSFER_ENCODING, UPGRADE,
-    },
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER},
 };
 use http_body::Frame;
 
-use super::cookies;
+use super::{cookies, header_list::HeaderList};
 use crate::domain::gateway::models::header::{are_alike, is_ours, may_be_trailer};
 
 /// `X-User-Id`
@@ -34,24 +33,16 @@ pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forw
 /// `X-Forwarded-Prefix`
 pub(super) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// Removes from a client's request what may not pass.
-pub(super) fn sanitise_request(headers: &mut HeaderMap) {
+pub(super) fn sanitise_request(headers: &mut HeaderList) {
     let wants_trailers = wants_trailers(headers);
-    remove_connection_headers(headers);
+    // `Expect` we answer ourselves: the body is asked for when the service takes it.
+    remove_connection_headers(headers, |name, _| *name != EXPECT && !is_ours(name.as_str()));
     if wants_trailers {
-        headers.insert(TE, TRAILERS);
+        headers.append(TE, TRAILERS);
     }
-    let ours: Vec<HeaderName> = headers.keys().filter(|name| is_ours(name.as_str())).cloned().collect();
-    for name in ours {
-        headers.remove(name);
-    }
-    // We answer it ourselves: the body is asked for when the service takes it.
-    headers.remove(EXPECT);
 }
 
 /// Removes what may not stand behind a body.
@@ -70,30 +61,23 @@ pub(super) fn passable(trailers: Frame<Bytes>) -> Option<Frame<Bytes>> {
 }
 
 /// Removes every header that some server would take for `name`.
-pub(super) fn remove_all_like(headers: &mut HeaderMap, name: &str) {
-    let alike: Vec<HeaderName> = headers.keys().filter(|known| are_alike(known.as_str(), name)).cloned().collect();
-    for name in alike {
-        headers.remove(name);
-    }
+pub(super) fn remove_all_like(headers: &mut HeaderList, name: &str) {
+    headers.retain(|known, _| !are_alike(known.as_str(), name));
 }
 
 /// Removes from a service's answer what may not pass.
-pub(super) fn sanitise_answer(headers: &mut HeaderMap) {
-    remove_connection_headers(headers);
-    headers.remove(X_REQUEST_ID);
-    if headers.contains_key(SET_COOKIE) {
-        cookies::remove_ours_from_answer(headers);
-    }
+pub(super) fn sanitise_answer(headers: &mut HeaderList) {
+    remove_connection_headers(headers, |name, value| *name != X_REQUEST_ID && cookies::may_be_set(name, value));
 }
 
 /// Whether the sender takes trailers; all else that `TE` may say is between it and us (RFC 9110 §10.1.4).
-pub(super) fn wants_trailers(headers: &HeaderMap) -> bool {
-    names(headers, &TE).any(|coding| coding.eq_ignore_ascii_case(TRAILERS.as_bytes()))
+pub(super) fn wants_trailers(headers: &HeaderList) -> bool {
+    names(headers, TE).any(|coding| coding.eq_ignore_ascii_case(TRAILERS.as_bytes()))
 }
 
 /// What a header lists (RFC 9110 §5.6.1), in however many lines.
-pub(super) fn names<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
-    headers.get_all(name).iter().flat_map(elements)
+pub(super) fn names(headers: &HeaderList, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    headers.all(name).flat_map(elements)
 }
 
 /// The elements of a list.
@@ -102,41 +86,45 @@ pub(super) fn elements(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 }
 
 /// `Trailer` without what we would not pass on (RFC 9110 §6.6.2).
-fn announced_trailers(headers: &HeaderMap) -> Option<HeaderValue> {
-    let names = names(headers, &TRAILER).filter_map(|name| HeaderName::from_bytes(name).ok());
+fn announced_trailers(headers: &HeaderList) -> Option<HeaderValue> {
+    let names = names(headers, TRAILER).filter_map(|name| HeaderName::from_bytes(name).ok());
     let kept: Vec<String> =
         names.filter(|name| may_be_trailer(name.as_str())).map(|name| name.as_str().to_owned()).collect();
     if kept.is_empty() { None } else { HeaderValue::try_from(kept.join(", ")).ok() }
 }
 
 /// Removes what speaks about one connection, and what `Connection` names (RFC 9110 §7.6.1). Which trailers are to come is
-/// for the other end, too.
-fn remove_connection_headers(headers: &mut HeaderMap) {
+/// for the other end, too. Of the others those stay that `may_pass` lets through.
+fn remove_connection_headers(headers: &mut HeaderList, may_pass: impl Fn(&HeaderName, &HeaderValue) -> bool) {
     let trailers = announced_trailers(headers);
-    let mut doomed: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
-    for value in headers.get_all(CONNECTION) {
-        let named = value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-        doomed.extend(named.filter_map(|name| HeaderName::from_bytes(name).ok()).filter(|name| !is_framing(name)));
-    }
-    for name in doomed {
-        headers.remove(name);
-    }
+    let named = named_in_connection(headers);
+    headers.retain(|name, value| !is_hop_by_hop(name.as_str()) && !named.contains(name) && may_pass(name, value));
     if let Some(trailers) = trailers {
-        headers.insert(TRAILER, trailers);
+        headers.append(TRAILER, trailers);
     }
 }
 
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    *name == CONNECTION
-        || *name == KEEP_ALIVE
-        || *name == PROXY_CONNECTION
-        || *name == PROXY_AUTHENTICATE
-        || *name == PROXY_AUTHORIZATION
-        || *name == TE
-        || *name == TRAILER
-        || *name == TRANSFER_ENCODING
-        || *name == UPGRADE
-        || *name == HTTP2_SETTINGS
+/// What `Connection` names besides what is removed anyway. A set, as there may be thousands of them.
+fn named_in_connection(headers: &HeaderList) -> HashSet<HeaderName> {
+    // What is said most names nothing else.
+    let others = names(headers, CONNECTION).filter(|name| !name.eq_ignore_ascii_case(b"keep-alive"));
+    others.filter_map(|name| HeaderName::from_bytes(name).ok()).filter(|name| !is_framing(name)).collect()
+}
+
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
 }
 
 /// What says where a message ends and whom it is for is not a sender's to take away.
@@ -149,14 +137,14 @@ mod tests {
     use super::*;
     use crate::domain::gateway::models::header::TokenHeader;
 
-    fn map(headers: &[(&str, &str)]) -> HeaderMap {
+    fn map<M: FromIterator<(HeaderName, HeaderValue)>>(headers: &[(&str, &str)]) -> M {
         headers.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect()
     }
 
     fn left(headers: &[(&str, &str)]) -> Vec<String> {
         let mut headers = map(headers);
         sanitise_request(&mut headers);
-        let mut names: Vec<String> = headers.keys().map(ToString::to_string).collect();
+        let mut names: Vec<String> = headers.iter().map(|(name, _)| name.to_string()).collect();
         names.sort();
         names
     }
@@ -193,10 +181,14 @@ mod tests {
     #[test]
     fn no_token_goes_into_a_header_that_is_judged_here() {
         let ours = [X_USER_ID, X_USER_SCOPE, X_REQUEST_ID, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO];
-        let connection = [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE];
-        let framing = [TRAILER, TRANSFER_ENCODING, UPGRADE, HTTP2_SETTINGS, EXPECT, CONTENT_LENGTH, HOST, SET_COOKIE];
-        for name in ours.iter().chain(&connection).chain(&framing).chain(&[X_FORWARDED_PREFIX]) {
-            assert!(name.as_str().parse::<TokenHeader>().is_err(), "{name}");
+        let connection =
+            ["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te"];
+        let framing = ["trailer", "transfer-encoding", "upgrade", "http2-settings", "content-length", "host"];
+        let more = [X_FORWARDED_PREFIX, EXPECT];
+        assert!(connection.iter().chain(&framing[..3]).all(|name| is_hop_by_hop(name)));
+        let ours = ours.iter().chain(&more).map(HeaderName::as_str);
+        for name in ours.chain(connection).chain(framing).chain(["set-cookie"]) {
+            assert!(name.parse::<TokenHeader>().is_err(), "{name}");
         }
     }
 
@@ -241,8 +233,8 @@ mod tests {
             ("trailer", "grpc-status"),
         ]);
         sanitise_request(&mut headers);
-        assert_eq!(headers, map(&[("te", "trailers"), ("trailer", "x-checksum, grpc-status")]));
-        let mut trailers = map(&[("grpc-status", "0"), ("x-user-id", "u1"), ("authorization", "x")]);
+        assert_eq!(headers, map(&[("trailer", "x-checksum, grpc-status"), ("te", "trailers")]));
+        let mut trailers: HeaderMap = map(&[("grpc-status", "0"), ("x-user-id", "u1"), ("authorization", "x")]);
         sanitise_trailers(&mut trailers);
         assert_eq!(trailers, map(&[("grpc-status", "0")]));
     }

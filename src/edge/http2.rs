@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
-use http::Method;
+use http::{Method, Response};
 use hyper::{server::conn::http2, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -42,11 +42,12 @@ pub(super) async fn serve(core: &Rc<Core>, socket: Socket, first: BytesMut, peer
         let (core, peer, vitals) = (Rc::clone(&core), Rc::clone(&peer), Rc::clone(&of_requests));
         async move {
             let is_head = request.method() == Method::HEAD;
-            let mut answer = pipeline::answer(&core, &peer, &vitals, request.map(Incoming::http2)).await;
+            let (parts, body) = request.into_parts();
+            let mut answer = pipeline::answer(&core, &peer, &vitals, parts.into(), Incoming::http2(body)).await;
             if is_head {
                 AnswerBody::withheld(&mut answer);
             }
-            Ok::<_, Infallible>(answer)
+            Ok::<_, Infallible>(Response::from(answer))
         }
     });
     let mut connection = Box::pin(http.serve_connection(TokioIo::new(noting), service));

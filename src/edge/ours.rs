@@ -8,12 +8,13 @@ use http::{
 
 use super::{
     forwarded::{forwarded, stripped_prefix},
+    header_list::HeaderList,
     headers::{
         X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_GATEWAY_ASSERTION, X_REQUEST_ID,
         X_USER_EMAIL, X_USER_ID, X_USER_SCOPE,
     },
     outgoing::Facts,
-    output::put_header,
+    output::put_header_of,
     trace::{self, TRACEPARENT},
 };
 
@@ -21,60 +22,55 @@ use super::{
 pub(super) struct Ours<'r> {
     facts: &'r Facts<'r>,
     via: &'static str,
-    forwarded: String,
-    traceparent: String,
+    traceparent: [u8; trace::LENGTH],
 }
 
 impl<'r> Ours<'r> {
     /// Those of a request that came in this version; what its `headers` say of a trace is continued.
-    pub(super) fn new(facts: &'r Facts<'r>, version: Version, headers: &mut HeaderMap) -> Self {
-        let host = facts.host.to_str().unwrap_or_default();
-        Self {
-            facts,
-            via: via(version),
-            forwarded: forwarded(facts.client.text(), host, facts.client.scheme),
-            traceparent: trace::continue_trace(headers, facts.random),
-        }
+    pub(super) fn new(facts: &'r Facts<'r>, version: Version, headers: &mut HeaderList) -> Self {
+        Self { facts, via: via(version), traceparent: trace::continue_trace(headers, facts.random) }
     }
 
     /// Writes them into a head of HTTP/1.1.
     pub(super) fn put(&self, head: &mut Vec<u8>) {
-        self.each(|name, value| put_header(name.as_str(), value, head));
+        self.each(|name, pieces| put_header_of(name.as_str(), pieces, head));
     }
 
     /// Adds them to the headers of a request of HTTP/2.
     pub(super) fn add_to(&self, headers: &mut HeaderMap) {
-        self.each(|name, value| {
+        self.each(|name, pieces| {
             // All of it is printable ASCII.
-            if let Ok(value) = HeaderValue::from_bytes(value) {
+            if let Ok(value) = HeaderValue::try_from(pieces.concat()) {
                 headers.append(name, value);
             }
         });
     }
 
-    fn each(&self, mut put: impl FnMut(HeaderName, &[u8])) {
+    /// Each with the pieces of its value.
+    fn each(&self, mut put: impl FnMut(HeaderName, &[&[u8]])) {
         let facts = self.facts;
         if let Some(caller) = facts.caller.filter(|_| facts.permit.identity().is_some()) {
-            put(X_USER_ID, caller.user_id.as_bytes());
-            put(X_USER_SCOPE, caller.user_scope.as_bytes());
+            put(X_USER_ID, &[caller.user_id.as_bytes()]);
+            put(X_USER_SCOPE, &[caller.user_scope.as_bytes()]);
             if let Some(email) = &caller.user_email {
-                put(X_USER_EMAIL, email.as_bytes());
+                put(X_USER_EMAIL, &[email.as_bytes()]);
             }
             if let Some(assertion) = &facts.assertion {
-                put(X_GATEWAY_ASSERTION, assertion.as_bytes());
+                put(X_GATEWAY_ASSERTION, &[assertion.as_bytes()]);
             }
         }
-        put(X_REQUEST_ID, facts.request_id.as_str().as_bytes());
-        put(X_FORWARDED_FOR, facts.client.forwarded_for.as_bytes());
-        put(X_FORWARDED_HOST, facts.host.as_bytes());
-        put(X_FORWARDED_PROTO, facts.client.scheme.as_bytes());
+        put(X_REQUEST_ID, &[facts.request_id.as_bytes()]);
+        put(X_FORWARDED_FOR, &[facts.client.forwarded_for.as_bytes()]);
+        put(X_FORWARDED_HOST, &[facts.host.as_bytes()]);
+        put(X_FORWARDED_PROTO, &[facts.client.scheme.as_bytes()]);
         let prefix = stripped_prefix(facts.route);
         if !prefix.is_empty() {
-            put(X_FORWARDED_PREFIX, prefix.as_bytes());
+            put(X_FORWARDED_PREFIX, &[prefix.as_bytes()]);
         }
-        put(FORWARDED, self.forwarded.as_bytes());
-        put(TRACEPARENT, self.traceparent.as_bytes());
-        put(VIA, self.via.as_bytes());
+        let host = facts.host.to_str().unwrap_or_default();
+        put(FORWARDED, &forwarded(facts.client.text(), host, facts.client.scheme).map(str::as_bytes));
+        put(TRACEPARENT, &[&self.traceparent]);
+        put(VIA, &[self.via.as_bytes()]);
     }
 }
 

@@ -3,7 +3,6 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
     header::{AUTHORIZATION, CONTENT_LENGTH, HOST, MAX_FORWARDS, TE, TRAILER, UPGRADE},
-    request::Parts,
 };
 
 use super::{
@@ -12,7 +11,9 @@ use super::{
     cookies,
     error::Failure,
     head::number,
+    header_list::HeaderList,
     headers::remove_all_like,
+    message::RequestHead,
     ours::Ours,
     output::{Encoder, put_header, put_headers, put_length},
     request_id::RequestText,
@@ -50,23 +51,22 @@ pub(super) struct Facts<'r> {
 /// A request that can be sent to any instance.
 pub(super) struct Outgoing<'r> {
     method: Method,
-    /// Path and query at the service, without the base path of an instance.
-    path_and_query: String,
+    /// Path at the service, without the base path of an instance.
+    path: [&'r str; 2],
+    query: Option<&'r str>,
     /// The client's.
-    headers: HeaderMap,
+    headers: HeaderList,
     ours: Ours<'r>,
     body: RequestBody,
 }
 
 impl<'r> Outgoing<'r> {
     /// Makes the request out of the client's, whose headers are sanitised already.
-    pub(super) fn new(parts: Parts, body: RequestBody, facts: &'r Facts<'r>) -> Result<Self, Failure> {
-        let Parts { method, mut headers, version, .. } = parts;
-        // Each instance has its own.
-        headers.remove(HOST);
-        if !facts.route.forward_authorization {
-            headers.remove(AUTHORIZATION);
-        }
+    pub(super) fn new(head: RequestHead, body: RequestBody, facts: &'r Facts<'r>) -> Result<Self, Failure> {
+        let RequestHead { method, mut headers, version, .. } = head;
+        let keeps_authorization = facts.route.forward_authorization;
+        // Each instance has its own `Host`.
+        headers.retain(|name, _| *name != HOST && (keeps_authorization || *name != AUTHORIZATION));
         cookies::remove_ours_from_request(&mut headers);
         if let Some((header, token)) = &facts.provider_token {
             put_token(&mut headers, header, token)?;
@@ -78,12 +78,8 @@ impl<'r> Outgoing<'r> {
         if method == Method::OPTIONS {
             lower_max_forwards(&mut headers)?;
         }
-        let mut path_and_query = facts.route.upstream_path(facts.path).ok_or(Failure::NoRoute)?;
-        if let Some(query) = facts.query {
-            path_and_query.push('?');
-            path_and_query.push_str(query);
-        }
-        Ok(Self { method, path_and_query, headers, ours, body })
+        let path = facts.route.upstream_pieces(facts.path).ok_or(Failure::NoRoute)?;
+        Ok(Self { method, path, query: facts.query, headers, ours, body })
     }
 
     /// Whether sending it twice does what sending it once does (RFC 9110 §9.2.2).
@@ -98,7 +94,7 @@ impl<'r> Outgoing<'r> {
 
     /// The protocols that it asks to go on with, if any.
     pub(super) fn upgrade(&self) -> Option<&HeaderValue> {
-        self.headers.get(UPGRADE)
+        self.headers.get(&UPGRADE)
     }
 
     /// Its body.
@@ -110,22 +106,21 @@ impl<'r> Outgoing<'r> {
     pub(super) fn put_head(&self, target: &Target, head: &mut Vec<u8>) -> Encoder {
         head.extend_from_slice(self.method.as_str().as_bytes());
         head.push(b' ');
-        head.extend_from_slice(target.instance.base_path.as_bytes());
-        head.extend_from_slice(self.path_and_query.as_bytes());
+        self.target_at(target).into_iter().for_each(|piece| head.extend_from_slice(piece.as_bytes()));
         head.extend_from_slice(b" HTTP/1.1\r\n");
         put_header("host", target.host.as_bytes(), head);
-        put_headers(&self.headers, head);
+        put_headers(self.headers.iter(), head);
         self.ours.put(head);
         if let Some(options) = self.connection_options() {
             put_header("connection", options, head);
         }
-        let announced = self.headers.get(CONTENT_LENGTH).and_then(|length| number(length.as_bytes()));
+        let announced = self.headers.get(&CONTENT_LENGTH).and_then(|length| number(length.as_bytes()));
         let encoder = match (&self.body, announced) {
             (_, Some(length)) => Encoder::Length(length),
             (RequestBody::Streamed(_), None) => {
                 put_header("transfer-encoding", b"chunked", head);
                 // Only those that were announced are looked for.
-                Encoder::Chunked { trailers: self.headers.contains_key(TRAILER) }
+                Encoder::Chunked { trailers: self.headers.contains(&TRAILER) }
             }
             (RequestBody::Empty, None) => {
                 // RFC 9110 §8.6.
@@ -139,9 +134,16 @@ impl<'r> Outgoing<'r> {
         encoder
     }
 
+    /// Path and query at an instance.
+    fn target_at<'o>(&'o self, target: &'o Target) -> [&'o str; 5] {
+        let [prefix, rest] = self.path;
+        let mark = if self.query.is_some() { "?" } else { "" };
+        [&target.instance.base_path, prefix, rest, mark, self.query.unwrap_or_default()]
+    }
+
     /// What `Connection` has to name: headers that are for the next one alone (RFC 9110 §7.8, §10.1.4).
     fn connection_options(&self) -> Option<&'static [u8]> {
-        match (self.headers.contains_key(UPGRADE), self.headers.contains_key(TE)) {
+        match (self.headers.contains(&UPGRADE), self.headers.contains(&TE)) {
             (true, true) => Some(b"upgrade, te"),
             (true, false) => Some(b"upgrade"),
             (false, true) => Some(b"te"),
@@ -154,9 +156,9 @@ impl<'r> Outgoing<'r> {
         let mut request = Request::new(self.body.share());
         *request.method_mut() = self.method.clone();
         *request.version_mut() = Version::HTTP_2;
-        let uri = format!("http://{}{}{}", target.authority, target.instance.base_path, self.path_and_query);
-        *request.uri_mut() = Uri::try_from(uri).map_err(|_| Failure::Internal)?;
-        *request.headers_mut() = self.headers.clone();
+        let uri = ["http://", target.authority.as_str()].into_iter().chain(self.target_at(target));
+        *request.uri_mut() = Uri::try_from(uri.collect::<String>()).map_err(|_| Failure::Internal)?;
+        *request.headers_mut() = HeaderMap::from(self.headers.clone());
         self.ours.add_to(request.headers_mut());
         // A stream goes on as nothing else (RFC 9113 §8.6).
         request.headers_mut().remove(UPGRADE);
@@ -165,7 +167,7 @@ impl<'r> Outgoing<'r> {
 }
 
 /// Puts a provider's token where the service looks for it; whatever the client wrote there is gone.
-fn put_token(headers: &mut HeaderMap, header: &TokenHeader, token: &HeaderValue) -> Result<(), Failure> {
+fn put_token(headers: &mut HeaderList, header: &TokenHeader, token: &HeaderValue) -> Result<(), Failure> {
     remove_all_like(headers, header.as_str());
     let name = HeaderName::from_bytes(header.as_str().as_bytes()).map_err(|_| Failure::Internal)?;
     headers.insert(name, token.clone());
@@ -173,14 +175,14 @@ fn put_token(headers: &mut HeaderMap, header: &TokenHeader, token: &HeaderValue)
 }
 
 /// How many more times a request may be forwarded, if it says so (RFC 9110 §7.6.2).
-pub(super) fn max_forwards(headers: &HeaderMap) -> Result<Option<u32>, Failure> {
-    let Some(value) = headers.get(MAX_FORWARDS) else { return Ok(None) };
+pub(super) fn max_forwards(headers: &HeaderList) -> Result<Option<u32>, Failure> {
+    let Some(value) = headers.get(&MAX_FORWARDS) else { return Ok(None) };
     let digits = value.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
     // More digits than fit are more forwards than anybody makes.
     digits.map(|digits| Some(digits.parse().unwrap_or(u32::MAX))).ok_or(Failure::MaxForwards)
 }
 
-fn lower_max_forwards(headers: &mut HeaderMap) -> Result<(), Failure> {
+fn lower_max_forwards(headers: &mut HeaderList) -> Result<(), Failure> {
     if let Some(left) = max_forwards(headers)? {
         headers.insert(MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
     }

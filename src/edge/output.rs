@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 use tokio::io::AsyncWrite;
 
@@ -191,14 +191,14 @@ impl Encoder {
 
     fn finish_with(&mut self, trailers: &HeaderMap, output: &mut Output) {
         output.small.extend_from_slice(b"0\r\n");
-        put_headers(trailers, &mut output.small);
+        put_headers(trailers.iter(), &mut output.small);
         output.small.extend_from_slice(b"\r\n");
         *self = Self::Nothing;
     }
 }
 
 /// Writes header lines.
-pub(super) fn put_headers(headers: &HeaderMap, into: &mut Vec<u8>) {
+pub(super) fn put_headers<'h>(headers: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>, into: &mut Vec<u8>) {
     for (name, value) in headers {
         put_header(name.as_str(), value.as_bytes(), into);
     }
@@ -206,9 +206,16 @@ pub(super) fn put_headers(headers: &HeaderMap, into: &mut Vec<u8>) {
 
 /// Writes a header line.
 pub(super) fn put_header(name: &str, value: &[u8], into: &mut Vec<u8>) {
+    put_header_of(name, &[value], into);
+}
+
+/// Writes a header line with a value of several pieces.
+pub(super) fn put_header_of(name: &str, pieces: &[&[u8]], into: &mut Vec<u8>) {
     into.extend_from_slice(name.as_bytes());
     into.extend_from_slice(b": ");
-    into.extend_from_slice(value);
+    for piece in pieces {
+        into.extend_from_slice(piece);
+    }
     into.extend_from_slice(b"\r\n");
 }
 

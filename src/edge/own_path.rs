@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Uri, header::HOST, request::Parts};
+use http::{HeaderValue, Uri, header::HOST};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty};
 use tokio::sync::{Notify, mpsc};
@@ -19,6 +19,7 @@ use tracing::error;
 use super::{
     body::AnswerBody,
     error::Failure,
+    message::{Answer, RequestHead},
     ports::{self, RequestOrigin},
     upload::Incoming,
     worker::Core,
@@ -27,23 +28,25 @@ use super::{
 /// Answers a request whose headers are sanitised already, under the canonical path.
 pub(super) async fn answer(
     core: &Core,
-    mut parts: Parts,
+    mut head: RequestHead,
     body: Incoming,
     target: String,
     host: HeaderValue,
     origin: RequestOrigin,
-) -> Result<Response<AnswerBody>, Failure> {
-    parts.uri = Uri::try_from(target).map_err(|_| Failure::Internal)?;
-    parts.headers.insert(HOST, host);
-    parts.extensions.clear();
-    parts.extensions.insert(origin);
+) -> Result<Answer, Failure> {
+    head.uri = Uri::try_from(target).map_err(|_| Failure::Internal)?;
+    head.headers.insert(HOST, host);
     let (body, handing_over) = handed_over(body);
-    let request = Request::from_parts(parts, body);
+    let mut request = head.with_body(body);
+    request.extensions_mut().insert(origin);
     let control_plane = Arc::clone(&core.control_plane);
     // If the client goes away, the task still ends its work: half a change is worse than an answer that nobody reads.
     let task = core.control.spawn(async move { control_plane.answer(request).await });
     match beside(task, handing_over).await {
-        Ok(answer) => Ok(answer.map(AnswerBody::own)),
+        Ok(answer) => {
+            let (parts, body) = answer.into_parts();
+            Ok(Answer { status: parts.status, headers: parts.headers.into(), body: AnswerBody::own(body) })
+        }
         Err(failed) => {
             error!(request_id = %origin.request_id, panicked = failed.is_panic(), "the control plane failed to answer");
             Err(Failure::Internal)

@@ -11,9 +11,8 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    HeaderValue, Method, StatusCode, Uri, Version,
     header::{ALLOW, CONTENT_LENGTH, HOST},
-    request::Parts,
 };
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
@@ -28,9 +27,11 @@ use super::{
     fields,
     forward::{Limits, forward},
     forwarded::is_authority,
-    head::BadHead,
+    head::{BadHead, number},
+    header_list::HeaderList,
     headers::{X_REQUEST_ID, sanitise_request},
     linked::linked_at,
+    message::{Answer, RequestHead},
     outgoing::{Facts, Outgoing, max_forwards},
     own_path,
     path::{self, BadPath},
@@ -54,27 +55,24 @@ pub(super) async fn answer(
     core: &Core,
     peer: &Peer,
     vitals: &Rc<Vitals>,
-    request: Request<Incoming>,
-) -> Response<AnswerBody> {
-    let id = peer.request_id(request.headers()).map_or_else(|| core.random.next(), RequestText::of);
-    let target = Some(request.uri().clone());
-    let mut record = Record::begin(&core.access_log, request.method().clone(), target, id.clone(), Rc::clone(vitals));
-    let outcome = shielded(pin!(handle(core, peer, &id, request, &mut record))).await;
+    request: RequestHead,
+    body: Incoming,
+) -> Answer {
+    let id = peer.request_id(&request.headers).map_or_else(|| core.random.next(), RequestText::of);
+    let target = Some(request.uri.clone());
+    let mut record = Record::begin(&core.access_log, request.method.clone(), target, id.clone(), Rc::clone(vitals));
+    let outcome = shielded(pin!(handle(core, peer, &id, request, body, &mut record))).await;
     finished(outcome, &id, record)
 }
 
 /// Answers what could not be read as a request.
-pub(super) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Response<AnswerBody> {
+pub(super) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Answer {
     let id = core.random.next();
     let record = Record::begin(&core.access_log, Method::default(), None, id.clone(), Rc::clone(vitals));
     finished(Err(Failure::Head(bad)), &id, record)
 }
 
-fn finished(
-    outcome: Result<Response<AnswerBody>, Failure>,
-    id: &RequestText,
-    mut record: Record,
-) -> Response<AnswerBody> {
+fn finished(outcome: Result<Answer, Failure>, id: &RequestText, mut record: Record) -> Answer {
     let mut answer = outcome.unwrap_or_else(|failure| {
         match failure.source() {
             Source::Client => debug!(request_id = %id, ?failure, "a request was refused"),
@@ -83,8 +81,8 @@ fn finished(
         }
         failure.answer(id)
     });
-    answer.headers_mut().insert(X_REQUEST_ID, id.header_value());
-    record.answered(answer.status());
+    answer.headers.append(X_REQUEST_ID, id.header_value());
+    record.answered(answer.status);
     answer.map(|body| body.recorded(record))
 }
 
@@ -104,38 +102,38 @@ async fn handle(
     core: &Core,
     peer: &Peer,
     id: &RequestText,
-    request: Request<Incoming>,
+    mut head: RequestHead,
+    body: Incoming,
     record: &mut Record,
-) -> Result<Response<AnswerBody>, Failure> {
-    let (mut parts, body) = request.into_parts();
-    match parts.method {
+) -> Result<Answer, Failure> {
+    match head.method {
         Method::TRACE => return Err(Failure::Trace),
         Method::CONNECT => return Err(Failure::Connect),
         _ => {}
     }
-    if parts.version == Version::HTTP_2 {
-        fields::judge(&mut parts.headers).map_err(Failure::Head)?;
+    if head.version == Version::HTTP_2 {
+        fields::judge(&mut head.headers).map_err(Failure::Head)?;
     }
-    let uri = std::mem::take(&mut parts.uri);
-    let host = host(&uri, &parts.headers, parts.version)?;
-    if parts.method == Method::OPTIONS && (uri.path() == "*" || max_forwards(&parts.headers)? == Some(0)) {
+    let uri = std::mem::take(&mut head.uri);
+    let host = host(&uri, &head.headers, head.version)?;
+    if head.method == Method::OPTIONS && (uri.path() == "*" || max_forwards(&head.headers)? == Some(0)) {
         return Ok(options());
     }
     let path = path::canonical(uri.path()).map_err(Failure::Path)?;
-    let client = peer.client(&parts.headers, &core.listener.trusted_proxies);
-    let upgrade = upgrade::asked(parts.version, &parts.headers, &body);
-    sanitise_request(&mut parts.headers);
+    let client = peer.client(&head.headers, &core.listener.trusted_proxies);
+    let upgrade = upgrade::asked(head.version, &head.headers, &body);
+    sanitise_request(&mut head.headers);
     let view = core.view();
     match view.destination(&path) {
         Destination::Nowhere => Err(Failure::NoRoute),
         Destination::OwnPath => {
             let target = uri.query().map_or_else(|| path.to_string(), |query| format!("{path}?{query}"));
             let origin = RequestOrigin { request_id: id.id, client: client.address };
-            Box::pin(own_path::answer(core, parts, body, target, host, origin)).await
+            Box::pin(own_path::answer(core, head, body, target, host, origin)).await
         }
         Destination::Service(route, upstream) => {
             record.goes_to(&route.service);
-            let incoming = Checked { parts, body, path: &path, query: uri.query(), host, client, upgrade, id };
+            let incoming = Checked { head, body, path: &path, query: uri.query(), host, client, upgrade, id };
             proxy(core, &view.snapshot, route, upstream, incoming, record).await
         }
     }
@@ -143,7 +141,7 @@ async fn handle(
 
 /// A request whose form was found good.
 struct Checked<'r> {
-    parts: Parts,
+    head: RequestHead,
     body: Incoming,
     path: &'r str,
     query: Option<&'r str>,
@@ -160,13 +158,13 @@ async fn proxy(
     upstream: Option<&Upstream>,
     request: Checked<'_>,
     record: &mut Record,
-) -> Result<Response<AnswerBody>, Failure> {
+) -> Result<Answer, Failure> {
     let mut limits = limits(core, route);
     record.may_idle(limits.idle);
     // A WebSocket begins with a GET, and any page may begin one.
-    let changes = !request.parts.method.is_safe() || request.upgrade.is_some();
+    let changes = !request.head.method.is_safe() || request.upgrade.is_some();
     let accepted = route.access.accepted();
-    let caller = authenticate(core, snapshot, accepted, &request.parts.headers, changes).await?;
+    let caller = authenticate(core, snapshot, accepted, &request.head.headers, changes).await?;
     let identity = caller.as_ref().map(|caller| caller.identity.clone());
     let linked_at = linked_at(core, snapshot, route.access.provider(), identity.as_ref()).await?;
     let permit = route.access.authorise(identity, linked_at).map_err(|denied| refused(core, denied, &request))?;
@@ -174,7 +172,7 @@ async fn proxy(
         limits.token = caller.as_ref().map(|caller| Arc::clone(&caller.identity));
     }
     let limit_bytes = route.body_limit_bytes;
-    if announced_length(&request.parts.headers).is_some_and(|length| length > limit_bytes) {
+    if announced_length(&request.head.headers).is_some_and(|length| length > limit_bytes) {
         return Err(Failure::BodyTooLarge { limit_bytes });
     }
     let upstream = upstream.ok_or(Failure::NoInstance)?;
@@ -201,7 +199,7 @@ async fn proxy(
         upgrade: request.upgrade,
         random: core.random.bytes(),
     };
-    forward(core, upstream, Outgoing::new(request.parts, body, &facts)?, &limits, record).await
+    forward(core, upstream, Outgoing::new(request.head, body, &facts)?, &limits, record).await
 }
 
 /// What becomes of a request that may not be forwarded. Whoever could be signed in, and has come by browser, signs in.
@@ -209,7 +207,7 @@ fn refused(core: &Core, denied: Denied, request: &Checked<'_>) -> Failure {
     let could_be_signed_in = matches!(denied, Denied::CredentialMissing(Accepted::Session | Accepted::TokenOrSession));
     if could_be_signed_in
         && request.upgrade.is_none()
-        && browser::navigates(&request.parts.method, &request.parts.headers)
+        && browser::navigates(&request.head.method, &request.head.headers)
         && let Some(location) = core.browsers.sign_in(request.path, request.query)
     {
         return Failure::SignIn(location);
@@ -232,28 +230,27 @@ fn limits(core: &Core, route: &Route) -> Limits {
 /// For whom the request is: the authority of an absolute target, which overrides `Host` (RFC 9112 §3.2.2), or `Host`, of
 /// which there is exactly one (the head was judged). Over HTTP/2 every target has an authority, and a `Host` beside it must
 /// be the same (RFC 9113 §8.3.1).
-fn host(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<HeaderValue, Failure> {
-    if let (Version::HTTP_2, Some(authority), Some(host)) = (version, uri.authority(), headers.get(HOST))
+fn host(uri: &Uri, headers: &HeaderList, version: Version) -> Result<HeaderValue, Failure> {
+    if let (Version::HTTP_2, Some(authority), Some(host)) = (version, uri.authority(), headers.get(&HOST))
         && !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
     {
         return Err(Failure::Authority);
     }
     let host = match (uri.scheme_str(), uri.authority()) {
-        (None, None) => headers.get(HOST).cloned(),
+        (None, None) => headers.get(&HOST).cloned(),
         (Some("http" | "https"), Some(authority)) => HeaderValue::from_str(authority.as_str()).ok(),
         (Some(_), _) | (None, Some(_)) => return Err(Failure::Path(BadPath::NotAPath)),
     };
     host.filter(|host| host.to_str().is_ok_and(is_authority)).ok_or(Failure::Authority)
 }
 
-fn announced_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+fn announced_length(headers: &HeaderList) -> Option<u64> {
+    number(headers.get(&CONTENT_LENGTH)?.as_bytes())
 }
 
 /// What we say about ourselves when asked for the options of no resource in particular.
-fn options() -> Response<AnswerBody> {
-    let mut answer = Response::new(AnswerBody::whole(bytes::Bytes::new()));
-    *answer.status_mut() = StatusCode::NO_CONTENT;
-    answer.headers_mut().insert(ALLOW, ALLOWED_METHODS);
+fn options() -> Answer {
+    let mut answer = Answer::new(StatusCode::NO_CONTENT, AnswerBody::whole(bytes::Bytes::new()));
+    answer.headers.append(ALLOW, ALLOWED_METHODS);
     answer
 }

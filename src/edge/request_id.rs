@@ -79,6 +79,10 @@ impl RequestText {
         std::str::from_utf8(&self.text).unwrap_or_default()
     }
 
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.text
+    }
+
     pub(super) fn header_value(&self) -> HeaderValue {
         HeaderValue::from_bytes(&self.text).unwrap_or(HeaderValue::from_static("-"))
     }

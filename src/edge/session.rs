@@ -6,15 +6,13 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use chrono::{DateTime, Utc};
-use http::HeaderMap;
-
 use super::{
     browser,
     cache::{self, TokenCache},
     caller::Caller,
     cookies,
     error::Failure,
+    header_list::HeaderList,
     ports::ResolverUnavailable,
     snapshot::Snapshot,
     worker::Core,
@@ -23,6 +21,7 @@ use crate::domain::gateway::models::{
     session::{REMEMBERED_FOR, SessionSecret},
     token::TokenDigest,
 };
+use chrono::{DateTime, Utc};
 
 /// The sessions that one core knows.
 pub(super) struct Sessions(RefCell<TokenCache<Known>>);
@@ -37,7 +36,7 @@ struct Known {
 pub(super) async fn by_session(
     core: &Core,
     snapshot: &Snapshot,
-    headers: &HeaderMap,
+    headers: &HeaderList,
     changes: bool,
 ) -> Result<Option<Rc<Caller>>, Failure> {
     let cookie = cookies::sent(headers, core.browsers.session_cookie.as_bytes());

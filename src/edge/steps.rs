@@ -2,9 +2,9 @@
 
 use std::{borrow::Cow, cell::Cell, pin::pin, task::Context};
 
-use http::HeaderMap;
+use http::{HeaderValue, header::AUTHORIZATION};
 
-use super::{authenticate, balance, path, server::Parts, view::Destination, worker};
+use super::{authenticate, balance, header_list::HeaderList, path, server::Parts, view::Destination, worker};
 use crate::domain::gateway::models::access::Accepted;
 
 /// The path's one form, or `None` if it is refused.
@@ -32,9 +32,10 @@ impl Core {
     }
 
     /// Whether the caller has a good token. Must not need the resolver.
-    pub fn knows_the_caller(&self, headers: &HeaderMap) -> bool {
+    pub fn knows_the_caller(&self, authorization: &HeaderValue) -> bool {
+        let headers = HeaderList::from_iter([(AUTHORIZATION, authorization.clone())]);
         let view = self.0.view();
-        let mut found = pin!(authenticate::authenticate(&self.0, &view.snapshot, Accepted::Token, headers, false));
+        let mut found = pin!(authenticate::authenticate(&self.0, &view.snapshot, Accepted::Token, &headers, false));
         let mut context = Context::from_waker(std::task::Waker::noop());
         matches!(found.as_mut().poll(&mut context), std::task::Poll::Ready(Ok(Some(_))))
     }

@@ -1,7 +1,9 @@
 //! W3C trace context: a valid `traceparent` is continued under a new parent id, an invalid one is replaced, and then its
 //! `tracestate` is dropped with it (W3C Trace Context §3.2, §3.3).
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
+
+use super::header_list::HeaderList;
 
 /// `traceparent`
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -17,34 +19,39 @@ struct Trace {
     flags: u8,
 }
 
+/// How long a `traceparent` of version 00 is.
+pub(super) const LENGTH: usize = 55;
+
 /// The `traceparent` that makes us the parent of what the service does; the one that came is taken out. `random` is the new
 /// parent id (8 bytes) and, if need be, the trace id.
-pub(super) fn continue_trace(headers: &mut HeaderMap, random: [u8; 24]) -> String {
-    let mut values = headers.get_all(TRACEPARENT).iter();
-    let known = match (values.next(), values.next()) {
+pub(super) fn continue_trace(headers: &mut HeaderList, random: [u8; 24]) -> [u8; LENGTH] {
+    let known = known_trace(headers);
+    let mut text = *b"00-................................-................-..";
+    let (parent, id) = random.split_at(8);
+    match known {
+        Some(trace) => text[3..35].copy_from_slice(&trace.id),
+        None => hex(&mut text[3..35], id),
+    }
+    hex(&mut text[36..52], parent);
+    hex(&mut text[53..], &[known.map_or(SAMPLED, |trace| trace.flags)]);
+    let keeps_state = known.is_some();
+    headers.retain(|name, _| *name != TRACEPARENT && (keeps_state || *name != TRACESTATE));
+    text
+}
+
+/// What the one `traceparent` says, if there is one and it is valid.
+fn known_trace(headers: &HeaderList) -> Option<Trace> {
+    let mut values = headers.all(TRACEPARENT);
+    match (values.next(), values.next()) {
         (Some(one), None) => parse(one.as_bytes()),
         (None | Some(_), _) => None,
-    };
-    let mut text = String::with_capacity(55);
-    text.push_str("00-");
-    if let Some(trace) = known {
-        text.extend(trace.id.map(char::from));
-    } else {
-        headers.remove(TRACESTATE);
-        hex(&mut text, &random[8..]);
     }
-    text.push('-');
-    hex(&mut text, &random[..8]);
-    text.push('-');
-    hex(&mut text, &[known.map_or(SAMPLED, |trace| trace.flags)]);
-    headers.remove(TRACEPARENT);
-    text
 }
 
 fn parse(text: &[u8]) -> Option<Trace> {
     let is_hex = |text: &[u8]| text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let is_zero = |text: &[u8]| text.iter().all(|&byte| byte == b'0');
-    let (known, later) = text.split_at_checked(55)?;
+    let (known, later) = text.split_at_checked(LENGTH)?;
     let (version, id, parent, flags) = (&known[..2], &known[3..35], &known[36..52], &known[53..]);
     let dashes = [2, 35, 52].into_iter().all(|at| known[at] == b'-');
     let hex = [version, id, parent, flags].into_iter().all(is_hex);
@@ -58,11 +65,12 @@ fn parse(text: &[u8]) -> Option<Trace> {
     Some(Trace { id: id.try_into().ok()?, flags })
 }
 
-fn hex(text: &mut String, bytes: &[u8]) {
+/// Two digits for each byte.
+fn hex(digits: &mut [u8], bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    for (two, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        two[0] = DIGITS[usize::from(byte >> 4)];
+        two[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 
@@ -75,14 +83,14 @@ mod tests {
     const ID: &str = "0af7651916cd43dd8448eb211c80319c";
 
     fn continued(parents: &[&str]) -> (String, bool) {
-        let mut headers = HeaderMap::new();
+        let mut headers = HeaderList::default();
         for value in parents {
             headers.append(TRACEPARENT, value.parse().unwrap());
         }
         headers.insert(TRACESTATE, HeaderValue::from_static("a=b"));
         let traceparent = continue_trace(&mut headers, [0xab; 24]);
-        assert!(!headers.contains_key(TRACEPARENT));
-        (traceparent, headers.contains_key(TRACESTATE))
+        assert!(!headers.contains(&TRACEPARENT));
+        (String::from_utf8(traceparent.to_vec()).unwrap(), headers.contains(&TRACESTATE))
     }
 
     #[test]

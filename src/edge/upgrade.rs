@@ -3,12 +3,13 @@
 //! protocol, behind any other answer it is the next request's head.
 
 use http::{
-    HeaderMap, HeaderValue, Response, Version,
+    HeaderValue, Version,
     header::{CONNECTION, CONTENT_LENGTH, UPGRADE},
 };
 
 use super::{
     error::Failure,
+    header_list::HeaderList,
     headers::{elements, names},
     upload::Incoming,
 };
@@ -19,30 +20,30 @@ const CONNECTION_UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
 /// The protocols that a request asks to go on with, as they are asked for at the service; `None` if there are none, or none
 /// that could be gone on with: in HTTP/1.0 and beside a body the header is ignored, as a server may (some clients send one
 /// with every request, bodies included).
-pub(super) fn asked(version: Version, headers: &HeaderMap, body: &Incoming) -> Option<HeaderValue> {
-    if version != Version::HTTP_11 || !body.is_empty() || !names(headers, &CONNECTION).any(is_upgrade) {
+pub(super) fn asked(version: Version, headers: &HeaderList, body: &Incoming) -> Option<HeaderValue> {
+    if version != Version::HTTP_11 || !body.is_empty() || !names(headers, CONNECTION).any(is_upgrade) {
         return None;
     }
-    let protocols: Vec<&[u8]> = names(headers, &UPGRADE).filter(|protocol| may_pass(protocol)).collect();
+    let protocols: Vec<&[u8]> = names(headers, UPGRADE).filter(|protocol| may_pass(protocol)).collect();
     HeaderValue::from_bytes(&protocols.join(&b", "[..])).ok().filter(|value| !value.is_empty())
 }
 
 /// The head of a service's 101, as it goes to the client; its headers are sanitised, and `chosen` is what its `Upgrade` said
 /// before that. It may choose only what it was asked for.
-pub(super) fn agreed<B>(
+pub(super) fn agreed(
     asked: Option<&HeaderValue>,
     chosen: Option<HeaderValue>,
-    answer: &mut Response<B>,
+    headers: &mut HeaderList,
 ) -> Result<(), Failure> {
     let (Some(asked), Some(chosen)) = (asked, chosen) else { return Err(Failure::BadAnswer) };
     let was_asked = |one: &[u8]| elements(asked).any(|protocol| protocol.eq_ignore_ascii_case(one));
     if chosen.is_empty() || !elements(&chosen).all(was_asked) {
         return Err(Failure::BadAnswer);
     }
-    answer.headers_mut().insert(UPGRADE, chosen);
-    answer.headers_mut().insert(CONNECTION, CONNECTION_UPGRADE);
+    headers.insert(UPGRADE, chosen);
+    headers.insert(CONNECTION, CONNECTION_UPGRADE);
     // It has no body, whatever it says (RFC 9110 §8.6).
-    answer.headers_mut().remove(CONTENT_LENGTH);
+    headers.remove(&CONTENT_LENGTH);
     Ok(())
 }
 

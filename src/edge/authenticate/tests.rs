@@ -2,7 +2,7 @@ use http::HeaderValue;
 
 use super::*;
 
-fn map(values: &[&str]) -> HeaderMap {
+fn map(values: &[&str]) -> HeaderList {
     values.iter().map(|value| (AUTHORIZATION, HeaderValue::from_bytes(value.as_bytes()).unwrap())).collect()
 }
 

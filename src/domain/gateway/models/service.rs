@@ -236,9 +236,15 @@ impl Route {
 
     /// The path at the service for a normalised path that this route matches.
     pub fn upstream_path(&self, path: &str) -> Option<String> {
-        let rest = self.prefix.rest(path)?;
-        let whole = format!("{}{rest}", self.upstream_prefix.as_str());
-        Some(if whole.is_empty() { "/".to_owned() } else { whole })
+        self.upstream_pieces(path).map(|pieces| pieces.concat())
+    }
+
+    /// The same in two pieces, which need not be put together to be sent.
+    pub fn upstream_pieces<'p>(&'p self, path: &'p str) -> Option<[&'p str; 2]> {
+        match (self.upstream_prefix.as_str(), self.prefix.rest(path)?) {
+            ("", "") => Some(["/", ""]),
+            (prefix, rest) => Some([prefix, rest]),
+        }
     }
 }
 
@@ -264,14 +270,15 @@ impl RouteTable {
 
     /// The route with the longest prefix that matches a normalised path.
     pub fn find(&self, path: &str) -> Option<&Arc<Route>> {
-        let mut borders = path.match_indices('/').skip(1).map(|(at, _)| at);
+        // Bytes, as a search for a character costs more than all the rest.
+        let mut borders = path.bytes().enumerate().skip(1).filter(|&(_, byte)| byte == b'/').map(|(at, _)| at);
         let mut candidate_end = borders.nth(self.deepest.saturating_sub(1)).unwrap_or(path.len());
         loop {
             let candidate = &path[..candidate_end];
             if let Some(route) = self.by_prefix.get(candidate) {
                 return Some(route);
             }
-            candidate_end = candidate.rfind('/')?;
+            candidate_end = candidate.bytes().rposition(|byte| byte == b'/')?;
         }
     }
 

@@ -174,7 +174,7 @@ fn found(stream: &[u8], sizes: &[usize]) -> Found {
             match whole {
                 Ok(None) => break,
                 Ok(Some(head)) => {
-                    found.requests.push((head.parts.method.to_string(), Vec::new()));
+                    found.requests.push((head.request.method.to_string(), Vec::new()));
                     body = Decoder::of_request(head.extent);
                 }
                 Err(bad) => {
