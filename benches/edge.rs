@@ -161,6 +161,7 @@ impl World {
             browsers: BrowserSettings {
                 session_cookie: String::new(),
                 pages: TrustedPages::default(),
+                allowed_origins: Vec::new(),
                 login_path: String::new(),
             },
             upstream_settings: settings.upstream,

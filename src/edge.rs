@@ -29,6 +29,7 @@ mod client;
 mod connection;
 mod conversation;
 mod cookies;
+mod cors;
 mod date;
 mod error;
 mod exchange;

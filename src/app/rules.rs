@@ -58,6 +58,7 @@ pub(super) fn browsers(settings: &Settings) -> BrowserSettings {
     BrowserSettings {
         session_cookie: cookies(settings).session(),
         pages: trusted_pages(settings),
+        allowed_origins: settings.public.allowed_origins.clone(),
         login_path: format!("{}/login", settings.public.api_prefix.as_str()),
     }
 }

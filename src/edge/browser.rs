@@ -19,6 +19,8 @@ pub struct BrowserSettings {
     pub session_cookie: String,
     /// The pages that may act in the name of whoever is signed in.
     pub pages: TrustedPages,
+    /// Of other origins: their pages may call, and read what is answered.
+    pub allowed_origins: Vec<String>,
     /// Where one signs in: a path of ours.
     pub login_path: String,
 }
@@ -84,6 +86,7 @@ mod tests {
         let settings = BrowserSettings {
             session_cookie: "gateway_session".into(),
             pages: TrustedPages::default(),
+            allowed_origins: Vec::new(),
             login_path: "/e/login".into(),
         };
         let at = |path: &str, query| settings.sign_in(path, query).unwrap();

@@ -23,6 +23,7 @@ use super::{
     body::AnswerBody,
     browser,
     client::{Client, Peer},
+    cors::Readers,
     error::{ALLOWED_METHODS, Failure, Source},
     fields,
     forward::{Limits, forward},
@@ -61,18 +62,19 @@ pub(super) async fn answer(
     let id = peer.request_id(&request.headers).map_or_else(|| core.random.next(), RequestText::of);
     let target = Some(request.uri.clone());
     let mut record = Record::begin(&core.access_log, request.method.clone(), target, id.clone(), Rc::clone(vitals));
-    let outcome = shielded(pin!(handle(core, peer, &id, request, body, &mut record))).await;
-    finished(outcome, &id, record)
+    let mut readers = Readers::default();
+    let outcome = shielded(pin!(handle(core, peer, &id, request, body, &mut record, &mut readers))).await;
+    finished(outcome, &id, record, readers)
 }
 
 /// Answers what could not be read as a request.
 pub(super) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Answer {
     let id = core.random.next();
     let record = Record::begin(&core.access_log, Method::default(), None, id.clone(), Rc::clone(vitals));
-    finished(Err(Failure::Head(bad)), &id, record)
+    finished(Err(Failure::Head(bad)), &id, record, Readers::default())
 }
 
-fn finished(outcome: Result<Answer, Failure>, id: &RequestText, mut record: Record) -> Answer {
+fn finished(outcome: Result<Answer, Failure>, id: &RequestText, mut record: Record, readers: Readers) -> Answer {
     let mut answer = outcome.unwrap_or_else(|failure| {
         match failure.source() {
             Source::Client => debug!(request_id = %id, ?failure, "a request was refused"),
@@ -82,6 +84,7 @@ fn finished(outcome: Result<Answer, Failure>, id: &RequestText, mut record: Reco
         failure.answer(id)
     });
     answer.headers.append(X_REQUEST_ID, id.header_value());
+    readers.told(&mut answer.headers);
     record.answered(answer.status);
     answer.map(|body| body.recorded(record))
 }
@@ -105,6 +108,7 @@ async fn handle(
     mut head: RequestHead,
     body: Incoming,
     record: &mut Record,
+    readers: &mut Readers,
 ) -> Result<Answer, Failure> {
     match head.method {
         Method::TRACE => return Err(Failure::Trace),
@@ -134,7 +138,11 @@ async fn handle(
         Destination::Service(route, upstream) => {
             record.goes_to(&route.service);
             let incoming = Checked { head, body, path: &path, query: uri.query(), host, client, upgrade, id };
-            proxy(core, &view.snapshot, route, upstream, incoming, record).await
+            *readers = Readers::of(&core.browsers.allowed_origins, route, &incoming.head.headers);
+            match readers.preflight(&incoming.head.method, &incoming.head.headers) {
+                Some(answer) => Ok(answer),
+                None => proxy(core, &view.snapshot, route, upstream, incoming, record).await,
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod assertions;
+mod cors;
 mod forwarding;
 mod harness;
 mod http2;

@@ -346,9 +346,16 @@ fn a_page_of_an_allowed_origin_gets_tokens_and_another_does_not() {
          'application/json'}}}}).then(it => it.json()).then(it => it.token_type, it => 'refused')",
         scene.origin
     );
-    for (page, outcome) in [(&pages, "Bearer"), (&others, "refused")] {
+    // A service behind the gateway, by the session alone, with a header that the browser asks for first.
+    let ask_service = format!(
+        "return fetch('{}/api/users/me', {{credentials: 'include', headers: {{'X-Shop': '1'}}}}).then(it => it.json()).then(it => \
+         it.email, it => 'refused')",
+        scene.origin
+    );
+    for (page, outcome, served) in [(&pages, "Bearer", "alice@example.com"), (&others, "refused", "refused")] {
         // A page without a policy of its own that would stop it.
         scene.browser.open(&format!("http://localhost:{}/api/users", page.address.port()));
         assert_eq!(scene.browser.script(&ask), json!(outcome));
+        assert_eq!(scene.browser.script(&ask_service), json!(served));
     }
 }

@@ -66,6 +66,7 @@ pub(super) struct Setup {
     pub(super) cores: usize,
     pub(super) routes: Vec<Route>,
     pub(super) services: Vec<Service>,
+    pub(super) allowed_origins: Vec<String>,
 }
 
 impl Setup {
@@ -98,6 +99,7 @@ impl Setup {
                 Route { forward_authorization: true, ..route("/api/with-token", "auth", "/") },
             ],
             services: vec![service("auth", &urls)],
+            allowed_origins: vec!["https://app.jinmini.com".to_owned()],
         }
     }
 
@@ -110,7 +112,8 @@ impl Setup {
             tls: None,
             browsers: BrowserSettings {
                 session_cookie: "gateway_session".into(),
-                pages: TrustedPages::new(["https://app.jinmini.com".to_owned()]),
+                pages: TrustedPages::new(self.allowed_origins.clone()),
+                allowed_origins: self.allowed_origins,
                 login_path: "/e/login".into(),
             },
             upstream_settings: self.upstream,

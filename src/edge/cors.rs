@@ -1,0 +1,75 @@
+//! Pages of `ALLOWED_ORIGINS` may call services by routes that need a credential, and read what they answer (the Fetch
+//! standard's CORS protocol). On such routes the gateway answers what a browser asks before it calls: it asks without any
+//! credential, so the service would never hear of it. A service that speaks for itself is left alone; so are open routes.
+
+use http::{
+    HeaderValue, Method, StatusCode,
+    header::{
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+        ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    },
+};
+
+use super::{body::AnswerBody, error::ALLOWED_METHODS, header_list::HeaderList, message::Answer};
+use crate::domain::gateway::models::{access::Access, service::Route};
+
+/// What pages may read besides the body: why something failed, and under which id it is logged.
+const EXPOSED: HeaderValue = HeaderValue::from_static("x-request-id, www-authenticate, retry-after");
+
+/// How long a browser need not ask again, in seconds. An origin that is taken off the list is refused all the same: every
+/// answer says who may read it.
+const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
+
+/// Who may read the answer to a request.
+#[derive(Debug, Default)]
+pub(super) struct Readers {
+    /// Whether others might than may now: caches have to know.
+    depend_on_origin: bool,
+    /// The origin of the page that asks, if it is on the list.
+    page: Option<HeaderValue>,
+}
+
+impl Readers {
+    /// Those of the answer to a request for this route.
+    pub(super) fn of(allowed_origins: &[String], route: &Route, headers: &HeaderList) -> Self {
+        if allowed_origins.is_empty() || route.access == Access::Open {
+            return Self::default();
+        }
+        let is_listed =
+            |origin: &&HeaderValue| allowed_origins.iter().any(|known| known.as_bytes() == origin.as_bytes());
+        Self { depend_on_origin: true, page: headers.get(&ORIGIN).filter(is_listed).cloned() }
+    }
+
+    /// What a browser wants to know before it sends what no form could, if that is what it asks.
+    pub(super) fn preflight(&self, method: &Method, headers: &HeaderList) -> Option<Answer> {
+        let asks = *method == Method::OPTIONS && headers.contains(&ACCESS_CONTROL_REQUEST_METHOD);
+        if self.page.is_none() || !asks {
+            return None;
+        }
+        let mut answer = Answer::new(StatusCode::NO_CONTENT, AnswerBody::whole(bytes::Bytes::new()));
+        answer.headers.append(ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
+        // Which headers its services understand is not the gateway's business; those that are ours it drops in any case.
+        if let Some(wanted) = headers.get(&ACCESS_CONTROL_REQUEST_HEADERS) {
+            answer.headers.append(ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
+        }
+        answer.headers.append(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
+        Some(answer)
+    }
+
+    /// Says so on the answer, unless the service has said by itself who may read it.
+    pub(super) fn told(self, headers: &mut HeaderList) {
+        const YES: HeaderValue = HeaderValue::from_static("true");
+        if !self.depend_on_origin || headers.contains(&ACCESS_CONTROL_ALLOW_ORIGIN) {
+            return;
+        }
+        headers.append(VARY, HeaderValue::from_static("origin"));
+        if let Some(page) = self.page {
+            headers.append(ACCESS_CONTROL_ALLOW_ORIGIN, page);
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, YES);
+            if !headers.contains(&ACCESS_CONTROL_EXPOSE_HEADERS) {
+                headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+            }
+        }
+    }
+}
