@@ -1,20 +1,21 @@
 //! A core's own view of the newest snapshot: the snapshot itself, and what this core keeps for each service in it (whose
 //! turn it is, open connections). Finds out where a request goes.
 
-use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc, time::Duration, time::Instant};
+use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration, time::Instant};
 
 use http::HeaderValue;
 use tracing::error;
 
 use super::{multiplex::Multiplex, pool::Pool, snapshot::Snapshot};
-use crate::domain::gateway::models::service::{
-    Instance, Route, SERVICES_PREFIX, Service, ServiceName, UpstreamProtocol,
+use crate::domain::gateway::models::{
+    name_hash::NameMap,
+    service::{Instance, Route, SERVICES_PREFIX, Service, ServiceName, UpstreamProtocol},
 };
 
 /// See the module.
 pub(super) struct View {
     pub(super) snapshot: Arc<Snapshot>,
-    upstreams: Rc<HashMap<ServiceName, Upstream>>,
+    upstreams: Rc<NameMap<ServiceName, Upstream>>,
 }
 
 /// A service, as one core deals with it.

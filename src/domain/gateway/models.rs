@@ -8,6 +8,7 @@ pub mod header;
 pub mod id;
 pub mod identity;
 pub mod login;
+pub mod name_hash;
 pub mod oauth;
 pub mod provider;
 pub mod scope;

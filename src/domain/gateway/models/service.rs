@@ -1,10 +1,10 @@
 //! Services, their instances, and the routes that lead to them.
 
-use std::{collections::HashMap, fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use thiserror::Error;
 
-use super::{header::TokenHeader, identity::Identity, oauth::ProviderName, scope::Scope};
+use super::{header::TokenHeader, identity::Identity, name_hash::NameMap, oauth::ProviderName, scope::Scope};
 
 /// The path under which a service without a route of its own is served: `/api/<service>/…`.
 pub const SERVICES_PREFIX: &str = "/api";
@@ -294,7 +294,7 @@ impl Route {
 /// All routes, found by longest prefix in as many look-ups as the path has segments, however many routes there are.
 #[derive(Debug, Clone, Default)]
 pub struct RouteTable {
-    by_prefix: HashMap<String, Arc<Route>>,
+    by_prefix: NameMap<String, Arc<Route>>,
     /// The most segments of any prefix: deeper borders of a path need not be tried.
     deepest: usize,
 }
