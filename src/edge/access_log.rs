@@ -65,11 +65,12 @@ impl AccessLog {
     }
 
     fn add(&self, record: &Record, ended: Instant) {
-        if !self.sink.is_open() {
-            return;
-        }
         let lines = &mut *self.lines.borrow_mut();
         if lines.is_empty() {
+            // Asked once a block, as the answer takes looking up.
+            if !self.sink.is_open() {
+                return;
+            }
             self.begun.notify_one();
         }
         let mut line = Line { format: self.format, into: lines };
@@ -218,9 +219,10 @@ impl Record {
         target: Option<Uri>,
         request_id: RequestText,
         vitals: Rc<Vitals>,
-    ) -> Self {
+    ) -> Box<Self> {
         vitals.request_begun();
-        Self {
+        // It is handed on many times until it is written.
+        Box::new(Self {
             log: Rc::clone(log),
             method,
             target,
@@ -232,7 +234,7 @@ impl Record {
             complete: false,
             part_untaken: false,
             vitals,
-        }
+        })
     }
 
     /// It goes to `service`.
@@ -336,7 +338,7 @@ mod tests {
         },
     };
 
-    fn record(log: &Rc<AccessLog>, target: Option<Uri>) -> Record {
+    fn record(log: &Rc<AccessLog>, target: Option<Uri>) -> Box<Record> {
         let watchdog = Watchdog::new(Limits { head: Duration::MAX, idle: Duration::MAX });
         let id = RequestText::of(RequestId::from_random([7; 16]));
         Record::begin(log, Method::POST, target, id, watchdog.enrol())

@@ -6,7 +6,6 @@ use std::{
     panic::AssertUnwindSafe,
     pin::{Pin, pin},
     rc::Rc,
-    sync::Arc,
     task::Poll,
 };
 
@@ -67,7 +66,7 @@ pub(super) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Answer {
     finished(Err(Failure::Head(bad)), &id, record)
 }
 
-fn finished(outcome: Result<Answer, Failure>, id: &RequestText, mut record: Record) -> Answer {
+fn finished(outcome: Result<Answer, Failure>, id: &RequestText, mut record: Box<Record>) -> Answer {
     let mut answer = outcome.unwrap_or_else(|failure| {
         match failure.source() {
             Source::Client => debug!(request_id = %id, ?failure, "a request was refused"),
@@ -76,7 +75,7 @@ fn finished(outcome: Result<Answer, Failure>, id: &RequestText, mut record: Reco
         }
         failure.answer(id)
     });
-    answer.headers.append(X_REQUEST_ID, id.header_value());
+    answer.headers.append(X_REQUEST_ID.clone(), id.header_value());
     record.answered(answer.status);
     answer.map(|body| body.recorded(record))
 }
@@ -163,7 +162,7 @@ async fn proxy(
         Denied::ScopeMissing(scope) => Failure::ScopeMissing(scope),
     })?;
     if route.end_with_token && route.access != Access::Open {
-        limits.token = caller.as_ref().map(|caller| Arc::clone(&caller.identity));
+        limits.token = caller.as_ref().map(|caller| &caller.identity);
     }
     let limit_bytes = route.body_limit_bytes;
     if announced_length(&request.head.headers).is_some_and(|length| length > limit_bytes) {
@@ -188,11 +187,12 @@ async fn proxy(
         upgrade: request.upgrade,
         random: core.random.bytes(),
     };
-    forward(core, upstream, Outgoing::new(request.head, body, &facts)?, &limits, record).await
+    let outgoing = Outgoing::new(request.head, body, &facts)?;
+    forward(core, upstream, &outgoing, &limits, record).await
 }
 
 /// How long a request on this route may take from now on.
-fn limits(core: &Core, route: &Route) -> Limits {
+fn limits<'r>(core: &Core, route: &Route) -> Limits<'r> {
     let of_route = &route.time_limits;
     Limits {
         connect: of_route.connect.unwrap_or(core.upstream.connect_timeout),
