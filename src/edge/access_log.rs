@@ -392,6 +392,18 @@ mod tests {
     }
 
     #[test]
+    fn a_time_is_told_without_the_clock_until_the_second_is_over() {
+        let read = Instant::now();
+        let second = Second::of(DateTime::from_timestamp(1, 400_000_000).unwrap(), read);
+        let after = |millis| second.micros_at(read + Duration::from_millis(millis));
+        assert_eq!(
+            (second.text.as_str(), after(0), after(599)),
+            ("1970-01-01T00:00:01.", Some(400_000), Some(999_000))
+        );
+        assert_eq!(after(600), None);
+    }
+
+    #[test]
     fn many_lines_are_written_in_blocks_and_each_once() {
         let sink = Arc::<CollectingSink>::default();
         let log = Rc::new(AccessLog::new(Arc::clone(&sink) as _, LogFormat::Text, Arc::new(SetClock::default())));
