@@ -40,6 +40,7 @@ const LAYERS: &[Layer] = &[
         libraries: Only(&[
             "base64",
             "chrono",
+            "foldhash",
             "imbl",
             "serde_json",
             "sha2",

@@ -65,11 +65,12 @@ impl AccessLog {
     }
 
     fn add(&self, record: &Record, ended: Instant) {
-        if !self.sink.is_open() {
-            return;
-        }
         let lines = &mut *self.lines.borrow_mut();
         if lines.is_empty() {
+            // Asked once a block, as the answer takes looking up.
+            if !self.sink.is_open() {
+                return;
+            }
             self.begun.notify_one();
         }
         let mut line = Line { format: self.format, into: lines };
@@ -218,9 +219,10 @@ impl Record {
         target: Option<Uri>,
         request_id: RequestText,
         vitals: Rc<Vitals>,
-    ) -> Self {
+    ) -> Box<Self> {
         vitals.request_begun();
-        Self {
+        // It is handed on many times until it is written.
+        Box::new(Self {
             log: Rc::clone(log),
             method,
             target,
@@ -232,7 +234,7 @@ impl Record {
             complete: false,
             part_untaken: false,
             vitals,
-        }
+        })
     }
 
     /// It goes to `service`.
@@ -336,7 +338,7 @@ mod tests {
         },
     };
 
-    fn record(log: &Rc<AccessLog>, target: Option<Uri>) -> Record {
+    fn record(log: &Rc<AccessLog>, target: Option<Uri>) -> Box<Record> {
         let watchdog = Watchdog::new(Limits { head: Duration::MAX, idle: Duration::MAX });
         let id = RequestText::of(RequestId::from_random([7; 16]));
         Record::begin(log, Method::POST, target, id, watchdog.enrol())
@@ -387,6 +389,18 @@ mod tests {
         let gone = logged(LogFormat::Text, |log| drop(record(log, Some(Uri::from_static("/a")))));
         assert!(gone.contains(" status=499 ") && gone.contains(" complete=false "), "{gone}");
         assert!(logged(LogFormat::Text, |log| drop(record(log, None))).contains("method=- path=- "));
+    }
+
+    #[test]
+    fn a_time_is_told_without_the_clock_until_the_second_is_over() {
+        let read = Instant::now();
+        let second = Second::of(DateTime::from_timestamp(1, 400_000_000).unwrap(), read);
+        let after = |millis| second.micros_at(read + Duration::from_millis(millis));
+        assert_eq!(
+            (second.text.as_str(), after(0), after(599)),
+            ("1970-01-01T00:00:01.", Some(400_000), Some(999_000))
+        );
+        assert_eq!(after(600), None);
     }
 
     #[test]

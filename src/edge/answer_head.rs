@@ -12,7 +12,7 @@ use httparse::{ParserConfig, Status};
 use super::{
     head::{Extent, number},
     header_list::HeaderList,
-    headers::{elements, names},
+    headers::names,
 };
 
 /// The most header lines of an answer.
@@ -95,14 +95,22 @@ impl AnswerHead {
         !is_framed_twice && if self.version == Version::HTTP_10 { says(b"keep-alive") } else { !says(b"close") }
     }
 
+    /// Whether one length is said at most, and once.
+    fn has_plain_length(&self) -> bool {
+        let mut lengths = self.headers.all(CONTENT_LENGTH);
+        lengths.next().is_none_or(|length| number(length.as_bytes()).is_some()) && lengths.next().is_none()
+    }
+
     /// The head as it goes on: with one length at most, and none that does not count.
     pub(super) fn with_one_length(mut self) -> Self {
         if self.headers.contains(&TRANSFER_ENCODING) || self.status == StatusCode::NO_CONTENT {
             self.headers.remove(&CONTENT_LENGTH);
-        } else if let Some(Ok(length)) =
-            self.headers.get(&CONTENT_LENGTH).and_then(|value| elements(value).next()).map(HeaderValue::from_bytes)
-        {
-            self.headers.insert(CONTENT_LENGTH, length);
+        } else if !self.has_plain_length() {
+            let length =
+                names(&self.headers, CONTENT_LENGTH).next().and_then(|text| HeaderValue::from_bytes(text).ok());
+            if let Some(length) = length {
+                self.headers.insert(CONTENT_LENGTH, length);
+            }
         }
         self
     }

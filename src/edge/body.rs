@@ -21,7 +21,7 @@ use super::{
 /// logged.
 pub(super) struct AnswerBody {
     content: Content,
-    record: Option<Record>,
+    record: Option<Box<Record>>,
 }
 
 enum Content {
@@ -91,7 +91,7 @@ impl AnswerBody {
     }
 
     /// Logs `record` when the body has ended.
-    pub(super) fn recorded(mut self, record: Record) -> Self {
+    pub(super) fn recorded(mut self, record: Box<Record>) -> Self {
         self.record = Some(record);
         self.note_end();
         self

@@ -117,25 +117,24 @@ impl Exchange {
         outgoing: &Outgoing<'_>,
         now: Instant,
         limit: Duration,
-    ) -> Result<(AnswerHead, Self), Unanswered> {
+    ) -> Result<(AnswerHead, Box<Self>), Unanswered> {
         let mut output = Output::new();
         let encoder = outgoing.put_head(target, output.head());
-        let upload = Upload {
-            output,
-            has_ended: false,
-            encoder,
-            body: outgoing.body().share(),
-            is_refused: false,
-            has_begun: false,
-        };
-        let mut exchange = Self {
+        let mut exchange = Box::new(Self {
             connection: Some(connection),
             target: Rc::clone(target),
-            upload,
+            upload: Upload {
+                output,
+                has_ended: false,
+                encoder,
+                body: outgoing.body().share(),
+                is_refused: false,
+                has_begun: false,
+            },
             answer: Decoder::Ended,
             read_size: ReadSize::default(),
             stays_open: false,
-        };
+        });
         let mut waiting = Waiting { began: now, limit, is_set: false };
         let is_head = outgoing.is_head();
         let (mut interim, was_asked) = (0, outgoing.upgrade().is_some());

@@ -37,7 +37,7 @@ use crate::domain::gateway::models::identity::Identity;
 const MOST_ATTEMPTS: usize = 3;
 
 /// How long an exchange may take.
-pub(super) struct Limits {
+pub(super) struct Limits<'r> {
     /// Until an instance takes the connection.
     pub(super) connect: Duration,
     /// From the request's end to the answer's head.
@@ -47,10 +47,10 @@ pub(super) struct Limits {
     /// Until the answer has ended, unless it is a stream.
     pub(super) deadline: Option<Instant>,
     /// The credential that a stream ends with.
-    pub(super) token: Option<Arc<Identity>>,
+    pub(super) token: Option<&'r Arc<Identity>>,
 }
 
-impl Limits {
+impl Limits<'_> {
     /// Those of a body.
     fn of_body(&self, headers: &HeaderList) -> Terms {
         if is_event_stream(headers) {
@@ -61,7 +61,7 @@ impl Limits {
 
     /// Those of what has no end of its own.
     fn of_stream(&self) -> Terms {
-        Terms { idle: self.idle, deadline: None, token: self.token.clone() }
+        Terms { idle: self.idle, deadline: None, token: self.token.cloned() }
     }
 }
 
@@ -78,8 +78,8 @@ struct Lost {
 pub(super) async fn forward(
     core: &Core,
     upstream: &Upstream,
-    outgoing: Outgoing<'_>,
-    limits: &Limits,
+    outgoing: &Outgoing<'_>,
+    limits: &Limits<'_>,
     record: &mut Record,
 ) -> Result<Answer, Failure> {
     let answered = pin!(attempts(core, upstream, outgoing, limits, record));
@@ -92,8 +92,8 @@ pub(super) async fn forward(
 async fn attempts(
     core: &Core,
     upstream: &Upstream,
-    outgoing: Outgoing<'_>,
-    limits: &Limits,
+    outgoing: &Outgoing<'_>,
+    limits: &Limits<'_>,
     record: &mut Record,
 ) -> Result<Answer, Failure> {
     core.retries.deposit();
@@ -101,7 +101,7 @@ async fn attempts(
     let mut target = upstream.next(now.into_std()).ok_or(Failure::NoInstance)?;
     for attempt in 1.. {
         record.reaches(target);
-        let lost = match exchange(core, target, &outgoing, now, limits).await {
+        let lost = match exchange(core, target, outgoing, now, limits).await {
             Ok(answer) => return Ok(answer),
             Err(lost) => lost,
         };
@@ -129,7 +129,7 @@ async fn exchange(
     target: &Rc<Target>,
     outgoing: &Outgoing<'_>,
     now: Instant,
-    limits: &Limits,
+    limits: &Limits<'_>,
 ) -> Result<Answer, Lost> {
     if target.speaks_http2() {
         return Box::pin(exchange_on_stream(core, target, outgoing, limits)).await;
@@ -159,7 +159,7 @@ async fn exchange_on_stream(
     core: &Core,
     target: &Rc<Target>,
     outgoing: &Outgoing<'_>,
-    limits: &Limits,
+    limits: &Limits<'_>,
 ) -> Result<Answer, Lost> {
     // What is lost with a shared connection says little about its instance: the next attempt opens another.
     let lost = |failure| Lost { failure, was_sent: true, was_used: true };
@@ -204,7 +204,7 @@ async fn send(
     connection: Connection,
     outgoing: &Outgoing<'_>,
     now: Instant,
-    limits: &Limits,
+    limits: &Limits<'_>,
 ) -> Result<Answer, Lost> {
     let begun = Exchange::begin(connection, target, outgoing, now, limits.first_byte).await;
     let (head, exchange) =
@@ -213,7 +213,7 @@ async fn send(
         let lost = |failure| Lost { failure, was_sent: true, was_used: false };
         return switched(core, head, outgoing.upgrade(), exchange, limits).map_err(lost);
     }
-    Ok(received(core, head, body::Upstream::Http1(Box::new(exchange)), limits))
+    Ok(received(core, head, body::Upstream::Http1(exchange), limits))
 }
 
 fn failure_of(error: &hyper::Error) -> Failure {
@@ -230,7 +230,7 @@ fn failure_of(error: &hyper::Error) -> Failure {
 }
 
 /// The answer as it goes to the client.
-fn received(core: &Core, head: AnswerHead, body: body::Upstream, limits: &Limits) -> Answer {
+fn received(core: &Core, head: AnswerHead, body: body::Upstream, limits: &Limits<'_>) -> Answer {
     let guard = Guard::new(&core.streams, limits.of_body(&head.headers));
     passed_on(head, AnswerBody::upstream(body, guard))
 }
@@ -240,8 +240,8 @@ fn switched(
     core: &Core,
     head: AnswerHead,
     asked: Option<&HeaderValue>,
-    exchange: Exchange,
-    limits: &Limits,
+    exchange: Box<Exchange>,
+    limits: &Limits<'_>,
 ) -> Result<Answer, Failure> {
     let mut said = head.headers.all(UPGRADE).cloned();
     let chosen = said.next().filter(|_| said.next().is_none());

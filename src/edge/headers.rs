@@ -14,24 +14,26 @@ use http_body::Frame;
 use super::{cookies, header_list::HeaderList};
 use crate::domain::gateway::models::header::{are_alike, is_ours, may_be_trailer};
 
+// `static`, as a constant of these would be made and dropped wherever it stands.
+
 /// `X-User-Id`
-pub(super) const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+pub(super) static X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 /// `X-User-Scope`
-pub(super) const X_USER_SCOPE: HeaderName = HeaderName::from_static("x-user-scope");
+pub(super) static X_USER_SCOPE: HeaderName = HeaderName::from_static("x-user-scope");
 /// `X-User-Email`
-pub(super) const X_USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
+pub(super) static X_USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
 /// `X-Gateway-Assertion`
-pub(super) const X_GATEWAY_ASSERTION: HeaderName = HeaderName::from_static("x-gateway-assertion");
+pub(super) static X_GATEWAY_ASSERTION: HeaderName = HeaderName::from_static("x-gateway-assertion");
 /// `X-Request-Id`
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// `X-Forwarded-For`
-pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `X-Forwarded-Host`
-pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// `X-Forwarded-Proto`
-pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// `X-Forwarded-Prefix`
-pub(super) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+pub(super) static X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
@@ -107,8 +109,12 @@ fn remove_connection_headers(headers: &mut HeaderList, may_pass: impl Fn(&Header
 /// What `Connection` names besides what is removed anyway. A set, as there may be thousands of them.
 fn named_in_connection(headers: &HeaderList) -> HashSet<HeaderName> {
     // What is said most names nothing else.
-    let others = names(headers, CONNECTION).filter(|name| !name.eq_ignore_ascii_case(b"keep-alive"));
-    others.filter_map(|name| HeaderName::from_bytes(name).ok()).filter(|name| !is_framing(name)).collect()
+    let others = headers.all(CONNECTION).filter(|value| !value.as_bytes().eq_ignore_ascii_case(b"keep-alive"));
+    others
+        .flat_map(elements)
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        .filter(|name| !is_framing(name))
+        .collect()
 }
 
 fn is_hop_by_hop(name: &str) -> bool {
@@ -180,13 +186,13 @@ mod tests {
 
     #[test]
     fn no_token_goes_into_a_header_that_is_judged_here() {
-        let ours = [X_USER_ID, X_USER_SCOPE, X_REQUEST_ID, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO];
+        let ours = [&X_USER_ID, &X_USER_SCOPE, &X_REQUEST_ID, &X_FORWARDED_FOR, &X_FORWARDED_HOST, &X_FORWARDED_PROTO];
         let connection =
             ["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te"];
         let framing = ["trailer", "transfer-encoding", "upgrade", "http2-settings", "content-length", "host"];
-        let more = [X_FORWARDED_PREFIX, EXPECT];
+        let more = [&X_FORWARDED_PREFIX, &EXPECT];
         assert!(connection.iter().chain(&framing[..3]).all(|name| is_hop_by_hop(name)));
-        let ours = ours.iter().chain(&more).map(HeaderName::as_str);
+        let ours = ours.into_iter().chain(more).map(HeaderName::as_str);
         for name in ours.chain(connection).chain(framing).chain(["set-cookie"]) {
             assert!(name.parse::<TokenHeader>().is_err(), "{name}");
         }

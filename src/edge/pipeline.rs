@@ -6,7 +6,6 @@ use std::{
     panic::AssertUnwindSafe,
     pin::{Pin, pin},
     rc::Rc,
-    sync::Arc,
     task::Poll,
 };
 
@@ -74,7 +73,7 @@ pub(super) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Answer {
     finished(Err(Failure::Head(bad)), &id, record, Readers::default())
 }
 
-fn finished(outcome: Result<Answer, Failure>, id: &RequestText, mut record: Record, readers: Readers) -> Answer {
+fn finished(outcome: Result<Answer, Failure>, id: &RequestText, mut record: Box<Record>, readers: Readers) -> Answer {
     let mut answer = outcome.unwrap_or_else(|failure| {
         match failure.source() {
             Source::Client => debug!(request_id = %id, ?failure, "a request was refused"),
@@ -83,7 +82,7 @@ fn finished(outcome: Result<Answer, Failure>, id: &RequestText, mut record: Reco
         }
         failure.answer(id)
     });
-    answer.headers.append(X_REQUEST_ID, id.header_value());
+    answer.headers.append(X_REQUEST_ID.clone(), id.header_value());
     readers.told(&mut answer.headers);
     record.answered(answer.status);
     answer.map(|body| body.recorded(record))
@@ -177,7 +176,7 @@ async fn proxy(
     let linked_at = linked_at(core, snapshot, route.access.provider(), identity.as_ref()).await?;
     let permit = route.access.authorise(identity, linked_at).map_err(|denied| refused(core, denied, &request))?;
     if route.end_with_token && route.access != Access::Open {
-        limits.token = caller.as_ref().map(|caller| Arc::clone(&caller.identity));
+        limits.token = caller.as_ref().map(|caller| &caller.identity);
     }
     let limit_bytes = route.body_limit_bytes;
     if announced_length(&request.head.headers).is_some_and(|length| length > limit_bytes) {
@@ -207,7 +206,8 @@ async fn proxy(
         upgrade: request.upgrade,
         random: core.random.bytes(),
     };
-    forward(core, upstream, Outgoing::new(request.head, body, &facts)?, &limits, record).await
+    let outgoing = Outgoing::new(request.head, body, &facts)?;
+    forward(core, upstream, &outgoing, &limits, record).await
 }
 
 /// What becomes of a request that may not be forwarded. Whoever could be signed in, and has come by browser, signs in.
@@ -224,7 +224,7 @@ fn refused(core: &Core, denied: Denied, request: &Checked<'_>) -> Failure {
 }
 
 /// How long a request on this route may take from now on.
-fn limits(core: &Core, route: &Route) -> Limits {
+fn limits<'r>(core: &Core, route: &Route) -> Limits<'r> {
     let of_route = &route.time_limits;
     Limits {
         connect: of_route.connect.unwrap_or(core.upstream.connect_timeout),

@@ -57,10 +57,11 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection for the next request.
+    /// Keeps a connection for the next request, unless more has come than was asked for. Whether it is still open is looked
+    /// at when it is taken.
     pub(super) fn put(&self, mut connection: Connection, now: Instant) {
         let mut idle = self.0.borrow_mut();
-        if idle.len() < MOST_IDLE && connection.is_quiet() {
+        if idle.len() < MOST_IDLE && connection.input.is_empty() {
             connection.input = BytesMut::new();
             idle.push(Idle { connection, since: now });
         }

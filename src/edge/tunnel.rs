@@ -21,7 +21,7 @@ pub(super) struct Tunnel {
     service: TcpStream,
     first: Bytes,
     stream: Rc<Stream>,
-    record: Option<Record>,
+    record: Option<Box<Record>>,
 }
 
 impl Tunnel {
@@ -31,7 +31,7 @@ impl Tunnel {
     }
 
     /// Logs `record` when it has ended.
-    pub(super) fn record(&mut self, record: Record) {
+    pub(super) fn record(&mut self, record: Box<Record>) {
         self.record = Some(record);
     }
 

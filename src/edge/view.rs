@@ -1,8 +1,9 @@
 //! A core's own view of the newest snapshot: the snapshot itself, and what this core keeps for each service in it (whose
 //! turn it is, open connections). Finds out where a request goes.
 
-use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc, time::Duration, time::Instant};
+use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration, time::Instant};
 
+use foldhash::HashMap;
 use http::HeaderValue;
 use tracing::error;
 

@@ -1,7 +1,8 @@
 //! Services, their instances, and the routes that lead to them.
 
-use std::{collections::HashMap, fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
+use foldhash::HashMap;
 use thiserror::Error;
 
 use super::{access::Access, header::TokenHeader, oauth::ProviderName};
