@@ -94,7 +94,7 @@ impl Peer {
 
 /// The addresses that `X-Forwarded-For` names, in order; `None` for what is no address.
 fn claimed_addresses(headers: &HeaderList) -> Vec<Option<IpAddr>> {
-    let values = headers.all(X_FORWARDED_FOR.clone());
+    let values = headers.all(X_FORWARDED_FOR);
     let items = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii));
     items.map(|item| address(std::str::from_utf8(item).ok()?)).collect()
 }

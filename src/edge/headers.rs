@@ -14,26 +14,24 @@ use http_body::Frame;
 use super::{cookies, header_list::HeaderList};
 use crate::domain::gateway::models::header::{are_alike, is_ours, may_be_trailer};
 
-// `static`, as a constant of these would be made and dropped wherever it stands.
-
 /// `X-User-Id`
-pub(super) static X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+pub(super) const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 /// `X-User-Scope`
-pub(super) static X_USER_SCOPE: HeaderName = HeaderName::from_static("x-user-scope");
+pub(super) const X_USER_SCOPE: HeaderName = HeaderName::from_static("x-user-scope");
 /// `X-User-Email`
-pub(super) static X_USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
+pub(super) const X_USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
 /// `X-Gateway-Assertion`
-pub(super) static X_GATEWAY_ASSERTION: HeaderName = HeaderName::from_static("x-gateway-assertion");
+pub(super) const X_GATEWAY_ASSERTION: HeaderName = HeaderName::from_static("x-gateway-assertion");
 /// `X-Request-Id`
-pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// `X-Forwarded-For`
-pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `X-Forwarded-Host`
-pub(super) static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// `X-Forwarded-Proto`
-pub(super) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// `X-Forwarded-Prefix`
-pub(super) static X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+pub(super) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 

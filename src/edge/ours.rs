@@ -41,36 +41,36 @@ impl<'r> Ours<'r> {
         self.each(|name, pieces| {
             // All of it is printable ASCII.
             if let Ok(value) = HeaderValue::try_from(pieces.concat()) {
-                headers.append(name.clone(), value);
+                headers.append(name, value);
             }
         });
     }
 
     /// Each with the pieces of its value.
-    fn each(&self, mut put: impl FnMut(&HeaderName, &[&[u8]])) {
+    fn each(&self, mut put: impl FnMut(HeaderName, &[&[u8]])) {
         let facts = self.facts;
         if let Some(caller) = facts.caller.filter(|_| facts.permit.identity().is_some()) {
-            put(&X_USER_ID, &[caller.user_id.as_bytes()]);
-            put(&X_USER_SCOPE, &[caller.user_scope.as_bytes()]);
+            put(X_USER_ID, &[caller.user_id.as_bytes()]);
+            put(X_USER_SCOPE, &[caller.user_scope.as_bytes()]);
             if let Some(email) = &caller.user_email {
-                put(&X_USER_EMAIL, &[email.as_bytes()]);
+                put(X_USER_EMAIL, &[email.as_bytes()]);
             }
             if let Some(assertion) = &facts.assertion {
-                put(&X_GATEWAY_ASSERTION, &[assertion.as_bytes()]);
+                put(X_GATEWAY_ASSERTION, &[assertion.as_bytes()]);
             }
         }
-        put(&X_REQUEST_ID, &[facts.request_id.as_bytes()]);
-        put(&X_FORWARDED_FOR, &[facts.client.forwarded_for.as_bytes()]);
-        put(&X_FORWARDED_HOST, &[facts.host.as_bytes()]);
-        put(&X_FORWARDED_PROTO, &[facts.client.scheme.as_bytes()]);
+        put(X_REQUEST_ID, &[facts.request_id.as_bytes()]);
+        put(X_FORWARDED_FOR, &[facts.client.forwarded_for.as_bytes()]);
+        put(X_FORWARDED_HOST, &[facts.host.as_bytes()]);
+        put(X_FORWARDED_PROTO, &[facts.client.scheme.as_bytes()]);
         let prefix = stripped_prefix(facts.route);
         if !prefix.is_empty() {
-            put(&X_FORWARDED_PREFIX, &[prefix.as_bytes()]);
+            put(X_FORWARDED_PREFIX, &[prefix.as_bytes()]);
         }
         let host = facts.host.to_str().unwrap_or_default();
-        put(&FORWARDED, &forwarded(facts.client.text(), host, facts.client.scheme).map(str::as_bytes));
-        put(&TRACEPARENT, &[&self.traceparent]);
-        put(&VIA, &[self.via.as_bytes()]);
+        put(FORWARDED, &forwarded(facts.client.text(), host, facts.client.scheme).map(str::as_bytes));
+        put(TRACEPARENT, &[&self.traceparent]);
+        put(VIA, &[self.via.as_bytes()]);
     }
 }
 

@@ -82,7 +82,7 @@ fn finished(outcome: Result<Answer, Failure>, id: &RequestText, mut record: Box<
         }
         failure.answer(id)
     });
-    answer.headers.append(X_REQUEST_ID.clone(), id.header_value());
+    answer.headers.append(X_REQUEST_ID, id.header_value());
     readers.told(&mut answer.headers);
     record.answered(answer.status);
     answer.map(|body| body.recorded(record))

@@ -6,8 +6,8 @@ use http::HeaderName;
 use super::header_list::HeaderList;
 
 /// `traceparent`
-pub(super) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// A new trace is marked as sampled: a service that follows its parent's decision would otherwise never record anything.
 const SAMPLED: u8 = 1;
@@ -41,7 +41,7 @@ pub(super) fn continue_trace(headers: &mut HeaderList, random: [u8; 24]) -> [u8;
 
 /// What the one `traceparent` says, if there is one and it is valid.
 fn known_trace(headers: &HeaderList) -> Option<Trace> {
-    let mut values = headers.all(TRACEPARENT.clone());
+    let mut values = headers.all(TRACEPARENT);
     match (values.next(), values.next()) {
         (Some(one), None) => parse(one.as_bytes()),
         (None | Some(_), _) => None,
@@ -85,9 +85,9 @@ mod tests {
     fn continued(parents: &[&str]) -> (String, bool) {
         let mut headers = HeaderList::default();
         for value in parents {
-            headers.append(TRACEPARENT.clone(), value.parse().unwrap());
+            headers.append(TRACEPARENT, value.parse().unwrap());
         }
-        headers.insert(TRACESTATE.clone(), HeaderValue::from_static("a=b"));
+        headers.insert(TRACESTATE, HeaderValue::from_static("a=b"));
         let traceparent = continue_trace(&mut headers, [0xab; 24]);
         assert!(!headers.contains(&TRACEPARENT));
         (String::from_utf8(traceparent.to_vec()).unwrap(), headers.contains(&TRACESTATE))
