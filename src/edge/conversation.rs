@@ -92,7 +92,7 @@ async fn respond(
     if let Some(tunnel) = tunnel {
         return After::Tunnel(tunnel);
     }
-    let is_over = wire.is_body_over() || std::future::poll_fn(|context| Poll::Ready(wire.finish_body(context))).await;
+    let is_over = wire.is_body_over() || Box::pin(wire.finish_body(keeps_alive && !is_refused)).await;
     if keeps_alive && is_over && !is_refused {
         After::Request
     } else {

@@ -10,11 +10,15 @@ use std::{
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    time::timeout,
+};
 
 use super::{
     framing::{BadBody, Decoder, Piece},
@@ -29,6 +33,11 @@ pub(super) const FIRST_READ_BYTES: usize = 16 * 1024;
 
 /// As much of a body as is read at once.
 const BODY_READ_BYTES: usize = 64 * 1024;
+
+/// As much of a body that nobody wants is read, and waited for so long, so that the connection can be used again. A service may
+/// answer before it has read a body, and the end of it is often just behind.
+const MOST_UNWANTED_BYTES: u64 = 256 * 1024;
+const UNWANTED_FOR: Duration = Duration::from_secs(1);
 
 /// Tells a client to send its body (RFC 9110 §10.1.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -132,21 +141,34 @@ impl Wire {
         self.input.borrow().body.is_ended()
     }
 
-    /// Throws away what is there of a body that nobody wanted, without waiting for more. Whether that was all of it.
-    pub(super) fn finish_body(&self, context: &mut Context<'_>) -> bool {
-        if self.input.borrow().go_on.is_some() {
-            // Whether it comes after all nobody can tell.
-            return false;
+    /// Throws away the rest of a body that nobody wants, and if it `waits` what is still on its way. Whether that was all of it.
+    pub(super) async fn finish_body(&self, waits: bool) -> bool {
+        let mut left = MOST_UNWANTED_BYTES;
+        let mut finished = pin!(std::future::poll_fn(|context| self.poll_finish(context, &mut left)));
+        if waits {
+            return timeout(UNWANTED_FOR, finished).await.unwrap_or(false);
         }
-        for _ in 0..2 {
-            let input = &mut *self.input.borrow_mut();
-            while let Ok(Some(_)) = input.body.next(&mut input.buffer) {}
-            if input.body.is_ended() || input.is_ended {
-                break;
+        std::future::poll_fn(|context| Poll::Ready(finished.as_mut().poll(context) == Poll::Ready(true))).await
+    }
+
+    fn poll_finish(&self, context: &mut Context<'_>, left: &mut u64) -> Poll<bool> {
+        let input = &mut *self.input.borrow_mut();
+        loop {
+            // If the client waits to be told to send it, nobody can tell whether it comes after all.
+            if input.body.is_ended() || input.is_ended || input.go_on.is_some() {
+                return Poll::Ready(input.body.is_ended());
             }
-            let _ = fill(context, &mut self.socket.borrow_mut(), input, BODY_READ_BYTES);
+            if input.body.wanted() > *left {
+                return Poll::Ready(false);
+            }
+            match input.body.next(&mut input.buffer) {
+                Ok(Some(Piece::Data(data))) => *left = left.saturating_sub(data.len() as u64),
+                Ok(Some(Piece::Trailers(_))) => {}
+                Err(BadBody) => return Poll::Ready(false),
+                Ok(None) if input.body.is_ended() => {}
+                Ok(None) => ready!(fill(context, &mut self.socket.borrow_mut(), input, BODY_READ_BYTES)),
+            }
         }
-        self.is_body_over()
     }
 
     /// Ready when the client has gone. Until then reads ahead, as far as a head goes, and the body if somebody waits for it.

@@ -294,6 +294,43 @@ async fn instances_take_turns_and_changes_take_effect_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_before_the_end_of_a_body_costs_the_client_no_connection() {
+    let upstream = Upstream::start(|mut connection| async move {
+        // Its head alone is enough, and the connection is in step no longer.
+        connection.some().await;
+        connection.send(OK).await;
+        connection.is_closed().await;
+    })
+    .await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let mut client = gateway.connect().await;
+    let body = "b".repeat(100_000);
+    for (path, status) in [("/api/auth", 401), ("/api/users", 200), ("/api/auth", 401)] {
+        let request = post(path, &body);
+        let (early, late) = request.split_at(request.len() - 50_000);
+        client.send(early).await;
+        assert_eq!(client.answer(true).await.status, status, "{path}");
+        client.send(late).await;
+    }
+    let chunked = "POST /api/auth HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    client.send(chunked).await;
+    assert_eq!(client.answer(true).await.status, 401);
+    client.send("2\r\nde\r\n0\r\n\r\n").await;
+    assert_eq!(client.ask(&get("/api/small", "")).await.status, 200);
+
+    // What is large, does not come, or cannot be read is not waited for long.
+    let long = "POST /api/auth HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nb";
+    for request in
+        [long, "POST /api/auth HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nb", &format!("{chunked}x\r\n")]
+    {
+        let mut client = gateway.connect().await;
+        client.send(request).await;
+        assert_eq!(client.answer(true).await.status, 401);
+        assert!(client.is_closed().await, "{request}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn unused_connections_to_a_service_are_closed_in_time() {
     let closed = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&closed);
