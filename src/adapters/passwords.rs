@@ -136,6 +136,7 @@ impl Way {
 }
 
 /// The texts name what is wrong with a hash or a parameter, and no password.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 fn broken(error: impl ToString) -> HashingError {
     HashingError::Broken(error.to_string())
 }

@@ -1,19 +1,20 @@
-//! The threads that hash passwords: no more at once than there are cores, and each gives way to whatever else wants the
-//! processor. One that has nothing to do stays for a while, with the memory that it hashed in. To take and give back 19 MiB for
-//! each password would cost as much again, and keep other threads waiting: what the kernel locks for it belongs to the whole
-//! process, and is held by a thread that gives way.
+//! The threads that hash passwords: as many as there are cores, and each gives way to whatever else wants the processor.
+//!
+//! One that has nothing to do stays for a while, with the memory that it hashed in. To take and give back 19 MiB for each
+//! password would cost as much again, and keep other threads waiting: what the kernel locks for it belongs to the whole process,
+//! and is held by a thread that gives way. And as long as there is work a thread takes the next by itself: Linux lets one that
+//! was woken run for a while before another may have its place, whatever the two weigh.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
 use argon2::Block;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
-    time::timeout,
-};
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::domain::gateway::services::ports::HashingError;
 
@@ -23,27 +24,33 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// What a password is hashed in. It holds what the last one left.
 pub(super) type Memory = Vec<Block>;
 
-/// Hashes, in turn.
+/// Gives work to threads.
 pub(super) struct Workers {
-    pub(super) turns: Arc<Semaphore>,
-    idle: Arc<Idle>,
+    at_once: usize,
     stay: Duration,
+    queue: Arc<Queue>,
 }
 
-/// Something to do, and the right to do it now.
-struct Task {
-    job: Box<dyn FnOnce(&mut Memory) + Send>,
-    turn: OwnedSemaphorePermit,
-}
-
-/// The threads that wait for something to do, the last one to come on top. Whoever takes one off has to give it a task.
 #[derive(Default)]
-struct Idle(Mutex<Vec<(thread::ThreadId, mpsc::Sender<Task>)>>);
+struct Queue {
+    state: Mutex<State>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    tasks: VecDeque<Task>,
+    threads: usize,
+    /// Of the threads, those that have nothing to do, or were told of a task and are not awake yet.
+    idle: usize,
+}
+
+type Task = Box<dyn FnOnce(&mut Memory) + Send>;
 
 impl Workers {
     /// So many at once. A thread without work ends after `stay`.
     pub(super) fn new(at_once: usize, stay: Duration) -> Self {
-        Self { turns: Arc::new(Semaphore::new(at_once)), idle: Arc::default(), stay }
+        Self { at_once, stay, queue: Arc::default() }
     }
 
     /// Does work when its turn has come. It is not begun if nobody waits for it any more by then.
@@ -51,66 +58,66 @@ impl Workers {
         &self,
         work: impl FnOnce(&mut Memory) -> Result<T, HashingError> + Send + 'static,
     ) -> Result<T, HashingError> {
-        let Ok(Ok(turn)) = timeout(LONGEST_WAIT, self.turns.clone().acquire_owned()).await else {
-            return Err(HashingError::Overloaded);
-        };
         let (done, outcome) = oneshot::channel();
-        let job = Box::new(move |memory: &mut Memory| {
-            // Nobody may be waiting any more.
-            let _ = done.send(work(memory));
-        });
-        self.give(Task { job, turn })?;
-        outcome.await.unwrap_or_else(|_| Err(HashingError::Broken("the thread ended early".into())))
+        self.give(Box::new(move |memory| {
+            if !done.is_closed() {
+                // Nobody may be waiting any more.
+                let _ = done.send(work(memory));
+            }
+        }))?;
+        match timeout(LONGEST_WAIT, outcome).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(HashingError::Broken("it ended early".into())),
+            Err(_) => Err(HashingError::Overloaded),
+        }
     }
 
-    /// To a thread that has nothing to do, or to a new one.
+    /// To a thread that has nothing to do, to a new one, or to whichever is ready next.
     fn give(&self, task: Task) -> Result<(), HashingError> {
-        let waiting = self.idle.lock().pop();
-        let task = match waiting {
-            // A thread that waits does not end before it took itself off the list.
-            Some((_, waiting)) => match waiting.send(task) {
-                Ok(()) => return Ok(()),
-                Err(mpsc::SendError(task)) => task,
-            },
-            None => task,
-        };
-        let (idle, stay) = (self.idle.clone(), self.stay);
-        let begun = thread::Builder::new().name("password".into()).spawn(move || serve(task, &idle, stay));
-        begun.map(|_| ()).map_err(|error| HashingError::Broken(error.to_string()))
+        let mut state = self.queue.lock();
+        state.tasks.push_back(task);
+        if state.tasks.len() <= state.idle {
+            self.queue.more.notify_one();
+        } else if state.threads < self.at_once {
+            let (queue, stay) = (self.queue.clone(), self.stay);
+            let begun = thread::Builder::new().name("password".into()).spawn(move || queue.serve(stay));
+            begun.map_err(|error| HashingError::Broken(error.to_string()))?;
+            state.threads += 1;
+        }
+        Ok(())
     }
 }
 
-impl Idle {
-    fn lock(&self) -> MutexGuard<'_, Vec<(thread::ThreadId, mpsc::Sender<Task>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a thread was still waiting; it is off the list.
-    fn leave(&self, id: thread::ThreadId) -> bool {
-        let mut waiting = self.lock();
-        let before = waiting.len();
-        waiting.retain(|(other, _)| *other != id);
-        waiting.len() < before
+    /// What a thread does.
+    fn serve(&self, stay: Duration) {
+        give_way();
+        let mut memory = Memory::new();
+        while let Some(task) = self.next(stay) {
+            // Whoever waits for it is told by its end of the channel.
+            let _ = catch_unwind(AssertUnwindSafe(|| task(&mut memory)));
+        }
     }
-}
 
-/// What a thread does from its first task on.
-fn serve(first: Task, idle: &Idle, stay: Duration) {
-    give_way();
-    let (id, mut memory) = (thread::current().id(), Memory::new());
-    let (sender, tasks) = mpsc::channel();
-    let mut next = Some(first);
-    while let Some(Task { job, turn }) = next {
-        job(&mut memory);
-        // Before the turn is over: whoever has it next is to find this thread.
-        idle.lock().push((id, sender.clone()));
-        drop(turn);
-        next = match tasks.recv_timeout(stay) {
-            Ok(task) => Some(task),
-            Err(_) if idle.leave(id) => None,
-            // Somebody was faster, and the task is on its way.
-            Err(_) => tasks.recv().ok(),
-        };
+    /// The next task. None if there was none for so long: then the thread counts no more.
+    fn next(&self, stay: Duration) -> Option<Task> {
+        let mut state = self.lock();
+        if let Some(task) = state.tasks.pop_front() {
+            return Some(task);
+        }
+        state.idle += 1;
+        let waited = self.more.wait_timeout_while(state, stay, |state| state.tasks.is_empty());
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.idle -= 1;
+        let task = state.tasks.pop_front();
+        if task.is_none() {
+            state.threads -= 1;
+        }
+        task
     }
 }
 
@@ -135,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_are_at_work_at_once_than_may() {
+    async fn as_many_are_at_work_at_once_as_may_and_no_more() {
         let (workers, most) = (Arc::new(workers(2)), Arc::new(Mutex::new((0, 0))));
         let mut all = tokio::task::JoinSet::new();
         for _ in 0..20 {
@@ -157,7 +164,7 @@ mod tests {
         }
         all.join_all().await;
         assert_eq!(*most.lock().unwrap(), (0, 2));
-        assert!(workers.idle.lock().len() <= 2);
+        assert_eq!(workers.queue.lock().threads, 2);
     }
 
     #[tokio::test]
@@ -178,7 +185,7 @@ mod tests {
     async fn a_thread_without_work_ends_and_another_takes_its_place() {
         let workers = Workers::new(1, Duration::from_millis(20));
         let first = workers.in_turn(|_| Ok(thread::current().id())).await.unwrap();
-        while !workers.idle.lock().is_empty() {
+        while workers.queue.lock().threads > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_ne!(workers.in_turn(|_| Ok(thread::current().id())).await.unwrap(), first);
@@ -193,31 +200,64 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_panics_is_broken_and_takes_no_turn_with_it() {
+    async fn work_that_panics_is_broken_and_takes_no_thread_with_it() {
         let workers = workers(1);
         let outcome: Result<(), _> = workers.in_turn(|_| panic!("on purpose")).await;
         assert!(matches!(outcome, Err(HashingError::Broken(_))), "{outcome:?}");
         assert_eq!(workers.in_turn(|_| Ok(7)).await, Ok(7));
     }
 
-    #[tokio::test]
-    async fn whoever_waits_for_a_turn_is_not_served_before_it_comes() {
-        let workers = Arc::new(workers(2));
-        let all = workers.turns.clone().acquire_many_owned(2).await.unwrap();
-        let waiting = tokio::spawn({
-            let workers = workers.clone();
-            async move { workers.in_turn(|_| Ok(())).await }
+    /// Keeps the only thread at work until told.
+    fn occupy(workers: &Arc<Workers>) -> std::sync::mpsc::Sender<()> {
+        let (go_on, told) = std::sync::mpsc::channel();
+        let workers = workers.clone();
+        tokio::spawn(async move {
+            let waiting = move |_: &mut Memory| {
+                // Told, or dropped.
+                let _ = told.recv();
+                Ok(())
+            };
+            workers.in_turn(waiting).await
         });
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert!(!waiting.is_finished());
-        drop(all);
-        assert_eq!(waiting.await.unwrap(), Ok(()));
+        go_on
+    }
+
+    #[tokio::test]
+    async fn tasks_are_done_in_their_order_and_what_nobody_waits_for_is_not_begun() {
+        let workers = Arc::new(workers(1));
+        let go_on = occupy(&workers);
+        tokio::task::yield_now().await;
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let task = |n: u8| {
+            let (workers, done) = (workers.clone(), done.clone());
+            tokio::spawn(async move {
+                let work = move |_: &mut Memory| {
+                    done.lock().unwrap().push(n);
+                    Ok(())
+                };
+                workers.in_turn(work).await
+            })
+        };
+        let mut all = Vec::new();
+        for n in 0..4 {
+            all.push(task(n));
+            tokio::task::yield_now().await;
+        }
+        all.remove(1).abort();
+        tokio::task::yield_now().await;
+        assert!(done.lock().unwrap().is_empty());
+        go_on.send(()).unwrap();
+        for one in all {
+            assert_eq!(one.await.unwrap(), Ok(()));
+        }
+        assert_eq!(*done.lock().unwrap(), [0, 2, 3]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_waits_for_too_long_is_told_so() {
-        let workers = workers(2);
-        workers.turns.forget_permits(2);
+        let workers = Arc::new(workers(1));
+        let _go_on = occupy(&workers);
+        tokio::task::yield_now().await;
         assert_eq!(workers.in_turn(|_| Ok(())).await, Err(HashingError::Overloaded));
     }
 
