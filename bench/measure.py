@@ -17,13 +17,16 @@ RATE = 2000
 class Processes:
     """What this run has started. All of it is stopped again, by its id."""
 
-    def __init__(self):
-        self.started = []
+    def __init__(self, together=False):
+        """`together`: in one session. Linux may divide the processor among sessions before it looks at what a thread is
+        worth (autogroup), and then one that gives way does so to its own process alone."""
+        self.started, self.together = [], together
 
     def start(self, command, *, cwd, env=None, output=subprocess.DEVNULL):
-        # In a session of its own: a Ctrl-C reaches this program alone, which then stops the others in order.
+        # In a session or group of its own: a Ctrl-C reaches this program alone, which then stops the others in order.
         process = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output,
-                                   stderr=subprocess.STDOUT, start_new_session=True)
+                                   stderr=subprocess.STDOUT, start_new_session=not self.together,
+                                   process_group=0 if self.together else None)
         self.started.append(process)
         return process
 

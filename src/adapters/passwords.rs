@@ -1,22 +1,16 @@
-//! Hashes passwords with Argon2id (RFC 9106), each on a thread of its own that gives way to whatever else wants the
-//! processor, and no more at once than there are cores.
+//! Hashes passwords with Argon2id (RFC 9106), on threads of their own that give way to whatever else wants the processor.
 
-use std::{
-    sync::Arc,
-    thread::{self, available_parallelism},
-    time::Duration,
-};
+mod workers;
+
+use std::{sync::Arc, thread::available_parallelism, time::Duration};
 
 use argon2::{
-    Algorithm, Argon2, Params, Version,
-    password_hash::{self, PasswordHasher as _, PasswordVerifier, phc},
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::phc::{self, Output, ParamsString, Salt},
 };
 use async_trait::async_trait;
-use tokio::{
-    sync::{Semaphore, oneshot},
-    time::timeout,
-};
 
+use self::workers::{Memory, Workers};
 use crate::{
     domain::gateway::{
         models::account::{Password, PasswordHash},
@@ -35,12 +29,15 @@ const PARAMETERS: Params = match Params::new(19 * 1024, 2, 1, None) {
 /// Of 128 bits, as RFC 9106 §3.1 recommends.
 const SALT_BYTES: usize = 16;
 
-/// How long a password waits for its turn before its owner is told to come back.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// What a stored hash may want at most, in KiB: one that was tampered with must not take the machine's memory.
+const LARGEST: u32 = 256 * 1024;
+
+/// How long a thread stays, with its 19 MiB, when there is nothing to hash.
+const STAY: Duration = Duration::from_secs(10);
 
 /// Hashes passwords.
 pub struct Argon2Passwords {
-    turns: Arc<Semaphore>,
+    workers: Workers,
     entropy: Arc<dyn Entropy>,
     /// What a password is compared with where there is none: hashed like any other, and like none of them.
     nobodys: PasswordHash,
@@ -52,26 +49,7 @@ impl Argon2Passwords {
         let cores = available_parallelism().map_or(1, usize::from);
         let (m, t, p) = (PARAMETERS.m_cost(), PARAMETERS.t_cost(), PARAMETERS.p_cost());
         let nobodys = format!("$argon2id$v=19$m={m},t={t},p={p}${}${}", "A".repeat(22), "A".repeat(43));
-        Self { turns: Arc::new(Semaphore::new(cores)), entropy, nobodys: PasswordHash::new(nobodys) }
-    }
-
-    /// Does work when its turn has come. It is not begun if nobody waits for it any more by then.
-    async fn in_turn<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, HashingError> + Send + 'static,
-    ) -> Result<T, HashingError> {
-        let Ok(Ok(turn)) = timeout(LONGEST_WAIT, self.turns.clone().acquire_owned()).await else {
-            return Err(HashingError::Overloaded);
-        };
-        let (done, outcome) = oneshot::channel();
-        let working = thread::Builder::new().name("password".into()).spawn(move || {
-            give_way();
-            // Nobody may be waiting any more.
-            let _ = done.send(work());
-            drop(turn);
-        });
-        working.map_err(|error| HashingError::Broken(error.to_string()))?;
-        outcome.await.unwrap_or_else(|_| Err(HashingError::Broken("the thread ended early".into())))
+        Self { workers: Workers::new(cores, STAY), entropy, nobodys: PasswordHash::new(nobodys) }
     }
 }
 
@@ -79,61 +57,95 @@ impl Argon2Passwords {
 impl PasswordHasher for Argon2Passwords {
     async fn hash(&self, password: Password) -> Result<PasswordHash, HashingError> {
         let salt: [u8; SALT_BYTES] = self.entropy.bytes();
-        self.in_turn(move || {
-            let hashed: phc::PasswordHash =
-                argon2().hash_password_with_salt(password.expose().as_bytes(), &salt).map_err(broken)?;
-            Ok(PasswordHash::new(hashed.to_string()))
-        })
-        .await
+        self.workers
+            .in_turn(move |memory| {
+                let way = Way { algorithm: Algorithm::Argon2id, version: Version::V0x13, parameters: PARAMETERS };
+                let output = way.output(&password, &salt, Params::DEFAULT_OUTPUT_LEN, memory)?;
+                let hashed = phc::PasswordHash {
+                    algorithm: way.algorithm.ident(),
+                    version: Some(way.version.into()),
+                    params: ParamsString::try_from(&way.parameters).map_err(broken)?,
+                    salt: Some(Salt::new(&salt).map_err(broken)?),
+                    hash: Some(output),
+                };
+                Ok(PasswordHash::new(hashed.to_string()))
+            })
+            .await
     }
 
     async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<Verified, HashingError> {
         let is_somebodys = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobodys.clone());
-        self.in_turn(move || {
-            let stored =
-                phc::PasswordHash::new(hash.expose()).map_err(|error| HashingError::Broken(error.to_string()))?;
-            match argon2().verify_password(password.expose().as_bytes(), &stored) {
-                Ok(()) if is_somebodys => Ok(Verified::Right { outdated: is_outdated(&stored) }),
-                Ok(()) | Err(password_hash::Error::PasswordInvalid) => Ok(Verified::Wrong),
-                Err(error) => Err(broken(error)),
-            }
-        })
-        .await
+        self.workers
+            .in_turn(move |memory| {
+                let stored = phc::PasswordHash::new(hash.expose()).map_err(broken)?;
+                let way = Way::of(&stored)?;
+                let (Some(salt), Some(wanted)) = (stored.salt, stored.hash) else {
+                    return Err(broken("it has no salt or no hash"));
+                };
+                let output = way.output(&password, &salt, wanted.len(), memory)?;
+                // In constant time, as `Output` compares.
+                let is_right = output == wanted && is_somebodys;
+                Ok(if is_right { Verified::Right { outdated: way.is_outdated() } } else { Verified::Wrong })
+            })
+            .await
     }
 }
 
-fn argon2() -> Argon2<'static> {
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, PARAMETERS)
+/// How a password is hashed.
+struct Way {
+    algorithm: Algorithm,
+    version: Version,
+    parameters: Params,
 }
 
-/// Its texts name what is wrong with a parameter, and no password.
-fn broken(error: password_hash::Error) -> HashingError {
+impl Way {
+    /// As a stored hash says of itself.
+    fn of(stored: &phc::PasswordHash) -> Result<Self, HashingError> {
+        let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(broken)?;
+        let version = stored.version.map_or(Ok(Version::default()), Version::try_from).map_err(broken)?;
+        let parameters = Params::try_from(stored).map_err(broken)?;
+        if parameters.m_cost() > LARGEST {
+            return Err(broken("it wants too much memory"));
+        }
+        Ok(Self { algorithm, version, parameters })
+    }
+
+    fn output(
+        &self,
+        password: &Password,
+        salt: &[u8],
+        length: usize,
+        memory: &mut Memory,
+    ) -> Result<Output, HashingError> {
+        memory.resize(memory.len().max(self.parameters.block_count()), Block::new());
+        let mut bytes = [0; Output::MAX_LENGTH];
+        let bytes = bytes.get_mut(..length).ok_or_else(|| broken("it is too long"))?;
+        Argon2::new(self.algorithm, self.version, self.parameters.clone())
+            .hash_password_into_with_memory(password.expose().as_bytes(), salt, bytes, &mut memory[..])
+            .map_err(broken)?;
+        Output::new(bytes).map_err(broken)
+    }
+
+    fn is_outdated(&self) -> bool {
+        let costs = |of: &Params| (of.m_cost(), of.t_cost(), of.p_cost());
+        self.algorithm != Algorithm::Argon2id
+            || self.version != Version::V0x13
+            || costs(&self.parameters) != costs(&PARAMETERS)
+    }
+}
+
+/// The texts name what is wrong with a hash or a parameter, and no password.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+fn broken(error: impl ToString) -> HashingError {
     HashingError::Broken(error.to_string())
 }
-
-fn is_outdated(stored: &phc::PasswordHash) -> bool {
-    let costs = |of: &Params| (of.m_cost(), of.t_cost(), of.p_cost());
-    let is_same_way = stored.algorithm.as_str() == Algorithm::Argon2id.as_str()
-        && stored.version == Some(u32::from(Version::V0x13))
-        && Params::try_from(stored).is_ok_and(|parameters| costs(&parameters) == costs(&PARAMETERS));
-    !is_same_way
-}
-
-/// A password takes a core for longer than a hundred requests. This thread has a tenth of the weight of those that serve
-/// requests, so with all cores busy it is passwords that get slower. Elsewhere than on Linux a thread has no weight of its own.
-#[cfg(target_os = "linux")]
-fn give_way() {
-    // For Linux this is the thread. That it is refused changes nothing but the weight.
-    let _ = rustix::process::setpriority_process(None, 10);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn give_way() {}
 
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
+
+    use argon2::password_hash::{PasswordHasher as _, PasswordVerifier};
 
     use super::*;
     use crate::adapters::entropy::SystemEntropy;
@@ -198,42 +210,30 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_hash_is_broken() {
-        for text in
-            ["", "hunter42", "$argon2id$", "$scrypt$ln=16,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA"]
-        {
+        for text in [
+            "",
+            "hunter42",
+            "$argon2id$",
+            "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA",
+            "$argon2id$v=19$m=4000000000,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
+            "$scrypt$ln=16,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
+        ] {
             let outcome = passwords().verify(password("hunter42"), Some(PasswordHash::new(text))).await;
             assert!(matches!(outcome, Err(HashingError::Broken(_))), "{text}: {outcome:?}");
         }
     }
 
+    /// The library's own way, which takes its memory anew each time.
     #[tokio::test]
-    async fn whoever_waits_for_a_turn_is_not_hashed_before_it_comes() {
-        let passwords = Arc::new(passwords());
-        let cores = u32::try_from(passwords.turns.available_permits()).unwrap();
-        let all = passwords.turns.clone().acquire_many_owned(cores).await.unwrap();
-        let waiting = tokio::spawn({
-            let passwords = passwords.clone();
-            async move { passwords.hash(password("hunter42")).await }
-        });
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert!(!waiting.is_finished());
-        drop(all);
-        assert!(waiting.await.unwrap().is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn whoever_waits_for_too_long_is_told_so() {
+    async fn it_is_as_the_library_hashes_whatever_was_in_the_memory_before() {
         let passwords = passwords();
-        passwords.turns.forget_permits(usize::MAX >> 4);
-        assert_eq!(passwords.hash(password("hunter42")).await, Err(HashingError::Overloaded));
-    }
-
-    #[tokio::test]
-    #[cfg(target_os = "linux")]
-    async fn hashing_gives_way_and_nothing_else_does() {
-        let priority = || rustix::process::getpriority_process(None).unwrap();
-        let before = priority();
-        assert!(passwords().in_turn(move || Ok(priority())).await.unwrap() >= 10);
-        assert_eq!(priority(), before);
+        for text in ["hunter42", "another", "", "비밀번호"] {
+            let hash = passwords.hash(password(text)).await.unwrap();
+            let parsed = phc::PasswordHash::new(hash.expose()).unwrap();
+            Argon2::default().verify_password(text.as_bytes(), &parsed).unwrap();
+            let theirs: phc::PasswordHash =
+                Argon2::default().hash_password_with_salt(text.as_bytes(), &parsed.salt.unwrap()).unwrap();
+            assert_eq!(theirs.to_string(), hash.expose(), "{text}");
+        }
     }
 }

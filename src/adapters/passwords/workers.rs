@@ -1,0 +1,272 @@
+//! The threads that hash passwords: as many as there are cores, and each gives way to whatever else wants the processor.
+//!
+//! One that has nothing to do stays for a while, with the memory that it hashed in. To take and give back 19 MiB for each
+//! password would cost as much again, and keep other threads waiting: what the kernel locks for it belongs to the whole process,
+//! and is held by a thread that gives way. And as long as there is work a thread takes the next by itself: Linux lets one that
+//! was woken run for a while before another may have its place, whatever the two weigh.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use argon2::Block;
+use tokio::{sync::oneshot, time::timeout};
+
+use crate::domain::gateway::services::ports::HashingError;
+
+/// How long a password waits for its turn before its owner is told to come back.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// What a password is hashed in. It holds what the last one left.
+pub(super) type Memory = Vec<Block>;
+
+/// Gives work to threads.
+pub(super) struct Workers {
+    at_once: usize,
+    stay: Duration,
+    queue: Arc<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    tasks: VecDeque<Task>,
+    threads: usize,
+    /// Of the threads, those that have nothing to do, or were told of a task and are not awake yet.
+    idle: usize,
+}
+
+type Task = Box<dyn FnOnce(&mut Memory) + Send>;
+
+impl Workers {
+    /// So many at once. A thread without work ends after `stay`.
+    pub(super) fn new(at_once: usize, stay: Duration) -> Self {
+        Self { at_once, stay, queue: Arc::default() }
+    }
+
+    /// Does work when its turn has come. It is not begun if nobody waits for it any more by then.
+    pub(super) async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Memory) -> Result<T, HashingError> + Send + 'static,
+    ) -> Result<T, HashingError> {
+        let (done, outcome) = oneshot::channel();
+        self.give(Box::new(move |memory| {
+            if !done.is_closed() {
+                // Nobody may be waiting any more.
+                let _ = done.send(work(memory));
+            }
+        }))?;
+        match timeout(LONGEST_WAIT, outcome).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(HashingError::Broken("it ended early".into())),
+            Err(_) => Err(HashingError::Overloaded),
+        }
+    }
+
+    /// To a thread that has nothing to do, to a new one, or to whichever is ready next.
+    fn give(&self, task: Task) -> Result<(), HashingError> {
+        let mut state = self.queue.lock();
+        state.tasks.push_back(task);
+        if state.tasks.len() <= state.idle {
+            self.queue.more.notify_one();
+        } else if state.threads < self.at_once {
+            let (queue, stay) = (self.queue.clone(), self.stay);
+            let begun = thread::Builder::new().name("password".into()).spawn(move || queue.serve(stay));
+            begun.map_err(|error| HashingError::Broken(error.to_string()))?;
+            state.threads += 1;
+        }
+        Ok(())
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a thread does.
+    fn serve(&self, stay: Duration) {
+        give_way();
+        let mut memory = Memory::new();
+        while let Some(task) = self.next(stay) {
+            // Whoever waits for it is told by its end of the channel.
+            let _ = catch_unwind(AssertUnwindSafe(|| task(&mut memory)));
+        }
+    }
+
+    /// The next task. None if there was none for so long: then the thread counts no more.
+    fn next(&self, stay: Duration) -> Option<Task> {
+        let mut state = self.lock();
+        if let Some(task) = state.tasks.pop_front() {
+            return Some(task);
+        }
+        state.idle += 1;
+        let waited = self.more.wait_timeout_while(state, stay, |state| state.tasks.is_empty());
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.idle -= 1;
+        let task = state.tasks.pop_front();
+        if task.is_none() {
+            state.threads -= 1;
+        }
+        task
+    }
+}
+
+/// A password takes a core for longer than a hundred requests. These threads have a hundredth of the weight of those that
+/// serve requests, so with all cores busy it is passwords that get slower. Elsewhere than on Linux a thread has no weight of
+/// its own.
+#[cfg(target_os = "linux")]
+fn give_way() {
+    // For Linux this is the thread. That it is refused changes nothing but the weight.
+    let _ = rustix::process::setpriority_process(None, 19);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_way() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workers(at_once: usize) -> Workers {
+        Workers::new(at_once, Duration::from_secs(10))
+    }
+
+    #[tokio::test]
+    async fn as_many_are_at_work_at_once_as_may_and_no_more() {
+        let (workers, most) = (Arc::new(workers(2)), Arc::new(Mutex::new((0, 0))));
+        let mut all = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let (workers, most) = (workers.clone(), most.clone());
+            all.spawn(async move {
+                let change = |by: i32, most: &Mutex<(i32, i32)>| {
+                    let mut most = most.lock().unwrap();
+                    most.0 += by;
+                    most.1 = most.1.max(most.0);
+                };
+                let work = move |_: &mut Memory| {
+                    change(1, &most);
+                    thread::sleep(Duration::from_millis(5));
+                    change(-1, &most);
+                    Ok(())
+                };
+                workers.in_turn(work).await.unwrap();
+            });
+        }
+        all.join_all().await;
+        assert_eq!(*most.lock().unwrap(), (0, 2));
+        assert_eq!(workers.queue.lock().threads, 2);
+    }
+
+    #[tokio::test]
+    async fn a_thread_and_its_memory_serve_again() {
+        let workers = workers(1);
+        let use_it = |memory: &mut Memory| {
+            let found = memory.len();
+            memory.resize(found + 1, Block::new());
+            Ok((thread::current().id(), found))
+        };
+        let first = workers.in_turn(use_it).await.unwrap();
+        for n in 1..5 {
+            assert_eq!(workers.in_turn(use_it).await.unwrap(), (first.0, n));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_thread_without_work_ends_and_another_takes_its_place() {
+        let workers = Workers::new(1, Duration::from_millis(20));
+        let first = workers.in_turn(|_| Ok(thread::current().id())).await.unwrap();
+        while workers.queue.lock().threads > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_ne!(workers.in_turn(|_| Ok(thread::current().id())).await.unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn tasks_that_meet_a_thread_on_its_way_out_are_done() {
+        let workers = Workers::new(1, Duration::from_micros(1));
+        for n in 0..2000 {
+            assert_eq!(workers.in_turn(move |_| Ok(n)).await, Ok(n));
+        }
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_broken_and_takes_no_thread_with_it() {
+        let workers = workers(1);
+        let outcome: Result<(), _> = workers.in_turn(|_| panic!("on purpose")).await;
+        assert!(matches!(outcome, Err(HashingError::Broken(_))), "{outcome:?}");
+        assert_eq!(workers.in_turn(|_| Ok(7)).await, Ok(7));
+    }
+
+    /// Keeps the only thread at work until told.
+    fn occupy(workers: &Arc<Workers>) -> std::sync::mpsc::Sender<()> {
+        let (go_on, told) = std::sync::mpsc::channel();
+        let workers = workers.clone();
+        tokio::spawn(async move {
+            let waiting = move |_: &mut Memory| {
+                // Told, or dropped.
+                let _ = told.recv();
+                Ok(())
+            };
+            workers.in_turn(waiting).await
+        });
+        go_on
+    }
+
+    #[tokio::test]
+    async fn tasks_are_done_in_their_order_and_what_nobody_waits_for_is_not_begun() {
+        let workers = Arc::new(workers(1));
+        let go_on = occupy(&workers);
+        tokio::task::yield_now().await;
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let task = |n: u8| {
+            let (workers, done) = (workers.clone(), done.clone());
+            tokio::spawn(async move {
+                let work = move |_: &mut Memory| {
+                    done.lock().unwrap().push(n);
+                    Ok(())
+                };
+                workers.in_turn(work).await
+            })
+        };
+        let mut all = Vec::new();
+        for n in 0..4 {
+            all.push(task(n));
+            tokio::task::yield_now().await;
+        }
+        all.remove(1).abort();
+        tokio::task::yield_now().await;
+        assert!(done.lock().unwrap().is_empty());
+        go_on.send(()).unwrap();
+        for one in all {
+            assert_eq!(one.await.unwrap(), Ok(()));
+        }
+        assert_eq!(*done.lock().unwrap(), [0, 2, 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_too_long_is_told_so() {
+        let workers = Arc::new(workers(1));
+        let _go_on = occupy(&workers);
+        tokio::task::yield_now().await;
+        assert_eq!(workers.in_turn(|_| Ok(())).await, Err(HashingError::Overloaded));
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn they_give_way_and_nothing_else_does() {
+        let priority = || rustix::process::getpriority_process(None).unwrap();
+        let before = priority();
+        assert_eq!(workers(1).in_turn(move |_| Ok(priority())).await, Ok(19));
+        assert_eq!(priority(), before);
+    }
+}
