@@ -150,6 +150,18 @@ impl Problem {
         }
     }
 
+    /// Too many want the same at once: 503.
+    pub fn overloaded() -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(5)),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "too many passwords are being checked at the moment; try again shortly",
+            )
+        }
+    }
+
     /// A mistake of ours: 500.
     pub fn internal() -> Self {
         Self::new(

@@ -109,7 +109,7 @@ fn told(error: GrantError, provider: &ProviderName) -> ProviderAccessError {
         GrantError::Provider(ProviderError::Unavailable(_) | ProviderError::BadAnswer(_)) | GrantError::Busy => {
             ProviderAccessError::ProviderUnavailable
         }
-        GrantError::Failed(failure @ Failure::Unavailable(_)) => {
+        GrantError::Failed(failure @ (Failure::Unavailable(_) | Failure::Overloaded(_))) => {
             warn!(%failure, %provider, "a grant could not be looked up");
             ProviderAccessError::Unavailable
         }

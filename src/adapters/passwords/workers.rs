@@ -18,8 +18,8 @@ use tokio::{sync::oneshot, time::timeout};
 
 use crate::domain::gateway::services::ports::HashingError;
 
-/// How long a password waits for its turn before its owner is told to come back.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long whoever has given a password waits before they are told to come back: for its turn, and until it is hashed.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// What a password is hashed in. It holds what the last one left.
 pub(super) type Memory = Vec<Block>;

@@ -19,6 +19,7 @@ fn failed(failure: &Failure) -> Problem {
     error!(%failure, "a call failed");
     match failure {
         Failure::Unavailable(_) => Problem::unavailable(),
+        Failure::Overloaded(_) => Problem::overloaded(),
         Failure::Broken(_) => Problem::internal(),
     }
 }

@@ -26,6 +26,9 @@ pub enum Failure {
     /// Something that the service needs cannot be reached for now: worth another try.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// Too many want the same at once: worth another try.
+    #[error("overloaded: {0}")]
+    Overloaded(String),
     /// Something is broken: another try would fail as well.
     #[error("broken: {0}")]
     Broken(String),
@@ -53,7 +56,7 @@ impl From<SigningKeyError> for Failure {
 impl From<HashingError> for Failure {
     fn from(error: HashingError) -> Self {
         match error {
-            HashingError::Overloaded => Self::Unavailable(error.to_string()),
+            HashingError::Overloaded => Self::Overloaded(error.to_string()),
             HashingError::Broken(_) => Self::Broken(error.to_string()),
         }
     }
