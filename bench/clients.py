@@ -16,7 +16,7 @@ METHODS_WITH_BODY = ["POST", "PUT", "PATCH", "DELETE"]
 class Client:
     """Takes its turns until told to stop. `think` is how many seconds lie between two, on average."""
 
-    think = 0.05
+    think, protocol = 0.05, "http/1.1"
 
     def __init__(self, port, book, chance, name):
         self.port, self.book, self.chance, self.name = port, book, chance, name
@@ -52,7 +52,7 @@ class Client:
 
     async def open(self, receive_bytes=None):
         self.close()
-        self.connection = await Connection(self.port).open(receive_bytes)
+        self.connection = await Connection(self.port, self.protocol).open(receive_bytes)
         return self.connection
 
     def next_id(self):

@@ -32,7 +32,7 @@ class Stream:
 class Http2(Client):
     """Several requests at once on one connection. Some it takes back."""
 
-    think = 0.5
+    think, protocol = 0.5, "h2"
 
     async def turn(self):
         import h2.config

@@ -83,7 +83,7 @@ def rss_kib(pid):
     return sum(int(re.search(r"VmRSS:\s+(\d+)", text)[1]) for text in status)
 
 
-def get(port, path, headers=(), body=None, timeout=10):
+def get(port, path, headers=(), body=None, timeout=10, tls=None):
     """One request on a connection of its own: the status and the body."""
     method = "GET" if body is None else "POST"
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
@@ -91,6 +91,8 @@ def get(port, path, headers=(), body=None, timeout=10):
     if body is not None:
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+        if tls:
+            connection = tls.wrap_socket(connection, server_hostname="localhost")
         connection.sendall(head.encode() + b"\r\n" + (body or b""))
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     if not answer:
@@ -99,12 +101,12 @@ def get(port, path, headers=(), body=None, timeout=10):
     return int(head.split()[1]), body
 
 
-def until_200(port, path, patience=30.0):
+def until_200(port, path, patience=30.0, tls=None):
     """Asks until the answer is 200, and says how many seconds that took."""
     began = time.monotonic()
     while time.monotonic() - began < patience:
         try:
-            if get(port, path)[0] == 200:
+            if get(port, path, tls=tls)[0] == 200:
                 return time.monotonic() - began
         except OSError:
             pass

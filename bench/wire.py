@@ -54,10 +54,14 @@ class Answer:
 
 
 class Connection:
-    """A client's. `pause` and `read_bytes` slow its reading down."""
+    """A client's. `pause` and `read_bytes` slow its reading down. `layer` makes what is put between it and the socket, if anything
+    is, for a protocol of ALPN."""
 
-    def __init__(self, port):
+    layer = None
+
+    def __init__(self, port, protocol="http/1.1"):
         self.port, self.buffer, self.ended = port, bytearray(), False
+        self.tls = Connection.layer(protocol) if Connection.layer else None
         self.pause, self.read_bytes = 0, READ_BYTES
         self.socket = socket.socket()
         self.socket.setblocking(False)
@@ -68,6 +72,9 @@ class Connection:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         await self.loop.sock_connect(self.socket, ("127.0.0.1", self.port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.tls:
+            await self.tls.begin(lambda data: self.loop.sock_sendall(self.socket, data),
+                                 lambda: self.loop.sock_recv(self.socket, self.read_bytes))
         return self
 
     def close(self):
@@ -85,6 +92,8 @@ class Connection:
     def end(self):
         """Sends no more, but goes on reading."""
         try:
+            if self.tls:
+                self.socket.send(self.tls.farewell())
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:
             pass
@@ -92,7 +101,7 @@ class Connection:
     async def send(self, data):
         """Whether all of it was taken."""
         try:
-            await self.loop.sock_sendall(self.socket, data)
+            await self.loop.sock_sendall(self.socket, self.tls.sealed(data) if self.tls else data)
             return True
         except OSError:
             return False
@@ -115,12 +124,20 @@ class Connection:
         if self.pause:
             await asyncio.sleep(self.pause)
         try:
-            data = await self.loop.sock_recv(self.socket, self.read_bytes)
+            data = await self.received()
         except OSError:
             data = b""
         self.ended = not data
         self.buffer += data
         return bool(data)
+
+    async def received(self):
+        if not self.tls:
+            return await self.loop.sock_recv(self.socket, self.read_bytes)
+        data = self.tls.opened(None)
+        while data is None:
+            data = self.tls.opened(await self.loop.sock_recv(self.socket, self.read_bytes))
+        return data
 
     async def until_closed(self):
         """What still comes until the other side closes."""

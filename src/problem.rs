@@ -133,8 +133,8 @@ impl Problem {
         Self::new(
             StatusCode::FORBIDDEN,
             "cross_site_request",
-            "a session counts only in requests from a page of this site or of ALLOWED_ORIGINS (Sec-Fetch-Site, Origin); send a \
-             bearer token instead",
+            "a session counts only in requests from a page of this site or of ALLOWED_ORIGINS (Sec-Fetch-Site, Origin); programs \
+             send a bearer token, where one will do",
         )
     }
 

@@ -86,6 +86,10 @@ fn everything_ends([one, two]: &[&Gateway; 2], stand_in: &StandIn, database: Opt
         for token in [&access, &second_access, &session_access] {
             assert_eq!(gateway.get_with_token("/api/users/me", token).expect(200).json()["subject"], json!(id));
         }
+        // Whose sessions services are told of, too.
+        for browser in [&mut browser, &mut second] {
+            assert_eq!(browser.get(gateway, "/api/users/me").expect(200).json()["subject"], json!(id));
+        }
     }
     second.log_in(two, "jane.doe@example.com", "wrong password").expect_problem(401, "invalid_credentials");
     let names = [id.clone(), "jane.doe@example.com".into(), "alice@example.com".into(), grant.clone()];
@@ -124,6 +128,11 @@ fn everything_ends([one, two]: &[&Gateway; 2], stand_in: &StandIn, database: Opt
         thief.cookies.insert("__Host-gateway_session".into(), old.clone());
         thief.me(gateway).expect_problem(401, "token_missing");
         second.me(gateway).expect_problem(401, "token_missing");
+        for session in [&old, second.session().unwrap()] {
+            let cookie = format!("__Host-gateway_session={session}");
+            let opens = || gateway.call("GET", "/api/users/me", &[("Cookie", &cookie)], b"").status;
+            eventually("services hear of it no more", || opens() == 401);
+        }
         Browser::default().log_in(gateway, "jane.doe@example.com", PASSWORD).expect_problem(401, "invalid_credentials");
         assert_eq!(bystander.me(gateway).expect(200).json(), bob);
     }

@@ -207,10 +207,13 @@ fn a_new_password_ends_every_other_session_and_every_token() {
         .send_from(&gateway, "POST", "/accounts/password", &right, &foreign)
         .expect_problem(403, "cross_site_request");
     other.me(&gateway).expect(200);
+    other.get(&gateway, "/api/users/me").expect(200);
     browser.send(&gateway, "POST", "/accounts/password", &right).expect(200);
 
     browser.me(&gateway).expect(200);
+    browser.get(&gateway, "/api/users/me").expect(200);
     other.me(&gateway).expect_problem(401, "token_missing");
+    other.get(&gateway, "/api/users/me").expect_problem(401, "token_missing");
     gateway.get_with_token("/api/users/me", &access).expect_problem(401, "invalid_token");
     gateway.post("/tokens/refresh", &json!({"refresh_token": refresh})).expect_problem(401, "invalid_grant");
     Browser::default().log_in(&gateway, "jane@example.com", PASSWORD).expect_problem(401, "invalid_credentials");
