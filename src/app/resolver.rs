@@ -67,7 +67,7 @@ impl Resolver for ServiceResolver {
     }
 
     async fn providers_of(&self, account: AccountId) -> Result<Vec<ProviderName>, ResolverUnavailable> {
-        let providers = self.sessions.providers_of(account).await;
+        let providers = self.oauth.providers_of(account).await;
         providers.map_err(|failure| unavailable(&failure, "where an account has identities"))
     }
 

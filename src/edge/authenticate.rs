@@ -4,13 +4,12 @@
 //!
 //! [`Resolver`]: super::ports::Resolver
 
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 
 use http::header::AUTHORIZATION;
 
 use super::{
-    caller::Caller, error::Failure, header_list::HeaderList, ports::ResolverUnavailable, session::by_session,
-    snapshot::Snapshot, worker::Core,
+    caller::Caller, error::Failure, header_list::HeaderList, session::by_session, snapshot::Snapshot, worker::Core,
 };
 use crate::domain::gateway::models::{
     access::Accepted,
@@ -104,14 +103,10 @@ async fn resolve(core: &Core, digest: TokenDigest, as_signed: Rejection) -> Resu
     if !core.resolver.knows_opaque_tokens() {
         return Err(Failure::Token(as_signed));
     }
-    let resolver = Arc::clone(&core.resolver);
-    let answer = core.control.spawn(async move { resolver.opaque_token(digest).await }).await;
-    match answer {
-        Ok(Ok(Ok(identity))) => Ok(identity),
-        Ok(Ok(Err(Rejection::Unknown))) if as_signed != Rejection::Malformed => Err(Failure::Token(as_signed)),
-        Ok(Ok(Err(rejection))) => Err(Failure::Token(rejection)),
-        Ok(Err(ResolverUnavailable)) => Err(Failure::CheckUnavailable),
-        Err(_panicked) => Err(Failure::Internal),
+    match core.ask(|resolver| async move { resolver.opaque_token(digest).await }).await? {
+        Ok(identity) => Ok(identity),
+        Err(Rejection::Unknown) if as_signed != Rejection::Malformed => Err(Failure::Token(as_signed)),
+        Err(rejection) => Err(Failure::Token(rejection)),
     }
 }
 

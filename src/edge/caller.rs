@@ -5,7 +5,7 @@ use std::{cell::RefCell, fmt::Write, rc::Rc, sync::Arc};
 use chrono::{DateTime, Utc};
 use http::HeaderValue;
 
-use super::{error::Failure, ports::ResolverUnavailable, worker::Core};
+use super::{error::Failure, worker::Core};
 use crate::domain::gateway::models::{assertion::SignedAssertion, identity::Identity, service::ServiceName};
 
 /// See the module.
@@ -43,13 +43,9 @@ impl Caller {
         if let Some(known) = self.known_assertion(service, core.clock.now()) {
             return Ok(known);
         }
-        let (resolver, caller, name) = (Arc::clone(&core.resolver), Arc::clone(&self.identity), service.clone());
-        let signed = core.control.spawn(async move { resolver.assertion(&caller, &name).await }).await;
-        let SignedAssertion { text, sent_until } = match signed {
-            Ok(Ok(signed)) => signed,
-            Ok(Err(ResolverUnavailable)) => return Err(Failure::CheckUnavailable),
-            Err(_panicked) => return Err(Failure::Internal),
-        };
+        let (caller, name) = (Arc::clone(&self.identity), service.clone());
+        let SignedAssertion { text, sent_until } =
+            core.ask(|resolver| async move { resolver.assertion(&caller, &name).await }).await?;
         let mut value = HeaderValue::try_from(text).map_err(|_| Failure::Internal)?;
         value.set_sensitive(true);
         let mut assertions = self.assertions.borrow_mut();

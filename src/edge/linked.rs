@@ -8,7 +8,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
-use super::{cache::Cache, error::Failure, ports::ResolverUnavailable, snapshot::Snapshot, worker::Core};
+use super::{cache::Cache, error::Failure, snapshot::Snapshot, worker::Core};
 use crate::domain::gateway::models::{
     id::AccountId,
     identity::Identity,
@@ -45,17 +45,11 @@ pub(super) async fn linked_at<'p>(
 }
 
 async fn ask(core: &Core, account: AccountId) -> Result<Rc<Known>, Failure> {
-    let (resolver, asked_at) = (Arc::clone(&core.resolver), core.clock.now());
-    let answer = core.control.spawn(async move { resolver.providers_of(account).await }).await;
-    match answer {
-        Ok(Ok(providers)) => {
-            let known = Rc::new(Known { providers, asked_at });
-            core.linked_accounts.0.borrow_mut().insert(account, Rc::clone(&known));
-            Ok(known)
-        }
-        Ok(Err(ResolverUnavailable)) => Err(Failure::CheckUnavailable),
-        Err(_panicked) => Err(Failure::Internal),
-    }
+    let asked_at = core.clock.now();
+    let providers = core.ask(|resolver| async move { resolver.providers_of(account).await }).await?;
+    let known = Rc::new(Known { providers, asked_at });
+    core.linked_accounts.0.borrow_mut().insert(account, Rc::clone(&known));
+    Ok(known)
 }
 
 impl LinkedAccounts {

@@ -4,7 +4,7 @@
 //!
 //! [`Resolver`]: super::ports::Resolver
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{cell::RefCell, rc::Rc};
 
 use super::{
     browser,
@@ -13,7 +13,6 @@ use super::{
     cookies,
     error::Failure,
     header_list::HeaderList,
-    ports::ResolverUnavailable,
     snapshot::Snapshot,
     worker::Core,
 };
@@ -63,19 +62,15 @@ fn is_good(core: &Core, snapshot: &Snapshot, caller: &Caller) -> bool {
 }
 
 async fn ask(core: &Core, digest: TokenDigest) -> Result<Option<Rc<Caller>>, Failure> {
-    let resolver = Arc::clone(&core.resolver);
     let asked_at = core.clock.now();
-    let answer = core.control.spawn(async move { resolver.session(digest).await }).await;
-    match answer {
-        Ok(Ok(None)) => Ok(None),
-        Ok(Ok(Some(identity))) => {
-            let caller = Caller::new(identity);
-            core.sessions.0.borrow_mut().insert(digest, Known { caller: Rc::clone(&caller), asked_at });
-            Ok(Some(caller))
-        }
-        Ok(Err(ResolverUnavailable)) => Err(Failure::CheckUnavailable),
-        Err(_panicked) => Err(Failure::Internal),
-    }
+    let found = core.ask(|resolver| async move { resolver.session(digest).await }).await?;
+    let Some(identity) = found else { return Ok(None) };
+    let mut known = core.sessions.0.borrow_mut();
+    // What was made for this caller, such as an assertion, serves on while nothing has changed.
+    let before = known.get(&digest).map(|known| known.caller).filter(|caller| *caller.identity == identity);
+    let caller = before.unwrap_or_else(|| Caller::new(identity));
+    known.insert(digest, Known { caller: Rc::clone(&caller), asked_at });
+    Ok(Some(caller))
 }
 
 impl Sessions {

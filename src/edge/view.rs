@@ -173,7 +173,7 @@ mod tests {
         match view.destination(path) {
             Destination::Service(route, upstream) => {
                 let known = if upstream.is_some() { "" } else { " (unknown)" };
-                format!("{}{known} as {}", route.service, route.upstream_path(path).unwrap())
+                format!("{}{known} as {}", route.service, route.upstream_pieces(path).unwrap().concat())
             }
             Destination::Nowhere => "nowhere".to_owned(),
             Destination::OwnPath => "own".to_owned(),

@@ -26,10 +26,11 @@ use super::{
     client::Peer,
     connection,
     date::HttpDate,
+    error::Failure,
     http2,
     linked::LinkedAccounts,
     local::LocalTasks,
-    ports::{ControlPlane, Resolver},
+    ports::{ControlPlane, Resolver, ResolverUnavailable},
     provider_token::ProviderTokens,
     request_id::RequestIds,
     retry::RetryBudget,
@@ -126,6 +127,18 @@ impl Core {
             *view = Rc::new(View::of(Arc::clone(newest), Some(&view)));
         }
         Rc::clone(&view)
+    }
+
+    /// Has the resolver answer a question, on the control runtime.
+    pub(super) async fn ask<T, A>(&self, question: impl FnOnce(Arc<dyn Resolver>) -> A) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        A: Future<Output = Result<T, ResolverUnavailable>> + Send + 'static,
+    {
+        match self.control.spawn(question(Arc::clone(&self.resolver))).await {
+            Ok(answer) => answer.map_err(|ResolverUnavailable| Failure::CheckUnavailable),
+            Err(_panicked) => Err(Failure::Internal),
+        }
     }
 
     /// Hands the text of the time on.

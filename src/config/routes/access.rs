@@ -28,7 +28,12 @@ impl Parser<'_> {
             Some(access) => self.field("access", access, |text| one_of(text, &WORDS)),
         };
         let scope = self.scope("scope", entry.scope.as_ref());
-        let any_scope = self.scope("any_scope", entry.any_scope.as_ref());
+        let any_scope = match &entry.any_scope {
+            Some(none) if none.get_ref().is_empty() => {
+                self.field("any_scope", none, |_| Err("one word or more".to_owned()))
+            }
+            given => self.scope("any_scope", given.as_ref()),
+        };
         let claims = self.claims(entry.claims.as_ref());
         let known = self.known.providers;
         let provider = match &entry.provider {
@@ -121,7 +126,7 @@ fn place<T>(of: &Spanned<T>) -> Spanned<()> {
 
 fn scope_of(words: &[String]) -> Result<Scope, String> {
     let each_is_one_word = words.iter().all(|word| !word.is_empty() && !word.contains(' '));
-    let scope = words.join(" ").parse().ok().filter(|_| each_is_one_word && !words.is_empty());
+    let scope = words.join(" ").parse().ok().filter(|_| each_is_one_word);
     scope.ok_or_else(|| "a list of words, such as [\"read\", \"write\"]".to_owned())
 }
 
@@ -186,6 +191,7 @@ provider = 'google'";
         let with = |credentials| Ok(Access::Callers(Demands { credentials, ..Demands::default() }));
         assert_eq!(access(""), with(Accepted::Token));
         assert_eq!(access("access = 'token'"), with(Accepted::Token));
+        assert_eq!(access("scope = []"), with(Accepted::Token));
         assert_eq!(access("access = 'session'"), with(Accepted::Session));
         assert_eq!(access("access = 'token-or-session'"), with(Accepted::TokenOrSession));
         assert_eq!(access("access = 'open'"), Ok(Access::Open));
@@ -202,7 +208,7 @@ provider = 'google'";
             ("access = 'open'\nclaims = { a = 1 }", "5: claims is set on an open route: what is demanded"),
             ("access = 'open'\nprovider = 'google'", "5: provider is set on an open route: what is demanded"),
             ("provider = 'github'", "4: provider is \"github\": a provider that is switched on: google"),
-            ("any_scope = []", "4: any_scope is []: a list of words"),
+            ("any_scope = []", "4: any_scope is []: one word or more"),
             ("claims = { exp = 1 }", "4: claims has \"exp\": a claim of one's own, or client_id"),
             ("claims = { sub = 'a' }", "4: claims has \"sub\": a claim of one's own, or client_id"),
             ("claims = { a = [] }", "4: claims.a is Array([]): a text, a whole number"),

@@ -1,9 +1,18 @@
 use std::sync::atomic::Ordering;
 
+use chrono::DateTime;
+
 use super::harness::{Gateway, Setup, Upstream, bearer};
 use crate::{
-    domain::gateway::models::service::Route,
-    edge::test_support::{NOW, route},
+    domain::gateway::models::{
+        access::{Accepted, Access, Demands},
+        id::FamilyId,
+        identity::Identity,
+        scope::Scope,
+        service::Route,
+        token::TokenDigest,
+    },
+    edge::test_support::{NOW, route, token_id},
 };
 
 const NAME: &str = "x-gateway-assertion";
@@ -44,6 +53,35 @@ async fn a_service_is_told_who_calls_where_the_route_says_so() {
     for request in upstream.received() {
         assert!(!request.head.to_lowercase().contains("forged"), "{}", request.head);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_asked_for_again_keeps_its_assertion() {
+    let upstream = Upstream::ok().await;
+    let mut setup = Setup::of(&[upstream.address]);
+    let access = Access::Callers(Demands { credentials: Accepted::Session, ..Demands::default() });
+    setup.routes.push(Route { access, assertion: true, ..route("/api/session", "auth", "/") });
+    let gateway = setup.start();
+    let secret = "s".repeat(43);
+    let identity = |subject: &str| Identity {
+        subject: subject.into(),
+        scope: Scope::default(),
+        token_id: token_id(1),
+        family: FamilyId::from_random([1; 16]),
+        expires_at: DateTime::from_timestamp(NOW + 1000, 0).unwrap(),
+        claims: serde_json::Map::default(),
+    };
+    let ask = async |seconds: i64, subject: &str| {
+        gateway.clock.0.store(NOW + seconds, Ordering::Relaxed);
+        gateway.resolver.sessions.lock().unwrap().insert(TokenDigest::of(secret.as_bytes()), identity(subject));
+        let cookie = format!("Cookie: gateway_session={secret}\r\n");
+        assert_eq!(gateway.get("/api/session", &cookie).await.status, 200);
+        upstream.received().last().unwrap().header(NAME).unwrap().to_owned()
+    };
+    assert_eq!([ask(0, "u1").await, ask(10, "u1").await, ask(20, "u1").await], ["auth.u1.1"; 3]);
+    assert_eq!(gateway.resolver.asked_for_sessions.load(Ordering::Relaxed), 3);
+    // Something about the caller has changed.
+    assert_eq!(ask(30, "u2").await, "auth.u2.2");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -235,12 +235,8 @@ impl Route {
         self.prefix.rest(path).is_some()
     }
 
-    /// The path at the service for a normalised path that this route matches.
-    pub fn upstream_path(&self, path: &str) -> Option<String> {
-        self.upstream_pieces(path).map(|pieces| pieces.concat())
-    }
-
-    /// The same in two pieces, which need not be put together to be sent.
+    /// The path at the service for a normalised path that this route matches, in two pieces, which need not be put together to
+    /// be sent.
     pub fn upstream_pieces<'p>(&'p self, path: &'p str) -> Option<[&'p str; 2]> {
         match (self.upstream_prefix.as_str(), self.prefix.rest(path)?) {
             ("", "") => Some(["/", ""]),
@@ -337,10 +333,10 @@ mod tests {
         let users = route("/api/users", "/users");
         assert!(users.matches("/api/users") && users.matches("/api/users/1") && users.matches("/api/users/"));
         assert!(!users.matches("/api/usersettings") && !users.matches("/api/user"));
-        assert_eq!(users.upstream_path("/api/users/1").unwrap(), "/users/1");
-        assert_eq!(route("/api/x", "/").upstream_path("/api/x").unwrap(), "/");
-        assert_eq!(route("/", "/all").upstream_path("/a").unwrap(), "/all/a");
-        assert_eq!(users.upstream_path("/elsewhere"), None);
+        assert_eq!(users.upstream_pieces("/api/users/1").unwrap().concat(), "/users/1");
+        assert_eq!(route("/api/x", "/").upstream_pieces("/api/x").unwrap().concat(), "/");
+        assert_eq!(route("/", "/all").upstream_pieces("/a").unwrap().concat(), "/all/a");
+        assert_eq!(users.upstream_pieces("/elsewhere"), None);
     }
 
     #[test]

@@ -98,11 +98,11 @@ impl Session {
         Self { id, digest, account, created_at: now, used_at: now, idle_until, expires_at, visitor }
     }
 
-    /// What makes everybody refuse it who remembers it as a caller's. Nobody remembers it for longer than this entry lasts
-    /// without looking it up, and then it is gone.
-    pub fn revocation(&self, now: DateTime<Utc>) -> Revocation {
-        const KEPT_FOR: TimeDelta = TimeDelta::minutes(5);
-        Revocation { id: TokenId::from(self.id.as_uuid()).into(), expires_at: now + KEPT_FOR }
+    /// The deny-list entry that makes everybody refuse it who knows it as a caller's: requests for as long as it is remembered,
+    /// streams that began with it for as long as it could have lain idle, by its latest use until `now`.
+    pub fn revocation(&self, limits: SessionLimits, now: DateTime<Utc>) -> Revocation {
+        let expires_at = self.expires_at.min(now + limits.idle);
+        Revocation { id: TokenId::from(self.id.as_uuid()).into(), expires_at }
     }
 
     /// Whether it is not over.
@@ -160,6 +160,24 @@ mod tests {
         assert_eq!((session.idle_until, session.expires_at), (at(180), at(180)));
         assert!(session.is_live(at(179)) && !session.is_live(at(180)));
         assert_eq!(session.used(LIMITS, at(150)), None);
+    }
+
+    #[test]
+    fn its_entry_on_the_deny_list_outlives_whoever_is_known_by_it() {
+        for minutes in [0, 30, 59, 100, 170] {
+            // Ended elsewhere at the very moment of its latest use, with what was written of it before.
+            let mut used = session();
+            for minutes in (0..=minutes).step_by(30) {
+                used = used.used(LIMITS, at(minutes)).unwrap_or(used);
+            }
+            let known = used.used(LIMITS, at(minutes)).unwrap_or_else(|| used.clone()).identity();
+            for written in [session(), used] {
+                let entry = written.revocation(LIMITS, at(minutes));
+                assert!(entry.expires_at >= known.expires_at, "after {minutes} minutes");
+                assert!(known.revocable().contains(&entry.id));
+                assert!(entry.expires_at <= at(180));
+            }
+        }
     }
 
     #[test]

@@ -61,8 +61,8 @@ pub trait TokenRepository: Send + Sync {
         now: DateTime<Utc>,
     ) -> Result<Vec<TokenFamily>, RepositoryError>;
 
-    /// Puts an entry on the deny-list. If the id is on it already, nothing changes.
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), RepositoryError>;
+    /// Puts entries on the deny-list, all or none. Of an id that is on it already nothing changes.
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), RepositoryError>;
 
     /// Whether any of `ids` is on the deny-list.
     async fn is_any_revoked(&self, ids: &[Revocable]) -> Result<bool, RepositoryError>;

@@ -209,6 +209,12 @@ impl OAuthService {
         self.clock.now()
     }
 
+    /// Where an account has an identity.
+    pub async fn providers_of(&self, account: AccountId) -> Result<Vec<ProviderName>, Failure> {
+        let identities = self.store.identities_of(account).await?;
+        Ok(identities.into_iter().map(|identity| identity.provider).collect())
+    }
+
     /// The providers that are switched on.
     pub fn providers(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
         self.providers.values().map(|one| &one.provider)

@@ -1,6 +1,6 @@
 //! Sessions of browsers: opens them, says whose they are, lists and ends them, and gives them tokens.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{Failure, token::TokenService};
 use crate::{
@@ -9,7 +9,6 @@ use crate::{
             account::ProviderIdentity,
             id::{AccountId, SessionId},
             identity::{Identity, email_claim},
-            oauth::ProviderName,
             session::{Session, SessionLimits, SessionSecret, Visitor},
             token::{IssuedTokens, TokenDigest},
         },
@@ -71,24 +70,20 @@ impl SessionService {
 
     /// The session that a cookie stands for, if it is not over. That it was used is noted now and then.
     pub async fn current(&self, cookie: &str) -> Result<Option<Session>, Failure> {
+        self.live(&TokenDigest::of(cookie.as_bytes())).await
+    }
+
+    async fn live(&self, digest: &TokenDigest) -> Result<Option<Session>, Failure> {
         let SessionParts { store, clock, limits, .. } = &self.parts;
         let sessions = LiveSessions { store: store.clone(), limits: *limits };
-        Ok(sessions.by_cookie(cookie, clock.now()).await?)
+        Ok(sessions.by_digest(digest, clock.now()).await?)
     }
 
     /// Who calls with the session of a cookie with this digest, if it is not over: as the data plane has to know it.
     pub async fn caller(&self, digest: TokenDigest) -> Result<Option<Identity>, Failure> {
-        let SessionParts { store, clock, limits, .. } = &self.parts;
-        let sessions = LiveSessions { store: store.clone(), limits: *limits };
-        let Some(session) = sessions.by_digest(&digest, clock.now()).await? else { return Ok(None) };
+        let Some(session) = self.live(&digest).await? else { return Ok(None) };
         let claims = email_claim(self.verified_email(&session).await?.as_deref());
         Ok(Some(Identity { claims, ..session.identity() }))
-    }
-
-    /// Where an account has an identity.
-    pub async fn providers_of(&self, account: AccountId) -> Result<Vec<ProviderName>, Failure> {
-        let identities = self.parts.accounts.identities_of(account).await?;
-        Ok(identities.into_iter().map(|identity| identity.provider).collect())
     }
 
     /// An e-mail address of a session's person that a provider vouches for.
@@ -152,7 +147,10 @@ impl SessionService {
         tokens.refuse(&listed).await?;
         let ended = store.end_all_of(account, but).await?;
         tokens.revoke_those_of(&ids(&ended)).await?;
-        let newer: Vec<Session> = ended.iter().filter(|one| !listed.contains(one)).cloned().collect();
+        let newer: Vec<Session> = {
+            let known: HashSet<SessionId> = listed.iter().map(|session| session.id).collect();
+            ended.iter().filter(|one| !known.contains(&one.id)).cloned().collect()
+        };
         tokens.refuse(&newer).await?;
         Ok(ended.iter().filter(|session| session.is_live(now)).count())
     }

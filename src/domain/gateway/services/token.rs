@@ -195,20 +195,20 @@ impl TokenService {
     async fn revoke_found(&self, token: &str, found: Verification) -> Result<(), Failure> {
         match found {
             Verification::Access(claims) => {
-                self.revoke_one(Revocation { id: claims.token_id.into(), expires_at: claims.identity().expires_at })
-                    .await
+                self.deny(&[Revocation { id: claims.token_id.into(), expires_at: claims.identity().expires_at }]).await
             }
             Verification::Dummy(dummy) => {
-                self.revoke_one(Revocation { id: dummy.id.into(), expires_at: dummy.expires_at }).await
+                self.deny(&[Revocation { id: dummy.id.into(), expires_at: dummy.expires_at }]).await
             }
             Verification::Refresh { family, .. } => self.revoke_family(family.id).await,
             Verification::Inactive(_) => self.revoke_used_refresh_token(token).await,
         }
     }
 
-    async fn revoke_one(&self, revocation: Revocation) -> Result<(), Failure> {
-        self.parts.store.revoke(&revocation).await?;
-        self.parts.publisher.publish_revocations(&[revocation]);
+    /// Puts these on the deny-list. They are refused here when this returns, and on every replica soon after.
+    async fn deny(&self, revocations: &[Revocation]) -> Result<(), Failure> {
+        self.parts.store.revoke(revocations).await?;
+        self.parts.publisher.publish_revocations(revocations);
         Ok(())
     }
 

@@ -62,7 +62,7 @@ async fn replicas_that_start_at_once_migrate_once(database: &Database) {
             let db = connect(&url).await?;
             migrate(&db).await?;
             ping(&db).await?;
-            SeaOrmTokens::new(db).revoke(&revocation(1, at(60))).await
+            SeaOrmTokens::new(db).revoke(&[revocation(1, at(60))]).await
         });
     }
     for outcome in timeout(PATIENCE, replicas.join_all()).await.unwrap() {
@@ -86,7 +86,7 @@ async fn what_was_acknowledged_survives_reopening(database: &Database) {
     let tokens = SeaOrmTokens::new(db.clone());
     tokens.open_family(&family(1), &refresh(11)).await.unwrap();
     let RotationOutcome::Rotated(rotated) = tokens.rotate(&rotation(11, 12, at(60))).await.unwrap() else { panic!() };
-    tokens.revoke(&revocation(1, at(60))).await.unwrap();
+    tokens.revoke(&[revocation(1, at(60))]).await.unwrap();
     tokens.put_dummy(&dummy(1, at(60))).await.unwrap();
     SeaOrmSigningKeys::new(db.clone()).add(&key()).await.unwrap();
     let listed = tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap();
@@ -99,7 +99,7 @@ async fn what_was_acknowledged_survives_reopening(database: &Database) {
     assert_eq!(tokens.find_dummy(&digest(1)).await.unwrap(), Some(dummy(1, at(60))));
     assert_eq!(SeaOrmSigningKeys::new(db).list().await.unwrap(), [key()]);
     // The places go on where they were: a reader's cursor outlives a restart.
-    tokens.revoke(&revocation(2, at(60))).await.unwrap();
+    tokens.revoke(&[revocation(2, at(60))]).await.unwrap();
     assert_eq!(tokens.revocations_after(listed[0].cursor, 9).await.unwrap().len(), 1);
 }
 
@@ -116,7 +116,7 @@ async fn assert_nothing_works(db: DatabaseConnection) {
     assert_unavailable(tokens.rotate(&rotation(11, 12, at(60))).await);
     assert_unavailable(tokens.find_refresh(&digest(11)).await);
     assert_unavailable(tokens.revoke_family(family_id(1), at(60)).await);
-    assert_unavailable(tokens.revoke(&revocation(1, at(60))).await);
+    assert_unavailable(tokens.revoke(&[revocation(1, at(60))]).await);
     assert_unavailable(tokens.is_any_revoked(&[token_id(1).into()]).await);
     assert_unavailable(tokens.revocations_after(RevocationCursor::default(), 9).await);
     assert_unavailable(tokens.put_dummy(&dummy(1, at(60))).await);
@@ -145,10 +145,10 @@ async fn a_lock_that_is_not_released_is_unavailable_soon(database: &Database) {
     let holder = other.begin().await.unwrap();
     holder.execute_unprepared("UPDATE revocation_cursor SET value = value + 1").await.unwrap();
     let begun = Instant::now();
-    assert_unavailable(tokens.revoke(&revocation(1, at(60))).await);
+    assert_unavailable(tokens.revoke(&[revocation(1, at(60))]).await);
     assert!(begun.elapsed().as_secs() < 6, "{:?}", begun.elapsed());
     holder.rollback().await.unwrap();
-    tokens.revoke(&revocation(1, at(60))).await.unwrap();
+    tokens.revoke(&[revocation(1, at(60))]).await.unwrap();
 }
 
 async fn nobody_there_is_unavailable_soon_and_says_no_secret(database: &Database) {
@@ -197,7 +197,7 @@ async fn rows_that_are_no_models_are_corrupt(database: &Database) {
     assert!(matches!(outcome, Err(RepositoryError::Corrupt(_))), "{outcome:?}");
 
     db.execute_unprepared("DELETE FROM revocation_cursor").await.unwrap();
-    let outcome = tokens.revoke(&revocation(1, at(60))).await;
+    let outcome = tokens.revoke(&[revocation(1, at(60))]).await;
     assert!(matches!(outcome, Err(RepositoryError::Corrupt(_))), "{outcome:?}");
 }
 
@@ -208,10 +208,10 @@ async fn connections_that_broke_are_replaced() {
     let database = harness::empty_postgres().await;
     let db = migrated(&database).await;
     let tokens = SeaOrmTokens::new(db.clone());
-    tokens.revoke(&revocation(1, at(60))).await.unwrap();
+    tokens.revoke(&[revocation(1, at(60))]).await.unwrap();
     let own = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = pg_backend_pid()";
     assert!(db.execute_unprepared(own).await.is_err());
-    tokens.revoke(&revocation(2, at(60))).await.unwrap();
+    tokens.revoke(&[revocation(2, at(60))]).await.unwrap();
     db.close().await.unwrap();
     database.close().await;
 }

@@ -147,16 +147,22 @@ async fn families_of_sessions_are_revoked_while_they_are_rotated(store: &Store) 
 
 async fn an_id_is_listed_once(store: &Store) {
     for expires_at in [at(10), at(20)] {
-        store.tokens.revoke(&revocation(1, expires_at)).await.unwrap();
+        store.tokens.revoke(&[revocation(1, expires_at)]).await.unwrap();
     }
-    store.tokens.revoke(&revocation(2, at(20))).await.unwrap();
+    store.tokens.revoke(&[revocation(2, at(20))]).await.unwrap();
     assert_eq!(listed(store).await, [revocation(1, at(10)), revocation(2, at(20))]);
+    // Some of several are on it already, and one is there twice.
+    let several = [revocation(3, at(30)), revocation(1, at(30)), revocation(4, at(40)), revocation(3, at(50))];
+    store.tokens.revoke(&several).await.unwrap();
+    store.tokens.revoke(&[]).await.unwrap();
+    let all = [revocation(1, at(10)), revocation(2, at(20)), revocation(3, at(30)), revocation(4, at(40))];
+    assert_eq!(listed(store).await, all);
 }
 
 async fn any_of_several_ids_is_found(store: &Store) {
     store.tokens.open_family(&family(1), &refresh(11)).await.unwrap();
     store.tokens.revoke_family(family_id(1), at(1)).await.unwrap();
-    store.tokens.revoke(&revocation(7, at(-60))).await.unwrap();
+    store.tokens.revoke(&[revocation(7, at(-60))]).await.unwrap();
     assert!(store.peer_tokens.is_any_revoked(&[token_id(1).into(), family_id(1).into()]).await.unwrap());
     assert!(store.peer_tokens.is_any_revoked(&[token_id(7).into()]).await.unwrap(), "until it is forgotten");
     assert!(!store.peer_tokens.is_any_revoked(&[token_id(1).into(), family_id(2).into()]).await.unwrap());
@@ -164,7 +170,7 @@ async fn any_of_several_ids_is_found(store: &Store) {
 
 async fn the_deny_list_is_read_in_pages(store: &Store) {
     for n in [5, 3, 9, 1] {
-        store.tokens.revoke(&revocation(n, at(10))).await.unwrap();
+        store.tokens.revoke(&[revocation(n, at(10))]).await.unwrap();
     }
     let page = async |cursor, limit| store.peer_tokens.revocations_after(cursor, limit).await.unwrap();
     let whole = page(RevocationCursor::default(), 4).await;
@@ -183,7 +189,7 @@ async fn the_deny_list_is_read_in_pages(store: &Store) {
 
     // What is forgotten leaves a gap; places are never given out twice.
     store.tokens.forget_expired(at(10)).await.unwrap();
-    store.tokens.revoke(&revocation(2, at(20))).await.unwrap();
+    store.tokens.revoke(&[revocation(2, at(20))]).await.unwrap();
     let [next] = page(whole[3].cursor, 9).await[..] else { panic!("one entry") };
     assert_eq!(next.revocation, revocation(2, at(20)));
 }
@@ -215,7 +221,7 @@ async fn a_reader_misses_nothing_that_is_written_meanwhile(store: &Store) {
         let replica = store.replica(writer as usize);
         writers.spawn(async move {
             for n in 0..EACH {
-                replica.revoke(&revocation(writer * EACH + n, at(60))).await.unwrap();
+                replica.revoke(&[revocation(writer * EACH + n, at(60))]).await.unwrap();
             }
         });
     }
@@ -241,7 +247,7 @@ async fn an_operation_that_is_given_up_blocks_nobody(store: &Store) {
             tokio::task::yield_now().await;
         }
         drop(operation);
-        timeout(PATIENCE, store.peer_tokens.revoke(&revocation(steps, at(60)))).await.unwrap().unwrap();
+        timeout(PATIENCE, store.peer_tokens.revoke(&[revocation(steps, at(60))])).await.unwrap().unwrap();
     }
     store.peer_tokens.revoke_family(family_id(1), at(60)).await.unwrap();
     // Both or neither: the family is on the list exactly once, and every entry that was acknowledged is there.

@@ -59,7 +59,7 @@ async fn times_are_kept_to_the_microsecond(store: &Store) {
     assert_eq!(store.tokens.revoke_family(family_id(1), at(8) + finer).await.unwrap(), Some(kept.clone()));
     assert_eq!(store.tokens.find_refresh(&digest(12)).await.unwrap().unwrap().family, kept);
 
-    store.tokens.revoke(&revocation(1, at(9) + finer)).await.unwrap();
+    store.tokens.revoke(&[revocation(1, at(9) + finer)]).await.unwrap();
     store.tokens.put_dummy(&DummyToken { created_at: at(0) + finer, ..dummy(1, at(9) + finer) }).await.unwrap();
     let listed = store.tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap();
     assert_eq!(
@@ -123,7 +123,7 @@ async fn a_dummy_token_replaces_the_one_with_the_same_digest(store: &Store) {
 async fn dummy_tokens_and_entries_are_forgotten_when_they_expire(store: &Store) {
     for (n, expires_at) in [(1, at(9)), (2, at(10)), (3, at(10) + MICROSECOND)] {
         store.tokens.put_dummy(&dummy(n, expires_at)).await.unwrap();
-        store.tokens.revoke(&revocation(n.into(), expires_at)).await.unwrap();
+        store.tokens.revoke(&[revocation(n.into(), expires_at)]).await.unwrap();
     }
     assert_eq!(store.tokens.forget_expired(at(10)).await.unwrap(), 4);
     assert_eq!(store.tokens.find_dummy(&digest(1)).await.unwrap(), None);

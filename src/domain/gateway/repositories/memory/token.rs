@@ -234,8 +234,11 @@ impl TokenRepository for MemoryTokens {
         Ok(revoked)
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), RepositoryError> {
-        lock(&self.0).deny_list.add(*revocation);
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), RepositoryError> {
+        let mut state = lock(&self.0);
+        for &revocation in revocations {
+            state.deny_list.add(revocation);
+        }
         Ok(())
     }
 

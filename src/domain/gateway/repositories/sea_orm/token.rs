@@ -137,10 +137,12 @@ impl TokenRepository for SeaOrmTokens {
         .await
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), RepositoryError> {
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), RepositoryError> {
         answered(async {
             let transaction = begin(&self.db).await?;
-            deny_list::add(&transaction, revocation).await?;
+            for revocation in revocations {
+                deny_list::add(&transaction, revocation).await?;
+            }
             Ok(transaction.commit().await?)
         })
         .await

@@ -233,6 +233,9 @@ async fn an_exchange_without_a_caller_is_the_sign_in_and_finds_the_same_account_
     assert_eq!(first.grant.id, again.grant.id, "the same person at the same provider has one grant");
     assert_ne!(alice.subject, bob.subject, "the same e-mail does not make the same person");
     assert_ne!(first.grant.account, other.grant.account);
+    let providers = scene.vault.providers_of(first.grant.account).await.unwrap();
+    assert_eq!(providers, [first.grant.provider]);
+    assert!(scene.vault.providers_of(AccountId::from_random([99; 16])).await.unwrap().is_empty());
 }
 
 #[tokio::test]

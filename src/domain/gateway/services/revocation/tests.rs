@@ -15,12 +15,12 @@ async fn what_is_revoked_elsewhere_arrives_once_and_in_order() {
     let revocation =
         |n: u8| Revocation { id: TokenId::from_random([n; 16]).into(), expires_at: clock.now() + TimeDelta::hours(1) };
     for n in [3, 1, 2] {
-        store.revoke(&revocation(n)).await.unwrap();
+        store.revoke(&[revocation(n)]).await.unwrap();
     }
     feed.catch_up().await.unwrap();
     feed.catch_up().await.unwrap();
     assert_eq!(*recorder.revocations.lock().unwrap(), [revocation(3), revocation(1), revocation(2)]);
-    store.revoke(&revocation(4)).await.unwrap();
+    store.revoke(&[revocation(4)]).await.unwrap();
     feed.catch_up().await.unwrap();
     assert_eq!(recorder.revocations.lock().unwrap().last(), Some(&revocation(4)));
 }

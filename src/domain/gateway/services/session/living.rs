@@ -24,15 +24,6 @@ pub struct LiveSessions {
 }
 
 impl LiveSessions {
-    /// The session that a cookie stands for. That it was used is noted now and then.
-    pub(in super::super) async fn by_cookie(
-        &self,
-        cookie: &str,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Session>, RepositoryError> {
-        self.by_digest(&TokenDigest::of(cookie.as_bytes()), now).await
-    }
-
     /// The session of a cookie with this digest. That it was used is noted now and then.
     pub(in super::super) async fn by_digest(
         &self,

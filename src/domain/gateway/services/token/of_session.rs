@@ -11,7 +11,7 @@ use crate::domain::gateway::models::{
     token::{IssuedTokens, RefreshRecord, Revocation, TokenFamily},
 };
 
-/// How many sessions' families are revoked in one transaction.
+/// How many sessions, or their families, are revoked in one transaction.
 const AT_ONCE: usize = 100;
 
 impl TokenService {
@@ -36,12 +36,11 @@ impl TokenService {
 
     /// Makes everybody refuse these sessions who remembers them, here and on every replica.
     pub(in super::super) async fn refuse(&self, sessions: &[Session]) -> Result<(), Failure> {
-        let now = self.parts.clock.now();
-        let revocations: Vec<Revocation> = sessions.iter().map(|session| session.revocation(now)).collect();
-        for revocation in &revocations {
-            self.parts.store.revoke(revocation).await?;
+        let (limits, now) = (self.parts.sessions.limits, self.parts.clock.now());
+        for sessions in sessions.chunks(AT_ONCE) {
+            let revocations: Vec<Revocation> = sessions.iter().map(|session| session.revocation(limits, now)).collect();
+            self.deny(&revocations).await?;
         }
-        self.parts.publisher.publish_revocations(&revocations);
         Ok(())
     }
 
