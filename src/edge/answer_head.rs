@@ -1,17 +1,17 @@
 //! Reads the head of a service's answer (RFC 9112 §4, §5), and how its body is delimited.
 
-use std::mem::MaybeUninit;
+use std::{mem::MaybeUninit, ops::Range};
 
 use bytes::BytesMut;
 use http::{
-    HeaderName, HeaderValue, StatusCode, Version,
+    HeaderName, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 use httparse::{ParserConfig, Status};
 
 use super::{
     head::{Extent, number},
-    header_list::HeaderList,
+    header_list::{HeaderList, Line},
     headers::names,
 };
 
@@ -42,17 +42,12 @@ impl AnswerHead {
         let Status::Complete(end) = parsed.map_err(|_| BadAnswerHead)? else { return Ok(None) };
         let version = if answer.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
         let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(BadAnswerHead)?;
-        // The values are to share the memory of what was read, so where they stand in it is remembered, and no more.
-        let places: Vec<Place> =
-            answer.headers.iter().map(|line| Place::of(input, line.name.as_bytes(), line.value)).collect();
-        let head = input.split_to(end).freeze();
-        let mut headers = HeaderList::with_capacity(places.len() + ROOM_FOR_OURS);
-        for place in &places {
-            let name = HeaderName::from_bytes(&head[place.name..place.name + place.name_length]);
-            let value = HeaderValue::from_maybe_shared(head.slice(place.value..place.value + place.value_length));
-            headers.append(name.map_err(|_| BadAnswerHead)?, value.map_err(|_| BadAnswerHead)?);
+        let mut lines = Vec::with_capacity(answer.headers.len() + ROOM_FOR_OURS);
+        for line in &*answer.headers {
+            let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| BadAnswerHead)?;
+            lines.push(Line::new(name, place(input, line.name.as_bytes()).start, place(input, line.value)));
         }
-        Ok(Some(Self { status, version, headers }))
+        Ok(Some(Self { status, version, headers: HeaderList::new(input.split_to(end).freeze(), lines) }))
     }
 
     /// Whether another head follows for the same request.
@@ -98,7 +93,7 @@ impl AnswerHead {
     /// Whether one length is said at most, and once.
     fn has_plain_length(&self) -> bool {
         let mut lengths = self.headers.all(CONTENT_LENGTH);
-        lengths.next().is_none_or(|length| number(length.as_bytes()).is_some()) && lengths.next().is_none()
+        lengths.next().is_none_or(|length| number(length).is_some()) && lengths.next().is_none()
     }
 
     /// The head as it goes on: with one length at most, and none that does not count.
@@ -106,8 +101,7 @@ impl AnswerHead {
         if self.headers.contains(&TRANSFER_ENCODING) || self.status == StatusCode::NO_CONTENT {
             self.headers.remove(&CONTENT_LENGTH);
         } else if !self.has_plain_length() {
-            let length =
-                names(&self.headers, CONTENT_LENGTH).next().and_then(|text| HeaderValue::from_bytes(text).ok());
+            let length = names(&self.headers, CONTENT_LENGTH).next().map(<[u8]>::to_vec);
             if let Some(length) = length {
                 self.headers.insert(CONTENT_LENGTH, length);
             }
@@ -116,22 +110,11 @@ impl AnswerHead {
     }
 }
 
-/// Where a header line stands in a head.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    name: usize,
-    name_length: usize,
-    value: usize,
-    value_length: usize,
-}
-
-impl Place {
-    fn of(head: &[u8], name: &[u8], value: &[u8]) -> Self {
-        let at = |part: &[u8]| part.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
-        // An empty value need not stand anywhere.
-        let value_at = if value.is_empty() { 0 } else { at(value) };
-        Self { name: at(name), name_length: name.len(), value: value_at, value_length: value.len() }
-    }
+/// Where a part of a head stands in it.
+fn place(head: &[u8], part: &[u8]) -> Range<usize> {
+    // What is empty need not stand anywhere.
+    let begins = if part.is_empty() { 0 } else { part.as_ptr().addr().wrapping_sub(head.as_ptr().addr()) };
+    begins..begins + part.len()
 }
 
 #[cfg(test)]
@@ -155,7 +138,7 @@ mod tests {
         let mut input = BytesMut::from(text);
         let head = AnswerHead::take(&mut input).unwrap().unwrap();
         assert_eq!((head.status.as_u16(), head.version, &input[..]), (201, Version::HTTP_11, &b"body"[..]));
-        assert_eq!((&head.headers["x-a"], &head.headers["x-empty"]), (&"b c".parse().unwrap(), &"".parse().unwrap()));
+        assert_eq!((&head.headers["x-a"], &head.headers["x-empty"]), ("b c", ""));
         assert_eq!(head.headers.all(http::header::SET_COOKIE).count(), 2);
     }
 
@@ -220,7 +203,7 @@ mod tests {
     fn one_length_goes_on_at_most() {
         let lengths = |lines: &str| {
             let head = head(lines).with_one_length();
-            head.headers.all(CONTENT_LENGTH).map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+            head.headers.all(CONTENT_LENGTH).map(|value| String::from_utf8(value.to_vec()).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(lengths("Content-Length: 5, 5\r\nContent-Length: 5\r\n"), ["5"]);
         assert!(lengths("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n").is_empty());

@@ -50,13 +50,13 @@ async fn by_token(core: &Core, snapshot: &Snapshot, headers: &HeaderList) -> Res
     if token.len() > MAX_TOKEN_BYTES {
         return Err(Failure::Token(Rejection::Malformed));
     }
-    let digest = TokenDigest::of(token);
-    let known = core.tokens.borrow_mut().get(&digest);
+    let fingerprint = core.fingerprints.of(token);
+    let known = core.tokens.borrow_mut().get(&fingerprint);
     if let Some(Known { caller, is_opaque }) = known {
         match judge(core, snapshot, &caller.identity) {
             Ok(()) => return Ok(Some(caller)),
             Err(rejection) => {
-                core.tokens.borrow_mut().forget(&digest);
+                core.tokens.borrow_mut().forget(&fingerprint);
                 // The same text may have been registered anew.
                 if !is_opaque {
                     return Err(Failure::Token(rejection));
@@ -66,11 +66,11 @@ async fn by_token(core: &Core, snapshot: &Snapshot, headers: &HeaderList) -> Res
     }
     let (identity, is_opaque) = match verify(core, snapshot, token) {
         Ok(identity) => (identity, false),
-        Err(rejection) => (Box::pin(resolve(core, digest, rejection)).await?, true),
+        Err(rejection) => (Box::pin(resolve(core, token, rejection)).await?, true),
     };
     judge(core, snapshot, &identity).map_err(Failure::Token)?;
     let caller = Caller::new(identity);
-    core.tokens.borrow_mut().insert(digest, Known { caller: Rc::clone(&caller), is_opaque });
+    core.tokens.borrow_mut().insert(fingerprint, Known { caller: Rc::clone(&caller), is_opaque });
     Ok(Some(caller))
 }
 
@@ -79,7 +79,7 @@ fn presented(headers: &HeaderList) -> Result<Option<&[u8]>, Failure> {
     let mut values = headers.all(AUTHORIZATION);
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(None),
-        (Some(one), None) => one.as_bytes(),
+        (Some(one), None) => one,
         (Some(_), Some(_)) => return Err(Failure::Credential),
     };
     let (scheme, token) = value.split_at(value.iter().position(|&byte| byte == b' ').unwrap_or(value.len()));
@@ -99,10 +99,11 @@ fn verify(core: &Core, snapshot: &Snapshot, token: &[u8]) -> Result<Identity, Re
 
 /// Asks the resolver. If it does not know the token either, the reason why the token is no good as a signed one is told,
 /// unless it does not even look like one.
-async fn resolve(core: &Core, digest: TokenDigest, as_signed: Rejection) -> Result<Identity, Failure> {
+async fn resolve(core: &Core, token: &[u8], as_signed: Rejection) -> Result<Identity, Failure> {
     if !core.resolver.knows_opaque_tokens() {
         return Err(Failure::Token(as_signed));
     }
+    let digest = TokenDigest::of(token);
     match core.ask(|resolver| async move { resolver.opaque_token(digest).await }).await? {
         Ok(identity) => Ok(identity),
         Err(Rejection::Unknown) if as_signed != Rejection::Malformed => Err(Failure::Token(as_signed)),

@@ -71,7 +71,7 @@ impl AnswerBody {
     pub(super) fn withheld(answer: &mut Answer) {
         let length = answer.body.size_hint().exact().filter(|&length| length > 0);
         if let Some(length) = length.filter(|_| !answer.headers.contains(&CONTENT_LENGTH)) {
-            answer.headers.append(CONTENT_LENGTH, length.into());
+            answer.headers.append(CONTENT_LENGTH, length.to_string());
         }
         let body = &mut answer.body;
         if matches!(body.content, Content::Whole(_) | Content::Own(_)) {
@@ -91,10 +91,9 @@ impl AnswerBody {
     }
 
     /// Logs `record` when the body has ended.
-    pub(super) fn recorded(mut self, record: Box<Record>) -> Self {
+    pub(super) fn record(&mut self, record: Box<Record>) {
         self.record = Some(record);
         self.note_end();
-        self
     }
 
     /// Sends on what the client still uploads while it does not take more of the answer.

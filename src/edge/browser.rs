@@ -39,25 +39,21 @@ impl BrowserSettings {
 
 /// From which page a request comes.
 pub(super) fn page(headers: &HeaderList) -> Page<'_> {
-    Page { origin: text(headers, &ORIGIN), fetch_site: text(headers, &SEC_FETCH_SITE) }
+    Page { origin: headers.text(&ORIGIN), fetch_site: headers.text(&SEC_FETCH_SITE) }
 }
 
 /// Whether somebody goes to a page with their browser, and no script or program asks. Browsers that do not say so ask for HTML.
 pub(super) fn navigates(method: &Method, headers: &HeaderList) -> bool {
-    let says_so = || match text(headers, &SEC_FETCH_MODE) {
+    let says_so = || match headers.text(&SEC_FETCH_MODE) {
         Some(mode) => mode == "navigate",
         None => headers.all(ACCEPT).any(wants_html),
     };
     matches!(*method, Method::GET | Method::HEAD) && says_so()
 }
 
-fn wants_html(accept: &HeaderValue) -> bool {
-    let kinds = accept.to_str().unwrap_or_default().split(',');
-    kinds.filter_map(|kind| kind.split(';').next()).any(|kind| kind.trim().eq_ignore_ascii_case("text/html"))
-}
-
-fn text<'h>(headers: &'h HeaderList, name: &HeaderName) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
+fn wants_html(accept: &[u8]) -> bool {
+    let kinds = accept.split(|&byte| byte == b',').filter_map(|kind| kind.split(|&byte| byte == b';').next());
+    kinds.map(<[u8]>::trim_ascii).any(|kind| kind.eq_ignore_ascii_case(b"text/html"))
 }
 
 #[cfg(test)]

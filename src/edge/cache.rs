@@ -8,13 +8,11 @@ use std::{
     hash::{BuildHasher, BuildHasherDefault, Hash, Hasher},
 };
 
-use crate::domain::gateway::models::token::TokenDigest;
-
 /// How many tokens a core remembers. A few hundred bytes each: some megabytes when full.
 pub(super) const TOKENS: usize = 16 * 1024;
 
-/// Whose tokens were found good: identities alone, keyed by the digest of the whole token.
-pub(super) type TokenCache<T> = Cache<TokenDigest, T, BuildHasherDefault<DigestHasher>>;
+/// What is remembered of tokens and the like, under what is left of them when they are digested.
+pub(super) type TokenCache<K, T> = Cache<K, T, BuildHasherDefault<DigestHasher>>;
 
 /// See the module. When it is full, whoever was not asked for since the hand last came by has to go (second chance).
 pub(super) struct Cache<K, T, S = RandomState> {
@@ -116,6 +114,7 @@ impl Hasher for DigestHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::gateway::models::token::TokenDigest;
 
     fn digest(n: u32) -> TokenDigest {
         TokenDigest::of(&n.to_le_bytes())
@@ -123,7 +122,7 @@ mod tests {
 
     #[test]
     fn it_is_bounded_and_keeps_who_is_asked_for() {
-        let mut cache: TokenCache<u32> = TokenCache::new(8);
+        let mut cache: TokenCache<TokenDigest, u32> = TokenCache::new(8);
         (0..8).for_each(|n| cache.insert(digest(n), n));
         for n in 100..200 {
             assert_eq!(cache.get(&digest(3)), Some(3), "after {n}");
@@ -136,7 +135,7 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_is_gone_and_its_place_used_again() {
-        let mut cache: TokenCache<u32> = TokenCache::new(2);
+        let mut cache: TokenCache<TokenDigest, u32> = TokenCache::new(2);
         cache.insert(digest(1), 1);
         cache.insert(digest(2), 2);
         cache.get(&digest(1));

@@ -3,16 +3,13 @@
 use std::{
     future::Future,
     io,
-    pin::{Pin, pin},
+    pin::pin,
     rc::Rc,
     task::{Context, Poll, ready},
 };
 
 use bytes::BytesMut;
-use tokio::{
-    io::{AsyncRead, ReadBuf},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
@@ -22,9 +19,10 @@ use super::{
     frames::PREFACE,
     http2,
     socket::Socket,
+    tcp::Tcp,
     tls::{Terminator, speaks_http2},
     watchdog::{Order, Vitals},
-    wire::{FIRST_READ_BYTES, Wire},
+    wire::Wire,
     worker::Core,
 };
 
@@ -55,7 +53,7 @@ async fn speak(core: &Rc<Core>, stream: TcpStream, peer: Peer, vitals: &Rc<Vital
         let protocol = if speaks_http2(&socket) { Protocol::Http2 } else { Protocol::Http1 };
         (Socket::Tls(Box::new(socket)), Some(protocol))
     } else {
-        let mut socket = Socket::Plain(stream);
+        let mut socket = Socket::Plain(Tcp(stream));
         let protocol = unless_drained(vitals, |context| poll_protocol(&mut socket, &mut first, context)).await;
         (socket, protocol.and_then(Result::ok))
     };
@@ -110,12 +108,8 @@ fn poll_protocol(socket: &mut Socket, first: &mut BytesMut, context: &mut Contex
         if known == PREFACE.len() {
             return Poll::Ready(Ok(Protocol::Http2));
         }
-        let mut scratch = [std::mem::MaybeUninit::uninit(); FIRST_READ_BYTES];
-        let mut buf = ReadBuf::uninit(&mut scratch);
-        ready!(Pin::new(&mut *socket).poll_read(context, &mut buf))?;
-        if buf.filled().is_empty() {
+        if ready!(socket.poll_append(context, first))? == 0 {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
-        first.extend_from_slice(buf.filled());
     }
 }

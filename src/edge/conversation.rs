@@ -2,6 +2,7 @@
 //! connection's own task, the exchange with the service included.
 
 use std::{
+    cell::Cell,
     future::Future,
     pin::{Pin, pin},
     rc::Rc,
@@ -9,7 +10,7 @@ use std::{
 };
 
 use http::{
-    HeaderValue, Method, Version,
+    Method, Version,
     header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT},
 };
 use http_body::{Body, SizeHint};
@@ -17,11 +18,11 @@ use tracing::debug;
 
 use super::{
     client::Peer,
-    head::{BadHead, Extent, Head, number},
+    head::{Extent, Head, number},
     header_list::HeaderList,
     headers::{names, wants_trailers},
     message::{Answer, RequestHead},
-    output::{Encoder, Output, put_header, put_headers, put_length},
+    output::{Encoder, Output, put_header, put_length},
     pipeline,
     tunnel::Tunnel,
     upload::Incoming,
@@ -32,7 +33,7 @@ use super::{
 
 /// What comes after an answer.
 enum After {
-    /// The next request.
+    /// The next request, sooner or later.
     Request,
     /// The end, as the answer said; the client may still be sending if it `lingers`.
     Close { lingers: bool },
@@ -42,17 +43,51 @@ enum After {
     Tunnel(Box<Tunnel>),
 }
 
+/// How many connections of a core keep the place in which they answer until the next request comes. To make one costs as much
+/// as a good part of an answer; to keep one for each connection that does nothing would cost more memory than all else of it.
+const MOST_KEPT: usize = 64;
+
+thread_local! {
+    static KEPT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// That a connection keeps its place.
+struct Kept;
+
+impl Kept {
+    fn if_few() -> Option<Self> {
+        (KEPT.get() < MOST_KEPT).then(|| {
+            KEPT.set(KEPT.get() + 1);
+            Self
+        })
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        KEPT.set(KEPT.get() - 1);
+    }
+}
+
+/// What a client does next.
+enum Next {
+    /// It asks for something.
+    Request,
+    /// Nothing, for a while.
+    Pause,
+    /// Nothing more.
+    End,
+}
+
 /// Serves a client until the connection ends.
 pub(super) async fn serve(core: &Rc<Core>, wire: Rc<Wire>, peer: &Peer, vitals: &Rc<Vitals>) {
     loop {
-        let head = std::future::poll_fn(|context| match vitals.order() {
-            Order::Drain => Poll::Ready(None),
-            Order::Serve | Order::Close => wire.poll_head(context),
-        });
-        // With TLS the end has to be said.
-        let Some(head) = head.await else { return Box::pin(wire.close(false)).await };
+        if !matches!(next(&wire, vitals, false).await, Next::Request) {
+            // With TLS the end has to be said.
+            return Box::pin(wire.close(false)).await;
+        }
         // In a place of its own, so that a connection that waits for its next request is small.
-        match Box::pin(respond(core, &wire, peer, vitals, head)).await {
+        match Box::pin(converse(core, &wire, peer, vitals)).await {
             After::Request => {}
             After::Close { lingers } => return Box::pin(wire.close(lingers)).await,
             After::Gone => return,
@@ -65,21 +100,46 @@ pub(super) async fn serve(core: &Rc<Core>, wire: Rc<Wire>, peer: &Peer, vitals: 
     }
 }
 
-async fn respond(
-    core: &Rc<Core>,
-    wire: &Rc<Wire>,
-    peer: &Peer,
-    vitals: &Rc<Vitals>,
-    head: Result<Head, BadHead>,
-) -> After {
+/// Waits for what the client does next; for no longer than until it pauses, if `pause_counts`.
+async fn next(wire: &Wire, vitals: &Vitals, pause_counts: bool) -> Next {
+    std::future::poll_fn(|context| match vitals.order() {
+        Order::Drain => Poll::Ready(Next::End),
+        Order::Serve | Order::Close => match wire.poll_head(context) {
+            Poll::Ready(true) => Poll::Ready(Next::Request),
+            Poll::Ready(false) => Poll::Ready(Next::End),
+            Poll::Pending if pause_counts && vitals.rests() => Poll::Ready(Next::Pause),
+            Poll::Pending => Poll::Pending,
+        },
+    })
+    .await
+}
+
+/// Answers the request that has come, and those that come soon after it.
+async fn converse(core: &Rc<Core>, wire: &Rc<Wire>, peer: &Peer, vitals: &Rc<Vitals>) -> After {
+    let kept = Kept::if_few();
+    loop {
+        let after = respond(core, wire, peer, vitals).await;
+        if kept.is_none() || !matches!(after, After::Request) {
+            return after;
+        }
+        match next(wire, vitals, true).await {
+            Next::Request => {}
+            Next::Pause => return After::Request,
+            Next::End => return After::Close { lingers: false },
+        }
+    }
+}
+
+async fn respond(core: &Rc<Core>, wire: &Rc<Wire>, peer: &Peer, vitals: &Rc<Vitals>) -> After {
+    let head = wire.take_head();
     let is_refused = head.is_err();
     let (mut answer, form) = match head {
         Err(bad) => (pipeline::refuse(core, vitals, bad), Form::REFUSED),
-        Ok(Head { request, extent }) => {
+        Ok(Head { mut request, extent }) => {
             let form = Form::of(&request);
             wire.begin_body(extent, waits_for_100(&request));
             let body = if extent == Extent::Length(0) { Incoming::Empty } else { Incoming::Http1(Rc::clone(wire)) };
-            let answering = pin!(pipeline::answer(core, peer, vitals, request, body));
+            let answering = pin!(pipeline::answer(core, peer, vitals, &mut request, body));
             match unless_gone(wire, answering).await {
                 Some(answer) => (answer, form),
                 None => return After::Gone,
@@ -113,7 +173,13 @@ async fn unless_gone<T>(wire: &Wire, mut answering: Pin<&mut impl Future<Output 
 struct BrokenOff;
 
 /// Writes an answer. Whether the connection may be used again.
-async fn send(core: &Core, wire: &Wire, answer: Answer, form: &Form, keeps_alive: bool) -> Result<bool, BrokenOff> {
+async fn send(
+    core: &Core,
+    wire: &Wire,
+    answer: Box<Answer>,
+    form: &Form,
+    keeps_alive: bool,
+) -> Result<bool, BrokenOff> {
     let mut output = Output::new();
     let (mut encoder, keeps_alive) =
         write_head(core, &answer, &answer.body.size_hint(), form, keeps_alive, output.head());
@@ -178,8 +244,8 @@ impl Form {
 }
 
 fn waits_for_100(request: &RequestHead) -> bool {
-    let expects = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    request.version == Version::HTTP_11 && request.headers.get(&EXPECT).is_some_and(expects)
+    let expects = request.headers.get(&EXPECT).is_some_and(|what| what.eq_ignore_ascii_case(b"100-continue"));
+    request.version == Version::HTTP_11 && expects
 }
 
 fn says_close(headers: &HeaderList) -> bool {
@@ -201,11 +267,11 @@ fn write_head<B>(
     into.push(b' ');
     into.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     into.extend_from_slice(b"\r\n");
-    put_headers(headers.iter(), into);
+    headers.put(into);
     if !headers.contains(&DATE) && !status.is_informational() {
         core.with_date(|date| put_header("date", date.as_bytes(), into));
     }
-    let announced = headers.get(&CONTENT_LENGTH).map(|length| number(length.as_bytes()));
+    let announced = headers.get(&CONTENT_LENGTH).map(number);
     // RFC 9110 §6.4.1.
     let is_bodiless = form.is_head || status.is_informational() || matches!(status.as_u16(), 204 | 304);
     let mut keeps_alive = keeps_alive;

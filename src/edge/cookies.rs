@@ -1,7 +1,7 @@
 //! Our cookies stay between the browser and us: they never go to a service, and no service can set them.
 
 use http::{
-    HeaderName, HeaderValue,
+    HeaderName,
     header::{COOKIE, SET_COOKIE},
 };
 
@@ -15,7 +15,7 @@ pub(super) fn remove_ours_from_request(headers: &mut HeaderList) {
     if !headers.all(COOKIE).any(has_ours) {
         return;
     }
-    let kept: Vec<HeaderValue> = headers.all(COOKIE).filter_map(without_ours).collect();
+    let kept: Vec<Vec<u8>> = headers.all(COOKIE).filter_map(without_ours).collect();
     headers.remove(&COOKIE);
     for value in kept {
         headers.append(COOKIE, value);
@@ -23,8 +23,8 @@ pub(super) fn remove_ours_from_request(headers: &mut HeaderList) {
 }
 
 /// Whether a service may send this header: it may not set one of our cookies.
-pub(super) fn may_be_set(name: &HeaderName, value: &HeaderValue) -> bool {
-    *name != SET_COOKIE || !is_ours(value.as_bytes())
+pub(super) fn may_be_set(name: &HeaderName, value: &[u8]) -> bool {
+    *name != SET_COOKIE || !is_ours(value)
 }
 
 /// The value of a cookie that was sent along: of the first, should there be more of the name.
@@ -35,17 +35,17 @@ pub(super) fn sent<'h>(headers: &'h HeaderList, name: &[u8]) -> Option<&'h [u8]>
     })
 }
 
-fn pairs(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    value.as_bytes().split(|&byte| byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
+fn pairs(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
 }
 
-fn has_ours(value: &HeaderValue) -> bool {
+fn has_ours(value: &[u8]) -> bool {
     pairs(value).any(is_ours)
 }
 
-fn without_ours(value: &HeaderValue) -> Option<HeaderValue> {
+fn without_ours(value: &[u8]) -> Option<Vec<u8>> {
     let kept: Vec<&[u8]> = pairs(value).filter(|pair| !is_ours(pair)).collect();
-    if kept.is_empty() { None } else { HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok() }
+    if kept.is_empty() { None } else { Some(kept.join(&b"; "[..])) }
 }
 
 /// Whether a cookie is ours. Some servers look names up without regard to case.
@@ -62,9 +62,9 @@ mod tests {
     use super::*;
 
     fn rest(cookies: &[&str]) -> Vec<String> {
-        let mut headers: HeaderList = cookies.iter().map(|value| (COOKIE, value.parse().unwrap())).collect();
+        let mut headers: HeaderList = cookies.iter().map(|value| (COOKIE, value)).collect();
         remove_ours_from_request(&mut headers);
-        headers.all(COOKIE).map(|value| value.to_str().unwrap().to_owned()).collect()
+        headers.all(COOKIE).map(|value| String::from_utf8(value.to_vec()).unwrap()).collect()
     }
 
     #[test]
@@ -78,8 +78,7 @@ mod tests {
 
     #[test]
     fn the_session_is_found_among_others() {
-        let headers =
-            |cookies: &[&str]| -> HeaderList { cookies.iter().map(|value| (COOKIE, value.parse().unwrap())).collect() };
+        let headers = |cookies: &[&str]| -> HeaderList { cookies.iter().map(|value| (COOKIE, value)).collect() };
         let found = |cookies: &[&str]| {
             sent(&headers(cookies), b"__Host-gateway_session").map(|value| String::from_utf8(value.to_vec()).unwrap())
         };

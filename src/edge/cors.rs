@@ -2,6 +2,7 @@
 //! standard's CORS protocol). On such routes the gateway answers what a browser asks before it calls: it asks without any
 //! credential, so the service would never hear of it. A service that speaks for itself is left alone; so are open routes.
 
+use bytes::Bytes;
 use http::{
     HeaderValue, Method, StatusCode,
     header::{
@@ -27,7 +28,7 @@ pub(super) struct Readers {
     /// Whether others might than may now: caches have to know.
     depend_on_origin: bool,
     /// The origin of the page that asks, if it is on the list.
-    page: Option<HeaderValue>,
+    page: Option<Bytes>,
 }
 
 impl Readers {
@@ -36,9 +37,8 @@ impl Readers {
         if allowed_origins.is_empty() || route.access == Access::Open {
             return Self::default();
         }
-        let is_listed =
-            |origin: &&HeaderValue| allowed_origins.iter().any(|known| known.as_bytes() == origin.as_bytes());
-        Self { depend_on_origin: true, page: headers.get(&ORIGIN).filter(is_listed).cloned() }
+        let is_listed = |origin: &Bytes| allowed_origins.iter().any(|known| known.as_bytes() == origin);
+        Self { depend_on_origin: true, page: headers.share(&ORIGIN).filter(is_listed) }
     }
 
     /// What a browser wants to know before it sends what no form could, if that is what it asks.
@@ -47,11 +47,11 @@ impl Readers {
         if self.page.is_none() || !asks {
             return None;
         }
-        let mut answer = Answer::new(StatusCode::NO_CONTENT, AnswerBody::whole(bytes::Bytes::new()));
+        let mut answer = Answer::new(StatusCode::NO_CONTENT, AnswerBody::whole(Bytes::new()));
         answer.headers.append(ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
         // Which headers its services understand is not the gateway's business; those that are ours it drops in any case.
         if let Some(wanted) = headers.get(&ACCESS_CONTROL_REQUEST_HEADERS) {
-            answer.headers.append(ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
+            answer.headers.append(ACCESS_CONTROL_ALLOW_HEADERS, wanted);
         }
         answer.headers.append(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
         Some(answer)

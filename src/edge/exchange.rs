@@ -5,7 +5,6 @@ use std::{
     cell::Cell,
     future::Future,
     io,
-    mem::MaybeUninit,
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, ready},
@@ -15,28 +14,23 @@ use std::{
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body, Frame};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, ReadBuf},
-    net::TcpStream,
-    time::Instant,
-};
+use tokio::{io::AsyncReadExt, time::Instant};
 
 use super::{
     answer_head::{AnswerHead, BadAnswerHead},
+    deadlines::Deadline,
     error::Failure,
     framing::{Decoder, Piece},
     outgoing::Outgoing,
     output::{Encoder, Output},
     pool::Connection,
+    tcp::{SMALL_READ_BYTES, Tcp},
     upload::RequestBody,
     view::Target,
 };
 
 /// The longest answer head that is read, and as much as interim answers may have in all.
 pub(super) const MAX_ANSWER_HEAD_BYTES: usize = 64 * 1024;
-
-/// As much as is read at first: most answers are whole then.
-const FIRST_READ_BYTES: usize = 16 * 1024;
 
 /// As much of a body as is read at once, and as much of one that keeps coming: each read costs two system calls and, on a
 /// busy machine, a switch to another process.
@@ -115,6 +109,7 @@ impl Exchange {
         connection: Connection,
         target: &Rc<Target>,
         outgoing: &Outgoing<'_>,
+        deadline: Deadline,
         now: Instant,
         limit: Duration,
     ) -> Result<(AnswerHead, Box<Self>), Unanswered> {
@@ -135,7 +130,7 @@ impl Exchange {
             read_size: ReadSize::default(),
             stays_open: false,
         });
-        let mut waiting = Waiting { began: now, limit, is_set: false };
+        let mut waiting = Waiting { deadline, began: now, limit, is_set: false };
         let is_head = outgoing.is_head();
         let (mut interim, was_asked) = (0, outgoing.upgrade().is_some());
         let answered = std::future::poll_fn(|context| {
@@ -146,7 +141,7 @@ impl Exchange {
             if let Poll::Ready(head) = poll_head(connection, &mut interim, context) {
                 return Poll::Ready(head);
             }
-            if waiting.poll(connection, &exchange.upload.body, context).is_ready() {
+            if waiting.poll(&exchange.upload.body, context).is_ready() {
                 return Poll::Ready(Err(Failure::AnswerTimeout));
             }
             Poll::Pending
@@ -171,7 +166,7 @@ impl Exchange {
     }
 
     /// The connection itself after a 101, and what was read from it behind that.
-    pub(super) fn switched(mut self) -> Option<(TcpStream, Bytes)> {
+    pub(super) fn switched(mut self) -> Option<(Tcp, Bytes)> {
         let Connection { stream, input, .. } = self.connection.take()?;
         Some((stream, input.freeze()))
     }
@@ -247,6 +242,7 @@ impl Exchange {
 
 /// The time that a service may take.
 struct Waiting {
+    deadline: Deadline,
     began: Instant,
     limit: Duration,
     is_set: bool,
@@ -254,11 +250,12 @@ struct Waiting {
 
 impl Waiting {
     /// Ready when it is over.
-    fn poll(&mut self, connection: &mut Connection, body: &RequestBody, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, body: &RequestBody, context: &mut Context<'_>) -> Poll<()> {
         if !std::mem::replace(&mut self.is_set, true) {
-            connection.timer.as_mut().reset(self.began + self.limit);
+            self.deadline.set(self.began + self.limit, context);
+            return Poll::Pending;
         }
-        while connection.timer.as_mut().poll(context).is_ready() {
+        while self.deadline.poll(context).is_ready() {
             let now = Instant::now();
             let since = match body.upload() {
                 None => self.began,
@@ -267,7 +264,7 @@ impl Waiting {
             if now >= since + self.limit {
                 return Poll::Ready(());
             }
-            connection.timer.as_mut().reset(since + self.limit);
+            self.deadline.set(since + self.limit, context);
         }
         Poll::Pending
     }
@@ -309,16 +306,12 @@ fn poll_head(
 fn fill(connection: &mut Connection, wanted: u64, most: usize, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
     let Connection { stream, input, .. } = connection;
     let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).min(most);
-    if wanted > FIRST_READ_BYTES {
+    if wanted > SMALL_READ_BYTES {
         // A large body: read to where it stays.
         input.reserve(wanted);
         return pin!(stream.read_buf(input)).poll(context);
     }
-    let mut scratch = [MaybeUninit::uninit(); FIRST_READ_BYTES];
-    let mut buf = ReadBuf::uninit(&mut scratch);
-    ready!(Pin::new(stream).poll_read(context, &mut buf))?;
-    input.extend_from_slice(buf.filled());
-    Poll::Ready(Ok(buf.filled().len()))
+    stream.poll_append(context, input)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{error::Error, future::Future, pin::pin, rc::Rc, sync::Arc, task::Poll,
 
 use h2::Reason;
 use http::{
-    HeaderValue, StatusCode,
+    StatusCode,
     header::{CONNECTION, CONTENT_TYPE, UPGRADE, VIA},
 };
 use tokio::time::{Instant, sleep, timeout_at};
@@ -81,7 +81,7 @@ pub(super) async fn forward(
     outgoing: &Outgoing<'_>,
     limits: &Limits<'_>,
     record: &mut Record,
-) -> Result<Answer, Failure> {
+) -> Result<Box<Answer>, Failure> {
     let answered = pin!(attempts(core, upstream, outgoing, limits, record));
     match limits.deadline {
         None => answered.await,
@@ -95,7 +95,7 @@ async fn attempts(
     outgoing: &Outgoing<'_>,
     limits: &Limits<'_>,
     record: &mut Record,
-) -> Result<Answer, Failure> {
+) -> Result<Box<Answer>, Failure> {
     core.retries.deposit();
     let mut now = Instant::now();
     let mut target = upstream.next(now.into_std()).ok_or(Failure::NoInstance)?;
@@ -130,7 +130,7 @@ async fn exchange(
     outgoing: &Outgoing<'_>,
     now: Instant,
     limits: &Limits<'_>,
-) -> Result<Answer, Lost> {
+) -> Result<Box<Answer>, Lost> {
     if target.speaks_http2() {
         return Box::pin(exchange_on_stream(core, target, outgoing, limits)).await;
     }
@@ -160,7 +160,7 @@ async fn exchange_on_stream(
     target: &Rc<Target>,
     outgoing: &Outgoing<'_>,
     limits: &Limits<'_>,
-) -> Result<Answer, Lost> {
+) -> Result<Box<Answer>, Lost> {
     // What is lost with a shared connection says little about its instance: the next attempt opens another.
     let lost = |failure| Lost { failure, was_sent: true, was_used: true };
     let request = outgoing.request_for(target).map_err(lost)?;
@@ -205,8 +205,8 @@ async fn send(
     outgoing: &Outgoing<'_>,
     now: Instant,
     limits: &Limits<'_>,
-) -> Result<Answer, Lost> {
-    let begun = Exchange::begin(connection, target, outgoing, now, limits.first_byte).await;
+) -> Result<Box<Answer>, Lost> {
+    let begun = Exchange::begin(connection, target, outgoing, core.deadlines.deadline(), now, limits.first_byte).await;
     let (head, exchange) =
         begun.map_err(|Unanswered { failure, was_sent }| Lost { failure, was_sent, was_used: false })?;
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -230,27 +230,26 @@ fn failure_of(error: &hyper::Error) -> Failure {
 }
 
 /// The answer as it goes to the client.
-fn received(core: &Core, head: AnswerHead, body: body::Upstream, limits: &Limits<'_>) -> Answer {
+fn received(core: &Core, head: AnswerHead, body: body::Upstream, limits: &Limits<'_>) -> Box<Answer> {
     let guard = Guard::new(&core.streams, limits.of_body(&head.headers));
-    passed_on(head, AnswerBody::upstream(body, guard))
+    // It is handed on many times until it is written.
+    Box::new(passed_on(head, AnswerBody::upstream(body, guard)))
 }
 
 /// The 101 as it goes to the client, and what stands behind it.
 fn switched(
     core: &Core,
     head: AnswerHead,
-    asked: Option<&HeaderValue>,
+    asked: Option<&[u8]>,
     exchange: Box<Exchange>,
     limits: &Limits<'_>,
-) -> Result<Answer, Failure> {
-    let mut said = head.headers.all(UPGRADE).cloned();
-    let chosen = said.next().filter(|_| said.next().is_none());
-    drop(said);
+) -> Result<Box<Answer>, Failure> {
+    let chosen = head.headers.share(&UPGRADE).filter(|_| head.headers.all(UPGRADE).nth(1).is_none());
     let mut answer = passed_on(head, ());
     upgrade::agreed(asked, chosen, &mut answer.headers)?;
     let (service, first) = exchange.switched().ok_or(Failure::Internal)?;
     let tunnel = Tunnel::new(service, first, core.streams.watch(limits.of_stream()));
-    Ok(answer.map(|()| AnswerBody::switched(tunnel)))
+    Ok(Box::new(answer.map(|()| AnswerBody::switched(tunnel))))
 }
 
 /// An answer without what does not concern the client.
@@ -258,13 +257,13 @@ fn passed_on<B>(head: AnswerHead, body: B) -> Answer<B> {
     let AnswerHead { status, version, mut headers } = head;
     sanitise_answer(&mut headers);
     debug_assert!(!headers.contains(&CONNECTION), "it speaks of another connection");
-    headers.append(VIA, HeaderValue::from_static(via(version)));
+    headers.append(VIA, via(version));
     Answer { status, headers, body }
 }
 
 /// Whether an answer is a stream of server-sent events.
 fn is_event_stream(headers: &HeaderList) -> bool {
-    let kind = headers.get(&CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let kind = headers.get(&CONTENT_TYPE).unwrap_or_default();
     kind.split(|&byte| byte == b';')
         .next()
         .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))

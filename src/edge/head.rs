@@ -1,6 +1,8 @@
 //! Reads the head of a request of HTTP/1.x, more strictly than most servers do: what two of them could frame differently is
 //! refused (RFC 9112 §2-6), so that nothing can hide behind it.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
@@ -9,7 +11,10 @@ use http::{
 use memchr::memchr;
 use thiserror::Error;
 
-use super::{header_list::HeaderList, message::RequestHead};
+use super::{
+    header_list::{HeaderList, Line},
+    message::RequestHead,
+};
 
 /// The longest head, request line included.
 pub(super) const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -89,6 +94,8 @@ pub(super) fn end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Ba
         }
         if line_feed >= start + 3 && bytes[line_feed - 3..line_feed - 1] == *b"\r\n" {
             let end = line_feed + 1;
+            // Whoever asks again is answered at once.
+            *scanned = line_feed;
             return if end > MAX_HEAD_BYTES { Err(BadHead::TooLarge) } else { Ok(Some(end)) };
         }
         at = line_feed + 1;
@@ -104,22 +111,23 @@ fn leading_blank_lines(bytes: &[u8]) -> usize {
 
 /// Reads a whole head.
 pub(super) fn parse(head: &Bytes) -> Result<Head, BadHead> {
-    let mut lines = Lines(&head[leading_blank_lines(head)..]);
-    let (method, uri, version) = request_line(head, lines.next().ok_or(BadHead::RequestLine)?)?;
-    let mut headers = HeaderList::with_capacity(ROOM_FOR_HEADERS);
+    let mut rest = Lines { text: head, at: leading_blank_lines(head) };
+    let (method, uri, version) = request_line(head, rest.next().ok_or(BadHead::RequestLine)?)?;
+    let mut lines = Vec::with_capacity(ROOM_FOR_HEADERS);
     let mut length = None;
     let (mut chunked, mut has_host) = (false, false);
-    for (count, line) in lines.enumerate() {
+    for (count, line) in rest.enumerate() {
         if count >= MAX_HEADERS {
             return Err(BadHead::TooLarge);
         }
+        let at = line.start;
         let (name, value) = header_line(head, line)?;
         if name == HOST {
             if std::mem::replace(&mut has_host, true) {
                 return Err(BadHead::Host);
             }
         } else if name == CONTENT_LENGTH {
-            let this = number(value.as_bytes()).ok_or(BadHead::ContentLength)?;
+            let this = number(&head[value.clone()]).ok_or(BadHead::ContentLength)?;
             match length.replace(this) {
                 Some(other) if other != this => return Err(BadHead::ContentLength),
                 // Once is enough.
@@ -127,12 +135,12 @@ pub(super) fn parse(head: &Bytes) -> Result<Head, BadHead> {
                 None => {}
             }
         } else if name == TRANSFER_ENCODING {
-            if version == Version::HTTP_10 || chunked || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            if version == Version::HTTP_10 || chunked || !head[value.clone()].eq_ignore_ascii_case(b"chunked") {
                 return Err(BadHead::TransferEncoding);
             }
             chunked = true;
         }
-        headers.append(name, value);
+        lines.push(Line::new(name, at, value));
     }
     let extent = match (chunked, length) {
         _ if !has_host => return Err(BadHead::Host),
@@ -140,35 +148,42 @@ pub(super) fn parse(head: &Bytes) -> Result<Head, BadHead> {
         (true, None) => Extent::Chunked,
         (false, length) => Extent::Length(length.unwrap_or(0)),
     };
+    let headers = HeaderList::new(head.clone(), lines);
     Ok(Head { request: RequestHead { method, uri, version, headers }, extent })
 }
 
 /// Reads the lines behind a chunked body; `section` ends with the last of them, or with the empty line (RFC 9112 §7.1.2).
 pub(super) fn parse_trailers(section: &Bytes) -> Result<HeaderMap, BadHead> {
     let mut trailers = HeaderMap::new();
-    for line in Lines(section) {
+    for line in (Lines { text: section, at: 0 }) {
         let (name, value) = header_line(section, line)?;
+        let value = HeaderValue::from_maybe_shared(section.slice(value)).map_err(|_| BadHead::HeaderValue)?;
         trailers.append(name, value);
     }
     Ok(trailers)
 }
 
-/// The lines of a head without their ends, up to the empty one.
-struct Lines<'h>(&'h [u8]);
+/// Where the lines of a head stand, without their ends, up to the empty one.
+struct Lines<'h> {
+    text: &'h [u8],
+    at: usize,
+}
 
-impl<'h> Iterator for Lines<'h> {
-    type Item = &'h [u8];
+impl Iterator for Lines<'_> {
+    type Item = Range<usize>;
 
-    fn next(&mut self) -> Option<&'h [u8]> {
-        let end = memchr(b'\n', self.0)?;
+    fn next(&mut self) -> Option<Range<usize>> {
+        let begins = self.at;
+        let line_feed = begins + memchr(b'\n', &self.text[begins..])?;
+        self.at = line_feed + 1;
         // `end()` has seen that a CR stands before each LF.
-        let line = &self.0[..end.saturating_sub(1)];
-        self.0 = &self.0[end + 1..];
+        let line = begins..line_feed.saturating_sub(1);
         (!line.is_empty()).then_some(line)
     }
 }
 
-fn request_line(head: &Bytes, line: &[u8]) -> Result<(Method, Uri, Version), BadHead> {
+fn request_line(head: &Bytes, line: Range<usize>) -> Result<(Method, Uri, Version), BadHead> {
+    let line = &head[line];
     if memchr(b'\r', line).is_some() {
         return Err(BadHead::LineEnd);
     }
@@ -191,26 +206,33 @@ fn request_line(head: &Bytes, line: &[u8]) -> Result<(Method, Uri, Version), Bad
     }
 }
 
-/// The name and the value of a header line; the value shares the head's memory.
-fn header_line(head: &Bytes, line: &[u8]) -> Result<(HeaderName, HeaderValue), BadHead> {
+/// The name in a header line, and where its value stands.
+fn header_line(head: &[u8], line: Range<usize>) -> Result<(HeaderName, Range<usize>), BadHead> {
+    let (begins, ends) = (line.start, line.end);
+    let line = &head[line];
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(BadHead::Folded);
     }
     let colon = memchr(b':', line).ok_or(BadHead::HeaderName)?;
     let name = HeaderName::from_bytes(&line[..colon]).map_err(|_| BadHead::HeaderName)?;
     let value = &line[colon + 1..];
-    let is_control = |&&byte: &&u8| (byte < 0x20 && byte != b'\t') || byte == 0x7f;
-    match HeaderValue::from_maybe_shared(head.slice_ref(trimmed(value))) {
-        Ok(good) => Ok((name, good)),
-        Err(_) if value.iter().find(is_control) == Some(&b'\r') => Err(BadHead::LineEnd),
-        Err(_) => Err(BadHead::HeaderValue),
+    let is_control = |byte: u8| (byte < 0x20 && byte != b'\t') || byte == 0x7f;
+    // Without a way out: many bytes are looked at at once.
+    if value.iter().fold(false, |any, &byte| any | is_control(byte)) {
+        let first = value.iter().find(|&&byte| is_control(byte));
+        return Err(if first == Some(&b'\r') { BadHead::LineEnd } else { BadHead::HeaderValue });
     }
+    Ok((name, trimmed(head, begins + colon + 1..ends)))
 }
 
 /// A value without the blanks around it (RFC 9112 §5).
-fn trimmed(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
-        value = rest;
+fn trimmed(head: &[u8], mut value: Range<usize>) -> Range<usize> {
+    let is_blank = |at: usize| matches!(head[at], b' ' | b'\t');
+    while !value.is_empty() && is_blank(value.start) {
+        value.start += 1;
+    }
+    while !value.is_empty() && is_blank(value.end - 1) {
+        value.end -= 1;
     }
     value
 }

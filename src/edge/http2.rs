@@ -43,11 +43,12 @@ pub(super) async fn serve(core: &Rc<Core>, socket: Socket, first: BytesMut, peer
         async move {
             let is_head = request.method() == Method::HEAD;
             let (parts, body) = request.into_parts();
-            let mut answer = pipeline::answer(&core, &peer, &vitals, parts.into(), Incoming::http2(body)).await;
+            let mut head = parts.into();
+            let mut answer = pipeline::answer(&core, &peer, &vitals, &mut head, Incoming::http2(body)).await;
             if is_head {
                 AnswerBody::withheld(&mut answer);
             }
-            Ok::<_, Infallible>(Response::from(answer))
+            Ok::<_, Infallible>(Response::from(*answer))
         }
     });
     let mut connection = Box::pin(http.serve_connection(TokioIo::new(noting), service));

@@ -5,7 +5,7 @@ use http::{Method, Request, Response, StatusCode, Uri, Version, request::Parts};
 use super::{body::AnswerBody, header_list::HeaderList};
 
 /// A request without its body.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct RequestHead {
     pub(super) method: Method,
     pub(super) uri: Uri,

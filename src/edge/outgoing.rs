@@ -1,7 +1,8 @@
 //! A request as a service gets it: the client's, sanitised, under a new path and with our own headers set last.
 
+use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
+    HeaderMap, HeaderValue, Method, Request, Uri, Version,
     header::{AUTHORIZATION, CONTENT_LENGTH, HOST, MAX_FORWARDS, TE, TRAILER, UPGRADE},
 };
 
@@ -15,7 +16,7 @@ use super::{
     headers::remove_all_like,
     message::RequestHead,
     ours::Ours,
-    output::{Encoder, put_header, put_headers, put_length},
+    output::{Encoder, put_header, put_length},
     request_id::RequestText,
     upload::RequestBody,
     view::Target,
@@ -27,7 +28,7 @@ pub(super) struct Facts<'r> {
     pub(super) request_id: &'r RequestText,
     pub(super) client: &'r Client,
     /// The `Host` that it was sent to; well-formed.
-    pub(super) host: HeaderValue,
+    pub(super) host: Bytes,
     /// Where it goes.
     pub(super) route: &'r Route,
     /// The canonical path.
@@ -43,58 +44,58 @@ pub(super) struct Facts<'r> {
     /// The caller's token at a provider and its header, if the route says that it goes along.
     pub(super) provider_token: Option<(&'r TokenHeader, HeaderValue)>,
     /// The protocols that it asks to go on with, if any.
-    pub(super) upgrade: Option<HeaderValue>,
+    pub(super) upgrade: Option<Vec<u8>>,
     /// Random bytes for the trace.
     pub(super) random: [u8; 24],
 }
 
 /// A request that can be sent to any instance.
 pub(super) struct Outgoing<'r> {
-    method: Method,
+    /// The client's, but for what does not go on.
+    head: &'r RequestHead,
     /// Path at the service, without the base path of an instance.
     path: [&'r str; 2],
     query: Option<&'r str>,
-    /// The client's.
-    headers: HeaderList,
     ours: Ours<'r>,
     body: RequestBody,
 }
 
 impl<'r> Outgoing<'r> {
     /// Makes the request out of the client's, whose headers are sanitised already.
-    pub(super) fn new(head: RequestHead, body: RequestBody, facts: &'r Facts<'r>) -> Result<Self, Failure> {
-        let RequestHead { method, mut headers, version, .. } = head;
+    pub(super) fn new(head: &'r mut RequestHead, body: RequestBody, facts: &'r Facts<'r>) -> Result<Self, Failure> {
+        let RequestHead { method, headers, version, .. } = head;
         let keeps_authorization = facts.route.forward_authorization;
         // Each instance has its own `Host`.
         headers.retain(|name, _| *name != HOST && (keeps_authorization || *name != AUTHORIZATION));
-        cookies::remove_ours_from_request(&mut headers);
-        if let Some((header, token)) = &facts.provider_token {
-            put_token(&mut headers, header, token)?;
+        cookies::remove_ours_from_request(headers);
+        if let Some((header, _)) = &facts.provider_token {
+            // Whatever the client wrote there is gone.
+            remove_all_like(headers, header.as_str());
         }
-        let ours = Ours::new(facts, version, &mut headers);
+        let ours = Ours::new(facts, *version, headers);
         if let Some(protocols) = &facts.upgrade {
-            headers.insert(UPGRADE, protocols.clone());
+            headers.insert(UPGRADE, protocols);
         }
-        if method == Method::OPTIONS {
-            lower_max_forwards(&mut headers)?;
+        if *method == Method::OPTIONS {
+            lower_max_forwards(headers)?;
         }
         let path = facts.route.upstream_pieces(facts.path).ok_or(Failure::NoRoute)?;
-        Ok(Self { method, path, query: facts.query, headers, ours, body })
+        Ok(Self { head, path, query: facts.query, ours, body })
     }
 
     /// Whether sending it twice does what sending it once does (RFC 9110 §9.2.2).
     pub(super) fn is_idempotent(&self) -> bool {
-        matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+        matches!(self.head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
     }
 
     /// Whether no body is to be expected of its answer (RFC 9110 §9.3.2).
     pub(super) fn is_head(&self) -> bool {
-        self.method == Method::HEAD
+        self.head.method == Method::HEAD
     }
 
     /// The protocols that it asks to go on with, if any.
-    pub(super) fn upgrade(&self) -> Option<&HeaderValue> {
-        self.headers.get(&UPGRADE)
+    pub(super) fn upgrade(&self) -> Option<&[u8]> {
+        self.head.headers.get(&UPGRADE)
     }
 
     /// Its body.
@@ -104,27 +105,27 @@ impl<'r> Outgoing<'r> {
 
     /// Writes the head as it goes to an instance that speaks HTTP/1.1. How the body is marked off behind it.
     pub(super) fn put_head(&self, target: &Target, head: &mut Vec<u8>) -> Encoder {
-        head.extend_from_slice(self.method.as_str().as_bytes());
+        head.extend_from_slice(self.head.method.as_str().as_bytes());
         head.push(b' ');
         self.target_at(target).into_iter().for_each(|piece| head.extend_from_slice(piece.as_bytes()));
         head.extend_from_slice(b" HTTP/1.1\r\n");
         put_header("host", target.host.as_bytes(), head);
-        put_headers(self.headers.iter(), head);
+        self.head.headers.put(head);
         self.ours.put(head);
         if let Some(options) = self.connection_options() {
             put_header("connection", options, head);
         }
-        let announced = self.headers.get(&CONTENT_LENGTH).and_then(|length| number(length.as_bytes()));
+        let announced = self.head.headers.get(&CONTENT_LENGTH).and_then(number);
         let encoder = match (&self.body, announced) {
             (_, Some(length)) => Encoder::Length(length),
             (RequestBody::Streamed(_), None) => {
                 put_header("transfer-encoding", b"chunked", head);
                 // Only those that were announced are looked for.
-                Encoder::Chunked { trailers: self.headers.contains(&TRAILER) }
+                Encoder::Chunked { trailers: self.head.headers.contains(&TRAILER) }
             }
             (RequestBody::Empty, None) => {
                 // RFC 9110 §8.6.
-                if matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
+                if matches!(self.head.method, Method::POST | Method::PUT | Method::PATCH) {
                     put_length(0, head);
                 }
                 Encoder::Nothing
@@ -143,7 +144,7 @@ impl<'r> Outgoing<'r> {
 
     /// What `Connection` has to name: headers that are for the next one alone (RFC 9110 §7.8, §10.1.4).
     fn connection_options(&self) -> Option<&'static [u8]> {
-        match (self.headers.contains(&UPGRADE), self.headers.contains(&TE)) {
+        match (self.head.headers.contains(&UPGRADE), self.head.headers.contains(&TE)) {
             (true, true) => Some(b"upgrade, te"),
             (true, false) => Some(b"upgrade"),
             (false, true) => Some(b"te"),
@@ -154,11 +155,11 @@ impl<'r> Outgoing<'r> {
     /// The request as it goes to an instance that speaks HTTP/2.
     pub(super) fn request_for(&self, target: &Target) -> Result<Request<RequestBody>, Failure> {
         let mut request = Request::new(self.body.share());
-        *request.method_mut() = self.method.clone();
+        *request.method_mut() = self.head.method.clone();
         *request.version_mut() = Version::HTTP_2;
         let uri = ["http://", target.authority.as_str()].into_iter().chain(self.target_at(target));
         *request.uri_mut() = Uri::try_from(uri.collect::<String>()).map_err(|_| Failure::Internal)?;
-        *request.headers_mut() = HeaderMap::from(self.headers.clone());
+        *request.headers_mut() = HeaderMap::from(self.head.headers.clone());
         self.ours.add_to(request.headers_mut());
         // A stream goes on as nothing else (RFC 9113 §8.6).
         request.headers_mut().remove(UPGRADE);
@@ -166,25 +167,20 @@ impl<'r> Outgoing<'r> {
     }
 }
 
-/// Puts a provider's token where the service looks for it; whatever the client wrote there is gone.
-fn put_token(headers: &mut HeaderList, header: &TokenHeader, token: &HeaderValue) -> Result<(), Failure> {
-    remove_all_like(headers, header.as_str());
-    let name = HeaderName::from_bytes(header.as_str().as_bytes()).map_err(|_| Failure::Internal)?;
-    headers.insert(name, token.clone());
-    Ok(())
-}
-
 /// How many more times a request may be forwarded, if it says so (RFC 9110 §7.6.2).
 pub(super) fn max_forwards(headers: &HeaderList) -> Result<Option<u32>, Failure> {
-    let Some(value) = headers.get(&MAX_FORWARDS) else { return Ok(None) };
-    let digits = value.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
+    if !headers.contains(&MAX_FORWARDS) {
+        return Ok(None);
+    }
+    let digits = headers.text(&MAX_FORWARDS);
+    let digits = digits.filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
     // More digits than fit are more forwards than anybody makes.
     digits.map(|digits| Some(digits.parse().unwrap_or(u32::MAX))).ok_or(Failure::MaxForwards)
 }
 
 fn lower_max_forwards(headers: &mut HeaderList) -> Result<(), Failure> {
     if let Some(left) = max_forwards(headers)? {
-        headers.insert(MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
+        headers.insert(MAX_FORWARDS, left.saturating_sub(1).to_string());
     }
     Ok(())
 }

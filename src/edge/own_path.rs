@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Uri, header::HOST};
+use http::{Uri, header::HOST};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty};
 use tokio::sync::{Notify, mpsc};
@@ -31,9 +31,9 @@ pub(super) async fn answer(
     mut head: RequestHead,
     body: Incoming,
     target: String,
-    host: HeaderValue,
+    host: Bytes,
     origin: RequestOrigin,
-) -> Result<Answer, Failure> {
+) -> Result<Box<Answer>, Failure> {
     head.uri = Uri::try_from(target).map_err(|_| Failure::Internal)?;
     head.headers.insert(HOST, host);
     let (body, handing_over) = handed_over(body);
@@ -45,7 +45,8 @@ pub(super) async fn answer(
     match beside(task, handing_over).await {
         Ok(answer) => {
             let (parts, body) = answer.into_parts();
-            Ok(Answer { status: parts.status, headers: parts.headers.into(), body: AnswerBody::own(body) })
+            let body = AnswerBody::own(body);
+            Ok(Box::new(Answer { status: parts.status, headers: parts.headers.into(), body }))
         }
         Err(failed) => {
             error!(request_id = %origin.request_id, panicked = failed.is_panic(), "the control plane failed to answer");

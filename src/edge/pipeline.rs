@@ -9,8 +9,9 @@ use std::{
     task::Poll,
 };
 
+use bytes::Bytes;
 use http::{
-    HeaderValue, Method, StatusCode, Uri, Version,
+    Method, StatusCode, Uri, Version,
     header::{ALLOW, CONTENT_LENGTH, HOST},
 };
 use tokio::time::Instant;
@@ -55,9 +56,9 @@ pub(super) async fn answer(
     core: &Core,
     peer: &Peer,
     vitals: &Rc<Vitals>,
-    request: RequestHead,
+    request: &mut RequestHead,
     body: Incoming,
-) -> Answer {
+) -> Box<Answer> {
     let id = peer.request_id(&request.headers).map_or_else(|| core.random.next(), RequestText::of);
     let target = Some(request.uri.clone());
     let mut record = Record::begin(&core.access_log, request.method.clone(), target, id.clone(), Rc::clone(vitals));
@@ -67,25 +68,31 @@ pub(super) async fn answer(
 }
 
 /// Answers what could not be read as a request.
-pub(super) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Answer {
+pub(super) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Box<Answer> {
     let id = core.random.next();
     let record = Record::begin(&core.access_log, Method::default(), None, id.clone(), Rc::clone(vitals));
     finished(Err(Failure::Head(bad)), &id, record, Readers::default())
 }
 
-fn finished(outcome: Result<Answer, Failure>, id: &RequestText, mut record: Box<Record>, readers: Readers) -> Answer {
+fn finished(
+    outcome: Result<Box<Answer>, Failure>,
+    id: &RequestText,
+    mut record: Box<Record>,
+    readers: Readers,
+) -> Box<Answer> {
     let mut answer = outcome.unwrap_or_else(|failure| {
         match failure.source() {
             Source::Client => debug!(request_id = %id, ?failure, "a request was refused"),
             Source::Upstream => warn!(request_id = %id, ?failure, "a service did not answer"),
             Source::Gateway => error!(request_id = %id, ?failure, "a request could not be handled"),
         }
-        failure.answer(id)
+        Box::new(failure.answer(id))
     });
-    answer.headers.append(X_REQUEST_ID, id.header_value());
+    answer.headers.append(X_REQUEST_ID, id.as_bytes());
     readers.told(&mut answer.headers);
     record.answered(answer.status);
-    answer.map(|body| body.recorded(record))
+    answer.body.record(record);
+    answer
 }
 
 /// A panic while handling a request is an answer like any other failure: neither the core nor the process ends.
@@ -104,11 +111,11 @@ async fn handle(
     core: &Core,
     peer: &Peer,
     id: &RequestText,
-    mut head: RequestHead,
+    head: &mut RequestHead,
     body: Incoming,
     record: &mut Record,
     readers: &mut Readers,
-) -> Result<Answer, Failure> {
+) -> Result<Box<Answer>, Failure> {
     match head.method {
         Method::TRACE => return Err(Failure::Trace),
         Method::CONNECT => return Err(Failure::Connect),
@@ -120,7 +127,7 @@ async fn handle(
     let uri = std::mem::take(&mut head.uri);
     let host = host(&uri, &head.headers, head.version)?;
     if head.method == Method::OPTIONS && (uri.path() == "*" || max_forwards(&head.headers)? == Some(0)) {
-        return Ok(options());
+        return Ok(Box::new(options()));
     }
     let path = path::canonical(uri.path()).map_err(Failure::Path)?;
     let client = peer.client(&head.headers, &core.listener.trusted_proxies);
@@ -132,14 +139,14 @@ async fn handle(
         Destination::OwnPath => {
             let target = uri.query().map_or_else(|| path.to_string(), |query| format!("{path}?{query}"));
             let origin = RequestOrigin { request_id: id.id, client: client.address };
-            Box::pin(own_path::answer(core, head, body, target, host, origin)).await
+            Box::pin(own_path::answer(core, std::mem::take(head), body, target, host, origin)).await
         }
         Destination::Service(route, upstream) => {
             record.goes_to(&route.service);
             let incoming = Checked { head, body, path: &path, query: uri.query(), host, client, upgrade, id };
             *readers = Readers::of(&core.browsers.allowed_origins, route, &incoming.head.headers);
             match readers.preflight(&incoming.head.method, &incoming.head.headers) {
-                Some(answer) => Ok(answer),
+                Some(answer) => Ok(Box::new(answer)),
                 None => proxy(core, &view.snapshot, route, upstream, incoming, record).await,
             }
         }
@@ -148,13 +155,13 @@ async fn handle(
 
 /// A request whose form was found good.
 struct Checked<'r> {
-    head: RequestHead,
+    head: &'r mut RequestHead,
     body: Incoming,
     path: &'r str,
     query: Option<&'r str>,
-    host: HeaderValue,
+    host: Bytes,
     client: Client,
-    upgrade: Option<HeaderValue>,
+    upgrade: Option<Vec<u8>>,
     id: &'r RequestText,
 }
 
@@ -165,7 +172,7 @@ async fn proxy(
     upstream: Option<&Upstream>,
     request: Checked<'_>,
     record: &mut Record,
-) -> Result<Answer, Failure> {
+) -> Result<Box<Answer>, Failure> {
     let mut limits = limits(core, route);
     record.may_idle(limits.idle);
     // A WebSocket begins with a GET, and any page may begin one.
@@ -238,27 +245,27 @@ fn limits<'r>(core: &Core, route: &Route) -> Limits<'r> {
 /// For whom the request is: the authority of an absolute target, which overrides `Host` (RFC 9112 §3.2.2), or `Host`, of
 /// which there is exactly one (the head was judged). Over HTTP/2 every target has an authority, and a `Host` beside it must
 /// be the same (RFC 9113 §8.3.1).
-fn host(uri: &Uri, headers: &HeaderList, version: Version) -> Result<HeaderValue, Failure> {
+fn host(uri: &Uri, headers: &HeaderList, version: Version) -> Result<Bytes, Failure> {
     if let (Version::HTTP_2, Some(authority), Some(host)) = (version, uri.authority(), headers.get(&HOST))
-        && !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
+        && !host.eq_ignore_ascii_case(authority.as_str().as_bytes())
     {
         return Err(Failure::Authority);
     }
     let host = match (uri.scheme_str(), uri.authority()) {
-        (None, None) => headers.get(&HOST).cloned(),
-        (Some("http" | "https"), Some(authority)) => HeaderValue::from_str(authority.as_str()).ok(),
+        (None, None) => headers.share(&HOST),
+        (Some("http" | "https"), Some(authority)) => Some(Bytes::copy_from_slice(authority.as_str().as_bytes())),
         (Some(_), _) | (None, Some(_)) => return Err(Failure::Path(BadPath::NotAPath)),
     };
-    host.filter(|host| host.to_str().is_ok_and(is_authority)).ok_or(Failure::Authority)
+    host.filter(|host| std::str::from_utf8(host).is_ok_and(is_authority)).ok_or(Failure::Authority)
 }
 
 fn announced_length(headers: &HeaderList) -> Option<u64> {
-    number(headers.get(&CONTENT_LENGTH)?.as_bytes())
+    number(headers.get(&CONTENT_LENGTH)?)
 }
 
 /// What we say about ourselves when asked for the options of no resource in particular.
 fn options() -> Answer {
-    let mut answer = Answer::new(StatusCode::NO_CONTENT, AnswerBody::whole(bytes::Bytes::new()));
+    let mut answer = Answer::new(StatusCode::NO_CONTENT, AnswerBody::whole(Bytes::new()));
     answer.headers.append(ALLOW, ALLOWED_METHODS);
     answer
 }

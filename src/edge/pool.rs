@@ -3,36 +3,30 @@
 
 use std::{
     cell::RefCell,
-    pin::Pin,
     task::{Context, Waker},
     time::{Duration, Instant},
 };
 
 use bytes::BytesMut;
-use tokio::{
-    net::TcpStream,
-    time::{Sleep, sleep},
-};
+use tokio::net::TcpStream;
 
-use super::{error::Failure, view::Target};
+use super::{error::Failure, tcp::Tcp, view::Target};
 
 /// The most idle connections that are kept to one instance.
 const MOST_IDLE: usize = 256;
 
 /// A connection of HTTP/1.1 to an instance.
 pub(super) struct Connection {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Tcp,
     /// What was read and belongs to nobody yet.
     pub(super) input: BytesMut,
-    /// Kept with the connection: to set it anew costs far less than to make one for each request.
-    pub(super) timer: Pin<Box<Sleep>>,
 }
 
 impl Connection {
     /// Whether nothing has come and the other side is open, as far as is known: while nobody asks, nothing may come.
     fn is_quiet(&self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
-        self.input.is_empty() && self.stream.poll_read_ready(&mut context).is_pending()
+        self.input.is_empty() && self.stream.0.poll_read_ready(&mut context).is_pending()
     }
 }
 
@@ -89,5 +83,5 @@ pub(super) async fn reach(target: &Target, limit: Duration) -> Result<TcpStream,
 /// Opens a connection.
 pub(super) async fn connect(target: &Target, limit: Duration) -> Result<Connection, Failure> {
     let stream = reach(target, limit).await?;
-    Ok(Connection { stream, input: BytesMut::new(), timer: Box::pin(sleep(limit)) })
+    Ok(Connection { stream: Tcp(stream), input: BytesMut::new() })
 }

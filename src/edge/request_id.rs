@@ -6,8 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use http::HeaderValue;
-
 use crate::domain::gateway::models::id::RequestId;
 use crate::ports::Entropy;
 
@@ -82,10 +80,6 @@ impl RequestText {
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.text
     }
-
-    pub(super) fn header_value(&self) -> HeaderValue {
-        HeaderValue::from_bytes(&self.text).unwrap_or(HeaderValue::from_static("-"))
-    }
 }
 
 impl fmt::Display for RequestText {
@@ -106,7 +100,6 @@ mod tests {
         for bits in [0, 1, 57, 58, u128::MAX, u128::MAX / 3, 58_u128.pow(10), 58_u128.pow(20) - 1, 58_u128.pow(21)] {
             let id = RequestId::from(Uuid::from_u128(bits));
             assert_eq!(RequestText::of(id).as_str(), id.to_string());
-            assert_eq!(RequestText::of(id).header_value(), id.to_string());
         }
     }
 

@@ -23,7 +23,7 @@ use crate::domain::gateway::models::{
 use chrono::{DateTime, Utc};
 
 /// The sessions that one core knows.
-pub(super) struct Sessions(RefCell<TokenCache<Known>>);
+pub(super) struct Sessions(RefCell<TokenCache<TokenDigest, Known>>);
 
 #[derive(Clone)]
 struct Known {

@@ -2,25 +2,46 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
+use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
 use tokio_rustls::server::TlsStream;
 
-use super::watchdog::Vitals;
+use super::{
+    tcp::{SMALL_READ_BYTES, Tcp},
+    watchdog::Vitals,
+};
 
 /// What a client's bytes come on.
 #[derive(Debug)]
 pub(super) enum Socket {
     /// TCP.
-    Plain(TcpStream),
+    Plain(Tcp),
     /// TLS on it.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Socket {
+    /// Reads once, up to [`SMALL_READ_BYTES`]; how many bytes came.
+    pub(super) fn poll_append(&mut self, context: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => stream.poll_append(context, into),
+            Self::Tls(stream) => {
+                let mut scratch = [MaybeUninit::uninit(); SMALL_READ_BYTES];
+                let mut buf = ReadBuf::uninit(&mut scratch);
+                ready!(Pin::new(stream).poll_read(context, &mut buf))?;
+                into.extend_from_slice(buf.filled());
+                Poll::Ready(Ok(buf.filled().len()))
+            }
+        }
+    }
 }
 
 impl AsyncRead for Socket {

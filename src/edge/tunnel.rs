@@ -9,16 +9,13 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{access_log::Record, stream::Stream};
+use super::{access_log::Record, stream::Stream, tcp::Tcp};
 
 /// The service's side, and what is known about the stream.
 pub(super) struct Tunnel {
-    service: TcpStream,
+    service: Tcp,
     first: Bytes,
     stream: Rc<Stream>,
     record: Option<Box<Record>>,
@@ -26,7 +23,7 @@ pub(super) struct Tunnel {
 
 impl Tunnel {
     /// `first` was read from the service already.
-    pub(super) fn new(service: TcpStream, first: Bytes, stream: Rc<Stream>) -> Self {
+    pub(super) fn new(service: Tcp, first: Bytes, stream: Rc<Stream>) -> Self {
         Self { service, first, stream, record: None }
     }
 

@@ -2,8 +2,9 @@
 //! does, and what the client sends behind it is looked at by nobody until the answer is there: behind a 101 it is of the new
 //! protocol, behind any other answer it is the next request's head.
 
+use bytes::Bytes;
 use http::{
-    HeaderValue, Version,
+    Version,
     header::{CONNECTION, CONTENT_LENGTH, UPGRADE},
 };
 
@@ -15,26 +16,22 @@ use super::{
 };
 
 /// What `Connection` says beside `Upgrade`.
-const CONNECTION_UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
+const CONNECTION_UPGRADE: &str = "upgrade";
 
 /// The protocols that a request asks to go on with, as they are asked for at the service; `None` if there are none, or none
 /// that could be gone on with: in HTTP/1.0 and beside a body the header is ignored, as a server may (some clients send one
 /// with every request, bodies included).
-pub(super) fn asked(version: Version, headers: &HeaderList, body: &Incoming) -> Option<HeaderValue> {
+pub(super) fn asked(version: Version, headers: &HeaderList, body: &Incoming) -> Option<Vec<u8>> {
     if version != Version::HTTP_11 || !body.is_empty() || !names(headers, CONNECTION).any(is_upgrade) {
         return None;
     }
     let protocols: Vec<&[u8]> = names(headers, UPGRADE).filter(|protocol| may_pass(protocol)).collect();
-    HeaderValue::from_bytes(&protocols.join(&b", "[..])).ok().filter(|value| !value.is_empty())
+    Some(protocols.join(&b", "[..])).filter(|protocols| !protocols.is_empty())
 }
 
 /// The head of a service's 101, as it goes to the client; its headers are sanitised, and `chosen` is what its `Upgrade` said
 /// before that. It may choose only what it was asked for.
-pub(super) fn agreed(
-    asked: Option<&HeaderValue>,
-    chosen: Option<HeaderValue>,
-    headers: &mut HeaderList,
-) -> Result<(), Failure> {
+pub(super) fn agreed(asked: Option<&[u8]>, chosen: Option<Bytes>, headers: &mut HeaderList) -> Result<(), Failure> {
     let (Some(asked), Some(chosen)) = (asked, chosen) else { return Err(Failure::BadAnswer) };
     let was_asked = |one: &[u8]| elements(asked).any(|protocol| protocol.eq_ignore_ascii_case(one));
     if chosen.is_empty() || !elements(&chosen).all(was_asked) {

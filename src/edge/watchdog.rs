@@ -36,6 +36,9 @@ enum Awaited {
 /// How long a client may take to close its side of a connection that we have closed.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// Without a request for so long, none is to be expected at once.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// What is known about one connection, shared by all who serve it.
 #[derive(Debug)]
 pub(super) struct Vitals {
@@ -48,6 +51,8 @@ pub(super) struct Vitals {
     /// How long the body of this request or answer may stand still, if the route says so.
     idle_limit: Cell<Option<Duration>>,
     order: Cell<Order>,
+    /// Whether no request has come for a while.
+    rests: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -74,6 +79,7 @@ impl Vitals {
             unread_since: Cell::new(None),
             idle_limit: Cell::new(None),
             order: Cell::new(Order::Serve),
+            rests: Cell::new(false),
             waker: RefCell::new(None),
         }
     }
@@ -89,6 +95,7 @@ impl Vitals {
     pub(super) fn request_begun(&self) {
         self.requests.set(self.requests.get() + 1);
         self.awaited.set(Awaited::Nothing);
+        self.rests.set(false);
     }
 
     /// A request was answered.
@@ -158,6 +165,11 @@ impl Vitals {
         }
     }
 
+    /// Whether no request has come for a while: what was kept for the next one can be given back.
+    pub(super) fn rests(&self) -> bool {
+        self.rests.get()
+    }
+
     /// What to do now.
     pub(super) fn order(&self) -> Order {
         self.order.get()
@@ -201,6 +213,15 @@ impl Vitals {
             || stalled(&self.unread_since)
             || slow_head
             || (owes && self.requests.get() > 0 && stalled(&http2.silent_since))
+    }
+
+    /// Takes note of a pause, once.
+    fn note_rest(&self, now: Instant) {
+        let Awaited::NextRequest(since) = self.awaited.get() else { return };
+        let is_pause = now.saturating_duration_since(since) >= PAUSE;
+        if is_pause && !self.http2.is_spoken.get() && !self.rests.replace(true) {
+            self.wake();
+        }
     }
 
     /// Ends the connection because something is overdue. One of HTTP/2 that has only idled is told to ask elsewhere first: a
@@ -257,14 +278,16 @@ impl Watchdog {
         vitals
     }
 
-    /// Closes the connections on which something is overdue, and forgets those that have ended.
+    /// Closes the connections on which something is overdue, tells those that pause so, and forgets those that have ended.
     pub(super) fn look(&self, now: Instant) {
         self.connections.borrow_mut().retain(|connection| {
-            let vitals = connection.upgrade();
-            if let Some(vitals) = vitals.as_ref().filter(|vitals| vitals.is_overdue(now, self.limits)) {
+            let Some(vitals) = connection.upgrade() else { return false };
+            if vitals.is_overdue(now, self.limits) {
                 vitals.end();
+            } else {
+                vitals.note_rest(now);
             }
-            vitals.is_some()
+            true
         });
     }
 
@@ -340,6 +363,24 @@ mod tests {
         assert_eq!(vitals.order(), Order::Drain);
         watchdog.look(after(2));
         assert_eq!(vitals.order(), Order::Close);
+    }
+
+    #[test]
+    fn a_pause_is_told_once_and_ends_with_the_next_request() {
+        let watchdog = Watchdog::new(LIMITS);
+        let vitals = watchdog.enrol();
+        watchdog.look(after(2));
+        assert!(!vitals.rests(), "the first request is to be expected at once");
+        vitals.request_begun();
+        watchdog.look(after(2));
+        assert!(!vitals.rests(), "it is the service that is waited for");
+        vitals.request_ended(Instant::now());
+        watchdog.look(Instant::now());
+        assert!(!vitals.rests());
+        watchdog.look(after(2));
+        assert!(vitals.rests() && vitals.order() == Order::Serve);
+        vitals.request_begun();
+        assert!(!vitals.rests());
     }
 
     #[test]

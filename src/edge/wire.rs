@@ -6,7 +6,6 @@
 use std::{
     cell::RefCell,
     io,
-    mem::MaybeUninit,
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, Waker, ready},
@@ -16,7 +15,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    io::{AsyncReadExt, AsyncWrite},
     time::timeout,
 };
 
@@ -25,11 +24,9 @@ use super::{
     head::{self, BadHead, Extent, Head},
     output::Output,
     socket::{Goodbye, Socket},
+    tcp::SMALL_READ_BYTES,
     watchdog::Vitals,
 };
-
-/// As much as is read at first, and as is read ahead of a request that is not answered yet: enough for a head.
-pub(super) const FIRST_READ_BYTES: usize = 16 * 1024;
 
 /// As much of a body as is read at once.
 const BODY_READ_BYTES: usize = 64 * 1024;
@@ -74,27 +71,31 @@ impl Wire {
         (self.socket.into_inner(), self.input.into_inner().buffer)
     }
 
-    /// The next request's head; `None` when the client has closed its side.
-    pub(super) fn poll_head(&self, context: &mut Context<'_>) -> Poll<Option<Result<Head, BadHead>>> {
+    /// Ready when there is a head to be taken, or what cannot become one; says no when the client has closed its side.
+    pub(super) fn poll_head(&self, context: &mut Context<'_>) -> Poll<bool> {
         loop {
             {
                 let input = &mut *self.input.borrow_mut();
                 if !input.buffer.is_empty() {
                     match head::end(&input.buffer, &mut input.scanned) {
                         Ok(None) => self.vitals.head_begun(),
-                        Ok(Some(end)) => {
-                            input.scanned = 0;
-                            return Poll::Ready(Some(head::parse(&input.buffer.split_to(end).freeze())));
-                        }
-                        Err(bad) => return Poll::Ready(Some(Err(bad))),
+                        Ok(Some(_)) | Err(_) => return Poll::Ready(true),
                     }
                 }
                 if input.is_ended {
-                    return Poll::Ready(None);
+                    return Poll::Ready(false);
                 }
             }
-            ready!(self.poll_fill(context, FIRST_READ_BYTES));
+            ready!(self.poll_fill(context, SMALL_READ_BYTES));
         }
+    }
+
+    /// Takes the next request's head.
+    pub(super) fn take_head(&self) -> Result<Head, BadHead> {
+        let input = &mut *self.input.borrow_mut();
+        let end = head::end(&input.buffer, &mut input.scanned)?.ok_or(BadHead::RequestLine)?;
+        input.scanned = 0;
+        head::parse(&input.buffer.split_to(end).freeze())
     }
 
     /// Whether the next head has begun.
@@ -176,7 +177,7 @@ impl Wire {
         loop {
             let (is_ended, is_wanted, is_full) = {
                 let input = self.input.borrow();
-                (input.is_ended, input.reader.is_some(), input.buffer.len() >= FIRST_READ_BYTES)
+                (input.is_ended, input.reader.is_some(), input.buffer.len() >= SMALL_READ_BYTES)
             };
             if is_ended {
                 return Poll::Ready(());
@@ -189,7 +190,7 @@ impl Wire {
                 // The rest waits where it is.
                 return Poll::Pending;
             } else {
-                ready!(self.poll_fill(context, FIRST_READ_BYTES));
+                ready!(self.poll_fill(context, SMALL_READ_BYTES));
             }
         }
     }
@@ -242,18 +243,13 @@ impl Wire {
 
 fn fill(context: &mut Context<'_>, socket: &mut Socket, input: &mut Input, most: usize) -> Poll<()> {
     let wanted = usize::try_from(input.body.wanted()).unwrap_or(usize::MAX);
-    let read = if wanted > FIRST_READ_BYTES && most > FIRST_READ_BYTES {
+    let read = if wanted > SMALL_READ_BYTES && most > SMALL_READ_BYTES {
         // A large body: read to where it stays.
         input.buffer.reserve(wanted.min(most));
         let read = pin!(socket.read_buf(&mut input.buffer)).poll(context);
         ready!(read).is_ok_and(|length| length > 0)
     } else {
-        // Most of what comes is far smaller than what may come: it is kept in as much room as it needs.
-        let mut scratch = [MaybeUninit::uninit(); FIRST_READ_BYTES];
-        let mut buf = ReadBuf::uninit(&mut scratch);
-        let read = ready!(Pin::new(socket).poll_read(context, &mut buf));
-        input.buffer.extend_from_slice(buf.filled());
-        read.is_ok() && !buf.filled().is_empty()
+        ready!(socket.poll_append(context, &mut input.buffer)).is_ok_and(|length| length > 0)
     };
     input.is_ended |= !read;
     Poll::Ready(())

@@ -26,7 +26,9 @@ use super::{
     client::Peer,
     connection,
     date::HttpDate,
+    deadlines::Deadlines,
     error::Failure,
+    fingerprint::{Fingerprint, Fingerprints},
     http2,
     linked::LinkedAccounts,
     local::LocalTasks,
@@ -58,7 +60,8 @@ pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: RequestIds,
     pub(super) browsers: BrowserSettings,
-    pub(super) tokens: RefCell<TokenCache<Known>>,
+    pub(super) tokens: RefCell<TokenCache<Fingerprint, Known>>,
+    pub(super) fingerprints: Fingerprints,
     pub(super) sessions: Sessions,
     pub(super) linked_accounts: LinkedAccounts,
     pub(super) provider_tokens: ProviderTokens,
@@ -66,6 +69,7 @@ pub(super) struct Core {
     pub(super) watchdog: Watchdog,
     pub(super) access_log: Rc<AccessLog>,
     pub(super) streams: Rc<Streams>,
+    pub(super) deadlines: Rc<Deadlines>,
     pub(super) http2: Http2<LocalTasks>,
     date: HttpDate,
     snapshots: RefCell<SnapshotReader>,
@@ -78,6 +82,7 @@ impl Core {
     pub(super) fn new(parts: &Parts) -> Self {
         let mut snapshots = parts.snapshots.reader();
         let view = View::of(Arc::clone(snapshots.newest()), None);
+        let random = RequestIds::new(Arc::clone(&parts.entropy));
         Self {
             listener: parts.listener_settings.clone(),
             tls: parts.tls.clone(),
@@ -86,7 +91,8 @@ impl Core {
             resolver: Arc::clone(&parts.resolver),
             control: parts.control_runtime.clone(),
             clock: Arc::clone(&parts.clock),
-            random: RequestIds::new(Arc::clone(&parts.entropy)),
+            fingerprints: Fingerprints::new(&random.bytes()),
+            random,
             browsers: parts.browsers.clone(),
             tokens: RefCell::new(TokenCache::new(cache::TOKENS)),
             sessions: Sessions::default(),
@@ -103,6 +109,7 @@ impl Core {
                 idle: parts.listener_settings.idle_timeout,
             }),
             streams: Rc::default(),
+            deadlines: Rc::default(),
             http2: http2::builder(),
             date: HttpDate::default(),
             snapshots: RefCell::new(snapshots),
@@ -161,6 +168,8 @@ impl Core {
         let streams_keeper = tokio::task::spawn_local(Rc::clone(&self).keep_streams());
         let log = Rc::clone(&self.access_log);
         let log_keeper = tokio::task::spawn_local(async move { log.keep().await });
+        let deadlines = Rc::clone(&self.deadlines);
+        let deadlines_keeper = tokio::task::spawn_local(async move { deadlines.keep().await });
         loop {
             tokio::select! {
                 biased;
@@ -175,6 +184,7 @@ impl Core {
         keeper.abort();
         streams_keeper.abort();
         log_keeper.abort();
+        deadlines_keeper.abort();
         self.access_log.flush();
     }
 

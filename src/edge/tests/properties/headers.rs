@@ -127,7 +127,7 @@ proptest! {
         sign in prop::sample::select(vec![",", ", ", " ,,\t"]),
     ) {
         let mut headers: HeaderList = sent.iter().map(|name| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_static("sent"))).collect();
-        headers.append(CONNECTION, named.join(sign).parse().unwrap());
+        headers.append(CONNECTION, named.join(sign));
         sanitise_request(&mut headers);
         for name in headers.iter().map(|(name, _)| name.as_str()) {
             let unfolded = unfolded(name);
@@ -144,9 +144,9 @@ proptest! {
 
     #[test]
     fn our_cookies_go_to_nobody_and_the_others_stay(sent in cookies()) {
-        let mut headers: HeaderList = sent.iter().map(|value| (COOKIE, value.parse().unwrap())).collect();
+        let mut headers: HeaderList = sent.iter().map(|value| (COOKIE, value)).collect();
         remove_ours_from_request(&mut headers);
-        let left: Vec<&str> = headers.all(COOKIE).map(|value| value.to_str().unwrap()).collect();
+        let left: Vec<&str> = headers.all(COOKIE).map(|value| std::str::from_utf8(value).unwrap()).collect();
         let expected: Vec<&str> = sent.iter().flat_map(|header| pairs(header)).filter(|pair| !is_our_cookie(pair)).collect();
         prop_assert_eq!(left.iter().flat_map(|header| pairs(header)).collect::<Vec<_>>(), expected);
         if !sent.iter().flat_map(|header| pairs(header)).any(is_our_cookie) {
