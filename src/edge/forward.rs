@@ -131,7 +131,7 @@ async fn exchange(
     now: Instant,
     limits: &Limits<'_>,
 ) -> Result<Box<Answer>, Lost> {
-    if target.speaks_http2() {
+    if target.speaks_http2 {
         return Box::pin(exchange_on_stream(core, target, outgoing, limits)).await;
     }
     while let Some(connection) = target.pool.take(now.into_std(), core.upstream.idle_timeout) {

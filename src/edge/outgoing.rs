@@ -109,7 +109,7 @@ impl<'r> Outgoing<'r> {
         head.push(b' ');
         self.target_at(target).into_iter().for_each(|piece| head.extend_from_slice(piece.as_bytes()));
         head.extend_from_slice(b" HTTP/1.1\r\n");
-        put_header("host", target.host.as_bytes(), head);
+        put_header("host", target.authority.as_bytes(), head);
         self.head.headers.put(head);
         self.ours.put(head);
         if let Some(options) = self.connection_options() {
@@ -139,7 +139,7 @@ impl<'r> Outgoing<'r> {
     fn target_at<'o>(&'o self, target: &'o Target) -> [&'o str; 5] {
         let [prefix, rest] = self.path;
         let mark = if self.query.is_some() { "?" } else { "" };
-        [&target.instance.base_path, prefix, rest, mark, self.query.unwrap_or_default()]
+        [&target.base_path, prefix, rest, mark, self.query.unwrap_or_default()]
     }
 
     /// What `Connection` has to name: headers that are for the next one alone (RFC 9110 §7.8, §10.1.4).

@@ -3,7 +3,6 @@
 
 use std::{
     cell::RefCell,
-    task::{Context, Waker},
     time::{Duration, Instant},
 };
 
@@ -25,8 +24,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Whether nothing has come and the other side is open, as far as is known: while nobody asks, nothing may come.
     fn is_quiet(&self) -> bool {
-        let mut context = Context::from_waker(Waker::noop());
-        self.input.is_empty() && self.stream.0.poll_read_ready(&mut context).is_pending()
+        self.input.is_empty() && self.stream.is_quiet()
     }
 }
 

@@ -24,6 +24,11 @@ pub(super) const SMALL_READ_BYTES: usize = 16 * 1024;
 pub(super) struct Tcp(pub(super) TcpStream);
 
 impl Tcp {
+    /// Whether there is nothing to be read, the end included, as far as is known without asking.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.0.try_io(Interest::READABLE, || Ok(())).is_err()
+    }
+
     /// Reads once, up to [`SMALL_READ_BYTES`]. Most of what comes is far smaller than that: it is kept in as much room as it
     /// needs.
     pub(super) fn poll_append(&self, context: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {

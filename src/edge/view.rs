@@ -29,9 +29,11 @@ pub(super) struct Upstream {
 /// An instance of a service, with this core's connections to it.
 pub(super) struct Target {
     pub(super) instance: Arc<Instance>,
+    /// Also the `Host` of requests that go there.
     pub(super) authority: String,
-    /// `Host` of requests that go there.
-    pub(super) host: HeaderValue,
+    /// What every request asks of the instance, where it is at hand: with many instances each look further away is a slow one.
+    pub(super) base_path: String,
+    pub(super) speaks_http2: bool,
     pub(super) pool: Pool,
     /// The same for an instance that speaks HTTP/2.
     pub(super) multiplex: Multiplex,
@@ -130,23 +132,19 @@ impl Upstream {
 impl Target {
     fn new(instance: &Arc<Instance>) -> Option<Rc<Self>> {
         let authority = instance.authority();
-        let Ok(host) = HeaderValue::try_from(&authority) else {
+        if HeaderValue::try_from(&authority).is_err() {
             error!(instance = authority, "an instance has an address that no request can be sent to");
             return None;
-        };
+        }
         Some(Rc::new(Self {
             instance: Arc::clone(instance),
             authority,
-            host,
+            base_path: instance.base_path.clone(),
+            speaks_http2: instance.protocol == UpstreamProtocol::Http2,
             pool: Pool::default(),
             multiplex: Multiplex::default(),
             rests_until: Cell::default(),
         }))
-    }
-
-    /// Whether it speaks HTTP/2.
-    pub(super) fn speaks_http2(&self) -> bool {
-        self.instance.protocol == UpstreamProtocol::Http2
     }
 
     /// It could not be connected to: for a while others go first.
