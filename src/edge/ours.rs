@@ -45,11 +45,7 @@ impl<'r> Ours<'r> {
             }
         });
         let of_provider = self.facts.provider_token.as_ref().map(|(header, _)| header.as_str());
-        for (name, value) in headers {
-            let is_credential = [AUTHORIZATION, COOKIE, X_GATEWAY_ASSERTION].contains(name);
-            // Not to be remembered by the compression of heads (RFC 7541 §7.1.3).
-            value.set_sensitive(is_credential || of_provider == Some(name.as_str()));
-        }
+        mark_credentials(headers, of_provider);
     }
 
     /// Each with the pieces of its value.
@@ -83,11 +79,36 @@ impl<'r> Ours<'r> {
     }
 }
 
+/// Marks what the compression of heads must not remember (RFC 7541 §7.1.3), the header of a provider's token included.
+fn mark_credentials(headers: &mut HeaderMap, of_provider: Option<&str>) {
+    for (name, value) in headers {
+        let is_credential = [AUTHORIZATION, COOKIE, X_GATEWAY_ASSERTION].contains(name);
+        value.set_sensitive(is_credential || of_provider == Some(name.as_str()));
+    }
+}
+
 /// What `Via` says of a message that came to us in this version; we go by a pseudonym (RFC 9110 §7.6.3).
 pub(super) fn via(version: Version) -> &'static str {
     match version {
         Version::HTTP_10 => "1.0 gateway",
         Version::HTTP_2 => "2.0 gateway",
         _ => "1.1 gateway",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_compression_may_remember_credentials() {
+        let names = ["accept", "authorization", "cookie", "x-gateway-assertion", "x-google-token", "x-user-id"];
+        let mut headers: HeaderMap =
+            names.map(|name| (name.parse().unwrap(), "v".parse().unwrap())).into_iter().collect();
+        let marked = |headers: &HeaderMap| names.map(|name| headers[name].is_sensitive());
+        mark_credentials(&mut headers, None);
+        assert_eq!(marked(&headers), [false, true, true, true, false, false]);
+        mark_credentials(&mut headers, Some("x-google-token"));
+        assert_eq!(marked(&headers), [false, true, true, true, true, false]);
     }
 }
