@@ -35,6 +35,7 @@ mod date;
 mod deadlines;
 mod error;
 mod exchange;
+mod few;
 mod fields;
 mod fingerprint;
 mod forward;

@@ -86,11 +86,10 @@ impl AccessLog {
     /// Writes the time and what all lines have in common, in the form of all other lines of the log.
     fn begin(&self, now: Instant, line: &mut Line<'_>) {
         let mut second = self.second.borrow_mut();
-        let known = second.take().and_then(|second| second.micros_at(now).map(|micros| (second, micros)));
-        let (known, micros) = known.unwrap_or_else(|| Second::of(self.clock.now(), now));
-        let second = second.insert(known);
+        let known = second.as_ref().and_then(|second| second.micros_at(now));
+        let micros = known.unwrap_or_else(|| second.insert(Second::of(self.clock.now(), now)).micros);
         line.raw(if line.is_json() { r#"{"timestamp":""# } else { "" });
-        line.raw(&second.text);
+        line.raw(second.as_ref().map_or("", |second| &second.text));
         line.digits(micros, 6);
         line.raw(if line.is_json() { r#"Z","level":"INFO","target":"access""# } else { "Z  INFO" });
     }
@@ -106,11 +105,9 @@ struct Second {
 }
 
 impl Second {
-    /// The second of a time, and how far it has come.
-    fn of(time: DateTime<Utc>, read: Instant) -> (Self, u64) {
+    fn of(time: DateTime<Utc>, read: Instant) -> Self {
         let text = time.format("%Y-%m-%dT%H:%M:%S.").to_string();
-        let micros = time.timestamp_subsec_micros().into();
-        (Self { text, read, micros }, micros)
+        Self { text, read, micros: time.timestamp_subsec_micros().into() }
     }
 
     /// How far it has come by then, if it has not passed.
@@ -395,9 +392,8 @@ mod tests {
     #[test]
     fn a_time_is_told_without_the_clock_until_the_second_is_over() {
         let read = Instant::now();
-        let (second, micros) = Second::of(DateTime::from_timestamp(1, 400_000_000).unwrap(), read);
+        let second = Second::of(DateTime::from_timestamp(1, 400_000_000).unwrap(), read);
         let after = |millis| second.micros_at(read + Duration::from_millis(millis));
-        assert_eq!(after(0), Some(micros));
         assert_eq!(
             (second.text.as_str(), after(0), after(599)),
             ("1970-01-01T00:00:01.", Some(400_000), Some(999_000))

@@ -13,6 +13,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use super::upload::Upload;
+
 /// How often to look: a deadline is overrun by this at most.
 const PERIOD: Duration = Duration::from_millis(50);
 
@@ -51,7 +53,7 @@ impl Deadlines {
     }
 
     /// A deadline that is not set yet.
-    pub(super) fn deadline(self: &Rc<Self>) -> Deadline {
+    fn deadline(self: &Rc<Self>) -> Deadline {
         Deadline { of: Rc::clone(self), place: None }
     }
 
@@ -73,14 +75,18 @@ impl Deadlines {
 
 /// One of them, as long as somebody holds it.
 #[derive(Debug)]
-pub(super) struct Deadline {
+struct Deadline {
     of: Rc<Deadlines>,
     place: Option<usize>,
 }
 
 impl Deadline {
+    fn is_set(&self) -> bool {
+        self.place.is_some()
+    }
+
     /// Sets it, or sets it anew.
-    pub(super) fn set(&mut self, deadline: Instant, context: &Context<'_>) {
+    fn set(&mut self, deadline: Instant, context: &Context<'_>) {
         let mut places = self.of.places.borrow_mut();
         let set = Some(Place { deadline: Some(deadline), waker: context.waker().clone() });
         let place = self.place.or_else(|| places.free.pop()).unwrap_or(places.all.len());
@@ -96,7 +102,7 @@ impl Deadline {
     }
 
     /// Ready when it has passed; before it is set, it has.
-    pub(super) fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
+    fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
         let mut places = self.of.places.borrow_mut();
         match self.place.and_then(|place| places.all[place].as_mut()) {
             Some(place) if place.deadline.is_some() => {
@@ -105,6 +111,41 @@ impl Deadline {
             }
             Some(_) | None => Poll::Ready(()),
         }
+    }
+}
+
+/// The time that a service may take for its answer, or for taking more of the request's body. While it is the client that is
+/// waited for, the time does not count.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    deadline: Deadline,
+    began: Instant,
+    limit: Duration,
+}
+
+impl Waiting {
+    /// From `now` on.
+    pub(super) fn new(deadlines: &Rc<Deadlines>, now: Instant, limit: Duration) -> Self {
+        Self { deadline: deadlines.deadline(), began: now, limit }
+    }
+
+    /// Ready when it is over.
+    pub(super) fn poll(&mut self, upload: Option<&Rc<Upload>>, context: &Context<'_>) -> Poll<()> {
+        if !self.deadline.is_set() {
+            self.deadline.set(self.began + self.limit, context);
+        }
+        while self.deadline.poll(context).is_ready() {
+            let now = Instant::now();
+            let since = match upload {
+                None => self.began,
+                Some(upload) => upload.service_awaited_since().map_or(now, Instant::from_std).max(self.began),
+            };
+            if now >= since + self.limit {
+                return Poll::Ready(());
+            }
+            self.deadline.set(since + self.limit, context);
+        }
+        Poll::Pending
     }
 }
 
@@ -130,7 +171,7 @@ mod tests {
     async fn pass(deadlines: &Rc<Deadlines>, after: Duration) {
         let mut deadline = deadlines.deadline();
         poll_fn(|context| {
-            if deadline.place.is_none() {
+            if !deadline.is_set() {
                 deadline.set(Instant::now() + after, context);
             }
             deadline.poll(context)
@@ -157,7 +198,9 @@ mod tests {
                 for wait in waits {
                     let (seconds, took) = wait.await.unwrap();
                     let due = Duration::from_secs(seconds);
-                    assert!((due..=due + 2 * PERIOD).contains(&took), "{seconds} s took {took:?}");
+                    // Tokio's timer counts in whole milliseconds.
+                    let most = due + PERIOD + Duration::from_millis(2);
+                    assert!((due..=most).contains(&took), "{seconds} s took {took:?}");
                 }
                 // It begins anew after all have passed.
                 tokio::time::sleep(Duration::from_secs(1)).await;

@@ -8,18 +8,18 @@ use std::{
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body, Frame};
-use tokio::{io::AsyncReadExt, time::Instant};
+use tokio::io::AsyncReadExt;
 
 use super::{
     answer_head::{AnswerHead, BadAnswerHead},
-    deadlines::Deadline,
+    deadlines::Waiting,
     error::Failure,
+    few::OneOf,
     framing::{Decoder, Piece},
     outgoing::Outgoing,
     output::{Encoder, Output},
@@ -47,27 +47,18 @@ thread_local! {
 /// How much of a body is read at once.
 #[derive(Debug, Default)]
 struct ReadSize {
-    is_large: bool,
+    large: Option<OneOf>,
 }
 
 impl ReadSize {
     fn bytes(&self) -> usize {
-        if self.is_large { LARGE_READ_BYTES } else { BODY_READ_BYTES }
+        if self.large.is_some() { LARGE_READ_BYTES } else { BODY_READ_BYTES }
     }
 
     /// Takes note of how much came: of what fills the room there is more.
     fn after(&mut self, read: usize) {
-        if !self.is_large && read >= BODY_READ_BYTES && LARGE_READS.get() < MOST_LARGE_READS {
-            self.is_large = true;
-            LARGE_READS.set(LARGE_READS.get() + 1);
-        }
-    }
-}
-
-impl Drop for ReadSize {
-    fn drop(&mut self) {
-        if self.is_large {
-            LARGE_READS.set(LARGE_READS.get() - 1);
+        if self.large.is_none() && read >= BODY_READ_BYTES {
+            self.large = OneOf::at_most(MOST_LARGE_READS, &LARGE_READS);
         }
     }
 }
@@ -103,15 +94,12 @@ pub(super) struct Unanswered {
 }
 
 impl Exchange {
-    /// Sends a request and waits for the head of its answer; `limit` is the time that the service may take from `now` on: for
-    /// it, or for taking more of the body. While it is the client that is waited for, the time does not count.
+    /// Sends a request and waits for the head of its answer, no longer than `waiting` goes on.
     pub(super) async fn begin(
         connection: Connection,
         target: &Rc<Target>,
         outgoing: &Outgoing<'_>,
-        deadline: Deadline,
-        now: Instant,
-        limit: Duration,
+        mut waiting: Waiting,
     ) -> Result<(AnswerHead, Box<Self>), Unanswered> {
         let mut output = Output::new();
         let encoder = outgoing.put_head(target, output.head());
@@ -130,7 +118,6 @@ impl Exchange {
             read_size: ReadSize::default(),
             stays_open: false,
         });
-        let mut waiting = Waiting { deadline, began: now, limit, is_set: false };
         let is_head = outgoing.is_head();
         let (mut interim, was_asked) = (0, outgoing.upgrade().is_some());
         let answered = std::future::poll_fn(|context| {
@@ -141,7 +128,7 @@ impl Exchange {
             if let Poll::Ready(head) = poll_head(connection, &mut interim, context) {
                 return Poll::Ready(head);
             }
-            if waiting.poll(&exchange.upload.body, context).is_ready() {
+            if waiting.poll(exchange.upload.body.upload(), context).is_ready() {
                 return Poll::Ready(Err(Failure::AnswerTimeout));
             }
             Poll::Pending
@@ -237,36 +224,6 @@ impl Exchange {
                 (upload.is_refused, upload.has_ended) = (true, true);
             }
         }
-    }
-}
-
-/// The time that a service may take.
-struct Waiting {
-    deadline: Deadline,
-    began: Instant,
-    limit: Duration,
-    is_set: bool,
-}
-
-impl Waiting {
-    /// Ready when it is over.
-    fn poll(&mut self, body: &RequestBody, context: &mut Context<'_>) -> Poll<()> {
-        if !std::mem::replace(&mut self.is_set, true) {
-            self.deadline.set(self.began + self.limit, context);
-            return Poll::Pending;
-        }
-        while self.deadline.poll(context).is_ready() {
-            let now = Instant::now();
-            let since = match body.upload() {
-                None => self.began,
-                Some(upload) => upload.service_awaited_since().map_or(now, Instant::from_std).max(self.began),
-            };
-            if now >= since + self.limit {
-                return Poll::Ready(());
-            }
-            self.deadline.set(since + self.limit, context);
-        }
-        Poll::Pending
     }
 }
 

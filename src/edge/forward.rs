@@ -8,13 +8,14 @@ use http::{
     StatusCode,
     header::{CONNECTION, CONTENT_TYPE, UPGRADE, VIA},
 };
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::{
     access_log::Record,
     answer_head::AnswerHead,
     body::{self, AnswerBody},
+    deadlines::Waiting,
     error::{Failure, Retry},
     exchange::{Exchange, Unanswered},
     header_list::HeaderList,
@@ -131,7 +132,7 @@ async fn exchange(
     now: Instant,
     limits: &Limits<'_>,
 ) -> Result<Box<Answer>, Lost> {
-    if target.speaks_http2 {
+    if target.speaks_http2() {
         return Box::pin(exchange_on_stream(core, target, outgoing, limits)).await;
     }
     while let Some(connection) = target.pool.take(now.into_std(), core.upstream.idle_timeout) {
@@ -176,9 +177,10 @@ async fn exchange_on_stream(
             }
         }
     };
-    let upload = request.body().upload();
+    let upload = request.body().upload().cloned();
+    let waiting = Waiting::new(&core.deadlines, Instant::now(), limits.first_byte);
     let sent = stream.try_send_request(request);
-    match in_time(sent, upload.as_deref(), limits.first_byte).await {
+    match in_time(sent, upload.as_ref(), waiting).await {
         None => {
             stream.doubt();
             Err(lost(Failure::AnswerTimeout))
@@ -206,7 +208,8 @@ async fn send(
     now: Instant,
     limits: &Limits<'_>,
 ) -> Result<Box<Answer>, Lost> {
-    let begun = Exchange::begin(connection, target, outgoing, core.deadlines.deadline(), now, limits.first_byte).await;
+    let begun =
+        Exchange::begin(connection, target, outgoing, Waiting::new(&core.deadlines, now, limits.first_byte)).await;
     let (head, exchange) =
         begun.map_err(|Unanswered { failure, was_sent }| Lost { failure, was_sent, was_used: false })?;
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -269,25 +272,12 @@ fn is_event_stream(headers: &HeaderList) -> bool {
         .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }
 
-/// What `sent` comes to, or `None` if the service keeps us waiting for longer than `limit`: for the answer's head, or for
-/// taking more of the body. While it is the client that is waited for, the time does not count.
-async fn in_time<T>(sent: impl Future<Output = T>, upload: Option<&Upload>, limit: Duration) -> Option<T> {
+/// What `sent` comes to, unless the time is over before.
+async fn in_time<T>(sent: impl Future<Output = T>, upload: Option<&Rc<Upload>>, mut waiting: Waiting) -> Option<T> {
     let mut sent = pin!(sent);
-    let mut timer = pin!(sleep(limit));
-    let began = Instant::now();
-    std::future::poll_fn(|context| {
-        if let Poll::Ready(outcome) = sent.as_mut().poll(context) {
-            return Poll::Ready(Some(outcome));
-        }
-        while timer.as_mut().poll(context).is_ready() {
-            let now = Instant::now();
-            let since = upload.map_or(began, |upload| upload.service_awaited_since().map_or(now, Instant::from_std));
-            if now >= since + limit {
-                return Poll::Ready(None);
-            }
-            timer.as_mut().reset(since + limit);
-        }
-        Poll::Pending
+    std::future::poll_fn(|context| match sent.as_mut().poll(context) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending => waiting.poll(upload, context).map(|()| None),
     })
     .await
 }

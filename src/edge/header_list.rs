@@ -164,7 +164,8 @@ impl fmt::Debug for HeaderList {
 
 impl<V: AsRef<[u8]>> FromIterator<(HeaderName, V)> for HeaderList {
     fn from_iter<I: IntoIterator<Item = (HeaderName, V)>>(lines: I) -> Self {
-        let mut list = Self::default();
+        let (lines, mut list) = (lines.into_iter(), Self::default());
+        list.lines.reserve(lines.size_hint().0);
         for (name, value) in lines {
             list.append(name, value);
         }

@@ -2,7 +2,7 @@
 //! came from the client: nothing that was done to those before can touch them.
 
 use http::{
-    HeaderMap, HeaderName, Version,
+    HeaderMap, HeaderName, HeaderValue, Version,
     header::{AUTHORIZATION, COOKIE, FORWARDED, VIA},
 };
 
@@ -33,57 +33,56 @@ impl<'r> Ours<'r> {
 
     /// Writes them into a head of HTTP/1.1.
     pub(super) fn put(&self, head: &mut Vec<u8>) {
-        self.each(|name, pieces| put_header_of(name, pieces, head));
+        self.each(|name, pieces| put_header_of(name.as_str(), pieces, head));
     }
 
     /// Adds them to the headers of a request of HTTP/2.
     pub(super) fn add_to(&self, headers: &mut HeaderMap) {
         self.each(|name, pieces| {
             // All of it is printable ASCII.
-            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), pieces.concat().try_into()) {
+            if let Ok(value) = HeaderValue::try_from(pieces.concat()) {
                 headers.append(name, value);
             }
         });
-        let of_provider = self.facts.provider_token.as_ref().map(|(header, _)| header.as_str());
-        mark_credentials(headers, of_provider);
+        mark_credentials(headers, self.facts.provider_token.as_ref().map(|(name, _)| name));
     }
 
     /// Each with the pieces of its value.
-    fn each(&self, mut put: impl FnMut(&str, &[&[u8]])) {
+    fn each(&self, mut put: impl FnMut(&HeaderName, &[&[u8]])) {
         let facts = self.facts;
-        if let Some((header, token)) = &facts.provider_token {
-            put(header.as_str(), &[token.as_bytes()]);
+        if let Some((name, token)) = &facts.provider_token {
+            put(name, &[token.as_bytes()]);
         }
         if let Some(caller) = facts.caller.filter(|_| facts.permit.identity().is_some()) {
-            put(X_USER_ID.as_str(), &[caller.user_id.as_bytes()]);
-            put(X_USER_SCOPE.as_str(), &[caller.user_scope.as_bytes()]);
+            put(&X_USER_ID, &[caller.user_id.as_bytes()]);
+            put(&X_USER_SCOPE, &[caller.user_scope.as_bytes()]);
             if let Some(email) = &caller.user_email {
-                put(X_USER_EMAIL.as_str(), &[email.as_bytes()]);
+                put(&X_USER_EMAIL, &[email.as_bytes()]);
             }
             if let Some(assertion) = &facts.assertion {
-                put(X_GATEWAY_ASSERTION.as_str(), &[assertion.as_bytes()]);
+                put(&X_GATEWAY_ASSERTION, &[assertion.as_bytes()]);
             }
         }
-        put(X_REQUEST_ID.as_str(), &[facts.request_id.as_bytes()]);
-        put(X_FORWARDED_FOR.as_str(), &[facts.client.forwarded_for.as_bytes()]);
-        put(X_FORWARDED_HOST.as_str(), &[&facts.host]);
-        put(X_FORWARDED_PROTO.as_str(), &[facts.client.scheme.as_bytes()]);
+        put(&X_REQUEST_ID, &[facts.request_id.as_bytes()]);
+        put(&X_FORWARDED_FOR, &[facts.client.forwarded_for.as_bytes()]);
+        put(&X_FORWARDED_HOST, &[&facts.host]);
+        put(&X_FORWARDED_PROTO, &[facts.client.scheme.as_bytes()]);
         let prefix = stripped_prefix(facts.route);
         if !prefix.is_empty() {
-            put(X_FORWARDED_PREFIX.as_str(), &[prefix.as_bytes()]);
+            put(&X_FORWARDED_PREFIX, &[prefix.as_bytes()]);
         }
         let host = std::str::from_utf8(&facts.host).unwrap_or_default();
-        put(FORWARDED.as_str(), &forwarded(facts.client.text(), host, facts.client.scheme).map(str::as_bytes));
-        put(TRACEPARENT.as_str(), &[&self.traceparent]);
-        put(VIA.as_str(), &[self.via.as_bytes()]);
+        put(&FORWARDED, &forwarded(facts.client.text(), host, facts.client.scheme).map(str::as_bytes));
+        put(&TRACEPARENT, &[&self.traceparent]);
+        put(&VIA, &[self.via.as_bytes()]);
     }
 }
 
 /// Marks what the compression of heads must not remember (RFC 7541 §7.1.3), the header of a provider's token included.
-fn mark_credentials(headers: &mut HeaderMap, of_provider: Option<&str>) {
+fn mark_credentials(headers: &mut HeaderMap, of_provider: Option<&HeaderName>) {
     for (name, value) in headers {
         let is_credential = [AUTHORIZATION, COOKIE, X_GATEWAY_ASSERTION].contains(name);
-        value.set_sensitive(is_credential || of_provider == Some(name.as_str()));
+        value.set_sensitive(is_credential || of_provider == Some(name));
     }
 }
 
@@ -108,7 +107,7 @@ mod tests {
         let marked = |headers: &HeaderMap| names.map(|name| headers[name].is_sensitive());
         mark_credentials(&mut headers, None);
         assert_eq!(marked(&headers), [false, true, true, true, false, false]);
-        mark_credentials(&mut headers, Some("x-google-token"));
+        mark_credentials(&mut headers, Some(&HeaderName::from_static("x-google-token")));
         assert_eq!(marked(&headers), [false, true, true, true, true, false]);
     }
 }

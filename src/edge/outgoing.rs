@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Uri, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
     header::{AUTHORIZATION, CONTENT_LENGTH, HOST, MAX_FORWARDS, TE, TRAILER, UPGRADE},
 };
 
@@ -21,7 +21,7 @@ use super::{
     upload::RequestBody,
     view::Target,
 };
-use crate::domain::gateway::models::{access::Permit, header::TokenHeader, service::Route};
+use crate::domain::gateway::models::{access::Permit, service::Route};
 
 /// What the pipeline has found out about a request.
 pub(super) struct Facts<'r> {
@@ -42,7 +42,7 @@ pub(super) struct Facts<'r> {
     /// What the service can check by itself about the caller, if the route says that it gets it.
     pub(super) assertion: Option<HeaderValue>,
     /// The caller's token at a provider and its header, if the route says that it goes along.
-    pub(super) provider_token: Option<(&'r TokenHeader, HeaderValue)>,
+    pub(super) provider_token: Option<(HeaderName, HeaderValue)>,
     /// The protocols that it asks to go on with, if any.
     pub(super) upgrade: Option<Vec<u8>>,
     /// Random bytes for the trace.
@@ -139,7 +139,7 @@ impl<'r> Outgoing<'r> {
     fn target_at<'o>(&'o self, target: &'o Target) -> [&'o str; 5] {
         let [prefix, rest] = self.path;
         let mark = if self.query.is_some() { "?" } else { "" };
-        [&target.base_path, prefix, rest, mark, self.query.unwrap_or_default()]
+        [&target.instance.base_path, prefix, rest, mark, self.query.unwrap_or_default()]
     }
 
     /// What `Connection` has to name: headers that are for the next one alone (RFC 9110 §7.8, §10.1.4).

@@ -196,7 +196,10 @@ async fn proxy(
     };
     let provider_token = match &route.provider_token {
         None => None,
-        Some(wanted) => Some((&wanted.header, Box::pin(provider_token(core, snapshot, wanted, &permit)).await?)),
+        Some(wanted) => {
+            let name = wanted.header.as_str().parse().map_err(|_| Failure::Internal)?;
+            Some((name, Box::pin(provider_token(core, snapshot, wanted, &permit)).await?))
+        }
     };
     let body = RequestBody::new(request.body, limit_bytes);
     let facts = Facts {

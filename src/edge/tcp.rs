@@ -24,7 +24,8 @@ pub(super) const SMALL_READ_BYTES: usize = 16 * 1024;
 pub(super) struct Tcp(pub(super) TcpStream);
 
 impl Tcp {
-    /// Whether there is nothing to be read, the end included, as far as is known without asking.
+    /// Whether there is nothing to be read, the end included, as far as is known without asking; of one that was never read
+    /// nothing is known.
     pub(super) fn is_quiet(&self) -> bool {
         self.0.try_io(Interest::READABLE, || Ok(())).is_err()
     }
@@ -35,25 +36,36 @@ impl Tcp {
         let mut scratch = [MaybeUninit::uninit(); SMALL_READ_BYTES];
         loop {
             ready!(self.0.poll_read_ready(context))?;
-            let mut read = 0;
-            let tried = self.0.try_io(Interest::READABLE, || {
-                let ((came, room), _) = recv(&self.0, &mut scratch[..], RecvFlags::empty())?;
+            let read = self.try_once(Interest::READABLE, SMALL_READ_BYTES, || {
+                let ((came, _), length) = recv(&self.0, &mut scratch[..], RecvFlags::empty())?;
                 into.extend_from_slice(came);
-                read = came.len();
-                drained_if(read > 0 && !room.is_empty())
+                Ok(length)
             });
-            match tried {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && read == 0 => {}
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
-                Ok(()) | Err(_) => return Poll::Ready(Ok(read)),
+            if read.is_ready() {
+                return read;
             }
         }
     }
-}
 
-/// Says that there is nothing more for now, if less has gone over than could have: the next call need not find that out.
-fn drained_if(is_drained: bool) -> io::Result<()> {
-    if is_drained { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    /// Moves bytes once, if the socket is ready for it. When fewer go over than could have, it is not any more, which the next
+    /// call need not find out.
+    fn try_once(
+        &self,
+        interest: Interest,
+        most: usize,
+        go: impl FnOnce() -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let mut moved = 0;
+        let tried = self.0.try_io(interest, || {
+            moved = go()?;
+            if (1..most).contains(&moved) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        match tried {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Poll::Ready(Err(error)),
+            Err(_) if moved == 0 => Poll::Pending,
+            Ok(()) | Err(_) => Poll::Ready(Ok(moved)),
+        }
+    }
 }
 
 impl AsyncRead for Tcp {
@@ -64,21 +76,14 @@ impl AsyncRead for Tcp {
 
 impl AsyncWrite for Tcp {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let stream = &self.0;
         loop {
-            let mut written = 0;
             // There is room most of the time, so whether there is comes second.
-            let tried = stream.try_io(Interest::WRITABLE, || {
-                written = send(stream, bytes, SendFlags::NOSIGNAL)?;
-                drained_if(written > 0 && written < bytes.len())
-            });
-            match tried {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && written == 0 => {
-                    ready!(stream.poll_write_ready(context))?;
-                }
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
-                Ok(()) | Err(_) => return Poll::Ready(Ok(written)),
+            let written =
+                self.try_once(Interest::WRITABLE, bytes.len(), || Ok(send(&self.0, bytes, SendFlags::NOSIGNAL)?));
+            if written.is_ready() {
+                return written;
             }
+            ready!(self.0.poll_write_ready(context))?;
         }
     }
 
@@ -100,5 +105,70 @@ impl AsyncWrite for Tcp {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().0).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::{io::AsyncWriteExt, net::TcpListener};
+
+    use super::*;
+
+    async fn pair() -> (Tcp, Tcp) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let one = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Tcp(one), Tcp(listener.accept().await.unwrap().0))
+    }
+
+    #[tokio::test]
+    async fn all_arrives_however_much_more_is_written_than_there_is_room_for() {
+        const BYTES: usize = 32 * 1024 * 1024;
+        let (mut writer, reader) = pair().await;
+        let writing = async {
+            let bytes: Vec<u8> = (0..BYTES).map(|place| u8::try_from(place % 251).unwrap()).collect();
+            writer.write_all(&bytes).await.unwrap();
+            writer.shutdown().await.unwrap();
+            bytes
+        };
+        let reading = async {
+            let mut all = BytesMut::new();
+            while poll_fn(|context| reader.poll_append(context, &mut all)).await.unwrap() > 0 {}
+            all
+        };
+        let (sent, came) = tokio::join!(writing, reading);
+        assert!(sent == came, "{} of {BYTES} bytes came", came.len());
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_quiet_until_something_comes_the_end_included() {
+        let (mut one, other) = pair().await;
+        eprintln!(
+            "{:?} {:?} {:?}",
+            other.0.try_io(Interest::READABLE, || Ok(())),
+            other.0.try_io(Interest::READABLE, || Ok(())),
+            other.0.try_read(&mut [0; 4])
+        );
+        assert!(other.is_quiet());
+        one.write_all(b"a").await.unwrap();
+        other.0.readable().await.unwrap();
+        assert!(!other.is_quiet());
+        let mut came = BytesMut::new();
+        let read = poll_fn(|context| other.poll_append(context, &mut came)).await.unwrap();
+        assert!(read == 1 && came == "a" && other.is_quiet());
+        drop(one);
+        other.0.readable().await.unwrap();
+        assert!(!other.is_quiet());
+    }
+
+    #[tokio::test]
+    async fn a_broken_connection_is_an_error() {
+        let (mut one, other) = pair().await;
+        other.0.set_zero_linger().unwrap();
+        drop(other);
+        let written = async { while one.write_all(b"a").await.is_ok() {} };
+        written.await;
+        assert!(one.write_all(b"a").await.is_err());
     }
 }

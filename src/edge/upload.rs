@@ -103,10 +103,10 @@ impl RequestBody {
     }
 
     /// How far the body has come, if there is one.
-    pub(super) fn upload(&self) -> Option<Rc<Upload>> {
+    pub(super) fn upload(&self) -> Option<&Rc<Upload>> {
         match self {
             Self::Empty => None,
-            Self::Streamed(upload) => Some(Rc::clone(upload)),
+            Self::Streamed(upload) => Some(upload),
         }
     }
 

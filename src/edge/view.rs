@@ -31,9 +31,6 @@ pub(super) struct Target {
     pub(super) instance: Arc<Instance>,
     /// Also the `Host` of requests that go there.
     pub(super) authority: String,
-    /// What every request asks of the instance, where it is at hand: with many instances each look further away is a slow one.
-    pub(super) base_path: String,
-    pub(super) speaks_http2: bool,
     pub(super) pool: Pool,
     /// The same for an instance that speaks HTTP/2.
     pub(super) multiplex: Multiplex,
@@ -139,12 +136,15 @@ impl Target {
         Some(Rc::new(Self {
             instance: Arc::clone(instance),
             authority,
-            base_path: instance.base_path.clone(),
-            speaks_http2: instance.protocol == UpstreamProtocol::Http2,
             pool: Pool::default(),
             multiplex: Multiplex::default(),
             rests_until: Cell::default(),
         }))
+    }
+
+    /// Whether it speaks HTTP/2.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.instance.protocol == UpstreamProtocol::Http2
     }
 
     /// It could not be connected to: for a while others go first.

@@ -61,3 +61,27 @@ async fn draining_has_an_end() {
     joined(&mut gateway).await;
     assert!(client.is_closed().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_answer_again_after_a_pause_and_more_than_keep_their_place_do() {
+    // More than `MOST_KEPT` on one core.
+    const CLIENTS: usize = 70;
+    let upstream = Upstream::ok().await;
+    let mut gateway = Setup { cores: 1, ..Setup::of(&[upstream.address]) }.start();
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(gateway.connect().await);
+    }
+    for pause in [Duration::ZERO, Duration::from_millis(2200), Duration::ZERO] {
+        // The watchdog looks every second, and takes a second for a pause.
+        tokio::time::sleep(pause).await;
+        for client in &mut clients {
+            assert_eq!(client.ask(&get("/api/users", "")).await.status, 200);
+        }
+    }
+    gateway.edge.as_ref().unwrap().shutdown();
+    for client in &mut clients {
+        assert!(client.is_closed().await);
+    }
+    joined(&mut gateway).await;
+}
