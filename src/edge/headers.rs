@@ -253,6 +253,9 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("x-request-id", "theirs"),
             ("set-cookie", "__Host-gateway_session=fixated; Path=/"),
+            ("set-cookie", "=__Host-gateway_session=fixated; Path=/"),
+            ("set-cookie", " = gateway_session=fixated"),
+            ("set-cookie", "__host-GATEWAY_session"),
             ("set-cookie", "theme=dark"),
             ("x-user-id", "u1"),
         ]);

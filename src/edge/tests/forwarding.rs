@@ -175,6 +175,7 @@ async fn an_answer_loses_what_speaks_of_its_connection_and_gets_our_marks() {
     let upstream = Upstream::answering(
         "HTTP/1.1 201 Created\r\nConnection: keep-alive, X-Internal\r\nX-Internal: 1\r\nKeep-Alive: timeout=5\r\n\
          X-Request-Id: theirs\r\nVia: 1.1 other\r\nSet-Cookie: a=1\r\nSet-Cookie: __Host-gateway_session=fixated\r\n\
+         Set-Cookie: =__Host-gateway_session=fixated; Path=/; Secure\r\n\
          Upgrade: h2c\r\nETag: \"x\"\r\nContent-Length: 2\r\n\r\nok",
     )
     .await;

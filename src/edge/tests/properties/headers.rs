@@ -83,7 +83,9 @@ fn pairs(header: &str) -> impl Iterator<Item = &str> {
 }
 
 fn is_our_cookie(pair: &str) -> bool {
-    let name = pair.split('=').next().unwrap().trim().to_ascii_lowercase();
+    // Without a name the value reads as one.
+    let nameless = pair.trim_start_matches(|sign: char| sign == '=' || sign.is_ascii_whitespace());
+    let name = nameless.split('=').next().unwrap().trim().to_ascii_lowercase();
     let bare = name.strip_prefix("__host-").or(name.strip_prefix("__secure-")).unwrap_or(&name);
     bare.starts_with("gateway_")
 }
