@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use http::{
     Method, StatusCode, Uri, Version,
-    header::{ALLOW, CONTENT_LENGTH, HOST},
+    header::{ALLOW, HOST},
 };
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
@@ -28,11 +28,11 @@ use super::{
     fields,
     forward::{Limits, forward},
     forwarded::is_authority,
-    head::{BadHead, number},
+    head::BadHead,
     header_list::HeaderList,
     headers::{X_REQUEST_ID, sanitise_request},
     linked::linked_at,
-    message::{Answer, RequestHead},
+    message::{Answer, BodyLength, RequestHead},
     outgoing::{Facts, Outgoing, max_forwards},
     own_path,
     path::{self, BadPath},
@@ -112,7 +112,7 @@ async fn handle(
     peer: &Peer,
     id: &RequestText,
     head: &mut RequestHead,
-    body: Incoming,
+    mut body: Incoming,
     record: &mut Record,
     readers: &mut Readers,
 ) -> Result<Box<Answer>, Failure> {
@@ -122,7 +122,8 @@ async fn handle(
         _ => {}
     }
     if head.version == Version::HTTP_2 {
-        fields::judge(&mut head.headers).map_err(Failure::Head)?;
+        fields::judge(head, !body.is_empty()).map_err(Failure::Head)?;
+        body.expect(head.length);
     }
     let uri = std::mem::take(&mut head.uri);
     let host = host(&uri, &head.headers, head.version)?;
@@ -186,7 +187,7 @@ async fn proxy(
         limits.token = caller.as_ref().map(|caller| &caller.identity);
     }
     let limit_bytes = route.body_limit_bytes;
-    if announced_length(&request.head.headers).is_some_and(|length| length > limit_bytes) {
+    if matches!(request.head.length, BodyLength::Known(length) if length > limit_bytes) {
         return Err(Failure::BodyTooLarge { limit_bytes });
     }
     let upstream = upstream.ok_or(Failure::NoInstance)?;
@@ -260,10 +261,6 @@ fn host(uri: &Uri, headers: &HeaderList, version: Version) -> Result<Bytes, Fail
         (Some(_), _) | (None, Some(_)) => return Err(Failure::Path(BadPath::NotAPath)),
     };
     host.filter(|host| std::str::from_utf8(host).is_ok_and(is_authority)).ok_or(Failure::Authority)
-}
-
-fn announced_length(headers: &HeaderList) -> Option<u64> {
-    number(headers.get(&CONTENT_LENGTH)?)
 }
 
 /// What we say about ourselves when asked for the options of no resource in particular.

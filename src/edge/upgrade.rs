@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http::{
     Version,
-    header::{CONNECTION, CONTENT_LENGTH, UPGRADE},
+    header::{CONNECTION, UPGRADE},
 };
 
 use super::{
@@ -39,8 +39,6 @@ pub(super) fn agreed(asked: Option<&[u8]>, chosen: Option<Bytes>, headers: &mut 
     }
     headers.insert(UPGRADE, chosen);
     headers.insert(CONNECTION, CONNECTION_UPGRADE);
-    // It has no body, whatever it says (RFC 9110 §8.6).
-    headers.remove(&CONTENT_LENGTH);
     Ok(())
 }
 
