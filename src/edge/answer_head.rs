@@ -152,7 +152,8 @@ impl AnswerHead {
     pub(super) fn stays_open(&self) -> bool {
         let says = |option: &[u8]| names(&self.headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
         let is_framed_twice = self.headers.contains(&TRANSFER_ENCODING) && self.said != Said::Nothing;
-        !is_framed_twice && if self.version == Version::HTTP_10 { says(b"keep-alive") } else { !says(b"close") }
+        let keeps_alive = self.version != Version::HTTP_10 || says(b"keep-alive");
+        keeps_alive && !says(b"close") && !is_framed_twice
     }
 }
 
@@ -277,5 +278,6 @@ mod tests {
         assert!(!head("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n").stays_open());
         let old = |lines: &str| taken(&format!("HTTP/1.0 200 OK\r\n{lines}\r\n")).unwrap().unwrap();
         assert!(!old("").stays_open() && old("Connection: Keep-Alive\r\n").stays_open());
+        assert!(!old("Connection: keep-alive, close\r\n").stays_open(), "close counts");
     }
 }

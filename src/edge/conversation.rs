@@ -225,7 +225,8 @@ impl Form {
     fn of(request: &RequestHead) -> Self {
         let RequestHead { method, version, headers, .. } = request;
         let says = |option: &[u8]| names(headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
-        let keeps_alive = if *version == Version::HTTP_10 { says(b"keep-alive") } else { !says(b"close") };
+        // RFC 9112 §9.3: `close` counts whatever else is said.
+        let keeps_alive = !says(b"close") && (*version != Version::HTTP_10 || says(b"keep-alive"));
         let takes_trailers = wants_trailers(headers);
         Self { version: *version, is_head: *method == Method::HEAD, keeps_alive, takes_trailers }
     }

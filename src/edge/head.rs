@@ -53,7 +53,7 @@ pub(super) enum BadHead {
     /// A control character in a header's value, or, over HTTP/2, a blank at either end of it.
     #[error("a header's value has a control character, or a blank at its end")]
     HeaderValue,
-    /// None, or more than one.
+    /// None in HTTP/1.1, or more than one.
     #[error("a request needs exactly one Host header")]
     Host,
     /// Not a number, or two that differ.
@@ -145,7 +145,8 @@ pub(super) fn parse(head: &Bytes) -> Result<Head, BadHead> {
         lines.push(Line::new(name, at, value));
     }
     let (extent, length) = match (chunked, length) {
-        _ if !has_host => return Err(BadHead::Host),
+        // HTTP/1.0 has none.
+        _ if !has_host && version != Version::HTTP_10 => return Err(BadHead::Host),
         (true, Some(_)) => return Err(BadHead::TwoLengths),
         (true, None) => (Extent::Chunked, BodyLength::Unknown),
         (false, Some(length)) => (Extent::Length(length), BodyLength::Known(length)),

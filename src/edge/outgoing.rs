@@ -26,8 +26,8 @@ use crate::domain::gateway::models::{access::Permit, service::Route};
 pub(super) struct Facts<'r> {
     pub(super) request_id: &'r RequestText,
     pub(super) client: &'r Client,
-    /// The `Host` that it was sent to; well-formed.
-    pub(super) host: Bytes,
+    /// The `Host` that it was sent to, if it says one; well-formed.
+    pub(super) host: Option<Bytes>,
     /// Where it goes.
     pub(super) route: &'r Route,
     /// The canonical path.

@@ -34,11 +34,13 @@ pub(super) async fn answer(
     mut head: RequestHead,
     body: Incoming,
     target: String,
-    host: Bytes,
+    host: Option<Bytes>,
     origin: RequestOrigin,
 ) -> Result<Box<Answer>, Failure> {
     head.uri = Uri::try_from(target).map_err(|_| Failure::Internal)?;
-    head.headers.insert(HOST, host);
+    if let Some(host) = host {
+        head.headers.insert(HOST, host);
+    }
     let (body, handing_over) = handed_over(body);
     let mut request = head.with_body(body);
     request.extensions_mut().insert(origin);

@@ -160,7 +160,7 @@ struct Checked<'r> {
     body: Incoming,
     path: &'r str,
     query: Option<&'r str>,
-    host: Bytes,
+    host: Option<Bytes>,
     client: Client,
     upgrade: Option<Vec<u8>>,
     id: &'r RequestText,
@@ -247,20 +247,21 @@ fn limits<'r>(core: &Core, route: &Route) -> Limits<'r> {
 }
 
 /// For whom the request is: the authority of an absolute target, which overrides `Host` (RFC 9112 §3.2.2), or `Host`, of
-/// which there is exactly one (the head was judged). Over HTTP/2 every target has an authority, and a `Host` beside it must
-/// be the same (RFC 9113 §8.3.1).
-fn host(uri: &Uri, headers: &HeaderList, version: Version) -> Result<Bytes, Failure> {
+/// which there is at most one (the head was judged), and none in HTTP/1.0 alone. Over HTTP/2 every target has an authority, and
+/// a `Host` beside it must be the same (RFC 9113 §8.3.1).
+fn host(uri: &Uri, headers: &HeaderList, version: Version) -> Result<Option<Bytes>, Failure> {
     if let (Version::HTTP_2, Some(authority), Some(host)) = (version, uri.authority(), headers.get(&HOST))
         && !host.eq_ignore_ascii_case(authority.as_str().as_bytes())
     {
         return Err(Failure::Authority);
     }
     let host = match (uri.scheme_str(), uri.authority()) {
+        (None, None) if version == Version::HTTP_10 && !headers.contains(&HOST) => return Ok(None),
         (None, None) => headers.share(&HOST),
         (Some("http" | "https"), Some(authority)) => Some(Bytes::copy_from_slice(authority.as_str().as_bytes())),
         (Some(_), _) | (None, Some(_)) => return Err(Failure::Path(BadPath::NotAPath)),
     };
-    host.filter(|host| std::str::from_utf8(host).is_ok_and(is_authority)).ok_or(Failure::Authority)
+    host.filter(|host| std::str::from_utf8(host).is_ok_and(is_authority)).map(Some).ok_or(Failure::Authority)
 }
 
 /// What we say about ourselves when asked for the options of no resource in particular.

@@ -72,7 +72,8 @@ fn what_two_servers_could_frame_differently_is_refused() {
         assert_eq!(with(lines), Err(why), "{lines:?}");
     }
     assert_eq!(judged("GET / HTTP/1.1\r\n\r\n"), Err(BadHead::Host));
-    assert_eq!(judged("GET / HTTP/1.0\r\n\r\n"), Err(BadHead::Host));
+    assert_eq!(judged("GET / HTTP/1.0\r\n\r\n"), Ok(Extent::Length(0)), "HTTP/1.0 has no Host");
+    assert_eq!(judged("GET / HTTP/1.0\r\nHost: x\r\nHost: x\r\n\r\n"), Err(BadHead::Host));
     assert_eq!(
         judged("POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"),
         Err(BadHead::TransferEncoding)

@@ -252,6 +252,43 @@ async fn an_old_client_gets_an_answer_that_it_understands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_old_client_need_not_say_for_whom_its_request_is() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    for target in ["/api/users", "/own"] {
+        let answer = gateway.ask(&format!("GET {target} HTTP/1.0\r\n\r\n")).await;
+        assert_eq!(answer.status, 200, "{target}");
+    }
+    let request = upstream.only();
+    assert_eq!(request.header("host"), Some(upstream.address.to_string().as_str()));
+    assert_eq!(request.header("x-forwarded-host"), None);
+    assert_eq!(request.header("forwarded"), Some("for=127.0.0.1;proto=http"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn close_counts_beside_keep_alive() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    for (version, options, stays_open) in [
+        ("1.0", "keep-alive", true),
+        ("1.0", "close, keep-alive", false),
+        ("1.0", "keep-alive, close", false),
+        ("1.1", "close, keep-alive", false),
+        ("1.1", "keep-alive", true),
+    ] {
+        let mut client = gateway.connect().await;
+        let request = format!("GET /api/users HTTP/{version}\r\nHost: x\r\nConnection: {options}\r\n\r\n");
+        let answer = client.ask(&request).await;
+        assert_eq!(answer.header("connection") == Some("close"), !stays_open, "{version} {options}");
+        if stays_open {
+            assert_eq!(client.ask(&request).await.status, 200, "{version} {options}");
+        } else {
+            assert!(client.is_closed().await, "{version} {options}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_waits_for_100_is_told_to_go_on() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();

@@ -160,7 +160,7 @@ proptest! {
     #[test]
     fn forwarded_says_what_was_put_in(address in any::<IpAddr>(), host in authority()) {
         prop_assert!(is_authority(&host), "{}", host);
-        let element = forwarded(&address.to_string(), &host, "https").concat();
+        let element = forwarded(&address.to_string(), Some(&host), "https").concat();
         let client = match address { IpAddr::V4(v4) => v4.to_string(), IpAddr::V6(v6) => format!("[{v6}]") };
         let expected = [("for", client.as_str()), ("host", &host), ("proto", "https")];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
