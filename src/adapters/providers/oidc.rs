@@ -219,6 +219,10 @@ impl Provider for Oidc {
         self.flow.settings.pkce
     }
 
+    fn uses_nonce(&self) -> bool {
+        true
+    }
+
     async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
         let metadata = self.metadata().await?;
         let nonce = request.nonce.as_ref().map(|nonce| ("nonce", nonce.expose()));
