@@ -12,7 +12,7 @@ use poem_openapi::{
 
 use super::{
     RequestContext, Tag,
-    extract::{Caller, JsonBody, OptionalJsonBody, browser},
+    extract::{Caller, JsonBody, OptionalJsonBody, SessionOnly, browser},
     pages::answers,
     problems::{self, described, described_as, problems},
 };
@@ -92,7 +92,12 @@ impl AccountApi {
     /// them is good any more, here at once and on every replica within a second. It takes the session of a browser and, if
     /// there is one, the password; a token is refused (403 `session_required`).
     #[oai(path = "/me", method = "delete", operation_id = "delete_account")]
-    async fn remove(&self, request: &Request, caller: Caller, body: JsonBody<DeleteAccountRequest>) -> DeletedAnswer {
+    async fn remove(
+        &self,
+        request: &Request,
+        caller: SessionOnly,
+        body: JsonBody<DeleteAccountRequest>,
+    ) -> DeletedAnswer {
         let context = RequestContext::of(request);
         DeletedAnswer(answer(self.accounts.remove(body.0, &caller.0, context.client).await, &context))
     }
@@ -106,7 +111,7 @@ impl AccountApi {
     async fn change_password(
         &self,
         request: &Request,
-        caller: Caller,
+        caller: SessionOnly,
         body: JsonBody<ChangePasswordRequest>,
     ) -> Result<Json<PasswordChanged>, PasswordProblems> {
         let client = RequestContext::of(request).client;
@@ -122,7 +127,7 @@ impl AccountApi {
     async fn unlink(
         &self,
         request: &Request,
-        caller: Caller,
+        caller: SessionOnly,
         /// One of those in `GET /accounts/me`.
         provider: Path<String>,
         body: OptionalJsonBody<UnlinkProviderRequest>,

@@ -13,7 +13,7 @@ use poem_openapi::{
 
 use super::{
     RequestContext, Tag,
-    extract::{FormBody, browser, cookies},
+    extract::{FormBody, Session, browser, cookies},
     pages::{self, answers, bilingual, goes_on, json_or_page, problem_or_page},
     problems,
 };
@@ -95,8 +95,9 @@ impl LoginApi {
         provider: Path<String>,
         /// Where the browser goes in the end: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
         return_to: Query<Option<String>>,
+        caller: Session,
     ) -> LinkPageAnswer {
-        LinkPageAnswer(match self.logins.link_form(&provider.0, return_to.0.as_deref(), &browser(request)).await {
+        LinkPageAnswer(match self.logins.link_form(&provider.0, return_to.0.as_deref(), &caller.0).await {
             Ok(form) if pages::is_wanted(request) => link_page(&form),
             Ok(form) => Json(form).into_response(),
             Err(refusal) if refusal.problem.status() == StatusCode::UNAUTHORIZED && pages::is_wanted(request) => {
@@ -121,10 +122,11 @@ impl LoginApi {
         request: &Request,
         /// One of `GET /oauth/providers`.
         provider: Path<String>,
+        caller: Session,
         form: FormBody<LinkRequest>,
     ) -> LinkAnswer {
         let client = RequestContext::of(request).client;
-        let outcome = self.logins.begin_link(&provider.0, form.0, &browser(request), client).await;
+        let outcome = self.logins.begin_link(&provider.0, form.0, &caller.0, client).await;
         LinkAnswer(answer(request, outcome, &LINK, "link"))
     }
 

@@ -132,7 +132,7 @@ fn only_a_form_of_ours_begins_it_and_only_for_whoever_is_signed_in() {
     browser.send_form(&gateway, "/login/nobody/link", &FORM).expect_problem(404, "unknown_provider");
     let elsewhere = [("password", PASSWORD), ("return_to", "//evil.example")];
     browser.send_form(&gateway, LINK, &elsewhere).expect_problem(400, "invalid_return_to");
-    browser.send_form(&gateway, LINK, &[("x", "y")]).expect_problem(400, "malformed_request");
+    browser.send_form(&gateway, LINK, &[("x", "y")]).expect_problem(422, "validation_failed");
 }
 
 #[test]

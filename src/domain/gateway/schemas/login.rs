@@ -36,7 +36,7 @@ pub struct CallbackQuery {
 
 /// The wish to add a provider to the account that is signed in. It may hold a password, so it has no `Debug`.
 #[derive(Default, Deserialize, Object, Validate)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct LinkRequest {
     /// The password of the account; not needed if there is none.
