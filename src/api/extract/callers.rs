@@ -52,6 +52,27 @@ impl<'a> ApiExtractor<'a> for Session {
     }
 }
 
+/// The session of a browser, which alone may do this. A bearer token that is sent all the same is refused with a word about it.
+pub(in crate::api) struct SessionOnly(pub Credentials);
+
+impl<'a> ApiExtractor<'a> for SessionOnly {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        Caller::register(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SESSION_SCHEME]
+    }
+
+    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+        Ok(Self(Credentials { bearer: bearer_token(request)?, ..browser(request) }))
+    }
+}
+
 /// The session of a browser, or nobody in particular. A bearer token is not looked at.
 pub(in crate::api) struct OptionalSession(pub Credentials);
 

@@ -47,8 +47,17 @@ impl Counted {
         Self { key: TokenDigest::of(format!("account:{}", email.key()).as_bytes()), schedule: OF_ACCOUNT }
     }
 
+    /// The exchanges of codes of a client's address.
+    pub fn exchanges_of(address: IpAddr) -> Self {
+        Self::address("exchange", address)
+    }
+
     /// A client's address. Of IPv6 it is the network that counts (/64), of which anybody has as many addresses as they like.
     pub fn client(address: IpAddr) -> Self {
+        Self::address("client", address)
+    }
+
+    fn address(what: &str, address: IpAddr) -> Self {
         let counted = match address.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),
             IpAddr::V6(address) => {
@@ -56,7 +65,7 @@ impl Counted {
                 IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
             }
         };
-        Self { key: TokenDigest::of(format!("client:{counted}").as_bytes()), schedule: OF_CLIENT }
+        Self { key: TokenDigest::of(format!("{what}:{counted}").as_bytes()), schedule: OF_CLIENT }
     }
 
     /// Under what a store counts.
@@ -176,5 +185,6 @@ mod tests {
         assert_ne!(client("2001:db8:1:2::"), client("2001:db8:1:3::"));
         assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
         assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
+        assert_ne!(client("192.0.2.1"), *Counted::exchanges_of("192.0.2.1".parse().unwrap()).key());
     }
 }

@@ -1,6 +1,7 @@
 //! Accounts of people: signing up and in with a password, and what else somebody does with an account of theirs.
 
-mod proving;
+mod claiming;
+mod control;
 mod removing;
 
 use std::{net::IpAddr, sync::Arc};
@@ -10,8 +11,9 @@ use thiserror::Error;
 use tokio::task::spawn;
 use tracing::warn;
 
-pub use self::proving::{Proof, ProofError};
-pub use self::removing::{RemoveError, UnlinkError};
+use self::claiming::ClaimError;
+pub use self::control::{AccountControl, ControlError, LinkPermit};
+pub use self::removing::UnlinkError;
 pub use super::oauth::TakenBack;
 use super::{
     Failure,
@@ -142,9 +144,9 @@ pub enum PasswordError {
     /// The account is gone.
     #[error("there is no such account")]
     NoAccount,
-    /// It is not proven that the person wants it.
+    /// The client asked for e-mails, or failed, too often.
     #[error(transparent)]
-    Proof(#[from] ProofError),
+    TooMany(#[from] TooManyAttempts),
     /// A first password needs an e-mail to sign in with.
     #[error("there is no e-mail to sign in with")]
     EmailMissing,
@@ -160,6 +162,26 @@ pub enum PasswordError {
     /// Something of ours failed.
     #[error(transparent)]
     Failed(#[from] Failure),
+}
+
+impl From<ClaimError> for SignUpError {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Taken => Self::EmailTaken,
+            ClaimError::TooMany(too_many) => Self::TooMany(too_many),
+            ClaimError::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+impl From<ClaimError> for PasswordError {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Taken => Self::EmailTaken,
+            ClaimError::TooMany(too_many) => Self::TooMany(too_many),
+            ClaimError::Failed(failure) => Self::Failed(failure),
+        }
+    }
 }
 
 impl From<RepositoryError> for LogInError {
@@ -181,15 +203,14 @@ impl AccountService {
     }
 
     /// Makes an account that signs in with a password, and opens a session. Each sign-up counts for the client, so that
-    /// nobody makes accounts, or looks for e-mails that are taken, by the thousand.
+    /// nobody makes accounts by the thousand.
     pub async fn sign_up(&self, wish: SignUp, visitor: Visitor<'_>) -> Result<SignedIn, SignUpError> {
         let AccountParts { accounts, hasher, clock, entropy, .. } = &*self.parts;
-        let counted: Vec<_> = visitor.client.map(Counted::client).into_iter().collect();
-        self.admit::<SignUpError>(&counted).await?;
+        let email = self.claim(wish.email, visitor.client).await?.into_email();
         let hash = hasher.hash(wish.password).await.map_err(Failure::from)?;
         let now = clock.now();
         let account = Account { id: AccountId::from_random(entropy.bytes()), created_at: now };
-        let login = PasswordLogin { account: account.id, email: wish.email, name: wish.name, hash, changed_at: now };
+        let login = PasswordLogin { account: account.id, email, name: wish.name, hash, changed_at: now };
         match accounts.sign_up(&account, &login).await {
             Ok(()) => {}
             Err(RepositoryError::Conflict) => return Err(SignUpError::EmailTaken),
@@ -243,19 +264,17 @@ impl AccountService {
     /// Sets a password, the first or another. Every other session ends, and every token that was issued for the account.
     pub async fn change_password(
         &self,
-        account: AccountId,
+        control: AccountControl,
         change: PasswordChange,
-        proof: Proof,
+        client: Option<IpAddr>,
     ) -> Result<(), PasswordError> {
-        let AccountParts { accounts, hasher, clock, .. } = &*self.parts;
-        let profile = accounts.profile(account).await?.ok_or(PasswordError::NoAccount)?;
-        let session = proof.session;
-        self.prove(&profile, proof).await?;
-        let (email, read) = match (profile.login, change.email) {
+        let AccountParts { hasher, clock, .. } = &*self.parts;
+        let (account, session) = (control.account(), control.session());
+        let (email, read) = match (control.login(), change.email) {
             (None, None) => return Err(PasswordError::EmailMissing),
-            (None, Some(email)) => (email, None),
+            (None, Some(email)) => (self.claim(email, client).await?.into_email(), None),
             (Some(login), Some(email)) if email != login.email => return Err(PasswordError::OtherEmail),
-            (Some(login), _) => (login.email, Some(login.hash)),
+            (Some(login), _) => (login.email.clone(), Some(login.hash.clone())),
         };
         let hash = hasher.hash(change.new).await.map_err(Failure::from)?;
         let login = PasswordLogin { account, email, name: None, hash, changed_at: clock.now() };
@@ -265,7 +284,7 @@ impl AccountService {
                 Some(read) => this.replace(&read, &login).await?,
                 None => this.add(&login).await?,
             }
-            this.end_all(account, session).await?;
+            this.end_all(account, Some(session)).await?;
             Ok(())
         })
         .await?
