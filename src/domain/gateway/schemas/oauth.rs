@@ -62,9 +62,11 @@ pub struct ExchangeCode {
     pub code_verifier: Option<String>,
     /// The `nonce` of the authorization request: needed for OpenID Connect, where the id token must hold it.
     #[validate(length(min = 1, max = 256, message = "a nonce has 1 to 256 characters"))]
+    #[oai(validator(min_length = 1, max_length = 256))]
     pub nonce: Option<String>,
     /// The password of the account that is signed in in the browser, if it has one: needed to add an identity to it.
     #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    #[oai(validator(min_length = 1, max_length = 256))]
     pub password: Option<String>,
 }
 
