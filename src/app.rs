@@ -292,7 +292,7 @@ impl Core {
             store: store.sessions.clone(),
             oauth: oauth.clone(),
             sessions: sessions.clone(),
-            sealer: vault,
+            sealer: vault.clone(),
             clock: world.clock.clone(),
             entropy: world.entropy.clone(),
             allowed_origins: settings.public.allowed_origins.clone(),
@@ -304,6 +304,7 @@ impl Core {
             sessions: sessions.clone(),
             tokens: tokens.clone(),
             oauth: oauth.clone(),
+            sealer: vault,
             clock: world.clock.clone(),
             entropy: world.entropy.clone(),
         });

@@ -66,6 +66,8 @@ ids! {
     LeaseId,
     /// Names a session: what a browser that is signed in holds.
     SessionId,
+    /// Names a browser that signed in with a password before: its device cookie.
+    DeviceId,
     /// Names one request, in `X-Request-Id`, in problem documents and in the access log.
     RequestId,
 }

@@ -76,6 +76,7 @@ impl AccountService {
         self.end_all(account, None).await?;
         if let Some(login) = &profile.login {
             attempts.reset(&Counted::account(&login.email)).await?;
+            attempts.reset(&Counted::first_attempts(&login.email)).await?;
         }
         Ok(oauth.take_back(grants).await)
     }

@@ -180,6 +180,7 @@ impl Scene {
             sessions: sessions.clone(),
             tokens: bench.service.clone(),
             oauth: oauth.clone(),
+            sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
             clock: bench.clock.clone(),
             entropy,
         });
@@ -291,11 +292,11 @@ async fn failures_for_an_email_delay_it_until_the_right_password() {
         let outcome = scene.log_in("jane@example.com", "wrong", from(&format!("192.0.2.{n}"))).await;
         assert!(matches!(outcome, Err(LogInError::InvalidCredentials)), "{outcome:?}");
     }
-    assert_eq!(wait(&scene.log_in("jane@example.com", PASSWORD, from("192.0.2.99")).await), 1);
-    // What is refused is not verified, and makes nothing worse.
+    assert_eq!(wait(&scene.log_in("jane@example.com", PASSWORD, from("192.0.2.3")).await), 1);
+    // What is refused is not verified, and does not make the account's delay longer.
     assert_eq!(scene.hasher.verified.lock().unwrap().len(), 5);
     scene.bench.clock.pass(TimeDelta::seconds(1));
-    scene.log_in("jane@example.com", PASSWORD, from("192.0.2.99")).await.unwrap();
+    scene.log_in("jane@example.com", PASSWORD, from("192.0.2.3")).await.unwrap();
     for _ in 0..4 {
         scene.log_in("jane@example.com", "wrong", Visitor::default()).await.unwrap_err();
     }
@@ -307,15 +308,51 @@ async fn nobody_is_locked_out_for_longer_than_a_minute() {
     let scene = Scene::new().await;
     scene.sign_up("jane@example.com").await;
     let mut longest = 0;
-    for n in 0..200 {
+    for n in 0..300 {
         let outcome = scene.log_in("jane@example.com", "wrong", from(&format!("2001:db8:{n}::1"))).await;
         longest = longest.max(wait(&outcome));
         scene.bench.clock.pass(TimeDelta::seconds(wait(&outcome)));
     }
-    assert_eq!(longest, 60);
+    assert_eq!(longest, 60, "even of clients that never failed");
     let delayed = wait(&scene.log_in("jane@example.com", PASSWORD, from(HOME)).await);
     scene.bench.clock.pass(TimeDelta::seconds(delayed));
     scene.log_in("jane@example.com", PASSWORD, from(HOME)).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_guesses_keeps_no_owner_out() {
+    let scene = Scene::new().await;
+    let new = scene.sign_up("jane@example.com").await;
+    let guess = async || {
+        for _ in 0..200 {
+            scene.log_in("jane@example.com", "guess", from("203.0.113.66")).await.unwrap_err();
+        }
+    };
+    guess().await;
+    assert!(wait(&scene.log_in("jane@example.com", PASSWORD, from("203.0.113.66")).await) > 1);
+    // At an address from which nobody failed.
+    scene.log_in("jane@example.com", PASSWORD, from(HOME)).await.unwrap();
+    // In a browser that signed in before, even beside whoever guesses.
+    guess().await;
+    let here = Visitor { device: Some(&new.device), ..from("203.0.113.66") };
+    let again = scene.log_in("jane@example.com", PASSWORD, here).await.unwrap();
+    // Its own failures do delay it, and the cookie is good for no other account.
+    let here = Visitor { device: Some(&again.device), ..from(HOME) };
+    let waits = async |address: &str| wait(&scene.log_in(address, "wrong", here).await);
+    for _ in 0..5 {
+        assert_eq!(waits("jane@example.com").await, 0);
+    }
+    assert_eq!(waits("jane@example.com").await, 1);
+    scene.log_in("jane@example.com", PASSWORD, from(HOME)).await.unwrap();
+    for _ in 0..5 {
+        assert_eq!(waits("john@example.com").await, 0);
+    }
+    assert_eq!(waits("john@example.com").await, 1);
+    // In a session the password can be changed, whoever guesses.
+    guess().await;
+    let proof = Proof { client: from("203.0.113.66").client, ..scene.proof(&new.session, Some(PASSWORD)).await };
+    let change = PasswordChange { new: password("new password"), email: None };
+    scene.accounts.change_password(new.profile.account.id, change, proof).await.unwrap();
 }
 
 #[tokio::test]
@@ -329,7 +366,7 @@ async fn failures_of_a_client_delay_it_for_every_email_and_a_right_password_does
             scene.log_in("mallory@example.com", PASSWORD, from(HOME)).await.unwrap();
         }
     }
-    assert_eq!(wait(&scene.log_in("new@example.com", "guess", from(HOME)).await), 1);
+    assert_eq!(wait(&scene.log_in("new@example.com", "guess", from(HOME)).await), 2, "an attempt that is refused counts");
     assert_eq!(wait(&scene.log_in("new@example.com", "guess", from("192.0.2.2")).await), 0);
     let wish = SignUp { email: email("bot@example.com"), password: password(PASSWORD), name: None };
     let outcome = scene.accounts.sign_up(wish, from(HOME)).await;

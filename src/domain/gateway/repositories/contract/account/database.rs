@@ -35,12 +35,12 @@ async fn log_ins_and_failures_survive_reopening(database: &Database) {
     let db = migrated(database).await;
     SeaOrmAccounts::new(db.clone()).sign_up(&account(1), &login(1)).await.unwrap();
     for _ in 0..5 {
-        SeaOrmAttempts::new(db.clone()).admit(&counted(), at(0)).await.unwrap();
+        SeaOrmAttempts::new(db.clone()).admit(&counted(), &|| at(0)).await.unwrap();
     }
     db.close().await.unwrap();
     let db = migrated(database).await;
     assert_eq!(SeaOrmAccounts::new(db.clone()).find_login(&email(1)).await.unwrap(), Some(login(1)));
-    let outcome = SeaOrmAttempts::new(db).admit(&counted(), at(0)).await.unwrap();
+    let outcome = SeaOrmAttempts::new(db).admit(&counted(), &|| at(0)).await.unwrap();
     assert_eq!(format!("{outcome:?}"), format!("NotBefore({:?})", at(1)));
 }
 
@@ -54,7 +54,7 @@ async fn assert_nothing_works(db: DatabaseConnection) {
     assert_unavailable(accounts.profile(account(1).id).await);
     assert_unavailable(accounts.unlink(account(1).id, &google).await);
     assert_unavailable(accounts.remove(account(1).id).await);
-    assert_unavailable(attempts.admit(&counted(), at(0)).await);
+    assert_unavailable(attempts.admit(&counted(), &|| at(0)).await);
     assert_unavailable(attempts.forgive(&counted()[0]).await);
     assert_unavailable(attempts.reset(&counted()[0]).await);
     assert_unavailable(attempts.forget_expired(at(0)).await);
@@ -86,9 +86,9 @@ async fn log_ins_and_failures_that_are_no_models_are_corrupt(database: &Database
         assert_eq!(accounts.remove(account(1).id).await.unwrap(), Some(vec![]), "{change}");
     }
     for change in ["failures = -1", "last_at = 9223372036854775807"] {
-        attempts.admit(&counted(), at(0)).await.unwrap();
+        attempts.admit(&counted(), &|| at(0)).await.unwrap();
         db.execute_unprepared(&format!("UPDATE login_attempts SET {change}")).await.unwrap();
-        let outcome = attempts.admit(&counted(), at(0)).await;
+        let outcome = attempts.admit(&counted(), &|| at(0)).await;
         assert!(matches!(outcome, Err(RepositoryError::Corrupt(_))), "{change}: {outcome:?}");
         attempts.reset(&counted()[0]).await.unwrap();
     }
