@@ -169,6 +169,8 @@ impl App {
             keys: core.keys.clone(),
             feed: core.feed.clone(),
             tokens: store.tokens.clone(),
+            endings: core.tokens.clone(),
+            accounts: core.accounts.clone(),
             sessions: store.sessions.clone(),
             attempts: store.attempts.clone(),
             clients: store.clients.clone(),
@@ -262,7 +264,11 @@ impl Core {
         let tokens = Arc::new(TokenService::new(TokenParts {
             store: store.tokens.clone(),
             keys: keys.clone(),
-            sessions: LiveSessions { store: store.sessions.clone(), limits: session_limits(settings) },
+            sessions: LiveSessions {
+                store: store.sessions.clone(),
+                deny_list: store.tokens.clone(),
+                limits: session_limits(settings),
+            },
             successors: vault.clone(),
             publisher: publisher.clone(),
             console: world.console.clone(),

@@ -1,6 +1,7 @@
 //! Accounts of people: signing up and in with a password, and what else somebody does with an account of theirs.
 
 mod devices;
+mod ending;
 mod proving;
 mod removing;
 
@@ -20,7 +21,7 @@ use super::{
     Failure,
     oauth::OAuthService,
     ports::{PasswordHasher, Sealer, Verified},
-    session::SessionService,
+    session::{OpenSessionError, SessionService},
     token::TokenService,
 };
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
         models::{
             account::{Account, Email, Password, PasswordHash, PasswordLogin, Profile},
             attempt::{Admission, Counted},
-            id::{AccountId, SessionId},
+            id::AccountId,
             identity::Identity,
             session::{SessionSecret, Visitor as Browser},
         },
@@ -87,6 +88,19 @@ pub struct Visitor<'v> {
     pub old_session: Option<&'v str>,
     /// What the device cookie of the browser holds.
     pub device: Option<&'v [u8]>,
+}
+
+/// What a session is opened with.
+struct Arrival {
+    browser: Browser,
+    old_session: Option<String>,
+}
+
+impl Arrival {
+    fn of(visitor: Visitor<'_>) -> Self {
+        let old_session = visitor.old_session.map(str::to_owned);
+        Self { browser: Browser::of(visitor.user_agent, visitor.client), old_session }
+    }
 }
 
 /// Somebody signed in.
@@ -171,6 +185,24 @@ pub enum PasswordError {
     Failed(#[from] Failure),
 }
 
+impl From<OpenSessionError> for SignUpError {
+    fn from(error: OpenSessionError) -> Self {
+        match error {
+            OpenSessionError::NoAccount => Self::Failed(Failure::Broken("a new account is gone".into())),
+            OpenSessionError::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+impl From<OpenSessionError> for LogInError {
+    fn from(error: OpenSessionError) -> Self {
+        match error {
+            OpenSessionError::NoAccount => Self::InvalidCredentials,
+            OpenSessionError::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}
+
 impl From<RepositoryError> for LogInError {
     fn from(error: RepositoryError) -> Self {
         Self::Failed(error.into())
@@ -193,7 +225,7 @@ impl AccountService {
     /// nobody makes accounts, or looks for e-mails that are taken, by the thousand. One that finds its e-mail taken counts as
     /// a failure, too.
     pub async fn sign_up(&self, wish: SignUp, visitor: Visitor<'_>) -> Result<SignedIn, SignUpError> {
-        let AccountParts { accounts, hasher, clock, entropy, .. } = &*self.parts;
+        let AccountParts { hasher, clock, entropy, .. } = &*self.parts;
         let client = visitor.client.map(Counted::client);
         let counted: Vec<_> = client.into_iter().chain(visitor.client.map(Counted::enquiry)).collect();
         self.admit::<SignUpError>(&counted).await?;
@@ -201,17 +233,33 @@ impl AccountService {
         let now = clock.now();
         let account = Account { id: AccountId::from_random(entropy.bytes()), created_at: now };
         let login = PasswordLogin { account: account.id, email: wish.email, name: wish.name, hash, changed_at: now };
-        match accounts.sign_up(&account, &login).await {
-            Ok(()) => {}
-            Err(RepositoryError::Conflict) => return Err(SignUpError::EmailTaken),
-            Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
-                return Err(Failure::from(error).into());
+        let device = self.devices().remember(visitor.device, &login.email, now);
+        let (this, arrival) = (self.clone(), Arrival::of(visitor));
+        let signed_in = carried_through(async move {
+            match this.parts.accounts.sign_up(&account, &login).await {
+                Ok(()) => {}
+                Err(RepositoryError::Conflict) => return Err(SignUpError::EmailTaken),
+                Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
+                    return Err(Failure::from(error).into());
+                }
             }
-        }
+            match this.open_session(account.id, arrival).await {
+                Ok(session) => {
+                    let profile = Profile { account, login: Some(login), identities: Vec::new() };
+                    Ok(SignedIn { profile, session, device })
+                }
+                Err(error) => {
+                    // Else the e-mail were taken when its owner tries again.
+                    if let Err(error) = this.parts.accounts.remove(account.id).await {
+                        warn!(%error, "an account whose first session could not be opened stays");
+                    }
+                    Err(error.into())
+                }
+            }
+        })
+        .await??;
         self.forgive(client.as_slice()).await?;
-        let session = self.open_session(account.id, visitor).await?;
-        let device = self.devices().remember(visitor.device, &login.email, clock.now());
-        Ok(SignedIn { profile: Profile { account, login: Some(login), identities: Vec::new() }, session, device })
+        Ok(signed_in)
     }
 
     /// Signs somebody in. An e-mail that nobody has takes the same way, and as long, as a wrong password.
@@ -235,7 +283,7 @@ impl AccountService {
         if outdated {
             self.hash_anew(&login, password).await;
         }
-        let session = self.open_session(login.account, visitor).await?;
+        let session = self.open_session(login.account, Arrival::of(visitor)).await?;
         // The account may have ended, or its password changed, while this was under way: whoever ends sessions for that did
         // not see this one, and it is not to stay.
         let profile = accounts.profile(login.account).await?;
@@ -276,12 +324,23 @@ impl AccountService {
         let login = PasswordLogin { account, email, name: None, hash, changed_at: clock.now() };
         let this = self.clone();
         carried_through(async move {
-            match read {
-                Some(read) => this.replace(&read, &login).await?,
-                None => this.add(&login).await?,
+            let ending = this.begin_ending(account, session, false).await?;
+            let stored = match read {
+                Some(read) => this.replace(&read, &login).await,
+                None => this.add(&login).await,
+            };
+            match stored {
+                Ok(()) => {
+                    this.carry_out(&ending).await?;
+                    Ok(())
+                }
+                // It may have been stored.
+                Err(failed @ PasswordError::Failed(_)) => Err(failed),
+                Err(refused) => {
+                    this.finish(&ending).await?;
+                    Err(refused)
+                }
             }
-            this.end_all(account, session).await?;
-            Ok(())
         })
         .await?
     }
@@ -304,17 +363,11 @@ impl AccountService {
         }
     }
 
-    /// Ends the sessions of an account but this one, and all its tokens.
-    async fn end_all(&self, account: AccountId, but: Option<SessionId>) -> Result<(), Failure> {
-        self.parts.sessions.end_all_of(account, but).await?;
-        self.parts.tokens.end_all_of(account).await
-    }
-
-    async fn open_session(&self, account: AccountId, visitor: Visitor<'_>) -> Result<SessionSecret, Failure> {
+    async fn open_session(&self, account: AccountId, arrival: Arrival) -> Result<SessionSecret, OpenSessionError> {
         let sessions = &self.parts.sessions;
-        let session = sessions.open(account, Browser::of(visitor.user_agent, visitor.client)).await?;
-        if let Some(old) = visitor.old_session {
-            sessions.end(old).await?;
+        let session = sessions.open(account, arrival.browser).await?;
+        if let Some(old) = arrival.old_session {
+            sessions.end(&old).await?;
         }
         Ok(session)
     }

@@ -1,7 +1,13 @@
-use std::{pin::Pin, sync::Mutex};
+use std::{
+    pin::Pin,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use async_trait::async_trait;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
 use crate::{
@@ -9,8 +15,10 @@ use crate::{
     domain::gateway::{
         models::{
             account::ProviderIdentity,
+            id::SessionId,
             oauth::{GrantFilter, ProviderName, ProviderTokens, Secret},
             session::{Session, SessionLimits},
+            token::TokenDigest,
         },
         repositories::{
             memory::{MemoryAccounts, MemoryAttempts, MemoryOAuth, MemorySessions},
@@ -111,10 +119,64 @@ impl Provider for FakeProvider {
     }
 }
 
+/// Sessions in memory that cannot be opened while the store is `away`.
+#[derive(Default)]
+struct FlakySessions {
+    store: MemorySessions,
+    away: AtomicBool,
+}
+
+type Stored<T> = Result<T, RepositoryError>;
+
+#[async_trait]
+impl SessionRepository for FlakySessions {
+    async fn open(&self, session: &Session) -> Stored<()> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(RepositoryError::Unavailable("away".into()));
+        }
+        self.store.open(session).await
+    }
+
+    async fn find(&self, digest: &TokenDigest) -> Stored<Option<Session>> {
+        self.store.find(digest).await
+    }
+
+    async fn find_by_id(&self, id: SessionId) -> Stored<Option<Session>> {
+        self.store.find_by_id(id).await
+    }
+
+    async fn list_of(&self, account: AccountId, limit: u64) -> Stored<Vec<Session>> {
+        self.store.list_of(account, limit).await
+    }
+
+    async fn prolong(&self, used: &Session) -> Stored<bool> {
+        self.store.prolong(used).await
+    }
+
+    async fn end(&self, digest: &TokenDigest) -> Stored<Option<Session>> {
+        self.store.end(digest).await
+    }
+
+    async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Stored<Vec<Session>> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(RepositoryError::Unavailable("away".into()));
+        }
+        self.store.end_all_of(account, but).await
+    }
+
+    async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Stored<bool> {
+        self.store.redeem(state, expires_at).await
+    }
+
+    async fn forget_expired(&self, now: DateTime<Utc>) -> Stored<u64> {
+        self.store.forget_expired(now).await
+    }
+}
+
 struct Scene {
     accounts: AccountService,
     sessions: Arc<SessionService>,
-    session_store: Arc<MemorySessions>,
+    session_store: Arc<FlakySessions>,
     oauth: Arc<OAuthService>,
     people: Arc<MemoryOAuth>,
     hasher: Arc<Hasher>,
@@ -163,7 +225,7 @@ impl Scene {
             clock: bench.clock.clone(),
             entropy: entropy.clone(),
         }));
-        let session_store = Arc::new(MemorySessions::default());
+        let session_store = Arc::new(FlakySessions::default());
         let sessions = Arc::new(SessionService::new(SessionParts {
             store: session_store.clone(),
             accounts: people.clone(),
@@ -366,7 +428,11 @@ async fn failures_of_a_client_delay_it_for_every_email_and_a_right_password_does
             scene.log_in("mallory@example.com", PASSWORD, from(HOME)).await.unwrap();
         }
     }
-    assert_eq!(wait(&scene.log_in("new@example.com", "guess", from(HOME)).await), 2, "an attempt that is refused counts");
+    assert_eq!(
+        wait(&scene.log_in("new@example.com", "guess", from(HOME)).await),
+        2,
+        "an attempt that is refused counts"
+    );
     assert_eq!(wait(&scene.log_in("new@example.com", "guess", from("192.0.2.2")).await), 0);
     let wish = SignUp { email: email("bot@example.com"), password: password(PASSWORD), name: None };
     let outcome = scene.accounts.sign_up(wish, from(HOME)).await;
@@ -429,4 +495,15 @@ async fn a_log_in_that_is_overtaken_by_a_new_password_opens_no_session() {
     assert!(matches!(outcome, Err(LogInError::InvalidCredentials)), "{outcome:?}");
     let left = scene.open_sessions(account).await;
     assert_eq!(left, 1, "only the one that the password was changed in");
+}
+
+#[tokio::test]
+async fn a_sign_up_whose_session_fails_takes_no_email() {
+    let scene = Scene::new().await;
+    scene.session_store.away.store(true, Ordering::SeqCst);
+    let wish = || SignUp { email: email("jane@example.com"), password: password(PASSWORD), name: None };
+    let outcome = scene.accounts.sign_up(wish(), Visitor::default()).await;
+    assert!(matches!(outcome, Err(SignUpError::Failed(Failure::Unavailable(_)))), "{outcome:?}");
+    scene.session_store.away.store(false, Ordering::SeqCst);
+    scene.accounts.sign_up(wish(), Visitor::default()).await.unwrap();
 }
