@@ -71,7 +71,8 @@ impl ClientController {
                         | RefreshError::Expired
                         | RefreshError::Revoked
                         | RefreshError::Superseded
-                        | RefreshError::Reused),
+                        | RefreshError::Reused
+                        | RefreshError::OfClient),
                     )) => Err(OAuthError::invalid_grant(refused.to_string())),
                     Err(ClientRefreshError::Refused(RefreshError::Failed(failure))) => Err(failed(&failure)),
                 }
