@@ -200,6 +200,9 @@ async fn send(
                     return Poll::Ready(Err(BrokenOff));
                 }
                 Poll::Pending => {
+                    if body.is_over(context) {
+                        return Poll::Ready(Err(BrokenOff));
+                    }
                     // A client that does not read may still be sending what the service waits for.
                     body.as_mut().go_on_uploading(context);
                     return Poll::Pending;
