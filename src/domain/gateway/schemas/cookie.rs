@@ -14,6 +14,7 @@ pub struct Cookies {
 }
 
 const SESSION: &str = "gateway_session";
+const DEVICE: &str = "gateway_device";
 const LOGIN: &str = "gateway_login_";
 
 impl Cookies {
@@ -26,6 +27,11 @@ impl Cookies {
     /// The name of the session's cookie.
     pub fn session(self) -> String {
         self.name(SESSION)
+    }
+
+    /// The name of the cookie by which a browser shows that it signed in before.
+    pub fn device(self) -> String {
+        self.name(DEVICE)
     }
 
     /// The name of a cookie of an attempt to sign in. There are [`MAX_ATTEMPTS`] of these names and no more: however many

@@ -76,16 +76,17 @@ pub struct SwitchedOn {
 }
 
 /// The vault: one method per use case.
+#[derive(Clone)]
 pub struct OAuthService {
     store: Arc<dyn OAuthRepository>,
     attempts: Arc<dyn AttemptRepository>,
-    providers: BTreeMap<ProviderName, SwitchedOn>,
+    providers: Arc<BTreeMap<ProviderName, SwitchedOn>>,
     sealer: Arc<dyn Sealer>,
     publisher: Arc<dyn GrantStatePublisher>,
     tokens: Arc<TokenService>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    turns: Turns,
+    turns: Arc<Turns>,
 }
 
 /// A grant with its tokens in clear.
@@ -102,6 +103,14 @@ enum LinkError {
     /// It is another account's, or the account is gone.
     Elsewhere,
     /// The store failed.
+    Failed(Failure),
+}
+
+/// Why a grant was not kept.
+enum KeepError {
+    /// The account ended, or the identity was taken from it.
+    AccountEnded,
+    /// The store or the vault failed.
     Failed(Failure),
 }
 
@@ -146,7 +155,8 @@ impl OAuthService {
     pub fn new(parts: OAuthParts) -> Self {
         let OAuthParts { store, attempts, providers, sealer, publisher, tokens, clock, entropy } = parts;
         let providers = providers.into_iter().map(|one| (one.provider.name().clone(), one)).collect();
-        Self { store, attempts, providers, sealer, publisher, tokens, clock, entropy, turns: Turns::default() }
+        let (providers, turns) = (Arc::new(providers), Arc::default());
+        Self { store, attempts, providers, sealer, publisher, tokens, clock, entropy, turns }
     }
 
     /// The time by which this service goes.
@@ -195,14 +205,14 @@ impl OAuthService {
         }
     }
 
-    /// Keeps a grant.
+    /// Keeps a grant. If that cannot be any more, what the provider gave out is taken back there.
     async fn keep(
         &self,
         provider: &dyn Provider,
         tokens: ProviderTokens,
         identity: &ProviderIdentity,
         account: AccountId,
-    ) -> Result<OpenGrant, Failure> {
+    ) -> Result<OpenGrant, KeepError> {
         let now = self.clock.now();
         let grant = Grant {
             id: GrantId::from_random(self.entropy.bytes()),
@@ -216,9 +226,20 @@ impl OAuthService {
             created_at: now,
             updated_at: now,
         };
-        let grant = self.store.put_grant(&self.sealed(grant, provider, &tokens)?).await?;
-        self.grants_changed(account);
-        Ok(OpenGrant { grant, tokens })
+        let grant = self.sealed(grant, provider, &tokens).map_err(KeepError::Failed)?;
+        match self.store.put_grant(&grant).await {
+            Ok(grant) => {
+                self.grants_changed(account);
+                Ok(OpenGrant { grant, tokens })
+            }
+            Err(RepositoryError::Conflict) => {
+                self.take_back_orphan(provider, &grant, &tokens).await;
+                Err(KeepError::AccountEnded)
+            }
+            Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
+                Err(KeepError::Failed(error.into()))
+            }
+        }
     }
 
     /// The caller's grants, newest first.

@@ -43,14 +43,17 @@ impl From<RepositoryError> for ClaimError {
 }
 
 impl AccountService {
-    /// Claims an e-mail for a new log-in. Every claim counts for the client's address as a failed log-in does, whatever the answer, so
-    /// that addresses cannot be probed by the thousand. It comes before the password is hashed: a refusal costs no hash.
+    /// Claims an e-mail for a new log-in. Every claim counts for the client's address, whatever the answer, so that e-mails cannot
+    /// be probed by the thousand; one that is taken counts as a failed log-in, too. It comes before the password is hashed: a refusal costs no hash.
     pub(super) async fn claim(&self, email: Email, client: Option<IpAddr>) -> Result<FreeEmail, ClaimError> {
-        let counted: Vec<_> = client.map(Counted::client).into_iter().collect();
+        let of_client = client.map(Counted::client);
+        let counted: Vec<_> = of_client.into_iter().chain(client.map(Counted::enquiry)).collect();
         self.admit::<ClaimError>(&counted).await?;
-        match self.parts.accounts.find_login(&email).await? {
-            Some(_) => Err(ClaimError::Taken),
-            None => Ok(FreeEmail(email)),
+        if self.parts.accounts.find_login(&email).await?.is_some() {
+            return Err(ClaimError::Taken);
         }
+        // It was no failure, but it stays an enquiry.
+        self.forgive(of_client.as_slice()).await?;
+        Ok(FreeEmail(email))
     }
 }

@@ -8,6 +8,7 @@ use super::{AccountParts, AccountService, TooManyAttempts, counted};
 use crate::domain::gateway::{
     models::{
         account::{Password, PasswordLogin},
+        attempt::Counted,
         id::{AccountId, SessionId},
         login::LoginAttempt,
         session::Session,
@@ -122,9 +123,11 @@ impl AccountService {
         let control = AccountControl { account: session.account, session: session.id, login: profile.login };
         let Some(login) = control.login() else { return Ok(control) };
         let password = password.ok_or(ControlError::PasswordMissing)?;
-        self.admit::<ControlError>(&counted(&login.email, client)).await?;
+        // Guesses at the log-in do not delay a browser that is signed in.
+        let counted = counted(&login.email, Some(Counted::session(&login.email, session.id)), client);
+        self.admit::<ControlError>(&counted).await?;
         match hasher.verify(password, Some(login.hash.clone())).await.map_err(Failure::from)? {
-            Verified::Right { .. } => self.forgive(&login.email, client).await?,
+            Verified::Right { .. } => self.forgive(&counted).await?,
             Verified::Wrong => return Err(ControlError::WrongPassword),
         }
         Ok(control)

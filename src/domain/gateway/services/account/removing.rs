@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::{AccountControl, AccountParts, AccountService, TakenBack, carried_through};
 use crate::domain::gateway::{
-    models::{account::UnlinkOutcome, attempt::Counted, oauth::ProviderName},
+    models::{account::UnlinkOutcome, oauth::ProviderName},
     services::Failure,
 };
 
@@ -41,20 +41,10 @@ impl AccountService {
     /// Ends an account and everything that it had, here and on every replica, and takes its grants back at the providers.
     pub async fn remove(&self, control: AccountControl) -> Result<Vec<TakenBack>, Failure> {
         let this = self.clone();
-        carried_through(async move { this.carry_out(&control).await }).await?
-    }
-
-    /// Tokens and sessions end first, since without the account nobody could ask for that again, should it fail halfway; and
-    /// once more after it: whoever signs in at this very moment either sees that the account is gone, or is seen here.
-    async fn carry_out(&self, control: &AccountControl) -> Result<Vec<TakenBack>, Failure> {
-        let AccountParts { accounts, attempts, oauth, .. } = &*self.parts;
-        let account = control.account();
-        self.end_all(account, None).await?;
-        let grants = accounts.remove(account).await?.unwrap_or_default();
-        self.end_all(account, None).await?;
-        if let Some(login) = control.login() {
-            attempts.reset(&Counted::account(&login.email)).await?;
-        }
-        Ok(oauth.take_back(grants).await)
+        carried_through(async move {
+            let ending = this.begin_ending(control.account(), None, true).await?;
+            this.carry_out(&ending).await
+        })
+        .await?
     }
 }

@@ -6,9 +6,10 @@
 
 use std::net::IpAddr;
 
+use chrono::TimeDelta;
 use thiserror::Error;
 
-use super::{LinkError, OAuthService, OpenGrant, SwitchedOn};
+use super::{KeepError, LinkError, OAuthService, OpenGrant, SwitchedOn};
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
@@ -83,6 +84,9 @@ pub enum ExchangeError {
     /// The identity at the provider is another account's.
     #[error("this identity belongs to another account")]
     LinkedElsewhere,
+    /// The account ended, or the provider was taken from it, while this was under way.
+    #[error("the account ended while somebody signed in to it")]
+    AccountEnded,
     /// Too many exchanges of this client failed.
     #[error(transparent)]
     TooMany(#[from] TooManyAttempts),
@@ -92,6 +96,15 @@ pub enum ExchangeError {
     /// The store or the keys failed.
     #[error(transparent)]
     Failed(#[from] Failure),
+}
+
+impl From<KeepError> for ExchangeError {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::AccountEnded => Self::AccountEnded,
+            KeepError::Failed(failure) => Self::Failed(failure),
+        }
+    }
 }
 
 impl From<LinkError> for ExchangeError {
@@ -133,7 +146,7 @@ impl OAuthService {
         let signed_in = self.tokens.sign_in(account, identity.verified_email.as_deref()).await?;
         if !self.is_met(account).await? {
             self.tokens.end_all_of(account).await?;
-            return Err(Failure::Unavailable("the account ended while somebody signed in to it".into()).into());
+            return Err(ExchangeError::AccountEnded);
         }
         Ok(Exchanged { open, signed_in: Some(signed_in) })
     }
@@ -155,9 +168,8 @@ impl OAuthService {
         exchange: &CodeExchange,
     ) -> Result<(ProviderTokens, ProviderIdentity), ExchangeError> {
         let counted: Vec<_> = client.map(Counted::exchanges_of).into_iter().collect();
-        let now = self.clock.now();
-        if let Admission::NotBefore(until) = self.attempts.admit(&counted, now).await? {
-            return Err(TooManyAttempts { wait: until - now }.into());
+        if let Admission::NotBefore(until) = self.attempts.admit(&counted, &|| self.clock.now()).await? {
+            return Err(TooManyAttempts { wait: (until - self.clock.now()).max(TimeDelta::zero()) }.into());
         }
         let outcome = provider.exchange(exchange).await;
         if matches!(outcome, Ok(_) | Err(ProviderError::Unavailable(_))) {

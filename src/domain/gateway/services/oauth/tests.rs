@@ -4,7 +4,7 @@ mod unlinking;
 
 use std::sync::{
     Mutex,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use async_trait::async_trait;
@@ -367,7 +367,8 @@ async fn codes_that_are_not_taken_delay_the_client_and_nobody_else() {
     assert!(matches!(outcome, Err(ExchangeError::TooMany(_))), "{outcome:?}");
     assert_eq!(scene.provider.exchanges.lock().unwrap().len(), asked, "the provider is left alone");
     exchange(from("192.0.2.2", "code-of-alice")).await.unwrap();
-    scene.bench.clock.pass(TimeDelta::seconds(1));
+    // What was refused counted, too.
+    scene.bench.clock.pass(TimeDelta::seconds(2));
     exchange(from("192.0.2.1", "code-of-alice")).await.unwrap();
 }
 
