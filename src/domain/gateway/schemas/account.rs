@@ -112,6 +112,7 @@ impl Example for DeleteAccountRequest {
 pub struct UnlinkProviderRequest {
     /// The password; not needed if there is none.
     #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    #[oai(validator(min_length = 1, max_length = 256))]
     pub password: Option<String>,
 }
 

@@ -34,13 +34,15 @@ pub struct CallbackQuery {
     pub iss: Option<String>,
 }
 
-/// The wish to add a provider to the account that is signed in. It may hold a password, so it has no `Debug`.
+// It may hold a password, so it has no `Debug`.
+/// The wish to add a provider to the account that is signed in.
 #[derive(Default, Deserialize, Object, Validate)]
 #[serde(default)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct LinkRequest {
     /// The password of the account; not needed if there is none.
     #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    #[oai(validator(min_length = 1, max_length = 256))]
     pub password: Option<String>,
     /// Where the browser goes in the end: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
     pub return_to: Option<String>,

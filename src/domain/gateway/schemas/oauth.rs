@@ -39,7 +39,8 @@ pub struct OAuthProviders {
     pub providers: Vec<OAuthProvider>,
 }
 
-/// An authorization code to exchange. It may hold a password, so it has no `Debug`.
+// It may hold a password, so it has no `Debug`.
+/// An authorization code to exchange.
 #[derive(Deserialize, Object, Validate)]
 #[serde(deny_unknown_fields)]
 #[oai(example)]
@@ -62,9 +63,11 @@ pub struct ExchangeCode {
     pub code_verifier: Option<String>,
     /// The `nonce` of the authorization request: needed for OpenID Connect, where the id token must hold it.
     #[validate(length(min = 1, max = 256, message = "a nonce has 1 to 256 characters"))]
+    #[oai(validator(min_length = 1, max_length = 256))]
     pub nonce: Option<String>,
     /// The password of the account that is signed in in the browser, if it has one: needed to add an identity to it.
     #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    #[oai(validator(min_length = 1, max_length = 256))]
     pub password: Option<String>,
 }
 
