@@ -191,7 +191,9 @@ async fn proxy(
     }
     let upstream = upstream.ok_or(Failure::NoInstance)?;
     let assertion = match &caller {
-        Some(caller) if route.assertion => Some(Box::pin(caller.assertion(core, &route.service)).await?),
+        Some(caller) if route.assertion => {
+            Some(Box::pin(caller.assertion(core, &*snapshot.keys, &route.service)).await?)
+        }
         Some(_) | None => None,
     };
     let provider_token = match &route.provider_token {

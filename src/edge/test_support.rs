@@ -95,9 +95,15 @@ impl AccessLogSink for CollectingSink {
 #[derive(Default)]
 pub(super) struct FakeVerifier {
     pub(super) verified: Arc<AtomicUsize>,
+    /// The one key that does not count.
+    pub(super) removed: Option<&'static str>,
 }
 
 impl SignatureVerifier for FakeVerifier {
+    fn knows(&self, kid: &str) -> bool {
+        self.removed != Some(kid)
+    }
+
     fn verify(&self, token: &str) -> Result<AccessClaims, Rejection> {
         self.verified.fetch_add(1, Ordering::Relaxed);
         assert_ne!(token, "panic", "as asked");
@@ -209,7 +215,8 @@ impl Resolver for FakeResolver {
         }
         let count = self.signed.fetch_add(1, Ordering::Relaxed) + 1;
         let sent_until = DateTime::from_timestamp(NOW + 30 * i64::try_from(count).unwrap(), 0).unwrap();
-        Ok(SignedAssertion { text: format!("{service}.{}.{count}", caller.subject), sent_until })
+        let text = format!("{service}.{}.{count}", caller.subject);
+        Ok(SignedAssertion { text, key: format!("key-{count}"), sent_until })
     }
 
     async fn provider_token(
