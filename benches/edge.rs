@@ -27,6 +27,7 @@ use gateway::{
     edge::{
         Parts,
         browser::BrowserSettings,
+        names::Names,
         ports::{
             AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver,
             ResolverUnavailable,
@@ -165,6 +166,7 @@ impl World {
                 login_path: String::new(),
             },
             upstream_settings: settings.upstream,
+            names: Names::of_system(),
             cores: NonZeroUsize::MIN,
             snapshots: Arc::new(SnapshotCell::new(snapshot)),
             control_plane: Arc::new(Nobody),

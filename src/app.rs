@@ -67,7 +67,7 @@ use crate::{
             token::{TokenParts, TokenService},
         },
     },
-    edge::{Edge, Parts},
+    edge::{Edge, Parts, names::Names},
     ports::{Clock, Entropy},
 };
 
@@ -190,6 +190,7 @@ impl App {
                 tls,
                 browsers: browsers(&settings),
                 upstream_settings: settings.upstream.clone(),
+                names: Names::of_system(),
                 cores: available_parallelism().unwrap_or(NonZeroUsize::MIN),
                 snapshots: core.publisher.snapshots(),
                 control_plane: Arc::new(PoemControlPlane::new(api.endpoint, settings.public.api_prefix.clone())),

@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, Full};
 use tokio::sync::watch;
 
 use super::{
+    names::Names,
     ports::{
         AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver,
         ResolverUnavailable,
@@ -265,6 +266,11 @@ pub(super) fn route(prefix: &str, service: &str, upstream_prefix: &str) -> Route
         access: Access::Open,
         ..Route::of_service(&service.parse().unwrap())
     }
+}
+
+/// Names as the machine knows them.
+pub(super) fn names() -> Arc<Names> {
+    Names::of_system()
 }
 
 pub(super) fn service(name: &str, instances: &[&str]) -> Service {

@@ -11,6 +11,7 @@ mod http2_upstreams;
 mod lifecycle;
 mod limits;
 mod message;
+mod names;
 mod own_paths;
 mod properties;
 mod provider_tokens;

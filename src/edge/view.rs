@@ -7,7 +7,12 @@ use foldhash::HashMap;
 use http::HeaderValue;
 use tracing::error;
 
-use super::{multiplex::Multiplex, pool::Pool, snapshot::Snapshot};
+use super::{
+    multiplex::Multiplex,
+    names::{Host, Names},
+    pool::Pool,
+    snapshot::Snapshot,
+};
 use crate::domain::gateway::models::service::{
     Instance, Route, SERVICES_PREFIX, Service, ServiceName, UpstreamProtocol,
 };
@@ -31,6 +36,8 @@ pub(super) struct Target {
     pub(super) instance: Arc<Instance>,
     /// Also the `Host` of requests that go there.
     pub(super) authority: String,
+    /// Finds out where it is.
+    pub(super) host: Host,
     pub(super) pool: Pool,
     /// The same for an instance that speaks HTTP/2.
     pub(super) multiplex: Multiplex,
@@ -54,7 +61,7 @@ pub(super) enum Destination<'v> {
 
 impl View {
     /// The view of `snapshot`. What `before` knows about instances that are still there is kept.
-    pub(super) fn of(snapshot: Arc<Snapshot>, before: Option<&Self>) -> Self {
+    pub(super) fn of(snapshot: Arc<Snapshot>, names: &Arc<Names>, before: Option<&Self>) -> Self {
         if let Some(before) = before
             && Arc::ptr_eq(&before.snapshot.services, &snapshot.services)
         {
@@ -65,7 +72,7 @@ impl View {
             .iter()
             .map(|(name, service)| {
                 let known = before.and_then(|before| before.upstreams.get(name));
-                (name.clone(), Upstream::of(service, known))
+                (name.clone(), Upstream::of(service, names, known))
             })
             .collect();
         Self { snapshot, upstreams: Rc::new(upstreams) }
@@ -99,10 +106,10 @@ impl View {
 }
 
 impl Upstream {
-    fn of(service: &Service, known: Option<&Self>) -> Self {
+    fn of(service: &Service, names: &Arc<Names>, known: Option<&Self>) -> Self {
         let targets = service.instances.iter().filter_map(|instance| {
             let known = known.and_then(|known| known.targets.iter().find(|target| target.instance == *instance));
-            known.map(Rc::clone).or_else(|| Target::new(instance))
+            known.map(Rc::clone).or_else(|| Target::new(instance, names))
         });
         Self {
             targets: targets.collect(),
@@ -127,7 +134,7 @@ impl Upstream {
 }
 
 impl Target {
-    fn new(instance: &Arc<Instance>) -> Option<Rc<Self>> {
+    fn new(instance: &Arc<Instance>, names: &Arc<Names>) -> Option<Rc<Self>> {
         let authority = instance.authority();
         if HeaderValue::try_from(&authority).is_err() {
             error!(instance = authority, "an instance has an address that no request can be sent to");
@@ -136,6 +143,7 @@ impl Target {
         Some(Rc::new(Self {
             instance: Arc::clone(instance),
             authority,
+            host: Host::new(&instance.host, Arc::clone(names)),
             pool: Pool::default(),
             multiplex: Multiplex::default(),
             rests_until: Cell::default(),
@@ -165,7 +173,11 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::test_support::{route, service, snapshot};
+    use crate::edge::test_support::{names, route, service, snapshot};
+
+    fn view(snapshot: Snapshot, before: Option<&View>) -> View {
+        View::of(Arc::new(snapshot), &names(), before)
+    }
 
     fn goes(view: &View, path: &str) -> String {
         match view.destination(path) {
@@ -181,7 +193,7 @@ mod tests {
     #[test]
     fn routes_come_first_then_services_then_ourselves() {
         let routes = [route("/api/users", "auth", "/users"), route("/api/gone", "gone", "/")];
-        let view = View::of(Arc::new(snapshot(routes, [service("auth", &["http://a"])])), None);
+        let view = view(snapshot(routes, [service("auth", &["http://a"])]), None);
         for (path, where_to) in [
             ("/api/users", "auth as /users"),
             ("/api/users/me", "auth as /users/me"),
@@ -202,14 +214,14 @@ mod tests {
 
     #[test]
     fn instances_that_stay_keep_their_connections() {
-        let first = View::of(Arc::new(snapshot([], [service("auth", &["http://a", "http://b"])])), None);
-        let second = View::of(Arc::new(snapshot([], [service("auth", &["http://b", "http://c"])])), Some(&first));
+        let first = view(snapshot([], [service("auth", &["http://a", "http://b"])]), None);
+        let second = view(snapshot([], [service("auth", &["http://b", "http://c"])]), Some(&first));
         let targets = |view: &View| view.upstreams.get("auth").unwrap().targets.clone();
         assert!(Rc::ptr_eq(&targets(&first)[1], &targets(&second)[0]));
         assert_eq!(targets(&second)[1].authority, "c:80");
         let mut changed = Snapshot::clone(&second.snapshot);
         changed.revocations = crate::domain::gateway::models::token::Revocations::default();
-        let third = View::of(Arc::new(changed), Some(&second));
+        let third = view(changed, Some(&second));
         assert!(Rc::ptr_eq(&second.upstreams, &third.upstreams), "nothing is rebuilt for a revocation");
     }
 }
