@@ -4,11 +4,17 @@ use std::{iter, time::Duration};
 
 use chrono::TimeDelta;
 
+use super::development::SAMPLE_SERVICE;
 use crate::{
     config::{Environment, Settings},
     domain::gateway::{
         models::{
-            access::Access, page::TrustedPages, scope::Scope, session::SessionLimits, signing_key::KeySchedule,
+            access::Access,
+            page::TrustedPages,
+            scope::Scope,
+            service::{RouteTable, ServiceName},
+            session::SessionLimits,
+            signing_key::KeySchedule,
             token::Expectations,
         },
         schemas::cookie::Cookies,
@@ -41,6 +47,14 @@ pub(super) fn token_policy(settings: &Settings) -> TokenPolicy {
         },
         dummies: development,
     }
+}
+
+/// The routes of `gateway.toml`, and those that services have by default.
+pub fn routes_in_force(settings: &Settings) -> RouteTable {
+    let of_development: Option<ServiceName> =
+        if settings.environment == Environment::Development { SAMPLE_SERVICE.parse().ok() } else { None };
+    let services = settings.services.iter().map(|service| &service.name).chain(&of_development);
+    RouteTable::with_defaults(settings.routes.iter().cloned(), services)
 }
 
 /// Pages of our own, and of those that are allowed beside them.

@@ -282,10 +282,11 @@ pub(super) fn snapshot(
     routes: impl IntoIterator<Item = Route>,
     services: impl IntoIterator<Item = Service>,
 ) -> Snapshot {
-    let services = services.into_iter().map(|service| (service.name.clone(), Arc::new(service)));
+    let services: HashMap<_, _> =
+        services.into_iter().map(|service| (service.name.clone(), Arc::new(service))).collect();
     Snapshot {
-        routes: Arc::new(RouteTable::new(routes)),
-        services: Arc::new(services.collect()),
+        routes: Arc::new(RouteTable::with_defaults(routes, services.keys())),
+        services: Arc::new(services),
         keys: Arc::new(FakeVerifier::default()),
         expectations: Arc::new(Expectations { issuer: "us".into(), audience: "us".into() }),
         revocations: Revocations::default(),

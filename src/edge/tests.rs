@@ -15,6 +15,7 @@ mod names;
 mod own_paths;
 mod properties;
 mod provider_tokens;
+mod routes;
 mod sessions;
 mod smuggling;
 mod streams;

@@ -97,6 +97,7 @@ impl Setup {
             cores: 1,
             routes: vec![
                 route("/api/users", "auth", "/users"),
+                Route::of_service(&"auth".parse().unwrap()),
                 Route { access: admin, ..route("/api/users/admin", "auth", "/admin") },
                 Route { body_limit_bytes: 10, ..route("/api/small", "auth", "/small") },
                 Route { forward_authorization: true, ..route("/api/with-token", "auth", "/") },
