@@ -26,6 +26,7 @@ use tokio::{
 };
 use tracing::info;
 
+pub use self::rules::routes_in_force;
 use self::{
     certificate::CertificateKeeper,
     control_plane::PoemControlPlane,
