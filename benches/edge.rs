@@ -164,6 +164,7 @@ impl World {
                 pages: TrustedPages::default(),
                 allowed_origins: Vec::new(),
                 login_path: String::new(),
+                strict_transport: false,
             },
             upstream_settings: settings.upstream,
             names: Names::of_system(),

@@ -29,7 +29,7 @@ use tracing::info;
 pub use self::rules::routes_in_force;
 use self::{
     certificate::CertificateKeeper,
-    control_plane::PoemControlPlane,
+    control_plane::{PoemControlPlane, Probes},
     development::Helpers,
     publisher::SnapshotPublisher,
     readiness::StoreReadiness,
@@ -142,6 +142,7 @@ pub enum StartError {
 pub struct App {
     edge: Edge,
     tasks: JoinSet<()>,
+    _probes: Probes,
     stop: watch::Sender<bool>,
     drain_timeout: Duration,
 }
@@ -165,7 +166,10 @@ impl App {
         let core = Core::open(&settings, &world, &store, providers).await?;
 
         let api = Api::new(core.api_parts(&settings));
-        tasks.spawn(control_plane::serve(admin, Api::health(core.readiness.clone()), stopped.clone()));
+        let probes = Probes::start().map_err(StartError::Edge)?;
+        let admin = admin.into_std().map_err(StartError::Edge)?;
+        let health = Api::health(core.readiness.clone());
+        tasks.spawn_on(control_plane::serve(admin, health, stopped.clone()), &probes.handle);
         Upkeep {
             keys: core.keys.clone(),
             feed: core.feed.clone(),
@@ -194,7 +198,11 @@ impl App {
                 names: Names::of_system(),
                 cores: available_parallelism().unwrap_or(NonZeroUsize::MIN),
                 snapshots: core.publisher.snapshots(),
-                control_plane: Arc::new(PoemControlPlane::new(api.endpoint, settings.public.api_prefix.clone())),
+                control_plane: Arc::new(PoemControlPlane::new(
+                    api.endpoint,
+                    settings.public.api_prefix.clone(),
+                    probes.handle.clone(),
+                )),
                 resolver: Arc::new(core.resolver(&settings, &world)),
                 control_runtime: Handle::current(),
                 clock: world.clock,
@@ -208,7 +216,7 @@ impl App {
         preparing.await??;
         core.readiness.complete();
         banner::show(&settings, address, admin_address, &helpers);
-        Ok(Self { edge, tasks, stop, drain_timeout: settings.listener.drain_timeout })
+        Ok(Self { edge, tasks, _probes: probes, stop, drain_timeout: settings.listener.drain_timeout })
     }
 
     /// Stops accepting, lets what is under way finish, and ends.

@@ -11,6 +11,7 @@ use crate::{
         models::{
             access::Access,
             page::TrustedPages,
+            provider::is_loopback,
             scope::Scope,
             service::{RouteTable, ServiceName},
             session::SessionLimits,
@@ -69,11 +70,14 @@ pub(super) fn cookies(settings: &Settings) -> Cookies {
 }
 
 pub(super) fn browsers(settings: &Settings) -> BrowserSettings {
+    let url = &settings.public.url;
     BrowserSettings {
         session_cookie: cookies(settings).session(),
         pages: trusted_pages(settings),
         allowed_origins: settings.public.allowed_origins.clone(),
         login_path: format!("{}/login", settings.public.api_prefix.as_str()),
+        // Not on the developer's own machine: what else runs there has no certificate.
+        strict_transport: url.scheme() == "https" && !is_loopback(url),
     }
 }
 

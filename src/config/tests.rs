@@ -29,7 +29,7 @@ fn said_in_development(variables: &[(&str, &str)]) -> Vec<String> {
 }
 
 fn a_key() -> String {
-    STANDARD.encode([7; 32])
+    STANDARD.encode(b"8c1f0a9d73e6b245c0d9e8f1a2b37465")
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn everything_can_be_set() {
     );
     assert_eq!(settings.public.timezone, Tz::Asia__Seoul);
     assert_eq!(settings.database, Database::Url("postgres://gateway:secret@db/gateway".to_owned()));
-    assert_eq!(settings.vault_keys, [VaultKey([7; 32])]);
+    assert_eq!(settings.vault_keys, [VaultKey(*b"8c1f0a9d73e6b245c0d9e8f1a2b37465")]);
     assert_eq!(settings.tokens.algorithm, SigningAlgorithm::EdDsa);
     assert_eq!(settings.listener.trusted_proxies.len(), 2);
     assert_eq!(settings.oauth_refresh_ahead, Duration::ZERO);
@@ -165,6 +165,24 @@ fn the_committed_env_file_works_in_development_and_is_refused_in_production() {
         let mistakes = Settings::from_sources(&sources).unwrap_err();
         assert_eq!(mistakes.iter().count(), 1, "{mistakes}");
         assert!(mistakes.to_string().contains("the development key of .env, which is public"), "{mistakes}");
+    }
+}
+
+/// Whoever has sealed with such a key has to get away from it.
+#[test]
+fn a_vault_key_that_can_be_guessed_is_refused_in_production_alone() {
+    let zero = STANDARD.encode([0; 32]);
+    for (keys, nth) in [(zero.clone(), 1), (format!("{},{zero}", a_key()), 2)] {
+        let production = [
+            ("GATEWAY_ENV", "production"),
+            ("PUBLIC_URL", "https://a.test"),
+            ("DATABASE_URL", "postgres://db/gateway"),
+        ];
+        let said = said(&[&production[..], &[("VAULT_KEY", &keys)]].concat());
+        assert_eq!(said.len(), 1, "{said:#?}");
+        assert!(said[0].contains(&format!("number {nth} follows a pattern")) && !said[0].contains(&zero), "{said:#?}");
+        assert!(said[0].contains("GATEWAY_ENV=development gateway keys rotate"), "{said:#?}");
+        assert_eq!(development(&[("VAULT_KEY", &keys)]).vault_keys.len(), nth);
     }
 }
 

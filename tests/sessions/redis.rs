@@ -17,7 +17,7 @@ use crate::{
     refresh, sessions, text, token_pair,
 };
 
-const VAULT_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+const VAULT_KEY: &str = "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=";
 
 /// Two gateways that share everything, and a third that only has the provider beside it.
 struct Scene {

@@ -37,6 +37,11 @@ impl SessionController {
         Self { sessions, callers, cookies, timezone }
     }
 
+    /// The name of the cookie that holds a session.
+    pub fn cookie_name(&self) -> String {
+        self.cookies.session()
+    }
+
     /// `GET /session`
     pub async fn show(&self, credentials: &Credentials) -> Result<SessionDocument, Problem> {
         let session = self.required(credentials).await?;

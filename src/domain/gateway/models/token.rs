@@ -8,7 +8,8 @@ mod request;
 mod revocation;
 
 pub use access::{
-    AccessClaims, Expectations, LEEWAY, MalformedClaims, Rejection, SignatureVerifier, is_reserved_claim,
+    AccessClaims, Expectations, LEEWAY, MalformedClaims, RESERVED_CLAIMS, Rejection, SignatureVerifier,
+    is_reserved_claim,
 };
 pub use dummy::{DummyText, DummyToken, InvalidDummyText, MAX_DUMMY_TEXT_BYTES};
 pub use refresh::{

@@ -23,6 +23,7 @@ use crate::{
         models::{
             access::{Access, Denied},
             id::{AccountId, FamilyId},
+            scope::Scope,
             token::{
                 IssuedTokens, NewRefreshToken, RefreshRecord, RefreshToken, Revocation, Rotation, RotationOutcome,
                 TokenFamily, Verification,
@@ -87,6 +88,9 @@ pub enum CreateError {
     /// The caller may not create tokens.
     #[error("the caller may not create tokens")]
     Denied(Denied),
+    /// The caller asks for scope that its own token does not have.
+    #[error("the scope goes beyond that of the caller's token")]
+    ScopeExceeded(Scope),
     /// The caller's own token was revoked meanwhile: what it was given in that moment is revoked as well.
     #[error("the caller's token was revoked")]
     Revoked,
@@ -116,6 +120,9 @@ pub enum RefreshError {
     /// It was used before, so someone has a copy: the family is revoked now.
     #[error("the refresh token was used before; every token that descends from it is revoked now")]
     Reused,
+    /// It was issued to a machine client, and only that may exchange it (RFC 6749 §6, §10.4). It is not used up.
+    #[error("the refresh token was issued to a machine client")]
+    OfClient,
     /// The store or the keys failed.
     #[error(transparent)]
     Failed(#[from] Failure),
@@ -143,10 +150,15 @@ impl TokenService {
     }
 
     /// Exchanges a refresh token for a new pair. The old one is used up; presented again within the grace period it gets
-    /// the same successor, later it costs the whole family (RFC 9700 §4.14.2).
+    /// the same successor, later it costs the whole family (RFC 9700 §4.14.2). One that was issued to a client is exchanged by
+    /// [`TokenService::refresh_for`], for that client alone.
     pub async fn refresh(&self, presented: &str) -> Result<IssuedTokens, RefreshError> {
         let presented = RefreshToken::parse(presented).map_err(|_| RefreshError::Unknown)?;
         let found = self.parts.store.find_refresh(&presented.digest()).await.map_err(Failure::from)?;
+        // Whose it is never changes, so it can be judged before the token is used up.
+        if found.as_ref().is_some_and(|record| record.family.client().is_some()) {
+            return Err(RefreshError::OfClient);
+        }
         let Rotated { family, successor, until, now } = self.rotate(&presented, found).await?;
         Ok(self.press(&family, successor, until, now)?)
     }

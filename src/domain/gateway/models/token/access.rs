@@ -16,12 +16,12 @@ use crate::domain::gateway::models::{
 pub const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 
 /// Claims that are ours to write; a caller's own claims may not use these names.
-const RESERVED: [&str; 12] =
+pub const RESERVED_CLAIMS: [&str; 12] =
     ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "client_id", "scope", "cnf", "act"];
 
 /// Whether a claim of this name is written by the gateway alone.
 pub fn is_reserved_claim(name: &str) -> bool {
-    RESERVED.contains(&name)
+    RESERVED_CLAIMS.contains(&name)
 }
 
 /// Why a token is not accepted. The codes are part of the HTTP contract.

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{CreateError, Failure, TokenService};
 use crate::domain::gateway::models::{
+    access::Access,
     id::{AccountId, FamilyId, TokenId},
     identity::{Identity, email_claim},
     scope::Scope,
@@ -32,6 +33,11 @@ impl TokenService {
         let access_ttl = request.access_ttl.unwrap_or(policy.access_ttl);
         if access_ttl > policy.access_ttl_max {
             return Err(CreateError::LifeTooLong { longest: policy.access_ttl_max });
+        }
+        // What a client hands out lies within what it holds itself, and so does what is handed out where not everybody may.
+        let bound = permit.identity().filter(|_| request.client.is_some() || policy.creation != Access::Open);
+        if bound.is_some_and(|caller| !caller.scope.covers(&request.scope)) {
+            return Err(CreateError::ScopeExceeded(request.scope));
         }
         let own_subject = permit.identity().map(|caller| caller.subject.clone());
         let now = self.parts.clock.now();

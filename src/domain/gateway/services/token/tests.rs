@@ -88,6 +88,14 @@ async fn in_production_only_a_caller_with_the_scope_creates_tokens() {
     let tokens = create(Some(caller("tokens:issue"))).await.unwrap();
     let identity = bench.service.authenticate(tokens.access_token.expose()).await.unwrap().unwrap();
     assert_eq!(identity.subject, "operator", "by default one's own");
+
+    let wish = |scope: &str| TokenRequest { scope: scope.parse().unwrap(), ..TokenRequest::default() };
+    let holder = caller("tokens:issue read");
+    for within in ["read", "tokens:issue", "read tokens:issue"] {
+        assert!(bench.service.create(wish(within), Some(holder.clone())).await.is_ok(), "{within}");
+    }
+    let outcome = bench.service.create(wish("read write"), Some(holder)).await;
+    assert!(matches!(outcome, Err(CreateError::ScopeExceeded(asked)) if asked == "read write".parse().unwrap()));
 }
 
 #[tokio::test]
