@@ -159,7 +159,7 @@ impl Access {
         match (self, other) {
             (_, Self::Open) => true,
             (Self::Open, Self::Callers(_)) => false,
-            (Self::Callers(these), Self::Callers(those)) => these.imply(those),
+            (Self::Callers(demands), Self::Callers(others)) => demands.imply(others),
         }
     }
 
