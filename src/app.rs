@@ -174,6 +174,8 @@ impl App {
             keys: core.keys.clone(),
             feed: core.feed.clone(),
             tokens: store.tokens.clone(),
+            endings: core.tokens.clone(),
+            accounts: core.accounts.clone(),
             sessions: store.sessions.clone(),
             attempts: store.attempts.clone(),
             clients: store.clients.clone(),
@@ -272,7 +274,11 @@ impl Core {
         let tokens = Arc::new(TokenService::new(TokenParts {
             store: store.tokens.clone(),
             keys: keys.clone(),
-            sessions: LiveSessions { store: store.sessions.clone(), limits: session_limits(settings) },
+            sessions: LiveSessions {
+                store: store.sessions.clone(),
+                deny_list: store.tokens.clone(),
+                limits: session_limits(settings),
+            },
             successors: vault.clone(),
             publisher: publisher.clone(),
             console: world.console.clone(),
@@ -302,7 +308,7 @@ impl Core {
             store: store.sessions.clone(),
             oauth: oauth.clone(),
             sessions: sessions.clone(),
-            sealer: vault,
+            sealer: vault.clone(),
             clock: world.clock.clone(),
             entropy: world.entropy.clone(),
             allowed_origins: settings.public.allowed_origins.clone(),
@@ -314,6 +320,7 @@ impl Core {
             sessions: sessions.clone(),
             tokens: tokens.clone(),
             oauth: oauth.clone(),
+            sealer: vault,
             clock: world.clock.clone(),
             entropy: world.entropy.clone(),
         });

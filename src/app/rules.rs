@@ -40,6 +40,7 @@ pub(super) fn token_policy(settings: &Settings) -> TokenPolicy {
         access_ttl: delta(settings.tokens.access_ttl),
         access_ttl_max: delta(settings.tokens.access_ttl_max),
         refresh_ttl: delta(settings.tokens.refresh_ttl),
+        family_ttl: delta(settings.tokens.family_ttl),
         refresh_grace: delta(settings.tokens.refresh_grace),
         creation: if development {
             Access::Open

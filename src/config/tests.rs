@@ -46,6 +46,7 @@ fn development_needs_nothing_else() {
     assert_eq!(settings.tokens.access_ttl, Duration::from_mins(15));
     assert_eq!(settings.tokens.access_ttl_max, Duration::from_hours(24));
     assert_eq!(settings.tokens.refresh_ttl, Duration::from_hours(720));
+    assert_eq!(settings.tokens.family_ttl, Duration::from_hours(2160));
     assert_eq!(settings.tokens.refresh_grace, Duration::from_secs(10));
     assert_eq!(settings.tokens.key_rotation, Duration::from_hours(720));
     assert_eq!(settings.listener.head_timeout, Duration::from_secs(10));
@@ -261,6 +262,7 @@ fn values_that_make_no_sense_are_told() {
             "ACCESS_TOKEN_MAX_TTL is \"10m\": ACCESS_TOKEN_TTL (15m) is at most ACCESS_TOKEN_MAX_TTL (10m)",
         ),
         ("REFRESH_TOKEN_TTL", "30", "REFRESH_TOKEN_TTL is \"30\": a duration"),
+        ("TOKEN_FAMILY_TTL", "0s", "TOKEN_FAMILY_TTL is \"0s\": a duration from 1s"),
         ("REFRESH_GRACE", "1h", "REFRESH_GRACE is \"1h\": a duration from 0s to 5m"),
         ("KEY_ROTATION", "1s", "KEY_ROTATION is \"1s\": a duration from 1m"),
         ("HEAD_TIMEOUT", "0s", "HEAD_TIMEOUT is \"0s\": a duration from 1ms to 1h"),

@@ -70,6 +70,7 @@ impl ClientController {
                         refused @ (RefreshError::Unknown
                         | RefreshError::Expired
                         | RefreshError::Revoked
+                        | RefreshError::Superseded
                         | RefreshError::Reused
                         | RefreshError::OfClient),
                     )) => Err(OAuthError::invalid_grant(refused.to_string())),

@@ -89,8 +89,11 @@ impl TokenController {
         match self.tokens.refresh(&request.refresh_token).await {
             Ok(tokens) => Ok(TokenPair::from_model(&tokens, self.timezone)),
             Err(
-                refused
-                @ (RefreshError::Unknown | RefreshError::Expired | RefreshError::Revoked | RefreshError::Reused),
+                refused @ (RefreshError::Unknown
+                | RefreshError::Expired
+                | RefreshError::Revoked
+                | RefreshError::Superseded
+                | RefreshError::Reused),
             ) => Err(Problem::new(StatusCode::UNAUTHORIZED, "invalid_grant", format!("{refused}; sign in again"))),
             Err(refused @ RefreshError::OfClient) => Err(Problem::new(
                 StatusCode::FORBIDDEN,

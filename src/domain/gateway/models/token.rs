@@ -13,8 +13,8 @@ pub use access::{
 };
 pub use dummy::{DummyText, DummyToken, InvalidDummyText, MAX_DUMMY_TEXT_BYTES};
 pub use refresh::{
-    MalformedRefreshToken, NewRefreshToken, RefreshRecord, RefreshToken, Rotation, RotationOutcome, TokenDigest,
-    TokenFamily,
+    KEPT_GENERATIONS, MAX_GENERATION, MalformedRefreshToken, NewRefreshToken, RefreshRecord, RefreshToken, Rotation,
+    RotationOutcome, TokenDigest, TokenFamily,
 };
 pub use request::{AccessToken, IssuedDummy, IssuedToClient, IssuedTokens, TokenRequest, Verification};
-pub use revocation::{RecordedRevocation, Revocable, Revocation, RevocationCursor, Revocations};
+pub use revocation::{CLOCKS_APART, RecordedRevocation, Revocable, Revocation, RevocationCursor, Revocations};

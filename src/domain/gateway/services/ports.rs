@@ -14,7 +14,7 @@ use crate::domain::gateway::models::{
     id::AccountId,
     oauth::{ProviderName, ProviderTokens, Secret},
     signing_key::{SigningAlgorithm, SigningKey},
-    token::{AccessClaims, DummyText, RefreshToken, Revocation, SignatureVerifier},
+    token::{AccessClaims, DummyText, RefreshToken, Revocation, SignatureVerifier, TokenDigest},
 };
 
 /// A private key in clear, on its way to being sealed. It does not print.
@@ -85,6 +85,10 @@ pub trait SuccessorDerivation: Send + Sync {
 
     /// Every successor that a replica with another order of keys may have stored.
     fn candidates(&self, presented: &RefreshToken) -> Vec<RefreshToken>;
+
+    /// What may have become of a token in at most so many `generations`: the digests of its successors, and of theirs, under
+    /// each key or under an older key and then a newer one.
+    fn descendants(&self, presented: &RefreshToken, generations: usize) -> Vec<TokenDigest>;
 }
 
 /// Carries changes to the data plane, where they are in force when the call returns.

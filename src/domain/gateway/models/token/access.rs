@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::CLOCKS_APART;
 use crate::domain::gateway::models::{
     id::{ClientId, FamilyId, TokenId},
     identity::Identity,
@@ -188,6 +189,11 @@ impl AccessClaims {
             return Err(Rejection::WrongIssuer);
         }
         self.judge_times(now)
+    }
+
+    /// Whether it may still be good on any replica, whose clock may be another.
+    pub fn may_be_live(&self, now: DateTime<Utc>) -> bool {
+        now < self.expires_at + LEEWAY + CLOCKS_APART
     }
 
     fn judge_times(&self, now: DateTime<Utc>) -> Result<(), Rejection> {
