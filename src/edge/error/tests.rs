@@ -44,6 +44,7 @@ fn every_failure() -> Vec<Failure> {
         Failure::MethodNotAllowed { allow: HeaderValue::from_static("GET, HEAD") },
         Failure::BodyTooLarge { limit_bytes: 3 },
         Failure::BodyBroken,
+        Failure::BodyTimeout,
         Failure::NoInstance,
         Failure::CheckUnavailable,
         Failure::ProviderGrantMissing(provider()),
