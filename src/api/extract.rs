@@ -14,7 +14,7 @@ use poem_openapi::{
 };
 use serde::de::DeserializeOwned;
 
-pub(super) use self::callers::{OptionalBearerToken, OptionalSession, Session, SessionOnly};
+pub(super) use self::callers::{OptionalBearerToken, OptionalCaller, OptionalSession, Session, SessionOnly};
 use super::problems::ProblemError;
 use crate::{
     domain::gateway::{

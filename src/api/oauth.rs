@@ -9,7 +9,7 @@ use poem_openapi::{
 
 use super::{
     RequestContext, Tag,
-    extract::{Caller, FormBody, JsonBody, RawAuthorization},
+    extract::{Caller, FormBody, JsonBody, OptionalCaller, RawAuthorization},
     problems::problems,
 };
 use crate::domain::gateway::{
@@ -69,7 +69,7 @@ impl OAuthApi {
     async fn exchange(
         &self,
         request: &Request,
-        caller: Caller,
+        caller: OptionalCaller,
         body: JsonBody<ExchangeCode>,
     ) -> Result<Json<OAuthGrant>, ExchangeProblems> {
         let client = RequestContext::of(request).client;

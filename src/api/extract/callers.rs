@@ -97,3 +97,33 @@ impl<'a> ApiExtractor<'a> for OptionalSession {
         Ok(Self(browser(request)))
     }
 }
+
+/// A bearer token, the session of a browser, or nobody in particular.
+pub(in crate::api) struct OptionalCaller(pub Credentials);
+
+impl<'a> ApiExtractor<'a> for OptionalCaller {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        Caller::register(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        Caller::security_schemes()
+    }
+
+    fn has_security_fallback() -> bool {
+        true
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let Caller(credentials) = Caller::from_request(request, body, options).await?;
+        Ok(Self(credentials))
+    }
+}
