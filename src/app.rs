@@ -26,6 +26,7 @@ use tokio::{
 };
 use tracing::info;
 
+pub use self::rules::routes_in_force;
 use self::{
     certificate::CertificateKeeper,
     control_plane::{PoemControlPlane, Probes},
@@ -67,7 +68,7 @@ use crate::{
             token::{TokenParts, TokenService},
         },
     },
-    edge::{Edge, Parts},
+    edge::{Edge, Parts, names::Names},
     ports::{Clock, Entropy},
 };
 
@@ -196,6 +197,7 @@ impl App {
                 tls,
                 browsers: browsers(&settings),
                 upstream_settings: settings.upstream.clone(),
+                names: Names::of_system(),
                 cores: available_parallelism().unwrap_or(NonZeroUsize::MIN),
                 snapshots: core.publisher.snapshots(),
                 control_plane: Arc::new(PoemControlPlane::new(

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The service that the sample service stands in for.
-const SAMPLE_SERVICE: &str = "auth";
+pub(super) const SAMPLE_SERVICE: &str = "auth";
 /// As whom the gateway is known at the stand-in provider.
 const CLIENT_ID: &str = "gateway";
 /// No secret: the provider lives and dies with the gateway, and lets anybody in.
