@@ -2,6 +2,7 @@
 //! refuses malformed frames and heads by itself, but says nothing about what does not come.
 
 use std::{
+    cell::Cell,
     convert::Infallible,
     io,
     pin::Pin,
@@ -20,7 +21,7 @@ use super::{
     body::AnswerBody,
     client::Peer,
     frames::Frames,
-    head::MAX_HEAD_BYTES,
+    head::{BadHead, MAX_HEAD_BYTES},
     local::LocalTasks,
     pipeline,
     socket::{Goodbye, Socket},
@@ -34,17 +35,31 @@ pub(super) async fn serve(core: &Rc<Core>, socket: Socket, first: BytesMut, peer
     let mut frames = Frames::new();
     frames.follow(&first);
     vitals.speaks_http2(frames.in_head());
-    let noting =
-        Noting { socket, first, frames, vitals: Rc::clone(vitals), goodbye: Goodbye::default(), is_shut: false };
+    let has_fragment = Rc::new(Cell::new(frames.has_fragment()));
+    let noting = Noting {
+        socket,
+        first,
+        frames,
+        has_fragment: Rc::clone(&has_fragment),
+        vitals: Rc::clone(vitals),
+        goodbye: Goodbye::default(),
+        is_shut: false,
+    };
     let (http, peer) = (core.http2.clone(), Rc::new(peer));
     let (core, of_requests) = (Rc::clone(core), Rc::clone(vitals));
+    let sends_fragments = Rc::clone(&has_fragment);
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let (core, peer, vitals) = (Rc::clone(&core), Rc::clone(&peer), Rc::clone(&of_requests));
+        let is_refused = sends_fragments.get();
         async move {
             let is_head = request.method() == Method::HEAD;
             let (parts, body) = request.into_parts();
             let mut head = parts.into();
-            let mut answer = pipeline::answer(&core, &peer, &vitals, &mut head, Incoming::http2(body)).await;
+            let mut answer = if is_refused {
+                pipeline::refuse(&core, &vitals, BadHead::Target)
+            } else {
+                pipeline::answer(&core, &peer, &vitals, &mut head, Incoming::http2(body)).await
+            };
             if is_head {
                 AnswerBody::withheld(&mut answer);
             }
@@ -54,7 +69,8 @@ pub(super) async fn serve(core: &Rc<Core>, socket: Socket, first: BytesMut, peer
     let mut connection = Box::pin(http.serve_connection(TokioIo::new(noting), service));
     let mut draining = false;
     let served = std::future::poll_fn(|context| {
-        if vitals.order() == Order::Drain && !draining {
+        // Which request had the fragment hyper does not tell, so the connection ends with those that are under way.
+        if (vitals.order() == Order::Drain || has_fragment.get()) && !draining {
             draining = true;
             connection.as_mut().graceful_shutdown();
         }
@@ -95,6 +111,7 @@ struct Noting {
     /// What was read before it was clear what the client speaks.
     first: BytesMut,
     frames: Frames,
+    has_fragment: Rc<Cell<bool>>,
     vitals: Rc<Vitals>,
     goodbye: Goodbye,
     is_shut: bool,
@@ -115,6 +132,7 @@ impl AsyncRead for Noting {
             Poll::Pending => this.vitals.fell_silent(this.frames.in_body()),
             Poll::Ready(_) if buf.filled().len() > before => {
                 this.frames.follow(&buf.filled()[before..]);
+                this.has_fragment.set(this.frames.has_fragment());
                 this.vitals.spoke(this.frames.in_head());
             }
             Poll::Ready(_) => {}
