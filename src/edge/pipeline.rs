@@ -64,17 +64,18 @@ pub(super) async fn answer(
     let mut record = Record::begin(&core.access_log, request.method.clone(), target, id.clone(), Rc::clone(vitals));
     let mut readers = Readers::default();
     let outcome = shielded(pin!(handle(core, peer, &id, request, body, &mut record, &mut readers))).await;
-    finished(outcome, &id, record, readers)
+    finished(core, outcome, &id, record, readers)
 }
 
 /// Answers what could not be read as a request.
 pub(super) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Box<Answer> {
     let id = core.random.next();
     let record = Record::begin(&core.access_log, Method::default(), None, id.clone(), Rc::clone(vitals));
-    finished(Err(Failure::Head(bad)), &id, record, Readers::default())
+    finished(core, Err(Failure::Head(bad)), &id, record, Readers::default())
 }
 
 fn finished(
+    core: &Core,
     outcome: Result<Box<Answer>, Failure>,
     id: &RequestText,
     mut record: Box<Record>,
@@ -89,6 +90,7 @@ fn finished(
         Box::new(failure.answer(id))
     });
     answer.headers.append(X_REQUEST_ID, id.as_bytes());
+    core.browsers.secure_transport(&mut answer.headers);
     readers.told(&mut answer.headers);
     record.answered(answer.status);
     answer.body.record(record);
@@ -171,11 +173,12 @@ async fn proxy(
     snapshot: &super::snapshot::Snapshot,
     route: &Route,
     upstream: Option<&Upstream>,
-    request: Checked<'_>,
+    mut request: Checked<'_>,
     record: &mut Record,
 ) -> Result<Box<Answer>, Failure> {
     let mut limits = limits(core, route);
     record.may_idle(limits.idle);
+    request.body.may_idle(limits.idle);
     // A WebSocket begins with a GET, and any page may begin one.
     let changes = !request.head.method.is_safe() || request.upgrade.is_some();
     let accepted = route.access.accepted();
