@@ -289,6 +289,7 @@ impl Core {
         let clients = clients::controller(settings, world, store, &tokens);
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: store.oauth.clone(),
+            attempts: store.attempts.clone(),
             providers: switched_on(settings, providers),
             sealer: vault.clone(),
             publisher: publisher.clone(),
@@ -333,9 +334,9 @@ impl Core {
         let (cookies, pages) = (cookies(settings), trusted_pages(settings));
         let callers = Arc::new(Callers::new(self.tokens.clone(), self.sessions.clone(), cookies, pages));
         ApiParts {
-            tokens: TokenController::new(self.tokens.clone(), *timezone),
+            tokens: TokenController::new(self.tokens.clone(), callers.clone(), *timezone),
             clients: self.clients.clone(),
-            oauth: OAuthController::new(self.oauth.clone(), callers.clone(), *timezone),
+            oauth: OAuthController::new(self.oauth.clone(), self.accounts.clone(), callers.clone(), *timezone),
             accounts: AccountController::new(
                 self.accounts.clone(),
                 self.sessions.clone(),
@@ -345,6 +346,7 @@ impl Core {
             ),
             logins: LoginController::new(
                 self.logins.clone(),
+                self.accounts.clone(),
                 self.sessions.clone(),
                 callers.clone(),
                 cookies,
