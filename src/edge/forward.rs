@@ -1,9 +1,8 @@
 //! Sends a request to an instance and its answer back. What was not sent, or can be sent twice without harm, is sent to
 //! another instance when one fails, within a budget.
 
-use std::{error::Error, future::Future, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
+use std::{pin::pin, rc::Rc, sync::Arc, time::Duration};
 
-use h2::Reason;
 use http::{
     StatusCode,
     header::{CONNECTION, CONTENT_TYPE, UPGRADE, VIA},
@@ -20,6 +19,7 @@ use super::{
     exchange::{Exchange, Unanswered},
     header_list::HeaderList,
     headers::sanitise_answer,
+    http2_exchange::Http2Exchange,
     message::Answer,
     multiplex::Multiplex,
     ours::via,
@@ -28,7 +28,6 @@ use super::{
     stream::{Guard, Terms},
     tunnel::Tunnel,
     upgrade,
-    upload::Upload,
     view::{Target, Upstream},
     worker::Core,
 };
@@ -177,27 +176,9 @@ async fn exchange_on_stream(
             }
         }
     };
-    let upload = request.body().upload().cloned();
     let waiting = Waiting::new(&core.deadlines, Instant::now(), limits.first_byte);
-    let sent = stream.try_send_request(request);
-    match in_time(sent, upload.as_ref(), waiting).await {
-        None => {
-            stream.doubt();
-            Err(lost(Failure::AnswerTimeout))
-        }
-        // There is nothing to switch to from a stream (RFC 9113 §8.6).
-        Some(Ok(answer)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => Err(lost(Failure::BadAnswer)),
-        Some(Ok(answer)) => {
-            let (parts, body) = answer.into_parts();
-            let head = AnswerHead { status: parts.status, version: parts.version, headers: parts.headers.into() };
-            Ok(received(core, head, body::Upstream::Http2(body, Some(stream)), limits))
-        }
-        Some(Err(error)) => {
-            let failure = upload.and_then(|upload| upload.failure()).unwrap_or_else(|| failure_of(error.error()));
-            // What hyper gives back was never begun, because the connection had ended.
-            Err(lost(if error.message().is_some() { Failure::Refused } else { failure }))
-        }
-    }
+    let (head, exchange) = Http2Exchange::begin(stream, request, waiting).await.map_err(lost)?;
+    Ok(received(core, head, body::Upstream::Http2(exchange), limits))
 }
 
 async fn send(
@@ -217,19 +198,6 @@ async fn send(
         return switched(core, head, outgoing.upgrade(), exchange, limits).map_err(lost);
     }
     Ok(received(core, head, body::Upstream::Http1(exchange), limits))
-}
-
-fn failure_of(error: &hyper::Error) -> Failure {
-    if let Some(http2) = error.source().and_then(|source| source.downcast_ref::<h2::Error>()) {
-        return match http2.reason() {
-            // RFC 9113 §8.7: neither was acted on.
-            Some(Reason::REFUSED_STREAM) if http2.is_remote() => Failure::Refused,
-            Some(Reason::NO_ERROR) if http2.is_remote() && http2.is_go_away() => Failure::Refused,
-            Some(_) if http2.is_library() => Failure::BadAnswer,
-            Some(_) | None => Failure::HungUp,
-        };
-    }
-    if error.is_parse() || error.is_parse_too_large() { Failure::BadAnswer } else { Failure::HungUp }
 }
 
 /// The answer as it goes to the client.
@@ -265,19 +233,9 @@ fn passed_on<B>(head: AnswerHead, body: B) -> Answer<B> {
 }
 
 /// Whether an answer is a stream of server-sent events.
-fn is_event_stream(headers: &HeaderList) -> bool {
+pub(super) fn is_event_stream(headers: &HeaderList) -> bool {
     let kind = headers.get(&CONTENT_TYPE).unwrap_or_default();
     kind.split(|&byte| byte == b';')
         .next()
         .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
-}
-
-/// What `sent` comes to, unless the time is over before.
-async fn in_time<T>(sent: impl Future<Output = T>, upload: Option<&Rc<Upload>>, mut waiting: Waiting) -> Option<T> {
-    let mut sent = pin!(sent);
-    std::future::poll_fn(|context| match sent.as_mut().poll(context) {
-        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-        Poll::Pending => waiting.poll(upload, context).map(|()| None),
-    })
-    .await
 }

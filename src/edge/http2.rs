@@ -19,6 +19,7 @@ use tracing::debug;
 use super::{
     body::AnswerBody,
     client::Peer,
+    client_body::ClientBody,
     frames::Frames,
     head::MAX_HEAD_BYTES,
     local::LocalTasks,
@@ -48,7 +49,7 @@ pub(super) async fn serve(core: &Rc<Core>, socket: Socket, first: BytesMut, peer
             if is_head {
                 AnswerBody::withheld(&mut answer);
             }
-            Ok::<_, Infallible>(Response::from(*answer))
+            Ok::<_, Infallible>(Response::from(answer.map(ClientBody::of)))
         }
     });
     let mut connection = Box::pin(http.serve_connection(TokioIo::new(noting), service));

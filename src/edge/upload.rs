@@ -14,14 +14,14 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming as Http2Incoming;
 
-use super::{error::Failure, headers::passable, wire::Wire};
+use super::{error::Failure, headers::passable, wire::BodyReader};
 
 /// A body as it comes from the client.
 pub(super) enum Incoming {
     /// None.
     Empty,
-    /// On a connection of HTTP/1.x, which serves nothing else meanwhile.
-    Http1(Rc<Wire>),
+    /// On a connection of HTTP/1.x, until the request has been answered.
+    Http1(BodyReader),
     /// On a stream of HTTP/2.
     Http2(Http2Incoming),
 }
@@ -44,7 +44,7 @@ impl Body for Incoming {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Http1(wire) => wire.poll_body(context).map_err(io::Error::other),
+            Self::Http1(body) => body.poll(context).map_err(io::Error::other),
             Self::Http2(body) => Pin::new(body).poll_frame(context).map_err(io::Error::other),
         }
     }
@@ -52,7 +52,7 @@ impl Body for Incoming {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Http1(wire) => wire.is_body_over(),
+            Self::Http1(body) => body.is_over(),
             Self::Http2(body) => body.is_end_stream(),
         }
     }
