@@ -21,7 +21,7 @@ use super::{
     headers::sanitise_answer,
     http2_exchange::Http2Exchange,
     message::Answer,
-    multiplex::Multiplex,
+    multiplex::{Load, Multiplex},
     ours::via,
     outgoing::Outgoing,
     pool::{self, Connection},
@@ -164,15 +164,18 @@ async fn exchange_on_stream(
     // What is lost with a shared connection says little about its instance: the next attempt opens another.
     let lost = |failure| Lost { failure, was_sent: true, was_used: true };
     let request = outgoing.request_for(target).map_err(lost)?;
+    let load = Load::of(&request);
     let stream = loop {
-        if let Some(stream) = target.multiplex.take() {
+        if let Some(stream) = target.multiplex.take(load) {
             break stream;
         }
         match Multiplex::open(target, limits.connect).await {
             Ok(()) => target.has_rested(),
             Err(failure) => {
                 target.let_rest(std::time::Instant::now());
-                return Err(Lost { failure, was_sent: false, was_used: false });
+                // One that came about and was closed at once may be that of an instance that restarts.
+                let was_used = failure == Failure::HungUp;
+                return Err(Lost { failure, was_sent: false, was_used });
             }
         }
     };

@@ -1,4 +1,4 @@
-//! A service of either protocol that does with a request as it is told, and tells what it sees of it.
+//! A service of either protocol that does with a request as it is told, and tells what it report of it.
 
 use std::{collections::VecDeque, future::poll_fn, net::SocketAddr, sync::Arc};
 
@@ -25,7 +25,7 @@ pub(super) enum Tell {
     End,
 }
 
-/// What a service sees of a request.
+/// What a service report of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Seen {
     Begun,
@@ -37,9 +37,9 @@ pub(super) enum Seen {
 }
 
 type Told = mpsc::UnboundedReceiver<Tell>;
-type Sees = mpsc::UnboundedSender<Seen>;
+type Report = mpsc::UnboundedSender<Seen>;
 /// Who tells about the next requests, and is told what they are like.
-type Scripts = Arc<Mutex<VecDeque<(Told, Sees)>>>;
+type Scripts = Arc<Mutex<VecDeque<(Told, Report)>>>;
 
 /// A service that does as it is told.
 pub(super) struct Scripted {
@@ -79,8 +79,8 @@ impl Scripted {
     /// What the next request is to be answered with.
     pub(super) async fn script(&self) -> Script {
         let (tell, told) = mpsc::unbounded_channel();
-        let (sees, seen) = mpsc::unbounded_channel();
-        self.scripts.lock().await.push_back((told, sees));
+        let (report, seen) = mpsc::unbounded_channel();
+        self.scripts.lock().await.push_back((told, report));
         Script { tell, seen, data: String::new(), is_whole: false, is_over: false }
     }
 }
@@ -139,16 +139,16 @@ async fn serve_http1(mut stream: TcpStream, scripts: Scripts) {
         };
         let head = String::from_utf8(input.split_to(end).to_vec()).unwrap();
         assert!(head.to_lowercase().contains("transfer-encoding: chunked"), "{head}");
-        let Some((mut told, sees)) = scripts.lock().await.pop_front() else { return };
-        sees.send(Seen::Begun).unwrap();
+        let Some((mut told, report)) = scripts.lock().await.pop_front() else { return };
+        report.send(Seen::Begun).unwrap();
         let mut body = Decoder::of_request(Extent::Chunked);
         let mut has_ended = false;
         loop {
             while let Some(Piece::Data(data)) = body.next(&mut input).unwrap() {
-                let _ = sees.send(Seen::Data(String::from_utf8(data.to_vec()).unwrap()));
+                let _ = report.send(Seen::Data(String::from_utf8(data.to_vec()).unwrap()));
             }
             if body.is_ended() && !std::mem::replace(&mut has_ended, true) {
-                let _ = sees.send(Seen::Whole);
+                let _ = report.send(Seen::Whole);
             }
             tokio::select! {
                 tell = told.recv() => {
@@ -160,7 +160,7 @@ async fn serve_http1(mut stream: TcpStream, scripts: Scripts) {
                     let _ = stream.write_all(text.as_bytes()).await;
                 }
                 read = stream.read_buf(&mut input) => if matches!(read, Ok(0) | Err(_)) {
-                    let _ = sees.send(Seen::Over);
+                    let _ = report.send(Seen::Over);
                     return;
                 },
             }
@@ -171,8 +171,8 @@ async fn serve_http1(mut stream: TcpStream, scripts: Scripts) {
 async fn serve_http2(stream: TcpStream, scripts: Scripts) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
     while let Some(Ok((request, mut respond))) = connection.accept().await {
-        let Some((mut told, sees)) = scripts.lock().await.pop_front() else { return };
-        sees.send(Seen::Begun).unwrap();
+        let Some((mut told, report)) = scripts.lock().await.pop_front() else { return };
+        report.send(Seen::Begun).unwrap();
         tokio::spawn(async move {
             let (mut body, mut sender) = (request.into_body(), None::<SendStream<Bytes>>);
             let (mut has_ended, mut is_over) = (false, false);
@@ -184,7 +184,7 @@ async fn serve_http2(stream: TcpStream, scripts: Scripts) {
                 tokio::select! {
                     _ = reset, if !is_over => {
                         is_over = true;
-                        let _ = sees.send(Seen::Over);
+                        let _ = report.send(Seen::Over);
                     }
                     tell = told.recv() => match tell {
                         Some(Tell::Head) => sender = respond.send_response(Response::new(()), false).ok(),
@@ -195,7 +195,7 @@ async fn serve_http2(stream: TcpStream, scripts: Scripts) {
                     },
                     data = body.data(), if !has_ended => {
                         has_ended = !matches!(data, Some(Ok(_)));
-                        let _ = sees.send(match data {
+                        let _ = report.send(match data {
                             Some(Ok(data)) => {
                                 let _ = body.flow_control().release_capacity(data.len());
                                 Seen::Data(String::from_utf8(data.to_vec()).unwrap())
