@@ -8,12 +8,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
 
 use super::{
-    access_log::Record, error::Failure, exchange::Exchange, headers::passable, http2_exchange::Http2Exchange,
-    message::Answer, ports, stream::Guard, tunnel::Tunnel,
+    access_log::Record,
+    error::Failure,
+    exchange::Exchange,
+    headers::passable,
+    http2_exchange::Http2Exchange,
+    message::{Answer, BodyLength},
+    ports,
+    stream::Guard,
+    tunnel::Tunnel,
 };
 
 /// An answer's body on its way to the client. When it has ended, or is dropped because the client is gone, the request is
@@ -68,10 +74,7 @@ impl AnswerBody {
 
     /// The answer to a `HEAD`: its head tells of the body, which is not sent (RFC 9110 §9.3.2).
     pub(super) fn withheld(answer: &mut Answer) {
-        let length = answer.body.size_hint().exact().filter(|&length| length > 0);
-        if let Some(length) = length.filter(|_| !answer.headers.contains(&CONTENT_LENGTH)) {
-            answer.headers.append(CONTENT_LENGTH, length.to_string());
-        }
+        answer.length = answer.length.header().map_or(BodyLength::None, BodyLength::Announced);
         let body = &mut answer.body;
         if matches!(body.content, Content::Whole(_) | Content::Own(_)) {
             body.content = Content::Whole(Bytes::new());
@@ -172,6 +175,7 @@ impl Body for Upstream {
     }
 
     fn size_hint(&self) -> SizeHint {
+        // The head says how long it is.
         if self.is_end_stream() { SizeHint::with_exact(0) } else { SizeHint::default() }
     }
 }

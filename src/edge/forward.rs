@@ -20,7 +20,7 @@ use super::{
     header_list::HeaderList,
     headers::sanitise_answer,
     http2_exchange::Http2Exchange,
-    message::Answer,
+    message::{Answer, BodyLength},
     multiplex::{Load, Multiplex},
     ours::via,
     outgoing::Outgoing,
@@ -180,8 +180,9 @@ async fn exchange_on_stream(
         }
     };
     let waiting = Waiting::new(&core.deadlines, Instant::now(), limits.first_byte);
-    let (head, exchange) = Http2Exchange::begin(stream, request, waiting).await.map_err(lost)?;
-    Ok(received(core, head, body::Upstream::Http2(exchange), limits))
+    let begun = Http2Exchange::begin(stream, request, outgoing.is_head(), waiting).await;
+    let (head, length, exchange) = begun.map_err(lost)?;
+    Ok(received(core, head, length, body::Upstream::Http2(exchange), limits))
 }
 
 async fn send(
@@ -194,20 +195,26 @@ async fn send(
 ) -> Result<Box<Answer>, Lost> {
     let begun =
         Exchange::begin(connection, target, outgoing, Waiting::new(&core.deadlines, now, limits.first_byte)).await;
-    let (head, exchange) =
+    let (head, length, exchange) =
         begun.map_err(|Unanswered { failure, was_sent }| Lost { failure, was_sent, was_used: false })?;
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         let lost = |failure| Lost { failure, was_sent: true, was_used: false };
         return switched(core, head, outgoing.upgrade(), exchange, limits).map_err(lost);
     }
-    Ok(received(core, head, body::Upstream::Http1(exchange), limits))
+    Ok(received(core, head, length, body::Upstream::Http1(exchange), limits))
 }
 
 /// The answer as it goes to the client.
-fn received(core: &Core, head: AnswerHead, body: body::Upstream, limits: &Limits<'_>) -> Box<Answer> {
+fn received(
+    core: &Core,
+    head: AnswerHead,
+    length: BodyLength,
+    body: body::Upstream,
+    limits: &Limits<'_>,
+) -> Box<Answer> {
     let guard = Guard::new(&core.streams, limits.of_body(&head.headers));
     // It is handed on many times until it is written.
-    Box::new(passed_on(head, AnswerBody::upstream(body, guard)))
+    Box::new(passed_on(head, length, AnswerBody::upstream(body, guard)))
 }
 
 /// The 101 as it goes to the client, and what stands behind it.
@@ -219,7 +226,7 @@ fn switched(
     limits: &Limits<'_>,
 ) -> Result<Box<Answer>, Failure> {
     let chosen = head.headers.share(&UPGRADE).filter(|_| head.headers.all(UPGRADE).nth(1).is_none());
-    let mut answer = passed_on(head, ());
+    let mut answer = passed_on(head, BodyLength::None, ());
     upgrade::agreed(asked, chosen, &mut answer.headers)?;
     let (service, first) = exchange.switched().ok_or(Failure::Internal)?;
     let tunnel = Tunnel::new(service, first, core.streams.watch(limits.of_stream()));
@@ -227,12 +234,12 @@ fn switched(
 }
 
 /// An answer without what does not concern the client.
-fn passed_on<B>(head: AnswerHead, body: B) -> Answer<B> {
-    let AnswerHead { status, version, mut headers } = head;
+fn passed_on<B>(head: AnswerHead, length: BodyLength, body: B) -> Answer<B> {
+    let AnswerHead { status, version, mut headers, .. } = head;
     sanitise_answer(&mut headers);
     debug_assert!(!headers.contains(&CONNECTION), "it speaks of another connection");
     headers.append(VIA, via(version));
-    Answer { status, headers, body }
+    Answer { status, headers, length, body }
 }
 
 /// Whether an answer is a stream of server-sent events.

@@ -14,12 +14,22 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{Request, StatusCode};
 use http_body::{Body, Frame};
 
-use super::{answer_head::AnswerHead, deadlines::Waiting, error::Failure, multiplex::Stream, upload::RequestBody};
+use super::{
+    answer_head::{AnswerHead, BadAnswerHead},
+    deadlines::Waiting,
+    error::Failure,
+    http2_body::wrong_length,
+    message::BodyLength,
+    multiplex::Stream,
+    upload::RequestBody,
+};
 
 /// See the module.
 pub(super) struct Http2Exchange {
     upload: Upload,
     answer: RecvStream,
+    /// The number of bytes of the answer that are still to come, if its head said how many there are.
+    left: Option<u64>,
     /// The place on the connection. Gone when it was given back, with the end of the answer.
     stream: Option<Stream>,
 }
@@ -29,8 +39,9 @@ impl Http2Exchange {
     pub(super) async fn begin(
         stream: Stream,
         request: Request<RequestBody>,
+        is_head: bool,
         mut waiting: Waiting,
-    ) -> Result<(AnswerHead, Box<Self>), Failure> {
+    ) -> Result<(AnswerHead, BodyLength, Box<Self>), Failure> {
         let (parts, body) = request.into_parts();
         let progress = body.upload().cloned();
         let has_ended = body.is_end_stream();
@@ -62,8 +73,10 @@ impl Http2Exchange {
             return Err(Failure::BadAnswer);
         }
         let (parts, answer) = answer.into_parts();
-        let head = AnswerHead { status: parts.status, version: parts.version, headers: parts.headers.into() };
-        Ok((head, Box::new(Self { upload, answer, stream: Some(stream) })))
+        let head = AnswerHead::of_stream(parts);
+        let length =
+            head.length_on_stream(is_head, answer.is_end_stream()).map_err(|BadAnswerHead| Failure::BadAnswer)?;
+        Ok((head, length, Box::new(Self { upload, answer, left: length.expected(), stream: Some(stream) })))
     }
 
     /// Whether all of the answer was read.
@@ -85,19 +98,27 @@ impl Http2Exchange {
     /// The next part of the answer's body.
     pub(super) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if self.stream.is_none() {
-            return Poll::Ready(None);
+            return Poll::Ready(self.judge_end());
         }
         if let Poll::Ready(Err(_)) = self.poll_upload(context) {
             return Poll::Ready(Some(Err(io::Error::other("the request broke off while it was answered"))));
         }
         if let Some(data) = ready!(self.answer.poll_data(context)) {
-            let data = data.map_err(io::Error::other)?;
+            let data = data.map_err(broken)?;
+            if let Some(left) = &mut self.left {
+                *left = left.checked_sub(data.len() as u64).ok_or_else(wrong_length)?;
+            }
             // It is kept until the client takes it; no more comes before that.
-            self.answer.flow_control().release_capacity(data.len()).map_err(io::Error::other)?;
+            self.answer.flow_control().release_capacity(data.len()).map_err(broken)?;
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
-        let trailers = ready!(self.answer.poll_trailers(context)).map_err(io::Error::other)?;
-        Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+        let trailers = ready!(self.answer.poll_trailers(context)).map_err(broken)?;
+        Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))).or_else(|| self.judge_end()))
+    }
+
+    /// What stands behind the last part: nothing, if the answer is as long as its head said.
+    fn judge_end(&self) -> Option<io::Result<Frame<Bytes>>> {
+        self.left.filter(|&left| left > 0).map(|_| Err(wrong_length()))
     }
 
     /// Sends as much of the request as there is and as the service takes; ready when all was sent, or when it will not be.
@@ -189,6 +210,12 @@ fn poll_send(
         };
         return Poll::Ready(if sent.is_ok() { Sent::All } else { Sent::Refused });
     }
+}
+
+/// As text alone: from an error of HTTP/2 hyper would take the code of this stream for that of the client's, and REFUSED_STREAM
+/// says that nothing was done.
+fn broken(error: h2::Error) -> io::Error {
+    io::Error::other(error.to_string())
 }
 
 fn failure_of(error: &h2::Error) -> Failure {

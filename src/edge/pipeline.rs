@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use http::{
     Method, StatusCode, Uri, Version,
-    header::{ALLOW, CONTENT_LENGTH, HOST},
+    header::{ALLOW, HOST},
 };
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
@@ -28,11 +28,11 @@ use super::{
     fields,
     forward::{Limits, forward},
     forwarded::is_authority,
-    head::{BadHead, number},
+    head::BadHead,
     header_list::HeaderList,
     headers::{X_REQUEST_ID, sanitise_request},
     linked::linked_at,
-    message::{Answer, RequestHead},
+    message::{Answer, BodyLength, RequestHead},
     outgoing::{Facts, Outgoing, max_forwards},
     own_path,
     path::{self, BadPath},
@@ -64,17 +64,18 @@ pub(super) async fn answer(
     let mut record = Record::begin(&core.access_log, request.method.clone(), target, id.clone(), Rc::clone(vitals));
     let mut readers = Readers::default();
     let outcome = shielded(pin!(handle(core, peer, &id, request, body, &mut record, &mut readers))).await;
-    finished(outcome, &id, record, readers)
+    finished(core, outcome, &id, record, readers)
 }
 
 /// Answers what could not be read as a request.
 pub(super) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Box<Answer> {
     let id = core.random.next();
     let record = Record::begin(&core.access_log, Method::default(), None, id.clone(), Rc::clone(vitals));
-    finished(Err(Failure::Head(bad)), &id, record, Readers::default())
+    finished(core, Err(Failure::Head(bad)), &id, record, Readers::default())
 }
 
 fn finished(
+    core: &Core,
     outcome: Result<Box<Answer>, Failure>,
     id: &RequestText,
     mut record: Box<Record>,
@@ -89,6 +90,7 @@ fn finished(
         Box::new(failure.answer(id))
     });
     answer.headers.append(X_REQUEST_ID, id.as_bytes());
+    core.browsers.secure_transport(&mut answer.headers);
     readers.told(&mut answer.headers);
     record.answered(answer.status);
     answer.body.record(record);
@@ -112,7 +114,7 @@ async fn handle(
     peer: &Peer,
     id: &RequestText,
     head: &mut RequestHead,
-    body: Incoming,
+    mut body: Incoming,
     record: &mut Record,
     readers: &mut Readers,
 ) -> Result<Box<Answer>, Failure> {
@@ -122,7 +124,8 @@ async fn handle(
         _ => {}
     }
     if head.version == Version::HTTP_2 {
-        fields::judge(&mut head.headers).map_err(Failure::Head)?;
+        fields::judge(head, !body.is_empty()).map_err(Failure::Head)?;
+        body.expect(head.length);
     }
     let uri = std::mem::take(&mut head.uri);
     let host = host(&uri, &head.headers, head.version)?;
@@ -159,7 +162,7 @@ struct Checked<'r> {
     body: Incoming,
     path: &'r str,
     query: Option<&'r str>,
-    host: Bytes,
+    host: Option<Bytes>,
     client: Client,
     upgrade: Option<Vec<u8>>,
     id: &'r RequestText,
@@ -186,7 +189,7 @@ async fn proxy(
         limits.token = caller.as_ref().map(|caller| &caller.identity);
     }
     let limit_bytes = route.body_limit_bytes;
-    if announced_length(&request.head.headers).is_some_and(|length| length > limit_bytes) {
+    if matches!(request.head.length, BodyLength::Known(length) if length > limit_bytes) {
         return Err(Failure::BodyTooLarge { limit_bytes });
     }
     let upstream = upstream.ok_or(Failure::NoInstance)?;
@@ -246,24 +249,21 @@ fn limits<'r>(core: &Core, route: &Route) -> Limits<'r> {
 }
 
 /// For whom the request is: the authority of an absolute target, which overrides `Host` (RFC 9112 §3.2.2), or `Host`, of
-/// which there is exactly one (the head was judged). Over HTTP/2 every target has an authority, and a `Host` beside it must
-/// be the same (RFC 9113 §8.3.1).
-fn host(uri: &Uri, headers: &HeaderList, version: Version) -> Result<Bytes, Failure> {
+/// which there is at most one (the head was judged), and none in HTTP/1.0 alone. Over HTTP/2 every target has an authority, and
+/// a `Host` beside it must be the same (RFC 9113 §8.3.1).
+fn host(uri: &Uri, headers: &HeaderList, version: Version) -> Result<Option<Bytes>, Failure> {
     if let (Version::HTTP_2, Some(authority), Some(host)) = (version, uri.authority(), headers.get(&HOST))
         && !host.eq_ignore_ascii_case(authority.as_str().as_bytes())
     {
         return Err(Failure::Authority);
     }
     let host = match (uri.scheme_str(), uri.authority()) {
+        (None, None) if version == Version::HTTP_10 && !headers.contains(&HOST) => return Ok(None),
         (None, None) => headers.share(&HOST),
         (Some("http" | "https"), Some(authority)) => Some(Bytes::copy_from_slice(authority.as_str().as_bytes())),
         (Some(_), _) | (None, Some(_)) => return Err(Failure::Path(BadPath::NotAPath)),
     };
-    host.filter(|host| std::str::from_utf8(host).is_ok_and(is_authority)).ok_or(Failure::Authority)
-}
-
-fn announced_length(headers: &HeaderList) -> Option<u64> {
-    number(headers.get(&CONTENT_LENGTH)?)
+    host.filter(|host| std::str::from_utf8(host).is_ok_and(is_authority)).map(Some).ok_or(Failure::Authority)
 }
 
 /// What we say about ourselves when asked for the options of no resource in particular.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming as Http2Incoming;
 
-use super::{error::Failure, headers::passable, wire::BodyReader};
+use super::{error::Failure, headers::passable, http2_body::Http2Body, message::BodyLength, wire::BodyReader};
 
 /// A body as it comes from the client.
 pub(super) enum Incoming {
@@ -23,13 +23,20 @@ pub(super) enum Incoming {
     /// On a connection of HTTP/1.x, until the request has been answered.
     Http1(BodyReader),
     /// On a stream of HTTP/2.
-    Http2(Http2Incoming),
+    Http2(Http2Body),
 }
 
 impl Incoming {
     /// What hyper hands on.
     pub(super) fn http2(body: Http2Incoming) -> Self {
-        if body.is_end_stream() { Self::Empty } else { Self::Http2(body) }
+        if body.is_end_stream() { Self::Empty } else { Self::Http2(Http2Body::new(body)) }
+    }
+
+    /// The body has to be as long as its head says. On a connection of HTTP/1 no other length can come of it.
+    pub(super) fn expect(&mut self, length: BodyLength) {
+        if let Self::Http2(body) = self {
+            body.expect(length);
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -45,7 +52,7 @@ impl Body for Incoming {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Http1(body) => body.poll(context).map_err(io::Error::other),
-            Self::Http2(body) => Pin::new(body).poll_frame(context).map_err(io::Error::other),
+            Self::Http2(body) => Pin::new(body).poll_frame(context),
         }
     }
 

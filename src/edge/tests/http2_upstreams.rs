@@ -28,7 +28,7 @@ use super::{
 use crate::edge::test_support::service;
 
 /// A gateway in front of an instance of the service `auth` that speaks HTTP/2.
-fn gateway(address: SocketAddr) -> Gateway {
+pub(super) fn gateway(address: SocketAddr) -> Gateway {
     let services = vec![service("auth", &[&format!("h2c://{address}")])];
     Setup { services, ..Setup::of(&[]) }.start()
 }

@@ -1,4 +1,4 @@
-//! A service of either protocol that does with a request as it is told, and tells what it report of it.
+//! A service of either protocol that does with a request as it is told, and tells what it sees of it.
 
 use std::{collections::VecDeque, future::poll_fn, net::SocketAddr, sync::Arc};
 
@@ -25,7 +25,7 @@ pub(super) enum Tell {
     End,
 }
 
-/// What a service report of a request.
+/// What a service sees of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Seen {
     Begun,
