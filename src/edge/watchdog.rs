@@ -371,7 +371,7 @@ mod tests {
         let Awaited::Lingering { since: still, .. } = vitals.awaited.get() else { panic!("it lingers") };
         assert_eq!(since, still);
         vitals.awaited.set(Awaited::Lingering { since, heard: after(30) });
-        assert!(!vitals.is_overdue(since + LINGER - Duration::from_secs(1), LIMITS));
+        assert!(!vitals.is_overdue(since + Duration::from_secs(29), LIMITS));
         assert!(vitals.is_overdue(since + LINGER, LIMITS));
     }
 

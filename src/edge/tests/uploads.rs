@@ -63,7 +63,6 @@ fn orders() -> Vec<Vec<Step>> {
 struct Progress {
     sent: &'static str,
     is_sent: bool,
-    has_head: bool,
     is_answered: bool,
     /// The request cannot be completed or answered any more.
     is_broken: bool,
@@ -82,7 +81,6 @@ async fn try_order(gateway: &Gateway, scripted: &Scripted, next: &Upstream, orde
                 script.tell.send(tell).unwrap();
                 if tell == Tell::Head {
                     it.sees_head().await;
-                    progress.has_head = true;
                 } else {
                     it.sees_end().await;
                     progress.is_answered = true;
@@ -134,7 +132,7 @@ fn setup(scripted: SocketAddr, speaks_http2: bool, next: &Upstream) -> Setup {
         named("next", &[&format!("http://{}", next.address)]),
     ];
     let routes = vec![route("/api/scripted", "scripted", "/"), route("/api/next", "next", "/")];
-    Setup { services, routes, ..Setup::of(&[]) }
+    Setup { routes, services, ..Setup::of(&[]) }
 }
 
 /// Says which order it was that failed.

@@ -178,7 +178,7 @@ async fn the_end_of_what_is_written_reaches_a_reader_that_is_slow() {
     let name = ServerName::try_from(NAME).unwrap();
     let (server, client) = tokio::join!(terminator.accept(near), client.connect(name, far));
     let (mut server, mut client) = (server.unwrap(), client.unwrap());
-    let mut output = Output::of(&[b'x'; BYTES]);
+    let mut output = Output::of(&vec![b'x'; BYTES]);
     let writing = std::future::poll_fn(|context| {
         while !output.is_empty() {
             std::task::ready!(output.poll_write(context, &mut server))?;
@@ -192,5 +192,5 @@ async fn the_end_of_what_is_written_reaches_a_reader_that_is_slow() {
     let both = async { tokio::join!(writing, reading) };
     let (written, read) = tokio::time::timeout(Duration::from_secs(20), both).await.expect("its end was held back");
     written.unwrap();
-    assert!(read.unwrap() == [b'x'; BYTES]);
+    assert!(read.unwrap() == vec![b'x'; BYTES]);
 }

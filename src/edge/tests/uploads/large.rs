@@ -74,9 +74,7 @@ async fn send_all(sender: &mut SendStream<Bytes>, bytes: usize) {
 async fn ask_http1(mut stream: TcpStream) -> usize {
     let head = format!("POST /api/scripted HTTP/1.1\r\nHost: x\r\nContent-Length: {BYTES}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
-    for _ in 0..BYTES / PIECE {
-        stream.write_all(&[b'a'; PIECE]).await.unwrap();
-    }
+    stream.write_all(&vec![b'a'; BYTES]).await.unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());
