@@ -23,6 +23,7 @@ use super::{
     head::Head,
     header_list::HeaderList,
     headers::{names, wants_trailers},
+    local::{TURN_BYTES, end_turn},
     message::{Answer, BodyLength, RequestHead},
     output::{Encoder, Output, put_header, put_length},
     pipeline,
@@ -169,7 +170,12 @@ async fn send(
     let ends_with_connection = encoder == Encoder::UntilClose;
     let (mut has_ended, mut is_broken) = (encoder == Encoder::Nothing, false);
     std::future::poll_fn(|context| {
+        let mut moved = 0;
         loop {
+            if moved >= TURN_BYTES {
+                end_turn(context);
+                return Poll::Pending;
+            }
             while !has_ended && !is_broken && output.has_room() {
                 match Pin::new(&mut answer.body).poll_frame(context) {
                     Poll::Ready(Some(Ok(frame))) => is_broken = encoder.put(frame, &mut output).is_err(),
@@ -198,6 +204,7 @@ async fn send(
                     (false, false) => Poll::Pending,
                 };
             }
+            moved += output.left();
             match wire.poll_write(context, &mut output) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => {
@@ -205,6 +212,9 @@ async fn send(
                     return Poll::Ready(Err(BrokenOff));
                 }
                 Poll::Pending => {
+                    if answer.body.is_over(context) {
+                        return Poll::Ready(Err(BrokenOff));
+                    }
                     // A client that does not read may still be sending: what the service waits for, or what nobody wants.
                     if !answer.body.go_on_uploading(context) {
                         wire.discard_body(context);

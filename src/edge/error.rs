@@ -57,6 +57,8 @@ pub(super) enum Failure {
     },
     /// The client's body broke off or is malformed.
     BodyBroken,
+    /// The client stopped sending its body.
+    BodyTimeout,
     /// The service has no instance now.
     NoInstance,
     /// The credential could not be checked now.
@@ -125,6 +127,7 @@ impl Failure {
             | Self::NoRoute
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
+            | Self::BodyTimeout
             | Self::ProviderGrantMissing(_)
             | Self::ReauthorizationRequired(_) => Source::Client,
             Self::CheckUnavailable | Self::ProviderUnavailable(_) | Self::VaultUnavailable | Self::Internal => {
@@ -159,6 +162,7 @@ impl Failure {
             | Self::NoRoute
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
+            | Self::BodyTimeout
             | Self::NoInstance
             | Self::CheckUnavailable
             | Self::ProviderGrantMissing(_)
@@ -194,6 +198,11 @@ impl Failure {
             Self::Authority => bad_request("bad_request", "the Host is malformed"),
             Self::MaxForwards => bad_request("bad_request", "Max-Forwards is not a number"),
             Self::BodyBroken => bad_request("bad_request", "the request body is malformed"),
+            Self::BodyTimeout => Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "request_timeout",
+                "the rest of the request body did not come in time; send it again without pausing",
+            ),
             Self::Trace => Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "TRACE is not allowed"),
             Self::Connect => Problem::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", "CONNECT is not served here"),
             Self::NoRoute => Problem::new(StatusCode::NOT_FOUND, "no_route", "no service answers at this path"),
@@ -241,6 +250,7 @@ impl Failure {
                 | Self::Connect
                 | Self::BodyTooLarge { .. }
                 | Self::BodyBroken
+                | Self::BodyTimeout
                 | Self::Internal
         )
     }

@@ -28,6 +28,7 @@ use super::{
     stream::{Guard, Terms},
     tunnel::Tunnel,
     upgrade,
+    upload::RequestBody,
     view::{Target, Upstream},
     worker::Core,
 };
@@ -182,7 +183,7 @@ async fn exchange_on_stream(
     let waiting = Waiting::new(&core.deadlines, Instant::now(), limits.first_byte);
     let begun = Http2Exchange::begin(stream, request, outgoing.is_head(), waiting).await;
     let (head, length, exchange) = begun.map_err(lost)?;
-    Ok(received(core, head, length, body::Upstream::Http2(exchange), limits))
+    Ok(received(core, head, length, body::Upstream::Http2(exchange), outgoing.body(), limits))
 }
 
 async fn send(
@@ -201,7 +202,7 @@ async fn send(
         let lost = |failure| Lost { failure, was_sent: true, was_used: false };
         return switched(core, head, outgoing.upgrade(), exchange, limits).map_err(lost);
     }
-    Ok(received(core, head, length, body::Upstream::Http1(exchange), limits))
+    Ok(received(core, head, length, body::Upstream::Http1(exchange), outgoing.body(), limits))
 }
 
 /// The answer as it goes to the client.
@@ -210,9 +211,14 @@ fn received(
     head: AnswerHead,
     length: BodyLength,
     body: body::Upstream,
+    request: &RequestBody,
     limits: &Limits<'_>,
 ) -> Box<Answer> {
-    let guard = Guard::new(&core.streams, limits.of_body(&head.headers));
+    if let Some(upload) = request.upload() {
+        // From now on the guard of the answer keeps the time of both.
+        upload.answer_begun();
+    }
+    let guard = Guard::new(&core.streams, limits.of_body(&head.headers), request.upload());
     // It is handed on many times until it is written.
     Box::new(passed_on(head, length, AnswerBody::upstream(body, guard)))
 }
@@ -229,7 +235,7 @@ fn switched(
     let mut answer = passed_on(head, BodyLength::None, ());
     upgrade::agreed(asked, chosen, &mut answer.headers)?;
     let (service, first) = exchange.switched().ok_or(Failure::Internal)?;
-    let tunnel = Tunnel::new(service, first, core.streams.watch(limits.of_stream()));
+    let tunnel = Tunnel::new(service, first, core.streams.watch(limits.of_stream(), None));
     Ok(Box::new(answer.map(|()| AnswerBody::switched(tunnel))))
 }
 

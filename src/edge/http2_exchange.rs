@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream, SendStream};
+use h2::{Reason, SendStream};
 use http::{Request, StatusCode};
 use http_body::{Body, Frame};
 
@@ -18,7 +18,7 @@ use super::{
     answer_head::{AnswerHead, BadAnswerHead},
     deadlines::Waiting,
     error::Failure,
-    http2_body::wrong_length,
+    http2_body::Http2Body,
     message::BodyLength,
     multiplex::Stream,
     upload::RequestBody,
@@ -27,9 +27,7 @@ use super::{
 /// See the module.
 pub(super) struct Http2Exchange {
     upload: Upload,
-    answer: RecvStream,
-    /// The number of bytes of the answer that are still to come, if its head said how many there are.
-    left: Option<u64>,
+    answer: Http2Body,
     /// The place on the connection. Gone when it was given back, with the end of the answer.
     stream: Option<Stream>,
 }
@@ -76,7 +74,9 @@ impl Http2Exchange {
         let head = AnswerHead::of_stream(parts);
         let length =
             head.length_on_stream(is_head, answer.is_end_stream()).map_err(|BadAnswerHead| Failure::BadAnswer)?;
-        Ok((head, length, Box::new(Self { upload, answer, left: length.expected(), stream: Some(stream) })))
+        let mut answer = Http2Body::new(answer);
+        answer.expect(length);
+        Ok((head, length, Box::new(Self { upload, answer, stream: Some(stream) })))
     }
 
     /// Whether all of the answer was read.
@@ -98,27 +98,12 @@ impl Http2Exchange {
     /// The next part of the answer's body.
     pub(super) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if self.stream.is_none() {
-            return Poll::Ready(self.judge_end());
+            return Poll::Ready(None);
         }
         if let Poll::Ready(Err(_)) = self.poll_upload(context) {
             return Poll::Ready(Some(Err(io::Error::other("the request broke off while it was answered"))));
         }
-        if let Some(data) = ready!(self.answer.poll_data(context)) {
-            let data = data.map_err(broken)?;
-            if let Some(left) = &mut self.left {
-                *left = left.checked_sub(data.len() as u64).ok_or_else(wrong_length)?;
-            }
-            // It is kept until the client takes it; no more comes before that.
-            self.answer.flow_control().release_capacity(data.len()).map_err(broken)?;
-            return Poll::Ready(Some(Ok(Frame::data(data))));
-        }
-        let trailers = ready!(self.answer.poll_trailers(context)).map_err(broken)?;
-        Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))).or_else(|| self.judge_end()))
-    }
-
-    /// What stands behind the last part: nothing, if the answer is as long as its head said.
-    fn judge_end(&self) -> Option<io::Result<Frame<Bytes>>> {
-        self.left.filter(|&left| left > 0).map(|_| Err(wrong_length()))
+        Pin::new(&mut self.answer).poll_frame(context)
     }
 
     /// Sends as much of the request as there is and as the service takes; ready when all was sent, or when it will not be.
@@ -210,12 +195,6 @@ fn poll_send(
         };
         return Poll::Ready(if sent.is_ok() { Sent::All } else { Sent::Refused });
     }
-}
-
-/// As text alone: from an error of HTTP/2 hyper would take the code of this stream for that of the client's, and REFUSED_STREAM
-/// says that nothing was done.
-fn broken(error: h2::Error) -> io::Error {
-    io::Error::other(error.to_string())
 }
 
 fn failure_of(error: &h2::Error) -> Failure {

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyper::server::conn::http2::Builder as Http2;
+use h2::server::Builder as Http2;
 use tokio::{
     net::TcpStream,
     runtime::Handle,
@@ -31,7 +31,6 @@ use super::{
     fingerprint::{Fingerprint, Fingerprints},
     http2,
     linked::LinkedAccounts,
-    local::LocalTasks,
     ports::{ControlPlane, Resolver, ResolverUnavailable},
     provider_token::ProviderTokens,
     request_id::RequestIds,
@@ -70,7 +69,7 @@ pub(super) struct Core {
     pub(super) access_log: Rc<AccessLog>,
     pub(super) streams: Rc<Streams>,
     pub(super) deadlines: Rc<Deadlines>,
-    pub(super) http2: Http2<LocalTasks>,
+    pub(super) http2: Http2,
     date: HttpDate,
     snapshots: RefCell<SnapshotReader>,
     view: RefCell<Rc<View>>,
