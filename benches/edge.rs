@@ -27,6 +27,7 @@ use gateway::{
     edge::{
         Parts,
         browser::BrowserSettings,
+        names::Names,
         ports::{
             AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver,
             ResolverUnavailable,
@@ -166,6 +167,7 @@ impl World {
                 strict_transport: false,
             },
             upstream_settings: settings.upstream,
+            names: Names::of_system(),
             cores: NonZeroUsize::MIN,
             snapshots: Arc::new(SnapshotCell::new(snapshot)),
             control_plane: Arc::new(Nobody),

@@ -50,6 +50,11 @@ pub(super) enum Failure {
     SignIn(HeaderValue),
     /// No service answers at this path.
     NoRoute,
+    /// The routes of this path take other methods.
+    MethodNotAllowed {
+        /// These.
+        allow: HeaderValue,
+    },
     /// The body is larger than the route allows.
     BodyTooLarge {
         /// What it allows.
@@ -57,6 +62,8 @@ pub(super) enum Failure {
     },
     /// The client's body broke off or is malformed.
     BodyBroken,
+    /// The client stopped sending its body.
+    BodyTimeout,
     /// The service has no instance now.
     NoInstance,
     /// The credential could not be checked now.
@@ -123,8 +130,10 @@ impl Failure {
             | Self::CrossSite
             | Self::SignIn(_)
             | Self::NoRoute
+            | Self::MethodNotAllowed { .. }
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
+            | Self::BodyTimeout
             | Self::ProviderGrantMissing(_)
             | Self::ReauthorizationRequired(_) => Source::Client,
             Self::CheckUnavailable | Self::ProviderUnavailable(_) | Self::VaultUnavailable | Self::Internal => {
@@ -157,8 +166,10 @@ impl Failure {
             | Self::CrossSite
             | Self::SignIn(_)
             | Self::NoRoute
+            | Self::MethodNotAllowed { .. }
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
+            | Self::BodyTimeout
             | Self::NoInstance
             | Self::CheckUnavailable
             | Self::ProviderGrantMissing(_)
@@ -194,9 +205,23 @@ impl Failure {
             Self::Authority => bad_request("bad_request", "the Host is malformed"),
             Self::MaxForwards => bad_request("bad_request", "Max-Forwards is not a number"),
             Self::BodyBroken => bad_request("bad_request", "the request body is malformed"),
+            Self::BodyTimeout => Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "request_timeout",
+                "the rest of the request body did not come in time; send it again without pausing",
+            ),
             Self::Trace => Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "TRACE is not allowed"),
             Self::Connect => Problem::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", "CONNECT is not served here"),
-            Self::NoRoute => Problem::new(StatusCode::NOT_FOUND, "no_route", "no service answers at this path"),
+            Self::NoRoute => Problem::new(
+                StatusCode::NOT_FOUND,
+                "no_route",
+                "no service answers at this path; its letters have to be in the right case",
+            ),
+            Self::MethodNotAllowed { allow } => {
+                let methods = allow.to_str().unwrap_or_default();
+                let detail = format!("this path takes other methods: {methods}");
+                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+            }
             Self::BodyTooLarge { limit_bytes } => Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",
@@ -241,6 +266,7 @@ impl Failure {
                 | Self::Connect
                 | Self::BodyTooLarge { .. }
                 | Self::BodyBroken
+                | Self::BodyTimeout
                 | Self::Internal
         )
     }
@@ -263,7 +289,8 @@ impl Failure {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(ALLOW, ALLOWED_METHODS);
+            let of_route = if let Self::MethodNotAllowed { allow } = self { Some(allow.clone()) } else { None };
+            headers.insert(ALLOW, of_route.unwrap_or(ALLOWED_METHODS));
         }
         if self.ends_connection() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

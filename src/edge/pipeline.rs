@@ -6,13 +6,14 @@ use std::{
     panic::AssertUnwindSafe,
     pin::{Pin, pin},
     rc::Rc,
+    sync::Arc,
     task::Poll,
 };
 
 use bytes::Bytes;
 use http::{
-    Method, StatusCode, Uri, Version,
-    header::{ALLOW, HOST},
+    HeaderValue, Method, StatusCode, Uri, Version,
+    header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HOST, ORIGIN},
 };
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
@@ -30,7 +31,7 @@ use super::{
     forwarded::is_authority,
     head::BadHead,
     header_list::HeaderList,
-    headers::{X_REQUEST_ID, sanitise_request},
+    headers::{X_REQUEST_ID, remove_method_overrides, sanitise_request},
     linked::linked_at,
     message::{Answer, BodyLength, RequestHead},
     outgoing::{Facts, Outgoing, max_forwards},
@@ -47,7 +48,7 @@ use super::{
 };
 use crate::domain::gateway::models::{
     access::{Accepted, Access, Denied},
-    service::Route,
+    service::{Route, Wanted},
 };
 
 /// Answers one request. Whatever goes wrong becomes an answer, too; each answer carries the request's id, and each request
@@ -132,21 +133,33 @@ async fn handle(
     if head.method == Method::OPTIONS && (uri.path() == "*" || max_forwards(&head.headers)? == Some(0)) {
         return Ok(Box::new(options()));
     }
-    let path = path::canonical(uri.path()).map_err(Failure::Path)?;
+    let canonical = path::canonical(uri.path()).map_err(Failure::Path)?;
+    let path = &*canonical.path;
     let client = peer.client(&head.headers, &core.listener.trusted_proxies);
     let upgrade = upgrade::asked(head.version, &head.headers, &body);
     sanitise_request(&mut head.headers);
     let view = core.view();
-    match view.destination(&path) {
+    let wanted = Wanted {
+        path,
+        spellings: canonical.spellings,
+        method: head.method.as_str(),
+        preflight_for: preflight_for(&head.method, &head.headers),
+    };
+    match view.destination(wanted) {
         Destination::Nowhere => Err(Failure::NoRoute),
+        Destination::Refused(spelling) => Err(Failure::Path(spelling.into())),
+        Destination::OtherMethods(routes) => Err(other_methods(routes)),
         Destination::OwnPath => {
-            let target = uri.query().map_or_else(|| path.to_string(), |query| format!("{path}?{query}"));
+            let target = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
             let origin = RequestOrigin { request_id: id.id, client: client.address };
             Box::pin(own_path::answer(core, std::mem::take(head), body, target, host, origin)).await
         }
-        Destination::Service(route, upstream) => {
+        Destination::Service { route, upstream, by_method } => {
             record.goes_to(&route.service);
-            let incoming = Checked { head, body, path: &path, query: uri.query(), host, client, upgrade, id };
+            if by_method {
+                remove_method_overrides(&mut head.headers);
+            }
+            let incoming = Checked { head, body, path, query: uri.query(), host, client, upgrade, id };
             *readers = Readers::of(&core.browsers.allowed_origins, route, &incoming.head.headers);
             match readers.preflight(&incoming.head.method, &incoming.head.headers) {
                 Some(answer) => Ok(Box::new(answer)),
@@ -154,6 +167,22 @@ async fn handle(
             }
         }
     }
+}
+
+/// Which method a browser asks about before it uses it, if that is what a request is for.
+fn preflight_for<'h>(method: &Method, headers: &'h HeaderList) -> Option<&'h str> {
+    if *method != Method::OPTIONS || !headers.contains(&ORIGIN) {
+        return None;
+    }
+    headers.text(&ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// The routes of a path take methods, but not the one that it was asked with.
+fn other_methods(routes: &[Arc<Route>]) -> Failure {
+    let mut methods: Vec<&str> = routes.iter().flat_map(|route| route.methods.named()).map(String::as_str).collect();
+    methods.sort_unstable();
+    methods.dedup();
+    HeaderValue::try_from(methods.join(", ")).map_or(Failure::Internal, |allow| Failure::MethodNotAllowed { allow })
 }
 
 /// A request whose form was found good.
@@ -173,11 +202,12 @@ async fn proxy(
     snapshot: &super::snapshot::Snapshot,
     route: &Route,
     upstream: Option<&Upstream>,
-    request: Checked<'_>,
+    mut request: Checked<'_>,
     record: &mut Record,
 ) -> Result<Box<Answer>, Failure> {
     let mut limits = limits(core, route);
     record.may_idle(limits.idle);
+    request.body.may_idle(limits.idle);
     // A WebSocket begins with a GET, and any page may begin one.
     let changes = !request.head.method.is_safe() || request.upgrade.is_some();
     let accepted = route.access.accepted();
@@ -194,7 +224,9 @@ async fn proxy(
     }
     let upstream = upstream.ok_or(Failure::NoInstance)?;
     let assertion = match &caller {
-        Some(caller) if route.assertion => Some(Box::pin(caller.assertion(core, &route.service)).await?),
+        Some(caller) if route.assertion => {
+            Some(Box::pin(caller.assertion(core, &*snapshot.keys, &route.service)).await?)
+        }
         Some(_) | None => None,
     };
     let provider_token = match &route.provider_token {

@@ -19,6 +19,7 @@ use super::{
     accept::{Acceptor, Seat},
     browser::BrowserSettings,
     limits::ConnectionLimits,
+    names::Names,
     ports::{AccessLogSink, ControlPlane, Resolver},
     snapshot::SnapshotCell,
     tls::Terminator,
@@ -40,6 +41,8 @@ pub struct Parts {
     pub browsers: BrowserSettings,
     /// How services are reached.
     pub upstream_settings: UpstreamSettings,
+    /// Looks the names of instances up.
+    pub names: Arc<Names>,
     /// How many cores serve, each with a thread of its own.
     pub cores: NonZeroUsize,
     /// Where the newest snapshot is found.
@@ -142,8 +145,6 @@ fn start_core(number: usize, parts: Parts, stopped: watch::Receiver<bool>) -> io
         let _ = tell.send(Ok(()));
         // What is left when the core ends, connections that took too long to drain included, is dropped with the runtime.
         runtime.block_on(async move { Rc::new(Core::new(&parts)).run(receiver, stopped).await });
-        // A name that is still being looked up must not hold the process up.
-        runtime.shutdown_background();
     })?;
     told.recv().unwrap_or_else(|_| Err(io::Error::other("a thread of the data plane ended as it began")))?;
     Ok((Seat { newcomers, load: Arc::default() }, thread))

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyper::server::conn::http2::Builder as Http2;
+use h2::server::Builder as Http2;
 use tokio::{
     net::TcpStream,
     runtime::Handle,
@@ -31,7 +31,7 @@ use super::{
     fingerprint::{Fingerprint, Fingerprints},
     http2,
     linked::LinkedAccounts,
-    local::LocalTasks,
+    names::Names,
     ports::{ControlPlane, Resolver, ResolverUnavailable},
     provider_token::ProviderTokens,
     request_id::RequestIds,
@@ -54,6 +54,7 @@ pub(super) struct Core {
     pub(super) listener: ListenerSettings,
     pub(super) tls: Option<Arc<Terminator>>,
     pub(super) upstream: UpstreamSettings,
+    names: Arc<Names>,
     pub(super) control_plane: Arc<dyn ControlPlane>,
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) control: Handle,
@@ -70,7 +71,7 @@ pub(super) struct Core {
     pub(super) access_log: Rc<AccessLog>,
     pub(super) streams: Rc<Streams>,
     pub(super) deadlines: Rc<Deadlines>,
-    pub(super) http2: Http2<LocalTasks>,
+    pub(super) http2: Http2,
     date: HttpDate,
     snapshots: RefCell<SnapshotReader>,
     view: RefCell<Rc<View>>,
@@ -81,12 +82,13 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(parts: &Parts) -> Self {
         let mut snapshots = parts.snapshots.reader();
-        let view = View::of(Arc::clone(snapshots.newest()), None);
+        let view = View::of(Arc::clone(snapshots.newest()), &parts.names, None);
         let random = RequestIds::new(Arc::clone(&parts.entropy));
         Self {
             listener: parts.listener_settings.clone(),
             tls: parts.tls.clone(),
             upstream: parts.upstream_settings.clone(),
+            names: Arc::clone(&parts.names),
             control_plane: Arc::clone(&parts.control_plane),
             resolver: Arc::clone(&parts.resolver),
             control: parts.control_runtime.clone(),
@@ -131,7 +133,7 @@ impl Core {
                 // A key may be gone for good, or the issuer another: what was found good has to be looked at again.
                 self.tokens.borrow_mut().clear();
             }
-            *view = Rc::new(View::of(Arc::clone(newest), Some(&view)));
+            *view = Rc::new(View::of(Arc::clone(newest), &self.names, Some(&view)));
         }
         Rc::clone(&view)
     }

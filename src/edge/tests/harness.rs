@@ -26,9 +26,10 @@ use crate::{
     edge::{
         Edge, Parts,
         browser::BrowserSettings,
+        names::Names,
         snapshot::SnapshotCell,
         test_support::{
-            CollectingSink, CountingEntropy, EchoControlPlane, FakeResolver, SetClock, route, service, snapshot,
+            CollectingSink, CountingEntropy, EchoControlPlane, FakeResolver, SetClock, names, route, service, snapshot,
         },
     },
 };
@@ -63,6 +64,7 @@ pub(super) struct Gateway {
 pub(super) struct Setup {
     pub(super) listener: ListenerSettings,
     pub(super) upstream: UpstreamSettings,
+    pub(super) names: Arc<Names>,
     pub(super) cores: usize,
     pub(super) routes: Vec<Route>,
     pub(super) services: Vec<Service>,
@@ -91,9 +93,11 @@ impl Setup {
                 first_byte_timeout: PATIENCE,
                 idle_timeout: PATIENCE,
             },
+            names: names(),
             cores: 1,
             routes: vec![
                 route("/api/users", "auth", "/users"),
+                Route::of_service(&"auth".parse().unwrap()),
                 Route { access: admin, ..route("/api/users/admin", "auth", "/admin") },
                 Route { body_limit_bytes: 10, ..route("/api/small", "auth", "/small") },
                 Route { forward_authorization: true, ..route("/api/with-token", "auth", "/") },
@@ -118,6 +122,7 @@ impl Setup {
                 strict_transport: false,
             },
             upstream_settings: self.upstream,
+            names: self.names,
             cores: NonZeroUsize::new(self.cores).unwrap(),
             snapshots: Arc::clone(&snapshots),
             control_plane: Arc::new(EchoControlPlane),
@@ -195,6 +200,16 @@ impl Client {
     pub(super) async fn is_closed(&mut self) -> bool {
         let mut byte = [0];
         self.rest.is_empty() && !matches!(soon("the end", self.stream.read(&mut byte)).await, Ok(1))
+    }
+
+    /// Closes the client's side: it sends nothing more, and reads on.
+    pub(super) async fn half_close(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
+    /// Goes away at once, without a word.
+    pub(super) fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
     }
 
     /// What comes next; nothing when the connection has ended.

@@ -1,0 +1,54 @@
+//! What `gateway check` says about the services: which paths lead to them, and who may use those.
+
+use std::collections::HashSet;
+
+use crate::{
+    app::routes_in_force,
+    config::Settings,
+    domain::gateway::models::{
+        path::Spellings,
+        service::{Route, ServiceName},
+    },
+};
+
+/// One line for each route, in columns, and what leads nowhere.
+pub(super) fn listed(settings: &Settings) -> String {
+    let table = routes_in_force(settings);
+    let rows: Vec<[String; 5]> = table.iter().map(|route| row(route)).collect();
+    let widths: [usize; 4] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default());
+    let mut text = "services are reachable here, each path with all below it:\n".to_owned();
+    for [path, methods, service, path_there, who] in &rows {
+        let [path_width, methods_width, service_width, path_there_width] = widths;
+        let columns = [
+            format!("  {path:<path_width$}"),
+            format!("{methods:<methods_width$}"),
+            format!("{service:<service_width$}"),
+            format!("{path_there:<path_there_width$}"),
+            format!("{who}\n"),
+        ];
+        text.push_str(&columns.join("  "));
+    }
+    let led_to: HashSet<&ServiceName> = table.iter().map(|route| &route.service).collect();
+    for service in settings.services.iter().filter(|service| !led_to.contains(&service.name)) {
+        let line = format!("no route leads to the service {}\n", service.name);
+        text.push_str(&line);
+    }
+    text
+}
+
+/// Path, methods, service, path there, and who may.
+fn row(route: &Route) -> [String; 5] {
+    let who = if route.allow == Spellings::NONE {
+        route.access.to_string()
+    } else {
+        format!("{}; lets through {}", route.access, route.allow)
+    };
+    [
+        route.prefix.to_string(),
+        route.methods.to_string(),
+        route.service.to_string(),
+        route.upstream_prefix.to_string(),
+        who,
+    ]
+}
