@@ -44,6 +44,7 @@ mod forwarded;
 mod frames;
 mod framing;
 mod head;
+mod header_block;
 mod header_list;
 mod headers;
 mod http2;
