@@ -2,6 +2,7 @@
 
 mod access;
 mod assertions;
+mod closing;
 mod cors;
 mod forwarding;
 mod harness;
@@ -24,4 +25,5 @@ mod streams;
 mod tokens;
 mod trailers;
 mod upgrades;
+mod uploads;
 mod upstreams;
