@@ -299,7 +299,7 @@ mod tests {
             let receive = |window: &mut SendWindow, bytes: &[u8]| bytes.chunks(size).for_each(|part| window.read(part));
             send(&mut window, PREFACE);
             send(&mut window, &frame(HEADERS, END_HEADERS, 1, &[0; 5_000]));
-            send(&mut window, &frame(DATA, 0, 1, &[0; 49_151]));
+            send(&mut window, &frame(DATA, 0, 1, &vec![0; 49_151]));
             assert!(!window.is_low() && window.left == LOW_WINDOW);
             send(&mut window, &frame(DATA, 0, 3, &[0; 1]));
             assert!(window.is_low());

@@ -186,7 +186,7 @@ async fn an_address_is_asked_for_again_when_it_is_no_longer_fresh() {
     fake.know("a", 1);
     assert_eq!(found(&names, "a").await, Some(1));
     fake.know("a", 2);
-    fake.wait(FRESH_FOR - Duration::from_millis(1));
+    fake.wait(FRESH_FOR.saturating_sub(Duration::from_millis(1)));
     assert_eq!((found(&names, "a").await, fake.times_asked("a")), (Some(1), 1));
     fake.wait(Duration::from_millis(1));
     assert_eq!((found(&names, "a").await, fake.times_asked("a")), (Some(2), 2));
@@ -218,7 +218,7 @@ async fn the_last_addresses_serve_on_for_a_while_where_a_look_up_fails() {
     fake.wait(FRESH_FOR);
     assert_eq!((found(&names, "a").await, fake.times_asked("a")), (Some(1), 2));
     assert_eq!((found(&names, "a").await, fake.times_asked("a")), (Some(1), 2));
-    fake.wait(LAST_KNOWN_FOR - FRESH_FOR - Duration::from_millis(1));
+    fake.wait(LAST_KNOWN_FOR.saturating_sub(FRESH_FOR + Duration::from_millis(1)));
     assert_eq!((found(&names, "a").await, fake.times_asked("a")), (Some(1), 3));
     fake.wait(FAILED_FOR);
     assert_eq!((found(&names, "a").await, fake.times_asked("a")), (None, 4));
@@ -244,7 +244,7 @@ async fn names_that_are_asked_for_no_longer_are_forgotten() {
     fake.know("a", 1);
     found(&names, "a").await;
     found(&names, "none").await;
-    fake.wait(LAST_KNOWN_FOR - Duration::from_millis(1));
+    fake.wait(LAST_KNOWN_FOR.saturating_sub(Duration::from_millis(1)));
     found(&names, "b").await;
     assert_eq!(names.state().names.len(), 3);
     fake.wait(Duration::from_millis(1));

@@ -1,5 +1,5 @@
 //! Where a message of HTTP/2 ends, in either direction and whatever the other side speaks: after as many bytes as its head says,
-//! and with END_STREAM alone.
+//! and with `END_STREAM` alone.
 
 use std::{
     net::SocketAddr,

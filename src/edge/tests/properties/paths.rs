@@ -1,3 +1,5 @@
+use std::fmt::Write;
+
 use proptest::prelude::*;
 
 use super::{cases, hostile_path};
@@ -46,8 +48,11 @@ fn spelled_path() -> impl Strategy<Value = String> {
         let spell = |(c, encode): (char, bool)| {
             let mut bytes = [0; 4];
             let text = c.encode_utf8(&mut bytes);
-            let escape = || text.bytes().map(|byte| format!("%{byte:02x}")).collect();
-            if encode || !c.is_ascii() { escape() } else { text.to_owned() }
+            let mut escaped = String::new();
+            for byte in text.bytes() {
+                write!(escaped, "%{byte:02x}").unwrap();
+            }
+            if encode || !c.is_ascii() { escaped } else { text.to_owned() }
         };
         let segment: String = segment.chars().zip(encoded.into_iter().cycle()).map(spell).collect();
         format!("{segment}{separator}")
