@@ -87,7 +87,7 @@ impl World {
         Self {
             clock: Arc::new(WallClock),
             entropy: Arc::new(SystemEntropy::default()),
-            console: Arc::new(Console::stdout()),
+            console: Arc::new(Console::new(logging::stdout())),
         }
     }
 }

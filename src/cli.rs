@@ -88,8 +88,7 @@ fn with(sources: &Sources, command: impl FnOnce(Settings) -> ExitCode) -> ExitCo
 }
 
 fn serve(settings: Settings) -> ExitCode {
-    logging::start(settings.log_format);
-    in_runtime(async {
+    with_log(settings.log_format, async {
         // Asked for before anything runs: a signal that comes early is not lost.
         let stop = stop_signal();
         let app = match App::start(settings, World::real()).await {
@@ -183,8 +182,7 @@ fn serve_sample(address: &str) -> ExitCode {
         complain(&format!("gateway: {address} is no address; write for instance 127.0.0.1:8001\n"));
         return ExitCode::from(BAD_USAGE);
     };
-    logging::start(LogFormat::Text);
-    in_runtime(async {
+    with_log(LogFormat::Text, async {
         match tokio::net::TcpListener::bind(address).await {
             Ok(listener) => {
                 say(&format!("sample AUTH service on http://{address}/users\n"));
@@ -215,6 +213,17 @@ fn healthcheck(settings: &Settings) -> ExitCode {
         Err(error) => {
             complain(&format!("gateway: {address} does not answer: {error}\n"));
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does work that logs. Everything that was logged is written before it returns, unless nothing reads it.
+fn with_log(format: LogFormat, work: impl Future<Output = ExitCode>) -> ExitCode {
+    match logging::start(format) {
+        Ok(_logging) => in_runtime(work),
+        Err(error) => {
+            complain(&format!("gateway: no thread for the log: {error}\n"));
+            ExitCode::from(UNAVAILABLE)
         }
     }
 }
