@@ -209,6 +209,11 @@ impl App {
         Ok(Self { edge, tasks, stop, drain_timeout: settings.listener.drain_timeout })
     }
 
+    /// Waits until a thread of the data plane has died: the gateway serves on, but has to be started anew.
+    pub async fn failed(&self) {
+        self.edge.failed().await;
+    }
+
     /// Stops accepting, lets what is under way finish, and ends.
     pub async fn stop(mut self) {
         info!(at_most = ?self.drain_timeout, "stopping: requests under way may finish");

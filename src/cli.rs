@@ -40,6 +40,7 @@ usage: gateway [COMMAND]
 /// Exit codes of sysexits.h.
 const BAD_USAGE: u8 = 64;
 const UNAVAILABLE: u8 = 69;
+const INTERNAL: u8 = 70;
 
 /// Runs one command.
 pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
@@ -98,9 +99,12 @@ fn serve(settings: Settings) -> ExitCode {
                 return ExitCode::from(UNAVAILABLE);
             }
         };
-        stop.await;
+        let exit_code = tokio::select! {
+            () = stop => ExitCode::SUCCESS,
+            () = app.failed() => ExitCode::from(INTERNAL),
+        };
         app.stop().await;
-        ExitCode::SUCCESS
+        exit_code
     })
 }
 

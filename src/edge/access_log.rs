@@ -4,7 +4,7 @@
 
 use std::{
     borrow::Cow,
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
     rc::Rc,
     sync::Arc,
@@ -25,6 +25,9 @@ const MAX_PATH: usize = 1024;
 /// What is logged as the status of a request whose client went away before the answer's head; nginx's number for it.
 const CLIENT_GONE: u16 = 499;
 
+/// What is logged as the status of a request that the end of the drain cut off before its answer's head.
+const CUT_OFF: u16 = 503;
+
 /// As much as is put together before it is written.
 const BLOCK_BYTES: usize = 32 * 1024;
 
@@ -39,11 +42,25 @@ pub(super) struct AccessLog {
     lines: RefCell<Vec<u8>>,
     second: RefCell<Option<Second>>,
     begun: Notify,
+    is_cut_off: Cell<bool>,
 }
 
 impl AccessLog {
     pub(super) fn new(sink: Arc<dyn AccessLogSink>, format: LogFormat, clock: Arc<dyn Clock>) -> Self {
-        Self { sink, format, clock, lines: RefCell::default(), second: RefCell::default(), begun: Notify::new() }
+        Self {
+            sink,
+            format,
+            clock,
+            lines: RefCell::default(),
+            second: RefCell::default(),
+            begun: Notify::new(),
+            is_cut_off: Cell::new(false),
+        }
+    }
+
+    /// The requests that end from now on are cut off by the gateway, not by their clients.
+    pub(super) fn cut_off(&self) {
+        self.is_cut_off.set(true);
     }
 
     /// Writes the lines that have waited long enough, for ever.
@@ -283,7 +300,8 @@ impl Record {
         line.text(name!("method"), if self.target.is_some() { self.method.as_str() } else { "-" });
         line.text(name!("path"), &self.target.as_ref().map_or(Cow::Borrowed("-"), |target| loggable(target.path())));
         line.name(name!("status"));
-        line.digits(self.status.into(), 3);
+        let is_cut_off = self.status == CLIENT_GONE && self.log.is_cut_off.get();
+        line.digits(if is_cut_off { CUT_OFF } else { self.status }.into(), 3);
         if let Some(service) = &self.service {
             line.text(name!("service"), service.as_str());
         }

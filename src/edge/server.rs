@@ -64,6 +64,7 @@ pub struct Parts {
 pub struct Edge {
     address: SocketAddr,
     stop: watch::Sender<bool>,
+    died: watch::Receiver<bool>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -76,14 +77,17 @@ impl Edge {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
-        let mut edge = Self { address, stop, threads: Vec::new() };
+        let (died, has_died) = watch::channel(false);
+        let alive = |name| Alive { name, stopped: stopped.clone(), died: died.clone() };
+        let mut edge = Self { address, stop, died: has_died, threads: Vec::new() };
+        let limits = &parts.listener_settings;
         let mut seats = Vec::new();
         for number in 0..parts.cores.get() {
-            let (seat, thread) = start_core(number, parts.clone(), stopped.clone())?;
+            let (seat, thread) =
+                start_core(alive(format!("edge-{number}")), parts.clone(), stopped.clone())?;
             seats.push(seat);
             edge.threads.push(thread);
         }
-        let limits = &parts.listener_settings;
         let acceptor = Acceptor {
             limits: ConnectionLimits::new(limits.max_connections, limits.max_connections_per_client),
             trusted_proxies: limits.trusted_proxies.clone().into(),
@@ -96,9 +100,12 @@ impl Edge {
             let _entered = runtime.enter();
             tokio::net::TcpListener::from_std(listener)?
         };
-        let accepting = std::thread::Builder::new()
-            .name("edge-accept".to_owned())
-            .spawn(move || runtime.block_on(acceptor.run(incoming, stopped)))?;
+        let alive = alive("edge-accept".to_owned());
+        let accepting = std::thread::Builder::new().name(alive.name.clone()).spawn(move || {
+            // Dropped when the thread ends, however it does.
+            let _alive = alive;
+            runtime.block_on(acceptor.run(incoming, stopped));
+        })?;
         edge.threads.push(accepting);
         Ok(edge)
     }
@@ -106,6 +113,15 @@ impl Edge {
     /// Where it listens.
     pub fn local_address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Waits until one of its threads has died. The others go on, but what the dead one did nobody does.
+    pub async fn failed(&self) {
+        let mut died = self.died.clone();
+        if died.wait_for(|&died| died).await.is_err() {
+            // All threads have ended as they were told to.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Takes no more connections and requests; what is under way may end within the drain timeout.
@@ -130,20 +146,51 @@ impl Drop for Edge {
     }
 }
 
-fn start_core(number: usize, parts: Parts, stopped: watch::Receiver<bool>) -> io::Result<(Seat, JoinHandle<()>)> {
+/// Held by a thread of the data plane as long as it lives. One that ends without having been told to is reported.
+pub(super) struct Alive {
+    name: String,
+    stopped: watch::Receiver<bool>,
+    died: watch::Sender<bool>,
+}
+
+impl Alive {
+    /// Says that the thread cannot do its work any more.
+    pub(super) fn has_died(&self) {
+        if !self.died.send_replace(true) {
+            error!(thread = self.name, "a thread of the data plane has died; the gateway has to be started anew");
+        }
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        if !*self.stopped.borrow() {
+            self.has_died();
+        }
+    }
+}
+
+fn start_core(alive: Alive, parts: Parts, stopped: watch::Receiver<bool>) -> io::Result<(Seat, JoinHandle<()>)> {
     let (newcomers, receiver) = mpsc::unbounded_channel();
     let (tell, told) = std::sync::mpsc::channel();
-    let thread = std::thread::Builder::new().name(format!("edge-{number}")).spawn(move || {
+    let thread = std::thread::Builder::new().name(alive.name.clone()).spawn(move || {
         // It belongs to its thread, so it is made there.
         let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
             Ok(runtime) => runtime,
             Err(error) => return drop(tell.send(Err(error))),
         };
         let _ = tell.send(Ok(()));
-        // What is left when the core ends, connections that took too long to drain included, is dropped with the runtime.
-        runtime.block_on(async move { Rc::new(Core::new(&parts)).run(receiver, stopped).await });
-        // A name that is still being looked up must not hold the process up.
+        let log = runtime.block_on(async {
+            let core = Rc::new(Core::new(&parts));
+            let log = Rc::clone(&core.access_log);
+            core.run(receiver, stopped, &alive).await;
+            log
+        });
+        // What is left, connections that took too long to drain included, is dropped with the runtime; a name that is still
+        // being looked up must not hold the process up.
         runtime.shutdown_background();
+        // The requests on those connections have left their lines as they were dropped.
+        log.flush();
     })?;
     told.recv().unwrap_or_else(|_| Err(io::Error::other("a thread of the data plane ended as it began")))?;
     Ok((Seat { newcomers, load: Arc::default() }, thread))

@@ -13,6 +13,7 @@ use tokio::{
     net::TcpStream,
     runtime::Handle,
     sync::{mpsc, watch},
+    task::JoinSet,
     time::MissedTickBehavior,
 };
 use tracing::{debug, warn};
@@ -36,7 +37,7 @@ use super::{
     provider_token::ProviderTokens,
     request_id::RequestIds,
     retry::RetryBudget,
-    server::Parts,
+    server::{Alive, Parts},
     session::Sessions,
     snapshot::SnapshotReader,
     stream::{self, Streams},
@@ -163,13 +164,15 @@ impl Core {
         self: Rc<Self>,
         mut newcomers: mpsc::UnboundedReceiver<Newcomer>,
         mut stop: watch::Receiver<bool>,
+        alive: &Alive,
     ) {
-        let keeper = tokio::task::spawn_local(Rc::clone(&self).keep());
-        let streams_keeper = tokio::task::spawn_local(Rc::clone(&self).keep_streams());
+        let mut keepers = JoinSet::new();
+        keepers.spawn_local(Rc::clone(&self).keep());
+        keepers.spawn_local(Rc::clone(&self).keep_streams());
         let log = Rc::clone(&self.access_log);
-        let log_keeper = tokio::task::spawn_local(async move { log.keep().await });
+        keepers.spawn_local(async move { log.keep().await });
         let deadlines = Rc::clone(&self.deadlines);
-        let deadlines_keeper = tokio::task::spawn_local(async move { deadlines.keep().await });
+        keepers.spawn_local(async move { deadlines.keep().await });
         loop {
             tokio::select! {
                 biased;
@@ -178,14 +181,14 @@ impl Core {
                     Some(newcomer) => self.welcome(newcomer),
                     None => break,
                 },
+                // None of them ends by itself. Without one of them there are no time limits, or there is no log.
+                _ = keepers.join_next() => {
+                    alive.has_died();
+                    break;
+                }
             }
         }
         self.drain(newcomers).await;
-        keeper.abort();
-        streams_keeper.abort();
-        log_keeper.abort();
-        deadlines_keeper.abort();
-        self.access_log.flush();
     }
 
     fn welcome(self: &Rc<Self>, newcomer: Newcomer) {
@@ -241,6 +244,7 @@ impl Core {
                 connections = self.connections.get(),
                 "requests were still under way when the time to drain was over"
             );
+            self.access_log.cut_off();
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::{
             CollectingSink, CountingEntropy, EchoControlPlane, FakeResolver, SetClock, route, service, snapshot,
         },
     },
+    ports::Clock,
 };
 
 /// Longer than anything takes, even on a busy machine: a test that waits so long has failed.
@@ -57,6 +58,7 @@ pub(super) struct Gateway {
     pub(super) snapshots: Arc<SnapshotCell>,
     pub(super) resolver: Arc<FakeResolver>,
     pub(super) clock: Arc<SetClock>,
+    pub(super) log: Arc<CollectingSink>,
 }
 
 /// How a gateway is to be.
@@ -104,9 +106,19 @@ impl Setup {
     }
 
     pub(super) fn start(self) -> Gateway {
+        let clock = Arc::<SetClock>::default();
+        self.start_by(Arc::clone(&clock), clock)
+    }
+
+    /// The same by this clock, which is then not the gateway's `clock`.
+    pub(super) fn start_with(self, clock: Arc<dyn Clock>) -> Gateway {
+        self.start_by(Arc::default(), clock)
+    }
+
+    fn start_by(self, set_clock: Arc<SetClock>, clock: Arc<dyn Clock>) -> Gateway {
         let listener = std::net::TcpListener::bind(self.listener.address).unwrap();
         let snapshots = Arc::new(SnapshotCell::new(snapshot(self.routes, self.services)));
-        let (resolver, clock) = (Arc::<FakeResolver>::default(), Arc::<SetClock>::default());
+        let (resolver, log) = (Arc::<FakeResolver>::default(), Arc::<CollectingSink>::default());
         let parts = Parts {
             listener_settings: self.listener,
             tls: None,
@@ -122,13 +134,13 @@ impl Setup {
             control_plane: Arc::new(EchoControlPlane),
             resolver: Arc::clone(&resolver) as _,
             control_runtime: Handle::current(),
-            clock: Arc::clone(&clock) as _,
+            clock,
             entropy: Arc::new(CountingEntropy::default()),
-            access_log: Arc::<CollectingSink>::default(),
+            access_log: Arc::clone(&log) as _,
             log_format: LogFormat::Text,
         };
         let edge = Edge::start(listener, &parts).unwrap();
-        Gateway { address: edge.local_address(), edge: Some(edge), snapshots, resolver, clock }
+        Gateway { address: edge.local_address(), edge: Some(edge), snapshots, resolver, clock: set_clock, log }
     }
 }
 
