@@ -165,6 +165,7 @@ impl World {
                 login_path: String::new(),
             },
             upstream_settings: settings.upstream,
+            max_service_connections: 1,
             cores: NonZeroUsize::MIN,
             snapshots: Arc::new(SnapshotCell::new(snapshot)),
             control_plane: Arc::new(Nobody),

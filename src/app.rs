@@ -5,6 +5,7 @@ mod banner;
 mod certificate;
 pub mod clients;
 mod control_plane;
+mod descriptors;
 mod development;
 pub mod logging;
 mod publisher;
@@ -148,6 +149,8 @@ pub struct App {
 impl App {
     /// Starts everything. Requests are served when this returns; those that need nothing slow a little before.
     pub async fn start(mut settings: Settings, world: World) -> Result<Self, StartError> {
+        let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let max_service_connections = descriptors::share_out(&mut settings.listener, cores);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let certificate =
@@ -190,7 +193,8 @@ impl App {
                 tls,
                 browsers: browsers(&settings),
                 upstream_settings: settings.upstream.clone(),
-                cores: available_parallelism().unwrap_or(NonZeroUsize::MIN),
+                max_service_connections,
+                cores,
                 snapshots: core.publisher.snapshots(),
                 control_plane: Arc::new(PoemControlPlane::new(api.endpoint, settings.public.api_prefix.clone())),
                 resolver: Arc::new(core.resolver(&settings, &world)),

@@ -8,7 +8,7 @@
 //! by `head`, bodies by `framing`, and written by `output`) or `http2` (hyper; `frames` keep the time). Either way a request
 //! and its answer are a `message` with a `header_list`. A request goes
 //! through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `cors` → `authenticate` (`session`, `linked`; `caller`) →
-//! `browser` or `provider_token` → `outgoing` (`ours`) →
+//! `browser` or `provider_token` → `in_flight` (`permits`) → `outgoing` (`ours`) →
 //! `balance` → `forward` (`upload`; `pool` and `exchange`, or `multiplex`; `retry`) → `body` (`stream` ends it) → `access_log`; or to
 //! `own_path`. After a 101 (`upgrade`) the connection goes on as a `tunnel`.
 
@@ -46,6 +46,7 @@ mod head;
 mod header_list;
 mod headers;
 mod http2;
+mod in_flight;
 mod limits;
 mod linked;
 mod local;
@@ -56,6 +57,7 @@ mod outgoing;
 mod output;
 mod own_path;
 mod path;
+mod permits;
 mod pipeline;
 mod pool;
 mod provider_token;

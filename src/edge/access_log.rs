@@ -16,7 +16,7 @@ use http::{Method, StatusCode, Uri};
 use tokio::sync::Notify;
 use tracing::debug;
 
-use super::{ports::AccessLogSink, request_id::RequestText, view::Target, watchdog::Vitals};
+use super::{in_flight::InFlight, ports::AccessLogSink, request_id::RequestText, view::Target, watchdog::Vitals};
 use crate::{config::LogFormat, domain::gateway::models::service::ServiceName, ports::Clock};
 
 /// The longest path that is written out.
@@ -224,6 +224,8 @@ pub(super) struct Record {
     complete: bool,
     part_untaken: bool,
     vitals: Rc<Vitals>,
+    /// What it counts against as long as it is in flight.
+    pub(super) in_flight: InFlight,
 }
 
 impl Record {
@@ -249,6 +251,7 @@ impl Record {
             complete: false,
             part_untaken: false,
             vitals,
+            in_flight: InFlight::default(),
         })
     }
 

@@ -57,6 +57,12 @@ pub(super) enum Failure {
     },
     /// The client's body broke off or is malformed.
     BodyBroken,
+    /// The client has as many requests in flight as it may.
+    ClientOverloaded,
+    /// The service, or the route, has as many requests in flight as it may.
+    ServiceOverloaded,
+    /// The process may open no more connections to services.
+    ConnectionsExhausted,
     /// The service has no instance now.
     NoInstance,
     /// The credential could not be checked now.
@@ -125,12 +131,15 @@ impl Failure {
             | Self::NoRoute
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
+            | Self::ClientOverloaded
             | Self::ProviderGrantMissing(_)
             | Self::ReauthorizationRequired(_) => Source::Client,
             Self::CheckUnavailable | Self::ProviderUnavailable(_) | Self::VaultUnavailable | Self::Internal => {
                 Source::Gateway
             }
             Self::NoInstance
+            | Self::ServiceOverloaded
+            | Self::ConnectionsExhausted
             | Self::Unreachable
             | Self::ConnectTimeout
             | Self::Refused
@@ -159,6 +168,9 @@ impl Failure {
             | Self::NoRoute
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
+            | Self::ClientOverloaded
+            | Self::ServiceOverloaded
+            | Self::ConnectionsExhausted
             | Self::NoInstance
             | Self::CheckUnavailable
             | Self::ProviderGrantMissing(_)
@@ -194,6 +206,15 @@ impl Failure {
             Self::Authority => bad_request("bad_request", "the Host is malformed"),
             Self::MaxForwards => bad_request("bad_request", "Max-Forwards is not a number"),
             Self::BodyBroken => bad_request("bad_request", "the request body is malformed"),
+            Self::ClientOverloaded => {
+                unavailable("overloaded", "too many of your requests are in flight; wait until some have ended")
+            }
+            Self::ServiceOverloaded => {
+                unavailable("overloaded", "the service has as many requests in flight as it may; try again")
+            }
+            Self::ConnectionsExhausted => {
+                unavailable("overloaded", "the gateway has no connection left to the service; try again")
+            }
             Self::Trace => Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "TRACE is not allowed"),
             Self::Connect => Problem::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", "CONNECT is not served here"),
             Self::NoRoute => Problem::new(StatusCode::NOT_FOUND, "no_route", "no service answers at this path"),

@@ -22,7 +22,8 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, sync::watch, task::AbortHandle};
 
 use super::{
-    error::Failure, exchange::MAX_ANSWER_HEAD_BYTES, local::LocalTasks, pool, upload::RequestBody, view::Target,
+    error::Failure, exchange::MAX_ANSWER_HEAD_BYTES, local::LocalTasks, permits::Permit, pool, upload::RequestBody,
+    view::Target,
 };
 
 /// The most connections of a core to one instance. When all are full, requests wait for the one with the fewest.
@@ -54,6 +55,8 @@ struct Connection {
     used_at: Cell<Instant>,
     /// It kept somebody waiting for too long: it may be dead, and is given no more requests.
     doubtful: Cell<bool>,
+    /// That the process may have this socket.
+    _permit: Permit,
 }
 
 impl Connection {
@@ -114,15 +117,15 @@ impl Multiplex {
     }
 
     /// Opens a connection, or waits for the one that is being opened. It goes on though nobody waits any more.
-    pub(super) async fn open(target: &Rc<Target>, limit: Duration) -> Result<(), Failure> {
-        let mut opening = Self::opening(target, limit);
+    pub(super) async fn open(target: &Rc<Target>, limit: Duration, permit: Permit) -> Result<(), Failure> {
+        let mut opening = Self::opening(target, limit, permit);
         let Ok(outcome) = opening.wait_for(Option::is_some).await.map(|outcome| outcome.clone()) else {
             return Err(Failure::Unreachable);
         };
         outcome.unwrap_or(Err(Failure::Unreachable))
     }
 
-    fn opening(target: &Rc<Target>, limit: Duration) -> Opening {
+    fn opening(target: &Rc<Target>, limit: Duration, permit: Permit) -> Opening {
         let mut opening = target.multiplex.opening.borrow_mut();
         if let Some(known) = opening.as_ref().filter(|known| known.has_changed().is_ok()) {
             return known.clone();
@@ -131,7 +134,7 @@ impl Multiplex {
         *opening = Some(receiver.clone());
         let target = Rc::clone(target);
         tokio::task::spawn_local(async move {
-            let outcome = connect(&target, limit).await;
+            let outcome = connect(&target, limit, permit).await;
             let outcome = outcome.map(|connection| target.multiplex.connections.borrow_mut().push(Rc::new(connection)));
             target.multiplex.opening.take();
             // Whoever waited may be gone.
@@ -149,7 +152,7 @@ impl Multiplex {
     }
 }
 
-async fn connect(target: &Target, limit: Duration) -> Result<Connection, Failure> {
+async fn connect(target: &Target, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
     let stream = pool::reach(target, limit).await?;
     let (requests, driver) = http2::Builder::new(LocalTasks)
         .max_header_list_size(u32::try_from(MAX_ANSWER_HEAD_BYTES).unwrap_or(u32::MAX))
@@ -177,5 +180,6 @@ async fn connect(target: &Target, limit: Duration) -> Result<Connection, Failure
         streams: Cell::new(0),
         used_at: Cell::new(Instant::now()),
         doubtful: Cell::new(false),
+        _permit: permit,
     })
 }

@@ -31,11 +31,13 @@ use super::{
     head::{BadHead, number},
     header_list::HeaderList,
     headers::{X_REQUEST_ID, sanitise_request},
+    in_flight::ClientPermits,
     linked::linked_at,
     message::{Answer, RequestHead},
     outgoing::{Facts, Outgoing, max_forwards},
     own_path,
     path::{self, BadPath},
+    permits::{CorePermits, Permit},
     ports::RequestOrigin,
     provider_token::provider_token,
     request_id::RequestText,
@@ -137,12 +139,14 @@ async fn handle(
     match view.destination(&path) {
         Destination::Nowhere => Err(Failure::NoRoute),
         Destination::OwnPath => {
+            record.in_flight.client = client_permit(core, peer, &client, |permits| &permits.own_paths)?;
             let target = uri.query().map_or_else(|| path.to_string(), |query| format!("{path}?{query}"));
             let origin = RequestOrigin { request_id: id.id, client: client.address };
             Box::pin(own_path::answer(core, std::mem::take(head), body, target, host, origin)).await
         }
         Destination::Service(route, upstream) => {
             record.goes_to(&route.service);
+            record.in_flight.client = client_permit(core, peer, &client, |permits| &permits.proxied)?;
             let incoming = Checked { head, body, path: &path, query: uri.query(), host, client, upgrade, id };
             *readers = Readers::of(&core.browsers.allowed_origins, route, &incoming.head.headers);
             match readers.preflight(&incoming.head.method, &incoming.head.headers) {
@@ -190,6 +194,12 @@ async fn proxy(
         return Err(Failure::BodyTooLarge { limit_bytes });
     }
     let upstream = upstream.ok_or(Failure::NoInstance)?;
+    let body = RequestBody::new(request.body, limit_bytes);
+    record.in_flight.service = Some(upstream.permit(&core.limits).ok_or(Failure::ServiceOverloaded)?);
+    if let Some(limit) = route.max_requests {
+        let permit = core.limits.on_route(&route.prefix, limit);
+        record.in_flight.route = Some(permit.ok_or(Failure::ServiceOverloaded)?);
+    }
     let assertion = match &caller {
         Some(caller) if route.assertion => Some(Box::pin(caller.assertion(core, &route.service)).await?),
         Some(_) | None => None,
@@ -201,7 +211,6 @@ async fn proxy(
             Some((name, Box::pin(provider_token(core, snapshot, wanted, &permit)).await?))
         }
     };
-    let body = RequestBody::new(request.body, limit_bytes);
     let facts = Facts {
         request_id: request.id,
         client: &request.client,
@@ -218,6 +227,17 @@ async fn proxy(
     };
     let outgoing = Outgoing::new(request.head, body, &facts)?;
     forward(core, upstream, &outgoing, &limits, record).await
+}
+
+/// A permit for one more request of a client, if that is limited at all.
+fn client_permit(
+    core: &Core,
+    peer: &Peer,
+    client: &Client,
+    kind: impl FnOnce(&ClientPermits) -> &Rc<CorePermits>,
+) -> Result<Option<Permit>, Failure> {
+    let Some(permits) = peer.permits(client, &core.limits, &core.listener.trusted_proxies) else { return Ok(None) };
+    kind(&permits).try_acquire().map(Some).ok_or(Failure::ClientOverloaded)
 }
 
 /// What becomes of a request that may not be forwarded. Whoever could be signed in, and has come by browser, signs in.

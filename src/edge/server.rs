@@ -18,6 +18,7 @@ use tracing::error;
 use super::{
     accept::{Acceptor, Seat},
     browser::BrowserSettings,
+    in_flight::SharedLimits,
     limits::ConnectionLimits,
     ports::{AccessLogSink, ControlPlane, Resolver},
     snapshot::SnapshotCell,
@@ -40,6 +41,8 @@ pub struct Parts {
     pub browsers: BrowserSettings,
     /// How services are reached.
     pub upstream_settings: UpstreamSettings,
+    /// How many connections to services the process may have.
+    pub max_service_connections: usize,
     /// How many cores serve, each with a thread of its own.
     pub cores: NonZeroUsize,
     /// Where the newest snapshot is found.
@@ -81,10 +84,11 @@ impl Edge {
         let alive = |name| Alive { name, stopped: stopped.clone(), died: died.clone() };
         let mut edge = Self { address, stop, died: has_died, threads: Vec::new() };
         let limits = &parts.listener_settings;
+        let in_flight = SharedLimits::of(parts);
         let mut seats = Vec::new();
         for number in 0..parts.cores.get() {
             let (seat, thread) =
-                start_core(alive(format!("edge-{number}")), parts.clone(), stopped.clone())?;
+                start_core(alive(format!("edge-{number}")), parts.clone(), in_flight.clone(), stopped.clone())?;
             seats.push(seat);
             edge.threads.push(thread);
         }
@@ -170,7 +174,12 @@ impl Drop for Alive {
     }
 }
 
-fn start_core(alive: Alive, parts: Parts, stopped: watch::Receiver<bool>) -> io::Result<(Seat, JoinHandle<()>)> {
+fn start_core(
+    alive: Alive,
+    parts: Parts,
+    limits: Arc<SharedLimits>,
+    stopped: watch::Receiver<bool>,
+) -> io::Result<(Seat, JoinHandle<()>)> {
     let (newcomers, receiver) = mpsc::unbounded_channel();
     let (tell, told) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new().name(alive.name.clone()).spawn(move || {
@@ -181,7 +190,7 @@ fn start_core(alive: Alive, parts: Parts, stopped: watch::Receiver<bool>) -> io:
         };
         let _ = tell.send(Ok(()));
         let log = runtime.block_on(async {
-            let core = Rc::new(Core::new(&parts));
+            let core = Rc::new(Core::new(&parts, &limits));
             let log = Rc::clone(&core.access_log);
             core.run(receiver, stopped, &alive).await;
             log

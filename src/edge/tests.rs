@@ -8,6 +8,7 @@ mod harness;
 mod http2;
 mod http2_frames;
 mod http2_upstreams;
+mod in_flight;
 mod lifecycle;
 mod limits;
 mod message;

@@ -1,13 +1,24 @@
 //! A core's own view of the newest snapshot: the snapshot itself, and what this core keeps for each service in it (whose
 //! turn it is, open connections). Finds out where a request goes.
 
-use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration, time::Instant};
+use std::{
+    cell::{Cell, OnceCell},
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use foldhash::HashMap;
 use http::HeaderValue;
 use tracing::error;
 
-use super::{multiplex::Multiplex, pool::Pool, snapshot::Snapshot};
+use super::{
+    in_flight::CoreLimits,
+    multiplex::Multiplex,
+    permits::{CorePermits, Permit},
+    pool::Pool,
+    snapshot::Snapshot,
+};
 use crate::domain::gateway::models::service::{
     Instance, Route, SERVICES_PREFIX, Service, ServiceName, UpstreamProtocol,
 };
@@ -22,6 +33,8 @@ pub(super) struct View {
 pub(super) struct Upstream {
     targets: Vec<Rc<Target>>,
     turn: Cell<usize>,
+    /// For requests to it; known once one has come.
+    permits: OnceCell<Rc<CorePermits>>,
     /// The route that leads here if no route of `gateway.toml` does.
     default_route: Route,
 }
@@ -89,6 +102,11 @@ impl View {
         }
     }
 
+    /// Closes one connection of HTTP/1.1 that is not in use, if there is one.
+    pub(super) fn close_one_idle(&self) -> bool {
+        self.upstreams.values().flat_map(|upstream| &upstream.targets).any(|target| target.pool.close_oldest())
+    }
+
     /// Closes connections to instances that were not used for longer than `idle_timeout`.
     pub(super) fn close_idle(&self, now: Instant, idle_timeout: Duration) {
         for target in self.upstreams.values().flat_map(|upstream| &upstream.targets) {
@@ -107,8 +125,14 @@ impl Upstream {
         Self {
             targets: targets.collect(),
             turn: Cell::new(known.map_or(0, |known| known.turn.get())),
+            permits: known.map(|known| known.permits.clone()).unwrap_or_default(),
             default_route: Route::of_service(&service.name),
         }
+    }
+
+    /// A permit for one more request, if so many may be in flight.
+    pub(super) fn permit(&self, limits: &CoreLimits) -> Option<Permit> {
+        self.permits.get_or_init(|| limits.of_service(&self.default_route.service)).try_acquire()
     }
 
     /// The instance whose turn it is; one that rests only if all of them do.

@@ -31,8 +31,10 @@ use super::{
     error::Failure,
     fingerprint::{Fingerprint, Fingerprints},
     http2,
+    in_flight::{CoreLimits, SharedLimits},
     linked::LinkedAccounts,
     local::LocalTasks,
+    permits::Permit,
     ports::{ControlPlane, Resolver, ResolverUnavailable},
     provider_token::ProviderTokens,
     request_id::RequestIds,
@@ -67,6 +69,7 @@ pub(super) struct Core {
     pub(super) linked_accounts: LinkedAccounts,
     pub(super) provider_tokens: ProviderTokens,
     pub(super) retries: RetryBudget,
+    pub(super) limits: CoreLimits,
     pub(super) watchdog: Watchdog,
     pub(super) access_log: Rc<AccessLog>,
     pub(super) streams: Rc<Streams>,
@@ -80,7 +83,7 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(parts: &Parts) -> Self {
+    pub(super) fn new(parts: &Parts, limits: &Arc<SharedLimits>) -> Self {
         let mut snapshots = parts.snapshots.reader();
         let view = View::of(Arc::clone(snapshots.newest()), None);
         let random = RequestIds::new(Arc::clone(&parts.entropy));
@@ -100,6 +103,7 @@ impl Core {
             linked_accounts: LinkedAccounts::default(),
             provider_tokens: ProviderTokens::default(),
             retries: RetryBudget::default(),
+            limits: CoreLimits::of(limits),
             access_log: Rc::new(AccessLog::new(
                 Arc::clone(&parts.access_log),
                 parts.log_format,
@@ -147,6 +151,11 @@ impl Core {
             Ok(answer) => answer.map_err(|ResolverUnavailable| Failure::CheckUnavailable),
             Err(_panicked) => Err(Failure::Internal),
         }
+    }
+
+    /// A permit for one more socket to a service.
+    pub(super) fn connection_permit(&self) -> Option<Permit> {
+        self.limits.connection(|| self.view().close_one_idle())
     }
 
     /// Hands the text of the time on.
@@ -217,6 +226,7 @@ impl Core {
             let now = tick.tick().await.into_std();
             self.watchdog.look(now);
             self.view().close_idle(now, self.upstream.idle_timeout);
+            self.limits.forget_clients();
         }
     }
 

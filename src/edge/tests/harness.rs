@@ -65,6 +65,7 @@ pub(super) struct Gateway {
 pub(super) struct Setup {
     pub(super) listener: ListenerSettings,
     pub(super) upstream: UpstreamSettings,
+    pub(super) max_service_connections: usize,
     pub(super) cores: usize,
     pub(super) routes: Vec<Route>,
     pub(super) services: Vec<Service>,
@@ -86,13 +87,16 @@ impl Setup {
                 drain_timeout: PATIENCE,
                 max_connections: 1000,
                 max_connections_per_client: 1000,
+                max_requests_per_client: 1000,
                 trusted_proxies: Vec::new(),
             },
             upstream: UpstreamSettings {
                 connect_timeout: PATIENCE,
                 first_byte_timeout: PATIENCE,
                 idle_timeout: PATIENCE,
+                max_requests: 1000,
             },
+            max_service_connections: 1000,
             cores: 1,
             routes: vec![
                 route("/api/users", "auth", "/users"),
@@ -129,6 +133,7 @@ impl Setup {
                 login_path: "/e/login".into(),
             },
             upstream_settings: self.upstream,
+            max_service_connections: self.max_service_connections,
             cores: NonZeroUsize::new(self.cores).unwrap(),
             snapshots: Arc::clone(&snapshots),
             control_plane: Arc::new(EchoControlPlane),
@@ -200,6 +205,13 @@ impl Client {
     pub(super) async fn answer(&mut self, has_body: bool) -> Answer {
         let message = soon("an answer", read_message(&mut self.stream, &mut self.rest, has_body)).await;
         Answer::parse(message.expect("the connection ended without an answer"))
+    }
+
+    /// The status of the answer to a request; its body need not end.
+    pub(super) async fn begins(&mut self, request: &str) -> u16 {
+        self.send(request).await;
+        let head = self.some().await;
+        head.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     /// Whether the connection ends, cleanly or not, before anything more comes.

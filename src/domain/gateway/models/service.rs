@@ -202,6 +202,8 @@ pub struct Route {
     pub provider_token: Option<ProviderToken>,
     /// The largest request body, in bytes.
     pub body_limit_bytes: u64,
+    /// How many requests may be in flight; `None` if the service's limit is the only one.
+    pub max_requests: Option<usize>,
     /// How long things may take.
     pub time_limits: TimeLimits,
     /// Whether event streams and upgraded connections end when the token or session that the route needs does.
@@ -224,6 +226,7 @@ impl Route {
             forward_authorization: false,
             provider_token: None,
             body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
+            max_requests: None,
             time_limits: TimeLimits::default(),
             end_with_token: true,
             assertion: false,
