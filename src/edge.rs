@@ -8,7 +8,7 @@
 //! by `head`, bodies by `framing`, and written by `output`) or `http2` (hyper; `frames` keep the time). Either way a request
 //! and its answer are a `message` with a `header_list`. A request goes
 //! through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `cors` → `authenticate` (`session`, `linked`; `caller`) →
-//! `browser` or `provider_token` → `in_flight` (`permits`) → `outgoing` (`ours`) →
+//! `browser` or `provider_token` → `buffering` → `in_flight` (`permits`) → `outgoing` (`ours`) →
 //! `balance` → `forward` (`upload`; `pool` and `exchange`, or `multiplex`; `retry`) → `body` (`stream` ends it) → `access_log`; or to
 //! `own_path`. After a 101 (`upgrade`) the connection goes on as a `tunnel`.
 
@@ -24,6 +24,7 @@ mod answer_head;
 mod authenticate;
 mod balance;
 mod body;
+mod buffering;
 mod cache;
 mod caller;
 mod client;

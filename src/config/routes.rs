@@ -20,7 +20,7 @@ use crate::domain::gateway::models::{
     header::TokenHeader,
     oauth::ProviderName,
     service::{
-        DEFAULT_BODY_LIMIT_BYTES, PathPrefix, ProviderToken, Route, SERVICES_PREFIX, TimeLimits,
+        DEFAULT_BODY_LIMIT_BYTES, DEFAULT_BUFFER_BYTES, PathPrefix, ProviderToken, Route, SERVICES_PREFIX, TimeLimits,
     },
     signing_key::SigningAlgorithm,
 };
@@ -34,6 +34,9 @@ const SHIPPED: &str = include_str!("default.toml");
 
 /// What a route may set a time limit to. A day is longer than anything should stand still.
 const TIME_LIMITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
+
+/// The most that a route may have kept of a request's body.
+const MOST_BUFFERED_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What of the other settings routes have to agree with, as far as it could be read.
 #[derive(Clone, Copy)]
@@ -61,6 +64,7 @@ struct RouteEntry {
     provider_token: Option<Spanned<String>>,
     provider_token_header: Option<Spanned<String>>,
     body_limit: Option<Spanned<String>>,
+    buffer_request: Option<Spanned<String>>,
     max_requests: Option<Spanned<i64>>,
     connect_timeout: Option<Spanned<String>>,
     first_byte_timeout: Option<Spanned<String>>,
@@ -144,6 +148,13 @@ impl Parser<'_> {
                 units::size_bytes(text).ok_or_else(|| "a size such as 64KiB or 10MiB".to_owned())
             }),
         };
+        let buffer_bytes = match &entry.buffer_request {
+            None => Some(DEFAULT_BUFFER_BYTES),
+            Some(given) => self.field("buffer_request", given, |text| {
+                let size = units::size_bytes(text).filter(|&size| size <= MOST_BUFFERED_BYTES);
+                size.ok_or_else(|| "a size such as 64KiB, up to 16MiB; 0B streams every body".to_owned())
+            }),
+        };
         let max_requests = self.max_requests(entry.max_requests.as_ref());
         let time_limits = self.time_limits(entry);
         let end_with_token = self.end_with_token(entry.end_with_token.as_ref(), access.as_ref());
@@ -156,6 +167,7 @@ impl Parser<'_> {
             forward_authorization: entry.forward_authorization,
             provider_token: provider_token?,
             body_limit_bytes: body_limit_bytes?,
+            buffer_bytes: buffer_bytes?,
             max_requests: max_requests?,
             time_limits: time_limits?,
             end_with_token: end_with_token?,
@@ -340,6 +352,7 @@ mod tests {
             provider_token = "google"
             provider_token_header = "X-Google-Token"
             body_limit = "64KiB"
+            buffer_request = "1KiB"
             max_requests = 20
             connect_timeout = "500ms"
             first_byte_timeout = "2m"
@@ -359,6 +372,7 @@ mod tests {
                 header: "x-google-token".parse().unwrap(),
             }),
             body_limit_bytes: 65_536,
+            buffer_bytes: 1024,
             max_requests: Some(20),
             time_limits: TimeLimits {
                 connect: Some(Duration::from_millis(500)),

@@ -57,6 +57,8 @@ pub(super) enum Failure {
     },
     /// The client's body broke off or is malformed.
     BodyBroken,
+    /// The client's body did not come in time, before the service was asked.
+    BodyTimeout,
     /// The client has as many requests in flight as it may.
     ClientOverloaded,
     /// The service, or the route, has as many requests in flight as it may.
@@ -131,6 +133,7 @@ impl Failure {
             | Self::NoRoute
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
+            | Self::BodyTimeout
             | Self::ClientOverloaded
             | Self::ProviderGrantMissing(_)
             | Self::ReauthorizationRequired(_) => Source::Client,
@@ -168,6 +171,7 @@ impl Failure {
             | Self::NoRoute
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
+            | Self::BodyTimeout
             | Self::ClientOverloaded
             | Self::ServiceOverloaded
             | Self::ConnectionsExhausted
@@ -206,6 +210,11 @@ impl Failure {
             Self::Authority => bad_request("bad_request", "the Host is malformed"),
             Self::MaxForwards => bad_request("bad_request", "Max-Forwards is not a number"),
             Self::BodyBroken => bad_request("bad_request", "the request body is malformed"),
+            Self::BodyTimeout => Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "request_timeout",
+                "the request body did not come in time; send it again",
+            ),
             Self::ClientOverloaded => {
                 unavailable("overloaded", "too many of your requests are in flight; wait until some have ended")
             }
@@ -262,6 +271,7 @@ impl Failure {
                 | Self::Connect
                 | Self::BodyTooLarge { .. }
                 | Self::BodyBroken
+                | Self::BodyTimeout
                 | Self::Internal
         )
     }

@@ -21,7 +21,7 @@ use super::{
     access_log::Record,
     authenticate::authenticate,
     body::AnswerBody,
-    browser,
+    browser, buffering,
     client::{Client, Peer},
     cors::Readers,
     error::{ALLOWED_METHODS, Failure, Source},
@@ -195,6 +195,14 @@ async fn proxy(
     }
     let upstream = upstream.ok_or(Failure::NoInstance)?;
     let body = RequestBody::new(request.body, limit_bytes);
+    if let Some(upload) = body.upload()
+        && route.buffer_bytes > 0
+        && !upstream.speaks_http2()
+        && !buffering::is_conversation(&request.head.headers)
+    {
+        // Before anything is asked for that would grow old meanwhile, and before it counts against the service.
+        buffering::buffer(upload, route.buffer_bytes, &core.buffered, limits.idle, limits.deadline).await?;
+    }
     record.in_flight.service = Some(upstream.permit(&core.limits).ok_or(Failure::ServiceOverloaded)?);
     if let Some(limit) = route.max_requests {
         let permit = core.limits.on_route(&route.prefix, limit);

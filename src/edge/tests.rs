@@ -2,6 +2,7 @@
 
 mod access;
 mod assertions;
+mod buffering;
 mod cors;
 mod forwarding;
 mod harness;

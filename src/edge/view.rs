@@ -135,6 +135,11 @@ impl Upstream {
         self.permits.get_or_init(|| limits.of_service(&self.default_route.service)).try_acquire()
     }
 
+    /// Whether an instance speaks HTTP/2.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.targets.iter().any(|target| target.speaks_http2())
+    }
+
     /// The instance whose turn it is; one that rests only if all of them do.
     pub(super) fn next(&self, now: Instant) -> Option<&Rc<Target>> {
         let target = super::balance::round_robin(&self.targets, &self.turn)?;

@@ -23,6 +23,7 @@ use super::{
     access_log::AccessLog,
     authenticate::Known,
     browser::BrowserSettings,
+    buffering::BufferedBytes,
     cache::{self, TokenCache},
     client::Peer,
     connection,
@@ -70,6 +71,7 @@ pub(super) struct Core {
     pub(super) provider_tokens: ProviderTokens,
     pub(super) retries: RetryBudget,
     pub(super) limits: CoreLimits,
+    pub(super) buffered: Rc<BufferedBytes>,
     pub(super) watchdog: Watchdog,
     pub(super) access_log: Rc<AccessLog>,
     pub(super) streams: Rc<Streams>,
@@ -104,6 +106,7 @@ impl Core {
             provider_tokens: ProviderTokens::default(),
             retries: RetryBudget::default(),
             limits: CoreLimits::of(limits),
+            buffered: Rc::default(),
             access_log: Rc::new(AccessLog::new(
                 Arc::clone(&parts.access_log),
                 parts.log_format,
