@@ -47,6 +47,7 @@ mod head;
 mod header_list;
 mod headers;
 mod http2;
+mod http2_body;
 mod in_flight;
 mod limits;
 mod linked;

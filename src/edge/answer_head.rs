@@ -6,13 +6,15 @@ use bytes::BytesMut;
 use http::{
     HeaderName, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
+    response::Parts,
 };
 use httparse::{ParserConfig, Status};
 
 use super::{
     head::{Extent, number},
     header_list::{HeaderList, Line},
-    headers::names,
+    headers::{elements, names},
+    message::BodyLength,
 };
 
 /// The most header lines of an answer.
@@ -30,7 +32,39 @@ pub(super) struct BadAnswerHead;
 pub(super) struct AnswerHead {
     pub(super) status: StatusCode,
     pub(super) version: Version,
+    /// Without `Content-Length`.
     pub(super) headers: HeaderList,
+    said: Said,
+}
+
+/// What the lines of `Content-Length` say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// There are none.
+    Nothing,
+    Length(u64),
+    /// No length, or two that differ.
+    Nonsense,
+}
+
+impl Said {
+    /// With another line. A length may be said more than once, but not differently (RFC 9110 §8.6).
+    fn and(self, line: &[u8]) -> Self {
+        let mut lengths = elements(line).map(number);
+        match (self, lengths.next().flatten()) {
+            (Self::Nothing, Some(first)) if lengths.all(|other| other == Some(first)) => Self::Length(first),
+            (Self::Length(known), Some(first)) if known == first && lengths.all(|other| other == Some(first)) => self,
+            _ => Self::Nonsense,
+        }
+    }
+
+    fn length(self) -> Result<Option<u64>, BadAnswerHead> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Length(length) => Ok(Some(length)),
+            Self::Nonsense => Err(BadAnswerHead),
+        }
+    }
 }
 
 impl AnswerHead {
@@ -42,12 +76,25 @@ impl AnswerHead {
         let Status::Complete(end) = parsed.map_err(|_| BadAnswerHead)? else { return Ok(None) };
         let version = if answer.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
         let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(BadAnswerHead)?;
-        let mut lines = Vec::with_capacity(answer.headers.len() + ROOM_FOR_OURS);
+        let (mut lines, mut said) = (Vec::with_capacity(answer.headers.len() + ROOM_FOR_OURS), Said::Nothing);
         for line in &*answer.headers {
             let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| BadAnswerHead)?;
-            lines.push(Line::new(name, place(input, line.name.as_bytes()).start, place(input, line.value)));
+            if name == CONTENT_LENGTH {
+                said = said.and(line.value);
+            } else {
+                lines.push(Line::new(name, place(input, line.name.as_bytes()).start, place(input, line.value)));
+            }
         }
-        Ok(Some(Self { status, version, headers: HeaderList::new(input.split_to(end).freeze(), lines) }))
+        Ok(Some(Self { status, version, headers: HeaderList::new(input.split_to(end).freeze(), lines), said }))
+    }
+
+    /// The head of an answer over HTTP/2.
+    pub(super) fn of_stream(parts: Parts) -> Self {
+        let Parts { status, version, mut headers, .. } = parts;
+        let lines = headers.get_all(CONTENT_LENGTH);
+        let said = lines.into_iter().fold(Said::Nothing, |said, line| said.and(line.as_bytes()));
+        headers.remove(CONTENT_LENGTH);
+        Self { status, version, headers: headers.into(), said }
     }
 
     /// Whether another head follows for the same request.
@@ -55,58 +102,58 @@ impl AnswerHead {
         self.status.is_informational() && self.status != StatusCode::SWITCHING_PROTOCOLS
     }
 
-    /// How the body is delimited (RFC 9112 §6.3), for the answer to a `HEAD` or to anything else.
-    pub(super) fn extent(&self, is_head: bool) -> Result<Extent, BadAnswerHead> {
-        let has_none = is_head || self.status.is_informational() || matches!(self.status.as_u16(), 204 | 304);
-        if self.headers.contains(&TRANSFER_ENCODING) && has_none {
-            return Ok(Extent::Length(0));
+    /// How the body is delimited and how long it is (RFC 9112 §6.3), in the answer to a `HEAD` or to anything else.
+    pub(super) fn framing(&self, is_head: bool) -> Result<(Extent, BodyLength), BadAnswerHead> {
+        let is_coded = self.headers.contains(&TRANSFER_ENCODING);
+        if self.has_no_body(is_head) {
+            let length = if is_coded { BodyLength::None } else { self.announced()? };
+            return Ok((Extent::Length(0), length));
         }
-        if self.headers.contains(&TRANSFER_ENCODING) {
+        if is_coded {
             // Another coding would be passed on without its name (RFC 9112 §6.1). HTTP/1.0 does not know any.
             let mut codings = names(&self.headers, TRANSFER_ENCODING);
             let is_chunked = codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
             let is_only = codings.next().is_none() && self.version == Version::HTTP_11;
-            return if is_chunked && is_only { Ok(Extent::Chunked) } else { Err(BadAnswerHead) };
+            let chunked = (Extent::Chunked, BodyLength::Unknown);
+            return if is_chunked && is_only { Ok(chunked) } else { Err(BadAnswerHead) };
         }
-        // A length goes on even where there is no body, so it has to be one.
-        let length = self.length()?;
-        if has_none { Ok(Extent::Length(0)) } else { Ok(length.map_or(Extent::UntilClose, Extent::Length)) }
+        Ok(match self.said.length()? {
+            Some(length) => (Extent::Length(length), BodyLength::Known(length)),
+            None => (Extent::UntilClose, BodyLength::Unknown),
+        })
     }
 
-    /// `Content-Length`, which may be said more than once, but not differently (RFC 9110 §8.6).
-    fn length(&self) -> Result<Option<u64>, BadAnswerHead> {
-        let mut lengths = names(&self.headers, CONTENT_LENGTH).map(number);
-        match lengths.next() {
-            None if self.headers.contains(&CONTENT_LENGTH) => Err(BadAnswerHead),
-            None => Ok(None),
-            Some(first) => first.filter(|_| lengths.all(|other| other == first)).map(Some).ok_or(BadAnswerHead),
+    /// How long the body on a stream of HTTP/2 is; `has_ended` is whether the stream ended with the head.
+    pub(super) fn length_on_stream(&self, is_head: bool, has_ended: bool) -> Result<BodyLength, BadAnswerHead> {
+        if self.has_no_body(is_head) {
+            return self.announced();
         }
+        match self.said.length()? {
+            Some(length) if length > 0 && has_ended => Err(BadAnswerHead),
+            Some(length) => Ok(BodyLength::Known(length)),
+            None if has_ended => Ok(BodyLength::None),
+            None => Ok(BodyLength::Unknown),
+        }
+    }
+
+    fn has_no_body(&self, is_head: bool) -> bool {
+        is_head || self.status.is_informational() || matches!(self.status.as_u16(), 204 | 304)
+    }
+
+    /// The length that an answer without a body says. It goes on, so it has to be one; but not where there could be none
+    /// (RFC 9110 §8.6).
+    fn announced(&self) -> Result<BodyLength, BadAnswerHead> {
+        let may_be_said = !self.status.is_informational() && self.status != StatusCode::NO_CONTENT;
+        let length = self.said.length()?.filter(|_| may_be_said);
+        Ok(length.map_or(BodyLength::None, BodyLength::Announced))
     }
 
     /// Whether the connection can be used again (RFC 9112 §9.3). Not if the answer was framed in two ways (RFC 9112 §6.3).
     pub(super) fn stays_open(&self) -> bool {
         let says = |option: &[u8]| names(&self.headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
-        let is_framed_twice = self.headers.contains(&TRANSFER_ENCODING) && self.headers.contains(&CONTENT_LENGTH);
-        !is_framed_twice && if self.version == Version::HTTP_10 { says(b"keep-alive") } else { !says(b"close") }
-    }
-
-    /// Whether one length is said at most, and once.
-    fn has_plain_length(&self) -> bool {
-        let mut lengths = self.headers.all(CONTENT_LENGTH);
-        lengths.next().is_none_or(|length| number(length).is_some()) && lengths.next().is_none()
-    }
-
-    /// The head as it goes on: with one length at most, and none that does not count.
-    pub(super) fn with_one_length(mut self) -> Self {
-        if self.headers.contains(&TRANSFER_ENCODING) || self.status == StatusCode::NO_CONTENT {
-            self.headers.remove(&CONTENT_LENGTH);
-        } else if !self.has_plain_length() {
-            let length = names(&self.headers, CONTENT_LENGTH).next().map(<[u8]>::to_vec);
-            if let Some(length) = length {
-                self.headers.insert(CONTENT_LENGTH, length);
-            }
-        }
-        self
+        let is_framed_twice = self.headers.contains(&TRANSFER_ENCODING) && self.said != Said::Nothing;
+        let keeps_alive = self.version != Version::HTTP_10 || says(b"keep-alive");
+        keeps_alive && !says(b"close") && !is_framed_twice
     }
 }
 
@@ -161,33 +208,67 @@ mod tests {
 
     #[test]
     fn a_body_is_delimited_as_the_standard_says() {
+        let (until_close, chunked) =
+            ((Extent::UntilClose, BodyLength::Unknown), (Extent::Chunked, BodyLength::Unknown));
+        let five = (Extent::Length(5), BodyLength::Known(5));
         for (lines, expected) in [
-            ("", Ok(Extent::UntilClose)),
-            ("Content-Length: 5\r\n", Ok(Extent::Length(5))),
-            ("Content-Length: 5, 5\r\nContent-Length: 5\r\n", Ok(Extent::Length(5))),
+            ("", Ok(until_close)),
+            ("Content-Length: 5\r\n", Ok(five)),
+            ("Content-Length: 5, 5\r\nContent-Length: 5\r\n", Ok(five)),
             ("Content-Length: 5\r\nContent-Length: 6\r\n", Err(BadAnswerHead)),
             ("Content-Length: 5, 6\r\n", Err(BadAnswerHead)),
             ("Content-Length: +5\r\n", Err(BadAnswerHead)),
+            ("Content-Length: 05\r\n", Err(BadAnswerHead)),
             ("Content-Length: -5\r\n", Err(BadAnswerHead)),
             ("Content-Length:\r\n", Err(BadAnswerHead)),
-            ("Transfer-Encoding: Chunked\r\n", Ok(Extent::Chunked)),
-            ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Ok(Extent::Chunked)),
+            ("Transfer-Encoding: Chunked\r\n", Ok(chunked)),
+            ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Ok(chunked)),
             ("Transfer-Encoding: gzip, chunked\r\n", Err(BadAnswerHead)),
             ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", Err(BadAnswerHead)),
             ("Transfer-Encoding: gzip\r\n", Err(BadAnswerHead)),
         ] {
-            assert_eq!(head(lines).extent(false), expected, "{lines:?}");
+            assert_eq!(head(lines).framing(false), expected, "{lines:?}");
+            assert!(!head(lines).headers.contains(&CONTENT_LENGTH), "{lines:?}");
             let is_length_wrong = expected.is_err() && lines.starts_with("Content-Length");
-            let without_body = if is_length_wrong { Err(BadAnswerHead) } else { Ok(Extent::Length(0)) };
-            assert_eq!(head(lines).extent(true), without_body, "{lines:?}, and it was HEAD");
+            let announced = if expected == Ok(five) { BodyLength::Announced(5) } else { BodyLength::None };
+            let without_body = if is_length_wrong { Err(BadAnswerHead) } else { Ok((Extent::Length(0), announced)) };
+            assert_eq!(head(lines).framing(true), without_body, "{lines:?}, and it was HEAD");
             let not_modified = taken(&format!("HTTP/1.1 304 Not Modified\r\n{lines}\r\n")).unwrap().unwrap();
-            assert_eq!(not_modified.extent(false), without_body, "{lines:?} in a 304");
+            assert_eq!(not_modified.framing(false), without_body, "{lines:?} in a 304");
         }
-        let of = |line: &str| taken(&format!("{line}\r\nTransfer-Encoding: chunked\r\n\r\n")).unwrap().unwrap();
-        for line in ["HTTP/1.1 204 No Content", "HTTP/1.1 304 Not Modified", "HTTP/1.1 101 Switching Protocols"] {
-            assert_eq!(of(line).extent(false), Ok(Extent::Length(0)), "{line}");
+        let of = |line: &str, more: &str| taken(&format!("{line}\r\n{more}\r\n\r\n")).unwrap().unwrap();
+        let none = Ok((Extent::Length(0), BodyLength::None));
+        for line in ["HTTP/1.1 204 No Content", "HTTP/1.1 101 Switching Protocols"] {
+            assert_eq!(of(line, "Transfer-Encoding: chunked").framing(false), none, "{line}");
+            assert_eq!(of(line, "Content-Length: 0").framing(false), none, "{line}");
         }
-        assert_eq!(of("HTTP/1.0 200 OK").extent(false), Err(BadAnswerHead));
+        assert_eq!(of("HTTP/1.0 200 OK", "Transfer-Encoding: chunked").framing(false), Err(BadAnswerHead));
+    }
+
+    #[test]
+    fn over_http2_the_length_has_to_agree_with_the_end_of_the_stream() {
+        let length = |status: u16, lines: &[&str], is_head, has_ended| {
+            let mut answer = http::Response::builder().status(status);
+            for line in lines {
+                answer = answer.header(CONTENT_LENGTH, *line);
+            }
+            let head = AnswerHead::of_stream(answer.body(()).unwrap().into_parts().0);
+            assert!(!head.headers.contains(&CONTENT_LENGTH));
+            head.length_on_stream(is_head, has_ended)
+        };
+        assert_eq!(length(200, &[], false, false), Ok(BodyLength::Unknown));
+        assert_eq!(length(200, &[], false, true), Ok(BodyLength::None));
+        assert_eq!(length(200, &["5"], false, false), Ok(BodyLength::Known(5)));
+        assert_eq!(length(200, &["0"], false, true), Ok(BodyLength::Known(0)));
+        assert_eq!(length(200, &["5"], false, true), Err(BadAnswerHead));
+        for lines in [&["05"][..], &["+5"], &["5", "6"], &["5, 6"], &[""]] {
+            assert_eq!(length(200, lines, false, false), Err(BadAnswerHead), "{lines:?}");
+        }
+        for (status, is_head) in [(200, true), (304, false)] {
+            assert_eq!(length(status, &["5"], is_head, true), Ok(BodyLength::Announced(5)), "{status}");
+            assert_eq!(length(status, &["05"], is_head, true), Err(BadAnswerHead), "{status}");
+        }
+        assert_eq!(length(204, &["0"], false, true), Ok(BodyLength::None));
     }
 
     #[test]
@@ -197,17 +278,6 @@ mod tests {
         assert!(!head("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n").stays_open());
         let old = |lines: &str| taken(&format!("HTTP/1.0 200 OK\r\n{lines}\r\n")).unwrap().unwrap();
         assert!(!old("").stays_open() && old("Connection: Keep-Alive\r\n").stays_open());
-    }
-
-    #[test]
-    fn one_length_goes_on_at_most() {
-        let lengths = |lines: &str| {
-            let head = head(lines).with_one_length();
-            head.headers.all(CONTENT_LENGTH).map(|value| String::from_utf8(value.to_vec()).unwrap()).collect::<Vec<_>>()
-        };
-        assert_eq!(lengths("Content-Length: 5, 5\r\nContent-Length: 5\r\n"), ["5"]);
-        assert!(lengths("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n").is_empty());
-        let none = taken("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n").unwrap().unwrap();
-        assert_eq!(none.with_one_length().headers.len(), 0);
+        assert!(!old("Connection: keep-alive, close\r\n").stays_open(), "close counts");
     }
 }

@@ -8,13 +8,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming as Http2Incoming;
 
 use super::{
-    access_log::Record, exchange::Exchange, headers::passable, message::Answer, multiplex::Stream, ports,
-    stream::Guard, tunnel::Tunnel,
+    access_log::Record,
+    exchange::Exchange,
+    headers::passable,
+    http2_body::Http2Body,
+    message::{Answer, BodyLength},
+    multiplex::Stream,
+    ports,
+    stream::Guard,
+    tunnel::Tunnel,
 };
 
 /// An answer's body on its way to the client. When it has ended, or is dropped because the client is gone, the request is
@@ -37,7 +42,7 @@ pub(super) enum Upstream {
     /// On a connection of HTTP/1.1.
     Http1(Box<Exchange>),
     /// On a stream of HTTP/2; its place is given back with its end.
-    Http2(Http2Incoming, Option<Stream>),
+    Http2(Http2Body, Option<Stream>),
 }
 
 impl AnswerBody {
@@ -69,10 +74,7 @@ impl AnswerBody {
 
     /// The answer to a `HEAD`: its head tells of the body, which is not sent (RFC 9110 §9.3.2).
     pub(super) fn withheld(answer: &mut Answer) {
-        let length = answer.body.size_hint().exact().filter(|&length| length > 0);
-        if let Some(length) = length.filter(|_| !answer.headers.contains(&CONTENT_LENGTH)) {
-            answer.headers.append(CONTENT_LENGTH, length.to_string());
-        }
+        answer.length = answer.length.header().map_or(BodyLength::None, BodyLength::Announced);
         let body = &mut answer.body;
         if matches!(body.content, Content::Whole(_) | Content::Own(_)) {
             body.content = Content::Whole(Bytes::new());
@@ -138,7 +140,7 @@ impl Body for Upstream {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match self.get_mut() {
             Self::Http1(exchange) => exchange.poll_frame(context),
-            Self::Http2(body, _) => Pin::new(body).poll_frame(context).map_err(io::Error::other),
+            Self::Http2(body, _) => Pin::new(body).poll_frame(context),
         }
     }
 
@@ -152,8 +154,8 @@ impl Body for Upstream {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Http1(exchange) if exchange.is_answered() => SizeHint::with_exact(0),
-            Self::Http1(_) => SizeHint::default(),
-            Self::Http2(body, _) => body.size_hint(),
+            // The head says how long it is.
+            Self::Http1(_) | Self::Http2(..) => SizeHint::default(),
         }
     }
 }

@@ -10,19 +10,19 @@ use std::{
 };
 
 use http::{
-    Method, Version,
-    header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT},
+    Method, StatusCode, Version,
+    header::{CONNECTION, DATE, EXPECT},
 };
-use http_body::{Body, SizeHint};
+use http_body::Body;
 use tracing::debug;
 
 use super::{
     client::Peer,
     few::OneOf,
-    head::{BadHead, Extent, Head, number},
+    head::{BadHead, Extent, Head},
     header_list::HeaderList,
     headers::{names, wants_trailers},
-    message::{Answer, RequestHead},
+    message::{Answer, BodyLength, RequestHead},
     output::{Encoder, Output, put_header, put_length},
     pipeline,
     tunnel::Tunnel,
@@ -174,8 +174,8 @@ async fn send(
     keeps_alive: bool,
 ) -> Result<bool, BrokenOff> {
     let mut output = Output::new();
-    let (mut encoder, keeps_alive) =
-        write_head(core, &answer, &answer.body.size_hint(), form, keeps_alive, output.head());
+    let (mut encoder, keeps_alive) = write_head(core, &answer, form, keeps_alive, output.head());
+    let ends_with_connection = encoder == Encoder::UntilClose;
     let mut body = pin!(answer.body);
     let (mut has_ended, mut is_broken) = (encoder == Encoder::Nothing, false);
     std::future::poll_fn(|context| {
@@ -193,7 +193,12 @@ async fn send(
             }
             if output.is_empty() {
                 return match (is_broken, has_ended) {
-                    (true, _) => Poll::Ready(Err(BrokenOff)),
+                    (true, _) => {
+                        if ends_with_connection {
+                            wire.end_with_reset();
+                        }
+                        Poll::Ready(Err(BrokenOff))
+                    }
                     (false, true) => Poll::Ready(Ok(keeps_alive)),
                     (false, false) => wire.poll_gone(context).map(|()| Err(BrokenOff)),
                 };
@@ -230,7 +235,8 @@ impl Form {
     fn of(request: &RequestHead) -> Self {
         let RequestHead { method, version, headers, .. } = request;
         let says = |option: &[u8]| names(headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
-        let keeps_alive = if *version == Version::HTTP_10 { says(b"keep-alive") } else { !says(b"close") };
+        // RFC 9112 §9.3: `close` counts whatever else is said.
+        let keeps_alive = !says(b"close") && (*version != Version::HTTP_10 || says(b"keep-alive"));
         let takes_trailers = wants_trailers(headers);
         Self { version: *version, is_head: *method == Method::HEAD, keeps_alive, takes_trailers }
     }
@@ -249,12 +255,11 @@ fn says_close(headers: &HeaderList) -> bool {
 fn write_head<B>(
     core: &Core,
     answer: &Answer<B>,
-    size: &SizeHint,
     form: &Form,
     keeps_alive: bool,
     into: &mut Vec<u8>,
 ) -> (Encoder, bool) {
-    let Answer { status, headers, .. } = answer;
+    let Answer { status, headers, length, .. } = answer;
     into.extend_from_slice(b"HTTP/1.1 ");
     into.extend_from_slice(status.as_str().as_bytes());
     into.push(b' ');
@@ -264,24 +269,27 @@ fn write_head<B>(
     if !headers.contains(&DATE) && !status.is_informational() {
         core.with_date(|date| put_header("date", date.as_bytes(), into));
     }
-    let announced = headers.get(&CONTENT_LENGTH).map(number);
     // RFC 9110 §6.4.1.
     let is_bodiless = form.is_head || status.is_informational() || matches!(status.as_u16(), 204 | 304);
     let mut keeps_alive = keeps_alive;
-    // What a service would have answered to a GET only it knows.
-    let says_length = !matches!(status.as_u16(), 101 | 204 | 304) && (!form.is_head || size.exact() > Some(0));
-    let encoder = match (announced, size.exact()) {
-        (None, Some(length)) if says_length => {
+    let encoder = match *length {
+        // RFC 9110 §8.6: these cannot have a length.
+        _ if status.is_informational() || *status == StatusCode::NO_CONTENT => Encoder::Nothing,
+        BodyLength::Known(length) | BodyLength::Announced(length) => {
             put_length(length, into);
             Encoder::Length(length)
         }
-        _ if is_bodiless => Encoder::Nothing,
-        (Some(Some(length)), _) | (_, Some(length)) => Encoder::Length(length),
-        (_, None) if form.version == Version::HTTP_10 => {
+        // What a service would have answered to a GET only it knows.
+        BodyLength::None | BodyLength::Unknown if is_bodiless => Encoder::Nothing,
+        BodyLength::None => {
+            put_length(0, into);
+            Encoder::Length(0)
+        }
+        BodyLength::Unknown if form.version == Version::HTTP_10 => {
             keeps_alive = false;
             Encoder::UntilClose
         }
-        (_, None) => {
+        BodyLength::Unknown => {
             put_header("transfer-encoding", b"chunked", into);
             let trailers = form.takes_trailers;
             Encoder::Chunked { trailers }

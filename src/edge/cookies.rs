@@ -48,9 +48,11 @@ fn without_ours(value: &[u8]) -> Option<Vec<u8>> {
     if kept.is_empty() { None } else { Some(kept.join(&b"; "[..])) }
 }
 
-/// Whether a cookie is ours. Some servers look names up without regard to case.
+/// Whether a cookie is ours. Some servers look names up without regard to case. Of a cookie without a name a browser sends the
+/// value alone, which then reads as a name and a value (RFC 6265bis §5.7): `=gateway_session=x` comes back as our cookie.
 fn is_ours(pair: &[u8]) -> bool {
-    let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
+    let nameless = pair.iter().take_while(|&&byte| byte == b'=' || byte.is_ascii_whitespace()).count();
+    let name = pair[nameless..].split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
     let begins =
         |name: &[u8], prefix: &[u8]| name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix);
     let bare = [&b"__Host-"[..], b"__Secure-"].into_iter().find(|prefix| begins(name, prefix));
@@ -74,6 +76,7 @@ mod tests {
         assert_eq!(rest(&["__Secure-gateway_login=x", "a=1"]), ["a=1"]);
         assert_eq!(rest(&["__host-GATEWAY_session=x; gateway_session = y"]), Vec::<String>::new());
         assert_eq!(rest(&["a=gateway_session=x", "b=1; gateway_session"]), ["a=gateway_session=x", "b=1"]);
+        assert_eq!(rest(&["=__Host-gateway_session=x; a=1", " = gateway_session=x", "=b=1"]), ["a=1", "=b=1"]);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use super::{
     error::Failure,
     few::OneOf,
     framing::{Decoder, Piece},
+    message::BodyLength,
     outgoing::Outgoing,
     output::{Encoder, Output},
     pool::Connection,
@@ -100,7 +101,7 @@ impl Exchange {
         target: &Rc<Target>,
         outgoing: &Outgoing<'_>,
         mut waiting: Waiting,
-    ) -> Result<(AnswerHead, Box<Self>), Unanswered> {
+    ) -> Result<(AnswerHead, BodyLength, Box<Self>), Unanswered> {
         let mut output = Output::new();
         let encoder = outgoing.put_head(target, output.head());
         let mut exchange = Box::new(Self {
@@ -138,13 +139,13 @@ impl Exchange {
             if head.status == StatusCode::SWITCHING_PROTOCOLS && !was_asked {
                 return Err(Failure::BadAnswer);
             }
-            let extent = head.extent(is_head).map_err(|BadAnswerHead| Failure::BadAnswer)?;
+            let (extent, length) = head.framing(is_head).map_err(|BadAnswerHead| Failure::BadAnswer)?;
             exchange.answer = Decoder::of_answer(extent);
             exchange.stays_open = head.stays_open();
-            Ok(head.with_one_length())
+            Ok((head, length))
         });
         let was_sent = exchange.upload.has_begun;
-        read.map(|answer| (answer, exchange)).map_err(|failure| Unanswered { failure, was_sent })
+        read.map(|(head, length)| (head, length, exchange)).map_err(|failure| Unanswered { failure, was_sent })
     }
 
     /// Whether all of the answer was read.

@@ -1,33 +1,47 @@
-//! Judges the headers of a request over HTTP/2. hyper has seen to the frames, the pseudo-headers, the letters of names and
+//! Judges the head of a request over HTTP/2. hyper has seen to the frames, the pseudo-headers, the letters of names and
 //! the headers that speak about a connection (RFC 9113 §8.2); this is what it lets through, and what a service of HTTP/1.1
-//! would stumble over.
+//! would stumble over. What is refused over HTTP/1 is refused here, too.
 
-use http::{
-    HeaderName,
-    header::{CONTENT_LENGTH, COOKIE, HOST},
-};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST};
 
 use super::{
-    head::{BadHead, MAX_HEADERS},
+    head::{BadHead, MAX_HEADERS, is_target, number},
     header_list::HeaderList,
+    message::{BodyLength, RequestHead},
 };
 
-/// Judges, and puts cookies together that came in pieces.
-pub(super) fn judge(headers: &mut HeaderList) -> Result<(), BadHead> {
+/// Judges, puts cookies together that came in pieces, and takes the length out of the headers. `has_body` is whether anything
+/// may follow the head.
+pub(super) fn judge(request: &mut RequestHead, has_body: bool) -> Result<(), BadHead> {
+    let target = request.uri.path_and_query().map_or("", |target| target.as_str());
+    // RFC 9113 §8.3.1: `?a` is no path, though a parser may take it for `/?a`.
+    if !is_target(target.as_bytes()) || !(target.starts_with('/') || target == "*") {
+        return Err(BadHead::Target);
+    }
+    let headers = &mut request.headers;
     join_cookies(headers);
     if headers.len() > MAX_HEADERS {
         return Err(BadHead::TooLarge);
     }
-    let more_than_one = |name: HeaderName| headers.all(name).nth(1).is_some();
-    if more_than_one(CONTENT_LENGTH) {
-        return Err(BadHead::ContentLength);
-    }
-    if more_than_one(HOST) {
+    request.length = length(headers, has_body)?;
+    headers.remove(&CONTENT_LENGTH);
+    if headers.all(HOST).nth(1).is_some() {
         return Err(BadHead::Host);
     }
     // RFC 9113 §8.2.1: a service that trims them would read something else than we did.
     let is_padded = |value: &[u8]| value.trim_ascii().len() != value.len();
     if headers.iter().any(|(_, value)| is_padded(value)) { Err(BadHead::HeaderValue) } else { Ok(()) }
+}
+
+/// The length that is said. Whether as many bytes come hyper sees to (RFC 9113 §8.1.1), and so does the writer of HTTP/1.
+fn length(headers: &HeaderList, has_body: bool) -> Result<BodyLength, BadHead> {
+    let mut said = headers.all(CONTENT_LENGTH);
+    match (said.next().map(number), said.next()) {
+        (None, _) if has_body => Ok(BodyLength::Unknown),
+        (None, _) => Ok(BodyLength::None),
+        (Some(Some(length)), None) if has_body || length == 0 => Ok(BodyLength::Known(length)),
+        (Some(_), _) => Err(BadHead::ContentLength),
+    }
 }
 
 /// A client may send each cookie as a field of its own, which HTTP/1.1 does not know (RFC 9113 §8.2.3).
@@ -43,17 +57,27 @@ fn join_cookies(headers: &mut HeaderList) {
 mod tests {
     use super::*;
 
+    fn judged_at(target: &str, headers: &[(&str, &str)], has_body: bool) -> Result<RequestHead, BadHead> {
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value)).collect();
+        let uri = format!("http://a{target}").parse().unwrap();
+        let mut request = RequestHead { uri, headers, ..RequestHead::default() };
+        judge(&mut request, has_body).map(|()| request)
+    }
+
     fn judged(headers: &[(&str, &str)]) -> Result<HeaderList, BadHead> {
-        let all = headers.iter();
-        let mut headers = all.map(|(name, value)| (name.parse().unwrap(), value)).collect();
-        judge(&mut headers)?;
-        Ok(headers)
+        judged_at("/", headers, true).map(|request| request.headers)
     }
 
     #[test]
     fn what_a_service_could_read_differently_is_refused() {
         for (headers, fault) in [
             (&[("content-length", "1"), ("content-length", "1")][..], BadHead::ContentLength),
+            (&[("content-length", "00")], BadHead::ContentLength),
+            (&[("content-length", "076")], BadHead::ContentLength),
+            (&[("content-length", "+5")], BadHead::ContentLength),
+            (&[("content-length", "5, 5")], BadHead::ContentLength),
+            (&[("content-length", "")], BadHead::ContentLength),
+            (&[("content-length", " 5")], BadHead::ContentLength),
             (&[("host", "a"), ("host", "a")], BadHead::Host),
             (&[("x", " a")], BadHead::HeaderValue),
             (&[("x", "a\t")], BadHead::HeaderValue),
@@ -62,6 +86,30 @@ mod tests {
             assert_eq!(judged(headers).unwrap_err(), fault, "{headers:?}");
         }
         assert!(judged(&[("host", "a"), ("content-length", "1"), ("x", ""), ("x", "a b")]).is_ok());
+    }
+
+    #[test]
+    fn the_length_is_taken_out_of_the_headers() {
+        let length = |headers: &[(&str, &str)], has_body| {
+            let request = judged_at("/", headers, has_body)?;
+            assert!(!request.headers.contains(&CONTENT_LENGTH));
+            Ok(request.length)
+        };
+        assert_eq!(length(&[], false), Ok(BodyLength::None));
+        assert_eq!(length(&[], true), Ok(BodyLength::Unknown));
+        for has_body in [false, true] {
+            assert_eq!(length(&[("content-length", "0")], has_body), Ok(BodyLength::Known(0)));
+        }
+        assert_eq!(length(&[("content-length", "5")], true), Ok(BodyLength::Known(5)));
+        assert_eq!(length(&[("content-length", "5")], false), Err(BadHead::ContentLength), "nothing follows");
+    }
+
+    #[test]
+    fn a_target_is_what_it_may_be_over_http1() {
+        for target in ["/é", "/a?é", "?a"] {
+            assert_eq!(judged_at(target, &[], false).unwrap_err(), BadHead::Target, "{target}");
+        }
+        assert!(judged_at("/%C3%A9?a=%23", &[], false).is_ok() && judged_at("/?", &[], false).is_ok());
     }
 
     #[test]

@@ -8,20 +8,22 @@ use http::{
     StatusCode,
     header::{CONNECTION, CONTENT_TYPE, UPGRADE, VIA},
 };
+use http_body::Body;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::{
     access_log::Record,
-    answer_head::AnswerHead,
+    answer_head::{AnswerHead, BadAnswerHead},
     body::{self, AnswerBody},
     deadlines::Waiting,
     error::{Failure, Retry},
     exchange::{Exchange, Unanswered},
     header_list::HeaderList,
     headers::sanitise_answer,
-    message::Answer,
-    multiplex::Multiplex,
+    http2_body::Http2Body,
+    message::{Answer, BodyLength},
+    multiplex::{Load, Multiplex},
     ours::via,
     outgoing::Outgoing,
     pool::{self, Connection},
@@ -167,8 +169,9 @@ async fn exchange_on_stream(
     // What is lost with a shared connection says little about its instance: the next attempt opens another.
     let lost = |failure| Lost { failure, was_sent: true, was_used: true };
     let request = outgoing.request_for(target).map_err(lost)?;
+    let load = Load::of(&request);
     let stream = loop {
-        if let Some(stream) = target.multiplex.take() {
+        if let Some(stream) = target.multiplex.take(load) {
             break stream;
         }
         let permit = core.connection_permit().ok_or_else(|| lost(Failure::ConnectionsExhausted))?;
@@ -176,7 +179,9 @@ async fn exchange_on_stream(
             Ok(()) => target.has_rested(),
             Err(failure) => {
                 target.let_rest(std::time::Instant::now());
-                return Err(Lost { failure, was_sent: false, was_used: false });
+                // One that came about and was closed at once may be that of an instance that restarts.
+                let was_used = failure == Failure::HungUp;
+                return Err(Lost { failure, was_sent: false, was_used });
             }
         }
     };
@@ -192,8 +197,13 @@ async fn exchange_on_stream(
         Some(Ok(answer)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => Err(lost(Failure::BadAnswer)),
         Some(Ok(answer)) => {
             let (parts, body) = answer.into_parts();
-            let head = AnswerHead { status: parts.status, version: parts.version, headers: parts.headers.into() };
-            Ok(received(core, head, body::Upstream::Http2(body, Some(stream)), limits))
+            let head = AnswerHead::of_stream(parts);
+            let length = head
+                .length_on_stream(outgoing.is_head(), body.is_end_stream())
+                .map_err(|BadAnswerHead| lost(Failure::BadAnswer))?;
+            let mut body = Http2Body::new(body);
+            body.expect(length);
+            Ok(received(core, head, length, body::Upstream::Http2(body, Some(stream)), limits))
         }
         Some(Err(error)) => {
             let failure = upload.and_then(|upload| upload.failure()).unwrap_or_else(|| failure_of(error.error()));
@@ -213,13 +223,13 @@ async fn send(
 ) -> Result<Box<Answer>, Lost> {
     let begun =
         Exchange::begin(connection, target, outgoing, Waiting::new(&core.deadlines, now, limits.first_byte)).await;
-    let (head, exchange) =
+    let (head, length, exchange) =
         begun.map_err(|Unanswered { failure, was_sent }| Lost { failure, was_sent, was_used: false })?;
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         let lost = |failure| Lost { failure, was_sent: true, was_used: false };
         return switched(core, head, outgoing.upgrade(), exchange, limits).map_err(lost);
     }
-    Ok(received(core, head, body::Upstream::Http1(exchange), limits))
+    Ok(received(core, head, length, body::Upstream::Http1(exchange), limits))
 }
 
 fn failure_of(error: &hyper::Error) -> Failure {
@@ -236,10 +246,16 @@ fn failure_of(error: &hyper::Error) -> Failure {
 }
 
 /// The answer as it goes to the client.
-fn received(core: &Core, head: AnswerHead, body: body::Upstream, limits: &Limits<'_>) -> Box<Answer> {
+fn received(
+    core: &Core,
+    head: AnswerHead,
+    length: BodyLength,
+    body: body::Upstream,
+    limits: &Limits<'_>,
+) -> Box<Answer> {
     let guard = Guard::new(&core.streams, limits.of_body(&head.headers));
     // It is handed on many times until it is written.
-    Box::new(passed_on(head, AnswerBody::upstream(body, guard)))
+    Box::new(passed_on(head, length, AnswerBody::upstream(body, guard)))
 }
 
 /// The 101 as it goes to the client, and what stands behind it.
@@ -251,7 +267,7 @@ fn switched(
     limits: &Limits<'_>,
 ) -> Result<Box<Answer>, Failure> {
     let chosen = head.headers.share(&UPGRADE).filter(|_| head.headers.all(UPGRADE).nth(1).is_none());
-    let mut answer = passed_on(head, ());
+    let mut answer = passed_on(head, BodyLength::None, ());
     upgrade::agreed(asked, chosen, &mut answer.headers)?;
     let service = exchange.switched().ok_or(Failure::Internal)?;
     let tunnel = Tunnel::new(service, core.streams.watch(limits.of_stream()));
@@ -259,12 +275,12 @@ fn switched(
 }
 
 /// An answer without what does not concern the client.
-fn passed_on<B>(head: AnswerHead, body: B) -> Answer<B> {
-    let AnswerHead { status, version, mut headers } = head;
+fn passed_on<B>(head: AnswerHead, length: BodyLength, body: B) -> Answer<B> {
+    let AnswerHead { status, version, mut headers, .. } = head;
     sanitise_answer(&mut headers);
     debug_assert!(!headers.contains(&CONNECTION), "it speaks of another connection");
     headers.append(VIA, via(version));
-    Answer { status, headers, body }
+    Answer { status, headers, length, body }
 }
 
 /// Whether an answer is a stream of server-sent events.

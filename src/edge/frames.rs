@@ -1,5 +1,5 @@
-//! Follows the frames that an HTTP/2 client sends (RFC 9113 §4.1), by their headers alone: whether it owes us the rest of a
-//! head or of a body. hyper reads and judges them; it does not tell how long they take.
+//! Follows the frames of an HTTP/2 connection by their headers (RFC 9113 §4.1): whether a client owes us the rest of a head, and
+//! how much a service lets us send. The h2 library reads and judges them; it does not tell either.
 
 /// What an HTTP/2 connection begins with (RFC 9113 §3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -8,6 +8,7 @@ const HEADER_BYTES: usize = 9;
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
 const RST_STREAM: u8 = 0x3;
+const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
 const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
@@ -15,14 +16,88 @@ const END_HEADERS: u8 = 0x4;
 /// More open bodies than hyper lets a client have. Whoever begins more is refused, and need not be remembered.
 const MOST_BODIES: usize = 128;
 
-/// Where in the stream of frames the reader is.
+/// How many bytes a connection may carry before the receiver grants more (RFC 9113 §6.9.2).
+const INITIAL_CONNECTION_WINDOW: i64 = 65_535;
+
+/// Below this, a connection's window is close to keeping requests waiting: it is the size of one frame.
+const LOW_WINDOW: i64 = 16 * 1024;
+
+/// One frame, by its header.
+#[derive(Debug, Default, Clone, Copy)]
+struct Frame {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+    length: usize,
+    /// The first bytes of the payload: all of a `WINDOW_UPDATE`.
+    start: [u8; 4],
+}
+
+/// How far a frame has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its header is complete.
+    Begun,
+    /// All of it is.
+    Ended,
+}
+
+/// Splits one direction of a connection into frames.
 #[derive(Debug)]
-pub(super) struct Frames {
+struct Splitter {
     header: [u8; HEADER_BYTES],
     /// How many bytes of the header have come.
     known: usize,
     /// How many bytes of the payload, or of the preface, are to come.
     left: usize,
+    frame: Frame,
+}
+
+impl Splitter {
+    /// `skipped` bytes come before the first frame.
+    fn after(skipped: usize) -> Self {
+        Self { header: [0; HEADER_BYTES], known: 0, left: skipped, frame: Frame::default() }
+    }
+
+    /// Follows `bytes`, which continue those before, and reports each frame.
+    fn follow(&mut self, mut bytes: &[u8], mut report: impl FnMut(Stage, &Frame)) {
+        while !bytes.is_empty() {
+            let wanted = if self.left > 0 { self.left } else { HEADER_BYTES - self.known };
+            let (taken, rest) = bytes.split_at(wanted.min(bytes.len()));
+            bytes = rest;
+            if self.left > 0 {
+                if self.known == HEADER_BYTES {
+                    let done = self.frame.length - self.left;
+                    for (place, byte) in self.frame.start.iter_mut().skip(done).zip(taken) {
+                        *place = *byte;
+                    }
+                }
+                self.left -= taken.len();
+            } else {
+                self.header[self.known..self.known + taken.len()].copy_from_slice(taken);
+                self.known += taken.len();
+                if self.known < HEADER_BYTES {
+                    continue;
+                }
+                let [high, middle, low, kind, flags, id @ ..] = self.header;
+                self.left = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+                // The first bit of the id is reserved and means nothing.
+                let stream = u32::from_be_bytes(id) & !(1 << 31);
+                self.frame = Frame { kind, flags, stream, length: self.left, start: [0; 4] };
+                report(Stage::Begun, &self.frame);
+            }
+            if self.left == 0 && self.known == HEADER_BYTES {
+                self.known = 0;
+                report(Stage::Ended, &self.frame);
+            }
+        }
+    }
+}
+
+/// What a client sends.
+#[derive(Debug)]
+pub(super) struct Frames {
+    splitter: Splitter,
     in_head: bool,
     /// The streams whose body has not ended. One that we have reset stays until the client resets or ends it, too.
     bodies: Vec<u32>,
@@ -31,48 +106,30 @@ pub(super) struct Frames {
 impl Frames {
     /// Before the preface.
     pub(super) fn new() -> Self {
-        Self { header: [0; HEADER_BYTES], known: 0, left: PREFACE.len(), in_head: false, bodies: Vec::new() }
+        Self { splitter: Splitter::after(PREFACE.len()), in_head: false, bodies: Vec::new() }
     }
 
     /// Follows `bytes`, which continue what was followed before.
-    pub(super) fn follow(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let wanted = if self.left > 0 { self.left } else { HEADER_BYTES - self.known };
-            let (taken, rest) = bytes.split_at(wanted.min(bytes.len()));
-            bytes = rest;
-            if self.left > 0 {
-                self.left -= taken.len();
-            } else {
-                self.header[self.known..self.known + taken.len()].copy_from_slice(taken);
-                self.known += taken.len();
-                if self.known < HEADER_BYTES {
-                    continue;
+    pub(super) fn follow(&mut self, bytes: &[u8]) {
+        let Self { splitter, in_head, bodies } = self;
+        splitter.follow(bytes, |stage, frame| {
+            if matches!(frame.kind, HEADERS | CONTINUATION) {
+                match stage {
+                    Stage::Begun => *in_head = true,
+                    Stage::Ended => *in_head &= frame.flags & END_HEADERS == 0,
                 }
-                let [high, middle, low, ..] = self.header;
-                self.left = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
-                self.in_head |= matches!(self.header[3], HEADERS | CONTINUATION);
             }
-            if self.left == 0 && self.known == HEADER_BYTES {
-                self.known = 0;
-                self.ended();
+            if stage == Stage::Ended {
+                match frame.kind {
+                    DATA | HEADERS if frame.flags & END_STREAM != 0 => bodies.retain(|&known| known != frame.stream),
+                    RST_STREAM => bodies.retain(|&known| known != frame.stream),
+                    HEADERS if bodies.len() < MOST_BODIES && !bodies.contains(&frame.stream) => {
+                        bodies.push(frame.stream);
+                    }
+                    _ => {}
+                }
             }
-        }
-    }
-
-    /// Takes note of a frame that is whole.
-    fn ended(&mut self) {
-        let [_, _, _, kind, flags, id @ ..] = self.header;
-        // The first bit is reserved and means nothing.
-        let id = u32::from_be_bytes(id) & !(1 << 31);
-        if matches!(kind, HEADERS | CONTINUATION) && flags & END_HEADERS != 0 {
-            self.in_head = false;
-        }
-        match kind {
-            DATA | HEADERS if flags & END_STREAM != 0 => self.bodies.retain(|&known| known != id),
-            RST_STREAM => self.bodies.retain(|&known| known != id),
-            HEADERS if self.bodies.len() < MOST_BODIES && !self.bodies.contains(&id) => self.bodies.push(id),
-            _ => {}
-        }
+        });
     }
 
     /// Whether a head has begun and not ended.
@@ -86,25 +143,56 @@ impl Frames {
     }
 }
 
+/// How many bytes of bodies a service still takes on a connection, all streams together. The streams' own windows are hyper's
+/// to keep.
+#[derive(Debug)]
+pub(super) struct SendWindow {
+    read: Splitter,
+    written: Splitter,
+    left: i64,
+}
+
+impl SendWindow {
+    /// That of a connection before our preface.
+    pub(super) fn new() -> Self {
+        let (read, written) = (Splitter::after(0), Splitter::after(PREFACE.len()));
+        Self { read, written, left: INITIAL_CONNECTION_WINDOW }
+    }
+
+    /// The service has sent `bytes`.
+    pub(super) fn read(&mut self, bytes: &[u8]) {
+        let left = &mut self.left;
+        self.read.follow(bytes, |stage, frame| {
+            if (stage, frame.kind, frame.stream) == (Stage::Ended, WINDOW_UPDATE, 0) {
+                *left = left.saturating_add((u32::from_be_bytes(frame.start) & !(1 << 31)).into());
+            }
+        });
+    }
+
+    /// We have sent `bytes`.
+    pub(super) fn written(&mut self, bytes: &[u8]) {
+        let left = &mut self.left;
+        self.written.follow(bytes, |stage, frame| {
+            if (stage, frame.kind) == (Stage::Begun, DATA) {
+                // A length has 24 bits.
+                *left = left.saturating_sub(i64::try_from(frame.length).unwrap_or(i64::MAX));
+            }
+        });
+    }
+
+    /// Whether a body that begins now may have to wait for others.
+    pub(super) fn is_low(&self) -> bool {
+        self.left < LOW_WINDOW
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-        let length = u8::try_from(payload.len()).unwrap();
-        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
-    }
-
-    /// What is owed after each of these pieces: a head, a body.
-    fn owed(pieces: &[Vec<u8>]) -> Vec<(bool, bool)> {
-        let mut frames = Frames::new();
-        frames.follow(PREFACE);
-        let mut after = |piece: &Vec<u8>| {
-            // However the bytes arrive, it comes to the same.
-            piece.chunks(2).for_each(|bytes| frames.follow(bytes));
-            (frames.in_head(), frames.in_body())
-        };
-        pieces.iter().map(&mut after).collect()
+        let [_, _, high, low] = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&[0, high, low, kind, flags, 0, 0, 0, stream], payload].concat()
     }
 
     #[test]
@@ -117,36 +205,38 @@ mod tests {
             frame(HEADERS, END_STREAM, 3, b""),
             frame(CONTINUATION, 0, 3, b"abc"),
             frame(CONTINUATION, END_HEADERS, 3, b""),
+            frame(DATA, 0, 1, &[0xff; 300]),
+            frame(RST_STREAM, 0, 1, &[0; 4]),
         ];
-        let owed: Vec<bool> = owed(&pieces).into_iter().map(|(head, _)| head).collect();
-        assert_eq!(owed, [false, true, false, true, true, false]);
-    }
-
-    #[test]
-    fn a_body_is_owed_until_its_stream_ends_or_is_reset() {
-        let last = frame(DATA, END_STREAM, 1, b"abc");
-        let pieces = [
-            frame(HEADERS, END_HEADERS, 1, b"abc"),
-            frame(DATA, 0, 1, b"abc"),
-            last[..11].to_vec(),
-            last[11..].to_vec(),
-            frame(HEADERS, END_HEADERS, 3, b"abc"),
-            frame(HEADERS, END_HEADERS, 5, b"abc"),
-            frame(RST_STREAM, 0, 3, &[0; 4]),
-            frame(HEADERS, END_HEADERS | END_STREAM, 5, b"trailers"),
-            frame(HEADERS, END_HEADERS | END_STREAM, 7, b"abc"),
-        ];
-        let owed: Vec<bool> = owed(&pieces).into_iter().map(|(_, body)| body).collect();
-        assert_eq!(owed, [true, true, true, false, true, true, true, false, false]);
-    }
-
-    #[test]
-    fn nobody_makes_us_remember_streams_without_end() {
         let mut frames = Frames::new();
         frames.follow(PREFACE);
-        for stream in 0..=u8::MAX {
-            frames.follow(&frame(HEADERS, END_HEADERS, stream, b""));
+        let mut after = |piece: &Vec<u8>| {
+            // However the bytes arrive, it comes to the same.
+            piece.chunks(2).for_each(|bytes| frames.follow(bytes));
+            frames.in_head()
+        };
+        let owed: Vec<bool> = pieces.iter().map(&mut after).collect();
+        assert_eq!(owed, [false, true, false, true, true, false, false, false]);
+    }
+
+    #[test]
+    fn a_window_shrinks_by_what_is_sent_and_grows_by_what_is_granted_to_the_connection() {
+        for size in [1, 3, 100_000] {
+            let mut window = SendWindow::new();
+            let send = |window: &mut SendWindow, bytes: &[u8]| bytes.chunks(size).for_each(|part| window.written(part));
+            let receive = |window: &mut SendWindow, bytes: &[u8]| bytes.chunks(size).for_each(|part| window.read(part));
+            send(&mut window, PREFACE);
+            send(&mut window, &frame(HEADERS, END_HEADERS, 1, &[0; 5_000]));
+            send(&mut window, &frame(DATA, 0, 1, &[0; 49_151]));
+            assert!(!window.is_low() && window.left == LOW_WINDOW);
+            send(&mut window, &frame(DATA, 0, 3, &[0; 1]));
+            assert!(window.is_low());
+            // The grant of a stream is not the connection's, and the reserved bit means nothing.
+            receive(&mut window, &frame(WINDOW_UPDATE, 0, 3, &[0, 0, 1, 0]));
+            receive(&mut window, &frame(DATA, 0, 3, &[0xff; 9]));
+            assert!(window.is_low());
+            receive(&mut window, &frame(WINDOW_UPDATE, 0, 0, &[0x80, 0, 0, 1]));
+            assert!(!window.is_low() && window.left == LOW_WINDOW);
         }
-        assert_eq!(frames.bodies.len(), MOST_BODIES);
     }
 }

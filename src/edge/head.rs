@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::{
     header_list::{HeaderList, Line},
-    message::RequestHead,
+    message::{BodyLength, RequestHead},
 };
 
 /// The longest head, request line included.
@@ -38,6 +38,9 @@ pub(super) enum BadHead {
     /// Not `method SP target SP version`.
     #[error("the request line is malformed")]
     RequestLine,
+    /// A fragment, or a character that has to be percent-encoded.
+    #[error("the request target has a fragment, or a character that must be percent-encoded")]
+    Target,
     /// A line ends with LF alone, or has a CR in it.
     #[error("a line of the request head does not end with CR LF")]
     LineEnd,
@@ -50,7 +53,7 @@ pub(super) enum BadHead {
     /// A control character in a header's value, or, over HTTP/2, a blank at either end of it.
     #[error("a header's value has a control character, or a blank at its end")]
     HeaderValue,
-    /// None, or more than one.
+    /// None in HTTP/1.1, or more than one.
     #[error("a request needs exactly one Host header")]
     Host,
     /// Not a number, or two that differ.
@@ -130,29 +133,30 @@ pub(super) fn parse(head: &Bytes) -> Result<Head, BadHead> {
                 return Err(BadHead::Host);
             }
         } else if name == CONTENT_LENGTH {
-            let this = number(&head[value.clone()]).ok_or(BadHead::ContentLength)?;
-            match length.replace(this) {
-                Some(other) if other != this => return Err(BadHead::ContentLength),
-                // Once is enough.
-                Some(_) => continue,
-                None => {}
+            let this = number(&head[value]).ok_or(BadHead::ContentLength)?;
+            if length.replace(this).is_some_and(|other| other != this) {
+                return Err(BadHead::ContentLength);
             }
+            continue;
         } else if name == TRANSFER_ENCODING {
-            if version == Version::HTTP_10 || chunked || !head[value.clone()].eq_ignore_ascii_case(b"chunked") {
+            if version == Version::HTTP_10 || chunked || !head[value].eq_ignore_ascii_case(b"chunked") {
                 return Err(BadHead::TransferEncoding);
             }
             chunked = true;
+            continue;
         }
         lines.push(Line::new(name, at, value));
     }
-    let extent = match (chunked, length) {
-        _ if !has_host => return Err(BadHead::Host),
+    let (extent, length) = match (chunked, length) {
+        // HTTP/1.0 has none.
+        _ if !has_host && version != Version::HTTP_10 => return Err(BadHead::Host),
         (true, Some(_)) => return Err(BadHead::TwoLengths),
-        (true, None) => Extent::Chunked,
-        (false, length) => Extent::Length(length.unwrap_or(0)),
+        (true, None) => (Extent::Chunked, BodyLength::Unknown),
+        (false, Some(length)) => (Extent::Length(length), BodyLength::Known(length)),
+        (false, None) => (Extent::Length(0), BodyLength::None),
     };
     let headers = HeaderList::new(head.clone(), lines);
-    Ok(Head { request: RequestHead { method, uri, version, headers }, extent })
+    Ok(Head { request: RequestHead { method, uri, version, headers, length }, extent })
 }
 
 /// Reads the lines behind a chunked body; `section` ends with the last of them, or with the empty line (RFC 9112 §7.1.2).
@@ -195,9 +199,8 @@ fn request_line(head: &Bytes, line: Range<usize>) -> Result<(Method, Uri, Versio
     else {
         return Err(BadHead::RequestLine);
     };
-    // A fragment is never sent (RFC 9112 §3.2), and would be cut off without a word.
-    if !target.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'#') {
-        return Err(BadHead::RequestLine);
+    if !is_target(target) {
+        return Err(BadHead::Target);
     }
     let method = Method::from_bytes(method).map_err(|_| BadHead::RequestLine)?;
     let uri = Uri::from_maybe_shared(head.slice_ref(target)).map_err(|_| BadHead::RequestLine)?;
@@ -207,6 +210,12 @@ fn request_line(head: &Bytes, line: Range<usize>) -> Result<(Method, Uri, Versio
         _ if version.starts_with(b"HTTP/") => Err(BadHead::Version),
         _ => Err(BadHead::RequestLine),
     }
+}
+
+/// Whether a request target has only characters that a target may have. A fragment is never sent (RFC 9112 §3.2), and would be
+/// cut off without a word.
+pub(super) fn is_target(target: &[u8]) -> bool {
+    target.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
 /// The name in a header line, and where its value stands.

@@ -7,12 +7,12 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName,
-    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER},
+    header::{CONNECTION, EXPECT, HOST, TE, TRAILER},
 };
 use http_body::Frame;
 
 use super::{cookies, header_list::HeaderList};
-use crate::domain::gateway::models::header::{are_alike, is_ours, may_be_trailer};
+use crate::domain::gateway::models::header::{are_alike, is_framing, is_ours, may_be_trailer};
 
 /// `X-User-Id`
 pub(super) const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
@@ -98,7 +98,9 @@ fn announced_trailers(headers: &HeaderList) -> Option<String> {
 fn remove_connection_headers(headers: &mut HeaderList, may_pass: impl Fn(&HeaderName, &[u8]) -> bool) {
     let trailers = announced_trailers(headers);
     let named = named_in_connection(headers);
-    headers.retain(|name, value| !is_hop_by_hop(name.as_str()) && !named.contains(name) && may_pass(name, value));
+    headers.retain(|name, value| {
+        !is_hop_by_hop(name.as_str()) && !is_framing(name.as_str()) && !named.contains(name) && may_pass(name, value)
+    });
     if let Some(trailers) = trailers {
         headers.append(TRAILER, trailers);
     }
@@ -111,7 +113,8 @@ fn named_in_connection(headers: &HeaderList) -> HashSet<HeaderName> {
     others
         .flat_map(elements)
         .filter_map(|name| HeaderName::from_bytes(name).ok())
-        .filter(|name| !is_framing(name))
+        // Whom a message is for is not a sender's to take away.
+        .filter(|name| *name != HOST)
         .collect()
 }
 
@@ -125,15 +128,9 @@ fn is_hop_by_hop(name: &str) -> bool {
             | "proxy-authorization"
             | "te"
             | "trailer"
-            | "transfer-encoding"
             | "upgrade"
             | "http2-settings"
     )
-}
-
-/// What says where a message ends and whom it is for is not a sender's to take away.
-fn is_framing(name: &HeaderName) -> bool {
-    *name == CONTENT_LENGTH || *name == HOST
 }
 
 #[cfg(test)]
@@ -191,7 +188,7 @@ mod tests {
             ["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te"];
         let framing = ["trailer", "transfer-encoding", "upgrade", "http2-settings", "content-length", "host"];
         let more = [&X_FORWARDED_PREFIX, &EXPECT];
-        assert!(connection.iter().chain(&framing[..3]).all(|name| is_hop_by_hop(name)));
+        assert!(connection.iter().chain(&framing[..3]).all(|name| is_hop_by_hop(name) || is_framing(name)));
         let ours = ours.into_iter().chain(more).map(HeaderName::as_str);
         for name in ours.chain(connection).chain(framing).chain(["set-cookie"]) {
             assert!(name.parse::<TokenHeader>().is_err(), "{name}");
@@ -227,7 +224,14 @@ mod tests {
             ("host", "x"),
             ("cookie", "a=b"),
         ];
-        assert_eq!(left(&headers), ["content-length", "cookie", "host"]);
+        assert_eq!(left(&headers), ["cookie", "host"]);
+    }
+
+    #[test]
+    fn what_some_server_takes_for_the_length_goes_no_further() {
+        for name in ["content_length", "Content.Length", "transfer_encoding", "Transfer.Encoding"] {
+            assert_eq!(left(&[(name, "5"), ("content-type", "a/b")]), ["content-type"], "{name}");
+        }
     }
 
     #[test]
@@ -253,6 +257,9 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("x-request-id", "theirs"),
             ("set-cookie", "__Host-gateway_session=fixated; Path=/"),
+            ("set-cookie", "=__Host-gateway_session=fixated; Path=/"),
+            ("set-cookie", " = gateway_session=fixated"),
+            ("set-cookie", "__host-GATEWAY_session"),
             ("set-cookie", "theme=dark"),
             ("x-user-id", "u1"),
         ]);

@@ -1,8 +1,61 @@
 //! The messages that go through the pipeline, whatever version of HTTP they came in and go out in.
 
-use http::{Method, Request, Response, StatusCode, Uri, Version, request::Parts};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header::CONTENT_LENGTH, request::Parts,
+};
+use http_body::Body;
 
 use super::{body::AnswerBody, header_list::HeaderList};
+
+/// How long a message's body is (RFC 9112 §6.3). It is read from the head once and written anew into each head that goes out:
+/// a `Content-Length` that came is never passed on, so both sides end the message at the same byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum BodyLength {
+    /// There is no body, and the head does not mention one.
+    #[default]
+    None,
+    /// The body has this many bytes.
+    Known(u64),
+    /// The body shows its own end.
+    Unknown,
+    /// There is no body, but the head says how long it would be (RFC 9110 §8.6): the response to a `HEAD`, or a 304.
+    Announced(u64),
+}
+
+impl BodyLength {
+    /// The length of a body that we made ourselves.
+    fn of<B: Body>(body: &B) -> Self {
+        match body.size_hint().exact() {
+            Some(0) => Self::None,
+            Some(length) => Self::Known(length),
+            None => Self::Unknown,
+        }
+    }
+
+    /// The number that `Content-Length` says.
+    pub(super) fn header(self) -> Option<u64> {
+        match self {
+            Self::Known(length) | Self::Announced(length) => Some(length),
+            Self::None | Self::Unknown => None,
+        }
+    }
+
+    /// The number of bytes that the body must have; `None` if any will do.
+    pub(super) fn expected(self) -> Option<u64> {
+        match self {
+            Self::Known(length) => Some(length),
+            Self::None | Self::Announced(_) => Some(0),
+            Self::Unknown => None,
+        }
+    }
+
+    /// Adds `Content-Length` to headers that have none.
+    pub(super) fn add_to(self, headers: &mut HeaderMap) {
+        if let Some(length) = self.header() {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+    }
+}
 
 /// A request without its body.
 #[derive(Debug, Default)]
@@ -12,6 +65,7 @@ pub(super) struct RequestHead {
     /// In which it came.
     pub(super) version: Version,
     pub(super) headers: HeaderList,
+    pub(super) length: BodyLength,
 }
 
 /// An answer on its way to the client.
@@ -19,6 +73,7 @@ pub(super) struct RequestHead {
 pub(super) struct Answer<B = AnswerBody> {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderList,
+    pub(super) length: BodyLength,
     pub(super) body: B,
 }
 
@@ -30,26 +85,30 @@ impl RequestHead {
         *request.uri_mut() = self.uri;
         *request.version_mut() = self.version;
         *request.headers_mut() = self.headers.into();
+        self.length.add_to(request.headers_mut());
         request
     }
 }
 
 impl From<Parts> for RequestHead {
+    /// What came over HTTP/2. Its headers still have to be judged, and its length is not known before that.
     fn from(parts: Parts) -> Self {
         let Parts { method, uri, version, headers, .. } = parts;
-        Self { method, uri, version, headers: headers.into() }
+        Self { method, uri, version, headers: headers.into(), length: BodyLength::default() }
+    }
+}
+
+impl<B: Body> Answer<B> {
+    /// One of our own, without headers.
+    pub(super) fn new(status: StatusCode, body: B) -> Self {
+        Self { status, headers: HeaderList::default(), length: BodyLength::of(&body), body }
     }
 }
 
 impl<B> Answer<B> {
-    /// One without headers.
-    pub(super) fn new(status: StatusCode, body: B) -> Self {
-        Self { status, headers: HeaderList::default(), body }
-    }
-
     /// The same with another body.
     pub(super) fn map<C>(self, change: impl FnOnce(B) -> C) -> Answer<C> {
-        Answer { status: self.status, headers: self.headers, body: change(self.body) }
+        Answer { status: self.status, headers: self.headers, length: self.length, body: change(self.body) }
     }
 }
 
@@ -58,6 +117,7 @@ impl<B> From<Answer<B>> for Response<B> {
         let mut response = Self::new(answer.body);
         *response.status_mut() = answer.status;
         *response.headers_mut() = answer.headers.into();
+        answer.length.add_to(response.headers_mut());
         response
     }
 }

@@ -1,16 +1,22 @@
-//! A core's connections of HTTP/2 to one instance. One is enough for all requests; another is opened only while all that the
-//! instance allows on it are under way.
+//! A core's connections of HTTP/2 to one instance. One is enough for most requests; another is opened while all that the
+//! instance allows on it are under way. A body that could use up the connection's window has a connection to itself: if the
+//! instance does not read it, no other request waits.
 
 use std::{
     cell::{Cell, RefCell},
     future::Future,
+    io::{self, IoSlice},
     pin::Pin,
-    rc::Rc,
-    task::Poll,
+    rc::{Rc, Weak},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
-use http::{Request, Response};
+use http::{
+    Request, Response,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
+use http_body::Body;
 use hyper::{
     body::Incoming,
     client::conn::{
@@ -19,24 +25,65 @@ use hyper::{
     },
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, sync::watch, task::AbortHandle};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::watch,
+    task::AbortHandle,
+};
 
 use super::{
-    error::Failure, exchange::MAX_ANSWER_HEAD_BYTES, local::LocalTasks, permits::Permit, pool, upload::RequestBody,
-    view::Target,
+    error::Failure, exchange::MAX_ANSWER_HEAD_BYTES, frames::SendWindow, head::number, local::LocalTasks,
+    permits::Permit, pool, upload::RequestBody, view::Target,
 };
 
 /// The most connections of a core to one instance. When all are full, requests wait for the one with the fewest.
 const MOST_CONNECTIONS: usize = 8;
 
-/// What may come of answers before clients take it: of one, and of all on a connection.
+/// How much of an answer may wait for its client.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
-type Driver = http2::Connection<TokioIo<TcpStream>, RequestBody, LocalTasks>;
+/// The connection's window never binds, as a few clients that do not read could otherwise keep all others waiting. It is the
+/// largest that there is (RFC 9113 §6.9.1).
+const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
+
+/// How much of a request's body may wait for the service, besides what is in its windows.
+const UNSENT_BYTES: usize = 64 * 1024;
+
+type Driver = http2::Connection<TokioIo<Observed>, RequestBody, LocalTasks>;
+
+/// A longer body gets a connection to itself. The window of a connection is at least four times as large at first.
+const MAX_SHARED_BODY_BYTES: u64 = 16 * 1024;
+
+/// What a request's body does to the window of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Load {
+    /// There is none.
+    Nothing,
+    /// It is small, or a call of gRPC: those come in great numbers, most are small, and none says its length.
+    Light,
+    /// It may use up all of it.
+    Heavy,
+}
+
+impl Load {
+    /// That of a request.
+    pub(super) fn of(request: &Request<RequestBody>) -> Self {
+        let headers = request.headers();
+        let length = headers.get(CONTENT_LENGTH).and_then(|length| number(length.as_bytes()));
+        let is_call = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        if request.body().is_end_stream() {
+            Self::Nothing
+        } else if is_call || length.is_some_and(|length| length <= MAX_SHARED_BODY_BYTES) {
+            Self::Light
+        } else {
+            Self::Heavy
+        }
+    }
+}
 
 /// Holds what opening a connection came to, once it is known.
-type Opening = watch::Receiver<Option<Result<(), Failure>>>;
+type Opening = watch::Receiver<Option<Result<Weak<Connection>, Failure>>>;
 
 /// See the module.
 #[derive(Default)]
@@ -57,6 +104,9 @@ struct Connection {
     doubtful: Cell<bool>,
     /// That the process may have this socket.
     _permit: Permit,
+    /// One request has it to itself.
+    is_exclusive: Cell<bool>,
+    window: Rc<RefCell<SendWindow>>,
 }
 
 impl Connection {
@@ -66,6 +116,15 @@ impl Connection {
 
     fn is_full(&self) -> bool {
         self.driver.borrow().as_ref().is_none_or(|driver| self.streams.get() >= driver.current_max_send_streams())
+    }
+
+    /// Whether a request may be put here, if there is room.
+    fn suits(&self, load: Load) -> bool {
+        match load {
+            Load::Nothing => !self.is_exclusive.get(),
+            Load::Light => !self.is_exclusive.get() && !self.window.borrow().is_low(),
+            Load::Heavy => self.streams.get() == 0 && !self.window.borrow().is_low(),
+        }
     }
 }
 
@@ -79,7 +138,8 @@ impl Drop for Connection {
 pub(super) struct Stream(Rc<Connection>);
 
 impl Stream {
-    fn on(connection: &Rc<Connection>) -> Self {
+    fn on(connection: &Rc<Connection>, load: Load) -> Self {
+        connection.is_exclusive.set(load == Load::Heavy);
         connection.streams.set(connection.streams.get() + 1);
         connection.used_at.set(Instant::now());
         Self(Rc::clone(connection))
@@ -102,27 +162,32 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.0.streams.set(self.0.streams.get().saturating_sub(1));
+        self.0.is_exclusive.set(false);
         self.0.used_at.set(Instant::now());
     }
 }
 
 impl Multiplex {
-    /// A place on a connection that is open, if there is room or no more may be opened.
-    pub(super) fn take(&self) -> Option<Stream> {
+    /// A place on a connection that is open, if there is room or no more may be opened. Connections that do not suit the request
+    /// are not counted: each of them is held by a request, and those are limited.
+    pub(super) fn take(&self, load: Load) -> Option<Stream> {
         let mut connections = self.connections.borrow_mut();
         connections.retain(|connection| connection.is_usable());
-        let free = connections.iter().find(|connection| !connection.is_full());
-        let least = || connections.iter().min_by_key(|connection| connection.streams.get());
-        free.or_else(|| least().filter(|_| connections.len() >= MOST_CONNECTIONS)).map(Stream::on)
+        let fit = || connections.iter().filter(|connection| connection.suits(load));
+        let free = fit().find(|connection| !connection.is_full());
+        let least = || fit().min_by_key(|connection| connection.streams.get());
+        free.or_else(|| least().filter(|_| fit().count() >= MOST_CONNECTIONS))
+            .map(|connection| Stream::on(connection, load))
     }
 
-    /// Opens a connection, or waits for the one that is being opened. It goes on though nobody waits any more.
+    /// Opens a connection, or waits for the one that is being opened. It goes on though nobody waits any more. A connection that
+    /// was opened and is gone again is an error, too: whoever asked would otherwise open one after the other.
     pub(super) async fn open(target: &Rc<Target>, limit: Duration, permit: Permit) -> Result<(), Failure> {
         let mut opening = Self::opening(target, limit, permit);
-        let Ok(outcome) = opening.wait_for(Option::is_some).await.map(|outcome| outcome.clone()) else {
-            return Err(Failure::Unreachable);
-        };
-        outcome.unwrap_or(Err(Failure::Unreachable))
+        let outcome = opening.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
+        let opened = outcome.ok().flatten().unwrap_or(Err(Failure::Unreachable))?;
+        let is_usable = opened.upgrade().is_some_and(|connection| connection.is_usable());
+        if is_usable { Ok(()) } else { Err(Failure::HungUp) }
     }
 
     fn opening(target: &Rc<Target>, limit: Duration, permit: Permit) -> Opening {
@@ -135,7 +200,12 @@ impl Multiplex {
         let target = Rc::clone(target);
         tokio::task::spawn_local(async move {
             let outcome = connect(&target, limit, permit).await;
-            let outcome = outcome.map(|connection| target.multiplex.connections.borrow_mut().push(Rc::new(connection)));
+            let outcome = outcome.map(|connection| {
+                let connection = Rc::new(connection);
+                let opened = Rc::downgrade(&connection);
+                target.multiplex.connections.borrow_mut().push(connection);
+                opened
+            });
             target.multiplex.opening.take();
             // Whoever waited may be gone.
             let _ = told.send(Some(outcome));
@@ -153,11 +223,13 @@ impl Multiplex {
 }
 
 async fn connect(target: &Target, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
-    let stream = pool::reach(target, limit).await?;
+    let window = Rc::new(RefCell::new(SendWindow::new()));
+    let stream = Observed { stream: pool::reach(target, limit).await?, window: Rc::clone(&window) };
     let (requests, driver) = http2::Builder::new(LocalTasks)
         .max_header_list_size(u32::try_from(MAX_ANSWER_HEAD_BYTES).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(UNSENT_BYTES)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|_| Failure::Unreachable)?;
@@ -181,5 +253,60 @@ async fn connect(target: &Target, limit: Duration, permit: Permit) -> Result<Con
         used_at: Cell::new(Instant::now()),
         doubtful: Cell::new(false),
         _permit: permit,
+        is_exclusive: Cell::new(false),
+        window,
     })
+}
+
+/// The service's socket as hyper sees it; what goes through is noted for the connection's window.
+struct Observed {
+    stream: TcpStream,
+    window: Rc<RefCell<SendWindow>>,
+}
+
+impl AsyncRead for Observed {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(context, buf))?;
+        this.window.borrow_mut().read(&buf.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Observed {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.stream).poll_write(context, bytes))?;
+        this.window.borrow_mut().written(&bytes[..written]);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(context, slices))?;
+        let mut left = written;
+        for slice in slices {
+            let sent = left.min(slice.len());
+            this.window.borrow_mut().written(&slice[..sent]);
+            left -= sent;
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
 }

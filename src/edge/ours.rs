@@ -65,13 +65,15 @@ impl<'r> Ours<'r> {
         }
         put(&X_REQUEST_ID, &[facts.request_id.as_bytes()]);
         put(&X_FORWARDED_FOR, &[facts.client.forwarded_for.as_bytes()]);
-        put(&X_FORWARDED_HOST, &[&facts.host]);
+        if let Some(host) = &facts.host {
+            put(&X_FORWARDED_HOST, &[host]);
+        }
         put(&X_FORWARDED_PROTO, &[facts.client.scheme.as_bytes()]);
         let prefix = stripped_prefix(facts.route);
         if !prefix.is_empty() {
             put(&X_FORWARDED_PREFIX, &[prefix.as_bytes()]);
         }
-        let host = std::str::from_utf8(&facts.host).unwrap_or_default();
+        let host = facts.host.as_deref().and_then(|host| std::str::from_utf8(host).ok());
         put(&FORWARDED, &forwarded(facts.client.text(), host, facts.client.scheme).map(str::as_bytes));
         put(&TRACEPARENT, &[&self.traceparent]);
         put(&VIA, &[self.via.as_bytes()]);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
-    header::{AUTHORIZATION, CONTENT_LENGTH, HOST, MAX_FORWARDS, TE, TRAILER, UPGRADE},
+    header::{AUTHORIZATION, HOST, MAX_FORWARDS, TE, TRAILER, UPGRADE},
 };
 
 use super::{
@@ -11,10 +11,9 @@ use super::{
     client::Client,
     cookies,
     error::Failure,
-    head::number,
     header_list::HeaderList,
     headers::remove_all_like,
-    message::RequestHead,
+    message::{BodyLength, RequestHead},
     ours::Ours,
     output::{Encoder, put_header, put_length},
     request_id::RequestText,
@@ -27,8 +26,8 @@ use crate::domain::gateway::models::{access::Permit, service::Route};
 pub(super) struct Facts<'r> {
     pub(super) request_id: &'r RequestText,
     pub(super) client: &'r Client,
-    /// The `Host` that it was sent to; well-formed.
-    pub(super) host: Bytes,
+    /// The `Host` that it was sent to, if it says one; well-formed.
+    pub(super) host: Option<Bytes>,
     /// Where it goes.
     pub(super) route: &'r Route,
     /// The canonical path.
@@ -115,15 +114,17 @@ impl<'r> Outgoing<'r> {
         if let Some(options) = self.connection_options() {
             put_header("connection", options, head);
         }
-        let announced = self.head.headers.get(&CONTENT_LENGTH).and_then(number);
-        let encoder = match (&self.body, announced) {
-            (_, Some(length)) => Encoder::Length(length),
-            (RequestBody::Streamed(_), None) => {
+        let encoder = match self.head.length {
+            BodyLength::Known(length) => {
+                put_length(length, head);
+                Encoder::Length(length)
+            }
+            BodyLength::Unknown => {
                 put_header("transfer-encoding", b"chunked", head);
                 // Only those that were announced are looked for.
                 Encoder::Chunked { trailers: self.head.headers.contains(&TRAILER) }
             }
-            (RequestBody::Empty, None) => {
+            BodyLength::None | BodyLength::Announced(_) => {
                 // RFC 9110 §8.6.
                 if matches!(self.head.method, Method::POST | Method::PUT | Method::PATCH) {
                     put_length(0, head);
@@ -160,6 +161,7 @@ impl<'r> Outgoing<'r> {
         let uri = ["http://", target.authority.as_str()].into_iter().chain(self.target_at(target));
         *request.uri_mut() = Uri::try_from(uri.collect::<String>()).map_err(|_| Failure::Internal)?;
         *request.headers_mut() = HeaderMap::from(self.head.headers.clone());
+        self.head.length.add_to(request.headers_mut());
         self.ours.add_to(request.headers_mut());
         // A stream goes on as nothing else (RFC 9113 §8.6).
         request.headers_mut().remove(UPGRADE);

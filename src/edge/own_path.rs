@@ -10,7 +10,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Uri, header::HOST};
+use http::{
+    Uri,
+    header::{CONTENT_LENGTH, HOST},
+};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty};
 use tokio::sync::{Notify, mpsc};
@@ -31,11 +34,13 @@ pub(super) async fn answer(
     mut head: RequestHead,
     body: Incoming,
     target: String,
-    host: Bytes,
+    host: Option<Bytes>,
     origin: RequestOrigin,
 ) -> Result<Box<Answer>, Failure> {
     head.uri = Uri::try_from(target).map_err(|_| Failure::Internal)?;
-    head.headers.insert(HOST, host);
+    if let Some(host) = host {
+        head.headers.insert(HOST, host);
+    }
     let (body, handing_over) = handed_over(body);
     let mut request = head.with_body(body);
     request.extensions_mut().insert(origin);
@@ -44,9 +49,10 @@ pub(super) async fn answer(
     let task = core.control.spawn(async move { control_plane.answer(request).await });
     match beside(task, handing_over).await {
         Ok(answer) => {
-            let (parts, body) = answer.into_parts();
-            let body = AnswerBody::own(body);
-            Ok(Box::new(Answer { status: parts.status, headers: parts.headers.into(), body }))
+            let (mut parts, body) = answer.into_parts();
+            // The body itself says how long it is.
+            parts.headers.remove(CONTENT_LENGTH);
+            Ok(Box::new(Answer { headers: parts.headers.into(), ..Answer::new(parts.status, AnswerBody::own(body)) }))
         }
         Err(failed) => {
             error!(request_id = %origin.request_id, panicked = failed.is_panic(), "the control plane failed to answer");

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use http::{
     Method, StatusCode, Uri, Version,
-    header::{ALLOW, CONTENT_LENGTH, HOST},
+    header::{ALLOW, HOST},
 };
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
@@ -28,12 +28,12 @@ use super::{
     fields,
     forward::{Limits, forward},
     forwarded::is_authority,
-    head::{BadHead, number},
+    head::BadHead,
     header_list::HeaderList,
     headers::{X_REQUEST_ID, sanitise_request},
     in_flight::ClientPermits,
     linked::linked_at,
-    message::{Answer, RequestHead},
+    message::{Answer, BodyLength, RequestHead},
     outgoing::{Facts, Outgoing, max_forwards},
     own_path,
     path::{self, BadPath},
@@ -114,7 +114,7 @@ async fn handle(
     peer: &Peer,
     id: &RequestText,
     head: &mut RequestHead,
-    body: Incoming,
+    mut body: Incoming,
     record: &mut Record,
     readers: &mut Readers,
 ) -> Result<Box<Answer>, Failure> {
@@ -124,7 +124,8 @@ async fn handle(
         _ => {}
     }
     if head.version == Version::HTTP_2 {
-        fields::judge(&mut head.headers).map_err(Failure::Head)?;
+        fields::judge(head, !body.is_empty()).map_err(Failure::Head)?;
+        body.expect(head.length);
     }
     let uri = std::mem::take(&mut head.uri);
     let host = host(&uri, &head.headers, head.version)?;
@@ -163,7 +164,7 @@ struct Checked<'r> {
     body: Incoming,
     path: &'r str,
     query: Option<&'r str>,
-    host: Bytes,
+    host: Option<Bytes>,
     client: Client,
     upgrade: Option<Vec<u8>>,
     id: &'r RequestText,
@@ -190,7 +191,7 @@ async fn proxy(
         limits.token = caller.as_ref().map(|caller| &caller.identity);
     }
     let limit_bytes = route.body_limit_bytes;
-    if announced_length(&request.head.headers).is_some_and(|length| length > limit_bytes) {
+    if matches!(request.head.length, BodyLength::Known(length) if length > limit_bytes) {
         return Err(Failure::BodyTooLarge { limit_bytes });
     }
     let upstream = upstream.ok_or(Failure::NoInstance)?;
@@ -274,24 +275,21 @@ fn limits<'r>(core: &Core, route: &Route) -> Limits<'r> {
 }
 
 /// For whom the request is: the authority of an absolute target, which overrides `Host` (RFC 9112 §3.2.2), or `Host`, of
-/// which there is exactly one (the head was judged). Over HTTP/2 every target has an authority, and a `Host` beside it must
-/// be the same (RFC 9113 §8.3.1).
-fn host(uri: &Uri, headers: &HeaderList, version: Version) -> Result<Bytes, Failure> {
+/// which there is at most one (the head was judged), and none in HTTP/1.0 alone. Over HTTP/2 every target has an authority, and
+/// a `Host` beside it must be the same (RFC 9113 §8.3.1).
+fn host(uri: &Uri, headers: &HeaderList, version: Version) -> Result<Option<Bytes>, Failure> {
     if let (Version::HTTP_2, Some(authority), Some(host)) = (version, uri.authority(), headers.get(&HOST))
         && !host.eq_ignore_ascii_case(authority.as_str().as_bytes())
     {
         return Err(Failure::Authority);
     }
     let host = match (uri.scheme_str(), uri.authority()) {
+        (None, None) if version == Version::HTTP_10 && !headers.contains(&HOST) => return Ok(None),
         (None, None) => headers.share(&HOST),
         (Some("http" | "https"), Some(authority)) => Some(Bytes::copy_from_slice(authority.as_str().as_bytes())),
         (Some(_), _) | (None, Some(_)) => return Err(Failure::Path(BadPath::NotAPath)),
     };
-    host.filter(|host| std::str::from_utf8(host).is_ok_and(is_authority)).ok_or(Failure::Authority)
-}
-
-fn announced_length(headers: &HeaderList) -> Option<u64> {
-    number(headers.get(&CONTENT_LENGTH)?)
+    host.filter(|host| std::str::from_utf8(host).is_ok_and(is_authority)).map(Some).ok_or(Failure::Authority)
 }
 
 /// What we say about ourselves when asked for the options of no resource in particular.

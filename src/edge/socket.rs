@@ -29,6 +29,16 @@ pub(super) enum Socket {
 }
 
 impl Socket {
+    /// Has the connection end with a reset when it is dropped: the client sees that it did not get everything.
+    pub(super) fn end_with_reset(&self) {
+        let stream = match self {
+            Self::Plain(stream) => &stream.0,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        // If the connection is broken already, the client has seen that.
+        let _ = stream.set_zero_linger();
+    }
+
     /// Reads once, up to [`SMALL_READ_BYTES`]; how many bytes came.
     pub(super) fn poll_append(&mut self, context: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
         match self {

@@ -8,6 +8,7 @@ mod forwarding;
 mod harness;
 mod http2;
 mod http2_frames;
+mod http2_messages;
 mod http2_upstreams;
 mod in_flight;
 mod lifecycle;

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http::{
     Version,
-    header::{CONNECTION, CONTENT_LENGTH, UPGRADE},
+    header::{CONNECTION, UPGRADE},
 };
 
 use super::{
@@ -39,17 +39,18 @@ pub(super) fn agreed(asked: Option<&[u8]>, chosen: Option<Bytes>, headers: &mut 
     }
     headers.insert(UPGRADE, chosen);
     headers.insert(CONNECTION, CONNECTION_UPGRADE);
-    // It has no body, whatever it says (RFC 9110 §8.6).
-    headers.remove(&CONTENT_LENGTH);
     Ok(())
 }
 
 /// Whether requests in this protocol cannot be hidden from us. Behind another version of HTTP, or TLS with one, a client could
-/// ask a service for whatever it likes, past every route and every token (known as h2c smuggling).
+/// ask a service for whatever it likes, past every route and every token (known as h2c smuggling). Names are compared by how
+/// they begin: some servers take `h2c-14` and `HTTP2` for `h2c`. What is no token, such as `"h2c"`, is no protocol's name
+/// (RFC 9110 §7.8).
 fn may_pass(protocol: &[u8]) -> bool {
-    let name = protocol.split(|&byte| byte == b'/').next().unwrap_or_default();
-    let is_http = [b"h2".as_slice(), b"h2c", b"h3", b"http", b"tls"].iter().any(|http| name.eq_ignore_ascii_case(http));
-    !is_http && protocol.iter().all(|&byte| byte.is_ascii_graphic())
+    const HTTP: [&[u8]; 5] = [b"h2", b"h3", b"http", b"spdy", b"tls"];
+    let begins = |prefix: &[u8]| protocol.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix));
+    let in_name = |&byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&byte);
+    !HTTP.iter().any(|http| begins(http)) && protocol.iter().all(in_name)
 }
 
 fn is_upgrade(option: &[u8]) -> bool {

@@ -18,6 +18,8 @@ use super::{
     buffering::{Buffered, BufferedBytes},
     error::Failure,
     headers::passable,
+    http2_body::Http2Body,
+    message::BodyLength,
     wire::Wire,
 };
 
@@ -28,13 +30,20 @@ pub(super) enum Incoming {
     /// On a connection of HTTP/1.x, which serves nothing else meanwhile.
     Http1(Rc<Wire>),
     /// On a stream of HTTP/2.
-    Http2(Http2Incoming),
+    Http2(Http2Body),
 }
 
 impl Incoming {
     /// What hyper hands on.
     pub(super) fn http2(body: Http2Incoming) -> Self {
-        if body.is_end_stream() { Self::Empty } else { Self::Http2(body) }
+        if body.is_end_stream() { Self::Empty } else { Self::Http2(Http2Body::new(body)) }
+    }
+
+    /// The body has to be as long as its head says. On a connection of HTTP/1 no other length can come of it.
+    pub(super) fn expect(&mut self, length: BodyLength) {
+        if let Self::Http2(body) = self {
+            body.expect(length);
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -50,7 +59,7 @@ impl Body for Incoming {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Http1(wire) => wire.poll_body(context).map_err(io::Error::other),
-            Self::Http2(body) => Pin::new(body).poll_frame(context).map_err(io::Error::other),
+            Self::Http2(body) => Pin::new(body).poll_frame(context),
         }
     }
 
@@ -162,7 +171,9 @@ impl Upload {
                 Some(Ok(part)) => {
                     let is_last = self.incoming.borrow().is_end_stream();
                     let mut buffered = self.buffered.borrow_mut();
-                    if !buffered.add(part, is_last, core) || is_last || buffered.len() as u64 >= most {
+                    let has_room = buffered.add(part, is_last, core);
+                    // Behind the last part stands whether all of them are as long as the head said.
+                    if !is_last && (!has_room || buffered.len() as u64 >= most) {
                         return Poll::Ready(Ok(()));
                     }
                 }

@@ -210,6 +210,11 @@ impl Wire {
         written
     }
 
+    /// The answer broke off, and only the way in which the connection ends can say so.
+    pub(super) fn end_with_reset(&self) {
+        self.socket.borrow().end_with_reset();
+    }
+
     /// Closes the connection so that the last answer arrives. The client may still be sending if it `lingers`.
     pub(super) async fn close(&self, lingers: bool) {
         let mut goodbye = Goodbye::default();

@@ -20,6 +20,20 @@ fn a_body_is_delimited_by_its_length_or_by_chunks() {
 }
 
 #[test]
+fn what_delimits_the_body_is_no_header_any_more() {
+    for (lines, length) in [
+        ("", BodyLength::None),
+        ("Content-Length: 0\r\n", BodyLength::Known(0)),
+        ("Content-Length: 5\r\nContent-Length: 5\r\n", BodyLength::Known(5)),
+        ("Transfer-Encoding: chunked\r\n", BodyLength::Unknown),
+    ] {
+        let head = Bytes::from(format!("POST / HTTP/1.1\r\nHost: x\r\n{lines}\r\n"));
+        let request = parse(&head).unwrap().request;
+        assert_eq!((request.length, request.headers.len()), (length, 1), "{lines:?}");
+    }
+}
+
+#[test]
 fn what_two_servers_could_frame_differently_is_refused() {
     for (lines, why) in [
         ("Content-Length: 5\r\nContent-Length: 6\r\n", BadHead::ContentLength),
@@ -58,7 +72,8 @@ fn what_two_servers_could_frame_differently_is_refused() {
         assert_eq!(with(lines), Err(why), "{lines:?}");
     }
     assert_eq!(judged("GET / HTTP/1.1\r\n\r\n"), Err(BadHead::Host));
-    assert_eq!(judged("GET / HTTP/1.0\r\n\r\n"), Err(BadHead::Host));
+    assert_eq!(judged("GET / HTTP/1.0\r\n\r\n"), Ok(Extent::Length(0)), "HTTP/1.0 has no Host");
+    assert_eq!(judged("GET / HTTP/1.0\r\nHost: x\r\nHost: x\r\n\r\n"), Err(BadHead::Host));
     assert_eq!(
         judged("POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"),
         Err(BadHead::TransferEncoding)
@@ -73,9 +88,9 @@ fn a_request_line_has_three_parts() {
         ("GET / HTTP/1.1 ", BadHead::RequestLine),
         (" GET / HTTP/1.1", BadHead::RequestLine),
         ("GET /a b HTTP/1.1", BadHead::RequestLine),
-        ("GET /\t HTTP/1.1", BadHead::RequestLine),
-        ("GET /#x HTTP/1.1", BadHead::RequestLine),
-        ("GET /é HTTP/1.1", BadHead::RequestLine),
+        ("GET /\t HTTP/1.1", BadHead::Target),
+        ("GET /#x HTTP/1.1", BadHead::Target),
+        ("GET /é HTTP/1.1", BadHead::Target),
         ("GET /?<a> HTTP/1.1", BadHead::RequestLine),
         ("GET a/b HTTP/1.1", BadHead::RequestLine),
         ("GET http:///a HTTP/1.1", BadHead::RequestLine),

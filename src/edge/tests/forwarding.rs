@@ -175,6 +175,7 @@ async fn an_answer_loses_what_speaks_of_its_connection_and_gets_our_marks() {
     let upstream = Upstream::answering(
         "HTTP/1.1 201 Created\r\nConnection: keep-alive, X-Internal\r\nX-Internal: 1\r\nKeep-Alive: timeout=5\r\n\
          X-Request-Id: theirs\r\nVia: 1.1 other\r\nSet-Cookie: a=1\r\nSet-Cookie: __Host-gateway_session=fixated\r\n\
+         Set-Cookie: =__Host-gateway_session=fixated; Path=/; Secure\r\n\
          Upgrade: h2c\r\nETag: \"x\"\r\nContent-Length: 2\r\n\r\nok",
     )
     .await;
@@ -248,6 +249,43 @@ async fn an_old_client_gets_an_answer_that_it_understands() {
     let answer = gateway.ask("GET /api/users HTTP/1.0\r\nHost: x\r\n\r\n").await;
     assert_eq!((answer.status, answer.text(), answer.header("transfer-encoding")), (200, "ok", None));
     assert_eq!(upstream.only().header("via"), Some("1.0 gateway"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_client_need_not_say_for_whom_its_request_is() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    for target in ["/api/users", "/own"] {
+        let answer = gateway.ask(&format!("GET {target} HTTP/1.0\r\n\r\n")).await;
+        assert_eq!(answer.status, 200, "{target}");
+    }
+    let request = upstream.only();
+    assert_eq!(request.header("host"), Some(upstream.address.to_string().as_str()));
+    assert_eq!(request.header("x-forwarded-host"), None);
+    assert_eq!(request.header("forwarded"), Some("for=127.0.0.1;proto=http"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn close_counts_beside_keep_alive() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    for (version, options, stays_open) in [
+        ("1.0", "keep-alive", true),
+        ("1.0", "close, keep-alive", false),
+        ("1.0", "keep-alive, close", false),
+        ("1.1", "close, keep-alive", false),
+        ("1.1", "keep-alive", true),
+    ] {
+        let mut client = gateway.connect().await;
+        let request = format!("GET /api/users HTTP/{version}\r\nHost: x\r\nConnection: {options}\r\n\r\n");
+        let answer = client.ask(&request).await;
+        assert_eq!(answer.header("connection") == Some("close"), !stays_open, "{version} {options}");
+        if stays_open {
+            assert_eq!(client.ask(&request).await.status, 200, "{version} {options}");
+        } else {
+            assert!(client.is_closed().await, "{version} {options}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

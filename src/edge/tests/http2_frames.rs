@@ -13,7 +13,7 @@ use super::{
     http2::Http2Client,
 };
 
-const PREFACE_AND_SETTINGS: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+pub(super) const PREFACE_AND_SETTINGS: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_head_ends_the_connection() {
@@ -53,16 +53,26 @@ async fn the_preface_may_come_in_pieces() {
 }
 
 /// One frame, as it goes over the wire.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// One header line of HPACK, without Huffman and not remembered.
+pub(super) fn literal(name: &str, value: &[u8]) -> Vec<u8> {
+    let length = |length: usize| u8::try_from(length).unwrap();
+    [&[0, length(name.len())], name.as_bytes(), &[length(value.len())], value].concat()
 }
 
 /// `GET /api/users` of `www`, without Huffman.
 const HEAD: &[u8] = b"\x82\x86\x04\x0a/api/users\x41\x03www";
 
 /// What comes of these frames: the kinds of frames, their streams and payloads, until the gateway closes or has said enough.
-async fn said(gateway: &Gateway, frames: &[u8], enough: impl Fn(u8, u32) -> bool) -> Vec<(u8, u32, Vec<u8>)> {
+pub(super) async fn said(
+    gateway: &Gateway,
+    frames: &[u8],
+    enough: impl Fn(u8, u32) -> bool,
+) -> Vec<(u8, u32, Vec<u8>)> {
     let (mut reading, mut writing) = TcpStream::connect(gateway.address).await.unwrap().into_split();
     let bytes = [PREFACE_AND_SETTINGS, frames].concat();
     // The gateway may stop reading before the end.
@@ -88,8 +98,14 @@ async fn said(gateway: &Gateway, frames: &[u8], enough: impl Fn(u8, u32) -> bool
     said
 }
 
-const RST_STREAM: u8 = 3;
-const GOAWAY: u8 = 7;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const END_STREAM: u8 = 1;
+pub(super) const END_HEADERS: u8 = 4;
+/// `:status 200`
+pub(super) const STATUS_200: u8 = 0x88;
+pub(super) const RST_STREAM: u8 = 3;
+pub(super) const GOAWAY: u8 = 7;
 const PROTOCOL_ERROR: [u8; 4] = [0, 0, 0, 1];
 const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 11];
 

@@ -19,16 +19,16 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{io::AsyncWriteExt, net::TcpListener, sync::Semaphore};
 
 use super::{
-    harness::{Gateway, Setup, post, soon},
+    harness::{Gateway, Setup, get, post, soon},
     http2::{Http2Answer, Http2Client, TestBody, data, parts, request},
 };
 use crate::edge::test_support::service;
 
 /// A gateway in front of an instance of the service `auth` that speaks HTTP/2.
-fn gateway(address: SocketAddr) -> Gateway {
+pub(super) fn gateway(address: SocketAddr) -> Gateway {
     let services = vec![service("auth", &[&format!("h2c://{address}")])];
     Setup { services, ..Setup::of(&[]) }.start()
 }
@@ -249,5 +249,123 @@ async fn a_connection_that_is_taken_leave_of_is_replaced() {
         let answer = gateway.ask("POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
         assert_eq!(answer.status, 200);
         soon("the end", ended.acquire()).await.unwrap().forget();
+    }
+}
+
+/// A service on connections of its own: `serve` gets each, with what was answered so far.
+async fn accepting<F>(
+    serve: impl Fn(h2::server::Connection<tokio::net::TcpStream, Bytes>) -> F + Send + 'static,
+) -> (SocketAddr, Arc<AtomicUsize>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, connections) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            if let Ok(connection) = h2::server::handshake(stream).await {
+                tokio::spawn(serve(connection));
+            }
+        }
+    });
+    (address, connections)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_do_not_read_keep_nobody_else_waiting() {
+    // Far more than any window, or nearly nothing.
+    let large: &'static str = "a".repeat(8_000_000).leak();
+    let (address, connections) = serve(move |request| async move {
+        if request.uri().path() == "/users/large" { whole(large) } else { whole("ok") }
+    })
+    .await;
+    let gateway = gateway(address);
+    let mut unread = Vec::new();
+    for _ in 0..24 {
+        let mut client = gateway.connect().await;
+        client.send(&get("/api/users/large", "")).await;
+        // The answer has begun, and is not read on.
+        assert!(client.some().await.starts_with("HTTP/1.1 200"));
+        unread.push(client);
+    }
+    let client = Http2Client::connect(&gateway).await;
+    for _ in 0..3 {
+        assert_eq!(gateway.get("/api/users/small", "").await.text(), "ok");
+        assert_eq!(client.get("/api/users/small", &[]).await.body, "ok");
+    }
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
+    // Those that read on get the rest.
+    for mut client in unread.into_iter().take(2) {
+        let mut length = 0;
+        while length < large.len() {
+            let some = client.some().await;
+            assert!(!some.is_empty(), "it ended after {length} bytes");
+            length += some.len();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_a_service_does_not_read_keep_nobody_else_waiting() {
+    // A service whose windows are those of the specification, and which reads what goes to `/users/read`.
+    let (address, connections) = accepting(|mut connection| async move {
+        let mut unread = Vec::new();
+        while let Some(Ok((request, mut answer))) = connection.accept().await {
+            if request.uri().path() != "/users/read" {
+                unread.push((request, answer));
+                continue;
+            }
+            tokio::spawn(async move {
+                let mut body = request.into_body();
+                let mut length = 0;
+                while let Some(Ok(data)) = body.data().await {
+                    length += data.len();
+                    body.flow_control().release_capacity(data.len()).unwrap();
+                }
+                let text = Bytes::from(length.to_string());
+                answer.send_response(Response::new(()), false).unwrap().send_data(text, true).unwrap();
+            });
+        }
+    })
+    .await;
+    let gateway = gateway(address);
+    let mut stuck = Vec::new();
+    for _ in 0..8 {
+        let mut client = gateway.connect().await;
+        client.send("POST /api/users/stuck HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n").await;
+        client.send(&"a".repeat(200_000)).await;
+        stuck.push(client);
+    }
+    let sent = "b".repeat(150_000);
+    for _ in 0..3 {
+        assert_eq!(gateway.ask(&post("/api/users/read", "abc")).await.text(), "3");
+        assert_eq!(gateway.ask(&post("/api/users/read", &sent)).await.text(), "150000");
+    }
+    // Each that is stuck holds one connection at most.
+    assert!((2..=9).contains(&connections.load(Ordering::Relaxed)), "{connections:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_takes_leave_at_once_is_tried_no_more_often_than_any_other() {
+    for says_goaway in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&connections);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
+                if says_goaway {
+                    let settings = b"\0\0\0\x04\0\0\0\0\0";
+                    let goaway = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
+                    let _ = stream.write_all(&[&settings[..], goaway].concat()).await;
+                }
+            }
+        });
+        let answer = gateway(address).get("/api/users", "").await;
+        assert_eq!(answer.problem(), (502, "bad_gateway".to_owned()), "{says_goaway}");
+        assert!((1..=3).contains(&connections.load(Ordering::Relaxed)), "{connections:?} {says_goaway}");
     }
 }

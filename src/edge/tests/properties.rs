@@ -4,6 +4,7 @@
 mod framing;
 mod headers;
 mod paths;
+mod translation;
 mod wire;
 
 use proptest::{prelude::*, test_runner::Config};

@@ -39,7 +39,6 @@ async fn what_could_be_framed_in_two_ways_reaches_nobody() {
     }
     for raw in [
         "POST /api/users HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "GET /api/users HTTP/1.0\r\n\r\n",
         "GET /api/users HTTP/1.1\nHost: x\n\n",
         "GET /api/users#fragment HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET  /api/users HTTP/1.1\r\nHost: x\r\n\r\n",

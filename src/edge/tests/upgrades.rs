@@ -200,6 +200,7 @@ async fn what_cannot_be_an_upgrade_is_a_plain_request() {
         format!("GET {head}Connection: upgrade\r\nUpgrade: \r\n\r\n"),
         format!("GET {head}Connection: upgrade, http2-settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n"),
         format!("GET {head}Connection: upgrade\r\nUpgrade: H2C, h2, HTTP/2.0, TLS/1.0\r\n\r\n"),
+        format!("GET {head}Connection: upgrade\r\nUpgrade: h2c-14, \"h2c\", HTTP2, Http2/1, h3-29, SPDY/3.1\r\n\r\n"),
         format!("POST {head}{WEBSOCKET}Content-Length: 3\r\n\r\nabc"),
         format!("POST {head}{WEBSOCKET}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
     ] {
@@ -211,7 +212,7 @@ async fn what_cannot_be_an_upgrade_is_a_plain_request() {
     let old = format!("GET /api/users HTTP/1.0\r\nHost: x\r\n{WEBSOCKET}\r\n");
     assert_eq!(gateway.ask(&old).await.status, 200);
     assert_eq!(upstream.received().pop().unwrap().header("upgrade"), None);
-    assert_eq!(upstream.received().len(), 9);
+    assert_eq!(upstream.received().len(), 10);
     // With nothing in it, a body is none.
     let empty = get("/api/users", &format!("{WEBSOCKET}Content-Length: 0\r\n"));
     assert_eq!(client.ask(&empty).await.status, 200);

@@ -58,6 +58,16 @@ pub fn is_ours(name: &str) -> bool {
     matches!(name.as_bytes().first(), Some(b'x' | b'f')) && is_among(name, &OUR_PREFIXES, &OUR_NAMES)
 }
 
+/// Whether a name (in lower case) says where a message ends, or does in such a server. The length of a body is written anew for
+/// each side, so none of these is ever passed on.
+pub fn is_framing(name: &str) -> bool {
+    match name.as_bytes().first() {
+        Some(b'c') => are_alike(name, "content-length"),
+        Some(b't') => are_alike(name, "transfer-encoding"),
+        _ => false,
+    }
+}
+
 /// Whether a name (in lower case) may stand behind a body. Not what routes, frames, authenticates or changes the meaning of
 /// a message (RFC 9110 §6.5.1), and nothing that the gateway answers for: whoever merges trailers into headers would
 /// take it for ours.

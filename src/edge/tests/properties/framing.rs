@@ -124,24 +124,24 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
 
 /// What comes of a stream.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Found {
+pub(super) struct Found {
     /// Each request's method, and its body as far as it came.
-    requests: Vec<(String, Vec<u8>)>,
+    pub(super) requests: Vec<(String, Vec<u8>)>,
     /// How many bytes were read as requests; behind them is what is at fault or not whole.
-    read: usize,
-    fault: Option<Fault>,
+    pub(super) read: usize,
+    pub(super) fault: Option<Fault>,
     /// The stream ended inside of a body.
-    in_body: bool,
+    pub(super) in_body: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Fault {
+pub(super) enum Fault {
     Head(BadHead),
     Body,
 }
 
 /// Reads a stream that arrives in pieces of these sizes, one after the other and then again.
-fn found(stream: &[u8], sizes: &[usize]) -> Found {
+pub(super) fn found(stream: &[u8], sizes: &[usize]) -> Found {
     let (mut found, mut input, mut scanned) = (Found::default(), BytesMut::new(), 0);
     let (mut rest, mut sizes, mut body) = (stream, sizes.iter().cycle(), Decoder::Ended);
     while !rest.is_empty() && found.fault.is_none() {
@@ -189,7 +189,7 @@ fn found(stream: &[u8], sizes: &[usize]) -> Found {
 }
 
 /// The requests that hyper finds in a stream: method, and the body if it came to its end.
-fn found_by_hyper(stream: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
+pub(super) fn found_by_hyper(stream: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let found = RefCell::new(Vec::new());
     let service = service_fn(async |request: Request<Incoming>| {
@@ -220,7 +220,7 @@ fn answered(stream: &[u8], sizes: &[usize]) -> Option<(u16, Vec<u8>, Result<bool
         if head.is_none() {
             let Some(taken) = AnswerHead::take(&mut input).ok()? else { continue };
             head = Some(taken.status.as_u16());
-            body = Decoder::of_answer(taken.extent(false).ok()?);
+            body = Decoder::of_answer(taken.framing(false).ok()?.0);
         }
         loop {
             match body.next(&mut input) {

@@ -1,0 +1,72 @@
+//! A body that comes on a stream of HTTP/2, from a client or from a service. hyper reads it; this judges its end.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+
+use super::message::BodyLength;
+
+/// See the module.
+pub(super) struct Http2Body {
+    incoming: Incoming,
+    /// The number of bytes that are still to come, if the head said how many there are.
+    left: Option<u64>,
+}
+
+impl Http2Body {
+    /// A body of unknown length.
+    pub(super) fn new(incoming: Incoming) -> Self {
+        Self { incoming, left: None }
+    }
+
+    /// The body has to be as long as its head says. No byte of it was read before.
+    pub(super) fn expect(&mut self, length: BodyLength) {
+        self.left = length.expected();
+    }
+
+    /// Whether `frame` is what may come next.
+    fn judge(&mut self, frame: Option<&Frame<Bytes>>) -> io::Result<()> {
+        let Some(frame) = frame else {
+            // hyper ends a body at RST_STREAM with NO_ERROR, too. A message ends with END_STREAM alone (RFC 9113 §8.1); if
+            // that came first, as it does when a service answers early, the message is whole.
+            if !self.incoming.is_end_stream() {
+                return Err(io::Error::other("the stream was reset before the end of the body"));
+            }
+            return if self.left.is_none_or(|left| left == 0) { Ok(()) } else { Err(wrong_length()) };
+        };
+        if let (Some(data), Some(left)) = (frame.data_ref(), &mut self.left) {
+            *left = left.checked_sub(data.len() as u64).ok_or_else(wrong_length)?;
+        }
+        Ok(())
+    }
+}
+
+impl Body for Http2Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = self.get_mut();
+        // As text alone: from an error of HTTP/2 hyper would take the code of this stream for that of the other side's, and
+        // REFUSED_STREAM says that nothing was done.
+        let frame = ready!(Pin::new(&mut this.incoming).poll_frame(context))
+            .transpose()
+            .map_err(|error| io::Error::other(error.to_string()));
+        let judged = frame.and_then(|frame| this.judge(frame.as_ref()).map(|()| frame));
+        Poll::Ready(judged.transpose())
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+}
+
+fn wrong_length() -> io::Error {
+    io::Error::other("the body is not as long as its head says")
+}
