@@ -163,6 +163,7 @@ impl World {
                 pages: TrustedPages::default(),
                 allowed_origins: Vec::new(),
                 login_path: String::new(),
+                strict_transport: false,
             },
             upstream_settings: settings.upstream,
             max_service_connections: 1,

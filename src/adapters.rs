@@ -4,6 +4,7 @@ pub mod client_keys;
 pub mod clock;
 pub mod console;
 pub mod entropy;
+mod jose;
 pub mod jwt;
 pub mod passwords;
 pub mod providers;

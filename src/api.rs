@@ -30,14 +30,14 @@ use self::{
     account::AccountApi,
     client::{ClientApi, MetadataApi},
     cors::Cors,
-    docs::Docs,
+    docs::{Docs, Facts},
     health::HealthApi,
     login::LoginApi,
     oauth::OAuthApi,
     problems::AllowedMethods,
     session::SessionApi,
     signing_key::SigningKeyApi,
-    token::{DummyTokenApi, TokenApi},
+    token::{DummyTokenApi, OpenTokenCreationApi, TokenApi, TokenCreationApi},
     welcome::WelcomeApi,
 };
 use crate::domain::gateway::controllers::{
@@ -110,6 +110,11 @@ impl Api {
     pub fn new(parts: ApiParts) -> Self {
         let ApiParts { tokens, oauth, logins, accounts, sessions, clients, keys, readiness, domain, prefix, .. } =
             parts;
+        let facts = Facts {
+            longest_access_life: tokens.longest_access_life().num_seconds(),
+            session_cookie: sessions.cookie_name(),
+            allowed_origins: parts.allowed_origins.clone(),
+        };
         let (cors, development) = (Cors::new(parts.allowed_origins), parts.development);
         let lasting = (
             WelcomeApi::new(&domain),
@@ -124,9 +129,10 @@ impl Api {
         );
         // A development helper that is not there has no route and no line in the document.
         if development {
-            Self::serve((lasting, DummyTokenApi::new(tokens)), &domain, &prefix, cors)
+            let helpers = (OpenTokenCreationApi::new(tokens.clone()), DummyTokenApi::new(tokens));
+            Self::serve((lasting, helpers), &domain, &prefix, cors, facts)
         } else {
-            Self::serve(lasting, &domain, &prefix, cors)
+            Self::serve((lasting, TokenCreationApi::new(tokens)), &domain, &prefix, cors, facts)
         }
     }
 
@@ -141,9 +147,15 @@ impl Api {
         self.docs.document()
     }
 
-    fn serve<T: OpenApi + Clone + Send + 'static>(api: T, domain: &str, prefix: &str, cors: Cors) -> Self {
+    fn serve<T: OpenApi + Clone + Send + 'static>(
+        api: T,
+        domain: &str,
+        prefix: &str,
+        cors: Cors,
+        facts: Facts,
+    ) -> Self {
         let service = described(api, domain, prefix);
-        let docs = Docs::of(&service, format!("Gateway of {domain}"));
+        let docs = Docs::of(&service, format!("Gateway of {domain}"), facts);
         let allowed = AllowedMethods::of(T::meta()).with("/docs").with("/openapi.json");
         let routes =
             Route::new().at("/docs", get(docs.swagger())).at("/openapi.json", get(docs.openapi())).nest("/", service);

@@ -29,7 +29,7 @@ use tracing::info;
 
 use self::{
     certificate::CertificateKeeper,
-    control_plane::PoemControlPlane,
+    control_plane::{PoemControlPlane, Probes},
     development::Helpers,
     publisher::SnapshotPublisher,
     readiness::StoreReadiness,
@@ -142,6 +142,7 @@ pub enum StartError {
 pub struct App {
     edge: Edge,
     tasks: JoinSet<()>,
+    _probes: Probes,
     stop: watch::Sender<bool>,
     drain_timeout: Duration,
 }
@@ -167,11 +168,16 @@ impl App {
         let core = Core::open(&settings, &world, &store, providers).await?;
 
         let api = Api::new(core.api_parts(&settings));
-        tasks.spawn(control_plane::serve(admin, Api::health(core.readiness.clone()), stopped.clone()));
+        let probes = Probes::start().map_err(StartError::Edge)?;
+        let admin = admin.into_std().map_err(StartError::Edge)?;
+        let health = Api::health(core.readiness.clone());
+        tasks.spawn_on(control_plane::serve(admin, health, stopped.clone()), &probes.handle);
         Upkeep {
             keys: core.keys.clone(),
             feed: core.feed.clone(),
             tokens: store.tokens.clone(),
+            endings: core.tokens.clone(),
+            accounts: core.accounts.clone(),
             sessions: store.sessions.clone(),
             attempts: store.attempts.clone(),
             clients: store.clients.clone(),
@@ -196,7 +202,11 @@ impl App {
                 max_service_connections,
                 cores,
                 snapshots: core.publisher.snapshots(),
-                control_plane: Arc::new(PoemControlPlane::new(api.endpoint, settings.public.api_prefix.clone())),
+                control_plane: Arc::new(PoemControlPlane::new(
+                    api.endpoint,
+                    settings.public.api_prefix.clone(),
+                    probes.handle.clone(),
+                )),
                 resolver: Arc::new(core.resolver(&settings, &world)),
                 control_runtime: Handle::current(),
                 clock: world.clock,
@@ -210,7 +220,7 @@ impl App {
         preparing.await??;
         core.readiness.complete();
         banner::show(&settings, address, admin_address, &helpers);
-        Ok(Self { edge, tasks, stop, drain_timeout: settings.listener.drain_timeout })
+        Ok(Self { edge, tasks, _probes: probes, stop, drain_timeout: settings.listener.drain_timeout })
     }
 
     /// Waits until a thread of the data plane has died: the gateway serves on, but has to be started anew.
@@ -271,7 +281,11 @@ impl Core {
         let tokens = Arc::new(TokenService::new(TokenParts {
             store: store.tokens.clone(),
             keys: keys.clone(),
-            sessions: LiveSessions { store: store.sessions.clone(), limits: session_limits(settings) },
+            sessions: LiveSessions {
+                store: store.sessions.clone(),
+                deny_list: store.tokens.clone(),
+                limits: session_limits(settings),
+            },
             successors: vault.clone(),
             publisher: publisher.clone(),
             console: world.console.clone(),
@@ -301,7 +315,7 @@ impl Core {
             store: store.sessions.clone(),
             oauth: oauth.clone(),
             sessions: sessions.clone(),
-            sealer: vault,
+            sealer: vault.clone(),
             clock: world.clock.clone(),
             entropy: world.entropy.clone(),
             allowed_origins: settings.public.allowed_origins.clone(),
@@ -313,6 +327,7 @@ impl Core {
             sessions: sessions.clone(),
             tokens: tokens.clone(),
             oauth: oauth.clone(),
+            sealer: vault,
             clock: world.clock.clone(),
             entropy: world.entropy.clone(),
         });

@@ -275,6 +275,8 @@ pub struct TokenSettings {
     pub access_ttl_max: Duration,
     /// `REFRESH_TOKEN_TTL`: how long a refresh token may lie unused.
     pub refresh_ttl: Duration,
+    /// `TOKEN_FAMILY_TTL`: how long a refresh token and its successors are good in all.
+    pub family_ttl: Duration,
     /// `REFRESH_GRACE`: how long a used refresh token still gets the same successor.
     pub refresh_grace: Duration,
     /// `KEY_ROTATION`: how long a key signs.

@@ -2,6 +2,8 @@
 //! in, and how each of them sends requests through it.
 
 mod common;
+#[path = "clients/contract.rs"]
+mod contract;
 #[path = "clients/curl.rs"]
 mod curl;
 #[path = "clients/depot.rs"]

@@ -49,7 +49,7 @@ fn good_settings_are_told_so() {
 
 #[test]
 fn a_store_that_cannot_be_reached_is_the_reason_it_does_not_start() {
-    let vault = ("VAULT_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=");
+    let vault = ("VAULT_KEY", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=");
     let output = run(&[], &[("DATABASE_URL", "postgres://user:s3cret@127.0.0.1:1/gateway"), vault]);
     assert_eq!(output.status.code(), Some(69));
     let log = printed(&output.stdout) + &printed(&output.stderr);
@@ -89,7 +89,7 @@ fn the_health_check_knows_a_ready_gateway_from_none() {
 
 #[test]
 fn without_a_store_there_is_nothing_to_rotate() {
-    for vault_key in ["", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="] {
+    for vault_key in ["", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE="] {
         let output = run(&["keys", "rotate"], &[("VAULT_KEY", vault_key)]);
         assert_eq!(output.status.code(), Some(64));
         let complaint = printed(&output.stderr);

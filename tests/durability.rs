@@ -11,7 +11,7 @@ use common::{
 };
 use serde_json::json;
 
-const VAULT_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+const VAULT_KEY: &str = "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=";
 
 fn gateway(database: &str) -> Gateway {
     Gateway::with(&[("DATABASE_URL", database), ("VAULT_KEY", VAULT_KEY)])

@@ -9,7 +9,7 @@ use common::{
 };
 use serde_json::json;
 
-const VAULT_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+const VAULT_KEY: &str = "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=";
 
 #[test]
 fn a_person_signs_in_looks_around_and_signs_out() {

@@ -1,5 +1,5 @@
 //! What the standards say about tokens and sign-in, one case per clause, over a socket of the real binary. The table below
-//! names the clause and what it wants; each row is a test. `clients` has what they say about machine clients besides.
+//! names the clause and what it wants; each row is a test. `clients` has what they say about machine clients besides, `transport` about https.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -11,6 +11,8 @@ mod clients;
 mod sign_in;
 #[path = "standards/tokens.rs"]
 mod tokens;
+#[path = "standards/transport.rs"]
+mod transport;
 
 /// Each row: its number, the clause, what it wants, and the case.
 macro_rules! clauses {

@@ -28,6 +28,8 @@ mod m20261124_000017_add_visitor_to_sessions;
 mod m20261124_000019_create_clients;
 mod m20261124_000020_create_redeemed_assertions;
 mod m20261124_000021_index_families_of_clients;
+mod m20261127_000022_add_generation_to_refresh_tokens;
+mod m20261127_000023_create_account_endings;
 
 /// Brings a database up to date. It does not care who else is migrating: take the store's migration lock first.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +59,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000019_create_clients::Migration),
             Box::new(m20261124_000020_create_redeemed_assertions::Migration),
             Box::new(m20261124_000021_index_families_of_clients::Migration),
+            Box::new(m20261127_000022_add_generation_to_refresh_tokens::Migration),
+            Box::new(m20261127_000023_create_account_endings::Migration),
         ]
     }
 }

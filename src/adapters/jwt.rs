@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::jose::present;
 use crate::domain::gateway::{
     models::{
         assertion::CallerAssertion,
@@ -158,8 +159,9 @@ struct UnverifiedHeader {
     alg: String,
     kid: String,
     typ: String,
-    /// Extensions that a reader must understand (RFC 7515 §4.1.11). We understand none.
-    crit: Option<Value>,
+    /// Whether there are extensions that a reader must understand (RFC 7515 §4.1.11). We understand none.
+    #[serde(default, deserialize_with = "present")]
+    crit: bool,
 }
 
 impl SignatureVerifier for JwtKeyRing {
@@ -175,7 +177,7 @@ impl SignatureVerifier for JwtKeyRing {
             return Err(Rejection::Malformed);
         }
         let header: UnverifiedHeader = serde_json::from_slice(&header).map_err(|_| Rejection::Malformed)?;
-        if !is_access_token_type(&header.typ) || header.crit.is_some() {
+        if !is_access_token_type(&header.typ) || header.crit {
             return Err(Rejection::Malformed);
         }
         let payload = decoded(payload)?;

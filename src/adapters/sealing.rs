@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::domain::gateway::{
-    models::token::RefreshToken,
+    models::token::{RefreshToken, TokenDigest},
     services::ports::{OpenError, Sealer, SuccessorDerivation},
 };
 
@@ -128,6 +128,20 @@ impl SuccessorDerivation for Vault {
     fn candidates(&self, presented: &RefreshToken) -> Vec<RefreshToken> {
         self.keys.iter().map(|key| key.successor(presented)).collect()
     }
+
+    fn descendants(&self, presented: &RefreshToken, generations: usize) -> Vec<TokenDigest> {
+        let mut found = Vec::new();
+        // The tokens of one generation, each with the oldest key that the next may be derived with: keys only get newer.
+        let mut generation = vec![(presented.clone(), self.keys.len())];
+        for _ in 0..generations {
+            let next = generation.iter().flat_map(|(token, oldest)| {
+                self.keys[..*oldest].iter().zip(1..).map(|(key, oldest)| (key.successor(token), oldest))
+            });
+            generation = next.collect();
+            found.extend(generation.iter().map(|(token, _)| token.digest()));
+        }
+        found
+    }
 }
 
 #[cfg(test)]
@@ -189,5 +203,26 @@ mod tests {
     #[test]
     fn no_vault_without_a_key() {
         assert_eq!(Vault::new(&[]).err(), Some(VaultError::NoKey));
+    }
+
+    #[test]
+    fn what_became_of_a_token_is_derived_though_the_keys_changed() {
+        let old = vault(&[2]);
+        let first = RefreshToken::from_random([7; 32]);
+        let [second, third] = {
+            let second = old.successor(&first);
+            [second.clone(), old.successor(&second)]
+        };
+        // The operator put another key in front.
+        let new = vault(&[1, 2]);
+        let fourth = new.successor(&third);
+        let known = |generations| new.descendants(&first, generations);
+        for (generations, descendant) in [(1, &second), (2, &third), (3, &fourth)] {
+            assert!(known(generations).contains(&descendant.digest()));
+            assert!(!known(generations - 1).contains(&descendant.digest()));
+        }
+        assert_eq!(known(32).len(), 560, "linear but for the change");
+        assert_eq!(old.descendants(&first, 32).len(), 32);
+        assert!(!known(9).contains(&vault(&[3]).successor(&first).digest()));
     }
 }

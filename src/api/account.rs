@@ -67,10 +67,12 @@ impl AccountApi {
     /// Sign in with an e-mail and a password
     ///
     /// Opens a session as after a sign-in at a provider; the one that the browser had is over. 401 `invalid_credentials`
-    /// whether it is the e-mail or the password that is wrong, after the same time. Whoever fails has to wait: from the 5th
-    /// failure for an e-mail a second, then twice as long each time, up to a minute; from the 50th from a client's address (of
-    /// IPv6 its /64) likewise, up to 15 minutes. Until then it is 429 with `Retry-After`, for the right password too. The right
-    /// one ends the e-mail's delay; an hour without an attempt ends both.
+    /// whether it is the e-mail or the password that is wrong, after the same time. Clients that fail have to wait: from the
+    /// 5th failure for an e-mail a second, then twice as long each time, up to a minute; from the 50th of a client's address
+    /// (of IPv6 its /64) likewise, up to 15 minutes. Until then it is 429 with `Retry-After`, for the right password too, and
+    /// each attempt counts for the address. Failures of others do not delay a client without failures of its own (until a
+    /// hundred such clients have failed for the e-mail), and never a browser that signed in to the account before, which shows
+    /// the cookie `gateway_device`. The right password ends the e-mail's delay; an hour without an attempt ends both.
     #[oai(path = "/login", method = "post", operation_id = "log_in")]
     async fn log_in(&self, request: &Request, body: JsonBody<LogInRequest>) -> LogInAnswer {
         let context = RequestContext::of(request);
@@ -129,7 +131,13 @@ impl AccountApi {
 
 fn answer<T: ToJSON>(outcome: Result<WithCookie<T>, Problem>, context: &RequestContext) -> Response {
     match outcome {
-        Ok(WithCookie { answer, cookie }) => Json(answer).with_header(header::SET_COOKIE, cookie).into_response(),
+        Ok(WithCookie { answer, cookies }) => {
+            let mut answer = Json(answer).into_response();
+            for cookie in cookies.into_iter().filter_map(|cookie| cookie.try_into().ok()) {
+                answer.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+            answer
+        }
         Err(problem) => problems::document(problem, context),
     }
 }

@@ -116,7 +116,10 @@ impl<'a> ApiExtractor<'a> for ClientProof {
             CLIENT_SCHEME,
             MetaSecurityScheme {
                 ty: "http",
-                description: Some("A machine client: client_id and client_secret of `gateway client add`."),
+                description: Some(
+                    "A machine client: client_id and client_secret of `gateway client add`. It may send them, or an assertion that it \
+                     signed, in the form instead (`client_secret_post`, `private_key_jwt`).",
+                ),
                 name: None,
                 key_in: None,
                 scheme: Some("basic"),
@@ -129,10 +132,6 @@ impl<'a> ApiExtractor<'a> for ClientProof {
 
     fn security_schemes() -> Vec<&'static str> {
         vec![CLIENT_SCHEME]
-    }
-
-    fn has_security_fallback() -> bool {
-        true
     }
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {

@@ -1,6 +1,9 @@
 //! Swagger UI and the OpenAPI document. Both are made when somebody first asks for them: the page alone is as large as
 //! everything else that a gateway without traffic holds in memory, and making it took longer than the rest of the start.
 
+mod json;
+mod truth;
+
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -8,6 +11,7 @@ use http::header;
 use poem::{Endpoint, Response, endpoint::make_sync};
 use poem_openapi::{OpenApi, OpenApiService};
 
+pub(super) use self::truth::Facts;
 use super::pages::NO_ICON;
 
 /// Swagger is one page with its script and style in it. It may talk to this gateway and to nobody else.
@@ -30,14 +34,18 @@ pub(super) struct Docs {
 
 impl Docs {
     /// Those of a service.
-    pub(super) fn of<T>(service: &OpenApiService<T, ()>, title: String) -> Arc<Self>
+    pub(super) fn of<T>(service: &OpenApiService<T, ()>, title: String, facts: Facts) -> Arc<Self>
     where
         T: OpenApi + Clone + Send + 'static,
     {
-        let (for_document, for_page) = (service.clone(), service.clone());
+        let (for_document, for_page, facts_for_page) = (service.clone(), service.clone(), facts.clone());
+        let page = move || {
+            let document = truth::completed(for_page.spec(), &facts_for_page);
+            completed(&for_page.swagger_ui_html(), &document, &title).into()
+        };
         Arc::new(Self {
-            document: LazyLock::new(Box::new(move || for_document.spec().into())),
-            page: LazyLock::new(Box::new(move || completed(&for_page.swagger_ui_html(), &title).into())),
+            document: LazyLock::new(Box::new(move || truth::completed(for_document.spec(), &facts).into())),
+            page: LazyLock::new(Box::new(page)),
         })
     }
 
@@ -64,16 +72,22 @@ impl Docs {
     }
 }
 
-/// poem-openapi's page, with what it lacks. Between its head and its last lines are a script and a style of 1.6 MB, which are
-/// copied once and not looked at.
-fn completed(page: &str, title: &str) -> String {
+/// poem-openapi's page with this document, and with what the page lacks. Between its head and its last lines are a script and a
+/// style of 1.6 MB, which are copied once and not looked at.
+fn completed(page: &str, document: &str, title: &str) -> String {
     let (head, rest) = page.split_once("<style").unwrap_or((page, ""));
-    let (middle, end) = rest.rsplit_once("deepLinking: true,").unwrap_or((rest, ""));
+    let (rest, end) = rest.rsplit_once("deepLinking: true,").unwrap_or((rest, ""));
+    let (middle, rest) = rest.rsplit_once(BEFORE_DOCUMENT).unwrap_or((rest, ""));
+    let (_, options) = rest.split_once(BEHIND_DOCUMENT).unwrap_or(("", rest));
     let start =
         format!("<head>\n    {NO_ICON}\n    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
     let head = head
         .replacen("<html charset=\"UTF-8\">", "<!DOCTYPE html>\n<html lang=\"en\">", 1)
         .replacen("<head>", &start, 1)
         .replacen("<title>Swagger UI</title>", &format!("<title>{title}</title>"), 1);
-    [&head, "<style", middle, SWAGGER_OPTIONS, end].concat()
+    [&head, "<style", middle, BEFORE_DOCUMENT, document, BEHIND_DOCUMENT, options, SWAGGER_OPTIONS, end].concat()
 }
+
+/// Between these the page has the document.
+const BEFORE_DOCUMENT: &str = "let spec = ";
+const BEHIND_DOCUMENT: &str = ";\n    let oauth2RedirectUrl;";

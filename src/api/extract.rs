@@ -1,5 +1,9 @@
 //! What a router takes out of a request: a JSON body, a form, a dummy token, the caller's bearer token.
 
+mod callers;
+
+use std::borrow::Cow;
+
 use http::{HeaderName, StatusCode, header};
 use poem::{Body, FromRequest, Request, RequestBody, web::Form};
 use poem_openapi::{
@@ -10,6 +14,7 @@ use poem_openapi::{
 };
 use serde::de::DeserializeOwned;
 
+pub(super) use self::callers::{OptionalBearerToken, OptionalSession, Session};
 use super::problems::ProblemError;
 use crate::{
     domain::gateway::{
@@ -21,6 +26,10 @@ use crate::{
 
 /// The largest body of the gateway's own API.
 pub(super) const BODY_LIMIT_BYTES: usize = 256 * 1024;
+
+/// The most parameters of a form. The longest form that is documented here has eight. A body of the largest size has room for
+/// 131072, and each costs memory and time before the caller is known.
+pub(super) const MAX_FORM_PARAMETERS: usize = 64;
 
 /// A JSON body. Unlike poem-openapi's own it names the field that is wrong, and never quotes what was sent.
 pub(super) struct JsonBody<T>(pub T);
@@ -78,30 +87,33 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for FormBody<T> {
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        match MediaType::of(request) {
-            MediaType::Form => {}
-            MediaType::Json | MediaType::PlainText | MediaType::Other => return Err(unsupported(FORM).into()),
-        }
-        let mut body = RequestBody::new(Body::from(read(request, body).await?));
-        let form = <Form<T> as FromRequest>::from_request(request, &mut body).await;
-        form.map(|Form(form)| Self(form)).map_err(|_| bad_request("the form cannot be read").into())
+        Ok(Self(form(request, body).await?))
     }
 }
 
 /// The parameters of a form, in their order; a name may be there more than once.
 pub(super) async fn posted_form(request: &Request, body: &mut RequestBody) -> Result<Vec<(String, String)>, Problem> {
+    form(request, body).await.map_err(|ProblemError(problem)| problem)
+}
+
+/// Reads a form. The parameters are counted before any is decoded, so that the work is bounded by the size of the body.
+async fn form<T: DeserializeOwned>(request: &Request, body: &mut RequestBody) -> Result<T, ProblemError> {
     match MediaType::of(request) {
         MediaType::Form => {}
-        MediaType::Json | MediaType::PlainText | MediaType::Other => return Err(unsupported(FORM).0),
+        MediaType::Json | MediaType::PlainText | MediaType::Other => return Err(unsupported(FORM)),
     }
-    let unreadable = || bad_request("the form cannot be read").0;
-    let bytes = read(request, body).await.map_err(|error| match error.downcast::<ProblemError>() {
-        Ok(ProblemError(problem)) => problem,
-        Err(_) => unreadable(),
-    })?;
+    let bytes = read(request, body).await?;
+    if parameters(&bytes) > MAX_FORM_PARAMETERS {
+        return Err(bad_request(format!("the form has more than {MAX_FORM_PARAMETERS} parameters; send fewer")));
+    }
     let mut body = RequestBody::new(Body::from(bytes));
-    let form = <Form<Vec<(String, String)>> as FromRequest>::from_request(request, &mut body).await;
-    form.map(|Form(pairs)| pairs).map_err(|_| unreadable())
+    let form = <Form<T> as FromRequest>::from_request(request, &mut body).await;
+    form.map(|Form(form)| form).map_err(|_| bad_request("the form cannot be read"))
+}
+
+/// How many parameters a form has at most: `&` is the only separator (WHATWG URL §5.1).
+fn parameters(form: &[u8]) -> usize {
+    form.iter().filter(|&&byte| byte == b'&').count() + 1
 }
 
 /// The `Authorization` header as it is, whatever its scheme, if there is one.
@@ -186,10 +198,6 @@ impl<'a> ApiExtractor<'a> for BearerToken {
         vec![BEARER_SCHEME]
     }
 
-    fn has_security_fallback() -> bool {
-        true
-    }
-
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
         Ok(Self(bearer_token(request)?))
     }
@@ -234,10 +242,7 @@ impl<'a> ApiExtractor<'a> for Caller {
             SESSION_SCHEME,
             MetaSecurityScheme {
                 ty: "apiKey",
-                description: Some(
-                    "The session of a browser: sign in at /login, and it is sent along by itself. In production the name \
-                     begins with __Host-.",
-                ),
+                description: Some("The session of a browser: sign in at /login, and it is sent along by itself."),
                 name: Some("gateway_session"),
                 key_in: Some("cookie"),
                 scheme: None,
@@ -250,10 +255,6 @@ impl<'a> ApiExtractor<'a> for Caller {
 
     fn security_schemes() -> Vec<&'static str> {
         vec![BEARER_SCHEME, SESSION_SCHEME]
-    }
-
-    fn has_security_fallback() -> bool {
-        true
     }
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
@@ -318,19 +319,20 @@ impl MediaType {
     }
 }
 
-async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, poem::Error> {
+async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, ProblemError> {
     let too_large = || {
         ProblemError(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is larger than 256 KiB"))
     };
     // Whoever announces too much is told so before they send it (RFC 9110 §10.1.1).
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > BODY_LIMIT_BYTES) {
-        return Err(too_large().into());
+        return Err(too_large());
     }
-    match body.take()?.into_bytes_limit(BODY_LIMIT_BYTES).await {
+    let broken_off = || bad_request("the body broke off or could not be read");
+    match body.take().map_err(|_| broken_off())?.into_bytes_limit(BODY_LIMIT_BYTES).await {
         Ok(bytes) => Ok(bytes.to_vec()),
-        Err(poem::error::ReadBodyError::PayloadTooLarge) => Err(too_large().into()),
-        Err(_) => Err(bad_request("the body broke off or could not be read").into()),
+        Err(poem::error::ReadBodyError::PayloadTooLarge) => Err(too_large()),
+        Err(_) => Err(broken_off()),
     }
 }
 
@@ -350,6 +352,6 @@ fn unsupported(wanted: &str) -> ProblemError {
     ))
 }
 
-fn bad_request(detail: &'static str) -> ProblemError {
+fn bad_request(detail: impl Into<Cow<'static, str>>) -> ProblemError {
     ProblemError(Problem::new(StatusCode::BAD_REQUEST, "malformed_request", detail))
 }

@@ -24,7 +24,7 @@ problems! {
     /// Of a list.
     ListProblems: 400, 401, 422, 500, 503;
     /// Of a call about one grant.
-    GrantProblems: 400, 401, 404, 409, 500, 502, 503;
+    GrantProblems: 400, 401, 403, 404, 409, 500, 502, 503;
     /// Of a provider's notice.
     NoticeProblems: 400, 403, 404, 413, 415, 500, 503;
     /// Of a provider's notice in a query.

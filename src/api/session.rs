@@ -14,7 +14,7 @@ use poem_openapi::{
 
 use super::{
     RequestContext, Tag,
-    extract::Caller,
+    extract::{OptionalSession, Session},
     pages::{self, answers, bilingual, goes_on, json_or_page},
     problems::{self, described, described_as, problems},
 };
@@ -51,7 +51,7 @@ impl SessionApi {
     ///
     /// Until when, and who they are at the providers. A browser gets a page, or is sent to sign in.
     #[oai(path = "/session", method = "get", operation_id = "get_session")]
-    async fn show(&self, request: &Request, caller: Caller) -> SessionAnswer {
+    async fn show(&self, request: &Request, caller: Session) -> SessionAnswer {
         let wants_page = pages::is_wanted(request);
         SessionAnswer(match self.sessions.show(&caller.0).await {
             Ok(session) if wants_page => own_page(&session),
@@ -70,7 +70,7 @@ impl SessionApi {
     /// browser's console: `fetch('/session/token', {method: 'POST'}).then(it => it.json()).then(console.log)`. A page of
     /// `ALLOWED_ORIGINS` adds `credentials: 'include'`.
     #[oai(path = "/session/token", method = "post", operation_id = "create_session_token")]
-    async fn tokens(&self, caller: Caller) -> Result<Json<TokenPair>, SignedInProblems> {
+    async fn tokens(&self, caller: Session) -> Result<Json<TokenPair>, SignedInProblems> {
         Ok(Json(self.sessions.tokens(&caller.0).await?))
     }
 
@@ -79,7 +79,7 @@ impl SessionApi {
     /// The sessions of whoever is signed in in this browser, this one among them, with what they can be told apart by: the
     /// kind of browser and the network that signed in. Neither `User-Agent` nor address is kept.
     #[oai(path = "/sessions", method = "get", operation_id = "list_sessions")]
-    async fn list(&self, caller: Caller) -> Result<Json<OpenSessions>, SignedInProblems> {
+    async fn list(&self, caller: Session) -> Result<Json<OpenSessions>, SignedInProblems> {
         Ok(Json(self.sessions.list(&caller.0).await?))
     }
 
@@ -87,7 +87,7 @@ impl SessionApi {
     ///
     /// Ends all other sessions, and revokes their tokens. This browser stays signed in.
     #[oai(path = "/sessions", method = "delete", operation_id = "end_other_sessions")]
-    async fn end_others(&self, caller: Caller) -> Result<Json<SessionsEnded>, SignedInProblems> {
+    async fn end_others(&self, caller: Session) -> Result<Json<SessionsEnded>, SignedInProblems> {
         Ok(Json(self.sessions.end_others(&caller.0).await?))
     }
 
@@ -98,7 +98,7 @@ impl SessionApi {
     async fn end_one(
         &self,
         request: &Request,
-        caller: Caller,
+        caller: Session,
         /// As in the list.
         id: Path<String>,
     ) -> EndedAnswer {
@@ -118,7 +118,7 @@ impl SessionApi {
     ///
     /// Ends the session, and revokes its tokens. Signing out again changes nothing.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
-    async fn end(&self, request: &Request, caller: Caller) -> SignedOutAnswer {
+    async fn end(&self, request: &Request, caller: OptionalSession) -> SignedOutAnswer {
         SignedOutAnswer(match self.sessions.end(&caller.0).await {
             Ok(forget) => {
                 let answer =

@@ -57,7 +57,7 @@ fn sign_ins(bench: &Bench) -> SignIns {
         store,
         oauth: vault.clone(),
         sessions: sessions.clone(),
-        sealer,
+        sealer: sealer.clone(),
         clock: bench.clock.clone(),
         entropy: entropy.clone(),
         allowed_origins: Vec::new(),
@@ -69,6 +69,7 @@ fn sign_ins(bench: &Bench) -> SignIns {
         sessions: sessions.clone(),
         tokens: bench.service.clone(),
         oauth: vault.clone(),
+        sealer,
         clock: bench.clock.clone(),
         entropy,
     });

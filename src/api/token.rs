@@ -4,7 +4,7 @@ use poem_openapi::{OpenApi, payload::Json};
 
 use super::{
     Tag,
-    extract::{BearerToken, DummyBody, JsonBody},
+    extract::{BearerToken, DummyBody, JsonBody, OptionalBearerToken},
     problems::problems,
 };
 use crate::domain::gateway::{
@@ -21,7 +21,7 @@ problems! {
     /// Of an operation that a caller may be refused.
     CallerProblems: 400, 401, 403, 413, 415, 422, 500, 503;
     /// Of an exchange of a refresh token.
-    GrantProblems: 400, 401, 413, 415, 422, 500, 503;
+    GrantProblems: 400, 401, 403, 413, 415, 422, 500, 503;
 }
 
 #[derive(Clone)]
@@ -37,19 +37,6 @@ impl TokenApi {
 
 #[OpenApi(prefix_path = "/tokens", tag = "Tag::Tokens")]
 impl TokenApi {
-    /// Create an access token and a refresh token
-    ///
-    /// Send `{}` to take the defaults. In development anybody may; in production the caller needs a token with the scope
-    /// `tokens:issue`.
-    #[oai(path = "/create", method = "post", operation_id = "create_token")]
-    async fn create(
-        &self,
-        bearer: BearerToken,
-        body: JsonBody<CreateToken>,
-    ) -> Result<Json<TokenPair>, CallerProblems> {
-        Ok(Json(self.tokens.create(body.0, bearer.0).await?))
-    }
-
     /// Look at a token
     ///
     /// Says whether an access token, refresh token or dummy token is good, and what it holds. A token that is not good is
@@ -63,7 +50,8 @@ impl TokenApi {
     ///
     /// The old refresh token is used up. If the answer got lost, the same one gets the same successor for a few seconds;
     /// after that its return means that someone has a copy, and everything that descends from it is revoked
-    /// (RFC 9700 §4.14.2). A refresh token that is not good is answered with 401 and the code `invalid_grant`.
+    /// (RFC 9700 §4.14.2). A refresh token that is not good is answered with 401 and the code `invalid_grant`; one that was
+    /// issued to a machine client with 403 and the code `client_required`: the client exchanges it at `/oauth2/token`.
     #[oai(path = "/refresh", method = "post", operation_id = "refresh_token")]
     async fn refresh(&self, body: JsonBody<RefreshTokens>) -> Result<Json<TokenPair>, GrantProblems> {
         Ok(Json(self.tokens.refresh(body.0).await?))
@@ -76,6 +64,62 @@ impl TokenApi {
     #[oai(path = "/revoke", method = "post", operation_id = "revoke_token")]
     async fn revoke(&self, body: JsonBody<RevokeToken>) -> Result<Json<TokenRevoked>, OpenProblems> {
         Ok(Json(self.tokens.revoke(body.0).await?))
+    }
+}
+
+/// Creating tokens where the caller has to show one.
+#[derive(Clone)]
+pub(super) struct TokenCreationApi {
+    tokens: TokenController,
+}
+
+impl TokenCreationApi {
+    pub(super) fn new(tokens: TokenController) -> Self {
+        Self { tokens }
+    }
+}
+
+#[OpenApi(prefix_path = "/tokens", tag = "Tag::Tokens")]
+impl TokenCreationApi {
+    /// Create an access token and a refresh token
+    ///
+    /// Send `{}` to take the defaults. The caller needs a token with the scope `tokens:issue`. The new tokens may have no scope that
+    /// the caller's token lacks.
+    #[oai(path = "/create", method = "post", operation_id = "create_token")]
+    async fn create(
+        &self,
+        bearer: BearerToken,
+        body: JsonBody<CreateToken>,
+    ) -> Result<Json<TokenPair>, CallerProblems> {
+        Ok(Json(self.tokens.create(body.0, bearer.0).await?))
+    }
+}
+
+/// Creating tokens where anybody may: in development.
+#[derive(Clone)]
+pub(super) struct OpenTokenCreationApi {
+    tokens: TokenController,
+}
+
+impl OpenTokenCreationApi {
+    pub(super) fn new(tokens: TokenController) -> Self {
+        Self { tokens }
+    }
+}
+
+#[OpenApi(prefix_path = "/tokens", tag = "Tag::Tokens")]
+impl OpenTokenCreationApi {
+    /// Create an access token and a refresh token
+    ///
+    /// Send `{}` to take the defaults. In development anybody may; in production the caller needs a token with the scope
+    /// `tokens:issue`, and the new tokens may have no scope that the caller's token lacks.
+    #[oai(path = "/create", method = "post", operation_id = "create_token")]
+    async fn create(
+        &self,
+        bearer: OptionalBearerToken,
+        body: JsonBody<CreateToken>,
+    ) -> Result<Json<TokenPair>, CallerProblems> {
+        Ok(Json(self.tokens.create(body.0, bearer.0).await?))
     }
 }
 

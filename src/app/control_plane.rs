@@ -1,5 +1,7 @@
 //! Hands a request that is not for a route to the API, and serves the API on the admin listener.
 
+use std::io;
+
 use async_trait::async_trait;
 use http::{
     Request, Response, Uri,
@@ -11,7 +13,11 @@ use poem::{
     listener::TcpAcceptor,
     web::{LocalAddr, RemoteAddr},
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Handle, Runtime},
+    sync::watch,
+};
 use tracing::error;
 
 use super::{accepting::Patient, upkeep::until};
@@ -25,11 +31,42 @@ use crate::{
 pub(super) struct PoemControlPlane {
     endpoint: BoxEndpoint<'static>,
     prefix: PathPrefix,
+    probes: Handle,
 }
 
 impl PoemControlPlane {
-    pub(super) fn new(endpoint: BoxEndpoint<'static>, prefix: PathPrefix) -> Self {
-        Self { endpoint, prefix }
+    /// `probes` is the runtime that answers probes.
+    pub(super) fn new(endpoint: BoxEndpoint<'static>, prefix: PathPrefix, probes: Handle) -> Self {
+        Self { endpoint, prefix, probes }
+    }
+}
+
+/// A thread of its own for probes, on both listeners: whoever restarts a gateway that does not respond must not do so because it
+/// is busy.
+pub(super) struct Probes {
+    /// Where probes are answered.
+    pub(super) handle: Handle,
+    runtime: Option<Runtime>,
+}
+
+impl Probes {
+    pub(super) fn start() -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(1)
+            .thread_name("probes")
+            .enable_all()
+            .build()?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+}
+
+impl Drop for Probes {
+    fn drop(&mut self) {
+        // One runtime must not wait for the end of another.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -49,6 +86,11 @@ impl ControlPlane for PoemControlPlane {
         });
         self.endpoint.get_response(request).await.into()
     }
+
+    fn own_runtime(&self, path: &str) -> Option<&Handle> {
+        let path = self.prefix.rest(path).unwrap_or(path);
+        matches!(path, "/livez" | "/readyz").then_some(&self.probes)
+    }
 }
 
 /// The same address at the root, if it lies under the prefix.
@@ -62,9 +104,13 @@ fn without_prefix(uri: &Uri, prefix: &PathPrefix) -> Option<Uri> {
     Some(Uri::from(path_and_query.ok()?))
 }
 
-/// Serves an endpoint by itself until told to stop.
-pub(super) async fn serve(listener: TcpListener, endpoint: BoxEndpoint<'static>, stopped: watch::Receiver<bool>) {
-    let acceptor = match TcpAcceptor::from_tokio(listener) {
+/// Serves an endpoint by itself until told to stop. The listener belongs to no runtime yet.
+pub(super) async fn serve(
+    listener: std::net::TcpListener,
+    endpoint: BoxEndpoint<'static>,
+    stopped: watch::Receiver<bool>,
+) {
+    let acceptor = match TcpListener::from_std(listener).and_then(TcpAcceptor::from_tokio) {
         Ok(acceptor) => acceptor,
         Err(error) => return error!(%error, "the admin listener is lost"),
     };
@@ -77,6 +123,8 @@ pub(super) async fn serve(listener: TcpListener, endpoint: BoxEndpoint<'static>,
 
 #[cfg(test)]
 mod tests {
+    use poem::EndpointExt;
+
     use super::*;
 
     #[test]
@@ -89,5 +137,25 @@ mod tests {
         assert_eq!(at("/e?x").as_deref(), Some("/?x"));
         assert_eq!(at("/embedded"), None);
         assert_eq!(at("/tokens/create"), None);
+    }
+
+    #[test]
+    fn probes_and_they_alone_have_a_runtime_of_their_own() {
+        let probes = Probes::start().unwrap();
+        let endpoint = poem::endpoint::make_sync(|_| poem::Response::default()).boxed();
+        let control_plane = PoemControlPlane::new(endpoint, "/e".parse().unwrap(), probes.handle.clone());
+        for (path, own) in [
+            ("/livez", true),
+            ("/readyz", true),
+            ("/e/livez", true),
+            ("/e/readyz", true),
+            ("/", false),
+            ("/livez/x", false),
+            ("/elivez", false),
+            ("/e/e/livez", false),
+            ("/oauth2/token", false),
+        ] {
+            assert_eq!(control_plane.own_runtime(path).is_some(), own, "{path}");
+        }
     }
 }

@@ -8,8 +8,8 @@ use crate::{
     config::{Environment, Settings},
     domain::gateway::{
         models::{
-            access::Access, page::TrustedPages, scope::Scope, session::SessionLimits, signing_key::KeySchedule,
-            token::Expectations,
+            access::Access, page::TrustedPages, provider::is_loopback, scope::Scope, session::SessionLimits,
+            signing_key::KeySchedule, token::Expectations,
         },
         schemas::cookie::Cookies,
         services::token::TokenPolicy,
@@ -33,6 +33,7 @@ pub(super) fn token_policy(settings: &Settings) -> TokenPolicy {
         access_ttl: delta(settings.tokens.access_ttl),
         access_ttl_max: delta(settings.tokens.access_ttl_max),
         refresh_ttl: delta(settings.tokens.refresh_ttl),
+        family_ttl: delta(settings.tokens.family_ttl),
         refresh_grace: delta(settings.tokens.refresh_grace),
         creation: if development {
             Access::Open
@@ -55,11 +56,14 @@ pub(super) fn cookies(settings: &Settings) -> Cookies {
 }
 
 pub(super) fn browsers(settings: &Settings) -> BrowserSettings {
+    let url = &settings.public.url;
     BrowserSettings {
         session_cookie: cookies(settings).session(),
         pages: trusted_pages(settings),
         allowed_origins: settings.public.allowed_origins.clone(),
         login_path: format!("{}/login", settings.public.api_prefix.as_str()),
+        // Not on the developer's own machine: what else runs there has no certificate.
+        strict_transport: url.scheme() == "https" && !is_loopback(url),
     }
 }
 

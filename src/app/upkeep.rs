@@ -13,13 +13,16 @@ use tracing::{error, info};
 use super::rules::delta;
 use crate::{
     domain::gateway::{
+        models::token::CLOCKS_APART,
         repositories::{
             attempt::AttemptRepository, client::ClientRepository, session::SessionRepository, token::TokenRepository,
         },
         services::{
+            account::AccountService,
             oauth::{OAuthService, ahead::RefreshAhead},
             revocation::RevocationFeed,
             signing_key::SigningKeys,
+            token::TokenService,
         },
     },
     edge::snapshot::SnapshotCell,
@@ -39,6 +42,8 @@ pub(super) struct Upkeep {
     pub(super) keys: Arc<SigningKeys>,
     pub(super) feed: Arc<RevocationFeed>,
     pub(super) tokens: Arc<dyn TokenRepository>,
+    pub(super) endings: Arc<TokenService>,
+    pub(super) accounts: AccountService,
     pub(super) sessions: Arc<dyn SessionRepository>,
     pub(super) attempts: Arc<dyn AttemptRepository>,
     pub(super) clients: Arc<dyn ClientRepository>,
@@ -51,7 +56,27 @@ pub(super) struct Upkeep {
 
 impl Upkeep {
     pub(super) fn start(self, tasks: &mut JoinSet<()>, stopped: &watch::Receiver<bool>) {
-        let Self { keys, feed, tokens, sessions, attempts, clients, snapshots, clock, oauth, refresh_ahead } = self;
+        let Self {
+            keys,
+            feed,
+            tokens,
+            endings,
+            accounts,
+            sessions,
+            attempts,
+            clients,
+            snapshots,
+            clock,
+            oauth,
+            refresh_ahead,
+        } = self;
+        tasks.spawn(repeat("finishing what ended halfway", FORGET_EVERY, stopped.clone(), move || {
+            let (tokens, accounts) = (endings.clone(), accounts.clone());
+            async move {
+                accounts.finish_endings().await?;
+                tokens.finish_endings().await
+            }
+        }));
         tasks.spawn(repeat("following revocations", REVOCATIONS_EVERY, stopped.clone(), move || {
             let feed = feed.clone();
             async move { feed.catch_up().await }
@@ -67,6 +92,8 @@ impl Upkeep {
                 snapshots.update(|snapshot| {
                     snapshot.revocations.forget_expired(now);
                 });
+                // What this replica forgets in the store is dead by the clocks of the others, too.
+                let now = now - CLOCKS_APART;
                 tokens.forget_expired(now).await?;
                 sessions.forget_expired(now).await?;
                 attempts.forget_expired(now).await?;

@@ -1,5 +1,7 @@
 //! The store and the keys that seal what is secret in it.
 
+use std::collections::HashSet;
+
 use base64::{
     Engine,
     alphabet::STANDARD,
@@ -52,6 +54,15 @@ pub(super) fn read_vault_keys(reader: &mut Reader<'_>, environment: Environment)
             .wrong(&VAULT_KEY, format!("a store (DATABASE_URL) needs a key to seal secrets with; {HOW_TO_MAKE_A_KEY}"));
     } else if production && keys.contains(&DEVELOPMENT_VAULT_KEY) {
         reader.wrong(&VAULT_KEY, format!("it holds the development key of .env, which is public; {HOW_TO_MAKE_A_KEY}"));
+    } else if let Some(nth) = keys.iter().position(is_guessable).filter(|_| production) {
+        reader.wrong(
+            &VAULT_KEY,
+            format!(
+                "number {} follows a pattern, so it can be guessed; {HOW_TO_MAKE_A_KEY}. If the store is sealed with it, write \
+                 the new key before it and run `GATEWAY_ENV=development gateway keys rotate` first",
+                nth + 1
+            ),
+        );
     }
     Some(keys)
 }
@@ -95,6 +106,20 @@ fn vault_keys(text: &str) -> Result<Vec<VaultKey>, String> {
         format!("keys of 32 bytes as base64, parted by commas; number {nth} is none: {HOW_TO_MAKE_A_KEY}")
     };
     entries(text).enumerate().map(|(nth, entry)| vault_key(entry).ok_or_else(|| rule(nth))).collect()
+}
+
+/// Whether somebody typed the key instead of drawing it: all zero, a byte or a few that repeat, a count up or down, a handful of
+/// different bytes. Of keys that were drawn, fewer than one in 10^30 is so.
+fn is_guessable(key: &VaultKey) -> bool {
+    /// A drawn key has about 30 different bytes; hexadecimal digits written as a key have 14.
+    const FEWEST_DIFFERENT_BYTES: usize = 8;
+    let VaultKey(bytes) = key;
+    let repeats = |period: usize| bytes[period..].iter().eq(&bytes[..bytes.len() - period]);
+    let mut steps = bytes.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
+    let first_step = steps.next();
+    (1..=bytes.len() / 2).any(repeats)
+        || steps.all(|step| Some(step) == first_step)
+        || bytes.iter().collect::<HashSet<_>>().len() < FEWEST_DIFFERENT_BYTES
 }
 
 fn vault_key(text: &str) -> Option<VaultKey> {
@@ -169,6 +194,37 @@ mod tests {
         let url_safe = standard.replace('+', "-").replace('/', "_").replace('=', "");
         assert_eq!(vault_keys(&format!("{standard}, {url_safe},")), Ok(vec![key.clone(), key]));
         assert_eq!(vault_keys(""), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_key_that_follows_a_pattern_can_be_guessed() {
+        let counted = |step: u8| std::array::from_fn(|at| u8::try_from(at).unwrap().wrapping_mul(step).wrapping_add(7));
+        let repeated = |part: &[u8]| std::array::from_fn(|at| part[at % part.len()]);
+        let mut nearly_zero = [0; 32];
+        nearly_zero[31] = 1;
+        for pattern in [
+            [0; 32],
+            [0xff; 32],
+            *b"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk",
+            nearly_zero,
+            counted(1),
+            counted(0xff),
+            counted(3),
+            repeated(b"ab"),
+            repeated(b"password"),
+            *b"0123456789abcdef0123456789abcdef",
+            repeated(b"secret changeme"),
+        ] {
+            assert!(is_guessable(&VaultKey(pattern)), "{pattern:?}");
+        }
+        // Hexadecimal digits and text have less in them than they could, and still too much to be tried.
+        for good in [
+            *b"8c1f0a9d73e6b245c0d9e8f1a2b37465",
+            *b"for development only, not secret",
+            std::array::from_fn(|at| u8::try_from(at * at % 251).unwrap()),
+        ] {
+            assert!(!is_guessable(&VaultKey(good)), "{good:?}");
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ fn said_in_development(variables: &[(&str, &str)]) -> Vec<String> {
 }
 
 fn a_key() -> String {
-    STANDARD.encode([7; 32])
+    STANDARD.encode(b"8c1f0a9d73e6b245c0d9e8f1a2b37465")
 }
 
 #[test]
@@ -46,6 +46,7 @@ fn development_needs_nothing_else() {
     assert_eq!(settings.tokens.access_ttl, Duration::from_mins(15));
     assert_eq!(settings.tokens.access_ttl_max, Duration::from_hours(24));
     assert_eq!(settings.tokens.refresh_ttl, Duration::from_hours(720));
+    assert_eq!(settings.tokens.family_ttl, Duration::from_hours(2160));
     assert_eq!(settings.tokens.refresh_grace, Duration::from_secs(10));
     assert_eq!(settings.tokens.key_rotation, Duration::from_hours(720));
     assert_eq!(settings.listener.head_timeout, Duration::from_secs(10));
@@ -89,7 +90,7 @@ fn everything_can_be_set() {
     );
     assert_eq!(settings.public.timezone, Tz::Asia__Seoul);
     assert_eq!(settings.database, Database::Url("postgres://gateway:secret@db/gateway".to_owned()));
-    assert_eq!(settings.vault_keys, [VaultKey([7; 32])]);
+    assert_eq!(settings.vault_keys, [VaultKey(*b"8c1f0a9d73e6b245c0d9e8f1a2b37465")]);
     assert_eq!(settings.tokens.algorithm, SigningAlgorithm::EdDsa);
     assert_eq!(settings.listener.trusted_proxies.len(), 2);
     assert_eq!(settings.oauth_refresh_ahead, Duration::ZERO);
@@ -168,6 +169,24 @@ fn the_committed_env_file_works_in_development_and_is_refused_in_production() {
     }
 }
 
+/// Whoever has sealed with such a key has to get away from it.
+#[test]
+fn a_vault_key_that_can_be_guessed_is_refused_in_production_alone() {
+    let zero = STANDARD.encode([0; 32]);
+    for (keys, nth) in [(zero.clone(), 1), (format!("{},{zero}", a_key()), 2)] {
+        let production = [
+            ("GATEWAY_ENV", "production"),
+            ("PUBLIC_URL", "https://a.test"),
+            ("DATABASE_URL", "postgres://db/gateway"),
+        ];
+        let said = said(&[&production[..], &[("VAULT_KEY", &keys)]].concat());
+        assert_eq!(said.len(), 1, "{said:#?}");
+        assert!(said[0].contains(&format!("number {nth} follows a pattern")) && !said[0].contains(&zero), "{said:#?}");
+        assert!(said[0].contains("GATEWAY_ENV=development gateway keys rotate"), "{said:#?}");
+        assert_eq!(development(&[("VAULT_KEY", &keys)]).vault_keys.len(), nth);
+    }
+}
+
 #[test]
 fn a_store_needs_a_key_in_development_too() {
     let said = said_in_development(&[("DATABASE_URL", "sqlite://gateway.db")]);
@@ -243,6 +262,7 @@ fn values_that_make_no_sense_are_told() {
             "ACCESS_TOKEN_MAX_TTL is \"10m\": ACCESS_TOKEN_TTL (15m) is at most ACCESS_TOKEN_MAX_TTL (10m)",
         ),
         ("REFRESH_TOKEN_TTL", "30", "REFRESH_TOKEN_TTL is \"30\": a duration"),
+        ("TOKEN_FAMILY_TTL", "0s", "TOKEN_FAMILY_TTL is \"0s\": a duration from 1s"),
         ("REFRESH_GRACE", "1h", "REFRESH_GRACE is \"1h\": a duration from 0s to 5m"),
         ("KEY_ROTATION", "1s", "KEY_ROTATION is \"1s\": a duration from 1m"),
         ("HEAD_TIMEOUT", "0s", "HEAD_TIMEOUT is \"0s\": a duration from 1ms to 1h"),

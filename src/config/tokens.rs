@@ -8,7 +8,7 @@ use super::{
     units,
     variables::{
         ACCESS_TOKEN_MAX_TTL, ACCESS_TOKEN_TTL, KEY_ROTATION, REFRESH_GRACE, REFRESH_TOKEN_TTL, TOKEN_ALGORITHM,
-        TOKEN_AUDIENCE,
+        TOKEN_AUDIENCE, TOKEN_FAMILY_TTL,
     },
 };
 use crate::domain::gateway::models::signing_key::UnknownAlgorithm;
@@ -29,6 +29,7 @@ pub(super) fn read(reader: &mut Reader<'_>, public: Option<&PublicSettings>) -> 
     let access_ttl = reader.duration(&ACCESS_TOKEN_TTL, SECOND..=LONGEST);
     let access_ttl_max = reader.duration(&ACCESS_TOKEN_MAX_TTL, SECOND..=LONGEST);
     let refresh_ttl = reader.duration(&REFRESH_TOKEN_TTL, SECOND..=LONGEST);
+    let family_ttl = reader.duration(&TOKEN_FAMILY_TTL, SECOND..=LONGEST);
     let refresh_grace = reader.duration(&REFRESH_GRACE, Duration::ZERO..=LONGEST_GRACE);
     let key_rotation = reader.duration(&KEY_ROTATION, MINUTE..=LONGEST);
     if let (Some(usual), Some(longest)) = (access_ttl, access_ttl_max)
@@ -44,6 +45,7 @@ pub(super) fn read(reader: &mut Reader<'_>, public: Option<&PublicSettings>) -> 
         access_ttl: access_ttl?,
         access_ttl_max: access_ttl_max?,
         refresh_ttl: refresh_ttl?,
+        family_ttl: family_ttl?,
         refresh_grace: refresh_grace?,
         key_rotation: key_rotation?,
     })

@@ -67,7 +67,8 @@ variables! {
     ACCESS_TOKEN_TTL, Text("15m"), "The life of an access token that was not asked for another";
     ACCESS_TOKEN_MAX_TTL, Text("24h"), "The longest life of an access token that can be asked for";
     REFRESH_TOKEN_TTL, Text("30d"), "How long a refresh token may lie unused";
-    REFRESH_GRACE, Text("10s"), "How long a used refresh token still gets the same successor; later use revokes its family";
+    TOKEN_FAMILY_TTL, Text("90d"), "How long a refresh token and its successors are good in all; then the person signs in again";
+    REFRESH_GRACE, Text("10s"), "How long a used refresh token still gets the same successor, while that is unused; later use revokes its family";
     SESSION_TTL, Text("30d"), "How long a browser's session may last in all";
     SESSION_IDLE_TTL, Text("24h"), "How long a browser's session may lie unused";
     ALLOWED_ORIGINS, Derived("none"), "Other sites of yours, such as `https://app.jinmini.com`, parted by commas: a sign-in may return there, and their pages may act for whoever is signed in. Exact origins, no wildcard";

@@ -1,6 +1,9 @@
 //! Browsers: what the settings say of those that are signed in, and where those are sent that are not.
 
-use http::{HeaderName, HeaderValue, Method, header::ACCEPT, header::ORIGIN};
+use http::{
+    HeaderName, HeaderValue, Method,
+    header::{ACCEPT, ORIGIN, STRICT_TRANSPORT_SECURITY},
+};
 
 use super::header_list::HeaderList;
 
@@ -23,9 +26,21 @@ pub struct BrowserSettings {
     pub allowed_origins: Vec<String>,
     /// Where one signs in: a path of ours.
     pub login_path: String,
+    /// Whether browsers are told to use https alone for this host from now on (RFC 6797).
+    pub strict_transport: bool,
 }
 
+/// A year. Other hosts of the domain may not have a certificate, so they are not included.
+const STRICT_TRANSPORT: &str = "max-age=31536000";
+
 impl BrowserSettings {
+    /// Adds `Strict-Transport-Security` where it is due. What a service says itself stays: it may want more, or less.
+    pub(super) fn secure_transport(&self, headers: &mut HeaderList) {
+        if self.strict_transport && !headers.contains(&STRICT_TRANSPORT_SECURITY) {
+            headers.append(STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
+        }
+    }
+
     /// Where whoever asked for this signs in, to come back to it. What is too long to come back to is asked for again by hand.
     pub(super) fn sign_in(&self, path: &str, query: Option<&str>) -> Option<HeaderValue> {
         let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
@@ -77,17 +92,33 @@ mod tests {
         assert!(!goes(&Method::GET, &[("accept", "text/htmlx")]));
     }
 
-    #[test]
-    fn one_comes_back_to_where_one_was() {
-        let settings = BrowserSettings {
+    fn settings(strict_transport: bool) -> BrowserSettings {
+        BrowserSettings {
             session_cookie: "gateway_session".into(),
             pages: TrustedPages::default(),
             allowed_origins: Vec::new(),
             login_path: "/e/login".into(),
-        };
-        let at = |path: &str, query| settings.sign_in(path, query).unwrap();
+            strict_transport,
+        }
+    }
+
+    #[test]
+    fn one_comes_back_to_where_one_was() {
+        let at = |path: &str, query| settings(false).sign_in(path, query).unwrap();
         assert_eq!(at("/api/reports", None), "/e/login?return_to=%2Fapi%2Freports");
         assert_eq!(at("/api/r", Some("a=1&b=%20")), "/e/login?return_to=%2Fapi%2Fr%3Fa%3D1%26b%3D%2520");
         assert_eq!(at("/api/r", Some(&"x".repeat(600))), "/e/login");
+    }
+
+    #[test]
+    fn transport_security_is_said_once_and_only_where_it_is_due() {
+        let said = |strict: bool, lines: &[(&'static str, &'static str)]| {
+            let mut headers = headers(lines);
+            settings(strict).secure_transport(&mut headers);
+            headers.all(STRICT_TRANSPORT_SECURITY).map(<[u8]>::to_vec).collect::<Vec<_>>()
+        };
+        assert_eq!(said(true, &[("accept", "x")]), [STRICT_TRANSPORT.as_bytes()]);
+        assert_eq!(said(true, &[("strict-transport-security", "max-age=0")]), [b"max-age=0"]);
+        assert!(said(false, &[]).is_empty());
     }
 }

@@ -46,7 +46,8 @@ pub(super) async fn answer(
     request.extensions_mut().insert(origin);
     let control_plane = Arc::clone(&core.control_plane);
     // If the client goes away, the task still ends its work: half a change is worse than an answer that nobody reads.
-    let task = core.control.spawn(async move { control_plane.answer(request).await });
+    let runtime = core.control_plane.own_runtime(request.uri().path()).unwrap_or(&core.control);
+    let task = runtime.spawn(async move { control_plane.answer(request).await });
     match beside(task, handing_over).await {
         Ok(answer) => {
             let (mut parts, body) = answer.into_parts();

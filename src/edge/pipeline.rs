@@ -66,17 +66,18 @@ pub(super) async fn answer(
     let mut record = Record::begin(&core.access_log, request.method.clone(), target, id.clone(), Rc::clone(vitals));
     let mut readers = Readers::default();
     let outcome = shielded(pin!(handle(core, peer, &id, request, body, &mut record, &mut readers))).await;
-    finished(outcome, &id, record, readers)
+    finished(core, outcome, &id, record, readers)
 }
 
 /// Answers what could not be read as a request.
 pub(super) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Box<Answer> {
     let id = core.random.next();
     let record = Record::begin(&core.access_log, Method::default(), None, id.clone(), Rc::clone(vitals));
-    finished(Err(Failure::Head(bad)), &id, record, Readers::default())
+    finished(core, Err(Failure::Head(bad)), &id, record, Readers::default())
 }
 
 fn finished(
+    core: &Core,
     outcome: Result<Box<Answer>, Failure>,
     id: &RequestText,
     mut record: Box<Record>,
@@ -91,6 +92,7 @@ fn finished(
         Box::new(failure.answer(id))
     });
     answer.headers.append(X_REQUEST_ID, id.as_bytes());
+    core.browsers.secure_transport(&mut answer.headers);
     readers.told(&mut answer.headers);
     record.answered(answer.status);
     answer.body.record(record);

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use http::{Request, Response};
 use http_body_util::combinators::BoxBody;
 use thiserror::Error;
+use tokio::runtime::Handle;
 
 use crate::domain::gateway::models::{
     assertion::SignedAssertion,
@@ -35,6 +36,12 @@ pub struct RequestOrigin {
 pub trait ControlPlane: Send + Sync + 'static {
     /// Answers one request; [`RequestOrigin`] is in its extensions.
     async fn answer(&self, request: Request<Body>) -> Response<Body>;
+
+    /// The runtime on which a request for this path is answered, if that is not the control runtime: what has to be answered while
+    /// that is busy.
+    fn own_runtime(&self, _path: &str) -> Option<&Handle> {
+        None
+    }
 }
 
 /// The store could not be asked, or failed; why was logged.

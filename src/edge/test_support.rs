@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
 };
@@ -12,7 +12,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use tokio::sync::watch;
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    sync::watch,
+};
 
 use super::{
     ports::{
@@ -227,13 +230,22 @@ impl Resolver for FakeResolver {
     }
 }
 
-/// Answers with what it was asked: method, target, client, request id, headers and body. Panics at `/panic`.
+/// Answers with what it was asked: method, target, client, request id, headers and body; at `/livez` with the name of the thread
+/// that answers. Panics at `/panic`.
 pub(super) struct EchoControlPlane;
+
+/// Where [`EchoControlPlane`] answers probes.
+static PROBES: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).thread_name("probes").build().unwrap());
 
 #[async_trait]
 impl ControlPlane for EchoControlPlane {
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
         assert_ne!(request.uri().path(), "/panic", "as asked");
+        if request.uri().path() == "/livez" {
+            let thread = std::thread::current().name().unwrap_or_default().to_owned();
+            return Response::new(Full::from(thread).map_err(|never| match never {}).boxed());
+        }
         let (parts, body) = request.into_parts();
         let origin = parts.extensions.get::<RequestOrigin>().copied().unwrap();
         let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
@@ -247,6 +259,10 @@ impl ControlPlane for EchoControlPlane {
             String::from_utf8_lossy(&body)
         );
         Response::new(Full::from(text).map_err(|never| match never {}).boxed())
+    }
+
+    fn own_runtime(&self, path: &str) -> Option<&Handle> {
+        (path == "/livez").then(|| PROBES.handle())
     }
 }
 

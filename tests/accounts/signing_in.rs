@@ -7,7 +7,7 @@ use crate::{
     common::{
         Gateway,
         browser::Browser,
-        database::{Sqlite, TestDatabase},
+        database::{Postgres, Sqlite, TestDatabase},
         eventually,
         stand_in::with_token,
     },
@@ -39,6 +39,8 @@ fn a_person_signs_up_looks_at_the_account_signs_out_and_in_again() {
     let answer = gateway.post("/e/accounts/login", &wish).expect(200);
     let cookie = answer.header("set-cookie").unwrap();
     assert!(cookie.starts_with("__Host-gateway_session=") && cookie.contains("; HttpOnly; SameSite=Lax; Secure"));
+    let device = answer.headers.iter().find(|(_, value)| value.starts_with("__Host-gateway_device=")).unwrap();
+    assert!(device.1.ends_with("; Path=/; Max-Age=15552000; HttpOnly; SameSite=Lax; Secure"), "{}", device.1);
     assert!(!gateway.console().contains(PASSWORD) && !gateway.console().contains("example.com"));
     gateway.is_unharmed();
 }
@@ -151,17 +153,66 @@ fn guesses_are_delayed_on_every_replica_and_the_right_password_ends_it() {
                 .expect_problem(401, "invalid_credentials");
         }
         for gateway in [&one, &two] {
-            let refused = attempt(gateway, email, PASSWORD, "192.0.2.9").expect_problem(429, "too_many_attempts");
+            let refused = attempt(gateway, email, PASSWORD, "192.0.2.1").expect_problem(429, "too_many_attempts");
             assert_eq!(refused.header("retry-after"), Some("1"), "{}", refused.text());
         }
     }
     // Somebody else is not concerned, and the delay is over soon.
     attempt(&one, "john@example.com", "wrong password", "192.0.2.1").expect_problem(401, "invalid_credentials");
-    eventually("the delay is over", || attempt(&two, "jane@example.com", PASSWORD, "192.0.2.9").status == 200);
+    eventually("the delay is over", || attempt(&two, "jane@example.com", PASSWORD, "192.0.2.1").status == 200);
     for _ in 0..4 {
         attempt(&two, "jane@example.com", "wrong password", "192.0.2.9").expect_problem(401, "invalid_credentials");
     }
     attempt(&one, "jane@example.com", PASSWORD, "192.0.2.9").expect(200);
+}
+
+#[test]
+fn one_address_that_guesses_keeps_no_owner_out() {
+    let gateway = Gateway::with(&[BEHIND_A_PROXY]);
+    let mut owner = Browser::default();
+    owner.sign_up(&gateway, "jane@example.com");
+    let log_in = |browser: &mut Browser, password: &str, client: &str| {
+        let body = json!({"email": "jane@example.com", "password": password});
+        browser.send_from(&gateway, "POST", "/accounts/login", &body, &[("X-Forwarded-For", client)])
+    };
+    let guess = || {
+        for _ in 0..60 {
+            log_in(&mut Browser::default(), "a guess", "203.0.113.66");
+        }
+        log_in(&mut Browser::default(), PASSWORD, "203.0.113.66").expect_problem(429, "too_many_attempts");
+    };
+    guess();
+    // At an address without failures, in a browser that was never here.
+    log_in(&mut Browser::default(), PASSWORD, "192.0.2.1").expect(200);
+    guess();
+    // In a browser that was, at whatever address.
+    log_in(&mut owner, PASSWORD, "203.0.113.66").expect(200);
+    let device = owner.cookies["__Host-gateway_device"].clone();
+    assert!(!device.contains("jane"), "{device}");
+}
+
+/// As in an office: nobody has failed, so nobody waits, whichever gateway they get to.
+#[test]
+#[cfg_attr(not(feature = "postgres-tests"), ignore = "scripts/test runs it")]
+fn right_passwords_at_once_from_one_address_are_all_let_in() {
+    let database = Postgres::open();
+    let variables = [("DATABASE_URL", database.url()), ("VAULT_KEY", VAULT_KEY), BEHIND_A_PROXY];
+    let gateways = [Gateway::with(&variables), Gateway::with(&variables)];
+    for n in 0..12 {
+        Browser::default().sign_up(&gateways[0], &format!("{n}@example.com"));
+    }
+    let start = std::sync::Barrier::new(12);
+    std::thread::scope(|threads| {
+        for n in 0..12 {
+            let (gateway, start) = (&gateways[n % 2], &start);
+            threads.spawn(move || {
+                let body = json!({"email": format!("{n}@example.com"), "password": PASSWORD});
+                let from = [("X-Forwarded-For", "192.0.2.1")];
+                start.wait();
+                Browser::default().send_from(gateway, "POST", "/accounts/login", &body, &from).expect(200);
+            });
+        }
+    });
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::{
     collections::BTreeSet,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Mutex,
 };
@@ -80,6 +81,23 @@ impl Redis {
         stream.read_to_string(&mut answer).unwrap();
         let names = answer.lines().filter(|line| line.starts_with("gateway:"));
         names.filter(|name| !name.starts_with("gateway:login:") && *name != "gateway:ends").map(str::to_owned).collect()
+    }
+
+    /// Copies of its files.
+    pub(crate) fn backup(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let files = std::fs::read_dir(self.folder.path().join("appendonlydir")).unwrap();
+        files.map(|file| file.unwrap().path()).map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+    }
+
+    /// Starts it with the files of a backup.
+    pub(crate) fn restore(&self, backup: &[(PathBuf, Vec<u8>)]) {
+        self.kill();
+        std::fs::remove_dir_all(self.folder.path().join("appendonlydir")).unwrap();
+        std::fs::create_dir(self.folder.path().join("appendonlydir")).unwrap();
+        for (path, bytes) in backup {
+            std::fs::write(path, bytes).unwrap();
+        }
+        self.restart();
     }
 
     /// Everything it holds, as it lies on disk.

@@ -74,6 +74,29 @@ const ODD_STRINGS: [&str; 7] = [
     r#""\ud83d\ude00 '; DROP TABLE tokens; --""#,
 ];
 
+/// Before anybody has authenticated: what it costs to read a form is bounded by the number of its parameters.
+#[test]
+fn a_form_of_many_parameters_is_refused_before_it_is_read() {
+    let gateway = Gateway::with(&[("FACEBOOK_CLIENT_ID", "c"), ("FACEBOOK_CLIENT_SECRET", "s3cret")]);
+    let send = |path: &str, body: &str| {
+        gateway.call("POST", path, &[("Content-Type", "application/x-www-form-urlencoded")], body.as_bytes())
+    };
+    let many = |count: usize| (0..count).map(|n| format!("{n:x}=1")).collect::<Vec<_>>().join("&");
+    let largest = "&".repeat(256 * 1024);
+    for path in ["/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"] {
+        for body in [&many(65), &many(30_000), &largest] {
+            let refused = send(path, body).expect_oauth_error(400, "invalid_request");
+            assert!(refused.text().contains("more than 64 parameters"), "{path}: {}", refused.text());
+        }
+        send(path, &many(64)).expect_oauth_error(401, "invalid_client");
+    }
+    let notice = "/oauth/webhooks/facebook";
+    let refused = send(notice, &many(65)).expect_problem(400, "malformed_request");
+    assert!(refused.text().contains("more than 64 parameters"), "{}", refused.text());
+    assert!(!send(notice, &many(64)).text().contains("parameters"));
+    gateway.is_unharmed();
+}
+
 #[test]
 fn no_body_does_harm_or_is_quoted() {
     let gateway = Gateway::start();

@@ -34,7 +34,7 @@ impl Production {
         let folder = tempfile::tempdir().unwrap();
         let database = format!("sqlite://{}/gateway.db", folder.path().display());
         let store =
-            [("DATABASE_URL", database.as_str()), ("VAULT_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")];
+            [("DATABASE_URL", database.as_str()), ("VAULT_KEY", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=")];
         let setup = Gateway::with(&store);
         let (token, refresh_token) = setup.tokens(&json!({"subject": "alice", "expires_in": 3600}));
         setup.terminate();
@@ -229,7 +229,7 @@ fn another_issuer_and_another_audience_are_refused_although_the_key_is_ours() {
     let folder = tempfile::tempdir().unwrap();
     let database = format!("sqlite://{}/gateway.db", folder.path().display());
     let at = |public_url: &str| {
-        let vault = ("VAULT_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=");
+        let vault = ("VAULT_KEY", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=");
         Gateway::with(&[("DATABASE_URL", database.as_str()), vault, ("PUBLIC_URL", public_url)])
     };
     let (ours, theirs) = (at("https://www.jinmini.com"), at("https://evil.jinmini.com"));

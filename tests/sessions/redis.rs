@@ -17,7 +17,7 @@ use crate::{
     refresh, sessions, text, token_pair,
 };
 
-const VAULT_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+const VAULT_KEY: &str = "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=";
 
 /// Two gateways that share everything, and a third that only has the provider beside it.
 struct Scene {
@@ -168,6 +168,31 @@ fn a_redis_that_lost_everything_signs_everybody_out() {
     scene.redis.lose_everything();
     browser.get(&scene.one, "/session").expect_problem(401, "not_signed_in");
     refresh(&scene.one, &token).expect_problem(401, "invalid_grant");
+    scene.one.get_with_token("/api/users/me", &access).expect_problem(401, "invalid_token");
+}
+
+/// What ended stays ended: the deny-list is not in the Redis.
+#[test]
+#[cfg_attr(not(feature = "redis-tests"), ignore = "scripts/test runs it")]
+fn a_session_that_a_restored_redis_brings_back_is_refused() {
+    let database = Sqlite::open();
+    let scene = Scene::over(&database);
+    let [mut browser, mut other] = [scene.signed_in("alice"), scene.signed_in("alice")];
+    let old = browser.cookies.clone();
+    let (access, token) = token_pair(&mut browser, &scene.one);
+    let backup = scene.redis.backup();
+    browser.call(&scene.one, "POST", "/logout", &OURS).expect(200);
+    scene.redis.restore(&backup);
+    for gateway in [&scene.one, &scene.two] {
+        eventually("it is ready again", || gateway.get("/readyz").status == 200);
+        let mut browser = Browser { cookies: old.clone(), ..Browser::default() };
+        browser.get(gateway, "/session").expect_problem(401, "not_signed_in");
+        browser.get(gateway, "/sessions").expect_problem(401, "not_signed_in");
+        browser.call(gateway, "POST", "/session/token", &OURS).expect_problem(401, "not_signed_in");
+        assert_eq!(browser.get(gateway, "/api/users/me").status, 401);
+        refresh(gateway, &token).expect_problem(401, "invalid_grant");
+        assert_eq!(sessions(&mut other, gateway).len(), 1, "it is not listed either");
+    }
     scene.one.get_with_token("/api/users/me", &access).expect_problem(401, "invalid_token");
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde_json::{Value, json};
@@ -35,7 +36,9 @@ fn in_production_the_first_client_is_added_by_one_command() {
     let bearer = format!("Bearer {token}");
     let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
     let pair = gateway.call("POST", "/tokens/create", &headers, br#"{"subject": "alice"}"#).expect(200).json();
-    gateway.post("/tokens/refresh", &json!({"refresh_token": pair["refresh_token"]})).expect(200);
+    let refresh_token = pair["refresh_token"].as_str().unwrap();
+    let exchange = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
+    gateway.post_as(&operator, "/oauth2/token", &exchange).expect(200);
     assert!(!gateway.console().contains(&operator.secret));
     gateway.is_unharmed();
 }
@@ -91,9 +94,82 @@ fn what_was_issued_to_one_client_is_not_for_another() {
     let exchange = [("grant_type", "refresh_token"), ("refresh_token", refresh)];
     gateway.post_as(&other, "/oauth2/token", &exchange).expect_oauth_error(400, "invalid_grant");
     gateway.post_as(&other, "/oauth2/revoke", &[("token", refresh)]).expect_oauth_error(400, "invalid_grant");
+    // Without the client's authentication it is no good either (§6), and it is not used up by the attempt.
+    let nobodys = gateway.post("/tokens/refresh", &json!({"refresh_token": refresh}));
+    assert!(nobodys.expect_problem(403, "client_required").text().contains("/oauth2/token"));
+    gateway.post_form("/oauth2/token", &[], &exchange).expect_oauth_error(401, "invalid_client");
     let next = gateway.post_as(&one, "/oauth2/token", &exchange).expect(200).json();
+    let next_refresh = json!({"refresh_token": next["refresh_token"]});
+    gateway.post("/tokens/refresh", &next_refresh).expect_problem(403, "client_required");
     gateway.post_as(&one, "/oauth2/revoke", &[("token", next["refresh_token"].as_str().unwrap())]).expect(200);
     assert_eq!(gateway.introspect_as(&other, next["access_token"].as_str().unwrap()), json!({"active": false}));
+}
+
+/// Whoever may create tokens may not thereby have more than was given to them.
+#[test]
+fn a_client_hands_out_no_scope_that_it_does_not_have() {
+    for environment in ["production", "development"] {
+        let registry = Registry::new(&[("GATEWAY_ENV", environment), ("LOG_FORMAT", "text")]);
+        let gateway = registry.gateway();
+        let issuer = registry.add("issuer", "tokens:issue users:read");
+        let create = |token: &str, wish: &Value| {
+            let bearer = format!("Bearer {token}");
+            let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+            gateway.call("POST", "/tokens/create", &headers, wish.to_string().as_bytes())
+        };
+        let whole = token_of(&gateway, &issuer);
+        for scope in ["", "users:read", "users:read tokens:issue"] {
+            create(&whole, &json!({"subject": "alice", "scope": scope})).expect(200);
+        }
+        for scope in ["users:write", "users:read users:write", "USERS:READ", "users:rea"] {
+            let refused = create(&whole, &json!({"scope": scope})).expect_problem(403, "insufficient_scope");
+            assert!(refused.header("www-authenticate").unwrap().contains(r#"error="insufficient_scope""#));
+        }
+        // Nor may a token that was narrowed be widened again, and so on down the line.
+        let pairs = [GRANT, ("scope", "tokens:issue")];
+        let narrow = gateway.post_as(&issuer, "/oauth2/token", &pairs).expect(200).json();
+        let narrow = narrow["access_token"].as_str().unwrap();
+        create(narrow, &json!({"scope": "users:read"})).expect_problem(403, "insufficient_scope");
+        let next = create(narrow, &json!({"scope": "tokens:issue"})).expect(200).json();
+        let next = next["access_token"].as_str().unwrap();
+        create(next, &json!({"scope": "users:read"})).expect_problem(403, "insufficient_scope");
+        gateway.is_unharmed();
+    }
+}
+
+#[test]
+fn a_key_that_is_weak_or_broken_is_refused_with_the_reason() {
+    let registry = Registry::new(&[]);
+    let refused = |content: &str, reason: &str| {
+        let file = registry.write("key", content);
+        let output = registry.run(&["client", "add", "signs", "--jwks", file.to_str().unwrap()]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{said}");
+        assert!(said.contains(reason), "{reason}: {said}");
+        assert_eq!(output.stdout, b"", "{reason}");
+    };
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let point = key.public_key_raw();
+    let [x, y] = [&point[1..33], &point[33..]].map(|part| URL_SAFE_NO_PAD.encode(part));
+    let jwk = json!({"kty": "EC", "crv": "P-256", "x": x, "y": y});
+    let with = |name: &str, value: Value| {
+        let mut jwk = jwk.clone();
+        jwk[name] = value;
+        jwk
+    };
+    let rsa = |bytes: usize| json!({"kty": "RSA", "e": "AQAB", "n": URL_SAFE_NO_PAD.encode(vec![0xff; bytes])});
+    refused(&rsa(128).to_string(), "its RSA modulus has 1024 bits; 2048 to 8192 are allowed");
+    refused(&with("crv", json!("secp256k1")).to_string(), "neither EC with the curve P-256");
+    refused(&with("d", json!("AQAB")).to_string(), "a private key");
+    refused(&key.serialize_pem(), "a private key");
+    refused(r#"{"kty": "oct", "k": "c2VjcmV0"}"#, "a symmetric key");
+    refused(&with("use", json!("enc")).to_string(), "not for verifying signatures");
+    refused(&with("alg", json!("RS256")).to_string(), "its `alg` does not fit; for this type of key it is ES256");
+    refused(&with("x", json!(y)).to_string(), "its numbers are not those of a secure public key");
+    let named = with("kid", json!("1"));
+    refused(&json!({"keys": [named, named]}).to_string(), "two keys of it have the same kid");
+    refused(&json!({"keys": [jwk, rsa(128)]}).to_string(), "key 2 of it cannot be used");
+    assert_eq!(registry.client(&["list"]), "");
 }
 
 /// A token for another audience is ours to end and to tell of, though it passes nowhere here.

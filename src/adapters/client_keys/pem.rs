@@ -8,7 +8,7 @@ use pkcs8::{
 use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 use serde_json::{Value, json};
 
-use crate::domain::gateway::services::ports::ClientKeyError;
+use crate::domain::gateway::services::ports::{ClientKeyError, KeyFlaw};
 
 /// RFC 5480 §2.1.1, and the curve P-256 (§2.1.1.1).
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -26,12 +26,16 @@ pub(super) fn public_keys(file: &[u8]) -> Result<Vec<Value>, ClientKeyError> {
     if file.windows(PRIVATE.len()).any(|window| window == PRIVATE) {
         return Err(ClientKeyError::Private);
     }
-    SubjectPublicKeyInfoDer::pem_slice_iter(file).map(|der| jwk(&der.map_err(|_| ClientKeyError::NoKey)?)).collect()
+    let keys = SubjectPublicKeyInfoDer::pem_slice_iter(file).zip(1..);
+    keys.map(|(der, number)| {
+        jwk(&der.map_err(|_| ClientKeyError::NoKey)?).map_err(|flaw| ClientKeyError::Unusable { number, flaw })
+    })
+    .collect()
 }
 
-fn jwk(der: &[u8]) -> Result<Value, ClientKeyError> {
-    let info = SubjectPublicKeyInfoRef::try_from(der).map_err(|_| ClientKeyError::Unsupported)?;
-    let key = info.subject_public_key.as_bytes().ok_or(ClientKeyError::Unsupported)?;
+fn jwk(der: &[u8]) -> Result<Value, KeyFlaw> {
+    let info = SubjectPublicKeyInfoRef::try_from(der).map_err(|_| KeyFlaw::Numbers)?;
+    let key = info.subject_public_key.as_bytes().ok_or(KeyFlaw::Numbers)?;
     let curve = info.algorithm.parameters_oid().ok();
     match (info.algorithm.oid, curve) {
         // Not compressed (SEC 1 §2.3.3): 4, then both coordinates.
@@ -40,10 +44,10 @@ fn jwk(der: &[u8]) -> Result<Value, ClientKeyError> {
         }
         (ED25519, _) => Ok(json!({"kty": "OKP", "crv": "Ed25519", "x": encoded(key)})),
         (RSA, _) => {
-            let (n, e) = rsa(key).map_err(|_| ClientKeyError::Unsupported)?;
+            let (n, e) = rsa(key).map_err(|_| KeyFlaw::Numbers)?;
             Ok(json!({"kty": "RSA", "n": encoded(n.as_bytes()), "e": encoded(e.as_bytes())}))
         }
-        _ => Err(ClientKeyError::Unsupported),
+        _ => Err(KeyFlaw::Kind),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     adapters::jwt::AwsLcKeysmith,
     domain::gateway::{
         models::{id::ClientId, signing_key::SigningAlgorithm},
-        services::ports::{KeyPair, Keysmith},
+        services::ports::{KeyFlaw, KeyPair, Keysmith},
     },
 };
 
@@ -134,31 +134,152 @@ fn keys_are_read_as_jwk_as_set_and_as_pem() {
 #[test]
 fn what_is_no_usable_public_key_is_refused_for_its_reason() {
     let jwk = pair(SigningAlgorithm::Es256).public_jwk.unwrap();
-    let with = |name: &str, value: &str| {
-        let mut jwk = jwk.clone();
-        jwk[name] = json!(value);
-        jwk.to_string()
-    };
     let private = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     for (file, why) in [
         ("", ClientKeyError::NoKey),
         ("[]", ClientKeyError::NoKey),
         (r#"{"keys": []}"#, ClientKeyError::NoKey),
         (r#"{"keys": {}}"#, ClientKeyError::NoKey),
-        (r#"{"kty": "oct", "k": "c2VjcmV0"}"#, ClientKeyError::Private),
-        (&with("d", "AQAB"), ClientKeyError::Private),
+        (r#"{"keys": ["x"]}"#, ClientKeyError::NoKey),
+        (r#"{"kty": "oct", "k": "c2VjcmV0"}"#, ClientKeyError::Symmetric),
+        (r#"{"kty": "oct"}"#, ClientKeyError::Symmetric),
         (private, ClientKeyError::Private),
         (&private.replace("PRIVATE", "EC PRIVATE"), ClientKeyError::Private),
-        (&with("use", "enc"), ClientKeyError::Unsupported),
-        (&with("alg", "ES384"), ClientKeyError::Unsupported),
-        (&with("crv", "P-384"), ClientKeyError::Unsupported),
-        (&with("x", "AQAB"), ClientKeyError::Unsupported),
-        (r#"{"kty": "AKP"}"#, ClientKeyError::Unsupported),
-        (RSA1024, ClientKeyError::Unsupported),
-        (P384, ClientKeyError::Unsupported),
-        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", ClientKeyError::Unsupported),
         (&json!({"keys": [jwk, jwk]}).to_string(), ClientKeyError::Ambiguous),
     ] {
         assert_eq!(read(file), Err(why), "{file}");
+    }
+    for member in ["d", "p", "q", "dp", "dq", "qi", "oth"] {
+        let mut jwk = jwk.clone();
+        jwk[member] = json!("AQAB");
+        assert_eq!(read(&jwk.to_string()), Err(ClientKeyError::Private), "{member}");
+    }
+    // Which of them it is, is said.
+    let good = jwk.to_string();
+    let second = format!(r#"{{"keys": [{good}, {{"kty": "AKP"}}]}}"#);
+    assert_eq!(read(&second), Err(ClientKeyError::Unusable { number: 2, flaw: KeyFlaw::Kind }));
+    assert_eq!(read(&format!("{P256}\n{P384}")), Err(ClientKeyError::Unusable { number: 2, flaw: KeyFlaw::Kind }));
+}
+
+fn flaw(file: &str) -> KeyFlaw {
+    match read(file) {
+        Err(ClientKeyError::Unusable { number: 1, flaw }) => flaw,
+        other => panic!("{file}: {other:?}"),
+    }
+}
+
+fn changed(jwk: &Value, changes: &Value) -> String {
+    let mut jwk = jwk.clone();
+    for (name, value) in changes.as_object().unwrap() {
+        jwk[name] = value.clone();
+    }
+    jwk.to_string()
+}
+
+#[test]
+fn a_flaw_of_a_key_is_named() {
+    let [ec, rsa, ed] = ALL.map(|(algorithm, _)| pair(algorithm).public_jwk.unwrap());
+    let all_set = URL_SAFE_NO_PAD.encode([0xff; 32]);
+    for (jwk, changes, expected) in [
+        (&ec, json!({"use": "enc"}), KeyFlaw::Purpose),
+        (&ec, json!({"use": 1}), KeyFlaw::Purpose),
+        (&ec, json!({"key_ops": ["sign"]}), KeyFlaw::Purpose),
+        (&ec, json!({"key_ops": "verify"}), KeyFlaw::Purpose),
+        (&ec, json!({"use": "enc", "key_ops": ["verify"]}), KeyFlaw::Purpose),
+        (&ec, json!({"alg": "ES384"}), KeyFlaw::Algorithm("ES256")),
+        (&ec, json!({"alg": "RS256"}), KeyFlaw::Algorithm("ES256")),
+        (&rsa, json!({"alg": "PS256"}), KeyFlaw::Algorithm("RS256")),
+        (&rsa, json!({"alg": "RSA-OAEP"}), KeyFlaw::Algorithm("RS256")),
+        (&ed, json!({"alg": null}), KeyFlaw::Algorithm("EdDSA")),
+        (&ec, json!({"crv": "P-384"}), KeyFlaw::Kind),
+        (&ec, json!({"crv": "secp256k1"}), KeyFlaw::Kind),
+        (&ec, json!({"crv": null}), KeyFlaw::Kind),
+        (&ed, json!({"crv": "X25519"}), KeyFlaw::Kind),
+        (&ed, json!({"crv": "Ed448"}), KeyFlaw::Kind),
+        (&ed, json!({"kty": "EC"}), KeyFlaw::Kind),
+        (&ec, json!({"kty": null}), KeyFlaw::Member("kty")),
+        (&ec, json!({"kid": 1}), KeyFlaw::Member("kid")),
+        (&ec, json!({"kid": ""}), KeyFlaw::Member("kid")),
+        (&ec, json!({"x": "AQAB"}), KeyFlaw::Member("x")),
+        (&ec, json!({"x": null}), KeyFlaw::Member("x")),
+        (&ec, json!({"y": format!("{all_set}=")}), KeyFlaw::Member("y")),
+        (&ec, json!({"y": all_set}), KeyFlaw::Numbers),
+        (&ec, json!({"x": ec["y"]}), KeyFlaw::Numbers),
+        (&ed, json!({"x": "AQAB"}), KeyFlaw::Member("x")),
+        (&rsa, json!({"n": "+"}), KeyFlaw::Member("n")),
+        (&rsa, json!({"n": ""}), KeyFlaw::ModulusSize(0)),
+        (&rsa, json!({"n": URL_SAFE_NO_PAD.encode([0xff; 128])}), KeyFlaw::ModulusSize(1024)),
+        (
+            &rsa,
+            json!({"n": URL_SAFE_NO_PAD.encode([[0x7f; 1].as_slice(), &[0xff; 255]].concat())}),
+            KeyFlaw::ModulusSize(2047),
+        ),
+        (&rsa, json!({"n": URL_SAFE_NO_PAD.encode([0xff; 1025])}), KeyFlaw::ModulusSize(8200)),
+        (&rsa, json!({"e": null}), KeyFlaw::Member("e")),
+        // With 1 every text is its own signature.
+        (&rsa, json!({"e": "AQ"}), KeyFlaw::Numbers),
+        (&rsa, json!({"e": "Ag"}), KeyFlaw::Numbers),
+        (&rsa, json!({"e": ""}), KeyFlaw::Numbers),
+        (&rsa, json!({"n": URL_SAFE_NO_PAD.encode([0xfe; 256])}), KeyFlaw::Numbers),
+    ] {
+        assert_eq!(flaw(&changed(jwk, &changes)), expected, "{changes}");
+    }
+    for (pem, expected) in [
+        (RSA1024, KeyFlaw::ModulusSize(1024)),
+        (P384, KeyFlaw::Kind),
+        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", KeyFlaw::Numbers),
+    ] {
+        assert_eq!(flaw(pem), expected, "{pem}");
+    }
+    for (jwk, good) in [
+        (&ec, json!({"key_ops": ["verify"]})),
+        (&ec, json!({"use": "sig", "key_ops": ["sign", "verify"]})),
+        (&rsa, json!({"alg": "RS256", "use": "sig"})),
+        (&rsa, json!({"e": "Aw"})),
+    ] {
+        assert!(read(&changed(jwk, &good)).is_ok(), "{good}");
+    }
+}
+
+/// For such a key anybody can make signatures. The list is that of libsodium.
+#[test]
+fn ed25519_points_of_small_order_are_no_keys() {
+    for sign in [0, 0x80] {
+        for point in [
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "0100000000000000000000000000000000000000000000000000000000000000",
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        ] {
+            let mut bytes: Vec<u8> =
+                (0..32).map(|at| u8::from_str_radix(&point[2 * at..2 * at + 2], 16).unwrap()).collect();
+            bytes[31] |= sign;
+            let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(bytes)});
+            assert_eq!(flaw(&jwk.to_string()), KeyFlaw::Numbers, "{point}");
+        }
+    }
+}
+
+/// RFC 7515 §4.1.11: whatever the value of `crit`, what it says is not understood here.
+#[test]
+fn an_assertion_with_crit_is_not_understood() {
+    let own = pair(SigningAlgorithm::EdDsa);
+    let keys = read(&own.public_jwk.as_ref().unwrap().to_string()).unwrap();
+    let signing = EncodingKey::from_ed_der(&own.private_key.0);
+    for (header, expected) in [
+        (r#"{"alg":"EdDSA"}"#, None),
+        (r#"{"alg":"EdDSA","crit":["exp"],"exp":1}"#, Some(AssertionError::Malformed)),
+        (r#"{"alg":"EdDSA","crit":[]}"#, Some(AssertionError::Malformed)),
+        (r#"{"alg":"EdDSA","crit":null}"#, Some(AssertionError::Malformed)),
+        (r#"{"alg":"EdDSA","crit":false}"#, Some(AssertionError::Malformed)),
+    ] {
+        let claims = json!({"iss": "a", "sub": "a", "aud": "b", "jti": "1", "exp": 1});
+        let message = [header, &claims.to_string()].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
+        let signature = crypto::sign(message.as_bytes(), &signing, Algorithm::EdDSA).unwrap();
+        let verified = AwsLcClientKeys.verify(&format!("{message}.{signature}"), &keys);
+        assert_eq!(verified.err(), expected, "{header}");
     }
 }

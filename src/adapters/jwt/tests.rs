@@ -189,6 +189,7 @@ fn a_well_signed_token_of_another_kind_is_refused() {
         json!({"alg": "HS256", "kid": "k", "typ": "JWT"}),
         json!({"alg": "HS256", "typ": "at+jwt"}),
         json!({"alg": "HS256", "kid": "k", "typ": "at+jwt", "crit": ["exp"]}),
+        json!({"alg": "HS256", "kid": "k", "typ": "at+jwt", "crit": null}),
         json!({"alg": 5, "kid": "k", "typ": "at+jwt"}),
         json!("HS256"),
         json!(["HS256", "k", "at+jwt", null]),

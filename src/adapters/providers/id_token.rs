@@ -9,7 +9,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256, Sha512};
 
 use super::{answer::number, jwks::Keys};
-use crate::domain::gateway::{models::oauth::Secret, services::ports::ProviderError};
+use crate::{
+    adapters::jose::present,
+    domain::gateway::{models::oauth::Secret, services::ports::ProviderError},
+};
 
 /// How long an expired token is still taken, in seconds.
 const LEEWAY: i64 = 5;
@@ -42,7 +45,8 @@ struct Header {
     alg: String,
     kid: Option<String>,
     typ: Option<String>,
-    crit: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
+    crit: bool,
 }
 
 impl<'t> Unchecked<'t> {
@@ -70,7 +74,7 @@ impl<'t> Unchecked<'t> {
         if self.header.typ.as_deref().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")) {
             return Err(flaw("is another kind of token"));
         }
-        if self.header.crit.is_some() {
+        if self.header.crit {
             return Err(flaw("wants to be understood in ways that we do not know"));
         }
         let key = keys.find(self.kid()).ok_or_else(|| flaw("is signed with a key that the provider does not have"))?;
@@ -113,6 +117,10 @@ impl Expected<'_> {
         let iat = number(claims, "iat").ok_or_else(|| flaw("has no iat"))?;
         if iat > now + AHEAD {
             return Err(flaw("is from the future"));
+        }
+        // Optional (RFC 7519 §4.1.5).
+        if claims.get("nbf").is_some() && number(claims, "nbf").is_none_or(|nbf| nbf > now.saturating_add(AHEAD)) {
+            return Err(flaw("is not valid yet"));
         }
         if let Some(nonce) = self.nonce
             && !text("nonce").is_some_and(|it| equal(it, nonce.expose()))

@@ -131,6 +131,7 @@ impl Setup {
                 pages: TrustedPages::new(self.allowed_origins.clone()),
                 allowed_origins: self.allowed_origins,
                 login_path: "/e/login".into(),
+                strict_transport: false,
             },
             upstream_settings: self.upstream,
             max_service_connections: self.max_service_connections,

@@ -1,3 +1,5 @@
+use std::io::{Read, Write};
+
 use super::harness::{Setup, bearer, get, post};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -18,6 +20,26 @@ async fn what_is_no_route_goes_to_the_control_plane() {
     for path in ["/api", "/api/", "/api/none", "/api/none/x"] {
         assert_eq!(gateway.get(path, "").await.problem(), (404, "no_route".to_owned()), "{path}");
     }
+}
+
+/// On one thread, which is kept from everything else until the answer is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_probe_is_answered_while_the_control_runtime_is_busy() {
+    let gateway = Setup::of(&[]).start();
+    let address = gateway.address;
+    let (answered, wait) = std::sync::mpsc::channel();
+    let probe = std::thread::spawn(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answered.send(answer).unwrap();
+    });
+    // Blocks the one worker of the control runtime.
+    let busy = tokio::spawn(async move { wait.recv_timeout(std::time::Duration::from_secs(30)) });
+    let answer = busy.await.unwrap().expect("the probe was not answered");
+    probe.join().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("probes"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,6 +113,10 @@ async fn every_claim_is_checked() {
         ("exp", json!("soon"), "has no exp"),
         ("iat", json!(NOW + 61), "is from the future"),
         ("iat", json!(null), "has no iat"),
+        ("nbf", json!(NOW + 61), "is not valid yet"),
+        ("nbf", json!(i64::MAX), "is not valid yet"),
+        ("nbf", json!("soon"), "is not valid yet"),
+        ("nbf", json!([]), "is not valid yet"),
         ("nonce", json!("another"), "has another nonce"),
         ("nonce", json!(null), "has another nonce"),
         ("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA"), "belongs to another access token (at_hash)"),
@@ -141,6 +145,9 @@ async fn what_may_be_otherwise_may() {
         ("azp", json!(null)),
         ("exp", json!(NOW - 4)),
         ("iat", json!(NOW + 60)),
+        ("nbf", json!(NOW + 60)),
+        ("nbf", json!(NOW - 60)),
+        ("nbf", json!(NOW.to_string())),
         ("at_hash", json!(null)),
     ] {
         let token = signer.sign(&with(claims(GOOGLE), claim, value.clone()));
@@ -196,9 +203,11 @@ async fn what_must_be_understood_and_is_not_is_refused() {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
     let signer = Signer::new(SigningAlgorithm::Es256);
-    let header = json!({"alg": "ES256", "kid": signer.kid, "crit": ["b64"], "b64": false});
-    let message = [header, claims(GOOGLE)].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
-    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &signer.key, Algorithm::ES256).unwrap();
-    let outcome = outcome_of(&signer, &format!("{message}.{signature}")).await;
-    assert_eq!(bad_answer(outcome), "the id token wants to be understood in ways that we do not know");
+    for crit in [json!(["b64"]), json!([]), json!(null), json!(false)] {
+        let header = json!({"alg": "ES256", "kid": signer.kid, "crit": crit, "b64": false});
+        let message = [header, claims(GOOGLE)].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &signer.key, Algorithm::ES256).unwrap();
+        let outcome = outcome_of(&signer, &format!("{message}.{signature}")).await;
+        assert_eq!(bad_answer(outcome), "the id token wants to be understood in ways that we do not know", "{crit}");
+    }
 }

@@ -21,13 +21,13 @@ use crate::{
                 AccountDeleted, AccountDocument, ChangePasswordRequest, DeleteAccountRequest, GrantTakenBack,
                 LogInRequest, PasswordChanged, ProviderUnlinked, SignUpRequest,
             },
-            cookie::Cookies,
+            cookie::{Cookies, encoded},
             validated,
         },
         services::{
             account::{
                 AccountService, LogInError, PasswordChange, PasswordError, Proof, ProofError, RemoveError, SignUp,
-                SignUpError, SignedIn, TakenBack, TooManyAttempts, UnlinkError, Visitor,
+                SignUpError, SignedIn, TRUSTED_FOR, TakenBack, TooManyAttempts, UnlinkError, Visitor,
             },
             session::SessionService,
         },
@@ -50,7 +50,7 @@ pub struct WithCookie<T> {
     /// The answer.
     pub answer: T,
     /// `Set-Cookie`
-    pub cookie: String,
+    pub cookies: Vec<String>,
 }
 
 impl AccountController {
@@ -73,7 +73,8 @@ impl AccountController {
         sender: &Sender,
     ) -> Result<WithCookie<AccountDocument>, Problem> {
         self.callers.refuse_other_sites(credentials)?;
-        let visitor = self.visitor(credentials, sender);
+        let device = self.callers.device_cookie(credentials);
+        let visitor = self.visitor(credentials, sender, device.as_deref());
         let request = validated(request)?;
         let wish = SignUp {
             email: email("email", &request.email)?,
@@ -96,7 +97,8 @@ impl AccountController {
         sender: &Sender,
     ) -> Result<WithCookie<AccountDocument>, Problem> {
         self.callers.refuse_other_sites(credentials)?;
-        let visitor = self.visitor(credentials, sender);
+        let device = self.callers.device_cookie(credentials);
+        let visitor = self.visitor(credentials, sender, device.as_deref());
         let request = validated(request)?;
         let (email, password) = (email("email", &request.email)?, Password::presented(request.password));
         match self.accounts.log_in(&email, password, visitor).await {
@@ -164,7 +166,7 @@ impl AccountController {
         match self.accounts.remove(profile.account.id, proof).await {
             Ok(taken) => Ok(WithCookie {
                 answer: AccountDeleted { deleted: true, grants: taken.iter().map(grant).collect() },
-                cookie: self.cookies.forget(&self.cookies.session()),
+                cookies: vec![self.cookies.forget(&self.cookies.session())],
             }),
             Err(RemoveError::NoAccount) => Err(no_account()),
             Err(RemoveError::Proof(error)) => Err(unproven(error, "password")),
@@ -213,16 +215,20 @@ impl AccountController {
         }
     }
 
-    fn visitor<'c>(&self, credentials: &'c Credentials, sender: &'c Sender) -> Visitor<'c> {
+    fn visitor<'c>(&self, credentials: &'c Credentials, sender: &'c Sender, device: Option<&'c [u8]>) -> Visitor<'c> {
         let old_session = self.callers.session_cookie(credentials);
-        Visitor { client: sender.address, user_agent: sender.user_agent.as_deref(), old_session }
+        Visitor { client: sender.address, user_agent: sender.user_agent.as_deref(), old_session, device }
     }
 
     fn signed_in(&self, signed_in: SignedIn) -> WithCookie<AccountDocument> {
         let life = self.sessions.limits().total.to_std().unwrap_or(Duration::ZERO);
+        let remembered = TRUSTED_FOR.to_std().unwrap_or(Duration::ZERO);
         WithCookie {
             answer: AccountDocument::from_model(signed_in.profile, self.timezone),
-            cookie: self.cookies.keep(&self.cookies.session(), signed_in.session.expose(), life),
+            cookies: vec![
+                self.cookies.keep(&self.cookies.session(), signed_in.session.expose(), life),
+                self.cookies.keep(&self.cookies.device(), &encoded(&signed_in.device), remembered),
+            ],
         }
     }
 }

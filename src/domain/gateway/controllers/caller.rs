@@ -107,6 +107,11 @@ impl Callers {
         cookie::sent(&credentials.cookies, &self.cookies.session())
     }
 
+    /// What the device cookie that was sent along holds.
+    pub fn device_cookie(&self, credentials: &Credentials) -> Option<Vec<u8>> {
+        cookie::sent_bytes(&credentials.cookies, &self.cookies.device())
+    }
+
     /// What sets a cookie must not come from a page of another site: that could sign a browser in as somebody else. Browsers
     /// say where a request comes from; whoever says nothing is none.
     pub fn refuse_other_sites(&self, credentials: &Credentials) -> Result<(), Problem> {

@@ -70,7 +70,9 @@ impl ClientController {
                         refused @ (RefreshError::Unknown
                         | RefreshError::Expired
                         | RefreshError::Revoked
-                        | RefreshError::Reused),
+                        | RefreshError::Superseded
+                        | RefreshError::Reused
+                        | RefreshError::OfClient),
                     )) => Err(OAuthError::invalid_grant(refused.to_string())),
                     Err(ClientRefreshError::Refused(RefreshError::Failed(failure))) => Err(failed(&failure)),
                 }

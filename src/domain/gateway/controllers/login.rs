@@ -177,6 +177,19 @@ impl LoginController {
                 ),
                 "이미 다른 계정에 연결된 로그인 정보라 추가하지 않았습니다. 계정은 합쳐지지 않습니다.",
             ),
+            FinishError::AccountEnded => Refusal::new(
+                Problem::new(
+                    StatusCode::CONFLICT,
+                    "account_ended",
+                    format!(
+                        "the account was deleted, or this provider was taken from it, while you signed in; begin again at \
+                         {begin_at}"
+                    ),
+                ),
+                format!(
+                    "로그인하는 동안 계정이 삭제되었거나 이 로그인 서버와의 연결이 끊겼습니다. {begin_at} 에서 다시 시작해 주세요."
+                ),
+            ),
             FinishError::Denied => Refusal::new(
                 Problem::new(
                     StatusCode::FORBIDDEN,

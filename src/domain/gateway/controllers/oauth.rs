@@ -88,6 +88,11 @@ impl OAuthController {
                 "linked_elsewhere",
                 "this identity at the provider belongs to another account, or yours is gone",
             )),
+            Err(ExchangeError::AccountEnded) => Err(Problem::new(
+                StatusCode::CONFLICT,
+                "account_ended",
+                "the account was deleted, or this provider was taken from it, meanwhile; get a new code and sign in again",
+            )),
             Err(ExchangeError::Provider(ProviderError::Refused { code })) => Err(Problem::new(
                 StatusCode::BAD_REQUEST,
                 "invalid_grant",

@@ -37,6 +37,11 @@ impl SessionController {
         Self { sessions, callers, cookies, timezone }
     }
 
+    /// The name of the cookie that holds a session.
+    pub fn cookie_name(&self) -> String {
+        self.cookies.session()
+    }
+
     /// `GET /session`
     pub async fn show(&self, credentials: &Credentials) -> Result<SessionDocument, Problem> {
         let session = self.required(credentials).await?;
@@ -99,9 +104,9 @@ impl SessionController {
 
     /// `POST /logout`: gives what makes the browser forget the session, too.
     pub async fn end(&self, credentials: &Credentials) -> Result<String, Problem> {
-        if self.callers.session(credentials).await?.is_some()
-            && let Some(cookie) = self.callers.session_cookie(credentials)
-        {
+        // A page of another site is refused. A session that is refused already may have been ended halfway.
+        self.callers.session(credentials).await?;
+        if let Some(cookie) = self.callers.session_cookie(credentials) {
             self.sessions.end(cookie).await.map_err(|failure| failed(&failure))?;
         }
         Ok(self.cookies.forget(&self.cookies.session()))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use chrono_tz::Tz;
 use http::StatusCode;
 
@@ -18,7 +19,7 @@ use crate::{
         },
         services::token::{CreateError, RefreshError, TokenService},
     },
-    problem::{FieldError, Problem},
+    problem::{Challenge, FieldError, Problem},
 };
 
 /// The token calls.
@@ -32,6 +33,11 @@ impl TokenController {
     /// Times go out with the offset of `timezone`.
     pub fn new(tokens: Arc<TokenService>, timezone: Tz) -> Self {
         Self { tokens, timezone }
+    }
+
+    /// The longest life that an access token can be asked for with.
+    pub fn longest_access_life(&self) -> TimeDelta {
+        self.tokens.policy().access_ttl_max
     }
 
     /// `POST /tokens/create`
@@ -48,6 +54,14 @@ impl TokenController {
         match self.tokens.create(wish, caller).await {
             Ok(tokens) => Ok(TokenPair::from_model(&tokens, self.timezone)),
             Err(CreateError::Denied(denied)) => Err(Problem::denied(denied)),
+            Err(CreateError::ScopeExceeded(asked)) => Err(Problem {
+                challenge: Some(Challenge::InsufficientScope(asked)),
+                ..Problem::new(
+                    StatusCode::FORBIDDEN,
+                    "insufficient_scope",
+                    "a new token may have only scope that your own token has; ask for less, or add a client with more scope",
+                )
+            }),
             Err(CreateError::Revoked) => Err(Problem::invalid_token(Rejection::Revoked)),
             Err(CreateError::LifeTooLong { longest }) => Err(Problem::invalid_fields(vec![FieldError {
                 field: "expires_in".into(),
@@ -75,9 +89,17 @@ impl TokenController {
         match self.tokens.refresh(&request.refresh_token).await {
             Ok(tokens) => Ok(TokenPair::from_model(&tokens, self.timezone)),
             Err(
-                refused
-                @ (RefreshError::Unknown | RefreshError::Expired | RefreshError::Revoked | RefreshError::Reused),
+                refused @ (RefreshError::Unknown
+                | RefreshError::Expired
+                | RefreshError::Revoked
+                | RefreshError::Superseded
+                | RefreshError::Reused),
             ) => Err(Problem::new(StatusCode::UNAUTHORIZED, "invalid_grant", format!("{refused}; sign in again"))),
+            Err(refused @ RefreshError::OfClient) => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "client_required",
+                format!("{refused}, which has to authenticate: exchange it at POST /oauth2/token"),
+            )),
             Err(RefreshError::Failed(failure)) => Err(failed(&failure)),
         }
     }

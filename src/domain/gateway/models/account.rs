@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 pub use self::email::{Email, InvalidEmail};
 pub use self::password::{LONGEST_PASSWORD, Password, PasswordHash, SHORTEST_PASSWORD, UnfitPassword};
 use super::{
-    id::AccountId,
+    id::{AccountId, EndingId, SessionId},
     oauth::{Grant, ProviderName},
 };
 
@@ -70,4 +70,20 @@ pub enum UnlinkOutcome {
     NotLinked,
     /// It is the only way in that the account has. Nothing changed.
     LastWayIn,
+}
+
+/// The wish to end what an account has open: it is stored before the first step, and taken back after the last one. So it is
+/// carried out though a store fails in between, or the gateway is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountEnding {
+    /// Names it.
+    pub id: EndingId,
+    /// Whose sessions and tokens end.
+    pub account: AccountId,
+    /// The session that stays.
+    pub keep: Option<SessionId>,
+    /// Whether the account ends, too.
+    pub removes: bool,
+    /// When it was begun.
+    pub begun_at: DateTime<Utc>,
 }

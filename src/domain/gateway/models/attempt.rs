@@ -1,11 +1,18 @@
 //! Attempts to sign in with a password, and how long one has to wait after those that failed. Every attempt counts as a
 //! failure from the moment it begins, so that a thousand at once are a thousand; one that succeeds is forgiven.
+//!
+//! Failures delay the clients that caused them, not the owner of the account (OWASP, "Device Cookies"): a browser that
+//! signed in to the account before is counted by itself, and a client without failures does not wait for those of others.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{account::Email, token::TokenDigest};
+use super::{
+    account::Email,
+    id::{DeviceId, SessionId},
+    token::TokenDigest,
+};
 
 /// How long a failure is remembered after the last one.
 pub const REMEMBERED_FOR: TimeDelta = TimeDelta::hours(1);
@@ -18,12 +25,6 @@ struct Schedule {
     longest: TimeDelta,
 }
 
-/// The owner of an account waits with whoever guesses at it, so the delay is short: nobody can lock another out for more
-/// than a minute at a time. It still leaves 1,440 guesses a day, from however many addresses.
-const OF_ACCOUNT: Schedule = Schedule { free: 4, longest: TimeDelta::minutes(1) };
-/// Many people may share an address, so more is free; then it takes longer, since it hits hardly anybody else.
-const OF_CLIENT: Schedule = Schedule { free: 49, longest: TimeDelta::minutes(15) };
-
 impl Schedule {
     fn delay(self, failures: u32) -> TimeDelta {
         match failures.checked_sub(self.free + 1) {
@@ -34,34 +35,94 @@ impl Schedule {
     }
 }
 
+/// What failures are counted for, and so whom they delay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// An account, from clients that have failed before. It leaves 1,440 guesses a day, from however many addresses.
+    Account,
+    /// An account, from clients that had not failed before. Many people may mistype once, so more is free. It bounds what
+    /// a guesser with many addresses gets for free.
+    FirstAttempts,
+    /// A client's address. Many people may share it, so more is free; then it takes longer, since it hits hardly anybody
+    /// else.
+    Client,
+    /// A client's address that asks whether an e-mail is taken, as a sign-up does. It is counted apart: a client that signed
+    /// up has not failed.
+    Enquiry,
+    /// A browser that signed in to the account before. Nobody else can make it wait.
+    Device,
+}
+
+impl Kind {
+    fn schedule(self) -> Schedule {
+        match self {
+            Self::Account | Self::Device => Schedule { free: 4, longest: TimeDelta::minutes(1) },
+            Self::FirstAttempts => Schedule { free: 99, longest: TimeDelta::minutes(1) },
+            Self::Client | Self::Enquiry => Schedule { free: 49, longest: TimeDelta::minutes(15) },
+        }
+    }
+}
+
 /// Whom failures are counted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
     key: TokenDigest,
-    schedule: Schedule,
+    kind: Kind,
 }
 
 impl Counted {
+    fn new(kind: Kind, name: impl AsRef<str>) -> Self {
+        Self { key: TokenDigest::of(name.as_ref().as_bytes()), kind }
+    }
+
     /// An account, whether or not there is one: else a delay would tell which e-mails are known.
     pub fn account(email: &Email) -> Self {
-        Self { key: TokenDigest::of(format!("account:{}", email.key()).as_bytes()), schedule: OF_ACCOUNT }
+        Self::new(Kind::Account, format!("account:{}", email.key()))
+    }
+
+    /// The same account, as far as clients try it that had no failures.
+    pub fn first_attempts(email: &Email) -> Self {
+        Self::new(Kind::FirstAttempts, format!("first:{}", email.key()))
     }
 
     /// A client's address. Of IPv6 it is the network that counts (/64), of which anybody has as many addresses as they like.
     pub fn client(address: IpAddr) -> Self {
-        let counted = match address.to_canonical() {
-            IpAddr::V4(address) => IpAddr::V4(address),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-        };
-        Self { key: TokenDigest::of(format!("client:{counted}").as_bytes()), schedule: OF_CLIENT }
+        Self::new(Kind::Client, format!("client:{}", network(address)))
+    }
+
+    /// The same address, as far as it asks whether an e-mail is taken. The answer that it is not counts, too.
+    pub fn enquiry(address: IpAddr) -> Self {
+        Self::new(Kind::Enquiry, format!("enquiry:{}", network(address)))
+    }
+
+    /// A browser that signed in to this account before.
+    pub fn device(email: &Email, device: DeviceId) -> Self {
+        Self::new(Kind::Device, format!("device:{device}:{}", email.key()))
+    }
+
+    /// A browser that is signed in to this account.
+    pub fn session(email: &Email, session: SessionId) -> Self {
+        Self::device(email, DeviceId::from(session.as_uuid()))
+    }
+
+    /// Whether it is a client's address, which many people may share.
+    pub fn is_client(&self) -> bool {
+        self.kind == Kind::Client
     }
 
     /// Under what a store counts.
     pub fn key(&self) -> &TokenDigest {
         &self.key
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
     }
 }
 
@@ -75,19 +136,20 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// One more, if the delay is over; else when it will be. `known` is what a store has.
-    pub fn one_more(known: Option<Self>, of: &Counted, now: DateTime<Utc>) -> Result<Self, DateTime<Utc>> {
-        let count = match known.filter(|known| now < known.forget_at()) {
-            None => 0,
-            Some(known) => {
-                let until = known.last_at + of.schedule.delay(known.count);
-                if now < until {
-                    return Err(until);
-                }
-                known.count
-            }
-        };
-        Ok(Self { count: count.saturating_add(1), last_at: now })
+    /// One more. The clock of another replica may be ahead: time does not go back.
+    fn one_more(known: Option<Self>, now: DateTime<Utc>) -> Self {
+        known.map_or(Self { count: 1, last_at: now }, |known| Self {
+            count: known.count.saturating_add(1),
+            last_at: known.last_at.max(now),
+        })
+    }
+
+    /// When the delay ends, if there is one that has not ended by `now`.
+    fn wait_until(self, kind: Kind, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let delay = kind.schedule().delay(self.count);
+        let until = self.last_at + delay;
+        // Without a delay nothing is refused, however far `last_at` is ahead of this clock.
+        (!delay.is_zero() && now < until).then_some(until)
     }
 
     /// The same without the one that turned out to be none.
@@ -107,8 +169,45 @@ impl Failures {
 pub enum Admission {
     /// It may, and counts as a failure until it is forgiven.
     Admitted,
-    /// It may not, and does not count.
+    /// It may not. It counts for the client that sent it, if that has failed before.
     NotBefore(DateTime<Utc>),
+}
+
+/// What becomes of an attempt, and what a store has to remember of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whether it may go on.
+    pub admission: Admission,
+    /// The failures that changed.
+    pub changed: Vec<(TokenDigest, Failures)>,
+}
+
+/// Judges an attempt by what a store knows of each that it is counted for. `now` is read after the store has locked them, so
+/// that attempts at once are judged one after the other.
+pub fn judge(known: &[(Counted, Option<Failures>)], now: DateTime<Utc>) -> Judgement {
+    let live = |failures: Option<Failures>| failures.filter(|known| known.count > 0 && now < known.forget_at());
+    let known: Vec<_> = known.iter().map(|(of, failures)| (*of, live(*failures))).collect();
+    let is_client = |(of, _): &&(Counted, Option<Failures>)| matches!(of.kind, Kind::Client | Kind::Enquiry);
+    let client = known.iter().find(|(of, _)| of.kind == Kind::Client);
+    let never_failed = client.is_some_and(|(_, failures)| failures.is_none());
+    let delays = |kind| match kind {
+        Kind::Client | Kind::Enquiry | Kind::Device => true,
+        Kind::Account => !never_failed,
+        Kind::FirstAttempts => never_failed,
+    };
+    let waits = |(of, failures): &(Counted, Option<Failures>)| {
+        failures.filter(|_| delays(of.kind)).and_then(|failures| failures.wait_until(of.kind, now))
+    };
+    let one_more = |(of, failures): &(Counted, Option<Failures>)| (of.key, Failures::one_more(*failures, now));
+    let Some(until) = known.iter().filter_map(waits).max() else {
+        let counted = known.iter().filter(|(of, _)| of.kind != Kind::FirstAttempts || never_failed);
+        return Judgement { admission: Admission::Admitted, changed: counted.map(one_more).collect() };
+    };
+    // A client that had no failures is kept waiting by those of others: that is not its fault.
+    let at_fault: Vec<_> = known.iter().filter(is_client).filter(|(_, failures)| failures.is_some()).collect();
+    let changed: Vec<_> = at_fault.iter().map(|of| one_more(of)).collect();
+    let longer = at_fault.iter().zip(&changed).filter_map(|((of, _), (_, more))| more.wait_until(of.kind, now)).max();
+    Judgement { admission: Admission::NotBefore(longer.map_or(until, |longer| longer.max(until))), changed }
 }
 
 #[cfg(test)]
@@ -123,14 +222,43 @@ mod tests {
         Email::parse("jane@example.com").unwrap()
     }
 
+    fn device(n: u8) -> Counted {
+        Counted::device(&email(), DeviceId::from_random([n; 16]))
+    }
+
+    fn client(n: u8) -> Counted {
+        Counted::client([192, 0, 2, n].into())
+    }
+
+    /// A store of failures.
+    #[derive(Default)]
+    struct Known(std::collections::HashMap<TokenDigest, Failures>);
+
+    impl Known {
+        fn attempt(&mut self, counted: &[Counted], now: DateTime<Utc>) -> Admission {
+            let known: Vec<_> = counted.iter().map(|of| (*of, self.0.get(of.key()).copied())).collect();
+            let Judgement { admission, changed } = judge(&known, now);
+            self.0.extend(changed);
+            admission
+        }
+
+        /// An attempt of a client at Jane's account.
+        fn guess(&mut self, n: u8, now: DateTime<Utc>) -> Admission {
+            self.attempt(&[Counted::account(&email()), Counted::first_attempts(&email()), client(n)], now)
+        }
+
+        fn count(&self, of: &Counted) -> u32 {
+            self.0.get(of.key()).map_or(0, |failures| failures.count)
+        }
+    }
+
     /// How long one has to wait after each of so many failures that came as soon as they could.
     fn delays(of: &Counted, failures: u32) -> Vec<i64> {
-        let (mut known, mut now) = (None, at(0));
+        let (mut known, mut now) = (Known::default(), at(0));
         (0..failures)
             .map(|_| {
-                let failed = Failures::one_more(known, of, now).unwrap();
-                known = Some(failed);
-                let until = Failures::one_more(known, of, now).err().unwrap_or(now);
+                assert_eq!(known.attempt(&[*of], now), Admission::Admitted);
+                let until = known.0[of.key()].wait_until(of.kind, now).unwrap_or(now);
                 let delay = until - now;
                 now = until;
                 delay.num_seconds()
@@ -140,30 +268,97 @@ mod tests {
 
     #[test]
     fn the_delay_grows_up_to_a_cap() {
-        assert_eq!(delays(&Counted::account(&email()), 13), [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        let of_client = delays(&Counted::client("192.0.2.1".parse().unwrap()), 62);
+        for of in [Counted::account(&email()), device(1)] {
+            assert_eq!(delays(&of, 13), [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        }
+        let of_client = delays(&client(1), 62);
         assert!(of_client[..49].iter().all(|delay| *delay == 0));
         assert_eq!(of_client[49..], [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]);
         // However long somebody goes on.
         let many = Failures { count: u32::MAX, last_at: at(0) };
-        assert_eq!(Failures::one_more(Some(many), &Counted::account(&email()), at(59)), Err(at(60)));
-        assert_eq!(Failures::one_more(Some(many), &Counted::account(&email()), at(60)).unwrap().count, u32::MAX);
+        let known = [(device(1), Some(many))];
+        assert_eq!(judge(&known, at(59)).admission, Admission::NotBefore(at(60)));
+        assert_eq!(judge(&known, at(60)).changed[0].1.count, u32::MAX);
     }
 
     #[test]
     fn failures_are_forgotten_an_hour_after_the_last() {
-        let (of, known) = (Counted::account(&email()), Failures { count: 9, last_at: at(0) });
-        assert_eq!(Failures::one_more(Some(known), &of, at(3599)).unwrap().count, 10);
-        assert_eq!(Failures::one_more(Some(known), &of, at(3600)).unwrap().count, 1);
+        let known = [(device(1), Some(Failures { count: 9, last_at: at(0) }))];
+        assert_eq!(judge(&known, at(3599)).changed[0].1.count, 10);
+        assert_eq!(judge(&known, at(3600)).changed[0].1.count, 1);
     }
 
     #[test]
     fn what_was_none_leaves_no_delay() {
-        let of = Counted::account(&email());
-        let known = Failures { count: 5, last_at: at(0) };
-        assert!(Failures::one_more(Some(known), &of, at(0)).is_err());
-        assert_eq!(Failures::one_more(Some(known.one_less()), &of, at(0)).unwrap().count, 5);
+        let failures = Failures { count: 5, last_at: at(0) };
+        assert!(failures.wait_until(Kind::Device, at(0)).is_some());
+        assert_eq!(failures.one_less().wait_until(Kind::Device, at(0)), None);
         assert_eq!(Failures { count: 0, last_at: at(0) }.one_less().count, 0);
+    }
+
+    #[test]
+    fn without_a_delay_nothing_is_refused_though_clocks_differ() {
+        // Another replica, whose clock is ahead by a minute, counted before.
+        let mut known = Known::default();
+        for _ in 0..4 {
+            assert_eq!(known.attempt(&[device(1), client(1)], at(60)), Admission::Admitted);
+        }
+        assert_eq!(known.attempt(&[device(1), client(1)], at(0)), Admission::Admitted);
+        assert_eq!(known.0[device(1).key()].last_at, at(60), "time does not go back");
+    }
+
+    #[test]
+    fn whoever_guesses_keeps_nobody_else_out() {
+        let mut known = Known::default();
+        for second in 0..300 {
+            known.guess(66, at(second));
+        }
+        assert!(matches!(known.guess(66, at(300)), Admission::NotBefore(_)));
+        assert_eq!(known.guess(1, at(300)), Admission::Admitted, "a client that never failed");
+        assert!(matches!(known.guess(1, at(300)), Admission::NotBefore(_)), "now it has failed");
+        assert_eq!(known.attempt(&[device(1)], at(300)), Admission::Admitted, "a browser that signed in before");
+        assert_eq!(
+            known.attempt(&[Counted::account(&email())], at(300)),
+            known.guess(1, at(300)),
+            "no address is known"
+        );
+    }
+
+    #[test]
+    fn attempts_that_are_refused_count_for_their_client_alone() {
+        let mut known = Known::default();
+        for _ in 0..49 {
+            known.guess(66, at(0));
+        }
+        assert_eq!(known.count(&client(66)), 49);
+        assert_eq!(known.count(&Counted::account(&email())), 5);
+        assert_eq!(known.guess(66, at(0)), Admission::NotBefore(at(1)), "of the account, and now of the client too");
+        assert_eq!(known.guess(66, at(0)), Admission::NotBefore(at(2)), "it made the delay longer");
+        assert_eq!(known.attempt(&[client(66)], at(0)), Admission::NotBefore(at(4)), "whatever it tries");
+    }
+
+    #[test]
+    fn a_client_that_signed_up_has_not_failed() {
+        let (mut known, mary) = (Known::default(), Counted::enquiry([192, 0, 2, 1].into()));
+        for _ in 0..50 {
+            assert_eq!(known.attempt(&[mary], at(0)), Admission::Admitted);
+        }
+        assert_eq!(known.attempt(&[client(1), mary], at(0)), Admission::NotBefore(at(2)));
+        for _ in 0..10 {
+            known.guess(66, at(0));
+        }
+        assert_eq!(known.guess(1, at(0)), Admission::Admitted);
+    }
+
+    #[test]
+    fn many_addresses_get_no_more_than_a_hundred_guesses_for_free() {
+        let mut known = Known::default();
+        for n in 0..100 {
+            assert_eq!(known.guess(n, at(0)), Admission::Admitted, "{n}");
+        }
+        assert_eq!(known.guess(100, at(0)), Admission::NotBefore(at(1)));
+        assert_eq!(known.count(&client(100)), 0, "others' failures are not its own");
+        assert_eq!(known.attempt(&[device(1)], at(0)), Admission::Admitted);
     }
 
     #[test]
@@ -176,5 +371,12 @@ mod tests {
         assert_ne!(client("2001:db8:1:2::"), client("2001:db8:1:3::"));
         assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
         assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
+    }
+
+    #[test]
+    fn a_device_counts_for_one_account() {
+        let other = Counted::device(&Email::parse("john@example.com").unwrap(), DeviceId::from_random([1; 16]));
+        assert_ne!(device(1).key(), other.key());
+        assert_ne!(device(1).key(), device(2).key());
     }
 }

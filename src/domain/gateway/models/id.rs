@@ -66,6 +66,10 @@ ids! {
     LeaseId,
     /// Names a session: what a browser that is signed in holds.
     SessionId,
+    /// Names a browser that signed in with a password before: its device cookie.
+    DeviceId,
+    /// Names the wish to end sessions and tokens of an account.
+    EndingId,
     /// Names one request, in `X-Request-Id`, in problem documents and in the access log.
     RequestId,
 }

@@ -10,7 +10,7 @@ use super::{
     id::{AccountId, FamilyId, SessionId, TokenId},
     identity::Identity,
     scope::Scope,
-    token::{Revocation, TokenDigest},
+    token::{CLOCKS_APART, Revocable, Revocation, TokenDigest},
 };
 
 mod visitor;
@@ -99,10 +99,16 @@ impl Session {
     }
 
     /// The deny-list entry that makes everybody refuse it who knows it as a caller's: requests for as long as it is remembered,
-    /// streams that began with it for as long as it could have lain idle, by its latest use until `now`.
+    /// streams that began with it for as long as it could have lain idle, by its latest use until `now` on any
+    /// replica.
     pub fn revocation(&self, limits: SessionLimits, now: DateTime<Utc>) -> Revocation {
-        let expires_at = self.expires_at.min(now + limits.idle);
-        Revocation { id: TokenId::from(self.id.as_uuid()).into(), expires_at }
+        let expires_at = self.expires_at.min(now + limits.idle + CLOCKS_APART);
+        Revocation { id: self.revocable(), expires_at }
+    }
+
+    /// What the deny-list calls it.
+    pub fn revocable(&self) -> Revocable {
+        TokenId::from(self.id.as_uuid()).into()
     }
 
     /// Whether it is not over.

@@ -8,12 +8,13 @@ mod request;
 mod revocation;
 
 pub use access::{
-    AccessClaims, Expectations, LEEWAY, MalformedClaims, Rejection, SignatureVerifier, is_reserved_claim,
+    AccessClaims, Expectations, LEEWAY, MalformedClaims, RESERVED_CLAIMS, Rejection, SignatureVerifier,
+    is_reserved_claim,
 };
 pub use dummy::{DummyText, DummyToken, InvalidDummyText, MAX_DUMMY_TEXT_BYTES};
 pub use refresh::{
-    MalformedRefreshToken, NewRefreshToken, RefreshRecord, RefreshToken, Rotation, RotationOutcome, TokenDigest,
-    TokenFamily,
+    KEPT_GENERATIONS, MAX_GENERATION, MalformedRefreshToken, NewRefreshToken, RefreshRecord, RefreshToken, Rotation,
+    RotationOutcome, TokenDigest, TokenFamily,
 };
 pub use request::{AccessToken, IssuedDummy, IssuedToClient, IssuedTokens, TokenRequest, Verification};
-pub use revocation::{RecordedRevocation, Revocable, Revocation, RevocationCursor, Revocations};
+pub use revocation::{CLOCKS_APART, RecordedRevocation, Revocable, Revocation, RevocationCursor, Revocations};

@@ -2,11 +2,12 @@
 //! are kept by [`OAuthRepository`](super::oauth::OAuthRepository), in the same place.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
 use crate::domain::gateway::models::{
-    account::{Account, Email, PasswordHash, PasswordLogin, Profile, UnlinkOutcome},
-    id::AccountId,
+    account::{Account, AccountEnding, Email, PasswordHash, PasswordLogin, Profile, UnlinkOutcome},
+    id::{AccountId, EndingId},
     oauth::{Grant, ProviderName},
 };
 
@@ -43,4 +44,16 @@ pub trait AccountRepository: Send + Sync {
     /// if there is no such account (any more). Its sessions may go with it or not: they are
     /// [`SessionRepository`](super::session::SessionRepository)'s to end.
     async fn remove(&self, account: AccountId) -> Result<Option<Vec<Grant>>, RepositoryError>;
+
+    /// Stores what is to end, before it does. The account need not exist.
+    ///
+    /// # Errors
+    /// `Conflict` if another has its id.
+    async fn begin_ending(&self, ending: &AccountEnding) -> Result<(), RepositoryError>;
+
+    /// What was begun at `at` or before and is not finished: the oldest first, at most `limit`.
+    async fn endings_begun_by(&self, at: DateTime<Utc>, limit: u64) -> Result<Vec<AccountEnding>, RepositoryError>;
+
+    /// Forgets what has ended. Forgetting it again changes nothing.
+    async fn finish_ending(&self, id: EndingId) -> Result<(), RepositoryError>;
 }

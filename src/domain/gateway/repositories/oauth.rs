@@ -29,11 +29,11 @@ pub trait OAuthRepository: Send + Sync {
     /// Who an account is at the providers, by provider and subject, as they last told.
     async fn identities_of(&self, account: AccountId) -> Result<Vec<ProviderIdentity>, RepositoryError>;
 
-    /// Stores a grant. If the account has one for the same identity at the same provider, that one keeps its id and
+    /// Stores a grant of an identity that the account has, while neither can go. If the account has one for the same identity at the same provider, that one keeps its id and
     /// `created_at` and takes over everything else; its lease, if any, ends. Gives the grant as it is stored.
     ///
     /// # Errors
-    /// `Conflict` if the account does not exist, or another grant has the id of a new one.
+    /// `Conflict` if the account or its identity does not exist (any more), or another grant has the id of a new one.
     async fn put_grant(&self, grant: &Grant) -> Result<Grant, RepositoryError>;
 
     /// One grant.

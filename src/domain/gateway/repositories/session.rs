@@ -16,7 +16,7 @@ pub trait SessionRepository: Send + Sync {
     /// Stores a session of an account that exists.
     ///
     /// # Errors
-    /// `Conflict` if another has its id or its digest.
+    /// `Conflict` if another has its id or its digest, or if the account is gone and the store can tell.
     async fn open(&self, session: &Session) -> Result<(), RepositoryError>;
 
     /// The session with this digest, over or not.

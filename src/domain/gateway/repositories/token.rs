@@ -21,14 +21,27 @@ pub trait TokenRepository: Send + Sync {
     /// `Conflict` if the family's id or the token's digest is taken.
     async fn open_family(&self, family: &TokenFamily, first: &NewRefreshToken) -> Result<(), RepositoryError>;
 
+    /// Does the same, and ends the oldest beyond `most` of the families that were opened for the same session, or without one
+    /// for the same subject by the same client: as [`end_families_of`](Self::end_families_of) does. Gives their entries. A
+    /// family that is being used at this moment may stay until the next one is opened.
+    ///
+    /// # Errors
+    /// As of [`open_family`](Self::open_family).
+    async fn open_family_among(
+        &self,
+        family: &TokenFamily,
+        first: &NewRefreshToken,
+        most: u64,
+    ) -> Result<Vec<Revocation>, RepositoryError>;
+
     /// Stores a new family that has an access token and no refresh token: what a client gets for itself.
     ///
     /// # Errors
     /// `Conflict` if the family's id is taken.
     async fn open_access_only(&self, family: &TokenFamily) -> Result<(), RepositoryError>;
 
-    /// Revokes every family that was issued to a client, as [`revoke_family`](Self::revoke_family) does, and gives those that
-    /// were not revoked before. A family that is opened meanwhile may be missed only by somebody who opened it after this
+    /// Revokes every family that was issued to a client, as [`revoke_family`](Self::revoke_family) does, a batch at a time, and
+    /// gives those that were not revoked before. What is broken off is finished by calling it again. A family that is opened meanwhile may be missed only by somebody who opened it after this
     /// has returned: it looks again until it finds none.
     async fn revoke_families_of_client(
         &self,
@@ -39,33 +52,49 @@ pub trait TokenRepository: Send + Sync {
     /// Exchanges a refresh token for its successor. Of two racing rotations of the same token one is `Rotated` and the
     /// other `Replayed` (or `Reused`, without grace). Also notes that the family has an access token issued at
     /// `rotation.now` when the outcome is `Rotated` or `Replayed`. `Reused` has revoked the family and put it on the
-    /// deny-list. A used token within grace (`now < consumed_at + grace`) is `Replayed`; `expires_at <= now` is `Expired`.
+    /// deny-list. A used token within grace (`now < consumed_at + grace`) is `Replayed` while its successor is unused, then
+    /// `Superseded`; `expires_at <= now` is `Expired`.
+    ///
+    /// A rotation forgets used tokens of the family: those that have expired, and beyond the grace all but every
+    /// [`KEPT_GENERATIONS`](crate::domain::gateway::models::token::KEPT_GENERATIONS)th. What is forgotten is `Unknown`;
+    /// [`find_family_of`](Self::find_family_of) finds its family by its successors. The first token of a family is kept, and
+    /// after [`MAX_GENERATION`](crate::domain::gateway::models::token::MAX_GENERATION) rotations there is no other.
     async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, RepositoryError>;
 
     /// A refresh token and its family.
     async fn find_refresh(&self, digest: &TokenDigest) -> Result<Option<RefreshRecord>, RepositoryError>;
 
-    /// Revokes a family and puts it on the deny-list, both or neither. Gives the family as it is now; revoking again
+    /// The family that any of these refresh tokens belongs to.
+    async fn find_family_of(&self, tokens: &[TokenDigest]) -> Result<Option<TokenFamily>, RepositoryError>;
+
+    /// Revokes a family and puts it on the deny-list if it may have a live access token, both or neither. Gives the family as it is now; revoking again
     /// changes nothing and gives the same; `None` if there is no such family.
     async fn revoke_family(&self, id: FamilyId, now: DateTime<Utc>) -> Result<Option<TokenFamily>, RepositoryError>;
 
-    /// Ends every family of a subject: puts each on the deny-list and forgets it with its refresh tokens, all or none. Gives
-    /// the entries.
+    /// Ends every family of a subject: puts each on the deny-list and forgets it with its refresh tokens, both or neither, a
+    /// batch at a time. What is broken off is finished by calling it again. Gives the entries.
     async fn end_families_of(&self, subject: &str) -> Result<Vec<Revocation>, RepositoryError>;
 
     /// Revokes every family of these sessions that was not revoked before, and puts those that may have a live access token
-    /// at `now` on the deny-list; all or nothing. Gives the families that it revoked, as they are now.
+    /// at `now` on the deny-list, both or neither, a batch at a time. What is broken off is finished by calling it again. Gives
+    /// the families that it revoked, as they are now.
     async fn revoke_families_of_sessions(
         &self,
         sessions: &[SessionId],
         now: DateTime<Utc>,
     ) -> Result<Vec<TokenFamily>, RepositoryError>;
 
+    /// The same for every session that is on the deny-list: what was begun when a session ended, and broken off.
+    async fn revoke_families_of_ended_sessions(&self, now: DateTime<Utc>) -> Result<Vec<TokenFamily>, RepositoryError>;
+
     /// Puts entries on the deny-list, all or none. Of an id that is on it already nothing changes.
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), RepositoryError>;
 
     /// Whether any of `ids` is on the deny-list.
     async fn is_any_revoked(&self, ids: &[Revocable]) -> Result<bool, RepositoryError>;
+
+    /// Those of `ids` that are on the deny-list, in any order.
+    async fn revoked_among(&self, ids: &[Revocable]) -> Result<Vec<Revocable>, RepositoryError>;
 
     /// The deny-list's entries after `cursor`, oldest first, at most `limit`.
     async fn revocations_after(
@@ -81,7 +110,7 @@ pub trait TokenRepository: Send + Sync {
     async fn find_dummy(&self, digest: &TokenDigest) -> Result<Option<DummyToken>, RepositoryError>;
 
     /// Forgets what can no longer matter at `now`: deny-list entries and dummy tokens with `expires_at <= now`, and
-    /// families (with their refresh tokens) of which every refresh token has `expires_at <= now` and
-    /// `access_expires_at <= now`. Says how many entries, dummy tokens and families went.
+    /// families (with their refresh tokens) of which every refresh token has `expires_at <= now` and whose newest access token
+    /// is refused, leeway included. Says how many entries, dummy tokens and families went.
     async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
 }

@@ -22,9 +22,11 @@ pub struct SignUpRequest {
     pub email: String,
     /// 8 to 256 characters, taken as they are.
     #[validate(custom(function = "is_password"))]
+    #[oai(validator(min_length = 8, max_length = 256))]
     pub password: String,
     /// The name to show.
     #[validate(length(min = 1, max = 100, message = "write 1 to 100 characters"), custom(function = "is_printable"))]
+    #[oai(validator(min_length = 1, max_length = 100))]
     pub name: Option<String>,
 }
 
@@ -48,6 +50,7 @@ pub struct LogInRequest {
     pub email: String,
     /// The password.
     #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    #[oai(validator(min_length = 1, max_length = 256))]
     pub password: String,
 }
 
@@ -64,9 +67,11 @@ impl Example for LogInRequest {
 pub struct ChangePasswordRequest {
     /// The one that holds now; not needed if there is none yet.
     #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    #[oai(validator(min_length = 1, max_length = 256))]
     pub current_password: Option<String>,
     /// 8 to 256 characters, taken as they are.
     #[validate(custom(function = "is_password"))]
+    #[oai(validator(min_length = 8, max_length = 256))]
     pub new_password: String,
     /// What to sign in with from now on; for an account that had no password yet.
     #[validate(custom(function = "is_email"))]
@@ -90,6 +95,7 @@ impl Example for ChangePasswordRequest {
 pub struct DeleteAccountRequest {
     /// The password; not needed if there is none.
     #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    #[oai(validator(min_length = 1, max_length = 256))]
     pub password: Option<String>,
 }
 

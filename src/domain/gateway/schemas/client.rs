@@ -17,6 +17,7 @@ pub use metadata::ServerMetadata;
 #[oai(example, skip_serializing_if_is_none)]
 pub struct ClientTokenRequest {
     /// `client_credentials` or `refresh_token`.
+    #[oai(validator(pattern = "^(?:client_credentials|refresh_token)$"))]
     pub grant_type: String,
     /// What the token shall allow: words parted by a space, within what the client may have, or what was granted. Default:
     /// all of it.
@@ -48,6 +49,7 @@ impl Example for ClientTokenRequest {
 #[oai(example, skip_serializing_if_is_none)]
 pub struct ClientTokenQuestion {
     /// An access token or a refresh token.
+    #[oai(validator(min_length = 1))]
     pub token: String,
     /// `access_token` or `refresh_token`. Not needed: the gateway tells them apart by itself, and an unknown hint is ignored.
     pub token_type_hint: Option<String>,

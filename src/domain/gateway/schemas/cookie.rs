@@ -12,6 +12,7 @@ pub struct Cookies {
 }
 
 const SESSION: &str = "gateway_session";
+const DEVICE: &str = "gateway_device";
 const LOGIN: &str = "gateway_login_";
 
 impl Cookies {
@@ -24,6 +25,11 @@ impl Cookies {
     /// The name of the session's cookie.
     pub fn session(self) -> String {
         self.name(SESSION)
+    }
+
+    /// The name of the cookie by which a browser shows that it signed in before.
+    pub fn device(self) -> String {
+        self.name(DEVICE)
     }
 
     /// The name of the cookie of an attempt to sign in.

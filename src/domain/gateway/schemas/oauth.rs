@@ -46,15 +46,19 @@ pub struct OAuthProviders {
 pub struct ExchangeCode {
     /// `google`, `github`, `facebook`, `naver`, `kakao`, or another that is switched on.
     #[validate(length(min = 1, max = 32, message = "name a provider; GET /oauth/providers lists them"))]
+    #[oai(validator(min_length = 1, max_length = 32))]
     pub provider: String,
     /// The code that the provider sent to the redirect URI.
     #[validate(length(min = 1, max = 4096, message = "write the code, of at most 4096 characters"))]
+    #[oai(validator(min_length = 1, max_length = 4096))]
     pub code: String,
     /// Where the code was sent: exactly one of those that are registered here. May be left out if it was the gateway's own callback.
     #[validate(length(min = 1, max = 2048, message = "write a URI of at most 2048 characters"))]
+    #[oai(validator(min_length = 1, max_length = 2048))]
     pub redirect_uri: Option<String>,
     /// PKCE (RFC 7636): needed if a `code_challenge` was sent.
     #[validate(length(min = 43, max = 128, message = "a verifier has 43 to 128 characters"))]
+    #[oai(validator(min_length = 43, max_length = 128))]
     pub code_verifier: Option<String>,
 }
 

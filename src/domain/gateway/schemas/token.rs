@@ -13,10 +13,18 @@ use super::local;
 use crate::domain::gateway::models::{
     scope::Scope,
     token::{
-        AccessClaims, DummyText, InvalidDummyText, IssuedDummy, IssuedTokens, TokenRequest, Verification,
-        is_reserved_claim,
+        AccessClaims, DummyText, InvalidDummyText, IssuedDummy, IssuedTokens, MAX_DUMMY_TEXT_BYTES, RESERVED_CLAIMS,
+        TokenRequest, Verification, is_reserved_claim,
     },
 };
+
+/// The longest text of a dummy token, in bytes: as many characters, if they are ASCII.
+pub const MAX_DUMMY_TEXT: usize = MAX_DUMMY_TEXT_BYTES;
+
+/// The names that claims of one's own may not have.
+pub fn reserved_claims() -> &'static [&'static str] {
+    &RESERVED_CLAIMS
+}
 
 /// The largest `claims`, as JSON: with them a token must still fit into a request head.
 const MAX_CLAIMS_BYTES: usize = 4096;
@@ -28,18 +36,22 @@ const MAX_CLAIMS_BYTES: usize = 4096;
 pub struct CreateToken {
     /// Whom the tokens are for: the `sub` claim. Default: you, or `developer` if nobody is signed in.
     #[validate(length(min = 1, max = 255, message = "write 1 to 255 characters"), custom(function = "is_printable"))]
+    #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$"))]
     pub subject: Option<String>,
     /// What the tokens allow: words parted by a space (RFC 6749 §3.3). Default: none.
     #[validate(length(max = 1024, message = "write at most 1024 characters"), custom(function = "is_scope"))]
+    #[oai(validator(max_length = 1024, pattern = r"^(?:[!#-\[\]-~]+(?: [!#-\[\]-~]+)*)?$"))]
     pub scope: Option<String>,
     /// Whom the tokens are shown to: the `aud` claim. Default: this gateway, which accepts no other.
     #[validate(length(min = 1, max = 255, message = "write 1 to 255 characters"), custom(function = "is_printable"))]
+    #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$"))]
     pub audience: Option<String>,
     /// Claims of your own. The names that RFC 9068 uses are taken.
     #[validate(custom(function = "are_own_claims"))]
     pub claims: Option<HashMap<String, Value>>,
     /// Life of the access token, in seconds. Default: a setting of the gateway.
     #[validate(range(min = 1, max = 31_536_000, message = "write the number of seconds, 1 to 31536000"))]
+    #[oai(validator(minimum(value = "1"), maximum(value = "31536000")))]
     pub expires_in: Option<i64>,
 }
 
@@ -75,6 +87,7 @@ impl From<CreateToken> for TokenRequest {
 pub struct VerifyToken {
     /// An access token, refresh token or dummy token.
     #[validate(length(min = 1, message = "is empty; paste the token"))]
+    #[oai(validator(min_length = 1))]
     pub token: String,
 }
 
@@ -91,6 +104,7 @@ impl Example for VerifyToken {
 pub struct RefreshTokens {
     /// The refresh token that came with the last access token.
     #[validate(length(min = 1, message = "is empty; paste the refresh token"))]
+    #[oai(validator(min_length = 1))]
     pub refresh_token: String,
 }
 
@@ -107,6 +121,7 @@ impl Example for RefreshTokens {
 pub struct RevokeToken {
     /// An access token, refresh token or dummy token.
     #[validate(length(min = 1, message = "is empty; paste the token"))]
+    #[oai(validator(min_length = 1))]
     pub token: String,
     /// `access_token` or `refresh_token` (RFC 7009 §2.1). Not needed: the gateway tells them apart by itself.
     pub token_type_hint: Option<String>,
@@ -125,6 +140,7 @@ impl Example for RevokeToken {
 pub struct CreateDummyToken {
     /// Any text. It is printed on the gateway's console, and is a token from then on.
     #[validate(custom(function = "is_dummy_text"))]
+    #[oai(validator(min_length = 1, max_length = 4096))]
     pub token: String,
 }
 

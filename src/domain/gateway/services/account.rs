@@ -1,5 +1,7 @@
 //! Accounts of people: signing up and in with a password, and what else somebody does with an account of theirs.
 
+mod devices;
+mod ending;
 mod proving;
 mod removing;
 
@@ -10,14 +12,16 @@ use thiserror::Error;
 use tokio::task::spawn;
 use tracing::warn;
 
+use self::devices::Devices;
+pub use self::devices::TRUSTED_FOR;
 pub use self::proving::{Proof, ProofError};
 pub use self::removing::{RemoveError, UnlinkError};
 pub use super::oauth::TakenBack;
 use super::{
     Failure,
     oauth::OAuthService,
-    ports::{PasswordHasher, Verified},
-    session::SessionService,
+    ports::{PasswordHasher, Sealer, Verified},
+    session::{OpenSessionError, SessionService},
     token::TokenService,
 };
 use crate::{
@@ -25,7 +29,7 @@ use crate::{
         models::{
             account::{Account, Email, Password, PasswordHash, PasswordLogin, Profile},
             attempt::{Admission, Counted},
-            id::{AccountId, SessionId},
+            id::AccountId,
             identity::Identity,
             session::{SessionSecret, Visitor as Browser},
         },
@@ -48,6 +52,8 @@ pub struct AccountParts {
     pub tokens: Arc<TokenService>,
     /// Takes grants back.
     pub oauth: Arc<OAuthService>,
+    /// Seals what browsers keep.
+    pub sealer: Arc<dyn Sealer>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -80,6 +86,21 @@ pub struct Visitor<'v> {
     pub user_agent: Option<&'v str>,
     /// The cookie of the session that the browser had: it is over.
     pub old_session: Option<&'v str>,
+    /// What the device cookie of the browser holds.
+    pub device: Option<&'v [u8]>,
+}
+
+/// What a session is opened with.
+struct Arrival {
+    browser: Browser,
+    old_session: Option<String>,
+}
+
+impl Arrival {
+    fn of(visitor: Visitor<'_>) -> Self {
+        let old_session = visitor.old_session.map(str::to_owned);
+        Self { browser: Browser::of(visitor.user_agent, visitor.client), old_session }
+    }
 }
 
 /// Somebody signed in.
@@ -89,6 +110,8 @@ pub struct SignedIn {
     pub profile: Profile,
     /// The new session.
     pub session: SessionSecret,
+    /// The device cookie, sealed: attempts from this browser do not wait for those of others.
+    pub device: Vec<u8>,
 }
 
 /// It failed too often: how long to wait.
@@ -162,6 +185,24 @@ pub enum PasswordError {
     Failed(#[from] Failure),
 }
 
+impl From<OpenSessionError> for SignUpError {
+    fn from(error: OpenSessionError) -> Self {
+        match error {
+            OpenSessionError::NoAccount => Self::Failed(Failure::Broken("a new account is gone".into())),
+            OpenSessionError::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+impl From<OpenSessionError> for LogInError {
+    fn from(error: OpenSessionError) -> Self {
+        match error {
+            OpenSessionError::NoAccount => Self::InvalidCredentials,
+            OpenSessionError::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}
+
 impl From<RepositoryError> for LogInError {
     fn from(error: RepositoryError) -> Self {
         Self::Failed(error.into())
@@ -181,24 +222,44 @@ impl AccountService {
     }
 
     /// Makes an account that signs in with a password, and opens a session. Each sign-up counts for the client, so that
-    /// nobody makes accounts, or looks for e-mails that are taken, by the thousand.
+    /// nobody makes accounts, or looks for e-mails that are taken, by the thousand. One that finds its e-mail taken counts as
+    /// a failure, too.
     pub async fn sign_up(&self, wish: SignUp, visitor: Visitor<'_>) -> Result<SignedIn, SignUpError> {
-        let AccountParts { accounts, hasher, clock, entropy, .. } = &*self.parts;
-        let counted: Vec<_> = visitor.client.map(Counted::client).into_iter().collect();
+        let AccountParts { hasher, clock, entropy, .. } = &*self.parts;
+        let client = visitor.client.map(Counted::client);
+        let counted: Vec<_> = client.into_iter().chain(visitor.client.map(Counted::enquiry)).collect();
         self.admit::<SignUpError>(&counted).await?;
         let hash = hasher.hash(wish.password).await.map_err(Failure::from)?;
         let now = clock.now();
         let account = Account { id: AccountId::from_random(entropy.bytes()), created_at: now };
         let login = PasswordLogin { account: account.id, email: wish.email, name: wish.name, hash, changed_at: now };
-        match accounts.sign_up(&account, &login).await {
-            Ok(()) => {}
-            Err(RepositoryError::Conflict) => return Err(SignUpError::EmailTaken),
-            Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
-                return Err(Failure::from(error).into());
+        let device = self.devices().remember(visitor.device, &login.email, now);
+        let (this, arrival) = (self.clone(), Arrival::of(visitor));
+        let signed_in = carried_through(async move {
+            match this.parts.accounts.sign_up(&account, &login).await {
+                Ok(()) => {}
+                Err(RepositoryError::Conflict) => return Err(SignUpError::EmailTaken),
+                Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
+                    return Err(Failure::from(error).into());
+                }
             }
-        }
-        let session = self.open_session(account.id, visitor).await?;
-        Ok(SignedIn { profile: Profile { account, login: Some(login), identities: Vec::new() }, session })
+            match this.open_session(account.id, arrival).await {
+                Ok(session) => {
+                    let profile = Profile { account, login: Some(login), identities: Vec::new() };
+                    Ok(SignedIn { profile, session, device })
+                }
+                Err(error) => {
+                    // Else the e-mail were taken when its owner tries again.
+                    if let Err(error) = this.parts.accounts.remove(account.id).await {
+                        warn!(%error, "an account whose first session could not be opened stays");
+                    }
+                    Err(error.into())
+                }
+            }
+        })
+        .await??;
+        self.forgive(client.as_slice()).await?;
+        Ok(signed_in)
     }
 
     /// Signs somebody in. An e-mail that nobody has takes the same way, and as long, as a wrong password.
@@ -208,8 +269,9 @@ impl AccountService {
         password: Password,
         visitor: Visitor<'_>,
     ) -> Result<SignedIn, LogInError> {
-        let AccountParts { accounts, hasher, sessions, .. } = &*self.parts;
-        let counted = counted(email, visitor.client);
+        let AccountParts { accounts, hasher, sessions, clock, .. } = &*self.parts;
+        let device = visitor.device.and_then(|cookie| self.devices().known(cookie, email, clock.now()));
+        let counted = counted(email, device.map(|device| Counted::device(email, device)), visitor.client);
         self.admit::<LogInError>(&counted).await?;
         let login = accounts.find_login(email).await?;
         let hash = login.as_ref().map(|login| login.hash.clone());
@@ -217,18 +279,19 @@ impl AccountService {
         let (Some(login), Verified::Right { outdated }) = (login, verified) else {
             return Err(LogInError::InvalidCredentials);
         };
-        self.forgive(email, visitor.client).await?;
+        self.forgive(&counted).await?;
         if outdated {
             self.hash_anew(&login, password).await;
         }
-        let session = self.open_session(login.account, visitor).await?;
+        let session = self.open_session(login.account, Arrival::of(visitor)).await?;
         // The account may have ended, or its password changed, while this was under way: whoever ends sessions for that did
         // not see this one, and it is not to stay.
         let profile = accounts.profile(login.account).await?;
         let is_still_good =
             |profile: &Profile| profile.login.as_ref().is_some_and(|now| now.changed_at == login.changed_at);
         if let Some(profile) = profile.filter(is_still_good) {
-            return Ok(SignedIn { profile, session });
+            let device = self.devices().remember(visitor.device, email, clock.now());
+            return Ok(SignedIn { profile, session, device });
         }
         sessions.end(session.expose()).await?;
         Err(LogInError::InvalidCredentials)
@@ -261,12 +324,23 @@ impl AccountService {
         let login = PasswordLogin { account, email, name: None, hash, changed_at: clock.now() };
         let this = self.clone();
         carried_through(async move {
-            match read {
-                Some(read) => this.replace(&read, &login).await?,
-                None => this.add(&login).await?,
+            let ending = this.begin_ending(account, session, false).await?;
+            let stored = match read {
+                Some(read) => this.replace(&read, &login).await,
+                None => this.add(&login).await,
+            };
+            match stored {
+                Ok(()) => {
+                    this.carry_out(&ending).await?;
+                    Ok(())
+                }
+                // It may have been stored.
+                Err(failed @ PasswordError::Failed(_)) => Err(failed),
+                Err(refused) => {
+                    this.finish(&ending).await?;
+                    Err(refused)
+                }
             }
-            this.end_all(account, session).await?;
-            Ok(())
         })
         .await?
     }
@@ -289,38 +363,38 @@ impl AccountService {
         }
     }
 
-    /// Ends the sessions of an account but this one, and all its tokens.
-    async fn end_all(&self, account: AccountId, but: Option<SessionId>) -> Result<(), Failure> {
-        self.parts.sessions.end_all_of(account, but).await?;
-        self.parts.tokens.end_all_of(account).await
-    }
-
-    async fn open_session(&self, account: AccountId, visitor: Visitor<'_>) -> Result<SessionSecret, Failure> {
+    async fn open_session(&self, account: AccountId, arrival: Arrival) -> Result<SessionSecret, OpenSessionError> {
         let sessions = &self.parts.sessions;
-        let session = sessions.open(account, Browser::of(visitor.user_agent, visitor.client)).await?;
-        if let Some(old) = visitor.old_session {
-            sessions.end(old).await?;
+        let session = sessions.open(account, arrival.browser).await?;
+        if let Some(old) = arrival.old_session {
+            sessions.end(&old).await?;
         }
         Ok(session)
     }
 
     /// Lets an attempt go on, or says how long to wait. It counts as a failure until it is forgiven.
     async fn admit<E: From<TooManyAttempts> + From<Failure>>(&self, counted: &[Counted]) -> Result<(), E> {
-        let now = self.parts.clock.now();
-        match self.parts.attempts.admit(counted, now).await.map_err(Failure::from)? {
+        let AccountParts { attempts, clock, .. } = &*self.parts;
+        match attempts.admit(counted, &|| clock.now()).await.map_err(Failure::from)? {
             Admission::Admitted => Ok(()),
-            Admission::NotBefore(until) => Err(TooManyAttempts { wait: until - now }.into()),
+            Admission::NotBefore(until) => {
+                Err(TooManyAttempts { wait: (until - clock.now()).max(TimeDelta::zero()) }.into())
+            }
         }
     }
 
-    /// The password was right: the account has no failures any more, and the client one less.
-    async fn forgive(&self, email: &Email, client: Option<IpAddr>) -> Result<(), Failure> {
+    /// The password was right: what the attempt counted is taken back. An account, or a browser that is known there, has no
+    /// failures any more.
+    async fn forgive(&self, counted: &[Counted]) -> Result<(), Failure> {
         let attempts = &self.parts.attempts;
-        attempts.reset(&Counted::account(email)).await?;
-        if let Some(client) = client {
-            attempts.forgive(&Counted::client(client)).await?;
+        for of in counted {
+            if of.is_client() { attempts.forgive(of).await? } else { attempts.reset(of).await? }
         }
         Ok(())
+    }
+
+    fn devices(&self) -> Devices<'_> {
+        Devices { sealer: &*self.parts.sealer, entropy: &*self.parts.entropy }
     }
 
     /// Hashes a password as one is hashed today. If that fails it stays as it is, which is no reason to keep its owner out.
@@ -340,9 +414,15 @@ impl AccountService {
     }
 }
 
-/// Whom a failure is counted for.
-fn counted(email: &Email, client: Option<IpAddr>) -> Vec<Counted> {
-    [Counted::account(email)].into_iter().chain(client.map(Counted::client)).collect()
+/// What an attempt is counted for: the browser, if it signed in to the account before, else the account and the client.
+fn counted(email: &Email, known: Option<Counted>, client: Option<IpAddr>) -> Vec<Counted> {
+    match known {
+        Some(known) => vec![known],
+        None => [Counted::account(email), Counted::first_attempts(email)]
+            .into_iter()
+            .chain(client.map(Counted::client))
+            .collect(),
+    }
 }
 
 /// Does to the end what must not be left half done, though the caller may go away meanwhile.

@@ -11,7 +11,7 @@ use super::{
     Failure,
     oauth::{OAuthService, ProviderError, SignInError},
     ports::Sealer,
-    session::SessionService,
+    session::{OpenSessionError, SessionService},
 };
 use crate::{
     domain::gateway::{
@@ -124,6 +124,9 @@ pub enum FinishError {
     /// The identity was to be added to an account, and is another's.
     #[error("this identity belongs to another account")]
     LinkedElsewhere,
+    /// The account ended, or the provider was taken from it, while this was under way.
+    #[error("the account ended while somebody signed in to it")]
+    AccountEnded,
     /// The person does not want it.
     #[error("the person did not agree")]
     Denied,
@@ -138,11 +141,21 @@ pub enum FinishError {
     Failed(#[from] Failure),
 }
 
+impl From<OpenSessionError> for FinishError {
+    fn from(error: OpenSessionError) -> Self {
+        match error {
+            OpenSessionError::NoAccount => Self::AccountEnded,
+            OpenSessionError::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}
+
 impl From<SignInError> for FinishError {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::Provider(error) => Self::Provider(error),
             SignInError::LinkedElsewhere => Self::LinkedElsewhere,
+            SignInError::AccountEnded => Self::AccountEnded,
             SignInError::Failed(failure) => Self::Failed(failure),
         }
     }
@@ -222,7 +235,7 @@ impl LoginService {
         let session = sessions.open(account, returned.visitor).await?;
         if !oauth.is_met(account).await? {
             sessions.end(session.expose()).await?;
-            return Err(FinishError::UnknownAttempt);
+            return Err(FinishError::AccountEnded);
         }
         if let Some(old) = old_session {
             sessions.end(old).await?;

@@ -72,15 +72,16 @@ pub struct SwitchedOn {
 }
 
 /// The vault: one method per use case.
+#[derive(Clone)]
 pub struct OAuthService {
     store: Arc<dyn OAuthRepository>,
-    providers: BTreeMap<ProviderName, SwitchedOn>,
+    providers: Arc<BTreeMap<ProviderName, SwitchedOn>>,
     sealer: Arc<dyn Sealer>,
     publisher: Arc<dyn GrantStatePublisher>,
     tokens: Arc<TokenService>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    turns: Turns,
+    turns: Arc<Turns>,
 }
 
 /// A code to exchange.
@@ -129,6 +130,9 @@ pub enum ExchangeError {
     /// The identity at the provider is another account's.
     #[error("this identity belongs to another account")]
     LinkedElsewhere,
+    /// The account ended, or the provider was taken from it, while this was under way.
+    #[error("the account ended while somebody signed in to it")]
+    AccountEnded,
     /// The provider did not do it.
     #[error(transparent)]
     Provider(#[from] ProviderError),
@@ -143,6 +147,23 @@ enum LinkError {
     Elsewhere,
     /// The store failed.
     Failed(Failure),
+}
+
+/// Why a grant was not kept.
+enum KeepError {
+    /// The account ended, or the identity was taken from it.
+    AccountEnded,
+    /// The store or the vault failed.
+    Failed(Failure),
+}
+
+impl From<KeepError> for ExchangeError {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::AccountEnded => Self::AccountEnded,
+            KeepError::Failed(failure) => Self::Failed(failure),
+        }
+    }
 }
 
 impl From<LinkError> for ExchangeError {
@@ -201,7 +222,8 @@ impl OAuthService {
     pub fn new(parts: OAuthParts) -> Self {
         let OAuthParts { store, providers, sealer, publisher, tokens, clock, entropy } = parts;
         let providers = providers.into_iter().map(|one| (one.provider.name().clone(), one)).collect();
-        Self { store, providers, sealer, publisher, tokens, clock, entropy, turns: Turns::default() }
+        let (providers, turns) = (Arc::new(providers), Arc::default());
+        Self { store, providers, sealer, publisher, tokens, clock, entropy, turns }
     }
 
     /// The time by which this service goes.
@@ -260,7 +282,7 @@ impl OAuthService {
         };
         if signed_in.is_some() && !self.is_met(account).await? {
             self.tokens.end_all_of(account).await?;
-            return Err(Failure::Unavailable("the account ended while somebody signed in to it".into()).into());
+            return Err(ExchangeError::AccountEnded);
         }
         Ok(Exchanged { open, signed_in })
     }
@@ -289,14 +311,14 @@ impl OAuthService {
         }
     }
 
-    /// Keeps a grant.
+    /// Keeps a grant. If that cannot be any more, what the provider gave out is taken back there.
     async fn keep(
         &self,
         provider: &dyn Provider,
         tokens: ProviderTokens,
         identity: &ProviderIdentity,
         account: AccountId,
-    ) -> Result<OpenGrant, Failure> {
+    ) -> Result<OpenGrant, KeepError> {
         let now = self.clock.now();
         let grant = Grant {
             id: GrantId::from_random(self.entropy.bytes()),
@@ -310,9 +332,20 @@ impl OAuthService {
             created_at: now,
             updated_at: now,
         };
-        let grant = self.store.put_grant(&self.sealed(grant, provider, &tokens)?).await?;
-        self.grants_changed(account);
-        Ok(OpenGrant { grant, tokens })
+        let grant = self.sealed(grant, provider, &tokens).map_err(KeepError::Failed)?;
+        match self.store.put_grant(&grant).await {
+            Ok(grant) => {
+                self.grants_changed(account);
+                Ok(OpenGrant { grant, tokens })
+            }
+            Err(RepositoryError::Conflict) => {
+                self.take_back_orphan(provider, &grant, &tokens).await;
+                Err(KeepError::AccountEnded)
+            }
+            Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
+                Err(KeepError::Failed(error.into()))
+            }
+        }
     }
 
     /// The caller's grants, newest first.

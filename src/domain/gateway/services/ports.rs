@@ -14,7 +14,7 @@ use crate::domain::gateway::models::{
     id::AccountId,
     oauth::{ProviderName, ProviderTokens, Secret},
     signing_key::{SigningAlgorithm, SigningKey},
-    token::{AccessClaims, DummyText, RefreshToken, Revocation, SignatureVerifier},
+    token::{AccessClaims, DummyText, RefreshToken, Revocation, SignatureVerifier, TokenDigest},
 };
 
 /// A private key in clear, on its way to being sealed. It does not print.
@@ -85,6 +85,10 @@ pub trait SuccessorDerivation: Send + Sync {
 
     /// Every successor that a replica with another order of keys may have stored.
     fn candidates(&self, presented: &RefreshToken) -> Vec<RefreshToken>;
+
+    /// What may have become of a token in at most so many `generations`: the digests of its successors, and of theirs, under
+    /// each key or under an older key and then a newer one.
+    fn descendants(&self, presented: &RefreshToken, generations: usize) -> Vec<TokenDigest>;
 }
 
 /// Carries changes to the data plane, where they are in force when the call returns.
@@ -284,12 +288,46 @@ pub enum ClientKeyError {
     /// The private half is in it.
     #[error("it holds a private key: keep that where the client is, and give the public half here")]
     Private,
-    /// Of another kind.
-    #[error("a key of it is of no kind that is supported: ES256 (P-256), RS256 (2048 bits or more), EdDSA (Ed25519)")]
-    Unsupported,
+    /// A secret: whoever verifies with it could sign with it.
+    #[error(
+        "it holds a symmetric key, which both sides would have to keep secret: give a public key, or add the client without --jwks to get a secret"
+    )]
+    Symmetric,
+    /// One of its keys cannot be used.
+    #[error("key {number} of it cannot be used: {flaw}")]
+    Unusable {
+        /// Which one, counted from 1.
+        number: usize,
+        /// Why.
+        flaw: KeyFlaw,
+    },
     /// Two of its keys have the same `kid`.
-    #[error("two keys of it have the same kid")]
+    #[error("two keys of it have the same kid; give each key a kid of its own")]
     Ambiguous,
+}
+
+/// Why a public key is not good for verifying what a client signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum KeyFlaw {
+    /// This member of the JWK is missing, or its value is invalid.
+    #[error("its `{0}` is missing or invalid (RFC 7517, RFC 7518 §6)")]
+    Member(&'static str),
+    /// Another type of key, or another curve.
+    #[error("it is neither EC with the curve P-256, nor RSA, nor OKP with the curve Ed25519")]
+    Kind,
+    /// RFC 7518 §3.3: "A key of size 2048 bits or larger MUST be used". Verifying with longer ones than 8192 bits is too slow.
+    #[error("its RSA modulus has {0} bits; 2048 to 8192 are allowed")]
+    ModulusSize(usize),
+    /// The numbers are not those of a public key: the point is not on the curve or of small order, or RSA's exponent or
+    /// modulus would let anybody sign.
+    #[error("its numbers are not those of a secure public key; export the key again from where it was made")]
+    Numbers,
+    /// `use` or `key_ops` says that it is for something else (RFC 7517 §4.2, §4.3).
+    #[error("its `use` or `key_ops` says that it is not for verifying signatures")]
+    Purpose,
+    /// `alg` says that it is for another algorithm.
+    #[error("its `alg` does not fit; for this type of key it is {0}, or left out")]
+    Algorithm(&'static str),
 }
 
 /// Why an assertion of a client is not authentic.

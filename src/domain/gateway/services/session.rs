@@ -2,6 +2,9 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use thiserror::Error;
+use tracing::warn;
+
 use super::{Failure, token::TokenService};
 use crate::{
     domain::gateway::{
@@ -12,7 +15,7 @@ use crate::{
             session::{Session, SessionLimits, SessionSecret, Visitor},
             token::{IssuedTokens, TokenDigest},
         },
-        repositories::{oauth::OAuthRepository, session::SessionRepository},
+        repositories::{RepositoryError, oauth::OAuthRepository, session::SessionRepository},
     },
     ports::{Clock, Entropy},
 };
@@ -21,8 +24,11 @@ mod living;
 
 pub use living::LiveSessions;
 
-/// How many sessions of an account are shown.
+/// How many sessions an account may have: all of them are shown.
 const SHOWN: u64 = 100;
+
+/// How many sessions beyond those one sign-in ends. There are more only if they were opened before there was a limit.
+const ENDED_AT_ONCE: u64 = 20;
 
 /// How many sessions' tokens are revoked before all sessions of an account are ended. Those of the others are afterwards.
 const REVOKED_FIRST: u64 = 1000;
@@ -43,6 +49,17 @@ pub struct SessionParts {
     pub limits: SessionLimits,
 }
 
+/// Why no session was opened.
+#[derive(Debug, Error)]
+pub enum OpenSessionError {
+    /// The account has just ended.
+    #[error("the account is gone")]
+    NoAccount,
+    /// The store failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
 /// Sessions: one method per use case.
 pub struct SessionService {
     parts: SessionParts,
@@ -59,13 +76,30 @@ impl SessionService {
         self.parts.limits
     }
 
-    /// Opens a session of its own for whoever has just signed in.
-    pub async fn open(&self, account: AccountId, visitor: Visitor) -> Result<SessionSecret, Failure> {
+    /// Opens a session of its own for whoever has just signed in. Of more sessions of the account than are shown those end
+    /// that were not used for longest.
+    pub async fn open(&self, account: AccountId, visitor: Visitor) -> Result<SessionSecret, OpenSessionError> {
         let SessionParts { store, clock, entropy, limits, .. } = &self.parts;
         let secret = SessionSecret::from_random(entropy.bytes());
         let id = SessionId::from_random(entropy.bytes());
-        store.open(&Session::begin(id, secret.digest(), account, visitor, *limits, clock.now())).await?;
+        let session = Session::begin(id, secret.digest(), account, visitor, *limits, clock.now());
+        store.open(&session).await.map_err(|error| match error {
+            // 122 random bits are not drawn twice.
+            RepositoryError::Conflict => OpenSessionError::NoAccount,
+            RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_) => OpenSessionError::Failed(error.into()),
+        })?;
+        if let Err(failure) = self.end_oldest_of(account).await {
+            warn!(%failure, "the oldest sessions of an account could not be ended; the next sign-in tries again");
+        }
         Ok(secret)
+    }
+
+    async fn end_oldest_of(&self, account: AccountId) -> Result<(), Failure> {
+        let listed = self.parts.store.list_of(account, SHOWN + ENDED_AT_ONCE).await?;
+        for oldest in listed.iter().skip(usize::try_from(SHOWN).unwrap_or(usize::MAX)) {
+            self.end_this(oldest).await?;
+        }
+        Ok(())
     }
 
     /// The session that a cookie stands for, if it is not over. That it was used is noted now and then.
@@ -74,9 +108,12 @@ impl SessionService {
     }
 
     async fn live(&self, digest: &TokenDigest) -> Result<Option<Session>, Failure> {
-        let SessionParts { store, clock, limits, .. } = &self.parts;
-        let sessions = LiveSessions { store: store.clone(), limits: *limits };
-        Ok(sessions.by_digest(digest, clock.now()).await?)
+        Ok(self.living().by_digest(digest, self.parts.clock.now()).await?)
+    }
+
+    fn living(&self) -> LiveSessions {
+        let SessionParts { store, tokens, limits, .. } = &self.parts;
+        LiveSessions { store: store.clone(), deny_list: tokens.deny_list(), limits: *limits }
     }
 
     /// Who calls with the session of a cookie with this digest, if it is not over: as the data plane has to know it.
@@ -100,17 +137,19 @@ impl SessionService {
     pub async fn list(&self, session: &Session) -> Result<Vec<Session>, Failure> {
         let now = self.parts.clock.now();
         let mut sessions = self.parts.store.list_of(session.account, SHOWN).await?;
-        sessions.retain(|session| session.is_live(now));
+        let ids: Vec<_> = sessions.iter().map(Session::revocable).collect();
+        let ended = self.parts.tokens.deny_list().revoked_among(&ids).await?;
+        sessions.retain(|session| session.is_live(now) && !ended.contains(&session.revocable()));
         Ok(sessions)
     }
 
     /// An access token and a refresh token for the browser of a session; `None` if the session was ended meanwhile.
     pub async fn tokens(&self, session: &Session) -> Result<Option<IssuedTokens>, Failure> {
-        let SessionParts { store, tokens, .. } = &self.parts;
+        let SessionParts { tokens, .. } = &self.parts;
         let email = self.verified_email(session).await?;
         let issued = tokens.for_session(session, email.as_deref()).await?;
-        // Whoever ends a session revokes its tokens after that. So if it is still there, they will find these, too.
-        if store.find(&session.digest).await?.is_some() {
+        // Whoever ends a session revokes its tokens after that. So if it is still good, they will find these, too.
+        if self.live(&session.digest).await?.is_some() {
             return Ok(Some(issued));
         }
         tokens.revoke_those_of(&[session.id]).await?;
@@ -127,11 +166,8 @@ impl SessionService {
 
     /// Ends a session of this account and revokes its tokens; `false` if it has none of this id that is not over.
     pub async fn end_one_of(&self, account: AccountId, id: SessionId) -> Result<bool, Failure> {
-        let now = self.parts.clock.now();
-        let found = self.parts.store.find_by_id(id).await?;
-        let Some(session) = found.filter(|session| session.account == account && session.is_live(now)) else {
-            return Ok(false);
-        };
+        let found = self.living().by_id(id, self.parts.clock.now()).await?;
+        let Some(session) = found.filter(|session| session.account == account) else { return Ok(false) };
         self.end_this(&session).await?;
         Ok(true)
     }
@@ -140,26 +176,26 @@ impl SessionService {
     pub async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<usize, Failure> {
         let SessionParts { store, tokens, clock, .. } = &self.parts;
         let now = clock.now();
-        // As in `end_this`.
+        // In the order of `end_this`.
         let listed = store.list_of(account, REVOKED_FIRST).await?;
         let listed: Vec<Session> = listed.into_iter().filter(|session| Some(session.id) != but).collect();
-        tokens.revoke_those_of(&ids(&listed)).await?;
         tokens.refuse(&listed).await?;
+        tokens.revoke_those_of(&ids(&listed)).await?;
         let ended = store.end_all_of(account, but).await?;
-        tokens.revoke_those_of(&ids(&ended)).await?;
         let newer: Vec<Session> = {
             let known: HashSet<SessionId> = listed.iter().map(|session| session.id).collect();
             ended.iter().filter(|one| !known.contains(&one.id)).cloned().collect()
         };
         tokens.refuse(&newer).await?;
+        tokens.revoke_those_of(&ids(&ended)).await?;
         Ok(ended.iter().filter(|session| session.is_live(now)).count())
     }
 
-    /// The tokens go first: if that fails the session is still there, and ending it can be tried again. And once more
-    /// afterwards, for those that were asked for in between.
+    /// The session is refused first. From then on it gets no tokens that stay: whoever asks for some looks at the deny-list
+    /// after they are stored. What is broken off later, `finish_endings` finishes: it finds the session on the deny-list.
     async fn end_this(&self, session: &Session) -> Result<(), Failure> {
-        self.parts.tokens.revoke_those_of(&[session.id]).await?;
         self.parts.tokens.refuse(std::slice::from_ref(session)).await?;
+        self.parts.tokens.revoke_those_of(&[session.id]).await?;
         self.parts.store.end(&session.digest).await?;
         self.parts.tokens.revoke_those_of(&[session.id]).await
     }

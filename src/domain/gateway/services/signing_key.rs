@@ -135,6 +135,17 @@ impl SigningKeys {
         self.loaded().ring.verify(token)
     }
 
+    /// The same, though the key may be one that another replica has just made: then the store is asked for it.
+    pub async fn verify_or_learn(&self, token: &str) -> Result<Result<AccessClaims, Rejection>, SigningKeyError> {
+        match self.verify(token) {
+            Err(Rejection::UnknownKey) => {
+                self.refresh().await?;
+                Ok(self.verify(token))
+            }
+            judged => Ok(judged),
+        }
+    }
+
     /// The public keys (RFC 7517); keys of HS256 have no public half.
     pub fn public_jwks(&self) -> Vec<Value> {
         self.loaded().keys.iter().filter_map(|key| key.public_jwk.clone()).collect()

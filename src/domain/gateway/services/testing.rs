@@ -53,6 +53,13 @@ impl Clock for TestClock {
 #[derive(Default)]
 pub(crate) struct CountingEntropy(AtomicU64);
 
+impl CountingEntropy {
+    /// One that never gives what one gives that began at another number: ids of all kinds share the deny-list.
+    fn starting_at(count: u64) -> Self {
+        Self(AtomicU64::new(count))
+    }
+}
+
 impl Entropy for CountingEntropy {
     fn fill(&self, bytes: &mut [u8]) {
         /// Odd, so that no two products are the same, and with bits all over, so that they look drawn.
@@ -120,6 +127,7 @@ pub(crate) fn policy() -> TokenPolicy {
         access_ttl: TimeDelta::minutes(15),
         access_ttl_max: TimeDelta::hours(24),
         refresh_ttl: TimeDelta::days(30),
+        family_ttl: TimeDelta::days(90),
         refresh_grace: TimeDelta::seconds(10),
         creation: Access::Open,
         dummies: true,
@@ -144,13 +152,13 @@ pub(crate) async fn bench(policy: TokenPolicy) -> Bench {
     );
     let service = Arc::new(TokenService::new(TokenParts {
         store: store.clone(),
-        sessions: LiveSessions { store: sessions.clone(), limits: SESSION_LIMITS },
+        sessions: LiveSessions { store: sessions.clone(), deny_list: store.clone(), limits: SESSION_LIMITS },
         keys: keys.clone(),
         successors: vault,
         publisher: recorder.clone(),
         console: recorder.clone(),
         clock: clock.clone(),
-        entropy: Arc::new(CountingEntropy::default()),
+        entropy: Arc::new(CountingEntropy::starting_at(1 << 32)),
         policy,
     }));
     Bench { service, keys, store, sessions, clock, recorder }

@@ -11,7 +11,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use thiserror::Error;
 use tracing::warn;
 
-use self::verifying::For;
 use super::{
     Failure,
     ports::{DummyConsole, SuccessorDerivation, TokenStatePublisher},
@@ -23,9 +22,10 @@ use crate::{
         models::{
             access::{Access, Denied},
             id::{AccountId, FamilyId},
+            scope::Scope,
             token::{
-                IssuedTokens, NewRefreshToken, RefreshRecord, RefreshToken, Revocation, Rotation, RotationOutcome,
-                TokenFamily, Verification,
+                IssuedTokens, KEPT_GENERATIONS, NewRefreshToken, RefreshRecord, RefreshToken, Revocation, Rotation,
+                RotationOutcome, TokenFamily, Verification,
             },
         },
         repositories::token::TokenRepository,
@@ -46,6 +46,8 @@ pub struct TokenPolicy {
     pub access_ttl_max: TimeDelta,
     /// How long a refresh token may lie unused.
     pub refresh_ttl: TimeDelta,
+    /// How long a family may last in all: no token of it is good for longer.
+    pub family_ttl: TimeDelta,
     /// How long a used refresh token still gets the same successor.
     pub refresh_grace: TimeDelta,
     /// Who may create tokens.
@@ -87,6 +89,9 @@ pub enum CreateError {
     /// The caller may not create tokens.
     #[error("the caller may not create tokens")]
     Denied(Denied),
+    /// The caller asks for scope that its own token does not have.
+    #[error("the scope goes beyond that of the caller's token")]
+    ScopeExceeded(Scope),
     /// The caller's own token was revoked meanwhile: what it was given in that moment is revoked as well.
     #[error("the caller's token was revoked")]
     Revoked,
@@ -113,9 +118,15 @@ pub enum RefreshError {
     /// It, or one of its family, was revoked.
     #[error("the refresh token was revoked")]
     Revoked,
+    /// It was used a moment ago, and its successor was used since.
+    #[error("the refresh token was used before, and its successor too; use the newest one")]
+    Superseded,
     /// It was used before, so someone has a copy: the family is revoked now.
     #[error("the refresh token was used before; every token that descends from it is revoked now")]
     Reused,
+    /// It was issued to a machine client, and only that may exchange it (RFC 6749 §6, §10.4). It is not used up.
+    #[error("the refresh token was issued to a machine client")]
+    OfClient,
     /// The store or the keys failed.
     #[error(transparent)]
     Failed(#[from] Failure),
@@ -126,8 +137,8 @@ struct Rotated {
     family: TokenFamily,
     /// What replaces it.
     successor: RefreshToken,
-    /// When the session that the family belongs to ends, if it does.
-    until: Option<DateTime<Utc>>,
+    /// When the family ends, or the session that it belongs to.
+    until: DateTime<Utc>,
     now: DateTime<Utc>,
 }
 
@@ -143,29 +154,39 @@ impl TokenService {
     }
 
     /// Exchanges a refresh token for a new pair. The old one is used up; presented again within the grace period it gets
-    /// the same successor, later it costs the whole family (RFC 9700 §4.14.2).
+    /// the same successor, later it costs the whole family (RFC 9700 §4.14.2). One that was issued to a client is exchanged by
+    /// [`TokenService::refresh_for`], for that client alone.
     pub async fn refresh(&self, presented: &str) -> Result<IssuedTokens, RefreshError> {
         let presented = RefreshToken::parse(presented).map_err(|_| RefreshError::Unknown)?;
         let found = self.parts.store.find_refresh(&presented.digest()).await.map_err(Failure::from)?;
+        // Whose it is never changes, so it can be judged before the token is used up.
+        if found.as_ref().is_some_and(|record| record.family.client().is_some()) {
+            return Err(RefreshError::OfClient);
+        }
         let Rotated { family, successor, until, now } = self.rotate(&presented, found).await?;
-        Ok(self.press(&family, successor, until, now)?)
+        Ok(self.press(&family, successor, Some(until), now)?)
     }
 
     /// Uses a refresh token up, of which `found` is what the store knew a moment ago, and gives its family and what replaces it.
     async fn rotate(&self, presented: &RefreshToken, found: Option<RefreshRecord>) -> Result<Rotated, RefreshError> {
         let now = self.parts.clock.now();
-        let until = self.bound_of(found, now).await?;
+        let Some(found) = found else { return Err(self.unknown(presented).await?) };
+        let family_ends_at = found.family.created_at + self.parts.policy.family_ttl;
+        let until = self.bound_of(found, now).await?.map_or(family_ends_at, |until| until.min(family_ends_at));
         let successor = self.parts.successors.successor(presented);
         let rotation = Rotation {
             presented: presented.digest(),
             successor: NewRefreshToken {
                 digest: successor.digest(),
                 issued_at: now,
-                expires_at: self.refresh_expiry(until, now),
+                expires_at: self.refresh_expiry(Some(until), now),
             },
             grace: self.parts.policy.refresh_grace,
             now,
         };
+        if until <= now {
+            return Err(RefreshError::Expired);
+        }
         let outcome = self.parts.store.rotate(&rotation).await.map_err(Failure::from)?;
         match outcome {
             RotationOutcome::Rotated(family) => Ok(Rotated { family, successor, until, now }),
@@ -175,25 +196,49 @@ impl TokenService {
                 Ok(Rotated { family, successor, until, now })
             }
             RotationOutcome::Reused { family } => {
-                warn!(family = %family.id, subject = family.subject, "a used refresh token was presented again: family revoked");
+                warn_of_reuse(&family);
                 self.parts.publisher.publish_revocations(&[family.revocation()]);
                 Err(RefreshError::Reused)
             }
             RotationOutcome::Expired => Err(RefreshError::Expired),
             RotationOutcome::Revoked => Err(RefreshError::Revoked),
-            RotationOutcome::Unknown => Err(RefreshError::Unknown),
+            RotationOutcome::Superseded => Err(RefreshError::Superseded),
+            RotationOutcome::Unknown => Err(self.unknown(presented).await?),
         }
     }
 
+    /// Why a refresh token is refused that the store does not know. It may be a used one that the store has forgotten: then
+    /// someone has a copy, and the family is revoked.
+    async fn unknown(&self, presented: &RefreshToken) -> Result<RefreshError, Failure> {
+        match self.family_of_forgotten(presented).await? {
+            None => Ok(RefreshError::Unknown),
+            Some(family) if family.revoked_at.is_some() => Ok(RefreshError::Revoked),
+            Some(family) => {
+                self.revoke_family(family.id).await?;
+                warn_of_reuse(&family);
+                Ok(RefreshError::Reused)
+            }
+        }
+    }
+
+    /// The family of a used refresh token that the store has forgotten: one of its successors is kept.
+    async fn family_of_forgotten(&self, token: &RefreshToken) -> Result<Option<TokenFamily>, Failure> {
+        let generations = usize::try_from(KEPT_GENERATIONS).unwrap_or_default();
+        let descendants = self.parts.successors.descendants(token, generations);
+        Ok(self.parts.store.find_family_of(&descendants).await?)
+    }
+
     /// Revokes a token: an access token or dummy token alone, a refresh token with all that descend from the same
-    /// creation (RFC 7009 §2.1). What is not known, or not authentic, is none of ours and changes nothing.
+    /// creation (RFC 7009 §2.1). What is not known, or not authentic, is none of ours and changes nothing. Its times do not
+    /// matter: by the clock of another replica it may be good.
     pub async fn revoke(&self, token: &str) -> Result<(), Failure> {
-        let found = self.look_at(token, For::Anybody).await?;
+        let found = self.look_at_for_the_end(token).await?;
         self.revoke_found(token, found).await
     }
 
     async fn revoke_found(&self, token: &str, found: Verification) -> Result<(), Failure> {
         match found {
+            Verification::Access(claims) if !claims.may_be_live(self.parts.clock.now()) => Ok(()),
             Verification::Access(claims) => {
                 self.deny(&[Revocation { id: claims.token_id.into(), expires_at: claims.identity().expires_at }]).await
             }
@@ -214,11 +259,24 @@ impl TokenService {
 
     /// A refresh token that is used up or expired still names its family, and the wish to end it is plain.
     async fn revoke_used_refresh_token(&self, token: &str) -> Result<(), Failure> {
-        let Ok(token) = RefreshToken::parse(token) else { return Ok(()) };
-        match self.parts.store.find_refresh(&token.digest()).await? {
-            Some(record) => self.revoke_family(record.family.id).await,
+        match self.family_of_used(token).await? {
+            Some(family) => self.revoke_family(family.id).await,
             None => Ok(()),
         }
+    }
+
+    /// The family of a refresh token that is used up or expired.
+    async fn family_of_used(&self, token: &str) -> Result<Option<TokenFamily>, Failure> {
+        let Ok(token) = RefreshToken::parse(token) else { return Ok(None) };
+        match self.parts.store.find_refresh(&token.digest()).await? {
+            Some(record) => Ok(Some(record.family)),
+            None => self.family_of_forgotten(&token).await,
+        }
+    }
+
+    /// The store with the deny-list.
+    pub(super) fn deny_list(&self) -> Arc<dyn TokenRepository> {
+        self.parts.store.clone()
     }
 
     /// Ends every token that was issued for an account, and forgets those that were kept.
@@ -235,6 +293,10 @@ impl TokenService {
         }
         Ok(())
     }
+}
+
+fn warn_of_reuse(family: &TokenFamily) {
+    warn!(family = %family.id, subject = family.subject, "a used refresh token was presented again: family revoked");
 }
 
 #[cfg(test)]

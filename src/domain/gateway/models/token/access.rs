@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::CLOCKS_APART;
 use crate::domain::gateway::models::{
     id::{ClientId, FamilyId, TokenId},
     identity::Identity,
@@ -16,12 +17,12 @@ use crate::domain::gateway::models::{
 pub const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 
 /// Claims that are ours to write; a caller's own claims may not use these names.
-const RESERVED: [&str; 12] =
+pub const RESERVED_CLAIMS: [&str; 12] =
     ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "client_id", "scope", "cnf", "act"];
 
 /// Whether a claim of this name is written by the gateway alone.
 pub fn is_reserved_claim(name: &str) -> bool {
-    RESERVED.contains(&name)
+    RESERVED_CLAIMS.contains(&name)
 }
 
 /// Why a token is not accepted. The codes are part of the HTTP contract.
@@ -188,6 +189,11 @@ impl AccessClaims {
             return Err(Rejection::WrongIssuer);
         }
         self.judge_times(now)
+    }
+
+    /// Whether it may still be good on any replica, whose clock may be another.
+    pub fn may_be_live(&self, now: DateTime<Utc>) -> bool {
+        now < self.expires_at + LEEWAY + CLOCKS_APART
     }
 
     fn judge_times(&self, now: DateTime<Utc>) -> Result<(), Rejection> {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::{LEEWAY, Revocation};
+use super::{CLOCKS_APART, LEEWAY, Revocation};
 use crate::domain::gateway::models::{
     id::{ClientId, FamilyId, SessionId},
     scope::Scope,
@@ -81,6 +81,14 @@ impl fmt::Debug for RefreshToken {
     }
 }
 
+/// Of the used refresh tokens of a family every 32nd is kept until it expires. One in between can be told by it: its successors
+/// can be derived (at most this many), and one of them is kept. So a reuse is noticed however long ago the token was used.
+pub const KEPT_GENERATIONS: i32 = 32;
+
+/// How often a family may rotate. It bounds what one family takes in a store to 2,048 used tokens; at a rotation a minute it is
+/// reached after 45 days.
+pub const MAX_GENERATION: i32 = 1 << 16;
+
 /// All tokens that descend from one creation, and what each of them says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenFamily {
@@ -121,9 +129,9 @@ impl TokenFamily {
         self.client_id.parse().ok()
     }
 
-    /// Whether an access token of it may still be good, leeway included: only then is a deny-list entry needed.
+    /// Whether an access token of it may still be good on any replica: only then is a deny-list entry needed.
     pub fn may_have_live_access_tokens(&self, now: DateTime<Utc>) -> bool {
-        now < self.access_expires_at + LEEWAY
+        now < self.access_expires_at + LEEWAY + CLOCKS_APART
     }
 
     /// The deny-list entry that ends every access token of it.
@@ -174,19 +182,23 @@ pub struct Rotation {
 pub enum RotationOutcome {
     /// The presented token is used up and the successor stored.
     Rotated(TokenFamily),
-    /// The presented token was used less than the grace period ago; nothing changed but the family's newest access expiry.
+    /// The presented token was used less than the grace period ago, and its successor was not used yet; nothing changed but the
+    /// family's newest access expiry.
     Replayed {
         /// The family.
         family: TokenFamily,
         /// The successor that was stored when it was used.
         successor: TokenDigest,
     },
+    /// The presented token was used less than the grace period ago, and so was its successor: whoever presents it is late. It
+    /// gets nothing, and nothing changed.
+    Superseded,
     /// The presented token was used before: someone has a copy. The family is revoked now, and this is its revocation.
     Reused {
         /// The family, now revoked.
         family: TokenFamily,
     },
-    /// The presented token was never used and has expired.
+    /// The presented token was never used and has expired, or its family has rotated as often as any may.
     Expired,
     /// Its family is revoked already.
     Revoked,

@@ -1,10 +1,14 @@
 //! Revocation: a deny-list of token and family ids, each kept until the last token it could concern is dead.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use imbl::{HashMap, OrdSet};
 use uuid::Uuid;
 
 use crate::domain::gateway::models::id::{FamilyId, TokenId};
+
+/// How far apart the clocks of replicas may be. What is dead by one clock may be alive by another: it is still revoked, and
+/// nothing in a store is forgotten before it is dead by every clock.
+pub const CLOCKS_APART: TimeDelta = TimeDelta::minutes(5);
 
 /// What a revocation names: one token (`jti`) or a whole family (`sid`). Both are random UUIDs, so they share one list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

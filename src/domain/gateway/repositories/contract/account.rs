@@ -9,8 +9,10 @@ use tokio::{sync::Barrier, task::JoinSet, time::timeout};
 use super::harness::{self, PATIENCE, Store, at, digest, family, refresh, rotation};
 use crate::domain::gateway::{
     models::{
-        account::{Account, Email, PasswordHash, PasswordLogin, Profile, ProviderIdentity, UnlinkOutcome},
-        id::{AccountId, GrantId, SessionId},
+        account::{
+            Account, AccountEnding, Email, PasswordHash, PasswordLogin, Profile, ProviderIdentity, UnlinkOutcome,
+        },
+        id::{AccountId, EndingId, GrantId, SessionId},
         oauth::{Grant, GrantFilter, GrantStatus},
         session::{Session, Visitor},
         token::TokenFamily,
@@ -31,6 +33,8 @@ over_every_store!(
     an_email_is_no_identity,
     a_provider_is_taken_unless_it_is_the_last_way_in,
     of_two_last_ways_in_one_stays,
+    no_grant_outlives_its_identity,
+    what_is_to_end_is_remembered_until_it_has,
     an_account_is_removed_once_with_all_it_has,
     nothing_is_left_of_a_removed_account,
     nothing_is_added_to_an_account_while_it_is_removed,
@@ -233,17 +237,18 @@ async fn a_provider_is_taken_unless_it_is_the_last_way_in(store: &Store) {
     assert_eq!(store.accounts.unlink(jane.id, &github).await.unwrap(), UnlinkOutcome::NotLinked);
     let stranger = met(store, 2).await;
     for grant in [grant(1, &jane, "google"), grant(2, &jane, "github"), grant(3, &stranger, "google")] {
+        let owner = if grant.account == jane.id { &jane } else { &stranger };
+        store.oauth.link(&identity(grant.provider.as_str(), &grant.provider_subject), owner).await.unwrap();
         store.oauth.put_grant(&grant).await.unwrap();
     }
     store.oauth.put_grant(&Grant { provider_subject: "second".into(), ..grant(4, &jane, "google") }).await.unwrap();
-    store.oauth.link(&identity("github", "jane"), &jane).await.unwrap();
 
     let UnlinkOutcome::Unlinked(taken) = store.peer_accounts.unlink(jane.id, &google).await.unwrap() else { panic!() };
     let taken: Vec<_> = taken.iter().map(|grant| grant.id).collect();
     assert_eq!(taken, [grant(1, &jane, "google").id, grant(4, &jane, "google").id]);
-    assert_eq!(store.oauth.identities_of(jane.id).await.unwrap(), [identity("github", "jane")]);
+    assert_eq!(store.oauth.identities_of(jane.id).await.unwrap(), [identity("github", "subject-of-2")]);
     assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap().len(), 2);
-    assert_eq!(store.oauth.identities_of(stranger.id).await.unwrap().len(), 1);
+    assert_eq!(store.oauth.identities_of(stranger.id).await.unwrap().len(), 2);
     assert_eq!(store.accounts.unlink(jane.id, &google).await.unwrap(), UnlinkOutcome::NotLinked);
     assert_eq!(store.accounts.unlink(jane.id, &github).await.unwrap(), UnlinkOutcome::LastWayIn);
     // With a password it is not the last.
@@ -265,6 +270,54 @@ async fn of_two_last_ways_in_one_stays(store: &Store) {
         let outcomes = [one.unwrap(), other.unwrap()];
         assert!(outcomes.contains(&UnlinkOutcome::LastWayIn), "{outcomes:?}");
         assert_eq!(store.oauth.identities_of(jane.id).await.unwrap().len(), 1);
+    }
+}
+
+/// Either the grant is there before the provider is taken and goes with it, or it is refused.
+async fn no_grant_outlives_its_identity(store: &Store) {
+    let google = "google".parse().unwrap();
+    for n in 1..=6 {
+        let jane = met(store, n).await;
+        store.accounts.add_login(&login(n)).await.unwrap();
+        let wish = Grant { provider_subject: format!("met {n}"), ..grant(n, &jane, "google") };
+        let (granted, unlinked) = timeout(PATIENCE, async {
+            tokio::join!(store.oauth.put_grant(&wish), store.peer_accounts.unlink(jane.id, &google))
+        })
+        .await
+        .unwrap();
+        let UnlinkOutcome::Unlinked(taken) = unlinked.unwrap() else { panic!() };
+        match granted {
+            Ok(granted) => assert_eq!(taken, [granted]),
+            refused => {
+                assert_conflict(&refused);
+                assert_eq!(taken, []);
+            }
+        }
+        assert_conflict(&store.oauth.put_grant(&wish).await);
+    }
+    assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), []);
+}
+
+async fn what_is_to_end_is_remembered_until_it_has(store: &Store) {
+    let ending = |n: u8, seconds: i64| AccountEnding {
+        id: EndingId::from_random([n; 16]),
+        account: account(n).id,
+        keep: (n == 1).then(|| SessionId::from_random([7; 16])),
+        removes: n == 2,
+        begun_at: at(seconds),
+    };
+    let begun = async |seconds, limit| store.peer_accounts.endings_begun_by(at(seconds), limit).await.unwrap();
+    assert_eq!(begun(0, 9).await, []);
+    for (n, seconds) in [(1, 10), (3, 30), (2, 20)] {
+        store.accounts.begin_ending(&ending(n, seconds)).await.unwrap();
+    }
+    assert_conflict(&store.peer_accounts.begin_ending(&ending(1, 40)).await);
+    assert_eq!(begun(9, 9).await, []);
+    assert_eq!(begun(20, 9).await, [ending(1, 10), ending(2, 20)]);
+    assert_eq!(begun(99, 2).await, [ending(1, 10), ending(2, 20)]);
+    for _ in 0..2 {
+        store.accounts.finish_ending(ending(1, 10).id).await.unwrap();
+        assert_eq!(begun(99, 9).await, [ending(2, 20), ending(3, 30)]);
     }
 }
 
@@ -361,6 +414,7 @@ async fn nothing_is_added_to_an_account_while_it_is_removed(store: &Store) {
         let jane = signed_up(store, n).await;
         let github = identity("github", &format!("race {n}"));
         let wish = grant(n, &jane, "github");
+        store.oauth.link(&identity("github", &wish.provider_subject), &jane).await.unwrap();
         let (linked, put, removed) = timeout(PATIENCE, async {
             tokio::join!(
                 store.oauth.link(&github, &jane),

@@ -3,10 +3,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::harness::{Store, at};
-use crate::domain::gateway::models::{
-    account::{Account, ProviderIdentity},
-    id::{AccountId, GrantId, LeaseId},
-    oauth::{Grant, GrantStatus, LeaseOutcome, ProviderName, RefreshLease},
+use crate::domain::gateway::{
+    models::{
+        account::{Account, ProviderIdentity},
+        id::{AccountId, GrantId, LeaseId},
+        oauth::{Grant, GrantStatus, LeaseOutcome, ProviderName, RefreshLease},
+    },
+    repositories::{RepositoryError, oauth::OAuthRepository},
 };
 
 mod account;
@@ -86,10 +89,17 @@ async fn met(store: &Store, n: u8) {
     assert_eq!(store.oauth.account_of(&identity, &account(n)).await.unwrap(), account(n));
 }
 
+/// Links the identity of a grant to its account, and stores the grant.
+async fn put(oauth: &dyn OAuthRepository, grant: &Grant) -> Result<Grant, RepositoryError> {
+    let account = Account { id: grant.account, created_at: at(0) };
+    oauth.link(&identity(grant.provider.as_str(), &grant.provider_subject), &account).await?;
+    oauth.put_grant(grant).await
+}
+
 /// Stores `grant(1, 1)` and its account.
 async fn granted(store: &Store) -> Grant {
     met(store, 1).await;
-    store.oauth.put_grant(&grant(1, 1)).await.unwrap()
+    put(&*store.oauth, &grant(1, 1)).await.unwrap()
 }
 
 /// Lets holder 1 have the lease on a new grant 1 from `at(100)` until `at(130)`.

@@ -11,7 +11,7 @@ use tokio::{task::JoinSet, time::timeout};
 use super::harness::{self, PATIENCE, Store, at, digest, family, family_id, refresh, revocation, rotation, token_id};
 use crate::domain::gateway::models::{
     id::SessionId,
-    token::{LEEWAY, Revocation, RevocationCursor, Rotation, RotationOutcome, TokenFamily},
+    token::{CLOCKS_APART, LEEWAY, Revocation, RevocationCursor, Rotation, RotationOutcome, TokenFamily},
 };
 
 over_every_store!(
@@ -20,6 +20,7 @@ over_every_store!(
     a_rotation_never_outlives_the_end_of_its_family,
     the_families_of_sessions_are_revoked_once,
     families_of_sessions_are_revoked_while_they_are_rotated,
+    what_ended_halfway_is_finished,
     an_id_is_listed_once,
     any_of_several_ids_is_found,
     the_deny_list_is_read_in_pages,
@@ -104,7 +105,7 @@ async fn the_families_of_sessions_are_revoked_once(store: &Store) {
         store.tokens.open_family(family, &refresh(n)).await.unwrap();
     }
     store.tokens.revoke_family(family_id(2), at(1)).await.unwrap();
-    let now = at(0) + LEEWAY;
+    let now = at(0) + LEEWAY + CLOCKS_APART;
     let revoked = |family: &TokenFamily| TokenFamily { revoked_at: Some(now), ..family.clone() };
     let mut outcome =
         store.peer_tokens.revoke_families_of_sessions(&[session(1), session(2), session(9)], now).await.unwrap();
@@ -143,6 +144,25 @@ async fn families_of_sessions_are_revoked_while_they_are_rotated(store: &Store) 
     let by_session: usize = timeout(PATIENCE, tasks.join_all()).await.unwrap().into_iter().sum();
     assert!(by_session <= 6, "{by_session}");
     assert_eq!(listed(store).await.len(), 6);
+}
+
+async fn what_ended_halfway_is_finished(store: &Store) {
+    let session = |n: u8| SessionId::from_random([50 + n; 16]);
+    for n in 1..=3 {
+        store.tokens.open_family(&TokenFamily { session: Some(session(n)), ..family(n) }, &refresh(n)).await.unwrap();
+    }
+    store.tokens.open_family(&TokenFamily { session: None, ..family(4) }, &refresh(4)).await.unwrap();
+    assert_eq!(store.tokens.revoke_families_of_ended_sessions(at(60)).await.unwrap(), []);
+    // The sessions were put on the list, and the gateway was killed.
+    let ended = [1, 3].map(|n| Revocation { id: session(n).as_uuid().into(), expires_at: at(9000) });
+    store.tokens.revoke(&ended).await.unwrap();
+    let mut finished = store.peer_tokens.revoke_families_of_ended_sessions(at(60)).await.unwrap();
+    finished.sort_by_key(|family| family.id);
+    let revoked = |n| TokenFamily { session: Some(session(n)), revoked_at: Some(at(60)), ..family(n) };
+    assert_eq!(finished, [revoked(1), revoked(3)]);
+    let families = finished.iter().map(TokenFamily::revocation);
+    assert_eq!(listed(store).await, ended.into_iter().chain(families).collect::<Vec<_>>());
+    assert_eq!(store.tokens.revoke_families_of_ended_sessions(at(61)).await.unwrap(), []);
 }
 
 async fn an_id_is_listed_once(store: &Store) {

@@ -9,7 +9,7 @@ use super::harness::{
     self, ACCESS_TTL, GRACE, MICROSECOND, PATIENCE, Store, at, digest, family, family_id, refresh, rotation,
 };
 use crate::domain::gateway::{
-    models::token::{RefreshRecord, RevocationCursor, Rotation, RotationOutcome, TokenFamily},
+    models::token::{RefreshRecord, RevocationCursor, Rotation, RotationOutcome, TokenDigest, TokenFamily},
     repositories::RepositoryError,
 };
 
@@ -18,6 +18,9 @@ over_every_store!(
     the_newest_access_expiry_never_shrinks,
     a_token_expires_at_the_very_moment,
     a_replay_within_grace_gets_the_same_successor,
+    a_replay_gets_nothing_once_the_successor_was_used,
+    used_tokens_are_forgotten_but_for_those_by_which_they_can_be_told,
+    used_tokens_that_have_expired_are_forgotten,
     a_reuse_after_grace_ends_the_family,
     without_grace_every_second_use_is_a_reuse,
     a_used_token_that_has_expired_is_still_a_reuse,
@@ -75,6 +78,66 @@ async fn a_replay_within_grace_gets_the_same_successor(store: &Store) {
     assert_eq!((record.family, record.consumed_at), (after, Some(at(60))), "grace counts from the first use");
     assert_eq!(store.tokens.find_refresh(&digest(13)).await.unwrap(), None);
     assert_eq!(store.tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap(), []);
+}
+
+async fn a_replay_gets_nothing_once_the_successor_was_used(store: &Store) {
+    opened(store).await;
+    store.tokens.rotate(&rotation(11, 12, at(60))).await.unwrap();
+    let RotationOutcome::Rotated(newest) = store.peer_tokens.rotate(&rotation(12, 13, at(61))).await.unwrap() else {
+        panic!()
+    };
+    // Not the successor, which would cost the family when it is presented after the grace; nor another access token.
+    for replica in [&store.tokens, &store.peer_tokens] {
+        assert_eq!(replica.rotate(&rotation(11, 14, at(62))).await.unwrap(), RotationOutcome::Superseded);
+    }
+    assert_eq!(store.tokens.find_refresh(&digest(13)).await.unwrap().unwrap().family, newest, "nothing was noted");
+    // Whoever was faster goes on.
+    let outcome = store.tokens.rotate(&rotation(13, 15, at(63))).await.unwrap();
+    assert!(matches!(outcome, RotationOutcome::Rotated(_)), "{outcome:?}");
+    let outcome = store.tokens.rotate(&rotation(11, 14, at(60) + GRACE)).await.unwrap();
+    assert!(matches!(outcome, RotationOutcome::Reused { .. }), "{outcome:?}");
+}
+
+async fn used_tokens_are_forgotten_but_for_those_by_which_they_can_be_told(store: &Store) {
+    let opened_with = |n: u8| (TokenFamily { session: None, ..family(n) }, refresh(n));
+    for (family, first) in [opened_with(1), opened_with(200)] {
+        store.tokens.open_family(&family, &first).await.unwrap();
+    }
+    store.tokens.rotate(&rotation(200, 201, at(0))).await.unwrap();
+    // One rotation every eleven seconds: the grace of the one before is over.
+    for n in 1..=100 {
+        let outcome = store.replica(n.into()).rotate(&rotation(n, n + 1, at(11 * i64::from(n)))).await.unwrap();
+        assert!(matches!(outcome, RotationOutcome::Rotated(_)), "{n}: {outcome:?}");
+    }
+    let mut known = Vec::new();
+    for n in 1..=101 {
+        if store.peer_tokens.find_refresh(&digest(n)).await.unwrap().is_some() {
+            known.push(n);
+        }
+    }
+    assert_eq!(known, [1, 33, 65, 97, 100, 101], "the last use is within grace, and one is unused");
+    assert!(store.tokens.find_refresh(&digest(200)).await.unwrap().is_some(), "another family's");
+    for forgotten in [2, 99] {
+        let outcome = store.tokens.rotate(&rotation(forgotten, 150, at(1200))).await.unwrap();
+        assert_eq!(outcome, RotationOutcome::Unknown);
+    }
+    let of = async |tokens: &[TokenDigest]| {
+        store.tokens.find_family_of(tokens).await.unwrap().map(|family| (family.id, family.revoked_at))
+    };
+    assert_eq!(of(&[digest(32), digest(33)]).await, Some((family_id(1), None)));
+    assert_eq!(of(&[digest(2), digest(3)]).await, None);
+    assert_eq!(of(&[]).await, None);
+    store.tokens.revoke_family(family_id(1), at(1200)).await.unwrap();
+    assert_eq!(of(&[digest(97)]).await, Some((family_id(1), Some(at(1200)))));
+}
+
+async fn used_tokens_that_have_expired_are_forgotten(store: &Store) {
+    opened(store).await;
+    store.tokens.rotate(&rotation(11, 12, at(3599))).await.unwrap();
+    assert!(store.tokens.find_refresh(&digest(11)).await.unwrap().is_some());
+    store.tokens.rotate(&rotation(12, 13, at(3600))).await.unwrap();
+    assert_eq!(store.tokens.find_refresh(&digest(11)).await.unwrap(), None);
+    assert!(store.tokens.find_refresh(&digest(12)).await.unwrap().is_some());
 }
 
 async fn a_reuse_after_grace_ends_the_family(store: &Store) {

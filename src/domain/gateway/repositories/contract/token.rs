@@ -1,11 +1,14 @@
 //! What a token store owes: reading back, conflicts, dummy tokens, forgetting.
 
 use chrono::TimeDelta;
+use tokio::{task::JoinSet, time::timeout};
 
 use super::harness::{
-    self, ACCESS_TTL, MICROSECOND, Store, at, digest, dummy, family, family_id, refresh, revocation, rotation, token_id,
+    self, ACCESS_TTL, MICROSECOND, PATIENCE, Store, at, digest, dummy, family, family_id, refresh, revocation,
+    rotation, token_id,
 };
 use crate::domain::gateway::{
+    models::id::SessionId,
     models::token::{
         DummyToken, LEEWAY, NewRefreshToken, RefreshRecord, RevocationCursor, Rotation, RotationOutcome, TokenFamily,
     },
@@ -18,6 +21,8 @@ over_every_store!(
     what_is_unknown_is_none,
     a_taken_family_is_a_conflict_and_nothing_is_stored,
     a_taken_digest_is_a_conflict_and_nothing_is_stored,
+    of_families_alike_the_oldest_end,
+    families_that_are_opened_at_once_leave_no_more_than_may_be,
     a_dummy_token_is_read_back_whole_expired_or_not,
     a_dummy_token_replaces_the_one_with_the_same_digest,
     dummy_tokens_and_entries_are_forgotten_when_they_expire,
@@ -97,6 +102,72 @@ async fn a_taken_digest_is_a_conflict_and_nothing_is_stored(store: &Store) {
     assert_eq!(store.tokens.revoke_family(family_id(2), at(0)).await.unwrap(), None);
 }
 
+async fn of_families_alike_the_oldest_end(store: &Store) {
+    let of = |n: u8, session: Option<u8>| TokenFamily {
+        created_at: at(n.into()),
+        session: session.map(|n| SessionId::from_random([n; 16])),
+        ..family(n)
+    };
+    // The oldest of each kind: of another session, of no session, of no session and another subject, or another client.
+    let others = [
+        of(1, Some(2)),
+        of(2, None),
+        TokenFamily { subject: "another".into(), ..of(3, None) },
+        TokenFamily { client_id: "another".into(), ..of(4, None) },
+    ];
+    for (n, other) in (101..).zip(&others) {
+        assert_eq!(store.tokens.open_family_among(other, &refresh(n), 2).await.unwrap(), []);
+    }
+    for n in [10, 11] {
+        assert_eq!(store.tokens.open_family_among(&of(n, Some(1)), &refresh(n), 2).await.unwrap(), []);
+    }
+    // One that was revoked counts, too: it takes as much room.
+    store.tokens.revoke_family(family_id(11), at(60)).await.unwrap();
+    let ended = store.peer_tokens.open_family_among(&of(12, Some(1)), &refresh(12), 2).await.unwrap();
+    assert_eq!(ended, [of(10, Some(1)).revocation()]);
+    let is_known = async |n| store.tokens.find_refresh(&digest(n)).await.unwrap().is_some();
+    assert!(!is_known(10).await && is_known(11).await && is_known(12).await);
+    assert!(store.tokens.is_any_revoked(&[family_id(10).into()]).await.unwrap());
+    for n in 101..=104 {
+        assert!(is_known(n).await, "{n}");
+    }
+    // More than one, should there be more; and all or nothing.
+    store.tokens.open_family(&of(13, Some(1)), &refresh(13)).await.unwrap();
+    let taken = store.tokens.open_family_among(&of(13, Some(1)), &refresh(14), 1).await;
+    assert!(matches!(taken, Err(RepositoryError::Conflict)), "{taken:?}");
+    assert!(is_known(12).await);
+    let mut ended = store.tokens.open_family_among(&of(14, Some(1)), &refresh(14), 1).await.unwrap();
+    ended.sort_by_key(|revocation| revocation.id);
+    assert_eq!(ended, [11, 12, 13].map(|n| of(n, Some(1)).revocation()));
+    let mut all = [10, 11, 12, 13].map(|n| family_id(n).into()).to_vec();
+    let mut among = store.peer_tokens.revoked_among(&[&all[..], &[family_id(14).into()]].concat()).await.unwrap();
+    among.sort();
+    all.sort();
+    assert_eq!(among, all);
+    assert_eq!(store.tokens.revoked_among(&[]).await.unwrap(), []);
+}
+
+async fn families_that_are_opened_at_once_leave_no_more_than_may_be(store: &Store) {
+    let mut tasks = JoinSet::new();
+    for n in 1..=12 {
+        let replica = store.replica(n.into());
+        tasks.spawn(async move {
+            let family = TokenFamily { created_at: at(n.into()), session: None, ..family(n) };
+            replica.open_family_among(&family, &refresh(n), 3).await.unwrap().len()
+        });
+    }
+    timeout(PATIENCE, tasks.join_all()).await.unwrap();
+    // Two at once may have left the oldest to each other; the next one ends them.
+    let last = TokenFamily { created_at: at(99), session: None, ..family(99) };
+    store.tokens.open_family_among(&last, &refresh(99), 3).await.unwrap();
+    let mut known = 0;
+    for n in (1..=12).chain([99]) {
+        known += usize::from(store.tokens.find_refresh(&digest(n)).await.unwrap().is_some());
+    }
+    assert_eq!(known, 3);
+    assert_eq!(store.tokens.revocations_after(RevocationCursor::default(), 99).await.unwrap().len(), 10);
+}
+
 async fn a_dummy_token_is_read_back_whole_expired_or_not(store: &Store) {
     store.tokens.put_dummy(&dummy(1, at(-5))).await.unwrap();
     store.tokens.put_dummy(&dummy(2, at(5))).await.unwrap();
@@ -135,7 +206,8 @@ async fn dummy_tokens_and_entries_are_forgotten_when_they_expire(store: &Store) 
 }
 
 async fn a_family_is_forgotten_with_its_last_token(store: &Store) {
-    // The first family: its used token lives longest. The second: its successor does. The third: its access token does.
+    // The first family: its used token lives longest. The second: its successor does. The third: its access token does, which
+    // is taken for as long as the leeway says.
     let short = NewRefreshToken { expires_at: at(100), ..refresh(22) };
     let now = at(50);
     let successor = |n, expires_at| NewRefreshToken { digest: digest(n), issued_at: now, expires_at };
@@ -156,8 +228,11 @@ async fn a_family_is_forgotten_with_its_last_token(store: &Store) {
     assert_eq!(store.tokens.forget_expired(at(3600) - MICROSECOND).await.unwrap(), 1);
     assert!(!is_known(102).await && !is_known(22).await);
     assert!(is_known(11).await && is_known(101).await && is_known(33).await && is_known(103).await);
-    assert_eq!(store.tokens.forget_expired(at(3600)).await.unwrap(), 2);
-    assert!(!is_known(11).await && !is_known(101).await && !is_known(33).await && !is_known(103).await);
+    assert_eq!(store.tokens.forget_expired(at(3600)).await.unwrap(), 1);
+    assert!(!is_known(11).await && !is_known(101).await && is_known(33).await && is_known(103).await);
+    assert_eq!(store.tokens.forget_expired(at(3600) + LEEWAY - MICROSECOND).await.unwrap(), 0);
+    assert_eq!(store.tokens.forget_expired(at(3600) + LEEWAY).await.unwrap(), 1);
+    assert!(!is_known(33).await && !is_known(103).await);
 
     // What is forgotten is unknown, and its names are free.
     assert_eq!(store.tokens.rotate(&rotation(101, 9, at(60))).await.unwrap(), RotationOutcome::Unknown);

@@ -3,12 +3,13 @@
 use std::{collections::hash_map::Entry, sync::Arc};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use super::{MemoryOAuth, lock, oauth::State};
 use crate::domain::gateway::{
     models::{
-        account::{Account, Email, PasswordHash, PasswordLogin, Profile, UnlinkOutcome},
-        id::AccountId,
+        account::{Account, AccountEnding, Email, PasswordHash, PasswordLogin, Profile, UnlinkOutcome},
+        id::{AccountId, EndingId},
         oauth::{Grant, ProviderName},
     },
     repositories::{RepositoryError, account::AccountRepository, kept},
@@ -111,5 +112,28 @@ impl AccountRepository for MemoryAccounts {
         state.logins.remove(&account);
         state.identities.retain(|_, known| known.account.id != account);
         Ok(Some(state.take_grants(|grant| grant.account == account)))
+    }
+
+    async fn begin_ending(&self, ending: &AccountEnding) -> Result<(), RepositoryError> {
+        match lock(&self.0.0).endings.entry(ending.id) {
+            Entry::Occupied(_) => Err(RepositoryError::Conflict),
+            Entry::Vacant(vacant) => {
+                vacant.insert(AccountEnding { begun_at: kept(ending.begun_at), ..*ending });
+                Ok(())
+            }
+        }
+    }
+
+    async fn endings_begun_by(&self, at: DateTime<Utc>, limit: u64) -> Result<Vec<AccountEnding>, RepositoryError> {
+        let state = lock(&self.0.0);
+        let mut begun: Vec<_> = state.endings.values().filter(|ending| ending.begun_at <= kept(at)).copied().collect();
+        begun.sort_by_key(|ending| (ending.begun_at, ending.id));
+        begun.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(begun)
+    }
+
+    async fn finish_ending(&self, id: EndingId) -> Result<(), RepositoryError> {
+        lock(&self.0.0).endings.remove(&id);
+        Ok(())
     }
 }

@@ -8,35 +8,30 @@ use chrono::{DateTime, Utc};
 use super::lock;
 use crate::domain::gateway::{
     models::{
-        attempt::{Admission, Counted, Failures},
+        attempt::{Admission, Counted, Failures, Judgement, judge},
         token::TokenDigest,
     },
-    repositories::{RepositoryError, attempt::AttemptRepository, kept},
+    repositories::{
+        RepositoryError,
+        attempt::{AttemptRepository, Now},
+        kept,
+    },
 };
 
-/// Attempts to sign in, in memory. An attempt costs a password's hashing, of which a core does some fifty a second, and is
-/// forgotten after an hour: that bounds them to some tens of megabytes per core under attack.
+/// Attempts to sign in, in memory. Only an attempt that is admitted makes an entry; it costs a password's hashing, of which a
+/// core does some fifty a second, and is forgotten after an hour: that bounds them to some tens of megabytes per core under
+/// attack.
 #[derive(Debug, Default)]
 pub struct MemoryAttempts(Mutex<HashMap<TokenDigest, Failures>>);
 
 #[async_trait]
 impl AttemptRepository for MemoryAttempts {
-    async fn admit(&self, counted: &[Counted], now: DateTime<Utc>) -> Result<Admission, RepositoryError> {
+    async fn admit(&self, counted: &[Counted], now: Now<'_>) -> Result<Admission, RepositoryError> {
         let mut known = lock(&self.0);
-        let now = kept(now);
-        let mut not_before = None;
-        let mut more = Vec::with_capacity(counted.len());
-        for of in counted {
-            match Failures::one_more(known.get(of.key()).copied(), of, now) {
-                Ok(failures) => more.push((*of.key(), failures)),
-                Err(until) => not_before = not_before.max(Some(until)),
-            }
-        }
-        if let Some(until) = not_before {
-            return Ok(Admission::NotBefore(until));
-        }
-        known.extend(more);
-        Ok(Admission::Admitted)
+        let of: Vec<_> = counted.iter().map(|of| (*of, known.get(of.key()).copied())).collect();
+        let Judgement { admission, changed } = judge(&of, kept(now()));
+        known.extend(changed);
+        Ok(admission)
     }
 
     async fn forgive(&self, counted: &Counted) -> Result<(), RepositoryError> {

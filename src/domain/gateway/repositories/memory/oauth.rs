@@ -12,8 +12,8 @@ use chrono::{DateTime, Utc};
 use super::lock;
 use crate::domain::gateway::{
     models::{
-        account::{Account, PasswordLogin, ProviderIdentity},
-        id::{AccountId, GrantId},
+        account::{Account, AccountEnding, PasswordLogin, ProviderIdentity},
+        id::{AccountId, EndingId, GrantId},
         oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, ProviderName, RefreshLease},
     },
     repositories::{RepositoryError, kept, oauth::OAuthRepository},
@@ -28,6 +28,8 @@ pub(super) struct State {
     pub(super) accounts: HashMap<AccountId, Account>,
     /// Kept by [`MemoryAccounts`](super::MemoryAccounts).
     pub(super) logins: HashMap<AccountId, PasswordLogin>,
+    /// Kept by [`MemoryAccounts`](super::MemoryAccounts).
+    pub(super) endings: HashMap<EndingId, AccountEnding>,
     pub(super) identities: HashMap<(ProviderName, String), KnownIdentity>,
     pub(super) grants: HashMap<GrantId, StoredGrant>,
 }
@@ -61,6 +63,10 @@ impl State {
     }
 
     fn put_grant(&mut self, grant: Grant) -> Result<Grant, RepositoryError> {
+        let identity = (grant.provider.clone(), grant.provider_subject.clone());
+        if self.identities.get(&identity).is_none_or(|known| known.account.id != grant.account) {
+            return Err(RepositoryError::Conflict);
+        }
         let owner = |grant: &Grant| (grant.account, grant.provider.clone(), grant.provider_subject.clone());
         if let Some(stored) = self.grants.values_mut().find(|stored| owner(&stored.grant) == owner(&grant)) {
             let Grant { id, created_at, .. } = stored.grant;

@@ -1,20 +1,21 @@
 //! Tokens in memory.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
     sync::Mutex,
 };
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::lock;
 use crate::domain::gateway::{
     models::{
         id::{ClientId, FamilyId, SessionId},
         token::{
-            DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor,
-            Rotation, RotationOutcome, TokenDigest, TokenFamily,
+            DummyToken, KEPT_GENERATIONS, LEEWAY, MAX_GENERATION, NewRefreshToken, RecordedRevocation, RefreshRecord,
+            Revocable, Revocation, RevocationCursor, Rotation, RotationOutcome, TokenDigest, TokenFamily,
         },
     },
     repositories::{RepositoryError, kept, token::TokenRepository},
@@ -38,6 +39,7 @@ struct StoredRefreshToken {
     issued_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
     used: Option<Use>,
+    generation: i32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -47,8 +49,16 @@ struct Use {
 }
 
 impl StoredRefreshToken {
-    fn new(family: FamilyId, token: &NewRefreshToken) -> Self {
-        Self { family, issued_at: kept(token.issued_at), expires_at: kept(token.expires_at), used: None }
+    fn new(family: FamilyId, generation: i32, token: &NewRefreshToken) -> Self {
+        let (issued_at, expires_at) = (kept(token.issued_at), kept(token.expires_at));
+        Self { family, issued_at, expires_at, used: None, generation }
+    }
+
+    /// Whether it was used and nobody needs it any more: it has expired, or can be told by one that is kept.
+    fn is_needless(&self, now: DateTime<Utc>, grace: TimeDelta) -> bool {
+        self.used.is_some_and(|used| {
+            self.expires_at <= now || (used.at <= now - grace && self.generation % KEPT_GENERATIONS != 0)
+        })
     }
 }
 
@@ -84,6 +94,20 @@ impl DenyList {
     }
 }
 
+trait Revoke {
+    /// Revokes a family, and puts it on the deny-list if it may have a live access token.
+    fn revoke(&mut self, now: DateTime<Utc>, deny_list: &mut DenyList);
+}
+
+impl Revoke for TokenFamily {
+    fn revoke(&mut self, now: DateTime<Utc>, deny_list: &mut DenyList) {
+        self.revoked_at = Some(now);
+        if self.may_have_live_access_tokens(now) {
+            deny_list.add(self.revocation());
+        }
+    }
+}
+
 impl State {
     fn rotate(&mut self, rotation: &Rotation) -> Result<RotationOutcome, RepositoryError> {
         let now = kept(rotation.now);
@@ -100,25 +124,66 @@ impl State {
         }
         match token.used {
             Some(used) if now - used.at < rotation.grace => {
+                let unused = |token: &StoredRefreshToken| token.used.is_none();
+                if !self.refresh_tokens.get(&used.successor).is_some_and(unused) {
+                    return Ok(RotationOutcome::Superseded);
+                }
                 *family = family.clone().with_access_token_issued(now);
                 Ok(RotationOutcome::Replayed { family: family.clone(), successor: used.successor })
             }
             Some(_) => {
-                family.revoked_at = Some(now);
-                self.deny_list.add(family.revocation());
+                family.revoke(now, &mut self.deny_list);
                 Ok(RotationOutcome::Reused { family: family.clone() })
             }
-            None if token.expires_at <= now => Ok(RotationOutcome::Expired),
+            None if token.expires_at <= now || token.generation >= MAX_GENERATION => Ok(RotationOutcome::Expired),
             None if successor_is_taken => Err(RepositoryError::Conflict),
             None => {
                 token.used = Some(Use { at: now, successor: rotation.successor.digest });
+                let generation = token.generation + 1;
                 *family = family.clone().with_access_token_issued(now);
                 let outcome = RotationOutcome::Rotated(family.clone());
-                let successor = StoredRefreshToken::new(family_id, &rotation.successor);
+                let successor = StoredRefreshToken::new(family_id, generation, &rotation.successor);
                 self.refresh_tokens.insert(rotation.successor.digest, successor);
+                self.refresh_tokens
+                    .retain(|_, token| token.family != family_id || !token.is_needless(now, rotation.grace));
                 Ok(outcome)
             }
         }
+    }
+
+    fn open(&mut self, family: &TokenFamily, first: &NewRefreshToken) -> Result<(), RepositoryError> {
+        if self.families.contains_key(&family.id) || self.refresh_tokens.contains_key(&first.digest) {
+            return Err(RepositoryError::Conflict);
+        }
+        self.refresh_tokens.insert(first.digest, StoredRefreshToken::new(family.id, 0, first));
+        self.families.insert(family.id, stored(family));
+        Ok(())
+    }
+
+    /// Puts the families that are meant on the deny-list, and forgets them.
+    fn end(&mut self, meant: impl Fn(&TokenFamily) -> bool) -> Vec<Revocation> {
+        let Self { families, refresh_tokens, deny_list, .. } = self;
+        let ended = families.extract_if(|_, family| meant(family));
+        let revocations: Vec<_> = ended.map(|(_, family)| family.revocation()).collect();
+        if revocations.is_empty() {
+            return revocations;
+        }
+        for revocation in &revocations {
+            deny_list.add(*revocation);
+        }
+        refresh_tokens.retain(|_, token| families.contains_key(&token.family));
+        revocations
+    }
+
+    /// Revokes the families that are meant and were not revoked before.
+    fn revoke(&mut self, meant: impl Fn(&TokenFamily) -> bool, now: DateTime<Utc>) -> Vec<TokenFamily> {
+        let Self { families, deny_list, .. } = self;
+        let alive = families.values_mut().filter(|family| family.revoked_at.is_none() && meant(family));
+        let revoked = alive.map(|family| {
+            family.revoke(kept(now), deny_list);
+            family.clone()
+        });
+        revoked.collect()
     }
 
     fn forget_expired(&mut self, now: DateTime<Utc>) -> usize {
@@ -128,7 +193,7 @@ impl State {
         self.dummies.retain(|_, dummy| now < dummy.expires_at);
         let needed: HashSet<FamilyId> =
             self.refresh_tokens.values().filter(|token| now < token.expires_at).map(|token| token.family).collect();
-        self.families.retain(|id, family| needed.contains(id) || now < family.access_expires_at);
+        self.families.retain(|id, family| needed.contains(id) || now < family.access_expires_at + LEEWAY);
         self.refresh_tokens.retain(|_, token| self.families.contains_key(&token.family));
         before - held(self)
     }
@@ -137,13 +202,27 @@ impl State {
 #[async_trait]
 impl TokenRepository for MemoryTokens {
     async fn open_family(&self, family: &TokenFamily, first: &NewRefreshToken) -> Result<(), RepositoryError> {
+        lock(&self.0).open(family, first)
+    }
+
+    async fn open_family_among(
+        &self,
+        family: &TokenFamily,
+        first: &NewRefreshToken,
+        most: u64,
+    ) -> Result<Vec<Revocation>, RepositoryError> {
         let mut state = lock(&self.0);
-        if state.families.contains_key(&family.id) || state.refresh_tokens.contains_key(&first.digest) {
-            return Err(RepositoryError::Conflict);
+        state.open(family, first)?;
+        let kind = |of: &TokenFamily| (of.session, of.subject.clone(), of.client_id.clone());
+        let alike = state.families.values().filter(|other| kind(other) == kind(family));
+        let mut alike: Vec<_> = alike.map(|other| (Reverse(other.created_at), Reverse(other.id))).collect();
+        alike.sort_unstable();
+        let oldest = alike.into_iter().skip(usize::try_from(most).unwrap_or(usize::MAX));
+        let oldest: HashSet<_> = oldest.map(|(_, Reverse(id))| id).collect();
+        if oldest.is_empty() {
+            return Ok(Vec::new());
         }
-        state.refresh_tokens.insert(first.digest, StoredRefreshToken::new(family.id, first));
-        state.families.insert(family.id, stored(family));
-        Ok(())
+        Ok(state.end(|family| oldest.contains(&family.id)))
     }
 
     async fn open_access_only(&self, family: &TokenFamily) -> Result<(), RepositoryError> {
@@ -162,14 +241,7 @@ impl TokenRepository for MemoryTokens {
         now: DateTime<Utc>,
     ) -> Result<Vec<TokenFamily>, RepositoryError> {
         let client = client.to_string();
-        let State { families, deny_list, .. } = &mut *lock(&self.0);
-        let theirs = families.values_mut().filter(|family| family.client_id == client && family.revoked_at.is_none());
-        let revoked = theirs.map(|family| {
-            family.revoked_at = Some(kept(now));
-            deny_list.add(family.revocation());
-            family.clone()
-        });
-        Ok(revoked.collect())
+        Ok(lock(&self.0).revoke(|family| family.client_id == client, now))
     }
 
     async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, RepositoryError> {
@@ -189,27 +261,23 @@ impl TokenRepository for MemoryTokens {
         Ok(state.refresh_tokens.get(digest).and_then(record))
     }
 
+    async fn find_family_of(&self, tokens: &[TokenDigest]) -> Result<Option<TokenFamily>, RepositoryError> {
+        let state = lock(&self.0);
+        let found = tokens.iter().find_map(|token| state.refresh_tokens.get(token));
+        Ok(found.and_then(|token| state.families.get(&token.family)).cloned())
+    }
+
     async fn revoke_family(&self, id: FamilyId, now: DateTime<Utc>) -> Result<Option<TokenFamily>, RepositoryError> {
-        let mut state = lock(&self.0);
-        let State { families, deny_list, .. } = &mut *state;
-        Ok(families.get_mut(&id).map(|family| {
-            if family.revoked_at.is_none() {
-                family.revoked_at = Some(kept(now));
-                deny_list.add(family.revocation());
-            }
-            family.clone()
-        }))
+        let State { families, deny_list, .. } = &mut *lock(&self.0);
+        let Some(family) = families.get_mut(&id) else { return Ok(None) };
+        if family.revoked_at.is_none() {
+            family.revoke(kept(now), deny_list);
+        }
+        Ok(Some(family.clone()))
     }
 
     async fn end_families_of(&self, subject: &str) -> Result<Vec<Revocation>, RepositoryError> {
-        let State { families, refresh_tokens, deny_list, .. } = &mut *lock(&self.0);
-        let ended = families.extract_if(|_, family| family.subject == subject);
-        let revocations: Vec<_> = ended.map(|(_, family)| family.revocation()).collect();
-        for revocation in &revocations {
-            deny_list.add(*revocation);
-        }
-        refresh_tokens.retain(|_, token| families.contains_key(&token.family));
-        Ok(revocations)
+        Ok(lock(&self.0).end(|family| family.subject == subject))
     }
 
     async fn revoke_families_of_sessions(
@@ -217,21 +285,17 @@ impl TokenRepository for MemoryTokens {
         sessions: &[SessionId],
         now: DateTime<Utc>,
     ) -> Result<Vec<TokenFamily>, RepositoryError> {
-        let now = kept(now);
+        let sessions: HashSet<_> = sessions.iter().collect();
+        let is_meant = |family: &TokenFamily| family.session.is_some_and(|session| sessions.contains(&session));
+        Ok(lock(&self.0).revoke(is_meant, now))
+    }
+
+    async fn revoke_families_of_ended_sessions(&self, now: DateTime<Utc>) -> Result<Vec<TokenFamily>, RepositoryError> {
         let mut state = lock(&self.0);
-        let State { families, deny_list, .. } = &mut *state;
-        let mut revoked = Vec::new();
-        for family in families.values_mut() {
-            let is_meant = family.session.is_some_and(|session| sessions.contains(&session));
-            if is_meant && family.revoked_at.is_none() {
-                family.revoked_at = Some(now);
-                if family.may_have_live_access_tokens(now) {
-                    deny_list.add(family.revocation());
-                }
-                revoked.push(family.clone());
-            }
-        }
-        Ok(revoked)
+        let ended: HashSet<_> = state.deny_list.places.keys().copied().collect();
+        let is_meant =
+            |family: &TokenFamily| family.session.is_some_and(|session| ended.contains(&session.as_uuid().into()));
+        Ok(state.revoke(is_meant, now))
     }
 
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), RepositoryError> {
@@ -245,6 +309,11 @@ impl TokenRepository for MemoryTokens {
     async fn is_any_revoked(&self, ids: &[Revocable]) -> Result<bool, RepositoryError> {
         let state = lock(&self.0);
         Ok(ids.iter().any(|id| state.deny_list.places.contains_key(id)))
+    }
+
+    async fn revoked_among(&self, ids: &[Revocable]) -> Result<Vec<Revocable>, RepositoryError> {
+        let state = lock(&self.0);
+        Ok(ids.iter().filter(|id| state.deny_list.places.contains_key(id)).copied().collect())
     }
 
     async fn revocations_after(

@@ -1,23 +1,24 @@
 //! Log-ins with passwords in a database, and what ends with an account.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
-    sea_query::Expr,
+    ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
 };
 
 use super::{
     connection::{answered, begin},
     entities::{
-        account_identities, accounts, grants, micros,
+        account_endings, account_identities, accounts, grants, micros,
         password_logins::{self, Column},
     },
     oauth::{identities_of, without_account},
 };
 use crate::domain::gateway::{
     models::{
-        account::{Account, Email, PasswordHash, PasswordLogin, Profile, UnlinkOutcome},
-        id::AccountId,
+        account::{Account, AccountEnding, Email, PasswordHash, PasswordLogin, Profile, UnlinkOutcome},
+        id::{AccountId, EndingId},
         oauth::{Grant, ProviderName},
     },
     repositories::{RepositoryError, account::AccountRepository},
@@ -122,6 +123,38 @@ impl AccountRepository for SeaOrmAccounts {
             accounts::Entity::delete_by_id(account.as_uuid()).exec(&transaction).await?;
             transaction.commit().await?;
             Ok(Some(taken))
+        })
+        .await
+    }
+
+    async fn begin_ending(&self, ending: &AccountEnding) -> Result<(), RepositoryError> {
+        answered(async {
+            let row = account_endings::ActiveModel::from(ending);
+            account_endings::Entity::insert(row).exec_without_returning(&self.db).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn endings_begun_by(&self, at: DateTime<Utc>, limit: u64) -> Result<Vec<AccountEnding>, RepositoryError> {
+        use account_endings::Column;
+        answered(async {
+            let rows = account_endings::Entity::find()
+                .filter(Column::BegunAt.lte(micros(at)))
+                .order_by_asc(Column::BegunAt)
+                .order_by_asc(Column::Id)
+                .limit(limit)
+                .all(&self.db)
+                .await?;
+            rows.into_iter().map(AccountEnding::try_from).collect()
+        })
+        .await
+    }
+
+    async fn finish_ending(&self, id: EndingId) -> Result<(), RepositoryError> {
+        answered(async {
+            account_endings::Entity::delete_by_id(id.as_uuid()).exec(&self.db).await?;
+            Ok(())
         })
         .await
     }

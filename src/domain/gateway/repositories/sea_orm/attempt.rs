@@ -1,24 +1,33 @@
 //! Attempts to sign in, in a database. The rows of an attempt are locked, in the order of their keys, from before their
 //! failures are looked at until the new ones are stored (SQLite: the whole file, in `begin`).
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
 use super::{
     connection::{answered, begin},
-    entities::login_attempts::{self, ActiveModel, Column},
+    entities::{
+        digest,
+        login_attempts::{self, ActiveModel, Column},
+    },
     forgetting::forget,
 };
 use crate::domain::gateway::{
     models::{
-        attempt::{Admission, Counted, Failures},
+        attempt::{Admission, Counted, Failures, Judgement, judge},
         token::TokenDigest,
     },
-    repositories::{RepositoryError, attempt::AttemptRepository, kept},
+    repositories::{
+        RepositoryError,
+        attempt::{AttemptRepository, Now},
+        kept,
+    },
 };
 
 /// Attempts to sign in, in a database.
@@ -36,26 +45,22 @@ impl SeaOrmAttempts {
 
 #[async_trait]
 impl AttemptRepository for SeaOrmAttempts {
-    async fn admit(&self, counted: &[Counted], now: DateTime<Utc>) -> Result<Admission, RepositoryError> {
-        let mut counted: Vec<_> = counted.iter().collect();
+    async fn admit(&self, counted: &[Counted], now: Now<'_>) -> Result<Admission, RepositoryError> {
+        let mut counted = counted.to_vec();
         counted.sort_by_key(|of| *of.key());
-        let now = kept(now);
         answered(async {
             let transaction = begin(&self.db).await?;
-            let mut not_before = None;
-            for of in counted {
-                let known = locked(&transaction, of.key(), now).await?;
-                match Failures::one_more(Some(known), of, now) {
-                    Ok(failures) => store(&transaction, of.key(), failures).await?,
-                    Err(until) => not_before = Ord::max(not_before, Some(until)),
-                }
+            let mut known = locked(&transaction, &counted, kept(now())).await?;
+            // The time is read once more: it may have taken long to lock them.
+            let now = kept(now());
+            let known: Vec<_> = counted.iter().map(|of| (*of, known.remove(of.key()))).collect();
+            let Judgement { admission, changed } = judge(&known, now);
+            // Without a change the rows that were made to be locked are not needed either.
+            if !changed.is_empty() {
+                store(&transaction, &changed).await?;
+                transaction.commit().await?;
             }
-            if let Some(until) = not_before {
-                // Whatever was counted is rolled back.
-                return Ok(Admission::NotBefore(until));
-            }
-            transaction.commit().await?;
-            Ok(Admission::Admitted)
+            Ok(admission)
         })
         .await
     }
@@ -86,39 +91,45 @@ impl AttemptRepository for SeaOrmAttempts {
     }
 }
 
-/// The failures of a key, whose row is there and ours from now on.
+/// The failures of each, whose rows are there and ours from now on. They are made and locked in the order in which they are
+/// given, so that no two attempts wait for each other.
 async fn locked(
     transaction: &DatabaseTransaction,
-    key: &TokenDigest,
+    counted: &[Counted],
     now: DateTime<Utc>,
-) -> Result<Failures, RepositoryError> {
+) -> Result<HashMap<TokenDigest, Failures>, RepositoryError> {
     let none = Failures { count: 0, last_at: now };
+    let keys = || counted.iter().map(|of| of.key().as_bytes().to_vec());
+    if counted.is_empty() {
+        return Ok(HashMap::new());
+    }
     loop {
         let mut unless_there = OnConflict::column(Column::Key);
         unless_there.do_nothing();
-        login_attempts::Entity::insert(ActiveModel::new(key, none))
+        login_attempts::Entity::insert_many(counted.iter().map(|of| ActiveModel::new(of.key(), none)))
             .on_conflict(unless_there)
             .exec_without_returning(transaction)
             .await?;
-        let row = login_attempts::Entity::find_by_id(key.as_bytes().to_vec()).lock_exclusive().one(transaction).await?;
-        // Somebody may have forgotten it in between.
-        if let Some(row) = row {
-            return row.try_into();
+        let rows = login_attempts::Entity::find()
+            .filter(Column::Key.is_in(keys()))
+            .order_by_asc(Column::Key)
+            .lock_exclusive()
+            .all(transaction)
+            .await?;
+        // Some may have been forgotten in between.
+        if rows.len() == counted.len() {
+            return rows.into_iter().map(|row| Ok((digest(row.key.clone())?, row.try_into()?))).collect();
         }
     }
 }
 
-async fn store(
-    transaction: &DatabaseTransaction,
-    key: &TokenDigest,
-    failures: Failures,
-) -> Result<(), RepositoryError> {
-    let ActiveModel { failures, last_at, forget_at, .. } = ActiveModel::new(key, failures);
-    let changed = ActiveModel { failures, last_at, forget_at, ..ActiveModel::default() };
-    login_attempts::Entity::update_many()
-        .set(changed)
-        .filter(Column::Key.eq(key.as_bytes().as_slice()))
-        .exec(transaction)
+/// Stores failures whose rows are there.
+async fn store(transaction: &DatabaseTransaction, changed: &[(TokenDigest, Failures)]) -> Result<(), RepositoryError> {
+    let mut replace = OnConflict::column(Column::Key);
+    replace.update_columns([Column::Failures, Column::LastAt, Column::ForgetAt]);
+    login_attempts::Entity::insert_many(changed.iter().map(|(key, failures)| ActiveModel::new(key, *failures)))
+        .on_conflict(replace)
+        .exec_without_returning(transaction)
         .await?;
     Ok(())
 }

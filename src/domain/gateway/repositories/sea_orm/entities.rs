@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::gateway::{models::token::TokenDigest, repositories::RepositoryError};
 
+pub mod account_endings;
 pub mod account_identities;
 pub mod accounts;
 pub mod clients;

@@ -11,6 +11,7 @@ use super::{
     connection::answered,
     entities::{micros, redeemed_logins, sessions},
     forgetting::forget,
+    oauth::without_account,
 };
 use crate::domain::gateway::{
     models::{
@@ -39,7 +40,7 @@ impl SessionRepository for SeaOrmSessions {
     async fn open(&self, session: &Session) -> Result<(), RepositoryError> {
         answered(async {
             let row = sessions::ActiveModel::from(session);
-            sessions::Entity::insert(row).exec_without_returning(&self.db).await?;
+            sessions::Entity::insert(row).exec_without_returning(&self.db).await.map_err(without_account)?;
             Ok(())
         })
         .await

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sea_orm::{DatabaseConnection, EntityTrait, Iterable, sea_query::OnConflict};
+use sea_orm::{Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, Iterable, sea_query::OnConflict};
 
 use super::{
     connection::{answered, begin},
@@ -36,16 +36,61 @@ impl SeaOrmTokens {
     }
 }
 
+impl SeaOrmTokens {
+    /// Revokes the families that are meant, a batch at a time: they wait for the counter of the deny-list, and so do others.
+    async fn revoke_all(&self, meant: Condition, now: DateTime<Utc>) -> Result<Vec<TokenFamily>, RepositoryError> {
+        let mut revoked = Vec::new();
+        loop {
+            let batch = answered(async {
+                let transaction = begin(&self.db).await?;
+                let batch = family::revoke_some(&transaction, meant.clone(), now).await?;
+                transaction.commit().await?;
+                Ok(batch)
+            })
+            .await?;
+            if batch.is_empty() {
+                return Ok(revoked);
+            }
+            revoked.extend(batch);
+        }
+    }
+}
+
+async fn open(
+    transaction: &DatabaseTransaction,
+    family: &TokenFamily,
+    first: &NewRefreshToken,
+) -> Result<(), RepositoryError> {
+    let row = token_families::ActiveModel::new(family, Some(first));
+    token_families::Entity::insert(row).exec_without_returning(transaction).await?;
+    let row = refresh_tokens::ActiveModel::new(family.id, 0, first);
+    refresh_tokens::Entity::insert(row).exec_without_returning(transaction).await?;
+    Ok(())
+}
+
 #[async_trait]
 impl TokenRepository for SeaOrmTokens {
     async fn open_family(&self, family: &TokenFamily, first: &NewRefreshToken) -> Result<(), RepositoryError> {
         answered(async {
             let transaction = begin(&self.db).await?;
-            let row = token_families::ActiveModel::new(family, Some(first));
-            token_families::Entity::insert(row).exec_without_returning(&transaction).await?;
-            let row = refresh_tokens::ActiveModel::new(family.id, first);
-            refresh_tokens::Entity::insert(row).exec_without_returning(&transaction).await?;
+            open(&transaction, family, first).await?;
             Ok(transaction.commit().await?)
+        })
+        .await
+    }
+
+    async fn open_family_among(
+        &self,
+        family: &TokenFamily,
+        first: &NewRefreshToken,
+        most: u64,
+    ) -> Result<Vec<Revocation>, RepositoryError> {
+        answered(async {
+            let transaction = begin(&self.db).await?;
+            open(&transaction, family, first).await?;
+            let ended = family::end_oldest_beside(&transaction, family, most).await?;
+            transaction.commit().await?;
+            Ok(ended)
         })
         .await
     }
@@ -64,21 +109,7 @@ impl TokenRepository for SeaOrmTokens {
         client: ClientId,
         now: DateTime<Utc>,
     ) -> Result<Vec<TokenFamily>, RepositoryError> {
-        let mut revoked = Vec::new();
-        loop {
-            // A batch at a time: every family waits for the counter of the deny-list, and so would others.
-            let batch = answered(async {
-                let transaction = begin(&self.db).await?;
-                let batch = family::revoke_some_of(&transaction, client, now).await?;
-                transaction.commit().await?;
-                Ok(batch)
-            })
-            .await?;
-            if batch.is_empty() {
-                return Ok(revoked);
-            }
-            revoked.extend(batch);
-        }
+        self.revoke_all(family::of_client(client), now).await
     }
 
     async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, RepositoryError> {
@@ -114,13 +145,20 @@ impl TokenRepository for SeaOrmTokens {
     }
 
     async fn end_families_of(&self, subject: &str) -> Result<Vec<Revocation>, RepositoryError> {
-        answered(async {
-            let transaction = begin(&self.db).await?;
-            let revocations = family::end_all_of(&transaction, subject).await?;
-            transaction.commit().await?;
-            Ok(revocations)
-        })
-        .await
+        let mut ended = Vec::new();
+        loop {
+            let batch = answered(async {
+                let transaction = begin(&self.db).await?;
+                let batch = family::end_some_of(&transaction, subject).await?;
+                transaction.commit().await?;
+                Ok(batch)
+            })
+            .await?;
+            if batch.is_empty() {
+                return Ok(ended);
+            }
+            ended.extend(batch);
+        }
     }
 
     async fn revoke_families_of_sessions(
@@ -128,24 +166,28 @@ impl TokenRepository for SeaOrmTokens {
         sessions: &[SessionId],
         now: DateTime<Utc>,
     ) -> Result<Vec<TokenFamily>, RepositoryError> {
-        answered(async {
-            let transaction = begin(&self.db).await?;
-            let revoked = family::revoke_all_of(&transaction, sessions, now).await?;
-            transaction.commit().await?;
-            Ok(revoked)
-        })
-        .await
+        self.revoke_all(family::of_sessions(sessions), now).await
+    }
+
+    async fn revoke_families_of_ended_sessions(&self, now: DateTime<Utc>) -> Result<Vec<TokenFamily>, RepositoryError> {
+        self.revoke_all(family::of_ended_sessions(), now).await
+    }
+
+    async fn find_family_of(&self, tokens: &[TokenDigest]) -> Result<Option<TokenFamily>, RepositoryError> {
+        answered(family::of_any(&self.db, tokens)).await
     }
 
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), RepositoryError> {
         answered(async {
             let transaction = begin(&self.db).await?;
-            for revocation in revocations {
-                deny_list::add(&transaction, revocation).await?;
-            }
+            deny_list::add(&transaction, revocations).await?;
             Ok(transaction.commit().await?)
         })
         .await
+    }
+
+    async fn revoked_among(&self, ids: &[Revocable]) -> Result<Vec<Revocable>, RepositoryError> {
+        answered(deny_list::among(&self.db, ids)).await
     }
 
     async fn is_any_revoked(&self, ids: &[Revocable]) -> Result<bool, RepositoryError> {

@@ -1,5 +1,7 @@
 //! The form of a client's request. Whoever reads it takes out what it knows.
 
+use std::collections::HashSet;
+
 use super::OAuthError;
 use crate::domain::gateway::models::{client::ClientPosted, oauth::Secret, scope::Scope};
 
@@ -14,9 +16,8 @@ impl ClientForm {
     /// Checks that no parameter is there twice (RFC 6749 §3.2).
     pub fn read(posted: PostedForm) -> Result<Self, OAuthError> {
         let pairs: Vec<_> = posted?.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-        let is_repeated =
-            |(n, (name, _)): (usize, &(String, String))| pairs[..n].iter().any(|(other, _)| other == name);
-        if let Some((name, _)) = pairs.iter().enumerate().find(|one| is_repeated(*one)).map(|(_, pair)| pair) {
+        let mut seen = HashSet::new();
+        if let Some((name, _)) = pairs.iter().find(|(name, _)| !seen.insert(name)) {
             // A client that wants a token for several resources (RFC 8707 §2) cannot have one here.
             return Err(if name == "resource" {
                 OAuthError::invalid_target("a token is meant for one resource here; send one")

@@ -8,6 +8,7 @@ use super::{AccountParts, AccountService, TooManyAttempts, counted};
 use crate::domain::gateway::{
     models::{
         account::{Password, Profile},
+        attempt::Counted,
         id::SessionId,
     },
     services::{Failure, ports::Verified},
@@ -55,9 +56,12 @@ impl AccountService {
             return session.map(|_| ()).ok_or(ProofError::SessionMissing);
         };
         let password = password.ok_or(ProofError::PasswordMissing)?;
-        self.admit::<ProofError>(&counted(&login.email, client)).await?;
+        // Whoever guesses at the log-in does not keep those who are signed in from changing their password.
+        let known = session.map(|session| Counted::session(&login.email, session));
+        let counted = counted(&login.email, known, client);
+        self.admit::<ProofError>(&counted).await?;
         match hasher.verify(password, Some(login.hash.clone())).await.map_err(Failure::from)? {
-            Verified::Right { .. } => Ok(self.forgive(&login.email, client).await?),
+            Verified::Right { .. } => Ok(self.forgive(&counted).await?),
             Verified::Wrong => Err(ProofError::WrongPassword),
         }
     }

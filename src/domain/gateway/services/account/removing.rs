@@ -4,12 +4,7 @@ use thiserror::Error;
 
 use super::{AccountParts, AccountService, Proof, ProofError, TakenBack, carried_through};
 use crate::domain::gateway::{
-    models::{
-        account::{Profile, UnlinkOutcome},
-        attempt::Counted,
-        id::AccountId,
-        oauth::ProviderName,
-    },
+    models::{account::UnlinkOutcome, id::AccountId, oauth::ProviderName},
     services::Failure,
 };
 
@@ -63,20 +58,10 @@ impl AccountService {
         let profile = profile.ok_or(RemoveError::NoAccount)?;
         self.prove(&profile, proof).await?;
         let this = self.clone();
-        Ok(carried_through(async move { this.carry_out(&profile).await }).await??)
-    }
-
-    /// Tokens and sessions end first, since without the account nobody could ask for that again, should it fail halfway; and
-    /// once more after it: whoever signs in at this very moment either sees that the account is gone, or is seen here.
-    async fn carry_out(&self, profile: &Profile) -> Result<Vec<TakenBack>, Failure> {
-        let AccountParts { accounts, attempts, oauth, .. } = &*self.parts;
-        let account = profile.account.id;
-        self.end_all(account, None).await?;
-        let grants = accounts.remove(account).await?.unwrap_or_default();
-        self.end_all(account, None).await?;
-        if let Some(login) = &profile.login {
-            attempts.reset(&Counted::account(&login.email)).await?;
-        }
-        Ok(oauth.take_back(grants).await)
+        let ended = carried_through(async move {
+            let ending = this.begin_ending(account, None, true).await?;
+            this.carry_out(&ending).await
+        });
+        Ok(ended.await??)
     }
 }

@@ -1,7 +1,13 @@
-use std::{pin::Pin, sync::Mutex};
+use std::{
+    pin::Pin,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use async_trait::async_trait;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
 use crate::{
@@ -9,8 +15,10 @@ use crate::{
     domain::gateway::{
         models::{
             account::ProviderIdentity,
+            id::SessionId,
             oauth::{GrantFilter, ProviderName, ProviderTokens, Secret},
             session::{Session, SessionLimits},
+            token::TokenDigest,
         },
         repositories::{
             memory::{MemoryAccounts, MemoryAttempts, MemoryOAuth, MemorySessions},
@@ -111,10 +119,64 @@ impl Provider for FakeProvider {
     }
 }
 
+/// Sessions in memory that cannot be opened while the store is `away`.
+#[derive(Default)]
+struct FlakySessions {
+    store: MemorySessions,
+    away: AtomicBool,
+}
+
+type Stored<T> = Result<T, RepositoryError>;
+
+#[async_trait]
+impl SessionRepository for FlakySessions {
+    async fn open(&self, session: &Session) -> Stored<()> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(RepositoryError::Unavailable("away".into()));
+        }
+        self.store.open(session).await
+    }
+
+    async fn find(&self, digest: &TokenDigest) -> Stored<Option<Session>> {
+        self.store.find(digest).await
+    }
+
+    async fn find_by_id(&self, id: SessionId) -> Stored<Option<Session>> {
+        self.store.find_by_id(id).await
+    }
+
+    async fn list_of(&self, account: AccountId, limit: u64) -> Stored<Vec<Session>> {
+        self.store.list_of(account, limit).await
+    }
+
+    async fn prolong(&self, used: &Session) -> Stored<bool> {
+        self.store.prolong(used).await
+    }
+
+    async fn end(&self, digest: &TokenDigest) -> Stored<Option<Session>> {
+        self.store.end(digest).await
+    }
+
+    async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Stored<Vec<Session>> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(RepositoryError::Unavailable("away".into()));
+        }
+        self.store.end_all_of(account, but).await
+    }
+
+    async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Stored<bool> {
+        self.store.redeem(state, expires_at).await
+    }
+
+    async fn forget_expired(&self, now: DateTime<Utc>) -> Stored<u64> {
+        self.store.forget_expired(now).await
+    }
+}
+
 struct Scene {
     accounts: AccountService,
     sessions: Arc<SessionService>,
-    session_store: Arc<MemorySessions>,
+    session_store: Arc<FlakySessions>,
     oauth: Arc<OAuthService>,
     people: Arc<MemoryOAuth>,
     hasher: Arc<Hasher>,
@@ -163,7 +225,7 @@ impl Scene {
             clock: bench.clock.clone(),
             entropy: entropy.clone(),
         }));
-        let session_store = Arc::new(MemorySessions::default());
+        let session_store = Arc::new(FlakySessions::default());
         let sessions = Arc::new(SessionService::new(SessionParts {
             store: session_store.clone(),
             accounts: people.clone(),
@@ -180,6 +242,7 @@ impl Scene {
             sessions: sessions.clone(),
             tokens: bench.service.clone(),
             oauth: oauth.clone(),
+            sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
             clock: bench.clock.clone(),
             entropy,
         });
@@ -291,11 +354,11 @@ async fn failures_for_an_email_delay_it_until_the_right_password() {
         let outcome = scene.log_in("jane@example.com", "wrong", from(&format!("192.0.2.{n}"))).await;
         assert!(matches!(outcome, Err(LogInError::InvalidCredentials)), "{outcome:?}");
     }
-    assert_eq!(wait(&scene.log_in("jane@example.com", PASSWORD, from("192.0.2.99")).await), 1);
-    // What is refused is not verified, and makes nothing worse.
+    assert_eq!(wait(&scene.log_in("jane@example.com", PASSWORD, from("192.0.2.3")).await), 1);
+    // What is refused is not verified, and does not make the account's delay longer.
     assert_eq!(scene.hasher.verified.lock().unwrap().len(), 5);
     scene.bench.clock.pass(TimeDelta::seconds(1));
-    scene.log_in("jane@example.com", PASSWORD, from("192.0.2.99")).await.unwrap();
+    scene.log_in("jane@example.com", PASSWORD, from("192.0.2.3")).await.unwrap();
     for _ in 0..4 {
         scene.log_in("jane@example.com", "wrong", Visitor::default()).await.unwrap_err();
     }
@@ -307,15 +370,51 @@ async fn nobody_is_locked_out_for_longer_than_a_minute() {
     let scene = Scene::new().await;
     scene.sign_up("jane@example.com").await;
     let mut longest = 0;
-    for n in 0..200 {
+    for n in 0..300 {
         let outcome = scene.log_in("jane@example.com", "wrong", from(&format!("2001:db8:{n}::1"))).await;
         longest = longest.max(wait(&outcome));
         scene.bench.clock.pass(TimeDelta::seconds(wait(&outcome)));
     }
-    assert_eq!(longest, 60);
+    assert_eq!(longest, 60, "even of clients that never failed");
     let delayed = wait(&scene.log_in("jane@example.com", PASSWORD, from(HOME)).await);
     scene.bench.clock.pass(TimeDelta::seconds(delayed));
     scene.log_in("jane@example.com", PASSWORD, from(HOME)).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_guesses_keeps_no_owner_out() {
+    let scene = Scene::new().await;
+    let new = scene.sign_up("jane@example.com").await;
+    let guess = async || {
+        for _ in 0..200 {
+            scene.log_in("jane@example.com", "guess", from("203.0.113.66")).await.unwrap_err();
+        }
+    };
+    guess().await;
+    assert!(wait(&scene.log_in("jane@example.com", PASSWORD, from("203.0.113.66")).await) > 1);
+    // At an address from which nobody failed.
+    scene.log_in("jane@example.com", PASSWORD, from(HOME)).await.unwrap();
+    // In a browser that signed in before, even beside whoever guesses.
+    guess().await;
+    let here = Visitor { device: Some(&new.device), ..from("203.0.113.66") };
+    let again = scene.log_in("jane@example.com", PASSWORD, here).await.unwrap();
+    // Its own failures do delay it, and the cookie is good for no other account.
+    let here = Visitor { device: Some(&again.device), ..from(HOME) };
+    let waits = async |address: &str| wait(&scene.log_in(address, "wrong", here).await);
+    for _ in 0..5 {
+        assert_eq!(waits("jane@example.com").await, 0);
+    }
+    assert_eq!(waits("jane@example.com").await, 1);
+    scene.log_in("jane@example.com", PASSWORD, from(HOME)).await.unwrap();
+    for _ in 0..5 {
+        assert_eq!(waits("john@example.com").await, 0);
+    }
+    assert_eq!(waits("john@example.com").await, 1);
+    // In a session the password can be changed, whoever guesses.
+    guess().await;
+    let proof = Proof { client: from("203.0.113.66").client, ..scene.proof(&new.session, Some(PASSWORD)).await };
+    let change = PasswordChange { new: password("new password"), email: None };
+    scene.accounts.change_password(new.profile.account.id, change, proof).await.unwrap();
 }
 
 #[tokio::test]
@@ -329,7 +428,11 @@ async fn failures_of_a_client_delay_it_for_every_email_and_a_right_password_does
             scene.log_in("mallory@example.com", PASSWORD, from(HOME)).await.unwrap();
         }
     }
-    assert_eq!(wait(&scene.log_in("new@example.com", "guess", from(HOME)).await), 1);
+    assert_eq!(
+        wait(&scene.log_in("new@example.com", "guess", from(HOME)).await),
+        2,
+        "an attempt that is refused counts"
+    );
     assert_eq!(wait(&scene.log_in("new@example.com", "guess", from("192.0.2.2")).await), 0);
     let wish = SignUp { email: email("bot@example.com"), password: password(PASSWORD), name: None };
     let outcome = scene.accounts.sign_up(wish, from(HOME)).await;
@@ -392,4 +495,15 @@ async fn a_log_in_that_is_overtaken_by_a_new_password_opens_no_session() {
     assert!(matches!(outcome, Err(LogInError::InvalidCredentials)), "{outcome:?}");
     let left = scene.open_sessions(account).await;
     assert_eq!(left, 1, "only the one that the password was changed in");
+}
+
+#[tokio::test]
+async fn a_sign_up_whose_session_fails_takes_no_email() {
+    let scene = Scene::new().await;
+    scene.session_store.away.store(true, Ordering::SeqCst);
+    let wish = || SignUp { email: email("jane@example.com"), password: password(PASSWORD), name: None };
+    let outcome = scene.accounts.sign_up(wish(), Visitor::default()).await;
+    assert!(matches!(outcome, Err(SignUpError::Failed(Failure::Unavailable(_)))), "{outcome:?}");
+    scene.session_store.away.store(false, Ordering::SeqCst);
+    scene.accounts.sign_up(wish(), Visitor::default()).await.unwrap();
 }

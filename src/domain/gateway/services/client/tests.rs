@@ -197,7 +197,9 @@ async fn a_refresh_token_is_good_for_the_client_that_it_was_issued_to() {
     assert!(matches!(refused, Err(ClientRefreshError::Anothers(AnothersToken))));
     let refused = scene.clients.refresh(&one, bound.refresh_token.expose(), Some(scope("a c"))).await;
     assert!(matches!(refused, Err(ClientRefreshError::Scope(_))));
-    // Neither has used it up.
+    let nobodys = scene.bench.service.refresh(bound.refresh_token.expose()).await;
+    assert!(matches!(nobodys, Err(RefreshError::OfClient)));
+    // None of this has used it up.
     let next = scene.clients.refresh(&one, bound.refresh_token.expose(), Some(scope("a"))).await.unwrap();
     assert_eq!(next.scope, scope("a"));
     let next = scene.clients.refresh(&one, next.refresh_token.unwrap().expose(), None).await.unwrap();

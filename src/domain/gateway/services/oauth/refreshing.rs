@@ -10,6 +10,7 @@ use std::{
 use chrono::TimeDelta;
 use tokio::{
     sync::{Mutex as Turn, OwnedMutexGuard},
+    task::spawn,
     time::{Instant, interval_at, sleep},
 };
 use tracing::{info, warn};
@@ -20,6 +21,7 @@ use crate::domain::gateway::{
         id::{GrantId, LeaseId},
         oauth::{Grant, GrantStatus, LeaseOutcome, ProviderTokens, RefreshLease},
     },
+    repositories::RepositoryError,
     services::{
         Failure,
         ports::{Provider, ProviderError},
@@ -30,6 +32,10 @@ use crate::domain::gateway::{
 const LEASE: TimeDelta = TimeDelta::seconds(6);
 /// How often a lease is renewed while the provider takes its time; three tries fit into one lease.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
+/// How long a store that is out of reach is tried again with what a provider gave out.
+const STORE_PATIENCE: Duration = Duration::from_mins(2);
+/// How often.
+const STORE_AGAIN_EVERY: Duration = Duration::from_secs(1);
 /// How often a loser looks whether the winner is done.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long a loser waits: longer than a provider may take (10 s) and a lost lease lasts together.
@@ -106,8 +112,15 @@ impl OAuthService {
         }
     }
 
-    /// Asks the provider while holding the lease, and stores what it answers.
+    /// Asks the provider while holding the lease, and stores what it answers: to the end, though the caller may be gone. What a
+    /// provider gives out and nobody stores may be lost for good.
     async fn refresh_under(&self, lease: RefreshLease, grant: Grant) -> Result<Asked, GrantError> {
+        let this = self.clone();
+        let asked = spawn(async move { this.ask_and_store(lease, grant).await });
+        asked.await.map_err(|panic| Failure::Broken(panic.to_string()))?
+    }
+
+    async fn ask_and_store(&self, lease: RefreshLease, grant: Grant) -> Result<Asked, GrantError> {
         let Some(SwitchedOn { provider, .. }) = self.providers.get(&grant.provider) else {
             self.store.release_lease(&lease).await?;
             return Err(GrantError::Provider(ProviderError::Unavailable("the provider is switched off".into())));
@@ -129,9 +142,15 @@ impl OAuthService {
                 let tokens = tokens.refreshed(answer);
                 let renewed = Grant { status: GrantStatus::Active, updated_at: self.clock.now(), ..grant };
                 let grant = self.sealed(renewed, &**provider, &tokens)?;
-                let kept = self.store.finish_refresh(&lease, &grant).await?;
+                let kept = self.stored(&lease, &grant).await?;
                 self.grants_changed(grant.account);
-                Ok(if kept { Asked::Renewed(OpenGrant { grant, tokens }) } else { Asked::TakenOver })
+                if kept {
+                    return Ok(Asked::Renewed(OpenGrant { grant, tokens }));
+                }
+                if self.store.find_grant(grant.id).await?.is_none() {
+                    self.take_back_orphan(&**provider, &grant, &tokens).await;
+                }
+                Ok(Asked::TakenOver)
             }
             Err(ProviderError::Refused { code }) => {
                 info!(grant = %grant.id, provider = %grant.provider, code, "the provider refuses to refresh: the person has to sign in there again");
@@ -146,6 +165,20 @@ impl OAuthService {
                 warn!(grant = %grant.id, provider = %grant.provider, error = %passing, "a refresh failed; nothing is lost");
                 self.store.release_lease(&lease).await?;
                 Ok(Asked::Failed(passing, OpenGrant { grant, tokens }))
+            }
+        }
+    }
+
+    /// Stores what a refresh gave. A store that is out of reach is tried again for a while.
+    async fn stored(&self, lease: &RefreshLease, grant: &Grant) -> Result<bool, GrantError> {
+        let give_up_at = Instant::now() + STORE_PATIENCE;
+        loop {
+            match self.store.finish_refresh(lease, grant).await {
+                Err(RepositoryError::Unavailable(error)) if Instant::now() < give_up_at => {
+                    warn!(grant = %grant.id, error, "new tokens of a grant cannot be stored yet; it is tried again");
+                    sleep(STORE_AGAIN_EVERY).await;
+                }
+                outcome => return Ok(outcome?),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{LinkError, OAuthService, SwitchedOn};
+use super::{KeepError, LinkError, OAuthService, SwitchedOn};
 use crate::domain::gateway::{
     models::{
         id::AccountId,
@@ -24,9 +24,21 @@ pub enum SignInError {
     /// The identity was to be added to an account, and is another's.
     #[error("this identity belongs to another account")]
     LinkedElsewhere,
+    /// The account ended, or the provider was taken from it, while this was under way.
+    #[error("the account ended while somebody signed in to it")]
+    AccountEnded,
     /// Something of ours failed.
     #[error(transparent)]
     Failed(#[from] Failure),
+}
+
+impl From<KeepError> for SignInError {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::AccountEnded => Self::AccountEnded,
+            KeepError::Failed(failure) => Self::Failed(failure),
+        }
+    }
 }
 
 impl From<LinkError> for SignInError {

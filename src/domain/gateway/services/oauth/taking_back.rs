@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use tokio::task::spawn;
+use tracing::warn;
 
 use super::{Deletion, OAuthService, Provider, ProviderError};
-use crate::domain::gateway::models::oauth::{Grant, ProviderName, ProviderTokens};
+use crate::domain::gateway::models::oauth::{Grant, GrantFilter, ProviderName, ProviderTokens};
 
 /// What became of a grant that is forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,20 @@ impl OAuthService {
             taken.push(TakenBack { provider, deletion: Deletion { not_revoked } });
         }
         taken
+    }
+
+    /// Takes tokens back that belong to no grant any more. Not if the person has allowed us something there since: some
+    /// providers would take that back as well.
+    pub(super) async fn take_back_orphan(&self, provider: &dyn Provider, of: &Grant, tokens: &ProviderTokens) {
+        let filter = GrantFilter { account: Some(of.account), provider: Some(of.provider.clone()) };
+        let outcome = match self.store.list_grants(&filter, None, 1).await {
+            Ok(grants) if grants.is_empty() => provider.revoke(tokens).await.map_err(|error| error.to_string()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = outcome {
+            warn!(provider = %of.provider, error, "tokens that belong to nobody any more are not taken back at the provider");
+        }
     }
 
     /// What is needed to take a grant back at its provider.

@@ -11,7 +11,7 @@ use crate::domain::gateway::{
         session::{Session, SessionLimits},
         token::TokenDigest,
     },
-    repositories::{RepositoryError, session::SessionRepository},
+    repositories::{RepositoryError, session::SessionRepository, token::TokenRepository},
 };
 
 /// Sessions that are not over.
@@ -19,6 +19,9 @@ use crate::domain::gateway::{
 pub struct LiveSessions {
     /// Where sessions are kept.
     pub store: Arc<dyn SessionRepository>,
+    /// Where it is noted which of them were ended. What is there stays ended, though the store of sessions may forget it: it can
+    /// be restored from a copy.
+    pub deny_list: Arc<dyn TokenRepository>,
     /// How long sessions last.
     pub limits: SessionLimits,
 }
@@ -46,6 +49,9 @@ impl LiveSessions {
 
     async fn used(&self, found: Option<Session>, now: DateTime<Utc>) -> Result<Option<Session>, RepositoryError> {
         let Some(session) = found.filter(|session| session.is_live(now)) else { return Ok(None) };
+        if self.deny_list.is_any_revoked(&[session.revocable()]).await? {
+            return Ok(None);
+        }
         let Some(used) = session.used(self.limits, now) else { return Ok(Some(session)) };
         // If another was faster it noted the same; if the session was ended meanwhile, this call was before that.
         let noted = self.store.prolong(&used).await?;

@@ -290,3 +290,74 @@ async fn all_but_one_are_ended() {
     assert_eq!(scene.sessions.end_all_of(account(1), None).await.unwrap(), 1);
     assert_eq!(scene.refusal(&tokens).await, Some(Rejection::Revoked));
 }
+
+/// As when whatever keeps sessions is restored from a copy that was made before they were ended.
+#[tokio::test]
+async fn an_ended_session_that_comes_back_stays_ended() {
+    let scene = Scene::new().await;
+    let [(mine, session), (other, second)] = [scene.signed_in(account(1)).await, scene.signed_in(account(1)).await];
+    let tokens = scene.tokens(&session).await;
+    scene.sessions.end(mine.expose()).await.unwrap();
+    scene.bench.sessions.open(&session).await.unwrap();
+    assert_eq!(scene.current(&mine).await, None);
+    assert_eq!(scene.sessions.caller(mine.digest()).await.unwrap(), None);
+    assert_eq!(scene.sessions.list(&second).await.unwrap(), [scene.current(&other).await.unwrap()]);
+    assert!(scene.sessions.tokens(&session).await.unwrap().is_none());
+    assert!(!scene.sessions.end_one_of(account(1), session.id).await.unwrap());
+    assert!(matches!(scene.refresh(&tokens).await, Err(RefreshError::Revoked)));
+    // Sessions that end with others, too.
+    scene.sessions.end_all_of(account(1), None).await.unwrap();
+    scene.bench.sessions.open(&second).await.unwrap();
+    assert_eq!(scene.current(&other).await, None);
+    // Whoever signs out once more gets rid of it.
+    scene.sessions.end(other.expose()).await.unwrap();
+    assert_eq!(scene.bench.sessions.find(&other.digest()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_was_broken_off_when_a_session_ended_is_finished() {
+    let scene = Scene::new().await;
+    let (secret, session) = scene.signed_in(account(1)).await;
+    let tokens = scene.tokens(&session).await;
+    // The first step alone: the gateway was killed after it.
+    scene.bench.service.refuse(std::slice::from_ref(&session)).await.unwrap();
+    assert_eq!(scene.current(&secret).await, None);
+    assert_eq!(scene.refusal(&tokens).await, None);
+    scene.bench.service.finish_endings().await.unwrap();
+    assert_eq!(scene.refusal(&tokens).await, Some(Rejection::Revoked));
+    scene.assert_published(1, &[&session]);
+}
+
+#[tokio::test]
+async fn of_many_sessions_those_that_were_not_used_for_longest_end() {
+    let scene = Scene::new().await;
+    let (first, session) = scene.signed_in(account(1)).await;
+    let tokens = scene.tokens(&session).await;
+    let (hers, _) = scene.signed_in(account(2)).await;
+    let mut others = Vec::new();
+    for _ in 0..100 {
+        scene.bench.clock.pass(TimeDelta::seconds(1));
+        others.push(scene.signed_in(account(1)).await.0);
+    }
+    assert_eq!(scene.current(&first).await, None);
+    assert_eq!(scene.refusal(&tokens).await, Some(Rejection::Revoked));
+    for secret in others.iter().chain([&hers]) {
+        assert!(scene.current(secret).await.is_some());
+    }
+}
+
+#[tokio::test]
+async fn of_many_tokens_of_a_session_the_oldest_end() {
+    let scene = Scene::new().await;
+    let (_, session) = scene.signed_in(account(1)).await;
+    let mut all = Vec::new();
+    for _ in 0..51 {
+        scene.bench.clock.pass(TimeDelta::seconds(1));
+        all.push(scene.tokens(&session).await);
+    }
+    assert_eq!(scene.refusal(&all[0]).await, Some(Rejection::Revoked));
+    scene.assert_published(1, &[]);
+    for tokens in &all[1..] {
+        assert_eq!(scene.refusal(tokens).await, None);
+    }
+}

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Failure, For, RefreshError, Rotated, TokenService, issuing::access_expiry};
+use super::{Failure, RefreshError, Rotated, TokenService, issuing::access_expiry};
 use crate::domain::gateway::models::{
     client::{Client, ScopeExceeded},
     id::{ClientId, FamilyId},
@@ -77,7 +77,9 @@ impl TokenService {
         let presented = RefreshToken::parse(presented).map_err(|_| RefreshError::Unknown)?;
         // Whose it is and what it grants never changes, so it can be judged before the token is used up.
         let found = self.parts.store.find_refresh(&presented.digest()).await;
-        let found = found.map_err(Failure::from).map_err(RefreshError::from)?.ok_or(RefreshError::Unknown)?;
+        let Some(found) = found.map_err(Failure::from).map_err(RefreshError::from)? else {
+            return Err(self.unknown(&presented).await.map_err(RefreshError::from)?.into());
+        };
         owned(found.family.client(), client)?;
         let scope = match asked {
             None => found.family.scope.clone(),
@@ -86,7 +88,7 @@ impl TokenService {
         };
         let Rotated { family, successor, until, now } = self.rotate(&presented, Some(found)).await?;
         let narrowed = TokenFamily { scope, ..family };
-        let expires_at = access_expiry(&narrowed, until, now);
+        let expires_at = access_expiry(&narrowed, Some(until), now);
         Ok(IssuedToClient {
             access_token: self.sign(&narrowed, expires_at, now).map_err(RefreshError::from)?,
             access_ttl: expires_at - now,
@@ -98,22 +100,15 @@ impl TokenService {
     /// Revokes a token as [`TokenService::revoke`] does, for a client that has authenticated (RFC 7009 §2.1): one that was
     /// issued to it, or to no client, which whoever holds it may end.
     pub async fn revoke_for(&self, client: ClientId, token: &str) -> Result<(), ClientRevokeError> {
-        let found = self.look_at(token, For::Anybody).await?;
+        let found = self.look_at_for_the_end(token).await?;
         let issued_to = match &found {
             Verification::Access(claims) => claims.client(),
             Verification::Refresh { family, .. } => family.client(),
             Verification::Dummy(_) => None,
-            Verification::Inactive(_) => self.owner_of_used(token).await?,
+            Verification::Inactive(_) => self.family_of_used(token).await?.and_then(|family| family.client()),
         };
         owned(issued_to, client)?;
         Ok(self.revoke_found(token, found).await?)
-    }
-
-    /// A refresh token that is used up or expired still names its family.
-    async fn owner_of_used(&self, token: &str) -> Result<Option<ClientId>, Failure> {
-        let Ok(token) = RefreshToken::parse(token) else { return Ok(None) };
-        let found = self.parts.store.find_refresh(&token.digest()).await?;
-        Ok(found.and_then(|record| record.family.client()))
     }
 
     /// Ends a family that should not have been opened.

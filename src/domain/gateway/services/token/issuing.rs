@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{CreateError, Failure, TokenService};
 use crate::domain::gateway::models::{
+    access::Access,
     id::{AccountId, FamilyId, TokenId},
     identity::{Identity, email_claim},
     scope::Scope,
@@ -21,6 +22,10 @@ const OWN_CLIENT_ID: &str = "gateway";
 /// `sub` of a token that was asked for without one, by nobody in particular.
 const DEFAULT_SUBJECT: &str = "developer";
 
+/// Families of one session, or of one person who signs in without a browser, that live at a time. Each tab of a browser has
+/// one at most.
+const MOST_FAMILIES: u64 = 50;
+
 /// `sub` of a dummy token.
 const DUMMY_SUBJECT: &str = "dummy";
 
@@ -32,6 +37,11 @@ impl TokenService {
         let access_ttl = request.access_ttl.unwrap_or(policy.access_ttl);
         if access_ttl > policy.access_ttl_max {
             return Err(CreateError::LifeTooLong { longest: policy.access_ttl_max });
+        }
+        // What a client hands out lies within what it holds itself, and so does what is handed out where not everybody may.
+        let bound = permit.identity().filter(|_| request.client.is_some() || policy.creation != Access::Open);
+        if bound.is_some_and(|caller| !caller.scope.covers(&request.scope)) {
+            return Err(CreateError::ScopeExceeded(request.scope));
         }
         let own_subject = permit.identity().map(|caller| caller.subject.clone());
         let now = self.parts.clock.now();
@@ -61,7 +71,7 @@ impl TokenService {
         let now = self.parts.clock.now();
         let family =
             TokenFamily { subject: account.to_string(), claims: email_claim(verified_email), ..self.blank_family(now) };
-        let refresh_token = self.open(&family, None, now).await?;
+        let refresh_token = self.open_among(&family, None, now).await?;
         self.press(&family, refresh_token, None, now)
     }
 
@@ -108,19 +118,38 @@ impl TokenService {
         until: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Result<RefreshToken, Failure> {
+        let (refresh_token, first) = self.first_of_family(until, now);
+        self.parts.store.open_family(&family.clone().with_access_token_issued(now), &first).await?;
+        Ok(refresh_token)
+    }
+
+    /// The same for a family that a person may open as often as they like: the oldest of them end.
+    pub(super) async fn open_among(
+        &self,
+        family: &TokenFamily,
+        until: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<RefreshToken, Failure> {
+        let (refresh_token, first) = self.first_of_family(until, now);
+        let family = family.clone().with_access_token_issued(now);
+        let ended = self.parts.store.open_family_among(&family, &first, MOST_FAMILIES).await?;
+        self.parts.publisher.publish_revocations(&ended);
+        Ok(refresh_token)
+    }
+
+    fn first_of_family(&self, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> (RefreshToken, NewRefreshToken) {
         let refresh_token = RefreshToken::from_random(self.parts.entropy.bytes());
         let first = NewRefreshToken {
             digest: refresh_token.digest(),
             issued_at: now,
             expires_at: self.refresh_expiry(until, now),
         };
-        self.parts.store.open_family(&family.clone().with_access_token_issued(now), &first).await?;
-        Ok(refresh_token)
+        (refresh_token, first)
     }
 
     /// When a refresh token that is issued now expires.
     pub(super) fn refresh_expiry(&self, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
-        let usual = now + self.parts.policy.refresh_ttl;
+        let usual = now + self.parts.policy.refresh_ttl.min(self.parts.policy.family_ttl);
         until.map_or(usual, |until| usual.min(until))
     }
 

@@ -30,7 +30,7 @@ impl TokenService {
             claims: email_claim(verified_email),
             ..self.blank_family(now)
         };
-        let refresh_token = self.open(&family, until, now).await?;
+        let refresh_token = self.open_among(&family, until, now).await?;
         self.press(&family, refresh_token, until, now)
     }
 
@@ -55,15 +55,24 @@ impl TokenService {
         Ok(())
     }
 
+    /// Finishes what was begun when sessions ended, and broken off: by a store that was out of reach, or a gateway that was
+    /// killed.
+    pub async fn finish_endings(&self) -> Result<(), Failure> {
+        let now = self.parts.clock.now();
+        let families = self.parts.store.revoke_families_of_ended_sessions(now).await?;
+        self.parts.publisher.publish_revocations(&families.iter().map(TokenFamily::revocation).collect::<Vec<_>>());
+        Ok(())
+    }
+
     /// Until when the successors of a refresh token may last: as long as the session that it belongs to, if it does. Looked
     /// up before the token is used up, so that a store that is out of reach costs nobody their tokens.
     pub(super) async fn bound_of(
         &self,
-        found: Option<RefreshRecord>,
+        found: RefreshRecord,
         now: DateTime<Utc>,
     ) -> Result<Option<DateTime<Utc>>, RefreshError> {
         // What is no good any more is no sign of life, either.
-        let good = found.filter(|record| record.family.revoked_at.is_none() && now < record.expires_at);
+        let good = Some(found).filter(|record| record.family.revoked_at.is_none() && now < record.expires_at);
         let Some((family, session)) = good.and_then(|record| Some((record.family.id, record.family.session?))) else {
             return Ok(None);
         };

@@ -88,6 +88,14 @@ async fn in_production_only_a_caller_with_the_scope_creates_tokens() {
     let tokens = create(Some(caller("tokens:issue"))).await.unwrap();
     let identity = bench.service.authenticate(tokens.access_token.expose()).await.unwrap().unwrap();
     assert_eq!(identity.subject, "operator", "by default one's own");
+
+    let wish = |scope: &str| TokenRequest { scope: scope.parse().unwrap(), ..TokenRequest::default() };
+    let holder = caller("tokens:issue read");
+    for within in ["read", "tokens:issue", "read tokens:issue"] {
+        assert!(bench.service.create(wish(within), Some(holder.clone())).await.is_ok(), "{within}");
+    }
+    let outcome = bench.service.create(wish("read write"), Some(holder)).await;
+    assert!(matches!(outcome, Err(CreateError::ScopeExceeded(asked)) if asked == "read write".parse().unwrap()));
 }
 
 #[tokio::test]
@@ -255,4 +263,75 @@ async fn every_revocation_is_on_the_list_that_other_replicas_read() {
     let ids: Vec<Revocable> = listed.iter().map(|recorded| recorded.revocation.id).collect();
     assert_eq!(ids, identity.revocable());
     assert!(listed.iter().all(|recorded| recorded.revocation.expires_at >= identity.expires_at));
+}
+
+#[tokio::test]
+async fn whoever_is_late_within_grace_loses_nothing_and_gets_nothing() {
+    let bench = bench(policy()).await;
+    let first = create(&bench).await;
+    let second = bench.service.refresh(first.refresh_token.expose()).await.unwrap();
+    let third = bench.service.refresh(second.refresh_token.expose()).await.unwrap();
+    assert!(matches!(bench.service.refresh(first.refresh_token.expose()).await, Err(RefreshError::Superseded)));
+    bench.clock.pass(TimeDelta::seconds(20));
+    bench.service.refresh(third.refresh_token.expose()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_used_token_that_is_forgotten_still_costs_the_family() {
+    for end in [false, true] {
+        let bench = bench(policy()).await;
+        let mut tokens = vec![create(&bench).await];
+        for _ in 0..70 {
+            bench.clock.pass(TimeDelta::seconds(11));
+            let newest = bench.service.refresh(tokens.last().unwrap().refresh_token.expose()).await.unwrap();
+            tokens.push(newest);
+        }
+        let stolen = &tokens[33].refresh_token;
+        assert_eq!(bench.store.find_refresh(&stolen.digest()).await.unwrap(), None, "it is forgotten");
+        if end {
+            bench.service.revoke(stolen.expose()).await.unwrap();
+        } else {
+            assert!(matches!(bench.service.refresh(stolen.expose()).await, Err(RefreshError::Reused)));
+        }
+        assert!(matches!(bench.service.refresh(stolen.expose()).await, Err(RefreshError::Revoked)));
+        let newest = tokens.last().unwrap();
+        assert!(matches!(bench.service.refresh(newest.refresh_token.expose()).await, Err(RefreshError::Revoked)));
+        assert_eq!(rejection(&bench, newest.access_token.expose()).await, Some(Rejection::Revoked));
+    }
+}
+
+#[tokio::test]
+async fn a_family_ends_however_often_it_is_refreshed() {
+    let bench = bench(policy()).await;
+    let mut tokens = create(&bench).await;
+    for _ in 0..8 {
+        bench.clock.pass(TimeDelta::days(10));
+        tokens = bench.service.refresh(tokens.refresh_token.expose()).await.unwrap();
+    }
+    assert_eq!(tokens.refresh_ttl, TimeDelta::days(10), "until the 90th day");
+    bench.clock.pass(TimeDelta::days(10) - TimeDelta::minutes(1));
+    let last = bench.service.refresh(tokens.refresh_token.expose()).await.unwrap();
+    assert_eq!(last.access_ttl, TimeDelta::seconds(55), "leeway is in it already");
+    bench.clock.pass(TimeDelta::minutes(1));
+    assert!(matches!(bench.service.refresh(last.refresh_token.expose()).await, Err(RefreshError::Expired)));
+}
+
+#[tokio::test]
+async fn a_token_is_revoked_whatever_the_clock_says() {
+    for offset in [-3600, 15 * 60 + 100] {
+        let bench = bench(policy()).await;
+        let tokens = create(&bench).await;
+        let identity = bench.service.authenticate(tokens.access_token.expose()).await.unwrap().unwrap();
+        // This replica's clock is an hour behind, or the token has expired by it alone.
+        bench.clock.pass(TimeDelta::seconds(offset));
+        bench.service.revoke(tokens.access_token.expose()).await.unwrap();
+        assert!(bench.store.is_any_revoked(&[identity.token_id.into()]).await.unwrap(), "{offset}");
+        assert_eq!(bench.recorder.revocations.lock().unwrap().len(), 1);
+    }
+    // What is dead by every clock needs no entry.
+    let bench = bench(policy()).await;
+    let tokens = create(&bench).await;
+    bench.clock.pass(TimeDelta::minutes(21));
+    bench.service.revoke(tokens.access_token.expose()).await.unwrap();
+    assert!(bench.recorder.revocations.lock().unwrap().is_empty());
 }

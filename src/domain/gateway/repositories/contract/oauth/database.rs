@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use tokio::{sync::Barrier, task::JoinSet, time::timeout};
 
-use super::{account, grant, grant_id, identity, lease, provider};
+use super::{account, grant, grant_id, identity, lease, provider, put};
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
@@ -46,7 +46,7 @@ async fn rows(db: &DatabaseConnection, table: &str) -> String {
 async fn granted(db: &DatabaseConnection) -> SeaOrmOAuth {
     let oauth = SeaOrmOAuth::new(db.clone());
     oauth.account_of(&identity("google", "jane"), &account(1)).await.unwrap();
-    oauth.put_grant(&grant(1, 1)).await.unwrap();
+    put(&oauth, &grant(1, 1)).await.unwrap();
     oauth
 }
 
@@ -54,7 +54,7 @@ async fn accounts_and_grants_survive_reopening(database: &Database) {
     let db = migrated(database).await;
     let oauth = granted(&db).await;
     oauth.link(&identity("github", "jane"), &account(1)).await.unwrap();
-    oauth.put_grant(&grant(2, 1)).await.unwrap();
+    put(&oauth, &grant(2, 1)).await.unwrap();
     oauth.acquire_lease(&lease(1, at(130)), at(100)).await.unwrap();
     db.close().await.unwrap();
 
@@ -147,11 +147,11 @@ async fn what_an_account_has_goes_with_it(database: &Database) {
     let oauth = granted(&db).await;
     oauth.account_of(&identity("google", "john"), &account(2)).await.unwrap();
     let other = grant(2, 2);
-    oauth.put_grant(&other).await.unwrap();
+    put(&oauth, &other).await.unwrap();
     let jane = "SELECT account_id FROM account_identities WHERE subject = 'jane'";
     db.execute_unprepared(&format!("DELETE FROM accounts WHERE id = ({jane})")).await.unwrap();
     assert_eq!(oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), [other]);
-    assert_eq!(rows(&db, "account_identities").await, "1");
+    assert_eq!(rows(&db, "account_identities").await, "2", "john's");
     assert_eq!(oauth.account_of(&identity("google", "jane"), &account(3)).await.unwrap(), account(3));
 }
 

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{FINER, SUBJECTS, account_id, grant, grant_id, granted, identity, lease, leased, met, provider, refreshed};
+use super::{
+    FINER, SUBJECTS, account_id, grant, grant_id, granted, identity, lease, leased, met, provider, put, refreshed,
+};
 use crate::domain::gateway::{
     models::oauth::{Grant, GrantFilter, GrantStatus, LeaseOutcome},
     repositories::{
@@ -18,7 +20,7 @@ over_every_store!(
     a_grant_takes_over_the_one_before,
     a_takeover_ends_the_lease,
     another_subject_provider_or_account_is_another_grant,
-    a_grant_needs_an_account_and_an_id_of_its_own,
+    a_grant_needs_an_account_its_identity_and_an_id_of_its_own,
     all_grants_of_an_identity_are_revoked_and_no_others,
     what_was_allowed_anew_is_not_revoked,
     who_allows_again_after_a_revocation_has_an_active_grant,
@@ -39,7 +41,7 @@ async fn a_grant_is_read_back_whole(store: &Store) {
     let revoked = Grant { status: GrantStatus::Revoked, ..grant(3, 1) };
     let ended = Grant { status: GrantStatus::NeedsReauthorization, ..grant(4, 1) };
     for grant in [grant(1, 1), least, revoked, ended] {
-        assert_eq!(store.oauth.put_grant(&grant).await.unwrap(), grant);
+        assert_eq!(put(&*store.oauth, &grant).await.unwrap(), grant);
         assert_eq!(store.peer_oauth.find_grant(grant.id).await.unwrap(), Some(grant));
     }
 }
@@ -53,7 +55,7 @@ async fn grant_times_are_kept_to_the_microsecond(store: &Store) {
         ..grant.clone()
     };
     let found = || async { store.peer_oauth.find_grant(grant_id(1)).await.unwrap().unwrap() };
-    assert_eq!(store.oauth.put_grant(&finer(&grant(1, 1))).await.unwrap(), grant(1, 1));
+    assert_eq!(put(&*store.oauth, &finer(&grant(1, 1))).await.unwrap(), grant(1, 1));
     assert_eq!(found().await, grant(1, 1));
 
     store.oauth.acquire_lease(&lease(1, at(130)), at(100)).await.unwrap();
@@ -78,19 +80,19 @@ async fn a_grant_takes_over_the_one_before(store: &Store) {
     let first = granted(store).await;
     let again = Grant { id: grant_id(9), created_at: at(500), ..refreshed(&first, at(500)) };
     let kept = refreshed(&first, at(500));
-    assert_eq!(store.peer_oauth.put_grant(&again).await.unwrap(), kept);
+    assert_eq!(put(&*store.peer_oauth, &again).await.unwrap(), kept);
     assert_eq!(store.oauth.find_grant(first.id).await.unwrap(), Some(kept));
     assert_eq!(store.oauth.find_grant(again.id).await.unwrap(), None);
 
     // And one that comes with the very id.
-    assert_eq!(store.peer_oauth.put_grant(&first).await.unwrap(), first);
+    assert_eq!(put(&*store.peer_oauth, &first).await.unwrap(), first);
     assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), [first]);
 }
 
 async fn a_takeover_ends_the_lease(store: &Store) {
     let first = leased(store).await;
     let again = Grant { id: grant_id(9), sealed_tokens: vec![9], ..first.clone() };
-    let kept = store.peer_oauth.put_grant(&again).await.unwrap();
+    let kept = put(&*store.peer_oauth, &again).await.unwrap();
     // Whoever refreshed the tokens before must not overwrite the new ones.
     assert!(!store.oauth.finish_refresh(&lease(1, at(130)), &refreshed(&first, at(110))).await.unwrap());
     assert!(!store.oauth.renew_lease(&lease(1, at(160)), at(110)).await.unwrap());
@@ -104,29 +106,39 @@ async fn another_subject_provider_or_account_is_another_grant(store: &Store) {
     let mut grants: Vec<_> =
         (1..).zip(SUBJECTS).map(|(n, subject)| Grant { provider_subject: subject.to_owned(), ..grant(n, 1) }).collect();
     grants.push(Grant { provider: provider("github"), id: grant_id(5), ..grants[0].clone() });
-    grants.push(Grant { account: account_id(2), id: grant_id(6), ..grants[0].clone() });
+    grants.push(Grant { account: account_id(2), ..grant(6, 2) });
     for grant in &grants {
-        assert_eq!(store.oauth.put_grant(grant).await.unwrap(), *grant);
+        assert_eq!(put(&*store.oauth, grant).await.unwrap(), *grant);
     }
     for grant in grants {
         assert_eq!(store.peer_oauth.find_grant(grant.id).await.unwrap(), Some(grant));
     }
 }
 
-async fn a_grant_needs_an_account_and_an_id_of_its_own(store: &Store) {
-    let outcome = store.oauth.put_grant(&grant(1, 1)).await;
-    assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
-    assert_eq!(store.oauth.find_grant(grant_id(1)).await.unwrap(), None);
+async fn a_grant_needs_an_account_its_identity_and_an_id_of_its_own(store: &Store) {
+    let refused = async || {
+        let outcome = store.oauth.put_grant(&grant(1, 1)).await;
+        assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+        assert_eq!(store.oauth.find_grant(grant_id(1)).await.unwrap(), None);
+    };
+    refused().await;
+    // Without the identity, or with one that is another's.
+    met(store, 1).await;
+    refused().await;
+    met(store, 2).await;
+    put(&*store.oauth, &Grant { id: grant_id(7), ..grant(1, 2) }).await.unwrap();
+    refused().await;
+    store.accounts.unlink(account_id(2), &provider("google")).await.unwrap();
 
     let first = granted(store).await;
-    let outcome = store.peer_oauth.put_grant(&Grant { id: first.id, ..grant(2, 1) }).await;
+    let outcome = put(&*store.peer_oauth, &Grant { id: first.id, ..grant(2, 1) }).await;
     assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
     assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), std::slice::from_ref(&first));
 
     // The id of a grant that takes over is not needed, so it may be another's.
-    let second = store.oauth.put_grant(&grant(2, 1)).await.unwrap();
+    let second = put(&*store.oauth, &grant(2, 1)).await.unwrap();
     let again = Grant { id: first.id, updated_at: at(60), ..second.clone() };
-    assert_eq!(store.oauth.put_grant(&again).await.unwrap(), Grant { updated_at: at(60), ..second });
+    assert_eq!(put(&*store.oauth, &again).await.unwrap(), Grant { updated_at: at(60), ..second });
     assert_eq!(store.oauth.find_grant(first.id).await.unwrap(), Some(first));
 }
 
@@ -139,15 +151,17 @@ async fn all_grants_of_an_identity_are_revoked_and_no_others(store: &Store) {
     met(store, 1).await;
     met(store, 2).await;
     let of = |subject: &str, grant: Grant| Grant { provider_subject: subject.to_owned(), ..grant };
-    let ended = Grant { status: GrantStatus::NeedsReauthorization, ..of(SUBJECTS[1], grant(2, 2)) };
+    let ended = Grant { status: GrantStatus::NeedsReauthorization, ..of("ended", grant(2, 2)) };
     let theirs = [of(SUBJECTS[1], grant(1, 1)), ended];
     let elsewhere = Grant { provider: provider("github"), ..of(SUBJECTS[1], grant(3, 1)) };
     let others = [elsewhere, of(SUBJECTS[0], grant(4, 1)), of(SUBJECTS[2], grant(5, 1)), of(SUBJECTS[3], grant(6, 1))];
     for grant in theirs.iter().chain(&others) {
-        store.oauth.put_grant(grant).await.unwrap();
+        put(&*store.oauth, grant).await.unwrap();
     }
-    assert_eq!(revoke(store, &theirs[0], at(10), at(10)).await, 2);
-    assert_eq!(revoke(store, &theirs[0], at(20), at(20)).await, 0, "they are revoked already");
+    for one in &theirs {
+        assert_eq!(revoke(store, one, at(10), at(10)).await, 1);
+        assert_eq!(revoke(store, one, at(20), at(20)).await, 0, "it is revoked already");
+    }
     assert_eq!(revoke(store, &of("nobody", theirs[0].clone()), at(20), at(20)).await, 0);
     for grant in theirs {
         let revoked = Grant { status: GrantStatus::Revoked, updated_at: at(10), ..grant };
@@ -161,7 +175,7 @@ async fn all_grants_of_an_identity_are_revoked_and_no_others(store: &Store) {
 async fn what_was_allowed_anew_is_not_revoked(store: &Store) {
     let first = granted(store).await;
     let again = Grant { updated_at: at(50), ..first };
-    store.oauth.put_grant(&again).await.unwrap();
+    put(&*store.oauth, &again).await.unwrap();
     assert_eq!(revoke(store, &again, at(50) - MICROSECOND, at(60)).await, 0);
     assert_eq!(store.peer_oauth.find_grant(again.id).await.unwrap(), Some(again.clone()));
     assert_eq!(revoke(store, &again, at(50), at(60)).await, 1);
@@ -171,14 +185,14 @@ async fn who_allows_again_after_a_revocation_has_an_active_grant(store: &Store) 
     let first = granted(store).await;
     assert_eq!(revoke(store, &first, at(10), at(10)).await, 1);
     let again = Grant { updated_at: at(20), ..first };
-    assert_eq!(store.peer_oauth.put_grant(&again).await.unwrap(), again);
+    assert_eq!(put(&*store.peer_oauth, &again).await.unwrap(), again);
     assert_eq!(store.oauth.find_grant(again.id).await.unwrap(), Some(again));
 }
 
 async fn a_grant_is_resealed_if_its_tokens_are_those_that_were_read(store: &Store) {
     let before = leased(store).await;
     let other = Grant { sealed_tokens: before.sealed_tokens.clone(), ..grant(2, 1) };
-    store.oauth.put_grant(&other).await.unwrap();
+    put(&*store.oauth, &other).await.unwrap();
     let reseal =
         async |id, read: &[u8], resealed: &[u8]| store.peer_oauth.reseal_grant(id, read, resealed).await.unwrap();
     let read = &before.sealed_tokens;
@@ -201,7 +215,7 @@ async fn a_grant_is_resealed_if_its_tokens_are_those_that_were_read(store: &Stor
 
 async fn a_grant_can_be_removed_twice(store: &Store) {
     let first = leased(store).await;
-    let other = store.oauth.put_grant(&grant(2, 1)).await.unwrap();
+    let other = put(&*store.oauth, &grant(2, 1)).await.unwrap();
     assert_eq!(store.peer_oauth.remove_grant(first.id).await.unwrap(), Some(first.clone()));
     assert_eq!(store.oauth.remove_grant(first.id).await.unwrap(), None);
     assert_eq!(store.oauth.find_grant(first.id).await.unwrap(), None);
@@ -209,7 +223,7 @@ async fn a_grant_can_be_removed_twice(store: &Store) {
 
     // Allowed anew, it is a new grant; its account and the identity were not forgotten.
     let anew = Grant { id: grant_id(3), created_at: at(900), ..first };
-    assert_eq!(store.oauth.put_grant(&anew).await.unwrap(), anew);
+    assert_eq!(put(&*store.oauth, &anew).await.unwrap(), anew);
     let account = store.oauth.account_of(&identity("github", "met 1"), &super::account(9)).await.unwrap();
     assert_eq!(account, super::account(1));
 }

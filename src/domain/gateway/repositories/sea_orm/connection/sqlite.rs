@@ -1,6 +1,11 @@
 //! What is particular to SQLite.
 
-use std::time::Duration;
+use std::{
+    fs::{DirBuilder, OpenOptions, Permissions, set_permissions},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
 
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr, SqlxError,
@@ -16,15 +21,17 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// One connection, used in turn: SQLite has one writer anyway, and the pool's queue is fair where SQLite's waiting is not.
 /// It is kept for good, because a database in memory lives as long as its connection. `synchronous = FULL` syncs the
-/// write-ahead log at every commit: what was acknowledged survives a power loss.
+/// write-ahead log at every commit: what was acknowledged survives a power loss. `secure_delete` overwrites what is deleted:
+/// an account that ended is in no free page of the file.
 pub(super) async fn open(mut options: ConnectOptions) -> Result<DatabaseConnection, DbErr> {
-    options.max_connections(1).idle_timeout(None).max_lifetime(None).map_sqlx_sqlite_opts(|sqlite| {
-        if let Some(folder) = sqlite.get_filename().parent() {
-            // If it cannot be made, opening the file says so.
-            let _ = std::fs::create_dir_all(folder);
+    let has_file = has_file(options.get_url());
+    options.max_connections(1).idle_timeout(None).max_lifetime(None).map_sqlx_sqlite_opts(move |sqlite| {
+        if has_file {
+            make_private(sqlite.get_filename());
         }
         sqlite
             .create_if_missing(true)
+            .pragma("secure_delete", "ON")
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
@@ -40,6 +47,31 @@ pub(super) async fn open(mut options: ConnectOptions) -> Result<DatabaseConnecti
     }
 }
 
+/// Whether a database is kept in a file.
+fn has_file(url: &str) -> bool {
+    let (path, options) = url.split_once('?').unwrap_or((url, ""));
+    let path = path.trim_start_matches("sqlite:").trim_start_matches("//");
+    !path.is_empty() && path != ":memory:" && !options.split('&').any(|option| option == "mode=memory")
+}
+
+/// Makes the file before SQLite does, for its owner alone: SQLite would make it readable for everybody, and gives the files
+/// beside it (`-wal`, `-shm`, `-journal`) the mode that it has. One that is there already is made private, with its folder if
+/// that has to be made. What cannot be done, opening the file says.
+fn make_private(file: &Path) {
+    if let Some(folder) = file.parent() {
+        let _ = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    }
+    let _ = OpenOptions::new().append(true).create(true).mode(0o600).open(file);
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        let is_open = |mode: u32| mode & 0o077 != 0;
+        if std::fs::metadata(&name).is_ok_and(|metadata| is_open(metadata.permissions().mode())) {
+            let _ = set_permissions(&name, Permissions::from_mode(0o600));
+        }
+    }
+}
+
 /// Whether the error is `SQLITE_BUSY`, in any of its kinds (the lower byte of an extended code).
 fn is_busy(error: &DbErr) -> bool {
     let DbErr::Conn(RuntimeErr::SqlxError(cause)) = error else { return false };
@@ -51,7 +83,8 @@ fn is_busy(error: &DbErr) -> bool {
 mod tests {
     use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
-    use super::super::connect;
+    use super::*;
+    use crate::domain::gateway::repositories::sea_orm::connect;
 
     #[tokio::test]
     async fn what_is_acknowledged_is_on_the_disk() {
@@ -61,6 +94,66 @@ mod tests {
             let sql = format!("SELECT CAST({pragma} AS TEXT) AS value FROM pragma_{pragma}");
             let row = db.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.unwrap().unwrap();
             assert_eq!(row.try_get::<String>("", "value").unwrap(), expected, "{pragma}");
+        }
+    }
+
+    /// The modes of everything in a folder, by name.
+    fn modes(folder: &Path) -> Vec<(String, u32)> {
+        let mut modes: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().permissions().mode() & 0o777)
+            })
+            .collect();
+        modes.sort();
+        modes
+    }
+
+    #[tokio::test]
+    async fn the_files_are_their_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let file = data.join("a b.db");
+        let private = ["a b.db", "a b.db-shm", "a b.db-wal"].map(|name| (name.to_owned(), 0o600));
+        // Of a new database, however it is written, and of one that another version made.
+        for url in [format!("sqlite://{}/a%20b.db?mode=rwc", data.display()), format!("sqlite:{}", file.display())] {
+            let db = connect(&url).await.unwrap();
+            db.execute_unprepared("CREATE TABLE IF NOT EXISTS things (name TEXT)").await.unwrap();
+            assert_eq!(modes(&data), private, "{url}");
+            assert_eq!(modes(folder.path()), [("data".to_owned(), 0o700)]);
+            db.close().await.unwrap();
+            set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_deleted_is_not_in_the_file_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gateway.db");
+        let db = connect(&format!("sqlite:{}", file.display())).await.unwrap();
+        let holds = async || {
+            db.query_one_raw(Statement::from_string(DbBackend::Sqlite, "PRAGMA wal_checkpoint(TRUNCATE)"))
+                .await
+                .unwrap();
+            let bytes = std::fs::read(&file).unwrap();
+            bytes.windows(6).any(|window| window == b"secret")
+        };
+        for sql in ["CREATE TABLE things (name TEXT)", "INSERT INTO things VALUES ('a secret of jane')"] {
+            db.execute_unprepared(sql).await.unwrap();
+        }
+        assert!(holds().await);
+        db.execute_unprepared("DELETE FROM things").await.unwrap();
+        assert!(!holds().await);
+    }
+
+    #[test]
+    fn a_database_in_memory_has_no_file() {
+        for url in ["sqlite::memory:", "sqlite://:memory:", "sqlite:", "sqlite://x?mode=memory&cache=shared"] {
+            assert!(!has_file(url), "{url}");
+        }
+        for url in ["sqlite://data/g.db?mode=rwc", "sqlite:///a%20b", "sqlite:x"] {
+            assert!(has_file(url), "{url}");
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Refresh tokens.
 
+use chrono::{DateTime, Utc};
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 
-use super::{corrupt, micros, time, token_families};
+use super::{corrupt, digest, micros, time, token_families};
 use crate::domain::gateway::{
     models::{
         id::FamilyId,
-        token::{NewRefreshToken, RefreshRecord},
+        token::{NewRefreshToken, RefreshRecord, TokenDigest},
     },
     repositories::RepositoryError,
 };
@@ -22,6 +23,7 @@ pub struct Model {
     pub expires_at: i64,
     pub consumed_at: Option<i64>,
     pub successor: Option<Vec<u8>>,
+    pub generation: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -45,7 +47,7 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl ActiveModel {
     /// The row of a token that was not used yet.
-    pub fn new(family: FamilyId, token: &NewRefreshToken) -> Self {
+    pub fn new(family: FamilyId, generation: i32, token: &NewRefreshToken) -> Self {
         Self {
             digest: Set(token.digest.as_bytes().to_vec()),
             family_id: Set(family.as_uuid()),
@@ -53,6 +55,18 @@ impl ActiveModel {
             expires_at: Set(micros(token.expires_at)),
             consumed_at: Set(None),
             successor: Set(None),
+            generation: Set(generation),
+        }
+    }
+}
+
+impl Model {
+    /// When it was used, and for which successor.
+    pub fn used(&self) -> Result<Option<(DateTime<Utc>, TokenDigest)>, RepositoryError> {
+        match (self.consumed_at, &self.successor) {
+            (Some(at), Some(successor)) => Ok(Some((time(at)?, digest(successor.clone())?))),
+            (None, None) => Ok(None),
+            (Some(_), None) | (None, Some(_)) => Err(corrupt("a half-used refresh token")),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{corrupt, from_json, micros, time};
 use crate::domain::gateway::{
     models::{
         id::SessionId,
-        token::{NewRefreshToken, TokenFamily},
+        token::{LEEWAY, NewRefreshToken, TokenFamily},
     },
     repositories::RepositoryError,
 };
@@ -45,7 +45,8 @@ impl ActiveModelBehavior for ActiveModel {}
 impl ActiveModel {
     /// The row of a new family, and of its refresh token if it has one.
     pub fn new(family: &TokenFamily, first: Option<&NewRefreshToken>) -> Self {
-        let expires_at = first.map_or(family.access_expires_at, |first| family.access_expires_at.max(first.expires_at));
+        let refused_at = family.access_expires_at + LEEWAY;
+        let forget_at = first.map_or(refused_at, |first| refused_at.max(first.expires_at));
         Self {
             id: Set(family.id.as_uuid()),
             client_id: Set(family.client_id.clone()),
@@ -56,7 +57,7 @@ impl ActiveModel {
             access_ttl: Set(family.access_ttl.num_microseconds().unwrap_or(i64::MAX)),
             created_at: Set(micros(family.created_at)),
             access_expires_at: Set(micros(family.access_expires_at)),
-            forget_at: Set(micros(expires_at)),
+            forget_at: Set(micros(forget_at)),
             revoked_at: Set(family.revoked_at.map(micros)),
             session_id: Set(family.session.map(SessionId::as_uuid)),
         }

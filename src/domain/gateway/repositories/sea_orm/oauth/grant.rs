@@ -6,7 +6,6 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 
-use super::without_account;
 use crate::domain::gateway::{
     models::{
         id::GrantId,
@@ -17,6 +16,7 @@ use crate::domain::gateway::{
         sea_orm::{
             connection::begin,
             entities::{
+                account_identities, accounts,
                 grants::{self, ActiveModel, Column, status_text},
                 micros,
             },
@@ -37,11 +37,17 @@ pub(super) async fn put(db: &DatabaseConnection, grant: &Grant) -> Result<Grant,
     ]);
     // The row comes back before SQLite has committed: an error of the commit would be lost without the transaction.
     let transaction = begin(db).await?;
+    // Locked first: whoever ends the account, or takes the identity from it, does so before this or after it.
+    let account = accounts::Entity::find_by_id(grant.account.as_uuid()).lock_shared().one(&transaction).await?;
+    let identity = (grant.provider.to_string(), grant.provider_subject.clone());
+    let identity = account_identities::Entity::find_by_id(identity).one(&transaction).await?;
+    if account.is_none() || identity.is_none_or(|identity| identity.account_id != grant.account.as_uuid()) {
+        return Err(RepositoryError::Conflict);
+    }
     let row = grants::Entity::insert(ActiveModel::from(grant))
         .on_conflict(take_over)
         .exec_with_returning(&transaction)
-        .await
-        .map_err(without_account)?;
+        .await?;
     transaction.commit().await?;
     row.try_into()
 }

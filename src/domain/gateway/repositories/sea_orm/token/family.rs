@@ -1,20 +1,25 @@
 //! What happens to a family: rotation and revocation. Both lock the family's row first (SQLite: the whole file, in
 //! `begin`), so that they happen one after the other and a revocation never misses a successor.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
+    ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, LockBehavior, LockType},
 };
+use uuid::Uuid;
 
 use super::deny_list;
 use crate::domain::gateway::{
     models::{
         id::{ClientId, FamilyId, SessionId},
-        token::{LEEWAY, Revocation, Rotation, RotationOutcome, TokenDigest, TokenFamily},
+        token::{
+            KEPT_GENERATIONS, LEEWAY, MAX_GENERATION, Revocation, Rotation, RotationOutcome, TokenDigest, TokenFamily,
+        },
     },
     repositories::{
         RepositoryError, kept,
-        sea_orm::entities::{corrupt, digest, micros, refresh_tokens, time, token_families},
+        sea_orm::entities::{micros, refresh_tokens, revocations, time, token_families},
     },
 };
 
@@ -31,21 +36,37 @@ pub(super) async fn rotate(
     if family.revoked_at.is_some() {
         return Ok(RotationOutcome::Revoked);
     }
-    if consume(transaction, rotation).await? {
-        let successor = refresh_tokens::ActiveModel::new(family.id, &rotation.successor);
-        refresh_tokens::Entity::insert(successor).exec_without_returning(transaction).await?;
-        let family = family.with_access_token_issued(now);
-        note_expiry(transaction, &family, forget_at.max(rotation.successor.expires_at)).await?;
-        return Ok(RotationOutcome::Rotated(family));
-    }
-    match find_use(transaction, &rotation.presented).await? {
+    // Another rotation may have forgotten it before the family was locked.
+    let Some(presented) = find(transaction, &rotation.presented).await? else {
+        return Ok(RotationOutcome::Unknown);
+    };
+    let used = presented.used()?;
+    match used {
+        None if presented.generation >= MAX_GENERATION => Ok(RotationOutcome::Expired),
+        None if consume(transaction, rotation).await? => {
+            let generation = presented.generation + 1;
+            let successor = refresh_tokens::ActiveModel::new(family.id, generation, &rotation.successor);
+            refresh_tokens::Entity::insert(successor).exec_without_returning(transaction).await?;
+            let family = family.with_access_token_issued(now);
+            note_expiry(transaction, &family, Ord::max(forget_at, rotation.successor.expires_at)).await?;
+            forget_used(transaction, family.id, now, rotation.grace).await?;
+            Ok(RotationOutcome::Rotated(family))
+        }
         None => Ok(RotationOutcome::Expired),
-        Some(used) if now - used.at < rotation.grace => {
+        Some((at, successor)) if now - at < rotation.grace => {
+            let unused = find(transaction, &successor).await?.is_some_and(|row| row.consumed_at.is_none());
+            if !unused {
+                return Ok(RotationOutcome::Superseded);
+            }
             let family = family.with_access_token_issued(now);
             note_expiry(transaction, &family, forget_at).await?;
-            Ok(RotationOutcome::Replayed { family, successor: used.successor })
+            Ok(RotationOutcome::Replayed { family, successor })
         }
-        Some(_) => Ok(RotationOutcome::Reused { family: end(transaction, family, now).await? }),
+        Some(_) => {
+            let family = TokenFamily { revoked_at: Some(now), ..family };
+            end(transaction, std::slice::from_ref(&family), now).await?;
+            Ok(RotationOutcome::Reused { family })
+        }
     }
 }
 
@@ -56,92 +77,130 @@ pub(super) async fn revoke(
 ) -> Result<Option<TokenFamily>, RepositoryError> {
     let row = token_families::Entity::find_by_id(id.as_uuid()).lock_exclusive().one(transaction).await?;
     match row.map(TokenFamily::try_from).transpose()? {
-        Some(family) if family.revoked_at.is_none() => end(transaction, family, kept(now)).await.map(Some),
+        Some(family) if family.revoked_at.is_none() => {
+            let family = TokenFamily { revoked_at: Some(kept(now)), ..family };
+            end(transaction, std::slice::from_ref(&family), kept(now)).await?;
+            Ok(Some(family))
+        }
         family => Ok(family),
     }
 }
 
-/// Ends every family of a subject, in the order of their ids, so that two that do so at once do not wait for each other.
-pub(super) async fn end_all_of(
+/// Families that end in one transaction. Others wait for the counter of the deny-list meanwhile: some ten milliseconds, though
+/// each family may have hundreds of used refresh tokens that go with it.
+const BATCH: u64 = 200;
+
+/// Ends some families of a subject; none if there is none left. They are locked in the order of their ids, so that two that do
+/// so at once do not wait for each other, and before the counter of places is: whoever waits for that waits for no family.
+pub(super) async fn end_some_of(
     transaction: &DatabaseTransaction,
     subject: &str,
 ) -> Result<Vec<Revocation>, RepositoryError> {
     use token_families::Column;
-    let rows = token_families::Entity::find()
-        .filter(Column::Subject.eq(subject))
-        .order_by_asc(Column::Id)
-        .lock_exclusive()
-        .all(transaction)
-        .await?;
-    let mut revocations = Vec::with_capacity(rows.len());
-    for row in rows {
-        // Only what a revocation wants of it: a family that is no model must not outlive its account.
-        let (id, access_expires_at) = (FamilyId::from(row.id), time(row.access_expires_at)?);
-        let revocation = Revocation { id: id.into(), expires_at: access_expires_at + LEEWAY };
-        deny_list::add(transaction, &revocation).await?;
-        // Takes its refresh tokens along.
-        token_families::Entity::delete_by_id(row.id).exec(transaction).await?;
-        revocations.push(revocation);
+    let meant =
+        token_families::Entity::find().filter(Column::Subject.eq(subject)).order_by_asc(Column::Id).limit(BATCH);
+    forget_families(transaction, meant.lock_exclusive()).await
+}
+
+/// Ends the oldest families beyond the newest `kept` of those that were opened for the same session, or without one for the
+/// same subject by the same client. A family that somebody else works on is left for the next time.
+pub(super) async fn end_oldest_beside(
+    transaction: &DatabaseTransaction,
+    family: &TokenFamily,
+    kept: u64,
+) -> Result<Vec<Revocation>, RepositoryError> {
+    use token_families::Column;
+    let alike = token_families::Entity::find()
+        .filter(Column::Subject.eq(&family.subject))
+        .filter(Column::ClientId.eq(&family.client_id))
+        .filter(match family.session {
+            Some(session) => Column::SessionId.eq(session.as_uuid()),
+            None => Column::SessionId.is_null(),
+        })
+        .order_by_desc(Column::CreatedAt)
+        .order_by_desc(Column::Id)
+        .offset(kept)
+        .limit(BATCH);
+    forget_families(transaction, alike.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)).await
+}
+
+/// Puts these families on the deny-list and forgets them, with their refresh tokens.
+async fn forget_families(
+    transaction: &DatabaseTransaction,
+    meant: Select<token_families::Entity>,
+) -> Result<Vec<Revocation>, RepositoryError> {
+    use token_families::Column;
+    // Only what a revocation wants of it: a family that is no model must not outlive its account.
+    let rows: Vec<(Uuid, i64)> =
+        meant.select_only().columns([Column::Id, Column::AccessExpiresAt]).into_tuple().all(transaction).await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
     }
+    token_families::Entity::delete_many()
+        .filter(Column::Id.is_in(rows.iter().map(|(id, _)| *id)))
+        .exec(transaction)
+        .await?;
+    let revocation = |(id, access_expires_at): (Uuid, i64)| {
+        Ok(Revocation { id: FamilyId::from(id).into(), expires_at: time(access_expires_at)? + LEEWAY })
+    };
+    let revocations = rows.into_iter().map(revocation).collect::<Result<Vec<_>, RepositoryError>>()?;
+    deny_list::add(transaction, &revocations).await?;
     Ok(revocations)
 }
 
-/// Families that are revoked in one transaction.
-const BATCH: u64 = 100;
-
-/// Revokes some of a client's families that were not revoked before; none if there is none left.
-pub(super) async fn revoke_some_of(
+/// Revokes some of the families that are meant and were not revoked before; none if there is none left. Locked as in
+/// [`end_some_of`].
+pub(super) async fn revoke_some(
     transaction: &DatabaseTransaction,
-    client: ClientId,
+    meant: Condition,
     now: DateTime<Utc>,
 ) -> Result<Vec<TokenFamily>, RepositoryError> {
     use token_families::Column;
+    let now = kept(now);
     let rows = token_families::Entity::find()
-        .filter(Column::ClientId.eq(client.to_string()))
+        .filter(meant)
         .filter(Column::RevokedAt.is_null())
         .order_by_asc(Column::Id)
         .limit(BATCH)
         .lock_exclusive()
         .all(transaction)
         .await?;
-    let mut revoked = Vec::with_capacity(rows.len());
-    for row in rows {
-        revoked.push(end(transaction, TokenFamily::try_from(row)?, kept(now)).await?);
-    }
-    Ok(revoked)
-}
-
-/// Locks all of them before the first entry takes its place: whoever waits for the counter of places then waits for no
-/// family of ours, and by their ids, so that two who do this at once wait in one direction.
-pub(super) async fn revoke_all_of(
-    transaction: &DatabaseTransaction,
-    sessions: &[SessionId],
-    now: DateTime<Utc>,
-) -> Result<Vec<TokenFamily>, RepositoryError> {
-    use token_families::Column;
-    let now = kept(now);
-    let meant = token_families::Entity::find()
-        .filter(Column::SessionId.is_in(sessions.iter().map(|session| session.as_uuid())))
-        .filter(Column::RevokedAt.is_null())
-        .order_by_asc(Column::Id)
-        .lock_exclusive()
-        .all(transaction)
-        .await?;
-    let revoked = meant
+    let revoked = rows
         .into_iter()
         .map(|row| Ok(TokenFamily { revoked_at: Some(now), ..TokenFamily::try_from(row)? }))
         .collect::<Result<Vec<_>, RepositoryError>>()?;
-    for family in &revoked {
-        token_families::Entity::update_many()
-            .col_expr(Column::RevokedAt, Expr::value(micros(now)))
-            .filter(Column::Id.eq(family.id.as_uuid()))
-            .exec(transaction)
-            .await?;
-    }
-    for family in revoked.iter().filter(|family| family.may_have_live_access_tokens(now)) {
-        deny_list::add(transaction, &family.revocation()).await?;
-    }
+    end(transaction, &revoked, now).await?;
     Ok(revoked)
+}
+
+/// The families of a client.
+pub(super) fn of_client(client: ClientId) -> Condition {
+    Condition::all().add(token_families::Column::ClientId.eq(client.to_string()))
+}
+
+/// The families of these sessions.
+pub(super) fn of_sessions(sessions: &[SessionId]) -> Condition {
+    Condition::all().add(token_families::Column::SessionId.is_in(sessions.iter().map(|session| session.as_uuid())))
+}
+
+/// The families of sessions that are on the deny-list.
+pub(super) fn of_ended_sessions() -> Condition {
+    let ended = revocations::Entity::find().select_only().column(revocations::Column::Id).into_query();
+    Condition::all().add(token_families::Column::SessionId.in_subquery(ended))
+}
+
+/// The family of any of these refresh tokens.
+pub(super) async fn of_any(
+    db: &DatabaseConnection,
+    tokens: &[TokenDigest],
+) -> Result<Option<TokenFamily>, RepositoryError> {
+    let digests = tokens.iter().map(|token| token.as_bytes().to_vec());
+    let found = refresh_tokens::Entity::find()
+        .filter(refresh_tokens::Column::Digest.is_in(digests))
+        .find_also_related(token_families::Entity)
+        .one(db)
+        .await?;
+    found.and_then(|(_, family)| family).map(TokenFamily::try_from).transpose()
 }
 
 async fn lock_family_of(
@@ -174,22 +233,31 @@ async fn consume(transaction: &DatabaseTransaction, rotation: &Rotation) -> Resu
     Ok(updated.rows_affected == 1)
 }
 
-/// When a token was used, and for which successor.
-struct Use {
-    at: DateTime<Utc>,
-    successor: TokenDigest,
+async fn find(
+    transaction: &DatabaseTransaction,
+    token: &TokenDigest,
+) -> Result<Option<refresh_tokens::Model>, RepositoryError> {
+    Ok(refresh_tokens::Entity::find_by_id(*token.as_bytes()).one(transaction).await?)
 }
 
-async fn find_use(transaction: &DatabaseTransaction, token: &TokenDigest) -> Result<Option<Use>, RepositoryError> {
-    let row = refresh_tokens::Entity::find_by_id(*token.as_bytes())
-        .one(transaction)
-        .await?
-        .ok_or_else(|| corrupt("a refresh token that vanished from a locked family"))?;
-    match (row.consumed_at, row.successor) {
-        (Some(at), Some(successor)) => Ok(Some(Use { at: time(at)?, successor: digest(successor)? })),
-        (None, None) => Ok(None),
-        (Some(_), None) | (None, Some(_)) => Err(corrupt("a half-used refresh token")),
-    }
+/// Forgets used tokens of a family that nobody needs: those that have expired, and those that can be told by one that is kept.
+async fn forget_used(
+    transaction: &DatabaseTransaction,
+    family: FamilyId,
+    now: DateTime<Utc>,
+    grace: TimeDelta,
+) -> Result<(), RepositoryError> {
+    use refresh_tokens::Column;
+    let can_be_told = Condition::all()
+        .add(Column::ConsumedAt.lte(micros(now - grace)))
+        .add(Expr::col(Column::Generation).modulo(KEPT_GENERATIONS).ne(0));
+    refresh_tokens::Entity::delete_many()
+        .filter(Column::FamilyId.eq(family.as_uuid()))
+        .filter(Column::ConsumedAt.is_not_null())
+        .filter(Condition::any().add(Column::ExpiresAt.lte(micros(now))).add(can_be_told))
+        .exec(transaction)
+        .await?;
+    Ok(())
 }
 
 /// Notes that the family has a new access token, and until when anything of it can matter.
@@ -201,25 +269,29 @@ async fn note_expiry(
     use token_families::Column;
     token_families::Entity::update_many()
         .col_expr(Column::AccessExpiresAt, Expr::value(micros(family.access_expires_at)))
-        .col_expr(Column::ForgetAt, Expr::value(micros(forget_at.max(family.access_expires_at))))
+        .col_expr(Column::ForgetAt, Expr::value(micros(Ord::max(forget_at, family.access_expires_at + LEEWAY))))
         .filter(Column::Id.eq(family.id.as_uuid()))
         .exec(transaction)
         .await?;
     Ok(())
 }
 
-/// Revokes a family that is locked and was not revoked before.
+/// Stores that these families are revoked, which are locked and were not before, and puts those that may have a live access
+/// token on the deny-list.
 async fn end(
     transaction: &DatabaseTransaction,
-    family: TokenFamily,
+    revoked: &[TokenFamily],
     now: DateTime<Utc>,
-) -> Result<TokenFamily, RepositoryError> {
+) -> Result<(), RepositoryError> {
     use token_families::Column;
+    if revoked.is_empty() {
+        return Ok(());
+    }
     token_families::Entity::update_many()
         .col_expr(Column::RevokedAt, Expr::value(micros(now)))
-        .filter(Column::Id.eq(family.id.as_uuid()))
+        .filter(Column::Id.is_in(revoked.iter().map(|family| family.id.as_uuid())))
         .exec(transaction)
         .await?;
-    deny_list::add(transaction, &family.revocation()).await?;
-    Ok(TokenFamily { revoked_at: Some(now), ..family })
+    let live = revoked.iter().filter(|family| family.may_have_live_access_tokens(now));
+    deny_list::add(transaction, &live.map(TokenFamily::revocation).collect::<Vec<_>>()).await
 }

@@ -112,3 +112,46 @@ async fn of_two_changes_at_once_one_counts() {
     assert!(matches!(outcome, Err(PasswordError::ChangedMeanwhile)), "{outcome:?}");
     scene.log_in("jane@example.com", "the first", Visitor::default()).await.unwrap();
 }
+
+#[tokio::test]
+async fn what_a_new_password_ends_ends_though_a_store_is_away() {
+    let scene = Scene::new().await;
+    let new = scene.sign_up("jane@example.com").await;
+    let account = new.profile.account.id;
+    let other = scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await.unwrap();
+    let tokens = scene.bench.service.sign_in(account, None).await.unwrap();
+    let proof = scene.proof(&new.session, Some(PASSWORD)).await;
+    scene.session_store.away.store(true, Ordering::SeqCst);
+    let outcome = scene.accounts.change_password(account, change(None), proof).await;
+    assert!(matches!(outcome, Err(PasswordError::Failed(_))), "{outcome:?}");
+    let is_good = async || scene.bench.service.authenticate(tokens.access_token.expose()).await.unwrap().is_ok();
+    assert!(is_good().await, "it was broken off");
+    scene.session_store.away.store(false, Ordering::SeqCst);
+    scene.accounts.finish_endings().await.unwrap();
+    assert!(is_good().await, "whoever began it may still be at it");
+    scene.bench.clock.pass(TimeDelta::minutes(1));
+    scene.accounts.finish_endings().await.unwrap();
+    assert!(!is_good().await);
+    assert_eq!(scene.session(&other.session).await, None);
+    assert!(scene.session(&new.session).await.is_some(), "the one that asked goes on");
+    // It is done once: who signs in now stays.
+    let again = scene.log_in("jane@example.com", NEW, Visitor::default()).await.unwrap();
+    scene.bench.clock.pass(TimeDelta::hours(1));
+    scene.accounts.finish_endings().await.unwrap();
+    assert!(scene.session(&again.session).await.is_some());
+}
+
+#[tokio::test]
+async fn a_change_that_is_refused_ends_nothing_later() {
+    let scene = Scene::new().await;
+    let account = scene.at("one", "jane", None).await;
+    let session = scene.sessions.open(account, Browser::default()).await.unwrap();
+    let other = scene.sessions.open(account, Browser::default()).await.unwrap();
+    scene.sign_up("taken@example.com").await;
+    let proof = scene.proof(&session, None).await;
+    let outcome = scene.accounts.change_password(account, change(Some("taken@example.com")), proof).await;
+    assert!(matches!(outcome, Err(PasswordError::EmailTaken)), "{outcome:?}");
+    scene.bench.clock.pass(TimeDelta::hours(1));
+    scene.accounts.finish_endings().await.unwrap();
+    assert!(scene.session(&other).await.is_some());
+}

@@ -116,3 +116,21 @@ async fn a_provider_is_taken_with_its_grants_unless_it_is_the_last_way_in() {
     scene.accounts.unlink(account, "other").await.unwrap();
     scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await.unwrap();
 }
+
+#[tokio::test]
+async fn an_end_that_was_broken_off_is_finished() {
+    let scene = Scene::new().await;
+    let new = scene.sign_up("jane@example.com").await;
+    let account = new.profile.account.id;
+    let tokens = scene.bench.service.sign_in(account, None).await.unwrap();
+    // The gateway was killed after the first step.
+    scene.accounts.begin_ending(account, None, true).await.unwrap();
+    scene.bench.clock.pass(TimeDelta::minutes(1));
+    for _ in 0..2 {
+        scene.accounts.finish_endings().await.unwrap();
+        assert_eq!(scene.session(&new.session).await, None);
+        assert!(scene.bench.service.authenticate(tokens.access_token.expose()).await.unwrap().is_err());
+        let outcome = scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await;
+        assert!(matches!(outcome, Err(LogInError::InvalidCredentials)), "{outcome:?}");
+    }
+}

@@ -1,13 +1,20 @@
-//! How often the store is asked.
+//! How often the store is asked, and what happens when it fails or changes in between.
 
 use super::*;
-use crate::domain::gateway::models::oauth::{ExpiryCursor, LeaseOutcome};
+use crate::domain::gateway::{
+    models::oauth::{ExpiryCursor, LeaseOutcome},
+    repositories::{account::AccountRepository, memory::MemoryAccounts},
+};
 
 /// A store in memory that writes down what it is asked.
 #[derive(Default)]
 struct Counting {
-    store: MemoryOAuth,
+    store: Arc<MemoryOAuth>,
     asked: Mutex<Vec<&'static str>>,
+    /// How many refreshes cannot be stored.
+    away: AtomicU32,
+    /// Whether an account ends as soon as it was found.
+    ends: AtomicBool,
 }
 
 impl Counting {
@@ -26,7 +33,11 @@ type Answer<T> = Result<T, RepositoryError>;
 #[async_trait]
 impl OAuthRepository for Counting {
     async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Answer<Account> {
-        self.ask("account_of").account_of(identity, newcomer).await
+        let account = self.ask("account_of").account_of(identity, newcomer).await?;
+        if self.ends.load(Ordering::SeqCst) {
+            MemoryAccounts::of(self.store.clone()).remove(account.id).await?;
+        }
+        Ok(account)
     }
 
     async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Answer<()> {
@@ -54,6 +65,10 @@ impl OAuthRepository for Counting {
     }
 
     async fn finish_refresh(&self, lease: &RefreshLease, refreshed: &Grant) -> Answer<bool> {
+        let is_away = self.away.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        if is_away {
+            return Err(RepositoryError::Unavailable("away".into()));
+        }
         self.ask("finish_refresh").finish_refresh(lease, refreshed).await
     }
 
@@ -108,4 +123,81 @@ async fn a_fresh_grant_costs_one_read_and_a_refresh_two_reads_and_two_writes() {
     counted.bench.clock.pass(LIFE);
     counted.vault.open(&alice, open.grant.id).await.unwrap();
     assert_eq!(store.asked(), ["find_grant", "find_grant", "acquire_lease", "finish_refresh"]);
+}
+
+async fn counted() -> (Scene, Arc<Counting>) {
+    let scene = Scene::new().await;
+    let store = Arc::new(Counting::default());
+    (Scene { vault: Scene::replica(store.clone(), &scene.provider, &scene.bench), ..scene }, store)
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_tokens_wait_for_a_store_that_is_away() {
+    let (scene, store) = counted().await;
+    let (open, alice) = scene.sign_in("alice").await;
+    scene.bench.clock.pass(LIFE);
+    store.away.store(60, Ordering::SeqCst);
+    let opened = scene.vault.open(&alice, open.grant.id).await.unwrap();
+    assert_eq!(opened.tokens.access_token.expose(), "provider-access-1");
+    assert_eq!(scene.provider.refreshes.load(Ordering::SeqCst), 1, "the provider was asked once");
+    // Not for ever.
+    scene.bench.clock.pass(LIFE);
+    store.away.store(u32::MAX, Ordering::SeqCst);
+    let outcome = scene.vault.open(&alice, open.grant.id).await;
+    assert!(matches!(outcome, Err(GrantError::Failed(Failure::Unavailable(_)))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn new_tokens_are_stored_though_their_caller_is_gone() {
+    let (scene, store) = counted().await;
+    let (open, alice) = scene.sign_in("alice").await;
+    scene.bench.clock.pass(LIFE);
+    let gate = Arc::new(Notify::new());
+    *scene.provider.gate.lock().unwrap() = Some(gate.clone());
+    let (vault, id) = (scene.vault.clone(), open.grant.id);
+    let call = tokio::spawn(async move { vault.open(&alice, id).await });
+    while scene.provider.waiting.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    gate.notify_one();
+    while store.store.find_grant(id).await.unwrap().unwrap().updated_at == open.grant.updated_at {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn new_tokens_of_a_grant_that_is_gone_are_taken_back() {
+    for allowed_anew in [false, true] {
+        let (scene, store) = counted().await;
+        let (open, alice) = scene.sign_in("alice").await;
+        scene.bench.clock.pass(LIFE);
+        let gate = Arc::new(Notify::new());
+        *scene.provider.gate.lock().unwrap() = Some(gate.clone());
+        let (vault, id) = (scene.vault.clone(), open.grant.id);
+        let call = tokio::spawn(async move { vault.open(&alice, id).await });
+        while scene.provider.waiting.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        store.store.remove_grant(id).await.unwrap();
+        if allowed_anew {
+            store.store.put_grant(&Grant { id: GrantId::from_random([9; 16]), ..open.grant }).await.unwrap();
+        }
+        gate.notify_one();
+        assert!(matches!(call.await.unwrap(), Err(GrantError::NotFound)));
+        // Some providers take back all that the person allowed.
+        assert_eq!(scene.provider.revocations.load(Ordering::SeqCst), u32::from(!allowed_anew));
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_meets_the_end_of_its_account_is_told_so() {
+    let (scene, store) = counted().await;
+    store.ends.store(true, Ordering::SeqCst);
+    let outcome = scene.vault.exchange(code_of("alice"), None).await;
+    assert!(matches!(outcome, Err(ExchangeError::AccountEnded)), "{outcome:?}");
+    assert_eq!(scene.provider.revocations.load(Ordering::SeqCst), 1, "nobody keeps what the provider gave out");
+    store.ends.store(false, Ordering::SeqCst);
+    scene.sign_in("alice").await;
 }

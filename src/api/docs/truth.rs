@@ -1,0 +1,275 @@
+//! What the OpenAPI document has to say besides what poem-openapi can: what is true of every operation, what the settings decide,
+//! and what no unknown member may be added to. A caller who generates requests from the document is refused exactly where it says so.
+
+use serde_json::json;
+
+use super::json::Json;
+use crate::{
+    domain::gateway::schemas::token::{MAX_DUMMY_TEXT, reserved_claims},
+    problem,
+};
+
+/// What the settings say.
+#[derive(Debug, Clone)]
+pub(in crate::api) struct Facts {
+    /// The longest life of an access token, in seconds.
+    pub(in crate::api) longest_access_life: i64,
+    /// The name of the cookie that holds a session.
+    pub(in crate::api) session_cookie: String,
+    /// Other sites that a browser may be sent back to.
+    pub(in crate::api) allowed_origins: Vec<String>,
+}
+
+/// The statuses that any request may be answered with, whatever the operation: the data plane refuses what is no HTTP for it, and
+/// anything may fail.
+const OF_EVERY_OPERATION: [(&str, &str); 4] = [
+    ("400", "The request cannot be read: its path, a header or a parameter is invalid."),
+    ("431", "The head of the request is larger than 16 KiB, or has more than 100 headers."),
+    ("500", "The gateway failed; its log says why."),
+    ("503", "The gateway is overloaded, or cannot reach its store, at the moment; try again shortly."),
+];
+
+/// As many as the code takes (`MAX_FORM_PARAMETERS`).
+const MOST_FORM_PARAMETERS: usize = crate::api::extract::MAX_FORM_PARAMETERS;
+
+/// A short UUID.
+const ID: &str = "^[1-9A-HJ-NP-Za-km-z]{22}$";
+
+/// The name of a provider.
+const PROVIDER: &str = "^[a-z][a-z0-9-]{0,31}$";
+
+/// A path of this site.
+const RETURN_TO: &str = r"^/(?:[!-.0-\[\]-~][!-\[\]-~]{0,510})?$";
+
+/// Texts of JSON bodies whose form takes more than a length: the schema, the property, and its pattern.
+const TEXTS: [(&str, &str, &str); 5] = [
+    ("SignUp", "email", EMAIL),
+    ("LogIn", "email", EMAIL),
+    ("ChangePassword", "email", EMAIL),
+    ("SignUp", "name", NAME),
+    ("CreateDummyToken", "token", DUMMY_TOKEN),
+];
+
+/// A dot-atom, an `@` and a domain in ASCII, within the lengths of RFC 5321; white space around it does not count.
+const EMAIL: &str = concat!(
+    r"^[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*",
+    r"(?=\S{1,254}[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$)(?=[^@]{1,64}@)",
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*",
+    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?",
+    r"[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$",
+);
+
+/// Without control characters, and not white space alone.
+const NAME: &str = concat!(
+    r"^[^\x00-\x1f\x7f-\x9f]*",
+    r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
+    r"[^\x00-\x1f\x7f-\x9f]*$",
+);
+
+/// Without control characters, and without white space at either end.
+const DUMMY_TOKEN: &str = concat!(
+    r"^[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
+    r"(?:[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000])?$",
+);
+
+/// The document, completed. One that cannot be read stays as it is.
+pub(super) fn completed(document: String, facts: &Facts) -> String {
+    let Ok(mut json) = serde_json::from_str::<Json>(&document) else { return document };
+    complete(&mut json, facts);
+    serde_json::to_string(&json).unwrap_or(document)
+}
+
+fn complete(document: &mut Json, facts: &Facts) {
+    let mut bodies = Vec::new();
+    for (_, path) in document.get_mut("paths").map(Json::members_mut).unwrap_or_default() {
+        for (_, operation) in path.members_mut() {
+            responses(operation);
+            parameters(operation, facts);
+            bodies.extend(request_bodies(operation));
+            if operation.get("security").is_none() {
+                // Said, so that nobody has to wonder whether it was forgotten.
+                operation.set("security", json!([]));
+            }
+        }
+    }
+    if let Some(session) = document.at_mut(&["components", "securitySchemes", "session"]) {
+        session.set("name", json!(facts.session_cookie));
+    }
+    // The same text, bare.
+    let text_body = ["paths", "/tokens/dummy", "post", "requestBody", "content", "text/plain", "schema"];
+    if let Some(schema) = document.at_mut(&text_body) {
+        schema.set("minLength", json!(1));
+        schema.set("maxLength", json!(MAX_DUMMY_TEXT));
+        schema.set("pattern", json!(DUMMY_TOKEN));
+    }
+    let Some(schemas) = document.at_mut(&["components", "schemas"]) else { return };
+    for (schema, property, pattern) in TEXTS {
+        if let Some(text) = schemas.at_mut(&[schema, "properties", property]) {
+            text.set("pattern", json!(pattern));
+        }
+    }
+    for (schema, is_form) in bodies {
+        if let Some(schema) = schemas.get_mut(&schema) {
+            if is_form { open_to_texts(schema) } else { closed(schema) }
+        }
+    }
+    if let Some(life) = schemas.at_mut(&["CreateToken", "properties", "expires_in"]) {
+        life.set("maximum", json!(facts.longest_access_life));
+    }
+    if let Some(claims) = schemas.at_mut(&["CreateToken", "properties", "claims"]) {
+        let reserved = reserved_claims().iter().map(|name| ((*name).to_owned(), json!({"not": {}}).into()));
+        claims.set("properties", Json::Object(reserved.collect()));
+    }
+}
+
+fn responses(operation: &mut Json) {
+    let Some(responses) = operation.get_mut("responses") else { return };
+    for (status, description) in OF_EVERY_OPERATION {
+        if responses.get(status).is_none() {
+            responses.set(status, json!({"description": description}));
+        }
+        let Some(response) = responses.get_mut(status) else { continue };
+        if response.get("content").is_none() {
+            response.set("content", json!({}));
+        }
+        if let Some(content) = response.get_mut("content")
+            && content.get(problem::CONTENT_TYPE).is_none()
+        {
+            content.set(problem::CONTENT_TYPE, json!({"schema": {"$ref": "#/components/schemas/Problem"}}));
+        }
+    }
+    if let Json::Object(members) = responses {
+        members.sort_by(|(a, _), (b, _)| a.cmp(b));
+    }
+}
+
+/// Parameters of the same name are the same, whatever the operation.
+fn parameters(operation: &mut Json, facts: &Facts) {
+    for parameter in operation.get_mut("parameters").map(Json::elements_mut).unwrap_or_default() {
+        let name = parameter.get("name").and_then(Json::text).unwrap_or_default().to_owned();
+        let Some(schema) = parameter.get_mut("schema") else { continue };
+        match name.as_str() {
+            "id" => schema.set("pattern", json!(ID)),
+            "provider" => schema.set("pattern", json!(PROVIDER)),
+            "return_to" if facts.allowed_origins.is_empty() => schema.set("pattern", json!(RETURN_TO)),
+            "return_to" => *schema = return_to(&facts.allowed_origins).into(),
+            "limit" => {
+                schema.set("minimum", json!(1));
+                schema.set("maximum", json!(100));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn return_to(allowed_origins: &[String]) -> serde_json::Value {
+    json!({"anyOf": [{"type": "string", "pattern": RETURN_TO}, {"type": "string", "enum": allowed_origins}]})
+}
+
+/// The schemas that a body may have, and whether it is a form.
+fn request_bodies(operation: &mut Json) -> Vec<(String, bool)> {
+    let content = operation.at_mut(&["requestBody", "content"]).map(Json::members_mut).unwrap_or_default();
+    let schemas = content.iter().filter_map(|(media_type, content)| {
+        let schema = content.get("schema")?.get("$ref")?.text()?.rsplit('/').next()?.to_owned();
+        Some((schema, media_type != "application/json"))
+    });
+    schemas.collect()
+}
+
+/// A JSON body: unknown members are refused, and what may be left out may be null.
+fn closed(schema: &mut Json) {
+    let required: Vec<String> = match schema.get("required") {
+        Some(Json::Array(names)) => names.iter().filter_map(Json::text).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    for (name, property) in schema.get_mut("properties").map(Json::members_mut).unwrap_or_default() {
+        if !required.contains(name) {
+            property.set("nullable", json!(true));
+        }
+    }
+    schema.set("additionalProperties", json!(false));
+}
+
+/// A form: unknown parameters are ignored, but none may be there twice, and there is a limit to their number.
+fn open_to_texts(schema: &mut Json) {
+    schema.set("additionalProperties", json!({"type": "string"}));
+    schema.set("maxProperties", json!(MOST_FORM_PARAMETERS));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn after(document: &Value, allowed_origins: &[&str]) -> Value {
+        let allowed_origins = allowed_origins.iter().map(|&origin| origin.to_owned()).collect();
+        let facts = Facts { longest_access_life: 60, session_cookie: "__Host-session".to_owned(), allowed_origins };
+        serde_json::from_str(&completed(document.to_string(), &facts)).unwrap()
+    }
+
+    #[test]
+    fn every_operation_says_what_may_come_and_who_may_call() {
+        let document = json!({"paths": {"/a": {
+            "get": {"responses": {"503": {"description": "mine", "content": {"x": {}}}, "200": {}}},
+            "put": {"responses": {}, "security": [{"b": []}]}
+        }}});
+        let paths = &after(&document, &[])["paths"]["/a"];
+        let statuses: Vec<_> = paths["get"]["responses"].as_object().unwrap().keys().collect();
+        assert_eq!(statuses, ["200", "400", "431", "500", "503"]);
+        let own = &paths["get"]["responses"]["503"];
+        assert_eq!((&own["description"], own["content"].as_object().unwrap().len()), (&json!("mine"), 2));
+        assert_eq!(paths["get"]["responses"]["200"], json!({}));
+        assert_eq!((&paths["get"]["security"], &paths["put"]["security"]), (&json!([]), &json!([{"b": []}])));
+    }
+
+    #[test]
+    fn json_bodies_are_closed_and_forms_are_not() {
+        let body = |media: &str, schema: &str| json!({"requestBody": {"content": {media: {"schema": {"$ref": format!("#/components/schemas/{schema}")}}}}});
+        let document = json!({
+            "paths": {"/a": {"post": body("application/json", "A"), "put": body("application/x-www-form-urlencoded", "B")}},
+            "components": {"schemas": {
+                "A": {"required": ["x"], "properties": {"x": {}, "y": {}}},
+                "B": {"properties": {"x": {}}},
+                "C": {"properties": {"x": {}}}
+            }}
+        });
+        let schemas = &after(&document, &[])["components"]["schemas"];
+        assert_eq!(schemas["A"]["additionalProperties"], false);
+        assert_eq!(schemas["A"]["properties"], json!({"x": {}, "y": {"nullable": true}}));
+        assert_eq!(schemas["B"]["additionalProperties"], json!({"type": "string"}));
+        assert_eq!((&schemas["B"]["maxProperties"], &schemas["C"]), (&json!(64), &json!({"properties": {"x": {}}})));
+    }
+
+    #[test]
+    fn what_the_settings_decide_is_said() {
+        let parameter = |name: &str| json!({"name": name, "schema": {"type": "string"}});
+        let document = json!({
+            "paths": {"/a": {"get": {"parameters": [parameter("return_to"), parameter("id"), parameter("state")]}}},
+            "components": {
+                "schemas": {"CreateToken": {"properties": {"expires_in": {"maximum": 5}, "claims": {}}}},
+                "securitySchemes": {"session": {"name": "x"}}
+            }
+        });
+        let said = after(&document, &[]);
+        let parameters = &said["paths"]["/a"]["get"]["parameters"];
+        assert_eq!(parameters[0]["schema"]["pattern"], RETURN_TO);
+        assert_eq!(
+            (&parameters[1]["schema"]["pattern"], &parameters[2]["schema"]),
+            (&json!(ID), &json!({"type": "string"}))
+        );
+        assert_eq!(said["components"]["securitySchemes"]["session"]["name"], "__Host-session");
+        let properties = &said["components"]["schemas"]["CreateToken"]["properties"];
+        assert_eq!(properties["expires_in"]["maximum"], 60);
+        assert_eq!(properties["claims"]["properties"]["iss"], json!({"not": {}}));
+        let with_origins = after(&document, &["https://a.test"]);
+        let one_of = &with_origins["paths"]["/a"]["get"]["parameters"][0]["schema"]["anyOf"];
+        assert_eq!(one_of[1]["enum"], json!(["https://a.test"]));
+    }
+
+    #[test]
+    fn what_is_no_document_stays_as_it_is() {
+        let facts = Facts { longest_access_life: 1, session_cookie: String::new(), allowed_origins: Vec::new() };
+        assert_eq!(completed("x".to_owned(), &facts), "x");
+    }
+}

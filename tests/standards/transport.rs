@@ -1,0 +1,48 @@
+//! Browsers stay with https (RFC 6797), where `PUBLIC_URL` is https.
+
+use std::io::Write;
+
+use crate::common::{Answer, Gateway, recorder::read_request, upstream};
+
+const NAME: &str = "strict-transport-security";
+
+fn said(answer: &Answer) -> Vec<&str> {
+    let all = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(NAME));
+    all.map(|(_, value)| value.as_str()).collect()
+}
+
+#[test]
+fn every_response_says_to_stay_with_https_unless_the_service_says_something() {
+    let service = upstream(|mut stream| {
+        let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
+        while let Some(request) = read_request(&mut reader) {
+            let own = if request.line.contains("/own") { "Strict-Transport-Security: max-age=60\r\n" } else { "" };
+            let answer = format!("HTTP/1.1 200 OK\r\n{own}Content-Length: 2\r\n\r\nok");
+            if stream.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    });
+    let url = format!("http://{service}");
+    let routes = "[[routes]]\npath = \"/api/board\"\nservice = \"board\"\naccess = \"open\"\n";
+    let with = |public_url: &str| {
+        Gateway::with_routes(&[("BOARD_SERVICE_URL", url.as_str()), ("PUBLIC_URL", public_url)], Some(routes))
+    };
+    let ours = ["/", "/livez", "/docs", "/nowhere", "/api/nowhere", "/a%2fb", "/api/board/x"];
+
+    let gateway = with("https://www.jinmini.com");
+    for path in ours {
+        assert_eq!(said(&gateway.get(path)), ["max-age=31536000"], "{path}");
+    }
+    assert_eq!(said(&gateway.get("/api/board/own")), ["max-age=60"]);
+    gateway.is_unharmed();
+
+    // By http nobody could come back; and on the own machine other servers have no certificate.
+    for public_url in ["http://www.jinmini.com", "https://localhost:8443", "https://127.0.0.1:8443"] {
+        let gateway = with(public_url);
+        for path in ours {
+            assert_eq!(said(&gateway.get(path)), Vec::<&str>::new(), "{public_url} {path}");
+        }
+        assert_eq!(said(&gateway.get("/api/board/own")), ["max-age=60"]);
+    }
+}
