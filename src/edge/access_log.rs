@@ -222,7 +222,6 @@ pub(super) struct Record {
     service: Option<ServiceName>,
     instance: Option<Rc<Target>>,
     complete: bool,
-    part_untaken: bool,
     vitals: Rc<Vitals>,
     /// What it counts against as long as it is in flight.
     pub(super) in_flight: InFlight,
@@ -249,7 +248,6 @@ impl Record {
             service: None,
             instance: None,
             complete: false,
-            part_untaken: false,
             vitals,
             in_flight: InFlight::default(),
         })
@@ -273,20 +271,6 @@ impl Record {
     /// The answer's head is known.
     pub(super) fn answered(&mut self, status: StatusCode) {
         self.status = status.as_u16();
-    }
-
-    /// A part of the answer was handed on.
-    pub(super) fn part_handed_on(&mut self) {
-        if !std::mem::replace(&mut self.part_untaken, true) {
-            self.vitals.part_handed_on();
-        }
-    }
-
-    /// There is room for the next part, or none is needed any more.
-    pub(super) fn part_taken(&mut self) {
-        if std::mem::take(&mut self.part_untaken) {
-            self.vitals.part_taken();
-        }
     }
 
     /// The answer's last byte was handed on.
@@ -319,7 +303,6 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.part_taken();
         let now = Instant::now();
         self.vitals.request_ended(now);
         self.log.add(self, now);

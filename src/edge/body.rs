@@ -106,6 +106,22 @@ impl AnswerBody {
         }
     }
 
+    /// The guard of what a service answers.
+    pub(super) fn guard(&mut self) -> Option<&mut Guard> {
+        match &mut self.content {
+            Content::Upstream(guard, _) => Some(guard),
+            Content::Whole(_) | Content::Own(_) | Content::Switched(_) => None,
+        }
+    }
+
+    /// Whether the answer is not to go on, while its client does not take more of it. The task is woken when that changes.
+    pub(super) fn is_over(&self, context: &Context<'_>) -> bool {
+        match &self.content {
+            Content::Upstream(guard, _) => guard.poll_over(context.waker()).is_some(),
+            Content::Whole(_) | Content::Own(_) | Content::Switched(_) => false,
+        }
+    }
+
     /// Takes note of the end as soon as it is known, not when somebody asks what comes behind it.
     fn note_end(&mut self) {
         if self.is_end_stream() {
@@ -166,9 +182,6 @@ impl Body for AnswerBody {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
-        if let Some(record) = &mut this.record {
-            record.part_taken();
-        }
         let frame = loop {
             let frame = match &mut this.content {
                 Content::Whole(bytes) if bytes.is_empty() => None,
@@ -188,12 +201,7 @@ impl Body for AnswerBody {
         };
         match &frame {
             None => this.end(),
-            Some(Ok(_)) => {
-                if let Some(record) = &mut this.record {
-                    record.part_handed_on();
-                }
-                this.note_end();
-            }
+            Some(Ok(_)) => this.note_end(),
             Some(Err(error)) => {
                 if let Some(record) = &mut this.record {
                     record.break_off(error);

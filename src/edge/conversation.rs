@@ -22,6 +22,7 @@ use super::{
     head::{BadHead, Extent, Head},
     header_list::HeaderList,
     headers::{names, wants_trailers},
+    local::{TURN_BYTES, end_turn},
     message::{Answer, BodyLength, RequestHead},
     output::{Encoder, Output, put_header, put_length},
     pipeline,
@@ -179,7 +180,12 @@ async fn send(
     let mut body = pin!(answer.body);
     let (mut has_ended, mut is_broken) = (encoder == Encoder::Nothing, false);
     std::future::poll_fn(|context| {
+        let mut moved = 0;
         loop {
+            if moved >= TURN_BYTES {
+                end_turn(context);
+                return Poll::Pending;
+            }
             while !has_ended && !is_broken && output.has_room() {
                 match body.as_mut().poll_frame(context) {
                     Poll::Ready(Some(Ok(frame))) => is_broken = encoder.put(frame, &mut output).is_err(),
@@ -203,6 +209,7 @@ async fn send(
                     (false, false) => wire.poll_gone(context).map(|()| Err(BrokenOff)),
                 };
             }
+            moved += output.left();
             match wire.poll_write(context, &mut output) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => {
@@ -210,6 +217,9 @@ async fn send(
                     return Poll::Ready(Err(BrokenOff));
                 }
                 Poll::Pending => {
+                    if body.is_over(context) {
+                        return Poll::Ready(Err(BrokenOff));
+                    }
                     // A client that does not read may still be sending what the service waits for.
                     body.as_mut().go_on_uploading(context);
                     return Poll::Pending;

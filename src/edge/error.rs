@@ -57,7 +57,7 @@ pub(super) enum Failure {
     },
     /// The client's body broke off or is malformed.
     BodyBroken,
-    /// The client's body did not come in time, before the service was asked.
+    /// The client stopped sending its body.
     BodyTimeout,
     /// The client has as many requests in flight as it may.
     ClientOverloaded,
@@ -213,7 +213,7 @@ impl Failure {
             Self::BodyTimeout => Problem::new(
                 StatusCode::REQUEST_TIMEOUT,
                 "request_timeout",
-                "the request body did not come in time; send it again",
+                "the rest of the request body did not come in time; send it again without pausing",
             ),
             Self::ClientOverloaded => {
                 unavailable("overloaded", "too many of your requests are in flight; wait until some have ended")

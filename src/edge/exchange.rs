@@ -21,6 +21,7 @@ use super::{
     error::Failure,
     few::OneOf,
     framing::{Decoder, Piece},
+    local::{TURN_BYTES, end_turn},
     message::BodyLength,
     outgoing::Outgoing,
     output::{Encoder, Output},
@@ -36,7 +37,7 @@ pub(super) const MAX_ANSWER_HEAD_BYTES: usize = 64 * 1024;
 /// As much of a body as is read at once, and as much of one that keeps coming: each read costs two system calls and, on a
 /// busy machine, a switch to another process.
 const BODY_READ_BYTES: usize = 64 * 1024;
-const LARGE_READ_BYTES: usize = 512 * 1024;
+const LARGE_READ_BYTES: usize = 256 * 1024;
 
 /// How many bodies of a core may be read in such large parts at a time: so much is kept of one whose client does not take it.
 const MOST_LARGE_READS: usize = 64;
@@ -198,7 +199,12 @@ impl Exchange {
     pub(super) fn poll_upload(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(())) };
         let upload = &mut self.upload;
+        let mut moved = 0;
         loop {
+            if moved >= TURN_BYTES {
+                end_turn(context);
+                return Poll::Pending;
+            }
             while !upload.has_ended && upload.output.has_room() {
                 match Pin::new(&mut upload.body).poll_frame(context) {
                     Poll::Ready(Some(Ok(frame))) => {
@@ -217,6 +223,7 @@ impl Exchange {
             if upload.output.is_empty() || upload.is_refused {
                 return if upload.has_ended { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
+            moved += upload.output.left();
             let written = upload.output.poll_write(context, &mut connection.stream);
             upload.has_begun |= upload.output.is_begun() || matches!(written, Poll::Ready(Ok(())));
             if ready!(written).is_err() {

@@ -30,7 +30,7 @@ use super::{
     stream::{Guard, Terms},
     tunnel::Tunnel,
     upgrade,
-    upload::Upload,
+    upload::{RequestBody, Upload},
     view::{Target, Upstream},
     worker::Core,
 };
@@ -203,7 +203,7 @@ async fn exchange_on_stream(
                 .map_err(|BadAnswerHead| lost(Failure::BadAnswer))?;
             let mut body = Http2Body::new(body);
             body.expect(length);
-            Ok(received(core, head, length, body::Upstream::Http2(body, Some(stream)), limits))
+            Ok(received(core, head, length, body::Upstream::Http2(body, Some(stream)), outgoing.body(), limits))
         }
         Some(Err(error)) => {
             let failure = upload.and_then(|upload| upload.failure()).unwrap_or_else(|| failure_of(error.error()));
@@ -229,7 +229,7 @@ async fn send(
         let lost = |failure| Lost { failure, was_sent: true, was_used: false };
         return switched(core, head, outgoing.upgrade(), exchange, limits).map_err(lost);
     }
-    Ok(received(core, head, length, body::Upstream::Http1(exchange), limits))
+    Ok(received(core, head, length, body::Upstream::Http1(exchange), outgoing.body(), limits))
 }
 
 fn failure_of(error: &hyper::Error) -> Failure {
@@ -251,9 +251,14 @@ fn received(
     head: AnswerHead,
     length: BodyLength,
     body: body::Upstream,
+    request: &RequestBody,
     limits: &Limits<'_>,
 ) -> Box<Answer> {
-    let guard = Guard::new(&core.streams, limits.of_body(&head.headers));
+    if let Some(upload) = request.upload() {
+        // From now on the guard of the answer keeps the time of both.
+        upload.answer_begun();
+    }
+    let guard = Guard::new(&core.streams, limits.of_body(&head.headers), request.upload());
     // It is handed on many times until it is written.
     Box::new(passed_on(head, length, AnswerBody::upstream(body, guard)))
 }
@@ -270,7 +275,7 @@ fn switched(
     let mut answer = passed_on(head, BodyLength::None, ());
     upgrade::agreed(asked, chosen, &mut answer.headers)?;
     let service = exchange.switched().ok_or(Failure::Internal)?;
-    let tunnel = Tunnel::new(service, core.streams.watch(limits.of_stream()));
+    let tunnel = Tunnel::new(service, core.streams.watch(limits.of_stream(), None));
     Ok(Box::new(answer.map(|()| AnswerBody::switched(tunnel))))
 }
 

@@ -7,14 +7,9 @@ pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEADER_BYTES: usize = 9;
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
-const RST_STREAM: u8 = 0x3;
 const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
-const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
-
-/// More open bodies than hyper lets a client have. Whoever begins more is refused, and need not be remembered.
-const MOST_BODIES: usize = 128;
 
 /// How many bytes a connection may carry before the receiver grants more (RFC 9113 §6.9.2).
 const INITIAL_CONNECTION_WINDOW: i64 = 65_535;
@@ -99,34 +94,22 @@ impl Splitter {
 pub(super) struct Frames {
     splitter: Splitter,
     in_head: bool,
-    /// The streams whose body has not ended. One that we have reset stays until the client resets or ends it, too.
-    bodies: Vec<u32>,
 }
 
 impl Frames {
     /// Before the preface.
     pub(super) fn new() -> Self {
-        Self { splitter: Splitter::after(PREFACE.len()), in_head: false, bodies: Vec::new() }
+        Self { splitter: Splitter::after(PREFACE.len()), in_head: false }
     }
 
     /// Follows `bytes`, which continue what was followed before.
     pub(super) fn follow(&mut self, bytes: &[u8]) {
-        let Self { splitter, in_head, bodies } = self;
+        let Self { splitter, in_head } = self;
         splitter.follow(bytes, |stage, frame| {
             if matches!(frame.kind, HEADERS | CONTINUATION) {
                 match stage {
                     Stage::Begun => *in_head = true,
                     Stage::Ended => *in_head &= frame.flags & END_HEADERS == 0,
-                }
-            }
-            if stage == Stage::Ended {
-                match frame.kind {
-                    DATA | HEADERS if frame.flags & END_STREAM != 0 => bodies.retain(|&known| known != frame.stream),
-                    RST_STREAM => bodies.retain(|&known| known != frame.stream),
-                    HEADERS if bodies.len() < MOST_BODIES && !bodies.contains(&frame.stream) => {
-                        bodies.push(frame.stream);
-                    }
-                    _ => {}
                 }
             }
         });
@@ -135,11 +118,6 @@ impl Frames {
     /// Whether a head has begun and not ended.
     pub(super) fn in_head(&self) -> bool {
         self.in_head
-    }
-
-    /// Whether a body has begun and not ended.
-    pub(super) fn in_body(&self) -> bool {
-        !self.bodies.is_empty()
     }
 }
 
@@ -189,6 +167,9 @@ impl SendWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const RST_STREAM: u8 = 0x3;
+    const END_STREAM: u8 = 0x1;
 
     fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
         let [_, _, high, low] = u32::try_from(payload.len()).unwrap().to_be_bytes();

@@ -1,18 +1,24 @@
-//! HTTP/2 with one client: hyper reads and writes it, the pipeline answers. The time is kept here, from the raw bytes: hyper
-//! refuses malformed frames and heads by itself, but says nothing about what does not come.
+//! HTTP/2 with one client: the h2 library reads and writes frames, the pipeline answers, and each request has a task of its own.
+//! How long things may take is kept per request (`stream`); what concerns the connection, from the raw bytes (`watchdog`):
+//! the library refuses malformed frames and heads, but says nothing about what does not come.
 
 use std::{
-    convert::Infallible,
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, BytesMut};
-use http::{Method, Response};
-use hyper::{server::conn::http2, service::service_fn};
-use hyper_util::rt::TokioIo;
+use bytes::{Buf, Bytes, BytesMut};
+use h2::{
+    Reason, RecvStream, SendStream,
+    server::{Builder, Connection, SendResponse},
+};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response,
+    header::{CONNECTION, DATE, TE, TRANSFER_ENCODING, UPGRADE},
+};
+use http_body::Body;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tracing::debug;
 
@@ -21,75 +27,209 @@ use super::{
     client::Peer,
     frames::Frames,
     head::MAX_HEAD_BYTES,
-    local::LocalTasks,
     pipeline,
     socket::{Goodbye, Socket},
+    stream::{Guard, Terms},
     upload::Incoming,
     watchdog::{Order, Vitals},
     worker::Core,
 };
 
-/// Serves a client until the connection ends. `first` was read from the socket already.
+/// Requests of one connection at a time. As many as RFC 9113 §6.5.2 wants at least, and as others have.
+const MOST_STREAMS: u32 = 100;
+
+/// How much of a body may wait until its service takes it. The connection's window is that of all streams together, so that
+/// bodies that no service takes keep no other request of the client waiting.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = MOST_STREAMS * STREAM_WINDOW_BYTES;
+
+/// How much of an answer may wait in the library until the socket takes it.
+const UNSENT_BYTES: usize = 64 * 1024;
+
+/// Serves a client until the connection ends.
 pub(super) async fn serve(core: &Rc<Core>, socket: Socket, first: BytesMut, peer: Peer, vitals: &Rc<Vitals>) {
     let mut frames = Frames::new();
     frames.follow(&first);
     vitals.speaks_http2(frames.in_head());
     let noting =
         Noting { socket, first, frames, vitals: Rc::clone(vitals), goodbye: Goodbye::default(), is_shut: false };
-    let (http, peer) = (core.http2.clone(), Rc::new(peer));
-    let (core, of_requests) = (Rc::clone(core), Rc::clone(vitals));
-    let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-        let (core, peer, vitals) = (Rc::clone(&core), Rc::clone(&peer), Rc::clone(&of_requests));
-        async move {
-            let is_head = request.method() == Method::HEAD;
-            let (parts, body) = request.into_parts();
-            let mut head = parts.into();
-            let mut answer = pipeline::answer(&core, &peer, &vitals, &mut head, Incoming::http2(body)).await;
-            if is_head {
-                AnswerBody::withheld(&mut answer);
-            }
-            Ok::<_, Infallible>(Response::from(*answer))
-        }
-    });
-    let mut connection = Box::pin(http.serve_connection(TokioIo::new(noting), service));
-    let mut draining = false;
-    let served = std::future::poll_fn(|context| {
-        if vitals.order() == Order::Drain && !draining {
-            draining = true;
-            connection.as_mut().graceful_shutdown();
-        }
-        connection.as_mut().poll(context)
-    });
-    if let Err(error) = served.await {
+    let served = match core.http2.handshake(noting).await {
+        Ok(connection) => Box::pin(answer_all(core, connection, Rc::new(peer), vitals)).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = served {
         debug!(%error, "a client's connection broke");
     }
 }
 
-/// How HTTP/2 is served. The watchdog keeps the time; all else is hyper's to refuse.
-pub(super) fn builder() -> http2::Builder<LocalTasks> {
-    /// Requests of one connection at a time. As many as RFC 9113 §6.5.2 wants at least, and as others have.
-    const MOST_STREAMS: u32 = 100;
+async fn answer_all(
+    core: &Rc<Core>,
+    mut connection: Connection<Noting, Bytes>,
+    peer: Rc<Peer>,
+    vitals: &Rc<Vitals>,
+) -> Result<(), h2::Error> {
+    let mut draining = false;
+    std::future::poll_fn(|context| {
+        if vitals.order() == Order::Drain && !draining {
+            draining = true;
+            connection.graceful_shutdown();
+        }
+        while let Some(accepted) = ready!(connection.poll_accept(context)) {
+            let (request, sender) = accepted?;
+            let (core, peer, vitals) = (Rc::clone(core), Rc::clone(&peer), Rc::clone(vitals));
+            // What answers it is made in there: made outside, there would be room for it twice.
+            tokio::task::spawn_local(async move { respond(&core, &peer, &vitals, request, sender).await });
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await
+}
+
+/// Answers one request. If the client takes it back, all that is under way for it is dropped.
+async fn respond(
+    core: &Core,
+    peer: &Peer,
+    vitals: &Rc<Vitals>,
+    request: Request<RecvStream>,
+    mut sender: SendResponse<Bytes>,
+) {
+    let is_head = request.method() == Method::HEAD;
+    let (parts, body) = request.into_parts();
+    let mut head = parts.into();
+    let idle = core.listener.idle_timeout;
+    let answer = {
+        let body = Incoming::http2(body, &core.streams, idle);
+        let mut answering = pin!(pipeline::answer(core, peer, vitals, &mut head, body));
+        std::future::poll_fn(|context| match answering.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => sender.poll_reset(context).map(|_| None),
+        })
+        .await
+    };
+    let Some(mut answer) = answer else { return };
+    if is_head {
+        AnswerBody::withheld(&mut answer);
+    }
+    let (mut parts, body) = Response::from(*answer).into_parts();
+    prepare(core, &mut parts.headers);
+    let has_ended = body.is_end_stream();
+    match sender.send_response(Response::from_parts(parts, ()), has_ended) {
+        Ok(_) if has_ended => {}
+        Ok(stream) => {
+            let terms = Terms { idle, deadline: None, token: None };
+            send(stream, body, Guard::new(&core.streams, terms, None)).await;
+        }
+        Err(error) => {
+            debug!(%error, "an answer could not be sent");
+            sender.send_reset(Reason::INTERNAL_ERROR);
+        }
+    }
+}
+
+/// Makes headers fit for HTTP/2, where nothing speaks of the connection (RFC 9113 §8.2.2).
+fn prepare(core: &Core, headers: &mut HeaderMap) {
+    static OF_CONNECTION: [HeaderName; 6] = [
+        CONNECTION,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        TE,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+    ];
+    for name in &OF_CONNECTION {
+        headers.remove(name);
+    }
+    if !headers.contains_key(DATE)
+        && let Ok(date) = core.with_date(HeaderValue::from_str)
+    {
+        headers.insert(DATE, date);
+    }
+}
+
+/// Sends an answer's body as the client takes it. `of_client` says how long not to wait for that if the answer itself does
+/// not. If the client takes the request back, or the time is over, the stream alone ends.
+async fn send(mut stream: SendStream<Bytes>, body: AnswerBody, mut of_client: Guard) {
+    let mut body = pin!(body);
+    let mut rest = Bytes::new();
+    let reason = std::future::poll_fn(|context| {
+        loop {
+            if stream.poll_reset(context).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            while !rest.is_empty() {
+                if stream.capacity() == 0 {
+                    // No more than there is data for: what a stream has reserved, the others of the connection cannot use.
+                    stream.reserve_capacity(rest.len().min(UNSENT_BYTES));
+                }
+                let room = match stream.capacity() {
+                    0 => match stream.poll_capacity(context) {
+                        Poll::Ready(Some(Ok(room))) => room,
+                        Poll::Ready(_) => return Poll::Ready(Ok(())),
+                        Poll::Pending => {
+                            let guard = body.guard().unwrap_or(&mut of_client);
+                            guard.waits(context.waker());
+                            if guard.over().is_some() {
+                                return Poll::Ready(Err(Reason::CANCEL));
+                            }
+                            // A client that takes no more may still be sending what the service waits for.
+                            body.as_mut().go_on_uploading(context);
+                            return Poll::Pending;
+                        }
+                    },
+                    room => room,
+                };
+                body.guard().unwrap_or(&mut of_client).rests();
+                let part = rest.split_to(room.min(rest.len()));
+                let is_last = rest.is_empty() && body.is_end_stream();
+                if stream.send_data(part, is_last).is_err() || is_last {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            let sent = match ready!(body.as_mut().poll_frame(context)) {
+                None => stream.send_data(Bytes::new(), true),
+                Some(Err(_)) => return Poll::Ready(Err(Reason::INTERNAL_ERROR)),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() && body.is_end_stream() => stream.send_data(data, true),
+                    Ok(data) => {
+                        rest = data;
+                        continue;
+                    }
+                    Err(frame) => stream.send_trailers(frame.into_trailers().unwrap_or_default()),
+                },
+            };
+            // If it failed, the stream has ended already.
+            let _ = sent;
+            return Poll::Ready(Ok(()));
+        }
+    })
+    .await;
+    if let Err(reason) = reason {
+        stream.send_reset(reason);
+    }
+}
+
+/// How HTTP/2 is served. The time is kept elsewhere; all else is the library's to refuse.
+pub(super) fn builder() -> Builder {
     /// Streams that a client may begin and take back before we come to them (CVE-2023-44487), and errors of its own making
     /// that it may have us answer (CVE-2025-8671).
     const MOST_RESETS: usize = 20;
-    /// What may come of bodies before services take it: of one, and of all on a connection.
-    const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-    const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-    /// What is kept of an answer that its client does not read.
-    const UNREAD_BYTES: usize = 64 * 1024;
+    /// How many bytes of frames a client may send for nothing, as bodies in very small parts.
+    const OVERHEAD_BYTES: usize = 512 * 1024;
 
-    let mut http = http2::Builder::new(LocalTasks);
-    http.max_concurrent_streams(MOST_STREAMS)
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(MOST_STREAMS)
         .max_pending_accept_reset_streams(MOST_RESETS)
-        .max_local_error_reset_streams(MOST_RESETS * 5)
+        .max_local_error_reset_streams(Some(MOST_RESETS * 5))
         .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_send_buf_size(UNREAD_BYTES);
-    http
+        .data_frame_budget(OVERHEAD_BYTES)
+        .max_send_buffer_size(UNSENT_BYTES);
+    builder
 }
 
-/// The client's socket as hyper sees it; what goes through is noted for the watchdog.
+/// The client's socket as the library sees it; what goes through is noted for the watchdog.
 struct Noting {
     socket: Socket,
     /// What was read before it was clear what the client speaks.
@@ -111,13 +251,9 @@ impl AsyncRead for Noting {
         }
         let before = buf.filled().len();
         let read = Pin::new(&mut this.socket).poll_read(context, buf);
-        match &read {
-            Poll::Pending => this.vitals.fell_silent(this.frames.in_body()),
-            Poll::Ready(_) if buf.filled().len() > before => {
-                this.frames.follow(&buf.filled()[before..]);
-                this.vitals.spoke(this.frames.in_head());
-            }
-            Poll::Ready(_) => {}
+        if buf.filled().len() > before {
+            this.frames.follow(&buf.filled()[before..]);
+            this.vitals.spoke(this.frames.in_head());
         }
         read
     }
@@ -127,7 +263,7 @@ impl AsyncWrite for Noting {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.socket).poll_write(context, bytes);
-        this.vitals.client_read(written.is_ready());
+        this.vitals.client_read(written.is_ready(), written.is_pending());
         written
     }
 
@@ -138,7 +274,7 @@ impl AsyncWrite for Noting {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.socket).poll_write_vectored(context, slices);
-        this.vitals.client_read(written.is_ready());
+        this.vitals.client_read(written.is_ready(), written.is_pending());
         written
     }
 

@@ -1,4 +1,4 @@
-//! A body that comes on a stream of HTTP/2, from a client or from a service. hyper reads it; this judges its end.
+//! A body that comes on a stream of HTTP/2, from a client or from a service. The libraries read it; this judges its end.
 
 use std::{
     io,
@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use h2::RecvStream;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 
@@ -14,15 +15,28 @@ use super::message::BodyLength;
 
 /// See the module.
 pub(super) struct Http2Body {
-    incoming: Incoming,
+    source: Source,
     /// The number of bytes that are still to come, if the head said how many there are.
     left: Option<u64>,
 }
 
+/// What a body is read from.
+enum Source {
+    /// hyper, which has the connections to services.
+    Service(Incoming),
+    /// A stream of a client.
+    Client(RecvStream),
+}
+
 impl Http2Body {
-    /// A body of unknown length.
+    /// A body of unknown length that comes from a service.
     pub(super) fn new(incoming: Incoming) -> Self {
-        Self { incoming, left: None }
+        Self { source: Source::Service(incoming), left: None }
+    }
+
+    /// A body of unknown length that comes from a client.
+    pub(super) fn of_client(stream: RecvStream) -> Self {
+        Self { source: Source::Client(stream), left: None }
     }
 
     /// The body has to be as long as its head says. No byte of it was read before.
@@ -35,7 +49,7 @@ impl Http2Body {
         let Some(frame) = frame else {
             // hyper ends a body at RST_STREAM with NO_ERROR, too. A message ends with END_STREAM alone (RFC 9113 §8.1); if
             // that came first, as it does when a service answers early, the message is whole.
-            if !self.incoming.is_end_stream() {
+            if !self.source.is_end_stream() {
                 return Err(io::Error::other("the stream was reset before the end of the body"));
             }
             return if self.left.is_none_or(|left| left == 0) { Ok(()) } else { Err(wrong_length()) };
@@ -53,18 +67,45 @@ impl Body for Http2Body {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = self.get_mut();
-        // As text alone: from an error of HTTP/2 hyper would take the code of this stream for that of the other side's, and
-        // REFUSED_STREAM says that nothing was done.
-        let frame = ready!(Pin::new(&mut this.incoming).poll_frame(context))
-            .transpose()
-            .map_err(|error| io::Error::other(error.to_string()));
+        let frame = ready!(this.source.poll_frame(context)).transpose();
         let judged = frame.and_then(|frame| this.judge(frame.as_ref()).map(|()| frame));
         Poll::Ready(judged.transpose())
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.source.is_end_stream()
     }
+}
+
+impl Source {
+    /// An error is text alone: from an error of HTTP/2 hyper would take the code of this stream for that of the other side's, and
+    /// `REFUSED_STREAM` says that nothing was done.
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self {
+            Self::Service(incoming) => {
+                Pin::new(incoming).poll_frame(context).map_err(|error| io::Error::other(error.to_string()))
+            }
+            Self::Client(stream) => poll_stream(stream, context)
+                .map(|frame| frame.transpose().map_err(|error| io::Error::other(error.to_string())).transpose()),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Service(incoming) => incoming.is_end_stream(),
+            Self::Client(stream) => stream.is_end_stream(),
+        }
+    }
+}
+
+/// The next part of a body, for which the sender may send as much more.
+fn poll_stream(stream: &mut RecvStream, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+    if let Some(data) = ready!(stream.poll_data(context)?) {
+        stream.flow_control().release_capacity(data.len())?;
+        return Poll::Ready(Some(Ok(Frame::data(data))));
+    }
+    let trailers = ready!(stream.poll_trailers(context))?;
+    Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
 }
 
 fn wrong_length() -> io::Error {

@@ -63,6 +63,11 @@ impl Output {
         self.written == self.small.len() && self.large.is_empty() && self.tail.is_empty()
     }
 
+    /// How many bytes are still to be written.
+    pub(super) fn left(&self) -> usize {
+        self.small.len() - self.written + self.large.len() + self.tail.len()
+    }
+
     /// Whether some of it was written, but not all.
     pub(super) fn is_begun(&self) -> bool {
         self.written > 0 && !self.is_empty()

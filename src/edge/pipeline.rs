@@ -177,11 +177,12 @@ async fn proxy(
     snapshot: &super::snapshot::Snapshot,
     route: &Route,
     upstream: Option<&Upstream>,
-    request: Checked<'_>,
+    mut request: Checked<'_>,
     record: &mut Record,
 ) -> Result<Box<Answer>, Failure> {
     let mut limits = limits(core, route);
     record.may_idle(limits.idle);
+    request.body.may_idle(limits.idle);
     // A WebSocket begins with a GET, and any page may begin one.
     let changes = !request.head.method.is_safe() || request.upgrade.is_some();
     let accepted = route.access.accepted();

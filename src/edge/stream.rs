@@ -13,6 +13,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
+use super::upload::Upload;
 use crate::domain::gateway::models::{identity::Identity, token::Revocations};
 
 /// How often to look. With the quarter of a second in which replicas learn of a revocation, that makes half a second.
@@ -22,7 +23,7 @@ pub(super) const PERIOD: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(super) enum Over {
     /// Nothing has moved for too long.
-    #[error("nothing came for too long")]
+    #[error("nothing moved for too long")]
     Idle,
     /// It has taken too long in all.
     #[error("it took too long in all")]
@@ -44,9 +45,10 @@ pub(super) struct Terms {
 }
 
 /// A stream that is looked at while somebody holds it.
-#[derive(Debug)]
 pub(super) struct Stream {
     terms: Terms,
+    /// The body of the request that the stream answers: as long as that moves, so does the stream.
+    upload: Option<Rc<Upload>>,
     waiting_since: Cell<Option<Instant>>,
     over: Cell<Option<Over>>,
     waker: RefCell<Option<Waker>>,
@@ -87,21 +89,29 @@ impl Stream {
         } else if deadline.is_some_and(|deadline| now >= deadline) {
             Some(Over::TooLong)
         } else {
-            let idles = |since| now.saturating_duration_since(since) >= *idle;
+            let idles = |since: Instant| {
+                let moved = self.upload.as_ref().map_or(since, |upload| upload.moved_at().max(since));
+                now.saturating_duration_since(moved) >= *idle
+            };
             self.waiting_since.get().is_some_and(idles).then_some(Over::Idle)
         }
     }
 }
 
 /// All streams of one core.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Streams(RefCell<Vec<Weak<Stream>>>);
 
 impl Streams {
     /// A stream that is looked at from now on.
-    pub(super) fn watch(&self, terms: Terms) -> Rc<Stream> {
-        let stream =
-            Rc::new(Stream { terms, waiting_since: Cell::new(None), over: Cell::new(None), waker: RefCell::new(None) });
+    pub(super) fn watch(&self, terms: Terms, upload: Option<Rc<Upload>>) -> Rc<Stream> {
+        let stream = Rc::new(Stream {
+            terms,
+            upload,
+            waiting_since: Cell::new(None),
+            over: Cell::new(None),
+            waker: RefCell::new(None),
+        });
         self.0.borrow_mut().push(Rc::downgrade(&stream));
         stream
     }
@@ -122,28 +132,37 @@ impl Streams {
     }
 }
 
-/// A body on its way from a service: looked at once it keeps somebody waiting, or at once if its terms say more than that.
+/// A body on its way, in either direction: looked at once it keeps somebody waiting, or at once if its terms say more than that.
 pub(super) struct Guard {
     streams: Rc<Streams>,
     terms: Terms,
+    upload: Option<Rc<Upload>>,
     watched: Option<Rc<Stream>>,
 }
 
 impl Guard {
-    pub(super) fn new(streams: &Rc<Streams>, terms: Terms) -> Self {
+    /// `upload` is the body of the request that is answered.
+    pub(super) fn new(streams: &Rc<Streams>, terms: Terms, upload: Option<&Rc<Upload>>) -> Self {
+        let upload = upload.cloned();
         let always = terms.deadline.is_some() || terms.token.is_some();
-        let watched = always.then(|| streams.watch(terms.clone()));
-        Self { streams: Rc::clone(streams), terms, watched }
+        let watched = always.then(|| streams.watch(terms.clone(), upload.clone()));
+        Self { streams: Rc::clone(streams), terms, upload, watched }
     }
 
-    /// Nothing has come yet. Whoever waits is woken when it is not to go on.
+    /// It may stand still for so long. Nothing was waited for before.
+    pub(super) fn may_idle(&mut self, idle: Duration) {
+        self.terms.idle = idle;
+    }
+
+    /// The next part does not come, or is not taken. The task that waits is woken when it is not to go on.
     pub(super) fn waits(&mut self, waker: &Waker) {
-        let stream = self.watched.get_or_insert_with(|| self.streams.watch(self.terms.clone()));
+        let watch = || self.streams.watch(self.terms.clone(), self.upload.clone());
+        let stream = self.watched.get_or_insert_with(watch);
         stream.waits();
         stream.over(waker);
     }
 
-    /// Something has come.
+    /// Something has come, or was taken.
     pub(super) fn rests(&self) {
         if let Some(stream) = &self.watched {
             stream.rests();
@@ -153,6 +172,11 @@ impl Guard {
     /// Why it is not to go on, if it is not.
     pub(super) fn over(&self) -> Option<Over> {
         self.watched.as_ref()?.over.get()
+    }
+
+    /// The same; the task that asks is woken when that changes. What stands still is another's to notice.
+    pub(super) fn poll_over(&self, waker: &Waker) -> Option<Over> {
+        self.watched.as_ref()?.over(waker)
     }
 }
 
@@ -188,7 +212,7 @@ mod tests {
     #[test]
     fn a_stream_ends_when_nothing_moves_and_not_while_nothing_is_waited_for() {
         let (streams, now) = (Streams::default(), Instant::now());
-        let stream = streams.watch(terms());
+        let stream = streams.watch(terms(), None);
         let over = |after: u64| {
             streams.look(now + Duration::from_secs(after), at(0), &Revocations::default());
             stream.over(Waker::noop())
@@ -205,9 +229,9 @@ mod tests {
     #[test]
     fn a_stream_ends_at_its_deadline_and_with_its_token() {
         let (streams, now) = (Streams::default(), Instant::now());
-        let timed = streams.watch(Terms { deadline: Some(now + IDLE), ..terms() });
-        let expiring = streams.watch(Terms { token: Some(token(1, 50)), ..terms() });
-        let revoked = streams.watch(Terms { token: Some(token(2, 100)), ..terms() });
+        let timed = streams.watch(Terms { deadline: Some(now + IDLE), ..terms() }, None);
+        let expiring = streams.watch(Terms { token: Some(token(1, 50)), ..terms() }, None);
+        let revoked = streams.watch(Terms { token: Some(token(2, 100)), ..terms() }, None);
         let all = || [&timed, &expiring, &revoked].map(|stream| stream.over(Waker::noop()));
         let mut revocations = Revocations::default();
         revocations.insert(revocation(3));
@@ -221,7 +245,7 @@ mod tests {
     #[test]
     fn what_has_ended_is_forgotten_and_a_body_that_never_waits_is_not_known() {
         let streams = Rc::new(Streams::default());
-        let mut guard = Guard::new(&streams, terms());
+        let mut guard = Guard::new(&streams, terms(), None);
         guard.rests();
         assert_eq!(streams.0.borrow().len(), 0);
         guard.waits(Waker::noop());

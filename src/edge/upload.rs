@@ -7,12 +7,12 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming as Http2Incoming;
 
 use super::{
     buffering::{Buffered, BufferedBytes},
@@ -20,6 +20,7 @@ use super::{
     headers::passable,
     http2_body::Http2Body,
     message::BodyLength,
+    stream::{Guard, Streams, Terms},
     wire::Wire,
 };
 
@@ -29,19 +30,30 @@ pub(super) enum Incoming {
     Empty,
     /// On a connection of HTTP/1.x, which serves nothing else meanwhile.
     Http1(Rc<Wire>),
-    /// On a stream of HTTP/2.
-    Http2(Http2Body),
+    /// On a stream of HTTP/2; `guard` says when not to wait for it, until the answer has begun.
+    Http2(Http2Body, Option<Guard>),
 }
 
 impl Incoming {
-    /// What hyper hands on.
-    pub(super) fn http2(body: Http2Incoming) -> Self {
-        if body.is_end_stream() { Self::Empty } else { Self::Http2(Http2Body::new(body)) }
+    /// What comes on a client's stream. A client that owes it may be silent for as long as `idle`.
+    pub(super) fn http2(stream: RecvStream, streams: &Rc<Streams>, idle: Duration) -> Self {
+        if stream.is_end_stream() {
+            return Self::Empty;
+        }
+        let guard = Guard::new(streams, Terms { idle, deadline: None, token: None }, None);
+        Self::Http2(Http2Body::of_client(stream), Some(guard))
+    }
+
+    /// The client may be silent for so long. Over HTTP/1 the watchdog is told.
+    pub(super) fn may_idle(&mut self, idle: Duration) {
+        if let Self::Http2(_, Some(guard)) = self {
+            guard.may_idle(idle);
+        }
     }
 
     /// The body has to be as long as its head says. On a connection of HTTP/1 no other length can come of it.
     pub(super) fn expect(&mut self, length: BodyLength) {
-        if let Self::Http2(body) = self {
+        if let Self::Http2(body, _) = self {
             body.expect(length);
         }
     }
@@ -59,7 +71,7 @@ impl Body for Incoming {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Http1(wire) => wire.poll_body(context).map_err(io::Error::other),
-            Self::Http2(body) => Pin::new(body).poll_frame(context),
+            Self::Http2(body, guard) => poll_guarded(body, guard.as_mut(), context),
         }
     }
 
@@ -67,8 +79,30 @@ impl Body for Incoming {
         match self {
             Self::Empty => true,
             Self::Http1(wire) => wire.is_body_over(),
-            Self::Http2(body) => body.is_end_stream(),
+            Self::Http2(body, _) => body.is_end_stream(),
         }
+    }
+}
+
+/// The next part of a body that has something in it, as long as it may be waited for.
+fn poll_guarded(
+    body: &mut Http2Body,
+    mut guard: Option<&mut Guard>,
+    context: &mut Context<'_>,
+) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    if let Some(over) = guard.as_ref().and_then(|guard| guard.over()) {
+        return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, over))));
+    }
+    loop {
+        let frame = Pin::new(&mut *body).poll_frame(context);
+        match (&frame, &mut guard) {
+            // An empty frame is no sign of life.
+            (Poll::Ready(Some(Ok(frame))), _) if frame.data_ref().is_some_and(Bytes::is_empty) => continue,
+            (Poll::Pending, Some(guard)) => guard.waits(context.waker()),
+            (Poll::Ready(_), Some(guard)) => guard.rests(),
+            (_, None) => {}
+        }
+        return frame;
     }
 }
 
@@ -210,9 +244,20 @@ impl Upload {
                         Ok(Frame::data(data))
                     }));
                 }
-                Some(Err(_)) => return Poll::Ready(Some(Err(self.fail(Failure::BodyBroken)))),
+                Some(Err(error)) => {
+                    let is_late = error.kind() == io::ErrorKind::TimedOut;
+                    let failure = if is_late { Failure::BodyTimeout } else { Failure::BodyBroken };
+                    return Poll::Ready(Some(Err(self.fail(failure))));
+                }
                 None => self.has_ended.set(true),
             }
+        }
+    }
+
+    /// The service answers: a client that reads that need not send.
+    pub(super) fn answer_begun(&self) {
+        if let Incoming::Http2(_, guard) = &mut *self.incoming.borrow_mut() {
+            *guard = None;
         }
     }
 

@@ -56,16 +56,11 @@ pub(super) struct Vitals {
     waker: RefCell<Option<Waker>>,
 }
 
-/// What is known about a connection of HTTP/2. There hyper reads whether or not a body is wanted, and a client that does
-/// not read an answer says so by giving no window, not by letting the socket fill.
+/// What is known about a connection of HTTP/2. What its requests and answers wait for has guards of its own (`stream`).
 #[derive(Debug, Default)]
 struct Http2Vitals {
     is_spoken: Cell<bool>,
     head_begun: Cell<Option<Instant>>,
-    owes_body: Cell<bool>,
-    /// How many answers have parts that the client has not made room for.
-    untaken: Cell<usize>,
-    silent_since: Cell<Option<Instant>>,
 }
 
 impl Vitals {
@@ -118,23 +113,6 @@ impl Vitals {
     /// A client of HTTP/2 has sent something, and is in the middle of a head or not.
     pub(super) fn spoke(&self, in_head: bool) {
         note_stall(&self.http2.head_begun, in_head);
-        self.http2.silent_since.set(None);
-    }
-
-    /// A client of HTTP/2 has nothing to say for now, though it may owe us a body.
-    pub(super) fn fell_silent(&self, owes_body: bool) {
-        self.http2.owes_body.set(owes_body);
-        note_stall(&self.http2.silent_since, true);
-    }
-
-    /// A part of an answer was handed on; the next is asked for when the client has room for it.
-    pub(super) fn part_handed_on(&self) {
-        self.http2.untaken.set(self.http2.untaken.get() + 1);
-    }
-
-    /// The next part was asked for, or there is none.
-    pub(super) fn part_taken(&self) {
-        self.http2.untaken.set(self.http2.untaken.get().saturating_sub(1));
     }
 
     /// The last answer was sent and our side closed.
@@ -142,19 +120,29 @@ impl Vitals {
         self.awaited.set(Awaited::Goodbye(Instant::now()));
     }
 
-    /// The bodies of the request that is being answered and of its answer may stand still for so long.
+    /// The bodies of the request that is being answered and of its answer may stand still for so long. With HTTP/2 this concerns
+    /// the connection itself, so it may stand still for as long as any of its requests.
     pub(super) fn may_idle(&self, limit: Duration) {
-        self.idle_limit.set(Some(limit));
+        let known = self.idle_limit.get().filter(|_| self.http2.is_spoken.get());
+        self.idle_limit.set(Some(known.map_or(limit, |known| known.max(limit))));
     }
 
     /// Bytes of a body were wanted and either came or did not.
     pub(super) fn body_came(&self, came: bool) {
         note_stall(&self.body_awaited_since, !came);
+        if came {
+            restart(&self.unread_since);
+        }
     }
 
-    /// Bytes were to be sent and the client either took them or did not.
-    pub(super) fn client_read(&self, read: bool) {
-        note_stall(&self.unread_since, !read);
+    /// Bytes were to be sent: whether the client took any of them, and whether there are some that it did not take. As long as
+    /// it takes some, it need not send any.
+    pub(super) fn client_read(&self, took: bool, waits: bool) {
+        if took {
+            self.unread_since.set(None);
+            restart(&self.body_awaited_since);
+        }
+        note_stall(&self.unread_since, waits);
     }
 
     /// Wakes who serves the connection.
@@ -204,15 +192,10 @@ impl Vitals {
             Awaited::Nothing => false,
         };
         let idle = self.idle_limit.get().unwrap_or(limits.idle);
+        let idle = if self.http2.is_spoken.get() { idle.max(limits.idle) } else { idle };
         let stalled = |since: &Cell<Option<Instant>>| since.get().is_some_and(|since| over(since, idle));
-        let http2 = &self.http2;
-        let owes = http2.owes_body.get() || http2.untaken.get() > 0;
-        let slow_head = http2.head_begun.get().is_some_and(|since| over(since, limits.head));
-        awaited
-            || stalled(&self.body_awaited_since)
-            || stalled(&self.unread_since)
-            || slow_head
-            || (owes && self.requests.get() > 0 && stalled(&http2.silent_since))
+        let slow_head = self.http2.head_begun.get().is_some_and(|since| over(since, limits.head));
+        awaited || stalled(&self.body_awaited_since) || stalled(&self.unread_since) || slow_head
     }
 
     /// Takes note of a pause, once.
@@ -241,6 +224,13 @@ fn note_stall(since: &Cell<Option<Instant>>, stalled: bool) {
         (None, true) => since.set(Some(Instant::now())),
         (Some(_), false) => since.set(None),
         (None, false) | (Some(_), true) => {}
+    }
+}
+
+/// What was waited for is waited for from now on: something else has come.
+fn restart(since: &Cell<Option<Instant>>) {
+    if since.get().is_some() {
+        since.set(Some(Instant::now()));
     }
 }
 
@@ -319,11 +309,11 @@ mod tests {
         assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));
         vitals.body_came(true);
         assert!(!vitals.is_overdue(after(1_000), LIMITS));
-        vitals.client_read(false);
+        vitals.client_read(false, true);
         assert!(vitals.is_overdue(after(76), LIMITS));
         vitals.may_idle(Duration::from_mins(5));
         assert!(!vitals.is_overdue(after(299), LIMITS) && vitals.is_overdue(after(301), LIMITS));
-        vitals.client_read(true);
+        vitals.client_read(true, false);
         vitals.request_ended(Instant::now());
         assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));
         vitals.head_begun();
@@ -333,25 +323,47 @@ mod tests {
     }
 
     #[test]
-    fn a_client_of_http2_may_not_be_silent_while_it_owes_something() {
+    fn what_moves_one_way_keeps_the_other_alive() {
+        let vitals = Vitals::new(Instant::now());
+        vitals.request_begun();
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(70));
+        vitals.body_awaited_since.set(long_ago);
+        assert!(vitals.is_overdue(after(6), LIMITS));
+        vitals.client_read(true, false);
+        assert!(!vitals.is_overdue(after(6), LIMITS) && vitals.is_overdue(after(76), LIMITS), "it reads");
+        vitals.body_came(true);
+        assert!(!vitals.is_overdue(after(1_000), LIMITS));
+        vitals.unread_since.set(long_ago);
+        vitals.body_came(true);
+        assert!(!vitals.is_overdue(after(6), LIMITS) && vitals.is_overdue(after(76), LIMITS), "it sends");
+        vitals.unread_since.set(long_ago);
+        vitals.client_read(true, true);
+        assert!(!vitals.is_overdue(after(6), LIMITS) && vitals.is_overdue(after(76), LIMITS), "it reads a part");
+    }
+
+    #[test]
+    fn with_http2_a_request_has_no_say_in_the_time_of_its_neighbours() {
         let vitals = Vitals::new(Instant::now());
         vitals.speaks_http2(false);
         assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));
         vitals.request_begun();
         vitals.request_begun();
-        vitals.request_ended(Instant::now());
-        vitals.fell_silent(false);
+        vitals.may_idle(Duration::from_mins(5));
+        vitals.may_idle(Duration::from_secs(3));
         assert!(!vitals.is_overdue(after(1_000), LIMITS), "the client waits for us");
-        vitals.fell_silent(true);
-        assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS), "a body");
+        vitals.client_read(false, true);
+        assert!(!vitals.is_overdue(after(299), LIMITS) && vitals.is_overdue(after(301), LIMITS), "nothing goes out");
+        vitals.client_read(true, false);
         vitals.spoke(true);
         assert!(!vitals.is_overdue(after(9), LIMITS) && vitals.is_overdue(after(11), LIMITS), "a head");
         vitals.spoke(false);
-        vitals.fell_silent(false);
-        vitals.part_handed_on();
-        assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS), "reading");
-        vitals.part_taken();
         assert!(!vitals.is_overdue(after(1_000), LIMITS));
+        vitals.request_ended(Instant::now());
+        vitals.request_ended(Instant::now());
+        vitals.request_begun();
+        vitals.may_idle(Duration::from_secs(3));
+        vitals.client_read(false, true);
+        assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS), "not a short one alone");
     }
 
     #[test]

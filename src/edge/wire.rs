@@ -115,7 +115,12 @@ impl Wire {
         loop {
             {
                 let input = &mut *self.input.borrow_mut();
-                match input.body.next(&mut input.buffer) {
+                let part = input.body.next(&mut input.buffer);
+                if matches!(part, Ok(Some(_))) || input.body.is_ended() {
+                    // What only marks the body off is no sign of life.
+                    self.vitals.body_came(true);
+                }
+                match part {
                     Ok(Some(Piece::Data(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
                     Ok(Some(Piece::Trailers(trailers))) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
                     Ok(None) if input.body.is_ended() => return Poll::Ready(None),
@@ -199,6 +204,7 @@ impl Wire {
     pub(super) fn poll_write(&self, context: &mut Context<'_>, output: &mut Output) -> Poll<io::Result<()>> {
         let socket = &mut *self.socket.borrow_mut();
         let input = &mut *self.input.borrow_mut();
+        let before = output.left();
         let mut written = Poll::Ready(Ok(()));
         if let Some(go_on) = input.go_on.as_mut().filter(|go_on| go_on.is_begun()) {
             written = go_on.poll_write(context, socket);
@@ -206,7 +212,7 @@ impl Wire {
         if matches!(written, Poll::Ready(Ok(()))) {
             written = output.poll_write(context, socket);
         }
-        self.vitals.client_read(written.is_ready());
+        self.vitals.client_read(written.is_ready() || output.left() < before, written.is_pending());
         written
     }
 
@@ -236,7 +242,9 @@ impl Wire {
             input.go_on = None;
         }
         let filled = fill(context, socket, input, BODY_READ_BYTES);
-        self.vitals.body_came(filled.is_ready());
+        if filled.is_pending() {
+            self.vitals.body_came(false);
+        }
         filled
     }
 

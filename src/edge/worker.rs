@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyper::server::conn::http2::Builder as Http2;
+use h2::server::Builder as Http2;
 use tokio::{
     net::TcpStream,
     runtime::Handle,
@@ -34,7 +34,6 @@ use super::{
     http2,
     in_flight::{CoreLimits, SharedLimits},
     linked::LinkedAccounts,
-    local::LocalTasks,
     permits::Permit,
     ports::{ControlPlane, Resolver, ResolverUnavailable},
     provider_token::ProviderTokens,
@@ -76,7 +75,7 @@ pub(super) struct Core {
     pub(super) access_log: Rc<AccessLog>,
     pub(super) streams: Rc<Streams>,
     pub(super) deadlines: Rc<Deadlines>,
-    pub(super) http2: Http2<LocalTasks>,
+    pub(super) http2: Http2,
     date: HttpDate,
     snapshots: RefCell<SnapshotReader>,
     view: RefCell<Rc<View>>,

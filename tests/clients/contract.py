@@ -56,7 +56,7 @@ def run(session, selection):
             file.write(configuration(session))
         program = os.path.join(os.path.dirname(sys.executable), "schemathesis")
         options = [
-            "--url", given["url"], "--phases", "examples,coverage,fuzzing", "--max-examples", "12", "--seed", "1",
+            "--url", given["url"], "--phases", "examples,coverage,fuzzing", "--max-examples", "6", "--seed", "1",
             "--continue-on-failure", "--warnings", "off", "--no-color", "--request-timeout", "20",
         ]
         ended = subprocess.run(

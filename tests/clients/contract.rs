@@ -3,12 +3,17 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::{
     common::{Gateway, clients::Registry},
-    programs::{Script, finished},
+    programs::{Script, finished, finished_within},
 };
+
+/// It takes half a minute, unless passwords have to wait for everything else: the threads that hash them give way.
+const PATIENCE: Duration = Duration::from_mins(6);
 
 /// The session of somebody who has just signed up: the value of its cookie.
 fn session(gateway: &Gateway, name: &str) -> String {
@@ -31,7 +36,7 @@ fn schemathesis_finds_nothing(environment: &str) {
         "client": [client.id, client.secret],
     });
     let script = Script::python("contract.py", include_str!("contract.py"));
-    let output = finished(script.command(), given.to_string().as_bytes());
+    let output = finished_within(PATIENCE, script.command(), given.to_string().as_bytes());
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success() && said.matches("No issues found").count() == 2, "{said}");
     gateway.is_unharmed();

@@ -124,6 +124,12 @@ pub(crate) fn started(mut command: Command) -> Child {
 /// Runs it to its end.
 #[track_caller]
 pub(crate) fn finished(command: Command, input: &[u8]) -> Output {
+    finished_within(PATIENCE, command, input)
+}
+
+/// Runs it to its end, which comes within this time.
+#[track_caller]
+pub(crate) fn finished_within(patience: Duration, command: Command, input: &[u8]) -> Output {
     let shown = format!("{command:?}");
     let mut process = started(command);
     let mut stdin = process.stdin.take().unwrap();
@@ -139,7 +145,7 @@ pub(crate) fn finished(command: Command, input: &[u8]) -> Output {
     // One that has ended already says why.
     let _ = stdin.write_all(input);
     drop(stdin);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     let status = loop {
         if let Some(status) = process.try_wait().unwrap() {
             break Some(status);

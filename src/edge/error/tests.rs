@@ -43,6 +43,7 @@ fn every_failure() -> Vec<Failure> {
         Failure::NoRoute,
         Failure::BodyTooLarge { limit_bytes: 3 },
         Failure::BodyBroken,
+        Failure::BodyTimeout,
         Failure::NoInstance,
         Failure::CheckUnavailable,
         Failure::ProviderGrantMissing(provider()),
