@@ -17,6 +17,8 @@ class Client:
     """Takes its turns until told to stop. `think` is how many seconds lie between two, on average."""
 
     think, protocol = 0.05, "http/1.1"
+    # Where plain requests go: `http2` is the service of HTTP/2.
+    routes = ["open"]
 
     def __init__(self, port, book, chance, name):
         self.port, self.book, self.chance, self.name = port, book, chance, name
@@ -54,6 +56,9 @@ class Client:
         self.close()
         self.connection = await Connection(self.port, self.protocol).open(receive_bytes)
         return self.connection
+
+    def any_route(self):
+        return self.chance.choice(self.routes)
 
     def next_id(self):
         self.asked += 1
@@ -110,6 +115,9 @@ class Client:
 
     def anything(self):
         """What a plain client asks, as arguments of `request`."""
+        return {**self.anything_at_one_place(), "route": self.any_route()}
+
+    def anything_at_one_place(self):
         chance, size = self.chance, any_size(self.chance)
         match chance.choices(["get", "head", "status", "upload"], [50, 8, 8, 34])[0]:
             case "get":

@@ -1,25 +1,15 @@
-"""Clients of HTTP/2, with prior knowledge. The library (PyPI: h2) is fetched into target/bench-python when it is missing."""
+"""Clients of HTTP/2, with prior knowledge: those that mean well, and those that reset, lie about lengths, and stall."""
 
-import sys
+import asyncio
+import time
 
-from clients import Client
-from peers import REPOSITORY, run_quietly
-from wire import Answer
+from clients import METHODS_WITH_BODY, Client
+from rude import IDLE_TIMEOUT, LATE
+from wire import Answer, any_size, content
 
-LIBRARY = "h2==4.3.0"
 MOST_STREAMS = 12
-
-
-def has_library():
-    folder = REPOSITORY / "target/bench-python"
-    sys.path.append(str(folder))
-    if not (folder / "h2").exists():
-        run_quietly(sys.executable, "-m", "pip", "install", "-q", "--target", str(folder), LIBRARY)
-    try:
-        import h2.connection  # pylint: disable=unused-import
-        return True
-    except ImportError:
-        return False
+# The codes of RST_STREAM. NO_ERROR is that of a client that gives an upload up, too.
+CODES = [0, 0, 1, 2, 7, 8]
 
 
 class Stream:
@@ -34,13 +24,18 @@ class Http2(Client):
 
     think, protocol = 0.5, "h2"
 
-    async def turn(self):
+    async def begin_connection(self):
         import h2.config
         import h2.connection
         await self.open()
-        self.http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
+        self.http = h2.connection.H2Connection(h2.config.H2Configuration(
+            client_side=True, header_encoding="utf-8", validate_outbound_headers=False, normalize_outbound_headers=False))
         self.http.initiate_connection()
-        self.streams, left = {}, self.chance.randint(1, 40)
+        self.streams = {}
+
+    async def turn(self):
+        await self.begin_connection()
+        left = self.chance.randint(1, 40)
         while left or self.streams:
             while left and len(self.streams) < MOST_STREAMS:
                 left -= 1
@@ -61,12 +56,16 @@ class Http2(Client):
         if wanted["act"] == "close":
             wanted["act"] = "body"
         body = wanted.pop("body", None)
-        asked, lines = self.plan(**wanted, body=None if body is None else body[:300_000])
+        self.send_head(*self.plan(**wanted, body=None if body is None else body[:300_000]))
+
+    def send_head(self, asked, lines):
+        """The number of its stream."""
         fields = [(name.lower(), value) for name, value in (line.split(": ", 1) for line in lines) if name != "Connection"]
         pseudo = [(":method", asked.method), (":scheme", "http"), (":authority", "localhost"), (":path", asked.target)]
         number = self.http.get_next_available_stream_id()
         self.http.send_headers(number, pseudo + fields, end_stream=not asked.body)
         self.streams[number] = Stream(asked, asked.body or b"")
+        return number
 
     def send_bodies(self):
         """As much as there is room for."""
@@ -82,10 +81,10 @@ class Http2(Client):
         self.reset(number)
         self.book.note(self.kind, "taken back")
 
-    def reset(self, number):
+    def reset(self, number, code=8):
         import h2.exceptions
         try:
-            self.http.reset_stream(number, error_code=8)
+            self.http.reset_stream(number, error_code=code)
         except h2.exceptions.StreamClosedError:
             # The other side was faster, and the library knows already.
             pass
@@ -139,3 +138,98 @@ class Http2(Client):
             self.book.broke_off(stream.asked, stream.answer)
         else:
             self.book.closed_on(stream.asked)
+
+
+class RudeHttp2(Http2):
+    """One upload or download that goes wrong on purpose. Nothing of it may arrive as a whole message, and what does not go on ends
+    in time."""
+
+    think = 0.3
+
+    async def turn(self):
+        how = self.chance.choice(["reset", "lie", "stalled upload", "unread answer"])
+        self.kind = f"RudeHttp2 ({how})"
+        await self.begin_connection()
+        await {"reset": self.give_up, "lie": self.lie, "stalled upload": self.stop_sending, "unread answer": self.stop_reading}[how]()
+        self.close()
+
+    def upload(self, act, lines=(), **expected):
+        """Begins an upload of which nothing may arrive as a whole; its stream."""
+        body = content(f"{self.name}{self.asked}", 2 + any_size(self.chance) % 60_000)
+        asked, plain = self.plan(act, 100, self.chance.choice(METHODS_WITH_BODY), body=body, route=self.any_route(), **expected)
+        self.book.uploads[asked.id] = None
+        number = self.send_head(asked, [*plain, *lines])
+        return self.streams[number], number
+
+    async def give_up(self):
+        """Sends a part of a body, and resets the stream, with whatever code."""
+        stream, number = self.upload(self.chance.choice(["body", "body", "early"]))
+        self.send_part(number, stream.unsent[:self.chance.randrange(len(stream.unsent))])
+        if self.chance.random() < 0.7:
+            await self.connection.send(self.http.data_to_send())
+            await asyncio.sleep(self.chance.choice([0, 0.01, 0.2]))
+        self.reset(number, self.chance.choice(CODES))
+        del self.streams[number]
+        await self.connection.send(self.http.data_to_send())
+        self.book.note(self.kind, "given up")
+        if self.chance.random() < 0.5:
+            # The connection is good for another request.
+            self.begin()
+            await self.until_answered()
+
+    async def lie(self):
+        """Says a length that is none, or not that of its body: that is refused with 400, or the stream is reset."""
+        body = 1 + any_size(self.chance) % 20_000
+        said = self.chance.choice([f"0{body}", f"+{body}", f"{body}, {body}", "00", "", "0", str(body + 1), str(body - 1), "1e3"])
+        stream, number = self.upload("body", [f"content-length: {said}"], statuses=[], refusals=[400])
+        stream.unsent = b""
+        self.send_part(number, content(stream.asked.id, body), end_stream=True)
+        await self.connection.send(self.http.data_to_send())
+        await self.until_answered(may_be_reset=True)
+
+    def send_part(self, number, data, end_stream=False):
+        """At most what there is room for on a new stream."""
+        for at in range(0, len(data), 16_000):
+            self.http.send_data(number, data[at:at + 16_000], end_stream=end_stream and at + 16_000 >= len(data))
+
+    async def stop_sending(self):
+        stream, number = self.upload("body")
+        self.http.send_data(number, stream.unsent[:1])
+        await self.connection.send(self.http.data_to_send())
+        del self.streams[number]
+        await self.closed_in_time()
+
+    async def stop_reading(self):
+        """Leaves the window of the stream at 0."""
+        asked, lines = self.plan("body", 1_000_000 + any_size(self.chance), route=self.any_route())
+        self.send_head(asked, lines)
+        await self.connection.send(self.http.data_to_send())
+        self.streams.clear()
+        await self.closed_in_time()
+
+    async def closed_in_time(self):
+        began = time.monotonic()
+        await self.connection.until_closed()
+        took = time.monotonic() - began
+        self.book.note(self.kind, "closed")
+        # First the stream ends, then a connection that does nothing.
+        if took > 2 * IDLE_TIMEOUT + LATE:
+            self.book.violation(self.kind, f"closed after {took:.1f} s; the limit is {2 * IDLE_TIMEOUT} s")
+
+    async def until_answered(self, may_be_reset=False):
+        self.may_be_reset = may_be_reset
+        while self.streams:
+            self.send_bodies()
+            await self.connection.send(self.http.data_to_send())
+            if not await self.hear():
+                break
+        for stream in self.streams.values():
+            self.lose(stream)
+
+    may_be_reset = False
+
+    def lose(self, stream):
+        if self.may_be_reset and not stream.answer:
+            self.book.note(self.kind, "reset")
+        else:
+            super().lose(stream)

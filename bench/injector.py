@@ -15,6 +15,8 @@ HERE = Path(__file__).resolve().parent
 STORM_SECONDS, CALM_SECONDS = 16, 14
 # After a storm: until whoever could not be connected to is tried again, and what was slow has ended.
 SETTLING_SECONDS = 4
+# What an instance of HTTP/2 may be told: it streams, so it may also reset, lie about lengths, and stall.
+HTTP2_MODES = ["good", "slow", "hang-up", "reset", "lie", "stall", "goaway", "garbage"]
 
 
 class Weather:
@@ -28,21 +30,29 @@ class Weather:
 
 
 class Injector:
-    def __init__(self, folder, processes, chance, count=3):
+    def __init__(self, folder, processes, chance, count=3, http2_count=2):
         self.folder, self.processes, self.chance = folder, processes, chance
         port = free_port()
+        self.http1_count = count
         # Each has an address of its own: no port of a client can be in the way when one is started again.
-        self.addresses = [(f"127.0.1.{number + 1}", port) for number in range(count)]
-        self.running = [None] * count
+        self.addresses = [(f"127.0.1.{number + 1}", port) for number in range(count + http2_count)]
+        self.running = [None] * (count + http2_count)
         self.weather = Weather()
         self.faults = {}
 
     def urls(self):
-        return ",".join(f"http://{address}:{port}" for address, port in self.addresses)
+        return ",".join(f"http://{address}:{port}" for address, port in self.addresses[:self.http1_count])
+
+    def http2_urls(self):
+        return ",".join(f"h2c://{address}:{port}" for address, port in self.addresses[self.http1_count:])
+
+    def speaks_http2(self, number):
+        return number >= self.http1_count
 
     def start(self, number):
         address, port = self.addresses[number]
-        command = [sys.executable, str(HERE / "instance.py"), address, str(port), str(self.folder / f"journal-{number}")]
+        script = "instance_http2.py" if self.speaks_http2(number) else "instance.py"
+        command = [sys.executable, str(HERE / script), address, str(port), str(self.folder / f"journal-{number}")]
         with open(self.folder / f"instance-{number}.log", "ab") as output:
             self.running[number] = self.processes.start(command, cwd=self.folder, output=output)
 
@@ -81,7 +91,8 @@ class Injector:
     async def torment(self, number, end):
         while (left := end - time.monotonic()) > 0:
             await asyncio.sleep(self.chance.uniform(0, min(2, left)))
-            fault = self.chance.choice(["kill", "kill", "stop", *MODES[1:]])
+            modes = HTTP2_MODES if self.speaks_http2(number) else MODES
+            fault = self.chance.choice(["kill", "kill", "stop", *modes[1:]])
             self.faults[fault] = self.faults.get(fault, 0) + 1
             # Long enough now and then for requests to be given up.
             seconds = self.chance.choice([0.05, 0.5, 1, 2, 6 if fault in ("stop", "slow") else 3])

@@ -22,7 +22,7 @@ class LeavesWhileSending(Client):
         connection = await self.open()
         body = content(self.name, 2 + any_size(self.chance))
         act = self.chance.choice(["body", "early"])
-        asked, start, data = self.request(act, 100, self.chance.choice(METHODS_WITH_BODY), body=body)
+        asked, start, data = self.request(act, 100, self.chance.choice(METHODS_WITH_BODY), body=body, route=self.any_route())
         self.book.uploads[asked.id] = None
         # At least the last byte of the body, or the last chunk, is missing.
         await connection.send(start + data[:self.chance.randrange(len(data) - 7 if len(data) > len(body) else len(data))])
@@ -47,7 +47,8 @@ class LeavesWhileSending(Client):
 class LeavesWhileReading(LeavesWhileSending):
     async def turn(self):
         connection = await self.open(4096)
-        asked, start, _ = self.request(self.chance.choice(["body", "chunks", "drip"]), 200_000 + any_size(self.chance))
+        act, size = self.chance.choice(["body", "chunks", "drip"]), 200_000 + any_size(self.chance)
+        asked, start, _ = self.request(act, size, route=self.any_route())
         await connection.send(start)
         wanted = self.chance.randrange(150_000)
         while len(connection.buffer) < wanted and await connection.more():
@@ -156,7 +157,8 @@ class Early(Client):
         await self.open()
         body = content(self.name, any_size(self.chance))
         # A connection that the service has closed on a body under way may take the answer along.
-        asked, start, data = self.request("early", self.chance.randrange(3000), "POST", body=body, refusals=[502])
+        asked, start, data = self.request("early", self.chance.randrange(3000), "POST", body=body, refusals=[502],
+                                          route=self.any_route())
         await self.exchange(asked, start + data, may_break=True)
         self.close()
 

@@ -27,6 +27,7 @@ use gateway::{
     edge::{
         Parts,
         browser::BrowserSettings,
+        names::Names,
         ports::{
             AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver,
             ResolverUnavailable,
@@ -167,6 +168,7 @@ impl World {
             },
             upstream_settings: settings.upstream,
             max_service_connections: 1,
+            names: Names::of_system(),
             cores: NonZeroUsize::MIN,
             snapshots: Arc::new(SnapshotCell::new(snapshot)),
             control_plane: Arc::new(Nobody),

@@ -121,7 +121,7 @@ impl Api {
             TokenApi::new(tokens.clone()),
             LoginApi::new(logins, oauth.clone()),
             AccountApi::new(accounts),
-            SessionApi::new(sessions),
+            SessionApi::new(sessions, oauth.clone()),
             OAuthApi::new(oauth),
             ClientApi::new(clients.clone()),
             (SigningKeyApi::new(keys), MetadataApi::new(clients)),

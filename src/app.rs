@@ -27,6 +27,7 @@ use tokio::{
 };
 use tracing::info;
 
+pub use self::rules::routes_in_force;
 use self::{
     certificate::CertificateKeeper,
     control_plane::{PoemControlPlane, Probes},
@@ -68,7 +69,7 @@ use crate::{
             token::{TokenParts, TokenService},
         },
     },
-    edge::{Edge, Parts},
+    edge::{Edge, Parts, names::Names},
     ports::{Clock, Entropy},
 };
 
@@ -200,6 +201,7 @@ impl App {
                 browsers: browsers(&settings),
                 upstream_settings: settings.upstream.clone(),
                 max_service_connections,
+                names: Names::of_system(),
                 cores,
                 snapshots: core.publisher.snapshots(),
                 control_plane: Arc::new(PoemControlPlane::new(
@@ -296,6 +298,7 @@ impl Core {
         let clients = clients::controller(settings, world, store, &tokens);
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: store.oauth.clone(),
+            attempts: store.attempts.clone(),
             providers: switched_on(settings, providers),
             sealer: vault.clone(),
             publisher: publisher.clone(),
@@ -340,9 +343,9 @@ impl Core {
         let (cookies, pages) = (cookies(settings), trusted_pages(settings));
         let callers = Arc::new(Callers::new(self.tokens.clone(), self.sessions.clone(), cookies, pages));
         ApiParts {
-            tokens: TokenController::new(self.tokens.clone(), *timezone),
+            tokens: TokenController::new(self.tokens.clone(), callers.clone(), *timezone),
             clients: self.clients.clone(),
-            oauth: OAuthController::new(self.oauth.clone(), callers.clone(), *timezone),
+            oauth: OAuthController::new(self.oauth.clone(), self.accounts.clone(), callers.clone(), *timezone),
             accounts: AccountController::new(
                 self.accounts.clone(),
                 self.sessions.clone(),
@@ -352,6 +355,7 @@ impl Core {
             ),
             logins: LoginController::new(
                 self.logins.clone(),
+                self.accounts.clone(),
                 self.sessions.clone(),
                 callers.clone(),
                 cookies,

@@ -2,6 +2,7 @@
 
 mod client;
 mod healthcheck;
+mod reachable;
 
 use std::{
     io::{self, Write},
@@ -28,7 +29,7 @@ gateway: signs its own tokens and proxies /api/… to your services
 usage: gateway [COMMAND]
 
   serve            serve (default); settings come from the environment, .env and gateway.toml
-  check            say whether the settings are good, and every mistake in them
+  check            say whether the settings are good, and every mistake in them; and who may reach which service where
   openapi          print the OpenAPI document
   healthcheck      exit 0 if the gateway on this machine is ready (for containers)
   client …         add, list, rotate or remove the programs that get tokens; `gateway client help` says how
@@ -117,6 +118,7 @@ fn check(settings: &Settings) -> ExitCode {
             None => say(&format!("the certificate of TLS_CERTIFICATE is valid until {}\n", pair.not_after)),
         }
     }
+    say(&reachable::listed(settings));
     if settings.environment == Environment::Production {
         hint_at_clients(settings);
     }

@@ -32,8 +32,9 @@ pub use store::DEVELOPMENT_VAULT_KEY;
 pub use tls::{TlsFiles, TlsPair, Unfit};
 
 use crate::domain::gateway::models::{
+    path::PathPrefix,
     provider::{ProviderSettings, STAND_IN},
-    service::{PathPrefix, Route, Service},
+    service::{Route, Service},
     signing_key::SigningAlgorithm,
 };
 use reader::{Reader, one_of};

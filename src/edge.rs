@@ -9,10 +9,11 @@
 //! and its answer are a `message` with a `header_list`. A request goes
 //! through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `cors` → `authenticate` (`session`, `linked`; `caller`) →
 //! `browser` or `provider_token` → `buffering` → `in_flight` (`permits`) → `outgoing` (`ours`) →
-//! `balance` → `forward` (`upload`; `pool` and `exchange`, or `multiplex`; `retry`) → `body` (`stream` ends it) → `access_log`; or to
+//! `balance` → `forward` (`upload`; `pool` and `exchange`, or `multiplex`; `names`; `retry`) → `body` (`stream` ends it) → `access_log`; or to
 //! `own_path`. After a 101 (`upgrade`) the connection goes on as a `tunnel`.
 
 pub mod browser;
+pub mod names;
 pub mod ports;
 pub mod server;
 pub mod snapshot;
@@ -44,6 +45,7 @@ mod forwarded;
 mod frames;
 mod framing;
 mod head;
+mod header_block;
 mod header_list;
 mod headers;
 mod http2;

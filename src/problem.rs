@@ -122,7 +122,7 @@ impl Problem {
                 StatusCode::FORBIDDEN,
                 "provider_missing",
                 format!(
-                    "this needs somebody who is known at {provider}; add it to your account at /login/{provider}?link=true"
+                    "this needs somebody who is known at {provider}; add it to your account at /login/{provider}/link"
                 ),
             ),
         }

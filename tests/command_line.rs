@@ -44,7 +44,53 @@ fn production_without_a_store_a_key_and_https_does_not_start() {
 #[test]
 fn good_settings_are_told_so() {
     let output = run(&["check"], &[]);
-    assert_eq!((output.status.code(), printed(&output.stdout).as_str()), (Some(0), "the settings are good\n"));
+    let said = printed(&output.stdout);
+    assert!(output.status.success() && said.starts_with("the settings are good\n"), "{said}");
+}
+
+#[test]
+fn it_is_told_what_is_reachable_and_by_whom() {
+    let shipped = printed(&run(&["check"], &[]).stdout);
+    let expected = "
+services are reachable here, each path with all below it:
+  /api/user/login  any method  auth  /login     anybody
+  /api/users       any method  auth  /users     anybody
+  /api/users/me    any method  auth  /users/me  callers with a valid token and browsers that are signed in
+";
+    assert!(shipped.ends_with(expected.trim_start()), "{shipped}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let routes = "
+        [[routes]]
+        path = '/api/board/admin'
+        service = 'board'
+        scope = ['admin']
+        allow = ['encoded-slash']
+        [[routes]]
+        path = '/api/board/admin'
+        service = 'board'
+        methods = ['GET']
+        access = 'open'
+        [[routes]]
+        path = '/api/hidden'
+        service = 'board'
+        upstream_path = '/'
+    ";
+    std::fs::write(folder.path().join("gateway.toml"), routes).unwrap();
+    let variables =
+        [("BOARD_SERVICE_URL", "http://b"), ("SHOP_SERVICE_URL", "http://s"), ("HIDDEN_SERVICE_URL", "http://h")];
+    let output = common::command(folder.path(), &variables).arg("check").output().unwrap();
+    let said = printed(&output.stdout);
+    let expected = "
+services are reachable here, each path with all below it:
+  /api/auth         any method  auth   /       callers with a valid token
+  /api/board/admin  GET, HEAD   board  /admin  anybody
+  /api/board/admin  any method  board  /admin  callers with a valid token, if they have scope admin; lets through encoded-slash
+  /api/hidden       any method  board  /       callers with a valid token
+  /api/shop         any method  shop   /       callers with a valid token
+no route leads to the service hidden
+";
+    assert!(said.ends_with(expected.trim_start()), "{said}");
 }
 
 #[test]

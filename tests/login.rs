@@ -139,6 +139,56 @@ fn one_browser_has_five_attempts_under_way_and_the_oldest_gives_way() {
     browser.get(&gateway, &callback).expect(303);
 }
 
+/// A browser says what it asks for; what says nothing is none of today's.
+#[test]
+fn only_a_navigation_begins_a_sign_in() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    for [site, mode, destination, purpose] in [
+        ["same-site", "no-cors", "image", ""],
+        ["same-origin", "no-cors", "image", ""],
+        ["cross-site", "cors", "empty", ""],
+        ["same-origin", "same-origin", "empty", ""],
+        ["cross-site", "navigate", "iframe", ""],
+        ["cross-site", "navigate", "object", ""],
+        ["same-site", "navigate", "document", "prefetch"],
+        ["same-site", "navigate", "document", "prefetch;prerender"],
+    ] {
+        let mut headers = vec![("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", mode), ("Sec-Fetch-Dest", destination)];
+        headers.extend(Some(("Sec-Purpose", purpose)).filter(|_| !purpose.is_empty()));
+        let refused = browser.call(&gateway, "GET", "/login/stand-in", &headers);
+        refused.expect_problem(403, "not_a_navigation");
+        assert_eq!(browser.attempts(), 0, "{headers:?}");
+    }
+    for site in ["none", "same-origin", "same-site", "cross-site"] {
+        let headers = [("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
+        browser.call(&gateway, "GET", "/login/stand-in", &headers).expect(303);
+    }
+    let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
+    browser.get(&gateway, &callback).expect(303);
+}
+
+#[test]
+fn however_many_attempts_begin_at_once_what_a_browser_sends_along_stays_small() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    let long = "a".repeat(500);
+    for n in 0..60 {
+        // None of these knows of the others yet.
+        let mut at_once = Browser::default();
+        at_once.leave(&gateway, &format!("/login/stand-in?return_to=/{n}{long}"));
+        browser.cookies.extend(at_once.cookies);
+    }
+    assert_eq!(browser.attempts(), 5);
+    let bytes: usize = browser.cookies.iter().map(|(name, value)| name.len() + value.len()).sum();
+    assert!(bytes < 8 * 1024, "{bytes}");
+    browser.get(&gateway, "/livez").expect(200);
+    let callback = browser.leave(&gateway, "/login/stand-in?return_to=/x").decide("person=alice");
+    let back = browser.get(&gateway, &callback).expect(303);
+    assert_eq!((back.header("location"), browser.attempts()), (Some("/x"), 4));
+    browser.get(&gateway, "/session").expect(200);
+}
+
 #[test]
 fn a_person_who_does_not_agree_is_told_so_in_both_languages() {
     let gateway = Gateway::start();
@@ -414,9 +464,11 @@ fn no_answer_of_a_sign_in_is_framed_kept_or_tells_where_it_was() {
         ("GET", "/login/stand-in", 303),
         ("GET", "/login/nobody", 404),
         ("GET", "/login/stand-in/callback", 400),
+        ("GET", "/login/stand-in?link=true", 400),
         ("GET", "/session", 303),
         ("GET", &callback, 303),
         ("GET", "/session", 200),
+        ("GET", "/login/stand-in/link", 200),
         ("POST", "/logout", 303),
     ] {
         let answer = browser.call_as_our_page(&gateway, method, target).expect(status);

@@ -81,6 +81,39 @@ fn a_dummy_token_is_printed_and_passes_until_it_is_revoked() {
     gateway.get_with_token("/api/users/me", typed).expect(200);
 }
 
+/// Bare text is a simple request: no browser asks before it sends it for a page of whatever site.
+#[test]
+fn no_page_of_another_site_makes_a_dummy_token() {
+    let gateway = Gateway::with(&[("ALLOWED_ORIGINS", "https://app.jinmini.com")]);
+    let send = |kind: &str, more: &[(&str, &str)]| {
+        let (body, content_type) = match kind {
+            "text" => ("typed elsewhere".to_owned(), "text/plain"),
+            _ => (json!({"token": "typed elsewhere"}).to_string(), "application/json"),
+        };
+        gateway.call("POST", "/tokens/dummy", &[&[("Content-Type", content_type)], more].concat(), body.as_bytes())
+    };
+    for kind in ["text", "json"] {
+        for foreign in [
+            vec![("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.example")],
+            vec![("Sec-Fetch-Site", "cross-site"), ("Origin", "null")],
+            vec![("Sec-Fetch-Site", "same-site")],
+            vec![("Sec-Fetch-Site", "none")],
+            vec![("Origin", "https://evil.example")],
+        ] {
+            send(kind, &foreign).expect_problem(403, "cross_site_request");
+        }
+    }
+    let verified = gateway.post("/tokens/verify", &json!({"token": "typed elsewhere"})).expect(200).json();
+    assert_eq!(verified["active"], json!(false));
+    for ours in [
+        vec![("Sec-Fetch-Site", "same-origin")],
+        vec![("Sec-Fetch-Site", "cross-site"), ("Origin", "https://app.jinmini.com")],
+        vec![],
+    ] {
+        send("text", &ours).expect(200);
+    }
+}
+
 #[test]
 fn secrets_do_not_reach_the_console() {
     let gateway = Gateway::with(&[("RUST_LOG", "debug")]);

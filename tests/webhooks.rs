@@ -35,6 +35,7 @@ fn gateway(more: &[(&str, &str)]) -> Gateway {
     let kakao = kakao();
     let [token, userinfo] = ["token", "userinfo"].map(|endpoint| format!("{kakao}/{endpoint}"));
     let ids = [
+        ("OAUTH_REDIRECT_URIS", "https://app.jinmini.com/callback"),
         ("KAKAO_CLIENT_ID", "kakao-id"),
         ("KAKAO_CLIENT_SECRET", "s3cret-kakao"),
         ("KAKAO_TOKEN_URL", &token),
@@ -56,7 +57,8 @@ fn notify(gateway: &Gateway, provider: &str, headers: &[(&str, &str)], form: &st
 #[test]
 fn whoever_unlinks_us_at_kakao_has_taken_the_grant_back() {
     let gateway = gateway(&[("KAKAO_ADMIN_KEY", ADMIN_KEY)]);
-    let sign_in = || gateway.post("/oauth", &json!({"provider": "kakao", "code": "c"})).expect(200).json();
+    let request = json!({"provider": "kakao", "code": "c", "code_verifier": "v".repeat(43)});
+    let sign_in = || gateway.post("/oauth", &request).expect(200).json();
     let told = "app_id=1&user_id=123456789&referrer_type=UNLINK_FROM_APPS";
     for by_get in [false, true] {
         let signed_in = sign_in();

@@ -165,6 +165,10 @@ struct UnverifiedHeader {
 }
 
 impl SignatureVerifier for JwtKeyRing {
+    fn knows(&self, kid: &str) -> bool {
+        self.keys.contains_key(kid)
+    }
+
     fn verify(&self, token: &str) -> Result<AccessClaims, Rejection> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Rejection::Malformed);

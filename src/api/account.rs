@@ -12,7 +12,7 @@ use poem_openapi::{
 
 use super::{
     RequestContext, Tag,
-    extract::{Caller, JsonBody, browser},
+    extract::{Caller, JsonBody, OptionalJsonBody, SessionOnly, browser},
     pages::answers,
     problems::{self, described, described_as, problems},
 };
@@ -21,7 +21,7 @@ use crate::{
         controllers::account::{AccountController, WithCookie},
         schemas::account::{
             AccountDeleted, AccountDocument, ChangePasswordRequest, DeleteAccountRequest, LogInRequest,
-            PasswordChanged, ProviderUnlinked, SignUpRequest,
+            PasswordChanged, ProviderUnlinked, SignUpRequest, UnlinkProviderRequest,
         },
     },
     problem::Problem,
@@ -33,7 +33,7 @@ problems! {
     /// Of a new password.
     PasswordProblems: 400, 401, 403, 409, 413, 415, 422, 429, 500, 503;
     /// Of taking a provider from an account.
-    UnlinkProblems: 400, 401, 403, 404, 409, 500, 503;
+    UnlinkProblems: 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503;
 }
 
 #[derive(Clone)]
@@ -53,7 +53,7 @@ impl AccountApi {
     ///
     /// Makes an account and signs its owner in, with a session as after a sign-in at a provider. 409 `email_taken` if somebody
     /// signed up with it: without sending mail there is no other way to tell, so each sign-up counts for the client's address
-    /// as a failed log-in does. An account at a provider with the same e-mail is another one: an e-mail links nothing. From a
+    /// as a failed log-in does, whatever the answer. An account at a provider with the same e-mail is another one: an e-mail links nothing. From a
     /// browser it must be called by a page of this site or of `ALLOWED_ORIGINS`.
     #[oai(path = "/signup", method = "post", operation_id = "sign_up")]
     async fn sign_up(&self, request: &Request, body: JsonBody<SignUpRequest>) -> SignUpAnswer {
@@ -91,23 +91,29 @@ impl AccountApi {
     /// Delete your account
     ///
     /// With your grants (revoked at the providers as far as these can be reached), identities, sessions and tokens: none of
-    /// them is good any more, here at once and on every replica within a second. Asks for the password if there is one; if
-    /// there is none only a browser that is signed in may do this.
+    /// them is good any more, here at once and on every replica within a second. It takes the session of a browser and, if
+    /// there is one, the password; a token is refused (403 `session_required`).
     #[oai(path = "/me", method = "delete", operation_id = "delete_account")]
-    async fn remove(&self, request: &Request, caller: Caller, body: JsonBody<DeleteAccountRequest>) -> DeletedAnswer {
+    async fn remove(
+        &self,
+        request: &Request,
+        caller: SessionOnly,
+        body: JsonBody<DeleteAccountRequest>,
+    ) -> DeletedAnswer {
         let context = RequestContext::of(request);
         DeletedAnswer(answer(self.accounts.remove(body.0, &caller.0, context.client).await, &context))
     }
 
     /// Set a password
     ///
-    /// The current one is needed unless there is none yet; then `email` is, to sign in with, and the session of a browser.
-    /// Every other session and every token of the account is over. Wrong current passwords count as failed log-ins.
+    /// It takes the session of a browser, and the current password unless there is none yet; then `email` is needed, to sign in
+    /// with. A token is refused (403 `session_required`). Every other session and every token of the account is over. Wrong
+    /// current passwords count as failed log-ins; asking for an e-mail counts for the client's address as a sign-up does.
     #[oai(path = "/password", method = "post", operation_id = "change_password")]
     async fn change_password(
         &self,
         request: &Request,
-        caller: Caller,
+        caller: SessionOnly,
         body: JsonBody<ChangePasswordRequest>,
     ) -> Result<Json<PasswordChanged>, PasswordProblems> {
         let client = RequestContext::of(request).client;
@@ -117,15 +123,19 @@ impl AccountApi {
     /// Take a provider from your account
     ///
     /// What it had there is forgotten, and revoked at the provider if that can be reached. 409 `last_way_in` if nobody could
-    /// sign in any more. Only a browser that is signed in may do this. To add a provider, open `/login/{provider}?link=true`.
+    /// sign in any more. It takes the session of a browser and, if there is one, the password; a token is refused (403
+    /// `session_required`). To add a provider, open `/login/{provider}/link`.
     #[oai(path = "/me/providers/:provider", method = "delete", operation_id = "unlink_provider")]
     async fn unlink(
         &self,
-        caller: Caller,
+        request: &Request,
+        caller: SessionOnly,
         /// One of those in `GET /accounts/me`.
         provider: Path<String>,
+        body: OptionalJsonBody<UnlinkProviderRequest>,
     ) -> Result<Json<ProviderUnlinked>, UnlinkProblems> {
-        Ok(Json(self.accounts.unlink(&provider.0, &caller.0).await?))
+        let client = RequestContext::of(request).client;
+        Ok(Json(self.accounts.unlink(&provider.0, body.0, &caller.0, client).await?))
     }
 }
 

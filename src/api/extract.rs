@@ -14,7 +14,7 @@ use poem_openapi::{
 };
 use serde::de::DeserializeOwned;
 
-pub(super) use self::callers::{OptionalBearerToken, OptionalSession, Session};
+pub(super) use self::callers::{OptionalBearerToken, OptionalCaller, OptionalSession, Session, SessionOnly};
 use super::problems::ProblemError;
 use crate::{
     domain::gateway::{
@@ -60,6 +60,38 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
             }
         }
         Ok(Self(parse_json(&read(request, body).await?).map_err(ProblemError)?))
+    }
+}
+
+/// A JSON body that may be left out: without one everything in it is.
+pub(super) struct OptionalJsonBody<T>(pub T);
+
+impl<'a, T: Type + DeserializeOwned + Default> ApiExtractor<'a> for OptionalJsonBody<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        <JsonBody<T> as ApiExtractor>::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let meta = <JsonBody<T> as ApiExtractor>::request_meta()?;
+        Some(MetaRequest { required: false, ..meta })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let bytes = read(request, body).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        let mut body = RequestBody::new(Body::from(bytes));
+        let JsonBody(read) = JsonBody::from_request(request, &mut body, ExtractParamOptions::default()).await?;
+        Ok(Self(read))
     }
 }
 
@@ -269,22 +301,11 @@ pub(super) fn browser(request: &Request) -> Credentials {
         cookies: cookies(request),
         origin: text(request, header::ORIGIN),
         fetch_site: text(request, HeaderName::from_static("sec-fetch-site")),
+        fetch_mode: text(request, HeaderName::from_static("sec-fetch-mode")),
+        fetch_dest: text(request, HeaderName::from_static("sec-fetch-dest")),
+        purpose: text(request, HeaderName::from_static("sec-purpose")),
         is_unsafe: !request.method().is_safe(),
     }
-}
-
-/// The same of a link that changes something. A browser that follows one sends no `Origin`, but may say which page it was on.
-pub(super) fn browser_on_a_link(request: &Request) -> Credentials {
-    let said = browser(request);
-    let origin = said.origin.or_else(|| origin_of(&text(request, header::REFERER)?));
-    Credentials { origin, is_unsafe: true, ..said }
-}
-
-/// The origin of an address as a browser writes it (RFC 6454 §6.2).
-fn origin_of(address: &str) -> Option<String> {
-    let (scheme, behind) = address.split_once("://")?;
-    let authority = behind.split(['/', '?', '#']).next()?;
-    Some(format!("{scheme}://{authority}"))
 }
 
 fn text(request: &Request, name: HeaderName) -> Option<String> {

@@ -8,11 +8,12 @@ use poem_openapi::{
     OpenApi,
     param::{Path, Query},
     payload::Json,
+    registry::MetaResponse,
 };
 
 use super::{
     RequestContext, Tag,
-    extract::{browser_on_a_link, cookies},
+    extract::{FormBody, Session, browser, cookies},
     pages::{self, answers, bilingual, goes_on, json_or_page, problem_or_page},
     problems,
 };
@@ -20,7 +21,7 @@ use crate::{
     domain::gateway::{
         controllers::{login::LoginController, oauth::OAuthController},
         schemas::{
-            login::{CallbackQuery, Redirect, Refusal},
+            login::{CallbackQuery, LinkForm, LinkRequest, Redirect, Refusal},
             oauth::OAuthProviders,
         },
     },
@@ -55,7 +56,7 @@ impl LoginApi {
     ) -> ChoiceAnswer {
         let providers = self.vault.providers();
         ChoiceAnswer(match self.logins.return_to(return_to.0.as_deref()) {
-            Err(refusal) => refused(request, refusal, ""),
+            Err(refusal) => refused(request, refusal, &SIGN_IN, ""),
             Ok(return_to) if pages::is_wanted(request) => {
                 pages::answer(StatusCode::OK, choice(&providers, &return_to.encoded()))
             }
@@ -66,7 +67,8 @@ impl LoginApi {
     /// Sign in at a provider
     ///
     /// Open it in a browser: it goes to the provider, and from there to the callback. Each attempt has a `state` of its own,
-    /// PKCE and a nonce where the provider knows them, and ten minutes.
+    /// PKCE and a nonce where the provider knows them, and ten minutes; a browser has up to five under way. Only a navigation
+    /// begins one (403 `not_a_navigation`): what a page loads from here does not.
     #[oai(path = "/:provider", method = "get", operation_id = "login")]
     async fn begin(
         &self,
@@ -75,15 +77,57 @@ impl LoginApi {
         provider: Path<String>,
         /// Where the browser goes when somebody is signed in: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
         return_to: Query<Option<String>>,
-        /// `true`: not to sign in, but to add the provider to the account that is signed in in this browser. The link must be
-        /// on a page of this site or of `ALLOWED_ORIGINS`. An identity of another account is refused (409 `linked_elsewhere`),
-        /// and accounts are never merged; what was begun in one session does not count in another (409 `other_session`).
-        link: Query<Option<bool>>,
     ) -> BeginAnswer {
-        let linking = link.0.unwrap_or_default().then(|| browser_on_a_link(request));
-        let (return_to, cookies) = (return_to.0.as_deref(), cookies(request));
-        let outcome = self.logins.begin(&provider.0, return_to, linking.as_ref(), &cookies).await;
-        BeginAnswer(answer(request, outcome, "../login"))
+        let return_to = return_to.0.as_deref();
+        let outcome = self.logins.begin(&provider.0, return_to, is_to_link(request), &browser(request)).await;
+        BeginAnswer(answer(request, outcome, &SIGN_IN, "../login"))
+    }
+
+    /// What adding a provider to your account needs
+    ///
+    /// A page that asks for it, for a browser that is signed in; one that is not is sent to sign in. JSON for programs: a front
+    /// end can ask by itself, with a form that it sends to the same path.
+    #[oai(path = "/:provider/link", method = "get", operation_id = "link_page")]
+    async fn ask_to_link(
+        &self,
+        request: &Request,
+        /// One of `GET /oauth/providers`.
+        provider: Path<String>,
+        /// Where the browser goes in the end: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
+        return_to: Query<Option<String>>,
+        caller: Session,
+    ) -> LinkPageAnswer {
+        LinkPageAnswer(match self.logins.link_form(&provider.0, return_to.0.as_deref(), &caller.0).await {
+            Ok(form) if pages::is_wanted(request) => link_page(&form),
+            Ok(form) => Json(form).into_response(),
+            Err(refusal) if refusal.problem.status() == StatusCode::UNAUTHORIZED && pages::is_wanted(request) => {
+                Response::builder()
+                    .status(StatusCode::SEE_OTHER)
+                    .header(header::LOCATION, format!("../../login?return_to=%2Flogin%2F{}%2Flink", provider.0))
+                    .finish()
+            }
+            Err(refusal) => refused(request, refusal, &LINK, "link"),
+        })
+    }
+
+    /// Add a provider to your account
+    ///
+    /// Sends the browser to the provider, as a sign-in does. Whoever has that identity can sign in to the account from then
+    /// on, so it takes the session of a browser and, if there is one, the password, and it begins with a form on a page of
+    /// this site or of `ALLOWED_ORIGINS`. An identity of another account is refused (409 `linked_elsewhere`), and accounts are
+    /// never merged; what was begun in one session does not count in another (409 `other_session`).
+    #[oai(path = "/:provider/link", method = "post", operation_id = "link_provider")]
+    async fn link(
+        &self,
+        request: &Request,
+        /// One of `GET /oauth/providers`.
+        provider: Path<String>,
+        caller: Session,
+        form: FormBody<LinkRequest>,
+    ) -> LinkAnswer {
+        let client = RequestContext::of(request).client;
+        let outcome = self.logins.begin_link(&provider.0, form.0, &caller.0, client).await;
+        LinkAnswer(answer(request, outcome, &LINK, "link"))
     }
 
     /// Where a provider sends the browser back to
@@ -112,7 +156,7 @@ impl LoginApi {
             CallbackQuery::default()
         };
         let outcome = self.logins.finish(&provider.0, query, &cookies(request), &RequestContext::sender(request)).await;
-        FinishAnswer(answer(request, outcome, "../../login"))
+        FinishAnswer(answer(request, outcome, &SIGN_IN, "../../login"))
     }
 }
 
@@ -122,21 +166,42 @@ fn is_said_once(request: &Request) -> bool {
     ["state", "code", "error", "iss"].iter().all(|name| parameters.iter().filter(|(sent, _)| sent == name).count() <= 1)
 }
 
+/// Whether this is a link of an earlier version, which began to add a provider.
+fn is_to_link(request: &Request) -> bool {
+    request.uri().query().is_some_and(|query| query.split('&').any(|parameter| parameter == "link=true"))
+}
+
+/// The words of a page that says why something failed, in Korean and English.
+struct FailurePage {
+    failed: (&'static str, &'static str),
+    again: (&'static str, &'static str),
+}
+
+const SIGN_IN: FailurePage = FailurePage {
+    failed: ("로그인하지 못했습니다", "You are not signed in"),
+    again: ("다시 로그인", "Sign in again"),
+};
+
+const LINK: FailurePage = FailurePage {
+    failed: ("계정에 추가하지 못했습니다", "Nothing was added to your account"),
+    again: ("다시 시도", "Try again"),
+};
+
 /// The browser goes on, or is told why not. `begin_again` is where, as seen from here.
-fn answer(request: &Request, outcome: Result<Redirect, Refusal>, begin_again: &str) -> Response {
+fn answer(request: &Request, outcome: Result<Redirect, Refusal>, failure: &FailurePage, begin_again: &str) -> Response {
     match outcome {
         Ok(Redirect { location, cookies }) => {
             let answer = Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, location.expose());
             with_cookies(answer.finish(), cookies)
         }
-        Err(refusal) => refused(request, refusal, begin_again),
+        Err(refusal) => refused(request, refusal, failure, begin_again),
     }
 }
 
-fn refused(request: &Request, refusal: Refusal, begin_again: &str) -> Response {
+fn refused(request: &Request, refusal: Refusal, failure: &FailurePage, begin_again: &str) -> Response {
     let Refusal { problem, korean, cookies } = refusal;
     let answer = if pages::is_wanted(request) {
-        pages::answer(problem.status(), apology(&problem, &korean, begin_again))
+        pages::answer(problem.status(), failure.html(&problem, &korean, begin_again))
     } else {
         problems::document(problem, &RequestContext::of(request))
     };
@@ -154,7 +219,11 @@ answers! {
     /// Of the question where people can sign in.
     ChoiceAnswer(OAuthProviders): [json_or_page::<OAuthProviders>("Where people can sign in.")], problem_or_page: 400, 500;
     /// Of the begin of a sign-in.
-    BeginAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 401, 403, 404, 500, 502, 503;
+    BeginAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 500, 502, 503;
+    /// Of the question what adding a provider needs.
+    LinkPageAnswer(LinkForm): on_the_way(json_or_page::<LinkForm>("What it needs.")), problem_or_page: 400, 401, 404, 409, 500, 503;
+    /// Of the request to add one.
+    LinkAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503;
     /// Of its end.
     FinishAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 409, 500, 502, 503;
 }
@@ -181,13 +250,46 @@ fn choice(providers: &OAuthProviders, return_to: &str) -> String {
     pages::page("로그인 · Sign in", &main)
 }
 
-fn apology(problem: &Problem, korean: &str, begin_again: &str) -> String {
-    let main = format!(
-        "<h1>{}</h1>\n<p lang=\"ko\">{}</p>\n<p>{}</p>\n<p><a href=\"{begin_again}\">{}</a></p>",
-        bilingual("로그인하지 못했습니다", "You are not signed in"),
-        escaped(korean),
-        escaped(&problem.detail),
-        bilingual("다시 로그인", "Sign in again"),
+/// The page that asks whether to add a provider.
+fn link_page(form: &LinkForm) -> Response {
+    let name = escaped(&form.display_name);
+    let mut main = format!(
+        "<h1>{}</h1>\n<p>{}</p>\n<form method=\"post\" action=\"link\">\n\
+         <input type=\"hidden\" name=\"return_to\" value=\"{}\">\n",
+        bilingual(&format!("{name} 로그인 추가"), &format!("Add {name} to your account")),
+        bilingual(
+            &format!("다음 화면에서 고르는 {name} 계정으로 이 계정에 로그인할 수 있게 됩니다."),
+            &format!("The {name} account that you choose on the next page can sign in to this account from then on."),
+        ),
+        escaped(&form.return_to),
     );
-    pages::page("로그인 · Sign in", &main)
+    if form.needs_password {
+        // A `String` takes everything.
+        let _ = writeln!(
+            main,
+            "<label>{} <input type=\"password\" name=\"password\" autocomplete=\"current-password\" required></label>",
+            bilingual("이 계정의 비밀번호", "The password of this account"),
+        );
+    }
+    let _ = write!(main, "<button>{}</button>\n</form>", bilingual("계속", "Go on"));
+    pages::answer_with_form(StatusCode::OK, pages::page("로그인 추가 · Add a sign-in", &main))
+}
+
+/// Or the browser is sent to sign in first.
+fn on_the_way(one: MetaResponse) -> Vec<MetaResponse> {
+    vec![one, goes_on()]
+}
+
+impl FailurePage {
+    fn html(&self, problem: &Problem, korean: &str, begin_again: &str) -> String {
+        let (failed, again) = (self.failed, self.again);
+        let main = format!(
+            "<h1>{}</h1>\n<p lang=\"ko\">{}</p>\n<p>{}</p>\n<p><a href=\"{begin_again}\">{}</a></p>",
+            bilingual(failed.0, failed.1),
+            escaped(korean),
+            escaped(&problem.detail),
+            bilingual(again.0, again.1),
+        );
+        pages::page("로그인 · Sign in", &main)
+    }
 }

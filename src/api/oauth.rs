@@ -1,5 +1,6 @@
 //! `/oauth…`: what people allowed us at providers.
 
+use poem::Request;
 use poem_openapi::{
     OpenApi,
     param::{Path, Query},
@@ -7,8 +8,8 @@ use poem_openapi::{
 };
 
 use super::{
-    Tag,
-    extract::{Caller, FormBody, JsonBody, RawAuthorization},
+    RequestContext, Tag,
+    extract::{Caller, FormBody, JsonBody, OptionalCaller, RawAuthorization},
     problems::problems,
 };
 use crate::domain::gateway::{
@@ -20,7 +21,7 @@ use crate::domain::gateway::{
 
 problems! {
     /// Of an exchange.
-    ExchangeProblems: 400, 401, 409, 413, 415, 422, 500, 502, 503;
+    ExchangeProblems: 400, 401, 403, 409, 413, 415, 422, 429, 500, 502, 503;
     /// Of a list.
     ListProblems: 400, 401, 422, 500, 503;
     /// Of a call about one grant.
@@ -55,15 +56,24 @@ impl OAuthApi {
 
     /// Exchange an authorization code and keep the grant
     ///
-    /// With a token the grant is added to your account. Without one the exchange is the sign-in: the account is found or made
-    /// by provider and subject (never by e-mail), and `tokens` holds our own tokens for it.
+    /// For a front end that sends browsers to a provider itself, with a redirect URI of its own (`OAUTH_REDIRECT_URIS`); it checks
+    /// the `state` there. Wherever the provider has them, the `code_verifier` (PKCE) and the `nonce` (OpenID Connect) are
+    /// needed. A code that was begun at `/login` is redeemed there alone.
+    ///
+    /// Without a caller the exchange is the sign-in: the account is found or made by provider and subject (never by e-mail),
+    /// and `tokens` holds our own tokens for it. With a token the grant is kept if the identity is one of your account; 403
+    /// `identity_not_linked` otherwise, since services see tokens. With the session of a browser and, if there is one, the
+    /// `password`, the identity is added to your account. Exchanges that fail delay the next of the client's address, like failed
+    /// log-ins: from the 50th a second, then twice as long each time, up to 15 minutes (429).
     #[oai(path = "/", method = "post", operation_id = "exchange_oauth_code")]
     async fn exchange(
         &self,
-        caller: Caller,
+        request: &Request,
+        caller: OptionalCaller,
         body: JsonBody<ExchangeCode>,
     ) -> Result<Json<OAuthGrant>, ExchangeProblems> {
-        Ok(Json(self.vault.exchange(body.0, &caller.0).await?))
+        let client = RequestContext::of(request).client;
+        Ok(Json(self.vault.exchange(body.0, &caller.0, client).await?))
     }
 
     /// Your grants

@@ -16,11 +16,16 @@ pub(super) const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inli
 /// Without it a browser asks for `/favicon.ico`, and puts the 404 on its console.
 pub(super) const NO_ICON: &str = r#"<link rel="icon" href="data:,">"#;
 
+/// The policy of a page whose form leads to a provider. Browsers apply `form-action` to every redirect after the form (CSP3 §6.4.1),
+/// and a provider may redirect to addresses that we do not know.
+const FORM_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'";
+
 const STYLE: &str = "\
 body { font: 1.05rem/1.6 system-ui, sans-serif; max-width: 38rem; margin: 12vh auto; padding: 0 1.5rem; overflow-wrap: anywhere; \
 color: #1d2433; background: #fbfbfd }
 h1 { font-size: 1.6rem; line-height: 1.25 } a { color: #0b57d0 } li { margin: .4rem 0 } dt { opacity: .7 } dd { margin: 0 0 .6rem }
-.choice, button { display: block; box-sizing: border-box; width: 100%; margin: .6rem 0; padding: .7rem 1rem; font: inherit; text-align: left; \
+.choice, button, input { display: block; box-sizing: border-box; width: 100%; margin: .6rem 0; padding: .7rem 1rem; font: inherit; text-align: left; \
 text-decoration: none; color: inherit; background: none; border: 1px solid #8888; border-radius: .5rem; cursor: pointer }
 @media (prefers-color-scheme: dark) { body { color: #e6e9ef; background: #14171d } a { color: #8ab4f8 } }";
 
@@ -48,10 +53,19 @@ pub(super) fn bilingual(korean: &str, english: &str) -> String {
 
 /// A page as an answer.
 pub(super) fn answer(status: StatusCode, page: String) -> Response {
+    with_policy(status, page, PAGE_POLICY)
+}
+
+/// A page with a form that leads to another site.
+pub(super) fn answer_with_form(status: StatusCode, page: String) -> Response {
+    with_policy(status, page, FORM_POLICY)
+}
+
+fn with_policy(status: StatusCode, page: String, policy: &'static str) -> Response {
     Response::builder()
         .status(status)
         .content_type("text/html; charset=utf-8")
-        .header(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)
+        .header(header::CONTENT_SECURITY_POLICY, policy)
         .header(header::VARY, "Accept")
         .body(page)
 }

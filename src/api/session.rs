@@ -20,8 +20,9 @@ use super::{
 };
 use crate::{
     domain::gateway::{
-        controllers::session::SessionController,
+        controllers::{oauth::OAuthController, session::SessionController},
         schemas::{
+            oauth::OAuthProviders,
             session::{OpenSessions, SessionDocument, SessionsEnded, SignedOut},
             token::TokenPair,
         },
@@ -37,11 +38,12 @@ problems! {
 #[derive(Clone)]
 pub(super) struct SessionApi {
     sessions: SessionController,
+    vault: OAuthController,
 }
 
 impl SessionApi {
-    pub(super) fn new(sessions: SessionController) -> Self {
-        Self { sessions }
+    pub(super) fn new(sessions: SessionController, vault: OAuthController) -> Self {
+        Self { sessions, vault }
     }
 }
 
@@ -54,7 +56,7 @@ impl SessionApi {
     async fn show(&self, request: &Request, caller: Session) -> SessionAnswer {
         let wants_page = pages::is_wanted(request);
         SessionAnswer(match self.sessions.show(&caller.0).await {
-            Ok(session) if wants_page => own_page(&session),
+            Ok(session) if wants_page => own_page(&session, &self.vault.providers()),
             Ok(session) => Json(session).into_response(),
             Err(problem) if wants_page && problem.status() == StatusCode::UNAUTHORIZED => {
                 see_other("login?return_to=%2Fsession")
@@ -145,8 +147,8 @@ document.getElementById("tokens").onclick = async () => {
 const SCRIPT_HASH: &str = "sha256-fTinS44k/tnL9/u0GZaYueKeQ3ek7sloy0zScrFVGcA=";
 
 /// The page of whoever is signed in: it may do what any page may, run that script, and call this gateway.
-fn own_page(session: &SessionDocument) -> Response {
-    let mut answer = pages::answer(StatusCode::OK, person(session));
+fn own_page(session: &SessionDocument, providers: &OAuthProviders) -> Response {
+    let mut answer = pages::answer(StatusCode::OK, person(session, providers));
     let policy = format!("{}; script-src '{SCRIPT_HASH}'; connect-src 'self'", pages::PAGE_POLICY);
     if let Ok(policy) = policy.try_into() {
         answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
@@ -158,7 +160,7 @@ fn see_other(location: &'static str) -> Response {
     Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, location).finish()
 }
 
-fn person(session: &SessionDocument) -> String {
+fn person(session: &SessionDocument, providers: &OAuthProviders) -> String {
     let name = escaped(session.name.as_deref().unwrap_or("–"));
     let mut main = format!("<h1>{}</h1>\n<dl>\n", bilingual(&format!("{name} 님"), &format!("Signed in as {name}")));
     for provider in &session.providers {
@@ -170,6 +172,13 @@ fn person(session: &SessionDocument) -> String {
     let _ = writeln!(main, "<dt>{}</dt><dd><code>{}</code></dd>", bilingual("계정", "account"), session.subject);
     let until = session.idle_until.format("%Y-%m-%d %H:%M %:z");
     let _ = writeln!(main, "<dt>{}</dt><dd>{until}</dd>\n</dl>", bilingual("유효 시간", "until"));
+    let has = |name: &str| session.providers.iter().any(|known| known.provider == name);
+    for provider in providers.providers.iter().filter(|provider| !has(&provider.name)) {
+        let name = escaped(&provider.display_name);
+        let words = bilingual(&format!("{name} 로그인 추가"), &format!("Add {name} to this account"));
+        let path = escaped(&provider.name);
+        let _ = writeln!(main, r#"<a class="choice" href="login/{path}/link?return_to=%2Fsession">{words}</a>"#);
+    }
     let _ = writeln!(
         main,
         "<form method=\"post\" action=\"logout\"><button>{}</button></form>\n\

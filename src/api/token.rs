@@ -1,10 +1,11 @@
 //! `/tokens/…`: create, verify, refresh, revoke; in development also dummy tokens.
 
+use poem::Request;
 use poem_openapi::{OpenApi, payload::Json};
 
 use super::{
     Tag,
-    extract::{BearerToken, DummyBody, JsonBody, OptionalBearerToken},
+    extract::{BearerToken, DummyBody, JsonBody, OptionalBearerToken, browser},
     problems::problems,
 };
 use crate::domain::gateway::{
@@ -20,6 +21,8 @@ problems! {
     OpenProblems: 400, 413, 415, 422, 500, 503;
     /// Of an operation that a caller may be refused.
     CallerProblems: 400, 401, 403, 413, 415, 422, 500, 503;
+    /// Of a dummy token.
+    DummyProblems: 400, 403, 413, 415, 422, 500, 503;
     /// Of an exchange of a refresh token.
     GrantProblems: 400, 401, 403, 413, 415, 422, 500, 503;
 }
@@ -140,9 +143,10 @@ impl DummyTokenApi {
     ///
     /// The text is printed on the gateway's console and is a token from then on: it verifies as active and passes
     /// `/api/…` as a test identity until it expires or is revoked. So you see a value travel from Swagger through router,
-    /// controller, service and repository. Only in development.
+    /// controller, service and repository. Only in development, and from a browser only by a page of this site or of
+    /// `ALLOWED_ORIGINS`.
     #[oai(path = "/dummy", method = "post", operation_id = "create_dummy_token")]
-    async fn dummy(&self, body: DummyBody) -> Result<Json<DummyTokenPair>, OpenProblems> {
-        Ok(Json(self.tokens.register_dummy(body.0).await?))
+    async fn dummy(&self, request: &Request, body: DummyBody) -> Result<Json<DummyTokenPair>, DummyProblems> {
+        Ok(Json(self.tokens.register_dummy(body.0, &browser(request)).await?))
     }
 }

@@ -41,8 +41,8 @@ fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &H
             lines.push("    for a code by hand open".into());
             lines.push(format!("      {}", sign_in.url));
             lines.push(format!(
-                "      and exchange it: POST /oauth {{\"provider\": \"stand-in\", \"code\": …, \"redirect_uri\": \"{}\"}}",
-                sign_in.redirect_uri
+                "      and exchange it: POST /oauth {{\"provider\": \"stand-in\", \"code\": …, \"code_verifier\": \"{}\", \"nonce\": \"{}\"}}",
+                sign_in.code_verifier, sign_in.nonce
             ));
         }
         lines.push(String::new());

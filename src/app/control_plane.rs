@@ -23,7 +23,7 @@ use tracing::error;
 use super::{accepting::Patient, upkeep::until};
 use crate::{
     api::RequestContext,
-    domain::gateway::models::service::PathPrefix,
+    domain::gateway::models::path::PathPrefix,
     edge::ports::{Body, ControlPlane, RequestOrigin},
 };
 

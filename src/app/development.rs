@@ -3,6 +3,8 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tracing::error;
 
@@ -21,7 +23,7 @@ use crate::{
 };
 
 /// The service that the sample service stands in for.
-const SAMPLE_SERVICE: &str = "auth";
+pub(super) const SAMPLE_SERVICE: &str = "auth";
 /// As whom the gateway is known at the stand-in provider.
 const CLIENT_ID: &str = "gateway";
 /// No secret: the provider lives and dies with the gateway, and lets anybody in.
@@ -32,7 +34,7 @@ const CLIENT_SECRET: &str = "development";
 pub(super) struct Helpers {
     /// Where the sample AUTH service is.
     pub(super) sample_service: Option<SocketAddr>,
-    /// Where to open the stand-in provider in a browser to get a code, and where that sends the code.
+    /// Where to open the stand-in provider in a browser to get a code, and what exchanges it.
     pub(super) sign_in: Option<SignIn>,
 }
 
@@ -40,7 +42,9 @@ pub(super) struct Helpers {
 #[derive(Debug, Clone)]
 pub(super) struct SignIn {
     pub(super) url: String,
-    pub(super) redirect_uri: String,
+    /// What has to come along with the code to `POST /oauth`.
+    pub(super) code_verifier: String,
+    pub(super) nonce: String,
 }
 
 impl Helpers {
@@ -105,8 +109,11 @@ async fn start_stand_in(
     let redirect_uri = format!("{here}/");
     let callback = format!("{here}/login/{STAND_IN}/callback");
     let encoded: String = url::form_urlencoded::byte_serialize(redirect_uri.as_bytes()).collect();
+    let [code_verifier, nonce] = [(); 2].map(|()| URL_SAFE_NO_PAD.encode(world.entropy.bytes::<32>()));
+    let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&code_verifier));
     let url = format!(
-        "{issuer}/authorize?response_type=code&client_id={CLIENT_ID}&redirect_uri={encoded}&scope=openid+email+profile&state=by-hand"
+        "{issuer}/authorize?response_type=code&client_id={CLIENT_ID}&redirect_uri={encoded}&scope=openid+email+profile&state=by-hand\
+         &nonce={nonce}&code_challenge={challenge}&code_challenge_method=S256"
     );
     if let Ok(name) = STAND_IN.parse() {
         settings.providers.push(ProviderSettings {
@@ -117,7 +124,7 @@ async fn start_stand_in(
             client_secret: Secret::new(CLIENT_SECRET),
             scopes: "openid email profile".to_owned(),
             pkce: true,
-            redirect_uris: vec![callback.clone(), redirect_uri.clone()],
+            redirect_uris: vec![redirect_uri],
             callback,
         });
     }
@@ -126,7 +133,7 @@ async fn start_stand_in(
             error!(%error, "the stand-in provider is lost");
         }
     });
-    Ok(SignIn { url, redirect_uri })
+    Ok(SignIn { url, code_verifier, nonce })
 }
 
 async fn loopback(what: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {

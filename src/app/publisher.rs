@@ -4,13 +4,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
+use super::rules::routes_in_force;
 use crate::{
     config::Settings,
     domain::gateway::{
         models::{
             id::AccountId,
             oauth::GrantChanges,
-            service::RouteTable,
             token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier},
         },
         services::ports::{GrantStatePublisher, KeyRing, TokenStatePublisher},
@@ -27,7 +27,7 @@ impl SnapshotPublisher {
         let services: HashMap<_, _> =
             settings.services.iter().map(|service| (service.name.clone(), Arc::new(service.clone()))).collect();
         Self(Arc::new(SnapshotCell::new(Snapshot {
-            routes: Arc::new(RouteTable::new(settings.routes.iter().cloned())),
+            routes: Arc::new(routes_in_force(settings)),
             services: Arc::new(services),
             keys: Arc::new(NoKeys),
             expectations: Arc::new(expectations),
@@ -62,6 +62,10 @@ impl GrantStatePublisher for SnapshotPublisher {
 struct NoKeys;
 
 impl SignatureVerifier for NoKeys {
+    fn knows(&self, _: &str) -> bool {
+        false
+    }
+
     fn verify(&self, _: &str) -> Result<AccessClaims, Rejection> {
         Err(Rejection::UnknownKey)
     }

@@ -4,12 +4,19 @@ use std::{iter, time::Duration};
 
 use chrono::TimeDelta;
 
+use super::development::SAMPLE_SERVICE;
 use crate::{
     config::{Environment, Settings},
     domain::gateway::{
         models::{
-            access::Access, page::TrustedPages, provider::is_loopback, scope::Scope, session::SessionLimits,
-            signing_key::KeySchedule, token::Expectations,
+            access::Access,
+            page::TrustedPages,
+            provider::is_loopback,
+            scope::Scope,
+            service::{RouteTable, ServiceName},
+            session::SessionLimits,
+            signing_key::KeySchedule,
+            token::Expectations,
         },
         schemas::cookie::Cookies,
         services::token::TokenPolicy,
@@ -42,6 +49,14 @@ pub(super) fn token_policy(settings: &Settings) -> TokenPolicy {
         },
         dummies: development,
     }
+}
+
+/// The routes of `gateway.toml`, and those that services have by default.
+pub fn routes_in_force(settings: &Settings) -> RouteTable {
+    let of_development: Option<ServiceName> =
+        if settings.environment == Environment::Development { SAMPLE_SERVICE.parse().ok() } else { None };
+    let services = settings.services.iter().map(|service| &service.name).chain(&of_development);
+    RouteTable::with_defaults(settings.routes.iter().cloned(), services)
 }
 
 /// Pages of our own, and of those that are allowed beside them.

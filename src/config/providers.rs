@@ -171,9 +171,7 @@ struct Common<'s> {
 impl Common<'_> {
     /// Where a provider sends browsers to, and which redirect URIs a caller may name.
     fn redirects(&self, provider: &str) -> (String, Vec<String>) {
-        let callback = format!("{}/login/{provider}/callback", self.base);
-        let allowed = if self.listed.is_empty() { vec![callback.clone()] } else { self.listed.clone() };
-        (callback, allowed)
+        (format!("{}/login/{provider}/callback", self.base), self.listed.clone())
     }
 }
 
@@ -183,8 +181,12 @@ pub(super) fn read(
     environment: Environment,
     public: Option<&PublicSettings>,
 ) -> Option<Vec<ProviderSettings>> {
+    let base = public.map_or("", PublicSettings::base);
+    let ours: Vec<String> = public.map_or_else(Vec::new, |public| {
+        ["", public.api_prefix.as_str()].map(|prefix| format!("{base}{prefix}")).to_vec()
+    });
     let listed = reader.read(&OAUTH_REDIRECT_URIS, |text| {
-        entries(text).map(|entry| redirect_uri(entry, environment)).collect::<Result<Vec<_>, _>>()
+        entries(text).map(|entry| redirect_uri(entry, environment, &ours)).collect::<Result<Vec<_>, _>>()
     });
     let version = reader.read(&FACEBOOK_API_VERSION, version);
     let hosted_domain = reader.read(&GOOGLE_HOSTED_DOMAIN, hosted_domain);
@@ -193,7 +195,7 @@ pub(super) fn read(
     // With a mistake noted nothing of this is used; reading on finds the others.
     let common = Common {
         environment,
-        base: public.map_or("", PublicSettings::base),
+        base,
         version: version.unwrap_or_default(),
         listed: listed.unwrap_or_default(),
         hosted_domain: hosted_domain.flatten(),

@@ -11,8 +11,9 @@ use super::{
     variables::{ALLOWED_ORIGINS, API_PREFIX, PORT, PUBLIC_URL, TIMEZONE},
 };
 use crate::domain::gateway::models::{
+    path::{InvalidPrefix, PathPrefix},
     provider::is_loopback,
-    service::{InvalidPrefix, PathPrefix, SERVICES_PREFIX},
+    service::SERVICES_PREFIX,
 };
 
 /// Reads the public face. Production wants an https `PUBLIC_URL`: it is the issuer of every token.

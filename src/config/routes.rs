@@ -1,6 +1,6 @@
 //! Routes from `gateway.toml`, or the shipped ones. Every mistake says its line.
 
-use std::{collections::HashMap, fmt, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{fmt, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use serde::Deserialize;
 use toml::{
@@ -19,15 +19,14 @@ use crate::domain::gateway::models::{
     access::Access,
     header::TokenHeader,
     oauth::ProviderName,
-    service::{
-        DEFAULT_BODY_LIMIT_BYTES, DEFAULT_BUFFER_BYTES, PathPrefix, ProviderToken, Route, SERVICES_PREFIX, TimeLimits,
-    },
+    service::{DEFAULT_BODY_LIMIT_BYTES, DEFAULT_BUFFER_BYTES, ProviderToken, Route, TimeLimits},
     signing_key::SigningAlgorithm,
 };
 
 mod access;
+mod paths;
 
-use self::access::Claims;
+use self::{access::Claims, paths::Taken};
 
 /// What counts without a `gateway.toml`.
 const SHIPPED: &str = include_str!("default.toml");
@@ -52,6 +51,8 @@ pub(super) struct Known<'s> {
 #[serde(deny_unknown_fields)]
 struct RouteEntry {
     path: Spanned<String>,
+    methods: Option<Spanned<Vec<String>>>,
+    allow: Option<Spanned<Vec<String>>>,
     service: Spanned<String>,
     upstream_path: Option<Spanned<String>>,
     access: Option<Spanned<String>>,
@@ -78,7 +79,7 @@ struct RouteEntry {
 pub(super) fn read(reader: &mut Reader<'_>, known: Known<'_>) -> Vec<Route> {
     let shipped = || RoutesFile { name: "the shipped routes".to_owned(), text: SHIPPED.to_owned() };
     let file = reader.routes_file().cloned().unwrap_or_else(shipped);
-    let mut parser = Parser { file: &file, known, paths: HashMap::new(), mistakes: Vec::new() };
+    let mut parser = Parser { file: &file, known, taken: Taken::default(), mistakes: Vec::new() };
     let routes = parser.routes();
     for mistake in parser.mistakes {
         reader.note(mistake);
@@ -89,8 +90,8 @@ pub(super) fn read(reader: &mut Reader<'_>, known: Known<'_>) -> Vec<Route> {
 struct Parser<'f> {
     file: &'f RoutesFile,
     known: Known<'f>,
-    /// Where in the text the route for each path stands.
-    paths: HashMap<PathPrefix, Spanned<()>>,
+    /// What the routes so far are for.
+    taken: Taken,
     mistakes: Vec<Mistake>,
 }
 
@@ -124,20 +125,15 @@ impl Parser<'_> {
     }
 
     fn route(&mut self, entry: &RouteEntry) -> Option<Route> {
-        let path = self.field("path", &entry.path, |text| route_path(text));
-        if let Some(path) = &path
-            && let Some(first) = self.paths.insert(path.clone(), Spanned::new(entry.path.span(), ()))
-        {
-            let first = self.line(&first);
-            self.note(
-                &entry.path,
-                format!("path is {:?}", path.as_str()),
-                format!("line {first} has a route for it already"),
-            );
+        let path = self.path(entry);
+        let methods = self.methods(entry.methods.as_ref());
+        if let (Some(path), Some(methods)) = (&path, &methods) {
+            self.take(entry, path, methods);
         }
+        let allow = self.allow(entry.allow.as_ref());
         let service = self.field("service", &entry.service, |text| parsed(text));
         let upstream_path = match &entry.upstream_path {
-            None => path.as_ref().and_then(|path| path.as_str().strip_prefix(SERVICES_PREFIX)?.parse().ok()),
+            None => path.as_ref().zip(service.as_ref()).map(|(path, of)| Route::default_upstream_prefix(path, of)),
             Some(given) => self.field("upstream_path", given, |text| parsed(text)),
         };
         let access = self.access(entry);
@@ -161,6 +157,8 @@ impl Parser<'_> {
         let assertion = self.assertion(entry.assertion.as_ref());
         Some(Route {
             prefix: path?,
+            methods: methods?,
+            allow: allow?,
             service: service?,
             upstream_prefix: upstream_path?,
             access: access?,
@@ -305,17 +303,6 @@ fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|rule: T::Err| rule.to_string())
 }
 
-/// Routes live under `/api`, so that they and the gateway's own paths can never compete.
-fn route_path(text: &str) -> Result<PathPrefix, String> {
-    let prefix: PathPrefix = parsed(text)?;
-    match prefix.as_str().strip_prefix(SERVICES_PREFIX) {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => Ok(prefix),
-        _ => Err(format!(
-            "a path under {SERVICES_PREFIX}, such as {SERVICES_PREFIX}/users; the others are the gateway's own"
-        )),
-    }
-}
-
 /// A provider that is not on has nobody's token.
 fn provider_name(text: &str, on: Option<&[&str]>) -> Result<ProviderName, String> {
     let name: ProviderName = parsed(text)?;
@@ -329,7 +316,10 @@ fn provider_name(text: &str, on: Option<&[&str]>) -> Result<ProviderName, String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Sources;
+    use crate::{
+        config::Sources,
+        domain::gateway::models::{path::Spelling, service::Methods},
+    };
 
     fn routes(text: &str) -> Result<Vec<Route>, Vec<String>> {
         let sources = Sources::default().with_routes_file("gateway.toml", text);
@@ -344,6 +334,8 @@ mod tests {
         let text = r#"
             [[routes]]
             path = "/api/reports"
+            methods = ["POST", "GET"]
+            allow = ["semicolon", "encoded-slash"]
             service = "reports"
             upstream_path = "/v2/reports"
             access = "token"
@@ -363,6 +355,8 @@ mod tests {
         "#;
         let whole = Route {
             prefix: "/api/reports".parse().unwrap(),
+            methods: Methods::only(&["GET".to_owned(), "POST".to_owned()]).unwrap(),
+            allow: [Spelling::EncodedSlash, Spelling::Semicolon].into_iter().collect(),
             service: "reports".parse().unwrap(),
             upstream_prefix: "/v2/reports".parse().unwrap(),
             access: Access::with_scope("read reports:see".parse().unwrap()),
@@ -392,7 +386,7 @@ mod tests {
             routes("routes = [{path = \"/api/x/y\", service = \"x\"}, {path = \"/api\", service = \"x\"}]").unwrap();
         let safe = Route {
             prefix: "/api/x/y".parse().unwrap(),
-            upstream_prefix: "/x/y".parse().unwrap(),
+            upstream_prefix: "/y".parse().unwrap(),
             ..Route::of_service(&"x".parse().unwrap())
         };
         assert_eq!((&found[0], found[1].upstream_prefix.as_str()), (&safe, ""));

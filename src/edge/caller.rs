@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use http::HeaderValue;
 
 use super::{error::Failure, worker::Core};
-use crate::domain::gateway::models::{assertion::SignedAssertion, identity::Identity, service::ServiceName};
+use crate::domain::gateway::models::{
+    assertion::SignedAssertion, identity::Identity, service::ServiceName, token::SignatureVerifier,
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub(super) struct Caller {
 struct Assertion {
     service: ServiceName,
     value: HeaderValue,
+    key: String,
     sent_until: DateTime<Utc>,
 }
 
@@ -38,26 +41,37 @@ impl Caller {
         })
     }
 
-    /// What a service can check by itself about this caller. Signing costs more than a request, so one is sent more than once.
-    pub(super) async fn assertion(&self, core: &Core, service: &ServiceName) -> Result<HeaderValue, Failure> {
-        if let Some(known) = self.known_assertion(service, core.clock.now()) {
+    /// What a service can check by itself about this caller. Signing costs more than a request, so one is sent more than once,
+    /// while its key is one of `keys`.
+    pub(super) async fn assertion(
+        &self,
+        core: &Core,
+        keys: &dyn SignatureVerifier,
+        service: &ServiceName,
+    ) -> Result<HeaderValue, Failure> {
+        if let Some(known) = self.known_assertion(service, keys, core.clock.now()) {
             return Ok(known);
         }
         let (caller, name) = (Arc::clone(&self.identity), service.clone());
-        let SignedAssertion { text, sent_until } =
+        let SignedAssertion { text, key, sent_until } =
             core.ask(|resolver| async move { resolver.assertion(&caller, &name).await }).await?;
         let mut value = HeaderValue::try_from(text).map_err(|_| Failure::Internal)?;
         value.set_sensitive(true);
         let mut assertions = self.assertions.borrow_mut();
         assertions.retain(|known| known.service != *service);
-        assertions.push(Assertion { service: service.clone(), value: value.clone(), sent_until });
+        assertions.push(Assertion { service: service.clone(), value: value.clone(), key, sent_until });
         Ok(value)
     }
 
-    fn known_assertion(&self, service: &ServiceName, now: DateTime<Utc>) -> Option<HeaderValue> {
+    fn known_assertion(
+        &self,
+        service: &ServiceName,
+        keys: &dyn SignatureVerifier,
+        now: DateTime<Utc>,
+    ) -> Option<HeaderValue> {
         let assertions = self.assertions.borrow();
         let known = assertions.iter().find(|known| known.service == *service && now < known.sent_until)?;
-        Some(known.value.clone())
+        keys.knows(&known.key).then(|| known.value.clone())
     }
 }
 

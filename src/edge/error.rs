@@ -50,6 +50,11 @@ pub(super) enum Failure {
     SignIn(HeaderValue),
     /// No service answers at this path.
     NoRoute,
+    /// The routes of this path take other methods.
+    MethodNotAllowed {
+        /// These.
+        allow: HeaderValue,
+    },
     /// The body is larger than the route allows.
     BodyTooLarge {
         /// What it allows.
@@ -131,6 +136,7 @@ impl Failure {
             | Self::CrossSite
             | Self::SignIn(_)
             | Self::NoRoute
+            | Self::MethodNotAllowed { .. }
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
             | Self::BodyTimeout
@@ -169,6 +175,7 @@ impl Failure {
             | Self::CrossSite
             | Self::SignIn(_)
             | Self::NoRoute
+            | Self::MethodNotAllowed { .. }
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
             | Self::BodyTimeout
@@ -226,7 +233,16 @@ impl Failure {
             }
             Self::Trace => Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "TRACE is not allowed"),
             Self::Connect => Problem::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", "CONNECT is not served here"),
-            Self::NoRoute => Problem::new(StatusCode::NOT_FOUND, "no_route", "no service answers at this path"),
+            Self::NoRoute => Problem::new(
+                StatusCode::NOT_FOUND,
+                "no_route",
+                "no service answers at this path; its letters have to be in the right case",
+            ),
+            Self::MethodNotAllowed { allow } => {
+                let methods = allow.to_str().unwrap_or_default();
+                let detail = format!("this path takes other methods: {methods}");
+                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+            }
             Self::BodyTooLarge { limit_bytes } => Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",
@@ -294,7 +310,8 @@ impl Failure {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(ALLOW, ALLOWED_METHODS);
+            let of_route = if let Self::MethodNotAllowed { allow } = self { Some(allow.clone()) } else { None };
+            headers.insert(ALLOW, of_route.unwrap_or(ALLOWED_METHODS));
         }
         if self.ends_connection() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -1,5 +1,7 @@
-//! Follows the frames of an HTTP/2 connection by their headers (RFC 9113 §4.1): whether a client owes us the rest of a head, and
-//! how much a service lets us send. The h2 library reads and judges them; it does not tell either.
+//! Follows the frames of an HTTP/2 connection (RFC 9113 §4.1): whether a client owes us the rest of a head, whether it sends
+//! fragments, and how much a service lets us send. The h2 library reads and judges them; it does not tell any of this.
+
+use super::{head::MAX_HEAD_BYTES, header_block};
 
 /// What an HTTP/2 connection begins with (RFC 9113 §3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -10,6 +12,11 @@ const HEADERS: u8 = 0x1;
 const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
 const END_HEADERS: u8 = 0x4;
+const PADDED: u8 = 0x8;
+const PRIORITY: u8 = 0x20;
+
+/// What `PRIORITY` puts before a header block (RFC 9113 §6.2).
+const PRIORITY_BYTES: usize = 5;
 
 /// How many bytes a connection may carry before the receiver grants more (RFC 9113 §6.9.2).
 const INITIAL_CONNECTION_WINDOW: i64 = 65_535;
@@ -30,9 +37,11 @@ struct Frame {
 
 /// How far a frame has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum Stage<'b> {
     /// Its header is complete.
     Begun,
+    /// Some of its payload, or all.
+    Payload(&'b [u8]),
     /// All of it is.
     Ended,
 }
@@ -55,7 +64,7 @@ impl Splitter {
     }
 
     /// Follows `bytes`, which continue those before, and reports each frame.
-    fn follow(&mut self, mut bytes: &[u8], mut report: impl FnMut(Stage, &Frame)) {
+    fn follow(&mut self, mut bytes: &[u8], mut report: impl FnMut(Stage<'_>, &Frame)) {
         while !bytes.is_empty() {
             let wanted = if self.left > 0 { self.left } else { HEADER_BYTES - self.known };
             let (taken, rest) = bytes.split_at(wanted.min(bytes.len()));
@@ -66,6 +75,7 @@ impl Splitter {
                     for (place, byte) in self.frame.start.iter_mut().skip(done).zip(taken) {
                         *place = *byte;
                     }
+                    report(Stage::Payload(taken), &self.frame);
                 }
                 self.left -= taken.len();
             } else {
@@ -94,22 +104,68 @@ impl Splitter {
 pub(super) struct Frames {
     splitter: Splitter,
     in_head: bool,
+    heads: Heads,
+}
+
+/// Finds fragments in the heads of requests.
+#[derive(Debug, Default)]
+struct Heads {
+    /// A header block that does not come in one piece, as far as it has come.
+    block: Vec<u8>,
+    has_fragment: bool,
+}
+
+impl Heads {
+    /// Some of the payload of a frame of a header block.
+    fn take(&mut self, frame: &Frame, payload: &[u8]) {
+        let is_whole = payload.len() == frame.length && frame.flags & END_HEADERS != 0;
+        if is_whole && frame.kind == HEADERS {
+            self.has_fragment |= header_block::has_fragment(block_in(frame, payload));
+        } else if self.block.len() < MAX_HEAD_BYTES {
+            self.block.extend_from_slice(payload);
+        }
+    }
+
+    /// A frame of a header block has ended.
+    fn end(&mut self, frame: &Frame) {
+        if self.block.is_empty() {
+            return;
+        }
+        if frame.kind == HEADERS {
+            self.block = block_in(frame, &self.block).to_vec();
+        }
+        if frame.flags & END_HEADERS != 0 {
+            self.has_fragment |= header_block::has_fragment(&std::mem::take(&mut self.block));
+        }
+    }
+}
+
+/// The part of a header block in the payload of `HEADERS`.
+fn block_in<'b>(frame: &Frame, payload: &'b [u8]) -> &'b [u8] {
+    let is_padded = frame.flags & PADDED != 0;
+    let padding = if is_padded { payload.first().copied().unwrap_or_default().into() } else { 0 };
+    let priority = if frame.flags & PRIORITY != 0 { PRIORITY_BYTES } else { 0 };
+    payload.get(usize::from(is_padded) + priority..payload.len().saturating_sub(padding)).unwrap_or_default()
 }
 
 impl Frames {
     /// Before the preface.
     pub(super) fn new() -> Self {
-        Self { splitter: Splitter::after(PREFACE.len()), in_head: false }
+        Self { splitter: Splitter::after(PREFACE.len()), in_head: false, heads: Heads::default() }
     }
 
     /// Follows `bytes`, which continue what was followed before.
     pub(super) fn follow(&mut self, bytes: &[u8]) {
-        let Self { splitter, in_head } = self;
+        let Self { splitter, in_head, heads } = self;
         splitter.follow(bytes, |stage, frame| {
             if matches!(frame.kind, HEADERS | CONTINUATION) {
                 match stage {
                     Stage::Begun => *in_head = true,
-                    Stage::Ended => *in_head &= frame.flags & END_HEADERS == 0,
+                    Stage::Payload(payload) => heads.take(frame, payload),
+                    Stage::Ended => {
+                        heads.end(frame);
+                        *in_head &= frame.flags & END_HEADERS == 0;
+                    }
                 }
             }
         });
@@ -118,6 +174,11 @@ impl Frames {
     /// Whether a head has begun and not ended.
     pub(super) fn in_head(&self) -> bool {
         self.in_head
+    }
+
+    /// Whether the target of a request had a fragment.
+    pub(super) fn has_fragment(&self) -> bool {
+        self.heads.has_fragment
     }
 }
 
@@ -174,6 +235,36 @@ mod tests {
     fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
         let [_, _, high, low] = u32::try_from(payload.len()).unwrap().to_be_bytes();
         [&[0, high, low, kind, flags, 0, 0, 0, stream], payload].concat()
+    }
+
+    #[test]
+    fn a_fragment_is_found_however_its_head_comes() {
+        let block = b"\x83\x86\x04\x0c/api/users#a\x41\x03www";
+        let padded = [&[3, 0, 0, 0, 0, 9], &block[..], b"\x04#\0"].concat();
+        let (start, rest) = block.split_at(9);
+        let whole = [
+            frame(HEADERS, END_HEADERS, 1, block),
+            frame(HEADERS, END_HEADERS | PADDED | PRIORITY, 1, &padded),
+            [frame(HEADERS, 0, 1, start), frame(CONTINUATION, END_HEADERS, 1, rest)].concat(),
+            [frame(HEADERS, 0, 1, b""), frame(CONTINUATION, 0, 1, b""), frame(CONTINUATION, END_HEADERS, 1, block)]
+                .concat(),
+        ];
+        let found = |bytes: &[u8], size: usize| {
+            let mut frames = Frames::new();
+            frames.follow(PREFACE);
+            frames.follow(&frame(HEADERS, END_HEADERS, 3, b"\x83\x86\x84\x41\x03www\x0f\x11\x03a=#"));
+            frames.follow(&frame(DATA, 0, 3, block));
+            assert!(!frames.has_fragment(), "elsewhere a # is welcome");
+            bytes.chunks(size).for_each(|piece| frames.follow(piece));
+            frames.has_fragment()
+        };
+        for bytes in whole {
+            for size in [1, 7, bytes.len()] {
+                assert!(found(&bytes, size), "{bytes:?} in pieces of {size}");
+            }
+            let good: Vec<u8> = bytes.iter().map(|&byte| if byte == b'#' { b'x' } else { byte }).collect();
+            assert!(!found(&good, 7));
+        }
     }
 
     #[test]

@@ -65,6 +65,13 @@ pub(super) fn remove_all_like(headers: &mut HeaderList, name: &str) {
     headers.retain(|known, _| !are_alike(known.as_str(), name));
 }
 
+/// Removes what makes some frameworks take a request for one with another method: where rules depend on the method, that would
+/// pass them.
+pub(super) fn remove_method_overrides(headers: &mut HeaderList) {
+    const NAMES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+    headers.retain(|name, _| !NAMES.iter().any(|known| are_alike(name.as_str(), known)));
+}
+
 /// Removes from a service's answer what may not pass.
 pub(super) fn sanitise_answer(headers: &mut HeaderList) {
     remove_connection_headers(headers, |name, value| *name != X_REQUEST_ID && cookies::may_be_set(name, value));

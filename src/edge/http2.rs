@@ -3,6 +3,7 @@
 //! the library refuses malformed frames and heads, but says nothing about what does not come.
 
 use std::{
+    cell::Cell,
     io,
     pin::{Pin, pin},
     rc::Rc,
@@ -26,7 +27,7 @@ use super::{
     body::AnswerBody,
     client::Peer,
     frames::Frames,
-    head::MAX_HEAD_BYTES,
+    head::{BadHead, MAX_HEAD_BYTES},
     pipeline,
     socket::{Goodbye, Socket},
     stream::{Guard, Terms},
@@ -51,10 +52,18 @@ pub(super) async fn serve(core: &Rc<Core>, socket: Socket, first: BytesMut, peer
     let mut frames = Frames::new();
     frames.follow(&first);
     vitals.speaks_http2(frames.in_head());
-    let noting =
-        Noting { socket, first, frames, vitals: Rc::clone(vitals), goodbye: Goodbye::default(), is_shut: false };
+    let has_fragment = Rc::new(Cell::new(frames.has_fragment()));
+    let noting = Noting {
+        socket,
+        first,
+        frames,
+        has_fragment: Rc::clone(&has_fragment),
+        vitals: Rc::clone(vitals),
+        goodbye: Goodbye::default(),
+        is_shut: false,
+    };
     let served = match core.http2.handshake(noting).await {
-        Ok(connection) => Box::pin(answer_all(core, connection, Rc::new(peer), vitals)).await,
+        Ok(connection) => Box::pin(answer_all(core, connection, Rc::new(peer), vitals, &has_fragment)).await,
         Err(error) => Err(error),
     };
     if let Err(error) = served {
@@ -67,6 +76,7 @@ async fn answer_all(
     mut connection: Connection<Noting, Bytes>,
     peer: Rc<Peer>,
     vitals: &Rc<Vitals>,
+    has_fragment: &Cell<bool>,
 ) -> Result<(), h2::Error> {
     let mut draining = false;
     std::future::poll_fn(|context| {
@@ -76,9 +86,16 @@ async fn answer_all(
         }
         while let Some(accepted) = ready!(connection.poll_accept(context)) {
             let (request, sender) = accepted?;
+            // A target that was sent with a fragment can be named again by an entry of the dynamic table, in which nobody sees
+            // it: so nothing more is answered on this connection.
+            let is_refused = has_fragment.get();
+            if is_refused && !draining {
+                draining = true;
+                connection.graceful_shutdown();
+            }
             let (core, peer, vitals) = (Rc::clone(core), Rc::clone(&peer), Rc::clone(vitals));
             // What answers it is made in there: made outside, there would be room for it twice.
-            tokio::task::spawn_local(async move { respond(&core, &peer, &vitals, request, sender).await });
+            tokio::task::spawn_local(async move { respond(&core, &peer, &vitals, request, sender, is_refused).await });
         }
         Poll::Ready(Ok(()))
     })
@@ -92,12 +109,15 @@ async fn respond(
     vitals: &Rc<Vitals>,
     request: Request<RecvStream>,
     mut sender: SendResponse<Bytes>,
+    is_refused: bool,
 ) {
     let is_head = request.method() == Method::HEAD;
     let (parts, body) = request.into_parts();
     let mut head = parts.into();
     let idle = core.listener.idle_timeout;
-    let answer = {
+    let answer = if is_refused {
+        Some(pipeline::refuse(core, vitals, BadHead::Target))
+    } else {
         let body = Incoming::http2(body, &core.streams, idle);
         let mut answering = pin!(pipeline::answer(core, peer, vitals, &mut head, body));
         std::future::poll_fn(|context| match answering.as_mut().poll(context) {
@@ -235,6 +255,7 @@ struct Noting {
     /// What was read before it was clear what the client speaks.
     first: BytesMut,
     frames: Frames,
+    has_fragment: Rc<Cell<bool>>,
     vitals: Rc<Vitals>,
     goodbye: Goodbye,
     is_shut: bool,
@@ -253,6 +274,7 @@ impl AsyncRead for Noting {
         let read = Pin::new(&mut this.socket).poll_read(context, buf);
         if buf.filled().len() > before {
             this.frames.follow(&buf.filled()[before..]);
+            this.has_fragment.set(this.frames.has_fragment());
             this.vitals.spoke(this.frames.in_head());
         }
         read

@@ -15,7 +15,10 @@ use super::{
     permits::{CorePermits, Permit, SharedPermits},
     server::Parts,
 };
-use crate::domain::gateway::models::service::{PathPrefix, ServiceName};
+use crate::domain::gateway::models::{
+    path::PathPrefix,
+    service::{Methods, Route, ServiceName},
+};
 
 /// What a limit is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,7 +28,8 @@ enum Subject {
     /// Requests of a client for the gateway's own paths.
     ClientAtOwnPaths(IpAddr),
     Service(ServiceName),
-    Route(PathPrefix),
+    /// Several routes may have a path, each with methods of its own.
+    Route(PathPrefix, Methods),
 }
 
 /// The limits of all cores.
@@ -86,7 +90,8 @@ pub(super) struct CoreLimits {
     shared: Arc<SharedLimits>,
     connections: Rc<CorePermits>,
     clients: RefCell<HashMap<IpAddr, Rc<ClientPermits>>>,
-    routes: RefCell<foldhash::HashMap<PathPrefix, Rc<CorePermits>>>,
+    /// Of the routes that have a limit, which are few.
+    routes: RefCell<Vec<(PathPrefix, Methods, Rc<CorePermits>)>>,
 }
 
 /// What one client may have in flight.
@@ -129,13 +134,17 @@ impl CoreLimits {
     }
 
     /// A permit for a request on a route that allows `limit`.
-    pub(super) fn on_route(&self, prefix: &PathPrefix, limit: usize) -> Option<Permit> {
+    pub(super) fn on_route(&self, route: &Route, limit: usize) -> Option<Permit> {
         let mut routes = self.routes.borrow_mut();
-        if let Some(permits) = routes.get(prefix) {
+        let known = routes.iter().find(|(prefix, methods, _)| *prefix == route.prefix && *methods == route.methods);
+        if let Some((_, _, permits)) = known {
             return permits.try_acquire();
         }
-        let permits = CorePermits::of(self.shared.permits(Subject::Route(prefix.clone()), limit));
-        routes.entry(prefix.clone()).or_insert(permits).try_acquire()
+        let subject = Subject::Route(route.prefix.clone(), route.methods.clone());
+        let permits = CorePermits::of(self.shared.permits(subject, limit));
+        let permit = permits.try_acquire();
+        routes.push((route.prefix.clone(), route.methods.clone(), permits));
+        permit
     }
 
     /// A permit for one more socket to a service. If there is none, `close_idle` may close a socket that is not in use.
@@ -181,9 +190,11 @@ mod tests {
         let services = cores.each_ref().map(|core| core.of_service(&"auth".parse().unwrap()));
         let held = services[0].try_acquire();
         assert!(held.is_some() && services[1].try_acquire().is_none());
-        let path: PathPrefix = "/api/a".parse().unwrap();
-        let held = cores[0].on_route(&path, 1);
-        assert!(held.is_some() && cores[1].on_route(&path, 1).is_none());
+        let route = Route::of_service(&"auth".parse().unwrap());
+        let reads = Route { methods: Methods::Only(vec!["GET".to_owned()]), ..route.clone() };
+        let held = cores[0].on_route(&route, 1);
+        assert!(held.is_some() && cores[1].on_route(&route, 1).is_none());
+        assert!(cores[1].on_route(&reads, 1).is_some(), "another route of the same path");
     }
 
     #[test]

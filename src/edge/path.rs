@@ -1,17 +1,21 @@
-//! Brings a request's path into the one form that is matched against routes, judged for access and sent upstream.
+//! Brings a request's path into the one form that is matched against routes, judged for access and sent upstream
+//! (`models::path`).
 //!
 //! What two servers could read differently is refused, never repaired: repairing means that policy judges a path that the
 //! caller did not send, and the next server may repair it otherwise. The one thing that is rewritten is a percent-encoded
-//! unreserved character (`%61` is `a`, RFC 3986 §6.2.2.2: they mean the same, and some clients encode `~` or `-`) together
-//! with the case of the other escapes' hex digits. The rewritten string is then the only one there is: nothing after this
-//! step sees what was sent.
+//! character that may stand in a path as it is (`%61` is `a`, `%3A` is `:`: a service takes both for the same), together with
+//! the case of the other escapes' hex digits. The rewritten string is then the only one there is: nothing after this step sees
+//! what was sent.
 //!
-//! `;` is refused as well, plain or encoded: Tomcat and Spring cut path parameters off, so that `/users;x/me` or
-//! `/open/..;/admin` is another path there than here.
+//! `%2F`, `%5C`, `;` and `//` mean different things to different servers as well: Tomcat and Spring cut path parameters off, so
+//! that `/users;x/me` or `/open/..;/admin` is another path there than here. They are told apart here and refused later, but for
+//! routes that let them through. Dot segments are refused in every reading.
 
 use std::borrow::Cow;
 
 use thiserror::Error;
+
+use crate::domain::gateway::models::path::{Spelling, Spellings, stands_for_itself};
 
 /// Why a path is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -42,50 +46,86 @@ pub(super) enum BadPath {
     ForbiddenCharacter,
 }
 
+impl From<Spelling> for BadPath {
+    fn from(spelling: Spelling) -> Self {
+        match spelling {
+            Spelling::EncodedSlash | Spelling::EncodedBackslash => Self::HiddenSlash,
+            Spelling::Semicolon => Self::PathParameter,
+            Spelling::DoubleSlash => Self::EmptySegment,
+        }
+    }
+}
+
+/// A path in its one form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Canonical<'p> {
+    pub(super) path: Cow<'p, str>,
+    /// What it has in it that only some routes let through.
+    pub(super) spellings: Spellings,
+}
+
 /// The canonical form of `path`, which is given without its query.
-pub(super) fn canonical(path: &str) -> Result<Cow<'_, str>, BadPath> {
+pub(super) fn canonical(path: &str) -> Result<Canonical<'_>, BadPath> {
     if !path.starts_with('/') {
         return Err(BadPath::NotAPath);
     }
     let canonical = if path.contains('%') { Cow::Owned(decode(path)?) } else { Cow::Borrowed(path) };
-    let mut segment = 0;
+    let mut spellings = Spellings::NONE;
+    // Where the piece begins that some server could take for a segment.
+    let mut piece = 1;
     let bytes = canonical.as_bytes();
     for (at, &byte) in bytes.iter().enumerate().skip(1) {
-        if byte == b'/' {
-            judge_segment(&bytes[segment + 1..at])?;
-            if at == segment + 1 {
-                return Err(BadPath::EmptySegment);
+        match byte {
+            b'/' => {
+                judge_piece(&bytes[piece..at])?;
+                if bytes[at - 1] == b'/' {
+                    spellings.insert(Spelling::DoubleSlash);
+                }
+                piece = at + 1;
             }
-            segment = at;
-        } else {
-            judge_byte(byte)?;
+            b';' => spellings.insert(Spelling::Semicolon),
+            // In upper case, as `decode` has written it.
+            b'%' => match &bytes[at + 1..] {
+                [b'2', b'F', ..] => {
+                    judge_piece(&bytes[piece..at])?;
+                    spellings.insert(Spelling::EncodedSlash);
+                    piece = at + 3;
+                }
+                [b'5', b'C', ..] => {
+                    judge_piece(&bytes[piece..at])?;
+                    spellings.insert(Spelling::EncodedBackslash);
+                    piece = at + 3;
+                }
+                [b'3', b'B', ..] => spellings.insert(Spelling::Semicolon),
+                _ => {}
+            },
+            _ => judge_byte(byte)?,
         }
     }
-    judge_segment(&bytes[segment + 1..])?;
-    Ok(canonical)
+    judge_piece(&bytes[piece..])?;
+    Ok(Canonical { path: canonical, spellings })
 }
 
-fn judge_segment(segment: &[u8]) -> Result<(), BadPath> {
-    if segment == b"." || segment == b".." { Err(BadPath::DotSegment) } else { Ok(()) }
+/// No server may take it for a dot segment, with parameters or without.
+fn judge_piece(piece: &[u8]) -> Result<(), BadPath> {
+    let (b"." | b"..", rest) = piece.split_at(piece.iter().take(2).take_while(|&&byte| byte == b'.').count()) else {
+        return Ok(());
+    };
+    let is_whole = rest.is_empty() || rest.starts_with(b";") || rest.starts_with(b"%3B");
+    if is_whole { Err(BadPath::DotSegment) } else { Ok(()) }
 }
 
 fn judge_byte(byte: u8) -> Result<(), BadPath> {
     match byte {
+        _ if stands_for_itself(byte) => Ok(()),
         0..=0x1f | 0x7f => Err(BadPath::ControlCharacter),
         b'\\' => Err(BadPath::HiddenSlash),
-        b';' => Err(BadPath::PathParameter),
-        // pchar (RFC 3986 §3.3); a `%` that is still there was checked by `decode`.
-        b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@' => Ok(()),
-        _ if is_unreserved(byte) => Ok(()),
         _ => Err(BadPath::ForbiddenCharacter),
     }
 }
 
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-}
-
-/// Decodes escapes of unreserved characters, writes the others in upper case, and refuses those that could hide something.
+/// Decodes escapes of characters that may stand in a path as they are, writes the others in upper case, and refuses those that
+/// no path has in it.
 fn decode(path: &str) -> Result<String, BadPath> {
     let mut canonical = String::with_capacity(path.len());
     // The escapes that stand side by side, decoded: a multi-byte character must be complete and well-formed.
@@ -106,9 +146,7 @@ fn decode(path: &str) -> Result<String, BadPath> {
         run.push(byte);
         match byte {
             0..=0x1f | 0x7f => return Err(BadPath::ControlCharacter),
-            b'/' | b'\\' => return Err(BadPath::HiddenSlash),
-            b';' => return Err(BadPath::PathParameter),
-            _ if is_unreserved(byte) => canonical.push(char::from(byte)),
+            _ if stands_for_itself(byte) => canonical.push(char::from(byte)),
             _ => {
                 canonical.push('%');
                 canonical.extend(digits.chars().map(|digit| digit.to_ascii_uppercase()));
@@ -136,7 +174,8 @@ mod tests {
     fn a_plain_path_stays_as_it_is_and_is_not_copied() {
         for path in ["/", "/api", "/api/users/", "/a.b/c-d_e~f", "/a:b@c!$&'()*+,=", "/...", "/.well-known/x", "/a/..b"]
         {
-            assert!(matches!(canonical(path), Ok(Cow::Borrowed(same)) if same == path), "{path}");
+            let Canonical { path: same, spellings } = canonical(path).unwrap();
+            assert!(matches!(same, Cow::Borrowed(same) if same == path) && spellings.is_empty(), "{path}");
         }
     }
 
@@ -146,13 +185,18 @@ mod tests {
             ("/%61pi/%75sers", "/api/users"),
             ("/%7Euser", "/~user"),
             ("/a%2Db", "/a-b"),
+            ("/a%3ab%40c", "/a:b@c"),
+            ("/%21%24%26%27%28%29%2a%2B%2c%3d", "/!$&'()*+,="),
             ("/a%20b", "/a%20b"),
+            ("/%22%23%3c%3E%3f%5b%5d%5e%60%7b%7c%7d", "/%22%23%3C%3E%3F%5B%5D%5E%60%7B%7C%7D"),
             ("/%ec%95%88", "/%EC%95%88"),
             ("/100%25", "/100%25"),
             ("/a%2ejson", "/a.json"),
         ] {
-            assert_eq!(canonical(sent).as_deref(), Ok(one), "{sent}");
-            assert_eq!(canonical(one).as_deref(), Ok(one), "{one} is stable");
+            for path in [sent, one] {
+                let Canonical { path: found, spellings } = canonical(path).unwrap();
+                assert!(found == one && spellings.is_empty(), "{path}");
+            }
         }
     }
 
@@ -162,10 +206,6 @@ mod tests {
             ("", BadPath::NotAPath),
             ("*", BadPath::NotAPath),
             ("api", BadPath::NotAPath),
-            ("//", BadPath::EmptySegment),
-            ("/api//users", BadPath::EmptySegment),
-            ("//api", BadPath::EmptySegment),
-            ("/api/users//", BadPath::EmptySegment),
             ("/.", BadPath::DotSegment),
             ("/..", BadPath::DotSegment),
             ("/api/../x", BadPath::DotSegment),
@@ -175,26 +215,31 @@ mod tests {
             ("/api/%2E./x", BadPath::DotSegment),
             ("/api/.%2e", BadPath::DotSegment),
             ("/api/%2e", BadPath::DotSegment),
-            ("/api%2fusers", BadPath::HiddenSlash),
-            ("/api%2Fusers", BadPath::HiddenSlash),
-            ("/api%5cusers", BadPath::HiddenSlash),
+            ("/..%2fx", BadPath::DotSegment),
+            ("/x%2f..", BadPath::DotSegment),
+            ("/x%2F.%5cy", BadPath::DotSegment),
+            ("/x%5C%2e%2E%5Cy", BadPath::DotSegment),
+            ("/api/..;/x", BadPath::DotSegment),
+            ("/api/..;a=b", BadPath::DotSegment),
+            ("/api/.%3bx/y", BadPath::DotSegment),
+            ("/x%2F..;y", BadPath::DotSegment),
+            ("//..", BadPath::DotSegment),
             ("/api\\users", BadPath::HiddenSlash),
-            ("/api/..;/x", BadPath::PathParameter),
-            ("/api/users;a=b/me", BadPath::PathParameter),
-            ("/api/users%3b/me", BadPath::PathParameter),
-            ("/;/", BadPath::PathParameter),
             ("/a%00", BadPath::ControlCharacter),
             ("/a%0d%0a", BadPath::ControlCharacter),
             ("/a%7f", BadPath::ControlCharacter),
             ("/a\u{1}", BadPath::ControlCharacter),
+            ("/a\u{7f}", BadPath::ControlCharacter),
             ("/a%", BadPath::InvalidEscape),
             ("/a%2", BadPath::InvalidEscape),
             ("/a%zz", BadPath::InvalidEscape),
             ("/a%+f", BadPath::InvalidEscape),
+            ("/a%f+", BadPath::InvalidEscape),
             ("/a%u002f", BadPath::InvalidEscape),
             ("/%c0%af", BadPath::InvalidEscape),
             ("/%c0%ae%c0%ae/", BadPath::InvalidEscape),
             ("/%ec%95/%88", BadPath::InvalidEscape),
+            ("/%ec%95a", BadPath::InvalidEscape),
             ("/%c2%85", BadPath::InvalidEscape),
             ("/%é9", BadPath::InvalidEscape),
             ("/é", BadPath::ForbiddenCharacter),
@@ -202,6 +247,7 @@ mod tests {
             ("/a\"b", BadPath::ForbiddenCharacter),
             ("/a|b", BadPath::ForbiddenCharacter),
             ("/{a}", BadPath::ForbiddenCharacter),
+            ("/[a]", BadPath::ForbiddenCharacter),
             ("/a?b", BadPath::ForbiddenCharacter),
             ("/a#b", BadPath::ForbiddenCharacter),
         ] {
@@ -210,7 +256,33 @@ mod tests {
     }
 
     #[test]
+    fn what_only_some_routes_let_through_is_told_apart() {
+        use Spelling::{DoubleSlash, EncodedBackslash, EncodedSlash, Semicolon};
+        for (sent, one, spellings) in [
+            ("//", "//", &[DoubleSlash][..]),
+            ("/api//users", "/api//users", &[DoubleSlash]),
+            ("//api", "//api", &[DoubleSlash]),
+            ("/api/users//", "/api/users//", &[DoubleSlash]),
+            ("/api%2fusers", "/api%2Fusers", &[EncodedSlash]),
+            ("/api%5cusers", "/api%5Cusers", &[EncodedBackslash]),
+            ("/api/users;a=b/me", "/api/users;a=b/me", &[Semicolon]),
+            ("/api/users%3b/me", "/api/users%3B/me", &[Semicolon]),
+            ("/;/", "/;/", &[Semicolon]),
+            ("/...;x/..a%2f.b", "/...;x/..a%2F.b", &[Semicolon, EncodedSlash]),
+            ("/a%2F%5C;//", "/a%2F%5C;//", &[EncodedSlash, EncodedBackslash, Semicolon, DoubleSlash]),
+            ("/a%2f", "/a%2F", &[EncodedSlash]),
+            ("/a%252f%2535C", "/a%252f%2535C", &[]),
+        ] {
+            let spellings: Spellings = spellings.iter().copied().collect();
+            assert_eq!(canonical(sent), Ok(Canonical { path: one.into(), spellings }), "{sent}");
+        }
+        let reasons = Spelling::ALL.map(|(_, spelling)| BadPath::from(spelling));
+        let hidden = BadPath::HiddenSlash;
+        assert_eq!(reasons, [hidden, hidden, BadPath::PathParameter, BadPath::EmptySegment]);
+    }
+
+    #[test]
     fn what_is_encoded_twice_stays_encoded() {
-        assert_eq!(canonical("/%252e%252e%252fx").as_deref(), Ok("/%252e%252e%252fx"));
+        assert_eq!(canonical("/%252e%252e%252fx").unwrap().path, "/%252e%252e%252fx");
     }
 }

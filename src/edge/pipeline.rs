@@ -6,13 +6,14 @@ use std::{
     panic::AssertUnwindSafe,
     pin::{Pin, pin},
     rc::Rc,
+    sync::Arc,
     task::Poll,
 };
 
 use bytes::Bytes;
 use http::{
-    Method, StatusCode, Uri, Version,
-    header::{ALLOW, HOST},
+    HeaderValue, Method, StatusCode, Uri, Version,
+    header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HOST, ORIGIN},
 };
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
@@ -30,7 +31,7 @@ use super::{
     forwarded::is_authority,
     head::BadHead,
     header_list::HeaderList,
-    headers::{X_REQUEST_ID, sanitise_request},
+    headers::{X_REQUEST_ID, remove_method_overrides, sanitise_request},
     in_flight::ClientPermits,
     linked::linked_at,
     message::{Answer, BodyLength, RequestHead},
@@ -49,7 +50,7 @@ use super::{
 };
 use crate::domain::gateway::models::{
     access::{Accepted, Access, Denied},
-    service::Route,
+    service::{Route, Wanted},
 };
 
 /// Answers one request. Whatever goes wrong becomes an answer, too; each answer carries the request's id, and each request
@@ -134,23 +135,35 @@ async fn handle(
     if head.method == Method::OPTIONS && (uri.path() == "*" || max_forwards(&head.headers)? == Some(0)) {
         return Ok(Box::new(options()));
     }
-    let path = path::canonical(uri.path()).map_err(Failure::Path)?;
+    let canonical = path::canonical(uri.path()).map_err(Failure::Path)?;
+    let path = &*canonical.path;
     let client = peer.client(&head.headers, &core.listener.trusted_proxies);
     let upgrade = upgrade::asked(head.version, &head.headers, &body);
     sanitise_request(&mut head.headers);
     let view = core.view();
-    match view.destination(&path) {
+    let wanted = Wanted {
+        path,
+        spellings: canonical.spellings,
+        method: head.method.as_str(),
+        preflight_for: preflight_for(&head.method, &head.headers),
+    };
+    match view.destination(wanted) {
         Destination::Nowhere => Err(Failure::NoRoute),
+        Destination::Refused(spelling) => Err(Failure::Path(spelling.into())),
+        Destination::OtherMethods(routes) => Err(other_methods(routes)),
         Destination::OwnPath => {
             record.in_flight.client = client_permit(core, peer, &client, |permits| &permits.own_paths)?;
-            let target = uri.query().map_or_else(|| path.to_string(), |query| format!("{path}?{query}"));
+            let target = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
             let origin = RequestOrigin { request_id: id.id, client: client.address };
             Box::pin(own_path::answer(core, std::mem::take(head), body, target, host, origin)).await
         }
-        Destination::Service(route, upstream) => {
+        Destination::Service { route, upstream, by_method } => {
             record.goes_to(&route.service);
             record.in_flight.client = client_permit(core, peer, &client, |permits| &permits.proxied)?;
-            let incoming = Checked { head, body, path: &path, query: uri.query(), host, client, upgrade, id };
+            if by_method {
+                remove_method_overrides(&mut head.headers);
+            }
+            let incoming = Checked { head, body, path, query: uri.query(), host, client, upgrade, id };
             *readers = Readers::of(&core.browsers.allowed_origins, route, &incoming.head.headers);
             match readers.preflight(&incoming.head.method, &incoming.head.headers) {
                 Some(answer) => Ok(Box::new(answer)),
@@ -158,6 +171,22 @@ async fn handle(
             }
         }
     }
+}
+
+/// Which method a browser asks about before it uses it, if that is what a request is for.
+fn preflight_for<'h>(method: &Method, headers: &'h HeaderList) -> Option<&'h str> {
+    if *method != Method::OPTIONS || !headers.contains(&ORIGIN) {
+        return None;
+    }
+    headers.text(&ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// The routes of a path take methods, but not the one that it was asked with.
+fn other_methods(routes: &[Arc<Route>]) -> Failure {
+    let mut methods: Vec<&str> = routes.iter().flat_map(|route| route.methods.named()).map(String::as_str).collect();
+    methods.sort_unstable();
+    methods.dedup();
+    HeaderValue::try_from(methods.join(", ")).map_or(Failure::Internal, |allow| Failure::MethodNotAllowed { allow })
 }
 
 /// A request whose form was found good.
@@ -207,13 +236,15 @@ async fn proxy(
         // Before anything is asked for that would grow old meanwhile, and before it counts against the service.
         buffering::buffer(upload, route.buffer_bytes, &core.buffered, limits.idle, limits.deadline).await?;
     }
-    record.in_flight.service = Some(upstream.permit(&core.limits).ok_or(Failure::ServiceOverloaded)?);
+    record.in_flight.service = Some(upstream.permit(&core.limits, &route.service).ok_or(Failure::ServiceOverloaded)?);
     if let Some(limit) = route.max_requests {
-        let permit = core.limits.on_route(&route.prefix, limit);
+        let permit = core.limits.on_route(route, limit);
         record.in_flight.route = Some(permit.ok_or(Failure::ServiceOverloaded)?);
     }
     let assertion = match &caller {
-        Some(caller) if route.assertion => Some(Box::pin(caller.assertion(core, &route.service)).await?),
+        Some(caller) if route.assertion => {
+            Some(Box::pin(caller.assertion(core, &*snapshot.keys, &route.service)).await?)
+        }
         Some(_) | None => None,
     };
     let provider_token = match &route.provider_token {

@@ -77,11 +77,11 @@ impl Pool {
 
 /// Opens a socket to the instance.
 pub(super) async fn reach(target: &Target, limit: Duration) -> Result<TcpStream, Failure> {
-    let address = (target.instance.host.as_str(), target.instance.port);
-    let stream = tokio::time::timeout(limit, TcpStream::connect(address))
-        .await
-        .map_err(|_| Failure::ConnectTimeout)?
-        .map_err(|_| Failure::Unreachable)?;
+    let connecting = async {
+        let addresses = target.host.addresses(target.instance.port).await.ok_or(Failure::Unreachable)?;
+        TcpStream::connect(&addresses[..]).await.map_err(|_| Failure::Unreachable)
+    };
+    let stream = tokio::time::timeout(limit, connecting).await.map_err(|_| Failure::ConnectTimeout)??;
     // Heads and bodies are written whole; waiting to fill packets would only delay them.
     let _ = stream.set_nodelay(true);
     Ok(stream)

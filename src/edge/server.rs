@@ -20,6 +20,7 @@ use super::{
     browser::BrowserSettings,
     in_flight::SharedLimits,
     limits::ConnectionLimits,
+    names::Names,
     ports::{AccessLogSink, ControlPlane, Resolver},
     snapshot::SnapshotCell,
     tls::Terminator,
@@ -43,6 +44,8 @@ pub struct Parts {
     pub upstream_settings: UpstreamSettings,
     /// How many connections to services the process may have.
     pub max_service_connections: usize,
+    /// Looks the names of instances up.
+    pub names: Arc<Names>,
     /// How many cores serve, each with a thread of its own.
     pub cores: NonZeroUsize,
     /// Where the newest snapshot is found.
@@ -195,9 +198,8 @@ fn start_core(
             core.run(receiver, stopped, &alive).await;
             log
         });
-        // What is left, connections that took too long to drain included, is dropped with the runtime; a name that is still
-        // being looked up must not hold the process up.
-        runtime.shutdown_background();
+        // What is left, connections that took too long to drain included, is dropped with the runtime.
+        drop(runtime);
         // The requests on those connections have left their lines as they were dropped.
         log.flush();
     })?;

@@ -8,11 +8,11 @@ use super::{
     authenticate, balance, header_list::HeaderList, in_flight::SharedLimits, path, server::Parts, view::Destination,
     worker,
 };
-use crate::domain::gateway::models::access::Accepted;
+use crate::domain::gateway::models::{access::Accepted, path::Spellings, service::Wanted};
 
 /// The path's one form, or `None` if it is refused.
 pub fn canonical(path: &str) -> Option<Cow<'_, str>> {
-    path::canonical(path).ok()
+    path::canonical(path).ok().map(|canonical| canonical.path)
 }
 
 /// Whose turn it is.
@@ -31,7 +31,8 @@ impl Core {
 
     /// Whether a canonical path leads to a service.
     pub fn leads_to_a_service(&self, path: &str) -> bool {
-        matches!(self.0.view().destination(path), Destination::Service(_, Some(_)))
+        let wanted = Wanted { path, spellings: Spellings::NONE, method: "GET", preflight_for: None };
+        matches!(self.0.view().destination(wanted), Destination::Service { upstream: Some(_), .. })
     }
 
     /// Whether the caller has a good token. Must not need the resolver.

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::{
+    names::Names,
     ports::{
         AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver,
         ResolverUnavailable,
@@ -98,9 +99,15 @@ impl AccessLogSink for CollectingSink {
 #[derive(Default)]
 pub(super) struct FakeVerifier {
     pub(super) verified: Arc<AtomicUsize>,
+    /// The one key that does not count.
+    pub(super) removed: Option<&'static str>,
 }
 
 impl SignatureVerifier for FakeVerifier {
+    fn knows(&self, kid: &str) -> bool {
+        self.removed != Some(kid)
+    }
+
     fn verify(&self, token: &str) -> Result<AccessClaims, Rejection> {
         self.verified.fetch_add(1, Ordering::Relaxed);
         assert_ne!(token, "panic", "as asked");
@@ -212,7 +219,8 @@ impl Resolver for FakeResolver {
         }
         let count = self.signed.fetch_add(1, Ordering::Relaxed) + 1;
         let sent_until = DateTime::from_timestamp(NOW + 30 * i64::try_from(count).unwrap(), 0).unwrap();
-        Ok(SignedAssertion { text: format!("{service}.{}.{count}", caller.subject), sent_until })
+        let text = format!("{service}.{}.{count}", caller.subject);
+        Ok(SignedAssertion { text, key: format!("key-{count}"), sent_until })
     }
 
     async fn provider_token(
@@ -277,6 +285,11 @@ pub(super) fn route(prefix: &str, service: &str, upstream_prefix: &str) -> Route
     }
 }
 
+/// Names as the machine knows them.
+pub(super) fn names() -> Arc<Names> {
+    Names::of_system()
+}
+
 pub(super) fn service(name: &str, instances: &[&str]) -> Service {
     let instances = instances.iter().map(|url| Arc::new(url.parse().unwrap())).collect();
     Service { name: name.parse().unwrap(), instances }
@@ -286,10 +299,11 @@ pub(super) fn snapshot(
     routes: impl IntoIterator<Item = Route>,
     services: impl IntoIterator<Item = Service>,
 ) -> Snapshot {
-    let services = services.into_iter().map(|service| (service.name.clone(), Arc::new(service)));
+    let services: HashMap<_, _> =
+        services.into_iter().map(|service| (service.name.clone(), Arc::new(service))).collect();
     Snapshot {
-        routes: Arc::new(RouteTable::new(routes)),
-        services: Arc::new(services.collect()),
+        routes: Arc::new(RouteTable::with_defaults(routes, services.keys())),
+        services: Arc::new(services),
         keys: Arc::new(FakeVerifier::default()),
         expectations: Arc::new(Expectations { issuer: "us".into(), audience: "us".into() }),
         revocations: Revocations::default(),

@@ -15,12 +15,14 @@ use tracing::error;
 use super::{
     in_flight::CoreLimits,
     multiplex::Multiplex,
+    names::{Host, Names},
     permits::{CorePermits, Permit},
     pool::Pool,
     snapshot::Snapshot,
 };
-use crate::domain::gateway::models::service::{
-    Instance, Route, SERVICES_PREFIX, Service, ServiceName, UpstreamProtocol,
+use crate::domain::gateway::models::{
+    path::Spelling,
+    service::{Found, Instance, Route, SERVICES_PREFIX, Service, ServiceName, UpstreamProtocol, Wanted},
 };
 
 /// See the module.
@@ -35,8 +37,6 @@ pub(super) struct Upstream {
     turn: Cell<usize>,
     /// For requests to it; known once one has come.
     permits: OnceCell<Rc<CorePermits>>,
-    /// The route that leads here if no route of `gateway.toml` does.
-    default_route: Route,
 }
 
 /// An instance of a service, with this core's connections to it.
@@ -44,6 +44,8 @@ pub(super) struct Target {
     pub(super) instance: Arc<Instance>,
     /// Also the `Host` of requests that go there.
     pub(super) authority: String,
+    /// Finds out where it is.
+    pub(super) host: Host,
     pub(super) pool: Pool,
     /// The same for an instance that speaks HTTP/2.
     pub(super) multiplex: Multiplex,
@@ -58,8 +60,19 @@ const REST: Duration = Duration::from_secs(2);
 /// Where a request goes.
 pub(super) enum Destination<'v> {
     /// To a service, which may have no instance or not be known at all.
-    Service(&'v Route, Option<&'v Upstream>),
-    /// Nowhere: it lies among the services, but there is none of that name.
+    Service {
+        /// The route there.
+        route: &'v Route,
+        /// The service.
+        upstream: Option<&'v Upstream>,
+        /// Whether it depends on the method: other methods have another route, or none.
+        by_method: bool,
+    },
+    /// Nowhere: these are the routes of its path, and none of them takes its method.
+    OtherMethods(&'v [Arc<Route>]),
+    /// Nowhere: its path may not be spelled in this way.
+    Refused(Spelling),
+    /// Nowhere: it lies among the services, but no route leads to one.
     Nowhere,
     /// To the control plane.
     OwnPath,
@@ -67,7 +80,7 @@ pub(super) enum Destination<'v> {
 
 impl View {
     /// The view of `snapshot`. What `before` knows about instances that are still there is kept.
-    pub(super) fn of(snapshot: Arc<Snapshot>, before: Option<&Self>) -> Self {
+    pub(super) fn of(snapshot: Arc<Snapshot>, names: &Arc<Names>, before: Option<&Self>) -> Self {
         if let Some(before) = before
             && Arc::ptr_eq(&before.snapshot.services, &snapshot.services)
         {
@@ -78,27 +91,25 @@ impl View {
             .iter()
             .map(|(name, service)| {
                 let known = before.and_then(|before| before.upstreams.get(name));
-                (name.clone(), Upstream::of(service, known))
+                (name.clone(), Upstream::of(service, names, known))
             })
             .collect();
         Self { snapshot, upstreams: Rc::new(upstreams) }
     }
 
-    /// Where a request with this canonical path goes: along the route of `gateway.toml` with the longest prefix, else to the
-    /// service that it names, else to ourselves.
-    pub(super) fn destination(&self, path: &str) -> Destination<'_> {
-        if let Some(route) = self.snapshot.routes.find(path) {
-            return Destination::Service(route, self.upstreams.get(&route.service));
-        }
-        match path.strip_prefix(SERVICES_PREFIX) {
-            Some("") => Destination::Nowhere,
-            Some(rest) if rest.starts_with('/') => {
-                let name = rest[1..].split('/').next().unwrap_or_default();
-                self.upstreams.get(name).map_or(Destination::Nowhere, |upstream| {
-                    Destination::Service(&upstream.default_route, Some(upstream))
-                })
+    /// Where a request goes: along a route, or to ourselves.
+    pub(super) fn destination(&self, wanted: Wanted<'_>) -> Destination<'_> {
+        match self.snapshot.routes.find(wanted) {
+            Found::Route { route, by_method } => {
+                Destination::Service { route, upstream: self.upstreams.get(&route.service), by_method }
             }
-            Some(_) | None => Destination::OwnPath,
+            Found::OtherMethods(routes) => Destination::OtherMethods(routes),
+            Found::Refused(spelling) => Destination::Refused(spelling),
+            Found::Ambiguous => Destination::Nowhere,
+            Found::Nothing => match wanted.path.strip_prefix(SERVICES_PREFIX) {
+                Some(rest) if rest.is_empty() || rest.starts_with('/') => Destination::Nowhere,
+                Some(_) | None => Destination::OwnPath,
+            },
         }
     }
 
@@ -117,22 +128,21 @@ impl View {
 }
 
 impl Upstream {
-    fn of(service: &Service, known: Option<&Self>) -> Self {
+    fn of(service: &Service, names: &Arc<Names>, known: Option<&Self>) -> Self {
         let targets = service.instances.iter().filter_map(|instance| {
             let known = known.and_then(|known| known.targets.iter().find(|target| target.instance == *instance));
-            known.map(Rc::clone).or_else(|| Target::new(instance))
+            known.map(Rc::clone).or_else(|| Target::new(instance, names))
         });
         Self {
             targets: targets.collect(),
             turn: Cell::new(known.map_or(0, |known| known.turn.get())),
             permits: known.map(|known| known.permits.clone()).unwrap_or_default(),
-            default_route: Route::of_service(&service.name),
         }
     }
 
-    /// A permit for one more request, if so many may be in flight.
-    pub(super) fn permit(&self, limits: &CoreLimits) -> Option<Permit> {
-        self.permits.get_or_init(|| limits.of_service(&self.default_route.service)).try_acquire()
+    /// A permit for one more request to it, if so many may be in flight; `name` is its name.
+    pub(super) fn permit(&self, limits: &CoreLimits, name: &ServiceName) -> Option<Permit> {
+        self.permits.get_or_init(|| limits.of_service(name)).try_acquire()
     }
 
     /// Whether an instance speaks HTTP/2.
@@ -156,7 +166,7 @@ impl Upstream {
 }
 
 impl Target {
-    fn new(instance: &Arc<Instance>) -> Option<Rc<Self>> {
+    fn new(instance: &Arc<Instance>, names: &Arc<Names>) -> Option<Rc<Self>> {
         let authority = instance.authority();
         if HeaderValue::try_from(&authority).is_err() {
             error!(instance = authority, "an instance has an address that no request can be sent to");
@@ -165,6 +175,7 @@ impl Target {
         Some(Rc::new(Self {
             instance: Arc::clone(instance),
             authority,
+            host: Host::new(&instance.host, Arc::clone(names)),
             pool: Pool::default(),
             multiplex: Multiplex::default(),
             rests_until: Cell::default(),
@@ -194,28 +205,41 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::test_support::{route, service, snapshot};
+    use crate::{
+        domain::gateway::models::path::Spellings,
+        edge::test_support::{names, route, service, snapshot},
+    };
+
+    fn view(snapshot: Snapshot, before: Option<&View>) -> View {
+        View::of(Arc::new(snapshot), &names(), before)
+    }
 
     fn goes(view: &View, path: &str) -> String {
-        match view.destination(path) {
-            Destination::Service(route, upstream) => {
+        let wanted = Wanted { path, spellings: Spellings::NONE, method: "GET", preflight_for: None };
+        match view.destination(wanted) {
+            Destination::Service { route, upstream, .. } => {
                 let known = if upstream.is_some() { "" } else { " (unknown)" };
                 format!("{}{known} as {}", route.service, route.upstream_pieces(path).unwrap().concat())
             }
+            Destination::OtherMethods(_) => "other methods".to_owned(),
+            Destination::Refused(spelling) => format!("{spelling:?}"),
             Destination::Nowhere => "nowhere".to_owned(),
             Destination::OwnPath => "own".to_owned(),
         }
     }
 
     #[test]
-    fn routes_come_first_then_services_then_ourselves() {
+    fn what_no_route_is_for_is_our_own_or_nobodys() {
         let routes = [route("/api/users", "auth", "/users"), route("/api/gone", "gone", "/")];
-        let view = View::of(Arc::new(snapshot(routes, [service("auth", &["http://a"])])), None);
+        let services = [service("auth", &["http://a"]), service("board", &["http://b"])];
+        let view = view(snapshot(routes, services), None);
         for (path, where_to) in [
             ("/api/users", "auth as /users"),
             ("/api/users/me", "auth as /users/me"),
-            ("/api/auth", "auth as /"),
-            ("/api/auth/x", "auth as /x"),
+            ("/api/auth", "nowhere"),
+            ("/api/auth/x", "nowhere"),
+            ("/api/board", "board as /"),
+            ("/api/board/x", "board as /x"),
             ("/api/gone/x", "gone (unknown) as /x"),
             ("/api/usersx", "nowhere"),
             ("/api", "nowhere"),
@@ -231,14 +255,14 @@ mod tests {
 
     #[test]
     fn instances_that_stay_keep_their_connections() {
-        let first = View::of(Arc::new(snapshot([], [service("auth", &["http://a", "http://b"])])), None);
-        let second = View::of(Arc::new(snapshot([], [service("auth", &["http://b", "http://c"])])), Some(&first));
+        let first = view(snapshot([], [service("auth", &["http://a", "http://b"])]), None);
+        let second = view(snapshot([], [service("auth", &["http://b", "http://c"])]), Some(&first));
         let targets = |view: &View| view.upstreams.get("auth").unwrap().targets.clone();
         assert!(Rc::ptr_eq(&targets(&first)[1], &targets(&second)[0]));
         assert_eq!(targets(&second)[1].authority, "c:80");
         let mut changed = Snapshot::clone(&second.snapshot);
         changed.revocations = crate::domain::gateway::models::token::Revocations::default();
-        let third = View::of(Arc::new(changed), Some(&second));
+        let third = view(changed, Some(&second));
         assert!(Rc::ptr_eq(&second.upstreams, &third.upstreams), "nothing is rebuilt for a revocation");
     }
 }

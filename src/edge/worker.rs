@@ -34,6 +34,7 @@ use super::{
     http2,
     in_flight::{CoreLimits, SharedLimits},
     linked::LinkedAccounts,
+    names::Names,
     permits::Permit,
     ports::{ControlPlane, Resolver, ResolverUnavailable},
     provider_token::ProviderTokens,
@@ -57,6 +58,7 @@ pub(super) struct Core {
     pub(super) listener: ListenerSettings,
     pub(super) tls: Option<Arc<Terminator>>,
     pub(super) upstream: UpstreamSettings,
+    names: Arc<Names>,
     pub(super) control_plane: Arc<dyn ControlPlane>,
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) control: Handle,
@@ -86,12 +88,13 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(parts: &Parts, limits: &Arc<SharedLimits>) -> Self {
         let mut snapshots = parts.snapshots.reader();
-        let view = View::of(Arc::clone(snapshots.newest()), None);
+        let view = View::of(Arc::clone(snapshots.newest()), &parts.names, None);
         let random = RequestIds::new(Arc::clone(&parts.entropy));
         Self {
             listener: parts.listener_settings.clone(),
             tls: parts.tls.clone(),
             upstream: parts.upstream_settings.clone(),
+            names: Arc::clone(&parts.names),
             control_plane: Arc::clone(&parts.control_plane),
             resolver: Arc::clone(&parts.resolver),
             control: parts.control_runtime.clone(),
@@ -138,7 +141,7 @@ impl Core {
                 // A key may be gone for good, or the issuer another: what was found good has to be looked at again.
                 self.tokens.borrow_mut().clear();
             }
-            *view = Rc::new(View::of(Arc::clone(newest), Some(&view)));
+            *view = Rc::new(View::of(Arc::clone(newest), &self.names, Some(&view)));
         }
         Rc::clone(&view)
     }

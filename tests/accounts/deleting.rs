@@ -71,7 +71,7 @@ fn everything_ends([one, two]: &[&Gateway; 2], stand_in: &StandIn, database: Opt
     let account = browser.sign_up(one, "jane.doe@example.com");
     let id = account["id"].as_str().unwrap().to_owned();
     second.log_in(two, "jane.doe@example.com", PASSWORD).expect(200);
-    let link = browser.call(one, "GET", "/login/stand-in?link=true", &[("Sec-Fetch-Site", "same-origin")]);
+    let link = browser.send_form(one, "/login/stand-in/link", &[("password", PASSWORD)]);
     browser.get(one, &Away::following(&link.expect(303)).decide("person=alice")).expect(303);
     let grant = browser.get(one, "/oauth").expect(200).json()["grants"][0]["id"].as_str().unwrap().to_owned();
     let (access, refresh) = one.tokens(&json!({"subject": id}));

@@ -11,8 +11,8 @@ use crate::{
     },
 };
 
-const OUR_PAGE: [(&str, &str); 1] = [("Sec-Fetch-Site", "same-origin")];
-const LINK: &str = "/login/stand-in?link=true&return_to=/accounts/me";
+const LINK: &str = "/login/stand-in/link";
+const FORM: [(&str, &str); 2] = [("password", PASSWORD), ("return_to", "/accounts/me")];
 
 fn providers(account: &Value) -> Vec<&str> {
     account["providers"].as_array().unwrap().iter().map(|one| one["provider"].as_str().unwrap()).collect()
@@ -21,7 +21,7 @@ fn providers(account: &Value) -> Vec<&str> {
 /// Adds the stand-in provider to the account that is signed in.
 #[track_caller]
 fn link(gateway: &Gateway, browser: &mut Browser, person: &str) {
-    let away = Away::following(&browser.call(gateway, "GET", LINK, &OUR_PAGE).expect(303));
+    let away = Away::following(&browser.send_form(gateway, LINK, &FORM).expect(303));
     let back = browser.get(gateway, &away.decide(&format!("person={person}"))).expect(303);
     assert_eq!(back.header("location"), Some("/accounts/me"));
 }
@@ -68,7 +68,7 @@ fn an_identity_of_somebody_else_is_refused_and_nobody_is_merged() {
     alice.get(&gateway, &callback).expect(303);
     let hers = alice.me(&gateway).expect(200).json();
     let janes = jane.sign_up(&gateway, "jane@example.com");
-    let away = Away::following(&jane.call(&gateway, "GET", LINK, &OUR_PAGE).expect(303));
+    let away = Away::following(&jane.send_form(&gateway, LINK, &FORM).expect(303));
     let callback = away.decide("person=alice");
     jane.get(&gateway, &callback).expect_problem(409, "linked_elsewhere");
     assert_eq!(jane.me(&gateway).expect(200).json(), janes);
@@ -82,14 +82,14 @@ fn what_one_session_began_adds_nothing_in_another() {
     let gateway = Gateway::start();
     let mut browser = Browser::default();
     browser.sign_up(&gateway, "jane@example.com");
-    let away = Away::following(&browser.call(&gateway, "GET", LINK, &OUR_PAGE).expect(303));
+    let away = Away::following(&browser.send_form(&gateway, LINK, &FORM).expect(303));
     let callback = away.decide("person=bob");
     // Somebody else signs in in this browser meanwhile.
     let other = browser.sign_up(&gateway, "john@example.com");
     browser.get(&gateway, &callback).expect_problem(409, "other_session");
     assert_eq!(browser.me(&gateway).expect(200).json(), other);
 
-    let away = Away::following(&browser.call(&gateway, "GET", LINK, &OUR_PAGE).expect(303));
+    let away = Away::following(&browser.send_form(&gateway, LINK, &FORM).expect(303));
     let callback = away.decide("person=bob");
     browser.call_as_our_page(&gateway, "POST", "/logout").expect(200);
     browser.get(&gateway, &callback).expect_problem(409, "other_session");
@@ -97,32 +97,102 @@ fn what_one_session_began_adds_nothing_in_another() {
 }
 
 #[test]
-fn only_a_page_of_ours_begins_it_and_only_for_whoever_is_signed_in() {
+fn only_a_form_of_ours_begins_it_and_only_for_whoever_is_signed_in() {
     let gateway = Gateway::with(&[("ALLOWED_ORIGINS", "https://app.jinmini.com")]);
-    Browser::default().call(&gateway, "GET", LINK, &OUR_PAGE).expect_problem(401, "not_signed_in");
+    Browser::default().send_form(&gateway, LINK, &FORM).expect_problem(401, "not_signed_in");
     let mut browser = Browser::default();
     browser.sign_up(&gateway, "jane@example.com");
     for foreign in [
         vec![],
         vec![("Sec-Fetch-Site", "cross-site")],
-        vec![("Sec-Fetch-Site", "cross-site"), ("Referer", "https://evil.example/https://app.jinmini.com/")],
-        vec![("Referer", "https://app.jinmini.com.evil.example/")],
-        vec![("Referer", "https://app.jinmini.com@evil.example/")],
+        vec![("Sec-Fetch-Site", "none")],
+        vec![("Sec-Fetch-Site", "same-site")],
+        vec![("Sec-Fetch-Site", "cross-site"), ("Referer", "https://app.jinmini.com/")],
+        vec![("Sec-Fetch-Site", "cross-site"), ("Referer", "https://www.jinmini.com/api/shop")],
+        vec![("Referer", "https://app.jinmini.com/")],
+        vec![("Origin", "null")],
+        vec![("Origin", "https://app.jinmini.com.evil.example")],
     ] {
-        browser.call(&gateway, "GET", LINK, &foreign).expect_problem(403, "cross_site_request");
+        let answer = browser.send_form_from(&gateway, LINK, &FORM, &foreign);
+        answer.expect_problem(403, "cross_site_request");
+        assert_eq!(browser.attempts(), 0, "{foreign:?}");
     }
     for ours in [
         vec![("Sec-Fetch-Site", "same-origin")],
-        vec![("Sec-Fetch-Site", "same-site"), ("Referer", "https://app.jinmini.com/")],
-        vec![("Referer", "https://www.jinmini.com/docs?x#y")],
+        vec![("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")],
+        vec![("Sec-Fetch-Site", "same-site"), ("Origin", "https://app.jinmini.com")],
+        vec![("Sec-Fetch-Site", "cross-site"), ("Origin", "https://app.jinmini.com")],
+        vec![("Origin", "https://www.jinmini.com")],
     ] {
-        browser.call(&gateway, "GET", LINK, &ours).expect(303);
+        browser.send_form_from(&gateway, LINK, &FORM, &ours).expect(303);
     }
-    // To sign in, anybody may send a browser.
-    browser.call(&gateway, "GET", "/login/stand-in?link=false", &[("Sec-Fetch-Site", "cross-site")]).expect(303);
+    // A script cannot follow to the provider.
+    let by_script = [("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Mode", "cors"), ("Sec-Fetch-Dest", "empty")];
+    browser.send_form_from(&gateway, LINK, &FORM, &by_script).expect_problem(403, "not_a_navigation");
+    browser.send_form(&gateway, "/login/nobody/link", &FORM).expect_problem(404, "unknown_provider");
+    let elsewhere = [("password", PASSWORD), ("return_to", "//evil.example")];
+    browser.send_form(&gateway, LINK, &elsewhere).expect_problem(400, "invalid_return_to");
+    browser.send_form(&gateway, LINK, &[("x", "y")]).expect_problem(422, "validation_failed");
+}
+
+#[test]
+fn a_link_of_old_neither_adds_nor_signs_in() {
+    let gateway = Gateway::with(&[("ALLOWED_ORIGINS", "https://app.jinmini.com")]);
+    let mut browser = Browser::default();
+    browser.sign_up(&gateway, "jane@example.com");
+    for headers in [
+        vec![("Sec-Fetch-Site", "same-origin")],
+        vec![("Sec-Fetch-Site", "cross-site"), ("Referer", "https://app.jinmini.com/")],
+        vec![],
+    ] {
+        let old = browser.call(&gateway, "GET", "/login/stand-in?return_to=/&link=true", &headers);
+        old.expect_problem(400, "link_is_a_post");
+        assert_eq!(browser.attempts(), 0);
+    }
+}
+
+#[test]
+fn a_page_asks_for_it_and_for_the_password_if_there_is_one() {
+    let gateway = Gateway::start();
     let mut people = Browser::with_pages();
-    let page = people.call(&gateway, "GET", LINK, &OUR_PAGE).expect(401).text();
-    assert!(page.contains("추가할 계정이 없습니다") && page.contains("nobody is signed in"), "{page}");
+    let sent = people.get(&gateway, "/login/stand-in/link").expect(303);
+    assert_eq!(sent.header("location"), Some("../../login?return_to=%2Flogin%2Fstand-in%2Flink"));
+    people.get(&gateway, "/login/nobody/link").expect(404);
+    let mut browser = Browser::default();
+    browser.get(&gateway, LINK).expect_problem(401, "not_signed_in");
+    browser.sign_up(&gateway, "jane@example.com");
+    let form = browser.get(&gateway, "/login/stand-in/link?return_to=/session").expect(200).json();
+    let expected = json!({
+        "provider": "stand-in", "display_name": "Stand-in", "needs_password": true, "return_to": "/session",
+    });
+    assert_eq!(form, expected);
+    browser.get(&gateway, "/login/stand-in/link?return_to=//evil.example").expect_problem(400, "invalid_return_to");
+    browser.wants_pages = true;
+    let page = browser.get(&gateway, "/login/stand-in/link?return_to=/a%22b").expect(200);
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("form-action"), "{policy}");
+    let page = page.text();
+    for part in [
+        r#"<form method="post" action="link">"#,
+        r#"name="return_to" value="/a&quot;b""#,
+        r#"type="password" name="password""#,
+        "Add Stand-in to your account",
+        "로그인 추가",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let session = browser.get(&gateway, "/session").expect(200).text();
+    assert!(session.contains(r#"href="login/stand-in/link?return_to=%2Fsession""#), "{session}");
+    let wrong = browser.send_form(&gateway, LINK, &[("password", "wrong password")]).expect(403).text();
+    assert!(wrong.contains("계정의 비밀번호가 아닙니다") && wrong.contains(r#"href="link""#), "{wrong}");
+
+    let mut bare = Browser::with_pages();
+    let callback = bare.leave(&gateway, "/login/stand-in").decide("person=alice");
+    bare.get(&gateway, &callback).expect(303);
+    let page = bare.get(&gateway, LINK).expect(200).text();
+    assert!(!page.contains("type=\"password\""), "{page}");
+    let session = bare.get(&gateway, "/session").expect(200).text();
+    assert!(!session.contains("/link"), "she has it already: {session}");
 }
 
 #[test]
@@ -147,7 +217,10 @@ fn a_provider_is_taken_unless_nobody_could_sign_in_any_more() {
 
     let path = "/accounts/me/providers/stand-in";
     browser.call(&gateway, "DELETE", path, &[]).expect_problem(403, "cross_site_request");
-    let taken = unlink(&mut browser, "stand-in").expect(200).json();
+    // From now on it takes the password.
+    unlink(&mut browser, "stand-in").expect_problem(422, "validation_failed");
+    let right = json!({"password": PASSWORD});
+    let taken = browser.send(&gateway, "DELETE", path, &right).expect(200).json();
     assert_eq!(
         taken,
         json!({"provider": "stand-in", "grants": [{"provider": "stand-in", "revoked_at_provider": true}]})

@@ -9,7 +9,7 @@ use crate::{
         browser::Browser,
         database::{Postgres, Sqlite, TestDatabase},
         eventually,
-        stand_in::with_token,
+        stand_in::{StandIn, text},
     },
 };
 
@@ -271,22 +271,126 @@ fn a_new_password_ends_every_other_session_and_every_token() {
     Browser::default().log_in(&gateway, "jane@example.com", "a better password").expect(200);
 }
 
+/// Services see tokens. Each call that changes who may sign in is here; whoever adds one adds it here, too.
 #[test]
 fn a_token_shows_an_account_and_cannot_take_it_over() {
     let gateway = Gateway::start();
+    let stand_in = StandIn::of(&gateway);
     let mut browser = Browser::default();
     let account = browser.sign_up(&gateway, "jane@example.com");
-    let (token, _) = gateway.tokens(&json!({"subject": account["id"]}));
+    let bare = stand_in.exchange(&gateway, "bob");
+    let token = text(&browser.call_as_our_page(&gateway, "POST", "/session/token").expect(200).json()["access_token"])
+        .to_owned();
     assert_eq!(gateway.get_with_token("/accounts/me", &token).expect(200).json(), account);
-    let bearer = format!("Bearer {token}");
+    let of_bob = text(&bare["tokens"]["access_token"]).to_owned();
+    let new = json!({"new_password": "a better password", "email": "new@example.com"});
+    let password = json!({"password": PASSWORD});
+    let mut linking = stand_in.request(&stand_in.code_of("mallory"));
+    linking["password"] = json!(PASSWORD);
+    // With the password or without, for an account that has one or not, with a session of somebody else or not.
+    for token in [&token, &of_bob] {
+        for (method, path, body) in [
+            ("POST", "/accounts/password", json!({"current_password": PASSWORD, "new_password": "a better password"})),
+            ("POST", "/accounts/password", new.clone()),
+            ("DELETE", "/accounts/me", password.clone()),
+            ("DELETE", "/accounts/me", json!({})),
+            ("DELETE", "/accounts/me/providers/stand-in", password.clone()),
+            ("DELETE", "/accounts/me/providers/stand-in", json!({})),
+            ("POST", "/oauth", linking.clone()),
+        ] {
+            for mut caller in [Browser::default(), Browser { cookies: browser.cookies.clone(), ..Browser::default() }] {
+                let bearer = format!("Bearer {token}");
+                let headers = [("Authorization", bearer.as_str()), ("Sec-Fetch-Site", "same-origin")];
+                let answer = caller.send_from(&gateway, method, path, &body, &headers);
+                answer.expect_problem(403, "session_required");
+            }
+        }
+        let linking = stand_in.request(&stand_in.code_of("mallory")).to_string();
+        let bearer = format!("Bearer {token}");
+        let headers = [("Content-Type", "application/json"), ("Authorization", bearer.as_str())];
+        gateway.call("POST", "/oauth", &headers, linking.as_bytes()).expect_problem(403, "identity_not_linked");
+        let form = [("Content-Type", "application/x-www-form-urlencoded"), ("Authorization", bearer.as_str())];
+        let by_form = gateway.call("POST", "/login/stand-in/link", &form, b"password=correct+horse");
+        by_form.expect_problem(401, "not_signed_in");
+    }
+    // What was tried changed nothing.
+    assert_eq!(browser.me(&gateway).expect(200).json(), account);
+    let mut mallory = Browser::default();
+    let callback = mallory.leave(&gateway, "/login/stand-in").decide("person=mallory");
+    mallory.get(&gateway, &callback).expect(303);
+    let stranger = mallory.me(&gateway).expect(200).json();
+    assert!(stranger["id"] != account["id"] && stranger["email"].is_null(), "{stranger}");
+    // A grant of an identity that the account has is kept for a token.
+    let again = stand_in.request(&stand_in.code_of("bob")).to_string();
+    let bearer = format!("Bearer {of_bob}");
     let headers = [("Content-Type", "application/json"), ("Authorization", bearer.as_str())];
-    let unlink = with_token(&gateway, "DELETE", "/accounts/me/providers/stand-in", &token);
-    unlink.expect_problem(403, "session_required");
-    gateway.call("DELETE", "/accounts/me", &headers, b"{}").expect_problem(422, "validation_failed");
-    let wrong = br#"{"password": "wrong password"}"#;
-    gateway.call("DELETE", "/accounts/me", &headers, wrong).expect_problem(403, "wrong_password");
+    let kept = gateway.call("POST", "/oauth", &headers, again.as_bytes()).expect(200).json();
+    assert_eq!((&kept["id"], kept.get("tokens")), (&bare["id"], None));
 
     let (developer, _) = gateway.tokens(&json!({"subject": "developer"}));
     gateway.get_with_token("/accounts/me", &developer).expect_problem(409, "no_account");
     gateway.get_with_token("/accounts/me", "x").expect_problem(401, "invalid_token");
+}
+
+/// A session that was stolen is not enough where there is a password.
+#[test]
+fn a_session_alone_cannot_take_an_account_over_that_has_a_password() {
+    let gateway = Gateway::start();
+    let stand_in = StandIn::of(&gateway);
+    let mut browser = Browser::default();
+    let account = browser.sign_up(&gateway, "jane@example.com");
+    for (wrong, status, code) in [(None, 422, "validation_failed"), (Some("wrong password"), 403, "wrong_password")] {
+        let password = json!({"password": wrong});
+        browser.send(&gateway, "DELETE", "/accounts/me", &password).expect_problem(status, code);
+        browser.send(&gateway, "DELETE", "/accounts/me/providers/stand-in", &password).expect_problem(status, code);
+        let form: Vec<_> = wrong.map(|wrong| ("password", wrong)).into_iter().collect();
+        browser.send_form(&gateway, "/login/stand-in/link", &form).expect_problem(status, code);
+    }
+    browser
+        .call_as_our_page(&gateway, "DELETE", "/accounts/me/providers/stand-in")
+        .expect_problem(422, "validation_failed");
+    let mut linking = stand_in.request(&stand_in.code_of("mallory"));
+    browser.send(&gateway, "POST", "/oauth", &linking).expect_problem(403, "identity_not_linked");
+    linking["password"] = json!("wrong password");
+    browser.send(&gateway, "POST", "/oauth", &linking).expect_problem(403, "wrong_password");
+    assert_eq!(browser.me(&gateway).expect(200).json(), account);
+
+    // Its owner may: a grant that is added so signs in from then on.
+    let mut own = stand_in.request(&stand_in.code_of("alice"));
+    own["password"] = json!(PASSWORD);
+    let added = browser.send(&gateway, "POST", "/oauth", &own).expect(200).json();
+    assert!(added.get("tokens").is_none(), "it was no sign-in");
+    let mut elsewhere = Browser::default();
+    let callback = elsewhere.leave(&gateway, "/login/stand-in").decide("person=alice");
+    elsewhere.get(&gateway, &callback).expect(303);
+    assert_eq!(elsewhere.me(&gateway).expect(200).json()["id"], account["id"]);
+}
+
+/// Sign-up is not the only call that tells.
+#[test]
+fn whoever_asks_for_emails_is_delayed_however_they_ask() {
+    let gateway = Gateway::with(&[BEHIND_A_PROXY]);
+    let from = |client: &'static str| [("Sec-Fetch-Site", "same-origin"), ("X-Forwarded-For", client)];
+    Browser::default().sign_up(&gateway, "taken@example.com");
+    // Somebody without a password, who may have a first one.
+    let mut browser = Browser::default();
+    let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
+    browser.get(&gateway, &callback).expect(303);
+    let mut first = |email: &str, client| {
+        let wish = json!({"new_password": PASSWORD, "email": email});
+        browser.send_from(&gateway, "POST", "/accounts/password", &wish, &from(client))
+    };
+    for n in 0..50 {
+        if n % 2 == 0 {
+            first("taken@example.com", "192.0.2.1").expect_problem(409, "email_taken");
+        } else {
+            let wish = json!({"email": "taken@example.com", "password": PASSWORD});
+            Browser::default()
+                .send_from(&gateway, "POST", "/accounts/signup", &wish, &from("192.0.2.1"))
+                .expect_problem(409, "email_taken");
+        }
+    }
+    let refused = first("free@example.com", "192.0.2.1").expect_problem(429, "too_many_attempts");
+    assert!(refused.header("retry-after").is_some());
+    first("free@example.com", "192.0.2.2").expect(200);
 }

@@ -4,7 +4,11 @@ use std::cell::RefCell;
 
 use serde_json::{Value, json};
 
-use crate::{common::Gateway, driver::Browser, swagger::Swagger};
+use crate::{
+    common::{Gateway, eventually},
+    driver::Browser,
+    swagger::Swagger,
+};
 
 /// A browser in front of a gateway.
 struct Scene {
@@ -91,6 +95,15 @@ impl Scene {
     #[track_caller]
     fn nothing_was_complained_about(&self) {
         assert_eq!(self.browser.complaints(), [""; 0]);
+        self.gateway.is_unharmed();
+    }
+
+    /// The same after a document that is no page, which makes the browser ask for an icon.
+    #[track_caller]
+    fn nothing_but_an_icon_was_complained_about(&self) {
+        let mut complaints = self.browser.complaints();
+        complaints.retain(|complaint| !complaint.contains("/favicon.ico"));
+        assert_eq!(complaints, [""; 0]);
         self.gateway.is_unharmed();
     }
 }
@@ -278,7 +291,16 @@ fn no_page_lets_itself_be_framed() {
     let scene = Scene::start();
     scene.signs_in_as_alice();
     scene.nothing_was_complained_about();
-    for path in ["/", "/login", "/login/nobody", "/login/stand-in/callback", "/session", "/docs"] {
+    for path in [
+        "/",
+        "/login",
+        "/login/nobody",
+        "/login/stand-in",
+        "/login/stand-in/link",
+        "/login/stand-in/callback",
+        "/session",
+        "/docs",
+    ] {
         // The page around it is another site's, on this machine: from elsewhere a browser asks for nothing on this machine.
         scene.browser.open(&format!("http://{}/api/users", scene.gateway.address));
         scene.browser.complaints();
@@ -358,4 +380,67 @@ fn a_page_of_an_allowed_origin_gets_tokens_and_another_does_not() {
         assert_eq!(scene.browser.script(&ask), json!(outcome));
         assert_eq!(scene.browser.script(&ask_service), json!(served));
     }
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn a_person_adds_a_provider_with_their_password_and_signs_in_with_it() {
+    let scene = Scene::start();
+    // A page without a policy of its own.
+    scene.open("/api/users");
+    let signed_up = scene.browser.script(
+        "return fetch('/accounts/signup', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: \
+         JSON.stringify({email: 'jane@example.com', password: 'correct horse', name: 'Jane'})}).then(it => it.status)",
+    );
+    assert_eq!(signed_up, json!(200));
+    scene.open("/session");
+    scene.browser.click_link("Stand-in 로그인 추가 · Add Stand-in to this account");
+    scene.arrives_at("/login/stand-in/link?return_to=%2Fsession", "Add Stand-in to your account");
+    scene.browser.type_into("input[name=password]", "correct horse");
+    scene.nothing_but_an_icon_was_complained_about();
+    scene.browser.click("form button");
+    scene.arrives_at_the_provider();
+    scene.browser.click("button[value=alice]");
+    scene.arrives_at("/session", "Alice · alice@example.com");
+    let account = scene.browser.script("return fetch('/session').then(it => it.json()).then(it => it.subject)");
+    scene.signs_out();
+    scene.signs_in_as_alice();
+    let again = scene.browser.script("return fetch('/session').then(it => it.json()).then(it => it.subject)");
+    assert_eq!(again, account);
+    scene.nothing_was_complained_about();
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn a_page_full_of_sign_ins_leaves_the_browser_as_it_was() {
+    // Another port of localhost is the same site: what it loads from the gateway may set cookies.
+    let (pages, scene) = (Gateway::on_localhost(), Scene::start());
+    scene.browser.open(&format!("http://localhost:{}/api/users", pages.address.port()));
+    let answers = scene.browser.script(&format!(
+        "return Promise.all([...Array(20).keys()].map(n => new Promise(done => {{ const image = new Image(); \
+         image.onload = image.onerror = () => done(n); image.src = '{}/login/stand-in?return_to=/' + n + 'a'.repeat(480); }}))) \
+         .then(all => all.length)",
+        scene.origin
+    ));
+    assert_eq!(answers, json!(20));
+    let refused = |line: &&str| line.contains("path=/login/stand-in") && line.contains("status=403");
+    eventually("each of them was refused", || scene.gateway.console().lines().filter(refused).count() == 20);
+    // A browser notes every 403 by itself.
+    scene.browser.complaints();
+    scene.signs_in_as_alice();
+    scene.nothing_but_an_icon_was_complained_about();
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn no_page_of_another_site_makes_a_dummy_token() {
+    let scene = Scene::start();
+    // Another host, so another site. Bare text is sent without a question; the answer cannot be read, and does not matter.
+    scene.browser.open(&format!("http://{}/api/users", scene.gateway.address));
+    scene.browser.script(&format!(
+        "return fetch('{}/tokens/dummy', {{method: 'POST', mode: 'no-cors', body: 'typed elsewhere'}}).then(() => 1, () => 0)",
+        scene.origin
+    ));
+    let verified = scene.gateway.post("/tokens/verify", &json!({"token": "typed elsewhere"})).expect(200).json();
+    assert_eq!(verified["active"], json!(false));
 }

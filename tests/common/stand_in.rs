@@ -6,6 +6,11 @@ use serde_json::{Value, json};
 
 use super::{Answer, Gateway, call};
 
+/// What binds a code that is asked for by hand: the verifier and the challenge of RFC 7636 appendix B, and a nonce.
+pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+pub(crate) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+pub(crate) const NONCE: &str = "by-hand";
+
 /// The stand-in provider that a gateway started beside it, as the banner says.
 pub(crate) struct StandIn {
     pub(crate) address: SocketAddr,
@@ -38,6 +43,9 @@ impl StandIn {
                 ("redirect_uri", &self.redirect_uri),
                 ("scope", "openid email profile"),
                 ("state", "by-hand"),
+                ("code_challenge", CHALLENGE),
+                ("code_challenge_method", "S256"),
+                ("nonce", NONCE),
                 ("person", person),
             ])
             .finish();
@@ -56,9 +64,16 @@ impl StandIn {
         call(self.address, "GET", "/statistics", &[], b"").json()[name].as_u64().unwrap()
     }
 
+    /// What exchanges this code.
+    pub(crate) fn request(&self, code: &str) -> Value {
+        json!({
+            "provider": "stand-in", "code": code, "redirect_uri": self.redirect_uri,
+            "code_verifier": VERIFIER, "nonce": NONCE,
+        })
+    }
+
     pub(crate) fn exchange(&self, gateway: &Gateway, person: &str) -> Value {
-        let request = json!({"provider": "stand-in", "code": self.code_of(person), "redirect_uri": self.redirect_uri});
-        gateway.post("/oauth", &request).expect(200).json()
+        gateway.post("/oauth", &self.request(&self.code_of(person))).expect(200).json()
     }
 }
 

@@ -109,7 +109,8 @@ fn no_body_does_harm_or_is_quoted() {
             let what = format!("{} with {shown}", operation.name());
             let answer =
                 gateway.call(&operation.method, &operation.path, &[("Content-Type", "application/json")], &body);
-            judge(answer, verdict, &what);
+            let may_be_left_out = body.is_empty() && !operation.needs_body;
+            judge(answer, if may_be_left_out { Verdict::Whatever } else { verdict }, &what);
             sent += 1;
         }
     }

@@ -14,6 +14,8 @@ pub(crate) struct Operation {
     pub(crate) path: String,
     /// The media types that it takes, if it takes a body.
     pub(crate) takes: Vec<String>,
+    /// Whether it needs a body.
+    pub(crate) needs_body: bool,
     /// What its JSON looks like, if it takes JSON.
     pub(crate) schema: Option<Value>,
 }
@@ -36,13 +38,15 @@ pub(crate) fn operations(gateway: &Gateway) -> Vec<Operation> {
                 method: method.to_uppercase(),
                 path: filled_in(path),
                 takes: content.into_iter().flatten().map(|(media_type, _)| media_type.clone()).collect(),
+                needs_body: operation["requestBody"]["required"] == true,
                 schema: schema.map(|schema| resolved(schema, &document)),
             });
         }
     }
     assert!(operations.iter().any(|operation| operation.path == "/tokens/dummy"), "the document is not whole");
     for path in ["/docs", "/openapi.json"] {
-        operations.push(Operation { method: "GET".into(), path: path.into(), takes: vec![], schema: None });
+        let (method, path) = ("GET".into(), path.into());
+        operations.push(Operation { method, path, takes: vec![], needs_body: false, schema: None });
     }
     operations
 }

@@ -172,11 +172,14 @@ fn a_route_may_demand_a_claim_or_a_provider() {
         service.take().remove(0).all("x-user-email").into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     assert!(arrived(&mut jane).is_empty(), "nobody vouches for what was typed in");
-    let away = jane.call(&gateway, "GET", "/login/stand-in?link=true", &OURS).expect(303);
+    let form = [("Content-Type", "application/x-www-form-urlencoded"), OURS[0]];
+    let password = b"password=correct+horse+battery";
+    let away = jane.call_with(&gateway, "POST", "/login/stand-in/link", &form, password).expect(303);
     let linking = Away::following(&away).decide("person=carol");
     jane.get(&gateway, &linking).expect(303);
     jane.get(&gateway, "/api/orders/people").expect(200);
-    let unlinked = jane.call(&gateway, "DELETE", "/accounts/me/providers/stand-in", &OURS);
+    let proof = json!({"password": "correct horse battery"}).to_string();
+    let unlinked = jane.call_with(&gateway, "DELETE", "/accounts/me/providers/stand-in", &headers, proof.as_bytes());
     assert!(unlinked.status < 300, "{}", unlinked.text());
     jane.get(&gateway, "/api/orders/people").expect_problem(403, "provider_missing");
 }

@@ -26,8 +26,7 @@ impl Scene {
     }
 
     fn exchange(&self, more: &Value) -> crate::common::Answer {
-        let code = self.stand_in.code_of("alice");
-        let mut request = json!({"provider": "stand-in", "code": code, "redirect_uri": self.stand_in.redirect_uri});
+        let mut request = self.stand_in.request(&self.stand_in.code_of("alice"));
         request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.gateway.post("/oauth", &request)
     }
@@ -74,6 +73,7 @@ pub(crate) fn a_pkce_downgrade_is_refused() {
     let away = browser.leave(&scene.gateway, "/login/stand-in");
     let callback = away.with("redirect_uri", Some(&scene.stand_in.redirect_uri)).decide("person=alice");
     let code = callback.split(['?', '&']).find_map(|part| part.strip_prefix("code=")).unwrap();
+    scene.exchange(&json!({"code": code, "code_verifier": null})).expect_problem(422, "validation_failed");
     scene.exchange(&json!({"code": code})).expect_problem(400, "invalid_grant");
 }
 
@@ -95,6 +95,10 @@ pub(crate) fn an_id_token_has_the_nonce_of_its_attempt() {
         browser.get(&scene.gateway, &callback).expect_problem(502, "provider_bad_answer");
         assert_eq!(browser.session(), None, "{nonce:?}");
     }
+    // Nor does a caller who brings a code do without.
+    scene.exchange(&json!({"nonce": "another"})).expect_problem(502, "provider_bad_answer");
+    let lacking = scene.exchange(&json!({"nonce": null})).expect_problem(422, "validation_failed");
+    assert_eq!(lacking.json()["errors"][0]["field"], "nonce");
     // Its other claims are judged in src/adapters/providers/tests/id_tokens.rs, with keys of the test's own.
 }
 

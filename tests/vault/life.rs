@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     ONLY_WHEN_ASKED,
     common::stand_in::{StandIn, text, with_token},
-    common::{self, Gateway},
+    common::{self, Gateway, browser::Browser},
 };
 
 #[test]
@@ -58,19 +58,71 @@ fn what_cannot_be_exchanged_is_told_why() {
     ask(&json!({"provider": "nobody", "code": code})).expect_problem(422, "validation_failed");
     ask(&json!({"provider": "stand-in", "code": code, "redirect_uri": "https://evil.example/"}))
         .expect_problem(422, "validation_failed");
-    let with_code = |code: &str| json!({"provider": "stand-in", "code": code, "redirect_uri": stand_in.redirect_uri});
+    let with_code = |code: &str| stand_in.request(code);
     ask(&with_code("made-up")).expect_problem(400, "invalid_grant");
-    // The code was sent elsewhere than to the gateway's own callback.
-    let elsewhere = stand_in.code_of("alice");
-    ask(&json!({"provider": "stand-in", "code": elsewhere})).expect_problem(400, "invalid_grant");
     ask(&with_code(&code)).expect(200);
     ask(&with_code(&code)).expect_problem(400, "invalid_grant");
     let (developer, _) = gateway.tokens(&json!({"subject": "developer"}));
     let bearer = format!("Bearer {developer}");
-    let body = json!({"provider": "stand-in", "code": stand_in.code_of("bob")}).to_string();
+    let body = stand_in.request(&stand_in.code_of("bob")).to_string();
     gateway
         .call("POST", "/oauth", &[("Content-Type", "application/json"), ("Authorization", &bearer)], body.as_bytes())
         .expect_problem(409, "no_account");
+}
+
+#[test]
+fn a_code_that_was_begun_at_login_is_redeemed_there_alone() {
+    let gateway = Gateway::start();
+    let stand_in = StandIn::of(&gateway);
+    let mut victim = Browser::default();
+    let away = victim.leave(&gateway, "/login/stand-in");
+    let callback = away.decide("person=alice");
+    // An attacker who saw the address knows the code, and where it was sent.
+    let stolen = |callback: &str| {
+        let code = callback.split(['?', '&']).find_map(|part| part.strip_prefix("code=")).unwrap();
+        stand_in.request(code)
+    };
+    let mut request = stolen(&callback);
+    request["redirect_uri"] = json!(away.parameter("redirect_uri"));
+    let refused = gateway.post("/oauth", &request).expect_problem(422, "validation_failed");
+    assert_eq!(refused.json()["errors"][0]["field"], "redirect_uri");
+    assert_eq!(stand_in.statistic("exchanges"), 0, "the code went nowhere");
+    victim.get(&gateway, &callback).expect(303);
+    assert!(victim.session().is_some());
+    // As one that was sent elsewhere it is good for nothing.
+    let callback = victim.leave(&gateway, "/login/stand-in").decide("person=alice");
+    gateway.post("/oauth", &stolen(&callback)).expect_problem(400, "invalid_grant");
+}
+
+#[test]
+fn codes_that_are_not_taken_delay_the_client() {
+    let gateway = Gateway::with(&[("TRUSTED_PROXIES", "127.0.0.1")]);
+    let stand_in = StandIn::of(&gateway);
+    let ask = |code: &str, client: &str| {
+        let body = stand_in.request(code).to_string();
+        let headers = [("Content-Type", "application/json"), ("X-Forwarded-For", client)];
+        gateway.call("POST", "/oauth", &headers, body.as_bytes())
+    };
+    for n in 0..50 {
+        ask(&format!("guess-{n}"), "192.0.2.1").expect_problem(400, "invalid_grant");
+    }
+    let refused = ask("guess", "192.0.2.1").expect_problem(429, "too_many_attempts");
+    assert!(refused.header("retry-after").is_some());
+    ask(&stand_in.code_of("alice"), "192.0.2.2").expect(200);
+}
+
+#[test]
+fn a_grant_that_is_deleted_takes_no_way_to_sign_in_along() {
+    let gateway = Gateway::start();
+    let stand_in = StandIn::of(&gateway);
+    let first = stand_in.exchange(&gateway, "alice");
+    let token = text(&first["tokens"]["access_token"]);
+    with_token(&gateway, "DELETE", &format!("/oauth/{}", text(&first["id"])), token).expect(200);
+    let mut browser = Browser::default();
+    let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
+    browser.get(&gateway, &callback).expect(303);
+    let account = browser.get(&gateway, "/accounts/me").expect(200).json();
+    assert_eq!(gateway.get_with_token("/accounts/me", token).expect(200).json()["id"], account["id"]);
 }
 
 #[test]

@@ -12,6 +12,9 @@ use crate::domain::gateway::{
 const LONGEST_CODE: usize = 64;
 const LONGEST_NAME: usize = 200;
 const LONGEST_SUBJECT: usize = 255;
+/// The largest integer below which a double skips none (RFC 8259 §6): beyond, a provider or a proxy that reads numbers as
+/// doubles gives two people the same one.
+const LARGEST_EXACT_NUMBER: u64 = (1 << 53) - 1;
 const LONGEST_TOKEN_TYPE: usize = 64;
 const LONGEST_SCOPE: usize = 4096;
 /// No access token lives longer than ten years: beyond lies nonsense.
@@ -83,11 +86,28 @@ fn whole(number: f64) -> Option<i64> {
     (number.abs() < 9e15).then_some(number as i64)
 }
 
-/// What the provider calls the person.
+/// What the provider calls the person: text, or a number of a provider that counts its people (GitHub, Kakao). Accounts are
+/// found by this, so no two people may come to the same text: a number that a reader on the way may have rounded is refused.
 pub(super) fn subject(body: &Value, field: &str) -> Result<String, ProviderError> {
-    text(body, field)
-        .filter(|subject| subject.len() <= LONGEST_SUBJECT && !subject.chars().any(char::is_control))
-        .ok_or_else(|| ProviderError::BadAnswer(format!("it does not say who the person is ({field})")))
+    let Some(Value::Number(number)) = body.get(field) else { return text_subject(body, field) };
+    let exact = number.as_i64().filter(|number| number.unsigned_abs() <= LARGEST_EXACT_NUMBER);
+    let exact =
+        exact.ok_or_else(|| ProviderError::BadAnswer(format!("it names the person by an inexact number ({field})")));
+    exact.map(|number| number.to_string())
+}
+
+/// The same where only text will do: `sub` is a string (OpenID Connect Core §2, §5.3.2).
+pub(super) fn text_subject(body: &Value, field: &str) -> Result<String, ProviderError> {
+    let flaw = match body.get(field) {
+        Some(Value::String(subject)) if is_subject(subject) => return Ok(subject.clone()),
+        Some(Value::Number(_)) => "it names the person by a number instead of text",
+        _ => "it does not say who the person is",
+    };
+    Err(ProviderError::BadAnswer(format!("{flaw} ({field})")))
+}
+
+fn is_subject(text: &str) -> bool {
+    (1..=LONGEST_SUBJECT).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 /// Text that goes on to callers and into the store: without control characters, of which a database refuses one and a header
@@ -239,5 +259,33 @@ mod tests {
         assert_eq!((email(&body, "d"), email(&body, "e"), email(&body, "a")), (None, None, None));
         assert_eq!(subject(&body, "f").unwrap(), "12");
         assert!(subject(&body, "a").is_err() && subject(&body, "b").is_err() && subject(&body, "z").is_err());
+    }
+
+    #[test]
+    fn no_two_people_have_the_same_subject() {
+        for (written, is) in [
+            ("0", Some("0")),
+            ("583231", Some("583231")),
+            ("9007199254740991", Some("9007199254740991")),
+            ("9007199254740992", None),
+            ("9007199254740993", None),
+            ("-9007199254740993", None),
+            ("18446744073709551615", None),
+            ("12345678901234567890123", None),
+            ("12345678901234567890124", None),
+            ("1.0", None),
+            ("1e3", None),
+            (r#""00583231""#, Some("00583231")),
+            (r#"" a ""#, Some(" a ")),
+            (r#""12345678901234567890124""#, Some("12345678901234567890124")),
+            ("true", None),
+            (r#"["1"]"#, None),
+            ("null", None),
+        ] {
+            let body: Value = serde_json::from_str(&format!(r#"{{"id": {written}}}"#)).unwrap();
+            assert_eq!(subject(&body, "id").ok().as_deref(), is, "{written}");
+            let is_text = is.filter(|_| written.starts_with('"'));
+            assert_eq!(text_subject(&body, "id").ok().as_deref(), is_text, "{written}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    answer::{email, is_true, name, subject, text},
+    answer::{email, is_true, name, text, text_subject},
     flow::{ClientAuth, Flow},
     id_token::{Expected, Unchecked},
     jwks::Jwks,
@@ -167,18 +167,22 @@ impl Oidc {
         }
         let mut identity = ProviderIdentity {
             provider: self.flow.name().clone(),
-            subject: subject(&claims, "sub")?,
+            subject: text_subject(&claims, "sub")?,
             verified_email: verified_email(&claims),
             name: name(&claims, "name"),
         };
-        let knows_all = identity.name.is_some() && text(&claims, "email").is_some();
-        if let Some(userinfo) = metadata.userinfo.as_ref().filter(|_| !knows_all) {
+        let judges_email = text(&claims, "email").is_some() && says(&claims, "email_verified");
+        let is_whole = identity.name.is_some() && judges_email;
+        if let Some(userinfo) = metadata.userinfo.as_ref().filter(|_| !is_whole) {
             let told = self.flow.get(userinfo, &tokens.access_token).await;
             if let Some(told) = self.flow.if_any("name and e-mail", told) {
-                if subject(&told, "sub")? != identity.subject {
+                // OpenID Connect Core §5.3.2
+                if text_subject(&told, "sub")? != identity.subject {
                     return Err(ProviderError::BadAnswer("its userinfo are those of another person".to_owned()));
                 }
-                identity.verified_email = identity.verified_email.or_else(|| verified_email(&told));
+                if !judges_email {
+                    identity.verified_email = verified_later(&claims, &told);
+                }
                 identity.name = identity.name.or_else(|| name(&told, "name"));
             }
         }
@@ -188,6 +192,17 @@ impl Oidc {
 
 fn verified_email(claims: &Value) -> Option<String> {
     email(claims, "email").filter(|_| is_true(claims, "email_verified"))
+}
+
+/// The e-mail that userinfo vouch for, when the id token did not judge one: their own, or, where they name none, the one of
+/// the id token. An address is never joined to what was said of another.
+fn verified_later(claims: &Value, told: &Value) -> Option<String> {
+    let address = if says(told, "email") { email(told, "email") } else { email(claims, "email") };
+    address.filter(|_| is_true(told, "email_verified"))
+}
+
+fn says(claims: &Value, claim: &str) -> bool {
+    claims.get(claim).is_some_and(|value| !value.is_null())
 }
 
 #[async_trait]
@@ -202,6 +217,10 @@ impl Provider for Oidc {
 
     fn uses_pkce(&self) -> bool {
         self.flow.settings.pkce
+    }
+
+    fn uses_nonce(&self) -> bool {
+        true
     }
 
     async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {

@@ -103,6 +103,9 @@ fn complete(document: &mut Json, facts: &Facts) {
         schema.set("pattern", json!(DUMMY_TOKEN));
     }
     let Some(schemas) = document.at_mut(&["components", "schemas"]) else { return };
+    if let Some(text) = schemas.at_mut(&["LinkRequest", "properties", "return_to"]) {
+        set_return_to(text, &facts.allowed_origins);
+    }
     for (schema, property, pattern) in TEXTS {
         if let Some(text) = schemas.at_mut(&[schema, "properties", property]) {
             text.set("pattern", json!(pattern));
@@ -151,8 +154,7 @@ fn parameters(operation: &mut Json, facts: &Facts) {
         match name.as_str() {
             "id" => schema.set("pattern", json!(ID)),
             "provider" => schema.set("pattern", json!(PROVIDER)),
-            "return_to" if facts.allowed_origins.is_empty() => schema.set("pattern", json!(RETURN_TO)),
-            "return_to" => *schema = return_to(&facts.allowed_origins).into(),
+            "return_to" => set_return_to(schema, &facts.allowed_origins),
             "limit" => {
                 schema.set("minimum", json!(1));
                 schema.set("maximum", json!(100));
@@ -162,8 +164,12 @@ fn parameters(operation: &mut Json, facts: &Facts) {
     }
 }
 
-fn return_to(allowed_origins: &[String]) -> serde_json::Value {
-    json!({"anyOf": [{"type": "string", "pattern": RETURN_TO}, {"type": "string", "enum": allowed_origins}]})
+fn set_return_to(schema: &mut Json, allowed_origins: &[String]) {
+    if allowed_origins.is_empty() {
+        schema.set("pattern", json!(RETURN_TO));
+    } else {
+        schema.set("anyOf", json!([{"pattern": RETURN_TO}, {"enum": allowed_origins}]));
+    }
 }
 
 /// The schemas that a body may have, and whether it is a form.

@@ -45,7 +45,8 @@ fn a_provider_is_on_when_its_id_and_secret_are_set() {
         ("hunter2", "openid email profile", true)
     );
     assert_eq!(google.callback, "https://www.jinmini.com/login/google/callback");
-    assert_eq!(google.redirect_uris, ["https://www.jinmini.com/login/google/callback"]);
+    assert_eq!(google.callback, "https://www.jinmini.com/login/google/callback");
+    assert!(google.redirect_uris.is_empty(), "POST /oauth takes no code of a sign-in at /login");
     assert!(!format!("{google:?}").contains("hunter2"));
 }
 
@@ -152,8 +153,18 @@ fn redirect_uris_are_exact_strings() {
     let listed = on(&[&GOOGLE[..], &[("OAUTH_REDIRECT_URIS", "https://a/cb, https://b:8443/CB?x=1")]].concat());
     assert_eq!(listed[0].redirect_uris, ["https://a/cb", "https://b:8443/CB?x=1"]);
     assert_eq!(listed[0].callback, "https://www.jinmini.com/login/google/callback");
-    for uri in ["https://*.example.com/cb", "https://a/cb#x", "https://a\\@b/cb", "https://u@a/cb", "https://a/가", "a"]
-    {
+    for uri in [
+        "https://*.example.com/cb",
+        "https://a/cb#x",
+        "https://a\\@b/cb",
+        "https://u@a/cb",
+        "https://a/가",
+        "a",
+        "https://www.jinmini.com/login/google/callback",
+        "https://a/cb,https://www.jinmini.com/login/kakao/callback",
+        "https://www.jinmini.com/e/login/google/callback",
+        "https://www.jinmini.com/login/google/callback?x=1",
+    ] {
         let said = one_mistake("production", &[("OAUTH_REDIRECT_URIS", uri)]);
         assert!(said.starts_with("OAUTH_REDIRECT_URIS "), "{said}");
     }

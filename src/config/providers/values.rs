@@ -57,8 +57,15 @@ pub(super) fn issuer(text: &str, environment: Environment) -> Result<String, Str
     good.then(|| text.to_owned()).ok_or_else(|| "an issuer has no query".to_owned())
 }
 
-/// Kept as it is written: redirect URIs are compared as strings (RFC 9700 §2.1).
-pub(super) fn redirect_uri(text: &str, environment: Environment) -> Result<String, String> {
+/// Kept as it is written: redirect URIs are compared as strings (RFC 9700 §2.1). A code that was sent to `/login`, under any of
+/// the `bases` of our own API, belongs to the browser that began there, and to no caller of `POST /oauth`.
+pub(super) fn redirect_uri(text: &str, environment: Environment, bases: &[String]) -> Result<String, String> {
+    if bases.iter().any(|base| text.strip_prefix(base).is_some_and(|path| path.starts_with("/login/"))) {
+        return Err(
+            "the address of a front end of yours: codes that are sent to the gateway's own /login are redeemed there"
+                .to_owned(),
+        );
+    }
     let plain = text.bytes().all(|b| b.is_ascii_graphic()) && !text.contains(['*', '\\', '#']);
     let good = plain && endpoint(text, environment).is_ok();
     good.then(|| text.to_owned()).ok_or_else(|| format!("{SAFE}; {text:?} is none, and there are no wildcards"))

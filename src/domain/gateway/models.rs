@@ -12,6 +12,7 @@ pub mod identity;
 pub mod login;
 pub mod oauth;
 pub mod page;
+pub mod path;
 pub mod provider;
 pub mod scope;
 pub mod service;

@@ -41,6 +41,7 @@ fn every_failure() -> Vec<Failure> {
         Failure::Denied(Denied::ProviderMissing(provider())),
         Failure::CrossSite,
         Failure::NoRoute,
+        Failure::MethodNotAllowed { allow: HeaderValue::from_static("GET, HEAD") },
         Failure::BodyTooLarge { limit_bytes: 3 },
         Failure::BodyBroken,
         Failure::BodyTimeout,

@@ -68,7 +68,7 @@ async fn a_provider_is_demanded_of_whoever_is_known_there() {
     let denied = (403, "provider_missing".to_owned());
     let answer = gateway.get("/api/google", &bearer(&machine)).await;
     assert_eq!((answer.problem(), asked()), (denied.clone(), 0));
-    assert!(answer.text().contains("/login/google?link=true"), "{}", answer.text());
+    assert!(answer.text().contains("/login/google/link"), "{}", answer.text());
     for _ in 0..2 {
         assert_eq!(gateway.get("/api/google", &bearer(&person)).await.problem(), denied);
     }

@@ -1,4 +1,4 @@
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use chrono::DateTime;
 
@@ -12,7 +12,7 @@ use crate::{
         service::Route,
         token::TokenDigest,
     },
-    edge::test_support::{NOW, route, token_id},
+    edge::test_support::{FakeVerifier, NOW, route, token_id},
 };
 
 const NAME: &str = "x-gateway-assertion";
@@ -82,6 +82,40 @@ async fn a_session_that_is_asked_for_again_keeps_its_assertion() {
     assert_eq!(gateway.resolver.asked_for_sessions.load(Ordering::Relaxed), 3);
     // Something about the caller has changed.
     assert_eq!(ask(30, "u2").await, "auth.u2.2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_assertion_is_not_sent_again_when_its_key_was_removed() {
+    let upstream = Upstream::ok().await;
+    let mut setup = Setup::of(&[upstream.address]);
+    let access = Access::Callers(Demands { credentials: Accepted::Session, ..Demands::default() });
+    setup.routes.push(Route { access, assertion: true, ..route("/api/session", "auth", "/") });
+    let gateway = setup.start();
+    let secret = "s".repeat(43);
+    let identity = Identity {
+        subject: "u1".into(),
+        scope: Scope::default(),
+        token_id: token_id(1),
+        family: FamilyId::from_random([1; 16]),
+        expires_at: DateTime::from_timestamp(NOW + 1000, 0).unwrap(),
+        claims: serde_json::Map::default(),
+    };
+    gateway.resolver.sessions.lock().unwrap().insert(TokenDigest::of(secret.as_bytes()), identity);
+    let ask = async || {
+        assert_eq!(gateway.get("/api/session", &format!("Cookie: gateway_session={secret}\r\n")).await.status, 200);
+        upstream.received().last().unwrap().header(NAME).unwrap().to_owned()
+    };
+    assert_eq!([ask().await, ask().await], ["auth.u1.1"; 2]);
+    let removed = |key| {
+        gateway
+            .snapshots
+            .update(move |next| next.keys = Arc::new(FakeVerifier { removed: key, ..FakeVerifier::default() }));
+    };
+    removed(Some("key-1"));
+    assert_eq!([ask().await, ask().await], ["auth.u1.2"; 2]);
+    // Another key that comes or goes changes nothing.
+    removed(None);
+    assert_eq!(ask().await, "auth.u1.2");
 }
 
 #[tokio::test(flavor = "multi_thread")]

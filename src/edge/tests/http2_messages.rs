@@ -222,9 +222,18 @@ async fn a_request_that_was_reset_is_never_whole_whatever_the_code() {
 async fn a_target_that_http1_refuses_is_refused_over_http2() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
-    for target in
-        ["/api/users/\u{e9}", "/api/users?a=\u{e9}", "/api/users ", "/api/users\u{7f}", "?a", "api/users", "*"]
-    {
+    for target in [
+        "/api/users/\u{e9}",
+        "/api/users?a=\u{e9}",
+        "/api/users ",
+        "/api/users\u{7f}",
+        "?a",
+        "api/users",
+        "*",
+        "/api/users#a",
+        "/api/users?a#b",
+        "#",
+    ] {
         let head = head(target.as_bytes(), &[]);
         let came = outcome(&gateway, &frame(HEADERS, END_HEADERS | END_STREAM, 1, &head)).await;
         assert!(matches!(came, None | Some(STATUS_400)), "{target:?}: {came:?}");

@@ -307,10 +307,10 @@ async fn clients_that_do_not_read_keep_nobody_else_waiting() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_a_service_does_not_read_keep_nobody_else_waiting() {
-    // A service whose windows are those of the specification, and which reads what goes to `/users/read`.
-    let (address, connections) = accepting(|mut connection| async move {
+/// A service whose windows are those of the specification. It says how long what goes to `/users/read` is, and reads nothing
+/// else.
+async fn picky() -> (SocketAddr, Arc<AtomicUsize>) {
+    accepting(|mut connection| async move {
         let mut unread = Vec::new();
         while let Some(Ok((request, mut answer))) = connection.accept().await {
             if request.uri().path() != "/users/read" {
@@ -329,7 +329,12 @@ async fn bodies_that_a_service_does_not_read_keep_nobody_else_waiting() {
             });
         }
     })
-    .await;
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_a_service_does_not_read_keep_nobody_else_waiting() {
+    let (address, connections) = picky().await;
     let gateway = gateway(address);
     let mut stuck = Vec::new();
     for _ in 0..8 {
@@ -345,6 +350,24 @@ async fn bodies_that_a_service_does_not_read_keep_nobody_else_waiting() {
     }
     // Each that is stuck holds one connection at most.
     assert!((2..=9).contains(&connections.load(Ordering::Relaxed)), "{connections:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_a_service_does_not_read_keep_no_other_request_of_their_client_waiting() {
+    let (address, _) = picky().await;
+    let gateway = gateway(address);
+    let client = Http2Client::connect(&gateway).await;
+    let large = "a".repeat(1_000_000);
+    for _ in 0..16 {
+        let (mut requests, stuck) = (client.requests.clone(), request(Method::POST, "/api/users/stuck", &[], &large));
+        tokio::spawn(async move { requests.send_request(stuck).await });
+    }
+    for _ in 0..3 {
+        let small = request(Method::POST, "/api/users/read", &[("content-length", "3")], "abc");
+        assert_eq!(Http2Answer::read(client.send(small).await.unwrap()).await.body, "3");
+        let long = request(Method::POST, "/api/users/read", &[], &large);
+        assert_eq!(Http2Answer::read(client.send(long).await.unwrap()).await.body, "1000000");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ fn challenge(answer: &Answer) -> &str {
 /// Counts the signatures that are checked from now on.
 fn counted(gateway: &Gateway) -> Arc<AtomicUsize> {
     let verified = Arc::<AtomicUsize>::default();
-    let keys = FakeVerifier { verified: Arc::clone(&verified) };
+    let keys = FakeVerifier { verified: Arc::clone(&verified), removed: None };
     let keys = Arc::new(keys);
     gateway.snapshots.update(|next| next.keys = Arc::clone(&keys) as _);
     verified

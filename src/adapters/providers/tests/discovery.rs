@@ -207,11 +207,51 @@ async fn what_the_id_token_does_not_say_userinfo_may_if_it_is_about_the_same_per
     let (_, identity) = idp.provider.exchange(&code()).await.unwrap();
     assert_eq!((identity.subject.as_str(), identity.name, identity.verified_email), ("u-1", None, None));
 
-    let mut other = told;
-    other["sub"] = json!("u-2");
-    idp.fake.on("GET /userinfo", other);
-    let outcome = idp.provider.exchange(&code()).await;
-    assert_eq!(bad_answer(outcome), "its userinfo are those of another person");
+    for (subject, flaw) in [
+        (json!("u-2"), "its userinfo are those of another person"),
+        (json!("U-1"), "its userinfo are those of another person"),
+        (json!(null), "it does not say who the person is (sub)"),
+        (json!(1), "it names the person by a number instead of text (sub)"),
+    ] {
+        let mut other = told.clone();
+        other["sub"] = subject;
+        idp.fake.on("GET /userinfo", other);
+        assert_eq!(bad_answer(idp.provider.exchange(&code()).await), flaw);
+    }
+}
+
+#[tokio::test]
+async fn an_email_counts_as_proven_by_whoever_judges_it() {
+    let idp = idp().await;
+    let (mine, other) = ("mina@example.com", "other@example.com");
+    // What the id token says of e-mails, what userinfo do, and which e-mail is proven.
+    for (said, told, proven, asked) in [
+        (json!({"email": mine, "email_verified": true}), json!({}), Some(mine), false),
+        (json!({"email": mine, "email_verified": false}), json!({"email_verified": true}), None, false),
+        (json!({"email": mine}), json!({"email": mine, "email_verified": true}), Some(mine), true),
+        (json!({"email": mine, "email_verified": null}), json!({"email_verified": true}), Some(mine), true),
+        (json!({"email": mine}), json!({"email": mine}), None, true),
+        (json!({"email": mine}), json!({"email": mine, "email_verified": false}), None, true),
+        (json!({"email": mine}), json!({"email": other, "email_verified": true}), Some(other), true),
+        (json!({"email_verified": true}), json!({"email": other}), None, true),
+        (json!({}), json!({}), None, true),
+    ] {
+        let mut claims = claims(&idp.fake.url(""));
+        let of_token = claims.as_object_mut().unwrap();
+        for claim in ["at_hash", "email", "email_verified"] {
+            of_token.remove(claim);
+        }
+        of_token.extend(said.as_object().unwrap().clone());
+        let mut userinfo = told.clone();
+        userinfo["sub"] = json!("u-1");
+        idp.fake
+            .on("POST /token", json!({"access_token": "s3cret-a", "id_token": idp.signer.sign(&claims)}))
+            .on("GET /userinfo", userinfo);
+        let before = idp.fake.count("GET /userinfo");
+        let (_, identity) = idp.provider.exchange(&code()).await.unwrap();
+        assert_eq!(identity.verified_email.as_deref(), proven, "{said} {told}");
+        assert_eq!(idp.fake.count("GET /userinfo") - before, usize::from(asked), "{said} {told}");
+    }
 }
 
 #[tokio::test]

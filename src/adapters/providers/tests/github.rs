@@ -126,4 +126,9 @@ async fn what_people_write_into_their_profile_is_made_plain() {
         fake.on("GET /userinfo", json!({"id": id, "login": "mina"}));
         assert_eq!(bad_answer(provider.exchange(&code()).await), "it does not say who the person is (id)");
     }
+    for id in ["9007199254740993", "12345678901234567890123", "1.5"] {
+        let answer = fake::Reply::text(200, format!(r#"{{"id": {id}, "login": "mina"}}"#));
+        fake.on("GET /userinfo", answer.header("content-type", "application/json"));
+        assert_eq!(bad_answer(provider.exchange(&code()).await), "it names the person by an inexact number (id)");
+    }
 }

@@ -133,6 +133,10 @@ async fn every_claim_is_checked() {
         let outcome = outcome_of(&signer, &signer.sign(&with(claims(GOOGLE), "sub", subject))).await;
         assert_eq!(bad_answer(outcome), "it does not say who the person is (sub)");
     }
+    for subject in [json!(1), json!(1.0), json!(u64::MAX)] {
+        let outcome = outcome_of(&signer, &signer.sign(&with(claims(GOOGLE), "sub", subject))).await;
+        assert_eq!(bad_answer(outcome), "it names the person by a number instead of text (sub)");
+    }
 }
 
 #[tokio::test]

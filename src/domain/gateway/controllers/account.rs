@@ -1,10 +1,13 @@
 //! Accounts: schema → service → schema.
 
+pub(super) mod control;
+
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use chrono_tz::Tz;
 use http::StatusCode;
 
+use self::control::{Proof, no_account, too_many_attempts};
 use super::{
     caller::{Callers, Credentials, Sender},
     failed,
@@ -12,22 +15,19 @@ use super::{
 };
 use crate::{
     domain::gateway::{
-        models::{
-            access::{Accepted, Denied},
-            account::{Email, Password, Profile},
-        },
+        models::account::{Email, Password},
         schemas::{
             account::{
                 AccountDeleted, AccountDocument, ChangePasswordRequest, DeleteAccountRequest, GrantTakenBack,
-                LogInRequest, PasswordChanged, ProviderUnlinked, SignUpRequest,
+                LogInRequest, PasswordChanged, ProviderUnlinked, SignUpRequest, UnlinkProviderRequest,
             },
             cookie::{Cookies, encoded},
             validated,
         },
         services::{
             account::{
-                AccountService, LogInError, PasswordChange, PasswordError, Proof, ProofError, RemoveError, SignUp,
-                SignUpError, SignedIn, TRUSTED_FOR, TakenBack, TooManyAttempts, UnlinkError, Visitor,
+                AccountService, LogInError, PasswordChange, PasswordError, SignUp, SignUpError, SignedIn, TRUSTED_FOR,
+                TakenBack, UnlinkError, Visitor,
             },
             session::SessionService,
         },
@@ -115,8 +115,12 @@ impl AccountController {
 
     /// `GET /accounts/me`
     pub async fn show(&self, credentials: &Credentials) -> Result<AccountDocument, Problem> {
-        let (profile, _) = self.caller(credentials, None).await?;
-        Ok(AccountDocument::from_model(profile, self.timezone))
+        let caller = self.callers.required(credentials).await?;
+        match self.accounts.of_caller(&caller).await {
+            Ok(Some(profile)) => Ok(AccountDocument::from_model(profile, self.timezone)),
+            Ok(None) => Err(no_account()),
+            Err(failure) => Err(failed(&failure)),
+        }
     }
 
     /// `POST /accounts/password`
@@ -127,16 +131,16 @@ impl AccountController {
         client: Option<IpAddr>,
     ) -> Result<PasswordChanged, Problem> {
         let request = validated(request)?;
-        let (profile, proof) = self.caller(credentials, client).await?;
         let change = PasswordChange {
             new: chosen("new_password", request.new_password)?,
             email: request.email.map(|text| email("email", &text)).transpose()?,
         };
-        let proof = Proof { password: request.current_password.map(Password::presented), ..proof };
-        match self.accounts.change_password(profile.account.id, change, proof).await {
+        let proof = Proof { credentials, password: request.current_password, field: "current_password", client };
+        let control = proof.control(&self.callers, &self.accounts).await?;
+        match self.accounts.change_password(control, change, client).await {
             Ok(()) => Ok(PasswordChanged::now()),
             Err(PasswordError::NoAccount) => Err(no_account()),
-            Err(PasswordError::Proof(error)) => Err(unproven(error, "current_password")),
+            Err(PasswordError::TooMany(too_many)) => Err(too_many_attempts(too_many)),
             Err(PasswordError::EmailMissing) => {
                 Err(field("email", "required", "write what to sign in with: the account has no e-mail yet"))
             }
@@ -161,26 +165,29 @@ impl AccountController {
         client: Option<IpAddr>,
     ) -> Result<WithCookie<AccountDeleted>, Problem> {
         let request = validated(request)?;
-        let (profile, proof) = self.caller(credentials, client).await?;
-        let proof = Proof { password: request.password.map(Password::presented), ..proof };
-        match self.accounts.remove(profile.account.id, proof).await {
+        let proof = Proof { credentials, password: request.password, field: "password", client };
+        let control = proof.control(&self.callers, &self.accounts).await?;
+        match self.accounts.remove(control).await {
             Ok(taken) => Ok(WithCookie {
                 answer: AccountDeleted { deleted: true, grants: taken.iter().map(grant).collect() },
                 cookies: vec![self.cookies.forget(&self.cookies.session())],
             }),
-            Err(RemoveError::NoAccount) => Err(no_account()),
-            Err(RemoveError::Proof(error)) => Err(unproven(error, "password")),
-            Err(RemoveError::Failed(failure)) => Err(failed(&failure)),
+            Err(failure) => Err(failed(&failure)),
         }
     }
 
     /// `DELETE /accounts/me/providers/{provider}`
-    pub async fn unlink(&self, provider: &str, credentials: &Credentials) -> Result<ProviderUnlinked, Problem> {
-        let (profile, proof) = self.caller(credentials, None).await?;
-        if proof.session.is_none() {
-            return Err(session_missing());
-        }
-        match self.accounts.unlink(profile.account.id, provider).await {
+    pub async fn unlink(
+        &self,
+        provider: &str,
+        request: UnlinkProviderRequest,
+        credentials: &Credentials,
+        client: Option<IpAddr>,
+    ) -> Result<ProviderUnlinked, Problem> {
+        let request = validated(request)?;
+        let proof = Proof { credentials, password: request.password, field: "password", client };
+        let control = proof.control(&self.callers, &self.accounts).await?;
+        match self.accounts.unlink(control, provider).await {
             Ok(taken) => {
                 Ok(ProviderUnlinked { provider: provider.to_owned(), grants: taken.iter().map(grant).collect() })
             }
@@ -195,23 +202,6 @@ impl AccountController {
                 "you could not sign in any more: set a password (POST /accounts/password) or add another provider first",
             )),
             Err(UnlinkError::Failed(failure)) => Err(failed(&failure)),
-        }
-    }
-
-    /// Whose account it is, and what the caller shows for it so far.
-    async fn caller(&self, credentials: &Credentials, client: Option<IpAddr>) -> Result<(Profile, Proof), Problem> {
-        let (identity, session) = if credentials.bearer.is_some() {
-            (self.callers.required(credentials).await?, None)
-        } else {
-            let session = self.callers.session(credentials).await?;
-            let session =
-                session.ok_or_else(|| Problem::denied(Denied::CredentialMissing(Accepted::TokenOrSession)))?;
-            (session.identity(), Some(session.id))
-        };
-        match self.accounts.of_caller(&identity).await {
-            Ok(Some(profile)) => Ok((profile, Proof { password: None, session, client })),
-            Ok(None) => Err(no_account()),
-            Err(failure) => Err(failed(&failure)),
         }
     }
 
@@ -251,49 +241,8 @@ fn grant(taken: &TakenBack) -> GrantTakenBack {
     }
 }
 
-fn unproven(error: ProofError, password: &str) -> Problem {
-    match error {
-        ProofError::PasswordMissing => field(password, "required", "write the password of the account"),
-        ProofError::WrongPassword => {
-            Problem::new(StatusCode::FORBIDDEN, "wrong_password", "this is not the password of the account")
-        }
-        ProofError::SessionMissing => session_missing(),
-        ProofError::TooMany(too_many) => too_many_attempts(too_many),
-        ProofError::Failed(failure) => failed(&failure),
-    }
-}
-
-fn too_many_attempts(TooManyAttempts { wait }: TooManyAttempts) -> Problem {
-    // A whole second more rather than one less: whoever comes back in time is to get in.
-    let seconds = wait.num_seconds().saturating_add(1).unsigned_abs();
-    Problem {
-        retry_after: Some(Duration::from_secs(seconds)),
-        ..Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too_many_attempts",
-            format!("there were too many attempts; try again in {seconds} seconds"),
-        )
-    }
-}
-
 fn email_taken() -> Problem {
     Problem::new(StatusCode::CONFLICT, "email_taken", "somebody signed up with this e-mail; sign in, or take another")
-}
-
-fn no_account() -> Problem {
-    Problem::new(
-        StatusCode::CONFLICT,
-        "no_account",
-        "your token is not that of a person who signed up or in, or the account is gone",
-    )
-}
-
-fn session_missing() -> Problem {
-    Problem::new(
-        StatusCode::FORBIDDEN,
-        "session_required",
-        "this changes who can sign in, so it takes the session of a browser that is signed in, not a token",
-    )
 }
 
 fn field(name: &str, code: &str, message: &str) -> Problem {

@@ -10,7 +10,7 @@ use crate::{
         models::{
             access::{Accepted, Denied},
             identity::Identity,
-            page::{Page, TrustedPages},
+            page::{FetchMetadata, Page, TrustedPages},
             session::{Session, Visitor},
         },
         schemas::cookie::{self, Cookies},
@@ -30,6 +30,12 @@ pub struct Credentials {
     pub origin: Option<String>,
     /// `Sec-Fetch-Site`
     pub fetch_site: Option<String>,
+    /// `Sec-Fetch-Mode`
+    pub fetch_mode: Option<String>,
+    /// `Sec-Fetch-Dest`
+    pub fetch_dest: Option<String>,
+    /// `Sec-Purpose`
+    pub purpose: Option<String>,
     /// Whether the method changes something (RFC 9110 §9.2.1).
     pub is_unsafe: bool,
 }
@@ -38,6 +44,15 @@ impl Credentials {
     /// From which page the request comes.
     fn page(&self) -> Page<'_> {
         Page { origin: self.origin.as_deref(), fetch_site: self.fetch_site.as_deref() }
+    }
+
+    /// What the browser says about the purpose of the request.
+    fn fetch_metadata(&self) -> FetchMetadata<'_> {
+        FetchMetadata {
+            mode: self.fetch_mode.as_deref(),
+            destination: self.fetch_dest.as_deref(),
+            purpose: self.purpose.as_deref(),
+        }
     }
 }
 
@@ -125,6 +140,20 @@ impl Callers {
             "a browser may send this only from a page of this site or of ALLOWED_ORIGINS (Sec-Fetch-Site, Origin)",
         ))
     }
+}
+
+/// Only a navigation begins a sign-in. What a page loads (an image, a frame, a request of a script) does not: otherwise a page could
+/// fill a browser's cookies, or begin sign-ins that the person does not see.
+pub(super) fn refuse_other_than_navigation(credentials: &Credentials) -> Result<(), Problem> {
+    if credentials.fetch_metadata().is_navigation() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        "not_a_navigation",
+        "a sign-in begins when a browser goes to this address: link to it, or send a form; a page cannot load it \
+         (Sec-Fetch-Mode, Sec-Fetch-Dest)",
+    ))
 }
 
 /// Whose a bearer token is.

@@ -1,26 +1,29 @@
 //! Signing in at a provider: what is in cookies and addresses → service → where the browser goes.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
 use super::{
-    caller::{Callers, Credentials, Sender},
+    account::control,
+    caller::{Callers, Credentials, Sender, refuse_other_than_navigation},
     failed,
 };
 use crate::{
     domain::gateway::{
         models::{
-            id::SessionId,
+            account::Password,
             login::{ATTEMPT_LIFE, InvalidReturnTo, LoginState, MAX_ATTEMPTS, ReturnTo},
             oauth::Secret,
-            session::SessionSecret,
+            session::{Session, SessionSecret},
         },
         schemas::{
             cookie::{self, Cookies},
-            login::{CallbackQuery, Redirect, Refusal},
+            login::{AttemptCookie, CallbackQuery, LinkForm, LinkRequest, Redirect, Refusal, slot_for},
+            validated,
         },
         services::{
+            account::{AccountService, ControlError, LinkPermit},
             login::{BeginError, FinishError, LoginService, Outcome, Returned},
             oauth::ProviderError,
             session::SessionService,
@@ -33,6 +36,7 @@ use crate::{
 #[derive(Clone)]
 pub struct LoginController {
     logins: Arc<LoginService>,
+    accounts: AccountService,
     sessions: Arc<SessionService>,
     callers: Arc<Callers>,
     cookies: Cookies,
@@ -44,12 +48,13 @@ impl LoginController {
     /// `public_url` is how browsers are to reach the gateway.
     pub fn new(
         logins: Arc<LoginService>,
+        accounts: AccountService,
         sessions: Arc<SessionService>,
         callers: Arc<Callers>,
         cookies: Cookies,
         public_url: String,
     ) -> Self {
-        Self { logins, sessions, callers, cookies, public_url }
+        Self { logins, accounts, sessions, callers, cookies, public_url }
     }
 
     /// `GET /login`: where the browser is to go when somebody is signed in.
@@ -57,28 +62,81 @@ impl LoginController {
         self.logins.return_to(text).map_err(nowhere)
     }
 
-    /// `GET /login/{provider}`. With `linking` it adds the provider to the account that is signed in in the browser.
+    /// `GET /login/{provider}`. Until adding a provider became a POST it was done here, with `link=true`. To sign somebody in
+    /// instead would make the identity another account's, so that is refused.
     pub async fn begin(
         &self,
         provider: &str,
         return_to: Option<&str>,
-        linking: Option<&Credentials>,
+        is_to_link: bool,
+        credentials: &Credentials,
+    ) -> Result<Redirect, Refusal> {
+        refuse_other_than_navigation(credentials).map_err(no_navigation)?;
+        if is_to_link {
+            return Err(Refusal::new(
+                Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    "link_is_a_post",
+                    format!("to add a provider to your account open {}/login/{{provider}}/link", self.public_url),
+                ),
+                format!("로그인 서버를 계정에 추가하려면 {}/login/{{provider}}/link 를 여세요.", self.public_url),
+            ));
+        }
+        self.leave(provider, return_to, None, &credentials.cookies).await
+    }
+
+    /// `GET /login/{provider}/link`
+    pub async fn link_form(
+        &self,
+        provider: &str,
+        return_to: Option<&str>,
+        credentials: &Credentials,
+    ) -> Result<LinkForm, Refusal> {
+        let display_name = self.logins.display_name(provider).ok_or_else(unknown_provider)?;
+        let return_to = self.return_to(return_to)?;
+        let session = self.linking_session(credentials).await?;
+        let needs_password = match self.accounts.of_caller(&session.identity()).await {
+            Ok(Some(profile)) => profile.login.is_some(),
+            Ok(None) => return Err(uncontrolled(ControlError::NoAccount)),
+            Err(failure) => return Err(broken(failed(&failure))),
+        };
+        let (provider, return_to) = (provider.to_owned(), return_to.as_str().to_owned());
+        Ok(LinkForm { provider, display_name: display_name.to_owned(), needs_password, return_to })
+    }
+
+    /// `POST /login/{provider}/link`: adds the provider to the account that is signed in in the browser.
+    pub async fn begin_link(
+        &self,
+        provider: &str,
+        request: LinkRequest,
+        credentials: &Credentials,
+        client: Option<IpAddr>,
+    ) -> Result<Redirect, Refusal> {
+        refuse_other_than_navigation(credentials).map_err(no_navigation)?;
+        let request = validated(request).map_err(|problem| Refusal::new(problem, "입력한 값을 확인해 주세요."))?;
+        let session = self.linking_session(credentials).await?;
+        let password = request.password.map(Password::presented);
+        let control = self.accounts.take_control(&session, password, client).await.map_err(uncontrolled)?;
+        let permit = Some(control.link_permit());
+        self.leave(provider, request.return_to.as_deref(), permit, &credentials.cookies).await
+    }
+
+    /// Sends the browser to the provider.
+    async fn leave(
+        &self,
+        provider: &str,
+        return_to: Option<&str>,
+        permit: Option<LinkPermit>,
         cookies: &[String],
     ) -> Result<Redirect, Refusal> {
-        let link = match linking {
-            Some(credentials) => Some(self.linking_session(credentials).await?),
-            None => None,
-        };
-        match self.logins.begin(provider, return_to, link).await {
+        match self.logins.begin(provider, return_to, permit).await {
             Ok(begun) => {
-                let name = self.cookies.login(&begun.label);
-                let value = cookie::encoded(&begun.sealed);
+                let slot = slot_for(&begun.label, &self.kept(cookies));
+                let expires_at = begun.expires_at.timestamp_micros();
+                let value = AttemptCookie { label: begun.label, expires_at, sealed: begun.sealed }.write();
                 let life = ATTEMPT_LIFE.to_std().unwrap_or(Duration::ZERO);
-                let others = self.cookies.logins(cookies);
-                let too_many = (others.len() + 1).saturating_sub(MAX_ATTEMPTS);
-                let kept = self.cookies.keep(&name, &value, life);
-                let forgotten = others.into_iter().take(too_many).map(|name| self.cookies.forget(name));
-                Ok(Redirect { location: begun.location, cookies: forgotten.chain([kept]).collect() })
+                let cookie = self.cookies.keep(&self.cookies.login(slot), &value, life);
+                Ok(Redirect { location: begun.location, cookies: vec![cookie] })
             }
             Err(BeginError::UnknownProvider) => Err(unknown_provider()),
             Err(BeginError::ReturnTo(invalid)) => Err(nowhere(invalid)),
@@ -87,11 +145,16 @@ impl LoginController {
         }
     }
 
+    /// The attempts that the browser has under way, by slot.
+    fn kept(&self, cookies: &[String]) -> [Option<AttemptCookie>; MAX_ATTEMPTS] {
+        self.cookies.logins(cookies).map(|value| AttemptCookie::read(value?))
+    }
+
     /// The session of whoever wants to add a provider. Another site must not begin that: it may have signed the browser in at
     /// the provider as somebody else, who would then have a way into the account.
-    async fn linking_session(&self, credentials: &Credentials) -> Result<SessionId, Refusal> {
+    async fn linking_session(&self, credentials: &Credentials) -> Result<Session, Refusal> {
         match self.callers.session(credentials).await {
-            Ok(Some(session)) => Ok(session.id),
+            Ok(Some(session)) => Ok(session),
             Ok(None) => Err(Refusal::new(
                 Problem::new(
                     StatusCode::UNAUTHORIZED,
@@ -117,29 +180,28 @@ impl LoginController {
         sender: &Sender,
     ) -> Result<Redirect, Refusal> {
         let state = LoginState::presented(&query.state.unwrap_or_default());
-        let name = self.cookies.login(&state.label());
-        let sealed = cookie::sent_bytes(cookies, &name);
+        let label = state.label();
+        let kept = self.kept(cookies).into_iter().enumerate();
+        let kept =
+            kept.filter_map(|(slot, attempt)| Some((slot, attempt?))).find(|(_, attempt)| attempt.label == label);
+        let used_up = kept.as_ref().map(|(slot, _)| self.cookies.forget(&self.cookies.login(*slot)));
+        let sealed = kept.map(|(_, attempt)| attempt.sealed);
         let outcome = match (query.code, query.error) {
             (Some(code), None) => Outcome::Code(Secret::new(code)),
             (None, Some(error)) => Outcome::Error(error),
             (Some(_), Some(_)) | (None, None) => Outcome::Nonsense,
         };
-        let is_ours = sealed.is_some();
         let returned = Returned { state, sealed, issuer: query.iss, outcome, visitor: sender.visitor() };
         let old_session = cookie::sent(cookies, &self.cookies.session());
-        let used_up = self.cookies.forget(&name);
         match self.logins.finish(provider, returned, old_session).await {
             Ok(finished) => {
                 let life = self.sessions.limits().total.to_std().unwrap_or(Duration::ZERO);
                 let keep = |secret: SessionSecret| self.cookies.keep(&self.cookies.session(), secret.expose(), life);
                 let session = finished.session.map(keep);
-                let cookies = [used_up].into_iter().chain(session).collect();
+                let cookies = used_up.into_iter().chain(session).collect();
                 Ok(Redirect { location: Secret::new(finished.return_to.as_str()), cookies })
             }
-            Err(error) => {
-                let cookies = if is_ours { vec![used_up] } else { vec![] };
-                Err(Refusal { cookies, ..self.refused(error) })
-            }
+            Err(error) => Err(Refusal { cookies: used_up.into_iter().collect(), ..self.refused(error) }),
         }
     }
 
@@ -221,6 +283,21 @@ fn unknown_provider() -> Refusal {
         ),
         "켜져 있지 않은 로그인 서버입니다. /login 에서 고를 수 있습니다.",
     )
+}
+
+fn no_navigation(problem: Problem) -> Refusal {
+    Refusal::new(problem, "로그인은 브라우저로 이 주소를 열 때만 시작됩니다.")
+}
+
+fn uncontrolled(error: ControlError) -> Refusal {
+    let korean = match &error {
+        ControlError::NoAccount => "계정이 없습니다.",
+        ControlError::PasswordMissing => "계정의 비밀번호를 입력해 주세요.",
+        ControlError::WrongPassword => "계정의 비밀번호가 아닙니다.",
+        ControlError::TooMany(_) => "시도가 너무 많았습니다. 잠시 후 다시 시도해 주세요.",
+        ControlError::Failed(_) => "지금은 추가할 수 없습니다. 잠시 후 다시 시도해 주세요.",
+    };
+    Refusal::new(control::refused(error, "password"), korean)
 }
 
 fn nowhere(invalid: InvalidReturnTo) -> Refusal {

@@ -1,17 +1,18 @@
 //! The OAuth vault: schema → service → schema.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use chrono_tz::Tz;
 use http::StatusCode;
 
 use super::{
+    account::control,
     caller::{Callers, Credentials},
     failed,
 };
 use crate::{
     domain::gateway::{
-        models::{id::GrantId, oauth::Secret},
+        models::{account::Password, id::GrantId, identity::Identity, oauth::Secret},
         schemas::{
             oauth::{
                 DEFAULT_PAGE, ExchangeCode, MAX_PAGE, OAuthGrant, OAuthGrantDeleted, OAuthGrants, OAuthProvider,
@@ -19,9 +20,12 @@ use crate::{
             },
             validated,
         },
-        services::oauth::{
-            Acknowledgement, ExchangeError, ExchangeRequest, GrantError, NoticeError, OAuthService, OpenGrant,
-            Provider, ProviderError, UnlinkError, UnlinkNotice,
+        services::{
+            account::{AccountService, ControlError},
+            oauth::{
+                Acknowledgement, ExchangeError, ExchangePurpose, ExchangeRequest, GrantError, NoticeError,
+                OAuthService, OpenGrant, Provider, ProviderError, UnlinkError, UnlinkNotice,
+            },
         },
     },
     problem::{FieldError, Problem},
@@ -31,14 +35,15 @@ use crate::{
 #[derive(Clone)]
 pub struct OAuthController {
     vault: Arc<OAuthService>,
+    accounts: AccountService,
     callers: Arc<Callers>,
     timezone: Tz,
 }
 
 impl OAuthController {
     /// Times go out with the offset of `timezone`.
-    pub fn new(vault: Arc<OAuthService>, callers: Arc<Callers>, timezone: Tz) -> Self {
-        Self { vault, callers, timezone }
+    pub fn new(vault: Arc<OAuthService>, accounts: AccountService, callers: Arc<Callers>, timezone: Tz) -> Self {
+        Self { vault, accounts, callers, timezone }
     }
 
     /// `GET /oauth/providers`
@@ -52,16 +57,23 @@ impl OAuthController {
     }
 
     /// `POST /oauth`
-    pub async fn exchange(&self, request: ExchangeCode, credentials: &Credentials) -> Result<OAuthGrant, Problem> {
+    pub async fn exchange(
+        &self,
+        request: ExchangeCode,
+        credentials: &Credentials,
+        client: Option<IpAddr>,
+    ) -> Result<OAuthGrant, Problem> {
         let request = validated(request)?;
-        let caller = self.callers.identify(credentials).await?;
+        let purpose = self.purpose(credentials, request.password, client).await?;
         let request = ExchangeRequest {
             provider: request.provider,
             code: Secret::new(request.code),
             redirect_uri: request.redirect_uri,
             code_verifier: request.code_verifier.map(Secret::new),
+            nonce: request.nonce.map(Secret::new),
+            client,
         };
-        match self.vault.exchange(request, caller).await {
+        match self.vault.exchange(request, purpose).await {
             Ok(exchanged) => {
                 let OpenGrant { grant, tokens } = &exchanged.open;
                 let (signed_in, now) = (exchanged.signed_in.as_ref(), self.vault.now());
@@ -75,19 +87,31 @@ impl OAuthController {
             Err(ExchangeError::RedirectUri) => Err(field(
                 "redirect_uri",
                 "unregistered",
-                "write exactly one of the redirect URIs that are registered here",
+                "write exactly one of OAUTH_REDIRECT_URIS; codes that were sent to the gateway's own callback are redeemed \
+                 there alone",
             )),
-            Err(ExchangeError::NoAccount) => Err(Problem::new(
-                StatusCode::CONFLICT,
-                "no_account",
-                "your token is not that of a person who signed in, so there is no account to add this to; \
-                 call without a token to sign in",
+            Err(ExchangeError::NonceMissing) => Err(field(
+                "nonce",
+                "required",
+                "the provider speaks OpenID Connect: send a nonce in the authorization request, and write it here",
+            )),
+            Err(ExchangeError::VerifierMissing) => Err(field(
+                "code_verifier",
+                "required",
+                "the provider has PKCE: send a code_challenge in the authorization request, and write its verifier here",
+            )),
+            Err(ExchangeError::NotLinked) => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "identity_not_linked",
+                "this identity at the provider is not one of your account, and a token adds none: add it in a browser that is \
+                 signed in, with the password if there is one (POST /login/{provider}/link)",
             )),
             Err(ExchangeError::LinkedElsewhere) => Err(Problem::new(
                 StatusCode::CONFLICT,
                 "linked_elsewhere",
                 "this identity at the provider belongs to another account, or yours is gone",
             )),
+            Err(ExchangeError::TooMany(too_many)) => Err(control::too_many_attempts(too_many)),
             Err(ExchangeError::AccountEnded) => Err(Problem::new(
                 StatusCode::CONFLICT,
                 "account_ended",
@@ -102,6 +126,26 @@ impl OAuthController {
                 error @ (ProviderError::Unavailable(_) | ProviderError::BadAnswer(_) | ProviderError::Unsupported),
             )) => Err(provider_failed(&error)),
             Err(ExchangeError::Failed(failure)) => Err(failed(&failure)),
+        }
+    }
+
+    /// What a code is exchanged for. A token, or a session without the password where there is one, does not change who may sign
+    /// in.
+    async fn purpose(
+        &self,
+        credentials: &Credentials,
+        password: Option<String>,
+        client: Option<IpAddr>,
+    ) -> Result<ExchangePurpose, Problem> {
+        if credentials.bearer.is_some() {
+            let caller = self.callers.required(credentials).await?;
+            return if password.is_some() { Err(control::session_required()) } else { owner(&caller) };
+        }
+        let Some(session) = self.callers.session(credentials).await? else { return Ok(ExchangePurpose::SignIn) };
+        match self.accounts.take_control(&session, password.map(Password::presented), client).await {
+            Ok(control) => Ok(ExchangePurpose::Link(control.link_permit())),
+            Err(ControlError::PasswordMissing) => Ok(ExchangePurpose::KeepGrant(session.account)),
+            Err(error) => Err(control::refused(error, "password")),
         }
     }
 
@@ -194,6 +238,18 @@ impl OAuthController {
         let OpenGrant { grant, tokens } = outcome.map_err(refused)?;
         Ok(OAuthGrant::from_model(&grant, &tokens, None, self.vault.now(), self.timezone))
     }
+}
+
+/// The account of a token. Without one there is nothing that a grant could be kept in.
+fn owner(caller: &Identity) -> Result<ExchangePurpose, Problem> {
+    caller.subject.parse().map(ExchangePurpose::KeepGrant).map_err(|_| {
+        Problem::new(
+            StatusCode::CONFLICT,
+            "no_account",
+            "your token is not that of a person who signed in, so there is no account to keep this in; call without a token to \
+             sign in",
+        )
+    })
 }
 
 /// What is no id names no grant.

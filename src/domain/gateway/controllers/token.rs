@@ -6,7 +6,10 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 use http::StatusCode;
 
-use super::{caller::of_bearer, failed};
+use super::{
+    caller::{Callers, Credentials, of_bearer},
+    failed,
+};
 use crate::{
     domain::gateway::{
         models::token::{DummyText, Rejection, TokenRequest},
@@ -26,13 +29,14 @@ use crate::{
 #[derive(Clone)]
 pub struct TokenController {
     tokens: Arc<TokenService>,
+    callers: Arc<Callers>,
     timezone: Tz,
 }
 
 impl TokenController {
     /// Times go out with the offset of `timezone`.
-    pub fn new(tokens: Arc<TokenService>, timezone: Tz) -> Self {
-        Self { tokens, timezone }
+    pub fn new(tokens: Arc<TokenService>, callers: Arc<Callers>, timezone: Tz) -> Self {
+        Self { tokens, callers, timezone }
     }
 
     /// The longest life that an access token can be asked for with.
@@ -113,8 +117,13 @@ impl TokenController {
         }
     }
 
-    /// `POST /tokens/dummy`
-    pub async fn register_dummy(&self, request: CreateDummyToken) -> Result<DummyTokenPair, Problem> {
+    /// `POST /tokens/dummy`. Bare text needs no preflight, so any page that a developer looks at could send it.
+    pub async fn register_dummy(
+        &self,
+        request: CreateDummyToken,
+        credentials: &Credentials,
+    ) -> Result<DummyTokenPair, Problem> {
+        self.callers.refuse_other_sites(credentials)?;
         let request = validated(request)?;
         // Validated just now, by the same rule.
         let typed = DummyText::try_from(request).map_err(|_| Problem::internal())?;

@@ -154,6 +154,15 @@ impl Access {
         }
     }
 
+    /// Whether everybody who may pass by this rule may pass by `other`.
+    pub fn implies(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Open) => true,
+            (Self::Open, Self::Callers(_)) => false,
+            (Self::Callers(demands), Self::Callers(others)) => demands.imply(others),
+        }
+    }
+
     /// Decides whether the caller may pass. `linked_at` is the [provider](Self::provider), if the caller is known there.
     pub fn authorise(
         &self,
@@ -175,6 +184,52 @@ impl Access {
             Some(provider) if linked_at != Some(provider) => Err(Denied::ProviderMissing(provider.clone())),
             Some(_) | None => Ok(Permit { identity }),
         }
+    }
+}
+
+impl Demands {
+    /// Whether whoever meets these meets `others`.
+    fn imply(&self, others: &Self) -> bool {
+        let credentials = others.credentials == Accepted::TokenOrSession || others.credentials == self.credentials;
+        // Each caller here has a word of `any_scope`, or has all of `scope`.
+        let any_scope = others.any_scope.is_empty()
+            || self.scope.has_any_of(&others.any_scope)
+            || (!self.any_scope.is_empty() && others.any_scope.covers(&self.any_scope));
+        let implies = |other: &ClaimDemand| {
+            let is_enough = |this: &ClaimDemand| {
+                this.name == other.name && this.one_of.iter().all(|value| other.one_of.contains(value))
+            };
+            self.claims.iter().any(is_enough)
+        };
+        credentials
+            && any_scope
+            && self.scope.covers(&others.scope)
+            && others.claims.iter().all(implies)
+            && (others.provider.is_none() || others.provider == self.provider)
+    }
+}
+
+/// In words, for people.
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Callers(Demands { credentials, scope, any_scope, claims, provider }) = self else {
+            return f.write_str("anybody");
+        };
+        f.write_str(match credentials {
+            Accepted::Token => "callers with a valid token",
+            Accepted::Session => "browsers that are signed in",
+            Accepted::TokenOrSession => "callers with a valid token and browsers that are signed in",
+        })?;
+        let mut demands = Vec::new();
+        if !scope.is_empty() {
+            demands.push(format!("scope {scope}"));
+        }
+        if !any_scope.is_empty() {
+            demands.push(format!("one of the scopes {any_scope}"));
+        }
+        demands.extend(claims.iter().map(|claim| format!("claim {claim}")));
+        demands.extend(provider.iter().map(|provider| format!("an identity at {provider}")));
+        if demands.is_empty() { Ok(()) } else { write!(f, ", if they have {}", demands.join(" and ")) }
     }
 }
 
@@ -264,6 +319,115 @@ mod tests {
         assert!(passes(json!({"level": 3, "staff": true}), &two));
         assert!(!passes(json!({"level": "3", "staff": true}), &two) && !passes(json!({"level": 3}), &two));
         assert_eq!(two[0].to_string(), "level = 2 or 3");
+    }
+
+    #[test]
+    fn a_rule_says_in_words_who_may_pass() {
+        let all = Demands {
+            credentials: Accepted::TokenOrSession,
+            scope: "a b".parse().unwrap(),
+            any_scope: "c d".parse().unwrap(),
+            claims: vec![
+                ClaimDemand { name: "team".into(), one_of: vec![ClaimValue::Text("blue".into())] },
+                ClaimDemand { name: "level".into(), one_of: vec![ClaimValue::Number(2), ClaimValue::Flag(true)] },
+            ],
+            provider: Some("google".parse().unwrap()),
+        };
+        assert_eq!(
+            Access::Callers(all).to_string(),
+            "callers with a valid token and browsers that are signed in, if they have scope a b and one of the scopes c d \
+             and claim team = \"blue\" and claim level = 2 or true and an identity at google"
+        );
+        let session = Access::Callers(Demands { credentials: Accepted::Session, ..Demands::default() });
+        assert_eq!(
+            (Access::Open.to_string().as_str(), session.to_string().as_str()),
+            ("anybody", "browsers that are signed in")
+        );
+        assert_eq!(Access::default().to_string(), "callers with a valid token");
+    }
+
+    /// Rules of all kinds.
+    fn rules() -> Vec<Access> {
+        let text = |values: &[&str]| values.iter().map(|&value| ClaimValue::Text(value.into())).collect::<Vec<_>>();
+        let team = |values: &[&str]| ClaimDemand { name: "team".into(), one_of: text(values) };
+        let staff = ClaimDemand { name: "staff".into(), one_of: vec![ClaimValue::Flag(true)] };
+        let mut rules = vec![Access::Open];
+        for credentials in [Accepted::Token, Accepted::Session, Accepted::TokenOrSession] {
+            for scope in ["", "a", "a b"] {
+                for any_scope in ["", "a", "b c"] {
+                    for claims in [vec![], vec![team(&["x"])], vec![team(&["x", "y"]), staff.clone()]] {
+                        for provider in [None, Some("google"), Some("kakao")] {
+                            rules.push(Access::Callers(Demands {
+                                credentials,
+                                scope: scope.parse().unwrap(),
+                                any_scope: any_scope.parse().unwrap(),
+                                claims: claims.clone(),
+                                provider: provider.map(|name| name.parse().unwrap()),
+                            }));
+                        }
+                    }
+                }
+            }
+        }
+        rules
+    }
+
+    /// Compares what is said of two rules with whom they let pass, over callers of all kinds.
+    #[test]
+    fn one_rule_implies_another_if_whoever_passes_the_one_passes_the_other() {
+        let mut callers: Vec<(Accepted, Option<Arc<Identity>>, Option<ProviderName>)> =
+            vec![(Accepted::Token, None, None)];
+        for credential in [Accepted::Token, Accepted::Session] {
+            for scope in ["", "a", "b", "c", "a b", "a c", "a b c"] {
+                for claims in [
+                    json!({}),
+                    json!({"team": "x"}),
+                    json!({"team": "y"}),
+                    json!({"staff": true, "team": "x"}),
+                    json!({"staff": true, "team": "y"}),
+                    json!({"staff": true}),
+                ] {
+                    for provider in [None, Some("google"), Some("kakao")] {
+                        let provider = provider.map(|name| name.parse().unwrap());
+                        callers.push((credential, Some(caller(scope, &claims)), provider));
+                    }
+                }
+            }
+        }
+        let passed_by = |rule: &Access| -> Vec<bool> {
+            let passes =
+                |(credential, identity, provider): &(Accepted, Option<Arc<Identity>>, Option<ProviderName>)| {
+                    let counts = rule.accepted() == Accepted::TokenOrSession || rule.accepted() == *credential;
+                    rule.authorise(identity.clone().filter(|_| counts), provider.as_ref()).is_ok()
+                };
+            callers.iter().map(passes).collect()
+        };
+        let rules: Vec<(Access, Vec<bool>)> =
+            rules().into_iter().map(|rule| (rule.clone(), passed_by(&rule))).collect();
+        let mut implied = 0;
+        for (one, passes_one) in &rules {
+            for (other, passes_other) in &rules {
+                let truly = passes_one.iter().zip(passes_other).all(|(one, other)| !one || *other);
+                assert!(!one.implies(other) || truly, "{one}\ndoes not imply\n{other}");
+                implied += usize::from(one.implies(other));
+            }
+            assert!(one.implies(one) && one.implies(&Access::Open), "{one}");
+        }
+        // Every two that do so by what they say are found: a rule that is never found to imply another would be safe, too.
+        let by_hand = |one: &str, other: &str| {
+            let any = |scope: &str, any_scope: &str| {
+                Access::Callers(Demands {
+                    scope: scope.parse().unwrap(),
+                    any_scope: any_scope.parse().unwrap(),
+                    ..Demands::default()
+                })
+            };
+            let [one, other] = [one, other].map(|text| text.split_once('|').unwrap());
+            any(one.0, one.1).implies(&any(other.0, other.1))
+        };
+        assert!(by_hand("a b|", "a|") && by_hand("a|", "|") && by_hand("a|", "|a b") && by_hand("|a", "|a b"));
+        assert!(!by_hand("|", "|a") && !by_hand("|a b", "|a") && !by_hand("a|", "b|") && !by_hand("|a", "a|"));
+        assert!(implied > rules.len() * 10, "{implied}");
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct CallerAssertion {
 pub struct SignedAssertion {
     /// The JWT.
     pub text: String,
+    /// The `kid` of the key that has signed it.
+    pub key: String,
     /// Until when the same one may be sent for the same caller.
     pub sent_until: DateTime<Utc>,
 }

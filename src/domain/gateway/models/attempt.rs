@@ -46,8 +46,8 @@ enum Kind {
     /// A client's address. Many people may share it, so more is free; then it takes longer, since it hits hardly anybody
     /// else.
     Client,
-    /// A client's address that asks whether an e-mail is taken, as a sign-up does. It is counted apart: a client that signed
-    /// up has not failed.
+    /// A client's address that asks whether an e-mail is taken, as a sign-up does, or that exchanges codes. It is counted
+    /// apart: a client that signed up has not failed.
     Enquiry,
     /// A browser that signed in to the account before. Nobody else can make it wait.
     Device,
@@ -83,6 +83,11 @@ impl Counted {
     /// The same account, as far as clients try it that had no failures.
     pub fn first_attempts(email: &Email) -> Self {
         Self::new(Kind::FirstAttempts, format!("first:{}", email.key()))
+    }
+
+    /// The exchanges of codes of a client's address.
+    pub fn exchanges_of(address: IpAddr) -> Self {
+        Self::new(Kind::Enquiry, format!("exchange:{}", network(address)))
     }
 
     /// A client's address. Of IPv6 it is the network that counts (/64), of which anybody has as many addresses as they like.
@@ -371,6 +376,7 @@ mod tests {
         assert_ne!(client("2001:db8:1:2::"), client("2001:db8:1:3::"));
         assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
         assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
+        assert_ne!(client("192.0.2.1"), *Counted::exchanges_of("192.0.2.1".parse().unwrap()).key());
     }
 
     #[test]

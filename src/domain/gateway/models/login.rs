@@ -15,7 +15,8 @@ use super::{
 /// How long an attempt may take: as long as the authorization code that ends it (RFC 6749 §4.1.2).
 pub const ATTEMPT_LIFE: TimeDelta = TimeDelta::minutes(10);
 
-/// How many attempts one browser may have under way, in as many tabs. The oldest gives way to one more.
+/// How many attempts one browser may have under way, in as many tabs. The oldest gives way to one more. Each is a cookie of
+/// up to 1.2 KiB, and all of them together have to fit into a request's head of 16 KiB beside everybody else's.
 pub const MAX_ATTEMPTS: usize = 5;
 
 /// The longest `return_to`: it travels in a cookie.
@@ -46,7 +47,7 @@ impl LoginState {
         TokenDigest::of(self.0.as_bytes())
     }
 
-    /// Tells the attempts of one browser apart: part of a cookie's name, and no secret.
+    /// Tells the attempts of one browser apart. It is no secret.
     pub fn label(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.digest().as_bytes()[..9])
     }

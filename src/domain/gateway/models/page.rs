@@ -1,4 +1,4 @@
-//! Pages in browsers: which of them may act in the name of whoever is signed in.
+//! Pages in browsers: which of them may act in the name of whoever is signed in, and which requests are navigations.
 
 /// What a browser says about the page that a request comes from. Scripts cannot change it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,6 +13,26 @@ impl Page<'_> {
     /// Whether nothing is said: no browser of today sends a request that changes something, and nothing of this along.
     pub fn is_unknown(self) -> bool {
         self.origin.is_none() && self.fetch_site.is_none()
+    }
+}
+
+/// What a browser says about the purpose of a request (W3C Fetch Metadata). Scripts cannot change it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FetchMetadata<'r> {
+    /// `Sec-Fetch-Mode`
+    pub mode: Option<&'r str>,
+    /// `Sec-Fetch-Dest`
+    pub destination: Option<&'r str>,
+    /// `Sec-Purpose`
+    pub purpose: Option<&'r str>,
+}
+
+impl FetchMetadata<'_> {
+    /// Whether a tab navigates to the address. A client that sends none of this (a program, an old browser) is let through.
+    pub fn is_navigation(self) -> bool {
+        self.mode.is_none_or(|mode| mode == "navigate")
+            && self.destination.is_none_or(|destination| destination == "document")
+            && self.purpose.is_none_or(|purpose| !purpose.contains("prefetch"))
     }
 }
 
@@ -61,5 +81,31 @@ mod tests {
             assert!(!trusted(origin, fetch_site), "{origin:?} {fetch_site:?}");
         }
         assert!(Page::default().is_unknown());
+    }
+
+    #[test]
+    fn a_tab_navigates_and_what_a_page_loads_does_not() {
+        let navigates = |mode, destination, purpose| FetchMetadata { mode, destination, purpose }.is_navigation();
+        assert!(navigates(None, None, None));
+        assert!(navigates(Some("navigate"), Some("document"), None));
+        assert!(navigates(Some("navigate"), None, None) && navigates(None, Some("document"), None));
+        for (mode, destination, purpose) in [
+            (Some("no-cors"), Some("image"), None),
+            (Some("no-cors"), Some("empty"), None),
+            (Some("no-cors"), Some("script"), None),
+            (Some("cors"), Some("empty"), None),
+            (Some("same-origin"), Some("empty"), None),
+            (Some("websocket"), Some("websocket"), None),
+            (Some("navigate"), Some("iframe"), None),
+            (Some("navigate"), Some("object"), None),
+            (Some("navigate"), Some("embed"), None),
+            (Some("navigate"), Some("document"), Some("prefetch")),
+            (Some("navigate"), Some("document"), Some("prefetch;prerender")),
+            (None, Some("image"), None),
+            (Some(""), None, None),
+            (Some("Navigate"), None, None),
+        ] {
+            assert!(!navigates(mode, destination, purpose), "{mode:?} {destination:?} {purpose:?}");
+        }
     }
 }

@@ -26,7 +26,7 @@ pub struct ProviderSettings {
     pub pkce: bool,
     /// Where it sends browsers back to when they signed in with us.
     pub callback: String,
-    /// Redirect URIs that a caller who brings a code may name: exact strings (RFC 9700 §2.1).
+    /// Redirect URIs of callers who bring codes: exact strings (RFC 9700 §2.1), the callback not among them.
     pub redirect_uris: Vec<String>,
 }
 

@@ -2,10 +2,22 @@
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
-use foldhash::HashMap;
 use thiserror::Error;
 
-use super::{access::Access, header::TokenHeader, oauth::ProviderName};
+use super::{
+    access::Access,
+    header::TokenHeader,
+    oauth::ProviderName,
+    path::{PathPrefix, Spellings},
+};
+
+mod methods;
+mod table;
+
+pub use self::{
+    methods::{InvalidMethods, Methods},
+    table::{Found, RouteTable, Wanted},
+};
 
 /// The path under which a service without a route of its own is served: `/api/<service>/…`.
 pub const SERVICES_PREFIX: &str = "/api";
@@ -124,44 +136,6 @@ pub struct Service {
     pub instances: Vec<Arc<Instance>>,
 }
 
-/// The text is not a path prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a path begins with /, has no empty segment, no dot segment, no %, no query, and no / at its end")]
-pub struct InvalidPrefix;
-
-/// A path prefix that ends at a segment's border: `/api/users` is one of `/api/users` and `/api/users/1`, not of
-/// `/api/usersettings`. The root is the empty prefix.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PathPrefix(String);
-
-impl PathPrefix {
-    /// The prefix: empty, or `/…` without a slash at its end.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// What of `path` follows this prefix (empty or beginning with `/`), if it is one of it.
-    pub fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
-        path.strip_prefix(self.0.as_str()).filter(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-}
-
-impl FromStr for PathPrefix {
-    type Err = InvalidPrefix;
-
-    fn from_str(text: &str) -> Result<Self, InvalidPrefix> {
-        if text.is_empty() || text == "/" {
-            return Ok(Self(String::new()));
-        }
-        let segments = text.strip_prefix('/').ok_or(InvalidPrefix)?;
-        let good = |segment: &str| {
-            !matches!(segment, "" | "." | "..")
-                && segment.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'%' | b'?' | b'#' | b'\\' | b';'))
-        };
-        segments.split('/').all(good).then(|| Self(text.to_owned())).ok_or(InvalidPrefix)
-    }
-}
-
 /// Whose token goes along to a service, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderToken {
@@ -190,6 +164,10 @@ pub struct TimeLimits {
 pub struct Route {
     /// The requests it is for.
     pub prefix: PathPrefix,
+    /// Which of them, by their method.
+    pub methods: Methods,
+    /// What their paths may have in them that servers read in different ways.
+    pub allow: Spellings,
     /// Where they go.
     pub service: ServiceName,
     /// What replaces the prefix on the way.
@@ -225,9 +203,11 @@ impl Route {
     /// The route of a service that has none of its own: `/api/<service>/…` → `/…`, for holders of a valid token.
     pub fn of_service(service: &ServiceName) -> Self {
         Self {
-            prefix: PathPrefix(format!("{SERVICES_PREFIX}/{service}")),
+            prefix: Self::prefix_of_service(service),
+            methods: Methods::All,
+            allow: Spellings::NONE,
             service: service.clone(),
-            upstream_prefix: PathPrefix(String::new()),
+            upstream_prefix: PathPrefix::default(),
             access: Access::default(),
             forward_authorization: false,
             provider_token: None,
@@ -238,6 +218,19 @@ impl Route {
             end_with_token: true,
             assertion: false,
         }
+    }
+
+    /// Where a service is served that has no route of its own.
+    pub fn prefix_of_service(service: &ServiceName) -> PathPrefix {
+        PathPrefix::default().join(&SERVICES_PREFIX[1..]).join(service.as_str())
+    }
+
+    /// What replaces the prefix of a route that does not say: to declare a route for a part of `/api/<its service>` does not
+    /// change where a path arrives, so that is taken off; elsewhere `/api` is.
+    pub fn default_upstream_prefix(prefix: &PathPrefix, service: &ServiceName) -> PathPrefix {
+        let of_service = prefix.below(&Self::prefix_of_service(service));
+        let of_services = || prefix.below(&PathPrefix::default().join(&SERVICES_PREFIX[1..]));
+        of_service.or_else(of_services).unwrap_or_else(|| prefix.clone())
     }
 
     /// Whether a normalised path is for this route.
@@ -252,48 +245,6 @@ impl Route {
             ("", "") => Some(["/", ""]),
             (prefix, rest) => Some([prefix, rest]),
         }
-    }
-}
-
-/// All routes, found by longest prefix in as many look-ups as the path has segments, however many routes there are.
-#[derive(Debug, Clone, Default)]
-pub struct RouteTable {
-    by_prefix: HashMap<String, Arc<Route>>,
-    /// The most segments of any prefix: deeper borders of a path need not be tried.
-    deepest: usize,
-}
-
-impl RouteTable {
-    /// Of two routes with the same prefix the later one counts.
-    pub fn new(routes: impl IntoIterator<Item = Route>) -> Self {
-        let mut table = Self::default();
-        for route in routes {
-            let prefix = route.prefix.as_str().to_owned();
-            table.deepest = table.deepest.max(prefix.matches('/').count());
-            table.by_prefix.insert(prefix, Arc::new(route));
-        }
-        table
-    }
-
-    /// The route with the longest prefix that matches a normalised path.
-    pub fn find(&self, path: &str) -> Option<&Arc<Route>> {
-        // Bytes, as a search for a character costs more than all the rest.
-        let mut borders = path.bytes().enumerate().skip(1).filter(|&(_, byte)| byte == b'/').map(|(at, _)| at);
-        let mut candidate_end = borders.nth(self.deepest.saturating_sub(1)).unwrap_or(path.len());
-        loop {
-            let candidate = &path[..candidate_end];
-            if let Some(route) = self.by_prefix.get(candidate) {
-                return Some(route);
-            }
-            candidate_end = candidate.bytes().rposition(|byte| byte == b'/')?;
-        }
-    }
-
-    /// Every route, by prefix.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
-        let mut routes: Vec<_> = self.by_prefix.values().collect();
-        routes.sort_by(|a, b| a.prefix.cmp(&b.prefix));
-        routes.into_iter()
     }
 }
 
@@ -350,24 +301,16 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_that_could_be_read_in_two_ways_are_refused() {
-        for text in ["api", "/a//b", "/a/", "/a/../b", "/a/./b", "/a%2fb", "/a?b", "/a#b", "/a\\b", "/a b", "/a;b"] {
-            assert_eq!(text.parse::<PathPrefix>(), Err(InvalidPrefix), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_longest_prefix_wins() {
-        let table = RouteTable::new([route("/api/users", "/users"), route("/api/users/me", "/me"), route("/api", "/")]);
-        let found = |path: &str| table.find(path).map(|route| route.prefix.as_str().to_owned());
-        assert_eq!(found("/api/users/me").as_deref(), Some("/api/users/me"));
-        assert_eq!(found("/api/users/me/x/y/z").as_deref(), Some("/api/users/me"));
-        assert_eq!(found("/api/users/mean").as_deref(), Some("/api/users"));
-        assert_eq!(found("/api/other").as_deref(), Some("/api"));
-        assert_eq!(found("/api").as_deref(), Some("/api"));
-        assert_eq!(found("/apis"), None);
-        assert_eq!(found("/"), None);
-        assert_eq!(RouteTable::default().find("/a/b"), None);
-        assert!(RouteTable::new([route("/", "/")]).find("/a/b").is_some());
+    fn to_declare_a_route_does_not_change_where_a_path_arrives() {
+        let at = |prefix: &str| {
+            Route::default_upstream_prefix(&prefix.parse().unwrap(), &"board".parse().unwrap()).as_str().to_owned()
+        };
+        assert_eq!(at("/api/board/admin"), "/admin");
+        assert_eq!(at("/api/board"), "");
+        assert_eq!(at("/api/boards"), "/boards");
+        assert_eq!(at("/api/users/board"), "/users/board");
+        assert_eq!((at("/api").as_str(), at("/elsewhere").as_str()), ("", "/elsewhere"));
+        let of_service = Route::of_service(&"board".parse().unwrap());
+        assert_eq!(of_service.upstream_pieces("/api/board/admin/x").unwrap().concat(), "/admin/x");
     }
 }

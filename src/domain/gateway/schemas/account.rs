@@ -105,6 +105,23 @@ impl Example for DeleteAccountRequest {
     }
 }
 
+/// The wish to take a provider from an account.
+#[derive(Default, Deserialize, Object, Validate)]
+#[serde(deny_unknown_fields)]
+#[oai(rename = "UnlinkProvider", example, skip_serializing_if_is_none)]
+pub struct UnlinkProviderRequest {
+    /// The password; not needed if there is none.
+    #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    #[oai(validator(min_length = 1, max_length = 256))]
+    pub password: Option<String>,
+}
+
+impl Example for UnlinkProviderRequest {
+    fn example() -> Self {
+        Self { password: Some("correct horse battery staple".into()) }
+    }
+}
+
 /// An account.
 #[derive(Debug, Object)]
 #[oai(rename = "Account", skip_serializing_if_is_none)]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
+use crate::domain::gateway::models::login::MAX_ATTEMPTS;
+
 /// How the names of cookies are made.
 #[derive(Debug, Clone, Copy)]
 pub struct Cookies {
@@ -32,24 +34,22 @@ impl Cookies {
         self.name(DEVICE)
     }
 
-    /// The name of the cookie of an attempt to sign in.
-    pub fn login(self, label: &str) -> String {
-        self.name(&format!("{LOGIN}{label}"))
+    /// The name of a cookie of an attempt to sign in. There are [`MAX_ATTEMPTS`] of these names and no more: however many
+    /// attempts begin at once, what a browser sends along stays small.
+    pub fn login(self, slot: usize) -> String {
+        self.name(&format!("{LOGIN}{slot}"))
     }
 
-    /// The names of the cookies of attempts to sign in that were sent along, the oldest first.
-    pub fn logins(self, sent: &[String]) -> Vec<&str> {
-        let begin = self.name(LOGIN);
-        let mut found: Vec<_> = pairs(sent).map(|(name, _)| name).filter(|name| name.starts_with(&begin)).collect();
-        found.dedup();
-        found
+    /// The values of the cookies of attempts to sign in that were sent along, by slot.
+    pub fn logins(self, cookies: &[String]) -> [Option<&str>; MAX_ATTEMPTS] {
+        std::array::from_fn(|slot| sent(cookies, &self.login(slot)))
     }
 
     fn name(self, bare: &str) -> String {
         if self.is_secure { format!("__Host-{bare}") } else { bare.to_owned() }
     }
 
-    /// What sets a cookie. The value is ours: letters, digits, `-` and `_`.
+    /// What sets a cookie. The value is ours: letters, digits, `-`, `_` and `.`.
     pub fn keep(self, name: &str, value: &str, life: Duration) -> String {
         let secure = if self.is_secure { "; Secure" } else { "" };
         format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}", life.as_secs())
@@ -61,14 +61,14 @@ impl Cookies {
     }
 }
 
-/// Bytes as the value of a cookie.
-pub fn encoded(bytes: &[u8]) -> String {
+/// Bytes as they may stand in a cookie.
+pub(super) fn encoded(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The bytes in a cookie that was sent along, if it is there and holds some.
-pub fn sent_bytes(cookies: &[String], name: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(sent(cookies, name)?).ok()
+/// The bytes that stand in a cookie.
+pub(super) fn decoded(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
 }
 
 /// The value of a cookie that was sent along.
@@ -98,17 +98,17 @@ mod tests {
             secure.keep(&secure.session(), "v", Duration::from_mins(1)),
             "__Host-gateway_session=v; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure"
         );
-        assert_eq!(plain.forget(&plain.login("x")), "gateway_login_x=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
+        assert_eq!(plain.forget(&plain.login(3)), "gateway_login_3=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
     }
 
     #[test]
     fn they_are_found_among_others() {
-        let headers = ["a=1; gateway_session=s; gateway_login_x=1".to_owned(), "gateway_login_y=2;b".to_owned()];
+        let headers = ["a=1; gateway_session=s; gateway_login_0=1".to_owned(), "gateway_login_3=2;b".to_owned()];
         let cookies = Cookies::new(false);
         assert_eq!(sent(&headers, &cookies.session()), Some("s"));
         assert_eq!(sent(&headers, &Cookies::new(true).session()), None);
-        assert_eq!(cookies.logins(&headers), ["gateway_login_x", "gateway_login_y"]);
-        assert_eq!(sent(&headers, &cookies.login("y")), Some("2"));
+        assert_eq!(cookies.logins(&headers), [Some("1"), None, None, Some("2"), None]);
+        assert_eq!(Cookies::new(true).logins(&headers), [None; MAX_ATTEMPTS]);
         assert_eq!(sent(&[], "a"), None);
     }
 }

@@ -2,7 +2,15 @@
 
 use std::borrow::Cow;
 
-use crate::{domain::gateway::models::oauth::Secret, problem::Problem};
+use poem_openapi::{Object, types::Example};
+use serde::Deserialize;
+use validator::Validate;
+
+use super::cookie::{decoded, encoded};
+use crate::{
+    domain::gateway::models::{login::MAX_ATTEMPTS, oauth::Secret},
+    problem::Problem,
+};
 
 /// Sends a browser on (303).
 #[derive(Debug)]
@@ -26,6 +34,77 @@ pub struct CallbackQuery {
     pub iss: Option<String>,
 }
 
+/// The wish to add a provider to the account that is signed in. It may hold a password, so it has no `Debug`.
+#[derive(Default, Deserialize, Object, Validate)]
+#[serde(default)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct LinkRequest {
+    /// The password of the account; not needed if there is none.
+    #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    #[oai(validator(min_length = 1, max_length = 256))]
+    pub password: Option<String>,
+    /// Where the browser goes in the end: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
+    pub return_to: Option<String>,
+}
+
+impl Example for LinkRequest {
+    fn example() -> Self {
+        Self { password: Some("correct horse battery staple".into()), return_to: Some("/session".into()) }
+    }
+}
+
+/// What adding a provider needs.
+#[derive(Debug, Object)]
+#[oai(rename = "ProviderLink")]
+pub struct LinkForm {
+    /// The provider.
+    pub provider: String,
+    /// What it is called by people.
+    pub display_name: String,
+    /// Whether the password of the account is needed.
+    pub needs_password: bool,
+    /// Where the browser goes in the end.
+    pub return_to: String,
+}
+
+/// The cookie of one attempt to sign in: its label, its expiry, and its sealed contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptCookie {
+    /// Tells it apart from others.
+    pub label: String,
+    /// When it expires, in microseconds since 1970. It is not sealed: it only decides which of a browser's own attempts is dropped
+    /// for a new one.
+    pub expires_at: i64,
+    /// The sealed contents.
+    pub sealed: Vec<u8>,
+}
+
+impl AttemptCookie {
+    /// As the value of a cookie.
+    pub fn write(&self) -> String {
+        format!("{}.{}.{}", self.label, self.expires_at, encoded(&self.sealed))
+    }
+
+    /// From the value of a cookie, if it is one of ours.
+    pub fn read(value: &str) -> Option<Self> {
+        let mut parts = value.split('.');
+        let (label, expires_at, sealed) = (parts.next()?, parts.next()?.parse().ok()?, decoded(parts.next()?)?);
+        parts.next().is_none().then(|| Self { label: label.to_owned(), expires_at, sealed })
+    }
+}
+
+/// The slot for a new attempt: a free one, so that the tabs of a browser do not disturb each other; if there is none, that of the
+/// oldest attempt. Attempts that begin at the same moment do not know of each other, and are spread over the slots by label.
+pub fn slot_for(label: &str, kept: &[Option<AttemptCookie>; MAX_ATTEMPTS]) -> usize {
+    let free: Vec<usize> = (0..MAX_ATTEMPTS).filter(|&slot| kept[slot].is_none()).collect();
+    if !free.is_empty() {
+        let spread = label.bytes().fold(0_usize, |sum, byte| sum + usize::from(byte));
+        return free[spread % free.len()];
+    }
+    let expiry = |slot: &usize| kept[*slot].as_ref().map(|attempt| attempt.expires_at);
+    (0..MAX_ATTEMPTS).min_by_key(expiry).unwrap_or_default()
+}
+
 /// Why a sign-in did not work: for programs a problem, for people a page that says the same in Korean, too.
 #[derive(Debug)]
 pub struct Refusal {
@@ -41,5 +120,49 @@ impl Refusal {
     /// Without cookies.
     pub fn new(problem: Problem, korean: impl Into<Cow<'static, str>>) -> Self {
         Self { problem, korean: korean.into(), cookies: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(label: &str, expires_at: i64) -> AttemptCookie {
+        AttemptCookie { label: label.into(), expires_at, sealed: vec![1, 2, 250] }
+    }
+
+    #[test]
+    fn what_is_kept_is_read_back_and_nothing_else_is() {
+        let attempt = kept("aB-_", 1_800_000_600);
+        assert_eq!(attempt.write(), "aB-_.1800000600.AQL6");
+        assert_eq!(AttemptCookie::read(&attempt.write()), Some(attempt));
+        for other in ["", "a", "a.1", "a.x.AQL6", "a.1.A", "a.1.AQL6.b", "a.1.AQ+6", "a.99999999999999999999.AQL6"] {
+            assert_eq!(AttemptCookie::read(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn tabs_do_not_disturb_each_other_until_there_are_too_many() {
+        let mut slots: [Option<AttemptCookie>; MAX_ATTEMPTS] = Default::default();
+        for n in 0..MAX_ATTEMPTS {
+            let slot = slot_for("abcdefghijkl", &slots);
+            assert!(slots[slot].is_none(), "the {n}th has a slot of its own");
+            slots[slot] = Some(kept("x", 1000 + i64::try_from(n).unwrap()));
+        }
+        for n in 0..MAX_ATTEMPTS {
+            let slot = slot_for("abcdefghijkl", &slots);
+            let oldest = 1000 + i64::try_from(n).unwrap();
+            assert_eq!(slots[slot].as_ref().unwrap().expires_at, oldest, "the oldest gives way");
+            slots[slot] = Some(kept("y", 2000 + i64::try_from(n).unwrap()));
+        }
+    }
+
+    #[test]
+    fn attempts_that_begin_at_once_are_spread() {
+        let nothing: [Option<AttemptCookie>; MAX_ATTEMPTS] = Default::default();
+        let mut used: Vec<_> = (b'a'..=b'z').map(|c| slot_for(&char::from(c).to_string(), &nothing)).collect();
+        used.sort_unstable();
+        used.dedup();
+        assert_eq!(used, (0..MAX_ATTEMPTS).collect::<Vec<_>>());
     }
 }

@@ -39,8 +39,8 @@ pub struct OAuthProviders {
     pub providers: Vec<OAuthProvider>,
 }
 
-/// An authorization code to exchange.
-#[derive(Debug, Deserialize, Object, Validate)]
+/// An authorization code to exchange. It may hold a password, so it has no `Debug`.
+#[derive(Deserialize, Object, Validate)]
 #[serde(deny_unknown_fields)]
 #[oai(example)]
 pub struct ExchangeCode {
@@ -52,14 +52,22 @@ pub struct ExchangeCode {
     #[validate(length(min = 1, max = 4096, message = "write the code, of at most 4096 characters"))]
     #[oai(validator(min_length = 1, max_length = 4096))]
     pub code: String,
-    /// Where the code was sent: exactly one of those that are registered here. May be left out if it was the gateway's own callback.
+    /// Where the code was sent: exactly one of `OAUTH_REDIRECT_URIS`, never the gateway's own callback. May be left out if there is only one.
     #[validate(length(min = 1, max = 2048, message = "write a URI of at most 2048 characters"))]
     #[oai(validator(min_length = 1, max_length = 2048))]
     pub redirect_uri: Option<String>,
-    /// PKCE (RFC 7636): needed if a `code_challenge` was sent.
+    /// PKCE (RFC 7636): needed wherever the provider has it.
     #[validate(length(min = 43, max = 128, message = "a verifier has 43 to 128 characters"))]
     #[oai(validator(min_length = 43, max_length = 128))]
     pub code_verifier: Option<String>,
+    /// The `nonce` of the authorization request: needed for OpenID Connect, where the id token must hold it.
+    #[validate(length(min = 1, max = 256, message = "a nonce has 1 to 256 characters"))]
+    #[oai(validator(min_length = 1, max_length = 256))]
+    pub nonce: Option<String>,
+    /// The password of the account that is signed in in the browser, if it has one: needed to add an identity to it.
+    #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    #[oai(validator(min_length = 1, max_length = 256))]
+    pub password: Option<String>,
 }
 
 impl Example for ExchangeCode {
@@ -68,7 +76,9 @@ impl Example for ExchangeCode {
             provider: "google".into(),
             code: "paste the code that came to the redirect URI".into(),
             redirect_uri: None,
-            code_verifier: None,
+            code_verifier: Some("the code verifier of the authorization request, 43 to 128 characters".into()),
+            nonce: Some("the nonce of the authorization request".into()),
+            password: None,
         }
     }
 }
@@ -251,9 +261,11 @@ mod tests {
             r#"{"provider": "google", "code": ""}"#,
             r#"{"provider": "google", "code": "c", "redirect_uri": ""}"#,
             r#"{"provider": "google", "code": "c", "code_verifier": "short"}"#,
+            r#"{"provider": "google", "code": "c", "nonce": ""}"#,
+            r#"{"provider": "google", "code": "c", "password": ""}"#,
         ] {
             let read: ExchangeCode = parse_json(json.as_bytes()).unwrap();
-            assert_eq!(validated(read).unwrap_err().errors.len(), 1, "{json}");
+            assert_eq!(validated(read).err().unwrap().errors.len(), 1, "{json}");
         }
     }
 }

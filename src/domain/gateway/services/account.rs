@@ -1,8 +1,9 @@
 //! Accounts of people: signing up and in with a password, and what else somebody does with an account of theirs.
 
+mod claiming;
+mod control;
 mod devices;
 mod ending;
-mod proving;
 mod removing;
 
 use std::{net::IpAddr, sync::Arc};
@@ -12,10 +13,11 @@ use thiserror::Error;
 use tokio::task::spawn;
 use tracing::warn;
 
+use self::claiming::ClaimError;
+pub use self::control::{AccountControl, ControlError, LinkPermit};
 use self::devices::Devices;
 pub use self::devices::TRUSTED_FOR;
-pub use self::proving::{Proof, ProofError};
-pub use self::removing::{RemoveError, UnlinkError};
+pub use self::removing::UnlinkError;
 pub use super::oauth::TakenBack;
 use super::{
     Failure,
@@ -165,9 +167,9 @@ pub enum PasswordError {
     /// The account is gone.
     #[error("there is no such account")]
     NoAccount,
-    /// It is not proven that the person wants it.
+    /// The client asked for e-mails, or failed, too often.
     #[error(transparent)]
-    Proof(#[from] ProofError),
+    TooMany(#[from] TooManyAttempts),
     /// A first password needs an e-mail to sign in with.
     #[error("there is no e-mail to sign in with")]
     EmailMissing,
@@ -185,11 +187,31 @@ pub enum PasswordError {
     Failed(#[from] Failure),
 }
 
+impl From<ClaimError> for SignUpError {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Taken => Self::EmailTaken,
+            ClaimError::TooMany(too_many) => Self::TooMany(too_many),
+            ClaimError::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}
+
 impl From<OpenSessionError> for SignUpError {
     fn from(error: OpenSessionError) -> Self {
         match error {
             OpenSessionError::NoAccount => Self::Failed(Failure::Broken("a new account is gone".into())),
             OpenSessionError::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+impl From<ClaimError> for PasswordError {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Taken => Self::EmailTaken,
+            ClaimError::TooMany(too_many) => Self::TooMany(too_many),
+            ClaimError::Failed(failure) => Self::Failed(failure),
         }
     }
 }
@@ -222,20 +244,17 @@ impl AccountService {
     }
 
     /// Makes an account that signs in with a password, and opens a session. Each sign-up counts for the client, so that
-    /// nobody makes accounts, or looks for e-mails that are taken, by the thousand. One that finds its e-mail taken counts as
-    /// a failure, too.
+    /// nobody makes accounts by the thousand.
     pub async fn sign_up(&self, wish: SignUp, visitor: Visitor<'_>) -> Result<SignedIn, SignUpError> {
         let AccountParts { hasher, clock, entropy, .. } = &*self.parts;
-        let client = visitor.client.map(Counted::client);
-        let counted: Vec<_> = client.into_iter().chain(visitor.client.map(Counted::enquiry)).collect();
-        self.admit::<SignUpError>(&counted).await?;
+        let email = self.claim(wish.email, visitor.client).await?.into_email();
         let hash = hasher.hash(wish.password).await.map_err(Failure::from)?;
         let now = clock.now();
         let account = Account { id: AccountId::from_random(entropy.bytes()), created_at: now };
-        let login = PasswordLogin { account: account.id, email: wish.email, name: wish.name, hash, changed_at: now };
+        let login = PasswordLogin { account: account.id, email, name: wish.name, hash, changed_at: now };
         let device = self.devices().remember(visitor.device, &login.email, now);
         let (this, arrival) = (self.clone(), Arrival::of(visitor));
-        let signed_in = carried_through(async move {
+        carried_through(async move {
             match this.parts.accounts.sign_up(&account, &login).await {
                 Ok(()) => {}
                 Err(RepositoryError::Conflict) => return Err(SignUpError::EmailTaken),
@@ -257,9 +276,7 @@ impl AccountService {
                 }
             }
         })
-        .await??;
-        self.forgive(client.as_slice()).await?;
-        Ok(signed_in)
+        .await?
     }
 
     /// Signs somebody in. An e-mail that nobody has takes the same way, and as long, as a wrong password.
@@ -306,25 +323,23 @@ impl AccountService {
     /// Sets a password, the first or another. Every other session ends, and every token that was issued for the account.
     pub async fn change_password(
         &self,
-        account: AccountId,
+        control: AccountControl,
         change: PasswordChange,
-        proof: Proof,
+        client: Option<IpAddr>,
     ) -> Result<(), PasswordError> {
-        let AccountParts { accounts, hasher, clock, .. } = &*self.parts;
-        let profile = accounts.profile(account).await?.ok_or(PasswordError::NoAccount)?;
-        let session = proof.session;
-        self.prove(&profile, proof).await?;
-        let (email, read) = match (profile.login, change.email) {
+        let AccountParts { hasher, clock, .. } = &*self.parts;
+        let (account, session) = (control.account(), control.session());
+        let (email, read) = match (control.login(), change.email) {
             (None, None) => return Err(PasswordError::EmailMissing),
-            (None, Some(email)) => (email, None),
+            (None, Some(email)) => (self.claim(email, client).await?.into_email(), None),
             (Some(login), Some(email)) if email != login.email => return Err(PasswordError::OtherEmail),
-            (Some(login), _) => (login.email, Some(login.hash)),
+            (Some(login), _) => (login.email.clone(), Some(login.hash.clone())),
         };
         let hash = hasher.hash(change.new).await.map_err(Failure::from)?;
         let login = PasswordLogin { account, email, name: None, hash, changed_at: clock.now() };
         let this = self.clone();
         carried_through(async move {
-            let ending = this.begin_ending(account, session, false).await?;
+            let ending = this.begin_ending(account, Some(session), false).await?;
             let stored = match read {
                 Some(read) => this.replace(&read, &login).await,
                 None => this.add(&login).await,

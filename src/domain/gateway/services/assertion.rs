@@ -46,6 +46,6 @@ impl AssertionService {
             issued_at: clock.now(),
             caller,
         };
-        Ok(SignedAssertion { text: keys.sign_assertion(&assertion)?, sent_until: assertion.sent_until() })
+        Ok(keys.sign_assertion(&assertion)?)
     }
 }

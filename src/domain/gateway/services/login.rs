@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::{
     Failure,
+    account::LinkPermit,
     oauth::{OAuthService, ProviderError, SignInError},
     ports::Sealer,
     session::{OpenSessionError, SessionService},
@@ -16,7 +17,6 @@ use super::{
 use crate::{
     domain::gateway::{
         models::{
-            id::{AccountId, SessionId},
             login::{ATTEMPT_LIFE, InvalidReturnTo, LoginAttempt, LoginState, ReturnTo},
             oauth::{ProviderName, Secret},
             session::{SessionSecret, Visitor},
@@ -57,6 +57,8 @@ pub struct Begun {
     pub label: String,
     /// What the browser has to bring back.
     pub sealed: Vec<u8>,
+    /// From when on it is void.
+    pub expires_at: DateTime<Utc>,
 }
 
 /// Why no attempt was begun.
@@ -167,13 +169,13 @@ impl LoginService {
         Self { parts }
     }
 
-    /// Begins an attempt: a state and a nonce of its own, PKCE where the provider has it. With a session to `link` it is there
-    /// to add the provider to that session's account.
+    /// Begins an attempt: a state and a nonce of its own, PKCE where the provider has it. With a permit to `link` it is there
+    /// to add the provider to that account.
     pub async fn begin(
         &self,
         provider: &str,
         return_to: Option<&str>,
-        link: Option<SessionId>,
+        link: Option<LinkPermit>,
     ) -> Result<Begun, BeginError> {
         let LoginParts { oauth, sealer, clock, entropy, .. } = &self.parts;
         let return_to = self.return_to(return_to)?;
@@ -185,13 +187,23 @@ impl LoginService {
             code_verifier: uses_pkce.then(|| random_secret(&**entropy)),
             nonce: random_secret(&**entropy),
             return_to,
-            link,
+            link: link.map(|permit| permit.session()),
             expires_at: clock.now() + ATTEMPT_LIFE,
         };
         let location = oauth.authorize_url(&attempt, &state).await.map_err(BeginError::Provider)?;
         let clear =
             serde_json::to_vec(&Travelling::from(&attempt)).map_err(|error| Failure::Broken(error.to_string()))?;
-        Ok(Begun { location, label: state.label(), sealed: sealer.seal(&sealing_context(&state), &clear) })
+        Ok(Begun {
+            location,
+            label: state.label(),
+            sealed: sealer.seal(&sealing_context(&state), &clear),
+            expires_at: attempt.expires_at,
+        })
+    }
+
+    /// What people call a provider that is switched on.
+    pub fn display_name(&self, provider: &str) -> Option<&str> {
+        Some(self.parts.oauth.provider(&provider.parse().ok()?)?.display_name())
     }
 
     /// Where a browser may go when it is signed in; to the welcome if it does not say.
@@ -224,12 +236,12 @@ impl LoginService {
             Outcome::Error(code) => return Err(ProviderError::Refused { code: printable(&code) }.into()),
             Outcome::Nonsense => return Err(FinishError::Nonsense),
         };
-        let into = match attempt.link {
-            Some(begun_in) => Some(self.account_in(begun_in, old_session).await?),
+        let permit = match attempt.link {
+            Some(_) => Some(self.permit(&attempt, old_session).await?),
             None => None,
         };
-        let account = oauth.sign_in(&attempt, &returned.state, code, returned.issuer.as_deref(), into).await?;
-        if into.is_some() {
+        let account = oauth.sign_in(&attempt, &returned.state, code, returned.issuer.as_deref(), permit).await?;
+        if permit.is_some() {
             return Ok(Finished { return_to: attempt.return_to, session: None });
         }
         let session = sessions.open(account, returned.visitor).await?;
@@ -243,17 +255,13 @@ impl LoginService {
         Ok(Finished { return_to: attempt.return_to, session: Some(session) })
     }
 
-    /// Whose the session is that an attempt was begun in, if it is still the browser's. Else somebody who is signed in as
-    /// another by now would find their identity in an account that is not theirs.
-    async fn account_in(&self, begun_in: SessionId, cookie: Option<&str>) -> Result<AccountId, FinishError> {
+    /// The right that an attempt was begun with, in the session that the browser has now.
+    async fn permit(&self, attempt: &LoginAttempt, cookie: Option<&str>) -> Result<LinkPermit, FinishError> {
         let session = match cookie {
             Some(cookie) => self.parts.sessions.current(cookie).await?,
             None => None,
         };
-        match session {
-            Some(session) if session.id == begun_in => Ok(session.account),
-            Some(_) | None => Err(FinishError::OtherSession),
-        }
+        session.and_then(|session| LinkPermit::resumed(attempt, &session)).ok_or(FinishError::OtherSession)
     }
 
     /// What the browser kept: it opens only for the state that it belongs to.

@@ -1,6 +1,7 @@
 //! Keeps what people allowed us at providers: exchanges codes, hands out tokens that are never expired, takes grants back.
 
 pub mod ahead;
+mod exchanging;
 mod injecting;
 mod refreshing;
 mod sealing;
@@ -13,6 +14,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
+pub use self::exchanging::{ExchangeError, ExchangePurpose, ExchangeRequest, Exchanged};
 use self::refreshing::Turns;
 pub(super) use self::sealing::sealing_context;
 pub use self::signing_in::SignInError;
@@ -21,7 +23,8 @@ pub use self::unlinking::NoticeError;
 pub use super::ports::{Acknowledgement, Provider, ProviderError, UnlinkError, UnlinkNotice};
 use super::{
     Failure,
-    ports::{CodeExchange, GrantStatePublisher, Sealer},
+    account::LinkPermit,
+    ports::{GrantStatePublisher, Sealer},
     token::TokenService,
 };
 use crate::{
@@ -30,10 +33,9 @@ use crate::{
             account::{Account, ProviderIdentity},
             id::{AccountId, GrantId},
             identity::Identity,
-            oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, ProviderName, ProviderTokens, Secret},
-            token::IssuedTokens,
+            oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, ProviderName, ProviderTokens},
         },
-        repositories::{RepositoryError, oauth::OAuthRepository},
+        repositories::{RepositoryError, attempt::AttemptRepository, oauth::OAuthRepository},
     },
     ports::{Clock, Entropy},
 };
@@ -47,6 +49,8 @@ const WRITE_SCOPE: &str = "oauth:write";
 pub struct OAuthParts {
     /// Where accounts and grants are kept.
     pub store: Arc<dyn OAuthRepository>,
+    /// Where exchanges are counted.
+    pub attempts: Arc<dyn AttemptRepository>,
     /// The providers that are switched on.
     pub providers: Vec<SwitchedOn>,
     /// Seals the tokens.
@@ -65,9 +69,9 @@ pub struct OAuthParts {
 pub struct SwitchedOn {
     /// The provider.
     pub provider: Arc<dyn Provider>,
-    /// Where a code was sent if nobody says otherwise.
+    /// Where codes of a sign-in at `/login` are sent. They are redeemed there and nowhere else.
     pub callback: String,
-    /// The redirect URIs that a caller may name: exact strings (RFC 9700 §2.1).
+    /// The redirect URIs of a caller who brings a code: exact strings (RFC 9700 §2.1), the callback not among them.
     pub redirect_uris: Vec<String>,
 }
 
@@ -75,6 +79,7 @@ pub struct SwitchedOn {
 #[derive(Clone)]
 pub struct OAuthService {
     store: Arc<dyn OAuthRepository>,
+    attempts: Arc<dyn AttemptRepository>,
     providers: Arc<BTreeMap<ProviderName, SwitchedOn>>,
     sealer: Arc<dyn Sealer>,
     publisher: Arc<dyn GrantStatePublisher>,
@@ -84,19 +89,6 @@ pub struct OAuthService {
     turns: Arc<Turns>,
 }
 
-/// A code to exchange.
-#[derive(Debug, Clone)]
-pub struct ExchangeRequest {
-    /// Whose code it is.
-    pub provider: String,
-    /// The code.
-    pub code: Secret,
-    /// Where it was sent; may be left out if there is only one.
-    pub redirect_uri: Option<String>,
-    /// PKCE.
-    pub code_verifier: Option<Secret>,
-}
-
 /// A grant with its tokens in clear.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenGrant {
@@ -104,41 +96,6 @@ pub struct OpenGrant {
     pub grant: Grant,
     /// Its tokens.
     pub tokens: ProviderTokens,
-}
-
-/// What an exchange gave.
-#[derive(Debug)]
-pub struct Exchanged {
-    /// The grant.
-    pub open: OpenGrant,
-    /// Our own tokens, if the exchange was a sign-in.
-    pub signed_in: Option<IssuedTokens>,
-}
-
-/// Why a code was not exchanged.
-#[derive(Debug, Error)]
-pub enum ExchangeError {
-    /// No such provider is switched on.
-    #[error("no provider of this name is switched on")]
-    UnknownProvider,
-    /// The redirect URI is not on the list.
-    #[error("the redirect URI is not one of those that are registered here")]
-    RedirectUri,
-    /// The caller's token is not that of a person with an account.
-    #[error("the caller has no account that a grant could be added to")]
-    NoAccount,
-    /// The identity at the provider is another account's.
-    #[error("this identity belongs to another account")]
-    LinkedElsewhere,
-    /// The account ended, or the provider was taken from it, while this was under way.
-    #[error("the account ended while somebody signed in to it")]
-    AccountEnded,
-    /// The provider did not do it.
-    #[error(transparent)]
-    Provider(#[from] ProviderError),
-    /// The store or the keys failed.
-    #[error(transparent)]
-    Failed(#[from] Failure),
 }
 
 /// Why an identity was not added to an account.
@@ -155,24 +112,6 @@ enum KeepError {
     AccountEnded,
     /// The store or the vault failed.
     Failed(Failure),
-}
-
-impl From<KeepError> for ExchangeError {
-    fn from(error: KeepError) -> Self {
-        match error {
-            KeepError::AccountEnded => Self::AccountEnded,
-            KeepError::Failed(failure) => Self::Failed(failure),
-        }
-    }
-}
-
-impl From<LinkError> for ExchangeError {
-    fn from(error: LinkError) -> Self {
-        match error {
-            LinkError::Elsewhere => Self::LinkedElsewhere,
-            LinkError::Failed(failure) => Self::Failed(failure),
-        }
-    }
 }
 
 /// Why a grant's tokens cannot be had.
@@ -198,12 +137,6 @@ pub enum GrantError {
     Failed(#[from] Failure),
 }
 
-impl From<RepositoryError> for ExchangeError {
-    fn from(error: RepositoryError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
 impl From<RepositoryError> for GrantError {
     fn from(error: RepositoryError) -> Self {
         Self::Failed(error.into())
@@ -220,10 +153,10 @@ pub struct Deletion {
 impl OAuthService {
     /// Puts the parts together.
     pub fn new(parts: OAuthParts) -> Self {
-        let OAuthParts { store, providers, sealer, publisher, tokens, clock, entropy } = parts;
+        let OAuthParts { store, attempts, providers, sealer, publisher, tokens, clock, entropy } = parts;
         let providers = providers.into_iter().map(|one| (one.provider.name().clone(), one)).collect();
         let (providers, turns) = (Arc::new(providers), Arc::default());
-        Self { store, providers, sealer, publisher, tokens, clock, entropy, turns }
+        Self { store, attempts, providers, sealer, publisher, tokens, clock, entropy, turns }
     }
 
     /// The time by which this service goes.
@@ -247,46 +180,6 @@ impl OAuthService {
         self.providers.get(name).map(|one| &one.provider)
     }
 
-    /// Exchanges a code and keeps the grant. With a caller it is added to the caller's account; without one the exchange is
-    /// the sign-in: the account is found or made by (provider, subject), and gets tokens of ours.
-    pub async fn exchange(
-        &self,
-        request: ExchangeRequest,
-        caller: Option<Identity>,
-    ) -> Result<Exchanged, ExchangeError> {
-        let name: ProviderName = request.provider.parse().map_err(|_| ExchangeError::UnknownProvider)?;
-        let SwitchedOn { provider, callback, redirect_uris } =
-            self.providers.get(&name).ok_or(ExchangeError::UnknownProvider)?;
-        let redirect_uri = match request.redirect_uri {
-            None => callback.clone(),
-            Some(named) if redirect_uris.contains(&named) => named,
-            Some(_) => return Err(ExchangeError::RedirectUri),
-        };
-        let caller = caller.map(|caller| account_of(&caller).ok_or(ExchangeError::NoAccount)).transpose()?;
-        let exchange = CodeExchange {
-            code: request.code,
-            redirect_uri,
-            code_verifier: request.code_verifier,
-            nonce: None,
-            state: None,
-        };
-        let (tokens, identity) = provider.exchange(&exchange).await?;
-        let account = match caller {
-            Some(account) => self.linked(&identity, account).await?,
-            None => self.account_of(&identity).await?,
-        };
-        let open = self.keep(&**provider, tokens, &identity, account).await?;
-        let signed_in = match caller {
-            Some(_) => None,
-            None => Some(self.tokens.sign_in(account, identity.verified_email.as_deref()).await?),
-        };
-        if signed_in.is_some() && !self.is_met(account).await? {
-            self.tokens.end_all_of(account).await?;
-            return Err(ExchangeError::AccountEnded);
-        }
-        Ok(Exchanged { open, signed_in })
-    }
-
     /// The account of an identity, which is made if we have not met.
     async fn account_of(&self, identity: &ProviderIdentity) -> Result<AccountId, Failure> {
         let id = AccountId::from_random(self.entropy.bytes());
@@ -301,9 +194,10 @@ impl OAuthService {
     }
 
     /// The account, once the identity is one of it.
-    async fn linked(&self, identity: &ProviderIdentity, id: AccountId) -> Result<AccountId, LinkError> {
-        match self.store.link(identity, &Account { id, created_at: self.clock.now() }).await {
-            Ok(()) => Ok(id),
+    async fn linked(&self, identity: &ProviderIdentity, permit: LinkPermit) -> Result<AccountId, LinkError> {
+        let account = Account { id: permit.account(), created_at: self.clock.now() };
+        match self.store.link(identity, &account).await {
+            Ok(()) => Ok(account.id),
             Err(RepositoryError::Conflict) => Err(LinkError::Elsewhere),
             Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
                 Err(LinkError::Failed(error.into()))

@@ -250,6 +250,11 @@ pub trait Provider: Send + Sync {
     /// Whether a code verifier is to be made for its authorization requests.
     fn uses_pkce(&self) -> bool;
 
+    /// Whether its id tokens hold the nonce of the authorization request.
+    fn uses_nonce(&self) -> bool {
+        false
+    }
+
     /// The URL to send the browser to. It holds the state: not for a log.
     async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError>;
 

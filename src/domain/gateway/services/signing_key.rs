@@ -10,7 +10,7 @@ use super::ports::{KeyError, KeyRing, Keysmith, OpenError, PrivateKey, Sealer, T
 use crate::{
     domain::gateway::{
         models::{
-            assertion::CallerAssertion,
+            assertion::{CallerAssertion, SignedAssertion},
             signing_key::{KeySchedule, SigningKey},
             token::{AccessClaims, Rejection},
         },
@@ -124,10 +124,11 @@ impl SigningKeys {
     }
 
     /// Signs an assertion with the key that is in force at its `iat`.
-    pub fn sign_assertion(&self, assertion: &CallerAssertion) -> Result<String, SigningKeyError> {
+    pub fn sign_assertion(&self, assertion: &CallerAssertion) -> Result<SignedAssertion, SigningKeyError> {
         let loaded = self.loaded();
         let key = self.parts.schedule.signing(&loaded.keys, assertion.issued_at).ok_or(SigningKeyError::NoneInForce)?;
-        Ok(loaded.ring.sign_assertion(&key.kid, assertion)?)
+        let text = loaded.ring.sign_assertion(&key.kid, assertion)?;
+        Ok(SignedAssertion { text, key: key.kid.clone(), sent_until: assertion.sent_until() })
     }
 
     /// The authentic claims of a token, not yet judged.

@@ -1,9 +1,17 @@
-use std::borrow::Cow;
-
 use proptest::prelude::*;
 
 use super::{cases, hostile_path};
-use crate::edge::path::canonical;
+use crate::{
+    domain::gateway::models::{
+        access::Access,
+        path::{PathPrefix, Spelling, Spellings},
+        service::{Found, Route, RouteTable, Wanted},
+    },
+    edge::{
+        path::{Canonical, canonical},
+        test_support::route,
+    },
+};
 
 /// All escapes undone, as the most lenient server would.
 fn decoded(path: &str) -> Vec<u8> {
@@ -21,19 +29,69 @@ fn decoded(path: &str) -> Vec<u8> {
     decoded
 }
 
+/// The path in its one form, if no route has to let anything through.
+fn plain(path: &str) -> Option<String> {
+    let Canonical { path, spellings } = canonical(path).ok()?;
+    spellings.is_empty().then(|| path.into_owned())
+}
+
+/// A path near `/api/open/a:b/게` in a spelling that chance makes, with much in it that servers read in different ways.
+fn spelled_path() -> impl Strategy<Value = String> {
+    let segment =
+        prop::sample::select(vec!["a:b", "A:B", "게", "k", "K", "\u{212a}", "x", "", ".", "..", "a:b;x", ";", "...;a"]);
+    let separator = prop::sample::select(vec!["/", "/", "/", "/", "//", "%2F", "%2f", "%5C", ";/", "/;x/"]);
+    // Which characters are percent-encoded, by turns.
+    let encoded = prop::collection::vec(prop::bool::weighted(0.3), 16);
+    let piece = (segment, separator, encoded).prop_map(|(segment, separator, encoded)| {
+        let spell = |(c, encode): (char, bool)| {
+            let mut bytes = [0; 4];
+            let text = c.encode_utf8(&mut bytes);
+            let escape = || text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            if encode || !c.is_ascii() { escape() } else { text.to_owned() }
+        };
+        let segment: String = segment.chars().zip(encoded.into_iter().cycle()).map(spell).collect();
+        format!("{segment}{separator}")
+    });
+    (prop::collection::vec(piece, 1..6), any::<bool>()).prop_map(|(pieces, ends)| {
+        let path = format!("/api/open/{}", pieces.concat());
+        if ends { path } else { path.trim_end_matches('/').to_owned() }
+    })
+}
+
+/// What some server takes a path for that arrives, segment by segment.
+fn read_by_server(path: &str, [cut_first, cuts, merges, ignores_case]: [bool; 4]) -> Vec<String> {
+    let cut = |path: &str| {
+        let names: Vec<&str> = path.split('/').map(|segment| segment.split(';').next().unwrap()).collect();
+        names.join("/")
+    };
+    let path = if cuts && cut_first { cut(path) } else { path.to_owned() };
+    let path = String::from_utf8(decoded(&path)).unwrap().replace('\\', "/");
+    let path = if cuts { cut(&path) } else { path };
+    let mut segments: Vec<String> = Vec::new();
+    for segment in path.split('/').skip(1) {
+        match segment {
+            "" | "." if merges || segment == "." => {}
+            ".." => drop(segments.pop()),
+            other if ignores_case => segments.push(other.to_uppercase().to_lowercase()),
+            other => segments.push(other.to_owned()),
+        }
+    }
+    segments
+}
+
 proptest! {
     #![proptest_config(cases())]
 
     #[test]
     fn what_passes_is_in_its_one_form(path in hostile_path()) {
         if let Ok(one) = canonical(&path) {
-            prop_assert_eq!(canonical(&one), Ok(Cow::Borrowed(&*one)));
+            prop_assert_eq!(canonical(&one.path), Ok(one.clone()));
         }
     }
 
     #[test]
     fn nothing_is_repaired(path in hostile_path()) {
-        if let Ok(one) = canonical(&path) {
+        if let Ok(Canonical { path: one, .. }) = canonical(&path) {
             prop_assert_eq!(decoded(&one), decoded(&path), "the same characters");
             prop_assert_eq!(one.matches('/').count(), path.matches('/').count(), "in the same segments");
         }
@@ -41,7 +99,7 @@ proptest! {
 
     #[test]
     fn no_server_can_read_it_differently(path in hostile_path()) {
-        if let Ok(one) = canonical(&path) {
+        if let Some(one) = plain(&path) {
             prop_assert!(one.starts_with('/'));
             prop_assert!(one.bytes().all(|byte| byte.is_ascii_graphic() && !br#"\;?#"<>{}|^`[]"#.contains(&byte)), "{}", one);
             let decoded = decoded(&one);
@@ -57,8 +115,47 @@ proptest! {
 
     #[test]
     fn a_plain_path_is_never_refused(path in "(/[A-Za-z0-9_~!$&'()*+,=:@-]{1,9}){0,6}/?") {
-        let expected = if path.is_empty() { None } else { Some(path.as_str()) };
-        let canonical = canonical(&path).ok();
-        prop_assert_eq!(canonical.as_deref(), expected);
+        let expected = if path.is_empty() { None } else { Some(path.clone()) };
+        prop_assert_eq!(plain(&path), expected);
+    }
+
+    #[test]
+    fn two_spellings_of_the_same_characters_are_one(text in "/api/[ -~게é]{1,9}", encoded in prop::collection::vec(any::<bool>(), 9)) {
+        let prefix: Result<PathPrefix, _> = text.parse();
+        let mut sent = "/api/".to_owned();
+        for (c, encode) in text.chars().skip(5).zip(encoded) {
+            let mut bytes = [0; 4];
+            let must = !c.is_ascii() || " \"<>[]^`{|}%".contains(c);
+            for byte in c.encode_utf8(&mut bytes).bytes() {
+                if encode && c != '/' || must { sent.push_str(&format!("%{byte:02x}")) } else { sent.push(char::from(byte)) }
+            }
+        }
+        if let Ok(prefix) = prefix {
+            prop_assert_eq!(plain(&sent), Some(prefix.as_str().to_owned()), "{}", sent);
+        }
+    }
+
+    /// Whatever a server makes of a path that arrives there for everybody: the stricter routes were not for it.
+    #[test]
+    fn no_spelling_passes_a_stricter_route(path in spelled_path(), allowed in prop::sample::subsequence(Spelling::ALL.to_vec(), 0..=4)) {
+        let secret = Access::with_scope("read".parse().unwrap());
+        let allow: Spellings = allowed.into_iter().map(|(_, spelling)| spelling).collect();
+        let stricter = ["/api/open/a:b", "/api/open/x/게", "/api/open/k/x"];
+        let strict = stricter.map(|prefix| Route { access: secret.clone(), ..route(prefix, "auth", prefix) });
+        let table = RouteTable::new([Route { allow, ..route("/api/open", "auth", "/api/open") }].into_iter().chain(strict));
+        let Ok(Canonical { path: one, spellings }) = canonical(&path) else { return Ok(()) };
+        let wanted = Wanted { path: &one, spellings, method: "GET", preflight_for: None };
+        let Found::Route { route, .. } = table.find(wanted) else { return Ok(()) };
+        if route.access != Access::Open {
+            return Ok(());
+        }
+        let arrives = route.upstream_pieces(&one).unwrap().concat();
+        for n in 0..16_u8 {
+            let read = read_by_server(&arrives, [1, 2, 4, 8].map(|bit| n & bit != 0));
+            for prefix in stricter {
+                let segments: Vec<&str> = prefix.split('/').skip(1).collect();
+                prop_assert!(!read.iter().map(String::as_str).take(segments.len()).eq(segments.iter().copied()), "{} is read as {:?}", arrives, read);
+            }
+        }
     }
 }

@@ -43,7 +43,9 @@ fn a_service_gets_the_path_that_was_judged_byte_by_byte() {
         upstream.received.lock().unwrap().clear();
         let answer = gateway.get(&target, "").await;
         let received: Vec<String> = upstream.received().iter().map(|message| message.first_line().to_owned()).collect();
-        let expected = canonical(&target).map_or((400, vec![]), |one| (200, vec![format!("GET {one} HTTP/1.1")]));
+        // Its one route lets nothing through that servers read in different ways.
+        let one = canonical(&target).ok().filter(|one| one.spellings.is_empty()).map(|one| one.path);
+        let expected = one.map_or((400, vec![]), |one| (200, vec![format!("GET {one} HTTP/1.1")]));
         prop_assert_eq!((answer.status, received), expected, "{}", target);
         Ok(())
     });

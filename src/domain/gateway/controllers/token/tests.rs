@@ -2,17 +2,29 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::gateway::{
-    models::access::Access,
-    schemas::parse_json,
+    models::{access::Access, page::TrustedPages},
+    repositories::memory::MemoryOAuth,
+    schemas::{cookie::Cookies, parse_json},
     services::{
-        testing::{Bench, bench, policy},
+        session::{SessionParts, SessionService},
+        testing::{Bench, CountingEntropy, SESSION_LIMITS, bench, policy},
         token::TokenPolicy,
     },
 };
 
 async fn controller(policy: TokenPolicy) -> (TokenController, Bench) {
     let bench = bench(policy).await;
-    (TokenController::new(bench.service.clone(), chrono_tz::Asia::Seoul), bench)
+    let sessions = Arc::new(SessionService::new(SessionParts {
+        store: bench.sessions.clone(),
+        accounts: Arc::new(MemoryOAuth::default()),
+        tokens: bench.service.clone(),
+        clock: bench.clock.clone(),
+        entropy: Arc::new(CountingEntropy::default()),
+        limits: SESSION_LIMITS,
+    }));
+    let pages = TrustedPages::new(["https://app.jinmini.com".to_owned()]);
+    let callers = Arc::new(Callers::new(bench.service.clone(), sessions, Cookies::new(false), pages));
+    (TokenController::new(bench.service.clone(), callers, chrono_tz::Asia::Seoul), bench)
 }
 
 fn read<T: serde::de::DeserializeOwned>(json: &serde_json::Value) -> T {
@@ -67,10 +79,10 @@ async fn a_caller_without_the_scope_is_told_which_one() {
 #[tokio::test]
 async fn a_dummy_token_comes_back_as_it_was_typed() {
     let (controller, bench) = controller(policy()).await;
-    let pair = controller.register_dummy(read(&json!({"token": "안녕"}))).await.unwrap();
+    let pair = controller.register_dummy(read(&json!({"token": "안녕"})), &Credentials::default()).await.unwrap();
     assert_eq!(pair.access_token, "안녕");
     assert_eq!(*bench.recorder.shown.lock().unwrap(), ["안녕"]);
-    let problem = controller.register_dummy(read(&json!({"token": "\n"}))).await.unwrap_err();
+    let problem = controller.register_dummy(read(&json!({"token": "\n"})), &Credentials::default()).await.unwrap_err();
     assert_eq!((problem.status, problem.errors[0].field.as_str()), (422, "token"));
 }
 

@@ -268,6 +268,9 @@ pub trait SignatureVerifier: Send + Sync {
     /// # Errors
     /// `Malformed`, `UnknownKey` or `BadSignature`.
     fn verify(&self, token: &str) -> Result<AccessClaims, Rejection>;
+
+    /// Whether the key `kid` is one of those that count.
+    fn knows(&self, kid: &str) -> bool;
 }
 
 #[cfg(test)]

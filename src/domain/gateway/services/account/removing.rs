@@ -2,25 +2,11 @@
 
 use thiserror::Error;
 
-use super::{AccountParts, AccountService, Proof, ProofError, TakenBack, carried_through};
+use super::{AccountControl, AccountParts, AccountService, TakenBack, carried_through};
 use crate::domain::gateway::{
-    models::{account::UnlinkOutcome, id::AccountId, oauth::ProviderName},
+    models::{account::UnlinkOutcome, oauth::ProviderName},
     services::Failure,
 };
-
-/// Why an account is still there.
-#[derive(Debug, Error)]
-pub enum RemoveError {
-    /// It was gone before.
-    #[error("there is no such account")]
-    NoAccount,
-    /// It is not proven that the person wants it.
-    #[error(transparent)]
-    Proof(#[from] ProofError),
-    /// Something of ours failed.
-    #[error(transparent)]
-    Failed(#[from] Failure),
-}
 
 /// Why a provider was not taken from an account.
 #[derive(Debug, Error)]
@@ -38,12 +24,12 @@ pub enum UnlinkError {
 
 impl AccountService {
     /// Takes a provider from an account: its identities and grants there, which are then taken back at the provider.
-    pub async fn unlink(&self, account: AccountId, provider: &str) -> Result<Vec<TakenBack>, UnlinkError> {
+    pub async fn unlink(&self, control: AccountControl, provider: &str) -> Result<Vec<TakenBack>, UnlinkError> {
         let provider: ProviderName = provider.parse().map_err(|_| UnlinkError::NotLinked)?;
         let this = self.clone();
         carried_through(async move {
             let AccountParts { accounts, oauth, .. } = &*this.parts;
-            match accounts.unlink(account, &provider).await.map_err(Failure::from)? {
+            match accounts.unlink(control.account(), &provider).await.map_err(Failure::from)? {
                 UnlinkOutcome::Unlinked(grants) => Ok(oauth.take_back(grants).await),
                 UnlinkOutcome::NotLinked => Err(UnlinkError::NotLinked),
                 UnlinkOutcome::LastWayIn => Err(UnlinkError::LastWayIn),
@@ -53,15 +39,12 @@ impl AccountService {
     }
 
     /// Ends an account and everything that it had, here and on every replica, and takes its grants back at the providers.
-    pub async fn remove(&self, account: AccountId, proof: Proof) -> Result<Vec<TakenBack>, RemoveError> {
-        let profile = self.parts.accounts.profile(account).await.map_err(Failure::from)?;
-        let profile = profile.ok_or(RemoveError::NoAccount)?;
-        self.prove(&profile, proof).await?;
+    pub async fn remove(&self, control: AccountControl) -> Result<Vec<TakenBack>, Failure> {
         let this = self.clone();
-        let ended = carried_through(async move {
-            let ending = this.begin_ending(account, None, true).await?;
+        carried_through(async move {
+            let ending = this.begin_ending(control.account(), None, true).await?;
             this.carry_out(&ending).await
-        });
-        Ok(ended.await??)
+        })
+        .await?
     }
 }

@@ -26,7 +26,7 @@ use crate::{
             session::SessionRepository,
         },
         services::{
-            oauth::{ExchangeRequest, OAuthParts, Provider, ProviderError, SwitchedOn},
+            oauth::{ExchangePurpose, ExchangeRequest, OAuthParts, Provider, ProviderError, SwitchedOn},
             ports::{AuthorizationRequest, CodeExchange, HashingError},
             session::SessionParts,
             testing::{Bench, CountingEntropy, PlainHasher, bench, policy},
@@ -42,6 +42,14 @@ mod removing;
 struct Hasher {
     meanwhile: Mutex<Option<Meanwhile>>,
     verified: Mutex<Vec<bool>>,
+    hashed: Mutex<usize>,
+}
+
+impl Hasher {
+    /// How many passwords were hashed for the store.
+    fn hashed(&self) -> usize {
+        *self.hashed.lock().unwrap()
+    }
 }
 
 type Meanwhile = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
@@ -49,6 +57,7 @@ type Meanwhile = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + 
 #[async_trait]
 impl PasswordHasher for Hasher {
     async fn hash(&self, password: Password) -> Result<PasswordHash, HashingError> {
+        *self.hashed.lock().unwrap() += 1;
         PlainHasher.hash(password).await
     }
 
@@ -213,11 +222,13 @@ impl Scene {
         });
         let switched_on = |provider: &Arc<FakeProvider>| SwitchedOn {
             provider: provider.clone(),
-            callback: String::new(),
-            redirect_uris: Vec::new(),
+            callback: "https://www.jinmini.com/login/fake/callback".into(),
+            redirect_uris: vec!["https://app.jinmini.com/cb".into()],
         };
+        let attempts = Arc::new(MemoryAttempts::default());
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: people.clone(),
+            attempts: attempts.clone(),
             providers: providers.iter().map(switched_on).collect(),
             sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
             publisher: bench.recorder.clone(),
@@ -237,7 +248,7 @@ impl Scene {
         let hasher = Arc::new(Hasher::default());
         let accounts = AccountService::new(AccountParts {
             accounts: Arc::new(MemoryAccounts::of(people.clone())),
-            attempts: Arc::new(MemoryAttempts::default()),
+            attempts,
             hasher: hasher.clone(),
             sessions: sessions.clone(),
             tokens: bench.service.clone(),
@@ -262,15 +273,27 @@ impl Scene {
         self.sessions.current(secret.expose()).await.unwrap()
     }
 
-    /// Signs in at a provider, or adds it to the caller's account.
-    async fn at(&self, provider: &str, person: &str, caller: Option<Identity>) -> AccountId {
+    /// Signs in at a provider.
+    async fn at(&self, provider: &str, person: &str) -> AccountId {
+        self.exchange(provider, person, ExchangePurpose::SignIn).await
+    }
+
+    /// Adds an identity at a provider to the account of a session, as if its owner had proven to be there.
+    async fn link(&self, provider: &str, person: &str, session: &SessionSecret) -> AccountId {
+        let session = self.session(session).await.unwrap();
+        self.exchange(provider, person, ExchangePurpose::Link(LinkPermit::unproven(session.account, session.id))).await
+    }
+
+    async fn exchange(&self, provider: &str, person: &str, purpose: ExchangePurpose) -> AccountId {
         let request = ExchangeRequest {
             provider: provider.into(),
             code: Secret::new(person),
             redirect_uri: None,
             code_verifier: None,
+            nonce: None,
+            client: None,
         };
-        self.oauth.exchange(request, caller).await.unwrap().open.grant.account
+        self.oauth.exchange(request, purpose).await.unwrap().open.grant.account
     }
 
     /// How many sessions of an account there were; they are over.
@@ -278,9 +301,9 @@ impl Scene {
         self.session_store.end_all_of(account, None).await.unwrap().len()
     }
 
-    async fn proof(&self, secret: &SessionSecret, text: Option<&str>) -> Proof {
-        let session = self.session(secret).await.map(|session| session.id);
-        Proof { password: text.map(password), session, client: None }
+    async fn control(&self, secret: &SessionSecret, text: Option<&str>) -> Result<AccountControl, ControlError> {
+        let session = self.session(secret).await.unwrap();
+        self.accounts.take_control(&session, text.map(password), None).await
     }
 
     fn meanwhile<F: Future<Output = ()> + Send + 'static>(&self, what: impl FnOnce() -> F + Send + 'static) {
@@ -318,12 +341,12 @@ async fn whoever_signed_up_signs_in_again_with_the_same_email_however_written() 
 async fn an_email_is_taken_once_and_a_providers_takes_none() {
     let scene = Scene::new().await;
     // The provider says the same e-mail of her.
-    let at_provider = scene.at("one", "jane", None).await;
+    let at_provider = scene.at("one", "jane").await;
     let new = scene.sign_up("jane@example.com").await;
     assert_ne!(new.profile.account.id, at_provider);
-    assert_eq!(scene.at("one", "jane", None).await, at_provider);
-    assert_eq!(scene.at("other", "jane", None).await, scene.at("other", "jane", None).await);
-    assert_ne!(scene.at("other", "jane", None).await, new.profile.account.id);
+    assert_eq!(scene.at("one", "jane").await, at_provider);
+    assert_eq!(scene.at("other", "jane").await, scene.at("other", "jane").await);
+    assert_ne!(scene.at("other", "jane").await, new.profile.account.id);
     let wish = SignUp { email: email("JANE@example.com"), password: password("other password"), name: None };
     let outcome = scene.accounts.sign_up(wish, Visitor::default()).await;
     assert!(matches!(outcome, Err(SignUpError::EmailTaken)), "{outcome:?}");
@@ -412,9 +435,11 @@ async fn whoever_guesses_keeps_no_owner_out() {
     assert_eq!(waits("john@example.com").await, 1);
     // In a session the password can be changed, whoever guesses.
     guess().await;
-    let proof = Proof { client: from("203.0.113.66").client, ..scene.proof(&new.session, Some(PASSWORD)).await };
+    let session = scene.session(&new.session).await.unwrap();
+    let client = from("203.0.113.66").client;
+    let control = scene.accounts.take_control(&session, Some(password(PASSWORD)), client).await.unwrap();
     let change = PasswordChange { new: password("new password"), email: None };
-    scene.accounts.change_password(new.profile.account.id, change, proof).await.unwrap();
+    scene.accounts.change_password(control, change, client).await.unwrap();
 }
 
 #[tokio::test]
@@ -486,10 +511,10 @@ async fn a_log_in_that_is_overtaken_by_a_new_password_opens_no_session() {
     let new = scene.sign_up("jane@example.com").await;
     scene.bench.clock.pass(TimeDelta::seconds(1));
     let (accounts, account) = (scene.accounts.clone(), new.profile.account.id);
-    let proof = scene.proof(&new.session, Some(PASSWORD)).await;
+    let control = scene.control(&new.session, Some(PASSWORD)).await.unwrap();
     scene.meanwhile(move || async move {
         let change = PasswordChange { new: password("new password"), email: None };
-        accounts.change_password(account, change, proof).await.unwrap();
+        accounts.change_password(control, change, None).await.unwrap();
     });
     let outcome = scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await;
     assert!(matches!(outcome, Err(LogInError::InvalidCredentials)), "{outcome:?}");

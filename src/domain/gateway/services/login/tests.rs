@@ -13,7 +13,7 @@ use crate::{
             session::{Session, SessionLimits, Visitor},
         },
         repositories::{
-            memory::{MemoryOAuth, MemorySessions},
+            memory::{MemoryAttempts, MemoryOAuth, MemorySessions},
             oauth::OAuthRepository,
         },
         services::{
@@ -138,6 +138,7 @@ impl Scene {
         };
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: accounts.clone(),
+            attempts: Arc::new(MemoryAttempts::default()),
             providers: vec![switched_on(&one), switched_on(&other)],
             sealer: sealer.clone(),
             publisher: bench.recorder.clone(),
@@ -386,8 +387,9 @@ impl Scene {
 
     /// Begins an attempt to add the provider `other` to the account of a session.
     async fn begin_link(&self, secret: &SessionSecret) -> Away {
-        let session = self.of(secret).await.id;
-        let begun = self.logins.begin("other", Some("/me"), Some(session)).await.ok().unwrap();
+        let session = self.of(secret).await;
+        let permit = LinkPermit::unproven(session.account, session.id);
+        let begun = self.logins.begin("other", Some("/me"), Some(permit)).await.ok().unwrap();
         let state = begun.location.expose().split_once("state=").unwrap().1.to_owned();
         Away { begun, state }
     }

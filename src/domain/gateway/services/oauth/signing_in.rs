@@ -11,6 +11,7 @@ use crate::domain::gateway::{
     },
     services::{
         Failure,
+        account::LinkPermit,
         ports::{AuthorizationRequest, CodeExchange, ProviderError},
     },
 };
@@ -63,15 +64,15 @@ impl OAuthService {
         provider.authorize_url(&request).await.map(Secret::new)
     }
 
-    /// Exchanges the code that an attempt ended with, keeps the grant, and says whose account it is in: `into`, if the attempt
-    /// was to add the identity to one.
+    /// Exchanges the code that an attempt ended with, keeps the grant, and says whose account it is in. With a `permit` the
+    /// identity is added to that account.
     pub async fn sign_in(
         &self,
         attempt: &LoginAttempt,
         state: &LoginState,
         code: Secret,
         issuer: Option<&str>,
-        into: Option<AccountId>,
+        permit: Option<LinkPermit>,
     ) -> Result<AccountId, SignInError> {
         let SwitchedOn { provider, callback, .. } = self.switched_on(attempt)?;
         provider.check_issuer(issuer).await?;
@@ -83,8 +84,8 @@ impl OAuthService {
             state: Some(Secret::new(state.expose())),
         };
         let (tokens, identity) = provider.exchange(&exchange).await?;
-        let account = match into {
-            Some(account) => self.linked(&identity, account).await?,
+        let account = match permit {
+            Some(permit) => self.linked(&identity, permit).await?,
             None => self.account_of(&identity).await?,
         };
         self.keep(&**provider, tokens, &identity, account).await?;

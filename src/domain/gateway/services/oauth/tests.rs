@@ -12,12 +12,15 @@ use chrono::TimeDelta;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::domain::gateway::services::ports::{AuthorizationRequest, Unlinked};
+use crate::domain::gateway::services::ports::{AuthorizationRequest, CodeExchange, Unlinked};
 use crate::{
     adapters::sealing::Vault,
     domain::gateway::{
-        models::{id::TokenId, oauth::RefreshLease},
-        repositories::memory::MemoryOAuth,
+        models::{
+            id::{SessionId, TokenId},
+            oauth::{RefreshLease, Secret},
+        },
+        repositories::memory::{MemoryAttempts, MemoryOAuth},
         services::testing::{Bench, CountingEntropy, bench, policy},
     },
 };
@@ -31,6 +34,9 @@ struct FakeProvider {
     refreshes: AtomicU32,
     revocations: AtomicU32,
     failure: Mutex<Option<ProviderError>>,
+    /// What binds its codes to a browser.
+    binds: Mutex<Vec<Bind>>,
+    exchanges: Mutex<Vec<CodeExchange>>,
     /// If set, a refresh waits for it.
     gate: Mutex<Option<Arc<Notify>>>,
     kind: Kind,
@@ -38,6 +44,12 @@ struct FakeProvider {
     /// How many refreshes wait for an answer, and how many did at most.
     waiting: AtomicU32,
     most_waiting: AtomicU32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bind {
+    Verifier,
+    Nonce,
 }
 
 /// What a provider gives to go on with.
@@ -50,6 +62,7 @@ enum Kind {
 }
 
 const CALLBACK: &str = "https://www.jinmini.com/login/fake/callback";
+const OWN: &str = "https://app.jinmini.com/callback";
 const LIFE: TimeDelta = TimeDelta::hours(1);
 
 impl FakeProvider {
@@ -77,7 +90,11 @@ impl Provider for FakeProvider {
     }
 
     fn uses_pkce(&self) -> bool {
-        false
+        self.binds.lock().unwrap().contains(&Bind::Verifier)
+    }
+
+    fn uses_nonce(&self) -> bool {
+        self.binds.lock().unwrap().contains(&Bind::Nonce)
     }
 
     async fn authorize_url(&self, _: &AuthorizationRequest) -> Result<String, ProviderError> {
@@ -85,6 +102,11 @@ impl Provider for FakeProvider {
     }
 
     async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
+        self.exchanges.lock().unwrap().push(exchange.clone());
+        let failure = self.failure.lock().unwrap().clone();
+        if let Some(unavailable @ ProviderError::Unavailable(_)) = failure {
+            return Err(unavailable);
+        }
         let subject = exchange.code.expose().strip_prefix("code-of-").map(str::to_owned);
         let subject = subject.ok_or_else(|| ProviderError::Refused { code: "invalid_grant".into() })?;
         let identity = ProviderIdentity {
@@ -162,6 +184,8 @@ impl Scene {
             refreshes: AtomicU32::default(),
             revocations: AtomicU32::default(),
             failure: Mutex::default(),
+            binds: Mutex::default(),
+            exchanges: Mutex::default(),
             gate: Mutex::default(),
             kind,
             life: Mutex::new(LIFE),
@@ -177,10 +201,11 @@ impl Scene {
     fn replica(store: Arc<dyn OAuthRepository>, provider: &Arc<FakeProvider>, bench: &Bench) -> Arc<OAuthService> {
         Arc::new(OAuthService::new(OAuthParts {
             store,
+            attempts: Arc::new(MemoryAttempts::default()),
             providers: vec![SwitchedOn {
                 provider: provider.clone(),
                 callback: CALLBACK.into(),
-                redirect_uris: vec![CALLBACK.into()],
+                redirect_uris: vec![CALLBACK.into(), OWN.into()],
             }],
             sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
             publisher: bench.recorder.clone(),
@@ -192,10 +217,16 @@ impl Scene {
 
     /// The person signs in by an exchange; gives the grant and who calls with the tokens that came with it.
     async fn sign_in(&self, person: &str) -> (OpenGrant, Identity) {
-        let exchanged = self.vault.exchange(code_of(person), None).await.unwrap();
+        let exchanged = self.vault.exchange(code_of(person), ExchangePurpose::SignIn).await.unwrap();
         let tokens = exchanged.signed_in.unwrap();
         let caller = self.bench.service.authenticate(tokens.access_token.expose()).await.unwrap().unwrap();
         (exchanged.open, caller)
+    }
+
+    /// The identity is added to the account of somebody who has proven to be there.
+    async fn link(&self, person: &str, account: AccountId) -> Result<Exchanged, ExchangeError> {
+        let permit = LinkPermit::unproven(account, SessionId::from_random([5; 16]));
+        self.vault.exchange(code_of(person), ExchangePurpose::Link(permit)).await
     }
 }
 
@@ -205,6 +236,8 @@ fn code_of(person: &str) -> ExchangeRequest {
         code: Secret::new(format!("code-of-{person}")),
         redirect_uri: None,
         code_verifier: None,
+        nonce: None,
+        client: None,
     }
 }
 
@@ -239,36 +272,104 @@ async fn an_exchange_without_a_caller_is_the_sign_in_and_finds_the_same_account_
 }
 
 #[tokio::test]
-async fn an_exchange_with_a_caller_adds_to_the_callers_account() {
+async fn an_identity_is_added_by_whoever_has_control_of_the_account_and_kept_for_its_owner() {
     let scene = Scene::new().await;
-    let (_, alice) = scene.sign_in("alice").await;
-    let second = scene.vault.exchange(code_of("alice-at-work"), Some(alice.clone())).await.unwrap();
+    let (first, _) = scene.sign_in("alice").await;
+    let (bobs, _) = scene.sign_in("bob").await;
+    let (alice, bob) = (first.grant.account, bobs.grant.account);
+    let keep =
+        async |person: &str, account| scene.vault.exchange(code_of(person), ExchangePurpose::KeepGrant(account)).await;
+    // What a token may do: nothing about who signs in.
+    for (person, account) in [("alice-at-work", alice), ("bob", alice), ("alice", AccountId::from_random([99; 16]))] {
+        assert!(matches!(keep(person, account).await, Err(ExchangeError::NotLinked)), "{person}");
+    }
+    assert_eq!(scene.store.identities_of(alice).await.unwrap().len(), 1);
+    let own = keep("alice", alice).await.unwrap();
+    assert!(own.signed_in.is_none() && own.open.grant.id == first.grant.id);
+
+    let second = scene.link("alice-at-work", alice).await.unwrap();
     assert!(second.signed_in.is_none());
-    assert_eq!(second.open.grant.account.to_string(), alice.subject);
-    let (_, bob) = scene.sign_in("bob").await;
-    assert!(matches!(scene.vault.exchange(code_of("alice"), Some(bob)).await, Err(ExchangeError::LinkedElsewhere)));
-    let nobody = Identity { subject: "developer".into(), ..stranger("") };
-    assert!(matches!(scene.vault.exchange(code_of("x"), Some(nobody)).await, Err(ExchangeError::NoAccount)));
+    assert_eq!(second.open.grant.account, alice);
+    assert!(matches!(scene.link("alice", bob).await, Err(ExchangeError::LinkedElsewhere)));
+    assert_eq!(keep("alice-at-work", alice).await.unwrap().open.grant.id, second.open.grant.id);
 }
 
 #[tokio::test]
 async fn what_is_not_registered_is_not_exchanged() {
     let scene = Scene::new().await;
+    let exchange = async |request| scene.vault.exchange(request, ExchangePurpose::SignIn).await;
     let unknown = ExchangeRequest { provider: "nobody".into(), ..code_of("a") };
-    assert!(matches!(scene.vault.exchange(unknown, None).await, Err(ExchangeError::UnknownProvider)));
+    assert!(matches!(exchange(unknown).await, Err(ExchangeError::UnknownProvider)));
     for uri in [
         "https://evil.example/",
-        "https://www.jinmini.com/login/fake/callback/",
-        "HTTPS://www.jinmini.com/login/fake/callback",
+        "https://app.jinmini.com/callback/",
+        "HTTPS://app.jinmini.com/callback",
+        // The codes of /login are redeemed there.
+        CALLBACK,
     ] {
         let elsewhere = ExchangeRequest { redirect_uri: Some(uri.into()), ..code_of("a") };
-        assert!(matches!(scene.vault.exchange(elsewhere, None).await, Err(ExchangeError::RedirectUri)), "{uri}");
+        assert!(matches!(exchange(elsewhere).await, Err(ExchangeError::RedirectUri)), "{uri}");
     }
+    assert!(scene.provider.exchanges.lock().unwrap().is_empty(), "no code went anywhere");
     let bad = ExchangeRequest { code: Secret::new("x"), ..code_of("a") };
-    assert!(matches!(
-        scene.vault.exchange(bad, None).await,
-        Err(ExchangeError::Provider(ProviderError::Refused { .. }))
-    ));
+    assert!(matches!(exchange(bad).await, Err(ExchangeError::Provider(ProviderError::Refused { .. }))));
+    exchange(ExchangeRequest { redirect_uri: Some(OWN.into()), ..code_of("a") }).await.unwrap();
+    assert!(scene.provider.exchanges.lock().unwrap().iter().all(|exchange| exchange.redirect_uri == OWN));
+}
+
+#[tokio::test]
+async fn what_binds_a_code_to_its_browser_is_demanded_where_the_provider_has_it() {
+    let scene = Scene::new().await;
+    let secret = |text: &str| Some(Secret::new(text));
+    let exchange = async |code_verifier, nonce| {
+        let request = ExchangeRequest { code_verifier, nonce, ..code_of("alice") };
+        scene.vault.exchange(request, ExchangePurpose::SignIn).await.map(drop)
+    };
+    *scene.provider.binds.lock().unwrap() = vec![Bind::Nonce];
+    assert!(matches!(exchange(secret("v"), None).await, Err(ExchangeError::NonceMissing)));
+    exchange(None, secret("n")).await.unwrap();
+    *scene.provider.binds.lock().unwrap() = vec![Bind::Verifier];
+    assert!(matches!(exchange(None, secret("n")).await, Err(ExchangeError::VerifierMissing)));
+    exchange(secret("v"), None).await.unwrap();
+    *scene.provider.binds.lock().unwrap() = vec![Bind::Verifier, Bind::Nonce];
+    exchange(secret("v"), secret("n")).await.unwrap();
+    let sent = scene.provider.exchanges.lock().unwrap().last().unwrap().clone();
+    assert_eq!((sent.code_verifier, sent.nonce), (secret("v"), secret("n")), "the provider gets to see it");
+    *scene.provider.binds.lock().unwrap() = vec![];
+    exchange(None, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn codes_that_are_not_taken_delay_the_client_and_nobody_else() {
+    let scene = Scene::new().await;
+    let from = |client: &str, code: &str| ExchangeRequest {
+        client: Some(client.parse().unwrap()),
+        code: Secret::new(code),
+        ..code_of("")
+    };
+    let exchange = async |request| scene.vault.exchange(request, ExchangePurpose::SignIn).await;
+    // What is good, or the provider's fault, does not count.
+    for _ in 0..60 {
+        exchange(from("192.0.2.1", "code-of-alice")).await.unwrap();
+    }
+    *scene.provider.failure.lock().unwrap() = Some(ProviderError::Unavailable("down".into()));
+    for _ in 0..60 {
+        let outcome = exchange(from("192.0.2.1", "code-of-alice")).await;
+        assert!(matches!(outcome, Err(ExchangeError::Provider(ProviderError::Unavailable(_)))), "{outcome:?}");
+    }
+    *scene.provider.failure.lock().unwrap() = None;
+    for n in 0..50 {
+        let outcome = exchange(from("192.0.2.1", "guess")).await;
+        assert!(matches!(outcome, Err(ExchangeError::Provider(ProviderError::Refused { .. }))), "{n}: {outcome:?}");
+    }
+    let asked = scene.provider.exchanges.lock().unwrap().len();
+    let outcome = exchange(from("192.0.2.1", "code-of-alice")).await;
+    assert!(matches!(outcome, Err(ExchangeError::TooMany(_))), "{outcome:?}");
+    assert_eq!(scene.provider.exchanges.lock().unwrap().len(), asked, "the provider is left alone");
+    exchange(from("192.0.2.2", "code-of-alice")).await.unwrap();
+    // What was refused counted, too.
+    scene.bench.clock.pass(TimeDelta::seconds(2));
+    exchange(from("192.0.2.1", "code-of-alice")).await.unwrap();
 }
 
 #[tokio::test]
@@ -457,10 +558,10 @@ async fn whoever_proxies_for_a_person_gets_a_fresh_token_of_theirs() {
 #[tokio::test]
 async fn of_several_grants_at_a_provider_the_newest_that_can_be_used_is_taken() {
     let scene = Scene::new().await;
-    let (first, alice) = scene.sign_in("alice").await;
+    let (first, _) = scene.sign_in("alice").await;
     let (account, fake) = (first.grant.account, first.grant.provider.clone());
     scene.bench.clock.pass(TimeDelta::seconds(1));
-    let second = scene.vault.exchange(code_of("alice-at-work"), Some(alice)).await.unwrap().open;
+    let second = scene.link("alice-at-work", account).await.unwrap().open;
     let taken = async || scene.vault.token_for(account, &fake).await.map(|open| open.grant.id);
     assert_eq!(taken().await.unwrap(), second.grant.id);
     let end = async |person: &str| {
@@ -500,7 +601,7 @@ async fn every_change_of_a_grant_is_published() {
     assert_eq!(published(), [], "nothing has changed");
     scene.vault.refresh(&alice, id).await.unwrap();
     assert_eq!(published(), [(account, now())]);
-    scene.vault.exchange(code_of("alice-at-work"), Some(alice.clone())).await.unwrap();
+    scene.link("alice-at-work", account).await.unwrap();
     assert_eq!(published(), [(account, now())]);
     *scene.provider.failure.lock().unwrap() = Some(ProviderError::Refused { code: "invalid_grant".into() });
     scene.vault.refresh(&alice, id).await.unwrap_err();

@@ -18,8 +18,8 @@ async fn a_new_password_ends_every_other_session_and_every_token() {
     let bystander = scene.sign_up("john@example.com").await;
     let theirs = scene.bench.service.sign_in(bystander.profile.account.id, None).await.unwrap();
 
-    let proof = scene.proof(&new.session, Some(PASSWORD)).await;
-    scene.accounts.change_password(account, change(None), proof).await.unwrap();
+    let control = scene.control(&new.session, Some(PASSWORD)).await.unwrap();
+    scene.accounts.change_password(control, change(None), None).await.unwrap();
     assert!(scene.session(&new.session).await.is_some(), "the one that asked goes on");
     assert_eq!(scene.session(&other.session).await, None);
     assert!(scene.session(&bystander.session).await.is_some());
@@ -35,31 +35,18 @@ async fn a_new_password_ends_every_other_session_and_every_token() {
 }
 
 #[tokio::test]
-async fn without_a_session_to_keep_all_of_them_end() {
+async fn control_takes_the_password() {
     let scene = Scene::new().await;
     let new = scene.sign_up("jane@example.com").await;
-    let proof = Proof { password: Some(password(PASSWORD)), ..Proof::default() };
-    scene.accounts.change_password(new.profile.account.id, change(None), proof).await.unwrap();
-    assert_eq!(scene.session(&new.session).await, None);
-}
-
-#[tokio::test]
-async fn it_takes_the_current_one() {
-    let scene = Scene::new().await;
-    let new = scene.sign_up("jane@example.com").await;
-    let account = new.profile.account.id;
-    let missing = scene.proof(&new.session, None).await;
-    let outcome = scene.accounts.change_password(account, change(None), missing).await;
-    assert!(matches!(outcome, Err(PasswordError::Proof(ProofError::PasswordMissing))), "{outcome:?}");
+    let outcome = scene.control(&new.session, None).await;
+    assert!(matches!(outcome, Err(ControlError::PasswordMissing)), "{outcome:?}");
     for _ in 0..5 {
-        let wrong = scene.proof(&new.session, Some("wrong")).await;
-        let outcome = scene.accounts.change_password(account, change(None), wrong).await;
-        assert!(matches!(outcome, Err(PasswordError::Proof(ProofError::WrongPassword))), "{outcome:?}");
+        let outcome = scene.control(&new.session, Some("wrong")).await;
+        assert!(matches!(outcome, Err(ControlError::WrongPassword)), "{outcome:?}");
     }
     // A stolen session is no way around the delay.
-    let right = scene.proof(&new.session, Some(PASSWORD)).await;
-    let outcome = scene.accounts.change_password(account, change(None), right).await;
-    assert!(matches!(outcome, Err(PasswordError::Proof(ProofError::TooMany(_)))), "{outcome:?}");
+    let outcome = scene.control(&new.session, Some(PASSWORD)).await;
+    assert!(matches!(outcome, Err(ControlError::TooMany(_))), "{outcome:?}");
     scene.bench.clock.pass(TimeDelta::seconds(1));
     scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await.unwrap();
 }
@@ -68,47 +55,79 @@ async fn it_takes_the_current_one() {
 async fn the_email_stays_what_it_was() {
     let scene = Scene::new().await;
     let new = scene.sign_up("jane@example.com").await;
-    let account = new.profile.account.id;
-    let proof = scene.proof(&new.session, Some(PASSWORD)).await;
-    let outcome = scene.accounts.change_password(account, change(Some("new@example.com")), proof).await;
+    let control = scene.control(&new.session, Some(PASSWORD)).await.unwrap();
+    let outcome = scene.accounts.change_password(control, change(Some("new@example.com")), None).await;
     assert!(matches!(outcome, Err(PasswordError::OtherEmail)), "{outcome:?}");
-    let proof = scene.proof(&new.session, Some(PASSWORD)).await;
-    scene.accounts.change_password(account, change(Some("JANE@example.com")), proof).await.unwrap();
+    let control = scene.control(&new.session, Some(PASSWORD)).await.unwrap();
+    scene.accounts.change_password(control, change(Some("JANE@example.com")), None).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_first_password_takes_a_session_and_an_email() {
+async fn a_first_password_takes_an_email() {
     let scene = Scene::new().await;
-    let account = scene.at("one", "jane", None).await;
+    let account = scene.at("one", "jane").await;
     let session = scene.sessions.open(account, Browser::default()).await.unwrap();
     scene.sign_up("taken@example.com").await;
-    // A token is seen by services, which could take the account over.
-    let outcome = scene.accounts.change_password(account, change(Some("j@example.com")), Proof::default()).await;
-    assert!(matches!(outcome, Err(PasswordError::Proof(ProofError::SessionMissing))), "{outcome:?}");
-    let proof = scene.proof(&session, None).await;
-    let outcome = scene.accounts.change_password(account, change(None), proof).await;
+    let ask = async |address: Option<&str>| {
+        let control = scene.control(&session, None).await.unwrap();
+        scene.accounts.change_password(control, change(address), None).await
+    };
+    let outcome = ask(None).await;
     assert!(matches!(outcome, Err(PasswordError::EmailMissing)), "{outcome:?}");
-    let proof = scene.proof(&session, None).await;
-    let outcome = scene.accounts.change_password(account, change(Some("Taken@example.com")), proof).await;
+    let outcome = ask(Some("Taken@example.com")).await;
     assert!(matches!(outcome, Err(PasswordError::EmailTaken)), "{outcome:?}");
-    let proof = scene.proof(&session, None).await;
-    scene.accounts.change_password(account, change(Some("j@example.com")), proof).await.unwrap();
+    ask(Some("j@example.com")).await.unwrap();
     let again = scene.log_in("j@example.com", NEW, Visitor::default()).await.unwrap();
     assert_eq!((again.profile.account.id, again.profile.identities.len()), (account, 1));
+    let outcome = scene.control(&session, None).await;
+    assert!(matches!(outcome, Err(ControlError::PasswordMissing)), "from now on there is one: {outcome:?}");
+}
+
+#[tokio::test]
+async fn whether_an_email_is_taken_is_counted_however_it_is_asked_and_a_refusal_costs_no_hash() {
+    let scene = Scene::new().await;
+    scene.sign_up("taken@example.com").await;
+    let account = scene.at("one", "jane").await;
+    let session = scene.sessions.open(account, Browser::default()).await.unwrap();
+    let home = Some(HOME.parse().unwrap());
+    let before = scene.hasher.hashed();
+    for n in 0..50 {
+        let is_taken = if n % 2 == 0 {
+            let wish = SignUp { email: email("taken@example.com"), password: password(NEW), name: None };
+            matches!(scene.accounts.sign_up(wish, from(HOME)).await, Err(SignUpError::EmailTaken))
+        } else {
+            let control = scene.control(&session, None).await.unwrap();
+            let outcome = scene.accounts.change_password(control, change(Some("taken@example.com")), home).await;
+            matches!(outcome, Err(PasswordError::EmailTaken))
+        };
+        assert!(is_taken, "{n}");
+    }
+    // Now even one that is free.
+    let control = scene.control(&session, None).await.unwrap();
+    let outcome = scene.accounts.change_password(control, change(Some("free@example.com")), home).await;
+    assert!(matches!(outcome, Err(PasswordError::TooMany(_))), "{outcome:?}");
+    let wish = SignUp { email: email("free@example.com"), password: password(NEW), name: None };
+    let outcome = scene.accounts.sign_up(wish, from(HOME)).await;
+    assert!(matches!(outcome, Err(SignUpError::TooMany(_))), "{outcome:?}");
+    assert_eq!(scene.hasher.hashed(), before, "nothing of this was hashed");
+    // Somebody elsewhere is not concerned.
+    let control = scene.control(&session, None).await.unwrap();
+    let elsewhere = Some("192.0.2.2".parse().unwrap());
+    scene.accounts.change_password(control, change(Some("free@example.com")), elsewhere).await.unwrap();
 }
 
 #[tokio::test]
 async fn of_two_changes_at_once_one_counts() {
     let scene = Scene::new().await;
     let new = scene.sign_up("jane@example.com").await;
-    let (accounts, account) = (scene.accounts.clone(), new.profile.account.id);
-    let first = scene.proof(&new.session, Some(PASSWORD)).await;
+    let accounts = scene.accounts.clone();
+    let first = scene.control(&new.session, Some(PASSWORD)).await.unwrap();
     scene.meanwhile(move || async move {
         let change = PasswordChange { new: password("the first"), email: None };
-        accounts.change_password(account, change, first).await.unwrap();
+        accounts.change_password(first, change, None).await.unwrap();
     });
-    let second = scene.proof(&new.session, Some(PASSWORD)).await;
-    let outcome = scene.accounts.change_password(account, change(None), second).await;
+    let second = scene.control(&new.session, Some(PASSWORD)).await.unwrap();
+    let outcome = scene.accounts.change_password(second, change(None), None).await;
     assert!(matches!(outcome, Err(PasswordError::ChangedMeanwhile)), "{outcome:?}");
     scene.log_in("jane@example.com", "the first", Visitor::default()).await.unwrap();
 }
@@ -120,9 +139,9 @@ async fn what_a_new_password_ends_ends_though_a_store_is_away() {
     let account = new.profile.account.id;
     let other = scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await.unwrap();
     let tokens = scene.bench.service.sign_in(account, None).await.unwrap();
-    let proof = scene.proof(&new.session, Some(PASSWORD)).await;
+    let control = scene.control(&new.session, Some(PASSWORD)).await.unwrap();
     scene.session_store.away.store(true, Ordering::SeqCst);
-    let outcome = scene.accounts.change_password(account, change(None), proof).await;
+    let outcome = scene.accounts.change_password(control, change(None), None).await;
     assert!(matches!(outcome, Err(PasswordError::Failed(_))), "{outcome:?}");
     let is_good = async || scene.bench.service.authenticate(tokens.access_token.expose()).await.unwrap().is_ok();
     assert!(is_good().await, "it was broken off");
@@ -144,12 +163,12 @@ async fn what_a_new_password_ends_ends_though_a_store_is_away() {
 #[tokio::test]
 async fn a_change_that_is_refused_ends_nothing_later() {
     let scene = Scene::new().await;
-    let account = scene.at("one", "jane", None).await;
+    let account = scene.at("one", "jane").await;
     let session = scene.sessions.open(account, Browser::default()).await.unwrap();
     let other = scene.sessions.open(account, Browser::default()).await.unwrap();
     scene.sign_up("taken@example.com").await;
-    let proof = scene.proof(&session, None).await;
-    let outcome = scene.accounts.change_password(account, change(Some("taken@example.com")), proof).await;
+    let control = scene.control(&session, None).await.unwrap();
+    let outcome = scene.accounts.change_password(control, change(Some("taken@example.com")), None).await;
     assert!(matches!(outcome, Err(PasswordError::EmailTaken)), "{outcome:?}");
     scene.bench.clock.pass(TimeDelta::hours(1));
     scene.accounts.finish_endings().await.unwrap();

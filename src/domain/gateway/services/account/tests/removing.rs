@@ -6,9 +6,8 @@ impl Scene {
     /// Somebody with a password, a session, tokens, and grants at both providers.
     async fn settled(&self) -> SignedIn {
         let new = self.sign_up("jane@example.com").await;
-        let caller = self.session(&new.session).await.unwrap().identity();
         for provider in ["one", "other"] {
-            self.at(provider, "jane", Some(caller.clone())).await;
+            self.link(provider, "jane", &new.session).await;
         }
         new
     }
@@ -25,12 +24,12 @@ impl Scene {
 #[tokio::test]
 async fn with_an_account_ends_everything_it_had() {
     let scene = Scene::new().await;
-    let bystander = scene.at("one", "john", None).await;
+    let bystander = scene.at("one", "john").await;
     let new = scene.settled().await;
     let account = new.profile.account.id;
     let tokens = scene.bench.service.sign_in(account, None).await.unwrap();
-    let proof = scene.proof(&new.session, Some(PASSWORD)).await;
-    let taken = scene.accounts.remove(account, proof).await.unwrap();
+    let control = scene.control(&new.session, Some(PASSWORD)).await.unwrap();
+    let taken = scene.accounts.remove(control).await.unwrap();
     assert_eq!(taken.len(), 2);
     assert!(taken.iter().all(|one| one.deletion.not_revoked.is_none()));
     assert_eq!((scene.taken_back(), scene.grants().await), ([1, 1], 1));
@@ -41,9 +40,9 @@ async fn with_an_account_ends_everything_it_had() {
     let changes = scene.bench.recorder.grant_changes.lock().unwrap().clone();
     assert!(changes.iter().rev().take(2).all(|(changed, _)| *changed == account), "the data plane is told");
     // Who was met by them before is a stranger, and the e-mail is free.
-    assert_ne!(scene.at("one", "jane", None).await, account);
+    assert_ne!(scene.at("one", "jane").await, account);
     assert_ne!(scene.sign_up("jane@example.com").await.profile.account.id, account);
-    assert_eq!(scene.at("one", "john", None).await, bystander);
+    assert_eq!(scene.at("one", "john").await, bystander);
 }
 
 #[tokio::test]
@@ -51,31 +50,24 @@ async fn a_provider_that_is_down_does_not_keep_an_account() {
     let scene = Scene::new().await;
     let new = scene.settled().await;
     *scene.providers[0].is_down.lock().unwrap() = true;
-    let proof = scene.proof(&new.session, Some(PASSWORD)).await;
-    let taken = scene.accounts.remove(new.profile.account.id, proof).await.unwrap();
+    let control = scene.control(&new.session, Some(PASSWORD)).await.unwrap();
+    let taken = scene.accounts.remove(control).await.unwrap();
     let told: Vec<_> = taken.iter().map(|one| (one.provider.as_str(), one.deletion.not_revoked.is_some())).collect();
     assert!(told.contains(&("one", true)) && told.contains(&("other", false)), "{told:?}");
     assert_eq!(scene.grants().await, 0);
 }
 
 #[tokio::test]
-async fn it_takes_the_password_or_the_session_where_there_is_none() {
+async fn without_a_password_the_session_is_enough_and_a_session_of_nobody_is_not() {
     let scene = Scene::new().await;
-    let new = scene.settled().await;
-    let account = new.profile.account.id;
-    let outcome = scene.accounts.remove(account, scene.proof(&new.session, None).await).await;
-    assert!(matches!(outcome, Err(RemoveError::Proof(ProofError::PasswordMissing))), "{outcome:?}");
-    let outcome = scene.accounts.remove(account, scene.proof(&new.session, Some("wrong")).await).await;
-    assert!(matches!(outcome, Err(RemoveError::Proof(ProofError::WrongPassword))), "{outcome:?}");
-    assert!(scene.session(&new.session).await.is_some());
-
-    let without = scene.at("one", "john", None).await;
-    let outcome = scene.accounts.remove(without, Proof::default()).await;
-    assert!(matches!(outcome, Err(RemoveError::Proof(ProofError::SessionMissing))), "{outcome:?}");
-    let session = scene.sessions.open(without, Browser::default()).await.unwrap();
-    scene.accounts.remove(without, scene.proof(&session, None).await).await.unwrap();
-    let outcome = scene.accounts.remove(without, Proof::default()).await;
-    assert!(matches!(outcome, Err(RemoveError::NoAccount)), "{outcome:?}");
+    let account = scene.at("one", "john").await;
+    let secret = scene.sessions.open(account, Browser::default()).await.unwrap();
+    let session = scene.session(&secret).await.unwrap();
+    let control = scene.control(&secret, None).await.unwrap();
+    assert_eq!((control.account(), control.session()), (account, session.id));
+    scene.accounts.remove(control).await.unwrap();
+    let outcome = scene.accounts.take_control(&session, None, None).await;
+    assert!(matches!(outcome, Err(ControlError::NoAccount)), "{outcome:?}");
 }
 
 #[tokio::test]
@@ -83,9 +75,9 @@ async fn a_log_in_that_is_overtaken_by_the_end_of_the_account_opens_no_session()
     let scene = Scene::new().await;
     let new = scene.settled().await;
     let (accounts, account) = (scene.accounts.clone(), new.profile.account.id);
-    let proof = scene.proof(&new.session, Some(PASSWORD)).await;
+    let control = scene.control(&new.session, Some(PASSWORD)).await.unwrap();
     scene.meanwhile(move || async move {
-        accounts.remove(account, proof).await.unwrap();
+        accounts.remove(control).await.unwrap();
     });
     let outcome = scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await;
     assert!(matches!(outcome, Err(LogInError::InvalidCredentials)), "{outcome:?}");
@@ -95,25 +87,30 @@ async fn a_log_in_that_is_overtaken_by_the_end_of_the_account_opens_no_session()
 #[tokio::test]
 async fn a_provider_is_taken_with_its_grants_unless_it_is_the_last_way_in() {
     let scene = Scene::new().await;
-    let account = scene.at("one", "jane", None).await;
+    let account = scene.at("one", "jane").await;
     let session = scene.sessions.open(account, Browser::default()).await.unwrap();
-    let outcome = scene.accounts.unlink(account, "one").await;
+    let unlink = async |provider: &str| {
+        let control = scene.control(&session, None).await.unwrap();
+        scene.accounts.unlink(control, provider).await
+    };
+    let outcome = unlink("one").await;
     assert!(matches!(outcome, Err(UnlinkError::LastWayIn)), "{outcome:?}");
     for unknown in ["other", "nobody", "", "ONE"] {
-        let outcome = scene.accounts.unlink(account, unknown).await;
+        let outcome = unlink(unknown).await;
         assert!(matches!(outcome, Err(UnlinkError::NotLinked)), "{unknown}: {outcome:?}");
     }
     assert_eq!(scene.taken_back(), [0, 0]);
-    let caller = scene.session(&session).await.unwrap().identity();
-    scene.at("other", "jane", Some(caller)).await;
-    let taken = scene.accounts.unlink(account, "one").await.unwrap();
+    scene.link("other", "jane", &session).await;
+    let taken = unlink("one").await.unwrap();
     assert_eq!((taken.len(), scene.taken_back(), scene.grants().await), (1, [1, 0], 1));
-    assert!(matches!(scene.accounts.unlink(account, "other").await, Err(UnlinkError::LastWayIn)));
-    assert_ne!(scene.at("one", "jane", None).await, account, "it finds the account no more");
+    assert!(matches!(unlink("other").await, Err(UnlinkError::LastWayIn)));
+    assert_ne!(scene.at("one", "jane").await, account, "it finds the account no more");
     // A password is a way in, too.
     let change = PasswordChange { new: password(PASSWORD), email: Some(email("jane@example.com")) };
-    scene.accounts.change_password(account, change, scene.proof(&session, None).await).await.unwrap();
-    scene.accounts.unlink(account, "other").await.unwrap();
+    let control = scene.control(&session, None).await.unwrap();
+    scene.accounts.change_password(control, change, None).await.unwrap();
+    let control = scene.control(&session, Some(PASSWORD)).await.unwrap();
+    scene.accounts.unlink(control, "other").await.unwrap();
     scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await.unwrap();
 }
 

@@ -195,7 +195,7 @@ async fn new_tokens_of_a_grant_that_is_gone_are_taken_back() {
 async fn a_sign_in_that_meets_the_end_of_its_account_is_told_so() {
     let (scene, store) = counted().await;
     store.ends.store(true, Ordering::SeqCst);
-    let outcome = scene.vault.exchange(code_of("alice"), None).await;
+    let outcome = scene.vault.exchange(code_of("alice"), ExchangePurpose::SignIn).await;
     assert!(matches!(outcome, Err(ExchangeError::AccountEnded)), "{outcome:?}");
     assert_eq!(scene.provider.revocations.load(Ordering::SeqCst), 1, "nobody keeps what the provider gave out");
     store.ends.store(false, Ordering::SeqCst);

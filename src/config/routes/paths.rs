@@ -1,0 +1,162 @@
+//! Which requests a route is for, as it is written.
+
+use std::collections::HashMap;
+
+use toml::Spanned;
+
+use super::{Parser, RouteEntry, parsed, reader::one_of};
+use crate::domain::gateway::models::{
+    path::{PathPrefix, Spelling, Spellings},
+    service::{Methods, SERVICES_PREFIX},
+};
+
+/// What the routes so far are for, each with the place of its path.
+#[derive(Default)]
+pub(super) struct Taken {
+    methods: HashMap<PathPrefix, Vec<(Methods, Spanned<()>)>>,
+    /// By the path without case.
+    paths: HashMap<String, (PathPrefix, Spanned<()>)>,
+}
+
+impl Parser<'_> {
+    /// Routes live under `/api`, so that they and the gateway's own paths can never compete.
+    pub(super) fn path(&mut self, entry: &RouteEntry) -> Option<PathPrefix> {
+        self.field("path", &entry.path, |text| {
+            let prefix: PathPrefix = parsed(text)?;
+            match prefix.as_str().strip_prefix(SERVICES_PREFIX) {
+                Some(rest) if rest.is_empty() || rest.starts_with('/') => Ok(prefix),
+                _ => Err(format!(
+                    "a path under {SERVICES_PREFIX}, such as {SERVICES_PREFIX}/users; the others are the gateway's own"
+                )),
+            }
+        })
+    }
+
+    pub(super) fn methods(&mut self, given: Option<&Spanned<Vec<String>>>) -> Option<Methods> {
+        match given {
+            None => Some(Methods::All),
+            Some(given) => self.field("methods", given, |texts| Methods::only(texts).map_err(|rule| rule.to_string())),
+        }
+    }
+
+    /// Notes what the route is for, and that another one is for it already.
+    pub(super) fn take(&mut self, entry: &RouteEntry, path: &PathPrefix, methods: &Methods) {
+        let here = || Spanned::new(entry.path.span(), ());
+        let problem = || format!("path is {:?}", entry.path.get_ref());
+        let of_path = self.taken.methods.entry(path.clone()).or_default();
+        let rival = of_path.iter().find(|(known, _)| known.compete_with(methods)).map(|(_, place)| here_of(place));
+        of_path.push((methods.clone(), here()));
+        let twin = match self.taken.paths.get(&path.without_case()) {
+            Some((known, place)) if known != path => Some(here_of(place)),
+            Some(_) => None,
+            None => {
+                self.taken.paths.insert(path.without_case(), (path.clone(), here()));
+                None
+            }
+        };
+        if let Some(rival) = rival {
+            let line = self.line(&rival);
+            self.note(
+                &entry.path,
+                problem(),
+                format!("line {line} has a route for it already; two routes of one path need methods that differ"),
+            );
+        }
+        if let Some(twin) = twin {
+            let line = self.line(&twin);
+            let rule = format!(
+                "line {line} has the same in another case, and a service that ignores case takes one for the other"
+            );
+            self.note(&entry.path, problem(), rule);
+        }
+    }
+
+    /// What servers read in different ways, and this route lets through all the same.
+    pub(super) fn allow(&mut self, given: Option<&Spanned<Vec<String>>>) -> Option<Spellings> {
+        let Some(given) = given else { return Some(Spellings::NONE) };
+        self.field("allow", given, |names| names.iter().map(|name| one_of(name, &Spelling::ALL)).collect())
+    }
+}
+
+fn here_of(place: &Spanned<()>) -> Spanned<()> {
+    Spanned::new(place.span(), ())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        config::{Sources, reader::Reader, routes},
+        domain::gateway::models::service::Route,
+    };
+
+    fn routes(text: &str) -> Result<Vec<Route>, Vec<String>> {
+        let sources = Sources::default().with_routes_file("gateway.toml", text);
+        let mut reader = Reader::new(&sources);
+        let found = routes::read(&mut reader, routes::Known { providers: None, algorithm: None });
+        reader.finish(Some(found)).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+    }
+
+    fn route(lines: &str) -> String {
+        format!("[[routes]]\nservice = 'board'\n{lines}\n")
+    }
+
+    #[test]
+    fn a_path_arrives_where_it_would_without_the_route() {
+        for (path, arrives) in [
+            ("/api/board", ""),
+            ("/api/board/admin", "/admin"),
+            ("/api/boards/admin", "/boards/admin"),
+            ("/api/users", "/users"),
+            ("/api", ""),
+        ] {
+            let found = routes(&route(&format!("path = '{path}'"))).unwrap();
+            assert_eq!(found[0].upstream_prefix.as_str(), arrives, "{path}");
+        }
+        let found = routes(&route("path = '/api/board/a'\nupstream_path = '/게시판'")).unwrap();
+        assert_eq!(found[0].upstream_prefix.as_str(), "/%EA%B2%8C%EC%8B%9C%ED%8C%90");
+    }
+
+    #[test]
+    fn routes_of_one_path_differ_in_their_methods() {
+        let three = [
+            "path = '/api/x'\nmethods = ['GET']",
+            "path = '/api/x'\nmethods = ['POST', 'PUT']",
+            "path = '/api/x'\naccess = 'open'",
+        ];
+        let text: String = three.iter().map(|lines| route(lines)).collect();
+        let methods: Vec<_> = routes(&text).unwrap().iter().map(|route| route.methods.to_string()).collect();
+        assert_eq!(methods, ["GET, HEAD", "POST, PUT", "any method"]);
+        for (lines, line) in [
+            ("path = '/api/x'\nmethods = ['HEAD']", 3),
+            ("path = '/api/x'\nmethods = ['PUT']", 7),
+            ("path = '/api/x'", 11),
+        ] {
+            let said = routes(&format!("{text}{}", route(lines))).unwrap_err();
+            let begin = format!("gateway.toml line 15: path is \"/api/x\": line {line} has a route for it already");
+            assert!(said.len() == 1 && said[0].starts_with(&begin), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_line() {
+        for (lines, begin) in [
+            ("path = '/users'", "3: path is \"/users\": a path under /api"),
+            ("path = '/api/a%3Ab'", "3: path is \"/api/a%3Ab\": a path begins with /"),
+            ("path = '/api/x'\nmethods = []", "4: methods is []: methods in upper case"),
+            ("path = '/api/x'\nmethods = ['get']", "4: methods is [\"get\"]: methods in upper case"),
+            (
+                "path = '/api/x'\nallow = ['semicolon', 'slash']",
+                "4: allow is [\"semicolon\", \"slash\"]: either encoded-slash or encoded-backslash or semicolon or double-slash",
+            ),
+        ] {
+            let said = routes(&route(lines)).unwrap_err();
+            assert_eq!(said.len(), 1, "{said:#?}");
+            assert!(said[0].starts_with(&format!("gateway.toml line {begin}")), "{said:?}\n{begin}");
+        }
+        let said = routes(&[route("path = '/api/Users/x'"), route("path = '/api/users/X'")].concat()).unwrap_err();
+        assert!(
+            said[0].starts_with("gateway.toml line 6: path is \"/api/users/X\": line 3 has the same in another case")
+        );
+        assert_eq!(said.len(), 1);
+    }
+}

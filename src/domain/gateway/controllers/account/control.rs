@@ -1,0 +1,99 @@
+//! Control of an account: who may change how its owner signs in.
+
+use std::{net::IpAddr, time::Duration};
+
+use http::StatusCode;
+
+use crate::{
+    domain::gateway::{
+        controllers::{
+            caller::{Callers, Credentials},
+            failed,
+        },
+        models::{
+            access::{Accepted, Denied},
+            account::Password,
+        },
+        services::account::{AccountControl, AccountService, ControlError, TooManyAttempts},
+    },
+    problem::{FieldError, Problem},
+};
+
+/// What a request proves its right with.
+pub(in crate::domain::gateway::controllers) struct Proof<'r> {
+    /// What the request says about its sender.
+    pub(in crate::domain::gateway::controllers) credentials: &'r Credentials,
+    /// The account's password.
+    pub(in crate::domain::gateway::controllers) password: Option<String>,
+    /// The name of the field with the password, for errors.
+    pub(in crate::domain::gateway::controllers) field: &'static str,
+    /// The client's address, if it is known.
+    pub(in crate::domain::gateway::controllers) client: Option<IpAddr>,
+}
+
+impl Proof<'_> {
+    /// Takes control of the account that is signed in in the browser. A token is refused, whatever comes along with it.
+    pub(in crate::domain::gateway::controllers) async fn control(
+        self,
+        callers: &Callers,
+        accounts: &AccountService,
+    ) -> Result<AccountControl, Problem> {
+        let Self { credentials, password, field, client } = self;
+        if credentials.bearer.is_some() {
+            callers.required(credentials).await?;
+            return Err(session_required());
+        }
+        let session = callers.session(credentials).await?;
+        let session = session.ok_or_else(|| Problem::denied(Denied::CredentialMissing(Accepted::Session)))?;
+        let control = accounts.take_control(&session, password.map(Password::presented), client).await;
+        control.map_err(|error| refused(error, field))
+    }
+}
+
+/// `field` names the field with the password.
+pub(in crate::domain::gateway::controllers) fn refused(error: ControlError, field: &'static str) -> Problem {
+    match error {
+        ControlError::NoAccount => no_account(),
+        ControlError::PasswordMissing => Problem::invalid_fields(vec![FieldError {
+            field: field.into(),
+            code: "required".into(),
+            message: "write the password of the account".into(),
+        }]),
+        ControlError::WrongPassword => {
+            Problem::new(StatusCode::FORBIDDEN, "wrong_password", "this is not the password of the account")
+        }
+        ControlError::TooMany(too_many) => too_many_attempts(too_many),
+        ControlError::Failed(failure) => failed(&failure),
+    }
+}
+
+pub(in crate::domain::gateway::controllers) fn too_many_attempts(TooManyAttempts { wait }: TooManyAttempts) -> Problem {
+    // Rounded up: a client that comes back in time is to be let in.
+    let seconds = wait.num_seconds().saturating_add(1).unsigned_abs();
+    Problem {
+        retry_after: Some(Duration::from_secs(seconds)),
+        ..Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_attempts",
+            format!("there were too many attempts; try again in {seconds} seconds"),
+        )
+    }
+}
+
+pub(in crate::domain::gateway::controllers) fn no_account() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "no_account",
+        "your token is not that of a person who signed up or in, or the account is gone",
+    )
+}
+
+/// Services see tokens, and must not be able to take an account over.
+pub(in crate::domain::gateway::controllers) fn session_required() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "session_required",
+        "this changes who can sign in, so it takes the session of a browser that is signed in, and no token: leave the \
+         Authorization header out",
+    )
+}

@@ -1,0 +1,371 @@
+//! Paths in the one form in which they are matched and sent, and the other ways in which a server may read one.
+//!
+//! In that form a character that may stand in a path as it is does so (RFC 3986 §3.3), and every other is percent-encoded in
+//! upper case. So two paths that decode to the same characters are the same text, and to match the text is to match the
+//! decoded path.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use thiserror::Error;
+
+/// Whether a byte may stand in a path as it is: RFC 3986's `pchar`, but for `;`, which servers read in different ways.
+pub fn stands_for_itself(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',')
+        || matches!(byte, b'=' | b':' | b'@')
+}
+
+/// The text is not a path prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "a path begins with / and has no / at its end, no empty segment, no dot segment and none of % ? # \\ ; in it; characters are written as they are, not percent-encoded"
+)]
+pub struct InvalidPrefix;
+
+/// A path prefix that ends at a segment's border: `/api/users` is one of `/api/users` and `/api/users/1`, not of
+/// `/api/usersettings`. The root is the empty prefix. It is written decoded and kept in the form of the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PathPrefix(String);
+
+impl PathPrefix {
+    /// The prefix: empty, or `/…` without a slash at its end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What of `path` follows this prefix (empty or beginning with `/`), if it is one of it.
+    pub fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
+        path.strip_prefix(self.0.as_str()).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The part of this prefix below `above`, if it lies there.
+    pub fn below(&self, above: &Self) -> Option<Self> {
+        above.rest(&self.0).map(|rest| Self(rest.to_owned()))
+    }
+
+    /// The prefix as a server sees it that ignores case.
+    pub fn without_case(&self) -> String {
+        without_case(&self.0)
+    }
+
+    /// The prefix one segment further down.
+    pub(super) fn join(&self, segment: &str) -> Self {
+        Self(format!("{}/{segment}", self.0))
+    }
+}
+
+impl FromStr for PathPrefix {
+    type Err = InvalidPrefix;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPrefix> {
+        if text.is_empty() || text == "/" {
+            return Ok(Self(String::new()));
+        }
+        let segments = text.strip_prefix('/').ok_or(InvalidPrefix)?;
+        let good = |segment: &str| {
+            !matches!(segment, "" | "." | "..")
+                && segment.trim() == segment
+                && !segment.chars().any(|c| c.is_control() || matches!(c, '%' | '?' | '#' | '\\' | ';'))
+        };
+        if !segments.split('/').all(good) {
+            return Err(InvalidPrefix);
+        }
+        let mut prefix = String::with_capacity(text.len());
+        for byte in text.bytes() {
+            if byte == b'/' || stands_for_itself(byte) {
+                prefix.push(char::from(byte));
+            } else {
+                prefix.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        Ok(Self(prefix))
+    }
+}
+
+impl fmt::Display for PathPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "/" } else { &self.0 })
+    }
+}
+
+/// A part of a path that servers read in different ways. The gateway refuses it unless the route lets it through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spelling {
+    /// `%2F`: a character of the segment, or a slash.
+    EncodedSlash,
+    /// `%5C`: a character of the segment, or a slash.
+    EncodedBackslash,
+    /// `;`, plain or encoded: a character of the segment, or the beginning of parameters that do not count.
+    Semicolon,
+    /// `//`: an empty segment, or one slash.
+    DoubleSlash,
+}
+
+impl Spelling {
+    /// All of them, by the names that routes call them.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("encoded-slash", Self::EncodedSlash),
+        ("encoded-backslash", Self::EncodedBackslash),
+        ("semicolon", Self::Semicolon),
+        ("double-slash", Self::DoubleSlash),
+    ];
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// A set of spellings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spellings(u8);
+
+impl Spellings {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+
+    /// Adds one.
+    pub fn insert(&mut self, spelling: Spelling) {
+        self.0 |= spelling.bit();
+    }
+
+    /// Whether one is in it.
+    pub fn contains(self, spelling: Spelling) -> bool {
+        self.0 & spelling.bit() != 0
+    }
+
+    /// Whether none is in it.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The first one in it that is not in `allowed`.
+    pub fn first_not_in(self, allowed: Self) -> Option<Spelling> {
+        self.iter().find(|&spelling| !allowed.contains(spelling))
+    }
+
+    fn iter(self) -> impl Iterator<Item = Spelling> {
+        Spelling::ALL.into_iter().map(|(_, spelling)| spelling).filter(move |&spelling| self.contains(spelling))
+    }
+}
+
+impl FromIterator<Spelling> for Spellings {
+    fn from_iter<T: IntoIterator<Item = Spelling>>(spellings: T) -> Self {
+        let mut set = Self::NONE;
+        spellings.into_iter().for_each(|spelling| set.insert(spelling));
+        set
+    }
+}
+
+impl fmt::Display for Spellings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = Spelling::ALL.into_iter().filter(|&(_, spelling)| self.contains(spelling)).map(|(name, _)| name);
+        f.write_str(&names.collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// A path or prefix as a server reads it that ignores the case of letters, of any script.
+pub(super) fn without_case(path: &str) -> String {
+    let mut folded = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(at) = rest.find('%') {
+        let (before, escapes) = rest.split_at(at);
+        folded.extend(before.chars().map(|c| c.to_ascii_lowercase()));
+        let (letters, length) = letters(escapes);
+        if letters.is_empty() {
+            // An ASCII character that is no letter.
+            folded.push('%');
+            rest = &escapes[1..];
+        } else {
+            folded.extend(letters.chars().flat_map(folded_letter));
+            rest = &escapes[length..];
+        }
+    }
+    folded.extend(rest.chars().map(|c| c.to_ascii_lowercase()));
+    folded
+}
+
+/// The characters beyond ASCII that `escapes` begins with, decoded, and how many bytes they take there.
+fn letters(escapes: &str) -> (String, usize) {
+    let mut bytes = Vec::new();
+    let mut rest = escapes;
+    while let Some(byte) = rest.strip_prefix('%').and_then(|digits| u8::from_str_radix(digits.get(..2)?, 16).ok())
+        && !byte.is_ascii()
+    {
+        bytes.push(byte);
+        rest = &rest[3..];
+    }
+    (String::from_utf8_lossy(&bytes).into_owned(), escapes.len() - rest.len())
+}
+
+/// One form for all characters that some language's comparison without case takes for one: `K` (the Kelvin sign) for `k`,
+/// `ſ` for `s`, `İ` and `ı` for `i`.
+fn folded_letter(letter: char) -> impl Iterator<Item = char> {
+    let letter = if letter == 'İ' { 'i' } else { letter };
+    letter.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
+}
+
+/// Every other path that a server may take `path` for, by reading one or more of the spellings in it in another way, in
+/// whatever order.
+pub(super) fn other_readings(path: &str, mut spellings: Spellings) -> BTreeSet<String> {
+    if !spellings.is_empty() {
+        // Each of the others may leave two slashes side by side.
+        spellings.insert(Spelling::DoubleSlash);
+    }
+    let mut readings = BTreeSet::from([path.to_owned()]);
+    let mut new: Vec<String> = readings.iter().cloned().collect();
+    while let Some(reading) = new.pop() {
+        for step in spellings.iter().flat_map(steps) {
+            let next = step(&reading);
+            if readings.insert(next.clone()) {
+                new.push(next);
+            }
+        }
+    }
+    readings.remove(path);
+    readings
+}
+
+type Step = fn(&str) -> String;
+
+/// What a server may do about a spelling. Each makes the path shorter or leaves it alone, so there are few readings.
+fn steps(spelling: Spelling) -> &'static [Step] {
+    match spelling {
+        Spelling::EncodedSlash => &[|path| path.replace("%2F", "/")],
+        Spelling::EncodedBackslash => &[|path| path.replace("%5C", "/")],
+        Spelling::Semicolon => &[
+            |path| path.replace("%3B", ";"),
+            |path| {
+                let names = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+                names.collect::<Vec<_>>().join("/")
+            },
+        ],
+        Spelling::DoubleSlash => &[|path| {
+            let mut single = String::with_capacity(path.len());
+            for c in path.chars() {
+                if c != '/' || !single.ends_with('/') {
+                    single.push(c);
+                }
+            }
+            single
+        }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_that_could_be_read_in_two_ways_are_refused() {
+        for text in [
+            "api", "/a//b", "/a/", "/a/../b", "/a/./b", "/a%2fb", "/a?b", "/a#b", "/a\\b", "/a;b", "/a\nb", "/a\u{85}",
+            "/a ", "/ a", "/a /b",
+        ] {
+            assert_eq!(text.parse::<PathPrefix>(), Err(InvalidPrefix), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_written_decoded_and_kept_encoded() {
+        for (text, kept) in [
+            ("/api/users", "/api/users"),
+            ("/a:b@c!$&'()*+,=-._~9Z", "/a:b@c!$&'()*+,=-._~9Z"),
+            ("/게시판", "/%EA%B2%8C%EC%8B%9C%ED%8C%90"),
+            ("/a b/\"<>[]^`{|}", "/a%20b/%22%3C%3E%5B%5D%5E%60%7B%7C%7D"),
+            ("/...", "/..."),
+            ("/", ""),
+            ("", ""),
+        ] {
+            assert_eq!(text.parse::<PathPrefix>().unwrap().as_str(), kept);
+        }
+        let root: PathPrefix = "/".parse().unwrap();
+        assert_eq!((root.to_string().as_str(), root.join("a").to_string().as_str()), ("/", "/a"));
+    }
+
+    #[test]
+    fn what_lies_below_a_prefix_begins_at_a_border() {
+        let below = |path: &str, above: &str| {
+            let [path, above] = [path, above].map(|text| text.parse::<PathPrefix>().unwrap());
+            path.below(&above).map(|rest| rest.as_str().to_owned())
+        };
+        assert_eq!(below("/api/a/b", "/api/a").as_deref(), Some("/b"));
+        assert_eq!(below("/api/a", "/api/a").as_deref(), Some(""));
+        assert_eq!((below("/api/ab", "/api/a"), below("/x", "/api")), (None, None));
+    }
+
+    #[test]
+    fn a_set_holds_what_was_put_into_it() {
+        for (_, one) in Spelling::ALL {
+            let set = Spellings::from_iter([one]);
+            assert!(
+                !set.is_empty() && set.first_not_in(Spellings::NONE) == Some(one) && set.first_not_in(set).is_none()
+            );
+            for (_, other) in Spelling::ALL {
+                assert_eq!(set.contains(other), one == other);
+            }
+        }
+        let all: Spellings = Spelling::ALL.into_iter().map(|(_, spelling)| spelling).collect();
+        assert_eq!(all.to_string(), "encoded-slash, encoded-backslash, semicolon, double-slash");
+        assert_eq!(all.first_not_in(Spellings::from_iter([Spelling::EncodedSlash])), Some(Spelling::EncodedBackslash));
+        assert!(Spellings::NONE.is_empty() && Spellings::NONE.first_not_in(Spellings::NONE).is_none());
+        assert_eq!((Spellings::NONE, Spellings::NONE.to_string().as_str()), (Spellings::default(), ""));
+    }
+
+    #[test]
+    fn letters_of_any_script_have_one_form_without_case() {
+        let fold = |text: &str| {
+            let prefix: PathPrefix = text.parse().unwrap();
+            without_case(prefix.as_str())
+        };
+        for same in [
+            &["/a/b", "/A/b", "/a/B"][..],
+            &["/kiss", "/\u{212a}iss", "/Ki\u{17f}S"],
+            &["/info", "/İnfo", "/ınfo", "/INFO"],
+            &["/straße", "/STRASSE", "/STRAẞE"],
+            &["/ångström", "/ÅNGSTRÖM"],
+            &["/σς", "/ΣΣ"],
+            &["/게시판 X", "/게시판 x"],
+        ] {
+            for other in same {
+                assert_eq!(fold(same[0]), fold(other), "{other}");
+            }
+        }
+        assert_eq!(fold("/é A"), "/é%20a");
+        assert_ne!(fold("/a"), fold("/b"));
+        assert_ne!(fold("/é"), fold("/e"));
+        // `%2F` stays no slash, and what is not UTF-8 ends nothing.
+        assert_eq!((without_case("/a%2Fb").as_str(), without_case("/%FFa").as_str()), ("/a%2fb", "/\u{fffd}a"));
+        assert_eq!((without_case("/%").as_str(), without_case("/%C3").as_str()), ("/%", "/\u{fffd}"));
+    }
+
+    #[test]
+    fn servers_read_the_same_path_in_these_ways() {
+        let all: Spellings = Spelling::ALL.into_iter().map(|(_, spelling)| spelling).collect();
+        let readings = |path: &str, spellings| other_readings(path, spellings).into_iter().collect::<Vec<_>>();
+        for (path, expected) in [
+            ("/a/b", &[][..]),
+            ("/a%2Fb", &["/a/b"]),
+            ("/a%5Cb", &["/a/b"]),
+            ("/a//b", &["/a/b"]),
+            ("/a///b//", &["/a/b/"]),
+            ("/a;x/b", &["/a/b"]),
+            ("/a%3Bx/b", &["/a/b", "/a;x/b"]),
+            ("/a;x%2Fb", &["/a", "/a/b", "/a;x/b"]),
+            ("/a%2F%5Cb", &["/a%2F/b", "/a/%5Cb", "/a//b", "/a/b"]),
+            ("/;/b", &["//b", "/b"]),
+        ] {
+            assert_eq!(readings(path, all), expected, "{path}");
+        }
+        for (spelling, alone, with_one_slash) in [
+            (Spelling::EncodedSlash, "/a/%5C;x//b", "/a/%5C;x/b"),
+            (Spelling::EncodedBackslash, "/a%2F/;x//b", "/a%2F/;x/b"),
+            (Spelling::Semicolon, "/a%2F%5C//b", "/a%2F%5C/b"),
+        ] {
+            let expected = BTreeSet::from([alone, with_one_slash, "/a%2F%5C;x/b"].map(str::to_owned));
+            assert_eq!(other_readings("/a%2F%5C;x//b", Spellings::from_iter([spelling])), expected);
+        }
+        let double_slash = Spellings::from_iter([Spelling::DoubleSlash]);
+        assert_eq!(readings("/a%2F%5C;x//b", double_slash), ["/a%2F%5C;x/b"]);
+        assert_eq!(readings("/a%2F%5C;x//b", Spellings::NONE), [""; 0]);
+    }
+}

@@ -1,0 +1,135 @@
+//! The right to change who may sign in to an account.
+
+use std::net::IpAddr;
+
+use thiserror::Error;
+
+use super::{AccountParts, AccountService, TooManyAttempts, counted};
+use crate::domain::gateway::{
+    models::{
+        account::{Password, PasswordLogin},
+        attempt::Counted,
+        id::{AccountId, SessionId},
+        login::LoginAttempt,
+        session::Session,
+    },
+    repositories::RepositoryError,
+    services::{Failure, ports::Verified},
+};
+
+/// The right to change who may sign in to an account: to set a password, to add or take a provider, to end the account.
+///
+/// It takes the session of a browser and, where the account has one, the password. A token is not enough: services see
+/// tokens, and must not be able to take an account over. Nor is a stolen session. Only [`AccountService::take_control`]
+/// gives it, and every use case of this kind demands it, so no endpoint can forget the rule.
+#[derive(Debug)]
+pub struct AccountControl {
+    account: AccountId,
+    session: SessionId,
+    login: Option<PasswordLogin>,
+}
+
+impl AccountControl {
+    /// The account.
+    pub fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// The session that the right was taken in.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// How the person logs in with a password: as stored when that was verified.
+    pub(super) fn login(&self) -> Option<&PasswordLogin> {
+        self.login.as_ref()
+    }
+
+    /// The part of it that adds an identity.
+    pub fn link_permit(&self) -> LinkPermit {
+        LinkPermit { account: self.account, session: self.session }
+    }
+}
+
+/// The right to add an identity at a provider to an account: what a sign-in at the provider takes along of
+/// [`AccountControl`], in the session that has it.
+#[derive(Debug, Clone, Copy)]
+pub struct LinkPermit {
+    account: AccountId,
+    session: SessionId,
+}
+
+impl LinkPermit {
+    /// The account.
+    pub fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// The session.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// The right that an attempt was begun with, if the browser still has that session. Otherwise the identity would be added to
+    /// the account that is signed in now.
+    pub(in crate::domain::gateway::services) fn resumed(attempt: &LoginAttempt, session: &Session) -> Option<Self> {
+        (attempt.link? == session.id).then_some(Self { account: session.account, session: session.id })
+    }
+
+    /// As if the password had been verified.
+    #[cfg(test)]
+    pub(crate) fn unproven(account: AccountId, session: SessionId) -> Self {
+        Self { account, session }
+    }
+}
+
+/// Why the right is not given.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    /// The account is gone.
+    #[error("there is no such account")]
+    NoAccount,
+    /// The account has a password, and it was not sent along.
+    #[error("the password is missing")]
+    PasswordMissing,
+    /// The password is not the one of the account.
+    #[error("the password is wrong")]
+    WrongPassword,
+    /// Too many attempts failed.
+    #[error(transparent)]
+    TooMany(#[from] TooManyAttempts),
+    /// Something of ours failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+impl From<RepositoryError> for ControlError {
+    fn from(error: RepositoryError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl AccountService {
+    /// Takes control of the account of a session. Wrong passwords count like those of a sign-in: otherwise a stolen session
+    /// would be a way to guess without delay.
+    pub async fn take_control(
+        &self,
+        session: &Session,
+        password: Option<Password>,
+        client: Option<IpAddr>,
+    ) -> Result<AccountControl, ControlError> {
+        let AccountParts { accounts, hasher, .. } = &*self.parts;
+        let profile = accounts.profile(session.account).await?.ok_or(ControlError::NoAccount)?;
+        let control = AccountControl { account: session.account, session: session.id, login: profile.login };
+        let Some(login) = control.login() else { return Ok(control) };
+        let password = password.ok_or(ControlError::PasswordMissing)?;
+        // Guesses at the log-in do not delay a browser that is signed in.
+        let counted = counted(&login.email, Some(Counted::session(&login.email, session.id)), client);
+        self.admit::<ControlError>(&counted).await?;
+        match hasher.verify(password, Some(login.hash.clone())).await.map_err(Failure::from)? {
+            Verified::Right { .. } => self.forgive(&counted).await?,
+            Verified::Wrong => return Err(ControlError::WrongPassword),
+        }
+        Ok(control)
+    }
+}

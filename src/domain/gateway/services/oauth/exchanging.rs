@@ -1,0 +1,201 @@
+//! Codes that a caller brings: exchanged, and the grant kept.
+//!
+//! The authorization request of such a code was made by the caller's own front end: with a redirect URI of its own, and a `state`
+//! that the front end checks. The caller sends what else binds the code to the browser: the nonce (OpenID Connect) and the code
+//! verifier (PKCE), wherever the provider has them. Codes of a sign-in at `/login` are redeemed at its callback alone.
+
+use std::net::IpAddr;
+
+use chrono::TimeDelta;
+use thiserror::Error;
+
+use super::{KeepError, LinkError, OAuthService, OpenGrant, SwitchedOn};
+use crate::domain::gateway::{
+    models::{
+        account::ProviderIdentity,
+        attempt::{Admission, Counted},
+        id::AccountId,
+        oauth::{ProviderName, ProviderTokens, Secret},
+        token::IssuedTokens,
+    },
+    repositories::RepositoryError,
+    services::{
+        Failure,
+        account::{LinkPermit, TooManyAttempts},
+        ports::{CodeExchange, Provider, ProviderError},
+    },
+};
+
+/// A code to exchange.
+#[derive(Debug, Clone)]
+pub struct ExchangeRequest {
+    /// The provider that issued the code.
+    pub provider: String,
+    /// The code.
+    pub code: Secret,
+    /// Where it was sent; may be left out if only one redirect URI is registered.
+    pub redirect_uri: Option<String>,
+    /// PKCE.
+    pub code_verifier: Option<Secret>,
+    /// What the id token must hold.
+    pub nonce: Option<Secret>,
+    /// The client's address, if it is known.
+    pub client: Option<IpAddr>,
+}
+
+/// What a code is exchanged for.
+#[derive(Debug, Clone, Copy)]
+pub enum ExchangePurpose {
+    /// To sign in: the account is found by the identity, or made.
+    SignIn,
+    /// To keep the grant for an account that has the identity already. A token is enough for this, and for no more.
+    KeepGrant(AccountId),
+    /// To add the identity to an account.
+    Link(LinkPermit),
+}
+
+/// What an exchange gave.
+#[derive(Debug)]
+pub struct Exchanged {
+    /// The grant.
+    pub open: OpenGrant,
+    /// Our own tokens, if the exchange was a sign-in.
+    pub signed_in: Option<IssuedTokens>,
+}
+
+/// Why a code was not exchanged.
+#[derive(Debug, Error)]
+pub enum ExchangeError {
+    /// No such provider is switched on.
+    #[error("no provider of this name is switched on")]
+    UnknownProvider,
+    /// The redirect URI is not on the list, or is left out though the list does not have exactly one.
+    #[error("the redirect URI is not one of those that are registered here")]
+    RedirectUri,
+    /// The provider has id tokens, and the nonce is missing.
+    #[error("the nonce is missing")]
+    NonceMissing,
+    /// The provider has PKCE, and the code verifier is missing.
+    #[error("the code verifier is missing")]
+    VerifierMissing,
+    /// The identity is not one of the account's, and the caller may not add it.
+    #[error("the identity is not one of the account's")]
+    NotLinked,
+    /// The identity at the provider is another account's.
+    #[error("this identity belongs to another account")]
+    LinkedElsewhere,
+    /// The account ended, or the provider was taken from it, while this was under way.
+    #[error("the account ended while somebody signed in to it")]
+    AccountEnded,
+    /// Too many exchanges of this client failed.
+    #[error(transparent)]
+    TooMany(#[from] TooManyAttempts),
+    /// The provider did not do it.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The store or the keys failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+impl From<KeepError> for ExchangeError {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::AccountEnded => Self::AccountEnded,
+            KeepError::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+impl From<LinkError> for ExchangeError {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Elsewhere => Self::LinkedElsewhere,
+            LinkError::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+impl From<RepositoryError> for ExchangeError {
+    fn from(error: RepositoryError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl OAuthService {
+    /// Exchanges a code and keeps the grant. As a sign-in the account is found or made by (provider, subject), and gets
+    /// tokens of ours.
+    pub async fn exchange(
+        &self,
+        request: ExchangeRequest,
+        purpose: ExchangePurpose,
+    ) -> Result<Exchanged, ExchangeError> {
+        let name: ProviderName = request.provider.parse().map_err(|_| ExchangeError::UnknownProvider)?;
+        let switched_on = self.providers.get(&name).ok_or(ExchangeError::UnknownProvider)?;
+        let provider = &*switched_on.provider;
+        let client = request.client;
+        let exchange = bound(switched_on, request)?;
+        let (tokens, identity) = self.counted(client, provider, &exchange).await?;
+        let account = match purpose {
+            ExchangePurpose::SignIn => self.account_of(&identity).await?,
+            ExchangePurpose::KeepGrant(account) => self.owner(&identity, account).await?,
+            ExchangePurpose::Link(permit) => self.linked(&identity, permit).await?,
+        };
+        let open = self.keep(provider, tokens, &identity, account).await?;
+        let ExchangePurpose::SignIn = purpose else { return Ok(Exchanged { open, signed_in: None }) };
+        let signed_in = self.tokens.sign_in(account, identity.verified_email.as_deref()).await?;
+        if !self.is_met(account).await? {
+            self.tokens.end_all_of(account).await?;
+            return Err(ExchangeError::AccountEnded);
+        }
+        Ok(Exchanged { open, signed_in: Some(signed_in) })
+    }
+
+    /// The account, if the identity is one of it already.
+    async fn owner(&self, identity: &ProviderIdentity, account: AccountId) -> Result<AccountId, ExchangeError> {
+        let is_the_same =
+            |known: &ProviderIdentity| known.provider == identity.provider && known.subject == identity.subject;
+        let known = self.store.identities_of(account).await?.iter().any(is_the_same);
+        if known { Ok(account) } else { Err(ExchangeError::NotLinked) }
+    }
+
+    /// Asks the provider. A code that it refuses counts for the client's address, so that codes cannot be tried, nor the provider be
+    /// kept busy, without delay. A provider that is out of reach is not the client's fault.
+    async fn counted(
+        &self,
+        client: Option<IpAddr>,
+        provider: &dyn Provider,
+        exchange: &CodeExchange,
+    ) -> Result<(ProviderTokens, ProviderIdentity), ExchangeError> {
+        let counted: Vec<_> = client.map(Counted::exchanges_of).into_iter().collect();
+        if let Admission::NotBefore(until) = self.attempts.admit(&counted, &|| self.clock.now()).await? {
+            return Err(TooManyAttempts { wait: (until - self.clock.now()).max(TimeDelta::zero()) }.into());
+        }
+        let outcome = provider.exchange(exchange).await;
+        if matches!(outcome, Ok(_) | Err(ProviderError::Unavailable(_))) {
+            for counted in &counted {
+                self.attempts.forgive(counted).await?;
+            }
+        }
+        Ok(outcome?)
+    }
+}
+
+/// The exchange, with everything that binds the code to its browser.
+fn bound(switched_on: &SwitchedOn, request: ExchangeRequest) -> Result<CodeExchange, ExchangeError> {
+    let SwitchedOn { provider, callback, redirect_uris } = switched_on;
+    let mut own = redirect_uris.iter().filter(|uri| *uri != callback);
+    let redirect_uri = match &request.redirect_uri {
+        Some(named) => own.find(|uri| *uri == named),
+        None => own.next().filter(|_| own.next().is_none()),
+    };
+    let redirect_uri = redirect_uri.ok_or(ExchangeError::RedirectUri)?.clone();
+    if provider.uses_nonce() && request.nonce.is_none() {
+        return Err(ExchangeError::NonceMissing);
+    }
+    if provider.uses_pkce() && request.code_verifier.is_none() {
+        return Err(ExchangeError::VerifierMissing);
+    }
+    let ExchangeRequest { code, code_verifier, nonce, .. } = request;
+    Ok(CodeExchange { code, redirect_uri, code_verifier, nonce, state: None })
+}
