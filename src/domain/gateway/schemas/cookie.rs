@@ -62,13 +62,18 @@ impl Cookies {
 }
 
 /// Bytes as they may stand in a cookie.
-pub(super) fn encoded(bytes: &[u8]) -> String {
+pub fn encoded(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// The bytes that stand in a cookie.
 pub(super) fn decoded(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// The bytes in a cookie that was sent along, if it is there and holds some.
+pub fn sent_bytes(cookies: &[String], name: &str) -> Option<Vec<u8>> {
+    decoded(sent(cookies, name)?)
 }
 
 /// The value of a cookie that was sent along.
