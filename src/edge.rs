@@ -5,11 +5,12 @@
 //!
 //! A connection goes `accept` → `worker` (one per core) → `connection` (with `tls`, or
 //! without) → `conversation` (HTTP/1.x, on a `wire`: heads are read
-//! by `head`, bodies by `framing`, and written by `output`) or `http2` (hyper; `frames` keep the time). Either way a request
+//! by `head`, bodies by `framing`, and written by `output`) or `http2` (the h2 library; `frames` keep the time). Either way a request
 //! and its answer are a `message` with a `header_list`. A request goes
 //! through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `cors` → `authenticate` (`session`, `linked`; `caller`) →
 //! `browser` or `provider_token` → `buffering` → `in_flight` (`permits`) → `outgoing` (`ours`) →
-//! `balance` → `forward` (`upload`; `pool` and `exchange`, or `multiplex`; `names`; `retry`) → `body` (`stream` ends it) → `access_log`; or to
+//! `balance` → `forward` (`upload`; `pool` and `exchange`, or `multiplex` and `http2_exchange`; `names`; `retry`) → `body` (`stream` ends it) →
+//! `access_log`; or to
 //! `own_path`. After a 101 (`upgrade`) the connection goes on as a `tunnel`.
 
 pub mod browser;
@@ -50,6 +51,7 @@ mod header_list;
 mod headers;
 mod http2;
 mod http2_body;
+mod http2_exchange;
 mod in_flight;
 mod limits;
 mod linked;

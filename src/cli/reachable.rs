@@ -18,26 +18,32 @@ pub(super) fn listed(settings: &Settings) -> String {
     let widths: [usize; 4] =
         std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default());
     let mut text = "services are reachable here, each path with all below it:\n".to_owned();
-    for row in &rows {
-        text.push(' ');
-        for (cell, width) in row.iter().zip(widths) {
-            text.push_str(&format!(" {cell:<width$} "));
-        }
-        text.push_str(&format!(" {}\n", row[4]));
+    for [path, methods, service, path_there, who] in &rows {
+        let [path_width, methods_width, service_width, path_there_width] = widths;
+        let columns = [
+            format!("  {path:<path_width$}"),
+            format!("{methods:<methods_width$}"),
+            format!("{service:<service_width$}"),
+            format!("{path_there:<path_there_width$}"),
+            format!("{who}\n"),
+        ];
+        text.push_str(&columns.join("  "));
     }
     let led_to: HashSet<&ServiceName> = table.iter().map(|route| &route.service).collect();
     for service in settings.services.iter().filter(|service| !led_to.contains(&service.name)) {
-        text.push_str(&format!("no route leads to the service {}\n", service.name));
+        let line = format!("no route leads to the service {}\n", service.name);
+        text.push_str(&line);
     }
     text
 }
 
 /// Path, methods, service, path there, and who may.
 fn row(route: &Route) -> [String; 5] {
-    let mut who = route.access.to_string();
-    if route.allow != Spellings::NONE {
-        who.push_str(&format!("; lets through {}", route.allow));
-    }
+    let who = if route.allow == Spellings::NONE {
+        route.access.to_string()
+    } else {
+        format!("{}; lets through {}", route.access, route.allow)
+    };
     [
         route.prefix.to_string(),
         route.methods.to_string(),

@@ -12,11 +12,11 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{
     access_log::Record,
+    error::Failure,
     exchange::Exchange,
     headers::passable,
-    http2_body::Http2Body,
+    http2_exchange::Http2Exchange,
     message::{Answer, BodyLength},
-    multiplex::Stream,
     ports,
     stream::Guard,
     tunnel::Tunnel,
@@ -41,8 +41,8 @@ enum Content {
 pub(super) enum Upstream {
     /// On a connection of HTTP/1.1.
     Http1(Box<Exchange>),
-    /// On a stream of HTTP/2; its place is given back with its end.
-    Http2(Http2Body, Option<Stream>),
+    /// On a stream of HTTP/2.
+    Http2(Box<Http2Exchange>),
 }
 
 impl AnswerBody {
@@ -98,12 +98,21 @@ impl AnswerBody {
         self.note_end();
     }
 
-    /// Sends on what the client still uploads while it does not take more of the answer.
-    pub(super) fn go_on_uploading(self: Pin<&mut Self>, context: &mut Context<'_>) {
-        if let Content::Upstream(_, Upstream::Http1(exchange)) = &mut self.get_mut().content {
-            // A failure comes back with the next part of the answer.
-            let _ = exchange.poll_upload(context);
+    /// Whether the service still takes of the request that it answers.
+    pub(super) fn is_uploading(&self) -> bool {
+        match &self.content {
+            Content::Upstream(_, body) => body.is_uploading(),
+            Content::Whole(_) | Content::Own(_) | Content::Switched(_) => false,
         }
+    }
+
+    /// Sends on what the client still uploads while it does not take more of the answer. Whether there may be more of it.
+    pub(super) fn go_on_uploading(&mut self, context: &mut Context<'_>) -> bool {
+        if let Content::Upstream(_, body) = &mut self.content {
+            // A failure comes back with the next part of the answer.
+            let _ = body.poll_upload(context);
+        }
+        self.is_uploading()
     }
 
     /// The guard of what a service answers.
@@ -144,7 +153,21 @@ impl Upstream {
     fn give_back(&mut self) {
         match self {
             Self::Http1(exchange) => exchange.give_back(),
-            Self::Http2(_, stream) => drop(stream.take()),
+            Self::Http2(exchange) => exchange.give_back(),
+        }
+    }
+
+    fn is_uploading(&self) -> bool {
+        match self {
+            Self::Http1(exchange) => exchange.is_uploading(),
+            Self::Http2(exchange) => exchange.is_uploading(),
+        }
+    }
+
+    fn poll_upload(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        match self {
+            Self::Http1(exchange) => exchange.poll_upload(context),
+            Self::Http2(exchange) => exchange.poll_upload(context),
         }
     }
 }
@@ -156,23 +179,20 @@ impl Body for Upstream {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match self.get_mut() {
             Self::Http1(exchange) => exchange.poll_frame(context),
-            Self::Http2(body, _) => Pin::new(body).poll_frame(context),
+            Self::Http2(exchange) => exchange.poll_frame(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Http1(exchange) => exchange.is_answered(),
-            Self::Http2(body, _) => body.is_end_stream(),
+            Self::Http2(exchange) => exchange.is_answered(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Http1(exchange) if exchange.is_answered() => SizeHint::with_exact(0),
-            // The head says how long it is.
-            Self::Http1(_) | Self::Http2(..) => SizeHint::default(),
-        }
+        // The head says how long it is.
+        if self.is_end_stream() { SizeHint::with_exact(0) } else { SizeHint::default() }
     }
 }
 

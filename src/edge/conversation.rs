@@ -19,7 +19,8 @@ use tracing::debug;
 use super::{
     client::Peer,
     few::OneOf,
-    head::{BadHead, Extent, Head},
+    forward::is_event_stream,
+    head::{BadHead, Head},
     header_list::HeaderList,
     headers::{names, wants_trailers},
     local::{TURN_BYTES, end_turn},
@@ -131,8 +132,7 @@ async fn respond(core: &Rc<Core>, wire: &Rc<Wire>, peer: &Peer, vitals: &Rc<Vita
         Err(bad) => (pipeline::refuse(core, vitals, bad), Form::REFUSED),
         Ok(Head { mut request, extent }) => {
             let form = Form::of(&request);
-            wire.begin_body(extent, waits_for_100(&request));
-            let body = if extent == Extent::Length(0) { Incoming::Empty } else { Incoming::Http1(Rc::clone(wire)) };
+            let body = wire.begin_body(extent, waits_for_100(&request)).map_or(Incoming::Empty, Incoming::Http1);
             let answering = pin!(pipeline::answer(core, peer, vitals, &mut request, body));
             match unless_gone(wire, answering).await {
                 Some(answer) => (answer, form),
@@ -154,7 +154,8 @@ async fn respond(core: &Rc<Core>, wire: &Rc<Wire>, peer: &Peer, vitals: &Rc<Vita
     }
 }
 
-/// What `answering` comes to, unless the client goes away before: then nobody is there to be answered.
+/// What `answering` comes to, unless the client goes away before: then nobody is there to be answered. One that has closed its
+/// side alone is answered.
 async fn unless_gone<T>(wire: &Wire, mut answering: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     std::future::poll_fn(|context| match answering.as_mut().poll(context) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
@@ -170,14 +171,13 @@ struct BrokenOff;
 async fn send(
     core: &Core,
     wire: &Wire,
-    answer: Box<Answer>,
+    mut answer: Box<Answer>,
     form: &Form,
     keeps_alive: bool,
 ) -> Result<bool, BrokenOff> {
     let mut output = Output::new();
     let (mut encoder, keeps_alive) = write_head(core, &answer, form, keeps_alive, output.head());
     let ends_with_connection = encoder == Encoder::UntilClose;
-    let mut body = pin!(answer.body);
     let (mut has_ended, mut is_broken) = (encoder == Encoder::Nothing, false);
     std::future::poll_fn(|context| {
         let mut moved = 0;
@@ -187,7 +187,7 @@ async fn send(
                 return Poll::Pending;
             }
             while !has_ended && !is_broken && output.has_room() {
-                match body.as_mut().poll_frame(context) {
+                match Pin::new(&mut answer.body).poll_frame(context) {
                     Poll::Ready(Some(Ok(frame))) => is_broken = encoder.put(frame, &mut output).is_err(),
                     Poll::Ready(Some(Err(_))) => is_broken = true,
                     Poll::Ready(None) => {
@@ -206,7 +206,12 @@ async fn send(
                         Poll::Ready(Err(BrokenOff))
                     }
                     (false, true) => Poll::Ready(Ok(keeps_alive)),
-                    (false, false) => wire.poll_gone(context).map(|()| Err(BrokenOff)),
+                    (false, false) if wire.poll_gone(context).is_ready() => Poll::Ready(Err(BrokenOff)),
+                    // Events go on for ever: a client that closes its side is through with them.
+                    (false, false) if wire.is_half_closed() && is_event_stream(&answer.headers) => {
+                        Poll::Ready(Err(BrokenOff))
+                    }
+                    (false, false) => Poll::Pending,
                 };
             }
             moved += output.left();
@@ -217,11 +222,13 @@ async fn send(
                     return Poll::Ready(Err(BrokenOff));
                 }
                 Poll::Pending => {
-                    if body.is_over(context) {
+                    if answer.body.is_over(context) {
                         return Poll::Ready(Err(BrokenOff));
                     }
-                    // A client that does not read may still be sending what the service waits for.
-                    body.as_mut().go_on_uploading(context);
+                    // A client that does not read may still be sending: what the service waits for, or what nobody wants.
+                    if !answer.body.go_on_uploading(context) {
+                        wire.discard_body(context);
+                    }
                     return Poll::Pending;
                 }
             }

@@ -154,6 +154,12 @@ impl Exchange {
         self.answer.is_ended()
     }
 
+    /// Whether some of the request is still to be sent.
+    pub(super) fn is_uploading(&self) -> bool {
+        let upload = &self.upload;
+        self.connection.is_some() && !upload.is_refused && !(upload.has_ended && upload.output.is_empty())
+    }
+
     /// The connection itself after a 101.
     pub(super) fn switched(mut self) -> Option<Connection> {
         self.connection.take()

@@ -1,4 +1,4 @@
-//! Judges the head of a request over HTTP/2. hyper has seen to the frames, the pseudo-headers, the letters of names and
+//! Judges the head of a request over HTTP/2. The h2 library has seen to the frames, the pseudo-headers, the letters of names and
 //! the headers that speak about a connection (RFC 9113 §8.2); this is what it lets through, and what a service of HTTP/1.1
 //! would stumble over. What is refused over HTTP/1 is refused here, too.
 
@@ -33,7 +33,7 @@ pub(super) fn judge(request: &mut RequestHead, has_body: bool) -> Result<(), Bad
     if headers.iter().any(|(_, value)| is_padded(value)) { Err(BadHead::HeaderValue) } else { Ok(()) }
 }
 
-/// The length that is said. Whether as many bytes come hyper sees to (RFC 9113 §8.1.1), and so does the writer of HTTP/1.
+/// The length that is said. Whether as many bytes come the h2 library sees to (RFC 9113 §8.1.1), and so does the writer of HTTP/1.
 fn length(headers: &HeaderList, has_body: bool) -> Result<BodyLength, BadHead> {
     let mut said = headers.all(CONTENT_LENGTH);
     match (said.next().map(number), said.next()) {

@@ -1,27 +1,25 @@
 //! Sends a request to an instance and its answer back. What was not sent, or can be sent twice without harm, is sent to
 //! another instance when one fails, within a budget.
 
-use std::{error::Error, future::Future, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
+use std::{pin::pin, rc::Rc, sync::Arc, time::Duration};
 
-use h2::Reason;
 use http::{
     StatusCode,
     header::{CONNECTION, CONTENT_TYPE, UPGRADE, VIA},
 };
-use http_body::Body;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::{
     access_log::Record,
-    answer_head::{AnswerHead, BadAnswerHead},
+    answer_head::AnswerHead,
     body::{self, AnswerBody},
     deadlines::Waiting,
     error::{Failure, Retry},
     exchange::{Exchange, Unanswered},
     header_list::HeaderList,
     headers::sanitise_answer,
-    http2_body::Http2Body,
+    http2_exchange::Http2Exchange,
     message::{Answer, BodyLength},
     multiplex::{Load, Multiplex},
     ours::via,
@@ -30,7 +28,7 @@ use super::{
     stream::{Guard, Terms},
     tunnel::Tunnel,
     upgrade,
-    upload::{RequestBody, Upload},
+    upload::RequestBody,
     view::{Target, Upstream},
     worker::Core,
 };
@@ -185,32 +183,10 @@ async fn exchange_on_stream(
             }
         }
     };
-    let upload = request.body().upload().cloned();
     let waiting = Waiting::new(&core.deadlines, Instant::now(), limits.first_byte);
-    let sent = stream.try_send_request(request);
-    match in_time(sent, upload.as_ref(), waiting).await {
-        None => {
-            stream.doubt();
-            Err(lost(Failure::AnswerTimeout))
-        }
-        // There is nothing to switch to from a stream (RFC 9113 §8.6).
-        Some(Ok(answer)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => Err(lost(Failure::BadAnswer)),
-        Some(Ok(answer)) => {
-            let (parts, body) = answer.into_parts();
-            let head = AnswerHead::of_stream(parts);
-            let length = head
-                .length_on_stream(outgoing.is_head(), body.is_end_stream())
-                .map_err(|BadAnswerHead| lost(Failure::BadAnswer))?;
-            let mut body = Http2Body::new(body);
-            body.expect(length);
-            Ok(received(core, head, length, body::Upstream::Http2(body, Some(stream)), outgoing.body(), limits))
-        }
-        Some(Err(error)) => {
-            let failure = upload.and_then(|upload| upload.failure()).unwrap_or_else(|| failure_of(error.error()));
-            // What hyper gives back was never begun, because the connection had ended.
-            Err(lost(if error.message().is_some() { Failure::Refused } else { failure }))
-        }
-    }
+    let begun = Http2Exchange::begin(stream, request, outgoing.is_head(), waiting).await;
+    let (head, length, exchange) = begun.map_err(lost)?;
+    Ok(received(core, head, length, body::Upstream::Http2(exchange), outgoing.body(), limits))
 }
 
 async fn send(
@@ -230,19 +206,6 @@ async fn send(
         return switched(core, head, outgoing.upgrade(), exchange, limits).map_err(lost);
     }
     Ok(received(core, head, length, body::Upstream::Http1(exchange), outgoing.body(), limits))
-}
-
-fn failure_of(error: &hyper::Error) -> Failure {
-    if let Some(http2) = error.source().and_then(|source| source.downcast_ref::<h2::Error>()) {
-        return match http2.reason() {
-            // RFC 9113 §8.7: neither was acted on.
-            Some(Reason::REFUSED_STREAM) if http2.is_remote() => Failure::Refused,
-            Some(Reason::NO_ERROR) if http2.is_remote() && http2.is_go_away() => Failure::Refused,
-            Some(_) if http2.is_library() => Failure::BadAnswer,
-            Some(_) | None => Failure::HungUp,
-        };
-    }
-    if error.is_parse() || error.is_parse_too_large() { Failure::BadAnswer } else { Failure::HungUp }
 }
 
 /// The answer as it goes to the client.
@@ -289,19 +252,9 @@ fn passed_on<B>(head: AnswerHead, length: BodyLength, body: B) -> Answer<B> {
 }
 
 /// Whether an answer is a stream of server-sent events.
-fn is_event_stream(headers: &HeaderList) -> bool {
+pub(super) fn is_event_stream(headers: &HeaderList) -> bool {
     let kind = headers.get(&CONTENT_TYPE).unwrap_or_default();
     kind.split(|&byte| byte == b';')
         .next()
         .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
-}
-
-/// What `sent` comes to, unless the time is over before.
-async fn in_time<T>(sent: impl Future<Output = T>, upload: Option<&Rc<Upload>>, mut waiting: Waiting) -> Option<T> {
-    let mut sent = pin!(sent);
-    std::future::poll_fn(|context| match sent.as_mut().poll(context) {
-        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-        Poll::Pending => waiting.poll(upload, context).map(|()| None),
-    })
-    .await
 }

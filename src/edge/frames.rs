@@ -182,7 +182,7 @@ impl Frames {
     }
 }
 
-/// How many bytes of bodies a service still takes on a connection, all streams together. The streams' own windows are hyper's
+/// How many bytes of bodies a service still takes on a connection, all streams together. The streams' own windows are the library's
 /// to keep.
 #[derive(Debug)]
 pub(super) struct SendWindow {

@@ -192,7 +192,7 @@ async fn send(mut stream: SendStream<Bytes>, body: AnswerBody, mut of_client: Gu
                                 return Poll::Ready(Err(Reason::CANCEL));
                             }
                             // A client that takes no more may still be sending what the service waits for.
-                            body.as_mut().go_on_uploading(context);
+                            body.go_on_uploading(context);
                             return Poll::Pending;
                         }
                     },
@@ -305,7 +305,10 @@ impl AsyncWrite for Noting {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_flush(context)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.socket).poll_flush(context);
+        this.vitals.client_read(false, flushed.is_pending());
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,4 +1,4 @@
-//! A body that comes on a stream of HTTP/2, from a client or from a service. The libraries read it; this judges its end.
+//! A body that comes on a stream of HTTP/2, from a client or from a service. The library reads it; this judges its end.
 
 use std::{
     io,
@@ -9,34 +9,20 @@ use std::{
 use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body, Frame};
-use hyper::body::Incoming;
 
 use super::message::BodyLength;
 
 /// See the module.
 pub(super) struct Http2Body {
-    source: Source,
+    stream: RecvStream,
     /// The number of bytes that are still to come, if the head said how many there are.
     left: Option<u64>,
 }
 
-/// What a body is read from.
-enum Source {
-    /// hyper, which has the connections to services.
-    Service(Incoming),
-    /// A stream of a client.
-    Client(RecvStream),
-}
-
 impl Http2Body {
-    /// A body of unknown length that comes from a service.
-    pub(super) fn new(incoming: Incoming) -> Self {
-        Self { source: Source::Service(incoming), left: None }
-    }
-
-    /// A body of unknown length that comes from a client.
-    pub(super) fn of_client(stream: RecvStream) -> Self {
-        Self { source: Source::Client(stream), left: None }
+    /// A body of unknown length.
+    pub(super) fn new(stream: RecvStream) -> Self {
+        Self { stream, left: None }
     }
 
     /// The body has to be as long as its head says. No byte of it was read before.
@@ -47,9 +33,9 @@ impl Http2Body {
     /// Whether `frame` is what may come next.
     fn judge(&mut self, frame: Option<&Frame<Bytes>>) -> io::Result<()> {
         let Some(frame) = frame else {
-            // hyper ends a body at RST_STREAM with NO_ERROR, too. A message ends with END_STREAM alone (RFC 9113 §8.1); if
-            // that came first, as it does when a service answers early, the message is whole.
-            if !self.source.is_end_stream() {
+            // A message ends with END_STREAM alone (RFC 9113 §8.1); if that came before a reset, as it does when a service
+            // answers early, the message is whole.
+            if !self.stream.is_end_stream() {
                 return Err(io::Error::other("the stream was reset before the end of the body"));
             }
             return if self.left.is_none_or(|left| left == 0) { Ok(()) } else { Err(wrong_length()) };
@@ -67,34 +53,17 @@ impl Body for Http2Body {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = self.get_mut();
-        let frame = ready!(this.source.poll_frame(context)).transpose();
+        // As text alone: from an error of HTTP/2 the code of this stream could be taken for that of the other side's, and
+        // `REFUSED_STREAM` says that nothing was done.
+        let frame = ready!(poll_stream(&mut this.stream, context))
+            .transpose()
+            .map_err(|error| io::Error::other(error.to_string()));
         let judged = frame.and_then(|frame| this.judge(frame.as_ref()).map(|()| frame));
         Poll::Ready(judged.transpose())
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.is_end_stream()
-    }
-}
-
-impl Source {
-    /// An error is text alone: from an error of HTTP/2 hyper would take the code of this stream for that of the other side's, and
-    /// `REFUSED_STREAM` says that nothing was done.
-    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match self {
-            Self::Service(incoming) => {
-                Pin::new(incoming).poll_frame(context).map_err(|error| io::Error::other(error.to_string()))
-            }
-            Self::Client(stream) => poll_stream(stream, context)
-                .map(|frame| frame.transpose().map_err(|error| io::Error::other(error.to_string())).transpose()),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Service(incoming) => incoming.is_end_stream(),
-            Self::Client(stream) => stream.is_end_stream(),
-        }
+        self.stream.is_end_stream()
     }
 }
 

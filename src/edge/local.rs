@@ -1,19 +1,6 @@
-//! Tasks of one core. hyper starts its own here, as nothing of a connection ever leaves its core; and a task that has moved
-//! enough lets the others go first.
+//! Tasks of one core: a task that has moved enough lets the others go first.
 
 use std::{future::Future, pin::pin, task::Context};
-
-use hyper::rt::Executor;
-
-/// See the module.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LocalTasks;
-
-impl<F: Future<Output = ()> + 'static> Executor<F> for LocalTasks {
-    fn execute(&self, task: F) {
-        tokio::task::spawn_local(task);
-    }
-}
 
 /// As many bytes as a connection moves until it is the turn of the others. A large transfer would otherwise move tens of megabytes
 /// at once, while small requests of the same core wait.

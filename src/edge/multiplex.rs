@@ -4,27 +4,20 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::Future,
     io::{self, IoSlice},
     pin::Pin,
     rc::{Rc, Weak},
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
+use h2::client::{self, SendRequest};
 use http::{
-    Request, Response,
+    Request,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 use http_body::Body;
-use hyper::{
-    body::Incoming,
-    client::conn::{
-        TrySendError,
-        http2::{self, SendRequest},
-    },
-};
-use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -33,8 +26,8 @@ use tokio::{
 };
 
 use super::{
-    error::Failure, exchange::MAX_ANSWER_HEAD_BYTES, frames::SendWindow, head::number, local::LocalTasks,
-    permits::Permit, pool, upload::RequestBody, view::Target,
+    error::Failure, exchange::MAX_ANSWER_HEAD_BYTES, frames::SendWindow, head::number, permits::Permit, pool,
+    upload::RequestBody, view::Target,
 };
 
 /// The most connections of a core to one instance. When all are full, requests wait for the one with the fewest.
@@ -50,7 +43,8 @@ const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
 /// How much of a request's body may wait for the service, besides what is in its windows.
 const UNSENT_BYTES: usize = 64 * 1024;
 
-type Driver = http2::Connection<TokioIo<Observed>, RequestBody, LocalTasks>;
+/// How many streams may break a rule of the protocol until the connection is closed.
+const MOST_RESETS: usize = 1024;
 
 /// A longer body gets a connection to itself. The window of a connection is at least four times as large at first.
 const MAX_SHARED_BODY_BYTES: u64 = 16 * 1024;
@@ -94,10 +88,9 @@ pub(super) struct Multiplex {
 }
 
 struct Connection {
-    requests: SendRequest<RequestBody>,
-    /// Gone when the connection has ended, so that what still waits in it is given back.
-    driver: Rc<RefCell<Option<Pin<Box<Driver>>>>>,
-    task: AbortHandle,
+    requests: RefCell<SendRequest<Bytes>>,
+    /// Reads and writes for all streams, until the connection has ended.
+    driver: AbortHandle,
     streams: Cell<usize>,
     used_at: Cell<Instant>,
     /// It kept somebody waiting for too long: it may be dead, and is given no more requests.
@@ -111,11 +104,12 @@ struct Connection {
 
 impl Connection {
     fn is_usable(&self) -> bool {
-        self.driver.borrow().is_some() && !self.requests.is_closed() && !self.doubtful.get()
+        let takes_more = self.requests.borrow_mut().poll_ready(&mut Context::from_waker(Waker::noop()));
+        !self.driver.is_finished() && !self.doubtful.get() && !matches!(takes_more, Poll::Ready(Err(_)))
     }
 
     fn is_full(&self) -> bool {
-        self.driver.borrow().as_ref().is_none_or(|driver| self.streams.get() >= driver.current_max_send_streams())
+        self.streams.get() >= self.requests.borrow().current_max_send_streams()
     }
 
     /// Whether a request may be put here, if there is room.
@@ -130,11 +124,11 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.task.abort();
+        self.driver.abort();
     }
 }
 
-/// One request's place on a connection. Dropping it gives the place back; the request is ended by dropping its answer.
+/// One request's place on a connection. Dropping it gives the place back; the request is ended by dropping its exchange.
 pub(super) struct Stream(Rc<Connection>);
 
 impl Stream {
@@ -145,12 +139,9 @@ impl Stream {
         Self(Rc::clone(connection))
     }
 
-    /// Sends a request.
-    pub(super) fn try_send_request(
-        &self,
-        request: Request<RequestBody>,
-    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> {
-        self.0.requests.clone().try_send_request(request)
+    /// Sends a request, when the service allows one more.
+    pub(super) fn requests(&self) -> SendRequest<Bytes> {
+        self.0.requests.borrow().clone()
     }
 
     /// No answer came in time: who comes next opens another connection, and those that are under way go on.
@@ -225,30 +216,23 @@ impl Multiplex {
 async fn connect(target: &Target, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
     let window = Rc::new(RefCell::new(SendWindow::new()));
     let stream = Observed { stream: pool::reach(target, limit).await?, window: Rc::clone(&window) };
-    let (requests, driver) = http2::Builder::new(LocalTasks)
+    let (requests, driver) = client::Builder::new()
+        .enable_push(false)
         .max_header_list_size(u32::try_from(MAX_ANSWER_HEAD_BYTES).unwrap_or(u32::MAX))
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_send_buf_size(UNSENT_BYTES)
-        .handshake(TokioIo::new(stream))
+        .max_send_buffer_size(UNSENT_BYTES)
+        .max_local_error_reset_streams(Some(MOST_RESETS))
+        .handshake(stream)
         .await
         .map_err(|_| Failure::Unreachable)?;
-    let driver = Rc::new(RefCell::new(Some(Box::pin(driver))));
-    let of_task = Rc::clone(&driver);
-    let task = tokio::task::spawn_local(async move {
-        std::future::poll_fn(|context| match of_task.borrow_mut().as_mut() {
-            // Whoever waits for an answer on it is told by hyper; nobody else needs to know how it ended.
-            Some(driver) => driver.as_mut().poll(context).map(drop),
-            None => Poll::Ready(()),
-        })
-        .await;
-        let ended = of_task.borrow_mut().take();
-        drop(ended);
+    let driver = tokio::task::spawn_local(async move {
+        // Each stream tells how it ended; the end of the connection tells no more.
+        let _ = driver.await;
     });
     Ok(Connection {
-        requests,
-        driver,
-        task: task.abort_handle(),
+        requests: RefCell::new(requests),
+        driver: driver.abort_handle(),
         streams: Cell::new(0),
         used_at: Cell::new(Instant::now()),
         doubtful: Cell::new(false),
@@ -258,7 +242,7 @@ async fn connect(target: &Target, limit: Duration, permit: Permit) -> Result<Con
     })
 }
 
-/// The service's socket as hyper sees it; what goes through is noted for the connection's window.
+/// The service's socket as h2 sees it; what goes through is noted for the connection's window.
 struct Observed {
     stream: TcpStream,
     window: Rc<RefCell<SendWindow>>,

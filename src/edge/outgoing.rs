@@ -125,8 +125,7 @@ impl<'r> Outgoing<'r> {
                 Encoder::Chunked { trailers: self.head.headers.contains(&TRAILER) }
             }
             BodyLength::None | BodyLength::Announced(_) => {
-                // RFC 9110 §8.6.
-                if matches!(self.head.method, Method::POST | Method::PUT | Method::PATCH) {
+                if self.says_that_it_has_no_body() {
                     put_length(0, head);
                 }
                 Encoder::Nothing
@@ -153,6 +152,11 @@ impl<'r> Outgoing<'r> {
         }
     }
 
+    /// Whether a body is to be expected of its method, so that its head has to say that there is none (RFC 9110 §8.6).
+    fn says_that_it_has_no_body(&self) -> bool {
+        matches!(self.head.method, Method::POST | Method::PUT | Method::PATCH)
+    }
+
     /// The request as it goes to an instance that speaks HTTP/2.
     pub(super) fn request_for(&self, target: &Target) -> Result<Request<RequestBody>, Failure> {
         let mut request = Request::new(self.body.share());
@@ -161,7 +165,11 @@ impl<'r> Outgoing<'r> {
         let uri = ["http://", target.authority.as_str()].into_iter().chain(self.target_at(target));
         *request.uri_mut() = Uri::try_from(uri.collect::<String>()).map_err(|_| Failure::Internal)?;
         *request.headers_mut() = HeaderMap::from(self.head.headers.clone());
-        self.head.length.add_to(request.headers_mut());
+        let length = match self.head.length {
+            BodyLength::None if self.says_that_it_has_no_body() => BodyLength::Known(0),
+            length => length,
+        };
+        length.add_to(request.headers_mut());
         self.ours.add_to(request.headers_mut());
         // A stream goes on as nothing else (RFC 9113 §8.6).
         request.headers_mut().remove(UPGRADE);

@@ -36,6 +36,8 @@ pub(super) struct Output {
     large: Bytes,
     /// Behind the large part.
     tail: &'static [u8],
+    /// Whether the stream may hold back some of what it was given.
+    is_unflushed: bool,
 }
 
 impl Output {
@@ -51,7 +53,7 @@ impl Output {
     }
 
     fn with(small: Vec<u8>) -> Self {
-        Self { small, written: 0, large: Bytes::new(), tail: &[] }
+        Self { small, written: 0, large: Bytes::new(), tail: &[], is_unflushed: false }
     }
 
     /// Where a head is written to.
@@ -59,7 +61,13 @@ impl Output {
         &mut self.small
     }
 
+    /// Whether all of it has left: TLS takes more than the socket does, and writes the rest only when it is told to.
     pub(super) fn is_empty(&self) -> bool {
+        !self.is_unflushed && self.is_taken()
+    }
+
+    /// Whether the stream was given all of it.
+    fn is_taken(&self) -> bool {
         self.written == self.small.len() && self.large.is_empty() && self.tail.is_empty()
     }
 
@@ -70,7 +78,7 @@ impl Output {
 
     /// Whether some of it was written, but not all.
     pub(super) fn is_begun(&self) -> bool {
-        self.written > 0 && !self.is_empty()
+        self.written > 0 && !self.is_taken()
     }
 
     /// Whether more may be added before what there is was written.
@@ -78,13 +86,13 @@ impl Output {
         self.large.is_empty() && self.tail.is_empty() && self.small.len() < SMALL_BYTES
     }
 
-    /// Writes as much as the connection takes; ready when all was written.
+    /// Writes as much as the connection takes; ready when all was written and has left.
     pub(super) fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
         context: &mut Context<'_>,
         stream: &mut S,
     ) -> Poll<io::Result<()>> {
-        while !self.is_empty() {
+        while !self.is_taken() {
             let small = &self.small[self.written..];
             let written = if self.large.is_empty() && self.tail.is_empty() {
                 ready!(Pin::new(&mut *stream).poll_write(context, small))?
@@ -95,12 +103,14 @@ impl Output {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.is_unflushed = true;
             self.advance(written);
         }
         self.small.clear();
         self.written = 0;
-        // A stream with TLS holds back what it has not sent.
-        Pin::new(stream).poll_flush(context)
+        ready!(Pin::new(stream).poll_flush(context))?;
+        self.is_unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     fn advance(&mut self, written: usize) {
@@ -285,6 +295,58 @@ mod tests {
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
         }
+    }
+
+    /// Takes everything at once and lets a byte of it go each second time that it is flushed, as TLS does with a slow reader.
+    #[derive(Default)]
+    struct HoldsBack {
+        held: std::collections::VecDeque<u8>,
+        got: Vec<u8>,
+        ready: bool,
+    }
+
+    impl AsyncWrite for HoldsBack {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.get_mut().held.extend(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let this = self.get_mut();
+            this.ready = !this.ready;
+            if this.ready {
+                this.got.extend(this.held.pop_front());
+            }
+            if this.held.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn it_is_empty_only_when_nothing_is_held_back_by_the_stream() {
+        let (mut output, mut stream) = (Output::of(b"the last event"), HoldsBack::default());
+        let mut context = Context::from_waker(Waker::noop());
+        let mut polls = 0;
+        while !output.is_empty() {
+            let written = output.poll_write(&mut context, &mut stream);
+            assert_eq!(written.is_ready(), output.is_empty());
+            polls += 1;
+        }
+        assert_eq!((stream.got.as_slice(), polls), (b"the last event".as_slice(), 27));
+        // More may be added while some is held back.
+        let mut encoder = Encoder::UntilClose;
+        for part in ["one ", "two"] {
+            assert!(output.has_room());
+            encoder.put(Frame::data(Bytes::from(part)), &mut output).unwrap();
+            let _ = output.poll_write(&mut context, &mut stream);
+        }
+        while !output.is_empty() {
+            let _ = output.poll_write(&mut context, &mut stream);
+        }
+        assert_eq!(stream.got, b"the last eventone two");
     }
 
     /// What is written of `parts`, however little is taken a time.

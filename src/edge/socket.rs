@@ -104,40 +104,34 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// How much of what a client sends after the last answer is read.
-const LINGER_BYTES: usize = 1024 * 1024;
-
-/// Closes a connection so that the last answer arrives: first our side, then what the client still sends is read and thrown
-/// away for a while. Closing with unread bytes would make the kernel send a reset, which can overtake the answer
-/// (RFC 9112 §9.6).
+/// Closes a connection so that the last answer arrives: first our side, then what the client still sends is read and discarded
+/// for a while. Closing with unread bytes would make the kernel send a reset, which can overtake the answer (RFC 9112 §9.6).
 #[derive(Debug, Default)]
 pub(super) struct Goodbye {
-    /// How many bytes were thrown away since our side was closed, once it was.
-    lingered: Option<usize>,
+    is_said: bool,
 }
 
 impl Goodbye {
-    /// Ready when the client has closed its side, too, or has sent more than anybody listens to. The watchdog ends the wait
-    /// for one that does neither.
+    /// Ready when the client has closed its side, too. The watchdog ends the wait for one that does not, however much or
+    /// little it sends.
     pub(super) fn poll<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         context: &mut Context<'_>,
         stream: &mut S,
         vitals: &Vitals,
     ) -> Poll<io::Result<()>> {
-        if self.lingered.is_none() {
+        if !self.is_said {
             ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
-            vitals.said_goodbye();
+            self.is_said = true;
+            vitals.lingers();
         }
-        let lingered = self.lingered.get_or_insert(0);
-        let mut scratch = [std::mem::MaybeUninit::uninit(); 4096];
-        while *lingered < LINGER_BYTES {
+        let mut scratch = [MaybeUninit::uninit(); SMALL_READ_BYTES];
+        loop {
             let mut buf = ReadBuf::uninit(&mut scratch);
             match ready!(Pin::new(&mut *stream).poll_read(context, &mut buf)) {
-                Ok(()) if !buf.filled().is_empty() => *lingered += buf.filled().len(),
-                Ok(()) | Err(_) => break,
+                Ok(()) if !buf.filled().is_empty() => vitals.lingers(),
+                Ok(()) | Err(_) => return Poll::Ready(Ok(())),
             }
         }
-        Poll::Ready(Ok(()))
     }
 }

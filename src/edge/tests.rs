@@ -3,6 +3,7 @@
 mod access;
 mod assertions;
 mod buffering;
+mod closing;
 mod cors;
 mod forwarding;
 mod harness;
@@ -26,4 +27,5 @@ mod streams;
 mod tokens;
 mod trailers;
 mod upgrades;
+mod uploads;
 mod upstreams;

@@ -21,15 +21,15 @@ use super::{
     http2_body::Http2Body,
     message::BodyLength,
     stream::{Guard, Streams, Terms},
-    wire::Wire,
+    wire::BodyReader,
 };
 
 /// A body as it comes from the client.
 pub(super) enum Incoming {
     /// None.
     Empty,
-    /// On a connection of HTTP/1.x, which serves nothing else meanwhile.
-    Http1(Rc<Wire>),
+    /// On a connection of HTTP/1.x, until the request has been answered.
+    Http1(BodyReader),
     /// On a stream of HTTP/2; `guard` says when not to wait for it, until the answer has begun.
     Http2(Http2Body, Option<Guard>),
 }
@@ -41,7 +41,7 @@ impl Incoming {
             return Self::Empty;
         }
         let guard = Guard::new(streams, Terms { idle, deadline: None, token: None }, None);
-        Self::Http2(Http2Body::of_client(stream), Some(guard))
+        Self::Http2(Http2Body::new(stream), Some(guard))
     }
 
     /// The client may be silent for so long. Over HTTP/1 the watchdog is told.
@@ -70,7 +70,7 @@ impl Body for Incoming {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Http1(wire) => wire.poll_body(context).map_err(io::Error::other),
+            Self::Http1(body) => body.poll(context).map_err(io::Error::other),
             Self::Http2(body, guard) => poll_guarded(body, guard.as_mut(), context),
         }
     }
@@ -78,7 +78,7 @@ impl Body for Incoming {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Http1(wire) => wire.is_body_over(),
+            Self::Http1(body) => body.is_over(),
             Self::Http2(body, _) => body.is_end_stream(),
         }
     }

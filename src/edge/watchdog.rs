@@ -29,12 +29,20 @@ enum Awaited {
     NextRequest(Instant),
     /// Nothing: it waits for us.
     Nothing,
-    /// That it closes its side: ours is closed.
+    /// That it closes its connection: it was told that ours ends.
     Goodbye(Instant),
+    /// That it closes its side: ours is closed. Until then what it sends is discarded.
+    Lingering { since: Instant, heard: Instant },
 }
 
-/// How long a client may take to close its side of a connection that we have closed.
+/// How long a client may take to close a connection that we want to end.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long a client may go on sending after our last answer and the close of our side, and how long it may pause meanwhile: a
+/// client that sends a large body before it reads can read why that was refused. Seconds, not bytes, as with nginx
+/// (`lingering_time`, `lingering_timeout`). Meanwhile the connection counts like any other.
+const LINGER: Duration = Duration::from_secs(30);
+const LINGER_SILENCE: Duration = Duration::from_secs(5);
 
 /// Without a request for so long, none is to be expected at once.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -115,9 +123,21 @@ impl Vitals {
         note_stall(&self.http2.head_begun, in_head);
     }
 
-    /// The last answer was sent and our side closed.
+    /// The client was told that the connection ends.
     pub(super) fn said_goodbye(&self) {
         self.awaited.set(Awaited::Goodbye(Instant::now()));
+    }
+
+    /// The last answer was sent and our side is closed, or the client has sent something since then.
+    pub(super) fn lingers(&self) {
+        let heard = Instant::now();
+        let since = if let Awaited::Lingering { since, .. } = self.awaited.get() { since } else { heard };
+        self.awaited.set(Awaited::Lingering { since, heard });
+    }
+
+    /// The client has closed its side and nothing was written to it since then: it may have gone altogether.
+    pub(super) fn half_closed(&self) {
+        note_stall(&self.unread_since, true);
     }
 
     /// The bodies of the request that is being answered and of its answer may stand still for so long. With HTTP/2 this concerns
@@ -189,6 +209,10 @@ impl Vitals {
             Awaited::Head(since) => over(since, limits.head),
             Awaited::NextRequest(since) => over(since, limits.idle),
             Awaited::Goodbye(since) => over(since, GOODBYE),
+            Awaited::Lingering { since, heard } => {
+                let silence = if self.order.get() == Order::Drain { GOODBYE } else { LINGER_SILENCE };
+                over(since, LINGER) || over(heard, silence)
+            }
             Awaited::Nothing => false,
         };
         let idle = self.idle_limit.get().unwrap_or(limits.idle);
@@ -320,6 +344,35 @@ mod tests {
         assert!(vitals.is_overdue(after(11), LIMITS));
         vitals.said_goodbye();
         assert!(!vitals.is_overdue(after(0), LIMITS) && vitals.is_overdue(after(2), LIMITS));
+    }
+
+    #[test]
+    fn a_client_may_send_on_for_seconds_after_our_side_is_closed() {
+        let vitals = Vitals::new(Instant::now());
+        vitals.lingers();
+        assert!(!vitals.is_overdue(after(4), LIMITS) && vitals.is_overdue(after(6), LIMITS));
+        vitals.give(Order::Drain);
+        assert!(vitals.is_overdue(after(2), LIMITS), "a gateway that ends does not wait as long");
+        // One that never pauses does not go on for ever.
+        let vitals = Vitals::new(Instant::now());
+        vitals.lingers();
+        let Awaited::Lingering { since, .. } = vitals.awaited.get() else { panic!("it lingers") };
+        vitals.lingers();
+        let Awaited::Lingering { since: still, .. } = vitals.awaited.get() else { panic!("it lingers") };
+        assert_eq!(since, still);
+        vitals.awaited.set(Awaited::Lingering { since, heard: after(30) });
+        assert!(!vitals.is_overdue(since + Duration::from_secs(29), LIMITS));
+        assert!(vitals.is_overdue(since + LINGER, LIMITS));
+    }
+
+    #[test]
+    fn a_client_that_has_closed_its_side_counts_as_one_that_does_not_read() {
+        let vitals = Vitals::new(Instant::now());
+        vitals.request_begun();
+        vitals.half_closed();
+        assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));
+        vitals.client_read(true, false);
+        assert!(!vitals.is_overdue(after(1_000), LIMITS));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! One client's connection of HTTP/1.x: what was read from it and belongs to nobody yet, and how far the body of the request
-//! that is being answered has come. Whoever answers and whoever reads the body hold it together; all of it stays on one core.
+//! that is being answered has come. The connection's own task reads and writes it, and nothing else does.
+//!
+//! A body is read through a [`BodyReader`], which holds the right to the bytes of one request. The right ends with the answer
+//! to that request, so no reader can take bytes of the next one, however long it is kept.
 //!
 //! A connection that waits for its next request holds no buffer.
 
@@ -7,8 +10,8 @@ use std::{
     cell::RefCell,
     io,
     pin::{Pin, pin},
-    rc::Rc,
-    task::{Context, Poll, Waker, ready},
+    rc::{Rc, Weak},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -34,7 +37,7 @@ const BODY_READ_BYTES: usize = 64 * 1024;
 /// As much of a body that nobody wants is read, and waited for so long, so that the connection can be used again. A service may
 /// answer before it has read a body, and the end of it is often just behind.
 const MOST_UNWANTED_BYTES: u64 = 256 * 1024;
-const UNWANTED_FOR: Duration = Duration::from_secs(1);
+const UNWANTED_FOR: Duration = Duration::from_secs(5);
 
 /// Tells a client to send its body (RFC 9110 §10.1.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -51,18 +54,43 @@ struct Input {
     /// How many bytes of the buffer were searched for the end of a head.
     scanned: usize,
     body: Decoder,
+    /// Which request may be read: a reader of another one has lost its right.
+    turn: u64,
     /// What is to be written before the client sends its body, once somebody wants it.
     go_on: Option<Output>,
-    /// Who waits for the body in another task than that of the connection.
-    reader: Option<Waker>,
-    /// The client has closed its side, or the connection is broken.
+    /// Nothing more will come: the client has closed its side, or the connection is broken.
     is_ended: bool,
+    /// The client can neither send nor read any more.
+    is_broken: bool,
+}
+
+/// The right to read the body of one request.
+pub(super) struct BodyReader {
+    /// The connection belongs to its task alone: a reader that is left over does not keep it open.
+    wire: Weak<Wire>,
+    turn: u64,
+}
+
+impl BodyReader {
+    /// The next part of the body. After the request has ended it is a body that broke off.
+    pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BadBody>>> {
+        self.wire.upgrade().map_or(Poll::Ready(Some(Err(BadBody))), |wire| wire.poll_body(self.turn, context))
+    }
+
+    /// Whether all of the body was read.
+    pub(super) fn is_over(&self) -> bool {
+        self.wire.upgrade().is_some_and(|wire| {
+            let input = wire.input.borrow();
+            input.turn == self.turn && input.body.is_ended()
+        })
+    }
 }
 
 impl Wire {
     /// `buffer` was read from the socket already.
     pub(super) fn new(socket: Socket, buffer: BytesMut, vitals: Rc<Vitals>) -> Self {
-        let input = Input { buffer, scanned: 0, body: Decoder::Ended, go_on: None, reader: None, is_ended: false };
+        let input =
+            Input { buffer, scanned: 0, body: Decoder::Ended, turn: 0, go_on: None, is_ended: false, is_broken: false };
         Self { socket: RefCell::new(socket), input: RefCell::new(input), vitals }
     }
 
@@ -103,18 +131,28 @@ impl Wire {
         !self.input.borrow().buffer.is_empty()
     }
 
-    /// What follows now is the body of a request; `waits` is whether the client waits to be told to send it.
-    pub(super) fn begin_body(&self, extent: Extent, waits: bool) {
+    /// What follows now is the body of a request; `waits` is whether the client waits to be told to send it. `None` if there
+    /// is no body.
+    pub(super) fn begin_body(self: &Rc<Self>, extent: Extent, waits: bool) -> Option<BodyReader> {
         let mut input = self.input.borrow_mut();
+        input.turn += 1;
         input.body = Decoder::of_request(extent);
-        input.go_on = (waits && !input.body.is_ended()).then(|| Output::of(CONTINUE));
+        if input.body.is_ended() {
+            input.go_on = None;
+            return None;
+        }
+        input.go_on = waits.then(|| Output::of(CONTINUE));
+        Some(BodyReader { wire: Rc::downgrade(self), turn: input.turn })
     }
 
-    /// The next part of the body.
-    pub(super) fn poll_body(&self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BadBody>>> {
+    fn poll_body(&self, turn: u64, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BadBody>>> {
+        debug_assert!(self.vitals.is_served_by(context.waker()), "two tasks cannot wait for one socket");
         loop {
             {
                 let input = &mut *self.input.borrow_mut();
+                if input.turn != turn {
+                    return Poll::Ready(Some(Err(BadBody)));
+                }
                 let part = input.body.next(&mut input.buffer);
                 if matches!(part, Ok(Some(_))) || input.body.is_ended() {
                     // What only marks the body off is no sign of life.
@@ -129,16 +167,8 @@ impl Wire {
                     // It stays so, and no other head is looked for behind it.
                     Err(bad) => return Poll::Ready(Some(Err(bad))),
                 }
-                if !self.vitals.is_served_by(context.waker()) {
-                    // The connection's own task reads; two tasks cannot wait for one socket.
-                    input.reader = Some(context.waker().clone());
-                    self.vitals.wake();
-                    return Poll::Pending;
-                }
             }
-            if self.poll_wanted(context).is_pending() {
-                return Poll::Pending;
-            }
+            ready!(self.poll_wanted(context));
         }
     }
 
@@ -147,7 +177,15 @@ impl Wire {
         self.input.borrow().body.is_ended()
     }
 
-    /// Throws away the rest of a body that nobody wants, and if it `waits` what is still on its way. Whether that was all of it.
+    /// Discards what has come of a body that nobody wants. The client may send all of it before it reads the answer.
+    pub(super) fn discard_body(&self, context: &mut Context<'_>) {
+        let mut left = u64::MAX;
+        // How far it comes is the client's affair: the watchdog ends the wait for one that reads nothing meanwhile.
+        let _ = self.poll_finish(context, &mut left);
+    }
+
+    /// Ends the right to read the body, and discards the rest of it; if it `waits`, also what is still on its way. Returns
+    /// whether that was all of it.
     pub(super) async fn finish_body(&self, waits: bool) -> bool {
         let mut left = MOST_UNWANTED_BYTES;
         let mut finished = pin!(std::future::poll_fn(|context| self.poll_finish(context, &mut left)));
@@ -159,6 +197,8 @@ impl Wire {
 
     fn poll_finish(&self, context: &mut Context<'_>, left: &mut u64) -> Poll<bool> {
         let input = &mut *self.input.borrow_mut();
+        // What is discarded here is no reader's any more.
+        input.turn += 1;
         loop {
             // If the client waits to be told to send it, nobody can tell whether it comes after all.
             if input.body.is_ended() || input.is_ended || input.go_on.is_some() {
@@ -177,27 +217,36 @@ impl Wire {
         }
     }
 
-    /// Ready when the client has gone. Until then reads ahead, as far as a head goes, and the body if somebody waits for it.
+    /// Ready when the client has gone. Until then reads ahead, as far as a head goes. A client that has closed its side alone
+    /// may still read: whether it does, only writing tells, so the watchdog ends the wait for one that is not written to.
     pub(super) fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            let (is_ended, is_wanted, is_full) = {
+            {
                 let input = self.input.borrow();
-                (input.is_ended, input.reader.is_some(), input.buffer.len() >= SMALL_READ_BYTES)
-            };
-            if is_ended {
-                return Poll::Ready(());
+                if input.is_broken {
+                    return Poll::Ready(());
+                }
+                if input.is_ended {
+                    self.vitals.half_closed();
+                    return Poll::Pending;
+                }
+                if input.buffer.len() >= SMALL_READ_BYTES {
+                    // The rest waits where it is.
+                    return Poll::Pending;
+                }
             }
-            if is_wanted {
-                ready!(self.poll_wanted(context));
-                let reader = self.input.borrow_mut().reader.take();
-                reader.into_iter().for_each(Waker::wake);
-            } else if is_full {
-                // The rest waits where it is.
+            ready!(self.poll_fill(context, SMALL_READ_BYTES));
+            if !self.is_body_over() {
+                // Its reader has looked before this came.
+                context.waker().wake_by_ref();
                 return Poll::Pending;
-            } else {
-                ready!(self.poll_fill(context, SMALL_READ_BYTES));
             }
         }
+    }
+
+    /// Whether the client has closed its side.
+    pub(super) fn is_half_closed(&self) -> bool {
+        self.input.borrow().is_ended
     }
 
     /// Writes as much as the client takes.
@@ -259,11 +308,67 @@ fn fill(context: &mut Context<'_>, socket: &mut Socket, input: &mut Input, most:
     let read = if wanted > SMALL_READ_BYTES && most > SMALL_READ_BYTES {
         // A large body: read to where it stays.
         input.buffer.reserve(wanted.min(most));
-        let read = pin!(socket.read_buf(&mut input.buffer)).poll(context);
-        ready!(read).is_ok_and(|length| length > 0)
+        ready!(pin!(socket.read_buf(&mut input.buffer)).poll(context))
     } else {
-        ready!(socket.poll_append(context, &mut input.buffer)).is_ok_and(|length| length > 0)
+        ready!(socket.poll_append(context, &mut input.buffer))
     };
-    input.is_ended |= !read;
+    match read {
+        Ok(1..) => {}
+        Ok(0) => input.is_ended = true,
+        // With TLS also an end that was not announced (RFC 8446 §6.1): the client did not mean to read on.
+        Err(_) => (input.is_ended, input.is_broken) = (true, true),
+    }
     Poll::Ready(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::Arc,
+        task::{Wake, Waker},
+    };
+
+    use tokio::{
+        io::AsyncWriteExt,
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+    use crate::edge::{
+        tcp::Tcp,
+        watchdog::{Limits, Watchdog},
+    };
+
+    struct Nobody;
+
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_is_left_over_gets_nothing_of_the_next_body_and_keeps_nothing_open() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let socket = Socket::Plain(Tcp(listener.accept().await.unwrap().0));
+        let vitals = Watchdog::new(Limits { head: Duration::MAX, idle: Duration::MAX }).enrol();
+        let wire = Rc::new(Wire::new(socket, BytesMut::new(), Rc::clone(&vitals)));
+        let waker = Waker::from(Arc::new(Nobody));
+        vitals.remember(&waker);
+        let polled = |reader: &BodyReader| reader.poll(&mut Context::from_waker(&waker));
+        let first = wire.begin_body(Extent::Length(10), false).unwrap();
+        assert!(polled(&first).is_pending());
+        client.write_all(b"first body").await.unwrap();
+        assert!(wire.finish_body(true).await);
+        assert!(matches!(polled(&first), Poll::Ready(Some(Err(BadBody)))) && !first.is_over());
+        let second = wire.begin_body(Extent::Length(11), false).unwrap();
+        client.write_all(b"second body").await.unwrap();
+        std::future::poll_fn(|context| wire.poll_fill(context, SMALL_READ_BYTES)).await;
+        for _ in 0..2 {
+            assert!(matches!(polled(&first), Poll::Ready(Some(Err(BadBody)))));
+        }
+        let Poll::Ready(Some(Ok(data))) = polled(&second) else { panic!("it has come") };
+        assert!(data.into_data().unwrap() == "second body" && second.is_over() && !first.is_over());
+        assert!(Rc::into_inner(wire).is_some(), "readers do not hold the connection");
+        assert!(matches!(polled(&second), Poll::Ready(Some(Err(BadBody)))));
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
+    sync::{Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -141,6 +142,54 @@ fn a_web_socket_passes() {
         connection.write_all(word.as_bytes()).unwrap();
         up_to(&mut connection, word);
     }
+}
+
+#[test]
+fn a_client_that_closes_its_side_of_tls_is_answered_and_one_that_is_cut_off_cancels_its_request() {
+    let pair = Pair::new();
+    let (ask_on, asked) = mpsc::channel();
+    let (let_go, may_answer) = mpsc::channel::<()>();
+    let (ask_on, may_answer) = (Mutex::new(ask_on), Mutex::new(may_answer));
+    let service = upstream(move |mut stream| {
+        let Some(_) = request_on(&stream) else { return };
+        ask_on.lock().unwrap().send(stream.try_clone().unwrap()).unwrap();
+        may_answer.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+    let (gateway, _files) = gateway(&pair, &[("AUTH_SERVICE_URL", &format!("http://{service}"))]);
+    for is_proper in [true, false] {
+        let mut connection = Client::that_trusts(&[&pair]).connect(gateway.address).unwrap();
+        connection.write_all(format!("GET /api/users HTTP/1.1\r\nHost: {NAME}\r\n\r\n").as_bytes()).unwrap();
+        let mut at_service = asked.recv_timeout(PATIENCE).unwrap();
+        if is_proper {
+            connection.conn.send_close_notify();
+            connection.flush().unwrap();
+        }
+        connection.sock.shutdown(Shutdown::Write).unwrap();
+        if is_proper {
+            let_go.send(()).unwrap();
+            assert_eq!(answer(&mut connection).expect(200).text(), "ok");
+        } else {
+            at_service.set_read_timeout(Some(PATIENCE)).unwrap();
+            assert!(matches!(at_service.read(&mut [0]), Ok(0)), "the request was not cancelled");
+            let_go.send(()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_refusal_can_be_read_though_the_client_sends_all_of_a_large_body_first() {
+    let pair = Pair::new();
+    let (gateway, _files) = gateway(&pair, &[]);
+    let (piece, pieces) = (vec![b'a'; 64 * 1024], 256);
+    let mut connection = Client::that_trusts(&[&pair]).connect(gateway.address).unwrap();
+    let length = piece.len() * pieces;
+    let head = format!("POST /api/nowhere HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: {length}\r\n\r\n");
+    connection.write_all(head.as_bytes()).unwrap();
+    for _ in 0..pieces {
+        connection.write_all(&piece).unwrap();
+    }
+    answer(&mut connection).expect_problem(404, "no_route");
 }
 
 #[test]

@@ -226,6 +226,16 @@ impl Client {
         self.rest.is_empty() && !matches!(soon("the end", self.stream.read(&mut byte)).await, Ok(1))
     }
 
+    /// Closes the client's side: it sends nothing more, and reads on.
+    pub(super) async fn half_close(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
+    /// Goes away at once, without a word.
+    pub(super) fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+
     /// What comes next; nothing when the connection has ended.
     pub(super) async fn some(&mut self) -> String {
         let mut bytes = std::mem::take(&mut self.rest);

@@ -259,7 +259,7 @@ async fn whoever_leaves_while_asking_takes_nothing_from_the_others() {
     leaves.send(&request).await;
     until("the question", || gateway.times_asked_for_grants() == 1).await;
     stays.send(&request).await;
-    drop(leaves);
+    leaves.reset();
     until("the question of who stayed", || gateway.times_asked_for_grants() == 2).await;
     gate.send(true).unwrap();
     assert_eq!(stays.answer(true).await.status, 200);

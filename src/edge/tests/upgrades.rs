@@ -268,7 +268,7 @@ async fn a_client_that_goes_away_before_the_101_cancels_its_request() {
         let mut client = gateway.connect().await;
         client.send(&format!("{}{behind}", get("/api/users", WEBSOCKET))).await;
         soon("the request", asked.notified()).await;
-        drop(client);
+        client.reset();
         soon("its end", closed.notified()).await;
     }
 }

@@ -206,7 +206,7 @@ async fn a_client_that_goes_away_cancels_its_request() {
         let mut client = gateway.connect().await;
         client.send(&get(path, "")).await;
         soon("the request", begun.notified()).await;
-        drop(client);
+        client.reset();
         soon("the end of it", closed.notified()).await;
     }
 }

@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::{net::SocketAddr, task::Poll, time::Duration};
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
@@ -13,6 +13,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client};
 
 use super::*;
+use crate::edge::output::Output;
 
 const NAME: &str = "www.jinmini.com";
 
@@ -163,4 +164,33 @@ async fn whoever_stops_waiting_for_a_handshake_closes_the_connection() {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
     assert!(answer.is_empty(), "{answer:?}");
+}
+
+#[tokio::test]
+async fn the_end_of_what_is_written_reaches_a_reader_that_is_slow() {
+    // Less than TLS keeps, and more than the connection takes.
+    const BYTES: usize = 40_000;
+    const ROOM: usize = 512;
+    let certified = certified();
+    let terminator = Terminator::new(Arc::clone(&certified)).unwrap();
+    let client = TlsConnector::from(Arc::new(client_of(&[&certified], &TLS13, &[HTTP1])));
+    let (near, far) = tokio::io::duplex(ROOM);
+    let name = ServerName::try_from(NAME).unwrap();
+    let (server, client) = tokio::join!(terminator.accept(near), client.connect(name, far));
+    let (mut server, mut client) = (server.unwrap(), client.unwrap());
+    let mut output = Output::of(&vec![b'x'; BYTES]);
+    let writing = std::future::poll_fn(|context| {
+        while !output.is_empty() {
+            std::task::ready!(output.poll_write(context, &mut server))?;
+        }
+        Poll::Ready(io::Result::Ok(()))
+    });
+    let reading = async {
+        let mut all = vec![0; BYTES];
+        client.read_exact(&mut all).await.map(|_| all)
+    };
+    let both = async { tokio::join!(writing, reading) };
+    let (written, read) = tokio::time::timeout(Duration::from_secs(20), both).await.expect("its end was held back");
+    written.unwrap();
+    assert!(read.unwrap() == vec![b'x'; BYTES]);
 }

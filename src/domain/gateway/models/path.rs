@@ -4,7 +4,11 @@
 //! upper case. So two paths that decode to the same characters are the same text, and to match the text is to match the
 //! decoded path.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Write},
+    str::FromStr,
+};
 
 use thiserror::Error;
 
@@ -75,7 +79,8 @@ impl FromStr for PathPrefix {
             if byte == b'/' || stands_for_itself(byte) {
                 prefix.push(char::from(byte));
             } else {
-                prefix.push_str(&format!("%{byte:02X}"));
+                // A `String` takes everything.
+                let _ = write!(prefix, "%{byte:02X}");
             }
         }
         Ok(Self(prefix))

@@ -127,7 +127,9 @@ proptest! {
             let mut bytes = [0; 4];
             let must = !c.is_ascii() || " \"<>[]^`{|}%".contains(c);
             for byte in c.encode_utf8(&mut bytes).bytes() {
-                if encode && c != '/' || must { sent.push_str(&format!("%{byte:02x}")) } else { sent.push(char::from(byte)) }
+                let is_encoded = must || (encode && c != '/');
+                let text = if is_encoded { format!("%{byte:02x}") } else { char::from(byte).to_string() };
+                sent.push_str(&text);
             }
         }
         if let Ok(prefix) = prefix {

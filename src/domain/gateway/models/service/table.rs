@@ -107,7 +107,7 @@ impl RouteTable {
             let refused = wanted.spellings.first_not_in(Spellings::NONE);
             return refused.map_or(Found::Nothing, Found::Refused);
         };
-        let Some(route) = wanted.choose(node.routes.iter()) else {
+        let Some(route) = wanted.choose(&node.routes.iter()) else {
             return Found::OtherMethods(&node.routes);
         };
         if !wanted.spellings.is_empty()
@@ -149,7 +149,7 @@ impl RouteTable {
                 let others = self.by_folded.get(&folded[..end]).into_iter().flatten();
                 // Those that match the path as it is are what the route was chosen from.
                 let others: Vec<_> = others.filter(|other| !other.matches(path)).collect();
-                let chosen = wanted.choose(others.iter().copied());
+                let chosen = wanted.choose(&others.iter().copied());
                 !others.is_empty() && !chosen.is_some_and(|other| route.access.implies(&other.access))
             })
         };
@@ -167,7 +167,7 @@ impl RouteTable {
 impl Wanted<'_> {
     /// The one of the routes of a path that takes the method. What a browser asks before it uses a method is for the route
     /// of that method, unless a route names `OPTIONS`.
-    fn choose<'t>(&self, routes: impl Iterator<Item = &'t Arc<Route>> + Clone) -> Option<&'t Arc<Route>> {
+    fn choose<'t>(&self, routes: &(impl Iterator<Item = &'t Arc<Route>> + Clone)) -> Option<&'t Arc<Route>> {
         let named = |method| routes.clone().find(|route| route.methods.names(method));
         let rest = || routes.clone().find(|route| route.methods.named().is_empty());
         named(self.method).or_else(|| self.preflight_for.and_then(named)).or_else(rest)
