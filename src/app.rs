@@ -187,7 +187,7 @@ impl App {
             oauth: core.oauth.clone(),
             refresh_ahead: settings.oauth_refresh_ahead,
         }
-        .start(&mut tasks, &stopped);
+        .start(&mut tasks, &probes.handle, &stopped);
         let tls = certificate.as_ref().map(CertificateKeeper::terminator);
         if let Some(certificate) = certificate {
             tasks.spawn(certificate.keep(stopped.clone()));

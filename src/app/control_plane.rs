@@ -41,8 +41,8 @@ impl PoemControlPlane {
     }
 }
 
-/// A thread of its own for probes, on both listeners: whoever restarts a gateway that does not respond must not do so because it
-/// is busy.
+/// A thread of its own for probes, on both listeners, and for what they report: whoever restarts a gateway that does not respond
+/// must not do so because it is busy.
 pub(super) struct Probes {
     /// Where probes are answered.
     pub(super) handle: Handle,

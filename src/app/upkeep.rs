@@ -4,6 +4,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use tokio::{
+    runtime::Handle,
     sync::watch,
     task::JoinSet,
     time::{MissedTickBehavior, interval},
@@ -55,7 +56,8 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    pub(super) fn start(self, tasks: &mut JoinSet<()>, stopped: &watch::Receiver<bool>) {
+    /// Revocations are followed on the `reserve`: they hold within a second though the control runtime is busy.
+    pub(super) fn start(self, tasks: &mut JoinSet<()>, reserve: &Handle, stopped: &watch::Receiver<bool>) {
         let Self {
             keys,
             feed,
@@ -77,10 +79,11 @@ impl Upkeep {
                 tokens.finish_endings().await
             }
         }));
-        tasks.spawn(repeat("following revocations", REVOCATIONS_EVERY, stopped.clone(), move || {
+        let following = repeat("following revocations", REVOCATIONS_EVERY, stopped.clone(), move || {
             let feed = feed.clone();
             async move { feed.catch_up().await }
-        }));
+        });
+        tasks.spawn_on(following, reserve);
         tasks.spawn(repeat("keeping signing keys up", KEYS_EVERY, stopped.clone(), move || {
             let keys = keys.clone();
             async move { keys.refresh().await }

@@ -34,7 +34,8 @@ pub struct CallbackQuery {
     pub iss: Option<String>,
 }
 
-/// The wish to add a provider to the account that is signed in. It may hold a password, so it has no `Debug`.
+// It may hold a password, so it has no `Debug`.
+/// The wish to add a provider to the account that is signed in.
 #[derive(Default, Deserialize, Object, Validate)]
 #[serde(default)]
 #[oai(example, skip_serializing_if_is_none)]

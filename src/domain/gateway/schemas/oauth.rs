@@ -39,7 +39,8 @@ pub struct OAuthProviders {
     pub providers: Vec<OAuthProvider>,
 }
 
-/// An authorization code to exchange. It may hold a password, so it has no `Debug`.
+// It may hold a password, so it has no `Debug`.
+/// An authorization code to exchange.
 #[derive(Deserialize, Object, Validate)]
 #[serde(deny_unknown_fields)]
 #[oai(example)]
