@@ -167,6 +167,7 @@ impl World {
                 strict_transport: false,
             },
             upstream_settings: settings.upstream,
+            max_service_connections: 1,
             names: Names::of_system(),
             cores: NonZeroUsize::MIN,
             snapshots: Arc::new(SnapshotCell::new(snapshot)),

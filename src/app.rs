@@ -5,6 +5,7 @@ mod banner;
 mod certificate;
 pub mod clients;
 mod control_plane;
+mod descriptors;
 mod development;
 pub mod logging;
 mod publisher;
@@ -88,7 +89,7 @@ impl World {
         Self {
             clock: Arc::new(WallClock),
             entropy: Arc::new(SystemEntropy::default()),
-            console: Arc::new(Console::stdout()),
+            console: Arc::new(Console::new(logging::stdout())),
         }
     }
 }
@@ -150,6 +151,8 @@ pub struct App {
 impl App {
     /// Starts everything. Requests are served when this returns; those that need nothing slow a little before.
     pub async fn start(mut settings: Settings, world: World) -> Result<Self, StartError> {
+        let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let max_service_connections = descriptors::share_out(&mut settings.listener, cores);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let certificate =
@@ -197,8 +200,9 @@ impl App {
                 tls,
                 browsers: browsers(&settings),
                 upstream_settings: settings.upstream.clone(),
+                max_service_connections,
                 names: Names::of_system(),
-                cores: available_parallelism().unwrap_or(NonZeroUsize::MIN),
+                cores,
                 snapshots: core.publisher.snapshots(),
                 control_plane: Arc::new(PoemControlPlane::new(
                     api.endpoint,
@@ -219,6 +223,11 @@ impl App {
         core.readiness.complete();
         banner::show(&settings, address, admin_address, &helpers);
         Ok(Self { edge, tasks, _probes: probes, stop, drain_timeout: settings.listener.drain_timeout })
+    }
+
+    /// Waits until a thread of the data plane has died: the gateway serves on, but has to be started anew.
+    pub async fn failed(&self) {
+        self.edge.failed().await;
     }
 
     /// Stops accepting, lets what is under way finish, and ends.

@@ -41,6 +41,7 @@ usage: gateway [COMMAND]
 /// Exit codes of sysexits.h.
 const BAD_USAGE: u8 = 64;
 const UNAVAILABLE: u8 = 69;
+const INTERNAL: u8 = 70;
 
 /// Runs one command.
 pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
@@ -89,8 +90,7 @@ fn with(sources: &Sources, command: impl FnOnce(Settings) -> ExitCode) -> ExitCo
 }
 
 fn serve(settings: Settings) -> ExitCode {
-    logging::start(settings.log_format);
-    in_runtime(async {
+    with_log(settings.log_format, async {
         // Asked for before anything runs: a signal that comes early is not lost.
         let stop = stop_signal();
         let app = match App::start(settings, World::real()).await {
@@ -100,9 +100,12 @@ fn serve(settings: Settings) -> ExitCode {
                 return ExitCode::from(UNAVAILABLE);
             }
         };
-        stop.await;
+        let exit_code = tokio::select! {
+            () = stop => ExitCode::SUCCESS,
+            () = app.failed() => ExitCode::from(INTERNAL),
+        };
         app.stop().await;
-        ExitCode::SUCCESS
+        exit_code
     })
 }
 
@@ -185,8 +188,7 @@ fn serve_sample(address: &str) -> ExitCode {
         complain(&format!("gateway: {address} is no address; write for instance 127.0.0.1:8001\n"));
         return ExitCode::from(BAD_USAGE);
     };
-    logging::start(LogFormat::Text);
-    in_runtime(async {
+    with_log(LogFormat::Text, async {
         match tokio::net::TcpListener::bind(address).await {
             Ok(listener) => {
                 say(&format!("sample AUTH service on http://{address}/users\n"));
@@ -217,6 +219,17 @@ fn healthcheck(settings: &Settings) -> ExitCode {
         Err(error) => {
             complain(&format!("gateway: {address} does not answer: {error}\n"));
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does work that logs. Everything that was logged is written before it returns, unless nothing reads it.
+fn with_log(format: LogFormat, work: impl Future<Output = ExitCode>) -> ExitCode {
+    match logging::start(format) {
+        Ok(_logging) => in_runtime(work),
+        Err(error) => {
+            complain(&format!("gateway: no thread for the log: {error}\n"));
+            ExitCode::from(UNAVAILABLE)
         }
     }
 }

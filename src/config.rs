@@ -186,6 +186,8 @@ pub struct ListenerSettings {
     pub max_connections: usize,
     /// `MAX_CONNECTIONS_PER_CLIENT`: connections of one client address.
     pub max_connections_per_client: usize,
+    /// `MAX_REQUESTS_PER_CLIENT`: requests in flight of one client address.
+    pub max_requests_per_client: usize,
     /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -300,6 +302,8 @@ pub struct UpstreamSettings {
     pub first_byte_timeout: Duration,
     /// `UPSTREAM_IDLE_TIMEOUT`: how long an unused connection to a service is kept.
     pub idle_timeout: Duration,
+    /// `MAX_REQUESTS_PER_SERVICE`: requests in flight to one service.
+    pub max_requests: usize,
 }
 
 /// `LOG_FORMAT`

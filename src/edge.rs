@@ -8,7 +8,7 @@
 //! by `head`, bodies by `framing`, and written by `output`) or `http2` (the h2 library; `frames` keep the time). Either way a request
 //! and its answer are a `message` with a `header_list`. A request goes
 //! through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `cors` → `authenticate` (`session`, `linked`; `caller`) →
-//! `browser` or `provider_token` → `outgoing` (`ours`) →
+//! `browser` or `provider_token` → `buffering` → `in_flight` (`permits`) → `outgoing` (`ours`) →
 //! `balance` → `forward` (`upload`; `pool` and `exchange`, or `multiplex` and `http2_exchange`; `names`; `retry`) → `body` (`stream` ends it) →
 //! `access_log`; or to
 //! `own_path`. After a 101 (`upgrade`) the connection goes on as a `tunnel`.
@@ -26,6 +26,7 @@ mod answer_head;
 mod authenticate;
 mod balance;
 mod body;
+mod buffering;
 mod cache;
 mod caller;
 mod client;
@@ -51,6 +52,7 @@ mod headers;
 mod http2;
 mod http2_body;
 mod http2_exchange;
+mod in_flight;
 mod limits;
 mod linked;
 mod local;
@@ -61,6 +63,7 @@ mod outgoing;
 mod output;
 mod own_path;
 mod path;
+mod permits;
 mod pipeline;
 mod pool;
 mod provider_token;

@@ -24,3 +24,5 @@ mod sessions;
 mod sockets;
 #[path = "clients/tokens.rs"]
 mod tokens;
+#[path = "clients/workers.rs"]
+mod workers;

@@ -1,5 +1,5 @@
 //! A gateway that has run out of file descriptors: it goes on with what it has, waits without spinning, and takes new
-//! connections again as soon as there is room.
+//! connections again as soon as there is room. And one that has few, of which it leaves some for everything.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Answer, Gateway, PATIENCE, eventually, parse, recorder::Recorder};
+use common::{Answer, Gateway, PATIENCE, call, eventually, parse, recorder::Recorder, upstream};
 
 /// How many descriptors the gateway has left once it has started: enough for a few connections, soon used up.
 const SPARE: usize = 24;
@@ -39,7 +39,8 @@ impl Exhausted {
     fn new() -> Self {
         let service = Recorder::start();
         let url = service.url();
-        let variables = [("AUTH_SERVICE_URL", url.as_str())];
+        // One client may have as many connections as all: so many are not there at all.
+        let variables = [("AUTH_SERVICE_URL", url.as_str()), ("MAX_CONNECTIONS_PER_CLIENT", "10000")];
         let most = descriptors(&Gateway::with(&variables)).len() + SPARE;
         let gateway = Gateway::with_descriptors(most, &variables);
         let at_first = descriptors(&gateway).len();
@@ -127,4 +128,58 @@ fn ticks_within(gateway: &Gateway, window: Duration) -> u64 {
     let before = ticks();
     thread::sleep(window);
     ticks() - before
+}
+
+/// What `/proc` says about its limit of open files: the soft one, and the hard one.
+fn limits(gateway: &Gateway) -> (usize, usize) {
+    let limits = fs::read_to_string(format!("/proc/{}/limits", gateway.pid())).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap_or(usize::MAX));
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
+#[test]
+fn the_soft_limit_is_raised_to_the_hard_one() {
+    let gateway = Gateway::with_ulimit("-S -n 100", &[]);
+    let (soft, hard) = limits(&gateway);
+    assert!(soft == hard && soft > 100, "{soft} of {hard}");
+}
+
+/// One HTTP/2 connection with a hundred requests on it, none of whose answers is read (RFC 9113 §4.1, RFC 7541 §6.2.2).
+fn a_hundred_streams(address: SocketAddr) -> TcpStream {
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    let line = |name: &str, value: &str| {
+        let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+        [vec![0], text(name), text(value)].concat()
+    };
+    let lines = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/api/users")];
+    let head: Vec<u8> = lines.iter().flat_map(|(name, value)| line(name, value)).collect();
+    let mut bytes = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &frame(4, 0, 0, b"")].concat();
+    bytes.extend((0..100).flat_map(|number| frame(1, 5, 2 * number + 1, &head)));
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(&bytes).unwrap();
+    stream
+}
+
+#[test]
+fn streams_that_wait_for_a_service_leave_descriptors_for_everything_else() {
+    let service = upstream(|mut stream| while stream.read(&mut [0; 1024]).is_ok_and(|length| length > 0) {});
+    let url = format!("http://{service}");
+    let gateway = Gateway::with_ulimit("-n 256", &[("AUTH_SERVICE_URL", &url)]);
+    gateway.printed("MAX_CONNECTIONS=10000 needs a limit of open files of 20000");
+    let at_first = descriptors(&gateway).len();
+    let held: Vec<TcpStream> = (0..4).map(|_| a_hundred_streams(gateway.address)).collect();
+    eventually("some are refused", || gateway.console().contains("status=503 service=auth"));
+    for _ in 0..10 {
+        gateway.get("/livez").expect(200);
+        call(gateway.admin, "GET", "/readyz", &[], b"").expect(200);
+        gateway.get("/api/users").expect_problem(503, "overloaded");
+    }
+    drop(held);
+    let cores = thread::available_parallelism().unwrap().get();
+    eventually("nothing is left over", || descriptors(&gateway).len() <= at_first + cores);
+    gateway.is_unharmed();
 }

@@ -1,24 +1,14 @@
 //! The console, for the one thing that is shown there on purpose: a dummy token (development only).
 
-use std::{
-    io::{self, Write},
-    sync::Mutex,
-};
+use std::{io::Write, sync::Mutex};
 
 use crate::domain::gateway::{models::token::DummyText, services::ports::DummyConsole};
 
-/// Writes dummy tokens to standard output, or to whatever a test puts in its place.
+/// Writes dummy tokens to an output.
 pub struct Console<W>(Mutex<W>);
 
-impl Console<io::Stdout> {
-    /// Standard output.
-    pub fn stdout() -> Self {
-        Self::new(io::stdout())
-    }
-}
-
 impl<W: Write> Console<W> {
-    /// Any output.
+    /// Begins to write to this output.
     pub fn new(output: W) -> Self {
         Self(Mutex::new(output))
     }

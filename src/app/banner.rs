@@ -1,18 +1,12 @@
 //! What is said when the gateway has started: what runs where, what is for development only, what to try.
 
-use std::{
-    io::{self, Write},
-    net::SocketAddr,
-};
+use std::net::SocketAddr;
 
-use super::development::Helpers;
+use super::{development::Helpers, logging};
 use crate::config::{Database, Environment, Settings};
 
 pub(super) fn show(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &Helpers) {
-    let text = text(settings, address, admin, helpers);
-    let mut console = io::stdout().lock();
-    // A console that is gone is no reason not to serve.
-    let _ = console.write_all(text.as_bytes()).and_then(|()| console.flush());
+    logging::stdout().push(text(settings, address, admin, helpers).as_bytes());
 }
 
 fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &Helpers) -> String {

@@ -11,14 +11,15 @@ use super::{
     Environment, ListenerSettings,
     reader::{Reader, entries},
     variables::{
-        ADMIN_ADDR, DRAIN_TIMEOUT, HEAD_TIMEOUT, HOST, IDLE_TIMEOUT, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_CLIENT, PORT,
-        TRUSTED_PROXIES,
+        ADMIN_ADDR, DRAIN_TIMEOUT, HEAD_TIMEOUT, HOST, IDLE_TIMEOUT, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_CLIENT,
+        MAX_REQUESTS_PER_CLIENT, PORT, TRUSTED_PROXIES,
     },
 };
 
 const INSTANT: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_hours(1);
-const MANY: usize = 1_000_000;
+/// More of anything than one gateway serves.
+pub(super) const MANY: usize = 1_000_000;
 
 /// Reads the listener's settings. In development nobody outside this machine is served unless `HOST` says so.
 pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Option<ListenerSettings> {
@@ -33,6 +34,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Option<
     let drain_timeout = reader.duration(&DRAIN_TIMEOUT, Duration::ZERO..=HOUR);
     let max_connections = reader.number(&MAX_CONNECTIONS, 1..=MANY);
     let max_connections_per_client = reader.number(&MAX_CONNECTIONS_PER_CLIENT, 1..=MANY);
+    let max_requests_per_client = reader.number(&MAX_REQUESTS_PER_CLIENT, 1..=MANY);
     let trusted_proxies = reader.read(&TRUSTED_PROXIES, |text| entries(text).map(network).collect());
     Some(ListenerSettings {
         address: SocketAddr::new(host?, port?),
@@ -41,6 +43,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Option<
         drain_timeout: drain_timeout?,
         max_connections: max_connections?,
         max_connections_per_client: max_connections_per_client?,
+        max_requests_per_client: max_requests_per_client?,
         trusted_proxies: trusted_proxies?,
     })
 }

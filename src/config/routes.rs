@@ -9,6 +9,7 @@ use toml::{
 };
 
 use super::{
+    listener::MANY,
     reader::{self, Reader},
     report::Mistake,
     source::RoutesFile,
@@ -18,7 +19,7 @@ use crate::domain::gateway::models::{
     access::Access,
     header::TokenHeader,
     oauth::ProviderName,
-    service::{DEFAULT_BODY_LIMIT_BYTES, ProviderToken, Route, TimeLimits},
+    service::{DEFAULT_BODY_LIMIT_BYTES, DEFAULT_BUFFER_BYTES, ProviderToken, Route, TimeLimits},
     signing_key::SigningAlgorithm,
 };
 
@@ -32,6 +33,9 @@ const SHIPPED: &str = include_str!("default.toml");
 
 /// What a route may set a time limit to. A day is longer than anything should stand still.
 const TIME_LIMITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
+
+/// The most that a route may have kept of a request's body.
+const MOST_BUFFERED_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What of the other settings routes have to agree with, as far as it could be read.
 #[derive(Clone, Copy)]
@@ -61,6 +65,8 @@ struct RouteEntry {
     provider_token: Option<Spanned<String>>,
     provider_token_header: Option<Spanned<String>>,
     body_limit: Option<Spanned<String>>,
+    buffer_request: Option<Spanned<String>>,
+    max_requests: Option<Spanned<i64>>,
     connect_timeout: Option<Spanned<String>>,
     first_byte_timeout: Option<Spanned<String>>,
     idle_timeout: Option<Spanned<String>>,
@@ -138,6 +144,14 @@ impl Parser<'_> {
                 units::size_bytes(text).ok_or_else(|| "a size such as 64KiB or 10MiB".to_owned())
             }),
         };
+        let buffer_bytes = match &entry.buffer_request {
+            None => Some(DEFAULT_BUFFER_BYTES),
+            Some(given) => self.field("buffer_request", given, |text| {
+                let size = units::size_bytes(text).filter(|&size| size <= MOST_BUFFERED_BYTES);
+                size.ok_or_else(|| "a size such as 64KiB, up to 16MiB; 0B streams every body".to_owned())
+            }),
+        };
+        let max_requests = self.max_requests(entry.max_requests.as_ref());
         let time_limits = self.time_limits(entry);
         let end_with_token = self.end_with_token(entry.end_with_token.as_ref(), access.as_ref());
         let assertion = self.assertion(entry.assertion.as_ref());
@@ -151,10 +165,23 @@ impl Parser<'_> {
             forward_authorization: entry.forward_authorization,
             provider_token: provider_token?,
             body_limit_bytes: body_limit_bytes?,
+            buffer_bytes: buffer_bytes?,
+            max_requests: max_requests?,
             time_limits: time_limits?,
             end_with_token: end_with_token?,
             assertion: assertion?,
         })
+    }
+
+    /// The outer `None` is a mistake.
+    #[expect(clippy::option_option, reason = "the outer one is this parser's way of saying that a mistake was noted")]
+    fn max_requests(&mut self, given: Option<&Spanned<i64>>) -> Option<Option<usize>> {
+        let Some(given) = given else { return Some(None) };
+        let limit = self.field("max_requests", given, |&number| {
+            let number = usize::try_from(number).ok().filter(|number| (1..=MANY).contains(number));
+            number.ok_or_else(|| format!("a whole number from 1 to {MANY}"))
+        });
+        limit.map(Some)
     }
 
     fn time_limits(&mut self, entry: &RouteEntry) -> Option<TimeLimits> {
@@ -317,6 +344,8 @@ mod tests {
             provider_token = "google"
             provider_token_header = "X-Google-Token"
             body_limit = "64KiB"
+            buffer_request = "1KiB"
+            max_requests = 20
             connect_timeout = "500ms"
             first_byte_timeout = "2m"
             idle_timeout = "1h"
@@ -337,6 +366,8 @@ mod tests {
                 header: "x-google-token".parse().unwrap(),
             }),
             body_limit_bytes: 65_536,
+            buffer_bytes: 1024,
+            max_requests: Some(20),
             time_limits: TimeLimits {
                 connect: Some(Duration::from_millis(500)),
                 first_byte: Some(Duration::from_mins(2)),

@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     UpstreamSettings,
+    listener::MANY,
     reader::{Reader, entries},
     report::{Mistake, shown},
-    variables::{CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, UPSTREAM_IDLE_TIMEOUT},
+    variables::{CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, MAX_REQUESTS_PER_SERVICE, UPSTREAM_IDLE_TIMEOUT},
 };
 use crate::domain::gateway::models::service::{Instance, InvalidInstance, Service, ServiceName};
 
@@ -39,10 +40,12 @@ pub(super) fn read_upstream(reader: &mut Reader<'_>) -> Option<UpstreamSettings>
     let connect_timeout = reader.duration(&CONNECT_TIMEOUT, INSTANT..=HOUR);
     let first_byte_timeout = reader.duration(&FIRST_BYTE_TIMEOUT, INSTANT..=HOUR);
     let idle_timeout = reader.duration(&UPSTREAM_IDLE_TIMEOUT, INSTANT..=HOUR);
+    let max_requests = reader.number(&MAX_REQUESTS_PER_SERVICE, 1..=MANY);
     Some(UpstreamSettings {
         connect_timeout: connect_timeout?,
         first_byte_timeout: first_byte_timeout?,
         idle_timeout: idle_timeout?,
+        max_requests: max_requests?,
     })
 }
 

@@ -115,11 +115,12 @@ impl Acceptor {
         }
     }
 
-    /// Gives the connection to the core with the fewest; among equals, in turn.
+    /// Gives the connection to the core with the fewest; among equals, in turn. A core that has died gets none.
     fn deal(&self, stream: TcpStream, peer: SocketAddr, place: Place, turn: &mut usize) {
         let seats = self.seats.len();
         let Some(chosen) = (0..seats)
             .map(|step| &self.seats[(*turn + step) % seats])
+            .filter(|seat| !seat.newcomers.is_closed())
             .min_by_key(|seat| seat.load.load(Ordering::Relaxed))
         else {
             return;

@@ -4,7 +4,7 @@
 
 use std::{
     borrow::Cow,
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
     rc::Rc,
     sync::Arc,
@@ -16,7 +16,7 @@ use http::{Method, StatusCode, Uri};
 use tokio::sync::Notify;
 use tracing::debug;
 
-use super::{ports::AccessLogSink, request_id::RequestText, view::Target, watchdog::Vitals};
+use super::{in_flight::InFlight, ports::AccessLogSink, request_id::RequestText, view::Target, watchdog::Vitals};
 use crate::{config::LogFormat, domain::gateway::models::service::ServiceName, ports::Clock};
 
 /// The longest path that is written out.
@@ -24,6 +24,9 @@ const MAX_PATH: usize = 1024;
 
 /// What is logged as the status of a request whose client went away before the answer's head; nginx's number for it.
 const CLIENT_GONE: u16 = 499;
+
+/// What is logged as the status of a request that the end of the drain cut off before its answer's head.
+const CUT_OFF: u16 = 503;
 
 /// As much as is put together before it is written.
 const BLOCK_BYTES: usize = 32 * 1024;
@@ -39,11 +42,25 @@ pub(super) struct AccessLog {
     lines: RefCell<Vec<u8>>,
     second: RefCell<Option<Second>>,
     begun: Notify,
+    is_cut_off: Cell<bool>,
 }
 
 impl AccessLog {
     pub(super) fn new(sink: Arc<dyn AccessLogSink>, format: LogFormat, clock: Arc<dyn Clock>) -> Self {
-        Self { sink, format, clock, lines: RefCell::default(), second: RefCell::default(), begun: Notify::new() }
+        Self {
+            sink,
+            format,
+            clock,
+            lines: RefCell::default(),
+            second: RefCell::default(),
+            begun: Notify::new(),
+            is_cut_off: Cell::new(false),
+        }
+    }
+
+    /// The requests that end from now on are cut off by the gateway, not by their clients.
+    pub(super) fn cut_off(&self) {
+        self.is_cut_off.set(true);
     }
 
     /// Writes the lines that have waited long enough, for ever.
@@ -206,6 +223,8 @@ pub(super) struct Record {
     instance: Option<Rc<Target>>,
     complete: bool,
     vitals: Rc<Vitals>,
+    /// What it counts against as long as it is in flight.
+    pub(super) in_flight: InFlight,
 }
 
 impl Record {
@@ -230,6 +249,7 @@ impl Record {
             instance: None,
             complete: false,
             vitals,
+            in_flight: InFlight::default(),
         })
     }
 
@@ -267,7 +287,8 @@ impl Record {
         line.text(name!("method"), if self.target.is_some() { self.method.as_str() } else { "-" });
         line.text(name!("path"), &self.target.as_ref().map_or(Cow::Borrowed("-"), |target| loggable(target.path())));
         line.name(name!("status"));
-        line.digits(self.status.into(), 3);
+        let is_cut_off = self.status == CLIENT_GONE && self.log.is_cut_off.get();
+        line.digits(if is_cut_off { CUT_OFF } else { self.status }.into(), 3);
         if let Some(service) = &self.service {
             line.text(name!("service"), service.as_str());
         }

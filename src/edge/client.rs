@@ -2,7 +2,11 @@
 //! before it, and so on until somebody is not trusted: that is the client. Of what stands further left in
 //! `X-Forwarded-For`, nothing is known, and nothing is passed on.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    cell::OnceCell,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+};
 
 use http::HeaderValue;
 use ipnet::IpNet;
@@ -12,6 +16,7 @@ use super::{
     accept::is_in,
     header_list::HeaderList,
     headers::{X_FORWARDED_FOR, X_FORWARDED_PROTO, X_REQUEST_ID},
+    in_flight::{ClientPermits, CoreLimits},
 };
 use crate::domain::gateway::models::id::RequestId;
 
@@ -23,6 +28,8 @@ pub(super) struct Peer {
     /// How its connection came.
     scheme: &'static str,
     text: HeaderValue,
+    /// What it may have in flight, once it was asked for.
+    permits: OnceCell<Rc<ClientPermits>>,
 }
 
 /// Who sent a request.
@@ -52,6 +59,7 @@ impl Peer {
             is_trusted: is_in(trusted_proxies, ip),
             scheme: if by_tls { "https" } else { "http" },
             text: header_value(&ip.to_string()),
+            permits: OnceCell::new(),
         }
     }
 
@@ -80,6 +88,20 @@ impl Peer {
                 None => self.scheme,
             },
         }
+    }
+
+    /// What the client of a request may have in flight. Nothing limits a proxy that does not say for whom it asks.
+    pub(super) fn permits(
+        &self,
+        client: &Client,
+        limits: &CoreLimits,
+        trusted_proxies: &[IpNet],
+    ) -> Option<Rc<ClientPermits>> {
+        let address = client.address.ip();
+        if !self.is_trusted {
+            return Some(Rc::clone(self.permits.get_or_init(|| limits.of_client(address))));
+        }
+        (!is_in(trusted_proxies, address)).then(|| limits.of_client(address))
     }
 
     /// The request id that a trusted proxy has given, if it has one of our forms: a short or a plain UUID.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
+use tokio::{io::ReadBuf, net::TcpStream};
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
@@ -17,6 +17,7 @@ use super::{
     client::Peer,
     conversation,
     frames::PREFACE,
+    head::BadHead,
     http2,
     socket::Socket,
     tcp::Tcp,
@@ -48,6 +49,14 @@ pub(super) async fn serve(core: &Rc<Core>, stream: TcpStream, peer: Peer) {
 async fn speak(core: &Rc<Core>, stream: TcpStream, peer: Peer, vitals: &Rc<Vitals>) {
     let mut first = BytesMut::new();
     let (socket, protocol) = if let Some(tls) = &core.tls {
+        match unless_drained(vitals, |context| poll_speaks_plain_http(&stream, context)).await {
+            Some(false) => {}
+            Some(true) => {
+                let wire = Wire::new(Socket::Plain(Tcp(stream)), first, Rc::clone(vitals));
+                return Box::pin(conversation::refuse(core, &wire, vitals, BadHead::PlainHttp)).await;
+            }
+            None => return,
+        }
         // In a place of its own: a connection without TLS need not be as large.
         let Some(socket) = Box::pin(secured(tls, stream, vitals)).await else { return };
         let protocol = if speaks_http2(&socket) { Protocol::Http2 } else { Protocol::Http1 };
@@ -78,6 +87,14 @@ async fn secured(tls: &Terminator, stream: TcpStream, vitals: &Vitals) -> Option
             None
         }
     }
+}
+
+/// Whether a client that should begin with a handshake begins with a request's method instead. A handshake begins with the
+/// byte 22 (RFC 8446 §5.1). The byte stays where it is; there is none if the client has closed its side.
+fn poll_speaks_plain_http(stream: &TcpStream, context: &mut Context<'_>) -> Poll<bool> {
+    let mut first = [0];
+    let peeked = ready!(stream.poll_peek(context, &mut ReadBuf::new(&mut first)));
+    Poll::Ready(peeked.is_ok() && first[0].is_ascii_uppercase())
 }
 
 /// What `poll` comes to, unless the core drains before.

@@ -20,7 +20,7 @@ use super::{
     client::Peer,
     few::OneOf,
     forward::is_event_stream,
-    head::Head,
+    head::{BadHead, Head},
     header_list::HeaderList,
     headers::{names, wants_trailers},
     local::{TURN_BYTES, end_turn},
@@ -81,6 +81,16 @@ pub(super) async fn serve(core: &Rc<Core>, wire: Rc<Wire>, peer: &Peer, vitals: 
                 let (socket, first) = wire.into_parts();
                 return Box::pin(tunnel.run(socket, first.freeze())).await;
             }
+        }
+    }
+}
+
+/// Refuses whatever request comes, and closes.
+pub(super) async fn refuse(core: &Core, wire: &Wire, vitals: &Rc<Vitals>, bad: BadHead) {
+    if matches!(next(wire, vitals, false).await, Next::Request) {
+        let answer = pipeline::refuse(core, vitals, bad);
+        if send(core, wire, answer, &Form::REFUSED, false).await.is_ok() {
+            wire.close(true).await;
         }
     }
 }

@@ -64,6 +64,12 @@ pub(super) enum Failure {
     BodyBroken,
     /// The client stopped sending its body.
     BodyTimeout,
+    /// The client has as many requests in flight as it may.
+    ClientOverloaded,
+    /// The service, or the route, has as many requests in flight as it may.
+    ServiceOverloaded,
+    /// The process may open no more connections to services.
+    ConnectionsExhausted,
     /// The service has no instance now.
     NoInstance,
     /// The credential could not be checked now.
@@ -134,12 +140,15 @@ impl Failure {
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
             | Self::BodyTimeout
+            | Self::ClientOverloaded
             | Self::ProviderGrantMissing(_)
             | Self::ReauthorizationRequired(_) => Source::Client,
             Self::CheckUnavailable | Self::ProviderUnavailable(_) | Self::VaultUnavailable | Self::Internal => {
                 Source::Gateway
             }
             Self::NoInstance
+            | Self::ServiceOverloaded
+            | Self::ConnectionsExhausted
             | Self::Unreachable
             | Self::ConnectTimeout
             | Self::Refused
@@ -170,6 +179,9 @@ impl Failure {
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
             | Self::BodyTimeout
+            | Self::ClientOverloaded
+            | Self::ServiceOverloaded
+            | Self::ConnectionsExhausted
             | Self::NoInstance
             | Self::CheckUnavailable
             | Self::ProviderGrantMissing(_)
@@ -210,6 +222,15 @@ impl Failure {
                 "request_timeout",
                 "the rest of the request body did not come in time; send it again without pausing",
             ),
+            Self::ClientOverloaded => {
+                unavailable("overloaded", "too many of your requests are in flight; wait until some have ended")
+            }
+            Self::ServiceOverloaded => {
+                unavailable("overloaded", "the service has as many requests in flight as it may; try again")
+            }
+            Self::ConnectionsExhausted => {
+                unavailable("overloaded", "the gateway has no connection left to the service; try again")
+            }
             Self::Trace => Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "TRACE is not allowed"),
             Self::Connect => Problem::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", "CONNECT is not served here"),
             Self::NoRoute => Problem::new(

@@ -26,7 +26,7 @@ use super::{
     outgoing::Outgoing,
     output::{Encoder, Output},
     pool::Connection,
-    tcp::{SMALL_READ_BYTES, Tcp},
+    tcp::SMALL_READ_BYTES,
     upload::RequestBody,
     view::Target,
 };
@@ -160,10 +160,9 @@ impl Exchange {
         self.connection.is_some() && !upload.is_refused && !(upload.has_ended && upload.output.is_empty())
     }
 
-    /// The connection itself after a 101, and what was read from it behind that.
-    pub(super) fn switched(mut self) -> Option<(Tcp, Bytes)> {
-        let Connection { stream, input, .. } = self.connection.take()?;
-        Some((stream, input.freeze()))
+    /// The connection itself after a 101.
+    pub(super) fn switched(mut self) -> Option<Connection> {
+        self.connection.take()
     }
 
     /// The answer was read. The connection is kept for another request, if it is in step.

@@ -143,14 +143,16 @@ async fn exchange(
             Ok(answer) => return Ok(answer),
         }
     }
-    match Box::pin(pool::connect(target, limits.connect)).await {
+    let lost = |failure| Lost { failure, was_sent: false, was_used: false };
+    let permit = core.connection_permit().ok_or_else(|| lost(Failure::ConnectionsExhausted))?;
+    match Box::pin(pool::connect(target, limits.connect, permit)).await {
         Ok(connection) => {
             target.has_rested();
             send(core, target, connection, outgoing, Instant::now(), limits).await
         }
         Err(failure) => {
             target.let_rest(std::time::Instant::now());
-            Err(Lost { failure, was_sent: false, was_used: false })
+            Err(lost(failure))
         }
     }
 }
@@ -170,7 +172,8 @@ async fn exchange_on_stream(
         if let Some(stream) = target.multiplex.take(load) {
             break stream;
         }
-        match Multiplex::open(target, limits.connect).await {
+        let permit = core.connection_permit().ok_or_else(|| lost(Failure::ConnectionsExhausted))?;
+        match Multiplex::open(target, limits.connect, permit).await {
             Ok(()) => target.has_rested(),
             Err(failure) => {
                 target.let_rest(std::time::Instant::now());
@@ -234,8 +237,8 @@ fn switched(
     let chosen = head.headers.share(&UPGRADE).filter(|_| head.headers.all(UPGRADE).nth(1).is_none());
     let mut answer = passed_on(head, BodyLength::None, ());
     upgrade::agreed(asked, chosen, &mut answer.headers)?;
-    let (service, first) = exchange.switched().ok_or(Failure::Internal)?;
-    let tunnel = Tunnel::new(service, first, core.streams.watch(limits.of_stream(), None));
+    let service = exchange.switched().ok_or(Failure::Internal)?;
+    let tunnel = Tunnel::new(service, core.streams.watch(limits.of_stream(), None));
     Ok(Box::new(answer.map(|()| AnswerBody::switched(tunnel))))
 }
 

@@ -65,6 +65,9 @@ pub(super) enum BadHead {
     /// Both at once.
     #[error("Content-Length and Transfer-Encoding exclude each other")]
     TwoLengths,
+    /// Plain HTTP where TLS is spoken.
+    #[error("a plain HTTP request was sent to an HTTPS port; use https://")]
+    PlainHttp,
 }
 
 /// How the body behind a head is delimited.

@@ -75,7 +75,7 @@ impl Drop for Place {
 }
 
 /// Whom an address stands for. An IPv6 customer has a /64 at least, so all of it counts as one client.
-fn one_client(address: IpAddr) -> IpAddr {
+pub(super) fn one_client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         v4 @ IpAddr::V4(_) => v4,
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),

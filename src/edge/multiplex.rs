@@ -26,8 +26,8 @@ use tokio::{
 };
 
 use super::{
-    error::Failure, exchange::MAX_ANSWER_HEAD_BYTES, frames::SendWindow, head::number, pool, upload::RequestBody,
-    view::Target,
+    error::Failure, exchange::MAX_ANSWER_HEAD_BYTES, frames::SendWindow, head::number, permits::Permit, pool,
+    upload::RequestBody, view::Target,
 };
 
 /// The most connections of a core to one instance. When all are full, requests wait for the one with the fewest.
@@ -95,6 +95,8 @@ struct Connection {
     used_at: Cell<Instant>,
     /// It kept somebody waiting for too long: it may be dead, and is given no more requests.
     doubtful: Cell<bool>,
+    /// That the process may have this socket.
+    _permit: Permit,
     /// One request has it to itself.
     is_exclusive: Cell<bool>,
     window: Rc<RefCell<SendWindow>>,
@@ -171,15 +173,15 @@ impl Multiplex {
 
     /// Opens a connection, or waits for the one that is being opened. It goes on though nobody waits any more. A connection that
     /// was opened and is gone again is an error, too: whoever asked would otherwise open one after the other.
-    pub(super) async fn open(target: &Rc<Target>, limit: Duration) -> Result<(), Failure> {
-        let mut opening = Self::opening(target, limit);
+    pub(super) async fn open(target: &Rc<Target>, limit: Duration, permit: Permit) -> Result<(), Failure> {
+        let mut opening = Self::opening(target, limit, permit);
         let outcome = opening.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
         let opened = outcome.ok().flatten().unwrap_or(Err(Failure::Unreachable))?;
         let is_usable = opened.upgrade().is_some_and(|connection| connection.is_usable());
         if is_usable { Ok(()) } else { Err(Failure::HungUp) }
     }
 
-    fn opening(target: &Rc<Target>, limit: Duration) -> Opening {
+    fn opening(target: &Rc<Target>, limit: Duration, permit: Permit) -> Opening {
         let mut opening = target.multiplex.opening.borrow_mut();
         if let Some(known) = opening.as_ref().filter(|known| known.has_changed().is_ok()) {
             return known.clone();
@@ -188,7 +190,7 @@ impl Multiplex {
         *opening = Some(receiver.clone());
         let target = Rc::clone(target);
         tokio::task::spawn_local(async move {
-            let outcome = connect(&target, limit).await;
+            let outcome = connect(&target, limit, permit).await;
             let outcome = outcome.map(|connection| {
                 let connection = Rc::new(connection);
                 let opened = Rc::downgrade(&connection);
@@ -211,7 +213,7 @@ impl Multiplex {
     }
 }
 
-async fn connect(target: &Target, limit: Duration) -> Result<Connection, Failure> {
+async fn connect(target: &Target, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
     let window = Rc::new(RefCell::new(SendWindow::new()));
     let stream = Observed { stream: pool::reach(target, limit).await?, window: Rc::clone(&window) };
     let (requests, driver) = client::Builder::new()
@@ -234,6 +236,7 @@ async fn connect(target: &Target, limit: Duration) -> Result<Connection, Failure
         streams: Cell::new(0),
         used_at: Cell::new(Instant::now()),
         doubtful: Cell::new(false),
+        _permit: permit,
         is_exclusive: Cell::new(false),
         window,
     })

@@ -22,7 +22,7 @@ use super::{
     access_log::Record,
     authenticate::authenticate,
     body::AnswerBody,
-    browser,
+    browser, buffering,
     client::{Client, Peer},
     cors::Readers,
     error::{ALLOWED_METHODS, Failure, Source},
@@ -32,11 +32,13 @@ use super::{
     head::BadHead,
     header_list::HeaderList,
     headers::{X_REQUEST_ID, remove_method_overrides, sanitise_request},
+    in_flight::ClientPermits,
     linked::linked_at,
     message::{Answer, BodyLength, RequestHead},
     outgoing::{Facts, Outgoing, max_forwards},
     own_path,
     path::{self, BadPath},
+    permits::{CorePermits, Permit},
     ports::RequestOrigin,
     provider_token::provider_token,
     request_id::RequestText,
@@ -150,12 +152,14 @@ async fn handle(
         Destination::Refused(spelling) => Err(Failure::Path(spelling.into())),
         Destination::OtherMethods(routes) => Err(other_methods(routes)),
         Destination::OwnPath => {
+            record.in_flight.client = client_permit(core, peer, &client, |permits| &permits.own_paths)?;
             let target = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
             let origin = RequestOrigin { request_id: id.id, client: client.address };
             Box::pin(own_path::answer(core, std::mem::take(head), body, target, host, origin)).await
         }
         Destination::Service { route, upstream, by_method } => {
             record.goes_to(&route.service);
+            record.in_flight.client = client_permit(core, peer, &client, |permits| &permits.proxied)?;
             if by_method {
                 remove_method_overrides(&mut head.headers);
             }
@@ -223,6 +227,20 @@ async fn proxy(
         return Err(Failure::BodyTooLarge { limit_bytes });
     }
     let upstream = upstream.ok_or(Failure::NoInstance)?;
+    let body = RequestBody::new(request.body, limit_bytes);
+    if let Some(upload) = body.upload()
+        && route.buffer_bytes > 0
+        && !upstream.speaks_http2()
+        && !buffering::is_conversation(&request.head.headers)
+    {
+        // Before anything is asked for that would grow old meanwhile, and before it counts against the service.
+        buffering::buffer(upload, route.buffer_bytes, &core.buffered, limits.idle, limits.deadline).await?;
+    }
+    record.in_flight.service = Some(upstream.permit(&core.limits, &route.service).ok_or(Failure::ServiceOverloaded)?);
+    if let Some(limit) = route.max_requests {
+        let permit = core.limits.on_route(route, limit);
+        record.in_flight.route = Some(permit.ok_or(Failure::ServiceOverloaded)?);
+    }
     let assertion = match &caller {
         Some(caller) if route.assertion => {
             Some(Box::pin(caller.assertion(core, &*snapshot.keys, &route.service)).await?)
@@ -236,7 +254,6 @@ async fn proxy(
             Some((name, Box::pin(provider_token(core, snapshot, wanted, &permit)).await?))
         }
     };
-    let body = RequestBody::new(request.body, limit_bytes);
     let facts = Facts {
         request_id: request.id,
         client: &request.client,
@@ -253,6 +270,17 @@ async fn proxy(
     };
     let outgoing = Outgoing::new(request.head, body, &facts)?;
     forward(core, upstream, &outgoing, &limits, record).await
+}
+
+/// A permit for one more request of a client, if that is limited at all.
+fn client_permit(
+    core: &Core,
+    peer: &Peer,
+    client: &Client,
+    kind: impl FnOnce(&ClientPermits) -> &Rc<CorePermits>,
+) -> Result<Option<Permit>, Failure> {
+    let Some(permits) = peer.permits(client, &core.limits, &core.listener.trusted_proxies) else { return Ok(None) };
+    kind(&permits).try_acquire().map(Some).ok_or(Failure::ClientOverloaded)
 }
 
 /// What becomes of a request that may not be forwarded. Whoever could be signed in, and has come by browser, signs in.

@@ -9,7 +9,7 @@ use std::{
 use bytes::BytesMut;
 use tokio::net::TcpStream;
 
-use super::{error::Failure, tcp::Tcp, view::Target};
+use super::{error::Failure, permits::Permit, tcp::Tcp, view::Target};
 
 /// The most idle connections that are kept to one instance.
 const MOST_IDLE: usize = 256;
@@ -19,6 +19,8 @@ pub(super) struct Connection {
     pub(super) stream: Tcp,
     /// What was read and belongs to nobody yet.
     pub(super) input: BytesMut,
+    /// That the process may have this socket.
+    _permit: Permit,
 }
 
 impl Connection {
@@ -59,6 +61,13 @@ impl Pool {
         }
     }
 
+    /// Closes the connection that was not used for the longest time; whether there was one.
+    pub(super) fn close_oldest(&self) -> bool {
+        let mut idle = self.0.borrow_mut();
+        // The list is as long as a few hundred at most, and this happens when there is no socket left.
+        (!idle.is_empty()).then(|| idle.remove(0)).is_some()
+    }
+
     /// Closes what is dead or was not used for `idle_timeout`.
     pub(super) fn close_idle(&self, now: Instant, idle_timeout: Duration) {
         let is_young = |idle: &Idle| now.saturating_duration_since(idle.since) < idle_timeout;
@@ -79,7 +88,7 @@ pub(super) async fn reach(target: &Target, limit: Duration) -> Result<TcpStream,
 }
 
 /// Opens a connection.
-pub(super) async fn connect(target: &Target, limit: Duration) -> Result<Connection, Failure> {
+pub(super) async fn connect(target: &Target, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
     let stream = reach(target, limit).await?;
-    Ok(Connection { stream: Tcp(stream), input: BytesMut::new() })
+    Ok(Connection { stream: Tcp(stream), input: BytesMut::new(), _permit: permit })
 }

@@ -18,6 +18,7 @@ use tracing::error;
 use super::{
     accept::{Acceptor, Seat},
     browser::BrowserSettings,
+    in_flight::SharedLimits,
     limits::ConnectionLimits,
     names::Names,
     ports::{AccessLogSink, ControlPlane, Resolver},
@@ -41,6 +42,8 @@ pub struct Parts {
     pub browsers: BrowserSettings,
     /// How services are reached.
     pub upstream_settings: UpstreamSettings,
+    /// How many connections to services the process may have.
+    pub max_service_connections: usize,
     /// Looks the names of instances up.
     pub names: Arc<Names>,
     /// How many cores serve, each with a thread of its own.
@@ -67,6 +70,7 @@ pub struct Parts {
 pub struct Edge {
     address: SocketAddr,
     stop: watch::Sender<bool>,
+    died: watch::Receiver<bool>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -79,14 +83,18 @@ impl Edge {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
-        let mut edge = Self { address, stop, threads: Vec::new() };
+        let (died, has_died) = watch::channel(false);
+        let alive = |name| Alive { name, stopped: stopped.clone(), died: died.clone() };
+        let mut edge = Self { address, stop, died: has_died, threads: Vec::new() };
+        let limits = &parts.listener_settings;
+        let in_flight = SharedLimits::of(parts);
         let mut seats = Vec::new();
         for number in 0..parts.cores.get() {
-            let (seat, thread) = start_core(number, parts.clone(), stopped.clone())?;
+            let (seat, thread) =
+                start_core(alive(format!("edge-{number}")), parts.clone(), in_flight.clone(), stopped.clone())?;
             seats.push(seat);
             edge.threads.push(thread);
         }
-        let limits = &parts.listener_settings;
         let acceptor = Acceptor {
             limits: ConnectionLimits::new(limits.max_connections, limits.max_connections_per_client),
             trusted_proxies: limits.trusted_proxies.clone().into(),
@@ -99,9 +107,12 @@ impl Edge {
             let _entered = runtime.enter();
             tokio::net::TcpListener::from_std(listener)?
         };
-        let accepting = std::thread::Builder::new()
-            .name("edge-accept".to_owned())
-            .spawn(move || runtime.block_on(acceptor.run(incoming, stopped)))?;
+        let alive = alive("edge-accept".to_owned());
+        let accepting = std::thread::Builder::new().name(alive.name.clone()).spawn(move || {
+            // Dropped when the thread ends, however it does.
+            let _alive = alive;
+            runtime.block_on(acceptor.run(incoming, stopped));
+        })?;
         edge.threads.push(accepting);
         Ok(edge)
     }
@@ -109,6 +120,15 @@ impl Edge {
     /// Where it listens.
     pub fn local_address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Waits until one of its threads has died. The others go on, but what the dead one did nobody does.
+    pub async fn failed(&self) {
+        let mut died = self.died.clone();
+        if died.wait_for(|&died| died).await.is_err() {
+            // All threads have ended as they were told to.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Takes no more connections and requests; what is under way may end within the drain timeout.
@@ -133,18 +153,55 @@ impl Drop for Edge {
     }
 }
 
-fn start_core(number: usize, parts: Parts, stopped: watch::Receiver<bool>) -> io::Result<(Seat, JoinHandle<()>)> {
+/// Held by a thread of the data plane as long as it lives. One that ends without having been told to is reported.
+pub(super) struct Alive {
+    name: String,
+    stopped: watch::Receiver<bool>,
+    died: watch::Sender<bool>,
+}
+
+impl Alive {
+    /// Says that the thread cannot do its work any more.
+    pub(super) fn has_died(&self) {
+        if !self.died.send_replace(true) {
+            error!(thread = self.name, "a thread of the data plane has died; the gateway has to be started anew");
+        }
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        if !*self.stopped.borrow() {
+            self.has_died();
+        }
+    }
+}
+
+fn start_core(
+    alive: Alive,
+    parts: Parts,
+    limits: Arc<SharedLimits>,
+    stopped: watch::Receiver<bool>,
+) -> io::Result<(Seat, JoinHandle<()>)> {
     let (newcomers, receiver) = mpsc::unbounded_channel();
     let (tell, told) = std::sync::mpsc::channel();
-    let thread = std::thread::Builder::new().name(format!("edge-{number}")).spawn(move || {
+    let thread = std::thread::Builder::new().name(alive.name.clone()).spawn(move || {
         // It belongs to its thread, so it is made there.
         let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
             Ok(runtime) => runtime,
             Err(error) => return drop(tell.send(Err(error))),
         };
         let _ = tell.send(Ok(()));
-        // What is left when the core ends, connections that took too long to drain included, is dropped with the runtime.
-        runtime.block_on(async move { Rc::new(Core::new(&parts)).run(receiver, stopped).await });
+        let log = runtime.block_on(async {
+            let core = Rc::new(Core::new(&parts, &limits));
+            let log = Rc::clone(&core.access_log);
+            core.run(receiver, stopped, &alive).await;
+            log
+        });
+        // What is left, connections that took too long to drain included, is dropped with the runtime.
+        drop(runtime);
+        // The requests on those connections have left their lines as they were dropped.
+        log.flush();
     })?;
     told.recv().unwrap_or_else(|_| Err(io::Error::other("a thread of the data plane ended as it began")))?;
     Ok((Seat { newcomers, load: Arc::default() }, thread))

@@ -4,7 +4,10 @@ use std::{borrow::Cow, cell::Cell, pin::pin, task::Context};
 
 use http::{HeaderValue, header::AUTHORIZATION};
 
-use super::{authenticate, balance, header_list::HeaderList, path, server::Parts, view::Destination, worker};
+use super::{
+    authenticate, balance, header_list::HeaderList, in_flight::SharedLimits, path, server::Parts, view::Destination,
+    worker,
+};
 use crate::domain::gateway::models::{access::Accepted, path::Spellings, service::Wanted};
 
 /// The path's one form, or `None` if it is refused.
@@ -23,7 +26,7 @@ pub struct Core(worker::Core);
 impl Core {
     /// As the server makes one.
     pub fn new(parts: &Parts) -> Self {
-        Self(worker::Core::new(parts))
+        Self(worker::Core::new(parts, &SharedLimits::of(parts)))
     }
 
     /// Whether a canonical path leads to a service.

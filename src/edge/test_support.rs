@@ -274,12 +274,13 @@ impl ControlPlane for EchoControlPlane {
     }
 }
 
-/// A route that anybody may use.
+/// A route that anybody may use, and on which bodies stream from the first byte.
 pub(super) fn route(prefix: &str, service: &str, upstream_prefix: &str) -> Route {
     Route {
         prefix: prefix.parse().unwrap(),
         upstream_prefix: upstream_prefix.parse().unwrap(),
         access: Access::Open,
+        buffer_bytes: 0,
         ..Route::of_service(&service.parse().unwrap())
     }
 }

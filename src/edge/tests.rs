@@ -2,6 +2,7 @@
 
 mod access;
 mod assertions;
+mod buffering;
 mod closing;
 mod cors;
 mod forwarding;
@@ -11,6 +12,7 @@ mod http2_frames;
 mod http2_messages;
 mod http2_time;
 mod http2_upstreams;
+mod in_flight;
 mod lifecycle;
 mod limits;
 mod message;

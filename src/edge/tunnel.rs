@@ -11,20 +11,19 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{access_log::Record, stream::Stream, tcp::Tcp};
+use super::{access_log::Record, pool::Connection, stream::Stream};
 
 /// The service's side, and what is known about the stream.
 pub(super) struct Tunnel {
-    service: Tcp,
-    first: Bytes,
+    service: Connection,
     stream: Rc<Stream>,
     record: Option<Box<Record>>,
 }
 
 impl Tunnel {
-    /// `first` was read from the service already.
-    pub(super) fn new(service: Tcp, first: Bytes, stream: Rc<Stream>) -> Self {
-        Self { service, first, stream, record: None }
+    /// `service` is what is left of the connection behind the 101.
+    pub(super) fn new(service: Connection, stream: Rc<Stream>) -> Self {
+        Self { service, stream, record: None }
     }
 
     /// Logs `record` when it has ended.
@@ -34,10 +33,11 @@ impl Tunnel {
 
     /// Goes on until it ends. `first` was read from the client already.
     pub(super) async fn run(self, client: impl AsyncRead + AsyncWrite + Unpin, first: Bytes) {
-        let Self { service, first: first_of_service, stream, mut record } = self;
+        let Self { mut service, stream, mut record } = self;
+        let first_of_service = service.input.split().freeze();
         stream.waits_anew();
         let mut client = End { io: client, first, stream: &stream };
-        let mut service = End { io: service, first: first_of_service, stream: &stream };
+        let mut service = End { io: &mut service.stream, first: first_of_service, stream: &stream };
         let mut copying = pin!(tokio::io::copy_bidirectional(&mut client, &mut service));
         let ended = std::future::poll_fn(|context| match stream.over(context.waker()) {
             Some(over) => Poll::Ready(Err(io::Error::other(over))),

@@ -1,5 +1,5 @@
-//! A request's body on its way to a service: streamed with back-pressure, never kept, cut off behind the limit. How far it has
-//! come is known, so that a request can be sent again if none of it was taken.
+//! A request's body on its way to a service: streamed with back-pressure, cut off behind the limit, and kept no further than
+//! its service is asked later. How far it has come is known, so that a request can be sent again if none of it was taken.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,6 +15,7 @@ use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
 
 use super::{
+    buffering::{Buffered, BufferedBytes},
     error::Failure,
     headers::passable,
     http2_body::Http2Body,
@@ -116,8 +117,11 @@ pub(super) enum RequestBody {
 /// The body that is read from the client, and how far it has come.
 pub(super) struct Upload {
     incoming: RefCell<Incoming>,
+    buffered: RefCell<Buffered>,
+    /// Nothing more comes from the client.
+    has_ended: Cell<bool>,
     limit_bytes: u64,
-    sent_bytes: Cell<u64>,
+    came_bytes: Cell<u64>,
     begun: Cell<bool>,
     awaits_client: Cell<bool>,
     moved_at: Cell<Instant>,
@@ -132,8 +136,10 @@ impl RequestBody {
         }
         Self::Streamed(Rc::new(Upload {
             incoming: RefCell::new(incoming),
+            buffered: RefCell::default(),
+            has_ended: Cell::new(false),
             limit_bytes,
-            sent_bytes: Cell::new(0),
+            came_bytes: Cell::new(0),
             begun: Cell::new(false),
             awaits_client: Cell::new(false),
             moved_at: Cell::new(Instant::now()),
@@ -182,9 +188,70 @@ impl Upload {
         (!self.awaits_client.get()).then(|| self.moved_at.get())
     }
 
-    /// When the last part of it came from the client.
+    /// When the last byte came from the client or went to the service.
     pub(super) fn moved_at(&self) -> Instant {
         self.moved_at.get()
+    }
+
+    /// Reads up to `most` bytes, and keeps them until the service takes them. Ready when they are there, or all there are.
+    pub(super) fn poll_buffer(
+        &self,
+        context: &mut Context<'_>,
+        most: u64,
+        core: &Rc<BufferedBytes>,
+    ) -> Poll<Result<(), Failure>> {
+        loop {
+            match ready!(self.poll_incoming(context)) {
+                Some(Ok(part)) => {
+                    let is_last = self.incoming.borrow().is_end_stream();
+                    let mut buffered = self.buffered.borrow_mut();
+                    let has_room = buffered.add(part, is_last, core);
+                    // Behind the last part stands whether all of them are as long as the head said.
+                    if !is_last && (!has_room || buffered.len() as u64 >= most) {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                Some(Err(_)) => return Poll::Ready(Err(self.failure().unwrap_or(Failure::BodyBroken))),
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// The next part from the client.
+    fn poll_incoming(&self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        loop {
+            if self.has_ended.get() {
+                return Poll::Ready(None);
+            }
+            let polled = Pin::new(&mut *self.incoming.borrow_mut()).poll_frame(context);
+            self.awaits_client.set(polled.is_pending());
+            match ready!(polled).map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Err(trailers))) => {
+                    if let Some(trailers) = passable(trailers) {
+                        return Poll::Ready(Some(Ok(trailers)));
+                    }
+                }
+                // An empty frame of HTTP/2 is nothing, and no sign of life.
+                Some(Ok(Ok(data))) if data.is_empty() => {}
+                Some(Ok(Ok(data))) => {
+                    self.moved_at.set(Instant::now());
+                    let came = self.came_bytes.get().saturating_add(data.len() as u64);
+                    self.came_bytes.set(came);
+                    let limit_bytes = self.limit_bytes;
+                    return Poll::Ready(Some(if came > limit_bytes {
+                        Err(self.fail(Failure::BodyTooLarge { limit_bytes }))
+                    } else {
+                        Ok(Frame::data(data))
+                    }));
+                }
+                Some(Err(error)) => {
+                    let is_late = error.kind() == io::ErrorKind::TimedOut;
+                    let failure = if is_late { Failure::BodyTimeout } else { Failure::BodyBroken };
+                    return Poll::Ready(Some(Err(self.fail(failure))));
+                }
+                None => self.has_ended.set(true),
+            }
+        }
     }
 
     /// The service answers: a client that reads that need not send.
@@ -207,42 +274,23 @@ impl Body for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let Self::Streamed(upload) = self.get_mut() else { return Poll::Ready(None) };
         upload.begun.set(true);
-        loop {
-            let polled = Pin::new(&mut *upload.incoming.borrow_mut()).poll_frame(context);
-            upload.awaits_client.set(polled.is_pending());
-            let frame = ready!(polled);
-            upload.moved_at.set(Instant::now());
-            match frame.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Err(trailers))) => {
-                    if let Some(trailers) = passable(trailers) {
-                        return Poll::Ready(Some(Ok(trailers)));
-                    }
-                }
-                Some(Ok(Ok(data))) => {
-                    let sent = upload.sent_bytes.get().saturating_add(data.len() as u64);
-                    upload.sent_bytes.set(sent);
-                    let limit_bytes = upload.limit_bytes;
-                    let too_large = sent > limit_bytes;
-                    return Poll::Ready(Some(if too_large {
-                        Err(upload.fail(Failure::BodyTooLarge { limit_bytes }))
-                    } else {
-                        Ok(Frame::data(data))
-                    }));
-                }
-                Some(Err(error)) => {
-                    let is_late = error.kind() == io::ErrorKind::TimedOut;
-                    let failure = if is_late { Failure::BodyTimeout } else { Failure::BodyBroken };
-                    return Poll::Ready(Some(Err(upload.fail(failure))));
-                }
-                None => return Poll::Ready(None),
+        let kept = upload.buffered.borrow_mut().take();
+        match kept {
+            Some(part) => {
+                upload.moved_at.set(Instant::now());
+                Poll::Ready(Some(Ok(part)))
             }
+            None => upload.poll_incoming(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streamed(upload) => upload.incoming.borrow().is_end_stream(),
+            Self::Streamed(upload) => {
+                upload.buffered.borrow().is_empty()
+                    && (upload.has_ended.get() || upload.incoming.borrow().is_end_stream())
+            }
         }
     }
 

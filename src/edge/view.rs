@@ -1,15 +1,22 @@
 //! A core's own view of the newest snapshot: the snapshot itself, and what this core keeps for each service in it (whose
 //! turn it is, open connections). Finds out where a request goes.
 
-use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration, time::Instant};
+use std::{
+    cell::{Cell, OnceCell},
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use foldhash::HashMap;
 use http::HeaderValue;
 use tracing::error;
 
 use super::{
+    in_flight::CoreLimits,
     multiplex::Multiplex,
     names::{Host, Names},
+    permits::{CorePermits, Permit},
     pool::Pool,
     snapshot::Snapshot,
 };
@@ -28,6 +35,8 @@ pub(super) struct View {
 pub(super) struct Upstream {
     targets: Vec<Rc<Target>>,
     turn: Cell<usize>,
+    /// For requests to it; known once one has come.
+    permits: OnceCell<Rc<CorePermits>>,
 }
 
 /// An instance of a service, with this core's connections to it.
@@ -104,6 +113,11 @@ impl View {
         }
     }
 
+    /// Closes one connection of HTTP/1.1 that is not in use, if there is one.
+    pub(super) fn close_one_idle(&self) -> bool {
+        self.upstreams.values().flat_map(|upstream| &upstream.targets).any(|target| target.pool.close_oldest())
+    }
+
     /// Closes connections to instances that were not used for longer than `idle_timeout`.
     pub(super) fn close_idle(&self, now: Instant, idle_timeout: Duration) {
         for target in self.upstreams.values().flat_map(|upstream| &upstream.targets) {
@@ -119,7 +133,21 @@ impl Upstream {
             let known = known.and_then(|known| known.targets.iter().find(|target| target.instance == *instance));
             known.map(Rc::clone).or_else(|| Target::new(instance, names))
         });
-        Self { targets: targets.collect(), turn: Cell::new(known.map_or(0, |known| known.turn.get())) }
+        Self {
+            targets: targets.collect(),
+            turn: Cell::new(known.map_or(0, |known| known.turn.get())),
+            permits: known.map(|known| known.permits.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// A permit for one more request to it, if so many may be in flight; `name` is its name.
+    pub(super) fn permit(&self, limits: &CoreLimits, name: &ServiceName) -> Option<Permit> {
+        self.permits.get_or_init(|| limits.of_service(name)).try_acquire()
+    }
+
+    /// Whether an instance speaks HTTP/2.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.targets.iter().any(|target| target.speaks_http2())
     }
 
     /// The instance whose turn it is; one that rests only if all of them do.

@@ -13,6 +13,7 @@ use tokio::{
     net::TcpStream,
     runtime::Handle,
     sync::{mpsc, watch},
+    task::JoinSet,
     time::MissedTickBehavior,
 };
 use tracing::{debug, warn};
@@ -22,6 +23,7 @@ use super::{
     access_log::AccessLog,
     authenticate::Known,
     browser::BrowserSettings,
+    buffering::BufferedBytes,
     cache::{self, TokenCache},
     client::Peer,
     connection,
@@ -30,13 +32,15 @@ use super::{
     error::Failure,
     fingerprint::{Fingerprint, Fingerprints},
     http2,
+    in_flight::{CoreLimits, SharedLimits},
     linked::LinkedAccounts,
     names::Names,
+    permits::Permit,
     ports::{ControlPlane, Resolver, ResolverUnavailable},
     provider_token::ProviderTokens,
     request_id::RequestIds,
     retry::RetryBudget,
-    server::Parts,
+    server::{Alive, Parts},
     session::Sessions,
     snapshot::SnapshotReader,
     stream::{self, Streams},
@@ -67,6 +71,8 @@ pub(super) struct Core {
     pub(super) linked_accounts: LinkedAccounts,
     pub(super) provider_tokens: ProviderTokens,
     pub(super) retries: RetryBudget,
+    pub(super) limits: CoreLimits,
+    pub(super) buffered: Rc<BufferedBytes>,
     pub(super) watchdog: Watchdog,
     pub(super) access_log: Rc<AccessLog>,
     pub(super) streams: Rc<Streams>,
@@ -80,7 +86,7 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(parts: &Parts) -> Self {
+    pub(super) fn new(parts: &Parts, limits: &Arc<SharedLimits>) -> Self {
         let mut snapshots = parts.snapshots.reader();
         let view = View::of(Arc::clone(snapshots.newest()), &parts.names, None);
         let random = RequestIds::new(Arc::clone(&parts.entropy));
@@ -101,6 +107,8 @@ impl Core {
             linked_accounts: LinkedAccounts::default(),
             provider_tokens: ProviderTokens::default(),
             retries: RetryBudget::default(),
+            limits: CoreLimits::of(limits),
+            buffered: Rc::default(),
             access_log: Rc::new(AccessLog::new(
                 Arc::clone(&parts.access_log),
                 parts.log_format,
@@ -150,6 +158,11 @@ impl Core {
         }
     }
 
+    /// A permit for one more socket to a service.
+    pub(super) fn connection_permit(&self) -> Option<Permit> {
+        self.limits.connection(|| self.view().close_one_idle())
+    }
+
     /// Hands the text of the time on.
     pub(super) fn with_date<T>(&self, use_it: impl FnOnce(&str) -> T) -> T {
         self.date.with(self.clock.now(), use_it)
@@ -165,13 +178,15 @@ impl Core {
         self: Rc<Self>,
         mut newcomers: mpsc::UnboundedReceiver<Newcomer>,
         mut stop: watch::Receiver<bool>,
+        alive: &Alive,
     ) {
-        let keeper = tokio::task::spawn_local(Rc::clone(&self).keep());
-        let streams_keeper = tokio::task::spawn_local(Rc::clone(&self).keep_streams());
+        let mut keepers = JoinSet::new();
+        keepers.spawn_local(Rc::clone(&self).keep());
+        keepers.spawn_local(Rc::clone(&self).keep_streams());
         let log = Rc::clone(&self.access_log);
-        let log_keeper = tokio::task::spawn_local(async move { log.keep().await });
+        keepers.spawn_local(async move { log.keep().await });
         let deadlines = Rc::clone(&self.deadlines);
-        let deadlines_keeper = tokio::task::spawn_local(async move { deadlines.keep().await });
+        keepers.spawn_local(async move { deadlines.keep().await });
         loop {
             tokio::select! {
                 biased;
@@ -180,14 +195,14 @@ impl Core {
                     Some(newcomer) => self.welcome(newcomer),
                     None => break,
                 },
+                // None of them ends by itself. Without one of them there are no time limits, or there is no log.
+                _ = keepers.join_next() => {
+                    alive.has_died();
+                    break;
+                }
             }
         }
         self.drain(newcomers).await;
-        keeper.abort();
-        streams_keeper.abort();
-        log_keeper.abort();
-        deadlines_keeper.abort();
-        self.access_log.flush();
     }
 
     fn welcome(self: &Rc<Self>, newcomer: Newcomer) {
@@ -216,6 +231,7 @@ impl Core {
             let now = tick.tick().await.into_std();
             self.watchdog.look(now);
             self.view().close_idle(now, self.upstream.idle_timeout);
+            self.limits.forget_clients();
         }
     }
 
@@ -243,6 +259,7 @@ impl Core {
                 connections = self.connections.get(),
                 "requests were still under way when the time to drain was over"
             );
+            self.access_log.cut_off();
         }
     }
 }

@@ -168,6 +168,10 @@ struct BitByBit {
     to_send: mpsc::Sender<&'static str>,
 }
 
+/// Here a body arrives as it is sent.
+const UNBUFFERED: &str =
+    "[[routes]]\npath = \"/api/users\"\nservice = \"auth\"\naccess = \"open\"\nbuffer_request = \"0B\"\n";
+
 impl BitByBit {
     fn start() -> Self {
         let ((told, heard), (to_send, sends)) = (mpsc::channel(), mpsc::channel::<&str>());
@@ -193,7 +197,8 @@ impl BitByBit {
                 }
             }
         });
-        let gateway = Gateway::with(&[("AUTH_SERVICE_URL", &format!("http://{address}"))]);
+        let url = format!("http://{address}");
+        let gateway = Gateway::with_routes(&[("AUTH_SERVICE_URL", &url)], Some(UNBUFFERED));
         Self { gateway, heard, to_send }
     }
 }

@@ -99,9 +99,14 @@ impl Gateway {
 
     /// The same with no more than so many file descriptors.
     pub(crate) fn with_descriptors(most: usize, variables: &[(&str, &str)]) -> Self {
+        Self::with_ulimit(&format!("-n {most}"), variables)
+    }
+
+    /// The same behind the shell's `ulimit` with these options.
+    pub(crate) fn with_ulimit(options: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\""), env!("CARGO_BIN_EXE_gateway")]);
+        shell.args(["-c", &format!("ulimit {options}; exec \"$0\""), env!("CARGO_BIN_EXE_gateway")]);
         let command = equipped(shell, folder.path(), variables);
         Self::launch(command, folder)
     }

@@ -193,17 +193,30 @@ fn a_refusal_can_be_read_though_the_client_sends_all_of_a_large_body_first() {
 }
 
 #[test]
-fn plain_http_is_refused_and_nobody_else_suffers() {
+fn plain_http_is_told_to_come_by_https_and_nobody_else_suffers() {
     let pair = Pair::new();
     let (gateway, _files) = gateway(&pair, &[]);
     let mut open = Client::that_trusts(&[&pair]).connect(gateway.address).unwrap();
-    for plain in
-        [b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n".as_slice(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[0xff; 99]]
-    {
-        let answer = gateway.raw(plain);
-        // At most an alert of TLS.
-        assert!(answer.is_empty() || answer[0] == 21, "{}", String::from_utf8_lossy(&answer));
+    for plain in [
+        b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n".as_slice(),
+        b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nnot yet",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let mut stream = TcpStream::connect(gateway.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        // However it is cut.
+        for part in plain.chunks(7) {
+            stream.write_all(part).unwrap();
+        }
+        let mut refusal = Vec::new();
+        stream.read_to_end(&mut refusal).unwrap();
+        let refusal = parse(&refusal).expect_problem(400, "bad_request");
+        assert!(refusal.text().contains("https://") && refusal.header("connection") == Some("close"));
     }
+    // What is neither gets at most an alert of TLS.
+    let answer = gateway.raw(&[0xff; 99]);
+    assert!(answer.is_empty() || answer[0] == 21, "{}", String::from_utf8_lossy(&answer));
     ask(&mut open, "/livez", "").expect(200);
     Client::that_trusts(&[&pair]).connect(gateway.address).unwrap();
     let console = gateway.console();

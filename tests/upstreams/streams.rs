@@ -9,7 +9,7 @@ use std::{
 
 use super::{flood, gateway, is_closed, reset};
 use crate::common::{
-    PATIENCE, eventually, parse,
+    Gateway, PATIENCE, eventually, parse,
     recorder::{Recorder, read_request, request_on},
     upstream,
 };
@@ -212,7 +212,9 @@ fn an_answer_may_come_before_the_body_was_read() {
             }
         }
     });
-    let gateway = gateway(&[address], &[]);
+    let url = format!("http://{address}");
+    let route = "[[routes]]\npath = \"/api/users\"\nservice = \"auth\"\naccess = \"open\"\nbuffer_request = \"0B\"\n";
+    let gateway = Gateway::with_routes(&[("AUTH_SERVICE_URL", &url)], Some(route));
     for _ in 0..5 {
         let body = vec![b'a'; 5 * 1024 * 1024];
         assert_eq!(gateway.call("POST", "/api/users", &[], &body).expect(403).text(), "no");

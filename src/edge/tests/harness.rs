@@ -32,6 +32,7 @@ use crate::{
             CollectingSink, CountingEntropy, EchoControlPlane, FakeResolver, SetClock, names, route, service, snapshot,
         },
     },
+    ports::Clock,
 };
 
 /// Longer than anything takes, even on a busy machine: a test that waits so long has failed.
@@ -58,12 +59,14 @@ pub(super) struct Gateway {
     pub(super) snapshots: Arc<SnapshotCell>,
     pub(super) resolver: Arc<FakeResolver>,
     pub(super) clock: Arc<SetClock>,
+    pub(super) log: Arc<CollectingSink>,
 }
 
 /// How a gateway is to be.
 pub(super) struct Setup {
     pub(super) listener: ListenerSettings,
     pub(super) upstream: UpstreamSettings,
+    pub(super) max_service_connections: usize,
     pub(super) names: Arc<Names>,
     pub(super) cores: usize,
     pub(super) routes: Vec<Route>,
@@ -86,13 +89,16 @@ impl Setup {
                 drain_timeout: PATIENCE,
                 max_connections: 1000,
                 max_connections_per_client: 1000,
+                max_requests_per_client: 1000,
                 trusted_proxies: Vec::new(),
             },
             upstream: UpstreamSettings {
                 connect_timeout: PATIENCE,
                 first_byte_timeout: PATIENCE,
                 idle_timeout: PATIENCE,
+                max_requests: 1000,
             },
+            max_service_connections: 1000,
             names: names(),
             cores: 1,
             routes: vec![
@@ -108,9 +114,19 @@ impl Setup {
     }
 
     pub(super) fn start(self) -> Gateway {
+        let clock = Arc::<SetClock>::default();
+        self.start_by(Arc::clone(&clock), clock)
+    }
+
+    /// The same by this clock, which is then not the gateway's `clock`.
+    pub(super) fn start_with(self, clock: Arc<dyn Clock>) -> Gateway {
+        self.start_by(Arc::default(), clock)
+    }
+
+    fn start_by(self, set_clock: Arc<SetClock>, clock: Arc<dyn Clock>) -> Gateway {
         let listener = std::net::TcpListener::bind(self.listener.address).unwrap();
         let snapshots = Arc::new(SnapshotCell::new(snapshot(self.routes, self.services)));
-        let (resolver, clock) = (Arc::<FakeResolver>::default(), Arc::<SetClock>::default());
+        let (resolver, log) = (Arc::<FakeResolver>::default(), Arc::<CollectingSink>::default());
         let parts = Parts {
             listener_settings: self.listener,
             tls: None,
@@ -122,19 +138,20 @@ impl Setup {
                 strict_transport: false,
             },
             upstream_settings: self.upstream,
+            max_service_connections: self.max_service_connections,
             names: self.names,
             cores: NonZeroUsize::new(self.cores).unwrap(),
             snapshots: Arc::clone(&snapshots),
             control_plane: Arc::new(EchoControlPlane),
             resolver: Arc::clone(&resolver) as _,
             control_runtime: Handle::current(),
-            clock: Arc::clone(&clock) as _,
+            clock,
             entropy: Arc::new(CountingEntropy::default()),
-            access_log: Arc::<CollectingSink>::default(),
+            access_log: Arc::clone(&log) as _,
             log_format: LogFormat::Text,
         };
         let edge = Edge::start(listener, &parts).unwrap();
-        Gateway { address: edge.local_address(), edge: Some(edge), snapshots, resolver, clock }
+        Gateway { address: edge.local_address(), edge: Some(edge), snapshots, resolver, clock: set_clock, log }
     }
 }
 
@@ -194,6 +211,13 @@ impl Client {
     pub(super) async fn answer(&mut self, has_body: bool) -> Answer {
         let message = soon("an answer", read_message(&mut self.stream, &mut self.rest, has_body)).await;
         Answer::parse(message.expect("the connection ended without an answer"))
+    }
+
+    /// The status of the answer to a request; its body need not end.
+    pub(super) async fn begins(&mut self, request: &str) -> u16 {
+        self.send(request).await;
+        let head = self.some().await;
+        head.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     /// Whether the connection ends, cleanly or not, before anything more comes.

@@ -75,7 +75,7 @@ impl Http2Answer {
     }
 
     /// The code of the problem document that this answer is.
-    fn problem(&self) -> (u16, String) {
+    pub(super) fn problem(&self) -> (u16, String) {
         let problem: serde_json::Value = serde_json::from_str(&self.body).unwrap();
         assert_eq!(self.headers["content-type"], "application/problem+json");
         assert_eq!(problem["request_id"], self.headers["x-request-id"].to_str().unwrap());

@@ -1,8 +1,16 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
 use super::harness::{Gateway, Setup, Upstream, get, soon};
+use crate::{edge::test_support::NOW, ports::Clock};
 
 async fn joined(gateway: &mut Gateway) {
     let edge = gateway.edge.take().unwrap();
@@ -60,6 +68,40 @@ async fn draining_has_an_end() {
     gateway.edge.as_ref().unwrap().shutdown();
     joined(&mut gateway).await;
     assert!(client.is_closed().await);
+    let log = gateway.log.text();
+    assert!(log.contains("path=/api/users status=503 ") && log.contains(" complete=false "), "{log}");
+}
+
+/// Kills the first core when it is told to: one of those who look at the time there panics.
+#[derive(Default)]
+struct DeadlyClock(AtomicBool);
+
+impl Clock for DeadlyClock {
+    fn now(&self) -> DateTime<Utc> {
+        assert!(!self.0.load(Ordering::Relaxed) || std::thread::current().name() != Some("edge-0"), "as asked");
+        DateTime::from_timestamp(NOW, 0).unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_core_that_has_died_is_reported_and_gets_no_more_connections() {
+    let upstream = Upstream::ok().await;
+    let clock = Arc::<DeadlyClock>::default();
+    let mut gateway = Setup { cores: 2, ..Setup::of(&[upstream.address]) }.start_with(clock.clone());
+    let edge = gateway.edge.as_ref().unwrap();
+    assert_eq!(gateway.get("/api/users", "").await.status, 200);
+    let unharmed = tokio::time::timeout(Duration::from_millis(1), edge.failed()).await;
+    assert!(unharmed.is_err(), "all cores live");
+    clock.0.store(true, Ordering::Relaxed);
+    soon("the report", edge.failed()).await;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let mut client = gateway.connect().await;
+        assert_eq!(client.ask(&get("/api/users", "")).await.status, 200);
+        clients.push(client);
+    }
+    edge.shutdown();
+    joined(&mut gateway).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,6 +81,7 @@ async fn a_connection_may_not_idle_or_stall_for_ever() {
     let mut client = gateway.connect().await;
     assert_eq!(client.ask(&get("/livez", "")).await.status, 200);
     assert!(client.is_closed().await);
+    // Here bodies stream; what becomes of one that is buffered is said in `buffering`.
     for path in ["/api/users", "/tokens/create"] {
         let mut client = gateway.connect().await;
         client.send(&format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")).await;

@@ -180,6 +180,10 @@ pub struct Route {
     pub provider_token: Option<ProviderToken>,
     /// The largest request body, in bytes.
     pub body_limit_bytes: u64,
+    /// How many bytes of a request's body are read before the service is asked; 0 for none.
+    pub buffer_bytes: u64,
+    /// How many requests may be in flight; `None` if the service's limit is the only one.
+    pub max_requests: Option<usize>,
     /// How long things may take.
     pub time_limits: TimeLimits,
     /// Whether event streams and upgraded connections end when the token or session that the route needs does.
@@ -190,6 +194,10 @@ pub struct Route {
 
 /// The largest request body of a route that does not say otherwise.
 pub const DEFAULT_BODY_LIMIT_BYTES: u64 = 10 * 1024 * 1024;
+
+/// As much of a request's body is read before the service is asked, if a route does not say otherwise: nearly every form and
+/// every JSON document, but no upload.
+pub const DEFAULT_BUFFER_BYTES: u64 = 64 * 1024;
 
 impl Route {
     /// The route of a service that has none of its own: `/api/<service>/…` → `/…`, for holders of a valid token.
@@ -204,6 +212,8 @@ impl Route {
             forward_authorization: false,
             provider_token: None,
             body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
+            buffer_bytes: DEFAULT_BUFFER_BYTES,
+            max_requests: None,
             time_limits: TimeLimits::default(),
             end_with_token: true,
             assertion: false,

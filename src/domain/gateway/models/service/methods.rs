@@ -10,7 +10,7 @@ use thiserror::Error;
 pub struct InvalidMethods;
 
 /// The methods that a route takes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum Methods {
     /// Those that no other route of the same path takes.
     #[default]
