@@ -60,9 +60,9 @@ async fn a_client_that_closes_its_side_gets_its_answer_however_late() {
     }
     // Two that were sent at once are both answered, and so are the gateway's own paths.
     let mut client = gateway.connect().await;
-    client.send(&[get("/livez", ""), get("/docs", "")].concat()).await;
+    client.send(&[get("/session", ""), get("/docs", "")].concat()).await;
     client.half_close().await;
-    for path in ["/livez", "/docs"] {
+    for path in ["/session", "/docs"] {
         assert!(client.answer(true).await.text().starts_with(&format!("GET {path}\n")), "{path}");
     }
     assert!(client.is_closed().await);
