@@ -82,6 +82,9 @@ mod watchdog;
 mod wire;
 mod worker;
 
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod steps;

@@ -1,0 +1,204 @@
+//! What the fuzz targets in `fuzz/` check about the parsers of the data plane. Not part of the binary: the feature `fuzz`
+//! brings it. Each function panics when a property does not hold; the tests try it with the seeds in `fuzz/seeds`.
+
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderName, HeaderValue, Uri, Version,
+    header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING},
+};
+
+use super::{
+    cookies, fields,
+    framing::{BadBody, Decoder, Piece},
+    head::{self, BadHead, Extent, MAX_HEADERS},
+    header_list::HeaderList,
+    headers::sanitise_request,
+    message::{BodyLength, RequestHead},
+    output::{put_header, put_length},
+    path,
+};
+
+/// A request head of HTTP/1.x. It is found at the same place however its bytes arrive, and httparse reads the same request.
+pub fn http1_head(bytes: &[u8]) {
+    let whole = head::end(bytes, &mut 0);
+    assert_eq!(whole.ok(), end_byte_by_byte(bytes).ok(), "the end of the head depends on how the bytes arrive");
+    let Ok(Some(end)) = whole else { return };
+    let Ok(head) = head::parse(&Bytes::copy_from_slice(&bytes[..end])) else { return };
+    let mut room = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut oracle = httparse::Request::new(&mut room);
+    assert_eq!(oracle.parse(bytes), Ok(httparse::Status::Complete(end)), "httparse sees another end");
+    assert_eq!(oracle.method, Some(head.request.method.as_str()));
+    let target = oracle.path.unwrap_or_default();
+    assert_eq!(head.request.uri.to_string().trim_start_matches('/'), target.trim_start_matches('/'));
+    // Duplicates that say the same are dropped: what frames the body is compared by itself.
+    let frames =
+        |name: &str| name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding");
+    let ours = head.request.headers.iter().filter(|(name, _)| **name != CONTENT_LENGTH && **name != TRANSFER_ENCODING);
+    let theirs = oracle.headers.iter().filter(|header| !frames(header.name));
+    assert!(
+        ours.map(|(name, value)| (name.as_str().to_owned(), value))
+            .eq(theirs.clone().map(|header| (header.name.to_ascii_lowercase(), header.value))),
+        "httparse reads other headers"
+    );
+    let said = |name: &'static str| oracle.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
+    let lengths: Vec<&[u8]> = said("content-length").map(|header| header.value).collect();
+    match head.extent {
+        Extent::Chunked => assert!(lengths.is_empty() && said("transfer-encoding").count() == 1),
+        Extent::Length(length) => {
+            assert_eq!(said("transfer-encoding").count(), 0);
+            assert!(lengths.iter().all(|text| *text == length.to_string().as_bytes()));
+            assert!(length == 0 || !lengths.is_empty());
+        }
+        Extent::UntilClose => unreachable!("a request does not end with the connection"),
+    }
+}
+
+/// Where a head ends when each byte arrives alone.
+fn end_byte_by_byte(bytes: &[u8]) -> Result<Option<usize>, BadHead> {
+    let mut scanned = 0;
+    for length in 1..=bytes.len() {
+        match head::end(&bytes[..length], &mut scanned) {
+            Ok(None) => {}
+            found => return found,
+        }
+    }
+    Ok(None)
+}
+
+/// A body of HTTP/1.x. The first byte chooses how it is delimited, the second how many bytes arrive at a time. The same body is
+/// found however they arrive.
+pub fn http1_body(bytes: &[u8]) {
+    let [kind, size, stream @ ..] = bytes else { return };
+    let extent = match kind % 4 {
+        0 => Extent::UntilClose,
+        1 => Extent::Length(u64::from(kind / 4)),
+        _ => Extent::Chunked,
+    };
+    for padded in [false, true] {
+        let decoder = || if padded { Decoder::of_answer(extent) } else { Decoder::of_request(extent) };
+        let whole = body(decoder(), stream, stream.len().max(1));
+        assert_eq!(whole, body(decoder(), stream, usize::from(*size).max(1)), "the body depends on how it arrives");
+        if let (Ok((data, _, rest)), Extent::Length(length)) = (&whole, extent) {
+            assert!(data.len() as u64 <= length && (rest.is_empty() || data.len() as u64 == length));
+        }
+    }
+}
+
+/// Data, number of trailers, and what stands behind the body.
+fn body(mut decoder: Decoder, stream: &[u8], size: usize) -> Result<(Vec<u8>, usize, Vec<u8>), BadBody> {
+    let (mut input, mut data, mut trailers) = (BytesMut::new(), Vec::new(), 0);
+    for part in stream.chunks(size) {
+        input.extend_from_slice(part);
+        while let Some(piece) = decoder.next(&mut input)? {
+            match piece {
+                Piece::Data(bytes) => data.extend_from_slice(&bytes),
+                Piece::Trailers(lines) => trailers += lines.len(),
+            }
+        }
+    }
+    Ok((data, trailers, input.to_vec()))
+}
+
+/// The `Cookie` headers of a request, a line each. None of our cookies is left for a service, and the others are as they were.
+pub fn cookies(bytes: &[u8]) {
+    let lines = bytes.split(|&byte| byte == b'\n').filter(|line| http::HeaderValue::from_bytes(line).is_ok());
+    let mut headers: HeaderList = lines.map(|line| (COOKIE, line)).collect();
+    let names = |headers: &HeaderList| -> Vec<Vec<u8>> {
+        let pairs = headers.all(COOKIE).flat_map(|value| value.split(|&byte| byte == b';'));
+        let name =
+            |pair: &[u8]| pair.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        pairs.map(name).filter(|name| !name.is_empty()).collect()
+    };
+    let is_ours = |name: &Vec<u8>| {
+        let bare = name.strip_prefix(b"__host-").or_else(|| name.strip_prefix(b"__secure-")).unwrap_or(name);
+        bare.starts_with(b"gateway_")
+    };
+    let others: Vec<_> = names(&headers).into_iter().filter(|name| !is_ours(name)).collect();
+    cookies::remove_ours_from_request(&mut headers);
+    assert_eq!(names(&headers), others);
+}
+
+/// A path. Its canonical form is canonical, and no reading of it has a dot segment.
+pub fn path(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(one) = path::canonical(text) else { return };
+    assert_eq!(path::canonical(&one.path).as_ref(), Ok(&one), "the canonical form is not canonical");
+    let lenient = one.path.replace("%2F", "/").replace("%5C", "/").replace("%3B", ";").replace('\\', "/");
+    let segments = lenient.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+    assert!(
+        lenient.starts_with('/') && !segments.into_iter().any(|segment| matches!(segment, "." | "..")),
+        "{lenient}"
+    );
+}
+
+/// A request over HTTP/2 as hyper and h2 let it through: the first line is its target, the others are headers, and behind an
+/// empty line stands its body. If it is accepted, its head over HTTP/1.1 is read as the same message.
+pub fn http2_to_http1(bytes: &[u8]) {
+    let mut lines = bytes.split(|&byte| byte == b'\n');
+    let Ok(uri) = Uri::try_from(lines.next().unwrap_or_default()) else { return };
+    let headers = lines.by_ref().take_while(|line| !line.is_empty()).filter_map(|line| {
+        let colon = line.iter().skip(1).position(|&byte| byte == b':')? + 1;
+        let name = HeaderName::from_lowercase(&line[..colon]).ok()?;
+        // The library refuses these (RFC 9113 §8.2.2).
+        let is_of_connection = matches!(name.as_str(), "transfer-encoding" | "connection" | "upgrade" | "keep-alive");
+        (!is_of_connection).then_some((name, HeaderValue::from_bytes(&line[colon + 1..]).ok()?))
+    });
+    let mut request =
+        RequestHead { uri, headers: headers.collect(), version: Version::HTTP_2, ..RequestHead::default() };
+    let has_body = lines.next().is_some();
+    if fields::judge(&mut request, has_body).is_err() {
+        return;
+    }
+    sanitise_request(&mut request.headers);
+    request.headers.remove(&HOST);
+    let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
+    let mut head = format!("GET {target} HTTP/1.1\r\nhost: a\r\n").into_bytes();
+    request.headers.put(&mut head);
+    let extent = match request.length {
+        BodyLength::Known(length) => {
+            put_length(length, &mut head);
+            Extent::Length(length)
+        }
+        BodyLength::Unknown => {
+            put_header("transfer-encoding", b"chunked", &mut head);
+            Extent::Chunked
+        }
+        BodyLength::None | BodyLength::Announced(_) => Extent::Length(0),
+    };
+    head.extend_from_slice(b"\r\n");
+    if head.len() > head::MAX_HEAD_BYTES {
+        return;
+    }
+    assert_eq!(head::end(&head, &mut 0), Ok(Some(head.len())), "{}", head.escape_ascii());
+    let read = head::parse(&Bytes::from(head)).map(|read| (read.request.uri.to_string(), read.extent));
+    assert_eq!(read, Ok((target.to_owned(), extent)));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    #[test]
+    fn the_seeds_are_read_as_they_should_be() {
+        type Target = fn(&[u8]);
+        let targets: [(&str, Target); 5] = [
+            ("http1_head", http1_head),
+            ("http1_body", http1_body),
+            ("http2_to_http1", http2_to_http1),
+            ("cookies", cookies),
+            ("path", path),
+        ];
+        for (name, target) in targets {
+            let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);
+            let seeds: Vec<_> =
+                fs::read_dir(seeds).unwrap().map(|seed| fs::read(seed.unwrap().path()).unwrap()).collect();
+            assert!(!seeds.is_empty(), "{name} has no seed");
+            // And with what is left when they break off anywhere.
+            for seed in &seeds {
+                (0..=seed.len()).for_each(|length| target(&seed[..length]));
+            }
+        }
+    }
+}
