@@ -28,6 +28,7 @@ use super::{
     client::Peer,
     frames::Frames,
     head::{BadHead, MAX_HEAD_BYTES},
+    http2_body::Http2Body,
     pipeline,
     socket::{Goodbye, Socket},
     stream::{Guard, Terms},
@@ -115,10 +116,12 @@ async fn respond(
     let (parts, body) = request.into_parts();
     let mut head = parts.into();
     let idle = core.listener.idle_timeout;
+    let body = Incoming::http2(body, &core.streams, idle);
+    let unread = body.http2_body();
     let answer = if is_refused {
+        drop(body);
         Some(pipeline::refuse(core, vitals, BadHead::Target))
     } else {
-        let body = Incoming::http2(body, &core.streams, idle);
         let mut answering = pin!(pipeline::answer(core, peer, vitals, &mut head, body));
         std::future::poll_fn(|context| match answering.as_mut().poll(context) {
             Poll::Ready(answer) => Poll::Ready(Some(answer)),
@@ -143,6 +146,9 @@ async fn respond(
             debug!(%error, "an answer could not be sent");
             sender.send_reset(Reason::INTERNAL_ERROR);
         }
+    }
+    if let Some(body) = unread {
+        Http2Body::discard(&body).await;
     }
 }
 

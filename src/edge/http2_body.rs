@@ -1,6 +1,7 @@
 //! A body that comes on a stream of HTTP/2, from a client or from a service. The library reads it; this judges its end.
 
 use std::{
+    cell::RefCell,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -9,8 +10,12 @@ use std::{
 use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body, Frame};
+use tokio::time::{Instant, timeout_at};
 
-use super::message::BodyLength;
+use super::{
+    message::BodyLength,
+    watchdog::{LINGER, LINGER_SILENCE},
+};
 
 /// See the module.
 pub(super) struct Http2Body {
@@ -28,6 +33,15 @@ impl Http2Body {
     /// The body has to be as long as its head says. No byte of it was read before.
     pub(super) fn expect(&mut self, length: BodyLength) {
         self.left = length.expected();
+    }
+
+    /// Discards what still comes, for as long as a connection of HTTP/1 lingers. A response may end before its request
+    /// (RFC 9113 §8.1); many clients that still send lose it if their stream is reset at once.
+    pub(super) async fn discard(body: &RefCell<Self>) {
+        let end = Instant::now() + LINGER;
+        let next = || std::future::poll_fn(|context| Pin::new(&mut *body.borrow_mut()).poll_frame(context));
+        // One that was reset, or ended, has nothing more.
+        while let Ok(Some(Ok(_))) = timeout_at(end.min(Instant::now() + LINGER_SILENCE), next()).await {}
     }
 
     /// Whether `frame` is what may come next.

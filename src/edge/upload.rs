@@ -30,8 +30,9 @@ pub(super) enum Incoming {
     Empty,
     /// On a connection of HTTP/1.x, until the request has been answered.
     Http1(BodyReader),
-    /// On a stream of HTTP/2; `guard` says when not to wait for it, until the answer has begun.
-    Http2(Http2Body, Option<Guard>),
+    /// On a stream of HTTP/2, which discards the rest after the response; the guard says when not to wait for it, until the
+    /// response has begun.
+    Http2(Rc<RefCell<Http2Body>>, Option<Guard>),
 }
 
 impl Incoming {
@@ -41,7 +42,12 @@ impl Incoming {
             return Self::Empty;
         }
         let guard = Guard::new(streams, Terms { idle, deadline: None, token: None }, None);
-        Self::Http2(Http2Body::new(stream), Some(guard))
+        Self::Http2(Rc::new(RefCell::new(Http2Body::new(stream))), Some(guard))
+    }
+
+    /// What has to be read of a stream of HTTP/2 after the response, if there is a body.
+    pub(super) fn http2_body(&self) -> Option<Rc<RefCell<Http2Body>>> {
+        if let Self::Http2(body, _) = self { Some(Rc::clone(body)) } else { None }
     }
 
     /// The client may be silent for so long. Over HTTP/1 the watchdog is told.
@@ -54,7 +60,7 @@ impl Incoming {
     /// The body has to be as long as its head says. On a connection of HTTP/1 no other length can come of it.
     pub(super) fn expect(&mut self, length: BodyLength) {
         if let Self::Http2(body, _) = self {
-            body.expect(length);
+            body.borrow_mut().expect(length);
         }
     }
 
@@ -71,7 +77,7 @@ impl Body for Incoming {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Http1(body) => body.poll(context).map_err(io::Error::other),
-            Self::Http2(body, guard) => poll_guarded(body, guard.as_mut(), context),
+            Self::Http2(body, guard) => poll_guarded(&mut body.borrow_mut(), guard.as_mut(), context),
         }
     }
 
@@ -79,7 +85,7 @@ impl Body for Incoming {
         match self {
             Self::Empty => true,
             Self::Http1(body) => body.is_over(),
-            Self::Http2(body, _) => body.is_end_stream(),
+            Self::Http2(body, _) => body.borrow().is_end_stream(),
         }
     }
 }

@@ -41,8 +41,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// How long a client may go on sending after our last answer and the close of our side, and how long it may pause meanwhile: a
 /// client that sends a large body before it reads can read why that was refused. Seconds, not bytes, as with nginx
 /// (`lingering_time`, `lingering_timeout`). Meanwhile the connection counts like any other.
-const LINGER: Duration = Duration::from_secs(30);
-const LINGER_SILENCE: Duration = Duration::from_secs(5);
+pub(super) const LINGER: Duration = Duration::from_secs(30);
+pub(super) const LINGER_SILENCE: Duration = Duration::from_secs(5);
 
 /// Without a request for so long, none is to be expected at once.
 const PAUSE: Duration = Duration::from_secs(1);

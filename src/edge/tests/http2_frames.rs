@@ -139,6 +139,33 @@ async fn a_malformed_head_is_a_stream_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_refused_may_send_the_rest_of_its_body() {
+    const PING: u8 = 6;
+    let gateway = Setup::of(&[]).start();
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    // `POST /api/nowhere` of `www`.
+    let head = frame(HEADERS, END_HEADERS, 1, b"\x83\x86\x04\x0c/api/nowhere\x41\x03www");
+    stream.write_all(&[PREFACE_AND_SETTINGS, &head].concat()).await.unwrap();
+    let (mut kinds, mut is_answered) = (Vec::new(), false);
+    loop {
+        let mut header = [0; 9];
+        soon("a frame", stream.read_exact(&mut header)).await.unwrap();
+        let mut payload = vec![0; usize::from(header[1]) << 8 | usize::from(header[2])];
+        soon("its payload", stream.read_exact(&mut payload)).await.unwrap();
+        kinds.push(header[3]);
+        if header[3] == PING {
+            break;
+        }
+        if header[8] == 1 && header[4] & END_STREAM != 0 {
+            is_answered = true;
+            let rest = frame(DATA, END_STREAM, 1, &[b'a'; 1_000]);
+            stream.write_all(&[rest, frame(PING, 0, 0, &[0; 8])].concat()).await.unwrap();
+        }
+    }
+    assert!(is_answered && !kinds.contains(&RST_STREAM), "many clients lose the response then: {kinds:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn floods_end_the_connection_and_nothing_else() {
     let gateway = Setup::of(&[]).start();
     let rapid_reset: Vec<u8> = (0..500)
