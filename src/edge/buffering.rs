@@ -4,11 +4,10 @@
 use std::{cell::Cell, pin::pin, rc::Rc, task::Poll, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_TYPE;
 use http_body::Frame;
 use tokio::time::{Instant, timeout_at};
 
-use super::{error::Failure, header_list::HeaderList, upload::Upload};
+use super::{error::Failure, upload::Upload};
 
 /// How much a core keeps of bodies that wait for their end. When it is used up, the next ones stream at once.
 const MOST_BUFFERED_BYTES: usize = 64 * 1024 * 1024;
@@ -103,13 +102,6 @@ impl Drop for Buffered {
     }
 }
 
-/// Whether a request's body is a message of its own for the service, part by part: gRPC's calls go on both ways.
-pub(super) fn is_conversation(headers: &HeaderList) -> bool {
-    let kind = headers.get(&CONTENT_TYPE).unwrap_or_default();
-    let prefixes = [&b"application/grpc"[..], b"application/connect+"];
-    prefixes.iter().any(|prefix| kind.get(..prefix.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(prefix)))
-}
-
 /// Reads up to `most` bytes of a body. The client may pause for `idle`, and has time until `deadline`.
 ///
 /// # Errors
@@ -183,17 +175,5 @@ mod tests {
         buffered.add(Frame::trailers(http::HeaderMap::new()), true, &core);
         assert_eq!(text(buffered.take()), "ab");
         assert!(!buffered.is_empty() && buffered.take().unwrap().is_trailers() && buffered.take().is_none());
-    }
-
-    #[test]
-    fn calls_of_grpc_are_conversations() {
-        let of = |kind: &str| [(CONTENT_TYPE, kind)].into_iter().collect::<HeaderList>();
-        for kind in ["application/grpc", "Application/gRPC+proto", "application/connect+json"] {
-            assert!(is_conversation(&of(kind)), "{kind}");
-        }
-        for kind in ["application/json", "application/gr", "multipart/form-data; boundary=application/grpc", ""] {
-            assert!(!is_conversation(&of(kind)), "{kind}");
-        }
-        assert!(!is_conversation(&HeaderList::default()));
     }
 }

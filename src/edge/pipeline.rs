@@ -231,7 +231,6 @@ async fn proxy(
     if let Some(upload) = body.upload()
         && route.buffer_bytes > 0
         && !upstream.speaks_http2()
-        && !buffering::is_conversation(&request.head.headers)
     {
         // Before anything is asked for that would grow old meanwhile, and before it counts against the service.
         buffering::buffer(upload, route.buffer_bytes, &core.buffered, limits.idle, limits.deadline).await?;
