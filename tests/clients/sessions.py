@@ -4,6 +4,7 @@ sessions.py LIBRARY URL TOKEN
 LIBRARY is requests, httpx, or httpx2 for httpx over HTTP/2. Prints what came of it.
 """
 
+import asyncio
 import hashlib
 import json
 import os
@@ -37,6 +38,10 @@ class Requests:
             self.seen(answer)
             return answer.content
 
+    def at_once(self, url, count):
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(lambda _: self.get(url), range(count)))
+
     def abandon(self, url):
         """Reads the beginning alone."""
         with self.session.get(url, stream=True, timeout=TIMEOUT) as answer:
@@ -50,7 +55,8 @@ class Requests:
 class Httpx:
     def __init__(self, token, http2):
         headers = {"Authorization": f"Bearer {token}"}
-        self.client = httpx.Client(http1=not http2, http2=http2, headers=headers, timeout=TIMEOUT, trust_env=False)
+        self.options = dict(http1=not http2, http2=http2, headers=headers, timeout=TIMEOUT, trust_env=False)
+        self.client = httpx.Client(**self.options)
         self.addresses = set()
 
     def get(self, url, headers={}):
@@ -62,6 +68,16 @@ class Httpx:
         with self.client.stream("POST", url, content=content) as answer:
             self.seen(answer)
             return answer.read()
+
+    def at_once(self, url, count):
+        """As tasks: of threads that share a connection of HTTP/2, two may take the same stream (httpcore)."""
+
+        async def ask():
+            async with httpx.AsyncClient(**self.options) as client:
+                answers = await asyncio.gather(*(client.get(url) for _ in range(count)))
+                return [answer.content for answer in answers]
+
+        return asyncio.run(ask())
 
     def abandon(self, url):
         with self.client.stream("GET", url) as answer:
@@ -89,8 +105,7 @@ report["downloads"] = [described(session.get(large)), described(session.get(f"{u
 report["refused"] = json.loads(session.get(small, {"Authorization": "Bearer nonsense"}))["code"]
 report["after"] = described(session.get(small))
 report |= {"version": session.version, "connections": len(session.addresses)}
-with ThreadPoolExecutor(8) as pool:
-    report["at_once"] = list(pool.map(lambda _: described(session.get(small)), range(100)))
+report["at_once"] = [described(content) for content in session.at_once(small, 100)]
 report["abandoned"] = [session.abandon(large) for _ in range(3)]
 report["in_the_end"] = described(session.get(small))
 print(json.dumps(report))
