@@ -2,7 +2,8 @@
 //!
 //! The authorization request of such a code was made by the caller's own front end: with a redirect URI of its own, and a `state`
 //! that the front end checks. The caller sends what else binds the code to the browser: the nonce (OpenID Connect) and the code
-//! verifier (PKCE), wherever the provider has them. Codes of a sign-in at `/login` are redeemed at its callback alone.
+//! verifier (PKCE), wherever the provider has them. Codes of a sign-in at `/login` were sent to another
+//! redirect URI than may be named here, which the provider compares.
 
 use std::net::IpAddr;
 
