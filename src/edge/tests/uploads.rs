@@ -96,6 +96,10 @@ async fn try_order(gateway: &Gateway, scripted: &Scripted, next: &Upstream, orde
                 if !progress.is_answered {
                     script.has(progress.sent).await;
                 }
+                if is_last {
+                    // Its end may come after its last part: a client that left in between would have cut it.
+                    script.ends().await;
+                }
             }
             Step::Next => it.ask_next().await,
             Step::HalfClose => {
