@@ -7,6 +7,9 @@ mod context;
 mod cors;
 mod docs;
 mod extract;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod health;
 mod login;
 mod oauth;
