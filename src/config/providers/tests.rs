@@ -8,7 +8,7 @@ fn read(mode: &str, variables: &[(&str, &str)]) -> Result<Vec<ProviderSettings>,
         ("GATEWAY_ENV", mode),
         ("PUBLIC_URL", "https://www.jinmini.com"),
         ("DATABASE_URL", "postgres://db/gateway"),
-        ("VAULT_KEY", "OGMxZjBhOWQ3M2U2YjI0NWMwZDllOGYxYTJiMzc0NjU="),
+        ("VAULT_KEY", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE="),
     ];
     let sources = Sources::default().with_environment(usual).with_environment(variables.iter().copied());
     let settings = Settings::from_sources(&sources);
