@@ -378,6 +378,7 @@ fn switched_on(settings: &Settings, providers: Vec<Arc<dyn Provider>>) -> Vec<Sw
         callback: settings.callback.clone(),
         redirect_uris: settings.redirect_uris.clone(),
     });
+        takes_unbound_codes: settings.takes_unbound_codes,
     with_addresses.collect()
 }
 

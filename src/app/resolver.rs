@@ -106,9 +106,10 @@ fn told(error: GrantError, provider: &ProviderName) -> ProviderAccessError {
         | GrantError::Provider(ProviderError::Refused { .. } | ProviderError::Unsupported) => {
             ProviderAccessError::ReauthorizationRequired
         }
-        GrantError::Provider(ProviderError::Unavailable(_) | ProviderError::BadAnswer(_)) | GrantError::Busy => {
-            ProviderAccessError::ProviderUnavailable
-        }
+        GrantError::Provider(
+            ProviderError::Unavailable(_) | ProviderError::BadAnswer(_) | ProviderError::NonceMismatch,
+        )
+        | GrantError::Busy => ProviderAccessError::ProviderUnavailable,
         GrantError::Failed(failure @ (Failure::Unavailable(_) | Failure::Overloaded(_))) => {
             warn!(%failure, %provider, "a grant could not be looked up");
             ProviderAccessError::Unavailable

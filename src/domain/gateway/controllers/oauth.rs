@@ -84,6 +84,18 @@ impl OAuthController {
                 "unknown_provider",
                 "no such provider is switched on; GET /oauth/providers lists them",
             )),
+            Err(ExchangeError::Unbound) => Err(field(
+                "provider",
+                "unbound_codes",
+                "this provider has neither PKCE nor a nonce, so nothing tells your code from one of a sign-in that was begun at \
+                 /login: sign in at /login/{provider}; the operator may set <PROVIDER>_PKCE=on if the provider knows it, or \
+                 <PROVIDER>_UNBOUND_CODES=accept to rely on the provider's comparison of redirect URIs",
+            )),
+            Err(ExchangeError::NoRedirectUris) => Err(field(
+                "redirect_uri",
+                "not_configured",
+                "no redirect URI is registered here, so no code can be exchanged: the operator has to set OAUTH_REDIRECT_URIS",
+            )),
             Err(ExchangeError::RedirectUri) => Err(field(
                 "redirect_uri",
                 "unregistered",
@@ -121,6 +133,12 @@ impl OAuthController {
                 StatusCode::BAD_REQUEST,
                 "invalid_grant",
                 format!("the provider refuses the code ({code}); get a new one and try again"),
+            )),
+            Err(ExchangeError::Provider(ProviderError::NonceMismatch)) => Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "nonce_mismatch",
+                "the `nonce` is not the one that the id token holds: write that of the authorization request that this code came \
+                 of, and get a new code, since this one is used up",
             )),
             Err(ExchangeError::Provider(
                 error @ (ProviderError::Unavailable(_) | ProviderError::BadAnswer(_) | ProviderError::Unsupported),
@@ -288,7 +306,7 @@ fn provider_failed(error: &ProviderError) -> Problem {
     tracing::warn!(%error, "a provider failed");
     let (status, code) = match error {
         ProviderError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable"),
-        ProviderError::BadAnswer(_) => (StatusCode::BAD_GATEWAY, "provider_bad_answer"),
+        ProviderError::BadAnswer(_) | ProviderError::NonceMismatch => (StatusCode::BAD_GATEWAY, "provider_bad_answer"),
         ProviderError::Unsupported => (StatusCode::CONFLICT, "unsupported_by_provider"),
         ProviderError::Refused { .. } => (StatusCode::CONFLICT, "reauthorization_required"),
     };
@@ -300,7 +318,9 @@ pub(super) fn reason(error: &ProviderError) -> String {
     match error {
         ProviderError::Refused { code } => format!("the provider refuses: {code}"),
         ProviderError::Unavailable(_) => "the provider cannot be reached at the moment; try again later".to_owned(),
-        ProviderError::BadAnswer(_) => "the provider's answer is not usable; the gateway's log says why".to_owned(),
+        ProviderError::BadAnswer(_) | ProviderError::NonceMismatch => {
+            "the provider's answer is not usable; the gateway's log says why".to_owned()
+        }
         ProviderError::Unsupported => "the provider has no such operation".to_owned(),
     }
 }

@@ -74,6 +74,9 @@ pub struct SwitchedOn {
     /// The redirect URIs of a caller who brings a code: exact strings (RFC 9700 §2.1), the callback not among them.
     pub redirect_uris: Vec<String>,
 }
+    /// Whether a caller may bring a code that neither PKCE nor a nonce binds to a browser: the provider is relied on to compare
+    /// redirect URIs (RFC 6749 §4.1.3).
+    pub takes_unbound_codes: bool,
 
 /// The vault: one method per use case.
 #[derive(Clone)]

@@ -161,6 +161,9 @@ pub enum ProviderError {
     /// What the provider answered makes no sense, or an id token does not hold what it must. The text is for the log.
     #[error("the provider's answer is not usable: {0}")]
     BadAnswer(String),
+    /// The id token holds another nonce than was expected, or none: the code belongs to another authorization request.
+    #[error("the id token holds another nonce")]
+    NonceMismatch,
     /// The provider has no such operation (GitHub OAuth apps cannot refresh, for instance).
     #[error("the provider has no such operation")]
     Unsupported,
@@ -290,7 +293,7 @@ pub enum ClientKeyError {
     /// Neither JSON with a JWK or a JWK set, nor PEM with public keys.
     #[error("it holds no public key: wanted is a JWK, a JWK set, or PEM that begins with BEGIN PUBLIC KEY")]
     NoKey,
-    /// The private half is in it.
+    /// A private key in PEM is in it.
     #[error("it holds a private key: keep that where the client is, and give the public half here")]
     Private,
     /// A member of its set stands there twice.
@@ -353,6 +356,12 @@ pub enum KeyFlaw {
     /// The cryptographic library refuses it.
     #[error("its numbers are not those of a public key; export the key again from where it was made")]
     Numbers,
+    /// It is the key of this number once more.
+    #[error("it is key {0} once more; give each key once")]
+    SameKey(usize),
+    /// It is called as the key of this number.
+    #[error("it has the same kid as key {0}; give each key a kid of its own")]
+    SameKid(usize),
     /// `use` or `key_ops` says that it is for something else (RFC 7517 §4.2, §4.3).
     #[error("its `use` or `key_ops` says that it is not for verifying signatures")]
     Purpose,

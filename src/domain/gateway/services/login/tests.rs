@@ -135,6 +135,7 @@ impl Scene {
             provider: Arc::new(Named { name: fake.name.parse().unwrap(), fake: fake.clone() }),
             callback: format!("https://www.jinmini.com/login/{}/callback", fake.name),
             redirect_uris: Vec::new(),
+            takes_unbound_codes: false,
         };
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: accounts.clone(),
