@@ -111,7 +111,7 @@ impl OAuthApi {
 
     /// Refresh a grant now
     ///
-    /// The owner may, or a token with the scope `oauth:write`.
+    /// The owner may, or a token with the scope `oauth:write`; with `oauth:read` alone it is 403 `insufficient_scope`.
     #[oai(path = "/:id/refresh", method = "post", operation_id = "refresh_oauth_grant")]
     async fn refresh(
         &self,
@@ -125,7 +125,7 @@ impl OAuthApi {
     /// Take a grant back and forget it
     ///
     /// It is revoked at the provider first. If the provider cannot be reached it is forgotten all the same, and the answer
-    /// says so. The owner may, or a token with the scope `oauth:write`.
+    /// says so. The owner may, or a token with the scope `oauth:write`; with `oauth:read` alone it is 403 `insufficient_scope`.
     #[oai(path = "/:id", method = "delete", operation_id = "delete_oauth_grant")]
     async fn delete(
         &self,

@@ -100,7 +100,7 @@ fn unavailable(failure: &Failure, what: &'static str) -> ResolverUnavailable {
 /// What of a vault's error the data plane can act upon. Why a refresh failed was logged where it failed.
 fn told(error: GrantError, provider: &ProviderName) -> ProviderAccessError {
     match error {
-        GrantError::NotFound => ProviderAccessError::GrantMissing,
+        GrantError::NotFound | GrantError::ScopeMissing(_) => ProviderAccessError::GrantMissing,
         GrantError::ReauthorizationRequired
         | GrantError::TakenBack
         | GrantError::Provider(ProviderError::Refused { .. } | ProviderError::Unsupported) => {

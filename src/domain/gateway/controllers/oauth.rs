@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::gateway::{
-        models::{account::Password, id::GrantId, identity::Identity, oauth::Secret},
+        models::{access::Denied, account::Password, id::GrantId, identity::Identity, oauth::Secret},
         schemas::{
             oauth::{
                 DEFAULT_PAGE, ExchangeCode, MAX_PAGE, OAuthGrant, OAuthGrantDeleted, OAuthGrants, OAuthProvider,
@@ -285,6 +285,7 @@ fn refused(error: GrantError) -> Problem {
         GrantError::ReauthorizationRequired => Problem::new(
             StatusCode::CONFLICT,
             "reauthorization_required",
+        GrantError::ScopeMissing(scope) => Problem::denied(Denied::ScopeMissing(scope)),
             "the provider does not renew this grant any more; the person has to sign in there again",
         ),
         GrantError::TakenBack => Problem::new(
