@@ -159,7 +159,10 @@ impl OAuthController {
             let caller = self.callers.required(credentials).await?;
             return if password.is_some() { Err(control::session_required()) } else { owner(&caller) };
         }
-        let Some(session) = self.callers.session(credentials).await? else { return Ok(ExchangePurpose::SignIn) };
+        let Some(session) = self.callers.session(credentials).await? else {
+            self.callers.refuse_other_hosts(credentials)?;
+            return Ok(ExchangePurpose::SignIn);
+        };
         match self.accounts.take_control(&session, password.map(Password::presented), client).await {
             Ok(control) => Ok(ExchangePurpose::Link(control.link_permit())),
             Err(ControlError::PasswordMissing) => Ok(ExchangePurpose::KeepGrant(session.account)),
@@ -282,10 +285,10 @@ fn refused(error: GrantError) -> Problem {
             "grant_not_found",
             "you have no grant of this id; GET /oauth lists yours",
         ),
+        GrantError::ScopeMissing(scope) => Problem::denied(Denied::ScopeMissing(scope)),
         GrantError::ReauthorizationRequired => Problem::new(
             StatusCode::CONFLICT,
             "reauthorization_required",
-        GrantError::ScopeMissing(scope) => Problem::denied(Denied::ScopeMissing(scope)),
             "the provider does not renew this grant any more; the person has to sign in there again",
         ),
         GrantError::TakenBack => Problem::new(

@@ -45,9 +45,12 @@ impl TokenController {
     }
 
     /// `POST /tokens/create`
-    pub async fn create(&self, request: CreateToken, bearer: Option<String>) -> Result<TokenPair, Problem> {
+    pub async fn create(&self, request: CreateToken, credentials: &Credentials) -> Result<TokenPair, Problem> {
+        if credentials.bearer.is_none() {
+            self.callers.refuse_other_hosts(credentials)?;
+        }
         let mut wish = TokenRequest::from(validated(request)?);
-        let caller = match bearer {
+        let caller = match &credentials.bearer {
             Some(bearer) => {
                 let identity = of_bearer(&self.tokens, &bearer).await?;
                 wish.client = self.tokens.client_of(&bearer);
