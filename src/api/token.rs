@@ -43,7 +43,8 @@ impl TokenApi {
     /// Look at a token
     ///
     /// Says whether an access token, refresh token or dummy token is good, and what it holds. A token that is not good is
-    /// no error: the answer is 200 with `active: false` and the reason.
+    /// no error: the answer is 200 with `active: false` and the reason. A refresh token that was used is `revoked` at once, also
+    /// while its repetition at `/tokens/refresh` still gets the same successor.
     #[oai(path = "/verify", method = "post", operation_id = "verify_token")]
     async fn verify(&self, body: JsonBody<VerifyToken>) -> Result<Json<TokenVerification>, OpenProblems> {
         Ok(Json(self.tokens.verify(body.0).await?))
