@@ -14,7 +14,7 @@ use crate::{
     adapters::sealing::Vault,
     domain::gateway::{
         models::{
-            account::ProviderIdentity,
+            account::{PasswordHash, ProviderIdentity},
             id::SessionId,
             oauth::{GrantFilter, ProviderName, ProviderTokens, Secret},
             session::{Session, SessionLimits},
