@@ -34,7 +34,7 @@ use self::{
     development::Helpers,
     publisher::SnapshotPublisher,
     readiness::StoreReadiness,
-    rules::{browsers, cookies, expectations, key_schedule, session_limits, token_policy, trusted_pages},
+    rules::{browsers, cookies, expectations, key_schedule, own_hosts, session_limits, token_policy, trusted_pages},
     store::{Store, StoreError},
     upkeep::Upkeep,
 };
@@ -341,7 +341,8 @@ impl Core {
     fn api_parts(&self, settings: &Settings) -> ApiParts {
         let PublicSettings { timezone, allowed_origins, .. } = &settings.public;
         let (cookies, pages) = (cookies(settings), trusted_pages(settings));
-        let callers = Arc::new(Callers::new(self.tokens.clone(), self.sessions.clone(), cookies, pages));
+        let callers = Callers::new(self.tokens.clone(), self.sessions.clone(), cookies, pages);
+        let callers = Arc::new(callers.at(own_hosts(settings)));
         ApiParts {
             tokens: TokenController::new(self.tokens.clone(), callers.clone(), *timezone),
             clients: self.clients.clone(),
@@ -377,6 +378,7 @@ fn switched_on(settings: &Settings, providers: Vec<Arc<dyn Provider>>) -> Vec<Sw
         provider,
         callback: settings.callback.clone(),
         redirect_uris: settings.redirect_uris.clone(),
+        takes_unbound_codes: settings.takes_unbound_codes,
     });
     with_addresses.collect()
 }

@@ -2,6 +2,7 @@
 
 mod client;
 mod healthcheck;
+mod help;
 mod reachable;
 
 use std::{
@@ -23,21 +24,6 @@ use crate::{
     ports::Clock,
 };
 
-const USAGE: &str = "\
-gateway: signs its own tokens and proxies /api/… to your services
-
-usage: gateway [COMMAND]
-
-  serve            serve (default); settings come from the environment, .env and gateway.toml
-  check            say whether the settings are good, and every mistake in them; and who may reach which service where
-  openapi          print the OpenAPI document
-  healthcheck      exit 0 if the gateway on this machine is ready (for containers)
-  client …         add, list, rotate or remove the programs that get tokens; `gateway client help` says how
-  keys rotate      seal everything in the store with the first key of VAULT_KEY, so that the others can be taken out
-  sample-service   serve the sample AUTH service alone; [ADDRESS] default 0.0.0.0:8001
-  help             print this
-";
-
 /// Exit codes of sysexits.h.
 const BAD_USAGE: u8 = 64;
 const UNAVAILABLE: u8 = 69;
@@ -46,7 +32,11 @@ const INTERNAL: u8 = 70;
 /// Runs one command.
 pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
     let arguments: Vec<String> = arguments.into_iter().collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    if let Some(usage) = help::asked(&arguments) {
+        return help::show(usage);
+    }
+    match arguments.as_slice() {
         [] | ["serve"] => with_settings_and_files(serve),
         ["check"] => with_settings_and_files(|settings| check(&settings)),
         ["openapi"] => with_settings(|settings| openapi(&settings)),
@@ -55,18 +45,17 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
         ["keys", "rotate"] => with_settings(|settings| rotate_keys(&settings)),
         ["sample-service"] => serve_sample("0.0.0.0:8001"),
         ["sample-service", address] => serve_sample(address),
-        ["help" | "--help" | "-h"] => {
-            say(USAGE);
-            ExitCode::SUCCESS
-        }
         ["--version" | "-V"] => {
             say(concat!("gateway ", env!("CARGO_PKG_VERSION"), "\n"));
             ExitCode::SUCCESS
         }
-        unknown => {
-            complain(&format!("gateway: there is no command {}\n\n{USAGE}", unknown.join(" ")));
-            ExitCode::from(BAD_USAGE)
+        [known @ ("serve" | "check" | "openapi" | "healthcheck" | "sample-service"), rest @ ..] => {
+            help::misused(&format!("{known} does not take this: {}", rest.join(" ")), &[known])
         }
+        ["keys", "rotate", rest @ ..] => {
+            help::misused(&format!("keys rotate does not take this: {}", rest.join(" ")), &["keys", "rotate"])
+        }
+        unknown => help::misused(&format!("there is no command {}", unknown.join(" ")), &[]),
     }
 }
 

@@ -154,6 +154,48 @@ fn an_unknown_command_is_answered_with_the_known_ones() {
     assert!(printed(&run(&["--help"], &[]).stdout).contains("sample-service"));
 }
 
+#[test]
+fn each_command_says_how_it_is_written_and_does_nothing_then() {
+    for command in [
+        &["serve"][..],
+        &["check"],
+        &["openapi"],
+        &["healthcheck"],
+        &["client"],
+        &["client", "add"],
+        &["client", "list"],
+        &["client", "rotate"],
+        &["client", "remove"],
+        &["keys", "rotate"],
+        &["sample-service"],
+    ] {
+        // The settings are bad: what is asked for is told all the same.
+        let output = run(&[command, &["--help"]].concat(), &[("PORT", "x")]);
+        let said = printed(&output.stdout);
+        assert!(said.starts_with(&format!("usage: gateway {}", command.join(" "))), "{said}");
+        assert!(output.status.success() && output.stderr.is_empty(), "{command:?}");
+    }
+    let output = run(&["check", "everything"], &[]);
+    let complaint = printed(&output.stderr);
+    assert!(complaint.contains("everything") && complaint.contains("usage: gateway check\n"), "{complaint}");
+    assert_eq!(output.status.code(), Some(64));
+}
+
+#[test]
+fn usage_is_shown_for_what_is_written_wrongly_and_not_for_what_cannot_be_done() {
+    for (arguments, code, has_usage) in [
+        (&["client", "add", "a", "--secret", "x"][..], 64, true),
+        (&["client"], 64, true),
+        (&["client", "add", "a", "--jwks", "/nowhere"], 64, false),
+        (&["client", "remove", "reports"], 64, false),
+        (&["client", "list"], 64, false),
+    ] {
+        let output = run(arguments, &[]);
+        let complaint = printed(&output.stderr);
+        assert_eq!((output.status.code(), complaint.contains("usage:")), (Some(code), has_usage), "{complaint}");
+    }
+}
+
 /// Callers rely on the document: a change of it is a change of the API and is to be seen in a review.
 /// `gateway openapi` writes the new one.
 #[test]

@@ -4,6 +4,8 @@
 
 mod common;
 
+#[path = "vault/binding.rs"]
+mod binding;
 #[path = "vault/keys.rs"]
 mod keys;
 #[path = "vault/life.rs"]

@@ -1,10 +1,11 @@
 //! Public keys of machine clients, and the assertions that they sign (RFC 7517, RFC 7523), by the jsonwebtoken crate. The
 //! algorithm is the key's, never the assertion's (RFC 8725 §3.1).
 
+mod edwards;
 mod jwk;
+mod modulus;
 mod pem;
-
-use std::collections::HashSet;
+mod shape;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto, jwk::Jwk};
@@ -14,7 +15,7 @@ use serde_json::Value;
 use super::jose::present;
 use crate::domain::gateway::{
     models::client::{AssertionClaims, ClientAlgorithm, ClientKey},
-    services::ports::{AssertionError, ClientKeyError, ClientKeys},
+    services::ports::{AssertionError, ClientKeyError, ClientKeys, KeyFlaw},
 };
 
 /// No assertion is longer.
@@ -34,16 +35,19 @@ impl ClientKeys for AwsLcClientKeys {
             Ok(_) => return Err(ClientKeyError::NoKey),
             Err(_) => pem::public_keys(file)?,
         };
-        let keys = jwks.into_iter().zip(1..).map(|(jwk, number)| jwk::public_key(jwk, number));
-        let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() {
-            return Err(ClientKeyError::NoKey);
+        // Of two members of one name readers take one or the other (RFC 7517 §4).
+        if let Some(repetition) = shape::repetition(file) {
+            return Err(repetition);
         }
-        let mut kids = HashSet::new();
-        if keys.iter().filter_map(|key| key.kid.as_ref()).any(|kid| !kids.insert(kid)) {
-            return Err(ClientKeyError::Ambiguous);
+        let mut keys: Vec<ClientKey> = Vec::new();
+        for (jwk, number) in jwks.into_iter().zip(1..) {
+            let key = jwk::public_key(jwk, number)?;
+            if let Some(flaw) = repeats(&keys, &key) {
+                return Err(ClientKeyError::Unusable { number, flaw });
+            }
+            keys.push(key);
         }
-        Ok(keys)
+        if keys.is_empty() { Err(ClientKeyError::NoKey) } else { Ok(keys) }
     }
 
     fn unverified_subject(&self, assertion: &str) -> Result<String, AssertionError> {
@@ -74,6 +78,14 @@ impl ClientKeys for AwsLcClientKeys {
             Err(AssertionError::BadSignature)
         }
     }
+}
+
+/// Whether the key, or its name, is that of one before it.
+fn repeats(before: &[ClientKey], key: &ClientKey) -> Option<KeyFlaw> {
+    let first = |is: &dyn Fn(&ClientKey) -> bool| before.iter().position(is).map(|at| at + 1);
+    first(&|other| other.jwk == key.jwk)
+        .map(KeyFlaw::SameKey)
+        .or_else(|| first(&|other| other.kid.is_some() && other.kid == key.kid).map(KeyFlaw::SameKid))
 }
 
 /// `JWT`, or what is being registered for it (draft-ietf-oauth-rfc7523bis); any case, with or without `application/`

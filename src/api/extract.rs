@@ -1,27 +1,26 @@
-//! What a router takes out of a request: a JSON body, a form, a dummy token, the caller's bearer token.
+//! What a router takes out of a request: a JSON body, a form, a dummy token, who calls.
 
 mod callers;
 
 use std::borrow::Cow;
 
-use http::{HeaderName, StatusCode, header};
+use http::{StatusCode, header};
 use poem::{Body, FromRequest, Request, RequestBody, web::Form};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     payload::{Form as OpenApiForm, Json, Payload, PlainText},
-    registry::{MetaMediaType, MetaRequest, MetaSecurityScheme, Registry},
+    registry::{MetaMediaType, MetaRequest, Registry},
     types::Type,
 };
 use serde::de::DeserializeOwned;
 
-pub(super) use self::callers::{OptionalBearerToken, OptionalCaller, OptionalSession, Session, SessionOnly};
+pub(super) use self::callers::{
+    BearerToken, Caller, OptionalBearerToken, OptionalCaller, OptionalSession, Session, SessionOnly, browser, cookies,
+};
 use super::problems::ProblemError;
 use crate::{
-    domain::gateway::{
-        controllers::caller::Credentials,
-        schemas::{parse_json, token::CreateDummyToken},
-    },
-    problem::{Challenge, Problem},
+    domain::gateway::schemas::{parse_json, token::CreateDummyToken},
+    problem::Problem,
 };
 
 /// The largest body of the gateway's own API.
@@ -199,125 +198,6 @@ impl<'a> ApiExtractor<'a> for DummyBody {
     }
 }
 
-/// The caller's bearer token, if there is one (RFC 6750 §2.1). Nothing is verified yet.
-pub(super) struct BearerToken(pub Option<String>);
-
-/// The name of the scheme in the OpenAPI document; *Authorize* in Swagger fills it in.
-const BEARER_SCHEME: &str = "bearer";
-
-impl<'a> ApiExtractor<'a> for BearerToken {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        registry.create_security_scheme(
-            BEARER_SCHEME,
-            MetaSecurityScheme {
-                ty: "http",
-                description: Some("An access token of this gateway; in development also a dummy token."),
-                name: None,
-                key_in: None,
-                scheme: Some("bearer"),
-                bearer_format: Some("JWT"),
-                flows: None,
-                openid_connect_url: None,
-            },
-        );
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec![BEARER_SCHEME]
-    }
-
-    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
-        Ok(Self(bearer_token(request)?))
-    }
-}
-
-/// The token in `Authorization`, if there is one.
-fn bearer_token(request: &Request) -> Result<Option<String>, ProblemError> {
-    let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
-    let value = match (values.next(), values.next()) {
-        (None, _) => return Ok(None),
-        (Some(one), None) => one,
-        (Some(_), Some(_)) => {
-            return Err(bad_credential("there is more than one Authorization header; send one"));
-        }
-    };
-    let value = value.as_bytes();
-    let (scheme, token) = value.split_at(value.iter().position(|&byte| byte == b' ').unwrap_or(value.len()));
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
-        // Another scheme is none of our business, here as on a route.
-        return Ok(None);
-    }
-    match std::str::from_utf8(token.trim_ascii()) {
-        Ok(token) if !token.is_empty() => Ok(Some(token.to_owned())),
-        _ => Err(bad_credential("write the header as `Authorization: Bearer <access token>`")),
-    }
-}
-
-/// Whoever sends a request: by a bearer token, or by the session of their browser. Nothing is verified yet.
-pub(super) struct Caller(pub Credentials);
-
-/// The name of the scheme in the OpenAPI document.
-const SESSION_SCHEME: &str = "session";
-
-impl<'a> ApiExtractor<'a> for Caller {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        BearerToken::register(registry);
-        registry.create_security_scheme(
-            SESSION_SCHEME,
-            MetaSecurityScheme {
-                ty: "apiKey",
-                description: Some("The session of a browser: sign in at /login, and it is sent along by itself."),
-                name: Some("gateway_session"),
-                key_in: Some("cookie"),
-                scheme: None,
-                bearer_format: None,
-                flows: None,
-                openid_connect_url: None,
-            },
-        );
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec![BEARER_SCHEME, SESSION_SCHEME]
-    }
-
-    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
-        Ok(Self(Credentials { bearer: bearer_token(request)?, ..browser(request) }))
-    }
-}
-
-/// What a browser says of itself, without a bearer token.
-pub(super) fn browser(request: &Request) -> Credentials {
-    Credentials {
-        bearer: None,
-        cookies: cookies(request),
-        origin: text(request, header::ORIGIN),
-        fetch_site: text(request, HeaderName::from_static("sec-fetch-site")),
-        fetch_mode: text(request, HeaderName::from_static("sec-fetch-mode")),
-        fetch_dest: text(request, HeaderName::from_static("sec-fetch-dest")),
-        purpose: text(request, HeaderName::from_static("sec-purpose")),
-        is_unsafe: !request.method().is_safe(),
-    }
-}
-
-fn text(request: &Request, name: HeaderName) -> Option<String> {
-    request.headers().get(name)?.to_str().ok().map(str::to_owned)
-}
-
-/// The `Cookie` headers.
-pub(super) fn cookies(request: &Request) -> Vec<String> {
-    let headers = request.headers().get_all(header::COOKIE);
-    headers.iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
-}
-
 #[derive(Clone, Copy)]
 enum MediaType {
     Json,
@@ -355,14 +235,6 @@ async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Prob
         Err(poem::error::ReadBodyError::PayloadTooLarge) => Err(too_large()),
         Err(_) => Err(broken_off()),
     }
-}
-
-/// RFC 6750 §3.1, `invalid_request`.
-fn bad_credential(detail: &'static str) -> ProblemError {
-    ProblemError(Problem {
-        challenge: Some(Challenge::InvalidRequest),
-        ..Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
-    })
 }
 
 fn unsupported(wanted: &str) -> ProblemError {

@@ -101,9 +101,10 @@ impl LoginApi {
             Ok(form) if pages::is_wanted(request) => link_page(&form),
             Ok(form) => Json(form).into_response(),
             Err(refusal) if refusal.problem.status() == StatusCode::UNAUTHORIZED && pages::is_wanted(request) => {
+                let query = refusal.query_to(&format!("/login/{}/link", provider.0));
                 Response::builder()
                     .status(StatusCode::SEE_OTHER)
-                    .header(header::LOCATION, format!("../../login?return_to=%2Flogin%2F{}%2Flink", provider.0))
+                    .header(header::LOCATION, format!("../../login{query}"))
                     .finish()
             }
             Err(refusal) => refused(request, refusal, &LINK, "link"),
@@ -156,7 +157,10 @@ impl LoginApi {
             CallbackQuery::default()
         };
         let outcome = self.logins.finish(&provider.0, query, &cookies(request), &RequestContext::sender(request)).await;
-        FinishAnswer(answer(request, outcome, &SIGN_IN, "../../login"))
+        match outcome {
+            Err(refusal) if refusal.is_link => FinishAnswer(refused(request, refusal, &LINK, "link")),
+            outcome => FinishAnswer(answer(request, outcome, &SIGN_IN, "../../login")),
+        }
     }
 }
 
@@ -178,7 +182,7 @@ struct FailurePage {
 }
 
 const SIGN_IN: FailurePage = FailurePage {
-    failed: ("로그인하지 못했습니다", "You are not signed in"),
+    failed: ("로그인하지 못했습니다", "The sign-in failed"),
     again: ("다시 로그인", "Sign in again"),
 };
 
@@ -199,9 +203,10 @@ fn answer(request: &Request, outcome: Result<Redirect, Refusal>, failure: &Failu
 }
 
 fn refused(request: &Request, refusal: Refusal, failure: &FailurePage, begin_again: &str) -> Response {
-    let Refusal { problem, korean, cookies } = refusal;
+    let begin_again = format!("{begin_again}{}", refusal.query());
+    let Refusal { problem, korean, cookies, .. } = refusal;
     let answer = if pages::is_wanted(request) {
-        pages::answer(problem.status(), failure.html(&problem, &korean, begin_again))
+        pages::answer(problem.status(), failure.html(&problem, &korean, &begin_again))
     } else {
         problems::document(problem, &RequestContext::of(request))
     };

@@ -58,7 +58,8 @@ impl OAuthApi {
     ///
     /// For a front end that sends browsers to a provider itself, with a redirect URI of its own (`OAUTH_REDIRECT_URIS`); it checks
     /// the `state` there. Wherever the provider has them, the `code_verifier` (PKCE) and the `nonce` (OpenID Connect) are
-    /// needed. A code that was begun at `/login` is redeemed there alone.
+    /// needed; another nonce than the id token holds is 400 `nonce_mismatch`. A code that was begun at `/login` is redeemed there
+    /// alone, so codes of a provider with neither (Facebook, Naver) are refused unless the operator has said otherwise.
     ///
     /// Without a caller the exchange is the sign-in: the account is found or made by provider and subject (never by e-mail),
     /// and `tokens` holds our own tokens for it. With a token the grant is kept if the identity is one of your account; 403
@@ -110,7 +111,7 @@ impl OAuthApi {
 
     /// Refresh a grant now
     ///
-    /// The owner may, or a token with the scope `oauth:write`.
+    /// The owner may, or a token with the scope `oauth:write`; with `oauth:read` alone it is 403 `insufficient_scope`.
     #[oai(path = "/:id/refresh", method = "post", operation_id = "refresh_oauth_grant")]
     async fn refresh(
         &self,
@@ -124,7 +125,7 @@ impl OAuthApi {
     /// Take a grant back and forget it
     ///
     /// It is revoked at the provider first. If the provider cannot be reached it is forgotten all the same, and the answer
-    /// says so. The owner may, or a token with the scope `oauth:write`.
+    /// says so. The owner may, or a token with the scope `oauth:write`; with `oauth:read` alone it is 403 `insufficient_scope`.
     #[oai(path = "/:id", method = "delete", operation_id = "delete_oauth_grant")]
     async fn delete(
         &self,

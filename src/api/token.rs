@@ -43,7 +43,8 @@ impl TokenApi {
     /// Look at a token
     ///
     /// Says whether an access token, refresh token or dummy token is good, and what it holds. A token that is not good is
-    /// no error: the answer is 200 with `active: false` and the reason.
+    /// no error: the answer is 200 with `active: false` and the reason. A refresh token that was used is `revoked` at once, also
+    /// while its repetition at `/tokens/refresh` still gets the same successor.
     #[oai(path = "/verify", method = "post", operation_id = "verify_token")]
     async fn verify(&self, body: JsonBody<VerifyToken>) -> Result<Json<TokenVerification>, OpenProblems> {
         Ok(Json(self.tokens.verify(body.0).await?))
@@ -94,7 +95,7 @@ impl TokenCreationApi {
         bearer: BearerToken,
         body: JsonBody<CreateToken>,
     ) -> Result<Json<TokenPair>, CallerProblems> {
-        Ok(Json(self.tokens.create(body.0, bearer.0).await?))
+        Ok(Json(self.tokens.create(body.0, &bearer.0).await?))
     }
 }
 
@@ -114,7 +115,8 @@ impl OpenTokenCreationApi {
 impl OpenTokenCreationApi {
     /// Create an access token and a refresh token
     ///
-    /// Send `{}` to take the defaults. In development anybody may; in production the caller needs a token with the scope
+    /// Send `{}` to take the defaults. In development anybody may, a browser only at `localhost`, at an address or at the host of
+    /// `PUBLIC_URL` or `ALLOWED_ORIGINS` (403 `foreign_host`); in production the caller needs a token with the scope
     /// `tokens:issue`, and the new tokens may have no scope that the caller's token lacks.
     #[oai(path = "/create", method = "post", operation_id = "create_token")]
     async fn create(
@@ -122,7 +124,7 @@ impl OpenTokenCreationApi {
         bearer: OptionalBearerToken,
         body: JsonBody<CreateToken>,
     ) -> Result<Json<TokenPair>, CallerProblems> {
-        Ok(Json(self.tokens.create(body.0, bearer.0).await?))
+        Ok(Json(self.tokens.create(body.0, &bearer.0).await?))
     }
 }
 
@@ -144,7 +146,7 @@ impl DummyTokenApi {
     /// The text is printed on the gateway's console and is a token from then on: it verifies as active and passes
     /// `/api/…` as a test identity until it expires or is revoked. So you see a value travel from Swagger through router,
     /// controller, service and repository. Only in development, and from a browser only by a page of this site or of
-    /// `ALLOWED_ORIGINS`.
+    /// `ALLOWED_ORIGINS`, at `localhost`, an address or one of their hosts (403 `foreign_host`).
     #[oai(path = "/dummy", method = "post", operation_id = "create_dummy_token")]
     async fn dummy(&self, request: &Request, body: DummyBody) -> Result<Json<DummyTokenPair>, DummyProblems> {
         Ok(Json(self.tokens.register_dummy(body.0, &browser(request)).await?))

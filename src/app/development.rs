@@ -125,6 +125,7 @@ async fn start_stand_in(
             scopes: "openid email profile".to_owned(),
             pkce: true,
             redirect_uris: vec![redirect_uri],
+            takes_unbound_codes: false,
             callback,
         });
     }

@@ -100,15 +100,16 @@ fn unavailable(failure: &Failure, what: &'static str) -> ResolverUnavailable {
 /// What of a vault's error the data plane can act upon. Why a refresh failed was logged where it failed.
 fn told(error: GrantError, provider: &ProviderName) -> ProviderAccessError {
     match error {
-        GrantError::NotFound => ProviderAccessError::GrantMissing,
+        GrantError::NotFound | GrantError::ScopeMissing(_) => ProviderAccessError::GrantMissing,
         GrantError::ReauthorizationRequired
         | GrantError::TakenBack
         | GrantError::Provider(ProviderError::Refused { .. } | ProviderError::Unsupported) => {
             ProviderAccessError::ReauthorizationRequired
         }
-        GrantError::Provider(ProviderError::Unavailable(_) | ProviderError::BadAnswer(_)) | GrantError::Busy => {
-            ProviderAccessError::ProviderUnavailable
-        }
+        GrantError::Provider(
+            ProviderError::Unavailable(_) | ProviderError::BadAnswer(_) | ProviderError::NonceMismatch,
+        )
+        | GrantError::Busy => ProviderAccessError::ProviderUnavailable,
         GrantError::Failed(failure @ (Failure::Unavailable(_) | Failure::Overloaded(_))) => {
             warn!(%failure, %provider, "a grant could not be looked up");
             ProviderAccessError::Unavailable

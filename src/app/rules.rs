@@ -10,7 +10,7 @@ use crate::{
     domain::gateway::{
         models::{
             access::Access,
-            page::TrustedPages,
+            page::{OwnHosts, TrustedPages},
             provider::is_loopback,
             scope::Scope,
             service::{RouteTable, ServiceName},
@@ -63,6 +63,18 @@ pub fn routes_in_force(settings: &Settings) -> RouteTable {
 pub(super) fn trusted_pages(settings: &Settings) -> TrustedPages {
     let own = settings.public.base().to_owned();
     TrustedPages::new(iter::once(own).chain(settings.public.allowed_origins.iter().cloned()))
+}
+
+/// In development anybody gets tokens, so it matters by which name a browser comes. In production nobody does, and proxies before us
+/// may give any name.
+pub(super) fn own_hosts(settings: &Settings) -> OwnHosts {
+    let own = settings.public.base().to_owned();
+    match settings.environment {
+        Environment::Development => {
+            OwnHosts::of(iter::once(own).chain(settings.public.allowed_origins.iter().cloned()))
+        }
+        Environment::Production => OwnHosts::default(),
+    }
 }
 
 /// Where browsers come by https, they can be told to keep our cookies from everybody else.

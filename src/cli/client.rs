@@ -2,7 +2,7 @@
 
 use std::{fs, process::ExitCode};
 
-use super::{BAD_USAGE, UNAVAILABLE, complain, in_runtime, say, with_settings};
+use super::{BAD_USAGE, UNAVAILABLE, complain, help, in_runtime, say, with_settings};
 use crate::{
     adapters::client_keys::AwsLcClientKeys,
     app,
@@ -19,23 +19,6 @@ use crate::{
     },
 };
 
-const USAGE: &str = "\
-gateway client: the programs that get tokens at /oauth2/token
-
-usage: gateway client add NAME [--scope \"WORD WORD\"] [--audience AUDIENCE] [--jwks FILE]
-       gateway client list
-       gateway client rotate ID [--jwks FILE]
-       gateway client remove ID
-
-  add      add one, and print its client_id and client_secret: this once. With --jwks it has no secret, but signs with the
-           key whose public half is in FILE: a JWK, a JWK set, or PEM
-  list     all of them, without their secrets
-  rotate   another secret (with --jwks: other keys); the one before is worth nothing from then on
-  remove   remove it; every token that was issued to it ends, on every gateway within a second
-
-DATABASE_URL and the like have to be as the gateways have them.
-";
-
 /// What is to be done.
 enum Wish {
     Add(NewClient),
@@ -44,19 +27,25 @@ enum Wish {
     Remove(ClientId),
 }
 
+/// What is wrong with the arguments.
+#[derive(Debug)]
+enum Mistake {
+    /// The command is written in another way, which is to be shown.
+    Usage(String),
+    /// It is written well, but this value of it is not good.
+    Value(String),
+}
+
 /// Why it was not done: what to say, and the exit code.
 struct Refused(String, u8);
 
 /// Runs `gateway client` with these arguments.
 pub(super) fn run(arguments: &[&str]) -> ExitCode {
-    if let [] | ["help" | "--help" | "-h"] = arguments {
-        say(USAGE);
-        return if arguments.is_empty() { ExitCode::from(BAD_USAGE) } else { ExitCode::SUCCESS };
-    }
     let wish = match read(arguments) {
         Ok(wish) => wish,
-        Err(mistake) => {
-            complain(&format!("gateway: {mistake}\n\n{USAGE}"));
+        Err(Mistake::Usage(mistake)) => return help::misused(&mistake, &[&["client"], arguments].concat()),
+        Err(Mistake::Value(mistake)) => {
+            complain(&format!("gateway: {mistake}\n"));
             return ExitCode::from(BAD_USAGE);
         }
     };
@@ -90,54 +79,65 @@ pub(super) fn run(arguments: &[&str]) -> ExitCode {
     })
 }
 
-fn read(arguments: &[&str]) -> Result<Wish, String> {
+fn read(arguments: &[&str]) -> Result<Wish, Mistake> {
     match arguments {
-        ["add", name, options @ ..] => {
+        ["add", name, options @ ..] if !name.starts_with('-') => {
             let mut options = Options::read(options, &["--scope", "--audience", "--jwks"])?;
             let scope = options.take("--scope").unwrap_or_default();
             let audience = options.take("--audience");
             if audience.as_deref().is_some_and(|audience| audience.is_empty() || audience.chars().any(char::is_control))
             {
-                return Err("--audience is a name or a URL".to_owned());
+                return Err(Mistake::Value("--audience is a name or a URL".to_owned()));
             }
             Ok(Wish::Add(NewClient {
-                name: name.parse().map_err(|rule: InvalidClientName| rule.to_string())?,
-                scope: scope.parse().map_err(|rule: InvalidScope| format!("--scope: {rule}"))?,
+                name: name.parse().map_err(|rule: InvalidClientName| Mistake::Value(rule.to_string()))?,
+                scope: scope.parse().map_err(|rule: InvalidScope| Mistake::Value(format!("--scope: {rule}")))?,
                 audience,
                 keys: options.take("--jwks").map(|file| keys(&file)).transpose()?,
             }))
         }
         ["list"] => Ok(Wish::List),
-        ["rotate", id, options @ ..] => {
+        ["rotate", id, options @ ..] if !id.starts_with('-') => {
             let mut options = Options::read(options, &["--jwks"])?;
             Ok(Wish::Rotate(client_id(id)?, options.take("--jwks").map(|file| keys(&file)).transpose()?))
         }
-        ["remove", id] => Ok(Wish::Remove(client_id(id)?)),
-        unknown => Err(format!("this is not understood: client {}", unknown.join(" "))),
+        ["remove", id] if !id.starts_with('-') => Ok(Wish::Remove(client_id(id)?)),
+        [] => Err(Mistake::Usage("client needs a command".to_owned())),
+        ["add", ..] => Err(Mistake::Usage("client add needs a NAME first".to_owned())),
+        [known @ ("rotate" | "remove")] => Err(Mistake::Usage(format!("client {known} needs an ID"))),
+        unknown => Err(Mistake::Usage(format!("this is not understood: client {}", unknown.join(" ")))),
     }
 }
 
-fn client_id(text: &str) -> Result<ClientId, String> {
-    text.parse().map_err(|_| "a client is named by its client_id, as `gateway client list` shows it".to_owned())
+fn client_id(text: &str) -> Result<ClientId, Mistake> {
+    text.parse()
+        .map_err(|_| Mistake::Value("a client is named by its client_id, as `gateway client list` shows it".to_owned()))
 }
 
-fn keys(file: &str) -> Result<Vec<ClientKey>, String> {
-    let content = fs::read(file).map_err(|error| format!("--jwks {file}: {error}"))?;
-    AwsLcClientKeys.read(&content).map_err(|error| format!("--jwks {file}: {error}"))
+fn keys(file: &str) -> Result<Vec<ClientKey>, Mistake> {
+    let content = fs::read(file).map_err(|error| Mistake::Value(format!("--jwks {file}: {error}")))?;
+    AwsLcClientKeys.read(&content).map_err(|error| Mistake::Value(format!("--jwks {file}: {error}")))
 }
 
 /// `--name value`, each at most once.
 struct Options(Vec<(String, String)>);
 
 impl Options {
-    fn read(arguments: &[&str], known: &[&str]) -> Result<Self, String> {
+    fn read(arguments: &[&str], known: &[&str]) -> Result<Self, Mistake> {
         let mut found: Vec<(String, String)> = Vec::new();
         for pair in arguments.chunks(2) {
             match pair {
                 [name, value] if known.contains(name) && found.iter().all(|(other, _)| other != name) => {
                     found.push(((*name).to_owned(), (*value).to_owned()));
                 }
-                [name, ..] => return Err(format!("this is not understood: {name}; known here: {}", known.join(", "))),
+                [name] if known.contains(name) => return Err(Mistake::Usage(format!("{name} needs a value"))),
+                [name, ..] if known.contains(name) => {
+                    return Err(Mistake::Usage(format!("{name} can stand here once")));
+                }
+                [name, ..] => {
+                    let known = known.join(", ");
+                    return Err(Mistake::Usage(format!("this is not understood: {name}; known here: {known}")));
+                }
                 [] => {}
             }
         }
@@ -204,8 +204,13 @@ fn line(client: &Client) -> String {
 mod tests {
     use super::*;
 
-    fn mistake(arguments: &[&str]) -> String {
-        read(arguments).err().unwrap_or_else(|| panic!("{arguments:?} is understood"))
+    /// What is wrong, and whether it is how the command is written.
+    fn mistake(arguments: &[&str]) -> (bool, String) {
+        match read(arguments).err() {
+            Some(Mistake::Usage(mistake)) => (true, mistake),
+            Some(Mistake::Value(mistake)) => (false, mistake),
+            None => panic!("{arguments:?} is understood"),
+        }
     }
 
     #[test]
@@ -217,16 +222,33 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_named() {
-        assert!(mistake(&["fly"]).contains("client fly"));
-        assert!(mistake(&["add", ""]).contains("characters"));
-        assert!(mistake(&["add", "a", "--scope", "a  b"]).contains("--scope"));
-        assert!(mistake(&["add", "a", "--scope", "a", "--scope", "b"]).contains("--scope"));
-        assert!(mistake(&["add", "a", "--secret", "x"]).contains("--secret"));
-        assert!(mistake(&["add", "a", "--scope"]).contains("--scope"));
-        assert!(mistake(&["add", "a", "--audience", ""]).contains("--audience"));
-        assert!(mistake(&["add", "a", "--jwks", "/nowhere"]).contains("/nowhere"));
-        assert!(mistake(&["remove", "reports"]).contains("client_id"));
-        assert!(mistake(&["rotate", "reports"]).contains("client_id"));
+    fn a_mistake_is_named_and_usage_is_for_what_is_written_wrongly() {
+        for (arguments, names) in [
+            (&["fly"][..], "client fly"),
+            (&[], "needs a command"),
+            (&["add"], "NAME"),
+            (&["add", "--scope", "a"], "NAME"),
+            (&["add", "a", "--scope", "a", "--scope", "b"], "--scope"),
+            (&["add", "a", "--secret", "x"], "--secret"),
+            (&["add", "a", "--scope"], "--scope needs a value"),
+            (&["rotate"], "ID"),
+            (&["remove"], "ID"),
+            (&["remove", "a", "b"], "remove a b"),
+            (&["list", "a"], "list a"),
+        ] {
+            let (is_usage, said) = mistake(arguments);
+            assert!(is_usage && said.contains(names), "{arguments:?}: {said}");
+        }
+        for (arguments, names) in [
+            (&["add", ""][..], "characters"),
+            (&["add", "a", "--scope", "a  b"], "--scope"),
+            (&["add", "a", "--audience", ""], "--audience"),
+            (&["add", "a", "--jwks", "/nowhere"], "/nowhere"),
+            (&["remove", "reports"], "client_id"),
+            (&["rotate", "reports"], "client_id"),
+        ] {
+            let (is_usage, said) = mistake(arguments);
+            assert!(!is_usage && said.contains(names), "{arguments:?}: {said}");
+        }
     }
 }

@@ -129,7 +129,7 @@ impl Known {
     /// What may follow its prefix, besides the client id and secret.
     fn suffixes(&self) -> impl Iterator<Item = &'static str> {
         let more = self.more.map(|(suffix, _)| suffix);
-        ["_SCOPES", "_PKCE"].into_iter().chain(ENDPOINT_SUFFIXES).chain(more)
+        ["_SCOPES", "_PKCE", "_UNBOUND_CODES"].into_iter().chain(ENDPOINT_SUFFIXES).chain(more)
     }
 
     fn kind(&self, endpoints: Endpoints, more: Option<Url>, common: &Common<'_>) -> Option<ProviderKind> {
@@ -223,6 +223,9 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
     let oidc = known.prefix == "GOOGLE";
     let scopes = read_scopes(reader, known.prefix, known.scopes, oidc);
     let pkce = read_pkce(reader, known.prefix, known.pkce);
+    let takes_unbound_codes = member(reader, &format!("{}_UNBOUND_CODES", known.prefix), "refuse", |text| {
+        one_of(text, &[("accept", true), ("refuse", false)])
+    });
     let (client_id, client_secret) = match (client_id?, client_secret?) {
         (Some(client_id), Some(client_secret)) => (client_id, client_secret),
         (None, None) => return None,
@@ -243,6 +246,7 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
         pkce: pkce?,
         callback,
         redirect_uris,
+        takes_unbound_codes: takes_unbound_codes?,
     })
 }
 
@@ -284,6 +288,8 @@ fn read_oidc(reader: &mut Reader<'_>, stem: &str, common: &Common<'_>) -> Option
         pkce: pkce?,
         callback,
         redirect_uris,
+        // Its id tokens hold a nonce.
+        takes_unbound_codes: false,
     })
 }
 

@@ -131,6 +131,11 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
         "Whether PKCE is used, `on` or `off`. Also `OIDC_<NAME>_PKCE`",
     ),
     family(
+        "<PROVIDER>_UNBOUND_CODES",
+        "refuse",
+        "Whether `POST /oauth` takes codes of a provider that has neither PKCE nor a nonce, `accept` or `refuse`. Nothing but the provider's own comparison of redirect URIs then keeps out a code of a sign-in at `/login`",
+    ),
+    family(
         "<PROVIDER>_AUTHORIZE_URL",
         "the provider's",
         "Where browsers are sent. `<PROVIDER>` is `GOOGLE`, `GITHUB`, `FACEBOOK`, `NAVER` or `KAKAO`",

@@ -196,6 +196,38 @@ fn a_page_asks_for_it_and_for_the_password_if_there_is_one() {
 }
 
 #[test]
+fn a_link_that_fails_says_so_and_leads_back_to_where_one_wanted_to_go() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    let account = browser.sign_up(&gateway, "jane@example.com");
+    browser.wants_pages = true;
+    let away = Away::following(&browser.send_form(&gateway, LINK, &FORM).expect(303));
+    let failed = browser.get(&gateway, &away.decide("cancel=1")).expect(403).text();
+    for part in
+        ["Nothing was added to your account", "계정에 추가하지 못했습니다", r#"href="link?return_to=%2Faccounts%2Fme""#]
+    {
+        assert!(failed.contains(part), "{part}: {failed}");
+    }
+    assert!(!failed.contains("sign-in failed") && !failed.contains("signed in"), "{failed}");
+    let wrong = [("password", "wrong password"), ("return_to", "/session")];
+    let refused = browser.send_form(&gateway, LINK, &wrong).expect(403).text();
+    assert!(refused.contains(r#"href="link?return_to=%2Fsession""#), "{refused}");
+    browser.wants_pages = false;
+    assert_eq!(browser.me(&gateway).expect(200).json(), account, "she is signed in as before");
+
+    // Of a sign-in it is another page, and it comes back as well.
+    let mut bob = Browser::with_pages();
+    let callback = bob.leave(&gateway, "/login/stand-in?return_to=/api/users/me").decide("cancel=1");
+    let failed = bob.get(&gateway, &callback).expect(403).text();
+    assert!(failed.contains("The sign-in failed"), "{failed}");
+    assert!(failed.contains(r#"href="../../login?return_to=%2Fapi%2Fusers%2Fme""#), "{failed}");
+    // Whoever has to sign in first comes back to the question, and from there to where they wanted to go.
+    let sent = bob.get(&gateway, "/login/stand-in/link?return_to=/session").expect(303);
+    let back = "../../login?return_to=%2Flogin%2Fstand-in%2Flink%3Freturn_to%3D%252Fsession";
+    assert_eq!(sent.header("location"), Some(back));
+}
+
+#[test]
 fn a_provider_is_taken_unless_nobody_could_sign_in_any_more() {
     let gateway = Gateway::start();
     let stand_in = StandIn::of(&gateway);

@@ -230,7 +230,7 @@ fn who_cancels_is_told_in_both_languages_and_can_begin_again() {
     scene.browser.click("button[name=cancel]");
     scene.browser.wait_for("why nobody is signed in", || {
         let page = scene.browser.page_text();
-        ["로그인하지 못했습니다", "동의하지 않아", "You are not signed in", "you did not agree"]
+        ["로그인하지 못했습니다", "동의하지 않아", "The sign-in failed", "you did not agree"]
             .iter()
             .all(|words| page.contains(words))
             .then_some(())

@@ -77,6 +77,36 @@ impl Setup {
     }
 }
 
+/// DNS rebinding: a page at a name of its owner's, which was made to lead here, is of the same origin as its requests.
+#[test]
+fn a_page_of_a_foreign_name_gets_no_token_for_nothing() {
+    let gateway = Gateway::start();
+    let ask = |path: &str, body: &str, host: &str, more: &str| {
+        let length = body.len();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n{more}\r\n{body}"
+        );
+        parse(&gateway.raw(request.as_bytes()))
+    };
+    for (path, body) in [
+        ("/tokens/create", "{}"),
+        ("/e/tokens/create", "{}"),
+        ("/tokens/dummy", r#"{"token": "typed"}"#),
+        ("/accounts/signup", r#"{"email": "jane@example.com", "password": "correct horse"}"#),
+        ("/oauth", r#"{"provider": "stand-in", "code": "c"}"#),
+    ] {
+        for said in ["Origin: http://attacker.example:8080\r\n", "Sec-Fetch-Site: same-origin\r\n"] {
+            ask(path, body, "attacker.example:8080", said).expect_problem(403, "foreign_host");
+        }
+    }
+    let origin = "Origin: http://localhost:8080\r\nSec-Fetch-Site: same-origin\r\n";
+    for host in ["localhost:8080", "127.0.0.1:8080", "www.jinmini.com"] {
+        ask("/tokens/create", "{}", host, origin).expect(200);
+    }
+    ask("/tokens/create", "{}", "gateway:8080", "").expect(200);
+}
+
 #[test]
 fn nothing_forged_arrives_and_ours_arrives_once() {
     let setup = Setup::start();

@@ -165,9 +165,12 @@ fn a_key_that_is_weak_or_broken_is_refused_with_the_reason() {
     refused(r#"{"kty": "oct", "k": "c2VjcmV0"}"#, "a symmetric key");
     refused(&with("use", json!("enc")).to_string(), "not for verifying signatures");
     refused(&with("alg", json!("RS256")).to_string(), "its `alg` does not fit; for this type of key it is ES256");
-    refused(&with("x", json!(y)).to_string(), "its numbers are not those of a secure public key");
+    refused(&with("x", json!(y)).to_string(), "its numbers are not those of a point on its curve");
+    let not_a_point = json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode([0xff; 32])});
+    refused(&not_a_point.to_string(), "its numbers are not those of a point on its curve");
     let named = with("kid", json!("1"));
-    refused(&json!({"keys": [named, named]}).to_string(), "two keys of it have the same kid");
+    refused(&json!({"keys": [named, named]}).to_string(), "key 2 of it cannot be used: it is key 1 once more");
+    refused(&jwk.to_string().replacen('{', r#"{"kty":"RSA","#, 1), "one of its members stands there twice");
     refused(&json!({"keys": [jwk, rsa(128)]}).to_string(), "key 2 of it cannot be used");
     assert_eq!(registry.client(&["list"]), "");
 }

@@ -96,7 +96,7 @@ pub(crate) fn an_id_token_has_the_nonce_of_its_attempt() {
         assert_eq!(browser.session(), None, "{nonce:?}");
     }
     // Nor does a caller who brings a code do without.
-    scene.exchange(&json!({"nonce": "another"})).expect_problem(502, "provider_bad_answer");
+    scene.exchange(&json!({"nonce": "another"})).expect_problem(400, "nonce_mismatch");
     let lacking = scene.exchange(&json!({"nonce": null})).expect_problem(422, "validation_failed");
     assert_eq!(lacking.json()["errors"][0]["field"], "nonce");
     // Its other claims are judged in src/adapters/providers/tests/id_tokens.rs, with keys of the test's own.

@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use super::{edwards, modulus};
+
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
 };
@@ -16,8 +18,10 @@ use crate::domain::gateway::{
 /// The sizes of an RSA modulus in bits. RFC 7518 §3.3 wants 2048 or more; aws-lc verifies with 8192 or less.
 const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
-/// The sizes of an RSA exponent in bits: 3 or more, and not more than aws-lc verifies with.
-const EXPONENT_BITS: RangeInclusive<usize> = 2..=33;
+/// The sizes of an odd RSA exponent in bits: 65537 or more (FIPS 186-5 §A.1.1: "2^16 < e"), and not more than aws-lc verifies with.
+/// RFC 8017 allows 3, too, but with that a verifier that is lax about padding anywhere takes forged signatures (CVE-2006-4339);
+/// what makes keys has made 65537 by itself for decades.
+const EXPONENT_BITS: RangeInclusive<usize> = 17..=33;
 
 /// What only the private half of a key has (RFC 7518 §6.2.2, §6.3.2, RFC 8037 §2).
 const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
@@ -27,12 +31,10 @@ const PUBLIC_MEMBERS: [&str; 6] = ["kty", "crv", "x", "y", "n", "e"];
 
 /// The encodings of the points of Ed25519 whose order divides 8, without the sign in the last bit. For such a key a signature
 /// can be made without the private half (RFC 8032 §8.9 leaves the check to whoever reads the key).
-const SMALL_ORDER: [[u8; 32]; 7] = [
+const SMALL_ORDER: [[u8; 32]; 5] = [
     little_endian(0, 0, 0),
     little_endian(1, 0, 0),
     little_endian(0xec, 0xff, 0x7f),
-    little_endian(0xed, 0xff, 0x7f),
-    little_endian(0xee, 0xff, 0x7f),
     [
         0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
         0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
@@ -53,20 +55,33 @@ const fn little_endian(first: u8, between: u8, last: u8) -> [u8; 32] {
 
 /// Takes a JWK if it is a public key that is good for verifying signatures. `number` tells it from others in its file.
 pub(super) fn public_key(jwk: Value, number: usize) -> Result<ClientKey, ClientKeyError> {
-    let Value::Object(members) = jwk else { return Err(ClientKeyError::NoKey) };
-    if members.get("kty").is_some_and(|kty| kty == "oct") || members.contains_key("k") {
-        return Err(ClientKeyError::Symmetric);
+    let flawed = |flaw| ClientKeyError::Unusable { number, flaw };
+    let Value::Object(mut members) = jwk else { return Err(flawed(KeyFlaw::NoObject)) };
+    let (kid, algorithm) = judge(&members).map_err(flawed)?;
+    members.retain(|name, _| PUBLIC_MEMBERS.contains(&name.as_str()));
+    if algorithm == ClientAlgorithm::Rs256 {
+        shorten(&mut members);
     }
-    if PRIVATE_MEMBERS.iter().any(|name| members.contains_key(*name)) {
-        return Err(ClientKeyError::Private);
+    Ok(ClientKey { kid, algorithm, jwk: Value::Object(members) })
+}
+
+/// Writes the numbers of RSA without zeros before them, which some libraries add (RFC 7518 §6.3.1.1): so the same key is the same
+/// text.
+fn shorten(members: &mut Map<String, Value>) {
+    for name in ["n", "e"] {
+        if let Ok(number) = bytes(members, name) {
+            members.insert(name.to_owned(), Value::String(URL_SAFE_NO_PAD.encode(significant(&number))));
+        }
     }
-    let (kid, algorithm) = judge(&members).map_err(|flaw| ClientKeyError::Unusable { number, flaw })?;
-    let kept: Map<String, Value> =
-        members.into_iter().filter(|(name, _)| PUBLIC_MEMBERS.contains(&name.as_str())).collect();
-    Ok(ClientKey { kid, algorithm, jwk: Value::Object(kept) })
 }
 
 fn judge(members: &Map<String, Value>) -> Result<(Option<String>, ClientAlgorithm), KeyFlaw> {
+    if members.get("kty").is_some_and(|kty| kty == "oct") || members.contains_key("k") {
+        return Err(KeyFlaw::Symmetric);
+    }
+    if PRIVATE_MEMBERS.iter().any(|name| members.contains_key(*name)) {
+        return Err(KeyFlaw::Private);
+    }
     let algorithm = match (text(members, "kty")?, members.get("crv").and_then(Value::as_str)) {
         ("EC", Some("P-256")) => ClientAlgorithm::Es256,
         ("RSA", _) => ClientAlgorithm::Rs256,
@@ -104,19 +119,26 @@ fn p256(members: &Map<String, Value>) -> Result<(), KeyFlaw> {
     let [x, y] = [exactly_32_bytes(members, "x")?, exactly_32_bytes(members, "y")?];
     // Not compressed (SEC 1 §2.3.3).
     let point = [&[4][..], &x, &y].concat();
-    ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map(|_| ()).map_err(|_| KeyFlaw::Numbers)
+    ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map(|_| ()).map_err(|_| KeyFlaw::NotOnCurve)
 }
 
 fn rsa(members: &Map<String, Value>) -> Result<(), KeyFlaw> {
     let (n, e) = (bytes(members, "n")?, bytes(members, "e")?);
-    let size = bits(&n);
+    let (n, e) = (significant(&n), significant(&e));
+    let size = bits(n);
     if !RSA_BITS.contains(&size) {
         return Err(KeyFlaw::ModulusSize(size));
     }
     let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
-    // With an exponent of 1 every text would be its own signature.
-    if !is_odd(&n) || !is_odd(&e) || !EXPONENT_BITS.contains(&bits(&e)) {
-        return Err(KeyFlaw::Numbers);
+    // With an exponent of 1 every text would be its own signature, and an even one has no private half.
+    if !is_odd(e) || !EXPONENT_BITS.contains(&bits(e)) {
+        return Err(KeyFlaw::Exponent);
+    }
+    if modulus::has_small_factor(n) {
+        return Err(KeyFlaw::SmallFactor);
+    }
+    if modulus::is_square(n) {
+        return Err(KeyFlaw::Square);
     }
     let key = RsaPublicKeyComponents { n, e }.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256);
     key.map(|_| ()).map_err(|_| KeyFlaw::Numbers)
@@ -124,11 +146,11 @@ fn rsa(members: &Map<String, Value>) -> Result<(), KeyFlaw> {
 
 fn ed25519(members: &Map<String, Value>) -> Result<(), KeyFlaw> {
     let mut point = exactly_32_bytes(members, "x")?;
-    if ParsedPublicKey::new(&ED25519, point).is_err() {
-        return Err(KeyFlaw::Numbers);
+    if !edwards::is_point(&point) || ParsedPublicKey::new(&ED25519, point).is_err() {
+        return Err(KeyFlaw::NotOnCurve);
     }
     point[31] &= 0x7f;
-    if SMALL_ORDER.contains(&point) { Err(KeyFlaw::Numbers) } else { Ok(()) }
+    if SMALL_ORDER.contains(&point) { Err(KeyFlaw::SmallOrder) } else { Ok(()) }
 }
 
 fn text<'m>(members: &'m Map<String, Value>, name: &'static str) -> Result<&'m str, KeyFlaw> {
@@ -143,9 +165,14 @@ fn exactly_32_bytes(members: &Map<String, Value>, name: &'static str) -> Result<
     bytes(members, name)?.try_into().map_err(|_| KeyFlaw::Member(name))
 }
 
+/// A number without the zeros before it.
+fn significant(number: &[u8]) -> &[u8] {
+    &number[number.iter().take_while(|byte| **byte == 0).count()..]
+}
+
 /// How many bits a number has.
 fn bits(number: &[u8]) -> usize {
-    let significant = &number[number.iter().take_while(|byte| **byte == 0).count()..];
+    let significant = significant(number);
     let unused = significant.first().map_or(0, |first| first.leading_zeros() as usize);
     significant.len() * 8 - unused
 }

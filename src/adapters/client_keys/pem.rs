@@ -34,8 +34,8 @@ pub(super) fn public_keys(file: &[u8]) -> Result<Vec<Value>, ClientKeyError> {
 }
 
 fn jwk(der: &[u8]) -> Result<Value, KeyFlaw> {
-    let info = SubjectPublicKeyInfoRef::try_from(der).map_err(|_| KeyFlaw::Numbers)?;
-    let key = info.subject_public_key.as_bytes().ok_or(KeyFlaw::Numbers)?;
+    let info = SubjectPublicKeyInfoRef::try_from(der).map_err(|_| KeyFlaw::Encoding)?;
+    let key = info.subject_public_key.as_bytes().ok_or(KeyFlaw::Encoding)?;
     let curve = info.algorithm.parameters_oid().ok();
     match (info.algorithm.oid, curve) {
         // Not compressed (SEC 1 §2.3.3): 4, then both coordinates.
@@ -44,7 +44,7 @@ fn jwk(der: &[u8]) -> Result<Value, KeyFlaw> {
         }
         (ED25519, _) => Ok(json!({"kty": "OKP", "crv": "Ed25519", "x": encoded(key)})),
         (RSA, _) => {
-            let (n, e) = rsa(key).map_err(|_| KeyFlaw::Numbers)?;
+            let (n, e) = rsa(key).map_err(|_| KeyFlaw::Encoding)?;
             Ok(json!({"kty": "RSA", "n": encoded(n.as_bytes()), "e": encoded(e.as_bytes())}))
         }
         _ => Err(KeyFlaw::Kind),

@@ -17,6 +17,14 @@ const RSA1024: &str = include_str!("tests/rsa1024.pem");
 const ED25519: &str = include_str!("tests/ed25519.pem");
 const P384: &str = include_str!("tests/p384.pem");
 
+/// The square of a prime of 1024 bits.
+const SQUARE: &str = concat!(
+    "1zNDYzMqeAlspH-mP7TOq5zGAcQ0oiw9vkStJ9w6KyDXtNjW1lP1BHEu6bKmPZeg9-vb9iDMVkR8P6J7-cwEkb7qDrUJdgGyLjpW6VM7Z18PDP",
+    "J14lRQyExKGmg-7kMcaHfdxvYp2ucvZYs2oJznogbIa-oeo6Xgc196RnNHLokcWbbCU42mYZ49otnBT4SrwQgPUJPr-NF-sffJLE2MMaGX9ZYj",
+    "mMNE5UVFS1rdCVkiKZmbzkjS_oA7Dli_-gLg-jOz-gC8dcgXCvAcpv2SHhSDmDC-KZ5lgRlic8uIIISiWzzHaFeZ3OKfTSYgPUjILpNkGNpho4",
+    "bN9dfnUSbpqQ",
+);
+
 const ALL: [(SigningAlgorithm, ClientAlgorithm); 3] = [
     (SigningAlgorithm::Es256, ClientAlgorithm::Es256),
     (SigningAlgorithm::Rs256, ClientAlgorithm::Rs256),
@@ -140,25 +148,71 @@ fn what_is_no_usable_public_key_is_refused_for_its_reason() {
         ("[]", ClientKeyError::NoKey),
         (r#"{"keys": []}"#, ClientKeyError::NoKey),
         (r#"{"keys": {}}"#, ClientKeyError::NoKey),
-        (r#"{"keys": ["x"]}"#, ClientKeyError::NoKey),
-        (r#"{"kty": "oct", "k": "c2VjcmV0"}"#, ClientKeyError::Symmetric),
-        (r#"{"kty": "oct"}"#, ClientKeyError::Symmetric),
+        (r#"{"keys": ["x"]}"#, unusable(1, KeyFlaw::NoObject)),
+        (r#"{"kty": "oct", "k": "c2VjcmV0"}"#, unusable(1, KeyFlaw::Symmetric)),
+        (r#"{"kty": "oct"}"#, unusable(1, KeyFlaw::Symmetric)),
         (private, ClientKeyError::Private),
         (&private.replace("PRIVATE", "EC PRIVATE"), ClientKeyError::Private),
-        (&json!({"keys": [jwk, jwk]}).to_string(), ClientKeyError::Ambiguous),
+        (&json!({"keys": [jwk, jwk]}).to_string(), unusable(2, KeyFlaw::SameKey(1))),
     ] {
         assert_eq!(read(file), Err(why), "{file}");
     }
     for member in ["d", "p", "q", "dp", "dq", "qi", "oth"] {
         let mut jwk = jwk.clone();
         jwk[member] = json!("AQAB");
-        assert_eq!(read(&jwk.to_string()), Err(ClientKeyError::Private), "{member}");
+        assert_eq!(read(&jwk.to_string()), Err(unusable(1, KeyFlaw::Private)), "{member}");
     }
     // Which of them it is, is said.
     let good = jwk.to_string();
     let second = format!(r#"{{"keys": [{good}, {{"kty": "AKP"}}]}}"#);
-    assert_eq!(read(&second), Err(ClientKeyError::Unusable { number: 2, flaw: KeyFlaw::Kind }));
-    assert_eq!(read(&format!("{P256}\n{P384}")), Err(ClientKeyError::Unusable { number: 2, flaw: KeyFlaw::Kind }));
+    assert_eq!(read(&second), Err(unusable(2, KeyFlaw::Kind)));
+    assert_eq!(read(&format!("{P256}\n{P384}")), Err(unusable(2, KeyFlaw::Kind)));
+}
+
+fn unusable(number: usize, flaw: KeyFlaw) -> ClientKeyError {
+    ClientKeyError::Unusable { number, flaw }
+}
+
+#[test]
+fn a_key_or_its_name_that_comes_again_is_told_by_its_number() {
+    let [ec, rsa, ed] = ALL.map(|(algorithm, _)| pair(algorithm).public_jwk.unwrap());
+    let set = |keys: &[Value]| read(&json!({ "keys": keys }).to_string());
+    for key in [&ec, &rsa, &ed] {
+        let mut nameless = key.clone();
+        nameless.as_object_mut().unwrap().remove("kid");
+        assert_eq!(set(&[nameless.clone(), nameless.clone()]), Err(unusable(2, KeyFlaw::SameKey(1))));
+        // By another name it is the same key all the same.
+        assert_eq!(set(&[key.clone(), nameless]), Err(unusable(2, KeyFlaw::SameKey(1))));
+    }
+    let modulus = URL_SAFE_NO_PAD.decode(rsa["n"].as_str().unwrap()).unwrap();
+    let padded = changed(&rsa, &json!({"n": URL_SAFE_NO_PAD.encode([&[0], &modulus[..]].concat()), "kid": "padded"}));
+    assert_eq!(
+        set(&[ec.clone(), rsa.clone(), serde_json::from_str(&padded).unwrap()]),
+        Err(unusable(3, KeyFlaw::SameKey(2))),
+        "zeros before a number make it no other"
+    );
+    let namesake = serde_json::from_str(&changed(&ed, &json!({"kid": ec["kid"]}))).unwrap();
+    assert_eq!(set(&[ec.clone(), rsa.clone(), namesake]), Err(unusable(3, KeyFlaw::SameKid(1))));
+    assert_eq!(read(&format!("{ED25519}\n{P256}\n{ED25519}")), Err(unusable(3, KeyFlaw::SameKey(1))));
+    assert_eq!(set(&[ec, rsa, ed]).unwrap().len(), 3);
+}
+
+/// RFC 7517 §4: "Member names within a JWK MUST be unique".
+#[test]
+fn a_member_that_stands_there_twice_is_refused() {
+    let good = pair(SigningAlgorithm::EdDsa).public_jwk.unwrap().to_string();
+    let other = pair(SigningAlgorithm::EdDsa).public_jwk.unwrap();
+    let twice = good.replacen('{', &format!(r#"{{"x":{},"#, other["x"]), 1);
+    let nested = good.replacen('{', r#"{"more":{"a":1,"a":true},"#, 1);
+    for bad in [&twice, &nested] {
+        assert_eq!(read(bad), Err(unusable(1, KeyFlaw::RepeatedMember)), "{bad}");
+        let second = format!(r#"{{"keys": [{other}, {bad}]}}"#);
+        assert_eq!(read(&second), Err(unusable(2, KeyFlaw::RepeatedMember)), "{second}");
+    }
+    let two_sets = format!(r#"{{"keys": [{other}], "keys": [{good}]}}"#);
+    assert_eq!(read(&two_sets), Err(ClientKeyError::RepeatedMember));
+    let harmless = good.replacen('{', r#"{"more":[null,-1,1.5,{"a":{"x":"y"}}],"#, 1);
+    assert!(read(&harmless).is_ok(), "{harmless}");
 }
 
 fn flaw(file: &str) -> KeyFlaw {
@@ -174,6 +228,23 @@ fn changed(jwk: &Value, changes: &Value) -> String {
         jwk[name] = value.clone();
     }
     jwk.to_string()
+}
+
+/// A number in the first of 32 bytes.
+fn numbered(first: u8) -> [u8; 32] {
+    std::array::from_fn(|at| if at == 0 { first } else { 0 })
+}
+
+/// A modulus, and the prime 751 with it.
+fn times_751(rsa: &Value) -> Vec<u8> {
+    let mut number = URL_SAFE_NO_PAD.decode(rsa["n"].as_str().unwrap()).unwrap();
+    let mut carry = 0;
+    for byte in number.iter_mut().rev() {
+        carry += u32::from(*byte) * 751;
+        *byte = u8::try_from(carry % 256).unwrap();
+        carry /= 256;
+    }
+    [&u8::try_from(carry / 256).unwrap().to_be_bytes()[..], &[u8::try_from(carry % 256).unwrap()], &number].concat()
 }
 
 #[test]
@@ -203,9 +274,12 @@ fn a_flaw_of_a_key_is_named() {
         (&ec, json!({"x": "AQAB"}), KeyFlaw::Member("x")),
         (&ec, json!({"x": null}), KeyFlaw::Member("x")),
         (&ec, json!({"y": format!("{all_set}=")}), KeyFlaw::Member("y")),
-        (&ec, json!({"y": all_set}), KeyFlaw::Numbers),
-        (&ec, json!({"x": ec["y"]}), KeyFlaw::Numbers),
+        (&ec, json!({"y": all_set}), KeyFlaw::NotOnCurve),
+        (&ec, json!({"x": ec["y"]}), KeyFlaw::NotOnCurve),
         (&ed, json!({"x": "AQAB"}), KeyFlaw::Member("x")),
+        (&ed, json!({"x": all_set}), KeyFlaw::NotOnCurve),
+        // No x has the y of 2.
+        (&ed, json!({"x": URL_SAFE_NO_PAD.encode(numbered(2))}), KeyFlaw::NotOnCurve),
         (&rsa, json!({"n": "+"}), KeyFlaw::Member("n")),
         (&rsa, json!({"n": ""}), KeyFlaw::ModulusSize(0)),
         (&rsa, json!({"n": URL_SAFE_NO_PAD.encode([0xff; 128])}), KeyFlaw::ModulusSize(1024)),
@@ -217,17 +291,22 @@ fn a_flaw_of_a_key_is_named() {
         (&rsa, json!({"n": URL_SAFE_NO_PAD.encode([0xff; 1025])}), KeyFlaw::ModulusSize(8200)),
         (&rsa, json!({"e": null}), KeyFlaw::Member("e")),
         // With 1 every text is its own signature.
-        (&rsa, json!({"e": "AQ"}), KeyFlaw::Numbers),
-        (&rsa, json!({"e": "Ag"}), KeyFlaw::Numbers),
-        (&rsa, json!({"e": ""}), KeyFlaw::Numbers),
-        (&rsa, json!({"n": URL_SAFE_NO_PAD.encode([0xfe; 256])}), KeyFlaw::Numbers),
+        (&rsa, json!({"e": "AQ"}), KeyFlaw::Exponent),
+        (&rsa, json!({"e": "Ag"}), KeyFlaw::Exponent),
+        (&rsa, json!({"e": "Aw"}), KeyFlaw::Exponent),
+        (&rsa, json!({"e": "AQAA"}), KeyFlaw::Exponent),
+        (&rsa, json!({"e": "A_____8"}), KeyFlaw::Exponent),
+        (&rsa, json!({"e": ""}), KeyFlaw::Exponent),
+        (&rsa, json!({"n": URL_SAFE_NO_PAD.encode([0xfe; 256])}), KeyFlaw::SmallFactor),
+        (&rsa, json!({"n": URL_SAFE_NO_PAD.encode(times_751(&rsa))}), KeyFlaw::SmallFactor),
+        (&rsa, json!({"n": SQUARE}), KeyFlaw::Square),
     ] {
         assert_eq!(flaw(&changed(jwk, &changes)), expected, "{changes}");
     }
     for (pem, expected) in [
         (RSA1024, KeyFlaw::ModulusSize(1024)),
         (P384, KeyFlaw::Kind),
-        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", KeyFlaw::Numbers),
+        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", KeyFlaw::Encoding),
     ] {
         assert_eq!(flaw(pem), expected, "{pem}");
     }
@@ -235,7 +314,7 @@ fn a_flaw_of_a_key_is_named() {
         (&ec, json!({"key_ops": ["verify"]})),
         (&ec, json!({"use": "sig", "key_ops": ["sign", "verify"]})),
         (&rsa, json!({"alg": "RS256", "use": "sig"})),
-        (&rsa, json!({"e": "Aw"})),
+        (&rsa, json!({"e": "AQAD"})),
     ] {
         assert!(read(&changed(jwk, &good)).is_ok(), "{good}");
     }
@@ -258,7 +337,10 @@ fn ed25519_points_of_small_order_are_no_keys() {
                 (0..32).map(|at| u8::from_str_radix(&point[2 * at..2 * at + 2], 16).unwrap()).collect();
             bytes[31] |= sign;
             let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(bytes)});
-            assert_eq!(flaw(&jwk.to_string()), KeyFlaw::Numbers, "{point}");
+            // RFC 8032 §5.1.3: the y of two of them is p or more.
+            let is_canonical = !matches!(&point[..2], "ed" | "ee");
+            let expected = if is_canonical { KeyFlaw::SmallOrder } else { KeyFlaw::NotOnCurve };
+            assert_eq!(flaw(&jwk.to_string()), expected, "{point}");
         }
     }
 }

@@ -125,7 +125,7 @@ impl Expected<'_> {
         if let Some(nonce) = self.nonce
             && !text("nonce").is_some_and(|it| equal(it, nonce.expose()))
         {
-            return Err(flaw("has another nonce"));
+            return Err(ProviderError::NonceMismatch);
         }
         match claims.get("at_hash") {
             Some(hash) if !hash.as_str().is_some_and(|hash| equal(hash, &at_hash(self.access_token, algorithm))) => {

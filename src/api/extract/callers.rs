@@ -1,129 +1,157 @@
 //! Who may call an operation, as the OpenAPI document is to say it. Nothing is verified here: the controllers do that.
 
+use http::{HeaderName, StatusCode, header};
 use poem::{Request, RequestBody};
-use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions, registry::Registry};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaSecurityScheme, Registry},
+};
 
-use super::{BEARER_SCHEME, BearerToken, Caller, SESSION_SCHEME, bearer_token, browser};
-use crate::domain::gateway::controllers::caller::Credentials;
+use super::ProblemError;
+use crate::{
+    domain::gateway::controllers::caller::Credentials,
+    problem::{Challenge, Problem},
+};
 
-/// A bearer token, or nobody in particular.
-pub(in crate::api) struct OptionalBearerToken(pub Option<String>);
+/// The name of the scheme of bearer tokens in the OpenAPI document; *Authorize* in Swagger fills it in.
+const BEARER: &str = "bearer";
+/// The name of the scheme of sessions.
+const SESSION: &str = "session";
 
-impl<'a> ApiExtractor<'a> for OptionalBearerToken {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
+/// Makes extractors: the schemes that the OpenAPI document names, whether a caller may have none of them, and what is read.
+macro_rules! callers {
+    ($($(#[$doc:meta])* $name:ident: $schemes:expr, optional: $optional:literal, $read:expr;)+) => {$(
+        $(#[$doc])*
+        pub(in crate::api) struct $name(pub Credentials);
 
-    fn register(registry: &mut Registry) {
-        BearerToken::register(registry);
-    }
+        impl<'a> ApiExtractor<'a> for $name {
+            const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+            type ParamType = ();
+            type ParamRawType = ();
 
-    fn security_schemes() -> Vec<&'static str> {
-        vec![BEARER_SCHEME]
-    }
+            fn register(registry: &mut Registry) {
+                register_schemes(registry);
+            }
 
-    fn has_security_fallback() -> bool {
-        true
-    }
+            fn security_schemes() -> Vec<&'static str> {
+                $schemes.to_vec()
+            }
 
-    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
-        Ok(Self(bearer_token(request)?))
+            fn has_security_fallback() -> bool {
+                $optional
+            }
+
+            async fn from_request(
+                request: &'a Request,
+                _: &mut RequestBody,
+                _: ExtractParamOptions<()>,
+            ) -> poem::Result<Self> {
+                let read: fn(&Request) -> Result<Credentials, ProblemError> = $read;
+                Ok(Self(read(request)?))
+            }
+        }
+    )+};
+}
+
+callers! {
+    /// A bearer token.
+    BearerToken: [BEARER], optional: false, with_bearer;
+    /// A bearer token, or nobody in particular.
+    OptionalBearerToken: [BEARER], optional: true, with_bearer;
+    /// A bearer token, or the session of a browser.
+    Caller: [BEARER, SESSION], optional: false, with_bearer;
+    /// A bearer token, the session of a browser, or nobody in particular.
+    OptionalCaller: [BEARER, SESSION], optional: true, with_bearer;
+    /// The session of a browser. A bearer token is not looked at.
+    Session: [SESSION], optional: false, |request| Ok(browser(request));
+    /// The session of a browser, or nobody in particular. A bearer token is not looked at.
+    OptionalSession: [SESSION], optional: true, |request| Ok(browser(request));
+    /// The session of a browser, which alone may do this. A bearer token that is sent all the same is refused with a word about it.
+    SessionOnly: [SESSION], optional: false, with_bearer;
+}
+
+fn register_schemes(registry: &mut Registry) {
+    let bearer = scheme("http", "An access token of this gateway; in development also a dummy token.");
+    registry.create_security_scheme(
+        BEARER,
+        MetaSecurityScheme { scheme: Some("bearer"), bearer_format: Some("JWT"), ..bearer },
+    );
+    let session = scheme("apiKey", "The session of a browser: sign in at /login, and it is sent along by itself.");
+    registry.create_security_scheme(
+        SESSION,
+        MetaSecurityScheme { name: Some("gateway_session"), key_in: Some("cookie"), ..session },
+    );
+}
+
+fn scheme(ty: &'static str, description: &'static str) -> MetaSecurityScheme {
+    MetaSecurityScheme {
+        ty,
+        description: Some(description),
+        name: None,
+        key_in: None,
+        scheme: None,
+        bearer_format: None,
+        flows: None,
+        openid_connect_url: None,
     }
 }
 
-/// The session of a browser. A bearer token is not looked at.
-pub(in crate::api) struct Session(pub Credentials);
+fn with_bearer(request: &Request) -> Result<Credentials, ProblemError> {
+    Ok(Credentials { bearer: bearer_token(request)?, ..browser(request) })
+}
 
-impl<'a> ApiExtractor<'a> for Session {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        Caller::register(registry);
+/// The token in `Authorization`, if there is one (RFC 6750 §2.1).
+fn bearer_token(request: &Request) -> Result<Option<String>, ProblemError> {
+    let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Ok(None),
+        (Some(one), None) => one,
+        (Some(_), Some(_)) => {
+            return Err(bad_credential("there is more than one Authorization header; send one"));
+        }
+    };
+    let value = value.as_bytes();
+    let (scheme, token) = value.split_at(value.iter().position(|&byte| byte == b' ').unwrap_or(value.len()));
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        // Another scheme is none of our business, here as on a route.
+        return Ok(None);
     }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec![SESSION_SCHEME]
-    }
-
-    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
-        Ok(Self(browser(request)))
+    match std::str::from_utf8(token.trim_ascii()) {
+        Ok(token) if !token.is_empty() => Ok(Some(token.to_owned())),
+        _ => Err(bad_credential("write the header as `Authorization: Bearer <access token>`")),
     }
 }
 
-/// The session of a browser, which alone may do this. A bearer token that is sent all the same is refused with a word about it.
-pub(in crate::api) struct SessionOnly(pub Credentials);
+/// RFC 6750 §3.1, `invalid_request`.
+fn bad_credential(detail: &'static str) -> ProblemError {
+    ProblemError(Problem {
+        challenge: Some(Challenge::InvalidRequest),
+        ..Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
+    })
+}
 
-impl<'a> ApiExtractor<'a> for SessionOnly {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        Caller::register(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec![SESSION_SCHEME]
-    }
-
-    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
-        Ok(Self(Credentials { bearer: bearer_token(request)?, ..browser(request) }))
+/// What a browser says of itself, without a bearer token.
+pub(in crate::api) fn browser(request: &Request) -> Credentials {
+    let authority = || request.uri().authority().map(ToString::to_string);
+    Credentials {
+        bearer: None,
+        cookies: cookies(request),
+        host: text(request, header::HOST).or_else(authority),
+        origin: text(request, header::ORIGIN),
+        fetch_site: text(request, HeaderName::from_static("sec-fetch-site")),
+        fetch_mode: text(request, HeaderName::from_static("sec-fetch-mode")),
+        fetch_dest: text(request, HeaderName::from_static("sec-fetch-dest")),
+        purpose: text(request, HeaderName::from_static("sec-purpose")),
+        is_unsafe: !request.method().is_safe(),
     }
 }
 
-/// The session of a browser, or nobody in particular. A bearer token is not looked at.
-pub(in crate::api) struct OptionalSession(pub Credentials);
-
-impl<'a> ApiExtractor<'a> for OptionalSession {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        Caller::register(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec![SESSION_SCHEME]
-    }
-
-    fn has_security_fallback() -> bool {
-        true
-    }
-
-    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
-        Ok(Self(browser(request)))
-    }
+fn text(request: &Request, name: HeaderName) -> Option<String> {
+    request.headers().get(name)?.to_str().ok().map(str::to_owned)
 }
 
-/// A bearer token, the session of a browser, or nobody in particular.
-pub(in crate::api) struct OptionalCaller(pub Credentials);
-
-impl<'a> ApiExtractor<'a> for OptionalCaller {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        Caller::register(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        Caller::security_schemes()
-    }
-
-    fn has_security_fallback() -> bool {
-        true
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        options: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        let Caller(credentials) = Caller::from_request(request, body, options).await?;
-        Ok(Self(credentials))
-    }
+/// The `Cookie` headers.
+pub(in crate::api) fn cookies(request: &Request) -> Vec<String> {
+    let headers = request.headers().get_all(header::COOKIE);
+    headers.iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
 }

@@ -10,7 +10,7 @@ use crate::{
         models::{
             access::{Accepted, Denied},
             identity::Identity,
-            page::{FetchMetadata, Page, TrustedPages},
+            page::{FetchMetadata, OwnHosts, Page, TrustedPages},
             session::{Session, Visitor},
         },
         schemas::cookie::{self, Cookies},
@@ -26,6 +26,8 @@ pub struct Credentials {
     pub bearer: Option<String>,
     /// The `Cookie` headers.
     pub cookies: Vec<String>,
+    /// `Host`
+    pub host: Option<String>,
     /// `Origin`
     pub origin: Option<String>,
     /// `Sec-Fetch-Site`
@@ -44,6 +46,11 @@ impl Credentials {
     /// From which page the request comes.
     fn page(&self) -> Page<'_> {
         Page { origin: self.origin.as_deref(), fetch_site: self.fetch_site.as_deref() }
+    }
+
+    /// Whether a browser sent it: no program says any of this.
+    fn is_of_browser(&self) -> bool {
+        [&self.origin, &self.fetch_site, &self.fetch_mode, &self.fetch_dest].iter().any(|said| said.is_some())
     }
 
     /// What the browser says about the purpose of the request.
@@ -79,6 +86,8 @@ pub struct Callers {
     cookies: Cookies,
     /// These may change things in the name of whoever is signed in.
     pages: TrustedPages,
+    /// The names that matter in development.
+    hosts: OwnHosts,
 }
 
 impl Callers {
@@ -89,7 +98,13 @@ impl Callers {
         cookies: Cookies,
         pages: TrustedPages,
     ) -> Self {
-        Self { tokens, sessions, cookies, pages }
+        Self { tokens, sessions, cookies, pages, hosts: OwnHosts::default() }
+    }
+
+    /// Where browsers get something for nothing only by these names.
+    #[must_use]
+    pub fn at(self, hosts: OwnHosts) -> Self {
+        Self { hosts, ..self }
     }
 
     /// Who calls, if anybody says so. A bearer token counts before a session; one that is no good is a problem, not nobody.
@@ -127,9 +142,24 @@ impl Callers {
         cookie::sent_bytes(&credentials.cookies, &self.cookies.device())
     }
 
+    /// What is given to anybody in development must not be given to a page of a foreign name that leads here (DNS rebinding).
+    pub fn refuse_other_hosts(&self, credentials: &Credentials) -> Result<(), Problem> {
+        let is_foreign = credentials.host.as_ref().is_some_and(|host| !self.hosts.include(host));
+        if !is_foreign || !credentials.is_of_browser() {
+            return Ok(());
+        }
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "foreign_host",
+            "in development a browser gets this only at localhost, at an address, and at the hosts of PUBLIC_URL and \
+             ALLOWED_ORIGINS, since any page could give its own name this address: if this name (Host) is yours, set PUBLIC_URL",
+        ))
+    }
+
     /// What sets a cookie must not come from a page of another site: that could sign a browser in as somebody else. Browsers
     /// say where a request comes from; whoever says nothing is none.
     pub fn refuse_other_sites(&self, credentials: &Credentials) -> Result<(), Problem> {
+        self.refuse_other_hosts(credentials)?;
         let page = credentials.page();
         if page.is_unknown() || self.pages.include(page) {
             return Ok(());

@@ -1,11 +1,15 @@
 //! Signing in at a provider: what is in cookies and addresses → service → where the browser goes.
 
+mod refusals;
+
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
+use self::refusals::{
+    broken, no_navigation, not_linked, not_signed_in, nowhere, provider_failed, uncontrolled, unknown_provider,
+};
 use super::{
-    account::control,
     caller::{Callers, Credentials, Sender, refuse_other_than_navigation},
     failed,
 };
@@ -13,7 +17,7 @@ use crate::{
     domain::gateway::{
         models::{
             account::Password,
-            login::{ATTEMPT_LIFE, InvalidReturnTo, LoginState, MAX_ATTEMPTS, ReturnTo},
+            login::{ATTEMPT_LIFE, LoginState, MAX_ATTEMPTS, ReturnTo},
             oauth::Secret,
             session::{Session, SessionSecret},
         },
@@ -24,8 +28,7 @@ use crate::{
         },
         services::{
             account::{AccountService, ControlError, LinkPermit},
-            login::{BeginError, FinishError, LoginService, Outcome, Returned},
-            oauth::ProviderError,
+            login::{BeginError, LoginService, Outcome, Returned, Unfinished},
             session::SessionService,
         },
     },
@@ -93,8 +96,10 @@ impl LoginController {
         credentials: &Credentials,
     ) -> Result<LinkForm, Refusal> {
         let display_name = self.logins.display_name(provider).ok_or_else(unknown_provider)?;
+        let wanted = return_to.is_some();
         let return_to = self.return_to(return_to)?;
-        let session = self.linking_session(credentials).await?;
+        let session = self.linking_session(credentials).await;
+        let session = session.map_err(|refusal| refusal.on_the_way_to(wanted.then(|| return_to.clone())))?;
         let needs_password = match self.accounts.of_caller(&session.identity()).await {
             Ok(Some(profile)) => profile.login.is_some(),
             Ok(None) => return Err(uncontrolled(ControlError::NoAccount)),
@@ -114,11 +119,24 @@ impl LoginController {
     ) -> Result<Redirect, Refusal> {
         refuse_other_than_navigation(credentials).map_err(no_navigation)?;
         let request = validated(request).map_err(|problem| Refusal::new(problem, "입력한 값을 확인해 주세요."))?;
-        let session = self.linking_session(credentials).await?;
+        let return_to = request.return_to.as_deref();
+        let wanted = self.wanted(return_to);
         let password = request.password.map(Password::presented);
+        let permit = self.permit(credentials, password, client).await;
+        let permit = permit.map_err(|refusal| refusal.on_the_way_to(wanted))?;
+        self.leave(provider, return_to, Some(permit), &credentials.cookies).await
+    }
+
+    /// The right to add a provider, of a browser that is signed in and whose owner knows the password.
+    async fn permit(
+        &self,
+        credentials: &Credentials,
+        password: Option<Password>,
+        client: Option<IpAddr>,
+    ) -> Result<LinkPermit, Refusal> {
+        let session = self.linking_session(credentials).await?;
         let control = self.accounts.take_control(&session, password, client).await.map_err(uncontrolled)?;
-        let permit = Some(control.link_permit());
-        self.leave(provider, request.return_to.as_deref(), permit, &credentials.cookies).await
+        Ok(control.link_permit())
     }
 
     /// Sends the browser to the provider.
@@ -140,9 +158,14 @@ impl LoginController {
             }
             Err(BeginError::UnknownProvider) => Err(unknown_provider()),
             Err(BeginError::ReturnTo(invalid)) => Err(nowhere(invalid)),
-            Err(BeginError::Provider(error)) => Err(provider_failed(&error)),
-            Err(BeginError::Failed(failure)) => Err(broken(failed(&failure))),
+            Err(BeginError::Provider(error)) => Err(provider_failed(&error).on_the_way_to(self.wanted(return_to))),
+            Err(BeginError::Failed(failure)) => Err(broken(failed(&failure)).on_the_way_to(self.wanted(return_to))),
         }
+    }
+
+    /// Where a browser said that it wants to go, if it may.
+    fn wanted(&self, return_to: Option<&str>) -> Option<ReturnTo> {
+        return_to.and_then(|text| self.logins.return_to(Some(text)).ok())
     }
 
     /// The attempts that the browser has under way, by slot.
@@ -201,142 +224,16 @@ impl LoginController {
                 let cookies = used_up.into_iter().chain(session).collect();
                 Ok(Redirect { location: Secret::new(finished.return_to.as_str()), cookies })
             }
-            Err(error) => Err(Refusal { cookies: used_up.into_iter().collect(), ..self.refused(error) }),
+            Err(Unfinished { error, wish }) => {
+                let is_link = wish.as_ref().is_some_and(|wish| wish.is_link);
+                let refusal = if is_link {
+                    not_linked(&self.public_url, provider, error)
+                } else {
+                    not_signed_in(&self.public_url, error)
+                };
+                let return_to = wish.map(|wish| wish.return_to).filter(|return_to| *return_to != ReturnTo::home());
+                Err(Refusal { cookies: used_up.into_iter().collect(), is_link, return_to, ..refusal })
+            }
         }
-    }
-
-    fn refused(&self, error: FinishError) -> Refusal {
-        let begin_at = format!("{}/login", self.public_url);
-        match error {
-            FinishError::UnknownProvider => unknown_provider(),
-            FinishError::UnknownAttempt => Refusal::new(
-                Problem::new(
-                    StatusCode::BAD_REQUEST,
-                    "unknown_attempt",
-                    format!(
-                        "this sign-in was not begun in this browser, is older than ten minutes, or was finished before; \
-                         begin again at {begin_at}"
-                    ),
-                ),
-                format!(
-                    "이 브라우저에서 시작하지 않았거나, 10분이 지났거나, 이미 끝난 로그인입니다. {begin_at} 에서 다시 시작해 주세요."
-                ),
-            ),
-            FinishError::OtherSession => Refusal::new(
-                Problem::new(
-                    StatusCode::CONFLICT,
-                    "other_session",
-                    "the account that this was to be added to is not signed in in this browser any more; nothing was changed",
-                ),
-                "추가하려던 계정으로 더 이상 로그인되어 있지 않습니다. 바뀐 것은 없습니다.",
-            ),
-            FinishError::LinkedElsewhere => Refusal::new(
-                Problem::new(
-                    StatusCode::CONFLICT,
-                    "linked_elsewhere",
-                    "this identity at the provider belongs to another account, and was not added to yours; accounts are never \
-                     merged",
-                ),
-                "이미 다른 계정에 연결된 로그인 정보라 추가하지 않았습니다. 계정은 합쳐지지 않습니다.",
-            ),
-            FinishError::AccountEnded => Refusal::new(
-                Problem::new(
-                    StatusCode::CONFLICT,
-                    "account_ended",
-                    format!(
-                        "the account was deleted, or this provider was taken from it, while you signed in; begin again at \
-                         {begin_at}"
-                    ),
-                ),
-                format!(
-                    "로그인하는 동안 계정이 삭제되었거나 이 로그인 서버와의 연결이 끊겼습니다. {begin_at} 에서 다시 시작해 주세요."
-                ),
-            ),
-            FinishError::Denied => Refusal::new(
-                Problem::new(
-                    StatusCode::FORBIDDEN,
-                    "access_denied",
-                    "you did not agree at the provider, so you are not signed in, and nothing was kept",
-                ),
-                "동의하지 않아 로그인하지 않았습니다. 저장된 것은 없습니다.",
-            ),
-            FinishError::Nonsense => Refusal::new(
-                Problem::new(
-                    StatusCode::BAD_REQUEST,
-                    "malformed_callback",
-                    "the provider sent back neither one code nor one error; begin again",
-                ),
-                "로그인 서버의 응답을 이해할 수 없습니다. 다시 시작해 주세요.",
-            ),
-            FinishError::Provider(error) => provider_failed(&error),
-            FinishError::Failed(failure) => broken(failed(&failure)),
-        }
-    }
-}
-
-fn unknown_provider() -> Refusal {
-    Refusal::new(
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            "unknown_provider",
-            "no such provider is switched on; /login lists those that are",
-        ),
-        "켜져 있지 않은 로그인 서버입니다. /login 에서 고를 수 있습니다.",
-    )
-}
-
-fn no_navigation(problem: Problem) -> Refusal {
-    Refusal::new(problem, "로그인은 브라우저로 이 주소를 열 때만 시작됩니다.")
-}
-
-fn uncontrolled(error: ControlError) -> Refusal {
-    let korean = match &error {
-        ControlError::NoAccount => "계정이 없습니다.",
-        ControlError::PasswordMissing => "계정의 비밀번호를 입력해 주세요.",
-        ControlError::WrongPassword => "계정의 비밀번호가 아닙니다.",
-        ControlError::TooMany(_) => "시도가 너무 많았습니다. 잠시 후 다시 시도해 주세요.",
-        ControlError::Failed(_) => "지금은 추가할 수 없습니다. 잠시 후 다시 시도해 주세요.",
-    };
-    Refusal::new(control::refused(error, "password"), korean)
-}
-
-fn nowhere(invalid: InvalidReturnTo) -> Refusal {
-    Refusal::new(
-        Problem::new(StatusCode::BAD_REQUEST, "invalid_return_to", invalid.to_string()),
-        "return_to 는 이 사이트의 경로이거나 ALLOWED_ORIGINS 에 있는 주소여야 합니다.",
-    )
-}
-
-fn broken(problem: Problem) -> Refusal {
-    Refusal::new(problem, "지금은 로그인할 수 없습니다. 잠시 후 다시 시도해 주세요.")
-}
-
-fn provider_failed(error: &ProviderError) -> Refusal {
-    tracing::warn!(%error, "a sign-in failed at the provider");
-    match error {
-        ProviderError::Unavailable(_) => Refusal::new(
-            Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "provider_unavailable",
-                "the provider cannot be reached at the moment; try again shortly",
-            ),
-            "로그인 서버에 연결할 수 없습니다. 잠시 후 다시 시도해 주세요.",
-        ),
-        ProviderError::Refused { code } => Refusal::new(
-            Problem::new(
-                StatusCode::BAD_REQUEST,
-                "provider_refused",
-                format!("the provider refuses to sign you in ({code}); begin again"),
-            ),
-            format!("로그인 서버가 거절했습니다({code}). 다시 시작해 주세요."),
-        ),
-        ProviderError::BadAnswer(_) | ProviderError::Unsupported => Refusal::new(
-            Problem::new(
-                StatusCode::BAD_GATEWAY,
-                "provider_bad_answer",
-                "the provider's answer is not usable; the gateway's log says why",
-            ),
-            "로그인 서버의 응답이 올바르지 않습니다.",
-        ),
     }
 }

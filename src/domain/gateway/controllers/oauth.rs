@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::gateway::{
-        models::{account::Password, id::GrantId, identity::Identity, oauth::Secret},
+        models::{access::Denied, account::Password, id::GrantId, identity::Identity, oauth::Secret},
         schemas::{
             oauth::{
                 DEFAULT_PAGE, ExchangeCode, MAX_PAGE, OAuthGrant, OAuthGrantDeleted, OAuthGrants, OAuthProvider,
@@ -84,6 +84,18 @@ impl OAuthController {
                 "unknown_provider",
                 "no such provider is switched on; GET /oauth/providers lists them",
             )),
+            Err(ExchangeError::Unbound) => Err(field(
+                "provider",
+                "unbound_codes",
+                "this provider has neither PKCE nor a nonce, so nothing tells your code from one of a sign-in that was begun at \
+                 /login: sign in at /login/{provider}; the operator may set <PROVIDER>_PKCE=on if the provider knows it, or \
+                 <PROVIDER>_UNBOUND_CODES=accept to rely on the provider's comparison of redirect URIs",
+            )),
+            Err(ExchangeError::NoRedirectUris) => Err(field(
+                "redirect_uri",
+                "not_configured",
+                "no redirect URI is registered here, so no code can be exchanged: the operator has to set OAUTH_REDIRECT_URIS",
+            )),
             Err(ExchangeError::RedirectUri) => Err(field(
                 "redirect_uri",
                 "unregistered",
@@ -122,6 +134,12 @@ impl OAuthController {
                 "invalid_grant",
                 format!("the provider refuses the code ({code}); get a new one and try again"),
             )),
+            Err(ExchangeError::Provider(ProviderError::NonceMismatch)) => Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "nonce_mismatch",
+                "the `nonce` is not the one that the id token holds: write that of the authorization request that this code came \
+                 of, and get a new code, since this one is used up",
+            )),
             Err(ExchangeError::Provider(
                 error @ (ProviderError::Unavailable(_) | ProviderError::BadAnswer(_) | ProviderError::Unsupported),
             )) => Err(provider_failed(&error)),
@@ -141,7 +159,10 @@ impl OAuthController {
             let caller = self.callers.required(credentials).await?;
             return if password.is_some() { Err(control::session_required()) } else { owner(&caller) };
         }
-        let Some(session) = self.callers.session(credentials).await? else { return Ok(ExchangePurpose::SignIn) };
+        let Some(session) = self.callers.session(credentials).await? else {
+            self.callers.refuse_other_hosts(credentials)?;
+            return Ok(ExchangePurpose::SignIn);
+        };
         match self.accounts.take_control(&session, password.map(Password::presented), client).await {
             Ok(control) => Ok(ExchangePurpose::Link(control.link_permit())),
             Err(ControlError::PasswordMissing) => Ok(ExchangePurpose::KeepGrant(session.account)),
@@ -264,6 +285,7 @@ fn refused(error: GrantError) -> Problem {
             "grant_not_found",
             "you have no grant of this id; GET /oauth lists yours",
         ),
+        GrantError::ScopeMissing(scope) => Problem::denied(Denied::ScopeMissing(scope)),
         GrantError::ReauthorizationRequired => Problem::new(
             StatusCode::CONFLICT,
             "reauthorization_required",
@@ -288,7 +310,7 @@ fn provider_failed(error: &ProviderError) -> Problem {
     tracing::warn!(%error, "a provider failed");
     let (status, code) = match error {
         ProviderError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable"),
-        ProviderError::BadAnswer(_) => (StatusCode::BAD_GATEWAY, "provider_bad_answer"),
+        ProviderError::BadAnswer(_) | ProviderError::NonceMismatch => (StatusCode::BAD_GATEWAY, "provider_bad_answer"),
         ProviderError::Unsupported => (StatusCode::CONFLICT, "unsupported_by_provider"),
         ProviderError::Refused { .. } => (StatusCode::CONFLICT, "reauthorization_required"),
     };
@@ -300,7 +322,9 @@ pub(super) fn reason(error: &ProviderError) -> String {
     match error {
         ProviderError::Refused { code } => format!("the provider refuses: {code}"),
         ProviderError::Unavailable(_) => "the provider cannot be reached at the moment; try again later".to_owned(),
-        ProviderError::BadAnswer(_) => "the provider's answer is not usable; the gateway's log says why".to_owned(),
+        ProviderError::BadAnswer(_) | ProviderError::NonceMismatch => {
+            "the provider's answer is not usable; the gateway's log says why".to_owned()
+        }
         ProviderError::Unsupported => "the provider has no such operation".to_owned(),
     }
 }

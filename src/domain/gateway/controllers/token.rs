@@ -45,12 +45,15 @@ impl TokenController {
     }
 
     /// `POST /tokens/create`
-    pub async fn create(&self, request: CreateToken, bearer: Option<String>) -> Result<TokenPair, Problem> {
+    pub async fn create(&self, request: CreateToken, credentials: &Credentials) -> Result<TokenPair, Problem> {
+        if credentials.bearer.is_none() {
+            self.callers.refuse_other_hosts(credentials)?;
+        }
         let mut wish = TokenRequest::from(validated(request)?);
-        let caller = match bearer {
+        let caller = match &credentials.bearer {
             Some(bearer) => {
-                let identity = of_bearer(&self.tokens, &bearer).await?;
-                wish.client = self.tokens.client_of(&bearer);
+                let identity = of_bearer(&self.tokens, bearer).await?;
+                wish.client = self.tokens.client_of(bearer);
                 Some(identity)
             }
             None => None,
@@ -70,7 +73,7 @@ impl TokenController {
             Err(CreateError::LifeTooLong { longest }) => Err(Problem::invalid_fields(vec![FieldError {
                 field: "expires_in".into(),
                 code: "range".into(),
-                message: format!("write at most {} seconds", longest.num_seconds()),
+                message: format!("write the number of seconds, 1 to {}", longest.num_seconds()),
             }])),
             Err(CreateError::Failed(failure)) => Err(failed(&failure)),
         }

@@ -87,7 +87,7 @@ pub struct InvalidReturnTo;
 /// Where a browser goes when it is signed in: a path of ours, or one of the origins that are allowed, and nothing else
 /// (RFC 9700 §4.11).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReturnTo(String);
+pub struct ReturnTo(Box<str>);
 
 impl ReturnTo {
     /// Checks where somebody wants to go.
@@ -98,12 +98,12 @@ impl ReturnTo {
         let plain = bytes.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'\\');
         let good =
             text.len() <= MAX_RETURN_TO_BYTES && ((a_path && plain) || allowed_origins.iter().any(|one| one == text));
-        good.then(|| Self(text.to_owned())).ok_or(InvalidReturnTo)
+        good.then(|| Self(text.into())).ok_or(InvalidReturnTo)
     }
 
     /// The welcome.
     pub fn home() -> Self {
-        Self("/".to_owned())
+        Self("/".into())
     }
 
     /// As it was when it was checked.

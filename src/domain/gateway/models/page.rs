@@ -1,5 +1,9 @@
 //! Pages in browsers: which of them may act in the name of whoever is signed in, and which requests are navigations.
 
+use url::Url;
+
+use super::provider::is_loopback;
+
 /// What a browser says about the page that a request comes from. Scripts cannot change it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Page<'r> {
@@ -55,9 +59,69 @@ impl TrustedPages {
     }
 }
 
+/// The names under which browsers reach us, where they matter: in development, where anybody gets tokens. A page of another name
+/// that leads here (DNS rebinding) is of the same origin as its requests, so nothing but the name gives it away.
+#[derive(Debug, Clone, Default)]
+pub struct OwnHosts(Option<Vec<String>>);
+
+impl OwnHosts {
+    /// Those of these URLs, this machine's own, and every address: no foreign name is one of them.
+    pub fn of(urls: impl IntoIterator<Item = String>) -> Self {
+        let host = |url: String| Url::parse(&url).ok()?.host_str().map(str::to_owned);
+        Self(Some(urls.into_iter().filter_map(host).collect()))
+    }
+
+    /// Whether a `Host` is one of them.
+    pub fn include(&self, host: &str) -> bool {
+        let Some(names) = &self.0 else { return true };
+        let Some(url) =
+            Url::parse(&format!("http://{host}/")).ok().filter(|_| !host.contains(['@', '/', '\\', '?', '#']))
+        else {
+            return false;
+        };
+        let is_address = matches!(url.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)));
+        is_address || is_loopback(&url) || names.iter().any(|name| url.host_str() == Some(name))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_of_ours_is_an_address_this_machine_or_a_name_that_is_set() {
+        let hosts = OwnHosts::of(["https://www.jinmini.com".to_owned(), "http://app.test:3000".to_owned()]);
+        for own in [
+            "localhost",
+            "localhost:8080",
+            "LOCALHOST:8080",
+            "auth.localhost:8080",
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "192.168.0.7:8080",
+            "203.0.113.5",
+            "www.jinmini.com",
+            "WWW.jinmini.com:443",
+            "app.test:8080",
+        ] {
+            assert!(hosts.include(own), "{own}");
+        }
+        for foreign in [
+            "attacker.example:8080",
+            "localhost.attacker.example",
+            "127.0.0.1.attacker.example:8080",
+            "www.jinmini.com.attacker.example",
+            "jinmini.com",
+            "gateway:8080",
+            "",
+            "a b",
+            "attacker.example@localhost",
+            "localhost/attacker.example",
+        ] {
+            assert!(!hosts.include(foreign), "{foreign}");
+        }
+        assert!(OwnHosts::default().include("attacker.example"), "where nothing is given away names do not matter");
+    }
 
     #[test]
     fn our_own_and_those_on_the_list_are_trusted() {

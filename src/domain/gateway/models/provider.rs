@@ -28,6 +28,8 @@ pub struct ProviderSettings {
     pub callback: String,
     /// Redirect URIs of callers who bring codes: exact strings (RFC 9700 §2.1), the callback not among them.
     pub redirect_uris: Vec<String>,
+    /// Whether callers may bring codes though it has neither PKCE nor a nonce.
+    pub takes_unbound_codes: bool,
 }
 
 /// What a provider speaks. Each has quirks of its own.

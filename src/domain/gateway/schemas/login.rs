@@ -8,7 +8,10 @@ use validator::Validate;
 
 use super::cookie::{decoded, encoded};
 use crate::{
-    domain::gateway::models::{login::MAX_ATTEMPTS, oauth::Secret},
+    domain::gateway::models::{
+        login::{MAX_ATTEMPTS, ReturnTo},
+        oauth::Secret,
+    },
     problem::Problem,
 };
 
@@ -115,13 +118,39 @@ pub struct Refusal {
     pub korean: Cow<'static, str>,
     /// `Set-Cookie`
     pub cookies: Vec<String>,
+    /// Whether a provider was to be added to an account: whoever is signed in still is.
+    pub is_link: bool,
+    /// Where the browser wanted to go, to begin again with that.
+    pub return_to: Option<ReturnTo>,
 }
 
 impl Refusal {
-    /// Without cookies.
+    /// Of a sign-in, without cookies.
     pub fn new(problem: Problem, korean: impl Into<Cow<'static, str>>) -> Self {
-        Self { problem, korean: korean.into(), cookies: Vec::new() }
+        Self { problem, korean: korean.into(), cookies: Vec::new(), is_link: false, return_to: None }
     }
+
+    /// Of a wish to go there.
+    #[must_use]
+    pub fn on_the_way_to(self, return_to: Option<ReturnTo>) -> Self {
+        Self { return_to, ..self }
+    }
+
+    /// The query with which it is begun again: empty, or `?return_to=…`.
+    pub fn query(&self) -> String {
+        query(self.return_to.as_ref())
+    }
+
+    /// The query that leads from `/login` to this path, and then where the browser wanted to go. What is too long to come back to is
+    /// left out.
+    pub fn query_to(&self, path: &str) -> String {
+        let whole = ReturnTo::parse(&format!("{path}{}", self.query()), &[]);
+        query(whole.or_else(|_| ReturnTo::parse(path, &[])).ok().as_ref())
+    }
+}
+
+fn query(return_to: Option<&ReturnTo>) -> String {
+    return_to.map_or_else(String::new, |return_to| format!("?return_to={}", return_to.encoded()))
 }
 
 #[cfg(test)]
@@ -156,6 +185,21 @@ mod tests {
             assert_eq!(slots[slot].as_ref().unwrap().expires_at, oldest, "the oldest gives way");
             slots[slot] = Some(kept("y", 2000 + i64::try_from(n).unwrap()));
         }
+    }
+
+    #[test]
+    fn a_refusal_leads_back_to_where_the_browser_wanted_to_go() {
+        let refusal = |return_to: Option<&str>| {
+            let return_to = return_to.map(|text| ReturnTo::parse(text, &[]).unwrap());
+            Refusal::new(Problem::internal(), "").on_the_way_to(return_to)
+        };
+        assert_eq!(
+            (refusal(None).query().as_str(), refusal(Some("/a?b=c")).query().as_str()),
+            ("", "?return_to=%2Fa%3Fb%3Dc")
+        );
+        assert_eq!(refusal(None).query_to("/l"), "?return_to=%2Fl");
+        assert_eq!(refusal(Some("/a?b=c")).query_to("/l"), "?return_to=%2Fl%3Freturn_to%3D%252Fa%253Fb%253Dc");
+        assert_eq!(refusal(Some(&format!("/{}", "a".repeat(511)))).query_to("/l"), "?return_to=%2Fl");
     }
 
     #[test]

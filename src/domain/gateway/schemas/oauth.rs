@@ -57,11 +57,11 @@ pub struct ExchangeCode {
     #[validate(length(min = 1, max = 2048, message = "write a URI of at most 2048 characters"))]
     #[oai(validator(min_length = 1, max_length = 2048))]
     pub redirect_uri: Option<String>,
-    /// PKCE (RFC 7636): needed wherever the provider has it.
+    /// PKCE (RFC 7636): needed wherever the provider has it. Codes of a provider with neither PKCE nor a nonce are refused.
     #[validate(length(min = 43, max = 128, message = "a verifier has 43 to 128 characters"))]
     #[oai(validator(min_length = 43, max_length = 128))]
     pub code_verifier: Option<String>,
-    /// The `nonce` of the authorization request: needed for OpenID Connect, where the id token must hold it.
+    /// The `nonce` of the authorization request: needed for OpenID Connect, where the id token must hold it (400 `nonce_mismatch`).
     #[validate(length(min = 1, max = 256, message = "a nonce has 1 to 256 characters"))]
     #[oai(validator(min_length = 1, max_length = 256))]
     pub nonce: Option<String>,

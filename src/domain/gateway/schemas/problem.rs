@@ -29,13 +29,13 @@ impl Example for ProblemDocument {
             kind: "about:blank".into(),
             title: "Unprocessable Entity".into(),
             status: 422,
-            detail: "expires_in: write the number of seconds, 1 to 31536000".into(),
+            detail: "expires_in: write the number of seconds, 1 or more".into(),
             code: "validation_failed".into(),
             request_id: "7wneeuJWay3JgZrpXyXHQ3".into(),
             errors: Some(vec![FieldErrorDocument {
                 field: "expires_in".into(),
                 code: "range".into(),
-                message: "write the number of seconds, 1 to 31536000".into(),
+                message: "write the number of seconds, 1 or more".into(),
             }]),
         }
     }

@@ -49,9 +49,9 @@ pub struct CreateToken {
     /// Claims of your own. The names that RFC 9068 uses are taken.
     #[validate(custom(function = "are_own_claims"))]
     pub claims: Option<HashMap<String, Value>>,
-    /// Life of the access token, in seconds. Default: a setting of the gateway.
-    #[validate(range(min = 1, max = 31_536_000, message = "write the number of seconds, 1 to 31536000"))]
-    #[oai(validator(minimum(value = "1"), maximum(value = "31536000")))]
+    /// Life of the access token, in seconds. The default and the most are settings of the gateway.
+    #[validate(range(min = 1, message = "write the number of seconds, 1 or more"))]
+    #[oai(validator(minimum(value = "1")))]
     pub expires_in: Option<i64>,
 }
 
@@ -74,7 +74,7 @@ impl From<CreateToken> for TokenRequest {
             scope: wire.scope.and_then(|scope| scope.parse().ok()).unwrap_or_default(),
             audience: wire.audience,
             claims: wire.claims.unwrap_or_default().into_iter().collect(),
-            access_ttl: wire.expires_in.map(TimeDelta::seconds),
+            access_ttl: wire.expires_in.map(|seconds| TimeDelta::try_seconds(seconds).unwrap_or(TimeDelta::MAX)),
             client: None,
         }
     }

@@ -1,5 +1,6 @@
 //! Accounts of people: signing up and in with a password, and what else somebody does with an account of theirs.
 
+mod changing;
 mod claiming;
 mod control;
 mod devices;
@@ -13,6 +14,7 @@ use thiserror::Error;
 use tokio::task::spawn;
 use tracing::warn;
 
+pub use self::changing::{PasswordChange, PasswordError};
 use self::claiming::ClaimError;
 pub use self::control::{AccountControl, ControlError, LinkPermit};
 use self::devices::Devices;
@@ -29,7 +31,7 @@ use super::{
 use crate::{
     domain::gateway::{
         models::{
-            account::{Account, Email, Password, PasswordHash, PasswordLogin, Profile},
+            account::{Account, Email, Password, PasswordLogin, Profile},
             attempt::{Admission, Counted},
             id::AccountId,
             identity::Identity,
@@ -152,41 +154,6 @@ pub enum LogInError {
     Failed(#[from] Failure),
 }
 
-/// The wish to have another password, or a first one.
-#[derive(Debug)]
-pub struct PasswordChange {
-    /// The new password.
-    pub new: Password,
-    /// What to sign in with, for an account that had no password yet.
-    pub email: Option<Email>,
-}
-
-/// Why a password was not changed.
-#[derive(Debug, Error)]
-pub enum PasswordError {
-    /// The account is gone.
-    #[error("there is no such account")]
-    NoAccount,
-    /// The client asked for e-mails, or failed, too often.
-    #[error(transparent)]
-    TooMany(#[from] TooManyAttempts),
-    /// A first password needs an e-mail to sign in with.
-    #[error("there is no e-mail to sign in with")]
-    EmailMissing,
-    /// The account has another e-mail.
-    #[error("the account has another e-mail")]
-    OtherEmail,
-    /// Somebody signed up with this e-mail before.
-    #[error("the e-mail is taken")]
-    EmailTaken,
-    /// It was changed while this was under way.
-    #[error("the password was changed meanwhile")]
-    ChangedMeanwhile,
-    /// Something of ours failed.
-    #[error(transparent)]
-    Failed(#[from] Failure),
-}
-
 impl From<ClaimError> for SignUpError {
     fn from(error: ClaimError) -> Self {
         match error {
@@ -206,16 +173,6 @@ impl From<OpenSessionError> for SignUpError {
     }
 }
 
-impl From<ClaimError> for PasswordError {
-    fn from(error: ClaimError) -> Self {
-        match error {
-            ClaimError::Taken => Self::EmailTaken,
-            ClaimError::TooMany(too_many) => Self::TooMany(too_many),
-            ClaimError::Failed(failure) => Self::Failed(failure),
-        }
-    }
-}
-
 impl From<OpenSessionError> for LogInError {
     fn from(error: OpenSessionError) -> Self {
         match error {
@@ -226,12 +183,6 @@ impl From<OpenSessionError> for LogInError {
 }
 
 impl From<RepositoryError> for LogInError {
-    fn from(error: RepositoryError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl From<RepositoryError> for PasswordError {
     fn from(error: RepositoryError) -> Self {
         Self::Failed(error.into())
     }
@@ -318,64 +269,6 @@ impl AccountService {
     pub async fn of_caller(&self, caller: &Identity) -> Result<Option<Profile>, Failure> {
         let Ok(account) = caller.subject.parse() else { return Ok(None) };
         Ok(self.parts.accounts.profile(account).await?)
-    }
-
-    /// Sets a password, the first or another. Every other session ends, and every token that was issued for the account.
-    pub async fn change_password(
-        &self,
-        control: AccountControl,
-        change: PasswordChange,
-        client: Option<IpAddr>,
-    ) -> Result<(), PasswordError> {
-        let AccountParts { hasher, clock, .. } = &*self.parts;
-        let (account, session) = (control.account(), control.session());
-        let (email, read) = match (control.login(), change.email) {
-            (None, None) => return Err(PasswordError::EmailMissing),
-            (None, Some(email)) => (self.claim(email, client).await?.into_email(), None),
-            (Some(login), Some(email)) if email != login.email => return Err(PasswordError::OtherEmail),
-            (Some(login), _) => (login.email.clone(), Some(login.hash.clone())),
-        };
-        let hash = hasher.hash(change.new).await.map_err(Failure::from)?;
-        let login = PasswordLogin { account, email, name: None, hash, changed_at: clock.now() };
-        let this = self.clone();
-        carried_through(async move {
-            let ending = this.begin_ending(account, Some(session), false).await?;
-            let stored = match read {
-                Some(read) => this.replace(&read, &login).await,
-                None => this.add(&login).await,
-            };
-            match stored {
-                Ok(()) => {
-                    this.carry_out(&ending).await?;
-                    Ok(())
-                }
-                // It may have been stored.
-                Err(failed @ PasswordError::Failed(_)) => Err(failed),
-                Err(refused) => {
-                    this.finish(&ending).await?;
-                    Err(refused)
-                }
-            }
-        })
-        .await?
-    }
-
-    async fn replace(&self, read: &PasswordHash, login: &PasswordLogin) -> Result<(), PasswordError> {
-        let replaced = self.parts.accounts.replace_hash(read, login).await?;
-        if replaced { Ok(()) } else { Err(PasswordError::ChangedMeanwhile) }
-    }
-
-    async fn add(&self, login: &PasswordLogin) -> Result<(), PasswordError> {
-        let accounts = &self.parts.accounts;
-        match accounts.add_login(login).await {
-            Ok(()) => Ok(()),
-            Err(RepositoryError::Conflict) => match accounts.profile(login.account).await? {
-                None => Err(PasswordError::NoAccount),
-                Some(Profile { login: Some(_), .. }) => Err(PasswordError::ChangedMeanwhile),
-                Some(Profile { login: None, .. }) => Err(PasswordError::EmailTaken),
-            },
-            Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => Err(error.into()),
-        }
     }
 
     async fn open_session(&self, account: AccountId, arrival: Arrival) -> Result<SessionSecret, OpenSessionError> {

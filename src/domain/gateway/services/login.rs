@@ -111,6 +111,24 @@ pub struct Finished {
     pub session: Option<SessionSecret>,
 }
 
+/// An attempt that came to nothing.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// Why.
+    pub error: FinishError,
+    /// What it was begun for, if it was begun in this browser.
+    pub wish: Option<Wish>,
+}
+
+/// What an attempt is begun for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// Whether it is to add the provider to the account that is signed in.
+    pub is_link: bool,
+    /// Where the browser wants to go in the end.
+    pub return_to: ReturnTo,
+}
+
 /// Why somebody did not sign in.
 #[derive(Debug, Error)]
 pub enum FinishError {
@@ -219,12 +237,27 @@ impl LoginService {
         provider: &str,
         returned: Returned,
         old_session: Option<&str>,
+    ) -> Result<Finished, Unfinished> {
+        let unknown = |error| Unfinished { error, wish: None };
+        let provider: ProviderName = provider.parse().map_err(|_| unknown(FinishError::UnknownProvider))?;
+        self.parts.oauth.provider(&provider).ok_or_else(|| unknown(FinishError::UnknownProvider))?;
+        let attempt = self.attempt(&returned).filter(|attempt| attempt.provider == provider);
+        let attempt = attempt.ok_or_else(|| unknown(FinishError::UnknownAttempt))?;
+        self.finish_known(&attempt, returned, old_session).await.map_err(|error| Unfinished {
+            error,
+            wish: Some(Wish { is_link: attempt.link.is_some(), return_to: attempt.return_to }),
+        })
+    }
+
+    /// Finishes an attempt that was begun in this browser, unless it is too old or was finished before.
+    async fn finish_known(
+        &self,
+        attempt: &LoginAttempt,
+        returned: Returned,
+        old_session: Option<&str>,
     ) -> Result<Finished, FinishError> {
         let LoginParts { store, oauth, sessions, clock, .. } = &self.parts;
-        let provider: ProviderName = provider.parse().map_err(|_| FinishError::UnknownProvider)?;
-        oauth.provider(&provider).ok_or(FinishError::UnknownProvider)?;
-        let attempt = self.attempt(&returned).ok_or(FinishError::UnknownAttempt)?;
-        if attempt.provider != provider || attempt.expires_at <= clock.now() {
+        if attempt.expires_at <= clock.now() {
             return Err(FinishError::UnknownAttempt);
         }
         if !store.redeem(&returned.state.digest(), attempt.expires_at).await.map_err(Failure::from)? {
@@ -237,12 +270,13 @@ impl LoginService {
             Outcome::Nonsense => return Err(FinishError::Nonsense),
         };
         let permit = match attempt.link {
-            Some(_) => Some(self.permit(&attempt, old_session).await?),
+            Some(_) => Some(self.permit(attempt, old_session).await?),
             None => None,
         };
-        let account = oauth.sign_in(&attempt, &returned.state, code, returned.issuer.as_deref(), permit).await?;
+        let account = oauth.sign_in(attempt, &returned.state, code, returned.issuer.as_deref(), permit).await?;
+        let return_to = attempt.return_to.clone();
         if permit.is_some() {
-            return Ok(Finished { return_to: attempt.return_to, session: None });
+            return Ok(Finished { return_to, session: None });
         }
         let session = sessions.open(account, returned.visitor).await?;
         if !oauth.is_met(account).await? {
@@ -252,7 +286,7 @@ impl LoginService {
         if let Some(old) = old_session {
             sessions.end(old).await?;
         }
-        Ok(Finished { return_to: attempt.return_to, session: Some(session) })
+        Ok(Finished { return_to, session: Some(session) })
     }
 
     /// The right that an attempt was begun with, in the session that the browser has now.

@@ -34,6 +34,7 @@ use crate::{
             id::{AccountId, GrantId},
             identity::Identity,
             oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, ProviderName, ProviderTokens},
+            scope::Scope,
         },
         repositories::{RepositoryError, attempt::AttemptRepository, oauth::OAuthRepository},
     },
@@ -73,6 +74,9 @@ pub struct SwitchedOn {
     pub callback: String,
     /// The redirect URIs of a caller who brings a code: exact strings (RFC 9700 §2.1), the callback not among them.
     pub redirect_uris: Vec<String>,
+    /// Whether a caller may bring a code that neither PKCE nor a nonce binds to a browser: the provider is relied on to compare
+    /// redirect URIs (RFC 6749 §4.1.3).
+    pub takes_unbound_codes: bool,
 }
 
 /// The vault: one method per use case.
@@ -120,6 +124,9 @@ pub enum GrantError {
     /// There is none, or it is somebody else's.
     #[error("there is no such grant")]
     NotFound,
+    /// The caller may read any grant, and this is more.
+    #[error("the caller's token lacks scope: {0}")]
+    ScopeMissing(Scope),
     /// The person has to sign in at the provider again.
     #[error("the person has to sign in at the provider again")]
     ReauthorizationRequired,
@@ -279,11 +286,18 @@ impl OAuthService {
         Ok(Deletion { not_revoked })
     }
 
-    /// A grant that the caller may touch. Somebody else's is as good as none.
+    /// A grant that the caller may touch. Somebody else's is as good as none. Whoever may read any grant is told what they lack to
+    /// change one, whether or not there is one.
     async fn owned(&self, caller: &Identity, id: GrantId, scope: &str) -> Result<Grant, GrantError> {
-        let grant = self.store.find_grant(id).await?.ok_or(GrantError::NotFound)?;
-        let may = account_of(caller) == Some(grant.account) || caller.scope.contains(scope);
-        if may { Ok(grant) } else { Err(GrantError::NotFound) }
+        let grant = self.store.find_grant(id).await?;
+        let is_own = grant.as_ref().is_some_and(|grant| account_of(caller) == Some(grant.account));
+        if is_own || caller.scope.contains(scope) {
+            return grant.ok_or(GrantError::NotFound);
+        }
+        if caller.scope.contains(READ_SCOPE) {
+            return Err(GrantError::ScopeMissing(scope.parse().unwrap_or_default()));
+        }
+        Err(GrantError::NotFound)
     }
 
     /// What the data plane remembers of this person's tokens counts no more.

@@ -161,6 +161,9 @@ pub enum ProviderError {
     /// What the provider answered makes no sense, or an id token does not hold what it must. The text is for the log.
     #[error("the provider's answer is not usable: {0}")]
     BadAnswer(String),
+    /// The id token holds another nonce than was expected, or none: the code belongs to another authorization request.
+    #[error("the id token holds another nonce")]
+    NonceMismatch,
     /// The provider has no such operation (GitHub OAuth apps cannot refresh, for instance).
     #[error("the provider has no such operation")]
     Unsupported,
@@ -290,14 +293,12 @@ pub enum ClientKeyError {
     /// Neither JSON with a JWK or a JWK set, nor PEM with public keys.
     #[error("it holds no public key: wanted is a JWK, a JWK set, or PEM that begins with BEGIN PUBLIC KEY")]
     NoKey,
-    /// The private half is in it.
+    /// A private key in PEM is in it.
     #[error("it holds a private key: keep that where the client is, and give the public half here")]
     Private,
-    /// A secret: whoever verifies with it could sign with it.
-    #[error(
-        "it holds a symmetric key, which both sides would have to keep secret: give a public key, or add the client without --jwks to get a secret"
-    )]
-    Symmetric,
+    /// A member of its set stands there twice.
+    #[error("a member of its JWK set stands there twice, and readers take one or the other")]
+    RepeatedMember,
     /// One of its keys cannot be used.
     #[error("key {number} of it cannot be used: {flaw}")]
     Unusable {
@@ -306,9 +307,6 @@ pub enum ClientKeyError {
         /// Why.
         flaw: KeyFlaw,
     },
-    /// Two of its keys have the same `kid`.
-    #[error("two keys of it have the same kid; give each key a kid of its own")]
-    Ambiguous,
 }
 
 /// Why a public key is not good for verifying what a client signs.
@@ -323,10 +321,47 @@ pub enum KeyFlaw {
     /// RFC 7518 §3.3: "A key of size 2048 bits or larger MUST be used". Verifying with longer ones than 8192 bits is too slow.
     #[error("its RSA modulus has {0} bits; 2048 to 8192 are allowed")]
     ModulusSize(usize),
-    /// The numbers are not those of a public key: the point is not on the curve or of small order, or RSA's exponent or
-    /// modulus would let anybody sign.
-    #[error("its numbers are not those of a secure public key; export the key again from where it was made")]
+    /// It is no JSON object.
+    #[error("it is no JSON object")]
+    NoObject,
+    /// A member stands there twice.
+    #[error("one of its members stands there twice, and readers take one or the other (RFC 7517 §4)")]
+    RepeatedMember,
+    /// What is in the PEM is no key.
+    #[error("it is no SubjectPublicKeyInfo (RFC 5280 §4.1); export the key again from where it was made")]
+    Encoding,
+    /// The private half is in it.
+    #[error("it is a private key: keep that where the client is, and give the public half here")]
+    Private,
+    /// A secret: whoever verifies with it could sign with it.
+    #[error(
+        "it is a symmetric key, which both sides would have to keep secret: give a public key, or add the client without --jwks to get a secret"
+    )]
+    Symmetric,
+    /// Its numbers are not those of a point.
+    #[error("its numbers are not those of a point on its curve; export the key again from where it was made")]
+    NotOnCurve,
+    /// A point of Ed25519 whose order divides 8.
+    #[error("its point is of small order, so that anybody could sign for it (RFC 8032 §8.9)")]
+    SmallOrder,
+    /// RSA's exponent is even, below 65537, or larger than can be verified with.
+    #[error("its RSA exponent is not an odd number from 65537 to 2^33 (FIPS 186-5 §A.1.1); make a key with 65537")]
+    Exponent,
+    /// RSA's modulus has a small factor.
+    #[error("its RSA modulus has a factor below 752, so that it can be factored; make another key")]
+    SmallFactor,
+    /// RSA's modulus is a square.
+    #[error("its RSA modulus is the square of a number, so that it can be factored; make another key")]
+    Square,
+    /// The cryptographic library refuses it.
+    #[error("its numbers are not those of a public key; export the key again from where it was made")]
     Numbers,
+    /// It is the key of this number once more.
+    #[error("it is key {0} once more; give each key once")]
+    SameKey(usize),
+    /// It is called as the key of this number.
+    #[error("it has the same kid as key {0}; give each key a kid of its own")]
+    SameKid(usize),
     /// `use` or `key_ops` says that it is for something else (RFC 7517 §4.2, §4.3).
     #[error("its `use` or `key_ops` says that it is not for verifying signatures")]
     Purpose,

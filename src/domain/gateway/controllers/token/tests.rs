@@ -2,7 +2,10 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::gateway::{
-    models::{access::Access, page::TrustedPages},
+    models::{
+        access::Access,
+        page::{OwnHosts, TrustedPages},
+    },
     repositories::memory::MemoryOAuth,
     schemas::{cookie::Cookies, parse_json},
     services::{
@@ -23,7 +26,8 @@ async fn controller(policy: TokenPolicy) -> (TokenController, Bench) {
         limits: SESSION_LIMITS,
     }));
     let pages = TrustedPages::new(["https://app.jinmini.com".to_owned()]);
-    let callers = Arc::new(Callers::new(bench.service.clone(), sessions, Cookies::new(false), pages));
+    let callers = Callers::new(bench.service.clone(), sessions, Cookies::new(false), pages);
+    let callers = Arc::new(callers.at(OwnHosts::of(["https://www.jinmini.com".to_owned()])));
     (TokenController::new(bench.service.clone(), callers, chrono_tz::Asia::Seoul), bench)
 }
 
@@ -34,7 +38,8 @@ fn read<T: serde::de::DeserializeOwned>(json: &serde_json::Value) -> T {
 #[tokio::test]
 async fn a_created_pair_verifies_and_refreshes() {
     let (controller, _bench) = controller(policy()).await;
-    let pair = controller.create(read(&json!({"subject": "alice", "scope": "a"})), None).await.unwrap();
+    let nobody = Credentials::default();
+    let pair = controller.create(read(&json!({"subject": "alice", "scope": "a"})), &nobody).await.unwrap();
     assert_eq!((pair.token_type.as_str(), pair.expires_in, pair.scope.as_str()), ("Bearer", 900, "a"));
     let verification = controller.verify(read(&json!({"token": pair.access_token}))).await.unwrap();
     assert_eq!((verification.active, verification.subject.as_deref()), (true, Some("alice")));
@@ -48,27 +53,31 @@ async fn a_created_pair_verifies_and_refreshes() {
 #[tokio::test]
 async fn each_refusal_has_its_status_and_code() {
     let (open, _bench) = controller(policy()).await;
+    let nobody = Credentials::default();
+    let bearer = Credentials { bearer: Some("x".into()), ..Credentials::default() };
     let refused = |problem: Problem| (problem.status, problem.code);
     assert_eq!(
-        refused(open.create(read(&json!({"subject": ""})), None).await.unwrap_err()),
+        refused(open.create(read(&json!({"subject": ""})), &nobody).await.unwrap_err()),
         (422, "validation_failed")
     );
-    assert_eq!(
-        refused(open.create(read(&json!({"expires_in": 86_401})), None).await.unwrap_err()),
-        (422, "validation_failed")
-    );
-    assert_eq!(refused(open.create(read(&json!({})), Some("x".into())).await.unwrap_err()), (401, "invalid_token"));
+    // However long is asked for, the limit that is told is the one in force.
+    for seconds in [86_401, 31_536_001, i64::MAX] {
+        let problem = open.create(read(&json!({"expires_in": seconds})), &nobody).await.unwrap_err();
+        assert_eq!(problem.errors[0].message, "write the number of seconds, 1 to 86400", "{seconds}");
+    }
+    assert_eq!(refused(open.create(read(&json!({})), &bearer).await.unwrap_err()), (401, "invalid_token"));
     assert_eq!(refused(open.refresh(read(&json!({"refresh_token": "x"}))).await.unwrap_err()), (401, "invalid_grant"));
 
     let closed = TokenPolicy { creation: Access::with_scope("tokens:issue".parse().unwrap()), ..policy() };
     let (closed, _bench) = controller(closed).await;
-    assert_eq!(refused(closed.create(read(&json!({})), None).await.unwrap_err()), (401, "token_missing"));
+    assert_eq!(refused(closed.create(read(&json!({})), &nobody).await.unwrap_err()), (401, "token_missing"));
 }
 
 #[tokio::test]
 async fn a_caller_without_the_scope_is_told_which_one() {
     let (open, bench) = controller(policy()).await;
-    let pair = open.create(read(&json!({"scope": "a"})), None).await.unwrap();
+    let nobody = Credentials::default();
+    let pair = open.create(read(&json!({"scope": "a"})), &nobody).await.unwrap();
     let identity = of_bearer(&bench.service, &pair.access_token).await.unwrap();
     let permit = Access::with_scope("tokens:issue".parse().unwrap()).authorise(Some(Arc::new(identity)), None);
     let problem = Problem::denied(permit.unwrap_err());
@@ -84,6 +93,36 @@ async fn a_dummy_token_comes_back_as_it_was_typed() {
     assert_eq!(*bench.recorder.shown.lock().unwrap(), ["안녕"]);
     let problem = controller.register_dummy(read(&json!({"token": "\n"})), &Credentials::default()).await.unwrap_err();
     assert_eq!((problem.status, problem.errors[0].field.as_str()), (422, "token"));
+}
+
+/// A page of a name that was made to lead here (DNS rebinding) is of the same origin as what it asks.
+#[tokio::test]
+async fn what_anybody_gets_in_development_a_page_of_a_foreign_name_does_not() {
+    let (controller, _bench) = controller(policy()).await;
+    let page = |host: &str| Credentials {
+        host: Some(host.into()),
+        origin: Some(format!("http://{host}")),
+        fetch_site: Some("same-origin".into()),
+        is_unsafe: true,
+        ..Credentials::default()
+    };
+    let foreign = page("attacker.example:8080");
+    let dummy = || read(&json!({"token": "typed"}));
+    for problem in [
+        controller.create(read(&json!({})), &foreign).await.unwrap_err(),
+        controller.register_dummy(dummy(), &foreign).await.unwrap_err(),
+    ] {
+        assert_eq!((problem.status, problem.code), (403, "foreign_host"));
+        assert!(problem.detail.contains("PUBLIC_URL"), "{}", problem.detail);
+    }
+    for host in ["localhost:8080", "127.0.0.1:8080", "[::1]:8080", "192.168.0.7:8080", "www.jinmini.com"] {
+        controller.create(read(&json!({})), &page(host)).await.unwrap();
+        controller.register_dummy(dummy(), &page(host)).await.unwrap();
+    }
+    // Programs go by any name, such as that of a container.
+    let program = Credentials { host: Some("gateway:8080".into()), ..Credentials::default() };
+    controller.create(read(&json!({})), &program).await.unwrap();
+    controller.register_dummy(dummy(), &program).await.unwrap();
 }
 
 #[test]

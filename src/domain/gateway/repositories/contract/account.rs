@@ -1,26 +1,22 @@
-//! What a store of log-ins with passwords owes, and what is left when an account is gone. Here are the values that its cases
-//! store.
+//! What a store of log-ins with passwords owes. Here are the values that its cases store.
 
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 use tokio::{sync::Barrier, task::JoinSet, time::timeout};
 
-use super::harness::{self, PATIENCE, Store, at, digest, family, refresh, rotation};
+use super::harness::{self, PATIENCE, Store, at};
 use crate::domain::gateway::{
     models::{
-        account::{
-            Account, AccountEnding, Email, PasswordHash, PasswordLogin, Profile, ProviderIdentity, UnlinkOutcome,
-        },
-        id::{AccountId, EndingId, GrantId, SessionId},
+        account::{Account, Email, PasswordHash, PasswordLogin, Profile, ProviderIdentity, UnlinkOutcome},
+        id::{AccountId, GrantId},
         oauth::{Grant, GrantFilter, GrantStatus},
-        session::{Session, Visitor},
-        token::TokenFamily,
     },
     repositories::RepositoryError,
 };
 
 mod database;
+mod removing;
 
 over_every_store!(
     a_log_in_is_read_back_whole,
@@ -34,10 +30,6 @@ over_every_store!(
     a_provider_is_taken_unless_it_is_the_last_way_in,
     of_two_last_ways_in_one_stays,
     no_grant_outlives_its_identity,
-    what_is_to_end_is_remembered_until_it_has,
-    an_account_is_removed_once_with_all_it_has,
-    nothing_is_left_of_a_removed_account,
-    nothing_is_added_to_an_account_while_it_is_removed,
 );
 
 /// Unlike the ids of everything else.
@@ -294,142 +286,6 @@ async fn no_grant_outlives_its_identity(store: &Store) {
             }
         }
         assert_conflict(&store.oauth.put_grant(&wish).await);
-    }
-    assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), []);
-}
-
-async fn what_is_to_end_is_remembered_until_it_has(store: &Store) {
-    let ending = |n: u8, seconds: i64| AccountEnding {
-        id: EndingId::from_random([n; 16]),
-        account: account(n).id,
-        keep: (n == 1).then(|| SessionId::from_random([7; 16])),
-        removes: n == 2,
-        begun_at: at(seconds),
-    };
-    let begun = async |seconds, limit| store.peer_accounts.endings_begun_by(at(seconds), limit).await.unwrap();
-    assert_eq!(begun(0, 9).await, []);
-    for (n, seconds) in [(1, 10), (3, 30), (2, 20)] {
-        store.accounts.begin_ending(&ending(n, seconds)).await.unwrap();
-    }
-    assert_conflict(&store.peer_accounts.begin_ending(&ending(1, 40)).await);
-    assert_eq!(begun(9, 9).await, []);
-    assert_eq!(begun(20, 9).await, [ending(1, 10), ending(2, 20)]);
-    assert_eq!(begun(99, 2).await, [ending(1, 10), ending(2, 20)]);
-    for _ in 0..2 {
-        store.accounts.finish_ending(ending(1, 10).id).await.unwrap();
-        assert_eq!(begun(99, 9).await, [ending(2, 20), ending(3, 30)]);
-    }
-}
-
-/// All that an account can have; what names it is unlike anything else.
-async fn settled(store: &Store, n: u8) -> Account {
-    let jane = signed_up(store, n).await;
-    let verified_email = Some(email(n).key().to_owned());
-    let known = ProviderIdentity { verified_email, ..identity("google", &format!("subject-of-{n}")) };
-    store.oauth.link(&known, &jane).await.unwrap();
-    store.oauth.put_grant(&grant(n, &jane, "google")).await.unwrap();
-    let session = Session {
-        id: SessionId::from_random([n; 16]),
-        digest: digest(n),
-        account: jane.id,
-        created_at: at(0),
-        used_at: at(0),
-        idle_until: at(60),
-        expires_at: at(600),
-        visitor: Visitor::default(),
-    };
-    store.sessions.open(&session).await.unwrap();
-    let family = TokenFamily { subject: jane.id.to_string(), ..family(n) };
-    store.tokens.open_family(&family, &refresh(n)).await.unwrap();
-    store.tokens.rotate(&rotation(n, 100 + n, at(9))).await.unwrap();
-    jane
-}
-
-async fn an_account_is_removed_once_with_all_it_has(store: &Store) {
-    assert_eq!(store.accounts.remove(account(1).id).await.unwrap(), None);
-    let jane = settled(store, 1).await;
-    let john = settled(store, 2).await;
-    let removed = store.peer_accounts.remove(jane.id).await.unwrap();
-    assert_eq!(removed, Some(vec![grant(1, &jane, "google")]));
-    assert_eq!(store.accounts.remove(jane.id).await.unwrap(), None);
-    assert_eq!(store.accounts.profile(jane.id).await.unwrap(), None);
-    assert_eq!(store.accounts.find_login(&email(1)).await.unwrap(), None);
-    assert_conflict(&store.oauth.link(&identity("github", "jane"), &jane).await);
-    assert_conflict(&store.oauth.put_grant(&grant(9, &jane, "google")).await);
-    // Whoever comes with the same identity or e-mail is a stranger.
-    let again = store.oauth.account_of(&identity("google", "subject-of-1"), &account(3)).await.unwrap();
-    assert_eq!(again, account(3));
-    store.accounts.sign_up(&account(4), &PasswordLogin { email: email(1), ..login(4) }).await.unwrap();
-    let profile = store.accounts.profile(john.id).await.unwrap().unwrap();
-    assert_eq!((profile.login, profile.identities.len()), (Some(login(2)), 1));
-    assert_eq!(store.oauth.find_grant(GrantId::from_random([2; 16])).await.unwrap(), Some(grant(2, &john, "google")));
-}
-
-/// Everything that names an account, in every form in which a store may show it.
-fn names_of(n: u8) -> Vec<String> {
-    let id = account(n).id.as_uuid();
-    vec![
-        id.to_string(),
-        id.simple().to_string(),
-        account(n).id.to_string(),
-        format!("person{n}@example.com"),
-        format!("subject-of-{n}"),
-        format!("salt+/{n}"),
-    ]
-}
-
-async fn nothing_is_left_of_a_removed_account(store: &Store) {
-    settled(store, 2).await;
-    let before = store.dump().await;
-    let jane = settled(store, 1).await;
-    let during = store.dump().await.to_lowercase();
-    assert!(names_of(1).iter().any(|name| during.contains(&name.to_lowercase())), "the dump shows it:\n{during}");
-    // In the order of the service.
-    store.tokens.end_families_of(&jane.id.to_string()).await.unwrap();
-    store.accounts.remove(jane.id).await.unwrap();
-    store.sessions.end_all_of(jane.id, None).await.unwrap();
-
-    let after = store.dump().await;
-    let lower = after.to_lowercase();
-    for name in names_of(1) {
-        assert!(!lower.contains(&name.to_lowercase()), "{name} in\n{after}");
-    }
-    assert!(names_of(2).iter().any(|name| lower.contains(&name.to_lowercase())), "the other's is there:\n{after}");
-    // What was added is the entry that makes its tokens invalid, and nothing else.
-    let rows = |dump: &str| {
-        let mut rows: Vec<_> = dump.lines().filter(|row| !row.starts_with("revocation")).map(str::to_owned).collect();
-        rows.sort();
-        rows
-    };
-    if store.is_database() {
-        assert_eq!(rows(&after), rows(&before));
-    }
-    assert!(store.peer_tokens.is_any_revoked(&[family(1).id.into()]).await.unwrap());
-    assert!(!store.peer_tokens.is_any_revoked(&[family(2).id.into()]).await.unwrap());
-}
-
-/// Either it is there before the removal and goes with it, or it is refused.
-async fn nothing_is_added_to_an_account_while_it_is_removed(store: &Store) {
-    for n in 1..=6 {
-        let jane = signed_up(store, n).await;
-        let github = identity("github", &format!("race {n}"));
-        let wish = grant(n, &jane, "github");
-        store.oauth.link(&identity("github", &wish.provider_subject), &jane).await.unwrap();
-        let (linked, put, removed) = timeout(PATIENCE, async {
-            tokio::join!(
-                store.oauth.link(&github, &jane),
-                store.peer_oauth.put_grant(&wish),
-                store.peer_accounts.remove(jane.id)
-            )
-        })
-        .await
-        .unwrap();
-        let grants = removed.unwrap().unwrap();
-        assert_eq!(grants.len(), usize::from(put.is_ok()), "{put:?}");
-        if linked.is_err() {
-            assert_conflict(&linked);
-        }
-        assert_eq!(store.oauth.identities_of(jane.id).await.unwrap(), []);
     }
     assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), []);
 }

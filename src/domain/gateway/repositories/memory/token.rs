@@ -29,6 +29,8 @@ pub struct MemoryTokens(Mutex<State>);
 struct State {
     families: HashMap<FamilyId, TokenFamily>,
     refresh_tokens: HashMap<TokenDigest, StoredRefreshToken>,
+    /// The refresh tokens of each family that are kept: a rotation looks at these alone.
+    tokens_of: HashMap<FamilyId, Vec<TokenDigest>>,
     dummies: HashMap<TokenDigest, DummyToken>,
     deny_list: DenyList,
 }
@@ -144,8 +146,17 @@ impl State {
                 let outcome = RotationOutcome::Rotated(family.clone());
                 let successor = StoredRefreshToken::new(family_id, generation, &rotation.successor);
                 self.refresh_tokens.insert(rotation.successor.digest, successor);
-                self.refresh_tokens
-                    .retain(|_, token| token.family != family_id || !token.is_needless(now, rotation.grace));
+                let own = self.tokens_of.entry(family_id).or_default();
+                own.push(rotation.successor.digest);
+                let tokens = &mut self.refresh_tokens;
+                own.retain(|digest| {
+                    let is_needless = |token: &StoredRefreshToken| token.is_needless(now, rotation.grace);
+                    let is_needed = tokens.get(digest).is_some_and(|token| !is_needless(token));
+                    if !is_needed {
+                        tokens.remove(digest);
+                    }
+                    is_needed
+                });
                 Ok(outcome)
             }
         }
@@ -156,23 +167,22 @@ impl State {
             return Err(RepositoryError::Conflict);
         }
         self.refresh_tokens.insert(first.digest, StoredRefreshToken::new(family.id, 0, first));
+        self.tokens_of.insert(family.id, vec![first.digest]);
         self.families.insert(family.id, stored(family));
         Ok(())
     }
 
     /// Puts the families that are meant on the deny-list, and forgets them.
     fn end(&mut self, meant: impl Fn(&TokenFamily) -> bool) -> Vec<Revocation> {
-        let Self { families, refresh_tokens, deny_list, .. } = self;
-        let ended = families.extract_if(|_, family| meant(family));
-        let revocations: Vec<_> = ended.map(|(_, family)| family.revocation()).collect();
-        if revocations.is_empty() {
-            return revocations;
-        }
-        for revocation in &revocations {
-            deny_list.add(*revocation);
-        }
-        refresh_tokens.retain(|_, token| families.contains_key(&token.family));
-        revocations
+        let Self { families, refresh_tokens, tokens_of, deny_list, .. } = self;
+        let ended = families.extract_if(|_, family| meant(family)).map(|(id, family)| {
+            deny_list.add(family.revocation());
+            for token in tokens_of.remove(&id).unwrap_or_default() {
+                refresh_tokens.remove(&token);
+            }
+            family.revocation()
+        });
+        ended.collect()
     }
 
     /// Revokes the families that are meant and were not revoked before.
@@ -195,6 +205,7 @@ impl State {
             self.refresh_tokens.values().filter(|token| now < token.expires_at).map(|token| token.family).collect();
         self.families.retain(|id, family| needed.contains(id) || now < family.access_expires_at + LEEWAY);
         self.refresh_tokens.retain(|_, token| self.families.contains_key(&token.family));
+        self.tokens_of.retain(|family, _| self.families.contains_key(family));
         before - held(self)
     }
 }

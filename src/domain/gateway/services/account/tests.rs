@@ -14,7 +14,7 @@ use crate::{
     adapters::sealing::Vault,
     domain::gateway::{
         models::{
-            account::ProviderIdentity,
+            account::{PasswordHash, ProviderIdentity},
             id::SessionId,
             oauth::{GrantFilter, ProviderName, ProviderTokens, Secret},
             session::{Session, SessionLimits},
@@ -224,6 +224,7 @@ impl Scene {
             provider: provider.clone(),
             callback: "https://www.jinmini.com/login/fake/callback".into(),
             redirect_uris: vec!["https://app.jinmini.com/cb".into()],
+            takes_unbound_codes: true,
         };
         let attempts = Arc::new(MemoryAttempts::default());
         let oauth = Arc::new(OAuthService::new(OAuthParts {

@@ -135,6 +135,7 @@ impl Scene {
             provider: Arc::new(Named { name: fake.name.parse().unwrap(), fake: fake.clone() }),
             callback: format!("https://www.jinmini.com/login/{}/callback", fake.name),
             redirect_uris: Vec::new(),
+            takes_unbound_codes: false,
         };
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: accounts.clone(),
@@ -173,7 +174,7 @@ impl Scene {
     }
 
     async fn finish(&self, provider: &str, returned: Returned) -> Result<Finished, FinishError> {
-        self.logins.finish(provider, returned, None).await
+        self.logins.finish(provider, returned, None).await.map_err(|unfinished| unfinished.error)
     }
 
     async fn session(&self, finished: &Finished) -> Session {
@@ -415,7 +416,9 @@ async fn a_second_provider_is_added_to_the_account_that_asked_for_it() {
     let again = scene.begin_link(&alice).await;
     scene.logins.finish("other", again.back("third"), Some(alice.expose())).await.unwrap();
     let replayed = scene.logins.finish("other", again.back("fourth"), Some(alice.expose())).await;
-    assert!(matches!(replayed, Err(FinishError::UnknownAttempt)));
+    let wish = Some(Wish { is_link: true, return_to: ReturnTo::parse("/me", &[]).unwrap() });
+    let Err(Unfinished { error: FinishError::UnknownAttempt, wish: known }) = replayed else { panic!("{replayed:?}") };
+    assert_eq!(known, wish, "what it was for is known all the same");
 }
 
 #[tokio::test]
@@ -426,7 +429,7 @@ async fn an_identity_of_another_account_is_neither_added_nor_merged() {
     let alice = scene.signed_in("alice").await;
     let away = scene.begin_link(&alice).await;
     let refused = scene.logins.finish("other", away.back("bob"), Some(alice.expose())).await;
-    assert!(matches!(refused, Err(FinishError::LinkedElsewhere)));
+    assert!(matches!(refused, Err(Unfinished { error: FinishError::LinkedElsewhere, .. })));
     for (secret, subject) in [(alice, "alice"), (bob, "bob")] {
         let session = scene.of(&secret).await;
         let identities = scene.sessions.identities(&session).await.unwrap();
@@ -442,11 +445,11 @@ async fn only_the_session_that_began_it_gets_the_provider() {
     for session in [None, Some(&mallory), Some(&elsewhere)] {
         let away = scene.begin_link(&alice).await;
         let refused = scene.logins.finish("other", away.back("new"), session.map(SessionSecret::expose)).await;
-        assert!(matches!(refused, Err(FinishError::OtherSession)));
+        assert!(matches!(refused, Err(Unfinished { error: FinishError::OtherSession, .. })));
     }
     let away = scene.begin_link(&alice).await;
     scene.sessions.end(alice.expose()).await.unwrap();
     let refused = scene.logins.finish("other", away.back("new"), Some(alice.expose())).await;
-    assert!(matches!(refused, Err(FinishError::OtherSession)));
+    assert!(matches!(refused, Err(Unfinished { error: FinishError::OtherSession, .. })));
     assert!(scene.one.exchanges.lock().unwrap().len() == 3, "no code of an attempt to link went anywhere");
 }

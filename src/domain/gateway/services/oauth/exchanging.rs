@@ -2,8 +2,11 @@
 //!
 //! The authorization request of such a code was made by the caller's own front end: with a redirect URI of its own, and a `state`
 //! that the front end checks. The caller sends what else binds the code to the browser: the nonce (OpenID Connect) and the code
-//! verifier (PKCE), wherever the provider has them. Codes of a sign-in at `/login` were sent to another
-//! redirect URI than may be named here, which the provider compares.
+//! verifier (PKCE), wherever the provider has them.
+//!
+//! A code of a sign-in at `/login` is not exchanged here, and that does not rest on what the provider compares: its nonce and
+//! verifier are secrets of the gateway. So a provider with neither is refused, unless the operator relies on its comparison of
+//! redirect URIs.
 
 use std::net::IpAddr;
 
@@ -70,6 +73,12 @@ pub enum ExchangeError {
     /// No such provider is switched on.
     #[error("no provider of this name is switched on")]
     UnknownProvider,
+    /// No redirect URI is registered here at all.
+    #[error("no redirect URI is registered here")]
+    NoRedirectUris,
+    /// The provider has neither a nonce nor PKCE, so nothing tells a code of `/login` from the caller's.
+    #[error("nothing binds codes of this provider to a browser")]
+    Unbound,
     /// The redirect URI is not on the list, or is left out though the list does not have exactly one.
     #[error("the redirect URI is not one of those that are registered here")]
     RedirectUri,
@@ -184,8 +193,14 @@ impl OAuthService {
 
 /// The exchange, with everything that binds the code to its browser.
 fn bound(switched_on: &SwitchedOn, request: ExchangeRequest) -> Result<CodeExchange, ExchangeError> {
-    let SwitchedOn { provider, callback, redirect_uris } = switched_on;
-    let mut own = redirect_uris.iter().filter(|uri| *uri != callback);
+    let SwitchedOn { provider, callback, redirect_uris, takes_unbound_codes } = switched_on;
+    if !(provider.uses_nonce() || provider.uses_pkce() || *takes_unbound_codes) {
+        return Err(ExchangeError::Unbound);
+    }
+    let mut own = redirect_uris.iter().filter(|uri| *uri != callback).peekable();
+    if own.peek().is_none() {
+        return Err(ExchangeError::NoRedirectUris);
+    }
     let redirect_uri = match &request.redirect_uri {
         Some(named) => own.find(|uri| *uri == named),
         None => own.next().filter(|_| own.next().is_none()),

@@ -160,7 +160,10 @@ impl OAuthService {
                 Ok(Asked::Refused)
             }
             Err(
-                passing @ (ProviderError::Unavailable(_) | ProviderError::BadAnswer(_) | ProviderError::Unsupported),
+                passing @ (ProviderError::Unavailable(_)
+                | ProviderError::BadAnswer(_)
+                | ProviderError::NonceMismatch
+                | ProviderError::Unsupported),
             ) => {
                 warn!(grant = %grant.id, provider = %grant.provider, error = %passing, "a refresh failed; nothing is lost");
                 self.store.release_lease(&lease).await?;

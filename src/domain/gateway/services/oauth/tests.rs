@@ -1,4 +1,5 @@
 mod ahead;
+mod exchanging;
 mod reads;
 mod unlinking;
 
@@ -184,7 +185,7 @@ impl Scene {
             refreshes: AtomicU32::default(),
             revocations: AtomicU32::default(),
             failure: Mutex::default(),
-            binds: Mutex::default(),
+            binds: Mutex::new(vec![Bind::Verifier]),
             exchanges: Mutex::default(),
             gate: Mutex::default(),
             kind,
@@ -199,20 +200,25 @@ impl Scene {
 
     /// One more gateway on the same store.
     fn replica(store: Arc<dyn OAuthRepository>, provider: &Arc<FakeProvider>, bench: &Bench) -> Arc<OAuthService> {
-        Arc::new(OAuthService::new(OAuthParts {
+        Arc::new(OAuthService::new(Self::parts(store, provider, bench)))
+    }
+
+    fn parts(store: Arc<dyn OAuthRepository>, provider: &Arc<FakeProvider>, bench: &Bench) -> OAuthParts {
+        OAuthParts {
             store,
             attempts: Arc::new(MemoryAttempts::default()),
             providers: vec![SwitchedOn {
                 provider: provider.clone(),
                 callback: CALLBACK.into(),
                 redirect_uris: vec![CALLBACK.into(), OWN.into()],
+                takes_unbound_codes: false,
             }],
             sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
             publisher: bench.recorder.clone(),
             tokens: bench.service.clone(),
             clock: bench.clock.clone(),
             entropy: Arc::new(CountingEntropy::default()),
-        }))
+        }
     }
 
     /// The person signs in by an exchange; gives the grant and who calls with the tokens that came with it.
@@ -235,7 +241,7 @@ fn code_of(person: &str) -> ExchangeRequest {
         provider: "fake".into(),
         code: Secret::new(format!("code-of-{person}")),
         redirect_uri: None,
-        code_verifier: None,
+        code_verifier: Some(Secret::new("verifier")),
         nonce: None,
         client: None,
     }
@@ -295,84 +301,6 @@ async fn an_identity_is_added_by_whoever_has_control_of_the_account_and_kept_for
 }
 
 #[tokio::test]
-async fn what_is_not_registered_is_not_exchanged() {
-    let scene = Scene::new().await;
-    let exchange = async |request| scene.vault.exchange(request, ExchangePurpose::SignIn).await;
-    let unknown = ExchangeRequest { provider: "nobody".into(), ..code_of("a") };
-    assert!(matches!(exchange(unknown).await, Err(ExchangeError::UnknownProvider)));
-    for uri in [
-        "https://evil.example/",
-        "https://app.jinmini.com/callback/",
-        "HTTPS://app.jinmini.com/callback",
-        // The codes of /login are redeemed there.
-        CALLBACK,
-    ] {
-        let elsewhere = ExchangeRequest { redirect_uri: Some(uri.into()), ..code_of("a") };
-        assert!(matches!(exchange(elsewhere).await, Err(ExchangeError::RedirectUri)), "{uri}");
-    }
-    assert!(scene.provider.exchanges.lock().unwrap().is_empty(), "no code went anywhere");
-    let bad = ExchangeRequest { code: Secret::new("x"), ..code_of("a") };
-    assert!(matches!(exchange(bad).await, Err(ExchangeError::Provider(ProviderError::Refused { .. }))));
-    exchange(ExchangeRequest { redirect_uri: Some(OWN.into()), ..code_of("a") }).await.unwrap();
-    assert!(scene.provider.exchanges.lock().unwrap().iter().all(|exchange| exchange.redirect_uri == OWN));
-}
-
-#[tokio::test]
-async fn what_binds_a_code_to_its_browser_is_demanded_where_the_provider_has_it() {
-    let scene = Scene::new().await;
-    let secret = |text: &str| Some(Secret::new(text));
-    let exchange = async |code_verifier, nonce| {
-        let request = ExchangeRequest { code_verifier, nonce, ..code_of("alice") };
-        scene.vault.exchange(request, ExchangePurpose::SignIn).await.map(drop)
-    };
-    *scene.provider.binds.lock().unwrap() = vec![Bind::Nonce];
-    assert!(matches!(exchange(secret("v"), None).await, Err(ExchangeError::NonceMissing)));
-    exchange(None, secret("n")).await.unwrap();
-    *scene.provider.binds.lock().unwrap() = vec![Bind::Verifier];
-    assert!(matches!(exchange(None, secret("n")).await, Err(ExchangeError::VerifierMissing)));
-    exchange(secret("v"), None).await.unwrap();
-    *scene.provider.binds.lock().unwrap() = vec![Bind::Verifier, Bind::Nonce];
-    exchange(secret("v"), secret("n")).await.unwrap();
-    let sent = scene.provider.exchanges.lock().unwrap().last().unwrap().clone();
-    assert_eq!((sent.code_verifier, sent.nonce), (secret("v"), secret("n")), "the provider gets to see it");
-    *scene.provider.binds.lock().unwrap() = vec![];
-    exchange(None, None).await.unwrap();
-}
-
-#[tokio::test]
-async fn codes_that_are_not_taken_delay_the_client_and_nobody_else() {
-    let scene = Scene::new().await;
-    let from = |client: &str, code: &str| ExchangeRequest {
-        client: Some(client.parse().unwrap()),
-        code: Secret::new(code),
-        ..code_of("")
-    };
-    let exchange = async |request| scene.vault.exchange(request, ExchangePurpose::SignIn).await;
-    // What is good, or the provider's fault, does not count.
-    for _ in 0..60 {
-        exchange(from("192.0.2.1", "code-of-alice")).await.unwrap();
-    }
-    *scene.provider.failure.lock().unwrap() = Some(ProviderError::Unavailable("down".into()));
-    for _ in 0..60 {
-        let outcome = exchange(from("192.0.2.1", "code-of-alice")).await;
-        assert!(matches!(outcome, Err(ExchangeError::Provider(ProviderError::Unavailable(_)))), "{outcome:?}");
-    }
-    *scene.provider.failure.lock().unwrap() = None;
-    for n in 0..50 {
-        let outcome = exchange(from("192.0.2.1", "guess")).await;
-        assert!(matches!(outcome, Err(ExchangeError::Provider(ProviderError::Refused { .. }))), "{n}: {outcome:?}");
-    }
-    let asked = scene.provider.exchanges.lock().unwrap().len();
-    let outcome = exchange(from("192.0.2.1", "code-of-alice")).await;
-    assert!(matches!(outcome, Err(ExchangeError::TooMany(_))), "{outcome:?}");
-    assert_eq!(scene.provider.exchanges.lock().unwrap().len(), asked, "the provider is left alone");
-    exchange(from("192.0.2.2", "code-of-alice")).await.unwrap();
-    // What was refused counted, too.
-    scene.bench.clock.pass(TimeDelta::seconds(2));
-    exchange(from("192.0.2.1", "code-of-alice")).await.unwrap();
-}
-
-#[tokio::test]
 async fn others_see_nothing() {
     let scene = Scene::new().await;
     let (open, alice) = scene.sign_in("alice").await;
@@ -381,10 +309,18 @@ async fn others_see_nothing() {
     for other in [&bob, &stranger(""), &stranger("oauth:write")] {
         assert!(matches!(scene.vault.open(other, id).await, Err(GrantError::NotFound)));
     }
-    for other in [&bob, &stranger("oauth:read")] {
-        assert!(matches!(scene.vault.refresh(other, id).await, Err(GrantError::NotFound)));
-        assert!(matches!(scene.vault.delete(other, id).await, Err(GrantError::NotFound)));
+    assert!(matches!(scene.vault.refresh(&bob, id).await, Err(GrantError::NotFound)));
+    assert!(matches!(scene.vault.delete(&bob, id).await, Err(GrantError::NotFound)));
+    // To read any is not to change one, and whether there is one is not told.
+    for id in [id, GrantId::from_random([77; 16])] {
+        let reader = stranger("oauth:read");
+        for refused in [scene.vault.refresh(&reader, id).await.err(), scene.vault.delete(&reader, id).await.err()] {
+            let lacks = matches!(&refused, Some(GrantError::ScopeMissing(scope)) if scope.to_string() == "oauth:write");
+            assert!(lacks, "{refused:?}");
+        }
     }
+    let owner = Identity { scope: "oauth:read".parse().unwrap(), ..alice.clone() };
+    assert!(scene.vault.refresh(&owner, id).await.is_ok(), "it is hers");
     assert!(scene.vault.open(&stranger("oauth:read"), id).await.is_ok());
     assert!(scene.vault.refresh(&stranger("oauth:write"), id).await.is_ok());
     assert_eq!(scene.vault.list(&bob, None, None, 10).await.unwrap().len(), 1);

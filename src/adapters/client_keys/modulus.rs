@@ -1,0 +1,64 @@
+//! Which moduli of RSA are no product of two large primes, as far as can be told at once (NIST SP 800-89 §5.3.3 wants that of
+//! whoever takes a key). Whether a modulus is weak in any other way cannot be told without factoring it.
+
+use std::ops::Range;
+
+/// NIST SP 800-89 §5.3.3: "no factors smaller than 752".
+const SMALL: Range<u32> = 2..752;
+
+/// The primes in here, 133 of them, are asked whether the modulus is a square.
+const WITNESSES: Range<u32> = 752..1700;
+
+/// Whether a number, the most significant byte first, has a factor below 752. An even one has.
+pub(super) fn has_small_factor(number: &[u8]) -> bool {
+    primes(SMALL).any(|prime| remainder(number, prime) == 0)
+}
+
+/// Whether a number is a square, as p times p is, whose root anybody can take. A square is one modulo every prime; of any other
+/// number each prime says so with a chance of one half (Euler's criterion), so that one is taken for a square once in 2^133.
+pub(super) fn is_square(number: &[u8]) -> bool {
+    primes(WITNESSES).all(|prime| power(remainder(number, prime), (prime - 1) / 2, prime) <= 1)
+}
+
+fn primes(range: Range<u32>) -> impl Iterator<Item = u32> {
+    range.filter(|number| {
+        (2..*number).take_while(|factor| factor * factor <= *number).all(|factor| number % factor != 0)
+    })
+}
+
+fn remainder(number: &[u8], divisor: u32) -> u32 {
+    number.iter().fold(0, |rest, byte| (rest << 8 | u32::from(*byte)) % divisor)
+}
+
+fn power(base: u32, exponent: u32, modulus: u32) -> u32 {
+    (0..32).rev().fold(1, |power, bit| {
+        let square = power * power % modulus;
+        if exponent >> bit & 1 == 1 { square * base % modulus } else { square }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_factors_are_found_up_to_751() {
+        for (number, has) in
+            [(2_u64, true), (751 * 757, true), (757 * 761, false), (3 * 1_000_003, true), (1_000_003, false)]
+        {
+            assert_eq!(has_small_factor(&number.to_be_bytes()), has, "{number}");
+        }
+    }
+
+    #[test]
+    fn squares_are_told_from_what_is_beside_them() {
+        for root in [1_u64, 1_000_003, 4_294_967_291, 4_294_967_295] {
+            let square = u128::from(root) * u128::from(root);
+            assert!(is_square(&square.to_be_bytes()), "{root}");
+            for other in [square + 2, square * 3, square * 1_000_003] {
+                assert!(!is_square(&other.to_be_bytes()), "{other}");
+            }
+        }
+        assert_eq!(primes(WITNESSES).count(), 133);
+    }
+}

@@ -1,0 +1,159 @@
+//! What each command is for, and how it is written.
+
+use std::process::ExitCode;
+
+use super::{BAD_USAGE, complain, say};
+
+/// A command, by its words, and its help.
+struct Help(&'static [&'static str], &'static str);
+
+const COMMANDS: [Help; 11] = [
+    Help(
+        &["serve"],
+        "\
+usage: gateway serve
+
+Serves, until SIGTERM or SIGINT. Settings come from the environment, .env and gateway.toml. It is what `gateway` alone does.
+",
+    ),
+    Help(
+        &["check"],
+        "\
+usage: gateway check
+
+Says whether the settings and the routes are good, and every mistake in them; and who may reach which service where. It starts
+nothing, and exits with 64 if there is a mistake.
+",
+    ),
+    Help(&["openapi"], "usage: gateway openapi\n\nPrints the OpenAPI document of a gateway with these settings.\n"),
+    Help(
+        &["healthcheck"],
+        "\
+usage: gateway healthcheck
+
+Exits with 0 if the gateway on this machine is ready, else with 1. HOST, PORT and the like have to be as the gateway has them.
+",
+    ),
+    Help(
+        &["client", "add"],
+        "\
+usage: gateway client add NAME [--scope \"WORD WORD\"] [--audience AUDIENCE] [--jwks FILE]
+
+Adds a program that gets tokens at /oauth2/token, and prints its client_id and client_secret: this once.
+
+  --scope      the most that its tokens allow
+  --audience   the `aud` of its tokens; without it TOKEN_AUDIENCE
+  --jwks       it has no secret, but signs with the key whose public half is in FILE: a JWK, a JWK set, or PEM
+",
+    ),
+    Help(&["client", "list"], "usage: gateway client list\n\nLists all clients, without their secrets.\n"),
+    Help(
+        &["client", "rotate"],
+        "\
+usage: gateway client rotate ID [--jwks FILE]
+
+Gives a client another secret (with --jwks: other keys), and prints it: this once. The one before is no longer valid. ID is the
+client_id, as `gateway client list` shows it.
+",
+    ),
+    Help(
+        &["client", "remove"],
+        "\
+usage: gateway client remove ID
+
+Removes a client. Every token that was issued to it ends, on every gateway within a second. ID is the client_id, as
+`gateway client list` shows it.
+",
+    ),
+    Help(
+        &["client"],
+        "\
+usage: gateway client add NAME [--scope \"WORD WORD\"] [--audience AUDIENCE] [--jwks FILE]
+       gateway client list
+       gateway client rotate ID [--jwks FILE]
+       gateway client remove ID
+
+The programs that get tokens at /oauth2/token. `gateway client COMMAND --help` says more of one command. DATABASE_URL, VAULT_KEY
+and the like have to be as the gateways have them.
+",
+    ),
+    Help(
+        &["keys", "rotate"],
+        "\
+usage: gateway keys rotate
+
+Seals everything in the store with the first key of VAULT_KEY, beside gateways at work, so that the others can be taken out. It
+exits with 1 if something could not be opened, and names it.
+",
+    ),
+    Help(
+        &["sample-service"],
+        "usage: gateway sample-service [ADDRESS]\n\nServes the sample AUTH service alone, at ADDRESS: default 0.0.0.0:8001.\n",
+    ),
+];
+
+const USAGE: &str = "\
+gateway: signs its own tokens and proxies /api/… to your services
+
+usage: gateway [COMMAND]
+
+  serve            serve (default); settings come from the environment, .env and gateway.toml
+  check            say whether the settings are good, and every mistake in them; and who may reach which service where
+  openapi          print the OpenAPI document
+  healthcheck      exit 0 if the gateway on this machine is ready (for containers)
+  client …         add, list, rotate or remove the programs that get tokens
+  keys rotate      seal everything in the store with the first key of VAULT_KEY, so that the others can be taken out
+  sample-service   serve the sample AUTH service alone; [ADDRESS] default 0.0.0.0:8001
+  help             print this; `gateway COMMAND --help` says more of one command
+";
+
+/// The help that is asked for: with `--help` or `-h` at the end, or with `help` before the words of a command. A client may be
+/// called help.
+pub(super) fn asked(arguments: &[&str]) -> Option<&'static str> {
+    match arguments {
+        ["help" | "--help" | "-h", words @ ..] | [words @ .., "--help" | "-h"] => Some(of(words)),
+        ["client", "help"] => Some(of(&["client"])),
+        _ => None,
+    }
+}
+
+/// The help of the command that these words begin with, or of all of them.
+fn of(words: &[&str]) -> &'static str {
+    COMMANDS.iter().find(|Help(known, _)| words.starts_with(known)).map_or(USAGE, |Help(_, usage)| usage)
+}
+
+/// Says help that was asked for.
+pub(super) fn show(usage: &str) -> ExitCode {
+    say(usage);
+    ExitCode::SUCCESS
+}
+
+/// Says what is wrong with how a command was written, and how it is written.
+pub(super) fn misused(mistake: &str, words: &[&str]) -> ExitCode {
+    complain(&format!("gateway: {mistake}\n\n{}", of(words)));
+    ExitCode::from(BAD_USAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_has_help_of_its_own_however_it_is_asked_for() {
+        for Help(words, usage) in &COMMANDS {
+            assert!(usage.starts_with(&format!("usage: gateway {}", words.join(" "))), "{usage}");
+            for (before, behind) in [(None, Some("--help")), (None, Some("-h")), (Some("help"), None)] {
+                let asking: Vec<_> = before.into_iter().chain(words.iter().copied()).chain(behind).collect();
+                assert_eq!(asked(&asking), Some(*usage), "{asking:?}");
+            }
+        }
+        for all in [["help"], ["--help"], ["-h"]] {
+            assert_eq!(asked(&all), Some(USAGE));
+        }
+        assert_eq!(asked(&["client", "add", "reports", "--help"]), asked(&["client", "add", "--help"]));
+        assert_eq!(asked(&["client", "help"]), asked(&["client", "--help"]));
+        for other in [&[][..], &["check"], &["client", "add", "help"], &["sample-service", "127.0.0.1:1"]] {
+            assert_eq!(asked(other), None, "{other:?}");
+        }
+    }
+}

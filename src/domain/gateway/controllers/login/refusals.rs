@@ -1,0 +1,189 @@
+//! Why a sign-in did not work, in the words of its page: English in the problem, and Korean.
+
+use http::StatusCode;
+
+use crate::{
+    domain::gateway::{
+        controllers::{account::control, failed},
+        models::login::InvalidReturnTo,
+        schemas::login::Refusal,
+        services::{account::ControlError, login::FinishError, oauth::ProviderError},
+    },
+    problem::Problem,
+};
+
+/// Why a provider was not added, where that is to be said in other words than of a sign-in.
+pub(super) fn not_linked(public_url: &str, provider: &str, error: FinishError) -> Refusal {
+    let begin_at = format!("{public_url}/login/{provider}/link");
+    match error {
+        FinishError::UnknownAttempt => Refusal::new(
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "unknown_attempt",
+                format!(
+                    "this was begun more than ten minutes ago, or was finished before; to add the provider begin again at \
+                     {begin_at}"
+                ),
+            ),
+            format!("10분이 지났거나 이미 끝난 연결입니다. {begin_at} 에서 다시 시작해 주세요."),
+        ),
+        FinishError::AccountEnded => Refusal::new(
+            Problem::new(
+                StatusCode::CONFLICT,
+                "account_ended",
+                "the account was deleted, or this provider was taken from it, while you were at the provider",
+            ),
+            "로그인 서버에 다녀오는 동안 계정이 삭제되었거나 이 로그인 서버와의 연결이 끊겼습니다.",
+        ),
+        FinishError::Denied => Refusal::new(
+            Problem::new(
+                StatusCode::FORBIDDEN,
+                "access_denied",
+                "you did not agree at the provider, so it was not added to your account; nothing else has changed",
+            ),
+            "동의하지 않아 계정에 추가하지 않았습니다. 그 밖에 바뀐 것은 없습니다.",
+        ),
+        other @ (FinishError::UnknownProvider
+        | FinishError::OtherSession
+        | FinishError::LinkedElsewhere
+        | FinishError::Nonsense
+        | FinishError::Provider(_)
+        | FinishError::Failed(_)) => not_signed_in(public_url, other),
+    }
+}
+
+/// Why nobody was signed in.
+pub(super) fn not_signed_in(public_url: &str, error: FinishError) -> Refusal {
+    let begin_at = format!("{public_url}/login");
+    match error {
+        FinishError::UnknownProvider => unknown_provider(),
+        FinishError::UnknownAttempt => Refusal::new(
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "unknown_attempt",
+                format!(
+                    "this sign-in was not begun in this browser, is older than ten minutes, or was finished before; \
+                     begin again at {begin_at}"
+                ),
+            ),
+            format!(
+                "이 브라우저에서 시작하지 않았거나, 10분이 지났거나, 이미 끝난 로그인입니다. {begin_at} 에서 다시 시작해 주세요."
+            ),
+        ),
+        FinishError::OtherSession => Refusal::new(
+            Problem::new(
+                StatusCode::CONFLICT,
+                "other_session",
+                "the account that this was to be added to is not signed in in this browser any more; nothing was changed",
+            ),
+            "추가하려던 계정으로 더 이상 로그인되어 있지 않습니다. 바뀐 것은 없습니다.",
+        ),
+        FinishError::LinkedElsewhere => Refusal::new(
+            Problem::new(
+                StatusCode::CONFLICT,
+                "linked_elsewhere",
+                "this identity at the provider belongs to another account, and was not added to yours; accounts are never \
+                 merged",
+            ),
+            "이미 다른 계정에 연결된 로그인 정보라 추가하지 않았습니다. 계정은 합쳐지지 않습니다.",
+        ),
+        FinishError::AccountEnded => Refusal::new(
+            Problem::new(
+                StatusCode::CONFLICT,
+                "account_ended",
+                format!(
+                    "the account was deleted, or this provider was taken from it, while you signed in; begin again at \
+                     {begin_at}"
+                ),
+            ),
+            format!(
+                "로그인하는 동안 계정이 삭제되었거나 이 로그인 서버와의 연결이 끊겼습니다. {begin_at} 에서 다시 시작해 주세요."
+            ),
+        ),
+        FinishError::Denied => Refusal::new(
+            Problem::new(
+                StatusCode::FORBIDDEN,
+                "access_denied",
+                "you did not agree at the provider, so nobody was signed in, and nothing was kept",
+            ),
+            "동의하지 않아 로그인하지 않았습니다. 저장된 것은 없습니다.",
+        ),
+        FinishError::Nonsense => Refusal::new(
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "malformed_callback",
+                "the provider sent back neither one code nor one error; begin again",
+            ),
+            "로그인 서버의 응답을 이해할 수 없습니다. 다시 시작해 주세요.",
+        ),
+        FinishError::Provider(error) => provider_failed(&error),
+        FinishError::Failed(failure) => broken(failed(&failure)),
+    }
+}
+
+pub(super) fn unknown_provider() -> Refusal {
+    Refusal::new(
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown_provider",
+            "no such provider is switched on; /login lists those that are",
+        ),
+        "켜져 있지 않은 로그인 서버입니다. /login 에서 고를 수 있습니다.",
+    )
+}
+
+pub(super) fn no_navigation(problem: Problem) -> Refusal {
+    Refusal::new(problem, "로그인은 브라우저로 이 주소를 열 때만 시작됩니다.")
+}
+
+pub(super) fn uncontrolled(error: ControlError) -> Refusal {
+    let korean = match &error {
+        ControlError::NoAccount => "계정이 없습니다.",
+        ControlError::PasswordMissing => "계정의 비밀번호를 입력해 주세요.",
+        ControlError::WrongPassword => "계정의 비밀번호가 아닙니다.",
+        ControlError::TooMany(_) => "시도가 너무 많았습니다. 잠시 후 다시 시도해 주세요.",
+        ControlError::Failed(_) => "지금은 추가할 수 없습니다. 잠시 후 다시 시도해 주세요.",
+    };
+    Refusal::new(control::refused(error, "password"), korean)
+}
+
+pub(super) fn nowhere(invalid: InvalidReturnTo) -> Refusal {
+    Refusal::new(
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_return_to", invalid.to_string()),
+        "return_to 는 이 사이트의 경로이거나 ALLOWED_ORIGINS 에 있는 주소여야 합니다.",
+    )
+}
+
+pub(super) fn broken(problem: Problem) -> Refusal {
+    Refusal::new(problem, "지금은 로그인할 수 없습니다. 잠시 후 다시 시도해 주세요.")
+}
+
+pub(super) fn provider_failed(error: &ProviderError) -> Refusal {
+    tracing::warn!(%error, "a sign-in failed at the provider");
+    match error {
+        ProviderError::Unavailable(_) => Refusal::new(
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "provider_unavailable",
+                "the provider cannot be reached at the moment; try again shortly",
+            ),
+            "로그인 서버에 연결할 수 없습니다. 잠시 후 다시 시도해 주세요.",
+        ),
+        ProviderError::Refused { code } => Refusal::new(
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "provider_refused",
+                format!("the provider refuses ({code}); begin again"),
+            ),
+            format!("로그인 서버가 거절했습니다({code}). 다시 시작해 주세요."),
+        ),
+        ProviderError::BadAnswer(_) | ProviderError::NonceMismatch | ProviderError::Unsupported => Refusal::new(
+            Problem::new(
+                StatusCode::BAD_GATEWAY,
+                "provider_bad_answer",
+                "the provider's answer is not usable; the gateway's log says why",
+            ),
+            "로그인 서버의 응답이 올바르지 않습니다.",
+        ),
+    }
+}

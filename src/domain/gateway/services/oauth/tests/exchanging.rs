@@ -1,0 +1,103 @@
+//! Which codes are exchanged, and which are not.
+
+use super::*;
+
+#[tokio::test]
+async fn what_is_not_registered_is_not_exchanged() {
+    let scene = Scene::new().await;
+    let exchange = async |request| scene.vault.exchange(request, ExchangePurpose::SignIn).await;
+    let unknown = ExchangeRequest { provider: "nobody".into(), ..code_of("a") };
+    assert!(matches!(exchange(unknown).await, Err(ExchangeError::UnknownProvider)));
+    for uri in [
+        "https://evil.example/",
+        "https://app.jinmini.com/callback/",
+        "HTTPS://app.jinmini.com/callback",
+        // The codes of /login are redeemed there.
+        CALLBACK,
+    ] {
+        let elsewhere = ExchangeRequest { redirect_uri: Some(uri.into()), ..code_of("a") };
+        assert!(matches!(exchange(elsewhere).await, Err(ExchangeError::RedirectUri)), "{uri}");
+    }
+    assert!(scene.provider.exchanges.lock().unwrap().is_empty(), "no code went anywhere");
+    let bad = ExchangeRequest { code: Secret::new("x"), ..code_of("a") };
+    assert!(matches!(exchange(bad).await, Err(ExchangeError::Provider(ProviderError::Refused { .. }))));
+    exchange(ExchangeRequest { redirect_uri: Some(OWN.into()), ..code_of("a") }).await.unwrap();
+    assert!(scene.provider.exchanges.lock().unwrap().iter().all(|exchange| exchange.redirect_uri == OWN));
+}
+
+#[tokio::test]
+async fn what_binds_a_code_to_its_browser_is_demanded_where_the_provider_has_it() {
+    let scene = Scene::new().await;
+    let secret = |text: &str| Some(Secret::new(text));
+    let exchange = async |code_verifier, nonce| {
+        let request = ExchangeRequest { code_verifier, nonce, ..code_of("alice") };
+        scene.vault.exchange(request, ExchangePurpose::SignIn).await.map(drop)
+    };
+    *scene.provider.binds.lock().unwrap() = vec![Bind::Nonce];
+    assert!(matches!(exchange(secret("v"), None).await, Err(ExchangeError::NonceMissing)));
+    exchange(None, secret("n")).await.unwrap();
+    *scene.provider.binds.lock().unwrap() = vec![Bind::Verifier];
+    assert!(matches!(exchange(None, secret("n")).await, Err(ExchangeError::VerifierMissing)));
+    exchange(secret("v"), None).await.unwrap();
+    *scene.provider.binds.lock().unwrap() = vec![Bind::Verifier, Bind::Nonce];
+    exchange(secret("v"), secret("n")).await.unwrap();
+    let sent = scene.provider.exchanges.lock().unwrap().last().unwrap().clone();
+    assert_eq!((sent.code_verifier, sent.nonce), (secret("v"), secret("n")), "the provider gets to see it");
+}
+
+/// Whatever the provider compares: a code of `/login` must not be exchanged here.
+#[tokio::test]
+async fn a_provider_that_binds_its_codes_to_nothing_is_refused_unless_the_operator_relies_on_it() {
+    let scene = Scene::new().await;
+    *scene.provider.binds.lock().unwrap() = vec![];
+    let outcome = scene.vault.exchange(code_of("alice"), ExchangePurpose::SignIn).await;
+    assert!(matches!(outcome, Err(ExchangeError::Unbound)), "{outcome:?}");
+    assert!(scene.provider.exchanges.lock().unwrap().is_empty(), "the provider is not asked");
+
+    let mut parts = Scene::parts(scene.store.clone(), &scene.provider, &scene.bench);
+    parts.providers[0].takes_unbound_codes = true;
+    let relying = OAuthService::new(parts);
+    relying.exchange(code_of("alice"), ExchangePurpose::SignIn).await.unwrap();
+    let at_the_callback = ExchangeRequest { redirect_uri: Some(CALLBACK.into()), ..code_of("alice") };
+    let outcome = relying.exchange(at_the_callback, ExchangePurpose::SignIn).await;
+    assert!(matches!(outcome, Err(ExchangeError::RedirectUri)), "{outcome:?}");
+
+    let mut parts = Scene::parts(scene.store.clone(), &scene.provider, &scene.bench);
+    *scene.provider.binds.lock().unwrap() = vec![Bind::Nonce];
+    parts.providers[0].redirect_uris = vec![CALLBACK.into()];
+    let outcome = OAuthService::new(parts).exchange(code_of("alice"), ExchangePurpose::SignIn).await;
+    assert!(matches!(outcome, Err(ExchangeError::NoRedirectUris)), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn codes_that_are_not_taken_delay_the_client_and_nobody_else() {
+    let scene = Scene::new().await;
+    let from = |client: &str, code: &str| ExchangeRequest {
+        client: Some(client.parse().unwrap()),
+        code: Secret::new(code),
+        ..code_of("")
+    };
+    let exchange = async |request| scene.vault.exchange(request, ExchangePurpose::SignIn).await;
+    // What is good, or the provider's fault, does not count.
+    for _ in 0..60 {
+        exchange(from("192.0.2.1", "code-of-alice")).await.unwrap();
+    }
+    *scene.provider.failure.lock().unwrap() = Some(ProviderError::Unavailable("down".into()));
+    for _ in 0..60 {
+        let outcome = exchange(from("192.0.2.1", "code-of-alice")).await;
+        assert!(matches!(outcome, Err(ExchangeError::Provider(ProviderError::Unavailable(_)))), "{outcome:?}");
+    }
+    *scene.provider.failure.lock().unwrap() = None;
+    for n in 0..50 {
+        let outcome = exchange(from("192.0.2.1", "guess")).await;
+        assert!(matches!(outcome, Err(ExchangeError::Provider(ProviderError::Refused { .. }))), "{n}: {outcome:?}");
+    }
+    let asked = scene.provider.exchanges.lock().unwrap().len();
+    let outcome = exchange(from("192.0.2.1", "code-of-alice")).await;
+    assert!(matches!(outcome, Err(ExchangeError::TooMany(_))), "{outcome:?}");
+    assert_eq!(scene.provider.exchanges.lock().unwrap().len(), asked, "the provider is left alone");
+    exchange(from("192.0.2.2", "code-of-alice")).await.unwrap();
+    // What was refused counted, too.
+    scene.bench.clock.pass(TimeDelta::seconds(2));
+    exchange(from("192.0.2.1", "code-of-alice")).await.unwrap();
+}

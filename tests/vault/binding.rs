@@ -1,0 +1,95 @@
+//! What binds a code to the browser that asked for it: each provider's codes are exchanged with that, or not at all.
+
+use serde_json::{Value, json};
+
+use crate::common::{Gateway, stand_in::StandIn};
+
+const OWN: &str = "https://app.jinmini.com/callback";
+
+/// Every provider, and nobody answers at its endpoints: what is refused here was refused before any was asked.
+const PROVIDERS: [(&str, &str); 7] = [
+    ("GOOGLE", "google"),
+    ("GITHUB", "github"),
+    ("FACEBOOK", "facebook"),
+    ("NAVER", "naver"),
+    ("KAKAO", "kakao"),
+    ("OIDC_WORK", "work"),
+    ("OIDC_STAND_IN", "stand-in"),
+];
+
+fn gateway(more: &[(&str, &str)]) -> Gateway {
+    let mut variables = vec![("OAUTH_REDIRECT_URIS".to_owned(), OWN.to_owned())];
+    for (prefix, _) in PROVIDERS {
+        variables.push((format!("{prefix}_CLIENT_ID"), "an-id".to_owned()));
+        variables.push((format!("{prefix}_CLIENT_SECRET"), "s3cret".to_owned()));
+        let endpoint = if prefix.starts_with("OIDC") { "ISSUER" } else { "TOKEN_URL" };
+        variables.push((format!("{prefix}_{endpoint}"), "http://127.0.0.1:1/".to_owned()));
+    }
+    variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    Gateway::with(&variables)
+}
+
+/// Which field of a request with a code and nothing else is wrong, and how.
+fn flaw(gateway: &Gateway, provider: &str) -> Value {
+    let request = json!({"provider": provider, "code": "stolen from a sign-in at /login", "redirect_uri": OWN});
+    let mut problem = gateway.post("/oauth", &request).expect_problem(422, "validation_failed").json();
+    let error = problem["errors"][0].take();
+    json!([error["field"], error["code"]])
+}
+
+#[test]
+fn a_code_alone_is_exchanged_at_no_provider() {
+    let all = gateway(&[]);
+    for (_, provider) in PROVIDERS {
+        let expected = match provider {
+            "facebook" | "naver" => json!(["provider", "unbound_codes"]),
+            "github" | "kakao" => json!(["code_verifier", "required"]),
+            _ => json!(["nonce", "required"]),
+        };
+        assert_eq!(flaw(&all, provider), expected, "{provider}");
+    }
+    let without_pkce = gateway(&[("GITHUB_PKCE", "off"), ("KAKAO_PKCE", "off"), ("NAVER_PKCE", "on")]);
+    for (provider, expected) in [
+        ("github", json!(["provider", "unbound_codes"])),
+        ("kakao", json!(["provider", "unbound_codes"])),
+        ("naver", json!(["code_verifier", "required"])),
+    ] {
+        assert_eq!(flaw(&without_pkce, provider), expected, "{provider}");
+    }
+}
+
+#[test]
+fn the_operator_may_rely_on_what_a_provider_compares_and_not_on_the_callback() {
+    let relying = gateway(&[("NAVER_UNBOUND_CODES", "accept")]);
+    let exchange = |redirect_uri: &str| {
+        relying.post("/oauth", &json!({"provider": "naver", "code": "c", "redirect_uri": redirect_uri}))
+    };
+    // The provider is asked, and not there.
+    exchange(OWN).expect_problem(503, "provider_unavailable");
+    exchange("https://www.jinmini.com/login/naver/callback").expect_problem(422, "validation_failed");
+    assert_eq!(flaw(&relying, "facebook"), json!(["provider", "unbound_codes"]));
+}
+
+#[test]
+fn without_a_redirect_uri_of_a_front_end_nothing_is_exchanged() {
+    let without = gateway(&[("OAUTH_REDIRECT_URIS", "")]);
+    for (_, provider) in PROVIDERS {
+        let expected = match provider {
+            "facebook" | "naver" => json!(["provider", "unbound_codes"]),
+            _ => json!(["redirect_uri", "not_configured"]),
+        };
+        assert_eq!(flaw(&without, provider), expected, "{provider}");
+    }
+}
+
+#[test]
+fn another_nonce_is_the_callers_fault_and_said_so() {
+    let gateway = Gateway::start();
+    let stand_in = StandIn::of(&gateway);
+    let mut request = stand_in.request(&stand_in.code_of("alice"));
+    request["nonce"] = json!("another");
+    let refused = gateway.post("/oauth", &request).expect_problem(400, "nonce_mismatch").json();
+    assert!(refused["detail"].as_str().unwrap().contains("`nonce`"), "{refused}");
+    stand_in.exchange(&gateway, "alice");
+}
