@@ -86,6 +86,7 @@ mod tests {
             assert_eq!(judged(headers).unwrap_err(), fault, "{headers:?}");
         }
         assert!(judged(&[("host", "a"), ("content-length", "1"), ("x", ""), ("x", "a b")]).is_ok());
+        assert!(judged(&[("x", "a"); MAX_HEADERS]).is_ok());
     }
 
     #[test]

@@ -124,9 +124,19 @@ fn a_line_feed_alone_is_refused_at_once() {
 
 #[test]
 fn a_head_has_a_limit() {
-    let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX-A: {}", "a".repeat(MAX_HEAD_BYTES));
-    assert_eq!(end(long.as_bytes(), &mut 0), Err(BadHead::TooLarge));
-    assert_eq!(end(format!("{long}\r\n\r\n").as_bytes(), &mut 0), Err(BadHead::TooLarge));
+    let of = |bytes: usize| {
+        let beginning = "GET / HTTP/1.1\r\nHost: x\r\nX-A: ";
+        format!("{beginning}{}\r\n\r\n", "a".repeat(bytes - beginning.len() - 4))
+    };
+    assert_eq!(end(of(16_384).as_bytes(), &mut 0), Ok(Some(16_384)));
+    assert_eq!(end(of(16_385).as_bytes(), &mut 0), Err(BadHead::TooLarge));
+    let unended = &of(20_000)[..16_385];
+    assert_eq!(end(&unended.as_bytes()[..16_384], &mut 0), Ok(None));
+    assert_eq!(end(unended.as_bytes(), &mut 0), Err(BadHead::TooLarge));
+    // The shortest thing that ends as a head does, behind an empty line and without.
+    assert_eq!(end(b"a\r\n\r\n", &mut 0), Ok(Some(5)));
+    assert_eq!(end(b"\r\na\r\n\r\n", &mut 0), Ok(Some(7)));
+    assert_eq!(end(b"\r\n\r\n\r\n", &mut 0), Ok(Some(6)));
     assert_eq!(with(&"X-A: 1\r\n".repeat(MAX_HEADERS - 1)), Ok(Extent::Length(0)));
     assert_eq!(with(&"X-A: 1\r\n".repeat(MAX_HEADERS)), Err(BadHead::TooLarge));
 }
