@@ -39,6 +39,8 @@ struct Known {
     /// Written as the provider wants it.
     scopes: &'static str,
     pkce: bool,
+    /// Whether it documents that it compares the redirect URI of a code with that of the exchange (RFC 6749 §4.1.3).
+    compares_redirect_uris: bool,
     /// In the order of [`Endpoints`]; `{version}` and `{client_id}` are filled in.
     endpoints: [&'static str; 4],
     /// What only this provider has.
@@ -55,6 +57,7 @@ const KNOWN: [Known; 5] = [
         client_secret: &GOOGLE_CLIENT_SECRET,
         scopes: OIDC_SCOPES,
         pkce: true,
+        compares_redirect_uris: false,
         endpoints: [
             "https://accounts.google.com/o/oauth2/v2/auth",
             "https://oauth2.googleapis.com/token",
@@ -70,6 +73,7 @@ const KNOWN: [Known; 5] = [
         client_secret: &GITHUB_CLIENT_SECRET,
         scopes: "read:user user:email",
         pkce: true,
+        compares_redirect_uris: false,
         endpoints: [
             "https://github.com/login/oauth/authorize",
             "https://github.com/login/oauth/access_token",
@@ -85,6 +89,7 @@ const KNOWN: [Known; 5] = [
         client_secret: &FACEBOOK_CLIENT_SECRET,
         scopes: "email,public_profile",
         pkce: false,
+        compares_redirect_uris: true,
         endpoints: [
             "https://www.facebook.com/{version}/dialog/oauth",
             "https://graph.facebook.com/{version}/oauth/access_token",
@@ -100,6 +105,7 @@ const KNOWN: [Known; 5] = [
         client_secret: &NAVER_CLIENT_SECRET,
         scopes: "",
         pkce: false,
+        compares_redirect_uris: false,
         endpoints: [
             "https://nid.naver.com/oauth2.0/authorize",
             "https://nid.naver.com/oauth2.0/token",
@@ -115,6 +121,7 @@ const KNOWN: [Known; 5] = [
         client_secret: &KAKAO_CLIENT_SECRET,
         scopes: "account_email,profile_nickname",
         pkce: true,
+        compares_redirect_uris: false,
         endpoints: [
             "https://kauth.kakao.com/oauth/authorize",
             "https://kauth.kakao.com/oauth/token",
@@ -223,7 +230,8 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
     let oidc = known.prefix == "GOOGLE";
     let scopes = read_scopes(reader, known.prefix, known.scopes, oidc);
     let pkce = read_pkce(reader, known.prefix, known.pkce);
-    let takes_unbound_codes = member(reader, &format!("{}_UNBOUND_CODES", known.prefix), "refuse", |text| {
+    let usual = if known.compares_redirect_uris { "accept" } else { "refuse" };
+    let takes_unbound_codes = member(reader, &format!("{}_UNBOUND_CODES", known.prefix), usual, |text| {
         one_of(text, &[("accept", true), ("refuse", false)])
     });
     let (client_id, client_secret) = match (client_id?, client_secret?) {

@@ -132,7 +132,7 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     ),
     family(
         "<PROVIDER>_UNBOUND_CODES",
-        "refuse",
+        "refuse; accept for Facebook",
         "Whether `POST /oauth` takes codes of a provider that has neither PKCE nor a nonce, `accept` or `refuse`. Nothing but the provider's own comparison of redirect URIs then keeps out a code of a sign-in at `/login`",
     ),
     family(

@@ -43,7 +43,8 @@ fn a_code_alone_is_exchanged_at_no_provider() {
     let all = gateway(&[]);
     for (_, provider) in PROVIDERS {
         let expected = match provider {
-            "facebook" | "naver" => json!(["provider", "unbound_codes"]),
+            "facebook" => continue,
+            "naver" => json!(["provider", "unbound_codes"]),
             "github" | "kakao" => json!(["code_verifier", "required"]),
             _ => json!(["nonce", "required"]),
         };
@@ -62,13 +63,18 @@ fn a_code_alone_is_exchanged_at_no_provider() {
 #[test]
 fn the_operator_may_rely_on_what_a_provider_compares_and_not_on_the_callback() {
     let relying = gateway(&[("NAVER_UNBOUND_CODES", "accept")]);
-    let exchange = |redirect_uri: &str| {
-        relying.post("/oauth", &json!({"provider": "naver", "code": "c", "redirect_uri": redirect_uri}))
-    };
-    // The provider is asked, and not there.
-    exchange(OWN).expect_problem(503, "provider_unavailable");
-    exchange("https://www.jinmini.com/login/naver/callback").expect_problem(422, "validation_failed");
-    assert_eq!(flaw(&relying, "facebook"), json!(["provider", "unbound_codes"]));
+    // Facebook documents that it compares them.
+    for provider in ["naver", "facebook"] {
+        let exchange = |redirect_uri: &str| {
+            relying.post("/oauth", &json!({"provider": provider, "code": "c", "redirect_uri": redirect_uri}))
+        };
+        // The provider is asked, and not there.
+        exchange(OWN).expect_problem(503, "provider_unavailable");
+        let callback = format!("https://www.jinmini.com/login/{provider}/callback");
+        exchange(&callback).expect_problem(422, "validation_failed");
+    }
+    let distrusting = gateway(&[("FACEBOOK_UNBOUND_CODES", "refuse")]);
+    assert_eq!(flaw(&distrusting, "facebook"), json!(["provider", "unbound_codes"]));
 }
 
 #[test]
@@ -76,7 +82,7 @@ fn without_a_redirect_uri_of_a_front_end_nothing_is_exchanged() {
     let without = gateway(&[("OAUTH_REDIRECT_URIS", "")]);
     for (_, provider) in PROVIDERS {
         let expected = match provider {
-            "facebook" | "naver" => json!(["provider", "unbound_codes"]),
+            "naver" => json!(["provider", "unbound_codes"]),
             _ => json!(["redirect_uri", "not_configured"]),
         };
         assert_eq!(flaw(&without, provider), expected, "{provider}");

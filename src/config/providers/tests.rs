@@ -86,9 +86,10 @@ fn all_are_on_at_their_own_endpoints() {
     assert_eq!(endpoints.authorize.as_str(), "https://www.facebook.com/v26.1/dialog/oauth");
     assert_eq!(all[5].kind, ProviderKind::Oidc { issuer: "https://okta.example.com".to_owned() });
     assert_eq!(all[5].display_name, "My Okta");
-    assert!(all.iter().all(|one| !one.takes_unbound_codes));
-    let relied_on = on(&[&ids[2..4], &[("FACEBOOK_UNBOUND_CODES", "accept")]].concat());
-    assert!(relied_on[0].takes_unbound_codes);
+    // Facebook alone documents that it compares the redirect URIs.
+    assert!(all.iter().all(|one| one.takes_unbound_codes == (one.name.as_str() == "facebook")));
+    let distrusted = on(&[&ids[2..4], &[("FACEBOOK_UNBOUND_CODES", "refuse")]].concat());
+    assert!(!distrusted[0].takes_unbound_codes);
 }
 
 #[test]
