@@ -65,6 +65,7 @@ fn what_two_servers_could_frame_differently_is_refused() {
         ("X-A: 1\nX-B: 2\r\n", BadHead::LineEnd),
         ("X-A: 1\rX-B: 2\r\n", BadHead::LineEnd),
         ("X-A: 1\0\r\n", BadHead::HeaderValue),
+        ("X-A: \x01\x01\r\n", BadHead::HeaderValue),
         ("X-A: \x7f\r\n", BadHead::HeaderValue),
         ("Host: y\r\n", BadHead::Host),
         ("host: x\r\n", BadHead::Host),
