@@ -168,7 +168,8 @@ impl fmt::Display for Spellings {
     }
 }
 
-/// A path or prefix as a server reads it that ignores the case of letters, of any script.
+/// A path or prefix as a server reads it that ignores the case of letters, of any script, by full case folding: one letter may
+/// be another's two (`ß` and `ss`, `ﬁ` and `fi`).
 pub(super) fn without_case(path: &str) -> String {
     let mut folded = String::with_capacity(path.len());
     let mut rest = path;
@@ -181,13 +182,21 @@ pub(super) fn without_case(path: &str) -> String {
             folded.push('%');
             rest = &escapes[1..];
         } else {
-            folded.extend(letters.chars().flat_map(folded_letter));
+            for letter in letters.chars().flat_map(folded_letter) {
+                // `İ` is `i` to some, and `i̇` (with a dot above) by the rules of Unicode: so that is `i`, too.
+                if letter != DOT_ABOVE || !folded.ends_with('i') {
+                    folded.push(letter);
+                }
+            }
             rest = &escapes[length..];
         }
     }
     folded.extend(rest.chars().map(|c| c.to_ascii_lowercase()));
     folded
 }
+
+/// What stands behind the `i` in the lower case of `İ`.
+const DOT_ABOVE: char = '\u{307}';
 
 /// The characters beyond ASCII that `escapes` begins with, decoded, and how many bytes they take there.
 fn letters(escapes: &str) -> (String, usize) {
@@ -203,9 +212,8 @@ fn letters(escapes: &str) -> (String, usize) {
 }
 
 /// One form for all characters that some language's comparison without case takes for one: `K` (the Kelvin sign) for `k`,
-/// `ſ` for `s`, `İ` and `ı` for `i`.
+/// `ſ` for `s`, `ı` for `i`.
 fn folded_letter(letter: char) -> impl Iterator<Item = char> {
-    let letter = if letter == 'İ' { 'i' } else { letter };
     letter.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
@@ -325,8 +333,19 @@ mod tests {
         for same in [
             &["/a/b", "/A/b", "/a/B"][..],
             &["/kiss", "/\u{212a}iss", "/Ki\u{17f}S"],
-            &["/info", "/İnfo", "/ınfo", "/INFO"],
-            &["/straße", "/STRASSE", "/STRAẞE"],
+            &["/info", "/İnfo", "/ınfo", "/INFO", "/i\u{307}nfo", "/I\u{307}nfo"],
+            &["/ábi\u{307}", "/ÁBİ", "/ÁBI", "/ábı"],
+            &["/straße", "/STRASSE", "/STRAẞE", "/ſtraſſe"],
+            &["/ﬁle", "/file", "/FILE", "/Fi\u{6c}e"],
+            &["/aﬃx", "/affix", "/aﬀix", "/AFFIX"],
+            &["/ﬆ", "/ﬅ", "/st", "/ST", "/ſt"],
+            &["/ŉ", "/ʼn", "/ʼN"],
+            &["/ǆ", "/ǅ", "/Ǆ"],
+            &["/և", "/ԵՒ", "/եւ"],
+            &["/ᾳ", "/ᾼ", "/ΑΙ", "/αι"],
+            &["/µ", "/μ", "/Μ"],
+            &["/\u{2126}", "/ω", "/Ω"],
+            &["/Ꭰ", "/ꭰ"],
             &["/ångström", "/ÅNGSTRÖM"],
             &["/σς", "/ΣΣ"],
             &["/게시판 X", "/게시판 x"],
@@ -341,6 +360,23 @@ mod tests {
         // `%2F` stays no slash, and what is not UTF-8 ends nothing.
         assert_eq!((without_case("/a%2Fb").as_str(), without_case("/%FFa").as_str()), ("/a%2fb", "/\u{fffd}a"));
         assert_eq!((without_case("/%").as_str(), without_case("/%C3").as_str()), ("/%", "/\u{fffd}"));
+    }
+
+    #[test]
+    fn no_letter_differs_from_its_upper_or_lower_case() {
+        let fold = |text: &str| {
+            let mut whole = String::new();
+            for byte in text.bytes() {
+                if byte.is_ascii() { whole.push(char::from(byte)) } else { write!(whole, "%{byte:02X}").unwrap() }
+            }
+            without_case(&whole)
+        };
+        for letter in ('a'..=char::MAX).filter(|letter| letter.is_alphabetic()) {
+            let one = letter.to_string();
+            for other in [one.to_uppercase(), one.to_lowercase(), one.to_lowercase().to_uppercase()] {
+                assert_eq!(fold(&one), fold(&other), "{letter:?}");
+            }
+        }
     }
 
     #[test]

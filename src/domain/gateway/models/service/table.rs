@@ -194,7 +194,10 @@ fn is_plain(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{super::access::Access, Methods},
+        super::{
+            super::{access::Access, path::PathPrefix},
+            Methods,
+        },
         *,
     };
 
@@ -389,6 +392,27 @@ mod tests {
         );
         let twins = RouteTable::new([open("/api/a"), scoped("/api/A", "")]);
         check(&twins, &[("/api/a/x", "ambiguous"), ("/api/A/x", "/api/A")]);
+    }
+
+    #[test]
+    fn letters_that_are_several_in_another_case_pass_no_stricter_route() {
+        let written = |text: &str| text.parse::<PathPrefix>().unwrap().as_str().to_owned();
+        for (route, spellings) in [
+            ("/api/file", &["ﬁle", "FILE", "ﬁLE"][..]),
+            ("/api/ﬁle", &["file", "FILE"]),
+            ("/api/info", &["İnfo", "ınfo", "i\u{307}nfo"]),
+            ("/api/İnfo", &["info", "i\u{307}nfo"]),
+            ("/api/i\u{307}nfo", &["info", "İnfo", "INFO"]),
+            ("/api/straße", &["strasse", "STRASSE", "STRAẞE", "ſtraſſe"]),
+            ("/api/kiss", &["\u{212a}iss", "kiſſ", "kiß", "KIẞ"]),
+        ] {
+            let table = RouteTable::new([open("/api"), scoped(route, "read")]);
+            let declared = written(route);
+            check(&table, &[(&declared, &declared), ("/api/other", "/api")]);
+            for spelling in spellings {
+                check(&table, &[(&written(&format!("/api/{spelling}/x")), "ambiguous")]);
+            }
+        }
     }
 
     #[test]
