@@ -27,6 +27,7 @@ use ipnet::IpNet;
 use url::Url;
 
 pub use report::{Mistake, Mistakes};
+pub use services::{SAMPLE_SERVICE, service_variable};
 pub use source::Sources;
 pub use store::DEVELOPMENT_VAULT_KEY;
 pub use tls::{TlsFiles, TlsPair, Unfit};
@@ -105,7 +106,11 @@ impl Settings {
         let providers = providers::read(&mut reader, environment, public.as_ref());
         let on = providers.as_deref().map(|on| names(on, environment));
         let algorithm = tokens.as_ref().map(|tokens| tokens.algorithm);
-        let routes = routes::read(&mut reader, routes::Known { providers: on.as_deref(), algorithm });
+        let with_address = services.iter().map(|service| service.name.as_str());
+        let sample = (environment == Environment::Development).then_some(SAMPLE_SERVICE);
+        let with_address: Vec<&str> = with_address.chain(sample).collect();
+        let known = routes::Known { providers: on.as_deref(), algorithm, services: Some(&with_address) };
+        let routes = routes::read(&mut reader, known);
         let upstream = services::read_upstream(&mut reader);
         let oauth_refresh_ahead = reader.duration(&variables::OAUTH_REFRESH_AHEAD, Duration::ZERO..=LONGEST_AHEAD);
         let log_format = read_log_format(&mut reader, environment);

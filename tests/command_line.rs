@@ -59,6 +59,19 @@ services are reachable here, each path with all below it:
 ";
     assert!(shipped.ends_with(expected.trim_start()), "{shipped}");
 
+    let key = "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=";
+    let production = [
+        ("GATEWAY_ENV", ""),
+        ("PUBLIC_URL", "https://www.jinmini.com"),
+        ("DATABASE_URL", "sqlite://gateway.db?mode=rwc"),
+        ("VAULT_KEY", key),
+    ];
+    let shipped = printed(&run(&["check"], &production).stdout);
+    assert!(
+        shipped.ends_with("\nthe service auth has no address, so its paths get 503: set AUTH_SERVICE_URL\n"),
+        "{shipped}"
+    );
+
     let folder = tempfile::tempdir().unwrap();
     let routes = "
         [[routes]]
@@ -91,6 +104,27 @@ services are reachable here, each path with all below it:
 no route leads to the service hidden
 ";
     assert!(said.ends_with(expected.trim_start()), "{said}");
+}
+
+#[test]
+fn routes_that_nobody_could_use_are_mistakes_that_say_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let routes = "[[routes]]\npath = '/api/x'\nservice = 'reprots'\n\
+                  [[routes]]\npath = '/api/y'\nservice = 'reports'\naccess = 'session'\nclaims = { team = 'blue' }\n";
+    std::fs::write(folder.path().join("gateway.toml"), routes).unwrap();
+    for arguments in [&["check"][..], &[]] {
+        let output =
+            common::command(folder.path(), &[("REPORTS_SERVICE_URL", "http://r")]).args(arguments).output().unwrap();
+        let told = printed(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{told}");
+        for part in [
+            "gateway.toml line 3: service is \"reprots\": ",
+            "REPROTS_SERVICE_URL is not set; did you mean \"reports\"?",
+            "gateway.toml line 8: the claim team is demanded where a session would do: ",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
 }
 
 #[test]

@@ -91,8 +91,8 @@ fn env_works_as_it_is_and_with_everything_in_it_turned_on() {
 fn the_routes_that_readme_shows_can_be_read() {
     let (_, rest) = README.split_once("```toml\n").unwrap();
     let (example, _) = rest.split_once("```").unwrap();
-    let sources =
-        Sources::default().with_environment([("GATEWAY_ENV", "development")]).with_routes_file("README.md", example);
+    let variables = [("GATEWAY_ENV", "development"), ("REPORTS_SERVICE_URL", "http://localhost:8001")];
+    let sources = Sources::default().with_environment(variables).with_routes_file("README.md", example);
     let settings = Settings::from_sources(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert!(!settings.routes.is_empty());
 }

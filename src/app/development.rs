@@ -10,7 +10,7 @@ use tracing::error;
 
 use super::{StartError, World, listen, local_address, upkeep::until};
 use crate::{
-    config::{Environment, Settings, wants_stand_in},
+    config::{Environment, SAMPLE_SERVICE, Settings, wants_stand_in},
     dev::{
         sample_service,
         stand_in_provider::{self, StandIn},
@@ -22,8 +22,6 @@ use crate::{
     },
 };
 
-/// The service that the sample service stands in for.
-pub(super) const SAMPLE_SERVICE: &str = "auth";
 /// As whom the gateway is known at the stand-in provider.
 const CLIENT_ID: &str = "gateway";
 /// No secret: the provider lives and dies with the gateway, and lets anybody in.

@@ -4,9 +4,8 @@ use std::{iter, time::Duration};
 
 use chrono::TimeDelta;
 
-use super::development::SAMPLE_SERVICE;
 use crate::{
-    config::{Environment, Settings},
+    config::{Environment, SAMPLE_SERVICE, Settings},
     domain::gateway::{
         models::{
             access::Access,

@@ -1,10 +1,10 @@
 //! What `gateway check` says about the services: which paths lead to them, and who may use those.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::{
     app::routes_in_force,
-    config::Settings,
+    config::{Environment, SAMPLE_SERVICE, Settings, service_variable},
     domain::gateway::models::{
         path::Spellings,
         service::{Route, ServiceName},
@@ -32,6 +32,17 @@ pub(super) fn listed(settings: &Settings) -> String {
     let led_to: HashSet<&ServiceName> = table.iter().map(|route| &route.service).collect();
     for service in settings.services.iter().filter(|service| !led_to.contains(&service.name)) {
         let line = format!("no route leads to the service {}\n", service.name);
+        text.push_str(&line);
+    }
+    let sample = (settings.environment == Environment::Development).then_some(SAMPLE_SERVICE);
+    let with_address: HashSet<&str> =
+        settings.services.iter().map(|service| service.name.as_str()).chain(sample).collect();
+    // Only the shipped routes may lead to such a one.
+    let without: BTreeSet<&ServiceName> =
+        led_to.into_iter().filter(|name| !with_address.contains(name.as_str())).collect();
+    for name in without {
+        let variable = service_variable(name);
+        let line = format!("the service {name} has no address, so its paths get 503: set {variable}\n");
         text.push_str(&line);
     }
     text

@@ -12,14 +12,16 @@ use super::{
     listener::MANY,
     reader::{self, Reader},
     report::Mistake,
+    services::service_variable,
     source::RoutesFile,
     units,
+    variables::is_near,
 };
 use crate::domain::gateway::models::{
-    access::Access,
+    access::{Accepted, Access},
     header::TokenHeader,
     oauth::ProviderName,
-    service::{DEFAULT_BODY_LIMIT_BYTES, DEFAULT_BUFFER_BYTES, ProviderToken, Route, TimeLimits},
+    service::{DEFAULT_BODY_LIMIT_BYTES, DEFAULT_BUFFER_BYTES, ProviderToken, Route, ServiceName, TimeLimits},
     signing_key::SigningAlgorithm,
 };
 
@@ -44,6 +46,8 @@ pub(super) struct Known<'s> {
     pub(super) providers: Option<&'s [&'s str]>,
     /// What signs.
     pub(super) algorithm: Option<SigningAlgorithm>,
+    /// The services that have an address.
+    pub(super) services: Option<&'s [&'s str]>,
 }
 
 /// One `[[routes]]` as it is written.
@@ -60,8 +64,7 @@ struct RouteEntry {
     any_scope: Option<Spanned<Vec<String>>>,
     claims: Option<Spanned<Claims>>,
     provider: Option<Spanned<String>>,
-    #[serde(default)]
-    forward_authorization: bool,
+    forward_authorization: Option<Spanned<bool>>,
     provider_token: Option<Spanned<String>>,
     provider_token_header: Option<Spanned<String>>,
     body_limit: Option<Spanned<String>>,
@@ -78,7 +81,10 @@ struct RouteEntry {
 /// Reads the routes. A file of one's own replaces the shipped ones; nothing is merged, so what stands there is all there is.
 pub(super) fn read(reader: &mut Reader<'_>, known: Known<'_>) -> Vec<Route> {
     let shipped = || RoutesFile { name: "the shipped routes".to_owned(), text: SHIPPED.to_owned() };
-    let file = reader.routes_file().cloned().unwrap_or_else(shipped);
+    let file = reader.routes_file().cloned();
+    // Whoever has no AUTH service need not take the shipped routes away.
+    let known = if file.is_some() { known } else { Known { services: None, ..known } };
+    let file = file.unwrap_or_else(shipped);
     let mut parser = Parser { file: &file, known, taken: Taken::default(), mistakes: Vec::new() };
     let routes = parser.routes();
     for mistake in parser.mistakes {
@@ -131,7 +137,7 @@ impl Parser<'_> {
             self.take(entry, path, methods);
         }
         let allow = self.allow(entry.allow.as_ref());
-        let service = self.field("service", &entry.service, |text| parsed(text));
+        let service = self.service(&entry.service);
         let upstream_path = match &entry.upstream_path {
             None => path.as_ref().zip(service.as_ref()).map(|(path, of)| Route::default_upstream_prefix(path, of)),
             Some(given) => self.field("upstream_path", given, |text| parsed(text)),
@@ -155,6 +161,7 @@ impl Parser<'_> {
         let time_limits = self.time_limits(entry);
         let end_with_token = self.end_with_token(entry.end_with_token.as_ref(), access.as_ref());
         let assertion = self.assertion(entry.assertion.as_ref());
+        let forward_authorization = self.forward_authorization(entry.forward_authorization.as_ref(), access.as_ref());
         Some(Route {
             prefix: path?,
             methods: methods?,
@@ -162,7 +169,7 @@ impl Parser<'_> {
             service: service?,
             upstream_prefix: upstream_path?,
             access: access?,
-            forward_authorization: entry.forward_authorization,
+            forward_authorization: forward_authorization?,
             provider_token: provider_token?,
             body_limit_bytes: body_limit_bytes?,
             buffer_bytes: buffer_bytes?,
@@ -171,6 +178,36 @@ impl Parser<'_> {
             end_with_token: end_with_token?,
             assertion: assertion?,
         })
+    }
+
+    /// A service that nobody has told the address of can answer nothing.
+    fn service(&mut self, given: &Spanned<String>) -> Option<ServiceName> {
+        let known = self.known.services;
+        self.field("service", given, |text| {
+            let name: ServiceName = parsed(text)?;
+            match known {
+                Some(known) if !known.contains(&text.as_str()) => {
+                    let variable = service_variable(&name);
+                    let meant = known.iter().find(|known| is_near(text, known));
+                    let meant = meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
+                    Err(format!("a service with an address, and {variable} is not set{meant}"))
+                }
+                Some(_) | None => Ok(name),
+            }
+        })
+    }
+
+    /// A token that nobody looks at is none that a service should get to see.
+    fn forward_authorization(&mut self, given: Option<&Spanned<bool>>, access: Option<&Access>) -> Option<bool> {
+        match given {
+            Some(given) if *given.get_ref() && access.map(Access::accepted) == Some(Accepted::Session) => {
+                let rule = "no token is looked at there: it needs access = \"token\", \"token-or-session\" or \"open\"";
+                self.note(given, "forward_authorization is set on a route for sessions alone", rule);
+                None
+            }
+            Some(given) => Some(*given.get_ref()),
+            None => Some(false),
+        }
     }
 
     /// The outer `None` is a mistake.
@@ -262,7 +299,8 @@ impl Parser<'_> {
             return None;
         }
         let header = header?;
-        if entry.forward_authorization && header.is_authorization() {
+        let forwards_authorization = entry.forward_authorization.as_ref().is_some_and(|given| *given.get_ref());
+        if forwards_authorization && header.is_authorization() {
             self.note(
                 given,
                 "provider_token and forward_authorization both want Authorization",
@@ -324,7 +362,8 @@ mod tests {
     fn routes(text: &str) -> Result<Vec<Route>, Vec<String>> {
         let sources = Sources::default().with_routes_file("gateway.toml", text);
         let mut reader = Reader::new(&sources);
-        let known = Known { providers: Some(&["google", "my-idp"]), algorithm: Some(SigningAlgorithm::Hs256) };
+        let known =
+            Known { providers: Some(&["google", "my-idp"]), algorithm: Some(SigningAlgorithm::Hs256), services: None };
         let routes = read(&mut reader, known);
         reader.finish(Some(routes)).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
     }
@@ -501,6 +540,45 @@ assertion = true
             assert_eq!(said.len(), 1, "{said:#?}");
             assert!(said[0].starts_with(&format!("gateway.toml line {begin}")), "{said:?}\n{begin}");
         }
+    }
+
+    #[test]
+    fn a_service_that_has_no_address_is_told_with_the_one_that_was_meant() {
+        let text = "[[routes]]\npath = '/api/x'\nservice = 'reprots'\n[[routes]]\npath = '/api/y'\nservice = 'user-mail'\n\
+                    [[routes]]\npath = '/api/z'\nservice = 'reports'\n";
+        let sources = Sources::default().with_routes_file("gateway.toml", text);
+        let known = |services| Known { providers: None, algorithm: None, services };
+        let mut reader = Reader::new(&sources);
+        let _ = read(&mut reader, known(Some(&["auth", "reports"])));
+        let said = reader.finish(Some(())).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            said,
+            [
+                "gateway.toml line 3: service is \"reprots\": a service with an address, and REPROTS_SERVICE_URL is not set; \
+                 did you mean \"reports\"?",
+                "gateway.toml line 6: service is \"user-mail\": a service with an address, and USER_MAIL_SERVICE_URL is not set",
+            ]
+        );
+        // The shipped routes are nobody's mistake.
+        let sources = Sources::default();
+        let mut reader = Reader::new(&sources);
+        assert!(!read(&mut reader, known(Some(&[]))).is_empty() && reader.finish(Some(())).is_ok());
+    }
+
+    #[test]
+    fn a_service_sees_no_token_that_nobody_has_looked_at() {
+        let with = |access: &str| {
+            routes(&format!(
+                "[[routes]]\npath = '/api/x'\nservice = 'x'\naccess = '{access}'\nforward_authorization = true\n"
+            ))
+        };
+        for access in ["token", "token-or-session", "open"] {
+            assert!(with(access).unwrap()[0].forward_authorization, "{access}");
+        }
+        let begin =
+            "gateway.toml line 5: forward_authorization is set on a route for sessions alone: no token is looked at";
+        let said = with("session").unwrap_err();
+        assert!(said.len() == 1 && said[0].starts_with(begin), "{said:?}");
     }
 
     #[test]

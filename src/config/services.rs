@@ -14,6 +14,9 @@ use crate::domain::gateway::models::service::{Instance, InvalidInstance, Service
 /// What the name of such a variable ends with.
 pub(super) const SERVICE_URL_SUFFIX: &str = "_SERVICE_URL";
 
+/// The service that development brings along if nobody says where it is.
+pub const SAMPLE_SERVICE: &str = "auth";
+
 const INSTANT: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -49,6 +52,11 @@ pub(super) fn read_upstream(reader: &mut Reader<'_>) -> Option<UpstreamSettings>
     })
 }
 
+/// `user-profile` → `USER_PROFILE_SERVICE_URL`
+pub fn service_variable(name: &ServiceName) -> String {
+    format!("{}{SERVICE_URL_SUFFIX}", name.as_str().to_ascii_uppercase().replace('-', "_"))
+}
+
 /// `USER_PROFILE` → `user-profile`
 fn service_name(stem: &str) -> Option<ServiceName> {
     let upper_case = stem.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
@@ -81,6 +89,7 @@ mod tests {
         for stem in ["", "_AUTH", "1AUTH", "auth", "A.B", &"A".repeat(64)] {
             assert_eq!(name(stem), None, "{stem}");
         }
+        assert_eq!(service_variable(&"user-profile2".parse().unwrap()), "USER_PROFILE2_SERVICE_URL");
     }
 
     #[test]

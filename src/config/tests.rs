@@ -128,9 +128,25 @@ fn the_shipped_routes_lead_to_the_auth_service() {
 #[test]
 fn a_routes_file_replaces_the_shipped_routes() {
     let sources = Sources::default()
-        .with_environment([("GATEWAY_ENV", "development")])
+        .with_environment([("GATEWAY_ENV", "development"), ("X_SERVICE_URL", "http://x")])
         .with_routes_file("gateway.toml", "[[routes]]\npath = \"/api/x\"\nservice = \"x\"\n");
     assert_eq!(Settings::from_sources(&sources).unwrap().routes.len(), 1);
+}
+
+#[test]
+fn a_route_leads_to_a_service_with_an_address() {
+    let said = |service: &str, variables: &[(&str, &str)]| {
+        let file = format!("[[routes]]\npath = '/api/x'\nservice = '{service}'\n");
+        let environment = [&[("GATEWAY_ENV", "development")], variables].concat();
+        let sources = Sources::default().with_environment(environment).with_routes_file("gateway.toml", &file);
+        Settings::from_sources(&sources).map(|settings| settings.routes.len()).map_err(|mistakes| mistakes.to_string())
+    };
+    assert_eq!(said("auth", &[]), Ok(1), "development brings it along");
+    assert_eq!(said("user-mail", &[("USER_MAIL_SERVICE_URL", "http://x")]), Ok(1));
+    assert_eq!(said("user-mail", &[("USER_MAIL_SERVICE_URL", ",")]), Ok(1), "it is declared, and has no instance now");
+    let told = said("user-mali", &[("USER_MAIL_SERVICE_URL", "http://x")]).unwrap_err();
+    assert!(told.contains("USER_MALI_SERVICE_URL is not set; did you mean \"user-mail\"?"), "{told}");
+    assert!(said("auth", &[("GATEWAY_ENV", "production")]).unwrap_err().contains("AUTH_SERVICE_URL is not set"));
 }
 
 #[test]
@@ -315,7 +331,7 @@ fn names_are_listed_once() {
 fn a_route_may_only_name_a_provider_that_will_be_on() {
     let with_route = |provider: &str, variables: &[(&str, &str)]| {
         let file = format!("[[routes]]\npath = '/api/x'\nservice = 'x'\nprovider_token = '{provider}'\n");
-        let environment = [&[("GATEWAY_ENV", "development")], variables].concat();
+        let environment = [&[("GATEWAY_ENV", "development"), ("X_SERVICE_URL", "http://x")], variables].concat();
         let sources = Sources::default().with_environment(environment).with_routes_file("gateway.toml", &file);
         match Settings::from_sources(&sources) {
             Ok(_) => Vec::new(),

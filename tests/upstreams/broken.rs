@@ -182,7 +182,7 @@ fn a_dead_service_is_a_502_and_one_without_instances_a_503() {
     }
     gateway.is_unharmed();
     let routes = "[[routes]]\npath = \"/api/reports\"\nservice = \"reports\"\naccess = \"open\"\n";
-    let gateway = Gateway::with_routes(&[], Some(routes));
+    let gateway = Gateway::with_routes(&[("REPORTS_SERVICE_URL", ",")], Some(routes));
     is_problem(gateway.get("/api/reports"), 503, "no_instance", address);
 }
 

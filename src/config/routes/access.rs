@@ -11,6 +11,9 @@ use crate::domain::gateway::models::{
     token::is_reserved_claim,
 };
 
+/// The one claim that a session has.
+const OF_SESSION: &str = "email";
+
 /// Claims by name.
 pub(super) type Claims = BTreeMap<Spanned<String>, Spanned<toml::Value>>;
 
@@ -71,17 +74,24 @@ impl Parser<'_> {
         is_consistent
     }
 
-    /// A session has no scope: where words of it are demanded, nobody could pass with one.
+    /// A session has no scope, and no claim but one: where more is demanded, nobody could pass with one.
     fn can_be_met(&mut self, entry: &RouteEntry, accepted: Accepted) -> bool {
-        let scope = entry.scope.as_ref().or(entry.any_scope.as_ref());
-        match scope {
-            Some(scope) if accepted != Accepted::Token => {
-                let rule = "a session has no scope: words of scope need access = \"token\"";
-                self.note(scope, "scope is demanded where a session would do", rule);
-                false
-            }
-            Some(_) | None => true,
+        if accepted == Accepted::Token {
+            return true;
         }
+        let scope = entry.scope.as_ref().or(entry.any_scope.as_ref());
+        if let Some(scope) = scope {
+            let rule = "a session has no scope: words of scope need access = \"token\"";
+            self.note(scope, "scope is demanded where a session would do", rule);
+        }
+        let claims = entry.claims.iter().flat_map(|claims| claims.get_ref().keys());
+        let mut can_be_met = scope.is_none();
+        for claim in claims.filter(|claim| claim.get_ref() != OF_SESSION) {
+            let rule = format!("a session has no claim but {OF_SESSION}: all others need access = \"token\"");
+            self.note(claim, format!("the claim {} is demanded where a session would do", claim.get_ref()), rule);
+            can_be_met = false;
+        }
+        can_be_met
     }
 
     fn scope(&mut self, name: &str, given: Option<&Spanned<Vec<String>>>) -> Option<Scope> {
@@ -155,7 +165,7 @@ mod tests {
         let text = format!("[[routes]]\npath = '/api/x'\nservice = 'x'\n{lines}\n");
         let sources = Sources::default().with_routes_file("gateway.toml", &text);
         let mut reader = Reader::new(&sources);
-        let known = routes::Known { providers: Some(&["google"]), algorithm: None };
+        let known = routes::Known { providers: Some(&["google"]), algorithm: None, services: None };
         let found = routes::read(&mut reader, known);
         let found = reader.finish(Some(found));
         let found = found.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
@@ -204,6 +214,14 @@ provider = 'google'";
             ("access = 'both'", "4: access is \"both\": either open or token or session or token-or-session"),
             ("access = 'session'\nscope = ['a']", "5: scope is demanded where a session would do: a session has no"),
             ("access = 'token-or-session'\nany_scope = ['a']", "5: scope is demanded where a session would do: a"),
+            (
+                "access = 'session'\nclaims = { team = 'a' }",
+                "5: the claim team is demanded where a session would do: a",
+            ),
+            (
+                "access = 'token-or-session'\nclaims = { email = 'a', client_id = 'b' }",
+                "5: the claim client_id is demanded where a session would do: a session has no claim but email",
+            ),
             ("access = 'open'\nany_scope = ['a']", "5: any_scope is set on an open route: what is demanded"),
             ("access = 'open'\nclaims = { a = 1 }", "5: claims is set on an open route: what is demanded"),
             ("access = 'open'\nprovider = 'google'", "5: provider is set on an open route: what is demanded"),
