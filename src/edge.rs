@@ -5,7 +5,8 @@
 //!
 //! A connection goes `accept` → `worker` (one per core) → `connection` (with `tls`, or
 //! without) → `conversation` (HTTP/1.x, on a `wire`: heads are read
-//! by `head`, bodies by `framing`, and written by `output`) or `http2` (the h2 library; `frames` keep the time). Either way a request
+//! by `head`, bodies by `framing`, and written by `output`) or `http2` (the h2 library; `frames` keep the time, and count
+//! `trailers`). Either way a request
 //! and its answer are a `message` with a `header_list`. A request goes
 //! through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `cors` → `authenticate` (`session`, `linked`; `caller`) →
 //! `browser` or `provider_token` → `buffering` → `in_flight` (`permits`) → `outgoing` (`ours`) →
@@ -69,11 +70,13 @@ mod pool;
 mod provider_token;
 mod request_id;
 mod retry;
+mod service_frames;
 mod session;
 mod socket;
 mod stream;
 mod tcp;
 mod trace;
+mod trailers;
 mod tunnel;
 mod upgrade;
 mod upload;

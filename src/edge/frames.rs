@@ -1,16 +1,19 @@
 //! Follows the frames of an HTTP/2 connection (RFC 9113 §4.1): whether a client owes us the rest of a head, whether it sends
-//! fragments, and how much a service lets us send. The h2 library reads and judges them; it does not tell any of this.
+//! fragments, and how many fields its trailers have. The h2 library reads and judges them; it does not tell any of this.
 
-use super::{head::MAX_HEAD_BYTES, header_block};
+use std::rc::Rc;
+
+use super::{header_block, trailers::SharedTrailerCounts};
 
 /// What an HTTP/2 connection begins with (RFC 9113 §3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const HEADER_BYTES: usize = 9;
-const DATA: u8 = 0x0;
-const HEADERS: u8 = 0x1;
-const WINDOW_UPDATE: u8 = 0x8;
-const CONTINUATION: u8 = 0x9;
+pub(super) const DATA: u8 = 0x0;
+pub(super) const HEADERS: u8 = 0x1;
+pub(super) const WINDOW_UPDATE: u8 = 0x8;
+pub(super) const CONTINUATION: u8 = 0x9;
+const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
@@ -18,26 +21,26 @@ const PRIORITY: u8 = 0x20;
 /// What `PRIORITY` puts before a header block (RFC 9113 §6.2).
 const PRIORITY_BYTES: usize = 5;
 
-/// How many bytes a connection may carry before the receiver grants more (RFC 9113 §6.9.2).
-const INITIAL_CONNECTION_WINDOW: i64 = 65_535;
+/// The longest header block that is looked into: longer than the longest that the library takes, which bounds its frames.
+const MAX_BLOCK_BYTES: usize = 256 * 1024;
 
-/// Below this, a connection's window is close to keeping requests waiting: it is the size of one frame.
-const LOW_WINDOW: i64 = 16 * 1024;
+/// Of how many requests with a body the trailers are waited for. A client has fewer under way.
+const MOST_EXPECTED: usize = 256;
 
 /// One frame, by its header.
 #[derive(Debug, Default, Clone, Copy)]
-struct Frame {
-    kind: u8,
+pub(super) struct Frame {
+    pub(super) kind: u8,
     flags: u8,
-    stream: u32,
-    length: usize,
+    pub(super) stream: u32,
+    pub(super) length: usize,
     /// The first bytes of the payload: all of a `WINDOW_UPDATE`.
-    start: [u8; 4],
+    pub(super) start: [u8; 4],
 }
 
 /// How far a frame has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage<'b> {
+pub(super) enum Stage<'b> {
     /// Its header is complete.
     Begun,
     /// Some of its payload, or all.
@@ -48,7 +51,7 @@ enum Stage<'b> {
 
 /// Splits one direction of a connection into frames.
 #[derive(Debug)]
-struct Splitter {
+pub(super) struct Splitter {
     header: [u8; HEADER_BYTES],
     /// How many bytes of the header have come.
     known: usize,
@@ -59,12 +62,12 @@ struct Splitter {
 
 impl Splitter {
     /// `skipped` bytes come before the first frame.
-    fn after(skipped: usize) -> Self {
+    pub(super) fn after(skipped: usize) -> Self {
         Self { header: [0; HEADER_BYTES], known: 0, left: skipped, frame: Frame::default() }
     }
 
     /// Follows `bytes`, which continue those before, and reports each frame.
-    fn follow(&mut self, mut bytes: &[u8], mut report: impl FnMut(Stage<'_>, &Frame)) {
+    pub(super) fn follow(&mut self, mut bytes: &[u8], mut report: impl FnMut(Stage<'_>, &Frame)) {
         while !bytes.is_empty() {
             let wanted = if self.left > 0 { self.left } else { HEADER_BYTES - self.known };
             let (taken, rest) = bytes.split_at(wanted.min(bytes.len()));
@@ -99,44 +102,66 @@ impl Splitter {
     }
 }
 
-/// What a client sends.
-#[derive(Debug)]
-pub(super) struct Frames {
-    splitter: Splitter,
-    in_head: bool,
-    heads: Heads,
+/// A whole header block (RFC 9113 §4.3).
+pub(super) struct Block<'b> {
+    pub(super) stream: u32,
+    /// Whether nothing follows on its stream.
+    pub(super) ends_stream: bool,
+    bytes: &'b [u8],
 }
 
-/// Finds fragments in the heads of requests.
+impl Block<'_> {
+    /// How many fields it has, if it can be read.
+    pub(super) fn fields(&self) -> Option<usize> {
+        if self.bytes.len() < MAX_BLOCK_BYTES { header_block::fields(self.bytes) } else { None }
+    }
+}
+
+/// Puts header blocks together that come in several pieces.
 #[derive(Debug, Default)]
-struct Heads {
-    /// A header block that does not come in one piece, as far as it has come.
-    block: Vec<u8>,
-    has_fragment: bool,
+pub(super) struct Blocks {
+    /// One that does not come in one piece, as far as it has come.
+    begun: Vec<u8>,
+    ends_stream: bool,
+    /// The frame that is followed held a whole one.
+    is_done: bool,
 }
 
-impl Heads {
-    /// Some of the payload of a frame of a header block.
-    fn take(&mut self, frame: &Frame, payload: &[u8]) {
-        let is_whole = payload.len() == frame.length && frame.flags & END_HEADERS != 0;
-        if is_whole && frame.kind == HEADERS {
-            self.has_fragment |= header_block::has_fragment(block_in(frame, payload));
-        } else if self.block.len() < MAX_HEAD_BYTES {
-            self.block.extend_from_slice(payload);
+impl Blocks {
+    /// Follows a frame of a header block; reports the block when it is whole.
+    pub(super) fn follow(&mut self, stage: Stage<'_>, frame: &Frame, report: impl FnOnce(Block<'_>)) {
+        let is_last = frame.flags & END_HEADERS != 0;
+        match stage {
+            Stage::Begun => {
+                self.is_done = false;
+                if frame.kind == HEADERS {
+                    self.begun.clear();
+                    self.ends_stream = frame.flags & END_STREAM != 0;
+                }
+            }
+            Stage::Payload(payload) if payload.len() == frame.length && is_last && frame.kind == HEADERS => {
+                self.is_done = true;
+                report(self.block(frame, block_in(frame, payload)));
+            }
+            Stage::Payload(payload) => {
+                let room = MAX_BLOCK_BYTES - self.begun.len();
+                self.begun.extend_from_slice(&payload[..payload.len().min(room)]);
+            }
+            Stage::Ended if self.is_done => {}
+            Stage::Ended => {
+                if frame.kind == HEADERS {
+                    self.begun = block_in(frame, &self.begun).to_vec();
+                }
+                if is_last {
+                    let bytes = std::mem::take(&mut self.begun);
+                    report(self.block(frame, &bytes));
+                }
+            }
         }
     }
 
-    /// A frame of a header block has ended.
-    fn end(&mut self, frame: &Frame) {
-        if self.block.is_empty() {
-            return;
-        }
-        if frame.kind == HEADERS {
-            self.block = block_in(frame, &self.block).to_vec();
-        }
-        if frame.flags & END_HEADERS != 0 {
-            self.has_fragment |= header_block::has_fragment(&std::mem::take(&mut self.block));
-        }
+    fn block<'b>(&self, frame: &Frame, bytes: &'b [u8]) -> Block<'b> {
+        Block { stream: frame.stream, ends_stream: self.ends_stream, bytes }
     }
 }
 
@@ -148,26 +173,55 @@ fn block_in<'b>(frame: &Frame, payload: &'b [u8]) -> &'b [u8] {
     payload.get(usize::from(is_padded) + priority..payload.len().saturating_sub(padding)).unwrap_or_default()
 }
 
+/// What a client sends.
+#[derive(Debug)]
+pub(super) struct Frames {
+    splitter: Splitter,
+    in_head: bool,
+    blocks: Blocks,
+    has_fragment: bool,
+    /// The newest stream that a request has come on: a header block on an older one holds trailers.
+    newest: u32,
+    trailers: SharedTrailerCounts,
+}
+
 impl Frames {
     /// Before the preface.
     pub(super) fn new() -> Self {
-        Self { splitter: Splitter::after(PREFACE.len()), in_head: false, heads: Heads::default() }
+        Self {
+            splitter: Splitter::after(PREFACE.len()),
+            in_head: false,
+            blocks: Blocks::default(),
+            has_fragment: false,
+            newest: 0,
+            trailers: SharedTrailerCounts::default(),
+        }
     }
 
     /// Follows `bytes`, which continue what was followed before.
     pub(super) fn follow(&mut self, bytes: &[u8]) {
-        let Self { splitter, in_head, heads } = self;
+        let Self { splitter, in_head, blocks, has_fragment, newest, trailers } = self;
         splitter.follow(bytes, |stage, frame| {
-            if matches!(frame.kind, HEADERS | CONTINUATION) {
-                match stage {
-                    Stage::Begun => *in_head = true,
-                    Stage::Payload(payload) => heads.take(frame, payload),
-                    Stage::Ended => {
-                        heads.end(frame);
-                        *in_head &= frame.flags & END_HEADERS == 0;
-                    }
-                }
+            if !matches!(frame.kind, HEADERS | CONTINUATION) {
+                return;
             }
+            match stage {
+                Stage::Begun => *in_head = true,
+                Stage::Payload(_) => {}
+                Stage::Ended => *in_head &= frame.flags & END_HEADERS == 0,
+            }
+            blocks.follow(stage, frame, |block| {
+                // Of trailers, too: they share the dynamic table with heads.
+                *has_fragment |= header_block::has_fragment(block.bytes);
+                if block.stream > *newest {
+                    *newest = block.stream;
+                    if !block.ends_stream {
+                        trailers.borrow_mut().expect_of(block.stream, MOST_EXPECTED);
+                    }
+                } else if block.ends_stream {
+                    trailers.borrow_mut().came(block.stream, block.fields());
+                }
+            });
         });
     }
 
@@ -178,64 +232,21 @@ impl Frames {
 
     /// Whether the target of a request had a fragment.
     pub(super) fn has_fragment(&self) -> bool {
-        self.heads.has_fragment
-    }
-}
-
-/// How many bytes of bodies a service still takes on a connection, all streams together. The streams' own windows are the library's
-/// to keep.
-#[derive(Debug)]
-pub(super) struct SendWindow {
-    read: Splitter,
-    written: Splitter,
-    left: i64,
-}
-
-impl SendWindow {
-    /// That of a connection before our preface.
-    pub(super) fn new() -> Self {
-        let (read, written) = (Splitter::after(0), Splitter::after(PREFACE.len()));
-        Self { read, written, left: INITIAL_CONNECTION_WINDOW }
+        self.has_fragment
     }
 
-    /// The service has sent `bytes`.
-    pub(super) fn read(&mut self, bytes: &[u8]) {
-        let left = &mut self.left;
-        self.read.follow(bytes, |stage, frame| {
-            if (stage, frame.kind, frame.stream) == (Stage::Ended, WINDOW_UPDATE, 0) {
-                *left = left.saturating_add((u32::from_be_bytes(frame.start) & !(1 << 31)).into());
-            }
-        });
-    }
-
-    /// We have sent `bytes`.
-    pub(super) fn written(&mut self, bytes: &[u8]) {
-        let left = &mut self.left;
-        self.written.follow(bytes, |stage, frame| {
-            if (stage, frame.kind) == (Stage::Begun, DATA) {
-                // A length has 24 bits.
-                *left = left.saturating_sub(i64::try_from(frame.length).unwrap_or(i64::MAX));
-            }
-        });
-    }
-
-    /// Whether a body that begins now may have to wait for others.
-    pub(super) fn is_low(&self) -> bool {
-        self.left < LOW_WINDOW
+    /// What is known of the trailers of requests.
+    pub(super) fn trailers(&self) -> SharedTrailerCounts {
+        Rc::clone(&self.trailers)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::{test_support::frame, trailers::Section};
 
     const RST_STREAM: u8 = 0x3;
-    const END_STREAM: u8 = 0x1;
-
-    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-        let [_, _, high, low] = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        [&[0, high, low, kind, flags, 0, 0, 0, stream], payload].concat()
-    }
 
     #[test]
     fn a_fragment_is_found_however_its_head_comes() {
@@ -292,23 +303,38 @@ mod tests {
     }
 
     #[test]
-    fn a_window_shrinks_by_what_is_sent_and_grows_by_what_is_granted_to_the_connection() {
-        for size in [1, 3, 100_000] {
-            let mut window = SendWindow::new();
-            let send = |window: &mut SendWindow, bytes: &[u8]| bytes.chunks(size).for_each(|part| window.written(part));
-            let receive = |window: &mut SendWindow, bytes: &[u8]| bytes.chunks(size).for_each(|part| window.read(part));
-            send(&mut window, PREFACE);
-            send(&mut window, &frame(HEADERS, END_HEADERS, 1, &[0; 5_000]));
-            send(&mut window, &frame(DATA, 0, 1, &vec![0; 49_151]));
-            assert!(!window.is_low() && window.left == LOW_WINDOW);
-            send(&mut window, &frame(DATA, 0, 3, &[0; 1]));
-            assert!(window.is_low());
-            // The grant of a stream is not the connection's, and the reserved bit means nothing.
-            receive(&mut window, &frame(WINDOW_UPDATE, 0, 3, &[0, 0, 1, 0]));
-            receive(&mut window, &frame(DATA, 0, 3, &[0xff; 9]));
-            assert!(window.is_low());
-            receive(&mut window, &frame(WINDOW_UPDATE, 0, 0, &[0x80, 0, 0, 1]));
-            assert!(!window.is_low() && window.left == LOW_WINDOW);
+    fn the_fields_of_trailers_are_counted_and_those_of_heads_are_not() {
+        let head = b"\x83\x86\x84\x41\x03www";
+        // Two fields, one of them a pseudo-header.
+        let section = b"\x84\0\x01a\x011";
+        let (start, rest) = section.split_at(3);
+        let whole = END_HEADERS | END_STREAM;
+        for (trailers, expected) in [
+            (frame(HEADERS, whole, 1, section), Some(Section::Came(2))),
+            (frame(HEADERS, whole | PADDED, 1, &[&[1], &section[..], b"\0"].concat()), Some(Section::Came(2))),
+            (
+                [frame(HEADERS, END_STREAM, 1, start), frame(CONTINUATION, END_HEADERS, 1, rest)].concat(),
+                Some(Section::Came(2)),
+            ),
+            (
+                [frame(HEADERS, END_STREAM, 1, b""), frame(CONTINUATION, END_HEADERS, 1, b"")].concat(),
+                Some(Section::Came(0)),
+            ),
+            (frame(HEADERS, whole, 1, b""), Some(Section::Came(0))),
+            (frame(HEADERS, whole, 1, b"\0"), Some(Section::Unreadable)),
+            // The first counts. What follows the end, or comes where no body was announced, does not.
+            ([frame(HEADERS, whole, 1, section), frame(HEADERS, whole, 1, b"\x84")].concat(), Some(Section::Came(2))),
+            (frame(HEADERS, END_HEADERS, 1, section), Some(Section::Awaited)),
+            (frame(HEADERS, whole, 5, section), Some(Section::Awaited)),
+        ] {
+            for size in [1, 7, 1_000] {
+                let mut frames = Frames::new();
+                let heads = [frame(HEADERS, END_HEADERS, 1, head), frame(HEADERS, whole, 3, head)].concat();
+                let bytes = [PREFACE, &heads, &frame(DATA, 0, 1, section), &trailers].concat();
+                bytes.chunks(size).for_each(|piece| frames.follow(piece));
+                assert_eq!(frames.trailers().borrow().known(1), expected, "{trailers:?} in pieces of {size}");
+                assert_eq!(frames.trailers().borrow().known(3), None);
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Looks into the compressed head of a request over HTTP/2 (RFC 7541) for a `#` in its `:path`. The h2 library cuts a fragment
-//! off without a word, and over HTTP/1 such a target is refused: no client sends one.
+//! Looks into compressed header blocks of HTTP/2 (RFC 7541) for what the h2 library drops without a word: the fragment behind a
+//! `#` in the `:path` of a request, which is refused over HTTP/1, as no client sends one; and fields of trailers.
 //!
-//! Only what a client writes out is read, and only under a name that stands in the static table or is written out itself, as
-//! every encoder does it. What the dynamic table holds was written out once on the same connection.
+//! For a fragment only what a client writes out is read, and only under a name that stands in the static table or is written out
+//! itself, as every encoder does it. What the dynamic table holds was written out once on the same connection.
 
 use memchr::memchr;
 
@@ -24,6 +24,15 @@ pub(super) fn has_fragment(block: &[u8]) -> bool {
         }
     }
     false
+}
+
+/// How many fields a whole header block has, if it can be read.
+pub(super) fn fields(block: &[u8]) -> Option<usize> {
+    let (mut rest, mut fields) = (Rest(block), 0);
+    while !rest.0.is_empty() {
+        fields += usize::from(!matches!(rest.field()?, Field::Resized));
+    }
+    Some(fields)
 }
 
 /// One representation of a block (RFC 7541 §6).
@@ -77,8 +86,8 @@ impl<'b> Rest<'b> {
         let (&first, mut rest) = self.0.split_first()?;
         let mut number = usize::from(first) & most;
         if number == most {
-            // Three bytes more are enough for the longest head that is read.
-            for shift in [0, 7, 14] {
+            // As many bytes more as the h2 library reads.
+            for shift in [0, 7, 14, 21] {
                 let (&byte, later) = rest.split_first()?;
                 rest = later;
                 number += (usize::from(byte) & 0x7f) << shift;
@@ -202,6 +211,29 @@ mod tests {
             assert!(!has_fragment(&path[..upto]));
         }
         assert!(!has_fragment(&[0x7f, 0xff, 0xff, 0xff, 0xff, 0x01]), "a number without an end");
+    }
+
+    #[test]
+    fn fields_are_counted_however_they_are_written() {
+        let written = [
+            b"\x88".to_vec(),
+            literal(&[0x08], false, b"200"),
+            literal(b"\0\x05:path", false, b"/"),
+            literal(&[0x10, 0x84, 0xb9, 0x58, 0xd3, 0x3f], true, &[0x63]),
+            literal(&[0x7f, 0x80, 0x01], false, b"in the dynamic table"),
+            b"\xff\x80\x80\x80\0".to_vec(),
+        ];
+        assert_eq!(fields(&written.concat()), Some(written.len()));
+        assert_eq!(fields(&[b"\x20\x3f\xe1\x1f".as_slice(), &written.concat()].concat()), Some(written.len()), "sizes");
+        assert_eq!(fields(b""), Some(0));
+        for broken in [&b"\x04"[..], b"\x04\x02/", b"\0\x05:pat", b"\xff\xff\xff\xff\xff\x01"] {
+            assert_eq!(fields(broken), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_with_more_digits_than_it_needs_hides_no_fragment() {
+        assert!(has_fragment(&[&[0x04, 0x7f, 0x80, 0x80, 0x80, 0][..], &[b'a'; 126], b"#"].concat()));
     }
 
     #[test]

@@ -32,6 +32,7 @@ use super::{
     pipeline,
     socket::{Goodbye, Socket},
     stream::{Guard, Terms},
+    trailers::{ExpectedTrailers, SharedTrailerCounts},
     upload::Incoming,
     watchdog::{Order, Vitals},
     worker::Core,
@@ -54,6 +55,7 @@ pub(super) async fn serve(core: &Rc<Core>, socket: Socket, first: BytesMut, peer
     frames.follow(&first);
     vitals.speaks_http2(frames.in_head());
     let has_fragment = Rc::new(Cell::new(frames.has_fragment()));
+    let trailers = frames.trailers();
     let noting = Noting {
         socket,
         first,
@@ -64,7 +66,7 @@ pub(super) async fn serve(core: &Rc<Core>, socket: Socket, first: BytesMut, peer
         is_shut: false,
     };
     let served = match core.http2.handshake(noting).await {
-        Ok(connection) => Box::pin(answer_all(core, connection, Rc::new(peer), vitals, &has_fragment)).await,
+        Ok(connection) => Box::pin(answer_all(core, connection, Rc::new(peer), vitals, &has_fragment, &trailers)).await,
         Err(error) => Err(error),
     };
     if let Err(error) = served {
@@ -78,6 +80,7 @@ async fn answer_all(
     peer: Rc<Peer>,
     vitals: &Rc<Vitals>,
     has_fragment: &Cell<bool>,
+    trailers: &SharedTrailerCounts,
 ) -> Result<(), h2::Error> {
     let mut draining = false;
     std::future::poll_fn(|context| {
@@ -94,29 +97,33 @@ async fn answer_all(
                 draining = true;
                 connection.graceful_shutdown();
             }
+            let trailers = ExpectedTrailers::of(trailers, request.body().stream_id().as_u32());
             let (core, peer, vitals) = (Rc::clone(core), Rc::clone(&peer), Rc::clone(vitals));
+            let asked = Asked { request, trailers, sender, is_refused };
             // What answers it is made in there: made outside, there would be room for it twice.
-            tokio::task::spawn_local(async move { respond(&core, &peer, &vitals, request, sender, is_refused).await });
+            tokio::task::spawn_local(async move { respond(&core, &peer, &vitals, asked).await });
         }
         Poll::Ready(Ok(()))
     })
     .await
 }
 
-/// Answers one request. If the client takes it back, all that is under way for it is dropped.
-async fn respond(
-    core: &Core,
-    peer: &Peer,
-    vitals: &Rc<Vitals>,
+/// A request and how it is to be answered.
+struct Asked {
     request: Request<RecvStream>,
-    mut sender: SendResponse<Bytes>,
+    trailers: ExpectedTrailers,
+    sender: SendResponse<Bytes>,
     is_refused: bool,
-) {
+}
+
+/// Answers one request. If the client takes it back, all that is under way for it is dropped.
+async fn respond(core: &Core, peer: &Peer, vitals: &Rc<Vitals>, asked: Asked) {
+    let Asked { request, trailers, mut sender, is_refused } = asked;
     let is_head = request.method() == Method::HEAD;
     let (parts, body) = request.into_parts();
     let mut head = parts.into();
     let idle = core.listener.idle_timeout;
-    let body = Incoming::http2(body, &core.streams, idle);
+    let body = Incoming::http2(body, trailers, &core.streams, idle);
     let unread = body.http2_body();
     let answer = if is_refused {
         drop(body);
@@ -130,6 +137,9 @@ async fn respond(
         .await
     };
     let Some(mut answer) = answer else { return };
+    if unread.as_ref().is_some_and(|body| body.borrow().is_malformed()) {
+        return sender.send_reset(Reason::PROTOCOL_ERROR);
+    }
     if is_head {
         AnswerBody::withheld(&mut answer);
     }

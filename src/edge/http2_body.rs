@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     message::BodyLength,
+    trailers::ExpectedTrailers,
     watchdog::{LINGER, LINGER_SILENCE},
 };
 
@@ -22,12 +23,19 @@ pub(super) struct Http2Body {
     stream: RecvStream,
     /// The number of bytes that are still to come, if the head said how many there are.
     left: Option<u64>,
+    trailers: ExpectedTrailers,
+    is_malformed: bool,
 }
 
 impl Http2Body {
     /// A body of unknown length.
-    pub(super) fn new(stream: RecvStream) -> Self {
-        Self { stream, left: None }
+    pub(super) fn new(stream: RecvStream, trailers: ExpectedTrailers) -> Self {
+        Self { stream, left: None, trailers, is_malformed: false }
+    }
+
+    /// Whether it has ended with trailers that make its message malformed.
+    pub(super) fn is_malformed(&self) -> bool {
+        self.is_malformed
     }
 
     /// The body has to be as long as its head says. No byte of it was read before.
@@ -56,6 +64,11 @@ impl Http2Body {
         };
         if let (Some(data), Some(left)) = (frame.data_ref(), &mut self.left) {
             *left = left.checked_sub(data.len() as u64).ok_or_else(wrong_length)?;
+        }
+        // RFC 9113 §8.1: a message with pseudo-headers in its trailers is malformed.
+        if frame.trailers_ref().is_some_and(|trailers| !self.trailers.are_whole(trailers)) {
+            self.is_malformed = true;
+            return Err(io::Error::other("the trailers have fields that they may not have, or too many"));
         }
         Ok(())
     }

@@ -47,6 +47,8 @@ impl Http2Exchange {
         // A connection that takes no more streams did not begin with this one.
         let sent = requests.send_request(Request::from_parts(parts, ()), has_ended);
         let (answer, sender) = sent.map_err(|_| Failure::Refused)?;
+        let id = answer.stream_id().as_u32();
+        let trailers = stream.expect_trailers(id);
         let mut upload = if has_ended { Upload::Ended } else { Upload::Open { stream: sender, body, part: None } };
         let mut answer = pin!(answer);
         // While the service allows no more streams, this one waits, and nothing of its body is read.
@@ -74,7 +76,7 @@ impl Http2Exchange {
         let head = AnswerHead::of_stream(parts);
         let length =
             head.length_on_stream(is_head, answer.is_end_stream()).map_err(|BadAnswerHead| Failure::BadAnswer)?;
-        let mut answer = Http2Body::new(answer);
+        let mut answer = Http2Body::new(answer, trailers);
         answer.expect(length);
         Ok((head, length, Box::new(Self { upload, answer, stream: Some(stream) })))
     }

@@ -26,8 +26,8 @@ use tokio::{
 };
 
 use super::{
-    error::Failure, exchange::MAX_ANSWER_HEAD_BYTES, frames::SendWindow, head::number, permits::Permit, pool,
-    upload::RequestBody, view::Target,
+    error::Failure, exchange::MAX_ANSWER_HEAD_BYTES, head::number, permits::Permit, pool,
+    service_frames::ServiceFrames, trailers::ExpectedTrailers, upload::RequestBody, view::Target,
 };
 
 /// The most connections of a core to one instance. When all are full, requests wait for the one with the fewest.
@@ -99,7 +99,7 @@ struct Connection {
     _permit: Permit,
     /// One request has it to itself.
     is_exclusive: Cell<bool>,
-    window: Rc<RefCell<SendWindow>>,
+    frames: Rc<RefCell<ServiceFrames>>,
 }
 
 impl Connection {
@@ -116,8 +116,8 @@ impl Connection {
     fn suits(&self, load: Load) -> bool {
         match load {
             Load::Nothing => !self.is_exclusive.get(),
-            Load::Light => !self.is_exclusive.get() && !self.window.borrow().is_low(),
-            Load::Heavy => self.streams.get() == 0 && !self.window.borrow().is_low(),
+            Load::Light => !self.is_exclusive.get() && !self.frames.borrow().is_low(),
+            Load::Heavy => self.streams.get() == 0 && !self.frames.borrow().is_low(),
         }
     }
 }
@@ -142,6 +142,16 @@ impl Stream {
     /// Sends a request, when the service allows one more.
     pub(super) fn requests(&self) -> SendRequest<Bytes> {
         self.0.requests.borrow().clone()
+    }
+
+    /// What is to be known of the trailers of the answer on this stream.
+    pub(super) fn expect_trailers(&self, stream: u32) -> ExpectedTrailers {
+        ExpectedTrailers::begin(self.0.frames.borrow().trailers(), stream)
+    }
+
+    /// Whether the answer on this stream may be what the connection was ended for.
+    pub(super) fn is_suspect(&self, stream: u32) -> bool {
+        self.0.frames.borrow().is_suspect(stream)
     }
 
     /// No answer came in time: who comes next opens another connection, and those that are under way go on.
@@ -214,8 +224,8 @@ impl Multiplex {
 }
 
 async fn connect(target: &Target, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
-    let window = Rc::new(RefCell::new(SendWindow::new()));
-    let stream = Observed { stream: pool::reach(target, limit).await?, window: Rc::clone(&window) };
+    let frames = Rc::new(RefCell::new(ServiceFrames::new()));
+    let stream = Observed { stream: pool::reach(target, limit).await?, frames: Rc::clone(&frames) };
     let (requests, driver) = client::Builder::new()
         .enable_push(false)
         .max_header_list_size(u32::try_from(MAX_ANSWER_HEAD_BYTES).unwrap_or(u32::MAX))
@@ -238,14 +248,14 @@ async fn connect(target: &Target, limit: Duration, permit: Permit) -> Result<Con
         doubtful: Cell::new(false),
         _permit: permit,
         is_exclusive: Cell::new(false),
-        window,
+        frames,
     })
 }
 
-/// The service's socket as h2 sees it; what goes through is noted for the connection's window.
+/// The service's socket as h2 sees it; the frames that go through are followed.
 struct Observed {
     stream: TcpStream,
-    window: Rc<RefCell<SendWindow>>,
+    frames: Rc<RefCell<ServiceFrames>>,
 }
 
 impl AsyncRead for Observed {
@@ -253,7 +263,7 @@ impl AsyncRead for Observed {
         let this = self.get_mut();
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(context, buf))?;
-        this.window.borrow_mut().read(&buf.filled()[before..]);
+        this.frames.borrow_mut().read(&buf.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }
@@ -262,7 +272,7 @@ impl AsyncWrite for Observed {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = ready!(Pin::new(&mut this.stream).poll_write(context, bytes))?;
-        this.window.borrow_mut().written(&bytes[..written]);
+        this.frames.borrow_mut().written(&bytes[..written]);
         Poll::Ready(Ok(written))
     }
 
@@ -276,7 +286,7 @@ impl AsyncWrite for Observed {
         let mut left = written;
         for slice in slices {
             let sent = left.min(slice.len());
-            this.window.borrow_mut().written(&slice[..sent]);
+            this.frames.borrow_mut().written(&slice[..sent]);
             left -= sent;
         }
         Poll::Ready(Ok(written))

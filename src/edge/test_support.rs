@@ -310,3 +310,9 @@ pub(super) fn snapshot(
         grant_changes: GrantChanges::default(),
     }
 }
+
+/// One frame of HTTP/2, as it goes over the wire.
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}

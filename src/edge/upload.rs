@@ -21,6 +21,7 @@ use super::{
     http2_body::Http2Body,
     message::BodyLength,
     stream::{Guard, Streams, Terms},
+    trailers::ExpectedTrailers,
     wire::BodyReader,
 };
 
@@ -37,12 +38,12 @@ pub(super) enum Incoming {
 
 impl Incoming {
     /// What comes on a client's stream. A client that owes it may be silent for as long as `idle`.
-    pub(super) fn http2(stream: RecvStream, streams: &Rc<Streams>, idle: Duration) -> Self {
+    pub(super) fn http2(stream: RecvStream, trailers: ExpectedTrailers, streams: &Rc<Streams>, idle: Duration) -> Self {
         if stream.is_end_stream() {
             return Self::Empty;
         }
         let guard = Guard::new(streams, Terms { idle, deadline: None, token: None }, None);
-        Self::Http2(Rc::new(RefCell::new(Http2Body::new(stream))), Some(guard))
+        Self::Http2(Rc::new(RefCell::new(Http2Body::new(stream, trailers))), Some(guard))
     }
 
     /// What has to be read of a stream of HTTP/2 after the response, if there is a body.

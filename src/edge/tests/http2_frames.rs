@@ -12,6 +12,7 @@ use super::{
     harness::{Gateway, Setup, Upstream, soon},
     http2::Http2Client,
 };
+pub(super) use crate::edge::test_support::frame;
 
 pub(super) const PREFACE_AND_SETTINGS: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
@@ -50,12 +51,6 @@ async fn the_preface_may_come_in_pieces() {
     while !got.windows(9).any(|window| window == b"GET /own\n") {
         assert_ne!(soon("the answer", stream.read_buf(&mut got)).await.unwrap(), 0, "{got:?}");
     }
-}
-
-/// One frame, as it goes over the wire.
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// One header line of HPACK, without Huffman and not remembered.

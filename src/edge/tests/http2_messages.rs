@@ -27,10 +27,10 @@ const NO_ERROR: u8 = 0;
 const STATUS_400: u8 = 0x8c;
 
 /// The bodies that came whole.
-type Bodies = Arc<Mutex<Vec<Vec<u8>>>>;
+pub(super) type Bodies = Arc<Mutex<Vec<Vec<u8>>>>;
 
 /// The head of a `POST` to this target.
-fn head(target: &[u8], lines: &[(&str, &[u8])]) -> Vec<u8> {
+pub(super) fn head(target: &[u8], lines: &[(&str, &[u8])]) -> Vec<u8> {
     let lines = lines.iter().flat_map(|(name, value)| literal(name, value));
     [b"\x83\x86".to_vec(), literal(":path", target), literal(":authority", b"www")]
         .into_iter()
@@ -44,7 +44,7 @@ fn reset(code: u8) -> Vec<u8> {
 }
 
 /// What a request comes to: the first byte of the answer's head, or nothing if the stream was reset.
-async fn outcome(gateway: &Gateway, frames: &[u8]) -> Option<u8> {
+pub(super) async fn outcome(gateway: &Gateway, frames: &[u8]) -> Option<u8> {
     let said =
         said(gateway, frames, |kind, stream| kind == GOAWAY || (stream == 1 && matches!(kind, HEADERS | RST_STREAM)))
             .await;
@@ -113,7 +113,7 @@ async fn more_or_less_than_was_said_is_no_whole_request() {
 }
 
 /// A service of HTTP/2 that answers 200 to whole requests alone, and takes note of their bodies.
-async fn counting(whole: Bodies) -> SocketAddr {
+pub(super) async fn counting(whole: Bodies) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -266,7 +266,7 @@ fn on_stream(id: &[u8], mut frames: &[u8]) -> Vec<u8> {
 }
 
 /// A service of HTTP/2 that answers each request with these frames, as soon as its head is there.
-async fn saying(frames: Vec<u8>) -> SocketAddr {
+pub(super) async fn saying(frames: Vec<u8>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, frames) = (listener.local_addr().unwrap(), Arc::new(frames));
     tokio::spawn(async move {
@@ -293,13 +293,13 @@ async fn saying(frames: Vec<u8>) -> SocketAddr {
 }
 
 /// The head of an answer with 200 and these lines.
-fn answer_head(flags: u8, lines: &[(&str, &str)]) -> Vec<u8> {
+pub(super) fn answer_head(flags: u8, lines: &[(&str, &str)]) -> Vec<u8> {
     let lines = lines.iter().flat_map(|(name, value)| literal(name, value.as_bytes()));
     frame(HEADERS, END_HEADERS | flags, 1, &[STATUS_200].into_iter().chain(lines).collect::<Vec<_>>())
 }
 
 /// What an HTTP/2 client gets for its `POST`: the body, if it came to its end.
-async fn got_over_http2(gateway: &Gateway) -> Option<Vec<u8>> {
+pub(super) async fn got_over_http2(gateway: &Gateway) -> Option<Vec<u8>> {
     let request =
         [frame(HEADERS, END_HEADERS, 1, &head(b"/api/users", &[])), frame(DATA, END_STREAM, 1, b"abc")].concat();
     let mut stream = soon("connecting", TcpStream::connect(gateway.address)).await.unwrap();
@@ -323,7 +323,7 @@ async fn got_over_http2(gateway: &Gateway) -> Option<Vec<u8>> {
 }
 
 /// What an HTTP/1 client gets for its `POST`: the body, if it came to its end.
-async fn got_over_http1(gateway: &Gateway) -> Option<Vec<u8>> {
+pub(super) async fn got_over_http1(gateway: &Gateway) -> Option<Vec<u8>> {
     let answer = gateway.ask(&post("/api/users", "abc")).await;
     (answer.status == 200 && answer.message.complete).then_some(answer.message.body)
 }
