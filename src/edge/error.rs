@@ -88,7 +88,7 @@ pub(super) enum Failure {
     ConnectTimeout,
     /// The instance did not begin with the request, and said so (HTTP/2).
     Refused,
-    /// The connection was lost before an answer came.
+    /// The connection was lost before an answer came: the service closed it, or we did, for what another answer on it was.
     HungUp,
     /// What came was not an HTTP answer.
     BadAnswer,
@@ -267,7 +267,7 @@ impl Failure {
             Self::NoInstance => unavailable("no_instance", "the service has no instance now"),
             Self::Unreachable => bad_gateway("the service cannot be reached"),
             Self::Refused => bad_gateway("the service refused the request"),
-            Self::HungUp => bad_gateway("the service closed the connection without an answer"),
+            Self::HungUp => bad_gateway("the connection to the service was lost before it answered"),
             Self::BadAnswer => bad_gateway("the service's answer is not valid HTTP"),
             Self::ConnectTimeout => gateway_timeout("the service did not take the connection in time"),
             Self::AnswerTimeout => gateway_timeout("the service did not answer in time"),

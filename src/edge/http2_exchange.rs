@@ -59,7 +59,7 @@ impl Http2Exchange {
                 return Poll::Ready(Err(failure));
             }
             if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-                return Poll::Ready(answer.map_err(|error| failure_of(&error)));
+                return Poll::Ready(answer.map_err(|error| failure_of(&error, stream.is_suspect(id))));
             }
             waiting.poll(progress.as_ref(), context).map(|()| Err(Failure::AnswerTimeout))
         });
@@ -199,11 +199,14 @@ fn poll_send(
     }
 }
 
-fn failure_of(error: &h2::Error) -> Failure {
+/// Why no answer came; `is_suspect` is whether this stream may be what the connection was ended for.
+fn failure_of(error: &h2::Error, is_suspect: bool) -> Failure {
     match error.reason() {
         // RFC 9113 §8.7: neither was acted on.
         Some(Reason::REFUSED_STREAM) if error.is_remote() => Failure::Refused,
         Some(Reason::NO_ERROR) if error.is_remote() && error.is_go_away() => Failure::Refused,
+        // Another answer broke a rule, and the connection ends for it: as far as this one goes, it was lost.
+        Some(_) if error.is_library() && error.is_go_away() && !is_suspect => Failure::HungUp,
         Some(_) if error.is_library() => Failure::BadAnswer,
         Some(_) | None => Failure::HungUp,
     }

@@ -10,6 +10,7 @@ mod harness;
 mod http2;
 mod http2_frames;
 mod http2_messages;
+mod http2_neighbours;
 mod http2_time;
 mod http2_upstreams;
 mod in_flight;
