@@ -31,12 +31,21 @@ pub(super) enum Socket {
 impl Socket {
     /// Has the connection end with a reset when it is dropped: the client sees that it did not get everything.
     pub(super) fn end_with_reset(&self) {
-        let stream = match self {
+        // If the connection is broken already, the client has seen that.
+        let _ = self.tcp().set_zero_linger();
+    }
+
+    /// Whether the connection is broken, though the client had closed its side before: a reset is the answer of one that has gone
+    /// to what is sent to it.
+    pub(super) fn is_broken(&self) -> bool {
+        !matches!(self.tcp().take_error(), Ok(None))
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match self {
             Self::Plain(stream) => &stream.0,
             Self::Tls(stream) => stream.get_ref().0,
-        };
-        // If the connection is broken already, the client has seen that.
-        let _ = stream.set_zero_linger();
+        }
     }
 
     /// Reads once, up to [`SMALL_READ_BYTES`]; how many bytes came.

@@ -44,6 +44,10 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub(super) const LINGER: Duration = Duration::from_secs(30);
 pub(super) const LINGER_SILENCE: Duration = Duration::from_secs(5);
 
+/// How long a client that has closed its side is waited for if nothing was sent to it since: it may have gone altogether, which only
+/// sending tells. Compare `timeout client-fin` of other proxies; long enough for those that close their side and read on (`nc -N`, probes).
+const HALF_CLOSED: Duration = Duration::from_secs(10);
+
 /// Without a request for so long, none is to be expected at once.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -56,12 +60,24 @@ pub(super) struct Vitals {
     body_awaited_since: Cell<Option<Instant>>,
     http2: Http2Vitals,
     unread_since: Cell<Option<Instant>>,
+    half: Cell<Half>,
     /// How long the body of this request or answer may stand still, if the route says so.
     idle_limit: Cell<Option<Duration>>,
     order: Cell<Order>,
     /// Whether no request has come for a while.
     rests: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+}
+
+/// Whether the client has closed its side of a connection of HTTP/1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Half {
+    /// No.
+    Open,
+    /// Yes, and nothing was sent to it since then.
+    Closed(Instant),
+    /// Yes, and something was sent: if it had gone, it would have answered with a reset.
+    Reads,
 }
 
 /// What is known about a connection of HTTP/2. What its requests and answers wait for has guards of its own (`stream`).
@@ -80,6 +96,7 @@ impl Vitals {
             body_awaited_since: Cell::new(None),
             http2: Http2Vitals::default(),
             unread_since: Cell::new(None),
+            half: Cell::new(Half::Open),
             idle_limit: Cell::new(None),
             order: Cell::new(Order::Serve),
             rests: Cell::new(false),
@@ -135,9 +152,12 @@ impl Vitals {
         self.awaited.set(Awaited::Lingering { since, heard });
     }
 
-    /// The client has closed its side and nothing was written to it since then: it may have gone altogether.
+    /// The client has closed its side, and there is nothing to be written to it now. It counts as one that does not read.
     pub(super) fn half_closed(&self) {
         note_stall(&self.unread_since, true);
+        if self.half.get() == Half::Open {
+            self.half.set(Half::Closed(Instant::now()));
+        }
     }
 
     /// The bodies of the request that is being answered and of its answer may stand still for so long. With HTTP/2 this concerns
@@ -160,6 +180,9 @@ impl Vitals {
     pub(super) fn client_read(&self, took: bool, waits: bool) {
         if took {
             self.unread_since.set(None);
+            if matches!(self.half.get(), Half::Closed(_)) {
+                self.half.set(Half::Reads);
+            }
             restart(&self.body_awaited_since);
         }
         note_stall(&self.unread_since, waits);
@@ -218,8 +241,9 @@ impl Vitals {
         let idle = self.idle_limit.get().unwrap_or(limits.idle);
         let idle = if self.http2.is_spoken.get() { idle.max(limits.idle) } else { idle };
         let stalled = |since: &Cell<Option<Instant>>| since.get().is_some_and(|since| over(since, idle));
+        let gone = matches!(self.half.get(), Half::Closed(since) if over(since, idle.min(HALF_CLOSED)));
         let slow_head = self.http2.head_begun.get().is_some_and(|since| over(since, limits.head));
-        awaited || stalled(&self.body_awaited_since) || stalled(&self.unread_since) || slow_head
+        awaited || stalled(&self.body_awaited_since) || stalled(&self.unread_since) || gone || slow_head
     }
 
     /// Takes note of a pause, once.
@@ -298,8 +322,11 @@ impl Watchdog {
             let Some(vitals) = connection.upgrade() else { return false };
             if vitals.is_overdue(now, self.limits) {
                 vitals.end();
-            } else {
+            } else if vitals.half.get() == Half::Open {
                 vitals.note_rest(now);
+            } else {
+                // Nothing else tells it that a client has gone after it had closed its side.
+                vitals.wake();
             }
             true
         });
@@ -314,160 +341,4 @@ impl Watchdog {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: Limits = Limits { head: Duration::from_secs(10), idle: Duration::from_secs(75) };
-
-    fn after(seconds: u64) -> Instant {
-        Instant::now() + Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn a_head_a_pause_and_a_stall_have_their_limits() {
-        let vitals = Vitals::new(Instant::now());
-        assert!(!vitals.is_overdue(after(9), LIMITS) && vitals.is_overdue(after(10), LIMITS));
-        vitals.request_begun();
-        assert!(!vitals.is_overdue(after(1_000), LIMITS), "the client waits for us");
-        vitals.body_came(false);
-        assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));
-        vitals.body_came(true);
-        assert!(!vitals.is_overdue(after(1_000), LIMITS));
-        vitals.client_read(false, true);
-        assert!(vitals.is_overdue(after(76), LIMITS));
-        vitals.may_idle(Duration::from_mins(5));
-        assert!(!vitals.is_overdue(after(299), LIMITS) && vitals.is_overdue(after(301), LIMITS));
-        vitals.client_read(true, false);
-        vitals.request_ended(Instant::now());
-        assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));
-        vitals.head_begun();
-        assert!(vitals.is_overdue(after(11), LIMITS));
-        vitals.said_goodbye();
-        assert!(!vitals.is_overdue(after(0), LIMITS) && vitals.is_overdue(after(2), LIMITS));
-    }
-
-    #[test]
-    fn a_client_may_send_on_for_seconds_after_our_side_is_closed() {
-        let vitals = Vitals::new(Instant::now());
-        vitals.lingers();
-        assert!(!vitals.is_overdue(after(4), LIMITS) && vitals.is_overdue(after(6), LIMITS));
-        vitals.give(Order::Drain);
-        assert!(vitals.is_overdue(after(2), LIMITS), "a gateway that ends does not wait as long");
-        // One that never pauses does not go on for ever.
-        let vitals = Vitals::new(Instant::now());
-        vitals.lingers();
-        let Awaited::Lingering { since, .. } = vitals.awaited.get() else { panic!("it lingers") };
-        vitals.lingers();
-        let Awaited::Lingering { since: still, .. } = vitals.awaited.get() else { panic!("it lingers") };
-        assert_eq!(since, still);
-        vitals.awaited.set(Awaited::Lingering { since, heard: after(30) });
-        assert!(!vitals.is_overdue(since + Duration::from_secs(29), LIMITS));
-        assert!(vitals.is_overdue(since + LINGER, LIMITS));
-    }
-
-    #[test]
-    fn a_client_that_has_closed_its_side_counts_as_one_that_does_not_read() {
-        let vitals = Vitals::new(Instant::now());
-        vitals.request_begun();
-        vitals.half_closed();
-        assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));
-        vitals.client_read(true, false);
-        assert!(!vitals.is_overdue(after(1_000), LIMITS));
-    }
-
-    #[test]
-    fn what_moves_one_way_keeps_the_other_alive() {
-        let vitals = Vitals::new(Instant::now());
-        vitals.request_begun();
-        let long_ago = Instant::now().checked_sub(Duration::from_secs(70));
-        vitals.body_awaited_since.set(long_ago);
-        assert!(vitals.is_overdue(after(6), LIMITS));
-        vitals.client_read(true, false);
-        assert!(!vitals.is_overdue(after(6), LIMITS) && vitals.is_overdue(after(76), LIMITS), "it reads");
-        vitals.body_came(true);
-        assert!(!vitals.is_overdue(after(1_000), LIMITS));
-        vitals.unread_since.set(long_ago);
-        vitals.body_came(true);
-        assert!(!vitals.is_overdue(after(6), LIMITS) && vitals.is_overdue(after(76), LIMITS), "it sends");
-        vitals.unread_since.set(long_ago);
-        vitals.client_read(true, true);
-        assert!(!vitals.is_overdue(after(6), LIMITS) && vitals.is_overdue(after(76), LIMITS), "it reads a part");
-    }
-
-    #[test]
-    fn with_http2_a_request_has_no_say_in_the_time_of_its_neighbours() {
-        let vitals = Vitals::new(Instant::now());
-        vitals.speaks_http2(false);
-        assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));
-        vitals.request_begun();
-        vitals.request_begun();
-        vitals.may_idle(Duration::from_mins(5));
-        vitals.may_idle(Duration::from_secs(3));
-        assert!(!vitals.is_overdue(after(1_000), LIMITS), "the client waits for us");
-        vitals.client_read(false, true);
-        assert!(!vitals.is_overdue(after(299), LIMITS) && vitals.is_overdue(after(301), LIMITS), "nothing goes out");
-        vitals.client_read(true, false);
-        vitals.spoke(true);
-        assert!(!vitals.is_overdue(after(9), LIMITS) && vitals.is_overdue(after(11), LIMITS), "a head");
-        vitals.spoke(false);
-        assert!(!vitals.is_overdue(after(1_000), LIMITS));
-        vitals.request_ended(Instant::now());
-        vitals.request_ended(Instant::now());
-        vitals.request_begun();
-        vitals.may_idle(Duration::from_secs(3));
-        vitals.client_read(false, true);
-        assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS), "not a short one alone");
-    }
-
-    #[test]
-    fn an_idle_connection_of_http2_is_told_to_end_before_it_is_closed() {
-        let watchdog = Watchdog::new(LIMITS);
-        let vitals = watchdog.enrol();
-        vitals.speaks_http2(false);
-        watchdog.look(after(76));
-        assert_eq!(vitals.order(), Order::Drain);
-        watchdog.look(after(2));
-        assert_eq!(vitals.order(), Order::Close);
-    }
-
-    #[test]
-    fn a_pause_is_told_once_and_ends_with_the_next_request() {
-        let watchdog = Watchdog::new(LIMITS);
-        let vitals = watchdog.enrol();
-        watchdog.look(after(2));
-        assert!(!vitals.rests(), "the first request is to be expected at once");
-        vitals.request_begun();
-        watchdog.look(after(2));
-        assert!(!vitals.rests(), "it is the service that is waited for");
-        vitals.request_ended(Instant::now());
-        watchdog.look(Instant::now());
-        assert!(!vitals.rests());
-        watchdog.look(after(2));
-        assert!(vitals.rests() && vitals.order() == Order::Serve);
-        vitals.request_begun();
-        assert!(!vitals.rests());
-    }
-
-    #[test]
-    fn more_bytes_of_a_head_buy_no_time() {
-        let vitals = Vitals::new(Instant::now());
-        vitals.head_begun();
-        vitals.head_begun();
-        assert!(vitals.is_overdue(after(10), LIMITS));
-    }
-
-    #[test]
-    fn ended_connections_are_forgotten_and_the_others_told() {
-        let watchdog = Watchdog::new(LIMITS);
-        let kept = watchdog.enrol();
-        drop(watchdog.enrol());
-        watchdog.look(Instant::now());
-        assert_eq!((watchdog.connections.borrow().len(), kept.order()), (1, Order::Serve));
-        watchdog.give_all(Order::Drain);
-        assert_eq!(kept.order(), Order::Drain);
-        watchdog.look(after(11));
-        assert_eq!(kept.order(), Order::Close);
-        watchdog.give_all(Order::Drain);
-        assert_eq!(kept.order(), Order::Close, "nothing undoes it");
-    }
-}
+mod tests;

@@ -218,17 +218,20 @@ impl Wire {
     }
 
     /// Ready when the client has gone. Until then reads ahead, as far as a head goes. A client that has closed its side alone
-    /// may still read: whether it does, only writing tells, so the watchdog ends the wait for one that is not written to.
+    /// may still read: whether it does, only writing tells, so the watchdog ends the wait for one that is not written to, and
+    /// wakes the task now and then to look whether one has gone.
     pub(super) fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             {
-                let input = self.input.borrow();
+                let input = &mut *self.input.borrow_mut();
                 if input.is_broken {
                     return Poll::Ready(());
                 }
                 if input.is_ended {
                     self.vitals.half_closed();
-                    return Poll::Pending;
+                    // Said once: the kernel forgets it.
+                    input.is_broken = self.socket.borrow().is_broken();
+                    return if input.is_broken { Poll::Ready(()) } else { Poll::Pending };
                 }
                 if input.buffer.len() >= SMALL_READ_BYTES {
                     // The rest waits where it is.

@@ -43,7 +43,7 @@ impl Slow {
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_closes_its_side_gets_its_answer_however_late() {
+async fn a_client_that_closes_its_side_gets_its_answer() {
     let slow = Slow::start(OK).await;
     let gateway = Setup::of(&[slow.upstream.address]).start();
     let old = "GET /api/users HTTP/1.0\r\nHost: x\r\n\r\n".to_owned();
@@ -80,7 +80,7 @@ async fn a_body_that_the_client_ends_too_early_is_refused_and_it_can_read_that()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_has_closed_its_side_is_not_waited_for_beyond_the_idle_time() {
+async fn a_client_that_has_closed_its_side_is_not_waited_for_for_long() {
     let slow = Slow::start(OK).await;
     let mut setup = Setup::of(&[slow.upstream.address]);
     setup.listener.idle_timeout = Duration::from_millis(300);
@@ -92,6 +92,44 @@ async fn a_client_that_has_closed_its_side_is_not_waited_for_beyond_the_idle_tim
     // It may have gone altogether, and then nobody wants the answer.
     soon("the end at the service", slow.left.notified()).await;
     assert!(client.is_closed().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_has_gone_is_noticed_after_something_was_sent_to_it() {
+    const BEGUN: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n";
+    let slow = Slow::start(BEGUN).await;
+    let mut setup = Setup::of(&[slow.upstream.address]);
+    // Neither the end of this nor anything more to be sent may be what tells.
+    setup.listener.idle_timeout = Duration::from_hours(1);
+    setup.upstream.max_requests = 1;
+    let gateway = setup.start();
+    let mut client = gateway.connect().await;
+    client.send(&get("/api/users", "")).await;
+    soon("the request", slow.asked.notified()).await;
+    // It closes both sides, with FIN.
+    drop(client);
+    slow.answers.add_permits(1);
+    soon("the end at the service", slow.left.notified()).await;
+    let mut other = gateway.connect().await;
+    other.send(&get("/api/users", "")).await;
+    soon("the next request", slow.asked.notified()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_has_closed_its_side_holds_what_is_its_own_and_no_more() {
+    let slow = Slow::start(OK).await;
+    let mut setup = Setup::of(&[slow.upstream.address]);
+    setup.listener.max_requests_per_client = 1;
+    let gateway = setup.start();
+    let mut client = gateway.connect().await;
+    client.send(&get("/api/users", "")).await;
+    client.half_close().await;
+    soon("the request", slow.asked.notified()).await;
+    assert_eq!(gateway.get("/api/users", "").await.problem(), (503, "overloaded".to_owned()));
+    slow.answers.add_permits(2);
+    assert_eq!(client.answer(true).await.status, 200);
+    assert!(client.is_closed().await);
+    assert_eq!(gateway.get("/api/users", "").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
