@@ -9,8 +9,8 @@
 //! `trailers`). Either way a request
 //! and its answer are a `message` with a `header_list`. A request goes
 //! through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `cors` → `authenticate` (`session`, `linked`; `caller`) →
-//! `browser` or `provider_token` → `buffering` → `in_flight` (`permits`) → `outgoing` (`ours`) →
-//! `balance` → `forward` (`upload`; `pool` and `exchange`, or `multiplex` and `http2_exchange`; `names`; `retry`) → `body` (`stream` ends it) →
+//! `browser` or `provider_token` → `buffering` → `in_flight` (`permits`; `shortage`) → `outgoing` (`ours`) →
+//! `balance` → `forward` (`upload`; `pool` and `exchange`, or `multiplex` (`service_frames`) and `http2_exchange`; `names`; `retry`) → `body` (`stream` ends it) →
 //! `access_log`; or to
 //! `own_path`. After a 101 (`upgrade`) the connection goes on as a `tunnel`.
 
@@ -72,6 +72,7 @@ mod request_id;
 mod retry;
 mod service_frames;
 mod session;
+mod shortage;
 mod socket;
 mod stream;
 mod tcp;

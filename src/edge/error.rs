@@ -66,7 +66,9 @@ pub(super) enum Failure {
     BodyTimeout,
     /// The client has as many requests in flight as it may.
     ClientOverloaded,
-    /// The service, or the route, has as many requests in flight as it may.
+    /// The route has as many requests in flight as it may.
+    RouteOverloaded,
+    /// The service has as many requests in flight as it may.
     ServiceOverloaded,
     /// The process may open no more connections to services.
     ConnectionsExhausted,
@@ -107,6 +109,8 @@ pub(super) enum Source {
     Gateway,
     /// The service's.
     Upstream,
+    /// That of too much to do: a limit was reached, or there is no instance. Said with the route (`shortage`).
+    Shortage,
 }
 
 /// Whether the same request may be sent again.
@@ -146,10 +150,10 @@ impl Failure {
             Self::CheckUnavailable | Self::ProviderUnavailable(_) | Self::VaultUnavailable | Self::Internal => {
                 Source::Gateway
             }
-            Self::NoInstance
-            | Self::ServiceOverloaded
-            | Self::ConnectionsExhausted
-            | Self::Unreachable
+            Self::NoInstance | Self::RouteOverloaded | Self::ServiceOverloaded | Self::ConnectionsExhausted => {
+                Source::Shortage
+            }
+            Self::Unreachable
             | Self::ConnectTimeout
             | Self::Refused
             | Self::HungUp
@@ -180,6 +184,7 @@ impl Failure {
             | Self::BodyBroken
             | Self::BodyTimeout
             | Self::ClientOverloaded
+            | Self::RouteOverloaded
             | Self::ServiceOverloaded
             | Self::ConnectionsExhausted
             | Self::NoInstance
@@ -224,6 +229,9 @@ impl Failure {
             ),
             Self::ClientOverloaded => {
                 unavailable("overloaded", "too many of your requests are in flight; wait until some have ended")
+            }
+            Self::RouteOverloaded => {
+                unavailable("overloaded", "this route has as many requests in flight as it may; try again")
             }
             Self::ServiceOverloaded => {
                 unavailable("overloaded", "the service has as many requests in flight as it may; try again")

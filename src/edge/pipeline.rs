@@ -86,7 +86,7 @@ fn finished(
 ) -> Box<Answer> {
     let mut answer = outcome.unwrap_or_else(|failure| {
         match failure.source() {
-            Source::Client => debug!(request_id = %id, ?failure, "a request was refused"),
+            Source::Client | Source::Shortage => debug!(request_id = %id, ?failure, "a request was refused"),
             Source::Upstream => warn!(request_id = %id, ?failure, "a service did not answer"),
             Source::Gateway => error!(request_id = %id, ?failure, "a request could not be handled"),
         }
@@ -165,13 +165,14 @@ async fn handle(
             }
             let incoming = Checked { head, body, path, query: uri.query(), host, client, upgrade, id };
             *readers = Readers::of(&core.browsers.allowed_origins, route, &incoming.head.headers);
-            match readers.preflight(&incoming.head.method, &incoming.head.headers) {
-                Some(answer) => Ok(Box::new(answer)),
-                None => proxy(core, &view.snapshot, route, upstream, incoming, record).await,
+            if let Some(answer) = readers.preflight(&incoming.head.method, &incoming.head.headers) {
+                return Ok(Box::new(answer));
             }
         }
     }
 }
+            let answered = proxy(core, &view.snapshot, route, upstream, incoming, record).await;
+            answered.inspect_err(|failure| core.shortages.note(route, failure))
 
 /// Which method a browser asks about before it uses it, if that is what a request is for.
 fn preflight_for<'h>(method: &Method, headers: &'h HeaderList) -> Option<&'h str> {
@@ -238,7 +239,7 @@ async fn proxy(
     record.in_flight.service = Some(upstream.permit(&core.limits, &route.service).ok_or(Failure::ServiceOverloaded)?);
     if let Some(limit) = route.max_requests {
         let permit = core.limits.on_route(route, limit);
-        record.in_flight.route = Some(permit.ok_or(Failure::ServiceOverloaded)?);
+        record.in_flight.route = Some(permit.ok_or(Failure::RouteOverloaded)?);
     }
     let assertion = match &caller {
         Some(caller) if route.assertion => {

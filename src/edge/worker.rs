@@ -42,6 +42,7 @@ use super::{
     retry::RetryBudget,
     server::{Alive, Parts},
     session::Sessions,
+    shortage::Shortages,
     snapshot::SnapshotReader,
     stream::{self, Streams},
     tls::Terminator,
@@ -72,6 +73,7 @@ pub(super) struct Core {
     pub(super) provider_tokens: ProviderTokens,
     pub(super) retries: RetryBudget,
     pub(super) limits: CoreLimits,
+    pub(super) shortages: Shortages,
     pub(super) buffered: Rc<BufferedBytes>,
     pub(super) watchdog: Watchdog,
     pub(super) access_log: Rc<AccessLog>,
@@ -108,6 +110,7 @@ impl Core {
             provider_tokens: ProviderTokens::default(),
             retries: RetryBudget::default(),
             limits: CoreLimits::of(limits),
+            shortages: Shortages::default(),
             buffered: Rc::default(),
             access_log: Rc::new(AccessLog::new(
                 Arc::clone(&parts.access_log),

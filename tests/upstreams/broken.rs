@@ -1,7 +1,7 @@
 //! Answers that are none, or break off.
 
 use std::{
-    io::Write,
+    io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     sync::{
         Arc, Mutex,
@@ -184,6 +184,34 @@ fn a_dead_service_is_a_502_and_one_without_instances_a_503() {
     let routes = "[[routes]]\npath = \"/api/reports\"\nservice = \"reports\"\naccess = \"open\"\n";
     let gateway = Gateway::with_routes(&[("REPORTS_SERVICE_URL", ",")], Some(routes));
     is_problem(gateway.get("/api/reports"), 503, "no_instance", address);
+    let line = gateway.printed("the service has no instance: REPORTS_SERVICE_URL says where it answers; they get 503");
+    assert!(line.contains("WARN") && line.contains("route=/api/reports service=reports requests=1"), "{line}");
+}
+
+#[test]
+fn a_route_that_has_reached_its_limit_is_named_in_the_log() {
+    let (asked, held) = mpsc::channel();
+    let asked = Mutex::new(asked);
+    let address = upstream(move |mut stream| {
+        request_on(&stream);
+        let _ = asked.lock().unwrap().send(());
+        // Until the client goes away.
+        let _ = stream.read(&mut [0]);
+    });
+    let url = format!("http://{address}");
+    let routes = "[[routes]]\npath = \"/api/reports\"\nservice = \"reports\"\naccess = \"open\"\nmax_requests = 1\n";
+    let gateway = Gateway::with_routes(&[("REPORTS_SERVICE_URL", &url)], Some(routes));
+    let mut first = TcpStream::connect(gateway.address).unwrap();
+    first.write_all(b"GET /api/reports HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    held.recv_timeout(PATIENCE).unwrap();
+    for _ in 0..3 {
+        is_problem(gateway.get("/api/reports/more"), 503, "overloaded", address);
+    }
+    let line = gateway.printed("the route has reached its limit of requests in flight (max_requests); they get 503");
+    assert!(line.contains("WARN") && line.contains("route=/api/reports service=reports"), "{line}");
+    let lines = gateway.console().matches("has reached its limit").count();
+    // Each core says it once.
+    assert!((1..=std::thread::available_parallelism().unwrap().get()).contains(&lines), "{lines}");
 }
 
 #[test]

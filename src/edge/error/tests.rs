@@ -45,6 +45,10 @@ fn every_failure() -> Vec<Failure> {
         Failure::BodyTooLarge { limit_bytes: 3 },
         Failure::BodyBroken,
         Failure::BodyTimeout,
+        Failure::ClientOverloaded,
+        Failure::RouteOverloaded,
+        Failure::ServiceOverloaded,
+        Failure::ConnectionsExhausted,
         Failure::NoInstance,
         Failure::CheckUnavailable,
         Failure::ProviderGrantMissing(provider()),
@@ -67,6 +71,9 @@ fn the_status_says_whose_fault_it_is() {
     for failure in every_failure() {
         let status = answer(&failure).status;
         match failure.source() {
+            Source::Shortage => assert_eq!(status, 503, "{failure:?}"),
+            // So that a client that was asked to wait does: 429 would blame what it sends.
+            Source::Client if failure == Failure::ClientOverloaded => assert_eq!(status, 503),
             // 501 and 505 speak of the request, too.
             Source::Client => {
                 assert!(status.is_client_error() || matches!(status.as_u16(), 501 | 505), "{failure:?}: {status}");
