@@ -1,11 +1,13 @@
 //! Browsers: what the settings say of those that are signed in, and where those are sent that are not.
 
+use std::net::IpAddr;
+
 use http::{
     HeaderName, HeaderValue, Method,
-    header::{ACCEPT, ORIGIN, STRICT_TRANSPORT_SECURITY},
+    header::{ACCEPT, HOST, ORIGIN, STRICT_TRANSPORT_SECURITY},
 };
 
-use super::header_list::HeaderList;
+use super::{header_list::HeaderList, message::RequestHead};
 
 use crate::domain::gateway::models::{
     login::ReturnTo,
@@ -33,12 +35,34 @@ pub struct BrowserSettings {
 /// A year. Other hosts of the domain may not have a certificate, so they are not included.
 const STRICT_TRANSPORT: &str = "max-age=31536000";
 
-impl BrowserSettings {
+/// Whether an answer tells browsers to use https alone for the host that it was asked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transport {
+    /// It does.
+    Strict,
+    /// It does not.
+    Any,
+}
+
+impl Transport {
     /// Adds `Strict-Transport-Security` where it is due. What a service says itself stays: it may want more, or less.
-    pub(super) fn secure_transport(&self, headers: &mut HeaderList) {
-        if self.strict_transport && !headers.contains(&STRICT_TRANSPORT_SECURITY) {
+    pub(super) fn secure(self, headers: &mut HeaderList) {
+        if self == Self::Strict && !headers.contains(&STRICT_TRANSPORT_SECURITY) {
             headers.append(STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
         }
+    }
+}
+
+impl BrowserSettings {
+    /// How answers to a request are to speak of the host it is for, if that is known. The developer's own browser on the machine of
+    /// a gateway, or at the end of a tunnel to it, would from then on find nothing there that has no certificate. A proxy in
+    /// front may ask for any host.
+    pub(super) fn transport(&self, request: Option<&RequestHead>, by_proxy: bool) -> Transport {
+        let is_due = |request: &RequestHead| {
+            let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
+            by_proxy || !authority.or_else(|| request.headers.get(&HOST)).is_some_and(is_this_machine)
+        };
+        if self.strict_transport && request.is_some_and(is_due) { Transport::Strict } else { Transport::Any }
     }
 
     /// Where whoever asked for this signs in, to come back to it. What is too long to come back to is asked for again by hand.
@@ -50,6 +74,21 @@ impl BrowserSettings {
         };
         HeaderValue::try_from(location).ok()
     }
+}
+
+/// Whether an authority names the machine that it is looked up on.
+fn is_this_machine(authority: &[u8]) -> bool {
+    let Ok(authority) = std::str::from_utf8(authority) else { return false };
+    let (host, _port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => (authority, ""),
+    };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return address.to_canonical().is_loopback();
+    }
+    let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// From which page a request comes.
@@ -112,13 +151,53 @@ mod tests {
 
     #[test]
     fn transport_security_is_said_once_and_only_where_it_is_due() {
-        let said = |strict: bool, lines: &[(&'static str, &'static str)]| {
+        let said = |transport: Transport, lines: &[(&'static str, &'static str)]| {
             let mut headers = headers(lines);
-            settings(strict).secure_transport(&mut headers);
+            transport.secure(&mut headers);
             headers.all(STRICT_TRANSPORT_SECURITY).map(<[u8]>::to_vec).collect::<Vec<_>>()
         };
-        assert_eq!(said(true, &[("accept", "x")]), [STRICT_TRANSPORT.as_bytes()]);
-        assert_eq!(said(true, &[("strict-transport-security", "max-age=0")]), [b"max-age=0"]);
-        assert!(said(false, &[]).is_empty());
+        assert_eq!(said(Transport::Strict, &[("accept", "x")]), [STRICT_TRANSPORT.as_bytes()]);
+        assert_eq!(said(Transport::Strict, &[("strict-transport-security", "max-age=0")]), [b"max-age=0"]);
+        assert!(said(Transport::Any, &[]).is_empty());
+    }
+
+    #[test]
+    fn transport_security_is_not_said_of_the_developers_own_machine() {
+        let asked = |uri: &str, host: Option<&'static str>| RequestHead {
+            uri: uri.parse().unwrap(),
+            headers: host.into_iter().map(|host| (HOST, host)).collect(),
+            ..RequestHead::default()
+        };
+        let strict = settings(true);
+        for (host, expected) in [
+            ("www.jinmini.com", Transport::Strict),
+            ("www.jinmini.com:8443", Transport::Strict),
+            ("192.0.2.1:443", Transport::Strict),
+            ("[2001:db8::1]", Transport::Strict),
+            ("localhost.jinmini.com", Transport::Strict),
+            ("notlocalhost", Transport::Strict),
+            ("", Transport::Strict),
+            ("localhost", Transport::Any),
+            ("LocalHost:8080", Transport::Any),
+            ("localhost.:8080", Transport::Any),
+            ("app.localhost:8080", Transport::Any),
+            ("127.0.0.1", Transport::Any),
+            ("127.1.2.3:8080", Transport::Any),
+            ("[::1]", Transport::Any),
+            ("[::1]:8080", Transport::Any),
+            ("[::ffff:127.0.0.1]:8080", Transport::Any),
+        ] {
+            let request = asked("/", Some(host));
+            assert_eq!(strict.transport(Some(&request), false), expected, "{host}");
+            assert_eq!(strict.transport(Some(&request), true), Transport::Strict, "a proxy may ask for any host");
+            assert_eq!(settings(false).transport(Some(&request), true), Transport::Any);
+        }
+        assert_eq!(
+            strict.transport(Some(&asked("https://localhost/a", Some("a"))), false),
+            Transport::Any,
+            "the target"
+        );
+        assert_eq!(strict.transport(Some(&asked("/", None)), false), Transport::Strict);
+        assert_eq!(strict.transport(None, true), Transport::Any, "nobody knows what it was");
     }
 }

@@ -63,6 +63,11 @@ impl Peer {
         }
     }
 
+    /// Whether it is a proxy that is believed.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.is_trusted
+    }
+
     /// Who sent a request with these headers, as they came.
     pub(super) fn client(&self, headers: &HeaderList, trusted_proxies: &[IpNet]) -> Client {
         if !self.is_trusted {

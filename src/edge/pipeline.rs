@@ -22,7 +22,8 @@ use super::{
     access_log::Record,
     authenticate::authenticate,
     body::AnswerBody,
-    browser, buffering,
+    browser::{self, Transport},
+    buffering,
     client::{Client, Peer},
     cors::Readers,
     error::{ALLOWED_METHODS, Failure, Source},
@@ -65,24 +66,26 @@ pub(super) async fn answer(
     let id = peer.request_id(&request.headers).map_or_else(|| core.random.next(), RequestText::of);
     let target = Some(request.uri.clone());
     let mut record = Record::begin(&core.access_log, request.method.clone(), target, id.clone(), Rc::clone(vitals));
+    let transport = core.browsers.transport(Some(request), peer.is_trusted());
     let mut readers = Readers::default();
     let outcome = shielded(pin!(handle(core, peer, &id, request, body, &mut record, &mut readers))).await;
-    finished(core, outcome, &id, record, readers)
+    finished(outcome, &id, record, readers, transport)
 }
 
 /// Answers what could not be read as a request.
 pub(super) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Box<Answer> {
     let id = core.random.next();
     let record = Record::begin(&core.access_log, Method::default(), None, id.clone(), Rc::clone(vitals));
-    finished(core, Err(Failure::Head(bad)), &id, record, Readers::default())
+    let transport = core.browsers.transport(None, false);
+    finished(Err(Failure::Head(bad)), &id, record, Readers::default(), transport)
 }
 
 fn finished(
-    core: &Core,
     outcome: Result<Box<Answer>, Failure>,
     id: &RequestText,
     mut record: Box<Record>,
     readers: Readers,
+    transport: Transport,
 ) -> Box<Answer> {
     let mut answer = outcome.unwrap_or_else(|failure| {
         match failure.source() {
@@ -93,7 +96,7 @@ fn finished(
         Box::new(failure.answer(id))
     });
     answer.headers.append(X_REQUEST_ID, id.as_bytes());
-    core.browsers.secure_transport(&mut answer.headers);
+    transport.secure(&mut answer.headers);
     readers.told(&mut answer.headers);
     record.answered(answer.status);
     answer.body.record(record);
@@ -168,11 +171,11 @@ async fn handle(
             if let Some(answer) = readers.preflight(&incoming.head.method, &incoming.head.headers) {
                 return Ok(Box::new(answer));
             }
+            let answered = proxy(core, &view.snapshot, route, upstream, incoming, record).await;
+            answered.inspect_err(|failure| core.shortages.note(route, failure))
         }
     }
 }
-            let answered = proxy(core, &view.snapshot, route, upstream, incoming, record).await;
-            answered.inspect_err(|failure| core.shortages.note(route, failure))
 
 /// Which method a browser asks about before it uses it, if that is what a request is for.
 fn preflight_for<'h>(method: &Method, headers: &'h HeaderList) -> Option<&'h str> {

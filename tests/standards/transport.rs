@@ -2,13 +2,19 @@
 
 use std::io::Write;
 
-use crate::common::{Answer, Gateway, recorder::read_request, upstream};
+use crate::common::{Answer, Gateway, parse, recorder::read_request, upstream};
 
 const NAME: &str = "strict-transport-security";
+const HOST: &str = "www.jinmini.com";
 
 fn said(answer: &Answer) -> Vec<&str> {
     let all = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(NAME));
     all.map(|(_, value)| value.as_str()).collect()
+}
+
+/// `GET`, for this host.
+fn at(gateway: &Gateway, host: &str, path: &str) -> Answer {
+    parse(&gateway.raw(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()))
 }
 
 #[test]
@@ -32,17 +38,33 @@ fn every_response_says_to_stay_with_https_unless_the_service_says_something() {
 
     let gateway = with("https://www.jinmini.com");
     for path in ours {
-        assert_eq!(said(&gateway.get(path)), ["max-age=31536000"], "{path}");
+        assert_eq!(said(&at(&gateway, HOST, path)), ["max-age=31536000"], "{path}");
     }
-    assert_eq!(said(&gateway.get("/api/board/own")), ["max-age=60"]);
+    assert_eq!(said(&at(&gateway, HOST, "/api/board/own")), ["max-age=60"]);
+    // The developer's own browser would find nothing at localhost any more that has no certificate.
+    for host in ["localhost:8080", "127.0.0.1", "[::1]:8080"] {
+        for path in ours {
+            assert_eq!(said(&at(&gateway, host, path)), Vec::<&str>::new(), "{host} {path}");
+        }
+        assert_eq!(said(&at(&gateway, host, "/api/board/own")), ["max-age=60"]);
+    }
     gateway.is_unharmed();
 
     // By http nobody could come back; and on the own machine other servers have no certificate.
     for public_url in ["http://www.jinmini.com", "https://localhost:8443", "https://127.0.0.1:8443"] {
         let gateway = with(public_url);
         for path in ours {
-            assert_eq!(said(&gateway.get(path)), Vec::<&str>::new(), "{public_url} {path}");
+            assert_eq!(said(&at(&gateway, HOST, path)), Vec::<&str>::new(), "{public_url} {path}");
         }
-        assert_eq!(said(&gateway.get("/api/board/own")), ["max-age=60"]);
+        assert_eq!(said(&at(&gateway, HOST, "/api/board/own")), ["max-age=60"]);
     }
+
+    // A proxy in front may ask for whatever host it knows the gateway by.
+    let variables = [
+        ("BOARD_SERVICE_URL", url.as_str()),
+        ("PUBLIC_URL", "https://www.jinmini.com"),
+        ("TRUSTED_PROXIES", "127.0.0.1/32"),
+    ];
+    let gateway = Gateway::with_routes(&variables, Some(routes));
+    assert_eq!(said(&at(&gateway, "localhost:8080", "/")), ["max-age=31536000"]);
 }
