@@ -86,7 +86,15 @@ pub(super) async fn forward(
     let answered = pin!(attempts(core, upstream, outgoing, limits, record));
     match limits.deadline {
         None => answered.await,
-        Some(deadline) => timeout_at(deadline, answered).await.unwrap_or(Err(Failure::AnswerTimeout)),
+        Some(deadline) => timeout_at(deadline, answered).await.unwrap_or_else(|_| Err(late(outgoing.body()))),
+    }
+}
+
+/// Who was waited for when the time for all of it was over.
+fn late(request: &RequestBody) -> Failure {
+    match request.upload() {
+        Some(upload) if upload.service_awaited_since().is_none() => Failure::BodyTimeout,
+        Some(_) | None => Failure::AnswerTimeout,
     }
 }
 

@@ -130,3 +130,22 @@ async fn a_trusted_proxy_speaks_for_many_clients() {
         clients.push(client);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_time_for_all_of_it_is_over_the_answer_says_who_was_waited_for() {
+    let silent = Upstream::start(|mut connection| async move {
+        connection.request().await;
+        connection.is_closed().await;
+    })
+    .await;
+    let mut setup = Setup::of(&[silent.address]);
+    for route in &mut setup.routes {
+        route.time_limits.total = Some(SHORT);
+        route.buffer_bytes = 0;
+    }
+    let gateway = setup.start();
+    assert_eq!(gateway.get("/api/users", "").await.problem(), (504, "gateway_timeout".to_owned()));
+    assert_eq!(gateway.ask(&post("/api/users", "abc")).await.problem(), (504, "gateway_timeout".to_owned()));
+    let owed = "POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc";
+    assert_eq!(gateway.ask(owed).await.problem(), (408, "request_timeout".to_owned()));
+}
