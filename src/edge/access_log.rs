@@ -375,6 +375,18 @@ mod tests {
     }
 
     #[test]
+    fn readme_shows_a_line_as_it_is() {
+        let readme = include_str!("../../README.md").lines().find(|line| line.contains(" INFO method=")).unwrap();
+        let names = |line: &str| -> Vec<String> {
+            line.split(' ').filter_map(|part| Some(part.split_once('=')?.0.to_owned())).collect()
+        };
+        // The instance, which is known once there is a connection, stands behind its service.
+        let mut shown = names(readme);
+        shown.remove(shown.iter().position(|name| name == "service").unwrap() + 1);
+        assert_eq!(shown, names(logged(LogFormat::Text, created).trim_end()));
+    }
+
+    #[test]
     fn a_line_for_machines_is_an_object() {
         let line = logged(LogFormat::Json, created);
         let object: serde_json::Value = serde_json::from_str(&line).unwrap();

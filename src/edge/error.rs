@@ -244,7 +244,7 @@ impl Failure {
             Self::NoRoute => Problem::new(
                 StatusCode::NOT_FOUND,
                 "no_route",
-                "no service answers at this path; its letters have to be in the right case",
+                "no route leads to this path; check its spelling, and write each letter in the case that the route has",
             ),
             Self::MethodNotAllowed { allow } => {
                 let methods = allow.to_str().unwrap_or_default();
