@@ -72,9 +72,9 @@ fn host(text: &str) -> Result<IpAddr, String> {
 
 fn network(text: &str) -> Result<IpNet, String> {
     let single = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse()
-        .or_else(|_| single())
-        .map_err(|_| format!("addresses or CIDRs parted by commas, such as 10.0.0.0/8,192.0.2.7; {text:?} is neither"))
+    text.parse().or_else(|_| single()).map_err(|_| {
+        format!("addresses or CIDRs separated by commas, such as 10.0.0.0/8,192.0.2.7; {text:?} is neither")
+    })
 }
 
 #[cfg(test)]

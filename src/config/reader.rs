@@ -131,7 +131,7 @@ pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Stri
     })
 }
 
-/// The entries of a list that is parted by commas. Blanks around entries and a comma at the end do not matter.
+/// The entries of a list that is separated by commas. Blanks around entries and a comma at the end do not matter.
 pub(super) fn entries(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
 }

@@ -103,7 +103,7 @@ fn redis(text: &str) -> Result<SessionStore, String> {
 fn vault_keys(text: &str) -> Result<Vec<VaultKey>, String> {
     let rule = |nth: usize| {
         let nth = nth + 1;
-        format!("keys of 32 bytes as base64, parted by commas; number {nth} is none: {HOW_TO_MAKE_A_KEY}")
+        format!("keys of 32 bytes as base64, separated by commas; number {nth} is none: {HOW_TO_MAKE_A_KEY}")
     };
     entries(text).enumerate().map(|(nth, entry)| vault_key(entry).ok_or_else(|| rule(nth))).collect()
 }

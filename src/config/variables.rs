@@ -61,7 +61,7 @@ variables! {
     TIMEZONE, Text("UTC"), "The offset of times in answers: an IANA name such as `Asia/Seoul`";
     DATABASE_URL, Derived("in memory"), "The store: `sqlite://data/gateway.db?mode=rwc` or `postgres://user:password@host/database`. Unset, everything is forgotten at the end; production wants one", secret: true;
     REDIS_URL, Derived("with everything else"), "Where sessions of browsers are kept: `redis://host:6379`, or `rediss://…` for TLS; a password as in `redis://:password@host`, a number behind it (`/2`) chooses the database. Unset, they are where `DATABASE_URL` says", secret: true;
-    VAULT_KEY, Derived("none"), "Seals what is secret in the store: 32 bytes as base64 (`openssl rand -base64 32`). Several parted by commas: the first seals, all open. Needed with `DATABASE_URL` and in production", secret: true;
+    VAULT_KEY, Derived("none"), "Seals what is secret in the store: 32 bytes as base64 (`openssl rand -base64 32`). Several separated by commas: the first seals, all open. Needed with `DATABASE_URL` and in production", secret: true;
     TOKEN_ALGORITHM, Text("ES256"), "What signs access tokens: `ES256`, `RS256`, `EdDSA` or `HS256`";
     TOKEN_AUDIENCE, Derived("PUBLIC_URL"), "What the `aud` of a token must hold to pass here, and the default of new tokens";
     ACCESS_TOKEN_TTL, Text("15m"), "The life of an access token that was not asked for another";
@@ -71,7 +71,7 @@ variables! {
     REFRESH_GRACE, Text("10s"), "How long a used refresh token still gets the same successor, while that is unused; later use revokes its family";
     SESSION_TTL, Text("30d"), "How long a browser's session may last in all";
     SESSION_IDLE_TTL, Text("24h"), "How long a browser's session may lie unused";
-    ALLOWED_ORIGINS, Derived("none"), "Other sites of yours, such as `https://app.jinmini.com`, parted by commas: a sign-in may return there, and their pages may act for whoever is signed in. Exact origins, no wildcard";
+    ALLOWED_ORIGINS, Derived("none"), "Other sites of yours, such as `https://app.jinmini.com`, separated by commas: a sign-in may return there, and their pages may act for whoever is signed in. Exact origins, no wildcard";
     KEY_ROTATION, Text("30d"), "How long a key signs before the next one does";
     HEAD_TIMEOUT, Text("10s"), "How long a client may take to send a request's head; with TLS, the handshake and the first head";
     IDLE_TIMEOUT, Text("75s"), "How long a connection may wait for its next request, and a body or a WebSocket for its next byte";
@@ -79,7 +79,7 @@ variables! {
     MAX_CONNECTIONS, Text("10000"), "Connections in all; the newest is refused beyond";
     MAX_CONNECTIONS_PER_CLIENT, Text("1000"), "Connections of one client address. Behind a proxy that is the proxy's: raise it to `MAX_CONNECTIONS`";
     MAX_REQUESTS_PER_CLIENT, Text("1000"), "Requests in flight of one client address, each stream and WebSocket included; 503 `overloaded` beyond. The gateway's own paths count by themselves. Behind a proxy as above, unless `TRUSTED_PROXIES` names it";
-    TRUSTED_PROXIES, Derived("nobody"), "Whose `X-Forwarded-For` is believed: addresses or CIDRs parted by commas";
+    TRUSTED_PROXIES, Derived("nobody"), "Whose `X-Forwarded-For` is believed: addresses or CIDRs separated by commas";
     CONNECT_TIMEOUT, Text("2s"), "How long a connection to a service may take";
     FIRST_BYTE_TIMEOUT, Text("30s"), "How long a service may take from the request's end to its answer's head";
     UPSTREAM_IDLE_TIMEOUT, Text("30s"), "How long an unused connection to a service is kept";
@@ -97,7 +97,7 @@ variables! {
     KAKAO_CLIENT_SECRET, Derived("off"), "The client secret for Kakao", secret: true;
     KAKAO_ADMIN_KEY, Derived("off"), "Turns Kakao's unlink webhook on: the primary admin key, by which its requests are known", secret: true;
     FACEBOOK_API_VERSION, Text("v25.0"), "The version of Facebook's API";
-    OAUTH_REDIRECT_URIS, Derived("none: `POST /oauth` exchanges nothing"), "The redirect URIs of front ends of yours, parted by commas: exact strings. `POST /oauth` exchanges codes that were sent there, and never those that were sent to the gateway's own callback";
+    OAUTH_REDIRECT_URIS, Derived("none: `POST /oauth` exchanges nothing"), "The redirect URIs of front ends of yours, separated by commas: exact strings. `POST /oauth` exchanges codes that were sent there, and never those that were sent to the gateway's own callback";
     OAUTH_REFRESH_AHEAD, Text("10m"), "How long before its expiry a provider's token is refreshed though nobody asks for it, at most a quarter of its life; Facebook's 10 days. `0s`: only when somebody asks";
     LOG_FORMAT, Derived("text in development, json in production"), "`text` for people, `json` for one object a line";
     GATEWAY_CONFIG, Derived("gateway.toml, if there is one"), "The file with the routes";
@@ -107,7 +107,7 @@ variables! {
 pub const SERVICE_URL: Variable = Variable {
     name: "<NAME>_SERVICE_URL",
     fallback: Derived("none; development starts the sample AUTH service"),
-    meaning: "Where a service answers: `AUTH_SERVICE_URL=http://localhost:8001` makes the service `auth`, `USER_PROFILE_SERVICE_URL` the service `user-profile`. Several instances parted by commas",
+    meaning: "Where a service answers: `AUTH_SERVICE_URL=http://localhost:8001` makes the service `auth`, `USER_PROFILE_SERVICE_URL` the service `user-profile`. Several instances separated by commas",
     secret: false,
 };
 

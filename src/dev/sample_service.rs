@@ -50,7 +50,7 @@ impl Api {
         /// The subject of the caller's token
         #[oai(name = "X-User-Id")]
         subject: Header<Option<String>>,
-        /// The scope of the caller's token, its words parted by blanks
+        /// The scope of the caller's token, its words separated by blanks
         #[oai(name = "X-User-Scope")]
         scope: Header<Option<String>>,
         /// The caller's e-mail address, if it is known

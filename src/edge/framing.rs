@@ -237,7 +237,11 @@ mod tests {
         let chunks = "3;a=\"b\"\r\nabc\r\n011\r\n0123456789abcdefg\r\n0\r\nX-T: 1\r\nX-U: 2\r\n\r\nGET /";
         for size in 1..60 {
             let whole = |text: &str, trailers, rest: &str| Ok((text.to_owned(), trailers, rest.to_owned()));
-            assert_eq!(taken(Extent::Chunked, chunks, size), whole("abc0123456789abcdefg", 2, "GET /"), "in pieces of {size}");
+            assert_eq!(
+                taken(Extent::Chunked, chunks, size),
+                whole("abc0123456789abcdefg", 2, "GET /"),
+                "in pieces of {size}"
+            );
             assert_eq!(taken(Extent::Chunked, "0\r\n\r\nGET /", size), whole("", 0, "GET /"));
             assert_eq!(taken(Extent::Length(3), "abcGET /", size), whole("abc", 0, "GET /"));
             assert_eq!(taken(Extent::Length(0), "GET /", size), whole("", 0, "GET /"));

@@ -94,7 +94,7 @@ impl AccessLogSink for CollectingSink {
     }
 }
 
-/// Takes tokens of the form `jwt.<subject>.<scope words parted by +>.<number>`; another beginning is malformed, and one
+/// Takes tokens of the form `jwt.<subject>.<scope words separated by +>.<number>`; another beginning is malformed, and one
 /// that ends with `!` has a bad signature. Panics at `panic`.
 #[derive(Default)]
 pub(super) struct FakeVerifier {

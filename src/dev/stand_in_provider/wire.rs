@@ -59,7 +59,7 @@ impl Scope {
     /// Any word will do that is one (RFC 6749 §3.3).
     pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
         if !text.bytes().all(|byte| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~')) {
-            return Err(Refusal::new(ErrorCode::InvalidScope, "the scope is not words parted by blanks"));
+            return Err(Refusal::new(ErrorCode::InvalidScope, "the scope is not words separated by blanks"));
         }
         let mut words: Vec<String> = Vec::new();
         for word in text.split(' ').filter(|word| !word.is_empty()) {

@@ -19,7 +19,7 @@ pub struct ClientTokenRequest {
     /// `client_credentials` or `refresh_token`.
     #[oai(validator(pattern = "^(?:client_credentials|refresh_token)$"))]
     pub grant_type: String,
-    /// What the token shall allow: words parted by a space, within what the client may have, or what was granted. Default:
+    /// What the token shall allow: words separated by a space, within what the client may have, or what was granted. Default:
     /// all of it.
     pub scope: Option<String>,
     /// With `refresh_token`: the refresh token. Good for one use.

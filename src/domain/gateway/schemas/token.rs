@@ -38,7 +38,7 @@ pub struct CreateToken {
     #[validate(length(min = 1, max = 255, message = "write 1 to 255 characters"), custom(function = "is_printable"))]
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$"))]
     pub subject: Option<String>,
-    /// What the tokens allow: words parted by a space (RFC 6749 §3.3). Default: none.
+    /// What the tokens allow: words separated by a space (RFC 6749 §3.3). Default: none.
     #[validate(length(max = 1024, message = "write at most 1024 characters"), custom(function = "is_scope"))]
     #[oai(validator(max_length = 1024, pattern = r"^(?:[!#-\[\]-~]+(?: [!#-\[\]-~]+)*)?$"))]
     pub scope: Option<String>,

@@ -101,7 +101,7 @@ fn authority() -> impl Strategy<Value = String> {
         .prop_map(|(host, port)| port.map_or(host.clone(), |port| format!("{host}:{port}")))
 }
 
-/// One element of `Forwarded`, read as RFC 7239 §4 says: `token=value` parted by `;`, the value a token or quoted.
+/// One element of `Forwarded`, read as RFC 7239 §4 says: `token=value` separated by `;`, the value a token or quoted.
 fn read_element(element: &str) -> Vec<(String, String)> {
     let (mut rest, mut read) = (element, Vec::new());
     while !rest.is_empty() {
