@@ -1,0 +1,236 @@
+use super::*;
+use crate::{
+    config::Sources,
+    domain::gateway::models::{path::Spelling, service::Methods},
+};
+
+fn routes(text: &str) -> Result<Vec<Route>, Vec<String>> {
+    let sources = Sources::default().with_routes_file("gateway.toml", text);
+    let mut reader = Reader::new(&sources);
+    let known =
+        Known { providers: Some(&["google", "my-idp"]), algorithm: Some(SigningAlgorithm::Hs256), services: None };
+    let routes = read(&mut reader, known);
+    reader.finish(Some(routes)).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_route_is_read_whole() {
+    let text = r#"
+            [[routes]]
+            path = "/api/reports"
+            methods = ["POST", "GET"]
+            allow = ["semicolon", "encoded-slash"]
+            service = "reports"
+            upstream_path = "/v2/reports"
+            access = "token"
+            scope = ["read", "reports:see"]
+            forward_authorization = true
+            provider_token = "google"
+            provider_token_header = "X-Google-Token"
+            body_limit = "64KiB"
+            buffer_request = "1KiB"
+            max_requests = 20
+            connect_timeout = "500ms"
+            first_byte_timeout = "2m"
+            idle_timeout = "1h"
+            total_timeout = "1d"
+            end_with_token = false
+            assertion = false
+        "#;
+    let whole = Route {
+        prefix: "/api/reports".parse().unwrap(),
+        methods: Methods::only(&["GET".to_owned(), "POST".to_owned()]).unwrap(),
+        allow: [Spelling::EncodedSlash, Spelling::Semicolon].into_iter().collect(),
+        service: "reports".parse().unwrap(),
+        upstream_prefix: "/v2/reports".parse().unwrap(),
+        access: Access::with_scope("read reports:see".parse().unwrap()),
+        forward_authorization: true,
+        provider_token: Some(ProviderToken {
+            provider: "google".parse().unwrap(),
+            header: "x-google-token".parse().unwrap(),
+        }),
+        body_limit_bytes: 65_536,
+        buffer_bytes: 1024,
+        max_requests: Some(20),
+        time_limits: TimeLimits {
+            connect: Some(Duration::from_millis(500)),
+            first_byte: Some(Duration::from_mins(2)),
+            idle: Some(Duration::from_hours(1)),
+            total: Some(Duration::from_hours(24)),
+        },
+        end_with_token: false,
+        assertion: false,
+    };
+    assert_eq!(routes(text), Ok(vec![whole]));
+}
+
+#[test]
+fn what_a_route_does_not_say_is_safe() {
+    let found =
+        routes("routes = [{path = \"/api/x/y\", service = \"x\"}, {path = \"/api\", service = \"x\"}]").unwrap();
+    let safe = Route {
+        prefix: "/api/x/y".parse().unwrap(),
+        upstream_prefix: "/y".parse().unwrap(),
+        ..Route::of_service(&"x".parse().unwrap())
+    };
+    assert_eq!((&found[0], found[1].upstream_prefix.as_str()), (&safe, ""));
+}
+
+#[test]
+fn a_file_without_routes_has_none() {
+    assert_eq!(routes("# nothing yet"), Ok(vec![]));
+}
+
+#[test]
+fn every_mistake_is_told_with_its_line() {
+    let text = r#"
+[[routes]]
+path = "/users"
+service = "Auth"
+upstream_path = "users"
+access = "opne"
+body_limit = "10"
+
+[[routes]]
+path = "/api/x"
+service = "x"
+access = "open"
+scope = ["read"]
+
+[[routes]]
+path = "/api/x"
+service = "x"
+scope = ["read write"]
+
+[[routes]]
+path = "/api/y"
+
+[[routes]]
+path = "/api/z"
+service = "z"
+acess = "open"
+
+[[routes]]
+path = "/api/v"
+service = "v"
+access = "open"
+idle_timeout = "10"
+total_timeout = "25h"
+end_with_token = true
+assertion = true
+
+[service]
+"#;
+    let said = routes(text).unwrap_err();
+    let begins = [
+        "gateway.toml line 3: path is \"/users\": a path under /api",
+        "gateway.toml line 4: service is \"Auth\": a service name has",
+        "gateway.toml line 5: upstream_path is \"users\": a path begins with /",
+        "gateway.toml line 6: access is \"opne\": either open or token or session or token-or-session",
+        "gateway.toml line 7: body_limit is \"10\": a size such as",
+        "gateway.toml line 13: scope is set on an open route: what is demanded of callers needs",
+        "gateway.toml line 16: path is \"/api/x\": line 10 has a route for it already",
+        "gateway.toml line 18: scope is [\"read write\"]: a list of words",
+        "gateway.toml line 20: cannot be read: missing field `service`",
+        "gateway.toml line 26: cannot be read: unknown field `acess`, expected one of `path`",
+        "gateway.toml line 32: idle_timeout is \"10\": a duration such as 500ms or 10s, from 1ms to 1d",
+        "gateway.toml line 33: total_timeout is \"25h\": a duration such as",
+        "gateway.toml line 34: end_with_token is set on an open route: it needs access",
+        "gateway.toml line 35: assertion is true: no service can check one",
+        "gateway.toml line 37: has \"service\": it is a list of routes",
+    ];
+    assert_eq!(said.len(), begins.len(), "{said:#?}");
+    for (said, begin) in said.iter().zip(begins) {
+        assert!(said.starts_with(begin), "{said}\n{begin}");
+    }
+}
+
+#[test]
+fn a_providers_token_goes_into_authorization_unless_a_header_is_named() {
+    for (lines, header) in [
+        ("provider_token = 'my-idp'", "authorization"),
+        ("provider_token = 'my-idp'\naccess = 'token'\nprovider_token_header = 'authorization'", "authorization"),
+        ("provider_token = 'my-idp'\nprovider_token_header = 'Private-Token'", "private-token"),
+    ] {
+        let found = routes(&format!("[[routes]]\npath = '/api/x'\nservice = 'x'\n{lines}\n")).unwrap();
+        let token = found[0].provider_token.as_ref().unwrap();
+        assert_eq!((token.provider.as_str(), token.header.as_str()), ("my-idp", header));
+    }
+}
+
+#[test]
+fn a_providers_token_that_could_not_be_sent_is_told_with_its_line() {
+    for (lines, begin) in [
+        ("provider_token = 'Google'", "4: provider_token is \"Google\": a provider's name has"),
+        (
+            "provider_token = 'github'",
+            "4: provider_token is \"github\": a provider that is switched on: google, my-idp",
+        ),
+        ("access = 'open'\nprovider_token = 'google'", "5: provider_token is set on an open route: whose token"),
+        (
+            "forward_authorization = true\nprovider_token = 'google'",
+            "5: provider_token and forward_authorization both want Authorization: one of them",
+        ),
+        (
+            "forward_authorization = true\nprovider_token = 'google'\nprovider_token_header = 'AUTHORIZATION'",
+            "5: provider_token and forward_authorization both want Authorization: one of them",
+        ),
+        ("provider_token_header = 'X-Token'", "4: provider_token_header stands alone: provider_token says"),
+        (
+            "provider_token = 'google'\nprovider_token_header = 'X-User-Token'",
+            "5: provider_token_header is \"X-User-Token\": a header's name has",
+        ),
+    ] {
+        let said = routes(&format!("[[routes]]\npath = '/api/x'\nservice = 'x'\n{lines}\n")).unwrap_err();
+        assert_eq!(said.len(), 1, "{said:#?}");
+        assert!(said[0].starts_with(&format!("gateway.toml line {begin}")), "{said:?}\n{begin}");
+    }
+}
+
+#[test]
+fn a_service_that_has_no_address_is_told_with_the_one_that_was_meant() {
+    let text = "[[routes]]\npath = '/api/x'\nservice = 'reprots'\n[[routes]]\npath = '/api/y'\nservice = 'user-mail'\n\
+                [[routes]]\npath = '/api/z'\nservice = 'reports'\n";
+    let sources = Sources::default().with_routes_file("gateway.toml", text);
+    let known = |services| Known { providers: None, algorithm: None, services };
+    let mut reader = Reader::new(&sources);
+    let _ = read(&mut reader, known(Some(&["auth", "reports"])));
+    let said = reader.finish(Some(())).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        said,
+        [
+            "gateway.toml line 3: service is \"reprots\": a service with an address, and REPROTS_SERVICE_URL is not set; \
+             did you mean \"reports\"?",
+            "gateway.toml line 6: service is \"user-mail\": a service with an address, and USER_MAIL_SERVICE_URL is not set",
+        ]
+    );
+    // The shipped routes are nobody's mistake.
+    let sources = Sources::default();
+    let mut reader = Reader::new(&sources);
+    assert!(!read(&mut reader, known(Some(&[]))).is_empty() && reader.finish(Some(())).is_ok());
+}
+
+#[test]
+fn a_service_sees_no_token_that_nobody_has_looked_at() {
+    let with = |access: &str| {
+        routes(&format!(
+            "[[routes]]\npath = '/api/x'\nservice = 'x'\naccess = '{access}'\nforward_authorization = true\n"
+        ))
+    };
+    for access in ["token", "token-or-session", "open"] {
+        assert!(with(access).unwrap()[0].forward_authorization, "{access}");
+    }
+    let begin =
+        "gateway.toml line 5: forward_authorization is set on a route for sessions alone: no token is looked at";
+    let said = with("session").unwrap_err();
+    assert!(said.len() == 1 && said[0].starts_with(begin), "{said:?}");
+}
+
+#[test]
+fn broken_toml_is_told_with_its_line() {
+    let said = routes("[[routes]]\npath = /api/x\nservice = \"x\"\n").unwrap_err();
+    assert!(said[0].starts_with("gateway.toml line 2: cannot be read"), "{said:?}");
+    let said = routes("[[routes]]\npath = 1\nservice = \"x\"\n").unwrap_err();
+    assert!(said[0].starts_with("gateway.toml line 2: cannot be read: invalid type: integer"), "{said:?}");
+    assert!(routes("routes = 1").unwrap_err()[0].starts_with("gateway.toml line 1: has \"routes\""));
+}

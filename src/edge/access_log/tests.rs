@@ -1,0 +1,101 @@
+use super::*;
+use crate::{
+    domain::gateway::models::id::RequestId,
+    edge::{
+        test_support::{CollectingSink, SetClock},
+        watchdog::{Limits, Watchdog},
+    },
+};
+
+fn record(log: &Rc<AccessLog>, target: Option<Uri>) -> Box<Record> {
+    let watchdog = Watchdog::new(Limits { head: Duration::MAX, idle: Duration::MAX });
+    let id = RequestText::of(RequestId::from_random([7; 16]));
+    Record::begin(log, Method::POST, target, id, watchdog.enrol())
+}
+
+/// What is written about what `happens`.
+fn logged(format: LogFormat, happens: impl FnOnce(&Rc<AccessLog>)) -> String {
+    let sink = Arc::<CollectingSink>::default();
+    let log = Rc::new(AccessLog::new(Arc::clone(&sink) as _, format, Arc::new(SetClock::default())));
+    happens(&log);
+    assert_eq!(sink.text(), "", "lines are put together");
+    log.flush();
+    sink.text()
+}
+
+fn created(log: &Rc<AccessLog>) {
+    let mut record = record(log, Some(Uri::from_static("/api/users/1?token=secret")));
+    record.goes_to(&"auth".parse().unwrap());
+    record.answered(StatusCode::CREATED);
+    record.complete();
+}
+
+#[test]
+fn a_request_leaves_one_line_without_its_query() {
+    let line = logged(LogFormat::Text, created);
+    let id = RequestId::from_random([7; 16]);
+    let (before, after) = line.split_once(" ms=").unwrap();
+    assert_eq!(before, "1970-01-12T13:46:40.000000Z  INFO method=POST path=/api/users/1 status=201 service=auth");
+    let (milliseconds, rest) = after.split_once(' ').unwrap();
+    assert!(milliseconds.parse::<f64>().is_ok() && milliseconds.split('.').nth(1).unwrap().len() == 3, "{line}");
+    assert_eq!(rest, format!("complete=true request_id={id}\n"));
+}
+
+#[test]
+fn readme_shows_a_line_as_it_is() {
+    let readme = include_str!("../../../README.md").lines().find(|line| line.contains(" INFO method=")).unwrap();
+    let names = |line: &str| -> Vec<String> {
+        line.split(' ').filter_map(|part| Some(part.split_once('=')?.0.to_owned())).collect()
+    };
+    // The instance, which is known once there is a connection, stands behind its service.
+    let mut shown = names(readme);
+    shown.remove(shown.iter().position(|name| name == "service").unwrap() + 1);
+    assert_eq!(shown, names(logged(LogFormat::Text, created).trim_end()));
+}
+
+#[test]
+fn a_line_for_machines_is_an_object() {
+    let line = logged(LogFormat::Json, created);
+    let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(object["timestamp"], "1970-01-12T13:46:40.000000Z");
+    assert_eq!((&object["level"], &object["target"]), (&"INFO".into(), &"access".into()));
+    assert_eq!((&object["method"], &object["path"]), (&"POST".into(), &"/api/users/1".into()));
+    assert_eq!((&object["status"], &object["service"]), (&201.into(), &"auth".into()));
+    assert!(object["ms"].is_number() && object["complete"] == true && !line.contains("secret"), "{line}");
+    assert!(line.ends_with("}\n") && line.lines().count() == 1);
+}
+
+#[test]
+fn a_client_that_went_away_and_a_head_that_was_refused_are_logged_too() {
+    let gone = logged(LogFormat::Text, |log| drop(record(log, Some(Uri::from_static("/a")))));
+    assert!(gone.contains(" status=499 ") && gone.contains(" complete=false "), "{gone}");
+    assert!(logged(LogFormat::Text, |log| drop(record(log, None))).contains("method=- path=- "));
+}
+
+#[test]
+fn a_time_is_told_without_the_clock_until_the_second_is_over() {
+    let read = Instant::now();
+    let second = Second::of(DateTime::from_timestamp(1, 400_000_000).unwrap(), read);
+    let after = |millis| second.micros_at(read + Duration::from_millis(millis));
+    assert_eq!((second.text.as_str(), after(0), after(599)), ("1970-01-01T00:00:01.", Some(400_000), Some(999_000)));
+    assert_eq!(after(600), None);
+}
+
+#[test]
+fn many_lines_are_written_in_blocks_and_each_once() {
+    let sink = Arc::<CollectingSink>::default();
+    let log = Rc::new(AccessLog::new(Arc::clone(&sink) as _, LogFormat::Text, Arc::new(SetClock::default())));
+    (0..1000).for_each(|_| created(&log));
+    log.flush();
+    log.flush();
+    assert_eq!(sink.text().lines().count(), 1000);
+    assert!(sink.blocks() < 10, "{}", sink.blocks());
+}
+
+#[test]
+fn a_path_cannot_forge_a_line() {
+    assert!(matches!(loggable("/api/users%0A"), Cow::Borrowed("/api/users%0A")));
+    assert_eq!(loggable("/a\n\u{1b}[31m\"b\\"), "/a%u{a}%u{1b}[31m%u{22}b%u{5c}");
+    let long = loggable(&"/a".repeat(MAX_PATH)).into_owned();
+    assert!(long.ends_with('…') && long.chars().count() == MAX_PATH + 1);
+}
