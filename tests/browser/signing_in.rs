@@ -239,7 +239,7 @@ fn who_cancels_is_told_in_both_languages_and_can_begin_again() {
     let complaints = scene.browser.complaints();
     assert!(complaints.iter().all(|complaint| complaint.contains("status of 403")), "{complaints:?}");
     scene.browser.click_link("다시 로그인 · Sign in again");
-    scene.arrives_at("/login", "Sign in with Stand-in");
+    scene.arrives_at("/login?return_to=%2Fsession", "Sign in with Stand-in");
     scene.nothing_was_complained_about();
 }
 

@@ -14,6 +14,7 @@ fn with(lines: &str) -> Result<Extent, BadHead> {
 fn a_body_is_delimited_by_its_length_or_by_chunks() {
     assert_eq!(with(""), Ok(Extent::Length(0)));
     assert_eq!(with("Content-Length: 5\r\n"), Ok(Extent::Length(5)));
+    assert_eq!(with("Content-Length: 18446744073709551612\r\n"), Ok(Extent::Length(u64::MAX - 3)));
     assert_eq!(with("Content-Length:5 \t\r\ncontent-length: 5\r\n"), Ok(Extent::Length(5)));
     assert_eq!(with("transfer-encoding: Chunked\r\n"), Ok(Extent::Chunked));
     assert_eq!(judged("\r\nGET / HTTP/1.0\r\nHost: x\r\n\r\n"), Ok(Extent::Length(0)));
@@ -43,6 +44,8 @@ fn what_two_servers_could_frame_differently_is_refused() {
         ("Content-Length: -5\r\n", BadHead::ContentLength),
         ("Content-Length: 0x5\r\n", BadHead::ContentLength),
         ("Content-Length: \r\n", BadHead::ContentLength),
+        ("Content-Length: 5:\r\n", BadHead::ContentLength),
+        ("Content-Length: 18446744073709551613\r\n", BadHead::ContentLength),
         ("Content-Length: 18446744073709551615\r\n", BadHead::ContentLength),
         ("Content-Length: 99999999999999999999\r\n", BadHead::ContentLength),
         ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", BadHead::TwoLengths),
