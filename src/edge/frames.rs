@@ -322,19 +322,37 @@ mod tests {
             ),
             (frame(HEADERS, whole, 1, b""), Some(Section::Came(0))),
             (frame(HEADERS, whole, 1, b"\0"), Some(Section::Unreadable)),
+            (
+                [frame(HEADERS, END_STREAM, 1, b""), frame(CONTINUATION, END_HEADERS, 1, &[0x84; 2_000])].concat(),
+                Some(Section::Came(2_000)),
+            ),
+            // The first bit of a stream's number means nothing.
+            (frame(HEADERS, whole, 1 | 1 << 31, section), Some(Section::Came(2))),
             // The first counts. What follows the end, or comes where no body was announced, does not.
             ([frame(HEADERS, whole, 1, section), frame(HEADERS, whole, 1, b"\x84")].concat(), Some(Section::Came(2))),
             (frame(HEADERS, END_HEADERS, 1, section), Some(Section::Awaited)),
             (frame(HEADERS, whole, 5, section), Some(Section::Awaited)),
         ] {
-            for size in [1, 7, 1_000] {
+            let first = frame(HEADERS, END_HEADERS, 1, head);
+            let both = [&first[..], &frame(HEADERS, whole, 3, head)].concat();
+            for (size, heads) in [(1, &both), (7, &both), (1_000, &both), (1_000, &first)] {
                 let mut frames = Frames::new();
-                let heads = [frame(HEADERS, END_HEADERS, 1, head), frame(HEADERS, whole, 3, head)].concat();
-                let bytes = [PREFACE, &heads, &frame(DATA, 0, 1, section), &trailers].concat();
+                let bytes = [PREFACE, heads, &frame(DATA, 0, 1, &[0x84; 70_000]), &trailers].concat();
                 bytes.chunks(size).for_each(|piece| frames.follow(piece));
                 assert_eq!(frames.trailers().borrow().known(1), expected, "{trailers:?} in pieces of {size}");
                 assert_eq!(frames.trailers().borrow().known(3), None);
             }
         }
+    }
+
+    #[test]
+    fn a_block_that_goes_on_and_on_is_not_kept() {
+        let mut frames = Frames::new();
+        frames.follow(&[PREFACE, &frame(HEADERS, 0, 1, b"\x83")].concat());
+        for _ in 0..40 {
+            frames.follow(&frame(CONTINUATION, 0, 1, &[0x84; 16_384]));
+        }
+        assert_eq!(frames.blocks.begun.len(), MAX_BLOCK_BYTES);
+        assert!(frames.in_head());
     }
 }
