@@ -52,6 +52,7 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
         [known @ ("serve" | "check" | "openapi" | "healthcheck" | "sample-service"), rest @ ..] => {
             help::misused(&format!("{known} does not take this: {}", rest.join(" ")), &[known])
         }
+        ["keys"] => help::misused("keys needs a command: rotate", &["keys", "rotate"]),
         ["keys", "rotate", rest @ ..] => {
             help::misused(&format!("keys rotate does not take this: {}", rest.join(" ")), &["keys", "rotate"])
         }

@@ -110,8 +110,9 @@ fn read(arguments: &[&str]) -> Result<Wish, Mistake> {
 }
 
 fn client_id(text: &str) -> Result<ClientId, Mistake> {
-    text.parse()
-        .map_err(|_| Mistake::Value("a client is named by its client_id, as `gateway client list` shows it".to_owned()))
+    text.parse().map_err(|_| {
+        Mistake::Value(format!("{text} is not a client_id; `gateway client list` shows those that there are"))
+    })
 }
 
 fn keys(file: &str) -> Result<Vec<ClientKey>, Mistake> {

@@ -259,7 +259,10 @@ impl Failure {
             Self::ProviderGrantMissing(provider) => Problem::new(
                 StatusCode::FORBIDDEN,
                 "provider_grant_missing",
-                format!("this needs your token at {provider}; sign in at /login/{provider} and try again"),
+                format!(
+                    "this needs your token at {provider}, and your account has none: open /login/{provider}/link in the browser \
+                     that is signed in, which adds {provider} to it"
+                ),
             ),
             Self::ReauthorizationRequired(provider) => Problem::new(
                 StatusCode::CONFLICT,

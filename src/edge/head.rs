@@ -30,7 +30,7 @@ const ROOM_FOR_HEADERS: usize = 14;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(super) enum BadHead {
     /// Longer than [`MAX_HEAD_BYTES`], or more than [`MAX_HEADERS`] lines.
-    #[error("the request head is too large")]
+    #[error("the request head is larger than 16 KiB, or has more than 100 header lines")]
     TooLarge,
     /// Neither HTTP/1.0 nor HTTP/1.1.
     #[error("this HTTP version is not served here")]
@@ -56,8 +56,8 @@ pub(super) enum BadHead {
     /// None in HTTP/1.1, or more than one.
     #[error("a request needs exactly one Host header")]
     Host,
-    /// Not a number, or two that differ.
-    #[error("the Content-Length is invalid")]
+    /// Not a number, or more than one.
+    #[error("the Content-Length is not one decimal number without leading zeros, or there is more than one")]
     ContentLength,
     /// In HTTP/1.0, or anything but one final `chunked`.
     #[error("the Transfer-Encoding is not one final chunked")]
@@ -134,7 +134,7 @@ pub(super) fn parse(head: &Bytes) -> Result<Head, BadHead> {
             }
         } else if name == CONTENT_LENGTH {
             let this = number(&head[value]).ok_or(BadHead::ContentLength)?;
-            if length.replace(this).is_some_and(|other| other != this) {
+            if length.replace(this).is_some() {
                 return Err(BadHead::ContentLength);
             }
             continue;

@@ -115,8 +115,8 @@ impl OAuthController {
             Err(ExchangeError::NotLinked) => Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "identity_not_linked",
-                "this identity at the provider is not one of your account, and a token adds none: add it in a browser that is \
-                 signed in, with the password if there is one (POST /login/{provider}/link)",
+                "this identity at the provider is not one of your account; to add it takes the session of a browser, no token, and \
+                 the `password` if the account has one: send it with a new code, or open /login/{provider}/link",
             )),
             Err(ExchangeError::LinkedElsewhere) => Err(Problem::new(
                 StatusCode::CONFLICT,
@@ -132,7 +132,10 @@ impl OAuthController {
             Err(ExchangeError::Provider(ProviderError::Refused { code })) => Err(Problem::new(
                 StatusCode::BAD_REQUEST,
                 "invalid_grant",
-                format!("the provider refuses the code ({code}); get a new one and try again"),
+                format!(
+                    "the provider refuses the code ({code}): it is used up or too old, or the code_verifier or the redirect_uri is not \
+                     that of its authorization request; get a new one and try again"
+                ),
             )),
             Err(ExchangeError::Provider(ProviderError::NonceMismatch)) => Err(Problem::new(
                 StatusCode::BAD_REQUEST,
