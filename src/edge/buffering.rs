@@ -114,10 +114,25 @@ pub(super) async fn buffer(
     deadline: Option<Instant>,
 ) -> Result<(), Failure> {
     // Most bodies have come with their head: they cost no timer and no room.
-    match std::future::poll_fn(|context| Poll::Ready(upload.poll_buffer(context, most, core))).await {
+    match poll_once(upload, most, core).await {
         Poll::Ready(done) => done,
         Poll::Pending => Box::pin(buffer_slowly(upload, most, core, idle, deadline)).await,
     }
+}
+
+/// Reads up to `most` bytes of a body that have come already.
+///
+/// # Errors
+/// The body is too large or broken.
+pub(super) async fn buffer_what_is_there(upload: &Upload, most: u64, core: &Rc<BufferedBytes>) -> Result<(), Failure> {
+    match poll_once(upload, most, core).await {
+        Poll::Ready(done) => done,
+        Poll::Pending => Ok(()),
+    }
+}
+
+async fn poll_once(upload: &Upload, most: u64, core: &Rc<BufferedBytes>) -> Poll<Result<(), Failure>> {
+    std::future::poll_fn(|context| Poll::Ready(upload.poll_buffer(context, most, core))).await
 }
 
 async fn buffer_slowly(

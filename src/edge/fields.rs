@@ -2,7 +2,10 @@
 //! the headers that speak about a connection (RFC 9113 §8.2); this is what it lets through, and what a service of HTTP/1.1
 //! would stumble over. What is refused over HTTP/1 is refused here, too.
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST};
+use http::{
+    HeaderMap, HeaderName,
+    header::{CONTENT_LENGTH, COOKIE, HOST},
+};
 
 use super::{
     head::{BadHead, MAX_HEADERS, is_target, number},
@@ -28,9 +31,26 @@ pub(super) fn judge(request: &mut RequestHead, has_body: bool) -> Result<(), Bad
     if headers.all(HOST).nth(1).is_some() {
         return Err(BadHead::Host);
     }
-    // RFC 9113 §8.2.1: a service that trims them would read something else than we did.
-    let is_padded = |value: &[u8]| value.trim_ascii().len() != value.len();
+    if headers.iter().any(|(name, _)| is_quoted(name)) {
+        return Err(BadHead::HeaderName);
+    }
     if headers.iter().any(|(_, value)| is_padded(value)) { Err(BadHead::HeaderValue) } else { Ok(()) }
+}
+
+/// Whether a value begins or ends with a blank, which makes its message malformed (RFC 9113 §8.2.1): some read something else than
+/// others, and some end the connection.
+fn is_padded(value: &[u8]) -> bool {
+    value.trim_ascii().len() != value.len()
+}
+
+/// Whether a name is no token (RFC 9110 §5.6.2), as it is over HTTP/1. Of all that is none, the library lets a `"` pass.
+fn is_quoted(name: &HeaderName) -> bool {
+    name.as_str().contains('"')
+}
+
+/// Whether fields of HTTP/2 make their message malformed, though the library lets them pass.
+pub(super) fn are_malformed(fields: &HeaderMap) -> bool {
+    fields.iter().any(|(name, value)| is_quoted(name) || is_padded(value.as_bytes()))
 }
 
 /// The length that is said. Whether as many bytes come the h2 library sees to (RFC 9113 §8.1.1), and so does the writer of HTTP/1.
@@ -58,7 +78,9 @@ mod tests {
     use super::*;
 
     fn judged_at(target: &str, headers: &[(&str, &str)], has_body: bool) -> Result<RequestHead, BadHead> {
-        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value)).collect();
+        // As the library reads them.
+        let name = |name: &str| HeaderName::from_lowercase(name.as_bytes()).unwrap();
+        let headers = headers.iter().map(|(of_header, value)| (name(of_header), value)).collect();
         let uri = format!("http://a{target}").parse().unwrap();
         let mut request = RequestHead { uri, headers, ..RequestHead::default() };
         judge(&mut request, has_body).map(|()| request)
@@ -81,6 +103,7 @@ mod tests {
             (&[("host", "a"), ("host", "a")], BadHead::Host),
             (&[("x", " a")], BadHead::HeaderValue),
             (&[("x", "a\t")], BadHead::HeaderValue),
+            (&[("x\"", "a")], BadHead::HeaderName),
             (&[("x", "a"); MAX_HEADERS + 1], BadHead::TooLarge),
         ] {
             assert_eq!(judged(headers).unwrap_err(), fault, "{headers:?}");

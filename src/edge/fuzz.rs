@@ -29,7 +29,9 @@ pub fn http1_head(bytes: &[u8]) {
     assert_eq!(oracle.parse(bytes), Ok(httparse::Status::Complete(end)), "httparse sees another end");
     assert_eq!(oracle.method, Some(head.request.method.as_str()));
     let target = oracle.path.unwrap_or_default();
-    assert_eq!(head.request.uri.to_string().trim_start_matches('/'), target.trim_start_matches('/'));
+    // An authority alone has the path `/`.
+    let without_ends = |target: &str| target.trim_matches('/').to_owned();
+    assert_eq!(without_ends(&head.request.uri.to_string()), without_ends(target));
     // Duplicates that say the same are dropped: what frames the body is compared by itself.
     let frames =
         |name: &str| name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding");

@@ -1,13 +1,16 @@
 //! Looks into compressed header blocks of HTTP/2 (RFC 7541) for what the h2 library drops without a word: the fragment behind a
 //! `#` in the `:path` of a request, which is refused over HTTP/1, as no client sends one; and fields of trailers.
 //!
-//! For a fragment only what a client writes out is read, and only under a name that stands in the static table or is written out
-//! itself, as every encoder does it. What the dynamic table holds was written out once on the same connection.
+//! For a fragment only what a client writes out is read. What the dynamic table holds was written out once on the same connection.
+//! Its names are not known here: where no other field is the `:path`, each value under such a name may be it.
 
 use memchr::memchr;
 
 /// `:path` with its two values in the static table (RFC 7541, appendix A).
 const PATHS: std::ops::RangeInclusive<usize> = 4..=5;
+
+/// The first entry of the dynamic table comes after those of the static one.
+const FIRST_DYNAMIC: usize = 62;
 
 /// `:path` as it is written out.
 const PATH: &[u8] = b":path";
@@ -15,15 +18,18 @@ const PATH_IN_HUFFMAN: &[u8] = &[0xb9, 0x58, 0xd3, 0x3f];
 
 /// Whether the `:path` of a whole header block has a fragment.
 pub(super) fn has_fragment(block: &[u8]) -> bool {
-    let mut rest = Rest(block);
+    let (mut rest, mut may_have_one) = (Rest(block), false);
     while let Some(field) = rest.field() {
         match field {
             Field::Indexed(index) if PATHS.contains(&index) => return false,
             Field::Literal(name, value) if name.is_path() => return value.has_number_sign(),
+            Field::Literal(Name::Indexed(FIRST_DYNAMIC..), value) => {
+                may_have_one |= value.begins_as_path() && value.has_number_sign();
+            }
             Field::Indexed(_) | Field::Literal(..) | Field::Resized => {}
         }
     }
-    false
+    may_have_one
 }
 
 /// How many fields a whole header block has, if it can be read.
@@ -113,17 +119,24 @@ impl Name<'_> {
 }
 
 impl Text<'_> {
+    fn begins_as_path(&self) -> bool {
+        if self.is_huffman { codes(self.bytes).next() == Some(SLASH) } else { self.bytes.first() == Some(&b'/') }
+    }
+
     fn has_number_sign(&self) -> bool {
         if self.is_huffman { has_number_sign_in_huffman(self.bytes) } else { memchr(b'#', self.bytes).is_some() }
     }
 }
 
-/// The code of `#` (RFC 7541, appendix B).
+/// The code of `/` (RFC 7541, appendix B).
+const SLASH: (u32, u32) = (6, 0x18);
+
+/// The code of `#`.
 const NUMBER_SIGN: (u32, u32) = (12, 0xffa);
 
 /// How long the codes are that begin like this: up to this one there are codes of this length. The characters of all longer
 /// ones cannot stand in a path, which is refused for them.
-const CODES: [(u32, u32); 10] = [
+const CODES: [(u32, u32); 11] = [
     (5, 0x9),
     (6, 0x2d),
     (7, 0x7b),
@@ -134,6 +147,7 @@ const CODES: [(u32, u32); 10] = [
     (13, 0x1ffd),
     (14, 0x3ffd),
     (15, 0x7ffe),
+    (19, 0x7fff2),
 ];
 
 fn has_number_sign_in_huffman(bytes: &[u8]) -> bool {
@@ -195,10 +209,22 @@ mod tests {
         let text = |hex: &str| has_number_sign_in_huffman(&bytes(hex));
         assert!(text("63febf") && text("ffaf"), "/# and # alone");
         assert!(!text("6075998b505b11fe0e0ffefc4707fdffbff5ff3f"), "/api/users?a=~&b=>+'|");
-        assert!(!text("63fff87fd7"), "a backslash before it ends the path");
+        assert!(text("63fff87fd7"), "a backslash before it");
         for symbol in 0..=u8::MAX {
             assert!(!text(&format!("{symbol:02x}ffffff")), "{symbol}");
         }
+    }
+
+    #[test]
+    fn a_name_in_the_dynamic_table_may_be_the_path_if_no_other_is() {
+        for name in [&[0x7e][..], &[0x7f, 0x05], &[0x0f, 0x2f], &[0x1f, 0x2f]] {
+            let named = |is_huffman, value: &[u8]| [b"\x82\x86", &literal(name, is_huffman, value)[..]].concat();
+            assert!(has_fragment(&named(false, b"/a#b")) && has_fragment(&named(true, &bytes("63febf"))), "{name:?}");
+            assert!(!has_fragment(&named(false, b"a=/#")) && !has_fragment(&named(true, &bytes("ffaf"))), "{name:?}");
+            assert!(!has_fragment(&[&named(false, b"/a#b")[..], b"\x84"].concat()), "the path is another");
+        }
+        // The last entry of the static table is no path.
+        assert!(!has_fragment(&literal(&[0x7d], false, b"/a#b")));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use http_body::{Body, Frame};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    fields::are_malformed,
     message::BodyLength,
     trailers::ExpectedTrailers,
     watchdog::{LINGER, LINGER_SILENCE},
@@ -66,9 +67,11 @@ impl Http2Body {
             *left = left.checked_sub(data.len() as u64).ok_or_else(wrong_length)?;
         }
         // RFC 9113 §8.1: a message with pseudo-headers in its trailers is malformed.
-        if frame.trailers_ref().is_some_and(|trailers| !self.trailers.are_whole(trailers)) {
+        if frame.trailers_ref().is_some_and(|trailers| are_malformed(trailers) || !self.trailers.are_whole(trailers)) {
             self.is_malformed = true;
-            return Err(io::Error::other("the trailers have fields that they may not have, or too many"));
+            return Err(io::Error::other(
+                "the trailers have fields that they may not have, a blank around a value, or too many fields",
+            ));
         }
         Ok(())
     }

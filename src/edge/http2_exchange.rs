@@ -18,6 +18,7 @@ use super::{
     answer_head::{AnswerHead, BadAnswerHead},
     deadlines::Waiting,
     error::Failure,
+    fields::are_malformed,
     http2_body::Http2Body,
     message::BodyLength,
     multiplex::Stream,
@@ -69,7 +70,7 @@ impl Http2Exchange {
             }
         })?;
         // There is nothing to switch to from a stream (RFC 9113 §8.6).
-        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS || are_malformed(answer.headers()) {
             return Err(Failure::BadAnswer);
         }
         let (parts, answer) = answer.into_parts();

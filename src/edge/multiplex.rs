@@ -1,6 +1,6 @@
 //! A core's connections of HTTP/2 to one instance. One is enough for most requests; another is opened while all that the
-//! instance allows on it are under way. A body that could use up the connection's window has a connection to itself: if the
-//! instance does not read it, no other request waits.
+//! instance allows on it are under way. Bodies share a connection only as far as its window has room for all of them: if the
+//! instance does not read some, no other request waits. A body that is longer, or of unknown length, has a connection to itself.
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,10 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use h2::client::{self, SendRequest};
-use http::{
-    Request,
-    header::{CONTENT_LENGTH, CONTENT_TYPE},
-};
+use http::{Request, header::CONTENT_LENGTH};
 use http_body::Body;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -47,15 +44,15 @@ const UNSENT_BYTES: usize = 64 * 1024;
 const MOST_RESETS: usize = 1024;
 
 /// A longer body gets a connection to itself. The window of a connection is at least four times as large at first.
-const MAX_SHARED_BODY_BYTES: u64 = 16 * 1024;
+pub(super) const MAX_SHARED_BODY_BYTES: u64 = 16 * 1024;
 
 /// What a request's body does to the window of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Load {
     /// There is none.
     Nothing,
-    /// It is small, or a call of gRPC: those come in great numbers, most are small, and none says its length.
-    Light,
+    /// It takes this many bytes of it at most.
+    Light(u64),
     /// It may use up all of it.
     Heavy,
 }
@@ -65,13 +62,14 @@ impl Load {
     pub(super) fn of(request: &Request<RequestBody>) -> Self {
         let headers = request.headers();
         let length = headers.get(CONTENT_LENGTH).and_then(|length| number(length.as_bytes()));
-        let is_call = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
         if request.body().is_end_stream() {
-            Self::Nothing
-        } else if is_call || length.is_some_and(|length| length <= MAX_SHARED_BODY_BYTES) {
-            Self::Light
-        } else {
-            Self::Heavy
+            return Self::Nothing;
+        }
+        // Most calls of gRPC say no length, but are there as a whole.
+        let length = length.or_else(|| request.body().upload()?.whole_bytes());
+        match length {
+            Some(length) if length <= MAX_SHARED_BODY_BYTES => Self::Light(length),
+            Some(_) | None => Self::Heavy,
         }
     }
 }
@@ -99,6 +97,8 @@ struct Connection {
     _permit: Permit,
     /// One request has it to itself.
     is_exclusive: Cell<bool>,
+    /// How many bytes of bodies the requests on it may still send. What was sent is counted until its request ends.
+    pledged: Cell<u64>,
     frames: Rc<RefCell<ServiceFrames>>,
 }
 
@@ -116,8 +116,8 @@ impl Connection {
     fn suits(&self, load: Load) -> bool {
         match load {
             Load::Nothing => !self.is_exclusive.get(),
-            Load::Light => !self.is_exclusive.get() && !self.frames.borrow().is_low(),
-            Load::Heavy => self.streams.get() == 0 && !self.frames.borrow().is_low(),
+            Load::Light(bytes) => !self.is_exclusive.get() && self.frames.borrow().takes(self.pledged.get() + bytes),
+            Load::Heavy => self.streams.get() == 0 && self.frames.borrow().takes(MAX_SHARED_BODY_BYTES),
         }
     }
 }
@@ -129,42 +129,48 @@ impl Drop for Connection {
 }
 
 /// One request's place on a connection. Dropping it gives the place back; the request is ended by dropping its exchange.
-pub(super) struct Stream(Rc<Connection>);
+pub(super) struct Stream {
+    connection: Rc<Connection>,
+    pledged: u64,
+}
 
 impl Stream {
     fn on(connection: &Rc<Connection>, load: Load) -> Self {
+        let pledged = if let Load::Light(bytes) = load { bytes } else { 0 };
         connection.is_exclusive.set(load == Load::Heavy);
+        connection.pledged.set(connection.pledged.get() + pledged);
         connection.streams.set(connection.streams.get() + 1);
         connection.used_at.set(Instant::now());
-        Self(Rc::clone(connection))
+        Self { connection: Rc::clone(connection), pledged }
     }
 
     /// Sends a request, when the service allows one more.
     pub(super) fn requests(&self) -> SendRequest<Bytes> {
-        self.0.requests.borrow().clone()
+        self.connection.requests.borrow().clone()
     }
 
     /// What is to be known of the trailers of the answer on this stream.
     pub(super) fn expect_trailers(&self, stream: u32) -> ExpectedTrailers {
-        ExpectedTrailers::begin(self.0.frames.borrow().trailers(), stream)
+        ExpectedTrailers::begin(self.connection.frames.borrow().trailers(), stream)
     }
 
     /// Whether the answer on this stream may be what the connection was ended for.
     pub(super) fn is_suspect(&self, stream: u32) -> bool {
-        self.0.frames.borrow().is_suspect(stream)
+        self.connection.frames.borrow().is_suspect(stream)
     }
 
     /// No answer came in time: who comes next opens another connection, and those that are under way go on.
     pub(super) fn doubt(&self) {
-        self.0.doubtful.set(true);
+        self.connection.doubtful.set(true);
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.0.streams.set(self.0.streams.get().saturating_sub(1));
-        self.0.is_exclusive.set(false);
-        self.0.used_at.set(Instant::now());
+        self.connection.streams.set(self.connection.streams.get().saturating_sub(1));
+        self.connection.is_exclusive.set(false);
+        self.connection.pledged.set(self.connection.pledged.get().saturating_sub(self.pledged));
+        self.connection.used_at.set(Instant::now());
     }
 }
 
@@ -248,6 +254,7 @@ async fn connect(target: &Target, limit: Duration, permit: Permit) -> Result<Con
         doubtful: Cell::new(false),
         _permit: permit,
         is_exclusive: Cell::new(false),
+        pledged: Cell::new(0),
         frames,
     })
 }

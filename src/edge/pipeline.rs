@@ -36,6 +36,7 @@ use super::{
     in_flight::ClientPermits,
     linked::linked_at,
     message::{Answer, BodyLength, RequestHead},
+    multiplex::MAX_SHARED_BODY_BYTES,
     outgoing::{Facts, Outgoing, max_forwards},
     own_path,
     path::{self, BadPath},
@@ -232,12 +233,14 @@ async fn proxy(
     }
     let upstream = upstream.ok_or(Failure::NoInstance)?;
     let body = RequestBody::new(request.body, limit_bytes);
-    if let Some(upload) = body.upload()
-        && route.buffer_bytes > 0
-        && !upstream.speaks_http2()
-    {
-        // Before anything is asked for that would grow old meanwhile, and before it counts against the service.
-        buffering::buffer(upload, route.buffer_bytes, &core.buffered, limits.idle, limits.deadline).await?;
+    if let Some(upload) = body.upload() {
+        if upstream.speaks_http2() {
+            // A small body that has come with its head shares a connection with others; one that is still to come does not.
+            buffering::buffer_what_is_there(upload, MAX_SHARED_BODY_BYTES, &core.buffered).await?;
+        } else if route.buffer_bytes > 0 {
+            // Before anything is asked for that would grow old meanwhile, and before it counts against the service.
+            buffering::buffer(upload, route.buffer_bytes, &core.buffered, limits.idle, limits.deadline).await?;
+        }
     }
     record.in_flight.service = Some(upstream.permit(&core.limits, &route.service).ok_or(Failure::ServiceOverloaded)?);
     if let Some(limit) = route.max_requests {

@@ -9,9 +9,6 @@ use super::{
 /// How many bytes a connection may carry before the receiver grants more (RFC 9113 §6.9.2).
 const INITIAL_CONNECTION_WINDOW: i64 = 65_535;
 
-/// Below this, a connection's window is close to keeping requests waiting: it is the size of one frame.
-const LOW_WINDOW: i64 = 16 * 1024;
-
 /// See the module.
 #[derive(Debug)]
 pub(super) struct ServiceFrames {
@@ -76,9 +73,9 @@ impl ServiceFrames {
         });
     }
 
-    /// Whether a body that begins now may have to wait for others.
-    pub(super) fn is_low(&self) -> bool {
-        self.window < LOW_WINDOW
+    /// Whether so many bytes of bodies can be sent though the service reads none of them.
+    pub(super) fn takes(&self, bytes: u64) -> bool {
+        i64::try_from(bytes).is_ok_and(|bytes| bytes <= self.window)
     }
 
     /// What is known of the trailers of answers.
@@ -116,15 +113,15 @@ mod tests {
             send(&mut window, PREFACE);
             send(&mut window, &frame(HEADERS, END_HEADERS, 1, &[0; 5_000]));
             send(&mut window, &frame(DATA, 0, 1, &vec![0; 49_151]));
-            assert!(!window.is_low() && window.window == LOW_WINDOW);
+            assert!(window.takes(16_384) && !window.takes(16_385) && !window.takes(u64::MAX));
             send(&mut window, &frame(DATA, 0, 3, &[0; 1]));
-            assert!(window.is_low());
+            assert!(!window.takes(16_384));
             // The grant of a stream is not the connection's, and the reserved bit means nothing.
             receive(&mut window, &frame(WINDOW_UPDATE, 0, 3, &[0, 0, 1, 0]));
             receive(&mut window, &frame(DATA, 0, 3, &[0xff; 9]));
-            assert!(window.is_low());
+            assert!(!window.takes(16_384));
             receive(&mut window, &frame(WINDOW_UPDATE, 0, 0, &[0x80, 0, 0, 1]));
-            assert!(!window.is_low() && window.window == LOW_WINDOW);
+            assert!(window.takes(16_384) && !window.takes(16_385));
         }
     }
 

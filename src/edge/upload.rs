@@ -224,6 +224,12 @@ impl Upload {
         }
     }
 
+    /// How many bytes the body has, if all of it is there.
+    pub(super) fn whole_bytes(&self) -> Option<u64> {
+        let is_whole = self.has_ended.get() || self.incoming.borrow().is_end_stream();
+        is_whole.then(|| self.buffered.borrow().len() as u64)
+    }
+
     /// The next part from the client.
     fn poll_incoming(&self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         loop {

@@ -356,6 +356,8 @@ async fn an_answer_over_http2_ends_as_its_head_says_and_with_end_stream_alone() 
         ("a length, and nothing", answer_head(END_STREAM, &[("content-length", "5")]), None),
         ("a leading zero", [long("03"), data(END_STREAM, "abc")].concat(), None),
         ("a list", [long("3, 3"), data(END_STREAM, "abc")].concat(), None),
+        ("a blank before a value", [answer_head(0, &[("x-a", " 1")]), data(END_STREAM, "abc")].concat(), None),
+        ("a quoted name", [answer_head(0, &[("x-\"a", "1")]), data(END_STREAM, "abc")].concat(), None),
         ("a sign", [long("+3"), data(END_STREAM, "abc")].concat(), None),
     ] {
         let gateway = gateway(saying(frames).await);

@@ -19,7 +19,11 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{io::AsyncWriteExt, net::TcpListener, sync::Semaphore};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpListener,
+    sync::{Semaphore, mpsc},
+};
 
 use super::{
     harness::{Gateway, Setup, get, post, soon},
@@ -310,26 +314,36 @@ async fn clients_that_do_not_read_keep_nobody_else_waiting() {
 /// A service whose windows are those of the specification. It says how long what goes to `/users/read` is, and reads nothing
 /// else.
 async fn picky() -> (SocketAddr, Arc<AtomicUsize>) {
-    accepting(|mut connection| async move {
-        let mut unread = Vec::new();
-        while let Some(Ok((request, mut answer))) = connection.accept().await {
-            if request.uri().path() != "/users/read" {
-                unread.push((request, answer));
-                continue;
-            }
-            tokio::spawn(async move {
-                let mut body = request.into_body();
-                let mut length = 0;
-                while let Some(Ok(data)) = body.data().await {
-                    length += data.len();
-                    body.flow_control().release_capacity(data.len()).unwrap();
-                }
-                let text = Bytes::from(length.to_string());
-                answer.send_response(Response::new(()), false).unwrap().send_data(text, true).unwrap();
-            });
+    picky_and_telling(mpsc::unbounded_channel().0).await
+}
+
+/// The same, and it tells of each request.
+async fn picky_and_telling(told: mpsc::UnboundedSender<()>) -> (SocketAddr, Arc<AtomicUsize>) {
+    accepting(move |connection| answer_what_is_read(connection, told.clone())).await
+}
+
+async fn answer_what_is_read(
+    mut connection: h2::server::Connection<tokio::net::TcpStream, Bytes>,
+    told: mpsc::UnboundedSender<()>,
+) {
+    let mut unread = Vec::new();
+    while let Some(Ok((request, mut answer))) = connection.accept().await {
+        let _ = told.send(());
+        if request.uri().path() != "/users/read" {
+            unread.push((request, answer));
+            continue;
         }
-    })
-    .await
+        tokio::spawn(async move {
+            let mut body = request.into_body();
+            let mut length = 0;
+            while let Some(Ok(data)) = body.data().await {
+                length += data.len();
+                body.flow_control().release_capacity(data.len()).unwrap();
+            }
+            let text = Bytes::from(length.to_string());
+            answer.send_response(Response::new(()), false).unwrap().send_data(text, true).unwrap();
+        });
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -350,6 +364,42 @@ async fn bodies_that_a_service_does_not_read_keep_nobody_else_waiting() {
     }
     // Each that is stuck holds one connection at most.
     assert!((2..=9).contains(&connections.load(Ordering::Relaxed)), "{connections:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_share_a_connection_cannot_use_up_its_window() {
+    const OTHERS: usize = 8;
+    for (header, length) in [(("content-type", "application/grpc"), 80_000), (("content-length", "16000"), 16_000)] {
+        let (told, mut begun) = mpsc::unbounded_channel();
+        let (address, _) = picky_and_telling(told).await;
+        let gateway = gateway(address);
+        let (client, other) = (Http2Client::connect(&gateway).await, Http2Client::connect(&gateway).await);
+        let mut bodies = Vec::new();
+        let mut begin = |client: &Http2Client, path: &str, header| {
+            let (sender, body) = parts();
+            bodies.push(sender);
+            let (mut requests, request) = (client.requests.clone(), request(Method::POST, path, &[header], ""));
+            tokio::spawn(async move { requests.send_request(request.map(|_| body)).await })
+        };
+        // All heads come before any body.
+        let read = begin(&client, "/api/users/read", ("content-length", "6"));
+        (0..OTHERS).for_each(|_| drop(begin(&other, "/api/users/stuck", header)));
+        for _ in 0..=OTHERS {
+            soon("a request", begun.recv()).await.unwrap();
+        }
+        for body in &bodies[1..] {
+            body.send(Frame::data(Bytes::from(vec![b'a'; length]))).await.unwrap();
+        }
+        let behind = request(Method::POST, "/api/users/read", &[("content-length", "3")], "abc");
+        assert_eq!(Http2Answer::read(other.send(behind).await.unwrap()).await.body, "3");
+        let body = bodies.remove(0);
+        for _ in 0..2 {
+            body.send(data("abc")).await.unwrap();
+        }
+        drop(body);
+        let answer = soon("the answer", read).await.unwrap().unwrap();
+        assert_eq!(Http2Answer::read(answer).await.body, "6", "{header:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

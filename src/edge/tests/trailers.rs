@@ -53,6 +53,10 @@ fn forbidden(in_table: u8) -> Vec<(&'static str, Vec<u8>)> {
         ("an upper-case name", literal("X-Sum", b"1")),
         ("a value with a line break", literal("x-sum", b"1\r\nx-user-id: 1")),
         ("a value with a zero", literal("x-sum", b"1\0")),
+        ("a blank before a value", literal("x-sum", b" 1")),
+        ("a tab behind a value", literal("x-sum", b"1\t")),
+        ("a quotation mark in a name", literal("x-\"sum", b"1")),
+        ("a blank alone", literal("x-sum", b" ")),
         ("a pseudo-header of the dynamic table", vec![in_table]),
     ]
 }
