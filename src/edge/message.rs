@@ -121,3 +121,41 @@ impl<B> From<Answer<B>> for Response<B> {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_head_says_of_its_body_and_what_comes_are_told_apart() {
+        for (length, said, expected) in [
+            (BodyLength::None, None, Some(0)),
+            (BodyLength::Known(0), Some(0), Some(0)),
+            (BodyLength::Known(5), Some(5), Some(5)),
+            (BodyLength::Unknown, None, None),
+            (BodyLength::Announced(5), Some(5), Some(0)),
+        ] {
+            assert_eq!((length.header(), length.expected()), (said, expected), "{length:?}");
+            let request = RequestHead { length, ..RequestHead::default() }.with_body(());
+            let written = request.headers().get(CONTENT_LENGTH).map(|length| length.to_str().unwrap().to_owned());
+            assert_eq!(written, said.map(|length| length.to_string()));
+        }
+    }
+
+    #[test]
+    fn a_body_of_ours_has_the_length_that_it_has() {
+        let of = |text: &'static str| Answer::new(StatusCode::OK, text.to_owned()).length;
+        assert_eq!((of(""), of("abc")), (BodyLength::None, BodyLength::Known(3)));
+    }
+
+    #[test]
+    fn a_request_over_http2_is_taken_as_it_came() {
+        let request = Request::put("http://a/b?c").version(Version::HTTP_2).header("x", "1").body(()).unwrap();
+        let head = RequestHead::from(request.into_parts().0);
+        assert_eq!(
+            (head.method, head.version, head.uri.to_string()),
+            (Method::PUT, Version::HTTP_2, "http://a/b?c".into())
+        );
+        assert!(head.headers.len() == 1 && head.length == BodyLength::None);
+    }
+}

@@ -114,13 +114,13 @@ mod tests {
             send(&mut window, &frame(HEADERS, END_HEADERS, 1, &[0; 5_000]));
             send(&mut window, &frame(DATA, 0, 1, &vec![0; 49_151]));
             assert!(window.takes(16_384) && !window.takes(16_385) && !window.takes(u64::MAX));
-            send(&mut window, &frame(DATA, 0, 3, &[0; 1]));
+            send(&mut window, &frame(DATA, 0, 3, &[0; 257]));
             assert!(!window.takes(16_384));
             // The grant of a stream is not the connection's, and the reserved bit means nothing.
             receive(&mut window, &frame(WINDOW_UPDATE, 0, 3, &[0, 0, 1, 0]));
             receive(&mut window, &frame(DATA, 0, 3, &[0xff; 9]));
             assert!(!window.takes(16_384));
-            receive(&mut window, &frame(WINDOW_UPDATE, 0, 0, &[0x80, 0, 0, 1]));
+            receive(&mut window, &frame(WINDOW_UPDATE, 0, 0, &[0x80, 0, 1, 1]));
             assert!(window.takes(16_384) && !window.takes(16_385));
         }
     }
