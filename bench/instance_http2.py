@@ -169,7 +169,7 @@ class Connection:
 
     async def reset(self, stream):
         """Ends the stream before the head, behind it, or within the body."""
-        if self.chance.random() < 0.7:
+        if stream.act != "status" and self.chance.random() < 0.7:
             has_length = self.chance.random() < 0.5
             await self.head(stream, 200, [("content-length", str(stream.number + 1))] if has_length else [])
             await self.data(stream, content(stream.id, stream.number)[:self.chance.randrange(stream.number + 1)])
@@ -190,7 +190,7 @@ class Connection:
 
     async def stall(self, stream):
         """Says nothing, or nothing more."""
-        if self.chance.random() < 0.5:
+        if stream.act != "status" and self.chance.random() < 0.5:
             await self.head(stream, 200)
             await self.data(stream, content(stream.id, stream.number)[:stream.number // 2])
         await asyncio.sleep(self.chance.choice([0.5, SLOWEST]))
