@@ -337,7 +337,7 @@ mod tests {
             let both = [&first[..], &frame(HEADERS, whole, 3, head)].concat();
             for (size, heads) in [(1, &both), (7, &both), (1_000, &both), (1_000, &first)] {
                 let mut frames = Frames::new();
-                let bytes = [PREFACE, heads, &frame(DATA, 0, 1, &[0x84; 70_000]), &trailers].concat();
+                let bytes = [PREFACE, heads, &frame(DATA, 0, 1, &vec![0x84; 70_000]), &trailers].concat();
                 bytes.chunks(size).for_each(|piece| frames.follow(piece));
                 assert_eq!(frames.trailers().borrow().known(1), expected, "{trailers:?} in pieces of {size}");
                 assert_eq!(frames.trailers().borrow().known(3), None);

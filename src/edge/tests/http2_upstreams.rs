@@ -375,15 +375,15 @@ async fn bodies_that_share_a_connection_cannot_use_up_its_window() {
         let gateway = gateway(address);
         let (client, other) = (Http2Client::connect(&gateway).await, Http2Client::connect(&gateway).await);
         let mut bodies = Vec::new();
-        let mut begin = |client: &Http2Client, path: &str, header| {
+        let mut ask = |client: &Http2Client, path: &str, header| {
             let (sender, body) = parts();
             bodies.push(sender);
             let (mut requests, request) = (client.requests.clone(), request(Method::POST, path, &[header], ""));
             tokio::spawn(async move { requests.send_request(request.map(|_| body)).await })
         };
         // All heads come before any body.
-        let read = begin(&client, "/api/users/read", ("content-length", "6"));
-        (0..OTHERS).for_each(|_| drop(begin(&other, "/api/users/stuck", header)));
+        let read = ask(&client, "/api/users/read", ("content-length", "6"));
+        (0..OTHERS).for_each(|_| drop(ask(&other, "/api/users/stuck", header)));
         for _ in 0..=OTHERS {
             soon("a request", begun.recv()).await.unwrap();
         }
