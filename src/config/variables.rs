@@ -79,7 +79,7 @@ variables! {
     MAX_CONNECTIONS, Text("10000"), "Connections in all; the newest is refused beyond";
     MAX_CONNECTIONS_PER_CLIENT, Text("1000"), "Connections of one client address. Behind a proxy that is the proxy's: raise it to `MAX_CONNECTIONS`";
     MAX_REQUESTS_PER_CLIENT, Text("1000"), "Requests in flight of one client address, each stream and WebSocket included; 503 `overloaded` beyond. The gateway's own paths count by themselves. Behind a proxy as above, unless `TRUSTED_PROXIES` names it";
-    TRUSTED_PROXIES, Derived("nobody"), "Whose `X-Forwarded-For` is believed: addresses or CIDRs separated by commas";
+    TRUSTED_PROXIES, Derived("none"), "Whose `X-Forwarded-For` is believed: addresses or CIDRs separated by commas";
     CONNECT_TIMEOUT, Text("2s"), "How long a connection to a service may take";
     FIRST_BYTE_TIMEOUT, Text("30s"), "How long a service may take from the request's end to its answer's head";
     UPSTREAM_IDLE_TIMEOUT, Text("30s"), "How long an unused connection to a service is kept";

@@ -9,6 +9,9 @@ use memchr::memchr;
 /// `:path` with its two values in the static table (RFC 7541, appendix A).
 const PATHS: std::ops::RangeInclusive<usize> = 4..=5;
 
+/// The first entry of the static table that is no pseudo-header. These come first in a block (RFC 9113 §8.3).
+const FIRST_REGULAR: usize = 15;
+
 /// The first entry of the dynamic table comes after those of the static one.
 const FIRST_DYNAMIC: usize = 62;
 
@@ -23,6 +26,8 @@ pub(super) fn has_fragment(block: &[u8]) -> bool {
         match field {
             Field::Indexed(index) if PATHS.contains(&index) => return false,
             Field::Literal(name, value) if name.is_path() => return value.has_number_sign(),
+            Field::Indexed(FIRST_REGULAR..FIRST_DYNAMIC)
+            | Field::Literal(Name::Indexed(FIRST_REGULAR..FIRST_DYNAMIC), _) => break,
             Field::Literal(Name::Indexed(FIRST_DYNAMIC..), value) => {
                 may_have_one |= value.begins_as_path() && value.has_number_sign();
             }
@@ -223,6 +228,9 @@ mod tests {
             assert!(!has_fragment(&named(false, b"a=/#")) && !has_fragment(&named(true, &bytes("ffaf"))), "{name:?}");
             assert!(!has_fragment(&[&named(false, b"/a#b")[..], b"\x84"].concat()), "the path is another");
         }
+        // The path was named by the dynamic table, and what comes behind a regular field is one, too.
+        let regular = [&b"\x82\x86\xbf\x90"[..], &literal(&[0x7e], false, b"/a#b")].concat();
+        assert!(!has_fragment(&regular));
         // The last entry of the static table is no path.
         assert!(!has_fragment(&literal(&[0x7d], false, b"/a#b")));
     }

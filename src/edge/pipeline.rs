@@ -232,11 +232,14 @@ async fn proxy(
         return Err(Failure::BodyTooLarge { limit_bytes });
     }
     let upstream = upstream.ok_or(Failure::NoInstance)?;
+    let length = request.head.length;
     let body = RequestBody::new(request.body, limit_bytes);
     if let Some(upload) = body.upload() {
         if upstream.speaks_http2() {
-            // A small body that has come with its head shares a connection with others; one that is still to come does not.
-            buffering::buffer_what_is_there(upload, MAX_SHARED_BODY_BYTES, &core.buffered).await?;
+            // A small body shares a connection with others. If its head says no length, it does if it has come as a whole.
+            if length == BodyLength::Unknown {
+                buffering::buffer_what_is_there(upload, MAX_SHARED_BODY_BYTES, &core.buffered).await?;
+            }
         } else if route.buffer_bytes > 0 {
             // Before anything is asked for that would grow old meanwhile, and before it counts against the service.
             buffering::buffer(upload, route.buffer_bytes, &core.buffered, limits.idle, limits.deadline).await?;

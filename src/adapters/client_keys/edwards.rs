@@ -1,5 +1,5 @@
 //! Which 32 bytes are a point of Ed25519 (RFC 8032 §5.1.3). aws-lc takes any 32 bytes for a key, and refuses each signature of it
-//! if they are no point: here whoever adds the key learns of it at once.
+//! if they are no point: here it is refused when it is added.
 
 /// A number modulo p = 2^255 - 19, the least significant limb first; any value below 2^256 stands for its remainder.
 type Element = [u64; 4];
@@ -13,7 +13,7 @@ const ONE: Element = [1, 0, 0, 0];
 const D: Element = [0x75eb_4dca_1359_78a3, 0x0070_0a4d_4141_d8ab, 0x8cc7_4079_7779_e898, 0x5203_6cee_2b6f_fe73];
 
 /// Whether the bytes are the encoding of a point: y is below p, and there is an x for it. One with an x of 0 and its sign set is
-/// no encoding either; whoever asks refuses both points with that x, for their small order.
+/// no encoding either; the caller refuses both points with that x, for their small order.
 pub(super) fn is_point(encoded: &[u8; 32]) -> bool {
     let mut y = ONE;
     for (limb, bytes) in y.iter_mut().zip(encoded.chunks_exact(8)) {

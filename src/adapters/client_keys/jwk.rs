@@ -30,7 +30,7 @@ const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
 const PUBLIC_MEMBERS: [&str; 6] = ["kty", "crv", "x", "y", "n", "e"];
 
 /// The encodings of the points of Ed25519 whose order divides 8, without the sign in the last bit. For such a key a signature
-/// can be made without the private half (RFC 8032 §8.9 leaves the check to whoever reads the key).
+/// can be made without the private half (RFC 8032 §8.9 leaves the check to the reader of the key).
 const SMALL_ORDER: [[u8; 32]; 5] = [
     little_endian(0, 0, 0),
     little_endian(1, 0, 0),

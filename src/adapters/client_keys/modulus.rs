@@ -1,5 +1,5 @@
-//! Which moduli of RSA are no product of two large primes, as far as can be told at once (NIST SP 800-89 §5.3.3 wants that of
-//! whoever takes a key). Whether a modulus is weak in any other way cannot be told without factoring it.
+//! Which moduli of RSA are no product of two large primes, as far as can be told at once (NIST SP 800-89 §5.3.3 wants it
+//! checked where a key is taken). Primes, cubes and neighbouring factors are not told: that needs arithmetic with large numbers.
 
 use std::ops::Range;
 
