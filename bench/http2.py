@@ -202,8 +202,13 @@ class RudeHttp2(Http2):
     async def stop_reading(self):
         """Leaves the window of the stream at 0."""
         asked, lines = self.plan("body", 1_000_000 + any_size(self.chance), route=self.any_route())
-        self.send_head(asked, lines)
+        number = self.send_head(asked, lines)
+        stream = self.streams[number]
         await self.connection.send(self.http.data_to_send())
+        # An instance that is stopped may keep the answer waiting; that time is not the client's.
+        while not stream.answer and self.streams:
+            if not await self.hear():
+                return
         self.streams.clear()
         await self.closed_in_time()
 
