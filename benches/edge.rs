@@ -17,6 +17,7 @@ use gateway::{
             id::{AccountId, FamilyId, TokenId},
             identity::Identity,
             oauth::{GrantChanges, ProviderName},
+            origin::AllowedOrigins,
             page::TrustedPages,
             service::{Route, RouteTable, Service, ServiceName},
             signing_key::{SigningAlgorithm, SigningKey},
@@ -162,8 +163,8 @@ impl World {
             browsers: BrowserSettings {
                 session_cookie: String::new(),
                 pages: TrustedPages::default(),
-                allowed_origins: Vec::new(),
-                login_path: String::new(),
+                allowed_origins: AllowedOrigins::default(),
+                api_prefix: "/e".to_owned(),
                 strict_transport: false,
             },
             upstream_settings: settings.upstream,
@@ -178,6 +179,7 @@ impl World {
             entropy: Arc::new(SystemEntropy::default()) as Arc<dyn Entropy>,
             access_log: Arc::new(Nobody),
             log_format: settings.log_format,
+            timezone: settings.public.timezone,
         })
     }
 }

@@ -9,3 +9,4 @@ pub mod jwt;
 pub mod passwords;
 pub mod providers;
 pub mod sealing;
+pub mod service_documents;

@@ -28,12 +28,11 @@ use poem::{Endpoint, EndpointExt, IntoResponse, Route, endpoint::BoxEndpoint, ge
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 
 pub use self::context::RequestContext;
-pub use self::health::Readiness;
 use self::{
     account::AccountApi,
     client::{ClientApi, MetadataApi},
     cors::Cors,
-    docs::{Docs, Facts},
+    docs::Facts,
     health::HealthApi,
     login::LoginApi,
     oauth::OAuthApi,
@@ -43,9 +42,16 @@ use self::{
     token::{DummyTokenApi, OpenTokenCreationApi, TokenApi, TokenCreationApi},
     welcome::WelcomeApi,
 };
-use crate::domain::gateway::controllers::{
-    account::AccountController, client::ClientController, login::LoginController, oauth::OAuthController,
-    session::SessionController, signing_key::SigningKeyController, token::TokenController,
+pub use self::{
+    docs::{DescribedService, Documents},
+    health::Readiness,
+};
+use crate::domain::gateway::{
+    controllers::{
+        account::AccountController, client::ClientController, login::LoginController, oauth::OAuthController,
+        session::SessionController, signing_key::SigningKeyController, token::TokenController,
+    },
+    models::origin::AllowedOrigins,
 };
 
 /// What the API is made of.
@@ -70,8 +76,8 @@ pub struct ApiParts {
     pub domain: String,
     /// Beside the root, the API answers under this path: empty, or `/…`.
     pub prefix: String,
-    /// Other sites whose pages may call, as browsers write them in `Origin`.
-    pub allowed_origins: Vec<String>,
+    /// Other sites whose pages may call.
+    pub allowed_origins: AllowedOrigins,
     /// Whether the development helpers are there.
     pub development: bool,
 }
@@ -105,7 +111,7 @@ pub(crate) enum Tag {
 pub struct Api {
     /// Answers requests; paths come without the prefix.
     pub endpoint: BoxEndpoint<'static>,
-    docs: Arc<Docs>,
+    docs: Arc<Documents>,
 }
 
 impl Api {
@@ -116,7 +122,7 @@ impl Api {
         let facts = Facts {
             longest_access_life: tokens.longest_access_life().num_seconds(),
             session_cookie: sessions.cookie_name(),
-            allowed_origins: parts.allowed_origins.clone(),
+            return_origins: logins.return_origins().to_vec(),
         };
         let (cors, development) = (Cors::new(parts.allowed_origins), parts.development);
         let lasting = (
@@ -142,15 +148,24 @@ impl Api {
     /// `/livez` and `/readyz` alone, for the admin listener.
     pub fn health(readiness: Arc<dyn Readiness>) -> BoxEndpoint<'static> {
         let service = OpenApiService::new(HealthApi::new(readiness), "Gateway health", env!("CARGO_PKG_VERSION"));
-        finish(Route::new().nest("/", service), AllowedMethods::of(HealthApi::meta()), Cors::new(vec![]))
+        finish(
+            Route::new().nest("/", service),
+            AllowedMethods::of(HealthApi::meta()),
+            Cors::new(AllowedOrigins::default()),
+        )
+    }
+
+    /// Where services are told of, to be in the document.
+    pub fn documents(&self) -> Arc<Documents> {
+        self.docs.clone()
     }
 
     /// The OpenAPI document of everything that is served.
     pub fn document(&self) -> Bytes {
-        self.docs.document()
+        self.docs.document("")
     }
 
-    fn serve<T: OpenApi + Clone + Send + 'static>(
+    fn serve<T: OpenApi + Clone + Send + Sync + 'static>(
         api: T,
         domain: &str,
         prefix: &str,
@@ -158,7 +173,7 @@ impl Api {
         facts: Facts,
     ) -> Self {
         let service = described(api, domain, prefix);
-        let docs = Docs::of(&service, format!("Gateway of {domain}"), facts);
+        let docs = Documents::of(&service, format!("Gateway of {domain}"), facts);
         let allowed = AllowedMethods::of(T::meta()).with("/docs").with("/openapi.json");
         let routes =
             Route::new().at("/docs", get(docs.swagger())).at("/openapi.json", get(docs.openapi())).nest("/", service);
@@ -194,8 +209,8 @@ where
             async move {
                 let context = RequestContext::of(&request);
                 let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-                let origin = cors.origin(&request);
-                let mut response = match Cors::preflight(origin.as_ref(), &request, &allowed) {
+                let readers = cors.readers(&request);
+                let mut response = match readers.preflight(&request, &allowed) {
                     Some(answer) => answer,
                     None => match endpoint.call(request).await {
                         Ok(answer) => answer.into_response(),
@@ -203,7 +218,7 @@ where
                     },
                 };
                 let headers = response.headers_mut();
-                cors.mark(origin, headers);
+                readers.told(headers);
                 headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
                 headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
                 headers

@@ -5,6 +5,7 @@ mod banner;
 mod certificate;
 pub mod clients;
 mod control_plane;
+mod described;
 mod descriptors;
 mod development;
 pub mod logging;
@@ -34,7 +35,10 @@ use self::{
     development::Helpers,
     publisher::SnapshotPublisher,
     readiness::StoreReadiness,
-    rules::{browsers, cookies, expectations, key_schedule, own_hosts, session_limits, token_policy, trusted_pages},
+    rules::{
+        browsers, cookies, expectations, key_schedule, own_hosts, own_origins, session_limits, token_policy,
+        trusted_pages,
+    },
     store::{Store, StoreError},
     upkeep::Upkeep,
 };
@@ -163,16 +167,19 @@ impl App {
         let admin_address = local_address(&admin);
         let helpers = Helpers::start(&mut settings, address, &world, &mut tasks, &stopped).await?;
 
+        // Probes are answered while the store is waited for: who restarts a gateway that does not respond must let it.
+        let probes = Probes::start().map_err(StartError::Edge)?;
+        let readiness = Arc::new(StoreReadiness::default());
+        let admin = admin.into_std().map_err(StartError::Edge)?;
+        let health = Api::health(readiness.clone());
+        tasks.spawn_on(control_plane::serve(admin, health, stopped.clone()), &probes.handle);
+
         let (providers, preparation) = providers(&settings.providers, &world.clock);
         let preparing = spawn_blocking(|| preparation.run());
-        let store = Store::open(&settings.database).await?.with_sessions_in(&settings.session_store).await?;
+        let store = Store::wait_for(&settings.database, &settings.session_store, settings.startup_timeout).await?;
         let core = Core::open(&settings, &world, &store, providers).await?;
 
-        let api = Api::new(core.api_parts(&settings));
-        let probes = Probes::start().map_err(StartError::Edge)?;
-        let admin = admin.into_std().map_err(StartError::Edge)?;
-        let health = Api::health(core.readiness.clone());
-        tasks.spawn_on(control_plane::serve(admin, health, stopped.clone()), &probes.handle);
+        let api = Api::new(core.api_parts(&settings, readiness.clone()));
         Upkeep {
             keys: core.keys.clone(),
             feed: core.feed.clone(),
@@ -188,6 +195,14 @@ impl App {
             refresh_ahead: settings.oauth_refresh_ahead,
         }
         .start(&mut tasks, &probes.handle, &stopped);
+        let keeper = described::Keeper {
+            documents: api.documents(),
+            services: settings.services.clone(),
+            table: routes_in_force(&settings),
+            environment: settings.environment,
+            paths: settings.service_documents.clone(),
+        };
+        tasks.spawn(keeper.keep(stopped.clone()));
         let tls = certificate.as_ref().map(CertificateKeeper::terminator);
         if let Some(certificate) = certificate {
             tasks.spawn(certificate.keep(stopped.clone()));
@@ -215,12 +230,13 @@ impl App {
                 entropy: world.entropy,
                 access_log: Arc::new(logging::AccessLog),
                 log_format: settings.log_format,
+                timezone: settings.public.timezone,
             },
         )
         .map_err(StartError::Edge)?;
         // Until here the gateway did not call itself ready: this may still fail.
         preparing.await??;
-        core.readiness.complete();
+        readiness.complete(store, core.feed.clone());
         banner::show(&settings, address, admin_address, &helpers);
         Ok(Self { edge, tasks, _probes: probes, stop, drain_timeout: settings.listener.drain_timeout })
     }
@@ -255,7 +271,6 @@ struct Core {
     sessions: Arc<SessionService>,
     logins: Arc<LoginService>,
     accounts: AccountService,
-    readiness: Arc<StoreReadiness>,
 }
 
 impl Core {
@@ -321,7 +336,7 @@ impl Core {
             sealer: vault.clone(),
             clock: world.clock.clone(),
             entropy: world.entropy.clone(),
-            allowed_origins: settings.public.allowed_origins.clone(),
+            allowed_origins: own_origins(settings),
         }));
         let accounts = AccountService::new(AccountParts {
             accounts: store.accounts.clone(),
@@ -334,11 +349,10 @@ impl Core {
             clock: world.clock.clone(),
             entropy: world.entropy.clone(),
         });
-        let readiness = Arc::new(StoreReadiness::new(store.clone(), feed.clone()));
-        Ok(Self { publisher, keys, feed, tokens, clients, oauth, sessions, logins, accounts, readiness })
+        Ok(Self { publisher, keys, feed, tokens, clients, oauth, sessions, logins, accounts })
     }
 
-    fn api_parts(&self, settings: &Settings) -> ApiParts {
+    fn api_parts(&self, settings: &Settings, readiness: Arc<StoreReadiness>) -> ApiParts {
         let PublicSettings { timezone, allowed_origins, .. } = &settings.public;
         let (cookies, pages) = (cookies(settings), trusted_pages(settings));
         let callers = Callers::new(self.tokens.clone(), self.sessions.clone(), cookies, pages);
@@ -364,7 +378,7 @@ impl Core {
             ),
             sessions: SessionController::new(self.sessions.clone(), callers, cookies, *timezone),
             keys: SigningKeyController::new(self.keys.clone()),
-            readiness: self.readiness.clone(),
+            readiness,
             domain: settings.public.domain().to_owned(),
             prefix: settings.public.api_prefix.as_str().to_owned(),
             allowed_origins: allowed_origins.clone(),
@@ -388,7 +402,7 @@ pub async fn openapi_document(settings: &Settings) -> Result<Bytes, StartError> 
     let world = World::real();
     let (providers, _) = providers(&settings.providers, &world.clock);
     let core = Core::open(settings, &world, &Store::in_memory(), providers).await?;
-    Ok(Api::new(core.api_parts(settings)).document())
+    Ok(Api::new(core.api_parts(settings, Arc::default())).document())
 }
 
 /// Seals everything in the store anew that was not sealed with the first key; `None` if there is no store that outlives a

@@ -12,8 +12,12 @@ use std::{
     process::ExitCode,
 };
 
-use tokio::{runtime::Runtime, signal};
-use tracing::error;
+use chrono_tz::Tz;
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{Signal, SignalKind, signal},
+};
+use tracing::{error, info, warn};
 
 use crate::{
     adapters::clock::WallClock,
@@ -28,6 +32,8 @@ use crate::{
 const BAD_USAGE: u8 = 64;
 const UNAVAILABLE: u8 = 69;
 const INTERNAL: u8 = 70;
+/// As shells have it for a program that SIGINT ended.
+const INTERRUPTED: u8 = 130;
 
 /// Runs one command.
 pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
@@ -80,22 +86,30 @@ fn with(sources: &Sources, command: impl FnOnce(Settings) -> ExitCode) -> ExitCo
 }
 
 fn serve(settings: Settings) -> ExitCode {
-    with_log(settings.log_format, async {
+    with_log(settings.log_format, settings.public.timezone, async {
         // Asked for before anything runs: a signal that comes early is not lost.
-        let stop = stop_signal();
-        let app = match App::start(settings, World::real()).await {
-            Ok(app) => app,
-            Err(error) => {
-                error!(%error, "the gateway cannot start");
-                return ExitCode::from(UNAVAILABLE);
-            }
+        let mut signals = Signals::new();
+        let app = tokio::select! {
+            started = App::start(settings, World::real()) => match started {
+                Ok(app) => app,
+                Err(error) => {
+                    error!(%error, "the gateway cannot start");
+                    return ExitCode::from(UNAVAILABLE);
+                }
+            },
+            () = signals.stop() => return ExitCode::SUCCESS,
         };
         let exit_code = tokio::select! {
-            () = stop => ExitCode::SUCCESS,
+            () = signals.stop() => ExitCode::SUCCESS,
             () = app.failed() => ExitCode::from(INTERNAL),
         };
-        app.stop().await;
-        exit_code
+        tokio::select! {
+            () = app.stop() => exit_code,
+            () = signals.stop() => {
+                warn!("stopped at once, by a second signal: requests under way are cut");
+                ExitCode::from(INTERRUPTED)
+            }
+        }
     })
 }
 
@@ -178,11 +192,12 @@ fn serve_sample(address: &str) -> ExitCode {
         complain(&format!("gateway: {address} is no address; write for instance 127.0.0.1:8001\n"));
         return ExitCode::from(BAD_USAGE);
     };
-    with_log(LogFormat::Text, async {
+    with_log(LogFormat::Text, Tz::UTC, async {
         match tokio::net::TcpListener::bind(address).await {
             Ok(listener) => {
+                let mut signals = Signals::new();
                 say(&format!("sample AUTH service on http://{address}/users\n"));
-                match sample_service::serve(listener, stop_signal()).await {
+                match sample_service::serve(listener, async move { signals.stop().await }).await {
                     Ok(()) => ExitCode::SUCCESS,
                     Err(error) => {
                         complain(&format!("gateway: the listener is lost: {error}\n"));
@@ -200,10 +215,10 @@ fn serve_sample(address: &str) -> ExitCode {
 
 fn healthcheck(settings: &Settings) -> ExitCode {
     let address = healthcheck::reachable(settings.listener.address);
-    match healthcheck::is_ready(address, settings.tls.is_some()) {
+    match healthcheck::is_alive(address, settings.tls.is_some()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            complain(&format!("gateway: {address} is not ready\n"));
+            complain(&format!("gateway: {address} does not live\n"));
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -214,8 +229,8 @@ fn healthcheck(settings: &Settings) -> ExitCode {
 }
 
 /// Does work that logs. Everything that was logged is written before it returns, unless nothing reads it.
-fn with_log(format: LogFormat, work: impl Future<Output = ExitCode>) -> ExitCode {
-    match logging::start(format) {
+fn with_log(format: LogFormat, timezone: Tz, work: impl Future<Output = ExitCode>) -> ExitCode {
+    match logging::start(format, timezone) {
         Ok(_logging) => in_runtime(work),
         Err(error) => {
             complain(&format!("gateway: no thread for the log: {error}\n"));
@@ -226,7 +241,12 @@ fn with_log(format: LogFormat, work: impl Future<Output = ExitCode>) -> ExitCode
 
 fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
     match Runtime::new() {
-        Ok(runtime) => runtime.block_on(work),
+        Ok(runtime) => {
+            let exit_code = runtime.block_on(work);
+            // Whoever does not want to wait does not wait for threads either.
+            runtime.shutdown_background();
+            exit_code
+        }
         Err(error) => {
             complain(&format!("gateway: no runtime: {error}\n"));
             ExitCode::from(UNAVAILABLE)
@@ -234,18 +254,41 @@ fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
     }
 }
 
-/// SIGINT (Ctrl-C) or SIGTERM.
-fn stop_signal() -> impl Future<Output = ()> {
-    let terminate = signal::unix::signal(signal::unix::SignalKind::terminate());
-    let interrupt = signal::unix::signal(signal::unix::SignalKind::interrupt());
-    async {
-        let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+/// The signals that mean something here. Those that cannot be listened to never come.
+struct Signals {
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    fn new() -> Self {
+        let [terminate, interrupt, hangup] =
+            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(|kind| signal(kind).ok());
+        Self { terminate, interrupt, hangup }
+    }
+
+    /// Waits for SIGINT (Ctrl-C) or SIGTERM. A terminal that is closed ends nothing (SIGHUP), and there is nothing to read again.
+    async fn stop(&mut self) {
+        loop {
+            tokio::select! {
+                () = next(&mut self.terminate) => return,
+                () = next(&mut self.interrupt) => return,
+                () = next(&mut self.hangup) => {
+                    info!("SIGHUP changes nothing: certificates are read by themselves, all else at the next start");
+                }
+            }
         }
+    }
+}
+
+async fn next(signal: &mut Option<Signal>) {
+    let came = match signal {
+        Some(signal) => signal.recv().await,
+        None => None,
+    };
+    if came.is_none() {
+        std::future::pending().await
     }
 }
 

@@ -20,7 +20,7 @@ pub mod variables;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{collections::HashMap, fmt, net::SocketAddr, time::Duration};
 
 use chrono_tz::Tz;
 use ipnet::IpNet;
@@ -33,14 +33,16 @@ pub use store::DEVELOPMENT_VAULT_KEY;
 pub use tls::{TlsFiles, TlsPair, Unfit};
 
 use crate::domain::gateway::models::{
+    origin::AllowedOrigins,
     path::PathPrefix,
     provider::{ProviderSettings, STAND_IN},
-    service::{Route, Service},
+    service::{Route, Service, ServiceName},
     signing_key::SigningAlgorithm,
 };
 use reader::{Reader, one_of};
 
 /// Most tokens of providers live for less.
+const LONGEST_START: Duration = Duration::from_hours(1);
 const LONGEST_AHEAD: Duration = Duration::from_hours(24 * 30);
 
 /// Everything that can be set.
@@ -60,6 +62,8 @@ pub struct Settings {
     pub database: Database,
     /// `REDIS_URL`
     pub session_store: SessionStore,
+    /// `STARTUP_TIMEOUT`: how long a store that is not there yet is waited for.
+    pub startup_timeout: Duration,
     /// `VAULT_KEY`: the first key seals, all open.
     pub vault_keys: Vec<VaultKey>,
     /// Tokens and the keys that sign them.
@@ -68,6 +72,8 @@ pub struct Settings {
     pub sessions: SessionSettings,
     /// `<NAME>_SERVICE_URL`: services and their instances.
     pub services: Vec<Service>,
+    /// `<NAME>_SERVICE_OPENAPI`: where a service has its OpenAPI document; `None` if it is not to be asked.
+    pub service_documents: HashMap<ServiceName, Option<String>>,
     /// The routes of `gateway.toml`, or the shipped ones.
     pub routes: Vec<Route>,
     /// How services are reached.
@@ -98,11 +104,13 @@ impl Settings {
         let tls = tls::read(&mut reader);
         let public = public::read(&mut reader, environment, clients, tls.is_some());
         let database = store::read_database(&mut reader, environment);
+        let startup_timeout = reader.duration(&variables::STARTUP_TIMEOUT, Duration::ZERO..=LONGEST_START);
         let session_store = store::read_session_store(&mut reader);
         let vault_keys = store::read_vault_keys(&mut reader, environment);
         let tokens = tokens::read(&mut reader, public.as_ref());
         let sessions = session::read(&mut reader);
         let services = services::read(&mut reader);
+        let service_documents = services::read_documents(&mut reader);
         let providers = providers::read(&mut reader, environment, public.as_ref());
         let on = providers.as_deref().map(|on| names(on, environment));
         let algorithm = tokens.as_ref().map(|tokens| tokens.algorithm);
@@ -123,10 +131,12 @@ impl Settings {
                 public: public?,
                 database: database?,
                 session_store: session_store?,
+                startup_timeout: startup_timeout?,
                 vault_keys: vault_keys?,
                 tokens: tokens?,
                 sessions: sessions?,
                 services,
+                service_documents,
                 routes,
                 upstream: upstream?,
                 providers: providers?,
@@ -200,14 +210,18 @@ pub struct ListenerSettings {
 /// How the gateway looks from outside.
 #[derive(Debug, Clone)]
 pub struct PublicSettings {
-    /// `PUBLIC_URL`: scheme, host and port under which browsers reach it; also the issuer of its tokens.
+    /// `DOMAIN`: what people call it.
+    pub domain: Option<String>,
+    /// `PUBLIC_URL`: under which browsers reach it; also the issuer of its tokens.
     pub url: Url,
+    /// Whether somebody has said so.
+    pub url_is_set: bool,
     /// `API_PREFIX`: the gateway's own API answers at the root and under this.
     pub api_prefix: PathPrefix,
     /// `TIMEZONE`: the offset of times in answers.
     pub timezone: Tz,
     /// `ALLOWED_ORIGINS`: other sites that a sign-in may return to, and whose pages may act for whoever is signed in.
-    pub allowed_origins: Vec<String>,
+    pub allowed_origins: AllowedOrigins,
 }
 
 impl PublicSettings {
@@ -216,9 +230,20 @@ impl PublicSettings {
         self.url.as_str().trim_end_matches('/')
     }
 
-    /// The host, for people: without scheme and port.
+    /// Where browsers find its own API: under its prefix, unless the URL has a path that leads there already.
+    pub fn api_base(&self) -> String {
+        let prefix = if self.url.path() == "/" { self.api_prefix.as_str() } else { "" };
+        format!("{}{prefix}", self.base())
+    }
+
+    /// The origin of its pages, as browsers write it.
+    pub fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+
+    /// What people call it.
     pub fn domain(&self) -> &str {
-        self.url.host_str().unwrap_or_default()
+        self.domain.as_deref().or(self.url.host_str()).unwrap_or_default()
     }
 }
 
@@ -227,15 +252,20 @@ impl PublicSettings {
 pub enum Database {
     /// Unset: everything is gone when the process ends.
     Memory,
-    /// `sqlite://…` or `postgres://…`, with its password: never printed.
-    Url(String),
+    /// `sqlite://…` or `postgres://…`
+    Url {
+        /// With its password: never printed.
+        url: String,
+        /// `DATABASE_SCHEMA`: where the tables are in a PostgreSQL.
+        schema: String,
+    },
 }
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Memory => "Memory",
-            Self::Url(_) => "Url(…)",
+            Self::Url { .. } => "Url(…)",
         })
     }
 }

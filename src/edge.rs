@@ -10,7 +10,7 @@
 //! and its answer are a `message` with a `header_list`. A request goes
 //! through `pipeline`: `fields` → `client` → `path` → `view` → `headers` → `cors` → `authenticate` (`session`, `linked`; `caller`) →
 //! `browser` or `provider_token` → `buffering` → `in_flight` (`permits`; `shortage`) → `outgoing` (`ours`) →
-//! `balance` → `forward` (`upload`; `pool` and `exchange`, or `multiplex` (`service_frames`) and `http2_exchange`; `names`; `retry`) → `body` (`stream` ends it) →
+//! `balance` → `forward` (`upload`; `pool` and `exchange`, or `multiplex` (`service_frames`) and `http2_exchange`; `names`; `retry`) → `redirects` → `body` (`stream` ends it) →
 //! `access_log`; or to
 //! `own_path`. After a 101 (`upgrade`) the connection goes on as a `tunnel`.
 
@@ -68,6 +68,7 @@ mod permits;
 mod pipeline;
 mod pool;
 mod provider_token;
+mod redirects;
 mod request_id;
 mod retry;
 mod service_frames;

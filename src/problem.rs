@@ -133,8 +133,19 @@ impl Problem {
         Self::new(
             StatusCode::FORBIDDEN,
             "cross_site_request",
-            "a session counts only in requests from a page of this site or of ALLOWED_ORIGINS (Sec-Fetch-Site, Origin); programs \
-             send a bearer token, where one will do",
+            "a session counts only in requests from a page of this site or of ALLOWED_ORIGINS (Sec-Fetch-Site, Origin), or from the \
+             server of a front end, which sends `X-CSRF: 1`; programs send a bearer token, where one will do",
+        )
+    }
+
+    /// A page of another site would open a session whose cookie no browser keeps: 403.
+    pub fn cross_site_session() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "cross_site_session",
+            "this page is of another site than the gateway, so no browser would keep the cookie of its session. Let the front end \
+             pass /e/… on to the gateway, so that both have one origin, or give them names of one domain, such as app.jinmini.com \
+             and api.jinmini.com",
         )
     }
 

@@ -72,6 +72,7 @@ const LAYERS: &[Layer] = &[
             "chrono",
             "migration",
             "sea_orm",
+            "sea_query_sqlx",
             "serde",
             "serde_json",
             "sqlx",
@@ -137,7 +138,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "api",
         module: "api",
-        layers: &["controllers", "schemas", "problem", "html"],
+        layers: &["controllers", "schemas", "models", "problem", "html", "json"],
         libraries: Only(&[
             "async_trait",
             "bytes",
@@ -159,7 +160,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "adapters",
         module: "adapters",
-        layers: &["models", "service ports", "ports"],
+        layers: &["models", "service ports", "ports", "json"],
         libraries: AllBut(&["hyper", "migration", "poem", "poem_openapi", "redis", "sea_orm", "sqlx", "validator"]),
     },
     Layer {
@@ -186,6 +187,7 @@ const LAYERS: &[Layer] = &[
         libraries: AllBut(&["migration", "redis", "sea_orm", "sqlx"]),
     },
     Layer { name: "html", module: "html", layers: &[], libraries: Only(&[]) },
+    Layer { name: "json", module: "json", layers: &[], libraries: Only(&["serde", "serde_json"]) },
     Layer { name: "ports", module: "ports", layers: &[], libraries: Only(&["chrono"]) },
     Layer {
         name: "problem",

@@ -2,7 +2,7 @@
 
 use gateway::config::{
     Settings, Sources,
-    variables::{ALL, Fallback, PROVIDER_FAMILIES, SERVICE_URL, Variable},
+    variables::{ALL, Fallback, PROVIDER_FAMILIES, SERVICE_OPENAPI, SERVICE_URL, Variable},
 };
 
 const README: &str = include_str!("../README.md");
@@ -10,12 +10,12 @@ const ENV_FILE: &str = include_str!("../.env");
 
 /// Each family of variables has one example in `.env`.
 fn example(family: &Variable) -> String {
-    let service = family.name.ends_with("_SERVICE_URL");
+    let service = family.name.contains("_SERVICE_");
     family.name.replace("<NAME>", if service { "AUTH" } else { "OKTA" }).replace("<PROVIDER>", "GITHUB")
 }
 
 fn families() -> impl Iterator<Item = &'static Variable> {
-    [&SERVICE_URL].into_iter().chain(PROVIDER_FAMILIES)
+    [&SERVICE_URL, &SERVICE_OPENAPI].into_iter().chain(PROVIDER_FAMILIES)
 }
 
 fn row(variable: &Variable) -> String {

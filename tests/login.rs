@@ -210,8 +210,7 @@ fn a_person_who_does_not_agree_is_told_so_in_both_languages() {
 fn a_provider_that_is_down_is_a_page_too() {
     // The stand-in provider lives and dies with the gateway that started it.
     let host = Gateway::start();
-    let stand_in = host.printed("/authorize?");
-    let issuer = stand_in.trim().split("/authorize").next().unwrap();
+    let issuer = &format!("http://{}", StandIn::of(&host).address);
     let gateway = Gateway::with(&[
         ("OIDC_WORK_ISSUER", issuer),
         ("OIDC_WORK_CLIENT_ID", "gateway"),
@@ -283,7 +282,8 @@ fn nobody_is_sent_elsewhere() {
         "https%3A%2F%2Fevil.example",
         "%2F%2Fevil.example",
         "%2F%5Cevil.example",
-        "https%3A%2F%2Fapp.jinmini.com%2F",
+        "https%3A%2F%2Fapp.jinmini.com%2F%2Fevil.example",
+        "https%3A%2F%2Fapp.jinmini.com%3A444%2F",
         "https%3A%2F%2Fapp.jinmini.com%40evil.example",
         "%2F%09%2Fevil.example",
         "javascript%3Aalert(1)",

@@ -14,6 +14,10 @@ pub struct RequestContext {
     pub request_id: Option<String>,
     /// The client's address: the peer's, or the one that a trusted proxy vouches for.
     pub client: Option<IpAddr>,
+    /// Whether the client came by `http` or `https`.
+    pub scheme: Option<&'static str>,
+    /// What was taken off its path: empty, or `/…`.
+    pub prefix: String,
 }
 
 impl RequestContext {

@@ -1,5 +1,5 @@
 //! Pages of `ALLOWED_ORIGINS` may call the API and read what it answers, in the name of whoever is signed in (the Fetch
-//! standard's CORS protocol). Exactly these origins are told so, one at a time; a wildcard is never sent.
+//! standard's CORS protocol); those of previews without cookies. What is published for everybody is readable by every page.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use poem::{Request, Response};
 
 use super::problems::AllowedMethods;
+use crate::domain::gateway::models::origin::{AllowedOrigins, Reader};
 
 /// What pages may send besides what any form could.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type");
@@ -18,30 +19,49 @@ const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static("x-request-id, ww
 /// answer says who may read it.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
+/// Where keys and metadata are published (RFC 8615).
+const PUBLISHED: &str = "/.well-known/";
+
 /// The origins whose pages may call.
 #[derive(Clone)]
-pub(super) struct Cors(Arc<[String]>);
+pub(super) struct Cors(Arc<AllowedOrigins>);
+
+/// Which pages may read the answer to a request.
+pub(super) enum Readers {
+    /// Those of every origin, without cookies.
+    Everybody,
+    /// Those of this one, which asks.
+    Page(HeaderValue, Reader),
+    /// Not the one that asks; another might.
+    Others,
+    /// None.
+    Nobody,
+}
 
 impl Cors {
-    /// As browsers write them in `Origin`.
-    pub(super) fn new(origins: Vec<String>) -> Self {
+    pub(super) fn new(origins: AllowedOrigins) -> Self {
         Self(origins.into())
     }
 
-    /// The page's origin, if it is on the list.
-    pub(super) fn origin(&self, request: &Request) -> Option<HeaderValue> {
-        let origin = request.headers().get(header::ORIGIN)?;
-        self.0.iter().any(|known| known.as_bytes() == origin.as_bytes()).then(|| origin.clone())
+    /// Who may read the answer to a request.
+    pub(super) fn readers(&self, request: &Request) -> Readers {
+        if request.uri().path().starts_with(PUBLISHED) {
+            return Readers::Everybody;
+        }
+        if self.0.is_empty() {
+            return Readers::Nobody;
+        }
+        let origin = request.headers().get(header::ORIGIN);
+        let reader = origin.and_then(|origin| Some((origin.clone(), self.0.reader(origin.as_bytes())?)));
+        reader.map_or(Readers::Others, |(origin, reader)| Readers::Page(origin, reader))
     }
+}
 
+impl Readers {
     /// What a browser wants to know before it sends what no form could.
-    pub(super) fn preflight(
-        origin: Option<&HeaderValue>,
-        request: &Request,
-        allowed: &AllowedMethods,
-    ) -> Option<Response> {
+    pub(super) fn preflight(&self, request: &Request, allowed: &AllowedMethods) -> Option<Response> {
         let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        if origin.is_none() || request.method() != Method::OPTIONS || !asks {
+        if matches!(self, Self::Others | Self::Nobody) || request.method() != Method::OPTIONS || !asks {
             return None;
         }
         let methods = HeaderValue::from_str(allowed.at(request.uri().path())?).ok()?;
@@ -54,14 +74,21 @@ impl Cors {
     }
 
     /// Says on an answer who may read it. Where anybody else may, the answer differs by origin even for those who may not.
-    pub(super) fn mark(&self, origin: Option<HeaderValue>, headers: &mut HeaderMap) {
-        if self.0.is_empty() {
-            return;
+    pub(super) fn told(self, headers: &mut HeaderMap) {
+        let origin = match &self {
+            Self::Nobody => return,
+            Self::Others => None,
+            Self::Everybody => Some(HeaderValue::from_static("*")),
+            Self::Page(origin, _) => Some(origin.clone()),
+        };
+        if matches!(self, Self::Page(..) | Self::Others) {
+            headers.append(header::VARY, HeaderValue::from_static("Origin"));
         }
-        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        if matches!(self, Self::Page(_, Reader::Trusted)) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
         if let Some(origin) = origin {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
             headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
         }
     }

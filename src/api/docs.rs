@@ -1,75 +1,132 @@
-//! Swagger UI and the OpenAPI document. Both are made when somebody first asks for them: the page alone is as large as
+//! Swagger UI and the OpenAPI document, of the gateway and of its services. Both are made when somebody first asks for them: the page alone is as large as
 //! everything else that a gateway without traffic holds in memory, and making it took longer than the rest of the start.
 
-mod json;
+mod merged;
 mod truth;
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
 use http::header;
 use poem::{Endpoint, Response, endpoint::make_sync};
 use poem_openapi::{OpenApi, OpenApiService};
 
+pub use self::merged::DescribedService;
 pub(super) use self::truth::Facts;
-use super::pages::NO_ICON;
+use super::{RequestContext, pages::NO_ICON};
+use crate::json::Json;
 
 /// Swagger is one page with its script and style in it. It may talk to this gateway and to nobody else.
 const SWAGGER_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; \
                               font-src data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// The groups in the order in which a newcomer wants them; poem-openapi sorts them by name. And folded schemas.
-const SWAGGER_OPTIONS: &str = "deepLinking: true, defaultModelsExpandDepth: 0, \
-    tagsSorter: (a, b) => ['Tokens', 'Sign in', 'Accounts', 'OAuth', 'Machine clients', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(a) - \
-                          ['Tokens', 'Sign in', 'Accounts', 'OAuth', 'Machine clients', 'Playground', 'Welcome', 'Discovery', 'Health'].indexOf(b),";
+/// Folded schemas, and groups in the order of the document's tags: poem-openapi sorts ours by name.
+const SWAGGER_OPTIONS: &str = "deepLinking: true, defaultModelsExpandDepth: 0,";
 
-/// What is made on first use.
-type Late = LazyLock<Bytes, Box<dyn FnOnce() -> Bytes + Send>>;
+/// Our groups, in the order in which a newcomer wants them. Those of services stand behind the first.
+const GROUPS: [&str; 9] =
+    ["Playground", "Tokens", "Sign in", "Accounts", "OAuth", "Machine clients", "Welcome", "Discovery", "Health"];
 
-/// What describes an API.
-pub(super) struct Docs {
-    document: Late,
-    page: Late,
+/// What describes an API and the services behind it.
+pub struct Documents {
+    make: Box<dyn Fn() -> Made + Send + Sync>,
+    title: String,
+    state: Mutex<State>,
 }
 
-impl Docs {
+/// What poem-openapi makes of our API.
+struct Made {
+    document: Json,
+    page: String,
+}
+
+#[derive(Default)]
+struct State {
+    services: Vec<DescribedService>,
+    /// What was made of it, by the prefix under which somebody asked.
+    documents: HashMap<String, Bytes>,
+    pages: HashMap<String, Bytes>,
+}
+
+impl Documents {
     /// Those of a service.
     pub(super) fn of<T>(service: &OpenApiService<T, ()>, title: String, facts: Facts) -> Arc<Self>
     where
-        T: OpenApi + Clone + Send + 'static,
+        T: OpenApi + Clone + Send + Sync + 'static,
     {
-        let (for_document, for_page, facts_for_page) = (service.clone(), service.clone(), facts.clone());
-        let page = move || {
-            let document = truth::completed(for_page.spec(), &facts_for_page);
-            completed(&for_page.swagger_ui_html(), &document, &title).into()
+        let service = service.clone();
+        let make = move || {
+            let own = truth::completed(service.spec(), &facts);
+            let mut document = serde_json::from_str(&own).unwrap_or_default();
+            truth::upgraded(&mut document, &GROUPS);
+            Made { document, page: service.swagger_ui_html() }
         };
-        Arc::new(Self {
-            document: LazyLock::new(Box::new(move || truth::completed(for_document.spec(), &facts).into())),
-            page: LazyLock::new(Box::new(page)),
-        })
+        Arc::new(Self { make: Box::new(make), title, state: Mutex::default() })
     }
 
-    /// The OpenAPI document.
-    pub(super) fn document(&self) -> Bytes {
-        self.document.clone()
+    /// Says what services there are. They are put in when somebody asks next.
+    pub fn publish(&self, services: Vec<DescribedService>) {
+        *self.state() = State { services, ..State::default() };
+    }
+
+    /// The OpenAPI document for somebody who came by this prefix: empty, or `/…`.
+    pub(super) fn document(&self, prefix: &str) -> Bytes {
+        let mut state = self.state();
+        if let Some(made) = state.documents.get(prefix) {
+            return made.clone();
+        }
+        let made: Bytes = merged((self.make)().document, &state, prefix).into();
+        state.documents.insert(prefix.to_owned(), made.clone());
+        made
+    }
+
+    fn page(&self, prefix: &str) -> Bytes {
+        let mut state = self.state();
+        if let Some(made) = state.pages.get(prefix) {
+            return made.clone();
+        }
+        let Made { document, page } = (self.make)();
+        // Within a script a text must not end it.
+        let document = merged(document, &state, prefix).replace("</", "<\\/").replace("<!--", "<\\u0021--");
+        let made: Bytes = completed(&page, &document, &self.title).into();
+        state.pages.insert(prefix.to_owned(), made.clone());
+        made
+    }
+
+    /// A poisoned lock is taken all the same: what is missing in it is made anew.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Serves Swagger UI.
     pub(super) fn swagger(self: &Arc<Self>) -> impl Endpoint + 'static {
         let docs = Arc::clone(self);
-        make_sync(move |_| {
+        make_sync(move |request| {
             Response::builder()
                 .content_type("text/html; charset=utf-8")
                 .header(header::CONTENT_SECURITY_POLICY, SWAGGER_POLICY)
-                .body(docs.page.clone())
+                .body(docs.page(&RequestContext::of(&request).prefix))
         })
     }
 
     /// Serves the OpenAPI document.
     pub(super) fn openapi(self: &Arc<Self>) -> impl Endpoint + 'static {
         let docs = Arc::clone(self);
-        make_sync(move |_| Response::builder().content_type("application/json").body(docs.document()))
+        make_sync(move |request| {
+            let document = docs.document(&RequestContext::of(&request).prefix);
+            Response::builder().content_type("application/json").body(document)
+        })
     }
+}
+
+fn merged(document: Json, state: &State, prefix: &str) -> String {
+    let mut document = merged::merged(document, &state.services);
+    // One that is sure to answer: whoever reads it came by it.
+    document.set("servers", serde_json::json!([{"url": if prefix.is_empty() { "/" } else { prefix }}]));
+    serde_json::to_string(&document).unwrap_or_default()
 }
 
 /// poem-openapi's page with this document, and with what the page lacks. Between its head and its last lines are a script and a

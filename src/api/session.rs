@@ -56,10 +56,10 @@ impl SessionApi {
     async fn show(&self, request: &Request, caller: Session) -> SessionAnswer {
         let wants_page = pages::is_wanted(request);
         SessionAnswer(match self.sessions.show(&caller.0).await {
-            Ok(session) if wants_page => own_page(&session, &self.vault.providers()),
+            Ok(session) if wants_page => own_page(&session, &self.vault.providers(), &here(request)),
             Ok(session) => Json(session).into_response(),
             Err(problem) if wants_page && problem.status() == StatusCode::UNAUTHORIZED => {
-                see_other("login?return_to=%2Fsession")
+                see_other(&format!("login?return_to={}", here(request)))
             }
             Err(problem) => problems::document(problem, &RequestContext::of(request)),
         })
@@ -147,8 +147,8 @@ document.getElementById("tokens").onclick = async () => {
 const SCRIPT_HASH: &str = "sha256-fTinS44k/tnL9/u0GZaYueKeQ3ek7sloy0zScrFVGcA=";
 
 /// The page of whoever is signed in: it may do what any page may, run that script, and call this gateway.
-fn own_page(session: &SessionDocument, providers: &OAuthProviders) -> Response {
-    let mut answer = pages::answer(StatusCode::OK, person(session, providers));
+fn own_page(session: &SessionDocument, providers: &OAuthProviders, here: &str) -> Response {
+    let mut answer = pages::answer(StatusCode::OK, person(session, providers, here));
     let policy = format!("{}; script-src '{SCRIPT_HASH}'; connect-src 'self'", pages::PAGE_POLICY);
     if let Ok(policy) = policy.try_into() {
         answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
@@ -156,11 +156,16 @@ fn own_page(session: &SessionDocument, providers: &OAuthProviders) -> Response {
     answer
 }
 
-fn see_other(location: &'static str) -> Response {
+/// This page, as the value of a parameter: under the prefix, if one came by it.
+fn here(request: &Request) -> String {
+    format!("{}/session", RequestContext::of(request).prefix).replace('/', "%2F")
+}
+
+fn see_other(location: &str) -> Response {
     Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, location).finish()
 }
 
-fn person(session: &SessionDocument, providers: &OAuthProviders) -> String {
+fn person(session: &SessionDocument, providers: &OAuthProviders, here: &str) -> String {
     let name = escaped(session.name.as_deref().unwrap_or("–"));
     let mut main = format!("<h1>{}</h1>\n<dl>\n", bilingual(&format!("{name} 님"), &format!("Signed in as {name}")));
     for provider in &session.providers {
@@ -177,7 +182,7 @@ fn person(session: &SessionDocument, providers: &OAuthProviders) -> String {
         let name = escaped(&provider.display_name);
         let words = bilingual(&format!("{name} 로그인 추가"), &format!("Add {name} to this account"));
         let path = escaped(&provider.name);
-        let _ = writeln!(main, r#"<a class="choice" href="login/{path}/link?return_to=%2Fsession">{words}</a>"#);
+        let _ = writeln!(main, r#"<a class="choice" href="login/{path}/link?return_to={here}">{words}</a>"#);
     }
     let _ = writeln!(
         main,

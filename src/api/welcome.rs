@@ -7,7 +7,7 @@ use poem_openapi::{
 };
 
 use super::{
-    Tag,
+    RequestContext, Tag,
     pages::{self, PAGE_POLICY, bilingual},
 };
 use crate::domain::gateway::schemas::welcome::Welcome;
@@ -15,7 +15,6 @@ use crate::domain::gateway::schemas::welcome::Welcome;
 #[derive(Clone)]
 pub(super) struct WelcomeApi {
     welcome: Welcome,
-    page: String,
 }
 
 #[derive(ResponseContent)]
@@ -33,9 +32,7 @@ enum WelcomeResponse {
 
 impl WelcomeApi {
     pub(super) fn new(domain: &str) -> Self {
-        let welcome = Welcome::to(domain);
-        let page = page(&welcome);
-        Self { welcome, page }
+        Self { welcome: Welcome::to(domain) }
     }
 }
 
@@ -47,10 +44,11 @@ impl WelcomeApi {
     /// JSON for programs, a small page for a browser (`Accept: text/html`).
     #[oai(path = "/", method = "get", operation_id = "welcome")]
     async fn welcome(&self, request: &Request) -> WelcomeResponse {
+        let welcome = self.welcome.under(&RequestContext::of(request).prefix);
         let content = if pages::is_wanted(request) {
-            WelcomeContent::Page(Html(self.page.clone()))
+            WelcomeContent::Page(Html(page(&welcome)))
         } else {
-            WelcomeContent::Json(Json(self.welcome.clone()))
+            WelcomeContent::Json(Json(welcome))
         };
         WelcomeResponse::Ok(content, PAGE_POLICY.to_owned(), "Accept".to_owned())
     }
@@ -60,14 +58,16 @@ impl WelcomeApi {
 fn page(welcome: &Welcome) -> String {
     let Welcome { message, docs, openapi, health, try_it, login } = welcome;
     let sign_in = bilingual("로그인", "Sign in");
+    let prefix = login.trim_end_matches("/login").replace('/', "%2F");
+    let session = format!("{prefix}%2Fsession");
     let main = format!(
         r#"<h1>{message}</h1>
 <ul>
-<li><a href=".{docs}">Swagger</a>: everything that can be called</li>
-<li><a href=".{login}?return_to=%2Fsession">{sign_in}</a></li>
+<li><a href="{docs}">Swagger</a>: everything that can be called</li>
+<li><a href="{login}?return_to={session}">{sign_in}</a></li>
 <li><a href="{try_it}">{try_it}</a>: a call that goes through to a service</li>
-<li><a href=".{openapi}">OpenAPI document</a></li>
-<li><a href=".{health}">Health</a></li>
+<li><a href="{openapi}">OpenAPI document</a></li>
+<li><a href="{health}">Health</a></li>
 </ul>"#
     );
     pages::page(message, &main)

@@ -13,7 +13,7 @@ fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &H
     let base = format!("{}://{}", settings.scheme(), reachable(address));
     let store = match settings.database {
         Database::Memory => "in memory: everything is gone when the gateway ends",
-        Database::Url(_) => "DATABASE_URL",
+        Database::Url { .. } => "DATABASE_URL",
     };
     let mut lines = vec![
         String::new(),

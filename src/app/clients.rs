@@ -25,7 +25,7 @@ pub(super) fn controller(
     store: &Store,
     tokens: &Arc<TokenService>,
 ) -> ClientController {
-    let metadata = ServerMetadata::new(settings.public.base(), settings.public.api_prefix.as_str());
+    let metadata = ServerMetadata::new(settings.public.base(), &settings.public.api_base());
     let parts = ClientParts {
         store: store.clients.clone(),
         tokens: tokens.clone(),

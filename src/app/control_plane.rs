@@ -75,14 +75,18 @@ impl ControlPlane for PoemControlPlane {
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let origin = parts.extensions.get::<RequestOrigin>().copied();
+        let mut prefix = String::new();
         if let Some(uri) = without_prefix(&parts.uri, &self.prefix) {
             parts.uri = uri;
+            self.prefix.as_str().clone_into(&mut prefix);
         }
         let parts = (parts, LocalAddr::default(), RemoteAddr::default(), Scheme::HTTP);
         let mut request = poem::Request::from_parts(parts.into(), body.into());
         request.set_data(RequestContext {
             request_id: origin.map(|origin| origin.request_id.to_string()),
             client: origin.map(|origin| origin.client.ip()),
+            scheme: origin.map(|origin| origin.scheme),
+            prefix,
         });
         self.endpoint.get_response(request).await.into()
     }

@@ -16,9 +16,10 @@ use crate::{
         stand_in_provider::{self, StandIn},
     },
     domain::gateway::models::{
+        access::Access,
         oauth::Secret,
         provider::{ProviderKind, ProviderSettings, STAND_IN},
-        service::{Instance, Service, UpstreamProtocol},
+        service::{Instance, Route, Service, ServiceName, UpstreamProtocol},
     },
 };
 
@@ -26,6 +27,8 @@ use crate::{
 const CLIENT_ID: &str = "gateway";
 /// No secret: the provider lives and dies with the gateway, and lets anybody in.
 const CLIENT_SECRET: &str = "development";
+/// Where browsers find it.
+const AUTHORIZE_PATH: &str = "/api/stand-in/authorize";
 
 /// What was started.
 #[derive(Debug, Clone, Default)]
@@ -74,14 +77,8 @@ async fn start_sample_service(
     stopped: watch::Receiver<bool>,
 ) -> Result<SocketAddr, StartError> {
     let (listener, address) = loopback("the sample AUTH service").await?;
-    let instance = Instance {
-        protocol: UpstreamProtocol::Http1,
-        host: address.ip().to_string(),
-        port: address.port(),
-        base_path: String::new(),
-    };
     if let Ok(name) = SAMPLE_SERVICE.parse() {
-        settings.services.push(Service { name, instances: vec![Arc::new(instance)] });
+        settings.services.push(Service { name, instances: vec![Arc::new(instance(address))] });
     }
     tasks.spawn(async move {
         if let Err(error) = sample_service::serve(listener, until(stopped)).await {
@@ -102,7 +99,14 @@ async fn start_stand_in(
     let issuer = format!("http://{address}");
     let provider = StandIn::new(&issuer, CLIENT_ID, CLIENT_SECRET, world.clock.clone(), world.entropy.clone())
         .map_err(StartError::StandIn)?;
-    let here = format!("{}://localhost:{}", settings.scheme(), gateway.port());
+    // Browsers may be elsewhere: on another machine, or outside of a container. They get there by the gateway itself.
+    let here = match settings.public.url.port_or_known_default() {
+        Some(0) => format!("{}://localhost:{}", settings.scheme(), gateway.port()),
+        _ => settings.public.base().to_owned(),
+    };
+    let authorize_url = format!("{here}{AUTHORIZE_PATH}");
+    let provider = provider.with_authorize_url(&authorize_url);
+    lead_to(settings, address);
     // The code ends up in the address bar of the welcome page.
     let redirect_uri = format!("{here}/");
     let callback = format!("{here}/login/{STAND_IN}/callback");
@@ -110,7 +114,7 @@ async fn start_stand_in(
     let [code_verifier, nonce] = [(); 2].map(|()| URL_SAFE_NO_PAD.encode(world.entropy.bytes::<32>()));
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&code_verifier));
     let url = format!(
-        "{issuer}/authorize?response_type=code&client_id={CLIENT_ID}&redirect_uri={encoded}&scope=openid+email+profile&state=by-hand\
+        "{authorize_url}?response_type=code&client_id={CLIENT_ID}&redirect_uri={encoded}&scope=openid+email+profile&state=by-hand\
          &nonce={nonce}&code_challenge={challenge}&code_challenge_method=S256"
     );
     if let Ok(name) = STAND_IN.parse() {
@@ -133,6 +137,26 @@ async fn start_stand_in(
         }
     });
     Ok(SignIn { url, code_verifier, nonce })
+}
+
+/// Makes the one path of the provider that is for browsers a route.
+fn lead_to(settings: &mut Settings, provider: SocketAddr) {
+    let (Ok(name), Ok(prefix), Ok(upstream_prefix)) =
+        (STAND_IN.parse::<ServiceName>(), AUTHORIZE_PATH.parse(), "/authorize".parse())
+    else {
+        return;
+    };
+    settings.services.push(Service { name: name.clone(), instances: vec![Arc::new(instance(provider))] });
+    settings.routes.push(Route { prefix, upstream_prefix, access: Access::Open, ..Route::of_service(&name) });
+}
+
+fn instance(address: SocketAddr) -> Instance {
+    Instance {
+        protocol: UpstreamProtocol::Http1,
+        host: address.ip().to_string(),
+        port: address.port(),
+        base_path: String::new(),
+    }
 }
 
 async fn loopback(what: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -4,6 +4,7 @@ mod output;
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
+    fmt,
     io::{self, IsTerminal},
     panic::{self, PanicHookInfo},
     sync::OnceLock,
@@ -11,11 +12,15 @@ use std::{
     time::Duration,
 };
 
+use chrono_tz::Tz;
 use tracing::{error, warn};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{format::Writer, time::FormatTime},
+};
 
 pub use self::output::LogOutput;
-use crate::{config::LogFormat, edge::ports::AccessLogSink};
+use crate::{adapters::clock::WallClock, config::LogFormat, edge::ports::AccessLogSink, ports::Clock};
 
 /// How long the end of the process waits for a slow reader to take the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -36,11 +41,11 @@ impl Drop for Logging {
     }
 }
 
-/// Starts logging. `RUST_LOG` filters (default `info`).
+/// Starts logging, with times of this zone for people. `RUST_LOG` filters (default `info`).
 ///
 /// # Errors
 /// When the operating system gives no thread.
-pub fn start(format: LogFormat) -> io::Result<Logging> {
+pub fn start(format: LogFormat, timezone: Tz) -> io::Result<Logging> {
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
         .from_env_lossy()
@@ -51,7 +56,7 @@ pub fn start(format: LogFormat) -> io::Result<Logging> {
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(io::stdout().is_terminal()).with_writer(stdout);
     // A second start (tests in one process) keeps the first.
     let _ = match format {
-        LogFormat::Text => log.with_target(false).try_init(),
+        LogFormat::Text => log.with_target(false).with_timer(TimeOfDay(timezone)).try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     };
     // The standard hook writes to standard error, which may be the same stuck pipe.
@@ -76,7 +81,21 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 /// Where the access log goes: the same place as all else, if `RUST_LOG` lets the target `access` pass.
 pub(super) struct AccessLog;
 
+/// As the lines of requests have it.
+struct TimeOfDay(Tz);
+
+impl FormatTime for TimeOfDay {
+    fn format_time(&self, into: &mut Writer<'_>) -> fmt::Result {
+        write!(into, "{}", WallClock.now().with_timezone(&self.0).format("%H:%M:%S%.3f"))
+    }
+}
+
 impl AccessLogSink for AccessLog {
+    fn has_colours(&self) -> bool {
+        static TERMINAL: OnceLock<bool> = OnceLock::new();
+        *TERMINAL.get_or_init(|| io::stdout().is_terminal())
+    }
+
     fn is_open(&self) -> bool {
         tracing::event_enabled!(target: "access", tracing::Level::INFO)
     }

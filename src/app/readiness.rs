@@ -1,9 +1,6 @@
 //! What a ready gateway needs: a start that is complete, stores that answer, and revocations that arrive.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 
@@ -13,20 +10,14 @@ use crate::{
     domain::gateway::{schemas::health::HealthCheck, services::revocation::RevocationFeed},
 };
 
-pub(super) struct StoreReadiness {
-    store: Store,
-    feed: Arc<RevocationFeed>,
-    complete: AtomicBool,
-}
+/// Not ready until [`complete`](Self::complete) is called.
+#[derive(Default)]
+pub(super) struct StoreReadiness(OnceLock<(Store, Arc<RevocationFeed>)>);
 
 impl StoreReadiness {
-    pub(super) fn new(store: Store, feed: Arc<RevocationFeed>) -> Self {
-        Self { store, feed, complete: AtomicBool::new(false) }
-    }
-
-    /// Says that nothing of the start can go wrong any more.
-    pub(super) fn complete(&self) {
-        self.complete.store(true, Ordering::Relaxed);
+    /// Says that nothing of the start can go wrong any more. Called once.
+    pub(super) fn complete(&self, store: Store, feed: Arc<RevocationFeed>) {
+        let _ = self.0.set((store, feed));
     }
 }
 
@@ -38,14 +29,14 @@ impl Readiness for StoreReadiness {
             ok,
             detail: (!ok).then(|| wrong.to_owned()),
         };
-        if !self.complete.load(Ordering::Relaxed) {
+        let Some((store, feed)) = self.0.get() else {
             return vec![check("start", false, "the gateway has not finished starting")];
-        }
+        };
         let mut checks = vec![
-            check("store", self.store.answers().await, "the store does not answer"),
-            check("revocations", self.feed.is_fresh(), "revocations of other replicas do not arrive"),
+            check("store", store.answers().await, "the store does not answer"),
+            check("revocations", feed.is_fresh(), "revocations of other replicas do not arrive"),
         ];
-        let sessions = self.store.sessions_answer().await;
+        let sessions = store.sessions_answer().await;
         checks.extend(sessions.map(|ok| check("sessions", ok, "the Redis with the sessions does not answer")));
         checks
     }
@@ -62,10 +53,10 @@ mod tests {
         let store = Store::in_memory();
         let feed = RevocationFeed::new(store.tokens.clone(), bench.recorder.clone(), bench.clock.clone());
         feed.catch_up().await.unwrap();
-        let readiness = StoreReadiness::new(store, Arc::new(feed));
+        let readiness = StoreReadiness::default();
         let [start] = readiness.check().await.try_into().unwrap();
         assert!(!start.ok && start.name == "start");
-        readiness.complete();
+        readiness.complete(store, Arc::new(feed));
         assert!(readiness.check().await.iter().all(|check| check.ok));
     }
 }

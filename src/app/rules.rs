@@ -60,17 +60,19 @@ pub fn routes_in_force(settings: &Settings) -> RouteTable {
 
 /// Pages of our own, and of those that are allowed beside them.
 pub(super) fn trusted_pages(settings: &Settings) -> TrustedPages {
-    let own = settings.public.base().to_owned();
-    TrustedPages::new(iter::once(own).chain(settings.public.allowed_origins.iter().cloned()))
+    let own = settings.public.origin();
+    TrustedPages::new(iter::once(own).chain(settings.public.allowed_origins.trusted().map(str::to_owned)))
 }
 
 /// In development anybody gets tokens, so it matters by which name a browser comes. In production nobody does, and proxies before us
 /// may give any name.
 pub(super) fn own_hosts(settings: &Settings) -> OwnHosts {
-    let own = settings.public.base().to_owned();
+    let own = settings.public.origin();
     match settings.environment {
         Environment::Development => {
-            OwnHosts::of(iter::once(own).chain(settings.public.allowed_origins.iter().cloned()))
+            let hosts =
+                OwnHosts::of(iter::once(own).chain(settings.public.allowed_origins.trusted().map(str::to_owned)));
+            if settings.public.url_is_set { hosts.fixed() } else { hosts }
         }
         Environment::Production => OwnHosts::default(),
     }
@@ -81,13 +83,18 @@ pub(super) fn cookies(settings: &Settings) -> Cookies {
     Cookies::new(settings.public.url.scheme() == "https")
 }
 
+/// Where a sign-in may return to: our own origin, which a front end may be at as well, and those that are listed.
+pub(super) fn own_origins(settings: &Settings) -> Vec<String> {
+    iter::once(settings.public.origin()).chain(settings.public.allowed_origins.trusted().map(str::to_owned)).collect()
+}
+
 pub(super) fn browsers(settings: &Settings) -> BrowserSettings {
     let url = &settings.public.url;
     BrowserSettings {
         session_cookie: cookies(settings).session(),
         pages: trusted_pages(settings),
         allowed_origins: settings.public.allowed_origins.clone(),
-        login_path: format!("{}/login", settings.public.api_prefix.as_str()),
+        api_prefix: settings.public.api_prefix.as_str().to_owned(),
         // Not on the developer's own machine: what else runs there has no certificate.
         strict_transport: url.scheme() == "https" && !is_loopback(url),
     }

@@ -1,9 +1,14 @@
 //! Chooses the store: in memory, or the database of `DATABASE_URL`; for sessions also the Redis of `REDIS_URL`.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use ::sea_orm::DatabaseConnection;
 use thiserror::Error;
+use tokio::time::sleep;
+use tracing::warn;
 
 use crate::{
     config::{Database, SessionStore},
@@ -18,8 +23,8 @@ use crate::{
         oauth::OAuthRepository,
         redis::{self, RedisConnection, RedisSessions},
         sea_orm::{
-            self, SeaOrmAccounts, SeaOrmAttempts, SeaOrmClients, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys,
-            SeaOrmTokens,
+            self, ConnectError, Connection, SeaOrmAccounts, SeaOrmAttempts, SeaOrmClients, SeaOrmOAuth, SeaOrmSessions,
+            SeaOrmSigningKeys, SeaOrmTokens,
         },
         session::SessionRepository,
         signing_key::SigningKeyRepository,
@@ -29,6 +34,10 @@ use crate::{
 
 /// How long a probe of the store may take before it counts as unavailable.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long to wait before a store that is not there yet is tried again, and how often to say so.
+const PAUSE: Duration = Duration::from_millis(500);
+const SAID_EVERY: Duration = Duration::from_secs(5);
 
 /// The store that was chosen.
 #[derive(Clone)]
@@ -40,13 +49,16 @@ pub(super) struct Store {
     pub(super) sessions: Arc<dyn SessionRepository>,
     pub(super) clients: Arc<dyn ClientRepository>,
     pub(super) signing_keys: Arc<dyn SigningKeyRepository>,
-    database: Option<DatabaseConnection>,
+    database: Option<Connection>,
     redis: Option<RedisConnection>,
 }
 
 /// Why the store cannot be used.
 #[derive(Debug, Error)]
 pub enum StoreError {
+    /// The database cannot be connected to.
+    #[error("the store of DATABASE_URL cannot be used: {0}")]
+    Connect(#[from] ConnectError),
     /// The database.
     #[error("the store of DATABASE_URL cannot be used: {0}")]
     Database(#[from] RepositoryError),
@@ -55,14 +67,51 @@ pub enum StoreError {
     Redis(RepositoryError),
 }
 
+impl StoreError {
+    /// Whether it may be over a little later.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect(error) => matches!(error, ConnectError::NotYet(_)),
+            Self::Database(error) | Self::Redis(error) => matches!(error, RepositoryError::Unavailable(_)),
+        }
+    }
+}
+
 impl Store {
+    /// Opens the store, and waits for one that is not there yet: in compose and on Railway everything starts at once.
+    pub(super) async fn wait_for(
+        database: &Database,
+        sessions: &SessionStore,
+        patience: Duration,
+    ) -> Result<Self, StoreError> {
+        let began = Instant::now();
+        let mut said: Option<Instant> = None;
+        loop {
+            let opened = match Self::open(database).await {
+                Ok(store) => store.with_sessions_in(sessions).await,
+                Err(error) => Err(error),
+            };
+            match opened {
+                Err(error) if error.may_pass() && began.elapsed() < patience => {
+                    if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
+                        let left = patience.saturating_sub(began.elapsed());
+                        warn!("waiting for the store, {} s more at most: {error}", left.as_secs());
+                        said = Some(Instant::now());
+                    }
+                    sleep(PAUSE).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
     /// Opens the store, and brings its tables up to date.
     pub(super) async fn open(database: &Database) -> Result<Self, StoreError> {
-        let url = match database {
+        let (url, schema) = match database {
             Database::Memory => return Ok(Self::in_memory()),
-            Database::Url(url) => url,
+            Database::Url { url, schema } => (url, schema),
         };
-        let connection = sea_orm::connect(url).await?;
+        let connection = sea_orm::connect(url, schema).await?;
         sea_orm::migrate(&connection).await?;
         Ok(Self {
             tokens: Arc::new(SeaOrmTokens::new(connection.clone())),
@@ -79,15 +128,17 @@ impl Store {
 
     /// The clients in the store as it is: no file and no table is made. `None` if there is no store yet.
     pub(super) async fn look_at_clients(database: &Database) -> Result<Option<Arc<dyn ClientRepository>>, StoreError> {
-        let url = match database {
+        let (url, schema) = match database {
             Database::Memory => return Ok(None),
-            Database::Url(url) => url,
+            Database::Url { url, schema } => (url, schema),
         };
         let file = url.strip_prefix("sqlite://").map(|rest| rest.split('?').next().unwrap_or(rest));
         if file.is_some_and(|file| !Path::new(file).exists()) {
             return Ok(None);
         }
-        Ok(Some(Arc::new(SeaOrmClients::new(sea_orm::connect(url).await?))))
+        let connection = sea_orm::connect(url, schema).await?;
+        let is_migrated = sea_orm::is_migrated(&connection).await?;
+        Ok(is_migrated.then(|| Arc::new(SeaOrmClients::new(connection)) as Arc<dyn ClientRepository>))
     }
 
     /// The same, with sessions where they are to be.

@@ -1,4 +1,5 @@
-//! Asks a gateway on this machine whether it is ready, on the way that its clients come.
+//! Asks a gateway on this machine whether it lives, on the way that its clients come: whoever is told otherwise starts it anew, which
+//! does not help a store that is away.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -21,8 +22,8 @@ pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address }
 }
 
-/// Asks `/readyz`. The answer's status is all that matters, so a plain socket will do, or TLS over one.
-pub(super) fn is_ready(address: SocketAddr, by_tls: bool) -> io::Result<bool> {
+/// Asks `/livez`. The answer's status is all that matters, so a plain socket will do, or TLS over one.
+pub(super) fn is_alive(address: SocketAddr, by_tls: bool) -> io::Result<bool> {
     let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
@@ -30,7 +31,7 @@ pub(super) fn is_ready(address: SocketAddr, by_tls: bool) -> io::Result<bool> {
 }
 
 fn ask(mut stream: impl Read + Write, address: SocketAddr) -> io::Result<bool> {
-    stream.write_all(format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    stream.write_all(format!("GET /livez HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut status = String::new();
     BufReader::new(stream.take(64)).read_line(&mut status)?;
     Ok(status.starts_with("HTTP/1.1 200 "))
@@ -118,11 +119,11 @@ mod tests {
         for (answer, ready) in [("200 OK", true), ("503 Service Unavailable", false)] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let asked = spawn_blocking(move || is_ready(address, true));
+            let asked = spawn_blocking(move || is_alive(address, true));
             let mut stream = terminator.accept(listener.accept().await.unwrap().0).await.unwrap();
             let mut request = [0; 1024];
             let length = stream.read(&mut request).await.unwrap();
-            assert!(request[..length].starts_with(b"GET /readyz HTTP/1.1\r\n"));
+            assert!(request[..length].starts_with(b"GET /livez HTTP/1.1\r\n"));
             stream.write_all(format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await.unwrap();
             drop(stream);
             assert_eq!(asked.await.unwrap().unwrap(), ready);
@@ -133,7 +134,7 @@ mod tests {
     async fn who_does_not_speak_tls_is_not_ready() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = spawn_blocking(move || is_ready(address, true));
+        let asked = spawn_blocking(move || is_alive(address, true));
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
         assert!(asked.await.unwrap().is_err());

@@ -31,7 +31,7 @@ nothing, and exits with 64 if there is a mistake.
         "\
 usage: gateway healthcheck
 
-Exits with 0 if the gateway on this machine is ready, else with 1. HOST, PORT and the like have to be as the gateway has them.
+Exits with 0 if the gateway on this machine lives (/livez), else with 1. HOST, PORT and the like have to be as the gateway has them.
 ",
     ),
     Help(
@@ -100,7 +100,7 @@ usage: gateway [COMMAND]
   serve            serve (default); settings come from the environment, .env and gateway.toml
   check            say whether the settings are good, and every mistake in them; and who may reach which service where
   openapi          print the OpenAPI document
-  healthcheck      exit 0 if the gateway on this machine is ready (for containers)
+  healthcheck      exit 0 if the gateway on this machine lives (for containers)
   client …         add, list, rotate or remove the programs that get tokens
   keys rotate      seal everything in the store with the first key of VAULT_KEY, so that the others can be taken out
   sample-service   serve the sample AUTH service alone; [ADDRESS] default 0.0.0.0:8001

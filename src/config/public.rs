@@ -8,9 +8,10 @@ use url::Url;
 use super::{
     Environment, PublicSettings,
     reader::{Reader, entries},
-    variables::{ALLOWED_ORIGINS, API_PREFIX, PORT, PUBLIC_URL, TIMEZONE},
+    variables::{ALLOWED_ORIGINS, API_PREFIX, DOMAIN, PORT, PUBLIC_URL, TIMEZONE},
 };
 use crate::domain::gateway::models::{
+    origin::{AllowedOrigin, AllowedOrigins, InvalidOrigin},
     path::{InvalidPrefix, PathPrefix},
     provider::is_loopback,
     service::SERVICES_PREFIX,
@@ -25,42 +26,71 @@ pub(super) fn read(
 ) -> Option<PublicSettings> {
     let port = clients.map_or_else(|| PORT.fallback.words().to_owned(), |address| address.port().to_string());
     let scheme = if with_tls { "https" } else { "http" };
-    let url = reader.read_or(&PUBLIC_URL, &format!("{scheme}://localhost:{port}"), public_url);
+    let domain = reader.read_or(&DOMAIN, "", domain);
+    let url = match (&domain, environment) {
+        (Some(Some(domain)), Environment::Production) => format!("https://{domain}"),
+        _ => format!("{scheme}://localhost:{port}"),
+    };
+    let url = reader.read_or(&PUBLIC_URL, &url, public_url);
     if environment == Environment::Production && url.as_ref().is_some_and(|url| url.scheme() != "https") {
         reader.wrong_in_production(
             &PUBLIC_URL,
-            "the https address under which browsers reach it, such as https://www.jinmini.com",
+            "the https address under which browsers reach it, such as https://www.jinmini.com, or DOMAIN=www.jinmini.com",
         );
     }
     let api_prefix = reader.read(&API_PREFIX, api_prefix);
     let timezone = reader.read(&TIMEZONE, timezone);
     let allowed_origins = reader.read(&ALLOWED_ORIGINS, |text| {
-        entries(text).map(|entry| origin(entry, environment)).collect::<Result<Vec<_>, _>>()
+        entries(text).map(|entry| origin(entry, environment)).collect::<Result<AllowedOrigins, _>>()
     });
-    Some(PublicSettings { url: url?, api_prefix: api_prefix?, timezone: timezone?, allowed_origins: allowed_origins? })
+    Some(PublicSettings {
+        domain: domain?,
+        url: url?,
+        url_is_set: reader.value(&PUBLIC_URL).is_some(),
+        api_prefix: api_prefix?,
+        timezone: timezone?,
+        allowed_origins: allowed_origins?,
+    })
+}
+
+/// A host name, as a browser writes it; `None` if it is empty.
+fn domain(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let url = Url::parse(&format!("https://{text}"));
+    if url.is_ok_and(|url| url.host_str() == Some(text) && url.port().is_none()) {
+        Ok(Some(text.to_owned()))
+    } else {
+        Err("a host name in lower case, without scheme, port or path: www.jinmini.com (xn--… for other letters)"
+            .to_owned())
+    }
 }
 
 fn public_url(text: &str) -> Result<Url, String> {
+    let is_plain = |url: &Url| {
+        let path = url.path().strip_suffix('/').unwrap_or(url.path());
+        path.is_empty() || path.parse::<PathPrefix>().is_ok_and(|prefix| prefix.as_str() == path)
+    };
     Url::parse(text)
         .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.path() == "/")
+        .filter(|url| matches!(url.scheme(), "http" | "https") && is_plain(url))
         .filter(|url| url.query().is_none() && url.fragment().is_none())
         .filter(|url| url.username().is_empty() && url.password().is_none())
         .ok_or_else(|| {
-            "http or https, a host and perhaps a port, nothing behind it: https://www.jinmini.com".to_owned()
+            "http or https, a host and perhaps a port: https://www.jinmini.com; with a path only where a front end passes requests \
+             on from there: https://app.jinmini.com/e"
+                .to_owned()
         })
 }
 
 /// As browsers write it in `Origin`, so that it can be compared as it is.
-fn origin(text: &str, environment: Environment) -> Result<String, String> {
-    let good = public_url(text).ok().filter(|url| url.origin().ascii_serialization() == text && !text.contains('*'));
-    match good {
-        Some(url) if url.scheme() == "https" || environment == Environment::Development || is_loopback(&url) => {
-            Ok(text.to_owned())
-        }
-        Some(_) => Err("an https origin: what goes by http can be changed on the way".to_owned()),
-        None => Err("an origin as browsers write it, nothing behind it: https://app.jinmini.com".to_owned()),
-    }
+fn origin(text: &str, environment: Environment) -> Result<AllowedOrigin, String> {
+    let origin: AllowedOrigin = text.parse().map_err(|rule: InvalidOrigin| rule.to_string())?;
+    let is_private = text.starts_with("https://")
+        || environment == Environment::Development
+        || Url::parse(text).is_ok_and(|url| is_loopback(&url));
+    if is_private { Ok(origin) } else { Err("an https origin: what goes by http can be changed on the way".to_owned()) }
 }
 
 /// The own API and the routes must not compete for a path.
@@ -84,14 +114,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_public_url_is_an_origin() {
-        for text in ["https://www.jinmini.com", "https://www.jinmini.com/", "http://localhost:8080", "http://[::1]:1"] {
+    fn a_public_url_is_an_origin_and_perhaps_a_path() {
+        for text in [
+            "https://www.jinmini.com",
+            "https://www.jinmini.com/",
+            "http://localhost:8080",
+            "http://[::1]:1",
+            "https://app.jinmini.com/e",
+            "https://app.jinmini.com/e/",
+            "https://app.jinmini.com/a/b",
+        ] {
             assert!(public_url(text).is_ok(), "{text}");
         }
         for text in [
             "www.jinmini.com",
             "ftp://a",
-            "https://a/b",
+            "https://a//b",
+            "https://a/%2F",
             "https://a?b",
             "https://a#b",
             "https://u@a",
@@ -103,23 +142,28 @@ mod tests {
     }
 
     #[test]
-    fn an_allowed_origin_is_written_as_browsers_write_it() {
-        for text in ["https://app.jinmini.com", "https://a:8443", "http://localhost:3000"] {
-            assert_eq!(origin(text, Environment::Production).as_deref(), Ok(text));
+    fn a_domain_is_a_host_name() {
+        assert_eq!(domain(""), Ok(None));
+        for text in ["www.jinmini.com", "localhost", "xn--9d0bm53a.kr"] {
+            assert_eq!(domain(text), Ok(Some(text.to_owned())));
+        }
+        for text in
+            ["https://www.jinmini.com", "www.jinmini.com:8080", "www.jinmini.com/", "WWW.jinmini.com", "한국.kr", "a b"]
+        {
+            assert!(domain(text).unwrap_err().contains("www.jinmini.com"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_allowed_origin_comes_by_https_or_from_this_machine() {
+        for text in ["https://app.jinmini.com", "https://*-team.vercel.app", "http://localhost:3000"] {
+            assert_eq!(origin(text, Environment::Production).unwrap().to_string(), text);
         }
         assert!(origin("http://app.test", Environment::Development).is_ok());
-        for text in [
-            "*",
-            "https://*.jinmini.com",
-            "https://a/",
-            "https://A",
-            "https://a:443",
-            "http://a",
-            "a",
-            "null",
-            "https://u@a",
-        ] {
-            assert!(origin(text, Environment::Production).is_err(), "{text}");
+        for (text, said) in
+            [("http://app.test", "https"), ("http://*-team.vercel.app", "https"), ("*", "as browsers write it")]
+        {
+            assert!(origin(text, Environment::Production).unwrap_err().contains(said), "{text}");
         }
     }
 

@@ -31,7 +31,7 @@ mod paths;
 use self::{access::Claims, paths::Taken};
 
 /// What counts without a `gateway.toml`.
-const SHIPPED: &str = include_str!("default.toml");
+const SHIPPED: &str = include_str!("../../gateway.toml");
 
 /// What a route may set a time limit to. A day is longer than anything should stand still.
 const TIME_LIMITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
@@ -65,6 +65,7 @@ struct RouteEntry {
     claims: Option<Spanned<Claims>>,
     provider: Option<Spanned<String>>,
     forward_authorization: Option<Spanned<bool>>,
+    preserve_host: Option<Spanned<bool>>,
     provider_token: Option<Spanned<String>>,
     provider_token_header: Option<Spanned<String>>,
     body_limit: Option<Spanned<String>>,
@@ -81,7 +82,7 @@ struct RouteEntry {
 /// Reads the routes. A file of one's own replaces the shipped ones; nothing is merged, so what stands there is all there is.
 pub(super) fn read(reader: &mut Reader<'_>, known: Known<'_>) -> Vec<Route> {
     let shipped = || RoutesFile { name: "the shipped routes".to_owned(), text: SHIPPED.to_owned() };
-    let file = reader.routes_file().cloned();
+    let file = reader.routes_file().filter(|file| file.text != SHIPPED).cloned();
     // Whoever has no AUTH service need not take the shipped routes away.
     let known = if file.is_some() { known } else { Known { services: None, ..known } };
     let file = file.unwrap_or_else(shipped);
@@ -170,6 +171,7 @@ impl Parser<'_> {
             upstream_prefix: upstream_path?,
             access: access?,
             forward_authorization: forward_authorization?,
+            preserve_host: entry.preserve_host.as_ref().is_some_and(|given| *given.get_ref()),
             provider_token: provider_token?,
             body_limit_bytes: body_limit_bytes?,
             buffer_bytes: buffer_bytes?,

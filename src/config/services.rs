@@ -1,6 +1,6 @@
 //! Services from `<NAME>_SERVICE_URL`, and how they are reached.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     UpstreamSettings,
@@ -13,6 +13,9 @@ use crate::domain::gateway::models::service::{Instance, InvalidInstance, Service
 
 /// What the name of such a variable ends with.
 pub(super) const SERVICE_URL_SUFFIX: &str = "_SERVICE_URL";
+
+/// What the name of a variable ends with that says where a service has its OpenAPI document.
+pub(super) const SERVICE_OPENAPI_SUFFIX: &str = "_SERVICE_OPENAPI";
 
 /// The service that development brings along if nobody says where it is.
 pub const SAMPLE_SERVICE: &str = "auth";
@@ -36,6 +39,26 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Service> {
         services.extend(service.map(|name| Service { name, instances }));
     }
     services
+}
+
+/// Reads where services have their OpenAPI documents, where that is said.
+pub(super) fn read_documents(reader: &mut Reader<'_>) -> HashMap<ServiceName, Option<String>> {
+    let mut documents = HashMap::new();
+    for name in reader.names() {
+        let Some(stem) = name.strip_suffix(SERVICE_OPENAPI_SUFFIX) else { continue };
+        let Some((value, place)) = reader.value_and_place(name) else { continue };
+        let service = service_name(stem);
+        let path = if value == "off" { None } else { Some(value.to_owned()) };
+        let is_path =
+            path.as_ref().is_none_or(|path| path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()));
+        if is_path && let Some(service) = service {
+            documents.insert(service, path);
+        } else {
+            let rule = "AUTH_SERVICE_OPENAPI is for the service auth: the path of its OpenAPI document, such as /v3/api-docs, or off";
+            reader.note(Mistake::new(&place, shown(value), rule));
+        }
+    }
+    documents
 }
 
 /// Reads how services are reached.

@@ -12,7 +12,7 @@ use url::Url;
 use super::{
     Database, Environment, SessionStore, VaultKey,
     reader::{Reader, entries},
-    variables::{DATABASE_URL, REDIS_URL, VAULT_KEY},
+    variables::{DATABASE_SCHEMA, DATABASE_URL, REDIS_URL, VAULT_KEY},
 };
 
 /// The key of the committed `.env`. It is public: whatever it seals is not secret, so production refuses it.
@@ -28,7 +28,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// Reads where the store is. Production wants one that outlives the process.
 pub(super) fn read_database(reader: &mut Reader<'_>, environment: Environment) -> Option<Database> {
-    let database = reader.read(&DATABASE_URL, database)?;
+    let schema = reader.read(&DATABASE_SCHEMA, schema);
+    let url = reader.read(&DATABASE_URL, database)?;
+    let database = url.map_or(Some(Database::Memory), |url| Some(Database::Url { url, schema: schema? }))?;
     if database == Database::Memory && environment == Environment::Production {
         reader.wrong_in_production(
             &DATABASE_URL,
@@ -67,9 +69,23 @@ pub(super) fn read_vault_keys(reader: &mut Reader<'_>, environment: Environment)
     Some(keys)
 }
 
-fn database(text: &str) -> Result<Database, String> {
+/// A name that needs no quotes in SQL, and that PostgreSQL does not keep for itself.
+fn schema(text: &str) -> Result<String, String> {
+    let good = (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        && !text.starts_with(|first: char| first.is_ascii_digit())
+        && !text.starts_with("pg_")
+        && text != "information_schema";
+    good.then(|| text.to_owned()).ok_or_else(|| {
+        "the name of a schema: 1 to 63 lower-case letters, digits and _, no digit first, and not pg_…, such as gateway"
+            .to_owned()
+    })
+}
+
+/// `None`: in memory.
+fn database(text: &str) -> Result<Option<String>, String> {
     if text.is_empty() {
-        return Ok(Database::Memory);
+        return Ok(None);
     }
     let good = match text.split_once("://") {
         // Without a file it would forget everything, and look as if it did not.
@@ -79,7 +95,7 @@ fn database(text: &str) -> Result<Database, String> {
         Some(("postgres" | "postgresql", _)) => Url::parse(text).is_ok_and(|url| url.host().is_some()),
         _ => false,
     };
-    good.then(|| Database::Url(text.to_owned())).ok_or_else(|| {
+    good.then(|| Some(text.to_owned())).ok_or_else(|| {
         "sqlite://data/gateway.db?mode=rwc or postgres://user:password@host/database (signs such as / @ # in the password \
          are written %2F %40 %23); unset, the store is in memory"
             .to_owned()
@@ -142,7 +158,7 @@ mod tests {
             "postgres://gateway:p%40ss@db:5432/gateway",
             "postgresql://db/gateway",
         ] {
-            assert_eq!(database(text), Ok(Database::Url(text.to_owned())), "{text}");
+            assert_eq!(database(text), Ok(Some(text.to_owned())), "{text}");
         }
         for text in [
             "mysql://db/gateway",
@@ -156,6 +172,18 @@ mod tests {
             "postgres://u:p#x@db/gateway",
         ] {
             assert!(database(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_schema_needs_no_quotes() {
+        for text in ["gateway", "_a1", "public", &"a".repeat(63)] {
+            assert_eq!(schema(text).as_deref(), Ok(text));
+        }
+        for text in
+            ["", "1a", "Gateway", "a-b", "a\"b", "a'b", "a b", "é", "pg_x", "information_schema", &"a".repeat(64)]
+        {
+            assert!(schema(text).unwrap_err().contains("such as gateway"), "{text}");
         }
     }
 

@@ -56,7 +56,7 @@ fn development_needs_nothing_else() {
     assert_eq!(settings.listener.trusted_proxies, []);
     assert_eq!(settings.upstream.connect_timeout, Duration::from_secs(2));
     assert_eq!(settings.upstream.first_byte_timeout, Duration::from_secs(30));
-    assert_eq!(settings.upstream.idle_timeout, Duration::from_secs(30));
+    assert_eq!(settings.upstream.idle_timeout, Duration::from_secs(4));
     assert_eq!(settings.oauth_refresh_ahead, Duration::from_mins(10));
     assert_eq!(settings.log_format, LogFormat::Text);
     assert_eq!(settings.services, []);
@@ -89,7 +89,8 @@ fn everything_can_be_set() {
         ("https://www.jinmini.com", "https://www.jinmini.com")
     );
     assert_eq!(settings.public.timezone, Tz::Asia__Seoul);
-    assert_eq!(settings.database, Database::Url("postgres://gateway:secret@db/gateway".to_owned()));
+    let (url, schema) = ("postgres://gateway:secret@db/gateway".to_owned(), "gateway".to_owned());
+    assert_eq!(settings.database, Database::Url { url, schema });
     assert_eq!(settings.vault_keys, [VaultKey(STANDARD.decode(a_key()).unwrap().try_into().unwrap())]);
     assert_eq!(settings.tokens.algorithm, SigningAlgorithm::EdDsa);
     assert_eq!(settings.listener.trusted_proxies.len(), 2);
@@ -170,7 +171,8 @@ fn the_committed_env_file_works_in_development_and_is_refused_in_production() {
     let committed = Sources::default().with_dotenv(ENV_FILE);
     let settings = Settings::from_sources(&committed).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!(settings.environment, Environment::Development);
-    assert_eq!(settings.public.url.host_str(), Some("www.jinmini.com"));
+    // The domain is what people call it; where it is reached is here.
+    assert_eq!((settings.public.domain(), settings.public.base()), ("www.jinmini.com", "http://localhost:8080"));
     assert_eq!(settings.public.timezone, Tz::Asia__Seoul);
     assert_eq!(settings.vault_keys, [DEVELOPMENT_VAULT_KEY]);
 
@@ -211,6 +213,20 @@ fn a_store_needs_a_key_in_development_too() {
     let said = said_in_development(&[("DATABASE_URL", "sqlite://gateway.db")]);
     assert_eq!(said.len(), 1, "{said:#?}");
     assert!(said[0].starts_with("VAULT_KEY is not set: a store (DATABASE_URL) needs a key"), "{said:#?}");
+}
+
+#[test]
+fn production_is_reached_at_its_domain_unless_another_address_is_set() {
+    let public = |more: &[(&str, &str)]| {
+        let key = a_key();
+        let always = [("DATABASE_URL", "postgres://db/gateway"), ("VAULT_KEY", &*key), ("DOMAIN", "www.jinmini.com")];
+        settings(&[&always, more].concat()).unwrap().public
+    };
+    let at_domain = public(&[]);
+    assert_eq!((at_domain.base(), &*at_domain.api_base()), ("https://www.jinmini.com", "https://www.jinmini.com/e"));
+    let elsewhere = public(&[("PUBLIC_URL", "https://app.jinmini.com/e")]);
+    assert_eq!((elsewhere.base(), &*elsewhere.api_base()), ("https://app.jinmini.com/e", "https://app.jinmini.com/e"));
+    assert_eq!((&*elsewhere.origin(), elsewhere.domain()), ("https://app.jinmini.com", "www.jinmini.com"));
 }
 
 #[test]

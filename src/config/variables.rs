@@ -1,7 +1,10 @@
 //! Every variable the gateway reads: its name, what it is when unset, and what it means. Settings are read through this
 //! table, README and `.env` are tested against it, and a name in `.env` that is nearly one of these is a mistake.
 
-use super::{providers, services::SERVICE_URL_SUFFIX};
+use super::{
+    providers,
+    services::{SERVICE_OPENAPI_SUFFIX, SERVICE_URL_SUFFIX},
+};
 
 /// One variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,10 +59,13 @@ variables! {
     ADMIN_ADDR, Text("127.0.0.1:9090"), "Where operators are served: address and port";
     TLS_CERTIFICATE, Derived("none: plain HTTP"), "Turns TLS on, with `TLS_KEY`: the file with the gateway's certificate in PEM, those of its issuers behind it. What replaces the file counts within seconds";
     TLS_KEY, Derived("none"), "The file with the private key of that certificate in PEM: PKCS#8, SEC1 or PKCS#1, without a passphrase";
-    PUBLIC_URL, Derived("http://localhost:PORT in development (https with TLS), required in production"), "How browsers reach the gateway, and the issuer of its tokens. Production wants https";
+    DOMAIN, Derived("the host of PUBLIC_URL"), "The name that the gateway welcomes by; in production browsers reach it at `https://DOMAIN`, unless `PUBLIC_URL` says otherwise";
+    PUBLIC_URL, Derived("http://localhost:PORT in development (https with TLS), https://DOMAIN in production"), "How browsers reach the gateway, and the issuer of its tokens. Production wants https. It has a path (`https://app.jinmini.com/e`) where a front end passes requests on from there (to `API_PREFIX`)";
     API_PREFIX, Text("/e"), "The gateway's own API answers at the root and, the same, under this path";
     TIMEZONE, Text("UTC"), "The offset of times in answers: an IANA name such as `Asia/Seoul`";
     DATABASE_URL, Derived("in memory"), "The store: `sqlite://data/gateway.db?mode=rwc` or `postgres://user:password@host/database`. Unset, everything is forgotten at the end; production wants one", secret: true;
+    DATABASE_SCHEMA, Text("gateway"), "The schema of a PostgreSQL that our tables are in, made if it is missing: services that share the database keep theirs in others";
+    STARTUP_TIMEOUT, Text("60s"), "How long a store that is not there yet is waited for at the start";
     REDIS_URL, Derived("with everything else"), "Where sessions of browsers are kept: `redis://host:6379`, or `rediss://…` for TLS; a password as in `redis://:password@host`, a number behind it (`/2`) chooses the database. Unset, they are where `DATABASE_URL` says", secret: true;
     VAULT_KEY, Derived("none"), "Seals what is secret in the store: 32 bytes as base64 (`openssl rand -base64 32`). Several separated by commas: the first seals, all open. Needed with `DATABASE_URL` and in production", secret: true;
     TOKEN_ALGORITHM, Text("ES256"), "What signs access tokens: `ES256`, `RS256`, `EdDSA` or `HS256`";
@@ -71,7 +77,7 @@ variables! {
     REFRESH_GRACE, Text("10s"), "How long a used refresh token still gets the same successor, while that is unused; later use revokes its family";
     SESSION_TTL, Text("30d"), "How long a browser's session may last in all";
     SESSION_IDLE_TTL, Text("24h"), "How long a browser's session may lie unused";
-    ALLOWED_ORIGINS, Derived("none"), "Other sites of yours, such as `https://app.jinmini.com`, separated by commas: a sign-in may return there, and their pages may act for whoever is signed in. Exact origins, no wildcard";
+    ALLOWED_ORIGINS, Derived("none"), "Other sites of yours, such as `https://app.jinmini.com`, separated by commas: a sign-in may return there, and their pages may act for whoever is signed in. Exact origins; or for previews `https://*-team.vercel.app`, whose pages may call and read, but never with a session";
     KEY_ROTATION, Text("30d"), "How long a key signs before the next one does";
     HEAD_TIMEOUT, Text("10s"), "How long a client may take to send a request's head; with TLS, the handshake and the first head";
     IDLE_TIMEOUT, Text("75s"), "How long a connection may wait for its next request, and a body or a WebSocket for its next byte";
@@ -82,7 +88,7 @@ variables! {
     TRUSTED_PROXIES, Derived("none"), "Whose `X-Forwarded-For` is believed: addresses or CIDRs separated by commas";
     CONNECT_TIMEOUT, Text("2s"), "How long a connection to a service may take";
     FIRST_BYTE_TIMEOUT, Text("30s"), "How long a service may take from the request's end to its answer's head";
-    UPSTREAM_IDLE_TIMEOUT, Text("30s"), "How long an unused connection to a service is kept";
+    UPSTREAM_IDLE_TIMEOUT, Text("4s"), "How long an unused connection to a service is kept, unless it says less itself (`Keep-Alive: timeout=5`). Less than the service keeps it: uvicorn and Node close theirs after 5 seconds, and a request that is on its way then is lost";
     MAX_REQUESTS_PER_SERVICE, Text("10000"), "Requests in flight to one service, each stream and WebSocket included; 503 `overloaded` beyond";
     GOOGLE_CLIENT_ID, Derived("off"), "Turns Google on, with its secret: the client id from console.cloud.google.com";
     GOOGLE_CLIENT_SECRET, Derived("off"), "The client secret for Google", secret: true;
@@ -108,6 +114,14 @@ pub const SERVICE_URL: Variable = Variable {
     name: "<NAME>_SERVICE_URL",
     fallback: Derived("none; development starts the sample AUTH service"),
     meaning: "Where a service answers: `AUTH_SERVICE_URL=http://localhost:8001` makes the service `auth`, `USER_PROFILE_SERVICE_URL` the service `user-profile`. Several instances separated by commas",
+    secret: false,
+};
+
+/// The family of variables that say how services describe themselves.
+pub const SERVICE_OPENAPI: Variable = Variable {
+    name: "<NAME>_SERVICE_OPENAPI",
+    fallback: Text("/openapi.json"),
+    meaning: "The path at which the service has its OpenAPI document (3.1, 3.0 or Swagger 2.0), which Swagger shows; `off`: it is not asked. Springdoc has it at `/v3/api-docs`",
     secret: false,
 };
 
@@ -156,7 +170,9 @@ const fn family(name: &'static str, fallback: &'static str, meaning: &'static st
 /// Such a name is a mistake, not a warning: the default that silently counts instead may be the less safe one. The process
 /// environment is not judged like this, because there other programs' variables are at home.
 pub(super) fn misspelt(name: &str) -> Option<String> {
-    if ALL.iter().any(|variable| variable.name == name) || name.ends_with(SERVICE_URL_SUFFIX) {
+    if ALL.iter().any(|variable| variable.name == name)
+        || [SERVICE_URL_SUFFIX, SERVICE_OPENAPI_SUFFIX].iter().any(|suffix| name.ends_with(suffix))
+    {
         return None;
     }
     if let Some(judged) = providers::judge_name(name, is_near) {

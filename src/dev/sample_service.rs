@@ -38,13 +38,13 @@ struct Api;
 #[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
 impl Api {
     /// Welcomes anybody
-    #[oai(path = "/users", method = "get")]
+    #[oai(path = "/users", method = "get", operation_id = "list_users")]
     async fn users(&self) -> Json<Message> {
         Message::of("Welcome from AUTH service")
     }
 
     /// Says who calls, as the gateway tells it
-    #[oai(path = "/users/me", method = "get")]
+    #[oai(path = "/users/me", method = "get", operation_id = "get_me")]
     async fn me(
         &self,
         /// The subject of the caller's token
@@ -70,13 +70,13 @@ impl Api {
     ///
     /// A stand-in for a login: the password is neither checked nor kept, and no token is given. Real tokens come from the
     /// gateway: `POST /tokens/create`.
-    #[oai(path = "/login", method = "post")]
+    #[oai(path = "/login", method = "post", operation_id = "log_in")]
     async fn login(&self, credentials: Json<Credentials>) -> Json<Message> {
         Message::of(&format!("Welcome from AUTH service, {}", credentials.0.username))
     }
 
     /// Whether the service is well
-    #[oai(path = "/health", method = "get")]
+    #[oai(path = "/health", method = "get", operation_id = "health")]
     async fn health(&self) -> Json<Health> {
         Json(Health { status: "ok".to_owned() })
     }

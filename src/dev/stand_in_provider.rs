@@ -42,6 +42,8 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// The provider: one client, one signing key, and what it remembers.
 pub struct StandIn {
     issuer: Issuer,
+    /// Where browsers find the authorization endpoint.
+    authorize_url: String,
     client: Client,
     signer: Signer,
     clock: Arc<dyn Clock>,
@@ -68,8 +70,10 @@ impl StandIn {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> io::Result<Self> {
+        let issuer = Issuer::parse(issuer_url.into())?;
         Ok(Self {
-            issuer: Issuer::parse(issuer_url.into())?,
+            authorize_url: issuer.at("/authorize"),
+            issuer,
             client: Client::new(client_id, client_secret),
             signer: Signer::generate()?,
             clock,
@@ -79,6 +83,12 @@ impl StandIn {
                 statistics: Statistics::default(),
             }),
         })
+    }
+
+    /// The same, where browsers find the authorization endpoint elsewhere: behind a gateway.
+    #[must_use]
+    pub fn with_authorize_url(self, authorize_url: impl Into<String>) -> Self {
+        Self { authorize_url: authorize_url.into(), ..self }
     }
 
     /// A poisoned lock is taken all the same: at worst a token is lost, and nobody depends on those.

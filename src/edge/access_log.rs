@@ -1,26 +1,33 @@
 //! One line per request, written when its answer has ended (or was given up). It never holds a query, a header or a body:
-//! those may hold secrets. The lines of a core are put together and written in blocks, soon after: a system call for each
-//! would cost more than the line.
+//! those may hold secrets. For machines the lines of a core are put together and written in blocks, soon after: a system call for
+//! each would cost more than the line. For people each is written at once, so that it stands in its place among all others.
 
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
     io,
+    net::IpAddr,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use http::{Method, StatusCode, Uri};
 use tokio::sync::Notify;
 use tracing::debug;
 
-use super::{in_flight::InFlight, ports::AccessLogSink, request_id::RequestText, view::Target, watchdog::Vitals};
-use crate::{config::LogFormat, domain::gateway::models::service::ServiceName, ports::Clock};
+use super::{
+    caller::Caller, in_flight::InFlight, ports::AccessLogSink, request_id::RequestText, view::Target, watchdog::Vitals,
+};
+use crate::{config::LogFormat, domain::gateway::models::service::Route, ports::Clock};
 
 /// The longest path that is written out.
 const MAX_PATH: usize = 1024;
+
+/// The longest name of a caller that is written out.
+const MAX_NAME: usize = 64;
 
 /// What is logged as the status of a request whose client went away before the answer's head; nginx's number for it.
 const CLIENT_GONE: u16 = 499;
@@ -38,6 +45,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 pub(super) struct AccessLog {
     sink: Arc<dyn AccessLogSink>,
     format: LogFormat,
+    timezone: Tz,
     clock: Arc<dyn Clock>,
     lines: RefCell<Vec<u8>>,
     second: RefCell<Option<Second>>,
@@ -46,10 +54,12 @@ pub(super) struct AccessLog {
 }
 
 impl AccessLog {
-    pub(super) fn new(sink: Arc<dyn AccessLogSink>, format: LogFormat, clock: Arc<dyn Clock>) -> Self {
+    /// Times are UTC for machines, and of this zone for people.
+    pub(super) fn new(sink: Arc<dyn AccessLogSink>, format: LogFormat, timezone: Tz, clock: Arc<dyn Clock>) -> Self {
         Self {
             sink,
             format,
+            timezone,
             clock,
             lines: RefCell::default(),
             second: RefCell::default(),
@@ -90,11 +100,18 @@ impl AccessLog {
             }
             self.begun.notify_one();
         }
-        let mut line = Line { format: self.format, into: lines };
-        self.begin(ended, &mut line);
-        record.put(ended, &mut line);
-        line.end();
-        if lines.len() >= BLOCK_BYTES {
+        let mut line = Line { into: lines };
+        match self.format {
+            LogFormat::Json => {
+                self.begin(ended, &mut line);
+                record.put(ended, &mut line);
+            }
+            LogFormat::Text => {
+                self.begin_for_people(ended, &mut line);
+                record.put_for_people(ended, self.sink.has_colours(), &mut line);
+            }
+        }
+        if self.format == LogFormat::Text || lines.len() >= BLOCK_BYTES {
             self.sink.write(lines);
             lines.clear();
         }
@@ -102,13 +119,33 @@ impl AccessLog {
 
     /// Writes the time and what all lines have in common, in the form of all other lines of the log.
     fn begin(&self, now: Instant, line: &mut Line<'_>) {
+        line.raw(r#"{"timestamp":""#);
+        let micros = self.put_second(now, line);
+        line.digits(micros, 6);
+        line.raw(r#"Z","level":"INFO","target":"access""#);
+    }
+
+    /// Writes the time of day.
+    fn begin_for_people(&self, now: Instant, line: &mut Line<'_>) {
+        let micros = self.put_second(now, line);
+        line.digits(micros / 1000, 3);
+    }
+
+    /// Writes the second and a point; how far the second has come.
+    fn put_second(&self, now: Instant, line: &mut Line<'_>) -> u64 {
         let mut second = self.second.borrow_mut();
         let known = second.as_ref().and_then(|second| second.micros_at(now));
-        let micros = known.unwrap_or_else(|| second.insert(Second::of(self.clock.now(), now)).micros);
-        line.raw(if line.is_json() { r#"{"timestamp":""# } else { "" });
+        let micros = known.unwrap_or_else(|| second.insert(self.second_of(self.clock.now(), now)).micros);
         line.raw(second.as_ref().map_or("", |second| &second.text));
-        line.digits(micros, 6);
-        line.raw(if line.is_json() { r#"Z","level":"INFO","target":"access""# } else { "Z  INFO" });
+        micros
+    }
+
+    fn second_of(&self, time: DateTime<Utc>, read: Instant) -> Second {
+        let text = match self.format {
+            LogFormat::Json => time.format("%Y-%m-%dT%H:%M:%S.").to_string(),
+            LogFormat::Text => time.with_timezone(&self.timezone).format("%H:%M:%S.").to_string(),
+        };
+        Second::of(text, time, read)
     }
 }
 
@@ -122,8 +159,7 @@ struct Second {
 }
 
 impl Second {
-    fn of(time: DateTime<Utc>, read: Instant) -> Self {
-        let text = time.format("%Y-%m-%dT%H:%M:%S.").to_string();
+    fn of(text: String, time: DateTime<Utc>, read: Instant) -> Self {
         Self { text, read, micros: time.timestamp_subsec_micros().into() }
     }
 
@@ -134,54 +170,29 @@ impl Second {
     }
 }
 
-/// The name of a part of a line with what stands around it.
-#[derive(Clone, Copy)]
-struct Name {
-    in_json: &'static str,
-    in_text: &'static str,
-}
-
-macro_rules! name {
-    ($name:literal) => {
-        Name { in_json: concat!(",\"", $name, "\":"), in_text: concat!(" ", $name, "=") }
-    };
-}
-
 /// A line that is being written. What is written stands for itself in JSON, too: nothing in it has to be escaped.
 struct Line<'l> {
-    format: LogFormat,
     into: &'l mut Vec<u8>,
 }
 
-impl Line<'_> {
-    fn is_json(&self) -> bool {
-        self.format == LogFormat::Json
-    }
+/// The name of a member as it is written.
+macro_rules! name {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
+}
 
+impl Line<'_> {
     fn raw(&mut self, text: &str) {
         self.into.extend_from_slice(text.as_bytes());
     }
 
-    fn name(&mut self, name: Name) {
-        self.raw(if self.is_json() { name.in_json } else { name.in_text });
-    }
-
-    fn text(&mut self, name: Name, text: &str) {
-        self.name(name);
-        self.quote();
+    /// A member with a text.
+    fn text(&mut self, name: &str, text: &str) {
+        self.raw(name);
+        self.raw("\"");
         self.raw(text);
-        self.quote();
-    }
-
-    fn quote(&mut self) {
-        if self.is_json() {
-            self.into.push(b'"');
-        }
-    }
-
-    fn word(&mut self, name: Name, word: &str) {
-        self.name(name);
-        self.raw(word);
+        self.raw("\"");
     }
 
     /// At least so many digits.
@@ -198,16 +209,11 @@ impl Line<'_> {
     }
 
     /// To the microsecond: more digits would be noise.
-    fn milliseconds(&mut self, name: Name, time: Duration) {
-        self.name(name);
+    fn milliseconds(&mut self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.digits(micros / 1000, 1);
         self.raw(".");
         self.digits(micros % 1000, 3);
-    }
-
-    fn end(&mut self) {
-        self.raw(if self.is_json() { "}\n" } else { "\n" });
     }
 }
 
@@ -219,8 +225,12 @@ pub(super) struct Record {
     request_id: RequestText,
     began: Instant,
     status: u16,
-    service: Option<ServiceName>,
+    route: Option<Arc<Route>>,
+    /// Where it arrives at the service; for people alone.
+    path_there: Option<String>,
     instance: Option<Rc<Target>>,
+    client: Option<IpAddr>,
+    caller: Option<Rc<Caller>>,
     complete: bool,
     vitals: Rc<Vitals>,
     /// What it counts against as long as it is in flight.
@@ -245,22 +255,53 @@ impl Record {
             request_id,
             began: Instant::now(),
             status: CLIENT_GONE,
-            service: None,
+            route: None,
+            path_there: None,
             instance: None,
+            client: None,
+            caller: None,
             complete: false,
             vitals,
             in_flight: InFlight::default(),
         })
     }
 
-    /// It goes to `service`.
-    pub(super) fn goes_to(&mut self, service: &ServiceName) {
-        self.service = Some(service.clone());
+    /// This client sent it.
+    pub(super) fn comes_from(&mut self, client: IpAddr) {
+        self.client = Some(client);
+    }
+
+    /// It goes by this route, with this path.
+    pub(super) fn goes_by(&mut self, route: &Arc<Route>, path: &str) {
+        if self.log.format == LogFormat::Text {
+            self.path_there = route.upstream_pieces(path).map(|pieces| pieces.concat());
+        }
+        self.route = Some(Arc::clone(route));
+    }
+
+    /// It is for this caller.
+    pub(super) fn is_of(&mut self, caller: &Rc<Caller>) {
+        self.caller = Some(Rc::clone(caller));
     }
 
     /// It goes to this instance.
     pub(super) fn reaches(&mut self, target: &Rc<Target>) {
         self.instance = Some(Rc::clone(target));
+    }
+
+    /// Whom it reached, or was to reach: `auth at http://localhost:8001`.
+    pub(super) fn service_at(&self) -> String {
+        let service = self.route.as_ref().map_or("a service", |route| route.service.as_str());
+        match &self.instance {
+            Some(instance) => format!("{service} at http://{}", instance.authority),
+            None => service.to_owned(),
+        }
+    }
+
+    /// Why its instance could not be connected to, if that is known.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let trouble = self.instance.as_ref()?.trouble.take();
+        trouble.map(|error| format!("{error}; is it running?"))
     }
 
     /// It may stand still for so long.
@@ -283,22 +324,102 @@ impl Record {
         debug!(request_id = self.request_id.as_str(), %error, "an answer broke off");
     }
 
-    fn put(&self, ended: Instant, line: &mut Line<'_>) {
-        line.text(name!("method"), if self.target.is_some() { self.method.as_str() } else { "-" });
-        line.text(name!("path"), &self.target.as_ref().map_or(Cow::Borrowed("-"), |target| loggable(target.path())));
-        line.name(name!("status"));
+    /// The status as it is logged.
+    fn status(&self) -> u16 {
         let is_cut_off = self.status == CLIENT_GONE && self.log.is_cut_off.get();
-        line.digits(if is_cut_off { CUT_OFF } else { self.status }.into(), 3);
-        if let Some(service) = &self.service {
-            line.text(name!("service"), service.as_str());
+        if is_cut_off { CUT_OFF } else { self.status }
+    }
+
+    fn path(&self) -> Cow<'_, str> {
+        self.target.as_ref().map_or(Cow::Borrowed("-"), |target| loggable(target.path()))
+    }
+
+    fn method(&self) -> &str {
+        if self.target.is_some() { self.method.as_str() } else { "-" }
+    }
+
+    fn put(&self, ended: Instant, line: &mut Line<'_>) {
+        line.text(name!("method"), self.method());
+        line.text(name!("path"), &self.path());
+        line.raw(name!("status"));
+        line.digits(self.status().into(), 3);
+        if let Some(route) = &self.route {
+            line.text(name!("service"), route.service.as_str());
+            line.text(name!("route"), &loggable(route.prefix.as_str()));
         }
         if let Some(instance) = &self.instance {
             line.text(name!("instance"), &instance.authority);
         }
-        line.milliseconds(name!("ms"), ended.saturating_duration_since(self.began));
-        line.word(name!("complete"), if self.complete { "true" } else { "false" });
+        line.raw(name!("ms"));
+        line.milliseconds(ended.saturating_duration_since(self.began));
+        line.raw(name!("complete"));
+        line.raw(if self.complete { "true" } else { "false" });
+        if let Some(client) = &self.client {
+            line.text(name!("client"), &client.to_string());
+        }
+        if let Some(caller) = &self.caller {
+            line.text(name!("subject"), &readable(&caller.identity.subject));
+        }
         line.text(name!("request_id"), self.request_id.as_str());
+        line.raw("}\n");
     }
+
+    /// `21:03:25.123  200 GET /api/users → auth /users @ localhost:8001  1.234 ms  alice  127.0.0.1`
+    fn put_for_people(&self, ended: Instant, with_colours: bool, line: &mut Line<'_>) {
+        let (colour, plain) = if with_colours { (colour_of(self.status()), "\u{1b}[0m") } else { ("", "") };
+        line.raw("  ");
+        line.raw(colour);
+        line.digits(self.status().into(), 3);
+        line.raw(plain);
+        line.raw(" ");
+        line.raw(self.method());
+        line.raw(" ");
+        line.raw(&self.path());
+        if let Some(route) = &self.route {
+            line.raw(" → ");
+            line.raw(route.service.as_str());
+            line.raw(" ");
+            line.raw(&loggable(self.path_there.as_deref().unwrap_or_default()));
+        }
+        if let Some(instance) = &self.instance {
+            line.raw(" @ ");
+            line.raw(&instance.authority);
+        }
+        line.raw("  ");
+        line.milliseconds(ended.saturating_duration_since(self.began));
+        line.raw(" ms");
+        if !self.complete {
+            line.raw(" (broken off)");
+        }
+        if let Some(caller) = &self.caller {
+            line.raw("  ");
+            line.raw(&readable(&caller.identity.subject));
+        }
+        if let Some(client) = &self.client {
+            line.raw("  ");
+            line.raw(&client.to_string());
+        }
+        line.raw("  ");
+        line.raw(self.request_id.as_str());
+        line.raw("\n");
+    }
+}
+
+/// Green for what went well, yellow for what the caller did wrong, red for what we or a service did.
+fn colour_of(status: u16) -> &'static str {
+    match status {
+        0..=299 => "\u{1b}[32m",
+        300..=399 => "\u{1b}[36m",
+        400..=499 => "\u{1b}[33m",
+        _ => "\u{1b}[31m",
+    }
+}
+
+/// A name as it may stand in a log: what does not print, and quotes and backslashes, give way to `?`.
+fn readable(name: &str) -> String {
+    let is_good =
+        |c: &char| !(c.is_control() || matches!(c, '"' | '\\' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
+    name.chars().take(MAX_NAME).map(|c| if is_good(&c) { c } else { '?' }).collect()
 }
 
 impl Drop for Record {

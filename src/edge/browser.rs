@@ -11,10 +11,13 @@ use super::{header_list::HeaderList, message::RequestHead};
 
 use crate::domain::gateway::models::{
     login::ReturnTo,
+    origin::AllowedOrigins,
     page::{Page, TrustedPages},
+    service::SERVICES_PREFIX,
 };
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const X_CSRF: HeaderName = HeaderName::from_static("x-csrf");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// What the data plane has to know of browsers.
@@ -25,9 +28,9 @@ pub struct BrowserSettings {
     /// The pages that may act in the name of whoever is signed in.
     pub pages: TrustedPages,
     /// Of other origins: their pages may call, and read what is answered.
-    pub allowed_origins: Vec<String>,
-    /// Where one signs in: a path of ours.
-    pub login_path: String,
+    pub allowed_origins: AllowedOrigins,
+    /// Where our own paths are, too, and the routes: `/e`.
+    pub api_prefix: String,
     /// Whether browsers are told to use https alone for this host from now on (RFC 6797).
     pub strict_transport: bool,
 }
@@ -65,12 +68,21 @@ impl BrowserSettings {
         if self.strict_transport && request.is_some_and(is_due) { Transport::Strict } else { Transport::Any }
     }
 
+    /// A path in two: the API prefix, if it is one of a service's under it, and the rest, which leads to a service.
+    pub(super) fn split<'p>(&self, path: &'p str) -> (&'p str, &'p str) {
+        let of_service = |rest: &str| rest == SERVICES_PREFIX || rest.starts_with("/api/");
+        match path.strip_prefix(self.api_prefix.as_str()) {
+            Some(rest) if of_service(rest) => path.split_at(self.api_prefix.len()),
+            _ => ("", path),
+        }
+    }
+
     /// Where whoever asked for this signs in, to come back to it. What is too long to come back to is asked for again by hand.
     pub(super) fn sign_in(&self, path: &str, query: Option<&str>) -> Option<HeaderValue> {
         let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
         let location = match ReturnTo::parse(&target, &[]) {
-            Ok(return_to) => format!("{}?return_to={}", self.login_path, return_to.encoded()),
-            Err(_) => self.login_path.clone(),
+            Ok(return_to) => format!("{}/login?return_to={}", self.api_prefix, return_to.encoded()),
+            Err(_) => format!("{}/login", self.api_prefix),
         };
         HeaderValue::try_from(location).ok()
     }
@@ -93,7 +105,11 @@ fn is_this_machine(authority: &[u8]) -> bool {
 
 /// From which page a request comes.
 pub(super) fn page(headers: &HeaderList) -> Page<'_> {
-    Page { origin: headers.text(&ORIGIN), fetch_site: headers.text(&SEC_FETCH_SITE) }
+    Page {
+        origin: headers.text(&ORIGIN),
+        fetch_site: headers.text(&SEC_FETCH_SITE),
+        by_server: headers.get(&X_CSRF) == Some(b"1"),
+    }
 }
 
 /// Whether somebody goes to a page with their browser, and no script or program asks. Browsers that do not say so ask for HTML.
@@ -135,8 +151,8 @@ mod tests {
         BrowserSettings {
             session_cookie: "gateway_session".into(),
             pages: TrustedPages::default(),
-            allowed_origins: Vec::new(),
-            login_path: "/e/login".into(),
+            allowed_origins: AllowedOrigins::default(),
+            api_prefix: "/e".into(),
             strict_transport,
         }
     }
@@ -147,6 +163,23 @@ mod tests {
         assert_eq!(at("/api/reports", None), "/e/login?return_to=%2Fapi%2Freports");
         assert_eq!(at("/api/r", Some("a=1&b=%20")), "/e/login?return_to=%2Fapi%2Fr%3Fa%3D1%26b%3D%2520");
         assert_eq!(at("/api/r", Some(&"x".repeat(600))), "/e/login");
+    }
+
+    #[test]
+    fn a_path_of_a_service_may_stand_under_the_prefix() {
+        for (path, expected) in [
+            ("/e/api/users", ("/e", "/api/users")),
+            ("/e/api", ("/e", "/api")),
+            ("/api/users", ("", "/api/users")),
+            ("/api/e/api/x", ("", "/api/e/api/x")),
+            ("/e/e/api/x", ("", "/e/e/api/x")),
+            ("/e/apis", ("", "/e/apis")),
+            ("/e/login", ("", "/e/login")),
+            ("/e/API/users", ("", "/e/API/users")),
+            ("/ea/api/x", ("", "/ea/api/x")),
+        ] {
+            assert_eq!(settings(false).split(path), expected, "{path}");
+        }
     }
 
     #[test]

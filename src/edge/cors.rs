@@ -1,6 +1,6 @@
-//! Pages of `ALLOWED_ORIGINS` may call services by routes that need a credential, and read what they answer (the Fetch
-//! standard's CORS protocol). On such routes the gateway answers what a browser asks before it calls: it asks without any
-//! credential, so the service would never hear of it. A service that speaks for itself is left alone; so are open routes.
+//! Pages of `ALLOWED_ORIGINS` may call services and read what they answer, and why nobody answered (the Fetch standard's CORS
+//! protocol). The gateway answers what a browser asks before it calls: it asks without any credential, so a service behind a
+//! route that needs one would never hear of it. What a service says of its own answers is left alone.
 
 use bytes::Bytes;
 use http::{
@@ -13,7 +13,7 @@ use http::{
 };
 
 use super::{body::AnswerBody, error::ALLOWED_METHODS, header_list::HeaderList, message::Answer};
-use crate::domain::gateway::models::{access::Access, service::Route};
+use crate::domain::gateway::models::origin::{AllowedOrigins, Reader};
 
 /// What pages may read besides the body: why something failed, and under which id it is logged.
 const EXPOSED: HeaderValue = HeaderValue::from_static("x-request-id, www-authenticate, retry-after");
@@ -27,18 +27,18 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 pub(super) struct Readers {
     /// Whether others might than may now: caches have to know.
     depend_on_origin: bool,
-    /// The origin of the page that asks, if it is on the list.
-    page: Option<Bytes>,
+    /// The origin of the page that asks, if it is on the list, and what it may.
+    page: Option<(Bytes, Reader)>,
 }
 
 impl Readers {
-    /// Those of the answer to a request for this route.
-    pub(super) fn of(allowed_origins: &[String], route: &Route, headers: &HeaderList) -> Self {
-        if allowed_origins.is_empty() || route.access == Access::Open {
+    /// Those of the answer to a request.
+    pub(super) fn of(allowed_origins: &AllowedOrigins, headers: &HeaderList) -> Self {
+        if allowed_origins.is_empty() {
             return Self::default();
         }
-        let is_listed = |origin: &Bytes| allowed_origins.iter().any(|known| known.as_bytes() == origin);
-        Self { depend_on_origin: true, page: headers.share(&ORIGIN).filter(is_listed) }
+        let page = headers.share(&ORIGIN).and_then(|origin| Some((origin.clone(), allowed_origins.reader(&origin)?)));
+        Self { depend_on_origin: true, page }
     }
 
     /// What a browser wants to know before it sends what no form could, if that is what it asks.
@@ -63,13 +63,24 @@ impl Readers {
         if !self.depend_on_origin || headers.contains(&ACCESS_CONTROL_ALLOW_ORIGIN) {
             return;
         }
-        headers.append(VARY, HeaderValue::from_static("origin"));
-        if let Some(page) = self.page {
-            headers.append(ACCESS_CONTROL_ALLOW_ORIGIN, page);
-            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, YES);
+        if !headers.all(VARY).any(names_origin) {
+            headers.append(VARY, HeaderValue::from_static("origin"));
+        }
+        if let Some((origin, reader)) = self.page {
+            headers.append(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            if reader == Reader::Trusted {
+                headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, YES);
+            }
             if !headers.contains(&ACCESS_CONTROL_EXPOSE_HEADERS) {
                 headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
             }
         }
     }
+}
+
+/// Whether a `Vary` names `Origin` already, or everything.
+fn names_origin(vary: &[u8]) -> bool {
+    vary.split(|&byte| byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"origin"))
 }

@@ -199,6 +199,11 @@ impl Failure {
         }
     }
 
+    /// Why, in words.
+    pub(super) fn why(&self) -> String {
+        self.problem().detail.into_owned()
+    }
+
     /// What the caller is told.
     fn problem(&self) -> Problem {
         match self {

@@ -4,7 +4,7 @@
 use std::{pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use http::{
-    StatusCode,
+    HeaderName, StatusCode,
     header::{CONNECTION, CONTENT_TYPE, UPGRADE, VIA},
 };
 use tokio::time::{Instant, timeout_at};
@@ -33,6 +33,8 @@ use super::{
     worker::Core,
 };
 use crate::domain::gateway::models::identity::Identity;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// How often one request is sent at most.
 const MOST_ATTEMPTS: usize = 3;
@@ -111,7 +113,10 @@ async fn attempts(
     for attempt in 1.. {
         record.reaches(target);
         let lost = match exchange(core, target, outgoing, now, limits).await {
-            Ok(answer) => return Ok(answer),
+            Ok(mut answer) => {
+                outgoing.outside_of(target).put_into(&mut answer.headers);
+                return Ok(answer);
+            }
             Err(lost) => lost,
         };
         debug!(instance = target.authority, failure = ?lost.failure, attempt, "an instance did not answer");
@@ -209,6 +214,7 @@ async fn send(
         Exchange::begin(connection, target, outgoing, Waiting::new(&core.deadlines, now, limits.first_byte)).await;
     let (head, length, exchange) =
         begun.map_err(|Unanswered { failure, was_sent }| Lost { failure, was_sent, was_used: false })?;
+    target.pool.hear(head.headers.text(&KEEP_ALIVE));
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         let lost = |failure| Lost { failure, was_sent: true, was_used: false };
         return switched(core, head, outgoing.upgrade(), exchange, limits).map_err(lost);

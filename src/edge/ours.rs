@@ -70,8 +70,8 @@ impl<'r> Ours<'r> {
         }
         put(&X_FORWARDED_PROTO, &[facts.client.scheme.as_bytes()]);
         let prefix = stripped_prefix(facts.route);
-        if !prefix.is_empty() {
-            put(&X_FORWARDED_PREFIX, &[prefix.as_bytes()]);
+        if !(prefix.is_empty() && facts.api_prefix.is_empty()) {
+            put(&X_FORWARDED_PREFIX, &[facts.api_prefix.as_bytes(), prefix.as_bytes()]);
         }
         let host = facts.host.as_deref().and_then(|host| std::str::from_utf8(host).ok());
         put(&FORWARDED, &forwarded(facts.client.text(), host, facts.client.scheme).map(str::as_bytes));

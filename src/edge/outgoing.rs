@@ -16,6 +16,7 @@ use super::{
     message::{BodyLength, RequestHead},
     ours::Ours,
     output::{Encoder, put_header, put_length},
+    redirects::Outside,
     request_id::RequestText,
     upload::RequestBody,
     view::Target,
@@ -30,7 +31,9 @@ pub(super) struct Facts<'r> {
     pub(super) host: Option<Bytes>,
     /// Where it goes.
     pub(super) route: &'r Route,
-    /// The canonical path.
+    /// What stood before the path, if the client came by `API_PREFIX`.
+    pub(super) api_prefix: &'r str,
+    /// The canonical path, without it.
     pub(super) path: &'r str,
     /// Behind the `?`, as it came.
     pub(super) query: Option<&'r str>,
@@ -48,6 +51,14 @@ pub(super) struct Facts<'r> {
     pub(super) random: [u8; 24],
 }
 
+impl Facts<'_> {
+    /// The `Host` that an instance is told: its own, or the client's where the route says so. The latter is an authority.
+    pub(super) fn host_at<'h>(&'h self, target: &'h Target) -> &'h str {
+        let of_client = self.host.as_deref().filter(|_| self.route.preserve_host);
+        of_client.and_then(|host| std::str::from_utf8(host).ok()).unwrap_or(&target.authority)
+    }
+}
+
 /// A request that can be sent to any instance.
 pub(super) struct Outgoing<'r> {
     /// The client's, but for what does not go on.
@@ -55,6 +66,7 @@ pub(super) struct Outgoing<'r> {
     /// Path at the service, without the base path of an instance.
     path: [&'r str; 2],
     query: Option<&'r str>,
+    facts: &'r Facts<'r>,
     ours: Ours<'r>,
     body: RequestBody,
 }
@@ -79,7 +91,7 @@ impl<'r> Outgoing<'r> {
             lower_max_forwards(headers)?;
         }
         let path = facts.route.upstream_pieces(facts.path).ok_or(Failure::NoRoute)?;
-        Ok(Self { head, path, query: facts.query, ours, body })
+        Ok(Self { head, path, query: facts.query, facts, ours, body })
     }
 
     /// Whether sending it twice does what sending it once does (RFC 9110 §9.2.2).
@@ -97,6 +109,11 @@ impl<'r> Outgoing<'r> {
         self.head.headers.get(&UPGRADE)
     }
 
+    /// How addresses in an instance's answer look from outside.
+    pub(super) fn outside_of<'o>(&'o self, target: &'o Target) -> Outside<'o> {
+        Outside::new(self.facts, target)
+    }
+
     /// Its body.
     pub(super) fn body(&self) -> &RequestBody {
         &self.body
@@ -108,7 +125,7 @@ impl<'r> Outgoing<'r> {
         head.push(b' ');
         self.target_at(target).into_iter().for_each(|piece| head.extend_from_slice(piece.as_bytes()));
         head.extend_from_slice(b" HTTP/1.1\r\n");
-        put_header("host", target.authority.as_bytes(), head);
+        put_header("host", self.facts.host_at(target).as_bytes(), head);
         self.head.headers.put(head);
         self.ours.put(head);
         if let Some(options) = self.connection_options() {
@@ -162,7 +179,7 @@ impl<'r> Outgoing<'r> {
         let mut request = Request::new(self.body.share());
         *request.method_mut() = self.head.method.clone();
         *request.version_mut() = Version::HTTP_2;
-        let uri = ["http://", target.authority.as_str()].into_iter().chain(self.target_at(target));
+        let uri = ["http://", self.facts.host_at(target)].into_iter().chain(self.target_at(target));
         *request.uri_mut() = Uri::try_from(uri.collect::<String>()).map_err(|_| Failure::Internal)?;
         *request.headers_mut() = HeaderMap::from(self.head.headers.clone());
         let length = match self.head.length {

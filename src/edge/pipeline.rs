@@ -91,7 +91,11 @@ fn finished(
     let mut answer = outcome.unwrap_or_else(|failure| {
         match failure.source() {
             Source::Client | Source::Shortage => debug!(request_id = %id, ?failure, "a request was refused"),
-            Source::Upstream => warn!(request_id = %id, ?failure, "a service did not answer"),
+            Source::Upstream => {
+                let (service, why) = (record.service_at(), failure.why());
+                let trouble = record.trouble().unwrap_or(why);
+                warn!(request_id = %id, "{service}: {trouble}");
+            }
             Source::Gateway => error!(request_id = %id, ?failure, "a request could not be handled"),
         }
         Box::new(failure.answer(id))
@@ -134,14 +138,16 @@ async fn handle(
         fields::judge(head, !body.is_empty()).map_err(Failure::Head)?;
         body.expect(head.length);
     }
+    *readers = Readers::of(&core.browsers.allowed_origins, &head.headers);
     let uri = std::mem::take(&mut head.uri);
     let host = host(&uri, &head.headers, head.version)?;
     if head.method == Method::OPTIONS && (uri.path() == "*" || max_forwards(&head.headers)? == Some(0)) {
         return Ok(Box::new(options()));
     }
     let canonical = path::canonical(uri.path()).map_err(Failure::Path)?;
-    let path = &*canonical.path;
+    let (api_prefix, path) = core.browsers.split(&canonical.path);
     let client = peer.client(&head.headers, &core.listener.trusted_proxies);
+    record.comes_from(client.address.ip());
     let upgrade = upgrade::asked(head.version, &head.headers, &body);
     sanitise_request(&mut head.headers);
     let view = core.view();
@@ -151,27 +157,29 @@ async fn handle(
         method: head.method.as_str(),
         preflight_for: preflight_for(&head.method, &head.headers),
     };
-    match view.destination(wanted) {
+    let destination = view.destination(wanted);
+    if !matches!(destination, Destination::OwnPath)
+        && let Some(answer) = readers.preflight(&head.method, &head.headers)
+    {
+        return Ok(Box::new(answer));
+    }
+    match destination {
         Destination::Nowhere => Err(Failure::NoRoute),
         Destination::Refused(spelling) => Err(Failure::Path(spelling.into())),
         Destination::OtherMethods(routes) => Err(other_methods(routes)),
         Destination::OwnPath => {
             record.in_flight.client = client_permit(core, peer, &client, |permits| &permits.own_paths)?;
             let target = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-            let origin = RequestOrigin { request_id: id.id, client: client.address };
+            let origin = RequestOrigin { request_id: id.id, client: client.address, scheme: client.scheme };
             Box::pin(own_path::answer(core, std::mem::take(head), body, target, host, origin)).await
         }
         Destination::Service { route, upstream, by_method } => {
-            record.goes_to(&route.service);
+            record.goes_by(route, path);
             record.in_flight.client = client_permit(core, peer, &client, |permits| &permits.proxied)?;
             if by_method {
                 remove_method_overrides(&mut head.headers);
             }
-            let incoming = Checked { head, body, path, query: uri.query(), host, client, upgrade, id };
-            *readers = Readers::of(&core.browsers.allowed_origins, route, &incoming.head.headers);
-            if let Some(answer) = readers.preflight(&incoming.head.method, &incoming.head.headers) {
-                return Ok(Box::new(answer));
-            }
+            let incoming = Checked { head, body, api_prefix, path, query: uri.query(), host, client, upgrade, id };
             let answered = proxy(core, &view.snapshot, route, upstream, incoming, record).await;
             answered.inspect_err(|failure| core.shortages.note(route, failure))
         }
@@ -198,6 +206,7 @@ fn other_methods(routes: &[Arc<Route>]) -> Failure {
 struct Checked<'r> {
     head: &'r mut RequestHead,
     body: Incoming,
+    api_prefix: &'r str,
     path: &'r str,
     query: Option<&'r str>,
     host: Option<Bytes>,
@@ -220,7 +229,15 @@ async fn proxy(
     // A WebSocket begins with a GET, and any page may begin one.
     let changes = !request.head.method.is_safe() || request.upgrade.is_some();
     let accepted = route.access.accepted();
-    let caller = authenticate(core, snapshot, accepted, &request.head.headers, changes).await?;
+    let caller = match authenticate(core, snapshot, accepted, &request.head.headers, changes).await {
+        Ok(caller) => caller,
+        // Whoever may come without a credential may come with one that is not good here, or is for the service alone.
+        Err(_) if route.access == Access::Open => None,
+        Err(failure) => return Err(failure),
+    };
+    if let Some(caller) = &caller {
+        record.is_of(caller);
+    }
     let identity = caller.as_ref().map(|caller| caller.identity.clone());
     let linked_at = linked_at(core, snapshot, route.access.provider(), identity.as_ref()).await?;
     let permit = route.access.authorise(identity, linked_at).map_err(|denied| refused(core, denied, &request))?;
@@ -268,6 +285,7 @@ async fn proxy(
         client: &request.client,
         host: request.host,
         route,
+        api_prefix: request.api_prefix,
         path: request.path,
         query: request.query,
         permit,
@@ -298,7 +316,7 @@ fn refused(core: &Core, denied: Denied, request: &Checked<'_>) -> Failure {
     if could_be_signed_in
         && request.upgrade.is_none()
         && browser::navigates(&request.head.method, &request.head.headers)
-        && let Some(location) = core.browsers.sign_in(request.path, request.query)
+        && let Some(location) = core.browsers.sign_in(&format!("{}{}", request.api_prefix, request.path), request.query)
     {
         return Failure::SignIn(location);
     }

@@ -2,7 +2,7 @@
 //! are closed. No task looks after them.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     time::{Duration, Instant},
 };
 
@@ -30,9 +30,16 @@ impl Connection {
     }
 }
 
+/// How much sooner than it says an instance is taken to close a connection: a request that is on its way then is lost.
+const AHEAD: Duration = Duration::from_secs(1);
+
 /// See the module.
 #[derive(Default)]
-pub(super) struct Pool(RefCell<Vec<Idle>>);
+pub(super) struct Pool {
+    idle: RefCell<Vec<Idle>>,
+    /// How long the instance keeps a connection, as far as it said so last.
+    kept_for: Cell<Option<Duration>>,
+}
 
 struct Idle {
     connection: Connection,
@@ -42,7 +49,8 @@ struct Idle {
 impl Pool {
     /// A connection that is ready for a request, if there is one. Dead and old ones that come up are closed.
     pub(super) fn take(&self, now: Instant, idle_timeout: Duration) -> Option<Connection> {
-        let mut idle = self.0.borrow_mut();
+        let mut idle = self.idle.borrow_mut();
+        let idle_timeout = self.kept_for.get().map_or(idle_timeout, |kept_for| kept_for.min(idle_timeout));
         while let Some(Idle { connection, since }) = idle.pop() {
             if now.saturating_duration_since(since) < idle_timeout && connection.is_quiet() {
                 return Some(connection);
@@ -51,10 +59,20 @@ impl Pool {
         None
     }
 
+    /// Takes note of the `Keep-Alive` of an answer: `timeout=5` as Node says it.
+    pub(super) fn hear(&self, keep_alive: Option<&str>) {
+        let Some(said) = keep_alive else { return };
+        let timeout = said.split(',').find_map(|part| {
+            let (name, seconds) = part.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("timeout").then(|| seconds.trim().parse().ok()).flatten()
+        });
+        self.kept_for.set(timeout.map(|seconds| Duration::from_secs(seconds).saturating_sub(AHEAD)));
+    }
+
     /// Keeps a connection for the next request, unless more has come than was asked for. Whether it is still open is looked
     /// at when it is taken.
     pub(super) fn put(&self, mut connection: Connection, now: Instant) {
-        let mut idle = self.0.borrow_mut();
+        let mut idle = self.idle.borrow_mut();
         if idle.len() < MOST_IDLE && connection.input.is_empty() {
             connection.input = BytesMut::new();
             idle.push(Idle { connection, since: now });
@@ -63,7 +81,7 @@ impl Pool {
 
     /// Closes the connection that was not used for the longest time; whether there was one.
     pub(super) fn close_oldest(&self) -> bool {
-        let mut idle = self.0.borrow_mut();
+        let mut idle = self.idle.borrow_mut();
         // The list is as long as a few hundred at most, and this happens when there is no socket left.
         (!idle.is_empty()).then(|| idle.remove(0)).is_some()
     }
@@ -71,15 +89,23 @@ impl Pool {
     /// Closes what is dead or was not used for `idle_timeout`.
     pub(super) fn close_idle(&self, now: Instant, idle_timeout: Duration) {
         let is_young = |idle: &Idle| now.saturating_duration_since(idle.since) < idle_timeout;
-        self.0.borrow_mut().retain(|idle| is_young(idle) && idle.connection.is_quiet());
+        self.idle.borrow_mut().retain(|idle| is_young(idle) && idle.connection.is_quiet());
     }
 }
 
 /// Opens a socket to the instance.
 pub(super) async fn reach(target: &Target, limit: Duration) -> Result<TcpStream, Failure> {
     let connecting = async {
-        let addresses = target.host.addresses(target.instance.port).await.ok_or(Failure::Unreachable)?;
-        TcpStream::connect(&addresses[..]).await.map_err(|_| Failure::Unreachable)
+        let addresses = target.host.addresses(target.instance.port).await.ok_or_else(|| {
+            target.trouble.set(Some("the name is not known".to_owned()));
+            Failure::Unreachable
+        })?;
+        TcpStream::connect(&addresses[..]).await.map_err(|error| {
+            // Without the number of the operating system.
+            let said = error.to_string();
+            target.trouble.set(Some(said.split(" (os error").next().unwrap_or_default().to_lowercase()));
+            Failure::Unreachable
+        })
     };
     let stream = tokio::time::timeout(limit, connecting).await.map_err(|_| Failure::ConnectTimeout)??;
     // Heads and bodies are written whole; waiting to fill packets would only delay them.
@@ -91,4 +117,25 @@ pub(super) async fn reach(target: &Target, limit: Duration) -> Result<TcpStream,
 pub(super) async fn connect(target: &Target, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
     let stream = reach(target, limit).await?;
     Ok(Connection { stream: Tcp(stream), input: BytesMut::new(), _permit: permit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_says_how_long_it_keeps_a_connection() {
+        let pool = Pool::default();
+        let kept_for = |said| {
+            pool.hear(said);
+            pool.kept_for.get().map(|kept_for| kept_for.as_secs())
+        };
+        assert_eq!(kept_for(None), None);
+        assert_eq!(kept_for(Some("timeout=5")), Some(4));
+        assert_eq!(kept_for(None), Some(4), "it was said before");
+        assert_eq!(kept_for(Some("max=100, Timeout = 60")), Some(59));
+        assert_eq!(kept_for(Some("timeout=0")), Some(0));
+        assert_eq!(kept_for(Some("max=5")), None);
+        assert_eq!(kept_for(Some("timeout=soon")), None);
+    }
 }

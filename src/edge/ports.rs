@@ -29,6 +29,8 @@ pub struct RequestOrigin {
     pub request_id: RequestId,
     /// The client's address: the peer's, or the one that a trusted proxy vouches for.
     pub client: SocketAddr,
+    /// Whether they came by `http` or `https`.
+    pub scheme: &'static str,
 }
 
 /// Answers the gateway's own paths.
@@ -112,4 +114,9 @@ pub trait AccessLogSink: Send + Sync + 'static {
 
     /// Writes whole lines.
     fn write(&self, lines: &[u8]);
+
+    /// Whether somebody watches them on a terminal.
+    fn has_colours(&self) -> bool {
+        false
+    }
 }

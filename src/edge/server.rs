@@ -9,6 +9,7 @@ use std::{
     thread::JoinHandle,
 };
 
+use chrono_tz::Tz;
 use tokio::{
     runtime::{Builder, Handle, LocalOptions},
     sync::{mpsc, watch},
@@ -64,6 +65,8 @@ pub struct Parts {
     pub access_log: Arc<dyn AccessLogSink>,
     /// In which form.
     pub log_format: LogFormat,
+    /// Of the times in it that are for people.
+    pub timezone: Tz,
 }
 
 /// The running data plane. Dropping it stops it without waiting.

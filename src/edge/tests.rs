@@ -21,6 +21,7 @@ mod names;
 mod own_paths;
 mod properties;
 mod provider_tokens;
+mod redirects;
 mod routes;
 mod sessions;
 mod smuggling;

@@ -51,6 +51,8 @@ pub(super) struct Target {
     pub(super) multiplex: Multiplex,
     /// Until when it is passed over, because it could not be connected to.
     rests_until: Cell<Option<Instant>>,
+    /// Why it could not be, until somebody asks.
+    pub(super) trouble: Cell<Option<String>>,
 }
 
 /// How long an instance rests that could not be connected to. Long enough that trying it again costs next to nothing of the
@@ -62,7 +64,7 @@ pub(super) enum Destination<'v> {
     /// To a service, which may have no instance or not be known at all.
     Service {
         /// The route there.
-        route: &'v Route,
+        route: &'v Arc<Route>,
         /// The service.
         upstream: Option<&'v Upstream>,
         /// Whether it depends on the method: other methods have another route, or none.
@@ -179,6 +181,7 @@ impl Target {
             pool: Pool::default(),
             multiplex: Multiplex::default(),
             rests_until: Cell::default(),
+            trouble: Cell::default(),
         }))
     }
 

@@ -115,6 +115,7 @@ impl Core {
             access_log: Rc::new(AccessLog::new(
                 Arc::clone(&parts.access_log),
                 parts.log_format,
+                parts.timezone,
                 Arc::clone(&parts.clock),
             )),
             watchdog: Watchdog::new(Limits {

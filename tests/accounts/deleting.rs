@@ -172,14 +172,14 @@ fn tables(url: &str) -> BTreeMap<String, Vec<String>> {
             rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
         };
         let names = if backend == DbBackend::Postgres {
-            "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = 'public'"
+            "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = 'gateway'"
         } else {
             "SELECT name FROM sqlite_schema WHERE type = 'table'"
         };
         let mut tables = BTreeMap::new();
         for table in ask(names.to_owned()).await {
             let rows = if backend == DbBackend::Postgres {
-                format!("SELECT CAST(row_to_json(one) AS TEXT) FROM \"{table}\" AS one")
+                format!("SELECT CAST(row_to_json(one) AS TEXT) FROM gateway.\"{table}\" AS one")
             } else {
                 let columns = ask(format!("SELECT name FROM pragma_table_info('{table}')")).await;
                 let quoted: Vec<_> = columns.iter().map(|column| format!("quote(\"{column}\")")).collect();

@@ -197,12 +197,13 @@ fn swagger_leads_to_the_sign_in_and_back() {
         assert_eq!(
             groups,
             json!([
+                "Playground",
+                "auth",
                 "Tokens",
                 "Sign in",
                 "Accounts",
                 "OAuth",
                 "Machine clients",
-                "Playground",
                 "Welcome",
                 "Discovery",
                 "Health"
@@ -423,7 +424,7 @@ fn a_page_full_of_sign_ins_leaves_the_browser_as_it_was() {
         scene.origin
     ));
     assert_eq!(answers, json!(20));
-    let refused = |line: &&str| line.contains("path=/login/stand-in") && line.contains("status=403");
+    let refused = |line: &&str| line.contains(" /login/stand-in") && line.contains("  403 GET ");
     eventually("each of them was refused", || scene.gateway.console().lines().filter(refused).count() == 20);
     // A browser notes every 403 by itself.
     scene.browser.complaints();

@@ -102,7 +102,7 @@ fn a_pages_websocket_opens_with_a_token_alone_and_ends_with_it() {
     let cut_off = json!({"code": 1006, "reason": "", "wasClean": false});
     setup.does("openSocket('/api/backstage/socket')");
     setup.tells(&cut_off);
-    setup.gateway.printed("status=401");
+    setup.gateway.printed("  401 GET ");
     let (token, _) = setup.gateway.tokens(&json!({"subject": "alice"}));
     setup.browser.send_along(&json!({"Authorization": format!("Bearer {token}")}));
     setup.does("openSocket('/api/backstage/socket')");
@@ -161,6 +161,6 @@ fn an_event_source_ends_with_its_token_and_does_not_come_back() {
     setup.tells(&json!("connecting"));
     // It has asked again, and was told that there is no use in asking.
     setup.tells(&json!("closed"));
-    setup.gateway.printed("status=401");
+    setup.gateway.printed("  401 GET ");
     setup.gateway.is_unharmed();
 }

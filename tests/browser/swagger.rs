@@ -73,12 +73,6 @@ impl<'a> Swagger<'a> {
         self.0.click(&format!("{} .body-param-content-type option[value='{media_type}']", block(operation)));
     }
 
-    /// Chooses where calls go.
-    #[track_caller]
-    pub(crate) fn choose_server(&self, server: &str) {
-        self.0.click(&format!(".servers option[value='{server}']"));
-    }
-
     /// Presses *Execute* and reads what is shown.
     #[track_caller]
     pub(crate) fn execute(&self, operation: &str) -> Call {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::{Answer, Gateway, call};
+use super::{Answer, Gateway, STAND_INS, call};
 
 /// Its cookies, and whether it shows pages.
 #[derive(Default)]
@@ -110,7 +110,10 @@ impl Away {
 
     /// What the person chooses at the stand-in provider; gives the target of the callback.
     pub(crate) fn decide(&self, choice: &str) -> String {
-        let address = self.authorize.socket_addrs(|| None).unwrap()[0];
+        // Browsers get there by the gateway, at its public address, which leads nowhere here.
+        let is_ours = self.authorize.path().ends_with("/api/stand-in/authorize");
+        let stand_in = STAND_INS.lock().unwrap().last().copied().filter(|_| is_ours);
+        let address = stand_in.unwrap_or_else(|| self.authorize.socket_addrs(|| None).unwrap()[0]);
         let form = format!("{}&{choice}", self.authorize.query().unwrap());
         let form_type = ("Content-Type", "application/x-www-form-urlencoded");
         let answer = call(address, "POST", "/authorize", &[form_type], form.as_bytes()).expect(303);

@@ -34,6 +34,9 @@ pub(crate) struct Gateway {
     _folder: tempfile::TempDir,
 }
 
+/// Where the stand-in providers of the gateways of this test listen, in the order of their starts.
+pub(crate) static STAND_INS: Mutex<Vec<SocketAddr>> = Mutex::new(Vec::new());
+
 /// Everything the process has printed, standard output and error.
 #[derive(Default)]
 struct Console {
@@ -46,6 +49,9 @@ impl Console {
         let console = self.clone();
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if let Some(stand_in) = line.trim().strip_prefix("service stand-in ") {
+                    STAND_INS.lock().unwrap().push(stand_in.trim().parse().unwrap());
+                }
                 console.lines.lock().unwrap().push(line);
                 console.grown.notify_all();
             }
@@ -240,6 +246,11 @@ fn equipped(mut command: Command, folder: &Path, variables: &[(&str, &str)]) -> 
         ("PUBLIC_URL", "https://www.jinmini.com"),
         ("RUST_BACKTRACE", "1"),
     ]);
+    // Most services of tests count what they are asked.
+    let documents = variables
+        .iter()
+        .filter_map(|(name, _)| Some(format!("{}_SERVICE_OPENAPI", name.strip_suffix("_SERVICE_URL")?)));
+    command.envs(documents.map(|name| (name, "off")));
     command.envs(variables.iter().copied());
     command
 }

@@ -19,9 +19,11 @@ pub(crate) struct StandIn {
 
 impl StandIn {
     pub(crate) fn of(gateway: &Gateway) -> Self {
-        let line = gateway.printed("/authorize?");
-        let address = line.trim().trim_start_matches("http://").split('/').next().unwrap().parse().unwrap();
-        Self { address, redirect_uri: format!("http://localhost:{}/", gateway.address.port()) }
+        let line = gateway.printed("service stand-in ");
+        let address = line.split_whitespace().last().unwrap().parse().unwrap();
+        let by_hand: url::Url = gateway.printed("/authorize?").trim().parse().unwrap();
+        let (_, redirect_uri) = by_hand.query_pairs().find(|(name, _)| name == "redirect_uri").unwrap();
+        Self { address, redirect_uri: redirect_uri.into_owned() }
     }
 
     /// What makes another gateway know this provider under the same name.

@@ -256,7 +256,8 @@ fn example(schema: &Value) -> Map<String, Value> {
 
 /// Something of the right type.
 fn sample(property: &Value) -> Value {
-    match property["type"].as_str().unwrap() {
+    // What may be null as well has two types.
+    match property["type"].as_str().or_else(|| property["type"][0].as_str()).unwrap() {
         "boolean" => Value::Bool(true),
         "integer" => 5.into(),
         "string" => SECRET.into(),

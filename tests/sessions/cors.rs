@@ -89,3 +89,38 @@ fn without_allowed_origins_nothing_is_said() {
     let said = |(name, value): &(String, String)| name.starts_with("access-control-") || value.contains("Origin");
     assert!(!answer.headers.iter().any(said), "{:?}", answer.headers);
 }
+
+#[test]
+fn the_server_of_a_front_end_says_that_it_holds_the_cookie() {
+    let gateway = gateway();
+    let mut browser = signed_in(&gateway, "alice");
+    for lines in [
+        &[][..],
+        &[("X-CSRF", "0")],
+        &[("X-CSRF", "1"), ("Origin", "https://evil.example")],
+        &[("X-CSRF", "1"), ("Sec-Fetch-Site", "cross-site")],
+    ] {
+        browser.call(&gateway, "POST", "/session/token", lines).expect_problem(403, "cross_site_request");
+    }
+    let tokens = browser.call(&gateway, "POST", "/session/token", &[("X-CSRF", "1")]).expect(200).json();
+    gateway.get_with_token("/api/users/me", text(&tokens["access_token"])).expect(200);
+    // A page cannot ask for leave to send it.
+    let asks =
+        [("Origin", APP), ("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "x-csrf")];
+    let leave = gateway.call("OPTIONS", "/session/token", &asks, b"").expect(204);
+    assert_eq!(leave.header("access-control-allow-headers"), Some("authorization, content-type"));
+}
+
+#[test]
+fn a_page_of_another_site_is_told_that_no_browser_keeps_the_cookie() {
+    let gateway = gateway();
+    for path in ["/accounts/login", "/accounts/signup"] {
+        let from = |site| {
+            let lines = [("Origin", APP), ("Sec-Fetch-Site", site), ("Content-Type", "application/json")];
+            gateway.call("POST", path, &lines, br#"{"email": "a@b.example", "password": "long enough"}"#)
+        };
+        let refused = from("cross-site").expect_problem(403, "cross_site_session");
+        assert_eq!((refused.header("set-cookie"), refused.header("access-control-allow-origin")), (None, Some(APP)));
+        assert!(!matches!(from("same-site").status, 400 | 403), "{path}: of the same site it is judged");
+    }
+}

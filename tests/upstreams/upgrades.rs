@@ -113,7 +113,7 @@ fn an_upgrade_and_a_stream_end_within_a_second_of_their_tokens_end() {
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     says(&mut chat, "another's");
     says(&mut lasting, "the route says so");
-    gateway.printed("status=101");
+    gateway.printed("  101 GET ");
     // And one that is not revoked, but over.
     let (short, _) = gateway.tokens(&json!({"subject": "u1", "expires_in": 1}));
     let mut short = upgraded(&gateway, "/api/chat", &with(&short));

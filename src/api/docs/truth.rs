@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::json::Json;
+use crate::json::{Json, openapi30};
 use crate::{
     domain::gateway::schemas::token::{MAX_DUMMY_TEXT, reserved_claims},
     problem,
@@ -17,7 +17,7 @@ pub(in crate::api) struct Facts {
     /// The name of the cookie that holds a session.
     pub(in crate::api) session_cookie: String,
     /// Other sites that a browser may be sent back to.
-    pub(in crate::api) allowed_origins: Vec<String>,
+    pub(in crate::api) return_origins: Vec<String>,
 }
 
 /// The statuses that any request may be answered with, whatever the operation: the data plane refuses what is no HTTP for it, and
@@ -79,6 +79,19 @@ pub(super) fn completed(document: String, facts: &Facts) -> String {
     serde_json::to_string(&json).unwrap_or(document)
 }
 
+/// The document as one of OpenAPI 3.1, which the services' may be, with its groups in this order.
+pub(super) fn upgraded(document: &mut Json, groups: &[&str]) {
+    openapi30::upgrade(document);
+    document.set("openapi", json!("3.1.0"));
+    if let Some(Json::Array(tags)) = document.get_mut("tags") {
+        let place = |tag: &Json| {
+            let name = tag.get("name").and_then(Json::text).unwrap_or_default();
+            groups.iter().position(|group| *group == name).unwrap_or(groups.len())
+        };
+        tags.sort_by_key(place);
+    }
+}
+
 fn complete(document: &mut Json, facts: &Facts) {
     let mut bodies = Vec::new();
     for (_, path) in document.get_mut("paths").map(Json::members_mut).unwrap_or_default() {
@@ -104,7 +117,7 @@ fn complete(document: &mut Json, facts: &Facts) {
     }
     let Some(schemas) = document.at_mut(&["components", "schemas"]) else { return };
     if let Some(text) = schemas.at_mut(&["LinkRequest", "properties", "return_to"]) {
-        set_return_to(text, &facts.allowed_origins);
+        set_return_to(text, &facts.return_origins);
     }
     for (schema, property, pattern) in TEXTS {
         if let Some(text) = schemas.at_mut(&[schema, "properties", property]) {
@@ -154,7 +167,7 @@ fn parameters(operation: &mut Json, facts: &Facts) {
         match name.as_str() {
             "id" => schema.set("pattern", json!(ID)),
             "provider" => schema.set("pattern", json!(PROVIDER)),
-            "return_to" => set_return_to(schema, &facts.allowed_origins),
+            "return_to" => set_return_to(schema, &facts.return_origins),
             "limit" => {
                 schema.set("minimum", json!(1));
                 schema.set("maximum", json!(100));
@@ -164,11 +177,16 @@ fn parameters(operation: &mut Json, facts: &Facts) {
     }
 }
 
-fn set_return_to(schema: &mut Json, allowed_origins: &[String]) {
-    if allowed_origins.is_empty() {
+fn set_return_to(schema: &mut Json, return_origins: &[String]) {
+    if return_origins.is_empty() {
         schema.set("pattern", json!(RETURN_TO));
     } else {
-        schema.set("anyOf", json!([{"pattern": RETURN_TO}, {"enum": allowed_origins}]));
+        let escaped = |origin: &String| origin.replace('.', r"\.").replace('[', r"\[").replace(']', r"\]");
+        let origins: Vec<_> = return_origins.iter().map(escaped).collect();
+        let path = RETURN_TO.trim_start_matches('^').trim_end_matches('$');
+        let there = format!("^(?:{})(?:{path})?$", origins.join("|"));
+        schema.set("maxLength", json!(512));
+        schema.set("anyOf", json!([{"pattern": RETURN_TO}, {"pattern": there}]));
     }
 }
 
@@ -208,9 +226,9 @@ mod tests {
 
     use super::*;
 
-    fn after(document: &Value, allowed_origins: &[&str]) -> Value {
-        let allowed_origins = allowed_origins.iter().map(|&origin| origin.to_owned()).collect();
-        let facts = Facts { longest_access_life: 60, session_cookie: "__Host-session".to_owned(), allowed_origins };
+    fn after(document: &Value, return_origins: &[&str]) -> Value {
+        let return_origins = return_origins.iter().map(|&origin| origin.to_owned()).collect();
+        let facts = Facts { longest_access_life: 60, session_cookie: "__Host-session".to_owned(), return_origins };
         serde_json::from_str(&completed(document.to_string(), &facts)).unwrap()
     }
 
@@ -270,12 +288,13 @@ mod tests {
         assert_eq!(properties["claims"]["properties"]["iss"], json!({"not": {}}));
         let with_origins = after(&document, &["https://a.test"]);
         let one_of = &with_origins["paths"]["/a"]["get"]["parameters"][0]["schema"]["anyOf"];
-        assert_eq!(one_of[1]["enum"], json!(["https://a.test"]));
+        let pattern = one_of[1]["pattern"].as_str().unwrap();
+        assert!(pattern.starts_with(r"^(?:https://a\.test)(?:/") && pattern.ends_with(")?$"), "{pattern}");
     }
 
     #[test]
     fn what_is_no_document_stays_as_it_is() {
-        let facts = Facts { longest_access_life: 1, session_cookie: String::new(), allowed_origins: Vec::new() };
+        let facts = Facts { longest_access_life: 1, session_cookie: String::new(), return_origins: Vec::new() };
         assert_eq!(completed("x".to_owned(), &facts), "x");
     }
 }

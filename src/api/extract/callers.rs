@@ -137,11 +137,13 @@ pub(in crate::api) fn browser(request: &Request) -> Credentials {
         bearer: None,
         cookies: cookies(request),
         host: text(request, header::HOST).or_else(authority),
+        scheme: crate::api::RequestContext::of(request).scheme,
         origin: text(request, header::ORIGIN),
         fetch_site: text(request, HeaderName::from_static("sec-fetch-site")),
         fetch_mode: text(request, HeaderName::from_static("sec-fetch-mode")),
         fetch_dest: text(request, HeaderName::from_static("sec-fetch-dest")),
         purpose: text(request, HeaderName::from_static("sec-purpose")),
+        csrf: text(request, HeaderName::from_static("x-csrf")),
         is_unsafe: !request.method().is_safe(),
     }
 }

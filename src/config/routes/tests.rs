@@ -35,6 +35,7 @@ fn a_route_is_read_whole() {
             idle_timeout = "1h"
             total_timeout = "1d"
             end_with_token = false
+            preserve_host = true
             assertion = false
         "#;
     let whole = Route {
@@ -59,6 +60,7 @@ fn a_route_is_read_whole() {
             total: Some(Duration::from_hours(24)),
         },
         end_with_token: false,
+        preserve_host: true,
         assertion: false,
     };
     assert_eq!(routes(text), Ok(vec![whole]));

@@ -80,7 +80,8 @@ fn answer(provider: &StandIn, parameters: &Parameters, choice: &Choice<'_>) -> R
         Ok(wish) => wish,
         Err(refusal) => return address.refuse(provider, &refusal),
     };
-    let show = |notice| page::choose(&provider.issuer.at("/authorize"), provider.client.id(), parameters, notice);
+    // By whatever address the browser came.
+    let show = |notice| page::choose("authorize", provider.client.id(), parameters, notice);
     let person = match choice {
         Choice::None => return show(false),
         Choice::Cancel => {

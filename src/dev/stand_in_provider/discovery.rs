@@ -16,7 +16,7 @@ pub(super) fn metadata(Data(provider): Data<&Arc<StandIn>>) -> Json<Value> {
     let authentication = ["client_secret_basic", "client_secret_post"];
     Json(json!({
         "issuer": issuer.text,
-        "authorization_endpoint": issuer.at("/authorize"),
+        "authorization_endpoint": provider.authorize_url,
         "token_endpoint": issuer.at("/token"),
         "userinfo_endpoint": issuer.at("/userinfo"),
         "revocation_endpoint": issuer.at("/revoke"),

@@ -11,6 +11,7 @@ pub mod id;
 pub mod identity;
 pub mod login;
 pub mod oauth;
+pub mod origin;
 pub mod page;
 pub mod path;
 pub mod provider;

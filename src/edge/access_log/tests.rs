@@ -1,11 +1,26 @@
 use super::*;
 use crate::{
-    domain::gateway::models::id::RequestId,
+    domain::gateway::models::{
+        id::{FamilyId, RequestId, TokenId},
+        identity::Identity,
+        scope::Scope,
+    },
     edge::{
-        test_support::{CollectingSink, SetClock},
+        test_support::{CollectingSink, SetClock, route},
         watchdog::{Limits, Watchdog},
     },
 };
+
+fn identity(subject: &str) -> Identity {
+    Identity {
+        subject: subject.to_owned(),
+        scope: Scope::default(),
+        token_id: TokenId::from_random([1; 16]),
+        family: FamilyId::from_random([1; 16]),
+        expires_at: DateTime::UNIX_EPOCH,
+        claims: serde_json::Map::new(),
+    }
+}
 
 fn record(log: &Rc<AccessLog>, target: Option<Uri>) -> Box<Record> {
     let watchdog = Watchdog::new(Limits { head: Duration::MAX, idle: Duration::MAX });
@@ -16,16 +31,19 @@ fn record(log: &Rc<AccessLog>, target: Option<Uri>) -> Box<Record> {
 /// What is written about what `happens`.
 fn logged(format: LogFormat, happens: impl FnOnce(&Rc<AccessLog>)) -> String {
     let sink = Arc::<CollectingSink>::default();
-    let log = Rc::new(AccessLog::new(Arc::clone(&sink) as _, format, Arc::new(SetClock::default())));
+    let log = Rc::new(AccessLog::new(Arc::clone(&sink) as _, format, Tz::Asia__Seoul, Arc::new(SetClock::default())));
     happens(&log);
-    assert_eq!(sink.text(), "", "lines are put together");
+    // For machines lines are put together.
+    assert_eq!(sink.text().is_empty(), format == LogFormat::Json);
     log.flush();
     sink.text()
 }
 
 fn created(log: &Rc<AccessLog>) {
     let mut record = record(log, Some(Uri::from_static("/api/users/1?token=secret")));
-    record.goes_to(&"auth".parse().unwrap());
+    record.comes_from([203, 0, 113, 5].into());
+    record.goes_by(&Arc::new(route("/api/users", "auth", "/users")), "/api/users/1");
+    record.is_of(&Caller::new(identity("제인\n\"")));
     record.answered(StatusCode::CREATED);
     record.complete();
 }
@@ -34,23 +52,22 @@ fn created(log: &Rc<AccessLog>) {
 fn a_request_leaves_one_line_without_its_query() {
     let line = logged(LogFormat::Text, created);
     let id = RequestId::from_random([7; 16]);
-    let (before, after) = line.split_once(" ms=").unwrap();
-    assert_eq!(before, "1970-01-12T13:46:40.000000Z  INFO method=POST path=/api/users/1 status=201 service=auth");
-    let (milliseconds, rest) = after.split_once(' ').unwrap();
+    let (before, after) = line.split_once(" → ").unwrap();
+    assert_eq!(before, "22:46:40.000  201 POST /api/users/1");
+    let (there, after) = after.split_once("  ").unwrap();
+    assert_eq!(there, "auth /users/1");
+    let (milliseconds, rest) = after.split_once(" ms").unwrap();
     assert!(milliseconds.parse::<f64>().is_ok() && milliseconds.split('.').nth(1).unwrap().len() == 3, "{line}");
-    assert_eq!(rest, format!("complete=true request_id={id}\n"));
+    assert_eq!(rest, format!("  제인??  203.0.113.5  {id}\n"));
 }
 
 #[test]
 fn readme_shows_a_line_as_it_is() {
-    let readme = include_str!("../../../README.md").lines().find(|line| line.contains(" INFO method=")).unwrap();
-    let names = |line: &str| -> Vec<String> {
-        line.split(' ').filter_map(|part| Some(part.split_once('=')?.0.to_owned())).collect()
-    };
-    // The instance, which is known once there is a connection, stands behind its service.
-    let mut shown = names(readme);
-    shown.remove(shown.iter().position(|name| name == "service").unwrap() + 1);
-    assert_eq!(shown, names(logged(LogFormat::Text, created).trim_end()));
+    let readme = include_str!("../../../README.md").lines().find(|line| line.contains("  200 GET ")).unwrap();
+    // The instance, which is known once there is a connection, stands behind the path at the service.
+    let columns = |line: &str| line.split("  ").map(|part| part.split(' ').count()).collect::<Vec<_>>();
+    let shown = columns(&readme.replace(" @ localhost:8001", ""));
+    assert_eq!(shown, columns(logged(LogFormat::Text, created).trim_end()));
 }
 
 #[test]
@@ -61,6 +78,8 @@ fn a_line_for_machines_is_an_object() {
     assert_eq!((&object["level"], &object["target"]), (&"INFO".into(), &"access".into()));
     assert_eq!((&object["method"], &object["path"]), (&"POST".into(), &"/api/users/1".into()));
     assert_eq!((&object["status"], &object["service"]), (&201.into(), &"auth".into()));
+    assert_eq!((&object["route"], &object["client"]), (&"/api/users".into(), &"203.0.113.5".into()));
+    assert_eq!(object["subject"], "제인??");
     assert!(object["ms"].is_number() && object["complete"] == true && !line.contains("secret"), "{line}");
     assert!(line.ends_with("}\n") && line.lines().count() == 1);
 }
@@ -68,23 +87,25 @@ fn a_line_for_machines_is_an_object() {
 #[test]
 fn a_client_that_went_away_and_a_head_that_was_refused_are_logged_too() {
     let gone = logged(LogFormat::Text, |log| drop(record(log, Some(Uri::from_static("/a")))));
-    assert!(gone.contains(" status=499 ") && gone.contains(" complete=false "), "{gone}");
-    assert!(logged(LogFormat::Text, |log| drop(record(log, None))).contains("method=- path=- "));
+    assert!(gone.contains("  499 POST /a  ") && gone.contains(" ms (broken off)"), "{gone}");
+    assert!(logged(LogFormat::Text, |log| drop(record(log, None))).contains("  499 - -  "));
+    let gone = logged(LogFormat::Json, |log| drop(record(log, Some(Uri::from_static("/a")))));
+    assert!(gone.contains("\"status\":499,") && gone.contains("\"complete\":false,"), "{gone}");
 }
 
 #[test]
 fn a_time_is_told_without_the_clock_until_the_second_is_over() {
     let read = Instant::now();
-    let second = Second::of(DateTime::from_timestamp(1, 400_000_000).unwrap(), read);
+    let second = Second::of("00:00:01.".to_owned(), DateTime::from_timestamp(1, 400_000_000).unwrap(), read);
     let after = |millis| second.micros_at(read + Duration::from_millis(millis));
-    assert_eq!((second.text.as_str(), after(0), after(599)), ("1970-01-01T00:00:01.", Some(400_000), Some(999_000)));
+    assert_eq!((second.text.as_str(), after(0), after(599)), ("00:00:01.", Some(400_000), Some(999_000)));
     assert_eq!(after(600), None);
 }
 
 #[test]
 fn many_lines_are_written_in_blocks_and_each_once() {
     let sink = Arc::<CollectingSink>::default();
-    let log = Rc::new(AccessLog::new(Arc::clone(&sink) as _, LogFormat::Text, Arc::new(SetClock::default())));
+    let log = Rc::new(AccessLog::new(Arc::clone(&sink) as _, LogFormat::Json, Tz::UTC, Arc::new(SetClock::default())));
     (0..1000).for_each(|_| created(&log));
     log.flush();
     log.flush();

@@ -1,6 +1,7 @@
 use super::harness::{Answer, Gateway, Setup, Upstream, bearer, get};
 
 const LISTED: &str = "Origin: https://app.jinmini.com\r\n";
+const PREVIEW: &str = "Origin: https://shop-git-main-team.vercel.app\r\n";
 const OTHER: &str = "Origin: https://evil.example\r\n";
 const ASKS: &str = "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization,x-shop\r\n";
 
@@ -23,14 +24,21 @@ async fn a_listed_page_is_told_that_it_may_call_and_no_service_is_asked() {
     assert_eq!(may.header("access-control-allow-headers"), Some("authorization,x-shop"));
     assert_eq!((may.header("vary"), may.header("access-control-max-age")), (Some("origin"), Some("600")));
     assert!(may.header("x-request-id").is_some());
+    let preview = options(&gateway, "/api/auth", &format!("{PREVIEW}{ASKS}")).await;
+    assert_eq!((preview.status, reader(&preview)), (204, Some("https://shop-git-main-team.vercel.app")));
+    assert_eq!(preview.header("access-control-allow-credentials"), None, "anybody may have got that name");
     for lines in [format!("{OTHER}{ASKS}"), ASKS.to_owned(), LISTED.to_owned()] {
         let answer = options(&gateway, "/api/auth", &lines).await;
         assert_eq!(answer.problem(), (401, "token_missing".to_owned()), "{lines}");
         assert_eq!(answer.header("access-control-allow-methods"), None);
     }
     assert_eq!(upstream.received(), []);
-    assert_eq!(options(&gateway, "/api/users", &format!("{LISTED}{ASKS}")).await.status, 200);
-    assert_eq!(upstream.received().len(), 1, "on an open route the service is asked");
+    for path in ["/api/users", "/api/nowhere"] {
+        assert_eq!(options(&gateway, path, &format!("{LISTED}{ASKS}")).await.status, 204, "{path}");
+    }
+    assert_eq!(upstream.received(), []);
+    assert_eq!(options(&gateway, "/api/users", &format!("{OTHER}{ASKS}")).await.status, 200);
+    assert_eq!(upstream.received().len(), 1, "whoever is not listed is the service's business on an open route");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,8 +59,13 @@ async fn a_listed_page_may_read_what_comes_of_it() {
         assert_eq!(answer.header("access-control-allow-credentials").is_some(), page.is_some());
         assert_eq!(answer.header("access-control-expose-headers").is_some(), page.is_some());
     }
-    let open = gateway.get("/api/users", LISTED).await;
-    assert_eq!((reader(&open), open.header("vary")), (None, None));
+    for (path, status) in [("/api/users", 200), ("/api/nowhere", 404), ("/api/a//b", 400)] {
+        let answer = gateway.get(path, LISTED).await;
+        assert_eq!((answer.status, reader(&answer)), (status, Some("https://app.jinmini.com")), "{path}");
+    }
+    let preview = gateway.get("/api/auth", &format!("{PREVIEW}{good}")).await;
+    assert_eq!(reader(&preview), Some("https://shop-git-main-team.vercel.app"));
+    assert_eq!(preview.header("access-control-allow-credentials"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,10 +16,13 @@ use tokio::{
 };
 
 use super::message::{Message, read_message};
+use chrono_tz::Tz;
+
 use crate::{
     config::{ListenerSettings, LogFormat, UpstreamSettings},
     domain::gateway::models::{
         access::Access,
+        origin::AllowedOrigins,
         page::TrustedPages,
         service::{Route, Service},
     },
@@ -71,7 +74,7 @@ pub(super) struct Setup {
     pub(super) cores: usize,
     pub(super) routes: Vec<Route>,
     pub(super) services: Vec<Service>,
-    pub(super) allowed_origins: Vec<String>,
+    pub(super) allowed_origins: Vec<&'static str>,
 }
 
 impl Setup {
@@ -109,7 +112,7 @@ impl Setup {
                 Route { forward_authorization: true, ..route("/api/with-token", "auth", "/") },
             ],
             services: vec![service("auth", &urls)],
-            allowed_origins: vec!["https://app.jinmini.com".to_owned()],
+            allowed_origins: vec!["https://app.jinmini.com", "https://*-team.vercel.app"],
         }
     }
 
@@ -124,6 +127,8 @@ impl Setup {
     }
 
     fn start_by(self, set_clock: Arc<SetClock>, clock: Arc<dyn Clock>) -> Gateway {
+        let allowed_origins: AllowedOrigins =
+            self.allowed_origins.iter().map(|origin| origin.parse().unwrap()).collect();
         let listener = std::net::TcpListener::bind(self.listener.address).unwrap();
         let snapshots = Arc::new(SnapshotCell::new(snapshot(self.routes, self.services)));
         let (resolver, log) = (Arc::<FakeResolver>::default(), Arc::<CollectingSink>::default());
@@ -132,9 +137,9 @@ impl Setup {
             tls: None,
             browsers: BrowserSettings {
                 session_cookie: "gateway_session".into(),
-                pages: TrustedPages::new(self.allowed_origins.clone()),
-                allowed_origins: self.allowed_origins,
-                login_path: "/e/login".into(),
+                pages: TrustedPages::new(allowed_origins.trusted().map(str::to_owned)),
+                allowed_origins,
+                api_prefix: "/e".into(),
                 strict_transport: false,
             },
             upstream_settings: self.upstream,
@@ -149,6 +154,7 @@ impl Setup {
             entropy: Arc::new(CountingEntropy::default()),
             access_log: Arc::clone(&log) as _,
             log_format: LogFormat::Text,
+            timezone: Tz::UTC,
         };
         let edge = Edge::start(listener, &parts).unwrap();
         Gateway { address: edge.local_address(), edge: Some(edge), snapshots, resolver, clock: set_clock, log }

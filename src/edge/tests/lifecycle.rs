@@ -69,7 +69,7 @@ async fn draining_has_an_end() {
     joined(&mut gateway).await;
     assert!(client.is_closed().await);
     let log = gateway.log.text();
-    assert!(log.contains("path=/api/users status=503 ") && log.contains(" complete=false "), "{log}");
+    assert!(log.contains("  503 GET /api/users ") && log.contains(" (broken off)"), "{log}");
 }
 
 /// Kills the first core when it is told to: one of those who look at the time there panics.

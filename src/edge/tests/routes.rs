@@ -122,12 +122,16 @@ async fn a_preflight_is_for_the_method_that_it_asks_about() {
     let listed = "Origin: https://app.jinmini.com\r\n";
     let may = ask(listed, "PUT").await;
     assert_eq!((may.status, may.header("access-control-allow-origin")), (204, Some("https://app.jinmini.com")));
-    assert_eq!(ask("Origin: https://evil.example\r\n", "PUT").await.status, 401);
-    for (origin, asks) in [(listed, "DELETE"), (listed, "put"), ("", "GET"), ("", "PUT")] {
+    let other = "Origin: https://evil.example\r\n";
+    assert_eq!(ask(other, "PUT").await.status, 401);
+    for (origin, asks) in [(other, "DELETE"), (other, "put"), ("", "GET"), ("", "PUT")] {
         assert_eq!(ask(origin, asks).await.problem().0, 405, "{origin}{asks}");
     }
+    for asks in ["DELETE", "GET"] {
+        assert_eq!(ask(listed, asks).await.status, 204, "{asks}: what comes of it the page may read");
+    }
     assert_eq!(upstream.received(), []);
-    assert_eq!(ask(listed, "GET").await.status, 200, "on an open route the service answers");
+    assert_eq!(ask(other, "GET").await.status, 200, "on an open route the service answers");
     assert_eq!(upstream.only().first_line(), "OPTIONS /posts HTTP/1.1");
 }
 

@@ -5,8 +5,8 @@ use std::sync::{
 
 use super::harness::{Answer, Gateway, Setup, Upstream, bearer, get};
 use crate::{
-    domain::gateway::models::token::Expectations,
-    edge::test_support::{FakeVerifier, NOW},
+    domain::gateway::models::{service::Route, token::Expectations},
+    edge::test_support::{FakeVerifier, NOW, route},
 };
 
 const GOOD: &str = "jwt.u1.read.1";
@@ -52,15 +52,32 @@ async fn each_refusal_has_its_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_route_takes_no_token_or_a_good_one() {
+async fn an_open_route_takes_whatever_comes_and_a_bad_token_is_nobody() {
     let upstream = Upstream::ok().await;
-    let gateway = Setup::of(&[upstream.address]).start();
+    let mut setup = Setup::of(&[upstream.address]);
+    setup.routes.push(Route { forward_authorization: true, ..route("/api/own", "auth", "/own") });
+    let gateway = setup.start();
     assert_eq!(gateway.get("/api/users", "").await.status, 200);
     assert_eq!(gateway.get("/api/users", "Authorization: Basic dTpw\r\n").await.status, 200);
     assert_eq!(gateway.get("/api/users", "Authorization: bEARER   jwt.u1.read.1\r\n").await.status, 200);
-    assert_eq!(gateway.get("/api/users", &bearer("jwt.u1..1!")).await.problem().1, "invalid_token");
+    for bad in [
+        bearer("jwt.u1..1!"),
+        bearer("sk_live_123"),
+        bearer(&"x".repeat(13_000)),
+        "Authorization: Bearer\r\n".to_owned(),
+    ] {
+        for path in ["/api/users", "/api/own"] {
+            assert_eq!(gateway.get(path, &bad).await.status, 200, "{path} {bad}");
+        }
+        let [users, own] = upstream.received().last_chunk().unwrap().clone();
+        assert_eq!((users.header("authorization"), users.header("x-user-id")), (None, None));
+        let sent = bad.trim_end().strip_prefix("Authorization: ");
+        assert_eq!((own.header("authorization"), own.header("x-user-id")), (sent, None), "the service judges it");
+    }
+    gateway.resolver.down.store(true, Ordering::Relaxed);
+    assert_eq!(gateway.get("/api/users", &bearer("opaque")).await.status, 200, "nobody can say who that is");
     let told: Vec<_> =
-        upstream.received().iter().map(|request| request.header("x-user-id").map(str::to_owned)).collect();
+        upstream.received().iter().take(3).map(|request| request.header("x-user-id").map(str::to_owned)).collect();
     assert_eq!(told, [None, None, Some("u1".to_owned())]);
 }
 
@@ -114,10 +131,16 @@ async fn a_revoked_token_is_refused_at_the_next_request_on_every_core() {
         let refused = client.ask(&get("/api/auth", &bearer(GOOD))).await;
         assert_eq!(refused.problem(), (401, "invalid_token".to_owned()));
         assert!(challenge(&refused).contains("revoked"));
-        assert_eq!(client.ask(&get("/api/users", &bearer(GOOD))).await.status, 401, "on an open route, too");
+        assert_eq!(
+            client.ask(&get("/api/users", &bearer(GOOD))).await.status,
+            200,
+            "an open route is open to nobody, too"
+        );
         assert_eq!(client.ask(&get("/api/auth", &bearer("jwt.u1.read.2"))).await.status, 200, "another goes on");
     }
-    assert_eq!(upstream.received().len(), 12);
+    assert_eq!(upstream.received().len(), 18);
+    let of_nobody = upstream.received().into_iter().filter(|request| request.header("x-user-id").is_none());
+    assert_eq!(of_nobody.count(), 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]

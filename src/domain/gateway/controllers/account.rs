@@ -72,7 +72,7 @@ impl AccountController {
         credentials: &Credentials,
         sender: &Sender,
     ) -> Result<WithCookie<AccountDocument>, Problem> {
-        self.callers.refuse_other_sites(credentials)?;
+        self.callers.refuse_sessions_that_are_lost(credentials)?;
         let device = self.callers.device_cookie(credentials);
         let visitor = self.visitor(credentials, sender, device.as_deref());
         let request = validated(request)?;
@@ -96,7 +96,7 @@ impl AccountController {
         credentials: &Credentials,
         sender: &Sender,
     ) -> Result<WithCookie<AccountDocument>, Problem> {
-        self.callers.refuse_other_sites(credentials)?;
+        self.callers.refuse_sessions_that_are_lost(credentials)?;
         let device = self.callers.device_cookie(credentials);
         let visitor = self.visitor(credentials, sender, device.as_deref());
         let request = validated(request)?;

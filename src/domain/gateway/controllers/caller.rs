@@ -28,6 +28,8 @@ pub struct Credentials {
     pub cookies: Vec<String>,
     /// `Host`
     pub host: Option<String>,
+    /// How it came: `http` or `https`.
+    pub scheme: Option<&'static str>,
     /// `Origin`
     pub origin: Option<String>,
     /// `Sec-Fetch-Site`
@@ -38,6 +40,8 @@ pub struct Credentials {
     pub fetch_dest: Option<String>,
     /// `Sec-Purpose`
     pub purpose: Option<String>,
+    /// `X-CSRF`
+    pub csrf: Option<String>,
     /// Whether the method changes something (RFC 9110 §9.2.1).
     pub is_unsafe: bool,
 }
@@ -45,7 +49,11 @@ pub struct Credentials {
 impl Credentials {
     /// From which page the request comes.
     fn page(&self) -> Page<'_> {
-        Page { origin: self.origin.as_deref(), fetch_site: self.fetch_site.as_deref() }
+        Page {
+            origin: self.origin.as_deref(),
+            fetch_site: self.fetch_site.as_deref(),
+            by_server: self.csrf.as_deref() == Some("1"),
+        }
     }
 
     /// Whether a browser sent it: no program says any of this.
@@ -107,6 +115,13 @@ impl Callers {
         Self { hosts, ..self }
     }
 
+    /// Under which address the browser came, if that need not be the one that is set: in development it may be `127.0.0.1`, a
+    /// container of compose, or this machine's on a LAN.
+    pub(super) fn came_by(&self, credentials: &Credentials) -> Option<String> {
+        let host = credentials.host.as_deref().filter(|host| self.hosts.include_unset(host))?;
+        Some(format!("{}://{host}", credentials.scheme.unwrap_or("http")))
+    }
+
     /// Who calls, if anybody says so. A bearer token counts before a session; one that is no good is a problem, not nobody.
     pub async fn identify(&self, credentials: &Credentials) -> Result<Option<Identity>, Problem> {
         match &credentials.bearer {
@@ -154,6 +169,15 @@ impl Callers {
             "in development a browser gets this only at localhost, at an address, and at the hosts of PUBLIC_URL and \
              ALLOWED_ORIGINS, since any page could give its own name this address: if this name (Host) is yours, set PUBLIC_URL",
         ))
+    }
+
+    /// The same for what opens a session. A page of another site that may call gets the cookie, and no browser keeps it.
+    pub fn refuse_sessions_that_are_lost(&self, credentials: &Credentials) -> Result<(), Problem> {
+        self.refuse_other_sites(credentials)?;
+        match credentials.page().fetch_site {
+            Some("cross-site") => Err(Problem::cross_site_session()),
+            _ => Ok(()),
+        }
     }
 
     /// What sets a cookie must not come from a page of another site: that could sign a browser in as somebody else. Browsers

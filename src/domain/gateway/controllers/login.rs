@@ -60,6 +60,11 @@ impl LoginController {
         Self { logins, accounts, sessions, callers, cookies, public_url }
     }
 
+    /// Where else than here a browser may go in the end.
+    pub fn return_origins(&self) -> &[String] {
+        self.logins.return_origins()
+    }
+
     /// `GET /login`: where the browser is to go when somebody is signed in.
     pub fn return_to(&self, text: Option<&str>) -> Result<ReturnTo, Refusal> {
         self.logins.return_to(text).map_err(nowhere)
@@ -85,7 +90,7 @@ impl LoginController {
                 format!("로그인 서버를 계정에 추가하려면 {}/login/{{provider}}/link 를 여세요.", self.public_url),
             ));
         }
-        self.leave(provider, return_to, None, &credentials.cookies).await
+        self.leave(provider, return_to, None, credentials).await
     }
 
     /// `GET /login/{provider}/link`
@@ -124,7 +129,7 @@ impl LoginController {
         let password = request.password.map(Password::presented);
         let permit = self.permit(credentials, password, client).await;
         let permit = permit.map_err(|refusal| refusal.on_the_way_to(wanted))?;
-        self.leave(provider, return_to, Some(permit), &credentials.cookies).await
+        self.leave(provider, return_to, Some(permit), credentials).await
     }
 
     /// The right to add a provider, of a browser that is signed in and whose owner knows the password.
@@ -145,16 +150,20 @@ impl LoginController {
         provider: &str,
         return_to: Option<&str>,
         permit: Option<LinkPermit>,
-        cookies: &[String],
+        credentials: &Credentials,
     ) -> Result<Redirect, Refusal> {
-        match self.logins.begin(provider, return_to, permit).await {
+        let came_by = self.callers.came_by(credentials);
+        match self.logins.begin(provider, return_to, permit, came_by.as_deref()).await {
             Ok(begun) => {
-                let slot = slot_for(&begun.label, &self.kept(cookies));
+                let slot = slot_for(&begun.label, &self.kept(&credentials.cookies));
                 let expires_at = begun.expires_at.timestamp_micros();
                 let value = AttemptCookie { label: begun.label, expires_at, sealed: begun.sealed }.write();
                 let life = ATTEMPT_LIFE.to_std().unwrap_or(Duration::ZERO);
                 let cookie = self.cookies.keep(&self.cookies.login(slot), &value, life);
-                Ok(Redirect { location: begun.location, cookies: vec![cookie] })
+                // What is served here is so under the address that the browser came by.
+                let ours = begun.location.expose().strip_prefix(&self.public_url).filter(|path| path.starts_with('/'));
+                let location = ours.filter(|_| came_by.is_some()).map(Secret::new).unwrap_or(begun.location);
+                Ok(Redirect { location, cookies: vec![cookie] })
             }
             Err(BeginError::UnknownProvider) => Err(unknown_provider()),
             Err(BeginError::ReturnTo(invalid)) => Err(nowhere(invalid)),

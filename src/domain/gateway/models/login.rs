@@ -70,6 +70,8 @@ pub struct LoginAttempt {
     pub nonce: Secret,
     /// Where the browser goes in the end.
     pub return_to: ReturnTo,
+    /// Where the provider sends the browser back to, if that is not its callback as it is set.
+    pub callback: Option<String>,
     /// Whose session begun it to add the provider to their account, if it is not there to sign in.
     pub link: Option<SessionId>,
     /// From when on it is void.
@@ -79,12 +81,12 @@ pub struct LoginAttempt {
 /// The text is not where a browser may be sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "return_to is a path of this site such as /welcome, or exactly one of ALLOWED_ORIGINS; of at most 512 characters, \
+    "return_to is a path of this site such as /welcome, or one at exactly one of ALLOWED_ORIGINS; of at most 512 characters, \
      with everything but printable ASCII percent-encoded"
 )]
 pub struct InvalidReturnTo;
 
-/// Where a browser goes when it is signed in: a path of ours, or one of the origins that are allowed, and nothing else
+/// Where a browser goes when it is signed in: a path of ours, or at one of the origins that are allowed, and nothing else
 /// (RFC 9700 §4.11).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnTo(Box<str>);
@@ -92,12 +94,14 @@ pub struct ReturnTo(Box<str>);
 impl ReturnTo {
     /// Checks where somebody wants to go.
     pub fn parse(text: &str, allowed_origins: &[String]) -> Result<Self, InvalidReturnTo> {
-        let bytes = text.as_bytes();
         // What browsers read as the begin of another host is no path: `//host`, `/\host`. They also skip tabs and line ends.
-        let a_path = bytes.first() == Some(&b'/') && bytes.get(1) != Some(&b'/');
-        let plain = bytes.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'\\');
-        let good =
-            text.len() <= MAX_RETURN_TO_BYTES && ((a_path && plain) || allowed_origins.iter().any(|one| one == text));
+        let is_path = |text: &str| {
+            text.starts_with('/')
+                && !text.starts_with("//")
+                && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+        };
+        let is_at = |origin: &String| text.strip_prefix(&**origin).is_some_and(|rest| rest.is_empty() || is_path(rest));
+        let good = text.len() <= MAX_RETURN_TO_BYTES && (is_path(text) || allowed_origins.iter().any(is_at));
         good.then(|| Self(text.into())).ok_or(InvalidReturnTo)
     }
 
@@ -125,7 +129,15 @@ mod tests {
     fn a_path_or_an_exact_origin_is_where_one_may_return_to() {
         let allowed = ["https://www.jinmini.com".to_owned()];
         let may = |text: &str| ReturnTo::parse(text, &allowed).is_ok();
-        for good in ["/", "/a/b?c=d&e=%2F#f", "/@a", "/a//b", "https://www.jinmini.com"] {
+        for good in [
+            "/",
+            "/a/b?c=d&e=%2F#f",
+            "/@a",
+            "/a//b",
+            "https://www.jinmini.com",
+            "https://www.jinmini.com/",
+            "https://www.jinmini.com/a?b#c",
+        ] {
             assert!(may(good), "{good}");
         }
         let long = format!("/{}", "a".repeat(512));
@@ -142,8 +154,10 @@ mod tests {
             "/한국",
             "/a b",
             "https://evil.example",
-            "https://www.jinmini.com/",
-            "https://www.jinmini.com/a",
+            "https://www.jinmini.com//evil.example",
+            "https://www.jinmini.com/\\evil.example",
+            "https://www.jinmini.com:444/a",
+            "https://www.jinmini.com?a",
             "https://www.jinmini.com.evil.example",
             "https://www.jinmini.com@evil.example",
             "http://www.jinmini.com",

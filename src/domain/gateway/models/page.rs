@@ -11,6 +11,8 @@ pub struct Page<'r> {
     pub origin: Option<&'r str>,
     /// `Sec-Fetch-Site`
     pub fetch_site: Option<&'r str>,
+    /// `X-CSRF: 1`: the server of a front end says that it holds the cookie. No page of another site can send it unasked.
+    pub by_server: bool,
 }
 
 impl Page<'_> {
@@ -52,9 +54,10 @@ impl TrustedPages {
         Self { origins: origins.into_iter().collect() }
     }
 
-    /// Whether a request comes from one of them. Where nothing is said nothing is known, and nothing is allowed.
+    /// Whether a request comes from one of them, or from a server. Where nothing is said nothing is known, and nothing is allowed.
     pub fn include(&self, page: Page<'_>) -> bool {
-        page.fetch_site == Some("same-origin")
+        (page.by_server && page.is_unknown())
+            || page.fetch_site == Some("same-origin")
             || page.origin.is_some_and(|origin| self.origins.iter().any(|known| known == origin))
     }
 }
@@ -62,26 +65,47 @@ impl TrustedPages {
 /// The names under which browsers reach us, where they matter: in development, where anybody gets tokens. A page of another name
 /// that leads here (DNS rebinding) is of the same origin as its requests, so nothing but the name gives it away.
 #[derive(Debug, Clone, Default)]
-pub struct OwnHosts(Option<Vec<String>>);
+pub struct OwnHosts {
+    names: Option<Vec<String>>,
+    /// Whether browsers are led by the one that is set, by whatever other they came.
+    is_fixed: bool,
+}
 
 impl OwnHosts {
-    /// Those of these URLs, this machine's own, and every address: no foreign name is one of them.
+    /// Those of these URLs, this machine's own, every address, and names without a dot, as containers have them: no foreign name is
+    /// one of them, since nobody outside can have such a name.
     pub fn of(urls: impl IntoIterator<Item = String>) -> Self {
         let host = |url: String| Url::parse(&url).ok()?.host_str().map(str::to_owned);
-        Self(Some(urls.into_iter().filter_map(host).collect()))
+        Self { names: Some(urls.into_iter().filter_map(host).collect()), is_fixed: false }
+    }
+
+    /// The same, where somebody has set by which browsers are to come.
+    #[must_use]
+    pub fn fixed(self) -> Self {
+        Self { is_fixed: true, ..self }
     }
 
     /// Whether a `Host` is one of them.
     pub fn include(&self, host: &str) -> bool {
-        let Some(names) = &self.0 else { return true };
-        let Some(url) =
-            Url::parse(&format!("http://{host}/")).ok().filter(|_| !host.contains(['@', '/', '\\', '?', '#']))
-        else {
-            return false;
-        };
-        let is_address = matches!(url.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)));
-        is_address || is_loopback(&url) || names.iter().any(|name| url.host_str() == Some(name))
+        let Some(names) = &self.names else { return true };
+        named(host).is_some_and(|url| is_nearby(&url) || names.iter().any(|name| url.host_str() == Some(name)))
     }
+
+    /// Whether a `Host` is one of them that nobody has set: an address, this machine, a container.
+    pub fn include_unset(&self, host: &str) -> bool {
+        self.names.is_some() && !self.is_fixed && named(host).is_some_and(|url| is_nearby(&url))
+    }
+}
+
+/// The URL of a `Host`, if that is one.
+fn named(host: &str) -> Option<Url> {
+    Url::parse(&format!("http://{host}/")).ok().filter(|_| !host.contains(['@', '/', '\\', '?', '#']))
+}
+
+/// Whether no name that is registered leads there.
+fn is_nearby(url: &Url) -> bool {
+    let is_address = matches!(url.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)));
+    is_address || is_loopback(url) || url.host_str().is_some_and(|name| !name.contains('.'))
 }
 
 #[cfg(test)]
@@ -103,6 +127,7 @@ mod tests {
             "www.jinmini.com",
             "WWW.jinmini.com:443",
             "app.test:8080",
+            "gateway:8080",
         ] {
             assert!(hosts.include(own), "{own}");
         }
@@ -112,7 +137,7 @@ mod tests {
             "127.0.0.1.attacker.example:8080",
             "www.jinmini.com.attacker.example",
             "jinmini.com",
-            "gateway:8080",
+            "gateway.:8080",
             "",
             "a b",
             "attacker.example@localhost",
@@ -120,13 +145,16 @@ mod tests {
         ] {
             assert!(!hosts.include(foreign), "{foreign}");
         }
+        assert!(hosts.include_unset("192.168.0.7:8080") && hosts.include_unset("gateway:8080"));
+        assert!(!hosts.include_unset("www.jinmini.com") && !OwnHosts::default().include_unset("localhost"));
+        assert!(!hosts.clone().fixed().include_unset("192.168.0.7:8080"), "it is set by which they are to come");
         assert!(OwnHosts::default().include("attacker.example"), "where nothing is given away names do not matter");
     }
 
     #[test]
     fn our_own_and_those_on_the_list_are_trusted() {
         let pages = TrustedPages::new(["https://www.jinmini.com".to_owned(), "https://app.jinmini.com".to_owned()]);
-        let trusted = |origin, fetch_site| pages.include(Page { origin, fetch_site });
+        let trusted = |origin, fetch_site| pages.include(Page { origin, fetch_site, by_server: false });
         assert!(trusted(None, Some("same-origin")));
         assert!(trusted(Some("https://app.jinmini.com"), Some("same-site")));
         assert!(trusted(Some("https://www.jinmini.com"), None));
@@ -145,6 +173,16 @@ mod tests {
             assert!(!trusted(origin, fetch_site), "{origin:?} {fetch_site:?}");
         }
         assert!(Page::default().is_unknown());
+        let by_server = Page { by_server: true, ..Page::default() };
+        assert!(pages.include(by_server));
+        for page in [
+            Page { origin: Some("https://evil.example"), ..by_server },
+            Page { origin: Some("null"), ..by_server },
+            Page { fetch_site: Some("cross-site"), ..by_server },
+            Page { fetch_site: Some("none"), ..by_server },
+        ] {
+            assert!(!pages.include(page), "a browser says where it is from: {page:?}");
+        }
     }
 
     #[test]

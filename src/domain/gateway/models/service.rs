@@ -176,6 +176,8 @@ pub struct Route {
     pub access: Access,
     /// Whether the caller's `Authorization` goes along to the service.
     pub forward_authorization: bool,
+    /// Whether the service is told the host that the client asked for, and not its own.
+    pub preserve_host: bool,
     /// Whether the caller's token at a provider goes along.
     pub provider_token: Option<ProviderToken>,
     /// The largest request body, in bytes.
@@ -210,6 +212,7 @@ impl Route {
             upstream_prefix: PathPrefix::default(),
             access: Access::default(),
             forward_authorization: false,
+            preserve_host: false,
             provider_token: None,
             body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
             buffer_bytes: DEFAULT_BUFFER_BYTES,

@@ -55,6 +55,7 @@ mod client;
 mod database;
 pub(in crate::domain::gateway::repositories) mod harness;
 mod oauth;
+mod postgres;
 mod revocation;
 mod rotation;
 mod session;

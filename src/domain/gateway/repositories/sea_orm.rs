@@ -15,7 +15,7 @@ mod token;
 pub use account::SeaOrmAccounts;
 pub use attempt::SeaOrmAttempts;
 pub use client::SeaOrmClients;
-pub use connection::{connect, migrate, ping};
+pub use connection::{ConnectError, Connection, connect, is_migrated, migrate, ping};
 pub use oauth::SeaOrmOAuth;
 pub use session::SeaOrmSessions;
 pub use signing_key::SeaOrmSigningKeys;

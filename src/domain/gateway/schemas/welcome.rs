@@ -33,6 +33,22 @@ impl Welcome {
     }
 }
 
+impl Welcome {
+    /// The same to somebody who came by a prefix: all else is there, too.
+    #[must_use]
+    pub fn under(&self, prefix: &str) -> Self {
+        let at = |path: &String| format!("{prefix}{path}");
+        Self {
+            message: self.message.clone(),
+            docs: at(&self.docs),
+            openapi: at(&self.openapi),
+            health: at(&self.health),
+            login: at(&self.login),
+            try_it: at(&self.try_it),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

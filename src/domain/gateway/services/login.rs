@@ -188,12 +188,13 @@ impl LoginService {
     }
 
     /// Begins an attempt: a state and a nonce of its own, PKCE where the provider has it. With a permit to `link` it is there
-    /// to add the provider to that account.
+    /// to add the provider to that account. A browser that `came_by` another address than the one that is set returns to that.
     pub async fn begin(
         &self,
         provider: &str,
         return_to: Option<&str>,
         link: Option<LinkPermit>,
+        came_by: Option<&str>,
     ) -> Result<Begun, BeginError> {
         let LoginParts { oauth, sealer, clock, entropy, .. } = &self.parts;
         let return_to = self.return_to(return_to)?;
@@ -201,6 +202,7 @@ impl LoginService {
         let uses_pkce = oauth.provider(&provider).ok_or(BeginError::UnknownProvider)?.uses_pkce();
         let state = LoginState::from_random(entropy.bytes());
         let attempt = LoginAttempt {
+            callback: came_by.map(|base| format!("{base}/login/{provider}/callback")),
             provider,
             code_verifier: uses_pkce.then(|| random_secret(&**entropy)),
             nonce: random_secret(&**entropy),
@@ -217,6 +219,11 @@ impl LoginService {
             sealed: sealer.seal(&sealing_context(&state), &clear),
             expires_at: attempt.expires_at,
         })
+    }
+
+    /// The origins at which a sign-in may end.
+    pub fn return_origins(&self) -> &[String] {
+        &self.parts.allowed_origins
     }
 
     /// What people call a provider that is switched on.
@@ -327,6 +334,8 @@ struct Travelling {
     nonce: String,
     return_to: String,
     #[serde(default)]
+    callback: Option<String>,
+    #[serde(default)]
     link: Option<String>,
     expires_at: DateTime<Utc>,
 }
@@ -338,6 +347,7 @@ impl From<&LoginAttempt> for Travelling {
             code_verifier: attempt.code_verifier.as_ref().map(|verifier| verifier.expose().to_owned()),
             nonce: attempt.nonce.expose().to_owned(),
             return_to: attempt.return_to.as_str().to_owned(),
+            callback: attempt.callback.clone(),
             link: attempt.link.map(|session| session.to_string()),
             expires_at: attempt.expires_at,
         }
@@ -352,6 +362,7 @@ impl Travelling {
             code_verifier: self.code_verifier.map(Secret::new),
             nonce: Secret::new(self.nonce),
             return_to: ReturnTo::parse(&self.return_to, allowed_origins).ok()?,
+            callback: self.callback,
             link: self.link.map(|session| session.parse()).transpose().ok()?,
             expires_at: self.expires_at,
         })

@@ -50,7 +50,7 @@ mod in_a_database {
     over_every_database!(clients_without_tables_are_unavailable, a_client_row_that_is_no_client_is_corrupt,);
 
     async fn clients_without_tables_are_unavailable(database: &Database) {
-        let clients = SeaOrmClients::new(connect(&database.url).await.unwrap());
+        let clients = SeaOrmClients::new(connect(&database.url, &database.schema).await.unwrap());
         assert_unavailable(clients.add(&client(1)).await);
         assert_unavailable(clients.find(id(1)).await);
         assert_unavailable(clients.list().await);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -29,7 +29,7 @@ use crate::domain::gateway::{
         oauth::OAuthRepository,
         redis::{self, RedisSessions},
         sea_orm::{
-            SeaOrmAccounts, SeaOrmAttempts, SeaOrmClients, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys,
+            Connection, SeaOrmAccounts, SeaOrmAttempts, SeaOrmClients, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys,
             SeaOrmTokens, connect, migrate,
         },
         session::SessionRepository,
@@ -56,7 +56,7 @@ pub(super) struct Store {
     /// Everything in the memory, as it prints.
     memory: Vec<Arc<dyn Debug + Send + Sync>>,
     pub(super) peer_clients: Arc<dyn ClientRepository>,
-    databases: Option<(Database, [DatabaseConnection; 2])>,
+    databases: Option<(Database, [Connection; 2])>,
 }
 
 impl Store {
@@ -96,6 +96,8 @@ impl Store {
 /// A database without tables.
 pub(super) struct Database {
     pub(super) url: String,
+    /// Where its tables are, or are to be.
+    pub(super) schema: String,
     /// A URL of the same kind where there is no database.
     pub(super) dead_url: String,
     belongings: Belongings,
@@ -103,15 +105,24 @@ pub(super) struct Database {
 
 enum Belongings {
     Folder(TempDir),
-    Schema { name: String, admin: DatabaseConnection },
+    Schema(Connection),
 }
 
 impl Database {
+    /// It, without our rules for connections.
+    pub(super) async fn directly(&self) -> sea_orm::DatabaseConnection {
+        let mut url = url::Url::parse(&self.url).unwrap();
+        if !self.schema.is_empty() {
+            url.query_pairs_mut().append_pair("options[search_path]", &self.schema);
+        }
+        sea_orm::Database::connect(url.as_str()).await.unwrap()
+    }
+
     pub(super) async fn close(self) {
         match self.belongings {
             Belongings::Folder(folder) => folder.close().unwrap(),
-            Belongings::Schema { name, admin } => {
-                admin.execute_unprepared(&format!("DROP SCHEMA {name} CASCADE")).await.unwrap();
+            Belongings::Schema(admin) => {
+                admin.execute_unprepared(&format!("DROP SCHEMA IF EXISTS {} CASCADE", self.schema)).await.unwrap();
                 admin.close().await.unwrap();
             }
         }
@@ -174,7 +185,10 @@ pub(super) async fn postgres() -> Store {
 }
 
 async fn over(database: Database) -> Store {
-    let [one, other] = [connect(&database.url).await.unwrap(), connect(&database.url).await.unwrap()];
+    let [one, other] = [
+        connect(&database.url, &database.schema).await.unwrap(),
+        connect(&database.url, &database.schema).await.unwrap(),
+    ];
     migrate(&one).await.unwrap();
     Store {
         accounts: Arc::new(SeaOrmAccounts::new(one.clone())),
@@ -202,7 +216,12 @@ pub(super) async fn empty_sqlite() -> Database {
     let url = |file: &str| format!("sqlite://{}", folder.path().join(file).display());
     // No folder can be made inside of a file.
     std::fs::write(folder.path().join("file"), "").unwrap();
-    Database { url: url("gateway.db"), dead_url: url("file/gateway.db"), belongings: Belongings::Folder(folder) }
+    Database {
+        url: url("gateway.db"),
+        schema: String::new(),
+        dead_url: url("file/gateway.db"),
+        belongings: Belongings::Folder(folder),
+    }
 }
 
 /// A schema of its own in the database at `TEST_DATABASE_URL`.
@@ -212,20 +231,19 @@ pub(super) async fn empty_postgres() -> Database {
     let url =
         std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL: run scripts/test, which starts a PostgreSQL");
     let name = format!("contract_{}_{}", std::process::id(), OPENED.fetch_add(1, Ordering::Relaxed));
-    let admin = connect(&url).await.unwrap();
-    admin.execute_unprepared(&format!("DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}")).await.unwrap();
-    let mut url = url::Url::parse(&url).unwrap();
-    url.query_pairs_mut().append_pair("options[search_path]", &name);
+    let admin = connect(&url, "public").await.unwrap();
+    admin.execute_unprepared(&format!("DROP SCHEMA IF EXISTS {name} CASCADE")).await.unwrap();
     Database {
-        url: url.to_string(),
+        url,
+        schema: name,
         dead_url: "postgres://someone:hidden@127.0.0.1:1/nowhere".to_owned(),
-        belongings: Belongings::Schema { name, admin },
+        belongings: Belongings::Schema(admin),
     }
 }
 
 /// Every row of every table, one a line: UUIDs in the usual form (PostgreSQL) or as hexadecimal digits (SQLite), other bytes
 /// as hexadecimal digits.
-async fn dump(db: &DatabaseConnection) -> String {
+async fn dump(db: &Connection) -> String {
     let backend = db.get_database_backend();
     let ask = async |sql: String| -> Vec<String> {
         let rows = db.query_all_raw(Statement::from_string(backend, sql)).await.unwrap();

@@ -2,13 +2,10 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sea_orm::{
-    ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, sea_query::Expr,
-};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 
 use super::{
-    connection::{answered, begin},
+    connection::{Connection, Transaction, answered, begin},
     entities::{
         account_endings, account_identities, accounts, grants, micros,
         password_logins::{self, Column},
@@ -27,12 +24,12 @@ use crate::domain::gateway::{
 /// Log-ins with passwords in a database.
 #[derive(Debug, Clone)]
 pub struct SeaOrmAccounts {
-    db: DatabaseConnection,
+    db: Connection,
 }
 
 impl SeaOrmAccounts {
     /// Over a database that was migrated.
-    pub fn new(db: DatabaseConnection) -> Self {
+    pub fn new(db: Connection) -> Self {
         Self { db }
     }
 }
@@ -161,12 +158,12 @@ impl AccountRepository for SeaOrmAccounts {
 }
 
 /// Whether there is such an account; nobody changes what it has until the transaction ends.
-async fn lock(transaction: &DatabaseTransaction, account: AccountId) -> Result<bool, RepositoryError> {
+async fn lock(transaction: &Transaction, account: AccountId) -> Result<bool, RepositoryError> {
     Ok(accounts::Entity::find_by_id(account.as_uuid()).lock_exclusive().one(transaction).await?.is_some())
 }
 
 async fn unlink(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     account: AccountId,
     provider: &ProviderName,
 ) -> Result<UnlinkOutcome, RepositoryError> {

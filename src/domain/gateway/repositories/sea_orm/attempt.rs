@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
 use super::{
-    connection::{answered, begin},
+    connection::{Connection, Transaction, answered, begin},
     entities::{
         digest,
         login_attempts::{self, ActiveModel, Column},
@@ -33,12 +33,12 @@ use crate::domain::gateway::{
 /// Attempts to sign in, in a database.
 #[derive(Debug, Clone)]
 pub struct SeaOrmAttempts {
-    db: DatabaseConnection,
+    db: Connection,
 }
 
 impl SeaOrmAttempts {
     /// Over a database that was migrated.
-    pub fn new(db: DatabaseConnection) -> Self {
+    pub fn new(db: Connection) -> Self {
         Self { db }
     }
 }
@@ -94,7 +94,7 @@ impl AttemptRepository for SeaOrmAttempts {
 /// The failures of each, whose rows are there and ours from now on. They are made and locked in the order in which they are
 /// given, so that no two attempts wait for each other.
 async fn locked(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     counted: &[Counted],
     now: DateTime<Utc>,
 ) -> Result<HashMap<TokenDigest, Failures>, RepositoryError> {
@@ -124,7 +124,7 @@ async fn locked(
 }
 
 /// Stores failures whose rows are there.
-async fn store(transaction: &DatabaseTransaction, changed: &[(TokenDigest, Failures)]) -> Result<(), RepositoryError> {
+async fn store(transaction: &Transaction, changed: &[(TokenDigest, Failures)]) -> Result<(), RepositoryError> {
     let mut replace = OnConflict::column(Column::Key);
     replace.update_columns([Column::Failures, Column::LastAt, Column::ForgetAt]);
     login_attempts::Entity::insert_many(changed.iter().map(|(key, failures)| ActiveModel::new(key, *failures)))

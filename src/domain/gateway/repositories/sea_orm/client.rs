@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder,
     sea_query::{Expr, OnConflict},
 };
 
 use super::{
-    connection::answered,
+    connection::{Connection, answered},
     entities::{clients, redeemed_assertions},
     forgetting::forget,
 };
@@ -24,12 +24,12 @@ use crate::domain::gateway::{
 /// Machine clients in a database.
 #[derive(Debug, Clone)]
 pub struct SeaOrmClients {
-    db: DatabaseConnection,
+    db: Connection,
 }
 
 impl SeaOrmClients {
     /// Over a database that was migrated.
-    pub fn new(db: DatabaseConnection) -> Self {
+    pub fn new(db: Connection) -> Self {
         Self { db }
     }
 }

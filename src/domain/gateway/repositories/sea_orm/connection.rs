@@ -3,14 +3,17 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqlErr,
-    SqliteTransactionMode, SqlxError, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult,
+    QueryResult, RuntimeErr, SqlErr, SqliteTransactionMode, SqlxError, Statement, TransactionOptions, TransactionTrait,
 };
+use thiserror::Error;
 
 use crate::domain::gateway::repositories::RepositoryError;
 use migration::{Migrator, MigratorTrait};
 
+mod adoption;
 mod postgres;
 mod sqlite;
 
@@ -22,47 +25,108 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// the case that the network swallows everything.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// Opens the database at `url`: `sqlite:…` (made if missing) or `postgres://…`.
+/// Connections to one database. A statement that is run here is a transaction of its own.
+#[derive(Debug, Clone)]
+pub struct Connection(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Sqlite(DatabaseConnection),
+    Postgres(postgres::Pool),
+}
+
+/// A transaction that will write. Dropped without `commit`, it is rolled back.
+#[derive(Debug)]
+pub(crate) enum Transaction {
+    Sqlite(DatabaseTransaction),
+    Postgres(postgres::Transaction),
+}
+
+/// Why a database cannot be connected to. The texts name its address, and never hold the URL, which may have a password in it.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// It may be there a little later.
+    #[error("{0}")]
+    NotYet(String),
+    /// To wait does not help: what it was told is wrong.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Opens the database at `url`: `sqlite:…` (made if missing) or `postgres://…`, where the tables are in this schema.
 ///
 /// # Errors
-/// `Unavailable` if the URL is of another kind, or nobody answers there within a few seconds. The text never holds the URL,
-/// which may have a password in it.
-pub async fn connect(url: &str) -> Result<DatabaseConnection, RepositoryError> {
+/// If the URL is of another kind, or nobody answers there within a few seconds.
+pub async fn connect(url: &str, schema: &str) -> Result<Connection, ConnectError> {
     if url::Url::parse(url).is_err() {
-        return Err(RepositoryError::Unavailable("the database URL cannot be read".to_owned()));
+        return Err(ConnectError::Refused("the database URL cannot be read".to_owned()));
     }
-    let mut options = ConnectOptions::new(url);
-    options.acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
-    let opening = async {
-        match url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("sqlite") => Ok(sqlite::open(options).await?),
-            Some("postgres" | "postgresql") => Ok(postgres::open(options).await?),
-            _ => Err(RepositoryError::Unavailable("a database URL begins with sqlite: or postgres:".to_owned())),
-        }
-    };
     // Boxed: the drivers' futures are large, and every caller's would be too.
-    answered(Box::pin(opening)).await
+    let opening = Box::pin(async {
+        match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => {
+                let mut options = ConnectOptions::new(url);
+                options.acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
+                let opened = sqlite::open(options).await;
+                opened.map(Kind::Sqlite).map_err(|error| ConnectError::Refused(error.to_string()))
+            }
+            Some("postgres" | "postgresql") => postgres::Pool::open(url, schema).await.map(Kind::Postgres),
+            _ => Err(ConnectError::Refused("a database URL begins with sqlite: or postgres:".to_owned())),
+        }
+    });
+    match tokio::time::timeout(ANSWER_TIMEOUT, opening).await {
+        Ok(outcome) => outcome.map(Connection),
+        Err(_) => Err(ConnectError::NotYet(format!("{}: no answer within {ANSWER_TIMEOUT:?}", postgres::address(url)))),
+    }
 }
 
 /// Brings the tables up to date, all or nothing. Any number of replicas may do so at once: one works, the others wait for it.
-pub async fn migrate(db: &DatabaseConnection) -> Result<(), RepositoryError> {
-    let transaction = begin(db).await?;
-    // SQLite needs no lock of its own: only one transaction writes to a file at a time.
-    if transaction.get_database_backend() == DbBackend::Postgres {
-        postgres::lock_migrations(&transaction).await?;
+pub async fn migrate(db: &Connection) -> Result<(), RepositoryError> {
+    match &db.0 {
+        // It needs no lock of its own: only one transaction writes to a file at a time.
+        Kind::Sqlite(db) => {
+            let transaction = begin_immediate(db).await?;
+            Migrator::up(&transaction, None).await?;
+            Ok(transaction.commit().await?)
+        }
+        Kind::Postgres(pool) => pool.migrate().await,
     }
-    Migrator::up(&transaction, None).await?;
-    Ok(transaction.commit().await?)
+}
+
+/// Whether there are tables yet.
+pub async fn is_migrated(db: &Connection) -> Result<bool, RepositoryError> {
+    let sql = match db.get_database_backend() {
+        DbBackend::Postgres => {
+            "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = CURRENT_SCHEMA() AND tablename = 'clients'"
+        }
+        _ => "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'clients'",
+    };
+    answered(async { Ok(db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?.is_some()) })
+        .await
 }
 
 /// Whether the database answers.
-pub async fn ping(db: &DatabaseConnection) -> Result<(), RepositoryError> {
-    answered(async { Ok(db.ping().await?) }).await
+pub async fn ping(db: &Connection) -> Result<(), RepositoryError> {
+    answered(async {
+        match &db.0 {
+            Kind::Sqlite(db) => Ok(db.ping().await?),
+            Kind::Postgres(pool) => Ok(pool.ping().await?),
+        }
+    })
+    .await
 }
 
-/// Begins a transaction that will write: SQLite takes the file's write lock at once, because a transaction that reads
-/// first and finds the lock taken later cannot be saved by waiting. Dropped without `commit`, it is rolled back.
-pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+/// Begins a transaction that will write.
+pub(super) async fn begin(db: &Connection) -> Result<Transaction, DbErr> {
+    match &db.0 {
+        Kind::Sqlite(db) => begin_immediate(db).await.map(Transaction::Sqlite),
+        Kind::Postgres(pool) => pool.begin().await.map(Transaction::Postgres),
+    }
+}
+
+/// SQLite takes the file's write lock at once, because a transaction that reads first and finds the lock taken later cannot be
+/// saved by waiting.
+async fn begin_immediate(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let immediate = Some(SqliteTransactionMode::Immediate);
     db.begin_with_options(TransactionOptions { sqlite_transaction_mode: immediate, ..TransactionOptions::default() })
         .await
@@ -75,6 +139,120 @@ pub(super) async fn answered<T>(
     match tokio::time::timeout(ANSWER_TIMEOUT, operation).await {
         Ok(outcome) => outcome,
         Err(_) => Err(RepositoryError::Unavailable(format!("no answer within {ANSWER_TIMEOUT:?}"))),
+    }
+}
+
+impl Connection {
+    /// Closes all connections; what is asked afterwards fails.
+    #[cfg(test)]
+    pub(crate) async fn close(self) -> Result<(), DbErr> {
+        match self.0 {
+            Kind::Sqlite(db) => db.close().await,
+            Kind::Postgres(pool) => {
+                pool.close().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// What one statement finds on a connection as it is, by none of our rules.
+    #[cfg(test)]
+    pub(crate) async fn plainly(&self, sql: &str) -> Vec<String> {
+        let Kind::Postgres(pool) = &self.0 else { unreachable!("SQLite has no rules") };
+        pool.plainly(sql).await
+    }
+}
+
+impl Transaction {
+    /// Makes what it did last.
+    pub(crate) async fn commit(self) -> Result<(), DbErr> {
+        match self {
+            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Postgres(transaction) => transaction.commit().await,
+        }
+    }
+}
+
+/// On PostgreSQL each statement is run in a transaction of its own, by the rules of [`postgres`].
+#[async_trait]
+impl ConnectionTrait for Connection {
+    fn get_database_backend(&self) -> DbBackend {
+        match &self.0 {
+            Kind::Sqlite(_) => DbBackend::Sqlite,
+            Kind::Postgres(_) => DbBackend::Postgres,
+        }
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        match &self.0 {
+            Kind::Sqlite(db) => db.execute_raw(statement).await,
+            Kind::Postgres(pool) => pool.begin().await?.alone(async |it| it.execute_raw(statement).await).await,
+        }
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        match &self.0 {
+            Kind::Sqlite(db) => db.execute_unprepared(sql).await,
+            Kind::Postgres(pool) => pool.begin().await?.alone(async |it| it.execute_unprepared(sql).await).await,
+        }
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        match &self.0 {
+            Kind::Sqlite(db) => db.query_one_raw(statement).await,
+            Kind::Postgres(pool) => pool.begin().await?.alone(async |it| it.query_one_raw(statement).await).await,
+        }
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        match &self.0 {
+            Kind::Sqlite(db) => db.query_all_raw(statement).await,
+            Kind::Postgres(pool) => pool.begin().await?.alone(async |it| it.query_all_raw(statement).await).await,
+        }
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for Transaction {
+    fn get_database_backend(&self) -> DbBackend {
+        match self {
+            Self::Sqlite(_) => DbBackend::Sqlite,
+            Self::Postgres(_) => DbBackend::Postgres,
+        }
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        match self {
+            Self::Sqlite(transaction) => transaction.execute_raw(statement).await,
+            Self::Postgres(transaction) => transaction.execute_raw(statement).await,
+        }
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        match self {
+            Self::Sqlite(transaction) => transaction.execute_unprepared(sql).await,
+            Self::Postgres(transaction) => transaction.execute_unprepared(sql).await,
+        }
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        match self {
+            Self::Sqlite(transaction) => transaction.query_one_raw(statement).await,
+            Self::Postgres(transaction) => transaction.query_one_raw(statement).await,
+        }
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        match self {
+            Self::Sqlite(transaction) => transaction.query_all_raw(statement).await,
+            Self::Postgres(transaction) => transaction.query_all_raw(statement).await,
+        }
+    }
+}
+
+impl From<ConnectError> for RepositoryError {
+    fn from(error: ConnectError) -> Self {
+        Self::Unavailable(error.to_string())
     }
 }
 

@@ -4,11 +4,14 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{LockBehavior, LockType},
 };
 
-use super::{connection::answered, entities::micros};
+use super::{
+    connection::{Connection, answered},
+    entities::micros,
+};
 use crate::domain::gateway::repositories::RepositoryError;
 
 /// Rows per statement: some milliseconds' work, a family's refresh tokens included.
@@ -16,7 +19,7 @@ const BATCH: u64 = 500;
 
 /// Forgets the rows of a table that are expired by `now`; says how many.
 pub(super) async fn forget<E: EntityTrait>(
-    db: &DatabaseConnection,
+    db: &Connection,
     key: E::Column,
     expiry: E::Column,
     now: DateTime<Utc>,
@@ -57,7 +60,7 @@ mod tests {
 
     #[tokio::test]
     async fn more_than_a_batch_is_forgotten_to_the_last_row() {
-        let db = connect("sqlite::memory:").await.unwrap();
+        let db = connect("sqlite::memory:", "").await.unwrap();
         migrate(&db).await.unwrap();
         let row = |n: u64, seconds| {
             let id = TokenId::from_random(u128::from(n).to_be_bytes()).into();

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sea_orm::{DatabaseConnection, DbErr, SqlErr};
+use sea_orm::{DbErr, SqlErr};
 
-use super::connection::answered;
+use super::connection::{Connection, answered};
 use crate::domain::gateway::{
     models::{
         account::{Account, ProviderIdentity},
@@ -23,12 +23,12 @@ pub(super) use account::identities as identities_of;
 /// Accounts and grants in a database.
 #[derive(Debug, Clone)]
 pub struct SeaOrmOAuth {
-    db: DatabaseConnection,
+    db: Connection,
 }
 
 impl SeaOrmOAuth {
     /// Over a database that was migrated.
-    pub fn new(db: DatabaseConnection) -> Self {
+    pub fn new(db: Connection) -> Self {
         Self { db }
     }
 }

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
 use super::{
-    connection::answered,
+    connection::{Connection, answered},
     entities::{micros, redeemed_logins, sessions},
     forgetting::forget,
     oauth::without_account,
@@ -25,12 +25,12 @@ use crate::domain::gateway::{
 /// Sessions in a database.
 #[derive(Debug, Clone)]
 pub struct SeaOrmSessions {
-    db: DatabaseConnection,
+    db: Connection,
 }
 
 impl SeaOrmSessions {
     /// Over a database that was migrated.
-    pub fn new(db: DatabaseConnection) -> Self {
+    pub fn new(db: Connection) -> Self {
         Self { db }
     }
 }

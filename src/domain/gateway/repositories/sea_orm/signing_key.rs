@@ -1,10 +1,10 @@
 //! Signing keys in a database.
 
 use async_trait::async_trait;
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 
 use super::{
-    connection::answered,
+    connection::{Connection, answered},
     entities::signing_keys::{self, Column},
 };
 use crate::domain::gateway::{
@@ -15,12 +15,12 @@ use crate::domain::gateway::{
 /// Signing keys in a database.
 #[derive(Debug, Clone)]
 pub struct SeaOrmSigningKeys {
-    db: DatabaseConnection,
+    db: Connection,
 }
 
 impl SeaOrmSigningKeys {
     /// Over a database that was migrated.
-    pub fn new(db: DatabaseConnection) -> Self {
+    pub fn new(db: Connection) -> Self {
         Self { db }
     }
 }

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sea_orm::{Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, Iterable, sea_query::OnConflict};
+use sea_orm::{Condition, EntityTrait, Iterable, sea_query::OnConflict};
 
 use super::{
-    connection::{answered, begin},
+    connection::{Connection, Transaction, answered, begin},
     entities::{dummy_tokens, refresh_tokens, revocations, token_families},
     forgetting::forget,
 };
@@ -26,12 +26,12 @@ mod family;
 /// Tokens in a database.
 #[derive(Debug, Clone)]
 pub struct SeaOrmTokens {
-    db: DatabaseConnection,
+    db: Connection,
 }
 
 impl SeaOrmTokens {
     /// Over a database that was migrated.
-    pub fn new(db: DatabaseConnection) -> Self {
+    pub fn new(db: Connection) -> Self {
         Self { db }
     }
 }
@@ -56,11 +56,7 @@ impl SeaOrmTokens {
     }
 }
 
-async fn open(
-    transaction: &DatabaseTransaction,
-    family: &TokenFamily,
-    first: &NewRefreshToken,
-) -> Result<(), RepositoryError> {
+async fn open(transaction: &Transaction, family: &TokenFamily, first: &NewRefreshToken) -> Result<(), RepositoryError> {
     let row = token_families::ActiveModel::new(family, Some(first));
     token_families::Entity::insert(row).exec_without_returning(transaction).await?;
     let row = refresh_tokens::ActiveModel::new(family.id, 0, first);

@@ -42,9 +42,9 @@ pub struct ServerMetadata {
 }
 
 impl ServerMetadata {
-    /// Of a gateway that is reached at `issuer` (no slash at its end), its own API under `prefix`.
-    pub fn new(issuer: &str, prefix: &str) -> Self {
-        let at = |path: &str| format!("{issuer}{prefix}{path}");
+    /// Of a gateway whose own API is at `base` (no slash at its end).
+    pub fn new(issuer: &str, base: &str) -> Self {
+        let at = |path: &str| format!("{base}{path}");
         let methods = || AUTH_METHODS.map(str::to_owned).to_vec();
         let algorithms = || {
             ClientAlgorithm::ALL.iter().flat_map(|one| one.names()).map(|name| (*name).to_owned()).collect::<Vec<_>>()

@@ -96,7 +96,7 @@ fn a_refresh_token_has_no_token_type() {
 
 #[test]
 fn the_metadata_names_the_issuer_and_what_lies_under_it() {
-    let metadata = ServerMetadata::new("https://us", "/e");
+    let metadata = ServerMetadata::new("https://us", "https://us/e");
     assert_eq!(metadata.issuer, "https://us");
     assert_eq!(metadata.token_endpoint, "https://us/e/oauth2/token");
     assert_eq!(metadata.audiences(), ["https://us", "https://us/e/oauth2/token", "https://us/oauth2/token"]);

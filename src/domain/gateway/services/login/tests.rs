@@ -168,7 +168,7 @@ impl Scene {
     }
 
     async fn begin(&self, provider: &str, return_to: Option<&str>) -> Away {
-        let begun = self.logins.begin(provider, return_to, None).await.ok().unwrap();
+        let begun = self.logins.begin(provider, return_to, None, None).await.ok().unwrap();
         let state = begun.location.expose().split_once("state=").unwrap().1.to_owned();
         Away { begun, state }
     }
@@ -337,7 +337,7 @@ async fn a_provider_that_is_down_is_told_at_either_end() {
     let away = scene.begin("one", None).await;
     *scene.one.failure.lock().unwrap() = Some(ProviderError::Unavailable("down".into()));
     assert!(matches!(
-        scene.logins.begin("one", None, None).await,
+        scene.logins.begin("one", None, None, None).await,
         Err(BeginError::Provider(ProviderError::Unavailable(_)))
     ));
     let failed = scene.finish("one", away.back("alice")).await;
@@ -369,9 +369,12 @@ async fn the_same_email_at_two_providers_is_two_accounts() {
 async fn what_cannot_be_begun_is_told_why() {
     let scene = Scene::new().await;
     for name in ["nobody", "", "ONE", "one/"] {
-        assert!(matches!(scene.logins.begin(name, None, None).await, Err(BeginError::UnknownProvider)), "{name}");
+        assert!(matches!(scene.logins.begin(name, None, None, None).await, Err(BeginError::UnknownProvider)), "{name}");
     }
-    assert!(matches!(scene.logins.begin("one", Some("//evil.example"), None).await, Err(BeginError::ReturnTo(_))));
+    assert!(matches!(
+        scene.logins.begin("one", Some("//evil.example"), None, None).await,
+        Err(BeginError::ReturnTo(_))
+    ));
     let away = scene.begin("one", Some("https://app.jinmini.com")).await;
     assert_eq!(scene.finish("one", away.back("alice")).await.unwrap().return_to.as_str(), "https://app.jinmini.com");
 }
@@ -390,7 +393,7 @@ impl Scene {
     async fn begin_link(&self, secret: &SessionSecret) -> Away {
         let session = self.of(secret).await;
         let permit = LinkPermit::unproven(session.account, session.id);
-        let begun = self.logins.begin("other", Some("/me"), Some(permit)).await.ok().unwrap();
+        let begun = self.logins.begin("other", Some("/me"), Some(permit), None).await.ok().unwrap();
         let state = begun.location.expose().split_once("state=").unwrap().1.to_owned();
         Away { begun, state }
     }

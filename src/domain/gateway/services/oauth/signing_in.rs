@@ -56,7 +56,7 @@ impl OAuthService {
     pub async fn authorize_url(&self, attempt: &LoginAttempt, state: &LoginState) -> Result<Secret, ProviderError> {
         let SwitchedOn { provider, callback, .. } = self.switched_on(attempt)?;
         let request = AuthorizationRequest {
-            redirect_uri: callback.clone(),
+            redirect_uri: attempt.callback.as_ref().unwrap_or(callback).clone(),
             state: Secret::new(state.expose()),
             code_verifier: attempt.code_verifier.clone(),
             nonce: Some(attempt.nonce.clone()),
@@ -78,7 +78,7 @@ impl OAuthService {
         provider.check_issuer(issuer).await?;
         let exchange = CodeExchange {
             code,
-            redirect_uri: callback.clone(),
+            redirect_uri: attempt.callback.as_ref().unwrap_or(callback).clone(),
             code_verifier: attempt.code_verifier.clone(),
             nonce: Some(attempt.nonce.clone()),
             state: Some(Secret::new(state.expose())),

@@ -1,7 +1,7 @@
 //! What a database of log-ins owes besides.
 
 use chrono::TimeDelta;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
+use sea_orm::{ConnectionTrait, DbBackend};
 
 use super::{account, email, login};
 use crate::domain::gateway::{
@@ -19,7 +19,7 @@ use crate::domain::gateway::{
             database::{assert_unavailable, migrated},
             harness::{self, Database, at},
         },
-        sea_orm::{SeaOrmAccounts, SeaOrmAttempts, SeaOrmSessions, SeaOrmTokens, connect},
+        sea_orm::{Connection, SeaOrmAccounts, SeaOrmAttempts, SeaOrmSessions, SeaOrmTokens, connect},
         session::SessionRepository,
         token::TokenRepository,
     },
@@ -52,7 +52,7 @@ async fn log_ins_and_failures_survive_reopening(database: &Database) {
     assert_eq!(format!("{outcome:?}"), format!("NotBefore({:?})", at(1)));
 }
 
-async fn assert_nothing_works(db: DatabaseConnection) {
+async fn assert_nothing_works(db: Connection) {
     let (accounts, attempts) = (SeaOrmAccounts::new(db.clone()), SeaOrmAttempts::new(db.clone()));
     let google = "google".parse().unwrap();
     assert_unavailable(accounts.sign_up(&account(1), &login(1)).await);
@@ -79,7 +79,7 @@ async fn a_closed_database_is_unavailable(database: &Database) {
 }
 
 async fn a_database_that_is_not_migrated_is_unavailable(database: &Database) {
-    assert_nothing_works(connect(&database.url).await.unwrap()).await;
+    assert_nothing_works(connect(&database.url, &database.schema).await.unwrap()).await;
 }
 
 async fn log_ins_and_failures_that_are_no_models_are_corrupt(database: &Database) {
@@ -115,7 +115,7 @@ async fn a_family_that_cannot_be_read_ends_with_the_others(database: &Database) 
 }
 
 /// Three thousand families, each with a refresh token, of one subject and session.
-async fn thousands(db: &DatabaseConnection) -> TokenFamily {
+async fn thousands(db: &Connection) -> TokenFamily {
     let family = harness::family(1);
     SeaOrmTokens::new(db.clone()).open_family(&family, &harness::refresh(11)).await.unwrap();
     let (id, digest) = match db.get_database_backend() {
@@ -142,7 +142,8 @@ async fn thousands(db: &DatabaseConnection) -> TokenFamily {
 
 async fn thousands_of_families_end(database: &Database) {
     let db = migrated(database).await;
-    let (one, other) = (SeaOrmTokens::new(db.clone()), SeaOrmTokens::new(connect(&database.url).await.unwrap()));
+    let (one, other) =
+        (SeaOrmTokens::new(db.clone()), SeaOrmTokens::new(connect(&database.url, &database.schema).await.unwrap()));
     let listed = async || one.revocations_after(RevocationCursor::default(), 10_000).await.unwrap().len();
     // By their subject, and what others revoke meanwhile does not wait for all of it.
     let family = thousands(&db).await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait, Statement};
 use tokio::{sync::Barrier, task::JoinSet, time::timeout};
 
 use super::{account, grant, grant_id, identity, lease, provider, put};
@@ -18,7 +18,7 @@ use crate::domain::gateway::{
             harness::{self, Database, PATIENCE, at},
         },
         oauth::OAuthRepository,
-        sea_orm::{SeaOrmOAuth, connect},
+        sea_orm::{Connection, SeaOrmOAuth, connect},
     },
 };
 
@@ -34,16 +34,16 @@ over_every_database!(
 );
 
 /// One text of one row.
-async fn text(db: &DatabaseConnection, sql: &str) -> Option<String> {
+async fn text(db: &Connection, sql: &str) -> Option<String> {
     let statement = Statement::from_string(db.get_database_backend(), sql);
     db.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
 }
 
-async fn rows(db: &DatabaseConnection, table: &str) -> String {
+async fn rows(db: &Connection, table: &str) -> String {
     text(db, &format!("SELECT CAST(count(*) AS TEXT) FROM {table}")).await.unwrap()
 }
 
-async fn granted(db: &DatabaseConnection) -> SeaOrmOAuth {
+async fn granted(db: &Connection) -> SeaOrmOAuth {
     let oauth = SeaOrmOAuth::new(db.clone());
     oauth.account_of(&identity("google", "jane"), &account(1)).await.unwrap();
     put(&oauth, &grant(1, 1)).await.unwrap();
@@ -70,7 +70,7 @@ async fn accounts_and_grants_survive_reopening(database: &Database) {
     assert_eq!(outcome, LeaseOutcome::Acquired(grant(1, 1)));
 }
 
-async fn assert_nothing_works(db: DatabaseConnection) {
+async fn assert_nothing_works(db: Connection) {
     let oauth = SeaOrmOAuth::new(db);
     let wish = lease(1, at(130));
     assert_unavailable(oauth.account_of(&identity("google", "jane"), &account(1)).await);
@@ -95,7 +95,7 @@ async fn a_closed_database_is_unavailable(database: &Database) {
 }
 
 async fn a_database_that_is_not_migrated_is_unavailable(database: &Database) {
-    assert_nothing_works(connect(&database.url).await.unwrap()).await;
+    assert_nothing_works(connect(&database.url, &database.schema).await.unwrap()).await;
 }
 
 async fn concurrent_sign_ins_leave_no_orphans(database: &Database) {
@@ -103,7 +103,7 @@ async fn concurrent_sign_ins_leave_no_orphans(database: &Database) {
     let start = Arc::new(Barrier::new(8));
     let mut tasks = JoinSet::new();
     for n in 1..=8 {
-        let (oauth, start) = (SeaOrmOAuth::new(connect(&database.url).await.unwrap()), start.clone());
+        let (oauth, start) = (SeaOrmOAuth::new(connect(&database.url, &database.schema).await.unwrap()), start.clone());
         tasks.spawn(async move {
             start.wait().await;
             oauth.account_of(&identity("google", "jane"), &account(n)).await.unwrap()

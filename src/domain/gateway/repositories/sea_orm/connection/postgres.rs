@@ -1,30 +1,249 @@
-//! What is particular to PostgreSQL.
+//! What is particular to PostgreSQL. It may be shared with other services, and be behind a pooler that gives every transaction
+//! another connection (PgBouncer's transaction mode, as most hosted databases have it). So everything happens in transactions:
+//! what is set is set for one transaction alone (`SET LOCAL`), and statements have no name that would outlive it.
+
+use std::{fmt, io, str::FromStr, sync::Arc};
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, sqlx::Executor,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqlxPostgresConnector,
+    Statement, TransactionTrait,
+    sqlx::{
+        self, AssertSqlSafe, ConnectOptions as _, Connection as _, Executor, PgPool, Postgres,
+        postgres::{PgConnectOptions, PgPoolOptions},
+        query::Query,
+    },
 };
+use sea_query_sqlx::SqlxValues;
+use tokio::sync::Mutex;
+
+use super::{ACQUIRE_TIMEOUT, ConnectError, adoption};
+use crate::domain::gateway::repositories::RepositoryError;
+use migration::{Migrator, MigratorTrait};
 
 /// Enough for the control plane, and few enough that ten replicas fit into PostgreSQL's 100.
 const MAX_CONNECTIONS: u32 = 8;
 
-/// Set on every connection (by `SET`, which poolers in front of PostgreSQL understand, unlike start-up options). The
-/// adapters lock a row and then read what the lock protects: that needs READ COMMITTED. A statement that waits for a lock
-/// gives up, and a replica that vanished in the middle of a transaction does not keep its locks.
-const SESSION: &str = "SET default_transaction_isolation = 'read committed';
-    SET statement_timeout = '4s';
-    SET idle_in_transaction_session_timeout = '5s'";
-
 /// Any number: the name of the lock that migrating replicas queue for.
-const MIGRATION_LOCK: &str = "SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(6129022511)";
+const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(6129022511)";
 
-pub(super) async fn open(mut options: ConnectOptions) -> Result<DatabaseConnection, DbErr> {
-    options.max_connections(MAX_CONNECTIONS).map_sqlx_postgres_pool_opts(|pool| {
-        pool.after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(drop) }))
-    });
-    Database::connect(options).await
+/// The classes of SQLSTATE that waiting does not change: what the server was told about who asks is wrong.
+const REFUSALS: [&str; 1] = ["28"];
+
+/// Connections to the database, and how each transaction begins.
+#[derive(Clone)]
+pub(super) struct Pool {
+    pool: PgPool,
+    options: PgConnectOptions,
+    schema: Arc<str>,
+    begin: Arc<str>,
 }
 
-/// Waits until no other replica migrates, however long that takes it; the lock ends with the transaction.
-pub(super) async fn lock_migrations(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
-    transaction.execute_unprepared(MIGRATION_LOCK).await.map(drop)
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pool({}, schema {})", named(&self.options), self.schema)
+    }
+}
+
+/// A transaction on one connection.
+#[derive(Debug)]
+pub(crate) struct Transaction(Mutex<sqlx::Transaction<'static, Postgres>>);
+
+/// How a transaction begins, in one message. The adapters lock a row and then read what the lock protects: that needs READ
+/// COMMITTED. A statement that waits for a lock gives up, and a replica that vanished in the middle of a transaction does not
+/// keep its locks. No other schema is looked into.
+fn beginning(schema: &str, statement_timeout: &str) -> String {
+    format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL search_path = {}; SET LOCAL statement_timeout = '{statement_timeout}'; \
+         SET LOCAL idle_in_transaction_session_timeout = '5s'",
+        quoted(schema)
+    )
+}
+
+/// An identifier, whatever is in it.
+pub(super) fn quoted(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+impl Pool {
+    pub(super) async fn open(url: &str, schema: &str) -> Result<Self, ConnectError> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|_| ConnectError::Refused("the database URL cannot be read".to_owned()))?
+            .disable_statement_logging();
+        // The pool would try until its time is over, and then tell nothing but that.
+        let first = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect());
+        match first.await {
+            Ok(Ok(connection)) => drop(connection.close().await),
+            Ok(Err(error)) => return Err(connect_error(&options, &error)),
+            Err(_) => {
+                let said = format!("{}: no answer within {ACQUIRE_TIMEOUT:?}", named(&options));
+                return Err(ConnectError::NotYet(said));
+            }
+        }
+        let pool = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+        Ok(Self {
+            pool: pool.connect_lazy_with(options.clone()),
+            options,
+            schema: schema.into(),
+            begin: beginning(schema, "4s").into(),
+        })
+    }
+
+    pub(super) async fn begin(&self) -> Result<Transaction, DbErr> {
+        let begun = self.pool.begin_with(AssertSqlSafe(&*self.begin)).await;
+        begun.map(|transaction| Transaction(Mutex::new(transaction))).map_err(|error| match error {
+            sqlx::Error::PoolTimedOut => DbErr::Conn(RuntimeErr::Internal(format!(
+                "{} gave no connection within {ACQUIRE_TIMEOUT:?}",
+                named(&self.options)
+            ))),
+            other => DbErr::Conn(RuntimeErr::SqlxError(Arc::new(other))),
+        })
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), DbErr> {
+        let transaction = self.begin().await?;
+        transaction.commit().await
+    }
+
+    /// Brings the tables up to date, over a connection of its own: the migrations' statements have names, which nobody may find
+    /// on it afterwards.
+    pub(super) async fn migrate(&self) -> Result<(), RepositoryError> {
+        if self.pool.is_closed() {
+            return Err(RepositoryError::Unavailable("the connections are closed".to_owned()));
+        }
+        let one = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
+        let one = one.connect_lazy_with(self.options.clone());
+        let db = SqlxPostgresConnector::from_sqlx_postgres_pool(one);
+        let outcome = self.migrate_over(&db).await;
+        db.close().await?;
+        outcome
+    }
+
+    async fn migrate_over(&self, db: &DatabaseConnection) -> Result<(), RepositoryError> {
+        let transaction = db.begin().await?;
+        // However long the one that migrates takes.
+        let setting = beginning(&self.schema, "0").replacen("BEGIN", "SET TRANSACTION", 1);
+        transaction.execute_unprepared(&setting).await?;
+        transaction.execute_unprepared(MIGRATION_LOCK).await?;
+        transaction.execute_unprepared(FORGET_NAMES).await?;
+        self.make_schema(&transaction).await?;
+        adoption::adopt(&transaction, &self.schema).await?;
+        Migrator::up(&transaction, None).await?;
+        transaction.execute_unprepared(FORGET_NAMES).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn make_schema(&self, transaction: &impl ConnectionTrait) -> Result<(), RepositoryError> {
+        let exists = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1";
+        let exists = Statement::from_sql_and_values(DbBackend::Postgres, exists, [(&*self.schema).into()]);
+        if transaction.query_one_raw(exists).await?.is_some() {
+            return Ok(());
+        }
+        let schema = quoted(&self.schema);
+        transaction.execute_unprepared(&format!("CREATE SCHEMA {schema}")).await.map(drop).map_err(|error| {
+            RepositoryError::Unavailable(format!(
+                "the schema {schema} of DATABASE_SCHEMA is missing and cannot be made: {error}. Let the owner of the database \
+                 run: CREATE SCHEMA {schema} AUTHORIZATION {}",
+                quoted(self.options.get_username())
+            ))
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    #[cfg(test)]
+    pub(super) async fn plainly(&self, sql: &str) -> Vec<String> {
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(&self.pool).await.unwrap()
+    }
+}
+
+/// Behind a pooler a server's connection may hold named statements of another client that went away, and would keep ours.
+const FORGET_NAMES: &str = "DO $$ DECLARE known record; BEGIN
+    FOR known IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE name LIKE 'sqlx_s_%' LOOP
+        EXECUTE 'DEALLOCATE ' || pg_catalog.quote_ident(known.name);
+    END LOOP; END $$";
+
+impl Transaction {
+    pub(super) async fn commit(self) -> Result<(), DbErr> {
+        self.0.into_inner().commit().await.map_err(exec_error)
+    }
+
+    /// Runs one statement, and commits.
+    pub(super) async fn alone<T>(self, run: impl AsyncFnOnce(&Self) -> Result<T, DbErr>) -> Result<T, DbErr> {
+        let outcome = run(&self).await?;
+        self.commit().await?;
+        Ok(outcome)
+    }
+
+    pub(super) async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let mut transaction = self.0.lock().await;
+        unnamed(&statement).execute(&mut **transaction).await.map(Into::into).map_err(exec_error)
+    }
+
+    pub(super) async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let mut transaction = self.0.lock().await;
+        transaction.execute(AssertSqlSafe(sql.to_owned())).await.map(Into::into).map_err(exec_error)
+    }
+
+    pub(super) async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let mut transaction = self.0.lock().await;
+        let row = unnamed(&statement).fetch_optional(&mut **transaction).await.map_err(query_error)?;
+        Ok(row.map(Into::into))
+    }
+
+    pub(super) async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let mut transaction = self.0.lock().await;
+        let rows = unnamed(&statement).fetch_all(&mut **transaction).await.map_err(query_error)?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+}
+
+/// The statement without a name: it is gone with the next one.
+fn unnamed(statement: &Statement) -> Query<'_, Postgres, SqlxValues> {
+    let values = statement.values.clone().unwrap_or_else(|| sea_orm::Values(Vec::new()));
+    sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), SqlxValues(values)).persistent(false)
+}
+
+fn exec_error(error: sqlx::Error) -> DbErr {
+    DbErr::Exec(RuntimeErr::SqlxError(Arc::new(error)))
+}
+
+fn query_error(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
+}
+
+/// Where a URL leads, without its secrets.
+pub(super) fn address(url: &str) -> String {
+    PgConnectOptions::from_str(url).map_or_else(|_| "the database".to_owned(), |options| named(&options))
+}
+
+fn named(options: &PgConnectOptions) -> String {
+    match options.get_socket() {
+        Some(folder) => format!("PostgreSQL at {}", folder.display()),
+        None => format!("PostgreSQL at {}:{}", options.get_host(), options.get_port()),
+    }
+}
+
+fn connect_error(options: &PgConnectOptions, error: &sqlx::Error) -> ConnectError {
+    let named = named(options);
+    match error {
+        sqlx::Error::Io(error) => ConnectError::NotYet(format!("{named}: {}", cause(error))),
+        sqlx::Error::Database(error) => {
+            let said = format!("{named}: {}", error.message());
+            let code = error.code().unwrap_or_default();
+            let is_final = REFUSALS.iter().any(|class| code.starts_with(class));
+            if is_final { ConnectError::Refused(said) } else { ConnectError::NotYet(said) }
+        }
+        sqlx::Error::Tls(error) => ConnectError::Refused(format!("{named}: TLS: {error}")),
+        sqlx::Error::Configuration(error) => ConnectError::Refused(format!("{named}: {error}")),
+        other => ConnectError::NotYet(format!("{named}: {other}")),
+    }
+}
+
+/// In the words of the operating system, without its number.
+fn cause(error: &io::Error) -> String {
+    let said = error.to_string();
+    said.split(" (os error").next().unwrap_or(&said).to_lowercase()
 }

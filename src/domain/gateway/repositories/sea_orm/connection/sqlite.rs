@@ -89,7 +89,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_acknowledged_is_on_the_disk() {
         let folder = tempfile::tempdir().unwrap();
-        let db = connect(&format!("sqlite:{}", folder.path().join("data/gateway.db").display())).await.unwrap();
+        let db = connect(&format!("sqlite:{}", folder.path().join("data/gateway.db").display()), "").await.unwrap();
         for (pragma, expected) in [("journal_mode", "wal"), ("synchronous", "2"), ("foreign_keys", "1")] {
             let sql = format!("SELECT CAST({pragma} AS TEXT) AS value FROM pragma_{pragma}");
             let row = db.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.unwrap().unwrap();
@@ -118,7 +118,7 @@ mod tests {
         let private = ["a b.db", "a b.db-shm", "a b.db-wal"].map(|name| (name.to_owned(), 0o600));
         // Of a new database, however it is written, and of one that another version made.
         for url in [format!("sqlite://{}/a%20b.db?mode=rwc", data.display()), format!("sqlite:{}", file.display())] {
-            let db = connect(&url).await.unwrap();
+            let db = connect(&url, "").await.unwrap();
             db.execute_unprepared("CREATE TABLE IF NOT EXISTS things (name TEXT)").await.unwrap();
             assert_eq!(modes(&data), private, "{url}");
             assert_eq!(modes(folder.path()), [("data".to_owned(), 0o700)]);
@@ -131,7 +131,7 @@ mod tests {
     async fn what_is_deleted_is_not_in_the_file_any_more() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("gateway.db");
-        let db = connect(&format!("sqlite:{}", file.display())).await.unwrap();
+        let db = connect(&format!("sqlite:{}", file.display()), "").await.unwrap();
         let holds = async || {
             db.query_one_raw(Statement::from_string(DbBackend::Sqlite, "PRAGMA wal_checkpoint(TRUNCATE)"))
                 .await

@@ -1,7 +1,7 @@
 //! Who is who. The identity's primary key decides whose it is; whoever finds it taken leaves nothing behind.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
     sea_query::{Expr, OnConflict},
 };
 
@@ -14,14 +14,14 @@ use crate::domain::gateway::{
     repositories::{
         RepositoryError, kept,
         sea_orm::{
-            connection::begin,
+            connection::{Connection, begin},
             entities::{account_identities, accounts, corrupt},
         },
     },
 };
 
 pub(super) async fn of(
-    db: &DatabaseConnection,
+    db: &Connection,
     identity: &ProviderIdentity,
     newcomer: &Account,
 ) -> Result<Account, RepositoryError> {
@@ -36,7 +36,7 @@ pub(super) async fn of(
 }
 
 /// The account of an identity that we have met, whose e-mail and name are then what `identity` says.
-async fn known(db: &DatabaseConnection, identity: &ProviderIdentity) -> Result<Option<Account>, RepositoryError> {
+async fn known(db: &Connection, identity: &ProviderIdentity) -> Result<Option<Account>, RepositoryError> {
     use account_identities::Column;
     let transaction = begin(db).await?;
     let rows = account_identities::Entity::update_many()
@@ -56,11 +56,7 @@ async fn known(db: &DatabaseConnection, identity: &ProviderIdentity) -> Result<O
 }
 
 /// Stores the newcomer and the identity, both or neither.
-async fn admit(
-    db: &DatabaseConnection,
-    identity: &ProviderIdentity,
-    newcomer: &Account,
-) -> Result<Account, RepositoryError> {
+async fn admit(db: &Connection, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError> {
     let transaction = begin(db).await?;
     accounts::Entity::insert(accounts::ActiveModel::from(newcomer)).exec_without_returning(&transaction).await?;
     if !insert(&transaction, identity, newcomer.id).await? {
@@ -71,7 +67,7 @@ async fn admit(
 }
 
 pub(super) async fn link(
-    db: &DatabaseConnection,
+    db: &Connection,
     identity: &ProviderIdentity,
     account: &Account,
 ) -> Result<(), RepositoryError> {
@@ -86,7 +82,7 @@ pub(super) async fn link(
 }
 
 pub(in crate::domain::gateway::repositories::sea_orm) async fn identities(
-    db: &DatabaseConnection,
+    db: &Connection,
     account: AccountId,
 ) -> Result<Vec<ProviderIdentity>, RepositoryError> {
     use account_identities::Column;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, OnConflict},
 };
 
@@ -14,7 +14,7 @@ use crate::domain::gateway::{
     repositories::{
         RepositoryError,
         sea_orm::{
-            connection::begin,
+            connection::{Connection, begin},
             entities::{
                 account_identities, accounts,
                 grants::{self, ActiveModel, Column, status_text},
@@ -24,7 +24,7 @@ use crate::domain::gateway::{
     },
 };
 
-pub(super) async fn put(db: &DatabaseConnection, grant: &Grant) -> Result<Grant, RepositoryError> {
+pub(super) async fn put(db: &Connection, grant: &Grant) -> Result<Grant, RepositoryError> {
     let mut take_over = OnConflict::columns([Column::AccountId, Column::Provider, Column::ProviderSubject]);
     take_over.update_columns([
         Column::Status,
@@ -52,13 +52,13 @@ pub(super) async fn put(db: &DatabaseConnection, grant: &Grant) -> Result<Grant,
     row.try_into()
 }
 
-pub(super) async fn find(db: &DatabaseConnection, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
+pub(super) async fn find(db: &Connection, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
     let row = grants::Entity::find_by_id(id.as_uuid()).one(db).await?;
     row.map(Grant::try_from).transpose()
 }
 
 pub(super) async fn list(
-    db: &DatabaseConnection,
+    db: &Connection,
     filter: &GrantFilter,
     after: Option<GrantCursor>,
     limit: u64,
@@ -88,7 +88,7 @@ fn expiring_behind(cursor: ExpiryCursor) -> Expr {
 }
 
 pub(super) async fn revoke_of(
-    db: &DatabaseConnection,
+    db: &Connection,
     provider: &ProviderName,
     subject: &str,
     until: DateTime<Utc>,
@@ -108,7 +108,7 @@ pub(super) async fn revoke_of(
 }
 
 pub(super) async fn reseal(
-    db: &DatabaseConnection,
+    db: &Connection,
     id: GrantId,
     read: &[u8],
     resealed: &[u8],
@@ -122,13 +122,13 @@ pub(super) async fn reseal(
     Ok(updated.rows_affected == 1)
 }
 
-pub(super) async fn remove(db: &DatabaseConnection, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
+pub(super) async fn remove(db: &Connection, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
     let rows = grants::Entity::delete_many().filter(Column::Id.eq(id.as_uuid())).exec_with_returning(db).await?;
     rows.into_iter().next().map(Grant::try_from).transpose()
 }
 
 pub(super) async fn expiring(
-    db: &DatabaseConnection,
+    db: &Connection,
     provider: &ProviderName,
     before: DateTime<Utc>,
     after: Option<ExpiryCursor>,

@@ -1,21 +1,24 @@
 //! The lease to refresh a grant. Every step is one conditional write: whether it changed the row is the answer.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, Condition, DatabaseConnection, EntityTrait, QueryFilter, UpdateMany, sea_query::Expr};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, UpdateMany, sea_query::Expr};
 
 use crate::domain::gateway::{
     models::oauth::{Grant, LeaseOutcome, RefreshLease},
     repositories::{
         RepositoryError,
-        sea_orm::entities::{
-            grants::{self, ActiveModel, Column},
-            micros, time,
+        sea_orm::{
+            connection::Connection,
+            entities::{
+                grants::{self, ActiveModel, Column},
+                micros, time,
+            },
         },
     },
 };
 
 pub(super) async fn acquire(
-    db: &DatabaseConnection,
+    db: &Connection,
     lease: &RefreshLease,
     now: DateTime<Utc>,
 ) -> Result<LeaseOutcome, RepositoryError> {
@@ -40,11 +43,7 @@ pub(super) async fn acquire(
     }
 }
 
-pub(super) async fn renew(
-    db: &DatabaseConnection,
-    lease: &RefreshLease,
-    now: DateTime<Utc>,
-) -> Result<bool, RepositoryError> {
+pub(super) async fn renew(db: &Connection, lease: &RefreshLease, now: DateTime<Utc>) -> Result<bool, RepositoryError> {
     let renewed = held(lease)
         .col_expr(Column::LeaseUntil, Expr::value(micros(lease.until)))
         .filter(Column::LeaseUntil.gt(micros(now)))
@@ -53,16 +52,12 @@ pub(super) async fn renew(
     Ok(renewed.rows_affected == 1)
 }
 
-pub(super) async fn finish(
-    db: &DatabaseConnection,
-    lease: &RefreshLease,
-    refreshed: &Grant,
-) -> Result<bool, RepositoryError> {
+pub(super) async fn finish(db: &Connection, lease: &RefreshLease, refreshed: &Grant) -> Result<bool, RepositoryError> {
     let finished = held(lease).set(ActiveModel::refreshed(refreshed)).exec(db).await?;
     Ok(finished.rows_affected == 1)
 }
 
-pub(super) async fn release(db: &DatabaseConnection, lease: &RefreshLease) -> Result<(), RepositoryError> {
+pub(super) async fn release(db: &Connection, lease: &RefreshLease) -> Result<(), RepositoryError> {
     held(lease).set(ActiveModel::without_lease()).exec(db).await?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The deny-list. Places become visible in their order, because whoever takes one locks the counter until it commits.
 
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
@@ -9,7 +9,10 @@ use crate::domain::gateway::{
     models::token::{RecordedRevocation, Revocable, Revocation, RevocationCursor},
     repositories::{
         RepositoryError,
-        sea_orm::entities::{corrupt, revocation_cursor, revocations},
+        sea_orm::{
+            connection::{Connection, Transaction},
+            entities::{corrupt, revocation_cursor, revocations},
+        },
     },
 };
 
@@ -18,7 +21,7 @@ const ROWS: usize = 5_000;
 
 /// Adds entries whose id is not on the list, in their order: one step of the counter for all of them, and few statements, so
 /// that nobody waits long for the counter. A place that is then not needed stays empty, which no reader minds.
-pub(super) async fn add(transaction: &DatabaseTransaction, entries: &[Revocation]) -> Result<(), RepositoryError> {
+pub(super) async fn add(transaction: &Transaction, entries: &[Revocation]) -> Result<(), RepositoryError> {
     if entries.is_empty() {
         return Ok(());
     }
@@ -36,7 +39,7 @@ pub(super) async fn add(transaction: &DatabaseTransaction, entries: &[Revocation
 }
 
 /// Takes so many places, and gives the first of them.
-async fn take_places(transaction: &DatabaseTransaction, count: usize) -> Result<i64, RepositoryError> {
+async fn take_places(transaction: &Transaction, count: usize) -> Result<i64, RepositoryError> {
     use revocation_cursor::Column;
     let count = i64::try_from(count).map_err(|_| corrupt("a number of revocations"))?;
     let counters = revocation_cursor::Entity::update_many()
@@ -49,20 +52,20 @@ async fn take_places(transaction: &DatabaseTransaction, count: usize) -> Result<
     }
 }
 
-pub(super) async fn contains_any(db: &DatabaseConnection, ids: &[Revocable]) -> Result<bool, RepositoryError> {
+pub(super) async fn contains_any(db: &Connection, ids: &[Revocable]) -> Result<bool, RepositoryError> {
     let ids = ids.iter().map(|id| id.as_uuid());
     let found = revocations::Entity::find().filter(revocations::Column::Id.is_in(ids)).limit(1).one(db).await?;
     Ok(found.is_some())
 }
 
-pub(super) async fn among(db: &DatabaseConnection, ids: &[Revocable]) -> Result<Vec<Revocable>, RepositoryError> {
+pub(super) async fn among(db: &Connection, ids: &[Revocable]) -> Result<Vec<Revocable>, RepositoryError> {
     let ids = ids.iter().map(|id| id.as_uuid());
     let found = revocations::Entity::find().filter(revocations::Column::Id.is_in(ids)).all(db).await?;
     Ok(found.into_iter().map(|row| row.id.into()).collect())
 }
 
 pub(super) async fn after(
-    db: &DatabaseConnection,
+    db: &Connection,
     cursor: RevocationCursor,
     limit: u64,
 ) -> Result<Vec<RecordedRevocation>, RepositoryError> {

@@ -3,8 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
     sea_query::{Expr, LockBehavior, LockType},
 };
 use uuid::Uuid;
@@ -19,14 +18,14 @@ use crate::domain::gateway::{
     },
     repositories::{
         RepositoryError, kept,
-        sea_orm::entities::{micros, refresh_tokens, revocations, time, token_families},
+        sea_orm::{
+            connection::{Connection, Transaction},
+            entities::{micros, refresh_tokens, revocations, time, token_families},
+        },
     },
 };
 
-pub(super) async fn rotate(
-    transaction: &DatabaseTransaction,
-    rotation: &Rotation,
-) -> Result<RotationOutcome, RepositoryError> {
+pub(super) async fn rotate(transaction: &Transaction, rotation: &Rotation) -> Result<RotationOutcome, RepositoryError> {
     let now = kept(rotation.now);
     let Some(row) = lock_family_of(transaction, &rotation.presented).await? else {
         return Ok(RotationOutcome::Unknown);
@@ -71,7 +70,7 @@ pub(super) async fn rotate(
 }
 
 pub(super) async fn revoke(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     id: FamilyId,
     now: DateTime<Utc>,
 ) -> Result<Option<TokenFamily>, RepositoryError> {
@@ -92,10 +91,7 @@ const BATCH: u64 = 200;
 
 /// Ends some families of a subject; none if there is none left. They are locked in the order of their ids, so that two that do
 /// so at once do not wait for each other, and before the counter of places is: whoever waits for that waits for no family.
-pub(super) async fn end_some_of(
-    transaction: &DatabaseTransaction,
-    subject: &str,
-) -> Result<Vec<Revocation>, RepositoryError> {
+pub(super) async fn end_some_of(transaction: &Transaction, subject: &str) -> Result<Vec<Revocation>, RepositoryError> {
     use token_families::Column;
     let meant =
         token_families::Entity::find().filter(Column::Subject.eq(subject)).order_by_asc(Column::Id).limit(BATCH);
@@ -105,7 +101,7 @@ pub(super) async fn end_some_of(
 /// Ends the oldest families beyond the newest `kept` of those that were opened for the same session, or without one for the
 /// same subject by the same client. A family that somebody else works on is left for the next time.
 pub(super) async fn end_oldest_beside(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     family: &TokenFamily,
     kept: u64,
 ) -> Result<Vec<Revocation>, RepositoryError> {
@@ -126,7 +122,7 @@ pub(super) async fn end_oldest_beside(
 
 /// Puts these families on the deny-list and forgets them, with their refresh tokens.
 async fn forget_families(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     meant: Select<token_families::Entity>,
 ) -> Result<Vec<Revocation>, RepositoryError> {
     use token_families::Column;
@@ -151,7 +147,7 @@ async fn forget_families(
 /// Revokes some of the families that are meant and were not revoked before; none if there is none left. Locked as in
 /// [`end_some_of`].
 pub(super) async fn revoke_some(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     meant: Condition,
     now: DateTime<Utc>,
 ) -> Result<Vec<TokenFamily>, RepositoryError> {
@@ -190,10 +186,7 @@ pub(super) fn of_ended_sessions() -> Condition {
 }
 
 /// The family of any of these refresh tokens.
-pub(super) async fn of_any(
-    db: &DatabaseConnection,
-    tokens: &[TokenDigest],
-) -> Result<Option<TokenFamily>, RepositoryError> {
+pub(super) async fn of_any(db: &Connection, tokens: &[TokenDigest]) -> Result<Option<TokenFamily>, RepositoryError> {
     let digests = tokens.iter().map(|token| token.as_bytes().to_vec());
     let found = refresh_tokens::Entity::find()
         .filter(refresh_tokens::Column::Digest.is_in(digests))
@@ -204,7 +197,7 @@ pub(super) async fn of_any(
 }
 
 async fn lock_family_of(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     digest: &TokenDigest,
 ) -> Result<Option<token_families::Model>, RepositoryError> {
     let family_id = refresh_tokens::Entity::find_by_id(*digest.as_bytes())
@@ -219,7 +212,7 @@ async fn lock_family_of(
 }
 
 /// Uses the presented token up. Whether it still could be is decided by the write itself.
-async fn consume(transaction: &DatabaseTransaction, rotation: &Rotation) -> Result<bool, RepositoryError> {
+async fn consume(transaction: &Transaction, rotation: &Rotation) -> Result<bool, RepositoryError> {
     use refresh_tokens::Column;
     let now = micros(rotation.now);
     let updated = refresh_tokens::Entity::update_many()
@@ -234,7 +227,7 @@ async fn consume(transaction: &DatabaseTransaction, rotation: &Rotation) -> Resu
 }
 
 async fn find(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     token: &TokenDigest,
 ) -> Result<Option<refresh_tokens::Model>, RepositoryError> {
     Ok(refresh_tokens::Entity::find_by_id(*token.as_bytes()).one(transaction).await?)
@@ -242,7 +235,7 @@ async fn find(
 
 /// Forgets used tokens of a family that nobody needs: those that have expired, and those that can be told by one that is kept.
 async fn forget_used(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     family: FamilyId,
     now: DateTime<Utc>,
     grace: TimeDelta,
@@ -262,7 +255,7 @@ async fn forget_used(
 
 /// Notes that the family has a new access token, and until when anything of it can matter.
 async fn note_expiry(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     family: &TokenFamily,
     forget_at: DateTime<Utc>,
 ) -> Result<(), RepositoryError> {
@@ -278,11 +271,7 @@ async fn note_expiry(
 
 /// Stores that these families are revoked, which are locked and were not before, and puts those that may have a live access
 /// token on the deny-list.
-async fn end(
-    transaction: &DatabaseTransaction,
-    revoked: &[TokenFamily],
-    now: DateTime<Utc>,
-) -> Result<(), RepositoryError> {
+async fn end(transaction: &Transaction, revoked: &[TokenFamily], now: DateTime<Utc>) -> Result<(), RepositoryError> {
     use token_families::Column;
     if revoked.is_empty() {
         return Ok(());

@@ -1,4 +1,6 @@
-//! JSON whose members keep their order: a document is written for people to read.
+//! JSON whose members keep their order: a document is written for people to read. And what a program edits, it edits in place.
+
+pub mod openapi30;
 
 use std::fmt;
 
@@ -11,8 +13,10 @@ use serde_json::Value;
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Json {
+pub enum Json {
+    /// Members, in their order.
     Object(Vec<(String, Json)>),
+    /// Elements.
     Array(Vec<Json>),
     /// A text, a number, a boolean or null.
     Plain(Value),
@@ -20,22 +24,22 @@ pub(super) enum Json {
 
 impl Json {
     /// The member of an object.
-    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+    pub fn get(&self, name: &str) -> Option<&Self> {
         self.members().iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     /// The member of an object, to be changed.
-    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Self> {
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Self> {
         self.members_mut().iter_mut().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     /// What lies at this path of members.
-    pub(super) fn at_mut(&mut self, path: &[&str]) -> Option<&mut Self> {
+    pub fn at_mut(&mut self, path: &[&str]) -> Option<&mut Self> {
         path.iter().try_fold(self, |value, name| value.get_mut(name))
     }
 
     /// Sets the member of an object; a new one goes last.
-    pub(super) fn set(&mut self, name: &str, value: impl Into<Self>) {
+    pub fn set(&mut self, name: &str, value: impl Into<Self>) {
         let value = value.into();
         match self.get_mut(name) {
             Some(known) => *known = value,
@@ -47,8 +51,15 @@ impl Json {
         }
     }
 
+    /// Takes a member out of an object.
+    pub fn remove(&mut self, name: &str) -> Option<Self> {
+        let Self::Object(members) = self else { return None };
+        let at = members.iter().position(|(known, _)| known == name)?;
+        Some(members.remove(at).1)
+    }
+
     /// The members of an object; another value has none.
-    pub(super) fn members(&self) -> &[(String, Self)] {
+    pub fn members(&self) -> &[(String, Self)] {
         match self {
             Self::Object(members) => members,
             Self::Array(_) | Self::Plain(_) => &[],
@@ -56,15 +67,31 @@ impl Json {
     }
 
     /// The same, to be changed.
-    pub(super) fn members_mut(&mut self) -> &mut [(String, Self)] {
+    pub fn members_mut(&mut self) -> &mut [(String, Self)] {
         match self {
             Self::Object(members) => members,
             Self::Array(_) | Self::Plain(_) => &mut [],
         }
     }
 
+    /// The members of an object, taken out of it.
+    pub fn into_members(self) -> Vec<(String, Self)> {
+        match self {
+            Self::Object(members) => members,
+            Self::Array(_) | Self::Plain(_) => Vec::new(),
+        }
+    }
+
+    /// The elements of an array; another value has none.
+    pub fn elements(&self) -> &[Self] {
+        match self {
+            Self::Array(elements) => elements,
+            Self::Object(_) | Self::Plain(_) => &[],
+        }
+    }
+
     /// The elements of an array, to be changed; another value has none.
-    pub(super) fn elements_mut(&mut self) -> &mut [Self] {
+    pub fn elements_mut(&mut self) -> &mut [Self] {
         match self {
             Self::Array(elements) => elements,
             Self::Object(_) | Self::Plain(_) => &mut [],
@@ -72,11 +99,17 @@ impl Json {
     }
 
     /// A text.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub fn text(&self) -> Option<&str> {
         match self {
             Self::Plain(value) => value.as_str(),
             Self::Object(_) | Self::Array(_) => None,
         }
+    }
+}
+
+impl Default for Json {
+    fn default() -> Self {
+        Self::Plain(Value::Null)
     }
 }
 

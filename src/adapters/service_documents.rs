@@ -1,0 +1,183 @@
+//! What services say of themselves: their OpenAPI documents, fetched, and told as the gateway serves them. A document is data of
+//! somebody else: it is read, bounded and judged, and nothing in it is followed.
+
+mod names;
+mod outside;
+mod version2;
+
+use std::time::Duration;
+
+use reqwest::{Client, redirect::Policy};
+use thiserror::Error;
+use url::Url;
+
+use self::names::Names;
+use crate::{
+    domain::gateway::models::service::{Instance, RouteTable, ServiceName, UpstreamProtocol},
+    json::{Json, openapi30},
+};
+
+/// The largest document that is read.
+const MOST_BYTES: usize = 5 * 1024 * 1024;
+
+/// How long a service may take to hand its document over.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A service as the gateway serves it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Described {
+    /// Its name: the tag of its operations.
+    pub service: String,
+    /// What it says of itself.
+    pub description: Option<String>,
+    /// Its paths outside.
+    pub paths: Vec<(String, Json)>,
+    /// What they refer to, by kind.
+    pub components: Vec<(String, Vec<(String, Json)>)>,
+}
+
+/// Why a document cannot be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unreadable {
+    /// It is not to be asked.
+    #[error("its document is off")]
+    Off,
+    /// Nobody answers.
+    #[error("it cannot be fetched: {0}")]
+    Unreachable(String),
+    /// The service has none there.
+    #[error("its document is answered with {0}")]
+    Status(u16),
+    /// There is too much of it.
+    #[error("its document has more than 5 MiB")]
+    TooLarge,
+    /// It is not JSON.
+    #[error("its document is not JSON: {0}")]
+    NotJson(String),
+    /// It is JSON, but no document.
+    #[error("its document is not one of OpenAPI 3.0, 3.1 or Swagger 2.0: {0}")]
+    NotOpenApi(String),
+}
+
+/// Fetches documents.
+pub struct ServiceDocuments {
+    http1: Client,
+    http2: Client,
+}
+
+impl ServiceDocuments {
+    /// Makes the clients.
+    ///
+    /// # Errors
+    /// What the library says.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "services are not providers: plain http, and no certificates to be read"
+    )]
+    pub fn new() -> Result<Self, String> {
+        let client = || {
+            let builder = Client::builder().redirect(Policy::none()).referer(false).no_proxy().timeout(TIMEOUT);
+            builder.tls_certs_only([])
+        };
+        let made = |built: Result<Client, reqwest::Error>| built.map_err(|error| error.to_string());
+        Ok(Self { http1: made(client().build())?, http2: made(client().http2_prior_knowledge().build())? })
+    }
+
+    /// The document at this path of an instance.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    pub async fn fetch(&self, instance: &Instance, path: &str) -> Result<Vec<u8>, Unreadable> {
+        let client = match instance.protocol {
+            UpstreamProtocol::Http1 => &self.http1,
+            UpstreamProtocol::Http2 => &self.http2,
+        };
+        let url = format!("http://{}{}{path}", instance.authority(), instance.base_path);
+        let unreachable = |error: &reqwest::Error| Unreadable::Unreachable(cause(error));
+        let mut answer =
+            client.get(url).header("accept", "application/json").send().await.map_err(|error| unreachable(&error))?;
+        if !answer.status().is_success() {
+            return Err(Unreadable::Status(answer.status().as_u16()));
+        }
+        let mut document = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(|error| unreachable(&error))? {
+            if document.len() + part.len() > MOST_BYTES {
+                return Err(Unreadable::TooLarge);
+            }
+            document.extend_from_slice(&part);
+        }
+        Ok(document)
+    }
+}
+
+/// The innermost reason: what is around it names the URL again.
+fn cause(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// A service by its document.
+///
+/// # Errors
+/// Why the document is none.
+pub fn described(document: &[u8], service: &ServiceName, table: &RouteTable) -> Result<Described, Unreadable> {
+    let mut json: Json = serde_json::from_slice(document).map_err(|error| Unreadable::NotJson(error.to_string()))?;
+    let version = |name: &str, json: &Json| json.get(name).and_then(Json::text).unwrap_or_default().to_owned();
+    let (openapi, swagger) = (version("openapi", &json), version("swagger", &json));
+    match (openapi.as_str(), swagger.as_str()) {
+        ("", "2.0") => {
+            json = version2::upgraded(json);
+            openapi30::upgrade(&mut json);
+        }
+        (version, "") if version == "3.0" || version.starts_with("3.0.") => openapi30::upgrade(&mut json),
+        (version, "") if version == "3.1" || version.starts_with("3.1.") => {}
+        ("", "") => return Err(Unreadable::NotOpenApi("it has no version".to_owned())),
+        (one, other) => return Err(Unreadable::NotOpenApi(format!("its version is {one}{other}"))),
+    }
+    if !matches!(json.get("paths"), Some(Json::Object(_))) {
+        return Err(Unreadable::NotOpenApi("it has no paths".to_owned()));
+    }
+    let base = base_path(&json);
+    let about = json.get("info").cloned().unwrap_or_default();
+    let about = |name: &str| about.get(name).and_then(Json::text).map(str::to_owned);
+    let description =
+        about("title").map(|title| about("description").map_or(title.clone(), |more| format!("{title}: {more}")));
+    let (names, components) = Names::taken(&mut json, service.as_str());
+    let mut paths = outside::paths(json, &base, service, table);
+    paths.iter_mut().for_each(|(_, item)| names.put_into(item));
+    let described = Described { service: service.to_string(), description, paths, components };
+    judge(&described)?;
+    Ok(described)
+}
+
+/// A service without a document, by its routes.
+pub fn of_routes(service: &ServiceName, table: &RouteTable) -> Described {
+    outside::of_routes(service, table)
+}
+
+/// The path before all others: that of the first server.
+fn base_path(document: &Json) -> String {
+    let server = document.get("servers").and_then(|servers| servers.elements().first());
+    let url = server.and_then(|server| server.get("url")).and_then(Json::text).unwrap_or_default();
+    let nowhere = Url::parse("http://service.invalid/").and_then(|base| base.join(url));
+    nowhere.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
+}
+
+/// Whether it reads as what it is to be part of.
+fn judge(described: &Described) -> Result<(), Unreadable> {
+    let mut whole = Json::from(serde_json::json!({
+        "openapi": "3.1.0", "info": {"title": "a service", "version": "1"}, "paths": {}, "components": {}
+    }));
+    whole.set("paths", Json::Object(described.paths.clone()));
+    let components = described.components.iter().map(|(kind, values)| (kind.clone(), Json::Object(values.clone())));
+    whole.set("components", Json::Object(components.collect()));
+    let wrong = |error: serde_json::Error| Unreadable::NotOpenApi(error.to_string());
+    let text = serde_json::to_string(&whole).map_err(wrong)?;
+    serde_json::from_str::<oas3::Spec>(&text).map(drop).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests;

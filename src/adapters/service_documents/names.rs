@@ -1,0 +1,97 @@
+//! The components of a service's document under names of their own, and the references to them.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::json;
+
+use crate::json::Json;
+
+/// The kinds of components that are taken over.
+const KINDS: [&str; 6] = ["schemas", "responses", "parameters", "examples", "requestBodies", "headers"];
+
+/// What the components of a service are called beside those of others.
+pub(super) struct Names {
+    /// By `#/components/<kind>/<name>`, as it is written in references.
+    references: HashMap<String, String>,
+}
+
+impl Names {
+    /// Takes the components out of a document, each under its new name.
+    pub(super) fn taken(document: &mut Json, service: &str) -> (Self, Vec<(String, Vec<(String, Json)>)>) {
+        let mut references = HashMap::new();
+        let mut components = Vec::new();
+        for kind in KINDS {
+            let known = document.at_mut(&["components", kind]).map(std::mem::take).unwrap_or_default();
+            let mut used = HashSet::new();
+            let mut renamed = Vec::new();
+            for (name, value) in known.into_members() {
+                let mut new = format!("{service}.{}", plain(&name));
+                let mut number = 2;
+                while !used.insert(new.clone()) {
+                    new = format!("{service}.{}_{number}", plain(&name));
+                    number += 1;
+                }
+                references.insert(format!("#/components/{kind}/{name}"), format!("#/components/{kind}/{new}"));
+                renamed.push((new, value));
+            }
+            if !renamed.is_empty() {
+                components.push((kind.to_owned(), renamed));
+            }
+        }
+        let names = Self { references };
+        for (_, values) in &mut components {
+            values.iter_mut().for_each(|(_, value)| names.put_into(value));
+        }
+        (names, components)
+    }
+
+    /// Puts the new names into all references. One that leads to nothing here becomes a schema that takes everything: the
+    /// document has to stand for itself.
+    pub(super) fn put_into(&self, json: &mut Json) {
+        if let Some(reference) = json.get("$ref").and_then(Json::text) {
+            match self.references.get(&decoded(reference)) {
+                Some(new) => json.set("$ref", json!(new)),
+                None => *json = json!({"description": format!("not described here: {reference}")}).into(),
+            }
+            return;
+        }
+        if let Some(mapping) = json.at_mut(&["discriminator", "mapping"]) {
+            for (_, target) in mapping.members_mut() {
+                let text = target.text().unwrap_or_default();
+                let reference =
+                    if text.starts_with('#') { text.to_owned() } else { format!("#/components/schemas/{text}") };
+                if let Some(new) = self.references.get(&decoded(&reference)) {
+                    *target = json!(new).into();
+                }
+            }
+        }
+        json.members_mut().iter_mut().for_each(|(_, value)| self.put_into(value));
+        json.elements_mut().iter_mut().for_each(|value| self.put_into(value));
+    }
+}
+
+/// A name of the letters that names of components have (OpenAPI 3.1, Components Object).
+pub(super) fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' }).collect()
+}
+
+/// A reference without the escapes of URLs and JSON pointers (RFC 6901 §6).
+fn decoded(reference: &str) -> String {
+    let bytes = reference.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escaped = (bytes[at] == b'%').then(|| reference.get(at + 1..at + 3)).flatten();
+        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                plain.push(byte);
+                at += 3;
+            }
+            None => {
+                plain.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&plain).replace("~1", "/").replace("~0", "~")
+}

@@ -1,0 +1,175 @@
+//! The operations of a service as the gateway serves them: under the paths of its routes, with what those demand.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use super::{Described, names::plain};
+use crate::{
+    domain::gateway::models::{
+        access::{Accepted, Access},
+        path::Spellings,
+        service::{Found, Methods, Route, RouteTable, ServiceName, Wanted},
+    },
+    json::Json,
+};
+
+const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
+
+/// What of an operation is taken over.
+const KEPT: [&str; 6] = ["summary", "description", "parameters", "requestBody", "responses", "deprecated"];
+
+/// The paths of a document by which the routes lead to its operations.
+pub(super) fn paths(document: Json, base: &str, service: &ServiceName, table: &RouteTable) -> Vec<(String, Json)> {
+    let mut made: Vec<(String, Json)> = Vec::new();
+    let mut ids = HashSet::new();
+    let routes: Vec<&Route> = table.iter().map(|route| &**route).filter(|route| route.service == *service).collect();
+    let paths = document.into_members().into_iter().find(|(name, _)| name == "paths").map(|(_, paths)| paths);
+    for (path, item) in paths.into_iter().flat_map(Json::into_members) {
+        let at_service = format!("{}{path}", base.trim_end_matches('/'));
+        for route in &routes {
+            let Some(rest) = route.upstream_prefix.rest(&at_service) else { continue };
+            // A service's path with a slash at its end is another than without.
+            let outside = format!("{}{rest}", route.prefix.as_str());
+            let outside = if outside.is_empty() { "/".to_owned() } else { outside };
+            let operations =
+                operations(&item, &path, |method| leads_to(table, route, &outside, method), route, &mut ids);
+            if operations.is_empty() {
+                continue;
+            }
+            match made.iter_mut().find(|(known, _)| *known == outside) {
+                Some((_, known)) => {
+                    operations.into_iter().for_each(|(method, operation)| known.set(&method, operation))
+                }
+                None => made.push((outside, Json::Object(operations))),
+            }
+        }
+    }
+    made
+}
+
+/// Whether requests for a path go by this route, and not by one that fits better.
+fn leads_to(table: &RouteTable, route: &Route, outside: &str, method: &str) -> bool {
+    let example: String =
+        outside.split('/').map(|part| if part.contains('{') { "x" } else { part }).collect::<Vec<_>>().join("/");
+    let method = method.to_ascii_uppercase();
+    let wanted = Wanted { path: &example, spellings: Spellings::NONE, method: &method, preflight_for: None };
+    matches!(table.find(wanted), Found::Route { route: found, .. } if **found == *route)
+}
+
+fn operations(
+    item: &Json,
+    path: &str,
+    leads_to: impl Fn(&str) -> bool,
+    route: &Route,
+    ids: &mut HashSet<String>,
+) -> Vec<(String, Json)> {
+    let shared = item.get("parameters").map(Json::elements).unwrap_or_default();
+    let mut made = Vec::new();
+    for (method, operation) in item.members().iter().filter(|(name, _)| METHODS.contains(&name.as_str())) {
+        if !matches!(operation, Json::Object(_)) || !leads_to(method) {
+            continue;
+        }
+        let mut one = Json::from(json!({"tags": [route.service.as_str()]}));
+        for name in KEPT {
+            if let Some(value) = operation.get(name) {
+                one.set(name, value.clone());
+            }
+        }
+        parameters(&mut one, shared, path);
+        if one.get("responses").is_none_or(|responses| responses.members().is_empty()) {
+            one.set("responses", json!({"default": {"description": "What the service answers."}}));
+        }
+        let id =
+            operation.get("operationId").and_then(Json::text).map_or_else(|| format!("{method}_{path}"), str::to_owned);
+        one.set("operationId", json!(unique(&format!("{}_{}", route.service, plain(&id)), ids)));
+        one.set("security", security(route));
+        made.push((method.clone(), one));
+    }
+    made
+}
+
+/// Those of the path and those that its template names, too.
+fn parameters(operation: &mut Json, shared: &[Json], path: &str) {
+    let mut all: Vec<Json> = operation.get("parameters").map(Json::elements).unwrap_or_default().to_vec();
+    all.retain(|one| matches!(one, Json::Object(_)));
+    let is_same = |one: &Json, other: &Json| {
+        one.get("name").is_some() && one.get("name") == other.get("name") && one.get("in") == other.get("in")
+    };
+    for parameter in shared.iter().filter(|one| matches!(one, Json::Object(_))) {
+        if !all.iter().any(|own| is_same(own, parameter)) {
+            all.push(parameter.clone());
+        }
+    }
+    let has_reference = all.iter().any(|one| one.get("$ref").is_some());
+    for name in path.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0)) {
+        let is_there = all.iter().any(|one| {
+            one.get("name").and_then(Json::text) == Some(name) && one.get("in").and_then(Json::text) == Some("path")
+        });
+        if !is_there && !has_reference {
+            all.push(json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}).into());
+        }
+    }
+    if all.is_empty() {
+        operation.remove("parameters");
+    } else {
+        operation.set("parameters", Json::Array(all));
+    }
+}
+
+fn unique(id: &str, ids: &mut HashSet<String>) -> String {
+    let mut new = id.to_owned();
+    let mut number = 2;
+    while !ids.insert(new.clone()) {
+        new = format!("{id}_{number}");
+        number += 1;
+    }
+    new
+}
+
+/// What a route demands, by the schemes of our own document.
+fn security(route: &Route) -> Value {
+    match route.access.accepted() {
+        _ if route.access == Access::Open => json!([]),
+        Accepted::Token => json!([{"bearer": []}]),
+        Accepted::Session => json!([{"session": []}]),
+        Accepted::TokenOrSession => json!([{"bearer": []}, {"session": []}]),
+    }
+}
+
+/// The routes to a service of which nothing more is known.
+pub(super) fn of_routes(service: &ServiceName, table: &RouteTable) -> Described {
+    let mut ids = HashSet::new();
+    let mut paths: Vec<(String, Json)> = Vec::new();
+    for route in table.iter().filter(|route| route.service == *service) {
+        let methods: Vec<String> = match &route.methods {
+            Methods::All => ["get", "post", "put", "patch", "delete"].map(str::to_owned).to_vec(),
+            named => named.named().iter().map(|method| method.to_ascii_lowercase()).collect(),
+        };
+        for method in methods.iter().filter(|method| METHODS.contains(&method.as_str())) {
+            if !leads_to(table, route, route.prefix.as_str(), method) {
+                continue;
+            }
+            let id = unique(&format!("{service}_{method}_{}", plain(route.prefix.as_str())), &mut ids);
+            let mut one = Json::from(json!({"tags": [service.as_str()]}));
+            one.set("summary", json!(format!("{} at {service}", route.upstream_prefix)));
+            one.set(
+                "description",
+                json!("Everything below this path goes there, too. The service does not describe itself."),
+            );
+            one.set("operationId", json!(id));
+            one.set("responses", json!({"default": {"description": "What the service answers."}}));
+            one.set("security", security(route));
+            let path = route.prefix.as_str().to_owned();
+            match paths.iter_mut().find(|(known, _)| *known == path) {
+                Some((_, item)) => item.set(method, one),
+                None => {
+                    let mut item = Json::Object(Vec::new());
+                    item.set(method, one);
+                    paths.push((path, item));
+                }
+            }
+        }
+    }
+    Described { service: service.to_string(), description: None, paths, components: Vec::new() }
+}

@@ -1,0 +1,259 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::*;
+use crate::domain::gateway::models::{
+    access::{Accepted, Access, Demands},
+    service::{Methods, Route},
+};
+
+fn service(name: &str) -> ServiceName {
+    name.parse().unwrap()
+}
+
+/// As the routes are shipped: open, but for who one is.
+fn table() -> RouteTable {
+    let route = |prefix: &str, upstream: &str, access| Route {
+        prefix: prefix.parse().unwrap(),
+        upstream_prefix: upstream.parse().unwrap(),
+        access,
+        ..Route::of_service(&service("auth"))
+    };
+    let routes = [
+        route("/api/users", "/users", Access::Open),
+        route(
+            "/api/users/me",
+            "/users/me",
+            Access::Callers(Demands { credentials: Accepted::TokenOrSession, ..Demands::default() }),
+        ),
+        Route {
+            methods: Methods::only(&["POST".to_owned()]).unwrap(),
+            ..route("/api/user/login", "/login", Access::Open)
+        },
+    ];
+    RouteTable::with_defaults(routes, [&service("shop")])
+}
+
+fn of(document: &Value, name: &str) -> Described {
+    described(document.to_string().as_bytes(), &service(name), &table()).unwrap()
+}
+
+fn paths(described: &Described) -> Vec<&str> {
+    described.paths.iter().map(|(path, _)| path.as_str()).collect()
+}
+
+fn at(described: &Described, path: &str) -> Value {
+    let (_, item) = described.paths.iter().find(|(known, _)| known == path).unwrap();
+    serde_json::to_value(item).unwrap()
+}
+
+fn component(described: &Described, kind: &str, name: &str) -> Value {
+    let (_, values) = described.components.iter().find(|(known, _)| known == kind).unwrap();
+    serde_json::to_value(&values.iter().find(|(known, _)| known == name).unwrap().1).unwrap()
+}
+
+/// As FastAPI writes it.
+fn fastapi() -> Value {
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": "Auth", "description": "Who is who", "version": "0.1.0"},
+        "paths": {
+            "/users": {"get": {"summary": "All", "operationId": "all_users_users_get", "tags": ["people"],
+                "security": [{"OAuth2PasswordBearer": []}],
+                "responses": {"200": {"description": "ok", "content": {"application/json": {"schema": {
+                    "type": "array", "items": {"$ref": "#/components/schemas/User"}}}}}}}},
+            "/users/me": {"get": {"operationId": "me", "responses": {"200": {"description": "ok"}}}},
+            "/users/{user_id}": {"get": {"operationId": "one", "responses": {}}, "trace": {}},
+            "/login": {"get": {"responses": {"200": {"description": "ok"}}}, "post": {"operationId": "login", "requestBody": {
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Login"}}}},
+                "responses": {"200": {"description": "ok"}}}},
+            "/internal": {"get": {"responses": {"200": {"description": "ok"}}}}
+        },
+        "components": {
+            "schemas": {
+                "User": {"type": "object", "properties": {"friends": {"type": "array", "items": {"$ref": "#/components/schemas/User"}}}},
+                "Login": {"anyOf": [{"$ref": "#/components/schemas/User"}, {"type": "null"}]}
+            },
+            "securitySchemes": {"OAuth2PasswordBearer": {"type": "http", "scheme": "bearer"}}
+        }
+    })
+}
+
+#[test]
+fn operations_stand_where_the_gateway_serves_them() {
+    let auth = of(&fastapi(), "auth");
+    assert_eq!(auth.description.as_deref(), Some("Auth: Who is who"));
+    let mut known = paths(&auth);
+    known.sort_unstable();
+    assert_eq!(known, ["/api/user/login", "/api/users", "/api/users/me", "/api/users/{user_id}"]);
+    let users = &at(&auth, "/api/users")["get"];
+    assert_eq!((&users["tags"], &users["security"]), (&json!(["auth"]), &json!([])));
+    assert_eq!((&users["operationId"], &users["summary"]), (&json!("auth_all_users_users_get"), &json!("All")));
+    let items = &users["responses"]["200"]["content"]["application/json"]["schema"]["items"];
+    assert_eq!(items["$ref"], "#/components/schemas/auth.User");
+    assert_eq!(at(&auth, "/api/users/me")["get"]["security"], json!([{"bearer": []}, {"session": []}]));
+    let one = &at(&auth, "/api/users/{user_id}")["get"];
+    assert_eq!(one["parameters"][0]["name"], "user_id", "a template names its parameters");
+    assert!(one["responses"]["default"].is_object(), "an operation has an answer");
+    let login = at(&auth, "/api/user/login");
+    assert!(login.get("get").is_none(), "the route takes POST alone");
+    assert_eq!(
+        login["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"],
+        "#/components/schemas/auth.Login"
+    );
+    let user = component(&auth, "schemas", "auth.User");
+    assert_eq!(user["properties"]["friends"]["items"]["$ref"], "#/components/schemas/auth.User", "a circle is one");
+    assert!(auth.components.iter().all(|(kind, _)| kind != "securitySchemes"));
+}
+
+#[test]
+fn a_service_without_routes_is_under_its_name() {
+    let mut document = fastapi();
+    document["servers"] = json!([{"url": "https://shop.example/v1/"}]);
+    let shop = of(&document, "shop");
+    assert!(paths(&shop).contains(&"/api/shop/v1/users"), "{:?}", paths(&shop));
+    assert_eq!(at(&shop, "/api/shop/v1/users")["get"]["security"], json!([{"bearer": []}]));
+}
+
+#[test]
+fn version_2_is_read() {
+    let document = json!({
+        "swagger": "2.0", "info": {"title": "Old", "version": "1"}, "basePath": "/old", "host": "h", "schemes": ["http"],
+        "consumes": ["application/json"], "produces": ["application/json"],
+        "paths": {
+            "/pets/{id}": {
+                "parameters": [{"name": "id", "in": "path", "required": true, "type": "integer", "minimum": 1}],
+                "put": {
+                    "parameters": [{"in": "body", "name": "pet", "required": true, "schema": {"$ref": "#/definitions/Pet"}},
+                        {"in": "query", "name": "tag", "type": "array", "items": {"type": "string"}, "collectionFormat": "multi"}],
+                    "responses": {"200": {"description": "ok", "schema": {"$ref": "#/definitions/Pet"}, "headers": {"x-a": {"type": "string"}}}}
+                },
+                "post": {
+                    "consumes": ["multipart/form-data"],
+                    "parameters": [{"in": "formData", "name": "photo", "type": "file", "required": true},
+                        {"$ref": "#/parameters/Page"}],
+                    "responses": {"default": {"$ref": "#/responses/Failed"}}
+                }
+            }
+        },
+        "parameters": {"Page": {"in": "query", "name": "page", "type": "integer"}},
+        "responses": {"Failed": {"description": "failed"}},
+        "definitions": {"Pet": {"type": "object", "properties": {"name": {"type": "string", "x-nullable": true}}}}
+    });
+    let shop = of(&document, "shop");
+    let item = at(&shop, "/api/shop/old/pets/{id}");
+    let put = &item["put"];
+    assert_eq!(put["requestBody"]["content"]["application/json"]["schema"]["$ref"], "#/components/schemas/shop.Pet");
+    assert_eq!(put["requestBody"]["required"], true);
+    assert_eq!(put["parameters"][0]["schema"], json!({"type": "integer", "minimum": 1}));
+    assert_eq!(
+        (&put["parameters"][1]["explode"], &put["parameters"][1]["schema"]["type"]),
+        (&json!(true), &json!("array"))
+    );
+    assert_eq!(
+        put["responses"]["200"]["content"]["application/json"]["schema"]["$ref"],
+        "#/components/schemas/shop.Pet"
+    );
+    assert_eq!(put["responses"]["200"]["headers"]["x-a"]["schema"]["type"], "string");
+    let form = &item["post"]["requestBody"]["content"]["multipart/form-data"]["schema"];
+    assert_eq!((&form["properties"]["photo"]["format"], &form["required"]), (&json!("binary"), &json!(["photo"])));
+    assert_eq!(item["post"]["parameters"][1]["$ref"], "#/components/parameters/shop.Page");
+    assert_eq!(item["post"]["responses"]["default"]["$ref"], "#/components/responses/shop.Failed");
+    assert_eq!(component(&shop, "schemas", "shop.Pet")["properties"]["name"]["type"], json!(["string", "null"]));
+}
+
+#[test]
+fn names_that_collide_are_told_apart_and_what_is_not_there_takes_everything() {
+    let document = json!({
+        "openapi": "3.0.1", "info": {"title": "x", "version": "1"},
+        "paths": {
+            "/a": {"get": {"operationId": "a", "responses": {"200": {"description": "ok", "content": {"application/json": {"schema": {
+                "oneOf": [{"$ref": "#/components/schemas/Page%3CA%3E"}, {"$ref": "#/components/schemas/Page~1A_"},
+                    {"$ref": "#/components/schemas/Gone"}, {"$ref": "https://other.example/schema"}]}}}}}}},
+            "/b": {"get": {"operationId": "a", "responses": {"200": {"description": "ok"}}}}
+        },
+        "components": {"schemas": {
+            "Page<A>": {"type": "object", "nullable": true},
+            "Page/A_": {"discriminator": {"propertyName": "kind", "mapping": {"a": "Page<A>", "b": "#/components/schemas/Page~1A_"}}}
+        }}
+    });
+    let shop = of(&document, "shop");
+    let answer = &at(&shop, "/api/shop/a")["get"]["responses"]["200"]["content"]["application/json"]["schema"]["oneOf"];
+    assert_eq!(answer[0]["$ref"], "#/components/schemas/shop.Page_A__2");
+    assert_eq!(answer[1]["$ref"], "#/components/schemas/shop.Page_A_");
+    assert_eq!(answer[2]["description"], "not described here: #/components/schemas/Gone");
+    assert!(answer[3].get("$ref").is_none());
+    assert_eq!(at(&shop, "/api/shop/b")["get"]["operationId"], "shop_a_2");
+    assert_eq!(component(&shop, "schemas", "shop.Page_A__2")["type"], json!(["object", "null"]));
+    let mapping = &component(&shop, "schemas", "shop.Page_A_")["discriminator"]["mapping"];
+    assert_eq!(*mapping, json!({"a": "#/components/schemas/shop.Page_A__2", "b": "#/components/schemas/shop.Page_A_"}));
+}
+
+#[test]
+fn what_is_no_document_is_named() {
+    let read = |document: &str| described(document.as_bytes(), &service("shop"), &table()).unwrap_err();
+    assert!(matches!(read("<!DOCTYPE html><html>"), Unreadable::NotJson(_)));
+    assert!(matches!(read(&"[".repeat(100_000)), Unreadable::NotJson(_)), "a deep one is not read to its end");
+    for (document, said) in [
+        ("[]", "it has no version"),
+        (r#"{"openapi": "4.0.0", "paths": {}}"#, "its version is 4.0.0"),
+        (r#"{"swagger": "1.2", "paths": {}}"#, "its version is 1.2"),
+        (r#"{"openapi": "3.1.0"}"#, "it has no paths"),
+        (r#"{"openapi": "3.1.0", "paths": []}"#, "it has no paths"),
+        (r#"{"openapi": "3.1.0", "paths": {"/a": {"get": {"parameters": [{"name": 5}]}}}}"#, "did not match"),
+    ] {
+        let error = read(document);
+        assert!(matches!(&error, Unreadable::NotOpenApi(what) if what.contains(said)), "{document}: {error}");
+    }
+}
+
+#[test]
+fn a_service_without_a_document_shows_its_routes() {
+    let auth = of_routes(&service("auth"), &table());
+    assert_eq!(paths(&auth), ["/api/user/login", "/api/users", "/api/users/me"]);
+    let login = at(&auth, "/api/user/login");
+    assert_eq!(login.as_object().unwrap().keys().collect::<Vec<_>>(), ["post"]);
+    assert_eq!(login["post"]["summary"], "/login at auth");
+    assert_eq!(at(&auth, "/api/users").as_object().unwrap().len(), 5);
+    assert_eq!(paths(&of_routes(&service("shop"), &table())), ["/api/shop"]);
+}
+
+/// Answers one request like this.
+async fn answering(answer: impl Into<Vec<u8>>) -> Arc<Instance> {
+    let answer = answer.into();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        // The other side may have seen enough.
+        let _ = stream.write_all(&answer).await;
+    });
+    Arc::new(format!("http://{address}").parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_document_is_fetched_and_bounded() {
+    let documents = ServiceDocuments::new().unwrap();
+    let good = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
+    assert_eq!(documents.fetch(&good, "/openapi.json").await, Ok(b"{}".to_vec()));
+    let none = answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(documents.fetch(&none, "/openapi.json").await, Err(Unreadable::Status(404)));
+    let elsewhere = answering("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(documents.fetch(&elsewhere, "/openapi.json").await, Err(Unreadable::Status(302)), "nothing is followed");
+    let mut large = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec();
+    large.resize(6 * 1024 * 1024, b' ');
+    let large = answering(large).await;
+    assert_eq!(documents.fetch(&large, "/openapi.json").await, Err(Unreadable::TooLarge));
+    let nobody: Instance = "http://127.0.0.1:1".parse().unwrap();
+    let Err(Unreadable::Unreachable(why)) = documents.fetch(&nobody, "/").await else { panic!() };
+    assert!(why.contains("Connection refused"), "{why}");
+}

@@ -1,0 +1,107 @@
+//! Keeps the OpenAPI document true of the services: asks them for theirs in the background, and tells which cannot be shown.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::sleep};
+use tracing::{info, warn};
+
+use crate::{
+    adapters::service_documents::{Described, ServiceDocuments, Unreadable, described, of_routes},
+    api::{DescribedService, Documents},
+    config::Environment,
+    domain::gateway::models::{
+        provider::STAND_IN,
+        service::{RouteTable, Service, ServiceName},
+    },
+};
+
+/// How often services are asked. In development they are started again and again.
+const EVERY: Duration = Duration::from_mins(1);
+const EVERY_IN_DEVELOPMENT: Duration = Duration::from_secs(10);
+/// How soon one that did not answer is asked again: everything may just be starting.
+const SOON: Duration = Duration::from_secs(2);
+
+pub(super) struct Keeper {
+    pub(super) documents: Arc<Documents>,
+    pub(super) services: Vec<Service>,
+    pub(super) table: RouteTable,
+    pub(super) environment: Environment,
+    /// Where the document of a service is, if not at the usual path.
+    pub(super) paths: HashMap<ServiceName, Option<String>>,
+}
+
+/// Where a service has its document, unless it is said otherwise: FastAPI's path.
+const USUAL_PATH: &str = "/openapi.json";
+
+impl Keeper {
+    /// Asks all services again and again.
+    pub(super) async fn keep(self, mut stopped: watch::Receiver<bool>) {
+        let fetcher = match ServiceDocuments::new() {
+            Ok(fetcher) => fetcher,
+            Err(error) => return warn!(error, "the documents of services cannot be fetched"),
+        };
+        let every = match self.environment {
+            Environment::Development => EVERY_IN_DEVELOPMENT,
+            Environment::Production => EVERY,
+        };
+        let mut known: HashMap<ServiceName, Result<Vec<u8>, Unreadable>> = HashMap::new();
+        loop {
+            let mut changed = known.is_empty();
+            for service in self.services.iter().filter(|service| service.name.as_str() != STAND_IN) {
+                let found = self.ask(&fetcher, service).await;
+                if known.get(&service.name) != Some(&found) {
+                    changed = true;
+                    known.insert(service.name.clone(), found);
+                }
+            }
+            if changed {
+                self.publish(&known);
+            }
+            let is_missing = known.values().any(|found| matches!(found, Err(Unreadable::Unreachable(_))));
+            let pause = if is_missing { SOON } else { every };
+            tokio::select! {
+                () = sleep(pause) => {}
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+            }
+        }
+    }
+
+    /// The document of the first instance that has one.
+    async fn ask(&self, fetcher: &ServiceDocuments, service: &Service) -> Result<Vec<u8>, Unreadable> {
+        let path = match self.paths.get(&service.name) {
+            Some(Some(path)) => path,
+            Some(None) => return Err(Unreadable::Off),
+            None => USUAL_PATH,
+        };
+        let mut outcome = Err(Unreadable::Unreachable("it has no instance".to_owned()));
+        for instance in &service.instances {
+            outcome = fetcher.fetch(instance, path).await;
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    fn publish(&self, known: &HashMap<ServiceName, Result<Vec<u8>, Unreadable>>) {
+        let mut all: Vec<_> = known.iter().collect();
+        all.sort_by_key(|(name, _)| *name);
+        let all = all.into_iter().map(|(name, found)| {
+            let read = found.clone().and_then(|document| described(&document, name, &self.table));
+            shown(read.unwrap_or_else(|why| {
+                match why {
+                    // Many services have none.
+                    Unreadable::Status(404) | Unreadable::Off => {}
+                    Unreadable::Unreachable(_) => info!("Swagger shows the routes of the service {name}: {why}"),
+                    _ => warn!("Swagger shows the routes of the service {name}: {why}"),
+                }
+                of_routes(name, &self.table)
+            }))
+        });
+        self.documents.publish(all.collect());
+    }
+}
+
+fn shown(Described { service, description, paths, components }: Described) -> DescribedService {
+    DescribedService { service, description, paths, components }
+}
