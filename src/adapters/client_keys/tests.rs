@@ -365,3 +365,28 @@ fn an_assertion_with_crit_is_not_understood() {
         assert_eq!(verified.err(), expected, "{header}");
     }
 }
+
+#[test]
+fn an_assertion_has_16_kib_at_most() {
+    let own = pair(SigningAlgorithm::EdDsa);
+    let keys = read(&own.public_jwk.as_ref().unwrap().to_string()).unwrap();
+    let signing = EncodingKey::from_ed_der(&own.private_key.0);
+    let assertion = |in_header: usize, in_claims: usize| {
+        let header = json!({"alg": "EdDSA", "more": "x".repeat(in_header)});
+        let claims = json!({"iss": "a", "sub": "a", "aud": "b", "jti": "1", "exp": 1, "more": "x".repeat(in_claims)});
+        let message = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
+        let signature = crypto::sign(message.as_bytes(), &signing, Algorithm::EdDSA).unwrap();
+        format!("{message}.{signature}")
+    };
+    // Four characters are three bytes, and not every length is one of base64: two parts make up any.
+    let of_length = |length: usize| {
+        let room = (length - assertion(0, 0).len()) * 3 / 4;
+        let mut lengths = (0..3).flat_map(|more| (0..8).map(move |less| (more, room + 2 - less)));
+        lengths.find_map(|(more, rest)| Some(assertion(more, rest)).filter(|text| text.len() == length)).unwrap()
+    };
+    let (longest, longer) = (of_length(16 * 1024), of_length(16 * 1024 + 1));
+    assert!(AwsLcClientKeys.verify(&longest, &keys).is_ok());
+    assert_eq!(AwsLcClientKeys.unverified_subject(&longest).as_deref(), Ok("a"));
+    assert_eq!(AwsLcClientKeys.verify(&longer, &keys), Err(AssertionError::Malformed));
+    assert_eq!(AwsLcClientKeys.unverified_subject(&longer), Err(AssertionError::Malformed));
+}

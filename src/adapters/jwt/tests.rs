@@ -161,9 +161,8 @@ fn a_token_of_another_gateway_has_an_unknown_key() {
     );
 }
 
-#[test]
-fn a_well_signed_token_of_another_kind_is_refused() {
-    let secret = [7; 32];
+/// A ring whose one key, `k`, is this secret.
+fn ring_of_secret(secret: &[u8; 32]) -> Arc<dyn KeyRing> {
     let key = SigningKey {
         kid: "k".into(),
         algorithm: SigningAlgorithm::Hs256,
@@ -173,12 +172,21 @@ fn a_well_signed_token_of_another_kind_is_refused() {
         created_at: at(0),
         signs_from: at(0),
     };
-    let ring = AwsLcKeysmith.load(&[(key, PrivateKey(secret.to_vec()))]).unwrap();
-    let signed = |header: &Value, payload: &Value| {
-        forge(header, payload, |message| {
-            crypto::sign(message.as_bytes(), &EncodingKey::from_secret(&secret), Algorithm::HS256).unwrap()
-        })
-    };
+    AwsLcKeysmith.load(&[(key, PrivateKey(secret.to_vec()))]).unwrap()
+}
+
+/// A token with this header and payload, signed with the secret.
+fn signed_with(secret: &[u8; 32], header: &Value, payload: &Value) -> String {
+    forge(header, payload, |message| {
+        crypto::sign(message.as_bytes(), &EncodingKey::from_secret(secret), Algorithm::HS256).unwrap()
+    })
+}
+
+#[test]
+fn a_well_signed_token_of_another_kind_is_refused() {
+    let secret = [7; 32];
+    let ring = ring_of_secret(&secret);
+    let signed = |header: &Value, payload: &Value| signed_with(&secret, header, payload);
     let good = json!({"alg": "HS256", "kid": "k", "typ": "at+jwt"});
     assert_eq!(ring.verify(&signed(&good, &claims().to_json())), Ok(claims()));
     for typ in ["AT+JWT", "application/at+jwt"] {
@@ -197,6 +205,26 @@ fn a_well_signed_token_of_another_kind_is_refused() {
         assert_eq!(ring.verify(&signed(&header, &claims().to_json())), Err(Rejection::Malformed), "{header}");
     }
     assert_eq!(ring.verify(&signed(&good, &json!({"sub": "alice"}))), Err(Rejection::Malformed));
+}
+
+#[test]
+fn a_token_is_as_long_as_a_head_at_most() {
+    let secret = [7; 32];
+    let ring = ring_of_secret(&secret);
+    let token = |in_header: usize, in_payload: usize| {
+        let header = json!({"alg": "HS256", "kid": "k", "typ": "at+jwt", "more": "x".repeat(in_header)});
+        let mut payload = claims().to_json();
+        payload["more"] = "x".repeat(in_payload).into();
+        signed_with(&secret, &header, &payload)
+    };
+    // Four characters are three bytes, and not every length is one of base64: two parts make up any.
+    let of_length = |length: usize| {
+        let room = (length - token(0, 0).len()) * 3 / 4;
+        let mut tokens = (0..3).flat_map(|more| (0..8).map(move |less| (more, room + 2 - less)));
+        tokens.find_map(|(more, rest)| Some(token(more, rest)).filter(|token| token.len() == length)).unwrap()
+    };
+    assert!(ring.verify(&of_length(16 * 1024)).is_ok());
+    assert_eq!(ring.verify(&of_length(16 * 1024 + 1)), Err(Rejection::Malformed));
 }
 
 #[test]

@@ -278,6 +278,16 @@ mod tests {
     }
 
     #[test]
+    fn the_credentials_that_count_are_those_of_the_rule_and_on_an_open_route_tokens() {
+        assert_eq!(Access::Open.accepted(), Accepted::Token);
+        for credentials in [Accepted::Token, Accepted::Session, Accepted::TokenOrSession] {
+            let access = Access::Callers(Demands { credentials, ..Demands::default() });
+            assert_eq!(access.accepted(), credentials);
+            assert_eq!(access.authorise(None, None), Err(Denied::CredentialMissing(credentials)));
+        }
+    }
+
+    #[test]
     fn one_word_of_any_scope_is_enough() {
         let any = |scope: &str| {
             Access::Callers(Demands { any_scope: scope.parse().unwrap(), ..Demands::default() })

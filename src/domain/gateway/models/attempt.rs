@@ -356,6 +356,20 @@ mod tests {
     }
 
     #[test]
+    fn a_client_whose_failures_were_none_has_not_failed() {
+        let mut known = Known::default();
+        for _ in 0..10 {
+            known.guess(66, at(0));
+        }
+        assert_eq!(known.guess(1, at(0)), Admission::Admitted);
+        // It was the right password.
+        let forgiven = known.0[client(1).key()].one_less();
+        known.0.insert(*client(1).key(), forgiven);
+        assert_eq!((known.count(&client(1)), known.guess(1, at(0))), (0, Admission::Admitted));
+        assert_eq!(known.guess(1, at(0)), Admission::NotBefore(at(4)), "that was not forgiven");
+    }
+
+    #[test]
     fn many_addresses_get_no_more_than_a_hundred_guesses_for_free() {
         let mut known = Known::default();
         for n in 0..100 {
@@ -377,6 +391,21 @@ mod tests {
         assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
         assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
         assert_ne!(client("192.0.2.1"), *Counted::exchanges_of("192.0.2.1".parse().unwrap()).key());
+    }
+
+    #[test]
+    fn an_address_that_signs_in_is_a_client_and_nothing_else_is() {
+        let address = [192, 0, 2, 1].into();
+        assert!(Counted::client(address).is_client());
+        for other in [
+            Counted::account(&email()),
+            Counted::first_attempts(&email()),
+            Counted::enquiry(address),
+            Counted::exchanges_of(address),
+            device(1),
+        ] {
+            assert!(!other.is_client(), "{other:?}");
+        }
     }
 
     #[test]

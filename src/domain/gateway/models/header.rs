@@ -167,10 +167,26 @@ mod tests {
     }
 
     #[test]
+    fn two_names_say_where_a_message_ends_however_they_are_written() {
+        for name in ["content-length", "content_length", "content.length", "transfer-encoding", "transfer_encoding"] {
+            assert!(is_framing(name), "{name}");
+        }
+        for name in ["content-type", "content-length-x", "te", "trailer", "transfer", "x-content-length", "host", ""] {
+            assert!(!is_framing(name), "{name}");
+        }
+    }
+
+    #[test]
     fn a_token_goes_into_authorization_or_a_header_of_its_own() {
         assert_eq!("X-Google-Token".parse::<TokenHeader>().unwrap().as_str(), "x-google-token");
         assert!("private_token".parse::<TokenHeader>().is_ok() && "x-users".parse::<TokenHeader>().is_ok());
         assert_eq!("Authorization".parse(), Ok(TokenHeader::authorization()));
+        for (text, is_authorization) in [("AUTHORIZATION", true), ("X-Authorization", false), ("private_token", false)]
+        {
+            let header: TokenHeader = text.parse().unwrap();
+            assert_eq!(header.is_authorization(), is_authorization, "{text}");
+            assert_eq!(header.to_string(), text.to_ascii_lowercase());
+        }
         for text in [
             "",
             "X Token",

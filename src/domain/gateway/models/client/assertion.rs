@@ -177,6 +177,7 @@ mod tests {
         }
         assert!(AssertionClaims::parse(b"[]").is_err() && AssertionClaims::parse(b"x").is_err());
         assert!(claims(&json!({"iat": null, "exp": 1_800_000_060.5})).is_ok());
+        assert!(claims(&json!({"jti": "x".repeat(256)})).is_ok());
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn a_set_holds_what_was_put_into_it() {
 fn letters_of_any_script_have_one_form_without_case() {
     let fold = |text: &str| {
         let prefix: PathPrefix = text.parse().unwrap();
-        without_case(prefix.as_str())
+        prefix.without_case()
     };
     for same in [
         &["/a/b", "/A/b", "/a/B"][..],

@@ -307,6 +307,16 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_that_is_the_gateways_is_none_of_the_callers_own() {
+        let mut with = claims();
+        for name in ["cnf", "act"] {
+            with[name] = json!({"sub": "u2"});
+        }
+        assert_eq!(parse(&with), parse(&claims()));
+        assert!(RESERVED_CLAIMS.into_iter().all(is_reserved_claim) && !is_reserved_claim("team"));
+    }
+
+    #[test]
     fn every_required_claim_must_be_there_and_of_its_type() {
         for name in ["iss", "sub", "aud", "client_id", "jti", "sid", "iat", "exp"] {
             let mut without = claims();
@@ -363,6 +373,34 @@ mod tests {
         let mut one_of = claims();
         one_of["aud"] = json!(["a", "https://www.jinmini.com"]);
         assert_eq!(parse(&one_of).unwrap().judge(&expected(), at(1500)), Ok(()));
+    }
+
+    #[test]
+    fn its_issuer_judges_a_token_for_whomever_it_is() {
+        let mut for_another = claims();
+        for_another["aud"] = json!("orders");
+        let claims = parse(&for_another).unwrap();
+        let judged = |issuer: &str, seconds: i64| claims.judge_as_issuer(issuer, at(seconds));
+        assert_eq!(judged("https://www.jinmini.com", 2004), Ok(()));
+        assert_eq!(judged("https://www.jinmini.com", 2005), Err(Rejection::Expired));
+        assert_eq!(judged("https://www.jinmini.com", 994), Err(Rejection::NotYetValid));
+        assert_eq!(judged("https://example.com", 1500), Err(Rejection::WrongIssuer));
+    }
+
+    #[test]
+    fn a_token_may_be_live_elsewhere_for_five_minutes_more() {
+        let claims = parse(&claims()).unwrap();
+        assert!([0, 1500, 2005, 2304].into_iter().all(|seconds| claims.may_be_live(at(seconds))));
+        assert!([2305, 2306, 9000].into_iter().all(|seconds| !claims.may_be_live(at(seconds))));
+    }
+
+    #[test]
+    fn a_token_says_which_machine_client_it_was_issued_to() {
+        let client = ClientId::from_random([3; 16]);
+        let mut of_machine = claims();
+        of_machine["client_id"] = json!(client.to_string());
+        assert_eq!(parse(&of_machine).unwrap().client(), Some(client));
+        assert_eq!(parse(&claims()).unwrap().client(), None);
     }
 
     #[test]

@@ -195,6 +195,9 @@ fn no_case_of_letters_passes_a_stricter_route() {
         &upper,
         &[("/api/users/me", "ambiguous"), ("/api/users/Me", "/api/users/Me"), ("/api/users/x", "/api/users")],
     );
+    // No prefix is in lower case alone.
+    let no_plain_one = RouteTable::new([open("/Api/users"), scoped("/Api/users/Me", "")]);
+    check(&no_plain_one, &[("/Api/users/ME", "ambiguous"), ("/Api/users/X", "/Api/users")]);
     let twins = RouteTable::new([open("/api/a"), scoped("/api/A", "")]);
     check(&twins, &[("/api/a/x", "ambiguous"), ("/api/A/x", "/api/A")]);
 }
