@@ -108,10 +108,15 @@ mod tests {
         let taken = |key: &Value| Key::of(key).map(|key| key.algorithm);
         assert_eq!(taken(&ec(&json!({}))), Some(Algorithm::ES256));
         assert_eq!(taken(&ec(&json!({"alg": "ES256", "use": "sig"}))), Some(Algorithm::ES256));
+        let edwards =
+            |curve: &str| json!({"kty": "OKP", "crv": curve, "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+        assert_eq!((taken(&edwards("Ed25519")), taken(&edwards("P-256"))), (Some(Algorithm::EdDSA), None));
         for (why, key) in [
             ("for encryption", ec(&json!({"use": "enc"}))),
             ("another algorithm", ec(&json!({"alg": "RS256"}))),
             ("an algorithm of tomorrow", ec(&json!({"alg": "ML-DSA-44"}))),
+            ("another curve", ec(&json!({"crv": "P-384"}))),
+            ("a curve of Edwards", ec(&json!({"crv": "Ed25519"}))),
             ("a symmetric key", json!({"kty": "oct", "alg": "HS256", "k": "c2VjcmV0"})),
             ("a weak hash", json!({"kty": "RSA", "alg": "RS512", "n": "AQAB", "e": "AQAB"})),
             ("an unknown kind", json!({"kty": "AKP", "pub": "AQAB"})),

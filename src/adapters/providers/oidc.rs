@@ -261,3 +261,27 @@ impl Provider for Oidc {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_an_issuer_on_loopback_has_endpoints_on_loopback_without_tls() {
+        let taken = |issuer: &str, endpoint: &str| {
+            let document = json!({
+                "issuer": issuer, "authorization_endpoint": endpoint, "token_endpoint": endpoint, "jwks_uri": endpoint,
+            });
+            Metadata::of(&document, issuer).is_ok()
+        };
+        for issuer in ["https://idp.example.com", "https://127.0.0.1", "http://idp.example.com", "http://127.0.0.1"] {
+            assert!(taken(issuer, "https://idp.example.com/x"), "{issuer}");
+            for endpoint in ["http://idp.example.com/x", "ftp://127.0.0.1/x", "//127.0.0.1/x", ""] {
+                assert!(!taken(issuer, endpoint), "{issuer} {endpoint}");
+            }
+            assert_eq!(taken(issuer, "http://127.0.0.1/x"), issuer == "http://127.0.0.1", "{issuer}");
+        }
+    }
+}

@@ -85,6 +85,16 @@ async fn who_is_to_be_served_while_away_is_asked_for_consent() {
 }
 
 #[tokio::test]
+async fn a_nonce_is_always_used_and_pkce_unless_it_is_off() {
+    let Idp { fake, clock, .. } = idp().await;
+    for (setting, uses_pkce) in [("on", true), ("off", false)] {
+        let provider = provider_with("OIDC_MY_IDP", &fake.url(""), &clock, &[("OIDC_MY_IDP_PKCE", setting)]);
+        assert_eq!((provider.uses_pkce(), provider.uses_nonce()), (uses_pkce, true), "{setting}");
+        assert_eq!(value(&authorize(&*provider).await, "code_challenge").is_some(), uses_pkce, "{setting}");
+    }
+}
+
+#[tokio::test]
 async fn who_knows_no_basic_gets_the_secret_in_the_form() {
     let idp = idp().await;
     idp.with("token_endpoint_auth_methods_supported", json!(["client_secret_post", "private_key_jwt"]));

@@ -163,6 +163,23 @@ async fn what_may_be_otherwise_may() {
 }
 
 #[tokio::test]
+async fn one_audience_in_a_list_needs_no_azp() {
+    let signer = Signer::new(SigningAlgorithm::Es256);
+    let one = with(with(claims(GOOGLE), "aud", json!(["client:1"])), "azp", json!(null));
+    assert_eq!(outcome_of(&signer, &signer.sign(&one)).await.as_deref(), Ok("u-1"));
+}
+
+/// The first is the example of OpenID Connect Core §A.3; the other was computed with Python.
+#[test]
+fn at_hash_is_the_left_half_of_the_hash_that_the_algorithm_has() {
+    let token = Secret::new("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y");
+    for algorithm in [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256] {
+        assert_eq!(at_hash(&token, algorithm), "77QmUPtjPfzWtF2AnpK9RQ");
+    }
+    assert_eq!(at_hash(&token, Algorithm::EdDSA), "q7nS86GgvvFaZkzALLWqJYaJIKw2wCDAVfCAsm5CrBM");
+}
+
+#[tokio::test]
 async fn without_a_nonce_none_is_wanted() {
     let signer = Signer::new(SigningAlgorithm::Es256);
     let fake = Fake::start().await;
