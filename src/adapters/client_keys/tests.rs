@@ -1,3 +1,4 @@
+use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 
@@ -317,6 +318,26 @@ fn a_flaw_of_a_key_is_named() {
         (&rsa, json!({"e": "AQAD"})),
     ] {
         assert!(read(&changed(jwk, &good)).is_ok(), "{good}");
+    }
+}
+
+/// SEC 1 §2.3.3 has other forms of a point: compressed, and the hybrid one of X9.62.
+#[test]
+fn a_point_in_pem_has_both_coordinates_and_says_so() {
+    let base64: String = P256.lines().filter(|line| !line.starts_with('-')).collect();
+    let whole = STANDARD.decode(base64).unwrap();
+    let (before, point) = whole.split_at(whole.len() - 65);
+    let file = |point: &[u8]| {
+        let mut der = [before, point].concat();
+        // The lengths of the whole, and of the point with the byte before it.
+        der[1] = u8::try_from(der.len() - 2).unwrap();
+        der[before.len() - 2] = u8::try_from(point.len() + 1).unwrap();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der))
+    };
+    assert_eq!(read(&file(point)), read(P256));
+    let sign = point[64] & 1;
+    for other in [[&[6 | sign], &point[1..]].concat(), [&[2 | sign], &point[1..33]].concat(), point[..33].to_vec()] {
+        assert_eq!(flaw(&file(&other)), KeyFlaw::Kind, "{other:?}");
     }
 }
 

@@ -238,7 +238,8 @@ fn what_is_no_jwt_is_malformed() {
 }
 
 #[test]
-fn a_key_that_is_not_loaded_does_not_sign() {
-    let Made { ring, .. } = ring(SigningAlgorithm::Es256);
+fn a_key_that_is_not_loaded_is_not_known_and_does_not_sign() {
+    let Made { kid, ring, .. } = ring(SigningAlgorithm::Es256);
     assert!(ring.sign("other", &claims()).is_err());
+    assert!(ring.knows(&kid) && !ring.knows("other") && !ring.knows(""));
 }

@@ -5,7 +5,7 @@ use crate::domain::gateway::{
     models::{
         id::TokenId,
         identity::Identity,
-        token::{DummyText, Rejection, Revocable, RevocationCursor, TokenRequest},
+        token::{DummyText, MAX_DUMMY_TEXT_BYTES, Rejection, Revocable, RevocationCursor, TokenRequest},
     },
     services::testing::{Bench, bench, policy},
 };
@@ -206,6 +206,29 @@ async fn revoking_what_is_not_ours_changes_nothing() {
     }
     assert_eq!(rejection(&bench, tokens.access_token.expose()).await, None);
     assert!(bench.recorder.revocations.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_the_same_keys_signed_for_another_issuer_is_not_ours_to_end() {
+    let bench = bench(policy()).await;
+    let ours = create(&bench).await.access_token;
+    let Verification::Access(mut claims) = bench.service.verify(ours.expose()).await.unwrap() else {
+        panic!("not an access token")
+    };
+    claims.issuer = "https://example.com".into();
+    let theirs = bench.keys.sign(&claims).unwrap();
+    bench.service.revoke(&theirs).await.unwrap();
+    assert_eq!(rejection(&bench, &theirs).await, Some(Rejection::WrongIssuer));
+    assert_eq!(rejection(&bench, ours.expose()).await, None, "of the same id");
+    assert!(bench.recorder.revocations.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_longest_dummy_token_is_known() {
+    let bench = bench(policy()).await;
+    let longest = "x".repeat(MAX_DUMMY_TEXT_BYTES);
+    let issued = bench.service.register_dummy(&DummyText::parse(&longest).unwrap()).await.unwrap();
+    assert_eq!(bench.service.authenticate(&longest).await.unwrap(), Ok(issued.dummy.identity()));
 }
 
 #[tokio::test]
