@@ -161,7 +161,21 @@ async fn an_opaque_token_is_asked_for_once_and_again_after_its_revocation() {
     assert_eq!(gateway.times_asked(), 4);
     gateway.resolver.learn(texts[0], 20);
     assert_eq!(gateway.get("/api/auth", &bearer(texts[0])).await.status, 200, "typed again, it is a new token");
-    assert_eq!(gateway.get("/api/auth", &bearer("never heard of")).await.problem().1, "invalid_token");
+    let unknown = gateway.get("/api/auth", &bearer("never heard of")).await;
+    assert_eq!(unknown.problem(), (401, "invalid_token".to_owned()));
+    assert!(challenge(&unknown).contains("the token is not known"), "{}", challenge(&unknown));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_has_12_kib_at_most() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let (longest, longer) = ("x".repeat(12 * 1024), "x".repeat(12 * 1024 + 1));
+    gateway.resolver.learn(&longest, 10);
+    gateway.resolver.learn(&longer, 11);
+    assert_eq!(gateway.get("/api/auth", &bearer(&longest)).await.status, 200);
+    assert_eq!(gateway.get("/api/auth", &bearer(&longer)).await.problem(), (401, "invalid_token".to_owned()));
+    assert_eq!(gateway.times_asked(), 1, "nobody is asked about the other");
 }
 
 #[tokio::test(flavor = "multi_thread")]
