@@ -336,3 +336,82 @@ impl AsyncWrite for Noting {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, task::Waker, time::Duration};
+
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::{
+        ClientConfig, RootCertStore,
+        crypto::aws_lc_rs,
+        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
+        sign::CertifiedKey,
+    };
+    use tokio::{
+        io::AsyncReadExt,
+        net::{TcpListener, TcpStream},
+    };
+    use tokio_rustls::{TlsConnector, client::TlsStream};
+
+    use super::*;
+    use crate::edge::{
+        tls::Terminator,
+        watchdog::{Limits, Watchdog},
+    };
+
+    /// The ends of a connection with TLS.
+    async fn connected() -> (TlsStream<TcpStream>, Socket) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["www.jinmini.com".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let certified = CertifiedKey::from_der(vec![certificate.der().clone()], key, &provider).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let client = Arc::new(client.with_root_certificates(roots).with_no_client_auth());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let terminator = Terminator::new(Arc::new(certified)).unwrap();
+        let accepted = async { terminator.accept(listener.accept().await.unwrap().0).await };
+        let name = ServerName::try_from("www.jinmini.com").unwrap();
+        let (client, server) = tokio::join!(TlsConnector::from(client).connect(name, stream), accepted);
+        (client.unwrap(), Socket::Tls(Box::new(server.unwrap())))
+    }
+
+    #[tokio::test]
+    async fn what_tls_still_holds_is_not_sent_yet() {
+        const PART: [u8; 16 * 1024] = [b'a'; 16 * 1024];
+        const MORE_THAN_SOCKETS_TAKE: usize = 256 * 1024 * 1024;
+        let (mut client, socket) = connected().await;
+        let limits = Limits { head: Duration::MAX, idle: Duration::MAX };
+        let mut noting = Noting {
+            socket,
+            first: BytesMut::new(),
+            frames: Frames::new(),
+            has_fragment: Rc::default(),
+            vitals: Watchdog::new(limits).enrol(),
+            goodbye: Goodbye::default(),
+            is_shut: false,
+        };
+        assert!(noting.is_write_vectored(), "a head and its body go out at once");
+        let mut written = 0;
+        // Tokio would say from time to time that it is somebody else's turn.
+        let is_flushed = tokio::task::unconstrained(async {
+            let mut context = Context::from_waker(Waker::noop());
+            while let Poll::Ready(part) = Pin::new(&mut noting).poll_write(&mut context, &PART) {
+                let part = part.unwrap();
+                written += part;
+                assert!(part > 0 && written < MORE_THAN_SOCKETS_TAKE);
+            }
+            Pin::new(&mut noting).poll_flush(&mut context).is_ready()
+        });
+        assert!(!is_flushed.await);
+        let mut read = vec![0; written];
+        let flushed = std::future::poll_fn(|context| Pin::new(&mut noting).poll_flush(context));
+        let (flushed, read) = tokio::join!(flushed, client.read_exact(&mut read));
+        flushed.unwrap();
+        assert_eq!(read.unwrap(), written);
+    }
+}

@@ -140,6 +140,26 @@ async fn a_request_is_forwarded_like_one_of_http1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_has_one_date_and_says_nothing_of_a_connection() {
+    let bare = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\n";
+    let dated = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
+    let (bare, dated) = (Upstream::answering(bare).await, Upstream::answering(dated).await);
+    for (path, upstream, expected) in [
+        ("/own", &bare, None),
+        ("/api/none", &bare, None),
+        ("/api/users", &bare, None),
+        ("/api/users", &dated, Some("Sun, 06 Nov 1994 08:49:37 GMT")),
+    ] {
+        let gateway = Setup::of(&[upstream.address]).start();
+        let answer = Http2Client::connect(&gateway).await.get(path, &[]).await;
+        let dates: Vec<_> = answer.headers.get_all("date").iter().map(|date| date.to_str().unwrap()).collect();
+        assert!(dates.len() == 1 && dates[0].ends_with(" GMT"), "{path}: {:?}", answer.headers);
+        assert!(expected.is_none_or(|expected| dates == [expected]), "{path}: {dates:?}");
+        assert!(!answer.headers.contains_key("connection") && !answer.headers.contains_key("keep-alive"), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn own_paths_are_answered_too() {
     let gateway = Setup::of(&[]).start();
     let client = Http2Client::connect(&gateway).await;

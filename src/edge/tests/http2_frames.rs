@@ -101,6 +101,8 @@ pub(super) const END_HEADERS: u8 = 4;
 pub(super) const STATUS_200: u8 = 0x88;
 pub(super) const RST_STREAM: u8 = 3;
 pub(super) const GOAWAY: u8 = 7;
+const SETTINGS: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
 const PROTOCOL_ERROR: [u8; 4] = [0, 0, 0, 1];
 const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 11];
 
@@ -183,4 +185,67 @@ async fn floods_end_the_connection_and_nothing_else() {
         assert!(calm_down || (malformed && what == "CONTINUATION"), "{what}: {said:?}");
     }
     assert_eq!(Http2Client::connect(&gateway).await.get("/own", &[]).await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_told_at_first_how_much_it_may_send() {
+    let gateway = Setup::of(&[]).start();
+    let said = said(&gateway, b"", |kind, _| kind == WINDOW_UPDATE).await;
+    let (_, _, settings) = said.iter().find(|(kind, _, _)| *kind == SETTINGS).unwrap();
+    let value = |id: u8| {
+        let setting = settings.chunks_exact(6).find(|setting| setting[..2] == [0, id]);
+        u32::from_be_bytes(setting.unwrap_or_else(|| panic!("{id}: {settings:?}"))[2..].try_into().unwrap())
+    };
+    assert_eq!(value(3), 100, "streams at a time");
+    assert_eq!(value(4), 262_144, "the window of a stream");
+    assert_eq!(value(6), 16_384, "the size of a head");
+    // It stands at 65,535 at first (RFC 9113 §6.9.2), and is to have room for the windows of all streams.
+    let (_, stream, more) = said.last().unwrap();
+    assert_eq!((*stream, &more[..]), (0, &(100_u32 * 262_144 - 65_535).to_be_bytes()[..]), "the connection's window");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_comes_in_frames_as_large_as_the_client_takes() {
+    let gateway = Setup::of(&[]).start();
+    // `POST /own` of `www`, which answers with all that it gets.
+    let head = frame(HEADERS, END_HEADERS, 1, b"\x83\x86\x04\x04/own\x41\x03www");
+    let body = [frame(DATA, 0, 1, &[b'a'; 16_000]), frame(DATA, END_STREAM, 1, &[b'a'; 16_000])].concat();
+    let said = said(&gateway, &[head, body].concat(), |kind, stream| (kind, stream) == (DATA, 1)).await;
+    assert_eq!(said.last().unwrap().2.len(), 16_384, "that of RFC 9113 §6.5.2, as it has said nothing else");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_errs_now_and_then_or_sends_little_at_a_time_is_answered() {
+    let gateway = Setup::of(&[]).start();
+    let malformed = (0..60).flat_map(|number| frame(HEADERS, END_HEADERS | END_STREAM, number * 2 + 1, b"\x82\x86"));
+    let head = frame(HEADERS, END_HEADERS, 121, b"\x83\x86\x04\x04/own\x41\x03www");
+    let little_by_little = [frame(DATA, 0, 121, b"a").repeat(200), frame(DATA, END_STREAM, 121, b"a")].concat();
+    let frames = malformed.chain(head).chain(little_by_little).collect::<Vec<_>>();
+    let said = said(&gateway, &frames, |kind, stream| kind == GOAWAY || (kind, stream) == (DATA, 121)).await;
+    let (kind, _, payload) = said.last().unwrap();
+    assert!(*kind == DATA && payload.ends_with(&[b'a'; 201]), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_target_with_a_fragment_a_connection_takes_no_more() {
+    let gateway = Setup::of(&[]).start();
+    let asked = frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x82\x86\x04\x06/own#a\x41\x03www");
+    let said = said(&gateway, &asked, |kind, _| kind == GOAWAY).await;
+    assert_eq!(said.last().unwrap().2[4..8], [0; 4], "NO_ERROR: {said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_sent_away_may_go_on_sending_for_a_while() {
+    let gateway = Setup::of(&[]).start();
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    // DATA of no stream ends the connection.
+    stream.write_all(&[PREFACE_AND_SETTINGS, &frame(DATA, 0, 0, b"a")].concat()).await.unwrap();
+    let mut said = Vec::new();
+    soon("the end", stream.read_to_end(&mut said)).await.unwrap();
+    assert!(said.windows(4).any(|code| code == PROTOCOL_ERROR), "{said:?}");
+    // A closed connection would be reset, which can overtake what was said last.
+    for _ in 0..10 {
+        stream.write_all(b"more").await.unwrap();
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    }
 }

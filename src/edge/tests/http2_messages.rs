@@ -6,6 +6,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use http::Method;
+use hyper::body::Body;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -14,6 +16,7 @@ use tokio::{
 
 use super::{
     harness::{Gateway, Setup, Upstream, get, post, soon},
+    http2::{Http2Client, request},
     http2_frames::{
         DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE_AND_SETTINGS, RST_STREAM, STATUS_200, frame, literal,
         said,
@@ -337,6 +340,11 @@ async fn an_answer_over_http2_ends_as_its_head_says_and_with_end_stream_alone() 
         ("as it should be", [answer_head(0, &[]), data(END_STREAM, "abc")].concat(), Some("abc")),
         ("with its length", [long("3"), data(END_STREAM, "abc")].concat(), Some("abc")),
         ("END_STREAM by itself", [long("3"), data(0, "abc"), data(END_STREAM, "")].concat(), Some("abc")),
+        (
+            "an empty part",
+            [answer_head(0, &[]), data(0, ""), data(0, "abc"), data(END_STREAM, "")].concat(),
+            Some("abc"),
+        ),
         ("no body", answer_head(END_STREAM, &[]), Some("")),
         ("no body, and says so", answer_head(END_STREAM, &[("content-length", "0")]), Some("")),
         // RFC 9113 §8.1: the answer is whole, and the service wants no more of the request.
@@ -429,4 +437,27 @@ async fn an_answer_without_a_body_still_says_how_long_it_would_be() {
     let answer = client.ask(&get("/api/users", "")).await;
     assert_eq!((answer.status, answer.header("content-length")), (204, None));
     assert_eq!(client.ask(&get("/livez", "")).await.status, 200, "the next answer is the next request's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_have_a_body_is_cut_off_before_it_over_http2() {
+    // 204 and 304, by their numbers in the static table.
+    for status in [0x89, 0x8b] {
+        let with_data = [frame(HEADERS, END_HEADERS, 1, &[status]), frame(DATA, END_STREAM, 1, b"abc")].concat();
+        let gateway = gateway(saying(with_data).await);
+        let request = frame(HEADERS, END_HEADERS | END_STREAM, 1, &head(b"/api/users", &[]));
+        let said = said(&gateway, &request, |kind, _| matches!(kind, DATA | RST_STREAM | GOAWAY)).await;
+        assert_eq!(said.last().unwrap().0, RST_STREAM, "{said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_a_head_alone_stays_one() {
+    // As gRPC refuses a call. Behind a head that does not end the stream, its status would have to be in trailers.
+    let refused = answer_head(END_STREAM, &[("content-type", "application/grpc"), ("grpc-status", "12")]);
+    let gateway = gateway(saying(refused).await);
+    let call = request(Method::POST, "/api/users/Greet", &[], "abc");
+    let answer = Http2Client::connect(&gateway).await.send(call).await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["grpc-status"].as_bytes()[..]), (200, &b"12"[..]));
+    assert!(answer.into_body().is_end_stream());
 }

@@ -223,6 +223,22 @@ async fn an_answer_that_gets_no_window_ends_alone_however_often_its_client_pings
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_there_as_a_whole_waits_for_window_no_longer_than_another() {
+    let (upstream, _) = service().await;
+    let mut setup = setup(&upstream);
+    setup.listener.idle_timeout = SHORT;
+    let gateway = setup.start();
+    for path in ["/own", "/api/users"] {
+        let mut client = Raw::connect(&gateway).await;
+        client.send(&no_window()).await;
+        client.ask(1, path).await;
+        assert_eq!(client.next_of(1).await.kind, HEADERS, "{path}");
+        let end = client.next_despite(1, &ping()).await;
+        assert_eq!((end.kind, &end.payload[..]), (RST_STREAM, &CANCEL[..]), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_ends_in_time_though_its_client_takes_next_to_nothing() {
     let (upstream, ended) = service().await;
     let gateway = setup(&upstream).start();

@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -20,7 +21,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     sync::{Semaphore, mpsc},
 };
@@ -28,6 +29,7 @@ use tokio::{
 use super::{
     harness::{Gateway, Setup, get, post, soon},
     http2::{Http2Answer, Http2Client, TestBody, data, parts, request},
+    http2_frames::{END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, STATUS_200, frame},
 };
 use crate::edge::test_support::service;
 
@@ -218,6 +220,102 @@ async fn what_was_not_begun_is_sent_again_whatever_it_is() {
     for _ in 0..3 {
         let answer = gateway.ask("POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
         assert_eq!(answer.status, 200);
+    }
+}
+
+/// What a service says of the first request that it gets, instead of an answer.
+#[derive(Debug, Clone, Copy)]
+enum Said {
+    /// It resets the stream.
+    Reset(h2::Reason),
+    /// It takes leave, and says that it has looked at no stream.
+    Leave(h2::Reason),
+}
+
+/// A service that says this of the first request and answers all others, and how many requests it has seen.
+async fn saying_of_the_first(said: Said) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, requests) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
+    let counted = Arc::clone(&requests);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let counted = Arc::clone(&counted);
+            tokio::spawn(async move {
+                stream.read_exact(&mut [0; 24]).await?;
+                stream.write_all(&frame(4, 0, 0, b"")).await?;
+                loop {
+                    let mut header = [0; 9];
+                    stream.read_exact(&mut header).await?;
+                    let mut payload = vec![0; usize::from(header[1]) << 8 | usize::from(header[2])];
+                    stream.read_exact(&mut payload).await?;
+                    if header[3] != HEADERS {
+                        continue;
+                    }
+                    let id = u32::from_be_bytes(header[5..].try_into().unwrap());
+                    let number = counted.fetch_add(1, Ordering::Relaxed);
+                    let code = |reason: h2::Reason| u32::from(reason).to_be_bytes();
+                    let frames = match said {
+                        Said::Reset(reason) if number == 0 => frame(RST_STREAM, 0, id, &code(reason)),
+                        Said::Leave(reason) if number == 0 => frame(GOAWAY, 0, 0, &[[0; 4], code(reason)].concat()),
+                        Said::Reset(_) | Said::Leave(_) => frame(HEADERS, END_HEADERS | END_STREAM, id, &[STATUS_200]),
+                    };
+                    stream.write_all(&frames).await?;
+                }
+                #[expect(unreachable_code, reason = "it names the type of the errors")]
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    (address, requests)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_been_acted_on_is_sent_again_only_if_that_does_no_harm() {
+    use h2::Reason;
+    let post = "POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    for (said, is_sent_again) in [
+        // RFC 9113 §8.7: these alone say that nothing was done.
+        (Said::Reset(Reason::REFUSED_STREAM), true),
+        (Said::Leave(Reason::NO_ERROR), true),
+        (Said::Reset(Reason::NO_ERROR), false),
+        (Said::Reset(Reason::INTERNAL_ERROR), false),
+        (Said::Leave(Reason::INTERNAL_ERROR), false),
+    ] {
+        let (address, requests) = saying_of_the_first(said).await;
+        let answer = gateway(address).ask(post).await;
+        let seen = requests.load(Ordering::Relaxed);
+        assert_eq!((answer.status, seen), if is_sent_again { (200, 2) } else { (502, 1) }, "POST, {said:?}");
+        let (address, requests) = saying_of_the_first(said).await;
+        let answer = gateway(address).get("/api/users", "").await;
+        assert_eq!((answer.status, requests.load(Ordering::Relaxed)), (200, 2), "GET, {said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_on_which_no_answer_came_in_time_gets_no_more_requests() {
+    let (address, connections) = accepting(|mut connection| async move {
+        let mut unanswered = Vec::new();
+        let mut is_dead = false;
+        while let Some(Ok((request, mut answer))) = connection.accept().await {
+            is_dead |= request.uri().path() == "/users/lost";
+            if is_dead {
+                unanswered.push(answer);
+            } else {
+                answer.send_response(Response::new(()), true).unwrap();
+            }
+        }
+    })
+    .await;
+    let services = vec![service("auth", &[&format!("h2c://{address}")])];
+    let mut setup = Setup { services, ..Setup::of(&[]) };
+    setup.upstream.first_byte_timeout = Duration::from_millis(200);
+    let gateway = setup.start();
+    for count in [1, 1, 2] {
+        if count == 2 {
+            assert_eq!(gateway.get("/api/users/lost", "").await.problem().0, 504);
+        }
+        assert_eq!(gateway.get("/api/users", "").await.status, 200);
+        assert_eq!(connections.load(Ordering::Relaxed), count);
     }
 }
 

@@ -8,11 +8,15 @@ mod service;
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
+use http::Request;
+use tokio::net::TcpStream;
+
 use self::{
     client::{Uploading, next_body},
     service::{Scripted, Seen, Tell},
 };
-use super::harness::{Gateway, Setup, Upstream, get, soon};
+use super::harness::{Gateway, PATIENCE, Setup, Upstream, get, soon};
 use crate::edge::test_support::{route, service as named};
 
 /// What a client does, and what comes back to it.
@@ -234,4 +238,28 @@ async fn an_upgrade_behind_such_an_upload_is_one_like_any_other() {
     assert_eq!(client.answer(false).await.status, 101);
     client.send("ping").await;
     assert_eq!(client.some().await, "heard ping");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_ends_with_its_answer_though_the_client_takes_nothing_of_that() {
+    let scripted = Scripted::start(true).await;
+    let next = Upstream::ok().await;
+    let mut setup = setup(scripted.address, true, &next);
+    // The service is to learn of it long before anybody has waited for too long.
+    (setup.listener.idle_timeout, setup.upstream.idle_timeout) = (3 * PATIENCE, 3 * PATIENCE);
+    let gateway = setup.start();
+    let mut script = scripted.script().await;
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let mut client = h2::client::Builder::new();
+    let (mut requests, connection) = client.initial_window_size(0).handshake::<_, Bytes>(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::post("http://x/api/scripted").body(()).unwrap();
+    let (answer, _upload) = requests.send_request(request, false).unwrap();
+    assert_eq!(script.see("the request").await, Seen::Begun);
+    script.tell.send(Tell::Head).unwrap();
+    let answer = soon("the head", answer).await.unwrap();
+    script.tell.send(Tell::End).unwrap();
+    script.is_cancelled().await;
+    assert!(!script.is_whole && !answer.body().is_end_stream());
+    connection.abort();
 }
