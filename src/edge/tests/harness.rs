@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -75,6 +76,8 @@ pub(super) struct Setup {
     pub(super) routes: Vec<Route>,
     pub(super) services: Vec<Service>,
     pub(super) allowed_origins: Vec<&'static str>,
+    /// How much of what goes to a client the kernel keeps, if that is to be little.
+    pub(super) send_buffer_bytes: Option<usize>,
 }
 
 impl Setup {
@@ -113,6 +116,7 @@ impl Setup {
             ],
             services: vec![service("auth", &urls)],
             allowed_origins: vec!["https://app.jinmini.com", "https://*-team.vercel.app"],
+            send_buffer_bytes: None,
         }
     }
 
@@ -130,6 +134,10 @@ impl Setup {
         let allowed_origins: AllowedOrigins =
             self.allowed_origins.iter().map(|origin| origin.parse().unwrap()).collect();
         let listener = std::net::TcpListener::bind(self.listener.address).unwrap();
+        if let Some(bytes) = self.send_buffer_bytes {
+            // What is accepted has it from there.
+            SockRef::from(&listener).set_send_buffer_size(bytes).unwrap();
+        }
         let snapshots = Arc::new(SnapshotCell::new(snapshot(self.routes, self.services)));
         let (resolver, log) = (Arc::<FakeResolver>::default(), Arc::<CollectingSink>::default());
         let parts = Parts {

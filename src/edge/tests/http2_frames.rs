@@ -217,13 +217,16 @@ async fn an_answer_comes_in_frames_as_large_as_the_client_takes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_errs_now_and_then_or_sends_little_at_a_time_is_answered() {
     let gateway = Setup::of(&[]).start();
-    let malformed = (0..60).flat_map(|number| frame(HEADERS, END_HEADERS | END_STREAM, number * 2 + 1, b"\x82\x86"));
+    // No :path.
+    let malformed = |number: u32| frame(HEADERS, END_HEADERS | END_STREAM, number * 2 + 1, b"\x82\x86\x41\x03www");
     let head = frame(HEADERS, END_HEADERS, 121, b"\x83\x86\x04\x04/own\x41\x03www");
     let little_by_little = [frame(DATA, 0, 121, b"a").repeat(200), frame(DATA, END_STREAM, 121, b"a")].concat();
-    let frames = malformed.chain(head).chain(little_by_little).collect::<Vec<_>>();
+    let frames = (0..60).flat_map(malformed).chain(head).chain(little_by_little).collect::<Vec<_>>();
     let said = said(&gateway, &frames, |kind, stream| kind == GOAWAY || (kind, stream) == (DATA, 121)).await;
     let (kind, _, payload) = said.last().unwrap();
     assert!(*kind == DATA && payload.ends_with(&[b'a'; 201]), "{said:?}");
+    let resets = said.iter().filter(|(kind, stream, _)| *kind == RST_STREAM && *stream < 121).count();
+    assert_eq!(resets, 60, "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

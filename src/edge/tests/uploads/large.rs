@@ -5,7 +5,7 @@ use h2::{RecvStream, SendStream};
 use http::{Method, Request, Response};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 use super::{super::harness::soon, Upstream, setup};
@@ -123,4 +123,35 @@ async fn a_client_may_send_all_before_it_reads() {
         }
         service.abort();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_may_send_all_before_it_reads_though_the_service_wants_nothing_of_it() {
+    /// Less than the window of a stream, and more than small sockets take.
+    const ANSWER_BYTES: usize = 200 * 1024;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut connection = h2::server::handshake(listener.accept().await.unwrap().0).await.unwrap();
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            let mut sender = respond.send_response(Response::new(()), false).unwrap();
+            sender.send_data(Bytes::from(vec![b'a'; ANSWER_BYTES]), true).unwrap();
+            // The stream is reset when all of the answer is sent.
+            drop(request);
+        }
+    });
+    let mut setup = setup(address, true, &Upstream::ok().await);
+    setup.routes[0].body_limit_bytes = u64::MAX;
+    setup.send_buffer_bytes = Some(4 * 1024);
+    let gateway = setup.start();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 * 1024).unwrap();
+    let mut client = socket.connect(gateway.address).await.unwrap();
+    let head =
+        format!("POST /api/scripted HTTP/1.1\r\nHost: x\r\nContent-Length: {BYTES}\r\nConnection: close\r\n\r\n");
+    client.write_all(head.as_bytes()).await.unwrap();
+    soon("the upload", client.write_all(&vec![b'a'; BYTES])).await.unwrap();
+    let mut answer = Vec::new();
+    soon("the answer", client.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 ") && answer.len() > ANSWER_BYTES, "{}", answer.len());
 }
