@@ -458,6 +458,6 @@ async fn an_answer_that_is_a_head_alone_stays_one() {
     let gateway = gateway(saying(refused).await);
     let call = request(Method::POST, "/api/users/Greet", &[], "abc");
     let answer = Http2Client::connect(&gateway).await.send(call).await.unwrap();
-    assert_eq!((answer.status().as_u16(), &answer.headers()["grpc-status"].as_bytes()[..]), (200, &b"12"[..]));
+    assert!(answer.status() == 200 && answer.headers()["grpc-status"] == "12", "{answer:?}");
     assert!(answer.into_body().is_end_stream());
 }

@@ -308,7 +308,7 @@ async fn a_connection_on_which_no_answer_came_in_time_gets_no_more_requests() {
     .await;
     let services = vec![service("auth", &[&format!("h2c://{address}")])];
     let mut setup = Setup { services, ..Setup::of(&[]) };
-    setup.upstream.first_byte_timeout = Duration::from_millis(200);
+    setup.upstream.first_byte_timeout = Duration::from_secs(1);
     let gateway = setup.start();
     for count in [1, 1, 2] {
         if count == 2 {
