@@ -50,7 +50,7 @@ class Connection:
                                            normalize_outbound_headers=False)
         self.http = h2.connection.H2Connection(config)
         self.streams, self.answering, self.room = {}, set(), asyncio.Condition()
-        self.has_left = False
+        self.has_left, self.newest = False, 0
 
     async def serve(self, first):
         self.http.initiate_connection()
@@ -78,6 +78,7 @@ class Connection:
         stream = self.streams.get(number)
         if isinstance(event, h2.events.RequestReceived):
             stream = self.streams[number] = Stream(number, event.headers)
+            self.newest = number
             self.instance.note("head", stream.id, stream.method)
             for fault in stream.faults():
                 self.instance.note("bad", fault, stream.id, stream.line)
@@ -200,7 +201,8 @@ class Connection:
     async def goaway(self, stream):
         """Answers this one, and takes no more on this connection."""
         self.has_left = True
-        self.http.close_connection(last_stream_id=max(self.streams, default=0))
+        # Those up to it may have been acted on, whether they are still under way or not.
+        self.http.close_connection(last_stream_id=self.newest)
         await self.flush()
         raise Over
 

@@ -288,7 +288,7 @@ async fn next(signal: &mut Option<Signal>) {
         None => None,
     };
     if came.is_none() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Gateways that share a PostgreSQL with others behind a pooler: PgBouncer in transaction mode, as hosted databases have it.
+//! Gateways that share a PostgreSQL with others behind a pooler: `PgBouncer` in transaction mode, as hosted databases have it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -147,7 +147,9 @@ pub fn described(document: &[u8], service: &ServiceName, table: &RouteTable) -> 
         about("title").map(|title| about("description").map_or(title.clone(), |more| format!("{title}: {more}")));
     let (names, components) = Names::taken(&mut json, service.as_str());
     let mut paths = outside::paths(json, &base, service, table);
-    paths.iter_mut().for_each(|(_, item)| names.put_into(item));
+    for (_, item) in &mut paths {
+        names.put_into(item);
+    }
     let described = Described { service: service.to_string(), description, paths, components };
     judge(&described)?;
     Ok(described)

@@ -21,7 +21,9 @@ use crate::domain::gateway::models::{
     access::{Accepted, Access},
     header::TokenHeader,
     oauth::ProviderName,
-    service::{DEFAULT_BODY_LIMIT_BYTES, DEFAULT_BUFFER_BYTES, ProviderToken, Route, ServiceName, TimeLimits},
+    service::{
+        DEFAULT_BODY_LIMIT_BYTES, DEFAULT_BUFFER_BYTES, HostSent, ProviderToken, Route, ServiceName, TimeLimits,
+    },
     signing_key::SigningAlgorithm,
 };
 
@@ -92,6 +94,13 @@ pub(super) fn read(reader: &mut Reader<'_>, known: Known<'_>) -> Vec<Route> {
         reader.note(mistake);
     }
     routes
+}
+
+fn host_sent(preserve_host: Option<&Spanned<bool>>) -> HostSent {
+    match preserve_host {
+        Some(given) if *given.get_ref() => HostSent::Client,
+        Some(_) | None => HostSent::Instance,
+    }
 }
 
 struct Parser<'f> {
@@ -171,7 +180,7 @@ impl Parser<'_> {
             upstream_prefix: upstream_path?,
             access: access?,
             forward_authorization: forward_authorization?,
-            preserve_host: entry.preserve_host.as_ref().is_some_and(|given| *given.get_ref()),
+            host_sent: host_sent(entry.preserve_host.as_ref()),
             provider_token: provider_token?,
             body_limit_bytes: body_limit_bytes?,
             buffer_bytes: buffer_bytes?,

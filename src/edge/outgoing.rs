@@ -21,7 +21,10 @@ use super::{
     upload::RequestBody,
     view::Target,
 };
-use crate::domain::gateway::models::{access::Permit, service::Route};
+use crate::domain::gateway::models::{
+    access::Permit,
+    service::{HostSent, Route},
+};
 
 /// What the pipeline has found out about a request.
 pub(super) struct Facts<'r> {
@@ -54,7 +57,7 @@ pub(super) struct Facts<'r> {
 impl Facts<'_> {
     /// The `Host` that an instance is told: its own, or the client's where the route says so. The latter is an authority.
     pub(super) fn host_at<'h>(&'h self, target: &'h Target) -> &'h str {
-        let of_client = self.host.as_deref().filter(|_| self.route.preserve_host);
+        let of_client = self.host.as_deref().filter(|_| self.route.host_sent == HostSent::Client);
         of_client.and_then(|host| std::str::from_utf8(host).ok()).unwrap_or(&target.authority)
     }
 }

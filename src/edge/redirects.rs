@@ -8,6 +8,7 @@ use http::{
 use url::{Position, Url};
 
 use super::{header_list::HeaderList, outgoing::Facts, view::Target};
+use crate::domain::gateway::models::service::HostSent;
 
 /// Where a request went, and by which path it had come.
 pub(super) struct Outside<'r> {
@@ -23,21 +24,12 @@ impl<'r> Outside<'r> {
     /// Changes those headers of an answer.
     pub(super) fn put_into(&self, headers: &mut HeaderList) {
         for name in [LOCATION, CONTENT_LOCATION] {
-            self.change(headers, &name, |address| self.of(address));
+            change(headers, &name, |address| self.of(address));
         }
-        self.change(headers, &REFRESH, |value| {
+        change(headers, &REFRESH, |value| {
             let (before, address, after) = refreshed(value)?;
             Some(format!("{before}{}{after}", self.of(address)?))
         });
-    }
-
-    fn change(&self, headers: &mut HeaderList, name: &HeaderName, changed: impl Fn(&str) -> Option<String>) {
-        // Two of them are not ours to choose between.
-        if headers.all(name.clone()).nth(1).is_none()
-            && let Some(changed) = headers.text(name).and_then(changed)
-        {
-            headers.insert(name.clone(), changed);
-        }
     }
 
     /// The path outside of an address that leads to the service.
@@ -69,12 +61,22 @@ impl<'r> Outside<'r> {
             Url::parse(&format!("{}://{authority}/", url.scheme()))
                 .is_ok_and(|at| at.host() == url.host() && at.port_or_known_default() == url.port_or_known_default())
         };
-        is_at(&self.target.authority) || (self.facts.route.preserve_host && is_at(self.facts.host_at(self.target)))
+        is_at(&self.target.authority)
+            || (self.facts.route.host_sent == HostSent::Client && is_at(self.facts.host_at(self.target)))
     }
 
     fn knows_its_prefix(&self, path: &str) -> bool {
         let outside = format!("{}{}", self.facts.api_prefix, self.facts.route.prefix.as_str());
         path.strip_prefix(&outside).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+fn change(headers: &mut HeaderList, name: &HeaderName, changed: impl Fn(&str) -> Option<String>) {
+    // Two of them are not ours to choose between.
+    if headers.all(name.clone()).nth(1).is_none()
+        && let Some(changed) = headers.text(name).and_then(changed)
+    {
+        headers.insert(name.clone(), changed);
     }
 }
 

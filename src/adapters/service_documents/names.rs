@@ -9,6 +9,9 @@ use crate::json::Json;
 /// The kinds of components that are taken over.
 const KINDS: [&str; 6] = ["schemas", "responses", "parameters", "examples", "requestBodies", "headers"];
 
+/// Components by kind, each with its name.
+pub(super) type Components = Vec<(String, Vec<(String, Json)>)>;
+
 /// What the components of a service are called beside those of others.
 pub(super) struct Names {
     /// By `#/components/<kind>/<name>`, as it is written in references.
@@ -17,7 +20,7 @@ pub(super) struct Names {
 
 impl Names {
     /// Takes the components out of a document, each under its new name.
-    pub(super) fn taken(document: &mut Json, service: &str) -> (Self, Vec<(String, Vec<(String, Json)>)>) {
+    pub(super) fn taken(document: &mut Json, service: &str) -> (Self, Components) {
         let mut references = HashMap::new();
         let mut components = Vec::new();
         for kind in KINDS {
@@ -40,7 +43,9 @@ impl Names {
         }
         let names = Self { references };
         for (_, values) in &mut components {
-            values.iter_mut().for_each(|(_, value)| names.put_into(value));
+            for (_, value) in values {
+                names.put_into(value);
+            }
         }
         (names, components)
     }
@@ -82,15 +87,12 @@ fn decoded(reference: &str) -> String {
     let mut at = 0;
     while at < bytes.len() {
         let escaped = (bytes[at] == b'%').then(|| reference.get(at + 1..at + 3)).flatten();
-        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                plain.push(byte);
-                at += 3;
-            }
-            None => {
-                plain.push(bytes[at]);
-                at += 1;
-            }
+        if let Some(byte) = escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            plain.push(byte);
+            at += 3;
+        } else {
+            plain.push(bytes[at]);
+            at += 1;
         }
     }
     String::from_utf8_lossy(&plain).replace("~1", "/").replace("~0", "~")

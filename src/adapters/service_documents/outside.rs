@@ -39,7 +39,9 @@ pub(super) fn paths(document: Json, base: &str, service: &ServiceName, table: &R
             }
             match made.iter_mut().find(|(known, _)| *known == outside) {
                 Some((_, known)) => {
-                    operations.into_iter().for_each(|(method, operation)| known.set(&method, operation))
+                    for (method, operation) in operations {
+                        known.set(&method, operation);
+                    }
                 }
                 None => made.push((outside, Json::Object(operations))),
             }
@@ -144,7 +146,7 @@ pub(super) fn of_routes(service: &ServiceName, table: &RouteTable) -> Described 
     for route in table.iter().filter(|route| route.service == *service) {
         let methods: Vec<String> = match &route.methods {
             Methods::All => ["get", "post", "put", "patch", "delete"].map(str::to_owned).to_vec(),
-            named => named.named().iter().map(|method| method.to_ascii_lowercase()).collect(),
+            named @ Methods::Only(_) => named.named().iter().map(|method| method.to_ascii_lowercase()).collect(),
         };
         for method in methods.iter().filter(|method| METHODS.contains(&method.as_str())) {
             if !leads_to(table, route, route.prefix.as_str(), method) {
@@ -161,13 +163,12 @@ pub(super) fn of_routes(service: &ServiceName, table: &RouteTable) -> Described 
             one.set("responses", json!({"default": {"description": "What the service answers."}}));
             one.set("security", security(route));
             let path = route.prefix.as_str().to_owned();
-            match paths.iter_mut().find(|(known, _)| *known == path) {
-                Some((_, item)) => item.set(method, one),
-                None => {
-                    let mut item = Json::Object(Vec::new());
-                    item.set(method, one);
-                    paths.push((path, item));
-                }
+            if let Some((_, item)) = paths.iter_mut().find(|(known, _)| *known == path) {
+                item.set(method, one);
+            } else {
+                let mut item = Json::Object(Vec::new());
+                item.set(method, one);
+                paths.push((path, item));
             }
         }
     }

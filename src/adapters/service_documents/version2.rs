@@ -59,7 +59,9 @@ pub(super) fn upgraded(document: Json) -> Json {
     }
     let mut components = object();
     let all = [("schemas", schemas), ("parameters", parameters), ("requestBodies", bodies), ("responses", responses)];
-    all.into_iter().for_each(|(kind, values)| components.set(kind, values));
+    for (kind, values) in all {
+        components.set(kind, values);
+    }
     made.set("components", components);
     rename(&mut made);
     made
@@ -129,12 +131,12 @@ fn operation(operation: Json, shared: &[Json], consumes: &[String], produces: &[
         }
         let multipart = has_file || consumes.iter().any(|kind| kind == "multipart/form-data");
         let kind = if multipart { "multipart/form-data" } else { "application/x-www-form-urlencoded" };
-        made.set("requestBody", body(&[kind.to_owned()], schema));
+        made.set("requestBody", body(&[kind.to_owned()], &schema));
     }
     for (name, value) in operation.into_members() {
         match (name.as_str(), value) {
             ("parameters", _) if !parameters.is_empty() => {
-                made.set("parameters", Json::Array(std::mem::take(&mut parameters)))
+                made.set("parameters", Json::Array(std::mem::take(&mut parameters)));
             }
             ("consumes" | "produces" | "schemes" | "security" | "parameters", _) => {}
             ("responses", value) => {
@@ -153,7 +155,7 @@ fn operation(operation: Json, shared: &[Json], consumes: &[String], produces: &[
     made
 }
 
-fn body(kinds: &[String], schema: Json) -> Json {
+fn body(kinds: &[String], schema: &Json) -> Json {
     let mut content = object();
     for kind in kinds {
         let mut one = object();
@@ -179,7 +181,7 @@ fn parameter_or_body(parameter: Json, consumes: &[String]) -> Part {
     match text("in").as_str() {
         "body" => {
             let schema = parameter.get("schema").cloned().unwrap_or_else(object);
-            let mut made = body(consumes, schema);
+            let mut made = body(consumes, &schema);
             if let Some(description) = parameter.get("description") {
                 made.set("description", description.clone());
             }
@@ -244,7 +246,7 @@ fn response(response: Json, produces: &[String]) -> Json {
                 } else {
                     value
                 };
-                let mut content = body(produces, schema);
+                let mut content = body(produces, &schema);
                 let content = content.get_mut("content").map(std::mem::take).unwrap_or_default();
                 made.set("content", content);
             }

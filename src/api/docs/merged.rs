@@ -35,7 +35,9 @@ pub(super) fn merged(mut ours: Json, services: &[DescribedService]) -> Json {
             components.set(kind, Json::Object(Vec::new()));
         }
         if let Some(known) = ours.at_mut(&["components", kind]) {
-            values.iter().for_each(|(name, value)| known.set(name, value.clone()));
+            for (name, value) in values {
+                known.set(name, value.clone());
+            }
         }
     }
     if let Some(Json::Array(tags)) = ours.get_mut("tags") {

@@ -60,7 +60,7 @@ fn a_route_is_read_whole() {
             total: Some(Duration::from_hours(24)),
         },
         end_with_token: false,
-        preserve_host: true,
+        host_sent: HostSent::Client,
         assertion: false,
     };
     assert_eq!(routes(text), Ok(vec![whole]));

@@ -1,7 +1,10 @@
 //! Redirects of services lead where a client can go.
 
 use super::harness::{Setup, Upstream, get};
-use crate::{domain::gateway::models::service::Route, edge::test_support::route};
+use crate::{
+    domain::gateway::models::service::{HostSent, Route},
+    edge::test_support::route,
+};
 
 /// A service that answers with this header, in which `{instance}` is the host that it was told.
 async fn answering(header: &str) -> Upstream {
@@ -72,7 +75,7 @@ async fn who_came_by_the_prefix_goes_on_by_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_told_the_host_of_the_client_may_name_it() {
-    let told = |route| Route { preserve_host: true, ..route };
+    let told = |route| Route { host_sent: HostSent::Client, ..route };
     for (said, expected) in [
         ("location: http://www.jinmini.com/orders/", "/api/shop/orders/"),
         ("location: https://www.jinmini.com/orders/", "/api/shop/orders/"),
@@ -90,7 +93,7 @@ async fn a_service_that_is_told_the_host_of_the_client_may_name_it() {
 async fn the_host_of_the_client_goes_along_where_a_route_says_so() {
     let upstream = Upstream::ok().await;
     let mut setup = Setup::of(&[upstream.address]);
-    setup.routes.push(Route { preserve_host: true, ..route("/api/shop", "auth", "/") });
+    setup.routes.push(Route { host_sent: HostSent::Client, ..route("/api/shop", "auth", "/") });
     let gateway = setup.start();
     gateway.ask(&get("/api/shop", "").replacen("Host: www.jinmini.com", "Host: shop.example:8443", 1)).await;
     gateway.ask("GET /api/shop HTTP/1.0\r\n\r\n").await;

@@ -159,6 +159,16 @@ pub struct TimeLimits {
     pub total: Option<Duration>,
 }
 
+/// Which `Host` a service is told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HostSent {
+    /// That of the instance.
+    #[default]
+    Instance,
+    /// The one that the client asked for.
+    Client,
+}
+
 /// A rule that leads requests to a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -176,8 +186,8 @@ pub struct Route {
     pub access: Access,
     /// Whether the caller's `Authorization` goes along to the service.
     pub forward_authorization: bool,
-    /// Whether the service is told the host that the client asked for, and not its own.
-    pub preserve_host: bool,
+    /// Which `Host` the service is told.
+    pub host_sent: HostSent,
     /// Whether the caller's token at a provider goes along.
     pub provider_token: Option<ProviderToken>,
     /// The largest request body, in bytes.
@@ -212,7 +222,7 @@ impl Route {
             upstream_prefix: PathPrefix::default(),
             access: Access::default(),
             forward_authorization: false,
-            preserve_host: false,
+            host_sent: HostSent::Instance,
             provider_token: None,
             body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
             buffer_bytes: DEFAULT_BUFFER_BYTES,

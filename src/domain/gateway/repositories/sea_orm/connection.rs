@@ -32,7 +32,7 @@ pub struct Connection(Kind);
 #[derive(Debug, Clone)]
 enum Kind {
     Sqlite(DatabaseConnection),
-    Postgres(postgres::Pool),
+    Postgres(Box<postgres::Pool>),
 }
 
 /// A transaction that will write. Dropped without `commit`, it is rolled back.
@@ -70,7 +70,9 @@ pub async fn connect(url: &str, schema: &str) -> Result<Connection, ConnectError
                 let opened = sqlite::open(options).await;
                 opened.map(Kind::Sqlite).map_err(|error| ConnectError::Refused(error.to_string()))
             }
-            Some("postgres" | "postgresql") => postgres::Pool::open(url, schema).await.map(Kind::Postgres),
+            Some("postgres" | "postgresql") => {
+                postgres::Pool::open(url, schema).await.map(|pool| Kind::Postgres(Box::new(pool)))
+            }
             _ => Err(ConnectError::Refused("a database URL begins with sqlite: or postgres:".to_owned())),
         }
     });

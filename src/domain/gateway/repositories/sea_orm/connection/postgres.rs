@@ -1,5 +1,5 @@
 //! What is particular to PostgreSQL. It may be shared with other services, and be behind a pooler that gives every transaction
-//! another connection (PgBouncer's transaction mode, as most hosted databases have it). So everything happens in transactions:
+//! another connection (`PgBouncer`'s transaction mode, as most hosted databases have it). So everything happens in transactions:
 //! what is set is set for one transaction alone (`SET LOCAL`), and statements have no name that would outlive it.
 
 use std::{fmt, io, str::FromStr, sync::Arc};
@@ -32,7 +32,7 @@ const REFUSALS: [&str; 1] = ["28"];
 /// Connections to the database, and how each transaction begins.
 #[derive(Clone)]
 pub(super) struct Pool {
-    pool: PgPool,
+    connections: PgPool,
     options: PgConnectOptions,
     schema: Arc<str>,
     begin: Arc<str>,
@@ -81,7 +81,7 @@ impl Pool {
         }
         let pool = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
         Ok(Self {
-            pool: pool.connect_lazy_with(options.clone()),
+            connections: pool.connect_lazy_with(options.clone()),
             options,
             schema: schema.into(),
             begin: beginning(schema, "4s").into(),
@@ -89,7 +89,7 @@ impl Pool {
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, DbErr> {
-        let begun = self.pool.begin_with(AssertSqlSafe(&*self.begin)).await;
+        let begun = self.connections.begin_with(AssertSqlSafe(&*self.begin)).await;
         begun.map(|transaction| Transaction(Mutex::new(transaction))).map_err(|error| match error {
             sqlx::Error::PoolTimedOut => DbErr::Conn(RuntimeErr::Internal(format!(
                 "{} gave no connection within {ACQUIRE_TIMEOUT:?}",
@@ -107,7 +107,7 @@ impl Pool {
     /// Brings the tables up to date, over a connection of its own: the migrations' statements have names, which nobody may find
     /// on it afterwards.
     pub(super) async fn migrate(&self) -> Result<(), RepositoryError> {
-        if self.pool.is_closed() {
+        if self.connections.is_closed() {
             return Err(RepositoryError::Unavailable("the connections are closed".to_owned()));
         }
         let one = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
@@ -150,12 +150,12 @@ impl Pool {
 
     #[cfg(test)]
     pub(super) async fn close(&self) {
-        self.pool.close().await;
+        self.connections.close().await;
     }
 
     #[cfg(test)]
     pub(super) async fn plainly(&self, sql: &str) -> Vec<String> {
-        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(&self.pool).await.unwrap()
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(&self.connections).await.unwrap()
     }
 }
 
