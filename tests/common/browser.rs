@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::{Answer, Gateway, STAND_INS, call};
+use super::{Answer, Gateway, STAND_INS, call, eventually};
 
 /// Its cookies, and whether it shows pages.
 #[derive(Default)]
@@ -112,6 +112,9 @@ impl Away {
     pub(crate) fn decide(&self, choice: &str) -> String {
         // Browsers get there by the gateway, at its public address, which leads nowhere here.
         let is_ours = self.authorize.path().ends_with("/api/stand-in/authorize");
+        if is_ours {
+            eventually("the console tells of the stand-in", || !STAND_INS.lock().unwrap().is_empty());
+        }
         let stand_in = STAND_INS.lock().unwrap().last().copied().filter(|_| is_ours);
         let address = stand_in.unwrap_or_else(|| self.authorize.socket_addrs(|| None).unwrap()[0]);
         let form = format!("{}&{choice}", self.authorize.query().unwrap());

@@ -198,7 +198,7 @@ fn fields(schema: &Value) -> Vec<(Vec<u8>, Verdict)> {
         let mut base = example(schema);
         base.remove(name);
         let mut add = |value: &[u8], verdict| cases.push((with_field(&base, name, value), verdict));
-        let wanted = property["type"].as_str().unwrap();
+        let wanted = kind(property);
         for (_, values) in VALUES.iter().filter(|(kind, _)| *kind != wanted) {
             for value in *values {
                 add(value.as_bytes(), Verdict::Unreadable);
@@ -254,10 +254,14 @@ fn example(schema: &Value) -> Map<String, Value> {
     schema["example"].as_object().expect("each schema has an example").clone()
 }
 
+/// Its type; what may be null as well has two.
+fn kind(property: &Value) -> &str {
+    property["type"].as_str().or_else(|| property["type"][0].as_str()).unwrap()
+}
+
 /// Something of the right type.
 fn sample(property: &Value) -> Value {
-    // What may be null as well has two types.
-    match property["type"].as_str().or_else(|| property["type"][0].as_str()).unwrap() {
+    match kind(property) {
         "boolean" => Value::Bool(true),
         "integer" => 5.into(),
         "string" => SECRET.into(),

@@ -191,7 +191,7 @@ fn a_client_that_goes_away_amid_its_body_is_no_request_for_the_service() {
         }
     }
     // Neither a shorter body nor a whole one arrives; what came before the end is seen before what came after it.
-    eventually("each of them ended", || gateway.console().matches("method=POST").count() == 15);
+    eventually("each of them ended", || gateway.console().matches(" POST /api/users ").count() == 15);
     gateway.get("/api/users").expect(200);
     let arrived: Vec<String> = whole.take().into_iter().map(|request| request.line).collect();
     assert_eq!(arrived, ["GET /users HTTP/1.1"]);
