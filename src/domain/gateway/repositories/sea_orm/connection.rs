@@ -175,7 +175,7 @@ impl Transaction {
     }
 }
 
-/// On PostgreSQL each statement is run in a transaction of its own, by the rules of [`postgres`].
+/// On PostgreSQL each statement is run in a transaction of its own, by the rules of `connection/postgres.rs`.
 #[async_trait]
 impl ConnectionTrait for Connection {
     fn get_database_backend(&self) -> DbBackend {
