@@ -78,6 +78,10 @@ fn operations(
                 one.set(name, value.clone());
             }
         }
+        if one.get("summary").is_none() {
+            let named = operation.get("operationId").and_then(Json::text).map(str::to_owned);
+            one.set("summary", json!(named.unwrap_or_else(|| format!("{} {path}", method.to_ascii_uppercase()))));
+        }
         parameters(&mut one, shared, path);
         if one.get("responses").is_none_or(|responses| responses.members().is_empty()) {
             one.set("responses", json!({"default": {"description": "What the service answers."}}));

@@ -100,6 +100,7 @@ fn operations_stand_where_the_gateway_serves_them() {
     let one = &at(&auth, "/api/users/{user_id}")["get"];
     assert_eq!(one["parameters"][0]["name"], "user_id", "a template names its parameters");
     assert!(one["responses"]["default"].is_object(), "an operation has an answer");
+    assert_eq!(one["summary"], "one", "and a name");
     let login = at(&auth, "/api/user/login");
     assert!(login.get("get").is_none(), "the route takes POST alone");
     assert_eq!(
