@@ -29,7 +29,8 @@ pub fn http1_head(bytes: &[u8]) {
     assert_eq!(oracle.parse(bytes), Ok(httparse::Status::Complete(end)), "httparse sees another end");
     assert_eq!(oracle.method, Some(head.request.method.as_str()));
     let target = oracle.path.unwrap_or_default();
-    let written = if head.request.uri.authority().is_some() { with_path(target) } else { target.to_owned() };
+    // An authority alone, which is for CONNECT, has none.
+    let written = if head.request.uri.scheme().is_some() { with_path(target) } else { target.to_owned() };
     assert_eq!(head.request.uri.to_string().trim_start_matches('/'), written.trim_start_matches('/'));
     // What frames the body is no header any more, and is compared by itself.
     let frames =
@@ -179,8 +180,14 @@ pub fn http2_to_http1(bytes: &[u8]) {
         return;
     }
     assert_eq!(head::end(&head, &mut 0), Ok(Some(head.len())), "{}", head.escape_ascii());
-    let read = head::parse(&Bytes::from(head)).map(|read| (read.request.uri.to_string(), read.extent));
-    assert_eq!(read, Ok((target.to_owned(), extent)));
+    match head::parse(&Bytes::from(head)) {
+        // A service may take more headers than we do. Nothing is read otherwise for it.
+        Err(BadHead::TooLarge) => {}
+        read => {
+            let read = read.map(|read| (read.request.uri.to_string(), read.extent));
+            assert_eq!(read, Ok((target.to_owned(), extent)));
+        }
+    }
 }
 
 #[cfg(test)]
