@@ -1,5 +1,6 @@
-//! Swagger UI and the OpenAPI document, of the gateway and of its services. Both are made when somebody first asks for them: the page alone is as large as
-//! everything else that a gateway without traffic holds in memory, and making it took longer than the rest of the start.
+//! Swagger UI and the OpenAPI document, of the gateway and of its services. Both are made when somebody first asks for them:
+//! the page alone is as large as everything else that a gateway without traffic holds in memory, and making it took longer than
+//! the rest of the start.
 
 mod merged;
 mod truth;

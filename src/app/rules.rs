@@ -60,18 +60,15 @@ pub fn routes_in_force(settings: &Settings) -> RouteTable {
 
 /// Pages of our own, and of those that are allowed beside them.
 pub(super) fn trusted_pages(settings: &Settings) -> TrustedPages {
-    let own = settings.public.origin();
-    TrustedPages::new(iter::once(own).chain(settings.public.allowed_origins.trusted().map(str::to_owned)))
+    TrustedPages::new(own_origins(settings))
 }
 
 /// In development anybody gets tokens, so it matters by which name a browser comes. In production nobody does, and proxies before us
 /// may give any name.
 pub(super) fn own_hosts(settings: &Settings) -> OwnHosts {
-    let own = settings.public.origin();
     match settings.environment {
         Environment::Development => {
-            let hosts =
-                OwnHosts::of(iter::once(own).chain(settings.public.allowed_origins.trusted().map(str::to_owned)));
+            let hosts = OwnHosts::of(own_origins(settings));
             if settings.public.url_is_set { hosts.fixed() } else { hosts }
         }
         Environment::Production => OwnHosts::default(),
