@@ -34,7 +34,7 @@ use self::{
     cors::Cors,
     docs::Facts,
     health::HealthApi,
-    login::LoginApi,
+    login::{LoginApi, SignIns, SignUpPageApi},
     oauth::OAuthApi,
     problems::AllowedMethods,
     session::SessionApi,
@@ -125,10 +125,11 @@ impl Api {
             return_origins: logins.return_origins().to_vec(),
         };
         let (cors, development) = (Cors::new(parts.allowed_origins), parts.development);
+        let sign_ins = SignIns { logins, vault: oauth.clone(), accounts: accounts.clone(), sessions: sessions.clone() };
         let lasting = (
-            WelcomeApi::new(&domain),
+            WelcomeApi::new(&domain, sessions.clone()),
             TokenApi::new(tokens.clone()),
-            LoginApi::new(logins, oauth.clone()),
+            (LoginApi::new(sign_ins.clone()), SignUpPageApi::new(sign_ins)),
             AccountApi::new(accounts),
             SessionApi::new(sessions, oauth.clone()),
             OAuthApi::new(oauth),
@@ -220,7 +221,7 @@ where
                 let headers = response.headers_mut();
                 readers.told(headers);
                 headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-                headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+                headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
                 headers
                     .entry(header::CONTENT_SECURITY_POLICY)
                     .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));

@@ -376,7 +376,7 @@ impl Core {
                 cookies,
                 settings.public.base().to_owned(),
             ),
-            sessions: SessionController::new(self.sessions.clone(), callers, cookies, *timezone),
+            sessions: SessionController::new(self.sessions.clone(), self.accounts.clone(), callers, cookies, *timezone),
             keys: SigningKeyController::new(self.keys.clone()),
             readiness,
             domain: settings.public.domain().to_owned(),

@@ -11,7 +11,6 @@ pub mod config;
 pub mod dev;
 pub mod domain;
 pub mod edge;
-pub mod html;
 pub mod json;
 pub mod ports;
 pub mod problem;

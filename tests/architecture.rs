@@ -138,11 +138,12 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "api",
         module: "api",
-        layers: &["controllers", "schemas", "models", "problem", "html", "json"],
+        layers: &["controllers", "schemas", "models", "problem", "json"],
         libraries: Only(&[
             "async_trait",
             "bytes",
             "http",
+            "maud",
             "poem",
             "poem_openapi",
             "serde",
@@ -183,10 +184,9 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "dev",
         module: "dev",
-        layers: &["models", "config", "ports", "html"],
+        layers: &["models", "config", "ports"],
         libraries: AllBut(&["migration", "redis", "sea_orm", "sqlx"]),
     },
-    Layer { name: "html", module: "html", layers: &[], libraries: Only(&[]) },
     Layer { name: "json", module: "json", layers: &[], libraries: Only(&["serde", "serde_json"]) },
     Layer { name: "ports", module: "ports", layers: &[], libraries: Only(&["chrono"]) },
     Layer {

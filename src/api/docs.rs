@@ -17,7 +17,7 @@ use poem_openapi::{OpenApi, OpenApiService};
 
 pub use self::merged::DescribedService;
 pub(super) use self::truth::Facts;
-use super::{RequestContext, pages::NO_ICON};
+use super::{RequestContext, pages::ICON};
 use crate::json::Json;
 
 /// Swagger is one page with its script and style in it. It may talk to this gateway and to nobody else.
@@ -138,7 +138,7 @@ fn completed(page: &str, document: &str, title: &str) -> String {
     let (middle, rest) = rest.rsplit_once(BEFORE_DOCUMENT).unwrap_or((rest, ""));
     let (_, options) = rest.split_once(BEHIND_DOCUMENT).unwrap_or(("", rest));
     let start =
-        format!("<head>\n    {NO_ICON}\n    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
+        format!("<head>\n    {ICON}\n    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
     let head = head
         .replacen("<html charset=\"UTF-8\">", "<!DOCTYPE html>\n<html lang=\"en\">", 1)
         .replacen("<head>", &start, 1)

@@ -1,8 +1,9 @@
-//! `/login…`: signing in at a provider, in a browser.
+//! `/login…` and `/signup`: signing in and up in a browser, with a password or at a provider.
 
-use std::fmt::Write;
+mod pages;
+mod signup;
 
-use http::{StatusCode, header};
+use http::StatusCode;
 use poem::{IntoResponse, Request, Response};
 use poem_openapi::{
     OpenApi,
@@ -11,56 +12,106 @@ use poem_openapi::{
     registry::MetaResponse,
 };
 
+use self::pages::{FailurePage, LINK, Mistake, SIGN_IN};
+pub(super) use self::signup::SignUpPageApi;
 use super::{
     RequestContext, Tag,
-    extract::{FormBody, Session, browser, cookies},
-    pages::{self, answers, bilingual, goes_on, json_or_page, problem_or_page},
+    extract::{FormBody, OptionalSession, Session, browser, cookies},
+    pages::{
+        answer as page_answer, answers, goes_on, is_wanted, json_or_page, problem_or_page, see_other, shown_in,
+        with_cookies, with_form,
+    },
     problems,
 };
 use crate::{
     domain::gateway::{
-        controllers::{login::LoginController, oauth::OAuthController},
+        controllers::{
+            account::{AccountController, WithCookie},
+            caller::Credentials,
+            login::LoginController,
+            oauth::OAuthController,
+            session::SessionController,
+        },
+        models::login::ReturnTo,
         schemas::{
-            login::{CallbackQuery, LinkForm, LinkRequest, Redirect, Refusal},
+            account::{AccountDocument, LogInRequest},
+            login::{CallbackQuery, LinkForm, LinkRequest, LogInForm, Redirect, Refusal},
             oauth::OAuthProviders,
         },
     },
-    html::escaped,
     problem::Problem,
 };
 
+/// The controllers behind the pages.
+#[derive(Clone)]
+pub(super) struct SignIns {
+    pub(super) logins: LoginController,
+    pub(super) vault: OAuthController,
+    pub(super) accounts: AccountController,
+    pub(super) sessions: SessionController,
+}
+
 #[derive(Clone)]
 pub(super) struct LoginApi {
-    logins: LoginController,
-    vault: OAuthController,
+    parts: SignIns,
 }
 
 impl LoginApi {
-    pub(super) fn new(logins: LoginController, vault: OAuthController) -> Self {
-        Self { logins, vault }
+    pub(super) fn new(parts: SignIns) -> Self {
+        Self { parts }
+    }
+
+    /// The page on which one signs in. Nobody has to be signed in to see it, so a store that fails does not keep it away.
+    async fn page(&self, return_to: &ReturnTo, caller: &Credentials, mistake: Option<&Mistake<'_>>) -> String {
+        let signed_in = self.parts.sessions.show(caller).await.ok();
+        pages::sign_in(&self.parts.vault.providers(), return_to, signed_in.as_ref(), mistake)
     }
 }
 
 #[OpenApi(prefix_path = "/login", tag = "Tag::SignIn")]
-#[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
 impl LoginApi {
     /// Where people can sign in
     ///
-    /// A page with a link for each provider; JSON for programs.
+    /// A page with a form for e-mail and password and a link for each provider; the providers as JSON for programs.
     #[oai(path = "/", method = "get", operation_id = "login_page")]
     async fn choose(
         &self,
         request: &Request,
         /// Where the browser goes when somebody is signed in: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
         return_to: Query<Option<String>>,
+        caller: OptionalSession,
     ) -> ChoiceAnswer {
-        let providers = self.vault.providers();
-        ChoiceAnswer(match self.logins.return_to(return_to.0.as_deref()) {
+        ChoiceAnswer(match self.parts.logins.return_to(return_to.0.as_deref()) {
             Err(refusal) => refused(request, refusal, &SIGN_IN, ""),
-            Ok(return_to) if pages::is_wanted(request) => {
-                pages::answer(StatusCode::OK, choice(&providers, &return_to.encoded()))
+            Ok(return_to) if is_wanted(request) => {
+                let page = self.page(&return_to, &caller.0, None).await;
+                with_form(page_answer(StatusCode::OK, page), Some(self.parts.logins.return_origins()))
             }
-            Ok(_) => Json(providers).into_response(),
+            Ok(_) => Json(self.parts.vault.providers()).into_response(),
+        })
+    }
+
+    /// Sign in with the form of the page
+    ///
+    /// What `POST /accounts/login` does, for the page of `GET /login`: the browser goes where it wanted to, or is shown the page
+    /// again with what was wrong.
+    #[oai(path = "/", method = "post", operation_id = "log_in_by_form")]
+    async fn log_in(&self, request: &Request, form: FormBody<LogInForm>) -> LogInFormAnswer {
+        let LogInForm { email, password, return_to } = form.0;
+        let return_to = match self.parts.logins.return_to(return_to.as_deref()) {
+            Ok(return_to) => return_to,
+            Err(refusal) => return LogInFormAnswer(refused(request, refusal, &SIGN_IN, "")),
+        };
+        let (caller, sender) = (browser(request), RequestContext::sender(request));
+        let wish = LogInRequest { email: email.clone(), password };
+        LogInFormAnswer(match self.parts.accounts.log_in(wish, &caller, &sender).await {
+            Ok(signed_in) => goes_on_to(&return_to, signed_in),
+            Err(problem) if is_wanted(request) => {
+                let mistake = Mistake { problem: &problem, email: &email, name: "" };
+                let page = self.page(&return_to, &caller, Some(&mistake)).await;
+                asked_again(request, problem, page, self.parts.logins.return_origins())
+            }
+            Err(problem) => problems::document(problem, &RequestContext::of(request)),
         })
     }
 
@@ -79,7 +130,7 @@ impl LoginApi {
         return_to: Query<Option<String>>,
     ) -> BeginAnswer {
         let return_to = return_to.0.as_deref();
-        let outcome = self.logins.begin(&provider.0, return_to, is_to_link(request), &browser(request)).await;
+        let outcome = self.parts.logins.begin(&provider.0, return_to, is_to_link(request), &browser(request)).await;
         BeginAnswer(answer(request, outcome, &SIGN_IN, "../login"))
     }
 
@@ -97,15 +148,12 @@ impl LoginApi {
         return_to: Query<Option<String>>,
         caller: Session,
     ) -> LinkPageAnswer {
-        LinkPageAnswer(match self.logins.link_form(&provider.0, return_to.0.as_deref(), &caller.0).await {
-            Ok(form) if pages::is_wanted(request) => link_page(&form),
+        LinkPageAnswer(match self.parts.logins.link_form(&provider.0, return_to.0.as_deref(), &caller.0).await {
+            Ok(form) if is_wanted(request) => pages::link(&form),
             Ok(form) => Json(form).into_response(),
-            Err(refusal) if refusal.problem.status() == StatusCode::UNAUTHORIZED && pages::is_wanted(request) => {
+            Err(refusal) if refusal.problem.status() == StatusCode::UNAUTHORIZED && is_wanted(request) => {
                 let query = refusal.query_to(&format!("/login/{}/link", provider.0));
-                Response::builder()
-                    .status(StatusCode::SEE_OTHER)
-                    .header(header::LOCATION, format!("../../login{query}"))
-                    .finish()
+                see_other(&format!("../../login{query}"))
             }
             Err(refusal) => refused(request, refusal, &LINK, "link"),
         })
@@ -127,7 +175,7 @@ impl LoginApi {
         form: FormBody<LinkRequest>,
     ) -> LinkAnswer {
         let client = RequestContext::of(request).client;
-        let outcome = self.logins.begin_link(&provider.0, form.0, &caller.0, client).await;
+        let outcome = self.parts.logins.begin_link(&provider.0, form.0, &caller.0, client).await;
         LinkAnswer(answer(request, outcome, &LINK, "link"))
     }
 
@@ -156,7 +204,8 @@ impl LoginApi {
             // Of two values either could be the forged one (RFC 6749 §3.1).
             CallbackQuery::default()
         };
-        let outcome = self.logins.finish(&provider.0, query, &cookies(request), &RequestContext::sender(request)).await;
+        let outcome =
+            self.parts.logins.finish(&provider.0, query, &cookies(request), &RequestContext::sender(request)).await;
         match outcome {
             Err(refusal) if refusal.is_link => FinishAnswer(refused(request, refusal, &LINK, "link")),
             outcome => FinishAnswer(answer(request, outcome, &SIGN_IN, "../../login")),
@@ -175,54 +224,39 @@ fn is_to_link(request: &Request) -> bool {
     request.uri().query().is_some_and(|query| query.split('&').any(|parameter| parameter == "link=true"))
 }
 
-/// The words of a page that says why something failed, in Korean and English.
-struct FailurePage {
-    failed: (&'static str, &'static str),
-    again: (&'static str, &'static str),
-}
-
-const SIGN_IN: FailurePage = FailurePage {
-    failed: ("로그인하지 못했습니다", "The sign-in failed"),
-    again: ("다시 로그인", "Sign in again"),
-};
-
-const LINK: FailurePage = FailurePage {
-    failed: ("계정에 추가하지 못했습니다", "Nothing was added to your account"),
-    again: ("다시 시도", "Try again"),
-};
-
 /// The browser goes on, or is told why not. `begin_again` is where, as seen from here.
 fn answer(request: &Request, outcome: Result<Redirect, Refusal>, failure: &FailurePage, begin_again: &str) -> Response {
     match outcome {
-        Ok(Redirect { location, cookies }) => {
-            let answer = Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, location.expose());
-            with_cookies(answer.finish(), cookies)
-        }
+        Ok(Redirect { location, cookies }) => with_cookies(see_other(location.expose()), cookies),
         Err(refusal) => refused(request, refusal, failure, begin_again),
     }
 }
 
 fn refused(request: &Request, refusal: Refusal, failure: &FailurePage, begin_again: &str) -> Response {
     let begin_again = format!("{begin_again}{}", refusal.query());
-    let Refusal { problem, korean, cookies, .. } = refusal;
-    let answer = if pages::is_wanted(request) {
-        pages::answer(problem.status(), failure.html(&problem, &korean, &begin_again))
-    } else {
-        problems::document(problem, &RequestContext::of(request))
-    };
-    with_cookies(answer, cookies)
+    if is_wanted(request) {
+        let page = page_answer(refusal.problem.status(), failure.html(&refusal, &begin_again));
+        return with_cookies(page, refusal.cookies);
+    }
+    with_cookies(problems::document(refusal.problem, &RequestContext::of(request)), refusal.cookies)
 }
 
-fn with_cookies(mut answer: Response, cookies: Vec<String>) -> Response {
-    for cookie in cookies.into_iter().filter_map(|cookie| cookie.try_into().ok()) {
-        answer.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    answer
+/// Somebody is signed in, and goes where they wanted to.
+fn goes_on_to(return_to: &ReturnTo, signed_in: WithCookie<AccountDocument>) -> Response {
+    with_cookies(see_other(return_to.as_str()), signed_in.cookies)
+}
+
+/// The page of a form once more, with what was wrong. All else is as the problem would have it, the headers too.
+fn asked_again(request: &Request, problem: Problem, page: String, leads_to: &[String]) -> Response {
+    let answer = problems::document(problem, &RequestContext::of(request));
+    with_form(shown_in(answer, page), Some(leads_to))
 }
 
 answers! {
     /// Of the question where people can sign in.
     ChoiceAnswer(OAuthProviders): [json_or_page::<OAuthProviders>("Where people can sign in.")], problem_or_page: 400, 500;
+    /// Of the form with a password.
+    LogInFormAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 401, 403, 413, 415, 422, 429, 500, 503;
     /// Of the begin of a sign-in.
     BeginAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 500, 502, 503;
     /// Of the question what adding a provider needs.
@@ -233,68 +267,7 @@ answers! {
     FinishAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 409, 500, 502, 503;
 }
 
-fn choice(providers: &OAuthProviders, return_to: &str) -> String {
-    let mut main = format!("<h1>{}</h1>\n", bilingual("로그인", "Sign in"));
-    for provider in &providers.providers {
-        let name = escaped(&provider.display_name);
-        let words = bilingual(&format!("{name}(으)로 로그인"), &format!("Sign in with {name}"));
-        // A `String` takes everything.
-        let _ = writeln!(
-            main,
-            r#"<a class="choice" href="login/{}?return_to={return_to}">{words}</a>"#,
-            escaped(&provider.name)
-        );
-    }
-    if providers.providers.is_empty() {
-        let words = bilingual(
-            "켜져 있는 로그인 서버가 없습니다.",
-            "No provider is switched on: set GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET, for instance.",
-        );
-        let _ = writeln!(main, "<p>{words}</p>");
-    }
-    pages::page("로그인 · Sign in", &main)
-}
-
-/// The page that asks whether to add a provider.
-fn link_page(form: &LinkForm) -> Response {
-    let name = escaped(&form.display_name);
-    let mut main = format!(
-        "<h1>{}</h1>\n<p>{}</p>\n<form method=\"post\" action=\"link\">\n\
-         <input type=\"hidden\" name=\"return_to\" value=\"{}\">\n",
-        bilingual(&format!("{name} 로그인 추가"), &format!("Add {name} to your account")),
-        bilingual(
-            &format!("다음 화면에서 고르는 {name} 계정으로 이 계정에 로그인할 수 있게 됩니다."),
-            &format!("The {name} account that you choose on the next page can sign in to this account from then on."),
-        ),
-        escaped(&form.return_to),
-    );
-    if form.needs_password {
-        // A `String` takes everything.
-        let _ = writeln!(
-            main,
-            "<label>{} <input type=\"password\" name=\"password\" autocomplete=\"current-password\" required></label>",
-            bilingual("이 계정의 비밀번호", "The password of this account"),
-        );
-    }
-    let _ = write!(main, "<button>{}</button>\n</form>", bilingual("계속", "Go on"));
-    pages::answer_with_form(StatusCode::OK, pages::page("로그인 추가 · Add a sign-in", &main))
-}
-
 /// Or the browser is sent to sign in first.
 fn on_the_way(one: MetaResponse) -> Vec<MetaResponse> {
     vec![one, goes_on()]
-}
-
-impl FailurePage {
-    fn html(&self, problem: &Problem, korean: &str, begin_again: &str) -> String {
-        let (failed, again) = (self.failed, self.again);
-        let main = format!(
-            "<h1>{}</h1>\n<p lang=\"ko\">{}</p>\n<p>{}</p>\n<p><a href=\"{begin_again}\">{}</a></p>",
-            bilingual(failed.0, failed.1),
-            escaped(korean),
-            escaped(&problem.detail),
-            bilingual(again.0, again.1),
-        );
-        pages::page("로그인 · Sign in", &main)
-    }
 }

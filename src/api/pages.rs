@@ -1,6 +1,7 @@
-//! Pages for people: plain, small, in the look of the welcome. They show themselves and nothing else, and cannot be framed.
+//! Pages for people: plain, small, in one look, in Korean and English. They load nothing from elsewhere, and cannot be framed.
 
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use poem::{Request, Response};
 use poem_openapi::{
     registry::{MetaMediaType, MetaResponse},
@@ -9,65 +10,99 @@ use poem_openapi::{
 
 use super::problems::{described, described_as};
 
-/// A page may show itself, and send its forms here.
-pub(super) const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; \
-                                      frame-ancestors 'none'; base-uri 'none'";
-
-/// Without it a browser asks for `/favicon.ico`, and puts the 404 on its console.
-pub(super) const NO_ICON: &str = r#"<link rel="icon" href="data:,">"#;
-
-/// The policy of a page whose form leads to a provider. Browsers apply `form-action` to every redirect after the form (CSP3 §6.4.1),
-/// and a provider may redirect to addresses that we do not know.
-const FORM_POLICY: &str =
+/// What any page may do: show itself. Where its forms may lead is said beside it.
+const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'";
 
+/// The policy of a page whose forms lead nowhere but here.
+pub(super) fn policy() -> String {
+    format!("{POLICY}; form-action 'self'")
+}
+
+/// The favicon: a gate. It is part of the page, so that no browser asks for `/favicon.ico`.
+pub(super) const ICON: &str = r#"<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M2 15V7a6 6 0 0 1 12 0v8h-3V7a3 3 0 0 0-6 0v8z' fill='%230b57d0'/%3E%3C/svg%3E">"#;
+
 const STYLE: &str = "\
+:root { color-scheme: light dark }
 body { font: 1.05rem/1.6 system-ui, sans-serif; max-width: 38rem; margin: 12vh auto; padding: 0 1.5rem; overflow-wrap: anywhere; \
 color: #1d2433; background: #fbfbfd }
 h1 { font-size: 1.6rem; line-height: 1.25 } a { color: #0b57d0 } li { margin: .4rem 0 } dt { opacity: .7 } dd { margin: 0 0 .6rem }
+label { display: block; margin-top: .8rem } hr { margin: 1.6rem 0; border: 0; border-top: 1px solid #8884 }
 .choice, button, input { display: block; box-sizing: border-box; width: 100%; margin: .6rem 0; padding: .7rem 1rem; font: inherit; text-align: left; \
 text-decoration: none; color: inherit; background: none; border: 1px solid #8888; border-radius: .5rem; cursor: pointer }
+input { cursor: text; margin: .2rem 0 }
+.main { color: #fff; background: #0b57d0; border-color: #0b57d0; font-weight: 600 }
+.note { border-left: .25rem solid #0b57d0; padding-left: .8rem } .wrong { border-left: .25rem solid #c5221f; padding-left: .8rem }
 @media (prefers-color-scheme: dark) { body { color: #e6e9ef; background: #14171d } a { color: #8ab4f8 } }";
 
-/// A whole page. `title` and `main` are HTML: what comes from outside is to be [`escaped`] first.
-pub(super) fn page(title: &str, main: &str) -> String {
-    format!(
-        r#"<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
-{NO_ICON}
-<style>
-{STYLE}
-</style></head>
-<body>
-{main}
-</body></html>
-"#
-    )
+/// A whole page.
+pub(super) fn page(title: &str, main: &Markup) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                (PreEscaped(ICON))
+                style { (PreEscaped(STYLE)) }
+            }
+            body { main { (main) } }
+        }
+    };
+    page.into_string()
 }
 
 /// The same words in both languages.
-pub(super) fn bilingual(korean: &str, english: &str) -> String {
-    format!(r#"<span lang="ko">{korean}</span> · {english}"#)
+pub(super) fn bilingual(korean: &str, english: &str) -> Markup {
+    html! { span lang="ko" { (korean) } " · " (english) }
 }
 
 /// A page as an answer.
 pub(super) fn answer(status: StatusCode, page: String) -> Response {
-    with_policy(status, page, PAGE_POLICY)
+    shown_in(Response::builder().status(status).finish(), page)
 }
 
-/// A page with a form that leads to another site.
-pub(super) fn answer_with_form(status: StatusCode, page: String) -> Response {
-    with_policy(status, page, FORM_POLICY)
+/// The same answer with a page for its body.
+pub(super) fn shown_in(mut answer: Response, page: String) -> Response {
+    answer.set_body(page);
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    with_policy(answer, policy())
 }
 
-fn with_policy(status: StatusCode, page: String, policy: &'static str) -> Response {
-    Response::builder()
-        .status(status)
-        .content_type("text/html; charset=utf-8")
-        .header(header::CONTENT_SECURITY_POLICY, policy)
-        .header(header::VARY, "Accept")
-        .body(page)
+/// The same page, with a form that may end at other sites: at these origins, or anywhere if they are not known. Browsers apply
+/// `form-action` to every redirect after the form (CSP3 §6.4.1).
+pub(super) fn with_form(mut answer: Response, leads_to: Option<&[String]>) -> Response {
+    // Without a referrer browsers send the form with `Origin: null` (Fetch §3.2), which says nothing of where it comes from.
+    answer.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    match leads_to {
+        Some(origins) => with_policy(answer, [&[policy()], origins].concat().join(" ")),
+        None => with_policy(answer, POLICY.to_owned()),
+    }
+}
+
+/// The same page under another policy.
+pub(super) fn with_policy(mut answer: Response, policy: String) -> Response {
+    // The origins of the settings are ASCII (`models/origin.rs`).
+    if let Ok(policy) = policy.try_into() {
+        answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    answer
+}
+
+/// Sends a browser on.
+pub(super) fn see_other(location: &str) -> Response {
+    Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, location).finish()
+}
+
+/// The answer, and what the browser is to keep.
+pub(super) fn with_cookies(mut answer: Response, cookies: Vec<String>) -> Response {
+    for cookie in cookies.into_iter().filter_map(|cookie| cookie.try_into().ok()) {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    answer
 }
 
 /// Whether a page is wanted rather than JSON.

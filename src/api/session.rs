@@ -1,8 +1,7 @@
 //! `/session`, `/sessions` and `/logout`: who is signed in in this browser, with which others, and tokens for its scripts.
 
-use std::fmt::Write;
-
 use http::{StatusCode, header};
+use maud::{PreEscaped, html};
 use poem::{IntoResponse, Request, Response};
 use poem_openapi::{
     OpenApi,
@@ -15,19 +14,16 @@ use poem_openapi::{
 use super::{
     RequestContext, Tag,
     extract::{OptionalSession, Session},
-    pages::{self, answers, bilingual, goes_on, json_or_page},
+    pages::{self, answers, bilingual, goes_on, json_or_page, see_other},
     problems::{self, described, described_as, problems},
 };
-use crate::{
-    domain::gateway::{
-        controllers::{oauth::OAuthController, session::SessionController},
-        schemas::{
-            oauth::OAuthProviders,
-            session::{OpenSessions, SessionDocument, SessionsEnded, SignedOut},
-            token::TokenPair,
-        },
+use crate::domain::gateway::{
+    controllers::{oauth::OAuthController, session::SessionController},
+    schemas::{
+        oauth::OAuthProviders,
+        session::{OpenSessions, SessionDocument, SessionProvider, SessionsEnded, SignedOut},
+        token::TokenPair,
     },
-    html::escaped,
 };
 
 problems! {
@@ -148,12 +144,8 @@ const SCRIPT_HASH: &str = "sha256-fTinS44k/tnL9/u0GZaYueKeQ3ek7sloy0zScrFVGcA=";
 
 /// The page of whoever is signed in: it may do what any page may, run that script, and call this gateway.
 fn own_page(session: &SessionDocument, providers: &OAuthProviders, here: &str) -> Response {
-    let mut answer = pages::answer(StatusCode::OK, person(session, providers, here));
-    let policy = format!("{}; script-src '{SCRIPT_HASH}'; connect-src 'self'", pages::PAGE_POLICY);
-    if let Ok(policy) = policy.try_into() {
-        answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
-    answer
+    let answer = pages::answer(StatusCode::OK, person(session, providers, here));
+    pages::with_policy(answer, format!("{}; script-src '{SCRIPT_HASH}'; connect-src 'self'", pages::policy()))
 }
 
 /// This page, as the value of a parameter: under the prefix, if one came by it.
@@ -161,38 +153,37 @@ fn here(request: &Request) -> String {
     format!("{}/session", RequestContext::of(request).prefix).replace('/', "%2F")
 }
 
-fn see_other(location: &str) -> Response {
-    Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, location).finish()
-}
-
 fn person(session: &SessionDocument, providers: &OAuthProviders, here: &str) -> String {
-    let name = escaped(session.name.as_deref().unwrap_or("–"));
-    let mut main = format!("<h1>{}</h1>\n<dl>\n", bilingual(&format!("{name} 님"), &format!("Signed in as {name}")));
-    for provider in &session.providers {
-        let of = [provider.name.as_deref(), provider.email.as_deref()];
-        let of = of.into_iter().flatten().map(escaped).collect::<Vec<_>>().join(" · ");
-        // A `String` takes everything.
-        let _ = writeln!(main, "<dt>{}</dt><dd>{of}</dd>", escaped(&provider.provider));
-    }
-    let _ = writeln!(main, "<dt>{}</dt><dd><code>{}</code></dd>", bilingual("계정", "account"), session.subject);
-    let until = session.idle_until.format("%Y-%m-%d %H:%M %:z");
-    let _ = writeln!(main, "<dt>{}</dt><dd>{until}</dd>\n</dl>", bilingual("유효 시간", "until"));
+    let name = session.shown_name();
     let has = |name: &str| session.providers.iter().any(|known| known.provider == name);
-    for provider in providers.providers.iter().filter(|provider| !has(&provider.name)) {
-        let name = escaped(&provider.display_name);
-        let words = bilingual(&format!("{name} 로그인 추가"), &format!("Add {name} to this account"));
-        let path = escaped(&provider.name);
-        let _ = writeln!(main, r#"<a class="choice" href="login/{path}/link?return_to={here}">{words}</a>"#);
-    }
-    let _ = writeln!(
-        main,
-        "<form method=\"post\" action=\"logout\"><button>{}</button></form>\n\
-         <button id=\"tokens\" type=\"button\">{}</button>\n<script>{SCRIPT}</script>\n\
-         <p><a href=\"docs\">Swagger</a> · <a href=\"./\">{}</a></p>",
-        bilingual("로그아웃", "Sign out"),
-        bilingual("내 토큰을 브라우저 콘솔에 보이기 (F12)", "Show my tokens in the browser's console (F12)"),
-        bilingual("처음으로", "Welcome"),
-    );
+    let main = html! {
+        h1 { (bilingual(&format!("{name} 님"), &format!("Signed in as {name}"))) }
+        dl {
+            @if let Some(email) = &session.email {
+                dt { (bilingual("이메일", "e-mail")) } dd { (email) }
+            }
+            @for SessionProvider { provider, name, email, .. } in &session.providers {
+                dt { (provider) }
+                dd { (name.as_deref().unwrap_or_default()) @if name.is_some() && email.is_some() { " · " } (email.as_deref().unwrap_or_default()) }
+            }
+            dt { (bilingual("계정", "account")) } dd { code { (session.subject) } }
+            dt { (bilingual("유효 시간", "until")) } dd { (session.idle_until.format("%Y-%m-%d %H:%M %:z")) }
+        }
+        @for provider in providers.providers.iter().filter(|provider| !has(&provider.name)) {
+            a.choice href={ "login/" (provider.name) "/link?return_to=" (here) } {
+                (bilingual(
+                    &format!("{} 로그인 추가", provider.display_name),
+                    &format!("Add {} to this account", provider.display_name),
+                ))
+            }
+        }
+        form method="post" action="logout" { button { (bilingual("로그아웃", "Sign out")) } }
+        button #tokens type="button" {
+            (bilingual("내 토큰을 브라우저 콘솔에 보이기 (F12)", "Show my tokens in the browser's console (F12)"))
+        }
+        script { (PreEscaped(SCRIPT)) }
+        p { a href="docs" { "Swagger" } " · " a href="./" { (bilingual("처음으로", "Welcome")) } }
+    };
     pages::page("로그인 정보 · Session", &main)
 }
 

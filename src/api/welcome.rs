@@ -1,74 +1,86 @@
-//! `GET /`: where you are.
+//! `GET /`: where you are, and who is signed in.
 
-use poem::Request;
-use poem_openapi::{
-    ApiResponse, OpenApi, ResponseContent,
-    payload::{Html, Json},
-};
+use http::{StatusCode, header};
+use maud::html;
+use poem::{IntoResponse, Request};
+use poem_openapi::{OpenApi, payload::Json};
 
 use super::{
     RequestContext, Tag,
-    pages::{self, PAGE_POLICY, bilingual},
+    extract::OptionalSession,
+    pages::{self, answers, bilingual, json_or_page},
+    problems::described,
 };
-use crate::domain::gateway::schemas::welcome::Welcome;
+use crate::domain::gateway::{
+    controllers::session::SessionController,
+    schemas::{session::SessionDocument, welcome::Welcome},
+};
 
 #[derive(Clone)]
 pub(super) struct WelcomeApi {
     welcome: Welcome,
-}
-
-#[derive(ResponseContent)]
-enum WelcomeContent {
-    Json(Json<Welcome>),
-    Page(Html<String>),
-}
-
-#[derive(ApiResponse)]
-enum WelcomeResponse {
-    /// Where you are, and where to go from here.
-    #[oai(status = 200)]
-    Ok(WelcomeContent, #[oai(header = "Content-Security-Policy")] String, #[oai(header = "Vary")] String),
+    sessions: SessionController,
 }
 
 impl WelcomeApi {
-    pub(super) fn new(domain: &str) -> Self {
-        Self { welcome: Welcome::to(domain) }
+    pub(super) fn new(domain: &str, sessions: SessionController) -> Self {
+        Self { welcome: Welcome::to(domain), sessions }
     }
 }
 
 #[OpenApi(tag = "Tag::Welcome")]
-#[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
 impl WelcomeApi {
     /// Welcome
     ///
-    /// JSON for programs, a small page for a browser (`Accept: text/html`).
+    /// JSON for programs; for a browser (`Accept: text/html`) a small page, which says who is signed in.
     #[oai(path = "/", method = "get", operation_id = "welcome")]
-    async fn welcome(&self, request: &Request) -> WelcomeResponse {
+    async fn welcome(&self, request: &Request, caller: OptionalSession) -> WelcomeAnswer {
         let welcome = self.welcome.under(&RequestContext::of(request).prefix);
-        let content = if pages::is_wanted(request) {
-            WelcomeContent::Page(Html(page(&welcome)))
-        } else {
-            WelcomeContent::Json(Json(welcome))
-        };
-        WelcomeResponse::Ok(content, PAGE_POLICY.to_owned(), "Accept".to_owned())
+        if !pages::is_wanted(request) {
+            return WelcomeAnswer(Json(welcome).with_header(header::VARY, "Accept").into_response());
+        }
+        // Anybody is welcome, so a store that fails does not keep the page away.
+        let signed_in = self.sessions.show(&caller.0).await.ok();
+        WelcomeAnswer(pages::answer(StatusCode::OK, page(&welcome, signed_in.as_ref())))
     }
 }
 
-/// The same words and links for people. The domain comes from a parsed URL, so it holds nothing that HTML would read.
-fn page(welcome: &Welcome) -> String {
+/// The same words and links for people.
+fn page(welcome: &Welcome, signed_in: Option<&SessionDocument>) -> String {
     let Welcome { message, docs, openapi, health, try_it, login } = welcome;
-    let sign_in = bilingual("로그인", "Sign in");
-    let prefix = login.trim_end_matches("/login").replace('/', "%2F");
-    let session = format!("{prefix}%2Fsession");
-    let main = format!(
-        r#"<h1>{message}</h1>
-<ul>
-<li><a href="{docs}">Swagger</a>: everything that can be called</li>
-<li><a href="{login}?return_to={session}">{sign_in}</a></li>
-<li><a href="{try_it}">{try_it}</a>: a call that goes through to a service</li>
-<li><a href="{openapi}">OpenAPI document</a></li>
-<li><a href="{health}">Health</a></li>
-</ul>"#
-    );
+    let prefix = login.trim_end_matches("/login");
+    let session = format!("{prefix}/session").replace('/', "%2F");
+    let main = html! {
+        h1 { (message) }
+        @if let Some(person) = signed_in {
+            div.note {
+                p {
+                    (bilingual(
+                        &format!("{} 님으로 로그인되어 있습니다.", person.shown_name()),
+                        &format!("You are signed in as {}.", person.shown_name()),
+                    ))
+                }
+                form method="post" action={ (prefix) "/logout" } { button { (bilingual("로그아웃", "Sign out")) } }
+            }
+        }
+        ul {
+            li { a href=(docs) { "Swagger" } ": everything that can be called" }
+            li {
+                @if signed_in.is_some() {
+                    a href={ (prefix) "/session" } { (bilingual("내 로그인 정보와 토큰", "Your session and tokens")) }
+                } @else {
+                    a href={ (login) "?return_to=" (session) } { (bilingual("로그인", "Sign in")) }
+                }
+            }
+            li { a href=(try_it) { (try_it) } ": a call that goes through to a service" }
+            li { a href=(openapi) { "OpenAPI document" } }
+            li { a href=(health) { "Health" } }
+        }
+    };
     pages::page(message, &main)
+}
+
+answers! {
+    /// Of the welcome.
+    WelcomeAnswer(Welcome): [json_or_page::<Welcome>("Where you are, and where to go from here.")], described: 500;
 }

@@ -37,24 +37,6 @@ impl Browser {
         self.send(gateway, "POST", "/accounts/login", &json!({"email": email, "password": password}))
     }
 
-    /// Sends a form as a page of the gateway does.
-    pub(crate) fn send_form(&mut self, gateway: &Gateway, target: &str, form: &[(&str, &str)]) -> Answer {
-        self.send_form_from(gateway, target, form, &[("Sec-Fetch-Site", "same-origin")])
-    }
-
-    /// The same with these headers instead.
-    pub(crate) fn send_form_from(
-        &mut self,
-        gateway: &Gateway,
-        target: &str,
-        form: &[(&str, &str)],
-        more: &[(&str, &str)],
-    ) -> Answer {
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let headers = [&[("Content-Type", "application/x-www-form-urlencoded")], more].concat();
-        self.call_with(gateway, "POST", target, &headers, body.as_bytes())
-    }
-
     pub(crate) fn me(&mut self, gateway: &Gateway) -> Answer {
         self.get(gateway, "/accounts/me")
     }

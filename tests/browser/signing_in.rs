@@ -405,10 +405,72 @@ fn a_person_adds_a_provider_with_their_password_and_signs_in_with_it() {
     scene.arrives_at("/session", "Alice · alice@example.com");
     let account = scene.browser.script("return fetch('/session').then(it => it.json()).then(it => it.subject)");
     scene.signs_out();
-    scene.signs_in_as_alice();
+    scene.leaves_for_the_provider();
+    scene.browser.click("button[value=alice]");
+    scene.arrives_at("/session", "Signed in as Jane");
     let again = scene.browser.script("return fetch('/session').then(it => it.json()).then(it => it.subject)");
     assert_eq!(again, account);
     scene.nothing_was_complained_about();
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn a_person_signs_up_and_in_with_a_password_and_ends_where_they_began() {
+    let front_end = Gateway::on_localhost();
+    let front_end = format!("http://localhost:{}", front_end.address.port());
+    let scene = Scene::allowing(&front_end);
+    scene.open(&format!("/login?return_to={front_end}/livez"));
+    scene.browser.click_link("계정 만들기 · Make an account");
+    scene.arrives_at(&format!("/signup?return_to={}", encoded(&format!("{front_end}/livez"))), "Make an account");
+    scene.browser.type_into("#email", "mina@example.com");
+    scene.browser.type_into("#name", "미나");
+    scene.browser.type_into("#password", "correct horse");
+    scene.nothing_was_complained_about();
+    scene.browser.click("button.main");
+    scene.browser.wait_for("the front end", || (scene.browser.url() == format!("{front_end}/livez")).then_some(()));
+
+    scene.open("/");
+    scene.arrives_at("/", "미나 님으로 로그인되어 있습니다. · You are signed in as 미나.");
+    // Back from there, and again at the sign-in: it says who one is.
+    scene.open("/login");
+    scene.arrives_at("/login", "You are signed in as 미나.");
+    scene.browser.click_link("계속하기 · Go on");
+    scene.arrives_at("/", "You are signed in as 미나.");
+    scene.browser.script("history.back()");
+    scene.arrives_at("/login", "You are signed in as 미나.");
+    scene.browser.click("form[action=logout] button");
+    scene.arrives_at("/", "Welcome to the gateway");
+    scene.browser.complaints();
+
+    scene.browser.click_link("로그인 · Sign in");
+    scene.arrives_at("/login?return_to=%2Fsession", "Password");
+    scene.browser.type_into("#email", "mina@example.com");
+    scene.browser.type_into("#password", "wrong horse");
+    scene.browser.press_keys(ENTER);
+    scene.arrives_at("/login", "이메일 또는 비밀번호가 맞지 않습니다. · the e-mail or the password is wrong");
+    let complaints = scene.browser.complaints();
+    assert!(complaints.iter().all(|complaint| complaint.contains("status of 401")), "{complaints:?}");
+    scene.browser.type_into("#password", "correct horse");
+    scene.browser.click("button.main");
+    scene.arrives_at("/session", "Signed in as 미나");
+    scene.nothing_was_complained_about();
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn going_back_to_the_provider_after_a_sign_in_leads_on() {
+    let scene = Scene::start();
+    scene.signs_in_as_alice();
+    scene.browser.script("history.back()");
+    scene.arrives_at_the_provider();
+    scene.browser.script("history.forward()");
+    scene.arrives_at("/session", "Signed in as Alice");
+    scene.nothing_was_complained_about();
+}
+
+/// As the value of a parameter.
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 #[test]

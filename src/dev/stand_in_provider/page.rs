@@ -1,6 +1,7 @@
 //! The pages: who can sign in, and what was wrong with a request that has nowhere to go back to.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use poem::{
     Response,
     http::{StatusCode, header},
@@ -12,7 +13,6 @@ use super::{
     people,
     wire::Parameters,
 };
-use crate::html::escaped;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}\
@@ -30,72 +30,75 @@ small{display:block;opacity:.75;overflow-wrap:anywhere}\
 
 /// Asks who signs in. `notice` says that what was typed is no name.
 pub(super) fn choose(action: &str, client: &str, request: &Parameters, notice: bool) -> Response {
-    let hidden: String = request
-        .iter()
-        .filter(|(name, _)| ![PERSON, CANCEL].contains(name))
-        .map(|(name, value)| {
-            format!(r#"<input type="hidden" name="{}" value="{}">"#, escaped(name), escaped(value)) + "\n"
-        })
-        .collect();
-    let form =
-        |fields: &str| format!("<form method=\"post\" action=\"{}\">\n{hidden}{fields}\n</form>\n", escaped(action));
-    let people: String = people::known()
-        .iter()
-        .map(|person| {
-            let unverified = if person.email_verified { "" } else { " · not verified · 확인되지 않음" };
-            format!(
-                r#"<button name="{PERSON}" value="{}">{}<small>{}{unverified}</small></button>"#,
-                escaped(&person.subject),
-                escaped(&person.name),
-                escaped(&person.email),
-            )
-        })
-        .map(|button| form(&button))
-        .collect();
-    let other = form(&format!(
-        r#"<label for="name">Any other name · <span lang="ko">다른 이름</span></label>
-<input id="name" name="{PERSON}" required maxlength="100" autocomplete="off">
-<button>Sign in · <span lang="ko">로그인</span></button>"#
-    ));
-    let cancel = form(&format!(
-        r#"<button name="{CANCEL}" value="1" formnovalidate>Cancel · <span lang="ko">취소</span></button>"#
-    ));
-    let notice = if notice {
-        "<p class=\"notice\" role=\"alert\">That is no name: 1 to 100 characters. · <span lang=\"ko\">이름은 1~100자로 \
-         입력해 주세요.</span></p>\n"
-    } else {
-        ""
+    let form = |fields: Markup| {
+        html! {
+            form method="post" action=(action) {
+                @for (name, value) in request.iter().filter(|(name, _)| ![PERSON, CANCEL].contains(name)) {
+                    input type="hidden" name=(name) value=(value);
+                }
+                (fields)
+            }
+        }
     };
-    let scope = request.get("scope").unwrap_or("–");
-    let main = format!(
-        "<h1>Sign in as … · <span lang=\"ko\">누구로 로그인할까요?</span></h1>\n\
-         <p><strong>{}</strong> asks for · <span lang=\"ko\">요청 권한</span>: {}</p>\n\
-         <p><small>A stand-in provider for development: no password, no account. · <span lang=\"ko\">개발용 대역 로그인 \
-         서버입니다. 비밀번호도 계정도 없습니다.</span></small></p>\n\
-         {notice}{people}{other}{cancel}",
-        escaped(client),
-        escaped(scope),
-    );
-    page(if notice.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST }, &main)
+    let main = html! {
+        h1 { (bilingual("누구로 로그인할까요?", "Sign in as …")) }
+        p { strong { (client) } " asks for · " span lang="ko" { "요청 권한" } ": " (request.get("scope").unwrap_or("–")) }
+        p {
+            small {
+                (bilingual(
+                    "개발용 대역 로그인 서버입니다. 비밀번호도 계정도 없습니다.",
+                    "A stand-in provider for development: no password, no account.",
+                ))
+            }
+        }
+        @if notice {
+            p.notice role="alert" { (bilingual("이름은 1~100자로 입력해 주세요.", "That is no name: 1 to 100 characters.")) }
+        }
+        @for person in people::known() {
+            (form(html! {
+                button name=(PERSON) value=(person.subject) {
+                    (person.name)
+                    small { (person.email) @if !person.email_verified { " · not verified · 확인되지 않음" } }
+                }
+            }))
+        }
+        (form(html! {
+            label for="name" { (bilingual("다른 이름", "Any other name")) }
+            input id="name" name=(PERSON) required maxlength="100" autocomplete="off";
+            button { (bilingual("로그인", "Sign in")) }
+        }))
+        (form(html! { button name=(CANCEL) value="1" formnovalidate { (bilingual("취소", "Cancel")) } }))
+    };
+    page(if notice { StatusCode::BAD_REQUEST } else { StatusCode::OK }, &main)
 }
 
 /// Says what is wrong with a request.
 pub(super) fn fault(reason: &str) -> Response {
-    let main = format!(
-        "<h1>This cannot be answered · <span lang=\"ko\">처리할 수 없는 요청입니다</span></h1>\n\
-         <p class=\"notice\" role=\"alert\">{}</p>",
-        escaped(reason)
-    );
+    let main = html! {
+        h1 { (bilingual("처리할 수 없는 요청입니다", "This cannot be answered")) }
+        p.notice role="alert" { (reason) }
+    };
     page(StatusCode::BAD_REQUEST, &main)
 }
 
-fn page(status: StatusCode, main: &str) -> Response {
-    let body = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Stand-in sign-in · 개발용 로그인</title>\n<style>{STYLE}</style>\n</head>\n\
-         <body>\n<main>\n{main}\n</main>\n</body>\n</html>\n"
-    );
+/// The same words in both languages.
+fn bilingual(korean: &str, english: &str) -> Markup {
+    html! { (english) " · " span lang="ko" { (korean) } }
+}
+
+fn page(status: StatusCode, main: &Markup) -> Response {
+    let body = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Stand-in sign-in · 개발용 로그인" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body { main { (main) } }
+        }
+    };
     let style = STANDARD.encode(Sha256::digest(STYLE));
     // Browsers hold every redirect after a form against `form-action`, and where the client sends people on to is not known.
     let policy = format!(
@@ -107,5 +110,5 @@ fn page(status: StatusCode, main: &str) -> Response {
         .header(header::CONTENT_TYPE, "text/html; charset=utf-8")
         .header(header::CONTENT_SECURITY_POLICY, policy)
         .header(header::X_FRAME_OPTIONS, "DENY")
-        .body(body)
+        .body(body.into_string())
 }

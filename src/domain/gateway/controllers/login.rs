@@ -229,8 +229,8 @@ impl LoginController {
             Ok(finished) => {
                 let life = self.sessions.limits().total.to_std().unwrap_or(Duration::ZERO);
                 let keep = |secret: SessionSecret| self.cookies.keep(&self.cookies.session(), secret.expose(), life);
-                let session = finished.session.map(keep);
-                let cookies = used_up.into_iter().chain(session).collect();
+                // The attempt stays with the browser until it expires: it may come back to this address.
+                let cookies = finished.session.map(keep).into_iter().collect();
                 Ok(Redirect { location: Secret::new(finished.return_to.as_str()), cookies })
             }
             Err(Unfinished { error, wish }) => {

@@ -17,7 +17,7 @@ use crate::{
             session::{OpenSession, OpenSessions, SessionDocument, SessionsEnded},
             token::TokenPair,
         },
-        services::session::SessionService,
+        services::{account::AccountService, session::SessionService},
     },
     problem::Problem,
 };
@@ -26,6 +26,7 @@ use crate::{
 #[derive(Clone)]
 pub struct SessionController {
     sessions: Arc<SessionService>,
+    accounts: AccountService,
     callers: Arc<Callers>,
     cookies: Cookies,
     timezone: Tz,
@@ -33,8 +34,14 @@ pub struct SessionController {
 
 impl SessionController {
     /// Times go out with the offset of `timezone`.
-    pub fn new(sessions: Arc<SessionService>, callers: Arc<Callers>, cookies: Cookies, timezone: Tz) -> Self {
-        Self { sessions, callers, cookies, timezone }
+    pub fn new(
+        sessions: Arc<SessionService>,
+        accounts: AccountService,
+        callers: Arc<Callers>,
+        cookies: Cookies,
+        timezone: Tz,
+    ) -> Self {
+        Self { sessions, accounts, callers, cookies, timezone }
     }
 
     /// The name of the cookie that holds a session.
@@ -45,8 +52,10 @@ impl SessionController {
     /// `GET /session`
     pub async fn show(&self, credentials: &Credentials) -> Result<SessionDocument, Problem> {
         let session = self.required(credentials).await?;
-        match self.sessions.identities(&session).await {
-            Ok(identities) => Ok(SessionDocument::from_model(&session, identities, self.timezone)),
+        match self.accounts.of_caller(&session.identity()).await {
+            Ok(Some(profile)) => Ok(SessionDocument::from_model(&session, profile, self.timezone)),
+            // The account ends before its sessions do.
+            Ok(None) => Err(not_signed_in()),
             Err(failure) => Err(failed(&failure)),
         }
     }

@@ -61,6 +61,14 @@ pub struct Profile {
     pub identities: Vec<ProviderIdentity>,
 }
 
+impl Profile {
+    /// What to call the person: the name that they signed up with, or one that a provider told.
+    pub fn name(&self) -> Option<&str> {
+        let own = self.login.as_ref().and_then(|login| login.name.as_deref());
+        own.or_else(|| self.identities.iter().find_map(|identity| identity.name.as_deref()))
+    }
+}
+
 /// What became of the wish to take a provider from an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UnlinkOutcome {

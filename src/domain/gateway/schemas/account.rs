@@ -143,13 +143,13 @@ pub struct AccountDocument {
 impl AccountDocument {
     /// Times go out with the offset of `timezone`.
     pub fn from_model(profile: Profile, timezone: Tz) -> Self {
+        let name = profile.name().map(str::to_owned);
         let Profile { account, login, identities } = profile;
-        let of_provider = identities.iter().find_map(|identity| identity.name.clone());
         Self {
             id: account.id.to_string(),
-            email: login.as_ref().map(|login| login.email.as_str().to_owned()),
             has_password: login.is_some(),
-            name: login.and_then(|login| login.name).or(of_provider),
+            email: login.map(|login| login.email.as_str().to_owned()),
+            name,
             providers: identities.into_iter().map(SessionProvider::from).collect(),
             created_at: local(account.created_at, timezone),
         }

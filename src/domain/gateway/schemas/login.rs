@@ -6,7 +6,10 @@ use poem_openapi::{Object, types::Example};
 use serde::Deserialize;
 use validator::Validate;
 
-use super::cookie::{decoded, encoded};
+use super::{
+    account::{LogInRequest, SignUpRequest},
+    cookie::{decoded, encoded},
+};
 use crate::{
     domain::gateway::models::{
         login::{MAX_ATTEMPTS, ReturnTo},
@@ -54,6 +57,50 @@ pub struct LinkRequest {
 impl Example for LinkRequest {
     fn example() -> Self {
         Self { password: Some("correct horse battery staple".into()), return_to: Some("/session".into()) }
+    }
+}
+
+// It holds a password, so it has no `Debug`.
+/// The form of a page by which somebody signs in.
+#[derive(Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct LogInForm {
+    /// What you signed up with.
+    pub email: String,
+    /// The password.
+    pub password: String,
+    /// Where the browser goes in the end: a path of this site, or one at exactly one of `ALLOWED_ORIGINS`. Default `/`.
+    pub return_to: Option<String>,
+}
+
+impl Example for LogInForm {
+    fn example() -> Self {
+        let LogInRequest { email, password } = LogInRequest::example();
+        Self { email, password, return_to: Some("/session".into()) }
+    }
+}
+
+// It holds a password, so it has no `Debug`.
+/// The form of a page by which somebody makes an account.
+#[derive(Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct SignUpForm {
+    /// What you will sign in with.
+    pub email: String,
+    /// 8 to 256 characters, taken as they are.
+    pub password: String,
+    /// The name to show; a blank one is none.
+    pub name: Option<String>,
+    /// Where the browser goes in the end: a path of this site, or one at exactly one of `ALLOWED_ORIGINS`. Default `/`.
+    pub return_to: Option<String>,
+}
+
+impl Example for SignUpForm {
+    fn example() -> Self {
+        let SignUpRequest { email, password, name } = SignUpRequest::example();
+        Self { email, password, name, return_to: Some("/session".into()) }
     }
 }
 

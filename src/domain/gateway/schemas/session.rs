@@ -5,7 +5,11 @@ use chrono_tz::Tz;
 use poem_openapi::Object;
 
 use super::local;
-use crate::domain::gateway::models::{account::ProviderIdentity, id::SessionId, session::Session};
+use crate::domain::gateway::models::{
+    account::{Profile, ProviderIdentity},
+    id::SessionId,
+    session::Session,
+};
 
 /// Who is signed in.
 #[derive(Debug, Object)]
@@ -13,8 +17,10 @@ use crate::domain::gateway::models::{account::ProviderIdentity, id::SessionId, s
 pub struct SessionDocument {
     /// The account: the `sub` of this person's tokens.
     pub subject: String,
-    /// What to call the person, if a provider told.
+    /// What to call the person, if they or a provider told.
     pub name: Option<String>,
+    /// The e-mail that the person signs in with here, if they do. Nobody proved that it is theirs.
+    pub email: Option<String>,
     /// When they signed in.
     pub signed_in_at: DateTime<FixedOffset>,
     /// The session ends then unless it is used before.
@@ -52,15 +58,23 @@ impl From<ProviderIdentity> for SessionProvider {
 
 impl SessionDocument {
     /// Times go out with the offset of `timezone`.
-    pub fn from_model(session: &Session, identities: Vec<ProviderIdentity>, timezone: Tz) -> Self {
+    pub fn from_model(session: &Session, profile: Profile, timezone: Tz) -> Self {
         Self {
             subject: session.account.to_string(),
-            name: identities.iter().find_map(|identity| identity.name.clone()),
+            name: profile.name().map(str::to_owned),
+            email: profile.login.map(|login| login.email.as_str().to_owned()),
             signed_in_at: local(session.created_at, timezone),
             idle_until: local(session.idle_until, timezone),
             expires_at: local(session.expires_at, timezone),
-            providers: identities.into_iter().map(SessionProvider::from).collect(),
+            providers: profile.identities.into_iter().map(SessionProvider::from).collect(),
         }
+    }
+}
+
+impl SessionDocument {
+    /// What a page calls the person: their name, their e-mail, or else the account's id.
+    pub fn shown_name(&self) -> &str {
+        self.name.as_deref().or(self.email.as_deref()).unwrap_or(&self.subject)
     }
 }
 

@@ -31,9 +31,7 @@ impl Welcome {
             try_it: "/api/users".into(),
         }
     }
-}
 
-impl Welcome {
     /// The same to somebody who came by a prefix: all else is there, too.
     #[must_use]
     pub fn under(&self, prefix: &str) -> Self {

@@ -107,7 +107,7 @@ pub enum Outcome {
 pub struct Finished {
     /// Where the browser wanted to go.
     pub return_to: ReturnTo,
-    /// The new session; none if the identity was added to the account that was signed in already.
+    /// The new session; none if the browser keeps the one that it has.
     pub session: Option<SessionSecret>,
 }
 
@@ -268,7 +268,7 @@ impl LoginService {
             return Err(FinishError::UnknownAttempt);
         }
         if !store.redeem(&returned.state.digest(), attempt.expires_at).await.map_err(Failure::from)? {
-            return Err(FinishError::UnknownAttempt);
+            return self.finished_before(attempt, old_session).await;
         }
         let code = match returned.outcome {
             Outcome::Code(code) => code,
@@ -294,6 +294,18 @@ impl LoginService {
             sessions.end(old).await?;
         }
         Ok(Finished { return_to, session: Some(session) })
+    }
+
+    /// A callback that comes once more (reload, the back button) does nothing. A browser keeps an attempt that did what it was
+    /// begun for until it expires. So if somebody is signed in there, they go where they wanted to.
+    async fn finished_before(&self, attempt: &LoginAttempt, cookie: Option<&str>) -> Result<Finished, FinishError> {
+        let session = match cookie {
+            Some(cookie) => self.parts.sessions.current(cookie).await?,
+            None => None,
+        };
+        let is_as_before = session.is_some_and(|session| attempt.link.is_none_or(|began| began == session.id));
+        let finished = Finished { return_to: attempt.return_to.clone(), session: None };
+        is_as_before.then_some(finished).ok_or(FinishError::UnknownAttempt)
     }
 
     /// The right that an attempt was begun with, in the session that the browser has now.

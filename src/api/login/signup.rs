@@ -1,0 +1,86 @@
+//! `/signup`: making an account in a browser.
+
+use http::StatusCode;
+use poem::{IntoResponse, Request};
+use poem_openapi::{OpenApi, param::Query, payload::Json};
+
+use super::{
+    super::{
+        RequestContext, Tag,
+        extract::{FormBody, browser},
+        pages::{answer, answers, goes_on, is_wanted, json_or_page, problem_or_page, with_form},
+        problems,
+    },
+    SignIns, asked_again, goes_on_to,
+    pages::{self, Mistake, SIGN_IN},
+    refused,
+};
+use crate::domain::gateway::schemas::{account::SignUpRequest, login::SignUpForm, oauth::OAuthProviders};
+
+#[derive(Clone)]
+pub(in crate::api) struct SignUpPageApi {
+    parts: SignIns,
+}
+
+impl SignUpPageApi {
+    pub(in crate::api) fn new(parts: SignIns) -> Self {
+        Self { parts }
+    }
+}
+
+#[OpenApi(prefix_path = "/signup", tag = "Tag::SignIn")]
+#[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
+impl SignUpPageApi {
+    /// Where people make an account
+    ///
+    /// A page with a form for e-mail, name and password. Programs get the providers, where an account is made by the first sign-in.
+    #[oai(path = "/", method = "get", operation_id = "sign_up_page")]
+    async fn show(
+        &self,
+        request: &Request,
+        /// Where the browser goes when the account is made: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
+        return_to: Query<Option<String>>,
+    ) -> SignUpPageAnswer {
+        SignUpPageAnswer(match self.parts.logins.return_to(return_to.0.as_deref()) {
+            Err(refusal) => refused(request, refusal, &SIGN_IN, "login"),
+            Ok(return_to) if is_wanted(request) => with_form(
+                answer(StatusCode::OK, pages::sign_up(&return_to, None)),
+                Some(self.parts.logins.return_origins()),
+            ),
+            Ok(_) => Json(self.parts.vault.providers()).into_response(),
+        })
+    }
+
+    /// Make an account with the form of the page
+    ///
+    /// What `POST /accounts/signup` does, for the page of `GET /signup`: the browser goes where it wanted to, or is shown the page
+    /// again with what was wrong.
+    #[oai(path = "/", method = "post", operation_id = "sign_up_by_form")]
+    async fn sign_up(&self, request: &Request, form: FormBody<SignUpForm>) -> SignUpFormAnswer {
+        let SignUpForm { email, password, name, return_to } = form.0;
+        let return_to = match self.parts.logins.return_to(return_to.as_deref()) {
+            Ok(return_to) => return_to,
+            Err(refusal) => return SignUpFormAnswer(refused(request, refusal, &SIGN_IN, "login")),
+        };
+        // A field that is left empty is sent all the same.
+        let name = name.filter(|name| !name.trim().is_empty());
+        let wish = SignUpRequest { email: email.clone(), password, name: name.clone() };
+        let outcome = self.parts.accounts.sign_up(wish, &browser(request), &RequestContext::sender(request)).await;
+        SignUpFormAnswer(match outcome {
+            Ok(signed_in) => goes_on_to(&return_to, signed_in),
+            Err(problem) if is_wanted(request) => {
+                let name = name.as_deref().unwrap_or_default();
+                let page = pages::sign_up(&return_to, Some(&Mistake { problem: &problem, email: &email, name }));
+                asked_again(request, problem, page, self.parts.logins.return_origins())
+            }
+            Err(problem) => problems::document(problem, &RequestContext::of(request)),
+        })
+    }
+}
+
+answers! {
+    /// Of the question where people make an account.
+    SignUpPageAnswer(OAuthProviders): [json_or_page::<OAuthProviders>("Where people can sign in.")], problem_or_page: 400, 500;
+    /// Of the form.
+    SignUpFormAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 409, 413, 415, 422, 429, 500, 503;
+}
