@@ -140,7 +140,7 @@ pub fn described(document: &[u8], service: &ServiceName, table: &RouteTable) -> 
     if !matches!(json.get("paths"), Some(Json::Object(_))) {
         return Err(Unreadable::NotOpenApi("it has no paths".to_owned()));
     }
-    let base = base_path(&json);
+    let base = base_path(&json, service, table);
     let about = json.get("info").cloned().unwrap_or_default();
     let about = |name: &str| about.get(name).and_then(Json::text).map(str::to_owned);
     let description =
@@ -160,12 +160,18 @@ pub fn of_routes(service: &ServiceName, table: &RouteTable) -> Described {
     outside::of_routes(service, table)
 }
 
-/// The path before all others: that of the first server.
-fn base_path(document: &Json) -> String {
+/// The path before all others: that of the first server. One that is a route's path outside (FastAPI's `root_path`) is none
+/// at the service.
+fn base_path(document: &Json, service: &ServiceName, table: &RouteTable) -> String {
     let server = document.get("servers").and_then(|servers| servers.elements().first());
     let url = server.and_then(|server| server.get("url")).and_then(Json::text).unwrap_or_default();
     let nowhere = Url::parse("http://service.invalid/").and_then(|base| base.join(url));
-    nowhere.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
+    let base = nowhere.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
+    let is_outside = table.iter().filter(|route| route.service == *service).any(|route| {
+        let prefix = route.prefix.as_str();
+        !prefix.is_empty() && base.ends_with(prefix) && route.upstream_prefix.as_str() != base
+    });
+    if is_outside { String::new() } else { base }
 }
 
 /// Whether it reads as what it is to be part of.

@@ -42,9 +42,13 @@ impl Names {
             }
         }
         let names = Self { references };
-        for (_, values) in &mut components {
-            for (_, value) in values {
+        for (kind, values) in &mut components {
+            for (name, value) in values {
                 names.put_into(value);
+                // Generators of clients name types by it.
+                if kind == "schemas" && value.get("title").is_some() {
+                    value.set("title", json!(name));
+                }
             }
         }
         (names, components)

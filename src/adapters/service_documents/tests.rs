@@ -121,6 +121,26 @@ fn a_service_without_routes_is_under_its_name() {
     assert_eq!(at(&shop, "/api/shop/v1/users")["get"]["security"], json!([{"bearer": []}]));
 }
 
+/// FastAPI's `root_path` says where the service is outside: `servers` of its document are no path at the service.
+#[test]
+fn a_path_outside_is_none_at_the_service() {
+    let mut document = fastapi();
+    for outside in ["/api/shop", "/e/api/shop", "https://www.jinmini.com/api/shop/"] {
+        document["servers"] = json!([{"url": outside}]);
+        assert!(paths(&of(&document, "shop")).contains(&"/api/shop/users"), "{outside}");
+    }
+}
+
+#[test]
+fn types_of_two_services_have_two_titles() {
+    let mut document = fastapi();
+    document["components"]["schemas"]["User"]["title"] = json!("User");
+    for service in ["auth", "shop"] {
+        let described = of(&document, service);
+        assert_eq!(component(&described, "schemas", &format!("{service}.User"))["title"], format!("{service}.User"));
+    }
+}
+
 #[test]
 fn version_2_is_read() {
     let document = json!({
