@@ -203,8 +203,20 @@ pub struct ListenerSettings {
     pub max_connections_per_client: usize,
     /// `MAX_REQUESTS_PER_CLIENT`: requests in flight of one client address.
     pub max_requests_per_client: usize,
-    /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed.
+    /// `TRUSTED_PROXIES`: which proxies are believed about the client's address, scheme and host.
     pub trusted_proxies: Vec<IpNet>,
+    /// `CLIENT_ADDRESS_HEADER`: where such a proxy says the client's address.
+    pub client_address_header: ClientAddressHeader,
+}
+
+/// `CLIENT_ADDRESS_HEADER`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClientAddressHeader {
+    /// `X-Forwarded-For`. A request that has neither that nor `Forwarded` may name its client in `X-Real-IP`.
+    #[default]
+    ForwardedFor,
+    /// `X-Real-IP`, and nothing else.
+    RealIp,
 }
 
 /// How the gateway looks from outside.

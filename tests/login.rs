@@ -462,18 +462,32 @@ fn a_session_that_somebody_else_chose_is_not_taken_over() {
 
 #[test]
 fn what_a_client_says_of_the_host_decides_nothing() {
-    let gateway = Gateway::start();
     let lines = "Host: evil.example\r\nX-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: http\r\n\
                  Forwarded: host=evil.example\r\nConnection: close";
-    let ask =
-        |target: &str| common::parse(&gateway.raw(format!("GET {target} HTTP/1.1\r\n{lines}\r\n\r\n").as_bytes()));
-    let begun = ask("/login/stand-in").expect(303);
-    let sent = Away::following(&begun).parameter("redirect_uri");
-    assert!(!sent.contains("evil.example") && sent.ends_with("/login/stand-in/callback"), "{sent}");
-    assert!(begun.header("set-cookie").unwrap().starts_with("__Host-"), "as PUBLIC_URL is https");
-    for target in ["/login", "/login/stand-in/callback", "/session"] {
-        assert!(!ask(target).text().contains("evil.example"), "{target}");
+    // A proxy in front tells services the host; PUBLIC_URL is ours alone.
+    for trusted in ["", "127.0.0.1"] {
+        let gateway = Gateway::with(&[("TRUSTED_PROXIES", trusted)]);
+        let ask =
+            |target: &str| common::parse(&gateway.raw(format!("GET {target} HTTP/1.1\r\n{lines}\r\n\r\n").as_bytes()));
+        let begun = ask("/login/stand-in").expect(303);
+        let sent = Away::following(&begun).parameter("redirect_uri");
+        assert!(!sent.contains("evil.example") && sent.ends_with("/login/stand-in/callback"), "{sent}");
+        assert!(begun.header("set-cookie").unwrap().starts_with("__Host-"), "as PUBLIC_URL is https");
+        for target in ["/login", "/login/stand-in/callback", "/session", "/.well-known/oauth-authorization-server"] {
+            assert!(!ask(target).text().contains("evil.example"), "{target}");
+        }
     }
+}
+
+#[test]
+fn in_development_a_sign_in_returns_to_the_host_that_a_trusted_proxy_tells() {
+    let gateway = Gateway::on_localhost_with(&[("TRUSTED_PROXIES", "127.0.0.1")]);
+    let request = "GET /login/stand-in HTTP/1.1\r\nHost: gateway:8080\r\nX-Forwarded-Host: 192.168.0.7:3000\r\n\
+                   X-Forwarded-Proto: https\r\nConnection: close\r\n\r\n";
+    let begun = common::parse(&gateway.raw(request.as_bytes())).expect(303);
+    let location = begun.header("location").unwrap();
+    let callback = "redirect_uri=https%3A%2F%2F192.168.0.7%3A3000%2Flogin%2Fstand-in%2Fcallback";
+    assert!(location.contains(callback), "{location}");
 }
 
 /// RFC 9700 §4.2.4, §4.12, §4.16.

@@ -80,6 +80,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::ClientAddressHeader;
 
     fn listener(max_connections: usize, max_connections_per_client: usize) -> ListenerSettings {
         ListenerSettings {
@@ -91,6 +92,7 @@ mod tests {
             max_connections_per_client,
             max_requests_per_client: 1,
             trusted_proxies: Vec::new(),
+            client_address_header: ClientAddressHeader::default(),
         }
     }
 

@@ -8,11 +8,11 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    Environment, ListenerSettings,
-    reader::{Reader, entries},
+    ClientAddressHeader, Environment, ListenerSettings,
+    reader::{Reader, entries, one_of},
     variables::{
-        ADMIN_ADDR, DRAIN_TIMEOUT, HEAD_TIMEOUT, HOST, IDLE_TIMEOUT, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_CLIENT,
-        MAX_REQUESTS_PER_CLIENT, PORT, TRUSTED_PROXIES,
+        ADMIN_ADDR, CLIENT_ADDRESS_HEADER, DRAIN_TIMEOUT, HEAD_TIMEOUT, HOST, IDLE_TIMEOUT, MAX_CONNECTIONS,
+        MAX_CONNECTIONS_PER_CLIENT, MAX_REQUESTS_PER_CLIENT, PORT, TRUSTED_PROXIES,
     },
 };
 
@@ -36,6 +36,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Option<
     let max_connections_per_client = reader.number(&MAX_CONNECTIONS_PER_CLIENT, 1..=MANY);
     let max_requests_per_client = reader.number(&MAX_REQUESTS_PER_CLIENT, 1..=MANY);
     let trusted_proxies = reader.read(&TRUSTED_PROXIES, |text| entries(text).map(network).collect());
+    let client_address_header = reader.read(&CLIENT_ADDRESS_HEADER, client_address_header);
     Some(ListenerSettings {
         address: SocketAddr::new(host?, port?),
         head_timeout: head_timeout?,
@@ -45,6 +46,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Option<
         max_connections_per_client: max_connections_per_client?,
         max_requests_per_client: max_requests_per_client?,
         trusted_proxies: trusted_proxies?,
+        client_address_header: client_address_header?,
     })
 }
 
@@ -77,6 +79,14 @@ fn network(text: &str) -> Result<IpNet, String> {
     })
 }
 
+/// The name of a header, in whatever case.
+fn client_address_header(text: &str) -> Result<ClientAddressHeader, String> {
+    const NAMES: [(&str, ClientAddressHeader); 2] =
+        [("X-Forwarded-For", ClientAddressHeader::ForwardedFor), ("X-Real-IP", ClientAddressHeader::RealIp)];
+    let named = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+    named.map_or_else(|| one_of(text, &NAMES), |(_, header)| Ok(*header))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +105,19 @@ mod tests {
         assert_eq!(network("192.0.2.7").unwrap().to_string(), "192.0.2.7/32");
         assert_eq!(network("fd00::/8").unwrap().to_string(), "fd00::/8");
         assert!(network("10.0.0.0/33").unwrap_err().contains("\"10.0.0.0/33\" is neither"));
+    }
+
+    #[test]
+    fn the_header_with_the_clients_address_is_one_of_two() {
+        for (text, header) in [
+            ("X-Forwarded-For", ClientAddressHeader::ForwardedFor),
+            ("X-Real-IP", ClientAddressHeader::RealIp),
+            ("x-real-ip", ClientAddressHeader::RealIp),
+        ] {
+            assert_eq!(client_address_header(text), Ok(header));
+        }
+        for text in ["CF-Connecting-IP", "X-Real-IP, X-Forwarded-For", ""] {
+            assert_eq!(client_address_header(text).unwrap_err(), "either X-Forwarded-For or X-Real-IP");
+        }
     }
 }

@@ -78,6 +78,7 @@ fn everything_can_be_set() {
         ("ACCESS_TOKEN_TTL", "5m"),
         ("OAUTH_REFRESH_AHEAD", "0s"),
         ("TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7"),
+        ("CLIENT_ADDRESS_HEADER", "X-Real-IP"),
         ("AUTH_SERVICE_URL", "http://localhost:8001,http://localhost:8002"),
         ("USER_PROFILE_SERVICE_URL", "http://profiles"),
     ])
@@ -94,6 +95,7 @@ fn everything_can_be_set() {
     assert_eq!(settings.vault_keys, [VaultKey(STANDARD.decode(a_key()).unwrap().try_into().unwrap())]);
     assert_eq!(settings.tokens.algorithm, SigningAlgorithm::EdDsa);
     assert_eq!(settings.listener.trusted_proxies.len(), 2);
+    assert_eq!(settings.listener.client_address_header, ClientAddressHeader::RealIp);
     assert_eq!(settings.oauth_refresh_ahead, Duration::ZERO);
     assert_eq!(settings.log_format, LogFormat::Json);
     let services: Vec<_> = settings.services.iter().map(|s| (s.name.as_str(), s.instances.len())).collect();
@@ -303,6 +305,7 @@ fn values_that_make_no_sense_are_told() {
         ("HEAD_TIMEOUT", "0s", "HEAD_TIMEOUT is \"0s\": a duration from 1ms to 1h"),
         ("MAX_CONNECTIONS", "0", "MAX_CONNECTIONS is \"0\": a whole number from 1"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,all", "TRUSTED_PROXIES is \"10.0.0.0/8,all\": addresses or CIDRs"),
+        ("CLIENT_ADDRESS_HEADER", "True-Client-IP", "CLIENT_ADDRESS_HEADER is \"True-Client-IP\": either X-Forwarded"),
         ("LOG_FORMAT", "xml", "LOG_FORMAT is \"xml\": either text or json"),
         ("AUTH_SERVICE_URL", "localhost:8001", "AUTH_SERVICE_URL is \"localhost:8001\": an instance is written"),
     ];

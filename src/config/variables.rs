@@ -85,7 +85,8 @@ variables! {
     MAX_CONNECTIONS, Text("10000"), "Connections in all; the newest is refused beyond";
     MAX_CONNECTIONS_PER_CLIENT, Text("1000"), "Connections of one client address. Behind a proxy that is the proxy's: raise it to `MAX_CONNECTIONS`";
     MAX_REQUESTS_PER_CLIENT, Text("1000"), "Requests in flight of one client address, each stream and WebSocket included; 503 `overloaded` beyond. The gateway's own paths count by themselves. Behind a proxy as above, unless `TRUSTED_PROXIES` names it";
-    TRUSTED_PROXIES, Derived("none"), "Whose `X-Forwarded-For` is believed: addresses or CIDRs separated by commas";
+    TRUSTED_PROXIES, Derived("none"), "The proxies in front that are believed about the address, scheme and host of their clients: addresses or CIDRs separated by commas";
+    CLIENT_ADDRESS_HEADER, Text("X-Forwarded-For"), "Where they say the address: `X-Forwarded-For` (`X-Real-IP` where a request has neither that nor `Forwarded`), or `X-Real-IP` alone. Name the one that your proxy writes itself";
     CONNECT_TIMEOUT, Text("2s"), "How long a connection to a service may take";
     FIRST_BYTE_TIMEOUT, Text("30s"), "How long a service may take from the request's end to its answer's head";
     UPSTREAM_IDLE_TIMEOUT, Text("4s"), "How long an unused connection to a service is kept, unless it says less itself (`Keep-Alive: timeout=5`). Less than the service keeps it: uvicorn and Node close theirs after 5 seconds, and a request that is on its way then is lost";

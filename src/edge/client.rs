@@ -1,6 +1,10 @@
 //! Who sent a request. A peer is believed about itself only; a trusted proxy (`TRUSTED_PROXIES`) is believed about the one
 //! before it, and so on until somebody is not trusted: that is the client. Of what stands further left in
 //! `X-Forwarded-For`, nothing is known, and nothing is passed on.
+//!
+//! A proxy that does not write `X-Real-IP` itself passes its client's on. Such a proxy writes `X-Forwarded-For` or `Forwarded`, so
+//! `X-Real-IP` counts only where a request has neither. A proxy that writes `X-Real-IP` alone may pass its client's
+//! `X-Forwarded-For` on: with `CLIENT_ADDRESS_HEADER=X-Real-IP` nothing else counts.
 
 use std::{
     cell::OnceCell,
@@ -8,17 +12,19 @@ use std::{
     rc::Rc,
 };
 
-use http::HeaderValue;
+use bytes::Bytes;
+use http::{HeaderValue, header::FORWARDED};
 use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::{
     accept::is_in,
+    forwarded::is_authority,
     header_list::HeaderList,
-    headers::{X_FORWARDED_FOR, X_FORWARDED_PROTO, X_REQUEST_ID},
+    headers::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP, X_REQUEST_ID},
     in_flight::{ClientPermits, CoreLimits},
 };
-use crate::domain::gateway::models::id::RequestId;
+use crate::{config::ClientAddressHeader, domain::gateway::models::id::RequestId};
 
 /// The other end of a connection.
 #[derive(Debug, Clone)]
@@ -68,13 +74,18 @@ impl Peer {
         self.is_trusted
     }
 
-    /// Who sent a request with these headers, as they came.
-    pub(super) fn client(&self, headers: &HeaderList, trusted_proxies: &[IpNet]) -> Client {
+    /// Who sent a request with these headers, as they came. Proxies say the address in `address_header`.
+    pub(super) fn client(
+        &self,
+        headers: &HeaderList,
+        trusted_proxies: &[IpNet],
+        address_header: ClientAddressHeader,
+    ) -> Client {
         if !self.is_trusted {
             return Client { address: self.address, forwarded_for: self.text.clone(), scheme: self.scheme };
         }
         let mut chain = vec![self.address.ip()];
-        for claimed in claimed_addresses(headers).into_iter().rev() {
+        for claimed in claimed_addresses(headers, address_header).into_iter().rev() {
             // What is no address ends the chain: the last proxy that made sense is all that is known.
             let Some(address) = claimed else { break };
             chain.push(address);
@@ -93,6 +104,15 @@ impl Peer {
                 None => self.scheme,
             },
         }
+    }
+
+    /// The host that a trusted proxy says its client asked for: one authority. A list of hosts says nothing, as nobody knows who
+    /// wrote which of them.
+    pub(super) fn forwarded_host(&self, headers: &HeaderList) -> Option<Bytes> {
+        if !self.is_trusted || headers.all(X_FORWARDED_HOST).nth(1).is_some() {
+            return None;
+        }
+        headers.share(&X_FORWARDED_HOST).filter(|host| std::str::from_utf8(host).is_ok_and(is_authority))
     }
 
     /// What the client of a request may have in flight. Nothing limits a proxy that does not say for whom it asks.
@@ -119,15 +139,26 @@ impl Peer {
     }
 }
 
-/// The addresses that `X-Forwarded-For` names, in order; `None` for what is no address.
-fn claimed_addresses(headers: &HeaderList) -> Vec<Option<IpAddr>> {
+/// The addresses that a proxy says a request came by, the client's first; `None` for what is no address.
+fn claimed_addresses(headers: &HeaderList, header: ClientAddressHeader) -> Vec<Option<IpAddr>> {
+    let has_chain = headers.contains(&X_FORWARDED_FOR) || headers.contains(&FORWARDED);
+    if header == ClientAddressHeader::RealIp || !has_chain {
+        return vec![real_ip(headers)];
+    }
     let values = headers.all(X_FORWARDED_FOR);
     let items = values.flat_map(|value| value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii));
-    items.map(|item| address(std::str::from_utf8(item).ok()?)).collect()
+    items.map(address).collect()
+}
+
+/// The address in `X-Real-IP`, if that is one line with one address.
+fn real_ip(headers: &HeaderList) -> Option<IpAddr> {
+    let mut lines = headers.all(X_REAL_IP);
+    lines.next().filter(|_| lines.next().is_none()).and_then(address)
 }
 
 /// An address, with or without a port.
-fn address(text: &str) -> Option<IpAddr> {
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
     let ip = text.parse().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip())).ok()?;
     Some(IpAddr::to_canonical(&ip))
 }
@@ -144,9 +175,19 @@ mod tests {
     const TRUSTED: [&str; 2] = ["10.0.0.0/8", "2001:db8::/32"];
 
     fn client(peer: &str, headers: &[(&'static str, &str)]) -> Client {
-        let trusted: Vec<IpNet> = TRUSTED.iter().map(|net| net.parse().unwrap()).collect();
-        let headers = map(headers);
-        Peer::new(peer.parse().unwrap(), &trusted, false).client(&headers, &trusted)
+        client_by(ClientAddressHeader::ForwardedFor, peer, headers)
+    }
+
+    fn client_by(header: ClientAddressHeader, peer: &str, headers: &[(&'static str, &str)]) -> Client {
+        self::peer(peer).client(&map(headers), &trusted(), header)
+    }
+
+    fn peer(address: &str) -> Peer {
+        Peer::new(address.parse().unwrap(), &trusted(), false)
+    }
+
+    fn trusted() -> Vec<IpNet> {
+        TRUSTED.iter().map(|net| net.parse().unwrap()).collect()
     }
 
     fn map(headers: &[(&'static str, &str)]) -> HeaderList {
@@ -155,9 +196,76 @@ mod tests {
 
     #[test]
     fn a_stranger_is_believed_nothing() {
-        let client = client("192.0.2.1:5", &[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-proto", "https")]);
-        assert_eq!(client.address, "192.0.2.1:5".parse().unwrap());
-        assert_eq!((client.forwarded_for, client.scheme), (HeaderValue::from_static("192.0.2.1"), "http"));
+        let said = [("x-forwarded-for", "1.1.1.1"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "a.example")];
+        for said in [&said[..], &[("x-real-ip", "1.1.1.1")]] {
+            for header in [ClientAddressHeader::ForwardedFor, ClientAddressHeader::RealIp] {
+                let client = client_by(header, "192.0.2.1:5", said);
+                assert_eq!(client.address, "192.0.2.1:5".parse().unwrap());
+                assert_eq!((client.forwarded_for, client.scheme), (HeaderValue::from_static("192.0.2.1"), "http"));
+            }
+            assert_eq!(peer("192.0.2.1:5").forwarded_host(&map(said)), None);
+        }
+    }
+
+    #[test]
+    fn the_real_address_counts_where_no_chain_is_told() {
+        for (said, who, passed_on) in [
+            (&[("x-real-ip", "1.1.1.1")][..], "1.1.1.1:0", "1.1.1.1, 10.0.0.1"),
+            (&[("x-real-ip", "2001:db7::7")], "[2001:db7::7]:0", "2001:db7::7, 10.0.0.1"),
+            (&[("x-real-ip", "::ffff:1.1.1.1")], "1.1.1.1:0", "1.1.1.1, 10.0.0.1"),
+            // What its client wrote, passed on by a proxy that tells a chain.
+            (&[("x-real-ip", "6.6.6.6"), ("x-forwarded-for", "1.1.1.1")], "1.1.1.1:0", "1.1.1.1, 10.0.0.1"),
+            (&[("x-real-ip", "6.6.6.6"), ("x-forwarded-for", "nonsense")], "10.0.0.1:5", "10.0.0.1"),
+            (&[("x-real-ip", "6.6.6.6"), ("forwarded", "for=1.1.1.1")], "10.0.0.1:5", "10.0.0.1"),
+            // Not one address.
+            (&[("x-real-ip", "1.1.1.1"), ("x-real-ip", "6.6.6.6")], "10.0.0.1:5", "10.0.0.1"),
+            (&[("x-real-ip", "1.1.1.1"), ("x-real-ip", "1.1.1.1")], "10.0.0.1:5", "10.0.0.1"),
+            (&[("x-real-ip", "1.1.1.1, 6.6.6.6")], "10.0.0.1:5", "10.0.0.1"),
+            (&[("x-real-ip", "unknown")], "10.0.0.1:5", "10.0.0.1"),
+            (&[("x-real-ip", "")], "10.0.0.1:5", "10.0.0.1"),
+        ] {
+            let client = client("10.0.0.1:5", said);
+            let passed: (SocketAddr, _) = (who.parse().unwrap(), passed_on);
+            assert_eq!((client.address, client.forwarded_for.to_str().unwrap()), passed, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn where_the_proxy_writes_the_real_address_alone_nothing_else_counts() {
+        let forged = [("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6")];
+        for (real_ip, who) in [
+            (&[("x-real-ip", "1.1.1.1")][..], "1.1.1.1:0"),
+            (&[("x-real-ip", "nonsense")], "10.0.0.1:5"),
+            (&[("x-real-ip", "1.1.1.1"), ("x-real-ip", "6.6.6.6")], "10.0.0.1:5"),
+            (&[], "10.0.0.1:5"),
+        ] {
+            let client = client_by(ClientAddressHeader::RealIp, "10.0.0.1:5", &[real_ip, &forged].concat());
+            assert_eq!(client.address, who.parse().unwrap(), "{real_ip:?}");
+            assert!(!client.forwarded_for.to_str().unwrap().contains("6.6.6.6"), "{real_ip:?}");
+        }
+    }
+
+    #[test]
+    fn a_trusted_proxy_tells_the_host_if_that_is_one() {
+        let host = |lines: &[&str]| {
+            let lines: Vec<_> = lines.iter().map(|&value| ("x-forwarded-host", value)).collect();
+            peer("10.0.0.1:5").forwarded_host(&map(&lines))
+        };
+        for one in ["app.example.com", "app.example.com:8443", "[2001:db8::1]:443"] {
+            assert_eq!(host(&[one]).as_deref(), Some(one.as_bytes()));
+        }
+        for none in [
+            &[][..],
+            &[""],
+            &["a.example, b.example"],
+            &["a.example", "a.example"],
+            &["a.example/b"],
+            &["user@a.example"],
+            &["a.example:99999"],
+            &["é.example"],
+        ] {
+            assert_eq!(host(none), None, "{none:?}");
+        }
     }
 
     #[test]
@@ -193,10 +301,7 @@ mod tests {
 
     #[test]
     fn only_a_trusted_proxy_gives_request_ids_and_only_in_our_forms() {
-        let trusted: Vec<IpNet> = TRUSTED.iter().map(|net| net.parse().unwrap()).collect();
-        let given = |peer: &str, id: &str| {
-            Peer::new(peer.parse().unwrap(), &trusted, false).request_id(&map(&[("x-request-id", id)]))
-        };
+        let given = |address: &str, id: &str| peer(address).request_id(&map(&[("x-request-id", id)]));
         let id = RequestId::from_random([7; 16]);
         assert_eq!(given("10.0.0.1:5", &id.to_string()), Some(id));
         assert_eq!(given("10.0.0.1:5", &id.as_uuid().to_string()), Some(id));

@@ -22,6 +22,8 @@ pub(super) const X_USER_SCOPE: HeaderName = HeaderName::from_static("x-user-scop
 pub(super) const X_USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
 /// `X-Gateway-Assertion`
 pub(super) const X_GATEWAY_ASSERTION: HeaderName = HeaderName::from_static("x-gateway-assertion");
+/// `X-Real-IP`
+pub(super) const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// `X-Request-Id`
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// `X-Forwarded-For`

@@ -30,7 +30,7 @@ use crate::domain::gateway::models::{
 pub(super) struct Facts<'r> {
     pub(super) request_id: &'r RequestText,
     pub(super) client: &'r Client,
-    /// The `Host` that it was sent to, if it says one; well-formed.
+    /// The host that its client asked for, if that is known; well-formed.
     pub(super) host: Option<Bytes>,
     /// Where it goes.
     pub(super) route: &'r Route,

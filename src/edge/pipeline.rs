@@ -50,9 +50,12 @@ use super::{
     watchdog::Vitals,
     worker::Core,
 };
-use crate::domain::gateway::models::{
-    access::{Accepted, Access, Denied},
-    service::{Route, Wanted},
+use crate::{
+    config::ListenerSettings,
+    domain::gateway::models::{
+        access::{Accepted, Access, Denied},
+        service::{Route, Wanted},
+    },
 };
 
 /// Answers one request. Whatever goes wrong becomes an answer, too; each answer carries the request's id, and each request
@@ -141,12 +144,14 @@ async fn handle(
     *readers = Readers::of(&core.browsers.allowed_origins, &head.headers);
     let uri = std::mem::take(&mut head.uri);
     let host = host(&uri, &head.headers, head.version)?;
+    let host = peer.forwarded_host(&head.headers).or(host);
     if head.method == Method::OPTIONS && (uri.path() == "*" || max_forwards(&head.headers)? == Some(0)) {
         return Ok(Box::new(options()));
     }
     let canonical = path::canonical(uri.path()).map_err(Failure::Path)?;
     let (api_prefix, path) = core.browsers.split(&canonical.path);
-    let client = peer.client(&head.headers, &core.listener.trusted_proxies);
+    let ListenerSettings { trusted_proxies, client_address_header, .. } = &core.listener;
+    let client = peer.client(&head.headers, trusted_proxies, *client_address_header);
     record.comes_from(client.address.ip());
     let upgrade = upgrade::asked(head.version, &head.headers, &body);
     sanitise_request(&mut head.headers);

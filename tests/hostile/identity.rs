@@ -107,6 +107,25 @@ fn a_page_of_a_foreign_name_gets_no_token_for_nothing() {
     ask("/tokens/create", "{}", "gateway:8080", "").expect(200);
 }
 
+/// Behind a proxy the name of the page is the one that the proxy tells, whatever name the gateway has there.
+#[test]
+fn the_name_of_a_page_is_told_by_a_trusted_proxy_and_by_nobody_else() {
+    for (trusted, host, told, status) in [
+        ("127.0.0.1", "gateway.example", "localhost:3000", 200),
+        ("127.0.0.1", "localhost:8080", "attacker.example", 403),
+        ("", "gateway.example", "localhost:3000", 403),
+        ("", "localhost:8080", "attacker.example", 200),
+    ] {
+        let gateway = Gateway::with(&[("TRUSTED_PROXIES", trusted)]);
+        let request = format!(
+            "POST /tokens/create HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Host: {told}\r\nConnection: close\r\n\
+             Sec-Fetch-Site: same-origin\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
+        );
+        let answer = parse(&gateway.raw(request.as_bytes()));
+        assert_eq!(answer.status, status, "{trusted:?} {host} {told}: {}", answer.text());
+    }
+}
+
 #[test]
 fn nothing_forged_arrives_and_ours_arrives_once() {
     let setup = Setup::start();

@@ -1,4 +1,7 @@
-use super::harness::{Setup, Upstream, bearer, get, post};
+use super::{
+    harness::{Setup, Upstream, bearer, get, post},
+    http2::Http2Client,
+};
 use crate::edge::test_support::service;
 
 fn multi() -> Setup {
@@ -168,6 +171,49 @@ async fn a_trusted_proxy_is_believed() {
     assert_eq!(request.header("x-request-id"), answer.header("x-request-id"));
     let given = crate::domain::gateway::models::id::RequestId::from(uuid::Uuid::parse_str(id).unwrap());
     assert_eq!(answer.header("x-request-id"), Some(given.to_string().as_str()));
+}
+
+/// What a service is told of address and host by whoever sends these headers, over HTTP/1.1 and over HTTP/2.
+async fn told(by_trusted: bool, headers: &[(&'static str, &str)]) -> [[Option<String>; 3]; 2] {
+    let upstream = Upstream::ok().await;
+    let mut setup = Setup::of(&[upstream.address]);
+    if by_trusted {
+        setup.listener.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    }
+    let gateway = setup.start();
+    let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    assert_eq!(gateway.get("/api/users", &lines.concat()).await.status, 200);
+    assert_eq!(Http2Client::connect(&gateway).await.get("/api/users", headers).await.status, 200);
+    let names = ["x-forwarded-for", "x-forwarded-host", "forwarded"];
+    let received = upstream.received();
+    [0, 1].map(|request| names.map(|name| received[request].header(name).map(str::to_owned)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_address_and_the_host_that_a_trusted_proxy_tells_go_on_and_a_strangers_do_not() {
+    let said = [("x-real-ip", "192.0.2.9"), ("x-forwarded-host", "app.example.com:8443")];
+    let believed =
+        ["192.0.2.9, 127.0.0.1", "app.example.com:8443", "for=192.0.2.9;host=\"app.example.com:8443\";proto=http"];
+    let own = ["127.0.0.1", "www.jinmini.com", "for=127.0.0.1;host=www.jinmini.com;proto=http"];
+    let alike = |expected: [&str; 3]| [expected; 2].map(|values| values.map(|value| Some(value.to_owned())));
+    assert_eq!(told(true, &said).await, alike(believed));
+    assert_eq!(told(false, &said).await, alike(own));
+    let invalid = [("x-real-ip", "192.0.2.9, 192.0.2.8"), ("x-forwarded-host", "evil.example, app.example.com")];
+    assert_eq!(told(true, &invalid).await, alike(own));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_paths_are_asked_at_the_host_that_a_trusted_proxy_tells() {
+    let line = "X-Forwarded-Host: app.example.com\r\n";
+    let mut setup = Setup::of(&[]);
+    setup.listener.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let (behind, open) = (setup.start(), Setup::of(&[]).start());
+    for request in [get("/own", line), format!("GET /own HTTP/1.0\r\n{line}\r\n")] {
+        let seen = behind.ask(&request).await;
+        assert!(seen.text().contains(r#""host": "app.example.com""#), "{}", seen.text());
+        let seen = open.ask(&request).await;
+        assert!(!seen.text().contains("app.example.com"), "{}", seen.text());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ use super::message::{Message, read_message};
 use chrono_tz::Tz;
 
 use crate::{
-    config::{ListenerSettings, LogFormat, UpstreamSettings},
+    config::{ClientAddressHeader, ListenerSettings, LogFormat, UpstreamSettings},
     domain::gateway::models::{
         access::Access,
         origin::AllowedOrigins,
@@ -97,6 +97,7 @@ impl Setup {
                 max_connections_per_client: 1000,
                 max_requests_per_client: 1000,
                 trusted_proxies: Vec::new(),
+                client_address_header: ClientAddressHeader::default(),
             },
             upstream: UpstreamSettings {
                 connect_timeout: PATIENCE,

@@ -90,6 +90,22 @@ async fn a_service_that_is_told_the_host_of_the_client_may_name_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn behind_a_trusted_proxy_the_host_of_the_client_is_the_one_that_the_proxy_tells() {
+    for (by_trusted, expected) in [(true, "/api/shop/orders/"), (false, "http://app.example.com/orders/")] {
+        let upstream = answering("location: http://app.example.com/orders/").await;
+        let mut setup = Setup::of(&[upstream.address]);
+        setup.routes.push(Route { host_sent: HostSent::Client, ..route("/api/shop/orders", "auth", "/orders") });
+        if by_trusted {
+            setup.listener.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        }
+        let answer = setup.start().get("/api/shop/orders", "X-Forwarded-Host: app.example.com\r\n").await;
+        assert_eq!(answer.header("location"), Some(expected));
+        let host = if by_trusted { "app.example.com" } else { "www.jinmini.com" };
+        assert_eq!(upstream.only().header("host"), Some(host));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_host_of_the_client_goes_along_where_a_route_says_so() {
     let upstream = Upstream::ok().await;
     let mut setup = Setup::of(&[upstream.address]);
