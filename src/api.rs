@@ -20,7 +20,7 @@ mod signing_key;
 mod token;
 mod welcome;
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
@@ -30,7 +30,7 @@ use poem_openapi::{OpenApi, OpenApiService, Tags};
 pub use self::context::RequestContext;
 use self::{
     account::AccountApi,
-    client::{ClientApi, MetadataApi},
+    client::{ClientApi, MetadataApi, at_metadata},
     cors::Cors,
     docs::Facts,
     health::HealthApi,
@@ -126,6 +126,7 @@ impl Api {
         };
         let (cors, development) = (Cors::new(parts.allowed_origins), parts.development);
         let sign_ins = SignIns { logins, vault: oauth.clone(), accounts: accounts.clone(), sessions: sessions.clone() };
+        let metadata_path = clients.metadata().path_by_issuer();
         let lasting = (
             WelcomeApi::new(&domain, sessions.clone()),
             TokenApi::new(tokens.clone()),
@@ -138,12 +139,15 @@ impl Api {
             HealthApi::new(readiness),
         );
         // A development helper that is not there has no route and no line in the document.
-        if development {
+        let Self { endpoint, docs } = if development {
             let helpers = (OpenTokenCreationApi::new(tokens.clone()), DummyTokenApi::new(tokens));
             Self::serve((lasting, helpers), &domain, &prefix, cors, facts)
         } else {
             Self::serve((lasting, TokenCreationApi::new(tokens)), &domain, &prefix, cors, facts)
-        }
+        };
+        // No operation of its own: it would be the same one twice in Swagger, under a path that the settings decide.
+        let endpoint = endpoint.before(move |request| ready(Ok(at_metadata(request, &metadata_path)))).boxed();
+        Self { endpoint, docs }
     }
 
     /// `/livez` and `/readyz` alone, for the admin listener.

@@ -56,13 +56,14 @@ clauses! {
     24, "RFC 9068 §2", "access tokens say what they must" => tokens::access_tokens_say_what_they_must;
     25, "RFC 6750 §3.1", "invalid_token is 401, insufficient_scope 403" => tokens::refusals_have_their_status;
     26, "RFC 9110 §11.6.1", "every 401 has a challenge" => tokens::every_401_has_a_challenge;
+    27, "RFC 8414 §3.1", "the path of an issuer stands behind the well-known one" => tokens::metadata_is_found_by_the_path_of_the_issuer;
 }
 
 /// Row 16 is about headers that services see, which tests/hostile has.
 #[test]
 fn no_row_is_missing() {
     let numbers: Vec<_> = ROWS.iter().map(|(number, ..)| *number).collect();
-    let wanted: Vec<_> = (1..=15).chain(17..=26).collect();
+    let wanted: Vec<_> = (1..=15).chain(17..=27).collect();
     assert_eq!(numbers, wanted);
     assert!(ROWS.iter().all(|(_, clause, wants)| clause.contains('§') && !wants.is_empty()));
 }

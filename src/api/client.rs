@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, Uri, header};
 use poem::{IntoResponse, Request, RequestBody, Response};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, OpenApi,
@@ -19,8 +19,8 @@ use super::{
 use crate::domain::gateway::{
     controllers::client::{ClientCall, ClientController},
     schemas::client::{
-        ClientTokenQuestion, ClientTokenRequest, ClientTokens, Introspection, OAuthError, OAuthErrorDocument,
-        PostedForm, ServerMetadata,
+        ClientTokenQuestion, ClientTokenRequest, ClientTokens, Introspection, METADATA_PATH, OAuthError,
+        OAuthErrorDocument, PostedForm, ServerMetadata,
     },
 };
 
@@ -88,12 +88,23 @@ impl MetadataApi {
 impl MetadataApi {
     /// Where machine clients find everything
     ///
-    /// The metadata of this authorization server (RFC 8414). There is no `/.well-known/openid-configuration`: OpenID Connect
-    /// wants an authorization endpoint and id tokens in it, and the gateway has neither for others.
+    /// The metadata of this authorization server (RFC 8414). Where `PUBLIC_URL` has a path, as in `https://app.example.com/e`, it is
+    /// also at `/.well-known/oauth-authorization-server/e` (§3.1), for clients that know the issuer alone.
+    ///
+    /// There is no `/.well-known/openid-configuration`: OpenID Connect wants an authorization endpoint and id tokens in it, and the
+    /// gateway has neither for others.
     #[oai(path = "/.well-known/oauth-authorization-server", method = "get", operation_id = "oauth2_metadata")]
     async fn metadata(&self) -> WithHeaders<Json<ServerMetadata>> {
         WithHeaders::new(Json(self.clients.metadata())).header(header::CACHE_CONTROL, "public, max-age=300")
     }
+}
+
+/// A request for the metadata by the issuer's path (`by_issuer`), at the one path that has them. Any other stays as it is.
+pub(super) fn at_metadata(mut request: Request, by_issuer: &str) -> Request {
+    if request.uri().path() == by_issuer {
+        *request.uri_mut() = Uri::from_static(METADATA_PATH);
+    }
+    request
 }
 
 fn call<T>(client: ClientProof, form: ClientBody<T>) -> ClientCall {

@@ -37,8 +37,13 @@ fn ed25519_pair() -> (String, String) {
 }
 
 fn with_every_way_to_authenticate(library: &Script) {
+    lives_at_an_issuer(library, "");
+}
+
+/// At the issuer `http://localhost:PORT`, with this path.
+fn lives_at_an_issuer(library: &Script, path: &str) {
     let registry = Registry::new(&[]);
-    let (gateway, issuer) = registry.gateway_on_localhost();
+    let (gateway, issuer) = registry.gateway_on_localhost_at(path);
     let lives = |client_id: &str, mut wish: Value| {
         let (_, refresh_token) = gateway.tokens(&json!({"subject": "alice", "scope": "a b"}));
         wish["issuer"] = json!(issuer);
@@ -89,6 +94,18 @@ fn openid_client_lives_with_every_way_to_authenticate() {
 #[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
 fn oauth4webapi_lives_with_every_way_to_authenticate() {
     with_every_way_to_authenticate(&Script::node("oauth4webapi.mjs", include_str!("oauth4webapi.mjs")));
+}
+
+/// They know the issuer alone, and find its metadata as RFC 8414 §3.1 has it. authlib wants to be told where they are.
+#[test]
+#[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
+fn libraries_find_an_issuer_that_has_a_path() {
+    for library in [
+        Script::node("openid_client.mjs", include_str!("openid_client.mjs")),
+        Script::node("oauth4webapi.mjs", include_str!("oauth4webapi.mjs")),
+    ] {
+        lives_at_an_issuer(&library, "/e");
+    }
 }
 
 #[test]

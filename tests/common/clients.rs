@@ -49,10 +49,16 @@ impl Registry {
 
     /// The issuer is where it is: `http://localhost:PORT`.
     pub(crate) fn gateway_on_localhost(&self) -> (Gateway, String) {
+        self.gateway_on_localhost_at("")
+    }
+
+    /// The same with this path.
+    pub(crate) fn gateway_on_localhost_at(&self, path: &str) -> (Gateway, String) {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let issuer = format!("http://localhost:{port}{path}");
         let mut variables = self.variables();
-        variables.extend([("PORT", port.as_str()), ("PUBLIC_URL", "")]);
-        (Gateway::with(&variables), format!("http://localhost:{port}"))
+        variables.extend([("PORT", port.as_str()), ("PUBLIC_URL", issuer.as_str())]);
+        (Gateway::with(&variables), issuer)
     }
 
     fn variables(&self) -> Vec<(&str, &str)> {

@@ -189,10 +189,36 @@ pub(crate) fn metadata_is_found_and_true() {
         let answer = gateway.call(method, &path, &[crate::common::clients::FORM], b"");
         assert_eq!(answer.status, status, "{name}: {}", answer.text());
     }
-    // An issuer has no path here, so there is one place. It is not an OpenID provider, and does not say so.
+    // It is not an OpenID provider, and does not say so.
     gateway.get("/.well-known/openid-configuration").expect_problem(404, "not_found");
     let production = Gateway::start().get("/.well-known/oauth-authorization-server").expect(200).json();
     assert!(text(&production["issuer"]).starts_with("https://"), "PUBLIC_URL is what counts");
+}
+
+pub(crate) fn metadata_is_found_by_the_path_of_the_issuer() {
+    const PLACE: &str = "/.well-known/oauth-authorization-server";
+    let of_path = |path: &str| Gateway::with(&[("PUBLIC_URL", &format!("https://www.jinmini.com{path}"))]);
+    for path in ["/e", "/e/", "/a/b"] {
+        let gateway = of_path(path);
+        let path = path.trim_end_matches('/');
+        let metadata = gateway.get(PLACE).expect(200);
+        assert_eq!(metadata.json()["issuer"], format!("https://www.jinmini.com{path}"));
+        let place = format!("{PLACE}{path}");
+        let found = gateway.get(&place).expect(200);
+        assert_eq!((found.json(), found.header("cache-control")), (metadata.json(), metadata.header("cache-control")));
+        assert_eq!(found.header("access-control-allow-origin"), Some("*"));
+        let refused = gateway.call("POST", &place, &[], b"").expect(405);
+        assert_eq!(refused.header("allow"), Some("GET, HEAD"));
+        let asked = [("Origin", "https://page.example"), ("Access-Control-Request-Method", "GET")];
+        let allowed = gateway.call("OPTIONS", &place, &asked, b"").expect(204);
+        assert_eq!(allowed.header("access-control-allow-methods"), Some("GET, HEAD"));
+        for other in ["/", "/x", "/E", &format!("{path}/"), &format!("{path}/x"), &format!("{path}{path}")] {
+            gateway.get(&format!("{PLACE}{other}")).expect_problem(404, "not_found");
+        }
+    }
+    for path in ["/e", "/"] {
+        of_path("").get(&format!("{PLACE}{path}")).expect_problem(404, "not_found");
+    }
 }
 
 pub(crate) fn the_key_set_is_public() {

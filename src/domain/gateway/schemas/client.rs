@@ -10,7 +10,7 @@ use crate::domain::gateway::models::token::{AccessClaims, IssuedToClient, Verifi
 
 pub use error::{OAuthError, OAuthErrorDocument};
 pub use form::{ClientForm, PostedForm};
-pub use metadata::ServerMetadata;
+pub use metadata::{METADATA_PATH, ServerMetadata};
 
 /// A request for a token (RFC 6749 §4.4.2, §6). Without `Authorization: Basic` it also says who the client is.
 #[derive(Debug, Default, Object)]

@@ -4,6 +4,9 @@ use poem_openapi::Object;
 
 use crate::domain::gateway::models::client::ClientAlgorithm;
 
+/// Where this document is.
+pub const METADATA_PATH: &str = "/.well-known/oauth-authorization-server";
+
 /// How a client may authenticate, by the names of OpenID Connect Core §9.
 const AUTH_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
 
@@ -65,6 +68,14 @@ impl ServerMetadata {
             response_types_supported: Vec::new(),
             service_documentation: at("/docs"),
         }
+    }
+
+    /// Where a client looks for this document that knows the issuer alone: the issuer's path stands behind [`METADATA_PATH`], at
+    /// the root of its host (RFC 8414 §3.1).
+    pub fn path_by_issuer(&self) -> String {
+        let behind_scheme = self.issuer.split_once("://").map_or("", |(_, rest)| rest);
+        let path = behind_scheme.find('/').map_or("", |at| &behind_scheme[at..]);
+        format!("{METADATA_PATH}{path}")
     }
 
     /// The names by which an assertion may call us (RFC 7523 §3): the issuer, or the token endpoint, with the prefix or

@@ -101,3 +101,17 @@ fn the_metadata_names_the_issuer_and_what_lies_under_it() {
     assert_eq!(metadata.token_endpoint, "https://us/e/oauth2/token");
     assert_eq!(metadata.audiences(), ["https://us", "https://us/e/oauth2/token", "https://us/oauth2/token"]);
 }
+
+#[test]
+fn the_path_of_an_issuer_stands_behind_the_well_known_one() {
+    for (issuer, path) in [
+        ("https://us", ""),
+        ("http://localhost:8080", ""),
+        ("https://us/e", "/e"),
+        ("http://[::1]:8080/e", "/e"),
+        ("https://us:8443/a/b", "/a/b"),
+    ] {
+        let metadata = ServerMetadata::new(issuer, issuer);
+        assert_eq!(metadata.path_by_issuer(), format!("/.well-known/oauth-authorization-server{path}"), "{issuer}");
+    }
+}
