@@ -73,7 +73,7 @@ fn all_are_on_at_their_own_endpoints() {
         [(format!("{prefix}_CLIENT_ID"), "an-id".to_owned()), (format!("{prefix}_CLIENT_SECRET"), "hunter2".to_owned())]
     });
     let ids: Vec<_> = ids.as_flattened().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let all = on(&[&GOOGLE[..], &ids, &OKTA, &[("FACEBOOK_API_VERSION", "v26.1")]].concat());
+    let all = on(&[&GOOGLE[..], &ids, &OKTA, &[("FACEBOOK_API_VERSION", "v27.0")]].concat());
     let seen: Vec<_> = all.iter().map(|one| (one.name.as_str(), one.pkce)).collect();
     assert_eq!(
         seen,
@@ -83,7 +83,7 @@ fn all_are_on_at_their_own_endpoints() {
     assert_eq!(endpoints.revoke.as_str(), "https://api.github.com/applications/an-id/token");
     assert_eq!(emails.as_str(), "https://api.github.com/user/emails");
     let ProviderKind::Facebook(endpoints) = &all[2].kind else { panic!("{:?}", all[2].kind) };
-    assert_eq!(endpoints.authorize.as_str(), "https://www.facebook.com/v26.1/dialog/oauth");
+    assert_eq!(endpoints.authorize.as_str(), "https://www.facebook.com/v27.0/dialog/oauth");
     assert_eq!(all[5].kind, ProviderKind::Oidc { issuer: "https://okta.example.com".to_owned() });
     assert_eq!(all[5].display_name, "My Okta");
     // Facebook alone documents that it compares the redirect URIs.
@@ -181,7 +181,7 @@ fn mistakes_are_told_and_show_no_secret() {
         ("GITHUB_SCOPES", "가", "GITHUB_SCOPES is \"가\": words of printable ASCII"),
         ("GOOGLE_PKCE", "yes", "GOOGLE_PKCE is \"yes\": either on or off"),
         ("NAVER_UNBOUND_CODES", "on", "NAVER_UNBOUND_CODES is \"on\": either accept or refuse"),
-        ("FACEBOOK_API_VERSION", "25", "FACEBOOK_API_VERSION is \"25\": a version such as v25.0"),
+        ("FACEBOOK_API_VERSION", "25", "FACEBOOK_API_VERSION is \"25\": a version such as v26.0"),
         ("OIDC_MY_OKTA_ISSUER", "https://a?b", "OIDC_MY_OKTA_ISSUER cannot be used: an issuer has no query"),
         ("OIDC_MY_OKTA_SCOPES", "email", "OIDC_MY_OKTA_SCOPES is \"email\": one of the words is openid"),
         ("OIDC_MY_OKTA_CLIENT_SECRET", "hunter2\u{1}", "OIDC_MY_OKTA_CLIENT_SECRET cannot be used: a value has no"),

@@ -36,7 +36,7 @@ pub(super) fn version(text: &str) -> Result<String, String> {
     let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let good =
         text.strip_prefix('v').and_then(|rest| rest.split_once('.')).is_some_and(|(a, b)| number(a) && number(b));
-    good.then(|| text.to_owned()).ok_or_else(|| "a version such as v25.0".to_owned())
+    good.then(|| text.to_owned()).ok_or_else(|| "a version such as v26.0".to_owned())
 }
 
 /// https, or http that does not leave this machine, in development.
