@@ -1,4 +1,11 @@
-use super::*;
+use std::borrow::Cow;
+
+use chrono::DateTime;
+
+use super::{
+    line::{MAX_PATH, loggable},
+    *,
+};
 use crate::{
     domain::gateway::models::{
         id::{FamilyId, RequestId, TokenId},
@@ -91,15 +98,6 @@ fn a_client_that_went_away_and_a_head_that_was_refused_are_logged_too() {
     assert!(logged(LogFormat::Text, |log| drop(record(log, None))).contains("  499 - -  "));
     let gone = logged(LogFormat::Json, |log| drop(record(log, Some(Uri::from_static("/a")))));
     assert!(gone.contains("\"status\":499,") && gone.contains("\"complete\":false,"), "{gone}");
-}
-
-#[test]
-fn a_time_is_told_without_the_clock_until_the_second_is_over() {
-    let read = Instant::now();
-    let second = Second::of("00:00:01.".to_owned(), DateTime::from_timestamp(1, 400_000_000).unwrap(), read);
-    let after = |millis| second.micros_at(read + Duration::from_millis(millis));
-    assert_eq!((second.text.as_str(), after(0), after(599)), ("00:00:01.", Some(400_000), Some(999_000)));
-    assert_eq!(after(600), None);
 }
 
 #[test]

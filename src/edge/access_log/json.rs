@@ -1,0 +1,70 @@
+//! A line for machines: one JSON object. Nothing in it has to be escaped: what is not ours to
+//! choose was put into a form without quotes, backslashes and control characters before.
+
+use std::time::Instant;
+
+use super::{Record, line::Line, times::Times};
+
+/// The name of a member as it is written.
+macro_rules! name {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
+}
+
+/// Writes the line of a request that has `ended`. It begins as all other lines of the log do.
+pub(super) fn put(record: &Record, ended: Instant, times: &Times, line: &mut Line<'_>) {
+    line.raw(r#"{"timestamp":""#);
+    let micros = times.put_second(ended, line);
+    line.digits(micros, 6);
+    line.raw(r#"Z","level":"INFO","target":"access""#);
+    put_request(record, line);
+    put_times(record, ended, line);
+    put_caller(record, line);
+    text(name!("request_id"), record.request_id.as_str(), line);
+    line.raw("}\n");
+}
+
+/// What was asked for, what came of it, and who answered.
+fn put_request(record: &Record, line: &mut Line<'_>) {
+    text(name!("method"), record.method(), line);
+    quoted(name!("path"), line, |line| line.path(record.path()));
+    line.raw(name!("status"));
+    line.digits(record.status().into(), 3);
+    if let Some(route) = &record.route {
+        text(name!("service"), route.service.as_str(), line);
+        quoted(name!("route"), line, |line| line.path(route.prefix.as_str()));
+    }
+    if let Some(instance) = &record.instance {
+        text(name!("instance"), &instance.authority, line);
+    }
+}
+
+/// How long it took.
+fn put_times(record: &Record, ended: Instant, line: &mut Line<'_>) {
+    line.raw(name!("ms"));
+    line.milliseconds(ended.saturating_duration_since(record.began));
+    line.raw(name!("complete"));
+    line.raw(if record.complete { "true" } else { "false" });
+}
+
+/// Who asked.
+fn put_caller(record: &Record, line: &mut Line<'_>) {
+    if let Some(client) = &record.client {
+        quoted(name!("client"), line, |line| line.shown(client));
+    }
+    if let Some(caller) = &record.caller {
+        quoted(name!("subject"), line, |line| line.name(&caller.identity.subject));
+    }
+}
+
+fn text(name: &str, text: &str, line: &mut Line<'_>) {
+    quoted(name, line, |line| line.raw(text));
+}
+
+fn quoted(name: &str, line: &mut Line<'_>, put: impl FnOnce(&mut Line<'_>)) {
+    line.raw(name);
+    line.raw("\"");
+    put(line);
+    line.raw("\"");
+}
