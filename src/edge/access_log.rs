@@ -203,7 +203,7 @@ impl Record {
         self.status = status.as_u16();
     }
 
-    /// The answer's last byte was handed on.
+    /// The answer's last byte was handed to the client.
     pub(super) fn complete(&mut self) {
         self.complete = true;
     }

@@ -98,6 +98,13 @@ impl AnswerBody {
         self.note_end();
     }
 
+    /// All of the answer was handed to the client.
+    pub(super) fn complete(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.complete();
+        }
+    }
+
     /// Whether the service still takes of the request that it answers.
     pub(super) fn is_uploading(&self) -> bool {
         match &self.content {
@@ -141,9 +148,6 @@ impl AnswerBody {
     fn end(&mut self) {
         if let Content::Upstream(_, body) = &mut self.content {
             body.give_back();
-        }
-        if let Some(record) = &mut self.record {
-            record.complete();
         }
     }
 }

@@ -179,7 +179,7 @@ async fn send(
     let (mut encoder, keeps_alive) = write_head(core, &answer, form, keeps_alive, output.head());
     let ends_with_connection = encoder == Encoder::UntilClose;
     let (mut has_ended, mut is_broken) = (encoder == Encoder::Nothing, false);
-    std::future::poll_fn(|context| {
+    let sent = std::future::poll_fn(|context| {
         let mut moved = 0;
         loop {
             if moved >= TURN_BYTES {
@@ -234,7 +234,11 @@ async fn send(
             }
         }
     })
-    .await
+    .await;
+    if sent.is_ok() {
+        answer.body.complete();
+    }
+    sent
 }
 
 /// What a request says about the form of its answer.

@@ -143,11 +143,11 @@ async fn respond(core: &Core, peer: &Peer, vitals: &Rc<Vitals>, asked: Asked) {
     if is_head {
         AnswerBody::withheld(&mut answer);
     }
-    let (mut parts, body) = Response::from(*answer).into_parts();
+    let (mut parts, mut body) = Response::from(*answer).into_parts();
     prepare(core, &mut parts.headers);
     let has_ended = body.is_end_stream();
     match sender.send_response(Response::from_parts(parts, ()), has_ended) {
-        Ok(_) if has_ended => {}
+        Ok(_) if has_ended => body.complete(),
         Ok(stream) => {
             let terms = Terms { idle, deadline: None, token: None };
             send(stream, body, Guard::new(&core.streams, terms, None)).await;
@@ -217,7 +217,11 @@ async fn send(mut stream: SendStream<Bytes>, body: AnswerBody, mut of_client: Gu
                 body.guard().unwrap_or(&mut of_client).rests();
                 let part = rest.split_to(room.min(rest.len()));
                 let is_last = rest.is_empty() && body.is_end_stream();
-                if stream.send_data(part, is_last).is_err() || is_last {
+                if stream.send_data(part, is_last).is_err() {
+                    return Poll::Ready(Ok(()));
+                }
+                if is_last {
+                    body.complete();
                     return Poll::Ready(Ok(()));
                 }
             }
@@ -234,7 +238,9 @@ async fn send(mut stream: SendStream<Bytes>, body: AnswerBody, mut of_client: Gu
                 },
             };
             // If it failed, the stream has ended already.
-            let _ = sent;
+            if sent.is_ok() {
+                body.complete();
+            }
             return Poll::Ready(Ok(()));
         }
     })

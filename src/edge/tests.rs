@@ -1,6 +1,7 @@
 //! The data plane from outside, over real sockets.
 
 mod access;
+mod access_log;
 mod assertions;
 mod buffering;
 mod closing;

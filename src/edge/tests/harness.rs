@@ -76,6 +76,7 @@ pub(super) struct Setup {
     pub(super) routes: Vec<Route>,
     pub(super) services: Vec<Service>,
     pub(super) allowed_origins: Vec<&'static str>,
+    pub(super) log_format: LogFormat,
     /// How much of what goes to a client the kernel keeps, if that is to be little.
     pub(super) send_buffer_bytes: Option<usize>,
 }
@@ -117,6 +118,7 @@ impl Setup {
             ],
             services: vec![service("auth", &urls)],
             allowed_origins: vec!["https://app.jinmini.com", "https://*-team.vercel.app"],
+            log_format: LogFormat::Text,
             send_buffer_bytes: None,
         }
     }
@@ -162,7 +164,7 @@ impl Setup {
             clock,
             entropy: Arc::new(CountingEntropy::default()),
             access_log: Arc::clone(&log) as _,
-            log_format: LogFormat::Text,
+            log_format: self.log_format,
             timezone: Tz::UTC,
         };
         let edge = Edge::start(listener, &parts).unwrap();
