@@ -23,7 +23,8 @@ use tracing::debug;
 
 use self::{line::Line, times::Times};
 use super::{
-    caller::Caller, in_flight::InFlight, ports::AccessLogSink, request_id::RequestText, view::Target, watchdog::Vitals,
+    caller::Caller, in_flight::InFlight, ports::AccessLogSink, request_id::RequestText, trace::TraceId, upload::Upload,
+    view::Target, watchdog::Vitals,
 };
 use crate::{config::LogFormat, domain::gateway::models::service::Route, ports::Clock};
 
@@ -120,6 +121,16 @@ pub(super) struct Record {
     instance: Option<Rc<Target>>,
     client: Option<IpAddr>,
     caller: Option<Rc<Caller>>,
+    trace: Option<TraceId>,
+    /// When its service was turned to.
+    forwarded_at: Option<Instant>,
+    /// From then until the head of the service's answer came.
+    upstream_time: Option<Duration>,
+    /// What of its body was read, but for what `upload` counts.
+    bytes_in: Cell<u64>,
+    /// Its body, as long as that may still be read for a service.
+    upload: Option<Rc<Upload>>,
+    bytes_out: Cell<u64>,
     complete: bool,
     vitals: Rc<Vitals>,
     /// What it counts against as long as it is in flight.
@@ -149,6 +160,12 @@ impl Record {
             instance: None,
             client: None,
             caller: None,
+            trace: None,
+            forwarded_at: None,
+            upstream_time: None,
+            bytes_in: Cell::new(0),
+            upload: None,
+            bytes_out: Cell::new(0),
             complete: false,
             vitals,
             in_flight: InFlight::default(),
@@ -173,9 +190,45 @@ impl Record {
         self.caller = Some(Rc::clone(caller));
     }
 
+    /// It is part of this trace, as its service is told.
+    pub(super) fn belongs_to(&mut self, trace: TraceId) {
+        self.trace = Some(trace);
+    }
+
+    /// Its body is read for its service from here.
+    pub(super) fn uploads(&mut self, upload: &Rc<Upload>) {
+        self.upload = Some(Rc::clone(upload));
+    }
+
+    /// No more of its body is read for its service. What was kept of it can be released.
+    pub(super) fn upload_ended(&mut self) {
+        self.bytes_in.set(self.bytes_in());
+        self.upload = None;
+    }
+
+    /// So many bytes of its body, or of what came behind it in another protocol, were read from the client.
+    pub(super) fn received(&self, bytes: usize) {
+        self.bytes_in.set(self.bytes_in.get() + bytes as u64);
+    }
+
+    /// So many bytes of its answer's body, or of what went behind it in another protocol, were handed to the client.
+    pub(super) fn sent(&self, bytes: usize) {
+        self.bytes_out.set(self.bytes_out.get() + bytes as u64);
+    }
+
+    /// Its service is turned to now.
+    pub(super) fn forwarded(&mut self, now: Instant) {
+        self.forwarded_at = Some(now);
+    }
+
     /// It goes to this instance.
     pub(super) fn reaches(&mut self, target: &Rc<Target>) {
         self.instance = Some(Rc::clone(target));
+    }
+
+    /// The head of its service's answer has come.
+    pub(super) fn service_answered(&mut self) {
+        self.upstream_time = self.forwarded_at.map(|since| since.elapsed());
     }
 
     /// Whom it reached, or was to reach: `auth at http://localhost:8001`.
@@ -225,6 +278,10 @@ impl Record {
 
     fn method(&self) -> &str {
         if self.target.is_some() { self.method.as_str() } else { "-" }
+    }
+
+    fn bytes_in(&self) -> u64 {
+        self.bytes_in.get() + self.upload.as_ref().map_or(0, |upload| upload.came_bytes())
     }
 }
 

@@ -98,6 +98,13 @@ impl AnswerBody {
         self.note_end();
     }
 
+    /// So many bytes of the body were handed to the client.
+    pub(super) fn sent(&self, bytes: usize) {
+        if let Some(record) = &self.record {
+            record.sent(bytes);
+        }
+    }
+
     /// All of the answer was handed to the client.
     pub(super) fn complete(&mut self) {
         if let Some(record) = &mut self.record {
@@ -148,6 +155,9 @@ impl AnswerBody {
     fn end(&mut self) {
         if let Content::Upstream(_, body) = &mut self.content {
             body.give_back();
+        }
+        if let Some(record) = &mut self.record {
+            record.upload_ended();
         }
     }
 }

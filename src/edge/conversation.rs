@@ -215,7 +215,9 @@ async fn send(
                 };
             }
             moved += output.left();
-            match wire.poll_write(context, &mut output) {
+            let written = wire.poll_write(context, &mut output);
+            answer.body.sent(output.body_written());
+            match written {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => {
                     debug!(%error, "a client's connection broke");

@@ -109,11 +109,13 @@ async fn attempts(
 ) -> Result<Box<Answer>, Failure> {
     core.retries.deposit();
     let mut now = Instant::now();
+    record.forwarded(now.into_std());
     let mut target = upstream.next(now.into_std()).ok_or(Failure::NoInstance)?;
     for attempt in 1.. {
         record.reaches(target);
         let lost = match exchange(core, target, outgoing, now, limits).await {
             Ok(mut answer) => {
+                record.service_answered();
                 outgoing.outside_of(target).put_into(&mut answer.headers);
                 return Ok(answer);
             }

@@ -216,10 +216,11 @@ async fn send(mut stream: SendStream<Bytes>, body: AnswerBody, mut of_client: Gu
                 };
                 body.guard().unwrap_or(&mut of_client).rests();
                 let part = rest.split_to(room.min(rest.len()));
-                let is_last = rest.is_empty() && body.is_end_stream();
+                let (bytes, is_last) = (part.len(), rest.is_empty() && body.is_end_stream());
                 if stream.send_data(part, is_last).is_err() {
                     return Poll::Ready(Ok(()));
                 }
+                body.sent(bytes);
                 if is_last {
                     body.complete();
                     return Poll::Ready(Ok(()));

@@ -15,20 +15,25 @@ use super::{
     },
     outgoing::Facts,
     output::put_header_of,
-    trace::{self, TRACEPARENT},
+    trace::{TRACEPARENT, TraceId, Traceparent, continue_trace},
 };
 
 /// See the module.
 pub(super) struct Ours<'r> {
     facts: &'r Facts<'r>,
     via: &'static str,
-    traceparent: [u8; trace::LENGTH],
+    traceparent: Traceparent,
 }
 
 impl<'r> Ours<'r> {
     /// Those of a request that came in this version; what its `headers` say of a trace is continued.
     pub(super) fn new(facts: &'r Facts<'r>, version: Version, headers: &mut HeaderList) -> Self {
-        Self { facts, via: via(version), traceparent: trace::continue_trace(headers, facts.random) }
+        Self { facts, via: via(version), traceparent: continue_trace(headers, facts.random) }
+    }
+
+    /// The trace that the request belongs to.
+    pub(super) fn trace_id(&self) -> TraceId {
+        self.traceparent.id()
     }
 
     /// Writes them into a head of HTTP/1.1.
@@ -75,7 +80,7 @@ impl<'r> Ours<'r> {
         }
         let host = facts.host.as_deref().and_then(|host| std::str::from_utf8(host).ok());
         put(&FORWARDED, &forwarded(facts.client.text(), host, facts.client.scheme).map(str::as_bytes));
-        put(&TRACEPARENT, &[&self.traceparent]);
+        put(&TRACEPARENT, &[self.traceparent.as_bytes()]);
         put(&VIA, &[self.via.as_bytes()]);
     }
 }

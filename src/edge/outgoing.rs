@@ -18,6 +18,7 @@ use super::{
     output::{Encoder, put_header, put_length},
     redirects::Outside,
     request_id::RequestText,
+    trace::TraceId,
     upload::RequestBody,
     view::Target,
 };
@@ -110,6 +111,11 @@ impl<'r> Outgoing<'r> {
     /// The protocols that it asks to go on with, if any.
     pub(super) fn upgrade(&self) -> Option<&[u8]> {
         self.head.headers.get(&UPGRADE)
+    }
+
+    /// The trace that it belongs to.
+    pub(super) fn trace_id(&self) -> TraceId {
+        self.ours.trace_id()
     }
 
     /// How addresses in an instance's answer look from outside.

@@ -36,6 +36,8 @@ pub(super) struct Output {
     large: Bytes,
     /// Behind the large part.
     tail: &'static [u8],
+    /// How many bytes of bodies were added, but for those that [`Output::body_written`] has told of.
+    body: usize,
     /// Whether the stream may hold back some of what it was given.
     is_unflushed: bool,
 }
@@ -53,7 +55,7 @@ impl Output {
     }
 
     fn with(small: Vec<u8>) -> Self {
-        Self { small, written: 0, large: Bytes::new(), tail: &[], is_unflushed: false }
+        Self { small, written: 0, large: Bytes::new(), tail: &[], body: 0, is_unflushed: false }
     }
 
     /// Where a head is written to.
@@ -74,6 +76,13 @@ impl Output {
     /// How many bytes are still to be written.
     pub(super) fn left(&self) -> usize {
         self.small.len() - self.written + self.large.len() + self.tail.len()
+    }
+
+    /// How many bytes of bodies were written since this was asked last. Bodies come last: what is left is theirs, but for a few
+    /// bytes that mark them off.
+    pub(super) fn body_written(&mut self) -> usize {
+        let left = self.body.min(self.left());
+        std::mem::replace(&mut self.body, left) - left
     }
 
     /// Whether some of it was written, but not all.
@@ -181,6 +190,7 @@ impl Encoder {
             }
             Self::UntilClose => {}
         }
+        output.body += data.len();
         let behind: &'static [u8] = if matches!(self, Self::Chunked { .. }) { b"\r\n" } else { b"" };
         if output.small.len() + data.len() <= SMALL_BYTES {
             output.small.extend_from_slice(&data);
@@ -382,6 +392,42 @@ mod tests {
         }
         assert_eq!(written(Encoder::Length(1), &[b"ab"], 9), Err(WrongLength));
         assert_eq!(written(Encoder::Length(3), &[b"ab"], 9), Err(WrongLength));
+    }
+
+    #[test]
+    fn the_bytes_of_bodies_are_told_once_they_are_written() {
+        let large = vec![b'x'; SMALL_BYTES + 1];
+        for (mut encoder, parts) in [
+            (Encoder::Length(7), vec![&b"abc"[..], b"defg"]),
+            (Encoder::UntilClose, vec![b"", b"ab"]),
+            (Encoder::Length(large.len() as u64), vec![&large]),
+            (Encoder::Chunked { trailers: false }, vec![b"a", &large]),
+            (Encoder::Chunked { trailers: false }, vec![&large, b"a"]),
+            (Encoder::Nothing, vec![b"abc"]),
+        ] {
+            let marks = matches!(encoder, Encoder::Chunked { .. });
+            let sent: usize = if encoder == Encoder::Nothing { 0 } else { parts.iter().map(|part| part.len()).sum() };
+            let mut output = Output::of(b"head|");
+            let mut stream = Slow { most: 1, got: Vec::new(), ready: false };
+            let mut context = Context::from_waker(Waker::noop());
+            let mut told = 0;
+            assert_eq!(output.body_written(), 0);
+            for part in &parts {
+                while !output.has_room() {
+                    let _ = output.poll_write(&mut context, &mut stream);
+                    told += output.body_written();
+                    let written = stream.got.len().saturating_sub("head|".len());
+                    assert!(if marks { told <= written } else { told == written }, "{told} of {written}");
+                }
+                encoder.put(Frame::data(Bytes::copy_from_slice(part)), &mut output).unwrap();
+            }
+            encoder.finish(&mut output).unwrap();
+            while output.poll_write(&mut context, &mut stream).is_pending() {
+                told += output.body_written();
+            }
+            told += output.body_written();
+            assert_eq!((told, output.body_written()), (sent, 0));
+        }
     }
 
     #[test]

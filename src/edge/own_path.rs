@@ -20,6 +20,7 @@ use tokio::sync::{Notify, mpsc};
 use tracing::error;
 
 use super::{
+    access_log::Record,
     body::AnswerBody,
     error::Failure,
     message::{Answer, RequestHead},
@@ -36,12 +37,13 @@ pub(super) async fn answer(
     target: String,
     host: Option<Bytes>,
     origin: RequestOrigin,
+    record: &Record,
 ) -> Result<Box<Answer>, Failure> {
     head.uri = Uri::try_from(target).map_err(|_| Failure::Internal)?;
     if let Some(host) = host {
         head.headers.insert(HOST, host);
     }
-    let (body, handing_over) = handed_over(body);
+    let (body, handing_over) = handed_over(body, record);
     let mut request = head.with_body(body);
     request.extensions_mut().insert(origin);
     let control_plane = Arc::clone(&core.control_plane);
@@ -66,7 +68,7 @@ pub(super) async fn answer(
 type Handed = Option<io::Result<Frame<Bytes>>>;
 
 /// The body as the other runtime sees it, and what has to go on here meanwhile.
-fn handed_over(mut body: Incoming) -> (ports::Body, impl Future<Output = ()>) {
+fn handed_over(mut body: Incoming, record: &Record) -> (ports::Body, impl Future<Output = ()>) {
     let (sender, receiver) = mpsc::channel(1);
     let wanted = Arc::<Notify>::default();
     let is_empty = body.is_empty();
@@ -76,6 +78,9 @@ fn handed_over(mut body: Incoming) -> (ports::Body, impl Future<Output = ()>) {
             // Nothing is read before somebody wants it: a client that asks first is not told to send what nobody reads.
             asked.notified().await;
             let part = body.frame().await;
+            if let Some(Ok(frame)) = &part {
+                record.received(frame.data_ref().map_or(0, Bytes::len));
+            }
             let is_last = !matches!(part, Some(Ok(_)));
             if sender.send(part).await.is_err() || is_last {
                 return;

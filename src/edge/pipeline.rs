@@ -92,6 +92,7 @@ fn finished(
     transport: Transport,
 ) -> Box<Answer> {
     let mut answer = outcome.unwrap_or_else(|failure| {
+        record.upload_ended();
         match failure.source() {
             Source::Client | Source::Shortage => debug!(request_id = %id, ?failure, "a request was refused"),
             Source::Upstream => {
@@ -176,7 +177,7 @@ async fn handle(
             record.in_flight.client = client_permit(core, peer, &client, |permits| &permits.own_paths)?;
             let target = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
             let origin = RequestOrigin { request_id: id.id, client: client.address, scheme: client.scheme };
-            Box::pin(own_path::answer(core, std::mem::take(head), body, target, host, origin)).await
+            Box::pin(own_path::answer(core, std::mem::take(head), body, target, host, origin, record)).await
         }
         Destination::Service { route, upstream, by_method } => {
             record.goes_by(route, path);
@@ -257,6 +258,7 @@ async fn proxy(
     let length = request.head.length;
     let body = RequestBody::new(request.body, limit_bytes);
     if let Some(upload) = body.upload() {
+        record.uploads(upload);
         if upstream.speaks_http2() {
             // A small body shares a connection with others. If its head says no length, it does if it has come as a whole.
             if length == BodyLength::Unknown {
@@ -301,6 +303,7 @@ async fn proxy(
         random: core.random.bytes(),
     };
     let outgoing = Outgoing::new(request.head, body, &facts)?;
+    record.belongs_to(outgoing.trace_id());
     forward(core, upstream, &outgoing, &limits, record).await
 }
 

@@ -20,11 +20,39 @@ struct Trace {
 }
 
 /// How long a `traceparent` of version 00 is.
-pub(super) const LENGTH: usize = 55;
+const LENGTH: usize = 55;
+
+/// A `traceparent` as it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Traceparent([u8; LENGTH]);
+
+impl Traceparent {
+    /// The header's value.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Which trace it is part of.
+    pub(super) fn id(&self) -> TraceId {
+        let mut id = [0; 32];
+        id.copy_from_slice(&self.0[3..35]);
+        TraceId(id)
+    }
+}
+
+/// Names a trace, in hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TraceId([u8; 32]);
+
+impl TraceId {
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
 
 /// The `traceparent` that makes us the parent of what the service does; the one that came is taken out. `random` is the new
 /// parent id (8 bytes) and, if need be, the trace id.
-pub(super) fn continue_trace(headers: &mut HeaderList, random: [u8; 24]) -> [u8; LENGTH] {
+pub(super) fn continue_trace(headers: &mut HeaderList, random: [u8; 24]) -> Traceparent {
     let known = known_trace(headers);
     let mut text = *b"00-................................-................-..";
     let (parent, id) = random.split_at(8);
@@ -36,7 +64,7 @@ pub(super) fn continue_trace(headers: &mut HeaderList, random: [u8; 24]) -> [u8;
     hex(&mut text[53..], &[known.map_or(SAMPLED, |trace| trace.flags)]);
     let keeps_state = known.is_some();
     headers.retain(|name, _| *name != TRACEPARENT && (keeps_state || *name != TRACESTATE));
-    text
+    Traceparent(text)
 }
 
 /// What the one `traceparent` says, if there is one and it is valid.
@@ -88,7 +116,9 @@ mod tests {
         headers.insert(TRACESTATE, "a=b");
         let traceparent = continue_trace(&mut headers, [0xab; 24]);
         assert!(!headers.contains(&TRACEPARENT));
-        (String::from_utf8(traceparent.to_vec()).unwrap(), headers.contains(&TRACESTATE))
+        let text = String::from_utf8(traceparent.as_bytes().to_vec()).unwrap();
+        assert_eq!(text.split('-').nth(1), Some(traceparent.id().as_str()));
+        (text, headers.contains(&TRACESTATE))
     }
 
     #[test]

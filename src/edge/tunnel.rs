@@ -34,16 +34,11 @@ impl Tunnel {
     /// Goes on until it ends. `first` was read from the client already.
     pub(super) async fn run(self, client: impl AsyncRead + AsyncWrite + Unpin, first: Bytes) {
         let Self { mut service, stream, mut record } = self;
-        let first_of_service = service.input.split().freeze();
         stream.waits_anew();
-        let mut client = End { io: client, first, stream: &stream };
-        let mut service = End { io: &mut service.stream, first: first_of_service, stream: &stream };
-        let mut copying = pin!(tokio::io::copy_bidirectional(&mut client, &mut service));
-        let ended = std::future::poll_fn(|context| match stream.over(context.waker()) {
-            Some(over) => Poll::Ready(Err(io::Error::other(over))),
-            None => copying.as_mut().poll(context).map_ok(|_bytes| ()),
-        })
-        .await;
+        let first_of_service = service.input.split().freeze();
+        let service = End { io: &mut service.stream, first: first_of_service, stream: &stream, record: None };
+        let client = End { io: client, first, stream: &stream, record: record.as_deref() };
+        let ended = join(client, service, &stream).await;
         match (&mut record, ended) {
             (Some(record), Ok(())) => record.complete(),
             (Some(record), Err(error)) => record.break_off(&error),
@@ -52,22 +47,42 @@ impl Tunnel {
     }
 }
 
+/// Copies both ways until both sides have closed theirs, or the stream is not to go on.
+async fn join(
+    mut client: End<'_, impl AsyncRead + AsyncWrite + Unpin>,
+    mut service: End<'_, impl AsyncRead + AsyncWrite + Unpin>,
+    stream: &Stream,
+) -> io::Result<()> {
+    let mut copying = pin!(tokio::io::copy_bidirectional(&mut client, &mut service));
+    std::future::poll_fn(|context| match stream.over(context.waker()) {
+        Some(over) => Poll::Ready(Err(io::Error::other(over))),
+        None => copying.as_mut().poll(context).map_ok(|_bytes| ()),
+    })
+    .await
+}
+
 /// One side. Whatever moves on it is noted.
 struct End<'s, T> {
     io: T,
     first: Bytes,
     stream: &'s Stream,
+    /// Counts what is read and written here; the client's side has it.
+    record: Option<&'s Record>,
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for End<'_, T> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let before = buf.filled().len();
         if this.first.is_empty() {
             ready!(Pin::new(&mut this.io).poll_read(context, buf))?;
         } else {
             let length = this.first.len().min(buf.remaining());
             buf.put_slice(&this.first[..length]);
             this.first.advance(length);
+        }
+        if let Some(record) = this.record {
+            record.received(buf.filled().len() - before);
         }
         this.stream.waits_anew();
         Poll::Ready(Ok(()))
@@ -78,6 +93,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for End<'_, T> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = ready!(Pin::new(&mut this.io).poll_write(context, bytes))?;
+        if let Some(record) = this.record {
+            record.sent(written);
+        }
         this.stream.waits_anew();
         Poll::Ready(Ok(written))
     }

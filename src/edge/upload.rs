@@ -200,6 +200,11 @@ impl Upload {
         self.moved_at.get()
     }
 
+    /// How many bytes have come from the client.
+    pub(super) fn came_bytes(&self) -> u64 {
+        self.came_bytes.get()
+    }
+
     /// Reads up to `most` bytes, and keeps them until the service takes them. Ready when they are there, or all there are.
     pub(super) fn poll_buffer(
         &self,

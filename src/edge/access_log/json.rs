@@ -1,4 +1,4 @@
-//! A line for machines: one JSON object. Nothing in it has to be escaped: what is not ours to
+//! A line for machines: one JSON object, whose members README.md lists. Nothing in it has to be escaped: what is not ours to
 //! choose was put into a form without quotes, backslashes and control characters before.
 
 use std::time::Instant;
@@ -22,6 +22,9 @@ pub(super) fn put(record: &Record, ended: Instant, times: &Times, line: &mut Lin
     put_times(record, ended, line);
     put_caller(record, line);
     text(name!("request_id"), record.request_id.as_str(), line);
+    if let Some(trace) = &record.trace {
+        text(name!("trace_id"), trace.as_str(), line);
+    }
     line.raw("}\n");
 }
 
@@ -40,10 +43,18 @@ fn put_request(record: &Record, line: &mut Line<'_>) {
     }
 }
 
-/// How long it took.
+/// How long it took, and how much went each way.
 fn put_times(record: &Record, ended: Instant, line: &mut Line<'_>) {
     line.raw(name!("ms"));
     line.milliseconds(ended.saturating_duration_since(record.began));
+    if let Some(time) = record.upstream_time {
+        line.raw(name!("upstream_ms"));
+        line.milliseconds(time);
+    }
+    line.raw(name!("bytes_in"));
+    line.digits(record.bytes_in(), 1);
+    line.raw(name!("bytes_out"));
+    line.digits(record.bytes_out.get(), 1);
     line.raw(name!("complete"));
     line.raw(if record.complete { "true" } else { "false" });
 }
@@ -53,8 +64,10 @@ fn put_caller(record: &Record, line: &mut Line<'_>) {
     if let Some(client) = &record.client {
         quoted(name!("client"), line, |line| line.shown(client));
     }
-    if let Some(caller) = &record.caller {
-        quoted(name!("subject"), line, |line| line.name(&caller.identity.subject));
+    let Some(caller) = &record.caller else { return };
+    quoted(name!("subject"), line, |line| line.name(&caller.identity.subject));
+    if let Some(client_id) = caller.identity.client_id() {
+        quoted(name!("client_id"), line, |line| line.name(client_id));
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn gateway(address: SocketAddr) -> Gateway {
 }
 
 /// A service, and how many connections it has taken.
-async fn serve<F>(
+pub(super) async fn serve<F>(
     answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
 ) -> (SocketAddr, Arc<AtomicUsize>)
 where

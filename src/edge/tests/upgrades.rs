@@ -44,7 +44,7 @@ async fn switching() -> Upstream {
 }
 
 /// Reads until this has come.
-async fn up_to(client: &mut Client, end: &str) -> String {
+pub(super) async fn up_to(client: &mut Client, end: &str) -> String {
     let mut seen = String::new();
     while !seen.ends_with(end) {
         let some = client.some().await;

@@ -30,6 +30,9 @@ pub struct Identity {
 /// The claim that holds an e-mail address (OpenID Connect Core §5.1), and its name among a caller's claims.
 const EMAIL_CLAIM: &str = "email";
 
+/// The claim that says which client a token was issued to (RFC 9068 §2.2).
+pub(super) const CLIENT_ID_CLAIM: &str = "client_id";
+
 /// An e-mail address as a claim.
 pub fn email_claim(address: Option<&str>) -> Map<String, Value> {
     address.map(|address| (EMAIL_CLAIM.to_owned(), address.into())).into_iter().collect()
@@ -39,6 +42,11 @@ impl Identity {
     /// The caller's e-mail address, if whoever issued the credential vouches for one.
     pub fn email(&self) -> Option<&str> {
         self.claims.get(EMAIL_CLAIM)?.as_str()
+    }
+
+    /// The client that the credential was issued to, if it is a token that says so.
+    pub fn client_id(&self) -> Option<&str> {
+        self.claims.get(CLIENT_ID_CLAIM)?.as_str()
     }
 
     /// Whether the credential has not expired.

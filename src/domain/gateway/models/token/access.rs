@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::CLOCKS_APART;
 use crate::domain::gateway::models::{
     id::{ClientId, FamilyId, TokenId},
-    identity::Identity,
+    identity::{CLIENT_ID_CLAIM, Identity},
     scope::Scope,
 };
 
@@ -214,7 +214,7 @@ impl AccessClaims {
     /// The caller that these claims speak of.
     pub fn identity(&self) -> Identity {
         let mut claims = self.extra.clone();
-        claims.insert("client_id".to_owned(), self.client_id.clone().into());
+        claims.insert(CLIENT_ID_CLAIM.to_owned(), self.client_id.clone().into());
         Identity {
             subject: self.subject.clone(),
             scope: self.scope.clone(),
