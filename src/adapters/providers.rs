@@ -1,8 +1,9 @@
 //! Providers: where people sign in. One file per family of quirks; what is the same everywhere is in `flow` (the requests
 //! of OAuth 2.0), `plain` (providers that speak no more than that), `http` (the one client, and what an answer means),
-//! `answer` (lenient JSON), `notice` (what providers tell us unasked), `id_token` and `kept` (OpenID Connect).
+//! `error_codes` (whose matter an error is), `answer` (lenient JSON), `notice` (what providers tell us unasked), `id_token` and `kept` (OpenID Connect).
 
 mod answer;
+mod error_codes;
 mod facebook;
 mod flow;
 mod github;

@@ -103,11 +103,15 @@ fn told(error: GrantError, provider: &ProviderName) -> ProviderAccessError {
         GrantError::NotFound | GrantError::ScopeMissing(_) => ProviderAccessError::GrantMissing,
         GrantError::ReauthorizationRequired
         | GrantError::TakenBack
-        | GrantError::Provider(ProviderError::Refused { .. } | ProviderError::Unsupported) => {
+        | GrantError::Provider(ProviderError::InvalidGrant { .. } | ProviderError::Unsupported) => {
             ProviderAccessError::ReauthorizationRequired
         }
         GrantError::Provider(
-            ProviderError::Unavailable(_) | ProviderError::BadAnswer(_) | ProviderError::NonceMismatch,
+            ProviderError::Misconfigured { .. }
+            | ProviderError::Refused { .. }
+            | ProviderError::Unavailable(_)
+            | ProviderError::BadAnswer(_)
+            | ProviderError::NonceMismatch,
         )
         | GrantError::Busy => ProviderAccessError::ProviderUnavailable,
         GrantError::Failed(failure @ (Failure::Unavailable(_) | Failure::Overloaded(_))) => {

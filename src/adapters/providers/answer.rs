@@ -1,4 +1,4 @@
-//! Answers, read leniently: numbers come as text, text as numbers, and errors with status 200.
+//! Responses, read leniently: numbers come as text, and text as numbers.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -8,8 +8,6 @@ use crate::domain::gateway::{
     services::ports::ProviderError,
 };
 
-/// The longest error code that is passed on.
-const LONGEST_CODE: usize = 64;
 const LONGEST_NAME: usize = 200;
 const LONGEST_SUBJECT: usize = 255;
 /// The largest integer below which a double skips none (RFC 8259 §6): beyond, a provider or a proxy that reads numbers as
@@ -19,40 +17,6 @@ const LONGEST_TOKEN_TYPE: usize = 64;
 const LONGEST_SCOPE: usize = 4096;
 /// No access token lives longer than ten years: beyond lies nonsense.
 const LONGEST_LIFE: i64 = 10 * 365 * 24 * 60 * 60;
-
-/// What a provider complains about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Complaint {
-    /// It will say so again.
-    Permanent(String),
-    /// It will not.
-    Passing(String),
-    /// It does not know us. The operator can mend that; nobody has to sign in again, and no grant is lost.
-    OurClient(String),
-}
-
-/// Finds the complaint in an answer, whatever the status was.
-pub(super) type ComplaintOf = fn(&Value) -> Option<Complaint>;
-
-/// `{"error": "invalid_grant"}` (RFC 6749 §5.2).
-pub(super) fn oauth_complaint(body: &Value) -> Option<Complaint> {
-    let code = text(body, "error")?;
-    Some(match code.as_str() {
-        "temporarily_unavailable" | "server_error" | "slow_down" => Complaint::Passing(code),
-        "invalid_client" | "incorrect_client_credentials" => Complaint::OurClient(code),
-        _ => Complaint::Permanent(code),
-    })
-}
-
-/// An error code for the log and the caller: printable ASCII, short, and nothing of what we sent.
-pub(super) fn clean_code(code: &str, secrets: &[&str]) -> String {
-    let echoes = secrets.iter().any(|secret| !secret.is_empty() && code.contains(secret));
-    if code.is_empty() || echoes {
-        return "unnamed_error".to_owned();
-    }
-    let printable = |c: char| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') { c } else { '_' };
-    code.chars().take(LONGEST_CODE).map(printable).collect()
-}
 
 /// A field that is text, or a number as text. Empty is as good as missing.
 pub(super) fn text(body: &Value, field: &str) -> Option<String> {
@@ -230,24 +194,6 @@ mod tests {
             let flaw = format!("its {field} holds control characters");
             assert_eq!(tokens(&body, now()), Err(ProviderError::BadAnswer(flaw)));
         }
-    }
-
-    #[test]
-    fn a_code_is_short_plain_and_no_echo() {
-        assert_eq!(clean_code("invalid_grant", &["s3cret"]), "invalid_grant");
-        assert_eq!(clean_code("bad s3cret", &["s3cret"]), "unnamed_error");
-        assert_eq!(clean_code("a b\nc\"\\\u{1b}가", &[""]), "a_b_c____");
-        assert_eq!(clean_code(&"x".repeat(100), &[]).len(), 64);
-        assert_eq!(clean_code("", &[]), "unnamed_error");
-    }
-
-    #[test]
-    fn complaints_that_pass_or_are_ours_are_told_apart() {
-        let of = |error: Value| oauth_complaint(&json!({ "error": error }));
-        assert_eq!(of(json!("invalid_grant")), Some(Complaint::Permanent("invalid_grant".into())));
-        assert_eq!(of(json!("temporarily_unavailable")), Some(Complaint::Passing("temporarily_unavailable".into())));
-        assert_eq!(of(json!("invalid_client")), Some(Complaint::OurClient("invalid_client".into())));
-        assert_eq!((of(json!(null)), of(json!(""))), (None, None));
     }
 
     #[test]

@@ -6,11 +6,13 @@ use std::fmt::Write;
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use chrono::DateTime;
+use reqwest::StatusCode;
 use serde_json::Value;
 use url::Url;
 
 use super::{
-    answer::{Complaint, is_true, name, number, oauth_complaint, subject, text},
+    answer::{is_true, name, number, subject, text},
+    error_codes::{ErrorResponse, Fault, registered_error},
     flow::{ClientAuth, Flow},
     notice::{base64, parameter, verify_hmac},
     plain::{Plain, Quirks, Site},
@@ -24,17 +26,21 @@ use crate::domain::gateway::{
     services::ports::{Acknowledgement, ProviderError, UnlinkError, UnlinkNotice, Unlinked},
 };
 
-/// Errors of the Graph API that pass: something is down or too much was asked.
-const PASSING: [i64; 7] = [1, 2, 4, 17, 32, 341, 613];
+/// Of the Graph API: the access token has expired, was revoked, or never was one.
+const BAD_TOKEN: i64 = 190;
 /// The app's own id or secret is wrong.
 const BAD_CLIENT: i64 = 101;
+/// What it says of a secret that is wrong, under a code that means many things.
+const BAD_SECRET: &str = "Error validating client secret";
+/// Something is down, too much was asked, or the app is blocked for a while.
+const PASSING: [i64; 8] = [1, 2, 4, 17, 32, 341, 368, 613];
 
 /// What is peculiar to Facebook.
 pub(super) struct Facebook;
 
 /// Makes it.
 pub(super) fn facebook(flow: Flow, endpoints: Endpoints) -> Plain<Facebook> {
-    Plain::new(flow.complaining(complaint), endpoints, Facebook)
+    Plain::new(flow.with_errors(error_of), endpoints, Facebook)
 }
 
 /// A URL of the Graph API, with the proof that the token is in the right hands.
@@ -46,18 +52,21 @@ fn proven(flow: &Flow, url: &Url, access_token: &Secret) -> Url {
 }
 
 /// `{"error": {"type": "OAuthException", "code": 190}}`
-fn complaint(body: &Value) -> Option<Complaint> {
+fn error_of(status: StatusCode, body: &Value) -> Option<ErrorResponse> {
     let error = body.get("error").filter(|error| error.is_object());
-    let Some(error) = error else { return oauth_complaint(body) };
+    let Some(error) = error else { return registered_error(status, body) };
     let kind = text(error, "type").unwrap_or_else(|| "error".to_owned());
     let code = number(error, "code");
-    let told = code.map_or_else(|| kind.clone(), |code| format!("{kind}:{code}"));
-    Some(match code {
-        Some(code) if PASSING.contains(&code) => Complaint::Passing(told),
-        Some(BAD_CLIENT) => Complaint::OurClient(told),
-        _ if is_true(error, "is_transient") => Complaint::Passing(told),
-        _ => Complaint::Permanent(told),
-    })
+    let is_bad_secret = text(error, "message").is_some_and(|message| message.starts_with(BAD_SECRET));
+    let fault = match code {
+        Some(BAD_TOKEN) => Fault::Grant,
+        Some(BAD_CLIENT) => Fault::Client,
+        _ if is_bad_secret => Fault::Client,
+        Some(code) if PASSING.contains(&code) => Fault::Provider,
+        _ if is_true(error, "is_transient") => Fault::Provider,
+        _ => Fault::Unknown,
+    };
+    Some(ErrorResponse::new(code.map_or_else(|| kind.clone(), |code| format!("{kind}:{code}")), fault))
 }
 
 /// HMAC-SHA256 of the access token under the app's secret, in hexadecimal.
@@ -135,14 +144,24 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_objects_and_some_pass() {
-        let of = |error: Value| complaint(&json!({ "error": error }));
+    fn errors_are_objects_with_numbers() {
+        let of = |error: Value| {
+            let read = error_of(StatusCode::BAD_REQUEST, &json!({ "error": error })).unwrap();
+            (read.code, read.fault)
+        };
         let oauth = |code: i64| json!({"message": "m", "type": "OAuthException", "code": code, "fbtrace_id": "t"});
-        assert_eq!(of(oauth(190)), Some(Complaint::Permanent("OAuthException:190".into())));
-        assert_eq!(of(oauth(4)), Some(Complaint::Passing("OAuthException:4".into())));
-        assert_eq!(of(oauth(101)), Some(Complaint::OurClient("OAuthException:101".into())));
-        assert_eq!(of(json!({"is_transient": true})), Some(Complaint::Passing("error".into())));
-        assert_eq!(of(json!("invalid_grant")), Some(Complaint::Permanent("invalid_grant".into())));
-        assert_eq!(complaint(&json!({"id": "1"})), None);
+        assert_eq!(of(oauth(190)), ("OAuthException:190".into(), Fault::Grant));
+        assert_eq!(of(oauth(4)), ("OAuthException:4".into(), Fault::Provider));
+        assert_eq!(of(oauth(101)), ("OAuthException:101".into(), Fault::Client));
+        for unlisted in [10, 100, 102, 200, 294] {
+            assert_eq!(of(oauth(unlisted)).1, Fault::Unknown, "{unlisted}");
+        }
+        let mut bad_secret = oauth(1);
+        assert_eq!(of(bad_secret.clone()).1, Fault::Provider);
+        bad_secret["message"] = json!("Error validating client secret.");
+        assert_eq!(of(bad_secret).1, Fault::Client);
+        assert_eq!(of(json!({"is_transient": true})), ("error".into(), Fault::Provider));
+        assert_eq!(of(json!("invalid_grant")), ("invalid_grant".into(), Fault::Grant));
+        assert_eq!(error_of(StatusCode::OK, &json!({"id": "1"})), None);
     }
 }

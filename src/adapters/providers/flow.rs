@@ -7,7 +7,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use reqwest::{
-    RequestBuilder,
+    IntoUrl, RequestBuilder,
     header::{ACCEPT, AUTHORIZATION, HeaderValue},
 };
 use serde_json::Value;
@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 use url::{Url, form_urlencoded};
 
 use super::{
-    answer::{self, ComplaintOf, oauth_complaint},
+    answer,
+    error_codes::{ErrorReader, no_error, registered_error},
     http::Http,
 };
 use crate::{
@@ -40,22 +41,31 @@ pub(super) enum ClientAuth {
     Nothing,
 }
 
+/// Whether a provider is told which kind of token it is to take back (RFC 7009 §2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenTypeHint {
+    /// It is.
+    Sent,
+    /// It finds out by itself.
+    Omitted,
+}
+
 /// Our registration at a provider, and the means to talk to it.
 pub(super) struct Flow {
     pub(super) settings: ProviderSettings,
     pub(super) http: Arc<Http>,
     pub(super) clock: Arc<dyn Clock>,
-    complaint_of: ComplaintOf,
+    error_of: ErrorReader,
 }
 
 impl Flow {
     pub(super) fn new(settings: ProviderSettings, http: Arc<Http>, clock: Arc<dyn Clock>) -> Self {
-        Self { settings, http, clock, complaint_of: oauth_complaint }
+        Self { settings, http, clock, error_of: registered_error }
     }
 
-    /// For a provider that complains in its own words.
-    pub(super) fn complaining(self, complaint_of: ComplaintOf) -> Self {
-        Self { complaint_of, ..self }
+    /// For a provider that has error codes of its own.
+    pub(super) fn with_errors(self, error_of: ErrorReader) -> Self {
+        Self { error_of, ..self }
     }
 
     pub(super) fn name(&self) -> &ProviderName {
@@ -130,18 +140,26 @@ impl Flow {
         answer::tokens(&body, asked_at)
     }
 
-    /// Takes a token back (RFC 7009): the refresh token if there is one, because its access tokens end with it. That the
-    /// provider no longer knows it is as good.
+    /// Takes a token back (RFC 7009): the refresh token if there is one, because its access tokens end with it.
     pub(super) async fn revoke(
         &self,
         endpoint: &Url,
         auth: ClientAuth,
         tokens: &ProviderTokens,
+        hint: TokenTypeHint,
     ) -> Result<(), ProviderError> {
-        let token = tokens.refresh_token.as_ref().unwrap_or(&tokens.access_token);
-        match self.form(endpoint, auth, vec![("token", token.expose())]).await {
+        let (token, kind) = match &tokens.refresh_token {
+            Some(refresh_token) => (refresh_token, "refresh_token"),
+            None => (&tokens.access_token, "access_token"),
+        };
+        let mut form = vec![("token", token.expose())];
+        if hint == TokenTypeHint::Sent {
+            form.push(("token_type_hint", kind));
+        }
+        match self.form(endpoint, auth, form).await {
             // Whatever stands in a good answer does not matter (§2.2).
             Ok(_) => Ok(()),
+            // Some say so where the standard says nothing (§2.2).
             Err(ProviderError::Refused { code }) if code == "invalid_token" => Ok(()),
             Err(error) => Err(error),
         }
@@ -169,7 +187,7 @@ impl Flow {
     ) -> Result<Value, ProviderError> {
         let secrets: Vec<_> = form
             .iter()
-            .filter(|(name, _)| !matches!(*name, "grant_type" | "redirect_uri" | "client_id"))
+            .filter(|(name, _)| !matches!(*name, "grant_type" | "redirect_uri" | "client_id" | "token_type_hint"))
             .map(|(_, value)| *value)
             .chain([self.settings.client_secret.expose()])
             .collect();
@@ -200,9 +218,24 @@ impl Flow {
         self.with_token(self.http.client()?.get(url.clone()), access_token).await
     }
 
+    /// Fetches a document that is about no grant.
+    pub(super) async fn document(&self, url: impl IntoUrl + Send) -> Result<Value, ProviderError> {
+        self.send_reading(self.http.client()?.get(url), &[], no_error).await
+    }
+
     /// Sends a request. All answers are to be JSON.
     pub(super) async fn send(&self, request: RequestBuilder, secrets: &[&str]) -> Result<Value, ProviderError> {
-        self.http.send(request.header(ACCEPT, "application/json"), secrets, self.complaint_of).await
+        self.send_reading(request, secrets, self.error_of).await
+    }
+
+    /// Sends a request to an endpoint whose errors mean something else than at the provider's others.
+    pub(super) async fn send_reading(
+        &self,
+        request: RequestBuilder,
+        secrets: &[&str],
+        error_of: ErrorReader,
+    ) -> Result<Value, ProviderError> {
+        self.http.send(request.header(ACCEPT, "application/json"), secrets, error_of).await
     }
 
     /// HTTP Basic as RFC 6749 §2.3.1 wants it: both halves are form-encoded first.
@@ -216,6 +249,14 @@ impl Flow {
     pub(super) fn if_any<T>(&self, wanted: &str, outcome: Result<T, ProviderError>) -> Option<T> {
         let provider = self.name().as_str();
         outcome.inspect_err(|error| tracing::warn!(provider, %error, "the provider does not tell the {wanted}")).ok()
+    }
+}
+
+/// What came of taking a grant back. One that the provider no longer knows is as good as taken back.
+pub(super) fn revoked(outcome: Result<(), ProviderError>) -> Result<(), ProviderError> {
+    match outcome {
+        Err(ProviderError::InvalidGrant { .. }) => Ok(()),
+        outcome => outcome,
     }
 }
 

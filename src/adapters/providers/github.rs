@@ -1,12 +1,14 @@
-//! GitHub: errors come with status 200, tokens of OAuth apps never expire and have no refresh token, and e-mail addresses
+//! GitHub: errors of the token endpoint come with status 200, tokens of OAuth apps never expire and have no refresh token, and e-mail addresses
 //! have an endpoint of their own.
 
 use async_trait::async_trait;
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use url::Url;
 
 use super::{
     answer::{email, is_true, name, subject},
+    error_codes::{ErrorCodes, ErrorResponse, Fault},
     flow::{ClientAuth, Flow},
     plain::{Plain, Quirks, Site},
 };
@@ -19,6 +21,13 @@ use crate::domain::gateway::{
     services::ports::ProviderError,
 };
 
+/// Those of the token endpoint. `Not Found` is what it calls a client id that it does not know.
+const CODES: ErrorCodes = ErrorCodes {
+    grant: &["bad_refresh_token", "bad_verification_code"],
+    client: &["incorrect_client_credentials", "Not Found"],
+    provider: &[],
+};
+
 /// What is peculiar to GitHub.
 pub(super) struct GitHub {
     emails: Url,
@@ -26,7 +35,21 @@ pub(super) struct GitHub {
 
 /// Makes it.
 pub(super) fn github(flow: Flow, endpoints: Endpoints, emails: Url) -> Plain<GitHub> {
-    Plain::new(flow, endpoints, GitHub { emails })
+    Plain::new(flow.with_errors(error_of), endpoints, GitHub { emails })
+}
+
+fn error_of(_: StatusCode, body: &Value) -> Option<ErrorResponse> {
+    CODES.error(body)
+}
+
+/// The errors of the API that deletes tokens have no codes. A token that it does not know is not found, or not valid.
+fn deletion_error_of(status: StatusCode, _: &Value) -> Option<ErrorResponse> {
+    let fault = match status {
+        StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => Fault::Grant,
+        StatusCode::UNAUTHORIZED => Fault::Client,
+        _ => return None,
+    };
+    Some(ErrorResponse::new(format!("http_{}", status.as_u16()), fault))
 }
 
 /// The primary address, if it is verified. The one in the profile may be anything.
@@ -56,6 +79,6 @@ impl Quirks for GitHub {
         let request = request.header("authorization", flow.basic()?);
         let request = request.json(&json!({"access_token": access_token.expose()}));
         let secrets = [access_token.expose(), flow.settings.client_secret.expose()];
-        flow.send(request, &secrets).await.map(drop)
+        flow.send_reading(request, &secrets, deletion_error_of).await.map(drop)
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     NoHttpClient,
-    answer::{Complaint, ComplaintOf, clean_code},
+    error_codes::{ErrorReader, Fault},
 };
 use crate::domain::gateway::services::ports::ProviderError;
 
@@ -71,32 +71,28 @@ impl Http {
         &self,
         request: RequestBuilder,
         secrets: &[&str],
-        complaint_of: ComplaintOf,
+        error_of: ErrorReader,
     ) -> Result<Value, ProviderError> {
         let response = request.send().await.map_err(|error| ProviderError::Unavailable(fault(&error).to_owned()))?;
         let status = response.status();
         let asks_for_patience = status.is_client_error() && asks_for_patience(response.headers());
         let body = self.body(response).await?;
         let body: Option<Value> = if body.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&body).ok() };
-        let complaint = body.as_ref().and_then(complaint_of);
+        let error = error_of(status, body.as_ref().unwrap_or(&Value::Null));
+        let by_status = format!("http_{}", status.as_u16());
         if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() || asks_for_patience {
-            return Err(ProviderError::Unavailable(format!("it answers {}", status.as_u16())));
+            let named = error.filter(|error| error.fault == Fault::Provider);
+            let unnamed = || ProviderError::Unavailable(by_status);
+            return Err(named.map_or_else(unnamed, |error| error.into_provider_error(secrets)));
         }
-        match complaint {
-            Some(Complaint::Permanent(code)) => Err(ProviderError::Refused { code: clean_code(&code, secrets) }),
-            Some(Complaint::Passing(code)) => {
-                Err(ProviderError::Unavailable(format!("it answers {}", clean_code(&code, secrets))))
-            }
-            Some(Complaint::OurClient(code)) => Err(ProviderError::Unavailable(format!(
-                "it does not accept our client id and secret: {}",
-                clean_code(&code, secrets)
-            ))),
-            None => match status.as_u16() {
-                200..=299 => body.ok_or_else(|| ProviderError::BadAnswer("it is not JSON".to_owned())),
-                400 | 401 | 403 => Err(ProviderError::Refused { code: format!("http_{}", status.as_u16()) }),
-                408 | 425 => Err(ProviderError::Unavailable(format!("it answers {}", status.as_u16()))),
-                other => Err(ProviderError::BadAnswer(format!("its status is {other}"))),
-            },
+        if let Some(error) = error {
+            return Err(error.into_provider_error(secrets));
+        }
+        match status.as_u16() {
+            200..=299 => body.ok_or_else(|| ProviderError::BadAnswer("it is not JSON".to_owned())),
+            400 | 401 | 403 => Err(ProviderError::Refused { code: by_status }),
+            408 | 425 => Err(ProviderError::Unavailable(by_status)),
+            other => Err(ProviderError::BadAnswer(format!("its status is {other}"))),
         }
     }
 

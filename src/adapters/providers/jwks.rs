@@ -81,7 +81,7 @@ impl Jwks {
     /// The keys, with the one that is looked for if the provider has it.
     pub(super) async fn get(&self, flow: &Flow, url: &Url, kid: Option<&str>) -> Result<Arc<Keys>, ProviderError> {
         let fetch = async {
-            let set = flow.send(flow.http.client()?.get(url.clone()), &[]).await?;
+            let set = flow.document(url.clone()).await?;
             Keys::of(&set)
         };
         self.0.get(|keys| keys.find(kid).is_some(), fetch).await

@@ -3,10 +3,12 @@
 
 use async_trait::async_trait;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    answer::{Complaint, email, is_true, name, number, oauth_complaint, subject},
+    answer::{email, is_true, name, number, subject, text},
+    error_codes::{ErrorCodes, ErrorResponse, Fault},
     flow::{ClientAuth, Flow},
     notice::parameter,
     plain::{Plain, Quirks, Site},
@@ -20,8 +22,17 @@ use crate::domain::gateway::{
     services::ports::{Acknowledgement, ProviderError, UnlinkError, UnlinkNotice, Unlinked},
 };
 
-/// Errors of its API that pass: an internal one, maintenance, too many requests, too slow, maintenance again.
-const PASSING: [i64; 5] = [-1, -7, -10, -603, -9798];
+/// Those of the token endpoint (`KOE…`) and of the API (`code:…`).
+const CODES: ErrorCodes = ErrorCodes {
+    // No refresh token; a code, a refresh token that is used up or too old; a person who is not linked; an access token that
+    // is not valid.
+    grant: &["KOE319", "KOE320", "KOE322", "code:-101", "code:-401"],
+    // Kakao Login is off; the platform is not registered; the secret is wrong; the app key is.
+    client: &["KOE004", "KOE009", "KOE010", "KOE101", "misconfigured"],
+    // A fault of its OAuth server; too many requests for tokens. An internal fault; maintenance; too many requests; too slow;
+    // maintenance again.
+    provider: &["KOE003", "KOE237", "code:-1", "code:-7", "code:-10", "code:-603", "code:-9798"],
+};
 /// The scheme of the `Authorization` header of its notices.
 const SCHEME: &str = "KakaoAK";
 
@@ -32,16 +43,20 @@ pub(super) struct Kakao {
 
 /// Makes it. Without the admin key its notices cannot be verified.
 pub(super) fn kakao(flow: Flow, endpoints: Endpoints, admin_key: Option<Secret>) -> Plain<Kakao> {
-    Plain::new(flow.complaining(complaint), endpoints, Kakao { admin_key })
+    Plain::new(flow.with_errors(error_of), endpoints, Kakao { admin_key })
 }
 
-/// `{"error": "invalid_grant", "error_code": "KOE320"}` of the token endpoint, `{"code": -401}` of the API.
-fn complaint(body: &Value) -> Option<Complaint> {
-    oauth_complaint(body).or_else(|| {
+/// `{"error": "invalid_grant", "error_code": "KOE320"}` of the token endpoint, where the number says more than the word, and
+/// `{"code": -401}` of the API.
+fn error_of(_: StatusCode, body: &Value) -> Option<ErrorResponse> {
+    let Some(word) = text(body, "error") else {
         let code = number(body, "code").filter(|code| *code < 0)?;
-        let told = format!("code:{code}");
-        Some(if PASSING.contains(&code) { Complaint::Passing(told) } else { Complaint::Permanent(told) })
-    })
+        let code = format!("code:{code}");
+        return Some(ErrorResponse { fault: CODES.fault(&code), code });
+    };
+    let number = text(body, "error_code");
+    let fault = number.as_deref().map(|number| CODES.fault(number)).filter(|fault| *fault != Fault::Unknown);
+    Some(ErrorResponse { fault: fault.unwrap_or_else(|| CODES.fault(&word)), code: number.unwrap_or(word) })
 }
 
 #[async_trait]
@@ -92,11 +107,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn complaints_have_words_or_numbers() {
-        let grant = json!({"error": "invalid_grant", "error_code": "KOE320", "error_description": "d"});
-        assert_eq!(complaint(&grant), Some(Complaint::Permanent("invalid_grant".into())));
-        assert_eq!(complaint(&json!({"code": -401, "msg": "m"})), Some(Complaint::Permanent("code:-401".into())));
-        assert_eq!(complaint(&json!({"code": -603, "msg": "m"})), Some(Complaint::Passing("code:-603".into())));
-        assert_eq!(complaint(&json!({"id": 1})), None);
+    fn errors_have_words_and_numbers() {
+        let of = |body: Value| error_of(StatusCode::BAD_REQUEST, &body).map(|error| (error.code, error.fault));
+        let error =
+            |word: &str, number: &str| of(json!({"error": word, "error_code": number, "error_description": "d"}));
+        assert_eq!(error("invalid_grant", "KOE320"), Some(("KOE320".into(), Fault::Grant)));
+        assert_eq!(error("invalid_request", "KOE237"), Some(("KOE237".into(), Fault::Provider)));
+        assert_eq!(error("invalid_client", "KOE999"), Some(("KOE999".into(), Fault::Client)));
+        assert_eq!(of(json!({"error": "invalid_grant"})), Some(("invalid_grant".into(), Fault::Grant)));
+        assert_eq!(of(json!({"code": -401, "msg": "m"})), Some(("code:-401".into(), Fault::Grant)));
+        assert_eq!(of(json!({"code": -603, "msg": "m"})), Some(("code:-603".into(), Fault::Provider)));
+        assert_eq!(of(json!({"code": -2, "msg": "m"})), Some(("code:-2".into(), Fault::Unknown)));
+        assert_eq!((of(json!({"id": 1})), of(json!({"code": 0}))), (None, None));
     }
 }

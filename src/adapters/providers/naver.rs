@@ -5,11 +5,13 @@ use async_trait::async_trait;
 use aws_lc_rs::cipher::{AES_128, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
 use chrono::DateTime;
 use md5::{Digest, Md5};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    answer::{Complaint, name, oauth_complaint, subject, text},
-    flow::{ClientAuth, Flow},
+    answer::{name, subject, text},
+    error_codes::{ErrorResponse, Fault, registered_error},
+    flow::{ClientAuth, Flow, TokenTypeHint},
     notice::{base64, parameter, verify_hmac},
     plain::{Plain, Quirks, Site},
 };
@@ -22,24 +24,39 @@ use crate::domain::gateway::{
     services::ports::{Acknowledgement, CodeExchange, ProviderError, UnlinkError, UnlinkNotice, Unlinked},
 };
 
+/// What it says of a refresh token, and of a code, that it does not take. The code of both, `invalid_request`, also means
+/// everything else.
+const BAD_GRANTS: [&str; 2] = ["invalid refresh_token", "no valid data in session"];
+/// What it says of a client id or secret that is wrong: at the token endpoint, and where tokens are revoked.
+const BAD_CLIENTS: [&str; 2] = ["wrong client id / client secret pair", "client authentication failed"];
+
 /// What is peculiar to Naver.
 pub(super) struct Naver;
 
 /// Makes it.
 pub(super) fn naver(flow: Flow, endpoints: Endpoints) -> Plain<Naver> {
-    Plain::new(flow.complaining(complaint), endpoints, Naver)
+    Plain::new(flow.with_errors(error_of), endpoints, Naver)
 }
 
 /// `{"error": "invalid_request"}` of the token endpoint, `{"resultcode": "024"}` of the profile.
-fn complaint(body: &Value) -> Option<Complaint> {
-    let result = || text(body, "resultcode").or_else(|| text(body, "errorCode")).filter(|code| code != "00");
-    oauth_complaint(body).or_else(|| {
-        let code = result()?;
-        // 5xx as text: the profile is down.
-        let passing = code.len() == 3 && code.starts_with('5');
-        let told = format!("resultcode:{code}");
-        Some(if passing { Complaint::Passing(told) } else { Complaint::Permanent(told) })
-    })
+fn error_of(status: StatusCode, body: &Value) -> Option<ErrorResponse> {
+    if let Some(error) = registered_error(status, body) {
+        let description = text(body, "error_description").unwrap_or_default().to_ascii_lowercase();
+        let description = description.trim_end_matches('.');
+        let fault = if BAD_GRANTS.contains(&description) {
+            Fault::Grant
+        } else if BAD_CLIENTS.contains(&description) {
+            Fault::Client
+        } else {
+            error.fault
+        };
+        return Some(ErrorResponse { fault, ..error });
+    }
+    let code = text(body, "resultcode").or_else(|| text(body, "errorCode")).filter(|code| code != "00")?;
+    // 5xx as text: the profile is down.
+    let is_down = code.len() == 3 && code.starts_with('5');
+    let fault = if is_down { Fault::Provider } else { Fault::Unknown };
+    Some(ErrorResponse::new(format!("resultcode:{code}"), fault))
 }
 
 #[async_trait]
@@ -60,7 +77,7 @@ impl Quirks for Naver {
     }
 
     async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError> {
-        site.flow.revoke(&site.endpoints.revoke, ClientAuth::Form, tokens).await
+        site.flow.revoke(&site.endpoints.revoke, ClientAuth::Form, tokens, TokenTypeHint::Sent).await
     }
 
     fn exchange_parameters<'e>(&self, exchange: &'e CodeExchange) -> Vec<(&'static str, &'e str)> {
@@ -114,11 +131,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_body_may_complain() {
-        assert_eq!(complaint(&json!({"resultcode": "00", "message": "success"})), None);
-        assert_eq!(complaint(&json!({"resultcode": "024"})), Some(Complaint::Permanent("resultcode:024".into())));
-        assert_eq!(complaint(&json!({"errorCode": "024"})), Some(Complaint::Permanent("resultcode:024".into())));
-        assert_eq!(complaint(&json!({"resultcode": "500"})), Some(Complaint::Passing("resultcode:500".into())));
-        assert_eq!(complaint(&json!({"error": "invalid_grant"})), Some(Complaint::Permanent("invalid_grant".into())));
+    fn every_body_may_be_an_error() {
+        let of = |body: Value| error_of(StatusCode::OK, &body).map(|error| (error.code, error.fault));
+        assert_eq!(of(json!({"resultcode": "00", "message": "success"})), None);
+        assert_eq!(of(json!({"resultcode": "024"})), Some(("resultcode:024".into(), Fault::Unknown)));
+        assert_eq!(of(json!({"errorCode": "024"})), Some(("resultcode:024".into(), Fault::Unknown)));
+        assert_eq!(of(json!({"resultcode": "500"})), Some(("resultcode:500".into(), Fault::Provider)));
+        assert_eq!(of(json!({"error": "invalid_grant"})), Some(("invalid_grant".into(), Fault::Grant)));
+    }
+
+    #[test]
+    fn a_description_tells_what_the_code_does_not() {
+        for (code, description, fault) in [
+            ("invalid_request", "invalid refresh_token", Fault::Grant),
+            ("invalid_request", "Invalid refresh_token.", Fault::Grant),
+            ("invalid_request", "no valid data in session", Fault::Grant),
+            ("invalid_request", "wrong client id / client secret pair", Fault::Client),
+            ("unauthorized_client", "Client authentication failed.", Fault::Client),
+            ("unauthorized_client", "", Fault::Unknown),
+            ("invalid_request", "refresh_token is missing", Fault::Unknown),
+            ("invalid_request", "no invalid refresh_token", Fault::Unknown),
+            ("invalid_request", "", Fault::Unknown),
+        ] {
+            let body = json!({"error": code, "error_description": description});
+            let read = error_of(StatusCode::OK, &body).unwrap();
+            assert_eq!((read.code.as_str(), read.fault), (code, fault), "{description}");
+        }
     }
 }

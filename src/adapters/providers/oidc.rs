@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{
     answer::{email, is_true, name, text, text_subject},
-    flow::{ClientAuth, Flow},
+    flow::{ClientAuth, Flow, TokenTypeHint, revoked},
     id_token::{Expected, Unchecked},
     jwks::Jwks,
     kept::Kept,
@@ -133,7 +133,7 @@ impl Oidc {
             Source::Discovered { issuer, kept } => {
                 let fetch = async {
                     let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-                    let document = self.flow.send(self.flow.http.client()?.get(url), &[]).await?;
+                    let document = self.flow.document(url).await?;
                     Metadata::of(&document, issuer)
                 };
                 kept.get(|_| true, fetch).await
@@ -246,7 +246,7 @@ impl Provider for Oidc {
     async fn revoke(&self, tokens: &ProviderTokens) -> Result<(), ProviderError> {
         let metadata = self.metadata().await?;
         let endpoint = metadata.revoke.as_ref().ok_or(ProviderError::Unsupported)?;
-        self.flow.revoke(endpoint, metadata.revoke_auth, tokens).await
+        revoked(self.flow.revoke(endpoint, metadata.revoke_auth, tokens, TokenTypeHint::Omitted).await)
     }
 
     async fn check_issuer(&self, iss: Option<&str>) -> Result<(), ProviderError> {

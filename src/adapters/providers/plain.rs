@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::flow::{ClientAuth, Flow};
+use super::flow::{ClientAuth, Flow, revoked};
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
@@ -26,7 +26,7 @@ pub(super) trait Quirks: Send + Sync {
     /// Who the person is whose access token this is.
     async fn identity(&self, site: &Site, access_token: &Secret) -> Result<ProviderIdentity, ProviderError>;
 
-    /// Takes a grant back.
+    /// Takes a grant back. An error about the grant is as good: there is nothing left to take back.
     async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError>;
 
     /// What only this provider wants to know in exchange for a code.
@@ -97,7 +97,7 @@ impl<Q: Quirks> Provider for Plain<Q> {
     }
 
     async fn revoke(&self, tokens: &ProviderTokens) -> Result<(), ProviderError> {
-        self.quirks.revoke(&self.site, tokens).await
+        revoked(self.quirks.revoke(&self.site, tokens).await)
     }
 
     fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {

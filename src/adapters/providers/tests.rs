@@ -1,6 +1,7 @@
 //! Every provider against a stand-in on loopback that answers as the real one does.
 
 mod discovery;
+mod documented;
 mod facebook;
 mod failures;
 mod fake;
@@ -123,6 +124,14 @@ fn is_discreet(error: &ProviderError) {
 
 fn refused(code: &str) -> ProviderError {
     ProviderError::Refused { code: code.to_owned() }
+}
+
+fn invalid_grant(code: &str) -> ProviderError {
+    ProviderError::InvalidGrant { code: code.to_owned() }
+}
+
+fn misconfigured(code: &str) -> ProviderError {
+    ProviderError::Misconfigured { code: code.to_owned() }
 }
 
 /// The text of a `BadAnswer`.

@@ -48,12 +48,10 @@ async fn errors_are_objects() {
     let (fake, provider) = facebook().await;
     let error = |code: i64| json!({"error": {"message": "s3cret-access", "type": "OAuthException", "code": code}});
     fake.on("POST /token", (400, error(190)));
-    assert_eq!(provider.refresh(&tokens(None)).await, Err(refused("OAuthException:190")));
-    for passing in [1, 4, 101] {
-        fake.on("POST /token", (400, error(passing)));
-        let outcome = provider.refresh(&tokens(None)).await.unwrap_err();
-        assert!(matches!(outcome, ProviderError::Unavailable(_)), "{passing}: {outcome:?}");
-        is_discreet(&outcome);
+    assert_eq!(provider.refresh(&tokens(None)).await, Err(invalid_grant("OAuthException:190")));
+    for code in [1, 4, 100, 101, 190] {
+        fake.on("POST /token", (400, error(code)));
+        is_discreet(&provider.refresh(&tokens(None)).await.unwrap_err());
     }
 }
 

@@ -34,7 +34,7 @@ async fn what_may_pass_is_unavailable() {
         ("408", Reply::text(408, "")),
         ("a limit told as 403", Reply::from((403, json!({"message": "m"}))).header("x-ratelimit-remaining", "0")),
         ("a limit with a time", Reply::from((403, json!({"message": "m"}))).header("retry-after", "60")),
-        ("a complaint that passes", json!({"error": "temporarily_unavailable"}).into()),
+        ("an error that passes", json!({"error": "temporarily_unavailable"}).into()),
         ("slow", Reply::from(json!({"access_token": "a"})).after(Duration::from_secs(5))),
         ("oversized", Reply::text(200, format!("{{\"access_token\": \"{}\"}}", "a".repeat(QUICK.body)))),
     ] {
@@ -74,21 +74,15 @@ async fn an_answer_that_breaks_off_or_stalls_is_unavailable() {
 }
 
 #[tokio::test]
-async fn what_stays_is_refused_with_its_code() {
+async fn what_is_not_about_the_grant_is_refused_with_its_code() {
     for (reply, code) in [
-        ((400, json!({"error": "invalid_grant"})).into(), "invalid_grant"),
         ((401, json!({"error": "invalid_token"})).into(), "invalid_token"),
         ((403, json!({"error": "access_denied"})).into(), "access_denied"),
-        (json!({"error": "bad_refresh_token", "access_token": "a"}).into(), "bad_refresh_token"),
         (Reply::text(400, "no"), "http_400"),
         (Reply::text(401, ""), "http_401"),
         ((400, json!({"error": "it was s3cret-refresh"})).into(), "unnamed_error"),
         ((400, json!({"error": "it was s3cret/client"})).into(), "unnamed_error"),
         ((400, json!({"error": "two words\u{7}"})).into(), "two_words_"),
-        (
-            (400, json!({"error": "invalid_grant", "error_description": "s3cret-refresh is bad"})).into(),
-            "invalid_grant",
-        ),
     ] {
         let reply: Reply = reply;
         assert_eq!(refresh_of(reply).await, Err(refused(code)));
@@ -96,10 +90,35 @@ async fn what_stays_is_refused_with_its_code() {
 }
 
 #[tokio::test]
+async fn an_error_about_the_grant_comes_with_any_status_and_beside_a_token() {
+    let described = json!({"error": "invalid_grant", "error_description": "s3cret-refresh is bad"});
+    for (reply, code) in [
+        ((400, described.clone()), "invalid_grant"),
+        ((200, described), "invalid_grant"),
+        ((200, json!({"error": "bad_refresh_token", "access_token": "a"})), "bad_refresh_token"),
+    ] {
+        assert_eq!(refresh_of(reply).await, Err(invalid_grant(code)));
+    }
+}
+
+#[tokio::test]
+async fn what_passes_is_named_by_its_code_or_its_status() {
+    let busy = json!({"error": "temporarily_unavailable"});
+    for (reply, name) in [
+        ((400, busy.clone()), "temporarily_unavailable"),
+        ((503, busy.clone()), "temporarily_unavailable"),
+        ((429, busy), "temporarily_unavailable"),
+        ((503, json!({"error": "invalid_grant"})), "http_503"),
+        ((429, json!({})), "http_429"),
+    ] {
+        assert_eq!(refresh_of(reply).await, Err(ProviderError::Unavailable(name.to_owned())));
+    }
+}
+
+#[tokio::test]
 async fn that_our_own_secret_is_wrong_costs_nobody_a_grant() {
     let outcome = refresh_of((401, json!({"error": "invalid_client"}))).await;
-    let expected = "it does not accept our client id and secret: invalid_client";
-    assert_eq!(outcome, Err(ProviderError::Unavailable(expected.to_owned())));
+    assert_eq!(outcome, Err(misconfigured("invalid_client")));
 }
 
 #[tokio::test]

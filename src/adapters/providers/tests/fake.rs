@@ -54,6 +54,11 @@ impl Reply {
         self
     }
 
+    /// The same with a part of the body replaced.
+    pub(super) fn with(self, part: &str, by: &str) -> Self {
+        Self { body: self.body.replace(part, by), ..self }
+    }
+
     pub(super) fn after(self, after: Duration) -> Self {
         Self { after, ..self }
     }

@@ -52,7 +52,7 @@ async fn a_code_becomes_a_token_that_never_expires_and_a_person() {
 async fn errors_with_status_200_are_errors() {
     let (fake, provider) = signed_in(json!([])).await;
     fake.on("POST /token", json!({"error": "bad_verification_code", "error_description": "d", "error_uri": "u"}));
-    assert_eq!(provider.exchange(&code()).await, Err(refused("bad_verification_code")));
+    assert_eq!(provider.exchange(&code()).await, Err(invalid_grant("bad_verification_code")));
 }
 
 #[tokio::test]
@@ -96,8 +96,8 @@ async fn the_token_is_deleted_with_our_own_name_and_password() {
     assert_eq!(asked.header("authorization"), Some("Basic Y2xpZW50JTNBMTpzM2NyZXQlMkZjbGllbnQ="));
     assert_eq!(asked.body, r#"{"access_token":"s3cret-access"}"#);
 
-    fake.on("DELETE /revoke", (422, json!({"message": "Validation Failed"})));
-    assert_eq!(bad_answer(provider.revoke(&tokens(None)).await), "its status is 422");
+    fake.on("DELETE /revoke", (418, json!({"message": "I'm a teapot"})));
+    assert_eq!(bad_answer(provider.revoke(&tokens(None)).await), "its status is 418");
 }
 
 #[tokio::test]

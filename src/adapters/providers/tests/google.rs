@@ -60,7 +60,7 @@ async fn the_refresh_token_stays_and_an_id_token_that_nobody_checked_is_dropped(
     assert_eq!(google.refresh(&tokens(None)).await, Err(ProviderError::Unsupported));
 
     fake.on("POST /token", (400, json!({"error": "invalid_grant", "error_description": "Token has been revoked."})));
-    assert_eq!(google.refresh(&tokens(Some("s3cret-1r"))).await, Err(refused("invalid_grant")));
+    assert_eq!(google.refresh(&tokens(Some("s3cret-1r"))).await, Err(invalid_grant("invalid_grant")));
 }
 
 #[tokio::test]

@@ -49,14 +49,14 @@ async fn an_address_needs_both_flags() {
 }
 
 #[tokio::test]
-async fn complaints_have_words_or_numbers() {
+async fn errors_have_words_and_numbers() {
     let (fake, provider) = kakao(json!({})).await;
     fake.on("GET /userinfo", (401, json!({"msg": "this access token does not exist", "code": -401})));
-    assert_eq!(provider.exchange(&code()).await, Err(refused("code:-401")));
+    assert_eq!(provider.exchange(&code()).await, Err(invalid_grant("code:-401")));
     fake.on("GET /userinfo", (400, json!({"msg": "internal", "code": -1})));
     assert!(matches!(provider.exchange(&code()).await, Err(ProviderError::Unavailable(_))));
     fake.on("POST /token", (400, json!({"error": "invalid_grant", "error_code": "KOE320"})));
-    assert_eq!(provider.exchange(&code()).await, Err(refused("invalid_grant")));
+    assert_eq!(provider.exchange(&code()).await, Err(invalid_grant("KOE320")));
 }
 
 #[tokio::test]

@@ -81,8 +81,10 @@ async fn a_grant_is_taken_back_by_the_standard() {
     assert_eq!(provider.revoke(&tokens(Some("s3cret-r"))).await, Ok(()));
     let form = fake.last("POST /revoke").form();
     assert_eq!((value(&form, "token"), value(&form, "client_id")), (Some("s3cret-r"), Some("client:1")));
+    assert_eq!(value(&form, "token_type_hint"), Some("refresh_token"), "without it Naver takes it for an access token");
     provider.revoke(&tokens(None)).await.unwrap();
-    assert_eq!(value(&fake.last("POST /revoke").form(), "token"), Some("s3cret-access"));
+    let form = fake.last("POST /revoke").form();
+    assert_eq!((value(&form, "token"), value(&form, "token_type_hint")), (Some("s3cret-access"), Some("access_token")));
 }
 
 #[tokio::test]

@@ -129,14 +129,16 @@ impl OAuthController {
                 "account_ended",
                 "the account was deleted, or this provider was taken from it, meanwhile; get a new code and sign in again",
             )),
-            Err(ExchangeError::Provider(ProviderError::Refused { code })) => Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "invalid_grant",
-                format!(
-                    "the provider refuses the code ({code}): it is used up or too old, or the code_verifier or the redirect_uri is not \
+            Err(ExchangeError::Provider(ProviderError::InvalidGrant { code } | ProviderError::Refused { code })) => {
+                Err(Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    "invalid_grant",
+                    format!(
+                        "the provider refuses the code ({code}): it is used up or too old, or the code_verifier or the redirect_uri is not \
                      that of its authorization request; get a new one and try again"
-                ),
-            )),
+                    ),
+                ))
+            }
             Err(ExchangeError::Provider(ProviderError::NonceMismatch)) => Err(Problem::new(
                 StatusCode::BAD_REQUEST,
                 "nonce_mismatch",
@@ -144,8 +146,14 @@ impl OAuthController {
                  of, and get a new code, since this one is used up",
             )),
             Err(ExchangeError::Provider(
-                error @ (ProviderError::Unavailable(_) | ProviderError::BadAnswer(_) | ProviderError::Unsupported),
-            )) => Err(provider_failed(&error)),
+                error @ (ProviderError::Misconfigured { .. }
+                | ProviderError::Unavailable(_)
+                | ProviderError::BadAnswer(_)
+                | ProviderError::Unsupported),
+            )) => {
+                tracing::warn!(%error, "a code could not be exchanged");
+                Err(provider_failed(&error))
+            }
             Err(ExchangeError::Failed(failure)) => Err(failed(&failure)),
         }
     }
@@ -309,13 +317,15 @@ fn refused(error: GrantError) -> Problem {
     }
 }
 
+/// What a caller is told when the provider does not do what the grant allows.
 fn provider_failed(error: &ProviderError) -> Problem {
-    tracing::warn!(%error, "a provider failed");
     let (status, code) = match error {
-        ProviderError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable"),
+        ProviderError::Misconfigured { .. } | ProviderError::Refused { .. } | ProviderError::Unavailable(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable")
+        }
         ProviderError::BadAnswer(_) | ProviderError::NonceMismatch => (StatusCode::BAD_GATEWAY, "provider_bad_answer"),
         ProviderError::Unsupported => (StatusCode::CONFLICT, "unsupported_by_provider"),
-        ProviderError::Refused { .. } => (StatusCode::CONFLICT, "reauthorization_required"),
+        ProviderError::InvalidGrant { .. } => (StatusCode::CONFLICT, "reauthorization_required"),
     };
     Problem::new(status, code, reason(error))
 }
@@ -323,6 +333,11 @@ fn provider_failed(error: &ProviderError) -> Problem {
 /// As much as a caller may know.
 pub(super) fn reason(error: &ProviderError) -> String {
     match error {
+        ProviderError::InvalidGrant { code } => format!("the provider says that the grant is no longer valid ({code})"),
+        ProviderError::Misconfigured { .. } => {
+            "the provider does not accept the gateway at the moment, which its operator can mend; try again later"
+                .to_owned()
+        }
         ProviderError::Refused { code } => format!("the provider refuses: {code}"),
         ProviderError::Unavailable(_) => "the provider cannot be reached at the moment; try again later".to_owned(),
         ProviderError::BadAnswer(_) | ProviderError::NonceMismatch => {

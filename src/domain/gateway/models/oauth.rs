@@ -111,7 +111,7 @@ impl ProviderTokens {
 pub enum GrantStatus {
     /// It can.
     Active,
-    /// The provider refuses to refresh it: the person has to sign in there again.
+    /// The provider no longer takes it for valid: the person has to sign in there again.
     NeedsReauthorization,
     /// The person took it back at the provider.
     Revoked,

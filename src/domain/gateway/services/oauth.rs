@@ -133,7 +133,7 @@ pub enum GrantError {
     /// The person took it back at the provider.
     #[error("the person took it back at the provider")]
     TakenBack,
-    /// The provider cannot be reached for now.
+    /// The provider does not do it for now, and the grant is not to blame.
     #[error(transparent)]
     Provider(ProviderError),
     /// Another replica has been refreshing it for too long.

@@ -145,17 +145,31 @@ pub trait DummyConsole: Send + Sync {
     fn show(&self, typed: &DummyText);
 }
 
-/// Why a provider did not do what was asked of it.
+/// Why a provider did not do what was asked of it. Error codes are registered ones of OAuth or the provider's own, cleaned for
+/// the log and the caller: printable ASCII of at most 64 characters.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ProviderError {
-    /// The provider says no, and will say no again: a code or refresh token that is not good (any more), a person who
-    /// took back what they allowed. `code` is the provider's own error code, cleaned for the log and the caller.
-    #[error("the provider refuses: {code}")]
-    Refused {
-        /// A registered OAuth error code, or the provider's own; printable ASCII of at most 64 characters.
+    /// The code, the refresh token or the access token is no longer valid, or never was. Only the person can mend that, by
+    /// signing in again.
+    #[error("the provider says that the grant is not valid: {code}")]
+    InvalidGrant {
+        /// The error code.
         code: String,
     },
-    /// The provider cannot be reached, is too slow, or fails (5xx, 429): worth another try later.
+    /// The provider does not accept our client id, its secret, or the app's settings. The operator can mend that; nothing is
+    /// wrong with the grant.
+    #[error("the provider does not accept our client: {code}")]
+    Misconfigured {
+        /// The error code.
+        code: String,
+    },
+    /// The provider says no for a reason that is not known to be one of the others.
+    #[error("the provider refuses: {code}")]
+    Refused {
+        /// The error code.
+        code: String,
+    },
+    /// The provider cannot be reached, is too slow, fails (5xx), or wants to be asked less (429): worth another try later.
     #[error("the provider is unavailable: {0}")]
     Unavailable(String),
     /// What the provider answered makes no sense, or an id token does not hold what it must. The text is for the log.

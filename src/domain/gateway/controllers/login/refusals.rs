@@ -161,7 +161,7 @@ pub(super) fn broken(problem: Problem) -> Refusal {
 pub(super) fn provider_failed(error: &ProviderError) -> Refusal {
     tracing::warn!(%error, "a sign-in failed at the provider");
     match error {
-        ProviderError::Unavailable(_) => Refusal::new(
+        ProviderError::Misconfigured { .. } | ProviderError::Unavailable(_) => Refusal::new(
             Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "provider_unavailable",
@@ -169,7 +169,7 @@ pub(super) fn provider_failed(error: &ProviderError) -> Refusal {
             ),
             "로그인 서버에 연결할 수 없습니다. 잠시 후 다시 시도해 주세요.",
         ),
-        ProviderError::Refused { code } => Refusal::new(
+        ProviderError::InvalidGrant { code } | ProviderError::Refused { code } => Refusal::new(
             Problem::new(
                 StatusCode::BAD_REQUEST,
                 "provider_refused",

@@ -80,7 +80,7 @@ impl Provider for Named {
         self.fake.answer()?;
         self.fake.exchanges.lock().unwrap().push(exchange.clone());
         let subject = exchange.code.expose().strip_prefix("code-of-").map(str::to_owned);
-        let subject = subject.ok_or_else(|| ProviderError::Refused { code: "invalid_grant".into() })?;
+        let subject = subject.ok_or_else(|| ProviderError::InvalidGrant { code: "invalid_grant".into() })?;
         let tokens = ProviderTokens {
             access_token: Secret::new("provider-access"),
             token_type: "Bearer".into(),
@@ -326,7 +326,7 @@ async fn what_a_provider_says_is_told_apart() {
             "the provider refuses: server_error",
             "the provider refuses: <script>",
             "the answer of the provider is not one",
-            "the provider refuses: invalid_grant",
+            "the provider says that the grant is not valid: invalid_grant",
         ]
     );
 }

@@ -170,7 +170,7 @@ impl OAuthService {
     }
 
     /// Asks the provider. A code that it refuses counts for the client's address, so that codes cannot be tried, nor the provider be
-    /// kept busy, without delay. A provider that is out of reach is not the client's fault.
+    /// kept busy, without delay. A provider that is out of reach, or does not know us, is not the client's fault.
     async fn counted(
         &self,
         client: Option<IpAddr>,
@@ -182,7 +182,7 @@ impl OAuthService {
             return Err(TooManyAttempts { wait: (until - self.clock.now()).max(TimeDelta::zero()) }.into());
         }
         let outcome = provider.exchange(exchange).await;
-        if matches!(outcome, Ok(_) | Err(ProviderError::Unavailable(_))) {
+        if matches!(outcome, Ok(_) | Err(ProviderError::Unavailable(_) | ProviderError::Misconfigured { .. })) {
             for counted in &counted {
                 self.attempts.forgive(counted).await?;
             }

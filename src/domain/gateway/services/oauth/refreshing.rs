@@ -85,7 +85,7 @@ impl OAuthService {
                 LeaseOutcome::Acquired(current) => match self.refresh_under(lease, current).await? {
                     Asked::Renewed(open) => return Ok(open),
                     Asked::TakenOver => {}
-                    Asked::Refused => return Err(GrantError::ReauthorizationRequired),
+                    Asked::Ended => return Err(GrantError::ReauthorizationRequired),
                     // Refreshed early, for safety: what is not expired yet still serves.
                     Asked::Failed(_, old) if old.tokens.expires_at.is_some_and(|at| self.clock.now() < at) => {
                         return Ok(old);
@@ -106,7 +106,7 @@ impl OAuthService {
             LeaseOutcome::Gone | LeaseOutcome::Held { .. } => Ok(()),
             LeaseOutcome::Acquired(current) if current != *seen => Ok(self.store.release_lease(&lease).await?),
             LeaseOutcome::Acquired(current) => match self.refresh_under(lease, current).await? {
-                Asked::Renewed(_) | Asked::TakenOver | Asked::Refused => Ok(()),
+                Asked::Renewed(_) | Asked::TakenOver | Asked::Ended => Ok(()),
                 Asked::Failed(passing, _) => Err(GrantError::Provider(passing)),
             },
         }
@@ -135,7 +135,7 @@ impl OAuthService {
         let asked = if can_renew(&**provider, &tokens, self.clock.now()) {
             self.ask(&**provider, &tokens, lease).await
         } else {
-            Err(ProviderError::Refused { code: "expired".to_owned() })
+            Err(ProviderError::InvalidGrant { code: "expired".to_owned() })
         };
         match asked {
             Ok(answer) => {
@@ -152,15 +152,17 @@ impl OAuthService {
                 }
                 Ok(Asked::TakenOver)
             }
-            Err(ProviderError::Refused { code }) => {
-                info!(grant = %grant.id, provider = %grant.provider, code, "the provider refuses to refresh: the person has to sign in there again");
+            Err(ProviderError::InvalidGrant { code }) => {
+                info!(grant = %grant.id, provider = %grant.provider, code, "the provider no longer renews a grant: the person has to sign in there again");
                 let ended = Grant { status: GrantStatus::NeedsReauthorization, updated_at: self.clock.now(), ..grant };
                 self.store.finish_refresh(&lease, &ended).await?;
                 self.grants_changed(ended.account);
-                Ok(Asked::Refused)
+                Ok(Asked::Ended)
             }
             Err(
-                passing @ (ProviderError::Unavailable(_)
+                passing @ (ProviderError::Misconfigured { .. }
+                | ProviderError::Refused { .. }
+                | ProviderError::Unavailable(_)
                 | ProviderError::BadAnswer(_)
                 | ProviderError::NonceMismatch
                 | ProviderError::Unsupported),
@@ -227,7 +229,7 @@ enum Asked {
     /// Another took the lease over meanwhile; the store has that one's result, or will have it.
     TakenOver,
     /// The person has to sign in at the provider again.
-    Refused,
+    Ended,
     /// Another try may succeed. The grant is as it was.
     Failed(ProviderError, OpenGrant),
 }

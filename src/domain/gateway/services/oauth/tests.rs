@@ -105,11 +105,11 @@ impl Provider for FakeProvider {
     async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
         self.exchanges.lock().unwrap().push(exchange.clone());
         let failure = self.failure.lock().unwrap().clone();
-        if let Some(unavailable @ ProviderError::Unavailable(_)) = failure {
-            return Err(unavailable);
+        if let Some(not_now @ (ProviderError::Unavailable(_) | ProviderError::Misconfigured { .. })) = failure {
+            return Err(not_now);
         }
         let subject = exchange.code.expose().strip_prefix("code-of-").map(str::to_owned);
-        let subject = subject.ok_or_else(|| ProviderError::Refused { code: "invalid_grant".into() })?;
+        let subject = subject.ok_or_else(|| ProviderError::InvalidGrant { code: "invalid_grant".into() })?;
         let identity = ProviderIdentity {
             provider: self.name.clone(),
             subject,
@@ -409,7 +409,7 @@ async fn a_refusal_is_for_good_and_a_failure_is_not() {
     assert!(scene.vault.open(&alice, id).await.is_ok(), "nothing was lost");
 
     scene.bench.clock.pass(LIFE);
-    fail(Some(ProviderError::Refused { code: "invalid_grant".into() }));
+    fail(Some(ProviderError::InvalidGrant { code: "invalid_grant".into() }));
     assert!(matches!(scene.vault.open(&alice, id).await, Err(GrantError::ReauthorizationRequired)));
     fail(None);
     let asked = scene.provider.refreshes.load(Ordering::SeqCst);
@@ -417,6 +417,33 @@ async fn a_refusal_is_for_good_and_a_failure_is_not() {
     assert_eq!(scene.provider.refreshes.load(Ordering::SeqCst), asked, "the provider is not asked again");
     let (again, _) = scene.sign_in("alice").await;
     assert_eq!((again.grant.id, again.grant.status), (id, GrantStatus::Active), "signing in again heals it");
+}
+
+#[tokio::test]
+async fn only_an_error_about_the_grant_ends_it() {
+    for failure in [
+        ProviderError::Misconfigured { code: "invalid_client".into() },
+        ProviderError::Refused { code: "invalid_request".into() },
+        ProviderError::Unavailable("http_503".into()),
+        ProviderError::BadAnswer("it is not JSON".into()),
+    ] {
+        let scene = Scene::new().await;
+        let (open, alice) = scene.sign_in("alice").await;
+        let id = open.grant.id;
+        scene.bench.clock.pass(LIFE);
+        *scene.provider.failure.lock().unwrap() = Some(failure.clone());
+        let outcome = scene.vault.open(&alice, id).await;
+        assert!(matches!(&outcome, Err(GrantError::Provider(error)) if *error == failure), "{failure:?}: {outcome:?}");
+        assert_eq!(scene.store.find_grant(id).await.unwrap().unwrap(), open.grant, "{failure:?}");
+
+        *scene.provider.failure.lock().unwrap() = None;
+        assert_eq!(access(&scene.vault.open(&alice, id).await.unwrap()), "provider-access-2", "{failure:?}");
+    }
+    let scene = Scene::new().await;
+    let (open, alice) = scene.sign_in("alice").await;
+    scene.bench.clock.pass(LIFE);
+    *scene.provider.failure.lock().unwrap() = Some(ProviderError::InvalidGrant { code: "invalid_grant".into() });
+    assert!(matches!(scene.vault.open(&alice, open.grant.id).await, Err(GrantError::ReauthorizationRequired)));
 }
 
 #[tokio::test]
@@ -520,7 +547,7 @@ async fn a_provider_that_is_down_costs_only_who_has_nothing_left() {
     assert_eq!(access(&scene.vault.token_for(account, &fake).await.unwrap()), "provider-access-0");
     scene.bench.clock.pass(TimeDelta::seconds(1));
     assert!(matches!(scene.vault.token_for(account, &fake).await, Err(GrantError::Provider(_))));
-    *scene.provider.failure.lock().unwrap() = Some(ProviderError::Refused { code: "invalid_grant".into() });
+    *scene.provider.failure.lock().unwrap() = Some(ProviderError::InvalidGrant { code: "invalid_grant".into() });
     assert!(matches!(scene.vault.token_for(account, &fake).await, Err(GrantError::ReauthorizationRequired)));
 }
 
@@ -539,7 +566,7 @@ async fn every_change_of_a_grant_is_published() {
     assert_eq!(published(), [(account, now())]);
     scene.link("alice-at-work", account).await.unwrap();
     assert_eq!(published(), [(account, now())]);
-    *scene.provider.failure.lock().unwrap() = Some(ProviderError::Refused { code: "invalid_grant".into() });
+    *scene.provider.failure.lock().unwrap() = Some(ProviderError::InvalidGrant { code: "invalid_grant".into() });
     scene.vault.refresh(&alice, id).await.unwrap_err();
     assert_eq!(published(), [(account, now())]);
     scene.vault.delete(&alice, id).await.unwrap();

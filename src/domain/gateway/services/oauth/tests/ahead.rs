@@ -156,7 +156,7 @@ async fn a_refusal_marks_the_grant_and_it_is_not_tried_again() {
     let scene = Scene::new().await;
     let (id, _) = scene.sign_in_many(1).await.remove(0);
     scene.bench.clock.pass(LIFE);
-    scene.fail(Some(ProviderError::Refused { code: "invalid_grant".into() }));
+    scene.fail(Some(ProviderError::InvalidGrant { code: "invalid_grant".into() }));
     let ahead = scene.ahead();
     for _ in 0..3 {
         sweep(&ahead).await;

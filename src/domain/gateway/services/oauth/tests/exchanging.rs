@@ -20,7 +20,7 @@ async fn what_is_not_registered_is_not_exchanged() {
     }
     assert!(scene.provider.exchanges.lock().unwrap().is_empty(), "no code went anywhere");
     let bad = ExchangeRequest { code: Secret::new("x"), ..code_of("a") };
-    assert!(matches!(exchange(bad).await, Err(ExchangeError::Provider(ProviderError::Refused { .. }))));
+    assert!(matches!(exchange(bad).await, Err(ExchangeError::Provider(ProviderError::InvalidGrant { .. }))));
     exchange(ExchangeRequest { redirect_uri: Some(OWN.into()), ..code_of("a") }).await.unwrap();
     assert!(scene.provider.exchanges.lock().unwrap().iter().all(|exchange| exchange.redirect_uri == OWN));
 }
@@ -78,19 +78,26 @@ async fn codes_that_are_not_taken_delay_the_client_and_nobody_else() {
         ..code_of("")
     };
     let exchange = async |request| scene.vault.exchange(request, ExchangePurpose::SignIn).await;
-    // What is good, or the provider's fault, does not count.
+    // What is good, or the provider's fault or ours, does not count.
     for _ in 0..60 {
         exchange(from("192.0.2.1", "code-of-alice")).await.unwrap();
     }
-    *scene.provider.failure.lock().unwrap() = Some(ProviderError::Unavailable("down".into()));
-    for _ in 0..60 {
-        let outcome = exchange(from("192.0.2.1", "code-of-alice")).await;
-        assert!(matches!(outcome, Err(ExchangeError::Provider(ProviderError::Unavailable(_)))), "{outcome:?}");
+    for failure in
+        [ProviderError::Unavailable("down".into()), ProviderError::Misconfigured { code: "invalid_client".into() }]
+    {
+        *scene.provider.failure.lock().unwrap() = Some(failure.clone());
+        for _ in 0..60 {
+            let outcome = exchange(from("192.0.2.1", "code-of-alice")).await;
+            assert!(matches!(&outcome, Err(ExchangeError::Provider(error)) if *error == failure), "{outcome:?}");
+        }
     }
     *scene.provider.failure.lock().unwrap() = None;
     for n in 0..50 {
         let outcome = exchange(from("192.0.2.1", "guess")).await;
-        assert!(matches!(outcome, Err(ExchangeError::Provider(ProviderError::Refused { .. }))), "{n}: {outcome:?}");
+        assert!(
+            matches!(outcome, Err(ExchangeError::Provider(ProviderError::InvalidGrant { .. }))),
+            "{n}: {outcome:?}"
+        );
     }
     let asked = scene.provider.exchanges.lock().unwrap().len();
     let outcome = exchange(from("192.0.2.1", "code-of-alice")).await;

@@ -83,7 +83,8 @@ async fn a_refresh_that_is_under_way_does_not_bring_back_what_was_taken_back() {
         }
         scene.vault.unlinked("fake", &notice_about("alice", None)).await.unwrap();
         if refused {
-            *scene.provider.failure.lock().unwrap() = Some(ProviderError::Refused { code: "invalid_grant".into() });
+            *scene.provider.failure.lock().unwrap() =
+                Some(ProviderError::InvalidGrant { code: "invalid_grant".into() });
         }
         gate.notify_one();
         assert!(refreshing.await.unwrap().is_err());

@@ -1,0 +1,150 @@
+//! Errors of providers: which code a response holds, and whose matter it is. Each provider lists its own codes; what nobody
+//! lists is a refusal, and ends no grant.
+
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::answer::text;
+use crate::domain::gateway::services::ports::ProviderError;
+
+/// The longest error code that is passed on.
+const LONGEST_CODE: usize = 64;
+
+/// Whose matter an error is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The code, the refresh token or the access token: it is not valid, whenever it is sent.
+    Grant,
+    /// Our client id, its secret, or the app's settings at the provider.
+    Client,
+    /// The provider is down, or wants to be asked less.
+    Provider,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// An error in a response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ErrorResponse {
+    /// As the provider writes it.
+    pub(super) code: String,
+    pub(super) fault: Fault,
+}
+
+/// Finds the error in a response. Some come with status 200, some in no other way than by the status.
+pub(super) type ErrorReader = fn(StatusCode, &Value) -> Option<ErrorResponse>;
+
+impl ErrorResponse {
+    pub(super) fn new(code: impl Into<String>, fault: Fault) -> Self {
+        Self { code: code.into(), fault }
+    }
+
+    /// For the services. `secrets` are what the request held.
+    pub(super) fn into_provider_error(self, secrets: &[&str]) -> ProviderError {
+        let code = clean_code(&self.code, secrets);
+        match self.fault {
+            Fault::Grant => ProviderError::InvalidGrant { code },
+            Fault::Client => ProviderError::Misconfigured { code },
+            Fault::Provider => ProviderError::Unavailable(code),
+            Fault::Unknown => ProviderError::Refused { code },
+        }
+    }
+}
+
+/// The codes that a provider documents, by whose matter they are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ErrorCodes {
+    pub(super) grant: &'static [&'static str],
+    pub(super) client: &'static [&'static str],
+    pub(super) provider: &'static [&'static str],
+}
+
+/// The registered ones (RFC 6749 §4.1.2.1 and §5.2, RFC 8628 §3.5). `unauthorized_client` is not among them: some providers
+/// say so of a code, too.
+const REGISTERED: ErrorCodes = ErrorCodes {
+    grant: &["invalid_grant"],
+    client: &["invalid_client"],
+    provider: &["temporarily_unavailable", "server_error", "slow_down"],
+};
+
+impl ErrorCodes {
+    /// Whose matter a code is: as this provider lists it, else as it is registered.
+    pub(super) fn fault(&self, code: &str) -> Fault {
+        let listed = |codes: &Self| {
+            let lists = [(codes.grant, Fault::Grant), (codes.client, Fault::Client), (codes.provider, Fault::Provider)];
+            lists.into_iter().find(|(list, _)| list.contains(&code)).map(|(_, fault)| fault)
+        };
+        listed(self).or_else(|| listed(&REGISTERED)).unwrap_or(Fault::Unknown)
+    }
+
+    /// `{"error": "invalid_grant"}` (RFC 6749 §5.2).
+    pub(super) fn error(&self, body: &Value) -> Option<ErrorResponse> {
+        text(body, "error").map(|code| {
+            let fault = self.fault(&code);
+            ErrorResponse { code, fault }
+        })
+    }
+}
+
+/// For a provider that has no codes of its own.
+pub(super) fn registered_error(_: StatusCode, body: &Value) -> Option<ErrorResponse> {
+    REGISTERED.error(body)
+}
+
+/// For a document that is about no grant: whatever it says, its status alone counts.
+pub(super) fn no_error(_: StatusCode, _: &Value) -> Option<ErrorResponse> {
+    None
+}
+
+/// An error code for the log and the caller: printable ASCII, short, and nothing of what we sent.
+fn clean_code(code: &str, secrets: &[&str]) -> String {
+    let echoes = secrets.iter().any(|secret| !secret.is_empty() && code.contains(secret));
+    if code.is_empty() || echoes {
+        return "unnamed_error".to_owned();
+    }
+    let printable = |c: char| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') { c } else { '_' };
+    code.chars().take(LONGEST_CODE).map(printable).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_code_is_short_plain_and_no_echo() {
+        assert_eq!(clean_code("invalid_grant", &["s3cret"]), "invalid_grant");
+        assert_eq!(clean_code("bad s3cret", &["s3cret"]), "unnamed_error");
+        assert_eq!(clean_code("a b\nc\"\\\u{1b}가", &[""]), "a_b_c____");
+        assert_eq!(clean_code(&"x".repeat(100), &[]).len(), 64);
+        assert_eq!(clean_code("", &[]), "unnamed_error");
+    }
+
+    #[test]
+    fn what_nobody_lists_is_nobodys_matter() {
+        for (code, fault) in [
+            ("invalid_grant", Fault::Grant),
+            ("invalid_client", Fault::Client),
+            ("unauthorized_client", Fault::Unknown),
+            ("temporarily_unavailable", Fault::Provider),
+            ("invalid_request", Fault::Unknown),
+            ("invalid_token", Fault::Unknown),
+            ("unsupported_grant_type", Fault::Unknown),
+            ("Invalid_Grant", Fault::Unknown),
+        ] {
+            let read = registered_error(StatusCode::OK, &json!({ "error": code }));
+            assert_eq!(read, Some(ErrorResponse::new(code, fault)), "{code}");
+        }
+        for body in [json!({"error": null}), json!({"error": ""}), json!({"error": {}}), json!(null), json!([])] {
+            assert_eq!(registered_error(StatusCode::BAD_REQUEST, &body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_provider_may_mean_something_else_by_a_registered_code() {
+        let own = ErrorCodes { grant: &["server_error"], client: &[], provider: &["busy"] };
+        assert_eq!(own.fault("server_error"), Fault::Grant);
+        assert_eq!((own.fault("busy"), own.fault("invalid_grant")), (Fault::Provider, Fault::Grant));
+    }
+}

@@ -1,0 +1,185 @@
+//! The providers as their documentation has them: a table of provider × operation, one case for each response that is
+//! documented there, with its source. The cases of a provider are in a file of its own below.
+//!
+//! Another operation is another [`Operation`], an arm in [`Case::endpoint`] and [`ask`], and cases at each provider: the last
+//! test fails until each has some.
+
+mod facebook;
+mod generic;
+mod github;
+mod google;
+mod kakao;
+mod naver;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{
+    fake::Reply,
+    id_tokens::{Signer, claims},
+    *,
+};
+use crate::domain::gateway::models::signing_key::SigningAlgorithm;
+
+/// A column of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Operation {
+    /// A code becomes tokens.
+    Token,
+    /// A grant gets its next access token.
+    Refresh,
+    /// A grant is taken back.
+    Revoke,
+}
+
+const OPERATIONS: [Operation; 3] = [Operation::Token, Operation::Refresh, Operation::Revoke];
+
+/// What comes of a response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Outcome {
+    /// It is done, or need not be done.
+    Done,
+    /// The grant, or the code, is not valid: the person has to sign in again.
+    GrantEnds(&'static str),
+    /// The operator has something to mend.
+    OurFault(&'static str),
+    /// The provider is down, or wants to be asked less.
+    TheirFault(&'static str),
+    /// It is not known why, so nothing ends.
+    Unknown(&'static str),
+}
+
+impl From<Outcome> for Result<(), ProviderError> {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Ok(()),
+            Outcome::GrantEnds(code) => Err(invalid_grant(code)),
+            Outcome::OurFault(code) => Err(misconfigured(code)),
+            Outcome::TheirFault(name) => Err(ProviderError::Unavailable(name.to_owned())),
+            Outcome::Unknown(code) => Err(refused(code)),
+        }
+    }
+}
+
+/// A response to an operation.
+struct Case {
+    operation: Operation,
+    response: Reply,
+    outcome: Outcome,
+    /// Where it is documented, or where it was seen if it is not.
+    source: &'static str,
+}
+
+/// A row of the table.
+struct Provided {
+    /// Of its variables.
+    prefix: &'static str,
+    /// How it is told to take a grant back.
+    revokes_by: &'static str,
+    /// Good responses of everything else that is asked on the way: `GET /userinfo` and the like.
+    on_the_way: Vec<(&'static str, Value)>,
+    cases: Vec<Case>,
+}
+
+impl Provided {
+    fn new(prefix: &'static str, revokes_by: &'static str) -> Self {
+        Self { prefix, revokes_by, on_the_way: Vec::new(), cases: Vec::new() }
+    }
+
+    fn on_the_way(mut self, what: &'static str, response: Value) -> Self {
+        self.on_the_way.push((what, response));
+        self
+    }
+
+    fn case(
+        mut self,
+        operation: Operation,
+        response: impl Into<Reply>,
+        outcome: Outcome,
+        source: &'static str,
+    ) -> Self {
+        self.cases.push(Case { operation, response: response.into(), outcome, source });
+        self
+    }
+}
+
+impl Case {
+    fn endpoint(&self, row: &Provided) -> &'static str {
+        match self.operation {
+            Operation::Token | Operation::Refresh => "POST /token",
+            Operation::Revoke => row.revokes_by,
+        }
+    }
+}
+
+fn table() -> Vec<Provided> {
+    vec![google::row(), github::row(), facebook::row(), naver::row(), kakao::row(), generic::row()]
+}
+
+/// Has the gateway carry out an operation.
+async fn ask(provider: &dyn Provider, operation: Operation) -> Result<(), ProviderError> {
+    let kept = tokens(Some("s3cret-refresh"));
+    match operation {
+        Operation::Token => provider.exchange(&code()).await.map(drop),
+        Operation::Refresh => provider.refresh(&kept).await.map(drop),
+        Operation::Revoke => provider.revoke(&kept).await,
+    }
+}
+
+/// `ID_TOKEN` in a response stands for one that is good.
+const ID_TOKEN: &str = "ID_TOKEN";
+
+async fn outcome_of(row: &Provided, case: &Case, signer: &Signer) -> Result<(), ProviderError> {
+    let fake = Fake::start().await;
+    let issuer = if row.prefix == "GOOGLE" { "https://accounts.google.com".to_owned() } else { fake.url("") };
+    let discovery = json!({
+        "issuer": issuer, "authorization_endpoint": fake.url("/authorize"), "token_endpoint": fake.url("/token"),
+        "userinfo_endpoint": fake.url("/userinfo"), "revocation_endpoint": fake.url("/revoke"), "jwks_uri": fake.url("/jwks"),
+    });
+    fake.on("GET /.well-known/openid-configuration", discovery).on("GET /jwks", signer.jwks());
+    for (what, response) in &row.on_the_way {
+        fake.on(what, response.clone());
+    }
+    let response = case.response.clone().with(ID_TOKEN, &signer.sign(&claims(&issuer)));
+    fake.on(case.endpoint(row), response);
+    ask(&*provider(row.prefix, &fake), case.operation).await
+}
+
+#[tokio::test]
+async fn each_response_means_what_the_documentation_says() {
+    let signer = Signer::new(SigningAlgorithm::Es256);
+    let mut wrong = Vec::new();
+    for row in table() {
+        for case in &row.cases {
+            let outcome = outcome_of(&row, case, &signer).await;
+            if let Err(error) = &outcome {
+                is_discreet(error);
+            }
+            let expected = Result::from(case.outcome.clone());
+            if outcome != expected {
+                let Case { operation, response, source, .. } = case;
+                wrong.push(format!("{} {operation:?} {response:?}\n  {source}\n  {outcome:?}", row.prefix));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn no_cell_is_empty_and_each_case_names_its_source() {
+    for Provided { prefix, cases, .. } in table() {
+        let with = |is_meant: &dyn Fn(&Outcome) -> bool| -> BTreeSet<Operation> {
+            cases.iter().filter(|case| is_meant(&case.outcome)).map(|case| case.operation).collect()
+        };
+        assert_eq!(with(&|outcome| *outcome == Outcome::Done), OPERATIONS.into(), "{prefix}: nothing that is good");
+        assert_eq!(with(&|outcome| *outcome != Outcome::Done), OPERATIONS.into(), "{prefix}: nothing that is not");
+        let ended = with(&|outcome| matches!(outcome, Outcome::GrantEnds(_)));
+        assert!(ended.contains(&Operation::Refresh), "{prefix}: nothing ends a grant");
+        let ours = with(&|outcome| matches!(outcome, Outcome::OurFault(_)));
+        assert!(ours.contains(&Operation::Refresh), "{prefix}: nothing is our fault");
+        for Case { source, .. } in &cases {
+            assert!(source.starts_with("https://") || source.starts_with("RFC "), "{prefix}: {source}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Naver.
+
+use serde_json::json;
+
+use super::{
+    Operation::{Refresh, Revoke, Token},
+    Outcome::{Done, GrantEnds, OurFault, TheirFault, Unknown},
+    Provided,
+};
+use crate::adapters::providers::tests::fake::Reply;
+
+const API: &str = "https://developers.naver.com/docs/login/api/api.md";
+const GUIDE: &str = "https://developers.naver.com/docs/login/devguide/devguide.md";
+/// What its documentation does not say of a refresh token that is dead, the tests of its own SDK do.
+const SDK: &str = "https://github.com/naver/naveridlogin-sdk-ios-swift (LoginRepositoryTest.swift)";
+/// Nor is documented what it says of a wrong secret, and of a code that was used: seen by those who sign people in.
+const BAD_SECRET: &str =
+    "https://github.com/VictoriousKIM/smart_review_app/blob/main/docs/naver-auth-error-fix-summary.md";
+const USED_CODE: &str = "https://developers.naver.com/forum";
+
+pub(super) fn row() -> Provided {
+    let error = |code: &str, description: &str| json!({"error": code, "error_description": description});
+    Provided::new("NAVER", "POST /revoke")
+        .on_the_way("GET /userinfo", json!({"resultcode": "00", "message": "success", "response": {"id": "32742776"}}))
+        .case(
+            Token,
+            json!({
+                "access_token": "s3cret-aaa", "refresh_token": "s3cret-c8c", "token_type": "bearer", "expires_in": "3600"
+            }),
+            Done,
+            API,
+        )
+        .case(Token, error("invalid_request", "no valid data in session"), GrantEnds("invalid_request"), USED_CODE)
+        .case(
+            Token,
+            error("invalid_request", "wrong client id / client secret pair"),
+            OurFault("invalid_request"),
+            BAD_SECRET,
+        )
+        .case(Token, error("unauthorized_client", ""), Unknown("unauthorized_client"), API)
+        .case(Token, error("server_error", ""), TheirFault("server_error"), API)
+        .case(Refresh, json!({"access_token": "s3cret-bbb", "token_type": "bearer", "expires_in": "3600"}), Done, API)
+        .case(Refresh, error("invalid_request", "invalid refresh_token"), GrantEnds("invalid_request"), SDK)
+        .case(Refresh, error("invalid_grant", ""), GrantEnds("invalid_grant"), "RFC 6749 §5.2")
+        .case(
+            Refresh,
+            error("invalid_request", "wrong client id / client secret pair"),
+            OurFault("invalid_request"),
+            BAD_SECRET,
+        )
+        .case(Refresh, error("invalid_request", ""), Unknown("invalid_request"), API)
+        .case(Refresh, error("unauthorized_client", ""), Unknown("unauthorized_client"), API)
+        .case(Refresh, error("unsupported_response_type", ""), Unknown("unsupported_response_type"), API)
+        .case(Refresh, error("server_error", ""), TheirFault("server_error"), API)
+        .case(Refresh, (500, json!({"errorCode": "500"})), TheirFault("resultcode:500"), API)
+        .case(Revoke, Reply::text(200, ""), Done, GUIDE)
+        .case(Revoke, (400, error("invalid_request", "token is missing")), Unknown("invalid_request"), GUIDE)
+        .case(
+            Revoke,
+            (401, error("unauthorized_client", "Client authentication failed.")),
+            OurFault("unauthorized_client"),
+            GUIDE,
+        )
+        .case(Revoke, (503, error("temporarily_unavailable", "")), TheirFault("temporarily_unavailable"), GUIDE)
+}
