@@ -19,8 +19,14 @@ const RETRY: TimeDelta = TimeDelta::seconds(5);
 pub(super) struct Kept<T> {
     clock: Arc<dyn Clock>,
     entry: ArcSwapOption<Entry<T>>,
-    /// When the last fetch began. One fetch at a time.
-    attempted_at: Mutex<Option<DateTime<Utc>>>,
+    /// The last fetch. One fetch at a time.
+    attempt: Mutex<Option<Attempt>>,
+}
+
+struct Attempt {
+    began_at: DateTime<Utc>,
+    /// Why there is no document since.
+    failure: Option<ProviderError>,
 }
 
 struct Entry<T> {
@@ -30,7 +36,7 @@ struct Entry<T> {
 
 impl<T: Send + Sync> Kept<T> {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, entry: ArcSwapOption::empty(), attempted_at: Mutex::new(None) }
+        Self { clock, entry: ArcSwapOption::empty(), attempt: Mutex::new(None) }
     }
 
     /// The document. It is fetched if there is none, if it is old, or if it is not enough; but not again within the
@@ -43,18 +49,22 @@ impl<T: Send + Sync> Kept<T> {
         if let Some(document) = self.good(&is_enough) {
             return Ok(document);
         }
-        let mut attempted_at = self.attempted_at.lock().await;
+        let mut attempt = self.attempt.lock().await;
         if let Some(document) = self.good(&is_enough) {
             return Ok(document);
         }
         let now = self.clock.now();
         let old = self.entry.load_full().map(|entry| Arc::clone(&entry.document));
         let pause = if old.is_some() { COOLDOWN } else { RETRY };
-        if attempted_at.is_some_and(|at| is_within(now, at, pause)) {
-            return old.ok_or_else(|| ProviderError::Unavailable("it could not be asked a moment ago".to_owned()));
+        if let Some(Attempt { failure, .. }) = attempt.as_ref().filter(|last| is_within(now, last.began_at, pause)) {
+            let unfinished = || ProviderError::Unavailable("it could not be asked a moment ago".to_owned());
+            return old.ok_or_else(|| failure.clone().unwrap_or_else(unfinished));
         }
-        *attempted_at = Some(now);
-        match (fetch.await, old) {
+        // Nobody may wait for the end of the fetch.
+        *attempt = Some(Attempt { began_at: now, failure: None });
+        let fetched = fetch.await;
+        *attempt = Some(Attempt { began_at: now, failure: fetched.as_ref().err().cloned() });
+        match (fetched, old) {
             (Ok(document), _) => {
                 let document = Arc::new(document);
                 self.entry.store(Some(Arc::new(Entry { document: Arc::clone(&document), fetched_at: now })));

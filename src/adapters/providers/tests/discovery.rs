@@ -116,6 +116,24 @@ async fn the_issuer_must_be_the_one_that_was_asked() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_is_away_is_not_asked_at_once_again_and_its_fault_is_still_known() {
+    let idp = idp().await;
+    idp.fake.on(DOCUMENT, Reply::text(503, "maintenance"));
+    let refresh = async || idp.provider.refresh(&tokens(Some("s3cret-r"))).await;
+    for _ in 0..3 {
+        assert_eq!(refresh().await, Err(ProviderError::Unavailable("http_503".into())));
+    }
+    assert_eq!(idp.fake.count(DOCUMENT), 1);
+    idp.clock.pass(TimeDelta::seconds(5));
+    // Whatever is wrong with the metadata, it is not the grant.
+    idp.fake.on(DOCUMENT, (400, json!({"error": "invalid_grant"})));
+    assert_eq!(refresh().await, Err(refused("http_400")));
+    idp.clock.pass(TimeDelta::seconds(5));
+    idp.fake.on(DOCUMENT, document(&idp.fake));
+    assert!(refresh().await.is_ok());
+}
+
+#[tokio::test]
 async fn no_endpoint_is_less_safe_than_the_issuer() {
     let idp = idp().await;
     for endpoint in ["authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri"] {
