@@ -17,6 +17,7 @@ mod pages;
 mod problems;
 mod session;
 mod signing_key;
+mod status;
 mod token;
 mod welcome;
 
@@ -39,12 +40,14 @@ use self::{
     problems::AllowedMethods,
     session::SessionApi,
     signing_key::SigningKeyApi,
+    status::StatusApi,
     token::{DummyTokenApi, OpenTokenCreationApi, TokenApi, TokenCreationApi},
     welcome::WelcomeApi,
 };
 pub use self::{
     docs::{DescribedService, Documents},
     health::Readiness,
+    status::StatusSource,
 };
 use crate::domain::gateway::{
     controllers::{
@@ -150,12 +153,13 @@ impl Api {
         Self { endpoint, docs }
     }
 
-    /// `/livez` and `/readyz` alone, for the admin listener.
-    pub fn health(readiness: Arc<dyn Readiness>) -> BoxEndpoint<'static> {
-        let service = OpenApiService::new(HealthApi::new(readiness), "Gateway health", env!("CARGO_PKG_VERSION"));
+    /// What the admin listener serves: `/livez`, `/readyz` and `/status`.
+    pub fn operators(readiness: Arc<dyn Readiness>, status: Arc<dyn StatusSource>) -> BoxEndpoint<'static> {
+        let api = (HealthApi::new(readiness), StatusApi::new(status));
+        let service = OpenApiService::new(api, "Gateway operations", env!("CARGO_PKG_VERSION"));
         finish(
             Route::new().nest("/", service),
-            AllowedMethods::of(HealthApi::meta()),
+            AllowedMethods::of(<(HealthApi, StatusApi)>::meta()),
             Cors::new(AllowedOrigins::default()),
         )
     }

@@ -13,6 +13,7 @@ mod publisher;
 mod readiness;
 mod resolver;
 mod rules;
+mod status;
 mod store;
 mod upkeep;
 
@@ -39,6 +40,7 @@ use self::{
         browsers, cookies, expectations, key_schedule, own_hosts, own_origins, session_limits, token_policy,
         trusted_pages,
     },
+    status::{GatewayStatus, healths_of},
     store::{Store, StoreError},
     upkeep::Upkeep,
 };
@@ -66,6 +68,7 @@ use crate::{
             login::{LoginParts, LoginService},
             oauth::{OAuthParts, OAuthService, SwitchedOn},
             ports::{DummyConsole, Provider},
+            provider::ProviderHealths,
             resealing::{Resealed, Resealing},
             revocation::RevocationFeed,
             session::{LiveSessions, SessionParts, SessionService},
@@ -170,14 +173,16 @@ impl App {
         // Probes are answered while the store is waited for: who restarts a gateway that does not respond must let it.
         let probes = Probes::start().map_err(StartError::Edge)?;
         let readiness = Arc::new(StoreReadiness::default());
-        let admin = admin.into_std().map_err(StartError::Edge)?;
-        let health = Api::health(readiness.clone());
-        tasks.spawn_on(control_plane::serve(admin, health, stopped.clone()), &probes.handle);
-
         let (providers, preparation) = providers(&settings.providers, &world.clock);
+        let healths = healths_of(&providers, &world.clock);
+        let status = Arc::new(GatewayStatus { healths: healths.clone(), timezone: settings.public.timezone });
+        let admin = admin.into_std().map_err(StartError::Edge)?;
+        let operators = Api::operators(readiness.clone(), status);
+        tasks.spawn_on(control_plane::serve(admin, operators, stopped.clone()), &probes.handle);
+
         let preparing = spawn_blocking(|| preparation.run());
         let store = Store::wait_for(&settings.database, &settings.session_store, settings.startup_timeout).await?;
-        let core = Core::open(&settings, &world, &store, providers).await?;
+        let core = Core::open(&settings, &world, &store, providers, healths).await?;
 
         let api = Api::new(core.api_parts(&settings, readiness.clone()));
         Upkeep {
@@ -279,6 +284,7 @@ impl Core {
         world: &World,
         store: &Store,
         providers: Vec<Arc<dyn Provider>>,
+        healths: Arc<ProviderHealths>,
     ) -> Result<Self, StartError> {
         let vault = Arc::new(open_vault(settings, &*world.entropy)?);
         let publisher = Arc::new(SnapshotPublisher::new(settings, expectations(settings)));
@@ -315,6 +321,7 @@ impl Core {
             store: store.oauth.clone(),
             attempts: store.attempts.clone(),
             providers: switched_on(settings, providers),
+            healths,
             sealer: vault.clone(),
             publisher: publisher.clone(),
             tokens: tokens.clone(),
@@ -401,7 +408,8 @@ fn switched_on(settings: &Settings, providers: Vec<Arc<dyn Provider>>) -> Vec<Sw
 pub async fn openapi_document(settings: &Settings) -> Result<Bytes, StartError> {
     let world = World::real();
     let (providers, _) = providers(&settings.providers, &world.clock);
-    let core = Core::open(settings, &world, &Store::in_memory(), providers).await?;
+    let healths = healths_of(&providers, &world.clock);
+    let core = Core::open(settings, &world, &Store::in_memory(), providers, healths).await?;
     Ok(Api::new(core.api_parts(settings, Arc::default())).document())
 }
 

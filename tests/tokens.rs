@@ -176,5 +176,7 @@ fn readiness_is_told_to_operators_too() {
     let gateway = Gateway::start();
     eventually("ready", || common::call(gateway.admin, "GET", "/readyz", &[], b"").status == 200);
     assert_eq!(common::call(gateway.admin, "GET", "/livez", &[], b"").json()["status"], json!("ok"));
+    let status = common::call(gateway.admin, "GET", "/status", &[], b"").expect(200).json();
+    assert_eq!(status, json!({"providers": [{"name": "stand-in", "ok": true}]}));
     common::call(gateway.admin, "GET", "/tokens/create", &[], b"").expect(404);
 }

@@ -12,6 +12,8 @@ mod keys;
 mod life;
 #[path = "vault/replicas.rs"]
 mod replicas;
+#[path = "vault/trouble.rs"]
+mod trouble;
 
 /// Nothing is refreshed but by those who ask, so that refreshes can be counted.
 const ONLY_WHEN_ASKED: (&str, &str) = ("OAUTH_REFRESH_AHEAD", "0s");

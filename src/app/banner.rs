@@ -22,7 +22,7 @@ fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &H
         format!("    {base}/         the gateway; its own API also under {}/", settings.public.api_prefix.as_str()),
         format!("    {base}/docs     Swagger"),
         format!("    {base}/login    sign in"),
-        format!("    http://{admin}/readyz   for operators"),
+        format!("    http://{admin}/readyz   for operators, and /status"),
         format!("    store                      {store}"),
     ];
     for service in &settings.services {

@@ -10,6 +10,7 @@ pub mod oauth;
 pub mod problem;
 pub mod session;
 pub mod signing_key;
+pub mod status;
 pub mod token;
 pub mod welcome;
 

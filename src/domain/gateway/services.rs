@@ -6,6 +6,7 @@ pub mod client;
 pub mod login;
 pub mod oauth;
 pub mod ports;
+pub mod provider;
 pub mod resealing;
 pub mod revocation;
 pub mod session;

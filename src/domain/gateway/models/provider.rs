@@ -1,5 +1,7 @@
 //! Providers: where people sign in, and as whom we are known there.
 
+pub mod health;
+
 use url::Url;
 
 use super::oauth::{ProviderName, Secret};

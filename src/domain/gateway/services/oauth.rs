@@ -25,6 +25,7 @@ use super::{
     Failure,
     account::LinkPermit,
     ports::{GrantStatePublisher, Sealer},
+    provider::ProviderHealths,
     token::TokenService,
 };
 use crate::{
@@ -54,6 +55,8 @@ pub struct OAuthParts {
     pub attempts: Arc<dyn AttemptRepository>,
     /// The providers that are switched on.
     pub providers: Vec<SwitchedOn>,
+    /// Is told how they do.
+    pub healths: Arc<ProviderHealths>,
     /// Seals the tokens.
     pub sealer: Arc<dyn Sealer>,
     /// Is told of every change of a grant.
@@ -85,6 +88,7 @@ pub struct OAuthService {
     store: Arc<dyn OAuthRepository>,
     attempts: Arc<dyn AttemptRepository>,
     providers: Arc<BTreeMap<ProviderName, SwitchedOn>>,
+    healths: Arc<ProviderHealths>,
     sealer: Arc<dyn Sealer>,
     publisher: Arc<dyn GrantStatePublisher>,
     tokens: Arc<TokenService>,
@@ -160,10 +164,10 @@ pub struct Deletion {
 impl OAuthService {
     /// Puts the parts together.
     pub fn new(parts: OAuthParts) -> Self {
-        let OAuthParts { store, attempts, providers, sealer, publisher, tokens, clock, entropy } = parts;
+        let OAuthParts { store, attempts, providers, healths, sealer, publisher, tokens, clock, entropy } = parts;
         let providers = providers.into_iter().map(|one| (one.provider.name().clone(), one)).collect();
         let (providers, turns) = (Arc::new(providers), Arc::default());
-        Self { store, attempts, providers, sealer, publisher, tokens, clock, entropy, turns }
+        Self { store, attempts, providers, healths, sealer, publisher, tokens, clock, entropy, turns }
     }
 
     /// The time by which this service goes.

@@ -1,12 +1,21 @@
 //! Doubles for the services' ports, shared by their tests.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicI64, AtomicU64, Ordering},
+use std::{
+    fmt::{Debug, Write},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+    subscriber::{DefaultGuard, set_default},
+};
 
 use super::{
     ports::{DummyConsole, GrantStatePublisher, HashingError, KeyRing, PasswordHasher, TokenStatePublisher, Verified},
@@ -179,5 +188,65 @@ impl PasswordHasher for PlainHasher {
         };
         let right = text == password.expose();
         Ok(if right { Verified::Right { outdated: way != "plain" } } else { Verified::Wrong })
+    }
+}
+
+/// What is logged on this thread, for operators to see, while this is there.
+pub(crate) struct Log {
+    lines: Arc<Mutex<Vec<String>>>,
+    _guard: DefaultGuard,
+}
+
+impl Log {
+    pub(crate) fn begin() -> Self {
+        let lines = Arc::<Mutex<Vec<String>>>::default();
+        Self { lines: lines.clone(), _guard: set_default(LogLines(lines)) }
+    }
+
+    /// Each as `LEVEL message name=value …`.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+}
+
+struct LogLines(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for LogLines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::INFO
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = LogLine::default();
+        event.record(&mut line);
+        let LogLine { message, fields } = line;
+        self.0.lock().unwrap().push(format!("{} {message}{fields}", event.metadata().level()));
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[derive(Default)]
+struct LogLine {
+    message: String,
+    fields: String,
+}
+
+impl Visit for LogLine {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            name => write!(self.fields, " {name}={value:?}").unwrap(),
+        }
     }
 }

@@ -28,6 +28,7 @@ use crate::{
         services::{
             oauth::{ExchangePurpose, ExchangeRequest, OAuthParts, Provider, ProviderError, SwitchedOn},
             ports::{AuthorizationRequest, CodeExchange, HashingError},
+            provider::ProviderHealths,
             session::SessionParts,
             testing::{Bench, CountingEntropy, PlainHasher, bench, policy},
         },
@@ -231,6 +232,7 @@ impl Scene {
             store: people.clone(),
             attempts: attempts.clone(),
             providers: providers.iter().map(switched_on).collect(),
+            healths: Arc::new(ProviderHealths::new([], bench.clock.clone())),
             sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
             publisher: bench.recorder.clone(),
             tokens: bench.service.clone(),

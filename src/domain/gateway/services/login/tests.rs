@@ -19,6 +19,7 @@ use crate::{
         services::{
             oauth::{OAuthParts, Provider, SwitchedOn},
             ports::{AuthorizationRequest, CodeExchange},
+            provider::ProviderHealths,
             session::SessionParts,
             testing::{Bench, CountingEntropy, bench, policy},
         },
@@ -141,6 +142,7 @@ impl Scene {
             store: accounts.clone(),
             attempts: Arc::new(MemoryAttempts::default()),
             providers: vec![switched_on(&one), switched_on(&other)],
+            healths: Arc::new(ProviderHealths::new([], bench.clock.clone())),
             sealer: sealer.clone(),
             publisher: bench.recorder.clone(),
             tokens: bench.service.clone(),

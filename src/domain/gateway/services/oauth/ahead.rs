@@ -72,6 +72,7 @@ impl RefreshAhead {
 
     async fn refresh_due(&self, under_way: &mut JoinSet<Refreshed>) -> Result<(), Failure> {
         let now = self.vault.clock.now();
+        self.vault.healths.settle(self.provider.name());
         self.pauses.forget_those_long_over(now);
         let (mut failures, mut after) = (0, None);
         while failures < ENOUGH_FAILURES {

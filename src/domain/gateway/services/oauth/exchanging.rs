@@ -181,13 +181,24 @@ impl OAuthService {
         if let Admission::NotBefore(until) = self.attempts.admit(&counted, &|| self.clock.now()).await? {
             return Err(TooManyAttempts { wait: (until - self.clock.now()).max(TimeDelta::zero()) }.into());
         }
-        let outcome = provider.exchange(exchange).await;
+        let outcome = self.exchanged(provider, exchange).await;
         if matches!(outcome, Ok(_) | Err(ProviderError::Unavailable(_) | ProviderError::Misconfigured { .. })) {
             for counted in &counted {
                 self.attempts.forgive(counted).await?;
             }
         }
         Ok(outcome?)
+    }
+
+    /// Has the provider exchange a code, and takes note of how it does.
+    pub(super) async fn exchanged(
+        &self,
+        provider: &dyn Provider,
+        exchange: &CodeExchange,
+    ) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
+        let outcome = provider.exchange(exchange).await;
+        self.healths.note_exchange(provider.name(), &outcome);
+        outcome
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::{
     task::spawn,
     time::{Instant, interval_at, sleep},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{GrantError, OAuthService, OpenGrant, SwitchedOn, can_renew};
 use crate::domain::gateway::{
@@ -133,7 +133,9 @@ impl OAuthService {
             }
         };
         let asked = if can_renew(&**provider, &tokens, self.clock.now()) {
-            self.ask(&**provider, &tokens, lease).await
+            let asked = self.ask(&**provider, &tokens, lease).await;
+            self.healths.note_refresh(&grant.provider, &asked);
+            asked
         } else {
             Err(ProviderError::InvalidGrant { code: "expired".to_owned() })
         };
@@ -167,7 +169,8 @@ impl OAuthService {
                 | ProviderError::NonceMismatch
                 | ProviderError::Unsupported),
             ) => {
-                warn!(grant = %grant.id, provider = %grant.provider, error = %passing, "a refresh failed; nothing is lost");
+                // The operator was told, once and not for each grant.
+                debug!(grant = %grant.id, provider = %grant.provider, error = %passing, "a refresh failed; nothing is lost");
                 self.store.release_lease(&lease).await?;
                 Ok(Asked::Failed(passing, OpenGrant { grant, tokens }))
             }

@@ -83,7 +83,7 @@ impl OAuthService {
             nonce: Some(attempt.nonce.clone()),
             state: Some(Secret::new(state.expose())),
         };
-        let (tokens, identity) = provider.exchange(&exchange).await?;
+        let (tokens, identity) = self.exchanged(&**provider, &exchange).await?;
         let account = match permit {
             Some(permit) => self.linked(&identity, permit).await?,
             None => self.account_of(&identity).await?,

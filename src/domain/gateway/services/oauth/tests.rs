@@ -20,6 +20,7 @@ use crate::{
         models::{
             id::{SessionId, TokenId},
             oauth::{RefreshLease, Secret},
+            provider::health::{Ongoing, Trouble, TroubleKind},
         },
         repositories::memory::{MemoryAttempts, MemoryOAuth},
         services::testing::{Bench, CountingEntropy, bench, policy},
@@ -213,6 +214,7 @@ impl Scene {
                 redirect_uris: vec![CALLBACK.into(), OWN.into()],
                 takes_unbound_codes: false,
             }],
+            healths: Arc::new(ProviderHealths::new([provider.name.clone()], bench.clock.clone())),
             sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
             publisher: bench.recorder.clone(),
             tokens: bench.service.clone(),
@@ -227,6 +229,12 @@ impl Scene {
         let tokens = exchanged.signed_in.unwrap();
         let caller = self.bench.service.authenticate(tokens.access_token.expose()).await.unwrap().unwrap();
         (exchanged.open, caller)
+    }
+
+    /// What keeps the provider from serving us.
+    fn trouble(&self) -> Option<Ongoing> {
+        let [state] = self.vault.healths.states().try_into().unwrap();
+        state.trouble
     }
 
     /// The identity is added to the account of somebody who has proven to be there.
@@ -421,11 +429,12 @@ async fn a_refusal_is_for_good_and_a_failure_is_not() {
 
 #[tokio::test]
 async fn only_an_error_about_the_grant_ends_it() {
-    for failure in [
-        ProviderError::Misconfigured { code: "invalid_client".into() },
-        ProviderError::Refused { code: "invalid_request".into() },
-        ProviderError::Unavailable("http_503".into()),
-        ProviderError::BadAnswer("it is not JSON".into()),
+    let (ours, theirs) = (TroubleKind::Configuration, TroubleKind::Outage);
+    for (failure, kind, error) in [
+        (ProviderError::Misconfigured { code: "invalid_client".into() }, ours, "invalid_client"),
+        (ProviderError::Refused { code: "invalid_request".into() }, ours, "invalid_request"),
+        (ProviderError::Unavailable("http_503".into()), theirs, "http_503"),
+        (ProviderError::BadAnswer("it is not JSON".into()), theirs, "it is not JSON"),
     ] {
         let scene = Scene::new().await;
         let (open, alice) = scene.sign_in("alice").await;
@@ -435,15 +444,20 @@ async fn only_an_error_about_the_grant_ends_it() {
         let outcome = scene.vault.open(&alice, id).await;
         assert!(matches!(&outcome, Err(GrantError::Provider(error)) if *error == failure), "{failure:?}: {outcome:?}");
         assert_eq!(scene.store.find_grant(id).await.unwrap().unwrap(), open.grant, "{failure:?}");
+        let trouble = Trouble { kind, error: error.into() };
+        assert_eq!(scene.trouble(), Some(Ongoing { trouble, since: scene.bench.clock.now() }));
 
         *scene.provider.failure.lock().unwrap() = None;
+        scene.bench.clock.pass(TimeDelta::minutes(1));
         assert_eq!(access(&scene.vault.open(&alice, id).await.unwrap()), "provider-access-2", "{failure:?}");
+        assert_eq!(scene.trouble(), None, "{failure:?}");
     }
     let scene = Scene::new().await;
     let (open, alice) = scene.sign_in("alice").await;
     scene.bench.clock.pass(LIFE);
     *scene.provider.failure.lock().unwrap() = Some(ProviderError::InvalidGrant { code: "invalid_grant".into() });
     assert!(matches!(scene.vault.open(&alice, open.grant.id).await, Err(GrantError::ReauthorizationRequired)));
+    assert_eq!(scene.trouble(), None, "one person's grant says nothing of the provider");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::*;
-use crate::domain::gateway::services::oauth::ahead::RefreshAhead;
+use crate::domain::gateway::services::{oauth::ahead::RefreshAhead, testing::Log};
 
 const AHEAD: TimeDelta = TimeDelta::minutes(10);
 /// As often as grants are looked at.
@@ -134,6 +134,50 @@ async fn after_a_failure_a_grant_is_left_alone_for_longer_and_longer_and_nothing
     scene.bench.clock.pass(TimeDelta::hours(1));
     sweep(&ahead).await;
     assert_eq!(access(&scene.vault.open(&alice, id).await.unwrap()), "provider-access-11");
+}
+
+#[tokio::test]
+async fn an_hour_with_a_wrong_secret_costs_no_grant_and_is_told_once() {
+    let scene = Scene::new().await;
+    let people = scene.sign_in_many(50).await;
+    let log = Log::begin();
+    let ahead = scene.ahead();
+    scene.bench.clock.pass(LIFE - AHEAD / 2);
+    let begun = scene.bench.clock.now();
+    scene.fail(Some(ProviderError::Misconfigured { code: "invalid_client".into() }));
+    for _ in 0..360 {
+        sweep(&ahead).await;
+        scene.bench.clock.pass(SWEEP_EVERY);
+    }
+    assert!(scene.refreshes() >= 50, "each of them was tried");
+    for (id, person) in &people {
+        assert_eq!(scene.store.find_grant(*id).await.unwrap().unwrap().status, GrantStatus::Active);
+        let outcome = scene.vault.open(person, *id).await;
+        assert!(
+            matches!(outcome, Err(GrantError::Provider(ProviderError::Misconfigured { .. }))),
+            "whoever asks is told to try again later: {outcome:?}"
+        );
+    }
+    let trouble = Trouble { kind: TroubleKind::Configuration, error: "invalid_client".into() };
+    assert_eq!(scene.trouble(), Some(Ongoing { trouble, since: begun }));
+    let told = log.lines();
+    let [told] = told.as_slice() else { panic!("{told:#?}") };
+    assert!(told.starts_with("ERROR the provider refuses the gateway itself"), "{told}");
+    assert!(told.contains("client secret") && told.contains("provider=fake error=\"invalid_client\""), "{told}");
+
+    scene.fail(None);
+    for _ in 0..=360 {
+        sweep(&ahead).await;
+        scene.bench.clock.pass(SWEEP_EVERY);
+    }
+    for (id, person) in &people {
+        assert_eq!(scene.store.find_grant(*id).await.unwrap().unwrap().status, GrantStatus::Active);
+        assert_ne!(access(&scene.vault.open(person, *id).await.unwrap()), "provider-access-0");
+    }
+    assert_eq!(scene.trouble(), None);
+    let told = log.lines();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(told[1].starts_with("INFO the provider works again"), "{}", told[1]);
 }
 
 #[tokio::test]

@@ -91,6 +91,7 @@ async fn codes_that_are_not_taken_delay_the_client_and_nobody_else() {
             assert!(matches!(&outcome, Err(ExchangeError::Provider(error)) if *error == failure), "{outcome:?}");
         }
     }
+    assert_eq!(scene.trouble().unwrap().trouble.kind, TroubleKind::Configuration, "nobody can sign in");
     *scene.provider.failure.lock().unwrap() = None;
     for n in 0..50 {
         let outcome = exchange(from("192.0.2.1", "guess")).await;

@@ -1,0 +1,37 @@
+//! `GET /status`, for operators: how the providers do.
+
+use std::sync::Arc;
+
+use poem_openapi::{OpenApi, payload::Json};
+
+use super::Tag;
+use crate::domain::gateway::schemas::status::Status;
+
+/// Knows how the gateway does.
+pub trait StatusSource: Send + Sync {
+    /// How it does now.
+    fn status(&self) -> Status;
+}
+
+#[derive(Clone)]
+pub(super) struct StatusApi {
+    source: Arc<dyn StatusSource>,
+}
+
+impl StatusApi {
+    pub(super) fn new(source: Arc<dyn StatusSource>) -> Self {
+        Self { source }
+    }
+}
+
+#[OpenApi(tag = "Tag::Health")]
+#[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
+impl StatusApi {
+    /// How do the providers do?
+    ///
+    /// Names no person and holds no secret.
+    #[oai(path = "/status", method = "get", operation_id = "status")]
+    async fn status(&self) -> Json<Status> {
+        Json(self.source.status())
+    }
+}

@@ -1,0 +1,170 @@
+//! How the providers do: judged by what comes of the requests to them, told to the operator once, and kept to be asked for.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tracing::{error, info, warn};
+
+use super::ports::ProviderError;
+use crate::{
+    domain::gateway::models::{
+        oauth::ProviderName,
+        provider::health::{Evidence, News, Ongoing, ProviderHealth, Trouble, TroubleKind},
+    },
+    ports::Clock,
+};
+
+/// How each provider does that is switched on, as far as this gateway has seen.
+pub struct ProviderHealths {
+    clock: Arc<dyn Clock>,
+    healths: Mutex<BTreeMap<ProviderName, ProviderHealth>>,
+}
+
+/// How one provider does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderState {
+    /// Its name.
+    pub name: ProviderName,
+    /// What keeps it from serving us, if anything.
+    pub trouble: Option<Ongoing>,
+}
+
+impl ProviderHealths {
+    /// Of these providers. Nothing is known against any of them.
+    pub fn new(names: impl IntoIterator<Item = ProviderName>, clock: Arc<dyn Clock>) -> Self {
+        let healths = names.into_iter().map(|name| (name, ProviderHealth::default())).collect();
+        Self { clock, healths: Mutex::new(healths) }
+    }
+
+    /// All of them, by name.
+    pub fn states(&self) -> Vec<ProviderState> {
+        let now = self.clock.now();
+        let state = |(name, health): (&ProviderName, &mut ProviderHealth)| {
+            tell(name, health.settle(now));
+            ProviderState { name: name.clone(), trouble: health.ongoing().cloned() }
+        };
+        self.lock().iter_mut().map(state).collect()
+    }
+
+    /// Takes note of what came of a refresh. Whatever is not about the grant is about the provider, or about us.
+    pub(super) fn note_refresh<T>(&self, provider: &ProviderName, outcome: &Result<T, ProviderError>) {
+        let evidence = match outcome {
+            Err(ProviderError::Refused { code }) => Some(failure(TroubleKind::Configuration, code)),
+            Err(ProviderError::BadAnswer(flaw)) => Some(failure(TroubleKind::Outage, flaw)),
+            outcome => plain_evidence(outcome),
+        };
+        self.note(provider, evidence);
+    }
+
+    /// Takes note of what came of a code. What a provider finds wrong with one may be its sender's fault.
+    pub(super) fn note_exchange<T>(&self, provider: &ProviderName, outcome: &Result<T, ProviderError>) {
+        self.note(provider, plain_evidence(outcome));
+    }
+
+    /// Ends the trouble of a provider that has worked again for a while.
+    pub(super) fn settle(&self, provider: &ProviderName) {
+        if let Some(health) = self.lock().get_mut(provider) {
+            tell(provider, health.settle(self.clock.now()));
+        }
+    }
+
+    fn note(&self, provider: &ProviderName, evidence: Option<Evidence>) {
+        let mut healths = self.lock();
+        if let (Some(evidence), Some(health)) = (evidence, healths.get_mut(provider)) {
+            tell(provider, health.note(evidence, self.clock.now()));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ProviderName, ProviderHealth>> {
+        self.healths.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn failure(kind: TroubleKind, error: &str) -> Evidence {
+    Evidence::Failed(Trouble { kind, error: error.to_owned() })
+}
+
+/// What an outcome says of the provider, whatever was asked.
+fn plain_evidence<T>(outcome: &Result<T, ProviderError>) -> Option<Evidence> {
+    match outcome {
+        Ok(_) => Some(Evidence::Served),
+        Err(ProviderError::InvalidGrant { .. }) => Some(Evidence::Up),
+        Err(ProviderError::Misconfigured { code }) => Some(failure(TroubleKind::Configuration, code)),
+        Err(ProviderError::Unavailable(why)) => Some(failure(TroubleKind::Outage, why)),
+        Err(
+            ProviderError::Refused { .. }
+            | ProviderError::BadAnswer(_)
+            | ProviderError::NonceMismatch
+            | ProviderError::Unsupported,
+        ) => None,
+    }
+}
+
+fn tell(provider: &ProviderName, news: impl IntoIterator<Item = News>) {
+    for news in news {
+        match news {
+            News::Trouble(Trouble { kind: TroubleKind::Configuration, error }) => error!(
+                %provider,
+                error,
+                "the provider refuses the gateway itself, and no longer renews tokens; check the client id, the client secret \
+                 and the app's settings at the provider; no grant is lost, and each is tried again"
+            ),
+            News::Trouble(Trouble { kind: TroubleKind::Outage, error }) => warn!(
+                %provider,
+                error,
+                "the provider is out of reach, fails or is overloaded; see its status page if this lasts; no grant is lost, and \
+                 each is tried again"
+            ),
+            News::Over(Ongoing { since, .. }) => info!(%provider, %since, "the provider works again"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::gateway::services::testing::{Log, TestClock};
+
+    fn healths() -> ProviderHealths {
+        ProviderHealths::new(["naver".parse().unwrap(), "google".parse().unwrap()], TestClock::at(1_800_000_000))
+    }
+
+    fn failing(healths: &ProviderHealths) -> Vec<String> {
+        healths
+            .states()
+            .into_iter()
+            .filter(|state| state.trouble.is_some())
+            .map(|state| state.name.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn each_provider_is_judged_by_itself_and_they_are_listed_by_name() {
+        let healths = healths();
+        let names: Vec<_> = healths.states().into_iter().map(|state| state.name.to_string()).collect();
+        assert_eq!(names, ["google", "naver"]);
+        let outcome: Result<(), _> = Err(ProviderError::Unavailable("http_503".into()));
+        healths.note_refresh(&"naver".parse().unwrap(), &outcome);
+        healths.note_refresh(&"switched-off".parse().unwrap(), &outcome);
+        assert_eq!(failing(&healths), ["naver"]);
+    }
+
+    #[test]
+    fn who_sends_codes_cannot_make_a_provider_look_ill() {
+        let (healths, log, google) = (healths(), Log::begin(), "google".parse().unwrap());
+        for error in [
+            ProviderError::InvalidGrant { code: "invalid_grant".into() },
+            ProviderError::Refused { code: "invalid_request".into() },
+            ProviderError::BadAnswer("it does not say who the person is (sub)".into()),
+            ProviderError::NonceMismatch,
+            ProviderError::Unsupported,
+        ] {
+            healths.note_exchange(&google, &Err::<(), _>(error));
+        }
+        assert_eq!((failing(&healths), log.lines()), (vec![], vec![]));
+        healths.note_exchange(&google, &Err::<(), _>(ProviderError::Misconfigured { code: "deleted_client".into() }));
+        assert_eq!((failing(&healths).len(), log.lines().len()), (1, 1));
+    }
+}
