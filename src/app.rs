@@ -55,7 +55,7 @@ use crate::{
         sealing::{Vault, VaultError},
     },
     api::{Api, ApiParts},
-    config::{Database, Environment, PublicSettings, Settings},
+    config::{Database, Environment, LogFormat, PublicSettings, Settings},
     domain::gateway::{
         controllers::{
             account::AccountController, caller::Callers, client::ClientController, login::LoginController,
@@ -91,12 +91,15 @@ pub struct World {
 }
 
 impl World {
-    /// The real one.
-    pub fn real() -> Self {
+    /// The real one, for a log of this form.
+    pub fn real(log_format: LogFormat) -> Self {
         Self {
             clock: Arc::new(WallClock),
             entropy: Arc::new(SystemEntropy::default()),
-            console: Arc::new(Console::new(logging::stdout())),
+            console: match log_format {
+                LogFormat::Text => Arc::new(Console::new(logging::stdout())),
+                LogFormat::Json => Arc::new(logging::DummyLog),
+            },
         }
     }
 }
@@ -406,7 +409,7 @@ fn switched_on(settings: &Settings, providers: Vec<Arc<dyn Provider>>) -> Vec<Sw
 
 /// The OpenAPI document that a gateway with these settings serves.
 pub async fn openapi_document(settings: &Settings) -> Result<Bytes, StartError> {
-    let world = World::real();
+    let world = World::real(settings.log_format);
     let (providers, _) = providers(&settings.providers, &world.clock);
     let healths = healths_of(&providers, &world.clock);
     let core = Core::open(settings, &world, &Store::in_memory(), providers, healths).await?;

@@ -86,11 +86,12 @@ fn with(sources: &Sources, command: impl FnOnce(Settings) -> ExitCode) -> ExitCo
 }
 
 fn serve(settings: Settings) -> ExitCode {
+    let world = World::real(settings.log_format);
     with_log(settings.log_format, settings.public.timezone, async {
         // Asked for before anything runs: a signal that comes early is not lost.
         let mut signals = Signals::new();
         let app = tokio::select! {
-            started = App::start(settings, World::real()) => match started {
+            started = App::start(settings, world) => match started {
                 Ok(app) => app,
                 Err(error) => {
                     error!(%error, "the gateway cannot start");
@@ -231,7 +232,7 @@ fn healthcheck(settings: &Settings) -> ExitCode {
 /// Does work that logs. Everything that was logged is written before it returns, unless nothing reads it.
 fn with_log(format: LogFormat, timezone: Tz, work: impl Future<Output = ExitCode>) -> ExitCode {
     match logging::start(format, timezone) {
-        Ok(_logging) => in_runtime(work),
+        Ok(_logging) => in_runtime_or_else(work, |error| error!(%error, "there is no runtime")),
         Err(error) => {
             complain(&format!("gateway: no thread for the log: {error}\n"));
             ExitCode::from(UNAVAILABLE)
@@ -240,6 +241,10 @@ fn with_log(format: LogFormat, timezone: Tz, work: impl Future<Output = ExitCode
 }
 
 fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
+    in_runtime_or_else(work, |error| complain(&format!("gateway: no runtime: {error}\n")))
+}
+
+fn in_runtime_or_else(work: impl Future<Output = ExitCode>, complain: impl FnOnce(io::Error)) -> ExitCode {
     match Runtime::new() {
         Ok(runtime) => {
             let exit_code = runtime.block_on(work);
@@ -248,7 +253,7 @@ fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
             exit_code
         }
         Err(error) => {
-            complain(&format!("gateway: no runtime: {error}\n"));
+            complain(error);
             ExitCode::from(UNAVAILABLE)
         }
     }

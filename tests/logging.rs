@@ -1,17 +1,18 @@
-//! The log when what should read it does not.
+//! The log: that for machines every line is an object, and what becomes of it when nobody reads it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod common;
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    process::Child,
+    process::{Child, Command, Output},
     thread,
 };
 
 use common::{PATIENCE, call, command, eventually};
+use serde_json::Value;
 
 /// More than the gateway queues, in lines of about a kilobyte.
 const REQUESTS: usize = 12_000;
@@ -29,8 +30,126 @@ impl Drop for Process {
     }
 }
 
+impl Process {
+    /// Waits for its end; all that it has printed.
+    fn output(mut self) -> Output {
+        let (stdout, stderr) = (self.0.stdout.take().unwrap(), self.0.stderr.take().unwrap());
+        let read = |mut output: Box<dyn Read + Send>| {
+            thread::spawn(move || {
+                let mut bytes = Vec::new();
+                output.read_to_end(&mut bytes).map(|_| bytes)
+            })
+        };
+        let (stdout, stderr) = (read(Box::new(stdout)), read(Box::new(stderr)));
+        let status = self.0.wait().unwrap();
+        Output { status, stdout: stdout.join().unwrap().unwrap(), stderr: stderr.join().unwrap().unwrap() }
+    }
+}
+
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// SIGTERM.
+fn ask_to_end(process: &Process) {
+    assert!(Command::new("kill").arg(process.0.id().to_string()).status().unwrap().success());
+}
+
+/// Sends each of these requests to a gateway with these variables, and ends it. What it has printed.
+fn served(variables: &[(&str, &str)], requests: &[(&str, &str, &[u8])]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, admin) = (free_address(), free_address());
+    let (port, admin_address) = (address.port().to_string(), admin.to_string());
+    let own = [("PORT", port.as_str()), ("ADMIN_ADDR", admin_address.as_str())];
+    let process = Process(command(folder.path(), &[&own, variables].concat()).spawn().unwrap());
+    eventually("it is ready", || {
+        TcpStream::connect(admin).is_ok() && call(admin, "GET", "/readyz", &[], b"").status == 200
+    });
+    for (method, path, body) in requests {
+        call(address, method, path, &[("Content-Type", "application/json")], body);
+    }
+    ask_to_end(&process);
+    process.output()
+}
+
+/// The objects that a gateway has printed, and that it has printed nothing else.
+fn objects(output: &Output) -> Vec<Value> {
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line:?}")));
+    lines
+        .inspect(|line: &Value| {
+            for member in ["timestamp", "level", "target"] {
+                assert!(line[member].is_string(), "{line}");
+            }
+        })
+        .collect()
+}
+
+/// The first object with this message.
+fn message<'l>(lines: &'l [Value], text: &str) -> &'l Value {
+    let found = lines.iter().find(|line| line["message"].as_str().is_some_and(|message| message.contains(text)));
+    found.unwrap_or_else(|| panic!("{text} is not among {lines:#?}"))
+}
+
+/// A vault's key, for a store that outlives the gateway.
+const VAULT_KEY: (&str, &str) = ("VAULT_KEY", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=");
+
+#[test]
+fn in_production_nothing_is_printed_but_objects() {
+    let dead = format!("http://{}", free_address());
+    let output = served(
+        &[
+            ("GATEWAY_ENV", "production"),
+            ("PUBLIC_URL", "https://www.example.com/e"),
+            ("DATABASE_URL", "sqlite://gateway.db?mode=rwc"),
+            VAULT_KEY,
+            ("AUTH_SERVICE_URL", &dead),
+            ("RUST_LOG", "info,gateway=loud"),
+        ],
+        &[
+            ("GET", "/livez", b""),
+            ("GET", "/nothing", b""),
+            ("GET", "/api/users", b""),
+            ("GET", "/api/users/me", b""),
+            ("POST", "/tokens/create", b"{}"),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(0));
+    let lines = objects(&output);
+    message(&lines, "RUST_LOG is ignored");
+    let start = message(&lines, "the gateway serves");
+    assert_eq!((&start["public_url"], &start["store"]), (&"https://www.example.com/e".into(), &"DATABASE_URL".into()));
+    assert!(start["services"].as_str().unwrap().starts_with("auth: 127.0.0.1:"), "{start}");
+    message(&lines, "connection refused");
+    message(&lines, "stopping");
+    // Each core writes its own.
+    let mut statuses: Vec<_> =
+        lines.iter().filter(|line| line["target"] == "access").map(|line| line["status"].as_u64().unwrap()).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 401, 401, 404, 502]);
+    assert_eq!(lines.last().unwrap()["message"], "stopped");
+}
+
+#[test]
+fn a_dummy_token_is_an_object_too_where_every_line_is_one() {
+    let output = served(&[("LOG_FORMAT", "json")], &[("POST", "/tokens/dummy", br#"{"token": "any \"text\""}"#)]);
+    let lines = objects(&output);
+    assert_eq!(message(&lines, "this text is a token now")["dummy_token"], "any \"text\"");
+    assert!(message(&lines, "the gateway serves")["sample_service"].is_string());
+}
+
+#[test]
+fn a_start_that_waits_and_fails_says_so_in_objects() {
+    let database = format!("postgres://user:s3cret@{}/gateway", free_address());
+    let variables =
+        [("LOG_FORMAT", "json"), ("DATABASE_URL", database.as_str()), VAULT_KEY, ("STARTUP_TIMEOUT", "500ms")];
+    let folder = tempfile::tempdir().unwrap();
+    let output = Process(command(folder.path(), &variables).spawn().unwrap()).output();
+    assert_eq!(output.status.code(), Some(69));
+    let lines = objects(&output);
+    message(&lines, "waiting for the store");
+    assert_eq!(message(&lines, "the gateway cannot start")["level"], "ERROR");
 }
 
 #[test]
@@ -60,11 +179,11 @@ fn a_log_that_nobody_reads_stops_no_request_and_says_later_what_is_missing() {
     // Somebody reads again.
     let mut lines = BufReader::new(log).lines().map(Result::unwrap);
     let notice = lines.find(|line| line.contains("log lines were dropped")).unwrap();
-    let notice: serde_json::Value = serde_json::from_str(&notice).unwrap();
+    let notice: Value = serde_json::from_str(&notice).unwrap();
     assert!(notice["lines"].as_u64().unwrap() > 0, "{notice}");
     let rest = thread::spawn(move || lines.collect::<Vec<_>>());
     call(address, "GET", "/api/afterwards", &[], b"").expect(404);
-    assert!(std::process::Command::new("kill").arg(process.0.id().to_string()).status().unwrap().success());
+    ask_to_end(&process);
     assert_eq!(process.0.wait().unwrap().code(), Some(0));
     let rest = rest.join().unwrap();
     assert!(rest.iter().any(|line| line.contains("/api/afterwards")), "new lines are written");

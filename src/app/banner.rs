@@ -1,33 +1,51 @@
-//! What is said when the gateway has started: what runs where, what is for development only, what to try.
+//! What is said when the gateway has started: what runs where, what is for development only, what to try. For machines it is one
+//! line of the log like any other.
 
 use std::net::SocketAddr;
 
+use tracing::{field, info};
+
 use super::{development::Helpers, logging};
-use crate::config::{Database, Environment, Settings};
+use crate::{
+    config::{Database, Environment, LogFormat, Settings},
+    domain::gateway::models::service::Service,
+};
 
 pub(super) fn show(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &Helpers) {
-    logging::stdout().push(text(settings, address, admin, helpers).as_bytes());
+    match settings.log_format {
+        LogFormat::Text => logging::stdout().push(text(settings, address, admin, helpers).as_bytes()),
+        LogFormat::Json => log(settings, address, admin, helpers),
+    }
+}
+
+fn log(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &Helpers) {
+    let services: Vec<String> =
+        settings.services.iter().map(|service| format!("{}: {}", service.name.as_str(), instances(service))).collect();
+    info!(
+        %address,
+        admin_address = %admin,
+        public_url = settings.public.base(),
+        store = store(settings),
+        services = services.join("; "),
+        sample_service = helpers.sample_service.map(field::display),
+        sign_in_by_hand = helpers.sign_in.as_ref().map(|sign_in| sign_in.url.as_str()),
+        "the gateway serves"
+    );
 }
 
 fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &Helpers) -> String {
     let base = format!("{}://{}", settings.scheme(), reachable(address));
-    let store = match settings.database {
-        Database::Memory => "in memory: everything is gone when the gateway ends",
-        Database::Url { .. } => "DATABASE_URL",
-    };
-    let mut lines = vec![
-        String::new(),
-        format!("  Gateway of {}", settings.public.domain()),
+    let mut lines = vec![String::new(), format!("  Gateway of {}", settings.public.domain())];
+    lines.extend([
         String::new(),
         format!("    {base}/         the gateway; its own API also under {}/", settings.public.api_prefix.as_str()),
         format!("    {base}/docs     Swagger"),
         format!("    {base}/login    sign in"),
         format!("    http://{admin}/readyz   for operators, and /status"),
-        format!("    store                      {store}"),
-    ];
+        format!("    store                      {}", store(settings)),
+    ]);
     for service in &settings.services {
-        let instances: Vec<String> = service.instances.iter().map(|instance| instance.authority()).collect();
-        lines.push(format!("    service {:<18} {}", service.name.as_str(), instances.join(", ")));
+        lines.push(format!("    service {:<18} {}", service.name.as_str(), instances(service)));
     }
     if settings.environment == Environment::Development {
         lines.push(String::new());
@@ -56,6 +74,18 @@ fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &H
     lines.push(String::new());
     lines.push(String::new());
     lines.join("\n")
+}
+
+fn store(settings: &Settings) -> &'static str {
+    match settings.database {
+        Database::Memory => "in memory: everything is gone when the gateway ends",
+        Database::Url { .. } => "DATABASE_URL",
+    }
+}
+
+fn instances(service: &Service) -> String {
+    let instances: Vec<String> = service.instances.iter().map(|instance| instance.authority()).collect();
+    instances.join(", ")
 }
 
 /// An address that a browser on this machine can open.

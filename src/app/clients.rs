@@ -41,7 +41,7 @@ pub async fn registry(settings: &Settings) -> Result<Option<ClientRegistry>, Sta
     if settings.database == Database::Memory {
         return Ok(None);
     }
-    let (store, world) = (Store::open(&settings.database).await?, World::real());
+    let (store, world) = (Store::open(&settings.database).await?, World::real(settings.log_format));
     Ok(Some(ClientRegistry { store: store.clients, tokens: store.tokens, clock: world.clock, entropy: world.entropy }))
 }
 

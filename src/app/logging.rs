@@ -13,14 +13,20 @@ use std::{
 };
 
 use chrono_tz::Tz;
-use tracing::{error, warn};
+use tracing::{Dispatch, dispatcher, error, info, level_filters::LevelFilter, warn};
 use tracing_subscriber::{
     EnvFilter,
-    fmt::{format::Writer, time::FormatTime},
+    fmt::{MakeWriter, format::Writer, time::FormatTime},
 };
 
 pub use self::output::LogOutput;
-use crate::{adapters::clock::WallClock, config::LogFormat, edge::ports::AccessLogSink, ports::Clock};
+use crate::{
+    adapters::clock::WallClock,
+    config::LogFormat,
+    domain::gateway::{models::token::DummyText, services::ports::DummyConsole},
+    edge::ports::AccessLogSink,
+    ports::Clock,
+};
 
 /// How long the end of the process waits for a slow reader to take the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -46,25 +52,37 @@ impl Drop for Logging {
 /// # Errors
 /// When the operating system gives no thread.
 pub fn start(format: LogFormat, timezone: Tz) -> io::Result<Logging> {
-    let filter = EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
-        .from_env_lossy()
-        // sqlx and the migrations talk a lot; what matters of them comes back as errors.
-        .add_directives_of_libraries();
-    // Colours are for a person who watches, not for a file.
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(io::stdout().is_terminal()).with_writer(stdout);
-    // A second start (tests in one process) keeps the first.
-    let _ = match format {
-        LogFormat::Text => log.with_target(false).with_timer(TimeOfDay(timezone)).try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    let builder = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
+    let (filter, mistake) = match builder.from_env() {
+        Ok(filter) => (filter, None),
+        Err(mistake) => (builder.parse_lossy(""), Some(mistake)),
     };
-    // The standard hook writes to standard error, which may be the same stuck pipe.
+    // A second start (tests in one process) keeps the first.
+    let _ = dispatcher::set_global_default(dispatch(format, timezone, filter, stdout));
+    // The standard hook writes to standard error, which may be the same stuck pipe, and no JSON.
     panic::set_hook(Box::new(log_panic));
     thread::Builder::new().name("log".to_owned()).spawn(|| {
         stdout().write_to(io::stdout(), |lines| warn!(lines, "log lines were dropped: their reader was too slow"));
     })?;
+    if let Some(error) = mistake {
+        warn!(%error, "RUST_LOG is ignored: write for instance info,gateway=debug");
+    }
     Ok(Logging(()))
+}
+
+fn dispatch<W>(format: LogFormat, timezone: Tz, filter: EnvFilter, writer: W) -> Dispatch
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    // sqlx and the migrations talk a lot; what matters of them comes back as errors.
+    let filter = filter.add_directives_of_libraries();
+    // Colours are for a person who watches, not for a file.
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(io::stdout().is_terminal()).with_writer(writer);
+    match format {
+        LogFormat::Text => log.with_target(false).with_timer(TimeOfDay(timezone)).into(),
+        LogFormat::Json => log.json().flatten_event(true).into(),
+    }
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {
@@ -105,6 +123,15 @@ impl AccessLogSink for AccessLog {
     }
 }
 
+/// Shows dummy tokens (development only) where every line is an object.
+pub(super) struct DummyLog;
+
+impl DummyConsole for DummyLog {
+    fn show(&self, typed: &DummyText) {
+        info!(dummy_token = typed.as_str(), "this text is a token now (development only)");
+    }
+}
+
 trait LibraryDirectives {
     fn add_directives_of_libraries(self) -> Self;
 }
@@ -115,5 +142,48 @@ impl LibraryDirectives for EnvFilter {
             .into_iter()
             .filter_map(|directive| directive.parse().ok())
             .fold(self, Self::add_directive)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// What this thread logs as JSON while `work` goes on, panics included.
+    fn logged(work: impl FnOnce() + panic::UnwindSafe) -> Vec<serde_json::Value> {
+        let output = LogOutput::default();
+        let written = output.clone();
+        let dispatch = dispatch(LogFormat::Json, Tz::UTC, EnvFilter::new("info"), move || written.clone());
+        let (hook, ours) = (Arc::new(panic::take_hook()), thread::current().id());
+        let of_others = Arc::clone(&hook);
+        panic::set_hook(Box::new(
+            move |panic| {
+                if thread::current().id() == ours { log_panic(panic) } else { of_others(panic) }
+            },
+        ));
+        let _ = dispatcher::with_default(&dispatch, || panic::catch_unwind(work));
+        panic::set_hook(Box::new(move |panic| hook(panic)));
+        let lines = String::from_utf8(output.pending()).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect()
+    }
+
+    #[test]
+    fn a_panic_is_one_object() {
+        let lines = logged(|| panic!("as \"asked\"\nin two lines"));
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
+        assert_eq!(
+            (&line["level"], &line["message"]),
+            (&"ERROR".into(), &"a thread panicked: as \"asked\"\nin two lines".into())
+        );
+        assert!(line["place"].as_str().unwrap().contains("logging.rs"), "{line}");
+    }
+
+    #[test]
+    fn a_dummy_token_is_one_object() {
+        let lines = logged(|| DummyLog.show(&DummyText::parse("안녕 \"hello\"").unwrap()));
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
+        assert_eq!(line["dummy_token"], "안녕 \"hello\"");
     }
 }

@@ -85,6 +85,12 @@ impl LogOutput {
         }
     }
 
+    /// What is queued.
+    #[cfg(test)]
+    pub(super) fn pending(&self) -> Vec<u8> {
+        self.0.state().pending.clone()
+    }
+
     /// Waits until everything was written, but no longer than `limit`.
     pub fn flush(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
