@@ -36,6 +36,9 @@ fn log(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &He
 fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &Helpers) -> String {
     let base = format!("{}://{}", settings.scheme(), reachable(address));
     let mut lines = vec![String::new(), format!("  Gateway of {}", settings.public.domain())];
+    if let Some(url) = elsewhere(settings, &base) {
+        lines.push(format!("  public at {url}, the address in cookies, tokens and sign-in callbacks"));
+    }
     lines.extend([
         String::new(),
         format!("    {base}/         the gateway; its own API also under {}/", settings.public.api_prefix.as_str()),
@@ -88,11 +91,70 @@ fn instances(service: &Service) -> String {
     instances.join(", ")
 }
 
+/// Where browsers find the gateway, if that is not where this machine does. A port that the system chooses is no public one.
+fn elsewhere<'s>(settings: &'s Settings, here: &str) -> Option<&'s str> {
+    let public = &settings.public;
+    (public.url.port() != Some(0) && public.base() != here).then(|| public.base())
+}
+
 /// An address that a browser on this machine can open.
 fn reachable(address: SocketAddr) -> String {
     if address.ip().is_unspecified() || address.ip().is_loopback() {
         format!("localhost:{}", address.port())
     } else {
         address.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    /// The banner of a gateway that listens on the port 8080 of this address, with these variables set.
+    fn banner(address: [u8; 4], variables: &[(&str, &str)]) -> String {
+        let sources = Sources::default().with_environment(variables.iter().copied());
+        let settings = Settings::from_sources(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        text(&settings, (address, 8080).into(), ([127, 0, 0, 1], 9090).into(), &Helpers::default())
+    }
+
+    fn public_line(banner: &str) -> Option<&str> {
+        banner.lines().find_map(|line| line.strip_prefix("  public at "))
+    }
+
+    #[test]
+    fn a_public_address_is_shown_beside_the_one_on_this_machine() {
+        let development = ("GATEWAY_ENV", "development");
+        let behind = banner([0; 4], &[development, ("PUBLIC_URL", "https://www.example.com/e/")]);
+        let expected = "https://www.example.com/e, the address in cookies, tokens and sign-in callbacks";
+        assert_eq!(public_line(&behind), Some(expected));
+        assert!(
+            behind.contains("\n    http://localhost:8080/docs ")
+                && behind.contains("\n    curl http://localhost:8080/")
+        );
+        assert!(!behind.contains("curl https"), "{behind}");
+
+        let production = [
+            ("DOMAIN", "www.example.com"),
+            ("DATABASE_URL", "sqlite://gateway.db"),
+            ("VAULT_KEY", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE="),
+        ];
+        let by_domain = banner([0; 4], &production);
+        assert!(public_line(&by_domain).unwrap().starts_with("https://www.example.com, "), "{by_domain}");
+        // It listens where browsers that go to the default of `PUBLIC_URL` do not come.
+        let one_address = banner([192, 168, 1, 5], &[development]);
+        assert!(public_line(&one_address).unwrap().starts_with("http://localhost:8080, "), "{one_address}");
+    }
+
+    #[test]
+    fn one_address_is_shown_once() {
+        for address in [[0; 4], [127, 0, 0, 1]] {
+            for url in ["", "http://localhost:8080", "http://localhost:8080/"] {
+                let shown = banner(address, &[("GATEWAY_ENV", "development"), ("PUBLIC_URL", url)]);
+                assert_eq!(public_line(&shown), None, "{shown}");
+            }
+        }
+        let any_port = banner([127, 0, 0, 1], &[("GATEWAY_ENV", "development"), ("PORT", "0")]);
+        assert_eq!(public_line(&any_port), None, "{any_port}");
     }
 }
