@@ -44,7 +44,7 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
     }
     match arguments.as_slice() {
         [] | ["serve"] => with_settings_and_files(serve),
-        ["check"] => with_settings_and_files(|settings| check(&settings)),
+        ["check"] => check(&Sources::read(Path::new(".")).with_tls_files()),
         ["openapi"] => with_settings(|settings| openapi(&settings)),
         ["healthcheck"] => with_settings(|settings| healthcheck(&settings)),
         ["client", arguments @ ..] => client::run(arguments),
@@ -80,8 +80,15 @@ fn with(sources: &Sources, command: impl FnOnce(Settings) -> ExitCode) -> ExitCo
         Ok(settings) => command(settings),
         Err(mistakes) => {
             complain(&format!("{mistakes}\n"));
+            hint_at_slips(sources);
             ExitCode::from(BAD_USAGE)
         }
+    }
+}
+
+fn hint_at_slips(sources: &Sources) {
+    for slip in sources.slips() {
+        hint(&slip);
     }
 }
 
@@ -114,8 +121,20 @@ fn serve(settings: Settings) -> ExitCode {
     })
 }
 
-fn check(settings: &Settings) -> ExitCode {
-    say("the settings are good\n");
+fn check(sources: &Sources) -> ExitCode {
+    with(sources, |settings| {
+        say("the settings are good\n");
+        check_certificate(&settings);
+        say(&reachable::listed(&settings));
+        hint_at_slips(sources);
+        if settings.environment == Environment::Production {
+            hint_at_clients(&settings);
+        }
+        ExitCode::SUCCESS
+    })
+}
+
+fn check_certificate(settings: &Settings) {
     // They were good a moment ago, too.
     if let Some(Ok(pair)) = settings.tls.as_ref().map(TlsFiles::load) {
         match pair.doubt(WallClock.now()) {
@@ -123,11 +142,6 @@ fn check(settings: &Settings) -> ExitCode {
             None => say(&format!("the certificate of TLS_CERTIFICATE is valid until {}\n", pair.not_after)),
         }
     }
-    say(&reachable::listed(settings));
-    if settings.environment == Environment::Production {
-        hint_at_clients(settings);
-    }
-    ExitCode::SUCCESS
 }
 
 /// In production nobody may create tokens before there is a client that may: that is no mistake in the settings, but nobody
@@ -136,11 +150,11 @@ fn hint_at_clients(settings: &Settings) {
     in_runtime(async {
         match app::clients::is_there_any(&settings.database).await {
             Ok(true) => {}
-            Ok(false) => complain(
-                "hint: there is no machine client yet, and so nobody who may create tokens; add one with\n      \
-                 gateway client add NAME --scope tokens:issue\n",
+            Ok(false) => hint(
+                "there is no machine client yet, and so nobody who may create tokens; add one with\n      \
+                 gateway client add NAME --scope tokens:issue",
             ),
-            Err(error) => complain(&format!("hint: whether there is a machine client cannot be told: {error}\n")),
+            Err(error) => hint(&format!("whether there is a machine client cannot be told: {error}")),
         }
         ExitCode::SUCCESS
     });
@@ -295,6 +309,11 @@ async fn next(signal: &mut Option<Signal>) {
     if came.is_none() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Says what may be meant as it is: nothing fails for it.
+fn hint(text: &str) {
+    complain(&format!("hint: {text}\n"));
 }
 
 /// Nobody to read what is said is no reason to fail.

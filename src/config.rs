@@ -10,6 +10,7 @@ mod report;
 mod routes;
 mod services;
 mod session;
+mod slips;
 mod source;
 mod store;
 mod tls;

@@ -106,6 +106,34 @@ no route leads to the service hidden
     assert!(said.ends_with(expected.trim_start()), "{said}");
 }
 
+/// Good settings or not: a slip may be the reason that something is missing.
+#[test]
+fn a_variable_of_the_environment_that_looks_misspelt_is_a_hint() {
+    let slips = [
+        ("DATABSE_URL", "DATABASE_URL"),
+        ("GATEWAY_EVN", "GATEWAY_ENV"),
+        ("TRUSTED_PROXYS", "TRUSTED_PROXIES"),
+        ("GOOGLE_CLIENT_SECERT", "GOOGLE_CLIENT_SECRET"),
+        ("AUTH_SERVICES_URL", "AUTH_SERVICE_URL"),
+    ];
+    let misspelt = slips.map(|(name, _)| (name, "s3cret"));
+    for (more, code) in [(None, 0), (Some(("PORT", "x")), 64)] {
+        let variables: Vec<_> = misspelt.iter().copied().chain(more).collect();
+        let output = run(&["check"], &variables);
+        assert_eq!(output.status.code(), Some(code));
+        let hints = printed(&output.stderr);
+        for (name, meant) in slips {
+            let hint = format!(
+                "hint: {name} is set in the environment, and the gateway has no such variable: did you mean {meant}?\n"
+            );
+            assert!(hints.contains(&hint), "{hints}");
+        }
+        assert!(!hints.contains("s3cret"), "{hints}");
+    }
+    let others = [("HOSTNAME", "h"), ("GATEWAY_SERVICE_HOST", "10.0.0.1"), ("GATEWAY_PORT", "tcp://10.0.0.1:8080")];
+    assert_eq!(printed(&run(&["check"], &others).stderr), "");
+}
+
 #[test]
 fn routes_that_nobody_could_use_are_mistakes_that_say_what_to_do() {
     let folder = tempfile::tempdir().unwrap();

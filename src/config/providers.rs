@@ -150,6 +150,13 @@ impl Known {
     }
 }
 
+/// The names of the variables of providers, but for their ids and secrets; of other OpenID Connect providers all of them, with
+/// `stem` for what names the provider.
+pub(super) fn names_with(stem: &str) -> impl Iterator<Item = String> {
+    let of_known = KNOWN.iter().flat_map(|known| known.suffixes().map(|suffix| format!("{}{suffix}", known.prefix)));
+    of_known.chain(OIDC_SUFFIXES.map(|suffix| format!("{OIDC}{stem}{suffix}")))
+}
+
 /// Whether a variable belongs to a provider; if it is nearly one of a provider's, which was meant.
 pub(super) fn judge_name(name: &str, is_near: impl Fn(&str, &str) -> bool) -> Option<Result<(), String>> {
     if let Some(rest) = name.strip_prefix(OIDC) {

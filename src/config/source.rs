@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     report::Mistake,
+    slips,
     tls::{TlsFiles, Unfit},
     variables::{self, GATEWAY_CONFIG, TLS_CERTIFICATE, TLS_KEY},
 };
@@ -168,6 +169,17 @@ impl Sources {
         self.routes.as_ref()
     }
 
+    /// The names in the process environment that look like a variable of ours with a slip in it, in words for a person.
+    pub fn slips(&self) -> Vec<String> {
+        let hint = |name: &String| {
+            let meant = slips::meant_by(name)?;
+            Some(format!(
+                "{name} is set in the environment, and the gateway has no such variable: did you mean {meant}?"
+            ))
+        };
+        self.environment.keys().filter_map(hint).collect()
+    }
+
     /// What is wrong with the files of the certificate.
     pub(super) fn unfit_tls_files(&self) -> &[Unfit] {
         &self.unfit_tls_files
@@ -262,6 +274,14 @@ mod tests {
                 ".env line 3 sets TIMEZONES: did you mean TIMEZONE?",
             ]
         );
+    }
+
+    #[test]
+    fn a_slip_in_the_environment_is_told_without_its_value() {
+        let sources = Sources::default().with_environment([("PATH", "/bin"), ("VAULT_KYE", "hunter2"), ("PORT", "1")]);
+        let told = "VAULT_KYE is set in the environment, and the gateway has no such variable: did you mean VAULT_KEY?";
+        assert_eq!(sources.slips(), [told]);
+        assert!(sources.mistakes().is_empty());
     }
 
     #[test]

@@ -169,7 +169,7 @@ const fn family(name: &'static str, fallback: &'static str, meaning: &'static st
 /// What is wrong with a name that stands in `.env` but is not read, if it looks as if it was meant for the gateway.
 ///
 /// Such a name is a mistake, not a warning: the default that silently counts instead may be the less safe one. The process
-/// environment is not judged like this, because there other programs' variables are at home.
+/// environment is not judged like this, because there other programs' variables are at home: see `slips`.
 pub(super) fn misspelt(name: &str) -> Option<String> {
     if ALL.iter().any(|variable| variable.name == name)
         || [SERVICE_URL_SUFFIX, SERVICE_OPENAPI_SUFFIX].iter().any(|suffix| name.ends_with(suffix))

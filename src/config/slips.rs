@@ -1,0 +1,70 @@
+//! Names in the process environment that look like a variable of ours with a slip in it. Unlike in `.env`, most names there are
+//! other programs', and so is many a name that is near to one of ours (`READ_TIMEOUT`, `APP_PREFIX`). So one word may be
+//! misspelt and no more, and no guess is made at names of one word: `HOST`, `PORT`, `DOMAIN` and `TIMEZONE`.
+
+use super::{
+    providers,
+    services::{SERVICE_OPENAPI_SUFFIX, SERVICE_URL_SUFFIX},
+    variables::ALL,
+};
+
+/// What stands for the words that the person chooses in the name of a variable.
+const ANY: &str = "*";
+
+/// The variable that was probably meant by a name; none if the name is one of ours, or another program's.
+pub(super) fn meant_by(name: &str) -> Option<String> {
+    let fixed = ALL.iter().map(|variable| variable.name.to_owned());
+    let of_services = [SERVICE_URL_SUFFIX, SERVICE_OPENAPI_SUFFIX].map(|suffix| format!("{ANY}{suffix}"));
+    let known = fixed.chain(of_services).chain(providers::names_with(ANY)).filter(|known| known.contains('_'));
+    let meant: Vec<_> = known.filter_map(|known| spelt_like(&known, name)).collect();
+    if meant.iter().any(|meant| meant == name) { None } else { meant.into_iter().next() }
+}
+
+/// The name of a known variable as it should be written, if `name` is that or nearly that.
+fn spelt_like(known: &str, name: &str) -> Option<String> {
+    let name = name.to_ascii_uppercase();
+    if name.replace('_', "") == known.replace('_', "") {
+        return Some(known.to_owned());
+    }
+    let (known, words): (Vec<_>, Vec<_>) = (known.split('_').collect(), name.split('_').collect());
+    let right = match known.iter().position(|word| *word == ANY) {
+        None => known,
+        Some(at) => {
+            let chosen = words.len().checked_sub(known.len() - 1).filter(|chosen| *chosen > 0)?;
+            [&known[..at], &words[at..at + chosen], &known[at + 1..]].concat()
+        }
+    };
+    let chosen_is_good = right.len() == words.len() && right.iter().all(|word| !word.is_empty());
+    let mut wrong = right.iter().zip(&words).filter(|(right, word)| right != word);
+    let slips_at_most_once = wrong.next().is_none_or(|(right, word)| is_slip(word, right)) && wrong.next().is_none();
+    (chosen_is_good && slips_at_most_once).then(|| right.join("_"))
+}
+
+/// Whether a word was written for another by a slip. A word that begins with another letter was meant as it is.
+fn is_slip(word: &str, known: &str) -> bool {
+    if singular(word) == singular(known) || (word, known) == ("URI", "URL") {
+        return true;
+    }
+    let most = match known.len() {
+        0..=3 => return is_swap(word, known),
+        4..=6 => 1,
+        _ => 2,
+    };
+    word.as_bytes().first() == known.as_bytes().first() && strsim::osa_distance(word, known) <= most
+}
+
+/// Whether two words differ by two letters that were swapped.
+fn is_swap(word: &str, known: &str) -> bool {
+    word.len() == known.len() && strsim::osa_distance(word, known) == 1 && strsim::hamming(word, known) == Ok(2)
+}
+
+/// `PROXIES` → `PROXY`
+fn singular(word: &str) -> String {
+    match word.strip_suffix("IES") {
+        Some(stem) => format!("{stem}Y"),
+        None => word.strip_suffix('S').unwrap_or(word).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
