@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     adapters::clock::WallClock,
-    app::{self, App, World, logging},
+    app::{self, App, World, clients::Stored, logging},
     config::{Environment, LogFormat, Settings, Sources, TlsFiles},
     dev::sample_service,
     domain::gateway::services::resealing::Unopened,
@@ -127,9 +127,7 @@ fn check(sources: &Sources) -> ExitCode {
         check_certificate(&settings);
         say(&reachable::listed(&settings));
         hint_at_slips(sources);
-        if settings.environment == Environment::Production {
-            hint_at_clients(&settings);
-        }
+        hint_at_store(&settings);
         ExitCode::SUCCESS
     })
 }
@@ -144,17 +142,28 @@ fn check_certificate(settings: &Settings) {
     }
 }
 
-/// In production nobody may create tokens before there is a client that may: that is no mistake in the settings, but nobody
-/// should have to find out.
-fn hint_at_clients(settings: &Settings) {
+/// What is no mistake in the settings, but nobody should have to find out: that the database is a new one, and that in production
+/// nobody may create tokens before there is a client that may.
+fn hint_at_store(settings: &Settings) {
     in_runtime(async {
-        match app::clients::is_there_any(&settings.database).await {
-            Ok(true) => {}
-            Ok(false) => hint(
+        let contents = match app::clients::stored(&settings.database).await {
+            Ok(contents) => contents,
+            Err(error) => {
+                hint(&format!("what is in the database cannot be told: {error}"));
+                return ExitCode::SUCCESS;
+            }
+        };
+        if contents == Stored::NoTables {
+            hint(
+                "the database of DATABASE_URL has none of the gateway's tables yet: the gateway makes them when it first starts. If \
+                 there should be some, DATABASE_URL or DATABASE_SCHEMA leads elsewhere",
+            );
+        }
+        if contents != Stored::Clients && settings.environment == Environment::Production {
+            hint(
                 "there is no machine client yet, and so nobody who may create tokens; add one with\n      \
                  gateway client add NAME --scope tokens:issue",
-            ),
-            Err(error) => hint(&format!("whether there is a machine client cannot be told: {error}")),
+            );
         }
         ExitCode::SUCCESS
     });

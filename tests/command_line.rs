@@ -135,6 +135,37 @@ fn a_variable_of_the_environment_that_looks_misspelt_is_a_hint() {
 }
 
 #[test]
+fn what_a_database_lacks_is_a_hint() {
+    const NO_TABLES: &str = "hint: the database of DATABASE_URL has none of the gateway's tables yet";
+    const NO_CLIENT: &str = "hint: there is no machine client yet";
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}?mode=rwc", folder.path().join("gateway.db").display());
+    let store = [("DATABASE_URL", url.as_str()), ("VAULT_KEY", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=")];
+    let run = |arguments: &[&str], environment| {
+        let variables = [&store[..], &[("GATEWAY_ENV", environment)]].concat();
+        let output = common::command(folder.path(), &variables).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", printed(&output.stderr));
+        printed(&output.stderr)
+    };
+    let hints = |environment| {
+        let told = run(&["check"], environment);
+        (told.contains(NO_TABLES), told.contains(NO_CLIENT))
+    };
+    assert_eq!((hints("production"), hints("development")), ((true, true), (true, false)));
+    assert!(!folder.path().join("gateway.db").exists(), "nothing is made");
+    run(&["client", "list"], "production");
+    assert_eq!((hints("production"), hints("development")), ((false, true), (false, false)));
+    run(&["client", "add", "operator"], "production");
+    assert_eq!((hints("production"), hints("development")), ((false, false), (false, false)));
+
+    let nowhere = [("DATABASE_URL", "postgres://user:s3cret@127.0.0.1:1/gateway"), store[1]];
+    let output = common::command(folder.path(), &nowhere).arg("check").output().unwrap();
+    let told = printed(&output.stderr);
+    assert!(output.status.success() && told.starts_with("hint: what is in the database cannot be told: "), "{told}");
+    assert!(!told.contains("s3cret"), "{told}");
+}
+
+#[test]
 fn routes_that_nobody_could_use_are_mistakes_that_say_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let routes = "[[routes]]\npath = '/api/x'\nservice = 'reprots'\n\

@@ -45,10 +45,25 @@ pub async fn registry(settings: &Settings) -> Result<Option<ClientRegistry>, Sta
     Ok(Some(ClientRegistry { store: store.clients, tokens: store.tokens, clock: world.clock, entropy: world.entropy }))
 }
 
-/// Whether the store has a client already, without changing anything in it.
-pub async fn is_there_any(database: &Database) -> Result<bool, StoreError> {
-    match Store::look_at_clients(database).await? {
-        Some(clients) => Ok(!clients.list().await.map_err(StoreError::from)?.is_empty()),
-        None => Ok(false),
+/// What a store has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// There is none that outlives a gateway.
+    Nothing,
+    /// No table of ours.
+    NoTables,
+    /// Tables, and no client.
+    NoClients,
+    /// Clients.
+    Clients,
+}
+
+/// What the store has already. Nothing in it is changed.
+pub async fn stored(database: &Database) -> Result<Stored, StoreError> {
+    if *database == Database::Memory {
+        return Ok(Stored::Nothing);
     }
+    let Some(clients) = Store::look_at_clients(database).await? else { return Ok(Stored::NoTables) };
+    let is_empty = clients.list().await.map_err(StoreError::from)?.is_empty();
+    Ok(if is_empty { Stored::NoClients } else { Stored::Clients })
 }
