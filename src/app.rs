@@ -201,6 +201,7 @@ impl App {
             clock: world.clock.clone(),
             oauth: core.oauth.clone(),
             refresh_ahead: settings.oauth_refresh_ahead,
+            providers: settings.providers.clone(),
         }
         .start(&mut tasks, &probes.handle, &stopped);
         let keeper = described::Keeper {

@@ -125,6 +125,9 @@ fn check(sources: &Sources) -> ExitCode {
     with(sources, |settings| {
         say("the settings are good\n");
         check_certificate(&settings);
+        for warning in settings.providers.iter().filter_map(|provider| provider.warning(WallClock.now())) {
+            complain(&format!("warning: {warning}\n"));
+        }
         say(&reachable::listed(&settings));
         hint_at_slips(sources);
         hint_at_store(&settings);

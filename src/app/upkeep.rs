@@ -1,6 +1,11 @@
 //! What has to be done again and again: follow revocations, keep the keys up, forget what no longer matters.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, ready},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use tokio::{
@@ -9,12 +14,12 @@ use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::rules::delta;
 use crate::{
     domain::gateway::{
-        models::token::CLOCKS_APART,
+        models::{provider::ProviderSettings, token::CLOCKS_APART},
         repositories::{
             attempt::AttemptRepository, client::ClientRepository, session::SessionRepository, token::TokenRepository,
         },
@@ -38,6 +43,8 @@ const KEYS_EVERY: Duration = Duration::from_secs(5);
 const GRANTS_EVERY: Duration = Duration::from_secs(10);
 /// What is forgotten late costs a little space and nothing else.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
+/// Often enough to be seen, and no more.
+const WARN_EVERY: Duration = Duration::from_hours(24);
 
 pub(super) struct Upkeep {
     pub(super) keys: Arc<SigningKeys>,
@@ -53,6 +60,7 @@ pub(super) struct Upkeep {
     pub(super) oauth: Arc<OAuthService>,
     /// `OAUTH_REFRESH_AHEAD`
     pub(super) refresh_ahead: Duration,
+    pub(super) providers: Vec<ProviderSettings>,
 }
 
 impl Upkeep {
@@ -71,6 +79,7 @@ impl Upkeep {
             clock,
             oauth,
             refresh_ahead,
+            providers,
         } = self;
         tasks.spawn(repeat("finishing what ended halfway", FORGET_EVERY, stopped.clone(), move || {
             let (tokens, accounts) = (endings.clone(), accounts.clone());
@@ -87,6 +96,13 @@ impl Upkeep {
         tasks.spawn(repeat("keeping signing keys up", KEYS_EVERY, stopped.clone(), move || {
             let keys = keys.clone();
             async move { keys.refresh().await }
+        }));
+        let warning_clock = clock.clone();
+        tasks.spawn(repeat("warning of providers", WARN_EVERY, stopped.clone(), move || {
+            for warning in providers.iter().filter_map(|provider| provider.warning(warning_clock.now())) {
+                warn!("{warning}");
+            }
+            ready(Ok::<_, Infallible>(()))
         }));
         tasks.spawn(repeat("forgetting what has expired", FORGET_EVERY, stopped.clone(), move || {
             let (tokens, sessions, attempts) = (tokens.clone(), sessions.clone(), attempts.clone());

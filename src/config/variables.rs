@@ -103,7 +103,7 @@ variables! {
     KAKAO_CLIENT_ID, Derived("off"), "Turns Kakao on, with its secret: the REST API key from developers.kakao.com";
     KAKAO_CLIENT_SECRET, Derived("off"), "The client secret for Kakao", secret: true;
     KAKAO_ADMIN_KEY, Derived("off"), "Turns Kakao's unlink webhook on: the primary admin key, by which its requests are known", secret: true;
-    FACEBOOK_API_VERSION, Text("v26.0"), "The version of Facebook's API";
+    FACEBOOK_API_VERSION, Text("v26.0"), "The version of Facebook's Graph API; the log and `gateway check` warn two months before it is retired";
     OAUTH_REDIRECT_URIS, Derived("none: `POST /oauth` exchanges nothing, but for codes of the stand-in provider in development"), "The redirect URIs of front ends of yours, separated by commas: exact strings. `POST /oauth` exchanges codes that were sent there, and never those that were sent to the gateway's own callback";
     OAUTH_REFRESH_AHEAD, Text("10m"), "How long before its expiry a provider's token is refreshed though nobody asks for it, at most a quarter of its life; Facebook's 10 days. `0s`: only when somebody asks";
     LOG_FORMAT, Derived("text in development, json in production"), "`text` for people, `json` for one object a line";

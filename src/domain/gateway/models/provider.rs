@@ -1,7 +1,9 @@
 //! Providers: where people sign in, and as whom we are known there.
 
+mod graph_version;
 pub mod health;
 
+use chrono::{DateTime, Utc};
 use url::Url;
 
 use super::oauth::{ProviderName, Secret};
@@ -32,6 +34,20 @@ pub struct ProviderSettings {
     pub redirect_uris: Vec<String>,
     /// Whether callers may bring codes though it has neither PKCE nor a nonce.
     pub takes_unbound_codes: bool,
+}
+
+impl ProviderSettings {
+    /// What the operator should know by now, though it still works.
+    pub fn warning(&self, now: DateTime<Utc>) -> Option<String> {
+        match &self.kind {
+            ProviderKind::Facebook(endpoints) => graph_version::warning(&endpoints.token, now),
+            ProviderKind::Google { .. }
+            | ProviderKind::GitHub { .. }
+            | ProviderKind::Naver(_)
+            | ProviderKind::Kakao { .. }
+            | ProviderKind::Oidc { .. } => None,
+        }
+    }
 }
 
 /// What a provider speaks. Each has quirks of its own.
