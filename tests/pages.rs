@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Gateway, browser::Browser};
+use common::{Gateway, browser::Browser, parse};
 
 const MINA: &str = "mina@example.com";
 const PASSWORD: &str = "correct horse";
@@ -102,5 +102,30 @@ fn names_and_mistakes_stay_text_on_every_page() {
     for page in ["/", "/login", "/session"] {
         let text = browser.get(&gateway, page).expect(200).text();
         assert!(text.contains("&lt;script&gt;alert(1)") && !text.contains("<script>alert"), "{page}: {text}");
+    }
+}
+
+/// Of plain http at an address of a LAN or the name of a container browsers send `Origin`, and no `Sec-Fetch-Site`.
+#[test]
+fn in_development_the_forms_work_by_the_address_that_one_came_by() {
+    let gateway = Gateway::on_localhost();
+    let post = |host: &str, origin: &str, email: &str| {
+        let form = format!("email={email}&password=correct+horse");
+        let head = format!(
+            "POST /signup HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nAccept: text/html\r\nConnection: close\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+            form.len()
+        );
+        parse(&gateway.raw(head.as_bytes()))
+    };
+    post("192.168.0.7:8080", "http://192.168.0.7:8080", "a%40example.com").expect(303);
+    post("gateway:8080", "http://gateway:8080", "b%40example.com").expect(303);
+    for (host, origin) in [
+        ("192.168.0.7:8080", "http://192.168.0.8:8080"),
+        ("192.168.0.7:8080", "null"),
+        ("rebound.example", "http://rebound.example"),
+    ] {
+        let refused = post(host, origin, "c%40example.com").expect(403);
+        assert!(refused.header("set-cookie").is_none(), "{host} {origin}");
     }
 }

@@ -1,6 +1,7 @@
 //! What services say of themselves: their OpenAPI documents, fetched, and told as the gateway serves them. A document is data of
 //! somebody else: it is read, bounded and judged, and nothing in it is followed.
 
+mod bounds;
 mod names;
 mod outside;
 mod version2;
@@ -51,6 +52,9 @@ pub enum Unreadable {
     /// There is too much of it.
     #[error("its document has more than 5 MiB")]
     TooLarge,
+    /// There is too much in it.
+    #[error("its document has more than {0}")]
+    TooMany(&'static str),
     /// It is not JSON.
     #[error("its document is not JSON: {0}")]
     NotJson(String),
@@ -93,7 +97,8 @@ impl ServiceDocuments {
             UpstreamProtocol::Http2 => &self.http2,
         };
         let url = format!("http://{}{}{path}", instance.authority(), instance.base_path);
-        let unreachable = |error: &reqwest::Error| Unreadable::Unreachable(cause(error));
+        let unreachable =
+            |error: &reqwest::Error| Unreadable::Unreachable(format!("{}: {}", instance.authority(), cause(error)));
         let mut answer =
             client.get(url).header("accept", "application/json").send().await.map_err(|error| unreachable(&error))?;
         if !answer.status().is_success() {
@@ -124,18 +129,23 @@ fn cause(error: &reqwest::Error) -> String {
 /// # Errors
 /// Why the document is none.
 pub fn described(document: &[u8], service: &ServiceName, table: &RouteTable) -> Result<Described, Unreadable> {
+    bounds::check_text(document)?;
     let mut json: Json = serde_json::from_slice(document).map_err(|error| Unreadable::NotJson(error.to_string()))?;
+    bounds::check(&json)?;
     let version = |name: &str, json: &Json| json.get(name).and_then(Json::text).unwrap_or_default().to_owned();
     let (openapi, swagger) = (version("openapi", &json), version("swagger", &json));
     match (openapi.as_str(), swagger.as_str()) {
         ("", "2.0") => {
             json = version2::upgraded(json);
+            bounds::check(&json)?;
             openapi30::upgrade(&mut json);
         }
         (version, "") if version == "3.0" || version.starts_with("3.0.") => openapi30::upgrade(&mut json),
         (version, "") if version == "3.1" || version.starts_with("3.1.") => {}
         ("", "") => return Err(Unreadable::NotOpenApi("it has no version".to_owned())),
-        (one, other) => return Err(Unreadable::NotOpenApi(format!("its version is {one}{other}"))),
+        (one, other) => {
+            return Err(Unreadable::NotOpenApi(format!("its version is {}", printable(&format!("{one}{other}")))));
+        }
     }
     if !matches!(json.get("paths"), Some(Json::Object(_))) {
         return Err(Unreadable::NotOpenApi("it has no paths".to_owned()));
@@ -182,9 +192,15 @@ fn judge(described: &Described) -> Result<(), Unreadable> {
     whole.set("paths", Json::Object(described.paths.clone()));
     let components = described.components.iter().map(|(kind, values)| (kind.clone(), Json::Object(values.clone())));
     whole.set("components", Json::Object(components.collect()));
-    let wrong = |error: serde_json::Error| Unreadable::NotOpenApi(error.to_string());
+    let wrong = |error: serde_json::Error| Unreadable::NotOpenApi(printable(&error.to_string()));
     let text = serde_json::to_string(&whole).map_err(wrong)?;
     serde_json::from_str::<oas3::Spec>(&text).map(drop).map_err(wrong)
+}
+
+/// A text of the document as it may stand in a log: short, and on one line.
+fn printable(text: &str) -> String {
+    const LONGEST: usize = 200;
+    text.chars().take(LONGEST).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ impl LoginApi {
         caller: OptionalSession,
     ) -> ChoiceAnswer {
         ChoiceAnswer(match self.parts.logins.return_to(return_to.0.as_deref()) {
-            Err(refusal) => refused(request, refusal, &SIGN_IN, ""),
+            Err(refusal) => refused(request, refusal, &SIGN_IN, "login"),
             Ok(return_to) if is_wanted(request) => {
                 let page = self.page(&return_to, &caller.0, None).await;
                 with_form(page_answer(StatusCode::OK, page), Some(self.parts.logins.return_origins()))
@@ -100,7 +100,7 @@ impl LoginApi {
         let LogInForm { email, password, return_to } = form.0;
         let return_to = match self.parts.logins.return_to(return_to.as_deref()) {
             Ok(return_to) => return_to,
-            Err(refusal) => return LogInFormAnswer(refused(request, refusal, &SIGN_IN, "")),
+            Err(refusal) => return LogInFormAnswer(refused(request, refusal, &SIGN_IN, "login")),
         };
         let (caller, sender) = (browser(request), RequestContext::sender(request));
         let wish = LogInRequest { email: email.clone(), password };

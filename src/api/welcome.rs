@@ -64,7 +64,7 @@ fn page(welcome: &Welcome, signed_in: Option<&SessionDocument>) -> String {
             }
         }
         ul {
-            li { a href=(docs) { "Swagger" } ": everything that can be called" }
+            li { a href=(docs) { "Swagger" } ": " (bilingual("호출할 수 있는 모든 것", "everything that can be called")) }
             li {
                 @if signed_in.is_some() {
                     a href={ (prefix) "/session" } { (bilingual("내 로그인 정보와 토큰", "Your session and tokens")) }
@@ -72,9 +72,9 @@ fn page(welcome: &Welcome, signed_in: Option<&SessionDocument>) -> String {
                     a href={ (login) "?return_to=" (session) } { (bilingual("로그인", "Sign in")) }
                 }
             }
-            li { a href=(try_it) { (try_it) } ": a call that goes through to a service" }
-            li { a href=(openapi) { "OpenAPI document" } }
-            li { a href=(health) { "Health" } }
+            li { a href=(try_it) { (try_it) } ": " (bilingual("서비스까지 전달되는 호출", "a call that goes through to a service")) }
+            li { a href=(openapi) { (bilingual("OpenAPI 문서", "OpenAPI document")) } }
+            li { a href=(health) { (bilingual("상태", "Health")) } }
         }
     };
     pages::page(message, &main)

@@ -70,7 +70,7 @@ fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &H
         lines.push("  Try:".into());
         lines.push(format!("    curl {base}/api/users"));
         lines.push(format!(
-            "    TOKEN=$(curl -s {base}/tokens/create --json '{{\"subject\": \"alice\"}}' | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')"
+            "    TOKEN=$(curl -s {base}/tokens/create -H 'Content-Type: application/json' -d '{{\"subject\": \"alice\"}}' | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')"
         ));
         lines.push(format!("    curl {base}/api/users/me -H \"Authorization: Bearer $TOKEN\""));
     }

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use tokio::{sync::watch, time::sleep};
 use tracing::{info, warn};
 
@@ -47,11 +48,12 @@ impl Keeper {
         let mut known: HashMap<ServiceName, Result<Vec<u8>, Unreadable>> = HashMap::new();
         loop {
             let mut changed = known.is_empty();
-            for service in self.services.iter().filter(|service| service.name.as_str() != STAND_IN) {
-                let found = self.ask(&fetcher, service).await;
-                if known.get(&service.name) != Some(&found) {
+            let asked = self.services.iter().filter(|service| service.name.as_str() != STAND_IN);
+            // At once: one that is slow does not hold up the others.
+            for (name, found) in join_all(asked.map(|service| self.ask(&fetcher, service))).await {
+                if known.get(&name) != Some(&found) {
                     changed = true;
-                    known.insert(service.name.clone(), found);
+                    known.insert(name, found);
                 }
             }
             if changed {
@@ -67,10 +69,10 @@ impl Keeper {
     }
 
     /// The document of the first instance that has one.
-    async fn ask(&self, fetcher: &ServiceDocuments, service: &Service) -> Result<Vec<u8>, Unreadable> {
+    async fn ask(&self, fetcher: &ServiceDocuments, service: &Service) -> (ServiceName, Result<Vec<u8>, Unreadable>) {
         let path = match self.paths.get(&service.name) {
             Some(Some(path)) => path,
-            Some(None) => return Err(Unreadable::Off),
+            Some(None) => return (service.name.clone(), Err(Unreadable::Off)),
             None => USUAL_PATH,
         };
         let mut outcome = Err(Unreadable::Unreachable("it has no instance".to_owned()));
@@ -80,7 +82,7 @@ impl Keeper {
                 break;
             }
         }
-        outcome
+        (service.name.clone(), outcome)
     }
 
     fn publish(&self, known: &HashMap<ServiceName, Result<Vec<u8>, Unreadable>>) {

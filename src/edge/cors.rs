@@ -68,8 +68,10 @@ impl Readers {
         }
         if let Some((origin, reader)) = self.page {
             headers.append(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            if reader == Reader::Trusted {
-                headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, YES);
+            match reader {
+                Reader::Trusted => headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, YES),
+                // Starlette says it on every answer, also where it does not name an origin.
+                Reader::Preview => headers.remove(&ACCESS_CONTROL_ALLOW_CREDENTIALS),
             }
             if !headers.contains(&ACCESS_CONTROL_EXPOSE_HEADERS) {
                 headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);

@@ -25,15 +25,10 @@ impl Names {
         let mut components = Vec::new();
         for kind in KINDS {
             let known = document.at_mut(&["components", kind]).map(std::mem::take).unwrap_or_default();
-            let mut used = HashSet::new();
+            let mut used = Unique::default();
             let mut renamed = Vec::new();
             for (name, value) in known.into_members() {
-                let mut new = format!("{service}.{}", plain(&name));
-                let mut number = 2;
-                while !used.insert(new.clone()) {
-                    new = format!("{service}.{}_{number}", plain(&name));
-                    number += 1;
-                }
+                let new = used.name(&format!("{service}.{}", plain(&name)));
                 references.insert(format!("#/components/{kind}/{name}"), format!("#/components/{kind}/{new}"));
                 renamed.push((new, value));
             }
@@ -76,6 +71,30 @@ impl Names {
         }
         json.members_mut().iter_mut().for_each(|(_, value)| self.put_into(value));
         json.elements_mut().iter_mut().for_each(|value| self.put_into(value));
+    }
+}
+
+/// Gives each name once: one that was given before gets a number.
+#[derive(Default)]
+pub(super) struct Unique {
+    given: HashSet<String>,
+    /// The number that is tried next, by name.
+    next: HashMap<String, usize>,
+}
+
+impl Unique {
+    pub(super) fn name(&mut self, wanted: &str) -> String {
+        if self.given.insert(wanted.to_owned()) {
+            return wanted.to_owned();
+        }
+        let next = self.next.entry(wanted.to_owned()).or_insert(2);
+        loop {
+            let name = format!("{wanted}_{next}");
+            *next += 1;
+            if self.given.insert(name.clone()) {
+                return name;
+            }
+        }
     }
 }
 

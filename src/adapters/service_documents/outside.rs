@@ -1,13 +1,17 @@
 //! The operations of a service as the gateway serves them: under the paths of its routes, with what those demand.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::{Described, names::plain};
+use super::{
+    Described,
+    names::{Unique, plain},
+};
 use crate::{
     domain::gateway::models::{
         access::{Accepted, Access},
+        header,
         path::Spellings,
         service::{Found, Methods, Route, RouteTable, ServiceName, Wanted},
     },
@@ -22,7 +26,8 @@ const KEPT: [&str; 6] = ["summary", "description", "parameters", "requestBody", 
 /// The paths of a document by which the routes lead to its operations.
 pub(super) fn paths(document: Json, base: &str, service: &ServiceName, table: &RouteTable) -> Vec<(String, Json)> {
     let mut made: Vec<(String, Json)> = Vec::new();
-    let mut ids = HashSet::new();
+    let mut at: HashMap<String, usize> = HashMap::new();
+    let mut ids = Unique::default();
     let routes: Vec<&Route> = table.iter().map(|route| &**route).filter(|route| route.service == *service).collect();
     let paths = document.into_members().into_iter().find(|(name, _)| name == "paths").map(|(_, paths)| paths);
     for (path, item) in paths.into_iter().flat_map(Json::into_members) {
@@ -37,13 +42,13 @@ pub(super) fn paths(document: Json, base: &str, service: &ServiceName, table: &R
             if operations.is_empty() {
                 continue;
             }
-            match made.iter_mut().find(|(known, _)| *known == outside) {
-                Some((_, known)) => {
-                    for (method, operation) in operations {
-                        known.set(&method, operation);
-                    }
+            if let Some(&known) = at.get(&outside) {
+                for (method, operation) in operations {
+                    made[known].1.set(&method, operation);
                 }
-                None => made.push((outside, Json::Object(operations))),
+            } else {
+                at.insert(outside.clone(), made.len());
+                made.push((outside, Json::Object(operations)));
             }
         }
     }
@@ -64,7 +69,7 @@ fn operations(
     path: &str,
     leads_to: impl Fn(&str) -> bool,
     route: &Route,
-    ids: &mut HashSet<String>,
+    ids: &mut Unique,
 ) -> Vec<(String, Json)> {
     let shared = item.get("parameters").map(Json::elements).unwrap_or_default();
     let mut made = Vec::new();
@@ -88,7 +93,7 @@ fn operations(
         }
         let id =
             operation.get("operationId").and_then(Json::text).map_or_else(|| format!("{method}_{path}"), str::to_owned);
-        one.set("operationId", json!(unique(&format!("{}_{}", route.service, plain(&id)), ids)));
+        one.set("operationId", json!(ids.name(&format!("{}_{}", route.service, plain(&id)))));
         one.set("security", security(route));
         made.push((method.clone(), one));
     }
@@ -107,6 +112,8 @@ fn parameters(operation: &mut Json, shared: &[Json], path: &str) {
             all.push(parameter.clone());
         }
     }
+    // What the gateway writes itself is nobody's to type.
+    all.retain(|one| !is_header_of_ours(one));
     let has_reference = all.iter().any(|one| one.get("$ref").is_some());
     for name in path.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0)) {
         let is_there = all.iter().any(|one| {
@@ -123,14 +130,10 @@ fn parameters(operation: &mut Json, shared: &[Json], path: &str) {
     }
 }
 
-fn unique(id: &str, ids: &mut HashSet<String>) -> String {
-    let mut new = id.to_owned();
-    let mut number = 2;
-    while !ids.insert(new.clone()) {
-        new = format!("{id}_{number}");
-        number += 1;
-    }
-    new
+/// Whether a parameter is a header that the gateway takes from callers and writes anew, such as `X-User-Id`.
+fn is_header_of_ours(parameter: &Json) -> bool {
+    let text = |name: &str| parameter.get(name).and_then(Json::text);
+    text("in") == Some("header") && text("name").is_some_and(|name| header::is_ours(&name.to_ascii_lowercase()))
 }
 
 /// What a route demands, by the schemes of our own document.
@@ -145,7 +148,7 @@ fn security(route: &Route) -> Value {
 
 /// The routes to a service of which nothing more is known.
 pub(super) fn of_routes(service: &ServiceName, table: &RouteTable) -> Described {
-    let mut ids = HashSet::new();
+    let mut ids = Unique::default();
     let mut paths: Vec<(String, Json)> = Vec::new();
     for route in table.iter().filter(|route| route.service == *service) {
         let methods: Vec<String> = match &route.methods {
@@ -156,7 +159,7 @@ pub(super) fn of_routes(service: &ServiceName, table: &RouteTable) -> Described 
             if !leads_to(table, route, route.prefix.as_str(), method) {
                 continue;
             }
-            let id = unique(&format!("{service}_{method}_{}", plain(route.prefix.as_str())), &mut ids);
+            let id = ids.name(&format!("{service}_{method}_{}", plain(route.prefix.as_str())));
             let mut one = Json::from(json!({"tags": [service.as_str()]}));
             one.set("summary", json!(format!("{} at {service}", route.upstream_prefix)));
             one.set(

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -119,6 +119,60 @@ fn a_service_without_routes_is_under_its_name() {
     let shop = of(&document, "shop");
     assert!(paths(&shop).contains(&"/api/shop/v1/users"), "{:?}", paths(&shop));
     assert_eq!(at(&shop, "/api/shop/v1/users")["get"]["security"], json!([{"bearer": []}]));
+}
+
+/// Small documents that would become large, or cost the square of what is in them.
+#[test]
+fn what_a_document_makes_of_itself_is_bounded() {
+    let refused = |document: &Value| {
+        described(document.to_string().as_bytes(), &service("shop"), &table()).unwrap_err().to_string()
+    };
+    let kinds: Vec<String> = (0..3000).map(|n| format!("a/{n}")).collect();
+    let amplified = json!({
+        "swagger": "2.0", "info": {"title": "a", "version": "1"}, "produces": kinds,
+        "paths": {"/a": {"get": {"responses": {"200": {"description": "a", "schema": {"enum": vec![0; 90_000]}}}}}}
+    });
+    assert_eq!(refused(&amplified), "its document has more than 250,000 values");
+    let many = |what: &str, inside: Value| {
+        let mut document = fastapi();
+        document[what] = inside;
+        refused(&document)
+    };
+    assert_eq!(many("x", json!(vec![0; 250_001])), "its document has more than 250,000 values");
+    let paths: serde_json::Map<_, _> = (0..2001).map(|n| (format!("/{n}"), json!({}))).collect();
+    assert_eq!(many("paths", paths.into()), "its document has more than 2,000 members in an object");
+    let parameters = vec![json!({"name": "a", "in": "query"}); 101];
+    let paths = json!({"/a": {"get": {"parameters": parameters, "responses": {}}}});
+    assert_eq!(many("paths", paths), "its document has more than 100 parameters of an operation");
+
+    let version = many("openapi", json!(format!("9\n200 GET /forged\u{1b}[2J{}", "x".repeat(1000))));
+    assert!(version.len() < 400 && !version.contains(['\n', '\u{1b}']), "{version}");
+}
+
+#[test]
+fn names_that_are_all_the_same_get_numbers() {
+    let operation = json!({"operationId": "same", "responses": {}});
+    let paths: serde_json::Map<_, _> =
+        (0..2000).map(|n| (format!("/{n}"), json!({"get": operation, "put": operation}))).collect();
+    let mut document = fastapi();
+    document["paths"] = paths.into();
+    let shop = of(&document, "shop");
+    let operations = shop.paths.iter().flat_map(|(_, item)| item.members());
+    let ids: HashSet<_> = operations.filter_map(|(_, operation)| operation.get("operationId")?.text()).collect();
+    assert_eq!(ids.len(), 4000);
+}
+
+/// A caller cannot say who they are: the gateway drops these and writes them anew.
+#[test]
+fn headers_that_the_gateway_writes_are_nobodys_to_type() {
+    let mut document = fastapi();
+    let header = |name: &str| json!({"name": name, "in": "header", "required": true, "schema": {"type": "string"}});
+    document["paths"]["/mine"]["get"] =
+        json!({"parameters": [header("x-user-id"), header("X-Forwarded-For"), header("x-shop")], "responses": {}});
+    let shop = of(&document, "shop");
+    let parameters = at(&shop, "/api/shop/mine")["get"]["parameters"].clone();
+    assert_eq!(parameters.as_array().unwrap().len(), 1, "{parameters}");
+    assert_eq!(parameters[0]["name"], "x-shop");
 }
 
 /// FastAPI's `root_path` says where the service is outside: `servers` of its document are no path at the service.

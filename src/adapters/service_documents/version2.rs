@@ -67,13 +67,16 @@ pub(super) fn upgraded(document: Json) -> Json {
     made
 }
 
+/// How many media types of `consumes` and `produces` are taken over: each gets a copy of the schema.
+const MOST_KINDS: usize = 3;
+
 fn object() -> Json {
     Json::Object(Vec::new())
 }
 
 fn texts(list: Option<&Json>) -> Option<Vec<String>> {
     let Json::Array(elements) = list? else { return None };
-    let texts: Vec<_> = elements.iter().filter_map(|one| one.text().map(str::to_owned)).collect();
+    let texts: Vec<_> = elements.iter().filter_map(|one| one.text().map(str::to_owned)).take(MOST_KINDS).collect();
     (!texts.is_empty()).then_some(texts)
 }
 

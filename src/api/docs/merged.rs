@@ -1,5 +1,7 @@
 //! One document of the gateway and of its services.
 
+use std::collections::HashSet;
+
 use serde_json::json;
 
 use crate::json::Json;
@@ -20,9 +22,10 @@ pub struct DescribedService {
 /// Our document, which is one of 3.1 already, with the services': they come first. A path of ours stays ours.
 pub(super) fn merged(mut ours: Json, services: &[DescribedService]) -> Json {
     let own_paths = ours.get_mut("paths").map(std::mem::take).unwrap_or_default().into_members();
+    let mut known: HashSet<&str> = own_paths.iter().map(|(path, _)| path.as_str()).collect();
     let mut paths: Vec<(String, Json)> = Vec::new();
     for (path, item) in services.iter().flat_map(|service| &service.paths) {
-        if own_paths.iter().chain(&paths).all(|(known, _)| known != path) {
+        if known.insert(path) {
             paths.push((path.clone(), item.clone()));
         }
     }
@@ -34,10 +37,9 @@ pub(super) fn merged(mut ours: Json, services: &[DescribedService]) -> Json {
         {
             components.set(kind, Json::Object(Vec::new()));
         }
-        if let Some(known) = ours.at_mut(&["components", kind]) {
-            for (name, value) in values {
-                known.set(name, value.clone());
-            }
+        // Their names begin with the service's, so none is there already.
+        if let Some(Json::Object(known)) = ours.at_mut(&["components", kind]) {
+            known.extend(values.iter().cloned());
         }
     }
     if let Some(Json::Array(tags)) = ours.get_mut("tags") {

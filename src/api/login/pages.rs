@@ -70,9 +70,14 @@ pub(super) fn sign_in(
 }
 
 /// Where people make an account that signs in with a password.
-pub(super) fn sign_up(return_to: &ReturnTo, mistake: Option<&Mistake<'_>>) -> String {
+pub(super) fn sign_up(
+    return_to: &ReturnTo,
+    signed_in: Option<&SessionDocument>,
+    mistake: Option<&Mistake<'_>>,
+) -> String {
     let main = html! {
         h1 { (bilingual("계정 만들기", "Make an account")) }
+        @if let Some(person) = signed_in { (already(person, return_to)) }
         @if let Some(mistake) = mistake { (wrong(mistake.problem)) }
         form method="post" action="signup" {
             input type="hidden" name="return_to" value=(return_to.as_str());
@@ -176,7 +181,7 @@ fn wrong(problem: &Problem) -> Markup {
                 p { (bilingual(in_korean(problem.code), &problem.detail)) }
             }
             @for FieldError { field, message, .. } in &problem.errors {
-                p { (bilingual(field_in_korean(field), message)) }
+                p { (bilingual(field_in_korean(field), &format!("{field}: {message}"))) }
             }
         }
     }
@@ -187,8 +192,11 @@ fn in_korean(code: &str) -> &'static str {
         "invalid_credentials" => "이메일 또는 비밀번호가 맞지 않습니다.",
         "too_many_attempts" => "시도가 너무 많았습니다. 잠시 후 다시 시도해 주세요.",
         "email_taken" => "이미 가입된 이메일입니다. 로그인하거나 다른 이메일을 적어 주세요.",
-        "cross_site_request" | "cross_site_session" | "foreign_host" => {
+        "cross_site_request" | "cross_site_session" => {
             "이 사이트의 페이지에서만 로그인할 수 있습니다. 이 페이지에서 다시 시도해 주세요."
+        }
+        "foreign_host" => {
+            "개발 모드에서는 localhost, IP 주소, PUBLIC_URL 과 ALLOWED_ORIGINS 의 이름으로만 로그인할 수 있습니다."
         }
         _ => "지금은 처리할 수 없습니다. 잠시 후 다시 시도해 주세요.",
     }
@@ -197,7 +205,7 @@ fn in_korean(code: &str) -> &'static str {
 fn field_in_korean(field: &str) -> &'static str {
     match field {
         "email" => "이메일 주소를 확인해 주세요. 예: jane@example.com",
-        "password" => "비밀번호는 8자 이상 256자 이하여야 합니다.",
+        "password" => "비밀번호를 확인해 주세요. 새 비밀번호는 8자 이상 256자 이하입니다.",
         "name" => "이름은 1~100자로 적어 주세요.",
         _ => "입력한 값을 확인해 주세요.",
     }

@@ -7,7 +7,7 @@ use poem_openapi::{OpenApi, param::Query, payload::Json};
 use super::{
     super::{
         RequestContext, Tag,
-        extract::{FormBody, browser},
+        extract::{FormBody, OptionalSession, browser},
         pages::{answer, answers, goes_on, is_wanted, json_or_page, problem_or_page, with_form},
         problems,
     },
@@ -15,7 +15,11 @@ use super::{
     pages::{self, Mistake, SIGN_IN},
     refused,
 };
-use crate::domain::gateway::schemas::{account::SignUpRequest, login::SignUpForm, oauth::OAuthProviders};
+use crate::domain::gateway::{
+    controllers::caller::Credentials,
+    models::login::ReturnTo,
+    schemas::{account::SignUpRequest, login::SignUpForm, oauth::OAuthProviders},
+};
 
 #[derive(Clone)]
 pub(in crate::api) struct SignUpPageApi {
@@ -26,10 +30,14 @@ impl SignUpPageApi {
     pub(in crate::api) fn new(parts: SignIns) -> Self {
         Self { parts }
     }
+
+    async fn page(&self, return_to: &ReturnTo, caller: &Credentials, mistake: Option<&Mistake<'_>>) -> String {
+        let signed_in = self.parts.sessions.show(caller).await.ok();
+        pages::sign_up(return_to, signed_in.as_ref(), mistake)
+    }
 }
 
 #[OpenApi(prefix_path = "/signup", tag = "Tag::SignIn")]
-#[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
 impl SignUpPageApi {
     /// Where people make an account
     ///
@@ -40,13 +48,14 @@ impl SignUpPageApi {
         request: &Request,
         /// Where the browser goes when the account is made: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
         return_to: Query<Option<String>>,
+        caller: OptionalSession,
     ) -> SignUpPageAnswer {
         SignUpPageAnswer(match self.parts.logins.return_to(return_to.0.as_deref()) {
             Err(refusal) => refused(request, refusal, &SIGN_IN, "login"),
-            Ok(return_to) if is_wanted(request) => with_form(
-                answer(StatusCode::OK, pages::sign_up(&return_to, None)),
-                Some(self.parts.logins.return_origins()),
-            ),
+            Ok(return_to) if is_wanted(request) => {
+                let page = self.page(&return_to, &caller.0, None).await;
+                with_form(answer(StatusCode::OK, page), Some(self.parts.logins.return_origins()))
+            }
             Ok(_) => Json(self.parts.vault.providers()).into_response(),
         })
     }
@@ -65,12 +74,14 @@ impl SignUpPageApi {
         // A field that is left empty is sent all the same.
         let name = name.filter(|name| !name.trim().is_empty());
         let wish = SignUpRequest { email: email.clone(), password, name: name.clone() };
-        let outcome = self.parts.accounts.sign_up(wish, &browser(request), &RequestContext::sender(request)).await;
+        let (caller, sender) = (browser(request), RequestContext::sender(request));
+        let outcome = self.parts.accounts.sign_up(wish, &caller, &sender).await;
         SignUpFormAnswer(match outcome {
             Ok(signed_in) => goes_on_to(&return_to, signed_in),
             Err(problem) if is_wanted(request) => {
                 let name = name.as_deref().unwrap_or_default();
-                let page = pages::sign_up(&return_to, Some(&Mistake { problem: &problem, email: &email, name }));
+                let mistake = Mistake { problem: &problem, email: &email, name };
+                let page = self.page(&return_to, &caller, Some(&mistake)).await;
                 asked_again(request, problem, page, self.parts.logins.return_origins())
             }
             Err(problem) => problems::document(problem, &RequestContext::of(request)),

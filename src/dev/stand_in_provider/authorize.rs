@@ -106,7 +106,7 @@ impl ReturnAddress {
         let text = parameters.require("redirect_uri")?;
         let url = Url::parse(text).ok().filter(is_acceptable);
         let url = url.ok_or_else(|| {
-            Refusal::invalid_request("redirect_uri must be https, or http on loopback, without user and fragment")
+            Refusal::invalid_request("redirect_uri must be https, or http at localhost, at an address or at a name without a dot, without user and fragment")
         })?;
         Ok(Self { text: text.to_owned(), url, state: parameters.get("state").map(str::to_owned) })
     }
@@ -128,13 +128,13 @@ impl ReturnAddress {
 
 /// Any client of a developer: https anywhere, http on this machine.
 fn is_acceptable(url: &Url) -> bool {
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
+    // Nobody else can have such a name; compose and a LAN have them.
+    let is_nearby = match url.host() {
+        Some(Host::Domain(name)) => name.ends_with(".localhost") || !name.contains('.'),
+        Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
         None => false,
     };
-    let scheme = url.scheme() == "https" || (url.scheme() == "http" && loopback);
+    let scheme = url.scheme() == "https" || (url.scheme() == "http" && is_nearby);
     scheme && url.fragment().is_none() && url.username().is_empty() && url.password().is_none()
 }
 

@@ -80,6 +80,20 @@ async fn a_service_that_speaks_for_itself_is_left_alone() {
     assert_eq!(answer.header("access-control-allow-credentials"), None);
 }
 
+/// Starlette allows credentials on every answer, also where it names no origin: previews would get them by the gateway's word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_gets_no_credentials_by_the_word_of_a_service() {
+    let upstream =
+        Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nAccess-Control-Allow-Credentials: true\r\n\r\nok")
+            .await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    for (lines, allowed) in [(PREVIEW, None), (LISTED, Some("true"))] {
+        let answer = gateway.get("/api/users", lines).await;
+        assert!(reader(&answer).is_some());
+        assert_eq!(answer.header("access-control-allow-credentials"), allowed, "{lines}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_list_nothing_is_said() {
     let upstream = Upstream::ok().await;

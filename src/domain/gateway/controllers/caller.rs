@@ -122,6 +122,13 @@ impl Callers {
         Some(format!("{}://{host}", credentials.scheme.unwrap_or("http")))
     }
 
+    /// Whether a page that sends this may act for whoever is signed in. In development our own pages have the origin that the
+    /// browser came by; of plain http on a LAN browsers say no more than that.
+    fn is_trusted(&self, credentials: &Credentials) -> bool {
+        self.pages.include(credentials.page())
+            || credentials.origin.as_deref().is_some_and(|origin| self.came_by(credentials).as_deref() == Some(origin))
+    }
+
     /// Who calls, if anybody says so. A bearer token counts before a session; one that is no good is a problem, not nobody.
     pub async fn identify(&self, credentials: &Credentials) -> Result<Option<Identity>, Problem> {
         match &credentials.bearer {
@@ -141,7 +148,7 @@ impl Callers {
     pub async fn session(&self, credentials: &Credentials) -> Result<Option<Session>, Problem> {
         let Some(cookie) = self.session_cookie(credentials) else { return Ok(None) };
         let session = self.sessions.current(cookie).await.map_err(|failure| failed(&failure))?;
-        if session.is_some() && credentials.is_unsafe && !self.pages.include(credentials.page()) {
+        if session.is_some() && credentials.is_unsafe && !self.is_trusted(credentials) {
             return Err(Problem::cross_site());
         }
         Ok(session)
@@ -185,7 +192,7 @@ impl Callers {
     pub fn refuse_other_sites(&self, credentials: &Credentials) -> Result<(), Problem> {
         self.refuse_other_hosts(credentials)?;
         let page = credentials.page();
-        if page.is_unknown() || self.pages.include(page) {
+        if page.is_unknown() || self.is_trusted(credentials) {
             return Ok(());
         }
         Err(Problem::new(

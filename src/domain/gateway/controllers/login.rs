@@ -7,7 +7,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use http::StatusCode;
 
 use self::refusals::{
-    broken, no_navigation, not_linked, not_signed_in, nowhere, provider_failed, uncontrolled, unknown_provider,
+    broken, foreign_host, no_navigation, not_linked, not_signed_in, nowhere, provider_failed, uncontrolled,
+    unknown_provider,
 };
 use super::{
     caller::{Callers, Credentials, Sender, refuse_other_than_navigation},
@@ -28,7 +29,7 @@ use crate::{
         },
         services::{
             account::{AccountService, ControlError, LinkPermit},
-            login::{BeginError, LoginService, Outcome, Returned, Unfinished},
+            login::{BeginError, FinishError, LoginService, Outcome, Returned, Unfinished},
             session::SessionService,
         },
     },
@@ -80,6 +81,7 @@ impl LoginController {
         credentials: &Credentials,
     ) -> Result<Redirect, Refusal> {
         refuse_other_than_navigation(credentials).map_err(no_navigation)?;
+        self.callers.refuse_other_hosts(credentials).map_err(foreign_host)?;
         if is_to_link {
             return Err(Refusal::new(
                 Problem::new(
@@ -232,6 +234,11 @@ impl LoginController {
                 // The attempt stays with the browser until it expires: it may come back to this address.
                 let cookies = finished.session.map(keep).into_iter().collect();
                 Ok(Redirect { location: Secret::new(finished.return_to.as_str()), cookies })
+            }
+            // The page of the sign-in says who is signed in, and leads on to where the browser wanted to go.
+            Err(Unfinished { error: FinishError::FinishedBefore, wish: Some(wish) }) => {
+                let location = format!("../../login?return_to={}", wish.return_to.encoded());
+                Ok(Redirect { location: Secret::new(location), cookies: Vec::new() })
             }
             Err(Unfinished { error, wish }) => {
                 let is_link = wish.as_ref().is_some_and(|wish| wish.is_link);

@@ -65,7 +65,11 @@ impl fmt::Display for AllowedOrigin {
 /// Whether a browser would write an origin like this.
 fn is_origin(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| {
-        matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text && !text.contains('*')
+        // Hosts of URLs may hold more, such as `;`, which would begin another directive of a Content-Security-Policy.
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'/' | b'[' | b']');
+        matches!(url.scheme(), "http" | "https")
+            && url.origin().ascii_serialization() == text
+            && text.bytes().all(is_plain)
     })
 }
 
@@ -120,9 +124,21 @@ mod tests {
         for text in ["https://app.jinmini.com", "https://a:8443", "http://localhost:3000", "https://[::1]:3000"] {
             assert_eq!(text.parse(), Ok(AllowedOrigin::Exact(text.to_owned())));
         }
-        for text in
-            ["*", "https://a/", "https://A", "https://a:443", "a", "null", "https://u@a", "https://", "ftp://a", ""]
-        {
+        for text in [
+            "https://a;script-src",
+            "https://a\"b",
+            "https://a$b",
+            "*",
+            "https://a/",
+            "https://A",
+            "https://a:443",
+            "a",
+            "null",
+            "https://u@a",
+            "https://",
+            "ftp://a",
+            "",
+        ] {
             assert_eq!(text.parse::<AllowedOrigin>(), Err(InvalidOrigin), "{text}");
         }
     }

@@ -65,7 +65,7 @@ impl fmt::Display for ServiceName {
 /// The text is not the address of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "an instance is written http://host, http://host:port or http://host:port/base (or h2c:// for HTTP/2), without user, query or fragment"
+    "an instance is written http://host, http://host:port or http://host:port/base (or h2c:// for HTTP/2), without user, query or fragment; https to services is not there yet"
 )]
 pub struct InvalidInstance;
 

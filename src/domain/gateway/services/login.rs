@@ -138,6 +138,9 @@ pub enum FinishError {
     /// The attempt was not begun in this browser, is too old, was finished before, or was one at another provider.
     #[error("the attempt is not known here, too old, or was finished before")]
     UnknownAttempt,
+    /// The attempt did what it was begun for, and somebody is signed in in this browser since.
+    #[error("the attempt was finished before")]
+    FinishedBefore,
     /// It was begun to add the provider to an account that is not signed in in this browser (any more).
     #[error("the account that this was to be added to is not signed in in this browser any more")]
     OtherSession,
@@ -268,7 +271,7 @@ impl LoginService {
             return Err(FinishError::UnknownAttempt);
         }
         if !store.redeem(&returned.state.digest(), attempt.expires_at).await.map_err(Failure::from)? {
-            return self.finished_before(attempt, old_session).await;
+            return Err(self.finished_before(attempt, old_session).await?);
         }
         let code = match returned.outcome {
             Outcome::Code(code) => code,
@@ -297,15 +300,14 @@ impl LoginService {
     }
 
     /// A callback that comes once more (reload, the back button) does nothing. A browser keeps an attempt that did what it was
-    /// begun for until it expires. So if somebody is signed in there, they go where they wanted to.
-    async fn finished_before(&self, attempt: &LoginAttempt, cookie: Option<&str>) -> Result<Finished, FinishError> {
+    /// begun for until it expires. So if somebody is signed in there, they are told so: they may have chosen another person now.
+    async fn finished_before(&self, attempt: &LoginAttempt, cookie: Option<&str>) -> Result<FinishError, Failure> {
         let session = match cookie {
             Some(cookie) => self.parts.sessions.current(cookie).await?,
             None => None,
         };
         let is_as_before = session.is_some_and(|session| attempt.link.is_none_or(|began| began == session.id));
-        let finished = Finished { return_to: attempt.return_to.clone(), session: None };
-        is_as_before.then_some(finished).ok_or(FinishError::UnknownAttempt)
+        Ok(if is_as_before { FinishError::FinishedBefore } else { FinishError::UnknownAttempt })
     }
 
     /// The right that an attempt was begun with, in the session that the browser has now.

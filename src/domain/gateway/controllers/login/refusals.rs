@@ -16,7 +16,7 @@ use crate::{
 pub(super) fn not_linked(public_url: &str, provider: &str, error: FinishError) -> Refusal {
     let begin_at = format!("{public_url}/login/{provider}/link");
     match error {
-        FinishError::UnknownAttempt => Refusal::new(
+        FinishError::UnknownAttempt | FinishError::FinishedBefore => Refusal::new(
             Problem::new(
                 StatusCode::BAD_REQUEST,
                 "unknown_attempt",
@@ -57,7 +57,7 @@ pub(super) fn not_signed_in(public_url: &str, error: FinishError) -> Refusal {
     let begin_at = format!("{public_url}/login");
     match error {
         FinishError::UnknownProvider => unknown_provider(),
-        FinishError::UnknownAttempt => Refusal::new(
+        FinishError::UnknownAttempt | FinishError::FinishedBefore => Refusal::new(
             Problem::new(
                 StatusCode::BAD_REQUEST,
                 "unknown_attempt",
@@ -134,6 +134,14 @@ pub(super) fn unknown_provider() -> Refusal {
 
 pub(super) fn no_navigation(problem: Problem) -> Refusal {
     Refusal::new(problem, "로그인은 브라우저로 이 주소를 열 때만 시작됩니다.")
+}
+
+/// In development: the browser would come back by another name, where it has no cookie of this one.
+pub(super) fn foreign_host(problem: Problem) -> Refusal {
+    Refusal::new(
+        problem,
+        "개발 모드에서는 localhost, IP 주소, PUBLIC_URL 과 ALLOWED_ORIGINS 의 이름으로만 로그인할 수 있습니다.",
+    )
 }
 
 pub(super) fn uncontrolled(error: ControlError) -> Refusal {

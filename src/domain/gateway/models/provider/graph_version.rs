@@ -8,7 +8,17 @@ use url::Url;
 const TOLD_BEFORE: Months = Months::new(2);
 
 /// The versions whose last day is known, oldest first. Older ones are retired before, newer ones after.
-const LAST_DAYS: [((u32, u32), (i32, u32, u32)); 1] = [((25, 0), (2028, 7, 29))];
+const LAST_DAYS: [(Version, NaiveDate); 1] = [((25, 0), date(2028, 7, 29))];
+
+/// Major and minor.
+type Version = (u32, u32);
+
+const fn date(year: i32, month: u32, day: u32) -> NaiveDate {
+    match NaiveDate::from_ymd_opt(year, month, day) {
+        Some(date) => date,
+        None => NaiveDate::MIN,
+    }
+}
 
 /// What to say of the version in the path of an endpoint, if it is retired within two months, or may be retired already.
 pub(super) fn warning(endpoint: &Url, now: DateTime<Utc>) -> Option<String> {
@@ -21,9 +31,8 @@ pub(super) fn warning(endpoint: &Url, now: DateTime<Utc>) -> Option<String> {
             oldest.0, oldest.1
         ));
     }
-    let (_, (year, month, day)) = LAST_DAYS.iter().find(|(known, _)| *known == numbers)?;
-    let last_day = NaiveDate::from_ymd_opt(*year, *month, *day)?;
-    (now.date_naive() >= last_day - TOLD_BEFORE).then(|| {
+    let (_, last_day) = LAST_DAYS.iter().find(|(known, _)| *known == numbers)?;
+    (now.date_naive() >= *last_day - TOLD_BEFORE).then(|| {
         format!(
             "FACEBOOK_API_VERSION {version} is retired on {last_day}; take a newer one of \
              https://developers.facebook.com/docs/graph-api/changelog"
@@ -32,7 +41,7 @@ pub(super) fn warning(endpoint: &Url, now: DateTime<Utc>) -> Option<String> {
 }
 
 /// `https://graph.facebook.com/v26.0/oauth/access_token` → `v26.0`, (26, 0)
-fn version_in(endpoint: &Url) -> Option<(&str, (u32, u32))> {
+fn version_in(endpoint: &Url) -> Option<(&str, Version)> {
     let version = endpoint.path_segments()?.next()?;
     let (major, minor) = version.strip_prefix('v')?.split_once('.')?;
     Some((version, (major.parse().ok()?, minor.parse().ok()?)))

@@ -422,8 +422,10 @@ async fn a_second_provider_is_added_to_the_account_that_asked_for_it() {
     scene.logins.finish("other", again.back("third"), Some(alice.expose())).await.unwrap();
     let replayed = scene.logins.finish("other", again.back("fourth"), Some(alice.expose())).await;
     let wish = Some(Wish { is_link: true, return_to: ReturnTo::parse("/me", &[]).unwrap() });
-    let Err(Unfinished { error: FinishError::UnknownAttempt, wish: known }) = replayed else { panic!("{replayed:?}") };
+    let Err(Unfinished { error: FinishError::FinishedBefore, wish: known }) = replayed else { panic!("{replayed:?}") };
     assert_eq!(known, wish, "what it was for is known all the same");
+    let elsewhere = scene.logins.finish("other", again.back("fourth"), Some(&"A".repeat(43))).await;
+    assert!(matches!(elsewhere, Err(Unfinished { error: FinishError::UnknownAttempt, .. })), "{elsewhere:?}");
 }
 
 #[tokio::test]
