@@ -164,8 +164,8 @@ fn the_welcome_page_leads_on() {
         for (link, leads_to, shows) in [
             ("Swagger", format!("{prefix}/docs"), "/tokens/create"),
             (&*format!("{prefix}/api/users"), format!("{prefix}/api/users"), "Welcome from AUTH service"),
-            ("OpenAPI document", format!("{prefix}/openapi.json"), r#""openapi""#),
-            ("Health", format!("{prefix}/readyz"), r#""status""#),
+            ("OpenAPI 문서 · OpenAPI document", format!("{prefix}/openapi.json"), r#""openapi""#),
+            ("상태 · Health", format!("{prefix}/readyz"), r#""status""#),
         ] {
             browser.open(&page);
             browser.click_link(link);

@@ -100,6 +100,9 @@ impl<'a> Swagger<'a> {
     #[track_caller]
     pub(crate) fn authorize(&self, token: &str) {
         self.0.click(".auth-wrapper .btn.authorize");
+        self.0.wait_for("the cursor where the token goes", || {
+            (self.0.script("return document.activeElement.id") == "auth-bearer-value").then_some(())
+        });
         self.0.paste_into("#auth-bearer-value", token);
         self.0.click(".auth-container button[type=submit]");
         self.0.click(".auth-container .btn-done");
