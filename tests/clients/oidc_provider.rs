@@ -158,6 +158,6 @@ fn what_does_not_fit_an_attempt_at_oidc_provider_is_refused() {
     let callback = idp.decides(&away, Some("mina"));
     browser.get(&gateway, &callback).expect_problem(503, "provider_unavailable");
     assert_eq!((idp.happened(), browser.session()), (json!(["invalid_client"]), None));
-    gateway.printed("it does not accept our client id and secret: invalid_client");
+    gateway.printed("the provider does not accept our client: invalid_client");
     gateway.is_unharmed();
 }
