@@ -42,13 +42,19 @@ const PROVIDER: &str = "^[a-z][a-z0-9-]{0,31}$";
 const RETURN_TO: &str = r"^/(?:[!-.0-\[\]-~][!-\[\]-~]{0,510})?$";
 
 /// Texts of JSON bodies whose form takes more than a length: the schema, the property, and its pattern.
-const TEXTS: [(&str, &str, &str); 5] = [
+const TEXTS: [(&str, &str, &str); 8] = [
     ("SignUp", "email", EMAIL),
     ("LogIn", "email", EMAIL),
     ("ChangePassword", "email", EMAIL),
     ("SignUp", "name", NAME),
+    ("LogInForm", "email", EMAIL),
+    ("SignUpForm", "email", EMAIL),
+    ("SignUpForm", "name", NAME_OR_BLANK),
     ("CreateDummyToken", "token", DUMMY_TOKEN),
 ];
+
+/// What a form sends for a name: a field that is left empty is sent, too.
+const NAME_OR_BLANK: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 
 /// A dot-atom, an `@` and a domain in ASCII, within the lengths of RFC 5321; white space around it does not count.
 const EMAIL: &str = concat!(
@@ -116,8 +122,10 @@ fn complete(document: &mut Json, facts: &Facts) {
         schema.set("pattern", json!(DUMMY_TOKEN));
     }
     let Some(schemas) = document.at_mut(&["components", "schemas"]) else { return };
-    if let Some(text) = schemas.at_mut(&["LinkRequest", "properties", "return_to"]) {
-        set_return_to(text, &facts.return_origins);
+    for form in ["LinkRequest", "LogInForm", "SignUpForm"] {
+        if let Some(text) = schemas.at_mut(&[form, "properties", "return_to"]) {
+            set_return_to(text, &facts.return_origins);
+        }
     }
     for (schema, property, pattern) in TEXTS {
         if let Some(text) = schemas.at_mut(&[schema, "properties", property]) {

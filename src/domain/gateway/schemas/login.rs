@@ -69,6 +69,7 @@ pub struct LogInForm {
     /// What you signed up with.
     pub email: String,
     /// The password.
+    #[oai(validator(min_length = 1, max_length = 256))]
     pub password: String,
     /// Where the browser goes in the end: a path of this site, or one at exactly one of `ALLOWED_ORIGINS`. Default `/`.
     pub return_to: Option<String>,
@@ -90,8 +91,10 @@ pub struct SignUpForm {
     /// What you will sign in with.
     pub email: String,
     /// 8 to 256 characters, taken as they are.
+    #[oai(validator(min_length = 8, max_length = 256))]
     pub password: String,
     /// The name to show; a blank one is none.
+    #[oai(validator(max_length = 100))]
     pub name: Option<String>,
     /// Where the browser goes in the end: a path of this site, or one at exactly one of `ALLOWED_ORIGINS`. Default `/`.
     pub return_to: Option<String>,
