@@ -24,13 +24,18 @@ use crate::json::Json;
 const SWAGGER_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; \
                               font-src data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// Folded schemas, and no field for the session's cookie in *Authorize*: no script may set it, and Swagger would put the cursor
-/// there instead of into the field for the token.
+/// Folded schemas; and in *Authorize* the cursor where the token goes (Swagger puts it into the last field), and no field for the
+/// session's cookie, which no script may set.
 const SWAGGER_OPTIONS: &str = r#"deepLinking: true, defaultModelsExpandDepth: 0,
-        plugins: [() => ({ wrapComponents: { apiKeyAuth: (Original, { React }) => ({ name, schema }) =>
-            React.createElement("div", null,
+        plugins: [() => ({ wrapComponents: {
+            apiKeyAuth: (Original, { React }) => ({ name, schema }) => React.createElement("div", null,
                 React.createElement("h4", null, React.createElement("code", null, name)),
-                React.createElement("p", null, schema.get("description"))) } })],"#;
+                React.createElement("p", null, schema.get("description"))),
+            authorizationPopup: (Original, { React }) => (props) => {
+                React.useEffect(() => document.getElementById("auth-bearer-value")?.focus(), []);
+                return React.createElement(Original, props);
+            },
+        } })],"#;
 
 /// Our groups, in the order in which a newcomer wants them. Those of services stand behind the first.
 const GROUPS: [&str; 9] =
