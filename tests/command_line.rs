@@ -297,6 +297,7 @@ fn the_openapi_document_is_the_reviewed_one() {
     let printed: Value = serde_json::from_slice(&run(&["openapi"], &[]).stdout).unwrap();
     assert!(
         printed == reviewed,
-        "the API has changed; if that is meant: cargo run -- openapi | python3 -m json.tool --indent 1 --no-ensure-ascii > tests/openapi.json"
+        "the API has changed; if that is meant: GATEWAY_ENV=development PUBLIC_URL=https://www.jinmini.com cargo run -- openapi | \
+         python3 -m json.tool --indent 1 --no-ensure-ascii > tests/openapi.json"
     );
 }

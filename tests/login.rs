@@ -439,7 +439,9 @@ fn any_replica_finishes_an_attempt_and_of_many_that_do_one_wins() {
         if it.session() != browser.session() {
             answer.expect(303);
             winners.push(it);
-        } else if answer.status != 303 {
+        } else if answer.status == 303 {
+            assert_eq!(answer.header("location"), Some("../../login?return_to=%2F"));
+        } else {
             // The session that the browser had is over by now, so nobody is signed in with these cookies.
             answer.expect_problem(400, "unknown_attempt");
         }

@@ -1,6 +1,5 @@
 //! `/accounts…`: accounts of people, with a password or without.
 
-use http::header;
 use poem::{IntoResponse, Request, Response};
 use poem_openapi::{
     OpenApi,
@@ -13,7 +12,7 @@ use poem_openapi::{
 use super::{
     RequestContext, Tag,
     extract::{Caller, JsonBody, OptionalJsonBody, SessionOnly, browser},
-    pages::answers,
+    pages::{answers, with_cookies},
     problems::{self, described, described_as, problems},
 };
 use crate::{
@@ -141,13 +140,7 @@ impl AccountApi {
 
 fn answer<T: ToJSON>(outcome: Result<WithCookie<T>, Problem>, context: &RequestContext) -> Response {
     match outcome {
-        Ok(WithCookie { answer, cookies }) => {
-            let mut answer = Json(answer).into_response();
-            for cookie in cookies.into_iter().filter_map(|cookie| cookie.try_into().ok()) {
-                answer.headers_mut().append(header::SET_COOKIE, cookie);
-            }
-            answer
-        }
+        Ok(WithCookie { answer, cookies }) => with_cookies(Json(answer).into_response(), cookies),
         Err(problem) => problems::document(problem, context),
     }
 }

@@ -61,9 +61,9 @@ impl LoginApi {
         Self { parts }
     }
 
-    /// The page on which one signs in. Nobody has to be signed in to see it, so a store that fails does not keep it away.
+    /// The page on which one signs in.
     async fn page(&self, return_to: &ReturnTo, caller: &Credentials, mistake: Option<&Mistake<'_>>) -> String {
-        let signed_in = self.parts.sessions.show(caller).await.ok();
+        let signed_in = self.parts.sessions.seen(caller).await;
         pages::sign_in(&self.parts.vault.providers(), return_to, signed_in.as_ref(), mistake)
     }
 }

@@ -9,6 +9,7 @@ use poem_openapi::{
 };
 
 use super::problems::{described, described_as};
+use crate::domain::gateway::{models::login::ReturnTo, schemas::session::SessionDocument};
 
 /// What any page may do: show itself. Where its forms may lead is said beside it.
 const POLICY: &str =
@@ -56,6 +57,20 @@ pub(super) fn page(title: &str, main: &Markup) -> String {
 /// The same words in both languages.
 pub(super) fn bilingual(korean: &str, english: &str) -> Markup {
     html! { span lang="ko" { (korean) } " · " (english) }
+}
+
+/// Who is signed in. They may sign out, at this path as seen from the page, or go on to where they wanted to go.
+pub(super) fn signed_in_as(person: &SessionDocument, logout: &str, return_to: Option<&ReturnTo>) -> Markup {
+    let name = person.shown_name();
+    html! {
+        div.note {
+            p { (bilingual(&format!("{name} 님으로 로그인되어 있습니다."), &format!("You are signed in as {name}."))) }
+            @if let Some(return_to) = return_to {
+                p { a href=(return_to.as_str()) { (bilingual("계속하기", "Go on")) } }
+            }
+            form method="post" action=(logout) { button { (bilingual("로그아웃", "Sign out")) } }
+        }
+    }
 }
 
 /// A page as an answer.

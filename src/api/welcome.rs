@@ -8,7 +8,7 @@ use poem_openapi::{OpenApi, payload::Json};
 use super::{
     RequestContext, Tag,
     extract::OptionalSession,
-    pages::{self, answers, bilingual, json_or_page},
+    pages::{self, answers, bilingual, json_or_page, signed_in_as},
     problems::described,
 };
 use crate::domain::gateway::{
@@ -39,8 +39,7 @@ impl WelcomeApi {
         if !pages::is_wanted(request) {
             return WelcomeAnswer(Json(welcome).with_header(header::VARY, "Accept").into_response());
         }
-        // Anybody is welcome, so a store that fails does not keep the page away.
-        let signed_in = self.sessions.show(&caller.0).await.ok();
+        let signed_in = self.sessions.seen(&caller.0).await;
         WelcomeAnswer(pages::answer(StatusCode::OK, page(&welcome, signed_in.as_ref())))
     }
 }
@@ -52,17 +51,7 @@ fn page(welcome: &Welcome, signed_in: Option<&SessionDocument>) -> String {
     let session = format!("{prefix}/session").replace('/', "%2F");
     let main = html! {
         h1 { (message) }
-        @if let Some(person) = signed_in {
-            div.note {
-                p {
-                    (bilingual(
-                        &format!("{} 님으로 로그인되어 있습니다.", person.shown_name()),
-                        &format!("You are signed in as {}.", person.shown_name()),
-                    ))
-                }
-                form method="post" action={ (prefix) "/logout" } { button { (bilingual("로그아웃", "Sign out")) } }
-            }
-        }
+        @if let Some(person) = signed_in { (signed_in_as(person, &format!("{prefix}/logout"), None)) }
         ul {
             li { a href=(docs) { "Swagger" } ": " (bilingual("호출할 수 있는 모든 것", "everything that can be called")) }
             li {

@@ -160,5 +160,5 @@ fn what_does_not_fit_an_attempt_at_oidc_provider_is_refused() {
     assert_eq!((idp.happened(), browser.session()), (json!(["invalid_client"]), None));
     // The operator can mend that, and is told so as an error.
     gateway.printed("the provider does not accept our client: invalid_client");
-    gateway.printed("the provider refuses the gateway itself");
+    gateway.is_unharmed_but_for(&[&gateway.printed("the provider refuses the gateway itself")]);
 }

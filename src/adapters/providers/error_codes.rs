@@ -1,5 +1,5 @@
-//! Errors of providers: which code a response holds, and whose matter it is. Each provider lists its own codes; what nobody
-//! lists is a refusal, and ends no grant.
+//! Errors of providers: which code a response holds, and whose matter it is. Each provider lists its own codes. A code that is
+//! not listed is a refusal, and ends no grant.
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -19,7 +19,7 @@ pub(super) enum Fault {
     Client,
     /// The provider is down, or wants to be asked less.
     Provider,
-    /// Nobody knows.
+    /// Unknown.
     Unknown,
 }
 
@@ -91,7 +91,7 @@ pub(super) fn registered_error(_: StatusCode, body: &Value) -> Option<ErrorRespo
     REGISTERED.error(body)
 }
 
-/// For a document that is about no grant: whatever it says, its status alone counts.
+/// For a document that concerns no grant: its status alone counts.
 pub(super) fn no_error(_: StatusCode, _: &Value) -> Option<ErrorResponse> {
     None
 }

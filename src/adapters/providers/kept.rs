@@ -60,7 +60,7 @@ impl<T: Send + Sync> Kept<T> {
             let unfinished = || ProviderError::Unavailable("it could not be asked a moment ago".to_owned());
             return old.ok_or_else(|| failure.clone().unwrap_or_else(unfinished));
         }
-        // Nobody may wait for the end of the fetch.
+        // The caller may give up before the fetch ends.
         *attempt = Some(Attempt { began_at: now, failure: None });
         let fetched = fetch.await;
         *attempt = Some(Attempt { began_at: now, failure: fetched.as_ref().err().cloned() });

@@ -4,7 +4,7 @@
 use super::Unreadable;
 use crate::json::Json;
 
-/// The most values in a document. Those of large public APIs have about 100,000 in 5 MiB.
+/// The most values in a document.
 const MOST_VALUES: usize = 250_000;
 
 /// The most members of an object: paths, schemas, properties of one schema.
@@ -13,7 +13,8 @@ const MOST_MEMBERS: usize = 2_000;
 /// The most parameters of an operation.
 const MOST_PARAMETERS: usize = 100;
 
-/// Before a document is read: each value but the first has a comma, a bracket or a brace before it.
+/// Before a document is read: each value but the first has a comma, a bracket or a brace before it. Those within texts are counted
+/// with them.
 pub(super) fn check_text(document: &[u8]) -> Result<(), Unreadable> {
     let values = document.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
     if values > MOST_VALUES { Err(Unreadable::TooMany("250,000 values")) } else { Ok(()) }

@@ -4,7 +4,7 @@ use http::StatusCode;
 use maud::{Markup, html};
 use poem::Response;
 
-use super::super::pages::{self, bilingual};
+use super::super::pages::{self, bilingual, signed_in_as};
 use crate::{
     domain::gateway::{
         models::login::ReturnTo,
@@ -34,7 +34,7 @@ pub(super) fn sign_in(
     let wanted = return_to.encoded();
     let main = html! {
         h1 { (bilingual("로그인", "Sign in")) }
-        @if let Some(person) = signed_in { (already(person, return_to)) }
+        @if let Some(person) = signed_in { (signed_in_as(person, "logout", Some(return_to))) }
         @if let Some(mistake) = mistake { (wrong(mistake.problem)) }
         form method="post" action="login" {
             input type="hidden" name="return_to" value=(return_to.as_str());
@@ -77,7 +77,7 @@ pub(super) fn sign_up(
 ) -> String {
     let main = html! {
         h1 { (bilingual("계정 만들기", "Make an account")) }
-        @if let Some(person) = signed_in { (already(person, return_to)) }
+        @if let Some(person) = signed_in { (signed_in_as(person, "logout", Some(return_to))) }
         @if let Some(mistake) = mistake { (wrong(mistake.problem)) }
         form method="post" action="signup" {
             input type="hidden" name="return_to" value=(return_to.as_str());
@@ -150,18 +150,6 @@ impl FailurePage {
             }
         };
         pages::page("로그인 · Sign in", &main)
-    }
-}
-
-/// Somebody is signed in already: they may go on, or somebody else signs in instead.
-fn already(person: &SessionDocument, return_to: &ReturnTo) -> Markup {
-    let name = person.shown_name();
-    html! {
-        div.note {
-            p { (bilingual(&format!("{name} 님으로 로그인되어 있습니다."), &format!("You are signed in as {name}."))) }
-            p { a href=(return_to.as_str()) { (bilingual("계속하기", "Go on")) } }
-            form method="post" action="logout" { button { (bilingual("로그아웃", "Sign out")) } }
-        }
     }
 }
 

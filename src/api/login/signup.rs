@@ -32,7 +32,7 @@ impl SignUpPageApi {
     }
 
     async fn page(&self, return_to: &ReturnTo, caller: &Credentials, mistake: Option<&Mistake<'_>>) -> String {
-        let signed_in = self.parts.sessions.show(caller).await.ok();
+        let signed_in = self.parts.sessions.seen(caller).await;
         pages::sign_up(return_to, signed_in.as_ref(), mistake)
     }
 }

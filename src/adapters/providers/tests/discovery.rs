@@ -125,7 +125,7 @@ async fn an_issuer_that_is_away_is_not_asked_at_once_again_and_its_fault_is_stil
     }
     assert_eq!(idp.fake.count(DOCUMENT), 1);
     idp.clock.pass(TimeDelta::seconds(5));
-    // Whatever is wrong with the metadata, it is not the grant.
+    // A fault in the metadata is no fault of the grant.
     idp.fake.on(DOCUMENT, (400, json!({"error": "invalid_grant"})));
     assert_eq!(refresh().await, Err(refused("http_400")));
     idp.clock.pass(TimeDelta::seconds(5));

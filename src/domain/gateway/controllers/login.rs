@@ -7,8 +7,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use http::StatusCode;
 
 use self::refusals::{
-    broken, foreign_host, no_navigation, not_linked, not_signed_in, nowhere, provider_failed, uncontrolled,
-    unknown_provider,
+    broken, no_navigation, not_linked, not_signed_in, nowhere, provider_failed, uncontrolled, unknown_provider,
 };
 use super::{
     caller::{Callers, Credentials, Sender, refuse_other_than_navigation},
@@ -81,7 +80,6 @@ impl LoginController {
         credentials: &Credentials,
     ) -> Result<Redirect, Refusal> {
         refuse_other_than_navigation(credentials).map_err(no_navigation)?;
-        self.callers.refuse_other_hosts(credentials).map_err(foreign_host)?;
         if is_to_link {
             return Err(Refusal::new(
                 Problem::new(

@@ -60,6 +60,11 @@ impl SessionController {
         }
     }
 
+    /// Who is signed in, for a page that is shown to anybody: a store that fails does not keep it away.
+    pub async fn seen(&self, credentials: &Credentials) -> Option<SessionDocument> {
+        self.show(credentials).await.ok()
+    }
+
     /// `GET /sessions`
     pub async fn list(&self, credentials: &Credentials) -> Result<OpenSessions, Problem> {
         let current = self.required(credentials).await?;

@@ -136,14 +136,6 @@ pub(super) fn no_navigation(problem: Problem) -> Refusal {
     Refusal::new(problem, "로그인은 브라우저로 이 주소를 열 때만 시작됩니다.")
 }
 
-/// In development: the browser would come back by another name, where it has no cookie of this one.
-pub(super) fn foreign_host(problem: Problem) -> Refusal {
-    Refusal::new(
-        problem,
-        "개발 모드에서는 localhost, IP 주소, PUBLIC_URL 과 ALLOWED_ORIGINS 의 이름으로만 로그인할 수 있습니다.",
-    )
-}
-
 pub(super) fn uncontrolled(error: ControlError) -> Refusal {
     let korean = match &error {
         ControlError::NoAccount => "계정이 없습니다.",

@@ -1,5 +1,5 @@
 //! Versions of Facebook's Graph API: each is retired two years after the next one came out.
-//! Source: <https://developers.facebook.com/docs/graph-api/changelog>, read 2026-11.
+//! Source: <https://developers.facebook.com/docs/graph-api/changelog>.
 
 use chrono::{DateTime, Months, NaiveDate, Utc};
 use url::Url;
