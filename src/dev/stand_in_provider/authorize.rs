@@ -44,6 +44,7 @@ struct Wish {
     scope: Scope,
     code_challenge: Option<String>,
     nonce: Option<String>,
+    consent: bool,
 }
 
 #[handler]
@@ -92,8 +93,9 @@ fn answer(provider: &StandIn, parameters: &Parameters, choice: &Choice<'_>) -> R
             None => return show(true),
         },
     };
-    let Wish { scope, code_challenge, nonce } = wish;
-    let authorization = Authorization { person, scope, redirect_uri: address.text.clone(), code_challenge, nonce };
+    let Wish { scope, code_challenge, nonce, consent } = wish;
+    let redirect_uri = address.text.clone();
+    let authorization = Authorization { person, scope, redirect_uri, code_challenge, nonce, consent };
     let code = provider.state().ledger.authorize(provider.clock.now(), authorization);
     address.send(provider, &[("code", &code)])
 }
@@ -152,7 +154,9 @@ impl Wish {
         if parameters.get("response_mode").is_some_and(|mode| mode != "query") {
             return Err(Refusal::invalid_request("response_mode must be query"));
         }
-        if parameters.get("prompt").is_some_and(|prompt| prompt.split(' ').any(|word| word == "none")) {
+        let prompts =
+            |wanted| parameters.get("prompt").is_some_and(|prompt| prompt.split(' ').any(|word| word == wanted));
+        if prompts("none") {
             return Err(Refusal::new(ErrorCode::LoginRequired, "nobody is signed in here for longer than a click"));
         }
         let code_challenge = parameters.get("code_challenge");
@@ -165,6 +169,7 @@ impl Wish {
             scope: Scope::parse(parameters.get("scope").unwrap_or_default())?,
             code_challenge: code_challenge.map(str::to_owned),
             nonce: parameters.get("nonce").map(str::to_owned),
+            consent: prompts("consent"),
         })
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Authorization {
     pub(super) redirect_uri: String,
     pub(super) code_challenge: Option<String>,
     pub(super) nonce: Option<String>,
+    /// Whether the person was asked for their consent.
+    pub(super) consent: bool,
 }
 
 /// What an exchange or a refresh gives.
@@ -40,6 +42,8 @@ pub(super) struct Redemption<'r> {
     pub(super) code: &'r str,
     pub(super) redirect_uri: &'r str,
     pub(super) code_verifier: Option<&'r str>,
+    /// Whether a refresh token takes the person's consent.
+    pub(super) takes_consent: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -126,10 +130,10 @@ impl Ledger {
         self.last_grant += 1;
         let id = GrantId(self.last_grant);
         self.codes.insert(redemption.code.to_owned(), Code::Spent { gave: Some(id) });
-        let Authorization { person, scope, nonce, .. } = authorization;
+        let Authorization { person, scope, nonce, consent, .. } = authorization;
         self.grants.insert(id, Grant { person: person.clone(), scope: scope.clone(), signed_in_at });
         let access_token = self.access_token(now, life, id, &scope);
-        let refresh_token = Some(self.refresh_token(id));
+        let refresh_token = (consent || !redemption.takes_consent).then(|| self.refresh_token(id));
         Ok(Issued { access_token, refresh_token, scope, person, signed_in_at, nonce })
     }
 

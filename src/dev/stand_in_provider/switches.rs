@@ -31,6 +31,8 @@ pub(super) struct RefreshSwitches {
     /// How long a refresh waits, on top of `token_delay_ms`, before it does anything.
     pub(super) delay_ms: u32,
     pub(super) fail: Failure,
+    /// Whether only a person who was asked for their consent (`prompt=consent`) brings a refresh token, as some providers want it.
+    pub(super) takes_consent: bool,
     /// Whether a refresh token is good once and followed by another. If not, an answer has none and the old one stays.
     pub(super) rotate: bool,
     /// Whether errors of a refresh come with status 200, as some providers send them.
@@ -59,7 +61,7 @@ impl Default for Switches {
 
 impl Default for RefreshSwitches {
     fn default() -> Self {
-        Self { delay_ms: 0, fail: Failure::None, rotate: true, error_in_200: false }
+        Self { delay_ms: 0, fail: Failure::None, takes_consent: false, rotate: true, error_in_200: false }
     }
 }
 

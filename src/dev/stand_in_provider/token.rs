@@ -66,6 +66,7 @@ async fn exchange(provider: &StandIn, headers: &HeaderMap, form: &Parameters) ->
         code: form.require("code")?,
         redirect_uri: form.require("redirect_uri")?,
         code_verifier: form.get("code_verifier"),
+        takes_consent: switches.refresh.takes_consent,
     };
     wait(switches.token_delay_ms).await;
     let issued = provider.state().ledger.redeem(provider.clock.now(), life(switches), &redemption)?;

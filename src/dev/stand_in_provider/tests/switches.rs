@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 async fn they_are_shown_and_replaced_as_a_whole() {
     let site = Site::new();
     let all = json!({
-        "refresh": {"delay_ms": 0, "fail": "none", "rotate": true, "error_in_200": false},
+        "refresh": {"delay_ms": 0, "fail": "none", "takes_consent": false, "rotate": true, "error_in_200": false},
         "expires_in_as_text": false, "access_token_ttl_seconds": 60, "token_delay_ms": 0,
     });
     assert_eq!(site.get("/switches").await.json(), all);
@@ -49,6 +49,21 @@ async fn without_rotation_the_old_refresh_token_stays() {
     for _ in 0..2 {
         let answer = site.refresh(&tokens["refresh_token"]).await;
         assert_eq!((answer.status, answer.json().get("refresh_token")), (200, None));
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_token_takes_consent_if_told_so() {
+    let site = Site::new();
+    site.switch(json!({"refresh": {"takes_consent": true}})).await;
+    for (prompt, comes) in [("", false), ("login", false), ("consent", true), ("login consent", true)] {
+        let code = site.code(&[("prompt", prompt)]).await;
+        let tokens = site.post("/token", &exchange_of(&code, &[])).await.json();
+        assert_eq!(
+            (tokens.get("refresh_token").is_some(), tokens["access_token"].is_string()),
+            (comes, true),
+            "{prompt}"
+        );
     }
 }
 

@@ -104,6 +104,13 @@ impl ProviderTokens {
             ..answer
         }
     }
+
+    /// These tokens, as a sign-in gave them. If no refresh token came along, the one that is held stays: some providers give one
+    /// only to a person who was asked for their consent.
+    #[must_use]
+    pub fn or_refresh_token_of(self, held: Self) -> Self {
+        Self { refresh_token: self.refresh_token.or(held.refresh_token), ..self }
+    }
 }
 
 /// Whether a grant can be used.
@@ -245,6 +252,15 @@ pub struct RefreshLease {
     pub until: DateTime<Utc>,
 }
 
+/// What became of a grant that cannot be renewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// It is stored, as it is here.
+    Stored(Grant),
+    /// There is one for the same identity that is active and can be renewed. That one is as it was.
+    Renewable(Grant),
+}
+
 /// What became of the wish for a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaseOutcome {
@@ -279,6 +295,15 @@ mod tests {
         let old = tokens("a", Some("r"), Some("email"));
         assert_eq!(old.clone().refreshed(tokens("b", None, None)), tokens("b", Some("r"), Some("email")));
         assert_eq!(old.refreshed(tokens("b", Some("s"), Some("x"))), tokens("b", Some("s"), Some("x")));
+    }
+
+    #[test]
+    fn a_sign_in_without_a_refresh_token_keeps_the_one_that_is_held_and_nothing_else() {
+        let held = tokens("a", Some("r"), Some("email calendar"));
+        let came = tokens("b", None, Some("email"));
+        assert_eq!(came.or_refresh_token_of(held.clone()), tokens("b", Some("r"), Some("email")));
+        assert_eq!(tokens("b", None, None).or_refresh_token_of(held.clone()).scope, None);
+        assert_eq!(tokens("b", Some("s"), None).or_refresh_token_of(held), tokens("b", Some("s"), None));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::RepositoryError;
 use crate::domain::gateway::models::{
     account::{Account, ProviderIdentity},
     id::{AccountId, GrantId},
-    oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, LeaseOutcome, ProviderName, RefreshLease},
+    oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, LeaseOutcome, ProviderName, PutOutcome, RefreshLease},
 };
 
 /// Keeps accounts, their identities at providers, and grants. Times are kept to the microsecond.
@@ -35,6 +35,13 @@ pub trait OAuthRepository: Send + Sync {
     /// # Errors
     /// `Conflict` if the account or its identity does not exist (any more), or another grant has the id of a new one.
     async fn put_grant(&self, grant: &Grant) -> Result<Grant, RepositoryError>;
+
+    /// Stores a grant as `put_grant` does, unless the account has one for the same identity that is active and can be renewed:
+    /// then nothing changes, its lease neither. Of two calls at once, one of them with a grant that can be renewed, that one stays.
+    ///
+    /// # Errors
+    /// As those of `put_grant`.
+    async fn put_grant_unless_renewable(&self, grant: &Grant) -> Result<PutOutcome, RepositoryError>;
 
     /// One grant.
     async fn find_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError>;

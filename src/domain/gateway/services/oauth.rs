@@ -3,6 +3,7 @@
 pub mod ahead;
 mod exchanging;
 mod injecting;
+mod keeping;
 mod refreshing;
 mod sealing;
 mod signing_in;
@@ -15,11 +16,11 @@ use chrono::{DateTime, Utc};
 use thiserror::Error;
 
 pub use self::exchanging::{ExchangeError, ExchangePurpose, ExchangeRequest, Exchanged};
-use self::refreshing::Turns;
 pub(super) use self::sealing::sealing_context;
 pub use self::signing_in::SignInError;
 pub use self::taking_back::TakenBack;
 pub use self::unlinking::NoticeError;
+use self::{keeping::KeepError, refreshing::Turns};
 pub use super::ports::{Acknowledgement, Provider, ProviderError, UnlinkError, UnlinkNotice};
 use super::{
     Failure,
@@ -34,7 +35,7 @@ use crate::{
             account::{Account, ProviderIdentity},
             id::{AccountId, GrantId},
             identity::Identity,
-            oauth::{Grant, GrantCursor, GrantFilter, GrantStatus, ProviderName, ProviderTokens},
+            oauth::{Grant, GrantCursor, GrantFilter, ProviderName, ProviderTokens},
             scope::Scope,
         },
         repositories::{RepositoryError, attempt::AttemptRepository, oauth::OAuthRepository},
@@ -111,14 +112,6 @@ enum LinkError {
     /// It is another account's, or the account is gone.
     Elsewhere,
     /// The store failed.
-    Failed(Failure),
-}
-
-/// Why a grant was not kept.
-enum KeepError {
-    /// The account ended, or the identity was taken from it.
-    AccountEnded,
-    /// The store or the vault failed.
     Failed(Failure),
 }
 
@@ -212,43 +205,6 @@ impl OAuthService {
             Err(RepositoryError::Conflict) => Err(LinkError::Elsewhere),
             Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
                 Err(LinkError::Failed(error.into()))
-            }
-        }
-    }
-
-    /// Keeps a grant. If that cannot be any more, what the provider gave out is taken back there.
-    async fn keep(
-        &self,
-        provider: &dyn Provider,
-        tokens: ProviderTokens,
-        identity: &ProviderIdentity,
-        account: AccountId,
-    ) -> Result<OpenGrant, KeepError> {
-        let now = self.clock.now();
-        let grant = Grant {
-            id: GrantId::from_random(self.entropy.bytes()),
-            account,
-            provider: identity.provider.clone(),
-            provider_subject: identity.subject.clone(),
-            status: GrantStatus::Active,
-            sealed_tokens: Vec::new(),
-            expires_at: None,
-            refreshable: false,
-            created_at: now,
-            updated_at: now,
-        };
-        let grant = self.sealed(grant, provider, &tokens).map_err(KeepError::Failed)?;
-        match self.store.put_grant(&grant).await {
-            Ok(grant) => {
-                self.grants_changed(account);
-                Ok(OpenGrant { grant, tokens })
-            }
-            Err(RepositoryError::Conflict) => {
-                self.take_back_orphan(provider, &grant, &tokens).await;
-                Err(KeepError::AccountEnded)
-            }
-            Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
-                Err(KeepError::Failed(error.into()))
             }
         }
     }

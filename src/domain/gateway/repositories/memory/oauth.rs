@@ -14,7 +14,10 @@ use crate::domain::gateway::{
     models::{
         account::{Account, AccountEnding, PasswordLogin, ProviderIdentity},
         id::{AccountId, EndingId, GrantId},
-        oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, ProviderName, RefreshLease},
+        oauth::{
+            ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, ProviderName, PutOutcome,
+            RefreshLease,
+        },
     },
     repositories::{RepositoryError, kept, oauth::OAuthRepository},
 };
@@ -62,20 +65,30 @@ impl State {
         Some((stored, until))
     }
 
-    fn put_grant(&mut self, grant: Grant) -> Result<Grant, RepositoryError> {
+    /// Stores a grant, unless there is one for the same identity that `stays`.
+    fn put_grant(&mut self, grant: &Grant, stays: fn(&Grant) -> bool) -> Result<PutOutcome, RepositoryError> {
+        let grant = Grant {
+            expires_at: grant.expires_at.map(kept),
+            created_at: kept(grant.created_at),
+            updated_at: kept(grant.updated_at),
+            ..grant.clone()
+        };
         let identity = (grant.provider.clone(), grant.provider_subject.clone());
         if self.identities.get(&identity).is_none_or(|known| known.account.id != grant.account) {
             return Err(RepositoryError::Conflict);
         }
         let owner = |grant: &Grant| (grant.account, grant.provider.clone(), grant.provider_subject.clone());
         if let Some(stored) = self.grants.values_mut().find(|stored| owner(&stored.grant) == owner(&grant)) {
+            if stays(&stored.grant) {
+                return Ok(PutOutcome::Renewable(stored.grant.clone()));
+            }
             let Grant { id, created_at, .. } = stored.grant;
             *stored = StoredGrant { grant: Grant { id, created_at, ..grant }, lease: None };
-            return Ok(stored.grant.clone());
+            return Ok(PutOutcome::Stored(stored.grant.clone()));
         }
         match self.grants.entry(grant.id) {
             Entry::Vacant(vacant) if self.accounts.contains_key(&grant.account) => {
-                Ok(vacant.insert(StoredGrant { grant, lease: None }).grant.clone())
+                Ok(PutOutcome::Stored(vacant.insert(StoredGrant { grant, lease: None }).grant.clone()))
             }
             Entry::Vacant(_) | Entry::Occupied(_) => Err(RepositoryError::Conflict),
         }
@@ -123,12 +136,13 @@ impl OAuthRepository for MemoryOAuth {
     }
 
     async fn put_grant(&self, grant: &Grant) -> Result<Grant, RepositoryError> {
-        lock(&self.0).put_grant(Grant {
-            expires_at: grant.expires_at.map(kept),
-            created_at: kept(grant.created_at),
-            updated_at: kept(grant.updated_at),
-            ..grant.clone()
-        })
+        match lock(&self.0).put_grant(grant, |_| false)? {
+            PutOutcome::Stored(grant) | PutOutcome::Renewable(grant) => Ok(grant),
+        }
+    }
+
+    async fn put_grant_unless_renewable(&self, grant: &Grant) -> Result<PutOutcome, RepositoryError> {
+        lock(&self.0).put_grant(grant, |held| held.status == GrantStatus::Active && held.refreshable)
     }
 
     async fn find_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError> {

@@ -9,7 +9,7 @@ use crate::domain::gateway::{
     models::{
         account::{Account, ProviderIdentity},
         id::{AccountId, GrantId},
-        oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, LeaseOutcome, ProviderName, RefreshLease},
+        oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, LeaseOutcome, ProviderName, PutOutcome, RefreshLease},
     },
     repositories::{RepositoryError, oauth::OAuthRepository},
 };
@@ -49,6 +49,10 @@ impl OAuthRepository for SeaOrmOAuth {
 
     async fn put_grant(&self, grant: &Grant) -> Result<Grant, RepositoryError> {
         answered(grant::put(&self.db, grant)).await
+    }
+
+    async fn put_grant_unless_renewable(&self, grant: &Grant) -> Result<PutOutcome, RepositoryError> {
+        answered(grant::put_unless_renewable(&self.db, grant)).await
     }
 
     async fn find_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError> {

@@ -37,9 +37,9 @@ const STORE_PATIENCE: Duration = Duration::from_mins(2);
 /// How often.
 const STORE_AGAIN_EVERY: Duration = Duration::from_secs(1);
 /// How often a loser looks whether the winner is done.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long a loser waits: longer than a provider may take (10 s) and a lost lease lasts together.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 impl OAuthService {
     /// The grant with an access token that is good for a while.
@@ -215,7 +215,7 @@ impl OAuthService {
         }
     }
 
-    fn lease(&self, grant: GrantId) -> RefreshLease {
+    pub(super) fn lease(&self, grant: GrantId) -> RefreshLease {
         RefreshLease { grant, holder: LeaseId::from_random(self.entropy.bytes()), until: self.clock.now() + LEASE }
     }
 
@@ -251,7 +251,7 @@ enum Wanted {
 pub(super) struct Turns(Mutex<HashMap<GrantId, Arc<Turn<()>>>>);
 
 impl Turns {
-    async fn wait_for(&self, grant: GrantId) -> OwnedMutexGuard<()> {
+    pub(super) async fn wait_for(&self, grant: GrantId) -> OwnedMutexGuard<()> {
         self.of(grant).lock_owned().await
     }
 

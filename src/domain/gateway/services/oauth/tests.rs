@@ -1,5 +1,6 @@
 mod ahead;
 mod exchanging;
+mod keeping;
 mod reads;
 mod unlinking;
 
@@ -19,7 +20,7 @@ use crate::{
     domain::gateway::{
         models::{
             id::{SessionId, TokenId},
-            oauth::{RefreshLease, Secret},
+            oauth::{GrantStatus, RefreshLease, Secret},
             provider::health::{Ongoing, Trouble, TroubleKind},
         },
         repositories::memory::{MemoryAttempts, MemoryOAuth},
@@ -42,6 +43,12 @@ struct FakeProvider {
     /// If set, a refresh waits for it.
     gate: Mutex<Option<Arc<Notify>>>,
     kind: Kind,
+    /// Whether it keeps its refresh token to itself when a code is exchanged.
+    withholds: AtomicBool,
+    /// Whether a refresh ends the refresh token and gives another.
+    rotates: AtomicBool,
+    /// The refresh token that is good.
+    refresh_token: Mutex<String>,
     life: Mutex<TimeDelta>,
     /// How many refreshes wait for an answer, and how many did at most.
     waiting: AtomicU32,
@@ -74,7 +81,7 @@ impl FakeProvider {
             access_token: Secret::new(format!("provider-access-{n}")),
             token_type: "Bearer".into(),
             expires_at: Some(self.clock.now() + life),
-            refresh_token: refresh_token.then(|| Secret::new("provider-refresh")),
+            refresh_token: refresh_token.then(|| Secret::new(self.refresh_token.lock().unwrap().as_str())),
             scope: Some("email".into()),
             id_token: None,
         }
@@ -117,7 +124,8 @@ impl Provider for FakeProvider {
             verified_email: Some("same@example.com".into()),
             name: None,
         };
-        Ok((self.tokens(0, self.kind == Kind::RefreshTokens), identity))
+        let gives_refresh_token = self.kind == Kind::RefreshTokens && !self.withholds.load(Ordering::SeqCst);
+        Ok((self.tokens(0, gives_refresh_token), identity))
     }
 
     fn renews_living_tokens(&self) -> bool {
@@ -128,7 +136,8 @@ impl Provider for FakeProvider {
         self.asked.fetch_add(1, Ordering::SeqCst);
         match self.kind {
             Kind::RefreshTokens => {
-                assert_eq!(tokens.refresh_token.as_ref().map(Secret::expose), Some("provider-refresh"));
+                let good = self.refresh_token.lock().unwrap().clone();
+                assert_eq!(tokens.refresh_token.as_ref().map(Secret::expose), Some(good.as_str()));
             }
             Kind::LivingTokens => assert!(self.clock.now() < tokens.expires_at.unwrap(), "it is too late"),
             Kind::Nothing => panic!("there is nothing to refresh with"),
@@ -142,6 +151,10 @@ impl Provider for FakeProvider {
         let n = self.refreshes.fetch_add(1, Ordering::SeqCst) + 1;
         match self.failure.lock().unwrap().clone() {
             Some(failure) => Err(failure),
+            None if self.rotates.load(Ordering::SeqCst) => {
+                *self.refresh_token.lock().unwrap() = format!("provider-refresh-{n}");
+                Ok(self.tokens(n, true))
+            }
             None => Ok(self.tokens(n, false)),
         }
     }
@@ -190,6 +203,9 @@ impl Scene {
             exchanges: Mutex::default(),
             gate: Mutex::default(),
             kind,
+            withholds: AtomicBool::default(),
+            rotates: AtomicBool::default(),
+            refresh_token: Mutex::new("provider-refresh".to_owned()),
             life: Mutex::new(LIFE),
             waiting: AtomicU32::default(),
             most_waiting: AtomicU32::default(),

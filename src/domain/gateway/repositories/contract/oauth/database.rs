@@ -76,6 +76,7 @@ async fn assert_nothing_works(db: Connection) {
     assert_unavailable(oauth.account_of(&identity("google", "jane"), &account(1)).await);
     assert_unavailable(oauth.link(&identity("google", "jane"), &account(1)).await);
     assert_unavailable(oauth.put_grant(&grant(1, 1)).await);
+    assert_unavailable(oauth.put_grant_unless_renewable(&grant(1, 1)).await);
     assert_unavailable(oauth.find_grant(grant_id(1)).await);
     assert_unavailable(oauth.list_grants(&GrantFilter::default(), None, 9).await);
     assert_unavailable(oauth.acquire_lease(&wish, at(100)).await);

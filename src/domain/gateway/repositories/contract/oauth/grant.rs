@@ -6,7 +6,10 @@ use super::{
     FINER, SUBJECTS, account_id, grant, grant_id, granted, identity, lease, leased, met, provider, put, refreshed,
 };
 use crate::domain::gateway::{
-    models::oauth::{Grant, GrantFilter, GrantStatus, LeaseOutcome},
+    models::{
+        account::Account,
+        oauth::{Grant, GrantFilter, GrantStatus, LeaseOutcome, PutOutcome},
+    },
     repositories::{
         RepositoryError,
         contract::harness::{self, MICROSECOND, Store, at},
@@ -19,6 +22,8 @@ over_every_store!(
     an_unknown_grant_is_none,
     a_grant_takes_over_the_one_before,
     a_takeover_ends_the_lease,
+    a_grant_that_can_be_renewed_stays_where_another_is_not_to_replace_it,
+    a_grant_that_cannot_be_renewed_is_replaced,
     another_subject_provider_or_account_is_another_grant,
     a_grant_needs_an_account_its_identity_and_an_id_of_its_own,
     all_grants_of_an_identity_are_revoked_and_no_others,
@@ -98,6 +103,56 @@ async fn a_takeover_ends_the_lease(store: &Store) {
     assert!(!store.oauth.renew_lease(&lease(1, at(160)), at(110)).await.unwrap());
     let outcome = store.oauth.acquire_lease(&lease(2, at(140)), at(110)).await.unwrap();
     assert_eq!(outcome, LeaseOutcome::Acquired(kept));
+}
+
+async fn a_grant_that_can_be_renewed_stays_where_another_is_not_to_replace_it(store: &Store) {
+    let held = leased(store).await;
+    let again =
+        Grant { id: grant_id(9), refreshable: false, sealed_tokens: vec![9], updated_at: at(110), ..held.clone() };
+    let outcome = store.peer_oauth.put_grant_unless_renewable(&again).await.unwrap();
+    assert_eq!(outcome, PutOutcome::Renewable(held.clone()));
+    assert_eq!(store.oauth.find_grant(held.id).await.unwrap(), Some(held.clone()));
+    assert_eq!(store.oauth.find_grant(again.id).await.unwrap(), None);
+    let outcome = store.oauth.acquire_lease(&lease(2, at(140)), at(110)).await.unwrap();
+    assert_eq!(outcome, LeaseOutcome::Held { until: at(130) }, "the lease goes on");
+    // It stands in the way of no other identity.
+    met(store, 2).await;
+    for other in [
+        Grant { id: grant_id(5), provider: provider("github"), refreshable: false, ..held.clone() },
+        Grant { refreshable: false, ..grant(6, 2) },
+    ] {
+        let account = Account { id: other.account, created_at: at(0) };
+        store.oauth.link(&identity(other.provider.as_str(), &other.provider_subject), &account).await.unwrap();
+        let outcome = store.oauth.put_grant_unless_renewable(&other).await.unwrap();
+        assert_eq!(outcome, PutOutcome::Stored(other));
+    }
+}
+
+async fn a_grant_that_cannot_be_renewed_is_replaced(store: &Store) {
+    let first = granted(store).await;
+    let again =
+        Grant { id: grant_id(9), refreshable: false, sealed_tokens: vec![9], updated_at: at(110), ..first.clone() };
+    let stored = Grant { id: first.id, ..again.clone() };
+    for before in [
+        Grant { refreshable: false, ..first.clone() },
+        Grant { status: GrantStatus::NeedsReauthorization, ..first.clone() },
+        Grant { status: GrantStatus::Revoked, ..first.clone() },
+    ] {
+        put(&*store.oauth, &before).await.unwrap();
+        store.oauth.acquire_lease(&lease(1, at(130)), at(100)).await.unwrap();
+        let outcome = store.peer_oauth.put_grant_unless_renewable(&again).await.unwrap();
+        assert_eq!(outcome, PutOutcome::Stored(stored.clone()));
+        assert_eq!(store.oauth.find_grant(first.id).await.unwrap(), Some(stored.clone()));
+        assert!(!store.oauth.finish_refresh(&lease(1, at(130)), &first).await.unwrap(), "the lease has ended");
+    }
+    store.oauth.remove_grant(first.id).await.unwrap();
+    let outcome = store.oauth.put_grant_unless_renewable(&again).await.unwrap();
+    assert_eq!(outcome, PutOutcome::Stored(again.clone()), "there is none");
+    // Like any other, it needs its account and identity.
+    store.oauth.remove_grant(again.id).await.unwrap();
+    store.accounts.unlink(account_id(1), &provider("google")).await.unwrap();
+    let outcome = store.oauth.put_grant_unless_renewable(&again).await;
+    assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
 }
 
 async fn another_subject_provider_or_account_is_another_grant(store: &Store) {

@@ -27,6 +27,7 @@ over_every_store!(
     a_finish_that_races_a_takeover_never_wins_over_it,
     a_finish_that_races_a_revocation_never_wins_over_it,
     of_concurrent_grants_one_row_comes,
+    of_concurrent_grants_one_that_can_be_renewed_stays,
     of_concurrent_removals_one_gets_the_grant,
 );
 
@@ -209,6 +210,29 @@ async fn of_concurrent_grants_one_row_comes(store: &Store) {
     .await;
     assert!(stored.iter().all(|grant| *grant == stored[0]), "{stored:?}");
     assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), [stored[0].clone()]);
+}
+
+async fn of_concurrent_grants_one_that_can_be_renewed_stays(store: &Store) {
+    let first = granted(store).await;
+    for round in 0..10 {
+        store.oauth.remove_grant(first.id).await.unwrap();
+        race(store, |replica, n| async move {
+            let mine = Grant { id: grant_id(100 + n), sealed_tokens: vec![n], updated_at: at(round), ..grant(1, 1) };
+            if n == 1 {
+                replica.put_grant(&mine).await.unwrap();
+            } else {
+                replica.put_grant_unless_renewable(&Grant { refreshable: false, ..mine }).await.unwrap();
+            }
+        })
+        .await;
+        let all = store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap();
+        assert_eq!(
+            all.iter().map(|grant| (&*grant.sealed_tokens, grant.refreshable)).collect::<Vec<_>>(),
+            [(&[1][..], true)]
+        );
+        store.oauth.remove_grant(all[0].id).await.unwrap();
+        put(&*store.oauth, &first).await.unwrap();
+    }
 }
 
 async fn of_concurrent_removals_one_gets_the_grant(store: &Store) {

@@ -2,21 +2,21 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, OnConflict},
 };
 
 use crate::domain::gateway::{
     models::{
         id::GrantId,
-        oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus, ProviderName},
+        oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus, ProviderName, PutOutcome},
     },
     repositories::{
         RepositoryError,
         sea_orm::{
             connection::{Connection, begin},
             entities::{
-                account_identities, accounts,
+                account_identities, accounts, corrupt,
                 grants::{self, ActiveModel, Column, status_text},
                 micros,
             },
@@ -25,6 +25,40 @@ use crate::domain::gateway::{
 };
 
 pub(super) async fn put(db: &Connection, grant: &Grant) -> Result<Grant, RepositoryError> {
+    // The row comes back before SQLite has committed: an error of the commit would be lost without the transaction.
+    let transaction = begin(db).await?;
+    demand_identity(&transaction, grant).await?;
+    let row = grants::Entity::insert(ActiveModel::from(grant))
+        .on_conflict(take_over())
+        .exec_with_returning(&transaction)
+        .await?;
+    transaction.commit().await?;
+    row.try_into()
+}
+
+pub(super) async fn put_unless_renewable(db: &Connection, grant: &Grant) -> Result<PutOutcome, RepositoryError> {
+    let is_unrenewable =
+        Condition::any().add(Column::Status.ne(status_text(GrantStatus::Active))).add(Column::Refreshable.eq(false));
+    let transaction = begin(db).await?;
+    demand_identity(&transaction, grant).await?;
+    let stored = grants::Entity::insert(ActiveModel::from(grant))
+        .on_conflict(take_over().action_cond_where(is_unrenewable).to_owned())
+        .exec_without_returning(&transaction)
+        .await?;
+    let row = grants::Entity::find()
+        .filter(Column::AccountId.eq(grant.account.as_uuid()))
+        .filter(Column::Provider.eq(grant.provider.as_str()))
+        .filter(Column::ProviderSubject.eq(&grant.provider_subject))
+        .one(&transaction)
+        .await?
+        .ok_or_else(|| corrupt("a grant that was just stored"))?;
+    transaction.commit().await?;
+    let grant = row.try_into()?;
+    Ok(if stored == 1 { PutOutcome::Stored(grant) } else { PutOutcome::Renewable(grant) })
+}
+
+/// The grant that is there keeps its id and when it was made, and loses its lease.
+fn take_over() -> OnConflict {
     let mut take_over = OnConflict::columns([Column::AccountId, Column::Provider, Column::ProviderSubject]);
     take_over.update_columns([
         Column::Status,
@@ -35,21 +69,19 @@ pub(super) async fn put(db: &Connection, grant: &Grant) -> Result<Grant, Reposit
         Column::LeaseHolder,
         Column::LeaseUntil,
     ]);
-    // The row comes back before SQLite has committed: an error of the commit would be lost without the transaction.
-    let transaction = begin(db).await?;
-    // Locked first: whoever ends the account, or takes the identity from it, does so before this or after it.
-    let account = accounts::Entity::find_by_id(grant.account.as_uuid()).lock_shared().one(&transaction).await?;
+    take_over
+}
+
+/// That the account is there and has the identity. It is locked: whoever ends the account, or takes the identity from it, does so
+/// before this or after the transaction.
+async fn demand_identity(transaction: &impl ConnectionTrait, grant: &Grant) -> Result<(), RepositoryError> {
+    let account = accounts::Entity::find_by_id(grant.account.as_uuid()).lock_shared().one(transaction).await?;
     let identity = (grant.provider.to_string(), grant.provider_subject.clone());
-    let identity = account_identities::Entity::find_by_id(identity).one(&transaction).await?;
+    let identity = account_identities::Entity::find_by_id(identity).one(transaction).await?;
     if account.is_none() || identity.is_none_or(|identity| identity.account_id != grant.account.as_uuid()) {
         return Err(RepositoryError::Conflict);
     }
-    let row = grants::Entity::insert(ActiveModel::from(grant))
-        .on_conflict(take_over)
-        .exec_with_returning(&transaction)
-        .await?;
-    transaction.commit().await?;
-    row.try_into()
+    Ok(())
 }
 
 pub(super) async fn find(db: &Connection, id: GrantId) -> Result<Option<Grant>, RepositoryError> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::gateway::{
-    models::oauth::{ExpiryCursor, LeaseOutcome},
+    models::oauth::{ExpiryCursor, LeaseOutcome, PutOutcome},
     repositories::{account::AccountRepository, memory::MemoryAccounts},
 };
 
@@ -46,6 +46,10 @@ impl OAuthRepository for Counting {
 
     async fn put_grant(&self, grant: &Grant) -> Answer<Grant> {
         self.ask("put_grant").put_grant(grant).await
+    }
+
+    async fn put_grant_unless_renewable(&self, grant: &Grant) -> Answer<PutOutcome> {
+        self.ask("put_grant_unless_renewable").put_grant_unless_renewable(grant).await
     }
 
     async fn find_grant(&self, id: GrantId) -> Answer<Option<Grant>> {
@@ -193,11 +197,14 @@ async fn new_tokens_of_a_grant_that_is_gone_are_taken_back() {
 
 #[tokio::test]
 async fn a_sign_in_that_meets_the_end_of_its_account_is_told_so() {
-    let (scene, store) = counted().await;
-    store.ends.store(true, Ordering::SeqCst);
-    let outcome = scene.vault.exchange(code_of("alice"), ExchangePurpose::SignIn).await;
-    assert!(matches!(outcome, Err(ExchangeError::AccountEnded)), "{outcome:?}");
-    assert_eq!(scene.provider.revocations.load(Ordering::SeqCst), 1, "nobody keeps what the provider gave out");
-    store.ends.store(false, Ordering::SeqCst);
-    scene.sign_in("alice").await;
+    for without_refresh_token in [false, true] {
+        let (scene, store) = counted().await;
+        scene.provider.withholds.store(without_refresh_token, Ordering::SeqCst);
+        store.ends.store(true, Ordering::SeqCst);
+        let outcome = scene.vault.exchange(code_of("alice"), ExchangePurpose::SignIn).await;
+        assert!(matches!(outcome, Err(ExchangeError::AccountEnded)), "{outcome:?}");
+        assert_eq!(scene.provider.revocations.load(Ordering::SeqCst), 1, "nobody keeps what the provider gave out");
+        store.ends.store(false, Ordering::SeqCst);
+        scene.sign_in("alice").await;
+    }
 }
