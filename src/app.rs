@@ -403,6 +403,7 @@ fn switched_on(settings: &Settings, providers: Vec<Arc<dyn Provider>>) -> Vec<Sw
         provider,
         callback: settings.callback.clone(),
         redirect_uris: settings.redirect_uris.clone(),
+        more_scopes: settings.more_scopes.clone(),
         takes_unbound_codes: settings.takes_unbound_codes,
     });
     with_addresses.collect()

@@ -35,7 +35,7 @@ use crate::{
         models::login::ReturnTo,
         schemas::{
             account::{AccountDocument, LogInRequest},
-            login::{CallbackQuery, LinkForm, LinkRequest, LogInForm, Redirect, Refusal},
+            login::{BeginQuery, CallbackQuery, LinkForm, LinkRequest, LogInForm, Redirect, Refusal},
             oauth::OAuthProviders,
         },
     },
@@ -120,6 +120,10 @@ impl LoginApi {
     /// Open it in a browser: it goes to the provider, and from there to the callback. Each attempt has a `state` of its own,
     /// PKCE and a nonce where the provider knows them, and ten minutes; a browser has up to five under way. Only a navigation
     /// begins one (403 `not_a_navigation`): what a page loads from here does not.
+    ///
+    /// A provider may give a refresh token only to a person who was asked for their consent (Google; OpenID Connect with the scope
+    /// `offline_access`). If none came and none is held, the browser goes there once more from the callback, already signed in, with
+    /// `prompt=consent`, and then where it wanted to, whatever the person says. `<PROVIDER>_PROMPT` changes that.
     #[oai(path = "/:provider", method = "get", operation_id = "login")]
     async fn begin(
         &self,
@@ -128,9 +132,19 @@ impl LoginApi {
         provider: Path<String>,
         /// Where the browser goes when somebody is signed in: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
         return_to: Query<Option<String>>,
+        /// Who is likely to sign in, such as an e-mail address (OpenID Connect Core §3.1.2.1). Google, GitHub, Kakao and OpenID Connect
+        /// providers are told; others are not.
+        login_hint: Query<Option<String>>,
+        /// What the provider is to do anew: `reprompt` (Naver) or `rerequest` (Facebook) asks once more for what the person did not
+        /// allow, `reauthenticate` (both) for their password. 400 `unknown_auth_type` at any other provider.
+        auth_type: Query<Option<String>>,
+        /// What to ask for besides what is set: words of `<PROVIDER>_MORE_SCOPES` or `OIDC_<NAME>_MORE_SCOPES`, separated by blanks.
+        /// 400 `scope_not_allowed` for any other.
+        scope: Query<Option<String>>,
     ) -> BeginAnswer {
-        let return_to = return_to.0.as_deref();
-        let outcome = self.parts.logins.begin(&provider.0, return_to, is_to_link(request), &browser(request)).await;
+        let query =
+            BeginQuery { return_to: return_to.0, login_hint: login_hint.0, auth_type: auth_type.0, scope: scope.0 };
+        let outcome = self.parts.logins.begin(&provider.0, &query, is_to_link(request), &browser(request)).await;
         BeginAnswer(answer(request, outcome, &SIGN_IN, "../login"))
     }
 

@@ -66,6 +66,9 @@ impl OAuthApi {
     /// `identity_not_linked` otherwise, since services see tokens. With the session of a browser and, if there is one, the
     /// `password`, the identity is added to your account. Exchanges that fail delay the next of the client's address, like failed
     /// log-ins: from the 50th a second, then twice as long each time, up to 15 minutes (429).
+    ///
+    /// If the provider gives no refresh token, the one that is held for the same identity stays. Google, and others with the scope
+    /// `offline_access`, may give one only for a request with `prompt=consent`, which is the front end's to send.
     #[oai(path = "/", method = "post", operation_id = "exchange_oauth_code")]
     async fn exchange(
         &self,

@@ -18,7 +18,7 @@ use crate::{
     domain::gateway::models::{
         access::Access,
         oauth::Secret,
-        provider::{ProviderKind, ProviderSettings, STAND_IN},
+        provider::{Prompt, ProviderKind, ProviderSettings, STAND_IN},
         service::{Instance, Route, Service, ServiceName, UpstreamProtocol},
     },
 };
@@ -125,6 +125,8 @@ async fn start_stand_in(
             client_id: CLIENT_ID.to_owned(),
             client_secret: Secret::new(CLIENT_SECRET),
             scopes: "openid email profile".to_owned(),
+            more_scopes: Vec::new(),
+            prompt: Prompt::WhenNeeded,
             pkce: true,
             redirect_uris: vec![redirect_uri],
             takes_unbound_codes: false,

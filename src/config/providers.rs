@@ -1,14 +1,16 @@
 //! Providers: on when their client id and secret are set. Everything else about them can be set, too, so that a test can
 //! point them at a server on loopback.
 
+mod asking;
 mod values;
 
 use std::collections::BTreeSet;
 
 use url::Url;
 
-use self::values::{
-    client_id, client_id_or_none, endpoint, hosted_domain, issuer, redirect_uri, secret_or_none, version,
+use self::{
+    asking::{authorize_endpoint, read_more_scopes, read_prompt, read_scopes},
+    values::{client_id, client_id_or_none, endpoint, hosted_domain, issuer, redirect_uri, secret_or_none, version},
 };
 use super::{
     Environment, PublicSettings,
@@ -28,7 +30,9 @@ use crate::domain::gateway::models::{
 /// What the names of the variables of other OpenID Connect providers begin with.
 const OIDC: &str = "OIDC_";
 const OIDC_SCOPES: &str = "openid email profile";
-const OIDC_SUFFIXES: [&str; 5] = ["_ISSUER", "_CLIENT_ID", "_CLIENT_SECRET", "_SCOPES", "_PKCE"];
+/// What their names end with. `_MORE_SCOPES` comes before `_SCOPES`, which is its end.
+const OIDC_SUFFIXES: [&str; 7] =
+    ["_ISSUER", "_CLIENT_ID", "_CLIENT_SECRET", "_MORE_SCOPES", "_SCOPES", "_PROMPT", "_PKCE"];
 
 /// A provider whose quirks the gateway knows.
 struct Known {
@@ -39,6 +43,8 @@ struct Known {
     /// Written as the provider wants it.
     scopes: &'static str,
     pkce: bool,
+    /// Whether it knows the parameter `prompt`.
+    knows_prompt: bool,
     /// Whether it documents that it compares the redirect URI of a code with that of the exchange (RFC 6749 §4.1.3).
     compares_redirect_uris: bool,
     /// In the order of [`Endpoints`]; `{version}` and `{client_id}` are filled in.
@@ -57,6 +63,7 @@ const KNOWN: [Known; 5] = [
         client_secret: &GOOGLE_CLIENT_SECRET,
         scopes: OIDC_SCOPES,
         pkce: true,
+        knows_prompt: true,
         compares_redirect_uris: false,
         endpoints: [
             "https://accounts.google.com/o/oauth2/v2/auth",
@@ -73,6 +80,7 @@ const KNOWN: [Known; 5] = [
         client_secret: &GITHUB_CLIENT_SECRET,
         scopes: "read:user user:email",
         pkce: true,
+        knows_prompt: true,
         compares_redirect_uris: false,
         endpoints: [
             "https://github.com/login/oauth/authorize",
@@ -89,6 +97,7 @@ const KNOWN: [Known; 5] = [
         client_secret: &FACEBOOK_CLIENT_SECRET,
         scopes: "email,public_profile",
         pkce: false,
+        knows_prompt: false,
         compares_redirect_uris: true,
         endpoints: [
             "https://www.facebook.com/{version}/dialog/oauth",
@@ -105,6 +114,7 @@ const KNOWN: [Known; 5] = [
         client_secret: &NAVER_CLIENT_SECRET,
         scopes: "",
         pkce: false,
+        knows_prompt: false,
         compares_redirect_uris: false,
         endpoints: [
             "https://nid.naver.com/oauth2.0/authorize",
@@ -121,6 +131,7 @@ const KNOWN: [Known; 5] = [
         client_secret: &KAKAO_CLIENT_SECRET,
         scopes: "account_email,profile_nickname",
         pkce: true,
+        knows_prompt: true,
         compares_redirect_uris: false,
         endpoints: [
             "https://kauth.kakao.com/oauth/authorize",
@@ -136,7 +147,9 @@ impl Known {
     /// What may follow its prefix, besides the client id and secret.
     fn suffixes(&self) -> impl Iterator<Item = &'static str> {
         let more = self.more.map(|(suffix, _)| suffix);
-        ["_SCOPES", "_PKCE", "_UNBOUND_CODES"].into_iter().chain(ENDPOINT_SUFFIXES).chain(more)
+        let always = ["_SCOPES", "_MORE_SCOPES", "_PKCE", "_UNBOUND_CODES"];
+        let prompt = self.knows_prompt.then_some("_PROMPT");
+        always.into_iter().chain(prompt).chain(ENDPOINT_SUFFIXES).chain(more)
     }
 
     fn kind(&self, endpoints: Endpoints, more: Option<Url>, common: &Common<'_>) -> Option<ProviderKind> {
@@ -229,6 +242,7 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
     let [authorize, token, userinfo, revoke] = [0, 1, 2, 3].map(|nth| {
         let name = format!("{}{}", known.prefix, ENDPOINT_SUFFIXES[nth]);
         let usual = known.endpoints[nth].replace("{version}", &common.version).replace("{client_id}", id_for_path);
+        let endpoint = if nth == 0 { authorize_endpoint } else { endpoint };
         member(reader, &name, &usual, |text| endpoint(text, common.environment))
     });
     let more = known.more.map(|(suffix, usual)| {
@@ -236,6 +250,8 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
     });
     let oidc = known.prefix == "GOOGLE";
     let scopes = read_scopes(reader, known.prefix, known.scopes, oidc);
+    let more_scopes = read_more_scopes(reader, known.prefix, authorize.as_ref());
+    let prompt = read_prompt(reader, known.prefix, known.knows_prompt, authorize.as_ref());
     let pkce = read_pkce(reader, known.prefix, known.pkce);
     let usual = if known.compares_redirect_uris { "accept" } else { "refuse" };
     let takes_unbound_codes = member(reader, &format!("{}_UNBOUND_CODES", known.prefix), usual, |text| {
@@ -258,6 +274,8 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
         client_id,
         client_secret,
         scopes: scopes?,
+        more_scopes: more_scopes?,
+        prompt: prompt?,
         pkce: pkce?,
         callback,
         redirect_uris,
@@ -290,6 +308,8 @@ fn read_oidc(reader: &mut Reader<'_>, stem: &str, common: &Common<'_>) -> Option
     let client_id = needed(reader, &prefix, "_CLIENT_ID", client_id);
     let client_secret = needed(reader, &prefix, "_CLIENT_SECRET", |text| Ok(Secret::new(text)));
     let scopes = read_scopes(reader, &prefix, OIDC_SCOPES, true);
+    let more_scopes = read_more_scopes(reader, &prefix, None);
+    let prompt = read_prompt(reader, &prefix, true, None);
     let pkce = read_pkce(reader, &prefix, true);
     let name = name.ok()?;
     let (callback, redirect_uris) = common.redirects(name.as_str());
@@ -300,6 +320,8 @@ fn read_oidc(reader: &mut Reader<'_>, stem: &str, common: &Common<'_>) -> Option
         client_id: client_id?,
         client_secret: client_secret?,
         scopes: scopes?,
+        more_scopes: more_scopes?,
+        prompt: prompt?,
         pkce: pkce?,
         callback,
         redirect_uris,
@@ -326,19 +348,6 @@ fn display_name(stem: &str) -> String {
         format!("{first}{}", rest.to_ascii_lowercase())
     };
     stem.split('_').filter(|part| !part.is_empty()).map(word).collect::<Vec<_>>().join(" ")
-}
-
-fn read_scopes(reader: &mut Reader<'_>, prefix: &str, usual: &str, oidc: bool) -> Option<String> {
-    member(reader, &format!("{prefix}_SCOPES"), usual, |text| {
-        let words = || text.split([' ', ',']).filter(|word| !word.is_empty());
-        if !text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
-            Err("words of printable ASCII, parted as the provider wants it".to_owned())
-        } else if oidc && words().all(|word| word != "openid") {
-            Err("one of the words is openid: without it there is no id token".to_owned())
-        } else {
-            Ok(text.to_owned())
-        }
-    })
 }
 
 fn read_pkce(reader: &mut Reader<'_>, prefix: &str, usual: bool) -> Option<bool> {

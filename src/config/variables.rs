@@ -141,6 +141,16 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
         "What people are asked to allow, sent as it is written here. Also `OIDC_<NAME>_SCOPES`",
     ),
     family(
+        "<PROVIDER>_MORE_SCOPES",
+        "none",
+        "What one sign-in may ask for besides, by `GET /login/{provider}?scope=…`: words separated by blanks or commas. Also `OIDC_<NAME>_MORE_SCOPES`",
+    ),
+    family(
+        "<PROVIDER>_PROMPT",
+        "nothing; a second time `consent`, if no refresh token is held, none came, and the provider may want that",
+        "What `GOOGLE`, `GITHUB` or `KAKAO` is to ask at every sign-in (`prompt`), such as `select_account`; `never`: nothing, and no second time. Also `OIDC_<NAME>_PROMPT`",
+    ),
+    family(
         "<PROVIDER>_PKCE",
         "on; off for Facebook and Naver",
         "Whether PKCE is used, `on` or `off`. Also `OIDC_<NAME>_PKCE`",
@@ -153,7 +163,7 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     family(
         "<PROVIDER>_AUTHORIZE_URL",
         "the provider's",
-        "Where browsers are sent. `<PROVIDER>` is `GOOGLE`, `GITHUB`, `FACEBOOK`, `NAVER` or `KAKAO`",
+        "Where browsers are sent. `<PROVIDER>` is `GOOGLE`, `GITHUB`, `FACEBOOK`, `NAVER` or `KAKAO`. Parameters of its own win over the gateway's, such as `prompt` or `scope`; those that bind a sign-in, such as `state`, it must not have",
     ),
     family("<PROVIDER>_TOKEN_URL", "the provider's", "Where codes and refresh tokens become access tokens"),
     family("<PROVIDER>_USERINFO_URL", "the provider's", "Who the person is"),

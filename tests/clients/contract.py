@@ -16,6 +16,8 @@ BEYOND_SCHEMAS = {
     "POST /oauth2/token": [400],
     "POST /oauth2/revoke": [400],
     "POST /oauth2/introspect": [400],
+    # Which scope and auth_type there are is a matter of the provider and of the settings.
+    "GET /login/{provider}": [400],
     # A state that nobody began with, a code that the provider did not give.
     "GET /login/{provider}/callback": [400],
     "POST /oauth": [400, 422],

@@ -94,6 +94,10 @@ impl Quirks for Facebook {
         })
     }
 
+    fn auth_types(&self) -> &'static [&'static str] {
+        &["rerequest", "reauthenticate"]
+    }
+
     fn renews_living_tokens(&self) -> bool {
         true
     }

@@ -22,8 +22,9 @@ use super::{
 use crate::{
     domain::gateway::{
         models::{
+            login::scope_words,
             oauth::{ProviderName, ProviderTokens, Secret},
-            provider::ProviderSettings,
+            provider::{Prompt, ProviderSettings},
         },
         services::ports::{AuthorizationRequest, CodeExchange, ProviderError},
     },
@@ -72,28 +73,37 @@ impl Flow {
         &self.settings.name
     }
 
-    /// The URL for the browser. What the endpoint holds by itself stays.
+    /// The URL for the browser. What the endpoint's own query says stays, and wins. The settings and [`Metadata`](super::oidc::Metadata)
+    /// see to it that it says nothing of what binds the request.
     pub(super) fn authorize_url(
         &self,
         endpoint: &Url,
         request: &AuthorizationRequest,
         more: &[(&str, &str)],
     ) -> String {
+        let scope = scope(&self.settings.scopes, &request.more_scopes);
+        let challenge = request.code_verifier.as_ref().map(s256);
+        let prompt = match (&self.settings.prompt, request.consent) {
+            (Prompt::Always(words), _) => Some(words.as_str()),
+            (Prompt::WhenNeeded, true) => Some("consent"),
+            (Prompt::WhenNeeded, false) | (Prompt::Never, _) => None,
+        };
+        let mut ours = vec![
+            ("response_type", "code"),
+            ("client_id", &self.settings.client_id),
+            ("redirect_uri", &request.redirect_uri),
+            ("state", request.state.expose()),
+        ];
+        ours.extend(Some(("scope", scope.as_str())).filter(|(_, scope)| !scope.is_empty()));
+        if let Some(challenge) = &challenge {
+            ours.extend([("code_challenge", challenge.as_str()), ("code_challenge_method", "S256")]);
+        }
+        ours.extend(prompt.map(|words| ("prompt", words)));
+        ours.extend(request.auth_type.map(|auth_type| ("auth_type", auth_type)));
+        ours.extend(more);
+        ours.retain(|(name, _)| endpoint.query_pairs().all(|(theirs, _)| theirs != *name));
         let mut url = endpoint.clone();
-        let mut query = url.query_pairs_mut();
-        query
-            .append_pair("response_type", "code")
-            .append_pair("client_id", &self.settings.client_id)
-            .append_pair("redirect_uri", &request.redirect_uri)
-            .append_pair("state", request.state.expose());
-        if !self.settings.scopes.is_empty() {
-            query.append_pair("scope", &self.settings.scopes);
-        }
-        if let Some(verifier) = &request.code_verifier {
-            query.append_pair("code_challenge", &s256(verifier)).append_pair("code_challenge_method", "S256");
-        }
-        query.extend_pairs(more);
-        drop(query);
+        url.query_pairs_mut().extend_pairs(ours);
         url.into()
     }
 
@@ -260,6 +270,13 @@ pub(super) fn revoked(outcome: Result<(), ProviderError>) -> Result<(), Provider
     }
 }
 
+/// What people are asked to allow, written as the setting is: by commas if it has one, else by blanks.
+fn scope(usual: &str, more: &[String]) -> String {
+    let separator = if usual.contains(',') { "," } else { " " };
+    let more = more.iter().map(String::as_str).filter(|word| scope_words(usual).all(|known| known != *word));
+    Some(usual).filter(|usual| !usual.is_empty()).into_iter().chain(more).collect::<Vec<_>>().join(separator)
+}
+
 /// A header that is not printed.
 fn sensitive(scheme: &str, credentials: &str) -> Result<HeaderValue, ProviderError> {
     let mut value = HeaderValue::from_str(&format!("{scheme}{credentials}"))
@@ -281,6 +298,18 @@ mod tests {
     fn the_challenge_is_that_of_the_rfc() {
         let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
         assert_eq!(s256(&verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    }
+
+    #[test]
+    fn more_scopes_are_written_as_the_setting_is_and_no_word_twice() {
+        let with =
+            |usual: &str, more: &[&str]| scope(usual, &more.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
+        assert_eq!(with("openid email", &["calendar", "email"]), "openid email calendar");
+        assert_eq!(
+            with("account_email,profile_nickname", &["gender", "age_range"]),
+            "account_email,profile_nickname,gender,age_range"
+        );
+        assert_eq!((with("", &["a", "b"]), with("a, b", &[])), ("a b".to_owned(), "a, b".to_owned()));
     }
 
     #[test]

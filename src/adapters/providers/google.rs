@@ -10,17 +10,40 @@ use super::{
     flow::{ClientAuth, Flow},
     oidc::{Metadata, Oidc},
 };
-use crate::domain::gateway::models::provider::Endpoints;
+use crate::domain::gateway::{models::provider::Endpoints, services::ports::AuthorizationRequest};
 
 /// Its id tokens write the issuer in either form.
 const ISSUERS: [&str; 2] = ["https://accounts.google.com", "accounts.google.com"];
 /// Those of the app: it was deleted, or turned off. An expired or revoked token, and a session that has to be renewed
 /// (`invalid_rapt`), are all `invalid_grant`.
 const CODES: ErrorCodes = ErrorCodes { grant: &[], client: &["deleted_client", "disabled_client"], provider: &[] };
-const OFFLINE: [(&str, &str); 2] = [("access_type", "offline"), ("prompt", "consent")];
+const ACCESS_TYPE: &str = "access_type";
+const OFFLINE: &str = "offline";
+
+/// What Google alone wants to know, or is asked for.
+pub(super) struct Google {
+    /// The one domain whose people may sign in.
+    pub(super) hosted_domain: Option<String>,
+    /// Whether it is asked for a refresh token: the authorization endpoint as it is set may say otherwise.
+    pub(super) is_offline: bool,
+}
+
+impl Google {
+    /// What goes along with the browser besides what the standard knows.
+    pub(super) fn parameters(&self, request: &AuthorizationRequest) -> Vec<(&'static str, &str)> {
+        let mut parameters = vec![(ACCESS_TYPE, OFFLINE)];
+        if !request.more_scopes.is_empty() {
+            // What the person allowed before stays allowed by the tokens that come.
+            parameters.push(("include_granted_scopes", "true"));
+        }
+        parameters.extend(self.hosted_domain.as_ref().map(|domain| ("hd", domain.as_str())));
+        parameters
+    }
+}
 
 /// Makes it.
 pub(super) fn google(flow: Flow, endpoints: Endpoints, jwks: Url, hosted_domain: Option<String>) -> Oidc {
+    let is_offline = endpoints.authorize.query_pairs().all(|(name, value)| name != ACCESS_TYPE || value == OFFLINE);
     let metadata = Metadata {
         issuers: ISSUERS.map(str::to_owned).to_vec(),
         authorize: endpoints.authorize,
@@ -32,7 +55,7 @@ pub(super) fn google(flow: Flow, endpoints: Endpoints, jwks: Url, hosted_domain:
         jwks,
         iss_in_response: false,
     };
-    Oidc::known(flow.with_errors(error_of), metadata, &OFFLINE, hosted_domain)
+    Oidc::known(flow.with_errors(error_of), metadata, Google { hosted_domain, is_offline })
 }
 
 fn error_of(_: StatusCode, body: &Value) -> Option<ErrorResponse> {

@@ -75,6 +75,10 @@ impl Quirks for Kakao {
         })
     }
 
+    fn login_hint_parameter(&self) -> Option<&'static str> {
+        Some("login_hint")
+    }
+
     async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError> {
         let Site { flow, endpoints } = site;
         let access_token = flow.living_access_token(&endpoints.token, ClientAuth::Form, tokens).await?;

@@ -80,9 +80,12 @@ impl Quirks for Naver {
         site.flow.revoke(&site.endpoints.revoke, ClientAuth::Form, tokens, TokenTypeHint::Sent).await
     }
 
+    fn auth_types(&self) -> &'static [&'static str] {
+        &["reprompt", "reauthenticate"]
+    }
+
     fn exchange_parameters<'e>(&self, exchange: &'e CodeExchange) -> Vec<(&'static str, &'e str)> {
-        // A caller who brings a code alone has no state to tell; Naver wants the parameter all the same.
-        vec![("state", exchange.state.as_ref().map_or("", Secret::expose))]
+        vec![("state", exchange.state.expose())]
     }
 
     fn unlinked(&self, site: &Site, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {

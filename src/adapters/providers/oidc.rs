@@ -9,6 +9,7 @@ use url::Url;
 use super::{
     answer::{email, is_true, name, text, text_subject},
     flow::{ClientAuth, Flow, TokenTypeHint, revoked},
+    google::Google,
     id_token::{Expected, Unchecked},
     jwks::Jwks,
     kept::Kept,
@@ -16,8 +17,9 @@ use super::{
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
+        login::{LoginHint, scope_words},
         oauth::{ProviderName, ProviderTokens, Secret},
-        provider::is_loopback,
+        provider::{Prompt, binding_parameter, is_loopback},
     },
     services::ports::{AuthorizationRequest, CodeExchange, Provider, ProviderError},
 };
@@ -56,9 +58,14 @@ impl Metadata {
         let needed = |field: &str| {
             endpoint(field)?.ok_or_else(|| ProviderError::BadAnswer(format!("its metadata have no {field}")))
         };
+        let authorize = needed("authorization_endpoint")?;
+        if let Some(parameter) = binding_parameter(&authorize) {
+            let flaw = format!("its authorization_endpoint sets {parameter}, which binds a request to its browser");
+            return Err(ProviderError::BadAnswer(flaw));
+        }
         Ok(Self {
             issuers: vec![issuer.to_owned()],
-            authorize: needed("authorization_endpoint")?,
+            authorize,
             token: needed("token_endpoint")?,
             token_auth: client_auth(document, "token_endpoint_auth_methods_supported"),
             userinfo: endpoint("userinfo_endpoint")?,
@@ -77,10 +84,9 @@ fn client_auth(document: &Value, field: &str) -> ClientAuth {
     if !knows("client_secret_basic") && knows("client_secret_post") { ClientAuth::Form } else { ClientAuth::Basic }
 }
 
-/// A provider is to pass over `offline_access`, and so give no refresh token, unless the person is asked for their consent
-/// (OpenID Connect Core §11).
+/// A provider is to pass over this scope, and so give no refresh token, unless the person is asked for their consent (OpenID Connect
+/// Core §11). Many do not, and some refuse such a request where people may not consent, so it is not asked for before it is needed.
 const OFFLINE_ACCESS: &str = "offline_access";
-const CONSENT: [(&str, &str); 1] = [("prompt", "consent")];
 
 enum Source {
     Known(Arc<Metadata>),
@@ -92,39 +98,25 @@ pub(super) struct Oidc {
     flow: Flow,
     source: Source,
     jwks: Jwks,
-    /// What goes along with the browser besides what the standard knows.
-    more: &'static [(&'static str, &'static str)],
-    /// The one domain whose people may sign in (Google).
-    hosted_domain: Option<String>,
+    /// If it is Google.
+    google: Option<Google>,
 }
 
 impl Oidc {
     /// One whose endpoints are found at the issuer.
     pub(super) fn discovered(flow: Flow, issuer: String) -> Self {
         let kept = Kept::new(Arc::clone(&flow.clock));
-        let is_offline = flow.settings.scopes.split_ascii_whitespace().any(|scope| scope == OFFLINE_ACCESS);
-        let more: &[_] = if is_offline { &CONSENT } else { &[] };
-        Self::new(flow, Source::Discovered { issuer, kept }, more, None)
+        Self::new(flow, Source::Discovered { issuer, kept }, None)
     }
 
-    /// One whose endpoints are known.
-    pub(super) fn known(
-        flow: Flow,
-        metadata: Metadata,
-        more: &'static [(&'static str, &'static str)],
-        hosted_domain: Option<String>,
-    ) -> Self {
-        Self::new(flow, Source::Known(Arc::new(metadata)), more, hosted_domain)
+    /// Google, whose endpoints are known.
+    pub(super) fn known(flow: Flow, metadata: Metadata, google: Google) -> Self {
+        Self::new(flow, Source::Known(Arc::new(metadata)), Some(google))
     }
 
-    fn new(
-        flow: Flow,
-        source: Source,
-        more: &'static [(&'static str, &'static str)],
-        hosted_domain: Option<String>,
-    ) -> Self {
+    fn new(flow: Flow, source: Source, google: Option<Google>) -> Self {
         let jwks = Jwks::new(Arc::clone(&flow.clock));
-        Self { flow, source, jwks, more, hosted_domain }
+        Self { flow, source, jwks, google }
     }
 
     async fn metadata(&self) -> Result<Arc<Metadata>, ProviderError> {
@@ -160,7 +152,7 @@ impl Oidc {
             now: self.flow.clock.now(),
         };
         let claims = id_token.check(&keys, &expected)?;
-        if let Some(domain) = &self.hosted_domain
+        if let Some(domain) = self.google.as_ref().and_then(|google| google.hosted_domain.as_ref())
             && !text(&claims, "hd").is_some_and(|hd| hd.eq_ignore_ascii_case(domain))
         {
             return Err(ProviderError::Refused { code: "hosted_domain_required".to_owned() });
@@ -223,11 +215,28 @@ impl Provider for Oidc {
         true
     }
 
+    fn refresh_token_takes_consent(&self, more_scopes: &[String]) -> bool {
+        let is_offline = || {
+            scope_words(&self.flow.settings.scopes)
+                .chain(more_scopes.iter().map(String::as_str))
+                .any(|word| word == OFFLINE_ACCESS)
+        };
+        self.flow.settings.prompt == Prompt::WhenNeeded
+            && self.google.as_ref().map_or_else(is_offline, |google| google.is_offline)
+    }
+
+    fn login_hint_of(&self, identity: &ProviderIdentity) -> Option<LoginHint> {
+        // Google takes the subject, which is the more exact.
+        let name = if self.google.is_some() { Some(&identity.subject) } else { identity.verified_email.as_ref() };
+        LoginHint::parse(name?).ok()
+    }
+
     async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
         let metadata = self.metadata().await?;
         let nonce = request.nonce.as_ref().map(|nonce| ("nonce", nonce.expose()));
-        let hosted_domain = self.hosted_domain.as_ref().map(|domain| ("hd", domain.as_str()));
-        let more: Vec<_> = self.more.iter().copied().chain(nonce).chain(hosted_domain).collect();
+        let login_hint = request.login_hint.as_ref().map(|hint| ("login_hint", hint.expose()));
+        let google = self.google.iter().flat_map(|google| google.parameters(request));
+        let more: Vec<_> = nonce.into_iter().chain(login_hint).chain(google).collect();
         Ok(self.flow.authorize_url(&metadata.authorize, request, &more))
     }
 

@@ -6,6 +6,7 @@ use super::flow::{ClientAuth, Flow, revoked};
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
+        login::LoginHint,
         oauth::{ProviderName, ProviderTokens, Secret},
         provider::Endpoints,
     },
@@ -28,6 +29,16 @@ pub(super) trait Quirks: Send + Sync {
 
     /// Takes a grant back. An error about the grant is as good: there is nothing left to take back.
     async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError>;
+
+    /// What `auth_type` of an authorization request may be.
+    fn auth_types(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The parameter that says who is likely to sign in, if it has one.
+    fn login_hint_parameter(&self) -> Option<&'static str> {
+        None
+    }
 
     /// What only this provider wants to know in exchange for a code.
     fn exchange_parameters<'e>(&self, _exchange: &'e CodeExchange) -> Vec<(&'static str, &'e str)> {
@@ -80,8 +91,13 @@ impl<Q: Quirks> Provider for Plain<Q> {
         self.quirks.renews_living_tokens()
     }
 
+    fn auth_types(&self) -> &'static [&'static str] {
+        self.quirks.auth_types()
+    }
+
     async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
-        Ok(self.site.flow.authorize_url(&self.site.endpoints.authorize, request, &[]))
+        let login_hint = self.quirks.login_hint_parameter().zip(request.login_hint.as_ref().map(LoginHint::expose));
+        Ok(self.site.flow.authorize_url(&self.site.endpoints.authorize, request, login_hint.as_slice()))
     }
 
     async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {

@@ -1,5 +1,6 @@
 //! Every provider against a stand-in on loopback that answers as the real one does.
 
+mod authorizing;
 mod discovery;
 mod documented;
 mod facebook;
@@ -52,13 +53,13 @@ fn provider_with(prefix: &str, base: &str, clock: &Arc<TestClock>, more: &[(&str
         (format!("{prefix}_CLIENT_ID"), "client:1".to_owned()),
         (format!("{prefix}_CLIENT_SECRET"), "s3cret/client".to_owned()),
     ];
-    variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     if prefix.starts_with("OIDC_") {
         variables.push((format!("{prefix}_ISSUER"), base.to_owned()));
     }
     for endpoint in ["authorize", "token", "userinfo", "revoke", "emails", "jwks"] {
         variables.push((format!("{prefix}_{}_URL", endpoint.to_uppercase()), format!("{base}/{endpoint}")));
     }
+    variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let settings = Settings::from_sources(&Sources::default().with_environment(variables));
     let settings = settings.unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let clock: Arc<dyn Clock> = clock.clone();
@@ -71,7 +72,7 @@ fn code() -> CodeExchange {
         redirect_uri: CALLBACK.to_owned(),
         code_verifier: Some(Secret::new("s3cret-verifier")),
         nonce: Some(Secret::new("s3cret-nonce")),
-        state: Some(Secret::new("s3cret-state")),
+        state: Secret::new("s3cret-state"),
     }
 }
 
@@ -86,15 +87,28 @@ fn tokens(refresh_token: Option<&str>) -> ProviderTokens {
     }
 }
 
-/// The query of the URL for the browser, in order.
-async fn authorize(provider: &dyn Provider) -> Vec<(String, String)> {
-    let request = AuthorizationRequest {
+/// A request that asks for nothing special.
+fn request(provider: &dyn Provider) -> AuthorizationRequest {
+    AuthorizationRequest {
         redirect_uri: CALLBACK.to_owned(),
         state: Secret::new("s3cret-state"),
         code_verifier: provider.uses_pkce().then(|| Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")),
         nonce: Some(Secret::new("s3cret-nonce")),
-    };
-    let url = Url::parse(&provider.authorize_url(&request).await.unwrap()).unwrap();
+        more_scopes: Vec::new(),
+        consent: false,
+        login_hint: None,
+        auth_type: None,
+    }
+}
+
+/// The query of the URL for the browser, in order.
+async fn authorize(provider: &dyn Provider) -> Vec<(String, String)> {
+    query(provider, &request(provider)).await
+}
+
+/// The same of this request.
+async fn query(provider: &dyn Provider, request: &AuthorizationRequest) -> Vec<(String, String)> {
+    let url = Url::parse(&provider.authorize_url(request).await.unwrap()).unwrap();
     assert_eq!(url.path(), "/authorize");
     url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
 }

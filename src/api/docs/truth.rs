@@ -5,7 +5,10 @@ use serde_json::json;
 
 use crate::json::{Json, openapi30};
 use crate::{
-    domain::gateway::schemas::token::{MAX_DUMMY_TEXT, reserved_claims},
+    domain::gateway::{
+        models::login::{MAX_LOGIN_HINT, MAX_SCOPE_BYTES},
+        schemas::token::{MAX_DUMMY_TEXT, reserved_claims},
+    },
     problem,
 };
 
@@ -40,6 +43,15 @@ const PROVIDER: &str = "^[a-z][a-z0-9-]{0,31}$";
 
 /// A path of this site.
 const RETURN_TO: &str = r"^/(?:[!-.0-\[\]-~][!-\[\]-~]{0,510})?$";
+
+/// Without control characters.
+const LOGIN_HINT: &str = r"^[^\x00-\x1f\x7f-\x9f]+$";
+
+/// Those of all providers; which of them a provider knows is said when it knows another.
+const AUTH_TYPES: [&str; 3] = ["reauthenticate", "reprompt", "rerequest"];
+
+/// Words of printable ASCII. Which of them may be asked for the settings say.
+const SCOPE: &str = "^[ ,]*[!-+.-~-][ -~]*$";
 
 /// Texts of JSON bodies whose form takes more than a length: the schema, the property, and its pattern.
 const TEXTS: [(&str, &str, &str); 8] = [
@@ -176,6 +188,16 @@ fn parameters(operation: &mut Json, facts: &Facts) {
             "id" => schema.set("pattern", json!(ID)),
             "provider" => schema.set("pattern", json!(PROVIDER)),
             "return_to" => set_return_to(schema, &facts.return_origins),
+            "login_hint" => {
+                schema.set("minLength", json!(1));
+                schema.set("maxLength", json!(MAX_LOGIN_HINT));
+                schema.set("pattern", json!(LOGIN_HINT));
+            }
+            "auth_type" => schema.set("enum", json!(AUTH_TYPES)),
+            "scope" => {
+                schema.set("maxLength", json!(MAX_SCOPE_BYTES));
+                schema.set("pattern", json!(SCOPE));
+            }
             "limit" => {
                 schema.set("minimum", json!(1));
                 schema.set("maximum", json!(100));

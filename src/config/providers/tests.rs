@@ -1,7 +1,7 @@
 //! Which providers are on, and what is wrong with those that are not.
 
 use super::super::{Settings, Sources, variables};
-use crate::domain::gateway::models::provider::{ProviderKind, ProviderSettings};
+use crate::domain::gateway::models::provider::{Prompt, ProviderKind, ProviderSettings};
 
 fn read(mode: &str, variables: &[(&str, &str)]) -> Result<Vec<ProviderSettings>, Vec<String>> {
     let usual = [
@@ -113,6 +113,44 @@ fn everything_about_a_provider_can_be_set() {
 }
 
 #[test]
+fn what_people_are_asked_can_be_set() {
+    let prompt = |more: &[(&str, &str)]| on(&[&GOOGLE[..], more].concat()).remove(0).prompt;
+    assert_eq!(prompt(&[]), Prompt::WhenNeeded);
+    assert_eq!(prompt(&[("GOOGLE_PROMPT", "")]), Prompt::WhenNeeded);
+    assert_eq!(prompt(&[("GOOGLE_PROMPT", "never")]), Prompt::Never);
+    let words = "consent select_account";
+    assert_eq!(prompt(&[("GOOGLE_PROMPT", words)]), Prompt::Always(words.to_owned()));
+    // What the address says counts, so nobody is asked twice.
+    let address = ("GOOGLE_AUTHORIZE_URL", "https://a/b?prompt=login+consent");
+    assert_eq!(prompt(&[address]), Prompt::Always("login consent".to_owned()));
+    assert_eq!(prompt(&[address, ("GOOGLE_PROMPT", "never")]), Prompt::Never);
+
+    let okta = [("OIDC_MY_OKTA_PROMPT", "login"), ("OIDC_MY_OKTA_MORE_SCOPES", "groups, calendar")];
+    let all = on(&[&GOOGLE[..], &OKTA, &okta, &[("GOOGLE_MORE_SCOPES", "https://a/b c")]].concat());
+    assert_eq!(all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["google", "my-okta"]);
+    assert_eq!(
+        (&all[0].more_scopes[..], &all[1].more_scopes[..]),
+        (&["https://a/b".to_owned(), "c".to_owned()][..], &["groups".to_owned(), "calendar".to_owned()][..])
+    );
+    assert_eq!(all[1].prompt, Prompt::Always("login".to_owned()));
+}
+
+#[test]
+fn an_address_for_browsers_leaves_to_the_gateway_what_binds_a_sign_in() {
+    for name in
+        ["response_type", "client_id", "redirect_uri", "state", "nonce", "code_challenge", "code_challenge_method"]
+    {
+        let address = format!("https://a/authorize?hl=ko&{name}=x");
+        let said = one_mistake("production", &[&GOOGLE[..], &[("GOOGLE_AUTHORIZE_URL", &address)]].concat());
+        let begin = format!("GOOGLE_AUTHORIZE_URL is {address:?}: an address without the parameter {name}: ");
+        assert!(said.starts_with(&begin), "{said}");
+    }
+    let scoped = [("KAKAO_AUTHORIZE_URL", "https://a/b?scope=c"), ("KAKAO_MORE_SCOPES", "gender")];
+    let said = one_mistake("production", &scoped);
+    assert!(said.starts_with("KAKAO_MORE_SCOPES is \"gender\": nothing, as long as KAKAO_AUTHORIZE_URL has"), "{said}");
+}
+
+#[test]
 fn google_may_be_for_one_domain_and_kakao_proves_its_notices_with_a_key() {
     let kakao = [("KAKAO_CLIENT_ID", "k-id"), ("KAKAO_CLIENT_SECRET", "hunter2")];
     let set = [("GOOGLE_HOSTED_DOMAIN", "Jinmini.com"), ("KAKAO_ADMIN_KEY", "hunter3")];
@@ -180,6 +218,20 @@ fn mistakes_are_told_and_show_no_secret() {
         ("GOOGLE_SCOPES", "email", "GOOGLE_SCOPES is \"email\": one of the words is openid"),
         ("GITHUB_SCOPES", "가", "GITHUB_SCOPES is \"가\": words of printable ASCII"),
         ("GOOGLE_PKCE", "yes", "GOOGLE_PKCE is \"yes\": either on or off"),
+        (
+            "GOOGLE_PROMPT",
+            "가",
+            "GOOGLE_PROMPT is \"가\": words that the provider knows, such as select_account, or never alone",
+        ),
+        ("GOOGLE_PROMPT", "never consent", "GOOGLE_PROMPT is \"never consent\": words that the provider knows"),
+        ("OIDC_MY_OKTA_PROMPT", "가", "OIDC_MY_OKTA_PROMPT is \"가\": words that the provider knows"),
+        (
+            "NAVER_PROMPT",
+            "login",
+            "NAVER_PROMPT is \"login\": this provider does not know `prompt`; GET /login/{provider}?auth_type",
+        ),
+        ("FACEBOOK_PROMPT", "never", "FACEBOOK_PROMPT is \"never\": this provider does not know `prompt`"),
+        ("GITHUB_MORE_SCOPES", "가", "GITHUB_MORE_SCOPES is \"가\": words of printable ASCII"),
         ("NAVER_UNBOUND_CODES", "on", "NAVER_UNBOUND_CODES is \"on\": either accept or refuse"),
         ("FACEBOOK_API_VERSION", "25", "FACEBOOK_API_VERSION is \"25\": a version such as v26.0"),
         ("OIDC_MY_OKTA_ISSUER", "https://a?b", "OIDC_MY_OKTA_ISSUER cannot be used: an issuer has no query"),
@@ -210,6 +262,7 @@ fn a_slip_of_the_pen_is_found_in_env_and_what_others_need_is_left_alone() {
     for (name, meant) in [
         ("GOOGLE_AUTHORISE_URL", "GOOGLE_AUTHORIZE_URL"),
         ("KAKAO_SCOPE", "KAKAO_SCOPES"),
+        ("KAKAO_PROMPTS", "KAKAO_PROMPT"),
         ("NAVER_CLIENTID", "NAVER_CLIENT_ID"),
     ] {
         assert!(said(name).unwrap().ends_with(&format!("did you mean {meant}?")), "{name}");

@@ -72,19 +72,6 @@ async fn everything_is_found_at_the_issuer_once() {
 }
 
 #[tokio::test]
-async fn who_is_to_be_served_while_away_is_asked_for_consent() {
-    let Idp { fake, clock, .. } = idp().await;
-    for (scopes, prompt) in [
-        ("openid offline_access", Some("consent")),
-        ("openid email profile", None),
-        ("openid offline_access_of_another_kind", None),
-    ] {
-        let provider = provider_with("OIDC_MY_IDP", &fake.url(""), &clock, &[("OIDC_MY_IDP_SCOPES", scopes)]);
-        assert_eq!(value(&authorize(&*provider).await, "prompt"), prompt, "{scopes}");
-    }
-}
-
-#[tokio::test]
 async fn a_nonce_is_always_used_and_pkce_unless_it_is_off() {
     let Idp { fake, clock, .. } = idp().await;
     for (setting, uses_pkce) in [("on", true), ("off", false)] {
@@ -141,6 +128,12 @@ async fn no_endpoint_is_less_safe_than_the_issuer() {
         idp.clock.pass(TimeDelta::minutes(1));
         let outcome = idp.provider.exchange(&code()).await;
         assert_eq!(bad_answer(outcome), format!("its {endpoint} is not an https address"));
+    }
+    for parameter in ["state", "nonce", "redirect_uri"] {
+        idp.with("authorization_endpoint", json!(idp.fake.url(&format!("/authorize?p=b2c&{parameter}=x"))));
+        idp.clock.pass(TimeDelta::minutes(1));
+        let flaw = format!("its authorization_endpoint sets {parameter}, which binds a request to its browser");
+        assert_eq!(bad_answer(idp.provider.exchange(&code()).await), flaw);
     }
     idp.with("jwks_uri", json!(null));
     idp.clock.pass(TimeDelta::minutes(1));

@@ -69,15 +69,6 @@ async fn permissions_are_deleted_with_a_proof() {
 }
 
 #[tokio::test]
-async fn the_browser_is_sent_without_a_challenge() {
-    let (_fake, provider) = facebook().await;
-    let query = authorize(&*provider).await;
-    is_a_code_request(&query);
-    assert_eq!(value(&query, "scope"), Some("email,public_profile"));
-    assert_eq!((value(&query, "code_challenge"), value(&query, "nonce")), (None, None));
-}
-
-#[tokio::test]
 async fn whoever_signed_up_with_a_phone_has_no_address() {
     let (fake, provider) = facebook().await;
     fake.on("GET /userinfo", json!({"id": "10158"}));

@@ -9,18 +9,6 @@ use super::{
 use crate::domain::gateway::models::signing_key::SigningAlgorithm;
 
 #[tokio::test]
-async fn the_browser_is_sent_for_a_token_that_can_be_refreshed() {
-    let fake = Fake::start().await;
-    let provider = provider("GOOGLE", &fake);
-    let query = authorize(&*provider).await;
-    is_a_code_request(&query);
-    assert_eq!(value(&query, "scope"), Some("openid email profile"));
-    assert_eq!((value(&query, "access_type"), value(&query, "prompt")), (Some("offline"), Some("consent")));
-    assert_eq!((value(&query, "code_challenge"), value(&query, "nonce")), (CHALLENGE, Some("s3cret-nonce")));
-    assert!(fake.seen().is_empty(), "the endpoints are known");
-}
-
-#[tokio::test]
 async fn the_id_token_says_who_it_is_and_nobody_else_is_asked() {
     let signer = Signer::new(SigningAlgorithm::Rs256);
     let fake = Fake::start().await;

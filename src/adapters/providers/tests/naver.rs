@@ -33,8 +33,6 @@ async fn the_token_request_has_a_state_and_the_refresh_has_none() {
     let (fake, provider) = naver().await;
     provider.exchange(&code()).await.unwrap();
     assert_eq!(value(&fake.last("POST /token").form(), "state"), Some("s3cret-state"));
-    provider.exchange(&CodeExchange { state: None, ..code() }).await.unwrap();
-    assert_eq!(value(&fake.last("POST /token").form(), "state"), Some(""));
     provider.refresh(&tokens(Some("s3cret-r"))).await.unwrap();
     assert_eq!(value(&fake.last("POST /token").form(), "state"), None);
 }
@@ -85,12 +83,4 @@ async fn a_grant_is_taken_back_by_the_standard() {
     provider.revoke(&tokens(None)).await.unwrap();
     let form = fake.last("POST /revoke").form();
     assert_eq!((value(&form, "token"), value(&form, "token_type_hint")), (Some("s3cret-access"), Some("access_token")));
-}
-
-#[tokio::test]
-async fn the_browser_is_sent_without_scope_and_challenge() {
-    let (_fake, provider) = naver().await;
-    let query = authorize(&*provider).await;
-    is_a_code_request(&query);
-    assert_eq!(query.len(), 4, "{query:?}");
 }

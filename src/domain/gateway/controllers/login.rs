@@ -7,7 +7,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use http::StatusCode;
 
 use self::refusals::{
-    broken, no_navigation, not_linked, not_signed_in, nowhere, provider_failed, uncontrolled, unknown_provider,
+    broken, no_navigation, nobody, not_linked, not_signed_in, nowhere, provider_failed, scope_not_allowed, uncontrolled,
+    unknown_auth_type, unknown_provider,
 };
 use super::{
     caller::{Callers, Credentials, Sender, refuse_other_than_navigation},
@@ -23,12 +24,12 @@ use crate::{
         },
         schemas::{
             cookie::{self, Cookies},
-            login::{AttemptCookie, CallbackQuery, LinkForm, LinkRequest, Redirect, Refusal, slot_for},
+            login::{AttemptCookie, BeginQuery, CallbackQuery, LinkForm, LinkRequest, Redirect, Refusal, slot_for},
             validated,
         },
         services::{
             account::{AccountService, ControlError, LinkPermit},
-            login::{BeginError, FinishError, LoginService, Outcome, Returned, Unfinished},
+            login::{BeginError, BeginRequest, Begun, FinishError, LoginService, Outcome, Returned, Unfinished},
             session::SessionService,
         },
     },
@@ -75,7 +76,7 @@ impl LoginController {
     pub async fn begin(
         &self,
         provider: &str,
-        return_to: Option<&str>,
+        query: &BeginQuery,
         is_to_link: bool,
         credentials: &Credentials,
     ) -> Result<Redirect, Refusal> {
@@ -90,7 +91,13 @@ impl LoginController {
                 format!("로그인 서버를 계정에 추가하려면 {}/login/{{provider}}/link 를 여세요.", self.public_url),
             ));
         }
-        self.leave(provider, return_to, None, credentials).await
+        let request = BeginRequest {
+            return_to: query.return_to.as_deref(),
+            login_hint: query.login_hint.as_deref(),
+            auth_type: query.auth_type.as_deref(),
+            scope: query.scope.as_deref(),
+        };
+        self.leave(provider, request, None, credentials).await
     }
 
     /// `GET /login/{provider}/link`
@@ -129,7 +136,7 @@ impl LoginController {
         let password = request.password.map(Password::presented);
         let permit = self.permit(credentials, password, client).await;
         let permit = permit.map_err(|refusal| refusal.on_the_way_to(wanted))?;
-        self.leave(provider, return_to, Some(permit), credentials).await
+        self.leave(provider, BeginRequest { return_to, ..BeginRequest::default() }, Some(permit), credentials).await
     }
 
     /// The right to add a provider, of a browser that is signed in and whose owner knows the password.
@@ -148,28 +155,35 @@ impl LoginController {
     async fn leave(
         &self,
         provider: &str,
-        return_to: Option<&str>,
+        request: BeginRequest<'_>,
         permit: Option<LinkPermit>,
         credentials: &Credentials,
     ) -> Result<Redirect, Refusal> {
         let came_by = self.callers.came_by(credentials);
-        match self.logins.begin(provider, return_to, permit, came_by.as_deref()).await {
-            Ok(begun) => {
-                let slot = slot_for(&begun.label, &self.kept(&credentials.cookies));
-                let expires_at = begun.expires_at.timestamp_micros();
-                let value = AttemptCookie { label: begun.label, expires_at, sealed: begun.sealed }.write();
-                let life = ATTEMPT_LIFE.to_std().unwrap_or(Duration::ZERO);
-                let cookie = self.cookies.keep(&self.cookies.login(slot), &value, life);
-                // What is served here is so under the address that the browser came by.
-                let ours = begun.location.expose().strip_prefix(&self.public_url).filter(|path| path.starts_with('/'));
-                let location = ours.filter(|_| came_by.is_some()).map(Secret::new).unwrap_or(begun.location);
-                Ok(Redirect { location, cookies: vec![cookie] })
-            }
+        let wanted = || self.wanted(request.return_to);
+        match self.logins.begin(provider, request, permit, came_by.as_deref()).await {
+            Ok(begun) => Ok(self.away(begun, &credentials.cookies)),
             Err(BeginError::UnknownProvider) => Err(unknown_provider()),
             Err(BeginError::ReturnTo(invalid)) => Err(nowhere(invalid)),
-            Err(BeginError::Provider(error)) => Err(provider_failed(&error).on_the_way_to(self.wanted(return_to))),
-            Err(BeginError::Failed(failure)) => Err(broken(failed(&failure)).on_the_way_to(self.wanted(return_to))),
+            Err(BeginError::LoginHint(invalid)) => Err(nobody(invalid).on_the_way_to(wanted())),
+            Err(BeginError::AuthType(known)) => Err(unknown_auth_type(known).on_the_way_to(wanted())),
+            Err(BeginError::ScopeNotAllowed(allowed)) => Err(scope_not_allowed(&allowed).on_the_way_to(wanted())),
+            Err(BeginError::Provider(error)) => Err(provider_failed(&error).on_the_way_to(wanted())),
+            Err(BeginError::Failed(failure)) => Err(broken(failed(&failure)).on_the_way_to(wanted())),
         }
+    }
+
+    /// Where a browser with these cookies goes for an attempt that was begun, and the cookie that it takes along.
+    fn away(&self, begun: Begun, cookies: &[String]) -> Redirect {
+        let slot = slot_for(&begun.label, &self.kept(cookies));
+        let expires_at = begun.expires_at.timestamp_micros();
+        let value = AttemptCookie { label: begun.label, expires_at, sealed: begun.sealed }.write();
+        let life = ATTEMPT_LIFE.to_std().unwrap_or(Duration::ZERO);
+        let cookie = self.cookies.keep(&self.cookies.login(slot), &value, life);
+        // What is served here is so under the address that the browser came by.
+        let ours = begun.location.expose().strip_prefix(&self.public_url).filter(|path| path.starts_with('/'));
+        let location = ours.filter(|_| begun.is_elsewhere).map(Secret::new).unwrap_or(begun.location);
+        Redirect { location, cookies: vec![cookie] }
     }
 
     /// Where a browser said that it wants to go, if it may.
@@ -230,8 +244,12 @@ impl LoginController {
                 let life = self.sessions.limits().total.to_std().unwrap_or(Duration::ZERO);
                 let keep = |secret: SessionSecret| self.cookies.keep(&self.cookies.session(), secret.expose(), life);
                 // The attempt stays with the browser until it expires: it may come back to this address.
-                let cookies = finished.session.map(keep).into_iter().collect();
-                Ok(Redirect { location: Secret::new(finished.return_to.as_str()), cookies })
+                let session = finished.session.map(keep);
+                let next = match finished.consent {
+                    Some(begun) => self.away(begun, cookies),
+                    None => Redirect { location: Secret::new(finished.return_to.as_str()), cookies: Vec::new() },
+                };
+                Ok(Redirect { cookies: session.into_iter().chain(next.cookies).collect(), ..next })
             }
             // The page of the sign-in says who is signed in, and leads on to where the browser wanted to go.
             Err(Unfinished { error: FinishError::FinishedBefore, wish: Some(wish) }) => {

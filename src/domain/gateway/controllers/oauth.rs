@@ -71,6 +71,7 @@ impl OAuthController {
             redirect_uri: request.redirect_uri,
             code_verifier: request.code_verifier.map(Secret::new),
             nonce: request.nonce.map(Secret::new),
+            state: request.state.map(Secret::new),
             client,
         };
         match self.vault.exchange(request, purpose).await {

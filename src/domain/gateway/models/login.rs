@@ -16,11 +16,17 @@ use super::{
 pub const ATTEMPT_LIFE: TimeDelta = TimeDelta::minutes(10);
 
 /// How many attempts one browser may have under way, in as many tabs. The oldest gives way to one more. Each is a cookie of
-/// up to 1.2 KiB, and all of them together have to fit into a request's head of 16 KiB beside everybody else's.
+/// up to 2 KiB, and all of them together have to fit into a request's head of 16 KiB beside everybody else's.
 pub const MAX_ATTEMPTS: usize = 5;
 
 /// The longest `return_to`: it travels in a cookie.
 const MAX_RETURN_TO_BYTES: usize = 512;
+
+/// The longest wish for more scopes than usual: it travels in the same cookie.
+pub const MAX_SCOPE_BYTES: usize = 512;
+
+/// The longest login hint, in characters: no e-mail address is longer (RFC 5321 §4.5.3.1).
+pub const MAX_LOGIN_HINT: usize = 254;
 
 /// What comes back with the browser (`state`, RFC 6749 §10.12): 256 random bits, one per attempt.
 #[derive(Clone, PartialEq, Eq)]
@@ -74,6 +80,11 @@ pub struct LoginAttempt {
     pub callback: Option<String>,
     /// Whose session begun it to add the provider to their account, if it is not there to sign in.
     pub link: Option<SessionId>,
+    /// The scopes that it asks for besides those that are set.
+    pub more_scopes: Vec<String>,
+    /// Whether the person is asked for their consent though the provider need not: it follows an attempt that brought no refresh
+    /// token.
+    pub consent: bool,
     /// From when on it is void.
     pub expires_at: DateTime<Utc>,
 }
@@ -121,9 +132,57 @@ impl ReturnTo {
     }
 }
 
+/// The text is no login hint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "login_hint is an e-mail address or another name by which the provider knows the person: 1 to 254 characters, none of \
+         them a control character"
+)]
+pub struct InvalidLoginHint;
+
+/// Who is likely to sign in (OpenID Connect Core §3.1.2.1). The provider may believe it or not. It may be an e-mail address, so it
+/// does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoginHint(Box<str>);
+
+impl LoginHint {
+    /// Checks a hint.
+    pub fn parse(text: &str) -> Result<Self, InvalidLoginHint> {
+        let good = (1..=MAX_LOGIN_HINT).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        good.then(|| Self(text.into())).ok_or(InvalidLoginHint)
+    }
+
+    /// The text, for the provider.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for LoginHint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LoginHint(…)")
+    }
+}
+
+/// The words of a scope, which providers separate by blanks or commas.
+pub fn scope_words(text: &str) -> impl Iterator<Item = &str> {
+    text.split([' ', ',']).filter(|word| !word.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_login_hint_is_short_and_plain_and_does_not_print() {
+        for good in ["mina@example.com", "1122334455", "김지니", "a b", &"가".repeat(254)] {
+            assert!(LoginHint::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a\nb", "\u{7f}", &"a".repeat(255)] {
+            assert_eq!(LoginHint::parse(bad), Err(InvalidLoginHint), "{bad:?}");
+        }
+        assert_eq!(format!("{:?}", LoginHint::parse("mina@example.com").unwrap()), "LoginHint(…)");
+    }
 
     #[test]
     fn a_path_or_an_exact_origin_is_where_one_may_return_to() {

@@ -26,6 +26,10 @@ pub struct ProviderSettings {
     pub client_secret: Secret,
     /// What people are asked to allow, written as the provider wants it; may be empty.
     pub scopes: String,
+    /// The scopes that one sign-in may ask for besides those.
+    pub more_scopes: Vec<String>,
+    /// What the provider is to ask people though it need not.
+    pub prompt: Prompt,
     /// Whether it knows PKCE (RFC 7636) with S256.
     pub pkce: bool,
     /// Where it sends browsers back to when they signed in with us.
@@ -48,6 +52,27 @@ impl ProviderSettings {
             | ProviderKind::Oidc { .. } => None,
         }
     }
+}
+
+/// What a provider is to ask people though it need not: the parameter `prompt` (OpenID Connect Core §3.1.2.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prompt {
+    /// Their consent, where no refresh token is held and only consent brings one; else nothing.
+    WhenNeeded,
+    /// Nothing.
+    Never,
+    /// This, at every sign-in.
+    Always(String),
+}
+
+/// The parameters of an authorization request that bind it to its browser and to our registration. The gateway alone sets them.
+const BINDING_PARAMETERS: [&str; 7] =
+    ["response_type", "client_id", "redirect_uri", "state", "nonce", "code_challenge", "code_challenge_method"];
+
+/// The first parameter of an authorization endpoint's own query that the gateway alone sets, if there is one. All others of its
+/// query win over the gateway's.
+pub fn binding_parameter(authorize: &Url) -> Option<&'static str> {
+    BINDING_PARAMETERS.into_iter().find(|binding| authorize.query_pairs().any(|(name, _)| name == *binding))
 }
 
 /// What a provider speaks. Each has quirks of its own.
@@ -113,6 +138,20 @@ pub fn is_loopback(url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parameter_that_binds_is_found_however_it_is_written() {
+        for (query, found) in [
+            ("", None),
+            ("?prompt=login&scope=a&State=b", None),
+            ("?p=b2c&state=x", Some("state")),
+            ("?%73tate=", Some("state")),
+            ("?nonce=a&client_id=b", Some("client_id")),
+        ] {
+            let url = Url::parse(&format!("https://idp.example.com/authorize{query}")).unwrap();
+            assert_eq!(binding_parameter(&url), found, "{query}");
+        }
+    }
 
     #[test]
     fn loopback_is_this_machine_and_no_name_that_only_looks_like_it() {

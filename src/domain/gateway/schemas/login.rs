@@ -27,6 +27,19 @@ pub struct Redirect {
     pub cookies: Vec<String>,
 }
 
+/// What a sign-in is begun with, as it stands in the address.
+#[derive(Debug, Clone, Default)]
+pub struct BeginQuery {
+    /// `return_to`
+    pub return_to: Option<String>,
+    /// `login_hint`
+    pub login_hint: Option<String>,
+    /// `auth_type`
+    pub auth_type: Option<String>,
+    /// `scope`
+    pub scope: Option<String>,
+}
+
 /// What came back from a provider, as it stands in the address.
 #[derive(Debug, Default)]
 pub struct CallbackQuery {

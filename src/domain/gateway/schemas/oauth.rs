@@ -7,7 +7,7 @@ use chrono::{DateTime, FixedOffset, Utc};
 use chrono_tz::Tz;
 use poem_openapi::{Object, types::Example};
 use serde::Deserialize;
-use validator::Validate;
+use validator::{Validate, ValidationError};
 
 pub use self::unlink::{UnlinkAcknowledged, UnlinkForm};
 use super::{local, token::TokenPair};
@@ -65,6 +65,14 @@ pub struct ExchangeCode {
     #[validate(length(min = 1, max = 256, message = "a nonce has 1 to 256 characters"))]
     #[oai(validator(min_length = 1, max_length = 256))]
     pub nonce: Option<String>,
+    /// The `state` of the authorization request, for a provider that wants it with the code (Naver); printable ASCII. Left out, the
+    /// gateway makes one up. It proves nothing here: your front end must have compared it with the one that the browser began with.
+    #[validate(
+        length(min = 1, max = 512, message = "a state has 1 to 512 characters"),
+        custom(function = "printable")
+    )]
+    #[oai(validator(min_length = 1, max_length = 512, pattern = "^[ -~]*$"))]
+    pub state: Option<String>,
     /// The password of the account that is signed in in the browser, if it has one: needed to add an identity to it.
     #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
     #[oai(validator(min_length = 1, max_length = 256))]
@@ -79,9 +87,18 @@ impl Example for ExchangeCode {
             redirect_uri: None,
             code_verifier: Some("the code verifier of the authorization request, 43 to 128 characters".into()),
             nonce: Some("the nonce of the authorization request".into()),
+            state: Some("the state of the authorization request".into()),
             password: None,
         }
     }
+}
+
+/// RFC 6749, appendix A.5.
+fn printable(state: &str) -> Result<(), ValidationError> {
+    if state.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(ValidationError::new("characters").with_message("a state is printable ASCII".into()))
 }
 
 /// A grant with its tokens.
@@ -263,6 +280,9 @@ mod tests {
             r#"{"provider": "google", "code": "c", "redirect_uri": ""}"#,
             r#"{"provider": "google", "code": "c", "code_verifier": "short"}"#,
             r#"{"provider": "google", "code": "c", "nonce": ""}"#,
+            r#"{"provider": "google", "code": "c", "state": ""}"#,
+            r#"{"provider": "google", "code": "c", "state": "\u0007"}"#,
+            r#"{"provider": "google", "code": "c", "state": "가"}"#,
             r#"{"provider": "google", "code": "c", "password": ""}"#,
         ] {
             let read: ExchangeCode = parse_json(json.as_bytes()).unwrap();

@@ -1,25 +1,28 @@
 //! Signing in at a provider. What an attempt must remember travels sealed in a cookie of the browser that began it, so
 //! attempts that nobody finishes cost no room here; the store only learns which attempts were finished.
 
+mod beginning;
+mod travelling;
+
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tracing::{info, warn};
 
+pub use self::beginning::{BeginError, BeginRequest, Begun};
 use super::{
     Failure,
     account::LinkPermit,
-    oauth::{OAuthService, ProviderError, SignInError},
+    oauth::{ConsentRequest, OAuthService, ProviderError, SignInError},
     ports::Sealer,
     session::{OpenSessionError, SessionService},
 };
 use crate::{
     domain::gateway::{
         models::{
-            login::{ATTEMPT_LIFE, InvalidReturnTo, LoginAttempt, LoginState, ReturnTo},
+            login::{InvalidReturnTo, LoginAttempt, LoginState, ReturnTo},
             oauth::{ProviderName, Secret},
-            session::{SessionSecret, Visitor},
+            session::{Session, SessionSecret, Visitor},
         },
         repositories::session::SessionRepository,
     },
@@ -47,35 +50,6 @@ pub struct LoginParts {
 /// Signing in: one method per use case.
 pub struct LoginService {
     parts: LoginParts,
-}
-
-/// An attempt that was begun.
-pub struct Begun {
-    /// Where to send the browser. It holds the state: not for a log.
-    pub location: Secret,
-    /// Tells the browser's attempts apart.
-    pub label: String,
-    /// What the browser has to bring back.
-    pub sealed: Vec<u8>,
-    /// From when on it is void.
-    pub expires_at: DateTime<Utc>,
-}
-
-/// Why no attempt was begun.
-#[derive(Debug, Error)]
-pub enum BeginError {
-    /// No such provider is switched on.
-    #[error("no provider of this name is switched on")]
-    UnknownProvider,
-    /// The browser would go somewhere it must not.
-    #[error(transparent)]
-    ReturnTo(#[from] InvalidReturnTo),
-    /// The provider cannot be used for now.
-    #[error(transparent)]
-    Provider(ProviderError),
-    /// Something of ours failed.
-    #[error(transparent)]
-    Failed(#[from] Failure),
 }
 
 /// What came back from the provider with the browser (RFC 6749 §4.1.2).
@@ -109,6 +83,8 @@ pub struct Finished {
     pub return_to: ReturnTo,
     /// The new session; none if the browser keeps the one that it has.
     pub session: Option<SessionSecret>,
+    /// Where the browser goes first, if the person is to be asked for their consent.
+    pub consent: Option<Begun>,
 }
 
 /// An attempt that came to nothing.
@@ -190,40 +166,6 @@ impl LoginService {
         Self { parts }
     }
 
-    /// Begins an attempt: a state and a nonce of its own, PKCE where the provider has it. With a permit to `link` it is there
-    /// to add the provider to that account. A browser that `came_by` another address than the one that is set returns to that.
-    pub async fn begin(
-        &self,
-        provider: &str,
-        return_to: Option<&str>,
-        link: Option<LinkPermit>,
-        came_by: Option<&str>,
-    ) -> Result<Begun, BeginError> {
-        let LoginParts { oauth, sealer, clock, entropy, .. } = &self.parts;
-        let return_to = self.return_to(return_to)?;
-        let provider: ProviderName = provider.parse().map_err(|_| BeginError::UnknownProvider)?;
-        let uses_pkce = oauth.provider(&provider).ok_or(BeginError::UnknownProvider)?.uses_pkce();
-        let state = LoginState::from_random(entropy.bytes());
-        let attempt = LoginAttempt {
-            callback: came_by.map(|base| format!("{base}/login/{provider}/callback")),
-            provider,
-            code_verifier: uses_pkce.then(|| random_secret(&**entropy)),
-            nonce: random_secret(&**entropy),
-            return_to,
-            link: link.map(|permit| permit.session()),
-            expires_at: clock.now() + ATTEMPT_LIFE,
-        };
-        let location = oauth.authorize_url(&attempt, &state).await.map_err(BeginError::Provider)?;
-        let clear =
-            serde_json::to_vec(&Travelling::from(&attempt)).map_err(|error| Failure::Broken(error.to_string()))?;
-        Ok(Begun {
-            location,
-            label: state.label(),
-            sealed: sealer.seal(&sealing_context(&state), &clear),
-            expires_at: attempt.expires_at,
-        })
-    }
-
     /// The origins at which a sign-in may end.
     pub fn return_origins(&self) -> &[String] {
         &self.parts.allowed_origins
@@ -266,13 +208,33 @@ impl LoginService {
         returned: Returned,
         old_session: Option<&str>,
     ) -> Result<Finished, FinishError> {
-        let LoginParts { store, oauth, sessions, clock, .. } = &self.parts;
+        let LoginParts { store, clock, .. } = &self.parts;
         if attempt.expires_at <= clock.now() {
             return Err(FinishError::UnknownAttempt);
         }
         if !store.redeem(&returned.state.digest(), attempt.expires_at).await.map_err(Failure::from)? {
             return Err(self.finished_before(attempt, old_session).await?);
         }
+        match self.finish_first(attempt, returned, old_session).await {
+            // The sign-in that this follows is as good as it was.
+            Err(error @ (FinishError::Denied | FinishError::Nonsense | FinishError::Provider(_)))
+                if attempt.consent && self.is_signed_in(attempt, old_session).await? =>
+            {
+                info!(provider = %attempt.provider, %error, "a person who had signed in did not give their consent, too");
+                Ok(Finished { return_to: attempt.return_to.clone(), session: None, consent: None })
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Finishes an attempt whose state comes back for the first time.
+    async fn finish_first(
+        &self,
+        attempt: &LoginAttempt,
+        returned: Returned,
+        old_session: Option<&str>,
+    ) -> Result<Finished, FinishError> {
+        let LoginParts { oauth, sessions, .. } = &self.parts;
         let code = match returned.outcome {
             Outcome::Code(code) => code,
             Outcome::Error(code) if code == "access_denied" => return Err(FinishError::Denied),
@@ -283,104 +245,75 @@ impl LoginService {
             Some(_) => Some(self.permit(attempt, old_session).await?),
             None => None,
         };
-        let account = oauth.sign_in(attempt, &returned.state, code, returned.issuer.as_deref(), permit).await?;
-        let return_to = attempt.return_to.clone();
-        if permit.is_some() {
-            return Ok(Finished { return_to, session: None });
+        let signed_in = oauth.sign_in(attempt, &returned.state, code, returned.issuer.as_deref(), permit).await?;
+        let consent = match signed_in.needs_consent {
+            Some(request) => self.ask_for_consent(attempt, request).await,
+            None => None,
+        };
+        let finished = Finished { return_to: attempt.return_to.clone(), session: None, consent };
+        let current = if attempt.consent { self.session(old_session).await? } else { None };
+        if permit.is_some() || current.is_some_and(|session| session.account == signed_in.account) {
+            return Ok(finished);
         }
-        let session = sessions.open(account, returned.visitor).await?;
-        if !oauth.is_met(account).await? {
+        let session = sessions.open(signed_in.account, returned.visitor).await?;
+        if !oauth.is_met(signed_in.account).await? {
             sessions.end(session.expose()).await?;
             return Err(FinishError::AccountEnded);
         }
         if let Some(old) = old_session {
             sessions.end(old).await?;
         }
-        Ok(Finished { return_to, session: Some(session) })
+        Ok(Finished { session: Some(session), ..finished })
+    }
+
+    /// Begins the attempt that asks for consent. Whoever has signed in has done so, whatever comes of it.
+    async fn ask_for_consent(&self, attempt: &LoginAttempt, request: ConsentRequest) -> Option<Begun> {
+        let begun = self.begin_again(attempt, request).await;
+        begun
+            .inspect_err(|error| {
+                warn!(provider = %attempt.provider, %error, "somebody who signed in cannot be asked for their consent");
+            })
+            .ok()
     }
 
     /// A callback that comes once more (reload, the back button) does nothing. A browser keeps an attempt that did what it was
     /// begun for until it expires. So if somebody is signed in there, they are told so: they may have chosen another person now.
     async fn finished_before(&self, attempt: &LoginAttempt, cookie: Option<&str>) -> Result<FinishError, Failure> {
-        let session = match cookie {
-            Some(cookie) => self.parts.sessions.current(cookie).await?,
-            None => None,
-        };
-        let is_as_before = session.is_some_and(|session| attempt.link.is_none_or(|began| began == session.id));
+        let is_as_before = self.is_signed_in(attempt, cookie).await?;
         Ok(if is_as_before { FinishError::FinishedBefore } else { FinishError::UnknownAttempt })
+    }
+
+    /// Whether somebody is signed in in the browser that an attempt was begun in: in the session that began it, if it is to add a
+    /// provider.
+    async fn is_signed_in(&self, attempt: &LoginAttempt, cookie: Option<&str>) -> Result<bool, Failure> {
+        let session = self.session(cookie).await?;
+        Ok(session.is_some_and(|session| attempt.link.is_none_or(|began| began == session.id)))
+    }
+
+    /// The session that a cookie is of.
+    async fn session(&self, cookie: Option<&str>) -> Result<Option<Session>, Failure> {
+        match cookie {
+            Some(cookie) => self.parts.sessions.current(cookie).await,
+            None => Ok(None),
+        }
     }
 
     /// The right that an attempt was begun with, in the session that the browser has now.
     async fn permit(&self, attempt: &LoginAttempt, cookie: Option<&str>) -> Result<LinkPermit, FinishError> {
-        let session = match cookie {
-            Some(cookie) => self.parts.sessions.current(cookie).await?,
-            None => None,
-        };
+        let session = self.session(cookie).await?;
         session.and_then(|session| LinkPermit::resumed(attempt, &session)).ok_or(FinishError::OtherSession)
     }
 
     /// What the browser kept: it opens only for the state that it belongs to.
     fn attempt(&self, returned: &Returned) -> Option<LoginAttempt> {
-        let clear = self.parts.sealer.open(&sealing_context(&returned.state), returned.sealed.as_ref()?).ok()?;
-        serde_json::from_slice::<Travelling>(&clear).ok()?.into_attempt(&self.parts.allowed_origins)
+        let LoginParts { sealer, allowed_origins, .. } = &self.parts;
+        travelling::opened(&**sealer, returned.sealed.as_ref()?, &returned.state, allowed_origins)
     }
-}
-
-/// 256 random bits in 43 letters: a nonce, or a code verifier (RFC 7636 §4.1).
-fn random_secret(entropy: &dyn Entropy) -> Secret {
-    Secret::new(LoginState::from_random(entropy.bytes()).expose())
-}
-
-fn sealing_context(state: &LoginState) -> String {
-    format!("login:{}", state.expose())
 }
 
 /// An error code as it may be shown: RFC 6749 §4.1.2.1 has printable ASCII without quotes.
 fn printable(code: &str) -> String {
     code.chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\')).take(64).collect()
-}
-
-/// What is inside of the seal.
-#[derive(Serialize, Deserialize)]
-struct Travelling {
-    provider: String,
-    code_verifier: Option<String>,
-    nonce: String,
-    return_to: String,
-    #[serde(default)]
-    callback: Option<String>,
-    #[serde(default)]
-    link: Option<String>,
-    expires_at: DateTime<Utc>,
-}
-
-impl From<&LoginAttempt> for Travelling {
-    fn from(attempt: &LoginAttempt) -> Self {
-        Self {
-            provider: attempt.provider.to_string(),
-            code_verifier: attempt.code_verifier.as_ref().map(|verifier| verifier.expose().to_owned()),
-            nonce: attempt.nonce.expose().to_owned(),
-            return_to: attempt.return_to.as_str().to_owned(),
-            callback: attempt.callback.clone(),
-            link: attempt.link.map(|session| session.to_string()),
-            expires_at: attempt.expires_at,
-        }
-    }
-}
-
-impl Travelling {
-    /// Where the browser may go is judged by what holds now.
-    fn into_attempt(self, allowed_origins: &[String]) -> Option<LoginAttempt> {
-        Some(LoginAttempt {
-            provider: self.provider.parse().ok()?,
-            code_verifier: self.code_verifier.map(Secret::new),
-            nonce: Secret::new(self.nonce),
-            return_to: ReturnTo::parse(&self.return_to, allowed_origins).ok()?,
-            callback: self.callback,
-            link: self.link.map(|session| session.parse()).transpose().ok()?,
-            expires_at: self.expires_at,
-        })
-    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use thiserror::Error;
 
 pub use self::exchanging::{ExchangeError, ExchangePurpose, ExchangeRequest, Exchanged};
 pub(super) use self::sealing::sealing_context;
-pub use self::signing_in::SignInError;
+pub use self::signing_in::{ConsentRequest, SignInError, SignedIn};
 pub use self::taking_back::TakenBack;
 pub use self::unlinking::NoticeError;
 use self::{keeping::KeepError, refreshing::Turns};
@@ -78,6 +78,8 @@ pub struct SwitchedOn {
     pub callback: String,
     /// The redirect URIs of a caller who brings a code: exact strings (RFC 9700 §2.1), the callback not among them.
     pub redirect_uris: Vec<String>,
+    /// The scopes that one sign-in may ask for besides those that are set.
+    pub more_scopes: Vec<String>,
     /// Whether a caller may bring a code that neither PKCE nor a nonce binds to a browser: the provider is relied on to compare
     /// redirect URIs (RFC 6749 §4.1.3).
     pub takes_unbound_codes: bool,

@@ -14,6 +14,7 @@ use crate::domain::gateway::models::{
     account::{Password, PasswordHash, ProviderIdentity},
     assertion::CallerAssertion,
     id::AccountId,
+    login::LoginHint,
     oauth::{ProviderName, ProviderTokens, Secret},
     signing_key::{SigningAlgorithm, SigningKey},
     token::{AccessClaims, DummyText, RefreshToken, Revocation, SignatureVerifier, TokenDigest},
@@ -197,6 +198,14 @@ pub struct AuthorizationRequest {
     pub code_verifier: Option<Secret>,
     /// What an id token must hold later. Only providers that have id tokens are told.
     pub nonce: Option<Secret>,
+    /// The scopes to ask for besides those that are set.
+    pub more_scopes: Vec<String>,
+    /// Whether the person is to be asked for their consent though the provider need not.
+    pub consent: bool,
+    /// Who is likely to sign in. Only providers that know such a parameter are told.
+    pub login_hint: Option<LoginHint>,
+    /// What the provider is to do anew: one of its [types](Provider::auth_types).
+    pub auth_type: Option<&'static str>,
 }
 
 /// What is needed to exchange an authorization code.
@@ -211,7 +220,7 @@ pub struct CodeExchange {
     /// The nonce that an id token must hold, if one was sent along.
     pub nonce: Option<Secret>,
     /// The state of the attempt; Naver wants it here too.
-    pub state: Option<Secret>,
+    pub state: Secret,
 }
 
 /// A provider's notice that a person took back there what they allowed us, as it came in. Nothing in it is verified.
@@ -272,6 +281,22 @@ pub trait Provider: Send + Sync {
     /// Whether its id tokens hold the nonce of the authorization request.
     fn uses_nonce(&self) -> bool {
         false
+    }
+
+    /// What `auth_type` of an authorization request may be.
+    fn auth_types(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether it may give a refresh token only to a person who was asked for their consent, and the settings let the gateway ask
+    /// for that. These scopes are asked for besides those that are set.
+    fn refresh_token_takes_consent(&self, _more_scopes: &[String]) -> bool {
+        false
+    }
+
+    /// How it is told that this is who will come back, if it can be.
+    fn login_hint_of(&self, _identity: &ProviderIdentity) -> Option<LoginHint> {
+        None
     }
 
     /// The URL to send the browser to. It holds the state: not for a log.

@@ -5,7 +5,7 @@ use http::StatusCode;
 use crate::{
     domain::gateway::{
         controllers::{account::control, failed},
-        models::login::InvalidReturnTo,
+        models::login::{InvalidLoginHint, InvalidReturnTo, MAX_SCOPE_BYTES},
         schemas::login::Refusal,
         services::{account::ControlError, login::FinishError, oauth::ProviderError},
     },
@@ -152,6 +152,49 @@ pub(super) fn nowhere(invalid: InvalidReturnTo) -> Refusal {
         Problem::new(StatusCode::BAD_REQUEST, "invalid_return_to", invalid.to_string()),
         "return_to 는 이 사이트의 경로이거나 ALLOWED_ORIGINS 에 있는 주소여야 합니다.",
     )
+}
+
+pub(super) fn nobody(invalid: InvalidLoginHint) -> Refusal {
+    Refusal::new(
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_login_hint", invalid.to_string()),
+        "login_hint 는 로그인 서버가 아는 이메일 주소나 이름이어야 하며, 제어 문자 없이 1~254자여야 합니다.",
+    )
+}
+
+pub(super) fn unknown_auth_type(known: &[&str]) -> Refusal {
+    let (detail, korean) = if known.is_empty() {
+        (
+            "this provider has no auth_type: leave it out".to_owned(),
+            "이 로그인 서버에는 auth_type 이 없습니다.".to_owned(),
+        )
+    } else {
+        let (english, korean) = (known.join(" or "), known.join(", "));
+        (
+            format!("auth_type of this provider is {english}"),
+            format!("이 로그인 서버의 auth_type 은 {korean} 중 하나입니다."),
+        )
+    };
+    Refusal::new(Problem::new(StatusCode::BAD_REQUEST, "unknown_auth_type", detail), korean)
+}
+
+pub(super) fn scope_not_allowed(allowed: &[String]) -> Refusal {
+    let (detail, korean) = if allowed.is_empty() {
+        (
+            "no scope may be asked for here besides those that are set; the operator allows some with \
+             <PROVIDER>_MORE_SCOPES or OIDC_<NAME>_MORE_SCOPES"
+                .to_owned(),
+            "이 로그인 서버에는 설정된 것 외에 요청할 수 있는 scope 가 없습니다.".to_owned(),
+        )
+    } else {
+        let allowed = allowed.join(" ");
+        (
+            format!(
+                "scope is one or more of these, separated by blanks, of at most {MAX_SCOPE_BYTES} characters in all: {allowed}"
+            ),
+            format!("scope 는 다음 중에서 빈칸으로 구분해 {MAX_SCOPE_BYTES}자까지 고를 수 있습니다: {allowed}"),
+        )
+    };
+    Refusal::new(Problem::new(StatusCode::BAD_REQUEST, "scope_not_allowed", detail), korean)
 }
 
 pub(super) fn broken(problem: Problem) -> Refusal {

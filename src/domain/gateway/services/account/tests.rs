@@ -225,6 +225,7 @@ impl Scene {
             provider: provider.clone(),
             callback: "https://www.jinmini.com/login/fake/callback".into(),
             redirect_uris: vec!["https://app.jinmini.com/cb".into()],
+            more_scopes: Vec::new(),
             takes_unbound_codes: true,
         };
         let attempts = Arc::new(MemoryAttempts::default());
@@ -294,6 +295,7 @@ impl Scene {
             redirect_uri: None,
             code_verifier: None,
             nonce: None,
+            state: None,
             client: None,
         };
         self.oauth.exchange(request, purpose).await.unwrap().open.grant.account

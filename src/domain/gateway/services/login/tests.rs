@@ -1,3 +1,5 @@
+mod consent;
+
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -9,6 +11,7 @@ use crate::{
     domain::gateway::{
         models::{
             account::ProviderIdentity,
+            login::LoginHint,
             oauth::{GrantFilter, ProviderTokens},
             session::{Session, SessionLimits, Visitor},
         },
@@ -33,9 +36,22 @@ const ISSUER: &str = "https://idp.example";
 struct FakeProvider {
     name: String,
     uses_pkce: bool,
+    /// Whether its refresh token may take the person's consent.
+    takes_consent: bool,
+    /// When it gives one.
+    refresh_tokens: Mutex<RefreshTokens>,
     failure: Mutex<Option<ProviderError>>,
+    /// Whether it cannot be found, so that no browser can be sent there.
+    is_lost: Mutex<bool>,
     requests: Mutex<Vec<AuthorizationRequest>>,
     exchanges: Mutex<Vec<CodeExchange>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum RefreshTokens {
+    #[default]
+    Never,
+    ForConsent,
 }
 
 struct Named {
@@ -63,8 +79,23 @@ impl Provider for Named {
         self.fake.uses_pkce
     }
 
+    fn auth_types(&self) -> &'static [&'static str] {
+        if self.fake.uses_pkce { &["reprompt", "reauthenticate"] } else { &[] }
+    }
+
+    fn refresh_token_takes_consent(&self, _: &[String]) -> bool {
+        self.fake.takes_consent
+    }
+
+    fn login_hint_of(&self, identity: &ProviderIdentity) -> Option<LoginHint> {
+        LoginHint::parse(&identity.subject).ok()
+    }
+
     async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
         self.fake.answer()?;
+        if *self.fake.is_lost.lock().unwrap() {
+            return Err(ProviderError::Unavailable("lost".into()));
+        }
         self.fake.requests.lock().unwrap().push(request.clone());
         Ok(format!("{ISSUER}/authorize?state={}", request.state.expose()))
     }
@@ -82,12 +113,16 @@ impl Provider for Named {
         self.fake.exchanges.lock().unwrap().push(exchange.clone());
         let subject = exchange.code.expose().strip_prefix("code-of-").map(str::to_owned);
         let subject = subject.ok_or_else(|| ProviderError::InvalidGrant { code: "invalid_grant".into() })?;
+        let request =
+            self.fake.requests.lock().unwrap().iter().find(|sent| sent.state == exchange.state).cloned().unwrap();
+        let gives = request.consent && *self.fake.refresh_tokens.lock().unwrap() == RefreshTokens::ForConsent;
+        let scope = [vec!["email".to_owned()], request.more_scopes].concat().join(" ");
         let tokens = ProviderTokens {
             access_token: Secret::new("provider-access"),
             token_type: "Bearer".into(),
             expires_at: None,
-            refresh_token: None,
-            scope: None,
+            refresh_token: gives.then(|| Secret::new(format!("refresh-for {scope}"))),
+            scope: Some(scope),
             id_token: None,
         };
         let identity = ProviderIdentity {
@@ -113,7 +148,14 @@ struct Scene {
     sessions: Arc<SessionService>,
     accounts: Arc<MemoryOAuth>,
     one: Arc<FakeProvider>,
+    /// It gives a refresh token only to whom it asked for their consent, if at all.
+    strict: Arc<FakeProvider>,
     bench: Bench,
+}
+
+/// A begin that wants nothing but to go there in the end.
+fn to(return_to: Option<&str>) -> BeginRequest<'_> {
+    BeginRequest { return_to, ..BeginRequest::default() }
 }
 
 /// A browser that left for the provider.
@@ -123,7 +165,7 @@ struct Away {
 }
 
 impl Scene {
-    /// With the providers `one`, which knows PKCE, and `other`, which does not.
+    /// With the providers `one` and `strict`, which know PKCE, and `other`, which does not.
     async fn new() -> Self {
         let bench = bench(policy()).await;
         let entropy = Arc::new(CountingEntropy::default());
@@ -132,16 +174,24 @@ impl Scene {
         let provider =
             |name: &str, uses_pkce| Arc::new(FakeProvider { name: name.into(), uses_pkce, ..FakeProvider::default() });
         let [one, other] = [provider("one", true), provider("other", false)];
+        let strict = Arc::new(FakeProvider {
+            name: "strict".into(),
+            uses_pkce: true,
+            takes_consent: true,
+            refresh_tokens: Mutex::new(RefreshTokens::ForConsent),
+            ..FakeProvider::default()
+        });
         let switched_on = |fake: &Arc<FakeProvider>| SwitchedOn {
             provider: Arc::new(Named { name: fake.name.parse().unwrap(), fake: fake.clone() }),
             callback: format!("https://www.jinmini.com/login/{}/callback", fake.name),
             redirect_uris: Vec::new(),
+            more_scopes: vec!["calendar".into(), "photos".into()],
             takes_unbound_codes: false,
         };
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: accounts.clone(),
             attempts: Arc::new(MemoryAttempts::default()),
-            providers: vec![switched_on(&one), switched_on(&other)],
+            providers: vec![switched_on(&one), switched_on(&other), switched_on(&strict)],
             healths: Arc::new(ProviderHealths::new([], bench.clock.clone())),
             sealer: sealer.clone(),
             publisher: bench.recorder.clone(),
@@ -166,11 +216,11 @@ impl Scene {
             entropy,
             allowed_origins: vec!["https://app.jinmini.com".into()],
         });
-        Self { logins, sessions, accounts, one, bench }
+        Self { logins, sessions, accounts, one, strict, bench }
     }
 
     async fn begin(&self, provider: &str, return_to: Option<&str>) -> Away {
-        let begun = self.logins.begin(provider, return_to, None, None).await.ok().unwrap();
+        let begun = self.logins.begin(provider, to(return_to), None, None).await.ok().unwrap();
         let state = begun.location.expose().split_once("state=").unwrap().1.to_owned();
         Away { begun, state }
     }
@@ -223,7 +273,7 @@ async fn what_was_sent_with_the_browser_is_what_the_exchange_is_bound_to() {
     assert_eq!(exchange.redirect_uri, sent.redirect_uri);
     assert!(sent.code_verifier.is_some() && exchange.code_verifier == sent.code_verifier);
     assert!(sent.nonce.is_some() && exchange.nonce == sent.nonce);
-    assert_eq!((exchange.state.as_ref(), sent.state.expose()), (Some(&sent.state), away.state.as_str()));
+    assert_eq!((&exchange.state, sent.state.expose()), (&sent.state, away.state.as_str()));
     let secrets = [&sent.state, sent.nonce.as_ref().unwrap(), sent.code_verifier.as_ref().unwrap()];
     assert!(secrets.iter().all(|secret| secret.expose().len() == 43), "256 bits each");
     assert!(secrets[0] != secrets[1] && secrets[1] != secrets[2]);
@@ -339,7 +389,7 @@ async fn a_provider_that_is_down_is_told_at_either_end() {
     let away = scene.begin("one", None).await;
     *scene.one.failure.lock().unwrap() = Some(ProviderError::Unavailable("down".into()));
     assert!(matches!(
-        scene.logins.begin("one", None, None, None).await,
+        scene.logins.begin("one", to(None), None, None).await,
         Err(BeginError::Provider(ProviderError::Unavailable(_)))
     ));
     let failed = scene.finish("one", away.back("alice")).await;
@@ -371,10 +421,13 @@ async fn the_same_email_at_two_providers_is_two_accounts() {
 async fn what_cannot_be_begun_is_told_why() {
     let scene = Scene::new().await;
     for name in ["nobody", "", "ONE", "one/"] {
-        assert!(matches!(scene.logins.begin(name, None, None, None).await, Err(BeginError::UnknownProvider)), "{name}");
+        assert!(
+            matches!(scene.logins.begin(name, to(None), None, None).await, Err(BeginError::UnknownProvider)),
+            "{name}"
+        );
     }
     assert!(matches!(
-        scene.logins.begin("one", Some("//evil.example"), None, None).await,
+        scene.logins.begin("one", to(Some("//evil.example")), None, None).await,
         Err(BeginError::ReturnTo(_))
     ));
     let away = scene.begin("one", Some("https://app.jinmini.com")).await;
@@ -395,7 +448,7 @@ impl Scene {
     async fn begin_link(&self, secret: &SessionSecret) -> Away {
         let session = self.of(secret).await;
         let permit = LinkPermit::unproven(session.account, session.id);
-        let begun = self.logins.begin("other", Some("/me"), Some(permit), None).await.ok().unwrap();
+        let begun = self.logins.begin("other", to(Some("/me")), Some(permit), None).await.ok().unwrap();
         let state = begun.location.expose().split_once("state=").unwrap().1.to_owned();
         Away { begun, state }
     }

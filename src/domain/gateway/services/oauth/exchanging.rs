@@ -19,6 +19,7 @@ use crate::domain::gateway::{
         account::ProviderIdentity,
         attempt::{Admission, Counted},
         id::AccountId,
+        login::LoginState,
         oauth::{ProviderName, ProviderTokens, Secret},
         token::IssuedTokens,
     },
@@ -43,6 +44,9 @@ pub struct ExchangeRequest {
     pub code_verifier: Option<Secret>,
     /// What the id token must hold.
     pub nonce: Option<Secret>,
+    /// The `state` of the authorization request, for a provider that wants it with the code. It proves nothing: whether it is the
+    /// browser's only the front end knows.
+    pub state: Option<Secret>,
     /// The client's address, if it is known.
     pub client: Option<IpAddr>,
 }
@@ -144,14 +148,15 @@ impl OAuthService {
         let switched_on = self.providers.get(&name).ok_or(ExchangeError::UnknownProvider)?;
         let provider = &*switched_on.provider;
         let client = request.client;
-        let exchange = bound(switched_on, request)?;
+        let any_state = LoginState::from_random(self.entropy.bytes());
+        let exchange = bound(switched_on, request, &any_state)?;
         let (tokens, identity) = self.counted(client, provider, &exchange).await?;
         let account = match purpose {
             ExchangePurpose::SignIn => self.account_of(&identity).await?,
             ExchangePurpose::KeepGrant(account) => self.owner(&identity, account).await?,
             ExchangePurpose::Link(permit) => self.linked(&identity, permit).await?,
         };
-        let open = self.keep(provider, tokens, &identity, account).await?;
+        let open = self.keep(provider, tokens, &identity, account).await?.open;
         let ExchangePurpose::SignIn = purpose else { return Ok(Exchanged { open, signed_in: None }) };
         let signed_in = self.tokens.sign_in(account, identity.verified_email.as_deref()).await?;
         if !self.is_met(account).await? {
@@ -202,9 +207,14 @@ impl OAuthService {
     }
 }
 
-/// The exchange, with everything that binds the code to its browser.
-fn bound(switched_on: &SwitchedOn, request: ExchangeRequest) -> Result<CodeExchange, ExchangeError> {
-    let SwitchedOn { provider, callback, redirect_uris, takes_unbound_codes } = switched_on;
+/// The exchange, with everything that binds the code to its browser. A request without a state gets `any_state`: a provider that
+/// wants one takes any.
+fn bound(
+    switched_on: &SwitchedOn,
+    request: ExchangeRequest,
+    any_state: &LoginState,
+) -> Result<CodeExchange, ExchangeError> {
+    let SwitchedOn { provider, callback, redirect_uris, takes_unbound_codes, .. } = switched_on;
     if !(provider.uses_nonce() || provider.uses_pkce() || *takes_unbound_codes) {
         return Err(ExchangeError::Unbound);
     }
@@ -223,6 +233,7 @@ fn bound(switched_on: &SwitchedOn, request: ExchangeRequest) -> Result<CodeExcha
     if provider.uses_pkce() && request.code_verifier.is_none() {
         return Err(ExchangeError::VerifierMissing);
     }
-    let ExchangeRequest { code, code_verifier, nonce, .. } = request;
-    Ok(CodeExchange { code, redirect_uri, code_verifier, nonce, state: None })
+    let ExchangeRequest { code, code_verifier, nonce, state, .. } = request;
+    let state = state.unwrap_or_else(|| Secret::new(any_state.expose()));
+    Ok(CodeExchange { code, redirect_uri, code_verifier, nonce, state })
 }

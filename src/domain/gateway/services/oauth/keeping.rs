@@ -13,6 +13,7 @@ use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
         id::{AccountId, GrantId},
+        login::scope_words,
         oauth::{Grant, GrantStatus, LeaseOutcome, ProviderTokens, PutOutcome, RefreshLease},
     },
     repositories::RepositoryError,
@@ -42,6 +43,42 @@ impl From<Failure> for KeepError {
     }
 }
 
+/// A grant that was kept.
+pub(super) struct Kept {
+    /// The grant, with the refresh token that is held.
+    pub(super) open: OpenGrant,
+    refresh_token: RefreshTokenSource,
+}
+
+/// Where the refresh token of a grant is from.
+enum RefreshTokenSource {
+    /// It came along.
+    Answer,
+    /// It was held before, by a grant with this scope.
+    Held { scope: Option<String> },
+    /// There is none.
+    Missing,
+}
+
+impl Kept {
+    fn of_answer(grant: Grant, tokens: ProviderTokens) -> Self {
+        let came = tokens.refresh_token.is_some();
+        let refresh_token = if came { RefreshTokenSource::Answer } else { RefreshTokenSource::Missing };
+        Self { open: OpenGrant { grant, tokens }, refresh_token }
+    }
+
+    /// Whether there is no refresh token, or only one that may be from before the person allowed these scopes.
+    pub(super) fn lacks_refresh_token_for(&self, more_scopes: &[String]) -> bool {
+        match &self.refresh_token {
+            RefreshTokenSource::Answer | RefreshTokenSource::Held { scope: None } => false,
+            RefreshTokenSource::Missing => true,
+            RefreshTokenSource::Held { scope: Some(scope) } => {
+                more_scopes.iter().any(|wanted| scope_words(scope).all(|word| word != wanted))
+            }
+        }
+    }
+}
+
 impl OAuthService {
     /// Keeps a grant. If that cannot be any more, what the provider gave out is taken back there.
     pub(super) async fn keep(
@@ -50,7 +87,7 @@ impl OAuthService {
         tokens: ProviderTokens,
         identity: &ProviderIdentity,
         account: AccountId,
-    ) -> Result<OpenGrant, KeepError> {
+    ) -> Result<Kept, KeepError> {
         let now = self.clock.now();
         let grant = Grant {
             id: GrantId::from_random(self.entropy.bytes()),
@@ -66,11 +103,7 @@ impl OAuthService {
         };
         let grant = self.sealed(grant, provider, &tokens)?;
         let kept = if grant.refreshable {
-            self.store
-                .put_grant(&grant)
-                .await
-                .map(|grant| OpenGrant { grant, tokens: tokens.clone() })
-                .map_err(Into::into)
+            self.store.put_grant(&grant).await.map(|stored| Kept::of_answer(stored, tokens.clone())).map_err(Into::into)
         } else {
             self.keep_unrenewable(provider, &grant, &tokens).await
         };
@@ -88,11 +121,11 @@ impl OAuthService {
         provider: &dyn Provider,
         grant: &Grant,
         tokens: &ProviderTokens,
-    ) -> Result<OpenGrant, KeepError> {
+    ) -> Result<Kept, KeepError> {
         let give_up_at = Instant::now() + PATIENCE;
         loop {
             let held = match self.store.put_grant_unless_renewable(grant).await? {
-                PutOutcome::Stored(grant) => return Ok(OpenGrant { grant, tokens: tokens.clone() }),
+                PutOutcome::Stored(grant) => return Ok(Kept::of_answer(grant, tokens.clone())),
                 PutOutcome::Renewable(held) => held,
             };
             let _turn = self.turns.wait_for(held.id).await;
@@ -121,17 +154,21 @@ impl OAuthService {
         lease: &RefreshLease,
         current: Grant,
         tokens: &ProviderTokens,
-    ) -> Result<Option<OpenGrant>, KeepError> {
+    ) -> Result<Option<Kept>, KeepError> {
         let held = self.opened(&current).inspect_err(|error| {
             warn!(%error, "a sign-in replaces tokens that cannot be read");
         });
-        let tokens = match held {
-            Ok(held) => tokens.clone().or_refresh_token_of(held),
-            Err(_) => tokens.clone(),
+        let (refresh_token, tokens) = match held {
+            Ok(held) if held.refresh_token.is_some() => {
+                let source = RefreshTokenSource::Held { scope: held.scope.clone() };
+                (source, tokens.clone().or_refresh_token_of(held))
+            }
+            Ok(_) | Err(_) => (RefreshTokenSource::Missing, tokens.clone()),
         };
         let joined = Grant { updated_at: self.clock.now(), ..current };
         let joined = self.sealed(joined, provider, &tokens)?;
         let is_stored = self.store.finish_refresh(lease, &joined).await?;
-        Ok(is_stored.then_some(OpenGrant { grant: joined, tokens }))
+        let kept = Kept { open: OpenGrant { grant: joined, tokens }, refresh_token };
+        Ok(is_stored.then_some(kept))
     }
 }

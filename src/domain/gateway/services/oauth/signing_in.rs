@@ -1,13 +1,14 @@
 //! The vault's part of a sign-in in the browser: where the browser goes, and what its return gives.
 
 use thiserror::Error;
+use tracing::warn;
 
 use super::{KeepError, LinkError, OAuthService, SwitchedOn};
 use crate::domain::gateway::{
     models::{
         id::AccountId,
-        login::{LoginAttempt, LoginState},
-        oauth::Secret,
+        login::{LoginAttempt, LoginHint, LoginState},
+        oauth::{ProviderName, Secret},
     },
     services::{
         Failure,
@@ -15,6 +16,22 @@ use crate::domain::gateway::{
         ports::{AuthorizationRequest, CodeExchange, ProviderError},
     },
 };
+
+/// Somebody signed in at a provider.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// The account that the identity is in.
+    pub account: AccountId,
+    /// What is to be asked of the provider next, if its refresh token may come with the person's consent alone.
+    pub needs_consent: Option<ConsentRequest>,
+}
+
+/// The person is to be sent to the provider once more and asked for their consent.
+#[derive(Debug)]
+pub struct ConsentRequest {
+    /// Who it was, in the provider's words.
+    pub login_hint: Option<LoginHint>,
+}
 
 /// Why nobody was signed in.
 #[derive(Debug, Error)]
@@ -53,19 +70,29 @@ impl From<LinkError> for SignInError {
 
 impl OAuthService {
     /// Where to send the browser for an attempt.
-    pub async fn authorize_url(&self, attempt: &LoginAttempt, state: &LoginState) -> Result<Secret, ProviderError> {
+    pub async fn authorize_url(
+        &self,
+        attempt: &LoginAttempt,
+        state: &LoginState,
+        login_hint: Option<LoginHint>,
+        auth_type: Option<&'static str>,
+    ) -> Result<Secret, ProviderError> {
         let SwitchedOn { provider, callback, .. } = self.switched_on(attempt)?;
         let request = AuthorizationRequest {
             redirect_uri: attempt.callback.as_ref().unwrap_or(callback).clone(),
             state: Secret::new(state.expose()),
             code_verifier: attempt.code_verifier.clone(),
             nonce: Some(attempt.nonce.clone()),
+            more_scopes: attempt.more_scopes.clone(),
+            consent: attempt.consent,
+            login_hint,
+            auth_type,
         };
         provider.authorize_url(&request).await.map(Secret::new)
     }
 
-    /// Exchanges the code that an attempt ended with, keeps the grant, and says whose account it is in. With a `permit` the
-    /// identity is added to that account.
+    /// Exchanges the code that an attempt ended with, keeps the grant, and says whose account it is in, and whether there is no
+    /// refresh token that the person's consent might bring. With a `permit` the identity is added to that account.
     pub async fn sign_in(
         &self,
         attempt: &LoginAttempt,
@@ -73,7 +100,7 @@ impl OAuthService {
         code: Secret,
         issuer: Option<&str>,
         permit: Option<LinkPermit>,
-    ) -> Result<AccountId, SignInError> {
+    ) -> Result<SignedIn, SignInError> {
         let SwitchedOn { provider, callback, .. } = self.switched_on(attempt)?;
         provider.check_issuer(issuer).await?;
         let exchange = CodeExchange {
@@ -81,15 +108,31 @@ impl OAuthService {
             redirect_uri: attempt.callback.as_ref().unwrap_or(callback).clone(),
             code_verifier: attempt.code_verifier.clone(),
             nonce: Some(attempt.nonce.clone()),
-            state: Some(Secret::new(state.expose())),
+            state: Secret::new(state.expose()),
         };
         let (tokens, identity) = self.exchanged(&**provider, &exchange).await?;
         let account = match permit {
             Some(permit) => self.linked(&identity, permit).await?,
             None => self.account_of(&identity).await?,
         };
-        self.keep(&**provider, tokens, &identity, account).await?;
-        Ok(account)
+        let kept = self.keep(&**provider, tokens, &identity, account).await?;
+        let lacks_refresh_token = kept.lacks_refresh_token_for(&attempt.more_scopes)
+            && provider.refresh_token_takes_consent(&attempt.more_scopes);
+        if lacks_refresh_token && attempt.consent {
+            warn!(
+                provider = %attempt.provider,
+                "the provider gave no refresh token though it was to ask for consent; set <PROVIDER>_PROMPT=never or \
+                 OIDC_<NAME>_PROMPT=never so that people are not sent there twice at each sign-in"
+            );
+        }
+        let asks_again = lacks_refresh_token && !attempt.consent;
+        let needs_consent = asks_again.then(|| ConsentRequest { login_hint: provider.login_hint_of(&identity) });
+        Ok(SignedIn { account, needs_consent })
+    }
+
+    /// The scopes that one sign-in may ask for besides those that are set.
+    pub fn more_scopes(&self, provider: &ProviderName) -> &[String] {
+        self.providers.get(provider).map_or(&[], |one| &one.more_scopes)
     }
 
     /// The provider of an attempt. It was on when the attempt began, on this replica or another.

@@ -228,6 +228,7 @@ impl Scene {
                 provider: provider.clone(),
                 callback: CALLBACK.into(),
                 redirect_uris: vec![CALLBACK.into(), OWN.into()],
+                more_scopes: vec!["calendar".into()],
                 takes_unbound_codes: false,
             }],
             healths: Arc::new(ProviderHealths::new([provider.name.clone()], bench.clock.clone())),
@@ -267,6 +268,7 @@ fn code_of(person: &str) -> ExchangeRequest {
         redirect_uri: None,
         code_verifier: Some(Secret::new("verifier")),
         nonce: None,
+        state: None,
         client: None,
     }
 }

@@ -45,6 +45,19 @@ async fn what_binds_a_code_to_its_browser_is_demanded_where_the_provider_has_it(
     assert_eq!((sent.code_verifier, sent.nonce), (secret("v"), secret("n")), "the provider gets to see it");
 }
 
+#[tokio::test]
+async fn a_state_is_handed_on_and_made_up_where_there_is_none() {
+    let scene = Scene::new().await;
+    for state in [Some("of the front end"), None, None] {
+        let request = ExchangeRequest { state: state.map(Secret::new), ..code_of("alice") };
+        scene.vault.exchange(request, ExchangePurpose::SignIn).await.unwrap();
+    }
+    let exchanges = scene.provider.exchanges.lock().unwrap();
+    let [given, first, second] = [0, 1, 2].map(|n: usize| exchanges[n].state.expose());
+    assert_eq!((given, first.len(), second.len()), ("of the front end", 43, 43));
+    assert_ne!(first, second);
+}
+
 /// Whatever the provider compares: a code of `/login` must not be exchanged here.
 #[tokio::test]
 async fn a_provider_that_binds_its_codes_to_nothing_is_refused_unless_the_operator_relies_on_it() {

@@ -1,0 +1,92 @@
+//! What people are asked at a provider: scopes, `prompt`, and what the authorization endpoint as it is set says by itself.
+
+use url::Url;
+
+use super::{member, values::endpoint};
+use crate::{
+    config::{
+        Environment,
+        reader::Reader,
+        report::{Mistake, shown},
+    },
+    domain::gateway::models::{
+        login::scope_words,
+        provider::{Prompt, binding_parameter},
+    },
+};
+
+/// The value of `<PROVIDER>_PROMPT` that is no word for the provider.
+const NEVER: &str = "never";
+
+/// An authorization endpoint. Its own query wins over what the gateway sends, so it must not say what binds a sign-in.
+pub(super) fn authorize_endpoint(text: &str, environment: Environment) -> Result<Url, String> {
+    let url = endpoint(text, environment)?;
+    match binding_parameter(&url) {
+        None => Ok(url),
+        Some(name) => {
+            Err(format!("an address without the parameter {name}: it binds each sign-in, so the gateway sets it"))
+        }
+    }
+}
+
+/// What people are asked to allow.
+pub(super) fn read_scopes(reader: &mut Reader<'_>, prefix: &str, usual: &str, oidc: bool) -> Option<String> {
+    member(reader, &format!("{prefix}_SCOPES"), usual, |text| {
+        if !is_printable(text) {
+            Err("words of printable ASCII, parted as the provider wants it".to_owned())
+        } else if oidc && scope_words(text).all(|word| word != "openid") {
+            Err("one of the words is openid: without it there is no id token".to_owned())
+        } else {
+            Ok(text.to_owned())
+        }
+    })
+}
+
+/// What one sign-in may ask for besides.
+pub(super) fn read_more_scopes(reader: &mut Reader<'_>, prefix: &str, authorize: Option<&Url>) -> Option<Vec<String>> {
+    let is_set_elsewhere = authorize.is_some_and(|url| parameter(url, "scope").is_some());
+    member(reader, &format!("{prefix}_MORE_SCOPES"), "", |text| {
+        let words: Vec<_> = scope_words(text).map(str::to_owned).collect();
+        if !is_printable(text) {
+            Err("words of printable ASCII, parted by blanks or commas".to_owned())
+        } else if is_set_elsewhere && !words.is_empty() {
+            Err(format!("nothing, as long as {prefix}_AUTHORIZE_URL has the parameter scope, which wins over them"))
+        } else {
+            Ok(words)
+        }
+    })
+}
+
+/// What the provider is to ask people though it need not.
+pub(super) fn read_prompt(
+    reader: &mut Reader<'_>,
+    prefix: &str,
+    is_known: bool,
+    authorize: Option<&Url>,
+) -> Option<Prompt> {
+    let name = format!("{prefix}_PROMPT");
+    if let Some((text, place)) = reader.value_and_place(&name).filter(|(text, _)| !is_known && !text.is_empty()) {
+        let rule = "this provider does not know `prompt`; GET /login/{provider}?auth_type=… makes it ask again";
+        reader.note(Mistake::new(place, shown(text), rule));
+        return None;
+    }
+    let said_there = authorize.and_then(|url| parameter(url, "prompt"));
+    member(reader, &name, "", |text| match (text, said_there) {
+        ("", Some(words)) => Ok(Prompt::Always(words)),
+        ("", None) => Ok(Prompt::WhenNeeded),
+        (NEVER, _) => Ok(Prompt::Never),
+        (words, _) if is_printable(words) && scope_words(words).all(|word| word != NEVER) => {
+            Ok(Prompt::Always(words.to_owned()))
+        }
+        _ => Err(format!("words that the provider knows, such as select_account, or {NEVER} alone")),
+    })
+}
+
+/// A parameter of a URL's own query.
+fn parameter(url: &Url, name: &str) -> Option<String> {
+    url.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+}
+
+fn is_printable(text: &str) -> bool {
+    text.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
+}
