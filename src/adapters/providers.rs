@@ -1,6 +1,7 @@
 //! Providers: where people sign in. One file per family of quirks; what is the same everywhere is in `flow` (the requests
 //! of OAuth 2.0), `plain` (providers that speak no more than that), `http` (the one client, and what an answer means),
-//! `error_codes` (whose matter an error is), `answer` (lenient JSON), `notice` (what providers tell us unasked), `id_token` and `kept` (OpenID Connect).
+//! `error_codes` (whose matter an error is), `answer` (lenient JSON), `notice` (what providers tell us unasked), `jws` and `jwks` (what
+//! providers sign), `id_token` and `kept` (OpenID Connect).
 
 mod answer;
 mod error_codes;
@@ -11,6 +12,7 @@ mod google;
 mod http;
 mod id_token;
 mod jwks;
+mod jws;
 mod kakao;
 mod kept;
 mod naver;
@@ -78,7 +80,7 @@ fn with_limits(
             ProviderKind::Facebook(endpoints) => Arc::new(facebook::facebook(flow, endpoints)),
             ProviderKind::Naver(endpoints) => Arc::new(naver::naver(flow, endpoints)),
             ProviderKind::Kakao { endpoints, admin_key } => Arc::new(kakao::kakao(flow, endpoints, admin_key)),
-            ProviderKind::Oidc { issuer } => Arc::new(Oidc::discovered(flow, issuer)),
+            ProviderKind::Oidc { issuer, id_token_key } => Arc::new(Oidc::discovered(flow, issuer, id_token_key)),
         }
     };
     let providers: Vec<_> = settings.iter().map(provider).collect();

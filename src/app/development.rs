@@ -18,7 +18,7 @@ use crate::{
     domain::gateway::models::{
         access::Access,
         oauth::Secret,
-        provider::{Prompt, ProviderKind, ProviderSettings, STAND_IN},
+        provider::{IdTokenKey, Prompt, ProviderKind, ProviderSettings, STAND_IN},
         service::{Instance, Route, Service, ServiceName, UpstreamProtocol},
     },
 };
@@ -121,7 +121,7 @@ async fn start_stand_in(
         settings.providers.push(ProviderSettings {
             name,
             display_name: "Stand-in".to_owned(),
-            kind: ProviderKind::Oidc { issuer },
+            kind: ProviderKind::Oidc { issuer, id_token_key: IdTokenKey::Published },
             client_id: CLIENT_ID.to_owned(),
             client_secret: Secret::new(CLIENT_SECRET),
             scopes: "openid email profile".to_owned(),

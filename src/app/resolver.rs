@@ -111,7 +111,9 @@ fn told(error: GrantError, provider: &ProviderName) -> ProviderAccessError {
             | ProviderError::Refused { .. }
             | ProviderError::Unavailable(_)
             | ProviderError::BadAnswer(_)
-            | ProviderError::NonceMismatch,
+            | ProviderError::NonceMismatch
+            | ProviderError::NoIdToken { .. }
+            | ProviderError::NotAdmitted(_),
         )
         | GrantError::Busy => ProviderAccessError::ProviderUnavailable,
         GrantError::Failed(failure @ (Failure::Unavailable(_) | Failure::Overloaded(_))) => {

@@ -24,15 +24,15 @@ use super::{
 };
 use crate::domain::gateway::models::{
     oauth::{ProviderName, Secret},
-    provider::{Endpoints, ProviderKind, ProviderSettings},
+    provider::{Endpoints, IdTokenKey, ProviderKind, ProviderSettings},
 };
 
 /// What the names of the variables of other OpenID Connect providers begin with.
 const OIDC: &str = "OIDC_";
 const OIDC_SCOPES: &str = "openid email profile";
 /// What their names end with. `_MORE_SCOPES` comes before `_SCOPES`, which is its end.
-const OIDC_SUFFIXES: [&str; 7] =
-    ["_ISSUER", "_CLIENT_ID", "_CLIENT_SECRET", "_MORE_SCOPES", "_SCOPES", "_PROMPT", "_PKCE"];
+const OIDC_SUFFIXES: [&str; 8] =
+    ["_ISSUER", "_CLIENT_ID", "_CLIENT_SECRET", "_MORE_SCOPES", "_SCOPES", "_PROMPT", "_PKCE", "_ID_TOKEN_ALG"];
 
 /// A provider whose quirks the gateway knows.
 struct Known {
@@ -311,12 +311,17 @@ fn read_oidc(reader: &mut Reader<'_>, stem: &str, common: &Common<'_>) -> Option
     let more_scopes = read_more_scopes(reader, &prefix, None);
     let prompt = read_prompt(reader, &prefix, true, None);
     let pkce = read_pkce(reader, &prefix, true);
+    let id_token_key = member(reader, &format!("{prefix}_ID_TOKEN_ALG"), "", |text| {
+        one_of(text, &[("HS256", IdTokenKey::ClientSecret), ("", IdTokenKey::Published)]).map_err(|_| {
+            "HS256, if the client secret signs the id tokens; else leave it out: the published keys say it".to_owned()
+        })
+    });
     let name = name.ok()?;
     let (callback, redirect_uris) = common.redirects(name.as_str());
     Some(ProviderSettings {
         display_name: display_name(stem),
         name,
-        kind: ProviderKind::Oidc { issuer: issuer? },
+        kind: ProviderKind::Oidc { issuer: issuer?, id_token_key: id_token_key? },
         client_id: client_id?,
         client_secret: client_secret?,
         scopes: scopes?,

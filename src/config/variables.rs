@@ -136,6 +136,11 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     family("OIDC_<NAME>_CLIENT_ID", "off", "The client id at that provider"),
     Variable { secret: true, ..family("OIDC_<NAME>_CLIENT_SECRET", "off", "The client secret at that provider") },
     family(
+        "OIDC_<NAME>_ID_TOKEN_ALG",
+        "that of the provider's published keys",
+        "`HS256` where the client secret signs the id tokens, as LINE's does; then no published key will do",
+    ),
+    family(
         "<PROVIDER>_SCOPES",
         "the person's name and e-mail",
         "What people are asked to allow, sent as it is written here. Also `OIDC_<NAME>_SCOPES`",

@@ -1,17 +1,25 @@
-//! What an id token must hold before anybody believes it (OpenID Connect Core §3.1.3.7).
+//! What an id token must hold before anybody believes it (OpenID Connect Core §3.1.3.7), and what verifies its signature.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use jsonwebtoken::{Algorithm, crypto};
-use serde::Deserialize;
+use jsonwebtoken::Algorithm;
 use serde_json::Value;
-use sha2::{Digest, Sha256, Sha512};
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use url::Url;
 
-use super::{answer::number, jwks::Keys};
-use crate::{
-    adapters::jose::present,
-    domain::gateway::{models::oauth::Secret, services::ports::ProviderError},
+use super::{
+    answer::number,
+    flow::Flow,
+    jwks::{Jwks, Key},
+    jws::{Flaw, Jws},
+};
+use crate::domain::gateway::{
+    models::{
+        oauth::{ProviderTokens, Secret},
+        provider::IdTokenKey,
+    },
+    services::ports::ProviderError,
 };
 
 /// How long an expired token is still taken, in seconds.
@@ -19,137 +27,157 @@ const LEEWAY: i64 = 5;
 /// How far the provider's clock may be ahead of ours, in seconds.
 const AHEAD: i64 = 60;
 
-/// What is expected of a token.
-pub(super) struct Expected<'e> {
+/// Where id tokens come from.
+pub(super) struct Origin<'o> {
     /// The issuer, in every form in which it writes itself.
-    pub(super) issuers: &'e [String],
-    pub(super) client_id: &'e str,
-    /// The nonce that was sent, if one was.
-    pub(super) nonce: Option<&'e Secret>,
-    /// The access token that came along.
-    pub(super) access_token: &'e Secret,
-    pub(super) now: DateTime<Utc>,
+    pub(super) issuers: &'o [String],
+    /// The keys that it publishes.
+    pub(super) jwks: &'o Url,
 }
 
-/// An id token that was taken apart, but not checked.
-pub(super) struct Unchecked<'t> {
-    signed: &'t str,
-    signature: &'t str,
-    header: Header,
-    claims: Value,
+/// Verifies the id tokens of one provider.
+pub(super) struct IdTokens(Keys);
+
+enum Keys {
+    Published(Jwks),
+    /// The client secret, for a provider whose settings say so. It has no id: every token is signed with it.
+    Secret(Key),
 }
 
-/// `alg` is compared with the key's and never followed.
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-    kid: Option<String>,
-    typ: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    crit: bool,
-}
-
-impl<'t> Unchecked<'t> {
-    pub(super) fn parse(token: &'t Secret) -> Result<Self, ProviderError> {
-        let malformed = || flaw("is not a signed JWT");
-        let (signed, signature) = token.expose().rsplit_once('.').ok_or_else(malformed)?;
-        let (header, claims) = signed.split_once('.').ok_or_else(malformed)?;
-        let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed());
-        Ok(Self {
-            signed,
-            signature,
-            header: serde_json::from_slice(&decoded(header)?).map_err(|_| malformed())?,
-            claims: serde_json::from_slice(&decoded(claims)?).map_err(|_| malformed())?,
+impl IdTokens {
+    /// `signed_with` is never what a token or the provider's metadata say, but what the operator does.
+    pub(super) fn new(flow: &Flow, signed_with: IdTokenKey) -> Self {
+        Self(match signed_with {
+            IdTokenKey::Published => Keys::Published(Jwks::new(flow.clock.clone())),
+            IdTokenKey::ClientSecret => Keys::Secret(Key::of_secret(&flow.settings.client_secret)),
         })
     }
 
-    /// Which key to look for.
-    pub(super) fn kid(&self) -> Option<&str> {
-        self.header.kid.as_deref()
-    }
-
-    /// The claims, once everything was checked.
-    pub(super) fn check(self, keys: &Keys, expected: &Expected<'_>) -> Result<Value, ProviderError> {
+    /// The claims of the id token that came along with `tokens`, once everything was checked. `remedy` is what the operator can do
+    /// if none came.
+    pub(super) async fn check(
+        &self,
+        flow: &Flow,
+        origin: &Origin<'_>,
+        tokens: &ProviderTokens,
+        nonce: Option<&Secret>,
+        remedy: &'static str,
+    ) -> Result<Value, ProviderError> {
+        let id_token = tokens.id_token.as_ref().ok_or(ProviderError::NoIdToken { remedy })?;
+        let id_token = Jws::parse(id_token.expose()).map_err(refused)?;
         // An access token or a logout token is signed with the same keys, and says what it is (RFC 8725 §3.11).
-        if self.header.typ.as_deref().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")) {
-            return Err(flaw("is another kind of token"));
+        if id_token.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")) {
+            return Err(refused(Flaw("is another kind of token")));
         }
-        if self.header.crit {
-            return Err(flaw("wants to be understood in ways that we do not know"));
-        }
-        let key = keys.find(self.kid()).ok_or_else(|| flaw("is signed with a key that the provider does not have"))?;
-        if self.header.alg.parse() != Ok(key.algorithm) {
-            return Err(flaw("is signed with another algorithm than its key's"));
-        }
-        let signed = crypto::verify(self.signature, self.signed.as_bytes(), &key.decoding, key.algorithm);
-        if !matches!(signed, Ok(true)) {
-            return Err(flaw("has a bad signature"));
-        }
-        expected.check(&self.claims, key.algorithm)?;
-        Ok(self.claims)
+        let verified = match &self.0 {
+            Keys::Secret(key) => id_token.verify(Some(key)),
+            Keys::Published(jwks) => {
+                let keys = jwks.get(flow, origin.jwks, id_token.kid()).await?;
+                let key = keys.find(id_token.kid());
+                id_token.verify(key)
+            }
+        };
+        let verified = verified.map_err(refused)?;
+        let expected = Expected {
+            issuers: origin.issuers,
+            client_id: &flow.settings.client_id,
+            nonce,
+            access_token: &tokens.access_token,
+            now: flow.clock.now(),
+        };
+        expected.check(&verified.claims, verified.algorithm)?;
+        Ok(verified.claims)
     }
+}
+
+/// What is expected of a token.
+struct Expected<'e> {
+    issuers: &'e [String],
+    client_id: &'e str,
+    /// The nonce that was sent, if one was.
+    nonce: Option<&'e Secret>,
+    /// The access token that came along.
+    access_token: &'e Secret,
+    now: DateTime<Utc>,
 }
 
 impl Expected<'_> {
     fn check(&self, claims: &Value, algorithm: Algorithm) -> Result<(), ProviderError> {
+        self.check_parties(claims).map_err(refused)?;
+        self.check_times(claims).map_err(refused)?;
+        let nonce = claims.get("nonce").and_then(Value::as_str);
+        if let Some(sent) = self.nonce
+            && !nonce.is_some_and(|it| equal(it, sent.expose()))
+        {
+            return Err(ProviderError::NonceMismatch);
+        }
+        match claims.get("at_hash") {
+            Some(hash) if !hash.as_str().is_some_and(|hash| equal(hash, &at_hash(self.access_token, algorithm))) => {
+                Err(refused(Flaw("belongs to another access token (at_hash)")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Who made it, for whom.
+    fn check_parties(&self, claims: &Value) -> Result<(), Flaw> {
         let text = |claim: &str| claims.get(claim).and_then(Value::as_str);
         if !text("iss").is_some_and(|iss| self.issuers.iter().any(|known| known == iss)) {
-            return Err(flaw("has another iss"));
+            return Err(Flaw("has another iss"));
         }
         let azp = text("azp");
         match claims.get("aud") {
             Some(Value::String(aud)) if aud == self.client_id => {}
             Some(Value::Array(auds)) if auds.iter().any(|aud| aud == self.client_id) => {
                 if auds.len() > 1 && azp.is_none() {
-                    return Err(flaw("has more than one aud and no azp"));
+                    return Err(Flaw("has more than one aud and no azp"));
                 }
             }
-            _ => return Err(flaw("has another aud")),
+            _ => return Err(Flaw("has another aud")),
         }
         if claims.get("azp").is_some() && azp != Some(self.client_id) {
-            return Err(flaw("has another azp"));
+            return Err(Flaw("has another azp"));
         }
+        Ok(())
+    }
+
+    fn check_times(&self, claims: &Value) -> Result<(), Flaw> {
         let now = self.now.timestamp();
-        let exp = number(claims, "exp").ok_or_else(|| flaw("has no exp"))?;
+        let exp = number(claims, "exp").ok_or(Flaw("has no exp"))?;
         if now >= exp.saturating_add(LEEWAY) {
-            return Err(flaw("is expired"));
+            return Err(Flaw("is expired"));
         }
-        let iat = number(claims, "iat").ok_or_else(|| flaw("has no iat"))?;
+        let iat = number(claims, "iat").ok_or(Flaw("has no iat"))?;
         if iat > now + AHEAD {
-            return Err(flaw("is from the future"));
+            return Err(Flaw("is from the future"));
         }
         // Optional (RFC 7519 §4.1.5).
         if claims.get("nbf").is_some() && number(claims, "nbf").is_none_or(|nbf| nbf > now.saturating_add(AHEAD)) {
-            return Err(flaw("is not valid yet"));
+            return Err(Flaw("is not valid yet"));
         }
-        if let Some(nonce) = self.nonce
-            && !text("nonce").is_some_and(|it| equal(it, nonce.expose()))
-        {
-            return Err(ProviderError::NonceMismatch);
-        }
-        match claims.get("at_hash") {
-            Some(hash) if !hash.as_str().is_some_and(|hash| equal(hash, &at_hash(self.access_token, algorithm))) => {
-                Err(flaw("belongs to another access token (at_hash)"))
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
-/// The left half of the access token's hash (OpenID Connect Core §3.1.3.6); for Ed25519 the hash is SHA-512.
+/// The left half of the access token's hash, by the hash of the algorithm (OpenID Connect Core §3.1.3.6); for Ed25519 that is SHA-512.
 pub(super) fn at_hash(access_token: &Secret, algorithm: Algorithm) -> String {
-    if algorithm == Algorithm::EdDSA {
-        URL_SAFE_NO_PAD.encode(&Sha512::digest(access_token.expose())[..32])
-    } else {
-        URL_SAFE_NO_PAD.encode(&Sha256::digest(access_token.expose())[..16])
+    let token = access_token.expose();
+    match algorithm {
+        Algorithm::ES384 | Algorithm::RS384 | Algorithm::PS384 | Algorithm::HS384 => left_half(&Sha384::digest(token)),
+        Algorithm::RS512 | Algorithm::PS512 | Algorithm::HS512 | Algorithm::EdDSA => left_half(&Sha512::digest(token)),
+        // The others end with 256.
+        _ => left_half(&Sha256::digest(token)),
     }
+}
+
+fn left_half(hash: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(&hash[..hash.len() / 2])
 }
 
 fn equal(a: &str, b: &str) -> bool {
     verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok()
 }
 
-/// Says what is wrong, and nothing of what the token holds.
-fn flaw(what: &str) -> ProviderError {
-    ProviderError::BadAnswer(format!("the id token {what}"))
+fn refused(flaw: Flaw) -> ProviderError {
+    ProviderError::BadAnswer(format!("the id token {flaw}"))
 }

@@ -1,4 +1,4 @@
-//! The keys that sign id tokens (RFC 7517).
+//! The keys with which a provider signs id tokens and the like (RFC 7517).
 
 use std::sync::Arc;
 
@@ -10,7 +10,10 @@ use serde_json::Value;
 use url::Url;
 
 use super::{flow::Flow, kept::Kept};
-use crate::{domain::gateway::services::ports::ProviderError, ports::Clock};
+use crate::{
+    domain::gateway::{models::oauth::Secret, services::ports::ProviderError},
+    ports::Clock,
+};
 
 /// A key and the one algorithm that it is good for (RFC 8725 §3.1).
 pub(super) struct Key {
@@ -41,6 +44,12 @@ impl Keys {
 }
 
 impl Key {
+    /// A secret that we share with the provider: for HS256 alone. No key set yields such a key.
+    pub(super) fn of_secret(secret: &Secret) -> Self {
+        let decoding = DecodingKey::from_secret(secret.expose().as_bytes());
+        Self { kid: None, algorithm: Algorithm::HS256, decoding }
+    }
+
     fn of(jwk: &Value) -> Option<Self> {
         let jwk: Jwk = serde_json::from_value(jwk.clone()).ok()?;
         if jwk.common.public_key_use.as_ref().is_some_and(|purpose| *purpose != PublicKeyUse::Signature) {
@@ -51,16 +60,23 @@ impl Key {
 }
 
 /// The algorithm of a key, if it is one of those that are allowed. An RSA key that does not say is for RS256, the default
-/// of OpenID Connect.
+/// of OpenID Connect; a curve has one algorithm.
 fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
     match (&jwk.algorithm, jwk.common.key_algorithm) {
-        (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::RS256) | None) => Some(Algorithm::RS256),
-        (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::PS256)) => Some(Algorithm::PS256),
-        (AlgorithmParameters::EllipticCurve(key), Some(KeyAlgorithm::ES256) | None)
-            if key.curve == EllipticCurve::P256 =>
-        {
-            Some(Algorithm::ES256)
-        }
+        (AlgorithmParameters::RSA(_), named) => match named {
+            Some(KeyAlgorithm::RS256) | None => Some(Algorithm::RS256),
+            Some(KeyAlgorithm::RS384) => Some(Algorithm::RS384),
+            Some(KeyAlgorithm::RS512) => Some(Algorithm::RS512),
+            Some(KeyAlgorithm::PS256) => Some(Algorithm::PS256),
+            Some(KeyAlgorithm::PS384) => Some(Algorithm::PS384),
+            Some(KeyAlgorithm::PS512) => Some(Algorithm::PS512),
+            Some(_) => None,
+        },
+        (AlgorithmParameters::EllipticCurve(key), named) => match (&key.curve, named) {
+            (EllipticCurve::P256, Some(KeyAlgorithm::ES256) | None) => Some(Algorithm::ES256),
+            (EllipticCurve::P384, Some(KeyAlgorithm::ES384) | None) => Some(Algorithm::ES384),
+            _ => None,
+        },
         (AlgorithmParameters::OctetKeyPair(key), Some(KeyAlgorithm::EdDSA) | None)
             if key.curve == EllipticCurve::Ed25519 =>
         {
@@ -111,14 +127,27 @@ mod tests {
         let edwards =
             |curve: &str| json!({"kty": "OKP", "crv": curve, "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
         assert_eq!((taken(&edwards("Ed25519")), taken(&edwards("P-256"))), (Some(Algorithm::EdDSA), None));
+        let rsa = |alg: Option<&str>| {
+            let mut key = json!({"kty": "RSA", "n": "AQAB", "e": "AQAB"});
+            key.as_object_mut().unwrap().extend(alg.map(|alg| ("alg".to_owned(), json!(alg))));
+            key
+        };
+        assert_eq!(taken(&rsa(None)), Some(Algorithm::RS256));
+        for name in ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"] {
+            assert_eq!(taken(&rsa(Some(name))), name.parse().ok(), "{name}");
+        }
+        let p384 = ec(&json!({"crv": "P-384"}));
+        assert_eq!(taken(&p384), Some(Algorithm::ES384));
         for (why, key) in [
             ("for encryption", ec(&json!({"use": "enc"}))),
             ("another algorithm", ec(&json!({"alg": "RS256"}))),
             ("an algorithm of tomorrow", ec(&json!({"alg": "ML-DSA-44"}))),
-            ("another curve", ec(&json!({"crv": "P-384"}))),
+            ("an algorithm of another curve", ec(&json!({"crv": "P-384", "alg": "ES256"}))),
+            ("a curve without an algorithm", ec(&json!({"crv": "P-521"}))),
             ("a curve of Edwards", ec(&json!({"crv": "Ed25519"}))),
             ("a symmetric key", json!({"kty": "oct", "alg": "HS256", "k": "c2VjcmV0"})),
-            ("a weak hash", json!({"kty": "RSA", "alg": "RS512", "n": "AQAB", "e": "AQAB"})),
+            ("a symmetric algorithm", rsa(Some("HS256"))),
+            ("for encryption only", rsa(Some("RSA-OAEP"))),
             ("an unknown kind", json!({"kty": "AKP", "pub": "AQAB"})),
             ("no key", json!("key")),
         ] {

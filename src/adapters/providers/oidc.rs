@@ -10,8 +10,7 @@ use super::{
     answer::{email, is_true, name, text, text_subject},
     flow::{ClientAuth, Flow, TokenTypeHint, revoked},
     google::Google,
-    id_token::{Expected, Unchecked},
-    jwks::Jwks,
+    id_token::{IdTokens, Origin},
     kept::Kept,
 };
 use crate::domain::gateway::{
@@ -19,9 +18,9 @@ use crate::domain::gateway::{
         account::ProviderIdentity,
         login::{LoginHint, scope_words},
         oauth::{ProviderName, ProviderTokens, Secret},
-        provider::{Prompt, binding_parameter, is_loopback},
+        provider::{IdTokenKey, Prompt, binding_parameter, is_loopback},
     },
-    services::ports::{AuthorizationRequest, CodeExchange, Provider, ProviderError},
+    services::ports::{AdmissionRule, AuthorizationRequest, CodeExchange, Provider, ProviderError},
 };
 
 /// What has to be known of a provider.
@@ -84,6 +83,10 @@ fn client_auth(document: &Value, field: &str) -> ClientAuth {
     if !knows("client_secret_basic") && knows("client_secret_post") { ClientAuth::Form } else { ClientAuth::Basic }
 }
 
+/// What to do if a provider gives no id token.
+const REMEDY: &str =
+    "see to it that openid is among the scopes, and that the app may use OpenID Connect at the provider";
+
 /// A provider is to pass over this scope, and so give no refresh token, unless the person is asked for their consent (OpenID Connect
 /// Core §11). Many do not, and some refuse such a request where people may not consent, so it is not asked for before it is needed.
 const OFFLINE_ACCESS: &str = "offline_access";
@@ -97,26 +100,26 @@ enum Source {
 pub(super) struct Oidc {
     flow: Flow,
     source: Source,
-    jwks: Jwks,
+    id_tokens: IdTokens,
     /// If it is Google.
     google: Option<Google>,
 }
 
 impl Oidc {
     /// One whose endpoints are found at the issuer.
-    pub(super) fn discovered(flow: Flow, issuer: String) -> Self {
+    pub(super) fn discovered(flow: Flow, issuer: String, id_token_key: IdTokenKey) -> Self {
         let kept = Kept::new(Arc::clone(&flow.clock));
-        Self::new(flow, Source::Discovered { issuer, kept }, None)
+        Self::new(flow, Source::Discovered { issuer, kept }, id_token_key, None)
     }
 
     /// Google, whose endpoints are known.
     pub(super) fn known(flow: Flow, metadata: Metadata, google: Google) -> Self {
-        Self::new(flow, Source::Known(Arc::new(metadata)), Some(google))
+        Self::new(flow, Source::Known(Arc::new(metadata)), IdTokenKey::Published, Some(google))
     }
 
-    fn new(flow: Flow, source: Source, google: Option<Google>) -> Self {
-        let jwks = Jwks::new(Arc::clone(&flow.clock));
-        Self { flow, source, jwks, google }
+    fn new(flow: Flow, source: Source, id_token_key: IdTokenKey, google: Option<Google>) -> Self {
+        let id_tokens = IdTokens::new(&flow, id_token_key);
+        Self { flow, source, id_tokens, google }
     }
 
     async fn metadata(&self) -> Result<Arc<Metadata>, ProviderError> {
@@ -140,22 +143,12 @@ impl Oidc {
         tokens: &ProviderTokens,
         nonce: Option<&Secret>,
     ) -> Result<ProviderIdentity, ProviderError> {
-        let id_token = tokens.id_token.as_ref();
-        let id_token = id_token.ok_or_else(|| ProviderError::BadAnswer("it holds no id token".to_owned()))?;
-        let id_token = Unchecked::parse(id_token)?;
-        let keys = self.jwks.get(&self.flow, &metadata.jwks, id_token.kid()).await?;
-        let expected = Expected {
-            issuers: &metadata.issuers,
-            client_id: &self.flow.settings.client_id,
-            nonce,
-            access_token: &tokens.access_token,
-            now: self.flow.clock.now(),
-        };
-        let claims = id_token.check(&keys, &expected)?;
+        let origin = Origin { issuers: &metadata.issuers, jwks: &metadata.jwks };
+        let claims = self.id_tokens.check(&self.flow, &origin, tokens, nonce, REMEDY).await?;
         if let Some(domain) = self.google.as_ref().and_then(|google| google.hosted_domain.as_ref())
             && !text(&claims, "hd").is_some_and(|hd| hd.eq_ignore_ascii_case(domain))
         {
-            return Err(ProviderError::Refused { code: "hosted_domain_required".to_owned() });
+            return Err(ProviderError::NotAdmitted(AdmissionRule::HostedDomain));
         }
         let mut identity = ProviderIdentity {
             provider: self.flow.name().clone(),

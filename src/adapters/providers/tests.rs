@@ -24,7 +24,7 @@ use crate::{
     domain::gateway::{
         models::oauth::{ProviderTokens, Secret},
         services::{
-            ports::{AuthorizationRequest, CodeExchange, Provider, ProviderError},
+            ports::{AdmissionRule, AuthorizationRequest, CodeExchange, Provider, ProviderError},
             testing::TestClock,
         },
     },

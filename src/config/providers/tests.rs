@@ -1,7 +1,7 @@
 //! Which providers are on, and what is wrong with those that are not.
 
 use super::super::{Settings, Sources, variables};
-use crate::domain::gateway::models::provider::{Prompt, ProviderKind, ProviderSettings};
+use crate::domain::gateway::models::provider::{IdTokenKey, Prompt, ProviderKind, ProviderSettings};
 
 fn read(mode: &str, variables: &[(&str, &str)]) -> Result<Vec<ProviderSettings>, Vec<String>> {
     let usual = [
@@ -84,7 +84,10 @@ fn all_are_on_at_their_own_endpoints() {
     assert_eq!(emails.as_str(), "https://api.github.com/user/emails");
     let ProviderKind::Facebook(endpoints) = &all[2].kind else { panic!("{:?}", all[2].kind) };
     assert_eq!(endpoints.authorize.as_str(), "https://www.facebook.com/v27.0/dialog/oauth");
-    assert_eq!(all[5].kind, ProviderKind::Oidc { issuer: "https://okta.example.com".to_owned() });
+    let okta = |id_token_key| ProviderKind::Oidc { issuer: "https://okta.example.com".to_owned(), id_token_key };
+    assert_eq!(all[5].kind, okta(IdTokenKey::Published));
+    let marked = on(&[&OKTA[..], &[("OIDC_MY_OKTA_ID_TOKEN_ALG", "HS256")]].concat());
+    assert_eq!(marked[0].kind, okta(IdTokenKey::ClientSecret));
     assert_eq!(all[5].display_name, "My Okta");
     // Facebook alone documents that it compares the redirect URIs.
     assert!(all.iter().all(|one| one.takes_unbound_codes == (one.name.as_str() == "facebook")));
@@ -235,6 +238,16 @@ fn mistakes_are_told_and_show_no_secret() {
         ("NAVER_UNBOUND_CODES", "on", "NAVER_UNBOUND_CODES is \"on\": either accept or refuse"),
         ("FACEBOOK_API_VERSION", "25", "FACEBOOK_API_VERSION is \"25\": a version such as v26.0"),
         ("OIDC_MY_OKTA_ISSUER", "https://a?b", "OIDC_MY_OKTA_ISSUER cannot be used: an issuer has no query"),
+        (
+            "OIDC_MY_OKTA_ID_TOKEN_ALG",
+            "none",
+            "OIDC_MY_OKTA_ID_TOKEN_ALG is \"none\": HS256, if the client secret signs",
+        ),
+        (
+            "OIDC_MY_OKTA_ID_TOKEN_ALG",
+            "RS256",
+            "OIDC_MY_OKTA_ID_TOKEN_ALG is \"RS256\": HS256, if the client secret signs",
+        ),
         ("OIDC_MY_OKTA_SCOPES", "email", "OIDC_MY_OKTA_SCOPES is \"email\": one of the words is openid"),
         ("OIDC_MY_OKTA_CLIENT_SECRET", "hunter2\u{1}", "OIDC_MY_OKTA_CLIENT_SECRET cannot be used: a value has no"),
     ] {

@@ -286,6 +286,60 @@ async fn a_grant_is_taken_back_where_the_provider_says() {
     assert_eq!(idp.provider.revoke(&tokens(Some("s3cret-r"))).await, Err(ProviderError::Unsupported));
 }
 
+/// As LINE does on the web, whatever its metadata say (developers.line.biz/en/docs/line-login/verify-id-token).
+#[tokio::test]
+async fn the_client_secret_signs_id_tokens_where_the_settings_say_so_and_nowhere_else() {
+    use jsonwebtoken::{Algorithm, EncodingKey, Header};
+
+    let idp = idp().await;
+    let marked = [("OIDC_MY_IDP_ID_TOKEN_ALG", "HS256")];
+    let marked = provider_with("OIDC_MY_IDP", &idp.fake.url(""), &idp.clock, &marked);
+    let mut claims = claims(&idp.fake.url(""));
+    claims.as_object_mut().unwrap().remove("at_hash");
+    let kid = idp.signer.jwk["kid"].as_str().unwrap();
+    let hmac = |algorithm, secret: &str, kid: Option<&str>| {
+        let header = Header { kid: kid.map(str::to_owned), ..Header::new(algorithm) };
+        jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+    };
+    let (algorithm, signature) = ("is signed with another algorithm than its key's", "has a bad signature");
+    let none = idp.signer.sign(&claims);
+    let none = format!("eyJhbGciOiJub25lIn0.{}.", none.split('.').nth(1).unwrap());
+    for (what, token, by_keys, by_secret) in [
+        ("the secret", hmac(Algorithm::HS256, "s3cret/client", None), Some(algorithm), None),
+        ("the secret, under a key's id", hmac(Algorithm::HS256, "s3cret/client", Some(kid)), Some(algorithm), None),
+        ("another secret", hmac(Algorithm::HS256, "s3cret", None), Some(algorithm), Some(signature)),
+        ("no secret", hmac(Algorithm::HS256, "", None), Some(algorithm), Some(signature)),
+        (
+            "a public key",
+            hmac(Algorithm::HS256, &idp.signer.jwk.to_string(), Some(kid)),
+            Some(algorithm),
+            Some(signature),
+        ),
+        ("another hash", hmac(Algorithm::HS512, "s3cret/client", None), Some(algorithm), Some(algorithm)),
+        ("a published key", idp.signer.sign(&claims), None, Some(algorithm)),
+        ("nothing", none, Some(algorithm), Some(algorithm)),
+    ] {
+        idp.fake.on("POST /token", json!({"access_token": "s3cret-a", "id_token": token}));
+        for (provider, flaw) in [(&idp.provider, by_keys), (&marked, by_secret)] {
+            match (provider.exchange(&code()).await, flaw) {
+                (Ok((_, identity)), None) => assert_eq!(identity.subject, "u-1", "{what}"),
+                (outcome, Some(flaw)) => assert_eq!(bad_answer(outcome), format!("the id token {flaw}"), "{what}"),
+                (outcome, None) => panic!("{what}: {outcome:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_an_id_token_the_operator_is_told_what_to_do() {
+    let idp = idp().await;
+    idp.fake.on("POST /token", json!({"access_token": "s3cret-a"}));
+    let missing = idp.provider.exchange(&code()).await.unwrap_err();
+    let told = "the provider gave no id token: see to it that openid is among the scopes, and that the app may use OpenID Connect \
+                at the provider";
+    assert_eq!(missing.to_string(), told);
+}
+
 #[tokio::test]
 async fn an_answer_names_its_issuer_if_the_provider_says_that_it_does() {
     let idp = idp().await;

@@ -1,6 +1,10 @@
 //! Each check of an id token, by a token that is good but for this.
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair},
+};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
 
 use super::*;
@@ -26,6 +30,22 @@ impl Signer {
             _ => (Algorithm::RS256, EncodingKey::from_rsa_der(&pair.private_key.0)),
         };
         Self { kid: pair.kid, algorithm, key, jwk: pair.public_jwk.unwrap() }
+    }
+
+    /// One with a key on the other curve of NIST.
+    fn on_p384() -> Self {
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+        let key = EncodingKey::from_ec_der(document.as_ref());
+        let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&key, Algorithm::ES384).unwrap()).unwrap();
+        jwk["kid"] = json!("p-384");
+        Self { kid: "p-384".to_owned(), algorithm: Algorithm::ES384, key, jwk }
+    }
+
+    /// The same key for another algorithm, as the key itself says.
+    fn by(mut self, algorithm: Algorithm) -> Self {
+        self.algorithm = algorithm;
+        self.jwk["alg"] = json!(algorithm);
+        self
     }
 
     /// The key set.
@@ -76,8 +96,19 @@ async fn outcome_of(signer: &Signer, id_token: &str) -> Result<String, ProviderE
 
 #[tokio::test]
 async fn a_good_token_is_believed_whatever_its_key() {
-    for algorithm in [SigningAlgorithm::Es256, SigningAlgorithm::EdDsa, SigningAlgorithm::Rs256] {
-        let signer = Signer::new(algorithm);
+    let rsa = |algorithm| Signer::new(SigningAlgorithm::Rs256).by(algorithm);
+    for signer in [
+        Signer::new(SigningAlgorithm::Es256),
+        Signer::on_p384(),
+        Signer::new(SigningAlgorithm::EdDsa),
+        rsa(Algorithm::RS256),
+        rsa(Algorithm::RS384),
+        rsa(Algorithm::RS512),
+        rsa(Algorithm::PS256),
+        rsa(Algorithm::PS384),
+        rsa(Algorithm::PS512),
+    ] {
+        let algorithm = signer.algorithm;
         let hash = at_hash(&Secret::new("s3cret-access"), signer.algorithm);
         let claims = with(claims(GOOGLE), "at_hash", json!(hash));
         assert_eq!(outcome_of(&signer, &signer.sign(&claims)).await.as_deref(), Ok("u-1"), "{algorithm:?}");
@@ -169,14 +200,19 @@ async fn one_audience_in_a_list_needs_no_azp() {
     assert_eq!(outcome_of(&signer, &signer.sign(&one)).await.as_deref(), Ok("u-1"));
 }
 
-/// The first is the example of OpenID Connect Core §A.3; the other was computed with Python.
+/// The first is the example of OpenID Connect Core §A.3; the others were computed with Python.
 #[test]
 fn at_hash_is_the_left_half_of_the_hash_that_the_algorithm_has() {
     let token = Secret::new("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y");
-    for algorithm in [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256] {
-        assert_eq!(at_hash(&token, algorithm), "77QmUPtjPfzWtF2AnpK9RQ");
+    for (algorithms, hash) in [
+        (&[Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::HS256][..], "77QmUPtjPfzWtF2AnpK9RQ"),
+        (&[Algorithm::RS384, Algorithm::PS384, Algorithm::ES384], "jtAeDp945y1dDqU3nkIVGNZP1HjH_MFs"),
+        (&[Algorithm::RS512, Algorithm::PS512, Algorithm::EdDSA], "q7nS86GgvvFaZkzALLWqJYaJIKw2wCDAVfCAsm5CrBM"),
+    ] {
+        for algorithm in algorithms {
+            assert_eq!(at_hash(&token, *algorithm), hash, "{algorithm:?}");
+        }
     }
-    assert_eq!(at_hash(&token, Algorithm::EdDSA), "q7nS86GgvvFaZkzALLWqJYaJIKw2wCDAVfCAsm5CrBM");
 }
 
 #[tokio::test]
@@ -195,6 +231,11 @@ async fn the_signature_is_that_of_the_key() {
     let good = claims(GOOGLE);
     let forged = |header: &Header, key: &EncodingKey| jsonwebtoken::encode(header, &good, key).unwrap();
     let hmac = Header { kid: Some(signer.kid.clone()), ..Header::new(Algorithm::HS256) };
+    let rsa = Signer::new(SigningAlgorithm::Rs256);
+    let confused = Header { kid: Some(rsa.kid.clone()), ..Header::new(Algorithm::HS256) };
+    let confused = forged(&confused, &EncodingKey::from_secret(rsa.jwk["n"].as_str().unwrap().as_bytes()));
+    let outcome = outcome_of(&rsa, &confused).await;
+    assert_eq!(bad_answer(outcome), "the id token is signed with another algorithm than its key's");
     let none = "eyJhbGciOiJub25lIn0.e30.";
     let parts = |token: String| token.split('.').map(str::to_owned).collect::<Vec<_>>();
     let own = parts(signer.sign(&good));

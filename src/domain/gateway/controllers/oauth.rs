@@ -23,8 +23,8 @@ use crate::{
         services::{
             account::{AccountService, ControlError},
             oauth::{
-                Acknowledgement, ExchangeError, ExchangePurpose, ExchangeRequest, GrantError, NoticeError,
-                OAuthService, OpenGrant, Provider, ProviderError, UnlinkError, UnlinkNotice,
+                Acknowledgement, AdmissionRule, ExchangeError, ExchangePurpose, ExchangeRequest, GrantError,
+                NoticeError, OAuthService, OpenGrant, Provider, ProviderError, UnlinkError, UnlinkNotice,
             },
         },
     },
@@ -146,10 +146,14 @@ impl OAuthController {
                 "the `nonce` is not the one that the id token holds: write that of the authorization request that this code came \
                  of, and get a new code, since this one is used up",
             )),
+            Err(ExchangeError::Provider(ProviderError::NotAdmitted(rule))) => {
+                Err(Problem::new(StatusCode::FORBIDDEN, rule.code(), not_admitted(rule)))
+            }
             Err(ExchangeError::Provider(
                 error @ (ProviderError::Misconfigured { .. }
                 | ProviderError::Unavailable(_)
                 | ProviderError::BadAnswer(_)
+                | ProviderError::NoIdToken { .. }
                 | ProviderError::Unsupported),
             )) => {
                 tracing::warn!(%error, "a code could not be exchanged");
@@ -325,6 +329,8 @@ fn provider_failed(error: &ProviderError) -> Problem {
             (StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable")
         }
         ProviderError::BadAnswer(_) | ProviderError::NonceMismatch => (StatusCode::BAD_GATEWAY, "provider_bad_answer"),
+        ProviderError::NoIdToken { .. } => (StatusCode::BAD_GATEWAY, "id_token_missing"),
+        ProviderError::NotAdmitted(rule) => (StatusCode::FORBIDDEN, rule.code()),
         ProviderError::Unsupported => (StatusCode::CONFLICT, "unsupported_by_provider"),
         ProviderError::InvalidGrant { .. } => (StatusCode::CONFLICT, "reauthorization_required"),
     };
@@ -344,7 +350,20 @@ pub(super) fn reason(error: &ProviderError) -> String {
         ProviderError::BadAnswer(_) | ProviderError::NonceMismatch => {
             "the provider's answer is not usable; the gateway's log says why".to_owned()
         }
+        ProviderError::NoIdToken { remedy } => format!(
+            "the provider gave no id token; send the scope openid in the authorization request, or as the operator {remedy}"
+        ),
+        ProviderError::NotAdmitted(rule) => not_admitted(*rule).to_owned(),
         ProviderError::Unsupported => "the provider has no such operation".to_owned(),
+    }
+}
+
+/// Why the settings do not let somebody in.
+pub(super) fn not_admitted(rule: AdmissionRule) -> &'static str {
+    match rule {
+        AdmissionRule::HostedDomain => {
+            "only people of one Google Workspace domain may sign in here (GOOGLE_HOSTED_DOMAIN); choose your account of that domain"
+        }
     }
 }
 

@@ -109,7 +109,19 @@ pub enum ProviderKind {
     Oidc {
         /// The issuer, exactly as its id tokens write it.
         issuer: String,
+        /// What signs its id tokens.
+        id_token_key: IdTokenKey,
     },
+}
+
+/// What signs the id tokens of a provider. That is set for each provider, and never read from a token: who may choose the
+/// algorithm can take a public key for a secret (RFC 8725 §2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdTokenKey {
+    /// A key that the provider publishes, by the algorithm of the key.
+    Published,
+    /// Our client secret, by HS256.
+    ClientSecret,
 }
 
 /// Where a provider answers.

@@ -21,7 +21,7 @@ pub use self::signing_in::{ConsentRequest, SignInError, SignedIn};
 pub use self::taking_back::TakenBack;
 pub use self::unlinking::NoticeError;
 use self::{keeping::KeepError, refreshing::Turns};
-pub use super::ports::{Acknowledgement, Provider, ProviderError, UnlinkError, UnlinkNotice};
+pub use super::ports::{Acknowledgement, AdmissionRule, Provider, ProviderError, UnlinkError, UnlinkNotice};
 use super::{
     Failure,
     account::LinkPermit,

@@ -181,9 +181,34 @@ pub enum ProviderError {
     /// The id token holds another nonce than was expected, or none: the code belongs to another authorization request.
     #[error("the id token holds another nonce")]
     NonceMismatch,
+    /// No id token came though one has to. The operator can mend that, or whoever asked for the code without the scope `openid`.
+    #[error("the provider gave no id token: {remedy}")]
+    NoIdToken {
+        /// What the operator can do.
+        remedy: &'static str,
+    },
+    /// The provider knows the person, and the settings do not let them in.
+    #[error("the person may not sign in here: {}", .0.code())]
+    NotAdmitted(AdmissionRule),
     /// The provider has no such operation (GitHub OAuth apps cannot refresh, for instance).
     #[error("the provider has no such operation")]
     Unsupported,
+}
+
+/// A setting that says who may sign in at a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdmissionRule {
+    /// The people of one domain of Google Workspace.
+    HostedDomain,
+}
+
+impl AdmissionRule {
+    /// Names it in an answer.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::HostedDomain => "hosted_domain_required",
+        }
+    }
 }
 
 /// What is needed to send a browser to a provider.

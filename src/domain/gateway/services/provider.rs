@@ -97,6 +97,9 @@ fn plain_evidence<T>(outcome: &Result<T, ProviderError>) -> Option<Evidence> {
             ProviderError::Refused { .. }
             | ProviderError::BadAnswer(_)
             | ProviderError::NonceMismatch
+            // A code that was asked for without `openid` brings none, either.
+            | ProviderError::NoIdToken { .. }
+            | ProviderError::NotAdmitted(_)
             | ProviderError::Unsupported,
         ) => None,
     }
@@ -125,7 +128,10 @@ fn tell(provider: &ProviderName, news: impl IntoIterator<Item = News>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::gateway::services::testing::{Log, TestClock};
+    use crate::domain::gateway::services::{
+        ports::AdmissionRule,
+        testing::{Log, TestClock},
+    };
 
     fn healths() -> ProviderHealths {
         ProviderHealths::new(["naver".parse().unwrap(), "google".parse().unwrap()], TestClock::at(1_800_000_000))
@@ -159,6 +165,8 @@ mod tests {
             ProviderError::Refused { code: "invalid_request".into() },
             ProviderError::BadAnswer("it does not say who the person is (sub)".into()),
             ProviderError::NonceMismatch,
+            ProviderError::NoIdToken { remedy: "switch it on" },
+            ProviderError::NotAdmitted(AdmissionRule::HostedDomain),
             ProviderError::Unsupported,
         ] {
             healths.note_exchange(&google, &Err::<(), _>(error));

@@ -4,10 +4,14 @@ use http::StatusCode;
 
 use crate::{
     domain::gateway::{
-        controllers::{account::control, failed},
+        controllers::{account::control, failed, oauth::not_admitted},
         models::login::{InvalidLoginHint, InvalidReturnTo, MAX_SCOPE_BYTES},
         schemas::login::Refusal,
-        services::{account::ControlError, login::FinishError, oauth::ProviderError},
+        services::{
+            account::ControlError,
+            login::FinishError,
+            oauth::{AdmissionRule, ProviderError},
+        },
     },
     problem::Problem,
 };
@@ -219,6 +223,20 @@ pub(super) fn provider_failed(error: &ProviderError) -> Refusal {
                 format!("the provider refuses ({code}); begin again"),
             ),
             format!("로그인 서버가 거절했습니다({code}). 다시 시작해 주세요."),
+        ),
+        ProviderError::NoIdToken { remedy } => Refusal::new(
+            Problem::new(
+                StatusCode::BAD_GATEWAY,
+                "id_token_missing",
+                format!("the provider gave no id token, so nobody was signed in; as the operator {remedy}"),
+            ),
+            format!("로그인 서버가 ID 토큰을 주지 않아 로그인하지 못했습니다. 운영자라면: {remedy}"),
+        ),
+        ProviderError::NotAdmitted(rule) => Refusal::new(
+            Problem::new(StatusCode::FORBIDDEN, rule.code(), not_admitted(*rule)),
+            match rule {
+                AdmissionRule::HostedDomain => "정해진 Google Workspace 도메인의 계정으로만 로그인할 수 있습니다.",
+            },
         ),
         ProviderError::BadAnswer(_) | ProviderError::NonceMismatch | ProviderError::Unsupported => Refusal::new(
             Problem::new(

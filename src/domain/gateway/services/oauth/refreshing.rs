@@ -167,6 +167,8 @@ impl OAuthService {
                 | ProviderError::Unavailable(_)
                 | ProviderError::BadAnswer(_)
                 | ProviderError::NonceMismatch
+                | ProviderError::NoIdToken { .. }
+                | ProviderError::NotAdmitted(_)
                 | ProviderError::Unsupported),
             ) => {
                 // The operator was told, once and not for each grant.
