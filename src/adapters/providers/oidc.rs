@@ -57,6 +57,7 @@ impl Metadata {
         let needed = |field: &str| {
             endpoint(field)?.ok_or_else(|| ProviderError::BadAnswer(format!("its metadata have no {field}")))
         };
+        let token_auth = client_auth(document, "token_endpoint_auth_methods_supported");
         let authorize = needed("authorization_endpoint")?;
         if let Some(parameter) = binding_parameter(&authorize) {
             let flaw = format!("its authorization_endpoint sets {parameter}, which binds a request to its browser");
@@ -66,21 +67,29 @@ impl Metadata {
             issuers: vec![issuer.to_owned()],
             authorize,
             token: needed("token_endpoint")?,
-            token_auth: client_auth(document, "token_endpoint_auth_methods_supported"),
+            token_auth: token_auth.unwrap_or(ClientAuth::Basic),
             userinfo: endpoint("userinfo_endpoint")?,
             revoke: endpoint("revocation_endpoint")?,
-            revoke_auth: client_auth(document, "revocation_endpoint_auth_methods_supported"),
+            // By the standard Basic counts here, too, if nothing is said (RFC 8414 §2). But who lists what it knows at the token
+            // endpoint and nothing here knows the same at both.
+            revoke_auth: client_auth(document, "revocation_endpoint_auth_methods_supported")
+                .or(token_auth)
+                .unwrap_or(ClientAuth::Basic),
             jwks: needed("jwks_uri")?,
             iss_in_response: is_true(document, "authorization_response_iss_parameter_supported"),
         })
     }
 }
 
-/// Basic is what everybody must know and what counts if nothing is said (RFC 8414 §2).
-fn client_auth(document: &Value, field: &str) -> ClientAuth {
-    let methods = document.get(field).and_then(Value::as_array);
-    let knows = |method: &str| methods.is_some_and(|methods| methods.iter().any(|it| it == method));
-    if !knows("client_secret_basic") && knows("client_secret_post") { ClientAuth::Form } else { ClientAuth::Basic }
+/// How an endpoint wants to know who we are, if its metadata say so. Of several ways Basic is the one that everybody must know.
+fn client_auth(document: &Value, field: &str) -> Option<ClientAuth> {
+    let methods = document.get(field)?.as_array()?;
+    let knows = |method: &str| methods.iter().any(|it| it == method);
+    Some(if !knows("client_secret_basic") && knows("client_secret_post") {
+        ClientAuth::Form
+    } else {
+        ClientAuth::Basic
+    })
 }
 
 /// What to do if a provider gives no id token.

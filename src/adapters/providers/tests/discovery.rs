@@ -286,6 +286,28 @@ async fn a_grant_is_taken_back_where_the_provider_says() {
     assert_eq!(idp.provider.revoke(&tokens(Some("s3cret-r"))).await, Err(ProviderError::Unsupported));
 }
 
+/// RFC 8414 §2 would have Basic, but a provider that lists its methods once means both endpoints.
+#[tokio::test]
+async fn where_grants_are_taken_back_the_token_endpoints_method_counts_if_none_is_listed() {
+    let (token, revoke) = ("token_endpoint_auth_methods_supported", "revocation_endpoint_auth_methods_supported");
+    for (listed, is_basic) in [
+        (json!({}), true),
+        (json!({token: ["client_secret_post"]}), false),
+        (json!({token: ["client_secret_basic"]}), true),
+        (json!({token: ["client_secret_post"], revoke: ["client_secret_basic"]}), true),
+        (json!({token: ["client_secret_basic"], revoke: ["client_secret_post"]}), false),
+    ] {
+        let Idp { fake, provider, .. } = idp().await;
+        let mut document = document(&fake);
+        document.as_object_mut().unwrap().extend(listed.as_object().unwrap().clone());
+        fake.on(DOCUMENT, document).on("POST /revoke", Reply::text(200, ""));
+        assert_eq!(provider.revoke(&tokens(Some("s3cret-r"))).await, Ok(()));
+        let asked = fake.last("POST /revoke");
+        assert_eq!(asked.header("authorization").is_some(), is_basic, "{listed}");
+        assert_eq!(value(&asked.form(), "client_secret").is_some(), !is_basic, "{listed}");
+    }
+}
+
 /// As LINE does on the web, whatever its metadata say (developers.line.biz/en/docs/line-login/verify-id-token).
 #[tokio::test]
 async fn the_client_secret_signs_id_tokens_where_the_settings_say_so_and_nowhere_else() {
