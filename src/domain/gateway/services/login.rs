@@ -235,6 +235,7 @@ impl LoginService {
         old_session: Option<&str>,
     ) -> Result<Finished, FinishError> {
         let LoginParts { oauth, sessions, .. } = &self.parts;
+        oauth.check_issuer(attempt, returned.issuer.as_deref()).await?;
         let code = match returned.outcome {
             Outcome::Code(code) => code,
             Outcome::Error(code) if code == "access_denied" => return Err(FinishError::Denied),
@@ -245,7 +246,7 @@ impl LoginService {
             Some(_) => Some(self.permit(attempt, old_session).await?),
             None => None,
         };
-        let signed_in = oauth.sign_in(attempt, &returned.state, code, returned.issuer.as_deref(), permit).await?;
+        let signed_in = oauth.sign_in(attempt, &returned.state, code, permit).await?;
         let consent = match signed_in.needs_consent {
             Some(request) => self.ask_for_consent(attempt, request).await,
             None => None,

@@ -357,6 +357,23 @@ async fn the_issuer_that_comes_back_must_be_the_provider() {
     assert_eq!(scene.one.exchanges.lock().unwrap().len(), 1, "the code of a wrong issuer goes nowhere");
 }
 
+/// RFC 9207 §2.4: an error of another issuer says nothing about the one that was asked.
+#[tokio::test]
+async fn an_error_counts_only_if_it_is_the_providers() {
+    let scene = Scene::new().await;
+    for code in ["access_denied", "server_error"] {
+        let away = scene.begin("one", None).await;
+        let error = || away.with(Outcome::Error(code.into()));
+        let foreign = Returned { issuer: Some("https://evil.example".into()), ..error() };
+        let refused = scene.finish("one", foreign).await.unwrap_err();
+        assert!(matches!(refused, FinishError::Provider(ProviderError::BadAnswer(_))), "{code}: {refused}");
+        let away = scene.begin("one", None).await;
+        let own = Returned { issuer: Some(ISSUER.into()), ..away.with(Outcome::Error(code.into())) };
+        let refused = scene.finish("one", own).await.unwrap_err();
+        assert!(!matches!(refused, FinishError::Provider(ProviderError::BadAnswer(_))), "{code}: {refused}");
+    }
+}
+
 #[tokio::test]
 async fn what_a_provider_says_is_told_apart() {
     let scene = Scene::new().await;

@@ -91,6 +91,12 @@ impl OAuthService {
         provider.authorize_url(&request).await.map(Secret::new)
     }
 
+    /// Whether an authorization response is the provider's of the attempt, as far as its `iss` says (RFC 9207 §2.4). To be asked
+    /// before anything else in it is believed, an error included.
+    pub async fn check_issuer(&self, attempt: &LoginAttempt, issuer: Option<&str>) -> Result<(), ProviderError> {
+        self.switched_on(attempt)?.provider.check_issuer(issuer).await
+    }
+
     /// Exchanges the code that an attempt ended with, keeps the grant, and says whose account it is in, and whether there is no
     /// refresh token that the person's consent might bring. With a `permit` the identity is added to that account.
     pub async fn sign_in(
@@ -98,11 +104,9 @@ impl OAuthService {
         attempt: &LoginAttempt,
         state: &LoginState,
         code: Secret,
-        issuer: Option<&str>,
         permit: Option<LinkPermit>,
     ) -> Result<SignedIn, SignInError> {
         let SwitchedOn { provider, callback, .. } = self.switched_on(attempt)?;
-        provider.check_issuer(issuer).await?;
         let exchange = CodeExchange {
             code,
             redirect_uri: attempt.callback.as_ref().unwrap_or(callback).clone(),
