@@ -27,7 +27,7 @@ fn a_person_signs_in_looks_around_and_signs_out() {
     {
         assert_eq!(away.parameter(name), value);
     }
-    assert_eq!((away.parameter("state").len(), away.parameter("nonce").len()), (43, 43));
+    assert_eq!((away.parameter("state").len(), away.parameter("nonce").len()), (43, 64));
     let callback = away.decide("person=alice");
     let back = browser.get(&gateway, &callback).expect(303);
     assert_eq!((back.header("location"), back.header("cache-control")), (Some("/session"), Some("no-store")));

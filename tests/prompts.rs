@@ -194,6 +194,7 @@ fn naver_is_told_a_state_of_the_front_end_or_any() {
         ("NAVER_CLIENT_ID", "n"),
         ("NAVER_CLIENT_SECRET", "s3cret"),
         ("NAVER_TOKEN_URL", &naver.url()),
+        ("NAVER_OIDC", "off"),
         ("NAVER_UNBOUND_CODES", "accept"),
         ("OAUTH_REDIRECT_URIS", own),
     ]);

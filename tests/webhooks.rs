@@ -36,6 +36,7 @@ fn gateway(more: &[(&str, &str)]) -> Gateway {
     let [token, userinfo] = ["token", "userinfo"].map(|endpoint| format!("{kakao}/{endpoint}"));
     let ids = [
         ("OAUTH_REDIRECT_URIS", "https://app.jinmini.com/callback"),
+        ("KAKAO_OIDC", "off"),
         ("KAKAO_CLIENT_ID", "kakao-id"),
         ("KAKAO_CLIENT_SECRET", "s3cret-kakao"),
         ("KAKAO_TOKEN_URL", &token),

@@ -1,5 +1,5 @@
 //! Providers: where people sign in. One file per family of quirks; what is the same everywhere is in `flow` (the requests
-//! of OAuth 2.0), `plain` (providers that speak no more than that), `http` (the one client, and what an answer means),
+//! of OAuth 2.0), `plain` (providers that tell in a way of their own who the person is), `http` (the one client, and what an answer means),
 //! `error_codes` (whose matter an error is), `answer` (lenient JSON), `notice` (what providers tell us unasked), `jws` and `jwks` (what
 //! providers sign), `id_token` and `kept` (OpenID Connect).
 
@@ -78,8 +78,10 @@ fn with_limits(
             }
             ProviderKind::GitHub { endpoints, emails } => Arc::new(github::github(flow, endpoints, emails)),
             ProviderKind::Facebook(endpoints) => Arc::new(facebook::facebook(flow, endpoints)),
-            ProviderKind::Naver(endpoints) => Arc::new(naver::naver(flow, endpoints)),
-            ProviderKind::Kakao { endpoints, admin_key } => Arc::new(kakao::kakao(flow, endpoints, admin_key)),
+            ProviderKind::Naver { endpoints, jwks } => Arc::new(naver::naver(flow, endpoints, jwks)),
+            ProviderKind::Kakao { endpoints, jwks, admin_key } => {
+                Arc::new(kakao::kakao(flow, endpoints, jwks, admin_key))
+            }
             ProviderKind::Oidc { issuer, id_token_key } => Arc::new(Oidc::discovered(flow, issuer, id_token_key)),
         }
     };

@@ -59,7 +59,7 @@ impl OAuthApi {
     /// For a front end that sends browsers to a provider itself, with a redirect URI of its own (`OAUTH_REDIRECT_URIS`); it checks
     /// the `state` there. Wherever the provider has them, the `code_verifier` (PKCE) and the `nonce` (OpenID Connect) are
     /// needed; another nonce than the id token holds is 400 `nonce_mismatch`. A code that was begun at `/login` is redeemed there
-    /// alone, so codes of a provider with neither (Facebook, Naver) are refused unless the operator has said otherwise.
+    /// alone, so codes of a provider with neither (Facebook, or Naver by plain OAuth 2.0) are refused unless the operator has said otherwise.
     ///
     /// Without a caller the exchange is the sign-in: the account is found or made by provider and subject (never by e-mail),
     /// and `tokens` holds our own tokens for it. With a token the grant is kept if the identity is one of your account; 403

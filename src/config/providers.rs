@@ -2,25 +2,21 @@
 //! point them at a server on loopback.
 
 mod asking;
+mod known;
 mod values;
 
 use std::collections::BTreeSet;
 
-use url::Url;
-
 use self::{
-    asking::{authorize_endpoint, read_more_scopes, read_prompt, read_scopes},
+    asking::{authorize_endpoint, read_more_scopes, read_prompt, read_scopes, with_openid},
+    known::{ENDPOINT_SUFFIXES, JWKS_SUFFIX, KNOWN, Known, OIDC_SUFFIX, OpenId},
     values::{client_id, client_id_or_none, endpoint, hosted_domain, issuer, redirect_uri, secret_or_none, version},
 };
 use super::{
     Environment, PublicSettings,
     reader::{Reader, entries, one_of},
     report::{Mistake, shown},
-    variables::{
-        FACEBOOK_API_VERSION, FACEBOOK_CLIENT_ID, FACEBOOK_CLIENT_SECRET, GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET,
-        GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET, GOOGLE_HOSTED_DOMAIN, KAKAO_ADMIN_KEY, KAKAO_CLIENT_ID,
-        KAKAO_CLIENT_SECRET, NAVER_CLIENT_ID, NAVER_CLIENT_SECRET, OAUTH_REDIRECT_URIS, Variable,
-    },
+    variables::{FACEBOOK_API_VERSION, GOOGLE_HOSTED_DOMAIN, KAKAO_ADMIN_KEY, OAUTH_REDIRECT_URIS, Variable},
 };
 use crate::domain::gateway::models::{
     oauth::{ProviderName, Secret},
@@ -33,135 +29,6 @@ const OIDC_SCOPES: &str = "openid email profile";
 /// What their names end with. `_MORE_SCOPES` comes before `_SCOPES`, which is its end.
 const OIDC_SUFFIXES: [&str; 8] =
     ["_ISSUER", "_CLIENT_ID", "_CLIENT_SECRET", "_MORE_SCOPES", "_SCOPES", "_PROMPT", "_PKCE", "_ID_TOKEN_ALG"];
-
-/// A provider whose quirks the gateway knows.
-struct Known {
-    prefix: &'static str,
-    display_name: &'static str,
-    client_id: &'static Variable,
-    client_secret: &'static Variable,
-    /// Written as the provider wants it.
-    scopes: &'static str,
-    pkce: bool,
-    /// Whether it knows the parameter `prompt`.
-    knows_prompt: bool,
-    /// Whether it documents that it compares the redirect URI of a code with that of the exchange (RFC 6749 §4.1.3).
-    compares_redirect_uris: bool,
-    /// In the order of [`Endpoints`]; `{version}` and `{client_id}` are filled in.
-    endpoints: [&'static str; 4],
-    /// What only this provider has.
-    more: Option<(&'static str, &'static str)>,
-}
-
-const ENDPOINT_SUFFIXES: [&str; 4] = ["_AUTHORIZE_URL", "_TOKEN_URL", "_USERINFO_URL", "_REVOKE_URL"];
-
-const KNOWN: [Known; 5] = [
-    Known {
-        prefix: "GOOGLE",
-        display_name: "Google",
-        client_id: &GOOGLE_CLIENT_ID,
-        client_secret: &GOOGLE_CLIENT_SECRET,
-        scopes: OIDC_SCOPES,
-        pkce: true,
-        knows_prompt: true,
-        compares_redirect_uris: false,
-        endpoints: [
-            "https://accounts.google.com/o/oauth2/v2/auth",
-            "https://oauth2.googleapis.com/token",
-            "https://openidconnect.googleapis.com/v1/userinfo",
-            "https://oauth2.googleapis.com/revoke",
-        ],
-        more: Some(("_JWKS_URL", "https://www.googleapis.com/oauth2/v3/certs")),
-    },
-    Known {
-        prefix: "GITHUB",
-        display_name: "GitHub",
-        client_id: &GITHUB_CLIENT_ID,
-        client_secret: &GITHUB_CLIENT_SECRET,
-        scopes: "read:user user:email",
-        pkce: true,
-        knows_prompt: true,
-        compares_redirect_uris: false,
-        endpoints: [
-            "https://github.com/login/oauth/authorize",
-            "https://github.com/login/oauth/access_token",
-            "https://api.github.com/user",
-            "https://api.github.com/applications/{client_id}/token",
-        ],
-        more: Some(("_EMAILS_URL", "https://api.github.com/user/emails")),
-    },
-    Known {
-        prefix: "FACEBOOK",
-        display_name: "Facebook",
-        client_id: &FACEBOOK_CLIENT_ID,
-        client_secret: &FACEBOOK_CLIENT_SECRET,
-        scopes: "email,public_profile",
-        pkce: false,
-        knows_prompt: false,
-        compares_redirect_uris: true,
-        endpoints: [
-            "https://www.facebook.com/{version}/dialog/oauth",
-            "https://graph.facebook.com/{version}/oauth/access_token",
-            "https://graph.facebook.com/{version}/me",
-            "https://graph.facebook.com/{version}/me/permissions",
-        ],
-        more: None,
-    },
-    Known {
-        prefix: "NAVER",
-        display_name: "Naver",
-        client_id: &NAVER_CLIENT_ID,
-        client_secret: &NAVER_CLIENT_SECRET,
-        scopes: "",
-        pkce: false,
-        knows_prompt: false,
-        compares_redirect_uris: false,
-        endpoints: [
-            "https://nid.naver.com/oauth2.0/authorize",
-            "https://nid.naver.com/oauth2.0/token",
-            "https://openapi.naver.com/v1/nid/me",
-            "https://nid.naver.com/oauth2.0/revoke",
-        ],
-        more: None,
-    },
-    Known {
-        prefix: "KAKAO",
-        display_name: "Kakao",
-        client_id: &KAKAO_CLIENT_ID,
-        client_secret: &KAKAO_CLIENT_SECRET,
-        scopes: "account_email,profile_nickname",
-        pkce: true,
-        knows_prompt: true,
-        compares_redirect_uris: false,
-        endpoints: [
-            "https://kauth.kakao.com/oauth/authorize",
-            "https://kauth.kakao.com/oauth/token",
-            "https://kapi.kakao.com/v2/user/me",
-            "https://kapi.kakao.com/v1/user/unlink",
-        ],
-        more: None,
-    },
-];
-
-impl Known {
-    /// What may follow its prefix, besides the client id and secret.
-    fn suffixes(&self) -> impl Iterator<Item = &'static str> {
-        let more = self.more.map(|(suffix, _)| suffix);
-        let always = ["_SCOPES", "_MORE_SCOPES", "_PKCE", "_UNBOUND_CODES"];
-        let prompt = self.knows_prompt.then_some("_PROMPT");
-        always.into_iter().chain(prompt).chain(ENDPOINT_SUFFIXES).chain(more)
-    }
-
-    fn kind(&self, endpoints: Endpoints, more: Option<Url>, common: &Common<'_>) -> Option<ProviderKind> {
-        Some(match self.prefix {
-            "GOOGLE" => ProviderKind::Google { endpoints, jwks: more?, hosted_domain: common.hosted_domain.clone() },
-            "GITHUB" => ProviderKind::GitHub { endpoints, emails: more? },
-            "FACEBOOK" => ProviderKind::Facebook(endpoints),
-            "NAVER" => ProviderKind::Naver(endpoints),
-            _ => ProviderKind::Kakao { endpoints, admin_key: common.kakao_admin_key.clone() },
-        })
-    }
-}
 
 /// The names of the variables of providers, but for their ids and secrets; of other OpenID Connect providers all of them, with
 /// `stem` for what names the provider.
@@ -239,20 +106,34 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
     let client_id = reader.read(known.client_id, client_id_or_none);
     let client_secret = reader.read(known.client_secret, secret_or_none);
     let id_for_path = client_id.as_ref().and_then(Option::as_deref).unwrap_or_default();
+    let uses_open_id = known.open_id.as_ref().map_or(Some(false), |open_id| {
+        let usual = !is_led_to_plain(reader, known, open_id);
+        read_switch(reader, known.prefix, OIDC_SUFFIX, usual)
+    });
+    let open_id = known.open_id.as_ref().filter(|_| uses_open_id == Some(true));
+    let usual_endpoints = match (known.endpoints, open_id) {
+        ([_, _, userinfo, revoke], Some(open_id)) => [open_id.authorize, open_id.token, userinfo, revoke],
+        (plain, None) => plain,
+    };
     let [authorize, token, userinfo, revoke] = [0, 1, 2, 3].map(|nth| {
         let name = format!("{}{}", known.prefix, ENDPOINT_SUFFIXES[nth]);
-        let usual = known.endpoints[nth].replace("{version}", &common.version).replace("{client_id}", id_for_path);
+        let usual = usual_endpoints[nth].replace("{version}", &common.version).replace("{client_id}", id_for_path);
         let endpoint = if nth == 0 { authorize_endpoint } else { endpoint };
         member(reader, &name, &usual, |text| endpoint(text, common.environment))
     });
     let more = known.more.map(|(suffix, usual)| {
         member(reader, &format!("{}{suffix}", known.prefix), usual, |text| endpoint(text, common.environment))
     });
+    let jwks = open_id.map(|open_id| {
+        let name = format!("{}{JWKS_SUFFIX}", known.prefix);
+        member(reader, &name, open_id.jwks, |text| endpoint(text, common.environment))
+    });
     let oidc = known.prefix == "GOOGLE";
     let scopes = read_scopes(reader, known.prefix, known.scopes, oidc);
+    let scopes = scopes.map(|scopes| if open_id.is_some() { with_openid(scopes) } else { scopes });
     let more_scopes = read_more_scopes(reader, known.prefix, authorize.as_ref());
     let prompt = read_prompt(reader, known.prefix, known.knows_prompt, authorize.as_ref());
-    let pkce = read_pkce(reader, known.prefix, known.pkce);
+    let pkce = read_switch(reader, known.prefix, "_PKCE", known.pkce || open_id.is_some());
     let usual = if known.compares_redirect_uris { "accept" } else { "refuse" };
     let takes_unbound_codes = member(reader, &format!("{}_UNBOUND_CODES", known.prefix), usual, |text| {
         one_of(text, &[("accept", true), ("refuse", false)])
@@ -264,7 +145,10 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
         (None, Some(_)) => return wants_both(reader, known.client_id, known.client_secret),
     };
     let endpoints = Endpoints { authorize: authorize?, token: token?, userinfo: userinfo?, revoke: revoke? };
-    let kind = known.kind(endpoints, more.flatten(), common)?;
+    // With a mistake noted there is no kind.
+    uses_open_id?;
+    let jwks = jwks.map_or(Some(None), |jwks| jwks.map(Some))?;
+    let kind = known.kind(endpoints, more.flatten(), jwks, common)?;
     let name: ProviderName = known.prefix.to_ascii_lowercase().parse().ok()?;
     let (callback, redirect_uris) = common.redirects(name.as_str());
     Some(ProviderSettings {
@@ -280,6 +164,15 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
         callback,
         redirect_uris,
         takes_unbound_codes: takes_unbound_codes?,
+    })
+}
+
+/// Whether an endpoint is set that is the one of the plain flow: it gives no id token, and did what it should before there were any.
+fn is_led_to_plain(reader: &Reader<'_>, known: &Known, open_id: &OpenId) -> bool {
+    [open_id.authorize, open_id.token].iter().enumerate().any(|(nth, of_open_id)| {
+        let set = reader.value_and_place(&format!("{}{}", known.prefix, ENDPOINT_SUFFIXES[nth]));
+        let plain = known.endpoints[nth];
+        plain != *of_open_id && set.is_some_and(|(text, _)| text.starts_with(plain))
     })
 }
 
@@ -310,7 +203,7 @@ fn read_oidc(reader: &mut Reader<'_>, stem: &str, common: &Common<'_>) -> Option
     let scopes = read_scopes(reader, &prefix, OIDC_SCOPES, true);
     let more_scopes = read_more_scopes(reader, &prefix, None);
     let prompt = read_prompt(reader, &prefix, true, None);
-    let pkce = read_pkce(reader, &prefix, true);
+    let pkce = read_switch(reader, &prefix, "_PKCE", true);
     let id_token_key = member(reader, &format!("{prefix}_ID_TOKEN_ALG"), "", |text| {
         one_of(text, &[("HS256", IdTokenKey::ClientSecret), ("", IdTokenKey::Published)]).map_err(|_| {
             "HS256, if the client secret signs the id tokens; else leave it out: the published keys say it".to_owned()
@@ -355,9 +248,9 @@ fn display_name(stem: &str) -> String {
     stem.split('_').filter(|part| !part.is_empty()).map(word).collect::<Vec<_>>().join(" ")
 }
 
-fn read_pkce(reader: &mut Reader<'_>, prefix: &str, usual: bool) -> Option<bool> {
+fn read_switch(reader: &mut Reader<'_>, prefix: &str, suffix: &str, usual: bool) -> Option<bool> {
     let usual = if usual { "on" } else { "off" };
-    member(reader, &format!("{prefix}_PKCE"), usual, |text| one_of(text, &[("on", true), ("off", false)]))
+    member(reader, &format!("{prefix}{suffix}"), usual, |text| one_of(text, &[("on", true), ("off", false)]))
 }
 
 /// Reads a variable of a family; unset, `usual` counts.

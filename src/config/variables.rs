@@ -157,8 +157,18 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     ),
     family(
         "<PROVIDER>_PKCE",
-        "on; off for Facebook and Naver",
+        "on; off for Facebook, and for Naver with `NAVER_OIDC=off`",
         "Whether PKCE is used, `on` or `off`. Also `OIDC_<NAME>_PKCE`",
+    ),
+    family(
+        "NAVER_OIDC",
+        "on, unless `NAVER_AUTHORIZE_URL` or `NAVER_TOKEN_URL` is one of the plain flow",
+        "Whether Naver is asked for an id token, whose nonce binds each sign-in to its browser, `on` or `off`. Its OpenID Connect is at other endpoints than its plain flow",
+    ),
+    family(
+        "KAKAO_OIDC",
+        "on",
+        "Whether Kakao is asked for an id token, whose nonce binds each sign-in to its browser, `on` or `off`. It needs a switch in Kakao's console (OpenID Connect)",
     ),
     family(
         "<PROVIDER>_UNBOUND_CODES",
@@ -174,6 +184,8 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     family("<PROVIDER>_USERINFO_URL", "the provider's", "Who the person is"),
     family("<PROVIDER>_REVOKE_URL", "the provider's", "Where grants are taken back"),
     family("GOOGLE_JWKS_URL", "Google's", "The keys of Google's id tokens"),
+    family("NAVER_JWKS_URL", "Naver's", "The keys of Naver's id tokens"),
+    family("KAKAO_JWKS_URL", "Kakao's", "The keys of Kakao's id tokens"),
     family("GITHUB_EMAILS_URL", "GitHub's", "The person's e-mail addresses"),
 ];
 

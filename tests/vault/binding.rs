@@ -44,25 +44,27 @@ fn a_code_alone_is_exchanged_at_no_provider() {
     for (_, provider) in PROVIDERS {
         let expected = match provider {
             "facebook" => continue,
-            "naver" => json!(["provider", "unbound_codes"]),
-            "github" | "kakao" => json!(["code_verifier", "required"]),
+            "github" => json!(["code_verifier", "required"]),
             _ => json!(["nonce", "required"]),
         };
         assert_eq!(flaw(&all, provider), expected, "{provider}");
     }
-    let without_pkce = gateway(&[("GITHUB_PKCE", "off"), ("KAKAO_PKCE", "off"), ("NAVER_PKCE", "on")]);
-    for (provider, expected) in [
-        ("github", json!(["provider", "unbound_codes"])),
-        ("kakao", json!(["provider", "unbound_codes"])),
-        ("naver", json!(["code_verifier", "required"])),
-    ] {
+    let unbound = json!(["provider", "unbound_codes"]);
+    let without_open_id = gateway(&[("NAVER_OIDC", "off"), ("KAKAO_OIDC", "off")]);
+    assert_eq!(flaw(&without_open_id, "naver"), unbound);
+    assert_eq!(flaw(&without_open_id, "kakao"), json!(["code_verifier", "required"]));
+    let off = [("NAVER_OIDC", "off"), ("KAKAO_OIDC", "off"), ("KAKAO_PKCE", "off"), ("GITHUB_PKCE", "off")];
+    let without_pkce = gateway(&[&off[..], &[("NAVER_PKCE", "on")]].concat());
+    for (provider, expected) in
+        [("github", unbound.clone()), ("kakao", unbound), ("naver", json!(["code_verifier", "required"]))]
+    {
         assert_eq!(flaw(&without_pkce, provider), expected, "{provider}");
     }
 }
 
 #[test]
 fn the_operator_may_rely_on_what_a_provider_compares_and_not_on_the_callback() {
-    let relying = gateway(&[("NAVER_UNBOUND_CODES", "accept")]);
+    let relying = gateway(&[("NAVER_OIDC", "off"), ("NAVER_UNBOUND_CODES", "accept")]);
     // Facebook documents that it compares them.
     for provider in ["naver", "facebook"] {
         let exchange = |redirect_uri: &str| {
@@ -81,11 +83,7 @@ fn the_operator_may_rely_on_what_a_provider_compares_and_not_on_the_callback() {
 fn without_a_redirect_uri_of_a_front_end_nothing_is_exchanged() {
     let without = gateway(&[("OAUTH_REDIRECT_URIS", "")]);
     for (_, provider) in PROVIDERS {
-        let expected = match provider {
-            "naver" => json!(["provider", "unbound_codes"]),
-            _ => json!(["redirect_uri", "not_configured"]),
-        };
-        assert_eq!(flaw(&without, provider), expected, "{provider}");
+        assert_eq!(flaw(&without, provider), json!(["redirect_uri", "not_configured"]), "{provider}");
     }
 }
 

@@ -35,6 +35,20 @@ pub(super) struct Origin<'o> {
     pub(super) jwks: &'o Url,
 }
 
+impl Origin<'_> {
+    /// Whether an authorization response with this `iss` may be the issuer's (RFC 9207 §2.4). One that `names_itself` in every
+    /// response is not behind one without.
+    pub(super) fn check_response(&self, iss: Option<&str>, names_itself: bool) -> Result<(), ProviderError> {
+        let flaw = match iss {
+            Some(iss) if self.issuers.iter().any(|known| known == iss) => return Ok(()),
+            Some(_) => "the authorization response is another issuer's",
+            None if names_itself => "the authorization response does not name its issuer",
+            None => return Ok(()),
+        };
+        Err(ProviderError::BadAnswer(flaw.to_owned()))
+    }
+}
+
 /// Verifies the id tokens of one provider.
 pub(super) struct IdTokens(Keys);
 

@@ -1,10 +1,13 @@
 //! Kakao: nests the account, proves e-mail addresses with two flags, numbers its errors, takes grants back with the access
-//! token alone, and proves its notices with the app's admin key.
+//! token alone, and proves its notices with the app's admin key. Its id token names an e-mail address and does not say whether it is
+//! proven, so the account is asked all the same; its `sub` is the number of the account
+//! (developers.kakao.com/docs/latest/ko/kakaologin/utilize#oidc-id-token).
 
 use async_trait::async_trait;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use url::Url;
 
 use super::{
     answer::{email, is_true, name, number, subject, text},
@@ -36,14 +39,22 @@ const CODES: ErrorCodes = ErrorCodes {
 /// The scheme of the `Authorization` header of its notices.
 const SCHEME: &str = "KakaoAK";
 
+/// As its metadata write it (kauth.kakao.com/.well-known/openid-configuration).
+const ISSUER: &str = "https://kauth.kakao.com";
+/// Kakao gives id tokens once a switch of the app is on, and none while it is off
+/// (developers.kakao.com/docs/latest/ko/kakaologin/prerequisite#kakao-login-oidc).
+const REMEDY: &str = "switch OpenID Connect on at https://developers.kakao.com/console/app (your app > 카카오 로그인 > OpenID Connect \
+                      활성화 > ON), or set KAKAO_OIDC=off";
+
 /// What is peculiar to Kakao.
 pub(super) struct Kakao {
     admin_key: Option<Secret>,
 }
 
-/// Makes it. Without the admin key its notices cannot be verified.
-pub(super) fn kakao(flow: Flow, endpoints: Endpoints, admin_key: Option<Secret>) -> Plain<Kakao> {
-    Plain::new(flow.with_errors(error_of), endpoints, Kakao { admin_key })
+/// Makes it. With `jwks` it is to give id tokens; without the admin key its notices cannot be verified.
+pub(super) fn kakao(flow: Flow, endpoints: Endpoints, jwks: Option<Url>, admin_key: Option<Secret>) -> Plain<Kakao> {
+    let kakao = Plain::new(flow.with_errors(error_of), endpoints, Kakao { admin_key });
+    kakao.with_id_tokens(ISSUER, jwks, REMEDY)
 }
 
 /// `{"error": "invalid_grant", "error_code": "KOE320"}` of the token endpoint, where the number says more than the word, and

@@ -1,5 +1,6 @@
 //! Naver: wants the state once more, nests the profile, numbers its results as text, may complain with status 200, and both
-//! signs and encrypts in its notices, under a key that it derives from the client secret.
+//! signs and encrypts in its notices, under a key that it derives from the client secret. Its OpenID Connect has endpoints of its own
+//! (developers.naver.com/docs/login/devguide, 3.5). The id token says no more than `sub`, so the profile is asked all the same.
 
 use async_trait::async_trait;
 use aws_lc_rs::cipher::{AES_128, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
@@ -7,9 +8,10 @@ use chrono::DateTime;
 use md5::{Digest, Md5};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use url::Url;
 
 use super::{
-    answer::{name, subject, text},
+    answer::{name, subject, text, text_subject},
     error_codes::{ErrorResponse, Fault, registered_error},
     flow::{ClientAuth, Flow, TokenTypeHint},
     notice::{base64, parameter, verify_hmac},
@@ -30,12 +32,16 @@ const BAD_GRANTS: [&str; 2] = ["invalid refresh_token", "no valid data in sessio
 /// What it says of a client id or secret that is wrong: at the token endpoint, and where tokens are revoked.
 const BAD_CLIENTS: [&str; 2] = ["wrong client id / client secret pair", "client authentication failed"];
 
+/// As its metadata write it (nid.naver.com/.well-known/openid-configuration).
+const ISSUER: &str = "https://nid.naver.com";
+const REMEDY: &str = "see to it that NAVER_AUTHORIZE_URL does not take openid out of the scope, or set NAVER_OIDC=off";
+
 /// What is peculiar to Naver.
 pub(super) struct Naver;
 
-/// Makes it.
-pub(super) fn naver(flow: Flow, endpoints: Endpoints) -> Plain<Naver> {
-    Plain::new(flow.with_errors(error_of), endpoints, Naver)
+/// Makes it. With `jwks` it is to give id tokens.
+pub(super) fn naver(flow: Flow, endpoints: Endpoints, jwks: Option<Url>) -> Plain<Naver> {
+    Plain::new(flow.with_errors(error_of), endpoints, Naver).with_id_tokens(ISSUER, jwks, REMEDY)
 }
 
 /// `{"error": "invalid_request"}` of the token endpoint, `{"resultcode": "024"}` of the profile.
@@ -74,6 +80,12 @@ impl Quirks for Naver {
             verified_email: None,
             name: name(profile, "name").or_else(|| name(profile, "nickname")),
         })
+    }
+
+    /// Naver does not document that `sub` is the `id` of the profile, though both are made for this app alone. So people are known by
+    /// `id`, with OpenID Connect and without, and the two are not compared. They need not be: both tokens came in one answer.
+    fn compare(&self, claims: &Value, _: &ProviderIdentity) -> Result<(), ProviderError> {
+        text_subject(claims, "sub").map(drop)
     }
 
     async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError> {

@@ -79,6 +79,10 @@ impl Metadata {
             iss_in_response: is_true(document, "authorization_response_iss_parameter_supported"),
         })
     }
+
+    fn origin(&self) -> Origin<'_> {
+        Origin { issuers: &self.issuers, jwks: &self.jwks }
+    }
 }
 
 /// How an endpoint wants to know who we are, if its metadata say so. Of several ways Basic is the one that everybody must know.
@@ -152,8 +156,7 @@ impl Oidc {
         tokens: &ProviderTokens,
         nonce: Option<&Secret>,
     ) -> Result<ProviderIdentity, ProviderError> {
-        let origin = Origin { issuers: &metadata.issuers, jwks: &metadata.jwks };
-        let claims = self.id_tokens.check(&self.flow, &origin, tokens, nonce, REMEDY).await?;
+        let claims = self.id_tokens.check(&self.flow, &metadata.origin(), tokens, nonce, REMEDY).await?;
         if let Some(domain) = self.google.as_ref().and_then(|google| google.hosted_domain.as_ref())
             && !text(&claims, "hd").is_some_and(|hd| hd.eq_ignore_ascii_case(domain))
         {
@@ -262,14 +265,7 @@ impl Provider for Oidc {
 
     async fn check_issuer(&self, iss: Option<&str>) -> Result<(), ProviderError> {
         let metadata = self.metadata().await?;
-        match iss {
-            Some(iss) if metadata.issuers.iter().any(|known| known == iss) => Ok(()),
-            Some(_) => Err(ProviderError::BadAnswer("the authorization response is another issuer's".to_owned())),
-            None if metadata.iss_in_response => {
-                Err(ProviderError::BadAnswer("the authorization response does not name its issuer".to_owned()))
-            }
-            None => Ok(()),
-        }
+        metadata.origin().check_response(iss, metadata.iss_in_response)
     }
 }
 

@@ -1,14 +1,21 @@
-//! What all providers of plain OAuth 2.0 have in common: who the person is, one has to ask with the access token.
+//! What all providers have in common that tell in a way of their own who the person is: one has to ask with the access token. Some
+//! give an id token as well, which proves that the code was asked for here (its nonce), by whom and for whom.
 
 use async_trait::async_trait;
+use serde_json::Value;
+use url::Url;
 
-use super::flow::{ClientAuth, Flow, revoked};
+use super::{
+    answer::text_subject,
+    flow::{ClientAuth, Flow, revoked},
+    id_token::{IdTokens, Origin},
+};
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
         login::LoginHint,
         oauth::{ProviderName, ProviderTokens, Secret},
-        provider::Endpoints,
+        provider::{Endpoints, IdTokenKey},
     },
     services::ports::{
         AuthorizationRequest, CodeExchange, Provider, ProviderError, UnlinkError, UnlinkNotice, Unlinked,
@@ -26,6 +33,15 @@ pub(super) struct Site {
 pub(super) trait Quirks: Send + Sync {
     /// Who the person is whose access token this is.
     async fn identity(&self, site: &Site, access_token: &Secret) -> Result<ProviderIdentity, ProviderError>;
+
+    /// Checks that the person whom the provider tells of is the one of the id token (OpenID Connect Core §5.3.2).
+    fn compare(&self, claims: &Value, identity: &ProviderIdentity) -> Result<(), ProviderError> {
+        if text_subject(claims, "sub")? == identity.subject {
+            Ok(())
+        } else {
+            Err(ProviderError::BadAnswer("its userinfo are those of another person".to_owned()))
+        }
+    }
 
     /// Takes a grant back. An error about the grant is as good: there is nothing left to take back.
     async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError>;
@@ -61,15 +77,41 @@ pub(super) trait Quirks: Send + Sync {
     }
 }
 
-/// A provider of plain OAuth 2.0.
+/// A provider with an API of its own for who the person is.
 pub(super) struct Plain<Q> {
     site: Site,
+    open_id: Option<OpenId>,
     quirks: Q,
+}
+
+/// The id tokens that come along.
+struct OpenId {
+    issuers: [String; 1],
+    jwks: Url,
+    id_tokens: IdTokens,
+    remedy: &'static str,
+}
+
+impl OpenId {
+    fn origin(&self) -> Origin<'_> {
+        Origin { issuers: &self.issuers, jwks: &self.jwks }
+    }
 }
 
 impl<Q: Quirks> Plain<Q> {
     pub(super) fn new(flow: Flow, endpoints: Endpoints, quirks: Q) -> Self {
-        Self { site: Site { flow, endpoints }, quirks }
+        Self { site: Site { flow, endpoints }, open_id: None, quirks }
+    }
+
+    /// The same with id tokens of this issuer, if it is set where its keys are. `remedy` is what the operator can do if none comes.
+    pub(super) fn with_id_tokens(self, issuer: &str, jwks: Option<Url>, remedy: &'static str) -> Self {
+        let open_id = jwks.map(|jwks| OpenId {
+            issuers: [issuer.to_owned()],
+            jwks,
+            id_tokens: IdTokens::new(&self.site.flow, IdTokenKey::Published),
+            remedy,
+        });
+        Self { open_id, ..self }
     }
 }
 
@@ -87,6 +129,10 @@ impl<Q: Quirks> Provider for Plain<Q> {
         self.site.flow.settings.pkce
     }
 
+    fn uses_nonce(&self) -> bool {
+        self.open_id.is_some()
+    }
+
     fn renews_living_tokens(&self) -> bool {
         self.quirks.renews_living_tokens()
     }
@@ -97,14 +143,23 @@ impl<Q: Quirks> Provider for Plain<Q> {
 
     async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
         let login_hint = self.quirks.login_hint_parameter().zip(request.login_hint.as_ref().map(LoginHint::expose));
-        Ok(self.site.flow.authorize_url(&self.site.endpoints.authorize, request, login_hint.as_slice()))
+        let nonce = request.nonce.as_ref().filter(|_| self.uses_nonce()).map(|nonce| ("nonce", nonce.expose()));
+        let more: Vec<_> = nonce.into_iter().chain(login_hint).collect();
+        Ok(self.site.flow.authorize_url(&self.site.endpoints.authorize, request, &more))
     }
 
     async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
         let Site { flow, endpoints } = &self.site;
         let more = self.quirks.exchange_parameters(exchange);
         let tokens = flow.exchange(&endpoints.token, ClientAuth::Form, exchange, &more).await?;
+        let Some(open_id) = &self.open_id else {
+            let identity = self.quirks.identity(&self.site, &tokens.access_token).await?;
+            return Ok((tokens, identity));
+        };
+        let OpenId { id_tokens, remedy, .. } = open_id;
+        let claims = id_tokens.check(flow, &open_id.origin(), &tokens, exchange.nonce.as_ref(), remedy).await?;
         let identity = self.quirks.identity(&self.site, &tokens.access_token).await?;
+        self.quirks.compare(&claims, &identity)?;
         Ok((tokens, identity))
     }
 
@@ -114,6 +169,11 @@ impl<Q: Quirks> Provider for Plain<Q> {
 
     async fn revoke(&self, tokens: &ProviderTokens) -> Result<(), ProviderError> {
         revoked(self.quirks.revoke(&self.site, tokens).await)
+    }
+
+    async fn check_issuer(&self, iss: Option<&str>) -> Result<(), ProviderError> {
+        // None of them says that it names itself.
+        self.open_id.as_ref().map_or(Ok(()), |open_id| open_id.origin().check_response(iss, false))
     }
 
     fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {

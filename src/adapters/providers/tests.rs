@@ -12,6 +12,7 @@ mod id_tokens;
 mod kakao;
 mod naver;
 mod notices;
+mod open_id;
 
 use std::{sync::Arc, time::Duration};
 
@@ -64,6 +65,11 @@ fn provider_with(prefix: &str, base: &str, clock: &Arc<TestClock>, more: &[(&str
     let settings = settings.unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let clock: Arc<dyn Clock> = clock.clone();
     with_limits(&settings.providers, &clock, QUICK).0.remove(0)
+}
+
+/// One that is asked by plain OAuth 2.0 though it has OpenID Connect.
+fn plain(prefix: &str, fake: &Fake) -> Arc<dyn Provider> {
+    provider_with(prefix, &fake.url(""), &TestClock::at(NOW), &[(&format!("{prefix}_OIDC"), "off")])
 }
 
 fn code() -> CodeExchange {

@@ -42,6 +42,15 @@ pub(super) fn read_scopes(reader: &mut Reader<'_>, prefix: &str, usual: &str, oi
     })
 }
 
+/// The same with the word that asks for an id token.
+pub(super) fn with_openid(scopes: String) -> String {
+    if scope_words(&scopes).any(|word| word == "openid") {
+        return scopes;
+    }
+    let separator = if scopes.contains(',') { "," } else { " " };
+    ["openid", &scopes].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(separator)
+}
+
 /// What one sign-in may ask for besides.
 pub(super) fn read_more_scopes(reader: &mut Reader<'_>, prefix: &str, authorize: Option<&Url>) -> Option<Vec<String>> {
     let is_set_elsewhere = authorize.is_some_and(|url| parameter(url, "scope").is_some());

@@ -77,7 +77,7 @@ fn all_are_on_at_their_own_endpoints() {
     let seen: Vec<_> = all.iter().map(|one| (one.name.as_str(), one.pkce)).collect();
     assert_eq!(
         seen,
-        [("google", true), ("github", true), ("facebook", false), ("naver", false), ("kakao", true), ("my-okta", true)]
+        [("google", true), ("github", true), ("facebook", false), ("naver", true), ("kakao", true), ("my-okta", true)]
     );
     let ProviderKind::GitHub { endpoints, emails } = &all[1].kind else { panic!("{:?}", all[1].kind) };
     assert_eq!(endpoints.revoke.as_str(), "https://api.github.com/applications/an-id/token");
@@ -93,6 +93,41 @@ fn all_are_on_at_their_own_endpoints() {
     assert!(all.iter().all(|one| one.takes_unbound_codes == (one.name.as_str() == "facebook")));
     let distrusted = on(&[&ids[2..4], &[("FACEBOOK_UNBOUND_CODES", "refuse")]].concat());
     assert!(!distrusted[0].takes_unbound_codes);
+}
+
+const NAVER: [(&str, &str); 2] = [("NAVER_CLIENT_ID", "n-id"), ("NAVER_CLIENT_SECRET", "hunter2")];
+const KAKAO: [(&str, &str); 2] = [("KAKAO_CLIENT_ID", "k-id"), ("KAKAO_CLIENT_SECRET", "hunter2")];
+
+#[test]
+fn naver_and_kakao_speak_open_id_connect_unless_that_is_off() {
+    let naver = |more: &[(&str, &str)]| {
+        let naver = on(&[&NAVER[..], more].concat()).remove(0);
+        let ProviderKind::Naver { endpoints, jwks } = naver.kind else { panic!("{:?}", naver.kind) };
+        let paths = [endpoints.authorize, endpoints.token].map(|url| url.path().to_owned());
+        (paths, jwks.map(String::from), naver.scopes, naver.pkce)
+    };
+    let jwks = Some("https://nid.naver.com/oauth2/jwks".to_owned());
+    let paths = |at: &str| ["authorize", "token"].map(|path| format!("/{at}/{path}"));
+    assert_eq!(naver(&[]), (paths("oauth2"), jwks, "openid".to_owned(), true));
+    assert_eq!(naver(&[("NAVER_OIDC", "off")]), (paths("oauth2.0"), None, String::new(), false));
+    // Who set the plain endpoint before there was another goes on as before.
+    let set = ("NAVER_AUTHORIZE_URL", "https://nid.naver.com/oauth2.0/authorize?auth_type=reauthenticate");
+    assert_eq!(naver(&[set]).1, None);
+    assert!(naver(&[set, ("NAVER_OIDC", "on")]).1.is_some());
+
+    let kakao = |more: &[(&str, &str)]| {
+        let kakao = on(&[&KAKAO[..], more].concat()).remove(0);
+        let ProviderKind::Kakao { jwks, .. } = kakao.kind else { panic!("{:?}", kakao.kind) };
+        (jwks.map(String::from), kakao.scopes, kakao.pkce)
+    };
+    let jwks = Some("https://kauth.kakao.com/.well-known/jwks.json".to_owned());
+    assert_eq!(kakao(&[]), (jwks.clone(), "openid,account_email,profile_nickname".to_owned(), true));
+    assert_eq!(kakao(&[("KAKAO_OIDC", "off")]), (None, "account_email,profile_nickname".to_owned(), true));
+    // Scopes that were set without it go on.
+    assert_eq!(kakao(&[("KAKAO_SCOPES", "profile_nickname")]).1, "openid profile_nickname");
+    assert_eq!(kakao(&[("KAKAO_SCOPES", "gender,openid")]).1, "gender,openid");
+    assert_eq!(kakao(&[("KAKAO_JWKS_URL", "https://a/j")]).0.as_deref(), Some("https://a/j"));
+    assert_eq!(one_mistake("production", &[("KAKAO_OIDC", "no")]), "KAKAO_OIDC is \"no\": either on or off");
 }
 
 #[test]
@@ -155,14 +190,13 @@ fn an_address_for_browsers_leaves_to_the_gateway_what_binds_a_sign_in() {
 
 #[test]
 fn google_may_be_for_one_domain_and_kakao_proves_its_notices_with_a_key() {
-    let kakao = [("KAKAO_CLIENT_ID", "k-id"), ("KAKAO_CLIENT_SECRET", "hunter2")];
     let set = [("GOOGLE_HOSTED_DOMAIN", "Jinmini.com"), ("KAKAO_ADMIN_KEY", "hunter3")];
-    let all = on(&[&GOOGLE[..], &kakao, &set].concat());
+    let all = on(&[&GOOGLE[..], &KAKAO, &set].concat());
     let ProviderKind::Google { hosted_domain: Some(domain), .. } = &all[0].kind else { panic!("{:?}", all[0].kind) };
     let ProviderKind::Kakao { admin_key: Some(key), .. } = &all[1].kind else { panic!("{:?}", all[1].kind) };
     assert_eq!((domain.as_str(), key.expose()), ("jinmini.com", "hunter3"));
     assert!(!format!("{all:?}").contains("hunter"));
-    let plain = on(&[&GOOGLE[..], &kakao].concat());
+    let plain = on(&[&GOOGLE[..], &KAKAO].concat());
     assert!(matches!(plain[0].kind, ProviderKind::Google { hosted_domain: None, .. }));
     assert!(matches!(plain[1].kind, ProviderKind::Kakao { admin_key: None, .. }));
     for domain in ["*", "jinmini", "https://jinmini.com", "jinmini..com", "jinmini.com, b.com"] {

@@ -70,8 +70,12 @@ async fn nobody_is_asked_for_what_they_have_allowed() {
     let github = at("GITHUB", &[]);
     assert_eq!(usual(&*github).await, format!("…&scope=read%3Auser+user%3Aemail&{PKCE}"));
     assert_eq!(usual(&*at("FACEBOOK", &[])).await, "…&scope=email%2Cpublic_profile");
-    assert_eq!(usual(&*at("NAVER", &[])).await, "…");
-    assert_eq!(usual(&*at("KAKAO", &[])).await, format!("…&scope=account_email%2Cprofile_nickname&{PKCE}"));
+    assert_eq!(usual(&*at("NAVER", &[("NAVER_OIDC", "off")])).await, "…");
+    assert_eq!(usual(&*at("NAVER", &[])).await, format!("…&scope=openid&{PKCE}&nonce=s3cret-nonce"));
+    let (kakao, plain) = (at("KAKAO", &[]), at("KAKAO", &[("KAKAO_OIDC", "off")]));
+    assert_eq!(usual(&*plain).await, format!("…&scope=account_email%2Cprofile_nickname&{PKCE}"));
+    let with_openid = "scope=openid%2Caccount_email%2Cprofile_nickname";
+    assert_eq!(usual(&*kakao).await, format!("…&{with_openid}&{PKCE}&nonce=s3cret-nonce"));
     let idp = Discovered::new("").await;
     assert_eq!(usual(&*idp.with(&[])).await, format!("…&{scope}&{PKCE}&nonce=s3cret-nonce"));
     let offline = idp.with(&[("OIDC_MY_IDP_SCOPES", "openid offline_access")]);
@@ -101,11 +105,11 @@ async fn one_attempt_may_ask_for_more_where_the_provider_knows_how() {
         "…&scope=email%2Cpublic_profile%2Cuser_friends&auth_type=rerequest"
     );
     let naver = at("NAVER", &[]);
-    assert_eq!(url(&*naver, &all(&*naver, &[])).await, "…&auth_type=reprompt");
+    assert_eq!(url(&*naver, &all(&*naver, &[])).await, format!("…&scope=openid&{PKCE}&auth_type=reprompt&{nonce}"));
     let kakao = at("KAKAO", &[]);
     assert_eq!(
         url(&*kakao, &all(&*kakao, &["gender"])).await,
-        format!("…&scope=account_email%2Cprofile_nickname%2Cgender&{PKCE}&{hint}")
+        format!("…&scope=openid%2Caccount_email%2Cprofile_nickname%2Cgender&{PKCE}&{nonce}&{hint}")
     );
     let discovered = Discovered::new("").await;
     let idp = discovered.with(&[]);
@@ -206,7 +210,8 @@ async fn the_endpoints_own_parameters_win() {
     assert_eq!(url(&*google, &request).await, format!("{own}&…&{PKCE}&nonce=s3cret-nonce"));
 
     let naver = at("NAVER", &[("NAVER_AUTHORIZE_URL", &format!("{NOWHERE}/authorize?auth_type=reauthenticate"))]);
-    assert_eq!(url(&*naver, &all(&*naver, &[])).await, "auth_type=reauthenticate&…");
+    let query = url(&*naver, &all(&*naver, &[])).await;
+    assert_eq!(query, format!("auth_type=reauthenticate&…&scope=openid&{PKCE}&nonce=s3cret-nonce"));
 
     let discovered = Discovered::new("?p=b2c_1_sign_in&prompt=login").await;
     let query = usual(&*discovered.with(&[("OIDC_MY_IDP_PROMPT", "create")])).await;

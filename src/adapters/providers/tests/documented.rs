@@ -75,6 +75,12 @@ struct Case {
 struct Provided {
     /// Of its variables.
     prefix: &'static str,
+    /// Other variables.
+    settings: Vec<(&'static str, &'static str)>,
+    /// Of its id tokens; without one they are the fake's.
+    issuer: Option<&'static str>,
+    /// Whom they are about.
+    subject: &'static str,
     /// How it is told to take a grant back.
     revokes_by: &'static str,
     /// Good responses of everything else that is asked on the way: `GET /userinfo` and the like.
@@ -84,7 +90,24 @@ struct Provided {
 
 impl Provided {
     fn new(prefix: &'static str, revokes_by: &'static str) -> Self {
-        Self { prefix, revokes_by, on_the_way: Vec::new(), cases: Vec::new() }
+        Self {
+            prefix,
+            settings: Vec::new(),
+            issuer: None,
+            subject: "u-1",
+            revokes_by,
+            on_the_way: Vec::new(),
+            cases: Vec::new(),
+        }
+    }
+
+    fn set(mut self, name: &'static str, value: &'static str) -> Self {
+        self.settings.push((name, value));
+        self
+    }
+
+    fn id_tokens(self, issuer: &'static str, subject: &'static str) -> Self {
+        Self { issuer: Some(issuer), subject, ..self }
     }
 
     fn on_the_way(mut self, what: &'static str, response: Value) -> Self {
@@ -114,7 +137,16 @@ impl Case {
 }
 
 fn table() -> Vec<Provided> {
-    vec![google::row(), github::row(), facebook::row(), naver::row(), kakao::row(), generic::row()]
+    vec![
+        google::row(),
+        github::row(),
+        facebook::row(),
+        naver::row(),
+        naver::plain_row(),
+        kakao::row(),
+        kakao::plain_row(),
+        generic::row(),
+    ]
 }
 
 /// Has the gateway carry out an operation.
@@ -132,7 +164,7 @@ const ID_TOKEN: &str = "ID_TOKEN";
 
 async fn outcome_of(row: &Provided, case: &Case, signer: &Signer) -> Result<(), ProviderError> {
     let fake = Fake::start().await;
-    let issuer = if row.prefix == "GOOGLE" { "https://accounts.google.com".to_owned() } else { fake.url("") };
+    let issuer = row.issuer.map_or_else(|| fake.url(""), str::to_owned);
     let discovery = json!({
         "issuer": issuer, "authorization_endpoint": fake.url("/authorize"), "token_endpoint": fake.url("/token"),
         "userinfo_endpoint": fake.url("/userinfo"), "revocation_endpoint": fake.url("/revoke"), "jwks_uri": fake.url("/jwks"),
@@ -141,9 +173,12 @@ async fn outcome_of(row: &Provided, case: &Case, signer: &Signer) -> Result<(), 
     for (what, response) in &row.on_the_way {
         fake.on(what, response.clone());
     }
-    let response = case.response.clone().with(ID_TOKEN, &signer.sign(&claims(&issuer)));
+    let mut claims = claims(&issuer);
+    claims["sub"] = json!(row.subject);
+    claims.as_object_mut().unwrap().remove("at_hash");
+    let response = case.response.clone().with(ID_TOKEN, &signer.sign(&claims));
     fake.on(case.endpoint(row), response);
-    ask(&*provider(row.prefix, &fake), case.operation).await
+    ask(&*provider_with(row.prefix, &fake.url(""), &TestClock::at(NOW), &row.settings), case.operation).await
 }
 
 #[tokio::test]

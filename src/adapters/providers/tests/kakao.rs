@@ -1,4 +1,4 @@
-//! Kakao.
+//! Kakao, by plain OAuth 2.0.
 
 use chrono::DateTime;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ async fn kakao(account: Value) -> (Fake, Arc<dyn Provider>) {
             json!({"id": 123_456_789_u64, "connected_at": "2026-01-01T00:00:00Z", "kakao_account": account}),
         )
         .on("POST /revoke", json!({"id": 123_456_789_u64}));
-    let provider = provider("KAKAO", &fake);
+    let provider = plain("KAKAO", &fake);
     (fake, provider)
 }
 
@@ -103,7 +103,7 @@ async fn scopes_are_sent_as_they_are_set_and_kept_as_they_come() {
     let (fake, provider) = kakao(json!({})).await;
     let (tokens, _) = provider.exchange(&code()).await.unwrap();
     assert_eq!(tokens.scope.as_deref(), Some("account_email profile_nickname"));
-    let scopes = [("KAKAO_SCOPES", "account_email profile_nickname")];
+    let scopes = [("KAKAO_SCOPES", "account_email profile_nickname"), ("KAKAO_OIDC", "off")];
     let provider = provider_with("KAKAO", &fake.url(""), &TestClock::at(NOW), &scopes);
     assert_eq!(value(&authorize(&*provider).await, "scope"), Some("account_email profile_nickname"));
 }

@@ -1,4 +1,4 @@
-//! Naver.
+//! Naver, by plain OAuth 2.0.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ async fn naver() -> (Fake, Arc<dyn Provider>) {
         "response": {"id": "32742776", "nickname": "mina", "email": "mina@naver.com"}
     });
     fake.on("POST /token", tokens).on("GET /userinfo", profile);
-    let provider = provider("NAVER", &fake);
+    let provider = plain("NAVER", &fake);
     (fake, provider)
 }
 

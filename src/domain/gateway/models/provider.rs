@@ -47,7 +47,7 @@ impl ProviderSettings {
             ProviderKind::Facebook(endpoints) => graph_version::warning(&endpoints.token, now),
             ProviderKind::Google { .. }
             | ProviderKind::GitHub { .. }
-            | ProviderKind::Naver(_)
+            | ProviderKind::Naver { .. }
             | ProviderKind::Kakao { .. }
             | ProviderKind::Oidc { .. } => None,
         }
@@ -96,12 +96,19 @@ pub enum ProviderKind {
     },
     /// OAuth 2.0 and the Graph API.
     Facebook(Endpoints),
-    /// OAuth 2.0.
-    Naver(Endpoints),
-    /// OAuth 2.0.
+    /// OAuth 2.0, or OpenID Connect at endpoints of its own.
+    Naver {
+        /// Its endpoints.
+        endpoints: Endpoints,
+        /// The keys of its id tokens, if it is to give some.
+        jwks: Option<Url>,
+    },
+    /// OAuth 2.0 and OpenID Connect.
     Kakao {
         /// Its endpoints.
         endpoints: Endpoints,
+        /// The keys of its id tokens, if it is to give some.
+        jwks: Option<Url>,
         /// What proves that a notice is Kakao's; without it none is believed.
         admin_key: Option<Secret>,
     },

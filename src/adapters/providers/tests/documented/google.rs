@@ -18,6 +18,7 @@ const RFC_ERRORS: &str = "RFC 6749 §5.2";
 pub(super) fn row() -> Provided {
     let error = |code: &str, description: &str| json!({"error": code, "error_description": description});
     Provided::new("GOOGLE", "POST /revoke")
+        .id_tokens("https://accounts.google.com", "u-1")
         .case(
             Token,
             json!({

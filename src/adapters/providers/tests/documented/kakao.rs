@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    ID_TOKEN,
     Operation::{Refresh, Revoke, Token},
     Outcome::{Done, GrantEnds, OurFault, TheirFault, Unknown},
     Provided,
@@ -21,18 +22,28 @@ fn api_error(status: u16, code: i64) -> (u16, Value) {
     (status, json!({"code": code, "msg": "m"}))
 }
 
+fn tokens() -> Value {
+    json!({
+        "token_type": "bearer", "access_token": "s3cret-aaa", "expires_in": 43199,
+        "refresh_token": "s3cret-rrr", "refresh_token_expires_in": 5_184_000, "scope": "profile_nickname",
+    })
+}
+
+/// By OpenID Connect.
 pub(super) fn row() -> Provided {
-    Provided::new("KAKAO", "POST /revoke")
-        .on_the_way("GET /userinfo", json!({"id": 123_456_789_u64, "kakao_account": {}}))
-        .case(
-            Token,
-            json!({
-                "token_type": "bearer", "access_token": "s3cret-aaa", "expires_in": 43199,
-                "refresh_token": "s3cret-rrr", "refresh_token_expires_in": 5_184_000, "scope": "profile_nickname",
-            }),
-            Done,
-            REST,
-        )
+    let mut tokens = tokens();
+    tokens["id_token"] = json!(ID_TOKEN);
+    cases(Provided::new("KAKAO", "POST /revoke").id_tokens("https://kauth.kakao.com", "123456789"))
+        .case(Token, tokens, Done, REST)
+}
+
+/// By plain OAuth 2.0.
+pub(super) fn plain_row() -> Provided {
+    cases(Provided::new("KAKAO", "POST /revoke").set("KAKAO_OIDC", "off")).case(Token, tokens(), Done, REST)
+}
+
+fn cases(row: Provided) -> Provided {
+    row.on_the_way("GET /userinfo", json!({"id": 123_456_789_u64, "kakao_account": {}}))
         .case(Token, error("invalid_grant", "KOE303"), GrantEnds("KOE303"), LOGIN_ERRORS)
         .case(Token, error("invalid_grant", "KOE320"), GrantEnds("KOE320"), LOGIN_ERRORS)
         .case(Token, error("invalid_client", "KOE010"), OurFault("KOE010"), LOGIN_ERRORS)

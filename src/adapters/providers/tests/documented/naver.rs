@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{
+    ID_TOKEN,
     Operation::{Refresh, Revoke, Token},
     Outcome::{Done, GrantEnds, OurFault, TheirFault, Unknown},
     Provided,
@@ -18,18 +19,27 @@ const BAD_SECRET: &str =
     "https://github.com/VictoriousKIM/smart_review_app/blob/main/docs/naver-auth-error-fix-summary.md";
 const USED_CODE: &str = "https://developers.naver.com/forum";
 
+/// By OpenID Connect, whose errors are documented to be the same.
 pub(super) fn row() -> Provided {
+    let tokens = json!({
+        "access_token": "s3cret-aaa", "refresh_token": "s3cret-c8c", "token_type": "bearer", "expires_in": 3600,
+        "id_token": ID_TOKEN,
+    });
+    cases(Provided::new("NAVER", "POST /revoke").id_tokens("https://nid.naver.com", "32742776"))
+        .case(Token, tokens, Done, GUIDE)
+}
+
+/// By plain OAuth 2.0.
+pub(super) fn plain_row() -> Provided {
+    let tokens = json!({
+        "access_token": "s3cret-aaa", "refresh_token": "s3cret-c8c", "token_type": "bearer", "expires_in": "3600",
+    });
+    cases(Provided::new("NAVER", "POST /revoke").set("NAVER_OIDC", "off")).case(Token, tokens, Done, API)
+}
+
+fn cases(row: Provided) -> Provided {
     let error = |code: &str, description: &str| json!({"error": code, "error_description": description});
-    Provided::new("NAVER", "POST /revoke")
-        .on_the_way("GET /userinfo", json!({"resultcode": "00", "message": "success", "response": {"id": "32742776"}}))
-        .case(
-            Token,
-            json!({
-                "access_token": "s3cret-aaa", "refresh_token": "s3cret-c8c", "token_type": "bearer", "expires_in": "3600"
-            }),
-            Done,
-            API,
-        )
+    row.on_the_way("GET /userinfo", json!({"resultcode": "00", "message": "success", "response": {"id": "32742776"}}))
         .case(Token, error("invalid_request", "no valid data in session"), GrantEnds("invalid_request"), USED_CODE)
         .case(
             Token,

@@ -110,7 +110,7 @@ impl LoginService {
             callback: came_by.map(|base| format!("{base}/login/{name}/callback")),
             provider: name,
             code_verifier: provider.uses_pkce().then(|| random_secret(&**entropy)),
-            nonce: random_secret(&**entropy),
+            nonce: random_nonce(&**entropy),
             return_to,
             link: link.map(|permit| permit.session()),
             more_scopes,
@@ -129,7 +129,7 @@ impl LoginService {
         let LoginParts { clock, entropy, .. } = &self.parts;
         let attempt = LoginAttempt {
             code_verifier: finished.code_verifier.as_ref().map(|_| random_secret(&**entropy)),
-            nonce: random_secret(&**entropy),
+            nonce: random_nonce(&**entropy),
             consent: true,
             expires_at: clock.now() + ATTEMPT_LIFE,
             ..finished.clone()
@@ -157,7 +157,13 @@ impl LoginService {
     }
 }
 
-/// 256 random bits in 43 letters: a nonce, or a code verifier (RFC 7636 §4.1).
+/// 256 random bits in lower-case hexadecimal. Naver gives a nonce back without an `A` at its end, as base64 has in one of sixteen.
+fn random_nonce(entropy: &dyn Entropy) -> Secret {
+    let [high, low] = [entropy.bytes(), entropy.bytes()].map(u128::from_be_bytes);
+    Secret::new(format!("{high:032x}{low:032x}"))
+}
+
+/// 256 random bits in 43 letters: a code verifier (RFC 7636 §4.1).
 fn random_secret(entropy: &dyn Entropy) -> Secret {
     Secret::new(LoginState::from_random(entropy.bytes()).expose())
 }

@@ -275,7 +275,8 @@ async fn what_was_sent_with_the_browser_is_what_the_exchange_is_bound_to() {
     assert!(sent.nonce.is_some() && exchange.nonce == sent.nonce);
     assert_eq!((&exchange.state, sent.state.expose()), (&sent.state, away.state.as_str()));
     let secrets = [&sent.state, sent.nonce.as_ref().unwrap(), sent.code_verifier.as_ref().unwrap()];
-    assert!(secrets.iter().all(|secret| secret.expose().len() == 43), "256 bits each");
+    assert_eq!(secrets.map(|secret| secret.expose().len()), [43, 64, 43], "256 bits each");
+    assert!(secrets[1].expose().bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)), "Naver drops an A");
     assert!(secrets[0] != secrets[1] && secrets[1] != secrets[2]);
 }
 

@@ -1,0 +1,174 @@
+//! The providers whose quirks the gateway knows.
+
+use url::Url;
+
+use super::Common;
+use crate::{
+    config::variables::{
+        FACEBOOK_CLIENT_ID, FACEBOOK_CLIENT_SECRET, GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET, GOOGLE_CLIENT_ID,
+        GOOGLE_CLIENT_SECRET, KAKAO_CLIENT_ID, KAKAO_CLIENT_SECRET, NAVER_CLIENT_ID, NAVER_CLIENT_SECRET, Variable,
+    },
+    domain::gateway::models::provider::{Endpoints, ProviderKind},
+};
+
+/// One of them.
+pub(super) struct Known {
+    pub(super) prefix: &'static str,
+    pub(super) display_name: &'static str,
+    pub(super) client_id: &'static Variable,
+    pub(super) client_secret: &'static Variable,
+    /// Written as the provider wants it.
+    pub(super) scopes: &'static str,
+    pub(super) pkce: bool,
+    /// Whether it knows the parameter `prompt`.
+    pub(super) knows_prompt: bool,
+    /// Whether it documents that it compares the redirect URI of a code with that of the exchange (RFC 6749 §4.1.3).
+    pub(super) compares_redirect_uris: bool,
+    /// In the order of [`Endpoints`]; `{version}` and `{client_id}` are filled in.
+    pub(super) endpoints: [&'static str; 4],
+    /// What only this provider has.
+    pub(super) more: Option<(&'static str, &'static str)>,
+    /// What it has besides plain OAuth 2.0.
+    pub(super) open_id: Option<OpenId>,
+}
+
+/// A provider's OpenID Connect, which it speaks unless a setting turns it off. All of them know PKCE then.
+pub(super) struct OpenId {
+    pub(super) authorize: &'static str,
+    pub(super) token: &'static str,
+    pub(super) jwks: &'static str,
+}
+
+pub(super) const ENDPOINT_SUFFIXES: [&str; 4] = ["_AUTHORIZE_URL", "_TOKEN_URL", "_USERINFO_URL", "_REVOKE_URL"];
+/// Turns a provider's OpenID Connect off.
+pub(super) const OIDC_SUFFIX: &str = "_OIDC";
+pub(super) const JWKS_SUFFIX: &str = "_JWKS_URL";
+
+pub(super) const KNOWN: [Known; 5] = [
+    Known {
+        prefix: "GOOGLE",
+        display_name: "Google",
+        client_id: &GOOGLE_CLIENT_ID,
+        client_secret: &GOOGLE_CLIENT_SECRET,
+        scopes: "openid email profile",
+        pkce: true,
+        knows_prompt: true,
+        compares_redirect_uris: false,
+        endpoints: [
+            "https://accounts.google.com/o/oauth2/v2/auth",
+            "https://oauth2.googleapis.com/token",
+            "https://openidconnect.googleapis.com/v1/userinfo",
+            "https://oauth2.googleapis.com/revoke",
+        ],
+        more: Some((JWKS_SUFFIX, "https://www.googleapis.com/oauth2/v3/certs")),
+        open_id: None,
+    },
+    Known {
+        prefix: "GITHUB",
+        display_name: "GitHub",
+        client_id: &GITHUB_CLIENT_ID,
+        client_secret: &GITHUB_CLIENT_SECRET,
+        scopes: "read:user user:email",
+        pkce: true,
+        knows_prompt: true,
+        compares_redirect_uris: false,
+        endpoints: [
+            "https://github.com/login/oauth/authorize",
+            "https://github.com/login/oauth/access_token",
+            "https://api.github.com/user",
+            "https://api.github.com/applications/{client_id}/token",
+        ],
+        more: Some(("_EMAILS_URL", "https://api.github.com/user/emails")),
+        open_id: None,
+    },
+    Known {
+        prefix: "FACEBOOK",
+        display_name: "Facebook",
+        client_id: &FACEBOOK_CLIENT_ID,
+        client_secret: &FACEBOOK_CLIENT_SECRET,
+        scopes: "email,public_profile",
+        pkce: false,
+        knows_prompt: false,
+        compares_redirect_uris: true,
+        endpoints: [
+            "https://www.facebook.com/{version}/dialog/oauth",
+            "https://graph.facebook.com/{version}/oauth/access_token",
+            "https://graph.facebook.com/{version}/me",
+            "https://graph.facebook.com/{version}/me/permissions",
+        ],
+        more: None,
+        open_id: None,
+    },
+    Known {
+        prefix: "NAVER",
+        display_name: "Naver",
+        client_id: &NAVER_CLIENT_ID,
+        client_secret: &NAVER_CLIENT_SECRET,
+        scopes: "",
+        pkce: false,
+        knows_prompt: false,
+        compares_redirect_uris: false,
+        endpoints: [
+            "https://nid.naver.com/oauth2.0/authorize",
+            "https://nid.naver.com/oauth2.0/token",
+            "https://openapi.naver.com/v1/nid/me",
+            "https://nid.naver.com/oauth2.0/revoke",
+        ],
+        more: None,
+        open_id: Some(OpenId {
+            authorize: "https://nid.naver.com/oauth2/authorize",
+            token: "https://nid.naver.com/oauth2/token",
+            jwks: "https://nid.naver.com/oauth2/jwks",
+        }),
+    },
+    Known {
+        prefix: "KAKAO",
+        display_name: "Kakao",
+        client_id: &KAKAO_CLIENT_ID,
+        client_secret: &KAKAO_CLIENT_SECRET,
+        scopes: "account_email,profile_nickname",
+        pkce: true,
+        knows_prompt: true,
+        compares_redirect_uris: false,
+        endpoints: [
+            "https://kauth.kakao.com/oauth/authorize",
+            "https://kauth.kakao.com/oauth/token",
+            "https://kapi.kakao.com/v2/user/me",
+            "https://kapi.kakao.com/v1/user/unlink",
+        ],
+        more: None,
+        open_id: Some(OpenId {
+            authorize: "https://kauth.kakao.com/oauth/authorize",
+            token: "https://kauth.kakao.com/oauth/token",
+            jwks: "https://kauth.kakao.com/.well-known/jwks.json",
+        }),
+    },
+];
+
+impl Known {
+    /// What may follow its prefix, besides the client id and secret.
+    pub(super) fn suffixes(&self) -> impl Iterator<Item = &'static str> {
+        let more = self.more.map(|(suffix, _)| suffix);
+        let always = ["_SCOPES", "_MORE_SCOPES", "_PKCE", "_UNBOUND_CODES"];
+        let prompt = self.knows_prompt.then_some("_PROMPT");
+        let open_id = self.open_id.iter().flat_map(|_| [OIDC_SUFFIX, JWKS_SUFFIX]);
+        always.into_iter().chain(prompt).chain(ENDPOINT_SUFFIXES).chain(more).chain(open_id)
+    }
+
+    /// `jwks` is there if it is to give id tokens though it need not.
+    pub(super) fn kind(
+        &self,
+        endpoints: Endpoints,
+        more: Option<Url>,
+        jwks: Option<Url>,
+        common: &Common<'_>,
+    ) -> Option<ProviderKind> {
+        Some(match self.prefix {
+            "GOOGLE" => ProviderKind::Google { endpoints, jwks: more?, hosted_domain: common.hosted_domain.clone() },
+            "GITHUB" => ProviderKind::GitHub { endpoints, emails: more? },
+            "FACEBOOK" => ProviderKind::Facebook(endpoints),
+            "NAVER" => ProviderKind::Naver { endpoints, jwks },
+            _ => ProviderKind::Kakao { endpoints, jwks, admin_key: common.kakao_admin_key.clone() },
+        })
+    }
+}
