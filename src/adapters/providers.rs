@@ -4,6 +4,7 @@
 //! providers sign), `id_token` and `kept` (OpenID Connect).
 
 mod answer;
+mod entra;
 mod error_codes;
 mod facebook;
 mod flow;
@@ -30,7 +31,7 @@ use thiserror::Error;
 use self::{
     flow::Flow,
     http::{Http, Limits},
-    oidc::Oidc,
+    oidc::{Oidc, Standard},
 };
 use crate::{
     domain::gateway::{
@@ -82,7 +83,10 @@ fn with_limits(
             ProviderKind::Kakao { endpoints, jwks, admin_key } => {
                 Arc::new(kakao::kakao(flow, endpoints, jwks, admin_key))
             }
-            ProviderKind::Oidc { issuer, id_token_key } => Arc::new(Oidc::discovered(flow, issuer, id_token_key)),
+            ProviderKind::Entra(settings) => Arc::new(entra::entra(flow, settings)),
+            ProviderKind::Oidc { issuer, id_token_key } => {
+                Arc::new(Oidc::discovered(flow, issuer, id_token_key, Standard))
+            }
         }
     };
     let providers: Vec<_> = settings.iter().map(provider).collect();

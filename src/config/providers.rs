@@ -2,6 +2,7 @@
 //! point them at a server on loopback.
 
 mod asking;
+mod entra;
 mod known;
 mod values;
 
@@ -33,7 +34,8 @@ const OIDC_SUFFIXES: [&str; 8] =
 /// The names of the variables of providers, but for their ids and secrets; of other OpenID Connect providers all of them, with
 /// `stem` for what names the provider.
 pub(super) fn names_with(stem: &str) -> impl Iterator<Item = String> {
-    let of_known = KNOWN.iter().flat_map(|known| known.suffixes().map(|suffix| format!("{}{suffix}", known.prefix)));
+    let of_known =
+        families().flat_map(|(prefix, suffixes)| suffixes.into_iter().map(move |suffix| format!("{prefix}{suffix}")));
     of_known.chain(OIDC_SUFFIXES.map(|suffix| format!("{OIDC}{stem}{suffix}")))
 }
 
@@ -44,12 +46,19 @@ pub(super) fn judge_name(name: &str, is_near: impl Fn(&str, &str) -> bool) -> Op
         let rule = || format!("the name of the provider and one of {} come behind OIDC_", OIDC_SUFFIXES.join(", "));
         return Some(if good { Ok(()) } else { Err(rule()) });
     }
-    let (known, rest) = KNOWN.iter().find_map(|known| Some((known, name.strip_prefix(known.prefix)?)))?;
-    if known.suffixes().any(|suffix| suffix == rest) {
+    let (prefix, suffixes, rest) =
+        families().find_map(|(prefix, suffixes)| Some((prefix, suffixes, name.strip_prefix(prefix)?)))?;
+    if suffixes.contains(&rest) {
         return Some(Ok(()));
     }
-    let meant = known.suffixes().find(|suffix| is_near(rest, suffix))?;
-    Some(Err(format!("did you mean {}{meant}?", known.prefix)))
+    let meant = suffixes.iter().find(|suffix| is_near(rest, suffix))?;
+    Some(Err(format!("did you mean {prefix}{meant}?")))
+}
+
+/// What the variables of each provider that has a name of its own begin with, and may go on with.
+fn families() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    let known = KNOWN.iter().map(|known| (known.prefix, known.suffixes().collect()));
+    known.chain([(entra::PREFIX, entra::SUFFIXES.to_vec())])
 }
 
 /// What several providers have in common, or one alone.
@@ -96,6 +105,7 @@ pub(super) fn read(
         kakao_admin_key: kakao_admin_key.flatten(),
     };
     let mut providers: Vec<_> = KNOWN.iter().filter_map(|known| read_known(reader, known, &common)).collect();
+    providers.extend(entra::read(reader, &common));
     let others = oidc_stems(reader);
     providers.extend(others.into_iter().filter_map(|stem| read_oidc(reader, stem, &common)));
     is_good.then_some(providers)
@@ -232,7 +242,7 @@ fn read_oidc(reader: &mut Reader<'_>, stem: &str, common: &Common<'_>) -> Option
 fn oidc_name(stem: &str) -> Result<ProviderName, String> {
     let upper_case = stem.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     let name = upper_case.then(|| stem.to_ascii_lowercase().replace('_', "-").parse().ok()).flatten();
-    name.filter(|_| KNOWN.iter().all(|known| known.prefix != stem)).ok_or_else(|| {
+    name.filter(|_| families().all(|(prefix, _)| prefix != stem)).ok_or_else(|| {
         "the name behind OIDC_ has 1 to 32 upper-case letters, digits and _, begins with a letter, and is none of the \
          providers that the gateway knows by itself"
             .to_owned()

@@ -103,6 +103,11 @@ variables! {
     KAKAO_CLIENT_ID, Derived("off"), "Turns Kakao on, with its secret: the REST API key from developers.kakao.com";
     KAKAO_CLIENT_SECRET, Derived("off"), "The client secret for Kakao", secret: true;
     KAKAO_ADMIN_KEY, Derived("off"), "Turns Kakao's unlink webhook on: the primary admin key, by which its requests are known", secret: true;
+    ENTRA_CLIENT_ID, Derived("off"), "Turns Microsoft Entra on, with its secret and a tenant: the application (client) id from entra.microsoft.com";
+    ENTRA_CLIENT_SECRET, Derived("off"), "A client secret for Entra", secret: true;
+    ENTRA_TENANT, Derived("none"), "Whose people Entra sends: the id or a domain of your tenant; or `organizations` (every tenant), `consumers` (personal accounts) or `common` (both)";
+    ENTRA_ALLOWED_TENANTS, Derived("every tenant; with `organizations` and `common` production wants it"), "With `organizations` and `common`: the ids of the tenants whose people may sign in, separated by commas; `any` if all may";
+    ENTRA_GROUPS, Derived("anybody may"), "The groups of which one must be the person's who signs in with Entra, separated by commas: their object ids, or what the claim `groups` holds";
     FACEBOOK_API_VERSION, Text("v26.0"), "The version of Facebook's Graph API; the log and `gateway check` warn two months before it is retired";
     OAUTH_REDIRECT_URIS, Derived("none: `POST /oauth` exchanges nothing, but for codes of the stand-in provider in development"), "The redirect URIs of front ends of yours, separated by commas: exact strings. `POST /oauth` exchanges codes that were sent there, and never those that were sent to the gateway's own callback";
     OAUTH_REFRESH_AHEAD, Text("10m"), "How long before its expiry a provider's token is refreshed though nobody asks for it, at most a quarter of its life; Facebook's 10 days. `0s`: only when somebody asks";
@@ -153,7 +158,7 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     family(
         "<PROVIDER>_PROMPT",
         "nothing; a second time `consent`, if no refresh token is held, none came, and the provider may want that",
-        "What `GOOGLE`, `GITHUB` or `KAKAO` is to ask at every sign-in (`prompt`), such as `select_account`; `never`: nothing, and no second time. Also `OIDC_<NAME>_PROMPT`",
+        "What `GOOGLE`, `GITHUB`, `KAKAO` or `ENTRA` is to ask at every sign-in (`prompt`), such as `select_account`; `never`: nothing, and no second time. Also `OIDC_<NAME>_PROMPT`",
     ),
     family(
         "<PROVIDER>_PKCE",
@@ -183,6 +188,11 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     family("<PROVIDER>_TOKEN_URL", "the provider's", "Where codes and refresh tokens become access tokens"),
     family("<PROVIDER>_USERINFO_URL", "the provider's", "Who the person is"),
     family("<PROVIDER>_REVOKE_URL", "the provider's", "Where grants are taken back"),
+    family(
+        "ENTRA_AUTHORITY_URL",
+        "https://login.microsoftonline.com",
+        "Where Entra is: national clouds have addresses of their own",
+    ),
     family("GOOGLE_JWKS_URL", "Google's", "The keys of Google's id tokens"),
     family("NAVER_JWKS_URL", "Naver's", "The keys of Naver's id tokens"),
     family("KAKAO_JWKS_URL", "Kakao's", "The keys of Kakao's id tokens"),

@@ -6,11 +6,16 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
+    answer::text,
     error_codes::{ErrorCodes, ErrorResponse},
     flow::{ClientAuth, Flow},
-    oidc::{Metadata, Oidc},
+    id_token::Issuers,
+    oidc::{Dialect, Metadata, Oidc},
 };
-use crate::domain::gateway::{models::provider::Endpoints, services::ports::AuthorizationRequest};
+use crate::domain::gateway::{
+    models::{account::ProviderIdentity, provider::Endpoints},
+    services::ports::{AdmissionRule, AuthorizationRequest, ProviderError},
+};
 
 /// Its id tokens write the issuer in either form.
 const ISSUERS: [&str; 2] = ["https://accounts.google.com", "accounts.google.com"];
@@ -20,17 +25,16 @@ const CODES: ErrorCodes = ErrorCodes { grant: &[], client: &["deleted_client", "
 const ACCESS_TYPE: &str = "access_type";
 const OFFLINE: &str = "offline";
 
-/// What Google alone wants to know, or is asked for.
-pub(super) struct Google {
+/// What is peculiar to Google.
+struct Google {
     /// The one domain whose people may sign in.
-    pub(super) hosted_domain: Option<String>,
+    hosted_domain: Option<String>,
     /// Whether it is asked for a refresh token: the authorization endpoint as it is set may say otherwise.
-    pub(super) is_offline: bool,
+    is_offline: bool,
 }
 
-impl Google {
-    /// What goes along with the browser besides what the standard knows.
-    pub(super) fn parameters(&self, request: &AuthorizationRequest) -> Vec<(&'static str, &str)> {
+impl Dialect for Google {
+    fn parameters<'r>(&'r self, request: &'r AuthorizationRequest) -> Vec<(&'static str, &'r str)> {
         let mut parameters = vec![(ACCESS_TYPE, OFFLINE)];
         if !request.more_scopes.is_empty() {
             // What the person allowed before stays allowed by the tokens that come.
@@ -39,13 +43,31 @@ impl Google {
         parameters.extend(self.hosted_domain.as_ref().map(|domain| ("hd", domain.as_str())));
         parameters
     }
+
+    fn admit(&self, claims: &Value) -> Result<(), ProviderError> {
+        match &self.hosted_domain {
+            Some(domain) if !text(claims, "hd").is_some_and(|hd| hd.eq_ignore_ascii_case(domain)) => {
+                Err(ProviderError::NotAdmitted(AdmissionRule::HostedDomain))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// It takes the subject, which is more exact than an address.
+    fn login_hint<'i>(&self, identity: &'i ProviderIdentity) -> Option<&'i String> {
+        Some(&identity.subject)
+    }
+
+    fn takes_consent(&self, _: bool) -> bool {
+        self.is_offline
+    }
 }
 
 /// Makes it.
 pub(super) fn google(flow: Flow, endpoints: Endpoints, jwks: Url, hosted_domain: Option<String>) -> Oidc {
     let is_offline = endpoints.authorize.query_pairs().all(|(name, value)| name != ACCESS_TYPE || value == OFFLINE);
     let metadata = Metadata {
-        issuers: ISSUERS.map(str::to_owned).to_vec(),
+        issuers: Issuers::Named(ISSUERS.map(str::to_owned).to_vec()),
         authorize: endpoints.authorize,
         token: endpoints.token,
         token_auth: ClientAuth::Form,

@@ -17,7 +17,7 @@ use super::{
 use crate::domain::gateway::{
     models::{
         oauth::{ProviderTokens, Secret},
-        provider::IdTokenKey,
+        provider::{IdTokenKey, entra::DirectoryId},
     },
     services::ports::ProviderError,
 };
@@ -27,10 +27,51 @@ const LEEWAY: i64 = 5;
 /// How far the provider's clock may be ahead of ours, in seconds.
 const AHEAD: i64 = 60;
 
+/// Where the id of a tenant goes in a template for issuers.
+pub(super) const TENANT: &str = "{tenantid}";
+
+/// Who issues id tokens.
+pub(super) enum Issuers {
+    /// One, in every form in which it writes itself.
+    Named(Vec<String>),
+    /// One in each tenant of Entra: this, with the tenant for [`TENANT`].
+    PerTenant(String),
+}
+
+impl Issuers {
+    /// Whether these claims name one of them, that of the tenant that they say they are of.
+    fn issued(&self, claims: &Value) -> bool {
+        let iss = claims.get("iss").and_then(Value::as_str);
+        match self {
+            Self::Named(forms) => iss.is_some_and(|iss| forms.iter().any(|form| form == iss)),
+            Self::PerTenant(template) => iss.is_some() && iss == in_tenant(template, claims).as_deref(),
+        }
+    }
+
+    /// Whether one of them is called this, where no claims say which.
+    fn has(&self, iss: &str) -> bool {
+        match self {
+            Self::Named(forms) => forms.iter().any(|form| form == iss),
+            Self::PerTenant(template) => template.split_once(TENANT).is_some_and(|(before, behind)| {
+                let tenant = iss.strip_prefix(before).and_then(|rest| rest.strip_suffix(behind));
+                tenant.is_some_and(|tenant| DirectoryId::parse(tenant).is_some())
+            }),
+        }
+    }
+}
+
+/// The issuer of a template in the tenant of these claims; one that is no template as it is.
+fn in_tenant(template: &str, claims: &Value) -> Option<String> {
+    if !template.contains(TENANT) {
+        return Some(template.to_owned());
+    }
+    let tenant = claims.get("tid").and_then(Value::as_str).filter(|tenant| DirectoryId::parse(tenant).is_some())?;
+    Some(template.replace(TENANT, tenant))
+}
+
 /// Where id tokens come from.
 pub(super) struct Origin<'o> {
-    /// The issuer, in every form in which it writes itself.
-    pub(super) issuers: &'o [String],
+    pub(super) issuers: &'o Issuers,
     /// The keys that it publishes.
     pub(super) jwks: &'o Url,
 }
@@ -40,7 +81,7 @@ impl Origin<'_> {
     /// response is not behind one without.
     pub(super) fn check_response(&self, iss: Option<&str>, names_itself: bool) -> Result<(), ProviderError> {
         let flaw = match iss {
-            Some(iss) if self.issuers.iter().any(|known| known == iss) => return Ok(()),
+            Some(iss) if self.issuers.has(iss) => return Ok(()),
             Some(_) => "the authorization response is another issuer's",
             None if names_itself => "the authorization response does not name its issuer",
             None => return Ok(()),
@@ -100,13 +141,18 @@ impl IdTokens {
             now: flow.clock.now(),
         };
         expected.check(&verified.claims, verified.algorithm)?;
+        if let Some(issuer) = &verified.key_issuer
+            && verified.claims.get("iss").and_then(Value::as_str) != in_tenant(issuer, &verified.claims).as_deref()
+        {
+            return Err(refused(Flaw("is signed with the key of another issuer")));
+        }
         Ok(verified.claims)
     }
 }
 
 /// What is expected of a token.
 struct Expected<'e> {
-    issuers: &'e [String],
+    issuers: &'e Issuers,
     client_id: &'e str,
     /// The nonce that was sent, if one was.
     nonce: Option<&'e Secret>,
@@ -136,7 +182,7 @@ impl Expected<'_> {
     /// Who made it, for whom.
     fn check_parties(&self, claims: &Value) -> Result<(), Flaw> {
         let text = |claim: &str| claims.get(claim).and_then(Value::as_str);
-        if !text("iss").is_some_and(|iss| self.issuers.iter().any(|known| known == iss)) {
+        if !self.issuers.issued(claims) {
             return Err(Flaw("has another iss"));
         }
         let azp = text("azp");

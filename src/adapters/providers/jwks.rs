@@ -18,6 +18,8 @@ use crate::{
 /// A key and the one algorithm that it is good for (RFC 8725 §3.1).
 pub(super) struct Key {
     kid: Option<String>,
+    /// The issuer for whose tokens alone it is: so Entra's say, which are the keys of many.
+    pub(super) issuer: Option<String>,
     pub(super) algorithm: Algorithm,
     pub(super) decoding: DecodingKey,
 }
@@ -47,15 +49,17 @@ impl Key {
     /// A secret that we share with the provider: for HS256 alone. No key set yields such a key.
     pub(super) fn of_secret(secret: &Secret) -> Self {
         let decoding = DecodingKey::from_secret(secret.expose().as_bytes());
-        Self { kid: None, algorithm: Algorithm::HS256, decoding }
+        Self { kid: None, issuer: None, algorithm: Algorithm::HS256, decoding }
     }
 
     fn of(jwk: &Value) -> Option<Self> {
+        let issuer = jwk.get("issuer").and_then(Value::as_str).map(str::to_owned);
         let jwk: Jwk = serde_json::from_value(jwk.clone()).ok()?;
         if jwk.common.public_key_use.as_ref().is_some_and(|purpose| *purpose != PublicKeyUse::Signature) {
             return None;
         }
-        Some(Self { algorithm: algorithm(&jwk)?, decoding: DecodingKey::from_jwk(&jwk).ok()?, kid: jwk.common.key_id })
+        let (algorithm, decoding) = (algorithm(&jwk)?, DecodingKey::from_jwk(&jwk).ok()?);
+        Some(Self { kid: jwk.common.key_id, issuer, algorithm, decoding })
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Verified {
     pub(super) claims: Value,
     /// That of the key.
     pub(super) algorithm: Algorithm,
+    /// The one issuer, or the template of one, for which the key is said to be.
+    pub(super) key_issuer: Option<String>,
 }
 
 /// `alg` is compared with the key's and never followed.
@@ -78,6 +80,6 @@ impl<'t> Jws<'t> {
         if !matches!(signed, Ok(true)) {
             return Err(Flaw("has a bad signature"));
         }
-        Ok(Verified { claims: self.claims, algorithm: key.algorithm })
+        Ok(Verified { claims: self.claims, algorithm: key.algorithm, key_issuer: key.issuer.clone() })
     }
 }

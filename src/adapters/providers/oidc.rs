@@ -9,8 +9,7 @@ use url::Url;
 use super::{
     answer::{email, is_true, name, text, text_subject},
     flow::{ClientAuth, Flow, TokenTypeHint, revoked},
-    google::Google,
-    id_token::{IdTokens, Origin},
+    id_token::{IdTokens, Issuers, Origin},
     kept::Kept,
 };
 use crate::domain::gateway::{
@@ -20,13 +19,12 @@ use crate::domain::gateway::{
         oauth::{ProviderName, ProviderTokens, Secret},
         provider::{IdTokenKey, Prompt, binding_parameter, is_loopback},
     },
-    services::ports::{AdmissionRule, AuthorizationRequest, CodeExchange, Provider, ProviderError},
+    services::ports::{AuthorizationRequest, CodeExchange, Provider, ProviderError},
 };
 
 /// What has to be known of a provider.
 pub(super) struct Metadata {
-    /// The issuer, in every form in which its id tokens write it.
-    pub(super) issuers: Vec<String>,
+    pub(super) issuers: Issuers,
     pub(super) authorize: Url,
     pub(super) token: Url,
     pub(super) token_auth: ClientAuth,
@@ -41,10 +39,10 @@ pub(super) struct Metadata {
 impl Metadata {
     /// Reads what the issuer says about itself. It must be the issuer that was asked, and no endpoint may be less safe
     /// than it is.
-    fn of(document: &Value, issuer: &str) -> Result<Self, ProviderError> {
-        if text(document, "issuer").as_deref() != Some(issuer) {
-            return Err(ProviderError::BadAnswer("its metadata are those of another issuer".to_owned()));
-        }
+    fn of(document: &Value, issuer: &str, dialect: &dyn Dialect) -> Result<Self, ProviderError> {
+        let issuers = text(document, "issuer").and_then(|told| dialect.issuers(issuer, &told));
+        let issuers =
+            issuers.ok_or_else(|| ProviderError::BadAnswer("its metadata are those of another issuer".to_owned()))?;
         let may_be_http = Url::parse(issuer).is_ok_and(|url| url.scheme() == "http" && is_loopback(&url));
         let endpoint = |field: &str| match text(document, field) {
             None => Ok(None),
@@ -64,7 +62,7 @@ impl Metadata {
             return Err(ProviderError::BadAnswer(flaw));
         }
         Ok(Self {
-            issuers: vec![issuer.to_owned()],
+            issuers,
             authorize,
             token: needed("token_endpoint")?,
             token_auth: token_auth.unwrap_or(ClientAuth::Basic),
@@ -104,6 +102,63 @@ const REMEDY: &str =
 /// Core §11). Many do not, and some refuse such a request where people may not consent, so it is not asked for before it is needed.
 const OFFLINE_ACCESS: &str = "offline_access";
 
+/// What is peculiar to one provider; by default nothing is.
+pub(super) trait Dialect: Send + Sync {
+    /// Who issues its id tokens, by the issuer that was `asked` and the one of which its metadata `told`; `None` if these are
+    /// another's.
+    fn issuers(&self, asked: &str, told: &str) -> Option<Issuers> {
+        (told == asked).then(|| Issuers::Named(vec![told.to_owned()]))
+    }
+
+    /// What goes along with the browser besides what the standard knows.
+    fn parameters<'r>(&'r self, _request: &'r AuthorizationRequest) -> Vec<(&'static str, &'r str)> {
+        Vec::new()
+    }
+
+    /// Who the person is, by the claims of an id token that was checked.
+    fn subject(&self, claims: &Value) -> Result<String, ProviderError> {
+        text_subject(claims, "sub")
+    }
+
+    /// Whether the settings let the person in.
+    fn admit(&self, _claims: &Value) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
+    /// What the id token says of the person's e-mail.
+    fn email(&self, claims: &Value) -> EmailVerdict {
+        if text(claims, "email").is_some() && says(claims, "email_verified") {
+            EmailVerdict::Judged(verified_email(claims))
+        } else {
+            EmailVerdict::Unsaid
+        }
+    }
+
+    /// How it knows who is likely to come back.
+    fn login_hint<'i>(&self, identity: &'i ProviderIdentity) -> Option<&'i String> {
+        identity.verified_email.as_ref()
+    }
+
+    /// Whether it may give a refresh token only to a person who is asked for their consent. `is_offline` is whether
+    /// [`OFFLINE_ACCESS`] is asked for.
+    fn takes_consent(&self, is_offline: bool) -> bool {
+        is_offline
+    }
+}
+
+/// What an id token says of an e-mail.
+pub(super) enum EmailVerdict {
+    /// Whether there is one that is proven; nobody else is asked.
+    Judged(Option<String>),
+    /// Nothing: userinfo may.
+    Unsaid,
+}
+
+/// The standard and no more.
+pub(super) struct Standard;
+
+impl Dialect for Standard {}
+
 enum Source {
     Known(Arc<Metadata>),
     Discovered { issuer: String, kept: Kept<Metadata> },
@@ -114,25 +169,29 @@ pub(super) struct Oidc {
     flow: Flow,
     source: Source,
     id_tokens: IdTokens,
-    /// If it is Google.
-    google: Option<Google>,
+    dialect: Box<dyn Dialect>,
 }
 
 impl Oidc {
     /// One whose endpoints are found at the issuer.
-    pub(super) fn discovered(flow: Flow, issuer: String, id_token_key: IdTokenKey) -> Self {
+    pub(super) fn discovered(
+        flow: Flow,
+        issuer: String,
+        id_token_key: IdTokenKey,
+        dialect: impl Dialect + 'static,
+    ) -> Self {
         let kept = Kept::new(Arc::clone(&flow.clock));
-        Self::new(flow, Source::Discovered { issuer, kept }, id_token_key, None)
+        Self::new(flow, Source::Discovered { issuer, kept }, id_token_key, dialect)
     }
 
-    /// Google, whose endpoints are known.
-    pub(super) fn known(flow: Flow, metadata: Metadata, google: Google) -> Self {
-        Self::new(flow, Source::Known(Arc::new(metadata)), IdTokenKey::Published, Some(google))
+    /// One whose endpoints are known.
+    pub(super) fn known(flow: Flow, metadata: Metadata, dialect: impl Dialect + 'static) -> Self {
+        Self::new(flow, Source::Known(Arc::new(metadata)), IdTokenKey::Published, dialect)
     }
 
-    fn new(flow: Flow, source: Source, id_token_key: IdTokenKey, google: Option<Google>) -> Self {
+    fn new(flow: Flow, source: Source, id_token_key: IdTokenKey, dialect: impl Dialect + 'static) -> Self {
         let id_tokens = IdTokens::new(&flow, id_token_key);
-        Self { flow, source, id_tokens, google }
+        Self { flow, source, id_tokens, dialect: Box::new(dialect) }
     }
 
     async fn metadata(&self) -> Result<Arc<Metadata>, ProviderError> {
@@ -142,7 +201,7 @@ impl Oidc {
                 let fetch = async {
                     let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
                     let document = self.flow.document(url).await?;
-                    Metadata::of(&document, issuer)
+                    Metadata::of(&document, issuer, &*self.dialect)
                 };
                 kept.get(|_| true, fetch).await
             }
@@ -157,24 +216,25 @@ impl Oidc {
         nonce: Option<&Secret>,
     ) -> Result<ProviderIdentity, ProviderError> {
         let claims = self.id_tokens.check(&self.flow, &metadata.origin(), tokens, nonce, REMEDY).await?;
-        if let Some(domain) = self.google.as_ref().and_then(|google| google.hosted_domain.as_ref())
-            && !text(&claims, "hd").is_some_and(|hd| hd.eq_ignore_ascii_case(domain))
-        {
-            return Err(ProviderError::NotAdmitted(AdmissionRule::HostedDomain));
-        }
+        self.dialect.admit(&claims)?;
+        let verdict = self.dialect.email(&claims);
+        let judges_email = matches!(verdict, EmailVerdict::Judged(_));
         let mut identity = ProviderIdentity {
             provider: self.flow.name().clone(),
-            subject: text_subject(&claims, "sub")?,
-            verified_email: verified_email(&claims),
+            subject: self.dialect.subject(&claims)?,
+            verified_email: match verdict {
+                EmailVerdict::Judged(proven) => proven,
+                EmailVerdict::Unsaid => None,
+            },
             name: name(&claims, "name"),
         };
-        let judges_email = text(&claims, "email").is_some() && says(&claims, "email_verified");
+        let sub = text_subject(&claims, "sub")?;
         let is_whole = identity.name.is_some() && judges_email;
         if let Some(userinfo) = metadata.userinfo.as_ref().filter(|_| !is_whole) {
             let told = self.flow.get(userinfo, &tokens.access_token).await;
             if let Some(told) = self.flow.if_any("name and e-mail", told) {
                 // OpenID Connect Core §5.3.2
-                if text_subject(&told, "sub")? != identity.subject {
+                if text_subject(&told, "sub")? != sub {
                     return Err(ProviderError::BadAnswer("its userinfo are those of another person".to_owned()));
                 }
                 if !judges_email {
@@ -226,22 +286,19 @@ impl Provider for Oidc {
                 .chain(more_scopes.iter().map(String::as_str))
                 .any(|word| word == OFFLINE_ACCESS)
         };
-        self.flow.settings.prompt == Prompt::WhenNeeded
-            && self.google.as_ref().map_or_else(is_offline, |google| google.is_offline)
+        self.flow.settings.prompt == Prompt::WhenNeeded && self.dialect.takes_consent(is_offline())
     }
 
     fn login_hint_of(&self, identity: &ProviderIdentity) -> Option<LoginHint> {
-        // Google takes the subject, which is the more exact.
-        let name = if self.google.is_some() { Some(&identity.subject) } else { identity.verified_email.as_ref() };
-        LoginHint::parse(name?).ok()
+        LoginHint::parse(self.dialect.login_hint(identity)?).ok()
     }
 
     async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
         let metadata = self.metadata().await?;
         let nonce = request.nonce.as_ref().map(|nonce| ("nonce", nonce.expose()));
         let login_hint = request.login_hint.as_ref().map(|hint| ("login_hint", hint.expose()));
-        let google = self.google.iter().flat_map(|google| google.parameters(request));
-        let more: Vec<_> = nonce.into_iter().chain(login_hint).chain(google).collect();
+        let own = self.dialect.parameters(request);
+        let more: Vec<_> = nonce.into_iter().chain(login_hint).chain(own).collect();
         Ok(self.flow.authorize_url(&metadata.authorize, request, &more))
     }
 
@@ -281,7 +338,7 @@ mod tests {
             let document = json!({
                 "issuer": issuer, "authorization_endpoint": endpoint, "token_endpoint": endpoint, "jwks_uri": endpoint,
             });
-            Metadata::of(&document, issuer).is_ok()
+            Metadata::of(&document, issuer, &Standard).is_ok()
         };
         for issuer in ["https://idp.example.com", "https://127.0.0.1", "http://idp.example.com", "http://127.0.0.1"] {
             assert!(taken(issuer, "https://idp.example.com/x"), "{issuer}");

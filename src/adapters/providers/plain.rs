@@ -8,7 +8,7 @@ use url::Url;
 use super::{
     answer::text_subject,
     flow::{ClientAuth, Flow, revoked},
-    id_token::{IdTokens, Origin},
+    id_token::{IdTokens, Issuers, Origin},
 };
 use crate::domain::gateway::{
     models::{
@@ -86,7 +86,7 @@ pub(super) struct Plain<Q> {
 
 /// The id tokens that come along.
 struct OpenId {
-    issuers: [String; 1],
+    issuers: Issuers,
     jwks: Url,
     id_tokens: IdTokens,
     remedy: &'static str,
@@ -106,7 +106,7 @@ impl<Q: Quirks> Plain<Q> {
     /// The same with id tokens of this issuer, if it is set where its keys are. `remedy` is what the operator can do if none comes.
     pub(super) fn with_id_tokens(self, issuer: &str, jwks: Option<Url>, remedy: &'static str) -> Self {
         let open_id = jwks.map(|jwks| OpenId {
-            issuers: [issuer.to_owned()],
+            issuers: Issuers::Named(vec![issuer.to_owned()]),
             jwks,
             id_tokens: IdTokens::new(&self.site.flow, IdTokenKey::Published),
             remedy,

@@ -3,6 +3,7 @@
 mod authorizing;
 mod discovery;
 mod documented;
+mod entra;
 mod facebook;
 mod failures;
 mod fake;
@@ -56,6 +57,9 @@ fn provider_with(prefix: &str, base: &str, clock: &Arc<TestClock>, more: &[(&str
     ];
     if prefix.starts_with("OIDC_") {
         variables.push((format!("{prefix}_ISSUER"), base.to_owned()));
+    }
+    if prefix == "ENTRA" {
+        variables.push(("ENTRA_AUTHORITY_URL".to_owned(), base.to_owned()));
     }
     for endpoint in ["authorize", "token", "userinfo", "revoke", "emails", "jwks"] {
         variables.push((format!("{prefix}_{}_URL", endpoint.to_uppercase()), format!("{base}/{endpoint}")));

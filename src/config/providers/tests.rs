@@ -1,7 +1,9 @@
 //! Which providers are on, and what is wrong with those that are not.
 
 use super::super::{Settings, Sources, variables};
-use crate::domain::gateway::models::provider::{IdTokenKey, Prompt, ProviderKind, ProviderSettings};
+use crate::domain::gateway::models::provider::{
+    IdTokenKey, Prompt, ProviderKind, ProviderSettings, entra::AllowedTenants,
+};
 
 fn read(mode: &str, variables: &[(&str, &str)]) -> Result<Vec<ProviderSettings>, Vec<String>> {
     let usual = [
@@ -205,6 +207,66 @@ fn google_may_be_for_one_domain_and_kakao_proves_its_notices_with_a_key() {
     }
 }
 
+const ENTRA: [(&str, &str); 2] = [("ENTRA_CLIENT_ID", "e-id"), ("ENTRA_CLIENT_SECRET", "hunter2")];
+
+#[test]
+fn entra_is_for_one_tenant_or_for_those_that_are_named() {
+    const CONTOSO: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
+    let entra = |mode: &str, more: &[(&str, &str)]| {
+        let mut providers = read(mode, &[&ENTRA[..], more].concat()).unwrap_or_else(|said| panic!("{said:#?}"));
+        let entra = providers.remove(0);
+        assert_eq!((entra.name.as_str(), entra.pkce), ("entra", true));
+        assert_eq!(entra.callback, "https://www.jinmini.com/login/entra/callback");
+        let ProviderKind::Entra(settings) = entra.kind else { panic!("{:?}", entra.kind) };
+        settings
+    };
+    let contoso = entra("production", &[("ENTRA_TENANT", CONTOSO)]);
+    assert_eq!(contoso.authority, "https://login.microsoftonline.com");
+    assert_eq!(
+        (contoso.tenant.segment().as_str(), contoso.tenants, contoso.groups.len()),
+        (CONTOSO, AllowedTenants::Any, 0)
+    );
+    for tenant in ["common", "organizations"] {
+        let tenant = ("ENTRA_TENANT", tenant);
+        let listed = entra("production", &[tenant, ("ENTRA_ALLOWED_TENANTS", CONTOSO), ("ENTRA_GROUPS", "A, b")]);
+        let AllowedTenants::Listed(tenants) = listed.tenants else { panic!("{:?}", listed.tenants) };
+        assert_eq!(tenants.iter().map(ToString::to_string).collect::<Vec<_>>(), [CONTOSO]);
+        assert_eq!(listed.groups.into_iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(entra("production", &[tenant, ("ENTRA_ALLOWED_TENANTS", "any")]).tenants, AllowedTenants::Any);
+        assert_eq!(entra("development", &[tenant]).tenants, AllowedTenants::Any);
+        let said = one_mistake("production", &[&ENTRA[..], &[tenant]].concat());
+        let begin =
+            "ENTRA_ALLOWED_TENANTS is not set: production needs the ids of the tenants whose people may sign in";
+        assert!(said.starts_with(begin) && said.ends_with("or any, if people of every tenant may"), "{said}");
+    }
+    for (more, begin) in [
+        (&[][..], "ENTRA_TENANT is not set: ENTRA_CLIENT_ID is set, and Entra needs the id or a domain of your tenant"),
+        (&[("ENTRA_TENANT", "contoso")], "ENTRA_TENANT is \"contoso\": the id or a domain of your tenant"),
+        (&[("ENTRA_TENANT", CONTOSO), ("ENTRA_ALLOWED_TENANTS", CONTOSO)], "ENTRA_ALLOWED_TENANTS is \"72f988bf"),
+        (
+            &[("ENTRA_TENANT", "common"), ("ENTRA_ALLOWED_TENANTS", "contoso.com")],
+            "ENTRA_ALLOWED_TENANTS is \"contoso.com\": ids of tenants",
+        ),
+        (
+            &[("ENTRA_TENANT", "common"), ("ENTRA_ALLOWED_TENANTS", ",")],
+            "ENTRA_ALLOWED_TENANTS is \",\": ids of tenants",
+        ),
+        (
+            &[("ENTRA_TENANT", CONTOSO), ("ENTRA_SCOPES", "email")],
+            "ENTRA_SCOPES is \"email\": one of the words is openid",
+        ),
+        (
+            &[("ENTRA_TENANT", CONTOSO), ("ENTRA_AUTHORITY_URL", "http://a")],
+            "ENTRA_AUTHORITY_URL is \"http://a\": an https",
+        ),
+    ] {
+        let said = one_mistake("production", &[&ENTRA[..], more].concat());
+        assert!(said.starts_with(begin), "{said}");
+    }
+    let said = one_mistake("production", &ENTRA[..1]);
+    assert_eq!(said, "ENTRA_CLIENT_SECRET is not set: ENTRA_CLIENT_ID is set, and a provider needs both");
+}
+
 #[test]
 fn http_is_for_loopback_in_development() {
     for (mode, url) in [
@@ -292,7 +354,7 @@ fn mistakes_are_told_and_show_no_secret() {
 
 #[test]
 fn another_provider_needs_a_name_of_its_own() {
-    for stem in ["GOOGLE", "KAKAO", "1A", "a", "A.B", &"A".repeat(33)] {
+    for stem in ["GOOGLE", "KAKAO", "ENTRA", "1A", "a", "A.B", &"A".repeat(33)] {
         let names = ["ISSUER", "CLIENT_ID", "CLIENT_SECRET"].map(|suffix| format!("OIDC_{stem}_{suffix}"));
         let said = one_mistake("production", &[(&names[0], "https://a"), (&names[1], "b"), (&names[2], "c")]);
         assert!(said.starts_with(&format!("OIDC_{stem}_ISSUER names no provider: the name behind OIDC_")), "{said}");
@@ -311,6 +373,9 @@ fn a_slip_of_the_pen_is_found_in_env_and_what_others_need_is_left_alone() {
         ("KAKAO_SCOPE", "KAKAO_SCOPES"),
         ("KAKAO_PROMPTS", "KAKAO_PROMPT"),
         ("NAVER_CLIENTID", "NAVER_CLIENT_ID"),
+        ("NAVER_ODIC", "NAVER_OIDC"),
+        ("ENTRA_SCOPE", "ENTRA_SCOPES"),
+        ("ENTRA_TENNANT", "ENTRA_TENANT"),
     ] {
         assert!(said(name).unwrap().ends_with(&format!("did you mean {meant}?")), "{name}");
     }

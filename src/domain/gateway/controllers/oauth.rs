@@ -364,6 +364,17 @@ pub(super) fn not_admitted(rule: AdmissionRule) -> &'static str {
         AdmissionRule::HostedDomain => {
             "only people of one Google Workspace domain may sign in here (GOOGLE_HOSTED_DOMAIN); choose your account of that domain"
         }
+        AdmissionRule::Tenant => {
+            "people of your organization may not sign in here; the operator lists the tenants that may (ENTRA_ALLOWED_TENANTS)"
+        }
+        AdmissionRule::Group => {
+            "only members of certain groups may sign in here, and the id token names none of them as yours; the operator lists the groups \
+             (ENTRA_GROUPS), and has Entra name them (Token configuration > Add groups claim)"
+        }
+        AdmissionRule::GroupsElsewhere => {
+            "you are in more groups than an id token names (200), so whether you may sign in cannot be seen; the operator lets Entra name \
+             only the groups that are assigned to the application (Token configuration > Add groups claim)"
+        }
     }
 }
 

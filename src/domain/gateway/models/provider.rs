@@ -1,11 +1,13 @@
 //! Providers: where people sign in, and as whom we are known there.
 
+pub mod entra;
 mod graph_version;
 pub mod health;
 
 use chrono::{DateTime, Utc};
 use url::Url;
 
+use self::entra::EntraSettings;
 use super::oauth::{ProviderName, Secret};
 
 /// The provider that development brings along where no other is configured: anybody can sign in there as anybody.
@@ -49,6 +51,7 @@ impl ProviderSettings {
             | ProviderKind::GitHub { .. }
             | ProviderKind::Naver { .. }
             | ProviderKind::Kakao { .. }
+            | ProviderKind::Entra(_)
             | ProviderKind::Oidc { .. } => None,
         }
     }
@@ -112,6 +115,8 @@ pub enum ProviderKind {
         /// What proves that a notice is Kakao's; without it none is believed.
         admin_key: Option<Secret>,
     },
+    /// OpenID Connect; the endpoints are found at the tenant.
+    Entra(EntraSettings),
     /// OpenID Connect; the endpoints are found at the issuer.
     Oidc {
         /// The issuer, exactly as its id tokens write it.

@@ -200,6 +200,12 @@ pub enum ProviderError {
 pub enum AdmissionRule {
     /// The people of one domain of Google Workspace.
     HostedDomain,
+    /// The people of some tenants of Entra.
+    Tenant,
+    /// The members of some groups of Entra.
+    Group,
+    /// The same, and the id token does not name the person's groups: there are too many.
+    GroupsElsewhere,
 }
 
 impl AdmissionRule {
@@ -207,6 +213,9 @@ impl AdmissionRule {
     pub fn code(self) -> &'static str {
         match self {
             Self::HostedDomain => "hosted_domain_required",
+            Self::Tenant => "tenant_not_allowed",
+            Self::Group => "group_required",
+            Self::GroupsElsewhere => "too_many_groups",
         }
     }
 }

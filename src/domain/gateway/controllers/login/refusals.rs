@@ -236,6 +236,11 @@ pub(super) fn provider_failed(error: &ProviderError) -> Refusal {
             Problem::new(StatusCode::FORBIDDEN, rule.code(), not_admitted(*rule)),
             match rule {
                 AdmissionRule::HostedDomain => "정해진 Google Workspace 도메인의 계정으로만 로그인할 수 있습니다.",
+                AdmissionRule::Tenant => "이 조직의 계정으로는 로그인할 수 없습니다.",
+                AdmissionRule::Group => "정해진 그룹의 구성원만 로그인할 수 있습니다.",
+                AdmissionRule::GroupsElsewhere => {
+                    "속한 그룹이 너무 많아 ID 토큰에 담기지 않았습니다. 운영자에게 문의해 주세요."
+                }
             },
         ),
         ProviderError::BadAnswer(_) | ProviderError::NonceMismatch | ProviderError::Unsupported => Refusal::new(

@@ -1,0 +1,117 @@
+//! Microsoft Entra: OpenID Connect with a tenant in every address. Each tenant is an issuer of its own, so where people of several may
+//! sign in, discovery writes a template for the issuer (learn.microsoft.com/entra/identity-platform/v2-protocols-oidc).
+//!
+//! Who somebody is. `sub` is made for this app: it changes with a new registration, and by the standard it is unique within one issuer,
+//! that is within one tenant. `oid` with `tid` survives both, never changes and is never given to somebody else, and is what the
+//! directory itself calls the person. So that is the subject (learn.microsoft.com/entra/identity-platform/id-token-claims-reference).
+//!
+//! `email` proves nothing: the administrator of any tenant may write any address there. Only where `xms_edov` says that the owner of the
+//! address's domain was verified does it count (learn.microsoft.com/entra/identity-platform/optional-claims-reference).
+
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::{
+    answer::{email, text},
+    error_codes::{ErrorCodes, ErrorResponse},
+    flow::Flow,
+    id_token::{Issuers, TENANT},
+    oidc::{Dialect, EmailVerdict, Oidc},
+};
+use crate::domain::gateway::{
+    models::provider::{
+        IdTokenKey,
+        entra::{AllowedTenants, DirectoryId, EntraSettings},
+    },
+    services::ports::{AdmissionRule, ProviderError},
+};
+
+/// Those of the token endpoint (learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#error-codes-for-token-endpoint-errors):
+/// another step is wanted of the person; the app may not do this in the person's tenant.
+const CODES: ErrorCodes =
+    ErrorCodes { grant: &["interaction_required"], client: &["unauthorized_client"], provider: &[] };
+
+/// What is peculiar to Entra.
+struct Entra(EntraSettings);
+
+/// Makes it.
+pub(super) fn entra(flow: Flow, settings: EntraSettings) -> Oidc {
+    let issuer = format!("{}/{}/v2.0", settings.authority, settings.tenant.segment());
+    Oidc::discovered(flow.with_errors(error_of), issuer, IdTokenKey::Published, Entra(settings))
+}
+
+fn error_of(_: StatusCode, body: &Value) -> Option<ErrorResponse> {
+    CODES.error(body)
+}
+
+impl Entra {
+    /// The issuer of a tenant, or of all of them.
+    fn issuer(&self, tenant: &str) -> String {
+        format!("{}/{tenant}/v2.0", self.0.authority)
+    }
+
+    fn judge_groups(&self, claims: &Value) -> Result<(), ProviderError> {
+        if self.0.groups.is_empty() {
+            return Ok(());
+        }
+        let is_ours = |group: &Value| group.as_str().is_some_and(|group| self.0.groups.contains(&group.to_lowercase()));
+        let groups = claims.get("groups").and_then(Value::as_array);
+        if groups.is_some_and(|groups| groups.iter().any(is_ours)) {
+            return Ok(());
+        }
+        // Of somebody who is in more than 200 groups the token says only where to ask.
+        let is_elsewhere = claims.get("_claim_names").is_some_and(|names| names.get("groups").is_some());
+        let rule = if is_elsewhere || claims.get("hasgroups").is_some() {
+            AdmissionRule::GroupsElsewhere
+        } else {
+            AdmissionRule::Group
+        };
+        Err(ProviderError::NotAdmitted(rule))
+    }
+}
+
+impl Dialect for Entra {
+    fn issuers(&self, _: &str, told: &str) -> Option<Issuers> {
+        let tenant = &self.0.tenant;
+        if tenant.is_many() {
+            return (told == self.issuer(TENANT)).then(|| Issuers::PerTenant(told.to_owned()));
+        }
+        // A domain's tenant is the one that Entra names for it.
+        let named = told.strip_prefix(&format!("{}/", self.0.authority))?.strip_suffix("/v2.0")?;
+        let id = DirectoryId::parse(named).filter(|id| tenant.id().is_none_or(|own| own == *id))?;
+        Some(Issuers::Named(vec![self.issuer(&id.to_string())])).filter(|_| named == id.to_string())
+    }
+
+    fn subject(&self, claims: &Value) -> Result<String, ProviderError> {
+        let id = |claim: &str| {
+            let flaw = || ProviderError::BadAnswer(format!("it does not say who the person is ({claim})"));
+            text(claims, claim).as_deref().and_then(DirectoryId::parse).ok_or_else(flaw)
+        };
+        Ok(format!("{}.{}", id("tid")?, id("oid")?))
+    }
+
+    fn admit(&self, claims: &Value) -> Result<(), ProviderError> {
+        let tenant = text(claims, "tid").as_deref().and_then(DirectoryId::parse);
+        if let AllowedTenants::Listed(allowed) = &self.0.tenants
+            && !tenant.is_some_and(|tenant| allowed.contains(&tenant))
+        {
+            return Err(ProviderError::NotAdmitted(AdmissionRule::Tenant));
+        }
+        self.judge_groups(claims)
+    }
+
+    fn email(&self, claims: &Value) -> EmailVerdict {
+        let is_proven = match claims.get("xms_edov") {
+            Some(Value::Bool(it)) => *it,
+            Some(Value::Number(it)) => it.as_u64() == Some(1),
+            Some(Value::String(it)) => matches!(it.as_str(), "1" | "true"),
+            _ => false,
+        };
+        EmailVerdict::Judged(email(claims, "email").filter(|_| is_proven))
+    }
+
+    /// It gives a refresh token for `offline_access` without that. `prompt=consent` fails where people may not consent (AADSTS90094).
+    fn takes_consent(&self, _: bool) -> bool {
+        false
+    }
+}
