@@ -1,9 +1,11 @@
 //! A stand-in identity provider (OIDC): signs anybody in under any name, without a password, so that signing in can be
 //! tried and tested without an account elsewhere. Apart from that it keeps the rules of a strict one. It listens on
-//! loopback only, forgets everything when it ends, and can be told to misbehave (`PUT /switches`).
+//! loopback only, forgets everything when it ends, and can be told to misbehave (`PUT /switches`). It answers as Naver, Kakao and
+//! Microsoft Entra, too: see `dialect`.
 
 mod authorize;
 mod client;
+mod dialect;
 mod discovery;
 mod ledger;
 mod page;
@@ -30,6 +32,7 @@ use url::Url;
 
 use self::{
     client::Client,
+    dialect::Dialect,
     ledger::Ledger,
     signer::Signer,
     switches::{Statistics, Switches},
@@ -137,21 +140,32 @@ pub async fn serve(listener: TcpListener, provider: StandIn, shutdown: impl Futu
 /// The provider, without the server around it.
 pub fn endpoint(provider: StandIn) -> impl Endpoint<Output = Response> {
     let path = if provider.issuer.path.is_empty() { "/".to_owned() } else { provider.issuer.path.clone() };
-    let routes = Route::new()
-        .at("/.well-known/openid-configuration", get(discovery::metadata))
-        .at("/jwks", get(discovery::keys))
-        .at("/authorize", get(authorize::ask).post(authorize::decide))
-        .at("/token", post(token::token))
-        .at("/userinfo", get(resources::userinfo).post(resources::userinfo))
-        .at("/revoke", post(resources::revoke))
+    let own = Route::new()
         .at("/switches", get(switches::show).put(switches::set))
-        .at("/statistics", get(switches::statistics));
+        .at("/statistics", get(switches::statistics))
+        .nest("/", protocol().data(Dialect::Standard));
+    let routes =
+        Dialect::OTHERS.into_iter().fold(own, |routes, (path, dialect)| routes.nest(path, protocol().data(dialect)));
     // The keys change with every start, and everything else is for one reader: nothing may be kept (RFC 6749 §5.1).
     let headers = SetHeader::new()
         .overriding(header::CACHE_CONTROL, "no-store")
         .overriding(header::REFERRER_POLICY, "no-referrer")
         .overriding(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     Route::new().nest(path, routes).data(Arc::new(provider)).catch_all_error(wire::framework_error).with(headers)
+}
+
+/// What a client and a browser ask of a provider.
+fn protocol() -> Route {
+    Route::new()
+        .at("/.well-known/openid-configuration", get(discovery::metadata))
+        // Entra's issuer has a version.
+        .at("/v2.0/.well-known/openid-configuration", get(discovery::metadata))
+        .at("/jwks", get(discovery::keys))
+        .at("/authorize", get(authorize::ask).post(authorize::decide))
+        .at("/token", post(token::token))
+        .at("/userinfo", get(resources::userinfo).post(resources::userinfo))
+        .at("/unlink", post(resources::unlink))
+        .at("/revoke", post(resources::revoke))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use serde_json::{Value, json};
 
 use crate::{
-    common::{Gateway, eventually},
+    common::{Gateway, eventually, stand_in::StandIn},
     driver::Browser,
     swagger::Swagger,
 };
@@ -145,6 +145,28 @@ fn a_person_signs_in_uses_the_vault_in_swagger_and_signs_out() {
 
     scene.open("/session");
     scene.signs_out();
+    scene.nothing_was_complained_about();
+}
+
+/// The stand-in provider beside another gateway answers as they do.
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn a_person_signs_in_at_naver_kakao_and_microsoft() {
+    let host = Gateway::start();
+    let settings = StandIn::of(&host).settings_of_others();
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let gateway = Gateway::on_localhost_with(&settings);
+    let origin = format!("http://localhost:{}", gateway.address.port());
+    let scene = Scene { gateway, browser: Browser::start(), origin };
+    for name in ["Naver", "Kakao", "Microsoft"] {
+        scene.open("/login?return_to=%2Fsession");
+        scene.browser.click_link(&format!("{name}(으)로 로그인 · Sign in with {name}"));
+        scene.arrives_at_the_provider();
+        scene.browser.click("button[value=alice]");
+        scene.arrives_at("/session", "Signed in as Alice");
+        scene.browser.click("form[action=logout] button");
+        scene.arrives_at("/", "Welcome to the gateway");
+    }
     scene.nothing_was_complained_about();
 }
 

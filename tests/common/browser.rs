@@ -137,7 +137,8 @@ impl Away {
         let address = stand_in.unwrap_or_else(|| self.authorize.socket_addrs(|| None).unwrap()[0]);
         let form = format!("{}&{choice}", self.authorize.query().unwrap());
         let form_type = ("Content-Type", "application/x-www-form-urlencoded");
-        let answer = call(address, "POST", "/authorize", &[form_type], form.as_bytes()).expect(303);
+        let path = if is_ours { "/authorize" } else { self.authorize.path() };
+        let answer = call(address, "POST", path, &[form_type], form.as_bytes()).expect(303);
         target_of(answer.header("location").unwrap())
     }
 }

@@ -36,6 +36,28 @@ impl StandIn {
         ]
     }
 
+    /// What makes another gateway know this provider as Naver, Kakao and Microsoft Entra, for people of every tenant.
+    pub(crate) fn settings_of_others(&self) -> Vec<(String, String)> {
+        let at = |path: &str| format!("http://{}{path}", self.address);
+        let mut settings: Vec<_> = ["NAVER", "KAKAO", "ENTRA"]
+            .into_iter()
+            .flat_map(|prefix| {
+                let [id, secret] = ["CLIENT_ID", "CLIENT_SECRET"].map(|name| format!("{prefix}_{name}"));
+                [(id, "gateway".to_owned()), (secret, "development".to_owned())]
+            })
+            .collect();
+        for (prefix, path, revoke) in [("NAVER", "/naver", "revoke"), ("KAKAO", "/kakao", "unlink")] {
+            for endpoint in ["authorize", "token", "userinfo", "jwks"] {
+                let name = format!("{prefix}_{}_URL", endpoint.to_uppercase());
+                settings.push((name, at(&format!("{path}/{endpoint}"))));
+            }
+            settings.push((format!("{prefix}_REVOKE_URL"), at(&format!("{path}/{revoke}"))));
+        }
+        settings.push(("ENTRA_AUTHORITY_URL".to_owned(), at("/entra")));
+        settings.push(("ENTRA_TENANT".to_owned(), "common".to_owned()));
+        settings
+    }
+
     /// The person presses the button, and the code arrives in the address bar.
     pub(crate) fn code_of(&self, person: &str) -> String {
         let form = url::form_urlencoded::Serializer::new(String::new())

@@ -14,6 +14,7 @@ use url::{Host, Url};
 
 use super::{
     StandIn,
+    dialect::Dialect,
     ledger::Authorization,
     page,
     people::Person,
@@ -30,6 +31,8 @@ struct ReturnAddress {
     text: String,
     url: Url,
     state: Option<String>,
+    /// As whom it answers, if it says so.
+    issuer: Option<String>,
 }
 
 /// What the person chose.
@@ -48,17 +51,22 @@ struct Wish {
 }
 
 #[handler]
-pub(super) fn ask(Data(provider): Data<&Arc<StandIn>>, uri: &Uri) -> Response {
+pub(super) fn ask(Data(provider): Data<&Arc<StandIn>>, Data(dialect): Data<&Dialect>, uri: &Uri) -> Response {
     match Parameters::parse(uri.query().unwrap_or_default().as_bytes()) {
         // A link chooses nobody: that takes the page's form.
-        Ok(parameters) => answer(provider, &parameters, &Choice::None),
+        Ok(parameters) => answer(provider, *dialect, &parameters, &Choice::None),
         Err(refusal) => page::fault(&refusal.description),
     }
 }
 
 /// A request may come by POST, too (OIDC Core §3.1.2.1): one without a choice gets the page.
 #[handler]
-pub(super) async fn decide(Data(provider): Data<&Arc<StandIn>>, headers: &HeaderMap, body: Body) -> Response {
+pub(super) async fn decide(
+    Data(provider): Data<&Arc<StandIn>>,
+    Data(dialect): Data<&Dialect>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Response {
     match Parameters::of_form(headers, body).await {
         Ok(parameters) => {
             let choice = match (parameters.get(CANCEL), parameters.get(PERSON)) {
@@ -66,27 +74,27 @@ pub(super) async fn decide(Data(provider): Data<&Arc<StandIn>>, headers: &Header
                 (None, Some(name)) => Choice::Person(name),
                 (None, None) => Choice::None,
             };
-            answer(provider, &parameters, &choice)
+            answer(provider, *dialect, &parameters, &choice)
         }
         Err(refusal) => page::fault(&refusal.description),
     }
 }
 
-fn answer(provider: &StandIn, parameters: &Parameters, choice: &Choice<'_>) -> Response {
-    let address = match ReturnAddress::of(provider, parameters) {
+fn answer(provider: &StandIn, dialect: Dialect, parameters: &Parameters, choice: &Choice<'_>) -> Response {
+    let address = match ReturnAddress::of(provider, dialect, parameters) {
         Ok(address) => address,
         Err(refusal) => return page::fault(&refusal.description),
     };
-    let wish = match Wish::of(parameters) {
+    let wish = match dialect.judge(parameters).and_then(|()| Wish::of(dialect, parameters)) {
         Ok(wish) => wish,
-        Err(refusal) => return address.refuse(provider, &refusal),
+        Err(refusal) => return address.refuse(&refusal),
     };
     // By whatever address the browser came.
     let show = |notice| page::choose("authorize", provider.client.id(), parameters, notice);
     let person = match choice {
         Choice::None => return show(false),
         Choice::Cancel => {
-            return address.refuse(provider, &Refusal::new(ErrorCode::AccessDenied, "the person said no"));
+            return address.refuse(&Refusal::new(ErrorCode::AccessDenied, "the person said no"));
         }
         Choice::Person(name) => match Person::called(name) {
             Some(person) => person,
@@ -97,11 +105,11 @@ fn answer(provider: &StandIn, parameters: &Parameters, choice: &Choice<'_>) -> R
     let redirect_uri = address.text.clone();
     let authorization = Authorization { person, scope, redirect_uri, code_challenge, nonce, consent };
     let code = provider.state().ledger.authorize(provider.clock.now(), authorization);
-    address.send(provider, &[("code", &code)])
+    address.send(&[("code", &code)])
 }
 
 impl ReturnAddress {
-    fn of(provider: &StandIn, parameters: &Parameters) -> Result<Self, Refusal> {
+    fn of(provider: &StandIn, dialect: Dialect, parameters: &Parameters) -> Result<Self, Refusal> {
         if parameters.require("client_id")? != provider.client.id() {
             return Err(Refusal::invalid_request("client_id is not the one client that there is"));
         }
@@ -110,20 +118,21 @@ impl ReturnAddress {
         let url = url.ok_or_else(|| {
             Refusal::invalid_request("redirect_uri must be https, or http at localhost, at an address or at a name without a dot, without user and fragment")
         })?;
-        Ok(Self { text: text.to_owned(), url, state: parameters.get("state").map(str::to_owned) })
+        let issuer = dialect.names_itself().then(|| provider.issuer.text.clone());
+        Ok(Self { text: text.to_owned(), url, state: parameters.get("state").map(str::to_owned), issuer })
     }
 
-    fn refuse(&self, provider: &StandIn, refusal: &Refusal) -> Response {
-        self.send(provider, &[("error", refusal.code.as_str()), ("error_description", &refusal.description)])
+    fn refuse(&self, refusal: &Refusal) -> Response {
+        self.send(&[("error", refusal.code.as_str()), ("error_description", &refusal.description)])
     }
 
     /// 303, so that the browser follows with GET whatever it sent here (RFC 9700 §4.12), and with `iss` (RFC 9207 §2).
-    fn send(&self, provider: &StandIn, parameters: &[(&str, &str)]) -> Response {
+    fn send(&self, parameters: &[(&str, &str)]) -> Response {
         let mut url = self.url.clone();
         url.query_pairs_mut()
             .extend_pairs(parameters)
             .extend_pairs(self.state.as_ref().map(|state| ("state", state)))
-            .append_pair("iss", &provider.issuer.text);
+            .extend_pairs(self.issuer.as_ref().map(|issuer| ("iss", issuer)));
         StatusCode::SEE_OTHER.with_header(header::LOCATION, url.as_str()).into_response()
     }
 }
@@ -141,7 +150,7 @@ fn is_acceptable(url: &Url) -> bool {
 }
 
 impl Wish {
-    fn of(parameters: &Parameters) -> Result<Self, Refusal> {
+    fn of(dialect: Dialect, parameters: &Parameters) -> Result<Self, Refusal> {
         if parameters.get("request").is_some() {
             return Err(Refusal::new(ErrorCode::RequestNotSupported, "request objects are not supported"));
         }
@@ -166,7 +175,7 @@ impl Wish {
             _ => return Err(Refusal::invalid_request("code_challenge must be a digest, and its method S256")),
         }
         Ok(Self {
-            scope: Scope::parse(parameters.get("scope").unwrap_or_default())?,
+            scope: dialect.scope(parameters.get("scope").unwrap_or_default())?,
             code_challenge: code_challenge.map(str::to_owned),
             nonce: parameters.get("nonce").map(str::to_owned),
             consent: prompts("consent"),

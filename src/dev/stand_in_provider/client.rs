@@ -24,6 +24,19 @@ impl Client {
 
     /// Either `client_secret_basic` or `client_secret_post`, never both (RFC 6749 §2.3).
     pub(super) fn authenticate(&self, headers: &HeaderMap, form: &Parameters) -> Result<(), Refusal> {
+        self.authenticate_by(false, headers, form)
+    }
+
+    /// The same, perhaps in the form alone.
+    pub(super) fn authenticate_by(
+        &self,
+        is_form_only: bool,
+        headers: &HeaderMap,
+        form: &Parameters,
+    ) -> Result<(), Refusal> {
+        if is_form_only && headers.contains_key(header::AUTHORIZATION) {
+            return Err(unknown());
+        }
         let in_form = form.get("client_id");
         let (id, secret) = match (headers.get(header::AUTHORIZATION), form.get("client_secret")) {
             (Some(_), Some(_)) => return Err(Refusal::invalid_request("the client authenticates in two ways")),

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use poem::{
-    handler,
+    IntoResponse, Response, handler,
     web::{Data, Json},
 };
 use serde_json::{Value, json};
 
-use super::StandIn;
+use super::{StandIn, dialect::Dialect};
 
 #[handler]
-pub(super) fn metadata(Data(provider): Data<&Arc<StandIn>>) -> Json<Value> {
+pub(super) fn metadata(Data(provider): Data<&Arc<StandIn>>, Data(dialect): Data<&Dialect>) -> Json<Value> {
     let issuer = &provider.issuer;
+    if let Some(published) = dialect.published_issuer(&issuer.text) {
+        return Json(entra(provider, &published));
+    }
     let authentication = ["client_secret_basic", "client_secret_post"];
     Json(json!({
         "issuer": issuer.text,
@@ -41,6 +44,26 @@ pub(super) fn metadata(Data(provider): Data<&Arc<StandIn>>) -> Json<Value> {
 }
 
 #[handler]
-pub(super) fn keys(Data(provider): Data<&Arc<StandIn>>) -> Json<Value> {
-    Json(json!({"keys": [provider.signer.jwk]}))
+pub(super) fn keys(Data(provider): Data<&Arc<StandIn>>, Data(dialect): Data<&Dialect>) -> Response {
+    match provider.signer.jwk(*dialect, &provider.issuer.text) {
+        Ok(jwk) => Json(json!({"keys": [jwk]})).into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// As login.microsoftonline.com has it for `common`: no revocation, and a template for the issuer.
+fn entra(provider: &StandIn, issuer: &str) -> Value {
+    let at = |path: &str| provider.issuer.at(&format!("/entra/common{path}"));
+    json!({
+        "issuer": issuer,
+        "authorization_endpoint": at("/authorize"),
+        "token_endpoint": at("/token"),
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
+        "userinfo_endpoint": at("/userinfo"),
+        "jwks_uri": at("/jwks"),
+        "response_types_supported": ["code"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "scopes_supported": ["openid", "profile", "email", "offline_access"],
+    })
 }

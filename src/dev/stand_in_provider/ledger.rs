@@ -175,6 +175,13 @@ impl Ledger {
         }
     }
 
+    /// Ends all of the grant of an access token.
+    pub(super) fn end_grant_of(&mut self, access_token: &str) {
+        if let Some(token) = self.access_tokens.get(access_token) {
+            self.grants.remove(&token.grant);
+        }
+    }
+
     /// Whose access token this is, and what it allows.
     pub(super) fn bearer(&self, now: DateTime<Utc>, access_token: &str) -> Option<(&Person, &Scope)> {
         let token = self.access_tokens.get(access_token).filter(|token| now < token.expires_at)?;

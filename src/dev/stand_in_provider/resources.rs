@@ -4,33 +4,66 @@ use std::sync::Arc;
 
 use poem::{
     Body, IntoResponse, Response, handler,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     web::{Data, Json},
 };
-use serde_json::Value;
+use serde_json::json;
 
 use super::{
     StandIn,
+    dialect::Dialect,
     wire::{ErrorCode, Parameters, Refusal},
 };
 
 #[handler]
-pub(super) fn userinfo(Data(provider): Data<&Arc<StandIn>>, headers: &HeaderMap) -> Response {
+pub(super) fn userinfo(
+    Data(provider): Data<&Arc<StandIn>>,
+    Data(dialect): Data<&Dialect>,
+    headers: &HeaderMap,
+) -> Response {
     let Some(authorization) = headers.get(header::AUTHORIZATION) else {
         // Who shows no token is told no error (RFC 6750 §3.1).
         return StatusCode::UNAUTHORIZED.with_header(header::WWW_AUTHENTICATE, "Bearer").into_response();
     };
-    let token = authorization.to_str().ok().and_then(|value| value.split_once(' '));
-    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+    let token = bearer(authorization);
     let state = provider.state();
     match token.and_then(|token| state.ledger.bearer(provider.clock.now(), token)) {
         None => {
             Refusal::new(ErrorCode::InvalidToken, "the access token is unknown, expired or revoked").into_response()
         }
-        Some((_, scope)) if !scope.has("openid") => {
+        Some((_, scope)) if dialect.needs_openid() && !scope.has("openid") => {
             Refusal::new(ErrorCode::InsufficientScope, "the access token is not for openid").into_response()
         }
-        Some((person, scope)) => Json(Value::Object(person.claims(scope))).into_response(),
+        Some((person, scope)) => Json(dialect.userinfo(person, scope)).into_response(),
+    }
+}
+
+/// The token of a header that holds one.
+fn bearer(authorization: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Kakao takes a grant back by its access token.
+#[handler]
+pub(super) fn unlink(
+    Data(provider): Data<&Arc<StandIn>>,
+    Data(dialect): Data<&Dialect>,
+    headers: &HeaderMap,
+) -> Response {
+    let token = headers.get(header::AUTHORIZATION).and_then(bearer).unwrap_or_default();
+    let mut state = provider.state();
+    state.statistics.revocations += 1;
+    let now = provider.clock.now();
+    let person = state.ledger.bearer(now, token).map(|(person, scope)| dialect.userinfo(person, scope)["id"].clone());
+    match person {
+        Some(id) => {
+            state.ledger.end_grant_of(token);
+            Json(json!({"id": id})).into_response()
+        }
+        None => Json(json!({"msg": "this access token does not exist", "code": -401}))
+            .with_status(StatusCode::UNAUTHORIZED)
+            .into_response(),
     }
 }
 

@@ -8,7 +8,7 @@ use poem::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{StandIn, wire::Refusal};
+use super::{StandIn, signer::IdTokenFlaw, wire::Refusal};
 
 /// No honest `PUT /switches` is longer.
 const MAX_BODY_BYTES: usize = 4096;
@@ -18,6 +18,8 @@ const MAX_BODY_BYTES: usize = 4096;
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Switches {
     pub(super) refresh: RefreshSwitches,
+    /// What is wrong with id tokens.
+    pub(super) id_token: IdTokenFlaw,
     /// `"expires_in": "60"`, as some providers write it.
     pub(super) expires_in_as_text: bool,
     pub(super) access_token_ttl_seconds: u32,
@@ -52,6 +54,7 @@ impl Default for Switches {
     fn default() -> Self {
         Self {
             refresh: RefreshSwitches::default(),
+            id_token: IdTokenFlaw::None,
             expires_in_as_text: false,
             access_token_ttl_seconds: 60,
             token_delay_ms: 0,

@@ -1,5 +1,6 @@
 //! The provider as a client and a browser see it.
 
+mod dialects;
 mod flow;
 mod page;
 mod refusals;

@@ -12,13 +12,19 @@ use serde_json::{Map, Value, json};
 
 use super::{
     StandIn,
+    dialect::Dialect,
     ledger::{Issued, Redemption},
     switches::{Failure, Switches, wait},
     wire::{ErrorCode, Parameters, Refusal, Scope},
 };
 
 #[handler]
-pub(super) async fn token(Data(provider): Data<&Arc<StandIn>>, headers: &HeaderMap, body: Body) -> Response {
+pub(super) async fn token(
+    Data(provider): Data<&Arc<StandIn>>,
+    Data(dialect): Data<&Dialect>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Response {
     let form = match Parameters::of_form(headers, body).await {
         Ok(form) => form,
         Err(refusal) => return refusal.into_response(),
@@ -26,7 +32,7 @@ pub(super) async fn token(Data(provider): Data<&Arc<StandIn>>, headers: &HeaderM
     match form.get("grant_type") {
         Some("authorization_code") => {
             provider.state().statistics.exchanges += 1;
-            let outcome = exchange(provider, headers, &form).await;
+            let outcome = exchange(provider, *dialect, headers, &form).await;
             provider.state().statistics.exchanges_refused += u64::from(outcome.is_err());
             outcome.map_or_else(IntoResponse::into_response, IntoResponse::into_response)
         }
@@ -36,7 +42,7 @@ pub(super) async fn token(Data(provider): Data<&Arc<StandIn>>, headers: &HeaderM
                 state.statistics.refreshes += 1;
                 state.switches
             };
-            match refresh(provider, headers, &form, switches).await {
+            match refresh(provider, *dialect, headers, &form, switches).await {
                 Ok(answer) => answer.into_response(),
                 Err(refusal) => {
                     provider.state().statistics.refreshes_refused += 1;
@@ -59,9 +65,15 @@ fn no_grant_type(form: &Parameters) -> Refusal {
     }
 }
 
-async fn exchange(provider: &StandIn, headers: &HeaderMap, form: &Parameters) -> Result<Json<Value>, Refusal> {
+async fn exchange(
+    provider: &StandIn,
+    dialect: Dialect,
+    headers: &HeaderMap,
+    form: &Parameters,
+) -> Result<Json<Value>, Refusal> {
     let switches = provider.state().switches;
-    provider.client.authenticate(headers, form)?;
+    provider.client.authenticate_by(dialect.is_form_only(), headers, form)?;
+    dialect.judge_exchange(form)?;
     let redemption = Redemption {
         code: form.require("code")?,
         redirect_uri: form.require("redirect_uri")?,
@@ -70,16 +82,17 @@ async fn exchange(provider: &StandIn, headers: &HeaderMap, form: &Parameters) ->
     };
     wait(switches.token_delay_ms).await;
     let issued = provider.state().ledger.redeem(provider.clock.now(), life(switches), &redemption)?;
-    answer(provider, switches, &issued)
+    answer(provider, dialect, switches, &issued)
 }
 
 async fn refresh(
     provider: &StandIn,
+    dialect: Dialect,
     headers: &HeaderMap,
     form: &Parameters,
     switches: Switches,
 ) -> Result<Json<Value>, Refusal> {
-    provider.client.authenticate(headers, form)?;
+    provider.client.authenticate_by(dialect.is_form_only(), headers, form)?;
     let presented = form.require("refresh_token")?;
     let scope = form.get("scope").map(Scope::parse).transpose()?;
     wait(switches.token_delay_ms).await;
@@ -91,14 +104,14 @@ async fn refresh(
     }
     let rotate = switches.refresh.rotate;
     let issued = provider.state().ledger.refresh(provider.clock.now(), life(switches), rotate, presented, scope)?;
-    answer(provider, switches, &issued)
+    answer(provider, dialect, switches, &issued)
 }
 
 fn life(switches: Switches) -> TimeDelta {
     TimeDelta::seconds(switches.access_token_ttl_seconds.into())
 }
 
-fn answer(provider: &StandIn, switches: Switches, issued: &Issued) -> Result<Json<Value>, Refusal> {
+fn answer(provider: &StandIn, dialect: Dialect, switches: Switches, issued: &Issued) -> Result<Json<Value>, Refusal> {
     let seconds = switches.access_token_ttl_seconds;
     let expires_in = if switches.expires_in_as_text { json!(seconds.to_string()) } else { json!(seconds) };
     let mut answer = Map::new();
@@ -111,8 +124,9 @@ fn answer(provider: &StandIn, switches: Switches, issued: &Issued) -> Result<Jso
     }
     if issued.scope.has("openid") {
         let now = provider.clock.now();
-        let id_token = provider.signer.id_token(&provider.issuer.text, provider.client.id(), issued, now)?;
-        answer.insert("id_token".to_owned(), json!(id_token));
+        let (base, client) = (&provider.issuer.text, provider.client.id());
+        let id_token = provider.signer.id_token(dialect, base, client, issued, now, switches.id_token)?;
+        answer.extend(id_token.map(|id_token| ("id_token".to_owned(), json!(id_token))));
     }
     Ok(Json(Value::Object(answer)))
 }

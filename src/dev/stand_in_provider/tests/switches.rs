@@ -10,7 +10,7 @@ async fn they_are_shown_and_replaced_as_a_whole() {
     let site = Site::new();
     let all = json!({
         "refresh": {"delay_ms": 0, "fail": "none", "takes_consent": false, "rotate": true, "error_in_200": false},
-        "expires_in_as_text": false, "access_token_ttl_seconds": 60, "token_delay_ms": 0,
+        "id_token": "none", "expires_in_as_text": false, "access_token_ttl_seconds": 60, "token_delay_ms": 0,
     });
     assert_eq!(site.get("/switches").await.json(), all);
     let changed = site.switch(json!({"refresh": {"fail": "server_error"}, "token_delay_ms": 5})).await.json();
