@@ -4,6 +4,7 @@
 //! providers sign), `id_token` and `kept` (OpenID Connect).
 
 mod answer;
+mod discord;
 mod entra;
 mod error_codes;
 mod facebook;
@@ -16,10 +17,12 @@ mod jwks;
 mod jws;
 mod kakao;
 mod kept;
+mod line;
 mod naver;
 mod notice;
 mod oidc;
 mod plain;
+mod x;
 
 #[cfg(test)]
 mod tests;
@@ -83,6 +86,9 @@ fn with_limits(
             ProviderKind::Kakao { endpoints, jwks, admin_key } => {
                 Arc::new(kakao::kakao(flow, endpoints, jwks, admin_key))
             }
+            ProviderKind::Line(endpoints) => Arc::new(line::line(flow, endpoints)),
+            ProviderKind::Discord { endpoints, jwks } => Arc::new(discord::discord(flow, endpoints, jwks)),
+            ProviderKind::X(endpoints) => Arc::new(x::x(flow, endpoints)),
             ProviderKind::Entra(settings) => Arc::new(entra::entra(flow, settings)),
             ProviderKind::Oidc { issuer, id_token_key } => {
                 Arc::new(Oidc::discovered(flow, issuer, id_token_key, Standard))

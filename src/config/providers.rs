@@ -20,6 +20,7 @@ use super::{
     variables::{FACEBOOK_API_VERSION, GOOGLE_HOSTED_DOMAIN, KAKAO_ADMIN_KEY, OAUTH_REDIRECT_URIS, Variable},
 };
 use crate::domain::gateway::models::{
+    login::scope_words,
     oauth::{ProviderName, Secret},
     provider::{Endpoints, IdTokenKey, ProviderKind, ProviderSettings},
 };
@@ -138,7 +139,7 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
         let name = format!("{}{JWKS_SUFFIX}", known.prefix);
         member(reader, &name, open_id.jwks, |text| endpoint(text, common.environment))
     });
-    let oidc = known.prefix == "GOOGLE";
+    let oidc = open_id.is_none() && scope_words(known.scopes).any(|word| word == "openid");
     let scopes = read_scopes(reader, known.prefix, known.scopes, oidc);
     let scopes = scopes.map(|scopes| if open_id.is_some() { with_openid(scopes) } else { scopes });
     let more_scopes = read_more_scopes(reader, known.prefix, authorize.as_ref());

@@ -103,6 +103,12 @@ variables! {
     KAKAO_CLIENT_ID, Derived("off"), "Turns Kakao on, with its secret: the REST API key from developers.kakao.com";
     KAKAO_CLIENT_SECRET, Derived("off"), "The client secret for Kakao", secret: true;
     KAKAO_ADMIN_KEY, Derived("off"), "Turns Kakao's unlink webhook on: the primary admin key, by which its requests are known", secret: true;
+    LINE_CLIENT_ID, Derived("off"), "Turns LINE on, with its secret: the channel id from developers.line.biz";
+    LINE_CLIENT_SECRET, Derived("off"), "The channel secret of LINE, which also signs its id tokens", secret: true;
+    DISCORD_CLIENT_ID, Derived("off"), "Turns Discord on, with its secret: the client id from discord.com/developers";
+    DISCORD_CLIENT_SECRET, Derived("off"), "The client secret for Discord", secret: true;
+    X_CLIENT_ID, Derived("off"), "Turns X on, with its secret: the OAuth 2.0 client id from console.x.com";
+    X_CLIENT_SECRET, Derived("off"), "The OAuth 2.0 client secret for X", secret: true;
     ENTRA_CLIENT_ID, Derived("off"), "Turns Microsoft Entra on, with its secret and a tenant: the application (client) id from entra.microsoft.com";
     ENTRA_CLIENT_SECRET, Derived("off"), "A client secret for Entra", secret: true;
     ENTRA_TENANT, Derived("none"), "Whose people Entra sends: the id or a domain of your tenant; or `organizations` (every tenant), `consumers` (personal accounts) or `common` (both)";
@@ -158,7 +164,7 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     family(
         "<PROVIDER>_PROMPT",
         "nothing; a second time `consent`, if no refresh token is held, none came, and the provider may want that",
-        "What `GOOGLE`, `GITHUB`, `KAKAO` or `ENTRA` is to ask at every sign-in (`prompt`), such as `select_account`; `never`: nothing, and no second time. Also `OIDC_<NAME>_PROMPT`",
+        "What `GOOGLE`, `GITHUB`, `KAKAO`, `LINE`, `DISCORD` or `ENTRA` is to ask at every sign-in (`prompt`), such as `select_account`; `never`: nothing, and no second time. Also `OIDC_<NAME>_PROMPT`",
     ),
     family(
         "<PROVIDER>_PKCE",
@@ -176,6 +182,11 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
         "Whether Kakao is asked for an id token, whose nonce binds each sign-in to its browser, `on` or `off`. It needs a switch in Kakao's console (OpenID Connect)",
     ),
     family(
+        "DISCORD_OIDC",
+        "on",
+        "Whether Discord is asked for an id token, whose nonce binds each sign-in to its browser, `on` or `off`",
+    ),
+    family(
         "<PROVIDER>_UNBOUND_CODES",
         "refuse; accept for Facebook",
         "Whether `POST /oauth` takes codes of a provider that has neither PKCE nor a nonce, `accept` or `refuse`. Nothing but the provider's own comparison of redirect URIs then keeps out a code of a sign-in at `/login`",
@@ -183,7 +194,7 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     family(
         "<PROVIDER>_AUTHORIZE_URL",
         "the provider's",
-        "Where browsers are sent. `<PROVIDER>` is `GOOGLE`, `GITHUB`, `FACEBOOK`, `NAVER` or `KAKAO`. Parameters of its own win over the gateway's, such as `prompt` or `scope`; those that bind a sign-in, such as `state`, it must not have",
+        "Where browsers are sent. `<PROVIDER>` is `GOOGLE`, `GITHUB`, `FACEBOOK`, `NAVER`, `KAKAO`, `LINE`, `DISCORD` or `X`. Parameters of its own win over the gateway's, such as `prompt` or `scope`; those that bind a sign-in, such as `state`, it must not have",
     ),
     family("<PROVIDER>_TOKEN_URL", "the provider's", "Where codes and refresh tokens become access tokens"),
     family("<PROVIDER>_USERINFO_URL", "the provider's", "Who the person is"),
@@ -196,6 +207,7 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     family("GOOGLE_JWKS_URL", "Google's", "The keys of Google's id tokens"),
     family("NAVER_JWKS_URL", "Naver's", "The keys of Naver's id tokens"),
     family("KAKAO_JWKS_URL", "Kakao's", "The keys of Kakao's id tokens"),
+    family("DISCORD_JWKS_URL", "Discord's", "The keys of Discord's id tokens"),
     family("GITHUB_EMAILS_URL", "GitHub's", "The person's e-mail addresses"),
 ];
 

@@ -86,6 +86,30 @@ impl ErrorCodes {
     }
 }
 
+/// What a provider says, in words, of what its codes do not tell apart. In lower case, without a full stop at the end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Described {
+    pub(super) grant: &'static [&'static str],
+    pub(super) client: &'static [&'static str],
+}
+
+impl Described {
+    /// `{"error": "invalid_request", "error_description": "…"}`
+    pub(super) fn error(&self, status: StatusCode, body: &Value) -> Option<ErrorResponse> {
+        let error = registered_error(status, body)?;
+        let description = text(body, "error_description").unwrap_or_default().to_ascii_lowercase();
+        let description = description.trim_end_matches('.');
+        let fault = if self.grant.contains(&description) {
+            Fault::Grant
+        } else if self.client.contains(&description) {
+            Fault::Client
+        } else {
+            error.fault
+        };
+        Some(ErrorResponse { fault, ..error })
+    }
+}
+
 /// For a provider that has no codes of its own.
 pub(super) fn registered_error(_: StatusCode, body: &Value) -> Option<ErrorResponse> {
     REGISTERED.error(body)

@@ -189,7 +189,8 @@ impl Flow {
         Ok(tokens.access_token.clone())
     }
 
-    async fn form(
+    /// Sends a form as who we are.
+    pub(super) async fn form(
         &self,
         endpoint: &Url,
         auth: ClientAuth,

@@ -17,7 +17,7 @@ use super::{
 use crate::domain::gateway::{
     models::{
         oauth::{ProviderTokens, Secret},
-        provider::{IdTokenKey, entra::DirectoryId},
+        provider::entra::DirectoryId,
     },
     services::ports::ProviderError,
 };
@@ -72,8 +72,15 @@ fn in_tenant(template: &str, claims: &Value) -> Option<String> {
 /// Where id tokens come from.
 pub(super) struct Origin<'o> {
     pub(super) issuers: &'o Issuers,
-    /// The keys that it publishes.
-    pub(super) jwks: &'o Url,
+    pub(super) signed_with: SignedWith<'o>,
+}
+
+/// What signs id tokens. It is never what a token or the provider's metadata say, but what the gateway or the operator does.
+pub(super) enum SignedWith<'o> {
+    /// A key that the provider publishes here.
+    Published(&'o Url),
+    /// Our client secret. It has no id: every token is signed with it.
+    ClientSecret,
 }
 
 impl Origin<'_> {
@@ -91,21 +98,15 @@ impl Origin<'_> {
 }
 
 /// Verifies the id tokens of one provider.
-pub(super) struct IdTokens(Keys);
-
-enum Keys {
-    Published(Jwks),
-    /// The client secret, for a provider whose settings say so. It has no id: every token is signed with it.
-    Secret(Key),
+pub(super) struct IdTokens {
+    published: Jwks,
+    client_secret: Key,
 }
 
 impl IdTokens {
-    /// `signed_with` is never what a token or the provider's metadata say, but what the operator does.
-    pub(super) fn new(flow: &Flow, signed_with: IdTokenKey) -> Self {
-        Self(match signed_with {
-            IdTokenKey::Published => Keys::Published(Jwks::new(flow.clock.clone())),
-            IdTokenKey::ClientSecret => Keys::Secret(Key::of_secret(&flow.settings.client_secret)),
-        })
+    /// Of the provider that this is the registration at.
+    pub(super) fn new(flow: &Flow) -> Self {
+        Self { published: Jwks::new(flow.clock.clone()), client_secret: Key::of_secret(&flow.settings.client_secret) }
     }
 
     /// The claims of the id token that came along with `tokens`, once everything was checked. `remedy` is what the operator can do
@@ -124,10 +125,10 @@ impl IdTokens {
         if id_token.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")) {
             return Err(refused(Flaw("is another kind of token")));
         }
-        let verified = match &self.0 {
-            Keys::Secret(key) => id_token.verify(Some(key)),
-            Keys::Published(jwks) => {
-                let keys = jwks.get(flow, origin.jwks, id_token.kid()).await?;
+        let verified = match origin.signed_with {
+            SignedWith::ClientSecret => id_token.verify(Some(&self.client_secret)),
+            SignedWith::Published(url) => {
+                let keys = self.published.get(flow, url, id_token.kid()).await?;
                 let key = keys.find(id_token.kid());
                 id_token.verify(key)
             }

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{
     answer::{name, subject, text, text_subject},
-    error_codes::{ErrorResponse, Fault, registered_error},
+    error_codes::{Described, ErrorResponse, Fault},
     flow::{ClientAuth, Flow, TokenTypeHint},
     notice::{base64, parameter, verify_hmac},
     plain::{Plain, Quirks, Site},
@@ -26,11 +26,12 @@ use crate::domain::gateway::{
     services::ports::{Acknowledgement, CodeExchange, ProviderError, UnlinkError, UnlinkNotice, Unlinked},
 };
 
-/// What it says of a refresh token, and of a code, that it does not take. The code of both, `invalid_request`, also means
-/// everything else.
-const BAD_GRANTS: [&str; 2] = ["invalid refresh_token", "no valid data in session"];
-/// What it says of a client id or secret that is wrong: at the token endpoint, and where tokens are revoked.
-const BAD_CLIENTS: [&str; 2] = ["wrong client id / client secret pair", "client authentication failed"];
+/// What it says of a refresh token, and of a code, that it does not take: the code of both, `invalid_request`, also means everything
+/// else. What it says of a client id or secret that is wrong: at the token endpoint, and where tokens are revoked.
+const DESCRIBED: Described = Described {
+    grant: &["invalid refresh_token", "no valid data in session"],
+    client: &["wrong client id / client secret pair", "client authentication failed"],
+};
 
 /// As its metadata write it (nid.naver.com/.well-known/openid-configuration).
 const ISSUER: &str = "https://nid.naver.com";
@@ -46,17 +47,8 @@ pub(super) fn naver(flow: Flow, endpoints: Endpoints, jwks: Option<Url>) -> Plai
 
 /// `{"error": "invalid_request"}` of the token endpoint, `{"resultcode": "024"}` of the profile.
 fn error_of(status: StatusCode, body: &Value) -> Option<ErrorResponse> {
-    if let Some(error) = registered_error(status, body) {
-        let description = text(body, "error_description").unwrap_or_default().to_ascii_lowercase();
-        let description = description.trim_end_matches('.');
-        let fault = if BAD_GRANTS.contains(&description) {
-            Fault::Grant
-        } else if BAD_CLIENTS.contains(&description) {
-            Fault::Client
-        } else {
-            error.fault
-        };
-        return Some(ErrorResponse { fault, ..error });
+    if let Some(error) = DESCRIBED.error(status, body) {
+        return Some(error);
     }
     let code = text(body, "resultcode").or_else(|| text(body, "errorCode")).filter(|code| code != "00")?;
     // 5xx as text: the profile is down.

@@ -9,7 +9,7 @@ use url::Url;
 use super::{
     answer::{email, is_true, name, text, text_subject},
     flow::{ClientAuth, Flow, TokenTypeHint, revoked},
-    id_token::{IdTokens, Issuers, Origin},
+    id_token::{IdTokens, Issuers, Origin, SignedWith},
     kept::Kept,
 };
 use crate::domain::gateway::{
@@ -76,10 +76,6 @@ impl Metadata {
             jwks: needed("jwks_uri")?,
             iss_in_response: is_true(document, "authorization_response_iss_parameter_supported"),
         })
-    }
-
-    fn origin(&self) -> Origin<'_> {
-        Origin { issuers: &self.issuers, jwks: &self.jwks }
     }
 }
 
@@ -169,6 +165,7 @@ pub(super) struct Oidc {
     flow: Flow,
     source: Source,
     id_tokens: IdTokens,
+    id_token_key: IdTokenKey,
     dialect: Box<dyn Dialect>,
 }
 
@@ -190,8 +187,16 @@ impl Oidc {
     }
 
     fn new(flow: Flow, source: Source, id_token_key: IdTokenKey, dialect: impl Dialect + 'static) -> Self {
-        let id_tokens = IdTokens::new(&flow, id_token_key);
-        Self { flow, source, id_tokens, dialect: Box::new(dialect) }
+        let id_tokens = IdTokens::new(&flow);
+        Self { flow, source, id_tokens, id_token_key, dialect: Box::new(dialect) }
+    }
+
+    fn origin<'m>(&self, metadata: &'m Metadata) -> Origin<'m> {
+        let signed_with = match self.id_token_key {
+            IdTokenKey::Published => SignedWith::Published(&metadata.jwks),
+            IdTokenKey::ClientSecret => SignedWith::ClientSecret,
+        };
+        Origin { issuers: &metadata.issuers, signed_with }
     }
 
     async fn metadata(&self) -> Result<Arc<Metadata>, ProviderError> {
@@ -215,7 +220,7 @@ impl Oidc {
         tokens: &ProviderTokens,
         nonce: Option<&Secret>,
     ) -> Result<ProviderIdentity, ProviderError> {
-        let claims = self.id_tokens.check(&self.flow, &metadata.origin(), tokens, nonce, REMEDY).await?;
+        let claims = self.id_tokens.check(&self.flow, &self.origin(metadata), tokens, nonce, REMEDY).await?;
         self.dialect.admit(&claims)?;
         let verdict = self.dialect.email(&claims);
         let judges_email = matches!(verdict, EmailVerdict::Judged(_));
@@ -322,7 +327,7 @@ impl Provider for Oidc {
 
     async fn check_issuer(&self, iss: Option<&str>) -> Result<(), ProviderError> {
         let metadata = self.metadata().await?;
-        metadata.origin().check_response(iss, metadata.iss_in_response)
+        self.origin(&metadata).check_response(iss, metadata.iss_in_response)
     }
 }
 

@@ -8,14 +8,14 @@ use url::Url;
 use super::{
     answer::text_subject,
     flow::{ClientAuth, Flow, revoked},
-    id_token::{IdTokens, Issuers, Origin},
+    id_token::{IdTokens, Issuers, Origin, SignedWith},
 };
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
         login::LoginHint,
         oauth::{ProviderName, ProviderTokens, Secret},
-        provider::{Endpoints, IdTokenKey},
+        provider::Endpoints,
     },
     services::ports::{
         AuthorizationRequest, CodeExchange, Provider, ProviderError, UnlinkError, UnlinkNotice, Unlinked,
@@ -31,6 +31,11 @@ pub(super) struct Site {
 /// What is peculiar to one provider.
 #[async_trait]
 pub(super) trait Quirks: Send + Sync {
+    /// How its token endpoint wants to know who we are.
+    fn client_auth(&self) -> ClientAuth {
+        ClientAuth::Form
+    }
+
     /// Who the person is whose access token this is.
     async fn identity(&self, site: &Site, access_token: &Secret) -> Result<ProviderIdentity, ProviderError>;
 
@@ -63,7 +68,7 @@ pub(super) trait Quirks: Send + Sync {
 
     /// Gets the next access token.
     async fn refresh(&self, site: &Site, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
-        site.flow.refresh(&site.endpoints.token, ClientAuth::Form, tokens).await
+        site.flow.refresh(&site.endpoints.token, self.client_auth(), tokens).await
     }
 
     /// Whether a token without a refresh token can be exchanged for the next one while it is good.
@@ -87,14 +92,16 @@ pub(super) struct Plain<Q> {
 /// The id tokens that come along.
 struct OpenId {
     issuers: Issuers,
-    jwks: Url,
+    /// Where the keys are that sign them; without, the client secret does.
+    jwks: Option<Url>,
     id_tokens: IdTokens,
     remedy: &'static str,
 }
 
 impl OpenId {
     fn origin(&self) -> Origin<'_> {
-        Origin { issuers: &self.issuers, jwks: &self.jwks }
+        let signed_with = self.jwks.as_ref().map_or(SignedWith::ClientSecret, SignedWith::Published);
+        Origin { issuers: &self.issuers, signed_with }
     }
 }
 
@@ -105,13 +112,20 @@ impl<Q: Quirks> Plain<Q> {
 
     /// The same with id tokens of this issuer, if it is set where its keys are. `remedy` is what the operator can do if none comes.
     pub(super) fn with_id_tokens(self, issuer: &str, jwks: Option<Url>, remedy: &'static str) -> Self {
-        let open_id = jwks.map(|jwks| OpenId {
-            issuers: Issuers::Named(vec![issuer.to_owned()]),
-            jwks,
-            id_tokens: IdTokens::new(&self.site.flow, IdTokenKey::Published),
-            remedy,
-        });
-        Self { open_id, ..self }
+        match jwks {
+            Some(jwks) => self.with_open_id(issuer, Some(jwks), remedy),
+            None => self,
+        }
+    }
+
+    /// The same with id tokens of this issuer that are signed with the client secret.
+    pub(super) fn with_id_tokens_by_secret(self, issuer: &str, remedy: &'static str) -> Self {
+        self.with_open_id(issuer, None, remedy)
+    }
+
+    fn with_open_id(self, issuer: &str, jwks: Option<Url>, remedy: &'static str) -> Self {
+        let (issuers, id_tokens) = (Issuers::Named(vec![issuer.to_owned()]), IdTokens::new(&self.site.flow));
+        Self { open_id: Some(OpenId { issuers, jwks, id_tokens, remedy }), ..self }
     }
 }
 
@@ -151,7 +165,7 @@ impl<Q: Quirks> Provider for Plain<Q> {
     async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
         let Site { flow, endpoints } = &self.site;
         let more = self.quirks.exchange_parameters(exchange);
-        let tokens = flow.exchange(&endpoints.token, ClientAuth::Form, exchange, &more).await?;
+        let tokens = flow.exchange(&endpoints.token, self.quirks.client_auth(), exchange, &more).await?;
         let Some(open_id) = &self.open_id else {
             let identity = self.quirks.identity(&self.site, &tokens.access_token).await?;
             return Ok((tokens, identity));

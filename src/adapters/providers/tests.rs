@@ -11,6 +11,7 @@ mod github;
 mod google;
 mod id_tokens;
 mod kakao;
+mod line_discord_x;
 mod naver;
 mod notices;
 mod open_id;

@@ -5,8 +5,10 @@ use url::Url;
 use super::Common;
 use crate::{
     config::variables::{
-        FACEBOOK_CLIENT_ID, FACEBOOK_CLIENT_SECRET, GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET, GOOGLE_CLIENT_ID,
-        GOOGLE_CLIENT_SECRET, KAKAO_CLIENT_ID, KAKAO_CLIENT_SECRET, NAVER_CLIENT_ID, NAVER_CLIENT_SECRET, Variable,
+        DISCORD_CLIENT_ID, DISCORD_CLIENT_SECRET, FACEBOOK_CLIENT_ID, FACEBOOK_CLIENT_SECRET, GITHUB_CLIENT_ID,
+        GITHUB_CLIENT_SECRET, GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET, KAKAO_CLIENT_ID, KAKAO_CLIENT_SECRET,
+        LINE_CLIENT_ID, LINE_CLIENT_SECRET, NAVER_CLIENT_ID, NAVER_CLIENT_SECRET, Variable, X_CLIENT_ID,
+        X_CLIENT_SECRET,
     },
     domain::gateway::models::provider::{Endpoints, ProviderKind},
 };
@@ -44,7 +46,7 @@ pub(super) const ENDPOINT_SUFFIXES: [&str; 4] = ["_AUTHORIZE_URL", "_TOKEN_URL",
 pub(super) const OIDC_SUFFIX: &str = "_OIDC";
 pub(super) const JWKS_SUFFIX: &str = "_JWKS_URL";
 
-pub(super) const KNOWN: [Known; 5] = [
+pub(super) const KNOWN: [Known; 8] = [
     Known {
         prefix: "GOOGLE",
         display_name: "Google",
@@ -143,6 +145,64 @@ pub(super) const KNOWN: [Known; 5] = [
             jwks: "https://kauth.kakao.com/.well-known/jwks.json",
         }),
     },
+    Known {
+        prefix: "LINE",
+        display_name: "LINE",
+        client_id: &LINE_CLIENT_ID,
+        client_secret: &LINE_CLIENT_SECRET,
+        scopes: "openid profile",
+        pkce: true,
+        knows_prompt: true,
+        compares_redirect_uris: false,
+        endpoints: [
+            "https://access.line.me/oauth2/v2.1/authorize",
+            "https://api.line.me/oauth2/v2.1/token",
+            "https://api.line.me/oauth2/v2.1/userinfo",
+            "https://api.line.me/oauth2/v2.1/revoke",
+        ],
+        more: None,
+        open_id: None,
+    },
+    Known {
+        prefix: "DISCORD",
+        display_name: "Discord",
+        client_id: &DISCORD_CLIENT_ID,
+        client_secret: &DISCORD_CLIENT_SECRET,
+        scopes: "identify email",
+        pkce: true,
+        knows_prompt: true,
+        compares_redirect_uris: false,
+        endpoints: [
+            "https://discord.com/oauth2/authorize",
+            "https://discord.com/api/oauth2/token",
+            "https://discord.com/api/users/@me",
+            "https://discord.com/api/oauth2/token/revoke",
+        ],
+        more: None,
+        open_id: Some(OpenId {
+            authorize: "https://discord.com/oauth2/authorize",
+            token: "https://discord.com/api/oauth2/token",
+            jwks: "https://discord.com/api/oauth2/keys",
+        }),
+    },
+    Known {
+        prefix: "X",
+        display_name: "X",
+        client_id: &X_CLIENT_ID,
+        client_secret: &X_CLIENT_SECRET,
+        scopes: "users.read tweet.read offline.access",
+        pkce: true,
+        knows_prompt: false,
+        compares_redirect_uris: false,
+        endpoints: [
+            "https://x.com/i/oauth2/authorize",
+            "https://api.x.com/2/oauth2/token",
+            "https://api.x.com/2/users/me",
+            "https://api.x.com/2/oauth2/revoke",
+        ],
+        more: None,
+        open_id: None,
+    },
 ];
 
 impl Known {
@@ -168,6 +228,9 @@ impl Known {
             "GITHUB" => ProviderKind::GitHub { endpoints, emails: more? },
             "FACEBOOK" => ProviderKind::Facebook(endpoints),
             "NAVER" => ProviderKind::Naver { endpoints, jwks },
+            "LINE" => ProviderKind::Line(endpoints),
+            "DISCORD" => ProviderKind::Discord { endpoints, jwks },
+            "X" => ProviderKind::X(endpoints),
             _ => ProviderKind::Kakao { endpoints, jwks, admin_key: common.kakao_admin_key.clone() },
         })
     }

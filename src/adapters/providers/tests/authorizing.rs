@@ -12,7 +12,7 @@ const NOWHERE: &str = "http://127.0.0.1:1";
 /// What every request begins with.
 const BEGIN: &str = "response_type=code&client_id=client%3A1\
                      &redirect_uri=https%3A%2F%2Fwww.jinmini.com%2Flogin%2Fany%2Fcallback&state=s3cret-state";
-const PKCE: &str = "code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
+pub(super) const PKCE: &str = "code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
 
 fn at(prefix: &str, more: &[(&str, &str)]) -> Arc<dyn Provider> {
     provider_with(prefix, NOWHERE, &TestClock::at(NOW), more)
@@ -26,7 +26,8 @@ async fn url(provider: &dyn Provider, request: &AuthorizationRequest) -> String 
     query.replacen(BEGIN, "…", 1)
 }
 
-async fn usual(provider: &dyn Provider) -> String {
+/// The same of a request that asks for nothing special.
+pub(super) async fn usual(provider: &dyn Provider) -> String {
     url(provider, &request(provider)).await
 }
 

@@ -4,20 +4,24 @@
 //! Another operation is another [`Operation`], an arm in [`Case::endpoint`] and [`ask`], and cases at each provider: the last
 //! test fails until each has some.
 
+mod discord;
 mod facebook;
 mod generic;
 mod github;
 mod google;
 mod kakao;
+mod line;
 mod naver;
+mod x;
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
 use super::{
+    authorizing::{PKCE, usual},
     fake::Reply,
-    id_tokens::{Signer, claims},
+    id_tokens::{Signer, claims, signed_with_secret},
     *,
 };
 use crate::domain::gateway::models::signing_key::SigningAlgorithm;
@@ -27,13 +31,15 @@ use crate::domain::gateway::models::signing_key::SigningAlgorithm;
 enum Operation {
     /// A code becomes tokens.
     Token,
+    /// The provider tells who the person is.
+    Person,
     /// A grant gets its next access token.
     Refresh,
     /// A grant is taken back.
     Revoke,
 }
 
-const OPERATIONS: [Operation; 3] = [Operation::Token, Operation::Refresh, Operation::Revoke];
+const OPERATIONS: [Operation; 4] = [Operation::Token, Operation::Person, Operation::Refresh, Operation::Revoke];
 
 /// What comes of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +87,10 @@ struct Provided {
     issuer: Option<&'static str>,
     /// Whom they are about.
     subject: &'static str,
+    /// Whether the client secret signs them.
+    by_secret: bool,
+    /// What the browser is sent with, behind what every request has, and where that is documented.
+    authorization: Option<(&'static str, &'static str)>,
     /// How it is told to take a grant back.
     revokes_by: &'static str,
     /// Good responses of everything else that is asked on the way: `GET /userinfo` and the like.
@@ -95,6 +105,8 @@ impl Provided {
             settings: Vec::new(),
             issuer: None,
             subject: "u-1",
+            by_secret: false,
+            authorization: None,
             revokes_by,
             on_the_way: Vec::new(),
             cases: Vec::new(),
@@ -108,6 +120,14 @@ impl Provided {
 
     fn id_tokens(self, issuer: &'static str, subject: &'static str) -> Self {
         Self { issuer: Some(issuer), subject, ..self }
+    }
+
+    fn id_tokens_by_secret(self, issuer: &'static str, subject: &'static str) -> Self {
+        Self { by_secret: true, ..self.id_tokens(issuer, subject) }
+    }
+
+    fn authorization(self, query: &'static str, source: &'static str) -> Self {
+        Self { authorization: Some((query, source)), ..self }
     }
 
     fn on_the_way(mut self, what: &'static str, response: Value) -> Self {
@@ -131,6 +151,7 @@ impl Case {
     fn endpoint(&self, row: &Provided) -> &'static str {
         match self.operation {
             Operation::Token | Operation::Refresh => "POST /token",
+            Operation::Person => "GET /userinfo",
             Operation::Revoke => row.revokes_by,
         }
     }
@@ -145,6 +166,9 @@ fn table() -> Vec<Provided> {
         naver::plain_row(),
         kakao::row(),
         kakao::plain_row(),
+        line::row(),
+        discord::row(),
+        x::row(),
         generic::row(),
     ]
 }
@@ -153,7 +177,7 @@ fn table() -> Vec<Provided> {
 async fn ask(provider: &dyn Provider, operation: Operation) -> Result<(), ProviderError> {
     let kept = tokens(Some("s3cret-refresh"));
     match operation {
-        Operation::Token => provider.exchange(&code()).await.map(drop),
+        Operation::Token | Operation::Person => provider.exchange(&code()).await.map(drop),
         Operation::Refresh => provider.refresh(&kept).await.map(drop),
         Operation::Revoke => provider.revoke(&kept).await,
     }
@@ -162,7 +186,8 @@ async fn ask(provider: &dyn Provider, operation: Operation) -> Result<(), Provid
 /// `ID_TOKEN` in a response stands for one that is good.
 const ID_TOKEN: &str = "ID_TOKEN";
 
-async fn outcome_of(row: &Provided, case: &Case, signer: &Signer) -> Result<(), ProviderError> {
+/// The provider of a row, and what stands in for it.
+async fn set_up(row: &Provided, signer: &Signer) -> (Arc<dyn Provider>, Fake) {
     let fake = Fake::start().await;
     let issuer = row.issuer.map_or_else(|| fake.url(""), str::to_owned);
     let discovery = json!({
@@ -173,12 +198,40 @@ async fn outcome_of(row: &Provided, case: &Case, signer: &Signer) -> Result<(), 
     for (what, response) in &row.on_the_way {
         fake.on(what, response.clone());
     }
-    let mut claims = claims(&issuer);
-    claims["sub"] = json!(row.subject);
-    claims.as_object_mut().unwrap().remove("at_hash");
-    let response = case.response.clone().with(ID_TOKEN, &signer.sign(&claims));
-    fake.on(case.endpoint(row), response);
-    ask(&*provider_with(row.prefix, &fake.url(""), &TestClock::at(NOW), &row.settings), case.operation).await
+    (provider_with(row.prefix, &fake.url(""), &TestClock::at(NOW), &row.settings), fake)
+}
+
+impl Provided {
+    /// A response with a good id token in its place.
+    fn signed(&self, response: &Reply, fake: &Fake, signer: &Signer) -> Reply {
+        let mut claims = claims(&self.issuer.map_or_else(|| fake.url(""), str::to_owned));
+        claims["sub"] = json!(self.subject);
+        claims.as_object_mut().unwrap().remove("at_hash");
+        let id_token = if self.by_secret { signed_with_secret(&claims) } else { signer.sign(&claims) };
+        response.clone().with(ID_TOKEN, &id_token)
+    }
+}
+
+async fn outcome_of(row: &Provided, case: &Case, signer: &Signer) -> Result<(), ProviderError> {
+    let (provider, fake) = set_up(row, signer).await;
+    if case.operation == Operation::Person {
+        let is_good = |case: &&Case| case.operation == Operation::Token && case.outcome == Outcome::Done;
+        let tokens = row.cases.iter().find(is_good).unwrap();
+        fake.on("POST /token", row.signed(&tokens.response, &fake, signer));
+    }
+    fake.on(case.endpoint(row), row.signed(&case.response, &fake, signer));
+    ask(&*provider, case.operation).await
+}
+
+#[tokio::test]
+async fn the_browser_is_sent_with_what_the_documentation_names() {
+    let signer = Signer::new(SigningAlgorithm::Es256);
+    for row in table() {
+        let (query, source) = row.authorization.unwrap_or_else(|| panic!("{}: nothing for the browser", row.prefix));
+        let (provider, _fake) = set_up(&row, &signer).await;
+        assert_eq!(usual(&*provider).await, query.replace("PKCE", PKCE), "{}: {source}", row.prefix);
+        assert!(source.starts_with("https://"), "{}: {source}", row.prefix);
+    }
 }
 
 #[tokio::test]
@@ -203,12 +256,15 @@ async fn each_response_means_what_the_documentation_says() {
 
 #[test]
 fn no_cell_is_empty_and_each_case_names_its_source() {
-    for Provided { prefix, cases, .. } in table() {
+    for Provided { prefix, on_the_way, cases, .. } in table() {
         let with = |is_meant: &dyn Fn(&Outcome) -> bool| -> BTreeSet<Operation> {
             cases.iter().filter(|case| is_meant(&case.outcome)).map(|case| case.operation).collect()
         };
         assert_eq!(with(&|outcome| *outcome == Outcome::Done), OPERATIONS.into(), "{prefix}: nothing that is good");
-        assert_eq!(with(&|outcome| *outcome != Outcome::Done), OPERATIONS.into(), "{prefix}: nothing that is not");
+        let bad = with(&|outcome| *outcome != Outcome::Done);
+        // What only adds to the id token may fail.
+        let spared = if on_the_way.is_empty() { BTreeSet::from([Operation::Person]) } else { BTreeSet::new() };
+        assert_eq!(&bad | &spared, OPERATIONS.into(), "{prefix}: nothing that is not");
         let ended = with(&|outcome| matches!(outcome, Outcome::GrantEnds(_)));
         assert!(ended.contains(&Operation::Refresh), "{prefix}: nothing ends a grant");
         let ours = with(&|outcome| matches!(outcome, Outcome::OurFault(_)));

@@ -62,6 +62,12 @@ impl Signer {
     }
 }
 
+/// Signs with the client secret.
+pub(super) fn signed_with_secret(claims: &Value) -> String {
+    let key = EncodingKey::from_secret(b"s3cret/client");
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).unwrap()
+}
+
 /// Claims that are all right.
 pub(super) fn claims(issuer: &str) -> Value {
     json!({

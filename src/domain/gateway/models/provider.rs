@@ -51,6 +51,9 @@ impl ProviderSettings {
             | ProviderKind::GitHub { .. }
             | ProviderKind::Naver { .. }
             | ProviderKind::Kakao { .. }
+            | ProviderKind::Line(_)
+            | ProviderKind::Discord { .. }
+            | ProviderKind::X(_)
             | ProviderKind::Entra(_)
             | ProviderKind::Oidc { .. } => None,
         }
@@ -115,6 +118,17 @@ pub enum ProviderKind {
         /// What proves that a notice is Kakao's; without it none is believed.
         admin_key: Option<Secret>,
     },
+    /// OpenID Connect, its id tokens signed with the client secret.
+    Line(Endpoints),
+    /// OAuth 2.0 and OpenID Connect.
+    Discord {
+        /// Its endpoints.
+        endpoints: Endpoints,
+        /// The keys of its id tokens, if it is to give some.
+        jwks: Option<Url>,
+    },
+    /// OAuth 2.0.
+    X(Endpoints),
     /// OpenID Connect; the endpoints are found at the tenant.
     Entra(EntraSettings),
     /// OpenID Connect; the endpoints are found at the issuer.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Operation::{Refresh, Revoke, Token},
+    Operation::{Person, Refresh, Revoke, Token},
     Outcome::{Done, GrantEnds, OurFault, TheirFault, Unknown},
     Provided,
 };
@@ -24,6 +24,7 @@ fn error(code: i64, message: &str) -> (u16, Value) {
 
 pub(super) fn row() -> Provided {
     Provided::new("FACEBOOK", "DELETE /revoke")
+        .authorization("…&scope=email%2Cpublic_profile", LOGIN)
         .on_the_way("GET /userinfo", json!({"id": "10158", "name": "Mina"}))
         .case(
             Token,
@@ -33,6 +34,9 @@ pub(super) fn row() -> Provided {
         )
         .case(Token, error(100, "This authorization code has been used."), Unknown("OAuthException:100"), LOGIN)
         .case(Token, error(101, "Error validating application."), OurFault("OAuthException:101"), BAD_APP)
+        .case(Person, json!({"id": "10158", "name": "Mina"}), Done, LOGIN)
+        .case(Person, error(190, "Error validating access token"), GrantEnds("OAuthException:190"), ERRORS)
+        .case(Person, error(4, "Application request limit reached"), TheirFault("OAuthException:4"), ERRORS)
         .case(
             Refresh,
             json!({"access_token": "s3cret-eab", "token_type": "bearer", "expires_in": 5_183_944}),

@@ -4,13 +4,14 @@ use serde_json::json;
 
 use super::{
     ID_TOKEN,
-    Operation::{Refresh, Revoke, Token},
+    Operation::{Person, Refresh, Revoke, Token},
     Outcome::{Done, GrantEnds, OurFault, TheirFault, Unknown},
     Provided,
 };
 use crate::adapters::providers::tests::fake::Reply;
 
 const ERRORS: &str = "RFC 6749 §5.2";
+const USERINFO: &str = "https://openid.net/specs/openid-connect-core-1_0.html#UserInfo";
 /// Not an error of the token endpoint by the standard, but used as one.
 const PASSING: &str = "RFC 6749 §4.1.2.1";
 const REVOKING: &str = "RFC 7009 §2.2";
@@ -18,6 +19,12 @@ const REVOKING: &str = "RFC 7009 §2.2";
 pub(super) fn row() -> Provided {
     let error = |code: &str| (400, json!({ "error": code }));
     Provided::new("OIDC_MY_IDP", "POST /revoke")
+        .authorization(
+            "…&scope=openid+email+profile&PKCE&nonce=s3cret-nonce",
+            "https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest",
+        )
+        .case(Person, json!({"sub": "u-1"}), Done, USERINFO)
+        .case(Person, (401, json!({"error": "invalid_token"})), Done, USERINFO)
         .case(
             Token,
             json!({"access_token": "s3cret-access", "token_type": "Bearer", "expires_in": 3600, "id_token": ID_TOKEN}),

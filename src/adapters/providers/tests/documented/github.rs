@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Operation::{Refresh, Revoke, Token},
+    Operation::{Person, Refresh, Revoke, Token},
     Outcome::{Done, GrantEnds, OurFault, TheirFault, Unknown},
     Provided,
 };
@@ -16,6 +16,7 @@ const REFRESHING: &str = "https://docs.github.com/en/apps/creating-github-apps/a
 const BAD_REFRESH_TOKEN: &str = "https://github.com/orgs/community/discussions/24745";
 /// Nor is what it says of a client id that it does not know.
 const NOT_FOUND: &str = "https://github.com/octokit/auth-oauth-user.js/issues/239";
+const USER: &str = "https://docs.github.com/en/rest/users/users#get-the-authenticated-user";
 const DELETING: &str = "https://docs.github.com/en/rest/apps/oauth-applications#delete-an-app-token";
 const LIMITS: &str = "https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api";
 const STATUSES: &str = "https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api";
@@ -25,6 +26,7 @@ pub(super) fn row() -> Provided {
     let message = |text: &str| json!({"message": text, "documentation_url": "u"});
     let limited = |body: Value| Reply::from((403, body)).header("x-ratelimit-remaining", "0");
     Provided::new("GITHUB", "DELETE /revoke")
+        .authorization("…&scope=read%3Auser+user%3Aemail&PKCE", CODES)
         .on_the_way("GET /userinfo", json!({"login": "mina", "id": 583_231}))
         .on_the_way("GET /emails", json!([]))
         .case(
@@ -37,6 +39,9 @@ pub(super) fn row() -> Provided {
         .case(Token, error("incorrect_client_credentials"), OurFault("incorrect_client_credentials"), ERRORS)
         .case(Token, error("redirect_uri_mismatch"), Unknown("redirect_uri_mismatch"), ERRORS)
         .case(Token, error("unverified_user_email"), Unknown("unverified_user_email"), ERRORS)
+        .case(Person, json!({"login": "mina", "id": 583_231, "name": "Mina"}), Done, USER)
+        .case(Person, (401, message("Bad credentials")), Unknown("http_401"), USER)
+        .case(Person, limited(message("API rate limit exceeded")), TheirFault("http_403"), LIMITS)
         .case(
             Refresh,
             json!({

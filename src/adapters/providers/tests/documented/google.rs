@@ -4,12 +4,13 @@ use serde_json::json;
 
 use super::{
     ID_TOKEN,
-    Operation::{Refresh, Revoke, Token},
+    Operation::{Person, Refresh, Revoke, Token},
     Outcome::{Done, GrantEnds, OurFault, TheirFault, Unknown},
     Provided,
 };
 
 const WEB_SERVER: &str = "https://developers.google.com/identity/protocols/oauth2/web-server";
+const OPEN_ID: &str = "https://developers.google.com/identity/openid-connect/openid-connect#obtainuserinfo";
 const EXPIRATION: &str = "https://developers.google.com/identity/protocols/oauth2#expiration";
 /// Not on Google's list: seen when a client is turned off.
 const DISABLED: &str = "https://github.com/openpubkey/opkssh/issues/617";
@@ -19,6 +20,9 @@ pub(super) fn row() -> Provided {
     let error = |code: &str, description: &str| json!({"error": code, "error_description": description});
     Provided::new("GOOGLE", "POST /revoke")
         .id_tokens("https://accounts.google.com", "u-1")
+        .authorization("…&scope=openid+email+profile&PKCE&nonce=s3cret-nonce&access_type=offline", WEB_SERVER)
+        .case(Person, json!({"sub": "u-1", "name": "Mina"}), Done, OPEN_ID)
+        .case(Person, (401, json!({"error": "invalid_request"})), Done, OPEN_ID)
         .case(
             Token,
             json!({

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     ID_TOKEN,
-    Operation::{Refresh, Revoke, Token},
+    Operation::{Person, Refresh, Revoke, Token},
     Outcome::{Done, GrantEnds, OurFault, TheirFault, Unknown},
     Provided,
 };
@@ -34,16 +34,23 @@ pub(super) fn row() -> Provided {
     let mut tokens = tokens();
     tokens["id_token"] = json!(ID_TOKEN);
     cases(Provided::new("KAKAO", "POST /revoke").id_tokens("https://kauth.kakao.com", "123456789"))
+        .authorization("…&scope=openid%2Caccount_email%2Cprofile_nickname&PKCE&nonce=s3cret-nonce", REST)
         .case(Token, tokens, Done, REST)
 }
 
 /// By plain OAuth 2.0.
 pub(super) fn plain_row() -> Provided {
-    cases(Provided::new("KAKAO", "POST /revoke").set("KAKAO_OIDC", "off")).case(Token, tokens(), Done, REST)
+    cases(Provided::new("KAKAO", "POST /revoke").set("KAKAO_OIDC", "off"))
+        .authorization("…&scope=account_email%2Cprofile_nickname&PKCE", REST)
+        .case(Token, tokens(), Done, REST)
 }
 
 fn cases(row: Provided) -> Provided {
     row.on_the_way("GET /userinfo", json!({"id": 123_456_789_u64, "kakao_account": {}}))
+        .case(Person, json!({"id": 123_456_789_u64, "kakao_account": {}}), Done, REST)
+        .case(Person, api_error(401, -401), GrantEnds("code:-401"), API_ERRORS)
+        .case(Person, api_error(400, -2), Unknown("code:-2"), API_ERRORS)
+        .case(Person, api_error(400, -10), TheirFault("code:-10"), API_ERRORS)
         .case(Token, error("invalid_grant", "KOE303"), GrantEnds("KOE303"), LOGIN_ERRORS)
         .case(Token, error("invalid_grant", "KOE320"), GrantEnds("KOE320"), LOGIN_ERRORS)
         .case(Token, error("invalid_client", "KOE010"), OurFault("KOE010"), LOGIN_ERRORS)

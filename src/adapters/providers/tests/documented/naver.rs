@@ -4,13 +4,14 @@ use serde_json::json;
 
 use super::{
     ID_TOKEN,
-    Operation::{Refresh, Revoke, Token},
+    Operation::{Person, Refresh, Revoke, Token},
     Outcome::{Done, GrantEnds, OurFault, TheirFault, Unknown},
     Provided,
 };
 use crate::adapters::providers::tests::fake::Reply;
 
 const API: &str = "https://developers.naver.com/docs/login/api/api.md";
+const PROFILE: &str = "https://developers.naver.com/docs/login/profile/profile.md";
 const GUIDE: &str = "https://developers.naver.com/docs/login/devguide/devguide.md";
 /// What its documentation does not say of a refresh token that is dead, the tests of its own SDK do.
 const SDK: &str = "https://github.com/naver/naveridlogin-sdk-ios-swift (LoginRepositoryTest.swift)";
@@ -26,6 +27,7 @@ pub(super) fn row() -> Provided {
         "id_token": ID_TOKEN,
     });
     cases(Provided::new("NAVER", "POST /revoke").id_tokens("https://nid.naver.com", "32742776"))
+        .authorization("…&scope=openid&PKCE&nonce=s3cret-nonce", GUIDE)
         .case(Token, tokens, Done, GUIDE)
 }
 
@@ -34,12 +36,28 @@ pub(super) fn plain_row() -> Provided {
     let tokens = json!({
         "access_token": "s3cret-aaa", "refresh_token": "s3cret-c8c", "token_type": "bearer", "expires_in": "3600",
     });
-    cases(Provided::new("NAVER", "POST /revoke").set("NAVER_OIDC", "off")).case(Token, tokens, Done, API)
+    cases(Provided::new("NAVER", "POST /revoke").set("NAVER_OIDC", "off"))
+        .authorization("…", API)
+        .case(Token, tokens, Done, API)
 }
 
 fn cases(row: Provided) -> Provided {
     let error = |code: &str, description: &str| json!({"error": code, "error_description": description});
     row.on_the_way("GET /userinfo", json!({"resultcode": "00", "message": "success", "response": {"id": "32742776"}}))
+        .case(Person, json!({"resultcode": "00", "message": "success", "response": {"id": "32742776"}}), Done, PROFILE)
+        .case(
+            Person,
+            (401, json!({"resultcode": "024", "message": "Authentication failed"})),
+            Unknown("resultcode:024"),
+            PROFILE,
+        )
+        .case(Person, (403, json!({"resultcode": "403", "message": "Forbidden"})), Unknown("resultcode:403"), PROFILE)
+        .case(
+            Person,
+            (500, json!({"resultcode": "500", "message": "Internal Server Error"})),
+            TheirFault("resultcode:500"),
+            PROFILE,
+        )
         .case(Token, error("invalid_request", "no valid data in session"), GrantEnds("invalid_request"), USED_CODE)
         .case(
             Token,

@@ -1,0 +1,49 @@
+//! LINE: signs the id tokens of web sign-ins with the channel secret (HS256), though its metadata name ES256
+//! (developers.line.biz/en/docs/line-login/verify-id-token/#header), and takes an access token back by a parameter of its own.
+
+use async_trait::async_trait;
+
+use super::{
+    answer::{name, text_subject},
+    flow::{ClientAuth, Flow},
+    plain::{Plain, Quirks, Site},
+};
+use crate::domain::gateway::{
+    models::{
+        account::ProviderIdentity,
+        oauth::{ProviderTokens, Secret},
+        provider::Endpoints,
+    },
+    services::ports::ProviderError,
+};
+
+/// As its id tokens write it.
+const ISSUER: &str = "https://access.line.me";
+const REMEDY: &str = "see to it that openid is among LINE_SCOPES, and that LINE_AUTHORIZE_URL does not take it out";
+/// What is peculiar to LINE.
+pub(super) struct Line;
+
+/// Makes it.
+pub(super) fn line(flow: Flow, endpoints: Endpoints) -> Plain<Line> {
+    Plain::new(flow, endpoints, Line).with_id_tokens_by_secret(ISSUER, REMEDY)
+}
+
+#[async_trait]
+impl Quirks for Line {
+    async fn identity(&self, site: &Site, access_token: &Secret) -> Result<ProviderIdentity, ProviderError> {
+        let user = site.flow.get(&site.endpoints.userinfo, access_token).await?;
+        Ok(ProviderIdentity {
+            provider: site.flow.name().clone(),
+            subject: text_subject(&user, "sub")?,
+            // Nobody vouches for the one in the id token.
+            verified_email: None,
+            name: name(&user, "name"),
+        })
+    }
+
+    async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError> {
+        let Site { flow, endpoints } = site;
+        let access_token = flow.living_access_token(&endpoints.token, ClientAuth::Form, tokens).await?;
+        flow.form(&endpoints.revoke, ClientAuth::Form, vec![("access_token", access_token.expose())]).await.map(drop)
+    }
+}
