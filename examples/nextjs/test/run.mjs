@@ -224,8 +224,9 @@ const behind = await freePort()
 
 const shapes = {
   async a() {
-    // ALLOWED_ORIGINS only because this is development: there sign-ups must come by a name that the settings have.
-    await toRailway(behind, await gateway({ PUBLIC_URL: `${app}/e`, ALLOWED_ORIGINS: `https://${railway}` }))
+    // ALLOWED_ORIGINS only because this is development: there sign-ups must come by a name that the settings have. Next.js tells
+    // the name that the browser uses in X-Forwarded-Host.
+    await toRailway(behind, await gateway({ PUBLIC_URL: `${app}/e`, ALLOWED_ORIGINS: preview }))
     const env = { GATEWAY_URL: `http://127.0.0.1:${behind}` }
     build('a', env)
     const front = await edge(await next(env))

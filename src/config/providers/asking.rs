@@ -33,7 +33,7 @@ pub(super) fn authorize_endpoint(text: &str, environment: Environment) -> Result
 pub(super) fn read_scopes(reader: &mut Reader<'_>, prefix: &str, usual: &str, oidc: bool) -> Option<String> {
     member(reader, &format!("{prefix}_SCOPES"), usual, |text| {
         if !is_printable(text) {
-            Err("words of printable ASCII, parted as the provider wants it".to_owned())
+            Err("words of printable ASCII, separated as the provider wants them".to_owned())
         } else if oidc && scope_words(text).all(|word| word != "openid") {
             Err("one of the words is openid: without it there is no id token".to_owned())
         } else {
@@ -57,7 +57,7 @@ pub(super) fn read_more_scopes(reader: &mut Reader<'_>, prefix: &str, authorize:
     member(reader, &format!("{prefix}_MORE_SCOPES"), "", |text| {
         let words: Vec<_> = scope_words(text).map(str::to_owned).collect();
         if !is_printable(text) {
-            Err("words of printable ASCII, parted by blanks or commas".to_owned())
+            Err("words of printable ASCII, separated by blanks or commas".to_owned())
         } else if is_set_elsewhere && !words.is_empty() {
             Err(format!("nothing, as long as {prefix}_AUTHORIZE_URL has the parameter scope, which wins over them"))
         } else {

@@ -73,7 +73,7 @@ async fn a_person_is_unlinked_with_an_access_token_that_lives() {
 }
 
 #[tokio::test]
-async fn the_browser_is_sent_with_scopes_parted_by_commas_and_a_challenge() {
+async fn the_browser_is_sent_with_scopes_separated_by_commas_and_a_challenge() {
     let (_fake, provider) = kakao(json!({})).await;
     let query = authorize(&*provider).await;
     is_a_code_request(&query);
