@@ -3,6 +3,7 @@
 //! `error_codes` (whose matter an error is), `answer` (lenient JSON), `notice` (what providers tell us unasked), `id_token` and `kept` (OpenID Connect).
 
 mod answer;
+mod apple;
 mod error_codes;
 mod facebook;
 mod flow;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use self::{
+    apple::Apple,
     flow::Flow,
     http::{Http, Limits},
     oidc::Oidc,
@@ -78,6 +80,7 @@ fn with_limits(
             ProviderKind::Facebook(endpoints) => Arc::new(facebook::facebook(flow, endpoints)),
             ProviderKind::Naver(endpoints) => Arc::new(naver::naver(flow, endpoints)),
             ProviderKind::Kakao { endpoints, admin_key } => Arc::new(kakao::kakao(flow, endpoints, admin_key)),
+            ProviderKind::Apple(registration) => Arc::new(Apple::new(flow, registration)),
             ProviderKind::Oidc { issuer } => Arc::new(Oidc::discovered(flow, issuer)),
         }
     };

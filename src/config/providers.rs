@@ -1,6 +1,7 @@
 //! Providers: on when their client id and secret are set. Everything else about them can be set, too, so that a test can
 //! point them at a server on loopback.
 
+mod apple;
 mod asking;
 mod values;
 
@@ -9,7 +10,7 @@ use std::collections::BTreeSet;
 use url::Url;
 
 use self::{
-    asking::{authorize_endpoint, read_more_scopes, read_prompt, read_scopes},
+    asking::{authorize_endpoint, read_more_scopes, read_pkce, read_prompt, read_scopes},
     values::{client_id, client_id_or_none, endpoint, hosted_domain, issuer, redirect_uri, secret_or_none, version},
 };
 use super::{
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::domain::gateway::models::{
     oauth::{ProviderName, Secret},
-    provider::{Endpoints, ProviderKind, ProviderSettings},
+    provider::{Endpoints, Prompt, ProviderKind, ProviderSettings},
 };
 
 /// What the names of the variables of other OpenID Connect providers begin with.
@@ -167,7 +168,8 @@ impl Known {
 /// `stem` for what names the provider.
 pub(super) fn names_with(stem: &str) -> impl Iterator<Item = String> {
     let of_known = KNOWN.iter().flat_map(|known| known.suffixes().map(|suffix| format!("{}{suffix}", known.prefix)));
-    of_known.chain(OIDC_SUFFIXES.map(|suffix| format!("{OIDC}{stem}{suffix}")))
+    let of_apple = apple::SUFFIXES.map(|suffix| format!("{}{suffix}", apple::PREFIX));
+    of_known.chain(of_apple).chain(OIDC_SUFFIXES.map(|suffix| format!("{OIDC}{stem}{suffix}")))
 }
 
 /// Whether a variable belongs to a provider; if it is nearly one of a provider's, which was meant.
@@ -177,12 +179,15 @@ pub(super) fn judge_name(name: &str, is_near: impl Fn(&str, &str) -> bool) -> Op
         let rule = || format!("the name of the provider and one of {} come behind OIDC_", OIDC_SUFFIXES.join(", "));
         return Some(if good { Ok(()) } else { Err(rule()) });
     }
-    let (known, rest) = KNOWN.iter().find_map(|known| Some((known, name.strip_prefix(known.prefix)?)))?;
-    if known.suffixes().any(|suffix| suffix == rest) {
+    let known = KNOWN.iter().map(|known| (known.prefix, known.suffixes().collect()));
+    let mut all = known.chain([(apple::PREFIX, apple::SUFFIXES.to_vec())]);
+    let (prefix, rest, suffixes): (_, _, Vec<_>) =
+        all.find_map(|(prefix, suffixes)| Some((prefix, name.strip_prefix(prefix)?, suffixes)))?;
+    if suffixes.contains(&rest) {
         return Some(Ok(()));
     }
-    let meant = known.suffixes().find(|suffix| is_near(rest, suffix))?;
-    Some(Err(format!("did you mean {}{meant}?", known.prefix)))
+    let meant = suffixes.iter().find(|suffix| is_near(rest, suffix))?;
+    Some(Err(format!("did you mean {prefix}{meant}?")))
 }
 
 /// What several providers have in common, or one alone.
@@ -229,6 +234,7 @@ pub(super) fn read(
         kakao_admin_key: kakao_admin_key.flatten(),
     };
     let mut providers: Vec<_> = KNOWN.iter().filter_map(|known| read_known(reader, known, &common)).collect();
+    providers.extend(apple::read(reader, &common));
     let others = oidc_stems(reader);
     providers.extend(others.into_iter().filter_map(|stem| read_oidc(reader, stem, &common)));
     is_good.then_some(providers)
@@ -334,7 +340,8 @@ fn read_oidc(reader: &mut Reader<'_>, stem: &str, common: &Common<'_>) -> Option
 fn oidc_name(stem: &str) -> Result<ProviderName, String> {
     let upper_case = stem.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     let name = upper_case.then(|| stem.to_ascii_lowercase().replace('_', "-").parse().ok()).flatten();
-    name.filter(|_| KNOWN.iter().all(|known| known.prefix != stem)).ok_or_else(|| {
+    let is_known = stem == apple::PREFIX || KNOWN.iter().any(|known| known.prefix == stem);
+    name.filter(|_| !is_known).ok_or_else(|| {
         "the name behind OIDC_ has 1 to 32 upper-case letters, digits and _, begins with a letter, and is none of the \
          providers that the gateway knows by itself"
             .to_owned()
@@ -348,11 +355,6 @@ fn display_name(stem: &str) -> String {
         format!("{first}{}", rest.to_ascii_lowercase())
     };
     stem.split('_').filter(|part| !part.is_empty()).map(word).collect::<Vec<_>>().join(" ")
-}
-
-fn read_pkce(reader: &mut Reader<'_>, prefix: &str, usual: bool) -> Option<bool> {
-    let usual = if usual { "on" } else { "off" };
-    member(reader, &format!("{prefix}_PKCE"), usual, |text| one_of(text, &[("on", true), ("off", false)]))
 }
 
 /// Reads a variable of a family; unset, `usual` counts.

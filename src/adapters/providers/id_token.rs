@@ -70,6 +70,13 @@ impl<'t> Unchecked<'t> {
 
     /// The claims, once everything was checked.
     pub(super) fn check(self, keys: &Keys, expected: &Expected<'_>) -> Result<Value, ProviderError> {
+        let algorithm = self.verify(keys)?;
+        expected.check(&self.claims, algorithm)?;
+        Ok(self.claims)
+    }
+
+    /// Verifies the signature, and gives its algorithm.
+    fn verify(&self, keys: &Keys) -> Result<Algorithm, ProviderError> {
         // An access token or a logout token is signed with the same keys, and says what it is (RFC 8725 §3.11).
         if self.header.typ.as_deref().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")) {
             return Err(flaw("is another kind of token"));
@@ -85,8 +92,7 @@ impl<'t> Unchecked<'t> {
         if !matches!(signed, Ok(true)) {
             return Err(flaw("has a bad signature"));
         }
-        expected.check(&self.claims, key.algorithm)?;
-        Ok(self.claims)
+        Ok(key.algorithm)
     }
 }
 

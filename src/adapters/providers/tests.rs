@@ -1,5 +1,6 @@
 //! Every provider against a stand-in on loopback that answers as the real one does.
 
+mod apple;
 mod authorizing;
 mod discovery;
 mod documented;
@@ -58,6 +59,9 @@ fn provider_with(prefix: &str, base: &str, clock: &Arc<TestClock>, more: &[(&str
     }
     for endpoint in ["authorize", "token", "userinfo", "revoke", "emails", "jwks"] {
         variables.push((format!("{prefix}_{}_URL", endpoint.to_uppercase()), format!("{base}/{endpoint}")));
+    }
+    if prefix == "APPLE" {
+        variables.extend(apple::settings().map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
     variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let settings = Settings::from_sources(&Sources::default().with_environment(variables));

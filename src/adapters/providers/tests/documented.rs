@@ -4,6 +4,7 @@
 //! Another operation is another [`Operation`], an arm in [`Case::endpoint`] and [`ask`], and cases at each provider: the last
 //! test fails until each has some.
 
+mod apple;
 mod facebook;
 mod generic;
 mod github;
@@ -16,6 +17,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
+    apple::{CLIENT, ISSUER},
     fake::Reply,
     id_tokens::{Signer, claims},
     *,
@@ -114,7 +116,7 @@ impl Case {
 }
 
 fn table() -> Vec<Provided> {
-    vec![google::row(), github::row(), facebook::row(), naver::row(), kakao::row(), generic::row()]
+    vec![google::row(), github::row(), facebook::row(), naver::row(), kakao::row(), apple::row(), generic::row()]
 }
 
 /// Has the gateway carry out an operation.
@@ -132,7 +134,15 @@ const ID_TOKEN: &str = "ID_TOKEN";
 
 async fn outcome_of(row: &Provided, case: &Case, signer: &Signer) -> Result<(), ProviderError> {
     let fake = Fake::start().await;
-    let issuer = if row.prefix == "GOOGLE" { "https://accounts.google.com".to_owned() } else { fake.url("") };
+    let issuer = match row.prefix {
+        "GOOGLE" => "https://accounts.google.com".to_owned(),
+        "APPLE" => ISSUER.to_owned(),
+        _ => fake.url(""),
+    };
+    let mut claims = claims(&issuer);
+    if row.prefix == "APPLE" {
+        (claims["aud"], claims["azp"]) = (CLIENT.into(), CLIENT.into());
+    }
     let discovery = json!({
         "issuer": issuer, "authorization_endpoint": fake.url("/authorize"), "token_endpoint": fake.url("/token"),
         "userinfo_endpoint": fake.url("/userinfo"), "revocation_endpoint": fake.url("/revoke"), "jwks_uri": fake.url("/jwks"),
@@ -141,7 +151,7 @@ async fn outcome_of(row: &Provided, case: &Case, signer: &Signer) -> Result<(), 
     for (what, response) in &row.on_the_way {
         fake.on(what, response.clone());
     }
-    let response = case.response.clone().with(ID_TOKEN, &signer.sign(&claims(&issuer)));
+    let response = case.response.clone().with(ID_TOKEN, &signer.sign(&claims));
     fake.on(case.endpoint(row), response);
     ask(&*provider(row.prefix, &fake), case.operation).await
 }

@@ -22,7 +22,7 @@ pub struct ProviderSettings {
     pub kind: ProviderKind,
     /// Our name there.
     pub client_id: String,
-    /// Our password there.
+    /// Our password there; at Apple the private key, in PEM, that client secrets are made with.
     pub client_secret: Secret,
     /// What people are asked to allow, written as the provider wants it; may be empty.
     pub scopes: String,
@@ -49,6 +49,7 @@ impl ProviderSettings {
             | ProviderKind::GitHub { .. }
             | ProviderKind::Naver(_)
             | ProviderKind::Kakao { .. }
+            | ProviderKind::Apple(_)
             | ProviderKind::Oidc { .. } => None,
         }
     }
@@ -105,11 +106,31 @@ pub enum ProviderKind {
         /// What proves that a notice is Kakao's; without it none is believed.
         admin_key: Option<Secret>,
     },
+    /// OpenID Connect at known endpoints, without userinfo. The client secret is made anew for each request: a JWT that is signed
+    /// with a private key.
+    Apple(AppleRegistration),
     /// OpenID Connect; the endpoints are found at the issuer.
     Oidc {
         /// The issuer, exactly as its id tokens write it.
         issuer: String,
     },
+}
+
+/// Our registration at Apple, and where Apple answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppleRegistration {
+    /// For the browser.
+    pub authorize: Url,
+    /// Codes and refresh tokens become access tokens here.
+    pub token: Url,
+    /// Takes grants back.
+    pub revoke: Url,
+    /// The keys of its id tokens.
+    pub jwks: Url,
+    /// Whose key it is.
+    pub team_id: String,
+    /// Names the private key.
+    pub key_id: String,
 }
 
 /// Where a provider answers.

@@ -283,6 +283,12 @@ pub trait Provider: Send + Sync {
         false
     }
 
+    /// Whether the browser comes back with a form instead of a query, if these scopes are asked for besides those that are set
+    /// (OAuth 2.0 Form Post Response Mode).
+    fn answers_by_form(&self, _more_scopes: &[String]) -> bool {
+        false
+    }
+
     /// What `auth_type` of an authorization request may be.
     fn auth_types(&self) -> &'static [&'static str] {
         &[]
@@ -308,6 +314,11 @@ pub trait Provider: Send + Sync {
     /// Whether an access token that has no refresh token beside it can be exchanged for the next one, as long as it is good.
     fn renews_living_tokens(&self) -> bool {
         false
+    }
+
+    /// Whether its grants are refreshed though nobody asks for them.
+    fn is_refreshed_ahead(&self) -> bool {
+        true
     }
 
     /// Gets the next access token. Gives what the provider answered; [`ProviderTokens::refreshed`] puts it together.

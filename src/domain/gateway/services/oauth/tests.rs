@@ -45,6 +45,8 @@ struct FakeProvider {
     kind: Kind,
     /// Whether it keeps its refresh token to itself when a code is exchanged.
     withholds: AtomicBool,
+    /// Whether it wants to be asked only when somebody asks.
+    rests: AtomicBool,
     /// Whether a refresh ends the refresh token and gives another.
     rotates: AtomicBool,
     /// The refresh token that is good.
@@ -104,6 +106,10 @@ impl Provider for FakeProvider {
 
     fn uses_nonce(&self) -> bool {
         self.binds.lock().unwrap().contains(&Bind::Nonce)
+    }
+
+    fn is_refreshed_ahead(&self) -> bool {
+        !self.rests.load(Ordering::SeqCst)
     }
 
     async fn authorize_url(&self, _: &AuthorizationRequest) -> Result<String, ProviderError> {
@@ -204,6 +210,7 @@ impl Scene {
             gate: Mutex::default(),
             kind,
             withholds: AtomicBool::default(),
+            rests: AtomicBool::default(),
             rotates: AtomicBool::default(),
             refresh_token: Mutex::new("provider-refresh".to_owned()),
             life: Mutex::new(LIFE),
