@@ -51,6 +51,31 @@ pub struct CallbackQuery {
     pub error: Option<String>,
     /// `iss`
     pub iss: Option<String>,
+    /// `posted`: what came as a form, sealed.
+    pub posted: Option<String>,
+}
+
+// It holds a code, so it has no `Debug`.
+/// What a provider sends the browser back with, as a form (OAuth 2.0 Form Post Response Mode).
+#[derive(Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct CallbackForm {
+    /// The attempt that this ends.
+    pub state: Option<String>,
+    /// The authorization code.
+    pub code: Option<String>,
+    /// Why there is no code (RFC 6749 §4.1.2.1), such as `user_cancelled_authorize`.
+    pub error: Option<String>,
+    /// Who sends the browser back (RFC 9207).
+    pub iss: Option<String>,
+}
+
+impl Example for CallbackForm {
+    /// Apple's, after the person did not agree.
+    fn example() -> Self {
+        Self { state: Some("state".into()), error: Some("user_cancelled_authorize".into()), ..Self::default() }
+    }
 }
 
 // It may hold a password, so it has no `Debug`.

@@ -2,6 +2,7 @@
 //! attempts that nobody finishes cost no room here; the store only learns which attempts were finished.
 
 mod beginning;
+mod posting;
 mod travelling;
 
 use std::sync::Arc;
@@ -9,7 +10,10 @@ use std::sync::Arc;
 use thiserror::Error;
 use tracing::{info, warn};
 
-pub use self::beginning::{BeginError, BeginRequest, Begun};
+pub use self::{
+    beginning::{BeginError, BeginRequest, Begun},
+    posting::{PostError, ProviderResponse},
+};
 use super::{
     Failure,
     account::LinkPermit,
@@ -28,6 +32,9 @@ use crate::{
     },
     ports::{Clock, Entropy},
 };
+
+/// How providers say that the person does not want it (RFC 6749 §4.1.2.1; Apple).
+const DENIALS: [&str; 2] = ["access_denied", "user_cancelled_authorize"];
 
 /// What [`LoginService`] is made of.
 pub struct LoginParts {
@@ -60,6 +67,8 @@ pub struct Returned {
     pub sealed: Option<Vec<u8>>,
     /// `iss` (RFC 9207)
     pub issuer: Option<String>,
+    /// Whether it came as a form.
+    pub by_form: bool,
     /// What the provider says.
     pub outcome: Outcome,
     /// Who comes back.
@@ -193,7 +202,8 @@ impl LoginService {
         let unknown = |error| Unfinished { error, wish: None };
         let provider: ProviderName = provider.parse().map_err(|_| unknown(FinishError::UnknownProvider))?;
         self.parts.oauth.provider(&provider).ok_or_else(|| unknown(FinishError::UnknownProvider))?;
-        let attempt = self.attempt(&returned).filter(|attempt| attempt.provider == provider);
+        let is_meant = |attempt: &LoginAttempt| attempt.provider == provider && attempt.by_form == returned.by_form;
+        let attempt = self.attempt(&returned).filter(is_meant);
         let attempt = attempt.ok_or_else(|| unknown(FinishError::UnknownAttempt))?;
         self.finish_known(&attempt, returned, old_session).await.map_err(|error| Unfinished {
             error,
@@ -237,7 +247,7 @@ impl LoginService {
         let LoginParts { oauth, sessions, .. } = &self.parts;
         let code = match returned.outcome {
             Outcome::Code(code) => code,
-            Outcome::Error(code) if code == "access_denied" => return Err(FinishError::Denied),
+            Outcome::Error(code) if DENIALS.contains(&code.as_str()) => return Err(FinishError::Denied),
             Outcome::Error(code) => return Err(ProviderError::Refused { code: printable(&code) }.into()),
             Outcome::Nonsense => return Err(FinishError::Nonsense),
         };
