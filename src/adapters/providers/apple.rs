@@ -1,5 +1,5 @@
 //! Apple: OpenID Connect without userinfo. A client secret is a JWT of our own, made for each request (`secret`); a browser comes
-//! back with a form if its person is asked for name or e-mail.
+//! back with a form if its person is asked for name or e-mail, and that form alone has the name, the first time.
 
 mod secret;
 
@@ -72,7 +72,7 @@ impl Apple {
             subject: text_subject(&claims, "sub")?,
             // It may write `"true"`. That of a private relay is as good: Apple hands on what is sent there.
             verified_email: email(&claims, "email").filter(|_| is_true(&claims, "email_verified")),
-            name: None,
+            name: exchange.name.clone(),
         })
     }
 }

@@ -77,6 +77,7 @@ fn code() -> CodeExchange {
         code_verifier: Some(Secret::new("s3cret-verifier")),
         nonce: Some(Secret::new("s3cret-nonce")),
         state: Secret::new("s3cret-state"),
+        name: None,
     }
 }
 

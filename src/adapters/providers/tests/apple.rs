@@ -177,6 +177,8 @@ async fn a_code_is_exchanged_with_a_secret_of_its_own() {
     assert_eq!(tokens.refresh_token, Some(Secret::new("s3cret-refresh")));
     assert_eq!((identity.provider.as_str(), identity.subject.as_str()), ("apple", "001234.abcd.0123"));
     assert_eq!((identity.verified_email.as_deref(), identity.name), (Some("mina@example.com"), None));
+    let named = CodeExchange { name: Some("Mina".to_owned()), ..code() };
+    assert_eq!(provider.exchange(&named).await.unwrap().1.name.as_deref(), Some("Mina"));
     let secret = || value(&apple.fake.last("POST /token").form(), "client_secret").unwrap().to_owned();
     let first = secret();
 
@@ -279,6 +281,7 @@ async fn an_address_counts_if_apple_vouches_for_it_and_a_relay_is_one() {
         apple.says(&claims);
         let (_, identity) = apple.provider().exchange(&code()).await.unwrap();
         assert_eq!(identity.verified_email.as_deref(), Some(email).filter(|_| counts), "{claims}");
+        assert_eq!(identity.has_relay_email(), email == relay, "{claims}");
     }
 }
 

@@ -227,6 +227,7 @@ impl LoginController {
     /// comes is answered where the browser's cookies come along.
     pub fn take_form(&self, provider: &str, form: CallbackForm) -> Result<Redirect, Refusal> {
         let response = ProviderResponse {
+            name: form.name(),
             state: form.state.map(Secret::new),
             code: form.code.map(Secret::new),
             error: form.error,
@@ -249,7 +250,7 @@ impl LoginController {
         let CallbackQuery { state, code, error, iss: issuer, posted } = query;
         let Some(posted) = posted else {
             let (state, code) = (state.map(Secret::new), code.map(Secret::new));
-            return (ProviderResponse { state, code, error, issuer }, false);
+            return (ProviderResponse { state, code, error, issuer, name: None }, false);
         };
         let is_alone = state.is_none() && code.is_none() && error.is_none() && issuer.is_none();
         let sealed = cookie::decoded(&posted).filter(|_| is_alone);
@@ -272,12 +273,13 @@ impl LoginController {
             kept.filter_map(|(slot, attempt)| Some((slot, attempt?))).find(|(_, attempt)| attempt.label == label);
         let used_up = kept.as_ref().map(|(slot, _)| self.cookies.forget(&self.cookies.login(*slot)));
         let sealed = kept.map(|(_, attempt)| attempt.sealed);
+        let ProviderResponse { issuer, name, .. } = response;
         let outcome = match (response.code, response.error) {
             (Some(code), None) => Outcome::Code(code),
             (None, Some(error)) => Outcome::Error(error),
             (Some(_), Some(_)) | (None, None) => Outcome::Nonsense,
         };
-        let returned = Returned { state, sealed, issuer: response.issuer, by_form, outcome, visitor: sender.visitor() };
+        let returned = Returned { state, sealed, issuer, by_form, name, outcome, visitor: sender.visitor() };
         let old_session = cookie::sent(cookies, &self.cookies.session());
         match self.logins.finish(provider, returned, old_session).await {
             Ok(finished) => {

@@ -17,7 +17,7 @@ pub use self::{
 use super::{
     Failure,
     account::LinkPermit,
-    oauth::{ConsentRequest, OAuthService, ProviderError, SignInError},
+    oauth::{Agreed, ConsentRequest, OAuthService, ProviderError, SignInError},
     ports::Sealer,
     session::{OpenSessionError, SessionService},
 };
@@ -69,6 +69,8 @@ pub struct Returned {
     pub issuer: Option<String>,
     /// Whether it came as a form.
     pub by_form: bool,
+    /// The person's name, if it came along. Nobody signed it.
+    pub name: Option<String>,
     /// What the provider says.
     pub outcome: Outcome,
     /// Who comes back.
@@ -255,7 +257,9 @@ impl LoginService {
             Some(_) => Some(self.permit(attempt, old_session).await?),
             None => None,
         };
-        let signed_in = oauth.sign_in(attempt, &returned.state, code, returned.issuer.as_deref(), permit).await?;
+        let Returned { state, issuer, name, visitor, .. } = returned;
+        let agreed = Agreed { state: &state, code, issuer: issuer.as_deref(), name };
+        let signed_in = oauth.sign_in(attempt, agreed, permit).await?;
         let consent = match signed_in.needs_consent {
             Some(request) => self.ask_for_consent(attempt, request).await,
             None => None,
@@ -265,7 +269,7 @@ impl LoginService {
         if permit.is_some() || current.is_some_and(|session| session.account == signed_in.account) {
             return Ok(finished);
         }
-        let session = sessions.open(signed_in.account, returned.visitor).await?;
+        let session = sessions.open(signed_in.account, visitor).await?;
         if !oauth.is_met(signed_in.account).await? {
             sessions.end(session.expose()).await?;
             return Err(FinishError::AccountEnded);

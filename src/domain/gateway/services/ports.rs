@@ -221,6 +221,8 @@ pub struct CodeExchange {
     pub nonce: Option<Secret>,
     /// The state of the attempt; Naver wants it here too.
     pub state: Secret,
+    /// The person's name, if it came along with the code (Apple, the first time). Nobody signed it: it is there to be shown.
+    pub name: Option<String>,
 }
 
 /// A provider's notice that a person took back there what they allowed us, as it came in. Nothing in it is verified.

@@ -24,6 +24,8 @@ pub struct ProviderResponse {
     pub error: Option<String>,
     /// `iss` (RFC 9207)
     pub issuer: Option<String>,
+    /// The person's name, as it is to be shown.
+    pub name: Option<String>,
 }
 
 /// Why a form is not taken.
@@ -79,10 +81,11 @@ struct Posted {
     code: Option<String>,
     error: Option<String>,
     issuer: Option<String>,
+    name: Option<String>,
 }
 
 impl Posted {
-    /// Whether every parameter is one that a provider may send: printable ASCII (RFC 6749 §A).
+    /// Whether every parameter of the protocol is one that a provider may send: printable ASCII (RFC 6749 §A).
     fn is_plain(&self) -> bool {
         let plain = |text: &String| {
             text.len() <= LONGEST_PARAMETER && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
@@ -99,6 +102,7 @@ impl From<&ProviderResponse> for Posted {
             code: exposed(&response.code),
             error: response.error.clone(),
             issuer: response.issuer.clone(),
+            name: response.name.clone(),
         }
     }
 }
@@ -110,6 +114,7 @@ impl From<Posted> for ProviderResponse {
             code: posted.code.map(Secret::new),
             error: posted.error,
             issuer: posted.issuer,
+            name: posted.name,
         }
     }
 }

@@ -136,7 +136,7 @@ impl Provider for Named {
             provider: self.name.clone(),
             subject,
             verified_email: Some("same@example.com".into()),
-            name: None,
+            name: exchange.name.clone(),
         };
         Ok((tokens, identity))
     }
@@ -249,6 +249,7 @@ impl Away {
             sealed: Some(self.begun.sealed.clone()),
             issuer: None,
             by_form: false,
+            name: None,
             outcome,
             visitor: Visitor::of(Some("curl/8"), None),
         }

@@ -17,6 +17,18 @@ use crate::domain::gateway::{
     },
 };
 
+/// What a provider says of a person who has agreed.
+pub struct Agreed<'r> {
+    /// The state of the attempt.
+    pub state: &'r LoginState,
+    /// The code.
+    pub code: Secret,
+    /// `iss` (RFC 9207)
+    pub issuer: Option<&'r str>,
+    /// The person's name, if it came along. Nobody signed it.
+    pub name: Option<String>,
+}
+
 /// Somebody signed in at a provider.
 #[derive(Debug)]
 pub struct SignedIn {
@@ -96,11 +108,10 @@ impl OAuthService {
     pub async fn sign_in(
         &self,
         attempt: &LoginAttempt,
-        state: &LoginState,
-        code: Secret,
-        issuer: Option<&str>,
+        agreed: Agreed<'_>,
         permit: Option<LinkPermit>,
     ) -> Result<SignedIn, SignInError> {
+        let Agreed { state, code, issuer, name } = agreed;
         let SwitchedOn { provider, callback, .. } = self.switched_on(attempt)?;
         provider.check_issuer(issuer).await?;
         let exchange = CodeExchange {
@@ -109,6 +120,7 @@ impl OAuthService {
             code_verifier: attempt.code_verifier.clone(),
             nonce: Some(attempt.nonce.clone()),
             state: Secret::new(state.expose()),
+            name,
         };
         let (tokens, identity) = self.exchanged(&**provider, &exchange).await?;
         let account = match permit {

@@ -8,19 +8,21 @@ impl Away {
         ProviderResponse {
             state: Some(Secret::new(&*self.state)),
             code: Some(Secret::new(format!("code-of-{person}"))),
+            name: Some("홍길동".to_owned()),
             ..ProviderResponse::default()
         }
     }
 
     /// How the browser arrives when it was sent on with this.
     fn posted(&self, response: ProviderResponse) -> Returned {
+        let name = response.name;
         let outcome = match (response.code, response.error) {
             (Some(code), None) => Outcome::Code(code),
             (None, Some(error)) => Outcome::Error(error),
             _ => Outcome::Nonsense,
         };
         let state = LoginState::presented(response.state.as_ref().map_or("", Secret::expose));
-        Returned { state, by_form: true, ..self.with(outcome) }
+        Returned { state, name, by_form: true, ..self.with(outcome) }
     }
 }
 
@@ -39,7 +41,17 @@ async fn a_form_signs_in_once_it_was_sent_on() {
     let response = scene.sent_on("formal", &away.form("alice"));
     let finished = scene.finish("formal", away.posted(response)).await.unwrap();
     assert_eq!(finished.return_to.as_str(), "/orders");
-    assert!(finished.session.is_some());
+    let name = async |finished: &Finished| {
+        let session = scene.session(finished).await;
+        scene.sessions.identities(&session).await.unwrap().remove(0).name
+    };
+    assert_eq!(name(&finished).await.as_deref(), Some("홍길동"));
+    // The name comes once, and stays.
+    let later = scene.begin("formal", None).await;
+    let response = scene.sent_on("formal", &ProviderResponse { name: None, ..later.form("alice") });
+    let finished = scene.finish("formal", later.posted(response)).await.unwrap();
+    assert_eq!(name(&finished).await.as_deref(), Some("홍길동"));
+
     let again = scene.sent_on("formal", &away.form("alice"));
     let again = scene.finish("formal", away.posted(again)).await;
     assert!(matches!(again, Err(FinishError::UnknownAttempt)), "{again:?}");
