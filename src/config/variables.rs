@@ -107,6 +107,7 @@ variables! {
     APPLE_TEAM_ID, Derived("off"), "The id of the team at Apple, 10 letters and digits";
     APPLE_KEY_ID, Derived("off"), "The id of the key for Sign in with Apple, 10 letters and digits";
     APPLE_PRIVATE_KEY, Derived("off"), "The text of that key's `.p8` file, with its line ends or with `\\n` in their place. The gateway makes its client secrets with it, so there is none to renew", secret: true;
+    APPLE_APP_ID, Derived("none"), "The App ID that the Services ID belongs to: Apple's notices may be addressed to it";
     FACEBOOK_API_VERSION, Text("v26.0"), "The version of Facebook's Graph API; the log and `gateway check` warn two months before it is retired";
     OAUTH_REDIRECT_URIS, Derived("none: `POST /oauth` exchanges nothing, but for codes of the stand-in provider in development"), "The redirect URIs of front ends of yours, separated by commas: exact strings. `POST /oauth` exchanges codes that were sent there, and never those that were sent to the gateway's own callback";
     OAUTH_REFRESH_AHEAD, Text("10m"), "How long before its expiry a provider's token is refreshed though nobody asks for it, at most a quarter of its life; Facebook's 10 days. `0s`: only when somebody asks";
@@ -173,7 +174,7 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     family("<PROVIDER>_USERINFO_URL", "the provider's", "Who the person is. Apple has none"),
     family("<PROVIDER>_REVOKE_URL", "the provider's", "Where grants are taken back"),
     family("GOOGLE_JWKS_URL", "Google's", "The keys of Google's id tokens"),
-    family("APPLE_JWKS_URL", "Apple's", "The keys of Apple's id tokens"),
+    family("APPLE_JWKS_URL", "Apple's", "The keys of Apple's id tokens and notices"),
     family("GITHUB_EMAILS_URL", "GitHub's", "The person's e-mail addresses"),
 ];
 

@@ -1,6 +1,8 @@
 //! Apple: OpenID Connect without userinfo. A client secret is a JWT of our own, made for each request (`secret`); a browser comes
-//! back with a form if its person is asked for name or e-mail, and that form alone has the name, the first time.
+//! back with a form if its person is asked for name or e-mail, and that form alone has the name, the first time; notices are
+//! signed with the keys of the id tokens (`notices`).
 
+mod notices;
 mod secret;
 
 use async_trait::async_trait;
@@ -22,7 +24,9 @@ use crate::domain::gateway::{
         oauth::{ProviderName, ProviderTokens},
         provider::{AppleRegistration, ProviderSettings},
     },
-    services::ports::{AuthorizationRequest, CodeExchange, Provider, ProviderError},
+    services::ports::{
+        AuthorizationRequest, CodeExchange, Provider, ProviderError, UnlinkError, UnlinkNotice, Unlinked,
+    },
 };
 
 /// The issuer of its id tokens and notices, and the audience of our client secrets.
@@ -38,15 +42,18 @@ pub(super) struct Apple {
     registration: AppleRegistration,
     jwks: Jwks,
     issuers: [String; 1],
+    /// Whom a notice may be addressed to.
+    audiences: Vec<String>,
 }
 
 impl Apple {
     pub(super) fn new(flow: Flow, registration: AppleRegistration) -> Self {
         let ProviderSettings { client_id, client_secret, .. } = &flow.settings;
         let secrets = ClientSecrets::new(client_secret, &registration, client_id);
+        let audiences = registration.app_id.iter().chain([client_id]).cloned().collect();
         let jwks = Jwks::new(flow.clock.clone());
         let flow = flow.with_errors(error_of).with_client_secrets(secrets);
-        Self { flow, registration, jwks, issuers: [ISSUER.to_owned()] }
+        Self { flow, registration, jwks, issuers: [ISSUER.to_owned()], audiences }
     }
 
     /// Who the person is. The id token has no name.
@@ -129,5 +136,9 @@ impl Provider for Apple {
 
     async fn revoke(&self, tokens: &ProviderTokens) -> Result<(), ProviderError> {
         revoked(self.flow.revoke(&self.registration.revoke, ClientAuth::Form, tokens, TokenTypeHint::Sent).await)
+    }
+
+    async fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+        self.read_notice(notice).await
     }
 }

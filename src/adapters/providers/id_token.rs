@@ -75,6 +75,12 @@ impl<'t> Unchecked<'t> {
         Ok(self.claims)
     }
 
+    /// The claims of a notice, which is signed as an id token is; only the signature was checked.
+    pub(super) fn signed_claims(self, keys: &Keys) -> Result<Value, ProviderError> {
+        self.verify(keys)?;
+        Ok(self.claims)
+    }
+
     /// Verifies the signature, and gives its algorithm.
     fn verify(&self, keys: &Keys) -> Result<Algorithm, ProviderError> {
         // An access token or a logout token is signed with the same keys, and says what it is (RFC 8725 §3.11).

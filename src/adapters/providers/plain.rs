@@ -116,7 +116,7 @@ impl<Q: Quirks> Provider for Plain<Q> {
         revoked(self.quirks.revoke(&self.site, tokens).await)
     }
 
-    fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+    async fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
         self.quirks.unlinked(&self.site, notice)
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     config::{
         Environment,
         reader::Reader,
-        variables::{APPLE_CLIENT_ID, APPLE_KEY_ID, APPLE_PRIVATE_KEY, APPLE_TEAM_ID, Variable},
+        variables::{APPLE_APP_ID, APPLE_CLIENT_ID, APPLE_KEY_ID, APPLE_PRIVATE_KEY, APPLE_TEAM_ID, Variable},
     },
     domain::gateway::models::{oauth::Secret, provider::AppleRegistration},
 };
@@ -43,6 +43,7 @@ pub(super) fn read(reader: &mut Reader<'_>, common: &Common<'_>) -> Option<Provi
     let team_id = reader.read(&APPLE_TEAM_ID, |text| optional(text, short_id));
     let key_id = reader.read(&APPLE_KEY_ID, |text| optional(text, short_id));
     let private_key = reader.read_lines(&APPLE_PRIVATE_KEY, |text| optional(text, private_key));
+    let app_id = reader.read(&APPLE_APP_ID, |text| optional(text, identifier));
     let environment = common.environment;
     let authorize = member(reader, "APPLE_AUTHORIZE_URL", AUTHORIZE, |text| authorize_without_scope(text, environment));
     let [token, revoke, jwks] = [("_TOKEN_URL", TOKEN), ("_REVOKE_URL", REVOKE), ("_JWKS_URL", JWKS)]
@@ -80,6 +81,7 @@ pub(super) fn read(reader: &mut Reader<'_>, common: &Common<'_>) -> Option<Provi
             jwks: jwks?,
             team_id,
             key_id,
+            app_id: app_id?,
         }),
         client_id,
         client_secret: private_key,

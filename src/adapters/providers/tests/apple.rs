@@ -325,3 +325,140 @@ fn the_private_key_does_not_print() {
     let provider = provider.unwrap_or_else(|mistakes| panic!("{mistakes}")).providers.remove(0);
     assert!(!format!("{provider:?}").contains("MIGTAgEA"), "{provider:?}");
 }
+
+mod notices {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::domain::gateway::services::ports::{Acknowledgement, UnlinkError, UnlinkNotice, Unlinked};
+
+    impl Apple {
+        /// As in "Processing changes for Sign in with Apple accounts".
+        fn notice_of(kind: &str) -> Value {
+            json!({
+                "iss": ISSUER, "aud": CLIENT, "iat": NOW, "exp": NOW + 86400, "jti": "abede...67890",
+                "events": event(kind).to_string(),
+            })
+        }
+
+        async fn outcome_of(&self, provider: &dyn Provider, claims: &Value) -> Result<Unlinked, UnlinkError> {
+            told(provider, &self.signer.sign(claims)).await
+        }
+    }
+
+    fn event(kind: &str) -> Value {
+        json!({"type": kind, "sub": "001234.abcd.0123", "event_time": NOW * 1000 + 7})
+    }
+
+    async fn told(provider: &dyn Provider, payload: &str) -> Result<Unlinked, UnlinkError> {
+        let parameters = [("payload", payload.to_owned())].into();
+        provider.unlinked(&UnlinkNotice { parameters, ..UnlinkNotice::default() }).await
+    }
+
+    fn mina() -> Unlinked {
+        Unlinked {
+            subject: "001234.abcd.0123".to_owned(),
+            sent_at: DateTime::from_timestamp_millis(NOW * 1000 + 7),
+            acknowledgement: Acknowledgement::Ok,
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_revokes_or_deletes_has_taken_everything_back() {
+        let apple = Apple::start().await;
+        let provider = apple.provider();
+        for kind in ["consent-revoked", "account-delete", "account-deleted"] {
+            assert_eq!(apple.outcome_of(&*provider, &Apple::notice_of(kind)).await, Ok(mina()), "{kind}");
+        }
+        let mut as_object = Apple::notice_of("consent-revoked");
+        as_object["events"] = event("consent-revoked");
+        assert_eq!(apple.outcome_of(&*provider, &as_object).await, Ok(mina()));
+        for (kind, known) in [
+            ("email-disabled", "email-disabled"),
+            ("email-enabled", "email-enabled"),
+            ("of-tomorrow", "one that is not known here"),
+        ] {
+            let outcome = apple.outcome_of(&*provider, &Apple::notice_of(kind)).await;
+            assert_eq!(outcome, Err(UnlinkError::AnotherEvent(known)));
+        }
+        assert_eq!(apple.fake.count("GET /jwks"), 1, "the keys are kept");
+    }
+
+    #[tokio::test]
+    async fn only_what_apple_signed_for_us_is_believed() {
+        let apple = Apple::start().await;
+        let provider = apple.provider();
+        let good = Apple::notice_of("consent-revoked");
+        for (claim, wrong) in [
+            ("iss", json!("https://evil.example")),
+            ("iss", json!(null)),
+            ("aud", json!("com.example.other")),
+            ("aud", json!("com.example.app")),
+            ("aud", json!([])),
+            ("aud", json!(null)),
+        ] {
+            let mut claims = good.clone();
+            claims[claim] = wrong;
+            assert_eq!(apple.outcome_of(&*provider, &claims).await, Err(UnlinkError::Unverified), "{claims}");
+        }
+        let mut of_app = good.clone();
+        of_app["aud"] = json!("com.example.app");
+        let provider_of_app = apple.provider_with(&[("APPLE_APP_ID", "com.example.app")]);
+        assert_eq!(apple.outcome_of(&*provider_of_app, &of_app).await, Ok(mina()));
+
+        let other = Signer::new(SigningAlgorithm::Rs256).sign(&good);
+        let good = apple.signer.sign(&good);
+        let parts: Vec<_> = good.split('.').collect();
+        let forged = other.split('.').nth(1).unwrap().replace('0', "1");
+        for payload in [
+            other.clone(),
+            format!("{}.{forged}.{}", parts[0], parts[2]),
+            format!("{}.{}.", parts[0], parts[1]),
+            format!("{}.{}.{}", parts[0], parts[1], other.rsplit('.').next().unwrap()),
+        ] {
+            let outcome = told(&*provider, &payload).await;
+            assert!(matches!(outcome, Err(UnlinkError::Unverified | UnlinkError::Malformed)), "{outcome:?}");
+        }
+        // An id token is no notice.
+        assert_eq!(apple.outcome_of(&*provider, &Apple::claims()).await, Err(UnlinkError::Malformed));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_notice_is_malformed() {
+        let apple = Apple::start().await;
+        let provider = apple.provider();
+        let without = |member: &str| {
+            let mut event = event("consent-revoked");
+            event[member] = json!(null);
+            json!(event.to_string())
+        };
+        for events in [
+            json!(null),
+            json!("no JSON"),
+            json!([event("consent-revoked")]),
+            json!("[]"),
+            without("type"),
+            without("sub"),
+        ] {
+            let mut claims = Apple::notice_of("consent-revoked");
+            claims["events"] = events;
+            assert_eq!(apple.outcome_of(&*provider, &claims).await, Err(UnlinkError::Malformed), "{claims}");
+        }
+        for payload in ["", "a.b", "a.b.c"] {
+            assert_eq!(told(&*provider, payload).await, Err(UnlinkError::Malformed), "{payload}");
+        }
+        assert_eq!(provider.unlinked(&UnlinkNotice::default()).await, Err(UnlinkError::Malformed));
+    }
+
+    #[tokio::test]
+    async fn without_the_keys_apple_is_to_send_it_again() {
+        let apple = Apple::start().await;
+        apple.fake.on("GET /jwks", Reply::text(503, ""));
+        let provider = apple.provider();
+        let outcome = apple.outcome_of(&*provider, &Apple::notice_of("consent-revoked")).await;
+        assert_eq!(outcome, Err(UnlinkError::Unavailable));
+        apple.fake.on("GET /jwks", apple.signer.jwks());
+        apple.clock.pass(TimeDelta::seconds(5));
+        assert_eq!(apple.outcome_of(&*provider, &Apple::notice_of("consent-revoked")).await, Ok(mina()));
+    }
+}

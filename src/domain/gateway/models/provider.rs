@@ -125,12 +125,14 @@ pub struct AppleRegistration {
     pub token: Url,
     /// Takes grants back.
     pub revoke: Url,
-    /// The keys of its id tokens.
+    /// The keys of its id tokens and notices.
     pub jwks: Url,
     /// Whose key it is.
     pub team_id: String,
     /// Names the private key.
     pub key_id: String,
+    /// The App ID that our client id belongs to, if it is set: notices may be addressed to it.
+    pub app_id: Option<String>,
 }
 
 /// Where a provider answers.

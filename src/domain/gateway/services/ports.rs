@@ -266,6 +266,12 @@ pub enum UnlinkError {
     /// It lacks something, or what it holds makes no sense.
     #[error("the notice is not of the form that the provider documents")]
     Malformed,
+    /// What proves it has to be fetched from the provider, which is out of reach.
+    #[error("the keys that would prove the notice cannot be fetched")]
+    Unavailable,
+    /// It is proven, and about something else than what people allow us.
+    #[error("the notice is about another event: {0}")]
+    AnotherEvent(&'static str),
 }
 
 /// A provider where people sign in and whose tokens we keep. One implementation per family of quirks.
@@ -336,7 +342,7 @@ pub trait Provider: Send + Sync {
     }
 
     /// Verifies a notice that somebody took back there what they allowed, and says who.
-    fn unlinked(&self, _notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+    async fn unlinked(&self, _notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
         Err(UnlinkError::Unsupported)
     }
 }

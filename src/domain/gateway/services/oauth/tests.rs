@@ -171,9 +171,12 @@ impl Provider for FakeProvider {
     }
 
     /// Believes whoever says `proof`.
-    fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+    async fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
         if notice.authorization != Some(Secret::new("proof")) {
             return Err(UnlinkError::Unverified);
+        }
+        if notice.parameters["user_id"] == "nothing taken back" {
+            return Err(UnlinkError::AnotherEvent("email-disabled"));
         }
         let seconds = notice.parameters.get("timestamp").map(|seconds| seconds.parse().unwrap());
         Ok(Unlinked {
