@@ -2,6 +2,7 @@
 //! tried and tested without an account elsewhere. Apart from that it keeps the rules of a strict one. It listens on
 //! loopback only, forgets everything when it ends, and can be told to misbehave (`PUT /switches`).
 
+pub mod apple;
 mod authorize;
 mod client;
 mod discovery;
@@ -29,6 +30,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use self::{
+    apple::Apple,
     client::Client,
     ledger::Ledger,
     signer::Signer,
@@ -46,6 +48,7 @@ pub struct StandIn {
     authorize_url: String,
     client: Client,
     signer: Signer,
+    apple: Apple,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
 }
@@ -76,6 +79,7 @@ impl StandIn {
             issuer,
             client: Client::new(client_id, client_secret),
             signer: Signer::generate()?,
+            apple: Apple::new(entropy.clone()),
             clock,
             state: Mutex::new(State {
                 ledger: Ledger::new(entropy),
@@ -145,7 +149,8 @@ pub fn endpoint(provider: StandIn) -> impl Endpoint<Output = Response> {
         .at("/userinfo", get(resources::userinfo).post(resources::userinfo))
         .at("/revoke", post(resources::revoke))
         .at("/switches", get(switches::show).put(switches::set))
-        .at("/statistics", get(switches::statistics));
+        .at("/statistics", get(switches::statistics))
+        .nest("/apple", apple::routes());
     // The keys change with every start, and everything else is for one reader: nothing may be kept (RFC 6749 §5.1).
     let headers = SetHeader::new()
         .overriding(header::CACHE_CONTROL, "no-store")

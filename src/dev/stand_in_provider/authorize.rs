@@ -25,26 +25,26 @@ pub(super) const PERSON: &str = "person";
 pub(super) const CANCEL: &str = "cancel";
 
 /// Where an answer goes. Only once this is known to be good may an error leave the page (RFC 6749 §4.1.2.1).
-struct ReturnAddress {
+pub(super) struct ReturnAddress {
     /// As it was sent: `/token` compares the text.
-    text: String,
-    url: Url,
-    state: Option<String>,
+    pub(super) text: String,
+    pub(super) url: Url,
+    pub(super) state: Option<String>,
 }
 
 /// What the person chose.
-enum Choice<'r> {
+pub(super) enum Choice<'r> {
     None,
     Cancel,
     Person(&'r str),
 }
 
 /// What the client wants.
-struct Wish {
-    scope: Scope,
-    code_challenge: Option<String>,
-    nonce: Option<String>,
-    consent: bool,
+pub(super) struct Wish {
+    pub(super) scope: Scope,
+    pub(super) code_challenge: Option<String>,
+    pub(super) nonce: Option<String>,
+    pub(super) consent: bool,
 }
 
 #[handler]
@@ -60,24 +60,28 @@ pub(super) fn ask(Data(provider): Data<&Arc<StandIn>>, uri: &Uri) -> Response {
 #[handler]
 pub(super) async fn decide(Data(provider): Data<&Arc<StandIn>>, headers: &HeaderMap, body: Body) -> Response {
     match Parameters::of_form(headers, body).await {
-        Ok(parameters) => {
-            let choice = match (parameters.get(CANCEL), parameters.get(PERSON)) {
-                (Some(_), _) => Choice::Cancel,
-                (None, Some(name)) => Choice::Person(name),
-                (None, None) => Choice::None,
-            };
-            answer(provider, &parameters, &choice)
-        }
+        Ok(parameters) => answer(provider, &parameters, &Choice::of(&parameters)),
         Err(refusal) => page::fault(&refusal.description),
     }
 }
 
+impl<'r> Choice<'r> {
+    /// What the page's form says.
+    pub(super) fn of(parameters: &'r Parameters) -> Self {
+        match (parameters.get(CANCEL), parameters.get(PERSON)) {
+            (Some(_), _) => Self::Cancel,
+            (None, Some(name)) => Self::Person(name),
+            (None, None) => Self::None,
+        }
+    }
+}
+
 fn answer(provider: &StandIn, parameters: &Parameters, choice: &Choice<'_>) -> Response {
-    let address = match ReturnAddress::of(provider, parameters) {
+    let address = match ReturnAddress::of(provider.client.id(), parameters) {
         Ok(address) => address,
         Err(refusal) => return page::fault(&refusal.description),
     };
-    let wish = match Wish::of(parameters) {
+    let wish = match Wish::of(parameters, "query") {
         Ok(wish) => wish,
         Err(refusal) => return address.refuse(provider, &refusal),
     };
@@ -101,8 +105,8 @@ fn answer(provider: &StandIn, parameters: &Parameters, choice: &Choice<'_>) -> R
 }
 
 impl ReturnAddress {
-    fn of(provider: &StandIn, parameters: &Parameters) -> Result<Self, Refusal> {
-        if parameters.require("client_id")? != provider.client.id() {
+    pub(super) fn of(client_id: &str, parameters: &Parameters) -> Result<Self, Refusal> {
+        if parameters.require("client_id")? != client_id {
             return Err(Refusal::invalid_request("client_id is not the one client that there is"));
         }
         let text = parameters.require("redirect_uri")?;
@@ -141,7 +145,8 @@ fn is_acceptable(url: &Url) -> bool {
 }
 
 impl Wish {
-    fn of(parameters: &Parameters) -> Result<Self, Refusal> {
+    /// `mode` is the one way in which the response can go back.
+    pub(super) fn of(parameters: &Parameters, mode: &str) -> Result<Self, Refusal> {
         if parameters.get("request").is_some() {
             return Err(Refusal::new(ErrorCode::RequestNotSupported, "request objects are not supported"));
         }
@@ -151,8 +156,8 @@ impl Wish {
         if parameters.require("response_type")? != "code" {
             return Err(Refusal::new(ErrorCode::UnsupportedResponseType, "response_type must be code"));
         }
-        if parameters.get("response_mode").is_some_and(|mode| mode != "query") {
-            return Err(Refusal::invalid_request("response_mode must be query"));
+        if parameters.get("response_mode").unwrap_or("query") != mode {
+            return Err(Refusal::invalid_request(format!("response_mode must be {mode}")));
         }
         let prompts =
             |wanted| parameters.get("prompt").is_some_and(|prompt| prompt.split(' ').any(|word| word == wanted));

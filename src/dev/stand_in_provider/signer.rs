@@ -3,7 +3,9 @@
 use std::io;
 
 use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der},
     rand::SystemRandom,
+    rsa::{KeyPair as RsaKeyPair, KeySize},
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -23,26 +25,39 @@ use super::{
 /// How long an id token is good: for the exchange, not for a session.
 const ID_TOKEN_SECONDS: i64 = 300;
 
-/// An ES256 key pair.
+/// A key pair.
 pub(super) struct Signer {
     key: EncodingKey,
+    algorithm: Algorithm,
     kid: String,
     /// The public half.
     pub(super) jwk: Value,
 }
 
 impl Signer {
-    /// The key is made by aws-lc itself: it takes no random bytes from elsewhere.
+    /// ES256. The key is made by aws-lc itself: it takes no random bytes from elsewhere.
     pub(super) fn generate() -> io::Result<Self> {
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
             .map_err(io::Error::other)?;
-        let key = EncodingKey::from_ec_der(document.as_ref());
-        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).map_err(io::Error::other)?;
+        Self::with(EncodingKey::from_ec_der(document.as_ref()), Algorithm::ES256)
+    }
+
+    /// RS256. It takes a while.
+    pub(super) fn generate_rsa() -> io::Result<Self> {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(io::Error::other)?;
+        let document: Pkcs8V1Der<'_> = pair.as_der().map_err(io::Error::other)?;
+        // jsonwebtoken wants what is inside (PKCS #1).
+        let inside = pkcs8::PrivateKeyInfoRef::try_from(document.as_ref()).map_err(io::Error::other)?;
+        Self::with(EncodingKey::from_rsa_der(inside.private_key.as_bytes()), Algorithm::RS256)
+    }
+
+    fn with(key: EncodingKey, algorithm: Algorithm) -> io::Result<Self> {
+        let mut jwk = Jwk::from_encoding_key(&key, algorithm).map_err(io::Error::other)?;
         let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(io::Error::other)?;
         jwk.common.key_id = Some(kid.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         let jwk = serde_json::to_value(&jwk).map_err(io::Error::other)?;
-        Ok(Self { key, kid, jwk })
+        Ok(Self { key, algorithm, kid, jwk })
     }
 
     /// Says who signed in (OIDC Core §2, §3.1.3.6).
@@ -66,14 +81,19 @@ impl Signer {
         if let Some(nonce) = &tokens.nonce {
             claims.insert("nonce".to_owned(), json!(nonce));
         }
-        let header = Header { kid: Some(self.kid.clone()), ..Header::new(Algorithm::ES256) };
-        jsonwebtoken::encode(&header, &claims, &self.key)
-            .map_err(|_| Refusal::new(ErrorCode::ServerError, "the id token could not be signed"))
+        self.sign(&Value::Object(claims))
+    }
+
+    /// Signs claims.
+    pub(super) fn sign(&self, claims: &Value) -> Result<String, Refusal> {
+        let header = Header { kid: Some(self.kid.clone()), ..Header::new(self.algorithm) };
+        jsonwebtoken::encode(&header, claims, &self.key)
+            .map_err(|_| Refusal::new(ErrorCode::ServerError, "the token could not be signed"))
     }
 }
 
 /// The left half of the access token's digest.
-fn at_hash(access_token: &str) -> String {
+pub(super) fn at_hash(access_token: &str) -> String {
     let digest = Sha256::digest(access_token);
     URL_SAFE_NO_PAD.encode(digest.split_at(digest.len() / 2).0)
 }

@@ -11,6 +11,9 @@ use super::oauth::{ProviderName, Secret};
 /// The provider that development brings along where no other is configured: anybody can sign in there as anybody.
 pub const STAND_IN: &str = "stand-in";
 
+/// The same provider as one that speaks as Apple does.
+pub const STAND_IN_APPLE: &str = "stand-in-apple";
+
 /// A provider that is on, with everything that is needed to talk to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderSettings {
