@@ -36,7 +36,7 @@ pub use tls::{TlsFiles, TlsPair, Unfit};
 use crate::domain::gateway::models::{
     origin::AllowedOrigins,
     path::PathPrefix,
-    provider::{ProviderSettings, STAND_IN},
+    provider::{ProviderSettings, STAND_IN, STAND_IN_APPLE},
     service::{Route, Service, ServiceName},
     signing_key::SigningAlgorithm,
 };
@@ -162,7 +162,7 @@ pub fn wants_stand_in(environment: Environment, providers: &[ProviderSettings]) 
 /// The names of the providers that will be on.
 fn names(providers: &[ProviderSettings], environment: Environment) -> Vec<&str> {
     if wants_stand_in(environment, providers) {
-        vec![STAND_IN]
+        vec![STAND_IN, STAND_IN_APPLE]
     } else {
         providers.iter().map(|provider| provider.name.as_str()).collect()
     }

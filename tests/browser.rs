@@ -1,5 +1,7 @@
 //! Swagger, the welcome page and what pages of services open, in a real browser.
 
+#[path = "browser/apple.rs"]
+mod apple;
 #[path = "browser/driver.rs"]
 mod driver;
 #[path = "browser/signing_in.rs"]

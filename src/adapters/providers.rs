@@ -4,6 +4,7 @@
 //! providers sign), `id_token` and `kept` (OpenID Connect).
 
 mod answer;
+mod apple;
 mod discord;
 mod entra;
 mod error_codes;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use self::{
+    apple::Apple,
     flow::Flow,
     http::{Http, Limits},
     oidc::{Oidc, Standard},
@@ -93,6 +95,7 @@ fn with_limits(
             ProviderKind::Oidc { issuer, id_token_key } => {
                 Arc::new(Oidc::discovered(flow, issuer, id_token_key, Standard))
             }
+            ProviderKind::Apple(registration) => Arc::new(Apple::new(flow, registration)),
         }
     };
     let providers: Vec<_> = settings.iter().map(provider).collect();

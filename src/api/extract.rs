@@ -19,7 +19,11 @@ pub(super) use self::callers::{
 };
 use super::problems::ProblemError;
 use crate::{
-    domain::gateway::schemas::{parse_json, token::CreateDummyToken},
+    domain::gateway::schemas::{
+        oauth::{SignedNotice, UnlinkForm},
+        parse_json,
+        token::CreateDummyToken,
+    },
     problem::Problem,
 };
 
@@ -155,6 +159,43 @@ impl<'a> FromRequest<'a> for RawAuthorization {
         let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
         let only = values.next().filter(|_| values.next().is_none());
         Ok(Self(only.and_then(|value| value.to_str().ok()).map(str::to_owned)))
+    }
+}
+
+/// A provider's notice: a form, or JSON with a signed token.
+pub(super) struct NoticeBody(pub UnlinkForm);
+
+impl<'a> ApiExtractor<'a> for NoticeBody {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        <FormBody<UnlinkForm> as ApiExtractor>::register(registry);
+        <JsonBody<SignedNotice> as ApiExtractor>::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![
+            MetaMediaType { content_type: FORM, schema: UnlinkForm::schema_ref() },
+            MetaMediaType { content_type: "application/json", schema: SignedNotice::schema_ref() },
+        ];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        match MediaType::of(request) {
+            MediaType::Form => Ok(Self(form(request, body).await?)),
+            MediaType::Json => {
+                let notice: SignedNotice = parse_json(&read(request, body).await?).map_err(ProblemError)?;
+                Ok(Self(notice.into()))
+            }
+            MediaType::PlainText | MediaType::Other => Err(unsupported(&format!("{FORM} or application/json")).into()),
+        }
     }
 }
 

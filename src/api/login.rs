@@ -35,7 +35,7 @@ use crate::{
         models::login::ReturnTo,
         schemas::{
             account::{AccountDocument, LogInRequest},
-            login::{BeginQuery, CallbackQuery, LinkForm, LinkRequest, LogInForm, Redirect, Refusal},
+            login::{BeginQuery, CallbackForm, CallbackQuery, LinkForm, LinkRequest, LogInForm, Redirect, Refusal},
             oauth::OAuthProviders,
         },
     },
@@ -69,6 +69,11 @@ impl LoginApi {
 }
 
 #[OpenApi(prefix_path = "/login", tag = "Tag::SignIn")]
+#[expect(
+    clippy::too_many_arguments,
+    clippy::unused_async,
+    reason = "each is a parameter of the document, and poem-openapi wants async operations"
+)]
 impl LoginApi {
     /// Where people can sign in
     ///
@@ -211,9 +216,11 @@ impl LoginApi {
         error: Query<Option<String>>,
         /// Who sends the browser back (RFC 9207).
         iss: Query<Option<String>>,
+        /// What came as a form, sealed by `POST` to this path. Nothing else may stand beside it.
+        posted: Query<Option<String>>,
     ) -> FinishAnswer {
         let query = if is_said_once(request) {
-            CallbackQuery { state: state.0, code: code.0, error: error.0, iss: iss.0 }
+            CallbackQuery { state: state.0, code: code.0, error: error.0, iss: iss.0, posted: posted.0 }
         } else {
             // Of two values either could be the forged one (RFC 6749 §3.1).
             CallbackQuery::default()
@@ -225,12 +232,31 @@ impl LoginApi {
             outcome => FinishAnswer(answer(request, outcome, &SIGN_IN, "../../login")),
         }
     }
+
+    /// Where a provider sends the browser back to with a form
+    ///
+    /// Not to be called by hand. Apple answers like this (`response_mode=form_post`), and no other provider: 404 `no_form_response`
+    /// there. A form of another site brings no cookie of ours, so nothing is decided here: the browser goes on to `GET` of this path
+    /// with what the form says, sealed, and brings its cookies there.
+    #[oai(path = "/:provider/callback", method = "post", operation_id = "login_callback_by_form")]
+    async fn finish_by_form(
+        &self,
+        request: &Request,
+        /// One of `GET /oauth/providers`.
+        provider: Path<String>,
+        form: FormBody<CallbackForm>,
+    ) -> PostedAnswer {
+        let outcome = self.parts.logins.take_form(&provider.0, form.0);
+        PostedAnswer(answer(request, outcome, &SIGN_IN, "../../login"))
+    }
 }
 
 /// Whether no parameter of the callback stands there twice.
 fn is_said_once(request: &Request) -> bool {
     let parameters = request.params::<Vec<(String, String)>>().unwrap_or_default();
-    ["state", "code", "error", "iss"].iter().all(|name| parameters.iter().filter(|(sent, _)| sent == name).count() <= 1)
+    ["state", "code", "error", "iss", "posted"]
+        .iter()
+        .all(|name| parameters.iter().filter(|(sent, _)| sent == name).count() <= 1)
 }
 
 /// Whether this is a link of an earlier version, which began to add a provider.
@@ -279,6 +305,8 @@ answers! {
     LinkAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503;
     /// Of its end.
     FinishAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 409, 500, 502, 503;
+    /// Of a form that a provider sends the browser back with.
+    PostedAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 404, 413, 415, 500;
 }
 
 /// Or the browser is sent to sign in first.

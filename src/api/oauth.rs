@@ -9,7 +9,7 @@ use poem_openapi::{
 
 use super::{
     RequestContext, Tag,
-    extract::{Caller, FormBody, JsonBody, OptionalCaller, RawAuthorization},
+    extract::{Caller, JsonBody, NoticeBody, OptionalCaller, RawAuthorization},
     problems::problems,
 };
 use crate::domain::gateway::{
@@ -141,21 +141,22 @@ impl OAuthApi {
 
     /// For providers: somebody took back what they allowed
     ///
-    /// Naver, Kakao and Facebook call this when a person unlinks us there; it is the URL to write into their consoles. Every
+    /// Naver, Kakao, Facebook and Apple call this when a person unlinks us there; it is the URL to write into their consoles. Every
     /// grant of that person is then `revoked`, until the person signs in at the provider again. Naver and Facebook sign their
-    /// notices with the client secret; Kakao sends `Authorization: KakaoAK` with the admin key (`KAKAO_ADMIN_KEY`). The answer
+    /// notices with the client secret; Kakao sends `Authorization: KakaoAK` with the admin key (`KAKAO_ADMIN_KEY`); Apple sends JSON
+    /// with a JWT that its own keys sign (`consent-revoked`, `account-deleted`; whether mail is forwarded changes nothing here). The answer
     /// is the same whether or not we know the person, and however often the notice comes. 403 `notice_not_verified` if the
     /// proof is not good: what lacks is no token, so that a 401 and its challenge would lead nowhere. 404 if the provider is
     /// not switched on, sends no such notices, or (Kakao) the key is not set.
     #[oai(path = "/webhooks/:provider", method = "post", operation_id = "receive_unlink_notice")]
     async fn unlinked(
         &self,
-        /// `naver`, `kakao` or `facebook`.
+        /// `naver`, `kakao`, `facebook` or `apple`.
         provider: Path<String>,
         authorization: RawAuthorization,
-        form: FormBody<UnlinkForm>,
+        notice: NoticeBody,
     ) -> Result<UnlinkAcknowledged, NoticeProblems> {
-        Ok(self.vault.unlinked(&provider.0, authorization.0, form.0).await?)
+        Ok(self.vault.unlinked(&provider.0, authorization.0, notice.0).await?)
     }
 
     /// For Kakao: somebody took back what they allowed

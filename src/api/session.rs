@@ -162,9 +162,9 @@ fn person(session: &SessionDocument, providers: &OAuthProviders, here: &str) -> 
             @if let Some(email) = &session.email {
                 dt { (bilingual("이메일", "e-mail")) } dd { (email) }
             }
-            @for SessionProvider { provider, name, email, .. } in &session.providers {
+            @for SessionProvider { provider, name, email, email_is_relay, .. } in &session.providers {
                 dt { (provider) }
-                dd { (name.as_deref().unwrap_or_default()) @if name.is_some() && email.is_some() { " · " } (email.as_deref().unwrap_or_default()) }
+                dd { (name.as_deref().unwrap_or_default()) @if name.is_some() && email.is_some() { " · " } (email.as_deref().unwrap_or_default()) @if email_is_relay.is_some() { " · " (bilingual("비공개 릴레이", "private relay")) } }
             }
             dt { (bilingual("계정", "account")) } dd { code { (session.subject) } }
             dt { (bilingual("유효 시간", "until")) } dd { (session.idle_until.format("%Y-%m-%d %H:%M %:z")) }

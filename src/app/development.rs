@@ -13,12 +13,12 @@ use crate::{
     config::{Environment, SAMPLE_SERVICE, Settings, wants_stand_in},
     dev::{
         sample_service,
-        stand_in_provider::{self, StandIn},
+        stand_in_provider::{self, StandIn, apple},
     },
     domain::gateway::models::{
         access::Access,
         oauth::Secret,
-        provider::{IdTokenKey, Prompt, ProviderKind, ProviderSettings, STAND_IN},
+        provider::{AppleRegistration, IdTokenKey, Prompt, ProviderKind, ProviderSettings, STAND_IN, STAND_IN_APPLE},
         service::{Instance, Route, Service, ServiceName, UpstreamProtocol},
     },
 };
@@ -27,8 +27,10 @@ use crate::{
 const CLIENT_ID: &str = "gateway";
 /// No secret: the provider lives and dies with the gateway, and lets anybody in.
 const CLIENT_SECRET: &str = "development";
-/// Where browsers find it.
-const AUTHORIZE_PATH: &str = "/api/stand-in/authorize";
+/// Where browsers find it, and what that is called there.
+const AUTHORIZE_PATH: (&str, &str) = ("/api/stand-in/authorize", "/authorize");
+/// The same of the stand-in for Apple.
+const APPLE_AUTHORIZE_PATH: (&str, &str) = ("/api/stand-in/apple/authorize", "/apple/authorize");
 
 /// What was started.
 #[derive(Debug, Clone, Default)]
@@ -104,7 +106,7 @@ async fn start_stand_in(
         Some(0) => format!("{}://localhost:{}", settings.scheme(), gateway.port()),
         _ => settings.public.base().to_owned(),
     };
-    let authorize_url = format!("{here}{AUTHORIZE_PATH}");
+    let authorize_url = format!("{here}{}", AUTHORIZE_PATH.0);
     let provider = provider.with_authorize_url(&authorize_url);
     lead_to(settings, address);
     // The code ends up in the address bar of the welcome page.
@@ -121,7 +123,7 @@ async fn start_stand_in(
         settings.providers.push(ProviderSettings {
             name,
             display_name: "Stand-in".to_owned(),
-            kind: ProviderKind::Oidc { issuer, id_token_key: IdTokenKey::Published },
+            kind: ProviderKind::Oidc { issuer: issuer.clone(), id_token_key: IdTokenKey::Published },
             client_id: CLIENT_ID.to_owned(),
             client_secret: Secret::new(CLIENT_SECRET),
             scopes: "openid email profile".to_owned(),
@@ -133,6 +135,7 @@ async fn start_stand_in(
             callback,
         });
     }
+    settings.providers.extend(stand_in_apple(&here, &issuer));
     tasks.spawn(async move {
         if let Err(error) = stand_in_provider::serve(listener, provider, until(stopped)).await {
             error!(%error, "the stand-in provider is lost");
@@ -141,15 +144,42 @@ async fn start_stand_in(
     Ok(SignIn { url, code_verifier, nonce })
 }
 
-/// Makes the one path of the provider that is for browsers a route.
+/// The stand-in once more, as Apple.
+fn stand_in_apple(here: &str, issuer: &str) -> Option<ProviderSettings> {
+    let at = |path: &str| format!("{issuer}/apple/{path}").parse().ok();
+    Some(ProviderSettings {
+        name: STAND_IN_APPLE.parse().ok()?,
+        display_name: "Apple (stand-in)".to_owned(),
+        kind: ProviderKind::Apple(AppleRegistration {
+            authorize: format!("{here}{}", APPLE_AUTHORIZE_PATH.0).parse().ok()?,
+            token: at("token")?,
+            revoke: at("revoke")?,
+            jwks: at("keys")?,
+            team_id: apple::TEAM_ID.to_owned(),
+            key_id: apple::KEY_ID.to_owned(),
+            app_id: None,
+        }),
+        client_id: apple::CLIENT_ID.to_owned(),
+        client_secret: Secret::new(apple::PRIVATE_KEY),
+        scopes: "name email".to_owned(),
+        more_scopes: Vec::new(),
+        prompt: Prompt::Never,
+        pkce: true,
+        callback: format!("{here}/login/{STAND_IN_APPLE}/callback"),
+        redirect_uris: Vec::new(),
+        takes_unbound_codes: false,
+    })
+}
+
+/// Makes the paths of the provider that are for browsers routes.
 fn lead_to(settings: &mut Settings, provider: SocketAddr) {
-    let (Ok(name), Ok(prefix), Ok(upstream_prefix)) =
-        (STAND_IN.parse::<ServiceName>(), AUTHORIZE_PATH.parse(), "/authorize".parse())
-    else {
-        return;
-    };
+    let Ok(name) = STAND_IN.parse::<ServiceName>() else { return };
     settings.services.push(Service { name: name.clone(), instances: vec![Arc::new(instance(provider))] });
-    settings.routes.push(Route { prefix, upstream_prefix, access: Access::Open, ..Route::of_service(&name) });
+    for (path, upstream_path) in [AUTHORIZE_PATH, APPLE_AUTHORIZE_PATH] {
+        if let (Ok(prefix), Ok(upstream_prefix)) = (path.parse(), upstream_path.parse()) {
+            settings.routes.push(Route { prefix, upstream_prefix, access: Access::Open, ..Route::of_service(&name) });
+        }
+    }
 }
 
 fn instance(address: SocketAddr) -> Instance {

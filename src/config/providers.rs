@@ -1,6 +1,7 @@
 //! Providers: on when their client id and secret are set. Everything else about them can be set, too, so that a test can
 //! point them at a server on loopback.
 
+mod apple;
 mod asking;
 mod entra;
 mod known;
@@ -22,7 +23,7 @@ use super::{
 use crate::domain::gateway::models::{
     login::scope_words,
     oauth::{ProviderName, Secret},
-    provider::{Endpoints, IdTokenKey, ProviderKind, ProviderSettings},
+    provider::{Endpoints, IdTokenKey, Prompt, ProviderKind, ProviderSettings},
 };
 
 /// What the names of the variables of other OpenID Connect providers begin with.
@@ -59,7 +60,7 @@ pub(super) fn judge_name(name: &str, is_near: impl Fn(&str, &str) -> bool) -> Op
 /// What the variables of each provider that has a name of its own begin with, and may go on with.
 fn families() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
     let known = KNOWN.iter().map(|known| (known.prefix, known.suffixes().collect()));
-    known.chain([(entra::PREFIX, entra::SUFFIXES.to_vec())])
+    known.chain([(apple::PREFIX, apple::SUFFIXES.to_vec()), (entra::PREFIX, entra::SUFFIXES.to_vec())])
 }
 
 /// What several providers have in common, or one alone.
@@ -106,6 +107,7 @@ pub(super) fn read(
         kakao_admin_key: kakao_admin_key.flatten(),
     };
     let mut providers: Vec<_> = KNOWN.iter().filter_map(|known| read_known(reader, known, &common)).collect();
+    providers.extend(apple::read(reader, &common));
     providers.extend(entra::read(reader, &common));
     let others = oidc_stems(reader);
     providers.extend(others.into_iter().filter_map(|stem| read_oidc(reader, stem, &common)));

@@ -64,8 +64,23 @@ impl<'s> Reader<'s> {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         let text = self.value(variable).unwrap_or(fallback);
-        let outcome = if text.chars().any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
+        let outcome = if text.chars().any(is_unfit) {
             Err("a value is UTF-8 without control characters".to_owned())
+        } else {
+            parse(text)
+        };
+        outcome.map_err(|rule| self.wrong(variable, rule)).ok()
+    }
+
+    /// Reads a variable that may have several lines, such as a key in PEM.
+    pub(super) fn read_lines<T>(
+        &mut self,
+        variable: &Variable,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.value(variable).unwrap_or_default();
+        let outcome = if text.chars().any(|c| is_unfit(c) && !matches!(c, '\r' | '\n')) {
+            Err("a value is UTF-8 without control characters but line ends".to_owned())
         } else {
             parse(text)
         };
@@ -121,6 +136,11 @@ impl<'s> Reader<'s> {
     pub(super) fn value_and_place(&self, name: &str) -> Option<(&'s str, String)> {
         self.sources.value(name).map(|value| (value, self.sources.place(name)))
     }
+}
+
+/// Whether no value may hold this character. The replacement character stands for what is no UTF-8.
+fn is_unfit(c: char) -> bool {
+    c.is_control() || c == char::REPLACEMENT_CHARACTER
 }
 
 /// Reads one of a few words.

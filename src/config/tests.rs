@@ -365,7 +365,7 @@ fn a_route_may_only_name_a_provider_that_will_be_on() {
     assert_eq!(with_route("google", &github), rule("google", ": github"));
     assert_eq!(with_route("stand-in", &[]), Vec::<String>::new(), "development brings it along");
     assert_eq!(with_route("stand-in", &github), rule("stand-in", ": github"), "but not beside another");
-    assert_eq!(with_route("google", &[]), rule("google", ": stand-in"));
+    assert_eq!(with_route("google", &[]), rule("google", ": stand-in, stand-in-apple"));
     let production = [("GATEWAY_ENV", "production"), ("DATABASE_URL", "postgres://db/x"), ("VAULT_KEY", &a_key())];
     let said = with_route("stand-in", &[&production[..], &[("PUBLIC_URL", "https://www.jinmini.com")]].concat());
     assert_eq!(said, rule("stand-in", ", and none is: it needs its client id and secret"));

@@ -114,6 +114,11 @@ variables! {
     ENTRA_TENANT, Derived("none"), "Whose people Entra sends: the id or a domain of your tenant; or `organizations` (every tenant), `consumers` (personal accounts) or `common` (both)";
     ENTRA_ALLOWED_TENANTS, Derived("every tenant; with `organizations` and `common` production wants it"), "With `organizations` and `common`: the ids of the tenants whose people may sign in, separated by commas; `any` if all may";
     ENTRA_GROUPS, Derived("anybody may"), "The groups of which one must be the person's who signs in with Entra, separated by commas: their object ids, or what the claim `groups` holds";
+    APPLE_CLIENT_ID, Derived("off"), "Turns Apple on, with the next three: the identifier of the Services ID from developer.apple.com";
+    APPLE_TEAM_ID, Derived("off"), "The id of the team at Apple, 10 letters and digits";
+    APPLE_KEY_ID, Derived("off"), "The id of the key for Sign in with Apple, 10 letters and digits";
+    APPLE_PRIVATE_KEY, Derived("off"), "The text of that key's `.p8` file, with its line ends or with `\\n` in their place. The gateway makes its client secrets with it, so there is none to renew", secret: true;
+    APPLE_APP_ID, Derived("none"), "The App ID that the Services ID belongs to: Apple's notices may be addressed to it";
     FACEBOOK_API_VERSION, Text("v26.0"), "The version of Facebook's Graph API; the log and `gateway check` warn two months before it is retired";
     OAUTH_REDIRECT_URIS, Derived("none: `POST /oauth` exchanges nothing, but for codes of the stand-in provider in development"), "The redirect URIs of front ends of yours, separated by commas: exact strings. `POST /oauth` exchanges codes that were sent there, and never those that were sent to the gateway's own callback";
     OAUTH_REFRESH_AHEAD, Text("10m"), "How long before its expiry a provider's token is refreshed though nobody asks for it, at most a quarter of its life; Facebook's 10 days. `0s`: only when somebody asks";
@@ -194,10 +199,10 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     family(
         "<PROVIDER>_AUTHORIZE_URL",
         "the provider's",
-        "Where browsers are sent. `<PROVIDER>` is `GOOGLE`, `GITHUB`, `FACEBOOK`, `NAVER`, `KAKAO`, `LINE`, `DISCORD` or `X`. Parameters of its own win over the gateway's, such as `prompt` or `scope`; those that bind a sign-in, such as `state`, it must not have",
+        "Where browsers are sent. `<PROVIDER>` is `GOOGLE`, `GITHUB`, `FACEBOOK`, `NAVER`, `KAKAO`, `LINE`, `DISCORD`, `X` or `APPLE`. Parameters of its own win over the gateway's, such as `prompt` or `scope`; those that bind a sign-in, such as `state`, it must not have",
     ),
     family("<PROVIDER>_TOKEN_URL", "the provider's", "Where codes and refresh tokens become access tokens"),
-    family("<PROVIDER>_USERINFO_URL", "the provider's", "Who the person is"),
+    family("<PROVIDER>_USERINFO_URL", "the provider's", "Who the person is. Apple has none"),
     family("<PROVIDER>_REVOKE_URL", "the provider's", "Where grants are taken back"),
     family(
         "ENTRA_AUTHORITY_URL",
@@ -208,6 +213,7 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     family("NAVER_JWKS_URL", "Naver's", "The keys of Naver's id tokens"),
     family("KAKAO_JWKS_URL", "Kakao's", "The keys of Kakao's id tokens"),
     family("DISCORD_JWKS_URL", "Discord's", "The keys of Discord's id tokens"),
+    family("APPLE_JWKS_URL", "Apple's", "The keys of Apple's id tokens and notices"),
     family("GITHUB_EMAILS_URL", "GitHub's", "The person's e-mail addresses"),
 ];
 

@@ -3,6 +3,7 @@
 //! loopback only, forgets everything when it ends, and can be told to misbehave (`PUT /switches`). It answers as Naver, Kakao and
 //! Microsoft Entra, too: see `dialect`.
 
+pub mod apple;
 mod authorize;
 mod client;
 mod dialect;
@@ -31,6 +32,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use self::{
+    apple::Apple,
     client::Client,
     dialect::Dialect,
     ledger::Ledger,
@@ -49,6 +51,7 @@ pub struct StandIn {
     authorize_url: String,
     client: Client,
     signer: Signer,
+    apple: Apple,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
 }
@@ -79,6 +82,7 @@ impl StandIn {
             issuer,
             client: Client::new(client_id, client_secret),
             signer: Signer::generate()?,
+            apple: Apple::new(entropy.clone()),
             clock,
             state: Mutex::new(State {
                 ledger: Ledger::new(entropy),
@@ -143,6 +147,7 @@ pub fn endpoint(provider: StandIn) -> impl Endpoint<Output = Response> {
     let own = Route::new()
         .at("/switches", get(switches::show).put(switches::set))
         .at("/statistics", get(switches::statistics))
+        .nest("/apple", apple::routes())
         .nest("/", protocol().data(Dialect::Standard));
     let routes =
         Dialect::OTHERS.into_iter().fold(own, |routes, (path, dialect)| routes.nest(path, protocol().data(dialect)));

@@ -43,6 +43,15 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) fn start() -> Self {
+        Self::with(false)
+    }
+
+    /// One that takes certificates that nobody vouches for.
+    pub(crate) fn that_trusts_anybody() -> Self {
+        Self::with(true)
+    }
+
+    fn with(trusts_anybody: bool) -> Self {
         let driver = Driver::start();
         let profile = driver.folder.path().join("profile");
         let mut options = json!({"args": [
@@ -69,6 +78,7 @@ impl Browser {
         }
         let capabilities = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
+            "acceptInsecureCerts": trusts_anybody,
             "goog:loggingPrefs": {"performance": "ALL", "browser": "ALL"},
             "goog:chromeOptions": options,
         }}});

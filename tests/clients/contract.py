@@ -20,6 +20,8 @@ BEYOND_SCHEMAS = {
     "GET /login/{provider}": [400],
     # A state that nobody began with, a code that the provider did not give.
     "GET /login/{provider}/callback": [400],
+    # Parameters are printable ASCII.
+    "POST /login/{provider}/callback": [400],
     "POST /oauth": [400, 422],
     # Whether the password or an e-mail is wanted is a matter of the account.
     "POST /accounts/password": [422],

@@ -128,8 +128,24 @@ impl Away {
 
     /// What the person chooses at the stand-in provider; gives the target of the callback.
     pub(crate) fn decide(&self, choice: &str) -> String {
-        // Browsers get there by the gateway, at its public address, which leads nowhere here.
-        let is_ours = self.authorize.path().ends_with("/api/stand-in/authorize");
+        let answer = self.choose("/authorize", choice).expect(303);
+        target_of(answer.header("location").unwrap())
+    }
+
+    /// The same at the stand-in for Apple; gives the form with which the browser comes back.
+    pub(crate) fn decide_by_form(&self, choice: &str) -> Vec<(String, String)> {
+        let page = self.choose("/apple/authorize", choice).expect(200).text();
+        let plain = |text: &str| text.replace("&quot;", "\"").replace("&amp;", "&");
+        let field = |input: &str| {
+            let (name, value) = input.split_once("\" value=\"").unwrap();
+            (name.to_owned(), plain(value.split_once('"').unwrap().0))
+        };
+        page.split("<input type=\"hidden\" name=\"").skip(1).map(field).collect()
+    }
+
+    /// Sends a choice to the stand-in. Browsers get there by the gateway, at its public address, which leads nowhere here.
+    fn choose(&self, path: &str, choice: &str) -> Answer {
+        let is_ours = self.authorize.path().ends_with(&format!("/api/stand-in{path}"));
         if is_ours {
             eventually("the console tells of the stand-in", || !STAND_INS.lock().unwrap().is_empty());
         }
@@ -137,9 +153,8 @@ impl Away {
         let address = stand_in.unwrap_or_else(|| self.authorize.socket_addrs(|| None).unwrap()[0]);
         let form = format!("{}&{choice}", self.authorize.query().unwrap());
         let form_type = ("Content-Type", "application/x-www-form-urlencoded");
-        let path = if is_ours { "/authorize" } else { self.authorize.path() };
-        let answer = call(address, "POST", path, &[form_type], form.as_bytes()).expect(303);
-        target_of(answer.header("location").unwrap())
+        let path = if is_ours { path } else { self.authorize.path() };
+        call(address, "POST", path, &[form_type], form.as_bytes())
     }
 }
 

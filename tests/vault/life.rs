@@ -15,7 +15,10 @@ fn a_person_signs_in_and_the_grant_lives_its_life() {
     let providers = gateway.get("/oauth/providers").expect(200).json();
     assert_eq!(
         providers["providers"],
-        json!([{"name": "stand-in", "display_name": "Stand-in", "sign_in": "/login/stand-in"}])
+        json!([
+            {"name": "stand-in", "display_name": "Stand-in", "sign_in": "/login/stand-in"},
+            {"name": "stand-in-apple", "display_name": "Apple (stand-in)", "sign_in": "/login/stand-in-apple"},
+        ])
     );
 
     let signed_in = stand_in.exchange(&gateway, "alice");

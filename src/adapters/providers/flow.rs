@@ -1,6 +1,6 @@
 //! The requests of OAuth 2.0 that are the same everywhere (RFC 6749, 7009, 7636).
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use base64::{
     Engine,
@@ -16,6 +16,7 @@ use url::{Url, form_urlencoded};
 
 use super::{
     answer,
+    apple::ClientSecrets,
     error_codes::{ErrorReader, no_error, registered_error},
     http::Http,
 };
@@ -57,16 +58,30 @@ pub(super) struct Flow {
     pub(super) http: Arc<Http>,
     pub(super) clock: Arc<dyn Clock>,
     error_of: ErrorReader,
+    /// For a provider that wants a client secret of its own in each request.
+    client_secrets: Option<ClientSecrets>,
 }
 
 impl Flow {
     pub(super) fn new(settings: ProviderSettings, http: Arc<Http>, clock: Arc<dyn Clock>) -> Self {
-        Self { settings, http, clock, error_of: registered_error }
+        Self { settings, http, clock, error_of: registered_error, client_secrets: None }
     }
 
     /// For a provider that has error codes of its own.
     pub(super) fn with_errors(self, error_of: ErrorReader) -> Self {
         Self { error_of, ..self }
+    }
+
+    /// For a provider that wants a client secret of its own in each request.
+    pub(super) fn with_client_secrets(self, client_secrets: ClientSecrets) -> Self {
+        Self { client_secrets: Some(client_secrets), ..self }
+    }
+
+    fn client_secret(&self) -> Result<Cow<'_, Secret>, ProviderError> {
+        match &self.client_secrets {
+            Some(client_secrets) => client_secrets.secret(self.clock.now()).map(Cow::Owned),
+            None => Ok(Cow::Borrowed(&self.settings.client_secret)),
+        }
     }
 
     pub(super) fn name(&self) -> &ProviderName {
@@ -196,18 +211,17 @@ impl Flow {
         auth: ClientAuth,
         mut form: Vec<(&str, &str)>,
     ) -> Result<Value, ProviderError> {
+        let client_secret = self.client_secret()?;
         let secrets: Vec<_> = form
             .iter()
             .filter(|(name, _)| !matches!(*name, "grant_type" | "redirect_uri" | "client_id" | "token_type_hint"))
             .map(|(_, value)| *value)
-            .chain([self.settings.client_secret.expose()])
+            .chain([client_secret.expose()])
             .collect();
         let mut request = self.http.client()?.post(endpoint.clone());
         match auth {
-            ClientAuth::Form => form.extend([
-                ("client_id", self.settings.client_id.as_str()),
-                ("client_secret", self.settings.client_secret.expose()),
-            ]),
+            ClientAuth::Form => form
+                .extend([("client_id", self.settings.client_id.as_str()), ("client_secret", client_secret.expose())]),
             ClientAuth::Basic => request = request.header(AUTHORIZATION, self.basic()?),
             ClientAuth::Nothing => {}
         }

@@ -12,7 +12,7 @@ use super::{
     answer::number,
     flow::Flow,
     jwks::{Jwks, Key},
-    jws::{Flaw, Jws},
+    jws::{Flaw, Jws, Verified},
 };
 use crate::domain::gateway::{
     models::{
@@ -125,15 +125,7 @@ impl IdTokens {
         if id_token.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")) {
             return Err(refused(Flaw("is another kind of token")));
         }
-        let verified = match origin.signed_with {
-            SignedWith::ClientSecret => id_token.verify(Some(&self.client_secret)),
-            SignedWith::Published(url) => {
-                let keys = self.published.get(flow, url, id_token.kid()).await?;
-                let key = keys.find(id_token.kid());
-                id_token.verify(key)
-            }
-        };
-        let verified = verified.map_err(refused)?;
+        let verified = self.verify(flow, &origin.signed_with, id_token).await?;
         let expected = Expected {
             issuers: origin.issuers,
             client_id: &flow.settings.client_id,
@@ -148,6 +140,24 @@ impl IdTokens {
             return Err(refused(Flaw("is signed with the key of another issuer")));
         }
         Ok(verified.claims)
+    }
+
+    /// Verifies the signature of a token, or of whatever else the provider signs so.
+    pub(super) async fn verify(
+        &self,
+        flow: &Flow,
+        signed_with: &SignedWith<'_>,
+        token: Jws<'_>,
+    ) -> Result<Verified, ProviderError> {
+        let verified = match signed_with {
+            SignedWith::ClientSecret => token.verify(Some(&self.client_secret)),
+            SignedWith::Published(url) => {
+                let keys = self.published.get(flow, url, token.kid()).await?;
+                let key = keys.find(token.kid());
+                token.verify(key)
+            }
+        };
+        verified.map_err(refused)
     }
 }
 

@@ -190,7 +190,7 @@ impl<Q: Quirks> Provider for Plain<Q> {
         self.open_id.as_ref().map_or(Ok(()), |open_id| open_id.origin().check_response(iss, false))
     }
 
-    fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+    async fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
         self.quirks.unlinked(&self.site, notice)
     }
 }

@@ -1,5 +1,6 @@
 //! Every provider against a stand-in on loopback that answers as the real one does.
 
+mod apple;
 mod authorizing;
 mod discovery;
 mod documented;
@@ -65,6 +66,9 @@ fn provider_with(prefix: &str, base: &str, clock: &Arc<TestClock>, more: &[(&str
     for endpoint in ["authorize", "token", "userinfo", "revoke", "emails", "jwks"] {
         variables.push((format!("{prefix}_{}_URL", endpoint.to_uppercase()), format!("{base}/{endpoint}")));
     }
+    if prefix == "APPLE" {
+        variables.extend(apple::settings().map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
     variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let settings = Settings::from_sources(&Sources::default().with_environment(variables));
     let settings = settings.unwrap_or_else(|mistakes| panic!("{mistakes}"));
@@ -84,6 +88,7 @@ fn code() -> CodeExchange {
         code_verifier: Some(Secret::new("s3cret-verifier")),
         nonce: Some(Secret::new("s3cret-nonce")),
         state: Secret::new("s3cret-state"),
+        name: None,
     }
 }
 

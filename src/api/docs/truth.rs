@@ -65,6 +65,9 @@ const TEXTS: [(&str, &str, &str); 8] = [
     ("CreateDummyToken", "token", DUMMY_TOKEN),
 ];
 
+/// JSON bodies that others define, and may add members to.
+const OF_OTHERS: [&str; 1] = ["SignedNotice"];
+
 /// What a form sends for a name: a field that is left empty is sent, too.
 const NAME_OR_BLANK: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 
@@ -145,8 +148,13 @@ fn complete(document: &mut Json, facts: &Facts) {
         }
     }
     for (schema, is_form) in bodies {
+        let is_others = OF_OTHERS.contains(&schema.as_str());
         if let Some(schema) = schemas.get_mut(&schema) {
-            if is_form { open_to_texts(schema) } else { closed(schema) }
+            if is_form {
+                open_to_texts(schema);
+            } else if !is_others {
+                closed(schema);
+            }
         }
     }
     if let Some(life) = schemas.at_mut(&["CreateToken", "properties", "expires_in"]) {
@@ -281,17 +289,22 @@ mod tests {
     fn json_bodies_are_closed_and_forms_are_not() {
         let body = |media: &str, schema: &str| json!({"requestBody": {"content": {media: {"schema": {"$ref": format!("#/components/schemas/{schema}")}}}}});
         let document = json!({
-            "paths": {"/a": {"post": body("application/json", "A"), "put": body("application/x-www-form-urlencoded", "B")}},
+            "paths": {
+                "/a": {"post": body("application/json", "A"), "put": body("application/x-www-form-urlencoded", "B")},
+                "/b": {"post": body("application/json", "SignedNotice")},
+            },
             "components": {"schemas": {
                 "A": {"required": ["x"], "properties": {"x": {}, "y": {}}},
                 "B": {"properties": {"x": {}}},
-                "C": {"properties": {"x": {}}}
+                "C": {"properties": {"x": {}}},
+                "SignedNotice": {"properties": {"x": {}}}
             }}
         });
         let schemas = &after(&document, &[])["components"]["schemas"];
         assert_eq!(schemas["A"]["additionalProperties"], false);
         assert_eq!(schemas["A"]["properties"], json!({"x": {}, "y": {"nullable": true}}));
         assert_eq!(schemas["B"]["additionalProperties"], json!({"type": "string"}));
+        assert_eq!(schemas["SignedNotice"], schemas["C"]);
         assert_eq!((&schemas["B"]["maxProperties"], &schemas["C"]), (&json!(64), &json!({"properties": {"x": {}}})));
     }
 

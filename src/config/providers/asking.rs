@@ -1,4 +1,4 @@
-//! What people are asked at a provider: scopes, `prompt`, and what the authorization endpoint as it is set says by itself.
+//! What people are asked at a provider: scopes, `prompt`, PKCE, and what the authorization endpoint as it is set says by itself.
 
 use url::Url;
 
@@ -6,7 +6,7 @@ use super::{member, values::endpoint};
 use crate::{
     config::{
         Environment,
-        reader::Reader,
+        reader::{Reader, one_of},
         report::{Mistake, shown},
     },
     domain::gateway::models::{
@@ -91,8 +91,14 @@ pub(super) fn read_prompt(
     })
 }
 
+/// Whether PKCE is used.
+pub(super) fn read_pkce(reader: &mut Reader<'_>, prefix: &str, usual: bool) -> Option<bool> {
+    let usual = if usual { "on" } else { "off" };
+    member(reader, &format!("{prefix}_PKCE"), usual, |text| one_of(text, &[("on", true), ("off", false)]))
+}
+
 /// A parameter of a URL's own query.
-fn parameter(url: &Url, name: &str) -> Option<String> {
+pub(super) fn parameter(url: &Url, name: &str) -> Option<String> {
     url.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
 }
 

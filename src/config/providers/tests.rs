@@ -267,6 +267,135 @@ fn entra_is_for_one_tenant_or_for_those_that_are_named() {
     assert_eq!(said, "ENTRA_CLIENT_SECRET is not set: ENTRA_CLIENT_ID is set, and a provider needs both");
 }
 
+/// The key of RFC 6979 §A.2.5.
+const P8: &str = "-----BEGIN PRIVATE KEY-----
+MIGTAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBHkwdwIBAQQgya+p2EW6dRZrXCFX
+Z7HWk05Qw9s26JsSe4piKxIPZyGgCgYIKoZIzj0DAQehRANCAARg/tS6JVqdMclh
+63TGNW1owEm4kjth+mzmaWIuYPKftnkD/hAIuLyZpBrp6VYovGTy8bIMLX6fUXej
+wpTURiKZ
+-----END PRIVATE KEY-----
+";
+/// A key over another curve, made for this test.
+const P384: &str = "-----BEGIN PRIVATE KEY-----
+MIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDDfZa2Bz0rWpIG5UDmq
+DOTxg0GM/jKNVNx0dcwdUBJbrRr7/brLCYfPSiptucXmNvahZANiAASVqfhN34O/
+nQ+ONhIS4AohvLCiRjaNFIdPnolsL7VD12mxs+0RTqyvFtmyttnQHMMNKRM8TCu/
+6sMV2wT4A/SK+uF0zbavo2l2zcizX+yNJD4VCj//PY48KtuAsCVY5FA=
+-----END PRIVATE KEY-----
+";
+const APPLE: [(&str, &str); 4] = [
+    ("APPLE_CLIENT_ID", "com.example.web"),
+    ("APPLE_TEAM_ID", "TEAM567890"),
+    ("APPLE_KEY_ID", "KEY4567890"),
+    ("APPLE_PRIVATE_KEY", P8),
+];
+
+/// Apple, with one of its settings changed.
+fn apple_with<'a>(name: &str, value: &'a str) -> Vec<(&'static str, &'a str)> {
+    APPLE.map(|(known, usual)| (known, if known == name { value } else { usual })).to_vec()
+}
+
+#[test]
+fn apple_is_on_when_all_four_are_set() {
+    let apple = on(&APPLE).remove(0);
+    assert_eq!(
+        (apple.name.as_str(), apple.display_name.as_str(), apple.client_id.as_str()),
+        ("apple", "Apple", "com.example.web")
+    );
+    assert_eq!((apple.scopes.as_str(), apple.pkce, apple.prompt), ("name email", true, Prompt::Never));
+    assert_eq!(apple.callback, "https://www.jinmini.com/login/apple/callback");
+    let ProviderKind::Apple(registration) = &apple.kind else { panic!("{:?}", apple.kind) };
+    assert_eq!((registration.team_id.as_str(), registration.key_id.as_str()), ("TEAM567890", "KEY4567890"));
+    let urls = [&registration.authorize, &registration.token, &registration.revoke, &registration.jwks];
+    let at = |path: &str| format!("https://appleid.apple.com/auth/{path}");
+    assert_eq!(urls.map(|url| url.as_str().to_owned()), ["authorize", "token", "revoke", "keys"].map(at));
+
+    let set = [
+        ("APPLE_AUTHORIZE_URL", "http://localhost:1/a?locale=ko_KR"),
+        ("APPLE_TOKEN_URL", "http://127.0.0.1:1/t"),
+        ("APPLE_REVOKE_URL", "http://[::1]:1/r"),
+        ("APPLE_JWKS_URL", "https://a/j"),
+        ("APPLE_SCOPES", "email"),
+        ("APPLE_PKCE", "off"),
+    ];
+    let apple = read("development", &[&APPLE[..], &set].concat()).unwrap().remove(0);
+    let ProviderKind::Apple(registration) = &apple.kind else { panic!("{:?}", apple.kind) };
+    let urls = [&registration.authorize, &registration.token, &registration.revoke, &registration.jwks];
+    assert_eq!(urls.map(|url| url.as_str().to_owned()), [0, 1, 2, 3].map(|nth| set[nth].1.to_owned()));
+    assert_eq!((apple.scopes.as_str(), apple.pkce), ("email", false));
+}
+
+#[test]
+fn what_apple_lacks_is_told_by_name() {
+    for (missing, _) in APPLE {
+        let some: Vec<_> = APPLE.into_iter().filter(|(name, _)| *name != missing).collect();
+        let there: Vec<_> = some.iter().map(|(name, _)| *name).collect();
+        assert_eq!(
+            one_mistake("production", &some),
+            format!(
+                "{missing} is not set: {} are set, and Apple needs APPLE_CLIENT_ID, APPLE_TEAM_ID, APPLE_KEY_ID and \
+                 APPLE_PRIVATE_KEY",
+                there.join(" and ")
+            )
+        );
+    }
+    let said = read("production", &APPLE[..1]).unwrap_err();
+    assert_eq!(said.len(), 3, "{said:#?}");
+    assert!(said[0].starts_with("APPLE_TEAM_ID is not set: APPLE_CLIENT_ID is set, and Apple needs"), "{said:#?}");
+}
+
+#[test]
+fn apples_ids_have_the_shape_of_apples() {
+    for (name, value, rule) in [
+        ("APPLE_CLIENT_ID", "web", "an identifier such as com.example.web"),
+        ("APPLE_CLIENT_ID", "com..web", "an identifier such as com.example.web"),
+        ("APPLE_CLIENT_ID", "com.example.*", "an identifier such as com.example.web"),
+        (
+            "APPLE_CLIENT_ID",
+            "TEAM567890.com.example.web",
+            "the identifier of the Services ID alone, without the team id",
+        ),
+        ("APPLE_TEAM_ID", "team567890", "10 upper-case letters and digits"),
+        ("APPLE_TEAM_ID", "TEAM56789", "10 upper-case letters and digits"),
+        ("APPLE_KEY_ID", "AuthKey_KEY4567890.p8", "10 upper-case letters and digits"),
+    ] {
+        let said = one_mistake("production", &apple_with(name, value));
+        assert!(said.starts_with(&format!("{name} is {value:?}: {rule}")), "{said}");
+    }
+    for parameter in ["scope=email", "response_mode=query"] {
+        let address = format!("https://a/b?{parameter}");
+        let said = one_mistake("production", &[&APPLE[..], &[("APPLE_AUTHORIZE_URL", &address)]].concat());
+        assert!(said.contains(": an address without the parameter "), "{said}");
+    }
+}
+
+#[test]
+fn apples_key_is_taken_as_settings_hold_it() {
+    let one_line = P8.trim().replace('\n', "\\n");
+    let carriage_returns = P8.replace('\n', "\r\n");
+    // As OpenSSL writes it.
+    let sec1 = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIMmvqdhFunUWa1whV2ex1pNOUMPbNuibEnuKYisSD2choAoGCCqGSM49\n\
+                AwEHoUQDQgAEYP7UuiVanTHJYet0xjVtaMBJuJI7Yfps5mliLmDyn7Z5A/4QCLi8\nmaQa6elWKLxk8vGyDC1+n1F3o8KU1EYimQ==\n\
+                -----END EC PRIVATE KEY-----\n";
+    for text in [P8, &one_line, &carriage_returns, sec1] {
+        let apple = on(&apple_with("APPLE_PRIVATE_KEY", text)).remove(0);
+        assert!(apple.client_secret.expose().starts_with("-----BEGIN "), "{text}");
+        assert!(!format!("{apple:?}").contains("PRIVATE KEY"), "{apple:?}");
+    }
+    for (text, rule) in [
+        ("hunter2", "the text of the key's .p8 file, from -----BEGIN PRIVATE KEY-----"),
+        ("/run/secrets/AuthKey_KEY4567890.p8", "the text of the key's .p8 file"),
+        (&P8.replace("MIGTAgEA", "MIGSAgEA"), "a private key over P-256, as in every .p8 file of Apple's"),
+        (&P8.replace('\n', "\t"), "a value is UTF-8 without control characters but line ends"),
+        (P384, "a private key over P-256"),
+        (include_str!("../../adapters/client_keys/tests/p256.pem"), "the text of the key's .p8 file"),
+    ] {
+        let said = one_mistake("production", &apple_with("APPLE_PRIVATE_KEY", text));
+        let begin = "APPLE_PRIVATE_KEY has a value that cannot be used (it is not shown here): ";
+        assert!(said.starts_with(&format!("{begin}{rule}")), "{said}");
+    }
+}
+
 #[test]
 fn http_is_for_loopback_in_development() {
     for (mode, url) in [

@@ -26,28 +26,28 @@ pub(super) const PERSON: &str = "person";
 pub(super) const CANCEL: &str = "cancel";
 
 /// Where an answer goes. Only once this is known to be good may an error leave the page (RFC 6749 §4.1.2.1).
-struct ReturnAddress {
+pub(super) struct ReturnAddress {
     /// As it was sent: `/token` compares the text.
-    text: String,
-    url: Url,
-    state: Option<String>,
+    pub(super) text: String,
+    pub(super) url: Url,
+    pub(super) state: Option<String>,
     /// As whom it answers, if it says so.
     issuer: Option<String>,
 }
 
 /// What the person chose.
-enum Choice<'r> {
+pub(super) enum Choice<'r> {
     None,
     Cancel,
     Person(&'r str),
 }
 
 /// What the client wants.
-struct Wish {
-    scope: Scope,
-    code_challenge: Option<String>,
-    nonce: Option<String>,
-    consent: bool,
+pub(super) struct Wish {
+    pub(super) scope: Scope,
+    pub(super) code_challenge: Option<String>,
+    pub(super) nonce: Option<String>,
+    pub(super) consent: bool,
 }
 
 #[handler]
@@ -68,24 +68,29 @@ pub(super) async fn decide(
     body: Body,
 ) -> Response {
     match Parameters::of_form(headers, body).await {
-        Ok(parameters) => {
-            let choice = match (parameters.get(CANCEL), parameters.get(PERSON)) {
-                (Some(_), _) => Choice::Cancel,
-                (None, Some(name)) => Choice::Person(name),
-                (None, None) => Choice::None,
-            };
-            answer(provider, *dialect, &parameters, &choice)
-        }
+        Ok(parameters) => answer(provider, *dialect, &parameters, &Choice::of(&parameters)),
         Err(refusal) => page::fault(&refusal.description),
     }
 }
 
+impl<'r> Choice<'r> {
+    /// What the page's form says.
+    pub(super) fn of(parameters: &'r Parameters) -> Self {
+        match (parameters.get(CANCEL), parameters.get(PERSON)) {
+            (Some(_), _) => Self::Cancel,
+            (None, Some(name)) => Self::Person(name),
+            (None, None) => Self::None,
+        }
+    }
+}
+
 fn answer(provider: &StandIn, dialect: Dialect, parameters: &Parameters, choice: &Choice<'_>) -> Response {
-    let address = match ReturnAddress::of(provider, dialect, parameters) {
+    let issuer = dialect.names_itself().then(|| provider.issuer.text.clone());
+    let address = match ReturnAddress::of(provider.client.id(), issuer, parameters) {
         Ok(address) => address,
         Err(refusal) => return page::fault(&refusal.description),
     };
-    let wish = match dialect.judge(parameters).and_then(|()| Wish::of(dialect, parameters)) {
+    let wish = match dialect.judge(parameters).and_then(|()| Wish::of(dialect, parameters, "query")) {
         Ok(wish) => wish,
         Err(refusal) => return address.refuse(&refusal),
     };
@@ -109,8 +114,8 @@ fn answer(provider: &StandIn, dialect: Dialect, parameters: &Parameters, choice:
 }
 
 impl ReturnAddress {
-    fn of(provider: &StandIn, dialect: Dialect, parameters: &Parameters) -> Result<Self, Refusal> {
-        if parameters.require("client_id")? != provider.client.id() {
+    pub(super) fn of(client_id: &str, issuer: Option<String>, parameters: &Parameters) -> Result<Self, Refusal> {
+        if parameters.require("client_id")? != client_id {
             return Err(Refusal::invalid_request("client_id is not the one client that there is"));
         }
         let text = parameters.require("redirect_uri")?;
@@ -118,7 +123,6 @@ impl ReturnAddress {
         let url = url.ok_or_else(|| {
             Refusal::invalid_request("redirect_uri must be https, or http at localhost, at an address or at a name without a dot, without user and fragment")
         })?;
-        let issuer = dialect.names_itself().then(|| provider.issuer.text.clone());
         Ok(Self { text: text.to_owned(), url, state: parameters.get("state").map(str::to_owned), issuer })
     }
 
@@ -150,7 +154,8 @@ fn is_acceptable(url: &Url) -> bool {
 }
 
 impl Wish {
-    fn of(dialect: Dialect, parameters: &Parameters) -> Result<Self, Refusal> {
+    /// `mode` is the one way in which the response can go back.
+    pub(super) fn of(dialect: Dialect, parameters: &Parameters, mode: &str) -> Result<Self, Refusal> {
         if parameters.get("request").is_some() {
             return Err(Refusal::new(ErrorCode::RequestNotSupported, "request objects are not supported"));
         }
@@ -160,8 +165,8 @@ impl Wish {
         if parameters.require("response_type")? != "code" {
             return Err(Refusal::new(ErrorCode::UnsupportedResponseType, "response_type must be code"));
         }
-        if parameters.get("response_mode").is_some_and(|mode| mode != "query") {
-            return Err(Refusal::invalid_request("response_mode must be query"));
+        if parameters.get("response_mode").unwrap_or("query") != mode {
+            return Err(Refusal::invalid_request(format!("response_mode must be {mode}")));
         }
         let prompts =
             |wanted| parameters.get("prompt").is_some_and(|prompt| prompt.split(' ').any(|word| word == wanted));

@@ -72,6 +72,34 @@ pub(super) fn choose(action: &str, client: &str, request: &Parameters, notice: b
     page(if notice { StatusCode::BAD_REQUEST } else { StatusCode::OK }, &main)
 }
 
+/// Sends the browser back with a form (OAuth 2.0 Form Post Response Mode, §2).
+pub(super) fn post_back(to: &str, fields: &[(&str, String)]) -> Response {
+    const SCRIPT: &str = "document.forms[0].submit()";
+    let body = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                title { "Stand-in sign-in · 개발용 로그인" }
+            }
+            body {
+                form method="post" action=(to) {
+                    @for (name, value) in fields {
+                        input type="hidden" name=(name) value=(value);
+                    }
+                    noscript { button { (bilingual("계속", "Continue")) } }
+                }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    let script = STANDARD.encode(Sha256::digest(SCRIPT));
+    let policy = format!(
+        "default-src 'none'; script-src 'sha256-{script}'; form-action http: https:; base-uri 'none'; frame-ancestors 'none'"
+    );
+    answer(StatusCode::OK, policy, body)
+}
+
 /// Says what is wrong with a request.
 pub(super) fn fault(reason: &str) -> Response {
     let main = html! {
@@ -105,6 +133,10 @@ fn page(status: StatusCode, main: &Markup) -> Response {
         "default-src 'none'; style-src 'sha256-{style}'; form-action http: https:; base-uri 'none'; \
          frame-ancestors 'none'"
     );
+    answer(status, policy, body)
+}
+
+fn answer(status: StatusCode, policy: String, body: Markup) -> Response {
     Response::builder()
         .status(status)
         .header(header::CONTENT_TYPE, "text/html; charset=utf-8")

@@ -46,12 +46,12 @@ pub(super) enum IdTokenFlaw {
 }
 
 /// A key pair.
-struct KeyPair {
+pub(super) struct KeyPair {
     key: EncodingKey,
     algorithm: Algorithm,
     kid: String,
     /// The public half.
-    jwk: Value,
+    pub(super) jwk: Value,
 }
 
 /// ES256 as itself; RS256, which is all that the others document, as any other. That key is made when it is needed.
@@ -76,12 +76,18 @@ impl KeyPair {
         Self::of(EncodingKey::from_ec_der(document.map_err(io::Error::other)?.as_ref()), Algorithm::ES256)
     }
 
-    fn rs256() -> io::Result<Self> {
+    /// It takes a while.
+    pub(super) fn rs256() -> io::Result<Self> {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(io::Error::other)?;
         let document: Pkcs8V1Der<'_> = pair.as_der().map_err(io::Error::other)?;
         // The library wants PKCS#1, which is what PKCS#8 wraps.
         let document = PrivateKeyInfoRef::try_from(document.as_ref()).map_err(io::Error::other)?;
         Self::of(EncodingKey::from_rsa_der(document.private_key.as_bytes()), Algorithm::RS256)
+    }
+
+    /// Signs claims.
+    pub(super) fn sign(&self, claims: &impl Serialize) -> Result<String, Refusal> {
+        signed(&Header { kid: Some(self.kid.clone()), ..Header::new(self.algorithm) }, claims, &self.key)
     }
 }
 
@@ -138,7 +144,8 @@ impl Signer {
             IdTokenFlaw::Unsigned => return Ok(Some(unsigned(&claims))),
             IdTokenFlaw::SignedWithPublicKey => {
                 let header = Header { kid: Some(pair.kid.clone()), ..Header::new(Algorithm::HS256) };
-                return signed(&header, &claims, &EncodingKey::from_secret(pair.jwk.to_string().as_bytes()));
+                let key = EncodingKey::from_secret(pair.jwk.to_string().as_bytes());
+                return signed(&header, &claims, &key).map(Some);
             }
             IdTokenFlaw::WrongNonce => drop(claims.insert("nonce".to_owned(), json!("of another request"))),
             IdTokenFlaw::WrongAudience => drop(claims.insert("aud".to_owned(), json!("another client"))),
@@ -146,12 +153,12 @@ impl Signer {
             IdTokenFlaw::Expired => drop(claims.insert("exp".to_owned(), json!(now.timestamp() - ID_TOKEN_SECONDS))),
             IdTokenFlaw::None => {}
         }
-        signed(&Header { kid: Some(pair.kid.clone()), ..Header::new(pair.algorithm) }, &claims, &pair.key)
+        pair.sign(&claims).map(Some)
     }
 }
 
-fn signed(header: &Header, claims: &Map<String, Value>, key: &EncodingKey) -> Result<Option<String>, Refusal> {
-    jsonwebtoken::encode(header, claims, key).map(Some).map_err(|_| broken("the id token could not be signed"))
+fn signed(header: &Header, claims: &impl Serialize, key: &EncodingKey) -> Result<String, Refusal> {
+    jsonwebtoken::encode(header, claims, key).map_err(|_| broken("the token could not be signed"))
 }
 
 fn unsigned(claims: &Map<String, Value>) -> String {
@@ -164,7 +171,7 @@ fn broken(why: &str) -> Refusal {
 }
 
 /// The left half of the access token's digest.
-fn at_hash(access_token: &str) -> String {
+pub(super) fn at_hash(access_token: &str) -> String {
     let digest = Sha256::digest(access_token);
     URL_SAFE_NO_PAD.encode(digest.split_at(digest.len() / 2).0)
 }

@@ -23,7 +23,8 @@ async fn url(provider: &dyn Provider, request: &AuthorizationRequest) -> String 
     let url = provider.authorize_url(request).await.unwrap();
     let (endpoint, query) = url.split_once('?').unwrap();
     assert!(endpoint.ends_with("/authorize"), "{url}");
-    query.replacen(BEGIN, "…", 1)
+    // What Apple calls a client is of another form.
+    query.replacen(super::apple::CLIENT, "client%3A1", 1).replacen(BEGIN, "…", 1)
 }
 
 /// The same of a request that asks for nothing special.

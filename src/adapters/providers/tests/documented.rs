@@ -4,6 +4,7 @@
 //! Another operation is another [`Operation`], an arm in [`Case::endpoint`] and [`ask`], and cases at each provider: the last
 //! test fails until each has some.
 
+mod apple;
 mod discord;
 mod facebook;
 mod generic;
@@ -87,6 +88,8 @@ struct Provided {
     issuer: Option<&'static str>,
     /// Whom they are about.
     subject: &'static str,
+    /// Whom they are for.
+    audience: &'static str,
     /// Whether the client secret signs them.
     by_secret: bool,
     /// What the browser is sent with, behind what every request has, and where that is documented.
@@ -105,6 +108,7 @@ impl Provided {
             settings: Vec::new(),
             issuer: None,
             subject: "u-1",
+            audience: "client:1",
             by_secret: false,
             authorization: None,
             revokes_by,
@@ -120,6 +124,10 @@ impl Provided {
 
     fn id_tokens(self, issuer: &'static str, subject: &'static str) -> Self {
         Self { issuer: Some(issuer), subject, ..self }
+    }
+
+    fn audience(self, audience: &'static str) -> Self {
+        Self { audience, ..self }
     }
 
     fn id_tokens_by_secret(self, issuer: &'static str, subject: &'static str) -> Self {
@@ -166,6 +174,7 @@ fn table() -> Vec<Provided> {
         naver::plain_row(),
         kakao::row(),
         kakao::plain_row(),
+        apple::row(),
         line::row(),
         discord::row(),
         x::row(),
@@ -206,6 +215,7 @@ impl Provided {
     fn signed(&self, response: &Reply, fake: &Fake, signer: &Signer) -> Reply {
         let mut claims = claims(&self.issuer.map_or_else(|| fake.url(""), str::to_owned));
         claims["sub"] = json!(self.subject);
+        (claims["aud"], claims["azp"]) = (json!(self.audience), json!(self.audience));
         claims.as_object_mut().unwrap().remove("at_hash");
         let id_token = if self.by_secret { signed_with_secret(&claims) } else { signer.sign(&claims) };
         response.clone().with(ID_TOKEN, &id_token)

@@ -76,9 +76,12 @@ impl From<(u16, Value)> for Reply {
     }
 }
 
+/// What comes of a question.
+type Answering = Box<dyn Fn(&Seen) -> Reply + Send>;
+
 #[derive(Default)]
 struct State {
-    replies: HashMap<String, Reply>,
+    replies: HashMap<String, Answering>,
     seen: Vec<Seen>,
 }
 
@@ -109,7 +112,13 @@ impl Fake {
 
     /// Says this from now on.
     pub(super) fn on(&self, what: &str, reply: impl Into<Reply>) -> &Self {
-        self.state.lock().unwrap().replies.insert(what.to_owned(), reply.into());
+        let reply = reply.into();
+        self.on_asking(what, move |_| reply.clone())
+    }
+
+    /// Says from now on what comes of the question.
+    pub(super) fn on_asking(&self, what: &str, reply: impl Fn(&Seen) -> Reply + Send + 'static) -> &Self {
+        self.state.lock().unwrap().replies.insert(what.to_owned(), Box::new(reply));
         self
     }
 
@@ -146,8 +155,9 @@ async fn answer(state: Arc<Mutex<State>>, mut request: Request) -> poem::Result<
     let body = request.take_body().into_string().await.unwrap();
     let reply = {
         let mut state = state.lock().unwrap();
-        state.seen.push(Seen { what: what.clone(), query, headers, body });
-        state.replies.get(&what).cloned()
+        let seen = Seen { what, query, headers, body };
+        state.seen.push(seen.clone());
+        state.replies.get(&seen.what).map(|reply| reply(&seen))
     };
     let reply = reply.unwrap_or_else(|| Reply::text(404, "there is nothing here"));
     tokio::time::sleep(reply.after).await;

@@ -7,7 +7,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use http::StatusCode;
 
 use self::refusals::{
-    broken, no_navigation, nobody, not_linked, not_signed_in, nowhere, provider_failed, scope_not_allowed,
+    broken, no_forms, no_navigation, nobody, not_linked, not_signed_in, nowhere, provider_failed, scope_not_allowed,
     uncontrolled, unknown_auth_type, unknown_provider,
 };
 use super::{
@@ -24,12 +24,18 @@ use crate::{
         },
         schemas::{
             cookie::{self, Cookies},
-            login::{AttemptCookie, BeginQuery, CallbackQuery, LinkForm, LinkRequest, Redirect, Refusal, slot_for},
+            login::{
+                AttemptCookie, BeginQuery, CallbackForm, CallbackQuery, LinkForm, LinkRequest, Redirect, Refusal,
+                slot_for,
+            },
             validated,
         },
         services::{
             account::{AccountService, ControlError, LinkPermit},
-            login::{BeginError, BeginRequest, Begun, FinishError, LoginService, Outcome, Returned, Unfinished},
+            login::{
+                BeginError, BeginRequest, Begun, FinishError, LoginService, Outcome, PostError, ProviderResponse,
+                Returned, Unfinished,
+            },
             session::SessionService,
         },
     },
@@ -217,6 +223,40 @@ impl LoginController {
         }
     }
 
+    /// `POST /login/{provider}/callback`: what a provider sends by a form goes on to `GET`, sealed. It is the same address, so what
+    /// comes is answered where the browser's cookies come along.
+    pub fn take_form(&self, provider: &str, form: CallbackForm) -> Result<Redirect, Refusal> {
+        let response = ProviderResponse {
+            name: form.name(),
+            state: form.state.map(Secret::new),
+            code: form.code.map(Secret::new),
+            error: form.error,
+            issuer: form.iss,
+        };
+        match self.logins.post(provider, &response) {
+            Ok(sealed) => {
+                let location = format!("callback?posted={}", cookie::encoded(&sealed));
+                Ok(Redirect { location: Secret::new(location), cookies: Vec::new() })
+            }
+            Err(PostError::UnknownProvider) => Err(unknown_provider()),
+            Err(PostError::NoForms) => Err(no_forms()),
+            Err(PostError::Nonsense) => Err(not_signed_in(&self.public_url, FinishError::Nonsense)),
+            Err(PostError::Failed(failure)) => Err(broken(failed(&failure))),
+        }
+    }
+
+    /// What the provider says. A form counts alone: the parameters of another response must not join it.
+    fn response(&self, provider: &str, query: CallbackQuery) -> (ProviderResponse, bool) {
+        let CallbackQuery { state, code, error, iss: issuer, posted } = query;
+        let Some(posted) = posted else {
+            let (state, code) = (state.map(Secret::new), code.map(Secret::new));
+            return (ProviderResponse { state, code, error, issuer, name: None }, false);
+        };
+        let is_alone = state.is_none() && code.is_none() && error.is_none() && issuer.is_none();
+        let sealed = cookie::decoded(&posted).filter(|_| is_alone);
+        (sealed.and_then(|sealed| self.logins.posted(provider, &sealed)).unwrap_or_default(), true)
+    }
+
     /// `GET /login/{provider}/callback`
     pub async fn finish(
         &self,
@@ -225,19 +265,21 @@ impl LoginController {
         cookies: &[String],
         sender: &Sender,
     ) -> Result<Redirect, Refusal> {
-        let state = LoginState::presented(&query.state.unwrap_or_default());
+        let (response, by_form) = self.response(provider, query);
+        let state = LoginState::presented(response.state.as_ref().map_or("", Secret::expose));
         let label = state.label();
         let kept = self.kept(cookies).into_iter().enumerate();
         let kept =
             kept.filter_map(|(slot, attempt)| Some((slot, attempt?))).find(|(_, attempt)| attempt.label == label);
         let used_up = kept.as_ref().map(|(slot, _)| self.cookies.forget(&self.cookies.login(*slot)));
         let sealed = kept.map(|(_, attempt)| attempt.sealed);
-        let outcome = match (query.code, query.error) {
-            (Some(code), None) => Outcome::Code(Secret::new(code)),
+        let ProviderResponse { issuer, name, .. } = response;
+        let outcome = match (response.code, response.error) {
+            (Some(code), None) => Outcome::Code(code),
             (None, Some(error)) => Outcome::Error(error),
             (Some(_), Some(_)) | (None, None) => Outcome::Nonsense,
         };
-        let returned = Returned { state, sealed, issuer: query.iss, outcome, visitor: sender.visitor() };
+        let returned = Returned { state, sealed, issuer, by_form, name, outcome, visitor: sender.visitor() };
         let old_session = cookie::sent(cookies, &self.cookies.session());
         match self.logins.finish(provider, returned, old_session).await {
             Ok(finished) => {

@@ -250,7 +250,10 @@ impl OAuthController {
     ) -> Result<UnlinkAcknowledged, Problem> {
         let notice = UnlinkNotice { authorization: authorization.map(Secret::new), parameters: form.into_parameters() };
         match self.vault.unlinked(provider, &notice).await {
-            Ok(Acknowledgement::Ok) => Ok(UnlinkAcknowledged::Ok),
+            // The service acknowledges other events.
+            Ok(Acknowledgement::Ok) | Err(NoticeError::Refused(UnlinkError::AnotherEvent(_))) => {
+                Ok(UnlinkAcknowledged::Ok)
+            }
             Ok(Acknowledgement::NoContent) => Ok(UnlinkAcknowledged::NoContent),
             Err(NoticeError::UnknownProvider | NoticeError::Refused(UnlinkError::Unsupported)) => Err(Problem::new(
                 StatusCode::NOT_FOUND,
@@ -261,6 +264,11 @@ impl OAuthController {
                 StatusCode::FORBIDDEN,
                 "notice_not_verified",
                 "the notice is not proven to come from the provider",
+            )),
+            Err(NoticeError::Refused(UnlinkError::Unavailable)) => Err(Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "provider_unavailable",
+                "the keys that would prove the notice cannot be fetched from the provider at the moment; send it again later",
             )),
             Err(NoticeError::Refused(UnlinkError::Malformed)) => Err(Problem::new(
                 StatusCode::BAD_REQUEST,

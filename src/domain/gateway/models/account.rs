@@ -2,11 +2,13 @@
 //! person signed up with and their password. An e-mail never links two: what a provider says of one is only to be shown.
 
 mod email;
+mod name;
 mod password;
 
 use chrono::{DateTime, Utc};
 
 pub use self::email::{Email, InvalidEmail};
+pub use self::name::told_name;
 pub use self::password::{LONGEST_PASSWORD, Password, PasswordHash, SHORTEST_PASSWORD, UnfitPassword};
 use super::{
     id::{AccountId, EndingId, SessionId},
@@ -33,6 +35,17 @@ pub struct ProviderIdentity {
     pub verified_email: Option<String>,
     /// The name to show.
     pub name: Option<String>,
+}
+
+/// The domain of the addresses that Apple gives out for people who hide theirs. It hands mail on that registered senders send there.
+const PRIVATE_RELAY: &str = "privaterelay.appleid.com";
+
+impl ProviderIdentity {
+    /// Whether the e-mail is an address of Apple's private relay: good to reach the person, and not the one they are known by.
+    pub fn has_relay_email(&self) -> bool {
+        let domain = self.verified_email.as_deref().and_then(|email| email.rsplit_once('@')).map(|(_, domain)| domain);
+        domain.is_some_and(|domain| domain.eq_ignore_ascii_case(PRIVATE_RELAY))
+    }
 }
 
 /// How a person signs in here, without a provider.

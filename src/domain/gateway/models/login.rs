@@ -85,6 +85,8 @@ pub struct LoginAttempt {
     /// Whether the person is asked for their consent though the provider need not: it follows an attempt that brought no refresh
     /// token.
     pub consent: bool,
+    /// Whether the browser is to come back with a form: no other response counts.
+    pub by_form: bool,
     /// From when on it is void.
     pub expires_at: DateTime<Utc>,
 }

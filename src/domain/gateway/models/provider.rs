@@ -13,6 +13,9 @@ use super::oauth::{ProviderName, Secret};
 /// The provider that development brings along where no other is configured: anybody can sign in there as anybody.
 pub const STAND_IN: &str = "stand-in";
 
+/// The same provider as one that speaks as Apple does.
+pub const STAND_IN_APPLE: &str = "stand-in-apple";
+
 /// A provider that is on, with everything that is needed to talk to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderSettings {
@@ -24,7 +27,7 @@ pub struct ProviderSettings {
     pub kind: ProviderKind,
     /// Our name there.
     pub client_id: String,
-    /// Our password there.
+    /// Our password there; at Apple the private key, in PEM, that client secrets are made with.
     pub client_secret: Secret,
     /// What people are asked to allow, written as the provider wants it; may be empty.
     pub scopes: String,
@@ -55,6 +58,7 @@ impl ProviderSettings {
             | ProviderKind::Discord { .. }
             | ProviderKind::X(_)
             | ProviderKind::Entra(_)
+            | ProviderKind::Apple(_)
             | ProviderKind::Oidc { .. } => None,
         }
     }
@@ -131,6 +135,9 @@ pub enum ProviderKind {
     X(Endpoints),
     /// OpenID Connect; the endpoints are found at the tenant.
     Entra(EntraSettings),
+    /// OpenID Connect at known endpoints, without userinfo. The client secret is made anew for each request: a JWT that is signed
+    /// with a private key.
+    Apple(AppleRegistration),
     /// OpenID Connect; the endpoints are found at the issuer.
     Oidc {
         /// The issuer, exactly as its id tokens write it.
@@ -148,6 +155,25 @@ pub enum IdTokenKey {
     Published,
     /// Our client secret, by HS256.
     ClientSecret,
+}
+
+/// Our registration at Apple, and where Apple answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppleRegistration {
+    /// For the browser.
+    pub authorize: Url,
+    /// Codes and refresh tokens become access tokens here.
+    pub token: Url,
+    /// Takes grants back.
+    pub revoke: Url,
+    /// The keys of its id tokens and notices.
+    pub jwks: Url,
+    /// Whose key it is.
+    pub team_id: String,
+    /// Names the private key.
+    pub key_id: String,
+    /// The App ID that our client id belongs to, if it is set: notices may be addressed to it.
+    pub app_id: Option<String>,
 }
 
 /// Where a provider answers.

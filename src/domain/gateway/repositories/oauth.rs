@@ -14,7 +14,8 @@ use crate::domain::gateway::models::{
 #[async_trait]
 pub trait OAuthRepository: Send + Sync {
     /// The account of this identity at its provider; if there is none, `newcomer` becomes it. Of two calls at once for the
-    /// same identity both get the same account. E-mail and name are updated, and never looked up by.
+    /// same identity both get the same account. E-mail and name are updated, and never looked up by;
+    /// a name stays if the provider tells none this time (Apple tells it once).
     ///
     /// # Errors
     /// `Conflict` if the identity is unknown and the newcomer's id is another account's.

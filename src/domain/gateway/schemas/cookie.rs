@@ -67,7 +67,7 @@ pub fn encoded(bytes: &[u8]) -> String {
 }
 
 /// The bytes that stand in a cookie.
-pub(super) fn decoded(text: &str) -> Option<Vec<u8>> {
+pub fn decoded(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     domain::gateway::models::{
+        account::told_name,
         login::{MAX_ATTEMPTS, ReturnTo},
         oauth::Secret,
     },
@@ -51,6 +52,58 @@ pub struct CallbackQuery {
     pub error: Option<String>,
     /// `iss`
     pub iss: Option<String>,
+    /// `posted`: what came as a form, sealed.
+    pub posted: Option<String>,
+}
+
+// It holds a code, so it has no `Debug`.
+/// What a provider sends the browser back with, as a form (OAuth 2.0 Form Post Response Mode).
+#[derive(Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct CallbackForm {
+    /// The attempt that this ends.
+    pub state: Option<String>,
+    /// The authorization code.
+    pub code: Option<String>,
+    /// Why there is no code (RFC 6749 §4.1.2.1), such as `user_cancelled_authorize`.
+    pub error: Option<String>,
+    /// Who sends the browser back (RFC 9207).
+    pub iss: Option<String>,
+    /// The person's name and e-mail as JSON, which Apple sends the first time alone: `{"name": {"firstName": "…", "lastName": "…"}}`.
+    /// The name is kept to be shown; the e-mail is that of the id token.
+    pub user: Option<String>,
+}
+
+/// The longest `user` that is looked at, in bytes.
+const LONGEST_USER: usize = 8 * 1024;
+
+impl CallbackForm {
+    /// The name in `user`, if there is one. Nobody signed it, so it may be whatever the person wants it to be.
+    pub fn name(&self) -> Option<String> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Name {
+            #[serde(rename = "firstName")]
+            given: Option<String>,
+            #[serde(rename = "lastName")]
+            family: Option<String>,
+        }
+        #[derive(Deserialize)]
+        struct User {
+            name: Name,
+        }
+        let user = self.user.as_deref().filter(|user| user.len() <= LONGEST_USER)?;
+        let User { name: Name { given, family } } = serde_json::from_str(user).ok()?;
+        told_name(&given.unwrap_or_default(), &family.unwrap_or_default())
+    }
+}
+
+impl Example for CallbackForm {
+    /// Apple's, after the person did not agree.
+    fn example() -> Self {
+        Self { state: Some("state".into()), error: Some("user_cancelled_authorize".into()), ..Self::default() }
+    }
 }
 
 // It may hold a password, so it has no `Debug`.
@@ -232,6 +285,31 @@ mod tests {
         for other in ["", "a", "a.1", "a.x.AQL6", "a.1.A", "a.1.AQL6.b", "a.1.AQ+6", "a.99999999999999999999.AQL6"] {
             assert_eq!(AttemptCookie::read(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_name_is_read_and_nothing_else_is_believed() {
+        let name = |user: &str| CallbackForm { user: Some(user.to_owned()), ..CallbackForm::default() }.name();
+        // As in "Authenticating users with Sign in with Apple".
+        let user = r#"{"name":{"firstName":"길동","lastName":"홍"},"email":"x@privaterelay.appleid.com"}"#;
+        assert_eq!(name(user).as_deref(), Some("홍길동"));
+        assert_eq!(name(r#"{"name":{"firstName":"Mina","middleName":null}}"#).as_deref(), Some("Mina"));
+        let long = format!(r#"{{"name":{{"firstName":"{}"}}}}"#, "a".repeat(9000));
+        let wrong = [
+            "",
+            "{}",
+            "[]",
+            "null",
+            r#"{"name":null}"#,
+            r#"{"name":{"firstName":7}}"#,
+            r#"{"email":"a@b"}"#,
+            "x",
+            &long,
+        ];
+        for user in wrong {
+            assert_eq!(name(user), None, "{user}");
+        }
+        assert_eq!(CallbackForm::default().name(), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use poem_openapi::{Object, types::Example};
 use serde::Deserialize;
 use validator::{Validate, ValidationError};
 
-pub use self::unlink::{UnlinkAcknowledged, UnlinkForm};
+pub use self::unlink::{SignedNotice, UnlinkAcknowledged, UnlinkForm};
 use super::{local, token::TokenPair};
 use crate::domain::gateway::models::{
     oauth::{Grant, GrantCursor, GrantStatus, ProviderTokens},

@@ -41,6 +41,8 @@ pub struct SessionProvider {
     pub subject: String,
     /// E-mail, if the provider told it and vouches that it is the person's.
     pub email: Option<String>,
+    /// `true` if the e-mail is an address of Apple's private relay, by which the person hides theirs; else left out.
+    pub email_is_relay: Option<bool>,
     /// The name to show, if the provider told it.
     pub name: Option<String>,
 }
@@ -48,6 +50,7 @@ pub struct SessionProvider {
 impl From<ProviderIdentity> for SessionProvider {
     fn from(identity: ProviderIdentity) -> Self {
         Self {
+            email_is_relay: identity.has_relay_email().then_some(true),
             provider: identity.provider.to_string(),
             subject: identity.subject,
             email: identity.verified_email,

@@ -2,6 +2,7 @@
 //! attempts that nobody finishes cost no room here; the store only learns which attempts were finished.
 
 mod beginning;
+mod posting;
 mod travelling;
 
 use std::sync::Arc;
@@ -9,11 +10,14 @@ use std::sync::Arc;
 use thiserror::Error;
 use tracing::{info, warn};
 
-pub use self::beginning::{BeginError, BeginRequest, Begun};
+pub use self::{
+    beginning::{BeginError, BeginRequest, Begun},
+    posting::{PostError, ProviderResponse},
+};
 use super::{
     Failure,
     account::LinkPermit,
-    oauth::{ConsentRequest, OAuthService, ProviderError, SignInError},
+    oauth::{Agreed, ConsentRequest, OAuthService, ProviderError, SignInError},
     ports::Sealer,
     session::{OpenSessionError, SessionService},
 };
@@ -28,6 +32,9 @@ use crate::{
     },
     ports::{Clock, Entropy},
 };
+
+/// How providers say that the person does not want it (RFC 6749 §4.1.2.1; Apple).
+const DENIALS: [&str; 2] = ["access_denied", "user_cancelled_authorize"];
 
 /// What [`LoginService`] is made of.
 pub struct LoginParts {
@@ -60,6 +67,10 @@ pub struct Returned {
     pub sealed: Option<Vec<u8>>,
     /// `iss` (RFC 9207)
     pub issuer: Option<String>,
+    /// Whether it came as a form.
+    pub by_form: bool,
+    /// The person's name, if it came along. Nobody signed it.
+    pub name: Option<String>,
     /// What the provider says.
     pub outcome: Outcome,
     /// Who comes back.
@@ -193,7 +204,8 @@ impl LoginService {
         let unknown = |error| Unfinished { error, wish: None };
         let provider: ProviderName = provider.parse().map_err(|_| unknown(FinishError::UnknownProvider))?;
         self.parts.oauth.provider(&provider).ok_or_else(|| unknown(FinishError::UnknownProvider))?;
-        let attempt = self.attempt(&returned).filter(|attempt| attempt.provider == provider);
+        let is_meant = |attempt: &LoginAttempt| attempt.provider == provider && attempt.by_form == returned.by_form;
+        let attempt = self.attempt(&returned).filter(is_meant);
         let attempt = attempt.ok_or_else(|| unknown(FinishError::UnknownAttempt))?;
         self.finish_known(&attempt, returned, old_session).await.map_err(|error| Unfinished {
             error,
@@ -238,7 +250,7 @@ impl LoginService {
         oauth.check_issuer(attempt, returned.issuer.as_deref()).await?;
         let code = match returned.outcome {
             Outcome::Code(code) => code,
-            Outcome::Error(code) if code == "access_denied" => return Err(FinishError::Denied),
+            Outcome::Error(code) if DENIALS.contains(&code.as_str()) => return Err(FinishError::Denied),
             Outcome::Error(code) => return Err(ProviderError::Refused { code: printable(&code) }.into()),
             Outcome::Nonsense => return Err(FinishError::Nonsense),
         };
@@ -246,7 +258,8 @@ impl LoginService {
             Some(_) => Some(self.permit(attempt, old_session).await?),
             None => None,
         };
-        let signed_in = oauth.sign_in(attempt, &returned.state, code, permit).await?;
+        let Returned { state, name, visitor, .. } = returned;
+        let signed_in = oauth.sign_in(attempt, Agreed { state: &state, code, name }, permit).await?;
         let consent = match signed_in.needs_consent {
             Some(request) => self.ask_for_consent(attempt, request).await,
             None => None,
@@ -256,7 +269,7 @@ impl LoginService {
         if permit.is_some() || current.is_some_and(|session| session.account == signed_in.account) {
             return Ok(finished);
         }
-        let session = sessions.open(signed_in.account, returned.visitor).await?;
+        let session = sessions.open(signed_in.account, visitor).await?;
         if !oauth.is_met(signed_in.account).await? {
             sessions.end(session.expose()).await?;
             return Err(FinishError::AccountEnded);

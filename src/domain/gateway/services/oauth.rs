@@ -17,7 +17,7 @@ use thiserror::Error;
 
 pub use self::exchanging::{ExchangeError, ExchangePurpose, ExchangeRequest, Exchanged};
 pub(super) use self::sealing::sealing_context;
-pub use self::signing_in::{ConsentRequest, SignInError, SignedIn};
+pub use self::signing_in::{Agreed, ConsentRequest, SignInError, SignedIn};
 pub use self::taking_back::TakenBack;
 pub use self::unlinking::NoticeError;
 use self::{keeping::KeepError, refreshing::Turns};

@@ -255,6 +255,8 @@ pub struct CodeExchange {
     pub nonce: Option<Secret>,
     /// The state of the attempt; Naver wants it here too.
     pub state: Secret,
+    /// The person's name, if it came along with the code (Apple, the first time). Nobody signed it: it is there to be shown.
+    pub name: Option<String>,
 }
 
 /// A provider's notice that a person took back there what they allowed us, as it came in. Nothing in it is verified.
@@ -298,6 +300,12 @@ pub enum UnlinkError {
     /// It lacks something, or what it holds makes no sense.
     #[error("the notice is not of the form that the provider documents")]
     Malformed,
+    /// What proves it has to be fetched from the provider, which is out of reach.
+    #[error("the keys that would prove the notice cannot be fetched")]
+    Unavailable,
+    /// It is proven, and about something else than what people allow us.
+    #[error("the notice is about another event: {0}")]
+    AnotherEvent(&'static str),
 }
 
 /// A provider where people sign in and whose tokens we keep. One implementation per family of quirks.
@@ -314,6 +322,12 @@ pub trait Provider: Send + Sync {
 
     /// Whether its id tokens hold the nonce of the authorization request.
     fn uses_nonce(&self) -> bool {
+        false
+    }
+
+    /// Whether the browser comes back with a form instead of a query, if these scopes are asked for besides those that are set
+    /// (OAuth 2.0 Form Post Response Mode).
+    fn answers_by_form(&self, _more_scopes: &[String]) -> bool {
         false
     }
 
@@ -344,6 +358,11 @@ pub trait Provider: Send + Sync {
         false
     }
 
+    /// Whether its grants are refreshed though nobody asks for them.
+    fn is_refreshed_ahead(&self) -> bool {
+        true
+    }
+
     /// Gets the next access token. Gives what the provider answered; [`ProviderTokens::refreshed`] puts it together.
     async fn refresh(&self, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError>;
 
@@ -357,7 +376,7 @@ pub trait Provider: Send + Sync {
     }
 
     /// Verifies a notice that somebody took back there what they allowed, and says who.
-    fn unlinked(&self, _notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+    async fn unlinked(&self, _notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
         Err(UnlinkError::Unsupported)
     }
 }

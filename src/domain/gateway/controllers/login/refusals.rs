@@ -136,6 +136,17 @@ pub(super) fn unknown_provider() -> Refusal {
     )
 }
 
+pub(super) fn no_forms() -> Refusal {
+    Refusal::new(
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "no_form_response",
+            "this provider sends browsers back with a query (GET), not with a form",
+        ),
+        "이 로그인 서버는 양식(POST)으로 응답하지 않습니다.",
+    )
+}
+
 pub(super) fn no_navigation(problem: Problem) -> Refusal {
     Refusal::new(problem, "로그인은 브라우저로 이 주소를 열 때만 시작됩니다.")
 }

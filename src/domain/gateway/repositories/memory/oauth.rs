@@ -110,7 +110,9 @@ impl OAuthRepository for MemoryOAuth {
         let State { accounts, identities, .. } = &mut *state;
         let unknown = match identities.entry(key(identity)) {
             Entry::Occupied(mut known) => {
-                known.get_mut().identity = identity.clone();
+                let stored = &mut known.get_mut().identity;
+                let name = identity.name.clone().or_else(|| stored.name.take());
+                *stored = ProviderIdentity { name, ..identity.clone() };
                 return Ok(known.get().account.clone());
             }
             Entry::Vacant(unknown) => unknown,

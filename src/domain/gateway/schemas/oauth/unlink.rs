@@ -27,6 +27,30 @@ pub struct UnlinkForm {
     pub signature: Option<String>,
     /// Kakao: the person.
     pub user_id: Option<String>,
+    /// Apple: a signed token. It comes as JSON ([`SignedNotice`]), not in a form.
+    #[serde(skip)]
+    #[oai(skip)]
+    pub payload: Option<String>,
+}
+
+/// A provider's notice as a signed token (Apple).
+#[derive(Debug, Deserialize, Object)]
+#[oai(example)]
+pub struct SignedNotice {
+    /// A JWT that is signed with a key of the provider's.
+    pub payload: String,
+}
+
+impl Example for SignedNotice {
+    fn example() -> Self {
+        Self { payload: "eyJraWQiOiI4NkQ4OEtmIiwiYWxnIjoiUlMyNTYifQ.e30.c2lnbmF0dXJl".to_owned() }
+    }
+}
+
+impl From<SignedNotice> for UnlinkForm {
+    fn from(notice: SignedNotice) -> Self {
+        Self { payload: Some(notice.payload), ..Self::default() }
+    }
 }
 
 impl Example for UnlinkForm {
@@ -46,6 +70,7 @@ impl UnlinkForm {
             ("timestamp", self.timestamp),
             ("signature", self.signature),
             ("user_id", self.user_id),
+            ("payload", self.payload),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))

@@ -106,6 +106,7 @@ impl LoginService {
             None => Vec::new(),
         };
         let LoginParts { clock, entropy, .. } = &self.parts;
+        let by_form = provider.answers_by_form(&more_scopes);
         let attempt = LoginAttempt {
             callback: came_by.map(|base| format!("{base}/login/{name}/callback")),
             provider: name,
@@ -115,6 +116,7 @@ impl LoginService {
             link: link.map(|permit| permit.session()),
             more_scopes,
             consent: false,
+            by_form,
             expires_at: clock.now() + ATTEMPT_LIFE,
         };
         self.leave(&attempt, login_hint, auth_type).await

@@ -1,4 +1,5 @@
 mod consent;
+mod posting;
 
 use std::sync::Mutex;
 
@@ -36,6 +37,8 @@ const ISSUER: &str = "https://idp.example";
 struct FakeProvider {
     name: String,
     uses_pkce: bool,
+    /// Whether browsers come back from it with a form.
+    by_form: bool,
     /// Whether its refresh token may take the person's consent.
     takes_consent: bool,
     /// When it gives one.
@@ -77,6 +80,10 @@ impl Provider for Named {
 
     fn uses_pkce(&self) -> bool {
         self.fake.uses_pkce
+    }
+
+    fn answers_by_form(&self, _: &[String]) -> bool {
+        self.fake.by_form
     }
 
     fn auth_types(&self) -> &'static [&'static str] {
@@ -129,7 +136,7 @@ impl Provider for Named {
             provider: self.name.clone(),
             subject,
             verified_email: Some("same@example.com".into()),
-            name: None,
+            name: exchange.name.clone(),
         };
         Ok((tokens, identity))
     }
@@ -165,7 +172,7 @@ struct Away {
 }
 
 impl Scene {
-    /// With the providers `one` and `strict`, which know PKCE, and `other`, which does not.
+    /// With the providers `one` and `strict`, which know PKCE, `other`, which does not, and `formal`, which answers with forms.
     async fn new() -> Self {
         let bench = bench(policy()).await;
         let entropy = Arc::new(CountingEntropy::default());
@@ -181,6 +188,7 @@ impl Scene {
             refresh_tokens: Mutex::new(RefreshTokens::ForConsent),
             ..FakeProvider::default()
         });
+        let formal = Arc::new(FakeProvider { name: "formal".into(), by_form: true, ..FakeProvider::default() });
         let switched_on = |fake: &Arc<FakeProvider>| SwitchedOn {
             provider: Arc::new(Named { name: fake.name.parse().unwrap(), fake: fake.clone() }),
             callback: format!("https://www.jinmini.com/login/{}/callback", fake.name),
@@ -191,7 +199,7 @@ impl Scene {
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: accounts.clone(),
             attempts: Arc::new(MemoryAttempts::default()),
-            providers: vec![switched_on(&one), switched_on(&other), switched_on(&strict)],
+            providers: [&one, &other, &strict, &formal].map(switched_on).into(),
             healths: Arc::new(ProviderHealths::new([], bench.clock.clone())),
             sealer: sealer.clone(),
             publisher: bench.recorder.clone(),
@@ -240,6 +248,8 @@ impl Away {
             state: LoginState::presented(&self.state),
             sealed: Some(self.begun.sealed.clone()),
             issuer: None,
+            by_form: false,
+            name: None,
             outcome,
             visitor: Visitor::of(Some("curl/8"), None),
         }

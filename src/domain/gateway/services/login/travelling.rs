@@ -47,6 +47,8 @@ struct Travelling {
     more_scopes: Vec<String>,
     #[serde(default)]
     consent: bool,
+    #[serde(default)]
+    by_form: bool,
     expires_at: DateTime<Utc>,
 }
 
@@ -61,6 +63,7 @@ impl From<&LoginAttempt> for Travelling {
             link: attempt.link.map(|session| session.to_string()),
             more_scopes: attempt.more_scopes.clone(),
             consent: attempt.consent,
+            by_form: attempt.by_form,
             expires_at: attempt.expires_at,
         }
     }
@@ -77,6 +80,7 @@ impl Travelling {
             link: self.link.map(|session| session.parse()).transpose().ok()?,
             more_scopes: self.more_scopes,
             consent: self.consent,
+            by_form: self.by_form,
             expires_at: self.expires_at,
         })
     }
@@ -95,7 +99,8 @@ mod tests {
         }"#;
         let attempt = opened(&vault, &vault.seal(&sealing_context(&state), clear.as_bytes()), &state, &[]).unwrap();
         assert_eq!((attempt.more_scopes.len(), attempt.consent, attempt.return_to.as_str()), (0, false, "/a"));
-        let second = LoginAttempt { more_scopes: vec!["calendar".into()], consent: true, ..attempt };
+        assert!(!attempt.by_form);
+        let second = LoginAttempt { more_scopes: vec!["calendar".into()], consent: true, by_form: true, ..attempt };
         let back = opened(&vault, &sealed(&vault, &second, &state).unwrap(), &state, &[]);
         assert_eq!(back, Some(second));
     }

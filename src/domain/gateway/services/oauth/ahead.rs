@@ -73,6 +73,9 @@ impl RefreshAhead {
     async fn refresh_due(&self, under_way: &mut JoinSet<Refreshed>) -> Result<(), Failure> {
         let now = self.vault.clock.now();
         self.vault.healths.settle(self.provider.name());
+        if !self.provider.is_refreshed_ahead() {
+            return Ok(());
+        }
         self.pauses.forget_those_long_over(now);
         let (mut failures, mut after) = (0, None);
         while failures < ENOUGH_FAILURES {

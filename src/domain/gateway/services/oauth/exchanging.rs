@@ -235,5 +235,5 @@ fn bound(
     }
     let ExchangeRequest { code, code_verifier, nonce, state, .. } = request;
     let state = state.unwrap_or_else(|| Secret::new(any_state.expose()));
-    Ok(CodeExchange { code, redirect_uri, code_verifier, nonce, state })
+    Ok(CodeExchange { code, redirect_uri, code_verifier, nonce, state, name: None })
 }

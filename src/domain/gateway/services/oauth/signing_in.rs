@@ -17,6 +17,16 @@ use crate::domain::gateway::{
     },
 };
 
+/// What a provider says of a person who has agreed.
+pub struct Agreed<'r> {
+    /// The state of the attempt.
+    pub state: &'r LoginState,
+    /// The code.
+    pub code: Secret,
+    /// The person's name, if it came along. Nobody signed it.
+    pub name: Option<String>,
+}
+
 /// Somebody signed in at a provider.
 #[derive(Debug)]
 pub struct SignedIn {
@@ -102,10 +112,10 @@ impl OAuthService {
     pub async fn sign_in(
         &self,
         attempt: &LoginAttempt,
-        state: &LoginState,
-        code: Secret,
+        agreed: Agreed<'_>,
         permit: Option<LinkPermit>,
     ) -> Result<SignedIn, SignInError> {
+        let Agreed { state, code, name } = agreed;
         let SwitchedOn { provider, callback, .. } = self.switched_on(attempt)?;
         let exchange = CodeExchange {
             code,
@@ -113,6 +123,7 @@ impl OAuthService {
             code_verifier: attempt.code_verifier.clone(),
             nonce: Some(attempt.nonce.clone()),
             state: Secret::new(state.expose()),
+            name,
         };
         let (tokens, identity) = self.exchanged(&**provider, &exchange).await?;
         let account = match permit {

@@ -45,6 +45,8 @@ struct FakeProvider {
     kind: Kind,
     /// Whether it keeps its refresh token to itself when a code is exchanged.
     withholds: AtomicBool,
+    /// Whether it wants to be asked only when somebody asks.
+    rests: AtomicBool,
     /// Whether a refresh ends the refresh token and gives another.
     rotates: AtomicBool,
     /// The refresh token that is good.
@@ -106,6 +108,10 @@ impl Provider for FakeProvider {
         self.binds.lock().unwrap().contains(&Bind::Nonce)
     }
 
+    fn is_refreshed_ahead(&self) -> bool {
+        !self.rests.load(Ordering::SeqCst)
+    }
+
     async fn authorize_url(&self, _: &AuthorizationRequest) -> Result<String, ProviderError> {
         Err(ProviderError::Unsupported)
     }
@@ -165,9 +171,12 @@ impl Provider for FakeProvider {
     }
 
     /// Believes whoever says `proof`.
-    fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+    async fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
         if notice.authorization != Some(Secret::new("proof")) {
             return Err(UnlinkError::Unverified);
+        }
+        if notice.parameters["user_id"] == "nothing taken back" {
+            return Err(UnlinkError::AnotherEvent("email-disabled"));
         }
         let seconds = notice.parameters.get("timestamp").map(|seconds| seconds.parse().unwrap());
         Ok(Unlinked {
@@ -204,6 +213,7 @@ impl Scene {
             gate: Mutex::default(),
             kind,
             withholds: AtomicBool::default(),
+            rests: AtomicBool::default(),
             rotates: AtomicBool::default(),
             refresh_token: Mutex::new("provider-refresh".to_owned()),
             life: Mutex::new(LIFE),

@@ -37,9 +37,17 @@ impl OAuthService {
     pub async fn unlinked(&self, provider: &str, notice: &UnlinkNotice) -> Result<Acknowledgement, NoticeError> {
         let name: ProviderName = provider.parse().map_err(|_| NoticeError::UnknownProvider)?;
         let SwitchedOn { provider, .. } = self.providers.get(&name).ok_or(NoticeError::UnknownProvider)?;
-        let unlinked = provider
-            .unlinked(notice)
-            .inspect_err(|error| warn!(provider = %name, %error, "a notice of a provider was refused"))?;
+        let unlinked = match provider.unlinked(notice).await {
+            Ok(unlinked) => unlinked,
+            Err(UnlinkError::AnotherEvent(event)) => {
+                info!(provider = %name, event, "a notice of a provider was understood, and changes nothing here");
+                return Ok(Acknowledgement::Ok);
+            }
+            Err(error) => {
+                warn!(provider = %name, %error, "a notice of a provider was refused");
+                return Err(error.into());
+            }
+        };
         let now = self.clock.now();
         let until = unlinked.sent_at.map_or(now, |sent_at| sent_at.min(now)) + SKEW;
         let revoked = self.store.revoke_grants_of(&name, &unlinked.subject, until, now).await.map_err(Failure::from)?;

@@ -15,6 +15,7 @@ over_every_store!(
     other_subjects_and_other_providers_are_other_people,
     an_email_never_links_two_accounts,
     an_account_is_who_the_providers_last_said,
+    a_name_stays_until_the_provider_tells_another,
     a_taken_account_id_is_a_conflict_and_nothing_is_stored,
     a_linked_identity_finds_its_account,
     linking_again_changes_nothing,
@@ -113,6 +114,22 @@ async fn nothing_is_linked_to_an_account_that_does_not_exist(store: &Store) {
     assert_eq!(store.oauth.account_of(&jane, &account(2)).await.unwrap(), account(2));
     // Nor if the identity is known.
     assert_conflict(&store.oauth.link(&jane, &account(1)).await);
+}
+
+async fn a_name_stays_until_the_provider_tells_another(store: &Store) {
+    let told =
+        |name: Option<&str>| ProviderIdentity { name: name.map(str::to_owned), ..identity("apple", SUBJECTS[0]) };
+    let nobody = ProviderIdentity { name: None, ..identity("apple", "Z") };
+    store.oauth.account_of(&nobody, &account(2)).await.unwrap();
+    for (now, stays) in
+        [(None, None), (Some("Mina"), Some("Mina")), (None, Some("Mina")), (Some("Minji"), Some("Minji"))]
+    {
+        let now = ProviderIdentity { verified_email: None, ..told(now) };
+        store.oauth.account_of(&now, &account(1)).await.unwrap();
+        let stored = store.peer_oauth.identities_of(account(1).id).await.unwrap();
+        assert_eq!(stored, [ProviderIdentity { verified_email: None, ..told(stays) }], "{now:?}");
+    }
+    assert_eq!(store.oauth.identities_of(account(2).id).await.unwrap(), [nobody]);
 }
 
 async fn an_account_is_who_the_providers_last_said(store: &Store) {

@@ -35,13 +35,16 @@ pub(super) async fn of(
     }
 }
 
-/// The account of an identity that we have met, whose e-mail and name are then what `identity` says.
+/// The account of an identity that we have met, whose e-mail and name are then what `identity` says, if it says a name.
 async fn known(db: &Connection, identity: &ProviderIdentity) -> Result<Option<Account>, RepositoryError> {
     use account_identities::Column;
     let transaction = begin(db).await?;
-    let rows = account_identities::Entity::update_many()
-        .col_expr(Column::VerifiedEmail, Expr::value(identity.verified_email.clone()))
-        .col_expr(Column::Name, Expr::value(identity.name.clone()))
+    let mut update = account_identities::Entity::update_many()
+        .col_expr(Column::VerifiedEmail, Expr::value(identity.verified_email.clone()));
+    if let Some(name) = &identity.name {
+        update = update.col_expr(Column::Name, Expr::value(name.clone()));
+    }
+    let rows = update
         .filter(Column::Provider.eq(identity.provider.as_str()))
         .filter(Column::Subject.eq(&identity.subject))
         .exec_with_returning(&transaction)

@@ -73,6 +73,18 @@ async fn grants_are_refreshed_one_after_the_other_before_they_expire() {
     assert_eq!(scene.refreshes(), 60, "whoever asks gets what is there");
 }
 
+#[tokio::test]
+async fn a_provider_that_wants_to_be_asked_seldom_is_asked_only_when_somebody_asks() {
+    let scene = Scene::new().await;
+    scene.provider.rests.store(true, Ordering::SeqCst);
+    let (open, alice) = scene.sign_in("alice").await;
+    scene.bench.clock.pass(LIFE);
+    sweep(&scene.ahead()).await;
+    assert_eq!(scene.refreshes(), 0);
+    scene.vault.open(&alice, open.grant.id).await.unwrap();
+    assert_eq!(scene.refreshes(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_replicas_refresh_each_grant_once() {
     let scene = Scene::new().await;

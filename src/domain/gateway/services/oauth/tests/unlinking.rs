@@ -1,6 +1,7 @@
 //! What a person took back at the provider.
 
 use super::*;
+use crate::domain::gateway::services::testing::Log;
 
 /// The provider says that this person took back what they allowed.
 fn notice_about(person: &str, sent_at: Option<DateTime<Utc>>) -> UnlinkNotice {
@@ -53,6 +54,16 @@ async fn an_old_notice_that_is_sent_again_does_not_end_what_was_allowed_anew() {
     scene.bench.clock.pass(-TimeDelta::minutes(6));
     scene.vault.unlinked("fake", &ahead).await.unwrap();
     assert!(scene.vault.open(&alice, open.grant.id).await.is_ok(), "what is allowed after now is not meant");
+}
+
+#[tokio::test]
+async fn a_notice_about_something_else_is_acknowledged_and_logged() {
+    let scene = Scene::new().await;
+    let log = Log::begin();
+    let outcome = scene.vault.unlinked("fake", &notice_about("nothing taken back", None)).await;
+    assert_eq!(outcome.unwrap(), Acknowledgement::Ok);
+    let lines = log.lines();
+    assert!(lines.len() == 1 && lines[0].contains("email-disabled"), "{lines:?}");
 }
 
 #[tokio::test]

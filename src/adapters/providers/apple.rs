@@ -1,0 +1,144 @@
+//! Apple: OpenID Connect without userinfo. A client secret is a JWT of our own, made for each request (`secret`); a browser comes
+//! back with a form if its person is asked for name or e-mail, and that form alone has the name, the first time; notices are
+//! signed with the keys of the id tokens (`notices`).
+
+mod notices;
+mod secret;
+
+use async_trait::async_trait;
+use reqwest::StatusCode;
+use serde_json::Value;
+
+pub(super) use self::secret::ClientSecrets;
+use super::{
+    answer::{email, is_true, text_subject},
+    error_codes::{ErrorCodes, ErrorResponse},
+    flow::{ClientAuth, Flow, TokenTypeHint, revoked},
+    id_token::{IdTokens, Issuers, Origin, SignedWith},
+};
+use crate::domain::gateway::{
+    models::{
+        account::ProviderIdentity,
+        login::scope_words,
+        oauth::{ProviderName, ProviderTokens},
+        provider::{AppleRegistration, ProviderSettings},
+    },
+    services::ports::{
+        AuthorizationRequest, CodeExchange, Provider, ProviderError, UnlinkError, UnlinkNotice, Unlinked,
+    },
+};
+
+/// The issuer of its id tokens and notices, and the audience of our client secrets.
+const ISSUER: &str = "https://appleid.apple.com";
+const REMEDY: &str = "see to it that APPLE_TOKEN_URL is the endpoint of Sign in with Apple, which always gives one";
+/// All that it documents is registered (RFC 6749 §5.2).
+const CODES: ErrorCodes = ErrorCodes { grant: &[], client: &[], provider: &[] };
+/// With one of these scopes Apple takes no other response mode than `form_post`.
+const SCOPES_BY_FORM: [&str; 2] = ["name", "email"];
+
+/// Sign in with Apple.
+pub(super) struct Apple {
+    flow: Flow,
+    registration: AppleRegistration,
+    id_tokens: IdTokens,
+    issuers: Issuers,
+    /// Whom a notice may be addressed to.
+    audiences: Vec<String>,
+}
+
+impl Apple {
+    pub(super) fn new(flow: Flow, registration: AppleRegistration) -> Self {
+        let ProviderSettings { client_id, client_secret, .. } = &flow.settings;
+        let secrets = ClientSecrets::new(client_secret, &registration, client_id);
+        let audiences = registration.app_id.iter().chain([client_id]).cloned().collect();
+        let (id_tokens, issuers) = (IdTokens::new(&flow), Issuers::Named(vec![ISSUER.to_owned()]));
+        let flow = flow.with_errors(error_of).with_client_secrets(secrets);
+        Self { flow, registration, id_tokens, issuers, audiences }
+    }
+
+    fn signed_with(&self) -> SignedWith<'_> {
+        SignedWith::Published(&self.registration.jwks)
+    }
+
+    /// Who the person is. The id token has no name.
+    async fn identity(
+        &self,
+        tokens: &ProviderTokens,
+        exchange: &CodeExchange,
+    ) -> Result<ProviderIdentity, ProviderError> {
+        let origin = Origin { issuers: &self.issuers, signed_with: self.signed_with() };
+        let nonce = exchange.nonce.as_ref();
+        let claims = self.id_tokens.check(&self.flow, &origin, tokens, nonce, REMEDY).await?;
+        Ok(ProviderIdentity {
+            provider: self.flow.name().clone(),
+            subject: text_subject(&claims, "sub")?,
+            // It may write `"true"`. That of a private relay is as good: Apple hands on what is sent there.
+            verified_email: email(&claims, "email").filter(|_| is_true(&claims, "email_verified")),
+            name: exchange.name.clone(),
+        })
+    }
+}
+
+fn error_of(_: StatusCode, body: &Value) -> Option<ErrorResponse> {
+    CODES.error(body)
+}
+
+#[async_trait]
+impl Provider for Apple {
+    fn name(&self) -> &ProviderName {
+        self.flow.name()
+    }
+
+    fn display_name(&self) -> &str {
+        &self.flow.settings.display_name
+    }
+
+    fn uses_pkce(&self) -> bool {
+        self.flow.settings.pkce
+    }
+
+    fn uses_nonce(&self) -> bool {
+        true
+    }
+
+    fn answers_by_form(&self, more_scopes: &[String]) -> bool {
+        scope_words(&self.flow.settings.scopes)
+            .chain(more_scopes.iter().map(String::as_str))
+            .any(|word| SCOPES_BY_FORM.contains(&word))
+    }
+
+    /// Its access tokens open nothing, and Apple wants to be asked about a refresh token once a day at most.
+    fn is_refreshed_ahead(&self) -> bool {
+        false
+    }
+
+    async fn check_issuer(&self, iss: Option<&str>) -> Result<(), ProviderError> {
+        // It does not say that it names itself.
+        Origin { issuers: &self.issuers, signed_with: self.signed_with() }.check_response(iss, false)
+    }
+
+    async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
+        let response_mode = if self.answers_by_form(&request.more_scopes) { "form_post" } else { "query" };
+        let nonce = request.nonce.as_ref().map(|nonce| ("nonce", nonce.expose()));
+        let more: Vec<_> = [("response_mode", response_mode)].into_iter().chain(nonce).collect();
+        Ok(self.flow.authorize_url(&self.registration.authorize, request, &more))
+    }
+
+    async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
+        let tokens = self.flow.exchange(&self.registration.token, ClientAuth::Form, exchange, &[]).await?;
+        let identity = self.identity(&tokens, exchange).await?;
+        Ok((tokens, identity))
+    }
+
+    async fn refresh(&self, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
+        self.flow.refresh(&self.registration.token, ClientAuth::Form, tokens).await
+    }
+
+    async fn revoke(&self, tokens: &ProviderTokens) -> Result<(), ProviderError> {
+        revoked(self.flow.revoke(&self.registration.revoke, ClientAuth::Form, tokens, TokenTypeHint::Sent).await)
+    }
+
+    async fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+        self.read_notice(notice).await
+    }
+}

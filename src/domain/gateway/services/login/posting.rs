@@ -1,0 +1,120 @@
+//! A provider's response that comes as a form (OAuth 2.0 Form Post Response Mode). It is a POST from another site, so it brings no
+//! cookie of ours: the browser is sent on to the callback with what the form says, sealed, and brings its cookies there.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::LoginService;
+use crate::domain::gateway::{
+    models::oauth::{ProviderName, Secret},
+    services::Failure,
+};
+
+/// The longest parameter. What goes on has to fit into an address.
+const LONGEST_PARAMETER: usize = 1024;
+
+/// What a provider says at the end of an attempt (RFC 6749 §4.1.2). Nothing of it is verified.
+#[derive(Debug, Default)]
+pub struct ProviderResponse {
+    /// `state`
+    pub state: Option<Secret>,
+    /// `code`
+    pub code: Option<Secret>,
+    /// `error`
+    pub error: Option<String>,
+    /// `iss` (RFC 9207)
+    pub issuer: Option<String>,
+    /// The person's name, as it is to be shown.
+    pub name: Option<String>,
+}
+
+/// Why a form is not taken.
+#[derive(Debug, Error)]
+pub enum PostError {
+    /// No such provider is switched on.
+    #[error("no provider of this name is switched on")]
+    UnknownProvider,
+    /// The provider sends browsers back with a query.
+    #[error("the provider sends no forms")]
+    NoForms,
+    /// No provider sends this.
+    #[error("the form is not one that a provider sends")]
+    Nonsense,
+    /// Something of ours failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+impl LoginService {
+    /// Seals what a provider sent by a form. Nothing is decided here: anybody can have anything sealed, and without the cookie of
+    /// the attempt it is of no use.
+    pub fn post(&self, provider: &str, response: &ProviderResponse) -> Result<Vec<u8>, PostError> {
+        let name: ProviderName = provider.parse().map_err(|_| PostError::UnknownProvider)?;
+        let oauth = &self.parts.oauth;
+        let provider = oauth.provider(&name).ok_or(PostError::UnknownProvider)?;
+        if !provider.answers_by_form(oauth.more_scopes(&name)) {
+            return Err(PostError::NoForms);
+        }
+        let posted = Posted::from(response);
+        if !posted.is_plain() {
+            return Err(PostError::Nonsense);
+        }
+        let clear = serde_json::to_vec(&posted).map_err(|error| Failure::Broken(error.to_string()))?;
+        Ok(self.parts.sealer.seal(&sealing_context(&name), &clear))
+    }
+
+    /// What was sealed, if it is of this provider.
+    pub fn posted(&self, provider: &str, sealed: &[u8]) -> Option<ProviderResponse> {
+        let clear = self.parts.sealer.open(&sealing_context(&provider.parse().ok()?), sealed).ok()?;
+        serde_json::from_slice::<Posted>(&clear).ok().map(ProviderResponse::from)
+    }
+}
+
+fn sealing_context(provider: &ProviderName) -> String {
+    format!("posted:{provider}")
+}
+
+/// What is inside of the seal.
+#[derive(Serialize, Deserialize)]
+struct Posted {
+    state: Option<String>,
+    code: Option<String>,
+    error: Option<String>,
+    issuer: Option<String>,
+    name: Option<String>,
+}
+
+impl Posted {
+    /// Whether every parameter of the protocol is one that a provider may send: printable ASCII (RFC 6749 §A).
+    fn is_plain(&self) -> bool {
+        let plain = |text: &String| {
+            text.len() <= LONGEST_PARAMETER && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        };
+        [&self.state, &self.code, &self.error, &self.issuer].into_iter().flatten().all(plain)
+    }
+}
+
+impl From<&ProviderResponse> for Posted {
+    fn from(response: &ProviderResponse) -> Self {
+        let exposed = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
+        Self {
+            state: exposed(&response.state),
+            code: exposed(&response.code),
+            error: response.error.clone(),
+            issuer: response.issuer.clone(),
+            name: response.name.clone(),
+        }
+    }
+}
+
+impl From<Posted> for ProviderResponse {
+    fn from(posted: Posted) -> Self {
+        Self {
+            state: posted.state.map(Secret::new),
+            code: posted.code.map(Secret::new),
+            error: posted.error,
+            issuer: posted.issuer,
+            name: posted.name,
+        }
+    }
+}

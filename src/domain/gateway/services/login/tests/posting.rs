@@ -1,0 +1,103 @@
+//! Coming back with a form.
+
+use super::*;
+
+impl Away {
+    /// What the provider's form says when the person has agreed.
+    fn form(&self, person: &str) -> ProviderResponse {
+        ProviderResponse {
+            state: Some(Secret::new(&*self.state)),
+            code: Some(Secret::new(format!("code-of-{person}"))),
+            name: Some("홍길동".to_owned()),
+            ..ProviderResponse::default()
+        }
+    }
+
+    /// How the browser arrives when it was sent on with this.
+    fn posted(&self, response: ProviderResponse) -> Returned {
+        let name = response.name;
+        let outcome = match (response.code, response.error) {
+            (Some(code), None) => Outcome::Code(code),
+            (None, Some(error)) => Outcome::Error(error),
+            _ => Outcome::Nonsense,
+        };
+        let state = LoginState::presented(response.state.as_ref().map_or("", Secret::expose));
+        Returned { state, name, by_form: true, ..self.with(outcome) }
+    }
+}
+
+impl Scene {
+    /// What is read back of a form that was sent on.
+    fn sent_on(&self, provider: &str, response: &ProviderResponse) -> ProviderResponse {
+        let sealed = self.logins.post(provider, response).unwrap();
+        self.logins.posted(provider, &sealed).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_form_signs_in_once_it_was_sent_on() {
+    let scene = Scene::new().await;
+    let away = scene.begin("formal", Some("/orders")).await;
+    let response = scene.sent_on("formal", &away.form("alice"));
+    let finished = scene.finish("formal", away.posted(response)).await.unwrap();
+    assert_eq!(finished.return_to.as_str(), "/orders");
+    let name = async |finished: &Finished| {
+        let session = scene.session(finished).await;
+        scene.sessions.identities(&session).await.unwrap().remove(0).name
+    };
+    assert_eq!(name(&finished).await.as_deref(), Some("홍길동"));
+    // The name comes once, and stays.
+    let later = scene.begin("formal", None).await;
+    let response = scene.sent_on("formal", &ProviderResponse { name: None, ..later.form("alice") });
+    let finished = scene.finish("formal", later.posted(response)).await.unwrap();
+    assert_eq!(name(&finished).await.as_deref(), Some("홍길동"));
+
+    let again = scene.sent_on("formal", &away.form("alice"));
+    let again = scene.finish("formal", away.posted(again)).await;
+    assert!(matches!(again, Err(FinishError::UnknownAttempt)), "{again:?}");
+}
+
+#[tokio::test]
+async fn an_attempt_ends_in_the_way_that_it_asked_for() {
+    let scene = Scene::new().await;
+    let formal = scene.begin("formal", None).await;
+    let refused = scene.finish("formal", formal.back("alice")).await;
+    assert!(matches!(refused, Err(FinishError::UnknownAttempt)), "a query for a form: {refused:?}");
+    let one = scene.begin("one", None).await;
+    let refused = scene.finish("one", one.posted(one.form("alice"))).await;
+    assert!(matches!(refused, Err(FinishError::UnknownAttempt)), "a form for a query: {refused:?}");
+    assert!(scene.one.exchanges.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn whoever_cancels_at_apple_is_told_that_they_did_not_agree() {
+    let scene = Scene::new().await;
+    let away = scene.begin("formal", None).await;
+    let response =
+        ProviderResponse { code: None, error: Some("user_cancelled_authorize".to_owned()), ..away.form("alice") };
+    let refused = scene.finish("formal", away.posted(scene.sent_on("formal", &response))).await;
+    assert!(matches!(refused, Err(FinishError::Denied)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn only_what_a_provider_may_send_is_sealed_and_it_opens_for_that_provider_alone() {
+    let scene = Scene::new().await;
+    let state = |text: &str| ProviderResponse { state: Some(Secret::new(text)), ..ProviderResponse::default() };
+    assert!(matches!(scene.logins.post("one", &state("s")), Err(PostError::NoForms)));
+    assert!(matches!(scene.logins.post("nobody", &state("s")), Err(PostError::UnknownProvider)));
+    assert!(matches!(scene.logins.post("No Name", &state("s")), Err(PostError::UnknownProvider)));
+    assert!(scene.logins.post("formal", &state(&"s".repeat(1024))).is_ok());
+    for text in ["a\nb", "\u{0}", "가", &"s".repeat(1025)] {
+        let refused = scene.logins.post("formal", &state(text)).map(drop);
+        assert!(matches!(refused, Err(PostError::Nonsense)), "{text:?}: {refused:?}");
+    }
+    let sealed = scene.logins.post("formal", &state("s")).unwrap();
+    assert!(scene.logins.posted("formal", &sealed).is_some());
+    assert!(scene.logins.posted("one", &sealed).is_none());
+    let mut damaged = sealed;
+    *damaged.last_mut().unwrap() ^= 1;
+    assert!(scene.logins.posted("formal", &damaged).is_none());
+    // Nor is an attempt taken for one.
+    let away = scene.begin("formal", None).await;
+    assert!(scene.logins.posted("formal", &away.begun.sealed).is_none());
+}
