@@ -4,9 +4,12 @@
 
 mod common;
 
+#[path = "webhooks/store_away.rs"]
+mod store_away;
+
 use std::io::{BufReader, Write};
 
-use common::{Answer, Gateway, recorder::read_request};
+use common::{Answer, Gateway, eventually, recorder::read_request};
 use serde_json::json;
 
 const SECRET: &str = "s3cret";
@@ -14,14 +17,19 @@ const ADMIN_KEY: &str = "s3cret-admin-key";
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 const KNOWN: (&str, &str) = ("Authorization", "KakaoAK s3cret-admin-key");
 
-/// A Kakao where everybody is number 123456789. Gives its address.
+/// A Kakao where whoever comes with a code has that number. Gives its address.
 fn kakao() -> String {
     let address = common::upstream(|stream| {
         let mut reader = BufReader::new(&stream);
         while let Some(request) = read_request(&mut reader) {
-            let answer = match request.line.split(' ').nth(1) {
-                Some("/token") => json!({"access_token": "s3cret-a", "refresh_token": "s3cret-r", "expires_in": 43199}),
-                _ => json!({"id": 123_456_789, "kakao_account": {}}),
+            let answer = if request.line.contains("/token") {
+                let form: Vec<_> = url::form_urlencoded::parse(&request.body).into_owned().collect();
+                let (_, code) = form.iter().find(|(name, _)| name == "code").unwrap();
+                json!({"access_token": format!("s3cret-a{code}"), "refresh_token": "s3cret-r", "expires_in": 43199})
+            } else {
+                let number: u64 =
+                    request.all("authorization")[0].trim_start_matches("Bearer s3cret-a").parse().unwrap();
+                json!({"id": number, "kakao_account": {}})
             }
             .to_string();
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
@@ -57,7 +65,7 @@ fn notify(gateway: &Gateway, provider: &str, headers: &[(&str, &str)], form: &st
 #[test]
 fn whoever_unlinks_us_at_kakao_has_taken_the_grant_back() {
     let gateway = gateway(&[("KAKAO_ADMIN_KEY", ADMIN_KEY)]);
-    let request = json!({"provider": "kakao", "code": "c", "code_verifier": "v".repeat(43)});
+    let request = json!({"provider": "kakao", "code": "123456789", "code_verifier": "v".repeat(43)});
     let sign_in = || gateway.post("/oauth", &request).expect(200).json();
     let told = "app_id=1&user_id=123456789&referrer_type=UNLINK_FROM_APPS";
     for by_get in [false, true] {
@@ -77,6 +85,7 @@ fn whoever_unlinks_us_at_kakao_has_taken_the_grant_back() {
             };
             assert_eq!((answer.status, answer.text().as_str()), (200, ""));
         }
+        eventually("the notice is worked off", || gateway.get_with_token(&path, &token).status == 409);
         let told = gateway.get_with_token(&path, &token).expect_problem(409, "reauthorization_required").json();
         assert!(told["detail"].as_str().unwrap().contains("took this grant back"), "{told}");
         let listed = gateway.get_with_token("/oauth", &token).expect(200).json();

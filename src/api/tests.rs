@@ -11,12 +11,13 @@ use crate::{
     domain::gateway::{
         controllers::caller::Callers,
         models::page::TrustedPages,
-        repositories::memory::{MemoryAccounts, MemoryAttempts, MemoryClients, MemoryOAuth},
+        repositories::memory::{MemoryAccounts, MemoryAttempts, MemoryClients, MemoryNotices, MemoryOAuth},
         schemas::{client::ServerMetadata, cookie::Cookies, health::HealthCheck},
         services::{
             account::{AccountParts, AccountService},
             client::{ClientParts, ClientService},
             login::{LoginParts, LoginService},
+            notice::{NoticeParts, NoticeService},
             oauth::{OAuthParts, OAuthService},
             provider::ProviderHealths,
             session::{SessionParts, SessionService},
@@ -27,6 +28,7 @@ use crate::{
 
 /// Whatever a sign-in needs, without a provider.
 struct SignIns {
+    notices: NoticeController,
     tokens: TokenController,
     oauth: OAuthController,
     logins: LoginController,
@@ -79,7 +81,13 @@ fn sign_ins(bench: &Bench) -> SignIns {
     });
     let cookies = Cookies::new(true);
     let callers = Arc::new(Callers::new(bench.service.clone(), sessions.clone(), cookies, TrustedPages::default()));
+    let notices = NoticeService::new(NoticeParts {
+        store: Arc::new(MemoryNotices::default()),
+        oauth: vault.clone(),
+        clock: bench.clock.clone(),
+    });
     SignIns {
+        notices: NoticeController::new(Arc::new(notices)),
         tokens: TokenController::new(bench.service.clone(), callers.clone(), chrono_tz::UTC),
         oauth: OAuthController::new(vault, service.clone(), callers.clone(), chrono_tz::UTC),
         logins: LoginController::new(
@@ -144,6 +152,7 @@ impl Caller {
         let api = Api::new(ApiParts {
             tokens: sign_ins.tokens,
             oauth: sign_ins.oauth,
+            notices: sign_ins.notices,
             logins: sign_ins.logins,
             accounts: sign_ins.accounts,
             sessions: sign_ins.sessions,

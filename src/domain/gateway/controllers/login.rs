@@ -7,8 +7,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use http::StatusCode;
 
 use self::refusals::{
-    broken, no_navigation, nobody, not_linked, not_signed_in, nowhere, provider_failed, scope_not_allowed, uncontrolled,
-    unknown_auth_type, unknown_provider,
+    broken, no_navigation, nobody, not_linked, not_signed_in, nowhere, provider_failed, scope_not_allowed,
+    uncontrolled, unknown_auth_type, unknown_provider,
 };
 use super::{
     caller::{Callers, Credentials, Sender, refuse_other_than_navigation},

@@ -16,15 +16,15 @@ use crate::{
         schemas::{
             oauth::{
                 DEFAULT_PAGE, ExchangeCode, MAX_PAGE, OAuthGrant, OAuthGrantDeleted, OAuthGrants, OAuthProvider,
-                OAuthProviders, UnlinkAcknowledged, UnlinkForm, read_cursor,
+                OAuthProviders, read_cursor,
             },
             validated,
         },
         services::{
             account::{AccountService, ControlError},
             oauth::{
-                Acknowledgement, ExchangeError, ExchangePurpose, ExchangeRequest, GrantError, NoticeError,
-                OAuthService, OpenGrant, Provider, ProviderError, UnlinkError, UnlinkNotice,
+                ExchangeError, ExchangePurpose, ExchangeRequest, GrantError, OAuthService, OpenGrant, Provider,
+                ProviderError,
             },
         },
     },
@@ -234,36 +234,6 @@ impl OAuthController {
                 reason: deletion.not_revoked.as_ref().map(reason),
             }),
             Err(error) => Err(refused(error)),
-        }
-    }
-
-    /// `POST /oauth/webhooks/{provider}`
-    pub async fn unlinked(
-        &self,
-        provider: &str,
-        authorization: Option<String>,
-        form: UnlinkForm,
-    ) -> Result<UnlinkAcknowledged, Problem> {
-        let notice = UnlinkNotice { authorization: authorization.map(Secret::new), parameters: form.into_parameters() };
-        match self.vault.unlinked(provider, &notice).await {
-            Ok(Acknowledgement::Ok) => Ok(UnlinkAcknowledged::Ok),
-            Ok(Acknowledgement::NoContent) => Ok(UnlinkAcknowledged::NoContent),
-            Err(NoticeError::UnknownProvider | NoticeError::Refused(UnlinkError::Unsupported)) => Err(Problem::new(
-                StatusCode::NOT_FOUND,
-                "not_found",
-                "no provider that is switched on sends notices here",
-            )),
-            Err(NoticeError::Refused(UnlinkError::Unverified)) => Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "notice_not_verified",
-                "the notice is not proven to come from the provider",
-            )),
-            Err(NoticeError::Refused(UnlinkError::Malformed)) => Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "malformed_request",
-                "the notice is not of the form that the provider documents",
-            )),
-            Err(NoticeError::Failed(failure)) => Err(failed(&failure)),
         }
     }
 

@@ -19,9 +19,8 @@ pub use self::exchanging::{ExchangeError, ExchangePurpose, ExchangeRequest, Exch
 pub(super) use self::sealing::sealing_context;
 pub use self::signing_in::{ConsentRequest, SignInError, SignedIn};
 pub use self::taking_back::TakenBack;
-pub use self::unlinking::NoticeError;
 use self::{keeping::KeepError, refreshing::Turns};
-pub use super::ports::{Acknowledgement, Provider, ProviderError, UnlinkError, UnlinkNotice};
+pub use super::ports::{Provider, ProviderError};
 use super::{
     Failure,
     account::LinkPermit,

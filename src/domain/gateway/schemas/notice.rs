@@ -1,4 +1,4 @@
-//! What a provider sends when somebody took back there what they allowed.
+//! What providers send unasked.
 
 use std::collections::BTreeMap;
 
@@ -53,13 +53,13 @@ impl UnlinkForm {
     }
 }
 
-/// The notice was understood. It says no more, so that nobody learns from it whom we know.
+/// The notice was understood and is kept. It says no more, so that nobody learns from it whom we know.
 #[derive(Debug, ApiResponse)]
-pub enum UnlinkAcknowledged {
-    /// The notice was understood (Kakao, Facebook).
+pub enum NoticeAcknowledged {
+    /// The notice was understood and is kept (Kakao, Facebook).
     #[oai(status = 200)]
     Ok,
-    /// The notice was understood (Naver).
+    /// The notice was understood and is kept (Naver).
     #[oai(status = 204)]
     NoContent,
 }

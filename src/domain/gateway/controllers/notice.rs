@@ -1,0 +1,65 @@
+//! Notices of providers: schema → service → schema.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use super::failed;
+use crate::{
+    domain::gateway::{
+        models::oauth::Secret,
+        schemas::notice::{NoticeAcknowledged, UnlinkForm},
+        services::notice::{Acknowledgement, NoticeBody, NoticeError, NoticeRefusal, NoticeService, UnverifiedNotice},
+    },
+    problem::Problem,
+};
+
+/// The calls of providers.
+#[derive(Clone)]
+pub struct NoticeController {
+    notices: Arc<NoticeService>,
+}
+
+impl NoticeController {
+    /// Over this service.
+    pub fn new(notices: Arc<NoticeService>) -> Self {
+        Self { notices }
+    }
+
+    /// `POST /oauth/webhooks/{provider}`
+    pub async fn receive(
+        &self,
+        provider: &str,
+        authorization: Option<String>,
+        form: UnlinkForm,
+    ) -> Result<NoticeAcknowledged, Problem> {
+        let notice = UnverifiedNotice {
+            authorization: authorization.map(Secret::new),
+            body: NoticeBody::Parameters(form.into_parameters()),
+        };
+        match self.notices.receive(provider, &notice).await {
+            Ok(Acknowledgement::Ok) => Ok(NoticeAcknowledged::Ok),
+            Ok(Acknowledgement::NoContent) => Ok(NoticeAcknowledged::NoContent),
+            Err(error) => Err(refused(error)),
+        }
+    }
+}
+
+fn refused(error: NoticeError) -> Problem {
+    match error {
+        NoticeError::UnknownProvider | NoticeError::Refused(NoticeRefusal::Unsupported) => {
+            Problem::new(StatusCode::NOT_FOUND, "not_found", "no provider that is switched on sends notices here")
+        }
+        NoticeError::Refused(NoticeRefusal::Unverified) => Problem::new(
+            StatusCode::FORBIDDEN,
+            "notice_not_verified",
+            "the notice is not proven to come from the provider",
+        ),
+        NoticeError::Refused(NoticeRefusal::Malformed) => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "malformed_request",
+            "the notice is not of the form that the provider documents",
+        ),
+        NoticeError::Failed(failure) => failed(&failure),
+    }
+}
