@@ -128,9 +128,44 @@ fn naver_and_facebook_sign_what_they_tell() {
 }
 
 #[test]
+fn whoever_revokes_our_github_app_has_taken_the_grant_back() {
+    let github = kakao();
+    let [token, userinfo] = ["token", "userinfo"].map(|endpoint| format!("{github}/{endpoint}"));
+    let gateway = gateway(&[
+        ("GITHUB_WEBHOOK_SECRET", "s3cret-webhook"),
+        ("GITHUB_TOKEN_URL", &token),
+        ("GITHUB_USERINFO_URL", &userinfo),
+        ("GITHUB_EMAILS_URL", &userinfo),
+    ]);
+    let request = json!({"provider": "github", "code": "583231", "code_verifier": "v".repeat(43)});
+    let signed_in = gateway.post("/oauth", &request).expect(200).json();
+    let token = signed_in["tokens"]["access_token"].as_str().unwrap();
+    let path = format!("/oauth/{}", signed_in["id"].as_str().unwrap());
+    let body = r#"{"action":"revoked","sender":{"login":"octocat","id":583231}}"#;
+    // Made with OpenSSL.
+    let signature = "sha256=e07c064aad3c90c5fae8efe64eff218e3394570b74ee3d72e16724b949c2c693";
+    let deliver = |event: &str, signature: &str| {
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("X-GitHub-Event", event),
+            ("X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958"),
+            ("X-Hub-Signature-256", signature),
+        ];
+        gateway.call("POST", "/oauth/webhooks/github", &headers, body.as_bytes())
+    };
+    deliver("github_app_authorization", &signature.replace("sha256=", "sha256=0"))
+        .expect_problem(403, "notice_not_verified");
+    assert_eq!(deliver("ping", signature).expect(200).text(), "");
+    gateway.get_with_token(&path, token).expect(200);
+    assert_eq!(deliver("github_app_authorization", signature).expect(200).text(), "");
+    eventually("the notice is worked off", || gateway.get_with_token(&path, token).status == 409);
+    gateway.is_unharmed();
+}
+
+#[test]
 fn whoever_sends_no_notices_has_no_webhook() {
     let gateway = gateway(&[]);
-    // Kakao has one only with the admin key.
+    // Kakao has one only with the admin key, GitHub with the webhook secret.
     for provider in ["kakao", "github", "stand-in", "nobody", "Naver", "providers"] {
         notify(&gateway, provider, &[FORM, KNOWN], "user_id=1").expect_problem(404, "not_found");
         let query = format!("/oauth/webhooks/{provider}?user_id=1");

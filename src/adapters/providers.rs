@@ -74,7 +74,9 @@ fn with_limits(
             ProviderKind::Google { endpoints, jwks, hosted_domain } => {
                 Arc::new(google::google(flow, endpoints, jwks, hosted_domain))
             }
-            ProviderKind::GitHub { endpoints, emails } => Arc::new(github::github(flow, endpoints, emails)),
+            ProviderKind::GitHub { endpoints, emails, webhook_secret } => {
+                Arc::new(github::github(flow, endpoints, emails, webhook_secret))
+            }
             ProviderKind::Facebook(endpoints) => Arc::new(facebook::facebook(flow, endpoints)),
             ProviderKind::Naver(endpoints) => Arc::new(naver::naver(flow, endpoints)),
             ProviderKind::Kakao { endpoints, admin_key } => Arc::new(kakao::kakao(flow, endpoints, admin_key)),

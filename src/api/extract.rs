@@ -1,6 +1,7 @@
 //! What a router takes out of a request: a JSON body, a form, a dummy token, who calls.
 
 mod callers;
+mod notices;
 
 use std::borrow::Cow;
 
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 pub(super) use self::callers::{
     BearerToken, Caller, OptionalBearerToken, OptionalCaller, OptionalSession, Session, SessionOnly, browser, cookies,
 };
+pub(super) use self::notices::NoticeBody;
 use super::problems::ProblemError;
 use crate::{
     domain::gateway::schemas::{parse_json, token::CreateDummyToken},

@@ -2,17 +2,17 @@
 
 use poem_openapi::{
     OpenApi,
-    param::{Path, Query},
+    param::{Header, Path, Query},
 };
 
 use super::{
     Tag,
-    extract::{FormBody, RawAuthorization},
+    extract::{NoticeBody, RawAuthorization},
     problems::problems,
 };
 use crate::domain::gateway::{
     controllers::notice::NoticeController,
-    schemas::notice::{NoticeAcknowledged, UnlinkForm},
+    schemas::notice::{GitHubHeaders, NoticeAcknowledged, NoticePayload, UnlinkForm},
 };
 
 problems! {
@@ -37,22 +37,35 @@ impl NoticeApi {
 impl NoticeApi {
     /// For providers: somebody took back what they allowed
     ///
-    /// Naver, Kakao and Facebook call this when a person unlinks us there; it is the URL to write into their consoles. Every
-    /// grant of that person is then `revoked`, until the person signs in at the provider again. Naver and Facebook sign their
-    /// notices with the client secret; Kakao sends `Authorization: KakaoAK` with the admin key (`KAKAO_ADMIN_KEY`). The answer
-    /// comes once the notice is stored, which is then worked off at once; it is the same whether or not we know the person, and however
-    /// often the notice comes. 403 `notice_not_verified` if the
-    /// proof is not good: what lacks is no token, so that a 401 and its challenge would lead nowhere. 404 if the provider is
-    /// not switched on, sends no such notices, or (Kakao) the key is not set.
+    /// Naver, Kakao, Facebook and GitHub Apps call this when a person unlinks us there; it is the URL to write into their consoles.
+    /// Every grant of that person is then `revoked`, until the person signs in at the provider again. Naver and Facebook sign their
+    /// notices with the client secret; Kakao sends `Authorization: KakaoAK` with the admin key (`KAKAO_ADMIN_KEY`). GitHub signs JSON
+    /// with the webhook secret (`GITHUB_WEBHOOK_SECRET`); of its events `github_app_authorization` has an effect, and all others are
+    /// acknowledged.
+    ///
+    /// The answer comes once the notice is stored, and the notice is worked off then. The answer is the same whether or not we know
+    /// the person, and however often the notice comes. 403 `notice_not_verified` if the proof is not good: what lacks is no token,
+    /// so that a 401 and its challenge would lead nowhere. 404 if the provider is not switched on, sends no such notices, or (Kakao,
+    /// GitHub) the key or secret is not set. 503 if the store is away and the provider wants to hear of that.
     #[oai(path = "/:provider", method = "post", operation_id = "receive_unlink_notice")]
     async fn receive(
         &self,
-        /// `naver`, `kakao` or `facebook`.
+        /// `naver`, `kakao`, `facebook` or `github`.
         provider: Path<String>,
         authorization: RawAuthorization,
-        form: FormBody<UnlinkForm>,
+        /// GitHub: what happened.
+        #[oai(name = "X-GitHub-Event")]
+        event: Header<Option<String>>,
+        /// GitHub: names the delivery.
+        #[oai(name = "X-GitHub-Delivery")]
+        delivery: Header<Option<String>>,
+        /// GitHub: `sha256=` and the HMAC of the body in hexadecimal digits.
+        #[oai(name = "X-Hub-Signature-256")]
+        signature: Header<Option<String>>,
+        body: NoticeBody,
     ) -> Result<NoticeAcknowledged, NoticeProblems> {
-        Ok(self.notices.receive(&provider.0, authorization.0, form.0).await?)
+        let headers = GitHubHeaders { event: event.0, delivery: delivery.0, signature: signature.0 };
+        Ok(self.notices.receive(&provider.0, authorization.0, headers, body.0).await?)
     }
 
     /// For Kakao: somebody took back what they allowed
@@ -68,6 +81,7 @@ impl NoticeApi {
         user_id: Query<Option<String>>,
     ) -> Result<NoticeAcknowledged, QueriedNoticeProblems> {
         let form = UnlinkForm { user_id: user_id.0, ..UnlinkForm::default() };
-        Ok(self.notices.receive(&provider.0, authorization.0, form).await?)
+        let headers = GitHubHeaders { event: None, delivery: None, signature: None };
+        Ok(self.notices.receive(&provider.0, authorization.0, headers, NoticePayload::Form(form)).await?)
     }
 }

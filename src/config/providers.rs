@@ -18,8 +18,8 @@ use super::{
     report::{Mistake, shown},
     variables::{
         FACEBOOK_API_VERSION, FACEBOOK_CLIENT_ID, FACEBOOK_CLIENT_SECRET, GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET,
-        GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET, GOOGLE_HOSTED_DOMAIN, KAKAO_ADMIN_KEY, KAKAO_CLIENT_ID,
-        KAKAO_CLIENT_SECRET, NAVER_CLIENT_ID, NAVER_CLIENT_SECRET, OAUTH_REDIRECT_URIS, Variable,
+        GITHUB_WEBHOOK_SECRET, GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET, GOOGLE_HOSTED_DOMAIN, KAKAO_ADMIN_KEY,
+        KAKAO_CLIENT_ID, KAKAO_CLIENT_SECRET, NAVER_CLIENT_ID, NAVER_CLIENT_SECRET, OAUTH_REDIRECT_URIS, Variable,
     },
 };
 use crate::domain::gateway::models::{
@@ -155,7 +155,9 @@ impl Known {
     fn kind(&self, endpoints: Endpoints, more: Option<Url>, common: &Common<'_>) -> Option<ProviderKind> {
         Some(match self.prefix {
             "GOOGLE" => ProviderKind::Google { endpoints, jwks: more?, hosted_domain: common.hosted_domain.clone() },
-            "GITHUB" => ProviderKind::GitHub { endpoints, emails: more? },
+            "GITHUB" => {
+                ProviderKind::GitHub { endpoints, emails: more?, webhook_secret: common.github_webhook_secret.clone() }
+            }
             "FACEBOOK" => ProviderKind::Facebook(endpoints),
             "NAVER" => ProviderKind::Naver(endpoints),
             _ => ProviderKind::Kakao { endpoints, admin_key: common.kakao_admin_key.clone() },
@@ -193,6 +195,7 @@ struct Common<'s> {
     listed: Vec<String>,
     hosted_domain: Option<String>,
     kakao_admin_key: Option<Secret>,
+    github_webhook_secret: Option<Secret>,
 }
 
 impl Common<'_> {
@@ -218,7 +221,9 @@ pub(super) fn read(
     let version = reader.read(&FACEBOOK_API_VERSION, version);
     let hosted_domain = reader.read(&GOOGLE_HOSTED_DOMAIN, hosted_domain);
     let kakao_admin_key = reader.read(&KAKAO_ADMIN_KEY, secret_or_none);
-    let is_good = listed.is_some() && version.is_some() && hosted_domain.is_some() && kakao_admin_key.is_some();
+    let github_webhook_secret = reader.read(&GITHUB_WEBHOOK_SECRET, secret_or_none);
+    let are_good = kakao_admin_key.is_some() && github_webhook_secret.is_some();
+    let is_good = listed.is_some() && version.is_some() && hosted_domain.is_some() && are_good;
     // With a mistake noted nothing of this is used; reading on finds the others.
     let common = Common {
         environment,
@@ -227,6 +232,7 @@ pub(super) fn read(
         listed: listed.unwrap_or_default(),
         hosted_domain: hosted_domain.flatten(),
         kakao_admin_key: kakao_admin_key.flatten(),
+        github_webhook_secret: github_webhook_secret.flatten(),
     };
     let mut providers: Vec<_> = KNOWN.iter().filter_map(|known| read_known(reader, known, &common)).collect();
     let others = oidc_stems(reader);

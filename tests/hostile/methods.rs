@@ -105,13 +105,12 @@ fn a_path_beside_one_of_ours_is_nothing() {
             let named = |prefix| beside.strip_prefix(prefix).filter(|name| !name.is_empty() && !name.contains('/'));
             let without_post =
                 ["/oauth/", "/login/", "/accounts/me/providers/", "/sessions/"].into_iter().find_map(named);
-            let (status, code) = match (without_post, named("/oauth/webhooks/")) {
+            let (status, code) = match without_post {
                 // What stands beside `/oauth/providers` may be the id of a grant, and behind `/login/`, or below an
                 // account, a provider, and behind `/sessions/` a session: nobody can POST to any of them.
-                (Some(_), _) => (405, "method_not_allowed"),
-                // What stands beside a webhook is that of another provider, and takes forms.
-                (None, Some(_)) => (415, "unsupported_media_type"),
-                (None, None) => (404, "not_found"),
+                Some(_) => (405, "method_not_allowed"),
+                // What stands beside a webhook is that of another provider, and there is none.
+                None => (404, "not_found"),
             };
             send(&beside).expect_problem(status, code);
             send(&format!("/e{beside}")).expect_problem(status, code);

@@ -10,8 +10,12 @@ use crate::domain::gateway::{
 
 /// A parameter that has to be there.
 pub(super) fn parameter<'n>(notice: &'n UnverifiedNotice, name: &str) -> Result<&'n str, NoticeRefusal> {
-    let NoticeBody::Parameters(parameters) = &notice.body;
-    parameters.get(name).map(String::as_str).filter(|value| !value.is_empty()).ok_or(NoticeRefusal::Malformed)
+    match &notice.body {
+        NoticeBody::Parameters(parameters) => parameters.get(name).map(String::as_str),
+        NoticeBody::Json(_) => None,
+    }
+    .filter(|value| !value.is_empty())
+    .ok_or(NoticeRefusal::Malformed)
 }
 
 /// That this person took back what they allowed.
@@ -28,7 +32,20 @@ pub(super) fn base64(text: &str) -> Result<Vec<u8>, NoticeRefusal> {
 
 /// Whether `signature`, in base64, is the HMAC-SHA256 of `signed`; compared in constant time.
 pub(super) fn verify_hmac(key: &[u8], signed: &str, signature: &str) -> Result<(), NoticeRefusal> {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
     let signature = base64(signature).map_err(|_| NoticeRefusal::Unverified)?;
-    hmac::verify(&key, signed.as_bytes(), &signature).map_err(|_| NoticeRefusal::Unverified)
+    verify(key, signed.as_bytes(), &signature)
+}
+
+/// The same of a signature in hexadecimal digits.
+pub(super) fn verify_hex_hmac(key: &[u8], signed: &[u8], signature: &str) -> Result<(), NoticeRefusal> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = signature.as_bytes().as_chunks::<2>();
+    let bytes: Option<Vec<u8>> = pairs.iter().map(|[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect();
+    let signature = bytes.filter(|_| rest.is_empty()).ok_or(NoticeRefusal::Unverified)?;
+    verify(key, signed, &signature)
+}
+
+fn verify(key: &[u8], signed: &[u8], signature: &[u8]) -> Result<(), NoticeRefusal> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    hmac::verify(&key, signed, signature).map_err(|_| NoticeRefusal::Unverified)
 }

@@ -77,6 +77,9 @@ const EMAIL: &str = concat!(
     r"[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$",
 );
 
+/// JSON bodies of others, who may send more than is documented here.
+const OPEN: [&str; 1] = ["GitHubNotice"];
+
 /// Without control characters, and not white space alone.
 const NAME: &str = concat!(
     r"^[^\x00-\x1f\x7f-\x9f]*",
@@ -144,7 +147,7 @@ fn complete(document: &mut Json, facts: &Facts) {
             text.set("pattern", json!(pattern));
         }
     }
-    for (schema, is_form) in bodies {
+    for (schema, is_form) in bodies.into_iter().filter(|(schema, _)| !OPEN.contains(&schema.as_str())) {
         if let Some(schema) = schemas.get_mut(&schema) {
             if is_form { open_to_texts(schema) } else { closed(schema) }
         }

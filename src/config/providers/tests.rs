@@ -79,7 +79,9 @@ fn all_are_on_at_their_own_endpoints() {
         seen,
         [("google", true), ("github", true), ("facebook", false), ("naver", false), ("kakao", true), ("my-okta", true)]
     );
-    let ProviderKind::GitHub { endpoints, emails } = &all[1].kind else { panic!("{:?}", all[1].kind) };
+    let ProviderKind::GitHub { endpoints, emails, webhook_secret: None } = &all[1].kind else {
+        panic!("{:?}", all[1].kind)
+    };
     assert_eq!(endpoints.revoke.as_str(), "https://api.github.com/applications/an-id/token");
     assert_eq!(emails.as_str(), "https://api.github.com/user/emails");
     let ProviderKind::Facebook(endpoints) = &all[2].kind else { panic!("{:?}", all[2].kind) };

@@ -1,6 +1,8 @@
 //! Notices that somebody took back at the provider what they allowed. Those that are written out here were made with other
 //! people's tools (Python's hmac, OpenSSL's aes-128-cbc), as the providers document them.
 
+use std::collections::BTreeMap;
+
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde_json::{Value, json};
@@ -22,7 +24,7 @@ fn provider(prefix: &str) -> Arc<dyn Provider> {
 
 fn notice(parameters: &[(&'static str, &str)]) -> UnverifiedNotice {
     let parameters = parameters.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-    UnverifiedNotice { authorization: None, body: NoticeBody::Parameters(parameters) }
+    UnverifiedNotice { authorization: None, headers: BTreeMap::new(), body: NoticeBody::Parameters(parameters) }
 }
 
 /// What a notice says, but for its id.
@@ -270,6 +272,111 @@ mod kakao {
             };
             assert_eq!(kakao.verify_notice(&notice).await, Err(NoticeRefusal::Unsupported));
         }
+    }
+}
+
+mod github {
+    use super::*;
+
+    /// The example of docs.github.com, "Validating webhook deliveries".
+    const DOCUMENTED: (&str, &str, &str) = (
+        "It's a Secret to Everybody",
+        "Hello, World!",
+        "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+    );
+    const WEBHOOK_SECRET: &str = "s3cret-webhook";
+
+    fn delivery(event: Option<&str>, body: &str, signature: Option<&str>) -> UnverifiedNotice {
+        let headers =
+            [("x-github-event", event), ("x-hub-signature-256", signature), ("x-github-delivery", Some("d-1"))];
+        let headers = headers.into_iter().filter_map(|(name, value)| Some((name, value?.to_owned()))).collect();
+        UnverifiedNotice { authorization: None, headers, body: NoticeBody::Json(body.as_bytes().to_vec()) }
+    }
+
+    fn signature_of(body: &str) -> String {
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, WEBHOOK_SECRET.as_bytes()), body.as_bytes());
+        tag.as_ref().iter().fold("sha256=".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    }
+
+    async fn outcome_of(notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
+        let secret = [("GITHUB_WEBHOOK_SECRET", WEBHOOK_SECRET)];
+        provider_with("GITHUB", NOWHERE, &TestClock::at(NOW), &secret).verify_notice(notice).await
+    }
+
+    async fn signed(event: &str, body: &Value) -> Result<VerifiedNotice, NoticeRefusal> {
+        let body = body.to_string();
+        outcome_of(&delivery(Some(event), &body, Some(&signature_of(&body)))).await
+    }
+
+    #[tokio::test]
+    async fn a_revoked_authorization_says_who() {
+        let body = json!({"action": "revoked", "sender": {"login": "octocat", "id": 583_231, "type": "User"}});
+        let expected = VerifiedNotice {
+            id: Some("d-1".to_owned()),
+            ..about("583231", None, Acknowledgement::Ok, Unacknowledged::Told)
+        };
+        assert_eq!(signed("github_app_authorization", &body).await, Ok(expected));
+    }
+
+    #[tokio::test]
+    async fn every_other_event_is_acknowledged_and_asks_for_nothing() {
+        let body = json!({"zen": "Keep it logically awesome.", "action": "revoked", "sender": {"id": 1}});
+        for event in ["ping", "installation", "push"] {
+            assert_eq!(signed(event, &body).await.unwrap().events, [], "{event}");
+        }
+        assert_eq!(signed("github_app_authorization", &json!({"action": "of tomorrow"})).await.unwrap().events, []);
+    }
+
+    #[tokio::test]
+    async fn the_documented_signature_is_believed() {
+        let (secret, body, signature) = DOCUMENTED;
+        let github = provider_with("GITHUB", NOWHERE, &TestClock::at(NOW), &[("GITHUB_WEBHOOK_SECRET", secret)]);
+        let notice = delivery(Some("ping"), body, Some(signature));
+        // It is good, and the text is no JSON.
+        assert_eq!(github.verify_notice(&notice).await, Err(NoticeRefusal::Malformed));
+        let notice = delivery(Some("ping"), "Hello, World", Some(signature));
+        assert_eq!(github.verify_notice(&notice).await, Err(NoticeRefusal::Unverified));
+    }
+
+    #[tokio::test]
+    async fn what_is_signed_by_another_or_otherwise_is_not_believed() {
+        let body = json!({"action": "revoked", "sender": {"id": 1}}).to_string();
+        let good = signature_of(&body);
+        for forged in [
+            None,
+            Some(String::new()),
+            Some("sha256=".to_owned()),
+            Some(good.replace("sha256=", "sha1=")),
+            Some(good.trim_start_matches("sha256=").to_owned()),
+            Some(good[..good.len() - 1].to_owned()),
+            Some(good[..good.len() - 2].to_owned()),
+            Some(format!("{good}00")),
+            Some(format!("sha256={}", "+f".repeat(32))),
+            Some(signature_of("another body")),
+        ] {
+            let notice = delivery(Some("github_app_authorization"), &body, forged.as_deref());
+            assert_eq!(outcome_of(&notice).await, Err(NoticeRefusal::Unverified), "{forged:?}");
+        }
+        assert!(
+            outcome_of(&delivery(Some("ping"), &body, Some(&good.to_uppercase().replace("SHA", "sha")))).await.is_ok()
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_signed_but_makes_no_sense_is_malformed() {
+        let revoked = "github_app_authorization";
+        for body in [json!({"action": "revoked"}), json!({"action": "revoked", "sender": {"login": "octocat"}})] {
+            assert_eq!(signed(revoked, &body).await, Err(NoticeRefusal::Malformed), "{body}");
+        }
+        let body = "{}";
+        assert_eq!(outcome_of(&delivery(None, body, Some(&signature_of(body)))).await, Err(NoticeRefusal::Malformed));
+        assert_eq!(outcome_of(&notice(&[("payload", "{}")])).await, Err(NoticeRefusal::Malformed), "a form");
+    }
+
+    #[tokio::test]
+    async fn without_a_webhook_secret_nobody_is_believed() {
+        let notice = delivery(Some("ping"), "{}", Some(&signature_of("{}")));
+        assert_eq!(provider("GITHUB").verify_notice(&notice).await, Err(NoticeRefusal::Unsupported));
     }
 }
 

@@ -8,7 +8,7 @@ use super::failed;
 use crate::{
     domain::gateway::{
         models::oauth::Secret,
-        schemas::notice::{NoticeAcknowledged, UnlinkForm},
+        schemas::notice::{GitHubHeaders, NoticeAcknowledged, NoticePayload},
         services::notice::{Acknowledgement, NoticeBody, NoticeError, NoticeRefusal, NoticeService, UnverifiedNotice},
     },
     problem::Problem,
@@ -31,11 +31,16 @@ impl NoticeController {
         &self,
         provider: &str,
         authorization: Option<String>,
-        form: UnlinkForm,
+        headers: GitHubHeaders,
+        payload: NoticePayload,
     ) -> Result<NoticeAcknowledged, Problem> {
         let notice = UnverifiedNotice {
             authorization: authorization.map(Secret::new),
-            body: NoticeBody::Parameters(form.into_parameters()),
+            headers: headers.into_headers(),
+            body: match payload {
+                NoticePayload::Form(form) => NoticeBody::Parameters(form.into_parameters()),
+                NoticePayload::Json(bytes) => NoticeBody::Json(bytes),
+            },
         };
         match self.notices.receive(provider, &notice).await {
             Ok(Acknowledgement::Ok) => Ok(NoticeAcknowledged::Ok),

@@ -93,6 +93,8 @@ pub enum ProviderKind {
         endpoints: Endpoints,
         /// The person's e-mail addresses.
         emails: Url,
+        /// What proves that a notice is GitHub's; without it none is believed.
+        webhook_secret: Option<Secret>,
     },
     /// OAuth 2.0 and the Graph API.
     Facebook(Endpoints),

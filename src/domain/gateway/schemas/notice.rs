@@ -29,6 +29,58 @@ pub struct UnlinkForm {
     pub user_id: Option<String>,
 }
 
+/// GitHub's notice. More members come, and are not looked at.
+#[derive(Debug, Object)]
+#[oai(rename = "GitHubNotice", example, skip_serializing_if_is_none)]
+pub struct GitHubNotice {
+    /// Of the event `github_app_authorization`: `revoked`.
+    pub action: Option<String>,
+    /// Of the same: the person.
+    pub sender: Option<GitHubSender>,
+}
+
+/// The person whom GitHub's notice is about. More members come, and are not looked at.
+#[derive(Debug, Object)]
+#[oai(rename = "GitHubSender")]
+pub struct GitHubSender {
+    /// What GitHub calls the person.
+    pub id: i64,
+}
+
+impl Example for GitHubNotice {
+    fn example() -> Self {
+        Self { action: Some("revoked".to_owned()), sender: Some(GitHubSender { id: 583_231 }) }
+    }
+}
+
+/// What a provider sends, in the form in which it came.
+pub enum NoticePayload {
+    /// A form.
+    Form(UnlinkForm),
+    /// JSON, byte by byte.
+    Json(Vec<u8>),
+}
+
+/// The headers by which GitHub names and proves what it sends.
+pub struct GitHubHeaders {
+    /// `X-GitHub-Event`
+    pub event: Option<String>,
+    /// `X-GitHub-Delivery`
+    pub delivery: Option<String>,
+    /// `X-Hub-Signature-256`
+    pub signature: Option<String>,
+}
+
+impl GitHubHeaders {
+    /// Those that came, by their names in lower case.
+    pub fn into_headers(self) -> BTreeMap<&'static str, String> {
+        [("x-github-event", self.event), ("x-github-delivery", self.delivery), ("x-hub-signature-256", self.signature)]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
+}
+
 impl Example for UnlinkForm {
     /// Kakao's.
     fn example() -> Self {
@@ -56,7 +108,7 @@ impl UnlinkForm {
 /// The notice was understood and is kept. It says no more, so that nobody learns from it whom we know.
 #[derive(Debug, ApiResponse)]
 pub enum NoticeAcknowledged {
-    /// The notice was understood and is kept (Kakao, Facebook).
+    /// The notice was understood and is kept (Kakao, Facebook, GitHub).
     #[oai(status = 200)]
     Ok,
     /// The notice was understood and is kept (Naver).

@@ -229,6 +229,8 @@ pub struct CodeExchange {
 pub struct UnverifiedNotice {
     /// The `Authorization` header, if there is one.
     pub authorization: Option<Secret>,
+    /// Other headers by which providers name and prove what they send, by their names in lower case.
+    pub headers: BTreeMap<&'static str, String>,
     /// What it says.
     pub body: NoticeBody,
 }
@@ -238,6 +240,8 @@ pub struct UnverifiedNotice {
 pub enum NoticeBody {
     /// A form or a query: the parameters, by name.
     Parameters(BTreeMap<&'static str, String>),
+    /// JSON, byte by byte as it came: that is what may be signed.
+    Json(Vec<u8>),
 }
 
 /// What a verified notice says.

@@ -81,7 +81,7 @@ impl Provider for FakeProvider {
         if notice.authorization != Some(Secret::new("proof")) {
             return Err(NoticeRefusal::Unverified);
         }
-        let NoticeBody::Parameters(parameters) = &notice.body;
+        let NoticeBody::Parameters(parameters) = &notice.body else { return Err(NoticeRefusal::Malformed) };
         let event = |subject: &String| NoticeEvent { subject: subject.clone(), kind: NoticeKind::GrantsRevoked };
         let sent_at = parameters.get("timestamp").map(|seconds| seconds.parse().unwrap());
         Ok(VerifiedNotice {
@@ -227,7 +227,11 @@ impl Scene {
 /// A notice with proof and these parameters.
 fn proven(parameters: &[(&'static str, &str)]) -> UnverifiedNotice {
     let parameters: BTreeMap<_, _> = parameters.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-    UnverifiedNotice { authorization: Some(Secret::new("proof")), body: NoticeBody::Parameters(parameters) }
+    UnverifiedNotice {
+        authorization: Some(Secret::new("proof")),
+        headers: BTreeMap::new(),
+        body: NoticeBody::Parameters(parameters),
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,51 @@
+//! The body of a provider's notice.
+
+use poem::{Request, RequestBody};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    payload::{Form as OpenApiForm, Json, Payload},
+    registry::{MetaMediaType, MetaRequest, Registry},
+    types::Type,
+};
+
+use super::{FORM, FormBody, MediaType, read, unsupported};
+use crate::domain::gateway::schemas::notice::{GitHubNotice, NoticePayload, UnlinkForm};
+
+/// A provider's notice: a form, or JSON as it came.
+pub(in crate::api) struct NoticeBody(pub NoticePayload);
+
+impl<'a> ApiExtractor<'a> for NoticeBody {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        <OpenApiForm<UnlinkForm> as Payload>::register(registry);
+        <Json<GitHubNotice> as Payload>::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![
+            MetaMediaType { content_type: FORM, schema: UnlinkForm::schema_ref() },
+            MetaMediaType { content_type: "application/json", schema: GitHubNotice::schema_ref() },
+        ];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        match MediaType::of(request) {
+            MediaType::Form => {
+                let FormBody(form) = FormBody::from_request(request, body, ExtractParamOptions::default()).await?;
+                Ok(Self(NoticePayload::Form(form)))
+            }
+            MediaType::Json => Ok(Self(NoticePayload::Json(read(request, body).await?))),
+            MediaType::PlainText | MediaType::Other => {
+                Err(unsupported("application/x-www-form-urlencoded or application/json").into())
+            }
+        }
+    }
+}
