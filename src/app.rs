@@ -370,6 +370,7 @@ impl Core {
         let notices = Arc::new(NoticeService::new(NoticeParts {
             store: store.notices.clone(),
             oauth: oauth.clone(),
+            accounts: accounts.clone(),
             clock: world.clock.clone(),
         }));
         Ok(Self { publisher, keys, feed, tokens, clients, oauth, notices, sessions, logins, accounts })

@@ -4,6 +4,8 @@
 
 mod common;
 
+#[path = "webhooks/events.rs"]
+mod events;
 #[path = "webhooks/store_away.rs"]
 mod store_away;
 
@@ -159,6 +161,33 @@ fn whoever_revokes_our_github_app_has_taken_the_grant_back() {
     gateway.get_with_token(&path, token).expect(200);
     assert_eq!(deliver("github_app_authorization", signature).expect(200).text(), "");
     eventually("the notice is worked off", || gateway.get_with_token(&path, token).status == 409);
+    gateway.is_unharmed();
+}
+
+#[test]
+fn whoever_sends_no_events_has_no_receiver_and_what_is_no_event_is_refused() {
+    let gateway = gateway(&[("KAKAO_SSE_URL", "http://127.0.0.1:1/events")]);
+    let event = ("Content-Type", "application/secevent+jwt");
+    let send = |provider: &str, content_type, body: &[u8]| {
+        gateway.call("POST", &format!("/oauth/events/{provider}"), &[content_type], body)
+    };
+    // Google is off.
+    for provider in ["google", "naver", "facebook", "github", "stand-in", "nobody", "Kakao"] {
+        send(provider, event, b"a.b.c").expect_problem(404, "not_found");
+    }
+    let refused = send("kakao", event, b"\xff.b.c").expect(400);
+    assert_eq!(
+        (refused.header("content-type"), refused.header("content-language")),
+        (Some("application/json; charset=utf-8"), Some("en"))
+    );
+    let refused = refused.json();
+    assert_eq!(refused["err"], "invalid_request");
+    assert!(refused["description"].as_str().unwrap().contains("no security event token"), "{refused}");
+    send("kakao", ("Content-Type", "application/json"), b"{}").expect_problem(415, "unsupported_media_type");
+    send("kakao", event, &vec![b'a'; 300 * 1024]).expect_problem(413, "body_too_large");
+    // The keys cannot be had: it is to be sent again.
+    send("kakao", event, b"e30.e30.e30").expect(400);
+    send("kakao", event, b"eyJhbGciOiJSUzI1NiJ9.e30.AAAA").expect_problem(503, "provider_unavailable");
     gateway.is_unharmed();
 }
 

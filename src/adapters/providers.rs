@@ -1,6 +1,6 @@
 //! Providers: where people sign in. One file per family of quirks; what is the same everywhere is in `flow` (the requests
 //! of OAuth 2.0), `plain` (providers that speak no more than that), `http` (the one client, and what an answer means),
-//! `error_codes` (whose matter an error is), `answer` (lenient JSON), `notice` (what providers tell us unasked), `id_token` and `kept` (OpenID Connect).
+//! `error_codes` (whose matter an error is), `answer` (lenient JSON), `notice` and `security_event` (what providers tell us unasked), `id_token` and `kept` (OpenID Connect).
 
 mod answer;
 mod error_codes;
@@ -17,6 +17,7 @@ mod naver;
 mod notice;
 mod oidc;
 mod plain;
+mod security_event;
 
 #[cfg(test)]
 mod tests;
@@ -71,15 +72,17 @@ fn with_limits(
     let provider = |settings: &ProviderSettings| -> Arc<dyn Provider> {
         let flow = Flow::new(settings.clone(), Arc::clone(&http), Arc::clone(clock));
         match settings.kind.clone() {
-            ProviderKind::Google { endpoints, jwks, hosted_domain } => {
-                Arc::new(google::google(flow, endpoints, jwks, hosted_domain))
+            ProviderKind::Google { endpoints, jwks, events, hosted_domain } => {
+                Arc::new(google::google(flow, endpoints, jwks, events, hosted_domain))
             }
             ProviderKind::GitHub { endpoints, emails, webhook_secret } => {
                 Arc::new(github::github(flow, endpoints, emails, webhook_secret))
             }
             ProviderKind::Facebook(endpoints) => Arc::new(facebook::facebook(flow, endpoints)),
             ProviderKind::Naver(endpoints) => Arc::new(naver::naver(flow, endpoints)),
-            ProviderKind::Kakao { endpoints, admin_key } => Arc::new(kakao::kakao(flow, endpoints, admin_key)),
+            ProviderKind::Kakao { endpoints, events, admin_key } => {
+                Arc::new(kakao::kakao(flow, endpoints, events, admin_key))
+            }
             ProviderKind::Oidc { issuer } => Arc::new(Oidc::discovered(flow, issuer)),
         }
     };

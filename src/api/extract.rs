@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 pub(super) use self::callers::{
     BearerToken, Caller, OptionalBearerToken, OptionalCaller, OptionalSession, Session, SessionOnly, browser, cookies,
 };
-pub(super) use self::notices::NoticeBody;
+pub(super) use self::notices::{NoticeBody, SecurityEventBody};
 use super::problems::ProblemError;
 use crate::{
     domain::gateway::schemas::{parse_json, token::CreateDummyToken},
@@ -56,7 +56,7 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
     ) -> poem::Result<Self> {
         match MediaType::of(request) {
             MediaType::Json => {}
-            MediaType::PlainText | MediaType::Form | MediaType::Other => {
+            MediaType::PlainText | MediaType::Form | MediaType::SecurityEvent | MediaType::Other => {
                 return Err(unsupported("application/json").into());
             }
         }
@@ -133,7 +133,9 @@ pub(super) async fn posted_form(request: &Request, body: &mut RequestBody) -> Re
 async fn form<T: DeserializeOwned>(request: &Request, body: &mut RequestBody) -> Result<T, ProblemError> {
     match MediaType::of(request) {
         MediaType::Form => {}
-        MediaType::Json | MediaType::PlainText | MediaType::Other => return Err(unsupported(FORM)),
+        MediaType::Json | MediaType::PlainText | MediaType::SecurityEvent | MediaType::Other => {
+            return Err(unsupported(FORM));
+        }
     }
     let bytes = read(request, body).await?;
     if parameters(&bytes) > MAX_FORM_PARAMETERS {
@@ -188,14 +190,18 @@ impl<'a> ApiExtractor<'a> for DummyBody {
         let media_type = MediaType::of(request);
         let bytes = match media_type {
             MediaType::Json | MediaType::PlainText => read(request, body).await?,
-            MediaType::Form | MediaType::Other => return Err(unsupported("application/json or text/plain").into()),
+            MediaType::Form | MediaType::SecurityEvent | MediaType::Other => {
+                return Err(unsupported("application/json or text/plain").into());
+            }
         };
         match media_type {
             MediaType::Json => Ok(Self(parse_json(&bytes).map_err(ProblemError)?)),
-            MediaType::PlainText | MediaType::Form | MediaType::Other => match String::from_utf8(bytes) {
-                Ok(token) => Ok(Self(CreateDummyToken { token })),
-                Err(_) => Err(bad_request("the text is not UTF-8").into()),
-            },
+            MediaType::PlainText | MediaType::Form | MediaType::SecurityEvent | MediaType::Other => {
+                match String::from_utf8(bytes) {
+                    Ok(token) => Ok(Self(CreateDummyToken { token })),
+                    Err(_) => Err(bad_request("the text is not UTF-8").into()),
+                }
+            }
         }
     }
 }
@@ -205,6 +211,7 @@ enum MediaType {
     Json,
     PlainText,
     Form,
+    SecurityEvent,
     Other,
 }
 
@@ -216,6 +223,7 @@ impl MediaType {
             "application/json" => Self::Json,
             "text/plain" => Self::PlainText,
             FORM => Self::Form,
+            notices::SECURITY_EVENT => Self::SecurityEvent,
             other if other.starts_with("application/") && other.ends_with("+json") => Self::Json,
             _ => Self::Other,
         }

@@ -1,4 +1,4 @@
-//! `/oauth/webhooks…`: what providers tell us unasked.
+//! `/oauth/webhooks…`, `/oauth/events…`: what providers tell us unasked.
 
 use poem_openapi::{
     OpenApi,
@@ -7,12 +7,12 @@ use poem_openapi::{
 
 use super::{
     Tag,
-    extract::{NoticeBody, RawAuthorization},
+    extract::{NoticeBody, RawAuthorization, SecurityEventBody},
     problems::problems,
 };
 use crate::domain::gateway::{
     controllers::notice::NoticeController,
-    schemas::notice::{GitHubHeaders, NoticeAcknowledged, NoticePayload, UnlinkForm},
+    schemas::notice::{GitHubHeaders, NoticeAcknowledged, NoticePayload, SecurityEventReceived, UnlinkForm},
 };
 
 problems! {
@@ -20,6 +20,8 @@ problems! {
     NoticeProblems: 400, 403, 404, 413, 415, 500, 503;
     /// Of a provider's notice in a query.
     QueriedNoticeProblems: 400, 403, 404, 500, 503;
+    /// Of a security event. What is wrong with the token itself is no problem document.
+    EventProblems: 404, 413, 415, 500, 503;
 }
 
 #[derive(Clone)]
@@ -33,7 +35,7 @@ impl NoticeApi {
     }
 }
 
-#[OpenApi(prefix_path = "/oauth/webhooks", tag = "Tag::OAuth")]
+#[OpenApi(prefix_path = "/oauth", tag = "Tag::OAuth")]
 impl NoticeApi {
     /// For providers: somebody took back what they allowed
     ///
@@ -47,7 +49,7 @@ impl NoticeApi {
     /// the person, and however often the notice comes. 403 `notice_not_verified` if the proof is not good: what lacks is no token,
     /// so that a 401 and its challenge would lead nowhere. 404 if the provider is not switched on, sends no such notices, or (Kakao,
     /// GitHub) the key or secret is not set. 503 if the store is away and the provider wants to hear of that.
-    #[oai(path = "/:provider", method = "post", operation_id = "receive_unlink_notice")]
+    #[oai(path = "/webhooks/:provider", method = "post", operation_id = "receive_unlink_notice")]
     async fn receive(
         &self,
         /// `naver`, `kakao`, `facebook` or `github`.
@@ -71,7 +73,7 @@ impl NoticeApi {
     /// For Kakao: somebody took back what they allowed
     ///
     /// The same for a webhook that is set to GET in Kakao's console.
-    #[oai(path = "/:provider", method = "get", operation_id = "receive_unlink_notice_in_query")]
+    #[oai(path = "/webhooks/:provider", method = "get", operation_id = "receive_unlink_notice_in_query")]
     async fn receive_in_query(
         &self,
         /// `kakao`.
@@ -83,5 +85,22 @@ impl NoticeApi {
         let form = UnlinkForm { user_id: user_id.0, ..UnlinkForm::default() };
         let headers = GitHubHeaders { event: None, delivery: None, signature: None };
         Ok(self.notices.receive(&provider.0, authorization.0, headers, NoticePayload::Form(form)).await?)
+    }
+
+    /// For Google and Kakao: something happened to an account
+    ///
+    /// Receives Security Event Tokens (RFC 8417) as RFC 8935 has it: Google's Cross-Account Protection (RISC) and Kakao's account
+    /// status changes. It is the URL to register there. A token is verified with the keys of its issuer and is for our client id;
+    /// it is 202 once it is stored, and worked off then. What ends sessions at the provider ends the sessions and tokens of the
+    /// person's account here; what takes tokens back there marks the person's grants `revoked`; a disabled account does both. All else
+    /// is logged. The same token (`jti`) counts once. Errors of the token are those of RFC 8935 §2.4; 503 asks to send it again.
+    #[oai(path = "/events/:provider", method = "post", operation_id = "receive_security_event")]
+    async fn receive_event(
+        &self,
+        /// `google` or `kakao`.
+        provider: Path<String>,
+        token: SecurityEventBody,
+    ) -> Result<SecurityEventReceived, EventProblems> {
+        Ok(self.notices.receive_event(&provider.0, token.0).await?)
     }
 }

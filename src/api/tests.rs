@@ -84,6 +84,7 @@ fn sign_ins(bench: &Bench) -> SignIns {
     let notices = NoticeService::new(NoticeParts {
         store: Arc::new(MemoryNotices::default()),
         oauth: vault.clone(),
+        accounts: service.clone(),
         clock: bench.clock.clone(),
     });
     SignIns {
@@ -411,7 +412,7 @@ async fn every_operation_is_documented() {
                 assert!(operation[field].as_str().is_some_and(|text| !text.is_empty()), "{name} has no {field}");
             }
             let responses = operation["responses"].as_object().unwrap();
-            assert!(responses.contains_key("200") || responses.contains_key("303"), "{name}");
+            assert!(["200", "202", "303"].iter().any(|good| responses.contains_key(*good)), "{name}");
             assert_eq!(path.contains('{'), responses.contains_key("404"), "{name} and 404");
             if !operation["requestBody"].is_null() {
                 for status in ["400", "413", "415", "500", "503"] {
@@ -424,7 +425,7 @@ async fn every_operation_is_documented() {
                 let is_judged = (content.contains_key("application/json") && !is_providers) || is_persons;
                 assert_eq!(responses.contains_key("422"), is_judged, "{name} and 422");
                 let schemas: Vec<_> = content.values().filter_map(|one| one["schema"]["$ref"].as_str()).collect();
-                assert!(!schemas.is_empty(), "{name}");
+                assert!(!schemas.is_empty() || content.contains_key("application/secevent+jwt"), "{name}");
                 for schema in schemas.iter().map(|reference| reference.rsplit('/').next().unwrap()) {
                     assert!(
                         document["components"]["schemas"][schema]["example"].is_object(),

@@ -50,7 +50,7 @@ struct Known {
     /// In the order of [`Endpoints`]; `{version}` and `{client_id}` are filled in.
     endpoints: [&'static str; 4],
     /// What only this provider has.
-    more: Option<(&'static str, &'static str)>,
+    more: &'static [(&'static str, &'static str)],
 }
 
 const ENDPOINT_SUFFIXES: [&str; 4] = ["_AUTHORIZE_URL", "_TOKEN_URL", "_USERINFO_URL", "_REVOKE_URL"];
@@ -71,7 +71,10 @@ const KNOWN: [Known; 5] = [
             "https://openidconnect.googleapis.com/v1/userinfo",
             "https://oauth2.googleapis.com/revoke",
         ],
-        more: Some(("_JWKS_URL", "https://www.googleapis.com/oauth2/v3/certs")),
+        more: &[
+            ("_JWKS_URL", "https://www.googleapis.com/oauth2/v3/certs"),
+            ("_RISC_URL", "https://accounts.google.com/.well-known/risc-configuration"),
+        ],
     },
     Known {
         prefix: "GITHUB",
@@ -88,7 +91,7 @@ const KNOWN: [Known; 5] = [
             "https://api.github.com/user",
             "https://api.github.com/applications/{client_id}/token",
         ],
-        more: Some(("_EMAILS_URL", "https://api.github.com/user/emails")),
+        more: &[("_EMAILS_URL", "https://api.github.com/user/emails")],
     },
     Known {
         prefix: "FACEBOOK",
@@ -105,7 +108,7 @@ const KNOWN: [Known; 5] = [
             "https://graph.facebook.com/{version}/me",
             "https://graph.facebook.com/{version}/me/permissions",
         ],
-        more: None,
+        more: &[],
     },
     Known {
         prefix: "NAVER",
@@ -122,7 +125,7 @@ const KNOWN: [Known; 5] = [
             "https://openapi.naver.com/v1/nid/me",
             "https://nid.naver.com/oauth2.0/revoke",
         ],
-        more: None,
+        more: &[],
     },
     Known {
         prefix: "KAKAO",
@@ -139,28 +142,37 @@ const KNOWN: [Known; 5] = [
             "https://kapi.kakao.com/v2/user/me",
             "https://kapi.kakao.com/v1/user/unlink",
         ],
-        more: None,
+        more: &[("_SSE_URL", "https://kauth.kakao.com/.well-known/sse-configuration")],
     },
 ];
 
 impl Known {
     /// What may follow its prefix, besides the client id and secret.
     fn suffixes(&self) -> impl Iterator<Item = &'static str> {
-        let more = self.more.map(|(suffix, _)| suffix);
+        let more = self.more.iter().map(|(suffix, _)| *suffix);
         let always = ["_SCOPES", "_MORE_SCOPES", "_PKCE", "_UNBOUND_CODES"];
         let prompt = self.knows_prompt.then_some("_PROMPT");
         always.into_iter().chain(prompt).chain(ENDPOINT_SUFFIXES).chain(more)
     }
 
-    fn kind(&self, endpoints: Endpoints, more: Option<Url>, common: &Common<'_>) -> Option<ProviderKind> {
+    /// `more` are the addresses that only this provider has.
+    fn kind(&self, endpoints: Endpoints, more: Vec<Url>, common: &Common<'_>) -> Option<ProviderKind> {
+        let mut more = more.into_iter();
         Some(match self.prefix {
-            "GOOGLE" => ProviderKind::Google { endpoints, jwks: more?, hosted_domain: common.hosted_domain.clone() },
-            "GITHUB" => {
-                ProviderKind::GitHub { endpoints, emails: more?, webhook_secret: common.github_webhook_secret.clone() }
-            }
+            "GOOGLE" => ProviderKind::Google {
+                endpoints,
+                jwks: more.next()?,
+                events: more.next()?,
+                hosted_domain: common.hosted_domain.clone(),
+            },
+            "GITHUB" => ProviderKind::GitHub {
+                endpoints,
+                emails: more.next()?,
+                webhook_secret: common.github_webhook_secret.clone(),
+            },
             "FACEBOOK" => ProviderKind::Facebook(endpoints),
             "NAVER" => ProviderKind::Naver(endpoints),
-            _ => ProviderKind::Kakao { endpoints, admin_key: common.kakao_admin_key.clone() },
+            _ => ProviderKind::Kakao { endpoints, events: more.next()?, admin_key: common.kakao_admin_key.clone() },
         })
     }
 }
@@ -251,9 +263,10 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
         let endpoint = if nth == 0 { authorize_endpoint } else { endpoint };
         member(reader, &name, &usual, |text| endpoint(text, common.environment))
     });
-    let more = known.more.map(|(suffix, usual)| {
+    let mut address = |(suffix, usual): &(&str, &str)| {
         member(reader, &format!("{}{suffix}", known.prefix), usual, |text| endpoint(text, common.environment))
-    });
+    };
+    let more: Vec<_> = known.more.iter().map(&mut address).collect();
     let oidc = known.prefix == "GOOGLE";
     let scopes = read_scopes(reader, known.prefix, known.scopes, oidc);
     let more_scopes = read_more_scopes(reader, known.prefix, authorize.as_ref());
@@ -270,7 +283,7 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
         (None, Some(_)) => return wants_both(reader, known.client_id, known.client_secret),
     };
     let endpoints = Endpoints { authorize: authorize?, token: token?, userinfo: userinfo?, revoke: revoke? };
-    let kind = known.kind(endpoints, more.flatten(), common)?;
+    let kind = known.kind(endpoints, more.into_iter().collect::<Option<_>>()?, common)?;
     let name: ProviderName = known.prefix.to_ascii_lowercase().parse().ok()?;
     let (callback, redirect_uris) = common.redirects(name.as_str());
     Some(ProviderSettings {

@@ -171,6 +171,8 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     family("<PROVIDER>_REVOKE_URL", "the provider's", "Where grants are taken back"),
     family("GOOGLE_JWKS_URL", "Google's", "The keys of Google's id tokens"),
     family("GITHUB_EMAILS_URL", "GitHub's", "The person's e-mail addresses"),
+    family("GOOGLE_RISC_URL", "Google's", "Where Google says who signs its security events, and with which keys"),
+    family("KAKAO_SSE_URL", "Kakao's", "Where Kakao says who signs its security events, and with which keys"),
 ];
 
 const fn family(name: &'static str, fallback: &'static str, meaning: &'static str) -> Variable {

@@ -105,12 +105,14 @@ fn a_path_beside_one_of_ours_is_nothing() {
             let named = |prefix| beside.strip_prefix(prefix).filter(|name| !name.is_empty() && !name.contains('/'));
             let without_post =
                 ["/oauth/", "/login/", "/accounts/me/providers/", "/sessions/"].into_iter().find_map(named);
-            let (status, code) = match without_post {
+            let (status, code) = match (without_post, named("/oauth/events/")) {
                 // What stands beside `/oauth/providers` may be the id of a grant, and behind `/login/`, or below an
                 // account, a provider, and behind `/sessions/` a session: nobody can POST to any of them.
-                Some(_) => (405, "method_not_allowed"),
-                // What stands beside a webhook is that of another provider, and there is none.
-                None => (404, "not_found"),
+                (Some(_), _) => (405, "method_not_allowed"),
+                // What stands beside a receiver of events is that of another provider, and takes events.
+                (None, Some(_)) => (415, "unsupported_media_type"),
+                // What stands beside a webhook is that of another provider, too, and there is none.
+                (None, None) => (404, "not_found"),
             };
             send(&beside).expect_problem(status, code);
             send(&format!("/e{beside}")).expect_problem(status, code);

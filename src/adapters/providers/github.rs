@@ -100,7 +100,12 @@ impl Quirks for GitHub {
     /// failed is not repeated, but shown to the app's owner, who may send it again under the same id.
     async fn verify_notice(&self, _: &Site, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
         let secret = self.webhook_secret.as_ref().ok_or(NoticeRefusal::Unsupported)?;
-        let NoticeBody::Json(body) = &notice.body else { return Err(NoticeRefusal::Malformed) };
+        let body = match &notice.body {
+            NoticeBody::Json(body) => body,
+            // A webhook that is set to send forms.
+            NoticeBody::Parameters(_) => return Err(NoticeRefusal::Malformed),
+            NoticeBody::SecurityEvent(_) => return Err(NoticeRefusal::Unsupported),
+        };
         let header = |name: &str| notice.headers.get(name).map(String::as_str);
         let signature = header("x-hub-signature-256").and_then(|header| header.strip_prefix(SIGNATURE_PREFIX));
         verify_hex_hmac(secret.expose().as_bytes(), body, signature.ok_or(NoticeRefusal::Unverified)?)?;

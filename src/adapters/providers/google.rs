@@ -9,6 +9,7 @@ use super::{
     error_codes::{ErrorCodes, ErrorResponse},
     flow::{ClientAuth, Flow},
     oidc::{Metadata, Oidc},
+    security_event::SecurityEvents,
 };
 use crate::domain::gateway::{models::provider::Endpoints, services::ports::AuthorizationRequest};
 
@@ -26,6 +27,8 @@ pub(super) struct Google {
     pub(super) hosted_domain: Option<String>,
     /// Whether it is asked for a refresh token: the authorization endpoint as it is set may say otherwise.
     pub(super) is_offline: bool,
+    /// What it tells of people's accounts (Cross-Account Protection, RISC).
+    pub(super) events: SecurityEvents,
 }
 
 impl Google {
@@ -42,7 +45,8 @@ impl Google {
 }
 
 /// Makes it.
-pub(super) fn google(flow: Flow, endpoints: Endpoints, jwks: Url, hosted_domain: Option<String>) -> Oidc {
+pub(super) fn google(flow: Flow, endpoints: Endpoints, jwks: Url, events: Url, hosted_domain: Option<String>) -> Oidc {
+    let events = SecurityEvents::new(events, &flow.clock);
     let is_offline = endpoints.authorize.query_pairs().all(|(name, value)| name != ACCESS_TYPE || value == OFFLINE);
     let metadata = Metadata {
         issuers: ISSUERS.map(str::to_owned).to_vec(),
@@ -55,7 +59,7 @@ pub(super) fn google(flow: Flow, endpoints: Endpoints, jwks: Url, hosted_domain:
         jwks,
         iss_in_response: false,
     };
-    Oidc::known(flow.with_errors(error_of), metadata, Google { hosted_domain, is_offline })
+    Oidc::known(flow.with_errors(error_of), metadata, Google { hosted_domain, is_offline, events })
 }
 
 fn error_of(_: StatusCode, body: &Value) -> Option<ErrorResponse> {

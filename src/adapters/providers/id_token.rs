@@ -68,12 +68,33 @@ impl<'t> Unchecked<'t> {
         self.header.kid.as_deref()
     }
 
+    /// What it says it is.
+    pub(super) fn typ(&self) -> Option<&str> {
+        self.header.typ.as_deref()
+    }
+
+    /// Who it says has issued it.
+    pub(super) fn issuer(&self) -> Option<&str> {
+        self.claims.get("iss").and_then(Value::as_str)
+    }
+
     /// The claims, once everything was checked.
     pub(super) fn check(self, keys: &Keys, expected: &Expected<'_>) -> Result<Value, ProviderError> {
         // An access token or a logout token is signed with the same keys, and says what it is (RFC 8725 §3.11).
-        if self.header.typ.as_deref().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")) {
+        if self.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")) {
             return Err(flaw("is another kind of token"));
         }
+        let (claims, algorithm) = self.verified(keys)?;
+        // A token that tells of events is none of a sign-in, though it may not say so above (RFC 8417 §4.5).
+        if claims.get("events").is_some() {
+            return Err(flaw("is another kind of token"));
+        }
+        expected.check(&claims, algorithm)?;
+        Ok(claims)
+    }
+
+    /// The claims and the algorithm, once the signature was verified. All else depends on the kind of token.
+    pub(super) fn verified(self, keys: &Keys) -> Result<(Value, Algorithm), ProviderError> {
         if self.header.crit {
             return Err(flaw("wants to be understood in ways that we do not know"));
         }
@@ -85,8 +106,7 @@ impl<'t> Unchecked<'t> {
         if !matches!(signed, Ok(true)) {
             return Err(flaw("has a bad signature"));
         }
-        expected.check(&self.claims, key.algorithm)?;
-        Ok(self.claims)
+        Ok((self.claims, key.algorithm))
     }
 }
 

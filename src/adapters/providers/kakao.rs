@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use url::Url;
 
 use super::{
     answer::{email, is_true, name, number, subject, text},
@@ -12,6 +13,7 @@ use super::{
     flow::{ClientAuth, Flow},
     notice::{grants_revoked, parameter},
     plain::{Plain, Quirks, Site},
+    security_event::SecurityEvents,
 };
 use crate::domain::gateway::{
     models::{
@@ -20,7 +22,7 @@ use crate::domain::gateway::{
         provider::Endpoints,
     },
     services::ports::{
-        Acknowledgement, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice, VerifiedNotice,
+        Acknowledgement, NoticeBody, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice, VerifiedNotice,
     },
 };
 
@@ -41,11 +43,13 @@ const SCHEME: &str = "KakaoAK";
 /// What is peculiar to Kakao.
 pub(super) struct Kakao {
     admin_key: Option<Secret>,
+    events: SecurityEvents,
 }
 
-/// Makes it. Without the admin key its notices cannot be verified.
-pub(super) fn kakao(flow: Flow, endpoints: Endpoints, admin_key: Option<Secret>) -> Plain<Kakao> {
-    Plain::new(flow.with_errors(error_of), endpoints, Kakao { admin_key })
+/// Makes it. Without the admin key its notices cannot be verified; what it tells of people's accounts is signed.
+pub(super) fn kakao(flow: Flow, endpoints: Endpoints, events: Url, admin_key: Option<Secret>) -> Plain<Kakao> {
+    let events = SecurityEvents::new(events, &flow.clock);
+    Plain::new(flow.with_errors(error_of), endpoints, Kakao { admin_key, events })
 }
 
 /// `{"error": "invalid_grant", "error_code": "KOE320"}` of the token endpoint, where the number says more than the word, and
@@ -90,7 +94,10 @@ impl Quirks for Kakao {
 
     /// The key is the app's own, so there is no need to know the number of the app that the notice names, too. Kakao wants a 200
     /// within three seconds, even after an error, and sends it once (developers.kakao.com, Kakao Login, Webhook).
-    async fn verify_notice(&self, _: &Site, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
+    async fn verify_notice(&self, site: &Site, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
+        if let NoticeBody::SecurityEvent(token) = &notice.body {
+            return self.events.verify(&site.flow, token).await;
+        }
         let admin_key = self.admin_key.as_ref().ok_or(NoticeRefusal::Unsupported)?;
         let (scheme, key) = notice
             .authorization

@@ -10,12 +10,12 @@ use crate::domain::gateway::{
 
 /// A parameter that has to be there.
 pub(super) fn parameter<'n>(notice: &'n UnverifiedNotice, name: &str) -> Result<&'n str, NoticeRefusal> {
-    match &notice.body {
+    let value = match &notice.body {
         NoticeBody::Parameters(parameters) => parameters.get(name).map(String::as_str),
         NoticeBody::Json(_) => None,
-    }
-    .filter(|value| !value.is_empty())
-    .ok_or(NoticeRefusal::Malformed)
+        NoticeBody::SecurityEvent(_) => return Err(NoticeRefusal::Unsupported),
+    };
+    value.filter(|value| !value.is_empty()).ok_or(NoticeRefusal::Malformed)
 }
 
 /// That this person took back what they allowed.

@@ -21,7 +21,10 @@ use crate::domain::gateway::{
         oauth::{ProviderName, ProviderTokens, Secret},
         provider::{Prompt, binding_parameter, is_loopback},
     },
-    services::ports::{AuthorizationRequest, CodeExchange, Provider, ProviderError},
+    services::ports::{
+        AuthorizationRequest, CodeExchange, NoticeBody, NoticeRefusal, Provider, ProviderError, UnverifiedNotice,
+        VerifiedNotice,
+    },
 };
 
 /// What has to be known of a provider.
@@ -267,6 +270,13 @@ impl Provider for Oidc {
                 Err(ProviderError::BadAnswer("the authorization response does not name its issuer".to_owned()))
             }
             None => Ok(()),
+        }
+    }
+
+    async fn verify_notice(&self, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
+        match (&self.google, &notice.body) {
+            (Some(google), NoticeBody::SecurityEvent(token)) => google.events.verify(&self.flow, token).await,
+            _ => Err(NoticeRefusal::Unsupported),
         }
     }
 }

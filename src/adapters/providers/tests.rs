@@ -12,6 +12,7 @@ mod id_tokens;
 mod kakao;
 mod naver;
 mod notices;
+mod security_events;
 
 use std::{sync::Arc, time::Duration};
 

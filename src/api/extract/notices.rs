@@ -43,9 +43,40 @@ impl<'a> ApiExtractor<'a> for NoticeBody {
                 Ok(Self(NoticePayload::Form(form)))
             }
             MediaType::Json => Ok(Self(NoticePayload::Json(read(request, body).await?))),
-            MediaType::PlainText | MediaType::Other => {
+            MediaType::PlainText | MediaType::SecurityEvent | MediaType::Other => {
                 Err(unsupported("application/x-www-form-urlencoded or application/json").into())
             }
         }
+    }
+}
+
+/// A Security Event Token (RFC 8935 §2).
+pub(in crate::api) struct SecurityEventBody(pub String);
+
+pub(super) const SECURITY_EVENT: &str = "application/secevent+jwt";
+
+impl<'a> ApiExtractor<'a> for SecurityEventBody {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: SECURITY_EVENT, schema: String::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        match MediaType::of(request) {
+            MediaType::SecurityEvent => {}
+            MediaType::Json | MediaType::PlainText | MediaType::Form | MediaType::Other => {
+                return Err(unsupported(SECURITY_EVENT).into());
+            }
+        }
+        // What is no text is no token, and refused as such.
+        Ok(Self(String::from_utf8_lossy(&read(request, body).await?).trim().to_owned()))
     }
 }

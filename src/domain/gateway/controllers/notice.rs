@@ -1,6 +1,6 @@
 //! Notices of providers: schema → service → schema.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use http::StatusCode;
 
@@ -8,7 +8,7 @@ use super::failed;
 use crate::{
     domain::gateway::{
         models::oauth::Secret,
-        schemas::notice::{GitHubHeaders, NoticeAcknowledged, NoticePayload},
+        schemas::notice::{GitHubHeaders, NoticeAcknowledged, NoticePayload, SecurityEventFlaw, SecurityEventReceived},
         services::notice::{Acknowledgement, NoticeBody, NoticeError, NoticeRefusal, NoticeService, UnverifiedNotice},
     },
     problem::Problem,
@@ -48,6 +48,23 @@ impl NoticeController {
             Err(error) => Err(refused(error)),
         }
     }
+
+    /// `POST /oauth/events/{provider}`
+    pub async fn receive_event(&self, provider: &str, token: String) -> Result<SecurityEventReceived, Problem> {
+        let body = NoticeBody::SecurityEvent(Secret::new(token));
+        let notice = UnverifiedNotice { authorization: None, headers: BTreeMap::new(), body };
+        let flaw = match self.notices.receive(provider, &notice).await {
+            Ok(Acknowledgement::Ok | Acknowledgement::NoContent) => return Ok(SecurityEventReceived::Accepted),
+            Err(NoticeError::Refused(NoticeRefusal::Malformed)) => SecurityEventFlaw::InvalidRequest,
+            Err(NoticeError::Refused(NoticeRefusal::WrongKey | NoticeRefusal::Unverified)) => {
+                SecurityEventFlaw::InvalidKey
+            }
+            Err(NoticeError::Refused(NoticeRefusal::WrongIssuer)) => SecurityEventFlaw::InvalidIssuer,
+            Err(NoticeError::Refused(NoticeRefusal::WrongAudience)) => SecurityEventFlaw::InvalidAudience,
+            Err(error) => return Err(refused(error)),
+        };
+        Ok(SecurityEventReceived::refused(flaw))
+    }
 }
 
 fn refused(error: NoticeError) -> Problem {
@@ -55,7 +72,12 @@ fn refused(error: NoticeError) -> Problem {
         NoticeError::UnknownProvider | NoticeError::Refused(NoticeRefusal::Unsupported) => {
             Problem::new(StatusCode::NOT_FOUND, "not_found", "no provider that is switched on sends notices here")
         }
-        NoticeError::Refused(NoticeRefusal::Unverified) => Problem::new(
+        NoticeError::Refused(
+            NoticeRefusal::Unverified
+            | NoticeRefusal::WrongIssuer
+            | NoticeRefusal::WrongAudience
+            | NoticeRefusal::WrongKey,
+        ) => Problem::new(
             StatusCode::FORBIDDEN,
             "notice_not_verified",
             "the notice is not proven to come from the provider",
@@ -64,6 +86,11 @@ fn refused(error: NoticeError) -> Problem {
             StatusCode::BAD_REQUEST,
             "malformed_request",
             "the notice is not of the form that the provider documents",
+        ),
+        NoticeError::Refused(NoticeRefusal::KeysUnavailable(_)) => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "provider_unavailable",
+            "the keys of the provider cannot be had at the moment; send the notice again later",
         ),
         NoticeError::Failed(failure) => failed(&failure),
     }

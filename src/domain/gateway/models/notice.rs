@@ -21,16 +21,38 @@ const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
 pub enum NoticeKind {
     /// The person took back at the provider what they allowed us: their grants are marked.
     GrantsRevoked,
+    /// The provider ended the person's sessions: so do we, with their tokens.
+    SessionsRevoked,
+    /// Both: the person's account there is disabled, for instance.
+    EverythingRevoked,
 }
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 1] = [Self::GrantsRevoked];
+    pub const ALL: [Self; 3] = [Self::GrantsRevoked, Self::SessionsRevoked, Self::EverythingRevoked];
 
     /// Its name in a store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::GrantsRevoked => "grants_revoked",
+            Self::SessionsRevoked => "sessions_revoked",
+            Self::EverythingRevoked => "everything_revoked",
+        }
+    }
+
+    /// Whether the person's grants are marked.
+    pub fn revokes_grants(self) -> bool {
+        match self {
+            Self::GrantsRevoked | Self::EverythingRevoked => true,
+            Self::SessionsRevoked => false,
+        }
+    }
+
+    /// Whether the sessions and tokens of the person's account end.
+    pub fn ends_sessions(self) -> bool {
+        match self {
+            Self::SessionsRevoked | Self::EverythingRevoked => true,
+            Self::GrantsRevoked => false,
         }
     }
 }
@@ -74,6 +96,12 @@ impl Notice {
     /// What changed later than this is not meant.
     pub fn concerns_until(&self) -> DateTime<Utc> {
         self.sent_at.map_or(self.received_at, |sent_at| sent_at.min(self.received_at)) + SKEW
+    }
+
+    /// Whether it is too old to tell a first delivery from one that is sent again after it was forgotten. What ends sessions must
+    /// not end those that the person opened since.
+    pub fn is_stale(&self) -> bool {
+        self.kind.ends_sessions() && self.sent_at.is_some_and(|sent_at| sent_at + KNOWN_FOR < self.received_at)
     }
 
     /// Until when it is known, once it was applied at `now`.
@@ -132,6 +160,21 @@ mod tests {
         assert_eq!(notice("7", None, None, 60).concerns_until(), at(360));
         assert_eq!(notice("7", None, Some(0), 60).concerns_until(), at(300));
         assert_eq!(notice("7", None, Some(9999), 60).concerns_until(), at(360), "one from the future is one of now");
+    }
+
+    #[test]
+    fn what_would_end_sessions_after_it_was_forgotten_is_stale() {
+        let month = 30 * 24 * 60 * 60;
+        let of = |kind, received_at| {
+            let sent_at = Some(at(0));
+            Notice::new("google".parse().unwrap(), "7".into(), kind, Some("jti"), sent_at, at(received_at)).is_stale()
+        };
+        for kind in [NoticeKind::SessionsRevoked, NoticeKind::EverythingRevoked] {
+            assert!(!of(kind, month) && of(kind, month + 1), "{kind:?}");
+        }
+        assert!(!of(NoticeKind::GrantsRevoked, 9 * month));
+        let applied = notice("7", Some("jti"), Some(0), 0);
+        assert_eq!(applied.known_until(at(5)), at(5 + month), "longer than it is new");
     }
 
     #[test]

@@ -84,6 +84,8 @@ pub enum ProviderKind {
         endpoints: Endpoints,
         /// The keys of its id tokens.
         jwks: Url,
+        /// Where it says who signs security events, and with which keys.
+        events: Url,
         /// The one Google Workspace domain whose people may sign in, if not everybody may.
         hosted_domain: Option<String>,
     },
@@ -104,6 +106,8 @@ pub enum ProviderKind {
     Kakao {
         /// Its endpoints.
         endpoints: Endpoints,
+        /// Where it says who signs security events, and with which keys.
+        events: Url,
         /// What proves that a notice is Kakao's; without it none is believed.
         admin_key: Option<Secret>,
     },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use poem_openapi::{ApiResponse, Object, types::Example};
+use poem_openapi::{ApiResponse, Enum, Object, payload::Json, types::Example};
 use serde::Deserialize;
 
 /// A provider's notice that somebody took back what they allowed. Each provider has fields of its own; more than these may
@@ -102,6 +102,63 @@ impl UnlinkForm {
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
         .collect()
+    }
+}
+
+/// Why a Security Event Token was refused (RFC 8935 §2.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum SecurityEventFlaw {
+    /// It is no such token, or its claims are not of the form that the standard wants.
+    InvalidRequest,
+    /// It is not signed with a key of its issuer.
+    InvalidKey,
+    /// The provider did not issue it.
+    InvalidIssuer,
+    /// It is for another app.
+    InvalidAudience,
+}
+
+/// What is wrong with a Security Event Token (RFC 8935 §2.3).
+#[derive(Debug, Object)]
+pub struct SecurityEventError {
+    /// The registered code.
+    pub err: SecurityEventFlaw,
+    /// What was wrong, for people.
+    pub description: String,
+}
+
+/// What became of a Security Event Token.
+#[derive(Debug, ApiResponse)]
+pub enum SecurityEventReceived {
+    /// It was understood and is kept.
+    #[oai(status = 202)]
+    Accepted,
+    /// It is no good, and sending it again does not help.
+    #[oai(status = 400)]
+    Refused(
+        Json<SecurityEventError>,
+        /// The language of the description.
+        #[oai(header = "Content-Language")]
+        String,
+    ),
+}
+
+impl SecurityEventReceived {
+    /// Refused for this flaw.
+    pub fn refused(flaw: SecurityEventFlaw) -> Self {
+        let description = match flaw {
+            SecurityEventFlaw::InvalidRequest => {
+                "the body is no security event token with iss, aud, iat, jti and events, or it is from the future"
+            }
+            SecurityEventFlaw::InvalidKey => {
+                "the token is not signed with a key of its issuer, by the algorithm of that key"
+            }
+            SecurityEventFlaw::InvalidIssuer => "the token's iss is not the issuer of this provider's security events",
+            SecurityEventFlaw::InvalidAudience => "the token's aud is not our client id at this provider",
+        };
+        let error = SecurityEventError { err: flaw, description: description.to_owned() };
+        Self::Refused(Json(error), "en".to_owned())
     }
 }
 

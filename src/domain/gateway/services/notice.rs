@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 
 use self::holding::Held;
 pub use super::ports::{Acknowledgement, NoticeBody, NoticeRefusal, Unacknowledged, UnverifiedNotice, VerifiedNotice};
-use super::{Failure, oauth::OAuthService};
+use super::{Failure, account::AccountService, oauth::OAuthService};
 use crate::{
     domain::gateway::{
         models::{notice::Notice, oauth::ProviderName},
@@ -29,6 +29,8 @@ pub struct NoticeParts {
     pub store: Arc<dyn NoticeRepository>,
     /// Knows the providers, and marks grants.
     pub oauth: Arc<OAuthService>,
+    /// Ends sessions and tokens.
+    pub accounts: AccountService,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -80,6 +82,7 @@ impl NoticeService {
         let notices: Vec<_> = events
             .into_iter()
             .map(|event| Notice::new(name.clone(), event.subject, event.kind, id.as_deref(), sent_at, now))
+            .filter(|notice| !notice.is_stale())
             .collect();
         if notices.is_empty() {
             info!(provider = %name, "a notice of a provider asks for nothing");

@@ -242,6 +242,8 @@ pub enum NoticeBody {
     Parameters(BTreeMap<&'static str, String>),
     /// JSON, byte by byte as it came: that is what may be signed.
     Json(Vec<u8>),
+    /// A Security Event Token (RFC 8417).
+    SecurityEvent(Secret),
 }
 
 /// What a verified notice says.
@@ -287,7 +289,7 @@ pub enum Unacknowledged {
 }
 
 /// Why a notice is not believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NoticeRefusal {
     /// The provider sends no such notices, or what proves them is not set.
     #[error("the provider sends no such notices that could be verified here")]
@@ -298,6 +300,18 @@ pub enum NoticeRefusal {
     /// It lacks something, or what it holds makes no sense.
     #[error("the notice is not of the form that the provider documents")]
     Malformed,
+    /// Another has issued it.
+    #[error("the notice is another issuer's")]
+    WrongIssuer,
+    /// It is for another app.
+    #[error("the notice is for another app than ours")]
+    WrongAudience,
+    /// It is signed with a key that the issuer does not have, or the signature is bad.
+    #[error("the notice is not signed with a key of its issuer")]
+    WrongKey,
+    /// The issuer's keys cannot be had for now.
+    #[error("the keys of the notice's issuer cannot be had: {0}")]
+    KeysUnavailable(ProviderError),
 }
 
 /// A provider where people sign in and whose tokens we keep. One implementation per family of quirks.

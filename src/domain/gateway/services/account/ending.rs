@@ -71,6 +71,11 @@ impl AccountService {
         Ok(())
     }
 
+    /// Ends the sessions of an account, and all its tokens. It can be done again.
+    pub async fn end_everything_open(&self, account: AccountId) -> Result<(), Failure> {
+        self.end_all(account, None).await
+    }
+
     /// Ends the sessions of an account but this one, and all its tokens.
     async fn end_all(&self, account: AccountId, but: Option<SessionId>) -> Result<(), Failure> {
         self.parts.sessions.end_all_of(account, but).await?;

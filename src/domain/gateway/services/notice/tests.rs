@@ -14,19 +14,23 @@ use crate::{
     domain::gateway::{
         models::{
             account::ProviderIdentity,
+            id::AccountId,
             notice::{ClaimedNotice, NoticeKind},
             oauth::{Grant, GrantFilter, GrantStatus, ProviderTokens, Secret},
+            session::{SessionSecret, Visitor},
             token::TokenDigest,
         },
         repositories::{
-            memory::{MemoryAttempts, MemoryNotices, MemoryOAuth},
+            memory::{MemoryAccounts, MemoryAttempts, MemoryNotices, MemoryOAuth},
             oauth::OAuthRepository,
         },
         services::{
+            account::AccountParts,
             oauth::{ExchangePurpose, ExchangeRequest, OAuthParts, Provider, ProviderError, SwitchedOn},
             ports::{AuthorizationRequest, CodeExchange, NoticeEvent},
             provider::ProviderHealths,
-            testing::{Bench, CountingEntropy, Log, bench, policy},
+            session::{SessionParts, SessionService},
+            testing::{Bench, CountingEntropy, Log, PlainHasher, SESSION_LIMITS, bench, policy},
         },
     },
 };
@@ -82,7 +86,12 @@ impl Provider for FakeProvider {
             return Err(NoticeRefusal::Unverified);
         }
         let NoticeBody::Parameters(parameters) = &notice.body else { return Err(NoticeRefusal::Malformed) };
-        let event = |subject: &String| NoticeEvent { subject: subject.clone(), kind: NoticeKind::GrantsRevoked };
+        let kind = match parameters.get("kind").map(String::as_str) {
+            Some("sessions") => NoticeKind::SessionsRevoked,
+            Some("everything") => NoticeKind::EverythingRevoked,
+            _ => NoticeKind::GrantsRevoked,
+        };
+        let event = |subject: &String| NoticeEvent { subject: subject.clone(), kind };
         let sent_at = parameters.get("timestamp").map(|seconds| seconds.parse().unwrap());
         Ok(VerifiedNotice {
             events: parameters.get("user_id").map(event).into_iter().collect(),
@@ -153,6 +162,8 @@ struct Scene {
     notices: Arc<NoticeService>,
     store: Arc<FlakyNotices>,
     oauth: Arc<OAuthService>,
+    accounts: AccountService,
+    sessions: Arc<SessionService>,
     people: Arc<MemoryOAuth>,
     bench: Bench,
 }
@@ -160,7 +171,7 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let bench = bench(policy()).await;
-        let people = Arc::new(MemoryOAuth::default());
+        let (people, entropy) = (Arc::new(MemoryOAuth::default()), Arc::new(CountingEntropy::default()));
         let provider = |name: &str, unacknowledged| SwitchedOn {
             provider: Arc::new(FakeProvider { name: name.parse().unwrap(), unacknowledged }),
             callback: "https://www.jinmini.com/login/fake/callback".into(),
@@ -177,16 +188,57 @@ impl Scene {
             publisher: bench.recorder.clone(),
             tokens: bench.service.clone(),
             clock: bench.clock.clone(),
-            entropy: Arc::new(CountingEntropy::default()),
+            entropy: entropy.clone(),
         }));
+        let sessions = Arc::new(SessionService::new(SessionParts {
+            store: bench.sessions.clone(),
+            accounts: people.clone(),
+            tokens: bench.service.clone(),
+            clock: bench.clock.clone(),
+            entropy: entropy.clone(),
+            limits: SESSION_LIMITS,
+        }));
+        let accounts = AccountService::new(AccountParts {
+            accounts: Arc::new(MemoryAccounts::of(people.clone())),
+            attempts: Arc::new(MemoryAttempts::default()),
+            hasher: Arc::new(PlainHasher),
+            sessions: sessions.clone(),
+            tokens: bench.service.clone(),
+            oauth: oauth.clone(),
+            sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
+            clock: bench.clock.clone(),
+            entropy,
+        });
         let store = Arc::new(FlakyNotices::default());
-        let notices = Self::replica(&store, &oauth, &bench);
-        Self { notices, store, oauth, people, bench }
+        let parts = Self::parts(&store, &oauth, &accounts, &bench);
+        Self { notices: Arc::new(NoticeService::new(parts)), store, oauth, accounts, sessions, people, bench }
     }
 
-    fn replica(store: &Arc<FlakyNotices>, oauth: &Arc<OAuthService>, bench: &Bench) -> Arc<NoticeService> {
-        let parts = NoticeParts { store: store.clone(), oauth: oauth.clone(), clock: bench.clock.clone() };
-        Arc::new(NoticeService::new(parts))
+    fn parts(
+        store: &Arc<FlakyNotices>,
+        oauth: &Arc<OAuthService>,
+        accounts: &AccountService,
+        bench: &Bench,
+    ) -> NoticeParts {
+        NoticeParts {
+            store: store.clone(),
+            oauth: oauth.clone(),
+            accounts: accounts.clone(),
+            clock: bench.clock.clone(),
+        }
+    }
+
+    /// One more gateway on the same store.
+    fn replica(&self) -> NoticeService {
+        NoticeService::new(Self::parts(&self.store, &self.oauth, &self.accounts, &self.bench))
+    }
+
+    async fn session(&self, account: AccountId) -> SessionSecret {
+        self.sessions.open(account, Visitor::default()).await.unwrap()
+    }
+
+    async fn is_live(&self, session: &SessionSecret) -> bool {
+        self.sessions.current(session.expose()).await.unwrap().is_some()
     }
 
     async fn sign_in(&self, provider: &str, person: &str) -> Grant {
@@ -252,7 +304,7 @@ async fn another_replica_works_off_what_one_left_behind() {
     let scene = Scene::new().await;
     let alice = scene.sign_in("once", "alice").await;
     scene.receive("once", &[("user_id", "alice")]).await.unwrap();
-    Scene::replica(&scene.store, &scene.oauth, &scene.bench).round().await.unwrap();
+    scene.replica().round().await.unwrap();
     assert_eq!(scene.status(&alice).await, GrantStatus::Revoked);
 }
 
@@ -303,6 +355,44 @@ async fn what_is_not_proven_or_asks_for_nothing_is_not_stored() {
     scene.away(false);
     let far = scene.bench.clock.now() + TimeDelta::days(1);
     assert!(scene.store.claim(far, far, 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_ends_sessions_ends_all_that_the_person_has_open() {
+    for (kind, revokes) in [("sessions", false), ("everything", true), ("grants", false)] {
+        let scene = Scene::new().await;
+        let (alice, bob) = (scene.sign_in("told", "alice").await, scene.sign_in("told", "bob").await);
+        let (of_alice, of_bob) = (scene.session(alice.account).await, scene.session(bob.account).await);
+        let current = scene.sessions.current(of_alice.expose()).await.unwrap().unwrap();
+        let tokens = scene.sessions.tokens(&current).await.unwrap().unwrap();
+        scene.receive("told", &[("user_id", "alice"), ("kind", kind), ("id", "1")]).await.unwrap();
+        scene.receive("told", &[("user_id", "nobody"), ("kind", kind), ("id", "2")]).await.unwrap();
+        scene.notices.round().await.unwrap();
+        let ends = kind != "grants";
+        assert_eq!(scene.is_live(&of_alice).await, !ends, "{kind}");
+        let outcome = scene.bench.service.authenticate(tokens.access_token.expose()).await.unwrap();
+        assert_eq!(outcome.is_err(), ends, "{kind}");
+        assert!(scene.is_live(&of_bob).await, "{kind}");
+        let marked = scene.status(&alice).await == GrantStatus::Revoked;
+        assert_eq!(marked, revokes || kind == "grants", "{kind}");
+
+        // Sent again, it does not end what the person has opened since.
+        let later = scene.session(alice.account).await;
+        scene.receive("told", &[("user_id", "alice"), ("kind", kind), ("id", "1")]).await.unwrap();
+        scene.notices.round().await.unwrap();
+        assert!(scene.is_live(&later).await, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_may_be_an_old_one_again_ends_no_session() {
+    let scene = Scene::new().await;
+    let alice = scene.sign_in("told", "alice").await;
+    let sent_at = (scene.bench.clock.now() - TimeDelta::days(31)).timestamp().to_string();
+    let session = scene.session(alice.account).await;
+    scene.receive("told", &[("user_id", "alice"), ("kind", "sessions"), ("timestamp", &sent_at)]).await.unwrap();
+    scene.notices.round().await.unwrap();
+    assert!(scene.is_live(&session).await);
 }
 
 #[tokio::test]

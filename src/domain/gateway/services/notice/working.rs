@@ -9,9 +9,9 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::NoticeService;
+use super::{NoticeParts, NoticeService};
 use crate::domain::gateway::{
-    models::notice::{ClaimedNotice, Notice, NoticeKind},
+    models::notice::{ClaimedNotice, Notice},
     services::Failure,
 };
 
@@ -86,11 +86,17 @@ impl NoticeService {
 
     async fn apply(&self, notice: &Notice) -> Result<(), Failure> {
         let Notice { provider, subject, kind, .. } = notice;
-        match kind {
-            NoticeKind::GrantsRevoked => {
-                let grants = self.parts.oauth.revoked_at_provider(provider, subject, notice.concerns_until()).await?;
-                info!(%provider, grants, "somebody took back at the provider what they allowed");
+        let NoticeParts { oauth, accounts, .. } = &self.parts;
+        if kind.ends_sessions() {
+            let account = oauth.account_at(provider, subject).await?;
+            if let Some(account) = account {
+                accounts.end_everything_open(account).await?;
             }
+            info!(%provider, known = account.is_some(), "the provider ended somebody's sessions; so were theirs here, with their tokens");
+        }
+        if kind.revokes_grants() {
+            let grants = oauth.revoked_at_provider(provider, subject, notice.concerns_until()).await?;
+            info!(%provider, grants, "somebody's grants were taken back at the provider");
         }
         Ok(())
     }

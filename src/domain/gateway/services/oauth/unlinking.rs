@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use super::OAuthService;
-use crate::domain::gateway::{models::oauth::ProviderName, services::Failure};
+use crate::domain::gateway::{
+    models::{id::AccountId, oauth::ProviderName},
+    services::Failure,
+};
 
 impl OAuthService {
     /// Marks every grant of a person who took back at the provider what they allowed us, but for those that changed after `until`;
@@ -19,5 +22,10 @@ impl OAuthService {
             self.grants_changed(grant.account);
         }
         Ok(revoked.len())
+    }
+
+    /// The account of whoever a provider calls so, if there is one.
+    pub async fn account_at(&self, provider: &ProviderName, subject: &str) -> Result<Option<AccountId>, Failure> {
+        Ok(self.store.find_account(provider, subject).await?)
     }
 }
