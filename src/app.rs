@@ -372,6 +372,7 @@ impl Core {
             oauth: oauth.clone(),
             accounts: accounts.clone(),
             clock: world.clock.clone(),
+            entropy: world.entropy.clone(),
         }));
         Ok(Self { publisher, keys, feed, tokens, clients, oauth, notices, sessions, logins, accounts })
     }
@@ -385,7 +386,7 @@ impl Core {
             tokens: TokenController::new(self.tokens.clone(), callers.clone(), *timezone),
             clients: self.clients.clone(),
             oauth: OAuthController::new(self.oauth.clone(), self.accounts.clone(), callers.clone(), *timezone),
-            notices: NoticeController::new(self.notices.clone()),
+            notices: NoticeController::new(self.notices.clone(), settings.public.base().to_owned(), *timezone),
             accounts: AccountController::new(
                 self.accounts.clone(),
                 self.sessions.clone(),

@@ -4,6 +4,8 @@
 
 mod common;
 
+#[path = "webhooks/deletion.rs"]
+mod deletion;
 #[path = "webhooks/events.rs"]
 mod events;
 #[path = "webhooks/store_away.rs"]

@@ -1,18 +1,27 @@
-//! `/oauth/webhooks…`, `/oauth/events…`: what providers tell us unasked.
+//! `/oauth/webhooks…`, `/oauth/events…`: what providers tell us unasked. `/oauth/deletions…`: what became of it.
 
+mod pages;
+
+use http::header;
+use poem::{IntoResponse, Request};
 use poem_openapi::{
     OpenApi,
     param::{Header, Path, Query},
+    payload::Json,
 };
 
 use super::{
-    Tag,
-    extract::{NoticeBody, RawAuthorization, SecurityEventBody},
-    problems::problems,
+    RequestContext, Tag,
+    extract::{FormBody, NoticeBody, RawAuthorization, SecurityEventBody},
+    pages::{answers, is_wanted, json_or_page, problem_or_page, shown_in},
+    problems::{self, problems},
 };
 use crate::domain::gateway::{
     controllers::notice::NoticeController,
-    schemas::notice::{GitHubHeaders, NoticeAcknowledged, NoticePayload, SecurityEventReceived, UnlinkForm},
+    schemas::notice::{
+        DeletionForm, DeletionRequested, DeletionStatus, GitHubHeaders, NoticeAcknowledged, NoticePayload,
+        SecurityEventReceived, UnlinkForm,
+    },
 };
 
 problems! {
@@ -20,6 +29,8 @@ problems! {
     NoticeProblems: 400, 403, 404, 413, 415, 500, 503;
     /// Of a provider's notice in a query.
     QueriedNoticeProblems: 400, 403, 404, 500, 503;
+    /// Of the request to delete a person's data.
+    DeletionProblems: 400, 403, 404, 413, 415, 500, 503;
     /// Of a security event. What is wrong with the token itself is no problem document.
     EventProblems: 404, 413, 415, 500, 503;
 }
@@ -103,4 +114,51 @@ impl NoticeApi {
     ) -> Result<SecurityEventReceived, EventProblems> {
         Ok(self.notices.receive_event(&provider.0, token.0).await?)
     }
+
+    /// For Facebook: somebody wants their data deleted
+    ///
+    /// Facebook's data deletion callback; it is the URL to write into the app's settings. It is signed as the notice of a person who
+    /// unlinks us is. The answer comes once the request is stored; it is carried out at once as a rule. Deleted are the person's
+    /// identity at Facebook, with its name and e-mail address, and the grants of it; the whole account, with its sessions and tokens, if
+    /// there is no other way to sign in to it. A person who has signed in at Facebook again since keeps what there is. 503 if the store
+    /// is away: the person can ask again.
+    #[oai(path = "/webhooks/:provider/deletion", method = "post", operation_id = "request_data_deletion")]
+    async fn request_deletion(
+        &self,
+        /// `facebook`.
+        provider: Path<String>,
+        form: FormBody<DeletionForm>,
+    ) -> Result<Json<DeletionRequested>, DeletionProblems> {
+        Ok(Json(self.notices.request_deletion(&provider.0, form.0).await?))
+    }
+
+    /// How far a deletion is
+    ///
+    /// A page for the person who asked for it, and JSON for programs. It says nothing of the person, and is there until a year after
+    /// everything was deleted.
+    #[oai(path = "/deletions/:code", method = "get", operation_id = "get_data_deletion")]
+    async fn deletion(
+        &self,
+        request: &Request,
+        /// The confirmation code.
+        code: Path<String>,
+    ) -> DeletionAnswer {
+        DeletionAnswer(match self.notices.deletion(&code.0).await {
+            Ok(status) if is_wanted(request) => shown_in(().into_response(), pages::deletion(&status)),
+            Ok(status) => Json(status).with_header(header::VARY, "Accept").into_response(),
+            Err(problem) => {
+                let page = is_wanted(request).then(|| pages::no_deletion(&problem));
+                let answer = problems::document(problem, &RequestContext::of(request));
+                match page {
+                    Some(page) => shown_in(answer, page),
+                    None => answer,
+                }
+            }
+        })
+    }
+}
+
+answers! {
+    /// Of the question how far a deletion is.
+    DeletionAnswer(DeletionStatus): [json_or_page::<DeletionStatus>("How far it is.")], problem_or_page: 404, 500, 503;
 }

@@ -86,9 +86,10 @@ fn sign_ins(bench: &Bench) -> SignIns {
         oauth: vault.clone(),
         accounts: service.clone(),
         clock: bench.clock.clone(),
+        entropy: Arc::new(CountingEntropy::default()),
     });
     SignIns {
-        notices: NoticeController::new(Arc::new(notices)),
+        notices: NoticeController::new(Arc::new(notices), "https://www.jinmini.com".into(), chrono_tz::UTC),
         tokens: TokenController::new(bench.service.clone(), callers.clone(), chrono_tz::UTC),
         oauth: OAuthController::new(vault, service.clone(), callers.clone(), chrono_tz::UTC),
         logins: LoginController::new(

@@ -14,17 +14,19 @@ use super::{
     answer::{is_true, name, number, subject, text},
     error_codes::{ErrorResponse, Fault, registered_error},
     flow::{ClientAuth, Flow},
-    notice::{base64, grants_revoked, parameter, verify_hmac},
+    notice::{base64, named, verify_hmac},
     plain::{Plain, Quirks, Site},
 };
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
+        notice::NoticeKind,
         oauth::{ProviderTokens, Secret},
         provider::Endpoints,
     },
     services::ports::{
-        Acknowledgement, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice, VerifiedNotice,
+        Acknowledgement, NoticeBody, NoticeEvent, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice,
+        VerifiedNotice,
     },
 };
 
@@ -122,7 +124,13 @@ impl Quirks for Facebook {
     /// A signed request: the signature, a dot, and JSON, both in base64. It is signed as it is written, before it is decoded. Whether
     /// Facebook repeats one is not documented.
     async fn verify_notice(&self, site: &Site, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
-        let signed_request = parameter(notice, "signed_request")?;
+        let (parameters, kind) = match &notice.body {
+            NoticeBody::Parameters(parameters) => (parameters, NoticeKind::GrantsRevoked),
+            NoticeBody::DeletionRequest(parameters) => (parameters, NoticeKind::DataDeletion),
+            NoticeBody::Json(_) => return Err(NoticeRefusal::Malformed),
+            NoticeBody::SecurityEvent(_) => return Err(NoticeRefusal::Unsupported),
+        };
+        let signed_request = named(parameters, "signed_request")?;
         let (signature, signed) = signed_request.split_once('.').ok_or(NoticeRefusal::Malformed)?;
         verify_hmac(site.flow.settings.client_secret.expose().as_bytes(), signed, signature)?;
         let payload: Value = serde_json::from_slice(&base64(signed)?).map_err(|_| NoticeRefusal::Malformed)?;
@@ -131,7 +139,10 @@ impl Quirks for Facebook {
         }
         let sent_at = number(&payload, "issued_at").and_then(|seconds| DateTime::from_timestamp(seconds, 0));
         Ok(VerifiedNotice {
-            events: grants_revoked(subject(&payload, "user_id").map_err(|_| NoticeRefusal::Malformed)?),
+            events: vec![NoticeEvent {
+                subject: subject(&payload, "user_id").map_err(|_| NoticeRefusal::Malformed)?,
+                kind,
+            }],
             // Without a time in it, the same text is sent each time.
             id: sent_at.map(|_| signed.to_owned()),
             sent_at,

@@ -104,7 +104,7 @@ impl Quirks for GitHub {
             NoticeBody::Json(body) => body,
             // A webhook that is set to send forms.
             NoticeBody::Parameters(_) => return Err(NoticeRefusal::Malformed),
-            NoticeBody::SecurityEvent(_) => return Err(NoticeRefusal::Unsupported),
+            NoticeBody::DeletionRequest(_) | NoticeBody::SecurityEvent(_) => return Err(NoticeRefusal::Unsupported),
         };
         let header = |name: &str| notice.headers.get(name).map(String::as_str);
         let signature = header("x-hub-signature-256").and_then(|header| header.strip_prefix(SIGNATURE_PREFIX));

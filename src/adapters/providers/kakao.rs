@@ -95,8 +95,10 @@ impl Quirks for Kakao {
     /// The key is the app's own, so there is no need to know the number of the app that the notice names, too. Kakao wants a 200
     /// within three seconds, even after an error, and sends it once (developers.kakao.com, Kakao Login, Webhook).
     async fn verify_notice(&self, site: &Site, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
-        if let NoticeBody::SecurityEvent(token) = &notice.body {
-            return self.events.verify(&site.flow, token).await;
+        match &notice.body {
+            NoticeBody::SecurityEvent(token) => return self.events.verify(&site.flow, token).await,
+            NoticeBody::DeletionRequest(_) => return Err(NoticeRefusal::Unsupported),
+            NoticeBody::Parameters(_) | NoticeBody::Json(_) => {}
         }
         let admin_key = self.admin_key.as_ref().ok_or(NoticeRefusal::Unsupported)?;
         let (scheme, key) = notice

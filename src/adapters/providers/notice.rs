@@ -1,5 +1,7 @@
 //! What the notices of several providers have in common.
 
+use std::collections::BTreeMap;
+
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -10,12 +12,16 @@ use crate::domain::gateway::{
 
 /// A parameter that has to be there.
 pub(super) fn parameter<'n>(notice: &'n UnverifiedNotice, name: &str) -> Result<&'n str, NoticeRefusal> {
-    let value = match &notice.body {
-        NoticeBody::Parameters(parameters) => parameters.get(name).map(String::as_str),
-        NoticeBody::Json(_) => None,
-        NoticeBody::SecurityEvent(_) => return Err(NoticeRefusal::Unsupported),
-    };
-    value.filter(|value| !value.is_empty()).ok_or(NoticeRefusal::Malformed)
+    match &notice.body {
+        NoticeBody::Parameters(parameters) => named(parameters, name),
+        NoticeBody::Json(_) => Err(NoticeRefusal::Malformed),
+        NoticeBody::DeletionRequest(_) | NoticeBody::SecurityEvent(_) => Err(NoticeRefusal::Unsupported),
+    }
+}
+
+/// The same of a form.
+pub(super) fn named<'n>(parameters: &'n BTreeMap<&str, String>, name: &str) -> Result<&'n str, NoticeRefusal> {
+    parameters.get(name).map(String::as_str).filter(|value| !value.is_empty()).ok_or(NoticeRefusal::Malformed)
 }
 
 /// That this person took back what they allowed.

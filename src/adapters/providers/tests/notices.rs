@@ -99,6 +99,28 @@ mod facebook {
     }
 
     #[tokio::test]
+    async fn a_signed_request_for_deletion_says_whose_data() {
+        let request = |text: &str| {
+            let parameters = BTreeMap::from([("signed_request", text.to_owned())]);
+            UnverifiedNotice { body: NoticeBody::DeletionRequest(parameters), ..notice(&[]) }
+        };
+        let verified = provider("FACEBOOK").verify_notice(&request(SIGNED)).await.unwrap();
+        let event = NoticeEvent { subject: "10158".to_owned(), kind: NoticeKind::DataDeletion };
+        assert_eq!((verified.events, verified.sent_at.unwrap().timestamp()), (vec![event], NOW));
+        let forged = SIGNED.replace("Ukgu", "Ukgv");
+        assert_eq!(provider("FACEBOOK").verify_notice(&request(&forged)).await, Err(NoticeRefusal::Unverified));
+        assert_eq!(provider("FACEBOOK").verify_notice(&request("")).await, Err(NoticeRefusal::Malformed));
+        // Nobody else has such a callback, whatever the proof.
+        for prefix in ["NAVER", "KAKAO", "GITHUB", "GOOGLE", "OIDC_OKTA"] {
+            let request =
+                UnverifiedNotice { authorization: Some(Secret::new("KakaoAK s3cret-admin-key")), ..request(SIGNED) };
+            let secrets = [("KAKAO_ADMIN_KEY", ADMIN_KEY), ("GITHUB_WEBHOOK_SECRET", "s3cret")];
+            let provider = provider_with(prefix, NOWHERE, &TestClock::at(NOW), &secrets);
+            assert_eq!(provider.verify_notice(&request).await, Err(NoticeRefusal::Unsupported), "{prefix}");
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_no_signed_request_is_malformed() {
         let signed_text = |text: &str| format!("{}.{text}", hmac_of(b"s3cret/client", text));
         for malformed in [

@@ -2,13 +2,17 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use chrono_tz::Tz;
 use http::StatusCode;
 
 use super::failed;
 use crate::{
     domain::gateway::{
         models::oauth::Secret,
-        schemas::notice::{GitHubHeaders, NoticeAcknowledged, NoticePayload, SecurityEventFlaw, SecurityEventReceived},
+        schemas::notice::{
+            DeletionForm, DeletionRequested, DeletionStatus, GitHubHeaders, NoticeAcknowledged, NoticePayload,
+            SecurityEventFlaw, SecurityEventReceived,
+        },
         services::notice::{Acknowledgement, NoticeBody, NoticeError, NoticeRefusal, NoticeService, UnverifiedNotice},
     },
     problem::Problem,
@@ -18,12 +22,14 @@ use crate::{
 #[derive(Clone)]
 pub struct NoticeController {
     notices: Arc<NoticeService>,
+    public_url: String,
+    timezone: Tz,
 }
 
 impl NoticeController {
-    /// Over this service.
-    pub fn new(notices: Arc<NoticeService>) -> Self {
-        Self { notices }
+    /// Browsers reach the gateway at `public_url`; times go out with the offset of `timezone`.
+    pub fn new(notices: Arc<NoticeService>, public_url: String, timezone: Tz) -> Self {
+        Self { notices, public_url, timezone }
     }
 
     /// `POST /oauth/webhooks/{provider}`
@@ -46,6 +52,28 @@ impl NoticeController {
             Ok(Acknowledgement::Ok) => Ok(NoticeAcknowledged::Ok),
             Ok(Acknowledgement::NoContent) => Ok(NoticeAcknowledged::NoContent),
             Err(error) => Err(refused(error)),
+        }
+    }
+
+    /// `POST /oauth/webhooks/{provider}/deletion`
+    pub async fn request_deletion(&self, provider: &str, form: DeletionForm) -> Result<DeletionRequested, Problem> {
+        let body = NoticeBody::DeletionRequest(form.into_parameters());
+        let notice = UnverifiedNotice { authorization: None, headers: BTreeMap::new(), body };
+        let code = self.notices.request_deletion(provider, &notice).await.map_err(refused)?;
+        let url = format!("{}/oauth/deletions/{code}", self.public_url);
+        Ok(DeletionRequested { url, confirmation_code: code.to_string() })
+    }
+
+    /// `GET /oauth/deletions/{code}`
+    pub async fn deletion(&self, code: &str) -> Result<DeletionStatus, Problem> {
+        match self.notices.deletion(code).await {
+            Ok(Some(progress)) => Ok(DeletionStatus::from_model(&progress, self.timezone)),
+            Ok(None) => Err(Problem::new(
+                StatusCode::NOT_FOUND,
+                "deletion_not_found",
+                "there is no request with this code, or it was carried out more than a year ago",
+            )),
+            Err(failure) => Err(failed(&failure)),
         }
     }
 

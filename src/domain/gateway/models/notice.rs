@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{oauth::ProviderName, token::TokenDigest};
+use super::{id::ConfirmationCode, oauth::ProviderName, token::TokenDigest};
 
 /// How far a provider's clock may be behind ours. A notice is about what was allowed before it was sent: delivered again
 /// later, it does not end what the person allowed anew.
@@ -10,6 +10,9 @@ const SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// How long a notice is known after it was applied, so that the same one, delivered again, is not applied again.
 const KNOWN_FOR: TimeDelta = TimeDelta::days(30);
+
+/// How long it is known that a person's data were deleted: the person may look for that long.
+const DELETION_KNOWN_FOR: TimeDelta = TimeDelta::days(365);
 
 /// How long an applied notice waits before it is tried again after a first failure; twice as long after each further one.
 const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(5);
@@ -25,11 +28,14 @@ pub enum NoticeKind {
     SessionsRevoked,
     /// Both: the person's account there is disabled, for instance.
     EverythingRevoked,
+    /// The person wants us to delete what we have of them from the provider.
+    DataDeletion,
 }
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::GrantsRevoked, Self::SessionsRevoked, Self::EverythingRevoked];
+    pub const ALL: [Self; 4] =
+        [Self::GrantsRevoked, Self::SessionsRevoked, Self::EverythingRevoked, Self::DataDeletion];
 
     /// Its name in a store.
     pub fn as_str(self) -> &'static str {
@@ -37,6 +43,7 @@ impl NoticeKind {
             Self::GrantsRevoked => "grants_revoked",
             Self::SessionsRevoked => "sessions_revoked",
             Self::EverythingRevoked => "everything_revoked",
+            Self::DataDeletion => "data_deletion",
         }
     }
 
@@ -44,7 +51,7 @@ impl NoticeKind {
     pub fn revokes_grants(self) -> bool {
         match self {
             Self::GrantsRevoked | Self::EverythingRevoked => true,
-            Self::SessionsRevoked => false,
+            Self::SessionsRevoked | Self::DataDeletion => false,
         }
     }
 
@@ -52,7 +59,7 @@ impl NoticeKind {
     pub fn ends_sessions(self) -> bool {
         match self {
             Self::SessionsRevoked | Self::EverythingRevoked => true,
-            Self::GrantsRevoked => false,
+            Self::GrantsRevoked | Self::DataDeletion => false,
         }
     }
 }
@@ -93,6 +100,23 @@ impl Notice {
         Self { digest, provider, subject, kind, sent_at, received_at }
     }
 
+    /// The wish of a person that we delete what we have of them. It is found by its code.
+    pub fn deletion(
+        provider: ProviderName,
+        subject: String,
+        code: ConfirmationCode,
+        sent_at: Option<DateTime<Utc>>,
+        received_at: DateTime<Utc>,
+    ) -> Self {
+        let (digest, kind) = (Self::deletion_digest(code), NoticeKind::DataDeletion);
+        Self { digest, provider, subject, kind, sent_at, received_at }
+    }
+
+    /// The digest of the wish with this code.
+    pub fn deletion_digest(code: ConfirmationCode) -> TokenDigest {
+        TokenDigest::of(format!("deletion:{code}").as_bytes())
+    }
+
     /// What changed later than this is not meant.
     pub fn concerns_until(&self) -> DateTime<Utc> {
         self.sent_at.map_or(self.received_at, |sent_at| sent_at.min(self.received_at)) + SKEW
@@ -106,8 +130,20 @@ impl Notice {
 
     /// Until when it is known, once it was applied at `now`.
     pub fn known_until(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        now + KNOWN_FOR
+        match self.kind {
+            NoticeKind::DataDeletion => now + DELETION_KNOWN_FOR,
+            NoticeKind::GrantsRevoked | NoticeKind::SessionsRevoked | NoticeKind::EverythingRevoked => now + KNOWN_FOR,
+        }
     }
+}
+
+/// How far a notice is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoticeProgress {
+    /// When it came in.
+    pub received_at: DateTime<Utc>,
+    /// When it was applied, if it was.
+    pub applied_at: Option<DateTime<Utc>>,
 }
 
 /// A notice that somebody claimed to apply.
@@ -160,6 +196,16 @@ mod tests {
         assert_eq!(notice("7", None, None, 60).concerns_until(), at(360));
         assert_eq!(notice("7", None, Some(0), 60).concerns_until(), at(300));
         assert_eq!(notice("7", None, Some(9999), 60).concerns_until(), at(360), "one from the future is one of now");
+    }
+
+    #[test]
+    fn a_wish_is_found_by_its_code_for_a_year() {
+        let code = |n: u8| ConfirmationCode::from_random([n; 16]);
+        let wish = |n| Notice::deletion("facebook".parse().unwrap(), "7".into(), code(n), Some(at(0)), at(9));
+        assert_eq!(wish(1).digest, Notice::deletion_digest(code(1)));
+        assert_ne!(wish(1).digest, wish(2).digest);
+        assert_eq!(wish(1).known_until(at(0)), at(365 * 24 * 60 * 60));
+        assert!(!wish(1).kind.ends_sessions() && !wish(1).kind.revokes_grants());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
 use crate::domain::gateway::models::{
-    notice::{ClaimedNotice, Notice},
+    notice::{ClaimedNotice, Notice, NoticeProgress},
     token::TokenDigest,
 };
 
@@ -36,6 +36,9 @@ pub trait NoticeRepository: Send + Sync {
         now: DateTime<Utc>,
         known_until: DateTime<Utc>,
     ) -> Result<(), RepositoryError>;
+
+    /// How far a notice is, as long as it is known.
+    async fn progress(&self, digest: &TokenDigest) -> Result<Option<NoticeProgress>, RepositoryError>;
 
     /// Forgets notices that were applied and need not be known any more; says how many.
     async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;

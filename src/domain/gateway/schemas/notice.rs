@@ -2,8 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, FixedOffset};
+use chrono_tz::Tz;
 use poem_openapi::{ApiResponse, Enum, Object, payload::Json, types::Example};
 use serde::Deserialize;
+
+use super::local;
+use crate::domain::gateway::models::notice::NoticeProgress;
 
 /// A provider's notice that somebody took back what they allowed. Each provider has fields of its own; more than these may
 /// come, and are not looked at.
@@ -102,6 +107,70 @@ impl UnlinkForm {
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
         .collect()
+    }
+}
+
+/// A provider's notice that somebody wants us to delete what we have of them. More fields may come, and are not looked at.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct DeletionForm {
+    /// Facebook: the signature and what it signs.
+    pub signed_request: Option<String>,
+}
+
+impl Example for DeletionForm {
+    fn example() -> Self {
+        Self { signed_request: Some("c2lnbmF0dXJl.eyJ1c2VyX2lkIjoiMSJ9".to_owned()) }
+    }
+}
+
+impl DeletionForm {
+    /// What was sent, by the provider's names.
+    pub fn into_parameters(self) -> BTreeMap<&'static str, String> {
+        self.signed_request.map(|signed_request| ("signed_request", signed_request)).into_iter().collect()
+    }
+}
+
+/// Where the person can see how far the deletion is.
+#[derive(Debug, Object)]
+pub struct DeletionRequested {
+    /// The page that says so.
+    pub url: String,
+    /// The code in its address.
+    pub confirmation_code: String,
+}
+
+/// How far a deletion is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum DeletionState {
+    /// The request is stored, and will be carried out.
+    Received,
+    /// Everything that it asks for is deleted.
+    Done,
+}
+
+/// How far the deletion of a person's data is. It says nothing of the person.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct DeletionStatus {
+    /// How far it is.
+    pub status: DeletionState,
+    /// When the request came in.
+    pub received_at: DateTime<FixedOffset>,
+    /// When everything was deleted.
+    pub done_at: Option<DateTime<FixedOffset>>,
+}
+
+impl DeletionStatus {
+    /// With times of this zone.
+    pub fn from_model(progress: &NoticeProgress, timezone: Tz) -> Self {
+        Self {
+            status: if progress.applied_at.is_some() { DeletionState::Done } else { DeletionState::Received },
+            received_at: local(progress.received_at, timezone),
+            done_at: progress.applied_at.map(|at| local(at, timezone)),
+        }
     }
 }
 

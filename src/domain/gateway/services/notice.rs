@@ -1,5 +1,6 @@
 //! Notices of providers: stored and acknowledged by one write, worked off behind.
 
+mod deleting;
 mod holding;
 mod working;
 
@@ -17,7 +18,7 @@ use crate::{
         models::{notice::Notice, oauth::ProviderName},
         repositories::{RepositoryError, notice::NoticeRepository},
     },
-    ports::Clock,
+    ports::{Clock, Entropy},
 };
 
 /// How long the store may take over a notice before it counts as away. Kakao wants its answer within three seconds.
@@ -33,6 +34,8 @@ pub struct NoticeParts {
     pub accounts: AccountService,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
 }
 
 /// Notices: one method per use case.
@@ -71,12 +74,7 @@ impl NoticeService {
         provider: &str,
         notice: &UnverifiedNotice,
     ) -> Result<Acknowledgement, NoticeError> {
-        let name: ProviderName = provider.parse().map_err(|_| NoticeError::UnknownProvider)?;
-        let provider = self.parts.oauth.provider(&name).ok_or(NoticeError::UnknownProvider)?;
-        let verified = provider
-            .verify_notice(notice)
-            .await
-            .inspect_err(|error| warn!(provider = %name, %error, "a notice of a provider was refused"))?;
+        let (name, verified) = self.verify(provider, notice).await?;
         let VerifiedNotice { events, id, sent_at, acknowledgement, unacknowledged } = verified;
         let now = self.parts.clock.now();
         let notices: Vec<_> = events
@@ -94,6 +92,21 @@ impl NoticeService {
             .await
             .map_err(|panic| Failure::Broken(panic.to_string()))??;
         Ok(acknowledgement)
+    }
+
+    /// Whose notice it is, and what it says.
+    async fn verify(
+        &self,
+        provider: &str,
+        notice: &UnverifiedNotice,
+    ) -> Result<(ProviderName, VerifiedNotice), NoticeError> {
+        let name: ProviderName = provider.parse().map_err(|_| NoticeError::UnknownProvider)?;
+        let provider = self.parts.oauth.provider(&name).ok_or(NoticeError::UnknownProvider)?;
+        let verified = provider
+            .verify_notice(notice)
+            .await
+            .inspect_err(|error| warn!(provider = %name, %error, "a notice of a provider was refused"))?;
+        Ok((name, verified))
     }
 
     async fn keep(&self, notices: Vec<Notice>, unacknowledged: Unacknowledged) -> Result<(), Failure> {

@@ -262,7 +262,7 @@ impl OAuthService {
     }
 
     /// What the data plane remembers of this person's tokens counts no more.
-    fn grants_changed(&self, account: AccountId) {
+    pub(super) fn grants_changed(&self, account: AccountId) {
         self.publisher.publish_grant_change(account, self.clock.now());
     }
 }

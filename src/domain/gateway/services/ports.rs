@@ -240,6 +240,8 @@ pub struct UnverifiedNotice {
 pub enum NoticeBody {
     /// A form or a query: the parameters, by name.
     Parameters(BTreeMap<&'static str, String>),
+    /// A form by which a person wants us to delete what we have of them: the parameters, by name.
+    DeletionRequest(BTreeMap<&'static str, String>),
     /// JSON, byte by byte as it came: that is what may be signed.
     Json(Vec<u8>),
     /// A Security Event Token (RFC 8417).

@@ -6,7 +6,7 @@ use tokio::{sync::Barrier, task::JoinSet, time::timeout};
 
 use super::harness::{self, MICROSECOND, PATIENCE, Store, at};
 use crate::domain::gateway::models::{
-    notice::{ClaimedNotice, Notice, NoticeKind},
+    notice::{ClaimedNotice, Notice, NoticeKind, NoticeProgress},
     token::TokenDigest,
 };
 
@@ -20,6 +20,7 @@ over_every_store!(
     what_was_postponed_is_due_later,
     what_was_applied_is_known_but_not_due_and_names_nobody,
     what_was_applied_is_forgotten_in_time_and_nothing_else,
+    a_notice_says_how_far_it_is_as_long_as_it_is_known,
 );
 
 /// What only a database owes.
@@ -46,6 +47,7 @@ mod in_a_database {
         assert_unavailable(notices.claim(at(0), at(60), 9).await);
         assert_unavailable(notices.postpone(&notice("1").digest, at(60)).await);
         assert_unavailable(notices.finish(&notice("1").digest, at(0), at(60)).await);
+        assert_unavailable(notices.progress(&notice("1").digest).await);
         assert_unavailable(notices.forget_expired(at(60)).await);
     }
 
@@ -185,6 +187,22 @@ async fn what_was_applied_is_forgotten_in_time_and_nothing_else(store: &Store) {
     assert_eq!(store.notices.forget_expired(at(999_999)).await.unwrap(), 0, "what is not applied is never forgotten");
     assert_eq!(subjects(&store.notices.claim(at(0), at(60), 9).await.unwrap()), ["2"]);
     assert_eq!(store.notices.store(&[notice("1")]).await.unwrap(), 1);
+}
+
+async fn a_notice_says_how_far_it_is_as_long_as_it_is_known(store: &Store) {
+    let digest = notice("1").digest;
+    let progress = async || store.peer_notices.progress(&digest).await.unwrap();
+    assert_eq!(progress().await, None);
+    store.notices.store(&[notice("1")]).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(progress().await, Some(NoticeProgress { received_at: at(0), applied_at: None }));
+        claim(store).await;
+        store.notices.postpone(&digest, at(0)).await.unwrap();
+    }
+    store.notices.finish(&digest, at(7), at(100)).await.unwrap();
+    assert_eq!(progress().await, Some(NoticeProgress { received_at: at(0), applied_at: Some(at(7)) }));
+    store.notices.forget_expired(at(100)).await.unwrap();
+    assert_eq!(progress().await, None);
 }
 
 /// Claims the one notice that is due.

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use super::lock;
 use crate::domain::gateway::{
     models::{
-        notice::{ClaimedNotice, Notice},
+        notice::{ClaimedNotice, Notice, NoticeProgress},
         token::TokenDigest,
     },
     repositories::{RepositoryError, kept, notice::NoticeRepository},
@@ -24,7 +24,7 @@ pub struct MemoryNotices(Mutex<HashMap<TokenDigest, Stored>>);
 #[derive(Debug)]
 enum Stored {
     Due { notice: Notice, at: DateTime<Utc>, attempts: u32 },
-    Applied { known_until: DateTime<Utc> },
+    Applied { progress: NoticeProgress, known_until: DateTime<Utc> },
 }
 
 #[async_trait]
@@ -76,13 +76,24 @@ impl NoticeRepository for MemoryNotices {
     async fn finish(
         &self,
         digest: &TokenDigest,
-        _: DateTime<Utc>,
+        now: DateTime<Utc>,
         known_until: DateTime<Utc>,
     ) -> Result<(), RepositoryError> {
-        if let Some(stored @ Stored::Due { .. }) = lock(&self.0).get_mut(digest) {
-            *stored = Stored::Applied { known_until: kept(known_until) };
+        let mut stored = lock(&self.0);
+        if let Some(stored) = stored.get_mut(digest)
+            && let Stored::Due { notice, .. } = stored
+        {
+            let progress = NoticeProgress { received_at: notice.received_at, applied_at: Some(kept(now)) };
+            *stored = Stored::Applied { progress, known_until: kept(known_until) };
         }
         Ok(())
+    }
+
+    async fn progress(&self, digest: &TokenDigest) -> Result<Option<NoticeProgress>, RepositoryError> {
+        Ok(lock(&self.0).get(digest).map(|stored| match stored {
+            Stored::Due { notice, .. } => NoticeProgress { received_at: notice.received_at, applied_at: None },
+            Stored::Applied { progress, .. } => *progress,
+        }))
     }
 
     async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
@@ -90,7 +101,7 @@ impl NoticeRepository for MemoryNotices {
         let before = stored.len();
         stored.retain(|_, stored| match stored {
             Stored::Due { .. } => true,
-            Stored::Applied { known_until } => kept(now) < *known_until,
+            Stored::Applied { known_until, .. } => kept(now) < *known_until,
         });
         Ok((before - stored.len()) as u64)
     }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::domain::gateway::{
     models::{
-        notice::{ClaimedNotice, Notice},
+        notice::{ClaimedNotice, Notice, NoticeProgress},
         token::TokenDigest,
     },
     repositories::{RepositoryError, notice::NoticeRepository},
@@ -120,6 +120,14 @@ impl NoticeRepository for SeaOrmNotices {
                 .exec(&self.db)
                 .await?;
             Ok(())
+        })
+        .await
+    }
+
+    async fn progress(&self, digest: &TokenDigest) -> Result<Option<NoticeProgress>, RepositoryError> {
+        answered(async {
+            let row = Entity::find_by_id(digest.as_bytes().to_vec()).one(&self.db).await?;
+            row.map(NoticeProgress::try_from).transpose()
         })
         .await
     }

@@ -15,7 +15,7 @@ use crate::{
         models::{
             account::ProviderIdentity,
             id::AccountId,
-            notice::{ClaimedNotice, NoticeKind},
+            notice::{ClaimedNotice, NoticeKind, NoticeProgress},
             oauth::{Grant, GrantFilter, GrantStatus, ProviderTokens, Secret},
             session::{SessionSecret, Visitor},
             token::TokenDigest,
@@ -85,7 +85,9 @@ impl Provider for FakeProvider {
         if notice.authorization != Some(Secret::new("proof")) {
             return Err(NoticeRefusal::Unverified);
         }
-        let NoticeBody::Parameters(parameters) = &notice.body else { return Err(NoticeRefusal::Malformed) };
+        let (NoticeBody::Parameters(parameters) | NoticeBody::DeletionRequest(parameters)) = &notice.body else {
+            return Err(NoticeRefusal::Unsupported);
+        };
         let kind = match parameters.get("kind").map(String::as_str) {
             Some("sessions") => NoticeKind::SessionsRevoked,
             Some("everything") => NoticeKind::EverythingRevoked,
@@ -150,6 +152,11 @@ impl NoticeRepository for FlakyNotices {
     ) -> Result<(), RepositoryError> {
         self.answer().await?;
         self.store.finish(digest, now, known_until).await
+    }
+
+    async fn progress(&self, digest: &TokenDigest) -> Result<Option<NoticeProgress>, RepositoryError> {
+        self.answer().await?;
+        self.store.progress(digest).await
     }
 
     async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
@@ -225,6 +232,7 @@ impl Scene {
             oauth: oauth.clone(),
             accounts: accounts.clone(),
             clock: bench.clock.clone(),
+            entropy: Arc::new(CountingEntropy::default()),
         }
     }
 
@@ -382,6 +390,64 @@ async fn what_ends_sessions_ends_all_that_the_person_has_open() {
         scene.notices.round().await.unwrap();
         assert!(scene.is_live(&later).await, "{kind}");
     }
+}
+
+/// The person wants us to delete what we have of them from this provider.
+async fn ask_to_delete(scene: &Scene, person: &str) -> Result<String, NoticeError> {
+    let NoticeBody::Parameters(parameters) = proven(&[("user_id", person), ("timestamp", &scene.now())]).body else {
+        panic!("it is a form");
+    };
+    let notice = UnverifiedNotice { body: NoticeBody::DeletionRequest(parameters), ..proven(&[]) };
+    scene.notices.request_deletion("told", &notice).await.map(|code| code.to_string())
+}
+
+#[tokio::test]
+async fn what_we_have_of_a_person_is_deleted_and_the_person_can_see_how_far_that_is() {
+    let scene = Scene::new().await;
+    let (alice, bob) = (scene.sign_in("told", "alice").await, scene.sign_in("told", "bob").await);
+    let (of_alice, of_bob) = (scene.session(alice.account).await, scene.session(bob.account).await);
+    let code = ask_to_delete(&scene, "alice").await.unwrap();
+    let received_at = scene.bench.clock.now();
+    let progress = async |code: &str| scene.notices.deletion(code).await.unwrap();
+    assert_eq!(progress(&code).await, Some(NoticeProgress { received_at, applied_at: None }));
+    scene.pass(5);
+    scene.notices.round().await.unwrap();
+    let applied_at = Some(scene.bench.clock.now());
+    assert_eq!(progress(&code).await, Some(NoticeProgress { received_at, applied_at }));
+    // Facebook was the only way in.
+    assert!(!scene.is_live(&of_alice).await && scene.is_live(&of_bob).await);
+    assert_eq!(scene.people.find_account(&alice.provider, "alice").await.unwrap(), None);
+    assert!(scene.people.find_grant(alice.id).await.unwrap().is_none());
+    assert_eq!(scene.status(&bob).await, GrantStatus::Active);
+    for other in ["", "x", &code[1..], "1111111111111111111111"] {
+        assert_eq!(progress(other).await, None, "{other}");
+    }
+    // Nobody knows whether a person was known here.
+    let other = ask_to_delete(&scene, "nobody").await.unwrap();
+    scene.notices.round().await.unwrap();
+    assert!(other != code && progress(&other).await.unwrap().applied_at.is_some());
+}
+
+#[tokio::test]
+async fn whoever_is_back_after_the_wish_stays() {
+    let scene = Scene::new().await;
+    scene.sign_in("told", "alice").await;
+    ask_to_delete(&scene, "alice").await.unwrap();
+    scene.pass(360);
+    let back = scene.sign_in("told", "alice").await;
+    scene.notices.round().await.unwrap();
+    assert_eq!(scene.status(&back).await, GrantStatus::Active);
+}
+
+#[tokio::test]
+async fn a_wish_that_cannot_be_stored_gets_no_code_and_is_not_held() {
+    let scene = Scene::new().await;
+    scene.sign_in("told", "alice").await;
+    scene.away(true);
+    assert!(matches!(ask_to_delete(&scene, "alice").await, Err(NoticeError::Failed(_))));
+    scene.away(false);
+    scene.notices.round().await.unwrap();
+    assert!(scene.people.find_account(&"told".parse().unwrap(), "alice").await.unwrap().is_some());
 }
 
 #[tokio::test]

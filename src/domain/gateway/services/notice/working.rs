@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 
 use super::{NoticeParts, NoticeService};
 use crate::domain::gateway::{
-    models::notice::{ClaimedNotice, Notice},
+    models::notice::{ClaimedNotice, Notice, NoticeKind},
     services::Failure,
 };
 
@@ -93,6 +93,10 @@ impl NoticeService {
                 accounts.end_everything_open(account).await?;
             }
             info!(%provider, known = account.is_some(), "the provider ended somebody's sessions; so were theirs here, with their tokens");
+        }
+        if *kind == NoticeKind::DataDeletion {
+            accounts.erase_identity(provider, subject, notice.concerns_until()).await?;
+            info!(%provider, "what we had of somebody who asked for that at the provider is deleted");
         }
         if kind.revokes_grants() {
             let grants = oauth.revoked_at_provider(provider, subject, notice.concerns_until()).await?;

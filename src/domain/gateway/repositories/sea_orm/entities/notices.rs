@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 
 use super::{corrupt, digest, micros, time};
 use crate::domain::gateway::{
-    models::notice::{ClaimedNotice, Notice, NoticeKind},
+    models::notice::{ClaimedNotice, Notice, NoticeKind, NoticeProgress},
     repositories::RepositoryError,
 };
 
@@ -60,6 +60,14 @@ impl TryFrom<Model> for ClaimedNotice {
             received_at: time(row.received_at)?,
         };
         Ok(Self { notice, attempts: row.attempts.try_into().map_err(|_| corrupt("a number of attempts"))? })
+    }
+}
+
+impl TryFrom<Model> for NoticeProgress {
+    type Error = RepositoryError;
+
+    fn try_from(row: Model) -> Result<Self, RepositoryError> {
+        Ok(Self { received_at: time(row.received_at)?, applied_at: row.applied_at.map(time).transpose()? })
     }
 }
 
