@@ -12,6 +12,7 @@ mod extract;
 pub mod fuzz;
 mod health;
 mod login;
+mod notice;
 mod oauth;
 mod pages;
 mod problems;
@@ -36,6 +37,7 @@ use self::{
     docs::Facts,
     health::HealthApi,
     login::{LoginApi, SignIns, SignUpPageApi},
+    notice::NoticeApi,
     oauth::OAuthApi,
     problems::AllowedMethods,
     session::SessionApi,
@@ -51,8 +53,8 @@ pub use self::{
 };
 use crate::domain::gateway::{
     controllers::{
-        account::AccountController, client::ClientController, login::LoginController, oauth::OAuthController,
-        session::SessionController, signing_key::SigningKeyController, token::TokenController,
+        account::AccountController, client::ClientController, login::LoginController, notice::NoticeController,
+        oauth::OAuthController, session::SessionController, signing_key::SigningKeyController, token::TokenController,
     },
     models::origin::AllowedOrigins,
 };
@@ -63,6 +65,8 @@ pub struct ApiParts {
     pub tokens: TokenController,
     /// The vault.
     pub oauth: OAuthController,
+    /// What providers tell.
+    pub notices: NoticeController,
     /// Signing in at providers.
     pub logins: LoginController,
     /// Accounts of people.
@@ -120,8 +124,8 @@ pub struct Api {
 impl Api {
     /// Puts the parts together.
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { tokens, oauth, logins, accounts, sessions, clients, keys, readiness, domain, prefix, .. } =
-            parts;
+        let ApiParts { tokens, oauth, notices, logins, accounts, sessions, clients, keys, .. } = parts;
+        let (readiness, domain, prefix) = (parts.readiness, parts.domain, parts.prefix);
         let facts = Facts {
             longest_access_life: tokens.longest_access_life().num_seconds(),
             session_cookie: sessions.cookie_name(),
@@ -136,7 +140,7 @@ impl Api {
             (LoginApi::new(sign_ins.clone()), SignUpPageApi::new(sign_ins)),
             AccountApi::new(accounts),
             SessionApi::new(sessions, oauth.clone()),
-            OAuthApi::new(oauth),
+            (OAuthApi::new(oauth), NoticeApi::new(notices)),
             ClientApi::new(clients.clone()),
             (SigningKeyApi::new(keys), MetadataApi::new(clients)),
             HealthApi::new(readiness),

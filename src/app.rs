@@ -59,13 +59,14 @@ use crate::{
     domain::gateway::{
         controllers::{
             account::AccountController, caller::Callers, client::ClientController, login::LoginController,
-            oauth::OAuthController, session::SessionController, signing_key::SigningKeyController,
-            token::TokenController,
+            notice::NoticeController, oauth::OAuthController, session::SessionController,
+            signing_key::SigningKeyController, token::TokenController,
         },
         services::{
             Failure,
             account::{AccountParts, AccountService},
             login::{LoginParts, LoginService},
+            notice::{NoticeParts, NoticeService},
             oauth::{OAuthParts, OAuthService, SwitchedOn},
             ports::{DummyConsole, Provider},
             provider::ProviderHealths,
@@ -188,6 +189,10 @@ impl App {
         let core = Core::open(&settings, &world, &store, providers, healths).await?;
 
         let api = Api::new(core.api_parts(&settings, readiness.clone()));
+        tasks.spawn({
+            let (notices, stopped) = (core.notices.clone(), stopped.clone());
+            async move { notices.run(stopped).await }
+        });
         Upkeep {
             keys: core.keys.clone(),
             feed: core.feed.clone(),
@@ -197,6 +202,7 @@ impl App {
             sessions: store.sessions.clone(),
             attempts: store.attempts.clone(),
             clients: store.clients.clone(),
+            notices: store.notices.clone(),
             snapshots: core.publisher.snapshots(),
             clock: world.clock.clone(),
             oauth: core.oauth.clone(),
@@ -277,6 +283,7 @@ struct Core {
     tokens: Arc<TokenService>,
     clients: ClientController,
     oauth: Arc<OAuthService>,
+    notices: Arc<NoticeService>,
     sessions: Arc<SessionService>,
     logins: Arc<LoginService>,
     accounts: AccountService,
@@ -360,7 +367,14 @@ impl Core {
             clock: world.clock.clone(),
             entropy: world.entropy.clone(),
         });
-        Ok(Self { publisher, keys, feed, tokens, clients, oauth, sessions, logins, accounts })
+        let notices = Arc::new(NoticeService::new(NoticeParts {
+            store: store.notices.clone(),
+            oauth: oauth.clone(),
+            accounts: accounts.clone(),
+            clock: world.clock.clone(),
+            entropy: world.entropy.clone(),
+        }));
+        Ok(Self { publisher, keys, feed, tokens, clients, oauth, notices, sessions, logins, accounts })
     }
 
     fn api_parts(&self, settings: &Settings, readiness: Arc<StoreReadiness>) -> ApiParts {
@@ -372,6 +386,7 @@ impl Core {
             tokens: TokenController::new(self.tokens.clone(), callers.clone(), *timezone),
             clients: self.clients.clone(),
             oauth: OAuthController::new(self.oauth.clone(), self.accounts.clone(), callers.clone(), *timezone),
+            notices: NoticeController::new(self.notices.clone(), settings.public.base().to_owned(), *timezone),
             accounts: AccountController::new(
                 self.accounts.clone(),
                 self.sessions.clone(),

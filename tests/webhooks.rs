@@ -4,9 +4,16 @@
 
 mod common;
 
+#[path = "webhooks/deletion.rs"]
+mod deletion;
+#[path = "webhooks/events.rs"]
+mod events;
+#[path = "webhooks/store_away.rs"]
+mod store_away;
+
 use std::io::{BufReader, Write};
 
-use common::{Answer, Gateway, recorder::read_request};
+use common::{Answer, Gateway, eventually, recorder::read_request};
 use serde_json::json;
 
 const SECRET: &str = "s3cret";
@@ -14,14 +21,19 @@ const ADMIN_KEY: &str = "s3cret-admin-key";
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 const KNOWN: (&str, &str) = ("Authorization", "KakaoAK s3cret-admin-key");
 
-/// A Kakao where everybody is number 123456789. Gives its address.
+/// A Kakao where whoever comes with a code has that number. Gives its address.
 fn kakao() -> String {
     let address = common::upstream(|stream| {
         let mut reader = BufReader::new(&stream);
         while let Some(request) = read_request(&mut reader) {
-            let answer = match request.line.split(' ').nth(1) {
-                Some("/token") => json!({"access_token": "s3cret-a", "refresh_token": "s3cret-r", "expires_in": 43199}),
-                _ => json!({"id": 123_456_789, "kakao_account": {}}),
+            let answer = if request.line.contains("/token") {
+                let form: Vec<_> = url::form_urlencoded::parse(&request.body).into_owned().collect();
+                let (_, code) = form.iter().find(|(name, _)| name == "code").unwrap();
+                json!({"access_token": format!("s3cret-a{code}"), "refresh_token": "s3cret-r", "expires_in": 43199})
+            } else {
+                let number: u64 =
+                    request.all("authorization")[0].trim_start_matches("Bearer s3cret-a").parse().unwrap();
+                json!({"id": number, "kakao_account": {}})
             }
             .to_string();
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
@@ -58,7 +70,7 @@ fn notify(gateway: &Gateway, provider: &str, headers: &[(&str, &str)], form: &st
 #[test]
 fn whoever_unlinks_us_at_kakao_has_taken_the_grant_back() {
     let gateway = gateway(&[("KAKAO_ADMIN_KEY", ADMIN_KEY)]);
-    let request = json!({"provider": "kakao", "code": "c", "code_verifier": "v".repeat(43)});
+    let request = json!({"provider": "kakao", "code": "123456789", "code_verifier": "v".repeat(43)});
     let sign_in = || gateway.post("/oauth", &request).expect(200).json();
     let told = "app_id=1&user_id=123456789&referrer_type=UNLINK_FROM_APPS";
     for by_get in [false, true] {
@@ -78,6 +90,7 @@ fn whoever_unlinks_us_at_kakao_has_taken_the_grant_back() {
             };
             assert_eq!((answer.status, answer.text().as_str()), (200, ""));
         }
+        eventually("the notice is worked off", || gateway.get_with_token(&path, &token).status == 409);
         let told = gateway.get_with_token(&path, &token).expect_problem(409, "reauthorization_required").json();
         assert!(told["detail"].as_str().unwrap().contains("took this grant back"), "{told}");
         let listed = gateway.get_with_token("/oauth", &token).expect(200).json();
@@ -120,9 +133,71 @@ fn naver_and_facebook_sign_what_they_tell() {
 }
 
 #[test]
+fn whoever_revokes_our_github_app_has_taken_the_grant_back() {
+    let github = kakao();
+    let [token, userinfo] = ["token", "userinfo"].map(|endpoint| format!("{github}/{endpoint}"));
+    let gateway = gateway(&[
+        ("GITHUB_WEBHOOK_SECRET", "s3cret-webhook"),
+        ("GITHUB_TOKEN_URL", &token),
+        ("GITHUB_USERINFO_URL", &userinfo),
+        ("GITHUB_EMAILS_URL", &userinfo),
+    ]);
+    let request = json!({"provider": "github", "code": "583231", "code_verifier": "v".repeat(43)});
+    let signed_in = gateway.post("/oauth", &request).expect(200).json();
+    let token = signed_in["tokens"]["access_token"].as_str().unwrap();
+    let path = format!("/oauth/{}", signed_in["id"].as_str().unwrap());
+    let body = r#"{"action":"revoked","sender":{"login":"octocat","id":583231}}"#;
+    // Made with OpenSSL.
+    let signature = "sha256=e07c064aad3c90c5fae8efe64eff218e3394570b74ee3d72e16724b949c2c693";
+    let deliver = |event: &str, signature: &str| {
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("X-GitHub-Event", event),
+            ("X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958"),
+            ("X-Hub-Signature-256", signature),
+        ];
+        gateway.call("POST", "/oauth/webhooks/github", &headers, body.as_bytes())
+    };
+    deliver("github_app_authorization", &signature.replace("sha256=", "sha256=0"))
+        .expect_problem(403, "notice_not_verified");
+    assert_eq!(deliver("ping", signature).expect(200).text(), "");
+    gateway.get_with_token(&path, token).expect(200);
+    assert_eq!(deliver("github_app_authorization", signature).expect(200).text(), "");
+    eventually("the notice is worked off", || gateway.get_with_token(&path, token).status == 409);
+    gateway.is_unharmed();
+}
+
+#[test]
+fn whoever_sends_no_events_has_no_receiver_and_what_is_no_event_is_refused() {
+    let gateway = gateway(&[("KAKAO_SSE_URL", "http://127.0.0.1:1/events")]);
+    let event = ("Content-Type", "application/secevent+jwt");
+    let send = |provider: &str, content_type, body: &[u8]| {
+        gateway.call("POST", &format!("/oauth/events/{provider}"), &[content_type], body)
+    };
+    // Google is off.
+    for provider in ["google", "naver", "facebook", "github", "stand-in", "nobody", "Kakao"] {
+        send(provider, event, b"a.b.c").expect_problem(404, "not_found");
+    }
+    let refused = send("kakao", event, b"\xff.b.c").expect(400);
+    assert_eq!(
+        (refused.header("content-type"), refused.header("content-language")),
+        (Some("application/json; charset=utf-8"), Some("en"))
+    );
+    let refused = refused.json();
+    assert_eq!(refused["err"], "invalid_request");
+    assert!(refused["description"].as_str().unwrap().contains("no security event token"), "{refused}");
+    send("kakao", ("Content-Type", "application/json"), b"{}").expect_problem(415, "unsupported_media_type");
+    send("kakao", event, &vec![b'a'; 300 * 1024]).expect_problem(413, "body_too_large");
+    // The keys cannot be had: it is to be sent again.
+    send("kakao", event, b"e30.e30.e30").expect(400);
+    send("kakao", event, b"eyJhbGciOiJSUzI1NiJ9.e30.AAAA").expect_problem(503, "provider_unavailable");
+    gateway.is_unharmed();
+}
+
+#[test]
 fn whoever_sends_no_notices_has_no_webhook() {
     let gateway = gateway(&[]);
-    // Kakao has one only with the admin key.
+    // Kakao has one only with the admin key, GitHub with the webhook secret.
     for provider in ["kakao", "github", "stand-in", "nobody", "Naver", "providers"] {
         notify(&gateway, provider, &[FORM, KNOWN], "user_id=1").expect_problem(404, "not_found");
         let query = format!("/oauth/webhooks/{provider}?user_id=1");

@@ -30,6 +30,7 @@ mod m20261124_000020_create_redeemed_assertions;
 mod m20261124_000021_index_families_of_clients;
 mod m20261127_000022_add_generation_to_refresh_tokens;
 mod m20261127_000023_create_account_endings;
+mod m20261128_000024_create_notices;
 
 /// Brings a database up to date. It does not care who else is migrating: take the store's migration lock first.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +62,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000021_index_families_of_clients::Migration),
             Box::new(m20261127_000022_add_generation_to_refresh_tokens::Migration),
             Box::new(m20261127_000023_create_account_endings::Migration),
+            Box::new(m20261128_000024_create_notices::Migration),
         ]
     }
 }

@@ -1,6 +1,6 @@
 //! Providers: where people sign in. One file per family of quirks; what is the same everywhere is in `flow` (the requests
 //! of OAuth 2.0), `plain` (providers that tell in a way of their own who the person is), `http` (the one client, and what an answer means),
-//! `error_codes` (whose matter an error is), `answer` (lenient JSON), `notice` (what providers tell us unasked), `jws` and `jwks` (what
+//! `error_codes` (whose matter an error is), `answer` (lenient JSON), `notice` and `security_event` (what providers tell us unasked), `jws` and `jwks` (what
 //! providers sign), `id_token` and `kept` (OpenID Connect).
 
 mod answer;
@@ -23,6 +23,7 @@ mod naver;
 mod notice;
 mod oidc;
 mod plain;
+mod security_event;
 mod x;
 
 #[cfg(test)]
@@ -79,14 +80,16 @@ fn with_limits(
     let provider = |settings: &ProviderSettings| -> Arc<dyn Provider> {
         let flow = Flow::new(settings.clone(), Arc::clone(&http), Arc::clone(clock));
         match settings.kind.clone() {
-            ProviderKind::Google { endpoints, jwks, hosted_domain } => {
-                Arc::new(google::google(flow, endpoints, jwks, hosted_domain))
+            ProviderKind::Google { endpoints, jwks, events, hosted_domain } => {
+                Arc::new(google::google(flow, endpoints, jwks, events, hosted_domain))
             }
-            ProviderKind::GitHub { endpoints, emails } => Arc::new(github::github(flow, endpoints, emails)),
+            ProviderKind::GitHub { endpoints, emails, webhook_secret } => {
+                Arc::new(github::github(flow, endpoints, emails, webhook_secret))
+            }
             ProviderKind::Facebook(endpoints) => Arc::new(facebook::facebook(flow, endpoints)),
             ProviderKind::Naver { endpoints, jwks } => Arc::new(naver::naver(flow, endpoints, jwks)),
-            ProviderKind::Kakao { endpoints, jwks, admin_key } => {
-                Arc::new(kakao::kakao(flow, endpoints, jwks, admin_key))
+            ProviderKind::Kakao { endpoints, jwks, events, admin_key } => {
+                Arc::new(kakao::kakao(flow, endpoints, jwks, events, admin_key))
             }
             ProviderKind::Line(endpoints) => Arc::new(line::line(flow, endpoints)),
             ProviderKind::Discord { endpoints, jwks } => Arc::new(discord::discord(flow, endpoints, jwks)),

@@ -1,6 +1,7 @@
 //! What a router takes out of a request: a JSON body, a form, a dummy token, who calls.
 
 mod callers;
+mod notices;
 
 use std::borrow::Cow;
 
@@ -17,13 +18,10 @@ use serde::de::DeserializeOwned;
 pub(super) use self::callers::{
     BearerToken, Caller, OptionalBearerToken, OptionalCaller, OptionalSession, Session, SessionOnly, browser, cookies,
 };
+pub(super) use self::notices::{NoticeBody, SecurityEventBody};
 use super::problems::ProblemError;
 use crate::{
-    domain::gateway::schemas::{
-        oauth::{SignedNotice, UnlinkForm},
-        parse_json,
-        token::CreateDummyToken,
-    },
+    domain::gateway::schemas::{parse_json, token::CreateDummyToken},
     problem::Problem,
 };
 
@@ -58,7 +56,7 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
     ) -> poem::Result<Self> {
         match MediaType::of(request) {
             MediaType::Json => {}
-            MediaType::PlainText | MediaType::Form | MediaType::Other => {
+            MediaType::PlainText | MediaType::Form | MediaType::SecurityEvent | MediaType::Other => {
                 return Err(unsupported("application/json").into());
             }
         }
@@ -135,7 +133,9 @@ pub(super) async fn posted_form(request: &Request, body: &mut RequestBody) -> Re
 async fn form<T: DeserializeOwned>(request: &Request, body: &mut RequestBody) -> Result<T, ProblemError> {
     match MediaType::of(request) {
         MediaType::Form => {}
-        MediaType::Json | MediaType::PlainText | MediaType::Other => return Err(unsupported(FORM)),
+        MediaType::Json | MediaType::PlainText | MediaType::SecurityEvent | MediaType::Other => {
+            return Err(unsupported(FORM));
+        }
     }
     let bytes = read(request, body).await?;
     if parameters(&bytes) > MAX_FORM_PARAMETERS {
@@ -159,43 +159,6 @@ impl<'a> FromRequest<'a> for RawAuthorization {
         let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
         let only = values.next().filter(|_| values.next().is_none());
         Ok(Self(only.and_then(|value| value.to_str().ok()).map(str::to_owned)))
-    }
-}
-
-/// A provider's notice: a form, or JSON with a signed token.
-pub(super) struct NoticeBody(pub UnlinkForm);
-
-impl<'a> ApiExtractor<'a> for NoticeBody {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        <FormBody<UnlinkForm> as ApiExtractor>::register(registry);
-        <JsonBody<SignedNotice> as ApiExtractor>::register(registry);
-    }
-
-    fn request_meta() -> Option<MetaRequest> {
-        let content = vec![
-            MetaMediaType { content_type: FORM, schema: UnlinkForm::schema_ref() },
-            MetaMediaType { content_type: "application/json", schema: SignedNotice::schema_ref() },
-        ];
-        Some(MetaRequest { description: None, content, required: true })
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        _: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        match MediaType::of(request) {
-            MediaType::Form => Ok(Self(form(request, body).await?)),
-            MediaType::Json => {
-                let notice: SignedNotice = parse_json(&read(request, body).await?).map_err(ProblemError)?;
-                Ok(Self(notice.into()))
-            }
-            MediaType::PlainText | MediaType::Other => Err(unsupported(&format!("{FORM} or application/json")).into()),
-        }
     }
 }
 
@@ -227,14 +190,18 @@ impl<'a> ApiExtractor<'a> for DummyBody {
         let media_type = MediaType::of(request);
         let bytes = match media_type {
             MediaType::Json | MediaType::PlainText => read(request, body).await?,
-            MediaType::Form | MediaType::Other => return Err(unsupported("application/json or text/plain").into()),
+            MediaType::Form | MediaType::SecurityEvent | MediaType::Other => {
+                return Err(unsupported("application/json or text/plain").into());
+            }
         };
         match media_type {
             MediaType::Json => Ok(Self(parse_json(&bytes).map_err(ProblemError)?)),
-            MediaType::PlainText | MediaType::Form | MediaType::Other => match String::from_utf8(bytes) {
-                Ok(token) => Ok(Self(CreateDummyToken { token })),
-                Err(_) => Err(bad_request("the text is not UTF-8").into()),
-            },
+            MediaType::PlainText | MediaType::Form | MediaType::SecurityEvent | MediaType::Other => {
+                match String::from_utf8(bytes) {
+                    Ok(token) => Ok(Self(CreateDummyToken { token })),
+                    Err(_) => Err(bad_request("the text is not UTF-8").into()),
+                }
+            }
         }
     }
 }
@@ -244,6 +211,7 @@ enum MediaType {
     Json,
     PlainText,
     Form,
+    SecurityEvent,
     Other,
 }
 
@@ -255,6 +223,7 @@ impl MediaType {
             "application/json" => Self::Json,
             "text/plain" => Self::PlainText,
             FORM => Self::Form,
+            notices::SECURITY_EVENT => Self::SecurityEvent,
             other if other.starts_with("application/") && other.ends_with("+json") => Self::Json,
             _ => Self::Other,
         }

@@ -9,14 +9,12 @@ use poem_openapi::{
 
 use super::{
     RequestContext, Tag,
-    extract::{Caller, JsonBody, NoticeBody, OptionalCaller, RawAuthorization},
+    extract::{Caller, JsonBody, OptionalCaller},
     problems::problems,
 };
 use crate::domain::gateway::{
     controllers::oauth::OAuthController,
-    schemas::oauth::{
-        ExchangeCode, OAuthGrant, OAuthGrantDeleted, OAuthGrants, OAuthProviders, UnlinkAcknowledged, UnlinkForm,
-    },
+    schemas::oauth::{ExchangeCode, OAuthGrant, OAuthGrantDeleted, OAuthGrants, OAuthProviders},
 };
 
 problems! {
@@ -26,10 +24,6 @@ problems! {
     ListProblems: 400, 401, 422, 500, 503;
     /// Of a call about one grant.
     GrantProblems: 400, 401, 403, 404, 409, 500, 502, 503;
-    /// Of a provider's notice.
-    NoticeProblems: 400, 403, 404, 413, 415, 500, 503;
-    /// Of a provider's notice in a query.
-    QueriedNoticeProblems: 400, 403, 404, 500, 503;
 }
 
 #[derive(Clone)]
@@ -137,41 +131,5 @@ impl OAuthApi {
         id: Path<String>,
     ) -> Result<Json<OAuthGrantDeleted>, GrantProblems> {
         Ok(Json(self.vault.delete(&caller.0, &id.0).await?))
-    }
-
-    /// For providers: somebody took back what they allowed
-    ///
-    /// Naver, Kakao, Facebook and Apple call this when a person unlinks us there; it is the URL to write into their consoles. Every
-    /// grant of that person is then `revoked`, until the person signs in at the provider again. Naver and Facebook sign their
-    /// notices with the client secret; Kakao sends `Authorization: KakaoAK` with the admin key (`KAKAO_ADMIN_KEY`); Apple sends JSON
-    /// with a JWT that its own keys sign (`consent-revoked`, `account-deleted`; whether mail is forwarded changes nothing here). The answer
-    /// is the same whether or not we know the person, and however often the notice comes. 403 `notice_not_verified` if the
-    /// proof is not good: what lacks is no token, so that a 401 and its challenge would lead nowhere. 404 if the provider is
-    /// not switched on, sends no such notices, or (Kakao) the key is not set.
-    #[oai(path = "/webhooks/:provider", method = "post", operation_id = "receive_unlink_notice")]
-    async fn unlinked(
-        &self,
-        /// `naver`, `kakao`, `facebook` or `apple`.
-        provider: Path<String>,
-        authorization: RawAuthorization,
-        notice: NoticeBody,
-    ) -> Result<UnlinkAcknowledged, NoticeProblems> {
-        Ok(self.vault.unlinked(&provider.0, authorization.0, notice.0).await?)
-    }
-
-    /// For Kakao: somebody took back what they allowed
-    ///
-    /// The same for a webhook that is set to GET in Kakao's console.
-    #[oai(path = "/webhooks/:provider", method = "get", operation_id = "receive_unlink_notice_in_query")]
-    async fn unlinked_in_query(
-        &self,
-        /// `kakao`.
-        provider: Path<String>,
-        authorization: RawAuthorization,
-        /// The person.
-        user_id: Query<Option<String>>,
-    ) -> Result<UnlinkAcknowledged, QueriedNoticeProblems> {
-        let form = UnlinkForm { user_id: user_id.0, ..UnlinkForm::default() };
-        Ok(self.vault.unlinked(&provider.0, authorization.0, form).await?)
     }
 }

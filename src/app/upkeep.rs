@@ -21,7 +21,8 @@ use crate::{
     domain::gateway::{
         models::{provider::ProviderSettings, token::CLOCKS_APART},
         repositories::{
-            attempt::AttemptRepository, client::ClientRepository, session::SessionRepository, token::TokenRepository,
+            attempt::AttemptRepository, client::ClientRepository, notice::NoticeRepository, session::SessionRepository,
+            token::TokenRepository,
         },
         services::{
             account::AccountService,
@@ -55,6 +56,7 @@ pub(super) struct Upkeep {
     pub(super) sessions: Arc<dyn SessionRepository>,
     pub(super) attempts: Arc<dyn AttemptRepository>,
     pub(super) clients: Arc<dyn ClientRepository>,
+    pub(super) notices: Arc<dyn NoticeRepository>,
     pub(super) snapshots: Arc<SnapshotCell>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) oauth: Arc<OAuthService>,
@@ -75,6 +77,7 @@ impl Upkeep {
             sessions,
             attempts,
             clients,
+            notices,
             snapshots,
             clock,
             oauth,
@@ -106,7 +109,8 @@ impl Upkeep {
         }));
         tasks.spawn(repeat("forgetting what has expired", FORGET_EVERY, stopped.clone(), move || {
             let (tokens, sessions, attempts) = (tokens.clone(), sessions.clone(), attempts.clone());
-            let (clients, snapshots, now) = (clients.clone(), snapshots.clone(), clock.now());
+            let (clients, notices) = (clients.clone(), notices.clone());
+            let (snapshots, now) = (snapshots.clone(), clock.now());
             async move {
                 snapshots.update(|snapshot| {
                     snapshot.revocations.forget_expired(now);
@@ -116,7 +120,8 @@ impl Upkeep {
                 tokens.forget_expired(now).await?;
                 sessions.forget_expired(now).await?;
                 attempts.forget_expired(now).await?;
-                clients.forget_expired(now).await.map(|_| ())
+                clients.forget_expired(now).await?;
+                notices.forget_expired(now).await.map(|_| ())
             }
         }));
         if !refresh_ahead.is_zero() {

@@ -18,7 +18,10 @@ use super::{
     Environment, PublicSettings,
     reader::{Reader, entries, one_of},
     report::{Mistake, shown},
-    variables::{FACEBOOK_API_VERSION, GOOGLE_HOSTED_DOMAIN, KAKAO_ADMIN_KEY, OAUTH_REDIRECT_URIS, Variable},
+    variables::{
+        FACEBOOK_API_VERSION, GITHUB_WEBHOOK_SECRET, GOOGLE_HOSTED_DOMAIN, KAKAO_ADMIN_KEY, OAUTH_REDIRECT_URIS,
+        Variable,
+    },
 };
 use crate::domain::gateway::models::{
     login::scope_words,
@@ -71,6 +74,7 @@ struct Common<'s> {
     listed: Vec<String>,
     hosted_domain: Option<String>,
     kakao_admin_key: Option<Secret>,
+    github_webhook_secret: Option<Secret>,
 }
 
 impl Common<'_> {
@@ -96,7 +100,9 @@ pub(super) fn read(
     let version = reader.read(&FACEBOOK_API_VERSION, version);
     let hosted_domain = reader.read(&GOOGLE_HOSTED_DOMAIN, hosted_domain);
     let kakao_admin_key = reader.read(&KAKAO_ADMIN_KEY, secret_or_none);
-    let is_good = listed.is_some() && version.is_some() && hosted_domain.is_some() && kakao_admin_key.is_some();
+    let github_webhook_secret = reader.read(&GITHUB_WEBHOOK_SECRET, secret_or_none);
+    let are_good = kakao_admin_key.is_some() && github_webhook_secret.is_some();
+    let is_good = listed.is_some() && version.is_some() && hosted_domain.is_some() && are_good;
     // With a mistake noted nothing of this is used; reading on finds the others.
     let common = Common {
         environment,
@@ -105,6 +111,7 @@ pub(super) fn read(
         listed: listed.unwrap_or_default(),
         hosted_domain: hosted_domain.flatten(),
         kakao_admin_key: kakao_admin_key.flatten(),
+        github_webhook_secret: github_webhook_secret.flatten(),
     };
     let mut providers: Vec<_> = KNOWN.iter().filter_map(|known| read_known(reader, known, &common)).collect();
     providers.extend(apple::read(reader, &common));
@@ -134,9 +141,10 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
         let endpoint = if nth == 0 { authorize_endpoint } else { endpoint };
         member(reader, &name, &usual, |text| endpoint(text, common.environment))
     });
-    let more = known.more.map(|(suffix, usual)| {
+    let mut address = |(suffix, usual): &(&str, &str)| {
         member(reader, &format!("{}{suffix}", known.prefix), usual, |text| endpoint(text, common.environment))
-    });
+    };
+    let more: Vec<_> = known.more.iter().map(&mut address).collect();
     let jwks = open_id.map(|open_id| {
         let name = format!("{}{JWKS_SUFFIX}", known.prefix);
         member(reader, &name, open_id.jwks, |text| endpoint(text, common.environment))
@@ -161,7 +169,7 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
     // With a mistake noted there is no kind.
     uses_open_id?;
     let jwks = jwks.map_or(Some(None), |jwks| jwks.map(Some))?;
-    let kind = known.kind(endpoints, more.flatten(), jwks, common)?;
+    let kind = known.kind(endpoints, more.into_iter().collect::<Option<_>>()?, jwks, common)?;
     let name: ProviderName = known.prefix.to_ascii_lowercase().parse().ok()?;
     let (callback, redirect_uris) = common.redirects(name.as_str());
     Some(ProviderSettings {

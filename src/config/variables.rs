@@ -96,6 +96,7 @@ variables! {
     GOOGLE_HOSTED_DOMAIN, Derived("anybody may"), "The one Google Workspace domain whose people may sign in with Google";
     GITHUB_CLIENT_ID, Derived("off"), "Turns GitHub on, with its secret: the client id from github.com/settings/developers";
     GITHUB_CLIENT_SECRET, Derived("off"), "A client secret for GitHub", secret: true;
+    GITHUB_WEBHOOK_SECRET, Derived("off"), "Turns the webhook of a GitHub App on: the webhook secret, under which GitHub signs what it sends", secret: true;
     FACEBOOK_CLIENT_ID, Derived("off"), "Turns Facebook on, with its secret: the app id from developers.facebook.com";
     FACEBOOK_CLIENT_SECRET, Derived("off"), "The app secret for Facebook", secret: true;
     NAVER_CLIENT_ID, Derived("off"), "Turns Naver on, with its secret: the client id from developers.naver.com";
@@ -215,6 +216,8 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     family("DISCORD_JWKS_URL", "Discord's", "The keys of Discord's id tokens"),
     family("APPLE_JWKS_URL", "Apple's", "The keys of Apple's id tokens and notices"),
     family("GITHUB_EMAILS_URL", "GitHub's", "The person's e-mail addresses"),
+    family("GOOGLE_RISC_URL", "Google's", "Where Google says who signs its security events, and with which keys"),
+    family("KAKAO_SSE_URL", "Kakao's", "Where Kakao says who signs its security events, and with which keys"),
 ];
 
 const fn family(name: &'static str, fallback: &'static str, meaning: &'static str) -> Variable {

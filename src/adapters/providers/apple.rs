@@ -24,7 +24,7 @@ use crate::domain::gateway::{
         provider::{AppleRegistration, ProviderSettings},
     },
     services::ports::{
-        AuthorizationRequest, CodeExchange, Provider, ProviderError, UnlinkError, UnlinkNotice, Unlinked,
+        AuthorizationRequest, CodeExchange, NoticeRefusal, Provider, ProviderError, UnverifiedNotice, VerifiedNotice,
     },
 };
 
@@ -138,7 +138,7 @@ impl Provider for Apple {
         revoked(self.flow.revoke(&self.registration.revoke, ClientAuth::Form, tokens, TokenTypeHint::Sent).await)
     }
 
-    async fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+    async fn verify_notice(&self, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
         self.read_notice(notice).await
     }
 }

@@ -14,16 +14,20 @@ use super::{
     answer::{is_true, name, number, subject, text},
     error_codes::{ErrorResponse, Fault, registered_error},
     flow::{ClientAuth, Flow},
-    notice::{base64, parameter, verify_hmac},
+    notice::{base64, named, verify_hmac},
     plain::{Plain, Quirks, Site},
 };
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
+        notice::NoticeKind,
         oauth::{ProviderTokens, Secret},
         provider::Endpoints,
     },
-    services::ports::{Acknowledgement, ProviderError, UnlinkError, UnlinkNotice, Unlinked},
+    services::ports::{
+        Acknowledgement, NoticeBody, NoticeEvent, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice,
+        VerifiedNotice,
+    },
 };
 
 /// Of the Graph API: the access token has expired, was revoked, or never was one.
@@ -117,19 +121,33 @@ impl Quirks for Facebook {
         }
     }
 
-    /// A signed request: the signature, a dot, and JSON, both in base64. It is signed as it is written, before it is decoded.
-    fn unlinked(&self, site: &Site, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
-        let signed_request = parameter(notice, "signed_request")?;
-        let (signature, signed) = signed_request.split_once('.').ok_or(UnlinkError::Malformed)?;
+    /// A signed request: the signature, a dot, and JSON, both in base64. It is signed as it is written, before it is decoded. Whether
+    /// Facebook repeats one is not documented.
+    async fn verify_notice(&self, site: &Site, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
+        let (parameters, kind) = match &notice.body {
+            NoticeBody::Parameters(parameters) => (parameters, NoticeKind::GrantsRevoked),
+            NoticeBody::DeletionRequest(parameters) => (parameters, NoticeKind::DataDeletion),
+            NoticeBody::Json(_) => return Err(NoticeRefusal::Malformed),
+            NoticeBody::SecurityEvent(_) => return Err(NoticeRefusal::Unsupported),
+        };
+        let signed_request = named(parameters, "signed_request")?;
+        let (signature, signed) = signed_request.split_once('.').ok_or(NoticeRefusal::Malformed)?;
         verify_hmac(site.flow.settings.client_secret.expose().as_bytes(), signed, signature)?;
-        let payload: Value = serde_json::from_slice(&base64(signed)?).map_err(|_| UnlinkError::Malformed)?;
+        let payload: Value = serde_json::from_slice(&base64(signed)?).map_err(|_| NoticeRefusal::Malformed)?;
         if !text(&payload, "algorithm").is_some_and(|name| name.eq_ignore_ascii_case("HMAC-SHA256")) {
-            return Err(UnlinkError::Unverified);
+            return Err(NoticeRefusal::Unverified);
         }
-        Ok(Unlinked {
-            subject: subject(&payload, "user_id").map_err(|_| UnlinkError::Malformed)?,
-            sent_at: number(&payload, "issued_at").and_then(|seconds| DateTime::from_timestamp(seconds, 0)),
+        let sent_at = number(&payload, "issued_at").and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        Ok(VerifiedNotice {
+            events: vec![NoticeEvent {
+                subject: subject(&payload, "user_id").map_err(|_| NoticeRefusal::Malformed)?,
+                kind,
+            }],
+            // Without a time in it, the same text is sent each time.
+            id: sent_at.map(|_| signed.to_owned()),
+            sent_at,
             acknowledgement: Acknowledgement::Ok,
+            unacknowledged: Unacknowledged::Told,
         })
     }
 }

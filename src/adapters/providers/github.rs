@@ -1,5 +1,5 @@
-//! GitHub: errors of the token endpoint come with status 200, tokens of OAuth apps never expire and have no refresh token, and e-mail addresses
-//! have an endpoint of their own.
+//! GitHub: errors of the token endpoint come with status 200, tokens of OAuth apps never expire and have no refresh token, e-mail addresses
+//! have an endpoint of their own, and the webhook of a GitHub App, which has many kinds of events, is signed under a secret of its own.
 
 use async_trait::async_trait;
 use reqwest::StatusCode;
@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    answer::{email, is_true, name, subject},
+    answer::{email, is_true, name, subject, text},
     error_codes::{ErrorCodes, ErrorResponse, Fault},
     flow::{ClientAuth, Flow},
+    notice::{grants_revoked, verify_hex_hmac},
     plain::{Plain, Quirks, Site},
 };
 use crate::domain::gateway::{
@@ -18,7 +19,9 @@ use crate::domain::gateway::{
         oauth::{ProviderTokens, Secret},
         provider::Endpoints,
     },
-    services::ports::ProviderError,
+    services::ports::{
+        Acknowledgement, NoticeBody, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice, VerifiedNotice,
+    },
 };
 
 /// Those of the token endpoint. `Not Found` is what it calls a client id that it does not know.
@@ -28,14 +31,21 @@ const CODES: ErrorCodes = ErrorCodes {
     provider: &[],
 };
 
+/// The event of a person who takes back what they allowed a GitHub App, and what it says then.
+const AUTHORIZATION_EVENT: &str = "github_app_authorization";
+const REVOKED: &str = "revoked";
+/// How a signature begins.
+const SIGNATURE_PREFIX: &str = "sha256=";
+
 /// What is peculiar to GitHub.
 pub(super) struct GitHub {
     emails: Url,
+    webhook_secret: Option<Secret>,
 }
 
-/// Makes it.
-pub(super) fn github(flow: Flow, endpoints: Endpoints, emails: Url) -> Plain<GitHub> {
-    Plain::new(flow.with_errors(error_of), endpoints, GitHub { emails })
+/// Makes it. Without the webhook secret its notices cannot be verified.
+pub(super) fn github(flow: Flow, endpoints: Endpoints, emails: Url, webhook_secret: Option<Secret>) -> Plain<GitHub> {
+    Plain::new(flow.with_errors(error_of), endpoints, GitHub { emails, webhook_secret })
 }
 
 fn error_of(_: StatusCode, body: &Value) -> Option<ErrorResponse> {
@@ -84,5 +94,36 @@ impl Quirks for GitHub {
         let request = request.json(&json!({"access_token": access_token.expose()}));
         let secrets = [access_token.expose(), flow.settings.client_secret.expose()];
         flow.send_reading(request, &secrets, deletion_error_of).await.map(drop)
+    }
+
+    /// What a GitHub App is sent (docs.github.com, Webhook events and payloads; Validating webhook deliveries). A delivery that
+    /// failed is not repeated, but shown to the app's owner, who may send it again under the same id.
+    async fn verify_notice(&self, _: &Site, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
+        let secret = self.webhook_secret.as_ref().ok_or(NoticeRefusal::Unsupported)?;
+        let body = match &notice.body {
+            NoticeBody::Json(body) => body,
+            // A webhook that is set to send forms.
+            NoticeBody::Parameters(_) => return Err(NoticeRefusal::Malformed),
+            NoticeBody::DeletionRequest(_) | NoticeBody::SecurityEvent(_) => return Err(NoticeRefusal::Unsupported),
+        };
+        let header = |name: &str| notice.headers.get(name).map(String::as_str);
+        let signature = header("x-hub-signature-256").and_then(|header| header.strip_prefix(SIGNATURE_PREFIX));
+        verify_hex_hmac(secret.expose().as_bytes(), body, signature.ok_or(NoticeRefusal::Unverified)?)?;
+        let payload: Value = serde_json::from_slice(body).map_err(|_| NoticeRefusal::Malformed)?;
+        let event = header("x-github-event").ok_or(NoticeRefusal::Malformed)?;
+        let is_revocation = event == AUTHORIZATION_EVENT && text(&payload, "action").as_deref() == Some(REVOKED);
+        let events = if is_revocation {
+            let sender = payload.get("sender").ok_or(NoticeRefusal::Malformed)?;
+            grants_revoked(subject(sender, "id").map_err(|_| NoticeRefusal::Malformed)?)
+        } else {
+            Vec::new()
+        };
+        Ok(VerifiedNotice {
+            events,
+            id: header("x-github-delivery").map(str::to_owned),
+            sent_at: None,
+            acknowledgement: Acknowledgement::Ok,
+            unacknowledged: Unacknowledged::Told,
+        })
     }
 }

@@ -11,6 +11,7 @@ use super::{
     flow::{ClientAuth, Flow},
     id_token::Issuers,
     oidc::{Dialect, Metadata, Oidc},
+    security_event::SecurityEvents,
 };
 use crate::domain::gateway::{
     models::{account::ProviderIdentity, provider::Endpoints},
@@ -31,6 +32,8 @@ struct Google {
     hosted_domain: Option<String>,
     /// Whether it is asked for a refresh token: the authorization endpoint as it is set may say otherwise.
     is_offline: bool,
+    /// What it tells of people's accounts (Cross-Account Protection, RISC).
+    events: SecurityEvents,
 }
 
 impl Dialect for Google {
@@ -58,13 +61,18 @@ impl Dialect for Google {
         Some(&identity.subject)
     }
 
+    fn security_events(&self) -> Option<&SecurityEvents> {
+        Some(&self.events)
+    }
+
     fn takes_consent(&self, _: bool) -> bool {
         self.is_offline
     }
 }
 
 /// Makes it.
-pub(super) fn google(flow: Flow, endpoints: Endpoints, jwks: Url, hosted_domain: Option<String>) -> Oidc {
+pub(super) fn google(flow: Flow, endpoints: Endpoints, jwks: Url, events: Url, hosted_domain: Option<String>) -> Oidc {
+    let events = SecurityEvents::new(events, &flow.clock);
     let is_offline = endpoints.authorize.query_pairs().all(|(name, value)| name != ACCESS_TYPE || value == OFFLINE);
     let metadata = Metadata {
         issuers: Issuers::Named(ISSUERS.map(str::to_owned).to_vec()),
@@ -77,7 +85,7 @@ pub(super) fn google(flow: Flow, endpoints: Endpoints, jwks: Url, hosted_domain:
         jwks,
         iss_in_response: false,
     };
-    Oidc::known(flow.with_errors(error_of), metadata, Google { hosted_domain, is_offline })
+    Oidc::known(flow.with_errors(error_of), metadata, Google { hosted_domain, is_offline, events })
 }
 
 fn error_of(_: StatusCode, body: &Value) -> Option<ErrorResponse> {

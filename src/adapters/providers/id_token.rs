@@ -133,6 +133,10 @@ impl IdTokens {
             access_token: &tokens.access_token,
             now: flow.clock.now(),
         };
+        // A token that tells of events is none of a sign-in, though it may not say so above (RFC 8417 §4.5).
+        if verified.claims.get("events").is_some() {
+            return Err(refused(Flaw("is another kind of token")));
+        }
         expected.check(&verified.claims, verified.algorithm)?;
         if let Some(issuer) = &verified.key_issuer
             && verified.claims.get("iss").and_then(Value::as_str) != in_tenant(issuer, &verified.claims).as_deref()

@@ -66,6 +66,11 @@ impl<'t> Jws<'t> {
         self.header.typ.as_deref()
     }
 
+    /// Who it says has issued it.
+    pub(super) fn issuer(&self) -> Option<&str> {
+        self.claims.get("iss").and_then(Value::as_str)
+    }
+
     /// The claims, if the signature is the key's. `None` is a key that the provider does not have. The algorithm is the key's, and
     /// the header must agree: a public key is never taken for a shared secret (RFC 8725 §3.1).
     pub(super) fn verify(self, key: Option<&Key>) -> Result<Verified, Flaw> {

@@ -13,8 +13,9 @@ use super::{
     answer::{email, is_true, name, number, subject, text},
     error_codes::{ErrorCodes, ErrorResponse, Fault},
     flow::{ClientAuth, Flow},
-    notice::parameter,
+    notice::{grants_revoked, parameter},
     plain::{Plain, Quirks, Site},
+    security_event::SecurityEvents,
 };
 use crate::domain::gateway::{
     models::{
@@ -22,7 +23,9 @@ use crate::domain::gateway::{
         oauth::{ProviderTokens, Secret},
         provider::Endpoints,
     },
-    services::ports::{Acknowledgement, ProviderError, UnlinkError, UnlinkNotice, Unlinked},
+    services::ports::{
+        Acknowledgement, NoticeBody, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice, VerifiedNotice,
+    },
 };
 
 /// Those of the token endpoint (`KOE…`) and of the API (`code:…`).
@@ -49,11 +52,20 @@ const REMEDY: &str = "switch OpenID Connect on at https://developers.kakao.com/c
 /// What is peculiar to Kakao.
 pub(super) struct Kakao {
     admin_key: Option<Secret>,
+    events: SecurityEvents,
 }
 
-/// Makes it. With `jwks` it is to give id tokens; without the admin key its notices cannot be verified.
-pub(super) fn kakao(flow: Flow, endpoints: Endpoints, jwks: Option<Url>, admin_key: Option<Secret>) -> Plain<Kakao> {
-    let kakao = Plain::new(flow.with_errors(error_of), endpoints, Kakao { admin_key });
+/// Makes it. With `jwks` it is to give id tokens; without the admin key its notices cannot be verified. What it tells of people's accounts is
+/// signed.
+pub(super) fn kakao(
+    flow: Flow,
+    endpoints: Endpoints,
+    jwks: Option<Url>,
+    events: Url,
+    admin_key: Option<Secret>,
+) -> Plain<Kakao> {
+    let events = SecurityEvents::new(events, &flow.clock);
+    let kakao = Plain::new(flow.with_errors(error_of), endpoints, Kakao { admin_key, events });
     kakao.with_id_tokens(ISSUER, jwks, REMEDY)
 }
 
@@ -97,21 +109,33 @@ impl Quirks for Kakao {
         flow.with_token(request, &access_token).await.map(drop)
     }
 
-    /// The key is the app's own, so there is no need to know the number of the app that the notice names, too.
-    fn unlinked(&self, _: &Site, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
-        let admin_key = self.admin_key.as_ref().ok_or(UnlinkError::Unsupported)?;
+    /// The key is the app's own, so there is no need to know the number of the app that the notice names, too. Kakao wants a 200
+    /// within three seconds, even after an error, and sends it once (developers.kakao.com, Kakao Login, Webhook).
+    async fn verify_notice(&self, site: &Site, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
+        match &notice.body {
+            NoticeBody::SecurityEvent(token) => return self.events.verify(&site.flow, token).await,
+            NoticeBody::DeletionRequest(_) => return Err(NoticeRefusal::Unsupported),
+            NoticeBody::Parameters(_) | NoticeBody::Json(_) => {}
+        }
+        let admin_key = self.admin_key.as_ref().ok_or(NoticeRefusal::Unsupported)?;
         let (scheme, key) = notice
             .authorization
             .as_ref()
             .and_then(|header| header.expose().split_once(' '))
-            .ok_or(UnlinkError::Unverified)?;
+            .ok_or(NoticeRefusal::Unverified)?;
         let is_good = verify_slices_are_equal(key.trim().as_bytes(), admin_key.expose().as_bytes()).is_ok();
         if !is_good || !scheme.eq_ignore_ascii_case(SCHEME) {
-            return Err(UnlinkError::Unverified);
+            return Err(NoticeRefusal::Unverified);
         }
         let person = json!({"user_id": parameter(notice, "user_id")?});
-        let subject = subject(&person, "user_id").map_err(|_| UnlinkError::Malformed)?;
-        Ok(Unlinked { subject, sent_at: None, acknowledgement: Acknowledgement::Ok })
+        let subject = subject(&person, "user_id").map_err(|_| NoticeRefusal::Malformed)?;
+        Ok(VerifiedNotice {
+            events: grants_revoked(subject),
+            id: None,
+            sent_at: None,
+            acknowledgement: Acknowledgement::Ok,
+            unacknowledged: Unacknowledged::Lost,
+        })
     }
 }
 

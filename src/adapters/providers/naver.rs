@@ -14,7 +14,7 @@ use super::{
     answer::{name, subject, text, text_subject},
     error_codes::{Described, ErrorResponse, Fault},
     flow::{ClientAuth, Flow, TokenTypeHint},
-    notice::{base64, parameter, verify_hmac},
+    notice::{base64, grants_revoked, parameter, verify_hmac},
     plain::{Plain, Quirks, Site},
 };
 use crate::domain::gateway::{
@@ -23,7 +23,9 @@ use crate::domain::gateway::{
         oauth::{ProviderTokens, Secret},
         provider::Endpoints,
     },
-    services::ports::{Acknowledgement, CodeExchange, ProviderError, UnlinkError, UnlinkNotice, Unlinked},
+    services::ports::{
+        Acknowledgement, CodeExchange, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice, VerifiedNotice,
+    },
 };
 
 /// What it says of a refresh token, and of a code, that it does not take: the code of both, `invalid_request`, also means everything
@@ -92,22 +94,26 @@ impl Quirks for Naver {
         vec![("state", exchange.state.expose())]
     }
 
-    fn unlinked(&self, site: &Site, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
+    /// Naver wants a 204, and sends it once (developers.naver.com, 네이버 로그인, 연결끊기 Callback).
+    async fn verify_notice(&self, site: &Site, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
         let [client_id, encrypted, timestamp, signature] =
             ["clientId", "encryptUniqueId", "timestamp", "signature"].map(|name| parameter(notice, name));
         let (client_id, encrypted, timestamp) = (client_id?, encrypted?, timestamp?);
         let key = notice_key(&site.flow.settings.client_secret);
         let signed = format!("clientId={client_id}&encryptUniqueId={encrypted}&timestamp={timestamp}");
-        verify_hmac(&key, &signed, signature?)?;
+        let signature = signature?;
+        verify_hmac(&key, &signed, signature)?;
         if client_id != site.flow.settings.client_id {
-            return Err(UnlinkError::Unverified);
+            return Err(NoticeRefusal::Unverified);
         }
         let person = json!({"id": decrypted(&key, encrypted)?});
         let sent_at = timestamp.parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-        Ok(Unlinked {
-            subject: subject(&person, "id").map_err(|_| UnlinkError::Malformed)?,
-            sent_at: Some(sent_at.ok_or(UnlinkError::Malformed)?),
+        Ok(VerifiedNotice {
+            events: grants_revoked(subject(&person, "id").map_err(|_| NoticeRefusal::Malformed)?),
+            id: Some(signed),
+            sent_at: Some(sent_at.ok_or(NoticeRefusal::Malformed)?),
             acknowledgement: Acknowledgement::NoContent,
+            unacknowledged: Unacknowledged::Lost,
         })
     }
 }
@@ -120,15 +126,15 @@ fn notice_key(client_secret: &Secret) -> [u8; 16] {
 
 /// What was encrypted with AES-128-CBC, its initialization vector before it. To be called once the signature was verified:
 /// nobody else gets to see what bad padding leads to.
-fn decrypted(key: &[u8; 16], encrypted: &str) -> Result<String, UnlinkError> {
+fn decrypted(key: &[u8; 16], encrypted: &str) -> Result<String, NoticeRefusal> {
     let encrypted = base64(encrypted)?;
-    let (vector, text) = encrypted.split_first_chunk::<16>().ok_or(UnlinkError::Malformed)?;
+    let (vector, text) = encrypted.split_first_chunk::<16>().ok_or(NoticeRefusal::Malformed)?;
     let mut text = text.to_vec();
     let decrypted = UnboundCipherKey::new(&AES_128, key)
         .and_then(PaddedBlockDecryptingKey::cbc_pkcs7)
         .and_then(|key| key.decrypt(&mut text, DecryptionContext::Iv128(vector.into())).map(|text| text.to_vec()))
-        .map_err(|_| UnlinkError::Malformed)?;
-    String::from_utf8(decrypted).map_err(|_| UnlinkError::Malformed)
+        .map_err(|_| NoticeRefusal::Malformed)?;
+    String::from_utf8(decrypted).map_err(|_| NoticeRefusal::Malformed)
 }
 
 #[cfg(test)]

@@ -1,25 +1,57 @@
 //! What the notices of several providers have in common.
 
+use std::collections::BTreeMap;
+
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::domain::gateway::services::ports::{UnlinkError, UnlinkNotice};
+use crate::domain::gateway::{
+    models::notice::NoticeKind,
+    services::ports::{NoticeBody, NoticeEvent, NoticeRefusal, UnverifiedNotice},
+};
 
 /// A parameter that has to be there.
-pub(super) fn parameter<'n>(notice: &'n UnlinkNotice, name: &str) -> Result<&'n str, UnlinkError> {
-    notice.parameters.get(name).map(String::as_str).filter(|value| !value.is_empty()).ok_or(UnlinkError::Malformed)
+pub(super) fn parameter<'n>(notice: &'n UnverifiedNotice, name: &str) -> Result<&'n str, NoticeRefusal> {
+    match &notice.body {
+        NoticeBody::Parameters(parameters) => named(parameters, name),
+        NoticeBody::Json(_) => Err(NoticeRefusal::Malformed),
+        NoticeBody::DeletionRequest(_) | NoticeBody::SecurityEvent(_) => Err(NoticeRefusal::Unsupported),
+    }
+}
+
+/// The same of a form.
+pub(super) fn named<'n>(parameters: &'n BTreeMap<&str, String>, name: &str) -> Result<&'n str, NoticeRefusal> {
+    parameters.get(name).map(String::as_str).filter(|value| !value.is_empty()).ok_or(NoticeRefusal::Malformed)
+}
+
+/// That this person took back what they allowed.
+pub(super) fn grants_revoked(subject: String) -> Vec<NoticeEvent> {
+    vec![NoticeEvent { subject, kind: NoticeKind::GrantsRevoked }]
 }
 
 /// Base64, whether or not it is the kind for URLs and padded: PHP and Java, in which the providers write their examples,
 /// read either.
-pub(super) fn base64(text: &str) -> Result<Vec<u8>, UnlinkError> {
+pub(super) fn base64(text: &str) -> Result<Vec<u8>, NoticeRefusal> {
     let url_safe = text.trim_end_matches('=').replace('+', "-").replace('/', "_");
-    URL_SAFE_NO_PAD.decode(url_safe).map_err(|_| UnlinkError::Malformed)
+    URL_SAFE_NO_PAD.decode(url_safe).map_err(|_| NoticeRefusal::Malformed)
 }
 
 /// Whether `signature`, in base64, is the HMAC-SHA256 of `signed`; compared in constant time.
-pub(super) fn verify_hmac(key: &[u8], signed: &str, signature: &str) -> Result<(), UnlinkError> {
+pub(super) fn verify_hmac(key: &[u8], signed: &str, signature: &str) -> Result<(), NoticeRefusal> {
+    let signature = base64(signature).map_err(|_| NoticeRefusal::Unverified)?;
+    verify(key, signed.as_bytes(), &signature)
+}
+
+/// The same of a signature in hexadecimal digits.
+pub(super) fn verify_hex_hmac(key: &[u8], signed: &[u8], signature: &str) -> Result<(), NoticeRefusal> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = signature.as_bytes().as_chunks::<2>();
+    let bytes: Option<Vec<u8>> = pairs.iter().map(|[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect();
+    let signature = bytes.filter(|_| rest.is_empty()).ok_or(NoticeRefusal::Unverified)?;
+    verify(key, signed, &signature)
+}
+
+fn verify(key: &[u8], signed: &[u8], signature: &[u8]) -> Result<(), NoticeRefusal> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key);
-    let signature = base64(signature).map_err(|_| UnlinkError::Unverified)?;
-    hmac::verify(&key, signed.as_bytes(), &signature).map_err(|_| UnlinkError::Unverified)
+    hmac::verify(&key, signed, signature).map_err(|_| NoticeRefusal::Unverified)
 }

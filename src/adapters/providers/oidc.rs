@@ -11,6 +11,7 @@ use super::{
     flow::{ClientAuth, Flow, TokenTypeHint, revoked},
     id_token::{IdTokens, Issuers, Origin, SignedWith},
     kept::Kept,
+    security_event::SecurityEvents,
 };
 use crate::domain::gateway::{
     models::{
@@ -19,7 +20,10 @@ use crate::domain::gateway::{
         oauth::{ProviderName, ProviderTokens, Secret},
         provider::{IdTokenKey, Prompt, binding_parameter, is_loopback},
     },
-    services::ports::{AuthorizationRequest, CodeExchange, Provider, ProviderError},
+    services::ports::{
+        AuthorizationRequest, CodeExchange, NoticeBody, NoticeRefusal, Provider, ProviderError, UnverifiedNotice,
+        VerifiedNotice,
+    },
 };
 
 /// What has to be known of a provider.
@@ -133,6 +137,11 @@ pub(super) trait Dialect: Send + Sync {
     /// How it knows who is likely to come back.
     fn login_hint<'i>(&self, identity: &'i ProviderIdentity) -> Option<&'i String> {
         identity.verified_email.as_ref()
+    }
+
+    /// What it tells of people's accounts, if it does.
+    fn security_events(&self) -> Option<&SecurityEvents> {
+        None
     }
 
     /// Whether it may give a refresh token only to a person who is asked for their consent. `is_offline` is whether
@@ -328,6 +337,13 @@ impl Provider for Oidc {
     async fn check_issuer(&self, iss: Option<&str>) -> Result<(), ProviderError> {
         let metadata = self.metadata().await?;
         self.origin(&metadata).check_response(iss, metadata.iss_in_response)
+    }
+
+    async fn verify_notice(&self, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
+        match (self.dialect.security_events(), &notice.body) {
+            (Some(events), NoticeBody::SecurityEvent(token)) => events.verify(&self.flow, token).await,
+            _ => Err(NoticeRefusal::Unsupported),
+        }
     }
 }
 

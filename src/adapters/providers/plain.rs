@@ -18,7 +18,7 @@ use crate::domain::gateway::{
         provider::Endpoints,
     },
     services::ports::{
-        AuthorizationRequest, CodeExchange, Provider, ProviderError, UnlinkError, UnlinkNotice, Unlinked,
+        AuthorizationRequest, CodeExchange, NoticeRefusal, Provider, ProviderError, UnverifiedNotice, VerifiedNotice,
     },
 };
 
@@ -76,9 +76,9 @@ pub(super) trait Quirks: Send + Sync {
         false
     }
 
-    /// Verifies a notice that somebody took back what they allowed.
-    fn unlinked(&self, _site: &Site, _notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
-        Err(UnlinkError::Unsupported)
+    /// Verifies a notice, and says what happened to whom.
+    async fn verify_notice(&self, _site: &Site, _notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
+        Err(NoticeRefusal::Unsupported)
     }
 }
 
@@ -190,7 +190,7 @@ impl<Q: Quirks> Provider for Plain<Q> {
         self.open_id.as_ref().map_or(Ok(()), |open_id| open_id.origin().check_response(iss, false))
     }
 
-    async fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
-        self.quirks.unlinked(&self.site, notice)
+    async fn verify_notice(&self, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
+        self.quirks.verify_notice(&self.site, notice).await
     }
 }

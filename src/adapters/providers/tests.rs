@@ -16,6 +16,7 @@ mod line_discord_x;
 mod naver;
 mod notices;
 mod open_id;
+mod security_events;
 
 use std::{sync::Arc, time::Duration};
 

@@ -65,9 +65,6 @@ const TEXTS: [(&str, &str, &str); 8] = [
     ("CreateDummyToken", "token", DUMMY_TOKEN),
 ];
 
-/// JSON bodies that others define, and may add members to.
-const OF_OTHERS: [&str; 1] = ["SignedNotice"];
-
 /// What a form sends for a name: a field that is left empty is sent, too.
 const NAME_OR_BLANK: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 
@@ -79,6 +76,9 @@ const EMAIL: &str = concat!(
     r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?",
     r"[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$",
 );
+
+/// JSON bodies of others, who may send more than is documented here.
+const OPEN: [&str; 1] = ["JsonNotice"];
 
 /// Without control characters, and not white space alone.
 const NAME: &str = concat!(
@@ -147,14 +147,9 @@ fn complete(document: &mut Json, facts: &Facts) {
             text.set("pattern", json!(pattern));
         }
     }
-    for (schema, is_form) in bodies {
-        let is_others = OF_OTHERS.contains(&schema.as_str());
+    for (schema, is_form) in bodies.into_iter().filter(|(schema, _)| !OPEN.contains(&schema.as_str())) {
         if let Some(schema) = schemas.get_mut(&schema) {
-            if is_form {
-                open_to_texts(schema);
-            } else if !is_others {
-                closed(schema);
-            }
+            if is_form { open_to_texts(schema) } else { closed(schema) }
         }
     }
     if let Some(life) = schemas.at_mut(&["CreateToken", "properties", "expires_in"]) {
@@ -291,20 +286,20 @@ mod tests {
         let document = json!({
             "paths": {
                 "/a": {"post": body("application/json", "A"), "put": body("application/x-www-form-urlencoded", "B")},
-                "/b": {"post": body("application/json", "SignedNotice")},
+                "/b": {"post": body("application/json", "JsonNotice")},
             },
             "components": {"schemas": {
                 "A": {"required": ["x"], "properties": {"x": {}, "y": {}}},
                 "B": {"properties": {"x": {}}},
                 "C": {"properties": {"x": {}}},
-                "SignedNotice": {"properties": {"x": {}}}
+                "JsonNotice": {"properties": {"x": {}}}
             }}
         });
         let schemas = &after(&document, &[])["components"]["schemas"];
         assert_eq!(schemas["A"]["additionalProperties"], false);
         assert_eq!(schemas["A"]["properties"], json!({"x": {}, "y": {"nullable": true}}));
         assert_eq!(schemas["B"]["additionalProperties"], json!({"type": "string"}));
-        assert_eq!(schemas["SignedNotice"], schemas["C"]);
+        assert_eq!(schemas["JsonNotice"], schemas["C"]);
         assert_eq!((&schemas["B"]["maxProperties"], &schemas["C"]), (&json!(64), &json!({"properties": {"x": {}}})));
     }
 

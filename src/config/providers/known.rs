@@ -29,7 +29,7 @@ pub(super) struct Known {
     /// In the order of [`Endpoints`]; `{version}` and `{client_id}` are filled in.
     pub(super) endpoints: [&'static str; 4],
     /// What only this provider has.
-    pub(super) more: Option<(&'static str, &'static str)>,
+    pub(super) more: &'static [(&'static str, &'static str)],
     /// What it has besides plain OAuth 2.0.
     pub(super) open_id: Option<OpenId>,
 }
@@ -62,7 +62,10 @@ pub(super) const KNOWN: [Known; 8] = [
             "https://openidconnect.googleapis.com/v1/userinfo",
             "https://oauth2.googleapis.com/revoke",
         ],
-        more: Some((JWKS_SUFFIX, "https://www.googleapis.com/oauth2/v3/certs")),
+        more: &[
+            (JWKS_SUFFIX, "https://www.googleapis.com/oauth2/v3/certs"),
+            ("_RISC_URL", "https://accounts.google.com/.well-known/risc-configuration"),
+        ],
         open_id: None,
     },
     Known {
@@ -80,7 +83,7 @@ pub(super) const KNOWN: [Known; 8] = [
             "https://api.github.com/user",
             "https://api.github.com/applications/{client_id}/token",
         ],
-        more: Some(("_EMAILS_URL", "https://api.github.com/user/emails")),
+        more: &[("_EMAILS_URL", "https://api.github.com/user/emails")],
         open_id: None,
     },
     Known {
@@ -98,7 +101,7 @@ pub(super) const KNOWN: [Known; 8] = [
             "https://graph.facebook.com/{version}/me",
             "https://graph.facebook.com/{version}/me/permissions",
         ],
-        more: None,
+        more: &[],
         open_id: None,
     },
     Known {
@@ -116,7 +119,7 @@ pub(super) const KNOWN: [Known; 8] = [
             "https://openapi.naver.com/v1/nid/me",
             "https://nid.naver.com/oauth2.0/revoke",
         ],
-        more: None,
+        more: &[],
         open_id: Some(OpenId {
             authorize: "https://nid.naver.com/oauth2/authorize",
             token: "https://nid.naver.com/oauth2/token",
@@ -138,7 +141,7 @@ pub(super) const KNOWN: [Known; 8] = [
             "https://kapi.kakao.com/v2/user/me",
             "https://kapi.kakao.com/v1/user/unlink",
         ],
-        more: None,
+        more: &[("_SSE_URL", "https://kauth.kakao.com/.well-known/sse-configuration")],
         open_id: Some(OpenId {
             authorize: "https://kauth.kakao.com/oauth/authorize",
             token: "https://kauth.kakao.com/oauth/token",
@@ -160,7 +163,7 @@ pub(super) const KNOWN: [Known; 8] = [
             "https://api.line.me/oauth2/v2.1/userinfo",
             "https://api.line.me/oauth2/v2.1/revoke",
         ],
-        more: None,
+        more: &[],
         open_id: None,
     },
     Known {
@@ -178,7 +181,7 @@ pub(super) const KNOWN: [Known; 8] = [
             "https://discord.com/api/users/@me",
             "https://discord.com/api/oauth2/token/revoke",
         ],
-        more: None,
+        more: &[],
         open_id: Some(OpenId {
             authorize: "https://discord.com/oauth2/authorize",
             token: "https://discord.com/api/oauth2/token",
@@ -200,7 +203,7 @@ pub(super) const KNOWN: [Known; 8] = [
             "https://api.x.com/2/users/me",
             "https://api.x.com/2/oauth2/revoke",
         ],
-        more: None,
+        more: &[],
         open_id: None,
     },
 ];
@@ -208,30 +211,42 @@ pub(super) const KNOWN: [Known; 8] = [
 impl Known {
     /// What may follow its prefix, besides the client id and secret.
     pub(super) fn suffixes(&self) -> impl Iterator<Item = &'static str> {
-        let more = self.more.map(|(suffix, _)| suffix);
+        let more = self.more.iter().map(|(suffix, _)| *suffix);
         let always = ["_SCOPES", "_MORE_SCOPES", "_PKCE", "_UNBOUND_CODES"];
         let prompt = self.knows_prompt.then_some("_PROMPT");
         let open_id = self.open_id.iter().flat_map(|_| [OIDC_SUFFIX, JWKS_SUFFIX]);
         always.into_iter().chain(prompt).chain(ENDPOINT_SUFFIXES).chain(more).chain(open_id)
     }
 
-    /// `jwks` is there if it is to give id tokens though it need not.
+    /// `more` are the addresses that only this provider has; `jwks` is there if it is to give id tokens though it need not.
     pub(super) fn kind(
         &self,
         endpoints: Endpoints,
-        more: Option<Url>,
+        more: Vec<Url>,
         jwks: Option<Url>,
         common: &Common<'_>,
     ) -> Option<ProviderKind> {
+        let mut more = more.into_iter();
         Some(match self.prefix {
-            "GOOGLE" => ProviderKind::Google { endpoints, jwks: more?, hosted_domain: common.hosted_domain.clone() },
-            "GITHUB" => ProviderKind::GitHub { endpoints, emails: more? },
+            "GOOGLE" => ProviderKind::Google {
+                endpoints,
+                jwks: more.next()?,
+                events: more.next()?,
+                hosted_domain: common.hosted_domain.clone(),
+            },
+            "GITHUB" => ProviderKind::GitHub {
+                endpoints,
+                emails: more.next()?,
+                webhook_secret: common.github_webhook_secret.clone(),
+            },
             "FACEBOOK" => ProviderKind::Facebook(endpoints),
             "NAVER" => ProviderKind::Naver { endpoints, jwks },
             "LINE" => ProviderKind::Line(endpoints),
             "DISCORD" => ProviderKind::Discord { endpoints, jwks },
             "X" => ProviderKind::X(endpoints),
-            _ => ProviderKind::Kakao { endpoints, jwks, admin_key: common.kakao_admin_key.clone() },
+            _ => {
+                ProviderKind::Kakao { endpoints, jwks, events: more.next()?, admin_key: common.kakao_admin_key.clone() }
+            }
         })
     }
 }

@@ -81,7 +81,9 @@ fn all_are_on_at_their_own_endpoints() {
         seen,
         [("google", true), ("github", true), ("facebook", false), ("naver", true), ("kakao", true), ("my-okta", true)]
     );
-    let ProviderKind::GitHub { endpoints, emails } = &all[1].kind else { panic!("{:?}", all[1].kind) };
+    let ProviderKind::GitHub { endpoints, emails, webhook_secret: None } = &all[1].kind else {
+        panic!("{:?}", all[1].kind)
+    };
     assert_eq!(endpoints.revoke.as_str(), "https://api.github.com/applications/an-id/token");
     assert_eq!(emails.as_str(), "https://api.github.com/user/emails");
     let ProviderKind::Facebook(endpoints) = &all[2].kind else { panic!("{:?}", all[2].kind) };
@@ -140,15 +142,16 @@ fn everything_about_a_provider_can_be_set() {
         ("GOOGLE_USERINFO_URL", "http://[::1]:1/u"),
         ("GOOGLE_REVOKE_URL", "https://a/r"),
         ("GOOGLE_JWKS_URL", "https://a/j"),
+        ("GOOGLE_RISC_URL", "https://a/e"),
         ("GOOGLE_SCOPES", "openid"),
         ("GOOGLE_PKCE", "off"),
     ];
     let google = read("development", &[&GOOGLE[..], &set].concat()).unwrap().remove(0);
-    let ProviderKind::Google { endpoints, jwks, hosted_domain: None } = &google.kind else {
+    let ProviderKind::Google { endpoints, jwks, events, hosted_domain: None } = &google.kind else {
         panic!("{:?}", google.kind)
     };
-    let urls = [&endpoints.authorize, &endpoints.token, &endpoints.userinfo, &endpoints.revoke, jwks];
-    assert_eq!(urls.map(|url| url.as_str().to_owned()), [0, 1, 2, 3, 4].map(|nth| set[nth].1.to_owned()));
+    let urls = [&endpoints.authorize, &endpoints.token, &endpoints.userinfo, &endpoints.revoke, jwks, events];
+    assert_eq!(urls.map(|url| url.as_str().to_owned()), [0, 1, 2, 3, 4, 5].map(|nth| set[nth].1.to_owned()));
     assert_eq!((google.scopes.as_str(), google.pkce), ("openid", false));
 }
 

@@ -4,6 +4,7 @@ pub mod account;
 pub mod caller;
 pub mod client;
 pub mod login;
+pub mod notice;
 pub mod oauth;
 pub mod session;
 pub mod signing_key;

@@ -8,6 +8,7 @@ pub mod account;
 pub mod attempt;
 pub mod client;
 pub mod memory;
+pub mod notice;
 pub mod oauth;
 pub mod redis;
 pub mod sea_orm;

@@ -6,6 +6,7 @@ pub mod client;
 pub mod cookie;
 pub mod health;
 pub mod login;
+pub mod notice;
 pub mod oauth;
 pub mod problem;
 pub mod session;

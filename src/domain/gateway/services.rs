@@ -4,6 +4,7 @@ pub mod account;
 pub mod assertion;
 pub mod client;
 pub mod login;
+pub mod notice;
 pub mod oauth;
 pub mod ports;
 pub mod provider;

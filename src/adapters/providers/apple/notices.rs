@@ -2,56 +2,68 @@
 
 use chrono::DateTime;
 use serde_json::Value;
+use tracing::info;
 
 use super::Apple;
 use crate::{
     adapters::providers::{
         answer::{number, text, text_subject},
         jws::Jws,
-        notice::parameter,
+        notice::grants_revoked,
     },
-    domain::gateway::{
-        models::oauth::Secret,
-        services::ports::{Acknowledgement, ProviderError, UnlinkError, UnlinkNotice, Unlinked},
+    domain::gateway::services::ports::{
+        Acknowledgement, NoticeBody, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice, VerifiedNotice,
     },
 };
 
 /// The person no longer allows us anything, or has no account there any more. The documentation writes the last one in both forms.
 const ENDINGS: [&str; 3] = ["consent-revoked", "account-delete", "account-deleted"];
-/// Whether mail to the person's private relay address is handed on.
-const FORWARDING: [&str; 2] = ["email-disabled", "email-enabled"];
 
 impl Apple {
-    /// Verifies a notice.
-    pub(super) async fn read_notice(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
-        let payload = Secret::new(parameter(notice, "payload")?);
-        let token = Jws::parse(payload.expose()).map_err(|_| UnlinkError::Malformed)?;
+    /// Verifies a notice. Apple sends again what it hears no 200 for.
+    pub(super) async fn read_notice(&self, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
+        let body: Value = match &notice.body {
+            NoticeBody::Json(body) => serde_json::from_slice(body).map_err(|_| NoticeRefusal::Malformed)?,
+            NoticeBody::Parameters(_) => return Err(NoticeRefusal::Malformed),
+            NoticeBody::DeletionRequest(_) | NoticeBody::SecurityEvent(_) => return Err(NoticeRefusal::Unsupported),
+        };
+        let payload = text(&body, "payload").ok_or(NoticeRefusal::Malformed)?;
+        let claims = self.notice_claims(&payload).await?;
+        // It is documented as text that holds JSON, and shown as an object.
+        let event = match &claims["events"] {
+            Value::String(event) => serde_json::from_str(event).map_err(|_| NoticeRefusal::Malformed)?,
+            event => event.clone(),
+        };
+        let kind = text(&event, "type").ok_or(NoticeRefusal::Malformed)?;
+        let has_effect = ENDINGS.contains(&kind.as_str());
+        // Whether mail to the person's relay address is handed on (`email-disabled`, `email-enabled`) changes nothing here.
+        info!(provider = %self.flow.name(), event = ?kind, has_effect, "a notice of a provider");
+        let events = if has_effect {
+            grants_revoked(text_subject(&event, "sub").map_err(|_| NoticeRefusal::Malformed)?)
+        } else {
+            Vec::new()
+        };
+        Ok(VerifiedNotice {
+            events,
+            id: text(&claims, "jti"),
+            sent_at: number(&event, "event_time").and_then(DateTime::from_timestamp_millis),
+            acknowledgement: Acknowledgement::Ok,
+            unacknowledged: Unacknowledged::Told,
+        })
+    }
+
+    /// The claims of a notice that Apple signed, for us.
+    async fn notice_claims(&self, payload: &str) -> Result<Value, NoticeRefusal> {
+        let token = Jws::parse(payload).map_err(|_| NoticeRefusal::Malformed)?;
         if token.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")) {
-            return Err(UnlinkError::Unverified);
+            return Err(NoticeRefusal::Unverified);
         }
         let verified = self.id_tokens.verify(&self.flow, &self.signed_with(), token).await;
         let claims = verified.map(|verified| verified.claims).map_err(|error| match error {
-            ProviderError::Unavailable(_) => UnlinkError::Unavailable,
-            _ => UnlinkError::Unverified,
+            ProviderError::Unavailable(_) => NoticeRefusal::KeysUnavailable(error),
+            _ => NoticeRefusal::Unverified,
         })?;
         let is_for_us = self.audiences.iter().any(|audience| claims["aud"] == **audience);
-        if claims["iss"] != super::ISSUER || !is_for_us {
-            return Err(UnlinkError::Unverified);
-        }
-        // It is documented as text that holds JSON, and shown as an object.
-        let event = match &claims["events"] {
-            Value::String(event) => serde_json::from_str(event).map_err(|_| UnlinkError::Malformed)?,
-            event => event.clone(),
-        };
-        let kind = text(&event, "type").ok_or(UnlinkError::Malformed)?;
-        if !ENDINGS.contains(&kind.as_str()) {
-            let known = FORWARDING.into_iter().find(|known| *known == kind);
-            return Err(UnlinkError::AnotherEvent(known.unwrap_or("one that is not known here")));
-        }
-        Ok(Unlinked {
-            subject: text_subject(&event, "sub").map_err(|_| UnlinkError::Malformed)?,
-            sent_at: number(&event, "event_time").and_then(DateTime::from_timestamp_millis),
-            acknowledgement: Acknowledgement::Ok,
-        })
+        if claims["iss"] == super::ISSUER && is_for_us { Ok(claims) } else { Err(NoticeRefusal::Unverified) }
     }
 }

@@ -327,10 +327,17 @@ fn the_private_key_does_not_print() {
 }
 
 mod notices {
+    use std::collections::BTreeMap;
+
     use chrono::DateTime;
 
     use super::*;
-    use crate::domain::gateway::services::ports::{Acknowledgement, UnlinkError, UnlinkNotice, Unlinked};
+    use crate::domain::gateway::{
+        models::notice::NoticeKind,
+        services::ports::{
+            Acknowledgement, NoticeBody, NoticeEvent, NoticeRefusal, Unacknowledged, UnverifiedNotice, VerifiedNotice,
+        },
+    };
 
     impl Apple {
         /// As in "Processing changes for Sign in with Apple accounts".
@@ -341,7 +348,7 @@ mod notices {
             })
         }
 
-        async fn outcome_of(&self, provider: &dyn Provider, claims: &Value) -> Result<Unlinked, UnlinkError> {
+        async fn outcome_of(&self, provider: &dyn Provider, claims: &Value) -> Result<VerifiedNotice, NoticeRefusal> {
             told(provider, &self.signer.sign(claims)).await
         }
     }
@@ -350,16 +357,20 @@ mod notices {
         json!({"type": kind, "sub": "001234.abcd.0123", "event_time": NOW * 1000 + 7})
     }
 
-    async fn told(provider: &dyn Provider, payload: &str) -> Result<Unlinked, UnlinkError> {
-        let parameters = [("payload", payload.to_owned())].into();
-        provider.unlinked(&UnlinkNotice { parameters, ..UnlinkNotice::default() }).await
+    async fn told(provider: &dyn Provider, payload: &str) -> Result<VerifiedNotice, NoticeRefusal> {
+        let body = NoticeBody::Json(json!({ "payload": payload }).to_string().into_bytes());
+        provider.verify_notice(&UnverifiedNotice { authorization: None, headers: BTreeMap::new(), body }).await
     }
 
-    fn mina() -> Unlinked {
-        Unlinked {
-            subject: "001234.abcd.0123".to_owned(),
+    /// A notice that is proven, about Mina if she took everything back.
+    fn mina(took_back: bool) -> VerifiedNotice {
+        let event = || NoticeEvent { subject: "001234.abcd.0123".to_owned(), kind: NoticeKind::GrantsRevoked };
+        VerifiedNotice {
+            events: took_back.then(event).into_iter().collect(),
+            id: Some("abede...67890".to_owned()),
             sent_at: DateTime::from_timestamp_millis(NOW * 1000 + 7),
             acknowledgement: Acknowledgement::Ok,
+            unacknowledged: Unacknowledged::Told,
         }
     }
 
@@ -368,18 +379,13 @@ mod notices {
         let apple = Apple::start().await;
         let provider = apple.provider();
         for kind in ["consent-revoked", "account-delete", "account-deleted"] {
-            assert_eq!(apple.outcome_of(&*provider, &Apple::notice_of(kind)).await, Ok(mina()), "{kind}");
+            assert_eq!(apple.outcome_of(&*provider, &Apple::notice_of(kind)).await, Ok(mina(true)), "{kind}");
         }
         let mut as_object = Apple::notice_of("consent-revoked");
         as_object["events"] = event("consent-revoked");
-        assert_eq!(apple.outcome_of(&*provider, &as_object).await, Ok(mina()));
-        for (kind, known) in [
-            ("email-disabled", "email-disabled"),
-            ("email-enabled", "email-enabled"),
-            ("of-tomorrow", "one that is not known here"),
-        ] {
-            let outcome = apple.outcome_of(&*provider, &Apple::notice_of(kind)).await;
-            assert_eq!(outcome, Err(UnlinkError::AnotherEvent(known)));
+        assert_eq!(apple.outcome_of(&*provider, &as_object).await, Ok(mina(true)));
+        for kind in ["email-disabled", "email-enabled", "of-tomorrow"] {
+            assert_eq!(apple.outcome_of(&*provider, &Apple::notice_of(kind)).await, Ok(mina(false)), "{kind}");
         }
         assert_eq!(apple.fake.count("GET /jwks"), 1, "the keys are kept");
     }
@@ -399,12 +405,12 @@ mod notices {
         ] {
             let mut claims = good.clone();
             claims[claim] = wrong;
-            assert_eq!(apple.outcome_of(&*provider, &claims).await, Err(UnlinkError::Unverified), "{claims}");
+            assert_eq!(apple.outcome_of(&*provider, &claims).await, Err(NoticeRefusal::Unverified), "{claims}");
         }
         let mut of_app = good.clone();
         of_app["aud"] = json!("com.example.app");
         let provider_of_app = apple.provider_with(&[("APPLE_APP_ID", "com.example.app")]);
-        assert_eq!(apple.outcome_of(&*provider_of_app, &of_app).await, Ok(mina()));
+        assert_eq!(apple.outcome_of(&*provider_of_app, &of_app).await, Ok(mina(true)));
 
         let other = Signer::new(SigningAlgorithm::Rs256).sign(&good);
         let good = apple.signer.sign(&good);
@@ -417,10 +423,10 @@ mod notices {
             format!("{}.{}.{}", parts[0], parts[1], other.rsplit('.').next().unwrap()),
         ] {
             let outcome = told(&*provider, &payload).await;
-            assert!(matches!(outcome, Err(UnlinkError::Unverified | UnlinkError::Malformed)), "{outcome:?}");
+            assert!(matches!(outcome, Err(NoticeRefusal::Unverified | NoticeRefusal::Malformed)), "{outcome:?}");
         }
         // An id token is no notice.
-        assert_eq!(apple.outcome_of(&*provider, &Apple::claims()).await, Err(UnlinkError::Malformed));
+        assert_eq!(apple.outcome_of(&*provider, &Apple::claims()).await, Err(NoticeRefusal::Malformed));
     }
 
     #[tokio::test]
@@ -442,12 +448,14 @@ mod notices {
         ] {
             let mut claims = Apple::notice_of("consent-revoked");
             claims["events"] = events;
-            assert_eq!(apple.outcome_of(&*provider, &claims).await, Err(UnlinkError::Malformed), "{claims}");
+            assert_eq!(apple.outcome_of(&*provider, &claims).await, Err(NoticeRefusal::Malformed), "{claims}");
         }
         for payload in ["", "a.b", "a.b.c"] {
-            assert_eq!(told(&*provider, payload).await, Err(UnlinkError::Malformed), "{payload}");
+            assert_eq!(told(&*provider, payload).await, Err(NoticeRefusal::Malformed), "{payload}");
         }
-        assert_eq!(provider.unlinked(&UnlinkNotice::default()).await, Err(UnlinkError::Malformed));
+        let body = NoticeBody::Parameters(BTreeMap::new());
+        let form = UnverifiedNotice { authorization: None, headers: BTreeMap::new(), body };
+        assert_eq!(provider.verify_notice(&form).await, Err(NoticeRefusal::Malformed));
     }
 
     #[tokio::test]
@@ -456,9 +464,9 @@ mod notices {
         apple.fake.on("GET /jwks", Reply::text(503, ""));
         let provider = apple.provider();
         let outcome = apple.outcome_of(&*provider, &Apple::notice_of("consent-revoked")).await;
-        assert_eq!(outcome, Err(UnlinkError::Unavailable));
+        assert!(matches!(outcome, Err(NoticeRefusal::KeysUnavailable(_))), "{outcome:?}");
         apple.fake.on("GET /jwks", apple.signer.jwks());
         apple.clock.pass(TimeDelta::seconds(5));
-        assert_eq!(apple.outcome_of(&*provider, &Apple::notice_of("consent-revoked")).await, Ok(mina()));
+        assert_eq!(apple.outcome_of(&*provider, &Apple::notice_of("consent-revoked")).await, Ok(mina(true)));
     }
 }

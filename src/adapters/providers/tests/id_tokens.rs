@@ -57,6 +57,11 @@ impl Signer {
         Header { kid: Some(self.kid.clone()), ..Header::new(self.algorithm) }
     }
 
+    /// The same as another type of token, or as none.
+    pub(super) fn sign_as(&self, typ: Option<&str>, claims: &Value) -> String {
+        jsonwebtoken::encode(&Header { typ: typ.map(str::to_owned), ..self.header() }, claims, &self.key).unwrap()
+    }
+
     pub(super) fn sign(&self, claims: &Value) -> String {
         jsonwebtoken::encode(&self.header(), claims, &self.key).unwrap()
     }

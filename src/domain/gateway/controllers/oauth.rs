@@ -16,15 +16,15 @@ use crate::{
         schemas::{
             oauth::{
                 DEFAULT_PAGE, ExchangeCode, MAX_PAGE, OAuthGrant, OAuthGrantDeleted, OAuthGrants, OAuthProvider,
-                OAuthProviders, UnlinkAcknowledged, UnlinkForm, read_cursor,
+                OAuthProviders, read_cursor,
             },
             validated,
         },
         services::{
             account::{AccountService, ControlError},
             oauth::{
-                Acknowledgement, AdmissionRule, ExchangeError, ExchangePurpose, ExchangeRequest, GrantError,
-                NoticeError, OAuthService, OpenGrant, Provider, ProviderError, UnlinkError, UnlinkNotice,
+                AdmissionRule, ExchangeError, ExchangePurpose, ExchangeRequest, GrantError, OAuthService, OpenGrant,
+                Provider, ProviderError,
             },
         },
     },
@@ -238,44 +238,6 @@ impl OAuthController {
                 reason: deletion.not_revoked.as_ref().map(reason),
             }),
             Err(error) => Err(refused(error)),
-        }
-    }
-
-    /// `POST /oauth/webhooks/{provider}`
-    pub async fn unlinked(
-        &self,
-        provider: &str,
-        authorization: Option<String>,
-        form: UnlinkForm,
-    ) -> Result<UnlinkAcknowledged, Problem> {
-        let notice = UnlinkNotice { authorization: authorization.map(Secret::new), parameters: form.into_parameters() };
-        match self.vault.unlinked(provider, &notice).await {
-            // The service acknowledges other events.
-            Ok(Acknowledgement::Ok) | Err(NoticeError::Refused(UnlinkError::AnotherEvent(_))) => {
-                Ok(UnlinkAcknowledged::Ok)
-            }
-            Ok(Acknowledgement::NoContent) => Ok(UnlinkAcknowledged::NoContent),
-            Err(NoticeError::UnknownProvider | NoticeError::Refused(UnlinkError::Unsupported)) => Err(Problem::new(
-                StatusCode::NOT_FOUND,
-                "not_found",
-                "no provider that is switched on sends notices here",
-            )),
-            Err(NoticeError::Refused(UnlinkError::Unverified)) => Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "notice_not_verified",
-                "the notice is not proven to come from the provider",
-            )),
-            Err(NoticeError::Refused(UnlinkError::Unavailable)) => Err(Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "provider_unavailable",
-                "the keys that would prove the notice cannot be fetched from the provider at the moment; send it again later",
-            )),
-            Err(NoticeError::Refused(UnlinkError::Malformed)) => Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "malformed_request",
-                "the notice is not of the form that the provider documents",
-            )),
-            Err(NoticeError::Failed(failure)) => Err(failed(&failure)),
         }
     }
 

@@ -93,6 +93,34 @@ pub enum UnlinkOutcome {
     LastWayIn,
 }
 
+/// The wish to take an identity from its account, at the person's own request to the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityErasure {
+    /// The provider.
+    pub provider: ProviderName,
+    /// What it calls the person.
+    pub subject: String,
+    /// If the person has allowed us something after this, they are back, and nothing is taken.
+    pub until: DateTime<Utc>,
+    /// Names the ending of the account, if the identity is its only way in.
+    pub ending: EndingId,
+    /// Now.
+    pub now: DateTime<Utc>,
+}
+
+/// What became of the wish to take an identity from its account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ErasureOutcome {
+    /// Nobody has it.
+    Unknown,
+    /// The person has allowed us something since. Nothing changed.
+    AllowedAnew,
+    /// It is taken from this account, and so are its grants.
+    Erased(AccountId, Vec<Grant>),
+    /// It was the only way in, so the account is gone with it and these grants. What it has open is still to end.
+    AccountRemoved(AccountEnding, Vec<Grant>),
+}
+
 /// The wish to end what an account has open: it is stored before the first step, and taken back after the last one. So it is
 /// carried out though a store fails in between, or the gateway is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -94,6 +94,8 @@ pub enum ProviderKind {
         endpoints: Endpoints,
         /// The keys of its id tokens.
         jwks: Url,
+        /// Where it says who signs security events, and with which keys.
+        events: Url,
         /// The one Google Workspace domain whose people may sign in, if not everybody may.
         hosted_domain: Option<String>,
     },
@@ -103,6 +105,8 @@ pub enum ProviderKind {
         endpoints: Endpoints,
         /// The person's e-mail addresses.
         emails: Url,
+        /// What proves that a notice is GitHub's; without it none is believed.
+        webhook_secret: Option<Secret>,
     },
     /// OAuth 2.0 and the Graph API.
     Facebook(Endpoints),
@@ -119,6 +123,8 @@ pub enum ProviderKind {
         endpoints: Endpoints,
         /// The keys of its id tokens, if it is to give some.
         jwks: Option<Url>,
+        /// Where it says who signs security events, and with which keys.
+        events: Url,
         /// What proves that a notice is Kakao's; without it none is believed.
         admin_key: Option<Secret>,
     },

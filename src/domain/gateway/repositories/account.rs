@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
 use crate::domain::gateway::models::{
-    account::{Account, AccountEnding, Email, PasswordHash, PasswordLogin, Profile, UnlinkOutcome},
+    account::{
+        Account, AccountEnding, Email, ErasureOutcome, IdentityErasure, PasswordHash, PasswordLogin, Profile,
+        UnlinkOutcome,
+    },
     id::{AccountId, EndingId},
     oauth::{Grant, ProviderName},
 };
@@ -39,6 +42,11 @@ pub trait AccountRepository: Send + Sync {
     /// Takes what an account has at a provider, identities and grants, unless it has no other way in: no log-in here and no
     /// identity elsewhere. Of two racing calls that would leave none together, one is `LastWayIn`.
     async fn unlink(&self, account: AccountId, provider: &ProviderName) -> Result<UnlinkOutcome, RepositoryError>;
+
+    /// Takes one identity from the account that has it, with the grants of it, or the whole account if there is no other way in: no
+    /// log-in here and no other identity. Then the ending of the account is stored in the same write, so that what it has open
+    /// ends though whoever asked is gone. Nothing changes if a grant of the identity is active and changed after `until`.
+    async fn erase_identity(&self, erasure: &IdentityErasure) -> Result<ErasureOutcome, RepositoryError>;
 
     /// Forgets an account with its log-in, identities and grants, all or nothing, and gives the grants that it had. `None`
     /// if there is no such account (any more). Its sessions may go with it or not: they are

@@ -54,6 +54,7 @@ mod attempt;
 mod client;
 mod database;
 pub(in crate::domain::gateway::repositories) mod harness;
+mod notice;
 mod oauth;
 mod postgres;
 mod revocation;

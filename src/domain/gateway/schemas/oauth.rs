@@ -1,7 +1,5 @@
 //! The OAuth vault over the wire.
 
-mod unlink;
-
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, FixedOffset, Utc};
 use chrono_tz::Tz;
@@ -9,7 +7,6 @@ use poem_openapi::{Object, types::Example};
 use serde::Deserialize;
 use validator::{Validate, ValidationError};
 
-pub use self::unlink::{SignedNotice, UnlinkAcknowledged, UnlinkForm};
 use super::{local, token::TokenPair};
 use crate::domain::gateway::models::{
     oauth::{Grant, GrantCursor, GrantStatus, ProviderTokens},

@@ -19,9 +19,8 @@ pub use self::exchanging::{ExchangeError, ExchangePurpose, ExchangeRequest, Exch
 pub(super) use self::sealing::sealing_context;
 pub use self::signing_in::{Agreed, ConsentRequest, SignInError, SignedIn};
 pub use self::taking_back::TakenBack;
-pub use self::unlinking::NoticeError;
 use self::{keeping::KeepError, refreshing::Turns};
-pub use super::ports::{Acknowledgement, AdmissionRule, Provider, ProviderError, UnlinkError, UnlinkNotice};
+pub use super::ports::{AdmissionRule, Provider, ProviderError};
 use super::{
     Failure,
     account::LinkPermit,
@@ -263,7 +262,7 @@ impl OAuthService {
     }
 
     /// What the data plane remembers of this person's tokens counts no more.
-    fn grants_changed(&self, account: AccountId) {
+    pub(super) fn grants_changed(&self, account: AccountId) {
         self.publisher.publish_grant_change(account, self.clock.now());
     }
 }

@@ -15,6 +15,7 @@ use crate::domain::gateway::models::{
     assertion::CallerAssertion,
     id::AccountId,
     login::LoginHint,
+    notice::NoticeKind,
     oauth::{ProviderName, ProviderTokens, Secret},
     signing_key::{SigningAlgorithm, SigningKey},
     token::{AccessClaims, DummyText, RefreshToken, Revocation, SignatureVerifier, TokenDigest},
@@ -259,24 +260,52 @@ pub struct CodeExchange {
     pub name: Option<String>,
 }
 
-/// A provider's notice that a person took back there what they allowed us, as it came in. Nothing in it is verified.
-#[derive(Debug, Clone, Default)]
-pub struct UnlinkNotice {
+/// A provider's notice as it came in. Nothing in it is verified.
+#[derive(Debug, Clone)]
+pub struct UnverifiedNotice {
     /// The `Authorization` header, if there is one.
     pub authorization: Option<Secret>,
-    /// The parameters, by name.
-    pub parameters: BTreeMap<&'static str, String>,
+    /// Other headers by which providers name and prove what they send, by their names in lower case.
+    pub headers: BTreeMap<&'static str, String>,
+    /// What it says.
+    pub body: NoticeBody,
 }
 
-/// Whom a verified notice is about.
+/// What a notice says, in the form in which it came.
+#[derive(Debug, Clone)]
+pub enum NoticeBody {
+    /// A form or a query: the parameters, by name.
+    Parameters(BTreeMap<&'static str, String>),
+    /// A form by which a person wants us to delete what we have of them: the parameters, by name.
+    DeletionRequest(BTreeMap<&'static str, String>),
+    /// JSON, byte by byte as it came: that is what may be signed.
+    Json(Vec<u8>),
+    /// A Security Event Token (RFC 8417).
+    SecurityEvent(Secret),
+}
+
+/// What a verified notice says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unlinked {
-    /// What the provider calls the person.
-    pub subject: String,
-    /// When the provider sent it, if that is signed, too.
+pub struct VerifiedNotice {
+    /// What happened, and to whom; nothing if it asks for nothing.
+    pub events: Vec<NoticeEvent>,
+    /// The provider's name for it, if it has one: a repeated delivery has the same.
+    pub id: Option<String>,
+    /// When it happened, or was sent, if that is proven, too.
     pub sent_at: Option<DateTime<Utc>>,
     /// How the provider wants to hear that all is well.
     pub acknowledgement: Acknowledgement,
+    /// What becomes of it if it is not acknowledged.
+    pub unacknowledged: Unacknowledged,
+}
+
+/// Something that happened to a person at a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeEvent {
+    /// What the provider calls the person.
+    pub subject: String,
+    /// What happened.
+    pub kind: NoticeKind,
 }
 
 /// How a provider wants to hear that its notice was understood.
@@ -288,11 +317,20 @@ pub enum Acknowledgement {
     NoContent,
 }
 
+/// What a provider does about a notice that is not acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unacknowledged {
+    /// It is not known to send it again by itself, but an error is told to the people who run the app, or to the person.
+    Told,
+    /// It never sends it again, and documents that it wants no errors.
+    Lost,
+}
+
 /// Why a notice is not believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum UnlinkError {
-    /// The provider sends no notices, or what proves them is not set.
-    #[error("the provider sends no notices that could be verified here")]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NoticeRefusal {
+    /// The provider sends no such notices, or what proves them is not set.
+    #[error("the provider sends no such notices that could be verified here")]
     Unsupported,
     /// It was not proven to come from the provider.
     #[error("the notice is not proven to come from the provider")]
@@ -300,12 +338,18 @@ pub enum UnlinkError {
     /// It lacks something, or what it holds makes no sense.
     #[error("the notice is not of the form that the provider documents")]
     Malformed,
-    /// What proves it has to be fetched from the provider, which is out of reach.
-    #[error("the keys that would prove the notice cannot be fetched")]
-    Unavailable,
-    /// It is proven, and about something else than what people allow us.
-    #[error("the notice is about another event: {0}")]
-    AnotherEvent(&'static str),
+    /// Another has issued it.
+    #[error("the notice is another issuer's")]
+    WrongIssuer,
+    /// It is for another app.
+    #[error("the notice is for another app than ours")]
+    WrongAudience,
+    /// It is signed with a key that the issuer does not have, or the signature is bad.
+    #[error("the notice is not signed with a key of its issuer")]
+    WrongKey,
+    /// The issuer's keys cannot be had for now.
+    #[error("the keys of the notice's issuer cannot be had: {0}")]
+    KeysUnavailable(ProviderError),
 }
 
 /// A provider where people sign in and whose tokens we keep. One implementation per family of quirks.
@@ -375,8 +419,8 @@ pub trait Provider: Send + Sync {
         Ok(())
     }
 
-    /// Verifies a notice that somebody took back there what they allowed, and says who.
-    async fn unlinked(&self, _notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
-        Err(UnlinkError::Unsupported)
+    /// Verifies a notice, and says what happened to whom.
+    async fn verify_notice(&self, _notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
+        Err(NoticeRefusal::Unsupported)
     }
 }

@@ -16,6 +16,7 @@ use crate::domain::gateway::{
 };
 
 mod database;
+mod erasing;
 mod removing;
 
 over_every_store!(

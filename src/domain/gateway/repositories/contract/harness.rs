@@ -24,13 +24,15 @@ use crate::domain::gateway::{
         attempt::AttemptRepository,
         client::ClientRepository,
         memory::{
-            MemoryAccounts, MemoryAttempts, MemoryClients, MemoryOAuth, MemorySessions, MemorySigningKeys, MemoryTokens,
+            MemoryAccounts, MemoryAttempts, MemoryClients, MemoryNotices, MemoryOAuth, MemorySessions,
+            MemorySigningKeys, MemoryTokens,
         },
+        notice::NoticeRepository,
         oauth::OAuthRepository,
         redis::{self, RedisSessions},
         sea_orm::{
-            Connection, SeaOrmAccounts, SeaOrmAttempts, SeaOrmClients, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys,
-            SeaOrmTokens, connect, migrate,
+            Connection, SeaOrmAccounts, SeaOrmAttempts, SeaOrmClients, SeaOrmNotices, SeaOrmOAuth, SeaOrmSessions,
+            SeaOrmSigningKeys, SeaOrmTokens, connect, migrate,
         },
         session::SessionRepository,
         signing_key::SigningKeyRepository,
@@ -47,6 +49,7 @@ pub(super) struct Store {
     pub(super) accounts: Arc<dyn AccountRepository>,
     pub(super) attempts: Arc<dyn AttemptRepository>,
     pub(super) clients: Arc<dyn ClientRepository>,
+    pub(super) notices: Arc<dyn NoticeRepository>,
     pub(super) peer_tokens: Arc<dyn TokenRepository>,
     pub(super) peer_keys: Arc<dyn SigningKeyRepository>,
     pub(super) peer_oauth: Arc<dyn OAuthRepository>,
@@ -56,6 +59,7 @@ pub(super) struct Store {
     /// Everything in the memory, as it prints.
     memory: Vec<Arc<dyn Debug + Send + Sync>>,
     pub(super) peer_clients: Arc<dyn ClientRepository>,
+    pub(super) peer_notices: Arc<dyn NoticeRepository>,
     databases: Option<(Database, [Connection; 2])>,
 }
 
@@ -134,15 +138,17 @@ pub(super) async fn memory() -> Store {
     let (tokens, keys) = (Arc::new(MemoryTokens::default()), Arc::new(MemorySigningKeys::default()));
     let (oauth, sessions) = (Arc::new(MemoryOAuth::default()), Arc::new(MemorySessions::default()));
     let (accounts, attempts) = (Arc::new(MemoryAccounts::of(oauth.clone())), Arc::new(MemoryAttempts::default()));
-    let clients = Arc::new(MemoryClients::default());
+    let (clients, notices) = (Arc::new(MemoryClients::default()), Arc::new(MemoryNotices::default()));
     Store {
         accounts: accounts.clone(),
         attempts: attempts.clone(),
         clients: clients.clone(),
+        notices: notices.clone(),
         peer_accounts: accounts,
         peer_attempts: attempts.clone(),
         peer_clients: clients.clone(),
-        memory: vec![tokens.clone(), keys.clone(), oauth.clone(), sessions.clone(), attempts],
+        peer_notices: notices.clone(),
+        memory: vec![tokens.clone(), keys.clone(), oauth.clone(), sessions.clone(), attempts, notices],
         tokens: tokens.clone(),
         keys: keys.clone(),
         oauth: oauth.clone(),
@@ -198,6 +204,8 @@ async fn over(database: Database) -> Store {
         memory: Vec::new(),
         clients: Arc::new(SeaOrmClients::new(one.clone())),
         peer_clients: Arc::new(SeaOrmClients::new(other.clone())),
+        notices: Arc::new(SeaOrmNotices::new(one.clone())),
+        peer_notices: Arc::new(SeaOrmNotices::new(other.clone())),
         tokens: Arc::new(SeaOrmTokens::new(one.clone())),
         keys: Arc::new(SeaOrmSigningKeys::new(one.clone())),
         oauth: Arc::new(SeaOrmOAuth::new(one.clone())),

@@ -8,9 +8,12 @@ use chrono::{DateTime, Utc};
 use super::{MemoryOAuth, lock, oauth::State};
 use crate::domain::gateway::{
     models::{
-        account::{Account, AccountEnding, Email, PasswordHash, PasswordLogin, Profile, UnlinkOutcome},
+        account::{
+            Account, AccountEnding, Email, ErasureOutcome, IdentityErasure, PasswordHash, PasswordLogin, Profile,
+            UnlinkOutcome,
+        },
         id::{AccountId, EndingId},
-        oauth::{Grant, ProviderName},
+        oauth::{Grant, GrantStatus, ProviderName},
     },
     repositories::{RepositoryError, account::AccountRepository, kept},
 };
@@ -102,6 +105,30 @@ impl AccountRepository for MemoryAccounts {
         state.identities.retain(|(at, _), known| known.account.id != account || at != provider);
         let theirs = |grant: &Grant| grant.account == account && grant.provider == *provider;
         Ok(UnlinkOutcome::Unlinked(state.take_grants(theirs)))
+    }
+
+    async fn erase_identity(&self, erasure: &IdentityErasure) -> Result<ErasureOutcome, RepositoryError> {
+        let IdentityErasure { provider, subject, until, ending, now } = erasure;
+        let mut state = lock(&self.0.0);
+        let key = (provider.clone(), subject.clone());
+        let Some(account) = state.identities.get(&key).map(|known| known.account.id) else {
+            return Ok(ErasureOutcome::Unknown);
+        };
+        let theirs = |grant: &Grant| grant.provider == *provider && grant.provider_subject == *subject;
+        let is_newer = |grant: &Grant| grant.status == GrantStatus::Active && grant.updated_at > kept(*until);
+        if state.grants.values().any(|stored| theirs(&stored.grant) && is_newer(&stored.grant)) {
+            return Ok(ErasureOutcome::AllowedAnew);
+        }
+        let is_last = state.identities_of(account).len() == 1 && !state.logins.contains_key(&account);
+        state.identities.remove(&key);
+        let grants = state.take_grants(theirs);
+        if !is_last {
+            return Ok(ErasureOutcome::Erased(account, grants));
+        }
+        state.accounts.remove(&account);
+        let ending = AccountEnding { id: *ending, account, keep: None, removes: true, begun_at: kept(*now) };
+        state.endings.insert(ending.id, ending);
+        Ok(ErasureOutcome::AccountRemoved(ending, grants))
     }
 
     async fn remove(&self, account: AccountId) -> Result<Option<Vec<Grant>>, RepositoryError> {

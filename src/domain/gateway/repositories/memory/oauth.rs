@@ -124,6 +124,11 @@ impl OAuthRepository for MemoryOAuth {
         Ok(account)
     }
 
+    async fn find_account(&self, provider: &ProviderName, subject: &str) -> Result<Option<AccountId>, RepositoryError> {
+        let key = (provider.clone(), subject.to_owned());
+        Ok(lock(&self.0).identities.get(&key).map(|known| known.account.id))
+    }
+
     async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Result<(), RepositoryError> {
         let mut state = lock(&self.0);
         let State { accounts, identities, .. } = &mut *state;

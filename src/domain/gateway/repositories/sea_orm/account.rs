@@ -1,5 +1,7 @@
 //! Log-ins with passwords in a database, and what ends with an account.
 
+mod erasing;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
@@ -14,7 +16,10 @@ use super::{
 };
 use crate::domain::gateway::{
     models::{
-        account::{Account, AccountEnding, Email, PasswordHash, PasswordLogin, Profile, UnlinkOutcome},
+        account::{
+            Account, AccountEnding, Email, ErasureOutcome, IdentityErasure, PasswordHash, PasswordLogin, Profile,
+            UnlinkOutcome,
+        },
         id::{AccountId, EndingId},
         oauth::{Grant, ProviderName},
     },
@@ -101,6 +106,16 @@ impl AccountRepository for SeaOrmAccounts {
         answered(async {
             let transaction = begin(&self.db).await?;
             let outcome = unlink(&transaction, account, provider).await?;
+            transaction.commit().await?;
+            Ok(outcome)
+        })
+        .await
+    }
+
+    async fn erase_identity(&self, erasure: &IdentityErasure) -> Result<ErasureOutcome, RepositoryError> {
+        answered(async {
+            let transaction = begin(&self.db).await?;
+            let outcome = erasing::erase(&transaction, erasure).await?;
             transaction.commit().await?;
             Ok(outcome)
         })

@@ -13,6 +13,7 @@ pub mod clients;
 pub mod dummy_tokens;
 pub mod grants;
 pub mod login_attempts;
+pub mod notices;
 pub mod password_logins;
 pub mod redeemed_assertions;
 pub mod redeemed_logins;

@@ -39,6 +39,10 @@ impl OAuthRepository for SeaOrmOAuth {
         answered(account::of(&self.db, identity, newcomer)).await
     }
 
+    async fn find_account(&self, provider: &ProviderName, subject: &str) -> Result<Option<AccountId>, RepositoryError> {
+        answered(account::find(&self.db, provider, subject)).await
+    }
+
     async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Result<(), RepositoryError> {
         answered(account::link(&self.db, identity, account)).await
     }

@@ -1,13 +1,14 @@
 //! Ending what an account has open, to the last token: what was begun is stored, and finished by whichever replica comes by.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{AccountParts, AccountService, TakenBack};
 use crate::domain::gateway::{
     models::{
-        account::AccountEnding,
+        account::{AccountEnding, ErasureOutcome, IdentityErasure},
         attempt::Counted,
         id::{AccountId, EndingId, SessionId},
+        oauth::ProviderName,
     },
     services::Failure,
 };
@@ -69,6 +70,41 @@ impl AccountService {
             self.carry_out(&ending).await?;
         }
         Ok(())
+    }
+
+    /// Deletes what we have of whoever a provider calls so, at their request to the provider: the identity and its grants, and the
+    /// account if that has no other way in. Whoever has allowed us something after `until` is back, and keeps it. It can be done
+    /// again. The provider is not told: the person has removed us there already.
+    pub async fn erase_identity(
+        &self,
+        provider: &ProviderName,
+        subject: &str,
+        until: DateTime<Utc>,
+    ) -> Result<(), Failure> {
+        let AccountParts { accounts, oauth, clock, entropy, .. } = &*self.parts;
+        let erasure = IdentityErasure {
+            provider: provider.clone(),
+            subject: subject.to_owned(),
+            until,
+            ending: EndingId::from_random(entropy.bytes()),
+            now: clock.now(),
+        };
+        match accounts.erase_identity(&erasure).await? {
+            ErasureOutcome::Unknown | ErasureOutcome::AllowedAnew => Ok(()),
+            ErasureOutcome::Erased(account, _) => {
+                oauth.grants_changed(account);
+                Ok(())
+            }
+            ErasureOutcome::AccountRemoved(ending, _) => {
+                oauth.grants_changed(ending.account);
+                self.carry_out(&ending).await.map(drop)
+            }
+        }
+    }
+
+    /// Ends the sessions of an account, and all its tokens. It can be done again.
+    pub async fn end_everything_open(&self, account: AccountId) -> Result<(), Failure> {
+        self.end_all(account, None).await
     }
 
     /// Ends the sessions of an account but this one, and all its tokens.

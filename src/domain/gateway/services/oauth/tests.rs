@@ -14,7 +14,7 @@ use chrono::TimeDelta;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::domain::gateway::services::ports::{AuthorizationRequest, CodeExchange, Unlinked};
+use crate::domain::gateway::services::ports::{AuthorizationRequest, CodeExchange};
 use crate::{
     adapters::sealing::Vault,
     domain::gateway::{
@@ -168,22 +168,6 @@ impl Provider for FakeProvider {
     async fn revoke(&self, _: &ProviderTokens) -> Result<(), ProviderError> {
         self.revocations.fetch_add(1, Ordering::SeqCst);
         self.failure.lock().unwrap().clone().map_or(Ok(()), Err)
-    }
-
-    /// Believes whoever says `proof`.
-    async fn unlinked(&self, notice: &UnlinkNotice) -> Result<Unlinked, UnlinkError> {
-        if notice.authorization != Some(Secret::new("proof")) {
-            return Err(UnlinkError::Unverified);
-        }
-        if notice.parameters["user_id"] == "nothing taken back" {
-            return Err(UnlinkError::AnotherEvent("email-disabled"));
-        }
-        let seconds = notice.parameters.get("timestamp").map(|seconds| seconds.parse().unwrap());
-        Ok(Unlinked {
-            subject: notice.parameters["user_id"].clone(),
-            sent_at: seconds.map(|seconds| DateTime::from_timestamp(seconds, 0).unwrap()),
-            acknowledgement: Acknowledgement::NoContent,
-        })
     }
 }
 

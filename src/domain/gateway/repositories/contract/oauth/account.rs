@@ -11,6 +11,7 @@ use crate::domain::gateway::{
 
 over_every_store!(
     an_identity_is_met_once,
+    an_account_is_found_by_provider_and_subject_and_nothing_else,
     an_account_is_read_back_to_the_microsecond,
     other_subjects_and_other_providers_are_other_people,
     an_email_never_links_two_accounts,
@@ -41,6 +42,22 @@ async fn an_identity_is_met_once(store: &Store) {
     // A newcomer who was not needed was not stored.
     for n in [2, 3] {
         assert_conflict(&store.oauth.link(&identity("github", "x"), &account(n)).await);
+    }
+}
+
+async fn an_account_is_found_by_provider_and_subject_and_nothing_else(store: &Store) {
+    let jane = identity("google", SUBJECTS[0]);
+    assert_eq!(store.oauth.find_account(&jane.provider, &jane.subject).await.unwrap(), None);
+    store.oauth.account_of(&jane, &account(1)).await.unwrap();
+    for replica in [&store.oauth, &store.peer_oauth] {
+        assert_eq!(replica.find_account(&jane.provider, &jane.subject).await.unwrap(), Some(account(1).id));
+        for (provider, subject) in [("github", SUBJECTS[0]), ("google", SUBJECTS[1])] {
+            assert_eq!(
+                replica.find_account(&provider.parse().unwrap(), subject).await.unwrap(),
+                None,
+                "{provider} {subject}"
+            );
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::domain::gateway::{
     models::{
         account::{Account, ProviderIdentity},
         id::AccountId,
+        oauth::ProviderName,
     },
     repositories::{
         RepositoryError, kept,
@@ -67,6 +68,16 @@ async fn admit(db: &Connection, identity: &ProviderIdentity, newcomer: &Account)
     }
     transaction.commit().await?;
     Ok(Account { created_at: kept(newcomer.created_at), ..newcomer.clone() })
+}
+
+pub(super) async fn find(
+    db: &Connection,
+    provider: &ProviderName,
+    subject: &str,
+) -> Result<Option<AccountId>, RepositoryError> {
+    let key = (provider.to_string(), subject.to_owned());
+    let row = account_identities::Entity::find_by_id(key).one(db).await?;
+    Ok(row.map(|row| row.account_id.into()))
 }
 
 pub(super) async fn link(

@@ -40,6 +40,10 @@ impl OAuthRepository for Counting {
         Ok(account)
     }
 
+    async fn find_account(&self, provider: &ProviderName, subject: &str) -> Answer<Option<AccountId>> {
+        self.ask("find_account").find_account(provider, subject).await
+    }
+
     async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Answer<()> {
         self.ask("link").link(identity, account).await
     }

@@ -1,0 +1,154 @@
+//! Notices of providers: stored and acknowledged by one write, worked off behind.
+
+mod deleting;
+mod holding;
+mod working;
+
+use std::{sync::Arc, time::Duration};
+
+use thiserror::Error;
+use tokio::{sync::Notify, task::spawn, time::timeout};
+use tracing::{error, info, warn};
+
+use self::holding::Held;
+pub use super::ports::{Acknowledgement, NoticeBody, NoticeRefusal, Unacknowledged, UnverifiedNotice, VerifiedNotice};
+use super::{Failure, account::AccountService, oauth::OAuthService};
+use crate::{
+    domain::gateway::{
+        models::{notice::Notice, oauth::ProviderName},
+        repositories::{RepositoryError, notice::NoticeRepository},
+    },
+    ports::{Clock, Entropy},
+};
+
+/// How long the store may take over a notice before it counts as away. Kakao wants its answer within three seconds.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What [`NoticeService`] is made of.
+pub struct NoticeParts {
+    /// Where notices are kept.
+    pub store: Arc<dyn NoticeRepository>,
+    /// Knows the providers, and marks grants.
+    pub oauth: Arc<OAuthService>,
+    /// Ends sessions and tokens.
+    pub accounts: AccountService,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Notices: one method per use case.
+pub struct NoticeService {
+    parts: NoticeParts,
+    /// Those that the store did not take.
+    held: Held,
+    /// Wakes whoever works them off.
+    woken: Notify,
+}
+
+/// Why a notice is not acknowledged.
+#[derive(Debug, Error)]
+pub enum NoticeError {
+    /// No such provider is switched on.
+    #[error("no provider of this name is switched on")]
+    UnknownProvider,
+    /// It is not believed.
+    #[error(transparent)]
+    Refused(#[from] NoticeRefusal),
+    /// The store did not take it, and the provider, or whoever runs the app there, is to know.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+impl NoticeService {
+    /// Puts the parts together.
+    pub fn new(parts: NoticeParts) -> Self {
+        Self { parts, held: Held::default(), woken: Notify::new() }
+    }
+
+    /// Takes a provider's notice: once this returns well it is stored, or held here until the store is back if the provider would
+    /// not send it again. It is applied afterwards. That nobody knows the person is as good.
+    pub async fn receive(
+        self: &Arc<Self>,
+        provider: &str,
+        notice: &UnverifiedNotice,
+    ) -> Result<Acknowledgement, NoticeError> {
+        let (name, verified) = self.verify(provider, notice).await?;
+        let VerifiedNotice { events, id, sent_at, acknowledgement, unacknowledged } = verified;
+        let now = self.parts.clock.now();
+        let notices: Vec<_> = events
+            .into_iter()
+            .map(|event| Notice::new(name.clone(), event.subject, event.kind, id.as_deref(), sent_at, now))
+            .filter(|notice| !notice.is_stale())
+            .collect();
+        if notices.is_empty() {
+            info!(provider = %name, "a notice of a provider asks for nothing");
+            return Ok(acknowledgement);
+        }
+        let this = Arc::clone(self);
+        // A provider that does not wait for the answer will not send it again either.
+        spawn(async move { this.keep(notices, unacknowledged).await })
+            .await
+            .map_err(|panic| Failure::Broken(panic.to_string()))??;
+        Ok(acknowledgement)
+    }
+
+    /// Whose notice it is, and what it says.
+    async fn verify(
+        &self,
+        provider: &str,
+        notice: &UnverifiedNotice,
+    ) -> Result<(ProviderName, VerifiedNotice), NoticeError> {
+        let name: ProviderName = provider.parse().map_err(|_| NoticeError::UnknownProvider)?;
+        let provider = self.parts.oauth.provider(&name).ok_or(NoticeError::UnknownProvider)?;
+        let verified = provider
+            .verify_notice(notice)
+            .await
+            .inspect_err(|error| warn!(provider = %name, %error, "a notice of a provider was refused"))?;
+        Ok((name, verified))
+    }
+
+    async fn keep(&self, notices: Vec<Notice>, unacknowledged: Unacknowledged) -> Result<(), Failure> {
+        match self.store(&notices).await {
+            Ok(()) => {
+                self.woken.notify_one();
+                Ok(())
+            }
+            Err(failure) => self.hold(notices, unacknowledged, failure),
+        }
+    }
+
+    /// Stores notices by one write, in the time that a provider waits for.
+    async fn store(&self, notices: &[Notice]) -> Result<(), Failure> {
+        match timeout(STORE_PATIENCE, self.parts.store.store(notices)).await {
+            Ok(outcome) => Ok(outcome.map(drop)?),
+            Err(_) => Err(RepositoryError::Unavailable(format!("no answer within {STORE_PATIENCE:?}")).into()),
+        }
+    }
+
+    /// What the store did not take is held until it does. The provider hears of the failure unless it wants no errors.
+    fn hold(&self, notices: Vec<Notice>, unacknowledged: Unacknowledged, failure: Failure) -> Result<(), Failure> {
+        let provider = notices.first().map(|notice| notice.provider.to_string()).unwrap_or_default();
+        let Ok(held) = self.held.push(notices) else {
+            error!(
+                %provider, %failure,
+                "the store does not take a notice of a provider, and no more are held in memory; the provider is told so"
+            );
+            return Err(failure);
+        };
+        error!(
+            %provider, %failure, held,
+            "the store does not take a notice of a provider; it is held in memory until the store is back, and would be lost with \
+             this process"
+        );
+        self.woken.notify_one();
+        match unacknowledged {
+            Unacknowledged::Lost => Ok(()),
+            Unacknowledged::Told => Err(failure),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

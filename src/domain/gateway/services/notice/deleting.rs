@@ -1,0 +1,38 @@
+//! The wish of a person, told by a provider, that we delete what we have of them.
+
+use tracing::info;
+
+use super::{NoticeError, NoticeRefusal, NoticeService, UnverifiedNotice};
+use crate::domain::gateway::{
+    models::{
+        id::ConfirmationCode,
+        notice::{Notice, NoticeProgress},
+    },
+    services::Failure,
+};
+
+impl NoticeService {
+    /// Takes a person's wish from a provider, and gives the code by which the person can see how far it is. It is stored once this
+    /// returns well; if it is not, the provider tells the person so, who can ask again.
+    pub async fn request_deletion(
+        &self,
+        provider: &str,
+        notice: &UnverifiedNotice,
+    ) -> Result<ConfirmationCode, NoticeError> {
+        let (name, verified) = self.verify(provider, notice).await?;
+        let event = verified.events.into_iter().next().ok_or(NoticeError::Refused(NoticeRefusal::Malformed))?;
+        let code = ConfirmationCode::from_random(self.parts.entropy.bytes());
+        let now = self.parts.clock.now();
+        let wish = Notice::deletion(name.clone(), event.subject, code, verified.sent_at, now);
+        self.store(&[wish]).await?;
+        info!(provider = %name, "somebody wants us to delete what we have of them");
+        self.woken.notify_one();
+        Ok(code)
+    }
+
+    /// How far the wish with this code is; `None` if there is none, or it was long ago.
+    pub async fn deletion(&self, code: &str) -> Result<Option<NoticeProgress>, Failure> {
+        let Ok(code) = code.parse::<ConfirmationCode>() else { return Ok(None) };
+        Ok(self.parts.store.progress(&Notice::deletion_digest(code)).await?)
+    }
+}
