@@ -96,3 +96,23 @@ fn the_routes_that_readme_shows_can_be_read() {
     let settings = Settings::from_sources(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert!(!settings.routes.is_empty());
 }
+
+#[test]
+fn each_provider_has_a_page_that_says_what_to_do_in_its_console() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/providers");
+    let prefixes: Vec<_> = ALL.iter().filter_map(|variable| variable.name.strip_suffix("_CLIENT_ID")).collect();
+    assert!(prefixes.contains(&"GOOGLE") && prefixes.contains(&"X"), "{prefixes:?}");
+    for prefix in &prefixes {
+        let name = prefix.to_lowercase();
+        let page = std::fs::read_to_string(format!("{folder}/{name}.md")).unwrap_or_default();
+        let callback = format!("PUBLIC_URL/login/{name}/callback");
+        let of_provider = |variable: &&Variable| variable.name.starts_with(&format!("{prefix}_CLIENT_"));
+        let variables = ALL.iter().filter(of_provider).map(|variable| variable.name);
+        for needed in variables.chain([callback.as_str(), "\n## 한국어\n", "\nSource: <https://"]) {
+            assert!(page.contains(needed), "docs/providers/{name}.md lacks {needed:?}");
+        }
+        assert!(README.contains(&format!("(docs/providers/{name}.md)")), "README.md does not lead to the page of {name}");
+    }
+    // That of all others is the one more.
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), prefixes.len() + 1);
+}
