@@ -111,7 +111,10 @@ fn each_provider_has_a_page_that_says_what_to_do_in_its_console() {
         for needed in variables.chain([callback.as_str(), "\n## 한국어\n", "\nSource: <https://"]) {
             assert!(page.contains(needed), "docs/providers/{name}.md lacks {needed:?}");
         }
-        assert!(README.contains(&format!("(docs/providers/{name}.md)")), "README.md does not lead to the page of {name}");
+        assert!(
+            README.contains(&format!("(docs/providers/{name}.md)")),
+            "README.md does not lead to the page of {name}"
+        );
     }
     // That of all others is the one more.
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), prefixes.len() + 1);
