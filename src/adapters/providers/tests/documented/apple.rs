@@ -27,6 +27,7 @@ pub(super) fn row() -> Provided {
     Provided::new("APPLE", "POST /revoke")
         .id_tokens(ISSUER, "001234.abcd.0123")
         .audience(CLIENT)
+        .only_by_id_token()
         .authorization(
             "…&scope=name+email&PKCE&response_mode=form_post&nonce=s3cret-nonce",
             "https://developer.apple.com/documentation/signinwithapple/incorporating-sign-in-with-apple-into-other-platforms",
