@@ -137,14 +137,14 @@ impl NoticeApi {
     ///
     /// A page for the person who asked for it, and JSON for programs. It says nothing of the person, and is there until a year after
     /// everything was deleted.
-    #[oai(path = "/deletions/:code", method = "get", operation_id = "get_data_deletion")]
+    #[oai(path = "/deletions/:confirmation_code", method = "get", operation_id = "get_data_deletion")]
     async fn deletion(
         &self,
         request: &Request,
-        /// The confirmation code.
-        code: Path<String>,
+        /// What the request was answered with.
+        confirmation_code: Path<String>,
     ) -> DeletionAnswer {
-        DeletionAnswer(match self.notices.deletion(&code.0).await {
+        DeletionAnswer(match self.notices.deletion(&confirmation_code.0).await {
             Ok(status) if is_wanted(request) => shown_in(().into_response(), pages::deletion(&status)),
             Ok(status) => Json(status).with_header(header::VARY, "Accept").into_response(),
             Err(problem) => {

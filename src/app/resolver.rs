@@ -102,6 +102,7 @@ fn told(error: GrantError, provider: &ProviderName) -> ProviderAccessError {
     match error {
         GrantError::NotFound | GrantError::ScopeMissing(_) => ProviderAccessError::GrantMissing,
         GrantError::ReauthorizationRequired
+        | GrantError::NothingNewer
         | GrantError::TakenBack
         | GrantError::Provider(ProviderError::InvalidGrant { .. } | ProviderError::Unsupported) => {
             ProviderAccessError::ReauthorizationRequired

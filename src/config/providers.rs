@@ -31,6 +31,8 @@ use crate::domain::gateway::models::{
 
 /// What the names of the variables of other OpenID Connect providers begin with.
 const OIDC: &str = "OIDC_";
+/// The shortest secret that we choose ourselves.
+const SHORTEST_WEBHOOK_SECRET: usize = 16;
 const OIDC_SCOPES: &str = "openid email profile";
 /// What their names end with. `_MORE_SCOPES` comes before `_SCOPES`, which is its end.
 const OIDC_SUFFIXES: [&str; 8] =
@@ -100,7 +102,12 @@ pub(super) fn read(
     let version = reader.read(&FACEBOOK_API_VERSION, version);
     let hosted_domain = reader.read(&GOOGLE_HOSTED_DOMAIN, hosted_domain);
     let kakao_admin_key = reader.read(&KAKAO_ADMIN_KEY, secret_or_none);
-    let github_webhook_secret = reader.read(&GITHUB_WEBHOOK_SECRET, secret_or_none);
+    let github_webhook_secret = reader.read(&GITHUB_WEBHOOK_SECRET, |text| match text.len() {
+        1..SHORTEST_WEBHOOK_SECRET if environment == Environment::Production => {
+            Err(format!("{SHORTEST_WEBHOOK_SECRET} characters or more: it is all that proves GitHub's notices"))
+        }
+        _ => secret_or_none(text),
+    });
     let are_good = kakao_admin_key.is_some() && github_webhook_secret.is_some();
     let is_good = listed.is_some() && version.is_some() && hosted_domain.is_some() && are_good;
     // With a mistake noted nothing of this is used; reading on finds the others.
@@ -253,10 +260,11 @@ fn read_oidc(reader: &mut Reader<'_>, stem: &str, common: &Common<'_>) -> Option
 fn oidc_name(stem: &str) -> Result<ProviderName, String> {
     let upper_case = stem.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     let name = upper_case.then(|| stem.to_ascii_lowercase().replace('_', "-").parse().ok()).flatten();
-    name.filter(|_| families().all(|(prefix, _)| prefix != stem)).ok_or_else(|| {
-        "the name behind OIDC_ has 1 to 32 upper-case letters, digits and _, begins with a letter, and is none of the \
-         providers that the gateway knows by itself"
-            .to_owned()
+    if families().any(|(prefix, _)| prefix == stem) {
+        return Err(format!("the gateway knows this provider by itself: set {stem}_CLIENT_ID and the like instead"));
+    }
+    name.ok_or_else(|| {
+        "the name behind OIDC_ has 1 to 32 upper-case letters, digits and _, and begins with a letter".to_owned()
     })
 }
 

@@ -75,9 +75,12 @@ fn a_person_signs_in_at_oidc_provider_and_the_grant_lives_its_life() {
     let callback = idp.decides(&away, Some("mina"));
     let issuer: String = url::form_urlencoded::byte_serialize(idp.issuer.as_bytes()).collect();
     assert!(callback.contains(&format!("iss={issuer}")), "{callback}");
-    let back = browser.get(&gateway, &callback).expect(303);
+    // It gives a refresh token only to a person who was asked for their consent.
+    let consent = Away::following(&browser.get(&gateway, &callback).expect(303));
+    assert_eq!(consent.parameter("prompt"), "consent");
+    let back = browser.get(&gateway, &idp.decides(&consent, Some("mina"))).expect(303);
     assert_eq!(back.header("location"), Some("/session"));
-    assert_eq!(idp.happened(), json!(["authorization_code"]));
+    assert_eq!(idp.happened(), json!(["authorization_code", "authorization_code"]));
     // Its id token says no more than who it is; its userinfo endpoint says the rest.
     let session = browser.get(&gateway, "/session").expect(200).json();
     assert_eq!(

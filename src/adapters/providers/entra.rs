@@ -95,6 +95,8 @@ impl Dialect for Entra {
         if let AllowedTenants::Listed(allowed) = &self.0.tenants
             && !tenant.is_some_and(|tenant| allowed.contains(&tenant))
         {
+            let tenant = tenant.map(|tenant| tenant.to_string()).unwrap_or_default();
+            tracing::warn!(tenant, "ENTRA_ALLOWED_TENANTS does not have the tenant of a person who wanted to sign in");
             return Err(ProviderError::NotAdmitted(AdmissionRule::Tenant));
         }
         self.judge_groups(claims)

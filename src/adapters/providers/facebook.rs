@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::DateTime;
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -137,19 +138,32 @@ impl Quirks for Facebook {
         if !text(&payload, "algorithm").is_some_and(|name| name.eq_ignore_ascii_case("HMAC-SHA256")) {
             return Err(NoticeRefusal::Unverified);
         }
+        // The SDK hands browsers a signed request that holds a code, to sign in by: that is no notice.
+        if text(&payload, "code").is_some() || text(&payload, "oauth_token").is_some() {
+            return Err(NoticeRefusal::Malformed);
+        }
         let sent_at = number(&payload, "issued_at").and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        // Without a time nobody can tell a request to delete from one that was carried out long ago.
+        if kind == NoticeKind::DataDeletion && sent_at.is_none() {
+            return Err(NoticeRefusal::Malformed);
+        }
         Ok(VerifiedNotice {
             events: vec![NoticeEvent {
                 subject: subject(&payload, "user_id").map_err(|_| NoticeRefusal::Malformed)?,
                 kind,
             }],
-            // Without a time in it, the same text is sent each time.
-            id: sent_at.map(|_| signed.to_owned()),
+            // Without a time in it, the same text is sent each time. The signature may be written in several ways.
+            id: sent_at.map(|_| format!("{}.{signed}", canonical(signature))),
             sent_at,
             acknowledgement: Acknowledgement::Ok,
             unacknowledged: Unacknowledged::Told,
         })
     }
+}
+
+/// A signature in base64, in one of the ways to write it.
+fn canonical(signature: &str) -> String {
+    base64(signature).map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ fn parameters(operation: &mut Json, facts: &Facts) {
         let name = parameter.get("name").and_then(Json::text).unwrap_or_default().to_owned();
         let Some(schema) = parameter.get_mut("schema") else { continue };
         match name.as_str() {
-            "id" => schema.set("pattern", json!(ID)),
+            "id" | "confirmation_code" => schema.set("pattern", json!(ID)),
             "provider" => schema.set("pattern", json!(PROVIDER)),
             "return_to" => set_return_to(schema, &facts.return_origins),
             "login_hint" => {

@@ -36,7 +36,7 @@ pub(super) fn read(reader: &mut Reader<'_>, common: &Common<'_>) -> Option<Provi
     let client_secret = reader.read(&ENTRA_CLIENT_SECRET, secret_or_none);
     let tenant = reader.read(&ENTRA_TENANT, tenant_or_none);
     let tenants = reader.read(&ENTRA_ALLOWED_TENANTS, tenants);
-    let groups = reader.read(&ENTRA_GROUPS, |text| Ok(entries(text).map(str::to_lowercase).collect()));
+    let groups = reader.read(&ENTRA_GROUPS, groups);
     let authority = member(reader, &format!("{PREFIX}_AUTHORITY_URL"), AUTHORITY, |text| {
         issuer(text, common.environment).map(|text| text.trim_end_matches('/').to_owned())
     });
@@ -118,4 +118,13 @@ fn allowed(
             None
         }
     }
+}
+
+/// A list without an entry would let in anybody.
+fn groups(text: &str) -> Result<BTreeSet<String>, String> {
+    let groups: BTreeSet<_> = entries(text).map(str::to_lowercase).collect();
+    if groups.is_empty() && !text.is_empty() {
+        return Err("ids of groups, separated by commas".to_owned());
+    }
+    Ok(groups)
 }

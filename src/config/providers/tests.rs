@@ -255,6 +255,10 @@ fn entra_is_for_one_tenant_or_for_those_that_are_named() {
             "ENTRA_ALLOWED_TENANTS is \",\": ids of tenants",
         ),
         (
+            &[("ENTRA_TENANT", CONTOSO), ("ENTRA_GROUPS", " , ")],
+            "ENTRA_GROUPS is \" , \": ids of groups, separated by commas",
+        ),
+        (
             &[("ENTRA_TENANT", CONTOSO), ("ENTRA_SCOPES", "email")],
             "ENTRA_SCOPES is \"email\": one of the words is openid",
         ),
@@ -486,9 +490,16 @@ fn mistakes_are_told_and_show_no_secret() {
 
 #[test]
 fn another_provider_needs_a_name_of_its_own() {
-    for stem in ["GOOGLE", "KAKAO", "ENTRA", "1A", "a", "A.B", &"A".repeat(33)] {
+    let said_of = |stem: &str| {
         let names = ["ISSUER", "CLIENT_ID", "CLIENT_SECRET"].map(|suffix| format!("OIDC_{stem}_{suffix}"));
-        let said = one_mistake("production", &[(&names[0], "https://a"), (&names[1], "b"), (&names[2], "c")]);
+        one_mistake("production", &[(&names[0], "https://a"), (&names[1], "b"), (&names[2], "c")])
+    };
+    for stem in ["GOOGLE", "KAKAO", "ENTRA", "LINE", "X"] {
+        let remedy = format!("the gateway knows this provider by itself: set {stem}_CLIENT_ID and the like instead");
+        assert_eq!(said_of(stem), format!("OIDC_{stem}_ISSUER names no provider: {remedy}"));
+    }
+    for stem in ["1A", "a", "A.B", &"A".repeat(33)] {
+        let said = said_of(stem);
         assert!(said.starts_with(&format!("OIDC_{stem}_ISSUER names no provider: the name behind OIDC_")), "{said}");
     }
 }

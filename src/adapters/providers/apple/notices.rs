@@ -1,6 +1,6 @@
 //! Apple's notices: a JWT in JSON, whose claim `events` is JSON as text, about one event.
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tracing::info;
 
@@ -18,6 +18,9 @@ use crate::{
 
 /// The person no longer allows us anything, or has no account there any more. The documentation writes the last one in both forms.
 const ENDINGS: [&str; 3] = ["consent-revoked", "account-delete", "account-deleted"];
+
+/// As seconds it lies beyond the year 5000, as milliseconds in 1973.
+const SMALLEST_MILLISECONDS: i64 = 100_000_000_000;
 
 impl Apple {
     /// Verifies a notice. Apple sends again what it hears no 200 for.
@@ -46,7 +49,7 @@ impl Apple {
         Ok(VerifiedNotice {
             events,
             id: text(&claims, "jti"),
-            sent_at: number(&event, "event_time").and_then(DateTime::from_timestamp_millis),
+            sent_at: number(&event, "event_time").and_then(happened_at),
             acknowledgement: Acknowledgement::Ok,
             unacknowledged: Unacknowledged::Told,
         })
@@ -65,5 +68,14 @@ impl Apple {
         })?;
         let is_for_us = self.audiences.iter().any(|audience| claims["aud"] == **audience);
         if claims["iss"] == super::ISSUER && is_for_us { Ok(claims) } else { Err(NoticeRefusal::Unverified) }
+    }
+}
+
+/// When an event happened: the documentation shows seconds, and milliseconds are seen, too.
+fn happened_at(event_time: i64) -> Option<DateTime<Utc>> {
+    if event_time < SMALLEST_MILLISECONDS {
+        DateTime::from_timestamp(event_time, 0)
+    } else {
+        DateTime::from_timestamp_millis(event_time)
     }
 }

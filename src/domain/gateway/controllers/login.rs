@@ -174,7 +174,7 @@ impl LoginController {
             Err(BeginError::LoginHint(invalid)) => Err(nobody(invalid).on_the_way_to(wanted())),
             Err(BeginError::AuthType(known)) => Err(unknown_auth_type(known).on_the_way_to(wanted())),
             Err(BeginError::ScopeNotAllowed(allowed)) => Err(scope_not_allowed(&allowed).on_the_way_to(wanted())),
-            Err(BeginError::Provider(error)) => Err(provider_failed(&error).on_the_way_to(wanted())),
+            Err(BeginError::Provider(error)) => Err(provider_failed(provider, &error).on_the_way_to(wanted())),
             Err(BeginError::Failed(failure)) => Err(broken(failed(&failure)).on_the_way_to(wanted())),
         }
     }
@@ -240,7 +240,7 @@ impl LoginController {
             }
             Err(PostError::UnknownProvider) => Err(unknown_provider()),
             Err(PostError::NoForms) => Err(no_forms()),
-            Err(PostError::Nonsense) => Err(not_signed_in(&self.public_url, FinishError::Nonsense)),
+            Err(PostError::Nonsense) => Err(not_signed_in(&self.public_url, provider, FinishError::Nonsense)),
             Err(PostError::Failed(failure)) => Err(broken(failed(&failure))),
         }
     }
@@ -303,7 +303,7 @@ impl LoginController {
                 let refusal = if is_link {
                     not_linked(&self.public_url, provider, error)
                 } else {
-                    not_signed_in(&self.public_url, error)
+                    not_signed_in(&self.public_url, provider, error)
                 };
                 let return_to = wish.map(|wish| wish.return_to).filter(|return_to| *return_to != ReturnTo::home());
                 Err(Refusal { cookies: used_up.into_iter().collect(), is_link, return_to, ..refusal })

@@ -277,6 +277,11 @@ fn refused(error: GrantError) -> Problem {
             "reauthorization_required",
             "the provider does not renew this grant any more; the person has to sign in there again",
         ),
+        GrantError::NothingNewer => Problem::new(
+            StatusCode::CONFLICT,
+            "nothing_to_refresh",
+            "the provider gives no newer token for this grant, and the one that there is is good: read it with GET",
+        ),
         GrantError::TakenBack => Problem::new(
             StatusCode::CONFLICT,
             "reauthorization_required",

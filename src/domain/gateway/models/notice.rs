@@ -8,6 +8,13 @@ use super::{id::ConfirmationCode, oauth::ProviderName, token::TokenDigest};
 /// later, it does not end what the person allowed anew.
 const SKEW: TimeDelta = TimeDelta::minutes(5);
 
+/// The same for a wish that data be deleted. What a person made afterwards must not go, so it is no more than the second to which a
+/// time is rounded, and what clocks that are kept right differ by.
+const DELETION_SKEW: TimeDelta = TimeDelta::seconds(5);
+
+/// How old such a wish may be when it comes: Facebook sends it at once. An older one may have been carried out before.
+const DELETION_LATEST: TimeDelta = TimeDelta::days(1);
+
 /// How long a notice is known after it was applied, so that the same one, delivered again, is not applied again.
 const KNOWN_FOR: TimeDelta = TimeDelta::days(30);
 
@@ -112,6 +119,14 @@ impl Notice {
         Self { digest, provider, subject, kind, sent_at, received_at }
     }
 
+    /// The code of a wish that the provider names so: the same one, delivered again, has the same. The name holds the provider's
+    /// signature, so nobody else can find the code.
+    pub fn deletion_code(id: &str) -> ConfirmationCode {
+        let digest = TokenDigest::of(format!("code:{id}").as_bytes());
+        let (bytes, _) = digest.as_bytes().split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
+        ConfirmationCode::from_random(*bytes)
+    }
+
     /// The digest of the wish with this code.
     pub fn deletion_digest(code: ConfirmationCode) -> TokenDigest {
         TokenDigest::of(format!("deletion:{code}").as_bytes())
@@ -119,13 +134,19 @@ impl Notice {
 
     /// What changed later than this is not meant.
     pub fn concerns_until(&self) -> DateTime<Utc> {
-        self.sent_at.map_or(self.received_at, |sent_at| sent_at.min(self.received_at)) + SKEW
+        let skew = if self.kind == NoticeKind::DataDeletion { DELETION_SKEW } else { SKEW };
+        self.sent_at.map_or(self.received_at, |sent_at| sent_at.min(self.received_at)) + skew
     }
 
     /// Whether it is too old to tell a first delivery from one that is sent again after it was forgotten. What ends sessions must
-    /// not end those that the person opened since.
+    /// not end those that the person opened since, and what deletes not what they made since.
     pub fn is_stale(&self) -> bool {
-        self.kind.ends_sessions() && self.sent_at.is_some_and(|sent_at| sent_at + KNOWN_FOR < self.received_at)
+        let latest = match self.kind {
+            NoticeKind::GrantsRevoked => return false,
+            NoticeKind::SessionsRevoked | NoticeKind::EverythingRevoked => KNOWN_FOR,
+            NoticeKind::DataDeletion => DELETION_LATEST,
+        };
+        self.sent_at.is_some_and(|sent_at| sent_at + latest < self.received_at)
     }
 
     /// Until when it is known, once it was applied at `now`.
@@ -206,6 +227,13 @@ mod tests {
         assert_ne!(wish(1).digest, wish(2).digest);
         assert_eq!(wish(1).known_until(at(0)), at(365 * 24 * 60 * 60));
         assert!(!wish(1).kind.ends_sessions() && !wish(1).kind.revokes_grants());
+        assert_eq!(wish(1).concerns_until(), at(5), "what the person made since is not meant");
+        let late = |received_at| {
+            Notice::deletion("facebook".parse().unwrap(), "7".into(), code(1), Some(at(0)), at(received_at))
+        };
+        assert!(!late(24 * 60 * 60).is_stale() && late(24 * 60 * 60 + 1).is_stale());
+        assert_eq!(Notice::deletion_code("a"), Notice::deletion_code("a"));
+        assert_ne!(Notice::deletion_code("a"), Notice::deletion_code("b"));
     }
 
     #[test]

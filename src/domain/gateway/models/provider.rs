@@ -76,8 +76,19 @@ pub enum Prompt {
 }
 
 /// The parameters of an authorization request that bind it to its browser and to our registration. The gateway alone sets them.
-const BINDING_PARAMETERS: [&str; 7] =
-    ["response_type", "client_id", "redirect_uri", "state", "nonce", "code_challenge", "code_challenge_method"];
+const BINDING_PARAMETERS: [&str; 10] = [
+    "response_type",
+    "response_mode",
+    "client_id",
+    "redirect_uri",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    // What is in a request object may be any of these (OpenID Connect Core §6).
+    "request",
+    "request_uri",
+];
 
 /// The first parameter of an authorization endpoint's own query that the gateway alone sets, if there is one. All others of its
 /// query win over the gateway's.

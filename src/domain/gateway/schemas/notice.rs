@@ -212,7 +212,7 @@ pub enum SecurityEventReceived {
         Json<SecurityEventError>,
         /// The language of the description.
         #[oai(header = "Content-Language")]
-        String,
+        Option<String>,
     ),
 }
 
@@ -230,7 +230,7 @@ impl SecurityEventReceived {
             SecurityEventFlaw::InvalidAudience => "the token's aud is not our client id at this provider",
         };
         let error = SecurityEventError { err: flaw, description: description.to_owned() };
-        Self::Refused(Json(error), "en".to_owned())
+        Self::Refused(Json(error), Some("en".to_owned()))
     }
 }
 

@@ -130,7 +130,7 @@ impl NoticeService {
     /// What the store did not take is held until it does. The provider hears of the failure unless it wants no errors.
     fn hold(&self, notices: Vec<Notice>, unacknowledged: Unacknowledged, failure: Failure) -> Result<(), Failure> {
         let provider = notices.first().map(|notice| notice.provider.to_string()).unwrap_or_default();
-        let Ok(held) = self.held.push(notices) else {
+        let Ok(held) = self.held.push(notices, unacknowledged) else {
             error!(
                 %provider, %failure,
                 "the store does not take a notice of a provider, and no more are held in memory; the provider is told so"

@@ -128,6 +128,9 @@ pub enum GrantError {
     /// The person has to sign in at the provider again.
     #[error("the person has to sign in at the provider again")]
     ReauthorizationRequired,
+    /// The provider gives no newer token, and the one that there is is good.
+    #[error("the provider gives no newer token for this grant")]
+    NothingNewer,
     /// The person took it back at the provider.
     #[error("the person took it back at the provider")]
     TakenBack,

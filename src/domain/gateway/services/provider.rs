@@ -63,6 +63,14 @@ impl ProviderHealths {
         self.note(provider, plain_evidence(outcome));
     }
 
+    /// Takes note that nobody can be sent to a provider, whose metadata cannot be had for instance. That somebody can says nothing:
+    /// most are not asked for it.
+    pub(super) fn note_departure<T>(&self, provider: &ProviderName, outcome: &Result<T, ProviderError>) {
+        if let Err(ProviderError::Unavailable(why) | ProviderError::BadAnswer(why)) = outcome {
+            self.note(provider, Some(failure(TroubleKind::Outage, why)));
+        }
+    }
+
     /// Ends the trouble of a provider that has worked again for a while.
     pub(super) fn settle(&self, provider: &ProviderName) {
         if let Some(health) = self.lock().get_mut(provider) {

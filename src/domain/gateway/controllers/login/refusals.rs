@@ -52,12 +52,12 @@ pub(super) fn not_linked(public_url: &str, provider: &str, error: FinishError) -
         | FinishError::LinkedElsewhere
         | FinishError::Nonsense
         | FinishError::Provider(_)
-        | FinishError::Failed(_)) => not_signed_in(public_url, other),
+        | FinishError::Failed(_)) => not_signed_in(public_url, provider, other),
     }
 }
 
 /// Why nobody was signed in.
-pub(super) fn not_signed_in(public_url: &str, error: FinishError) -> Refusal {
+pub(super) fn not_signed_in(public_url: &str, provider: &str, error: FinishError) -> Refusal {
     let begin_at = format!("{public_url}/login");
     match error {
         FinishError::UnknownProvider => unknown_provider(),
@@ -120,7 +120,7 @@ pub(super) fn not_signed_in(public_url: &str, error: FinishError) -> Refusal {
             ),
             "로그인 서버의 응답을 이해할 수 없습니다. 다시 시작해 주세요.",
         ),
-        FinishError::Provider(error) => provider_failed(&error),
+        FinishError::Provider(error) => provider_failed(provider, &error),
         FinishError::Failed(failure) => broken(failed(&failure)),
     }
 }
@@ -216,10 +216,18 @@ pub(super) fn broken(problem: Problem) -> Refusal {
     Refusal::new(problem, "지금은 로그인할 수 없습니다. 잠시 후 다시 시도해 주세요.")
 }
 
-pub(super) fn provider_failed(error: &ProviderError) -> Refusal {
-    tracing::warn!(%error, "a sign-in failed at the provider");
+pub(super) fn provider_failed(provider: &str, error: &ProviderError) -> Refusal {
+    tracing::warn!(provider, %error, "a sign-in failed at the provider");
     match error {
-        ProviderError::Misconfigured { .. } | ProviderError::Unavailable(_) => Refusal::new(
+        ProviderError::Misconfigured { .. } => Refusal::new(
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "provider_unavailable",
+                "the provider does not accept the gateway at the moment, which its operator can mend: the log says why",
+            ),
+            "로그인 서버가 게이트웨이를 받아들이지 않습니다. 운영자가 고칠 수 있으며, 이유는 로그에 있습니다.",
+        ),
+        ProviderError::Unavailable(_) => Refusal::new(
             Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "provider_unavailable",

@@ -21,9 +21,14 @@ impl NoticeService {
     ) -> Result<ConfirmationCode, NoticeError> {
         let (name, verified) = self.verify(provider, notice).await?;
         let event = verified.events.into_iter().next().ok_or(NoticeError::Refused(NoticeRefusal::Malformed))?;
-        let code = ConfirmationCode::from_random(self.parts.entropy.bytes());
+        // The same request has the same code, and is carried out once.
+        let any_code = || ConfirmationCode::from_random(self.parts.entropy.bytes());
+        let code = verified.id.as_deref().map_or_else(any_code, Notice::deletion_code);
         let now = self.parts.clock.now();
         let wish = Notice::deletion(name.clone(), event.subject, code, verified.sent_at, now);
+        if wish.is_stale() {
+            return Err(NoticeError::Refused(NoticeRefusal::Malformed));
+        }
         self.store(&[wish]).await?;
         info!(provider = %name, "somebody wants us to delete what we have of them");
         self.woken.notify_one();

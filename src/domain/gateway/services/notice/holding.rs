@@ -1,15 +1,20 @@
 //! Notices that the store did not take, in memory: bounded, and written as soon as the store is back.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use super::NoticeService;
-use crate::domain::gateway::{models::notice::Notice, services::Failure};
+use crate::domain::gateway::{
+    models::{notice::Notice, token::TokenDigest},
+    services::{Failure, ports::Unacknowledged},
+};
 
 /// How many are held: some two megabytes.
 const MOST_HELD: usize = 10_000;
+/// How many of them may be ones that the provider hears an error for. The others come once.
+const MOST_TOLD: usize = MOST_HELD / 4;
 /// How many are written at once.
 const BATCH: usize = 100;
 
@@ -19,38 +24,53 @@ pub(super) struct Full;
 
 /// What is held.
 #[derive(Default)]
-pub(super) struct Held(Mutex<VecDeque<Notice>>);
+pub(super) struct Held(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    notices: VecDeque<Notice>,
+    digests: HashSet<TokenDigest>,
+}
 
 impl Held {
-    /// Adds notices, all or none; says how many are held now.
-    pub(super) fn push(&self, notices: Vec<Notice>) -> Result<usize, Full> {
+    /// Adds notices, all or none, but for those that are held already; says how many are held now.
+    pub(super) fn push(&self, notices: Vec<Notice>, unacknowledged: Unacknowledged) -> Result<usize, Full> {
         let mut held = self.lock();
-        if held.len() + notices.len() > MOST_HELD {
+        let new: Vec<_> = notices.into_iter().filter(|notice| !held.digests.contains(&notice.digest)).collect();
+        let most = if unacknowledged == Unacknowledged::Lost { MOST_HELD } else { MOST_TOLD };
+        if !new.is_empty() && held.notices.len() + new.len() > most {
             return Err(Full);
         }
-        held.extend(notices);
-        Ok(held.len())
+        held.digests.extend(new.iter().map(|notice| notice.digest));
+        held.notices.extend(new);
+        Ok(held.notices.len())
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.lock().notices.is_empty()
     }
 
     /// All that is held, which is held no longer.
     pub(super) fn take(&self) -> Vec<Notice> {
-        self.lock().drain(..).collect()
+        let mut held = self.lock();
+        held.digests.clear();
+        held.notices.drain(..).collect()
     }
 
     fn oldest(&self) -> Vec<Notice> {
-        self.lock().iter().take(BATCH).cloned().collect()
+        self.lock().notices.iter().take(BATCH).cloned().collect()
     }
 
     /// Drops the oldest, which are stored. Others were only added behind them.
     fn drop_oldest(&self, count: usize) {
-        self.lock().drain(..count);
+        let mut held = self.lock();
+        let stored: Vec<_> = held.notices.drain(..count).collect();
+        for notice in stored {
+            held.digests.remove(&notice.digest);
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Notice>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -86,16 +106,27 @@ mod tests {
     #[test]
     fn as_many_are_held_as_may_be_and_in_order() {
         let held = Held::default();
-        assert_eq!(held.push((0..MOST_HELD - 1).map(notice).collect()).unwrap(), MOST_HELD - 1);
-        assert!(held.push(vec![notice(1), notice(2)]).is_err(), "all or none");
-        assert_eq!(held.push(vec![notice(3)]).unwrap(), MOST_HELD);
-        assert!(held.push(vec![notice(4)]).is_err());
+        let push = |notices| held.push(notices, Unacknowledged::Lost);
+        assert_eq!(push((0..MOST_HELD - 1).map(notice).collect()).unwrap(), MOST_HELD - 1);
+        let [one, two, three] = [1, 2, 3].map(|n| notice(MOST_HELD + n));
+        assert!(push(vec![one, two.clone()]).is_err(), "all or none");
+        assert_eq!(push(vec![three.clone()]).unwrap(), MOST_HELD);
+        assert!(push(vec![two]).is_err());
+        assert_eq!(push(vec![three, notice(7)]).unwrap(), MOST_HELD, "they are held already");
         let subjects = |notices: &[Notice]| notices.iter().map(|notice| notice.subject.clone()).collect::<Vec<_>>();
         assert_eq!(subjects(&held.oldest()), (0..BATCH).map(|n| n.to_string()).collect::<Vec<_>>());
         held.drop_oldest(BATCH);
         assert_eq!(subjects(&held.oldest())[0], BATCH.to_string());
-        held.push(vec![notice(5)]).unwrap();
+        push(vec![notice(5)]).unwrap();
         assert_eq!(held.take().last().unwrap().subject, "5");
         assert!(held.is_empty());
+    }
+
+    #[test]
+    fn what_a_provider_hears_an_error_for_leaves_room_for_what_comes_once() {
+        let held = Held::default();
+        held.push((0..MOST_TOLD).map(notice).collect(), Unacknowledged::Told).unwrap();
+        assert!(held.push(vec![notice(MOST_TOLD)], Unacknowledged::Told).is_err());
+        assert_eq!(held.push(vec![notice(MOST_TOLD)], Unacknowledged::Lost).unwrap(), MOST_TOLD + 1);
     }
 }

@@ -70,6 +70,7 @@ impl OAuthService {
             }
             match grant.status {
                 GrantStatus::Active if grant.refreshable => {}
+                GrantStatus::Active if grant.is_fresh(self.clock.now()) => return Err(GrantError::NothingNewer),
                 GrantStatus::Active | GrantStatus::NeedsReauthorization => {
                     return Err(GrantError::ReauthorizationRequired);
                 }

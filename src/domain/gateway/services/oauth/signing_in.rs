@@ -98,7 +98,9 @@ impl OAuthService {
             login_hint,
             auth_type,
         };
-        provider.authorize_url(&request).await.map(Secret::new)
+        let url = provider.authorize_url(&request).await;
+        self.healths.note_departure(provider.name(), &url);
+        url.map(Secret::new)
     }
 
     /// Whether an authorization response is the provider's of the attempt, as far as its `iss` says (RFC 9207 §2.4). To be asked
