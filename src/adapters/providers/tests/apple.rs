@@ -382,6 +382,12 @@ mod notices {
         for kind in ["consent-revoked", "account-delete", "account-deleted"] {
             assert_eq!(apple.outcome_of(&*provider, &Apple::notice_of(kind)).await, Ok(mina(true)), "{kind}");
         }
+        // The documentation shows seconds.
+        let mut in_seconds = Apple::notice_of("consent-revoked");
+        in_seconds["events"] =
+            json!({"type": "consent-revoked", "sub": "001234.abcd.0123", "event_time": NOW}).to_string().into();
+        let told = apple.outcome_of(&*provider, &in_seconds).await.unwrap();
+        assert_eq!(told.sent_at, DateTime::from_timestamp(NOW, 0));
         let mut as_object = Apple::notice_of("consent-revoked");
         as_object["events"] = event("consent-revoked");
         assert_eq!(apple.outcome_of(&*provider, &as_object).await, Ok(mina(true)));

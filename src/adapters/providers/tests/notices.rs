@@ -110,6 +110,20 @@ mod facebook {
         let forged = SIGNED.replace("Ukgu", "Ukgv");
         assert_eq!(provider("FACEBOOK").verify_notice(&request(&forged)).await, Err(NoticeRefusal::Unverified));
         assert_eq!(provider("FACEBOOK").verify_notice(&request("")).await, Err(NoticeRefusal::Malformed));
+        // The same text, however its signature is written, is the same request.
+        let (signature, payload) = SIGNED.split_once('.').unwrap();
+        let otherwise = format!("{}=.{payload}", signature.replace('-', "+").replace('_', "/"));
+        let id = async |text: &str| provider("FACEBOOK").verify_notice(&request(text)).await.unwrap().id;
+        assert_eq!(id(&otherwise).await, id(SIGNED).await);
+        // What the SDK hands a browser, to sign in by, and what says nothing of when.
+        for payload in [
+            json!({"algorithm": "HMAC-SHA256", "user_id": "7", "issued_at": NOW, "code": "c"}),
+            json!({"algorithm": "HMAC-SHA256", "user_id": "7", "issued_at": NOW, "oauth_token": "t"}),
+            json!({"algorithm": "HMAC-SHA256", "user_id": "7"}),
+        ] {
+            let outcome = provider("FACEBOOK").verify_notice(&request(&signed(&payload))).await;
+            assert_eq!(outcome, Err(NoticeRefusal::Malformed), "{payload}");
+        }
         // Nobody else has such a callback, whatever the proof.
         for prefix in ["NAVER", "KAKAO", "GITHUB", "GOOGLE", "OIDC_OKTA"] {
             let request =

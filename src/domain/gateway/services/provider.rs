@@ -166,6 +166,23 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_that_nobody_can_be_sent_to_is_out_of_reach() {
+        let google = "google".parse().unwrap();
+        for error in [
+            ProviderError::Unavailable("no connection".into()),
+            ProviderError::BadAnswer("its metadata are those of another issuer".into()),
+        ] {
+            let healths = healths();
+            healths.note_departure::<()>(&google, &Ok(()));
+            assert!(failing(&healths).is_empty());
+            healths.note_departure::<()>(&google, &Err(error));
+            assert_eq!(failing(&healths), ["google"]);
+            healths.note_departure::<()>(&google, &Ok(()));
+            assert_eq!(failing(&healths), ["google"], "that a browser can be sent there says nothing");
+        }
+    }
+
+    #[test]
     fn who_sends_codes_cannot_make_a_provider_look_ill() {
         let (healths, log, google) = (healths(), Log::begin(), "google".parse().unwrap());
         for error in [

@@ -394,7 +394,11 @@ async fn what_ends_sessions_ends_all_that_the_person_has_open() {
 
 /// The person wants us to delete what we have of them from this provider.
 async fn ask_to_delete(scene: &Scene, person: &str) -> Result<String, NoticeError> {
-    let NoticeBody::Parameters(parameters) = proven(&[("user_id", person), ("timestamp", &scene.now())]).body else {
+    ask_by(scene, &[("user_id", person), ("timestamp", &scene.now())]).await
+}
+
+async fn ask_by(scene: &Scene, parameters: &[(&'static str, &str)]) -> Result<String, NoticeError> {
+    let NoticeBody::Parameters(parameters) = proven(parameters).body else {
         panic!("it is a form");
     };
     let notice = UnverifiedNotice { body: NoticeBody::DeletionRequest(parameters), ..proven(&[]) };
@@ -437,6 +441,24 @@ async fn whoever_is_back_after_the_wish_stays() {
     let back = scene.sign_in("told", "alice").await;
     scene.notices.round().await.unwrap();
     assert_eq!(scene.status(&back).await, GrantStatus::Active);
+}
+
+#[tokio::test]
+async fn the_same_wish_has_the_same_code_and_is_carried_out_once() {
+    let scene = Scene::new().await;
+    scene.sign_in("told", "alice").await;
+    let sent_at = scene.now();
+    let wish = [("user_id", "alice"), ("timestamp", sent_at.as_str()), ("id", "signed")];
+    let code = ask_by(&scene, &wish).await.unwrap();
+    scene.notices.round().await.unwrap();
+    let back = scene.sign_in("told", "alice").await;
+    assert_eq!(ask_by(&scene, &wish).await.unwrap(), code);
+    scene.notices.round().await.unwrap();
+    assert_eq!(scene.status(&back).await, GrantStatus::Active, "whoever is back at once stays, too");
+    // One of yesterday may have been carried out before.
+    scene.pass(24 * 60 * 60 + 1);
+    let old = ask_by(&scene, &[("user_id", "alice"), ("timestamp", sent_at.as_str()), ("id", "another")]).await;
+    assert!(matches!(old, Err(NoticeError::Refused(NoticeRefusal::Malformed))), "{old:?}");
 }
 
 #[tokio::test]

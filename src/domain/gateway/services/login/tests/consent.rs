@@ -156,11 +156,19 @@ async fn whoever_does_not_give_their_consent_stays_signed_in_and_goes_on() {
     let first = scene.begin("strict", None).await;
     let denied = scene.finish_in(&session, first.with(Outcome::Error("access_denied".into()))).await;
     assert!(matches!(denied, Err(FinishError::Denied)), "{denied:?}");
-    // So it is if nobody is signed in any more.
-    let (session, again) = scene.asked_for_consent("alice", None).await;
-    scene.sessions.end(session.expose()).await.unwrap();
-    let denied = scene.finish_in(&session, again.with(Outcome::Error("access_denied".into()))).await;
-    assert!(matches!(denied, Err(FinishError::Denied)), "{denied:?}");
+}
+
+#[tokio::test]
+async fn whoever_signed_out_meanwhile_is_not_signed_in_again_by_their_consent() {
+    let scene = Scene::new().await;
+    for outcome in [Outcome::Error("access_denied".into()), Outcome::Code(Secret::new("alice"))] {
+        let (session, again) = scene.asked_for_consent("alice", None).await;
+        let asked = scene.strict.exchanges.lock().unwrap().len();
+        scene.sessions.end(session.expose()).await.unwrap();
+        let late = scene.finish_in(&session, again.with(outcome)).await;
+        assert!(matches!(late, Err(FinishError::UnknownAttempt)), "{late:?}");
+        assert_eq!(scene.strict.exchanges.lock().unwrap().len(), asked, "the code is not used");
+    }
 }
 
 #[tokio::test]
