@@ -2,6 +2,8 @@
 
 #[path = "browser/apple.rs"]
 mod apple;
+#[path = "browser/certificate.rs"]
+mod certificate;
 #[path = "browser/driver.rs"]
 mod driver;
 #[path = "browser/signing_in.rs"]

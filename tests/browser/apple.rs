@@ -1,8 +1,7 @@
 //! Signing in with Apple: the browser comes back with a form, from another site.
 
-use rcgen::{CertificateParams, KeyPair};
-
 use crate::{
+    certificate::Certificate,
     common::{Gateway, stand_in::StandIn},
     driver::Browser,
 };
@@ -116,16 +115,8 @@ fn a_person_signs_in_with_apple_on_localhost() {
 #[test]
 #[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
 fn a_person_signs_in_with_apple_by_tls() {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let [crt, pem] = [("tls.crt", certificate.pem()), ("tls.key", key.serialize_pem())].map(|(name, text)| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    });
-    let tls = [("TLS_CERTIFICATE", crt.as_str()), ("TLS_KEY", pem.as_str())];
-    let scene = Scene::with("https", &tls, Browser::that_trusts_anybody());
+    let certificate = Certificate::of_localhost();
+    let scene = Scene::with("https", &certificate.settings(), Browser::that_trusts_anybody());
     signs_in_again_and_out(&scene);
     assert!(!scene.gateway.console().contains("ERROR"), "{}", scene.gateway.console());
 }

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use serde_json::{Value, json};
 
 use crate::{
+    certificate::Certificate,
     common::{Gateway, eventually, stand_in::StandIn},
     driver::Browser,
     swagger::Swagger,
@@ -152,12 +153,26 @@ fn a_person_signs_in_uses_the_vault_in_swagger_and_signs_out() {
 #[test]
 #[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
 fn a_person_signs_in_at_naver_kakao_and_microsoft() {
+    let scene = signs_in_at_each("http", &[], Browser::start());
+    scene.nothing_was_complained_about();
+}
+
+#[test]
+#[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
+fn a_person_signs_in_at_naver_kakao_and_microsoft_by_tls() {
+    let certificate = Certificate::of_localhost();
+    let scene = signs_in_at_each("https", &certificate.settings(), Browser::that_trusts_anybody());
+    assert!(!scene.gateway.console().contains("ERROR"), "{}", scene.gateway.console());
+}
+
+fn signs_in_at_each(scheme: &str, more: &[(&str, &str)], browser: Browser) -> Scene {
     let host = Gateway::start();
     let settings = StandIn::of(&host).settings_of_others();
-    let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let settings: Vec<_> = settings.chain(more.iter().copied()).collect();
     let gateway = Gateway::on_localhost_with(&settings);
-    let origin = format!("http://localhost:{}", gateway.address.port());
-    let scene = Scene { gateway, browser: Browser::start(), origin };
+    let origin = format!("{scheme}://localhost:{}", gateway.address.port());
+    let scene = Scene { gateway, browser, origin };
     for name in ["Naver", "Kakao", "Microsoft"] {
         scene.open("/login?return_to=%2Fsession");
         scene.browser.click_link(&format!("{name}(으)로 로그인 · Sign in with {name}"));
@@ -167,7 +182,7 @@ fn a_person_signs_in_at_naver_kakao_and_microsoft() {
         scene.browser.click("form[action=logout] button");
         scene.arrives_at("/", "Welcome to the gateway");
     }
-    scene.nothing_was_complained_about();
+    scene
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod line;
 mod naver;
 mod x;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,10 @@ use super::{
     id_tokens::{Signer, claims, signed_with_secret},
     *,
 };
-use crate::domain::gateway::models::signing_key::SigningAlgorithm;
+use crate::domain::gateway::{
+    models::signing_key::SigningAlgorithm,
+    services::ports::{NoticeBody, NoticeRefusal, UnverifiedNotice},
+};
 
 /// A column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +97,8 @@ struct Provided {
     by_secret: bool,
     /// What the browser is sent with, behind what every request has, and where that is documented.
     authorization: Option<(&'static str, &'static str)>,
+    /// A notice without proof, as anybody could send it, and where the provider's are documented; nothing if it documents none.
+    notice: Option<(fn() -> NoticeBody, &'static str)>,
     /// How it is told to take a grant back.
     revokes_by: &'static str,
     /// Whether the id token alone says who the person is: nothing else is asked.
@@ -113,6 +118,7 @@ impl Provided {
             audience: "client:1",
             by_secret: false,
             authorization: None,
+            notice: None,
             revokes_by,
             only_by_id_token: false,
             on_the_way: Vec::new(),
@@ -143,6 +149,10 @@ impl Provided {
 
     fn authorization(self, query: &'static str, source: &'static str) -> Self {
         Self { authorization: Some((query, source)), ..self }
+    }
+
+    fn notice(self, body: fn() -> NoticeBody, source: &'static str) -> Self {
+        Self { notice: Some((body, source)), ..self }
     }
 
     fn on_the_way(mut self, what: &'static str, response: Value) -> Self {
@@ -248,6 +258,37 @@ async fn the_browser_is_sent_with_what_the_documentation_names() {
         let (provider, _fake) = set_up(&row, &signer).await;
         assert_eq!(usual(&*provider).await, query.replace("PKCE", PKCE), "{}: {source}", row.prefix);
         assert!(source.starts_with("https://"), "{}: {source}", row.prefix);
+    }
+}
+
+/// What the good ones do is in `notices`, `security_events` and `apple`.
+#[tokio::test]
+async fn notices_are_taken_from_those_who_document_some_and_with_their_proof_alone() {
+    let signer = Signer::new(SigningAlgorithm::Es256);
+    for row in table() {
+        let (provider, _fake) = set_up(&row, &signer).await;
+        let refusal = async |body| {
+            let notice = UnverifiedNotice { authorization: None, headers: BTreeMap::new(), body };
+            provider.verify_notice(&notice).await.unwrap_err()
+        };
+        if let Some((body, source)) = row.notice {
+            let refused = refusal(body()).await;
+            assert!(
+                matches!(refused, NoticeRefusal::Unverified | NoticeRefusal::Malformed),
+                "{}: {refused}",
+                row.prefix
+            );
+            assert!(source.starts_with("https://"), "{}: {source}", row.prefix);
+            continue;
+        }
+        for body in [
+            NoticeBody::Parameters(BTreeMap::new()),
+            NoticeBody::Json(b"{}".to_vec()),
+            NoticeBody::DeletionRequest(BTreeMap::new()),
+            NoticeBody::SecurityEvent(Secret::new("a.b.c")),
+        ] {
+            assert_eq!(refusal(body).await, NoticeRefusal::Unsupported, "{}", row.prefix);
+        }
     }
 }
 

@@ -8,9 +8,12 @@ use super::{
     Outcome::{Done, GrantEnds, OurFault, TheirFault, Unknown},
     Provided,
 };
-use crate::adapters::providers::tests::{
-    apple::{CLIENT, ISSUER},
-    fake::Reply,
+use crate::{
+    adapters::providers::tests::{
+        apple::{CLIENT, ISSUER},
+        fake::Reply,
+    },
+    domain::gateway::services::ports::NoticeBody,
 };
 
 const TOKENS: &str = "https://developer.apple.com/documentation/signinwithapplerestapi/generate-and-validate-tokens";
@@ -27,6 +30,10 @@ pub(super) fn row() -> Provided {
     Provided::new("APPLE", "POST /revoke")
         .id_tokens(ISSUER, "001234.abcd.0123")
         .audience(CLIENT)
+        .notice(
+            || NoticeBody::Json(br#"{"payload": "a.b.c"}"#.to_vec()),
+            "https://developer.apple.com/documentation/signinwithapple/processing-changes-for-sign-in-with-apple-accounts",
+        )
         .only_by_id_token()
         .authorization(
             "…&scope=name+email&PKCE&response_mode=form_post&nonce=s3cret-nonce",

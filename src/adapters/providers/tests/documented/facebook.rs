@@ -7,6 +7,7 @@ use super::{
     Outcome::{Done, GrantEnds, OurFault, TheirFault, Unknown},
     Provided,
 };
+use crate::domain::gateway::services::ports::NoticeBody;
 
 const LOGIN: &str = "https://developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow";
 const LONG_LIVED: &str = "https://developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived";
@@ -25,6 +26,10 @@ fn error(code: i64, message: &str) -> (u16, Value) {
 pub(super) fn row() -> Provided {
     Provided::new("FACEBOOK", "DELETE /revoke")
         .authorization("…&scope=email%2Cpublic_profile", LOGIN)
+        .notice(
+            || NoticeBody::Parameters([("signed_request", "AAAA.e30".to_owned())].into()),
+            "https://developers.facebook.com/docs/facebook-login/guides/advanced/deauth-callback",
+        )
         .on_the_way("GET /userinfo", json!({"id": "10158", "name": "Mina"}))
         .case(
             Token,

@@ -7,7 +7,7 @@ use super::{
     Outcome::{Done, GrantEnds, OurFault, TheirFault, Unknown},
     Provided,
 };
-use crate::adapters::providers::tests::fake::Reply;
+use crate::{adapters::providers::tests::fake::Reply, domain::gateway::services::ports::NoticeBody};
 
 const CODES: &str = "https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps";
 const ERRORS: &str = "https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors";
@@ -27,6 +27,11 @@ pub(super) fn row() -> Provided {
     let limited = |body: Value| Reply::from((403, body)).header("x-ratelimit-remaining", "0");
     Provided::new("GITHUB", "DELETE /revoke")
         .authorization("…&scope=read%3Auser+user%3Aemail&PKCE", CODES)
+        .set("GITHUB_WEBHOOK_SECRET", "s3cret-webhook")
+        .notice(
+            || NoticeBody::Json(br#"{"action": "revoked", "sender": {"id": 583231}}"#.to_vec()),
+            "https://docs.github.com/en/webhooks/webhook-events-and-payloads#github_app_authorization",
+        )
         .on_the_way("GET /userinfo", json!({"login": "mina", "id": 583_231}))
         .on_the_way("GET /emails", json!([]))
         .case(

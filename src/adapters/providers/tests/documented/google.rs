@@ -8,6 +8,7 @@ use super::{
     Outcome::{Done, GrantEnds, OurFault, TheirFault, Unknown},
     Provided,
 };
+use crate::domain::gateway::{models::oauth::Secret, services::ports::NoticeBody};
 
 const WEB_SERVER: &str = "https://developers.google.com/identity/protocols/oauth2/web-server";
 const OPEN_ID: &str = "https://developers.google.com/identity/openid-connect/openid-connect#obtainuserinfo";
@@ -20,6 +21,10 @@ pub(super) fn row() -> Provided {
     let error = |code: &str, description: &str| json!({"error": code, "error_description": description});
     Provided::new("GOOGLE", "POST /revoke")
         .id_tokens("https://accounts.google.com", "u-1")
+        .notice(
+            || NoticeBody::SecurityEvent(Secret::new("a.b.c")),
+            "https://developers.google.com/identity/protocols/risc",
+        )
         .authorization("…&scope=openid+email+profile&PKCE&nonce=s3cret-nonce&access_type=offline", WEB_SERVER)
         .case(Person, json!({"sub": "u-1", "name": "Mina"}), Done, OPEN_ID)
         .case(Person, (401, json!({"error": "invalid_request"})), Done, OPEN_ID)

@@ -8,6 +8,7 @@ use super::{
     Outcome::{Done, GrantEnds, OurFault, TheirFault, Unknown},
     Provided,
 };
+use crate::domain::gateway::services::ports::NoticeBody;
 
 const REST: &str = "https://developers.kakao.com/docs/latest/ko/kakaologin/rest-api";
 const LOGIN_ERRORS: &str = "https://developers.kakao.com/docs/latest/ko/kakaologin/trouble-shooting";
@@ -46,6 +47,10 @@ pub(super) fn plain_row() -> Provided {
 }
 
 fn cases(row: Provided) -> Provided {
+    let unproven = || NoticeBody::Parameters([("user_id", "123456789".to_owned())].into());
+    let row = row
+        .set("KAKAO_ADMIN_KEY", "s3cret-admin-key")
+        .notice(unproven, "https://developers.kakao.com/docs/latest/ko/kakaologin/callback");
     row.on_the_way("GET /userinfo", json!({"id": 123_456_789_u64, "kakao_account": {}}))
         .case(Person, json!({"id": 123_456_789_u64, "kakao_account": {}}), Done, REST)
         .case(Person, api_error(401, -401), GrantEnds("code:-401"), API_ERRORS)

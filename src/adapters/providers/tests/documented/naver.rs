@@ -8,7 +8,7 @@ use super::{
     Outcome::{Done, GrantEnds, OurFault, TheirFault, Unknown},
     Provided,
 };
-use crate::adapters::providers::tests::fake::Reply;
+use crate::{adapters::providers::tests::fake::Reply, domain::gateway::services::ports::NoticeBody};
 
 const API: &str = "https://developers.naver.com/docs/login/api/api.md";
 const PROFILE: &str = "https://developers.naver.com/docs/login/profile/profile.md";
@@ -43,7 +43,12 @@ pub(super) fn plain_row() -> Provided {
 
 fn cases(row: Provided) -> Provided {
     let error = |code: &str, description: &str| json!({"error": code, "error_description": description});
-    row.on_the_way("GET /userinfo", json!({"resultcode": "00", "message": "success", "response": {"id": "32742776"}}))
+    let unproven = || {
+        let names = ["clientId", "encryptUniqueId", "timestamp", "signature"];
+        NoticeBody::Parameters(names.map(|name| (name, "AAAA".to_owned())).into())
+    };
+    row.notice(unproven, GUIDE)
+        .on_the_way("GET /userinfo", json!({"resultcode": "00", "message": "success", "response": {"id": "32742776"}}))
         .case(Person, json!({"resultcode": "00", "message": "success", "response": {"id": "32742776"}}), Done, PROFILE)
         .case(
             Person,

@@ -1,0 +1,30 @@
+//! A certificate for localhost, which nobody has signed.
+
+use rcgen::{CertificateParams, KeyPair};
+
+/// It is there as long as this is.
+pub(crate) struct Certificate {
+    _folder: tempfile::TempDir,
+    certificate: String,
+    key: String,
+}
+
+impl Certificate {
+    pub(crate) fn of_localhost() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let [certificate, key] =
+            [("tls.crt", certificate.pem()), ("tls.key", key.serialize_pem())].map(|(name, text)| {
+                let path = folder.path().join(name);
+                std::fs::write(&path, text).unwrap();
+                path.to_str().unwrap().to_owned()
+            });
+        Self { _folder: folder, certificate, key }
+    }
+
+    /// By which the gateway answers with it.
+    pub(crate) fn settings(&self) -> [(&str, &str); 2] {
+        [("TLS_CERTIFICATE", &self.certificate), ("TLS_KEY", &self.key)]
+    }
+}
