@@ -24,7 +24,8 @@ pub(super) struct Kept<T> {
 }
 
 struct Attempt {
-    began_at: DateTime<Utc>,
+    /// When it ended, or began if it has not. Whoever has waited for one that took long need not begin another.
+    at: DateTime<Utc>,
     /// Why there is no document since.
     failure: Option<ProviderError>,
 }
@@ -56,14 +57,14 @@ impl<T: Send + Sync> Kept<T> {
         let now = self.clock.now();
         let old = self.entry.load_full().map(|entry| Arc::clone(&entry.document));
         let pause = if old.is_some() { COOLDOWN } else { RETRY };
-        if let Some(Attempt { failure, .. }) = attempt.as_ref().filter(|last| is_within(now, last.began_at, pause)) {
+        if let Some(Attempt { failure, .. }) = attempt.as_ref().filter(|last| is_within(now, last.at, pause)) {
             let unfinished = || ProviderError::Unavailable("it could not be asked a moment ago".to_owned());
             return old.ok_or_else(|| failure.clone().unwrap_or_else(unfinished));
         }
         // The caller may give up before the fetch ends.
-        *attempt = Some(Attempt { began_at: now, failure: None });
+        *attempt = Some(Attempt { at: now, failure: None });
         let fetched = fetch.await;
-        *attempt = Some(Attempt { began_at: now, failure: fetched.as_ref().err().cloned() });
+        *attempt = Some(Attempt { at: self.clock.now(), failure: fetched.as_ref().err().cloned() });
         match (fetched, old) {
             (Ok(document), _) => {
                 let document = Arc::new(document);
@@ -88,4 +89,31 @@ impl<T: Send + Sync> Kept<T> {
 /// A clock that was set back must not stop everything until it is where it was.
 fn is_within(now: DateTime<Utc>, since: DateTime<Utc>, span: TimeDelta) -> bool {
     (now - since).abs() < span
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::domain::gateway::services::testing::TestClock;
+
+    #[tokio::test]
+    async fn whoever_waited_for_a_slow_failure_hears_of_it_and_asks_no_more() {
+        let (clock, asked) = (TestClock::at(1_800_000_000), AtomicU32::new(0));
+        let kept = Kept::<()>::new(clock.clone());
+        let get = || {
+            kept.get(|()| true, async {
+                asked.fetch_add(1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                clock.pass(TimeDelta::seconds(10));
+                Err(ProviderError::Unavailable("no answer in time".to_owned()))
+            })
+        };
+        let late = Err(ProviderError::Unavailable("no answer in time".to_owned()));
+        assert_eq!(tokio::join!(get(), get(), get()), (late.clone(), late.clone(), late.clone()));
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        clock.pass(RETRY);
+        assert_eq!((get().await, asked.load(Ordering::SeqCst)), (late, 2));
+    }
 }
