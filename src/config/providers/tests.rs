@@ -256,7 +256,7 @@ fn entra_is_for_one_tenant_or_for_those_that_are_named() {
         ),
         (
             &[("ENTRA_TENANT", CONTOSO), ("ENTRA_GROUPS", " , ")],
-            "ENTRA_GROUPS is \" , \": ids of groups, separated by commas",
+            "ENTRA_GROUPS is \",\": ids of groups, separated by commas",
         ),
         (
             &[("ENTRA_TENANT", CONTOSO), ("ENTRA_SCOPES", "email")],

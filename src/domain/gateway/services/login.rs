@@ -228,13 +228,13 @@ impl LoginService {
             return Err(self.finished_before(attempt, old_session).await?);
         }
         // Whoever signed out meanwhile, or deleted the account, does not want to be signed in by what was begun before.
-        if attempt.consent && !self.is_signed_in(attempt, old_session).await? {
+        if attempt.consent && attempt.link.is_none() && !self.is_signed_in(attempt, old_session).await? {
             return Err(FinishError::UnknownAttempt);
         }
         match self.finish_first(attempt, returned, old_session).await {
             // The sign-in that this follows is as good as it was.
             Err(error @ (FinishError::Denied | FinishError::Nonsense | FinishError::Provider(_)))
-                if attempt.consent =>
+                if attempt.consent && self.is_signed_in(attempt, old_session).await? =>
             {
                 info!(provider = %attempt.provider, %error, "a person who had signed in did not give their consent, too");
                 Ok(Finished { return_to: attempt.return_to.clone(), session: None, consent: None })

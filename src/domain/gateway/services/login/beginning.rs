@@ -177,13 +177,8 @@ fn auth_type(wanted: &str, known: &'static [&'static str]) -> Result<&'static st
 
 /// The scopes, if each may be asked for.
 fn allowed_scopes(wanted: &str, allowed: &[String]) -> Result<Vec<String>, BeginError> {
-    let words: BTreeSet<_> = scope_words(wanted).collect();
-    let good = !words.is_empty()
-        && wanted.len() <= MAX_SCOPE_BYTES
-        && words.iter().all(|word| allowed.iter().any(|known| known == word));
-    if good {
-        Ok(words.into_iter().map(str::to_owned).collect())
-    } else {
-        Err(BeginError::ScopeNotAllowed(allowed.to_vec()))
-    }
+    let mut seen = BTreeSet::new();
+    let words: Vec<_> = scope_words(wanted).filter(|word| seen.insert(*word)).map(str::to_owned).collect();
+    let good = !words.is_empty() && wanted.len() <= MAX_SCOPE_BYTES && words.iter().all(|word| allowed.contains(word));
+    if good { Ok(words) } else { Err(BeginError::ScopeNotAllowed(allowed.to_vec())) }
 }

@@ -41,7 +41,7 @@ async fn one_attempt_may_ask_for_more_than_is_set() {
     let request = BeginRequest {
         login_hint: Some("mina@example.com"),
         auth_type: Some("reauthenticate"),
-        scope: Some("photos,calendar"),
+        scope: Some("photos,calendar photos"),
         ..to(None)
     };
     begin("one", request).await.unwrap();
