@@ -1,11 +1,13 @@
 //! A certificate for localhost, which nobody has signed.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use rcgen::{CertificateParams, KeyPair};
 
 /// It is there as long as this is.
 pub(crate) struct Certificate {
     _folder: tempfile::TempDir,
-    certificate: String,
+    chain: String,
     key: String,
 }
 
@@ -14,17 +16,16 @@ impl Certificate {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let [certificate, key] =
-            [("tls.crt", certificate.pem()), ("tls.key", key.serialize_pem())].map(|(name, text)| {
-                let path = folder.path().join(name);
-                std::fs::write(&path, text).unwrap();
-                path.to_str().unwrap().to_owned()
-            });
-        Self { _folder: folder, certificate, key }
+        let [chain, key] = [("tls.crt", certificate.pem()), ("tls.key", key.serialize_pem())].map(|(name, text)| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        });
+        Self { _folder: folder, chain, key }
     }
 
     /// By which the gateway answers with it.
     pub(crate) fn settings(&self) -> [(&str, &str); 2] {
-        [("TLS_CERTIFICATE", &self.certificate), ("TLS_KEY", &self.key)]
+        [("TLS_CERTIFICATE", &self.chain), ("TLS_KEY", &self.key)]
     }
 }
