@@ -81,6 +81,9 @@ struct Case {
     source: &'static str,
 }
 
+/// Makes a notice that nobody has proven.
+type Unproven = fn() -> NoticeBody;
+
 /// A row of the table.
 struct Provided {
     /// Of its variables.
@@ -98,7 +101,7 @@ struct Provided {
     /// What the browser is sent with, behind what every request has, and where that is documented.
     authorization: Option<(&'static str, &'static str)>,
     /// A notice without proof, as anybody could send it, and where the provider's are documented; nothing if it documents none.
-    notice: Option<(fn() -> NoticeBody, &'static str)>,
+    notice: Option<(Unproven, &'static str)>,
     /// How it is told to take a grant back.
     revokes_by: &'static str,
     /// Whether the id token alone says who the person is: nothing else is asked.
@@ -151,7 +154,7 @@ impl Provided {
         Self { authorization: Some((query, source)), ..self }
     }
 
-    fn notice(self, body: fn() -> NoticeBody, source: &'static str) -> Self {
+    fn notice(self, body: Unproven, source: &'static str) -> Self {
         Self { notice: Some((body, source)), ..self }
     }
 
