@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use common::{PATIENCE, call, command, eventually};
+use common::{PATIENCE, call, command, eventually, nobody};
 use serde_json::Value;
 
 /// More than the gateway queues, in lines of about a kilobyte.
@@ -97,7 +97,7 @@ const VAULT_KEY: (&str, &str) = ("VAULT_KEY", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qy
 
 #[test]
 fn in_production_nothing_is_printed_but_objects() {
-    let dead = format!("http://{}", free_address());
+    let dead = format!("http://{}", nobody());
     let output = served(
         &[
             ("GATEWAY_ENV", "production"),
@@ -141,7 +141,7 @@ fn a_dummy_token_is_an_object_too_where_every_line_is_one() {
 
 #[test]
 fn a_start_that_waits_and_fails_says_so_in_objects() {
-    let database = format!("postgres://user:s3cret@{}/gateway", free_address());
+    let database = format!("postgres://user:s3cret@{}/gateway", nobody());
     let variables =
         [("LOG_FORMAT", "json"), ("DATABASE_URL", database.as_str()), VAULT_KEY, ("STARTUP_TIMEOUT", "500ms")];
     let folder = tempfile::tempdir().unwrap();

@@ -18,21 +18,16 @@ mod upgrades;
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     time::Duration,
 };
 
-use common::{Answer, Gateway};
+use common::{Answer, Gateway, nobody};
 
 /// A gateway in front of these instances of the AUTH service.
 fn gateway(instances: &[SocketAddr], variables: &[(&str, &str)]) -> Gateway {
     let urls: Vec<String> = instances.iter().map(|address| format!("http://{address}")).collect();
     Gateway::with(&[variables, &[("AUTH_SERVICE_URL", urls.join(",").as_str())]].concat())
-}
-
-/// An address where nobody listens.
-fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// Checks that it is a problem that tells nothing of the service.

@@ -1,17 +1,12 @@
 //! gRPC with Python's `grpcio` on both sides: the calls of a client reach a service through the gateway as if there were
 //! none between them, but for who may call.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-use std::{
-    net::{TcpListener, TcpStream},
-    time::Duration,
-};
+use std::{net::TcpStream, time::Duration};
 
 use serde_json::{Value, json};
 
 use crate::{
-    common::{Gateway, eventually},
+    common::{Gateway, eventually, nobody},
     programs::{Conversation, Script},
 };
 
@@ -27,8 +22,7 @@ impl Setup {
     fn start() -> Self {
         let greeter = Conversation::begin(Script::python("greeter.py", include_str!("greeter.py")), &[]);
         let url = format!("h2c://127.0.0.1:{}", greeter.said()["port"]);
-        // One where nobody listens.
-        let gone = format!("h2c://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+        let gone = format!("h2c://{}", nobody());
         let gateway = Gateway::with(&[("GREETER_SERVICE_URL", &url), ("GONE_SERVICE_URL", &gone)]);
         let (token, _) = gateway.tokens(&json!({"subject": "alice"}));
         let script = Script::python("grpc_caller.py", include_str!("grpc_caller.py"));

@@ -21,9 +21,20 @@ use std::{
 };
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 /// Long enough for a busy machine; nothing waits for it to pass.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An address where nobody listens.
+pub(crate) fn nobody() -> SocketAddr {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    // It is bound and never listens: another test that runs meanwhile does not get the port.
+    std::mem::forget(socket);
+    address
+}
 
 /// A running gateway. It is killed when dropped.
 pub(crate) struct Gateway {
