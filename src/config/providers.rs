@@ -10,7 +10,7 @@ mod values;
 use std::collections::BTreeSet;
 
 use self::{
-    asking::{authorize_endpoint, read_more_scopes, read_prompt, read_scopes, with_openid},
+    asking::{authorize_endpoint, read_more_scopes, read_prompt, read_scopes, read_switch, with_openid},
     known::{ENDPOINT_SUFFIXES, JWKS_SUFFIX, KNOWN, Known, OIDC_SUFFIX, OpenId},
     values::{client_id, client_id_or_none, endpoint, hosted_domain, issuer, redirect_uri, secret_or_none, version},
 };
@@ -275,11 +275,6 @@ fn display_name(stem: &str) -> String {
         format!("{first}{}", rest.to_ascii_lowercase())
     };
     stem.split('_').filter(|part| !part.is_empty()).map(word).collect::<Vec<_>>().join(" ")
-}
-
-fn read_switch(reader: &mut Reader<'_>, prefix: &str, suffix: &str, usual: bool) -> Option<bool> {
-    let usual = if usual { "on" } else { "off" };
-    member(reader, &format!("{prefix}{suffix}"), usual, |text| one_of(text, &[("on", true), ("off", false)]))
 }
 
 /// Reads a variable of a family; unset, `usual` counts.

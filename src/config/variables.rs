@@ -155,7 +155,7 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     family(
         "OIDC_<NAME>_ID_TOKEN_ALG",
         "that of the provider's published keys",
-        "`HS256` where the client secret signs the id tokens, as LINE's does; then no published key will do",
+        "`HS256` where the client secret signs the id tokens; then no published key will do",
     ),
     family(
         "<PROVIDER>_SCOPES",

@@ -6,13 +6,10 @@ mod notices;
 mod secret;
 
 use async_trait::async_trait;
-use reqwest::StatusCode;
-use serde_json::Value;
 
 pub(super) use self::secret::ClientSecrets;
 use super::{
     answer::{email, is_true, text_subject},
-    error_codes::{ErrorCodes, ErrorResponse},
     flow::{ClientAuth, Flow, TokenTypeHint, revoked},
     id_token::{IdTokens, Issuers, Origin, SignedWith},
 };
@@ -31,8 +28,6 @@ use crate::domain::gateway::{
 /// The issuer of its id tokens and notices, and the audience of our client secrets.
 const ISSUER: &str = "https://appleid.apple.com";
 const REMEDY: &str = "see to it that APPLE_TOKEN_URL is the endpoint of Sign in with Apple, which always gives one";
-/// All that it documents is registered (RFC 6749 §5.2).
-const CODES: ErrorCodes = ErrorCodes { grant: &[], client: &[], provider: &[] };
 /// With one of these scopes Apple takes no other response mode than `form_post`.
 const SCOPES_BY_FORM: [&str; 2] = ["name", "email"];
 
@@ -52,12 +47,13 @@ impl Apple {
         let secrets = ClientSecrets::new(client_secret, &registration, client_id);
         let audiences = registration.app_id.iter().chain([client_id]).cloned().collect();
         let (id_tokens, issuers) = (IdTokens::new(&flow), Issuers::Named(vec![ISSUER.to_owned()]));
-        let flow = flow.with_errors(error_of).with_client_secrets(secrets);
+        // All error codes that it documents are registered (RFC 6749 §5.2).
+        let flow = flow.with_client_secrets(secrets);
         Self { flow, registration, id_tokens, issuers, audiences }
     }
 
-    fn signed_with(&self) -> SignedWith<'_> {
-        SignedWith::Published(&self.registration.jwks)
+    fn origin(&self) -> Origin<'_> {
+        Origin { issuers: &self.issuers, signed_with: SignedWith::Published(&self.registration.jwks) }
     }
 
     /// Who the person is. The id token has no name.
@@ -66,9 +62,8 @@ impl Apple {
         tokens: &ProviderTokens,
         exchange: &CodeExchange,
     ) -> Result<ProviderIdentity, ProviderError> {
-        let origin = Origin { issuers: &self.issuers, signed_with: self.signed_with() };
         let nonce = exchange.nonce.as_ref();
-        let claims = self.id_tokens.check(&self.flow, &origin, tokens, nonce, REMEDY).await?;
+        let claims = self.id_tokens.check(&self.flow, &self.origin(), tokens, nonce, REMEDY).await?;
         Ok(ProviderIdentity {
             provider: self.flow.name().clone(),
             subject: text_subject(&claims, "sub")?,
@@ -77,10 +72,6 @@ impl Apple {
             name: exchange.name.clone(),
         })
     }
-}
-
-fn error_of(_: StatusCode, body: &Value) -> Option<ErrorResponse> {
-    CODES.error(body)
 }
 
 #[async_trait]
@@ -114,7 +105,7 @@ impl Provider for Apple {
 
     async fn check_issuer(&self, iss: Option<&str>) -> Result<(), ProviderError> {
         // It does not say that it names itself.
-        Origin { issuers: &self.issuers, signed_with: self.signed_with() }.check_response(iss, false)
+        self.origin().check_response(iss, false)
     }
 
     async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {

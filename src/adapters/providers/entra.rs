@@ -36,8 +36,9 @@ struct Entra(EntraSettings);
 
 /// Makes it.
 pub(super) fn entra(flow: Flow, settings: EntraSettings) -> Oidc {
-    let issuer = format!("{}/{}/v2.0", settings.authority, settings.tenant.segment());
-    Oidc::discovered(flow.with_errors(error_of), issuer, IdTokenKey::Published, Entra(settings))
+    let entra = Entra(settings);
+    let issuer = entra.issuer(&entra.0.tenant.segment());
+    Oidc::discovered(flow.with_errors(error_of), issuer, IdTokenKey::Published, entra)
 }
 
 fn error_of(_: StatusCode, body: &Value) -> Option<ErrorResponse> {

@@ -1,5 +1,5 @@
 //! A JWT that a provider signed (RFC 7515, 7519): taken apart, and verified with one of its keys. What its claims must hold is for
-//! whoever reads it: see `id_token`.
+//! the reader: see `id_token`.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, crypto};

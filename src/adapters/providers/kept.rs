@@ -24,7 +24,7 @@ pub(super) struct Kept<T> {
 }
 
 struct Attempt {
-    /// When it ended, or began if it has not. Whoever has waited for one that took long need not begin another.
+    /// When it ended, or began if it has not. A caller that waited for one that took long need not begin another.
     at: DateTime<Utc>,
     /// Why there is no document since.
     failure: Option<ProviderError>,

@@ -20,6 +20,7 @@ use crate::domain::gateway::{
 /// As its id tokens write it.
 const ISSUER: &str = "https://access.line.me";
 const REMEDY: &str = "see to it that openid is among LINE_SCOPES, and that LINE_AUTHORIZE_URL does not take it out";
+
 /// What is peculiar to LINE.
 pub(super) struct Line;
 

@@ -1,4 +1,4 @@
-//! The page that says how far the deletion of a person's data is. It says nothing of the person: whoever has the address sees it.
+//! The page that says how far the deletion of a person's data is. It says nothing of the person, since anybody who has the address sees it.
 
 use maud::{Markup, html};
 

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{
     Common, Prompt, ProviderKind, ProviderSettings,
-    asking::{authorize_endpoint, parameter, read_more_scopes, read_pkce, read_scopes},
+    asking::{authorize_endpoint, parameter, read_more_scopes, read_scopes, read_switch},
     member,
     values::endpoint,
 };
@@ -50,7 +50,7 @@ pub(super) fn read(reader: &mut Reader<'_>, common: &Common<'_>) -> Option<Provi
         .map(|(suffix, usual)| member(reader, &format!("{PREFIX}{suffix}"), usual, |text| endpoint(text, environment)));
     let scopes = read_scopes(reader, PREFIX, SCOPES, false);
     let more_scopes = read_more_scopes(reader, PREFIX, authorize.as_ref());
-    let pkce = read_pkce(reader, PREFIX, true);
+    let pkce = read_switch(reader, PREFIX, "_PKCE", true);
     let (client_id, team_id, key_id, private_key) = match (client_id?, team_id?, key_id?, private_key?) {
         (None, None, None, None) => return None,
         (Some(client_id), Some(team_id), Some(key_id), Some(private_key)) => (client_id, team_id, key_id, private_key),

@@ -75,7 +75,7 @@ pub(super) fn read_prompt(
 ) -> Option<Prompt> {
     let name = format!("{prefix}_PROMPT");
     if let Some((text, place)) = reader.value_and_place(&name).filter(|(text, _)| !is_known && !text.is_empty()) {
-        let rule = "this provider does not know `prompt`; GET /login/{provider}?auth_type=… makes it ask again";
+        let rule = "this provider does not know `prompt`; GET /login/{provider}?auth_type=… makes Facebook and Naver ask again";
         reader.note(Mistake::new(place, shown(text), rule));
         return None;
     }
@@ -91,10 +91,10 @@ pub(super) fn read_prompt(
     })
 }
 
-/// Whether PKCE is used.
-pub(super) fn read_pkce(reader: &mut Reader<'_>, prefix: &str, usual: bool) -> Option<bool> {
+/// Whether something is used, such as PKCE.
+pub(super) fn read_switch(reader: &mut Reader<'_>, prefix: &str, suffix: &str, usual: bool) -> Option<bool> {
     let usual = if usual { "on" } else { "off" };
-    member(reader, &format!("{prefix}_PKCE"), usual, |text| one_of(text, &[("on", true), ("off", false)]))
+    member(reader, &format!("{prefix}{suffix}"), usual, |text| one_of(text, &[("on", true), ("off", false)]))
 }
 
 /// A parameter of a URL's own query.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{
     Common,
-    asking::{read_more_scopes, read_prompt, read_scopes},
-    member, read_switch,
+    asking::{read_more_scopes, read_prompt, read_scopes, read_switch},
+    member,
     values::{client_id_or_none, issuer, secret_or_none},
     wants_both,
 };
@@ -92,7 +92,7 @@ fn tenants(text: &str) -> Result<Option<AllowedTenants>, String> {
     }
 }
 
-/// The tenants whose people are let in. Whoever can make a tenant can write anything about its people, so in production it has to be
+/// The tenants whose people are let in. The administrator of a tenant can write anything about its people, and anybody can make one, so in production it has to be
 /// said that everybody's may come.
 fn allowed(
     reader: &mut Reader<'_>,

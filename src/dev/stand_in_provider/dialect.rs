@@ -107,7 +107,7 @@ impl Dialect {
         claims.as_object().cloned().unwrap_or_default()
     }
 
-    /// Who the person is, to whoever has an access token.
+    /// Who the person is, for a bearer of an access token.
     pub(super) fn userinfo(self, person: &Person, scope: &Scope) -> Value {
         match self {
             Self::Standard => Value::Object(person.claims(scope)),

@@ -61,7 +61,7 @@ impl Apple {
         if token.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")) {
             return Err(NoticeRefusal::Unverified);
         }
-        let verified = self.id_tokens.verify(&self.flow, &self.signed_with(), token).await;
+        let verified = self.id_tokens.verify(&self.flow, &self.origin().signed_with, token).await;
         let claims = verified.map(|verified| verified.claims).map_err(|error| match error {
             ProviderError::Unavailable(_) => NoticeRefusal::KeysUnavailable(error),
             _ => NoticeRefusal::Unverified,

@@ -70,7 +70,7 @@ ids! {
     DeviceId,
     /// Names the wish to end sessions and tokens of an account.
     EndingId,
-    /// Names the wish of a person that we delete what we have of them. Whoever knows it sees how far that is, and nothing else.
+    /// Names a person's request that we delete what we have of them. It shows whether that is done, and nothing else.
     ConfirmationCode,
     /// Names one request, in `X-Request-Id`, in problem documents and in the access log.
     RequestId,

@@ -16,7 +16,7 @@ use super::{
 pub const ATTEMPT_LIFE: TimeDelta = TimeDelta::minutes(10);
 
 /// How many attempts one browser may have under way, in as many tabs. The oldest gives way to one more. Each is a cookie of
-/// up to 2 KiB, and all of them together have to fit into a request's head of 16 KiB beside everybody else's.
+/// about 2 KiB at most, and all of them together have to fit into a request's head of 16 KiB beside everybody else's.
 pub const MAX_ATTEMPTS: usize = 5;
 
 /// The longest `return_to`: it travels in a cookie.

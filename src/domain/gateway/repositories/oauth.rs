@@ -21,7 +21,7 @@ pub trait OAuthRepository: Send + Sync {
     /// `Conflict` if the identity is unknown and the newcomer's id is another account's.
     async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError>;
 
-    /// The account of whoever a provider calls so, if there is one.
+    /// The account of the person whom a provider calls so, if there is one.
     async fn find_account(&self, provider: &ProviderName, subject: &str) -> Result<Option<AccountId>, RepositoryError>;
 
     /// Links an identity to an existing account. Linking it again to the same account changes nothing.

@@ -227,7 +227,7 @@ impl LoginService {
         if !store.redeem(&returned.state.digest(), attempt.expires_at).await.map_err(Failure::from)? {
             return Err(self.finished_before(attempt, old_session).await?);
         }
-        // Whoever signed out meanwhile, or deleted the account, does not want to be signed in by what was begun before.
+        // A person who signed out meanwhile, or deleted the account, does not want to be signed in by what was begun before.
         if attempt.consent && attempt.link.is_none() && !self.is_signed_in(attempt, old_session).await? {
             return Err(FinishError::UnknownAttempt);
         }
@@ -284,7 +284,7 @@ impl LoginService {
         Ok(Finished { session: Some(session), ..finished })
     }
 
-    /// Begins the attempt that asks for consent. Whoever has signed in has done so, whatever comes of it.
+    /// Begins the attempt that asks for consent. The person is signed in already, whatever comes of it.
     async fn ask_for_consent(&self, attempt: &LoginAttempt, request: ConsentRequest) -> Option<Begun> {
         let begun = self.begin_again(attempt, request).await;
         begun

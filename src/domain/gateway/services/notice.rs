@@ -43,7 +43,7 @@ pub struct NoticeService {
     parts: NoticeParts,
     /// Those that the store did not take.
     held: Held,
-    /// Wakes whoever works them off.
+    /// Wakes the task that works them off.
     woken: Notify,
 }
 
@@ -56,7 +56,7 @@ pub enum NoticeError {
     /// It is not believed.
     #[error(transparent)]
     Refused(#[from] NoticeRefusal),
-    /// The store did not take it, and the provider, or whoever runs the app there, is to know.
+    /// The store did not take it, and the provider, or the owner of the app there, is to know.
     #[error(transparent)]
     Failed(#[from] Failure),
 }

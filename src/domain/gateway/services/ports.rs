@@ -187,7 +187,7 @@ pub enum ProviderError {
     /// The id token holds another nonce than was expected, or none: the code belongs to another authorization request.
     #[error("the id token holds another nonce")]
     NonceMismatch,
-    /// No id token came though one has to. The operator can mend that, or whoever asked for the code without the scope `openid`.
+    /// No id token came though one has to. The operator can mend that, or the front end that asked for the code without the scope `openid`.
     #[error("the provider gave no id token: {remedy}")]
     NoIdToken {
         /// What the operator can do.

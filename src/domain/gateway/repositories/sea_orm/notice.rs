@@ -137,7 +137,7 @@ impl NoticeRepository for SeaOrmNotices {
     }
 }
 
-/// A row that cannot be read, of a newer version for instance, stays for whoever can, and is no reason to keep the others.
+/// A row that cannot be read, of a newer version for instance, stays for a gateway that can, and is no reason to keep the others.
 fn readable(row: notices::Model) -> Option<ClaimedNotice> {
     row.try_into().inspect_err(|error| error!(%error, "a stored notice cannot be read; it stays")).ok()
 }

@@ -72,8 +72,8 @@ impl AccountService {
         Ok(())
     }
 
-    /// Deletes what we have of whoever a provider calls so, at their request to the provider: the identity and its grants, and the
-    /// account if that has no other way in. Whoever has allowed us something after `until` is back, and keeps it. It can be done
+    /// Deletes what we have of the person whom a provider calls so, at their request to the provider: the identity and its grants, and the
+    /// account if that has no other way in. A person who allowed us something after `until` is back, and keeps it. It can be done
     /// again. The provider is not told: the person has removed us there already.
     pub async fn erase_identity(
         &self,

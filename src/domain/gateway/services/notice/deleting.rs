@@ -1,4 +1,4 @@
-//! The wish of a person, told by a provider, that we delete what we have of them.
+//! The request of a person, told by a provider, that we delete what we have of them.
 
 use tracing::info;
 
@@ -12,7 +12,7 @@ use crate::domain::gateway::{
 };
 
 impl NoticeService {
-    /// Takes a person's wish from a provider, and gives the code by which the person can see how far it is. It is stored once this
+    /// Takes a person's request from a provider, and gives the code by which the person can see how far it is. It is stored once this
     /// returns well; if it is not, the provider tells the person so, who can ask again.
     pub async fn request_deletion(
         &self,
@@ -25,17 +25,17 @@ impl NoticeService {
         let any_code = || ConfirmationCode::from_random(self.parts.entropy.bytes());
         let code = verified.id.as_deref().map_or_else(any_code, Notice::deletion_code);
         let now = self.parts.clock.now();
-        let wish = Notice::deletion(name.clone(), event.subject, code, verified.sent_at, now);
-        if wish.is_stale() {
+        let deletion = Notice::deletion(name.clone(), event.subject, code, verified.sent_at, now);
+        if deletion.is_stale() {
             return Err(NoticeError::Refused(NoticeRefusal::Malformed));
         }
-        self.store(&[wish]).await?;
+        self.store(&[deletion]).await?;
         info!(provider = %name, "somebody wants us to delete what we have of them");
         self.woken.notify_one();
         Ok(code)
     }
 
-    /// How far the wish with this code is; `None` if there is none, or it was long ago.
+    /// How far the request with this code is; `None` if there is none, or it was long ago.
     pub async fn deletion(&self, code: &str) -> Result<Option<NoticeProgress>, Failure> {
         let Ok(code) = code.parse::<ConfirmationCode>() else { return Ok(None) };
         Ok(self.parts.store.progress(&Notice::deletion_digest(code)).await?)

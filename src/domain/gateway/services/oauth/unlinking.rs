@@ -24,7 +24,7 @@ impl OAuthService {
         Ok(revoked.len())
     }
 
-    /// The account of whoever a provider calls so, if there is one.
+    /// The account of the person whom a provider calls so, if there is one.
     pub async fn account_at(&self, provider: &ProviderName, subject: &str) -> Result<Option<AccountId>, Failure> {
         Ok(self.store.find_account(provider, subject).await?)
     }

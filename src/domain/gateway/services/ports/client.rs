@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::domain::gateway::models::client::{AssertionClaims, ClientKey};
 
-/// Why a file is not taken for the public key of a client. The text is for whoever adds it, and quotes nothing of the file.
+/// Why a file is not taken for the public key of a client. The text is for the person who adds it, and quotes nothing of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ClientKeyError {
     /// Neither JSON with a JWK or a JWK set, nor PEM with public keys.
@@ -50,7 +50,7 @@ pub enum KeyFlaw {
     /// The private half is in it.
     #[error("it is a private key: keep that where the client is, and give the public half here")]
     Private,
-    /// A secret: whoever verifies with it could sign with it.
+    /// A secret: a service that verifies with it could sign with it.
     #[error(
         "it is a symmetric key, which both sides would have to keep secret: give a public key, or add the client without --jwks to get a secret"
     )]

@@ -72,7 +72,7 @@ fn take_over() -> OnConflict {
     take_over
 }
 
-/// That the account is there and has the identity. It is locked: whoever ends the account, or takes the identity from it, does so
+/// That the account is there and has the identity. It is locked: a write that ends the account, or takes the identity from it, happens
 /// before this or after the transaction.
 async fn demand_identity(transaction: &impl ConnectionTrait, grant: &Grant) -> Result<(), RepositoryError> {
     let account = accounts::Entity::find_by_id(grant.account.as_uuid()).lock_shared().one(transaction).await?;
