@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::{Answer, Gateway, STAND_INS, call, eventually};
+use super::{Answer, Gateway, call, eventually, newest_stand_in};
 
 /// Its cookies, and whether it shows pages.
 #[derive(Default)]
@@ -147,9 +147,9 @@ impl Away {
     fn choose(&self, path: &str, choice: &str) -> Answer {
         let is_ours = self.authorize.path().ends_with(&format!("/api/stand-in{path}"));
         if is_ours {
-            eventually("the console tells of the stand-in", || !STAND_INS.lock().unwrap().is_empty());
+            eventually("the console tells of the stand-in", || newest_stand_in().is_some());
         }
-        let stand_in = STAND_INS.lock().unwrap().last().copied().filter(|_| is_ours);
+        let stand_in = newest_stand_in().filter(|_| is_ours);
         let address = stand_in.unwrap_or_else(|| self.authorize.socket_addrs(|| None).unwrap()[0]);
         let form = format!("{}&{choice}", self.authorize.query().unwrap());
         let form_type = ("Content-Type", "application/x-www-form-urlencoded");

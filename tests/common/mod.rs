@@ -16,7 +16,7 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     sync::{Arc, Condvar, Mutex},
-    thread,
+    thread::{self, ThreadId},
     time::{Duration, Instant},
 };
 
@@ -45,8 +45,15 @@ pub(crate) struct Gateway {
     _folder: tempfile::TempDir,
 }
 
-/// Where the stand-in providers of the gateways of this test listen, in the order of their starts.
-pub(crate) static STAND_INS: Mutex<Vec<SocketAddr>> = Mutex::new(Vec::new());
+/// Where the stand-in providers of gateways listen, in the order of their starts, with the thread that started the gateway: `cargo test`
+/// runs each test of a binary in a thread of its own.
+static STAND_INS: Mutex<Vec<(ThreadId, SocketAddr)>> = Mutex::new(Vec::new());
+
+/// The stand-in provider of the newest gateway of this test.
+pub(crate) fn newest_stand_in() -> Option<SocketAddr> {
+    let this_test = thread::current().id();
+    STAND_INS.lock().unwrap().iter().rev().find(|(test, _)| *test == this_test).map(|(_, address)| *address)
+}
 
 /// Everything the process has printed, standard output and error.
 #[derive(Default)]
@@ -57,11 +64,11 @@ struct Console {
 
 impl Console {
     fn follow(self: &Arc<Self>, output: impl Read + Send + 'static) {
-        let console = self.clone();
+        let (console, test) = (self.clone(), thread::current().id());
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if let Some(stand_in) = line.trim().strip_prefix("service stand-in ") {
-                    STAND_INS.lock().unwrap().push(stand_in.trim().parse().unwrap());
+                    STAND_INS.lock().unwrap().push((test, stand_in.trim().parse().unwrap()));
                 }
                 console.lines.lock().unwrap().push(line);
                 console.grown.notify_all();
