@@ -128,11 +128,28 @@ fn check(sources: &Sources) -> ExitCode {
         for warning in settings.providers.iter().filter_map(|provider| provider.warning(WallClock.now())) {
             complain(&format!("warning: {warning}\n"));
         }
+        say(&sign_in(&settings));
         say(&reachable::listed(&settings));
         hint_at_slips(sources);
         hint_at_store(&settings);
         ExitCode::SUCCESS
     })
+}
+
+/// Which providers are on: one whose variables have other names is missing here.
+fn sign_in(settings: &Settings) -> String {
+    let on: Vec<_> = settings
+        .providers
+        .iter()
+        .map(|provider| format!("{} (/login/{})", provider.display_name, provider.name))
+        .collect();
+    match (on.is_empty(), settings.environment) {
+        (false, _) => format!("people sign in with {}\n", on.join(", ")),
+        (true, Environment::Development) => {
+            "people sign in with the development stand-in: no provider has an id and a secret\n".to_owned()
+        }
+        (true, Environment::Production) => "no provider is on: none has an id and a secret\n".to_owned(),
+    }
 }
 
 fn check_certificate(settings: &Settings) {

@@ -49,6 +49,31 @@ fn good_settings_are_told_so() {
 }
 
 #[test]
+fn the_providers_that_are_on_are_told_and_names_of_consoles_hinted_at() {
+    let alone = printed(&run(&["check"], &[("LINE_CHANNEL_ID", "1"), ("LINE_CHANNEL_SECRET", "s")]).stdout);
+    assert!(
+        alone.contains("people sign in with the development stand-in: no provider has an id and a secret\n"),
+        "{alone}"
+    );
+    let with_two = [
+        ("LINE_CLIENT_ID", "1"),
+        ("LINE_CLIENT_SECRET", "s"),
+        ("ENTRA_CLIENT_ID", "1"),
+        ("ENTRA_CLIENT_SECRET", "s"),
+        ("ENTRA_TENANT", "contoso.com"),
+        ("TWITTER_CLIENT_ID", "1"),
+    ];
+    let output = run(&["check"], &with_two);
+    let said = printed(&output.stdout);
+    assert!(said.contains("people sign in with LINE (/login/line), Microsoft (/login/entra)\n"), "{said}");
+    let hinted = printed(&output.stderr);
+    assert!(
+        hinted.contains("TWITTER_CLIENT_ID is set, which the gateway does not read: it calls that X_CLIENT_ID"),
+        "{hinted}"
+    );
+}
+
+#[test]
 fn it_is_told_what_is_reachable_and_by_whom() {
     let shipped = printed(&run(&["check"], &[]).stdout);
     let expected = "

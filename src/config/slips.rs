@@ -8,6 +8,30 @@ use super::{
     variables::ALL,
 };
 
+/// What providers' consoles and common libraries call what is one of our variables.
+const CALLED_ELSEWHERE: [(&str, &str); 14] = [
+    ("APPLE_SERVICES_ID", "APPLE_CLIENT_ID"),
+    ("AZURE_AD_CLIENT_ID", "ENTRA_CLIENT_ID"),
+    ("AZURE_AD_CLIENT_SECRET", "ENTRA_CLIENT_SECRET"),
+    ("AZURE_AD_TENANT_ID", "ENTRA_TENANT"),
+    ("ENTRA_TENANT_ID", "ENTRA_TENANT"),
+    ("FACEBOOK_APP_ID", "FACEBOOK_CLIENT_ID"),
+    ("FACEBOOK_APP_SECRET", "FACEBOOK_CLIENT_SECRET"),
+    ("KAKAO_REST_API_KEY", "KAKAO_CLIENT_ID"),
+    ("LINE_CHANNEL_ID", "LINE_CLIENT_ID"),
+    ("LINE_CHANNEL_SECRET", "LINE_CLIENT_SECRET"),
+    ("MICROSOFT_CLIENT_ID", "ENTRA_CLIENT_ID"),
+    ("MICROSOFT_CLIENT_SECRET", "ENTRA_CLIENT_SECRET"),
+    ("TWITTER_CLIENT_ID", "X_CLIENT_ID"),
+    ("TWITTER_CLIENT_SECRET", "X_CLIENT_SECRET"),
+];
+
+/// The variable of ours that a provider's console, or a common library, calls by this name. Other programs may read that name, so
+/// it is never a mistake.
+pub(super) fn called_elsewhere(name: &str) -> Option<&'static str> {
+    CALLED_ELSEWHERE.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
+}
+
 /// What stands for the words that the person chooses in the name of a variable.
 const ANY: &str = "*";
 

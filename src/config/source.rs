@@ -169,15 +169,20 @@ impl Sources {
         self.routes.as_ref()
     }
 
-    /// The names in the process environment that look like a variable of ours with a slip in it, in words for a person.
+    /// The names that look like a variable of ours with a slip in it, or as somebody else calls it, in words for a person.
     pub fn slips(&self) -> Vec<String> {
-        let hint = |name: &String| {
+        let slip = |name: &String| {
             let meant = slips::meant_by(name)?;
             Some(format!(
                 "{name} is set in the environment, and the gateway has no such variable: did you mean {meant}?"
             ))
         };
-        self.environment.keys().filter_map(hint).collect()
+        let called_elsewhere = |name: &str| {
+            let ours = slips::called_elsewhere(name).filter(|ours| self.value(ours).is_none())?;
+            Some(format!("{} is set, which the gateway does not read: it calls that {ours}", self.place(name)))
+        };
+        let slips = self.environment.keys().filter_map(slip);
+        slips.chain(self.names().into_iter().filter_map(called_elsewhere)).collect()
     }
 
     /// What is wrong with the files of the certificate.
@@ -222,6 +227,23 @@ impl Read for LineByLine<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_console_s_word_is_a_hint_unless_ours_is_set() {
+        let alone = Sources::default().with_environment([("LINE_CHANNEL_ID", "1")]).with_dotenv("TWITTER_CLIENT_ID=2");
+        assert_eq!(
+            alone.slips(),
+            [
+                "LINE_CHANNEL_ID is set, which the gateway does not read: it calls that LINE_CLIENT_ID",
+                "TWITTER_CLIENT_ID (.env line 1) is set, which the gateway does not read: it calls that X_CLIENT_ID",
+            ]
+        );
+        assert_eq!(said(&alone), Vec::<String>::new());
+        assert_eq!(
+            Sources::default().with_environment([("LINE_CHANNEL_ID", "1"), ("LINE_CLIENT_ID", "1")]).slips(),
+            Vec::<String>::new()
+        );
+    }
 
     fn said(sources: &Sources) -> Vec<String> {
         sources.mistakes().iter().map(ToString::to_string).collect()
