@@ -10,7 +10,7 @@ mod values;
 use std::collections::BTreeSet;
 
 use self::{
-    asking::{authorize_endpoint, read_more_scopes, read_prompt, read_scopes, read_switch, with_openid},
+    asking::{authorize_endpoint, read_more_scopes, read_pkce, read_prompt, read_scopes, read_switch, with_openid},
     known::{ENDPOINT_SUFFIXES, JWKS_SUFFIX, KNOWN, Known, OIDC_SUFFIX, OpenId},
     values::{client_id, client_id_or_none, endpoint, hosted_domain, issuer, redirect_uri, secret_or_none, version},
 };
@@ -160,8 +160,8 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
     let scopes = read_scopes(reader, known.prefix, known.scopes, oidc);
     let scopes = scopes.map(|scopes| if open_id.is_some() { with_openid(scopes) } else { scopes });
     let more_scopes = read_more_scopes(reader, known.prefix, authorize.as_ref());
-    let prompt = read_prompt(reader, known.prefix, known.knows_prompt, authorize.as_ref());
-    let pkce = read_switch(reader, known.prefix, "_PKCE", known.pkce || open_id.is_some());
+    let prompt = read_prompt(reader, known.prefix, Some(known.prompts), authorize.as_ref());
+    let pkce = read_pkce(reader, known.prefix, known.pkce, open_id.is_some());
     let usual = if known.compares_redirect_uris { "accept" } else { "refuse" };
     let takes_unbound_codes = member(reader, &format!("{}_UNBOUND_CODES", known.prefix), usual, |text| {
         one_of(text, &[("accept", true), ("refuse", false)])
@@ -230,7 +230,7 @@ fn read_oidc(reader: &mut Reader<'_>, stem: &str, common: &Common<'_>) -> Option
     let client_secret = needed(reader, &prefix, "_CLIENT_SECRET", |text| Ok(Secret::new(text)));
     let scopes = read_scopes(reader, &prefix, OIDC_SCOPES, true);
     let more_scopes = read_more_scopes(reader, &prefix, None);
-    let prompt = read_prompt(reader, &prefix, true, None);
+    let prompt = read_prompt(reader, &prefix, None, None);
     let pkce = read_switch(reader, &prefix, "_PKCE", true);
     let id_token_key = member(reader, &format!("{prefix}_ID_TOKEN_ALG"), "", |text| {
         one_of(text, &[("HS256", IdTokenKey::ClientSecret), ("", IdTokenKey::Published)]).map_err(|_| {

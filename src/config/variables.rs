@@ -170,12 +170,12 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     family(
         "<PROVIDER>_PROMPT",
         "nothing; a second time `consent`, if no refresh token is held, none came, and the provider may want that",
-        "What `GOOGLE`, `GITHUB`, `KAKAO`, `LINE`, `DISCORD` or `ENTRA` is to ask at every sign-in (`prompt`), such as `select_account`; `never`: nothing, and no second time. Also `OIDC_<NAME>_PROMPT`",
+        "What `GOOGLE`, `GITHUB`, `KAKAO`, `LINE`, `DISCORD` or `ENTRA` is to ask at every sign-in (`prompt`), such as `select_account`, in the provider's own words; `never`: nothing, and no second time. Also `OIDC_<NAME>_PROMPT`",
     ),
     family(
         "<PROVIDER>_PKCE",
         "on; off for Facebook, and for Naver with `NAVER_OIDC=off`",
-        "Whether PKCE is used, `on` or `off`. Also `OIDC_<NAME>_PKCE`",
+        "Whether PKCE is used, `on` or `off`; X wants it. Also `OIDC_<NAME>_PKCE`",
     ),
     family(
         "NAVER_OIDC",

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{member, values::endpoint};
+use super::{known::Pkce, member, values::endpoint};
 use crate::{
     config::{
         Environment,
@@ -66,28 +66,33 @@ pub(super) fn read_more_scopes(reader: &mut Reader<'_>, prefix: &str, authorize:
     })
 }
 
-/// What the provider is to ask people though it need not.
+/// What the provider is to ask people though it need not. `known` are the words that it documents; of an issuer that the operator
+/// names none are known, and any will do.
 pub(super) fn read_prompt(
     reader: &mut Reader<'_>,
     prefix: &str,
-    is_known: bool,
+    known: Option<&[&str]>,
     authorize: Option<&Url>,
 ) -> Option<Prompt> {
     let name = format!("{prefix}_PROMPT");
-    if let Some((text, place)) = reader.value_and_place(&name).filter(|(text, _)| !is_known && !text.is_empty()) {
+    if let Some((text, place)) =
+        reader.value_and_place(&name).filter(|(text, _)| known.is_some_and(<[_]>::is_empty) && !text.is_empty())
+    {
         let rule = "this provider does not know `prompt`; GET /login/{provider}?auth_type=… makes Facebook and Naver ask again";
         reader.note(Mistake::new(place, shown(text), rule));
         return None;
     }
     let said_there = authorize.and_then(|url| parameter(url, "prompt"));
+    let is_word = |word: &str| known.map_or(word != NEVER, |known| known.contains(&word));
     member(reader, &name, "", |text| match (text, said_there) {
         ("", Some(words)) => Ok(Prompt::Always(words)),
         ("", None) => Ok(Prompt::WhenNeeded),
         (NEVER, _) => Ok(Prompt::Never),
-        (words, _) if is_printable(words) && scope_words(words).all(|word| word != NEVER) => {
-            Ok(Prompt::Always(words.to_owned()))
-        }
-        _ => Err(format!("words that the provider knows, such as select_account, or {NEVER} alone")),
+        (words, _) if is_printable(words) && scope_words(words).all(is_word) => Ok(Prompt::Always(words.to_owned())),
+        _ => Err(match known {
+            Some(known) => format!("{}, or {NEVER} alone", known.join(", ")),
+            None => format!("words that the provider knows, such as select_account, or {NEVER} alone"),
+        }),
     })
 }
 
@@ -95,6 +100,17 @@ pub(super) fn read_prompt(
 pub(super) fn read_switch(reader: &mut Reader<'_>, prefix: &str, suffix: &str, usual: bool) -> Option<bool> {
     let usual = if usual { "on" } else { "off" };
     member(reader, &format!("{prefix}{suffix}"), usual, |text| one_of(text, &[("on", true), ("off", false)]))
+}
+
+/// Whether PKCE is used. OpenID Connect comes with it at every provider.
+pub(super) fn read_pkce(reader: &mut Reader<'_>, prefix: &str, pkce: Pkce, is_open_id: bool) -> Option<bool> {
+    let usual = if is_open_id || pkce != Pkce::Unknown { "on" } else { "off" };
+    member(reader, &format!("{prefix}_PKCE"), usual, |text| match one_of(text, &[("on", true), ("off", false)])? {
+        false if pkce == Pkce::Demanded => {
+            Err("on, or leave it out: the provider refuses sign-ins without it".to_owned())
+        }
+        is_on => Ok(is_on),
+    })
 }
 
 /// A parameter of a URL's own query.

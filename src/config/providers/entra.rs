@@ -27,6 +27,8 @@ pub(super) const PREFIX: &str = "ENTRA";
 pub(super) const SUFFIXES: [&str; 5] = ["_SCOPES", "_MORE_SCOPES", "_PROMPT", "_PKCE", "_AUTHORITY_URL"];
 /// Without the last there is no refresh token.
 const SCOPES: &str = "openid profile email offline_access";
+/// But for `none`: see [`super::known::Known`].
+const PROMPTS: [&str; 3] = ["login", "consent", "select_account"];
 const AUTHORITY: &str = "https://login.microsoftonline.com";
 const ANY: &str = "any";
 
@@ -42,7 +44,7 @@ pub(super) fn read(reader: &mut Reader<'_>, common: &Common<'_>) -> Option<Provi
     });
     let scopes = read_scopes(reader, PREFIX, SCOPES, true);
     let more_scopes = read_more_scopes(reader, PREFIX, None);
-    let prompt = read_prompt(reader, PREFIX, true, None);
+    let prompt = read_prompt(reader, PREFIX, Some(&PROMPTS), None);
     let pkce = read_switch(reader, PREFIX, "_PKCE", true);
     let (client_id, client_secret) = match (client_id?, client_secret?) {
         (Some(client_id), Some(client_secret)) => (client_id, client_secret),

@@ -21,9 +21,10 @@ pub(super) struct Known {
     pub(super) client_secret: &'static Variable,
     /// Written as the provider wants it.
     pub(super) scopes: &'static str,
-    pub(super) pkce: bool,
-    /// Whether it knows the parameter `prompt`.
-    pub(super) knows_prompt: bool,
+    pub(super) pkce: Pkce,
+    /// The words that it documents for the parameter `prompt`, but for `none`, which nobody could sign in with who is not signed in
+    /// there. Empty if it does not know the parameter.
+    pub(super) prompts: &'static [&'static str],
     /// Whether it documents that it compares the redirect URI of a code with that of the exchange (RFC 6749 §4.1.3).
     pub(super) compares_redirect_uris: bool,
     /// In the order of [`Endpoints`]; `{version}` and `{client_id}` are filled in.
@@ -32,6 +33,17 @@ pub(super) struct Known {
     pub(super) more: &'static [(&'static str, &'static str)],
     /// What it has besides plain OAuth 2.0.
     pub(super) open_id: Option<OpenId>,
+}
+
+/// What a provider makes of PKCE (RFC 7636).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pkce {
+    /// It does not know it.
+    Unknown,
+    /// It checks it where it is used.
+    Known,
+    /// It refuses sign-ins without it.
+    Demanded,
 }
 
 /// A provider's OpenID Connect, which it speaks unless a setting turns it off. All of them know PKCE then.
@@ -53,8 +65,8 @@ pub(super) const KNOWN: [Known; 8] = [
         client_id: &GOOGLE_CLIENT_ID,
         client_secret: &GOOGLE_CLIENT_SECRET,
         scopes: "openid email profile",
-        pkce: true,
-        knows_prompt: true,
+        pkce: Pkce::Known,
+        prompts: &["consent", "select_account"],
         compares_redirect_uris: false,
         endpoints: [
             "https://accounts.google.com/o/oauth2/v2/auth",
@@ -74,8 +86,8 @@ pub(super) const KNOWN: [Known; 8] = [
         client_id: &GITHUB_CLIENT_ID,
         client_secret: &GITHUB_CLIENT_SECRET,
         scopes: "read:user user:email",
-        pkce: true,
-        knows_prompt: true,
+        pkce: Pkce::Known,
+        prompts: &["select_account"],
         compares_redirect_uris: false,
         endpoints: [
             "https://github.com/login/oauth/authorize",
@@ -92,8 +104,8 @@ pub(super) const KNOWN: [Known; 8] = [
         client_id: &FACEBOOK_CLIENT_ID,
         client_secret: &FACEBOOK_CLIENT_SECRET,
         scopes: "email,public_profile",
-        pkce: false,
-        knows_prompt: false,
+        pkce: Pkce::Unknown,
+        prompts: &[],
         compares_redirect_uris: true,
         endpoints: [
             "https://www.facebook.com/{version}/dialog/oauth",
@@ -110,8 +122,8 @@ pub(super) const KNOWN: [Known; 8] = [
         client_id: &NAVER_CLIENT_ID,
         client_secret: &NAVER_CLIENT_SECRET,
         scopes: "",
-        pkce: false,
-        knows_prompt: false,
+        pkce: Pkce::Unknown,
+        prompts: &[],
         compares_redirect_uris: false,
         endpoints: [
             "https://nid.naver.com/oauth2.0/authorize",
@@ -132,8 +144,8 @@ pub(super) const KNOWN: [Known; 8] = [
         client_id: &KAKAO_CLIENT_ID,
         client_secret: &KAKAO_CLIENT_SECRET,
         scopes: "account_email,profile_nickname",
-        pkce: true,
-        knows_prompt: true,
+        pkce: Pkce::Known,
+        prompts: &["login", "create", "select_account"],
         compares_redirect_uris: false,
         endpoints: [
             "https://kauth.kakao.com/oauth/authorize",
@@ -154,8 +166,8 @@ pub(super) const KNOWN: [Known; 8] = [
         client_id: &LINE_CLIENT_ID,
         client_secret: &LINE_CLIENT_SECRET,
         scopes: "openid profile",
-        pkce: true,
-        knows_prompt: true,
+        pkce: Pkce::Known,
+        prompts: &["consent", "login"],
         compares_redirect_uris: false,
         endpoints: [
             "https://access.line.me/oauth2/v2.1/authorize",
@@ -172,8 +184,8 @@ pub(super) const KNOWN: [Known; 8] = [
         client_id: &DISCORD_CLIENT_ID,
         client_secret: &DISCORD_CLIENT_SECRET,
         scopes: "identify email",
-        pkce: true,
-        knows_prompt: true,
+        pkce: Pkce::Known,
+        prompts: &["consent"],
         compares_redirect_uris: false,
         endpoints: [
             "https://discord.com/oauth2/authorize",
@@ -194,8 +206,8 @@ pub(super) const KNOWN: [Known; 8] = [
         client_id: &X_CLIENT_ID,
         client_secret: &X_CLIENT_SECRET,
         scopes: "users.read tweet.read offline.access",
-        pkce: true,
-        knows_prompt: false,
+        pkce: Pkce::Demanded,
+        prompts: &[],
         compares_redirect_uris: false,
         endpoints: [
             "https://x.com/i/oauth2/authorize",
@@ -213,7 +225,7 @@ impl Known {
     pub(super) fn suffixes(&self) -> impl Iterator<Item = &'static str> {
         let more = self.more.iter().map(|(suffix, _)| *suffix);
         let always = ["_SCOPES", "_MORE_SCOPES", "_PKCE", "_UNBOUND_CODES"];
-        let prompt = self.knows_prompt.then_some("_PROMPT");
+        let prompt = (!self.prompts.is_empty()).then_some("_PROMPT");
         let open_id = self.open_id.iter().flat_map(|_| [OIDC_SUFFIX, JWKS_SUFFIX]);
         always.into_iter().chain(prompt).chain(ENDPOINT_SUFFIXES).chain(more).chain(open_id)
     }

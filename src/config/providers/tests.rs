@@ -455,10 +455,13 @@ fn mistakes_are_told_and_show_no_secret() {
         ("GOOGLE_PKCE", "yes", "GOOGLE_PKCE is \"yes\": either on or off"),
         (
             "GOOGLE_PROMPT",
-            "가",
-            "GOOGLE_PROMPT is \"가\": words that the provider knows, such as select_account, or never alone",
+            "select_acount",
+            "GOOGLE_PROMPT is \"select_acount\": consent, select_account, or never alone",
         ),
-        ("GOOGLE_PROMPT", "never consent", "GOOGLE_PROMPT is \"never consent\": words that the provider knows"),
+        ("GOOGLE_PROMPT", "never consent", "GOOGLE_PROMPT is \"never consent\": consent, select_account"),
+        ("LINE_PROMPT", "none", "LINE_PROMPT is \"none\": consent, login, or never alone"),
+        ("ENTRA_PROMPT", "create", "ENTRA_PROMPT is \"create\": login, consent, select_account, or never alone"),
+        ("X_PKCE", "off", "X_PKCE is \"off\": on, or leave it out: the provider refuses sign-ins without it"),
         ("OIDC_MY_OKTA_PROMPT", "가", "OIDC_MY_OKTA_PROMPT is \"가\": words that the provider knows"),
         (
             "NAVER_PROMPT",
