@@ -18,9 +18,10 @@ pub(super) fn deletion(status: &DeletionStatus) -> String {
             "Your request was received and will be carried out shortly. Open this page again in a moment.",
         ),
         DeletionState::Done => (
-            "삭제가 끝났습니다. 페이스북에서 받은 정보와 권한을 모두 지웠습니다. 다른 로그인 방법이 없던 계정은 계정까지 지웠습니다.",
-            "It is done. What we had from Facebook is deleted, and so is what you allowed us there. An account that nobody could have \
-             signed in to any more is deleted as a whole.",
+            "삭제가 끝났습니다. 요청하시기 전에 페이스북에서 받은 정보와 권한은 남아 있지 않습니다. 다른 로그인 방법이 없던 계정은 계정까지 지웠습니다. 요청하신 뒤에 페이스북으로 다시 로그인하셨다면, 그때 새로 허용하신 내용은 그대로 남습니다.",
+            "It is done. What we had from Facebook until you asked is deleted, and so is what you allowed us there. An account that nobody \
+             could have signed in to any more is deleted as a whole. If you signed in with Facebook again after you asked, what you \
+             allowed us then stays.",
         ),
     };
     let main = html! {
