@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr, TcpStream as StdStream},
+    net::{SocketAddr, TcpStream as StdStream},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -19,6 +19,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
+    client::is_in,
     limits::{ConnectionLimits, Place},
     request_id::RequestIds,
 };
@@ -155,12 +156,6 @@ fn refuse(stream: &TcpStream, request_ids: &RequestIds) {
 fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
-}
-
-/// Whether `address` lies in one of `networks`.
-pub(super) fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    networks.iter().any(|network| network.contains(&address))
 }
 
 #[cfg(test)]

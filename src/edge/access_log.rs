@@ -24,7 +24,7 @@ use tracing::debug;
 use self::{line::Line, times::Times};
 use super::{
     caller::Caller, in_flight::InFlight, ports::AccessLogSink, request_id::RequestText, trace::TraceId, upload::Upload,
-    view::Target, watchdog::Vitals,
+    watchdog::Vitals,
 };
 use crate::{config::LogFormat, domain::gateway::models::service::Route, ports::Clock};
 
@@ -118,7 +118,10 @@ pub(super) struct Record {
     route: Option<Arc<Route>>,
     /// Where it arrives at the service; for people alone.
     path_there: Option<String>,
-    instance: Option<Rc<Target>>,
+    /// The authority of the instance that it goes to.
+    instance: Option<Rc<str>>,
+    /// Why that could not be connected to.
+    trouble: Option<String>,
     client: Option<IpAddr>,
     caller: Option<Rc<Caller>>,
     trace: Option<TraceId>,
@@ -158,6 +161,7 @@ impl Record {
             route: None,
             path_there: None,
             instance: None,
+            trouble: None,
             client: None,
             caller: None,
             trace: None,
@@ -221,9 +225,14 @@ impl Record {
         self.forwarded_at = Some(now);
     }
 
-    /// It goes to this instance.
-    pub(super) fn reaches(&mut self, target: &Rc<Target>) {
-        self.instance = Some(Rc::clone(target));
+    /// It goes to the instance with this authority.
+    pub(super) fn reaches(&mut self, authority: &Rc<str>) {
+        self.instance = Some(Rc::clone(authority));
+    }
+
+    /// The instance did not answer; why it could not be connected to, if that was it.
+    pub(super) fn is_lost(&mut self, trouble: Option<String>) {
+        self.trouble = trouble;
     }
 
     /// The head of its service's answer has come.
@@ -235,15 +244,14 @@ impl Record {
     pub(super) fn service_at(&self) -> String {
         let service = self.route.as_ref().map_or("a service", |route| route.service.as_str());
         match &self.instance {
-            Some(instance) => format!("{service} at http://{}", instance.authority),
+            Some(instance) => format!("{service} at http://{instance}"),
             None => service.to_owned(),
         }
     }
 
     /// Why its instance could not be connected to, if that is known.
     pub(super) fn trouble(&self) -> Option<String> {
-        let trouble = self.instance.as_ref()?.trouble.take();
-        trouble.map(|error| format!("{error}; is it running?"))
+        self.trouble.as_ref().map(|error| format!("{error}; is it running?"))
     }
 
     /// It may stand still for so long.

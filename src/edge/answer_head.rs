@@ -11,11 +11,14 @@ use http::{
 use httparse::{ParserConfig, Status};
 
 use super::{
-    head::{Extent, number},
+    body_length::{Extent, number},
     header_list::{HeaderList, Line},
     headers::{elements, names},
     message::BodyLength,
 };
+
+/// The longest answer head that is read, and as much as interim answers may have in all.
+pub(super) const MAX_ANSWER_HEAD_BYTES: usize = 64 * 1024;
 
 /// The most header lines of an answer.
 const MAX_HEADERS: usize = 100;

@@ -9,9 +9,13 @@ pub(super) fn round_robin<'c, T>(candidates: &'c [T], turn: &Cell<usize>) -> Opt
     candidates.get(chosen)
 }
 
-/// Who comes next but is not `unfit`. It stays their turn: a stand-in for a dead instance that moved the turn on would make
-/// the dead one first again each time.
-pub(super) fn next_but<'c, T>(candidates: &'c [T], turn: &Cell<usize>, unfit: impl Fn(&T) -> bool) -> Option<&'c T> {
+/// The next candidate that is not `unfit`. Does not advance the turn; otherwise every fallback would make the dead endpoint first
+/// choice again.
+pub(super) fn next_excluding<'c, T>(
+    candidates: &'c [T],
+    turn: &Cell<usize>,
+    unfit: impl Fn(&T) -> bool,
+) -> Option<&'c T> {
     let first = turn.get().checked_rem(candidates.len())?;
     let (before, after) = candidates.split_at(first);
     after.iter().chain(before).find(|candidate| !unfit(candidate))
@@ -35,9 +39,9 @@ mod tests {
     fn a_stand_in_does_not_lose_its_turn() {
         let turn = Cell::new(0);
         assert_eq!(round_robin(&['a', 'b'], &turn), Some(&'a'));
-        assert_eq!(next_but(&['a', 'b'], &turn, |&c| c == 'a'), Some(&'b'));
+        assert_eq!(next_excluding(&['a', 'b'], &turn, |&c| c == 'a'), Some(&'b'));
         assert_eq!(round_robin(&['a', 'b'], &turn), Some(&'b'));
-        assert_eq!(next_but(&['a'], &turn, |&c| c == 'a'), None);
-        assert_eq!(next_but::<char>(&[], &turn, |_| false), None);
+        assert_eq!(next_excluding(&['a'], &turn, |&c| c == 'a'), None);
+        assert_eq!(next_excluding::<char>(&[], &turn, |_| false), None);
     }
 }

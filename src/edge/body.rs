@@ -12,15 +12,16 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{
     access_log::Record,
-    error::Failure,
-    exchange::Exchange,
     headers::passable,
-    http2_exchange::Http2Exchange,
     message::{Answer, BodyLength},
     ports,
     stream::Guard,
     tunnel::Tunnel,
+    upstream_body::UpstreamBody,
 };
+
+/// A response on its way to the client.
+pub(super) type Response = Answer<AnswerBody>;
 
 /// An answer's body on its way to the client. When it has ended, or is dropped because the client is gone, the request is
 /// logged.
@@ -32,17 +33,9 @@ pub(super) struct AnswerBody {
 enum Content {
     Whole(Bytes),
     Own(ports::Body),
-    Upstream(Guard, Upstream),
+    Upstream(Guard, UpstreamBody),
     /// None; the connection goes on as this.
     Switched(Option<Box<Tunnel>>),
-}
-
-/// A body as it comes from a service.
-pub(super) enum Upstream {
-    /// On a connection of HTTP/1.1.
-    Http1(Box<Exchange>),
-    /// On a stream of HTTP/2.
-    Http2(Box<Http2Exchange>),
 }
 
 impl AnswerBody {
@@ -60,22 +53,10 @@ impl AnswerBody {
         Self::new(Content::Own(body))
     }
 
-    /// What a service answers; `guard` says when not to wait for that.
-    pub(super) fn upstream(body: Upstream, guard: Guard) -> Self {
-        let mut body = Self::new(Content::Upstream(guard, body));
-        body.note_end();
-        body
-    }
-
-    /// What stands behind a 101.
-    pub(super) fn switched(tunnel: Tunnel) -> Self {
-        Self::new(Content::Switched(Some(Box::new(tunnel))))
-    }
-
     /// The answer to a `HEAD`: its head tells of the body, which is not sent (RFC 9110 §9.3.2).
-    pub(super) fn withheld(answer: &mut Answer) {
-        answer.length = answer.length.header().map_or(BodyLength::None, BodyLength::Announced);
-        let body = &mut answer.body;
+    pub(super) fn withheld(response: &mut Response) {
+        response.length = response.length.header().map_or(BodyLength::None, BodyLength::Announced);
+        let body = &mut response.body;
         if matches!(body.content, Content::Whole(_) | Content::Own(_)) {
             body.content = Content::Whole(Bytes::new());
             body.note_end();
@@ -162,51 +143,19 @@ impl AnswerBody {
     }
 }
 
-impl Upstream {
-    /// Gives the connection back to those that may be used again.
-    fn give_back(&mut self) {
-        match self {
-            Self::Http1(exchange) => exchange.give_back(),
-            Self::Http2(exchange) => exchange.give_back(),
-        }
-    }
-
-    fn is_uploading(&self) -> bool {
-        match self {
-            Self::Http1(exchange) => exchange.is_uploading(),
-            Self::Http2(exchange) => exchange.is_uploading(),
-        }
-    }
-
-    fn poll_upload(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        match self {
-            Self::Http1(exchange) => exchange.poll_upload(context),
-            Self::Http2(exchange) => exchange.poll_upload(context),
-        }
+impl From<(UpstreamBody, Guard)> for AnswerBody {
+    /// What a service answers; the guard says when not to wait for that.
+    fn from((body, guard): (UpstreamBody, Guard)) -> Self {
+        let mut body = Self::new(Content::Upstream(guard, body));
+        body.note_end();
+        body
     }
 }
 
-impl Body for Upstream {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match self.get_mut() {
-            Self::Http1(exchange) => exchange.poll_frame(context),
-            Self::Http2(exchange) => exchange.poll_frame(context),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Http1(exchange) => exchange.is_answered(),
-            Self::Http2(exchange) => exchange.is_answered(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        // The head says how long it is.
-        if self.is_end_stream() { SizeHint::with_exact(0) } else { SizeHint::default() }
+impl From<Tunnel> for AnswerBody {
+    /// What stands behind a 101.
+    fn from(tunnel: Tunnel) -> Self {
+        Self::new(Content::Switched(Some(Box::new(tunnel))))
     }
 }
 
@@ -221,7 +170,7 @@ impl Body for AnswerBody {
                 Content::Whole(bytes) if bytes.is_empty() => None,
                 Content::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
                 Content::Own(body) => ready!(Pin::new(body).poll_frame(context)),
-                Content::Upstream(guard, body) => ready!(guarded(body, guard, context)),
+                Content::Upstream(guard, body) => ready!(body.poll_guarded(guard, context)),
                 Content::Switched(_) => None,
             };
             match frame {
@@ -262,22 +211,4 @@ impl Body for AnswerBody {
             Content::Switched(_) => SizeHint::with_exact(0),
         }
     }
-}
-
-/// The next frame from a service, as long as the stream may go on.
-fn guarded(
-    body: &mut Upstream,
-    guard: &mut Guard,
-    context: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-    if let Some(over) = guard.over() {
-        return Poll::Ready(Some(Err(io::Error::other(over))));
-    }
-    let frame = Pin::new(body).poll_frame(context);
-    if frame.is_pending() {
-        guard.waits(context.waker());
-    } else {
-        guard.rests();
-    }
-    frame
 }

@@ -5,7 +5,7 @@ use std::{cell::RefCell, fmt::Write, rc::Rc, sync::Arc};
 use chrono::{DateTime, Utc};
 use http::HeaderValue;
 
-use super::{error::Failure, worker::Core};
+use super::{error::Failure, lookup::Lookup};
 use crate::domain::gateway::models::{
     assertion::SignedAssertion, identity::Identity, service::ServiceName, token::SignatureVerifier,
 };
@@ -45,16 +45,16 @@ impl Caller {
     /// while its key is one of `keys`.
     pub(super) async fn assertion(
         &self,
-        core: &Core,
+        lookup: &Lookup,
         keys: &dyn SignatureVerifier,
         service: &ServiceName,
     ) -> Result<HeaderValue, Failure> {
-        if let Some(known) = self.known_assertion(service, keys, core.clock.now()) {
+        if let Some(known) = self.known_assertion(service, keys, lookup.now()) {
             return Ok(known);
         }
         let (caller, name) = (Arc::clone(&self.identity), service.clone());
         let SignedAssertion { text, key, sent_until } =
-            core.ask(|resolver| async move { resolver.assertion(&caller, &name).await }).await?;
+            lookup.ask(|resolver| async move { resolver.assertion(&caller, &name).await }).await?;
         let mut value = HeaderValue::try_from(text).map_err(|_| Failure::Internal)?;
         value.set_sensitive(true);
         let mut assertions = self.assertions.borrow_mut();

@@ -18,8 +18,7 @@ use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::{
-    accept::is_in,
-    forwarded::is_authority,
+    authority::is_authority,
     header_list::HeaderList,
     headers::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP, X_REQUEST_ID},
     in_flight::{ClientPermits, CoreLimits},
@@ -137,6 +136,12 @@ impl Peer {
         let text = headers.text(&X_REQUEST_ID)?;
         text.parse().ok().or_else(|| Uuid::try_parse(text).ok().map(RequestId::from))
     }
+}
+
+/// Whether `address` lies in one of `networks`.
+pub(super) fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
 }
 
 /// The addresses that a proxy says a request came by, the client's first; `None` for what is no address.

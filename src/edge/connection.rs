@@ -24,18 +24,18 @@ use super::{
     tls::{Terminator, speaks_http2},
     watchdog::{Order, Vitals},
     wire::Wire,
-    worker::Core,
+    worker::Worker,
 };
 
 /// Serves until the connection ends.
-pub(super) async fn serve(core: &Rc<Core>, stream: TcpStream, peer: Peer) {
-    let vitals = core.watchdog.enrol();
-    if core.is_draining() {
+pub(super) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: Peer) {
+    let vitals = worker.watchdog.enrol();
+    if worker.is_draining() {
         return;
     }
     // Answers are written whole; waiting to fill packets would only delay them.
     let _ = stream.set_nodelay(true);
-    let mut speaking = pin!(speak(core, stream, &peer, &vitals));
+    let mut speaking = pin!(speak(worker, stream, &peer, &vitals));
     std::future::poll_fn(|context| {
         vitals.remember(context.waker());
         match vitals.order() {
@@ -46,12 +46,12 @@ pub(super) async fn serve(core: &Rc<Core>, stream: TcpStream, peer: Peer) {
     .await;
 }
 
-async fn speak(core: &Rc<Core>, stream: TcpStream, peer: &Peer, vitals: &Rc<Vitals>) {
+async fn speak(worker: &Rc<Worker>, stream: TcpStream, peer: &Peer, vitals: &Rc<Vitals>) {
     let mut first = BytesMut::new();
-    let (socket, protocol) = if let Some(tls) = &core.tls {
+    let (socket, protocol) = if let Some(tls) = &worker.tls {
         match unless_drained(vitals, |context| poll_speaks_plain_http(&stream, context)).await {
             Some(false) => {}
-            Some(true) => return Box::pin(refuse_plain_http(core, stream, vitals)).await,
+            Some(true) => return Box::pin(refuse_plain_http(worker, stream, vitals)).await,
             None => return,
         }
         // In a place of its own: a connection without TLS need not be as large.
@@ -66,18 +66,18 @@ async fn speak(core: &Rc<Core>, stream: TcpStream, peer: &Peer, vitals: &Rc<Vita
     match protocol {
         Some(Protocol::Http1) => {
             let wire = Rc::new(Wire::new(socket, first, Rc::clone(vitals)));
-            conversation::serve(core, wire, peer, vitals).await;
+            conversation::serve(worker, wire, peer, vitals).await;
         }
         // In a place of its own: a connection of HTTP/1.1 need not be as large.
-        Some(Protocol::Http2) => Box::pin(http2::serve(core, socket, first, peer.clone(), vitals)).await,
+        Some(Protocol::Http2) => Box::pin(http2::serve(worker, socket, first, peer.clone(), vitals)).await,
         None => {}
     }
 }
 
 /// Tells a client that does not know that it has to speak TLS here.
-async fn refuse_plain_http(core: &Core, stream: TcpStream, vitals: &Rc<Vitals>) {
+async fn refuse_plain_http(worker: &Worker, stream: TcpStream, vitals: &Rc<Vitals>) {
     let wire = Wire::new(Socket::Plain(Tcp(stream)), BytesMut::new(), Rc::clone(vitals));
-    conversation::refuse(core, &wire, vitals, BadHead::PlainHttp).await;
+    conversation::refuse(worker, &wire, vitals, BadHead::PlainHttp).await;
 }
 
 /// Does the handshake of TLS; what may be said about one that failed is for whoever looks closely.

@@ -10,28 +10,32 @@ use std::{
 };
 
 use http::{
-    Method, StatusCode, Version,
-    header::{CONNECTION, DATE, EXPECT},
+    Version,
+    header::{CONNECTION, EXPECT},
 };
 use http_body::Body;
 use tracing::debug;
 
 use super::{
+    body::Response,
+    body_encoder::Encoder,
     client::Peer,
     few::OneOf,
+    field_line::put_header,
     forward::is_event_stream,
     head::{BadHead, Head},
     header_list::HeaderList,
-    headers::{names, wants_trailers},
+    headers::names,
     local::{TURN_BYTES, end_turn},
-    message::{Answer, BodyLength, RequestHead},
-    output::{Encoder, Output, put_header, put_length},
+    message::RequestHead,
+    output::Output,
     pipeline,
+    response_encoder::{Form, write_head},
     tunnel::Tunnel,
     upload::Incoming,
     watchdog::{Order, Vitals},
     wire::Wire,
-    worker::Core,
+    worker::Worker,
 };
 
 /// What comes after an answer.
@@ -65,14 +69,14 @@ enum Next {
 }
 
 /// Serves a client until the connection ends.
-pub(super) async fn serve(core: &Rc<Core>, wire: Rc<Wire>, peer: &Peer, vitals: &Rc<Vitals>) {
+pub(super) async fn serve(worker: &Rc<Worker>, wire: Rc<Wire>, peer: &Peer, vitals: &Rc<Vitals>) {
     loop {
         if !matches!(next(&wire, vitals, false).await, Next::Request) {
             // With TLS the end has to be said.
             return Box::pin(wire.close(false)).await;
         }
         // In a place of its own, so that a connection that waits for its next request is small.
-        match Box::pin(converse(core, &wire, peer, vitals)).await {
+        match Box::pin(converse(worker, &wire, peer, vitals)).await {
             After::Request => {}
             After::Close { lingers } => return Box::pin(wire.close(lingers)).await,
             After::Gone => return,
@@ -86,10 +90,10 @@ pub(super) async fn serve(core: &Rc<Core>, wire: Rc<Wire>, peer: &Peer, vitals: 
 }
 
 /// Refuses whatever request comes, and closes.
-pub(super) async fn refuse(core: &Core, wire: &Wire, vitals: &Rc<Vitals>, bad: BadHead) {
+pub(super) async fn refuse(worker: &Worker, wire: &Wire, vitals: &Rc<Vitals>, bad: BadHead) {
     if matches!(next(wire, vitals, false).await, Next::Request) {
-        let answer = pipeline::refuse(core, vitals, bad);
-        if send(core, wire, answer, &Form::REFUSED, false).await.is_ok() {
+        let answer = pipeline::refuse(&worker.core, vitals, bad);
+        if send(worker, wire, answer, &Form::REFUSED, false).await.is_ok() {
             wire.close(true).await;
         }
     }
@@ -110,10 +114,10 @@ async fn next(wire: &Wire, vitals: &Vitals, pause_counts: bool) -> Next {
 }
 
 /// Answers the request that has come, and those that come soon after it.
-async fn converse(core: &Rc<Core>, wire: &Rc<Wire>, peer: &Peer, vitals: &Rc<Vitals>) -> After {
+async fn converse(worker: &Rc<Worker>, wire: &Rc<Wire>, peer: &Peer, vitals: &Rc<Vitals>) -> After {
     let kept = OneOf::at_most(MOST_KEPT, &KEPT);
     loop {
-        let after = respond(core, wire, peer, vitals).await;
+        let after = respond(worker, wire, peer, vitals).await;
         if kept.is_none() || !matches!(after, After::Request) {
             return after;
         }
@@ -125,15 +129,15 @@ async fn converse(core: &Rc<Core>, wire: &Rc<Wire>, peer: &Peer, vitals: &Rc<Vit
     }
 }
 
-async fn respond(core: &Rc<Core>, wire: &Rc<Wire>, peer: &Peer, vitals: &Rc<Vitals>) -> After {
+async fn respond(worker: &Rc<Worker>, wire: &Rc<Wire>, peer: &Peer, vitals: &Rc<Vitals>) -> After {
     let head = wire.take_head();
     let is_refused = head.is_err();
     let (mut answer, form) = match head {
-        Err(bad) => (pipeline::refuse(core, vitals, bad), Form::REFUSED),
+        Err(bad) => (pipeline::refuse(&worker.core, vitals, bad), Form::REFUSED),
         Ok(Head { mut request, extent }) => {
             let form = Form::of(&request);
             let body = wire.begin_body(extent, waits_for_100(&request)).map_or(Incoming::Empty, Incoming::Http1);
-            let answering = pin!(pipeline::answer(core, peer, vitals, &mut request, body));
+            let answering = pin!(pipeline::answer(&worker.core, peer, vitals, &mut request, body));
             match unless_gone(wire, answering).await {
                 Some(answer) => (answer, form),
                 None => return After::Gone,
@@ -142,7 +146,7 @@ async fn respond(core: &Rc<Core>, wire: &Rc<Wire>, peer: &Peer, vitals: &Rc<Vita
     };
     let tunnel = answer.body.take_tunnel();
     let keeps_alive = form.keeps_alive && vitals.order() == Order::Serve && !says_close(&answer.headers);
-    let Ok(keeps_alive) = send(core, wire, answer, &form, keeps_alive).await else { return After::Gone };
+    let Ok(keeps_alive) = send(worker, wire, answer, &form, keeps_alive).await else { return After::Gone };
     if let Some(tunnel) = tunnel {
         return After::Tunnel(tunnel);
     }
@@ -169,14 +173,16 @@ struct BrokenOff;
 
 /// Writes an answer. Whether the connection may be used again.
 async fn send(
-    core: &Core,
+    worker: &Worker,
     wire: &Wire,
-    mut answer: Box<Answer>,
+    mut answer: Box<Response>,
     form: &Form,
     keeps_alive: bool,
 ) -> Result<bool, BrokenOff> {
     let mut output = Output::new();
-    let (mut encoder, keeps_alive) = write_head(core, &answer, form, keeps_alive, output.head());
+    let (mut encoder, keeps_alive) = write_head(&answer, form, keeps_alive, output.head(), |head| {
+        worker.with_date(|date| put_header("date", date.as_bytes(), head));
+    });
     let ends_with_connection = encoder == Encoder::UntilClose;
     let (mut has_ended, mut is_broken) = (encoder == Encoder::Nothing, false);
     let sent = std::future::poll_fn(|context| {
@@ -243,28 +249,6 @@ async fn send(
     sent
 }
 
-/// What a request says about the form of its answer.
-struct Form {
-    version: Version,
-    is_head: bool,
-    keeps_alive: bool,
-    takes_trailers: bool,
-}
-
-impl Form {
-    /// For what could not be read.
-    const REFUSED: Self = Self { version: Version::HTTP_11, is_head: false, keeps_alive: false, takes_trailers: false };
-
-    fn of(request: &RequestHead) -> Self {
-        let RequestHead { method, version, headers, .. } = request;
-        let says = |option: &[u8]| names(headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
-        // RFC 9112 §9.3: `close` counts whatever else is said.
-        let keeps_alive = !says(b"close") && (*version != Version::HTTP_10 || says(b"keep-alive"));
-        let takes_trailers = wants_trailers(headers);
-        Self { version: *version, is_head: *method == Method::HEAD, keeps_alive, takes_trailers }
-    }
-}
-
 fn waits_for_100(request: &RequestHead) -> bool {
     let expects = request.headers.get(&EXPECT).is_some_and(|what| what.eq_ignore_ascii_case(b"100-continue"));
     request.version == Version::HTTP_11 && expects
@@ -272,59 +256,4 @@ fn waits_for_100(request: &RequestHead) -> bool {
 
 fn says_close(headers: &HeaderList) -> bool {
     names(headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(b"close"))
-}
-
-/// Writes an answer's head. How its body is marked off, and whether the connection may be used again after that.
-fn write_head<B>(
-    core: &Core,
-    answer: &Answer<B>,
-    form: &Form,
-    keeps_alive: bool,
-    into: &mut Vec<u8>,
-) -> (Encoder, bool) {
-    let Answer { status, headers, length, .. } = answer;
-    into.extend_from_slice(b"HTTP/1.1 ");
-    into.extend_from_slice(status.as_str().as_bytes());
-    into.push(b' ');
-    into.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    into.extend_from_slice(b"\r\n");
-    headers.put(into);
-    if !headers.contains(&DATE) && !status.is_informational() {
-        core.with_date(|date| put_header("date", date.as_bytes(), into));
-    }
-    // RFC 9110 §6.4.1.
-    let is_bodiless = form.is_head || status.is_informational() || matches!(status.as_u16(), 204 | 304);
-    let mut keeps_alive = keeps_alive;
-    let encoder = match *length {
-        // RFC 9110 §8.6: these cannot have a length.
-        _ if status.is_informational() || *status == StatusCode::NO_CONTENT => Encoder::Nothing,
-        BodyLength::Known(length) | BodyLength::Announced(length) => {
-            put_length(length, into);
-            Encoder::Length(length)
-        }
-        // What a service would have answered to a GET only it knows.
-        BodyLength::None | BodyLength::Unknown if is_bodiless => Encoder::Nothing,
-        BodyLength::None => {
-            put_length(0, into);
-            Encoder::Length(0)
-        }
-        BodyLength::Unknown if form.version == Version::HTTP_10 => {
-            keeps_alive = false;
-            Encoder::UntilClose
-        }
-        BodyLength::Unknown => {
-            put_header("transfer-encoding", b"chunked", into);
-            let trailers = form.takes_trailers;
-            Encoder::Chunked { trailers }
-        }
-    };
-    if !headers.contains(&CONNECTION) {
-        match (keeps_alive, form.version) {
-            (false, _) => put_header("connection", b"close", into),
-            (true, Version::HTTP_10) => put_header("connection", b"keep-alive", into),
-            (true, _) => {}
-        }
-    }
-    into.extend_from_slice(b"\r\n");
-    (if is_bodiless { Encoder::Nothing } else { encoder }, keeps_alive)
 }

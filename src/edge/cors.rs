@@ -12,7 +12,12 @@ use http::{
     },
 };
 
-use super::{body::AnswerBody, error::ALLOWED_METHODS, header_list::HeaderList, message::Answer};
+use super::{
+    body::{AnswerBody, Response},
+    error_response::ALLOWED_METHODS,
+    header_list::HeaderList,
+    message::Answer,
+};
 use crate::domain::gateway::models::origin::{AllowedOrigins, Reader};
 
 /// What pages may read besides the body: why something failed, and under which id it is logged.
@@ -42,7 +47,7 @@ impl Readers {
     }
 
     /// What a browser wants to know before it sends what no form could, if that is what it asks.
-    pub(super) fn preflight(&self, method: &Method, headers: &HeaderList) -> Option<Answer> {
+    pub(super) fn preflight(&self, method: &Method, headers: &HeaderList) -> Option<Response> {
         let asks = *method == Method::OPTIONS && headers.contains(&ACCESS_CONTROL_REQUEST_METHOD);
         if self.page.is_none() || !asks {
             return None;

@@ -13,8 +13,6 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::upload::Upload;
-
 /// How often to look: a deadline is overrun by this at most.
 const PERIOD: Duration = Duration::from_millis(50);
 
@@ -123,22 +121,34 @@ pub(super) struct Waiting {
     limit: Duration,
 }
 
+/// Since when it is the service that is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AwaitedSince {
+    /// All the time: there is nothing that the client owes.
+    Begin,
+    /// Since the client's body moved last.
+    Time(std::time::Instant),
+    /// It is the client that is waited for.
+    NotNow,
+}
+
 impl Waiting {
     /// From `now` on.
     pub(super) fn new(deadlines: &Rc<Deadlines>, now: Instant, limit: Duration) -> Self {
         Self { deadline: deadlines.deadline(), began: now, limit }
     }
 
-    /// Ready when it is over.
-    pub(super) fn poll(&mut self, upload: Option<&Rc<Upload>>, context: &Context<'_>) -> Poll<()> {
+    /// Ready when it is over. `service_awaited_since` says since when it is the service that is waited for.
+    pub(super) fn poll(&mut self, service_awaited_since: impl Fn() -> AwaitedSince, context: &Context<'_>) -> Poll<()> {
         if !self.deadline.is_set() {
             self.deadline.set(self.began + self.limit, context);
         }
         while self.deadline.poll(context).is_ready() {
             let now = Instant::now();
-            let since = match upload {
-                None => self.began,
-                Some(upload) => upload.service_awaited_since().map_or(now, Instant::from_std).max(self.began),
+            let since = match service_awaited_since() {
+                AwaitedSince::Begin => self.began,
+                AwaitedSince::Time(since) => Instant::from_std(since).max(self.began),
+                AwaitedSince::NotNow => now,
             };
             if now >= since + self.limit {
                 return Poll::Ready(());

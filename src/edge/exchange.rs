@@ -16,23 +16,21 @@ use http_body::{Body, Frame};
 use tokio::io::AsyncReadExt;
 
 use super::{
-    answer_head::{AnswerHead, BadAnswerHead},
+    answer_head::{AnswerHead, BadAnswerHead, MAX_ANSWER_HEAD_BYTES},
+    body_encoder::Encoder,
     deadlines::Waiting,
+    endpoint::Endpoint,
     error::Failure,
     few::OneOf,
     framing::{Decoder, Piece},
     local::{TURN_BYTES, end_turn},
     message::BodyLength,
     outgoing::Outgoing,
-    output::{Encoder, Output},
+    output::Output,
     pool::Connection,
     tcp::SMALL_READ_BYTES,
     upload::RequestBody,
-    view::Target,
 };
-
-/// The longest answer head that is read, and as much as interim answers may have in all.
-pub(super) const MAX_ANSWER_HEAD_BYTES: usize = 64 * 1024;
 
 /// As much of a body as is read at once, and as much of one that keeps coming: each read costs two system calls and, on a
 /// busy machine, a switch to another process.
@@ -69,7 +67,7 @@ impl ReadSize {
 pub(super) struct Exchange {
     /// Gone when it was given back.
     connection: Option<Connection>,
-    target: Rc<Target>,
+    endpoint: Rc<Endpoint>,
     upload: Upload,
     answer: Decoder,
     read_size: ReadSize,
@@ -99,15 +97,15 @@ impl Exchange {
     /// Sends a request and waits for the head of its answer, no longer than `waiting` goes on.
     pub(super) async fn begin(
         connection: Connection,
-        target: &Rc<Target>,
+        endpoint: &Rc<Endpoint>,
         outgoing: &Outgoing<'_>,
         mut waiting: Waiting,
     ) -> Result<(AnswerHead, BodyLength, Box<Self>), Unanswered> {
         let mut output = Output::new();
-        let encoder = outgoing.put_head(target, output.head());
+        let encoder = outgoing.put_head(endpoint, output.head());
         let mut exchange = Box::new(Self {
             connection: Some(connection),
-            target: Rc::clone(target),
+            endpoint: Rc::clone(endpoint),
             upload: Upload {
                 output,
                 has_ended: false,
@@ -130,7 +128,7 @@ impl Exchange {
             if let Poll::Ready(head) = poll_head(connection, &mut interim, context) {
                 return Poll::Ready(head);
             }
-            if waiting.poll(exchange.upload.body.upload(), context).is_ready() {
+            if waiting.poll(|| exchange.upload.body.service_awaited_since(), context).is_ready() {
                 return Poll::Ready(Err(Failure::AnswerTimeout));
             }
             Poll::Pending
@@ -169,7 +167,7 @@ impl Exchange {
     pub(super) fn give_back(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         if self.stays_open && self.upload.has_ended && !self.upload.is_refused && self.upload.output.is_empty() {
-            self.target.pool.put(connection, std::time::Instant::now());
+            self.endpoint.http1.put(connection, std::time::Instant::now());
         }
     }
 

@@ -8,7 +8,8 @@ use http::{
 };
 
 use super::{
-    head::{BadHead, MAX_HEADERS, is_target, number},
+    body_length::number,
+    head::{BadHead, MAX_HEADERS, is_target},
     header_list::HeaderList,
     message::{BodyLength, RequestHead},
 };

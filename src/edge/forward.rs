@@ -13,15 +13,16 @@ use tracing::debug;
 use super::{
     access_log::Record,
     answer_head::AnswerHead,
-    body::{self, AnswerBody},
-    deadlines::Waiting,
+    cluster::Cluster,
+    deadlines::{AwaitedSince, Waiting},
+    endpoint::Endpoint,
     error::{Failure, Retry},
     exchange::{Exchange, Unanswered},
     header_list::HeaderList,
     headers::sanitise_answer,
     http2_exchange::Http2Exchange,
     message::{Answer, BodyLength},
-    multiplex::{Load, Multiplex},
+    multiplex::Load,
     ours::via,
     outgoing::Outgoing,
     pool::{self, Connection},
@@ -29,8 +30,8 @@ use super::{
     tunnel::Tunnel,
     upgrade,
     upload::RequestBody,
-    view::{Target, Upstream},
-    worker::Core,
+    upstream::State,
+    upstream_body::UpstreamBody,
 };
 use crate::domain::gateway::models::identity::Identity;
 
@@ -68,6 +69,11 @@ impl Limits<'_> {
     }
 }
 
+/// What the pipeline makes of a service's answer: its body, or what the connection goes on as.
+pub(super) trait ResponseBody: From<(UpstreamBody, Guard)> + From<Tunnel> {}
+
+impl<B: From<(UpstreamBody, Guard)> + From<Tunnel>> ResponseBody for B {}
+
 /// A request that got no answer.
 struct Lost {
     failure: Failure,
@@ -78,14 +84,14 @@ struct Lost {
 }
 
 /// Sends the request to an instance of the service.
-pub(super) async fn forward(
-    core: &Core,
-    upstream: &Upstream,
+pub(super) async fn forward<B: ResponseBody>(
+    state: &State,
+    cluster: &Cluster,
     outgoing: &Outgoing<'_>,
     limits: &Limits<'_>,
     record: &mut Record,
-) -> Result<Box<Answer>, Failure> {
-    let answered = pin!(attempts(core, upstream, outgoing, limits, record));
+) -> Result<Box<Answer<B>>, Failure> {
+    let answered = pin!(attempts(state, cluster, outgoing, limits, record));
     match limits.deadline {
         None => answered.await,
         Some(deadline) => timeout_at(deadline, answered).await.unwrap_or_else(|_| Err(late(outgoing.body()))),
@@ -94,44 +100,45 @@ pub(super) async fn forward(
 
 /// Who was waited for when the time for all of it was over.
 fn late(request: &RequestBody) -> Failure {
-    match request.upload() {
-        Some(upload) if upload.service_awaited_since().is_none() => Failure::BodyTimeout,
-        Some(_) | None => Failure::AnswerTimeout,
+    match request.service_awaited_since() {
+        AwaitedSince::NotNow => Failure::BodyTimeout,
+        AwaitedSince::Begin | AwaitedSince::Time(_) => Failure::AnswerTimeout,
     }
 }
 
-async fn attempts(
-    core: &Core,
-    upstream: &Upstream,
+async fn attempts<B: ResponseBody>(
+    state: &State,
+    cluster: &Cluster,
     outgoing: &Outgoing<'_>,
     limits: &Limits<'_>,
     record: &mut Record,
-) -> Result<Box<Answer>, Failure> {
-    core.retries.deposit();
+) -> Result<Box<Answer<B>>, Failure> {
+    state.retries.deposit();
     let mut now = Instant::now();
     record.forwarded(now.into_std());
-    let mut target = upstream.next(now.into_std()).ok_or(Failure::NoInstance)?;
+    let mut endpoint = cluster.next(now.into_std()).ok_or(Failure::NoInstance)?;
     for attempt in 1.. {
-        record.reaches(target);
-        let lost = match exchange(core, target, outgoing, now, limits).await {
+        record.reaches(&endpoint.authority);
+        let lost = match exchange(state, endpoint, outgoing, now, limits).await {
             Ok(mut answer) => {
                 record.service_answered();
-                outgoing.outside_of(target).put_into(&mut answer.headers);
+                outgoing.outside_of(endpoint).put_into(&mut answer.headers);
                 return Ok(answer);
             }
             Err(lost) => lost,
         };
-        debug!(instance = target.authority, failure = ?lost.failure, attempt, "an instance did not answer");
+        record.is_lost(endpoint.connector.take_trouble());
+        debug!(instance = &*endpoint.authority, failure = ?lost.failure, attempt, "an instance did not answer");
         let may_be_sent_again = match lost.failure.retry() {
             Retry::Never => false,
             Retry::Any => true,
             Retry::Idempotent => !lost.was_sent || outgoing.is_idempotent(),
         };
         // A connection that was closed while it lay idle says nothing about its instance.
-        let elsewhere = || upstream.other_than(target).or_else(|| lost.was_used.then_some(target));
+        let elsewhere = || cluster.other_than(endpoint).or_else(|| lost.was_used.then_some(endpoint));
         let again = may_be_sent_again && attempt < MOST_ATTEMPTS && !outgoing.body().is_begun();
         match elsewhere().filter(|_| again) {
-            Some(next) if core.retries.withdraw() => (target, now) = (next, Instant::now()),
+            Some(next) if state.retries.withdraw() => (endpoint, now) = (next, Instant::now()),
             Some(_) | None => return Err(lost.failure),
         }
     }
@@ -140,18 +147,18 @@ async fn attempts(
 }
 
 /// Sends the request to one instance, on a connection that is open already or on a new one.
-async fn exchange(
-    core: &Core,
-    target: &Rc<Target>,
+async fn exchange<B: ResponseBody>(
+    state: &State,
+    endpoint: &Rc<Endpoint>,
     outgoing: &Outgoing<'_>,
     now: Instant,
     limits: &Limits<'_>,
-) -> Result<Box<Answer>, Lost> {
-    if target.speaks_http2() {
-        return Box::pin(exchange_on_stream(core, target, outgoing, limits)).await;
+) -> Result<Box<Answer<B>>, Lost> {
+    if endpoint.speaks_http2() {
+        return Box::pin(exchange_on_stream(state, endpoint, outgoing, limits)).await;
     }
-    while let Some(connection) = target.pool.take(now.into_std(), core.upstream.idle_timeout) {
-        match send(core, target, connection, outgoing, now, limits).await {
+    while let Some(connection) = endpoint.http1.take(now.into_std(), state.settings.idle_timeout) {
+        match send(state, endpoint, connection, outgoing, now, limits).await {
             // Closed while it lay idle, before anything was written: as if it had not been there.
             Err(Lost { failure: Failure::HungUp, was_sent: false, .. }) if !outgoing.body().is_begun() => {}
             Err(lost) => return Err(Lost { was_used: true, ..lost }),
@@ -159,103 +166,103 @@ async fn exchange(
         }
     }
     let lost = |failure| Lost { failure, was_sent: false, was_used: false };
-    let permit = core.connection_permit().ok_or_else(|| lost(Failure::ConnectionsExhausted))?;
-    match Box::pin(pool::connect(target, limits.connect, permit)).await {
+    let permit = state.connection_permit().ok_or_else(|| lost(Failure::ConnectionsExhausted))?;
+    match Box::pin(pool::connect(&endpoint.connector, limits.connect, permit)).await {
         Ok(connection) => {
-            target.has_rested();
-            send(core, target, connection, outgoing, Instant::now(), limits).await
+            endpoint.uneject();
+            send(state, endpoint, connection, outgoing, Instant::now(), limits).await
         }
         Err(failure) => {
-            target.let_rest(std::time::Instant::now());
+            endpoint.eject(std::time::Instant::now());
             Err(lost(failure))
         }
     }
 }
 
 /// The same over HTTP/2.
-async fn exchange_on_stream(
-    core: &Core,
-    target: &Rc<Target>,
+async fn exchange_on_stream<B: ResponseBody>(
+    state: &State,
+    endpoint: &Rc<Endpoint>,
     outgoing: &Outgoing<'_>,
     limits: &Limits<'_>,
-) -> Result<Box<Answer>, Lost> {
+) -> Result<Box<Answer<B>>, Lost> {
     // What is lost with a shared connection says little about its instance: the next attempt opens another.
     let lost = |failure| Lost { failure, was_sent: true, was_used: true };
-    let request = outgoing.request_for(target).map_err(lost)?;
+    let request = outgoing.request_for(endpoint).map_err(lost)?;
     let load = Load::of(&request);
     let stream = loop {
-        if let Some(stream) = target.multiplex.take(load) {
+        if let Some(stream) = endpoint.http2.take(load) {
             break stream;
         }
-        let permit = core.connection_permit().ok_or_else(|| lost(Failure::ConnectionsExhausted))?;
-        match Multiplex::open(target, limits.connect, permit).await {
-            Ok(()) => target.has_rested(),
+        let permit = state.connection_permit().ok_or_else(|| lost(Failure::ConnectionsExhausted))?;
+        match endpoint.http2.open(&endpoint.connector, limits.connect, permit).await {
+            Ok(()) => endpoint.uneject(),
             Err(failure) => {
-                target.let_rest(std::time::Instant::now());
+                endpoint.eject(std::time::Instant::now());
                 // One that came about and was closed at once may be that of an instance that restarts.
                 let was_used = failure == Failure::HungUp;
                 return Err(Lost { failure, was_sent: false, was_used });
             }
         }
     };
-    let waiting = Waiting::new(&core.deadlines, Instant::now(), limits.first_byte);
+    let waiting = Waiting::new(&state.deadlines, Instant::now(), limits.first_byte);
     let begun = Http2Exchange::begin(stream, request, outgoing.is_head(), waiting).await;
     let (head, length, exchange) = begun.map_err(lost)?;
-    Ok(received(core, head, length, body::Upstream::Http2(exchange), outgoing.body(), limits))
+    Ok(received(state, head, length, UpstreamBody::Http2(exchange), outgoing.body(), limits))
 }
 
-async fn send(
-    core: &Core,
-    target: &Rc<Target>,
+async fn send<B: ResponseBody>(
+    state: &State,
+    endpoint: &Rc<Endpoint>,
     connection: Connection,
     outgoing: &Outgoing<'_>,
     now: Instant,
     limits: &Limits<'_>,
-) -> Result<Box<Answer>, Lost> {
+) -> Result<Box<Answer<B>>, Lost> {
     let begun =
-        Exchange::begin(connection, target, outgoing, Waiting::new(&core.deadlines, now, limits.first_byte)).await;
+        Exchange::begin(connection, endpoint, outgoing, Waiting::new(&state.deadlines, now, limits.first_byte)).await;
     let (head, length, exchange) =
         begun.map_err(|Unanswered { failure, was_sent }| Lost { failure, was_sent, was_used: false })?;
-    target.pool.hear(head.headers.text(&KEEP_ALIVE));
+    endpoint.http1.hear(head.headers.text(&KEEP_ALIVE));
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         let lost = |failure| Lost { failure, was_sent: true, was_used: false };
-        return switched(core, head, outgoing.upgrade(), exchange, limits).map_err(lost);
+        return switched(state, head, outgoing.upgrade(), exchange, limits).map_err(lost);
     }
-    Ok(received(core, head, length, body::Upstream::Http1(exchange), outgoing.body(), limits))
+    Ok(received(state, head, length, UpstreamBody::Http1(exchange), outgoing.body(), limits))
 }
 
 /// The answer as it goes to the client.
-fn received(
-    core: &Core,
+fn received<B: ResponseBody>(
+    state: &State,
     head: AnswerHead,
     length: BodyLength,
-    body: body::Upstream,
+    body: UpstreamBody,
     request: &RequestBody,
     limits: &Limits<'_>,
-) -> Box<Answer> {
+) -> Box<Answer<B>> {
     if let Some(upload) = request.upload() {
         // From now on the guard of the answer keeps the time of both.
         upload.answer_begun();
     }
-    let guard = Guard::new(&core.streams, limits.of_body(&head.headers), request.upload());
+    let guard = Guard::new(&state.streams, limits.of_body(&head.headers), request.progress());
     // It is handed on many times until it is written.
-    Box::new(passed_on(head, length, AnswerBody::upstream(body, guard)))
+    Box::new(passed_on(head, length, B::from((body, guard))))
 }
 
 /// The 101 as it goes to the client, and what stands behind it.
-fn switched(
-    core: &Core,
+fn switched<B: ResponseBody>(
+    state: &State,
     head: AnswerHead,
     asked: Option<&[u8]>,
     exchange: Box<Exchange>,
     limits: &Limits<'_>,
-) -> Result<Box<Answer>, Failure> {
+) -> Result<Box<Answer<B>>, Failure> {
     let chosen = head.headers.share(&UPGRADE).filter(|_| head.headers.all(UPGRADE).nth(1).is_none());
     let mut answer = passed_on(head, BodyLength::None, ());
     upgrade::agreed(asked, chosen, &mut answer.headers)?;
     let service = exchange.switched().ok_or(Failure::Internal)?;
-    let tunnel = Tunnel::new(service, core.streams.watch(limits.of_stream(), None));
-    Ok(Box::new(answer.map(|()| AnswerBody::switched(tunnel))))
+    let tunnel = Tunnel::new(service, state.streams.watch(limits.of_stream(), None));
+    Ok(Box::new(answer.map(|()| B::from(tunnel))))
 }
 
 /// An answer without what does not concern the client.

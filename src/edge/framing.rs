@@ -5,7 +5,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
 use thiserror::Error;
 
-use super::head::{self, Extent};
+use super::{body_length::Extent, head};
 
 /// The longest extensions of one chunk, and the longest trailer section.
 const MAX_EXTENSION_BYTES: usize = 256;

@@ -8,13 +8,15 @@ use http::{
 };
 
 use super::{
-    cookies, fields,
+    body_length::Extent,
+    cookies,
+    field_line::{put_header, put_length},
+    fields,
     framing::{BadBody, Decoder, Piece},
-    head::{self, BadHead, Extent, MAX_HEADERS},
+    head::{self, BadHead, MAX_HEADERS},
     header_list::HeaderList,
     headers::sanitise_request,
     message::{BodyLength, RequestHead},
-    output::{put_header, put_length},
     path,
 };
 

@@ -12,6 +12,7 @@ use memchr::memchr;
 use thiserror::Error;
 
 use super::{
+    body_length::{Extent, number},
     header_list::{HeaderList, Line},
     message::{BodyLength, RequestHead},
 };
@@ -68,17 +69,6 @@ pub(super) enum BadHead {
     /// Plain HTTP where TLS is spoken.
     #[error("a plain HTTP request was sent to an HTTPS port; use https://")]
     PlainHttp,
-}
-
-/// How the body behind a head is delimited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
-    /// By its length; zero if there is none.
-    Length(u64),
-    /// By chunks.
-    Chunked,
-    /// By the end of the connection: an answer's only.
-    UntilClose,
 }
 
 /// A request's head that was found good.
@@ -247,20 +237,6 @@ fn trimmed(head: &[u8], mut value: Range<usize>) -> Range<usize> {
         value.end -= 1;
     }
     value
-}
-
-/// A `Content-Length`.
-pub(super) fn number(text: &[u8]) -> Option<u64> {
-    // Digits alone, and no leading zero, which somebody might take for octal.
-    if text.is_empty() || (text.len() > 1 && text[0] == b'0') {
-        return None;
-    }
-    let mut number: u64 = 0;
-    for &byte in text {
-        let digit = byte.checked_sub(b'0').filter(|&digit| digit < 10)?;
-        number = number.checked_mul(10)?.checked_add(digit.into())?;
-    }
-    Some(number).filter(|&number| number < u64::MAX - 2)
 }
 
 #[cfg(test)]

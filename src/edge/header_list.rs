@@ -7,7 +7,7 @@ use std::{fmt, ops::Range};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::output::put_header;
+use super::field_line::put_header;
 
 /// See the module.
 #[derive(Clone, Default)]

@@ -35,7 +35,7 @@ use super::{
     trailers::{ExpectedTrailers, SharedTrailerCounts},
     upload::Incoming,
     watchdog::{Order, Vitals},
-    worker::Core,
+    worker::Worker,
 };
 
 /// Requests of one connection at a time. As many as RFC 9113 §6.5.2 wants at least, and as others have.
@@ -50,7 +50,7 @@ const CONNECTION_WINDOW_BYTES: u32 = MOST_STREAMS * STREAM_WINDOW_BYTES;
 const UNSENT_BYTES: usize = 64 * 1024;
 
 /// Serves a client until the connection ends.
-pub(super) async fn serve(core: &Rc<Core>, socket: Socket, first: BytesMut, peer: Peer, vitals: &Rc<Vitals>) {
+pub(super) async fn serve(worker: &Rc<Worker>, socket: Socket, first: BytesMut, peer: Peer, vitals: &Rc<Vitals>) {
     let mut frames = Frames::new();
     frames.follow(&first);
     vitals.speaks_http2(frames.in_head());
@@ -65,8 +65,10 @@ pub(super) async fn serve(core: &Rc<Core>, socket: Socket, first: BytesMut, peer
         goodbye: Goodbye::default(),
         is_shut: false,
     };
-    let served = match core.http2.handshake(noting).await {
-        Ok(connection) => Box::pin(answer_all(core, connection, Rc::new(peer), vitals, &has_fragment, &trailers)).await,
+    let served = match worker.http2.handshake(noting).await {
+        Ok(connection) => {
+            Box::pin(answer_all(worker, connection, Rc::new(peer), vitals, &has_fragment, &trailers)).await
+        }
         Err(error) => Err(error),
     };
     if let Err(error) = served {
@@ -75,7 +77,7 @@ pub(super) async fn serve(core: &Rc<Core>, socket: Socket, first: BytesMut, peer
 }
 
 async fn answer_all(
-    core: &Rc<Core>,
+    worker: &Rc<Worker>,
     mut connection: Connection<Noting, Bytes>,
     peer: Rc<Peer>,
     vitals: &Rc<Vitals>,
@@ -98,10 +100,10 @@ async fn answer_all(
                 connection.graceful_shutdown();
             }
             let trailers = ExpectedTrailers::of(trailers, request.body().stream_id().as_u32());
-            let (core, peer, vitals) = (Rc::clone(core), Rc::clone(&peer), Rc::clone(vitals));
+            let (worker, peer, vitals) = (Rc::clone(worker), Rc::clone(&peer), Rc::clone(vitals));
             let asked = Asked { request, trailers, sender, is_refused };
             // What answers it is made in there: made outside, there would be room for it twice.
-            tokio::task::spawn_local(async move { respond(&core, &peer, &vitals, asked).await });
+            tokio::task::spawn_local(async move { respond(&worker, &peer, &vitals, asked).await });
         }
         Poll::Ready(Ok(()))
     })
@@ -117,19 +119,19 @@ struct Asked {
 }
 
 /// Answers one request. If the client takes it back, all that is under way for it is dropped.
-async fn respond(core: &Core, peer: &Peer, vitals: &Rc<Vitals>, asked: Asked) {
+async fn respond(worker: &Worker, peer: &Peer, vitals: &Rc<Vitals>, asked: Asked) {
     let Asked { request, trailers, mut sender, is_refused } = asked;
     let is_head = request.method() == Method::HEAD;
     let (parts, body) = request.into_parts();
     let mut head = parts.into();
-    let idle = core.listener.idle_timeout;
-    let body = Incoming::http2(body, trailers, &core.streams, idle);
+    let idle = worker.core.listener.idle_timeout;
+    let body = Incoming::http2(body, trailers, &worker.core.upstream.streams, idle);
     let unread = body.http2_body();
     let answer = if is_refused {
         drop(body);
-        Some(pipeline::refuse(core, vitals, BadHead::Target))
+        Some(pipeline::refuse(&worker.core, vitals, BadHead::Target))
     } else {
-        let mut answering = pin!(pipeline::answer(core, peer, vitals, &mut head, body));
+        let mut answering = pin!(pipeline::answer(&worker.core, peer, vitals, &mut head, body));
         std::future::poll_fn(|context| match answering.as_mut().poll(context) {
             Poll::Ready(answer) => Poll::Ready(Some(answer)),
             Poll::Pending => sender.poll_reset(context).map(|_| None),
@@ -144,13 +146,13 @@ async fn respond(core: &Core, peer: &Peer, vitals: &Rc<Vitals>, asked: Asked) {
         AnswerBody::withheld(&mut answer);
     }
     let (mut parts, mut body) = Response::from(*answer).into_parts();
-    prepare(core, &mut parts.headers);
+    prepare(worker, &mut parts.headers);
     let has_ended = body.is_end_stream();
     match sender.send_response(Response::from_parts(parts, ()), has_ended) {
         Ok(_) if has_ended => body.complete(),
         Ok(stream) => {
             let terms = Terms { idle, deadline: None, token: None };
-            send(stream, body, Guard::new(&core.streams, terms, None)).await;
+            send(stream, body, Guard::new(&worker.core.upstream.streams, terms, None)).await;
         }
         Err(error) => {
             debug!(%error, "an answer could not be sent");
@@ -163,7 +165,7 @@ async fn respond(core: &Core, peer: &Peer, vitals: &Rc<Vitals>, asked: Asked) {
 }
 
 /// Makes headers fit for HTTP/2, where nothing speaks of the connection (RFC 9113 §8.2.2).
-fn prepare(core: &Core, headers: &mut HeaderMap) {
+fn prepare(worker: &Worker, headers: &mut HeaderMap) {
     static OF_CONNECTION: [HeaderName; 6] = [
         CONNECTION,
         TRANSFER_ENCODING,
@@ -176,7 +178,7 @@ fn prepare(core: &Core, headers: &mut HeaderMap) {
         headers.remove(name);
     }
     if !headers.contains_key(DATE)
-        && let Ok(date) = core.with_date(HeaderValue::from_str)
+        && let Ok(date) = worker.with_date(HeaderValue::from_str)
     {
         headers.insert(DATE, date);
     }

@@ -42,7 +42,7 @@ impl Http2Exchange {
         mut waiting: Waiting,
     ) -> Result<(AnswerHead, BodyLength, Box<Self>), Failure> {
         let (parts, body) = request.into_parts();
-        let progress = body.upload().cloned();
+        let progress = body.share();
         let has_ended = body.is_end_stream();
         let mut requests = stream.requests();
         // A connection that takes no more streams did not begin with this one.
@@ -62,11 +62,11 @@ impl Http2Exchange {
             if let Poll::Ready(answer) = answer.as_mut().poll(context) {
                 return Poll::Ready(answer.map_err(|error| failure_of(&error, stream.is_suspect(id))));
             }
-            waiting.poll(progress.as_ref(), context).map(|()| Err(Failure::AnswerTimeout))
+            waiting.poll(|| progress.service_awaited_since(), context).map(|()| Err(Failure::AnswerTimeout))
         });
         let answer = answered.await.inspect_err(|failure| {
             if *failure == Failure::AnswerTimeout {
-                stream.doubt();
+                stream.quarantine();
             }
         })?;
         // There is nothing to switch to from a stream (RFC 9113 §8.6).

@@ -13,7 +13,6 @@ use std::{
 use super::{
     limits::one_client,
     permits::{CorePermits, Permit, SharedPermits},
-    server::Parts,
 };
 use crate::domain::gateway::models::{
     path::PathPrefix,
@@ -54,16 +53,8 @@ struct Known {
 const PURGE_AT_LEAST: usize = 1024;
 
 impl SharedLimits {
-    pub(super) fn of(parts: &Parts) -> Arc<Self> {
-        Self::new(
-            parts.listener_settings.max_requests_per_client,
-            parts.upstream_settings.max_requests,
-            parts.max_service_connections,
-            parts.cores.get(),
-        )
-    }
-
-    fn new(per_client: usize, per_service: usize, connections: usize, cores: usize) -> Arc<Self> {
+    /// So many requests of a client and to a service, and so many connections to services, over all cores.
+    pub(super) fn new(per_client: usize, per_service: usize, connections: usize, cores: usize) -> Arc<Self> {
         let connections = SharedPermits::new(connections, cores);
         Arc::new(Self { per_client, per_service, cores, connections, known: Mutex::default() })
     }

@@ -8,7 +8,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
-use super::{cache::Cache, error::Failure, snapshot::Snapshot, worker::Core};
+use super::{cache::Cache, error::Failure, lookup::Lookup, snapshot::Snapshot};
 use crate::domain::gateway::models::{
     id::AccountId,
     identity::Identity,
@@ -28,7 +28,8 @@ struct Known {
 
 /// The provider that is wanted, if the caller has an identity there.
 pub(super) async fn linked_at<'p>(
-    core: &Core,
+    lookup: &Lookup,
+    accounts: &LinkedAccounts,
     snapshot: &Snapshot,
     wanted: Option<&'p ProviderName>,
     caller: Option<&Arc<Identity>>,
@@ -37,18 +38,18 @@ pub(super) async fn linked_at<'p>(
     // Who is no account of ours has no identities.
     let Ok(account) = caller.subject.parse::<AccountId>() else { return Ok(None) };
     let has_it = |known: &Rc<Known>| known.providers.contains(wanted);
-    if core.linked_accounts.recall(account, snapshot, core.clock.now()).as_ref().is_some_and(has_it) {
+    if accounts.recall(account, snapshot, lookup.now()).as_ref().is_some_and(has_it) {
         return Ok(Some(wanted));
     }
-    let known = Box::pin(ask(core, account)).await?;
+    let known = Box::pin(ask(lookup, accounts, account)).await?;
     Ok(has_it(&known).then_some(wanted))
 }
 
-async fn ask(core: &Core, account: AccountId) -> Result<Rc<Known>, Failure> {
-    let asked_at = core.clock.now();
-    let providers = core.ask(|resolver| async move { resolver.providers_of(account).await }).await?;
+async fn ask(lookup: &Lookup, accounts: &LinkedAccounts, account: AccountId) -> Result<Rc<Known>, Failure> {
+    let asked_at = lookup.now();
+    let providers = lookup.ask(|resolver| async move { resolver.providers_of(account).await }).await?;
     let known = Rc::new(Known { providers, asked_at });
-    core.linked_accounts.0.borrow_mut().insert(account, Rc::clone(&known));
+    accounts.0.borrow_mut().insert(account, Rc::clone(&known));
     Ok(known)
 }
 

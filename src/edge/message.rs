@@ -5,7 +5,7 @@ use http::{
 };
 use http_body::Body;
 
-use super::{body::AnswerBody, header_list::HeaderList};
+use super::header_list::HeaderList;
 
 /// How long a message's body is (RFC 9112 §6.3). It is read from the head once and written anew into each head that goes out:
 /// a `Content-Length` that came is never passed on, so both sides end the message at the same byte.
@@ -70,7 +70,7 @@ pub(super) struct RequestHead {
 
 /// An answer on its way to the client.
 #[derive(Debug)]
-pub(super) struct Answer<B = AnswerBody> {
+pub(super) struct Answer<B> {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderList,
     pub(super) length: BodyLength,

@@ -23,8 +23,8 @@ use tokio::{
 };
 
 use super::{
-    error::Failure, exchange::MAX_ANSWER_HEAD_BYTES, head::number, permits::Permit, pool,
-    service_frames::ServiceFrames, trailers::ExpectedTrailers, upload::RequestBody, view::Target,
+    answer_head::MAX_ANSWER_HEAD_BYTES, body_length::number, connector::Connector, error::Failure, permits::Permit,
+    service_frames::ServiceFrames, trailers::ExpectedTrailers, upload::RequestBody,
 };
 
 /// The most connections of a core to one instance. When all are full, requests wait for the one with the fewest.
@@ -79,7 +79,7 @@ type Opening = watch::Receiver<Option<Result<Weak<Connection>, Failure>>>;
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Multiplex {
+pub(super) struct Http2Pool {
     connections: RefCell<Vec<Rc<Connection>>>,
     /// What is being opened, for all who wait for it.
     opening: RefCell<Option<Opening>>,
@@ -92,7 +92,7 @@ struct Connection {
     streams: Cell<usize>,
     used_at: Cell<Instant>,
     /// It kept somebody waiting for too long: it may be dead, and is given no more requests.
-    doubtful: Cell<bool>,
+    suspect: Cell<bool>,
     /// That the process may have this socket.
     _permit: Permit,
     /// One request has it to itself.
@@ -105,7 +105,7 @@ struct Connection {
 impl Connection {
     fn is_usable(&self) -> bool {
         let takes_more = self.requests.borrow_mut().poll_ready(&mut Context::from_waker(Waker::noop()));
-        !self.driver.is_finished() && !self.doubtful.get() && !matches!(takes_more, Poll::Ready(Err(_)))
+        !self.driver.is_finished() && !self.suspect.get() && !matches!(takes_more, Poll::Ready(Err(_)))
     }
 
     fn is_full(&self) -> bool {
@@ -160,8 +160,8 @@ impl Stream {
     }
 
     /// No answer came in time: who comes next opens another connection, and those that are under way go on.
-    pub(super) fn doubt(&self) {
-        self.connection.doubtful.set(true);
+    pub(super) fn quarantine(&self) {
+        self.connection.suspect.set(true);
     }
 }
 
@@ -174,7 +174,7 @@ impl Drop for Stream {
     }
 }
 
-impl Multiplex {
+impl Http2Pool {
     /// A place on a connection that is open, if there is room or no more may be opened. Connections that do not suit the request
     /// are not counted: each of them is held by a request, and those are limited.
     pub(super) fn take(&self, load: Load) -> Option<Stream> {
@@ -189,31 +189,36 @@ impl Multiplex {
 
     /// Opens a connection, or waits for the one that is being opened. It goes on though nobody waits any more. A connection that
     /// was opened and is gone again is an error, too: whoever asked would otherwise open one after the other.
-    pub(super) async fn open(target: &Rc<Target>, limit: Duration, permit: Permit) -> Result<(), Failure> {
-        let mut opening = Self::opening(target, limit, permit);
+    pub(super) async fn open(
+        self: &Rc<Self>,
+        connector: &Rc<Connector>,
+        limit: Duration,
+        permit: Permit,
+    ) -> Result<(), Failure> {
+        let mut opening = self.opening(connector, limit, permit);
         let outcome = opening.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
         let opened = outcome.ok().flatten().unwrap_or(Err(Failure::Unreachable))?;
         let is_usable = opened.upgrade().is_some_and(|connection| connection.is_usable());
         if is_usable { Ok(()) } else { Err(Failure::HungUp) }
     }
 
-    fn opening(target: &Rc<Target>, limit: Duration, permit: Permit) -> Opening {
-        let mut opening = target.multiplex.opening.borrow_mut();
+    fn opening(self: &Rc<Self>, connector: &Rc<Connector>, limit: Duration, permit: Permit) -> Opening {
+        let mut opening = self.opening.borrow_mut();
         if let Some(known) = opening.as_ref().filter(|known| known.has_changed().is_ok()) {
             return known.clone();
         }
         let (told, receiver) = watch::channel(None);
         *opening = Some(receiver.clone());
-        let target = Rc::clone(target);
+        let (pool, connector) = (Rc::clone(self), Rc::clone(connector));
         tokio::task::spawn_local(async move {
-            let outcome = connect(&target, limit, permit).await;
+            let outcome = connect(&connector, limit, permit).await;
             let outcome = outcome.map(|connection| {
                 let connection = Rc::new(connection);
                 let opened = Rc::downgrade(&connection);
-                target.multiplex.connections.borrow_mut().push(connection);
+                pool.connections.borrow_mut().push(connection);
                 opened
             });
-            target.multiplex.opening.take();
+            pool.opening.take();
             // Whoever waited may be gone.
             let _ = told.send(Some(outcome));
         });
@@ -229,9 +234,9 @@ impl Multiplex {
     }
 }
 
-async fn connect(target: &Target, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
+async fn connect(connector: &Connector, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
     let frames = Rc::new(RefCell::new(ServiceFrames::new()));
-    let stream = Observed { stream: pool::reach(target, limit).await?, frames: Rc::clone(&frames) };
+    let stream = Observed { stream: connector.connect(limit).await?, frames: Rc::clone(&frames) };
     let (requests, driver) = client::Builder::new()
         .enable_push(false)
         .max_header_list_size(u32::try_from(MAX_ANSWER_HEAD_BYTES).unwrap_or(u32::MAX))
@@ -251,7 +256,7 @@ async fn connect(target: &Target, limit: Duration, permit: Permit) -> Result<Con
         driver: driver.abort_handle(),
         streams: Cell::new(0),
         used_at: Cell::new(Instant::now()),
-        doubtful: Cell::new(false),
+        suspect: Cell::new(false),
         _permit: permit,
         is_exclusive: Cell::new(false),
         pledged: Cell::new(0),

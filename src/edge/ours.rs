@@ -7,27 +7,28 @@ use http::{
 };
 
 use super::{
-    forwarded::{forwarded, stripped_prefix},
+    field_line::put_header_of,
+    forwarded::forwarded,
     header_list::HeaderList,
     headers::{
         X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_GATEWAY_ASSERTION, X_REQUEST_ID,
         X_USER_EMAIL, X_USER_ID, X_USER_SCOPE,
     },
-    outgoing::Facts,
-    output::put_header_of,
+    request_facts::RequestFacts,
     trace::{TRACEPARENT, TraceId, Traceparent, continue_trace},
 };
+use crate::domain::gateway::models::service::Route;
 
 /// See the module.
 pub(super) struct Ours<'r> {
-    facts: &'r Facts<'r>,
+    facts: &'r RequestFacts<'r>,
     via: &'static str,
     traceparent: Traceparent,
 }
 
 impl<'r> Ours<'r> {
     /// Those of a request that came in this version; what its `headers` say of a trace is continued.
-    pub(super) fn new(facts: &'r Facts<'r>, version: Version, headers: &mut HeaderList) -> Self {
+    pub(super) fn new(facts: &'r RequestFacts<'r>, version: Version, headers: &mut HeaderList) -> Self {
         Self { facts, via: via(version), traceparent: continue_trace(headers, facts.random) }
     }
 
@@ -85,6 +86,13 @@ impl<'r> Ours<'r> {
     }
 }
 
+/// What has to be put before a path of the service's own to get the path outside: `/api` for a route from `/api/users` to
+/// `/users`. If the two have nothing in common, the route's prefix is all there is to tell.
+fn stripped_prefix(route: &Route) -> &str {
+    let outside = route.prefix.as_str();
+    outside.strip_suffix(route.upstream_prefix.as_str()).unwrap_or(outside)
+}
+
 /// Marks what the compression of heads must not remember (RFC 7541 §7.1.3), the header of a provider's token included.
 fn mark_credentials(headers: &mut HeaderMap, of_provider: Option<&HeaderName>) {
     for (name, value) in headers {
@@ -105,6 +113,20 @@ pub(super) fn via(version: Version) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::test_support::route;
+
+    #[test]
+    fn prefix_and_path_at_the_service_make_the_path_outside() {
+        for (outside, inside, prefix) in [
+            ("/api/users", "/users", "/api"),
+            ("/api/users", "/", "/api/users"),
+            ("/api/users", "/people", "/api/users"),
+            ("/api/users", "/api/users", ""),
+            ("/", "/", ""),
+        ] {
+            assert_eq!(stripped_prefix(&route(outside, "auth", inside)), prefix);
+        }
+    }
 
     #[test]
     fn no_compression_may_remember_credentials() {

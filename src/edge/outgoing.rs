@@ -1,68 +1,25 @@
 //! A request as a service gets it: the client's, sanitised, under a new path and with our own headers set last.
 
-use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
+    HeaderMap, Method, Request, Uri, Version,
     header::{AUTHORIZATION, HOST, MAX_FORWARDS, TE, TRAILER, UPGRADE},
 };
 
 use super::{
-    caller::Caller,
-    client::Client,
+    body_encoder::Encoder,
     cookies,
+    endpoint::Endpoint,
     error::Failure,
+    field_line::{put_header, put_length},
     header_list::HeaderList,
     headers::remove_all_like,
     message::{BodyLength, RequestHead},
     ours::Ours,
-    output::{Encoder, put_header, put_length},
     redirects::Outside,
-    request_id::RequestText,
+    request_facts::RequestFacts,
     trace::TraceId,
     upload::RequestBody,
-    view::Target,
 };
-use crate::domain::gateway::models::{
-    access::Permit,
-    service::{HostSent, Route},
-};
-
-/// What the pipeline has found out about a request.
-pub(super) struct Facts<'r> {
-    pub(super) request_id: &'r RequestText,
-    pub(super) client: &'r Client,
-    /// The host that its client asked for, if that is known; well-formed.
-    pub(super) host: Option<Bytes>,
-    /// Where it goes.
-    pub(super) route: &'r Route,
-    /// What stood before the path, if the client came by `API_PREFIX`.
-    pub(super) api_prefix: &'r str,
-    /// The canonical path, without it.
-    pub(super) path: &'r str,
-    /// Behind the `?`, as it came.
-    pub(super) query: Option<&'r str>,
-    /// That it may go there, and for whom.
-    pub(super) permit: Permit,
-    /// Whom it is for, if anybody: the same as the permit says.
-    pub(super) caller: Option<&'r Caller>,
-    /// What the service can check by itself about the caller, if the route says that it gets it.
-    pub(super) assertion: Option<HeaderValue>,
-    /// The caller's token at a provider and its header, if the route says that it goes along.
-    pub(super) provider_token: Option<(HeaderName, HeaderValue)>,
-    /// The protocols that it asks to go on with, if any.
-    pub(super) upgrade: Option<Vec<u8>>,
-    /// Random bytes for the trace.
-    pub(super) random: [u8; 24],
-}
-
-impl Facts<'_> {
-    /// The `Host` that an instance is told: its own, or the client's where the route says so. The latter is an authority.
-    pub(super) fn host_at<'h>(&'h self, target: &'h Target) -> &'h str {
-        let of_client = self.host.as_deref().filter(|_| self.route.host_sent == HostSent::Client);
-        of_client.and_then(|host| std::str::from_utf8(host).ok()).unwrap_or(&target.authority)
-    }
-}
-
 /// A request that can be sent to any instance.
 pub(super) struct Outgoing<'r> {
     /// The client's, but for what does not go on.
@@ -70,14 +27,18 @@ pub(super) struct Outgoing<'r> {
     /// Path at the service, without the base path of an instance.
     path: [&'r str; 2],
     query: Option<&'r str>,
-    facts: &'r Facts<'r>,
+    facts: &'r RequestFacts<'r>,
     ours: Ours<'r>,
     body: RequestBody,
 }
 
 impl<'r> Outgoing<'r> {
     /// Makes the request out of the client's, whose headers are sanitised already.
-    pub(super) fn new(head: &'r mut RequestHead, body: RequestBody, facts: &'r Facts<'r>) -> Result<Self, Failure> {
+    pub(super) fn new(
+        head: &'r mut RequestHead,
+        body: RequestBody,
+        facts: &'r RequestFacts<'r>,
+    ) -> Result<Self, Failure> {
         let RequestHead { method, headers, version, .. } = head;
         let keeps_authorization = facts.route.forward_authorization;
         // Each instance has its own `Host`.
@@ -119,8 +80,8 @@ impl<'r> Outgoing<'r> {
     }
 
     /// How addresses in an instance's answer look from outside.
-    pub(super) fn outside_of<'o>(&'o self, target: &'o Target) -> Outside<'o> {
-        Outside::new(self.facts, target)
+    pub(super) fn outside_of<'o>(&'o self, endpoint: &'o Endpoint) -> Outside<'o> {
+        Outside::new(self.facts, endpoint)
     }
 
     /// Its body.
@@ -129,12 +90,12 @@ impl<'r> Outgoing<'r> {
     }
 
     /// Writes the head as it goes to an instance that speaks HTTP/1.1. How the body is marked off behind it.
-    pub(super) fn put_head(&self, target: &Target, head: &mut Vec<u8>) -> Encoder {
+    pub(super) fn put_head(&self, endpoint: &Endpoint, head: &mut Vec<u8>) -> Encoder {
         head.extend_from_slice(self.head.method.as_str().as_bytes());
         head.push(b' ');
-        self.target_at(target).into_iter().for_each(|piece| head.extend_from_slice(piece.as_bytes()));
+        self.target_at(endpoint).into_iter().for_each(|piece| head.extend_from_slice(piece.as_bytes()));
         head.extend_from_slice(b" HTTP/1.1\r\n");
-        put_header("host", self.facts.host_at(target).as_bytes(), head);
+        put_header("host", self.facts.host_at(endpoint).as_bytes(), head);
         self.head.headers.put(head);
         self.ours.put(head);
         if let Some(options) = self.connection_options() {
@@ -162,10 +123,10 @@ impl<'r> Outgoing<'r> {
     }
 
     /// Path and query at an instance.
-    fn target_at<'o>(&'o self, target: &'o Target) -> [&'o str; 5] {
+    fn target_at<'o>(&'o self, endpoint: &'o Endpoint) -> [&'o str; 5] {
         let [prefix, rest] = self.path;
         let mark = if self.query.is_some() { "?" } else { "" };
-        [&target.instance.base_path, prefix, rest, mark, self.query.unwrap_or_default()]
+        [&endpoint.instance.base_path, prefix, rest, mark, self.query.unwrap_or_default()]
     }
 
     /// What `Connection` has to name: headers that are for the next one alone (RFC 9110 §7.8, §10.1.4).
@@ -184,11 +145,11 @@ impl<'r> Outgoing<'r> {
     }
 
     /// The request as it goes to an instance that speaks HTTP/2.
-    pub(super) fn request_for(&self, target: &Target) -> Result<Request<RequestBody>, Failure> {
+    pub(super) fn request_for(&self, endpoint: &Endpoint) -> Result<Request<RequestBody>, Failure> {
         let mut request = Request::new(self.body.share());
         *request.method_mut() = self.head.method.clone();
         *request.version_mut() = Version::HTTP_2;
-        let uri = ["http://", self.facts.host_at(target)].into_iter().chain(self.target_at(target));
+        let uri = ["http://", self.facts.host_at(endpoint)].into_iter().chain(self.target_at(endpoint));
         *request.uri_mut() = Uri::try_from(uri.collect::<String>()).map_err(|_| Failure::Internal)?;
         *request.headers_mut() = HeaderMap::from(self.head.headers.clone());
         let length = match self.head.length {

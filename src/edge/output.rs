@@ -9,8 +9,6 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use http::{HeaderMap, HeaderName, HeaderValue};
-use http_body::Frame;
 use tokio::io::AsyncWrite;
 
 /// As much as is put together before it is written.
@@ -58,7 +56,7 @@ impl Output {
         Self { small, written: 0, large: Bytes::new(), tail: &[], body: 0, is_unflushed: false }
     }
 
-    /// Where a head is written to.
+    /// Where a head, and what marks a body off, is written to.
     pub(super) fn head(&mut self) -> &mut Vec<u8> {
         &mut self.small
     }
@@ -93,6 +91,18 @@ impl Output {
     /// Whether more may be added before what there is was written.
     pub(super) fn has_room(&self) -> bool {
         self.large.is_empty() && self.tail.is_empty() && self.small.len() < SMALL_BYTES
+    }
+
+    /// Adds a part of a body, and what stands `behind` it. There must be room for it.
+    pub(super) fn add_body(&mut self, data: Bytes, behind: &'static [u8]) {
+        self.body += data.len();
+        if self.small.len() + data.len() <= SMALL_BYTES {
+            self.small.extend_from_slice(&data);
+            self.small.extend_from_slice(behind);
+        } else {
+            self.large = data;
+            self.tail = behind;
+        }
     }
 
     /// Writes as much as the connection takes; ready when all was written and has left.
@@ -150,134 +160,15 @@ impl Drop for Output {
     }
 }
 
-/// How a body is marked off on its way out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoder {
-    /// There is none to be sent.
-    Nothing,
-    /// So many bytes are to come.
-    Length(u64),
-    /// In chunks; whether the other end takes trailers.
-    Chunked { trailers: bool },
-    /// By the end of the connection.
-    UntilClose,
-}
-
-/// A body is not as long as its head said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct WrongLength;
-
-impl Encoder {
-    /// Adds a part of the body. There must be room for it.
-    pub(super) fn put(&mut self, frame: Frame<Bytes>, output: &mut Output) -> Result<(), WrongLength> {
-        let data = match frame.into_data() {
-            Ok(data) => data,
-            Err(other) => {
-                if let (Self::Chunked { trailers: true }, Ok(trailers)) = (&self, other.into_trailers()) {
-                    self.finish_with(&trailers, output);
-                }
-                return Ok(());
-            }
-        };
-        match self {
-            Self::Nothing => return Ok(()),
-            Self::Length(left) => *left = left.checked_sub(data.len() as u64).ok_or(WrongLength)?,
-            Self::Chunked { .. } if data.is_empty() => return Ok(()),
-            Self::Chunked { .. } => {
-                let mut hex = [0; 16];
-                output.small.extend_from_slice(hexadecimal(data.len(), &mut hex));
-                output.small.extend_from_slice(b"\r\n");
-            }
-            Self::UntilClose => {}
-        }
-        output.body += data.len();
-        let behind: &'static [u8] = if matches!(self, Self::Chunked { .. }) { b"\r\n" } else { b"" };
-        if output.small.len() + data.len() <= SMALL_BYTES {
-            output.small.extend_from_slice(&data);
-            output.small.extend_from_slice(behind);
-        } else {
-            output.large = data;
-            output.tail = behind;
-        }
-        Ok(())
-    }
-
-    /// The body has ended.
-    pub(super) fn finish(&mut self, output: &mut Output) -> Result<(), WrongLength> {
-        match self {
-            Self::Length(1..) => Err(WrongLength),
-            Self::Chunked { .. } => {
-                self.finish_with(&HeaderMap::new(), output);
-                Ok(())
-            }
-            Self::Nothing | Self::Length(0) | Self::UntilClose => Ok(()),
-        }
-    }
-
-    fn finish_with(&mut self, trailers: &HeaderMap, output: &mut Output) {
-        output.small.extend_from_slice(b"0\r\n");
-        put_headers(trailers.iter(), &mut output.small);
-        output.small.extend_from_slice(b"\r\n");
-        *self = Self::Nothing;
-    }
-}
-
-/// Writes header lines.
-pub(super) fn put_headers<'h>(headers: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>, into: &mut Vec<u8>) {
-    for (name, value) in headers {
-        put_header(name.as_str(), value.as_bytes(), into);
-    }
-}
-
-/// Writes a header line.
-pub(super) fn put_header(name: &str, value: &[u8], into: &mut Vec<u8>) {
-    put_header_of(name, &[value], into);
-}
-
-/// Writes a header line with a value of several pieces.
-pub(super) fn put_header_of(name: &str, pieces: &[&[u8]], into: &mut Vec<u8>) {
-    into.extend_from_slice(name.as_bytes());
-    into.extend_from_slice(b": ");
-    for piece in pieces {
-        into.extend_from_slice(piece);
-    }
-    into.extend_from_slice(b"\r\n");
-}
-
-/// Writes `Content-Length`.
-pub(super) fn put_length(length: u64, into: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut rest = length;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or_default();
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    put_header("content-length", &digits[at..], into);
-}
-
-fn hexadecimal(number: usize, digits: &mut [u8; 16]) -> &[u8] {
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        digits[at] = b"0123456789abcdef"[rest % 16];
-        rest /= 16;
-        if rest == 0 {
-            return &digits[at..];
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::task::Waker;
 
+    use http::HeaderMap;
+    use http_body::Frame;
+
     use super::*;
+    use crate::edge::body_encoder::{Encoder, WrongLength};
 
     /// Takes so many bytes a time, and then no more until asked again.
     struct Slow {
@@ -440,16 +331,5 @@ mod tests {
             encoder.finish(&mut output).unwrap();
             assert_eq!(output.small, expected);
         }
-    }
-
-    #[test]
-    fn numbers_are_written_in_full() {
-        for number in [0, 9, 10, 12345, u64::MAX] {
-            let mut line = Vec::new();
-            put_length(number, &mut line);
-            assert_eq!(line, format!("content-length: {number}\r\n").into_bytes());
-        }
-        assert_eq!(hexadecimal(usize::MAX, &mut [0; 16]), b"ffffffffffffffff");
-        assert_eq!(hexadecimal(0, &mut [0; 16]), b"0");
     }
 }

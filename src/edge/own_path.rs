@@ -21,12 +21,12 @@ use tracing::error;
 
 use super::{
     access_log::Record,
-    body::AnswerBody,
+    body::{AnswerBody, Response},
+    core::Core,
     error::Failure,
     message::{Answer, RequestHead},
     ports::{self, RequestOrigin},
     upload::Incoming,
-    worker::Core,
 };
 
 /// Answers a request whose headers are sanitised already, under the canonical path.
@@ -38,7 +38,7 @@ pub(super) async fn answer(
     host: Option<Bytes>,
     origin: RequestOrigin,
     record: &Record,
-) -> Result<Box<Answer>, Failure> {
+) -> Result<Box<Response>, Failure> {
     head.uri = Uri::try_from(target).map_err(|_| Failure::Internal)?;
     if let Some(host) = host {
         head.headers.insert(HOST, host);

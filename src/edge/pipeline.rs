@@ -20,16 +20,19 @@ use tracing::{debug, error, warn};
 
 use super::{
     access_log::Record,
-    authenticate::authenticate,
-    body::AnswerBody,
+    auth::authenticate,
+    authority::is_authority,
+    body::{AnswerBody, Response},
     browser::{self, Transport},
     buffering,
     client::{Client, Peer},
+    cluster::Cluster,
+    core::Core,
     cors::Readers,
-    error::{ALLOWED_METHODS, Failure, Source},
+    error::{Failure, Source},
+    error_response::ALLOWED_METHODS,
     fields,
     forward::{Limits, forward},
-    forwarded::is_authority,
     head::BadHead,
     header_list::HeaderList,
     headers::{X_REQUEST_ID, remove_method_overrides, sanitise_request},
@@ -37,18 +40,18 @@ use super::{
     linked::linked_at,
     message::{Answer, BodyLength, RequestHead},
     multiplex::MAX_SHARED_BODY_BYTES,
-    outgoing::{Facts, Outgoing, max_forwards},
+    outgoing::{Outgoing, max_forwards},
     own_path,
     path::{self, BadPath},
     permits::{CorePermits, Permit},
     ports::RequestOrigin,
     provider_token::provider_token,
+    request_facts::RequestFacts,
     request_id::RequestText,
+    router::Destination,
     upgrade,
     upload::{Incoming, RequestBody},
-    view::{Destination, Upstream},
     watchdog::Vitals,
-    worker::Core,
 };
 use crate::{
     config::ListenerSettings,
@@ -66,31 +69,31 @@ pub(super) async fn answer(
     vitals: &Rc<Vitals>,
     request: &mut RequestHead,
     body: Incoming,
-) -> Box<Answer> {
+) -> Box<Response> {
     let id = peer.request_id(&request.headers).map_or_else(|| core.random.next(), RequestText::of);
     let target = Some(request.uri.clone());
     let mut record = Record::begin(&core.access_log, request.method.clone(), target, id.clone(), Rc::clone(vitals));
-    let transport = core.browsers.transport(Some(request), peer.is_trusted());
+    let transport = core.auth.browsers.transport(Some(request), peer.is_trusted());
     let mut readers = Readers::default();
     let outcome = shielded(pin!(handle(core, peer, &id, request, body, &mut record, &mut readers))).await;
     finished(outcome, &id, record, readers, transport)
 }
 
 /// Answers what could not be read as a request.
-pub(super) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Box<Answer> {
+pub(super) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Box<Response> {
     let id = core.random.next();
     let record = Record::begin(&core.access_log, Method::default(), None, id.clone(), Rc::clone(vitals));
-    let transport = core.browsers.transport(None, false);
+    let transport = core.auth.browsers.transport(None, false);
     finished(Err(Failure::Head(bad)), &id, record, Readers::default(), transport)
 }
 
 fn finished(
-    outcome: Result<Box<Answer>, Failure>,
+    outcome: Result<Box<Response>, Failure>,
     id: &RequestText,
     mut record: Box<Record>,
     readers: Readers,
     transport: Transport,
-) -> Box<Answer> {
+) -> Box<Response> {
     let mut answer = outcome.unwrap_or_else(|failure| {
         record.upload_ended();
         match failure.source() {
@@ -132,7 +135,7 @@ async fn handle(
     mut body: Incoming,
     record: &mut Record,
     readers: &mut Readers,
-) -> Result<Box<Answer>, Failure> {
+) -> Result<Box<Response>, Failure> {
     match head.method {
         Method::TRACE => return Err(Failure::Trace),
         Method::CONNECT => return Err(Failure::Connect),
@@ -142,7 +145,7 @@ async fn handle(
         fields::judge(head, !body.is_empty()).map_err(Failure::Head)?;
         body.expect(head.length);
     }
-    *readers = Readers::of(&core.browsers.allowed_origins, &head.headers);
+    *readers = Readers::of(&core.auth.browsers.allowed_origins, &head.headers);
     let uri = std::mem::take(&mut head.uri);
     let host = host(&uri, &head.headers, head.version)?;
     let host = peer.forwarded_host(&head.headers).or(host);
@@ -150,27 +153,27 @@ async fn handle(
         return Ok(Box::new(options()));
     }
     let canonical = path::canonical(uri.path()).map_err(Failure::Path)?;
-    let (api_prefix, path) = core.browsers.split(&canonical.path);
+    let (api_prefix, path) = core.auth.browsers.split(&canonical.path);
     let ListenerSettings { trusted_proxies, client_address_header, .. } = &core.listener;
     let client = peer.client(&head.headers, trusted_proxies, *client_address_header);
     record.comes_from(client.address.ip());
     let upgrade = upgrade::asked(head.version, &head.headers, &body);
     sanitise_request(&mut head.headers);
-    let view = core.view();
+    let router = core.router();
     let wanted = Wanted {
         path,
         spellings: canonical.spellings,
         method: head.method.as_str(),
         preflight_for: preflight_for(&head.method, &head.headers),
     };
-    let destination = view.destination(wanted);
+    let destination = router.destination(wanted);
     if !matches!(destination, Destination::OwnPath)
         && let Some(answer) = readers.preflight(&head.method, &head.headers)
     {
         return Ok(Box::new(answer));
     }
     match destination {
-        Destination::Nowhere => Err(Failure::NoRoute),
+        Destination::NoRoute => Err(Failure::NoRoute),
         Destination::Refused(spelling) => Err(Failure::Path(spelling.into())),
         Destination::OtherMethods(routes) => Err(other_methods(routes)),
         Destination::OwnPath => {
@@ -179,14 +182,14 @@ async fn handle(
             let origin = RequestOrigin { request_id: id.id, client: client.address, scheme: client.scheme };
             Box::pin(own_path::answer(core, std::mem::take(head), body, target, host, origin, record)).await
         }
-        Destination::Service { route, upstream, by_method } => {
+        Destination::Service { route, cluster, by_method } => {
             record.goes_by(route, path);
             record.in_flight.client = client_permit(core, peer, &client, |permits| &permits.proxied)?;
             if by_method {
                 remove_method_overrides(&mut head.headers);
             }
             let incoming = Checked { head, body, api_prefix, path, query: uri.query(), host, client, upgrade, id };
-            let answered = proxy(core, &view.snapshot, route, upstream, incoming, record).await;
+            let answered = proxy(core, &router.snapshot, route, cluster, incoming, record).await;
             answered.inspect_err(|failure| core.shortages.note(route, failure))
         }
     }
@@ -225,17 +228,17 @@ async fn proxy(
     core: &Core,
     snapshot: &super::snapshot::Snapshot,
     route: &Route,
-    upstream: Option<&Upstream>,
+    cluster: Option<&Cluster>,
     mut request: Checked<'_>,
     record: &mut Record,
-) -> Result<Box<Answer>, Failure> {
+) -> Result<Box<Response>, Failure> {
     let mut limits = limits(core, route);
     record.may_idle(limits.idle);
     request.body.may_idle(limits.idle);
     // A WebSocket begins with a GET, and any page may begin one.
     let changes = !request.head.method.is_safe() || request.upgrade.is_some();
     let accepted = route.access.accepted();
-    let caller = match authenticate(core, snapshot, accepted, &request.head.headers, changes).await {
+    let caller = match authenticate(&core.auth, snapshot, accepted, &request.head.headers, changes).await {
         Ok(caller) => caller,
         // Whoever may come without a credential may come with one that is not good here, or is for the service alone.
         Err(_) if route.access == Access::Open => None,
@@ -245,7 +248,9 @@ async fn proxy(
         record.is_of(caller);
     }
     let identity = caller.as_ref().map(|caller| caller.identity.clone());
-    let linked_at = linked_at(core, snapshot, route.access.provider(), identity.as_ref()).await?;
+    let linked_at =
+        linked_at(&core.auth.lookup, &core.auth.linked_accounts, snapshot, route.access.provider(), identity.as_ref())
+            .await?;
     let permit = route.access.authorise(identity, linked_at).map_err(|denied| refused(core, denied, &request))?;
     if route.end_with_token && route.access != Access::Open {
         limits.token = caller.as_ref().map(|caller| &caller.identity);
@@ -254,12 +259,12 @@ async fn proxy(
     if matches!(request.head.length, BodyLength::Known(length) if length > limit_bytes) {
         return Err(Failure::BodyTooLarge { limit_bytes });
     }
-    let upstream = upstream.ok_or(Failure::NoInstance)?;
+    let cluster = cluster.ok_or(Failure::NoInstance)?;
     let length = request.head.length;
     let body = RequestBody::new(request.body, limit_bytes);
     if let Some(upload) = body.upload() {
         record.uploads(upload);
-        if upstream.speaks_http2() {
+        if cluster.speaks_http2() {
             // A small body shares a connection with others. If its head says no length, it does if it has come as a whole.
             if length == BodyLength::Unknown {
                 buffering::buffer_what_is_there(upload, MAX_SHARED_BODY_BYTES, &core.buffered).await?;
@@ -269,14 +274,15 @@ async fn proxy(
             buffering::buffer(upload, route.buffer_bytes, &core.buffered, limits.idle, limits.deadline).await?;
         }
     }
-    record.in_flight.service = Some(upstream.permit(&core.limits, &route.service).ok_or(Failure::ServiceOverloaded)?);
+    record.in_flight.service =
+        Some(cluster.permit(&core.upstream.limits, &route.service).ok_or(Failure::ServiceOverloaded)?);
     if let Some(limit) = route.max_requests {
-        let permit = core.limits.on_route(route, limit);
+        let permit = core.upstream.limits.on_route(route, limit);
         record.in_flight.route = Some(permit.ok_or(Failure::RouteOverloaded)?);
     }
     let assertion = match &caller {
         Some(caller) if route.assertion => {
-            Some(Box::pin(caller.assertion(core, &*snapshot.keys, &route.service)).await?)
+            Some(Box::pin(caller.assertion(&core.auth.lookup, &*snapshot.keys, &route.service)).await?)
         }
         Some(_) | None => None,
     };
@@ -284,10 +290,14 @@ async fn proxy(
         None => None,
         Some(wanted) => {
             let name = wanted.header.as_str().parse().map_err(|_| Failure::Internal)?;
-            Some((name, Box::pin(provider_token(core, snapshot, wanted, &permit)).await?))
+            Some((
+                name,
+                Box::pin(provider_token(&core.auth.lookup, &core.auth.provider_tokens, snapshot, wanted, &permit))
+                    .await?,
+            ))
         }
     };
-    let facts = Facts {
+    let facts = RequestFacts {
         request_id: request.id,
         client: &request.client,
         host: request.host,
@@ -304,7 +314,7 @@ async fn proxy(
     };
     let outgoing = Outgoing::new(request.head, body, &facts)?;
     record.belongs_to(outgoing.trace_id());
-    forward(core, upstream, &outgoing, &limits, record).await
+    forward(&core.upstream, cluster, &outgoing, &limits, record).await
 }
 
 /// A permit for one more request of a client, if that is limited at all.
@@ -314,7 +324,9 @@ fn client_permit(
     client: &Client,
     kind: impl FnOnce(&ClientPermits) -> &Rc<CorePermits>,
 ) -> Result<Option<Permit>, Failure> {
-    let Some(permits) = peer.permits(client, &core.limits, &core.listener.trusted_proxies) else { return Ok(None) };
+    let Some(permits) = peer.permits(client, &core.upstream.limits, &core.listener.trusted_proxies) else {
+        return Ok(None);
+    };
     kind(&permits).try_acquire().map(Some).ok_or(Failure::ClientOverloaded)
 }
 
@@ -324,7 +336,8 @@ fn refused(core: &Core, denied: Denied, request: &Checked<'_>) -> Failure {
     if could_be_signed_in
         && request.upgrade.is_none()
         && browser::navigates(&request.head.method, &request.head.headers)
-        && let Some(location) = core.browsers.sign_in(&format!("{}{}", request.api_prefix, request.path), request.query)
+        && let Some(location) =
+            core.auth.browsers.sign_in(&format!("{}{}", request.api_prefix, request.path), request.query)
     {
         return Failure::SignIn(location);
     }
@@ -335,8 +348,8 @@ fn refused(core: &Core, denied: Denied, request: &Checked<'_>) -> Failure {
 fn limits<'r>(core: &Core, route: &Route) -> Limits<'r> {
     let of_route = &route.time_limits;
     Limits {
-        connect: of_route.connect.unwrap_or(core.upstream.connect_timeout),
-        first_byte: of_route.first_byte.unwrap_or(core.upstream.first_byte_timeout),
+        connect: of_route.connect.unwrap_or(core.upstream.settings.connect_timeout),
+        first_byte: of_route.first_byte.unwrap_or(core.upstream.settings.first_byte_timeout),
         idle: of_route.idle.unwrap_or(core.listener.idle_timeout),
         deadline: of_route.total.map(|total| Instant::now() + total),
         token: None,
@@ -362,7 +375,7 @@ fn host(uri: &Uri, headers: &HeaderList, version: Version) -> Result<Option<Byte
 }
 
 /// What we say about ourselves when asked for the options of no resource in particular.
-fn options() -> Answer {
+fn options() -> Response {
     let mut answer = Answer::new(StatusCode::NO_CONTENT, AnswerBody::whole(Bytes::new()));
     answer.headers.append(ALLOW, ALLOWED_METHODS);
     answer

@@ -7,9 +7,8 @@ use std::{
 };
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
 
-use super::{error::Failure, permits::Permit, tcp::Tcp, view::Target};
+use super::{connector::Connector, error::Failure, permits::Permit, tcp::Tcp};
 
 /// The most idle connections that are kept to one instance.
 const MOST_IDLE: usize = 256;
@@ -35,7 +34,7 @@ const AHEAD: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Pool {
+pub(super) struct Http1Pool {
     idle: RefCell<Vec<Idle>>,
     /// How long the instance keeps a connection, as far as it said so last.
     kept_for: Cell<Option<Duration>>,
@@ -46,7 +45,7 @@ struct Idle {
     since: Instant,
 }
 
-impl Pool {
+impl Http1Pool {
     /// A connection that is ready for a request, if there is one. Dead and old ones that come up are closed.
     pub(super) fn take(&self, now: Instant, idle_timeout: Duration) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
@@ -93,29 +92,9 @@ impl Pool {
     }
 }
 
-/// Opens a socket to the instance.
-pub(super) async fn reach(target: &Target, limit: Duration) -> Result<TcpStream, Failure> {
-    let connecting = async {
-        let addresses = target.host.addresses(target.instance.port).await.ok_or_else(|| {
-            target.trouble.set(Some("the name is not known".to_owned()));
-            Failure::Unreachable
-        })?;
-        TcpStream::connect(&addresses[..]).await.map_err(|error| {
-            // Without the number of the operating system.
-            let said = error.to_string();
-            target.trouble.set(Some(said.split(" (os error").next().unwrap_or_default().to_lowercase()));
-            Failure::Unreachable
-        })
-    };
-    let stream = tokio::time::timeout(limit, connecting).await.map_err(|_| Failure::ConnectTimeout)??;
-    // Heads and bodies are written whole; waiting to fill packets would only delay them.
-    let _ = stream.set_nodelay(true);
-    Ok(stream)
-}
-
 /// Opens a connection.
-pub(super) async fn connect(target: &Target, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
-    let stream = reach(target, limit).await?;
+pub(super) async fn connect(connector: &Connector, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
+    let stream = connector.connect(limit).await?;
     Ok(Connection { stream: Tcp(stream), input: BytesMut::new(), _permit: permit })
 }
 
@@ -125,7 +104,7 @@ mod tests {
 
     #[test]
     fn an_instance_says_how_long_it_keeps_a_connection() {
-        let pool = Pool::default();
+        let pool = Http1Pool::default();
         let kept_for = |said| {
             pool.hear(said);
             pool.kept_for.get().map(|kept_for| kept_for.as_secs())

@@ -21,9 +21,9 @@ use tracing::error;
 use super::{
     cache::Cache,
     error::Failure,
+    lookup::Lookup,
     ports::{ProviderAccess, ProviderAccessError},
     snapshot::Snapshot,
-    worker::Core,
 };
 use crate::domain::gateway::models::{
     access::Permit,
@@ -65,21 +65,22 @@ struct Asked {
 
 /// The value of the header that `wanted` names, for the person whom the permit is for.
 pub(super) async fn provider_token(
-    core: &Core,
+    lookup: &Lookup,
+    tokens: &ProviderTokens,
     snapshot: &Snapshot,
     wanted: &ProviderToken,
     permit: &Permit,
 ) -> Result<HeaderValue, Failure> {
     let missing = || Failure::ProviderGrantMissing(wanted.provider.clone());
     let subject = permit.identity().ok_or_else(missing)?.subject.as_str();
-    if let Some(known) = core.provider_tokens.recall(&wanted.provider, subject, snapshot, core.clock.now()) {
+    if let Some(known) = tokens.recall(&wanted.provider, subject, snapshot, lookup.now()) {
         return Ok(known.value(&wanted.header));
     }
     let account: AccountId = subject.parse().map_err(|_| missing())?;
-    let asked = core.provider_tokens.asked(&wanted.provider, account, snapshot, core.clock.now());
+    let asked = tokens.asked(&wanted.provider, account, snapshot, lookup.now());
     let ask = || async {
-        let outcome = ask(core, &wanted.provider, account, asked.at).await;
-        core.provider_tokens.settle(&wanted.provider, subject, account, &asked, &outcome, core.clock.now());
+        let outcome = ask(lookup, &wanted.provider, account, asked.at).await;
+        tokens.settle(&wanted.provider, subject, account, &asked, &outcome, lookup.now());
         outcome
     };
     let known = asked.outcome.get_or_init(ask).await.clone()?;
@@ -87,14 +88,14 @@ pub(super) async fn provider_token(
 }
 
 async fn ask(
-    core: &Core,
+    lookup: &Lookup,
     provider: &ProviderName,
     account: AccountId,
     asked_at: DateTime<Utc>,
 ) -> Result<Rc<Known>, Failure> {
-    let (resolver, name) = (Arc::clone(&core.resolver), provider.clone());
+    let (resolver, name) = (Arc::clone(&lookup.resolver), provider.clone());
     // Goes on should the client leave: a refresh that was begun is to be finished.
-    let answer = core.control.spawn(async move { resolver.provider_token(account, &name).await }).await;
+    let answer = lookup.control.spawn(async move { resolver.provider_token(account, &name).await }).await;
     match answer {
         Ok(Ok(access)) => Known::new(account, asked_at, &access).map(Rc::new).map_err(|_| {
             error!(%provider, "a provider's token cannot be sent in a header");

@@ -7,18 +7,18 @@ use http::{
 };
 use url::{Position, Url};
 
-use super::{header_list::HeaderList, outgoing::Facts, view::Target};
+use super::{endpoint::Endpoint, header_list::HeaderList, request_facts::RequestFacts};
 use crate::domain::gateway::models::service::HostSent;
 
 /// Where a request went, and by which path it had come.
 pub(super) struct Outside<'r> {
-    facts: &'r Facts<'r>,
-    target: &'r Target,
+    facts: &'r RequestFacts<'r>,
+    endpoint: &'r Endpoint,
 }
 
 impl<'r> Outside<'r> {
-    pub(super) fn new(facts: &'r Facts<'r>, target: &'r Target) -> Self {
-        Self { facts, target }
+    pub(super) fn new(facts: &'r RequestFacts<'r>, endpoint: &'r Endpoint) -> Self {
+        Self { facts, endpoint }
     }
 
     /// Changes those headers of an answer.
@@ -43,7 +43,7 @@ impl<'r> Outside<'r> {
         }
         let (path, behind) = (url.path(), &url[Position::AfterPath..]);
         let route = self.facts.route;
-        let of_service = path.strip_prefix(self.target.instance.base_path.as_str())?;
+        let of_service = path.strip_prefix(self.endpoint.instance.base_path.as_str())?;
         // A service that goes by X-Forwarded-Prefix has written the path outside already.
         let outside = match route.upstream_prefix.rest(of_service) {
             _ if self.knows_its_prefix(path) => path.to_owned(),
@@ -61,8 +61,8 @@ impl<'r> Outside<'r> {
             Url::parse(&format!("{}://{authority}/", url.scheme()))
                 .is_ok_and(|at| at.host() == url.host() && at.port_or_known_default() == url.port_or_known_default())
         };
-        is_at(&self.target.authority)
-            || (self.facts.route.host_sent == HostSent::Client && is_at(self.facts.host_at(self.target)))
+        is_at(&self.endpoint.authority)
+            || (self.facts.route.host_sent == HostSent::Client && is_at(self.facts.host_at(self.endpoint)))
     }
 
     fn knows_its_prefix(&self, path: &str) -> bool {

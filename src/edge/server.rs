@@ -3,71 +3,25 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    num::NonZeroUsize,
     rc::Rc,
     sync::Arc,
     thread::JoinHandle,
 };
 
-use chrono_tz::Tz;
 use tokio::{
-    runtime::{Builder, Handle, LocalOptions},
+    runtime::{Builder, LocalOptions},
     sync::{mpsc, watch},
 };
 use tracing::error;
 
 use super::{
     accept::{Acceptor, Seat},
-    browser::BrowserSettings,
+    alive::Alive,
     in_flight::SharedLimits,
     limits::ConnectionLimits,
-    names::Names,
-    ports::{AccessLogSink, ControlPlane, Resolver},
-    snapshot::SnapshotCell,
-    tls::Terminator,
-    worker::Core,
+    parts::Parts,
+    worker::Worker,
 };
-use crate::{
-    config::{ListenerSettings, LogFormat, UpstreamSettings},
-    ports::{Clock, Entropy},
-};
-
-/// What the data plane is made of.
-#[derive(Clone)]
-pub struct Parts {
-    /// How clients are served. The address is not used: the listener is bound already.
-    pub listener_settings: ListenerSettings,
-    /// Ends TLS on connections of clients, if they come by TLS.
-    pub tls: Option<Arc<Terminator>>,
-    /// What it has to know of browsers.
-    pub browsers: BrowserSettings,
-    /// How services are reached.
-    pub upstream_settings: UpstreamSettings,
-    /// How many connections to services the process may have.
-    pub max_service_connections: usize,
-    /// Looks the names of instances up.
-    pub names: Arc<Names>,
-    /// How many cores serve, each with a thread of its own.
-    pub cores: NonZeroUsize,
-    /// Where the newest snapshot is found.
-    pub snapshots: Arc<SnapshotCell>,
-    /// Answers the gateway's own paths.
-    pub control_plane: Arc<dyn ControlPlane>,
-    /// Knows what a snapshot cannot hold.
-    pub resolver: Arc<dyn Resolver>,
-    /// The runtime on which the two are asked.
-    pub control_runtime: Handle,
-    /// The wall clock.
-    pub clock: Arc<dyn Clock>,
-    /// Randomness for request ids and traces.
-    pub entropy: Arc<dyn Entropy>,
-    /// Where a line about each request goes.
-    pub access_log: Arc<dyn AccessLogSink>,
-    /// In which form.
-    pub log_format: LogFormat,
-    /// Of the times in it that are for people.
-    pub timezone: Tz,
-}
 
 /// The running data plane. Dropping it stops it without waiting.
 pub struct Edge {
@@ -87,10 +41,10 @@ impl Edge {
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
         let (died, has_died) = watch::channel(false);
-        let alive = |name| Alive { name, stopped: stopped.clone(), died: died.clone() };
+        let alive = |name| Alive::new(name, stopped.clone(), died.clone());
         let mut edge = Self { address, stop, died: has_died, threads: Vec::new() };
         let limits = &parts.listener_settings;
-        let in_flight = SharedLimits::of(parts);
+        let in_flight = parts.shared_limits();
         let mut seats = Vec::new();
         for number in 0..parts.cores.get() {
             let (seat, thread) =
@@ -111,7 +65,7 @@ impl Edge {
             tokio::net::TcpListener::from_std(listener)?
         };
         let alive = alive("edge-accept".to_owned());
-        let accepting = std::thread::Builder::new().name(alive.name.clone()).spawn(move || {
+        let accepting = std::thread::Builder::new().name(alive.name().to_owned()).spawn(move || {
             // Dropped when the thread ends, however it does.
             let _alive = alive;
             runtime.block_on(acceptor.run(incoming, stopped));
@@ -156,30 +110,6 @@ impl Drop for Edge {
     }
 }
 
-/// Held by a thread of the data plane as long as it lives. One that ends without having been told to is reported.
-pub(super) struct Alive {
-    name: String,
-    stopped: watch::Receiver<bool>,
-    died: watch::Sender<bool>,
-}
-
-impl Alive {
-    /// Says that the thread cannot do its work any more.
-    pub(super) fn has_died(&self) {
-        if !self.died.send_replace(true) {
-            error!(thread = self.name, "a thread of the data plane has died; the gateway has to be started anew");
-        }
-    }
-}
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        if !*self.stopped.borrow() {
-            self.has_died();
-        }
-    }
-}
-
 fn start_core(
     alive: Alive,
     parts: Parts,
@@ -188,7 +118,7 @@ fn start_core(
 ) -> io::Result<(Seat, JoinHandle<()>)> {
     let (newcomers, receiver) = mpsc::unbounded_channel();
     let (tell, told) = std::sync::mpsc::channel();
-    let thread = std::thread::Builder::new().name(alive.name.clone()).spawn(move || {
+    let thread = std::thread::Builder::new().name(alive.name().to_owned()).spawn(move || {
         // It belongs to its thread, so it is made there.
         let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
             Ok(runtime) => runtime,
@@ -196,9 +126,9 @@ fn start_core(
         };
         let _ = tell.send(Ok(()));
         let log = runtime.block_on(async {
-            let core = Rc::new(Core::new(&parts, &limits));
-            let log = Rc::clone(&core.access_log);
-            core.run(receiver, stopped, &alive).await;
+            let worker = Rc::new(Worker::new(&parts, &limits));
+            let log = Rc::clone(&worker.core.access_log);
+            worker.run(receiver, stopped, &alive).await;
             log
         });
         // What is left, connections that took too long to drain included, is dropped with the runtime.

@@ -7,14 +7,14 @@
 use std::{cell::RefCell, rc::Rc};
 
 use super::{
-    browser,
+    browser::{self, BrowserSettings},
     cache::{self, TokenCache},
     caller::Caller,
     cookies,
     error::Failure,
     header_list::HeaderList,
+    lookup::Lookup,
     snapshot::Snapshot,
-    worker::Core,
 };
 use crate::domain::gateway::models::{
     session::{REMEMBERED_FOR, SessionSecret},
@@ -33,39 +33,41 @@ struct Known {
 
 /// Who calls; `None` if no session came along, or one that has ended. `changes` is whether the request can change anything.
 pub(super) async fn by_session(
-    core: &Core,
+    lookup: &Lookup,
+    sessions: &Sessions,
+    browsers: &BrowserSettings,
     snapshot: &Snapshot,
     headers: &HeaderList,
     changes: bool,
 ) -> Result<Option<Rc<Caller>>, Failure> {
-    let cookie = cookies::sent(headers, core.browsers.session_cookie.as_bytes());
+    let cookie = cookies::sent(headers, browsers.session_cookie.as_bytes());
     let Some(cookie) = cookie.filter(|cookie| SessionSecret::has_form_of(cookie)) else { return Ok(None) };
     let digest = TokenDigest::of(cookie);
-    let caller = match core.sessions.recall(&digest, core.clock.now()) {
+    let caller = match sessions.recall(&digest, lookup.now()) {
         Some(caller) => Some(caller),
-        None => Box::pin(ask(core, digest)).await?,
+        None => Box::pin(ask(lookup, sessions, digest)).await?,
     };
-    let Some(caller) = caller.filter(|caller| is_good(core, snapshot, caller)) else {
-        core.sessions.0.borrow_mut().forget(&digest);
+    let Some(caller) = caller.filter(|caller| is_good(lookup, snapshot, caller)) else {
+        sessions.0.borrow_mut().forget(&digest);
         return Ok(None);
     };
-    if changes && !core.browsers.pages.include(browser::page(headers)) {
+    if changes && !browsers.pages.include(browser::page(headers)) {
         return Err(Failure::CrossSite);
     }
     Ok(Some(caller))
 }
 
 /// What may have changed since the session was asked for.
-fn is_good(core: &Core, snapshot: &Snapshot, caller: &Caller) -> bool {
+fn is_good(lookup: &Lookup, snapshot: &Snapshot, caller: &Caller) -> bool {
     let identity = &caller.identity;
-    identity.is_live(core.clock.now()) && !snapshot.revocations.contains_any(&identity.revocable())
+    identity.is_live(lookup.now()) && !snapshot.revocations.contains_any(&identity.revocable())
 }
 
-async fn ask(core: &Core, digest: TokenDigest) -> Result<Option<Rc<Caller>>, Failure> {
-    let asked_at = core.clock.now();
-    let found = core.ask(|resolver| async move { resolver.session(digest).await }).await?;
+async fn ask(lookup: &Lookup, sessions: &Sessions, digest: TokenDigest) -> Result<Option<Rc<Caller>>, Failure> {
+    let asked_at = lookup.now();
+    let found = lookup.ask(|resolver| async move { resolver.session(digest).await }).await?;
     let Some(identity) = found else { return Ok(None) };
-    let mut known = core.sessions.0.borrow_mut();
+    let mut known = sessions.0.borrow_mut();
     // What was made for this caller, such as an assertion, serves on while nothing has changed.
     let before = known.get(&digest).map(|known| known.caller).filter(|caller| *caller.identity == identity);
     let caller = before.unwrap_or_else(|| Caller::new(identity));

@@ -4,10 +4,7 @@ use std::{borrow::Cow, cell::Cell, pin::pin, task::Context};
 
 use http::{HeaderValue, header::AUTHORIZATION};
 
-use super::{
-    authenticate, balance, header_list::HeaderList, in_flight::SharedLimits, path, server::Parts, view::Destination,
-    worker,
-};
+use super::{auth, balance, core, header_list::HeaderList, parts::Parts, path, router::Destination};
 use crate::domain::gateway::models::{access::Accepted, path::Spellings, service::Wanted};
 
 /// The path's one form, or `None` if it is refused.
@@ -21,31 +18,31 @@ pub fn round_robin<'c, T>(candidates: &'c [T], turn: &Cell<usize>) -> Option<&'c
 }
 
 /// One core without its thread and its sockets.
-pub struct Core(worker::Core);
+pub struct Core(core::Core);
 
 impl Core {
     /// As the server makes one.
     pub fn new(parts: &Parts) -> Self {
-        Self(worker::Core::new(parts, &SharedLimits::of(parts)))
+        Self(parts.core(&parts.shared_limits()))
     }
 
     /// Whether a canonical path leads to a service.
     pub fn leads_to_a_service(&self, path: &str) -> bool {
         let wanted = Wanted { path, spellings: Spellings::NONE, method: "GET", preflight_for: None };
-        matches!(self.0.view().destination(wanted), Destination::Service { upstream: Some(_), .. })
+        matches!(self.0.router().destination(wanted), Destination::Service { cluster: Some(_), .. })
     }
 
     /// Whether the caller has a good token. Must not need the resolver.
     pub fn knows_the_caller(&self, authorization: &HeaderValue) -> bool {
         let headers = HeaderList::from_iter([(AUTHORIZATION, authorization.clone())]);
-        let view = self.0.view();
-        let mut found = pin!(authenticate::authenticate(&self.0, &view.snapshot, Accepted::Token, &headers, false));
+        let router = self.0.router();
+        let mut found = pin!(auth::authenticate(&self.0.auth, &router.snapshot, Accepted::Token, &headers, false));
         let mut context = Context::from_waker(std::task::Waker::noop());
         matches!(found.as_mut().poll(&mut context), std::task::Poll::Ready(Ok(Some(_))))
     }
 
     /// Forgets the tokens that were found good.
     pub fn forget_tokens(&self) {
-        self.0.tokens.borrow_mut().clear();
+        self.0.auth.tokens.clear();
     }
 }

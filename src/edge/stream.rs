@@ -13,7 +13,6 @@ use std::{
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
-use super::upload::Upload;
 use crate::domain::gateway::models::{identity::Identity, token::Revocations};
 
 /// How often to look. With the quarter of a second in which replicas learn of a revocation, that makes half a second.
@@ -33,6 +32,12 @@ pub(super) enum Over {
     TokenEnded,
 }
 
+/// What moves beside a stream, and keeps it going.
+pub(super) trait Progress {
+    /// When it last moved.
+    fn moved_at(&self) -> Instant;
+}
+
 /// How long a stream may go on.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
@@ -48,7 +53,7 @@ pub(super) struct Terms {
 pub(super) struct Stream {
     terms: Terms,
     /// The body of the request that the stream answers: as long as that moves, so does the stream.
-    upload: Option<Rc<Upload>>,
+    upload: Option<Rc<dyn Progress>>,
     waiting_since: Cell<Option<Instant>>,
     over: Cell<Option<Over>>,
     waker: RefCell<Option<Waker>>,
@@ -104,7 +109,7 @@ pub(super) struct Streams(RefCell<Vec<Weak<Stream>>>);
 
 impl Streams {
     /// A stream that is looked at from now on.
-    pub(super) fn watch(&self, terms: Terms, upload: Option<Rc<Upload>>) -> Rc<Stream> {
+    pub(super) fn watch(&self, terms: Terms, upload: Option<Rc<dyn Progress>>) -> Rc<Stream> {
         let stream = Rc::new(Stream {
             terms,
             upload,
@@ -136,14 +141,13 @@ impl Streams {
 pub(super) struct Guard {
     streams: Rc<Streams>,
     terms: Terms,
-    upload: Option<Rc<Upload>>,
+    upload: Option<Rc<dyn Progress>>,
     watched: Option<Rc<Stream>>,
 }
 
 impl Guard {
     /// `upload` is the body of the request that is answered.
-    pub(super) fn new(streams: &Rc<Streams>, terms: Terms, upload: Option<&Rc<Upload>>) -> Self {
-        let upload = upload.cloned();
+    pub(super) fn new(streams: &Rc<Streams>, terms: Terms, upload: Option<Rc<dyn Progress>>) -> Self {
         let always = terms.deadline.is_some() || terms.token.is_some();
         let watched = always.then(|| streams.watch(terms.clone(), upload.clone()));
         Self { streams: Rc::clone(streams), terms, upload, watched }

@@ -15,12 +15,13 @@ use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
 
 use super::{
-    buffering::{Buffered, BufferedBytes},
+    buffer::{Buffered, BufferedBytes},
+    deadlines::AwaitedSince,
     error::Failure,
     headers::passable,
     http2_body::Http2Body,
     message::BodyLength,
-    stream::{Guard, Streams, Terms},
+    stream::{Guard, Progress, Streams, Terms},
     trailers::ExpectedTrailers,
     wire::BodyReader,
 };
@@ -175,6 +176,23 @@ impl RequestBody {
         self.upload().and_then(|upload| upload.failure())
     }
 
+    /// Since when it is the service that is waited for.
+    pub(super) fn service_awaited_since(&self) -> AwaitedSince {
+        match self {
+            Self::Empty => AwaitedSince::Begin,
+            Self::Streamed(upload) if upload.awaits_client() => AwaitedSince::NotNow,
+            Self::Streamed(upload) => AwaitedSince::Time(upload.moved_at.get()),
+        }
+    }
+
+    /// The same as what keeps the answer to its request going.
+    pub(super) fn progress(&self) -> Option<Rc<dyn Progress>> {
+        match self {
+            Self::Empty => None,
+            Self::Streamed(upload) => Some(Rc::clone(upload) as Rc<dyn Progress>),
+        }
+    }
+
     /// Whether bytes of it were taken: it cannot be sent again.
     pub(super) fn is_begun(&self) -> bool {
         match self {
@@ -190,14 +208,9 @@ impl Upload {
         self.failure.borrow().clone()
     }
 
-    /// Since when it is the service that is waited for; `None` while it is the client.
-    pub(super) fn service_awaited_since(&self) -> Option<Instant> {
-        (!self.awaits_client.get()).then(|| self.moved_at.get())
-    }
-
-    /// When the last byte came from the client or went to the service.
-    pub(super) fn moved_at(&self) -> Instant {
-        self.moved_at.get()
+    /// Whether it is the client that is waited for, and not the service.
+    pub(super) fn awaits_client(&self) -> bool {
+        self.awaits_client.get()
     }
 
     /// How many bytes have come from the client.
@@ -282,6 +295,13 @@ impl Upload {
     fn fail(&self, failure: Failure) -> io::Error {
         *self.failure.borrow_mut() = Some(failure);
         io::Error::other("the request body broke off")
+    }
+}
+
+impl Progress for Upload {
+    /// When the last byte came from the client or went to the service.
+    fn moved_at(&self) -> Instant {
+        self.moved_at.get()
     }
 }
 

@@ -23,8 +23,9 @@ use tokio::{
 };
 
 use super::{
+    body_length::Extent,
     framing::{BadBody, Decoder, Piece},
-    head::{self, BadHead, Extent, Head},
+    head::{self, BadHead, Head},
     output::Output,
     socket::{Goodbye, Socket},
     tcp::SMALL_READ_BYTES,

@@ -39,7 +39,7 @@ fn put_request(record: &Record, line: &mut Line<'_>) {
         quoted(name!("route"), line, |line| line.path(route.prefix.as_str()));
     }
     if let Some(instance) = &record.instance {
-        text(name!("instance"), &instance.authority, line);
+        text(name!("instance"), instance, line);
     }
 }
 

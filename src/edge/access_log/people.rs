@@ -27,7 +27,7 @@ pub(super) fn put(record: &Record, ended: Instant, times: &Times, with_colours: 
     }
     if let Some(instance) = &record.instance {
         line.raw(" @ ");
-        line.raw(&instance.authority);
+        line.raw(instance);
     }
     line.raw("  ");
     line.milliseconds(ended.saturating_duration_since(record.began));

@@ -8,9 +8,7 @@ use proptest::prelude::*;
 
 use super::cases;
 use crate::edge::{
-    cookies::remove_ours_from_request,
-    forwarded::{forwarded, is_authority},
-    header_list::HeaderList,
+    authority::is_authority, cookies::remove_ours_from_request, forwarded::forwarded, header_list::HeaderList,
     headers::sanitise_request,
 };
 

@@ -13,8 +13,8 @@ use tokio::{
 };
 
 use crate::edge::{
+    body_length::Extent,
     framing::{Decoder, Piece},
-    head::Extent,
     tests::harness::soon,
 };
 

@@ -1,18 +1,23 @@
-//! Finds out who calls: from the session of a browser, or from the bearer token (RFC 6750 §2.1). A signature is checked once per core; whether the token has
+//! Finds out who calls, from the bearer token (RFC 6750 §2.1). A signature is checked once per core; whether the token has
 //! expired or was revoked is judged on every request. What no signature vouches for is asked of the [`Resolver`], if it
 //! knows such tokens at all.
 //!
 //! [`Resolver`]: super::ports::Resolver
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 use http::header::AUTHORIZATION;
 
 use super::{
-    caller::Caller, error::Failure, header_list::HeaderList, session::by_session, snapshot::Snapshot, worker::Core,
+    cache::{self, TokenCache},
+    caller::Caller,
+    error::Failure,
+    fingerprint::{Fingerprint, Fingerprints},
+    header_list::HeaderList,
+    lookup::Lookup,
+    snapshot::Snapshot,
 };
 use crate::domain::gateway::models::{
-    access::Accepted,
     identity::Identity,
     token::{Rejection, TokenDigest},
 };
@@ -22,41 +27,48 @@ const MAX_TOKEN_BYTES: usize = 12 * 1024;
 
 /// A token that was found good.
 #[derive(Clone)]
-pub(super) struct Known {
+struct Known {
     caller: Rc<Caller>,
     /// Whether the resolver vouches for it, and not a signature.
     is_opaque: bool,
 }
 
-/// Who calls, by a credential that is accepted here; `None` if none was sent. A token counts before a session.
-pub(super) async fn authenticate(
-    core: &Core,
-    snapshot: &Snapshot,
-    accepted: Accepted,
-    headers: &HeaderList,
-    changes: bool,
-) -> Result<Option<Rc<Caller>>, Failure> {
-    if accepted != Accepted::Session
-        && let Some(caller) = by_token(core, snapshot, headers).await?
-    {
-        return Ok(Some(caller));
+/// The tokens that one core has found good.
+pub(super) struct Tokens {
+    known: RefCell<TokenCache<Fingerprint, Known>>,
+    fingerprints: Fingerprints,
+}
+
+impl Tokens {
+    /// None yet; nobody else knows the `seed` of their fingerprints.
+    pub(super) fn new(seed: &[u8; 16]) -> Self {
+        Self { known: RefCell::new(TokenCache::new(cache::TOKENS)), fingerprints: Fingerprints::new(seed) }
     }
-    if accepted == Accepted::Token { Ok(None) } else { by_session(core, snapshot, headers, changes).await }
+
+    /// Forgets them all.
+    pub(super) fn clear(&self) {
+        self.known.borrow_mut().clear();
+    }
 }
 
 /// Who calls; `None` if no token was sent.
-async fn by_token(core: &Core, snapshot: &Snapshot, headers: &HeaderList) -> Result<Option<Rc<Caller>>, Failure> {
+pub(super) async fn by_token(
+    lookup: &Lookup,
+    tokens: &Tokens,
+    snapshot: &Snapshot,
+    headers: &HeaderList,
+) -> Result<Option<Rc<Caller>>, Failure> {
     let Some(token) = presented(headers)? else { return Ok(None) };
     if token.len() > MAX_TOKEN_BYTES {
         return Err(Failure::Token(Rejection::Malformed));
     }
-    let fingerprint = core.fingerprints.of(token);
-    let known = core.tokens.borrow_mut().get(&fingerprint);
+    let fingerprint = tokens.fingerprints.of(token);
+    let known = tokens.known.borrow_mut().get(&fingerprint);
     if let Some(Known { caller, is_opaque }) = known {
-        match judge(core, snapshot, &caller.identity) {
+        match judge(lookup, snapshot, &caller.identity) {
             Ok(()) => return Ok(Some(caller)),
             Err(rejection) => {
-                core.tokens.borrow_mut().forget(&fingerprint);
+                tokens.known.borrow_mut().forget(&fingerprint);
                 // The same text may have been registered anew.
                 if !is_opaque {
                     return Err(Failure::Token(rejection));
@@ -64,13 +76,13 @@ async fn by_token(core: &Core, snapshot: &Snapshot, headers: &HeaderList) -> Res
             }
         }
     }
-    let (identity, is_opaque) = match verify(core, snapshot, token) {
+    let (identity, is_opaque) = match verify(lookup, snapshot, token) {
         Ok(identity) => (identity, false),
-        Err(rejection) => (Box::pin(resolve(core, token, rejection)).await?, true),
+        Err(rejection) => (Box::pin(resolve(lookup, token, rejection)).await?, true),
     };
-    judge(core, snapshot, &identity).map_err(Failure::Token)?;
+    judge(lookup, snapshot, &identity).map_err(Failure::Token)?;
     let caller = Caller::new(identity);
-    core.tokens.borrow_mut().insert(fingerprint, Known { caller: Rc::clone(&caller), is_opaque });
+    tokens.known.borrow_mut().insert(fingerprint, Known { caller: Rc::clone(&caller), is_opaque });
     Ok(Some(caller))
 }
 
@@ -90,21 +102,21 @@ fn presented(headers: &HeaderList) -> Result<Option<&[u8]>, Failure> {
     }
 }
 
-fn verify(core: &Core, snapshot: &Snapshot, token: &[u8]) -> Result<Identity, Rejection> {
+fn verify(lookup: &Lookup, snapshot: &Snapshot, token: &[u8]) -> Result<Identity, Rejection> {
     let text = std::str::from_utf8(token).map_err(|_| Rejection::Malformed)?;
     let claims = snapshot.keys.verify(text)?;
-    claims.judge(&snapshot.expectations, core.clock.now())?;
+    claims.judge(&snapshot.expectations, lookup.now())?;
     Ok(claims.identity())
 }
 
 /// Asks the resolver. If it does not know the token either, the reason why the token is no good as a signed one is told,
 /// unless it does not even look like one.
-async fn resolve(core: &Core, token: &[u8], as_signed: Rejection) -> Result<Identity, Failure> {
-    if !core.resolver.knows_opaque_tokens() {
+async fn resolve(lookup: &Lookup, token: &[u8], as_signed: Rejection) -> Result<Identity, Failure> {
+    if !lookup.knows_opaque_tokens() {
         return Err(Failure::Token(as_signed));
     }
     let digest = TokenDigest::of(token);
-    match core.ask(|resolver| async move { resolver.opaque_token(digest).await }).await? {
+    match lookup.ask(|resolver| async move { resolver.opaque_token(digest).await }).await? {
         Ok(identity) => Ok(identity),
         Err(Rejection::Unknown) if as_signed != Rejection::Malformed => Err(Failure::Token(as_signed)),
         Err(rejection) => Err(Failure::Token(rejection)),
@@ -112,8 +124,8 @@ async fn resolve(core: &Core, token: &[u8], as_signed: Rejection) -> Result<Iden
 }
 
 /// What may have changed since the token was found good.
-fn judge(core: &Core, snapshot: &Snapshot, identity: &Identity) -> Result<(), Rejection> {
-    if !identity.is_live(core.clock.now()) {
+fn judge(lookup: &Lookup, snapshot: &Snapshot, identity: &Identity) -> Result<(), Rejection> {
+    if !identity.is_live(lookup.now()) {
         Err(Rejection::Expired)
     } else if snapshot.revocations.contains_any(&identity.revocable()) {
         Err(Rejection::Revoked)

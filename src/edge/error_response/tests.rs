@@ -1,13 +1,21 @@
 use super::*;
-use crate::domain::gateway::models::{
-    access::{ClaimDemand, ClaimValue},
-    id::RequestId,
-    scope::Scope,
+use crate::{
+    domain::gateway::models::{
+        access::{ClaimDemand, ClaimValue},
+        id::RequestId,
+        oauth::ProviderName,
+        scope::Scope,
+        token::Rejection,
+    },
+    edge::{
+        error::{Retry, Source},
+        path::BadPath,
+    },
 };
 
 const MISSING: Denied = Denied::CredentialMissing(Accepted::Token);
 
-fn answer(failure: &Failure) -> Answer {
+fn answer(failure: &Failure) -> Response {
     failure.answer(&RequestText::of(RequestId::from_random([7; 16])))
 }
 

@@ -1,0 +1,68 @@
+//! An instance of a service, as one core deals with it: its connections, and whether it is passed over for a while.
+
+use std::{
+    cell::Cell,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::HeaderValue;
+use tracing::error;
+
+use super::{connector::Connector, multiplex::Http2Pool, names::Names, pool::Http1Pool};
+use crate::domain::gateway::models::service::{Instance, UpstreamProtocol};
+
+/// How long an endpoint is ejected after a failed connect. Long enough that trying it again costs next to nothing of the retry
+/// budget, short enough that one that is back is soon found.
+const EJECTION_TIME: Duration = Duration::from_secs(2);
+
+/// See the module.
+pub(super) struct Endpoint {
+    pub(super) instance: Arc<Instance>,
+    /// Also the `Host` of requests that go there.
+    pub(super) authority: Rc<str>,
+    pub(super) connector: Rc<Connector>,
+    pub(super) http1: Http1Pool,
+    pub(super) http2: Rc<Http2Pool>,
+    ejected_until: Cell<Option<Instant>>,
+}
+
+impl Endpoint {
+    /// `None` if no request can be sent to such an address.
+    pub(super) fn new(instance: &Arc<Instance>, names: &Arc<Names>) -> Option<Rc<Self>> {
+        let authority = instance.authority();
+        if HeaderValue::try_from(&authority).is_err() {
+            error!(instance = authority, "an instance has an address that no request can be sent to");
+            return None;
+        }
+        Some(Rc::new(Self {
+            instance: Arc::clone(instance),
+            authority: authority.into(),
+            connector: Rc::new(Connector::new(&instance.host, instance.port, names)),
+            http1: Http1Pool::default(),
+            http2: Rc::default(),
+            ejected_until: Cell::default(),
+        }))
+    }
+
+    /// Whether it speaks HTTP/2.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.instance.protocol == UpstreamProtocol::Http2
+    }
+
+    /// It could not be connected to: for a while others go first.
+    pub(super) fn eject(&self, now: Instant) {
+        self.ejected_until.set(Some(now + EJECTION_TIME));
+    }
+
+    /// It was connected to.
+    pub(super) fn uneject(&self) {
+        self.ejected_until.set(None);
+    }
+
+    /// Whether it is passed over, as long as there are others.
+    pub(super) fn is_ejected(&self, now: Instant) -> bool {
+        self.ejected_until.get().is_some_and(|until| now < until)
+    }
+}

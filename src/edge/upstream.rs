@@ -1,0 +1,65 @@
+//! What one core needs to reach services.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use super::{
+    deadlines::Deadlines, in_flight::CoreLimits, names::Names, permits::Permit, retry::RetryBudget, router::Router,
+    snapshot::SnapshotReader, stream::Streams,
+};
+use crate::config::UpstreamSettings;
+
+/// See the module.
+pub(super) struct State {
+    pub(super) settings: UpstreamSettings,
+    pub(super) limits: CoreLimits,
+    pub(super) retries: RetryBudget,
+    pub(super) streams: Rc<Streams>,
+    pub(super) deadlines: Rc<Deadlines>,
+    names: Arc<Names>,
+    snapshots: RefCell<SnapshotReader>,
+    router: RefCell<Rc<Router>>,
+}
+
+impl State {
+    /// That of a core which has reached no service yet.
+    pub(super) fn new(
+        settings: UpstreamSettings,
+        limits: CoreLimits,
+        names: Arc<Names>,
+        mut snapshots: SnapshotReader,
+    ) -> Self {
+        let router = Router::of(Arc::clone(snapshots.newest()), &names, None);
+        Self {
+            settings,
+            limits,
+            retries: RetryBudget::default(),
+            streams: Rc::default(),
+            deadlines: Rc::default(),
+            names,
+            snapshots: RefCell::new(snapshots),
+            router: RefCell::new(Rc::new(router)),
+        }
+    }
+
+    /// The router of the newest snapshot. A request takes it once and uses it to its end. `forget_tokens` is called when tokens that
+    /// were found good have to be looked at again: a key may be gone for good, or the issuer another.
+    pub(super) fn router(&self, forget_tokens: impl FnOnce()) -> Rc<Router> {
+        let mut snapshots = self.snapshots.borrow_mut();
+        let newest = snapshots.newest();
+        let mut router = self.router.borrow_mut();
+        if !Arc::ptr_eq(newest, &router.snapshot) {
+            let same_rules = Arc::ptr_eq(&newest.keys, &router.snapshot.keys)
+                && Arc::ptr_eq(&newest.expectations, &router.snapshot.expectations);
+            if !same_rules {
+                forget_tokens();
+            }
+            *router = Rc::new(Router::of(Arc::clone(newest), &self.names, Some(&router)));
+        }
+        Rc::clone(&router)
+    }
+
+    /// A permit for one more socket to a service. If there is none, one that is not in use is closed.
+    pub(super) fn connection_permit(&self) -> Option<Permit> {
+        self.limits.connection(|| self.router.borrow().close_one_idle())
+    }
+}
