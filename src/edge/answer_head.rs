@@ -13,7 +13,7 @@ use httparse::{ParserConfig, Status};
 use super::{
     body_length::{Extent, number},
     header_list::{HeaderList, Line},
-    headers::{elements, names},
+    header_values::{all_elements, elements},
     message::BodyLength,
 };
 
@@ -114,7 +114,7 @@ impl AnswerHead {
         }
         if is_coded {
             // Another coding would be passed on without its name (RFC 9112 §6.1). HTTP/1.0 does not know any.
-            let mut codings = names(&self.headers, TRANSFER_ENCODING);
+            let mut codings = all_elements(&self.headers, TRANSFER_ENCODING);
             let is_chunked = codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
             let is_only = codings.next().is_none() && self.version == Version::HTTP_11;
             let chunked = (Extent::Chunked, BodyLength::Unknown);
@@ -153,7 +153,8 @@ impl AnswerHead {
 
     /// Whether the connection can be used again (RFC 9112 §9.3). Not if the answer was framed in two ways (RFC 9112 §6.3).
     pub(super) fn stays_open(&self) -> bool {
-        let says = |option: &[u8]| names(&self.headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
+        let says =
+            |option: &[u8]| all_elements(&self.headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
         let is_framed_twice = self.headers.contains(&TRANSFER_ENCODING) && self.said != Said::Nothing;
         let keeps_alive = self.version != Version::HTTP_10 || says(b"keep-alive");
         keeps_alive && !says(b"close") && !is_framed_twice

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{
     authority::is_authority,
     header_list::HeaderList,
-    headers::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP, X_REQUEST_ID},
+    header_names::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP, X_REQUEST_ID},
     in_flight::{ClientPermits, CoreLimits},
 };
 use crate::{config::ClientAddressHeader, domain::gateway::models::id::RequestId};

@@ -25,14 +25,14 @@ use super::{
     forward::is_event_stream,
     head::{BadHead, Head},
     header_list::HeaderList,
-    headers::names,
+    header_values::all_elements,
+    incoming::Incoming,
     local::{TURN_BYTES, end_turn},
     message::RequestHead,
     output::Output,
     pipeline,
     response_encoder::{Form, write_head},
     tunnel::Tunnel,
-    upload::Incoming,
     watchdog::{Order, Vitals},
     wire::Wire,
     worker::Worker,
@@ -255,5 +255,5 @@ fn waits_for_100(request: &RequestHead) -> bool {
 }
 
 fn says_close(headers: &HeaderList) -> bool {
-    names(headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(b"close"))
+    all_elements(headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(b"close"))
 }

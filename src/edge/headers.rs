@@ -11,31 +11,13 @@ use http::{
 };
 use http_body::Frame;
 
-use super::{cookies, header_list::HeaderList};
+use super::{
+    cookies,
+    header_list::HeaderList,
+    header_names::X_REQUEST_ID,
+    header_values::{TRAILERS, all_elements, elements, wants_trailers},
+};
 use crate::domain::gateway::models::header::{are_alike, is_framing, is_ours, may_be_trailer};
-
-/// `X-User-Id`
-pub(super) const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
-/// `X-User-Scope`
-pub(super) const X_USER_SCOPE: HeaderName = HeaderName::from_static("x-user-scope");
-/// `X-User-Email`
-pub(super) const X_USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
-/// `X-Gateway-Assertion`
-pub(super) const X_GATEWAY_ASSERTION: HeaderName = HeaderName::from_static("x-gateway-assertion");
-/// `X-Real-IP`
-pub(super) const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-/// `X-Request-Id`
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// `X-Forwarded-For`
-pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// `X-Forwarded-Host`
-pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// `X-Forwarded-Proto`
-pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// `X-Forwarded-Prefix`
-pub(super) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-
-const TRAILERS: &str = "trailers";
 
 /// Removes from a client's request what may not pass.
 pub(super) fn sanitise_request(headers: &mut HeaderList) {
@@ -79,24 +61,9 @@ pub(super) fn sanitise_answer(headers: &mut HeaderList) {
     remove_connection_headers(headers, |name, value| *name != X_REQUEST_ID && cookies::may_be_set(name, value));
 }
 
-/// Whether the sender takes trailers; all else that `TE` may say is between it and us (RFC 9110 §10.1.4).
-pub(super) fn wants_trailers(headers: &HeaderList) -> bool {
-    names(headers, TE).any(|coding| coding.eq_ignore_ascii_case(TRAILERS.as_bytes()))
-}
-
-/// What a header lists (RFC 9110 §5.6.1), in however many lines.
-pub(super) fn names(headers: &HeaderList, name: HeaderName) -> impl Iterator<Item = &[u8]> {
-    headers.all(name).flat_map(elements)
-}
-
-/// The elements of a list.
-pub(super) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
-}
-
 /// `Trailer` without what we would not pass on (RFC 9110 §6.6.2).
 fn announced_trailers(headers: &HeaderList) -> Option<String> {
-    let names = names(headers, TRAILER).filter_map(|name| HeaderName::from_bytes(name).ok());
+    let names = all_elements(headers, TRAILER).filter_map(|name| HeaderName::from_bytes(name).ok());
     let kept: Vec<String> =
         names.filter(|name| may_be_trailer(name.as_str())).map(|name| name.as_str().to_owned()).collect();
     if kept.is_empty() { None } else { Some(kept.join(", ")) }
@@ -148,6 +115,9 @@ mod tests {
 
     use super::*;
     use crate::domain::gateway::models::header::TokenHeader;
+    use crate::edge::header_names::{
+        X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_USER_ID, X_USER_SCOPE,
+    };
 
     fn map<M: FromIterator<(HeaderName, HeaderValue)>>(headers: &[(&str, &str)]) -> M {
         headers.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect()

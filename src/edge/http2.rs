@@ -29,11 +29,12 @@ use super::{
     frames::Frames,
     head::{BadHead, MAX_HEAD_BYTES},
     http2_body::Http2Body,
+    incoming::Incoming,
+    lingering_close::LingeringClose,
     pipeline,
-    socket::{Goodbye, Socket},
+    socket::Socket,
     stream::{Guard, Terms},
     trailers::{ExpectedTrailers, SharedTrailerCounts},
-    upload::Incoming,
     watchdog::{Order, Vitals},
     worker::Worker,
 };
@@ -62,7 +63,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, socket: Socket, first: BytesMut, 
         frames,
         has_fragment: Rc::clone(&has_fragment),
         vitals: Rc::clone(vitals),
-        goodbye: Goodbye::default(),
+        goodbye: LingeringClose::default(),
         is_shut: false,
     };
     let served = match worker.http2.handshake(noting).await {
@@ -282,7 +283,7 @@ struct Noting {
     frames: Frames,
     has_fragment: Rc<Cell<bool>>,
     vitals: Rc<Vitals>,
-    goodbye: Goodbye,
+    goodbye: LingeringClose,
     is_shut: bool,
 }
 
@@ -401,7 +402,7 @@ mod tests {
             frames: Frames::new(),
             has_fragment: Rc::default(),
             vitals: Watchdog::new(limits).enrol(),
-            goodbye: Goodbye::default(),
+            goodbye: LingeringClose::default(),
             is_shut: false,
         };
         assert!(noting.is_write_vectored(), "a head and its body go out at once");

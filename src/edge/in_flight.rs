@@ -10,11 +10,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use super::{
-    limits::one_client,
-    permits::{CorePermits, Permit, SharedPermits},
-};
+use super::permits::{CorePermits, Permit, SharedPermits};
 use crate::domain::gateway::models::{
+    network::client_network,
     path::PathPrefix,
     service::{Methods, Route, ServiceName},
 };
@@ -106,7 +104,7 @@ impl CoreLimits {
 
     /// Those of a client.
     pub(super) fn of_client(&self, address: IpAddr) -> Rc<ClientPermits> {
-        let client = one_client(address);
+        let client = client_network(address);
         let mut clients = self.clients.borrow_mut();
         let permits = clients.entry(client).or_insert_with(|| {
             let limit = self.shared.per_client;

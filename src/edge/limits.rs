@@ -3,9 +3,11 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+use crate::domain::gateway::models::network::client_network;
 
 /// Counts connections.
 #[derive(Debug)]
@@ -36,7 +38,7 @@ impl ConnectionLimits {
     /// A place for one more connection, if there is one. A trusted proxy speaks for many clients (`is_proxy`): only the
     /// overall limit holds for it.
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr, is_proxy: bool) -> Option<Place> {
-        let client = (!is_proxy).then(|| one_client(address));
+        let client = (!is_proxy).then(|| client_network(address));
         let mut counts = self.counts();
         if counts.all >= self.most {
             return None;
@@ -71,14 +73,6 @@ impl Drop for Place {
                 counts.of_client.remove(&client);
             }
         }
-    }
-}
-
-/// Whom an address stands for. An IPv6 customer has a /64 at least, so all of it counts as one client.
-pub(super) fn one_client(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        v4 @ IpAddr::V4(_) => v4,
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     field_line::put_header_of,
     forwarded::forwarded,
     header_list::HeaderList,
-    headers::{
+    header_names::{
         X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_GATEWAY_ASSERTION, X_REQUEST_ID,
         X_USER_EMAIL, X_USER_ID, X_USER_SCOPE,
     },

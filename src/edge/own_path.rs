@@ -24,9 +24,9 @@ use super::{
     body::{AnswerBody, Response},
     core::Core,
     error::Failure,
+    incoming::Incoming,
     message::{Answer, RequestHead},
     ports::{self, RequestOrigin},
-    upload::Incoming,
 };
 
 /// Answers a request whose headers are sanitised already, under the canonical path.

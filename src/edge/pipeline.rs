@@ -35,8 +35,10 @@ use super::{
     forward::{Limits, forward},
     head::BadHead,
     header_list::HeaderList,
-    headers::{X_REQUEST_ID, remove_method_overrides, sanitise_request},
+    header_names::X_REQUEST_ID,
+    headers::{remove_method_overrides, sanitise_request},
     in_flight::ClientPermits,
+    incoming::Incoming,
     linked::linked_at,
     message::{Answer, BodyLength, RequestHead},
     multiplex::MAX_SHARED_BODY_BYTES,
@@ -50,7 +52,7 @@ use super::{
     request_id::RequestText,
     router::Destination,
     upgrade,
-    upload::{Incoming, RequestBody},
+    upload::RequestBody,
     watchdog::Vitals,
 };
 use crate::{

@@ -8,7 +8,7 @@ use http::{
 use super::{
     body_encoder::Encoder,
     field_line::{put_header, put_length},
-    headers::{names, wants_trailers},
+    header_values::{all_elements, wants_trailers},
     message::{Answer, BodyLength, RequestHead},
 };
 
@@ -27,7 +27,7 @@ impl Form {
 
     pub(super) fn of(request: &RequestHead) -> Self {
         let RequestHead { method, version, headers, .. } = request;
-        let says = |option: &[u8]| names(headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
+        let says = |option: &[u8]| all_elements(headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
         // RFC 9112 §9.3: `close` counts whatever else is said.
         let keeps_alive = !says(b"close") && (*version != Version::HTTP_10 || says(b"keep-alive"));
         let takes_trailers = wants_trailers(headers);

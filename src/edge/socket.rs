@@ -1,4 +1,4 @@
-//! A client's connection below HTTP, and the way out of it.
+//! A client's connection below HTTP.
 
 use std::{
     io,
@@ -14,10 +14,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{
-    tcp::{SMALL_READ_BYTES, Tcp},
-    watchdog::Vitals,
-};
+use super::tcp::{SMALL_READ_BYTES, Tcp};
 
 /// What a client's bytes come on.
 #[derive(Debug)]
@@ -109,38 +106,6 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
-    }
-}
-
-/// Closes a connection so that the last answer arrives: first our side, then what the client still sends is read and discarded
-/// for a while. Closing with unread bytes would make the kernel send a reset, which can overtake the answer (RFC 9112 §9.6).
-#[derive(Debug, Default)]
-pub(super) struct Goodbye {
-    is_said: bool,
-}
-
-impl Goodbye {
-    /// Ready when the client has closed its side, too. The watchdog ends the wait for one that does not, however much or
-    /// little it sends.
-    pub(super) fn poll<S: AsyncRead + AsyncWrite + Unpin>(
-        &mut self,
-        context: &mut Context<'_>,
-        stream: &mut S,
-        vitals: &Vitals,
-    ) -> Poll<io::Result<()>> {
-        if !self.is_said {
-            ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
-            self.is_said = true;
-            vitals.lingers();
-        }
-        let mut scratch = [MaybeUninit::uninit(); SMALL_READ_BYTES];
-        loop {
-            let mut buf = ReadBuf::uninit(&mut scratch);
-            match ready!(Pin::new(&mut *stream).poll_read(context, &mut buf)) {
-                Ok(()) if !buf.filled().is_empty() => vitals.lingers(),
-                Ok(()) | Err(_) => return Poll::Ready(Ok(())),
-            }
         }
     }
 }

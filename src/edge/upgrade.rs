@@ -11,8 +11,8 @@ use http::{
 use super::{
     error::Failure,
     header_list::HeaderList,
-    headers::{elements, names},
-    upload::Incoming,
+    header_values::{all_elements, elements},
+    incoming::Incoming,
 };
 
 /// What `Connection` says beside `Upgrade`.
@@ -22,10 +22,10 @@ const CONNECTION_UPGRADE: &str = "upgrade";
 /// that could be gone on with: in HTTP/1.0 and beside a body the header is ignored, as a server may (some clients send one
 /// with every request, bodies included).
 pub(super) fn asked(version: Version, headers: &HeaderList, body: &Incoming) -> Option<Vec<u8>> {
-    if version != Version::HTTP_11 || !body.is_empty() || !names(headers, CONNECTION).any(is_upgrade) {
+    if version != Version::HTTP_11 || !body.is_empty() || !all_elements(headers, CONNECTION).any(is_upgrade) {
         return None;
     }
-    let protocols: Vec<&[u8]> = names(headers, UPGRADE).filter(|protocol| may_pass(protocol)).collect();
+    let protocols: Vec<&[u8]> = all_elements(headers, UPGRADE).filter(|protocol| may_pass(protocol)).collect();
     Some(protocols.join(&b", "[..])).filter(|protocols| !protocols.is_empty())
 }
 

@@ -7,11 +7,10 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
-use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
 
 use super::{
@@ -19,100 +18,9 @@ use super::{
     deadlines::AwaitedSince,
     error::Failure,
     headers::passable,
-    http2_body::Http2Body,
-    message::BodyLength,
-    stream::{Guard, Progress, Streams, Terms},
-    trailers::ExpectedTrailers,
-    wire::BodyReader,
+    incoming::Incoming,
+    stream::Progress,
 };
-
-/// A body as it comes from the client.
-pub(super) enum Incoming {
-    /// None.
-    Empty,
-    /// On a connection of HTTP/1.x, until the request has been answered.
-    Http1(BodyReader),
-    /// On a stream of HTTP/2, which discards the rest after the response; the guard says when not to wait for it, until the
-    /// response has begun.
-    Http2(Rc<RefCell<Http2Body>>, Option<Guard>),
-}
-
-impl Incoming {
-    /// What comes on a client's stream. A client that owes it may be silent for as long as `idle`.
-    pub(super) fn http2(stream: RecvStream, trailers: ExpectedTrailers, streams: &Rc<Streams>, idle: Duration) -> Self {
-        if stream.is_end_stream() {
-            return Self::Empty;
-        }
-        let guard = Guard::new(streams, Terms { idle, deadline: None, token: None }, None);
-        Self::Http2(Rc::new(RefCell::new(Http2Body::new(stream, trailers))), Some(guard))
-    }
-
-    /// What has to be read of a stream of HTTP/2 after the response, if there is a body.
-    pub(super) fn http2_body(&self) -> Option<Rc<RefCell<Http2Body>>> {
-        if let Self::Http2(body, _) = self { Some(Rc::clone(body)) } else { None }
-    }
-
-    /// The client may be silent for so long. Over HTTP/1 the watchdog is told.
-    pub(super) fn may_idle(&mut self, idle: Duration) {
-        if let Self::Http2(_, Some(guard)) = self {
-            guard.may_idle(idle);
-        }
-    }
-
-    /// The body has to be as long as its head says. On a connection of HTTP/1 no other length can come of it.
-    pub(super) fn expect(&mut self, length: BodyLength) {
-        if let Self::Http2(body, _) = self {
-            body.borrow_mut().expect(length);
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Self::Empty)
-    }
-}
-
-impl Body for Incoming {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match self.get_mut() {
-            Self::Empty => Poll::Ready(None),
-            Self::Http1(body) => body.poll(context).map_err(io::Error::other),
-            Self::Http2(body, guard) => poll_guarded(&mut body.borrow_mut(), guard.as_mut(), context),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::Http1(body) => body.is_over(),
-            Self::Http2(body, _) => body.borrow().is_end_stream(),
-        }
-    }
-}
-
-/// The next part of a body that has something in it, as long as it may be waited for.
-fn poll_guarded(
-    body: &mut Http2Body,
-    mut guard: Option<&mut Guard>,
-    context: &mut Context<'_>,
-) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-    if let Some(over) = guard.as_ref().and_then(|guard| guard.over()) {
-        return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, over))));
-    }
-    loop {
-        let frame = Pin::new(&mut *body).poll_frame(context);
-        match (&frame, &mut guard) {
-            // An empty frame is no sign of life.
-            (Poll::Ready(Some(Ok(frame))), _) if frame.data_ref().is_some_and(Bytes::is_empty) => continue,
-            (Poll::Pending, Some(guard)) => guard.waits(context.waker()),
-            (Poll::Ready(_), Some(guard)) => guard.rests(),
-            (_, None) => {}
-        }
-        return frame;
-    }
-}
 
 /// A request's body on its way to a service.
 pub(super) enum RequestBody {
@@ -287,9 +195,7 @@ impl Upload {
 
     /// The service answers: a client that reads that need not send.
     pub(super) fn answer_begun(&self) {
-        if let Incoming::Http2(_, guard) = &mut *self.incoming.borrow_mut() {
-            *guard = None;
-        }
+        self.incoming.borrow_mut().answer_begun();
     }
 
     fn fail(&self, failure: Failure) -> io::Error {

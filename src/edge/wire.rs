@@ -26,8 +26,9 @@ use super::{
     body_length::Extent,
     framing::{BadBody, Decoder, Piece},
     head::{self, BadHead, Head},
+    lingering_close::LingeringClose,
     output::Output,
-    socket::{Goodbye, Socket},
+    socket::Socket,
     tcp::SMALL_READ_BYTES,
     watchdog::Vitals,
 };
@@ -276,7 +277,7 @@ impl Wire {
 
     /// Closes the connection so that the last answer arrives. The client may still be sending if it `lingers`.
     pub(super) async fn close(&self, lingers: bool) {
-        let mut goodbye = Goodbye::default();
+        let mut goodbye = LingeringClose::default();
         // Whatever comes of it, the connection is dropped next.
         let _ = std::future::poll_fn(|context| {
             let socket = &mut *self.socket.borrow_mut();

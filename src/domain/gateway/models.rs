@@ -10,6 +10,7 @@ pub mod header;
 pub mod id;
 pub mod identity;
 pub mod login;
+pub mod network;
 pub mod notice;
 pub mod oauth;
 pub mod origin;

@@ -4,13 +4,14 @@
 //! Failures delay the clients that caused them, not the owner of the account (OWASP, "Device Cookies"): a browser that
 //! signed in to the account before is counted by itself, and a client without failures does not wait for those of others.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     account::Email,
     id::{DeviceId, SessionId},
+    network::client_network,
     token::TokenDigest,
 };
 
@@ -87,17 +88,17 @@ impl Counted {
 
     /// The exchanges of codes of a client's address.
     pub fn exchanges_of(address: IpAddr) -> Self {
-        Self::new(Kind::Enquiry, format!("exchange:{}", network(address)))
+        Self::new(Kind::Enquiry, format!("exchange:{}", client_network(address)))
     }
 
     /// A client's address. Of IPv6 it is the network that counts (/64), of which anybody has as many addresses as they like.
     pub fn client(address: IpAddr) -> Self {
-        Self::new(Kind::Client, format!("client:{}", network(address)))
+        Self::new(Kind::Client, format!("client:{}", client_network(address)))
     }
 
     /// The same address, as far as it asks whether an e-mail is taken. The answer that it is not counts, too.
     pub fn enquiry(address: IpAddr) -> Self {
-        Self::new(Kind::Enquiry, format!("enquiry:{}", network(address)))
+        Self::new(Kind::Enquiry, format!("enquiry:{}", client_network(address)))
     }
 
     /// A browser that signed in to this account before.
@@ -118,16 +119,6 @@ impl Counted {
     /// Under what a store counts.
     pub fn key(&self) -> &TokenDigest {
         &self.key
-    }
-}
-
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
     }
 }
 
