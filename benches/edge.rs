@@ -27,6 +27,7 @@ use gateway::{
     },
     edge::{
         Parts,
+        bench::{self, Core},
         browser::BrowserSettings,
         names::Names,
         ports::{
@@ -34,7 +35,6 @@ use gateway::{
             ResolverUnavailable,
         },
         snapshot::{Snapshot, SnapshotCell},
-        steps::{self, Core},
     },
     ports::{Clock, Entropy},
 };
@@ -49,7 +49,7 @@ fn main() {
 
 #[divan::bench(args = ["/api/users/me", "/api/%75sers/%EC%95%88/a%20b"])]
 fn path(path: &str) -> usize {
-    steps::canonical(black_box(path)).unwrap().len()
+    bench::canonical(black_box(path)).unwrap().len()
 }
 
 #[divan::bench(args = ["/api/route-5000/below", "/api/route-9999/below/and/on", "/api/bench/x"])]
@@ -105,7 +105,7 @@ fn instance(bencher: Bencher<'_, '_>, count: usize) {
     // One turn is shorter than the clock can tell.
     bencher
         .counter(ItemsCount::new(1000_usize))
-        .bench_local(|| (0..1000).filter_map(|_| steps::round_robin(black_box(&candidates), &turn)).sum::<usize>());
+        .bench_local(|| (0..1000).filter_map(|_| bench::round_robin(black_box(&candidates), &turn)).sum::<usize>());
 }
 
 /// What a core needs around it: a key, 10,000 routes, and nobody to ask.

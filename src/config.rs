@@ -2,6 +2,7 @@
 //!
 //! [`Sources`] reads what is there; [`Settings::from_sources`] judges it and touches nothing else. One file per area.
 
+mod certificate;
 mod listener;
 mod providers;
 mod public;
@@ -27,11 +28,11 @@ use chrono_tz::Tz;
 use ipnet::IpNet;
 use url::Url;
 
+pub use certificate::{TlsFiles, TlsPair, Unfit};
 pub use report::{Mistake, Mistakes};
 pub use services::{SAMPLE_SERVICE, service_variable};
 pub use source::Sources;
 pub use store::DEVELOPMENT_VAULT_KEY;
-pub use tls::{TlsFiles, TlsPair, Unfit};
 
 use crate::domain::gateway::models::{
     origin::AllowedOrigins,

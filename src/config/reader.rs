@@ -3,9 +3,9 @@
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use super::{
+    certificate::Unfit,
     report::{Mistake, Mistakes, shown},
     source::{RoutesFile, Sources},
-    tls::Unfit,
     units,
     variables::{Fallback, GATEWAY_ENV, Variable},
 };

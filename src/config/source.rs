@@ -11,9 +11,9 @@ use std::{
 };
 
 use super::{
+    certificate::{TlsFiles, Unfit},
     report::Mistake,
     slips,
-    tls::{TlsFiles, Unfit},
     variables::{self, GATEWAY_CONFIG, TLS_CERTIFICATE, TLS_KEY},
 };
 

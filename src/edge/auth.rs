@@ -1,35 +1,40 @@
 //! Finds out who calls, by a token or by the session of a browser, and what goes along with them to a service. What cannot be
-//! told from the snapshot is asked of the [`Resolver`](super::ports::Resolver), on the control runtime, and remembered per core.
+//! told from the snapshot is asked of the [`Resolver`](crate::edge::ports::Resolver), on the control runtime, and remembered per core.
+
+pub(crate) mod bearer;
+pub mod browser;
+pub(crate) mod cache;
+pub(crate) mod caller;
+pub(crate) mod lookup;
+pub(crate) mod provider_identity;
+pub(crate) mod provider_token;
+pub(crate) mod session;
+pub(crate) mod token_hash;
 
 use std::rc::Rc;
 
-use super::{
-    bearer::{self, Tokens},
-    browser::BrowserSettings,
-    caller::Caller,
-    error::Failure,
-    header_list::HeaderList,
-    linked::LinkedAccounts,
-    lookup::Lookup,
-    provider_token::ProviderTokens,
-    session::{self, Sessions},
-    snapshot::Snapshot,
+use self::{
+    bearer::Tokens, browser::BrowserSettings, caller::Caller, lookup::Lookup, provider_identity::LinkedAccounts,
+    provider_token::ProviderTokens, session::Sessions,
 };
-use crate::domain::gateway::models::access::Accepted;
+use crate::{
+    domain::gateway::models::access::Accepted,
+    edge::{error::Failure, http::header_list::HeaderList, snapshot::Snapshot},
+};
 
 /// What one core knows of callers.
-pub(super) struct State {
-    pub(super) lookup: Lookup,
-    pub(super) tokens: Tokens,
-    pub(super) sessions: Sessions,
-    pub(super) linked_accounts: LinkedAccounts,
-    pub(super) provider_tokens: ProviderTokens,
-    pub(super) browsers: BrowserSettings,
+pub(crate) struct State {
+    pub(crate) lookup: Lookup,
+    pub(crate) tokens: Tokens,
+    pub(crate) sessions: Sessions,
+    pub(crate) linked_accounts: LinkedAccounts,
+    pub(crate) provider_tokens: ProviderTokens,
+    pub(crate) browsers: BrowserSettings,
 }
 
 impl State {
     /// Knows nobody yet.
-    pub(super) fn new(lookup: Lookup, tokens: Tokens, browsers: BrowserSettings) -> Self {
+    pub(crate) fn new(lookup: Lookup, tokens: Tokens, browsers: BrowserSettings) -> Self {
         Self {
             lookup,
             tokens,
@@ -42,7 +47,7 @@ impl State {
 }
 
 /// Who calls, by a credential that is accepted here; `None` if none was sent. A token counts before a session.
-pub(super) async fn authenticate(
+pub(crate) async fn authenticate(
     state: &State,
     snapshot: &Snapshot,
     accepted: Accepted,

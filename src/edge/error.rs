@@ -2,12 +2,14 @@
 
 use http::HeaderValue;
 
-use super::{head::BadHead, path::BadPath};
-use crate::domain::gateway::models::{access::Denied, oauth::ProviderName, token::Rejection};
+use crate::{
+    domain::gateway::models::{access::Denied, oauth::ProviderName, token::Rejection},
+    edge::{http::path::BadPath, http1::request_head::BadHead},
+};
 
 /// Why a request was not answered as its sender hoped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The head was refused before it was parsed.
     Head(BadHead),
     /// The path was refused.
@@ -84,7 +86,7 @@ pub(super) enum Failure {
 
 /// Whose fault a failure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// The client's.
     Client,
     /// Ours, or that of what we need.
@@ -97,7 +99,7 @@ pub(super) enum Source {
 
 /// Whether the same request may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Retry {
+pub(crate) enum Retry {
     /// It would end the same, or the caller has waited long enough.
     Never,
     /// Nothing of it was sent, so any request may be.
@@ -108,7 +110,7 @@ pub(super) enum Retry {
 
 impl Failure {
     /// Whose fault it is.
-    pub(super) fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> Source {
         match self {
             Self::Head(_)
             | Self::Path(_)
@@ -145,7 +147,7 @@ impl Failure {
     }
 
     /// Whether the request may be sent again, elsewhere.
-    pub(super) fn retry(&self) -> Retry {
+    pub(crate) fn retry(&self) -> Retry {
         match self {
             Self::Unreachable | Self::ConnectTimeout | Self::Refused => Retry::Any,
             Self::HungUp => Retry::Idempotent,

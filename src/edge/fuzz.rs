@@ -7,25 +7,29 @@ use http::{
     header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING},
 };
 
-use super::{
-    body_length::Extent,
-    cookies,
-    field_line::{put_header, put_length},
-    fields,
-    framing::{BadBody, Decoder, Piece},
-    head::{self, BadHead, MAX_HEADERS},
-    header_list::HeaderList,
-    headers::sanitise_request,
-    message::{BodyLength, RequestHead},
-    path,
+use crate::edge::{
+    http::{
+        cookies,
+        field_line::{put_header, put_length},
+        header_list::HeaderList,
+        message::{BodyLength, RequestHead},
+        path,
+        sanitize::sanitise_request,
+    },
+    http1::{
+        body_decoder::{BadBody, Decoder, Piece},
+        body_framing::Extent,
+        request_head::{self, BadHead, MAX_HEADERS},
+    },
+    http2::validate,
 };
 
 /// A request head of HTTP/1.x. It is found at the same place however its bytes arrive, and httparse reads the same request.
 pub fn http1_head(bytes: &[u8]) {
-    let whole = head::end(bytes, &mut 0);
+    let whole = request_head::end(bytes, &mut 0);
     assert_eq!(whole.ok(), end_byte_by_byte(bytes).ok(), "the end of the head depends on how the bytes arrive");
     let Ok(Some(end)) = whole else { return };
-    let Ok(head) = head::parse(&Bytes::copy_from_slice(&bytes[..end])) else { return };
+    let Ok(head) = request_head::parse(&Bytes::copy_from_slice(&bytes[..end])) else { return };
     let mut room = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut oracle = httparse::Request::new(&mut room);
     assert_eq!(oracle.parse(bytes), Ok(httparse::Status::Complete(end)), "httparse sees another end");
@@ -76,7 +80,7 @@ fn with_path(target: &str) -> String {
 fn end_byte_by_byte(bytes: &[u8]) -> Result<Option<usize>, BadHead> {
     let mut scanned = 0;
     for length in 1..=bytes.len() {
-        match head::end(&bytes[..length], &mut scanned) {
+        match request_head::end(&bytes[..length], &mut scanned) {
             Ok(None) => {}
             found => return found,
         }
@@ -165,7 +169,7 @@ pub fn http2_to_http1(bytes: &[u8]) {
     let mut request =
         RequestHead { uri, headers: headers.collect(), version: Version::HTTP_2, ..RequestHead::default() };
     let has_body = lines.next().is_some();
-    if fields::judge(&mut request, has_body).is_err() {
+    if validate::judge(&mut request, has_body).is_err() {
         return;
     }
     sanitise_request(&mut request.headers);
@@ -185,11 +189,11 @@ pub fn http2_to_http1(bytes: &[u8]) {
         BodyLength::None | BodyLength::Announced(_) => Extent::Length(0),
     };
     head.extend_from_slice(b"\r\n");
-    if head.len() > head::MAX_HEAD_BYTES {
+    if head.len() > request_head::MAX_HEAD_BYTES {
         return;
     }
-    assert_eq!(head::end(&head, &mut 0), Ok(Some(head.len())), "{}", head.escape_ascii());
-    match head::parse(&Bytes::from(head)) {
+    assert_eq!(request_head::end(&head, &mut 0), Ok(Some(head.len())), "{}", head.escape_ascii());
+    match request_head::parse(&Bytes::from(head)) {
         // A service may take more headers than we do. Nothing is read otherwise for it.
         Err(BadHead::TooLarge) => {}
         read => {

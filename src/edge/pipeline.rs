@@ -1,6 +1,13 @@
 //! What happens to a request, step by step: its form, its path, where it goes, who calls, whether they may, how large it is,
 //! which token of theirs goes along, and then it is sent on. The first step that objects answers.
 
+pub(crate) mod control_plane;
+pub(crate) mod core;
+pub(crate) mod cors;
+pub(crate) mod error_response;
+pub(crate) mod response_body;
+pub(crate) mod shortage;
+
 use std::{
     future::Future,
     panic::AssertUnwindSafe,
@@ -18,42 +25,11 @@ use http::{
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
-use super::{
-    access_log::Record,
-    auth::authenticate,
-    authority::is_authority,
-    body::{AnswerBody, Response},
-    browser::{self, Transport},
-    buffering,
-    client::{Client, Peer},
-    cluster::Cluster,
+use self::{
     core::Core,
     cors::Readers,
-    error::{Failure, Source},
     error_response::ALLOWED_METHODS,
-    fields,
-    forward::{Limits, forward},
-    head::BadHead,
-    header_list::HeaderList,
-    header_names::X_REQUEST_ID,
-    headers::{remove_method_overrides, sanitise_request},
-    in_flight::ClientPermits,
-    incoming::Incoming,
-    linked::linked_at,
-    message::{Answer, BodyLength, RequestHead},
-    multiplex::MAX_SHARED_BODY_BYTES,
-    outgoing::{Outgoing, max_forwards},
-    own_path,
-    path::{self, BadPath},
-    permits::{CorePermits, Permit},
-    ports::RequestOrigin,
-    provider_token::provider_token,
-    request_facts::RequestFacts,
-    request_id::RequestText,
-    router::Destination,
-    upgrade,
-    upload::RequestBody,
-    watchdog::Vitals,
+    response_body::{AnswerBody, Response},
 };
 use crate::{
     config::ListenerSettings,
@@ -61,11 +37,48 @@ use crate::{
         access::{Accepted, Access, Denied},
         service::{Route, Wanted},
     },
+    edge::{
+        auth::{
+            authenticate,
+            browser::{self, Transport},
+            provider_identity::linked_at,
+            provider_token::provider_token,
+        },
+        body::{buffering, incoming::Incoming, request_body::RequestBody},
+        error::{Failure, Source},
+        http::{
+            authority::is_authority,
+            client_address::{Client, Peer},
+            header_list::HeaderList,
+            header_names::X_REQUEST_ID,
+            message::{Answer, BodyLength, RequestHead},
+            path::{self, BadPath},
+            sanitize::{remove_method_overrides, sanitise_request},
+        },
+        http1::request_head::BadHead,
+        http2::validate,
+        limits::{
+            in_flight::ClientPermits,
+            permit::{CorePermits, Permit},
+        },
+        observe::{access_log::Record, request_id::RequestText},
+        ports::RequestOrigin,
+        timer::client_timeouts::Vitals,
+        upstream::{
+            cluster::Cluster,
+            forward::{Limits, forward},
+            pool::http2::MAX_SHARED_BODY_BYTES,
+            request::{Outgoing, max_forwards},
+            request_facts::RequestFacts,
+            router::Destination,
+            upgrade,
+        },
+    },
 };
 
 /// Answers one request. Whatever goes wrong becomes an answer, too; each answer carries the request's id, and each request
 /// leaves one line in the log.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     core: &Core,
     peer: &Peer,
     vitals: &Rc<Vitals>,
@@ -82,7 +95,7 @@ pub(super) async fn answer(
 }
 
 /// Answers what could not be read as a request.
-pub(super) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Box<Response> {
+pub(crate) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Box<Response> {
     let id = core.random.next();
     let record = Record::begin(&core.access_log, Method::default(), None, id.clone(), Rc::clone(vitals));
     let transport = core.auth.browsers.transport(None, false);
@@ -144,7 +157,7 @@ async fn handle(
         _ => {}
     }
     if head.version == Version::HTTP_2 {
-        fields::judge(head, !body.is_empty()).map_err(Failure::Head)?;
+        validate::judge(head, !body.is_empty()).map_err(Failure::Head)?;
         body.expect(head.length);
     }
     *readers = Readers::of(&core.auth.browsers.allowed_origins, &head.headers);
@@ -182,7 +195,7 @@ async fn handle(
             record.in_flight.client = client_permit(core, peer, &client, |permits| &permits.own_paths)?;
             let target = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
             let origin = RequestOrigin { request_id: id.id, client: client.address, scheme: client.scheme };
-            Box::pin(own_path::answer(core, std::mem::take(head), body, target, host, origin, record)).await
+            Box::pin(control_plane::answer(core, std::mem::take(head), body, target, host, origin, record)).await
         }
         Destination::Service { route, cluster, by_method } => {
             record.goes_by(route, path);
@@ -228,7 +241,7 @@ struct Checked<'r> {
 
 async fn proxy(
     core: &Core,
-    snapshot: &super::snapshot::Snapshot,
+    snapshot: &crate::edge::snapshot::Snapshot,
     route: &Route,
     cluster: Option<&Cluster>,
     mut request: Checked<'_>,

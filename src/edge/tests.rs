@@ -1,34 +1,15 @@
 //! The data plane from outside, over real sockets.
 
-mod access;
 mod access_log;
-mod assertions;
-mod buffering;
+mod callers;
 mod closing;
-mod cors;
 mod forwarding;
 mod harness;
 mod http2;
-mod http2_frames;
-mod http2_messages;
-mod http2_neighbours;
-mod http2_time;
-mod http2_upstreams;
-mod in_flight;
 mod lifecycle;
 mod limits;
 mod message;
-mod names;
 mod own_paths;
 mod properties;
-mod provider_tokens;
-mod redirects;
-mod routes;
-mod sessions;
 mod smuggling;
-mod streams;
-mod tokens;
-mod trailers;
-mod upgrades;
-mod uploads;
-mod upstreams;
+pub(crate) mod support;

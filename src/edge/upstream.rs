@@ -1,20 +1,42 @@
 //! What one core needs to reach services.
 
+pub(crate) mod cluster;
+pub(crate) mod connector;
+pub(crate) mod endpoint;
+pub(crate) mod exchange;
+pub(crate) mod forward;
+pub(crate) mod gateway_headers;
+pub(crate) mod load_balancer;
+pub(crate) mod pool;
+pub(crate) mod redirects;
+pub(crate) mod request;
+pub(crate) mod request_facts;
+pub(crate) mod response_body;
+pub(crate) mod retry_budget;
+pub(crate) mod router;
+pub(crate) mod tunnel;
+pub(crate) mod upgrade;
+
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use super::{
-    deadlines::Deadlines, in_flight::CoreLimits, names::Names, permits::Permit, retry::RetryBudget, router::Router,
-    snapshot::SnapshotReader, stream::Streams,
+use self::{retry_budget::RetryBudget, router::Router};
+use crate::{
+    config::UpstreamSettings,
+    edge::{
+        limits::{in_flight::CoreLimits, permit::Permit},
+        net::names::Names,
+        snapshot::SnapshotReader,
+        timer::{deadlines::Deadlines, stream_guard::Streams},
+    },
 };
-use crate::config::UpstreamSettings;
 
 /// See the module.
-pub(super) struct State {
-    pub(super) settings: UpstreamSettings,
-    pub(super) limits: CoreLimits,
-    pub(super) retries: RetryBudget,
-    pub(super) streams: Rc<Streams>,
-    pub(super) deadlines: Rc<Deadlines>,
+pub(crate) struct State {
+    pub(crate) settings: UpstreamSettings,
+    pub(crate) limits: CoreLimits,
+    pub(crate) retries: RetryBudget,
+    pub(crate) streams: Rc<Streams>,
+    pub(crate) deadlines: Rc<Deadlines>,
     names: Arc<Names>,
     snapshots: RefCell<SnapshotReader>,
     router: RefCell<Rc<Router>>,
@@ -22,7 +44,7 @@ pub(super) struct State {
 
 impl State {
     /// That of a core which has reached no service yet.
-    pub(super) fn new(
+    pub(crate) fn new(
         settings: UpstreamSettings,
         limits: CoreLimits,
         names: Arc<Names>,
@@ -43,7 +65,7 @@ impl State {
 
     /// The router of the newest snapshot. A request takes it once and uses it to its end. `forget_tokens` is called when tokens that
     /// were found good have to be looked at again: a key may be gone for good, or the issuer another.
-    pub(super) fn router(&self, forget_tokens: impl FnOnce()) -> Rc<Router> {
+    pub(crate) fn router(&self, forget_tokens: impl FnOnce()) -> Rc<Router> {
         let mut snapshots = self.snapshots.borrow_mut();
         let newest = snapshots.newest();
         let mut router = self.router.borrow_mut();
@@ -59,7 +81,7 @@ impl State {
     }
 
     /// A permit for one more socket to a service. If there is none, one that is not in use is closed.
-    pub(super) fn connection_permit(&self) -> Option<Permit> {
+    pub(crate) fn connection_permit(&self) -> Option<Permit> {
         self.limits.connection(|| self.router.borrow().close_one_idle())
     }
 }

@@ -18,12 +18,8 @@ use super::{
     ledger::Authorization,
     page,
     people::Person,
-    wire::{ErrorCode, Parameters, Refusal, Scope},
+    wire::{CANCEL, ErrorCode, PERSON, Parameters, Refusal, Scope},
 };
-
-/// The fields that the page adds to a request.
-pub(super) const PERSON: &str = "person";
-pub(super) const CANCEL: &str = "cancel";
 
 /// Where an answer goes. Only once this is known to be good may an error leave the page (RFC 6749 §4.1.2.1).
 pub(super) struct ReturnAddress {

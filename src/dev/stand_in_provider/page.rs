@@ -9,9 +9,8 @@ use poem::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    authorize::{CANCEL, PERSON},
     people,
-    wire::Parameters,
+    wire::{CANCEL, PERSON, Parameters},
 };
 
 const STYLE: &str = "\

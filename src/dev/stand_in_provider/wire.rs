@@ -8,6 +8,10 @@ use poem::{
 use serde_json::json;
 use url::form_urlencoded;
 
+/// The fields that the page adds to a request.
+pub(super) const PERSON: &str = "person";
+pub(super) const CANCEL: &str = "cancel";
+
 /// No honest form is longer.
 const MAX_FORM_BYTES: usize = 64 * 1024;
 

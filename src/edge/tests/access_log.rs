@@ -12,15 +12,20 @@ use tokio::{
 };
 
 use super::{
+    forwarding::upgrades::up_to,
     harness::{Gateway, Setup, Upstream, bearer, get, post, until},
-    http2::{Http2Client, parts, request},
-    http2_frames::{
-        DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE_AND_SETTINGS, RST_STREAM, SETTINGS, STATUS_200, frame, literal,
+    http2::{
+        Http2Client,
+        frames::{
+            DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE_AND_SETTINGS, RST_STREAM, SETTINGS, STATUS_200, frame,
+            literal,
+        },
+        parts, request,
+        upstreams::serve,
     },
-    http2_upstreams::serve,
-    upgrades::up_to,
+    support::service,
 };
-use crate::{config::LogFormat, edge::test_support::service};
+use crate::config::LogFormat;
 
 const README: &str = include_str!("../../../README.md");
 

@@ -1,8 +1,16 @@
+pub(crate) mod names;
+pub(crate) mod redirects;
+pub(crate) mod routes;
+pub(crate) mod trailers;
+pub(crate) mod upgrades;
+pub(crate) mod uploads;
+pub(crate) mod upstreams;
+
 use super::{
     harness::{Setup, Upstream, bearer, get, post},
     http2::Http2Client,
+    support::service,
 };
-use crate::edge::test_support::service;
 
 fn multi() -> Setup {
     Setup::of(&[])

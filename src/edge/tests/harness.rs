@@ -16,9 +16,12 @@ use tokio::{
     runtime::Handle,
 };
 
-use super::message::{Message, read_message};
-use chrono_tz::Tz;
-
+use super::{
+    message::{Message, read_message},
+    support::{
+        CollectingSink, CountingEntropy, EchoControlPlane, FakeResolver, SetClock, names, route, service, snapshot,
+    },
+};
 use crate::{
     config::{ClientAddressHeader, ListenerSettings, LogFormat, UpstreamSettings},
     domain::gateway::models::{
@@ -27,27 +30,20 @@ use crate::{
         page::TrustedPages,
         service::{Route, Service},
     },
-    edge::{
-        Edge, Parts,
-        browser::BrowserSettings,
-        names::Names,
-        snapshot::SnapshotCell,
-        test_support::{
-            CollectingSink, CountingEntropy, EchoControlPlane, FakeResolver, SetClock, names, route, service, snapshot,
-        },
-    },
+    edge::{Edge, Parts, auth::browser::BrowserSettings, net::names::Names, snapshot::SnapshotCell},
     ports::Clock,
 };
+use chrono_tz::Tz;
 
 /// Longer than anything takes, even on a busy machine: a test that waits so long has failed.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what} took too long"))
 }
 
 /// Asks again until the answer is yes.
-pub(super) async fn until(what: &str, mut yes: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut yes: impl FnMut() -> bool) {
     soon(what, async {
         while !yes() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -57,34 +53,34 @@ pub(super) async fn until(what: &str, mut yes: impl FnMut() -> bool) {
 }
 
 /// A running gateway with fakes around it.
-pub(super) struct Gateway {
-    pub(super) edge: Option<Edge>,
-    pub(super) address: SocketAddr,
-    pub(super) snapshots: Arc<SnapshotCell>,
-    pub(super) resolver: Arc<FakeResolver>,
-    pub(super) clock: Arc<SetClock>,
-    pub(super) log: Arc<CollectingSink>,
+pub(crate) struct Gateway {
+    pub(crate) edge: Option<Edge>,
+    pub(crate) address: SocketAddr,
+    pub(crate) snapshots: Arc<SnapshotCell>,
+    pub(crate) resolver: Arc<FakeResolver>,
+    pub(crate) clock: Arc<SetClock>,
+    pub(crate) log: Arc<CollectingSink>,
 }
 
 /// How a gateway is to be.
-pub(super) struct Setup {
-    pub(super) listener: ListenerSettings,
-    pub(super) upstream: UpstreamSettings,
-    pub(super) max_service_connections: usize,
-    pub(super) names: Arc<Names>,
-    pub(super) cores: usize,
-    pub(super) routes: Vec<Route>,
-    pub(super) services: Vec<Service>,
-    pub(super) allowed_origins: Vec<&'static str>,
-    pub(super) log_format: LogFormat,
+pub(crate) struct Setup {
+    pub(crate) listener: ListenerSettings,
+    pub(crate) upstream: UpstreamSettings,
+    pub(crate) max_service_connections: usize,
+    pub(crate) names: Arc<Names>,
+    pub(crate) cores: usize,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) services: Vec<Service>,
+    pub(crate) allowed_origins: Vec<&'static str>,
+    pub(crate) log_format: LogFormat,
     /// How much of what goes to a client the kernel keeps, if that is to be little.
-    pub(super) send_buffer_bytes: Option<usize>,
+    pub(crate) send_buffer_bytes: Option<usize>,
 }
 
 impl Setup {
     /// A service `auth` at `instances`: open at `/api/users`, for holders of a token at `/api/auth`, for those with the
     /// scope `admin` at `/api/users/admin`, and at `/api/small` with bodies of ten bytes at most.
-    pub(super) fn of(instances: &[SocketAddr]) -> Self {
+    pub(crate) fn of(instances: &[SocketAddr]) -> Self {
         let urls: Vec<String> = instances.iter().map(|address| format!("http://{address}")).collect();
         let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
         let admin = Access::with_scope("admin".parse().unwrap());
@@ -123,13 +119,13 @@ impl Setup {
         }
     }
 
-    pub(super) fn start(self) -> Gateway {
+    pub(crate) fn start(self) -> Gateway {
         let clock = Arc::<SetClock>::default();
         self.start_by(Arc::clone(&clock), clock)
     }
 
     /// The same by this clock, which is then not the gateway's `clock`.
-    pub(super) fn start_with(self, clock: Arc<dyn Clock>) -> Gateway {
+    pub(crate) fn start_with(self, clock: Arc<dyn Clock>) -> Gateway {
         self.start_by(Arc::default(), clock)
     }
 
@@ -174,87 +170,87 @@ impl Setup {
 
 impl Gateway {
     /// One request on a connection of its own.
-    pub(super) async fn ask(&self, request: &str) -> Answer {
+    pub(crate) async fn ask(&self, request: &str) -> Answer {
         self.connect().await.ask(request).await
     }
 
     /// `GET`, with more header lines if need be.
-    pub(super) async fn get(&self, path: &str, lines: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str, lines: &str) -> Answer {
         self.ask(&get(path, lines)).await
     }
 
-    pub(super) async fn connect(&self) -> Client {
+    pub(crate) async fn connect(&self) -> Client {
         Client { stream: soon("connecting", TcpStream::connect(self.address)).await.unwrap(), rest: Vec::new() }
     }
 
-    pub(super) fn revoke(&self, number: u8) {
-        self.snapshots.update(|next| next.revocations.insert(crate::edge::test_support::revocation(number)));
+    pub(crate) fn revoke(&self, number: u8) {
+        self.snapshots.update(|next| next.revocations.insert(super::support::revocation(number)));
     }
 
-    pub(super) fn times_asked(&self) -> usize {
+    pub(crate) fn times_asked(&self) -> usize {
         self.resolver.asked.load(Ordering::Relaxed)
     }
 }
 
-pub(super) fn get(path: &str, lines: &str) -> String {
+pub(crate) fn get(path: &str, lines: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: www.jinmini.com\r\n{lines}\r\n")
 }
 
-pub(super) fn post(path: &str, body: &str) -> String {
+pub(crate) fn post(path: &str, body: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nHost: www.jinmini.com\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
-pub(super) fn bearer(token: &str) -> String {
+pub(crate) fn bearer(token: &str) -> String {
     format!("Authorization: Bearer {token}\r\n")
 }
 
 /// A client's connection.
-pub(super) struct Client {
-    pub(super) stream: TcpStream,
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
     rest: Vec<u8>,
 }
 
 impl Client {
-    pub(super) async fn ask(&mut self, request: &str) -> Answer {
+    pub(crate) async fn ask(&mut self, request: &str) -> Answer {
         self.send(request).await;
         self.answer(!request.starts_with("HEAD ")).await
     }
 
-    pub(super) async fn send(&mut self, bytes: &str) {
+    pub(crate) async fn send(&mut self, bytes: &str) {
         soon("sending", self.stream.write_all(bytes.as_bytes())).await.unwrap();
     }
 
     /// The next answer. One that has a body of unknown length lasts until the connection ends.
-    pub(super) async fn answer(&mut self, has_body: bool) -> Answer {
+    pub(crate) async fn answer(&mut self, has_body: bool) -> Answer {
         let message = soon("an answer", read_message(&mut self.stream, &mut self.rest, has_body)).await;
         Answer::parse(message.expect("the connection ended without an answer"))
     }
 
     /// The status of the answer to a request; its body need not end.
-    pub(super) async fn begins(&mut self, request: &str) -> u16 {
+    pub(crate) async fn begins(&mut self, request: &str) -> u16 {
         self.send(request).await;
         let head = self.some().await;
         head.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     /// Whether the connection ends, cleanly or not, before anything more comes.
-    pub(super) async fn is_closed(&mut self) -> bool {
+    pub(crate) async fn is_closed(&mut self) -> bool {
         let mut byte = [0];
         self.rest.is_empty() && !matches!(soon("the end", self.stream.read(&mut byte)).await, Ok(1))
     }
 
     /// Closes the client's side: it sends nothing more, and reads on.
-    pub(super) async fn half_close(&mut self) {
+    pub(crate) async fn half_close(&mut self) {
         self.stream.shutdown().await.unwrap();
     }
 
     /// Goes away at once, without a word.
-    pub(super) fn reset(self) {
+    pub(crate) fn reset(self) {
         self.stream.set_zero_linger().unwrap();
     }
 
     /// What comes next; nothing when the connection has ended.
-    pub(super) async fn some(&mut self) -> String {
+    pub(crate) async fn some(&mut self) -> String {
         let mut bytes = std::mem::take(&mut self.rest);
         if bytes.is_empty() {
             let _ = soon("some bytes", self.stream.read_buf(&mut bytes)).await;
@@ -265,9 +261,9 @@ impl Client {
 
 /// What a client got.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) message: Message,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) message: Message,
 }
 
 impl Answer {
@@ -275,16 +271,16 @@ impl Answer {
         Self { status: message.first_line().split(' ').nth(1).unwrap().parse().unwrap(), message }
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.message.header(name)
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         self.message.text()
     }
 
     /// The code of the problem document that this answer is.
-    pub(super) fn problem(&self) -> (u16, String) {
+    pub(crate) fn problem(&self) -> (u16, String) {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.message.head);
         let problem: HashMap<String, serde_json::Value> = serde_json::from_slice(&self.message.body).unwrap();
         assert_eq!(problem["status"], self.status);
@@ -295,34 +291,34 @@ impl Answer {
 }
 
 /// A service that records what it gets and answers as it was told.
-pub(super) struct Upstream {
-    pub(super) address: SocketAddr,
-    pub(super) received: Arc<Mutex<Vec<Message>>>,
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    pub(crate) received: Arc<Mutex<Vec<Message>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 /// A connection that a service has accepted.
-pub(super) struct Served {
-    pub(super) stream: TcpStream,
+pub(crate) struct Served {
+    pub(crate) stream: TcpStream,
     rest: Vec<u8>,
     received: Arc<Mutex<Vec<Message>>>,
 }
 
 impl Served {
     /// The next request, recorded; `None` when the connection has ended.
-    pub(super) async fn request(&mut self) -> Option<Message> {
+    pub(crate) async fn request(&mut self) -> Option<Message> {
         let message = read_message(&mut self.stream, &mut self.rest, true).await?;
         self.received.lock().unwrap().push(message.clone());
         Some(message)
     }
 
-    pub(super) async fn send(&mut self, bytes: &str) {
+    pub(crate) async fn send(&mut self, bytes: &str) {
         // The gateway may have gone already, as some tests want it to.
         let _ = self.stream.write_all(bytes.as_bytes()).await;
     }
 
     /// What comes next; nothing when the other side is closed.
-    pub(super) async fn some(&mut self) -> String {
+    pub(crate) async fn some(&mut self) -> String {
         let mut bytes = std::mem::take(&mut self.rest);
         if bytes.is_empty() {
             let _ = self.stream.read_buf(&mut bytes).await;
@@ -331,7 +327,7 @@ impl Served {
     }
 
     /// Whether the gateway closes the connection.
-    pub(super) async fn is_closed(&mut self) -> bool {
+    pub(crate) async fn is_closed(&mut self) -> bool {
         let mut byte = [0];
         !matches!(self.stream.read(&mut byte).await, Ok(1))
     }
@@ -339,7 +335,7 @@ impl Served {
 
 impl Upstream {
     /// Serves each connection with `serve`.
-    pub(super) async fn start<F>(serve: impl Fn(Served) -> F + Send + 'static) -> Self
+    pub(crate) async fn start<F>(serve: impl Fn(Served) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -347,7 +343,7 @@ impl Upstream {
     }
 
     /// The same, at this address.
-    pub(super) async fn at<F>(address: &str, serve: impl Fn(Served) -> F + Send + 'static) -> Self
+    pub(crate) async fn at<F>(address: &str, serve: impl Fn(Served) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -366,7 +362,7 @@ impl Upstream {
     }
 
     /// Answers every request with 200 and the same lines and body.
-    pub(super) async fn answering(answer: &'static str) -> Self {
+    pub(crate) async fn answering(answer: &'static str) -> Self {
         Self::start(move |mut connection| async move {
             while connection.request().await.is_some() {
                 connection.send(answer).await;
@@ -376,17 +372,17 @@ impl Upstream {
     }
 
     /// Answers every request with `200 ok`.
-    pub(super) async fn ok() -> Self {
+    pub(crate) async fn ok() -> Self {
         Self::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await
     }
 
     /// What it got so far.
-    pub(super) fn received(&self) -> Vec<Message> {
+    pub(crate) fn received(&self) -> Vec<Message> {
         self.received.lock().unwrap().clone()
     }
 
     /// The one request that it got.
-    pub(super) fn only(&self) -> Message {
+    pub(crate) fn only(&self) -> Message {
         let received = self.received();
         assert_eq!(received.len(), 1, "{received:?}");
         received[0].clone()
@@ -400,6 +396,6 @@ impl Drop for Upstream {
 }
 
 /// An address at which nobody listens.
-pub(super) async fn nobody() -> SocketAddr {
+pub(crate) async fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }

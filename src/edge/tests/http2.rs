@@ -1,5 +1,11 @@
 //! Clients that speak HTTP/2 with prior knowledge.
 
+pub(crate) mod frames;
+pub(crate) mod messages;
+pub(crate) mod neighbours;
+pub(crate) mod time;
+pub(crate) mod upstreams;
+
 use std::{
     convert::Infallible,
     pin::Pin,
@@ -23,17 +29,17 @@ use tokio::{
 
 use super::harness::{Gateway, Setup, Upstream, soon};
 
-pub(super) type TestBody = Either<Full<Bytes>, Parts>;
+pub(crate) type TestBody = Either<Full<Bytes>, Parts>;
 
 /// A body that a test sends part by part. It ends when the sender is dropped.
-pub(super) struct Parts(mpsc::Receiver<Frame<Bytes>>);
+pub(crate) struct Parts(mpsc::Receiver<Frame<Bytes>>);
 
-pub(super) fn parts() -> (mpsc::Sender<Frame<Bytes>>, TestBody) {
+pub(crate) fn parts() -> (mpsc::Sender<Frame<Bytes>>, TestBody) {
     let (sender, receiver) = mpsc::channel(1);
     (sender, Either::Right(Parts(receiver)))
 }
 
-pub(super) fn data(text: &'static str) -> Frame<Bytes> {
+pub(crate) fn data(text: &'static str) -> Frame<Bytes> {
     Frame::data(Bytes::from_static(text.as_bytes()))
 }
 
@@ -50,22 +56,22 @@ impl Body for Parts {
 }
 
 /// A connection that speaks HTTP/2.
-pub(super) struct Http2Client {
-    pub(super) requests: SendRequest<TestBody>,
+pub(crate) struct Http2Client {
+    pub(crate) requests: SendRequest<TestBody>,
     /// Ends with the connection.
-    pub(super) connection: tokio::task::JoinHandle<hyper::Result<()>>,
+    pub(crate) connection: tokio::task::JoinHandle<hyper::Result<()>>,
 }
 
 /// What came back.
-pub(super) struct Http2Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
-    pub(super) trailers: Option<HeaderMap>,
+pub(crate) struct Http2Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+    pub(crate) trailers: Option<HeaderMap>,
 }
 
 impl Http2Answer {
-    pub(super) async fn read(answer: Response<Incoming>) -> Self {
+    pub(crate) async fn read(answer: Response<Incoming>) -> Self {
         assert_eq!(answer.version(), Version::HTTP_2);
         let (parts, body) = answer.into_parts();
         let body = soon("the body", body.collect()).await.unwrap();
@@ -75,7 +81,7 @@ impl Http2Answer {
     }
 
     /// The code of the problem document that this answer is.
-    pub(super) fn problem(&self) -> (u16, String) {
+    pub(crate) fn problem(&self) -> (u16, String) {
         let problem: serde_json::Value = serde_json::from_str(&self.body).unwrap();
         assert_eq!(self.headers["content-type"], "application/problem+json");
         assert_eq!(problem["request_id"], self.headers["x-request-id"].to_str().unwrap());
@@ -85,14 +91,14 @@ impl Http2Answer {
 }
 
 impl Http2Client {
-    pub(super) async fn connect(gateway: &Gateway) -> Self {
+    pub(crate) async fn connect(gateway: &Gateway) -> Self {
         let stream = soon("connecting", TcpStream::connect(gateway.address)).await.unwrap();
         let (requests, connection) =
             http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream)).await.unwrap();
         Self { requests, connection: tokio::spawn(connection) }
     }
 
-    pub(super) async fn send(&self, request: Request<TestBody>) -> hyper::Result<Response<Incoming>> {
+    pub(crate) async fn send(&self, request: Request<TestBody>) -> hyper::Result<Response<Incoming>> {
         let mut requests = self.requests.clone();
         soon("room for a request", requests.ready()).await?;
         soon("an answer", requests.send_request(request)).await
@@ -102,12 +108,12 @@ impl Http2Client {
         Http2Answer::read(self.send(request).await.unwrap()).await
     }
 
-    pub(super) async fn get(&self, path: &str, headers: &[(&'static str, &str)]) -> Http2Answer {
+    pub(crate) async fn get(&self, path: &str, headers: &[(&'static str, &str)]) -> Http2Answer {
         self.ask(request(Method::GET, path, headers, "")).await
     }
 }
 
-pub(super) fn request(method: Method, path: &str, headers: &[(&'static str, &str)], body: &str) -> Request<TestBody> {
+pub(crate) fn request(method: Method, path: &str, headers: &[(&'static str, &str)], body: &str) -> Request<TestBody> {
     let mut request = Request::new(Either::Left(Full::from(body.to_owned())));
     *request.method_mut() = method;
     *request.uri_mut() = format!("http://www.jinmini.com{path}").parse().unwrap();

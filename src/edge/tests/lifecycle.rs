@@ -9,8 +9,11 @@ use std::{
 use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
-use super::harness::{Gateway, Setup, Upstream, get, soon};
-use crate::{edge::test_support::NOW, ports::Clock};
+use super::{
+    harness::{Gateway, Setup, Upstream, get, soon},
+    support::NOW,
+};
+use crate::ports::Clock;
 
 async fn joined(gateway: &mut Gateway) {
     let edge = gateway.edge.take().unwrap();

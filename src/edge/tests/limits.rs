@@ -1,3 +1,7 @@
+pub(crate) mod buffering;
+pub(crate) mod in_flight;
+pub(crate) mod streams;
+
 use std::time::Duration;
 
 use super::harness::{Setup, Upstream, get, post};

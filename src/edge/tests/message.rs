@@ -4,36 +4,36 @@ use tokio::{io::AsyncReadExt, net::TcpStream};
 
 /// A message: its head, its body, and whether the body came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Message {
-    pub(super) head: String,
-    pub(super) body: Vec<u8>,
-    pub(super) complete: bool,
+pub(crate) struct Message {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+    pub(crate) complete: bool,
 }
 
 impl Message {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers(name);
         let first = found.next();
         assert_eq!(found.next(), None, "{name} is there twice:\n{}", self.head);
         first
     }
 
-    pub(super) fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub(crate) fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
         let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
         lines.filter(move |(this, _)| this.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
-    pub(super) fn first_line(&self) -> &str {
+    pub(crate) fn first_line(&self) -> &str {
         self.head.lines().next().unwrap()
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 }
 
 /// Reads one message: a head up to the empty line, then a body by length, by chunks, or none.
-pub(super) async fn read_message(stream: &mut TcpStream, rest: &mut Vec<u8>, has_body: bool) -> Option<Message> {
+pub(crate) async fn read_message(stream: &mut TcpStream, rest: &mut Vec<u8>, has_body: bool) -> Option<Message> {
     let head_end = loop {
         if let Some(at) = find(rest, b"\r\n\r\n") {
             break at + 4;

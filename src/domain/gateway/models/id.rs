@@ -76,6 +76,35 @@ ids! {
     RequestId,
 }
 
+/// What a revocation names: one token (`jti`) or a whole family (`sid`). Both are random UUIDs, so they share one list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Revocable(Uuid);
+
+impl Revocable {
+    /// The id as a store keeps it.
+    pub fn as_uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+impl From<Uuid> for Revocable {
+    fn from(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+}
+
+impl From<TokenId> for Revocable {
+    fn from(id: TokenId) -> Self {
+        Self(id.as_uuid())
+    }
+}
+
+impl From<FamilyId> for Revocable {
+    fn from(id: FamilyId) -> Self {
+        Self(id.as_uuid())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,9 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::{
-    id::{FamilyId, TokenId},
+    id::{FamilyId, Revocable, TokenId},
     scope::Scope,
-    token::Revocable,
 };
 
 /// A caller whose credential was verified. It says what was true when the credential was issued; expiry and revocation

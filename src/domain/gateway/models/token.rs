@@ -7,6 +7,7 @@ mod refresh;
 mod request;
 mod revocation;
 
+pub use super::id::Revocable;
 pub use access::{
     AccessClaims, Expectations, LEEWAY, MalformedClaims, RESERVED_CLAIMS, Rejection, SignatureVerifier,
     is_reserved_claim,
@@ -17,4 +18,4 @@ pub use refresh::{
     RotationOutcome, TokenDigest, TokenFamily,
 };
 pub use request::{AccessToken, IssuedDummy, IssuedToClient, IssuedTokens, TokenRequest, Verification};
-pub use revocation::{CLOCKS_APART, RecordedRevocation, Revocable, Revocation, RevocationCursor, Revocations};
+pub use revocation::{CLOCKS_APART, RecordedRevocation, Revocation, RevocationCursor, Revocations};

@@ -8,10 +8,10 @@ use proptest::prelude::*;
 use tokio::io::AsyncWriteExt;
 
 use super::cases;
-use crate::edge::{
-    answer_head::AnswerHead,
-    framing::{Decoder, Piece},
-    head::{self, BadHead, MAX_HEAD_BYTES},
+use crate::edge::http1::{
+    body_decoder::{Decoder, Piece},
+    request_head::{self, BadHead, MAX_HEAD_BYTES},
+    response_head::AnswerHead,
 };
 
 /// A request as a client may write it, well-formed in itself; what is smuggled most often lies in the bodies.
@@ -124,24 +124,24 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
 
 /// What comes of a stream.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// Each request's method, and its body as far as it came.
-    pub(super) requests: Vec<(String, Vec<u8>)>,
+    pub(crate) requests: Vec<(String, Vec<u8>)>,
     /// How many bytes were read as requests; behind them is what is at fault or not whole.
-    pub(super) read: usize,
-    pub(super) fault: Option<Fault>,
+    pub(crate) read: usize,
+    pub(crate) fault: Option<Fault>,
     /// The stream ended inside of a body.
-    pub(super) in_body: bool,
+    pub(crate) in_body: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Head(BadHead),
     Body,
 }
 
 /// Reads a stream that arrives in pieces of these sizes, one after the other and then again.
-pub(super) fn found(stream: &[u8], sizes: &[usize]) -> Found {
+pub(crate) fn found(stream: &[u8], sizes: &[usize]) -> Found {
     let (mut found, mut input, mut scanned) = (Found::default(), BytesMut::new(), 0);
     let (mut rest, mut sizes, mut body) = (stream, sizes.iter().cycle(), Decoder::Ended);
     while !rest.is_empty() && found.fault.is_none() {
@@ -166,8 +166,9 @@ pub(super) fn found(stream: &[u8], sizes: &[usize]) -> Found {
             if input.is_empty() {
                 break;
             }
-            let whole = head::end(&input, &mut scanned);
-            let whole = whole.and_then(|end| end.map(|end| head::parse(&input.split_to(end).freeze())).transpose());
+            let whole = request_head::end(&input, &mut scanned);
+            let whole =
+                whole.and_then(|end| end.map(|end| request_head::parse(&input.split_to(end).freeze())).transpose());
             if !matches!(whole, Ok(None)) {
                 scanned = 0;
             }
@@ -189,7 +190,7 @@ pub(super) fn found(stream: &[u8], sizes: &[usize]) -> Found {
 }
 
 /// The requests that hyper finds in a stream: method, and the body if it came to its end.
-pub(super) fn found_by_hyper(stream: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
+pub(crate) fn found_by_hyper(stream: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let found = RefCell::new(Vec::new());
     let service = service_fn(async |request: Request<Incoming>| {

@@ -7,9 +7,9 @@ use http::{
 use proptest::prelude::*;
 
 use super::cases;
-use crate::edge::{
+use crate::edge::http::{
     authority::is_authority, cookies::remove_ours_from_request, forwarded::forwarded, header_list::HeaderList,
-    headers::sanitise_request,
+    sanitize::sanitise_request,
 };
 
 /// What begins so is the gateway's word, by whatever sign a server parts it.
@@ -31,7 +31,7 @@ const OF_ONE_CONNECTION: [&str; 9] = [
 const HARMLESS: [&str; 5] = ["accept", "x-users", "x-custom", "user-id", "host"];
 
 /// A header's name, each of its hyphens perhaps another sign that some server takes for one, in whatever case.
-pub(super) fn name() -> impl Strategy<Value = String> {
+pub(crate) fn name() -> impl Strategy<Value = String> {
     let whole = prop::sample::select([&OURS_WHOLE[..], &FRAMING, &OF_ONE_CONNECTION, &HARMLESS].concat())
         .prop_map(str::to_owned);
     let begun =

@@ -10,8 +10,8 @@ use crate::{
         service::{Found, Route, RouteTable, Wanted},
     },
     edge::{
-        path::{Canonical, canonical},
-        test_support::route,
+        http::path::{Canonical, canonical},
+        tests::support::route,
     },
 };
 

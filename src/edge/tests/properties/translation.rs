@@ -20,15 +20,12 @@ use super::{
     cases,
     framing::{found, found_by_hyper},
 };
-use crate::edge::{
-    test_support::route,
-    tests::{
-        harness::{Gateway, Served, Setup, Upstream, soon},
-        http2_frames::{
-            DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE_AND_SETTINGS, RST_STREAM, STATUS_200, frame,
-            literal,
-        },
+use crate::edge::tests::{
+    harness::{Gateway, Served, Setup, Upstream, soon},
+    http2::frames::{
+        DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE_AND_SETTINGS, RST_STREAM, STATUS_200, frame, literal,
     },
+    support::route,
 };
 
 /// How a request over HTTP/2 ends.

@@ -7,9 +7,11 @@ use proptest::{
 
 use super::{cases, hostile_path};
 use crate::edge::{
-    path::canonical,
-    test_support::route,
-    tests::harness::{Gateway, Setup, Upstream, get},
+    http::path::canonical,
+    tests::{
+        harness::{Gateway, Setup, Upstream, get},
+        support::route,
+    },
 };
 
 /// A gateway that sends everything under `/api` on as it came.

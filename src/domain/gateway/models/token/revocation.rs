@@ -2,42 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use imbl::{HashMap, OrdSet};
-use uuid::Uuid;
 
-use crate::domain::gateway::models::id::{FamilyId, TokenId};
+use crate::domain::gateway::models::id::Revocable;
 
 /// How far apart the clocks of replicas may be. What is dead by one clock may be alive by another: it is still revoked, and
 /// nothing in a store is forgotten before it is dead by every clock.
 pub const CLOCKS_APART: TimeDelta = TimeDelta::minutes(5);
-
-/// What a revocation names: one token (`jti`) or a whole family (`sid`). Both are random UUIDs, so they share one list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Revocable(Uuid);
-
-impl Revocable {
-    /// The id as a store keeps it.
-    pub fn as_uuid(self) -> Uuid {
-        self.0
-    }
-}
-
-impl From<Uuid> for Revocable {
-    fn from(uuid: Uuid) -> Self {
-        Self(uuid)
-    }
-}
-
-impl From<TokenId> for Revocable {
-    fn from(id: TokenId) -> Self {
-        Self(id.as_uuid())
-    }
-}
-
-impl From<FamilyId> for Revocable {
-    fn from(id: FamilyId) -> Self {
-        Self(id.as_uuid())
-    }
-}
 
 /// One entry of the deny-list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -116,6 +86,7 @@ impl Revocations {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::gateway::models::id::TokenId;
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(seconds, 0).unwrap()

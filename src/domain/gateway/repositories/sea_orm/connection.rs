@@ -15,6 +15,7 @@ use migration::{Migrator, MigratorTrait};
 
 mod adoption;
 mod postgres;
+mod quoting;
 mod sqlite;
 
 /// How long to wait for a connection. A store that is down is reported after this long, not after a client gave up.

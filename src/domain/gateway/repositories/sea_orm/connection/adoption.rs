@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
-use super::postgres::quoted;
+use super::quoting::quoted;
 use migration::{Migrator, MigratorTrait};
 
 /// Where they were.

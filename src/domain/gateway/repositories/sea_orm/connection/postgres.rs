@@ -16,7 +16,7 @@ use sea_orm::{
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::Mutex;
 
-use super::{ACQUIRE_TIMEOUT, ConnectError, adoption};
+use super::{ACQUIRE_TIMEOUT, ConnectError, adoption, quoting::quoted};
 use crate::domain::gateway::repositories::RepositoryError;
 use migration::{Migrator, MigratorTrait};
 
@@ -57,11 +57,6 @@ fn beginning(schema: &str, statement_timeout: &str) -> String {
          SET LOCAL idle_in_transaction_session_timeout = '5s'",
         quoted(schema)
     )
-}
-
-/// An identifier, whatever is in it.
-pub(super) fn quoted(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
 impl Pool {

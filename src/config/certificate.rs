@@ -1,0 +1,165 @@
+//! The certificate that clients are shown, and its private key: what is in the files, and whether the two belong together. No message quotes a file: what is in the wrong one may be the key.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use rustls::{
+    CertificateError, Error, RootCertStore,
+    client::verify_server_cert_signed_by_trust_anchor,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
+    server::ParsedCertificate,
+    sign::{CertifiedKey, SigningKey},
+};
+
+use super::variables::{TLS_CERTIFICATE, TLS_KEY, Variable};
+
+#[cfg(test)]
+mod tests;
+
+/// Where the certificate and its key are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// `TLS_CERTIFICATE`: our certificate and those of its issuers, PEM.
+    pub certificate: PathBuf,
+    /// `TLS_KEY`: the key of our certificate, PEM.
+    pub key: PathBuf,
+}
+
+/// A certificate and its key, which belong together.
+#[derive(Debug, Clone)]
+pub struct TlsPair {
+    /// As rustls wants them. Its `Debug` does not show the key.
+    pub certified: Arc<CertifiedKey>,
+    /// From when on clients accept it.
+    pub not_before: DateTime<Utc>,
+    /// Until when they do.
+    pub not_after: DateTime<Utc>,
+}
+
+/// Why a file will not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfit {
+    /// Which file.
+    pub(super) variable: Variable,
+    /// What it should be.
+    pub(super) rule: String,
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.variable.name, self.rule)
+    }
+}
+
+impl TlsFiles {
+    /// Reads both files.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them: at least one thing.
+    pub fn load(&self) -> Result<TlsPair, Vec<Unfit>> {
+        let chain = contents(&self.certificate).and_then(|pem| chain(&pem)).map_err(unfit(TLS_CERTIFICATE));
+        let key = contents(&self.key).and_then(|pem| key(&pem)).map_err(unfit(TLS_KEY));
+        match (chain, key) {
+            (Ok(Chain { certificates, not_before, not_after }), Ok(key)) => {
+                let certified = CertifiedKey::new(certificates, key);
+                certified.keys_match().map_err(|_| {
+                    let rule = "the key in the file is not that of the first certificate in TLS_CERTIFICATE";
+                    vec![unfit(TLS_KEY)(rule.to_owned())]
+                })?;
+                Ok(TlsPair { certified: Arc::new(certified), not_before, not_after })
+            }
+            (chain, key) => Err([chain.err(), key.err()].into_iter().flatten().collect()),
+        }
+    }
+}
+
+impl TlsPair {
+    /// Whether this is the other pair. A certificate has one key, so the chain tells.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.certified.cert == other.certified.cert
+    }
+
+    /// Why clients would not accept the certificate now, as far as its dates go.
+    pub fn doubt(&self, now: DateTime<Utc>) -> Option<String> {
+        if now > self.not_after {
+            Some(format!("the certificate of TLS_CERTIFICATE has expired: it was valid until {}", self.not_after))
+        } else if now < self.not_before {
+            Some(format!("the certificate of TLS_CERTIFICATE is not valid yet: it will be from {}", self.not_before))
+        } else {
+            None
+        }
+    }
+}
+
+fn unfit(variable: Variable) -> impl FnOnce(String) -> Unfit {
+    move |rule| Unfit { variable, rule }
+}
+
+fn contents(file: &Path) -> Result<Vec<u8>, String> {
+    fs::read(file).map_err(|why| format!("the file cannot be read: {why}"))
+}
+
+struct Chain {
+    certificates: Vec<CertificateDer<'static>>,
+    not_before: DateTime<Utc>,
+    not_after: DateTime<Utc>,
+}
+
+fn chain(pem: &[u8]) -> Result<Chain, String> {
+    let broken = || "there is a certificate in the file that is broken".to_owned();
+    // What rustls says of a line that it cannot read is the line itself.
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| broken())?;
+    let first = certificates.first().ok_or(
+        "there is no certificate in the file: in PEM one begins with -----BEGIN CERTIFICATE-----. Yours comes first, \
+         then those of its issuers",
+    )?;
+    let first = ParsedCertificate::try_from(first).map_err(|_| broken())?;
+    let (not_before, not_after) = validity(&first).ok_or_else(broken)?;
+    Ok(Chain { certificates, not_before, not_after })
+}
+
+/// From when until when a certificate is valid. Only those who verify get to see the dates, so somebody is asked to do it at
+/// the beginning and at the end of time: they come first, and so it does not matter that nobody is trusted.
+fn validity(certificate: &ParsedCertificate<'_>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms.all;
+    let verified_at = |time| {
+        let time = UnixTime::since_unix_epoch(Duration::from_secs(time));
+        verify_server_cert_signed_by_trust_anchor(certificate, &RootCertStore::empty(), &[], time, algorithms)
+    };
+    let not_before = match verified_at(0) {
+        Err(Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })) => not_before,
+        _ => UnixTime::since_unix_epoch(Duration::ZERO),
+    };
+    let Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) = verified_at(u64::MAX)
+    else {
+        return None;
+    };
+    let date = |time: UnixTime| DateTime::from_timestamp(time.as_secs().try_into().ok()?, 0);
+    Some((date(not_before)?, date(not_after)?))
+}
+
+fn key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, String> {
+    const LOCKED: &[u8] = b"ENCRYPTED";
+    let is_locked = || pem.windows(LOCKED.len()).any(|window| window == LOCKED);
+    match PrivateKeyDer::from_pem_slice(pem) {
+        Ok(key) => aws_lc_rs::sign::any_supported_type(&key).map_err(|_| {
+            "the key in the file cannot be used: RSA of 2048 bits or more, ECDSA over P-256, P-384 or P-521, or Ed25519"
+                .to_owned()
+        }),
+        Err(_) if is_locked() => {
+            Err("the key in the file is locked with a passphrase, which nobody is there to enter; \
+                                      `openssl pkey -in LOCKED -out OPEN` makes a file without one"
+                .to_owned())
+        }
+        Err(_) => {
+            Err("there is no private key in the file: PEM of PKCS#8 (-----BEGIN PRIVATE KEY-----), SEC1 or PKCS#1"
+                .to_owned())
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Finds out who calls, from the bearer token (RFC 6750 §2.1). A signature is checked once per core; whether the token has
+//! expired or was revoked is judged on every request. What no signature vouches for is asked of the [`Resolver`], if it
+//! knows such tokens at all.
+//!
+//! [`Resolver`]: crate::edge::ports::Resolver
+
+use std::{cell::RefCell, rc::Rc};
+
+use http::header::AUTHORIZATION;
+
+use super::{
+    cache::{self, TokenCache},
+    caller::Caller,
+    lookup::Lookup,
+    token_hash::{Fingerprint, Fingerprints},
+};
+use crate::{
+    domain::gateway::models::{
+        identity::Identity,
+        token::{Rejection, TokenDigest},
+    },
+    edge::{error::Failure, http::header_list::HeaderList, snapshot::Snapshot},
+};
+
+/// The longest token that is looked at: longer than any that the gateway issues, and it leaves room in a head of 16 KiB.
+const MAX_TOKEN_BYTES: usize = 12 * 1024;
+
+/// A token that was found good.
+#[derive(Clone)]
+struct Known {
+    caller: Rc<Caller>,
+    /// Whether the resolver vouches for it, and not a signature.
+    is_opaque: bool,
+}
+
+/// The tokens that one core has found good.
+pub(crate) struct Tokens {
+    known: RefCell<TokenCache<Fingerprint, Known>>,
+    fingerprints: Fingerprints,
+}
+
+impl Tokens {
+    /// None yet; nobody else knows the `seed` of their fingerprints.
+    pub(crate) fn new(seed: &[u8; 16]) -> Self {
+        Self { known: RefCell::new(TokenCache::new(cache::TOKENS)), fingerprints: Fingerprints::new(seed) }
+    }
+
+    /// Forgets them all.
+    pub(crate) fn clear(&self) {
+        self.known.borrow_mut().clear();
+    }
+}
+
+/// Who calls; `None` if no token was sent.
+pub(crate) async fn by_token(
+    lookup: &Lookup,
+    tokens: &Tokens,
+    snapshot: &Snapshot,
+    headers: &HeaderList,
+) -> Result<Option<Rc<Caller>>, Failure> {
+    let Some(token) = presented(headers)? else { return Ok(None) };
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(Failure::Token(Rejection::Malformed));
+    }
+    let fingerprint = tokens.fingerprints.of(token);
+    let known = tokens.known.borrow_mut().get(&fingerprint);
+    if let Some(Known { caller, is_opaque }) = known {
+        match judge(lookup, snapshot, &caller.identity) {
+            Ok(()) => return Ok(Some(caller)),
+            Err(rejection) => {
+                tokens.known.borrow_mut().forget(&fingerprint);
+                // The same text may have been registered anew.
+                if !is_opaque {
+                    return Err(Failure::Token(rejection));
+                }
+            }
+        }
+    }
+    let (identity, is_opaque) = match verify(lookup, snapshot, token) {
+        Ok(identity) => (identity, false),
+        Err(rejection) => (Box::pin(resolve(lookup, token, rejection)).await?, true),
+    };
+    judge(lookup, snapshot, &identity).map_err(Failure::Token)?;
+    let caller = Caller::new(identity);
+    tokens.known.borrow_mut().insert(fingerprint, Known { caller: Rc::clone(&caller), is_opaque });
+    Ok(Some(caller))
+}
+
+/// The token in `Authorization`. Another scheme is none of our business, but there may be one credential at most.
+fn presented(headers: &HeaderList) -> Result<Option<&[u8]>, Failure> {
+    let mut values = headers.all(AUTHORIZATION);
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Ok(None),
+        (Some(one), None) => one,
+        (Some(_), Some(_)) => return Err(Failure::Credential),
+    };
+    let (scheme, token) = value.split_at(value.iter().position(|&byte| byte == b' ').unwrap_or(value.len()));
+    match token.trim_ascii() {
+        _ if !scheme.eq_ignore_ascii_case(b"bearer") => Ok(None),
+        [] => Err(Failure::Credential),
+        token => Ok(Some(token)),
+    }
+}
+
+fn verify(lookup: &Lookup, snapshot: &Snapshot, token: &[u8]) -> Result<Identity, Rejection> {
+    let text = std::str::from_utf8(token).map_err(|_| Rejection::Malformed)?;
+    let claims = snapshot.keys.verify(text)?;
+    claims.judge(&snapshot.expectations, lookup.now())?;
+    Ok(claims.identity())
+}
+
+/// Asks the resolver. If it does not know the token either, the reason why the token is no good as a signed one is told,
+/// unless it does not even look like one.
+async fn resolve(lookup: &Lookup, token: &[u8], as_signed: Rejection) -> Result<Identity, Failure> {
+    if !lookup.knows_opaque_tokens() {
+        return Err(Failure::Token(as_signed));
+    }
+    let digest = TokenDigest::of(token);
+    match lookup.ask(|resolver| async move { resolver.opaque_token(digest).await }).await? {
+        Ok(identity) => Ok(identity),
+        Err(Rejection::Unknown) if as_signed != Rejection::Malformed => Err(Failure::Token(as_signed)),
+        Err(rejection) => Err(Failure::Token(rejection)),
+    }
+}
+
+/// What may have changed since the token was found good.
+fn judge(lookup: &Lookup, snapshot: &Snapshot, identity: &Identity) -> Result<(), Rejection> {
+    if !identity.is_live(lookup.now()) {
+        Err(Rejection::Expired)
+    } else if snapshot.revocations.contains_any(&identity.revocable()) {
+        Err(Rejection::Revoked)
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! Remembers on one core what was found good: which tokens, so that a signature is checked once, and people's tokens at
+//! providers. It is bounded; only successes come in, so that nothing invalid can push others out. Whether what is remembered
+//! still counts is judged anew on every request, by whoever asks.
+
+use std::{
+    borrow::Borrow,
+    collections::{HashMap, hash_map::RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher},
+};
+
+/// How many tokens a core remembers. A few hundred bytes each: some megabytes when full.
+pub(crate) const TOKENS: usize = 16 * 1024;
+
+/// What is remembered of tokens and the like, under what is left of them when they are digested.
+pub(crate) type TokenCache<K, T> = Cache<K, T, BuildHasherDefault<DigestHasher>>;
+
+/// See the module. When it is full, whoever was not asked for since the hand last came by has to go (second chance).
+pub(crate) struct Cache<K, T, S = RandomState> {
+    places: HashMap<K, usize, S>,
+    entries: Vec<Entry<K, T>>,
+    hand: usize,
+    capacity: usize,
+}
+
+struct Entry<K, T> {
+    key: K,
+    /// `None` once it was forgotten; the place is used again in its turn.
+    value: Option<T>,
+    asked_for: bool,
+}
+
+impl<K: Hash + Eq + Clone, T: Clone, S: BuildHasher + Default> Cache<K, T, S> {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { places: HashMap::default(), entries: Vec::new(), hand: 0, capacity: capacity.max(1) }
+    }
+
+    /// What is remembered under a key.
+    pub(crate) fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<T>
+    where
+        K: Borrow<Q>,
+    {
+        let entry = &mut self.entries[*self.places.get(key)?];
+        entry.asked_for = true;
+        entry.value.clone()
+    }
+
+    /// Remembers something.
+    pub(crate) fn insert(&mut self, key: K, value: T) {
+        let entry = Entry { key: key.clone(), value: Some(value), asked_for: false };
+        if let Some(&place) = self.places.get(&key) {
+            self.entries[place] = entry;
+            return;
+        }
+        let place = if self.entries.len() < self.capacity {
+            self.entries.push(entry);
+            self.entries.len() - 1
+        } else {
+            let place = self.free_place();
+            let gone = std::mem::replace(&mut self.entries[place], entry);
+            // What was forgotten may have come back to another place.
+            if self.places.get(&gone.key) == Some(&place) {
+                self.places.remove(&gone.key);
+            }
+            place
+        };
+        self.places.insert(key, place);
+    }
+
+    /// Forgets what is remembered under a key.
+    pub(crate) fn forget<Q: Hash + Eq + ?Sized>(&mut self, key: &Q)
+    where
+        K: Borrow<Q>,
+    {
+        if let Some(place) = self.places.remove(key) {
+            let entry = &mut self.entries[place];
+            entry.value = None;
+            entry.asked_for = false;
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.capacity);
+    }
+
+    fn free_place(&mut self) -> usize {
+        loop {
+            let place = self.hand;
+            self.hand = (self.hand + 1) % self.entries.len();
+            if !std::mem::take(&mut self.entries[place].asked_for) {
+                return place;
+            }
+        }
+    }
+}
+
+/// A digest is spread evenly already: eight bytes of it are a hash. Nobody can choose them for a token that is found good.
+#[derive(Default)]
+pub(crate) struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // The slice's length comes first; the digest itself comes last and counts.
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::gateway::models::token::TokenDigest;
+
+    fn digest(n: u32) -> TokenDigest {
+        TokenDigest::of(&n.to_le_bytes())
+    }
+
+    #[test]
+    fn it_is_bounded_and_keeps_who_is_asked_for() {
+        let mut cache: TokenCache<TokenDigest, u32> = TokenCache::new(8);
+        (0..8).for_each(|n| cache.insert(digest(n), n));
+        for n in 100..200 {
+            assert_eq!(cache.get(&digest(3)), Some(3), "after {n}");
+            cache.insert(digest(n), n);
+            assert_eq!((cache.entries.len(), cache.places.len()), (8, 8));
+        }
+        assert_eq!(cache.get(&digest(0)), None);
+        assert_eq!(cache.get(&digest(199)), Some(199));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_gone_and_its_place_used_again() {
+        let mut cache: TokenCache<TokenDigest, u32> = TokenCache::new(2);
+        cache.insert(digest(1), 1);
+        cache.insert(digest(2), 2);
+        cache.get(&digest(1));
+        cache.get(&digest(2));
+        cache.forget(&digest(1));
+        assert_eq!(cache.get(&digest(1)), None);
+        cache.insert(digest(3), 3);
+        assert_eq!((cache.get(&digest(2)), cache.get(&digest(3))), (Some(2), Some(3)));
+        cache.insert(digest(3), 4);
+        assert_eq!(cache.get(&digest(3)), Some(4));
+        cache.forget(&digest(3));
+        cache.insert(digest(3), 5);
+        cache.insert(digest(5), 5);
+        assert_eq!(cache.places.len(), cache.entries.iter().filter(|entry| entry.value.is_some()).count());
+        cache.clear();
+        assert_eq!(cache.get(&digest(3)), None);
+    }
+
+    #[test]
+    fn digests_are_told_apart() {
+        let hasher = BuildHasherDefault::<DigestHasher>::default();
+        assert_ne!(hasher.hash_one(digest(1)), hasher.hash_one(digest(2)));
+    }
+}

@@ -1,0 +1,71 @@
+//! Finds out whether a caller has an identity at the provider that a route demands. What the [`Resolver`] says is remembered
+//! for a short while, and not beyond a change of the person's grants that this replica knows of; that there is none is asked
+//! each time.
+//!
+//! [`Resolver`]: crate::edge::ports::Resolver
+
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use chrono::{DateTime, Utc};
+
+use super::{cache::Cache, lookup::Lookup};
+use crate::{
+    domain::gateway::models::{
+        id::AccountId,
+        identity::Identity,
+        oauth::{ProviderName, REMEMBERED_FOR},
+    },
+    edge::{error::Failure, snapshot::Snapshot},
+};
+
+/// Of how many accounts a core remembers where they have identities.
+const CAPACITY: usize = 4 * 1024;
+
+/// What one core knows of where people have identities.
+pub(crate) struct LinkedAccounts(RefCell<Cache<AccountId, Rc<Known>>>);
+
+struct Known {
+    providers: Vec<ProviderName>,
+    asked_at: DateTime<Utc>,
+}
+
+/// The provider that is wanted, if the caller has an identity there.
+pub(crate) async fn linked_at<'p>(
+    lookup: &Lookup,
+    accounts: &LinkedAccounts,
+    snapshot: &Snapshot,
+    wanted: Option<&'p ProviderName>,
+    caller: Option<&Arc<Identity>>,
+) -> Result<Option<&'p ProviderName>, Failure> {
+    let (Some(wanted), Some(caller)) = (wanted, caller) else { return Ok(None) };
+    // Who is no account of ours has no identities.
+    let Ok(account) = caller.subject.parse::<AccountId>() else { return Ok(None) };
+    let has_it = |known: &Rc<Known>| known.providers.contains(wanted);
+    if accounts.recall(account, snapshot, lookup.now()).as_ref().is_some_and(has_it) {
+        return Ok(Some(wanted));
+    }
+    let known = Box::pin(ask(lookup, accounts, account)).await?;
+    Ok(has_it(&known).then_some(wanted))
+}
+
+async fn ask(lookup: &Lookup, accounts: &LinkedAccounts, account: AccountId) -> Result<Rc<Known>, Failure> {
+    let asked_at = lookup.now();
+    let providers = lookup.ask(|resolver| async move { resolver.providers_of(account).await }).await?;
+    let known = Rc::new(Known { providers, asked_at });
+    accounts.0.borrow_mut().insert(account, Rc::clone(&known));
+    Ok(known)
+}
+
+impl LinkedAccounts {
+    fn recall(&self, account: AccountId, snapshot: &Snapshot, now: DateTime<Utc>) -> Option<Rc<Known>> {
+        let known = self.0.borrow_mut().get(&account)?;
+        let counts = now < known.asked_at + REMEMBERED_FOR && !snapshot.grant_changes.concern(account, known.asked_at);
+        counts.then_some(known)
+    }
+}
+
+impl Default for LinkedAccounts {
+    fn default() -> Self {
+        Self(RefCell::new(Cache::new(CAPACITY)))
+    }
+}

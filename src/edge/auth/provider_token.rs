@@ -1,0 +1,205 @@
+//! Gets the caller's token at a provider for a route that says it goes along. The [`Resolver`] is asked once for however
+//! many requests of one core want the same token, and its answer is remembered for a short while: never longer than the
+//! token is fresh, and not beyond a change of the person's grants that this replica knows of. Only tokens are remembered;
+//! why there is none is asked each time.
+//!
+//! [`Resolver`]: crate::edge::ports::Resolver
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, hash_map::Entry},
+    rc::Rc,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::{HeaderValue, header::InvalidHeaderValue};
+use tokio::sync::OnceCell;
+use tracing::error;
+
+use super::{cache::Cache, lookup::Lookup};
+use crate::{
+    domain::gateway::models::{
+        access::Permit,
+        header::TokenHeader,
+        id::AccountId,
+        oauth::{ProviderName, REMEMBERED_FOR},
+        service::ProviderToken,
+    },
+    edge::{
+        error::Failure,
+        ports::{ProviderAccess, ProviderAccessError},
+        snapshot::Snapshot,
+    },
+};
+
+/// How many people's tokens a core remembers for each provider. Some kilobytes each at most.
+const CAPACITY: usize = 4 * 1024;
+
+/// What one core knows of people's tokens.
+#[derive(Default)]
+pub(crate) struct ProviderTokens {
+    known: RefCell<HashMap<ProviderName, BySubject>>,
+    asked: RefCell<HashMap<(ProviderName, AccountId), Rc<Asked>>>,
+}
+
+/// What is known at one provider. By subject, so that a request for a known one parses and copies nothing.
+type BySubject = Cache<Rc<str>, Rc<Known>>;
+
+/// A token, ready to be sent.
+struct Known {
+    account: AccountId,
+    asked_at: DateTime<Utc>,
+    /// From when on it has to be asked for again.
+    until: DateTime<Utc>,
+    bearer: HeaderValue,
+    /// The same bytes behind `Bearer `.
+    bare: HeaderValue,
+}
+
+/// A question that is under way, and what comes of it.
+struct Asked {
+    at: DateTime<Utc>,
+    outcome: OnceCell<Result<Rc<Known>, Failure>>,
+}
+
+/// The value of the header that `wanted` names, for the person whom the permit is for.
+pub(crate) async fn provider_token(
+    lookup: &Lookup,
+    tokens: &ProviderTokens,
+    snapshot: &Snapshot,
+    wanted: &ProviderToken,
+    permit: &Permit,
+) -> Result<HeaderValue, Failure> {
+    let missing = || Failure::ProviderGrantMissing(wanted.provider.clone());
+    let subject = permit.identity().ok_or_else(missing)?.subject.as_str();
+    if let Some(known) = tokens.recall(&wanted.provider, subject, snapshot, lookup.now()) {
+        return Ok(known.value(&wanted.header));
+    }
+    let account: AccountId = subject.parse().map_err(|_| missing())?;
+    let asked = tokens.asked(&wanted.provider, account, snapshot, lookup.now());
+    let ask = || async {
+        let outcome = ask(lookup, &wanted.provider, account, asked.at).await;
+        tokens.settle(&wanted.provider, subject, account, &asked, &outcome, lookup.now());
+        outcome
+    };
+    let known = asked.outcome.get_or_init(ask).await.clone()?;
+    Ok(known.value(&wanted.header))
+}
+
+async fn ask(
+    lookup: &Lookup,
+    provider: &ProviderName,
+    account: AccountId,
+    asked_at: DateTime<Utc>,
+) -> Result<Rc<Known>, Failure> {
+    let (resolver, name) = (Arc::clone(&lookup.resolver), provider.clone());
+    // Goes on should the client leave: a refresh that was begun is to be finished.
+    let answer = lookup.control.spawn(async move { resolver.provider_token(account, &name).await }).await;
+    match answer {
+        Ok(Ok(access)) => Known::new(account, asked_at, &access).map(Rc::new).map_err(|_| {
+            error!(%provider, "a provider's token cannot be sent in a header");
+            Failure::Internal
+        }),
+        Ok(Err(error)) => Err(failure(error, provider.clone())),
+        Err(_panicked) => Err(Failure::Internal),
+    }
+}
+
+fn failure(error: ProviderAccessError, provider: ProviderName) -> Failure {
+    match error {
+        ProviderAccessError::GrantMissing => Failure::ProviderGrantMissing(provider),
+        ProviderAccessError::ReauthorizationRequired => Failure::ReauthorizationRequired(provider),
+        ProviderAccessError::ProviderUnavailable => Failure::ProviderUnavailable(provider),
+        ProviderAccessError::Unavailable => Failure::VaultUnavailable,
+        ProviderAccessError::Broken => Failure::Internal,
+    }
+}
+
+impl ProviderTokens {
+    /// The token, if it is known and still to be used.
+    fn recall(
+        &self,
+        provider: &ProviderName,
+        subject: &str,
+        snapshot: &Snapshot,
+        now: DateTime<Utc>,
+    ) -> Option<Rc<Known>> {
+        let mut providers = self.known.borrow_mut();
+        let tokens = providers.get_mut(provider)?;
+        let known = tokens.get(subject)?;
+        if now < known.until && !snapshot.grant_changes.concern(known.account, known.asked_at) {
+            return Some(known);
+        }
+        tokens.forget(subject);
+        None
+    }
+
+    /// The question that is under way, or a new one if there is none, or if its answer may be out of date already.
+    fn asked(&self, provider: &ProviderName, account: AccountId, snapshot: &Snapshot, now: DateTime<Utc>) -> Rc<Asked> {
+        let mut under_way = self.asked.borrow_mut();
+        // Those whose clients have all gone.
+        under_way.retain(|_, asked| Rc::strong_count(asked) > 1);
+        let new = || Rc::new(Asked { at: now, outcome: OnceCell::new() });
+        match under_way.entry((provider.clone(), account)) {
+            Entry::Occupied(mut entry) => {
+                if snapshot.grant_changes.concern(account, entry.get().at) {
+                    entry.insert(new());
+                }
+                Rc::clone(entry.get())
+            }
+            Entry::Vacant(entry) => Rc::clone(entry.insert(new())),
+        }
+    }
+
+    /// A question was answered: whoever comes later remembers, or asks again.
+    fn settle(
+        &self,
+        provider: &ProviderName,
+        subject: &str,
+        account: AccountId,
+        asked: &Rc<Asked>,
+        outcome: &Result<Rc<Known>, Failure>,
+        now: DateTime<Utc>,
+    ) {
+        let mut under_way = self.asked.borrow_mut();
+        match under_way.entry((provider.clone(), account)) {
+            Entry::Occupied(entry) if Rc::ptr_eq(entry.get(), asked) => drop(entry.remove()),
+            // A grant has changed meanwhile, and another question took its place.
+            Entry::Occupied(_) | Entry::Vacant(_) => return,
+        }
+        if let Ok(known) = outcome
+            && now < known.until
+        {
+            let mut providers = self.known.borrow_mut();
+            let tokens = providers.entry(provider.clone()).or_insert_with(|| Cache::new(CAPACITY));
+            tokens.insert(subject.into(), Rc::clone(known));
+        }
+    }
+}
+
+impl Known {
+    fn new(account: AccountId, asked_at: DateTime<Utc>, access: &ProviderAccess) -> Result<Self, InvalidHeaderValue> {
+        const SCHEME: &str = "Bearer ";
+        let bytes = Bytes::from(format!("{SCHEME}{}", access.token.expose()));
+        let value = |bytes| {
+            HeaderValue::from_maybe_shared(bytes).map(|mut value: HeaderValue| {
+                value.set_sensitive(true);
+                value
+            })
+        };
+        let at_most = asked_at + REMEMBERED_FOR;
+        Ok(Self {
+            account,
+            asked_at,
+            until: access.fresh_until.map_or(at_most, |fresh_until| fresh_until.min(at_most)),
+            bearer: value(bytes.clone())?,
+            bare: value(bytes.slice(SCHEME.len()..))?,
+        })
+    }
+
+    fn value(&self, header: &TokenHeader) -> HeaderValue {
+        if header.is_authorization() { self.bearer.clone() } else { self.bare.clone() }
+    }
+}

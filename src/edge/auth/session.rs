@@ -1,0 +1,93 @@
+//! Finds out who calls, from the session of their browser. What the [`Resolver`] says of a cookie is remembered for a short
+//! while; whether the session has ended is judged on every request. A session comes along by itself, so what changes
+//! something has to come from a page that may do so.
+//!
+//! [`Resolver`]: crate::edge::ports::Resolver
+
+use std::{cell::RefCell, rc::Rc};
+
+use super::{
+    browser::{self, BrowserSettings},
+    cache::{self, TokenCache},
+    caller::Caller,
+    lookup::Lookup,
+};
+use crate::{
+    domain::gateway::models::{
+        session::{REMEMBERED_FOR, SessionSecret},
+        token::TokenDigest,
+    },
+    edge::{
+        error::Failure,
+        http::{cookies, header_list::HeaderList},
+        snapshot::Snapshot,
+    },
+};
+use chrono::{DateTime, Utc};
+
+/// The sessions that one core knows.
+pub(crate) struct Sessions(RefCell<TokenCache<TokenDigest, Known>>);
+
+#[derive(Clone)]
+struct Known {
+    caller: Rc<Caller>,
+    asked_at: DateTime<Utc>,
+}
+
+/// Who calls; `None` if no session came along, or one that has ended. `changes` is whether the request can change anything.
+pub(crate) async fn by_session(
+    lookup: &Lookup,
+    sessions: &Sessions,
+    browsers: &BrowserSettings,
+    snapshot: &Snapshot,
+    headers: &HeaderList,
+    changes: bool,
+) -> Result<Option<Rc<Caller>>, Failure> {
+    let cookie = cookies::sent(headers, browsers.session_cookie.as_bytes());
+    let Some(cookie) = cookie.filter(|cookie| SessionSecret::has_form_of(cookie)) else { return Ok(None) };
+    let digest = TokenDigest::of(cookie);
+    let caller = match sessions.recall(&digest, lookup.now()) {
+        Some(caller) => Some(caller),
+        None => Box::pin(ask(lookup, sessions, digest)).await?,
+    };
+    let Some(caller) = caller.filter(|caller| is_good(lookup, snapshot, caller)) else {
+        sessions.0.borrow_mut().forget(&digest);
+        return Ok(None);
+    };
+    if changes && !browsers.pages.include(browser::page(headers)) {
+        return Err(Failure::CrossSite);
+    }
+    Ok(Some(caller))
+}
+
+/// What may have changed since the session was asked for.
+fn is_good(lookup: &Lookup, snapshot: &Snapshot, caller: &Caller) -> bool {
+    let identity = &caller.identity;
+    identity.is_live(lookup.now()) && !snapshot.revocations.contains_any(&identity.revocable())
+}
+
+async fn ask(lookup: &Lookup, sessions: &Sessions, digest: TokenDigest) -> Result<Option<Rc<Caller>>, Failure> {
+    let asked_at = lookup.now();
+    let found = lookup.ask(|resolver| async move { resolver.session(digest).await }).await?;
+    let Some(identity) = found else { return Ok(None) };
+    let mut known = sessions.0.borrow_mut();
+    // What was made for this caller, such as an assertion, serves on while nothing has changed.
+    let before = known.get(&digest).map(|known| known.caller).filter(|caller| *caller.identity == identity);
+    let caller = before.unwrap_or_else(|| Caller::new(identity));
+    known.insert(digest, Known { caller: Rc::clone(&caller), asked_at });
+    Ok(Some(caller))
+}
+
+impl Sessions {
+    /// The caller, if it is known and need not be asked for again.
+    fn recall(&self, digest: &TokenDigest, now: DateTime<Utc>) -> Option<Rc<Caller>> {
+        let known = self.0.borrow_mut().get(digest)?;
+        (now < known.asked_at + REMEMBERED_FOR).then_some(known.caller)
+    }
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self(RefCell::new(TokenCache::new(cache::TOKENS)))
+    }
+}

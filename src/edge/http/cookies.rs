@@ -1,0 +1,106 @@
+//! Our cookies stay between the browser and us: they never go to a service, and no service can set them.
+
+use http::{
+    HeaderName,
+    header::{COOKIE, SET_COOKIE},
+};
+
+use super::header_list::HeaderList;
+
+/// How the names of our cookies begin, behind a `__Host-` or `__Secure-` prefix if they have one.
+const OUR_PREFIX: &[u8] = b"gateway_";
+
+/// Removes our cookies from a request.
+pub(crate) fn remove_ours_from_request(headers: &mut HeaderList) {
+    if !headers.all(COOKIE).any(has_ours) {
+        return;
+    }
+    let kept: Vec<Vec<u8>> = headers.all(COOKIE).filter_map(without_ours).collect();
+    headers.remove(&COOKIE);
+    for value in kept {
+        headers.append(COOKIE, value);
+    }
+}
+
+/// Whether a service may send this header: it may not set one of our cookies.
+pub(crate) fn may_be_set(name: &HeaderName, value: &[u8]) -> bool {
+    *name != SET_COOKIE || !is_ours(value)
+}
+
+/// The value of a cookie that was sent along: of the first, should there be more of the name.
+pub(crate) fn sent<'h>(headers: &'h HeaderList, name: &[u8]) -> Option<&'h [u8]> {
+    headers.all(COOKIE).flat_map(pairs).find_map(|pair| {
+        let (begin, value) = pair.split_at(pair.iter().position(|&byte| byte == b'=')?);
+        (begin.trim_ascii() == name).then(|| value[1..].trim_ascii())
+    })
+}
+
+fn pairs(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
+}
+
+fn has_ours(value: &[u8]) -> bool {
+    pairs(value).any(is_ours)
+}
+
+fn without_ours(value: &[u8]) -> Option<Vec<u8>> {
+    let kept: Vec<&[u8]> = pairs(value).filter(|pair| !is_ours(pair)).collect();
+    if kept.is_empty() { None } else { Some(kept.join(&b"; "[..])) }
+}
+
+/// Whether a cookie is ours. Some servers look names up without regard to case. Of a cookie without a name a browser sends the
+/// value alone, which then reads as a name and a value (RFC 6265bis §5.7): `=gateway_session=x` comes back as our cookie.
+fn is_ours(pair: &[u8]) -> bool {
+    let nameless = pair.iter().take_while(|&&byte| byte == b'=' || byte.is_ascii_whitespace()).count();
+    let name = pair[nameless..].split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
+    let begins =
+        |name: &[u8], prefix: &[u8]| name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix);
+    let bare = [&b"__Host-"[..], b"__Secure-"].into_iter().find(|prefix| begins(name, prefix));
+    begins(&name[bare.map_or(0, <[u8]>::len)..], OUR_PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rest(cookies: &[&str]) -> Vec<String> {
+        let mut headers: HeaderList = cookies.iter().map(|value| (COOKIE, value)).collect();
+        remove_ours_from_request(&mut headers);
+        headers.all(COOKIE).map(|value| String::from_utf8(value.to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn ours_are_taken_out_and_the_others_go_on() {
+        assert_eq!(rest(&["a=1; __Host-gateway_session=x; b=2"]), ["a=1; b=2"]);
+        assert_eq!(rest(&["gateway_session=x;a=\"q\""]), ["a=\"q\""]);
+        assert_eq!(rest(&["__Secure-gateway_login=x", "a=1"]), ["a=1"]);
+        assert_eq!(rest(&["__host-GATEWAY_session=x; gateway_session = y"]), Vec::<String>::new());
+        assert_eq!(rest(&["a=gateway_session=x", "b=1; gateway_session"]), ["a=gateway_session=x", "b=1"]);
+        assert_eq!(rest(&["=__Host-gateway_session=x; a=1", " = gateway_session=x", "=b=1"]), ["a=1", "=b=1"]);
+    }
+
+    #[test]
+    fn the_session_is_found_among_others() {
+        let headers = |cookies: &[&str]| -> HeaderList { cookies.iter().map(|value| (COOKIE, value)).collect() };
+        let found = |cookies: &[&str]| {
+            sent(&headers(cookies), b"__Host-gateway_session").map(|value| String::from_utf8(value.to_vec()).unwrap())
+        };
+        assert_eq!(found(&["a=1;__Host-gateway_session = x=y ; b=2"]).as_deref(), Some("x=y"));
+        assert_eq!(found(&["a=1", "__Host-gateway_session=x; __Host-gateway_session=y"]).as_deref(), Some("x"));
+        for none in [
+            "",
+            "gateway_session=x",
+            "__host-gateway_session=x",
+            "__Host-gateway_session",
+            "a=__Host-gateway_session=x",
+        ] {
+            assert_eq!(found(&[none]), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_request_without_ours_is_left_alone() {
+        assert_eq!(rest(&["a=1;b=2 ;; c", "my_gateway_session=1"]), ["a=1;b=2 ;; c", "my_gateway_session=1"]);
+        assert_eq!(rest(&[]), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,276 @@
+//! The headers of one message, in the order in which they came. A message has a dozen of them: to look through a list costs
+//! less than to hash names, and far less than to build a map that is looked into a few times. Their values stay where they
+//! stand in the message's head, and so do whole lines, which go on as they came.
+
+use std::{fmt, ops::Range};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::field_line::put_header;
+
+/// See the module.
+#[derive(Clone, Default)]
+pub(crate) struct HeaderList {
+    lines: Vec<Line>,
+    /// What came.
+    head: Bytes,
+    /// The values that did not come with it, one behind the other.
+    added: Vec<u8>,
+}
+
+/// One line of a head.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    name: HeaderName,
+    value: Range<usize>,
+    place: Place,
+}
+
+/// Where a value stands.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// In the head, in a line that begins there.
+    Head { line: usize },
+    /// Among those that were added.
+    Added,
+}
+
+impl Line {
+    /// One that begins `at` this place of the head. Name and value were found good.
+    pub(crate) fn new(name: HeaderName, at: usize, value: Range<usize>) -> Self {
+        Self { name, value, place: Place::Head { line: at } }
+    }
+
+    fn value<'h>(&self, head: &'h [u8], added: &'h [u8]) -> &'h [u8] {
+        let text = match self.place {
+            Place::Head { .. } => head,
+            Place::Added => added,
+        };
+        text.get(self.value.clone()).unwrap_or_default()
+    }
+
+    /// Where the whole line stands in the head, with its end, if it is written as we write one.
+    fn whole(&self, head: &[u8]) -> Option<Range<usize>> {
+        let Place::Head { line } = self.place else { return None };
+        let (begins, ends) = (self.value.start.checked_sub(2)?, self.value.end + 2);
+        let is_plain = head.get(begins..self.value.start)? == b": " && head.get(self.value.end..ends)? == b"\r\n";
+        is_plain.then_some(line..ends)
+    }
+}
+
+impl HeaderList {
+    /// Those that came with a head.
+    pub(crate) fn new(head: Bytes, lines: Vec<Line>) -> Self {
+        Self { lines, head, added: Vec::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Every line.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
+        self.lines.iter().map(|line| (&line.name, self.value(line)))
+    }
+
+    /// The values under a name, in order.
+    pub(crate) fn all(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+        self.lines.iter().filter(move |line| line.name == name).map(|line| self.value(line))
+    }
+
+    /// The first value under a name.
+    pub(crate) fn get(&self, name: &HeaderName) -> Option<&[u8]> {
+        self.line(name).map(|line| self.value(line))
+    }
+
+    /// The same, if it is printable ASCII.
+    pub(crate) fn text(&self, name: &HeaderName) -> Option<&str> {
+        std::str::from_utf8(self.get(name)?)
+            .ok()
+            .filter(|text| text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')))
+    }
+
+    /// The same as [`Self::get`], for whoever keeps it for longer than the headers.
+    pub(crate) fn share(&self, name: &HeaderName) -> Option<Bytes> {
+        let line = self.line(name)?;
+        Some(match line.place {
+            Place::Head { .. } => self.head.slice(line.value.clone()),
+            Place::Added => Bytes::copy_from_slice(self.value(line)),
+        })
+    }
+
+    pub(crate) fn contains(&self, name: &HeaderName) -> bool {
+        self.line(name).is_some()
+    }
+
+    /// Adds a line.
+    pub(crate) fn append(&mut self, name: HeaderName, value: impl AsRef<[u8]>) {
+        let begins = self.added.len();
+        self.added.extend_from_slice(value.as_ref());
+        self.lines.push(Line { name, value: begins..self.added.len(), place: Place::Added });
+    }
+
+    /// Adds a line in the place of all that have the name.
+    pub(crate) fn insert(&mut self, name: HeaderName, value: impl AsRef<[u8]>) {
+        self.remove(&name);
+        self.append(name, value);
+    }
+
+    /// Removes every line that has the name.
+    pub(crate) fn remove(&mut self, name: &HeaderName) {
+        if self.contains(name) {
+            self.retain(|known, _| known != name);
+        }
+    }
+
+    /// Removes the lines that are not to be kept.
+    pub(crate) fn retain(&mut self, mut is_kept: impl FnMut(&HeaderName, &[u8]) -> bool) {
+        let Self { lines, head, added } = self;
+        lines.retain(|line| is_kept(&line.name, line.value(head, added)));
+    }
+
+    /// Writes every line. Those that came as we would write them go on as they are, as many at once as stand together.
+    pub(crate) fn put(&self, into: &mut Vec<u8>) {
+        let mut run = 0..0;
+        for line in &self.lines {
+            match line.whole(&self.head) {
+                Some(whole) if whole.start == run.end => run.end = whole.end,
+                Some(whole) => into.extend_from_slice(&self.head[std::mem::replace(&mut run, whole)]),
+                None => {
+                    into.extend_from_slice(&self.head[std::mem::take(&mut run)]);
+                    put_header(line.name.as_str(), self.value(line), into);
+                }
+            }
+        }
+        into.extend_from_slice(&self.head[run]);
+    }
+
+    fn line(&self, name: &HeaderName) -> Option<&Line> {
+        self.lines.iter().find(|line| line.name == *name)
+    }
+
+    fn value<'h>(&'h self, line: &Line) -> &'h [u8] {
+        line.value(&self.head, &self.added)
+    }
+}
+
+/// The names alone: values may be secrets.
+impl fmt::Debug for HeaderList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.lines.iter().map(|line| &line.name)).finish()
+    }
+}
+
+impl<V: AsRef<[u8]>> FromIterator<(HeaderName, V)> for HeaderList {
+    fn from_iter<I: IntoIterator<Item = (HeaderName, V)>>(lines: I) -> Self {
+        let (lines, mut list) = (lines.into_iter(), Self::default());
+        list.lines.reserve(lines.size_hint().0);
+        for (name, value) in lines {
+            list.append(name, value);
+        }
+        list
+    }
+}
+
+impl From<HeaderMap> for HeaderList {
+    fn from(map: HeaderMap) -> Self {
+        map.iter().map(|(name, value)| (name.clone(), value)).collect()
+    }
+}
+
+impl From<HeaderList> for HeaderMap {
+    fn from(list: HeaderList) -> Self {
+        let mut map = Self::with_capacity(list.len());
+        let added = Bytes::from(list.added);
+        for Line { name, value, place } in list.lines {
+            let text = if matches!(place, Place::Head { .. }) { &list.head } else { &added };
+            // None of them could not be one.
+            if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(value)) {
+                map.append(name, value);
+            }
+        }
+        map
+    }
+}
+
+#[cfg(test)]
+impl PartialEq for HeaderList {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+#[cfg(test)]
+impl std::ops::Index<&str> for HeaderList {
+    type Output = str;
+
+    fn index(&self, name: &str) -> &str {
+        self.text(&name.parse().unwrap()).unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{ACCEPT, COOKIE, HOST};
+
+    use super::*;
+
+    fn list(lines: &[(HeaderName, &'static str)]) -> HeaderList {
+        lines.iter().cloned().collect()
+    }
+
+    #[test]
+    fn a_name_stands_for_all_its_lines() {
+        let mut headers = list(&[(COOKIE, "a"), (HOST, "h"), (COOKIE, "b")]);
+        assert_eq!(headers.get(&COOKIE).unwrap(), b"a");
+        assert_eq!(headers.all(COOKIE).collect::<Vec<_>>(), [b"a", b"b"]);
+        assert!(headers.contains(&HOST) && !headers.contains(&ACCEPT));
+        headers.insert(COOKIE, "c");
+        assert_eq!(headers, list(&[(HOST, "h"), (COOKIE, "c")]));
+        headers.append(COOKIE, "d");
+        headers.remove(&COOKIE);
+        assert_eq!(headers, list(&[(HOST, "h")]));
+    }
+
+    /// The list of a head with these lines.
+    fn came(text: &'static str) -> HeaderList {
+        let mut at = 0;
+        let lines = text.split_inclusive("\r\n").map(|line| {
+            let (name, value) = line.split_once(':').unwrap();
+            let begins = at + name.len() + 1 + (value.len() - value.trim_start_matches(' ').len());
+            let line = Line::new(name.parse().unwrap(), at, begins..begins + value.trim().len());
+            at += name.len() + 1 + value.len();
+            line
+        });
+        let lines = lines.collect();
+        HeaderList::new(Bytes::from_static(text.as_bytes()), lines)
+    }
+
+    #[test]
+    fn lines_go_on_as_they_came_if_that_is_how_lines_are_written() {
+        let mut headers = came("Host: h\r\nX-A: 1\r\nX-b:2\r\nX-c:  3\r\nX-d: 4 \r\nX-E: 5: 6\r\nX-f: \r\nX-g:\r\n");
+        headers.append(COOKIE, "c");
+        let put = |headers: &HeaderList| {
+            let mut text = Vec::new();
+            headers.put(&mut text);
+            String::from_utf8(text).unwrap()
+        };
+        let behind = "x-b: 2\r\nx-c: 3\r\nx-d: 4\r\nX-E: 5: 6\r\nX-f: \r\nx-g: \r\ncookie: c\r\n";
+        assert_eq!(put(&headers), format!("Host: h\r\nX-A: 1\r\n{behind}"));
+        headers.remove(&"x-a".parse().unwrap());
+        assert_eq!(put(&headers), format!("Host: h\r\n{behind}"));
+        headers.remove(&HOST);
+        assert_eq!((put(&headers), put(&HeaderList::default())), (behind.to_owned(), String::new()));
+        assert_eq!(headers.share(&"x-e".parse().unwrap()).unwrap(), "5: 6");
+        assert_eq!(headers.share(&COOKIE).unwrap(), "c");
+    }
+
+    #[test]
+    fn a_map_holds_the_same_lines() {
+        let headers = list(&[(COOKIE, "a"), (COOKIE, "b"), (HOST, "h")]);
+        let map = HeaderMap::from(headers.clone());
+        assert_eq!(map.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(HeaderList::from(map), headers);
+    }
+}

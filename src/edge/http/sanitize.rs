@@ -1,0 +1,249 @@
+//! Which headers of others may pass. Whatever speaks about one connection, and whatever a service takes our word for, is
+//! removed from a message before ours are set; so nothing that a client writes can be taken for ours, and nothing that it
+//! names in `Connection` can remove one of ours.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName,
+    header::{CONNECTION, EXPECT, HOST, TE, TRAILER},
+};
+use http_body::Frame;
+
+use super::{
+    cookies,
+    header_list::HeaderList,
+    header_names::X_REQUEST_ID,
+    header_values::{TRAILERS, all_elements, elements, wants_trailers},
+};
+use crate::domain::gateway::models::header::{are_alike, is_framing, is_ours, may_be_trailer};
+
+/// Removes from a client's request what may not pass.
+pub(crate) fn sanitise_request(headers: &mut HeaderList) {
+    let wants_trailers = wants_trailers(headers);
+    // `Expect` we answer ourselves: the body is asked for when the service takes it.
+    remove_connection_headers(headers, |name, _| *name != EXPECT && !is_ours(name.as_str()));
+    if wants_trailers {
+        headers.append(TE, TRAILERS);
+    }
+}
+
+/// Removes what may not stand behind a body.
+fn sanitise_trailers(trailers: &mut HeaderMap) {
+    let doomed: Vec<HeaderName> = trailers.keys().filter(|name| !may_be_trailer(name.as_str())).cloned().collect();
+    for name in doomed {
+        trailers.remove(name);
+    }
+}
+
+/// What may be passed on of trailers, if anything.
+pub(crate) fn passable(trailers: Frame<Bytes>) -> Option<Frame<Bytes>> {
+    let mut trailers = trailers.into_trailers().ok()?;
+    sanitise_trailers(&mut trailers);
+    (!trailers.is_empty()).then(|| Frame::trailers(trailers))
+}
+
+/// Removes every header that some server would take for `name`.
+pub(crate) fn remove_all_like(headers: &mut HeaderList, name: &str) {
+    headers.retain(|known, _| !are_alike(known.as_str(), name));
+}
+
+/// Removes what makes some frameworks take a request for one with another method: where rules depend on the method, that would
+/// pass them.
+pub(crate) fn remove_method_overrides(headers: &mut HeaderList) {
+    const NAMES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+    headers.retain(|name, _| !NAMES.iter().any(|known| are_alike(name.as_str(), known)));
+}
+
+/// Removes from a service's answer what may not pass.
+pub(crate) fn sanitise_answer(headers: &mut HeaderList) {
+    remove_connection_headers(headers, |name, value| *name != X_REQUEST_ID && cookies::may_be_set(name, value));
+}
+
+/// `Trailer` without what we would not pass on (RFC 9110 §6.6.2).
+fn announced_trailers(headers: &HeaderList) -> Option<String> {
+    let names = all_elements(headers, TRAILER).filter_map(|name| HeaderName::from_bytes(name).ok());
+    let kept: Vec<String> =
+        names.filter(|name| may_be_trailer(name.as_str())).map(|name| name.as_str().to_owned()).collect();
+    if kept.is_empty() { None } else { Some(kept.join(", ")) }
+}
+
+/// Removes what speaks about one connection, and what `Connection` names (RFC 9110 §7.6.1). Which trailers are to come is
+/// for the other end, too. Of the others those stay that `may_pass` lets through.
+fn remove_connection_headers(headers: &mut HeaderList, may_pass: impl Fn(&HeaderName, &[u8]) -> bool) {
+    let trailers = announced_trailers(headers);
+    let named = named_in_connection(headers);
+    headers.retain(|name, value| {
+        !is_hop_by_hop(name.as_str()) && !is_framing(name.as_str()) && !named.contains(name) && may_pass(name, value)
+    });
+    if let Some(trailers) = trailers {
+        headers.append(TRAILER, trailers);
+    }
+}
+
+/// What `Connection` names besides what is removed anyway. A set, as there may be thousands of them.
+fn named_in_connection(headers: &HeaderList) -> HashSet<HeaderName> {
+    // What is said most names nothing else.
+    let others = headers.all(CONNECTION).filter(|value| !value.eq_ignore_ascii_case(b"keep-alive"));
+    others
+        .flat_map(elements)
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        // Whom a message is for is not a sender's to take away.
+        .filter(|name| *name != HOST)
+        .collect()
+}
+
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "upgrade"
+            | "http2-settings"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::super::header_names::{
+        X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_USER_ID, X_USER_SCOPE,
+    };
+    use super::*;
+    use crate::domain::gateway::models::header::TokenHeader;
+
+    fn map<M: FromIterator<(HeaderName, HeaderValue)>>(headers: &[(&str, &str)]) -> M {
+        headers.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    fn left(headers: &[(&str, &str)]) -> Vec<String> {
+        let mut headers = map(headers);
+        sanitise_request(&mut headers);
+        let mut names: Vec<String> = headers.iter().map(|(name, _)| name.to_string()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_a_service_takes_our_word_for_never_comes_from_outside() {
+        for name in [
+            "X-User-Id",
+            "x_user_id",
+            "X.User.Id",
+            "X-User_Scope",
+            "X-USER-ANYTHING",
+            "X-Gateway-Secret",
+            "x-auth-request-user",
+            "X_Auth_User",
+            "X-Forwarded-For",
+            "X_Forwarded_Host",
+            "X-Forwarded-Proto",
+            "X-Forwarded-Anything",
+            "Forwarded",
+            "X-Real-IP",
+            "X_Real_IP",
+            "X-Request-Id",
+            "x.request_id",
+            "x-middleware-subrequest",
+            "X_Middleware_Subrequest",
+            "X-Original-URL",
+            "X-Rewrite-URL",
+        ] {
+            assert_eq!(left(&[(name, "spoofed"), ("accept", "*/*")]), ["accept"], "{name}");
+        }
+    }
+
+    #[test]
+    fn no_token_goes_into_a_header_that_is_judged_here() {
+        let ours = [&X_USER_ID, &X_USER_SCOPE, &X_REQUEST_ID, &X_FORWARDED_FOR, &X_FORWARDED_HOST, &X_FORWARDED_PROTO];
+        let connection =
+            ["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te"];
+        let framing = ["trailer", "transfer-encoding", "upgrade", "http2-settings", "content-length", "host"];
+        let more = [&X_FORWARDED_PREFIX, &EXPECT];
+        assert!(connection.iter().chain(&framing[..3]).all(|name| is_hop_by_hop(name) || is_framing(name)));
+        let ours = ours.into_iter().chain(more).map(HeaderName::as_str);
+        for name in ours.chain(connection).chain(framing).chain(["set-cookie"]) {
+            assert!(name.parse::<TokenHeader>().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_similar_passes() {
+        let names = ["x-username", "x-users", "x-real-ipx", "forwardedx", "user-id", "x-requested-with", "xuser-id"];
+        for name in names {
+            assert_eq!(left(&[(name, "1")]), [name]);
+        }
+    }
+
+    #[test]
+    fn what_speaks_about_one_connection_goes_no_further() {
+        let headers = [
+            ("connection", "keep-alive, X-Custom"),
+            ("connection", "x-other ,, content-length, host, accept"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authorization", "Basic x"),
+            ("te", "gzip"),
+            ("trailer", "x-user-id"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("http2-settings", "x"),
+            ("expect", "100-continue"),
+            ("x-custom", "1"),
+            ("x-other", "1"),
+            ("accept", "*/*"),
+            ("content-length", "5"),
+            ("host", "x"),
+            ("cookie", "a=b"),
+        ];
+        assert_eq!(left(&headers), ["cookie", "host"]);
+    }
+
+    #[test]
+    fn what_some_server_takes_for_the_length_goes_no_further() {
+        for name in ["content_length", "Content.Length", "transfer_encoding", "Transfer.Encoding"] {
+            assert_eq!(left(&[(name, "5"), ("content-type", "a/b")]), ["content-type"], "{name}");
+        }
+    }
+
+    #[test]
+    fn trailers_go_further_unless_they_could_pass_for_headers() {
+        let mut headers = map(&[
+            ("connection", "te, trailer"),
+            ("te", "gzip, Trailers"),
+            ("trailer", "X-Checksum , x-user-id"),
+            ("trailer", "grpc-status"),
+        ]);
+        sanitise_request(&mut headers);
+        assert_eq!(headers, map(&[("trailer", "x-checksum, grpc-status"), ("te", "trailers")]));
+        let mut trailers: HeaderMap = map(&[("grpc-status", "0"), ("x-user-id", "u1"), ("authorization", "x")]);
+        sanitise_trailers(&mut trailers);
+        assert_eq!(trailers, map(&[("grpc-status", "0")]));
+    }
+
+    #[test]
+    fn an_answer_loses_the_same_and_cannot_set_our_cookie() {
+        let mut headers = map(&[
+            ("connection", "close, x-internal"),
+            ("x-internal", "1"),
+            ("transfer-encoding", "chunked"),
+            ("x-request-id", "theirs"),
+            ("set-cookie", "__Host-gateway_session=fixated; Path=/"),
+            ("set-cookie", "=__Host-gateway_session=fixated; Path=/"),
+            ("set-cookie", " = gateway_session=fixated"),
+            ("set-cookie", "__host-GATEWAY_session"),
+            ("set-cookie", "theme=dark"),
+            ("x-user-id", "u1"),
+        ]);
+        sanitise_answer(&mut headers);
+        assert_eq!(headers.len(), 2);
+        assert_eq!((&headers["set-cookie"], &headers["x-user-id"]), ("theme=dark", "u1"));
+    }
+}

@@ -1,0 +1,318 @@
+//! Takes a body out of what comes on a connection of HTTP/1.x: by its length, by chunks, or up to the connection's end
+//! (RFC 9112 §6). What two readers could take apart differently is refused.
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::HeaderMap;
+use thiserror::Error;
+
+use super::{body_framing::Extent, request_head};
+
+/// The longest extensions of one chunk, and the longest trailer section.
+const MAX_EXTENSION_BYTES: usize = 256;
+const MAX_TRAILER_BYTES: usize = 4 * 1024;
+
+/// The body breaks off, or its chunks do not follow the grammar (RFC 9112 §7.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the body breaks off or is malformed")]
+pub(crate) struct BadBody;
+
+/// A part of a body.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Some of its bytes, at least one.
+    Data(Bytes),
+    /// What stands behind a chunked one, if anything does.
+    Trailers(HeaderMap),
+}
+
+/// Where in a body the reader is.
+#[derive(Debug)]
+pub(crate) enum Decoder {
+    /// So many bytes are to come.
+    Length(u64),
+    /// It ends with the connection.
+    UntilClose,
+    /// In the chunks, with the trailers as far as they have come.
+    Chunks {
+        chunk: Chunk,
+        trailers: Vec<u8>,
+        /// Whether a blank may stand behind a chunk's size: some services write one.
+        padded: bool,
+    },
+    /// All of it was read.
+    Ended,
+}
+
+/// Where in a chunked body the reader is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Chunk {
+    Size { digits: u8, size: u64 },
+    Extension { bytes: usize, size: u64 },
+    SizeLineFeed { size: u64 },
+    Data(u64),
+    DataReturn,
+    DataLineFeed,
+    Trailer { bytes: usize, in_line: bool },
+    TrailerLineFeed { bytes: usize, last: bool },
+    Done,
+}
+
+impl Decoder {
+    /// That of a request's body.
+    pub(crate) fn of_request(extent: Extent) -> Self {
+        Self::new(extent, false)
+    }
+
+    /// That of an answer's body.
+    pub(crate) fn of_answer(extent: Extent) -> Self {
+        Self::new(extent, true)
+    }
+
+    fn new(extent: Extent, padded: bool) -> Self {
+        match extent {
+            Extent::Length(0) => Self::Ended,
+            Extent::Length(length) => Self::Length(length),
+            Extent::Chunked => Self::Chunks { chunk: Chunk::Size { digits: 0, size: 0 }, trailers: Vec::new(), padded },
+            Extent::UntilClose => Self::UntilClose,
+        }
+    }
+
+    /// Whether all of the body was read.
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(self, Self::Ended)
+    }
+
+    /// How many bytes there may be for one read.
+    pub(crate) fn wanted(&self) -> u64 {
+        match self {
+            Self::Length(left) | Self::Chunks { chunk: Chunk::Data(left), .. } => *left,
+            Self::UntilClose => u64::MAX,
+            Self::Chunks { .. } => 1,
+            Self::Ended => 0,
+        }
+    }
+
+    /// The next piece of `input`, which is taken out of it; `None` if more has to come first, or if the body has ended.
+    pub(crate) fn next(&mut self, input: &mut BytesMut) -> Result<Option<Piece>, BadBody> {
+        match self {
+            Self::Ended => Ok(None),
+            Self::UntilClose => Ok(data(input, u64::MAX)),
+            Self::Length(left) => {
+                let piece = data(input, *left);
+                if let Some(Piece::Data(data)) = &piece {
+                    *left -= data.len() as u64;
+                    if *left == 0 {
+                        *self = Self::Ended;
+                    }
+                }
+                Ok(piece)
+            }
+            Self::Chunks { chunk, trailers, padded } => {
+                let piece = chunk.next(input, trailers, *padded)?;
+                if !matches!(chunk, Chunk::Done) || piece.is_some() {
+                    return Ok(piece);
+                }
+                let section = Bytes::from(std::mem::take(trailers));
+                *self = Self::Ended;
+                if section.is_empty() {
+                    return Ok(None);
+                }
+                request_head::parse_trailers(&section)
+                    .map(|trailers| Some(Piece::Trailers(trailers)))
+                    .map_err(|_| BadBody)
+            }
+        }
+    }
+
+    /// The connection has ended, and `input` with it.
+    pub(crate) fn close(&mut self) -> Result<(), BadBody> {
+        match self {
+            Self::Ended => Ok(()),
+            Self::UntilClose => {
+                *self = Self::Ended;
+                Ok(())
+            }
+            Self::Length(_) | Self::Chunks { .. } => Err(BadBody),
+        }
+    }
+}
+
+/// At most so many bytes of `input`.
+fn data(input: &mut BytesMut, most: u64) -> Option<Piece> {
+    let length = usize::try_from(most).unwrap_or(usize::MAX).min(input.len());
+    (length > 0).then(|| Piece::Data(input.split_to(length).freeze()))
+}
+
+impl Chunk {
+    /// The next data; `None` if more has to come first, or if the body is done.
+    fn next(&mut self, input: &mut BytesMut, trailers: &mut Vec<u8>, padded: bool) -> Result<Option<Piece>, BadBody> {
+        let mut at = 0;
+        while at < input.len() && !matches!(self, Self::Done) {
+            if let Self::Data(left) = self {
+                input.advance(at);
+                let piece = data(input, *left);
+                if let Some(Piece::Data(data)) = &piece {
+                    *left -= data.len() as u64;
+                    if *left == 0 {
+                        *self = Self::DataReturn;
+                    }
+                }
+                return Ok(piece);
+            }
+            *self = match (*self, input[at]) {
+                (Self::Size { digits: 1.., size }, b' ' | b'\t') if padded => Self::Extension { bytes: 0, size },
+                (chunk, byte) => chunk.after(byte)?,
+            };
+            if matches!(self, Self::Trailer { bytes: 1.., .. } | Self::TrailerLineFeed { last: false, .. }) {
+                trailers.push(input[at]);
+            }
+            at += 1;
+        }
+        input.advance(at);
+        Ok(None)
+    }
+
+    /// The place after one byte that is not data.
+    fn after(self, byte: u8) -> Result<Self, BadBody> {
+        Ok(match (self, byte) {
+            (Self::Size { digits, size }, _) if byte.is_ascii_hexdigit() => {
+                // Fifteen digits are more than enough, and cannot overflow anybody's 64 bits.
+                let digit = char::from(byte).to_digit(16).filter(|_| digits < 15).ok_or(BadBody)?;
+                Self::Size { digits: digits + 1, size: size * 16 + u64::from(digit) }
+            }
+            (Self::Size { digits: 1.., size } | Self::Extension { size, .. }, b'\r') => Self::SizeLineFeed { size },
+            (Self::Size { digits: 1.., size }, b';') => Self::Extension { bytes: 0, size },
+            (Self::Extension { bytes, size }, b'\t' | b' '..=b'~') if bytes < MAX_EXTENSION_BYTES => {
+                Self::Extension { bytes: bytes + 1, size }
+            }
+            (Self::SizeLineFeed { size: 0 }, b'\n') => Self::Trailer { bytes: 0, in_line: false },
+            (Self::SizeLineFeed { size }, b'\n') => Self::Data(size),
+            (Self::DataReturn, b'\r') => Self::DataLineFeed,
+            (Self::DataLineFeed, b'\n') => Self::Size { digits: 0, size: 0 },
+            (Self::Trailer { bytes, in_line }, b'\r') => Self::TrailerLineFeed { bytes, last: !in_line },
+            (Self::Trailer { bytes, .. }, b'\t' | b' '..=b'~' | 0x80..) if bytes < MAX_TRAILER_BYTES => {
+                Self::Trailer { bytes: bytes + 1, in_line: true }
+            }
+            (Self::TrailerLineFeed { last: true, .. }, b'\n') => Self::Done,
+            (Self::TrailerLineFeed { bytes, last: false }, b'\n') => Self::Trailer { bytes, in_line: false },
+            (
+                Self::Size { .. }
+                | Self::Extension { .. }
+                | Self::SizeLineFeed { .. }
+                | Self::Data(_)
+                | Self::DataReturn
+                | Self::DataLineFeed
+                | Self::Trailer { .. }
+                | Self::TrailerLineFeed { .. }
+                | Self::Done,
+                _,
+            ) => return Err(BadBody),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes a body apart that arrives in pieces of this size: its data, its trailers, what is left, and how it ended.
+    fn taken(extent: Extent, stream: &str, size: usize) -> Result<(String, usize, String), BadBody> {
+        let mut decoder = Decoder::of_request(extent);
+        let (mut input, mut data, mut trailers) = (BytesMut::new(), String::new(), 0);
+        for piece in stream.as_bytes().chunks(size) {
+            input.extend_from_slice(piece);
+            while let Some(piece) = decoder.next(&mut input)? {
+                match piece {
+                    Piece::Data(bytes) => data += std::str::from_utf8(&bytes).unwrap(),
+                    Piece::Trailers(lines) => trailers += lines.len(),
+                }
+            }
+        }
+        if !decoder.is_ended() {
+            decoder.close()?;
+        }
+        Ok((data, trailers, String::from_utf8(input.to_vec()).unwrap()))
+    }
+
+    #[test]
+    fn a_body_ends_where_its_head_says_however_the_bytes_arrive() {
+        let chunks = "3;a=\"b\"\r\nabc\r\n011\r\n0123456789abcdefg\r\n0\r\nX-T: 1\r\nX-U: 2\r\n\r\nGET /";
+        for size in 1..60 {
+            let whole = |text: &str, trailers, rest: &str| Ok((text.to_owned(), trailers, rest.to_owned()));
+            assert_eq!(
+                taken(Extent::Chunked, chunks, size),
+                whole("abc0123456789abcdefg", 2, "GET /"),
+                "in pieces of {size}"
+            );
+            assert_eq!(taken(Extent::Chunked, "0\r\n\r\nGET /", size), whole("", 0, "GET /"));
+            assert_eq!(taken(Extent::Length(3), "abcGET /", size), whole("abc", 0, "GET /"));
+            assert_eq!(taken(Extent::Length(0), "GET /", size), whole("", 0, "GET /"));
+            assert_eq!(taken(Extent::UntilClose, "abc", size), whole("abc", 0, ""));
+        }
+    }
+
+    #[test]
+    fn a_service_may_pad_the_size_of_a_chunk() {
+        let mut input = BytesMut::from("3  \r\nabc\r\n0 \r\n\r\n");
+        let mut decoder = Decoder::of_answer(Extent::Chunked);
+        assert_eq!(decoder.next(&mut input), Ok(Some(Piece::Data(Bytes::from_static(b"abc")))));
+        assert_eq!((decoder.next(&mut input), decoder.is_ended(), input.len()), (Ok(None), true, 0));
+    }
+
+    #[test]
+    fn a_body_that_breaks_off_is_not_whole() {
+        for (extent, stream) in [
+            (Extent::Length(4), "abc"),
+            (Extent::Chunked, "3\r\nabc\r\n"),
+            (Extent::Chunked, "3\r\nabc\r\n0\r\n"),
+            (Extent::Chunked, "5\r\nabc"),
+        ] {
+            assert_eq!(taken(extent, stream, 100), Err(BadBody), "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn chunks_that_two_servers_could_read_differently_are_refused() {
+        for chunks in [
+            "\r\n",
+            ";\r\n",
+            " 3\r\nabc\r\n",
+            "3 \r\nabc\r\n",
+            "+3\r\nabc\r\n",
+            "0x3\r\nabc\r\n",
+            "-1\r\n",
+            "g\r\n",
+            "3\nabc\r\n",
+            "3\r\nabcd\r\n",
+            "3\r\nabc\n",
+            "3\r\nabc\rx",
+            "3;a\nb\r\nabc\r\n",
+            "3;a\x01\r\nabc\r\n",
+            "0000000000000003\r\nabc\r\n",
+            "ffffffffffffffff\r\n",
+            "0\r\n\n",
+            "0\r\nX: 1\n\r\n",
+            "0\r\nX: \x001\r\n\r\n",
+            "0\r\n\rX",
+            "0\r\nno colon\r\n\r\n",
+            "0\r\nX : 1\r\n\r\n",
+            "0\r\nX: 1\r\n folded\r\n\r\n",
+        ] {
+            let whole = format!("{chunks}0\r\n\r\n0\r\n\r\n");
+            assert_eq!(taken(Extent::Chunked, &whole, 100), Err(BadBody), "{chunks:?}");
+        }
+    }
+
+    #[test]
+    fn what_surrounds_the_data_is_bounded() {
+        let with_trailer = |bytes: usize| format!("0\r\nX: {}\r\n\r\n", "a".repeat(bytes - "X: ".len()));
+        let in_lines = |bytes: usize| format!("0\r\nX: {}\r\nY: 1\r\n\r\n", "a".repeat(bytes - "X: Y: 1".len()));
+        for whole in [with_trailer, in_lines] {
+            assert!(taken(Extent::Chunked, &whole(4096), 100).is_ok());
+            assert_eq!(taken(Extent::Chunked, &whole(4097), 100), Err(BadBody));
+        }
+        let with_extension = |bytes: usize| format!("1;{}\r\na\r\n0\r\n\r\n", "a".repeat(bytes));
+        assert_eq!(taken(Extent::Chunked, &with_extension(256), 100).unwrap().0, "a");
+        assert_eq!(taken(Extent::Chunked, &with_extension(257), 100), Err(BadBody));
+    }
+}

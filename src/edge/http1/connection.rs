@@ -1,0 +1,379 @@
+//! One client's connection of HTTP/1.x: what was read from it and belongs to nobody yet, and how far the body of the request
+//! that is being answered has come. The connection's own task reads and writes it, and nothing else does.
+//!
+//! A body is read through a [`BodyReader`], which holds the right to the bytes of one request. The right ends with the answer
+//! to that request, so no reader can take bytes of the next one, however long it is kept.
+//!
+//! A connection that waits for its next request holds no buffer.
+
+use std::{
+    cell::RefCell,
+    io,
+    pin::{Pin, pin},
+    rc::{Rc, Weak},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body::Frame;
+use tokio::{
+    io::{AsyncReadExt, AsyncWrite},
+    time::timeout,
+};
+
+use super::{
+    body_decoder::{BadBody, Decoder, Piece},
+    body_framing::Extent,
+    request_head::{self, BadHead, Head},
+    write_buffer::Output,
+};
+use crate::edge::{
+    net::{client_stream::Socket, lingering_close::LingeringClose, tcp::SMALL_READ_BYTES},
+    timer::client_timeouts::Vitals,
+};
+
+/// As much of a body as is read at once.
+const BODY_READ_BYTES: usize = 64 * 1024;
+
+/// As much of a body that nobody wants is read, and waited for so long, so that the connection can be used again. A service may
+/// answer before it has read a body, and the end of it is often just behind.
+const MOST_UNWANTED_BYTES: u64 = 256 * 1024;
+const UNWANTED_FOR: Duration = Duration::from_secs(5);
+
+/// Tells a client to send its body (RFC 9110 §10.1.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// See the module.
+pub(crate) struct Wire {
+    socket: RefCell<Socket>,
+    input: RefCell<Input>,
+    vitals: Rc<Vitals>,
+}
+
+struct Input {
+    buffer: BytesMut,
+    /// How many bytes of the buffer were searched for the end of a head.
+    scanned: usize,
+    body: Decoder,
+    /// Which request may be read: a reader of another one has lost its right.
+    turn: u64,
+    /// What is to be written before the client sends its body, once somebody wants it.
+    go_on: Option<Output>,
+    /// Nothing more will come: the client has closed its side, or the connection is broken.
+    is_ended: bool,
+    /// The client can neither send nor read any more.
+    is_broken: bool,
+}
+
+/// The right to read the body of one request.
+pub(crate) struct BodyReader {
+    /// The connection belongs to its task alone: a reader that is left over does not keep it open.
+    wire: Weak<Wire>,
+    turn: u64,
+}
+
+impl BodyReader {
+    /// The next part of the body. After the request has ended it is a body that broke off.
+    pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BadBody>>> {
+        self.wire.upgrade().map_or(Poll::Ready(Some(Err(BadBody))), |wire| wire.poll_body(self.turn, context))
+    }
+
+    /// Whether all of the body was read.
+    pub(crate) fn is_over(&self) -> bool {
+        self.wire.upgrade().is_some_and(|wire| {
+            let input = wire.input.borrow();
+            input.turn == self.turn && input.body.is_ended()
+        })
+    }
+}
+
+impl Wire {
+    /// `buffer` was read from the socket already.
+    pub(crate) fn new(socket: Socket, buffer: BytesMut, vitals: Rc<Vitals>) -> Self {
+        let input =
+            Input { buffer, scanned: 0, body: Decoder::Ended, turn: 0, go_on: None, is_ended: false, is_broken: false };
+        Self { socket: RefCell::new(socket), input: RefCell::new(input), vitals }
+    }
+
+    /// The socket itself, and what was read from it.
+    pub(crate) fn into_parts(self) -> (Socket, BytesMut) {
+        (self.socket.into_inner(), self.input.into_inner().buffer)
+    }
+
+    /// Ready when there is a head to be taken, or what cannot become one; says no when the client has closed its side.
+    pub(crate) fn poll_head(&self, context: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            {
+                let input = &mut *self.input.borrow_mut();
+                if !input.buffer.is_empty() {
+                    match request_head::end(&input.buffer, &mut input.scanned) {
+                        Ok(None) => self.vitals.head_begun(),
+                        Ok(Some(_)) | Err(_) => return Poll::Ready(true),
+                    }
+                }
+                if input.is_ended {
+                    return Poll::Ready(false);
+                }
+            }
+            ready!(self.poll_fill(context, SMALL_READ_BYTES));
+        }
+    }
+
+    /// Takes the next request's head.
+    pub(crate) fn take_head(&self) -> Result<Head, BadHead> {
+        let input = &mut *self.input.borrow_mut();
+        let end = request_head::end(&input.buffer, &mut input.scanned)?.ok_or(BadHead::RequestLine)?;
+        input.scanned = 0;
+        request_head::parse(&input.buffer.split_to(end).freeze())
+    }
+
+    /// Whether the next head has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        !self.input.borrow().buffer.is_empty()
+    }
+
+    /// What follows now is the body of a request; `waits` is whether the client waits to be told to send it. `None` if there
+    /// is no body.
+    pub(crate) fn begin_body(self: &Rc<Self>, extent: Extent, waits: bool) -> Option<BodyReader> {
+        let mut input = self.input.borrow_mut();
+        input.turn += 1;
+        input.body = Decoder::of_request(extent);
+        if input.body.is_ended() {
+            input.go_on = None;
+            return None;
+        }
+        input.go_on = waits.then(|| Output::of(CONTINUE));
+        Some(BodyReader { wire: Rc::downgrade(self), turn: input.turn })
+    }
+
+    fn poll_body(&self, turn: u64, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BadBody>>> {
+        debug_assert!(self.vitals.is_served_by(context.waker()), "two tasks cannot wait for one socket");
+        loop {
+            {
+                let input = &mut *self.input.borrow_mut();
+                if input.turn != turn {
+                    return Poll::Ready(Some(Err(BadBody)));
+                }
+                let part = input.body.next(&mut input.buffer);
+                if matches!(part, Ok(Some(_))) || input.body.is_ended() {
+                    // What only marks the body off is no sign of life.
+                    self.vitals.body_came(true);
+                }
+                match part {
+                    Ok(Some(Piece::Data(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                    Ok(Some(Piece::Trailers(trailers))) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+                    Ok(None) if input.body.is_ended() => return Poll::Ready(None),
+                    Ok(None) if input.is_ended => return Poll::Ready(Some(Err(BadBody))),
+                    Ok(None) => {}
+                    // It stays so, and no other head is looked for behind it.
+                    Err(bad) => return Poll::Ready(Some(Err(bad))),
+                }
+            }
+            ready!(self.poll_wanted(context));
+        }
+    }
+
+    /// Whether all of the body was read.
+    pub(crate) fn is_body_over(&self) -> bool {
+        self.input.borrow().body.is_ended()
+    }
+
+    /// Discards what has come of a body that nobody wants. The client may send all of it before it reads the answer.
+    pub(crate) fn discard_body(&self, context: &mut Context<'_>) {
+        let mut left = u64::MAX;
+        // How far it comes is the client's affair: the watchdog ends the wait for one that reads nothing meanwhile.
+        let _ = self.poll_finish(context, &mut left);
+    }
+
+    /// Ends the right to read the body, and discards the rest of it; if it `waits`, also what is still on its way. Returns
+    /// whether that was all of it.
+    pub(crate) async fn finish_body(&self, waits: bool) -> bool {
+        let mut left = MOST_UNWANTED_BYTES;
+        let mut finished = pin!(std::future::poll_fn(|context| self.poll_finish(context, &mut left)));
+        if waits {
+            return timeout(UNWANTED_FOR, finished).await.unwrap_or(false);
+        }
+        std::future::poll_fn(|context| Poll::Ready(finished.as_mut().poll(context) == Poll::Ready(true))).await
+    }
+
+    fn poll_finish(&self, context: &mut Context<'_>, left: &mut u64) -> Poll<bool> {
+        let input = &mut *self.input.borrow_mut();
+        // What is discarded here is no reader's any more.
+        input.turn += 1;
+        loop {
+            // If the client waits to be told to send it, nobody can tell whether it comes after all.
+            if input.body.is_ended() || input.is_ended || input.go_on.is_some() {
+                return Poll::Ready(input.body.is_ended());
+            }
+            if input.body.wanted() > *left {
+                return Poll::Ready(false);
+            }
+            match input.body.next(&mut input.buffer) {
+                Ok(Some(Piece::Data(data))) => *left = left.saturating_sub(data.len() as u64),
+                Ok(Some(Piece::Trailers(_))) => {}
+                Err(BadBody) => return Poll::Ready(false),
+                Ok(None) if input.body.is_ended() => {}
+                Ok(None) => ready!(fill(context, &mut self.socket.borrow_mut(), input, BODY_READ_BYTES)),
+            }
+        }
+    }
+
+    /// Ready when the client has gone. Until then reads ahead, as far as a head goes. A client that has closed its side alone
+    /// may still read: whether it does, only writing tells, so the watchdog ends the wait for one that is not written to, and
+    /// wakes the task now and then to look whether one has gone.
+    pub(crate) fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            {
+                let input = &mut *self.input.borrow_mut();
+                if input.is_broken {
+                    return Poll::Ready(());
+                }
+                if input.is_ended {
+                    self.vitals.half_closed();
+                    // Said once: the kernel forgets it.
+                    input.is_broken = self.socket.borrow().is_broken();
+                    return if input.is_broken { Poll::Ready(()) } else { Poll::Pending };
+                }
+                if input.buffer.len() >= SMALL_READ_BYTES {
+                    // The rest waits where it is.
+                    return Poll::Pending;
+                }
+            }
+            ready!(self.poll_fill(context, SMALL_READ_BYTES));
+            if !self.is_body_over() {
+                // Its reader has looked before this came.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Whether the client has closed its side.
+    pub(crate) fn is_half_closed(&self) -> bool {
+        self.input.borrow().is_ended
+    }
+
+    /// Writes as much as the client takes.
+    pub(crate) fn poll_write(&self, context: &mut Context<'_>, output: &mut Output) -> Poll<io::Result<()>> {
+        let socket = &mut *self.socket.borrow_mut();
+        let input = &mut *self.input.borrow_mut();
+        let before = output.left();
+        let mut written = Poll::Ready(Ok(()));
+        if let Some(go_on) = input.go_on.as_mut().filter(|go_on| go_on.is_begun()) {
+            written = go_on.poll_write(context, socket);
+        }
+        if matches!(written, Poll::Ready(Ok(()))) {
+            written = output.poll_write(context, socket);
+        }
+        self.vitals.client_read(written.is_ready() || output.left() < before, written.is_pending());
+        written
+    }
+
+    /// The answer broke off, and only the way in which the connection ends can say so.
+    pub(crate) fn end_with_reset(&self) {
+        self.socket.borrow().end_with_reset();
+    }
+
+    /// Closes the connection so that the last answer arrives. The client may still be sending if it `lingers`.
+    pub(crate) async fn close(&self, lingers: bool) {
+        let mut goodbye = LingeringClose::default();
+        // Whatever comes of it, the connection is dropped next.
+        let _ = std::future::poll_fn(|context| {
+            let socket = &mut *self.socket.borrow_mut();
+            if lingers { goodbye.poll(context, socket, &self.vitals) } else { Pin::new(socket).poll_shutdown(context) }
+        })
+        .await;
+    }
+
+    /// Reads of the body that somebody waits for, and tells the client to send it before that, if it wants to be told.
+    fn poll_wanted(&self, context: &mut Context<'_>) -> Poll<()> {
+        let input = &mut *self.input.borrow_mut();
+        let socket = &mut *self.socket.borrow_mut();
+        if let Some(go_on) = &mut input.go_on {
+            // If it is broken, reading says so.
+            let _ = ready!(go_on.poll_write(context, socket));
+            input.go_on = None;
+        }
+        let filled = fill(context, socket, input, BODY_READ_BYTES);
+        if filled.is_pending() {
+            self.vitals.body_came(false);
+        }
+        filled
+    }
+
+    /// Reads once, up to `most` bytes. Ready when something has come or nothing more will.
+    fn poll_fill(&self, context: &mut Context<'_>, most: usize) -> Poll<()> {
+        fill(context, &mut self.socket.borrow_mut(), &mut self.input.borrow_mut(), most)
+    }
+}
+
+fn fill(context: &mut Context<'_>, socket: &mut Socket, input: &mut Input, most: usize) -> Poll<()> {
+    let wanted = usize::try_from(input.body.wanted()).unwrap_or(usize::MAX);
+    let read = if wanted > SMALL_READ_BYTES && most > SMALL_READ_BYTES {
+        // A large body: read to where it stays.
+        input.buffer.reserve(wanted.min(most));
+        ready!(pin!(socket.read_buf(&mut input.buffer)).poll(context))
+    } else {
+        ready!(socket.poll_append(context, &mut input.buffer))
+    };
+    match read {
+        Ok(1..) => {}
+        Ok(0) => input.is_ended = true,
+        // With TLS also an end that was not announced (RFC 8446 §6.1): the client did not mean to read on.
+        Err(_) => (input.is_ended, input.is_broken) = (true, true),
+    }
+    Poll::Ready(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::Arc,
+        task::{Wake, Waker},
+    };
+
+    use tokio::{
+        io::AsyncWriteExt,
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+    use crate::edge::{
+        net::tcp::Tcp,
+        timer::client_timeouts::{Limits, Watchdog},
+    };
+
+    struct Nobody;
+
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_is_left_over_gets_nothing_of_the_next_body_and_keeps_nothing_open() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let socket = Socket::Plain(Tcp(listener.accept().await.unwrap().0));
+        let vitals = Watchdog::new(Limits { head: Duration::MAX, idle: Duration::MAX }).enrol();
+        let wire = Rc::new(Wire::new(socket, BytesMut::new(), Rc::clone(&vitals)));
+        let waker = Waker::from(Arc::new(Nobody));
+        vitals.remember(&waker);
+        let polled = |reader: &BodyReader| reader.poll(&mut Context::from_waker(&waker));
+        let first = wire.begin_body(Extent::Length(10), false).unwrap();
+        assert!(polled(&first).is_pending());
+        client.write_all(b"first body").await.unwrap();
+        assert!(wire.finish_body(true).await);
+        assert!(matches!(polled(&first), Poll::Ready(Some(Err(BadBody)))) && !first.is_over());
+        let second = wire.begin_body(Extent::Length(11), false).unwrap();
+        client.write_all(b"second body").await.unwrap();
+        std::future::poll_fn(|context| wire.poll_fill(context, SMALL_READ_BYTES)).await;
+        for _ in 0..2 {
+            assert!(matches!(polled(&first), Poll::Ready(Some(Err(BadBody)))));
+        }
+        let Poll::Ready(Some(Ok(data))) = polled(&second) else { panic!("it has come") };
+        assert!(data.into_data().unwrap() == "second body" && second.is_over() && !first.is_over());
+        assert!(Rc::into_inner(wire).is_some(), "readers do not hold the connection");
+        assert!(matches!(polled(&second), Poll::Ready(Some(Err(BadBody)))));
+    }
+}

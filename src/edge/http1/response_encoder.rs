@@ -1,0 +1,93 @@
+//! Writes the head of an answer as its request wants it, and decides how the body behind it is marked off (RFC 9112 §6.3).
+
+use http::{
+    Method, StatusCode, Version,
+    header::{CONNECTION, DATE},
+};
+
+use super::body_encoder::Encoder;
+use crate::edge::http::{
+    field_line::{put_header, put_length},
+    header_values::{all_elements, wants_trailers},
+    message::{Answer, BodyLength, RequestHead},
+};
+
+/// What a request says about the form of its answer.
+pub(crate) struct Form {
+    pub(crate) version: Version,
+    pub(crate) is_head: bool,
+    pub(crate) keeps_alive: bool,
+    pub(crate) takes_trailers: bool,
+}
+
+impl Form {
+    /// For what could not be read.
+    pub(crate) const REFUSED: Self =
+        Self { version: Version::HTTP_11, is_head: false, keeps_alive: false, takes_trailers: false };
+
+    pub(crate) fn of(request: &RequestHead) -> Self {
+        let RequestHead { method, version, headers, .. } = request;
+        let says = |option: &[u8]| all_elements(headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
+        // RFC 9112 §9.3: `close` counts whatever else is said.
+        let keeps_alive = !says(b"close") && (*version != Version::HTTP_10 || says(b"keep-alive"));
+        let takes_trailers = wants_trailers(headers);
+        Self { version: *version, is_head: *method == Method::HEAD, keeps_alive, takes_trailers }
+    }
+}
+
+/// Writes an answer's head. How its body is marked off, and whether the connection may be used again after that.
+///
+/// `put_date` writes `Date`, if the answer has none.
+pub(crate) fn write_head<B>(
+    answer: &Answer<B>,
+    form: &Form,
+    keeps_alive: bool,
+    into: &mut Vec<u8>,
+    put_date: impl FnOnce(&mut Vec<u8>),
+) -> (Encoder, bool) {
+    let Answer { status, headers, length, .. } = answer;
+    into.extend_from_slice(b"HTTP/1.1 ");
+    into.extend_from_slice(status.as_str().as_bytes());
+    into.push(b' ');
+    into.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    into.extend_from_slice(b"\r\n");
+    headers.put(into);
+    if !headers.contains(&DATE) && !status.is_informational() {
+        put_date(into);
+    }
+    // RFC 9110 §6.4.1.
+    let is_bodiless = form.is_head || status.is_informational() || matches!(status.as_u16(), 204 | 304);
+    let mut keeps_alive = keeps_alive;
+    let encoder = match *length {
+        // RFC 9110 §8.6: these cannot have a length.
+        _ if status.is_informational() || *status == StatusCode::NO_CONTENT => Encoder::Nothing,
+        BodyLength::Known(length) | BodyLength::Announced(length) => {
+            put_length(length, into);
+            Encoder::Length(length)
+        }
+        // What a service would have answered to a GET only it knows.
+        BodyLength::None | BodyLength::Unknown if is_bodiless => Encoder::Nothing,
+        BodyLength::None => {
+            put_length(0, into);
+            Encoder::Length(0)
+        }
+        BodyLength::Unknown if form.version == Version::HTTP_10 => {
+            keeps_alive = false;
+            Encoder::UntilClose
+        }
+        BodyLength::Unknown => {
+            put_header("transfer-encoding", b"chunked", into);
+            let trailers = form.takes_trailers;
+            Encoder::Chunked { trailers }
+        }
+    };
+    if !headers.contains(&CONNECTION) {
+        match (keeps_alive, form.version) {
+            (false, _) => put_header("connection", b"close", into),
+            (true, Version::HTTP_10) => put_header("connection", b"keep-alive", into),
+            (true, _) => {}
+        }
+    }
+    into.extend_from_slice(b"\r\n");
+    (if is_bodiless { Encoder::Nothing } else { encoder }, keeps_alive)
+}

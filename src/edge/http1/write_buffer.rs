@@ -1,0 +1,335 @@
+//! What is to be written to a connection of HTTP/1.x: small parts are put together, so that a head and a short body are one
+//! system call; large ones go out as they are, without a copy.
+
+use std::{
+    cell::RefCell,
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::io::AsyncWrite;
+
+/// As much as is put together before it is written.
+const SMALL_BYTES: usize = 16 * 1024;
+
+/// How many buffers a core keeps for the next messages.
+const MOST_SPARE: usize = 64;
+
+/// Room for the head of most messages, with a short body.
+const ROOM: usize = 4 * 1024;
+
+thread_local! {
+    /// The buffers of a core that nobody uses now.
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Output {
+    small: Vec<u8>,
+    /// How many of the small bytes were written.
+    written: usize,
+    large: Bytes,
+    /// Behind the large part.
+    tail: &'static [u8],
+    /// How many bytes of bodies were added, but for those that [`Output::body_written`] has told of.
+    body: usize,
+    /// Whether the stream may hold back some of what it was given.
+    is_unflushed: bool,
+}
+
+impl Output {
+    /// An empty one, with room for a head.
+    pub(crate) fn new() -> Self {
+        let spare = SPARE.with_borrow_mut(Vec::pop);
+        Self::with(spare.unwrap_or_else(|| Vec::with_capacity(ROOM)))
+    }
+
+    /// One that these bytes are written with.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self::with(bytes.to_vec())
+    }
+
+    fn with(small: Vec<u8>) -> Self {
+        Self { small, written: 0, large: Bytes::new(), tail: &[], body: 0, is_unflushed: false }
+    }
+
+    /// Where a head, and what marks a body off, is written to.
+    pub(crate) fn head(&mut self) -> &mut Vec<u8> {
+        &mut self.small
+    }
+
+    /// Whether all of it has left: TLS takes more than the socket does, and writes the rest only when it is told to.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.is_unflushed && self.is_taken()
+    }
+
+    /// Whether the stream was given all of it.
+    fn is_taken(&self) -> bool {
+        self.written == self.small.len() && self.large.is_empty() && self.tail.is_empty()
+    }
+
+    /// How many bytes are still to be written.
+    pub(crate) fn left(&self) -> usize {
+        self.small.len() - self.written + self.large.len() + self.tail.len()
+    }
+
+    /// How many bytes of bodies were written since this was asked last. Bodies come last: what is left is theirs, but for a few
+    /// bytes that mark them off.
+    pub(crate) fn body_written(&mut self) -> usize {
+        let left = self.body.min(self.left());
+        std::mem::replace(&mut self.body, left) - left
+    }
+
+    /// Whether some of it was written, but not all.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.written > 0 && !self.is_taken()
+    }
+
+    /// Whether more may be added before what there is was written.
+    pub(crate) fn has_room(&self) -> bool {
+        self.large.is_empty() && self.tail.is_empty() && self.small.len() < SMALL_BYTES
+    }
+
+    /// Adds a part of a body, and what stands `behind` it. There must be room for it.
+    pub(crate) fn add_body(&mut self, data: Bytes, behind: &'static [u8]) {
+        self.body += data.len();
+        if self.small.len() + data.len() <= SMALL_BYTES {
+            self.small.extend_from_slice(&data);
+            self.small.extend_from_slice(behind);
+        } else {
+            self.large = data;
+            self.tail = behind;
+        }
+    }
+
+    /// Writes as much as the connection takes; ready when all was written and has left.
+    pub(crate) fn poll_write<S: AsyncWrite + Unpin>(
+        &mut self,
+        context: &mut Context<'_>,
+        stream: &mut S,
+    ) -> Poll<io::Result<()>> {
+        while !self.is_taken() {
+            let small = &self.small[self.written..];
+            let written = if self.large.is_empty() && self.tail.is_empty() {
+                ready!(Pin::new(&mut *stream).poll_write(context, small))?
+            } else {
+                let parts = [IoSlice::new(small), IoSlice::new(&self.large), IoSlice::new(self.tail)];
+                ready!(Pin::new(&mut *stream).poll_write_vectored(context, &parts))?
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.is_unflushed = true;
+            self.advance(written);
+        }
+        self.small.clear();
+        self.written = 0;
+        ready!(Pin::new(stream).poll_flush(context))?;
+        self.is_unflushed = false;
+        Poll::Ready(Ok(()))
+    }
+
+    fn advance(&mut self, written: usize) {
+        let of_small = written.min(self.small.len() - self.written);
+        self.written += of_small;
+        let of_large = (written - of_small).min(self.large.len());
+        self.large.advance(of_large);
+        if self.large.is_empty() {
+            // Its memory is used again for what is read next.
+            self.large = Bytes::new();
+        }
+        self.tail = &self.tail[written - of_small - of_large..];
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        // One that has grown is not worth keeping.
+        if self.small.capacity() != ROOM {
+            return;
+        }
+        self.small.clear();
+        SPARE.with_borrow_mut(|spare| {
+            if spare.len() < MOST_SPARE {
+                spare.push(std::mem::take(&mut self.small));
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use http::HeaderMap;
+    use http_body::Frame;
+
+    use super::super::body_encoder::{Encoder, WrongLength};
+    use super::*;
+
+    /// Takes so many bytes a time, and then no more until asked again.
+    struct Slow {
+        most: usize,
+        got: Vec<u8>,
+        ready: bool,
+    }
+
+    impl AsyncWrite for Slow {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            let this = self.get_mut();
+            this.ready = !this.ready;
+            if !this.ready {
+                return Poll::Pending;
+            }
+            let length = bytes.len().min(this.most);
+            this.got.extend_from_slice(&bytes[..length]);
+            Poll::Ready(Ok(length))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Takes everything at once and lets a byte of it go each second time that it is flushed, as TLS does with a slow reader.
+    #[derive(Default)]
+    struct HoldsBack {
+        held: std::collections::VecDeque<u8>,
+        got: Vec<u8>,
+        ready: bool,
+    }
+
+    impl AsyncWrite for HoldsBack {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.get_mut().held.extend(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let this = self.get_mut();
+            this.ready = !this.ready;
+            if this.ready {
+                this.got.extend(this.held.pop_front());
+            }
+            if this.held.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn it_is_empty_only_when_nothing_is_held_back_by_the_stream() {
+        let (mut output, mut stream) = (Output::of(b"the last event"), HoldsBack::default());
+        let mut context = Context::from_waker(Waker::noop());
+        let mut polls = 0;
+        while !output.is_empty() {
+            let written = output.poll_write(&mut context, &mut stream);
+            assert_eq!(written.is_ready(), output.is_empty());
+            polls += 1;
+        }
+        assert_eq!((stream.got.as_slice(), polls), (b"the last event".as_slice(), 27));
+        // More may be added while some is held back.
+        let mut encoder = Encoder::UntilClose;
+        for part in ["one ", "two"] {
+            assert!(output.has_room());
+            encoder.put(Frame::data(Bytes::from(part)), &mut output).unwrap();
+            let _ = output.poll_write(&mut context, &mut stream);
+        }
+        while !output.is_empty() {
+            let _ = output.poll_write(&mut context, &mut stream);
+        }
+        assert_eq!(stream.got, b"the last eventone two");
+    }
+
+    /// What is written of `parts`, however little is taken a time.
+    fn written(mut encoder: Encoder, parts: &[&[u8]], most: usize) -> Result<Vec<u8>, WrongLength> {
+        let mut output = Output::of(b"head|");
+        let mut stream = Slow { most, got: Vec::new(), ready: false };
+        let mut context = Context::from_waker(Waker::noop());
+        for part in parts {
+            while !output.has_room() {
+                let _ = output.poll_write(&mut context, &mut stream);
+            }
+            encoder.put(Frame::data(Bytes::copy_from_slice(part)), &mut output)?;
+        }
+        encoder.finish(&mut output)?;
+        while output.poll_write(&mut context, &mut stream).is_pending() {}
+        assert!(output.is_empty() && output.has_room());
+        Ok(stream.got)
+    }
+
+    #[test]
+    fn a_body_goes_out_as_its_head_says_however_little_is_taken_a_time() {
+        let large = vec![b'x'; SMALL_BYTES + 1];
+        for most in [1, 7, 1_000_000] {
+            assert_eq!(written(Encoder::Length(5), &[b"ab", b"cde"], most).unwrap(), b"head|abcde");
+            assert_eq!(
+                written(Encoder::Chunked { trailers: false }, &[b"ab", b"", b"0123456789abcdef"], most).unwrap(),
+                b"head|2\r\nab\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"
+            );
+            let expected = [b"head|4001\r\n", &large[..], b"\r\n1\r\na\r\n0\r\n\r\n"].concat();
+            assert!(written(Encoder::Chunked { trailers: false }, &[&large, b"a"], most).unwrap() == expected);
+            assert_eq!(written(Encoder::UntilClose, &[b"ab"], most).unwrap(), b"head|ab");
+            assert_eq!(written(Encoder::Nothing, &[b"ab"], most).unwrap(), b"head|");
+        }
+        assert_eq!(written(Encoder::Length(1), &[b"ab"], 9), Err(WrongLength));
+        assert_eq!(written(Encoder::Length(3), &[b"ab"], 9), Err(WrongLength));
+    }
+
+    #[test]
+    fn the_bytes_of_bodies_are_told_once_they_are_written() {
+        let large = vec![b'x'; SMALL_BYTES + 1];
+        for (mut encoder, parts) in [
+            (Encoder::Length(7), vec![&b"abc"[..], b"defg"]),
+            (Encoder::UntilClose, vec![b"", b"ab"]),
+            (Encoder::Length(large.len() as u64), vec![&large]),
+            (Encoder::Chunked { trailers: false }, vec![b"a", &large]),
+            (Encoder::Chunked { trailers: false }, vec![&large, b"a"]),
+            (Encoder::Nothing, vec![b"abc"]),
+        ] {
+            let marks = matches!(encoder, Encoder::Chunked { .. });
+            let sent: usize = if encoder == Encoder::Nothing { 0 } else { parts.iter().map(|part| part.len()).sum() };
+            let mut output = Output::of(b"head|");
+            let mut stream = Slow { most: 1, got: Vec::new(), ready: false };
+            let mut context = Context::from_waker(Waker::noop());
+            let mut told = 0;
+            assert_eq!(output.body_written(), 0);
+            for part in &parts {
+                while !output.has_room() {
+                    let _ = output.poll_write(&mut context, &mut stream);
+                    told += output.body_written();
+                    let written = stream.got.len().saturating_sub("head|".len());
+                    assert!(if marks { told <= written } else { told == written }, "{told} of {written}");
+                }
+                encoder.put(Frame::data(Bytes::copy_from_slice(part)), &mut output).unwrap();
+            }
+            encoder.finish(&mut output).unwrap();
+            while output.poll_write(&mut context, &mut stream).is_pending() {
+                told += output.body_written();
+            }
+            told += output.body_written();
+            assert_eq!((told, output.body_written()), (sent, 0));
+        }
+    }
+
+    #[test]
+    fn trailers_go_to_whoever_takes_them() {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-sum", "7".parse().unwrap());
+        for (takes, expected) in [(true, &b"0\r\nx-sum: 7\r\n\r\n"[..]), (false, b"0\r\n\r\n")] {
+            let (mut encoder, mut output) = (Encoder::Chunked { trailers: takes }, Output::new());
+            encoder.put(Frame::trailers(trailers.clone()), &mut output).unwrap();
+            encoder.finish(&mut output).unwrap();
+            assert_eq!(output.small, expected);
+        }
+    }
+}

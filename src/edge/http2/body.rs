@@ -1,0 +1,111 @@
+//! A body that comes on a stream of HTTP/2, from a client or from a service. The library reads it; this judges its end.
+
+use std::{
+    cell::RefCell,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http_body::{Body, Frame};
+use tokio::time::{Instant, timeout_at};
+
+use super::{trailers::ExpectedTrailers, validate::are_malformed};
+use crate::edge::{
+    http::message::BodyLength,
+    timer::client_timeouts::{LINGER, LINGER_SILENCE},
+};
+
+/// See the module.
+pub(crate) struct Http2Body {
+    stream: RecvStream,
+    /// The number of bytes that are still to come, if the head said how many there are.
+    left: Option<u64>,
+    trailers: ExpectedTrailers,
+    is_malformed: bool,
+}
+
+impl Http2Body {
+    /// A body of unknown length.
+    pub(crate) fn new(stream: RecvStream, trailers: ExpectedTrailers) -> Self {
+        Self { stream, left: None, trailers, is_malformed: false }
+    }
+
+    /// Whether it has ended with trailers that make its message malformed.
+    pub(crate) fn is_malformed(&self) -> bool {
+        self.is_malformed
+    }
+
+    /// The body has to be as long as its head says. No byte of it was read before.
+    pub(crate) fn expect(&mut self, length: BodyLength) {
+        self.left = length.expected();
+    }
+
+    /// Discards what still comes, for as long as a connection of HTTP/1 lingers. A response may end before its request
+    /// (RFC 9113 §8.1); many clients that still send lose it if their stream is reset at once.
+    pub(crate) async fn discard(body: &RefCell<Self>) {
+        let end = Instant::now() + LINGER;
+        let next = || std::future::poll_fn(|context| Pin::new(&mut *body.borrow_mut()).poll_frame(context));
+        // One that was reset, or ended, has nothing more.
+        while let Ok(Some(Ok(_))) = timeout_at(end.min(Instant::now() + LINGER_SILENCE), next()).await {}
+    }
+
+    /// Whether `frame` is what may come next.
+    fn judge(&mut self, frame: Option<&Frame<Bytes>>) -> io::Result<()> {
+        let Some(frame) = frame else {
+            // A message ends with END_STREAM alone (RFC 9113 §8.1); if that came before a reset, as it does when a service
+            // answers early, the message is whole.
+            if !self.stream.is_end_stream() {
+                return Err(io::Error::other("the stream was reset before the end of the body"));
+            }
+            return if self.left.is_none_or(|left| left == 0) { Ok(()) } else { Err(wrong_length()) };
+        };
+        if let (Some(data), Some(left)) = (frame.data_ref(), &mut self.left) {
+            *left = left.checked_sub(data.len() as u64).ok_or_else(wrong_length)?;
+        }
+        // RFC 9113 §8.1: a message with pseudo-headers in its trailers is malformed.
+        if frame.trailers_ref().is_some_and(|trailers| are_malformed(trailers) || !self.trailers.are_whole(trailers)) {
+            self.is_malformed = true;
+            return Err(io::Error::other(
+                "the trailers have fields that they may not have, a blank around a value, or too many fields",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Body for Http2Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = self.get_mut();
+        // As text alone: from an error of HTTP/2 the code of this stream could be taken for that of the other side's, and
+        // `REFUSED_STREAM` says that nothing was done.
+        let frame = ready!(poll_stream(&mut this.stream, context))
+            .transpose()
+            .map_err(|error| io::Error::other(error.to_string()));
+        let judged = frame.and_then(|frame| this.judge(frame.as_ref()).map(|()| frame));
+        Poll::Ready(judged.transpose())
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+}
+
+/// The next part of a body, for which the sender may send as much more.
+fn poll_stream(stream: &mut RecvStream, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+    if let Some(data) = ready!(stream.poll_data(context)?) {
+        stream.flow_control().release_capacity(data.len())?;
+        return Poll::Ready(Some(Ok(Frame::data(data))));
+    }
+    let trailers = ready!(stream.poll_trailers(context))?;
+    Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+}
+
+fn wrong_length() -> io::Error {
+    io::Error::other("the body is not as long as its head says")
+}

@@ -1,0 +1,213 @@
+//! How many requests may be in flight: of one client address, to one service, and on one route that says so. A request counts
+//! until its response has ended, and so does a stream or a WebSocket. Requests for the gateway's own paths are counted by
+//! themselves: whoever has used up everything else can still reach those.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    net::IpAddr,
+    rc::Rc,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use super::permit::{CorePermits, Permit, SharedPermits};
+use crate::domain::gateway::models::{
+    network::client_network,
+    path::PathPrefix,
+    service::{Methods, Route, ServiceName},
+};
+
+/// What a limit is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Subject {
+    /// Requests of a client for services.
+    Client(IpAddr),
+    /// Requests of a client for the gateway's own paths.
+    ClientAtOwnPaths(IpAddr),
+    Service(ServiceName),
+    /// Several routes may have a path, each with methods of its own.
+    Route(PathPrefix, Methods),
+}
+
+/// The limits of all cores.
+#[derive(Debug)]
+pub(crate) struct SharedLimits {
+    per_client: usize,
+    per_service: usize,
+    cores: usize,
+    /// Sockets to services, which share the process's descriptors with the clients'.
+    connections: Arc<SharedPermits>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    permits: HashMap<Subject, Weak<SharedPermits>>,
+    /// When there are so many entries, those that nobody uses any more are forgotten.
+    purge_at: usize,
+}
+
+/// Fewer entries than this are not worth a look.
+const PURGE_AT_LEAST: usize = 1024;
+
+impl SharedLimits {
+    /// So many requests of a client and to a service, and so many connections to services, over all cores.
+    pub(crate) fn new(per_client: usize, per_service: usize, connections: usize, cores: usize) -> Arc<Self> {
+        let connections = SharedPermits::new(connections, cores);
+        Arc::new(Self { per_client, per_service, cores, connections, known: Mutex::default() })
+    }
+
+    fn permits(&self, subject: Subject, limit: usize) -> Arc<SharedPermits> {
+        // A panic while it was held could at worst have left an entry that nobody uses.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(permits) = known.permits.get(&subject).and_then(Weak::upgrade) {
+            return permits;
+        }
+        if known.permits.len() >= known.purge_at.max(PURGE_AT_LEAST) {
+            known.permits.retain(|_, permits| permits.strong_count() > 0);
+            known.purge_at = known.permits.len() * 2;
+        }
+        let permits = SharedPermits::new(limit, self.cores);
+        known.permits.insert(subject, Arc::downgrade(&permits));
+        permits
+    }
+}
+
+/// The limits as one core sees them.
+#[derive(Debug)]
+pub(crate) struct CoreLimits {
+    shared: Arc<SharedLimits>,
+    connections: Rc<CorePermits>,
+    clients: RefCell<HashMap<IpAddr, Rc<ClientPermits>>>,
+    /// Of the routes that have a limit, which are few.
+    routes: RefCell<Vec<(PathPrefix, Methods, Rc<CorePermits>)>>,
+}
+
+/// What one client may have in flight.
+#[derive(Debug)]
+pub(crate) struct ClientPermits {
+    /// Requests for services.
+    pub(crate) proxied: Rc<CorePermits>,
+    /// Requests for the gateway's own paths.
+    pub(crate) own_paths: Rc<CorePermits>,
+}
+
+impl CoreLimits {
+    pub(crate) fn of(shared: &Arc<SharedLimits>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            connections: CorePermits::of(Arc::clone(&shared.connections)),
+            clients: RefCell::default(),
+            routes: RefCell::default(),
+        }
+    }
+
+    /// Those of a client.
+    pub(crate) fn of_client(&self, address: IpAddr) -> Rc<ClientPermits> {
+        let client = client_network(address);
+        let mut clients = self.clients.borrow_mut();
+        let permits = clients.entry(client).or_insert_with(|| {
+            let limit = self.shared.per_client;
+            let permits = |subject| CorePermits::of(self.shared.permits(subject, limit));
+            Rc::new(ClientPermits {
+                proxied: permits(Subject::Client(client)),
+                own_paths: permits(Subject::ClientAtOwnPaths(client)),
+            })
+        });
+        Rc::clone(permits)
+    }
+
+    /// Those of a service.
+    pub(crate) fn of_service(&self, name: &ServiceName) -> Rc<CorePermits> {
+        CorePermits::of(self.shared.permits(Subject::Service(name.clone()), self.shared.per_service))
+    }
+
+    /// A permit for a request on a route that allows `limit`.
+    pub(crate) fn on_route(&self, route: &Route, limit: usize) -> Option<Permit> {
+        let mut routes = self.routes.borrow_mut();
+        let known = routes.iter().find(|(prefix, methods, _)| *prefix == route.prefix && *methods == route.methods);
+        if let Some((_, _, permits)) = known {
+            return permits.try_acquire();
+        }
+        let subject = Subject::Route(route.prefix.clone(), route.methods.clone());
+        let permits = CorePermits::of(self.shared.permits(subject, limit));
+        let permit = permits.try_acquire();
+        routes.push((route.prefix.clone(), route.methods.clone(), permits));
+        permit
+    }
+
+    /// A permit for one more socket to a service. If there is none, `close_idle` may close a socket that is not in use.
+    pub(crate) fn connection(&self, close_idle: impl FnOnce() -> bool) -> Option<Permit> {
+        self.connections.try_acquire().or_else(|| close_idle().then(|| self.connections.try_acquire())?)
+    }
+
+    /// Forgets clients that have no connection.
+    pub(crate) fn forget_clients(&self) {
+        self.clients.borrow_mut().retain(|_, permits| Rc::strong_count(permits) > 1);
+    }
+}
+
+/// The permits of a request that is in flight.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight {
+    /// Of its client.
+    pub(crate) client: Option<Permit>,
+    /// Of its service.
+    pub(crate) service: Option<Permit>,
+    /// Of its route.
+    pub(crate) route: Option<Permit>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn cores_count_the_same_clients_and_services() {
+        let shared = SharedLimits::new(2, 1, 1, 2);
+        let cores = [CoreLimits::of(&shared), CoreLimits::of(&shared)];
+        let of_client = |core: usize, address| cores[core].of_client(ip(address)).proxied.try_acquire();
+        let held = [of_client(0, "2001:db8::1"), of_client(1, "2001:db8::2")];
+        assert!(held.iter().all(Option::is_some));
+        assert!(of_client(0, "2001:db8::3").is_none() && of_client(1, "2001:db8::3").is_none());
+        assert!(of_client(1, "2001:db8:0:1::1").is_some(), "another network is another client");
+        assert!(cores[0].of_client(ip("2001:db8::1")).own_paths.try_acquire().is_some(), "they count by themselves");
+        let services = cores.each_ref().map(|core| core.of_service(&"auth".parse().unwrap()));
+        let held = services[0].try_acquire();
+        assert!(held.is_some() && services[1].try_acquire().is_none());
+        let route = Route::of_service(&"auth".parse().unwrap());
+        let reads = Route { methods: Methods::Only(vec!["GET".to_owned()]), ..route.clone() };
+        let held = cores[0].on_route(&route, 1);
+        assert!(held.is_some() && cores[1].on_route(&route, 1).is_none());
+        assert!(cores[1].on_route(&reads, 1).is_some(), "another route of the same path");
+    }
+
+    #[test]
+    fn an_idle_socket_makes_room_for_another() {
+        let core = CoreLimits::of(&SharedLimits::new(1, 1, 1, 1));
+        let mut idle = core.connection(|| panic!("there is room"));
+        assert!(idle.is_some() && core.connection(|| false).is_none());
+        assert!(core.connection(|| idle.take().is_some()).is_some());
+    }
+
+    #[test]
+    fn clients_without_requests_are_forgotten_and_permits_outlive_that() {
+        let shared = SharedLimits::new(1, 1, 1, 1);
+        let core = CoreLimits::of(&shared);
+        let held = core.of_client(ip("192.0.2.1")).proxied.try_acquire().unwrap();
+        core.forget_clients();
+        assert_eq!(core.clients.borrow().len(), 0);
+        assert!(core.of_client(ip("192.0.2.1")).proxied.try_acquire().is_none(), "it is still in flight");
+        drop(held);
+        assert!(core.of_client(ip("192.0.2.1")).proxied.try_acquire().is_some());
+        for number in 0..5000_u32 {
+            core.of_client(IpAddr::V4(number.into()));
+            core.forget_clients();
+        }
+        assert!(shared.known.lock().unwrap().permits.len() <= 2 * PURGE_AT_LEAST);
+    }
+}

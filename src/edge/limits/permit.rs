@@ -1,0 +1,155 @@
+//! Permits: how many of a kind may be in flight at once, over all cores. A core takes permits from the shared count in batches
+//! and keeps a few, so that a request costs no write to memory that other cores use. A small limit is counted exactly, one by
+//! one; of a large one up to an eighth may lie unused with other cores when a core is refused.
+
+use std::{
+    cell::Cell,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// Limits below this are counted exactly: an eighth of them would be noticed.
+const EXACT_BELOW: usize = 1000;
+
+/// The largest batch: by then the shared count is hardly touched.
+const LARGEST_BATCH: usize = 64;
+
+/// The permits that all cores share.
+#[derive(Debug)]
+pub(crate) struct SharedPermits {
+    free: AtomicUsize,
+    /// How many a core takes at once and keeps; 0 for a limit that is counted exactly.
+    batch: usize,
+}
+
+impl SharedPermits {
+    /// At most `limit` of them at once.
+    pub(crate) fn new(limit: usize, cores: usize) -> Arc<Self> {
+        // A core keeps two batches at most: all of them together an eighth.
+        let batch = if limit < EXACT_BELOW { 0 } else { (limit / (16 * cores.max(1))).min(LARGEST_BATCH) };
+        Arc::new(Self { free: AtomicUsize::new(limit), batch })
+    }
+
+    /// Takes up to `wanted`; how many it got.
+    fn take(&self, wanted: usize) -> usize {
+        let take = |free: usize| (free > 0).then(|| free - free.min(wanted));
+        self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map_or(0, |free| free.min(wanted))
+    }
+
+    fn give_back(&self, count: usize) {
+        if count > 0 {
+            self.free.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The same permits as one core sees them.
+#[derive(Debug)]
+pub(crate) struct CorePermits {
+    shared: Arc<SharedPermits>,
+    /// Taken from the shared count and not in use.
+    spare: Cell<usize>,
+}
+
+impl CorePermits {
+    pub(crate) fn of(shared: Arc<SharedPermits>) -> Rc<Self> {
+        Rc::new(Self { shared, spare: Cell::new(0) })
+    }
+
+    /// A permit, if one is free.
+    pub(crate) fn try_acquire(self: &Rc<Self>) -> Option<Permit> {
+        let spare = match self.spare.get() {
+            0 => self.shared.take(self.shared.batch.max(1)),
+            spare => spare,
+        };
+        self.spare.set(spare.checked_sub(1)?);
+        Some(Permit(Rc::clone(self)))
+    }
+}
+
+impl Drop for CorePermits {
+    fn drop(&mut self) {
+        self.shared.give_back(self.spare.get());
+    }
+}
+
+/// That one more may be in flight. Dropping it lets another in.
+#[derive(Debug)]
+pub(crate) struct Permit(Rc<CorePermits>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let CorePermits { shared, spare } = &*self.0;
+        let unused = spare.get() + 1;
+        if unused > 2 * shared.batch {
+            shared.give_back(unused - shared.batch);
+            spare.set(shared.batch);
+        } else {
+            spare.set(unused);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    fn all(permits: &Rc<CorePermits>) -> Vec<Permit> {
+        std::iter::from_fn(|| permits.try_acquire()).collect()
+    }
+
+    #[test]
+    fn a_small_limit_is_exact_over_all_cores() {
+        let shared = SharedPermits::new(5, 4);
+        let (one, other) = (CorePermits::of(Arc::clone(&shared)), CorePermits::of(shared));
+        let mut held = all(&one);
+        assert_eq!((held.len(), other.try_acquire().is_some()), (5, false));
+        held.pop();
+        assert!(other.try_acquire().is_some() && one.try_acquire().is_some(), "it was given back at once");
+        drop(held);
+        assert_eq!(all(&other).len(), 5);
+    }
+
+    #[test]
+    fn a_large_limit_is_never_exceeded_and_an_eighth_of_it_lies_unused_at_most() {
+        const LIMIT: usize = 2000;
+        const CORES: usize = 4;
+        let shared = SharedPermits::new(LIMIT, CORES);
+        let cores: Vec<_> = (0..CORES).map(|_| CorePermits::of(Arc::clone(&shared))).collect();
+        let mut held: Vec<Vec<Permit>> =
+            cores.iter().map(|core| (0..400).map_while(|_| core.try_acquire()).collect()).collect();
+        assert_eq!(held.iter().map(Vec::len).sum::<usize>(), 1600);
+        // Three of them have ended what they did, and kept some.
+        held.drain(1..).for_each(drop);
+        let most = held[0].len() + all(&cores[0]).len();
+        assert!((LIMIT * 7 / 8..=LIMIT).contains(&most), "{most}");
+        drop((held, cores));
+        assert_eq!(shared.free.load(Ordering::Relaxed), LIMIT, "all of them come back");
+    }
+
+    #[test]
+    fn cores_that_race_for_permits_never_hold_more_than_there_are() {
+        const LIMIT: usize = 1500;
+        let shared = SharedPermits::new(LIMIT, 2);
+        let held = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let core = CorePermits::of(Arc::clone(&shared));
+                    for round in 0..200 {
+                        let mine: Vec<_> = (0..300 + round).map_while(|_| core.try_acquire()).collect();
+                        let now = held.fetch_add(mine.len(), Ordering::SeqCst) + mine.len();
+                        assert!(now <= LIMIT, "{now}");
+                        held.fetch_sub(mine.len(), Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!(shared.free.load(Ordering::Relaxed), LIMIT);
+    }
+}

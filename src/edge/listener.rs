@@ -1,0 +1,12 @@
+//! Accepts connections, gives each to a core, and serves it in the version of HTTP that it speaks.
+
+pub(crate) mod acceptor;
+pub(crate) mod connection;
+pub(crate) mod connection_limits;
+pub(crate) mod http1;
+pub(crate) mod http2;
+pub(crate) mod parts;
+pub(crate) mod server;
+pub(crate) mod thread_watch;
+pub(crate) mod worker;
+pub(crate) mod worker_loop;

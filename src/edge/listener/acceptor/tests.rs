@@ -1,0 +1,109 @@
+use std::collections::VecDeque;
+
+use tokio::io::AsyncReadExt;
+
+use super::*;
+use crate::edge::tests::support::CountingEntropy;
+
+/// Fails as told, then hands out the connections of a real listener.
+struct Failing {
+    failures: VecDeque<io::Error>,
+    listener: TcpListener,
+}
+
+impl Incoming for Failing {
+    async fn next(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        match self.failures.pop_front() {
+            Some(failure) => Err(failure),
+            None => self.listener.accept().await,
+        }
+    }
+}
+
+struct Bench {
+    address: SocketAddr,
+    seats: Vec<mpsc::UnboundedReceiver<Newcomer>>,
+    stop: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn accepting(most: usize, seats: usize, failures: Vec<io::Error>) -> Bench {
+    accepting_by(false, most, seats, failures).await
+}
+
+async fn accepting_by(tls: bool, most: usize, seats: usize, failures: Vec<io::Error>) -> Bench {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..seats).map(|_| mpsc::unbounded_channel()).unzip();
+    let acceptor = Acceptor {
+        limits: ConnectionLimits::new(most, most),
+        trusted_proxies: Arc::new([]),
+        seats: senders.into_iter().map(|newcomers| Seat { newcomers, load: Arc::default() }).collect(),
+        entropy: Arc::new(CountingEntropy::default()),
+        by_tls: tls,
+    };
+    let (stop, stopped) = watch::channel(false);
+    let task = tokio::spawn(acceptor.run(Failing { failures: failures.into(), listener }, stopped));
+    Bench { address, seats: receivers, stop, task }
+}
+
+#[tokio::test]
+async fn want_of_file_descriptors_passes() {
+    // 24 is EMFILE and 23 ENFILE on Linux and macOS.
+    let failures = [24, 23, 24].map(io::Error::from_raw_os_error).into();
+    let mut bench = accepting(10, 1, failures).await;
+    let _client = TcpStream::connect(bench.address).await.unwrap();
+    assert!(bench.seats[0].recv().await.is_some());
+}
+
+#[tokio::test]
+async fn it_stops_at_once_even_while_it_pauses() {
+    let failures = (0..100).map(|_| io::Error::from_raw_os_error(24)).collect();
+    let bench = accepting(10, 1, failures).await;
+    bench.stop.send(true).unwrap();
+    bench.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_go_where_the_fewest_are() {
+    let mut bench = accepting(10, 2, Vec::new()).await;
+    let mut clients = Vec::new();
+    let mut kept = Vec::new();
+    for seat in [0, 1, 0, 1] {
+        clients.push(TcpStream::connect(bench.address).await.unwrap());
+        kept.push(bench.seats[seat].recv().await.unwrap());
+    }
+    kept.retain(|newcomer| newcomer.place.load.load(Ordering::Relaxed) == 0);
+    for _ in 0..4 {
+        clients.push(TcpStream::connect(bench.address).await.unwrap());
+    }
+    for seat in [0, 1, 0, 1] {
+        assert!(bench.seats[seat].recv().await.is_some());
+    }
+}
+
+#[tokio::test]
+async fn at_the_limit_the_newest_is_told_nothing_before_a_handshake() {
+    let mut bench = accepting_by(true, 1, 1, Vec::new()).await;
+    let _first = TcpStream::connect(bench.address).await.unwrap();
+    let _taken = bench.seats[0].recv().await.unwrap();
+    let mut answer = Vec::new();
+    let mut second = TcpStream::connect(bench.address).await.unwrap();
+    second.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"", "whoever speaks TLS would take it for garbage");
+}
+
+#[tokio::test]
+async fn at_the_limit_the_newest_is_told_to_come_back() {
+    let mut bench = accepting(1, 1, Vec::new()).await;
+    let _first = TcpStream::connect(bench.address).await.unwrap();
+    let first = bench.seats[0].recv().await.unwrap();
+    let mut answer = String::new();
+    let mut second = TcpStream::connect(bench.address).await.unwrap();
+    second.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 1\r\n"), "{answer}");
+    assert!(answer.contains("x-request-id: ") && answer.contains("\"code\":\"overloaded\""), "{answer}");
+    drop(first);
+    let _third = TcpStream::connect(bench.address).await.unwrap();
+    assert!(bench.seats[0].recv().await.is_some());
+}

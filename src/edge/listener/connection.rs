@@ -1,0 +1,134 @@
+//! Serves one client connection: finds out what the client speaks, and has it served; the watchdog may end it.
+
+use std::{
+    future::Future,
+    io,
+    pin::pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::BytesMut;
+use tokio::{io::ReadBuf, net::TcpStream};
+use tokio_rustls::server::TlsStream;
+use tracing::debug;
+
+use super::{http1, http2, worker::Worker};
+use crate::edge::{
+    http::client_address::Peer,
+    http1::{connection::Wire, request_head::BadHead},
+    http2::frame_tracker::PREFACE,
+    net::{
+        client_stream::Socket,
+        tcp::Tcp,
+        tls::{Terminator, speaks_http2},
+    },
+    timer::client_timeouts::{Order, Vitals},
+};
+
+/// Serves until the connection ends.
+pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: Peer) {
+    let vitals = worker.watchdog.enrol();
+    if worker.is_draining() {
+        return;
+    }
+    // Answers are written whole; waiting to fill packets would only delay them.
+    let _ = stream.set_nodelay(true);
+    let mut speaking = pin!(speak(worker, stream, &peer, &vitals));
+    std::future::poll_fn(|context| {
+        vitals.remember(context.waker());
+        match vitals.order() {
+            Order::Serve | Order::Drain => speaking.as_mut().poll(context),
+            Order::Close => Poll::Ready(()),
+        }
+    })
+    .await;
+}
+
+async fn speak(worker: &Rc<Worker>, stream: TcpStream, peer: &Peer, vitals: &Rc<Vitals>) {
+    let mut first = BytesMut::new();
+    let (socket, protocol) = if let Some(tls) = &worker.tls {
+        match unless_drained(vitals, |context| poll_speaks_plain_http(&stream, context)).await {
+            Some(false) => {}
+            Some(true) => return Box::pin(refuse_plain_http(worker, stream, vitals)).await,
+            None => return,
+        }
+        // In a place of its own: a connection without TLS need not be as large.
+        let Some(socket) = Box::pin(secured(tls, stream, vitals)).await else { return };
+        let protocol = if speaks_http2(&socket) { Protocol::Http2 } else { Protocol::Http1 };
+        (Socket::Tls(Box::new(socket)), Some(protocol))
+    } else {
+        let mut socket = Socket::Plain(Tcp(stream));
+        let protocol = unless_drained(vitals, |context| poll_protocol(&mut socket, &mut first, context)).await;
+        (socket, protocol.and_then(Result::ok))
+    };
+    match protocol {
+        Some(Protocol::Http1) => {
+            let wire = Rc::new(Wire::new(socket, first, Rc::clone(vitals)));
+            http1::serve(worker, wire, peer, vitals).await;
+        }
+        // In a place of its own: a connection of HTTP/1.1 need not be as large.
+        Some(Protocol::Http2) => Box::pin(http2::serve(worker, socket, first, peer.clone(), vitals)).await,
+        None => {}
+    }
+}
+
+/// Tells a client that does not know that it has to speak TLS here.
+async fn refuse_plain_http(worker: &Worker, stream: TcpStream, vitals: &Rc<Vitals>) {
+    let wire = Wire::new(Socket::Plain(Tcp(stream)), BytesMut::new(), Rc::clone(vitals));
+    http1::refuse(worker, &wire, vitals, BadHead::PlainHttp).await;
+}
+
+/// Does the handshake of TLS; what may be said about one that failed is for whoever looks closely.
+async fn secured(tls: &Terminator, stream: TcpStream, vitals: &Vitals) -> Option<TlsStream<TcpStream>> {
+    let mut handshake = pin!(tls.accept(stream));
+    match unless_drained(vitals, |context| handshake.as_mut().poll(context)).await? {
+        Ok(stream) => Some(stream),
+        Err(error) => {
+            debug!(%error, "a handshake failed");
+            None
+        }
+    }
+}
+
+/// Whether a client that should begin with a handshake begins with a request's method instead. A handshake begins with the
+/// byte 22 (RFC 8446 §5.1). The byte stays where it is; there is none if the client has closed its side.
+fn poll_speaks_plain_http(stream: &TcpStream, context: &mut Context<'_>) -> Poll<bool> {
+    let mut first = [0];
+    let peeked = ready!(stream.poll_peek(context, &mut ReadBuf::new(&mut first)));
+    Poll::Ready(peeked.is_ok() && first[0].is_ascii_uppercase())
+}
+
+/// What `poll` comes to, unless the core drains before.
+async fn unless_drained<T>(vitals: &Vitals, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
+    std::future::poll_fn(|context| match vitals.order() {
+        Order::Drain => Poll::Ready(None),
+        Order::Serve | Order::Close => poll(context).map(Some),
+    })
+    .await
+}
+
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    /// HTTP/1.0 or HTTP/1.1, or nothing that is known.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// What a client without TLS speaks, by the first bytes it sends. They are kept: nothing is read twice.
+fn poll_protocol(socket: &mut Socket, first: &mut BytesMut, context: &mut Context<'_>) -> Poll<io::Result<Protocol>> {
+    loop {
+        let known = first.len().min(PREFACE.len());
+        if first[..known] != PREFACE[..known] {
+            return Poll::Ready(Ok(Protocol::Http1));
+        }
+        if known == PREFACE.len() {
+            return Poll::Ready(Ok(Protocol::Http2));
+        }
+        if ready!(socket.poll_append(context, first))? == 0 {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! HTTP/1.x with one client: reads a head, has it answered, writes the answer, and again. All of it happens in the
+//! connection's own task, the exchange with the service included.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::Poll,
+};
+
+use http::{
+    Version,
+    header::{CONNECTION, EXPECT},
+};
+use http_body::Body;
+use tracing::debug;
+
+use super::worker::Worker;
+use crate::edge::{
+    body::incoming::Incoming,
+    http::{
+        client_address::Peer, field_line::put_header, header_list::HeaderList, header_values::all_elements,
+        message::RequestHead,
+    },
+    http1::{
+        body_encoder::Encoder,
+        connection::Wire,
+        request_head::{BadHead, Head},
+        response_encoder::{Form, write_head},
+        write_buffer::Output,
+    },
+    limits::local_permit::OneOf,
+    net::turn::{TURN_BYTES, end_turn},
+    pipeline::{self, response_body::Response},
+    timer::client_timeouts::{Order, Vitals},
+    upstream::{forward::is_event_stream, tunnel::Tunnel},
+};
+
+/// What comes after an answer.
+enum After {
+    /// The next request, sooner or later.
+    Request,
+    /// The end, as the answer said; the client may still be sending if it `lingers`.
+    Close { lingers: bool },
+    /// The end: the client has gone, or the answer broke off.
+    Gone,
+    /// Another protocol.
+    Tunnel(Box<Tunnel>),
+}
+
+/// How many connections of a core keep the place in which they answer until the next request comes. It is 3 KiB: more than all
+/// else of a connection that does nothing, and too much to be made anew for each request.
+const MOST_KEPT: usize = 64;
+
+thread_local! {
+    static KEPT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// What a client does next.
+enum Next {
+    /// It asks for something.
+    Request,
+    /// Nothing, for a while.
+    Pause,
+    /// Nothing more.
+    End,
+}
+
+/// Serves a client until the connection ends.
+pub(crate) async fn serve(worker: &Rc<Worker>, wire: Rc<Wire>, peer: &Peer, vitals: &Rc<Vitals>) {
+    loop {
+        if !matches!(next(&wire, vitals, false).await, Next::Request) {
+            // With TLS the end has to be said.
+            return Box::pin(wire.close(false)).await;
+        }
+        // In a place of its own, so that a connection that waits for its next request is small.
+        match Box::pin(converse(worker, &wire, peer, vitals)).await {
+            After::Request => {}
+            After::Close { lingers } => return Box::pin(wire.close(lingers)).await,
+            After::Gone => return,
+            After::Tunnel(tunnel) => {
+                let Some(wire) = Rc::into_inner(wire) else { return };
+                let (socket, first) = wire.into_parts();
+                return Box::pin(tunnel.run(socket, first.freeze())).await;
+            }
+        }
+    }
+}
+
+/// Refuses whatever request comes, and closes.
+pub(crate) async fn refuse(worker: &Worker, wire: &Wire, vitals: &Rc<Vitals>, bad: BadHead) {
+    if matches!(next(wire, vitals, false).await, Next::Request) {
+        let answer = pipeline::refuse(&worker.core, vitals, bad);
+        if send(worker, wire, answer, &Form::REFUSED, false).await.is_ok() {
+            wire.close(true).await;
+        }
+    }
+}
+
+/// Waits for what the client does next; for no longer than until it pauses, if `pause_counts`.
+async fn next(wire: &Wire, vitals: &Vitals, pause_counts: bool) -> Next {
+    std::future::poll_fn(|context| match vitals.order() {
+        Order::Drain => Poll::Ready(Next::End),
+        Order::Serve | Order::Close => match wire.poll_head(context) {
+            Poll::Ready(true) => Poll::Ready(Next::Request),
+            Poll::Ready(false) => Poll::Ready(Next::End),
+            Poll::Pending if pause_counts && vitals.rests() => Poll::Ready(Next::Pause),
+            Poll::Pending => Poll::Pending,
+        },
+    })
+    .await
+}
+
+/// Answers the request that has come, and those that come soon after it.
+async fn converse(worker: &Rc<Worker>, wire: &Rc<Wire>, peer: &Peer, vitals: &Rc<Vitals>) -> After {
+    let kept = OneOf::at_most(MOST_KEPT, &KEPT);
+    loop {
+        let after = respond(worker, wire, peer, vitals).await;
+        if kept.is_none() || !matches!(after, After::Request) {
+            return after;
+        }
+        match next(wire, vitals, true).await {
+            Next::Request => {}
+            Next::Pause => return After::Request,
+            Next::End => return After::Close { lingers: false },
+        }
+    }
+}
+
+async fn respond(worker: &Rc<Worker>, wire: &Rc<Wire>, peer: &Peer, vitals: &Rc<Vitals>) -> After {
+    let head = wire.take_head();
+    let is_refused = head.is_err();
+    let (mut answer, form) = match head {
+        Err(bad) => (pipeline::refuse(&worker.core, vitals, bad), Form::REFUSED),
+        Ok(Head { mut request, extent }) => {
+            let form = Form::of(&request);
+            let body = wire.begin_body(extent, waits_for_100(&request)).map_or(Incoming::Empty, Incoming::Http1);
+            let answering = pin!(pipeline::answer(&worker.core, peer, vitals, &mut request, body));
+            match unless_gone(wire, answering).await {
+                Some(answer) => (answer, form),
+                None => return After::Gone,
+            }
+        }
+    };
+    let tunnel = answer.body.take_tunnel();
+    let keeps_alive = form.keeps_alive && vitals.order() == Order::Serve && !says_close(&answer.headers);
+    let Ok(keeps_alive) = send(worker, wire, answer, &form, keeps_alive).await else { return After::Gone };
+    if let Some(tunnel) = tunnel {
+        return After::Tunnel(tunnel);
+    }
+    let is_over = wire.is_body_over() || Box::pin(wire.finish_body(keeps_alive && !is_refused)).await;
+    if keeps_alive && is_over && !is_refused {
+        After::Request
+    } else {
+        After::Close { lingers: is_refused || !is_over || wire.has_begun() }
+    }
+}
+
+/// What `answering` comes to, unless the client goes away before: then nobody is there to be answered. One that has closed its
+/// side alone is answered.
+async fn unless_gone<T>(wire: &Wire, mut answering: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    std::future::poll_fn(|context| match answering.as_mut().poll(context) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => wire.poll_gone(context).map(|()| None),
+    })
+    .await
+}
+
+/// The client does not get the answer, or not all of it.
+struct BrokenOff;
+
+/// Writes an answer. Whether the connection may be used again.
+async fn send(
+    worker: &Worker,
+    wire: &Wire,
+    mut answer: Box<Response>,
+    form: &Form,
+    keeps_alive: bool,
+) -> Result<bool, BrokenOff> {
+    let mut output = Output::new();
+    let (mut encoder, keeps_alive) = write_head(&answer, form, keeps_alive, output.head(), |head| {
+        worker.with_date(|date| put_header("date", date.as_bytes(), head));
+    });
+    let ends_with_connection = encoder == Encoder::UntilClose;
+    let (mut has_ended, mut is_broken) = (encoder == Encoder::Nothing, false);
+    let sent = std::future::poll_fn(|context| {
+        let mut moved = 0;
+        loop {
+            if moved >= TURN_BYTES {
+                end_turn(context);
+                return Poll::Pending;
+            }
+            while !has_ended && !is_broken && output.has_room() {
+                match Pin::new(&mut answer.body).poll_frame(context) {
+                    Poll::Ready(Some(Ok(frame))) => is_broken = encoder.put(frame, &mut output).is_err(),
+                    Poll::Ready(Some(Err(_))) => is_broken = true,
+                    Poll::Ready(None) => {
+                        has_ended = true;
+                        is_broken = encoder.finish(&mut output).is_err();
+                    }
+                    Poll::Pending => break,
+                }
+            }
+            if output.is_empty() {
+                return match (is_broken, has_ended) {
+                    (true, _) => {
+                        if ends_with_connection {
+                            wire.end_with_reset();
+                        }
+                        Poll::Ready(Err(BrokenOff))
+                    }
+                    (false, true) => Poll::Ready(Ok(keeps_alive)),
+                    (false, false) if wire.poll_gone(context).is_ready() => Poll::Ready(Err(BrokenOff)),
+                    // Events go on for ever: a client that closes its side is through with them.
+                    (false, false) if wire.is_half_closed() && is_event_stream(&answer.headers) => {
+                        Poll::Ready(Err(BrokenOff))
+                    }
+                    (false, false) => Poll::Pending,
+                };
+            }
+            moved += output.left();
+            let written = wire.poll_write(context, &mut output);
+            answer.body.sent(output.body_written());
+            match written {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    debug!(%error, "a client's connection broke");
+                    return Poll::Ready(Err(BrokenOff));
+                }
+                Poll::Pending => {
+                    if answer.body.is_over(context) {
+                        return Poll::Ready(Err(BrokenOff));
+                    }
+                    // A client that does not read may still be sending: what the service waits for, or what nobody wants.
+                    if !answer.body.go_on_uploading(context) {
+                        wire.discard_body(context);
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    })
+    .await;
+    if sent.is_ok() {
+        answer.body.complete();
+    }
+    sent
+}
+
+fn waits_for_100(request: &RequestHead) -> bool {
+    let expects = request.headers.get(&EXPECT).is_some_and(|what| what.eq_ignore_ascii_case(b"100-continue"));
+    request.version == Version::HTTP_11 && expects
+}
+
+fn says_close(headers: &HeaderList) -> bool {
+    all_elements(headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(b"close"))
+}

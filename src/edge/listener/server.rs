@@ -1,0 +1,142 @@
+//! The data plane as a whole: an acceptor and a thread per core, started and stopped together.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    rc::Rc,
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+use tokio::{
+    runtime::{Builder, LocalOptions},
+    sync::{mpsc, watch},
+};
+use tracing::error;
+
+use super::{
+    acceptor::{Acceptor, Seat},
+    connection_limits::ConnectionLimits,
+    http2,
+    parts::Parts,
+    thread_watch::Alive,
+    worker::Worker,
+};
+use crate::edge::limits::in_flight::SharedLimits;
+
+/// The running data plane. Dropping it stops it without waiting.
+pub struct Edge {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    died: watch::Receiver<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Edge {
+    /// Begins to serve the connections of a bound `listener`.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread, or nothing to wait for sockets with.
+    pub fn start(listener: TcpListener, parts: &Parts) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = watch::channel(false);
+        let (died, has_died) = watch::channel(false);
+        let alive = |name| Alive::new(name, stopped.clone(), died.clone());
+        let mut edge = Self { address, stop, died: has_died, threads: Vec::new() };
+        let limits = &parts.listener_settings;
+        let in_flight = parts.shared_limits();
+        let mut seats = Vec::new();
+        for number in 0..parts.cores.get() {
+            let (seat, thread) =
+                start_core(alive(format!("edge-{number}")), parts.clone(), in_flight.clone(), stopped.clone())?;
+            seats.push(seat);
+            edge.threads.push(thread);
+        }
+        let acceptor = Acceptor {
+            limits: ConnectionLimits::new(limits.max_connections, limits.max_connections_per_client),
+            trusted_proxies: limits.trusted_proxies.clone().into(),
+            seats,
+            entropy: Arc::clone(&parts.entropy),
+            by_tls: parts.tls.is_some(),
+        };
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let incoming = {
+            let _entered = runtime.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
+        let alive = alive("edge-accept".to_owned());
+        let accepting = std::thread::Builder::new().name(alive.name().to_owned()).spawn(move || {
+            // Dropped when the thread ends, however it does.
+            let _alive = alive;
+            runtime.block_on(acceptor.run(incoming, stopped));
+        })?;
+        edge.threads.push(accepting);
+        Ok(edge)
+    }
+
+    /// Where it listens.
+    pub fn local_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until one of its threads has died. The others go on, but what the dead one did nobody does.
+    pub async fn failed(&self) {
+        let mut died = self.died.clone();
+        if died.wait_for(|&died| died).await.is_err() {
+            // All threads have ended as they were told to.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Takes no more connections and requests; what is under way may end within the drain timeout.
+    pub fn shutdown(&self) {
+        // Nobody is there to be told if all threads have ended already.
+        let _ = self.stop.send(true);
+    }
+
+    /// Waits until all is over; it blocks, so call it where that does no harm. Only [`Edge::shutdown`] makes it end.
+    pub fn join(mut self) {
+        for thread in std::mem::take(&mut self.threads) {
+            if thread.join().is_err() {
+                error!("a thread of the data plane panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+fn start_core(
+    alive: Alive,
+    parts: Parts,
+    limits: Arc<SharedLimits>,
+    stopped: watch::Receiver<bool>,
+) -> io::Result<(Seat, JoinHandle<()>)> {
+    let (newcomers, receiver) = mpsc::unbounded_channel();
+    let (tell, told) = std::sync::mpsc::channel();
+    let thread = std::thread::Builder::new().name(alive.name().to_owned()).spawn(move || {
+        // It belongs to its thread, so it is made there.
+        let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(tell.send(Err(error))),
+        };
+        let _ = tell.send(Ok(()));
+        let log = runtime.block_on(async {
+            let worker = Rc::new(Worker::new(parts.core(&limits), parts.tls.clone(), http2::builder()));
+            let log = Rc::clone(&worker.core.access_log);
+            worker.run(receiver, stopped, &alive).await;
+            log
+        });
+        // What is left, connections that took too long to drain included, is dropped with the runtime.
+        drop(runtime);
+        // The requests on those connections have left their lines as they were dropped.
+        log.flush();
+    })?;
+    told.recv().unwrap_or_else(|_| Err(io::Error::other("a thread of the data plane ended as it began")))?;
+    Ok((Seat { newcomers, load: Arc::default() }, thread))
+}

@@ -1,0 +1,38 @@
+//! Notices that a thread of the data plane has died.
+
+use tokio::sync::watch;
+use tracing::error;
+
+/// Held by a thread of the data plane as long as it lives. One that ends without having been told to is reported.
+pub(crate) struct Alive {
+    name: String,
+    stopped: watch::Receiver<bool>,
+    died: watch::Sender<bool>,
+}
+
+impl Alive {
+    /// Of the thread of this name. `stopped` says that it was told to end, and `died` hears that it ended by itself.
+    pub(crate) fn new(name: String, stopped: watch::Receiver<bool>, died: watch::Sender<bool>) -> Self {
+        Self { name, stopped, died }
+    }
+
+    /// The thread's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Says that the thread cannot do its work any more.
+    pub(crate) fn has_died(&self) {
+        if !self.died.send_replace(true) {
+            error!(thread = self.name, "a thread of the data plane has died; the gateway has to be started anew");
+        }
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        if !*self.stopped.borrow() {
+            self.has_died();
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! One core, as its connections see it. Nothing in here is shared with another core, so nothing in here is locked.
+
+use std::{cell::Cell, rc::Rc, sync::Arc};
+
+use h2::server::Builder as Http2;
+
+use crate::edge::{
+    http::date::HttpDate,
+    net::tls::Terminator,
+    pipeline::core::Core,
+    timer::client_timeouts::{Limits, Watchdog},
+};
+
+/// See the module.
+pub(crate) struct Worker {
+    pub(crate) core: Core,
+    pub(crate) tls: Option<Arc<Terminator>>,
+    pub(crate) watchdog: Watchdog,
+    pub(crate) http2: Http2,
+    date: HttpDate,
+    connections: Cell<usize>,
+    draining: Cell<bool>,
+}
+
+impl Worker {
+    /// One without connections. `tls` ends TLS, if clients come by TLS; `http2` begins connections of HTTP/2.
+    pub(crate) fn new(core: Core, tls: Option<Arc<Terminator>>, http2: Http2) -> Self {
+        let limits = Limits { head: core.listener.head_timeout, idle: core.listener.idle_timeout };
+        Self {
+            core,
+            tls,
+            watchdog: Watchdog::new(limits),
+            http2,
+            date: HttpDate::default(),
+            connections: Cell::new(0),
+            draining: Cell::new(false),
+        }
+    }
+
+    /// Hands the text of the time on.
+    pub(crate) fn with_date<T>(&self, use_it: impl FnOnce(&str) -> T) -> T {
+        self.date.with(self.core.auth.lookup.now(), use_it)
+    }
+
+    /// Whether no more requests are taken.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Takes no more requests.
+    pub(crate) fn begin_draining(&self) {
+        self.draining.set(true);
+    }
+
+    /// How many connections it serves.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.get()
+    }
+}
+
+/// Counts a connection while it lives.
+pub(crate) struct Counted(Rc<Worker>);
+
+impl Counted {
+    pub(crate) fn new(worker: &Rc<Worker>) -> Self {
+        worker.connections.set(worker.connections.get() + 1);
+        Self(Rc::clone(worker))
+    }
+
+    /// The core that serves it.
+    pub(crate) fn worker(&self) -> &Rc<Worker> {
+        &self.0
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+    }
+}

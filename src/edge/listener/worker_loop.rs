@@ -1,0 +1,116 @@
+//! The life of a core: takes connections until it is told to stop, looks after what grows old, and drains.
+
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    net::TcpStream,
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::MissedTickBehavior,
+};
+use tracing::{debug, warn};
+
+use super::{
+    acceptor::Newcomer,
+    connection,
+    thread_watch::Alive,
+    worker::{Counted, Worker},
+};
+use crate::edge::{
+    http::client_address::Peer,
+    timer::{client_timeouts::Order, stream_guard},
+};
+
+impl Worker {
+    /// Serves newcomers until told to stop, then ends what is under way.
+    pub(crate) async fn run(
+        self: Rc<Self>,
+        mut newcomers: mpsc::UnboundedReceiver<Newcomer>,
+        mut stop: watch::Receiver<bool>,
+        alive: &Alive,
+    ) {
+        let mut keepers = JoinSet::new();
+        keepers.spawn_local(Rc::clone(&self).keep());
+        keepers.spawn_local(Rc::clone(&self).keep_streams());
+        let log = Rc::clone(&self.core.access_log);
+        keepers.spawn_local(async move { log.keep().await });
+        let deadlines = Rc::clone(&self.core.upstream.deadlines);
+        keepers.spawn_local(async move { deadlines.keep().await });
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|&stopped| stopped) => break,
+                newcomer = newcomers.recv() => match newcomer {
+                    Some(newcomer) => self.welcome(newcomer),
+                    None => break,
+                },
+                // None of them ends by itself. Without one of them there are no time limits, or there is no log.
+                _ = keepers.join_next() => {
+                    alive.has_died();
+                    break;
+                }
+            }
+        }
+        self.drain(newcomers).await;
+    }
+
+    fn welcome(self: &Rc<Self>, newcomer: Newcomer) {
+        let Newcomer { stream, peer, place } = newcomer;
+        let stream = match TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => {
+                debug!(%error, "a connection was lost on its way to a core");
+                return;
+            }
+        };
+        let peer = Peer::new(peer, &self.core.listener.trusted_proxies, self.tls.is_some());
+        let counted = Counted::new(self);
+        // What serves it is made in here: made outside, a connection would have room for it twice.
+        tokio::task::spawn_local(async move {
+            connection::serve(counted.worker(), stream, peer).await;
+            drop((counted, place));
+        });
+    }
+
+    /// Looks after what grows old.
+    async fn keep(self: Rc<Self>) {
+        let mut tick = tokio::time::interval(self.watchdog.period());
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let now = tick.tick().await.into_std();
+            self.watchdog.look(now);
+            self.core.router().close_idle(now, self.core.upstream.settings.idle_timeout);
+            self.core.upstream.limits.forget_clients();
+        }
+    }
+
+    /// Ends the streams that are not to go on.
+    async fn keep_streams(self: Rc<Self>) {
+        let core = &self.core;
+        let mut tick = tokio::time::interval(stream_guard::PERIOD);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let now = tick.tick().await.into_std();
+            let time = core.auth.lookup.now();
+            core.upstream.streams.look(now, time, &core.router().snapshot.revocations);
+        }
+    }
+
+    async fn drain(&self, newcomers: mpsc::UnboundedReceiver<Newcomer>) {
+        const STEP: Duration = Duration::from_millis(5);
+        self.begin_draining();
+        drop(newcomers);
+        self.watchdog.give_all(Order::Drain);
+        let deadline = Instant::now() + self.core.listener.drain_timeout;
+        while self.connections() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(STEP).await;
+        }
+        if self.connections() > 0 {
+            warn!(connections = self.connections(), "requests were still under way when the time to drain was over");
+            self.core.access_log.cut_off();
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Closes a connection so that the last answer arrives.
+
+use std::{
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::tcp::SMALL_READ_BYTES;
+use crate::edge::timer::client_timeouts::Vitals;
+
+/// First our side is closed, then what the client still sends is read and discarded
+/// for a while. Closing with unread bytes would make the kernel send a reset, which can overtake the answer (RFC 9112 §9.6).
+#[derive(Debug, Default)]
+pub(crate) struct LingeringClose {
+    is_said: bool,
+}
+
+impl LingeringClose {
+    /// Ready when the client has closed its side, too. The watchdog ends the wait for one that does not, however much or
+    /// little it sends.
+    pub(crate) fn poll<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        context: &mut Context<'_>,
+        stream: &mut S,
+        vitals: &Vitals,
+    ) -> Poll<io::Result<()>> {
+        if !self.is_said {
+            ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
+            self.is_said = true;
+            vitals.lingers();
+        }
+        let mut scratch = [MaybeUninit::uninit(); SMALL_READ_BYTES];
+        loop {
+            let mut buf = ReadBuf::uninit(&mut scratch);
+            match ready!(Pin::new(&mut *stream).poll_read(context, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => vitals.lingers(),
+                Ok(()) | Err(_) => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What is written down of a request: the access log, request ids and traces.
+
+pub(crate) mod access_log;
+pub(crate) mod request_id;
+pub(crate) mod trace_context;

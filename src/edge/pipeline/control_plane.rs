@@ -1,0 +1,132 @@
+//! Hands a request for one of the gateway's own paths to the control plane, on its own runtime: its work may be slow, and
+//! none of it may delay a core. Its body stays with the connection, on this core, and is handed over piece by piece.
+
+use std::{
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{
+    Uri,
+    header::{CONTENT_LENGTH, HOST},
+};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Empty};
+use tokio::sync::{Notify, mpsc};
+use tracing::error;
+
+use super::{
+    core::Core,
+    response_body::{AnswerBody, Response},
+};
+use crate::edge::{
+    body::incoming::Incoming,
+    error::Failure,
+    http::message::{Answer, RequestHead},
+    observe::access_log::Record,
+    ports::{self, RequestOrigin},
+};
+
+/// Answers a request whose headers are sanitised already, under the canonical path.
+pub(crate) async fn answer(
+    core: &Core,
+    mut head: RequestHead,
+    body: Incoming,
+    target: String,
+    host: Option<Bytes>,
+    origin: RequestOrigin,
+    record: &Record,
+) -> Result<Box<Response>, Failure> {
+    head.uri = Uri::try_from(target).map_err(|_| Failure::Internal)?;
+    if let Some(host) = host {
+        head.headers.insert(HOST, host);
+    }
+    let (body, handing_over) = handed_over(body, record);
+    let mut request = head.with_body(body);
+    request.extensions_mut().insert(origin);
+    let control_plane = Arc::clone(&core.control_plane);
+    // If the client goes away, the task still ends its work: half a change is worse than an answer that nobody reads.
+    let runtime = core.control_plane.own_runtime(request.uri().path()).unwrap_or(&core.control);
+    let task = runtime.spawn(async move { control_plane.answer(request).await });
+    match beside(task, handing_over).await {
+        Ok(answer) => {
+            let (mut parts, body) = answer.into_parts();
+            // The body itself says how long it is.
+            parts.headers.remove(CONTENT_LENGTH);
+            Ok(Box::new(Answer { headers: parts.headers.into(), ..Answer::new(parts.status, AnswerBody::own(body)) }))
+        }
+        Err(failed) => {
+            error!(request_id = %origin.request_id, panicked = failed.is_panic(), "the control plane failed to answer");
+            Err(Failure::Internal)
+        }
+    }
+}
+
+/// What comes over: a part of the body, or its end.
+type Handed = Option<io::Result<Frame<Bytes>>>;
+
+/// The body as the other runtime sees it, and what has to go on here meanwhile.
+fn handed_over(mut body: Incoming, record: &Record) -> (ports::Body, impl Future<Output = ()>) {
+    let (sender, receiver) = mpsc::channel(1);
+    let wanted = Arc::<Notify>::default();
+    let is_empty = body.is_empty();
+    let asked = Arc::clone(&wanted);
+    let handing_over = async move {
+        loop {
+            // Nothing is read before somebody wants it: a client that asks first is not told to send what nobody reads.
+            asked.notified().await;
+            let part = body.frame().await;
+            if let Some(Ok(frame)) = &part {
+                record.received(frame.data_ref().map_or(0, Bytes::len));
+            }
+            let is_last = !matches!(part, Some(Ok(_)));
+            if sender.send(part).await.is_err() || is_last {
+                return;
+            }
+        }
+    };
+    let body = if is_empty {
+        Empty::new().map_err(|never| match never {}).boxed()
+    } else {
+        OnItsWay { receiver, wanted }.boxed()
+    };
+    (body, handing_over)
+}
+
+struct OnItsWay {
+    receiver: mpsc::Receiver<Handed>,
+    wanted: Arc<Notify>,
+}
+
+impl Body for OnItsWay {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = self.get_mut();
+        let received = this.receiver.poll_recv(context);
+        if received.is_pending() {
+            this.wanted.notify_one();
+        }
+        let handed = ready!(received);
+        // Without a last word the client has gone, and what came is not whole.
+        Poll::Ready(handed.unwrap_or_else(|| Some(Err(io::ErrorKind::UnexpectedEof.into()))))
+    }
+}
+
+/// What `first` comes to; `second` goes on beside it.
+async fn beside<T>(first: impl Future<Output = T>, second: impl Future<Output = ()>) -> T {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    let mut goes_on = true;
+    std::future::poll_fn(|context| {
+        if goes_on {
+            goes_on = second.as_mut().poll(context).is_pending();
+        }
+        first.as_mut().poll(context)
+    })
+    .await
+}

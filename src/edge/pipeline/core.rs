@@ -1,0 +1,37 @@
+//! What one core answers requests with. Nothing in here is shared with another core, so nothing in here is locked.
+
+use std::{rc::Rc, sync::Arc};
+
+use tokio::runtime::Handle;
+
+use super::shortage::Shortages;
+use crate::{
+    config::ListenerSettings,
+    edge::{
+        auth,
+        body::buffer::BufferedBytes,
+        observe::{access_log::AccessLog, request_id::RequestIds},
+        ports::ControlPlane,
+        upstream::{self, router::Router},
+    },
+};
+
+/// See the module.
+pub(crate) struct Core {
+    pub(crate) listener: ListenerSettings,
+    pub(crate) control_plane: Arc<dyn ControlPlane>,
+    pub(crate) control: Handle,
+    pub(crate) random: RequestIds,
+    pub(crate) auth: auth::State,
+    pub(crate) upstream: upstream::State,
+    pub(crate) shortages: Shortages,
+    pub(crate) buffered: Rc<BufferedBytes>,
+    pub(crate) access_log: Rc<AccessLog>,
+}
+
+impl Core {
+    /// The router of the newest snapshot. A request takes it once and uses it to its end.
+    pub(crate) fn router(&self) -> Rc<Router> {
+        self.upstream.router(|| self.auth.tokens.clear())
+    }
+}

@@ -1,0 +1,185 @@
+//! What the caller is told of a failure: a problem document (RFC 9457), or another page.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+
+use super::response_body::{AnswerBody, Response};
+use crate::{
+    domain::gateway::models::access::{Accepted, Denied},
+    edge::{error::Failure, http::message::Answer, http1::request_head::BadHead, observe::request_id::RequestText},
+    problem::{self, Challenge, Problem},
+};
+
+/// What clients may use here; `TRACE` and `CONNECT` are not among them.
+pub(crate) const ALLOWED_METHODS: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
+impl Failure {
+    /// Why, in words.
+    pub(crate) fn why(&self) -> String {
+        self.problem().detail.into_owned()
+    }
+
+    /// What the caller is told.
+    fn problem(&self) -> Problem {
+        match self {
+            Self::Token(rejection) => Problem::invalid_token(*rejection),
+            Self::Denied(denied) => Problem::denied(denied.clone()),
+            Self::CrossSite => Problem::cross_site(),
+            Self::Credential => Problem {
+                challenge: Some(Challenge::InvalidRequest),
+                ..bad_request("invalid_request", "Authorization is given twice or holds no token")
+            },
+            Self::SignIn(_) => Problem::denied(Denied::CredentialMissing(Accepted::Session)),
+            Self::Head(bad) => {
+                let (status, code) = match bad {
+                    BadHead::TooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large"),
+                    BadHead::Version => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "http_version_not_supported"),
+                    _ => (StatusCode::BAD_REQUEST, "bad_request"),
+                };
+                Problem::new(status, code, bad.to_string())
+            }
+            Self::Path(bad) => bad_request("bad_path", bad.to_string()),
+            Self::Authority => bad_request("bad_request", "the Host is malformed"),
+            Self::MaxForwards => bad_request("bad_request", "Max-Forwards is not a number"),
+            Self::BodyBroken => bad_request("bad_request", "the request body is malformed"),
+            Self::BodyTimeout => Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "request_timeout",
+                "the rest of the request body did not come in time; send it again without pausing",
+            ),
+            Self::ClientOverloaded => {
+                unavailable("overloaded", "too many of your requests are in flight; wait until some have ended")
+            }
+            Self::RouteOverloaded => {
+                unavailable("overloaded", "this route has as many requests in flight as it may; try again")
+            }
+            Self::ServiceOverloaded => {
+                unavailable("overloaded", "the service has as many requests in flight as it may; try again")
+            }
+            Self::ConnectionsExhausted => {
+                unavailable("overloaded", "the gateway has no connection left to the service; try again")
+            }
+            Self::Trace => Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "TRACE is not allowed"),
+            Self::Connect => Problem::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", "CONNECT is not served here"),
+            Self::NoRoute => Problem::new(
+                StatusCode::NOT_FOUND,
+                "no_route",
+                "no route leads to this path; check its spelling, and write each letter in the case that the route has",
+            ),
+            Self::MethodNotAllowed { allow } => {
+                let methods = allow.to_str().unwrap_or_default();
+                let detail = format!("this path takes other methods: {methods}");
+                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+            }
+            Self::BodyTooLarge { limit_bytes } => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                format!("the request body may have {limit_bytes} bytes at most"),
+            ),
+            Self::ProviderGrantMissing(provider) => Problem::new(
+                StatusCode::FORBIDDEN,
+                "provider_grant_missing",
+                format!(
+                    "this needs your token at {provider}, and your account has none: open /login/{provider}/link in the browser \
+                     that is signed in, which adds {provider} to it"
+                ),
+            ),
+            Self::ReauthorizationRequired(provider) => Problem::new(
+                StatusCode::CONFLICT,
+                "reauthorization_required",
+                format!("{provider} does not renew your token any more; sign in again at /login/{provider}"),
+            ),
+            Self::ProviderUnavailable(provider) => unavailable(
+                "provider_unavailable",
+                format!("your token at {provider} has expired, and {provider} gives no other now; try again later"),
+            ),
+            Self::VaultUnavailable => unavailable("unavailable", "your token cannot be looked up now"),
+            Self::CheckUnavailable => unavailable("unavailable", "the credential cannot be checked now"),
+            Self::NoInstance => unavailable("no_instance", "the service has no instance now"),
+            Self::Unreachable => bad_gateway("the service cannot be reached"),
+            Self::Refused => bad_gateway("the service refused the request"),
+            Self::HungUp => bad_gateway("the connection to the service was lost before it answered"),
+            Self::BadAnswer => bad_gateway("the service's answer is not valid HTTP"),
+            Self::ConnectTimeout => gateway_timeout("the service did not take the connection in time"),
+            Self::AnswerTimeout => gateway_timeout("the service did not answer in time"),
+            Self::Internal => {
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the gateway failed to handle this request")
+            }
+        }
+    }
+
+    /// Whether the connection is not to be used again: where its next request begins is in doubt, or the rest of a large
+    /// body would have to be read first.
+    fn ends_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Head(_)
+                | Self::Authority
+                | Self::Connect
+                | Self::BodyTooLarge { .. }
+                | Self::BodyBroken
+                | Self::BodyTimeout
+                | Self::Internal
+        )
+    }
+
+    /// The answer.
+    pub(crate) fn answer(&self, request_id: &RequestText) -> Response {
+        if let Self::SignIn(location) = self {
+            return elsewhere(location.clone());
+        }
+        let problem = self.problem().with_request_id(request_id.as_str());
+        let status = problem.status();
+        let mut answer = Answer::new(status, AnswerBody::whole(problem.to_json().into()));
+        let headers = &mut answer.headers;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) = problem.challenge.and_then(|one| HeaderValue::try_from(one.to_header()).ok()) {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            let of_route = if let Self::MethodNotAllowed { allow } = self { Some(allow.clone()) } else { None };
+            headers.insert(ALLOW, of_route.unwrap_or(ALLOWED_METHODS));
+        }
+        if self.ends_connection() {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
+    }
+}
+
+/// Another page first. Who asks again later may be signed in by then, so it is not to be remembered.
+fn elsewhere(location: HeaderValue) -> Response {
+    let mut answer = Answer::new(StatusCode::SEE_OTHER, AnswerBody::whole(Bytes::new()));
+    answer.headers.append(LOCATION, location);
+    answer.headers.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+fn bad_request(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, code, detail)
+}
+
+fn unavailable(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+}
+
+fn bad_gateway(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::BAD_GATEWAY, "bad_gateway", detail)
+}
+
+fn gateway_timeout(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, "gateway_timeout", detail)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+use super::*;
+use crate::{
+    domain::gateway::models::{
+        access::{ClaimDemand, ClaimValue},
+        id::RequestId,
+        oauth::ProviderName,
+        scope::Scope,
+        token::Rejection,
+    },
+    edge::{
+        error::{Retry, Source},
+        http::path::BadPath,
+    },
+};
+
+const MISSING: Denied = Denied::CredentialMissing(Accepted::Token);
+
+fn answer(failure: &Failure) -> Response {
+    failure.answer(&RequestText::of(RequestId::from_random([7; 16])))
+}
+
+fn challenge(failure: &Failure) -> String {
+    answer(failure).headers["www-authenticate"].to_owned()
+}
+
+fn scope() -> Scope {
+    "a b".parse().unwrap()
+}
+
+fn provider() -> ProviderName {
+    "my-idp".parse().unwrap()
+}
+
+fn every_failure() -> Vec<Failure> {
+    let mut all = vec![
+        Failure::Head(BadHead::TooLarge),
+        Failure::Head(BadHead::Version),
+        Failure::Head(BadHead::Host),
+        Failure::Path(BadPath::DotSegment),
+        Failure::Authority,
+        Failure::Trace,
+        Failure::Connect,
+        Failure::MaxForwards,
+        Failure::Credential,
+        Failure::Denied(MISSING),
+        Failure::Denied(Denied::ScopeMissing(scope())),
+        Failure::Denied(Denied::AnyScopeMissing(scope())),
+        Failure::Denied(Denied::ClaimMissing(ClaimDemand { name: "role".into(), one_of: vec![ClaimValue::Number(1)] })),
+        Failure::Denied(Denied::ProviderMissing(provider())),
+        Failure::CrossSite,
+        Failure::NoRoute,
+        Failure::MethodNotAllowed { allow: HeaderValue::from_static("GET, HEAD") },
+        Failure::BodyTooLarge { limit_bytes: 3 },
+        Failure::BodyBroken,
+        Failure::BodyTimeout,
+        Failure::ClientOverloaded,
+        Failure::RouteOverloaded,
+        Failure::ServiceOverloaded,
+        Failure::ConnectionsExhausted,
+        Failure::NoInstance,
+        Failure::CheckUnavailable,
+        Failure::ProviderGrantMissing(provider()),
+        Failure::ReauthorizationRequired(provider()),
+        Failure::ProviderUnavailable(provider()),
+        Failure::VaultUnavailable,
+        Failure::Unreachable,
+        Failure::ConnectTimeout,
+        Failure::HungUp,
+        Failure::BadAnswer,
+        Failure::AnswerTimeout,
+        Failure::Internal,
+    ];
+    all.extend(Rejection::ALL.map(Failure::Token));
+    all
+}
+
+#[test]
+fn the_status_says_whose_fault_it_is() {
+    for failure in every_failure() {
+        let status = answer(&failure).status;
+        match failure.source() {
+            Source::Shortage => assert_eq!(status, 503, "{failure:?}"),
+            // So that a client that was asked to wait does: 429 would blame what it sends.
+            Source::Client if failure == Failure::ClientOverloaded => assert_eq!(status, 503),
+            // 501 and 505 speak of the request, too.
+            Source::Client => {
+                assert!(status.is_client_error() || matches!(status.as_u16(), 501 | 505), "{failure:?}: {status}");
+            }
+            Source::Upstream => assert!(matches!(status.as_u16(), 502..=504), "{failure:?}: {status}"),
+            Source::Gateway => assert!(matches!(status.as_u16(), 500 | 503), "{failure:?}: {status}"),
+        }
+    }
+}
+
+#[test]
+fn a_401_and_a_403_carry_the_challenge_of_rfc_6750() {
+    assert_eq!(challenge(&Failure::Denied(MISSING)), r#"Bearer realm="gateway""#);
+    assert_eq!(
+        challenge(&Failure::Token(Rejection::Expired)),
+        r#"Bearer realm="gateway", error="invalid_token", error_description="the token has expired""#
+    );
+    assert_eq!(
+        challenge(&Failure::Denied(Denied::ScopeMissing(scope()))),
+        r#"Bearer realm="gateway", error="insufficient_scope", scope="a b""#
+    );
+    for failure in every_failure() {
+        let answer = answer(&failure);
+        // What else is missing no other token would bring (RFC 6750 §3.1).
+        let lacks_scope = matches!(failure, Failure::Denied(Denied::ScopeMissing(_) | Denied::AnyScopeMissing(_)));
+        let must = answer.status == StatusCode::UNAUTHORIZED || lacks_scope;
+        assert!(!must || answer.headers.contains(&WWW_AUTHENTICATE), "{failure:?}");
+    }
+}
+
+#[test]
+fn whoever_is_to_sign_in_is_sent_there() {
+    let answer = answer(&Failure::SignIn(HeaderValue::from_static("/e/login")));
+    assert_eq!((answer.status, &answer.headers["location"]), (StatusCode::SEE_OTHER, "/e/login"));
+    assert_eq!(&answer.headers["cache-control"], "no-store");
+}
+
+#[test]
+fn a_503_says_when_to_come_back_and_a_405_what_is_allowed() {
+    for failure in every_failure() {
+        let answer = answer(&failure);
+        assert_eq!(answer.status.as_u16() == 503, answer.headers.contains(&RETRY_AFTER), "{failure:?}");
+        assert_eq!(answer.status.as_u16() == 405, answer.headers.contains(&ALLOW), "{failure:?}");
+    }
+}
+
+#[test]
+fn only_what_was_not_sent_or_is_harmless_twice_is_sent_again() {
+    for failure in every_failure() {
+        let expected = match failure {
+            Failure::Unreachable | Failure::ConnectTimeout => Retry::Any,
+            Failure::HungUp => Retry::Idempotent,
+            _ => Retry::Never,
+        };
+        assert_eq!(failure.retry(), expected, "{failure:?}");
+    }
+}

@@ -1,0 +1,215 @@
+//! An answer's body on its way to the client: streamed with back-pressure and never kept. Trailers go along but for those that
+//! could pose as headers of ours.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::edge::{
+    http::{
+        message::{Answer, BodyLength},
+        sanitize::passable,
+    },
+    observe::access_log::Record,
+    ports,
+    timer::stream_guard::Guard,
+    upstream::{response_body::UpstreamBody, tunnel::Tunnel},
+};
+
+/// A response on its way to the client.
+pub(crate) type Response = Answer<AnswerBody>;
+
+/// An answer's body on its way to the client. When it has ended, or is dropped because the client is gone, the request is
+/// logged.
+pub(crate) struct AnswerBody {
+    content: Content,
+    record: Option<Box<Record>>,
+}
+
+enum Content {
+    Whole(Bytes),
+    Own(ports::Body),
+    Upstream(Guard, UpstreamBody),
+    /// None; the connection goes on as this.
+    Switched(Option<Box<Tunnel>>),
+}
+
+impl AnswerBody {
+    fn new(content: Content) -> Self {
+        Self { content, record: None }
+    }
+
+    /// A body that is there already.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        Self::new(Content::Whole(bytes))
+    }
+
+    /// What the control plane answers.
+    pub(crate) fn own(body: ports::Body) -> Self {
+        Self::new(Content::Own(body))
+    }
+
+    /// The answer to a `HEAD`: its head tells of the body, which is not sent (RFC 9110 §9.3.2).
+    pub(crate) fn withheld(response: &mut Response) {
+        response.length = response.length.header().map_or(BodyLength::None, BodyLength::Announced);
+        let body = &mut response.body;
+        if matches!(body.content, Content::Whole(_) | Content::Own(_)) {
+            body.content = Content::Whole(Bytes::new());
+            body.note_end();
+        }
+    }
+
+    /// What the connection goes on as, if this stands behind a 101.
+    pub(crate) fn take_tunnel(&mut self) -> Option<Box<Tunnel>> {
+        let Content::Switched(tunnel) = &mut self.content else { return None };
+        let mut tunnel = tunnel.take()?;
+        if let Some(record) = self.record.take() {
+            tunnel.record(record);
+        }
+        Some(tunnel)
+    }
+
+    /// Logs `record` when the body has ended.
+    pub(crate) fn record(&mut self, record: Box<Record>) {
+        self.record = Some(record);
+        self.note_end();
+    }
+
+    /// So many bytes of the body were handed to the client.
+    pub(crate) fn sent(&self, bytes: usize) {
+        if let Some(record) = &self.record {
+            record.sent(bytes);
+        }
+    }
+
+    /// All of the answer was handed to the client.
+    pub(crate) fn complete(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.complete();
+        }
+    }
+
+    /// Whether the service still takes of the request that it answers.
+    pub(crate) fn is_uploading(&self) -> bool {
+        match &self.content {
+            Content::Upstream(_, body) => body.is_uploading(),
+            Content::Whole(_) | Content::Own(_) | Content::Switched(_) => false,
+        }
+    }
+
+    /// Sends on what the client still uploads while it does not take more of the answer. Whether there may be more of it.
+    pub(crate) fn go_on_uploading(&mut self, context: &mut Context<'_>) -> bool {
+        if let Content::Upstream(_, body) = &mut self.content {
+            // A failure comes back with the next part of the answer.
+            let _ = body.poll_upload(context);
+        }
+        self.is_uploading()
+    }
+
+    /// The guard of what a service answers.
+    pub(crate) fn guard(&mut self) -> Option<&mut Guard> {
+        match &mut self.content {
+            Content::Upstream(guard, _) => Some(guard),
+            Content::Whole(_) | Content::Own(_) | Content::Switched(_) => None,
+        }
+    }
+
+    /// Whether the answer is not to go on, while its client does not take more of it. The task is woken when that changes.
+    pub(crate) fn is_over(&self, context: &Context<'_>) -> bool {
+        match &self.content {
+            Content::Upstream(guard, _) => guard.poll_over(context.waker()).is_some(),
+            Content::Whole(_) | Content::Own(_) | Content::Switched(_) => false,
+        }
+    }
+
+    /// Takes note of the end as soon as it is known, not when somebody asks what comes behind it.
+    fn note_end(&mut self) {
+        if self.is_end_stream() {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        if let Content::Upstream(_, body) = &mut self.content {
+            body.give_back();
+        }
+        if let Some(record) = &mut self.record {
+            record.upload_ended();
+        }
+    }
+}
+
+impl From<(UpstreamBody, Guard)> for AnswerBody {
+    /// What a service answers; the guard says when not to wait for that.
+    fn from((body, guard): (UpstreamBody, Guard)) -> Self {
+        let mut body = Self::new(Content::Upstream(guard, body));
+        body.note_end();
+        body
+    }
+}
+
+impl From<Tunnel> for AnswerBody {
+    /// What stands behind a 101.
+    fn from(tunnel: Tunnel) -> Self {
+        Self::new(Content::Switched(Some(Box::new(tunnel))))
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let this = self.get_mut();
+        let frame = loop {
+            let frame = match &mut this.content {
+                Content::Whole(bytes) if bytes.is_empty() => None,
+                Content::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+                Content::Own(body) => ready!(Pin::new(body).poll_frame(context)),
+                Content::Upstream(guard, body) => ready!(body.poll_guarded(guard, context)),
+                Content::Switched(_) => None,
+            };
+            match frame {
+                Some(Ok(trailers)) if trailers.is_trailers() => {
+                    if let Some(trailers) = passable(trailers) {
+                        break Some(Ok(trailers));
+                    }
+                }
+                other => break other,
+            }
+        };
+        match &frame {
+            None => this.end(),
+            Some(Ok(_)) => this.note_end(),
+            Some(Err(error)) => {
+                if let Some(record) = &mut this.record {
+                    record.break_off(error);
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Own(body) => body.is_end_stream(),
+            Content::Upstream(_, body) => body.is_end_stream(),
+            Content::Switched(_) => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Own(body) => body.size_hint(),
+            Content::Upstream(_, body) => body.size_hint(),
+            Content::Switched(_) => SizeHint::with_exact(0),
+        }
+    }
+}

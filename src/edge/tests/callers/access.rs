@@ -1,0 +1,98 @@
+use std::sync::atomic::Ordering;
+
+use crate::{
+    domain::gateway::models::{
+        access::{Access, ClaimDemand, ClaimValue, Demands},
+        id::AccountId,
+        oauth::ProviderName,
+        service::Route,
+    },
+    edge::tests::{
+        harness::{Setup, Upstream, bearer},
+        support::{NOW, route},
+    },
+};
+
+fn demanding(path: &str, demands: Demands) -> Route {
+    Route { access: Access::Callers(demands), ..route(path, "auth", "/") }
+}
+
+fn google() -> ProviderName {
+    "google".parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_words_of_scope_or_any_and_claims() {
+    let upstream = Upstream::ok().await;
+    let mut setup = Setup::of(&[upstream.address]);
+    let client = ClaimDemand {
+        name: "client_id".into(),
+        one_of: ["test", "other"].map(|id| ClaimValue::Text(id.into())).to_vec(),
+    };
+    let team = ClaimDemand { name: "team".into(), one_of: vec![ClaimValue::Text("blue".into())] };
+    setup.routes.extend([
+        demanding("/api/all", Demands { scope: "read write".parse().unwrap(), ..Demands::default() }),
+        demanding("/api/any", Demands { any_scope: "read write".parse().unwrap(), ..Demands::default() }),
+        demanding("/api/ours", Demands { claims: vec![client.clone()], ..Demands::default() }),
+        demanding("/api/blue", Demands { claims: vec![client, team], ..Demands::default() }),
+    ]);
+    let gateway = setup.start();
+    let one_word = bearer("jwt.u1.read.1");
+    for (path, lines, expected) in [
+        ("/api/all", &one_word, Some("Bearer realm=\"gateway\", error=\"insufficient_scope\", scope=\"read write\"")),
+        ("/api/all", &bearer("jwt.u1.read+write+x.2"), None),
+        ("/api/any", &one_word, None),
+        (
+            "/api/any",
+            &bearer("jwt.u1.reader.3"),
+            Some("Bearer realm=\"gateway\", error=\"insufficient_scope\", scope=\"read write\""),
+        ),
+        ("/api/ours", &one_word, None),
+    ] {
+        let answer = gateway.get(path, lines).await;
+        assert_eq!(answer.status, if expected.is_none() { 200 } else { 403 }, "{path} {lines}");
+        assert_eq!(answer.header("www-authenticate"), expected);
+    }
+    let answer = gateway.get("/api/blue", &one_word).await;
+    assert_eq!(answer.problem(), (403, "claim_missing".to_owned()));
+    assert!(answer.text().contains("team = \\\"blue\\\""), "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_is_demanded_of_whoever_is_known_there() {
+    let upstream = Upstream::ok().await;
+    let mut setup = Setup::of(&[upstream.address]);
+    setup.routes.push(demanding("/api/google", Demands { provider: Some(google()), ..Demands::default() }));
+    let gateway = setup.start();
+    let account = AccountId::from_random([7; 16]);
+    let asked = || gateway.resolver.asked_for_linked.load(Ordering::Relaxed);
+    let [person, machine] = [format!("jwt.{account}..1"), "jwt.machine..2".to_owned()];
+    let denied = (403, "provider_missing".to_owned());
+    let answer = gateway.get("/api/google", &bearer(&machine)).await;
+    assert_eq!((answer.problem(), asked()), (denied.clone(), 0));
+    assert!(answer.text().contains("/login/google/link"), "{}", answer.text());
+    for _ in 0..2 {
+        assert_eq!(gateway.get("/api/google", &bearer(&person)).await.problem(), denied);
+    }
+    assert_eq!(asked(), 2, "that there is none may change at any time");
+    gateway.resolver.linked.lock().unwrap().insert(account, vec!["kakao".parse().unwrap(), google()]);
+    for _ in 0..3 {
+        assert_eq!(gateway.get("/api/google", &bearer(&person)).await.status, 200);
+    }
+    assert_eq!(asked(), 3);
+    // Taken from the account, here:
+    gateway.resolver.linked.lock().unwrap().clear();
+    let now = chrono::DateTime::from_timestamp(NOW, 0).unwrap();
+    gateway.snapshots.update(|next| next.grant_changes.insert(account, now));
+    assert_eq!(gateway.get("/api/google", &bearer(&person)).await.problem(), denied);
+    // And elsewhere, which is seen a little later:
+    gateway.clock.0.store(NOW + 1, Ordering::Relaxed);
+    gateway.resolver.linked.lock().unwrap().insert(account, vec![google()]);
+    assert_eq!(gateway.get("/api/google", &bearer(&person)).await.status, 200);
+    gateway.resolver.linked.lock().unwrap().clear();
+    assert_eq!(gateway.get("/api/google", &bearer(&person)).await.status, 200);
+    gateway.clock.0.store(NOW + 11, Ordering::Relaxed);
+    assert_eq!(gateway.get("/api/google", &bearer(&person)).await.problem(), denied);
+    gateway.resolver.down.store(true, Ordering::Relaxed);
+    assert_eq!(gateway.get("/api/google", &bearer(&person)).await.problem(), (503, "unavailable".to_owned()));
+}

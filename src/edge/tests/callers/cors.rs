@@ -1,0 +1,106 @@
+use crate::edge::tests::harness::{Answer, Gateway, Setup, Upstream, bearer, get};
+
+const LISTED: &str = "Origin: https://app.jinmini.com\r\n";
+const PREVIEW: &str = "Origin: https://shop-git-main-team.vercel.app\r\n";
+const OTHER: &str = "Origin: https://evil.example\r\n";
+const ASKS: &str = "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization,x-shop\r\n";
+
+async fn options(gateway: &Gateway, path: &str, lines: &str) -> Answer {
+    gateway.ask(&get(path, lines).replacen("GET", "OPTIONS", 1)).await
+}
+
+fn reader(answer: &Answer) -> Option<&str> {
+    answer.header("access-control-allow-origin")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listed_page_is_told_that_it_may_call_and_no_service_is_asked() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let may = options(&gateway, "/api/auth", &format!("{LISTED}{ASKS}")).await;
+    assert_eq!((may.status, reader(&may)), (204, Some("https://app.jinmini.com")));
+    assert_eq!(may.header("access-control-allow-credentials"), Some("true"));
+    assert!(may.header("access-control-allow-methods").unwrap().contains("DELETE"));
+    assert_eq!(may.header("access-control-allow-headers"), Some("authorization,x-shop"));
+    assert_eq!((may.header("vary"), may.header("access-control-max-age")), (Some("origin"), Some("600")));
+    assert!(may.header("x-request-id").is_some());
+    let preview = options(&gateway, "/api/auth", &format!("{PREVIEW}{ASKS}")).await;
+    assert_eq!((preview.status, reader(&preview)), (204, Some("https://shop-git-main-team.vercel.app")));
+    assert_eq!(preview.header("access-control-allow-credentials"), None, "anybody may have got that name");
+    for lines in [format!("{OTHER}{ASKS}"), ASKS.to_owned(), LISTED.to_owned()] {
+        let answer = options(&gateway, "/api/auth", &lines).await;
+        assert_eq!(answer.problem(), (401, "token_missing".to_owned()), "{lines}");
+        assert_eq!(answer.header("access-control-allow-methods"), None);
+    }
+    assert_eq!(upstream.received(), []);
+    for path in ["/api/users", "/api/nowhere"] {
+        assert_eq!(options(&gateway, path, &format!("{LISTED}{ASKS}")).await.status, 204, "{path}");
+    }
+    assert_eq!(upstream.received(), []);
+    assert_eq!(options(&gateway, "/api/users", &format!("{OTHER}{ASKS}")).await.status, 200);
+    assert_eq!(upstream.received().len(), 1, "whoever is not listed is the service's business on an open route");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listed_page_may_read_what_comes_of_it() {
+    let upstream = Upstream::ok().await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let good = bearer("jwt.u1..1");
+    for (lines, status, page) in [
+        (format!("{LISTED}{good}"), 200, Some("https://app.jinmini.com")),
+        (LISTED.to_owned(), 401, Some("https://app.jinmini.com")),
+        (format!("{OTHER}{good}"), 200, None),
+        (format!("Origin: null\r\n{good}"), 200, None),
+        (good.clone(), 200, None),
+    ] {
+        let answer = gateway.get("/api/auth", &lines).await;
+        assert_eq!((answer.status, reader(&answer)), (status, page), "{lines}");
+        assert_eq!(answer.header("vary"), Some("origin"), "a cache has to know");
+        assert_eq!(answer.header("access-control-allow-credentials").is_some(), page.is_some());
+        assert_eq!(answer.header("access-control-expose-headers").is_some(), page.is_some());
+    }
+    for (path, status) in [("/api/users", 200), ("/api/nowhere", 404), ("/api/a//b", 400)] {
+        let answer = gateway.get(path, LISTED).await;
+        assert_eq!((answer.status, reader(&answer)), (status, Some("https://app.jinmini.com")), "{path}");
+    }
+    let preview = gateway.get("/api/auth", &format!("{PREVIEW}{good}")).await;
+    assert_eq!(reader(&preview), Some("https://shop-git-main-team.vercel.app"));
+    assert_eq!(preview.header("access-control-allow-credentials"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_speaks_for_itself_is_left_alone() {
+    let upstream = Upstream::answering(
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nAccess-Control-Allow-Origin: https://its.own\r\nVary: accept\r\n\r\nok",
+    )
+    .await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    let answer = gateway.get("/api/auth", &format!("{LISTED}{}", bearer("jwt.u1..1"))).await;
+    assert_eq!((reader(&answer), answer.header("vary")), (Some("https://its.own"), Some("accept")));
+    assert_eq!(answer.header("access-control-allow-credentials"), None);
+}
+
+/// Starlette allows credentials on every answer, also where it names no origin: previews would get them by the gateway's word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_gets_no_credentials_by_the_word_of_a_service() {
+    let upstream =
+        Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nAccess-Control-Allow-Credentials: true\r\n\r\nok")
+            .await;
+    let gateway = Setup::of(&[upstream.address]).start();
+    for (lines, allowed) in [(PREVIEW, None), (LISTED, Some("true"))] {
+        let answer = gateway.get("/api/users", lines).await;
+        assert!(reader(&answer).is_some());
+        assert_eq!(answer.header("access-control-allow-credentials"), allowed, "{lines}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_list_nothing_is_said() {
+    let upstream = Upstream::ok().await;
+    let mut setup = Setup::of(&[upstream.address]);
+    setup.allowed_origins.clear();
+    let gateway = setup.start();
+    let answer = gateway.get("/api/auth", &format!("{LISTED}{}", bearer("jwt.u1..1"))).await;
+    assert_eq!((answer.status, reader(&answer), answer.header("vary")), (200, None, None));
+    assert_eq!(options(&gateway, "/api/auth", &format!("{LISTED}{ASKS}")).await.status, 401);
+}

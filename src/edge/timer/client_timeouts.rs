@@ -1,0 +1,344 @@
+//! Ends connections on which a client takes too long: to send a head, to send its next request, to send a body that it
+//! announced, or to read its answer. One coarse timer per core looks at all of its connections, so that a request costs no
+//! timer of its own; drain goes the same way.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+/// What a connection is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Go on.
+    Serve,
+    /// Answer what is under way, then close.
+    Drain,
+    /// Close now.
+    Close,
+}
+
+/// What is expected of the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    /// The rest of a head.
+    Head(Instant),
+    /// Another request.
+    NextRequest(Instant),
+    /// Nothing: it waits for us.
+    Nothing,
+    /// That it closes its connection: it was told that ours ends.
+    Goodbye(Instant),
+    /// That it closes its side: ours is closed. Until then what it sends is discarded.
+    Lingering { since: Instant, heard: Instant },
+}
+
+/// How long a client may take to close a connection that we want to end.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long a client may go on sending after our last answer and the close of our side, and how long it may pause meanwhile: a
+/// client that sends a large body before it reads can read why that was refused. Seconds, not bytes, as with nginx
+/// (`lingering_time`, `lingering_timeout`). Meanwhile the connection counts like any other.
+pub(crate) const LINGER: Duration = Duration::from_secs(30);
+pub(crate) const LINGER_SILENCE: Duration = Duration::from_secs(5);
+
+/// How long a client that has closed its side is waited for if nothing was sent to it since: it may have gone altogether, which only
+/// sending tells. Compare `timeout client-fin` of other proxies; long enough for those that close their side and read on (`nc -N`, probes).
+const HALF_CLOSED: Duration = Duration::from_secs(10);
+
+/// Without a request for so long, none is to be expected at once.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What is known about one connection, shared by all who serve it.
+#[derive(Debug)]
+pub(crate) struct Vitals {
+    awaited: Cell<Awaited>,
+    /// How many requests are being answered: with HTTP/2 there may be several.
+    requests: Cell<usize>,
+    body_awaited_since: Cell<Option<Instant>>,
+    http2: Http2Vitals,
+    unread_since: Cell<Option<Instant>>,
+    half: Cell<Half>,
+    /// How long the body of this request or answer may stand still, if the route says so.
+    idle_limit: Cell<Option<Duration>>,
+    order: Cell<Order>,
+    /// Whether no request has come for a while.
+    rests: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// Whether the client has closed its side of a connection of HTTP/1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Half {
+    /// No.
+    Open,
+    /// Yes, and nothing was sent to it since then.
+    Closed(Instant),
+    /// Yes, and something was sent: if it had gone, it would have answered with a reset.
+    Reads,
+}
+
+/// What is known about a connection of HTTP/2. What its requests and answers wait for has guards of its own (`stream`).
+#[derive(Debug, Default)]
+struct Http2Vitals {
+    is_spoken: Cell<bool>,
+    head_begun: Cell<Option<Instant>>,
+}
+
+impl Vitals {
+    fn new(now: Instant) -> Self {
+        Self {
+            // Whoever connects is expected to say something: the head's time counts from the start.
+            awaited: Cell::new(Awaited::Head(now)),
+            requests: Cell::new(0),
+            body_awaited_since: Cell::new(None),
+            http2: Http2Vitals::default(),
+            unread_since: Cell::new(None),
+            half: Cell::new(Half::Open),
+            idle_limit: Cell::new(None),
+            order: Cell::new(Order::Serve),
+            rests: Cell::new(false),
+            waker: RefCell::new(None),
+        }
+    }
+
+    /// The first bytes of a head have arrived, but not all of it.
+    pub(crate) fn head_begun(&self) {
+        if let Awaited::NextRequest(_) = self.awaited.get() {
+            self.awaited.set(Awaited::Head(Instant::now()));
+        }
+    }
+
+    /// A request is being answered.
+    pub(crate) fn request_begun(&self) {
+        self.requests.set(self.requests.get() + 1);
+        self.awaited.set(Awaited::Nothing);
+        self.rests.set(false);
+    }
+
+    /// A request was answered.
+    pub(crate) fn request_ended(&self, now: Instant) {
+        self.requests.set(self.requests.get().saturating_sub(1));
+        if self.requests.get() == 0 {
+            self.idle_limit.set(None);
+            self.body_awaited_since.set(None);
+            self.awaited.set(Awaited::NextRequest(now));
+        }
+    }
+
+    /// The client speaks HTTP/2. It may open a connection before it has anything to ask.
+    pub(crate) fn speaks_http2(&self, in_head: bool) {
+        self.http2.is_spoken.set(true);
+        self.awaited.set(Awaited::NextRequest(Instant::now()));
+        self.spoke(in_head);
+    }
+
+    /// A client of HTTP/2 has sent something, and is in the middle of a head or not.
+    pub(crate) fn spoke(&self, in_head: bool) {
+        note_stall(&self.http2.head_begun, in_head);
+    }
+
+    /// The client was told that the connection ends.
+    pub(crate) fn said_goodbye(&self) {
+        self.awaited.set(Awaited::Goodbye(Instant::now()));
+    }
+
+    /// The last answer was sent and our side is closed, or the client has sent something since then.
+    pub(crate) fn lingers(&self) {
+        let heard = Instant::now();
+        let since = if let Awaited::Lingering { since, .. } = self.awaited.get() { since } else { heard };
+        self.awaited.set(Awaited::Lingering { since, heard });
+    }
+
+    /// The client has closed its side, and there is nothing to be written to it now. It counts as one that does not read.
+    pub(crate) fn half_closed(&self) {
+        note_stall(&self.unread_since, true);
+        if self.half.get() == Half::Open {
+            self.half.set(Half::Closed(Instant::now()));
+        }
+    }
+
+    /// The bodies of the request that is being answered and of its answer may stand still for so long. With HTTP/2 this concerns
+    /// the connection itself, so it may stand still for as long as any of its requests.
+    pub(crate) fn may_idle(&self, limit: Duration) {
+        let known = self.idle_limit.get().filter(|_| self.http2.is_spoken.get());
+        self.idle_limit.set(Some(known.map_or(limit, |known| known.max(limit))));
+    }
+
+    /// Bytes of a body were wanted and either came or did not.
+    pub(crate) fn body_came(&self, came: bool) {
+        note_stall(&self.body_awaited_since, !came);
+        if came {
+            restart(&self.unread_since);
+        }
+    }
+
+    /// Bytes were to be sent: whether the client took any of them, and whether there are some that it did not take. As long as
+    /// it takes some, it need not send any.
+    pub(crate) fn client_read(&self, took: bool, waits: bool) {
+        if took {
+            self.unread_since.set(None);
+            if matches!(self.half.get(), Half::Closed(_)) {
+                self.half.set(Half::Reads);
+            }
+            restart(&self.body_awaited_since);
+        }
+        note_stall(&self.unread_since, waits);
+    }
+
+    /// Wakes who serves the connection.
+    pub(crate) fn wake(&self) {
+        let waker = self.waker.borrow().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether no request has come for a while: what was kept for the next one can be given back.
+    pub(crate) fn rests(&self) -> bool {
+        self.rests.get()
+    }
+
+    /// What to do now.
+    pub(crate) fn order(&self) -> Order {
+        self.order.get()
+    }
+
+    /// Remembers whom to wake when the order changes.
+    pub(crate) fn remember(&self, waker: &Waker) {
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+
+    /// Whether this is the waker of who serves the connection.
+    pub(crate) fn is_served_by(&self, waker: &Waker) -> bool {
+        self.waker.borrow().as_ref().is_some_and(|known| known.will_wake(waker))
+    }
+
+    fn give(&self, order: Order) {
+        if self.order.get() != Order::Close {
+            self.order.set(order);
+        }
+        self.wake();
+    }
+
+    fn is_overdue(&self, now: Instant, limits: Limits) -> bool {
+        let over = |since: Instant, limit: Duration| now.saturating_duration_since(since) >= limit;
+        let awaited = match self.awaited.get() {
+            Awaited::Head(since) => over(since, limits.head),
+            Awaited::NextRequest(since) => over(since, limits.idle),
+            Awaited::Goodbye(since) => over(since, GOODBYE),
+            Awaited::Lingering { since, heard } => {
+                let silence = if self.order.get() == Order::Drain { GOODBYE } else { LINGER_SILENCE };
+                over(since, LINGER) || over(heard, silence)
+            }
+            Awaited::Nothing => false,
+        };
+        let idle = self.idle_limit.get().unwrap_or(limits.idle);
+        let idle = if self.http2.is_spoken.get() { idle.max(limits.idle) } else { idle };
+        let stalled = |since: &Cell<Option<Instant>>| since.get().is_some_and(|since| over(since, idle));
+        let gone = matches!(self.half.get(), Half::Closed(since) if over(since, idle.min(HALF_CLOSED)));
+        let slow_head = self.http2.head_begun.get().is_some_and(|since| over(since, limits.head));
+        awaited || stalled(&self.body_awaited_since) || stalled(&self.unread_since) || gone || slow_head
+    }
+
+    /// Takes note of a pause, once.
+    fn note_rest(&self, now: Instant) {
+        let Awaited::NextRequest(since) = self.awaited.get() else { return };
+        let is_pause = now.saturating_duration_since(since) >= PAUSE;
+        if is_pause && !self.http2.is_spoken.get() && !self.rests.replace(true) {
+            self.wake();
+        }
+    }
+
+    /// Ends the connection because something is overdue. One of HTTP/2 that has only idled is told to ask elsewhere first: a
+    /// request may be on its way (RFC 9113 §6.8).
+    fn end(&self) {
+        if self.http2.is_spoken.get() && matches!(self.awaited.get(), Awaited::NextRequest(_)) {
+            self.said_goodbye();
+            self.give(Order::Drain);
+        } else {
+            self.give(Order::Close);
+        }
+    }
+}
+
+fn note_stall(since: &Cell<Option<Instant>>, stalled: bool) {
+    match (since.get(), stalled) {
+        (None, true) => since.set(Some(Instant::now())),
+        (Some(_), false) => since.set(None),
+        (None, false) | (Some(_), true) => {}
+    }
+}
+
+/// What was waited for is waited for from now on: something else has come.
+fn restart(since: &Cell<Option<Instant>>) {
+    if since.get().is_some() {
+        since.set(Some(Instant::now()));
+    }
+}
+
+/// How long a client may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// To send a head.
+    pub(crate) head: Duration,
+    /// Until the next request; and without any progress of a body, in either direction.
+    pub(crate) idle: Duration,
+}
+
+/// All connections of one core.
+#[derive(Debug)]
+pub(crate) struct Watchdog {
+    connections: RefCell<Vec<Weak<Vitals>>>,
+    limits: Limits,
+}
+
+impl Watchdog {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { connections: RefCell::default(), limits }
+    }
+
+    /// How often to look: a limit is overrun by an eighth at most, and never by more than a second.
+    pub(crate) fn period(&self) -> Duration {
+        let shortest = self.limits.head.min(self.limits.idle);
+        (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1))
+    }
+
+    /// A new connection.
+    pub(crate) fn enrol(&self) -> Rc<Vitals> {
+        let vitals = Rc::new(Vitals::new(Instant::now()));
+        self.connections.borrow_mut().push(Rc::downgrade(&vitals));
+        vitals
+    }
+
+    /// Closes the connections on which something is overdue, tells those that pause so, and forgets those that have ended.
+    pub(crate) fn look(&self, now: Instant) {
+        self.connections.borrow_mut().retain(|connection| {
+            let Some(vitals) = connection.upgrade() else { return false };
+            if vitals.is_overdue(now, self.limits) {
+                vitals.end();
+            } else if vitals.half.get() == Half::Open {
+                vitals.note_rest(now);
+            } else {
+                // Nothing else tells it that a client has gone after it had closed its side.
+                vitals.wake();
+            }
+            true
+        });
+    }
+
+    /// Tells every connection to end.
+    pub(crate) fn give_all(&self, order: Order) {
+        for vitals in self.connections.borrow().iter().filter_map(Weak::upgrade) {
+            vitals.give(order);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

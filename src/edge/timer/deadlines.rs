@@ -1,0 +1,243 @@
+//! Until when services have to have done what is waited for. One coarse timer per core looks at all that is waited for, so
+//! that a request costs no timer of its own; while nothing is waited for, it sleeps.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
+
+/// How often to look: a deadline is overrun by this at most.
+const PERIOD: Duration = Duration::from_millis(50);
+
+/// Those of one core.
+#[derive(Debug, Default)]
+pub(crate) struct Deadlines {
+    places: RefCell<Places>,
+    begun: Notify,
+    is_kept: Cell<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Places {
+    all: Vec<Option<Place>>,
+    /// Which of them are free.
+    free: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Place {
+    /// `None` once it has passed.
+    deadline: Option<Instant>,
+    waker: Waker,
+}
+
+impl Deadlines {
+    /// Wakes whoever waits for too long, for ever.
+    pub(crate) async fn keep(&self) {
+        loop {
+            self.begun.notified().await;
+            while self.is_kept.get() {
+                sleep(PERIOD).await;
+                self.look(Instant::now());
+            }
+        }
+    }
+
+    /// A deadline that is not set yet.
+    fn deadline(self: &Rc<Self>) -> Deadline {
+        Deadline { of: Rc::clone(self), place: None }
+    }
+
+    fn look(&self, now: Instant) {
+        let mut is_kept = false;
+        for place in self.places.borrow_mut().all.iter_mut().flatten() {
+            match place.deadline {
+                Some(deadline) if deadline <= now => {
+                    place.deadline = None;
+                    place.waker.wake_by_ref();
+                }
+                Some(_) => is_kept = true,
+                None => {}
+            }
+        }
+        self.is_kept.set(is_kept);
+    }
+}
+
+/// One of them, as long as somebody holds it.
+#[derive(Debug)]
+struct Deadline {
+    of: Rc<Deadlines>,
+    place: Option<usize>,
+}
+
+impl Deadline {
+    fn is_set(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// Sets it, or sets it anew.
+    fn set(&mut self, deadline: Instant, context: &Context<'_>) {
+        let mut places = self.of.places.borrow_mut();
+        let set = Some(Place { deadline: Some(deadline), waker: context.waker().clone() });
+        let place = self.place.or_else(|| places.free.pop()).unwrap_or(places.all.len());
+        if place == places.all.len() {
+            places.all.push(set);
+        } else {
+            places.all[place] = set;
+        }
+        self.place = Some(place);
+        if !self.of.is_kept.replace(true) {
+            self.of.begun.notify_one();
+        }
+    }
+
+    /// Ready when it has passed; before it is set, it has.
+    fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
+        let mut places = self.of.places.borrow_mut();
+        match self.place.and_then(|place| places.all[place].as_mut()) {
+            Some(place) if place.deadline.is_some() => {
+                place.waker.clone_from(context.waker());
+                Poll::Pending
+            }
+            Some(_) | None => Poll::Ready(()),
+        }
+    }
+}
+
+/// The time that a service may take for its answer, or for taking more of the request's body. While it is the client that is
+/// waited for, the time does not count.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    deadline: Deadline,
+    began: Instant,
+    limit: Duration,
+}
+
+/// Since when it is the service that is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AwaitedSince {
+    /// All the time: there is nothing that the client owes.
+    Begin,
+    /// Since the client's body moved last.
+    Time(std::time::Instant),
+    /// It is the client that is waited for.
+    NotNow,
+}
+
+impl Waiting {
+    /// From `now` on.
+    pub(crate) fn new(deadlines: &Rc<Deadlines>, now: Instant, limit: Duration) -> Self {
+        Self { deadline: deadlines.deadline(), began: now, limit }
+    }
+
+    /// Ready when it is over. `service_awaited_since` says since when it is the service that is waited for.
+    pub(crate) fn poll(&mut self, service_awaited_since: impl Fn() -> AwaitedSince, context: &Context<'_>) -> Poll<()> {
+        if !self.deadline.is_set() {
+            self.deadline.set(self.began + self.limit, context);
+        }
+        while self.deadline.poll(context).is_ready() {
+            let now = Instant::now();
+            let since = match service_awaited_since() {
+                AwaitedSince::Begin => self.began,
+                AwaitedSince::Time(since) => Instant::from_std(since).max(self.began),
+                AwaitedSince::NotNow => now,
+            };
+            if now >= since + self.limit {
+                return Poll::Ready(());
+            }
+            self.deadline.set(since + self.limit, context);
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            let mut places = self.of.places.borrow_mut();
+            places.all[place] = None;
+            places.free.push(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    /// What is waited for ends so long after now.
+    async fn pass(deadlines: &Rc<Deadlines>, after: Duration) {
+        let mut deadline = deadlines.deadline();
+        poll_fn(|context| {
+            if !deadline.is_set() {
+                deadline.set(Instant::now() + after, context);
+            }
+            deadline.poll(context)
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_is_woken_soon_after() {
+        let deadlines = Rc::<Deadlines>::default();
+        let local = LocalSet::new();
+        let kept = Rc::clone(&deadlines);
+        local.spawn_local(async move { kept.keep().await });
+        let began = Instant::now();
+        local
+            .run_until(async {
+                let waits = [3, 1, 2].map(|seconds| {
+                    let deadlines = Rc::clone(&deadlines);
+                    tokio::task::spawn_local(async move {
+                        pass(&deadlines, Duration::from_secs(seconds)).await;
+                        (seconds, began.elapsed())
+                    })
+                });
+                for wait in waits {
+                    let (seconds, took) = wait.await.unwrap();
+                    let due = Duration::from_secs(seconds);
+                    // Tokio's timer counts in whole milliseconds.
+                    let most = due + PERIOD + Duration::from_millis(2);
+                    assert!((due..=most).contains(&took), "{seconds} s took {took:?}");
+                }
+                // It begins anew after all have passed.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                assert!(!deadlines.is_kept.get(), "nothing is waited for");
+                pass(&deadlines, Duration::from_secs(1)).await;
+                assert_eq!(deadlines.places.borrow().all.len(), 3, "places are used again");
+                assert_eq!(deadlines.places.borrow().free.len(), 3);
+            })
+            .await;
+    }
+
+    #[test]
+    fn it_can_be_set_anew_and_is_over_before_it_is_set() {
+        let deadlines = Rc::<Deadlines>::default();
+        let context = Context::from_waker(Waker::noop());
+        let mut deadline = deadlines.deadline();
+        assert!(deadline.poll(&context).is_ready());
+        let now = Instant::now();
+        deadline.set(now + PERIOD, &context);
+        assert!(deadline.poll(&context).is_pending());
+        deadlines.look(now + PERIOD);
+        assert!(deadline.poll(&context).is_ready());
+        deadline.set(now + 2 * PERIOD, &context);
+        deadlines.look(now + PERIOD);
+        assert!(deadline.poll(&context).is_pending());
+        drop(deadline);
+        deadlines.look(now + PERIOD);
+        assert!(!deadlines.is_kept.get());
+    }
+}

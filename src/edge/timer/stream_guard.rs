@@ -1,0 +1,262 @@
+//! Ends streams that are not to go on: one on which nothing has moved for too long, one that takes too long in all, and one
+//! whose token has expired or was revoked. One coarse timer per core looks at all of them, so that a stream costs no timer of
+//! its own; a body that never keeps anybody waiting is not even known here.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
+    sync::Arc,
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use thiserror::Error;
+
+use crate::domain::gateway::models::{identity::Identity, token::Revocations};
+
+/// How often to look. With the quarter of a second in which replicas learn of a revocation, that makes half a second.
+pub(crate) const PERIOD: Duration = Duration::from_millis(250);
+
+/// Why a stream was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum Over {
+    /// Nothing has moved for too long.
+    #[error("nothing moved for too long")]
+    Idle,
+    /// It has taken too long in all.
+    #[error("it took too long in all")]
+    TooLong,
+    /// Its token has expired or was revoked.
+    #[error("the token that it was begun with is no longer good")]
+    TokenEnded,
+}
+
+/// What moves beside a stream, and keeps it going.
+pub(crate) trait Progress {
+    /// When it last moved.
+    fn moved_at(&self) -> Instant;
+}
+
+/// How long a stream may go on.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    /// Without anything moving.
+    pub(crate) idle: Duration,
+    /// In all.
+    pub(crate) deadline: Option<Instant>,
+    /// As long as this credential is good.
+    pub(crate) token: Option<Arc<Identity>>,
+}
+
+/// A stream that is looked at while somebody holds it.
+pub(crate) struct Stream {
+    terms: Terms,
+    /// The body of the request that the stream answers: as long as that moves, so does the stream.
+    upload: Option<Rc<dyn Progress>>,
+    waiting_since: Cell<Option<Instant>>,
+    over: Cell<Option<Over>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Stream {
+    /// Something has moved, and whatever comes next is waited for from now on.
+    pub(crate) fn waits_anew(&self) {
+        self.waiting_since.set(Some(Instant::now()));
+    }
+
+    /// Nothing is waited for now.
+    pub(crate) fn rests(&self) {
+        self.waiting_since.set(None);
+    }
+
+    /// Something is waited for; since when, if it was before, stays.
+    pub(crate) fn waits(&self) {
+        if self.waiting_since.get().is_none() {
+            self.waits_anew();
+        }
+    }
+
+    /// Why it is not to go on, if it is not; whoever asks is woken when that changes.
+    pub(crate) fn over(&self, waker: &Waker) -> Option<Over> {
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+        self.over.get()
+    }
+
+    fn judge(&self, now: Instant, time: DateTime<Utc>, revocations: &Revocations) -> Option<Over> {
+        let Terms { idle, deadline, token } = &self.terms;
+        let has_ended = |token: &Arc<Identity>| !token.is_live(time) || revocations.contains_any(&token.revocable());
+        if token.as_ref().is_some_and(has_ended) {
+            Some(Over::TokenEnded)
+        } else if deadline.is_some_and(|deadline| now >= deadline) {
+            Some(Over::TooLong)
+        } else {
+            let idles = |since: Instant| {
+                let moved = self.upload.as_ref().map_or(since, |upload| upload.moved_at().max(since));
+                now.saturating_duration_since(moved) >= *idle
+            };
+            self.waiting_since.get().is_some_and(idles).then_some(Over::Idle)
+        }
+    }
+}
+
+/// All streams of one core.
+#[derive(Default)]
+pub(crate) struct Streams(RefCell<Vec<Weak<Stream>>>);
+
+impl Streams {
+    /// A stream that is looked at from now on.
+    pub(crate) fn watch(&self, terms: Terms, upload: Option<Rc<dyn Progress>>) -> Rc<Stream> {
+        let stream = Rc::new(Stream {
+            terms,
+            upload,
+            waiting_since: Cell::new(None),
+            over: Cell::new(None),
+            waker: RefCell::new(None),
+        });
+        self.0.borrow_mut().push(Rc::downgrade(&stream));
+        stream
+    }
+
+    /// Ends the streams that are not to go on, and forgets those that have ended.
+    pub(crate) fn look(&self, now: Instant, time: DateTime<Utc>, revocations: &Revocations) {
+        let mut wakers = Vec::new();
+        self.0.borrow_mut().retain(|stream| {
+            let Some(stream) = stream.upgrade() else { return false };
+            let over = stream.judge(now, time, revocations);
+            stream.over.set(over);
+            if over.is_some() {
+                wakers.extend(stream.waker.borrow_mut().take());
+            }
+            over.is_none()
+        });
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// A body on its way, in either direction: looked at once it keeps somebody waiting, or at once if its terms say more than that.
+pub(crate) struct Guard {
+    streams: Rc<Streams>,
+    terms: Terms,
+    upload: Option<Rc<dyn Progress>>,
+    watched: Option<Rc<Stream>>,
+}
+
+impl Guard {
+    /// `upload` is the body of the request that is answered.
+    pub(crate) fn new(streams: &Rc<Streams>, terms: Terms, upload: Option<Rc<dyn Progress>>) -> Self {
+        let always = terms.deadline.is_some() || terms.token.is_some();
+        let watched = always.then(|| streams.watch(terms.clone(), upload.clone()));
+        Self { streams: Rc::clone(streams), terms, upload, watched }
+    }
+
+    /// It may stand still for so long. Nothing was waited for before.
+    pub(crate) fn may_idle(&mut self, idle: Duration) {
+        self.terms.idle = idle;
+    }
+
+    /// The next part does not come, or is not taken. The task that waits is woken when it is not to go on.
+    pub(crate) fn waits(&mut self, waker: &Waker) {
+        let watch = || self.streams.watch(self.terms.clone(), self.upload.clone());
+        let stream = self.watched.get_or_insert_with(watch);
+        stream.waits();
+        stream.over(waker);
+    }
+
+    /// Something has come, or was taken.
+    pub(crate) fn rests(&self) {
+        if let Some(stream) = &self.watched {
+            stream.rests();
+        }
+    }
+
+    /// Why it is not to go on, if it is not.
+    pub(crate) fn over(&self) -> Option<Over> {
+        self.watched.as_ref()?.over.get()
+    }
+
+    /// The same; the task that asks is woken when that changes. What stands still is another's to notice.
+    pub(crate) fn poll_over(&self, waker: &Waker) -> Option<Over> {
+        self.watched.as_ref()?.over(waker)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::gateway::models::{id::FamilyId, scope::Scope},
+        edge::tests::support::{revocation, token_id},
+    };
+
+    const IDLE: Duration = Duration::from_secs(10);
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn token(number: u8, expires_at: i64) -> Arc<Identity> {
+        Arc::new(Identity {
+            subject: "u1".into(),
+            scope: Scope::default(),
+            token_id: token_id(number),
+            family: FamilyId::from_random([number; 16]),
+            expires_at: at(expires_at),
+            claims: serde_json::Map::default(),
+        })
+    }
+
+    fn terms() -> Terms {
+        Terms { idle: IDLE, deadline: None, token: None }
+    }
+
+    #[test]
+    fn a_stream_ends_when_nothing_moves_and_not_while_nothing_is_waited_for() {
+        let (streams, now) = (Streams::default(), Instant::now());
+        let stream = streams.watch(terms(), None);
+        let over = |after: u64| {
+            streams.look(now + Duration::from_secs(after), at(0), &Revocations::default());
+            stream.over(Waker::noop())
+        };
+        assert_eq!(over(1_000), None);
+        stream.waits();
+        assert_eq!(over(9), None);
+        stream.rests();
+        assert_eq!(over(1_000), None);
+        stream.waits_anew();
+        assert_eq!(over(11), Some(Over::Idle));
+    }
+
+    #[test]
+    fn a_stream_ends_at_its_deadline_and_with_its_token() {
+        let (streams, now) = (Streams::default(), Instant::now());
+        let timed = streams.watch(Terms { deadline: Some(now + IDLE), ..terms() }, None);
+        let expiring = streams.watch(Terms { token: Some(token(1, 50)), ..terms() }, None);
+        let revoked = streams.watch(Terms { token: Some(token(2, 100)), ..terms() }, None);
+        let all = || [&timed, &expiring, &revoked].map(|stream| stream.over(Waker::noop()));
+        let mut revocations = Revocations::default();
+        revocations.insert(revocation(3));
+        streams.look(now, at(49), &revocations);
+        assert_eq!(all(), [None; 3]);
+        revocations.insert(revocation(2));
+        streams.look(now + IDLE, at(50), &revocations);
+        assert_eq!(all(), [Some(Over::TooLong), Some(Over::TokenEnded), Some(Over::TokenEnded)]);
+    }
+
+    #[test]
+    fn what_has_ended_is_forgotten_and_a_body_that_never_waits_is_not_known() {
+        let streams = Rc::new(Streams::default());
+        let mut guard = Guard::new(&streams, terms(), None);
+        guard.rests();
+        assert_eq!(streams.0.borrow().len(), 0);
+        guard.waits(Waker::noop());
+        guard.waits(Waker::noop());
+        assert_eq!(streams.0.borrow().len(), 1);
+        drop(guard);
+        streams.look(Instant::now(), at(0), &Revocations::default());
+        assert_eq!(streams.0.borrow().len(), 0);
+    }
+}

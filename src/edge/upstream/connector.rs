@@ -1,0 +1,50 @@
+//! Opens sockets to one instance.
+
+use std::{cell::Cell, sync::Arc, time::Duration};
+
+use tokio::net::TcpStream;
+
+use crate::edge::{
+    error::Failure,
+    net::names::{Host, Names},
+};
+
+/// See the module.
+pub(crate) struct Connector {
+    /// Finds out where the instance is.
+    host: Host,
+    port: u16,
+    /// Why it could not be connected to, until somebody asks.
+    trouble: Cell<Option<String>>,
+}
+
+impl Connector {
+    pub(crate) fn new(host: &str, port: u16, names: &Arc<Names>) -> Self {
+        Self { host: Host::new(host, Arc::clone(names)), port, trouble: Cell::default() }
+    }
+
+    /// Why the instance could not be connected to, if that is known and nobody has asked before.
+    pub(crate) fn take_trouble(&self) -> Option<String> {
+        self.trouble.take()
+    }
+
+    /// Opens a socket within `limit`.
+    pub(crate) async fn connect(&self, limit: Duration) -> Result<TcpStream, Failure> {
+        let connecting = async {
+            let addresses = self.host.addresses(self.port).await.ok_or_else(|| {
+                self.trouble.set(Some("the name is not known".to_owned()));
+                Failure::Unreachable
+            })?;
+            TcpStream::connect(&addresses[..]).await.map_err(|error| {
+                // Without the number of the operating system.
+                let said = error.to_string();
+                self.trouble.set(Some(said.split(" (os error").next().unwrap_or_default().to_lowercase()));
+                Failure::Unreachable
+            })
+        };
+        let stream = tokio::time::timeout(limit, connecting).await.map_err(|_| Failure::ConnectTimeout)??;
+        // Heads and bodies are written whole; waiting to fill packets would only delay them.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+}

@@ -1,0 +1,74 @@
+//! An instance of a service, as one core deals with it: its connections, and whether it is passed over for a while.
+
+use std::{
+    cell::Cell,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::HeaderValue;
+use tracing::error;
+
+use super::{
+    connector::Connector,
+    pool::{http1::Http1Pool, http2::Http2Pool},
+};
+use crate::{
+    domain::gateway::models::service::{Instance, UpstreamProtocol},
+    edge::net::names::Names,
+};
+
+/// How long an endpoint is ejected after a failed connect. Long enough that trying it again costs next to nothing of the retry
+/// budget, short enough that one that is back is soon found.
+const EJECTION_TIME: Duration = Duration::from_secs(2);
+
+/// See the module.
+pub(crate) struct Endpoint {
+    pub(crate) instance: Arc<Instance>,
+    /// Also the `Host` of requests that go there.
+    pub(crate) authority: Rc<str>,
+    pub(crate) connector: Rc<Connector>,
+    pub(crate) http1: Http1Pool,
+    pub(crate) http2: Rc<Http2Pool>,
+    ejected_until: Cell<Option<Instant>>,
+}
+
+impl Endpoint {
+    /// `None` if no request can be sent to such an address.
+    pub(crate) fn new(instance: &Arc<Instance>, names: &Arc<Names>) -> Option<Rc<Self>> {
+        let authority = instance.authority();
+        if HeaderValue::try_from(&authority).is_err() {
+            error!(instance = authority, "an instance has an address that no request can be sent to");
+            return None;
+        }
+        Some(Rc::new(Self {
+            instance: Arc::clone(instance),
+            authority: authority.into(),
+            connector: Rc::new(Connector::new(&instance.host, instance.port, names)),
+            http1: Http1Pool::default(),
+            http2: Rc::default(),
+            ejected_until: Cell::default(),
+        }))
+    }
+
+    /// Whether it speaks HTTP/2.
+    pub(crate) fn speaks_http2(&self) -> bool {
+        self.instance.protocol == UpstreamProtocol::Http2
+    }
+
+    /// It could not be connected to: for a while others go first.
+    pub(crate) fn eject(&self, now: Instant) {
+        self.ejected_until.set(Some(now + EJECTION_TIME));
+    }
+
+    /// It was connected to.
+    pub(crate) fn uneject(&self) {
+        self.ejected_until.set(None);
+    }
+
+    /// Whether it is passed over, as long as there are others.
+    pub(crate) fn is_ejected(&self, now: Instant) -> bool {
+        self.ejected_until.get().is_some_and(|until| now < until)
+    }
+}

@@ -1,0 +1,309 @@
+//! One request and its answer on a connection of HTTP/1.1 to a service, driven by whoever waits for the answer: no task of its
+//! own, and nothing between the two sockets but this.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::{Body, Frame};
+use tokio::io::AsyncReadExt;
+
+use crate::edge::{
+    body::request_body::RequestBody,
+    error::Failure,
+    http::message::BodyLength,
+    http1::{
+        body_decoder::{Decoder, Piece},
+        body_encoder::Encoder,
+        response_head::{AnswerHead, BadAnswerHead, MAX_ANSWER_HEAD_BYTES},
+        write_buffer::Output,
+    },
+    limits::local_permit::OneOf,
+    net::{
+        tcp::SMALL_READ_BYTES,
+        turn::{TURN_BYTES, end_turn},
+    },
+    timer::deadlines::Waiting,
+    upstream::{endpoint::Endpoint, pool::http1::Connection, request::Outgoing},
+};
+
+/// As much of a body as is read at once, and as much of one that keeps coming: each read costs two system calls and, on a
+/// busy machine, a switch to another process.
+const BODY_READ_BYTES: usize = 64 * 1024;
+const LARGE_READ_BYTES: usize = 256 * 1024;
+
+/// How many bodies of a core may be read in such large parts at a time: so much is kept of one whose client does not take it.
+const MOST_LARGE_READS: usize = 64;
+
+thread_local! {
+    static LARGE_READS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How much of a body is read at once.
+#[derive(Debug, Default)]
+struct ReadSize {
+    large: Option<OneOf>,
+}
+
+impl ReadSize {
+    fn bytes(&self) -> usize {
+        if self.large.is_some() { LARGE_READ_BYTES } else { BODY_READ_BYTES }
+    }
+
+    /// Takes note of how much came: of what fills the room there is more.
+    fn after(&mut self, read: usize) {
+        if self.large.is_none() && read >= BODY_READ_BYTES {
+            self.large = OneOf::at_most(MOST_LARGE_READS, &LARGE_READS);
+        }
+    }
+}
+
+/// See the module.
+pub(crate) struct Exchange {
+    /// Gone when it was given back.
+    connection: Option<Connection>,
+    endpoint: Rc<Endpoint>,
+    upload: Upload,
+    answer: Decoder,
+    read_size: ReadSize,
+    /// Whether the service leaves the connection open after this answer.
+    stays_open: bool,
+}
+
+/// The request on its way.
+struct Upload {
+    output: Output,
+    encoder: Encoder,
+    body: RequestBody,
+    has_ended: bool,
+    /// The service takes no more. It may have said why.
+    is_refused: bool,
+    has_begun: bool,
+}
+
+/// A request that got no answer.
+pub(crate) struct Unanswered {
+    pub(crate) failure: Failure,
+    /// Whether any of it may have reached the service.
+    pub(crate) was_sent: bool,
+}
+
+impl Exchange {
+    /// Sends a request and waits for the head of its answer, no longer than `waiting` goes on.
+    pub(crate) async fn begin(
+        connection: Connection,
+        endpoint: &Rc<Endpoint>,
+        outgoing: &Outgoing<'_>,
+        mut waiting: Waiting,
+    ) -> Result<(AnswerHead, BodyLength, Box<Self>), Unanswered> {
+        let mut output = Output::new();
+        let encoder = outgoing.put_head(endpoint, output.head());
+        let mut exchange = Box::new(Self {
+            connection: Some(connection),
+            endpoint: Rc::clone(endpoint),
+            upload: Upload {
+                output,
+                has_ended: false,
+                encoder,
+                body: outgoing.body().share(),
+                is_refused: false,
+                has_begun: false,
+            },
+            answer: Decoder::Ended,
+            read_size: ReadSize::default(),
+            stays_open: false,
+        });
+        let is_head = outgoing.is_head();
+        let (mut interim, was_asked) = (0, outgoing.upgrade().is_some());
+        let answered = std::future::poll_fn(|context| {
+            if let Poll::Ready(Err(failure)) = exchange.poll_upload(context) {
+                return Poll::Ready(Err(failure));
+            }
+            let Some(connection) = &mut exchange.connection else { return Poll::Ready(Err(Failure::Internal)) };
+            if let Poll::Ready(head) = poll_head(connection, &mut interim, context) {
+                return Poll::Ready(head);
+            }
+            if waiting.poll(|| exchange.upload.body.service_awaited_since(), context).is_ready() {
+                return Poll::Ready(Err(Failure::AnswerTimeout));
+            }
+            Poll::Pending
+        })
+        .await;
+        let read = answered.and_then(|head| {
+            if head.status == StatusCode::SWITCHING_PROTOCOLS && !was_asked {
+                return Err(Failure::BadAnswer);
+            }
+            let (extent, length) = head.framing(is_head).map_err(|BadAnswerHead| Failure::BadAnswer)?;
+            exchange.answer = Decoder::of_answer(extent);
+            exchange.stays_open = head.stays_open();
+            Ok((head, length))
+        });
+        let was_sent = exchange.upload.has_begun;
+        read.map(|(head, length)| (head, length, exchange)).map_err(|failure| Unanswered { failure, was_sent })
+    }
+
+    /// Whether all of the answer was read.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.answer.is_ended()
+    }
+
+    /// Whether some of the request is still to be sent.
+    pub(crate) fn is_uploading(&self) -> bool {
+        let upload = &self.upload;
+        self.connection.is_some() && !upload.is_refused && !(upload.has_ended && upload.output.is_empty())
+    }
+
+    /// The connection itself after a 101.
+    pub(crate) fn switched(mut self) -> Option<Connection> {
+        self.connection.take()
+    }
+
+    /// The answer was read. The connection is kept for another request, if it is in step.
+    pub(crate) fn give_back(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        if self.stays_open && self.upload.has_ended && !self.upload.is_refused && self.upload.output.is_empty() {
+            self.endpoint.http1.put(connection, std::time::Instant::now());
+        }
+    }
+
+    /// The next part of the answer's body.
+    pub(crate) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.answer.is_ended() {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(Err(_)) = self.poll_upload(context) {
+            return Poll::Ready(Some(Err(io::Error::other("the request broke off while it was answered"))));
+        }
+        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+        loop {
+            match self.answer.next(&mut connection.input).map_err(io::Error::other) {
+                Err(error) => return Poll::Ready(Some(Err(error))),
+                Ok(Some(Piece::Data(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(Some(Piece::Trailers(trailers))) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+                Ok(None) if self.answer.is_ended() => return Poll::Ready(None),
+                Ok(None) => {}
+            }
+            match ready!(fill(connection, self.answer.wanted(), self.read_size.bytes(), context)) {
+                Ok(0) => match self.answer.close() {
+                    Ok(()) => return Poll::Ready(None),
+                    Err(error) => return Poll::Ready(Some(Err(io::Error::other(error)))),
+                },
+                Ok(read) => self.read_size.after(read),
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+    }
+
+    /// Sends as much of the request as there is and as the service takes; ready when all was sent, or when it will not be.
+    pub(crate) fn poll_upload(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(())) };
+        let upload = &mut self.upload;
+        let mut moved = 0;
+        loop {
+            if moved >= TURN_BYTES {
+                end_turn(context);
+                return Poll::Pending;
+            }
+            while !upload.has_ended && upload.output.has_room() {
+                match Pin::new(&mut upload.body).poll_frame(context) {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        upload.encoder.put(frame, &mut upload.output).map_err(|_| Failure::BodyBroken)?;
+                    }
+                    Poll::Ready(Some(Err(_))) => {
+                        return Poll::Ready(Err(upload.body.failure().unwrap_or(Failure::BodyBroken)));
+                    }
+                    Poll::Ready(None) => {
+                        upload.has_ended = true;
+                        upload.encoder.finish(&mut upload.output).map_err(|_| Failure::BodyBroken)?;
+                    }
+                    Poll::Pending => break,
+                }
+            }
+            if upload.output.is_empty() || upload.is_refused {
+                return if upload.has_ended { Poll::Ready(Ok(())) } else { Poll::Pending };
+            }
+            moved += upload.output.left();
+            let written = upload.output.poll_write(context, &mut connection.stream);
+            upload.has_begun |= upload.output.is_begun() || matches!(written, Poll::Ready(Ok(())));
+            if ready!(written).is_err() {
+                // What it has said before is still there to be read.
+                (upload.is_refused, upload.has_ended) = (true, true);
+            }
+        }
+    }
+}
+
+/// The head of the answer, behind those of interim ones, which have `interim` bytes.
+fn poll_head(
+    connection: &mut Connection,
+    interim: &mut usize,
+    context: &mut Context<'_>,
+) -> Poll<Result<AnswerHead, Failure>> {
+    loop {
+        if !connection.input.is_empty() {
+            let before = connection.input.len();
+            match AnswerHead::take(&mut connection.input) {
+                Err(BadAnswerHead) => return Poll::Ready(Err(Failure::BadAnswer)),
+                Ok(Some(head)) if head.is_interim() => {
+                    // They are not passed on: nobody may rely on them.
+                    *interim += before - connection.input.len();
+                    if *interim > MAX_ANSWER_HEAD_BYTES {
+                        return Poll::Ready(Err(Failure::BadAnswer));
+                    }
+                    continue;
+                }
+                Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                Ok(None) if before > MAX_ANSWER_HEAD_BYTES => return Poll::Ready(Err(Failure::BadAnswer)),
+                Ok(None) => {}
+            }
+        }
+        match ready!(fill(connection, 0, 0, context)) {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return Poll::Ready(Err(Failure::HungUp)),
+        }
+    }
+}
+
+/// Reads once; how many bytes came. `wanted` says how many more are to come, as far as is known, and `most` how many of them
+/// may be read.
+fn fill(connection: &mut Connection, wanted: u64, most: usize, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    let Connection { stream, input, .. } = connection;
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).min(most);
+    if wanted > SMALL_READ_BYTES {
+        // A large body: read to where it stays.
+        input.reserve(wanted);
+        return pin!(stream.read_buf(input)).poll(context);
+    }
+    stream.poll_append(context, input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_bodies_are_read_in_large_parts() {
+        let mut sizes: Vec<ReadSize> = (0..=MOST_LARGE_READS).map(|_| ReadSize::default()).collect();
+        let read = |sizes: &mut Vec<ReadSize>, bytes| {
+            for size in sizes {
+                size.after(bytes);
+            }
+        };
+        read(&mut sizes, BODY_READ_BYTES - 1);
+        assert!(sizes.iter().all(|size| size.bytes() == BODY_READ_BYTES), "less than there is room for");
+        read(&mut sizes, BODY_READ_BYTES);
+        read(&mut sizes, LARGE_READ_BYTES);
+        assert_eq!(sizes.iter().filter(|size| size.bytes() == LARGE_READ_BYTES).count(), MOST_LARGE_READS);
+        drop(sizes);
+        let mut next = ReadSize::default();
+        next.after(BODY_READ_BYTES);
+        assert_eq!(next.bytes(), LARGE_READ_BYTES, "those that have ended do not count");
+    }
+}

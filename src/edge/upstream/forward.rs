@@ -1,0 +1,295 @@
+//! Sends a request to an instance and its answer back. What was not sent, or can be sent twice without harm, is sent to
+//! another instance when one fails, within a budget.
+
+use std::{pin::pin, rc::Rc, sync::Arc, time::Duration};
+
+use http::{
+    HeaderName, StatusCode,
+    header::{CONNECTION, CONTENT_TYPE, UPGRADE, VIA},
+};
+use tokio::time::{Instant, timeout_at};
+use tracing::debug;
+
+use super::{
+    State,
+    cluster::Cluster,
+    endpoint::Endpoint,
+    exchange::{
+        http1::{Exchange, Unanswered},
+        http2::Http2Exchange,
+    },
+    gateway_headers::via,
+    pool::{
+        http1::{self, Connection},
+        http2::Load,
+    },
+    request::Outgoing,
+    response_body::UpstreamBody,
+    tunnel::Tunnel,
+    upgrade,
+};
+use crate::{
+    domain::gateway::models::identity::Identity,
+    edge::{
+        body::request_body::RequestBody,
+        error::{Failure, Retry},
+        http::{
+            header_list::HeaderList,
+            message::{Answer, BodyLength},
+            sanitize::sanitise_answer,
+        },
+        http1::response_head::AnswerHead,
+        observe::access_log::Record,
+        timer::{
+            deadlines::{AwaitedSince, Waiting},
+            stream_guard::{Guard, Terms},
+        },
+    },
+};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// How often one request is sent at most.
+const MOST_ATTEMPTS: usize = 3;
+
+/// How long an exchange may take.
+pub(crate) struct Limits<'r> {
+    /// Until an instance takes the connection.
+    pub(crate) connect: Duration,
+    /// From the request's end to the answer's head.
+    pub(crate) first_byte: Duration,
+    /// Without a byte, while the answer's body or an upgraded connection is under way.
+    pub(crate) idle: Duration,
+    /// Until the answer has ended, unless it is a stream.
+    pub(crate) deadline: Option<Instant>,
+    /// The credential that a stream ends with.
+    pub(crate) token: Option<&'r Arc<Identity>>,
+}
+
+impl Limits<'_> {
+    /// Those of a body.
+    fn of_body(&self, headers: &HeaderList) -> Terms {
+        if is_event_stream(headers) {
+            return self.of_stream();
+        }
+        Terms { idle: self.idle, deadline: self.deadline.map(Instant::into_std), token: None }
+    }
+
+    /// Those of what has no end of its own.
+    fn of_stream(&self) -> Terms {
+        Terms { idle: self.idle, deadline: None, token: self.token.cloned() }
+    }
+}
+
+/// What the pipeline makes of a service's answer: its body, or what the connection goes on as.
+pub(crate) trait ResponseBody: From<(UpstreamBody, Guard)> + From<Tunnel> {}
+
+impl<B: From<(UpstreamBody, Guard)> + From<Tunnel>> ResponseBody for B {}
+
+/// A request that got no answer.
+struct Lost {
+    failure: Failure,
+    /// Whether any of it may have reached the instance.
+    was_sent: bool,
+    /// Whether the connection had been used before: it may have been closed just as the request went out.
+    was_used: bool,
+}
+
+/// Sends the request to an instance of the service.
+pub(crate) async fn forward<B: ResponseBody>(
+    state: &State,
+    cluster: &Cluster,
+    outgoing: &Outgoing<'_>,
+    limits: &Limits<'_>,
+    record: &mut Record,
+) -> Result<Box<Answer<B>>, Failure> {
+    let answered = pin!(attempts(state, cluster, outgoing, limits, record));
+    match limits.deadline {
+        None => answered.await,
+        Some(deadline) => timeout_at(deadline, answered).await.unwrap_or_else(|_| Err(late(outgoing.body()))),
+    }
+}
+
+/// Who was waited for when the time for all of it was over.
+fn late(request: &RequestBody) -> Failure {
+    match request.service_awaited_since() {
+        AwaitedSince::NotNow => Failure::BodyTimeout,
+        AwaitedSince::Begin | AwaitedSince::Time(_) => Failure::AnswerTimeout,
+    }
+}
+
+async fn attempts<B: ResponseBody>(
+    state: &State,
+    cluster: &Cluster,
+    outgoing: &Outgoing<'_>,
+    limits: &Limits<'_>,
+    record: &mut Record,
+) -> Result<Box<Answer<B>>, Failure> {
+    state.retries.deposit();
+    let mut now = Instant::now();
+    record.forwarded(now.into_std());
+    let mut endpoint = cluster.next(now.into_std()).ok_or(Failure::NoInstance)?;
+    for attempt in 1.. {
+        record.reaches(&endpoint.authority);
+        let lost = match exchange(state, endpoint, outgoing, now, limits).await {
+            Ok(mut answer) => {
+                record.service_answered();
+                outgoing.outside_of(endpoint).put_into(&mut answer.headers);
+                return Ok(answer);
+            }
+            Err(lost) => lost,
+        };
+        record.is_lost(endpoint.connector.take_trouble());
+        debug!(instance = &*endpoint.authority, failure = ?lost.failure, attempt, "an instance did not answer");
+        let may_be_sent_again = match lost.failure.retry() {
+            Retry::Never => false,
+            Retry::Any => true,
+            Retry::Idempotent => !lost.was_sent || outgoing.is_idempotent(),
+        };
+        // A connection that was closed while it lay idle says nothing about its instance.
+        let elsewhere = || cluster.other_than(endpoint).or_else(|| lost.was_used.then_some(endpoint));
+        let again = may_be_sent_again && attempt < MOST_ATTEMPTS && !outgoing.body().is_begun();
+        match elsewhere().filter(|_| again) {
+            Some(next) if state.retries.withdraw() => (endpoint, now) = (next, Instant::now()),
+            Some(_) | None => return Err(lost.failure),
+        }
+    }
+    // The loop returns: it has no end of its own.
+    Err(Failure::Internal)
+}
+
+/// Sends the request to one instance, on a connection that is open already or on a new one.
+async fn exchange<B: ResponseBody>(
+    state: &State,
+    endpoint: &Rc<Endpoint>,
+    outgoing: &Outgoing<'_>,
+    now: Instant,
+    limits: &Limits<'_>,
+) -> Result<Box<Answer<B>>, Lost> {
+    if endpoint.speaks_http2() {
+        return Box::pin(exchange_on_stream(state, endpoint, outgoing, limits)).await;
+    }
+    while let Some(connection) = endpoint.http1.take(now.into_std(), state.settings.idle_timeout) {
+        match send(state, endpoint, connection, outgoing, now, limits).await {
+            // Closed while it lay idle, before anything was written: as if it had not been there.
+            Err(Lost { failure: Failure::HungUp, was_sent: false, .. }) if !outgoing.body().is_begun() => {}
+            Err(lost) => return Err(Lost { was_used: true, ..lost }),
+            Ok(answer) => return Ok(answer),
+        }
+    }
+    let lost = |failure| Lost { failure, was_sent: false, was_used: false };
+    let permit = state.connection_permit().ok_or_else(|| lost(Failure::ConnectionsExhausted))?;
+    match Box::pin(http1::connect(&endpoint.connector, limits.connect, permit)).await {
+        Ok(connection) => {
+            endpoint.uneject();
+            send(state, endpoint, connection, outgoing, Instant::now(), limits).await
+        }
+        Err(failure) => {
+            endpoint.eject(std::time::Instant::now());
+            Err(lost(failure))
+        }
+    }
+}
+
+/// The same over HTTP/2.
+async fn exchange_on_stream<B: ResponseBody>(
+    state: &State,
+    endpoint: &Rc<Endpoint>,
+    outgoing: &Outgoing<'_>,
+    limits: &Limits<'_>,
+) -> Result<Box<Answer<B>>, Lost> {
+    // What is lost with a shared connection says little about its instance: the next attempt opens another.
+    let lost = |failure| Lost { failure, was_sent: true, was_used: true };
+    let request = outgoing.request_for(endpoint).map_err(lost)?;
+    let load = Load::of(&request);
+    let stream = loop {
+        if let Some(stream) = endpoint.http2.take(load) {
+            break stream;
+        }
+        let permit = state.connection_permit().ok_or_else(|| lost(Failure::ConnectionsExhausted))?;
+        match endpoint.http2.open(&endpoint.connector, limits.connect, permit).await {
+            Ok(()) => endpoint.uneject(),
+            Err(failure) => {
+                endpoint.eject(std::time::Instant::now());
+                // One that came about and was closed at once may be that of an instance that restarts.
+                let was_used = failure == Failure::HungUp;
+                return Err(Lost { failure, was_sent: false, was_used });
+            }
+        }
+    };
+    let waiting = Waiting::new(&state.deadlines, Instant::now(), limits.first_byte);
+    let begun = Http2Exchange::begin(stream, request, outgoing.is_head(), waiting).await;
+    let (head, length, exchange) = begun.map_err(lost)?;
+    Ok(received(state, head, length, UpstreamBody::Http2(exchange), outgoing.body(), limits))
+}
+
+async fn send<B: ResponseBody>(
+    state: &State,
+    endpoint: &Rc<Endpoint>,
+    connection: Connection,
+    outgoing: &Outgoing<'_>,
+    now: Instant,
+    limits: &Limits<'_>,
+) -> Result<Box<Answer<B>>, Lost> {
+    let begun =
+        Exchange::begin(connection, endpoint, outgoing, Waiting::new(&state.deadlines, now, limits.first_byte)).await;
+    let (head, length, exchange) =
+        begun.map_err(|Unanswered { failure, was_sent }| Lost { failure, was_sent, was_used: false })?;
+    endpoint.http1.hear(head.headers.text(&KEEP_ALIVE));
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        let lost = |failure| Lost { failure, was_sent: true, was_used: false };
+        return switched(state, head, outgoing.upgrade(), exchange, limits).map_err(lost);
+    }
+    Ok(received(state, head, length, UpstreamBody::Http1(exchange), outgoing.body(), limits))
+}
+
+/// The answer as it goes to the client.
+fn received<B: ResponseBody>(
+    state: &State,
+    head: AnswerHead,
+    length: BodyLength,
+    body: UpstreamBody,
+    request: &RequestBody,
+    limits: &Limits<'_>,
+) -> Box<Answer<B>> {
+    if let Some(upload) = request.upload() {
+        // From now on the guard of the answer keeps the time of both.
+        upload.answer_begun();
+    }
+    let guard = Guard::new(&state.streams, limits.of_body(&head.headers), request.progress());
+    // It is handed on many times until it is written.
+    Box::new(passed_on(head, length, B::from((body, guard))))
+}
+
+/// The 101 as it goes to the client, and what stands behind it.
+fn switched<B: ResponseBody>(
+    state: &State,
+    head: AnswerHead,
+    asked: Option<&[u8]>,
+    exchange: Box<Exchange>,
+    limits: &Limits<'_>,
+) -> Result<Box<Answer<B>>, Failure> {
+    let chosen = head.headers.share(&UPGRADE).filter(|_| head.headers.all(UPGRADE).nth(1).is_none());
+    let mut answer = passed_on(head, BodyLength::None, ());
+    upgrade::agreed(asked, chosen, &mut answer.headers)?;
+    let service = exchange.switched().ok_or(Failure::Internal)?;
+    let tunnel = Tunnel::new(service, state.streams.watch(limits.of_stream(), None));
+    Ok(Box::new(answer.map(|()| B::from(tunnel))))
+}
+
+/// An answer without what does not concern the client.
+fn passed_on<B>(head: AnswerHead, length: BodyLength, body: B) -> Answer<B> {
+    let AnswerHead { status, version, mut headers, .. } = head;
+    sanitise_answer(&mut headers);
+    debug_assert!(!headers.contains(&CONNECTION), "it speaks of another connection");
+    headers.append(VIA, via(version));
+    Answer { status, headers, length, body }
+}
+
+/// Whether an answer is a stream of server-sent events.
+pub(crate) fn is_event_stream(headers: &HeaderList) -> bool {
+    let kind = headers.get(&CONTENT_TYPE).unwrap_or_default();
+    kind.split(|&byte| byte == b';')
+        .next()
+        .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
+}

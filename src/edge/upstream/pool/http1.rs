@@ -1,0 +1,120 @@
+//! A core's open connections to one instance: a plain list, the most recently used on top, so that the others grow old and
+//! are closed. No task looks after them.
+
+use std::{
+    cell::{Cell, RefCell},
+    time::{Duration, Instant},
+};
+
+use bytes::BytesMut;
+
+use crate::edge::{error::Failure, limits::permit::Permit, net::tcp::Tcp, upstream::connector::Connector};
+
+/// The most idle connections that are kept to one instance.
+const MOST_IDLE: usize = 256;
+
+/// A connection of HTTP/1.1 to an instance.
+pub(crate) struct Connection {
+    pub(crate) stream: Tcp,
+    /// What was read and belongs to nobody yet.
+    pub(crate) input: BytesMut,
+    /// That the process may have this socket.
+    _permit: Permit,
+}
+
+impl Connection {
+    /// Whether nothing has come and the other side is open, as far as is known: while nobody asks, nothing may come.
+    fn is_quiet(&self) -> bool {
+        self.input.is_empty() && self.stream.is_quiet()
+    }
+}
+
+/// How much sooner than it says an instance is taken to close a connection: a request that is on its way then is lost.
+const AHEAD: Duration = Duration::from_secs(1);
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Http1Pool {
+    idle: RefCell<Vec<Idle>>,
+    /// How long the instance keeps a connection, as far as it said so last.
+    kept_for: Cell<Option<Duration>>,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+impl Http1Pool {
+    /// A connection that is ready for a request, if there is one. Dead and old ones that come up are closed.
+    pub(crate) fn take(&self, now: Instant, idle_timeout: Duration) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        let idle_timeout = self.kept_for.get().map_or(idle_timeout, |kept_for| kept_for.min(idle_timeout));
+        while let Some(Idle { connection, since }) = idle.pop() {
+            if now.saturating_duration_since(since) < idle_timeout && connection.is_quiet() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Takes note of the `Keep-Alive` of an answer: `timeout=5` as Node says it.
+    pub(crate) fn hear(&self, keep_alive: Option<&str>) {
+        let Some(said) = keep_alive else { return };
+        let timeout = said.split(',').find_map(|part| {
+            let (name, seconds) = part.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("timeout").then(|| seconds.trim().parse().ok()).flatten()
+        });
+        self.kept_for.set(timeout.map(|seconds| Duration::from_secs(seconds).saturating_sub(AHEAD)));
+    }
+
+    /// Keeps a connection for the next request, unless more has come than was asked for. Whether it is still open is looked
+    /// at when it is taken.
+    pub(crate) fn put(&self, mut connection: Connection, now: Instant) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < MOST_IDLE && connection.input.is_empty() {
+            connection.input = BytesMut::new();
+            idle.push(Idle { connection, since: now });
+        }
+    }
+
+    /// Closes the connection that was not used for the longest time; whether there was one.
+    pub(crate) fn close_oldest(&self) -> bool {
+        let mut idle = self.idle.borrow_mut();
+        // The list is as long as a few hundred at most, and this happens when there is no socket left.
+        (!idle.is_empty()).then(|| idle.remove(0)).is_some()
+    }
+
+    /// Closes what is dead or was not used for `idle_timeout`.
+    pub(crate) fn close_idle(&self, now: Instant, idle_timeout: Duration) {
+        let is_young = |idle: &Idle| now.saturating_duration_since(idle.since) < idle_timeout;
+        self.idle.borrow_mut().retain(|idle| is_young(idle) && idle.connection.is_quiet());
+    }
+}
+
+/// Opens a connection.
+pub(crate) async fn connect(connector: &Connector, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
+    let stream = connector.connect(limit).await?;
+    Ok(Connection { stream: Tcp(stream), input: BytesMut::new(), _permit: permit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_says_how_long_it_keeps_a_connection() {
+        let pool = Http1Pool::default();
+        let kept_for = |said| {
+            pool.hear(said);
+            pool.kept_for.get().map(|kept_for| kept_for.as_secs())
+        };
+        assert_eq!(kept_for(None), None);
+        assert_eq!(kept_for(Some("timeout=5")), Some(4));
+        assert_eq!(kept_for(None), Some(4), "it was said before");
+        assert_eq!(kept_for(Some("max=100, Timeout = 60")), Some(59));
+        assert_eq!(kept_for(Some("timeout=0")), Some(0));
+        assert_eq!(kept_for(Some("max=5")), None);
+        assert_eq!(kept_for(Some("timeout=soon")), None);
+    }
+}

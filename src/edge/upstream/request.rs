@@ -1,0 +1,182 @@
+//! A request as a service gets it: the client's, sanitised, under a new path and with our own headers set last.
+
+use http::{
+    HeaderMap, Method, Request, Uri, Version,
+    header::{AUTHORIZATION, HOST, MAX_FORWARDS, TE, TRAILER, UPGRADE},
+};
+
+use super::{endpoint::Endpoint, gateway_headers::Ours, redirects::Outside, request_facts::RequestFacts};
+use crate::edge::{
+    body::request_body::RequestBody,
+    error::Failure,
+    http::{
+        cookies,
+        field_line::{put_header, put_length},
+        header_list::HeaderList,
+        message::{BodyLength, RequestHead},
+        sanitize::remove_all_like,
+    },
+    http1::body_encoder::Encoder,
+    observe::trace_context::TraceId,
+};
+/// A request that can be sent to any instance.
+pub(crate) struct Outgoing<'r> {
+    /// The client's, but for what does not go on.
+    head: &'r RequestHead,
+    /// Path at the service, without the base path of an instance.
+    path: [&'r str; 2],
+    query: Option<&'r str>,
+    facts: &'r RequestFacts<'r>,
+    ours: Ours<'r>,
+    body: RequestBody,
+}
+
+impl<'r> Outgoing<'r> {
+    /// Makes the request out of the client's, whose headers are sanitised already.
+    pub(crate) fn new(
+        head: &'r mut RequestHead,
+        body: RequestBody,
+        facts: &'r RequestFacts<'r>,
+    ) -> Result<Self, Failure> {
+        let RequestHead { method, headers, version, .. } = head;
+        let keeps_authorization = facts.route.forward_authorization;
+        // Each instance has its own `Host`.
+        headers.retain(|name, _| *name != HOST && (keeps_authorization || *name != AUTHORIZATION));
+        cookies::remove_ours_from_request(headers);
+        if let Some((header, _)) = &facts.provider_token {
+            // Whatever the client wrote there is gone.
+            remove_all_like(headers, header.as_str());
+        }
+        let ours = Ours::new(facts, *version, headers);
+        if let Some(protocols) = &facts.upgrade {
+            headers.insert(UPGRADE, protocols);
+        }
+        if *method == Method::OPTIONS {
+            lower_max_forwards(headers)?;
+        }
+        let path = facts.route.upstream_pieces(facts.path).ok_or(Failure::NoRoute)?;
+        Ok(Self { head, path, query: facts.query, facts, ours, body })
+    }
+
+    /// Whether sending it twice does what sending it once does (RFC 9110 §9.2.2).
+    pub(crate) fn is_idempotent(&self) -> bool {
+        matches!(self.head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+    }
+
+    /// Whether no body is to be expected of its answer (RFC 9110 §9.3.2).
+    pub(crate) fn is_head(&self) -> bool {
+        self.head.method == Method::HEAD
+    }
+
+    /// The protocols that it asks to go on with, if any.
+    pub(crate) fn upgrade(&self) -> Option<&[u8]> {
+        self.head.headers.get(&UPGRADE)
+    }
+
+    /// The trace that it belongs to.
+    pub(crate) fn trace_id(&self) -> TraceId {
+        self.ours.trace_id()
+    }
+
+    /// How addresses in an instance's answer look from outside.
+    pub(crate) fn outside_of<'o>(&'o self, endpoint: &'o Endpoint) -> Outside<'o> {
+        Outside::new(self.facts, endpoint)
+    }
+
+    /// Its body.
+    pub(crate) fn body(&self) -> &RequestBody {
+        &self.body
+    }
+
+    /// Writes the head as it goes to an instance that speaks HTTP/1.1. How the body is marked off behind it.
+    pub(crate) fn put_head(&self, endpoint: &Endpoint, head: &mut Vec<u8>) -> Encoder {
+        head.extend_from_slice(self.head.method.as_str().as_bytes());
+        head.push(b' ');
+        self.target_at(endpoint).into_iter().for_each(|piece| head.extend_from_slice(piece.as_bytes()));
+        head.extend_from_slice(b" HTTP/1.1\r\n");
+        put_header("host", self.facts.host_at(endpoint).as_bytes(), head);
+        self.head.headers.put(head);
+        self.ours.put(head);
+        if let Some(options) = self.connection_options() {
+            put_header("connection", options, head);
+        }
+        let encoder = match self.head.length {
+            BodyLength::Known(length) => {
+                put_length(length, head);
+                Encoder::Length(length)
+            }
+            BodyLength::Unknown => {
+                put_header("transfer-encoding", b"chunked", head);
+                // Only those that were announced are looked for.
+                Encoder::Chunked { trailers: self.head.headers.contains(&TRAILER) }
+            }
+            BodyLength::None | BodyLength::Announced(_) => {
+                if self.says_that_it_has_no_body() {
+                    put_length(0, head);
+                }
+                Encoder::Nothing
+            }
+        };
+        head.extend_from_slice(b"\r\n");
+        encoder
+    }
+
+    /// Path and query at an instance.
+    fn target_at<'o>(&'o self, endpoint: &'o Endpoint) -> [&'o str; 5] {
+        let [prefix, rest] = self.path;
+        let mark = if self.query.is_some() { "?" } else { "" };
+        [&endpoint.instance.base_path, prefix, rest, mark, self.query.unwrap_or_default()]
+    }
+
+    /// What `Connection` has to name: headers that are for the next one alone (RFC 9110 §7.8, §10.1.4).
+    fn connection_options(&self) -> Option<&'static [u8]> {
+        match (self.head.headers.contains(&UPGRADE), self.head.headers.contains(&TE)) {
+            (true, true) => Some(b"upgrade, te"),
+            (true, false) => Some(b"upgrade"),
+            (false, true) => Some(b"te"),
+            (false, false) => None,
+        }
+    }
+
+    /// Whether a body is to be expected of its method, so that its head has to say that there is none (RFC 9110 §8.6).
+    fn says_that_it_has_no_body(&self) -> bool {
+        matches!(self.head.method, Method::POST | Method::PUT | Method::PATCH)
+    }
+
+    /// The request as it goes to an instance that speaks HTTP/2.
+    pub(crate) fn request_for(&self, endpoint: &Endpoint) -> Result<Request<RequestBody>, Failure> {
+        let mut request = Request::new(self.body.share());
+        *request.method_mut() = self.head.method.clone();
+        *request.version_mut() = Version::HTTP_2;
+        let uri = ["http://", self.facts.host_at(endpoint)].into_iter().chain(self.target_at(endpoint));
+        *request.uri_mut() = Uri::try_from(uri.collect::<String>()).map_err(|_| Failure::Internal)?;
+        *request.headers_mut() = HeaderMap::from(self.head.headers.clone());
+        let length = match self.head.length {
+            BodyLength::None if self.says_that_it_has_no_body() => BodyLength::Known(0),
+            length => length,
+        };
+        length.add_to(request.headers_mut());
+        self.ours.add_to(request.headers_mut());
+        // A stream goes on as nothing else (RFC 9113 §8.6).
+        request.headers_mut().remove(UPGRADE);
+        Ok(request)
+    }
+}
+
+/// How many more times a request may be forwarded, if it says so (RFC 9110 §7.6.2).
+pub(crate) fn max_forwards(headers: &HeaderList) -> Result<Option<u32>, Failure> {
+    if !headers.contains(&MAX_FORWARDS) {
+        return Ok(None);
+    }
+    let digits = headers.text(&MAX_FORWARDS);
+    let digits = digits.filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
+    // More digits than fit are more forwards than anybody makes.
+    digits.map(|digits| Some(digits.parse().unwrap_or(u32::MAX))).ok_or(Failure::MaxForwards)
+}
+
+fn lower_max_forwards(headers: &mut HeaderList) -> Result<(), Failure> {
+    if let Some(left) = max_forwards(headers)? {
+        headers.insert(MAX_FORWARDS, left.saturating_sub(1).to_string());
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! A response's body as it comes from a service: on a connection of HTTP/1.1, or on a stream of HTTP/2.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::exchange::{http1::Exchange, http2::Http2Exchange};
+use crate::edge::{error::Failure, timer::stream_guard::Guard};
+
+/// A body as it comes from a service.
+pub(crate) enum UpstreamBody {
+    /// On a connection of HTTP/1.1.
+    Http1(Box<Exchange>),
+    /// On a stream of HTTP/2.
+    Http2(Box<Http2Exchange>),
+}
+
+impl UpstreamBody {
+    /// The next frame from a service, as long as the stream may go on.
+    pub(crate) fn poll_guarded(
+        &mut self,
+        guard: &mut Guard,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(over) = guard.over() {
+            return Poll::Ready(Some(Err(io::Error::other(over))));
+        }
+        let frame = Pin::new(self).poll_frame(context);
+        if frame.is_pending() {
+            guard.waits(context.waker());
+        } else {
+            guard.rests();
+        }
+        frame
+    }
+
+    /// Gives the connection back to those that may be used again.
+    pub(crate) fn give_back(&mut self) {
+        match self {
+            Self::Http1(exchange) => exchange.give_back(),
+            Self::Http2(exchange) => exchange.give_back(),
+        }
+    }
+
+    pub(crate) fn is_uploading(&self) -> bool {
+        match self {
+            Self::Http1(exchange) => exchange.is_uploading(),
+            Self::Http2(exchange) => exchange.is_uploading(),
+        }
+    }
+
+    pub(crate) fn poll_upload(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        match self {
+            Self::Http1(exchange) => exchange.poll_upload(context),
+            Self::Http2(exchange) => exchange.poll_upload(context),
+        }
+    }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match self.get_mut() {
+            Self::Http1(exchange) => exchange.poll_frame(context),
+            Self::Http2(exchange) => exchange.poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(exchange) => exchange.is_answered(),
+            Self::Http2(exchange) => exchange.is_answered(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // The head says how long it is.
+        if self.is_end_stream() { SizeHint::with_exact(0) } else { SizeHint::default() }
+    }
+}
