@@ -14,7 +14,7 @@ pub(crate) mod token_hash;
 use std::rc::Rc;
 
 use self::{
-    bearer::Tokens, browser::BrowserSettings, caller::Caller, lookup::Lookup, provider_identity::LinkedAccounts,
+    bearer::Tokens, browser::BrowserSettings, caller::Caller, lookup::Lookup, provider_identity::ProviderIdentities,
     provider_token::ProviderTokens, session::Sessions,
 };
 use crate::{
@@ -27,7 +27,7 @@ pub(crate) struct State {
     pub(crate) lookup: Lookup,
     pub(crate) tokens: Tokens,
     pub(crate) sessions: Sessions,
-    pub(crate) linked_accounts: LinkedAccounts,
+    pub(crate) provider_identities: ProviderIdentities,
     pub(crate) provider_tokens: ProviderTokens,
     pub(crate) browsers: BrowserSettings,
 }
@@ -39,7 +39,7 @@ impl State {
             lookup,
             tokens,
             sessions: Sessions::default(),
-            linked_accounts: LinkedAccounts::default(),
+            provider_identities: ProviderIdentities::default(),
             provider_tokens: ProviderTokens::default(),
             browsers,
         }

@@ -77,9 +77,9 @@ pub(crate) enum Failure {
     /// The connection was lost before an answer came: the service closed it, or we did, for what another answer on it was.
     HungUp,
     /// What came was not an HTTP answer.
-    BadAnswer,
+    BadResponse,
     /// No answer came in time.
-    AnswerTimeout,
+    ResponseTimeout,
     /// A defect of ours.
     Internal,
 }
@@ -141,8 +141,8 @@ impl Failure {
             | Self::ConnectTimeout
             | Self::Refused
             | Self::HungUp
-            | Self::BadAnswer
-            | Self::AnswerTimeout => Source::Upstream,
+            | Self::BadResponse
+            | Self::ResponseTimeout => Source::Upstream,
         }
     }
 
@@ -177,8 +177,8 @@ impl Failure {
             | Self::ReauthorizationRequired(_)
             | Self::ProviderUnavailable(_)
             | Self::VaultUnavailable
-            | Self::BadAnswer
-            | Self::AnswerTimeout
+            | Self::BadResponse
+            | Self::ResponseTimeout
             | Self::Internal => Retry::Never,
         }
     }

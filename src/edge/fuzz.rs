@@ -17,8 +17,8 @@ use crate::edge::{
         sanitize::sanitise_request,
     },
     http1::{
-        body_decoder::{BadBody, Decoder, Piece},
-        body_framing::Extent,
+        body_decoder::{BadBody, BodyDecoder, BodyPart},
+        body_framing::BodyFraming,
         request_head::{self, BadHead, MAX_HEADERS},
     },
     http2::validate,
@@ -51,14 +51,14 @@ pub fn http1_head(bytes: &[u8]) {
     );
     let said = |name: &'static str| oracle.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
     let lengths: Vec<&[u8]> = said("content-length").map(|header| header.value).collect();
-    match head.extent {
-        Extent::Chunked => assert!(lengths.is_empty() && said("transfer-encoding").count() == 1),
-        Extent::Length(length) => {
+    match head.framing {
+        BodyFraming::Chunked => assert!(lengths.is_empty() && said("transfer-encoding").count() == 1),
+        BodyFraming::Length(length) => {
             assert_eq!(said("transfer-encoding").count(), 0);
             assert!(lengths.len() <= 1 && lengths.iter().all(|text| *text == length.to_string().as_bytes()));
             assert!(length == 0 || !lengths.is_empty());
         }
-        Extent::UntilClose => unreachable!("a request does not end with the connection"),
+        BodyFraming::UntilClose => unreachable!("a request does not end with the connection"),
     }
 }
 
@@ -92,30 +92,30 @@ fn end_byte_by_byte(bytes: &[u8]) -> Result<Option<usize>, BadHead> {
 /// found however they arrive.
 pub fn http1_body(bytes: &[u8]) {
     let [kind, size, stream @ ..] = bytes else { return };
-    let extent = match kind % 4 {
-        0 => Extent::UntilClose,
-        1 => Extent::Length(u64::from(kind / 4)),
-        _ => Extent::Chunked,
+    let framing = match kind % 4 {
+        0 => BodyFraming::UntilClose,
+        1 => BodyFraming::Length(u64::from(kind / 4)),
+        _ => BodyFraming::Chunked,
     };
     for padded in [false, true] {
-        let decoder = || if padded { Decoder::of_answer(extent) } else { Decoder::of_request(extent) };
+        let decoder = || if padded { BodyDecoder::of_answer(framing) } else { BodyDecoder::of_request(framing) };
         let whole = body(decoder(), stream, stream.len().max(1));
         assert_eq!(whole, body(decoder(), stream, usize::from(*size).max(1)), "the body depends on how it arrives");
-        if let (Ok((data, _, rest)), Extent::Length(length)) = (&whole, extent) {
+        if let (Ok((data, _, rest)), BodyFraming::Length(length)) = (&whole, framing) {
             assert!(data.len() as u64 <= length && (rest.is_empty() || data.len() as u64 == length));
         }
     }
 }
 
 /// Data, number of trailers, and what stands behind the body.
-fn body(mut decoder: Decoder, stream: &[u8], size: usize) -> Result<(Vec<u8>, usize, Vec<u8>), BadBody> {
+fn body(mut decoder: BodyDecoder, stream: &[u8], size: usize) -> Result<(Vec<u8>, usize, Vec<u8>), BadBody> {
     let (mut input, mut data, mut trailers) = (BytesMut::new(), Vec::new(), 0);
     for part in stream.chunks(size) {
         input.extend_from_slice(part);
         while let Some(piece) = decoder.next(&mut input)? {
             match piece {
-                Piece::Data(bytes) => data.extend_from_slice(&bytes),
-                Piece::Trailers(lines) => trailers += lines.len(),
+                BodyPart::Data(bytes) => data.extend_from_slice(&bytes),
+                BodyPart::Trailers(lines) => trailers += lines.len(),
             }
         }
     }
@@ -169,7 +169,7 @@ pub fn http2_to_http1(bytes: &[u8]) {
     let mut request =
         RequestHead { uri, headers: headers.collect(), version: Version::HTTP_2, ..RequestHead::default() };
     let has_body = lines.next().is_some();
-    if validate::judge(&mut request, has_body).is_err() {
+    if validate::validate(&mut request, has_body).is_err() {
         return;
     }
     sanitise_request(&mut request.headers);
@@ -177,16 +177,16 @@ pub fn http2_to_http1(bytes: &[u8]) {
     let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
     let mut head = format!("GET {target} HTTP/1.1\r\nhost: a\r\n").into_bytes();
     request.headers.put(&mut head);
-    let extent = match request.length {
+    let framing = match request.length {
         BodyLength::Known(length) => {
             put_length(length, &mut head);
-            Extent::Length(length)
+            BodyFraming::Length(length)
         }
         BodyLength::Unknown => {
             put_header("transfer-encoding", b"chunked", &mut head);
-            Extent::Chunked
+            BodyFraming::Chunked
         }
-        BodyLength::None | BodyLength::Announced(_) => Extent::Length(0),
+        BodyLength::None | BodyLength::Announced(_) => BodyFraming::Length(0),
     };
     head.extend_from_slice(b"\r\n");
     if head.len() > request_head::MAX_HEAD_BYTES {
@@ -197,8 +197,8 @@ pub fn http2_to_http1(bytes: &[u8]) {
         // A service may take more headers than we do. Nothing is read otherwise for it.
         Err(BadHead::TooLarge) => {}
         read => {
-            let read = read.map(|read| (read.request.uri.to_string(), read.extent));
-            assert_eq!(read, Ok((target.to_owned(), extent)));
+            let read = read.map(|read| (read.request.uri.to_string(), read.framing));
+            assert_eq!(read, Ok((target.to_owned(), framing)));
         }
     }
 }

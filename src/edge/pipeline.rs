@@ -27,9 +27,9 @@ use tracing::{debug, error, warn};
 
 use self::{
     core::Core,
-    cors::Readers,
+    cors::CorsDecision,
     error_response::ALLOWED_METHODS,
-    response_body::{AnswerBody, Response},
+    response_body::{Response, ResponseBody},
 };
 use crate::{
     config::ListenerSettings,
@@ -41,7 +41,7 @@ use crate::{
         auth::{
             authenticate,
             browser::{self, Transport},
-            provider_identity::linked_at,
+            provider_identity::identity_at,
             provider_token::provider_token,
         },
         body::{buffering, incoming::Incoming, request_body::RequestBody},
@@ -63,12 +63,12 @@ use crate::{
         },
         observe::{access_log::Record, request_id::RequestText},
         ports::RequestOrigin,
-        timer::client_timeouts::Vitals,
+        timer::client_timeouts::ConnectionState,
         upstream::{
             cluster::Cluster,
-            forward::{Limits, forward},
+            forward::{ExchangeLimits, forward},
             pool::http2::MAX_SHARED_BODY_BYTES,
-            request::{Outgoing, max_forwards},
+            request::{UpstreamRequest, max_forwards},
             request_facts::RequestFacts,
             router::Destination,
             upgrade,
@@ -81,32 +81,33 @@ use crate::{
 pub(crate) async fn answer(
     core: &Core,
     peer: &Peer,
-    vitals: &Rc<Vitals>,
+    connection_state: &Rc<ConnectionState>,
     request: &mut RequestHead,
     body: Incoming,
 ) -> Box<Response> {
     let id = peer.request_id(&request.headers).map_or_else(|| core.random.next(), RequestText::of);
     let target = Some(request.uri.clone());
-    let mut record = Record::begin(&core.access_log, request.method.clone(), target, id.clone(), Rc::clone(vitals));
+    let mut record =
+        Record::begin(&core.access_log, request.method.clone(), target, id.clone(), Rc::clone(connection_state));
     let transport = core.auth.browsers.transport(Some(request), peer.is_trusted());
-    let mut readers = Readers::default();
-    let outcome = shielded(pin!(handle(core, peer, &id, request, body, &mut record, &mut readers))).await;
-    finished(outcome, &id, record, readers, transport)
+    let mut decision = CorsDecision::default();
+    let outcome = shielded(pin!(handle(core, peer, &id, request, body, &mut record, &mut decision))).await;
+    finished(outcome, &id, record, decision, transport)
 }
 
 /// Answers what could not be read as a request.
-pub(crate) fn refuse(core: &Core, vitals: &Rc<Vitals>, bad: BadHead) -> Box<Response> {
+pub(crate) fn refuse(core: &Core, connection_state: &Rc<ConnectionState>, bad: BadHead) -> Box<Response> {
     let id = core.random.next();
-    let record = Record::begin(&core.access_log, Method::default(), None, id.clone(), Rc::clone(vitals));
+    let record = Record::begin(&core.access_log, Method::default(), None, id.clone(), Rc::clone(connection_state));
     let transport = core.auth.browsers.transport(None, false);
-    finished(Err(Failure::Head(bad)), &id, record, Readers::default(), transport)
+    finished(Err(Failure::Head(bad)), &id, record, CorsDecision::default(), transport)
 }
 
 fn finished(
     outcome: Result<Box<Response>, Failure>,
     id: &RequestText,
     mut record: Box<Record>,
-    readers: Readers,
+    decision: CorsDecision,
     transport: Transport,
 ) -> Box<Response> {
     let mut answer = outcome.unwrap_or_else(|failure| {
@@ -124,7 +125,7 @@ fn finished(
     });
     answer.headers.append(X_REQUEST_ID, id.as_bytes());
     transport.secure(&mut answer.headers);
-    readers.told(&mut answer.headers);
+    decision.apply(&mut answer.headers);
     record.answered(answer.status);
     answer.body.record(record);
     answer
@@ -149,7 +150,7 @@ async fn handle(
     head: &mut RequestHead,
     mut body: Incoming,
     record: &mut Record,
-    readers: &mut Readers,
+    decision: &mut CorsDecision,
 ) -> Result<Box<Response>, Failure> {
     match head.method {
         Method::TRACE => return Err(Failure::Trace),
@@ -157,10 +158,10 @@ async fn handle(
         _ => {}
     }
     if head.version == Version::HTTP_2 {
-        validate::judge(head, !body.is_empty()).map_err(Failure::Head)?;
+        validate::validate(head, !body.is_empty()).map_err(Failure::Head)?;
         body.expect(head.length);
     }
-    *readers = Readers::of(&core.auth.browsers.allowed_origins, &head.headers);
+    *decision = CorsDecision::of(&core.auth.browsers.allowed_origins, &head.headers);
     let uri = std::mem::take(&mut head.uri);
     let host = host(&uri, &head.headers, head.version)?;
     let host = peer.forwarded_host(&head.headers).or(host);
@@ -183,14 +184,14 @@ async fn handle(
     };
     let destination = router.destination(wanted);
     if !matches!(destination, Destination::OwnPath)
-        && let Some(answer) = readers.preflight(&head.method, &head.headers)
+        && let Some(answer) = decision.preflight(&head.method, &head.headers)
     {
         return Ok(Box::new(answer));
     }
     match destination {
         Destination::NoRoute => Err(Failure::NoRoute),
         Destination::Refused(spelling) => Err(Failure::Path(spelling.into())),
-        Destination::OtherMethods(routes) => Err(other_methods(routes)),
+        Destination::OtherMethods(others) => Err(other_methods(others)),
         Destination::OwnPath => {
             record.in_flight.client = client_permit(core, peer, &client, |permits| &permits.own_paths)?;
             let target = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
@@ -263,10 +264,15 @@ async fn proxy(
         record.is_of(caller);
     }
     let identity = caller.as_ref().map(|caller| caller.identity.clone());
-    let linked_at =
-        linked_at(&core.auth.lookup, &core.auth.linked_accounts, snapshot, route.access.provider(), identity.as_ref())
-            .await?;
-    let permit = route.access.authorise(identity, linked_at).map_err(|denied| refused(core, denied, &request))?;
+    let identity_at = identity_at(
+        &core.auth.lookup,
+        &core.auth.provider_identities,
+        snapshot,
+        route.access.provider(),
+        identity.as_ref(),
+    )
+    .await?;
+    let permit = route.access.authorise(identity, identity_at).map_err(|denied| refused(core, denied, &request))?;
     if route.end_with_token && route.access != Access::Open {
         limits.token = caller.as_ref().map(|caller| &caller.identity);
     }
@@ -327,7 +333,7 @@ async fn proxy(
         upgrade: request.upgrade,
         random: core.random.bytes(),
     };
-    let outgoing = Outgoing::new(request.head, body, &facts)?;
+    let outgoing = UpstreamRequest::new(request.head, body, &facts)?;
     record.belongs_to(outgoing.trace_id());
     forward(&core.upstream, cluster, &outgoing, &limits, record).await
 }
@@ -360,9 +366,9 @@ fn refused(core: &Core, denied: Denied, request: &Checked<'_>) -> Failure {
 }
 
 /// How long a request on this route may take from now on.
-fn limits<'r>(core: &Core, route: &Route) -> Limits<'r> {
+fn limits<'r>(core: &Core, route: &Route) -> ExchangeLimits<'r> {
     let of_route = &route.time_limits;
-    Limits {
+    ExchangeLimits {
         connect: of_route.connect.unwrap_or(core.upstream.settings.connect_timeout),
         first_byte: of_route.first_byte.unwrap_or(core.upstream.settings.first_byte_timeout),
         idle: of_route.idle.unwrap_or(core.listener.idle_timeout),
@@ -391,7 +397,7 @@ fn host(uri: &Uri, headers: &HeaderList, version: Version) -> Result<Option<Byte
 
 /// What we say about ourselves when asked for the options of no resource in particular.
 fn options() -> Response {
-    let mut answer = Answer::new(StatusCode::NO_CONTENT, AnswerBody::whole(Bytes::new()));
+    let mut answer = Answer::new(StatusCode::NO_CONTENT, ResponseBody::whole(Bytes::new()));
     answer.headers.append(ALLOW, ALLOWED_METHODS);
     answer
 }

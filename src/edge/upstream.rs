@@ -26,7 +26,7 @@ use crate::{
         limits::{in_flight::CoreLimits, permit::Permit},
         net::names::Names,
         snapshot::SnapshotReader,
-        timer::{deadlines::Deadlines, stream_guard::Streams},
+        timer::{deadlines::Deadlines, stream_guard::StreamRegistry},
     },
 };
 
@@ -35,7 +35,7 @@ pub(crate) struct State {
     pub(crate) settings: UpstreamSettings,
     pub(crate) limits: CoreLimits,
     pub(crate) retries: RetryBudget,
-    pub(crate) streams: Rc<Streams>,
+    pub(crate) streams: Rc<StreamRegistry>,
     pub(crate) deadlines: Rc<Deadlines>,
     names: Arc<Names>,
     snapshots: RefCell<SnapshotReader>,

@@ -20,7 +20,9 @@ pub(crate) fn circles(sources: &[Source], known: &[(&str, &[&str])]) -> Vec<Stri
             let before = imports.len();
             imports.retain(|name, _| imported.contains(name) && importing.contains(name));
             let left: BTreeSet<_> = imports.keys().copied().collect();
-            imports.values_mut().for_each(|others| others.retain(|other| left.contains(other)));
+            for others in imports.values_mut() {
+                others.retain(|other| left.contains(other));
+            }
             if imports.len() == before {
                 break;
             }

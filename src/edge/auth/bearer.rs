@@ -12,7 +12,7 @@ use super::{
     cache::{self, TokenCache},
     caller::Caller,
     lookup::Lookup,
-    token_hash::{Fingerprint, Fingerprints},
+    token_hash::{TokenHash, TokenHasher},
 };
 use crate::{
     domain::gateway::models::{
@@ -35,14 +35,14 @@ struct Known {
 
 /// The tokens that one core has found good.
 pub(crate) struct Tokens {
-    known: RefCell<TokenCache<Fingerprint, Known>>,
-    fingerprints: Fingerprints,
+    known: RefCell<TokenCache<TokenHash, Known>>,
+    fingerprints: TokenHasher,
 }
 
 impl Tokens {
     /// None yet; nobody else knows the `seed` of their fingerprints.
     pub(crate) fn new(seed: &[u8; 16]) -> Self {
-        Self { known: RefCell::new(TokenCache::new(cache::TOKENS)), fingerprints: Fingerprints::new(seed) }
+        Self { known: RefCell::new(TokenCache::new(cache::TOKENS)), fingerprints: TokenHasher::new(seed) }
     }
 
     /// Forgets them all.
@@ -65,7 +65,7 @@ pub(crate) async fn by_token(
     let fingerprint = tokens.fingerprints.of(token);
     let known = tokens.known.borrow_mut().get(&fingerprint);
     if let Some(Known { caller, is_opaque }) = known {
-        match judge(lookup, snapshot, &caller.identity) {
+        match check(lookup, snapshot, &caller.identity) {
             Ok(()) => return Ok(Some(caller)),
             Err(rejection) => {
                 tokens.known.borrow_mut().forget(&fingerprint);
@@ -80,7 +80,7 @@ pub(crate) async fn by_token(
         Ok(identity) => (identity, false),
         Err(rejection) => (Box::pin(resolve(lookup, token, rejection)).await?, true),
     };
-    judge(lookup, snapshot, &identity).map_err(Failure::Token)?;
+    check(lookup, snapshot, &identity).map_err(Failure::Token)?;
     let caller = Caller::new(identity);
     tokens.known.borrow_mut().insert(fingerprint, Known { caller: Rc::clone(&caller), is_opaque });
     Ok(Some(caller))
@@ -124,7 +124,7 @@ async fn resolve(lookup: &Lookup, token: &[u8], as_signed: Rejection) -> Result<
 }
 
 /// What may have changed since the token was found good.
-fn judge(lookup: &Lookup, snapshot: &Snapshot, identity: &Identity) -> Result<(), Rejection> {
+fn check(lookup: &Lookup, snapshot: &Snapshot, identity: &Identity) -> Result<(), Rejection> {
     if !identity.is_live(lookup.now()) {
         Err(Rejection::Expired)
     } else if snapshot.revocations.contains_any(&identity.revocable()) {

@@ -16,7 +16,7 @@ pub(crate) type TokenCache<K, T> = Cache<K, T, BuildHasherDefault<DigestHasher>>
 
 /// See the module. When it is full, whoever was not asked for since the hand last came by has to go (second chance).
 pub(crate) struct Cache<K, T, S = RandomState> {
-    places: HashMap<K, usize, S>,
+    slots: HashMap<K, usize, S>,
     entries: Vec<Entry<K, T>>,
     hand: usize,
     capacity: usize,
@@ -26,12 +26,12 @@ struct Entry<K, T> {
     key: K,
     /// `None` once it was forgotten; the place is used again in its turn.
     value: Option<T>,
-    asked_for: bool,
+    referenced: bool,
 }
 
 impl<K: Hash + Eq + Clone, T: Clone, S: BuildHasher + Default> Cache<K, T, S> {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { places: HashMap::default(), entries: Vec::new(), hand: 0, capacity: capacity.max(1) }
+        Self { slots: HashMap::default(), entries: Vec::new(), hand: 0, capacity: capacity.max(1) }
     }
 
     /// What is remembered under a key.
@@ -39,15 +39,15 @@ impl<K: Hash + Eq + Clone, T: Clone, S: BuildHasher + Default> Cache<K, T, S> {
     where
         K: Borrow<Q>,
     {
-        let entry = &mut self.entries[*self.places.get(key)?];
-        entry.asked_for = true;
+        let entry = &mut self.entries[*self.slots.get(key)?];
+        entry.referenced = true;
         entry.value.clone()
     }
 
     /// Remembers something.
     pub(crate) fn insert(&mut self, key: K, value: T) {
-        let entry = Entry { key: key.clone(), value: Some(value), asked_for: false };
-        if let Some(&place) = self.places.get(&key) {
+        let entry = Entry { key: key.clone(), value: Some(value), referenced: false };
+        if let Some(&place) = self.slots.get(&key) {
             self.entries[place] = entry;
             return;
         }
@@ -58,12 +58,12 @@ impl<K: Hash + Eq + Clone, T: Clone, S: BuildHasher + Default> Cache<K, T, S> {
             let place = self.free_place();
             let gone = std::mem::replace(&mut self.entries[place], entry);
             // What was forgotten may have come back to another place.
-            if self.places.get(&gone.key) == Some(&place) {
-                self.places.remove(&gone.key);
+            if self.slots.get(&gone.key) == Some(&place) {
+                self.slots.remove(&gone.key);
             }
             place
         };
-        self.places.insert(key, place);
+        self.slots.insert(key, place);
     }
 
     /// Forgets what is remembered under a key.
@@ -71,10 +71,10 @@ impl<K: Hash + Eq + Clone, T: Clone, S: BuildHasher + Default> Cache<K, T, S> {
     where
         K: Borrow<Q>,
     {
-        if let Some(place) = self.places.remove(key) {
+        if let Some(place) = self.slots.remove(key) {
             let entry = &mut self.entries[place];
             entry.value = None;
-            entry.asked_for = false;
+            entry.referenced = false;
         }
     }
 
@@ -87,7 +87,7 @@ impl<K: Hash + Eq + Clone, T: Clone, S: BuildHasher + Default> Cache<K, T, S> {
         loop {
             let place = self.hand;
             self.hand = (self.hand + 1) % self.entries.len();
-            if !std::mem::take(&mut self.entries[place].asked_for) {
+            if !std::mem::take(&mut self.entries[place].referenced) {
                 return place;
             }
         }
@@ -127,7 +127,7 @@ mod tests {
         for n in 100..200 {
             assert_eq!(cache.get(&digest(3)), Some(3), "after {n}");
             cache.insert(digest(n), n);
-            assert_eq!((cache.entries.len(), cache.places.len()), (8, 8));
+            assert_eq!((cache.entries.len(), cache.slots.len()), (8, 8));
         }
         assert_eq!(cache.get(&digest(0)), None);
         assert_eq!(cache.get(&digest(199)), Some(199));
@@ -149,7 +149,7 @@ mod tests {
         cache.forget(&digest(3));
         cache.insert(digest(3), 5);
         cache.insert(digest(5), 5);
-        assert_eq!(cache.places.len(), cache.entries.iter().filter(|entry| entry.value.is_some()).count());
+        assert_eq!(cache.slots.len(), cache.entries.iter().filter(|entry| entry.value.is_some()).count());
         cache.clear();
         assert_eq!(cache.get(&digest(3)), None);
     }

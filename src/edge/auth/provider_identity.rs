@@ -22,7 +22,7 @@ use crate::{
 const CAPACITY: usize = 4 * 1024;
 
 /// What one core knows of where people have identities.
-pub(crate) struct LinkedAccounts(RefCell<Cache<AccountId, Rc<Known>>>);
+pub(crate) struct ProviderIdentities(RefCell<Cache<AccountId, Rc<Known>>>);
 
 struct Known {
     providers: Vec<ProviderName>,
@@ -30,9 +30,9 @@ struct Known {
 }
 
 /// The provider that is wanted, if the caller has an identity there.
-pub(crate) async fn linked_at<'p>(
+pub(crate) async fn identity_at<'p>(
     lookup: &Lookup,
-    accounts: &LinkedAccounts,
+    accounts: &ProviderIdentities,
     snapshot: &Snapshot,
     wanted: Option<&'p ProviderName>,
     caller: Option<&Arc<Identity>>,
@@ -48,7 +48,7 @@ pub(crate) async fn linked_at<'p>(
     Ok(has_it(&known).then_some(wanted))
 }
 
-async fn ask(lookup: &Lookup, accounts: &LinkedAccounts, account: AccountId) -> Result<Rc<Known>, Failure> {
+async fn ask(lookup: &Lookup, accounts: &ProviderIdentities, account: AccountId) -> Result<Rc<Known>, Failure> {
     let asked_at = lookup.now();
     let providers = lookup.ask(|resolver| async move { resolver.providers_of(account).await }).await?;
     let known = Rc::new(Known { providers, asked_at });
@@ -56,7 +56,7 @@ async fn ask(lookup: &Lookup, accounts: &LinkedAccounts, account: AccountId) -> 
     Ok(known)
 }
 
-impl LinkedAccounts {
+impl ProviderIdentities {
     fn recall(&self, account: AccountId, snapshot: &Snapshot, now: DateTime<Utc>) -> Option<Rc<Known>> {
         let known = self.0.borrow_mut().get(&account)?;
         let counts = now < known.asked_at + REMEMBERED_FOR && !snapshot.grant_changes.concern(account, known.asked_at);
@@ -64,7 +64,7 @@ impl LinkedAccounts {
     }
 }
 
-impl Default for LinkedAccounts {
+impl Default for ProviderIdentities {
     fn default() -> Self {
         Self(RefCell::new(Cache::new(CAPACITY)))
     }

@@ -9,23 +9,23 @@ use std::hash::Hasher;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 /// Makes the fingerprints of one core.
-pub(crate) struct Fingerprints(SipHasher24);
+pub(crate) struct TokenHasher(SipHasher24);
 
 /// A token's, on one core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Fingerprint(u128);
+pub(crate) struct TokenHash(u128);
 
-impl Fingerprints {
+impl TokenHasher {
     /// Under a key that nobody can foresee.
     pub(crate) fn new(key: &[u8; 16]) -> Self {
         Self(SipHasher24::new_with_key(key))
     }
 
     /// The fingerprint of a token.
-    pub(crate) fn of(&self, token: &[u8]) -> Fingerprint {
+    pub(crate) fn of(&self, token: &[u8]) -> TokenHash {
         let mut hasher = self.0;
         hasher.write(token);
-        Fingerprint(hasher.finish128().as_u128())
+        TokenHash(hasher.finish128().as_u128())
     }
 }
 
@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn each_byte_and_the_key_make_a_difference() {
-        let prints = Fingerprints::new(&[7; 16]);
+        let prints = TokenHasher::new(&[7; 16]);
         let token: Vec<u8> = (0..100).collect();
         let print = prints.of(&token);
         assert_eq!(print, prints.of(&token), "the same again");
@@ -46,6 +46,6 @@ mod tests {
             assert_ne!(print, prints.of(&token[..place]), "cut off at {place}");
         }
         assert_ne!(print, prints.of(&[&token[..], &[0]].concat()));
-        assert_ne!(print, Fingerprints::new(&[8; 16]).of(&token), "another core's");
+        assert_ne!(print, TokenHasher::new(&[8; 16]).of(&token), "another core's");
     }
 }

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 
 /// How much a core keeps of bodies that wait for their end. When it is used up, the next ones stream at once.
-const MOST_BUFFERED_BYTES: usize = 64 * 1024 * 1024;
+const MAX_BUFFERED_BYTES: usize = 64 * 1024 * 1024;
 
 /// What a core keeps of bodies.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl Buffered {
         if let Data::Parts(parts) = &mut self.data {
             parts.extend_from_slice(&data);
         }
-        core.0.get() < MOST_BUFFERED_BYTES
+        core.0.get() < MAX_BUFFERED_BYTES
     }
 
     /// The next part for the service.
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!((one.is_empty(), core.0.get()), (true, 5));
         drop(other);
         assert_eq!(core.0.get(), 0);
-        core.0.set(MOST_BUFFERED_BYTES);
+        core.0.set(MAX_BUFFERED_BYTES);
         assert!(!Buffered::default().add(part("x"), false, &core), "there is no room");
     }
 

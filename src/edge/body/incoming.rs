@@ -17,7 +17,7 @@ use crate::edge::{
     http::message::BodyLength,
     http1::connection::BodyReader,
     http2::{body::Http2Body, trailers::ExpectedTrailers},
-    timer::stream_guard::{Guard, Streams, Terms},
+    timer::stream_guard::{Guard, StreamLimits, StreamRegistry},
 };
 
 /// See the module.
@@ -33,11 +33,16 @@ pub(crate) enum Incoming {
 
 impl Incoming {
     /// What comes on a client's stream. A client that owes it may be silent for as long as `idle`.
-    pub(crate) fn http2(stream: RecvStream, trailers: ExpectedTrailers, streams: &Rc<Streams>, idle: Duration) -> Self {
+    pub(crate) fn http2(
+        stream: RecvStream,
+        trailers: ExpectedTrailers,
+        streams: &Rc<StreamRegistry>,
+        idle: Duration,
+    ) -> Self {
         if stream.is_end_stream() {
             return Self::Empty;
         }
-        let guard = Guard::new(streams, Terms { idle, deadline: None, token: None }, None);
+        let guard = Guard::new(streams, StreamLimits { idle, deadline: None, token: None }, None);
         Self::Http2(Rc::new(RefCell::new(Http2Body::new(stream, trailers))), Some(guard))
     }
 
@@ -99,7 +104,7 @@ fn poll_guarded(
     mut guard: Option<&mut Guard>,
     context: &mut Context<'_>,
 ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-    if let Some(over) = guard.as_ref().and_then(|guard| guard.over()) {
+    if let Some(over) = guard.as_ref().and_then(|guard| guard.end_reason()) {
         return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, over))));
     }
     loop {
@@ -107,8 +112,8 @@ fn poll_guarded(
         match (&frame, &mut guard) {
             // An empty frame is no sign of life.
             (Poll::Ready(Some(Ok(frame))), _) if frame.data_ref().is_some_and(Bytes::is_empty) => continue,
-            (Poll::Pending, Some(guard)) => guard.waits(context.waker()),
-            (Poll::Ready(_), Some(guard)) => guard.rests(),
+            (Poll::Pending, Some(guard)) => guard.start_idle_timer(context.waker()),
+            (Poll::Ready(_), Some(guard)) => guard.pause_idle_timer(),
             (_, None) => {}
         }
         return frame;

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::edge::{
     error::Failure,
-    http::sanitize::passable,
+    http::sanitize::forwardable,
     timer::{deadlines::AwaitedSince, stream_guard::Progress},
 };
 
@@ -167,7 +167,7 @@ impl Upload {
             self.awaits_client.set(polled.is_pending());
             match ready!(polled).map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Err(trailers))) => {
-                    if let Some(trailers) = passable(trailers) {
+                    if let Some(trailers) = forwardable(trailers) {
                         return Poll::Ready(Some(Ok(trailers)));
                     }
                 }

@@ -24,12 +24,12 @@ pub(crate) struct HeaderList {
 pub(crate) struct Line {
     name: HeaderName,
     value: Range<usize>,
-    place: Place,
+    storage: Storage,
 }
 
 /// Where a value stands.
 #[derive(Debug, Clone, Copy)]
-enum Place {
+enum Storage {
     /// In the head, in a line that begins there.
     Head { line: usize },
     /// Among those that were added.
@@ -39,20 +39,20 @@ enum Place {
 impl Line {
     /// One that begins `at` this place of the head. Name and value were found good.
     pub(crate) fn new(name: HeaderName, at: usize, value: Range<usize>) -> Self {
-        Self { name, value, place: Place::Head { line: at } }
+        Self { name, value, storage: Storage::Head { line: at } }
     }
 
     fn value<'h>(&self, head: &'h [u8], added: &'h [u8]) -> &'h [u8] {
-        let text = match self.place {
-            Place::Head { .. } => head,
-            Place::Added => added,
+        let text = match self.storage {
+            Storage::Head { .. } => head,
+            Storage::Added => added,
         };
         text.get(self.value.clone()).unwrap_or_default()
     }
 
     /// Where the whole line stands in the head, with its end, if it is written as we write one.
     fn whole(&self, head: &[u8]) -> Option<Range<usize>> {
-        let Place::Head { line } = self.place else { return None };
+        let Storage::Head { line } = self.storage else { return None };
         let (begins, ends) = (self.value.start.checked_sub(2)?, self.value.end + 2);
         let is_plain = head.get(begins..self.value.start)? == b": " && head.get(self.value.end..ends)? == b"\r\n";
         is_plain.then_some(line..ends)
@@ -94,9 +94,9 @@ impl HeaderList {
     /// The same as [`Self::get`], for whoever keeps it for longer than the headers.
     pub(crate) fn share(&self, name: &HeaderName) -> Option<Bytes> {
         let line = self.line(name)?;
-        Some(match line.place {
-            Place::Head { .. } => self.head.slice(line.value.clone()),
-            Place::Added => Bytes::copy_from_slice(self.value(line)),
+        Some(match line.storage {
+            Storage::Head { .. } => self.head.slice(line.value.clone()),
+            Storage::Added => Bytes::copy_from_slice(self.value(line)),
         })
     }
 
@@ -108,7 +108,7 @@ impl HeaderList {
     pub(crate) fn append(&mut self, name: HeaderName, value: impl AsRef<[u8]>) {
         let begins = self.added.len();
         self.added.extend_from_slice(value.as_ref());
-        self.lines.push(Line { name, value: begins..self.added.len(), place: Place::Added });
+        self.lines.push(Line { name, value: begins..self.added.len(), storage: Storage::Added });
     }
 
     /// Adds a line in the place of all that have the name.
@@ -183,8 +183,8 @@ impl From<HeaderList> for HeaderMap {
     fn from(list: HeaderList) -> Self {
         let mut map = Self::with_capacity(list.len());
         let added = Bytes::from(list.added);
-        for Line { name, value, place } in list.lines {
-            let text = if matches!(place, Place::Head { .. }) { &list.head } else { &added };
+        for Line { name, value, storage } in list.lines {
+            let text = if matches!(storage, Storage::Head { .. }) { &list.head } else { &added };
             // None of them could not be one.
             if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(value)) {
                 map.append(name, value);

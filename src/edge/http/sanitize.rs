@@ -38,7 +38,7 @@ fn sanitise_trailers(trailers: &mut HeaderMap) {
 }
 
 /// What may be passed on of trailers, if anything.
-pub(crate) fn passable(trailers: Frame<Bytes>) -> Option<Frame<Bytes>> {
+pub(crate) fn forwardable(trailers: Frame<Bytes>) -> Option<Frame<Bytes>> {
     let mut trailers = trailers.into_trailers().ok()?;
     sanitise_trailers(&mut trailers);
     (!trailers.is_empty()).then(|| Frame::trailers(trailers))
@@ -57,7 +57,7 @@ pub(crate) fn remove_method_overrides(headers: &mut HeaderList) {
 }
 
 /// Removes from a service's answer what may not pass.
-pub(crate) fn sanitise_answer(headers: &mut HeaderList) {
+pub(crate) fn sanitise_response(headers: &mut HeaderList) {
     remove_connection_headers(headers, |name, value| *name != X_REQUEST_ID && cookies::may_be_set(name, value));
 }
 
@@ -70,12 +70,15 @@ fn announced_trailers(headers: &HeaderList) -> Option<String> {
 }
 
 /// Removes what speaks about one connection, and what `Connection` names (RFC 9110 §7.6.1). Which trailers are to come is
-/// for the other end, too. Of the others those stay that `may_pass` lets through.
-fn remove_connection_headers(headers: &mut HeaderList, may_pass: impl Fn(&HeaderName, &[u8]) -> bool) {
+/// for the other end, too. Of the others those stay that `is_forwardable` lets through.
+fn remove_connection_headers(headers: &mut HeaderList, is_forwardable: impl Fn(&HeaderName, &[u8]) -> bool) {
     let trailers = announced_trailers(headers);
     let named = named_in_connection(headers);
     headers.retain(|name, value| {
-        !is_hop_by_hop(name.as_str()) && !is_framing(name.as_str()) && !named.contains(name) && may_pass(name, value)
+        !is_hop_by_hop(name.as_str())
+            && !is_framing(name.as_str())
+            && !named.contains(name)
+            && is_forwardable(name, value)
     });
     if let Some(trailers) = trailers {
         headers.append(TRAILER, trailers);
@@ -242,7 +245,7 @@ mod tests {
             ("set-cookie", "theme=dark"),
             ("x-user-id", "u1"),
         ]);
-        sanitise_answer(&mut headers);
+        sanitise_response(&mut headers);
         assert_eq!(headers.len(), 2);
         assert_eq!((&headers["set-cookie"], &headers["x-user-id"]), ("theme=dark", "u1"));
     }

@@ -5,7 +5,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
 use thiserror::Error;
 
-use super::{body_framing::Extent, request_head};
+use super::{body_framing::BodyFraming, request_head};
 
 /// The longest extensions of one chunk, and the longest trailer section.
 const MAX_EXTENSION_BYTES: usize = 256;
@@ -18,7 +18,7 @@ pub(crate) struct BadBody;
 
 /// A part of a body.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub(crate) enum BodyPart {
     /// Some of its bytes, at least one.
     Data(Bytes),
     /// What stands behind a chunked one, if anything does.
@@ -27,7 +27,7 @@ pub(crate) enum Piece {
 
 /// Where in a body the reader is.
 #[derive(Debug)]
-pub(crate) enum Decoder {
+pub(crate) enum BodyDecoder {
     /// So many bytes are to come.
     Length(u64),
     /// It ends with the connection.
@@ -57,23 +57,25 @@ pub(crate) enum Chunk {
     Done,
 }
 
-impl Decoder {
+impl BodyDecoder {
     /// That of a request's body.
-    pub(crate) fn of_request(extent: Extent) -> Self {
-        Self::new(extent, false)
+    pub(crate) fn of_request(framing: BodyFraming) -> Self {
+        Self::new(framing, false)
     }
 
     /// That of an answer's body.
-    pub(crate) fn of_answer(extent: Extent) -> Self {
-        Self::new(extent, true)
+    pub(crate) fn of_answer(framing: BodyFraming) -> Self {
+        Self::new(framing, true)
     }
 
-    fn new(extent: Extent, padded: bool) -> Self {
-        match extent {
-            Extent::Length(0) => Self::Ended,
-            Extent::Length(length) => Self::Length(length),
-            Extent::Chunked => Self::Chunks { chunk: Chunk::Size { digits: 0, size: 0 }, trailers: Vec::new(), padded },
-            Extent::UntilClose => Self::UntilClose,
+    fn new(framing: BodyFraming, padded: bool) -> Self {
+        match framing {
+            BodyFraming::Length(0) => Self::Ended,
+            BodyFraming::Length(length) => Self::Length(length),
+            BodyFraming::Chunked => {
+                Self::Chunks { chunk: Chunk::Size { digits: 0, size: 0 }, trailers: Vec::new(), padded }
+            }
+            BodyFraming::UntilClose => Self::UntilClose,
         }
     }
 
@@ -83,7 +85,7 @@ impl Decoder {
     }
 
     /// How many bytes there may be for one read.
-    pub(crate) fn wanted(&self) -> u64 {
+    pub(crate) fn size_hint(&self) -> u64 {
         match self {
             Self::Length(left) | Self::Chunks { chunk: Chunk::Data(left), .. } => *left,
             Self::UntilClose => u64::MAX,
@@ -93,13 +95,13 @@ impl Decoder {
     }
 
     /// The next piece of `input`, which is taken out of it; `None` if more has to come first, or if the body has ended.
-    pub(crate) fn next(&mut self, input: &mut BytesMut) -> Result<Option<Piece>, BadBody> {
+    pub(crate) fn next(&mut self, input: &mut BytesMut) -> Result<Option<BodyPart>, BadBody> {
         match self {
             Self::Ended => Ok(None),
             Self::UntilClose => Ok(data(input, u64::MAX)),
             Self::Length(left) => {
                 let piece = data(input, *left);
-                if let Some(Piece::Data(data)) = &piece {
+                if let Some(BodyPart::Data(data)) = &piece {
                     *left -= data.len() as u64;
                     if *left == 0 {
                         *self = Self::Ended;
@@ -118,7 +120,7 @@ impl Decoder {
                     return Ok(None);
                 }
                 request_head::parse_trailers(&section)
-                    .map(|trailers| Some(Piece::Trailers(trailers)))
+                    .map(|trailers| Some(BodyPart::Trailers(trailers)))
                     .map_err(|_| BadBody)
             }
         }
@@ -138,20 +140,25 @@ impl Decoder {
 }
 
 /// At most so many bytes of `input`.
-fn data(input: &mut BytesMut, most: u64) -> Option<Piece> {
+fn data(input: &mut BytesMut, most: u64) -> Option<BodyPart> {
     let length = usize::try_from(most).unwrap_or(usize::MAX).min(input.len());
-    (length > 0).then(|| Piece::Data(input.split_to(length).freeze()))
+    (length > 0).then(|| BodyPart::Data(input.split_to(length).freeze()))
 }
 
 impl Chunk {
     /// The next data; `None` if more has to come first, or if the body is done.
-    fn next(&mut self, input: &mut BytesMut, trailers: &mut Vec<u8>, padded: bool) -> Result<Option<Piece>, BadBody> {
+    fn next(
+        &mut self,
+        input: &mut BytesMut,
+        trailers: &mut Vec<u8>,
+        padded: bool,
+    ) -> Result<Option<BodyPart>, BadBody> {
         let mut at = 0;
         while at < input.len() && !matches!(self, Self::Done) {
             if let Self::Data(left) = self {
                 input.advance(at);
                 let piece = data(input, *left);
-                if let Some(Piece::Data(data)) = &piece {
+                if let Some(BodyPart::Data(data)) = &piece {
                     *left -= data.len() as u64;
                     if *left == 0 {
                         *self = Self::DataReturn;
@@ -216,15 +223,15 @@ mod tests {
     use super::*;
 
     /// Takes a body apart that arrives in pieces of this size: its data, its trailers, what is left, and how it ended.
-    fn taken(extent: Extent, stream: &str, size: usize) -> Result<(String, usize, String), BadBody> {
-        let mut decoder = Decoder::of_request(extent);
+    fn taken(framing: BodyFraming, stream: &str, size: usize) -> Result<(String, usize, String), BadBody> {
+        let mut decoder = BodyDecoder::of_request(framing);
         let (mut input, mut data, mut trailers) = (BytesMut::new(), String::new(), 0);
         for piece in stream.as_bytes().chunks(size) {
             input.extend_from_slice(piece);
             while let Some(piece) = decoder.next(&mut input)? {
                 match piece {
-                    Piece::Data(bytes) => data += std::str::from_utf8(&bytes).unwrap(),
-                    Piece::Trailers(lines) => trailers += lines.len(),
+                    BodyPart::Data(bytes) => data += std::str::from_utf8(&bytes).unwrap(),
+                    BodyPart::Trailers(lines) => trailers += lines.len(),
                 }
             }
         }
@@ -240,34 +247,34 @@ mod tests {
         for size in 1..60 {
             let whole = |text: &str, trailers, rest: &str| Ok((text.to_owned(), trailers, rest.to_owned()));
             assert_eq!(
-                taken(Extent::Chunked, chunks, size),
+                taken(BodyFraming::Chunked, chunks, size),
                 whole("abc0123456789abcdefg", 2, "GET /"),
                 "in pieces of {size}"
             );
-            assert_eq!(taken(Extent::Chunked, "0\r\n\r\nGET /", size), whole("", 0, "GET /"));
-            assert_eq!(taken(Extent::Length(3), "abcGET /", size), whole("abc", 0, "GET /"));
-            assert_eq!(taken(Extent::Length(0), "GET /", size), whole("", 0, "GET /"));
-            assert_eq!(taken(Extent::UntilClose, "abc", size), whole("abc", 0, ""));
+            assert_eq!(taken(BodyFraming::Chunked, "0\r\n\r\nGET /", size), whole("", 0, "GET /"));
+            assert_eq!(taken(BodyFraming::Length(3), "abcGET /", size), whole("abc", 0, "GET /"));
+            assert_eq!(taken(BodyFraming::Length(0), "GET /", size), whole("", 0, "GET /"));
+            assert_eq!(taken(BodyFraming::UntilClose, "abc", size), whole("abc", 0, ""));
         }
     }
 
     #[test]
     fn a_service_may_pad_the_size_of_a_chunk() {
         let mut input = BytesMut::from("3  \r\nabc\r\n0 \r\n\r\n");
-        let mut decoder = Decoder::of_answer(Extent::Chunked);
-        assert_eq!(decoder.next(&mut input), Ok(Some(Piece::Data(Bytes::from_static(b"abc")))));
+        let mut decoder = BodyDecoder::of_answer(BodyFraming::Chunked);
+        assert_eq!(decoder.next(&mut input), Ok(Some(BodyPart::Data(Bytes::from_static(b"abc")))));
         assert_eq!((decoder.next(&mut input), decoder.is_ended(), input.len()), (Ok(None), true, 0));
     }
 
     #[test]
     fn a_body_that_breaks_off_is_not_whole() {
-        for (extent, stream) in [
-            (Extent::Length(4), "abc"),
-            (Extent::Chunked, "3\r\nabc\r\n"),
-            (Extent::Chunked, "3\r\nabc\r\n0\r\n"),
-            (Extent::Chunked, "5\r\nabc"),
+        for (framing, stream) in [
+            (BodyFraming::Length(4), "abc"),
+            (BodyFraming::Chunked, "3\r\nabc\r\n"),
+            (BodyFraming::Chunked, "3\r\nabc\r\n0\r\n"),
+            (BodyFraming::Chunked, "5\r\nabc"),
         ] {
-            assert_eq!(taken(extent, stream, 100), Err(BadBody), "{stream:?}");
+            assert_eq!(taken(framing, stream, 100), Err(BadBody), "{stream:?}");
         }
     }
 
@@ -299,7 +306,7 @@ mod tests {
             "0\r\nX: 1\r\n folded\r\n\r\n",
         ] {
             let whole = format!("{chunks}0\r\n\r\n0\r\n\r\n");
-            assert_eq!(taken(Extent::Chunked, &whole, 100), Err(BadBody), "{chunks:?}");
+            assert_eq!(taken(BodyFraming::Chunked, &whole, 100), Err(BadBody), "{chunks:?}");
         }
     }
 
@@ -308,11 +315,11 @@ mod tests {
         let with_trailer = |bytes: usize| format!("0\r\nX: {}\r\n\r\n", "a".repeat(bytes - "X: ".len()));
         let in_lines = |bytes: usize| format!("0\r\nX: {}\r\nY: 1\r\n\r\n", "a".repeat(bytes - "X: Y: 1".len()));
         for whole in [with_trailer, in_lines] {
-            assert!(taken(Extent::Chunked, &whole(4096), 100).is_ok());
-            assert_eq!(taken(Extent::Chunked, &whole(4097), 100), Err(BadBody));
+            assert!(taken(BodyFraming::Chunked, &whole(4096), 100).is_ok());
+            assert_eq!(taken(BodyFraming::Chunked, &whole(4097), 100), Err(BadBody));
         }
         let with_extension = |bytes: usize| format!("1;{}\r\na\r\n0\r\n\r\n", "a".repeat(bytes));
-        assert_eq!(taken(Extent::Chunked, &with_extension(256), 100).unwrap().0, "a");
-        assert_eq!(taken(Extent::Chunked, &with_extension(257), 100), Err(BadBody));
+        assert_eq!(taken(BodyFraming::Chunked, &with_extension(256), 100).unwrap().0, "a");
+        assert_eq!(taken(BodyFraming::Chunked, &with_extension(257), 100), Err(BadBody));
     }
 }

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 
-use super::write_buffer::Output;
+use super::write_buffer::WriteBuffer;
 use crate::edge::http::field_line::put_headers;
 
 /// How a body is marked off on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Encoder {
+pub(crate) enum BodyEncoder {
     /// There is none to be sent.
     Nothing,
     /// So many bytes are to come.
@@ -24,9 +24,9 @@ pub(crate) enum Encoder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WrongLength;
 
-impl Encoder {
+impl BodyEncoder {
     /// Adds a part of the body. There must be room for it.
-    pub(crate) fn put(&mut self, frame: Frame<Bytes>, output: &mut Output) -> Result<(), WrongLength> {
+    pub(crate) fn put(&mut self, frame: Frame<Bytes>, output: &mut WriteBuffer) -> Result<(), WrongLength> {
         let data = match frame.into_data() {
             Ok(data) => data,
             Err(other) => {
@@ -52,7 +52,7 @@ impl Encoder {
     }
 
     /// The body has ended.
-    pub(crate) fn finish(&mut self, output: &mut Output) -> Result<(), WrongLength> {
+    pub(crate) fn finish(&mut self, output: &mut WriteBuffer) -> Result<(), WrongLength> {
         match self {
             Self::Length(1..) => Err(WrongLength),
             Self::Chunked { .. } => {
@@ -63,7 +63,7 @@ impl Encoder {
         }
     }
 
-    fn finish_with(&mut self, trailers: &HeaderMap, output: &mut Output) {
+    fn finish_with(&mut self, trailers: &HeaderMap, output: &mut WriteBuffer) {
         output.head().extend_from_slice(b"0\r\n");
         put_headers(trailers.iter(), output.head());
         output.head().extend_from_slice(b"\r\n");

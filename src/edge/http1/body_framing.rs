@@ -2,7 +2,7 @@
 
 /// How the body behind a head is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
+pub(crate) enum BodyFraming {
     /// By its length; zero if there is none.
     Length(u64),
     /// By chunks.

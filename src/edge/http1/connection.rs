@@ -23,14 +23,14 @@ use tokio::{
 };
 
 use super::{
-    body_decoder::{BadBody, Decoder, Piece},
-    body_framing::Extent,
+    body_decoder::{BadBody, BodyDecoder, BodyPart},
+    body_framing::BodyFraming,
     request_head::{self, BadHead, Head},
-    write_buffer::Output,
+    write_buffer::WriteBuffer,
 };
 use crate::edge::{
     net::{client_stream::Socket, lingering_close::LingeringClose, tcp::SMALL_READ_BYTES},
-    timer::client_timeouts::Vitals,
+    timer::client_timeouts::ConnectionState,
 };
 
 /// As much of a body as is read at once.
@@ -38,28 +38,28 @@ const BODY_READ_BYTES: usize = 64 * 1024;
 
 /// As much of a body that nobody wants is read, and waited for so long, so that the connection can be used again. A service may
 /// answer before it has read a body, and the end of it is often just behind.
-const MOST_UNWANTED_BYTES: u64 = 256 * 1024;
-const UNWANTED_FOR: Duration = Duration::from_secs(5);
+const MAX_DRAIN_BYTES: u64 = 256 * 1024;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Tells a client to send its body (RFC 9110 §10.1.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// See the module.
-pub(crate) struct Wire {
+pub(crate) struct Http1Connection {
     socket: RefCell<Socket>,
     input: RefCell<Input>,
-    vitals: Rc<Vitals>,
+    connection_state: Rc<ConnectionState>,
 }
 
 struct Input {
     buffer: BytesMut,
     /// How many bytes of the buffer were searched for the end of a head.
     scanned: usize,
-    body: Decoder,
+    body: BodyDecoder,
     /// Which request may be read: a reader of another one has lost its right.
     turn: u64,
     /// What is to be written before the client sends its body, once somebody wants it.
-    go_on: Option<Output>,
+    pending_100_continue: Option<WriteBuffer>,
     /// Nothing more will come: the client has closed its side, or the connection is broken.
     is_ended: bool,
     /// The client can neither send nor read any more.
@@ -69,31 +69,40 @@ struct Input {
 /// The right to read the body of one request.
 pub(crate) struct BodyReader {
     /// The connection belongs to its task alone: a reader that is left over does not keep it open.
-    wire: Weak<Wire>,
+    connection: Weak<Http1Connection>,
     turn: u64,
 }
 
 impl BodyReader {
     /// The next part of the body. After the request has ended it is a body that broke off.
     pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BadBody>>> {
-        self.wire.upgrade().map_or(Poll::Ready(Some(Err(BadBody))), |wire| wire.poll_body(self.turn, context))
+        self.connection
+            .upgrade()
+            .map_or(Poll::Ready(Some(Err(BadBody))), |connection| connection.poll_body(self.turn, context))
     }
 
     /// Whether all of the body was read.
     pub(crate) fn is_over(&self) -> bool {
-        self.wire.upgrade().is_some_and(|wire| {
-            let input = wire.input.borrow();
+        self.connection.upgrade().is_some_and(|connection| {
+            let input = connection.input.borrow();
             input.turn == self.turn && input.body.is_ended()
         })
     }
 }
 
-impl Wire {
+impl Http1Connection {
     /// `buffer` was read from the socket already.
-    pub(crate) fn new(socket: Socket, buffer: BytesMut, vitals: Rc<Vitals>) -> Self {
-        let input =
-            Input { buffer, scanned: 0, body: Decoder::Ended, turn: 0, go_on: None, is_ended: false, is_broken: false };
-        Self { socket: RefCell::new(socket), input: RefCell::new(input), vitals }
+    pub(crate) fn new(socket: Socket, buffer: BytesMut, connection_state: Rc<ConnectionState>) -> Self {
+        let input = Input {
+            buffer,
+            scanned: 0,
+            body: BodyDecoder::Ended,
+            turn: 0,
+            pending_100_continue: None,
+            is_ended: false,
+            is_broken: false,
+        };
+        Self { socket: RefCell::new(socket), input: RefCell::new(input), connection_state }
     }
 
     /// The socket itself, and what was read from it.
@@ -108,7 +117,7 @@ impl Wire {
                 let input = &mut *self.input.borrow_mut();
                 if !input.buffer.is_empty() {
                     match request_head::end(&input.buffer, &mut input.scanned) {
-                        Ok(None) => self.vitals.head_begun(),
+                        Ok(None) => self.connection_state.head_begun(),
                         Ok(Some(_)) | Err(_) => return Poll::Ready(true),
                     }
                 }
@@ -135,20 +144,20 @@ impl Wire {
 
     /// What follows now is the body of a request; `waits` is whether the client waits to be told to send it. `None` if there
     /// is no body.
-    pub(crate) fn begin_body(self: &Rc<Self>, extent: Extent, waits: bool) -> Option<BodyReader> {
+    pub(crate) fn begin_body(self: &Rc<Self>, framing: BodyFraming, waits: bool) -> Option<BodyReader> {
         let mut input = self.input.borrow_mut();
         input.turn += 1;
-        input.body = Decoder::of_request(extent);
+        input.body = BodyDecoder::of_request(framing);
         if input.body.is_ended() {
-            input.go_on = None;
+            input.pending_100_continue = None;
             return None;
         }
-        input.go_on = waits.then(|| Output::of(CONTINUE));
-        Some(BodyReader { wire: Rc::downgrade(self), turn: input.turn })
+        input.pending_100_continue = waits.then(|| WriteBuffer::of(CONTINUE));
+        Some(BodyReader { connection: Rc::downgrade(self), turn: input.turn })
     }
 
     fn poll_body(&self, turn: u64, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BadBody>>> {
-        debug_assert!(self.vitals.is_served_by(context.waker()), "two tasks cannot wait for one socket");
+        debug_assert!(self.connection_state.is_served_by(context.waker()), "two tasks cannot wait for one socket");
         loop {
             {
                 let input = &mut *self.input.borrow_mut();
@@ -158,11 +167,11 @@ impl Wire {
                 let part = input.body.next(&mut input.buffer);
                 if matches!(part, Ok(Some(_))) || input.body.is_ended() {
                     // What only marks the body off is no sign of life.
-                    self.vitals.body_came(true);
+                    self.connection_state.body_came(true);
                 }
                 match part {
-                    Ok(Some(Piece::Data(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                    Ok(Some(Piece::Trailers(trailers))) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+                    Ok(Some(BodyPart::Data(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                    Ok(Some(BodyPart::Trailers(trailers))) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
                     Ok(None) if input.body.is_ended() => return Poll::Ready(None),
                     Ok(None) if input.is_ended => return Poll::Ready(Some(Err(BadBody))),
                     Ok(None) => {}
@@ -188,11 +197,11 @@ impl Wire {
 
     /// Ends the right to read the body, and discards the rest of it; if it `waits`, also what is still on its way. Returns
     /// whether that was all of it.
-    pub(crate) async fn finish_body(&self, waits: bool) -> bool {
-        let mut left = MOST_UNWANTED_BYTES;
+    pub(crate) async fn drain_body(&self, waits: bool) -> bool {
+        let mut left = MAX_DRAIN_BYTES;
         let mut finished = pin!(std::future::poll_fn(|context| self.poll_finish(context, &mut left)));
         if waits {
-            return timeout(UNWANTED_FOR, finished).await.unwrap_or(false);
+            return timeout(DRAIN_TIMEOUT, finished).await.unwrap_or(false);
         }
         std::future::poll_fn(|context| Poll::Ready(finished.as_mut().poll(context) == Poll::Ready(true))).await
     }
@@ -203,15 +212,15 @@ impl Wire {
         input.turn += 1;
         loop {
             // If the client waits to be told to send it, nobody can tell whether it comes after all.
-            if input.body.is_ended() || input.is_ended || input.go_on.is_some() {
+            if input.body.is_ended() || input.is_ended || input.pending_100_continue.is_some() {
                 return Poll::Ready(input.body.is_ended());
             }
-            if input.body.wanted() > *left {
+            if input.body.size_hint() > *left {
                 return Poll::Ready(false);
             }
             match input.body.next(&mut input.buffer) {
-                Ok(Some(Piece::Data(data))) => *left = left.saturating_sub(data.len() as u64),
-                Ok(Some(Piece::Trailers(_))) => {}
+                Ok(Some(BodyPart::Data(data))) => *left = left.saturating_sub(data.len() as u64),
+                Ok(Some(BodyPart::Trailers(_))) => {}
                 Err(BadBody) => return Poll::Ready(false),
                 Ok(None) if input.body.is_ended() => {}
                 Ok(None) => ready!(fill(context, &mut self.socket.borrow_mut(), input, BODY_READ_BYTES)),
@@ -230,7 +239,7 @@ impl Wire {
                     return Poll::Ready(());
                 }
                 if input.is_ended {
-                    self.vitals.half_closed();
+                    self.connection_state.half_closed();
                     // Said once: the kernel forgets it.
                     input.is_broken = self.socket.borrow().is_broken();
                     return if input.is_broken { Poll::Ready(()) } else { Poll::Pending };
@@ -255,18 +264,20 @@ impl Wire {
     }
 
     /// Writes as much as the client takes.
-    pub(crate) fn poll_write(&self, context: &mut Context<'_>, output: &mut Output) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_write(&self, context: &mut Context<'_>, output: &mut WriteBuffer) -> Poll<io::Result<()>> {
         let socket = &mut *self.socket.borrow_mut();
         let input = &mut *self.input.borrow_mut();
         let before = output.left();
         let mut written = Poll::Ready(Ok(()));
-        if let Some(go_on) = input.go_on.as_mut().filter(|go_on| go_on.is_begun()) {
-            written = go_on.poll_write(context, socket);
+        if let Some(pending_100_continue) =
+            input.pending_100_continue.as_mut().filter(|pending_100_continue| pending_100_continue.is_begun())
+        {
+            written = pending_100_continue.poll_write(context, socket);
         }
         if matches!(written, Poll::Ready(Ok(()))) {
             written = output.poll_write(context, socket);
         }
-        self.vitals.client_read(written.is_ready() || output.left() < before, written.is_pending());
+        self.connection_state.client_read(written.is_ready() || output.left() < before, written.is_pending());
         written
     }
 
@@ -277,11 +288,15 @@ impl Wire {
 
     /// Closes the connection so that the last answer arrives. The client may still be sending if it `lingers`.
     pub(crate) async fn close(&self, lingers: bool) {
-        let mut goodbye = LingeringClose::default();
+        let mut closing = LingeringClose::default();
         // Whatever comes of it, the connection is dropped next.
         let _ = std::future::poll_fn(|context| {
             let socket = &mut *self.socket.borrow_mut();
-            if lingers { goodbye.poll(context, socket, &self.vitals) } else { Pin::new(socket).poll_shutdown(context) }
+            if lingers {
+                closing.poll(context, socket, &self.connection_state)
+            } else {
+                Pin::new(socket).poll_shutdown(context)
+            }
         })
         .await;
     }
@@ -290,14 +305,14 @@ impl Wire {
     fn poll_wanted(&self, context: &mut Context<'_>) -> Poll<()> {
         let input = &mut *self.input.borrow_mut();
         let socket = &mut *self.socket.borrow_mut();
-        if let Some(go_on) = &mut input.go_on {
+        if let Some(pending_100_continue) = &mut input.pending_100_continue {
             // If it is broken, reading says so.
-            let _ = ready!(go_on.poll_write(context, socket));
-            input.go_on = None;
+            let _ = ready!(pending_100_continue.poll_write(context, socket));
+            input.pending_100_continue = None;
         }
         let filled = fill(context, socket, input, BODY_READ_BYTES);
         if filled.is_pending() {
-            self.vitals.body_came(false);
+            self.connection_state.body_came(false);
         }
         filled
     }
@@ -309,7 +324,7 @@ impl Wire {
 }
 
 fn fill(context: &mut Context<'_>, socket: &mut Socket, input: &mut Input, most: usize) -> Poll<()> {
-    let wanted = usize::try_from(input.body.wanted()).unwrap_or(usize::MAX);
+    let wanted = usize::try_from(input.body.size_hint()).unwrap_or(usize::MAX);
     let read = if wanted > SMALL_READ_BYTES && most > SMALL_READ_BYTES {
         // A large body: read to where it stays.
         input.buffer.reserve(wanted.min(most));
@@ -341,12 +356,12 @@ mod tests {
     use super::*;
     use crate::edge::{
         net::tcp::Tcp,
-        timer::client_timeouts::{Limits, Watchdog},
+        timer::client_timeouts::{ClientTimeouts, Timeouts},
     };
 
-    struct Nobody;
+    struct NoWaker;
 
-    impl Wake for Nobody {
+    impl Wake for NoWaker {
         fn wake(self: Arc<Self>) {}
     }
 
@@ -355,25 +370,25 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let socket = Socket::Plain(Tcp(listener.accept().await.unwrap().0));
-        let vitals = Watchdog::new(Limits { head: Duration::MAX, idle: Duration::MAX }).enrol();
-        let wire = Rc::new(Wire::new(socket, BytesMut::new(), Rc::clone(&vitals)));
-        let waker = Waker::from(Arc::new(Nobody));
-        vitals.remember(&waker);
+        let connection_state = ClientTimeouts::new(Timeouts { head: Duration::MAX, idle: Duration::MAX }).enrol();
+        let connection = Rc::new(Http1Connection::new(socket, BytesMut::new(), Rc::clone(&connection_state)));
+        let waker = Waker::from(Arc::new(NoWaker));
+        connection_state.remember(&waker);
         let polled = |reader: &BodyReader| reader.poll(&mut Context::from_waker(&waker));
-        let first = wire.begin_body(Extent::Length(10), false).unwrap();
+        let first = connection.begin_body(BodyFraming::Length(10), false).unwrap();
         assert!(polled(&first).is_pending());
         client.write_all(b"first body").await.unwrap();
-        assert!(wire.finish_body(true).await);
+        assert!(connection.drain_body(true).await);
         assert!(matches!(polled(&first), Poll::Ready(Some(Err(BadBody)))) && !first.is_over());
-        let second = wire.begin_body(Extent::Length(11), false).unwrap();
+        let second = connection.begin_body(BodyFraming::Length(11), false).unwrap();
         client.write_all(b"second body").await.unwrap();
-        std::future::poll_fn(|context| wire.poll_fill(context, SMALL_READ_BYTES)).await;
+        std::future::poll_fn(|context| connection.poll_fill(context, SMALL_READ_BYTES)).await;
         for _ in 0..2 {
             assert!(matches!(polled(&first), Poll::Ready(Some(Err(BadBody)))));
         }
         let Poll::Ready(Some(Ok(data))) = polled(&second) else { panic!("it has come") };
         assert!(data.into_data().unwrap() == "second body" && second.is_over() && !first.is_over());
-        assert!(Rc::into_inner(wire).is_some(), "readers do not hold the connection");
+        assert!(Rc::into_inner(connection).is_some(), "readers do not hold the connection");
         assert!(matches!(polled(&second), Poll::Ready(Some(Err(BadBody)))));
     }
 }

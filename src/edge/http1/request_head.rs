@@ -11,7 +11,7 @@ use http::{
 use memchr::memchr;
 use thiserror::Error;
 
-use super::body_framing::{Extent, number};
+use super::body_framing::{BodyFraming, number};
 use crate::edge::http::{
     header_list::{HeaderList, Line},
     message::{BodyLength, RequestHead},
@@ -76,7 +76,7 @@ pub(crate) enum BadHead {
 pub(crate) struct Head {
     pub(crate) request: RequestHead,
     /// How its body is delimited.
-    pub(crate) extent: Extent,
+    pub(crate) framing: BodyFraming,
 }
 
 /// Where the head that `bytes` begin with ends, if it does. Looking goes on at `scanned`, up to where an earlier call came.
@@ -137,16 +137,16 @@ pub(crate) fn parse(head: &Bytes) -> Result<Head, BadHead> {
         }
         lines.push(Line::new(name, at, value));
     }
-    let (extent, length) = match (chunked, length) {
+    let (framing, length) = match (chunked, length) {
         // HTTP/1.0 has none.
         _ if !has_host && version != Version::HTTP_10 => return Err(BadHead::Host),
         (true, Some(_)) => return Err(BadHead::TwoLengths),
-        (true, None) => (Extent::Chunked, BodyLength::Unknown),
-        (false, Some(length)) => (Extent::Length(length), BodyLength::Known(length)),
-        (false, None) => (Extent::Length(0), BodyLength::None),
+        (true, None) => (BodyFraming::Chunked, BodyLength::Unknown),
+        (false, Some(length)) => (BodyFraming::Length(length), BodyLength::Known(length)),
+        (false, None) => (BodyFraming::Length(0), BodyLength::None),
     };
     let headers = HeaderList::new(head.clone(), lines);
-    Ok(Head { request: RequestHead { method, uri, version, headers, length }, extent })
+    Ok(Head { request: RequestHead { method, uri, version, headers, length }, framing })
 }
 
 /// Reads the lines behind a chunked body; `section` ends with the last of them, or with the empty line (RFC 9112 §7.1.2).

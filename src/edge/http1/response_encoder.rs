@@ -5,7 +5,7 @@ use http::{
     header::{CONNECTION, DATE},
 };
 
-use super::body_encoder::Encoder;
+use super::body_encoder::BodyEncoder;
 use crate::edge::http::{
     field_line::{put_header, put_length},
     header_values::{all_elements, wants_trailers},
@@ -44,7 +44,7 @@ pub(crate) fn write_head<B>(
     keeps_alive: bool,
     into: &mut Vec<u8>,
     put_date: impl FnOnce(&mut Vec<u8>),
-) -> (Encoder, bool) {
+) -> (BodyEncoder, bool) {
     let Answer { status, headers, length, .. } = answer;
     into.extend_from_slice(b"HTTP/1.1 ");
     into.extend_from_slice(status.as_str().as_bytes());
@@ -60,25 +60,25 @@ pub(crate) fn write_head<B>(
     let mut keeps_alive = keeps_alive;
     let encoder = match *length {
         // RFC 9110 §8.6: these cannot have a length.
-        _ if status.is_informational() || *status == StatusCode::NO_CONTENT => Encoder::Nothing,
+        _ if status.is_informational() || *status == StatusCode::NO_CONTENT => BodyEncoder::Nothing,
         BodyLength::Known(length) | BodyLength::Announced(length) => {
             put_length(length, into);
-            Encoder::Length(length)
+            BodyEncoder::Length(length)
         }
         // What a service would have answered to a GET only it knows.
-        BodyLength::None | BodyLength::Unknown if is_bodiless => Encoder::Nothing,
+        BodyLength::None | BodyLength::Unknown if is_bodiless => BodyEncoder::Nothing,
         BodyLength::None => {
             put_length(0, into);
-            Encoder::Length(0)
+            BodyEncoder::Length(0)
         }
         BodyLength::Unknown if form.version == Version::HTTP_10 => {
             keeps_alive = false;
-            Encoder::UntilClose
+            BodyEncoder::UntilClose
         }
         BodyLength::Unknown => {
             put_header("transfer-encoding", b"chunked", into);
             let trailers = form.takes_trailers;
-            Encoder::Chunked { trailers }
+            BodyEncoder::Chunked { trailers }
         }
     };
     if !headers.contains(&CONNECTION) {
@@ -89,5 +89,5 @@ pub(crate) fn write_head<B>(
         }
     }
     into.extend_from_slice(b"\r\n");
-    (if is_bodiless { Encoder::Nothing } else { encoder }, keeps_alive)
+    (if is_bodiless { BodyEncoder::Nothing } else { encoder }, keeps_alive)
 }

@@ -10,7 +10,7 @@ use http::{
 };
 use httparse::{ParserConfig, Status};
 
-use super::body_framing::{Extent, number};
+use super::body_framing::{BodyFraming, number};
 use crate::edge::http::{
     header_list::{HeaderList, Line},
     header_values::{all_elements, elements},
@@ -18,7 +18,7 @@ use crate::edge::http::{
 };
 
 /// The longest answer head that is read, and as much as interim answers may have in all.
-pub(crate) const MAX_ANSWER_HEAD_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_RESPONSE_HEAD_BYTES: usize = 64 * 1024;
 
 /// The most header lines of an answer.
 const MAX_HEADERS: usize = 100;
@@ -28,11 +28,11 @@ const ROOM_FOR_OURS: usize = 4;
 
 /// What came is no head of an answer, or none that can be relied on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BadAnswerHead;
+pub(crate) struct BadResponseHead;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct AnswerHead {
+pub(crate) struct ResponseHead {
     pub(crate) status: StatusCode,
     pub(crate) version: Version,
     /// Without `Content-Length`.
@@ -61,27 +61,27 @@ impl Said {
         }
     }
 
-    fn length(self) -> Result<Option<u64>, BadAnswerHead> {
+    fn length(self) -> Result<Option<u64>, BadResponseHead> {
         match self {
             Self::Nothing => Ok(None),
             Self::Length(length) => Ok(Some(length)),
-            Self::Nonsense => Err(BadAnswerHead),
+            Self::Nonsense => Err(BadResponseHead),
         }
     }
 }
 
-impl AnswerHead {
+impl ResponseHead {
     /// Takes a head out of what `input` begins with; `None` if more of it has to come first.
-    pub(crate) fn take(input: &mut BytesMut) -> Result<Option<Self>, BadAnswerHead> {
+    pub(crate) fn take(input: &mut BytesMut) -> Result<Option<Self>, BadResponseHead> {
         let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let mut answer = httparse::Response::new(&mut []);
         let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut answer, input, &mut lines);
-        let Status::Complete(end) = parsed.map_err(|_| BadAnswerHead)? else { return Ok(None) };
+        let Status::Complete(end) = parsed.map_err(|_| BadResponseHead)? else { return Ok(None) };
         let version = if answer.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
-        let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(BadAnswerHead)?;
+        let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(BadResponseHead)?;
         let (mut lines, mut said) = (Vec::with_capacity(answer.headers.len() + ROOM_FOR_OURS), Said::Nothing);
         for line in &*answer.headers {
-            let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| BadAnswerHead)?;
+            let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| BadResponseHead)?;
             if name == CONTENT_LENGTH {
                 said = said.and(line.value);
             } else {
@@ -106,33 +106,33 @@ impl AnswerHead {
     }
 
     /// How the body is delimited and how long it is (RFC 9112 §6.3), in the answer to a `HEAD` or to anything else.
-    pub(crate) fn framing(&self, is_head: bool) -> Result<(Extent, BodyLength), BadAnswerHead> {
+    pub(crate) fn framing(&self, is_head: bool) -> Result<(BodyFraming, BodyLength), BadResponseHead> {
         let is_coded = self.headers.contains(&TRANSFER_ENCODING);
         if self.has_no_body(is_head) {
             let length = if is_coded { BodyLength::None } else { self.announced()? };
-            return Ok((Extent::Length(0), length));
+            return Ok((BodyFraming::Length(0), length));
         }
         if is_coded {
             // Another coding would be passed on without its name (RFC 9112 §6.1). HTTP/1.0 does not know any.
             let mut codings = all_elements(&self.headers, TRANSFER_ENCODING);
             let is_chunked = codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
             let is_only = codings.next().is_none() && self.version == Version::HTTP_11;
-            let chunked = (Extent::Chunked, BodyLength::Unknown);
-            return if is_chunked && is_only { Ok(chunked) } else { Err(BadAnswerHead) };
+            let chunked = (BodyFraming::Chunked, BodyLength::Unknown);
+            return if is_chunked && is_only { Ok(chunked) } else { Err(BadResponseHead) };
         }
         Ok(match self.said.length()? {
-            Some(length) => (Extent::Length(length), BodyLength::Known(length)),
-            None => (Extent::UntilClose, BodyLength::Unknown),
+            Some(length) => (BodyFraming::Length(length), BodyLength::Known(length)),
+            None => (BodyFraming::UntilClose, BodyLength::Unknown),
         })
     }
 
     /// How long the body on a stream of HTTP/2 is; `has_ended` is whether the stream ended with the head.
-    pub(crate) fn length_on_stream(&self, is_head: bool, has_ended: bool) -> Result<BodyLength, BadAnswerHead> {
+    pub(crate) fn length_on_stream(&self, is_head: bool, has_ended: bool) -> Result<BodyLength, BadResponseHead> {
         if self.has_no_body(is_head) {
             return self.announced();
         }
         match self.said.length()? {
-            Some(length) if length > 0 && has_ended => Err(BadAnswerHead),
+            Some(length) if length > 0 && has_ended => Err(BadResponseHead),
             Some(length) => Ok(BodyLength::Known(length)),
             None if has_ended => Ok(BodyLength::None),
             None => Ok(BodyLength::Unknown),
@@ -145,7 +145,7 @@ impl AnswerHead {
 
     /// The length that an answer without a body says. It goes on, so it has to be one; but not where there could be none
     /// (RFC 9110 §8.6).
-    fn announced(&self) -> Result<BodyLength, BadAnswerHead> {
+    fn announced(&self) -> Result<BodyLength, BadResponseHead> {
         let may_be_said = !self.status.is_informational() && self.status != StatusCode::NO_CONTENT;
         let length = self.said.length()?.filter(|_| may_be_said);
         Ok(length.map_or(BodyLength::None, BodyLength::Announced))
@@ -172,11 +172,11 @@ fn place(head: &[u8], part: &[u8]) -> Range<usize> {
 mod tests {
     use super::*;
 
-    fn taken(text: &str) -> Result<Option<AnswerHead>, BadAnswerHead> {
-        AnswerHead::take(&mut BytesMut::from(text))
+    fn taken(text: &str) -> Result<Option<ResponseHead>, BadResponseHead> {
+        ResponseHead::take(&mut BytesMut::from(text))
     }
 
-    fn head(lines: &str) -> AnswerHead {
+    fn head(lines: &str) -> ResponseHead {
         taken(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n")).unwrap().unwrap()
     }
 
@@ -187,7 +187,7 @@ mod tests {
             assert!(taken(&text[..upto]).unwrap().is_none(), "{upto}");
         }
         let mut input = BytesMut::from(text);
-        let head = AnswerHead::take(&mut input).unwrap().unwrap();
+        let head = ResponseHead::take(&mut input).unwrap().unwrap();
         assert_eq!((head.status.as_u16(), head.version, &input[..]), (201, Version::HTTP_11, &b"body"[..]));
         assert_eq!((&head.headers["x-a"], &head.headers["x-empty"]), ("b c", ""));
         assert_eq!(head.headers.all(http::header::SET_COOKIE).count(), 2);
@@ -213,40 +213,41 @@ mod tests {
     #[test]
     fn a_body_is_delimited_as_the_standard_says() {
         let (until_close, chunked) =
-            ((Extent::UntilClose, BodyLength::Unknown), (Extent::Chunked, BodyLength::Unknown));
-        let five = (Extent::Length(5), BodyLength::Known(5));
+            ((BodyFraming::UntilClose, BodyLength::Unknown), (BodyFraming::Chunked, BodyLength::Unknown));
+        let five = (BodyFraming::Length(5), BodyLength::Known(5));
         for (lines, expected) in [
             ("", Ok(until_close)),
             ("Content-Length: 5\r\n", Ok(five)),
             ("Content-Length: 5, 5\r\nContent-Length: 5\r\n", Ok(five)),
-            ("Content-Length: 5\r\nContent-Length: 6\r\n", Err(BadAnswerHead)),
-            ("Content-Length: 5, 6\r\n", Err(BadAnswerHead)),
-            ("Content-Length: +5\r\n", Err(BadAnswerHead)),
-            ("Content-Length: 05\r\n", Err(BadAnswerHead)),
-            ("Content-Length: -5\r\n", Err(BadAnswerHead)),
-            ("Content-Length:\r\n", Err(BadAnswerHead)),
+            ("Content-Length: 5\r\nContent-Length: 6\r\n", Err(BadResponseHead)),
+            ("Content-Length: 5, 6\r\n", Err(BadResponseHead)),
+            ("Content-Length: +5\r\n", Err(BadResponseHead)),
+            ("Content-Length: 05\r\n", Err(BadResponseHead)),
+            ("Content-Length: -5\r\n", Err(BadResponseHead)),
+            ("Content-Length:\r\n", Err(BadResponseHead)),
             ("Transfer-Encoding: Chunked\r\n", Ok(chunked)),
             ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Ok(chunked)),
-            ("Transfer-Encoding: gzip, chunked\r\n", Err(BadAnswerHead)),
-            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", Err(BadAnswerHead)),
-            ("Transfer-Encoding: gzip\r\n", Err(BadAnswerHead)),
+            ("Transfer-Encoding: gzip, chunked\r\n", Err(BadResponseHead)),
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", Err(BadResponseHead)),
+            ("Transfer-Encoding: gzip\r\n", Err(BadResponseHead)),
         ] {
             assert_eq!(head(lines).framing(false), expected, "{lines:?}");
             assert!(!head(lines).headers.contains(&CONTENT_LENGTH), "{lines:?}");
             let is_length_wrong = expected.is_err() && lines.starts_with("Content-Length");
             let announced = if expected == Ok(five) { BodyLength::Announced(5) } else { BodyLength::None };
-            let without_body = if is_length_wrong { Err(BadAnswerHead) } else { Ok((Extent::Length(0), announced)) };
+            let without_body =
+                if is_length_wrong { Err(BadResponseHead) } else { Ok((BodyFraming::Length(0), announced)) };
             assert_eq!(head(lines).framing(true), without_body, "{lines:?}, and it was HEAD");
             let not_modified = taken(&format!("HTTP/1.1 304 Not Modified\r\n{lines}\r\n")).unwrap().unwrap();
             assert_eq!(not_modified.framing(false), without_body, "{lines:?} in a 304");
         }
         let of = |line: &str, more: &str| taken(&format!("{line}\r\n{more}\r\n\r\n")).unwrap().unwrap();
-        let none = Ok((Extent::Length(0), BodyLength::None));
+        let none = Ok((BodyFraming::Length(0), BodyLength::None));
         for line in ["HTTP/1.1 204 No Content", "HTTP/1.1 101 Switching Protocols"] {
             assert_eq!(of(line, "Transfer-Encoding: chunked").framing(false), none, "{line}");
             assert_eq!(of(line, "Content-Length: 0").framing(false), none, "{line}");
         }
-        assert_eq!(of("HTTP/1.0 200 OK", "Transfer-Encoding: chunked").framing(false), Err(BadAnswerHead));
+        assert_eq!(of("HTTP/1.0 200 OK", "Transfer-Encoding: chunked").framing(false), Err(BadResponseHead));
     }
 
     #[test]
@@ -256,7 +257,7 @@ mod tests {
             for line in lines {
                 answer = answer.header(CONTENT_LENGTH, *line);
             }
-            let head = AnswerHead::of_stream(answer.body(()).unwrap().into_parts().0);
+            let head = ResponseHead::of_stream(answer.body(()).unwrap().into_parts().0);
             assert!(!head.headers.contains(&CONTENT_LENGTH));
             head.length_on_stream(is_head, has_ended)
         };
@@ -264,13 +265,13 @@ mod tests {
         assert_eq!(length(200, &[], false, true), Ok(BodyLength::None));
         assert_eq!(length(200, &["5"], false, false), Ok(BodyLength::Known(5)));
         assert_eq!(length(200, &["0"], false, true), Ok(BodyLength::Known(0)));
-        assert_eq!(length(200, &["5"], false, true), Err(BadAnswerHead));
+        assert_eq!(length(200, &["5"], false, true), Err(BadResponseHead));
         for lines in [&["05"][..], &["+5"], &["5", "6"], &["5, 6"], &[""]] {
-            assert_eq!(length(200, lines, false, false), Err(BadAnswerHead), "{lines:?}");
+            assert_eq!(length(200, lines, false, false), Err(BadResponseHead), "{lines:?}");
         }
         for (status, is_head) in [(200, true), (304, false)] {
             assert_eq!(length(status, &["5"], is_head, true), Ok(BodyLength::Announced(5)), "{status}");
-            assert_eq!(length(status, &["05"], is_head, true), Err(BadAnswerHead), "{status}");
+            assert_eq!(length(status, &["05"], is_head, true), Err(BadResponseHead), "{status}");
         }
         assert_eq!(length(204, &["0"], false, true), Ok(BodyLength::None));
     }

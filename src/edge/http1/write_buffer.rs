@@ -15,7 +15,7 @@ use tokio::io::AsyncWrite;
 const SMALL_BYTES: usize = 16 * 1024;
 
 /// How many buffers a core keeps for the next messages.
-const MOST_SPARE: usize = 64;
+const MAX_SPARE: usize = 64;
 
 /// Room for the head of most messages, with a short body.
 const ROOM: usize = 4 * 1024;
@@ -27,20 +27,20 @@ thread_local! {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Output {
+pub(crate) struct WriteBuffer {
     small: Vec<u8>,
     /// How many of the small bytes were written.
     written: usize,
     large: Bytes,
     /// Behind the large part.
     tail: &'static [u8],
-    /// How many bytes of bodies were added, but for those that [`Output::body_written`] has told of.
+    /// How many bytes of bodies were added, but for those that [`WriteBuffer::body_written`] has told of.
     body: usize,
     /// Whether the stream may hold back some of what it was given.
     is_unflushed: bool,
 }
 
-impl Output {
+impl WriteBuffer {
     /// An empty one, with room for a head.
     pub(crate) fn new() -> Self {
         let spare = SPARE.with_borrow_mut(Vec::pop);
@@ -145,7 +145,7 @@ impl Output {
     }
 }
 
-impl Drop for Output {
+impl Drop for WriteBuffer {
     fn drop(&mut self) {
         // One that has grown is not worth keeping.
         if self.small.capacity() != ROOM {
@@ -153,7 +153,7 @@ impl Drop for Output {
         }
         self.small.clear();
         SPARE.with_borrow_mut(|spare| {
-            if spare.len() < MOST_SPARE {
+            if spare.len() < MAX_SPARE {
                 spare.push(std::mem::take(&mut self.small));
             }
         });
@@ -167,7 +167,7 @@ mod tests {
     use http::HeaderMap;
     use http_body::Frame;
 
-    use super::super::body_encoder::{Encoder, WrongLength};
+    use super::super::body_encoder::{BodyEncoder, WrongLength};
     use super::*;
 
     /// Takes so many bytes a time, and then no more until asked again.
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn it_is_empty_only_when_nothing_is_held_back_by_the_stream() {
-        let (mut output, mut stream) = (Output::of(b"the last event"), HoldsBack::default());
+        let (mut output, mut stream) = (WriteBuffer::of(b"the last event"), HoldsBack::default());
         let mut context = Context::from_waker(Waker::noop());
         let mut polls = 0;
         while !output.is_empty() {
@@ -238,7 +238,7 @@ mod tests {
         }
         assert_eq!((stream.got.as_slice(), polls), (b"the last event".as_slice(), 27));
         // More may be added while some is held back.
-        let mut encoder = Encoder::UntilClose;
+        let mut encoder = BodyEncoder::UntilClose;
         for part in ["one ", "two"] {
             assert!(output.has_room());
             encoder.put(Frame::data(Bytes::from(part)), &mut output).unwrap();
@@ -251,8 +251,8 @@ mod tests {
     }
 
     /// What is written of `parts`, however little is taken a time.
-    fn written(mut encoder: Encoder, parts: &[&[u8]], most: usize) -> Result<Vec<u8>, WrongLength> {
-        let mut output = Output::of(b"head|");
+    fn written(mut encoder: BodyEncoder, parts: &[&[u8]], most: usize) -> Result<Vec<u8>, WrongLength> {
+        let mut output = WriteBuffer::of(b"head|");
         let mut stream = Slow { most, got: Vec::new(), ready: false };
         let mut context = Context::from_waker(Waker::noop());
         for part in parts {
@@ -271,34 +271,35 @@ mod tests {
     fn a_body_goes_out_as_its_head_says_however_little_is_taken_a_time() {
         let large = vec![b'x'; SMALL_BYTES + 1];
         for most in [1, 7, 1_000_000] {
-            assert_eq!(written(Encoder::Length(5), &[b"ab", b"cde"], most).unwrap(), b"head|abcde");
+            assert_eq!(written(BodyEncoder::Length(5), &[b"ab", b"cde"], most).unwrap(), b"head|abcde");
             assert_eq!(
-                written(Encoder::Chunked { trailers: false }, &[b"ab", b"", b"0123456789abcdef"], most).unwrap(),
+                written(BodyEncoder::Chunked { trailers: false }, &[b"ab", b"", b"0123456789abcdef"], most).unwrap(),
                 b"head|2\r\nab\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"
             );
             let expected = [b"head|4001\r\n", &large[..], b"\r\n1\r\na\r\n0\r\n\r\n"].concat();
-            assert!(written(Encoder::Chunked { trailers: false }, &[&large, b"a"], most).unwrap() == expected);
-            assert_eq!(written(Encoder::UntilClose, &[b"ab"], most).unwrap(), b"head|ab");
-            assert_eq!(written(Encoder::Nothing, &[b"ab"], most).unwrap(), b"head|");
+            assert!(written(BodyEncoder::Chunked { trailers: false }, &[&large, b"a"], most).unwrap() == expected);
+            assert_eq!(written(BodyEncoder::UntilClose, &[b"ab"], most).unwrap(), b"head|ab");
+            assert_eq!(written(BodyEncoder::Nothing, &[b"ab"], most).unwrap(), b"head|");
         }
-        assert_eq!(written(Encoder::Length(1), &[b"ab"], 9), Err(WrongLength));
-        assert_eq!(written(Encoder::Length(3), &[b"ab"], 9), Err(WrongLength));
+        assert_eq!(written(BodyEncoder::Length(1), &[b"ab"], 9), Err(WrongLength));
+        assert_eq!(written(BodyEncoder::Length(3), &[b"ab"], 9), Err(WrongLength));
     }
 
     #[test]
     fn the_bytes_of_bodies_are_told_once_they_are_written() {
         let large = vec![b'x'; SMALL_BYTES + 1];
         for (mut encoder, parts) in [
-            (Encoder::Length(7), vec![&b"abc"[..], b"defg"]),
-            (Encoder::UntilClose, vec![b"", b"ab"]),
-            (Encoder::Length(large.len() as u64), vec![&large]),
-            (Encoder::Chunked { trailers: false }, vec![b"a", &large]),
-            (Encoder::Chunked { trailers: false }, vec![&large, b"a"]),
-            (Encoder::Nothing, vec![b"abc"]),
+            (BodyEncoder::Length(7), vec![&b"abc"[..], b"defg"]),
+            (BodyEncoder::UntilClose, vec![b"", b"ab"]),
+            (BodyEncoder::Length(large.len() as u64), vec![&large]),
+            (BodyEncoder::Chunked { trailers: false }, vec![b"a", &large]),
+            (BodyEncoder::Chunked { trailers: false }, vec![&large, b"a"]),
+            (BodyEncoder::Nothing, vec![b"abc"]),
         ] {
-            let marks = matches!(encoder, Encoder::Chunked { .. });
-            let sent: usize = if encoder == Encoder::Nothing { 0 } else { parts.iter().map(|part| part.len()).sum() };
-            let mut output = Output::of(b"head|");
+            let marks = matches!(encoder, BodyEncoder::Chunked { .. });
+            let sent: usize =
+                if encoder == BodyEncoder::Nothing { 0 } else { parts.iter().map(|part| part.len()).sum() };
+            let mut output = WriteBuffer::of(b"head|");
             let mut stream = Slow { most: 1, got: Vec::new(), ready: false };
             let mut context = Context::from_waker(Waker::noop());
             let mut told = 0;
@@ -326,7 +327,7 @@ mod tests {
         let mut trailers = HeaderMap::new();
         trailers.insert("x-sum", "7".parse().unwrap());
         for (takes, expected) in [(true, &b"0\r\nx-sum: 7\r\n\r\n"[..]), (false, b"0\r\n\r\n")] {
-            let (mut encoder, mut output) = (Encoder::Chunked { trailers: takes }, Output::new());
+            let (mut encoder, mut output) = (BodyEncoder::Chunked { trailers: takes }, WriteBuffer::new());
             encoder.put(Frame::trailers(trailers.clone()), &mut output).unwrap();
             encoder.finish(&mut output).unwrap();
             assert_eq!(output.small, expected);

@@ -53,7 +53,7 @@ impl Http2Body {
     }
 
     /// Whether `frame` is what may come next.
-    fn judge(&mut self, frame: Option<&Frame<Bytes>>) -> io::Result<()> {
+    fn check(&mut self, frame: Option<&Frame<Bytes>>) -> io::Result<()> {
         let Some(frame) = frame else {
             // A message ends with END_STREAM alone (RFC 9113 §8.1); if that came before a reset, as it does when a service
             // answers early, the message is whole.
@@ -87,7 +87,7 @@ impl Body for Http2Body {
         let frame = ready!(poll_stream(&mut this.stream, context))
             .transpose()
             .map_err(|error| io::Error::other(error.to_string()));
-        let judged = frame.and_then(|frame| this.judge(frame.as_ref()).map(|()| frame));
+        let judged = frame.and_then(|frame| this.check(frame.as_ref()).map(|()| frame));
         Poll::Ready(judged.transpose())
     }
 

@@ -25,7 +25,7 @@ const PRIORITY_BYTES: usize = 5;
 const MAX_BLOCK_BYTES: usize = 256 * 1024;
 
 /// Of how many requests with a body the trailers are waited for. A client has fewer under way.
-const MOST_EXPECTED: usize = 256;
+const MAX_EXPECTED: usize = 256;
 
 /// One frame, by its header.
 #[derive(Debug, Default, Clone, Copy)]
@@ -216,7 +216,7 @@ impl Frames {
                 if block.stream > *newest {
                     *newest = block.stream;
                     if !block.ends_stream {
-                        trailers.borrow_mut().expect_of(block.stream, MOST_EXPECTED);
+                        trailers.borrow_mut().expect_of(block.stream, MAX_EXPECTED);
                     }
                 } else if block.ends_stream {
                     trailers.borrow_mut().came(block.stream, block.fields());

@@ -20,7 +20,7 @@ use crate::edge::{
 
 /// Judges, puts cookies together that came in pieces, and takes the length out of the headers. `has_body` is whether anything
 /// may follow the head.
-pub(crate) fn judge(request: &mut RequestHead, has_body: bool) -> Result<(), BadHead> {
+pub(crate) fn validate(request: &mut RequestHead, has_body: bool) -> Result<(), BadHead> {
     let target = request.uri.path_and_query().map_or("", |target| target.as_str());
     // RFC 9113 §8.3.1: `?a` is no path, though a parser may take it for `/?a`.
     if !is_target(target.as_bytes()) || !(target.starts_with('/') || target == "*") {
@@ -88,7 +88,7 @@ mod tests {
         let headers = headers.iter().map(|(of_header, value)| (name(of_header), value)).collect();
         let uri = format!("http://a{target}").parse().unwrap();
         let mut request = RequestHead { uri, headers, ..RequestHead::default() };
-        judge(&mut request, has_body).map(|()| request)
+        validate(&mut request, has_body).map(|()| request)
     }
 
     fn judged(headers: &[(&str, &str)]) -> Result<HeaderList, BadHead> {

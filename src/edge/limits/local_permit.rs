@@ -7,11 +7,11 @@ pub(crate) type Count = LocalKey<Cell<usize>>;
 
 /// That one of them has it, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct OneOf(&'static Count);
+pub(crate) struct LocalPermit(&'static Count);
 
-impl OneOf {
+impl LocalPermit {
     /// `None` if so many have it already.
-    pub(crate) fn at_most(most: usize, count: &'static Count) -> Option<Self> {
+    pub(crate) fn try_acquire(most: usize, count: &'static Count) -> Option<Self> {
         (count.get() < most).then(|| {
             count.set(count.get() + 1);
             Self(count)
@@ -19,7 +19,7 @@ impl OneOf {
     }
 }
 
-impl Drop for OneOf {
+impl Drop for LocalPermit {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }
@@ -35,10 +35,10 @@ mod tests {
 
     #[test]
     fn whoever_comes_too_late_gets_what_another_gives_back() {
-        let (one, two) = (OneOf::at_most(2, &COUNT), OneOf::at_most(2, &COUNT));
-        assert!(one.is_some() && two.is_some() && OneOf::at_most(2, &COUNT).is_none());
+        let (one, two) = (LocalPermit::try_acquire(2, &COUNT), LocalPermit::try_acquire(2, &COUNT));
+        assert!(one.is_some() && two.is_some() && LocalPermit::try_acquire(2, &COUNT).is_none());
         drop(one);
-        assert!(OneOf::at_most(2, &COUNT).is_some());
+        assert!(LocalPermit::try_acquire(2, &COUNT).is_some());
         drop(two);
         assert_eq!(COUNT.get(), 0);
     }

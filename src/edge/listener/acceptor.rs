@@ -18,9 +18,9 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::connection_limits::{ConnectionLimits, Place};
+use super::connection_limits::{ConnectionLimits, ConnectionPermit};
 use crate::{
-    edge::{http::client_address::is_in, observe::request_id::RequestIds},
+    edge::{http::client_address::is_in, observe::request_id::RandomSource},
     ports::Entropy,
     problem::{self, Problem},
 };
@@ -30,27 +30,27 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A connection on its way to a core.
-pub(crate) struct Newcomer {
+pub(crate) struct AcceptedConnection {
     pub(crate) stream: StdStream,
     pub(crate) peer: SocketAddr,
-    pub(crate) place: DealtPlace,
+    pub(crate) permit: WorkerPermit,
 }
 
 /// A connection's place in the limits and among those of its core.
-pub(crate) struct DealtPlace {
-    _place: Place,
+pub(crate) struct WorkerPermit {
+    _permit: ConnectionPermit,
     load: Arc<AtomicUsize>,
 }
 
-impl Drop for DealtPlace {
+impl Drop for WorkerPermit {
     fn drop(&mut self) {
         self.load.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// One core, as the acceptor sees it.
-pub(crate) struct Seat {
-    pub(crate) newcomers: mpsc::UnboundedSender<Newcomer>,
+pub(crate) struct WorkerHandle {
+    pub(crate) accepted: mpsc::UnboundedSender<AcceptedConnection>,
     pub(crate) load: Arc<AtomicUsize>,
 }
 
@@ -69,7 +69,7 @@ impl Incoming for TcpListener {
 pub(crate) struct Acceptor {
     pub(crate) limits: Arc<ConnectionLimits>,
     pub(crate) trusted_proxies: Arc<[IpNet]>,
-    pub(crate) seats: Vec<Seat>,
+    pub(crate) workers: Vec<WorkerHandle>,
     pub(crate) entropy: Arc<dyn Entropy>,
     /// Whether what is accepted speaks TLS.
     pub(crate) by_tls: bool,
@@ -78,7 +78,7 @@ pub(crate) struct Acceptor {
 impl Acceptor {
     /// Accepts until `stop` says so.
     pub(crate) async fn run(self, mut incoming: impl Incoming, mut stop: watch::Receiver<bool>) {
-        let request_ids = RequestIds::new(Arc::clone(&self.entropy));
+        let request_ids = RandomSource::new(Arc::clone(&self.entropy));
         let mut pause = FIRST_PAUSE;
         let mut turn = 0;
         loop {
@@ -92,7 +92,7 @@ impl Acceptor {
                     pause = FIRST_PAUSE;
                     let is_proxy = is_in(&self.trusted_proxies, peer.ip());
                     match self.limits.admit(peer.ip(), is_proxy) {
-                        Some(place) => self.deal(stream, peer, place, &mut turn),
+                        Some(permit) => self.deal(stream, peer, permit, &mut turn),
                         // Before a handshake there are no words for it.
                         None if self.by_tls => {}
                         None => refuse(&stream, &request_ids),
@@ -114,28 +114,28 @@ impl Acceptor {
     }
 
     /// Gives the connection to the core with the fewest; among equals, in turn. A core that has died gets none.
-    fn deal(&self, stream: TcpStream, peer: SocketAddr, place: Place, turn: &mut usize) {
-        let seats = self.seats.len();
-        let Some(chosen) = (0..seats)
-            .map(|step| &self.seats[(*turn + step) % seats])
-            .filter(|seat| !seat.newcomers.is_closed())
-            .min_by_key(|seat| seat.load.load(Ordering::Relaxed))
+    fn deal(&self, stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit, turn: &mut usize) {
+        let workers = self.workers.len();
+        let Some(chosen) = (0..workers)
+            .map(|step| &self.workers[(*turn + step) % workers])
+            .filter(|worker| !worker.accepted.is_closed())
+            .min_by_key(|worker| worker.load.load(Ordering::Relaxed))
         else {
             return;
         };
-        *turn = (*turn + 1) % seats;
+        *turn = (*turn + 1) % workers;
         chosen.load.fetch_add(1, Ordering::Relaxed);
-        let place = DealtPlace { _place: place, load: Arc::clone(&chosen.load) };
+        let permit = WorkerPermit { _permit: permit, load: Arc::clone(&chosen.load) };
         match stream.into_std() {
             // A core that has ended takes no more; the connection is closed by being dropped.
-            Ok(stream) => drop(chosen.newcomers.send(Newcomer { stream, peer, place })),
+            Ok(stream) => drop(chosen.accepted.send(AcceptedConnection { stream, peer, permit })),
             Err(error) => debug!(%error, "a connection was lost on its way to a core"),
         }
     }
 }
 
 /// Says 503 if the socket takes it at once, and closes.
-fn refuse(stream: &TcpStream, request_ids: &RequestIds) {
+fn refuse(stream: &TcpStream, request_ids: &RandomSource) {
     let id = request_ids.next().to_string();
     let status = http::StatusCode::SERVICE_UNAVAILABLE;
     let body = Problem::new(status, "overloaded", "too many connections").with_request_id(id.as_str()).to_json();

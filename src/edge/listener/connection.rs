@@ -16,28 +16,28 @@ use tracing::debug;
 use super::{http1, http2, worker::Worker};
 use crate::edge::{
     http::client_address::Peer,
-    http1::{connection::Wire, request_head::BadHead},
+    http1::{connection::Http1Connection, request_head::BadHead},
     http2::frame_tracker::PREFACE,
     net::{
         client_stream::Socket,
         tcp::Tcp,
         tls::{Terminator, speaks_http2},
     },
-    timer::client_timeouts::{Order, Vitals},
+    timer::client_timeouts::{ConnectionState, Order},
 };
 
 /// Serves until the connection ends.
 pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: Peer) {
-    let vitals = worker.watchdog.enrol();
+    let connection_state = worker.client_timeouts.enrol();
     if worker.is_draining() {
         return;
     }
     // Answers are written whole; waiting to fill packets would only delay them.
     let _ = stream.set_nodelay(true);
-    let mut speaking = pin!(speak(worker, stream, &peer, &vitals));
+    let mut speaking = pin!(speak(worker, stream, &peer, &connection_state));
     std::future::poll_fn(|context| {
-        vitals.remember(context.waker());
-        match vitals.order() {
+        connection_state.remember(context.waker());
+        match connection_state.order() {
             Order::Serve | Order::Drain => speaking.as_mut().poll(context),
             Order::Close => Poll::Ready(()),
         }
@@ -45,44 +45,49 @@ pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: Peer) {
     .await;
 }
 
-async fn speak(worker: &Rc<Worker>, stream: TcpStream, peer: &Peer, vitals: &Rc<Vitals>) {
+async fn speak(worker: &Rc<Worker>, stream: TcpStream, peer: &Peer, connection_state: &Rc<ConnectionState>) {
     let mut first = BytesMut::new();
     let (socket, protocol) = if let Some(tls) = &worker.tls {
-        match unless_drained(vitals, |context| poll_speaks_plain_http(&stream, context)).await {
+        match unless_drained(connection_state, |context| poll_speaks_plain_http(&stream, context)).await {
             Some(false) => {}
-            Some(true) => return Box::pin(refuse_plain_http(worker, stream, vitals)).await,
+            Some(true) => return Box::pin(refuse_plain_http(worker, stream, connection_state)).await,
             None => return,
         }
         // In a place of its own: a connection without TLS need not be as large.
-        let Some(socket) = Box::pin(secured(tls, stream, vitals)).await else { return };
+        let Some(socket) = Box::pin(secured(tls, stream, connection_state)).await else { return };
         let protocol = if speaks_http2(&socket) { Protocol::Http2 } else { Protocol::Http1 };
         (Socket::Tls(Box::new(socket)), Some(protocol))
     } else {
         let mut socket = Socket::Plain(Tcp(stream));
-        let protocol = unless_drained(vitals, |context| poll_protocol(&mut socket, &mut first, context)).await;
+        let protocol =
+            unless_drained(connection_state, |context| poll_protocol(&mut socket, &mut first, context)).await;
         (socket, protocol.and_then(Result::ok))
     };
     match protocol {
         Some(Protocol::Http1) => {
-            let wire = Rc::new(Wire::new(socket, first, Rc::clone(vitals)));
-            http1::serve(worker, wire, peer, vitals).await;
+            let connection = Rc::new(Http1Connection::new(socket, first, Rc::clone(connection_state)));
+            http1::serve(worker, connection, peer, connection_state).await;
         }
         // In a place of its own: a connection of HTTP/1.1 need not be as large.
-        Some(Protocol::Http2) => Box::pin(http2::serve(worker, socket, first, peer.clone(), vitals)).await,
+        Some(Protocol::Http2) => Box::pin(http2::serve(worker, socket, first, peer.clone(), connection_state)).await,
         None => {}
     }
 }
 
 /// Tells a client that does not know that it has to speak TLS here.
-async fn refuse_plain_http(worker: &Worker, stream: TcpStream, vitals: &Rc<Vitals>) {
-    let wire = Wire::new(Socket::Plain(Tcp(stream)), BytesMut::new(), Rc::clone(vitals));
-    http1::refuse(worker, &wire, vitals, BadHead::PlainHttp).await;
+async fn refuse_plain_http(worker: &Worker, stream: TcpStream, connection_state: &Rc<ConnectionState>) {
+    let connection = Http1Connection::new(Socket::Plain(Tcp(stream)), BytesMut::new(), Rc::clone(connection_state));
+    http1::refuse(worker, &connection, connection_state, BadHead::PlainHttp).await;
 }
 
 /// Does the handshake of TLS; what may be said about one that failed is for whoever looks closely.
-async fn secured(tls: &Terminator, stream: TcpStream, vitals: &Vitals) -> Option<TlsStream<TcpStream>> {
+async fn secured(
+    tls: &Terminator,
+    stream: TcpStream,
+    connection_state: &ConnectionState,
+) -> Option<TlsStream<TcpStream>> {
     let mut handshake = pin!(tls.accept(stream));
-    match unless_drained(vitals, |context| handshake.as_mut().poll(context)).await? {
+    match unless_drained(connection_state, |context| handshake.as_mut().poll(context)).await? {
         Ok(stream) => Some(stream),
         Err(error) => {
             debug!(%error, "a handshake failed");
@@ -100,8 +105,11 @@ fn poll_speaks_plain_http(stream: &TcpStream, context: &mut Context<'_>) -> Poll
 }
 
 /// What `poll` comes to, unless the core drains before.
-async fn unless_drained<T>(vitals: &Vitals, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
-    std::future::poll_fn(|context| match vitals.order() {
+async fn unless_drained<T>(
+    connection_state: &ConnectionState,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Option<T> {
+    std::future::poll_fn(|context| match connection_state.order() {
         Order::Drain => Poll::Ready(None),
         Order::Serve | Order::Close => poll(context).map(Some),
     })

@@ -25,7 +25,7 @@ struct Counts {
 
 /// A connection's place among those that are allowed. Dropping it makes room for another.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct ConnectionPermit {
     limits: Arc<ConnectionLimits>,
     client: Option<IpAddr>,
 }
@@ -37,7 +37,7 @@ impl ConnectionLimits {
 
     /// A place for one more connection, if there is one. A trusted proxy speaks for many clients (`is_proxy`): only the
     /// overall limit holds for it.
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr, is_proxy: bool) -> Option<Place> {
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr, is_proxy: bool) -> Option<ConnectionPermit> {
         let client = (!is_proxy).then(|| client_network(address));
         let mut counts = self.counts();
         if counts.all >= self.most {
@@ -52,7 +52,7 @@ impl ConnectionLimits {
         }
         counts.all += 1;
         drop(counts);
-        Some(Place { limits: Arc::clone(self), client })
+        Some(ConnectionPermit { limits: Arc::clone(self), client })
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -61,7 +61,7 @@ impl ConnectionLimits {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut counts = self.limits.counts();
         counts.all = counts.all.saturating_sub(1);

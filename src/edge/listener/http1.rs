@@ -24,25 +24,25 @@ use crate::edge::{
         message::RequestHead,
     },
     http1::{
-        body_encoder::Encoder,
-        connection::Wire,
+        body_encoder::BodyEncoder,
+        connection::Http1Connection,
         request_head::{BadHead, Head},
         response_encoder::{Form, write_head},
-        write_buffer::Output,
+        write_buffer::WriteBuffer,
     },
-    limits::local_permit::OneOf,
+    limits::local_permit::LocalPermit,
     net::turn::{TURN_BYTES, end_turn},
     pipeline::{self, response_body::Response},
-    timer::client_timeouts::{Order, Vitals},
+    timer::client_timeouts::{ConnectionState, Order},
     upstream::{forward::is_event_stream, tunnel::Tunnel},
 };
 
 /// What comes after an answer.
-enum After {
+enum NextStep {
     /// The next request, sooner or later.
     Request,
     /// The end, as the answer said; the client may still be sending if it `lingers`.
-    Close { lingers: bool },
+    Close { linger: bool },
     /// The end: the client has gone, or the answer broke off.
     Gone,
     /// Another protocol.
@@ -51,14 +51,14 @@ enum After {
 
 /// How many connections of a core keep the place in which they answer until the next request comes. It is 3 KiB: more than all
 /// else of a connection that does nothing, and too much to be made anew for each request.
-const MOST_KEPT: usize = 64;
+const MAX_KEPT: usize = 64;
 
 thread_local! {
     static KEPT: Cell<usize> = const { Cell::new(0) };
 }
 
 /// What a client does next.
-enum Next {
+enum ClientEvent {
     /// It asks for something.
     Request,
     /// Nothing, for a while.
@@ -68,20 +68,25 @@ enum Next {
 }
 
 /// Serves a client until the connection ends.
-pub(crate) async fn serve(worker: &Rc<Worker>, wire: Rc<Wire>, peer: &Peer, vitals: &Rc<Vitals>) {
+pub(crate) async fn serve(
+    worker: &Rc<Worker>,
+    connection: Rc<Http1Connection>,
+    peer: &Peer,
+    connection_state: &Rc<ConnectionState>,
+) {
     loop {
-        if !matches!(next(&wire, vitals, false).await, Next::Request) {
+        if !matches!(next(&connection, connection_state, false).await, ClientEvent::Request) {
             // With TLS the end has to be said.
-            return Box::pin(wire.close(false)).await;
+            return Box::pin(connection.close(false)).await;
         }
         // In a place of its own, so that a connection that waits for its next request is small.
-        match Box::pin(converse(worker, &wire, peer, vitals)).await {
-            After::Request => {}
-            After::Close { lingers } => return Box::pin(wire.close(lingers)).await,
-            After::Gone => return,
-            After::Tunnel(tunnel) => {
-                let Some(wire) = Rc::into_inner(wire) else { return };
-                let (socket, first) = wire.into_parts();
+        match Box::pin(serve_requests(worker, &connection, peer, connection_state)).await {
+            NextStep::Request => {}
+            NextStep::Close { linger } => return Box::pin(connection.close(linger)).await,
+            NextStep::Gone => return,
+            NextStep::Tunnel(tunnel) => {
+                let Some(connection) = Rc::into_inner(connection) else { return };
+                let (socket, first) = connection.into_parts();
                 return Box::pin(tunnel.run(socket, first.freeze())).await;
             }
         }
@@ -89,23 +94,28 @@ pub(crate) async fn serve(worker: &Rc<Worker>, wire: Rc<Wire>, peer: &Peer, vita
 }
 
 /// Refuses whatever request comes, and closes.
-pub(crate) async fn refuse(worker: &Worker, wire: &Wire, vitals: &Rc<Vitals>, bad: BadHead) {
-    if matches!(next(wire, vitals, false).await, Next::Request) {
-        let answer = pipeline::refuse(&worker.core, vitals, bad);
-        if send(worker, wire, answer, &Form::REFUSED, false).await.is_ok() {
-            wire.close(true).await;
+pub(crate) async fn refuse(
+    worker: &Worker,
+    connection: &Http1Connection,
+    connection_state: &Rc<ConnectionState>,
+    bad: BadHead,
+) {
+    if matches!(next(connection, connection_state, false).await, ClientEvent::Request) {
+        let answer = pipeline::refuse(&worker.core, connection_state, bad);
+        if send(worker, connection, answer, &Form::REFUSED, false).await.is_ok() {
+            connection.close(true).await;
         }
     }
 }
 
 /// Waits for what the client does next; for no longer than until it pauses, if `pause_counts`.
-async fn next(wire: &Wire, vitals: &Vitals, pause_counts: bool) -> Next {
-    std::future::poll_fn(|context| match vitals.order() {
-        Order::Drain => Poll::Ready(Next::End),
-        Order::Serve | Order::Close => match wire.poll_head(context) {
-            Poll::Ready(true) => Poll::Ready(Next::Request),
-            Poll::Ready(false) => Poll::Ready(Next::End),
-            Poll::Pending if pause_counts && vitals.rests() => Poll::Ready(Next::Pause),
+async fn next(connection: &Http1Connection, connection_state: &ConnectionState, pause_counts: bool) -> ClientEvent {
+    std::future::poll_fn(|context| match connection_state.order() {
+        Order::Drain => Poll::Ready(ClientEvent::End),
+        Order::Serve | Order::Close => match connection.poll_head(context) {
+            Poll::Ready(true) => Poll::Ready(ClientEvent::Request),
+            Poll::Ready(false) => Poll::Ready(ClientEvent::End),
+            Poll::Pending if pause_counts && connection_state.is_paused() => Poll::Ready(ClientEvent::Pause),
             Poll::Pending => Poll::Pending,
         },
     })
@@ -113,56 +123,66 @@ async fn next(wire: &Wire, vitals: &Vitals, pause_counts: bool) -> Next {
 }
 
 /// Answers the request that has come, and those that come soon after it.
-async fn converse(worker: &Rc<Worker>, wire: &Rc<Wire>, peer: &Peer, vitals: &Rc<Vitals>) -> After {
-    let kept = OneOf::at_most(MOST_KEPT, &KEPT);
+async fn serve_requests(
+    worker: &Rc<Worker>,
+    connection: &Rc<Http1Connection>,
+    peer: &Peer,
+    connection_state: &Rc<ConnectionState>,
+) -> NextStep {
+    let kept = LocalPermit::try_acquire(MAX_KEPT, &KEPT);
     loop {
-        let after = respond(worker, wire, peer, vitals).await;
-        if kept.is_none() || !matches!(after, After::Request) {
+        let after = respond(worker, connection, peer, connection_state).await;
+        if kept.is_none() || !matches!(after, NextStep::Request) {
             return after;
         }
-        match next(wire, vitals, true).await {
-            Next::Request => {}
-            Next::Pause => return After::Request,
-            Next::End => return After::Close { lingers: false },
+        match next(connection, connection_state, true).await {
+            ClientEvent::Request => {}
+            ClientEvent::Pause => return NextStep::Request,
+            ClientEvent::End => return NextStep::Close { linger: false },
         }
     }
 }
 
-async fn respond(worker: &Rc<Worker>, wire: &Rc<Wire>, peer: &Peer, vitals: &Rc<Vitals>) -> After {
-    let head = wire.take_head();
+async fn respond(
+    worker: &Rc<Worker>,
+    connection: &Rc<Http1Connection>,
+    peer: &Peer,
+    connection_state: &Rc<ConnectionState>,
+) -> NextStep {
+    let head = connection.take_head();
     let is_refused = head.is_err();
     let (mut answer, form) = match head {
-        Err(bad) => (pipeline::refuse(&worker.core, vitals, bad), Form::REFUSED),
-        Ok(Head { mut request, extent }) => {
+        Err(bad) => (pipeline::refuse(&worker.core, connection_state, bad), Form::REFUSED),
+        Ok(Head { mut request, framing }) => {
             let form = Form::of(&request);
-            let body = wire.begin_body(extent, waits_for_100(&request)).map_or(Incoming::Empty, Incoming::Http1);
-            let answering = pin!(pipeline::answer(&worker.core, peer, vitals, &mut request, body));
-            match unless_gone(wire, answering).await {
+            let body = connection.begin_body(framing, waits_for_100(&request)).map_or(Incoming::Empty, Incoming::Http1);
+            let answering = pin!(pipeline::answer(&worker.core, peer, connection_state, &mut request, body));
+            match unless_gone(connection, answering).await {
                 Some(answer) => (answer, form),
-                None => return After::Gone,
+                None => return NextStep::Gone,
             }
         }
     };
     let tunnel = answer.body.take_tunnel();
-    let keeps_alive = form.keeps_alive && vitals.order() == Order::Serve && !says_close(&answer.headers);
-    let Ok(keeps_alive) = send(worker, wire, answer, &form, keeps_alive).await else { return After::Gone };
+    let keeps_alive = form.keeps_alive && connection_state.order() == Order::Serve && !says_close(&answer.headers);
+    let Ok(keeps_alive) = send(worker, connection, answer, &form, keeps_alive).await else { return NextStep::Gone };
     if let Some(tunnel) = tunnel {
-        return After::Tunnel(tunnel);
+        return NextStep::Tunnel(tunnel);
     }
-    let is_over = wire.is_body_over() || Box::pin(wire.finish_body(keeps_alive && !is_refused)).await;
+    let is_over = connection.is_body_over() || Box::pin(connection.drain_body(keeps_alive && !is_refused)).await;
     if keeps_alive && is_over && !is_refused {
-        After::Request
+        NextStep::Request
     } else {
-        After::Close { lingers: is_refused || !is_over || wire.has_begun() }
+        NextStep::Close { linger: is_refused || !is_over || connection.has_begun() }
     }
 }
 
 /// What `answering` comes to, unless the client goes away before: then nobody is there to be answered. One that has closed its
 /// side alone is answered.
-async fn unless_gone<T>(wire: &Wire, mut answering: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+async fn unless_gone<T>(connection: &Http1Connection, mut answering: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     std::future::poll_fn(|context| match answering.as_mut().poll(context) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending => wire.poll_gone(context).map(|()| None),
+        Poll::Pending => connection.poll_gone(context).map(|()| None),
     })
     .await
 }
@@ -173,17 +193,17 @@ struct BrokenOff;
 /// Writes an answer. Whether the connection may be used again.
 async fn send(
     worker: &Worker,
-    wire: &Wire,
+    connection: &Http1Connection,
     mut answer: Box<Response>,
     form: &Form,
     keeps_alive: bool,
 ) -> Result<bool, BrokenOff> {
-    let mut output = Output::new();
+    let mut output = WriteBuffer::new();
     let (mut encoder, keeps_alive) = write_head(&answer, form, keeps_alive, output.head(), |head| {
         worker.with_date(|date| put_header("date", date.as_bytes(), head));
     });
-    let ends_with_connection = encoder == Encoder::UntilClose;
-    let (mut has_ended, mut is_broken) = (encoder == Encoder::Nothing, false);
+    let ends_with_connection = encoder == BodyEncoder::UntilClose;
+    let (mut has_ended, mut is_broken) = (encoder == BodyEncoder::Nothing, false);
     let sent = std::future::poll_fn(|context| {
         let mut moved = 0;
         loop {
@@ -206,21 +226,21 @@ async fn send(
                 return match (is_broken, has_ended) {
                     (true, _) => {
                         if ends_with_connection {
-                            wire.end_with_reset();
+                            connection.end_with_reset();
                         }
                         Poll::Ready(Err(BrokenOff))
                     }
                     (false, true) => Poll::Ready(Ok(keeps_alive)),
-                    (false, false) if wire.poll_gone(context).is_ready() => Poll::Ready(Err(BrokenOff)),
+                    (false, false) if connection.poll_gone(context).is_ready() => Poll::Ready(Err(BrokenOff)),
                     // Events go on for ever: a client that closes its side is through with them.
-                    (false, false) if wire.is_half_closed() && is_event_stream(&answer.headers) => {
+                    (false, false) if connection.is_half_closed() && is_event_stream(&answer.headers) => {
                         Poll::Ready(Err(BrokenOff))
                     }
                     (false, false) => Poll::Pending,
                 };
             }
             moved += output.left();
-            let written = wire.poll_write(context, &mut output);
+            let written = connection.poll_write(context, &mut output);
             answer.body.sent(output.body_written());
             match written {
                 Poll::Ready(Ok(())) => {}
@@ -234,7 +254,7 @@ async fn send(
                     }
                     // A client that does not read may still be sending: what the service waits for, or what nobody wants.
                     if !answer.body.go_on_uploading(context) {
-                        wire.discard_body(context);
+                        connection.discard_body(context);
                     }
                     return Poll::Pending;
                 }

@@ -34,43 +34,49 @@ use crate::edge::{
         trailers::{ExpectedTrailers, SharedTrailerCounts},
     },
     net::{client_stream::Socket, lingering_close::LingeringClose},
-    pipeline::{self, response_body::AnswerBody},
+    pipeline::{self, response_body::ResponseBody},
     timer::{
-        client_timeouts::{Order, Vitals},
-        stream_guard::{Guard, Terms},
+        client_timeouts::{ConnectionState, Order},
+        stream_guard::{Guard, StreamLimits},
     },
 };
 
 /// Requests of one connection at a time. As many as RFC 9113 §6.5.2 wants at least, and as others have.
-const MOST_STREAMS: u32 = 100;
+const MAX_STREAMS: u32 = 100;
 
 /// How much of a body may wait until its service takes it. The connection's window is that of all streams together, so that
 /// bodies that no service takes keep no other request of the client waiting.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = MOST_STREAMS * STREAM_WINDOW_BYTES;
+const CONNECTION_WINDOW_BYTES: u32 = MAX_STREAMS * STREAM_WINDOW_BYTES;
 
 /// How much of an answer may wait in the library until the socket takes it.
 const UNSENT_BYTES: usize = 64 * 1024;
 
 /// Serves a client until the connection ends.
-pub(crate) async fn serve(worker: &Rc<Worker>, socket: Socket, first: BytesMut, peer: Peer, vitals: &Rc<Vitals>) {
+pub(crate) async fn serve(
+    worker: &Rc<Worker>,
+    socket: Socket,
+    first: BytesMut,
+    peer: Peer,
+    connection_state: &Rc<ConnectionState>,
+) {
     let mut frames = Frames::new();
     frames.follow(&first);
-    vitals.speaks_http2(frames.in_head());
+    connection_state.speaks_http2(frames.in_head());
     let has_fragment = Rc::new(Cell::new(frames.has_fragment()));
     let trailers = frames.trailers();
-    let noting = Noting {
+    let observed = ObservedIo {
         socket,
         first,
         frames,
         has_fragment: Rc::clone(&has_fragment),
-        vitals: Rc::clone(vitals),
-        goodbye: LingeringClose::default(),
+        connection_state: Rc::clone(connection_state),
+        closing: LingeringClose::default(),
         is_shut: false,
     };
-    let served = match worker.http2.handshake(noting).await {
+    let served = match worker.http2.handshake(observed).await {
         Ok(connection) => {
-            Box::pin(answer_all(worker, connection, Rc::new(peer), vitals, &has_fragment, &trailers)).await
+            Box::pin(answer_all(worker, connection, Rc::new(peer), connection_state, &has_fragment, &trailers)).await
         }
         Err(error) => Err(error),
     };
@@ -81,15 +87,15 @@ pub(crate) async fn serve(worker: &Rc<Worker>, socket: Socket, first: BytesMut, 
 
 async fn answer_all(
     worker: &Rc<Worker>,
-    mut connection: Connection<Noting, Bytes>,
+    mut connection: Connection<ObservedIo, Bytes>,
     peer: Rc<Peer>,
-    vitals: &Rc<Vitals>,
+    connection_state: &Rc<ConnectionState>,
     has_fragment: &Cell<bool>,
     trailers: &SharedTrailerCounts,
 ) -> Result<(), h2::Error> {
     let mut draining = false;
     std::future::poll_fn(|context| {
-        if vitals.order() == Order::Drain && !draining {
+        if connection_state.order() == Order::Drain && !draining {
             draining = true;
             connection.graceful_shutdown();
         }
@@ -103,10 +109,10 @@ async fn answer_all(
                 connection.graceful_shutdown();
             }
             let trailers = ExpectedTrailers::of(trailers, request.body().stream_id().as_u32());
-            let (worker, peer, vitals) = (Rc::clone(worker), Rc::clone(&peer), Rc::clone(vitals));
+            let (worker, peer, connection_state) = (Rc::clone(worker), Rc::clone(&peer), Rc::clone(connection_state));
             let asked = Asked { request, trailers, sender, is_refused };
             // What answers it is made in there: made outside, there would be room for it twice.
-            tokio::task::spawn_local(async move { respond(&worker, &peer, &vitals, asked).await });
+            tokio::task::spawn_local(async move { respond(&worker, &peer, &connection_state, asked).await });
         }
         Poll::Ready(Ok(()))
     })
@@ -122,7 +128,7 @@ struct Asked {
 }
 
 /// Answers one request. If the client takes it back, all that is under way for it is dropped.
-async fn respond(worker: &Worker, peer: &Peer, vitals: &Rc<Vitals>, asked: Asked) {
+async fn respond(worker: &Worker, peer: &Peer, connection_state: &Rc<ConnectionState>, asked: Asked) {
     let Asked { request, trailers, mut sender, is_refused } = asked;
     let is_head = request.method() == Method::HEAD;
     let (parts, body) = request.into_parts();
@@ -132,9 +138,9 @@ async fn respond(worker: &Worker, peer: &Peer, vitals: &Rc<Vitals>, asked: Asked
     let unread = body.http2_body();
     let answer = if is_refused {
         drop(body);
-        Some(pipeline::refuse(&worker.core, vitals, BadHead::Target))
+        Some(pipeline::refuse(&worker.core, connection_state, BadHead::Target))
     } else {
-        let mut answering = pin!(pipeline::answer(&worker.core, peer, vitals, &mut head, body));
+        let mut answering = pin!(pipeline::answer(&worker.core, peer, connection_state, &mut head, body));
         std::future::poll_fn(|context| match answering.as_mut().poll(context) {
             Poll::Ready(answer) => Poll::Ready(Some(answer)),
             Poll::Pending => sender.poll_reset(context).map(|_| None),
@@ -146,7 +152,7 @@ async fn respond(worker: &Worker, peer: &Peer, vitals: &Rc<Vitals>, asked: Asked
         return sender.send_reset(Reason::PROTOCOL_ERROR);
     }
     if is_head {
-        AnswerBody::withheld(&mut answer);
+        ResponseBody::withheld(&mut answer);
     }
     let (mut parts, mut body) = Response::from(*answer).into_parts();
     prepare(worker, &mut parts.headers);
@@ -154,7 +160,7 @@ async fn respond(worker: &Worker, peer: &Peer, vitals: &Rc<Vitals>, asked: Asked
     match sender.send_response(Response::from_parts(parts, ()), has_ended) {
         Ok(_) if has_ended => body.complete(),
         Ok(stream) => {
-            let terms = Terms { idle, deadline: None, token: None };
+            let terms = StreamLimits { idle, deadline: None, token: None };
             send(stream, body, Guard::new(&worker.core.upstream.streams, terms, None)).await;
         }
         Err(error) => {
@@ -189,7 +195,7 @@ fn prepare(worker: &Worker, headers: &mut HeaderMap) {
 
 /// Sends an answer's body as the client takes it. `of_client` says how long not to wait for that if the answer itself does
 /// not. If the client takes the request back, or the time is over, the stream alone ends.
-async fn send(mut stream: SendStream<Bytes>, body: AnswerBody, mut of_client: Guard) {
+async fn send(mut stream: SendStream<Bytes>, body: ResponseBody, mut of_client: Guard) {
     let mut body = pin!(body);
     let mut rest = Bytes::new();
     let reason = std::future::poll_fn(|context| {
@@ -208,8 +214,8 @@ async fn send(mut stream: SendStream<Bytes>, body: AnswerBody, mut of_client: Gu
                         Poll::Ready(_) => return Poll::Ready(Ok(())),
                         Poll::Pending => {
                             let guard = body.guard().unwrap_or(&mut of_client);
-                            guard.waits(context.waker());
-                            if guard.over().is_some() {
+                            guard.start_idle_timer(context.waker());
+                            if guard.end_reason().is_some() {
                                 return Poll::Ready(Err(Reason::CANCEL));
                             }
                             // A client that takes no more may still be sending what the service waits for.
@@ -219,7 +225,7 @@ async fn send(mut stream: SendStream<Bytes>, body: AnswerBody, mut of_client: Gu
                     },
                     room => room,
                 };
-                body.guard().unwrap_or(&mut of_client).rests();
+                body.guard().unwrap_or(&mut of_client).pause_idle_timer();
                 let part = rest.split_to(room.min(rest.len()));
                 let (bytes, is_last) = (part.len(), rest.is_empty() && body.is_end_stream());
                 if stream.send_data(part, is_last).is_err() {
@@ -260,15 +266,15 @@ async fn send(mut stream: SendStream<Bytes>, body: AnswerBody, mut of_client: Gu
 pub(crate) fn builder() -> Builder {
     /// Streams that a client may begin and take back before we come to them (CVE-2023-44487), and errors of its own making
     /// that it may have us answer (CVE-2025-8671).
-    const MOST_RESETS: usize = 20;
+    const MAX_RESETS: usize = 20;
     /// How many bytes of frames a client may send for nothing, as bodies in very small parts.
     const OVERHEAD_BYTES: usize = 512 * 1024;
 
     let mut builder = Builder::new();
     builder
-        .max_concurrent_streams(MOST_STREAMS)
-        .max_pending_accept_reset_streams(MOST_RESETS)
-        .max_local_error_reset_streams(Some(MOST_RESETS * 5))
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(Some(MAX_RESETS * 5))
         .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
         .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -278,18 +284,18 @@ pub(crate) fn builder() -> Builder {
 }
 
 /// The client's socket as the library sees it; what goes through is noted for the watchdog.
-struct Noting {
+struct ObservedIo {
     socket: Socket,
     /// What was read before it was clear what the client speaks.
     first: BytesMut,
     frames: Frames,
     has_fragment: Rc<Cell<bool>>,
-    vitals: Rc<Vitals>,
-    goodbye: LingeringClose,
+    connection_state: Rc<ConnectionState>,
+    closing: LingeringClose,
     is_shut: bool,
 }
 
-impl AsyncRead for Noting {
+impl AsyncRead for ObservedIo {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.first.is_empty() {
@@ -303,17 +309,17 @@ impl AsyncRead for Noting {
         if buf.filled().len() > before {
             this.frames.follow(&buf.filled()[before..]);
             this.has_fragment.set(this.frames.has_fragment());
-            this.vitals.spoke(this.frames.in_head());
+            this.connection_state.on_read(this.frames.in_head());
         }
         read
     }
 }
 
-impl AsyncWrite for Noting {
+impl AsyncWrite for ObservedIo {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.socket).poll_write(context, bytes);
-        this.vitals.client_read(written.is_ready(), written.is_pending());
+        this.connection_state.client_read(written.is_ready(), written.is_pending());
         written
     }
 
@@ -324,7 +330,7 @@ impl AsyncWrite for Noting {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.socket).poll_write_vectored(context, slices);
-        this.vitals.client_read(written.is_ready(), written.is_pending());
+        this.connection_state.client_read(written.is_ready(), written.is_pending());
         written
     }
 
@@ -335,14 +341,14 @@ impl AsyncWrite for Noting {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.socket).poll_flush(context);
-        this.vitals.client_read(false, flushed.is_pending());
+        this.connection_state.client_read(false, flushed.is_pending());
         flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.is_shut {
-            ready!(this.goodbye.poll(context, &mut this.socket, &this.vitals))?;
+            ready!(this.closing.poll(context, &mut this.socket, &this.connection_state))?;
             this.is_shut = true;
         }
         Poll::Ready(Ok(()))
@@ -369,7 +375,7 @@ mod tests {
     use super::*;
     use crate::edge::{
         net::tls::Terminator,
-        timer::client_timeouts::{Limits, Watchdog},
+        timer::client_timeouts::{ClientTimeouts, Timeouts},
     };
 
     /// The ends of a connection with TLS.
@@ -397,31 +403,31 @@ mod tests {
         const PART: [u8; 16 * 1024] = [b'a'; 16 * 1024];
         const MORE_THAN_SOCKETS_TAKE: usize = 256 * 1024 * 1024;
         let (mut client, socket) = connected().await;
-        let limits = Limits { head: Duration::MAX, idle: Duration::MAX };
-        let mut noting = Noting {
+        let limits = Timeouts { head: Duration::MAX, idle: Duration::MAX };
+        let mut observed = ObservedIo {
             socket,
             first: BytesMut::new(),
             frames: Frames::new(),
             has_fragment: Rc::default(),
-            vitals: Watchdog::new(limits).enrol(),
-            goodbye: LingeringClose::default(),
+            connection_state: ClientTimeouts::new(limits).enrol(),
+            closing: LingeringClose::default(),
             is_shut: false,
         };
-        assert!(noting.is_write_vectored(), "a head and its body go out at once");
+        assert!(observed.is_write_vectored(), "a head and its body go out at once");
         let mut written = 0;
         // Tokio would say from time to time that it is somebody else's turn.
         let is_flushed = tokio::task::unconstrained(async {
             let mut context = Context::from_waker(Waker::noop());
-            while let Poll::Ready(part) = Pin::new(&mut noting).poll_write(&mut context, &PART) {
+            while let Poll::Ready(part) = Pin::new(&mut observed).poll_write(&mut context, &PART) {
                 let part = part.unwrap();
                 written += part;
                 assert!(part > 0 && written < MORE_THAN_SOCKETS_TAKE);
             }
-            Pin::new(&mut noting).poll_flush(&mut context).is_ready()
+            Pin::new(&mut observed).poll_flush(&mut context).is_ready()
         });
         assert!(!is_flushed.await);
         let mut read = vec![0; written];
-        let flushed = std::future::poll_fn(|context| Pin::new(&mut noting).poll_flush(context));
+        let flushed = std::future::poll_fn(|context| Pin::new(&mut observed).poll_flush(context));
         let (flushed, read) = tokio::join!(flushed, client.read_exact(&mut read));
         flushed.unwrap();
         assert_eq!(read.unwrap(), written);

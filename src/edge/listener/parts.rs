@@ -11,7 +11,7 @@ use crate::{
         auth::{self, bearer::Tokens, browser::BrowserSettings, lookup::Lookup},
         limits::in_flight::{CoreLimits, SharedLimits},
         net::{names::Names, tls::Terminator},
-        observe::{access_log::AccessLog, request_id::RequestIds},
+        observe::{access_log::AccessLog, request_id::RandomSource},
         pipeline::{core::Core, shortage::Shortages},
         ports::{AccessLogSink, ControlPlane, Resolver},
         snapshot::SnapshotCell,
@@ -70,7 +70,7 @@ impl Parts {
 
     /// What one core answers requests with.
     pub(crate) fn core(&self, limits: &Arc<SharedLimits>) -> Core {
-        let random = RequestIds::new(Arc::clone(&self.entropy));
+        let random = RandomSource::new(Arc::clone(&self.entropy));
         let lookup = Lookup {
             resolver: Arc::clone(&self.resolver),
             control: self.control_runtime.clone(),

@@ -15,7 +15,7 @@ use tokio::{
 use tracing::error;
 
 use super::{
-    acceptor::{Acceptor, Seat},
+    acceptor::{Acceptor, WorkerHandle},
     connection_limits::ConnectionLimits,
     http2,
     parts::Parts,
@@ -46,17 +46,17 @@ impl Edge {
         let mut edge = Self { address, stop, died: has_died, threads: Vec::new() };
         let limits = &parts.listener_settings;
         let in_flight = parts.shared_limits();
-        let mut seats = Vec::new();
+        let mut workers = Vec::new();
         for number in 0..parts.cores.get() {
-            let (seat, thread) =
+            let (worker, thread) =
                 start_core(alive(format!("edge-{number}")), parts.clone(), in_flight.clone(), stopped.clone())?;
-            seats.push(seat);
+            workers.push(worker);
             edge.threads.push(thread);
         }
         let acceptor = Acceptor {
             limits: ConnectionLimits::new(limits.max_connections, limits.max_connections_per_client),
             trusted_proxies: limits.trusted_proxies.clone().into(),
-            seats,
+            workers,
             entropy: Arc::clone(&parts.entropy),
             by_tls: parts.tls.is_some(),
         };
@@ -116,8 +116,8 @@ fn start_core(
     parts: Parts,
     limits: Arc<SharedLimits>,
     stopped: watch::Receiver<bool>,
-) -> io::Result<(Seat, JoinHandle<()>)> {
-    let (newcomers, receiver) = mpsc::unbounded_channel();
+) -> io::Result<(WorkerHandle, JoinHandle<()>)> {
+    let (accepted, receiver) = mpsc::unbounded_channel();
     let (tell, told) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new().name(alive.name().to_owned()).spawn(move || {
         // It belongs to its thread, so it is made there.
@@ -138,5 +138,5 @@ fn start_core(
         log.flush();
     })?;
     told.recv().unwrap_or_else(|_| Err(io::Error::other("a thread of the data plane ended as it began")))?;
-    Ok((Seat { newcomers, load: Arc::default() }, thread))
+    Ok((WorkerHandle { accepted, load: Arc::default() }, thread))
 }

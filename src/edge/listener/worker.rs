@@ -8,14 +8,14 @@ use crate::edge::{
     http::date::HttpDate,
     net::tls::Terminator,
     pipeline::core::Core,
-    timer::client_timeouts::{Limits, Watchdog},
+    timer::client_timeouts::{ClientTimeouts, Timeouts},
 };
 
 /// See the module.
 pub(crate) struct Worker {
     pub(crate) core: Core,
     pub(crate) tls: Option<Arc<Terminator>>,
-    pub(crate) watchdog: Watchdog,
+    pub(crate) client_timeouts: ClientTimeouts,
     pub(crate) http2: Http2,
     date: HttpDate,
     connections: Cell<usize>,
@@ -25,11 +25,11 @@ pub(crate) struct Worker {
 impl Worker {
     /// One without connections. `tls` ends TLS, if clients come by TLS; `http2` begins connections of HTTP/2.
     pub(crate) fn new(core: Core, tls: Option<Arc<Terminator>>, http2: Http2) -> Self {
-        let limits = Limits { head: core.listener.head_timeout, idle: core.listener.idle_timeout };
+        let limits = Timeouts { head: core.listener.head_timeout, idle: core.listener.idle_timeout };
         Self {
             core,
             tls,
-            watchdog: Watchdog::new(limits),
+            client_timeouts: ClientTimeouts::new(limits),
             http2,
             date: HttpDate::default(),
             connections: Cell::new(0),

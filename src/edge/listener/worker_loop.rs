@@ -14,7 +14,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
-    acceptor::Newcomer,
+    acceptor::AcceptedConnection,
     connection,
     thread_watch::Alive,
     worker::{Counted, Worker},
@@ -25,10 +25,10 @@ use crate::edge::{
 };
 
 impl Worker {
-    /// Serves newcomers until told to stop, then ends what is under way.
+    /// Serves accepted until told to stop, then ends what is under way.
     pub(crate) async fn run(
         self: Rc<Self>,
-        mut newcomers: mpsc::UnboundedReceiver<Newcomer>,
+        mut accepted: mpsc::UnboundedReceiver<AcceptedConnection>,
         mut stop: watch::Receiver<bool>,
         alive: &Alive,
     ) {
@@ -43,8 +43,8 @@ impl Worker {
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|&stopped| stopped) => break,
-                newcomer = newcomers.recv() => match newcomer {
-                    Some(newcomer) => self.welcome(newcomer),
+                connection = accepted.recv() => match connection {
+                    Some(connection) => self.welcome(connection),
                     None => break,
                 },
                 // None of them ends by itself. Without one of them there are no time limits, or there is no log.
@@ -54,11 +54,11 @@ impl Worker {
                 }
             }
         }
-        self.drain(newcomers).await;
+        self.drain(accepted).await;
     }
 
-    fn welcome(self: &Rc<Self>, newcomer: Newcomer) {
-        let Newcomer { stream, peer, place } = newcomer;
+    fn welcome(self: &Rc<Self>, connection: AcceptedConnection) {
+        let AcceptedConnection { stream, peer, permit } = connection;
         let stream = match TcpStream::from_std(stream) {
             Ok(stream) => stream,
             Err(error) => {
@@ -71,17 +71,17 @@ impl Worker {
         // What serves it is made in here: made outside, a connection would have room for it twice.
         tokio::task::spawn_local(async move {
             connection::serve(counted.worker(), stream, peer).await;
-            drop((counted, place));
+            drop((counted, permit));
         });
     }
 
     /// Looks after what grows old.
     async fn keep(self: Rc<Self>) {
-        let mut tick = tokio::time::interval(self.watchdog.period());
+        let mut tick = tokio::time::interval(self.client_timeouts.period());
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = tick.tick().await.into_std();
-            self.watchdog.look(now);
+            self.client_timeouts.tick(now);
             self.core.router().close_idle(now, self.core.upstream.settings.idle_timeout);
             self.core.upstream.limits.forget_clients();
         }
@@ -95,15 +95,15 @@ impl Worker {
         loop {
             let now = tick.tick().await.into_std();
             let time = core.auth.lookup.now();
-            core.upstream.streams.look(now, time, &core.router().snapshot.revocations);
+            core.upstream.streams.tick(now, time, &core.router().snapshot.revocations);
         }
     }
 
-    async fn drain(&self, newcomers: mpsc::UnboundedReceiver<Newcomer>) {
+    async fn drain(&self, accepted: mpsc::UnboundedReceiver<AcceptedConnection>) {
         const STEP: Duration = Duration::from_millis(5);
         self.begin_draining();
-        drop(newcomers);
-        self.watchdog.give_all(Order::Drain);
+        drop(accepted);
+        self.client_timeouts.give_all(Order::Drain);
         let deadline = Instant::now() + self.core.listener.drain_timeout;
         while self.connections() > 0 && Instant::now() < deadline {
             tokio::time::sleep(STEP).await;

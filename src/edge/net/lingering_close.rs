@@ -10,7 +10,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::tcp::SMALL_READ_BYTES;
-use crate::edge::timer::client_timeouts::Vitals;
+use crate::edge::timer::client_timeouts::ConnectionState;
 
 /// First our side is closed, then what the client still sends is read and discarded
 /// for a while. Closing with unread bytes would make the kernel send a reset, which can overtake the answer (RFC 9112 §9.6).
@@ -26,18 +26,18 @@ impl LingeringClose {
         &mut self,
         context: &mut Context<'_>,
         stream: &mut S,
-        vitals: &Vitals,
+        connection_state: &ConnectionState,
     ) -> Poll<io::Result<()>> {
         if !self.is_said {
             ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
             self.is_said = true;
-            vitals.lingers();
+            connection_state.lingers();
         }
         let mut scratch = [MaybeUninit::uninit(); SMALL_READ_BYTES];
         loop {
             let mut buf = ReadBuf::uninit(&mut scratch);
             match ready!(Pin::new(&mut *stream).poll_read(context, &mut buf)) {
-                Ok(()) if !buf.filled().is_empty() => vitals.lingers(),
+                Ok(()) if !buf.filled().is_empty() => connection_state.lingers(),
                 Ok(()) | Err(_) => return Poll::Ready(Ok(())),
             }
         }

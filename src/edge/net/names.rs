@@ -32,10 +32,10 @@ const WAIT_WITH_LAST_KNOWN: Duration = Duration::from_millis(250);
 const FAILED_FOR: Duration = Duration::from_secs(1);
 
 /// The most look-ups at once: each has a thread.
-const MOST_LOOKUPS: usize = 64;
+const MAX_LOOKUPS: usize = 64;
 
 /// The most look-ups at once of names that failed before.
-const MOST_DOUBTFUL_LOOKUPS: usize = MOST_LOOKUPS / 2;
+const MAX_DOUBTFUL_LOOKUPS: usize = MAX_LOOKUPS / 2;
 
 /// Asks for the addresses of a name, and blocks meanwhile.
 pub trait Lookup: Send + Sync + 'static {
@@ -234,12 +234,12 @@ impl State {
 
     /// The next look-up that may have a thread; it is counted as one that has.
     fn next_job(&mut self) -> Option<Job> {
-        if self.lookups >= MOST_LOOKUPS {
+        if self.lookups >= MAX_LOOKUPS {
             return None;
         }
         let job = if let Some(name) = self.waiting.pop_front() {
             Job { name, is_doubtful: false }
-        } else if self.doubtful_lookups < MOST_DOUBTFUL_LOOKUPS {
+        } else if self.doubtful_lookups < MAX_DOUBTFUL_LOOKUPS {
             Job { name: self.doubtful_waiting.pop_front()?, is_doubtful: true }
         } else {
             return None;

@@ -28,7 +28,7 @@ use crate::{
     domain::gateway::models::service::Route,
     edge::{
         auth::caller::Caller, body::request_body::Upload, limits::in_flight::InFlight, ports::AccessLogSink,
-        timer::client_timeouts::Vitals,
+        timer::client_timeouts::ConnectionState,
     },
     ports::Clock,
 };
@@ -140,7 +140,7 @@ pub(crate) struct Record {
     upload: Option<Rc<Upload>>,
     bytes_out: Cell<u64>,
     complete: bool,
-    vitals: Rc<Vitals>,
+    connection_state: Rc<ConnectionState>,
     /// What it counts against as long as it is in flight.
     pub(crate) in_flight: InFlight,
 }
@@ -152,9 +152,9 @@ impl Record {
         method: Method,
         target: Option<Uri>,
         request_id: RequestText,
-        vitals: Rc<Vitals>,
+        connection_state: Rc<ConnectionState>,
     ) -> Box<Self> {
-        vitals.request_begun();
+        connection_state.request_begun();
         // It is handed on many times until it is written.
         Box::new(Self {
             log: Rc::clone(log),
@@ -176,7 +176,7 @@ impl Record {
             upload: None,
             bytes_out: Cell::new(0),
             complete: false,
-            vitals,
+            connection_state,
             in_flight: InFlight::default(),
         })
     }
@@ -261,7 +261,7 @@ impl Record {
 
     /// It may stand still for so long.
     pub(crate) fn may_idle(&self, limit: Duration) {
-        self.vitals.may_idle(limit);
+        self.connection_state.may_idle(limit);
     }
 
     /// The answer's head is known.
@@ -301,7 +301,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let now = Instant::now();
-        self.vitals.request_ended(now);
+        self.connection_state.request_ended(now);
         self.log.add(self, now);
     }
 }

@@ -12,13 +12,13 @@ use crate::{domain::gateway::models::id::RequestId, ports::Entropy};
 const BLOCK: usize = 4096;
 
 /// A core's supply of random bytes.
-pub(crate) struct RequestIds {
+pub(crate) struct RandomSource {
     entropy: Arc<dyn Entropy>,
     block: RefCell<Box<[u8; BLOCK]>>,
     used: Cell<usize>,
 }
 
-impl RequestIds {
+impl RandomSource {
     pub(crate) fn new(entropy: Arc<dyn Entropy>) -> Self {
         Self { entropy, block: RefCell::new(Box::new([0; BLOCK])), used: Cell::new(BLOCK) }
     }
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn no_two_requests_share_bytes() {
-        let ids = RequestIds::new(Arc::new(CountingEntropy::default()));
+        let ids = RandomSource::new(Arc::new(CountingEntropy::default()));
         let mut seen = std::collections::HashSet::new();
         for _ in 0..1000 {
             assert!(seen.insert(ids.next().id));

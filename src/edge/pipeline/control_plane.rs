@@ -21,7 +21,7 @@ use tracing::error;
 
 use super::{
     core::Core,
-    response_body::{AnswerBody, Response},
+    response_body::{Response, ResponseBody},
 };
 use crate::edge::{
     body::incoming::Incoming,
@@ -45,19 +45,19 @@ pub(crate) async fn answer(
     if let Some(host) = host {
         head.headers.insert(HOST, host);
     }
-    let (body, handing_over) = handed_over(body, record);
+    let (body, bridging) = bridge(body, record);
     let mut request = head.with_body(body);
     request.extensions_mut().insert(origin);
     let control_plane = Arc::clone(&core.control_plane);
     // If the client goes away, the task still ends its work: half a change is worse than an answer that nobody reads.
     let runtime = core.control_plane.own_runtime(request.uri().path()).unwrap_or(&core.control);
     let task = runtime.spawn(async move { control_plane.answer(request).await });
-    match beside(task, handing_over).await {
+    match join_first(task, bridging).await {
         Ok(answer) => {
             let (mut parts, body) = answer.into_parts();
             // The body itself says how long it is.
             parts.headers.remove(CONTENT_LENGTH);
-            Ok(Box::new(Answer { headers: parts.headers.into(), ..Answer::new(parts.status, AnswerBody::own(body)) }))
+            Ok(Box::new(Answer { headers: parts.headers.into(), ..Answer::new(parts.status, ResponseBody::own(body)) }))
         }
         Err(failed) => {
             error!(request_id = %origin.request_id, panicked = failed.is_panic(), "the control plane failed to answer");
@@ -70,12 +70,12 @@ pub(crate) async fn answer(
 type Handed = Option<io::Result<Frame<Bytes>>>;
 
 /// The body as the other runtime sees it, and what has to go on here meanwhile.
-fn handed_over(mut body: Incoming, record: &Record) -> (ports::Body, impl Future<Output = ()>) {
+fn bridge(mut body: Incoming, record: &Record) -> (ports::Body, impl Future<Output = ()>) {
     let (sender, receiver) = mpsc::channel(1);
     let wanted = Arc::<Notify>::default();
     let is_empty = body.is_empty();
     let asked = Arc::clone(&wanted);
-    let handing_over = async move {
+    let bridging = async move {
         loop {
             // Nothing is read before somebody wants it: a client that asks first is not told to send what nobody reads.
             asked.notified().await;
@@ -92,17 +92,17 @@ fn handed_over(mut body: Incoming, record: &Record) -> (ports::Body, impl Future
     let body = if is_empty {
         Empty::new().map_err(|never| match never {}).boxed()
     } else {
-        OnItsWay { receiver, wanted }.boxed()
+        BridgedBody { receiver, wanted }.boxed()
     };
-    (body, handing_over)
+    (body, bridging)
 }
 
-struct OnItsWay {
+struct BridgedBody {
     receiver: mpsc::Receiver<Handed>,
     wanted: Arc<Notify>,
 }
 
-impl Body for OnItsWay {
+impl Body for BridgedBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -119,7 +119,7 @@ impl Body for OnItsWay {
 }
 
 /// What `first` comes to; `second` goes on beside it.
-async fn beside<T>(first: impl Future<Output = T>, second: impl Future<Output = ()>) -> T {
+async fn join_first<T>(first: impl Future<Output = T>, second: impl Future<Output = ()>) -> T {
     let (mut first, mut second) = (pin!(first), pin!(second));
     let mut goes_on = true;
     std::future::poll_fn(|context| {

@@ -10,7 +10,7 @@ use crate::{
     edge::{
         auth,
         body::buffer::BufferedBytes,
-        observe::{access_log::AccessLog, request_id::RequestIds},
+        observe::{access_log::AccessLog, request_id::RandomSource},
         ports::ControlPlane,
         upstream::{self, router::Router},
     },
@@ -21,7 +21,7 @@ pub(crate) struct Core {
     pub(crate) listener: ListenerSettings,
     pub(crate) control_plane: Arc<dyn ControlPlane>,
     pub(crate) control: Handle,
-    pub(crate) random: RequestIds,
+    pub(crate) random: RandomSource,
     pub(crate) auth: auth::State,
     pub(crate) upstream: upstream::State,
     pub(crate) shortages: Shortages,

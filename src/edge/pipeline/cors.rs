@@ -14,7 +14,7 @@ use http::{
 
 use super::{
     error_response::ALLOWED_METHODS,
-    response_body::{AnswerBody, Response},
+    response_body::{Response, ResponseBody},
 };
 use crate::{
     domain::gateway::models::origin::{AllowedOrigins, Reader},
@@ -30,14 +30,14 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
 /// Who may read the answer to a request.
 #[derive(Debug, Default)]
-pub(crate) struct Readers {
+pub(crate) struct CorsDecision {
     /// Whether others might than may now: caches have to know.
     depend_on_origin: bool,
     /// The origin of the page that asks, if it is on the list, and what it may.
     page: Option<(Bytes, Reader)>,
 }
 
-impl Readers {
+impl CorsDecision {
     /// Those of the answer to a request.
     pub(crate) fn of(allowed_origins: &AllowedOrigins, headers: &HeaderList) -> Self {
         if allowed_origins.is_empty() {
@@ -53,7 +53,7 @@ impl Readers {
         if self.page.is_none() || !asks {
             return None;
         }
-        let mut answer = Answer::new(StatusCode::NO_CONTENT, AnswerBody::whole(Bytes::new()));
+        let mut answer = Answer::new(StatusCode::NO_CONTENT, ResponseBody::whole(Bytes::new()));
         answer.headers.append(ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
         // Which headers its services understand is not the gateway's business; those that are ours it drops in any case.
         if let Some(wanted) = headers.get(&ACCESS_CONTROL_REQUEST_HEADERS) {
@@ -64,7 +64,7 @@ impl Readers {
     }
 
     /// Says so on the answer, unless the service has said by itself who may read it.
-    pub(crate) fn told(self, headers: &mut HeaderList) {
+    pub(crate) fn apply(self, headers: &mut HeaderList) {
         const YES: HeaderValue = HeaderValue::from_static("true");
         if !self.depend_on_origin || headers.contains(&ACCESS_CONTROL_ALLOW_ORIGIN) {
             return;

@@ -8,7 +8,7 @@ use http::{
     header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
-use super::response_body::{AnswerBody, Response};
+use super::response_body::{Response, ResponseBody};
 use crate::{
     domain::gateway::models::access::{Accepted, Denied},
     edge::{error::Failure, http::message::Answer, http1::request_head::BadHead, observe::request_id::RequestText},
@@ -105,9 +105,9 @@ impl Failure {
             Self::Unreachable => bad_gateway("the service cannot be reached"),
             Self::Refused => bad_gateway("the service refused the request"),
             Self::HungUp => bad_gateway("the connection to the service was lost before it answered"),
-            Self::BadAnswer => bad_gateway("the service's answer is not valid HTTP"),
+            Self::BadResponse => bad_gateway("the service's answer is not valid HTTP"),
             Self::ConnectTimeout => gateway_timeout("the service did not take the connection in time"),
-            Self::AnswerTimeout => gateway_timeout("the service did not answer in time"),
+            Self::ResponseTimeout => gateway_timeout("the service did not answer in time"),
             Self::Internal => {
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the gateway failed to handle this request")
             }
@@ -136,7 +136,7 @@ impl Failure {
         }
         let problem = self.problem().with_request_id(request_id.as_str());
         let status = problem.status();
-        let mut answer = Answer::new(status, AnswerBody::whole(problem.to_json().into()));
+        let mut answer = Answer::new(status, ResponseBody::whole(problem.to_json().into()));
         let headers = &mut answer.headers;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -159,7 +159,7 @@ impl Failure {
 
 /// Another page first. Who asks again later may be signed in by then, so it is not to be remembered.
 fn elsewhere(location: HeaderValue) -> Response {
-    let mut answer = Answer::new(StatusCode::SEE_OTHER, AnswerBody::whole(Bytes::new()));
+    let mut answer = Answer::new(StatusCode::SEE_OTHER, ResponseBody::whole(Bytes::new()));
     answer.headers.append(LOCATION, location);
     answer.headers.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer

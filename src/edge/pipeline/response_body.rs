@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use crate::edge::{
     http::{
         message::{Answer, BodyLength},
-        sanitize::passable,
+        sanitize::forwardable,
     },
     observe::access_log::Record,
     ports,
@@ -22,11 +22,11 @@ use crate::edge::{
 };
 
 /// A response on its way to the client.
-pub(crate) type Response = Answer<AnswerBody>;
+pub(crate) type Response = Answer<ResponseBody>;
 
 /// An answer's body on its way to the client. When it has ended, or is dropped because the client is gone, the request is
 /// logged.
-pub(crate) struct AnswerBody {
+pub(crate) struct ResponseBody {
     content: Content,
     record: Option<Box<Record>>,
 }
@@ -39,7 +39,7 @@ enum Content {
     Switched(Option<Box<Tunnel>>),
 }
 
-impl AnswerBody {
+impl ResponseBody {
     fn new(content: Content) -> Self {
         Self { content, record: None }
     }
@@ -122,7 +122,7 @@ impl AnswerBody {
     /// Whether the answer is not to go on, while its client does not take more of it. The task is woken when that changes.
     pub(crate) fn is_over(&self, context: &Context<'_>) -> bool {
         match &self.content {
-            Content::Upstream(guard, _) => guard.poll_over(context.waker()).is_some(),
+            Content::Upstream(guard, _) => guard.poll_end_reason(context.waker()).is_some(),
             Content::Whole(_) | Content::Own(_) | Content::Switched(_) => false,
         }
     }
@@ -144,7 +144,7 @@ impl AnswerBody {
     }
 }
 
-impl From<(UpstreamBody, Guard)> for AnswerBody {
+impl From<(UpstreamBody, Guard)> for ResponseBody {
     /// What a service answers; the guard says when not to wait for that.
     fn from((body, guard): (UpstreamBody, Guard)) -> Self {
         let mut body = Self::new(Content::Upstream(guard, body));
@@ -153,14 +153,14 @@ impl From<(UpstreamBody, Guard)> for AnswerBody {
     }
 }
 
-impl From<Tunnel> for AnswerBody {
+impl From<Tunnel> for ResponseBody {
     /// What stands behind a 101.
     fn from(tunnel: Tunnel) -> Self {
         Self::new(Content::Switched(Some(Box::new(tunnel))))
     }
 }
 
-impl Body for AnswerBody {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -176,7 +176,7 @@ impl Body for AnswerBody {
             };
             match frame {
                 Some(Ok(trailers)) if trailers.is_trailers() => {
-                    if let Some(trailers) = passable(trailers) {
+                    if let Some(trailers) = forwardable(trailers) {
                         break Some(Ok(trailers));
                     }
                 }

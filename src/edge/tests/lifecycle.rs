@@ -109,7 +109,7 @@ async fn a_core_that_has_died_is_reported_and_gets_no_more_connections() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_answer_again_after_a_pause_and_more_than_keep_their_place_do() {
-    // More than `MOST_KEPT` on one core.
+    // More than `MAX_KEPT` on one core.
     const CLIENTS: usize = 70;
     let upstream = Upstream::ok().await;
     let mut gateway = Setup { cores: 1, ..Setup::of(&[upstream.address]) }.start();

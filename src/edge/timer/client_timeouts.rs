@@ -30,13 +30,13 @@ enum Awaited {
     /// Nothing: it waits for us.
     Nothing,
     /// That it closes its connection: it was told that ours ends.
-    Goodbye(Instant),
+    Close(Instant),
     /// That it closes its side: ours is closed. Until then what it sends is discarded.
     Lingering { since: Instant, heard: Instant },
 }
 
 /// How long a client may take to close a connection that we want to end.
-const GOODBYE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a client may go on sending after our last answer and the close of our side, and how long it may pause meanwhile: a
 /// client that sends a large body before it reads can read why that was refused. Seconds, not bytes, as with nginx
@@ -53,12 +53,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is known about one connection, shared by all who serve it.
 #[derive(Debug)]
-pub(crate) struct Vitals {
+pub(crate) struct ConnectionState {
     awaited: Cell<Awaited>,
     /// How many requests are being answered: with HTTP/2 there may be several.
     requests: Cell<usize>,
     body_awaited_since: Cell<Option<Instant>>,
-    http2: Http2Vitals,
+    http2: Http2State,
     unread_since: Cell<Option<Instant>>,
     half: Cell<Half>,
     /// How long the body of this request or answer may stand still, if the route says so.
@@ -82,19 +82,19 @@ enum Half {
 
 /// What is known about a connection of HTTP/2. What its requests and answers wait for has guards of its own (`stream`).
 #[derive(Debug, Default)]
-struct Http2Vitals {
+struct Http2State {
     is_spoken: Cell<bool>,
     head_begun: Cell<Option<Instant>>,
 }
 
-impl Vitals {
+impl ConnectionState {
     fn new(now: Instant) -> Self {
         Self {
             // Whoever connects is expected to say something: the head's time counts from the start.
             awaited: Cell::new(Awaited::Head(now)),
             requests: Cell::new(0),
             body_awaited_since: Cell::new(None),
-            http2: Http2Vitals::default(),
+            http2: Http2State::default(),
             unread_since: Cell::new(None),
             half: Cell::new(Half::Open),
             idle_limit: Cell::new(None),
@@ -132,17 +132,17 @@ impl Vitals {
     pub(crate) fn speaks_http2(&self, in_head: bool) {
         self.http2.is_spoken.set(true);
         self.awaited.set(Awaited::NextRequest(Instant::now()));
-        self.spoke(in_head);
+        self.on_read(in_head);
     }
 
     /// A client of HTTP/2 has sent something, and is in the middle of a head or not.
-    pub(crate) fn spoke(&self, in_head: bool) {
-        note_stall(&self.http2.head_begun, in_head);
+    pub(crate) fn on_read(&self, in_head: bool) {
+        track_stall(&self.http2.head_begun, in_head);
     }
 
     /// The client was told that the connection ends.
-    pub(crate) fn said_goodbye(&self) {
-        self.awaited.set(Awaited::Goodbye(Instant::now()));
+    pub(crate) fn on_end_announced(&self) {
+        self.awaited.set(Awaited::Close(Instant::now()));
     }
 
     /// The last answer was sent and our side is closed, or the client has sent something since then.
@@ -154,7 +154,7 @@ impl Vitals {
 
     /// The client has closed its side, and there is nothing to be written to it now. It counts as one that does not read.
     pub(crate) fn half_closed(&self) {
-        note_stall(&self.unread_since, true);
+        track_stall(&self.unread_since, true);
         if self.half.get() == Half::Open {
             self.half.set(Half::Closed(Instant::now()));
         }
@@ -169,7 +169,7 @@ impl Vitals {
 
     /// Bytes of a body were wanted and either came or did not.
     pub(crate) fn body_came(&self, came: bool) {
-        note_stall(&self.body_awaited_since, !came);
+        track_stall(&self.body_awaited_since, !came);
         if came {
             restart(&self.unread_since);
         }
@@ -185,7 +185,7 @@ impl Vitals {
             }
             restart(&self.body_awaited_since);
         }
-        note_stall(&self.unread_since, waits);
+        track_stall(&self.unread_since, waits);
     }
 
     /// Wakes who serves the connection.
@@ -197,7 +197,7 @@ impl Vitals {
     }
 
     /// Whether no request has come for a while: what was kept for the next one can be given back.
-    pub(crate) fn rests(&self) -> bool {
+    pub(crate) fn is_paused(&self) -> bool {
         self.rests.get()
     }
 
@@ -226,14 +226,14 @@ impl Vitals {
         self.wake();
     }
 
-    fn is_overdue(&self, now: Instant, limits: Limits) -> bool {
+    fn is_overdue(&self, now: Instant, limits: Timeouts) -> bool {
         let over = |since: Instant, limit: Duration| now.saturating_duration_since(since) >= limit;
         let awaited = match self.awaited.get() {
             Awaited::Head(since) => over(since, limits.head),
             Awaited::NextRequest(since) => over(since, limits.idle),
-            Awaited::Goodbye(since) => over(since, GOODBYE),
+            Awaited::Close(since) => over(since, CLOSE_TIMEOUT),
             Awaited::Lingering { since, heard } => {
-                let silence = if self.order.get() == Order::Drain { GOODBYE } else { LINGER_SILENCE };
+                let silence = if self.order.get() == Order::Drain { CLOSE_TIMEOUT } else { LINGER_SILENCE };
                 over(since, LINGER) || over(heard, silence)
             }
             Awaited::Nothing => false,
@@ -259,7 +259,7 @@ impl Vitals {
     /// request may be on its way (RFC 9113 §6.8).
     fn end(&self) {
         if self.http2.is_spoken.get() && matches!(self.awaited.get(), Awaited::NextRequest(_)) {
-            self.said_goodbye();
+            self.on_end_announced();
             self.give(Order::Drain);
         } else {
             self.give(Order::Close);
@@ -267,7 +267,7 @@ impl Vitals {
     }
 }
 
-fn note_stall(since: &Cell<Option<Instant>>, stalled: bool) {
+fn track_stall(since: &Cell<Option<Instant>>, stalled: bool) {
     match (since.get(), stalled) {
         (None, true) => since.set(Some(Instant::now())),
         (Some(_), false) => since.set(None),
@@ -284,7 +284,7 @@ fn restart(since: &Cell<Option<Instant>>) {
 
 /// How long a client may take.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct Timeouts {
     /// To send a head.
     pub(crate) head: Duration,
     /// Until the next request; and without any progress of a body, in either direction.
@@ -293,13 +293,13 @@ pub(crate) struct Limits {
 
 /// All connections of one core.
 #[derive(Debug)]
-pub(crate) struct Watchdog {
-    connections: RefCell<Vec<Weak<Vitals>>>,
-    limits: Limits,
+pub(crate) struct ClientTimeouts {
+    connections: RefCell<Vec<Weak<ConnectionState>>>,
+    limits: Timeouts,
 }
 
-impl Watchdog {
-    pub(crate) fn new(limits: Limits) -> Self {
+impl ClientTimeouts {
+    pub(crate) fn new(limits: Timeouts) -> Self {
         Self { connections: RefCell::default(), limits }
     }
 
@@ -310,23 +310,23 @@ impl Watchdog {
     }
 
     /// A new connection.
-    pub(crate) fn enrol(&self) -> Rc<Vitals> {
-        let vitals = Rc::new(Vitals::new(Instant::now()));
-        self.connections.borrow_mut().push(Rc::downgrade(&vitals));
-        vitals
+    pub(crate) fn enrol(&self) -> Rc<ConnectionState> {
+        let connection_state = Rc::new(ConnectionState::new(Instant::now()));
+        self.connections.borrow_mut().push(Rc::downgrade(&connection_state));
+        connection_state
     }
 
     /// Closes the connections on which something is overdue, tells those that pause so, and forgets those that have ended.
-    pub(crate) fn look(&self, now: Instant) {
+    pub(crate) fn tick(&self, now: Instant) {
         self.connections.borrow_mut().retain(|connection| {
-            let Some(vitals) = connection.upgrade() else { return false };
-            if vitals.is_overdue(now, self.limits) {
-                vitals.end();
-            } else if vitals.half.get() == Half::Open {
-                vitals.note_rest(now);
+            let Some(connection_state) = connection.upgrade() else { return false };
+            if connection_state.is_overdue(now, self.limits) {
+                connection_state.end();
+            } else if connection_state.half.get() == Half::Open {
+                connection_state.note_rest(now);
             } else {
                 // Nothing else tells it that a client has gone after it had closed its side.
-                vitals.wake();
+                connection_state.wake();
             }
             true
         });
@@ -334,8 +334,8 @@ impl Watchdog {
 
     /// Tells every connection to end.
     pub(crate) fn give_all(&self, order: Order) {
-        for vitals in self.connections.borrow().iter().filter_map(Weak::upgrade) {
-            vitals.give(order);
+        for connection_state in self.connections.borrow().iter().filter_map(Weak::upgrade) {
+            connection_state.give(order);
         }
     }
 }

@@ -19,20 +19,20 @@ const PERIOD: Duration = Duration::from_millis(50);
 /// Those of one core.
 #[derive(Debug, Default)]
 pub(crate) struct Deadlines {
-    places: RefCell<Places>,
+    slots: RefCell<Slots>,
     begun: Notify,
     is_kept: Cell<bool>,
 }
 
 #[derive(Debug, Default)]
-struct Places {
-    all: Vec<Option<Place>>,
+struct Slots {
+    all: Vec<Option<Slot>>,
     /// Which of them are free.
     free: Vec<usize>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct Slot {
     /// `None` once it has passed.
     deadline: Option<Instant>,
     waker: Waker,
@@ -45,23 +45,23 @@ impl Deadlines {
             self.begun.notified().await;
             while self.is_kept.get() {
                 sleep(PERIOD).await;
-                self.look(Instant::now());
+                self.tick(Instant::now());
             }
         }
     }
 
     /// A deadline that is not set yet.
     fn deadline(self: &Rc<Self>) -> Deadline {
-        Deadline { of: Rc::clone(self), place: None }
+        Deadline { of: Rc::clone(self), slot: None }
     }
 
-    fn look(&self, now: Instant) {
+    fn tick(&self, now: Instant) {
         let mut is_kept = false;
-        for place in self.places.borrow_mut().all.iter_mut().flatten() {
-            match place.deadline {
+        for slot in self.slots.borrow_mut().all.iter_mut().flatten() {
+            match slot.deadline {
                 Some(deadline) if deadline <= now => {
-                    place.deadline = None;
-                    place.waker.wake_by_ref();
+                    slot.deadline = None;
+                    slot.waker.wake_by_ref();
                 }
                 Some(_) => is_kept = true,
                 None => {}
@@ -75,25 +75,25 @@ impl Deadlines {
 #[derive(Debug)]
 struct Deadline {
     of: Rc<Deadlines>,
-    place: Option<usize>,
+    slot: Option<usize>,
 }
 
 impl Deadline {
     fn is_set(&self) -> bool {
-        self.place.is_some()
+        self.slot.is_some()
     }
 
     /// Sets it, or sets it anew.
     fn set(&mut self, deadline: Instant, context: &Context<'_>) {
-        let mut places = self.of.places.borrow_mut();
-        let set = Some(Place { deadline: Some(deadline), waker: context.waker().clone() });
-        let place = self.place.or_else(|| places.free.pop()).unwrap_or(places.all.len());
-        if place == places.all.len() {
-            places.all.push(set);
+        let mut slots = self.of.slots.borrow_mut();
+        let set = Some(Slot { deadline: Some(deadline), waker: context.waker().clone() });
+        let slot = self.slot.or_else(|| slots.free.pop()).unwrap_or(slots.all.len());
+        if slot == slots.all.len() {
+            slots.all.push(set);
         } else {
-            places.all[place] = set;
+            slots.all[slot] = set;
         }
-        self.place = Some(place);
+        self.slot = Some(slot);
         if !self.of.is_kept.replace(true) {
             self.of.begun.notify_one();
         }
@@ -101,10 +101,10 @@ impl Deadline {
 
     /// Ready when it has passed; before it is set, it has.
     fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
-        let mut places = self.of.places.borrow_mut();
-        match self.place.and_then(|place| places.all[place].as_mut()) {
-            Some(place) if place.deadline.is_some() => {
-                place.waker.clone_from(context.waker());
+        let mut slots = self.of.slots.borrow_mut();
+        match self.slot.and_then(|slot| slots.all[slot].as_mut()) {
+            Some(slot) if slot.deadline.is_some() => {
+                slot.waker.clone_from(context.waker());
                 Poll::Pending
             }
             Some(_) | None => Poll::Ready(()),
@@ -161,10 +161,10 @@ impl Waiting {
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        if let Some(place) = self.place {
-            let mut places = self.of.places.borrow_mut();
-            places.all[place] = None;
-            places.free.push(place);
+        if let Some(slot) = self.slot {
+            let mut slots = self.of.slots.borrow_mut();
+            slots.all[slot] = None;
+            slots.free.push(slot);
         }
     }
 }
@@ -216,8 +216,8 @@ mod tests {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 assert!(!deadlines.is_kept.get(), "nothing is waited for");
                 pass(&deadlines, Duration::from_secs(1)).await;
-                assert_eq!(deadlines.places.borrow().all.len(), 3, "places are used again");
-                assert_eq!(deadlines.places.borrow().free.len(), 3);
+                assert_eq!(deadlines.slots.borrow().all.len(), 3, "slots are used again");
+                assert_eq!(deadlines.slots.borrow().free.len(), 3);
             })
             .await;
     }
@@ -231,13 +231,13 @@ mod tests {
         let now = Instant::now();
         deadline.set(now + PERIOD, &context);
         assert!(deadline.poll(&context).is_pending());
-        deadlines.look(now + PERIOD);
+        deadlines.tick(now + PERIOD);
         assert!(deadline.poll(&context).is_ready());
         deadline.set(now + 2 * PERIOD, &context);
-        deadlines.look(now + PERIOD);
+        deadlines.tick(now + PERIOD);
         assert!(deadline.poll(&context).is_pending());
         drop(deadline);
-        deadlines.look(now + PERIOD);
+        deadlines.tick(now + PERIOD);
         assert!(!deadlines.is_kept.get());
     }
 }

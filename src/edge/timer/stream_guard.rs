@@ -20,7 +20,7 @@ pub(crate) const PERIOD: Duration = Duration::from_millis(250);
 
 /// Why a stream was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(crate) enum Over {
+pub(crate) enum EndReason {
     /// Nothing has moved for too long.
     #[error("nothing moved for too long")]
     Idle,
@@ -40,7 +40,7 @@ pub(crate) trait Progress {
 
 /// How long a stream may go on.
 #[derive(Debug, Clone)]
-pub(crate) struct Terms {
+pub(crate) struct StreamLimits {
     /// Without anything moving.
     pub(crate) idle: Duration,
     /// In all.
@@ -51,70 +51,70 @@ pub(crate) struct Terms {
 
 /// A stream that is looked at while somebody holds it.
 pub(crate) struct Stream {
-    terms: Terms,
+    terms: StreamLimits,
     /// The body of the request that the stream answers: as long as that moves, so does the stream.
     upload: Option<Rc<dyn Progress>>,
     waiting_since: Cell<Option<Instant>>,
-    over: Cell<Option<Over>>,
+    end_reason: Cell<Option<EndReason>>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Stream {
     /// Something has moved, and whatever comes next is waited for from now on.
-    pub(crate) fn waits_anew(&self) {
+    pub(crate) fn restart_idle_timer(&self) {
         self.waiting_since.set(Some(Instant::now()));
     }
 
     /// Nothing is waited for now.
-    pub(crate) fn rests(&self) {
+    pub(crate) fn pause_idle_timer(&self) {
         self.waiting_since.set(None);
     }
 
     /// Something is waited for; since when, if it was before, stays.
-    pub(crate) fn waits(&self) {
+    pub(crate) fn start_idle_timer(&self) {
         if self.waiting_since.get().is_none() {
-            self.waits_anew();
+            self.restart_idle_timer();
         }
     }
 
     /// Why it is not to go on, if it is not; whoever asks is woken when that changes.
-    pub(crate) fn over(&self, waker: &Waker) -> Option<Over> {
+    pub(crate) fn end_reason(&self, waker: &Waker) -> Option<EndReason> {
         let mut known = self.waker.borrow_mut();
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *known = Some(waker.clone());
         }
-        self.over.get()
+        self.end_reason.get()
     }
 
-    fn judge(&self, now: Instant, time: DateTime<Utc>, revocations: &Revocations) -> Option<Over> {
-        let Terms { idle, deadline, token } = &self.terms;
+    fn judge(&self, now: Instant, time: DateTime<Utc>, revocations: &Revocations) -> Option<EndReason> {
+        let StreamLimits { idle, deadline, token } = &self.terms;
         let has_ended = |token: &Arc<Identity>| !token.is_live(time) || revocations.contains_any(&token.revocable());
         if token.as_ref().is_some_and(has_ended) {
-            Some(Over::TokenEnded)
+            Some(EndReason::TokenEnded)
         } else if deadline.is_some_and(|deadline| now >= deadline) {
-            Some(Over::TooLong)
+            Some(EndReason::TooLong)
         } else {
             let idles = |since: Instant| {
                 let moved = self.upload.as_ref().map_or(since, |upload| upload.moved_at().max(since));
                 now.saturating_duration_since(moved) >= *idle
             };
-            self.waiting_since.get().is_some_and(idles).then_some(Over::Idle)
+            self.waiting_since.get().is_some_and(idles).then_some(EndReason::Idle)
         }
     }
 }
 
 /// All streams of one core.
 #[derive(Default)]
-pub(crate) struct Streams(RefCell<Vec<Weak<Stream>>>);
+pub(crate) struct StreamRegistry(RefCell<Vec<Weak<Stream>>>);
 
-impl Streams {
+impl StreamRegistry {
     /// A stream that is looked at from now on.
-    pub(crate) fn watch(&self, terms: Terms, upload: Option<Rc<dyn Progress>>) -> Rc<Stream> {
+    pub(crate) fn watch(&self, terms: StreamLimits, upload: Option<Rc<dyn Progress>>) -> Rc<Stream> {
         let stream = Rc::new(Stream {
             terms,
             upload,
             waiting_since: Cell::new(None),
-            over: Cell::new(None),
+            end_reason: Cell::new(None),
             waker: RefCell::new(None),
         });
         self.0.borrow_mut().push(Rc::downgrade(&stream));
@@ -122,16 +122,16 @@ impl Streams {
     }
 
     /// Ends the streams that are not to go on, and forgets those that have ended.
-    pub(crate) fn look(&self, now: Instant, time: DateTime<Utc>, revocations: &Revocations) {
+    pub(crate) fn tick(&self, now: Instant, time: DateTime<Utc>, revocations: &Revocations) {
         let mut wakers = Vec::new();
         self.0.borrow_mut().retain(|stream| {
             let Some(stream) = stream.upgrade() else { return false };
-            let over = stream.judge(now, time, revocations);
-            stream.over.set(over);
-            if over.is_some() {
+            let end_reason = stream.judge(now, time, revocations);
+            stream.end_reason.set(end_reason);
+            if end_reason.is_some() {
                 wakers.extend(stream.waker.borrow_mut().take());
             }
-            over.is_none()
+            end_reason.is_none()
         });
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -139,15 +139,15 @@ impl Streams {
 
 /// A body on its way, in either direction: looked at once it keeps somebody waiting, or at once if its terms say more than that.
 pub(crate) struct Guard {
-    streams: Rc<Streams>,
-    terms: Terms,
+    streams: Rc<StreamRegistry>,
+    terms: StreamLimits,
     upload: Option<Rc<dyn Progress>>,
     watched: Option<Rc<Stream>>,
 }
 
 impl Guard {
     /// `upload` is the body of the request that is answered.
-    pub(crate) fn new(streams: &Rc<Streams>, terms: Terms, upload: Option<Rc<dyn Progress>>) -> Self {
+    pub(crate) fn new(streams: &Rc<StreamRegistry>, terms: StreamLimits, upload: Option<Rc<dyn Progress>>) -> Self {
         let always = terms.deadline.is_some() || terms.token.is_some();
         let watched = always.then(|| streams.watch(terms.clone(), upload.clone()));
         Self { streams: Rc::clone(streams), terms, upload, watched }
@@ -159,28 +159,28 @@ impl Guard {
     }
 
     /// The next part does not come, or is not taken. The task that waits is woken when it is not to go on.
-    pub(crate) fn waits(&mut self, waker: &Waker) {
+    pub(crate) fn start_idle_timer(&mut self, waker: &Waker) {
         let watch = || self.streams.watch(self.terms.clone(), self.upload.clone());
         let stream = self.watched.get_or_insert_with(watch);
-        stream.waits();
-        stream.over(waker);
+        stream.start_idle_timer();
+        stream.end_reason(waker);
     }
 
     /// Something has come, or was taken.
-    pub(crate) fn rests(&self) {
+    pub(crate) fn pause_idle_timer(&self) {
         if let Some(stream) = &self.watched {
-            stream.rests();
+            stream.pause_idle_timer();
         }
     }
 
     /// Why it is not to go on, if it is not.
-    pub(crate) fn over(&self) -> Option<Over> {
-        self.watched.as_ref()?.over.get()
+    pub(crate) fn end_reason(&self) -> Option<EndReason> {
+        self.watched.as_ref()?.end_reason.get()
     }
 
     /// The same; the task that asks is woken when that changes. What stands still is another's to notice.
-    pub(crate) fn poll_over(&self, waker: &Waker) -> Option<Over> {
-        self.watched.as_ref()?.over(waker)
+    pub(crate) fn poll_end_reason(&self, waker: &Waker) -> Option<EndReason> {
+        self.watched.as_ref()?.end_reason(waker)
     }
 }
 
@@ -209,54 +209,54 @@ mod tests {
         })
     }
 
-    fn terms() -> Terms {
-        Terms { idle: IDLE, deadline: None, token: None }
+    fn terms() -> StreamLimits {
+        StreamLimits { idle: IDLE, deadline: None, token: None }
     }
 
     #[test]
     fn a_stream_ends_when_nothing_moves_and_not_while_nothing_is_waited_for() {
-        let (streams, now) = (Streams::default(), Instant::now());
+        let (streams, now) = (StreamRegistry::default(), Instant::now());
         let stream = streams.watch(terms(), None);
-        let over = |after: u64| {
-            streams.look(now + Duration::from_secs(after), at(0), &Revocations::default());
-            stream.over(Waker::noop())
+        let end_reason = |after: u64| {
+            streams.tick(now + Duration::from_secs(after), at(0), &Revocations::default());
+            stream.end_reason(Waker::noop())
         };
-        assert_eq!(over(1_000), None);
-        stream.waits();
-        assert_eq!(over(9), None);
-        stream.rests();
-        assert_eq!(over(1_000), None);
-        stream.waits_anew();
-        assert_eq!(over(11), Some(Over::Idle));
+        assert_eq!(end_reason(1_000), None);
+        stream.start_idle_timer();
+        assert_eq!(end_reason(9), None);
+        stream.pause_idle_timer();
+        assert_eq!(end_reason(1_000), None);
+        stream.restart_idle_timer();
+        assert_eq!(end_reason(11), Some(EndReason::Idle));
     }
 
     #[test]
     fn a_stream_ends_at_its_deadline_and_with_its_token() {
-        let (streams, now) = (Streams::default(), Instant::now());
-        let timed = streams.watch(Terms { deadline: Some(now + IDLE), ..terms() }, None);
-        let expiring = streams.watch(Terms { token: Some(token(1, 50)), ..terms() }, None);
-        let revoked = streams.watch(Terms { token: Some(token(2, 100)), ..terms() }, None);
-        let all = || [&timed, &expiring, &revoked].map(|stream| stream.over(Waker::noop()));
+        let (streams, now) = (StreamRegistry::default(), Instant::now());
+        let timed = streams.watch(StreamLimits { deadline: Some(now + IDLE), ..terms() }, None);
+        let expiring = streams.watch(StreamLimits { token: Some(token(1, 50)), ..terms() }, None);
+        let revoked = streams.watch(StreamLimits { token: Some(token(2, 100)), ..terms() }, None);
+        let all = || [&timed, &expiring, &revoked].map(|stream| stream.end_reason(Waker::noop()));
         let mut revocations = Revocations::default();
         revocations.insert(revocation(3));
-        streams.look(now, at(49), &revocations);
+        streams.tick(now, at(49), &revocations);
         assert_eq!(all(), [None; 3]);
         revocations.insert(revocation(2));
-        streams.look(now + IDLE, at(50), &revocations);
-        assert_eq!(all(), [Some(Over::TooLong), Some(Over::TokenEnded), Some(Over::TokenEnded)]);
+        streams.tick(now + IDLE, at(50), &revocations);
+        assert_eq!(all(), [Some(EndReason::TooLong), Some(EndReason::TokenEnded), Some(EndReason::TokenEnded)]);
     }
 
     #[test]
     fn what_has_ended_is_forgotten_and_a_body_that_never_waits_is_not_known() {
-        let streams = Rc::new(Streams::default());
+        let streams = Rc::new(StreamRegistry::default());
         let mut guard = Guard::new(&streams, terms(), None);
-        guard.rests();
+        guard.pause_idle_timer();
         assert_eq!(streams.0.borrow().len(), 0);
-        guard.waits(Waker::noop());
-        guard.waits(Waker::noop());
+        guard.start_idle_timer(Waker::noop());
+        guard.start_idle_timer(Waker::noop());
         assert_eq!(streams.0.borrow().len(), 1);
         drop(guard);
-        streams.look(Instant::now(), at(0), &Revocations::default());
+        streams.tick(Instant::now(), at(0), &Revocations::default());
         assert_eq!(streams.0.borrow().len(), 0);
     }
 }

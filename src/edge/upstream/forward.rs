@@ -15,7 +15,7 @@ use super::{
     cluster::Cluster,
     endpoint::Endpoint,
     exchange::{
-        http1::{Exchange, Unanswered},
+        http1::{Http1Exchange, Unanswered},
         http2::Http2Exchange,
     },
     gateway_headers::via,
@@ -23,7 +23,7 @@ use super::{
         http1::{self, Connection},
         http2::Load,
     },
-    request::Outgoing,
+    request::UpstreamRequest,
     response_body::UpstreamBody,
     tunnel::Tunnel,
     upgrade,
@@ -36,13 +36,13 @@ use crate::{
         http::{
             header_list::HeaderList,
             message::{Answer, BodyLength},
-            sanitize::sanitise_answer,
+            sanitize::sanitise_response,
         },
-        http1::response_head::AnswerHead,
+        http1::response_head::ResponseHead,
         observe::access_log::Record,
         timer::{
             deadlines::{AwaitedSince, Waiting},
-            stream_guard::{Guard, Terms},
+            stream_guard::{Guard, StreamLimits},
         },
     },
 };
@@ -50,10 +50,10 @@ use crate::{
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// How often one request is sent at most.
-const MOST_ATTEMPTS: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// How long an exchange may take.
-pub(crate) struct Limits<'r> {
+pub(crate) struct ExchangeLimits<'r> {
     /// Until an instance takes the connection.
     pub(crate) connect: Duration,
     /// From the request's end to the answer's head.
@@ -66,25 +66,25 @@ pub(crate) struct Limits<'r> {
     pub(crate) token: Option<&'r Arc<Identity>>,
 }
 
-impl Limits<'_> {
+impl ExchangeLimits<'_> {
     /// Those of a body.
-    fn of_body(&self, headers: &HeaderList) -> Terms {
+    fn of_body(&self, headers: &HeaderList) -> StreamLimits {
         if is_event_stream(headers) {
             return self.of_stream();
         }
-        Terms { idle: self.idle, deadline: self.deadline.map(Instant::into_std), token: None }
+        StreamLimits { idle: self.idle, deadline: self.deadline.map(Instant::into_std), token: None }
     }
 
     /// Those of what has no end of its own.
-    fn of_stream(&self) -> Terms {
-        Terms { idle: self.idle, deadline: None, token: self.token.cloned() }
+    fn of_stream(&self) -> StreamLimits {
+        StreamLimits { idle: self.idle, deadline: None, token: self.token.cloned() }
     }
 }
 
 /// What the pipeline makes of a service's answer: its body, or what the connection goes on as.
-pub(crate) trait ResponseBody: From<(UpstreamBody, Guard)> + From<Tunnel> {}
+pub(crate) trait FromUpstream: From<(UpstreamBody, Guard)> + From<Tunnel> {}
 
-impl<B: From<(UpstreamBody, Guard)> + From<Tunnel>> ResponseBody for B {}
+impl<B: From<(UpstreamBody, Guard)> + From<Tunnel>> FromUpstream for B {}
 
 /// A request that got no answer.
 struct Lost {
@@ -96,11 +96,11 @@ struct Lost {
 }
 
 /// Sends the request to an instance of the service.
-pub(crate) async fn forward<B: ResponseBody>(
+pub(crate) async fn forward<B: FromUpstream>(
     state: &State,
     cluster: &Cluster,
-    outgoing: &Outgoing<'_>,
-    limits: &Limits<'_>,
+    outgoing: &UpstreamRequest<'_>,
+    limits: &ExchangeLimits<'_>,
     record: &mut Record,
 ) -> Result<Box<Answer<B>>, Failure> {
     let answered = pin!(attempts(state, cluster, outgoing, limits, record));
@@ -114,15 +114,15 @@ pub(crate) async fn forward<B: ResponseBody>(
 fn late(request: &RequestBody) -> Failure {
     match request.service_awaited_since() {
         AwaitedSince::NotNow => Failure::BodyTimeout,
-        AwaitedSince::Begin | AwaitedSince::Time(_) => Failure::AnswerTimeout,
+        AwaitedSince::Begin | AwaitedSince::Time(_) => Failure::ResponseTimeout,
     }
 }
 
-async fn attempts<B: ResponseBody>(
+async fn attempts<B: FromUpstream>(
     state: &State,
     cluster: &Cluster,
-    outgoing: &Outgoing<'_>,
-    limits: &Limits<'_>,
+    outgoing: &UpstreamRequest<'_>,
+    limits: &ExchangeLimits<'_>,
     record: &mut Record,
 ) -> Result<Box<Answer<B>>, Failure> {
     state.retries.deposit();
@@ -148,7 +148,7 @@ async fn attempts<B: ResponseBody>(
         };
         // A connection that was closed while it lay idle says nothing about its instance.
         let elsewhere = || cluster.other_than(endpoint).or_else(|| lost.was_used.then_some(endpoint));
-        let again = may_be_sent_again && attempt < MOST_ATTEMPTS && !outgoing.body().is_begun();
+        let again = may_be_sent_again && attempt < MAX_ATTEMPTS && !outgoing.body().is_begun();
         match elsewhere().filter(|_| again) {
             Some(next) if state.retries.withdraw() => (endpoint, now) = (next, Instant::now()),
             Some(_) | None => return Err(lost.failure),
@@ -159,12 +159,12 @@ async fn attempts<B: ResponseBody>(
 }
 
 /// Sends the request to one instance, on a connection that is open already or on a new one.
-async fn exchange<B: ResponseBody>(
+async fn exchange<B: FromUpstream>(
     state: &State,
     endpoint: &Rc<Endpoint>,
-    outgoing: &Outgoing<'_>,
+    outgoing: &UpstreamRequest<'_>,
     now: Instant,
-    limits: &Limits<'_>,
+    limits: &ExchangeLimits<'_>,
 ) -> Result<Box<Answer<B>>, Lost> {
     if endpoint.speaks_http2() {
         return Box::pin(exchange_on_stream(state, endpoint, outgoing, limits)).await;
@@ -192,11 +192,11 @@ async fn exchange<B: ResponseBody>(
 }
 
 /// The same over HTTP/2.
-async fn exchange_on_stream<B: ResponseBody>(
+async fn exchange_on_stream<B: FromUpstream>(
     state: &State,
     endpoint: &Rc<Endpoint>,
-    outgoing: &Outgoing<'_>,
-    limits: &Limits<'_>,
+    outgoing: &UpstreamRequest<'_>,
+    limits: &ExchangeLimits<'_>,
 ) -> Result<Box<Answer<B>>, Lost> {
     // What is lost with a shared connection says little about its instance: the next attempt opens another.
     let lost = |failure| Lost { failure, was_sent: true, was_used: true };
@@ -223,16 +223,17 @@ async fn exchange_on_stream<B: ResponseBody>(
     Ok(received(state, head, length, UpstreamBody::Http2(exchange), outgoing.body(), limits))
 }
 
-async fn send<B: ResponseBody>(
+async fn send<B: FromUpstream>(
     state: &State,
     endpoint: &Rc<Endpoint>,
     connection: Connection,
-    outgoing: &Outgoing<'_>,
+    outgoing: &UpstreamRequest<'_>,
     now: Instant,
-    limits: &Limits<'_>,
+    limits: &ExchangeLimits<'_>,
 ) -> Result<Box<Answer<B>>, Lost> {
     let begun =
-        Exchange::begin(connection, endpoint, outgoing, Waiting::new(&state.deadlines, now, limits.first_byte)).await;
+        Http1Exchange::begin(connection, endpoint, outgoing, Waiting::new(&state.deadlines, now, limits.first_byte))
+            .await;
     let (head, length, exchange) =
         begun.map_err(|Unanswered { failure, was_sent }| Lost { failure, was_sent, was_used: false })?;
     endpoint.http1.hear(head.headers.text(&KEEP_ALIVE));
@@ -244,13 +245,14 @@ async fn send<B: ResponseBody>(
 }
 
 /// The answer as it goes to the client.
-fn received<B: ResponseBody>(
+#[expect(clippy::unnecessary_box_returns, reason = "a response is moved many times until it is written")]
+fn received<B: FromUpstream>(
     state: &State,
-    head: AnswerHead,
+    head: ResponseHead,
     length: BodyLength,
     body: UpstreamBody,
     request: &RequestBody,
-    limits: &Limits<'_>,
+    limits: &ExchangeLimits<'_>,
 ) -> Box<Answer<B>> {
     if let Some(upload) = request.upload() {
         // From now on the guard of the answer keeps the time of both.
@@ -262,12 +264,12 @@ fn received<B: ResponseBody>(
 }
 
 /// The 101 as it goes to the client, and what stands behind it.
-fn switched<B: ResponseBody>(
+fn switched<B: FromUpstream>(
     state: &State,
-    head: AnswerHead,
+    head: ResponseHead,
     asked: Option<&[u8]>,
-    exchange: Box<Exchange>,
-    limits: &Limits<'_>,
+    exchange: Box<Http1Exchange>,
+    limits: &ExchangeLimits<'_>,
 ) -> Result<Box<Answer<B>>, Failure> {
     let chosen = head.headers.share(&UPGRADE).filter(|_| head.headers.all(UPGRADE).nth(1).is_none());
     let mut answer = passed_on(head, BodyLength::None, ());
@@ -278,9 +280,9 @@ fn switched<B: ResponseBody>(
 }
 
 /// An answer without what does not concern the client.
-fn passed_on<B>(head: AnswerHead, length: BodyLength, body: B) -> Answer<B> {
-    let AnswerHead { status, version, mut headers, .. } = head;
-    sanitise_answer(&mut headers);
+fn passed_on<B>(head: ResponseHead, length: BodyLength, body: B) -> Answer<B> {
+    let ResponseHead { status, version, mut headers, .. } = head;
+    sanitise_response(&mut headers);
     debug_assert!(!headers.contains(&CONNECTION), "it speaks of another connection");
     headers.append(VIA, via(version));
     Answer { status, headers, length, body }

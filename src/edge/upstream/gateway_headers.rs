@@ -24,13 +24,13 @@ use crate::{
 };
 
 /// See the module.
-pub(crate) struct Ours<'r> {
+pub(crate) struct GatewayHeaders<'r> {
     facts: &'r RequestFacts<'r>,
     via: &'static str,
     traceparent: Traceparent,
 }
 
-impl<'r> Ours<'r> {
+impl<'r> GatewayHeaders<'r> {
     /// Those of a request that came in this version; what its `headers` say of a trace is continued.
     pub(crate) fn new(facts: &'r RequestFacts<'r>, version: Version, headers: &mut HeaderList) -> Self {
         Self { facts, via: via(version), traceparent: continue_trace(headers, facts.random) }

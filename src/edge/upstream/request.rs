@@ -5,7 +5,7 @@ use http::{
     header::{AUTHORIZATION, HOST, MAX_FORWARDS, TE, TRAILER, UPGRADE},
 };
 
-use super::{endpoint::Endpoint, gateway_headers::Ours, redirects::Outside, request_facts::RequestFacts};
+use super::{endpoint::Endpoint, gateway_headers::GatewayHeaders, redirects::Outside, request_facts::RequestFacts};
 use crate::edge::{
     body::request_body::RequestBody,
     error::Failure,
@@ -16,22 +16,22 @@ use crate::edge::{
         message::{BodyLength, RequestHead},
         sanitize::remove_all_like,
     },
-    http1::body_encoder::Encoder,
+    http1::body_encoder::BodyEncoder,
     observe::trace_context::TraceId,
 };
 /// A request that can be sent to any instance.
-pub(crate) struct Outgoing<'r> {
+pub(crate) struct UpstreamRequest<'r> {
     /// The client's, but for what does not go on.
     head: &'r RequestHead,
     /// Path at the service, without the base path of an instance.
     path: [&'r str; 2],
     query: Option<&'r str>,
     facts: &'r RequestFacts<'r>,
-    ours: Ours<'r>,
+    gateway_headers: GatewayHeaders<'r>,
     body: RequestBody,
 }
 
-impl<'r> Outgoing<'r> {
+impl<'r> UpstreamRequest<'r> {
     /// Makes the request out of the client's, whose headers are sanitised already.
     pub(crate) fn new(
         head: &'r mut RequestHead,
@@ -47,7 +47,7 @@ impl<'r> Outgoing<'r> {
             // Whatever the client wrote there is gone.
             remove_all_like(headers, header.as_str());
         }
-        let ours = Ours::new(facts, *version, headers);
+        let gateway_headers = GatewayHeaders::new(facts, *version, headers);
         if let Some(protocols) = &facts.upgrade {
             headers.insert(UPGRADE, protocols);
         }
@@ -55,7 +55,7 @@ impl<'r> Outgoing<'r> {
             lower_max_forwards(headers)?;
         }
         let path = facts.route.upstream_pieces(facts.path).ok_or(Failure::NoRoute)?;
-        Ok(Self { head, path, query: facts.query, facts, ours, body })
+        Ok(Self { head, path, query: facts.query, facts, gateway_headers, body })
     }
 
     /// Whether sending it twice does what sending it once does (RFC 9110 §9.2.2).
@@ -75,7 +75,7 @@ impl<'r> Outgoing<'r> {
 
     /// The trace that it belongs to.
     pub(crate) fn trace_id(&self) -> TraceId {
-        self.ours.trace_id()
+        self.gateway_headers.trace_id()
     }
 
     /// How addresses in an instance's answer look from outside.
@@ -89,32 +89,32 @@ impl<'r> Outgoing<'r> {
     }
 
     /// Writes the head as it goes to an instance that speaks HTTP/1.1. How the body is marked off behind it.
-    pub(crate) fn put_head(&self, endpoint: &Endpoint, head: &mut Vec<u8>) -> Encoder {
+    pub(crate) fn put_head(&self, endpoint: &Endpoint, head: &mut Vec<u8>) -> BodyEncoder {
         head.extend_from_slice(self.head.method.as_str().as_bytes());
         head.push(b' ');
         self.target_at(endpoint).into_iter().for_each(|piece| head.extend_from_slice(piece.as_bytes()));
         head.extend_from_slice(b" HTTP/1.1\r\n");
         put_header("host", self.facts.host_at(endpoint).as_bytes(), head);
         self.head.headers.put(head);
-        self.ours.put(head);
+        self.gateway_headers.put(head);
         if let Some(options) = self.connection_options() {
             put_header("connection", options, head);
         }
         let encoder = match self.head.length {
             BodyLength::Known(length) => {
                 put_length(length, head);
-                Encoder::Length(length)
+                BodyEncoder::Length(length)
             }
             BodyLength::Unknown => {
                 put_header("transfer-encoding", b"chunked", head);
                 // Only those that were announced are looked for.
-                Encoder::Chunked { trailers: self.head.headers.contains(&TRAILER) }
+                BodyEncoder::Chunked { trailers: self.head.headers.contains(&TRAILER) }
             }
             BodyLength::None | BodyLength::Announced(_) => {
                 if self.says_that_it_has_no_body() {
                     put_length(0, head);
                 }
-                Encoder::Nothing
+                BodyEncoder::Nothing
             }
         };
         head.extend_from_slice(b"\r\n");
@@ -156,7 +156,7 @@ impl<'r> Outgoing<'r> {
             length => length,
         };
         length.add_to(request.headers_mut());
-        self.ours.add_to(request.headers_mut());
+        self.gateway_headers.add_to(request.headers_mut());
         // A stream goes on as nothing else (RFC 9113 §8.6).
         request.headers_mut().remove(UPGRADE);
         Ok(request)

@@ -9,13 +9,13 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::exchange::{http1::Exchange, http2::Http2Exchange};
+use super::exchange::{http1::Http1Exchange, http2::Http2Exchange};
 use crate::edge::{error::Failure, timer::stream_guard::Guard};
 
 /// A body as it comes from a service.
 pub(crate) enum UpstreamBody {
     /// On a connection of HTTP/1.1.
-    Http1(Box<Exchange>),
+    Http1(Box<Http1Exchange>),
     /// On a stream of HTTP/2.
     Http2(Box<Http2Exchange>),
 }
@@ -27,14 +27,14 @@ impl UpstreamBody {
         guard: &mut Guard,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if let Some(over) = guard.over() {
+        if let Some(over) = guard.end_reason() {
             return Poll::Ready(Some(Err(io::Error::other(over))));
         }
         let frame = Pin::new(self).poll_frame(context);
         if frame.is_pending() {
-            guard.waits(context.waker());
+            guard.start_idle_timer(context.waker());
         } else {
-            guard.rests();
+            guard.pause_idle_timer();
         }
         frame
     }

@@ -98,7 +98,7 @@ mod tests {
         edge::tests::support::{names, route, service, snapshot},
     };
 
-    fn router(snapshot: Snapshot, before: Option<&Router>) -> Router {
+    fn made_of(snapshot: Snapshot, before: Option<&Router>) -> Router {
         Router::of(Arc::new(snapshot), &names(), before)
     }
 
@@ -118,9 +118,9 @@ mod tests {
 
     #[test]
     fn what_no_route_is_for_is_our_own_or_nobodys() {
-        let routes = [route("/api/users", "auth", "/users"), route("/api/gone", "gone", "/")];
+        let table = [route("/api/users", "auth", "/users"), route("/api/gone", "gone", "/")];
         let services = [service("auth", &["http://a"]), service("board", &["http://b"])];
-        let router = router(snapshot(routes, services), None);
+        let router = made_of(snapshot(table, services), None);
         for (path, where_to) in [
             ("/api/users", "auth as /users"),
             ("/api/users/me", "auth as /users/me"),
@@ -143,14 +143,14 @@ mod tests {
 
     #[test]
     fn instances_that_stay_keep_their_connections() {
-        let first = router(snapshot([], [service("auth", &["http://a", "http://b"])]), None);
-        let second = router(snapshot([], [service("auth", &["http://b", "http://c"])]), Some(&first));
+        let first = made_of(snapshot([], [service("auth", &["http://a", "http://b"])]), None);
+        let second = made_of(snapshot([], [service("auth", &["http://b", "http://c"])]), Some(&first));
         let endpoints = |router: &Router| router.clusters.get("auth").unwrap().endpoints.clone();
         assert!(Rc::ptr_eq(&endpoints(&first)[1], &endpoints(&second)[0]));
         assert_eq!(endpoints(&second)[1].authority.as_ref(), "c:80");
         let mut changed = Snapshot::clone(&second.snapshot);
         changed.revocations = crate::domain::gateway::models::token::Revocations::default();
-        let third = router(changed, Some(&second));
+        let third = made_of(changed, Some(&second));
         assert!(Rc::ptr_eq(&second.clusters, &third.clusters), "nothing is rebuilt for a revocation");
     }
 }

@@ -35,7 +35,7 @@ impl Tunnel {
     /// Goes on until it ends. `first` was read from the client already.
     pub(crate) async fn run(self, client: impl AsyncRead + AsyncWrite + Unpin, first: Bytes) {
         let Self { mut service, stream, mut record } = self;
-        stream.waits_anew();
+        stream.restart_idle_timer();
         let first_of_service = service.input.split().freeze();
         let service = End { io: &mut service.stream, first: first_of_service, stream: &stream, record: None };
         let client = End { io: client, first, stream: &stream, record: record.as_deref() };
@@ -55,7 +55,7 @@ async fn join(
     stream: &Stream,
 ) -> io::Result<()> {
     let mut copying = pin!(tokio::io::copy_bidirectional(&mut client, &mut service));
-    std::future::poll_fn(|context| match stream.over(context.waker()) {
+    std::future::poll_fn(|context| match stream.end_reason(context.waker()) {
         Some(over) => Poll::Ready(Err(io::Error::other(over))),
         None => copying.as_mut().poll(context).map_ok(|_bytes| ()),
     })
@@ -85,7 +85,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for End<'_, T> {
         if let Some(record) = this.record {
             record.received(buf.filled().len() - before);
         }
-        this.stream.waits_anew();
+        this.stream.restart_idle_timer();
         Poll::Ready(Ok(()))
     }
 }
@@ -97,7 +97,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for End<'_, T> {
         if let Some(record) = this.record {
             record.sent(written);
         }
-        this.stream.waits_anew();
+        this.stream.restart_idle_timer();
         Poll::Ready(Ok(written))
     }
 

@@ -1,23 +1,23 @@
 use super::*;
 
-fn judged(head: &str) -> Result<Extent, BadHead> {
+fn judged(head: &str) -> Result<BodyFraming, BadHead> {
     let whole = end(head.as_bytes(), &mut 0)?.expect("a whole head");
     assert_eq!(whole, head.len());
-    parse(&Bytes::copy_from_slice(head.as_bytes())).map(|head| head.extent)
+    parse(&Bytes::copy_from_slice(head.as_bytes())).map(|head| head.framing)
 }
 
-fn with(lines: &str) -> Result<Extent, BadHead> {
+fn with(lines: &str) -> Result<BodyFraming, BadHead> {
     judged(&format!("POST /a?b HTTP/1.1\r\nHost: x\r\n{lines}\r\n"))
 }
 
 #[test]
 fn a_body_is_delimited_by_its_length_or_by_chunks() {
-    assert_eq!(with(""), Ok(Extent::Length(0)));
-    assert_eq!(with("Content-Length: 5\r\n"), Ok(Extent::Length(5)));
-    assert_eq!(with("Content-Length: 18446744073709551612\r\n"), Ok(Extent::Length(u64::MAX - 3)));
-    assert_eq!(with("Content-Length:5 \t\r\n"), Ok(Extent::Length(5)));
-    assert_eq!(with("transfer-encoding: Chunked\r\n"), Ok(Extent::Chunked));
-    assert_eq!(judged("\r\nGET / HTTP/1.0\r\nHost: x\r\n\r\n"), Ok(Extent::Length(0)));
+    assert_eq!(with(""), Ok(BodyFraming::Length(0)));
+    assert_eq!(with("Content-Length: 5\r\n"), Ok(BodyFraming::Length(5)));
+    assert_eq!(with("Content-Length: 18446744073709551612\r\n"), Ok(BodyFraming::Length(u64::MAX - 3)));
+    assert_eq!(with("Content-Length:5 \t\r\n"), Ok(BodyFraming::Length(5)));
+    assert_eq!(with("transfer-encoding: Chunked\r\n"), Ok(BodyFraming::Chunked));
+    assert_eq!(judged("\r\nGET / HTTP/1.0\r\nHost: x\r\n\r\n"), Ok(BodyFraming::Length(0)));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn what_two_servers_could_frame_differently_is_refused() {
         assert_eq!(with(lines), Err(why), "{lines:?}");
     }
     assert_eq!(judged("GET / HTTP/1.1\r\n\r\n"), Err(BadHead::Host));
-    assert_eq!(judged("GET / HTTP/1.0\r\n\r\n"), Ok(Extent::Length(0)), "HTTP/1.0 has no Host");
+    assert_eq!(judged("GET / HTTP/1.0\r\n\r\n"), Ok(BodyFraming::Length(0)), "HTTP/1.0 has no Host");
     assert_eq!(judged("GET / HTTP/1.0\r\nHost: x\r\nHost: x\r\n\r\n"), Err(BadHead::Host));
     assert_eq!(
         judged("POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"),
@@ -142,6 +142,6 @@ fn a_head_has_a_limit() {
     assert_eq!(end(b"a\r\n\r\n", &mut 0), Ok(Some(5)));
     assert_eq!(end(b"\r\na\r\n\r\n", &mut 0), Ok(Some(7)));
     assert_eq!(end(b"\r\n\r\n\r\n", &mut 0), Ok(Some(6)));
-    assert_eq!(with(&"X-A: 1\r\n".repeat(MAX_HEADERS - 1)), Ok(Extent::Length(0)));
+    assert_eq!(with(&"X-A: 1\r\n".repeat(MAX_HEADERS - 1)), Ok(BodyFraming::Length(0)));
     assert_eq!(with(&"X-A: 1\r\n".repeat(MAX_HEADERS)), Err(BadHead::TooLarge));
 }

@@ -22,29 +22,29 @@ impl Incoming for Failing {
 
 struct Bench {
     address: SocketAddr,
-    seats: Vec<mpsc::UnboundedReceiver<Newcomer>>,
+    workers: Vec<mpsc::UnboundedReceiver<AcceptedConnection>>,
     stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
 }
 
-async fn accepting(most: usize, seats: usize, failures: Vec<io::Error>) -> Bench {
-    accepting_by(false, most, seats, failures).await
+async fn accepting(most: usize, workers: usize, failures: Vec<io::Error>) -> Bench {
+    accepting_by(false, most, workers, failures).await
 }
 
-async fn accepting_by(tls: bool, most: usize, seats: usize, failures: Vec<io::Error>) -> Bench {
+async fn accepting_by(tls: bool, most: usize, workers: usize, failures: Vec<io::Error>) -> Bench {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..seats).map(|_| mpsc::unbounded_channel()).unzip();
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
     let acceptor = Acceptor {
         limits: ConnectionLimits::new(most, most),
         trusted_proxies: Arc::new([]),
-        seats: senders.into_iter().map(|newcomers| Seat { newcomers, load: Arc::default() }).collect(),
+        workers: senders.into_iter().map(|accepted| WorkerHandle { accepted, load: Arc::default() }).collect(),
         entropy: Arc::new(CountingEntropy::default()),
         by_tls: tls,
     };
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(acceptor.run(Failing { failures: failures.into(), listener }, stopped));
-    Bench { address, seats: receivers, stop, task }
+    Bench { address, workers: receivers, stop, task }
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn want_of_file_descriptors_passes() {
     let failures = [24, 23, 24].map(io::Error::from_raw_os_error).into();
     let mut bench = accepting(10, 1, failures).await;
     let _client = TcpStream::connect(bench.address).await.unwrap();
-    assert!(bench.seats[0].recv().await.is_some());
+    assert!(bench.workers[0].recv().await.is_some());
 }
 
 #[tokio::test]
@@ -69,16 +69,16 @@ async fn connections_go_where_the_fewest_are() {
     let mut bench = accepting(10, 2, Vec::new()).await;
     let mut clients = Vec::new();
     let mut kept = Vec::new();
-    for seat in [0, 1, 0, 1] {
+    for worker in [0, 1, 0, 1] {
         clients.push(TcpStream::connect(bench.address).await.unwrap());
-        kept.push(bench.seats[seat].recv().await.unwrap());
+        kept.push(bench.workers[worker].recv().await.unwrap());
     }
-    kept.retain(|newcomer| newcomer.place.load.load(Ordering::Relaxed) == 0);
+    kept.retain(|connection| connection.permit.load.load(Ordering::Relaxed) == 0);
     for _ in 0..4 {
         clients.push(TcpStream::connect(bench.address).await.unwrap());
     }
-    for seat in [0, 1, 0, 1] {
-        assert!(bench.seats[seat].recv().await.is_some());
+    for worker in [0, 1, 0, 1] {
+        assert!(bench.workers[worker].recv().await.is_some());
     }
 }
 
@@ -86,7 +86,7 @@ async fn connections_go_where_the_fewest_are() {
 async fn at_the_limit_the_newest_is_told_nothing_before_a_handshake() {
     let mut bench = accepting_by(true, 1, 1, Vec::new()).await;
     let _first = TcpStream::connect(bench.address).await.unwrap();
-    let _taken = bench.seats[0].recv().await.unwrap();
+    let _taken = bench.workers[0].recv().await.unwrap();
     let mut answer = Vec::new();
     let mut second = TcpStream::connect(bench.address).await.unwrap();
     second.read_to_end(&mut answer).await.unwrap();
@@ -97,7 +97,7 @@ async fn at_the_limit_the_newest_is_told_nothing_before_a_handshake() {
 async fn at_the_limit_the_newest_is_told_to_come_back() {
     let mut bench = accepting(1, 1, Vec::new()).await;
     let _first = TcpStream::connect(bench.address).await.unwrap();
-    let first = bench.seats[0].recv().await.unwrap();
+    let first = bench.workers[0].recv().await.unwrap();
     let mut answer = String::new();
     let mut second = TcpStream::connect(bench.address).await.unwrap();
     second.read_to_string(&mut answer).await.unwrap();
@@ -105,5 +105,5 @@ async fn at_the_limit_the_newest_is_told_to_come_back() {
     assert!(answer.contains("x-request-id: ") && answer.contains("\"code\":\"overloaded\""), "{answer}");
     drop(first);
     let _third = TcpStream::connect(bench.address).await.unwrap();
-    assert!(bench.seats[0].recv().await.is_some());
+    assert!(bench.workers[0].recv().await.is_some());
 }

@@ -113,7 +113,7 @@ async fn all_who_wait_for_a_name_share_one_look_up() {
 async fn names_without_an_answer_hold_up_no_other() {
     let (fake, names) = names();
     fake.know("well", 7);
-    let stuck: Vec<_> = (0..MOST_LOOKUPS - 1).map(|n| format!("stuck-{n}")).collect();
+    let stuck: Vec<_> = (0..MAX_LOOKUPS - 1).map(|n| format!("stuck-{n}")).collect();
     let waiting: Vec<_> = stuck
         .iter()
         .map(|name| {
@@ -132,23 +132,23 @@ async fn names_without_an_answer_hold_up_no_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_look_ups_at_once_are_few_and_the_others_come_later() {
     let (fake, names) = names();
-    let waiting: Vec<_> = (0..3 * MOST_LOOKUPS)
+    let waiting: Vec<_> = (0..3 * MAX_LOOKUPS)
         .map(|n| {
             fake.know(&format!("stuck-{n}"), 9);
             let names = Arc::clone(&names);
             tokio::spawn(async move { found(&names, &format!("stuck-{n}")).await })
         })
         .collect();
-    fake.until_asked(MOST_LOOKUPS).await;
-    while names.state().names.len() < 3 * MOST_LOOKUPS {
+    fake.until_asked(MAX_LOOKUPS).await;
+    while names.state().names.len() < 3 * MAX_LOOKUPS {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert_eq!(fake.asked.lock().unwrap().len(), MOST_LOOKUPS);
+    assert_eq!(fake.asked.lock().unwrap().len(), MAX_LOOKUPS);
     fake.open();
     for one in waiting {
         assert_eq!(one.await.unwrap(), Some(9));
     }
-    assert_eq!(fake.most_at_once.load(Ordering::Relaxed), MOST_LOOKUPS);
+    assert_eq!(fake.most_at_once.load(Ordering::Relaxed), MAX_LOOKUPS);
     assert_eq!(under_way(&names), (0, 0));
 }
 
@@ -157,7 +157,7 @@ async fn names_that_failed_before_leave_half_of_the_threads_to_others() {
     let (fake, names) = names();
     fake.know("well", 7);
     fake.open();
-    let stuck: Vec<_> = (0..2 * MOST_LOOKUPS).map(|n| format!("stuck-{n}")).collect();
+    let stuck: Vec<_> = (0..2 * MAX_LOOKUPS).map(|n| format!("stuck-{n}")).collect();
     for name in &stuck {
         assert_eq!(found(&names, name).await, None);
     }
@@ -170,9 +170,9 @@ async fn names_that_failed_before_leave_half_of_the_threads_to_others() {
             tokio::spawn(async move { found(&names, &name).await })
         })
         .collect();
-    fake.until_asked(stuck.len() + MOST_DOUBTFUL_LOOKUPS).await;
+    fake.until_asked(stuck.len() + MAX_DOUBTFUL_LOOKUPS).await;
     assert_eq!(found(&names, "well").await, Some(7));
-    assert_eq!(fake.asked.lock().unwrap().len(), stuck.len() + MOST_DOUBTFUL_LOOKUPS + 1);
+    assert_eq!(fake.asked.lock().unwrap().len(), stuck.len() + MAX_DOUBTFUL_LOOKUPS + 1);
     fake.open();
     for one in waiting {
         assert_eq!(one.await.unwrap(), None);

@@ -13,7 +13,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client};
 
 use super::*;
-use crate::edge::http1::write_buffer::Output;
+use crate::edge::http1::write_buffer::WriteBuffer;
 
 const NAME: &str = "www.jinmini.com";
 
@@ -178,7 +178,7 @@ async fn the_end_of_what_is_written_reaches_a_reader_that_is_slow() {
     let name = ServerName::try_from(NAME).unwrap();
     let (server, client) = tokio::join!(terminator.accept(near), client.connect(name, far));
     let (mut server, mut client) = (server.unwrap(), client.unwrap());
-    let mut output = Output::of(&vec![b'x'; BYTES]);
+    let mut output = WriteBuffer::of(&vec![b'x'; BYTES]);
     let writing = std::future::poll_fn(|context| {
         while !output.is_empty() {
             std::task::ready!(output.poll_write(context, &mut server))?;

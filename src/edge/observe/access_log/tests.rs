@@ -15,7 +15,7 @@ use crate::{
         http::header_list::HeaderList,
         observe::trace_context::continue_trace,
         tests::support::{CollectingSink, SetClock, route},
-        timer::client_timeouts::{Limits, Watchdog},
+        timer::client_timeouts::{ClientTimeouts, Timeouts},
     },
 };
 
@@ -31,9 +31,9 @@ fn identity(subject: &str) -> Identity {
 }
 
 fn record(log: &Rc<AccessLog>, target: Option<Uri>) -> Box<Record> {
-    let watchdog = Watchdog::new(Limits { head: Duration::MAX, idle: Duration::MAX });
+    let client_timeouts = ClientTimeouts::new(Timeouts { head: Duration::MAX, idle: Duration::MAX });
     let id = RequestText::of(RequestId::from_random([7; 16]));
-    Record::begin(log, Method::POST, target, id, watchdog.enrol())
+    Record::begin(log, Method::POST, target, id, client_timeouts.enrol())
 }
 
 /// What is written about what `happens`.

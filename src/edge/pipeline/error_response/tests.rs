@@ -66,8 +66,8 @@ fn every_failure() -> Vec<Failure> {
         Failure::Unreachable,
         Failure::ConnectTimeout,
         Failure::HungUp,
-        Failure::BadAnswer,
-        Failure::AnswerTimeout,
+        Failure::BadResponse,
+        Failure::ResponseTimeout,
         Failure::Internal,
     ];
     all.extend(Rejection::ALL.map(Failure::Token));

@@ -9,9 +9,9 @@ use tokio::io::AsyncWriteExt;
 
 use super::cases;
 use crate::edge::http1::{
-    body_decoder::{Decoder, Piece},
+    body_decoder::{BodyDecoder, BodyPart},
     request_head::{self, BadHead, MAX_HEAD_BYTES},
-    response_head::AnswerHead,
+    response_head::ResponseHead,
 };
 
 /// A request as a client may write it, well-formed in itself; what is smuggled most often lies in the bodies.
@@ -143,7 +143,7 @@ pub(crate) enum Fault {
 /// Reads a stream that arrives in pieces of these sizes, one after the other and then again.
 pub(crate) fn found(stream: &[u8], sizes: &[usize]) -> Found {
     let (mut found, mut input, mut scanned) = (Found::default(), BytesMut::new(), 0);
-    let (mut rest, mut sizes, mut body) = (stream, sizes.iter().cycle(), Decoder::Ended);
+    let (mut rest, mut sizes, mut body) = (stream, sizes.iter().cycle(), BodyDecoder::Ended);
     while !rest.is_empty() && found.fault.is_none() {
         let (piece, later) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
         rest = later;
@@ -151,8 +151,8 @@ pub(crate) fn found(stream: &[u8], sizes: &[usize]) -> Found {
         loop {
             if !body.is_ended() {
                 match body.next(&mut input) {
-                    Ok(Some(Piece::Data(data))) => found.requests.last_mut().unwrap().1.extend_from_slice(&data),
-                    Ok(Some(Piece::Trailers(_))) => {}
+                    Ok(Some(BodyPart::Data(data))) => found.requests.last_mut().unwrap().1.extend_from_slice(&data),
+                    Ok(Some(BodyPart::Trailers(_))) => {}
                     Ok(None) if body.is_ended() => {}
                     Ok(None) => break,
                     Err(_) => {
@@ -176,7 +176,7 @@ pub(crate) fn found(stream: &[u8], sizes: &[usize]) -> Found {
                 Ok(None) => break,
                 Ok(Some(head)) => {
                     found.requests.push((head.request.method.to_string(), Vec::new()));
-                    body = Decoder::of_request(head.extent);
+                    body = BodyDecoder::of_request(head.framing);
                 }
                 Err(bad) => {
                     found.fault = Some(Fault::Head(bad));
@@ -213,20 +213,20 @@ pub(crate) fn found_by_hyper(stream: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
 /// What comes of a service's bytes: its status, its body, and whether that is whole.
 fn answered(stream: &[u8], sizes: &[usize]) -> Option<(u16, Vec<u8>, Result<bool, ()>)> {
     let (mut input, mut sizes, mut rest) = (BytesMut::new(), sizes.iter().cycle(), stream);
-    let (mut head, mut body, mut data): (Option<u16>, _, _) = (None, Decoder::Ended, Vec::new());
+    let (mut head, mut body, mut data): (Option<u16>, _, _) = (None, BodyDecoder::Ended, Vec::new());
     while !rest.is_empty() {
         let (piece, later) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
         rest = later;
         input.extend_from_slice(piece);
         if head.is_none() {
-            let Some(taken) = AnswerHead::take(&mut input).ok()? else { continue };
+            let Some(taken) = ResponseHead::take(&mut input).ok()? else { continue };
             head = Some(taken.status.as_u16());
-            body = Decoder::of_answer(taken.framing(false).ok()?.0);
+            body = BodyDecoder::of_answer(taken.framing(false).ok()?.0);
         }
         loop {
             match body.next(&mut input) {
-                Ok(Some(Piece::Data(bytes))) => data.extend_from_slice(&bytes),
-                Ok(Some(Piece::Trailers(_))) => {}
+                Ok(Some(BodyPart::Data(bytes))) => data.extend_from_slice(&bytes),
+                Ok(Some(BodyPart::Trailers(_))) => {}
                 Ok(None) => break,
                 Err(_) => return Some((head?, data, Err(()))),
             }

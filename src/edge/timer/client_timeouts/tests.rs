@@ -8,7 +8,7 @@ use std::{
 
 use super::*;
 
-const LIMITS: Limits = Limits { head: Duration::from_secs(10), idle: Duration::from_secs(75) };
+const LIMITS: Timeouts = Timeouts { head: Duration::from_secs(10), idle: Duration::from_secs(75) };
 
 fn after(seconds: u64) -> Instant {
     Instant::now() + Duration::from_secs(seconds)
@@ -16,57 +16,63 @@ fn after(seconds: u64) -> Instant {
 
 #[test]
 fn a_head_a_pause_and_a_stall_have_their_limits() {
-    let vitals = Vitals::new(Instant::now());
-    assert!(!vitals.is_overdue(after(9), LIMITS) && vitals.is_overdue(after(10), LIMITS));
-    vitals.request_begun();
-    assert!(!vitals.is_overdue(after(1_000), LIMITS), "the client waits for us");
-    vitals.body_came(false);
-    assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));
-    vitals.body_came(true);
-    assert!(!vitals.is_overdue(after(1_000), LIMITS));
-    vitals.client_read(false, true);
-    assert!(vitals.is_overdue(after(76), LIMITS));
-    vitals.may_idle(Duration::from_mins(5));
-    assert!(!vitals.is_overdue(after(299), LIMITS) && vitals.is_overdue(after(301), LIMITS));
-    vitals.client_read(true, false);
-    vitals.request_ended(Instant::now());
-    assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));
-    vitals.head_begun();
-    assert!(vitals.is_overdue(after(11), LIMITS));
-    vitals.said_goodbye();
-    assert!(!vitals.is_overdue(after(0), LIMITS) && vitals.is_overdue(after(2), LIMITS));
+    let connection_state = ConnectionState::new(Instant::now());
+    assert!(!connection_state.is_overdue(after(9), LIMITS) && connection_state.is_overdue(after(10), LIMITS));
+    connection_state.request_begun();
+    assert!(!connection_state.is_overdue(after(1_000), LIMITS), "the client waits for us");
+    connection_state.body_came(false);
+    assert!(!connection_state.is_overdue(after(74), LIMITS) && connection_state.is_overdue(after(76), LIMITS));
+    connection_state.body_came(true);
+    assert!(!connection_state.is_overdue(after(1_000), LIMITS));
+    connection_state.client_read(false, true);
+    assert!(connection_state.is_overdue(after(76), LIMITS));
+    connection_state.may_idle(Duration::from_mins(5));
+    assert!(!connection_state.is_overdue(after(299), LIMITS) && connection_state.is_overdue(after(301), LIMITS));
+    connection_state.client_read(true, false);
+    connection_state.request_ended(Instant::now());
+    assert!(!connection_state.is_overdue(after(74), LIMITS) && connection_state.is_overdue(after(76), LIMITS));
+    connection_state.head_begun();
+    assert!(connection_state.is_overdue(after(11), LIMITS));
+    connection_state.on_end_announced();
+    assert!(!connection_state.is_overdue(after(0), LIMITS) && connection_state.is_overdue(after(2), LIMITS));
 }
 
 #[test]
 fn a_client_may_send_on_for_seconds_after_our_side_is_closed() {
-    let vitals = Vitals::new(Instant::now());
-    vitals.lingers();
-    assert!(!vitals.is_overdue(after(4), LIMITS) && vitals.is_overdue(after(6), LIMITS));
-    vitals.give(Order::Drain);
-    assert!(vitals.is_overdue(after(2), LIMITS), "a gateway that ends does not wait as long");
+    let connection_state = ConnectionState::new(Instant::now());
+    connection_state.lingers();
+    assert!(!connection_state.is_overdue(after(4), LIMITS) && connection_state.is_overdue(after(6), LIMITS));
+    connection_state.give(Order::Drain);
+    assert!(connection_state.is_overdue(after(2), LIMITS), "a gateway that ends does not wait as long");
     // One that never pauses does not go on for ever.
-    let vitals = Vitals::new(Instant::now());
-    vitals.lingers();
-    let Awaited::Lingering { since, .. } = vitals.awaited.get() else { panic!("it lingers") };
-    vitals.lingers();
-    let Awaited::Lingering { since: still, .. } = vitals.awaited.get() else { panic!("it lingers") };
+    let connection_state = ConnectionState::new(Instant::now());
+    connection_state.lingers();
+    let Awaited::Lingering { since, .. } = connection_state.awaited.get() else { panic!("it lingers") };
+    connection_state.lingers();
+    let Awaited::Lingering { since: still, .. } = connection_state.awaited.get() else { panic!("it lingers") };
     assert_eq!(since, still);
-    vitals.awaited.set(Awaited::Lingering { since, heard: after(30) });
-    assert!(!vitals.is_overdue(since + Duration::from_secs(29), LIMITS));
-    assert!(vitals.is_overdue(since + LINGER, LIMITS));
+    connection_state.awaited.set(Awaited::Lingering { since, heard: after(30) });
+    assert!(!connection_state.is_overdue(since + Duration::from_secs(29), LIMITS));
+    assert!(connection_state.is_overdue(since + LINGER, LIMITS));
 }
 
 #[test]
 fn a_client_that_has_closed_its_side_counts_as_one_that_does_not_read() {
-    let vitals = Vitals::new(Instant::now());
-    vitals.request_begun();
-    vitals.half_closed();
-    assert!(!vitals.is_overdue(after(9), LIMITS) && vitals.is_overdue(after(11), LIMITS), "it may have gone");
-    assert!(vitals.is_overdue(after(4), Limits { idle: Duration::from_secs(3), ..LIMITS }));
-    vitals.client_read(true, false);
-    assert!(!vitals.is_overdue(after(1_000), LIMITS));
-    vitals.half_closed();
-    assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS), "it reads");
+    let connection_state = ConnectionState::new(Instant::now());
+    connection_state.request_begun();
+    connection_state.half_closed();
+    assert!(
+        !connection_state.is_overdue(after(9), LIMITS) && connection_state.is_overdue(after(11), LIMITS),
+        "it may have gone"
+    );
+    assert!(connection_state.is_overdue(after(4), Timeouts { idle: Duration::from_secs(3), ..LIMITS }));
+    connection_state.client_read(true, false);
+    assert!(!connection_state.is_overdue(after(1_000), LIMITS));
+    connection_state.half_closed();
+    assert!(
+        !connection_state.is_overdue(after(74), LIMITS) && connection_state.is_overdue(after(76), LIMITS),
+        "it reads"
+    );
 }
 
 #[test]
@@ -77,111 +83,126 @@ fn a_connection_whose_client_has_closed_its_side_looks_again_and_again_whether_i
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
-    let watchdog = Watchdog::new(LIMITS);
-    let (vitals, woken) = (watchdog.enrol(), Arc::new(Woken(AtomicUsize::new(0))));
-    vitals.remember(&Waker::from(Arc::clone(&woken)));
-    vitals.request_begun();
-    watchdog.look(after(1));
+    let client_timeouts = ClientTimeouts::new(LIMITS);
+    let (connection_state, woken) = (client_timeouts.enrol(), Arc::new(Woken(AtomicUsize::new(0))));
+    connection_state.remember(&Waker::from(Arc::clone(&woken)));
+    connection_state.request_begun();
+    client_timeouts.tick(after(1));
     assert_eq!(woken.0.load(Ordering::Relaxed), 0);
-    vitals.half_closed();
-    watchdog.look(after(1));
-    vitals.client_read(true, false);
-    watchdog.look(after(2));
-    assert_eq!((woken.0.load(Ordering::Relaxed), vitals.order()), (2, Order::Serve));
+    connection_state.half_closed();
+    client_timeouts.tick(after(1));
+    connection_state.client_read(true, false);
+    client_timeouts.tick(after(2));
+    assert_eq!((woken.0.load(Ordering::Relaxed), connection_state.order()), (2, Order::Serve));
 }
 
 #[test]
 fn what_moves_one_way_keeps_the_other_alive() {
-    let vitals = Vitals::new(Instant::now());
-    vitals.request_begun();
+    let connection_state = ConnectionState::new(Instant::now());
+    connection_state.request_begun();
     let long_ago = Instant::now().checked_sub(Duration::from_secs(70));
-    vitals.body_awaited_since.set(long_ago);
-    assert!(vitals.is_overdue(after(6), LIMITS));
-    vitals.client_read(true, false);
-    assert!(!vitals.is_overdue(after(6), LIMITS) && vitals.is_overdue(after(76), LIMITS), "it reads");
-    vitals.body_came(true);
-    assert!(!vitals.is_overdue(after(1_000), LIMITS));
-    vitals.unread_since.set(long_ago);
-    vitals.body_came(true);
-    assert!(!vitals.is_overdue(after(6), LIMITS) && vitals.is_overdue(after(76), LIMITS), "it sends");
-    vitals.unread_since.set(long_ago);
-    vitals.client_read(true, true);
-    assert!(!vitals.is_overdue(after(6), LIMITS) && vitals.is_overdue(after(76), LIMITS), "it reads a part");
+    connection_state.body_awaited_since.set(long_ago);
+    assert!(connection_state.is_overdue(after(6), LIMITS));
+    connection_state.client_read(true, false);
+    assert!(
+        !connection_state.is_overdue(after(6), LIMITS) && connection_state.is_overdue(after(76), LIMITS),
+        "it reads"
+    );
+    connection_state.body_came(true);
+    assert!(!connection_state.is_overdue(after(1_000), LIMITS));
+    connection_state.unread_since.set(long_ago);
+    connection_state.body_came(true);
+    assert!(
+        !connection_state.is_overdue(after(6), LIMITS) && connection_state.is_overdue(after(76), LIMITS),
+        "it sends"
+    );
+    connection_state.unread_since.set(long_ago);
+    connection_state.client_read(true, true);
+    assert!(
+        !connection_state.is_overdue(after(6), LIMITS) && connection_state.is_overdue(after(76), LIMITS),
+        "it reads a part"
+    );
 }
 
 #[test]
 fn with_http2_a_request_has_no_say_in_the_time_of_its_neighbours() {
-    let vitals = Vitals::new(Instant::now());
-    vitals.speaks_http2(false);
-    assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS));
-    vitals.request_begun();
-    vitals.request_begun();
-    vitals.may_idle(Duration::from_mins(5));
-    vitals.may_idle(Duration::from_secs(3));
-    assert!(!vitals.is_overdue(after(1_000), LIMITS), "the client waits for us");
-    vitals.client_read(false, true);
-    assert!(!vitals.is_overdue(after(299), LIMITS) && vitals.is_overdue(after(301), LIMITS), "nothing goes out");
-    vitals.client_read(true, false);
-    vitals.spoke(true);
-    assert!(!vitals.is_overdue(after(9), LIMITS) && vitals.is_overdue(after(11), LIMITS), "a head");
-    vitals.spoke(false);
-    assert!(!vitals.is_overdue(after(1_000), LIMITS));
-    vitals.request_ended(Instant::now());
-    vitals.request_ended(Instant::now());
-    vitals.request_begun();
-    vitals.may_idle(Duration::from_secs(3));
-    vitals.client_read(false, true);
-    assert!(!vitals.is_overdue(after(74), LIMITS) && vitals.is_overdue(after(76), LIMITS), "not a short one alone");
+    let connection_state = ConnectionState::new(Instant::now());
+    connection_state.speaks_http2(false);
+    assert!(!connection_state.is_overdue(after(74), LIMITS) && connection_state.is_overdue(after(76), LIMITS));
+    connection_state.request_begun();
+    connection_state.request_begun();
+    connection_state.may_idle(Duration::from_mins(5));
+    connection_state.may_idle(Duration::from_secs(3));
+    assert!(!connection_state.is_overdue(after(1_000), LIMITS), "the client waits for us");
+    connection_state.client_read(false, true);
+    assert!(
+        !connection_state.is_overdue(after(299), LIMITS) && connection_state.is_overdue(after(301), LIMITS),
+        "nothing goes out"
+    );
+    connection_state.client_read(true, false);
+    connection_state.on_read(true);
+    assert!(!connection_state.is_overdue(after(9), LIMITS) && connection_state.is_overdue(after(11), LIMITS), "a head");
+    connection_state.on_read(false);
+    assert!(!connection_state.is_overdue(after(1_000), LIMITS));
+    connection_state.request_ended(Instant::now());
+    connection_state.request_ended(Instant::now());
+    connection_state.request_begun();
+    connection_state.may_idle(Duration::from_secs(3));
+    connection_state.client_read(false, true);
+    assert!(
+        !connection_state.is_overdue(after(74), LIMITS) && connection_state.is_overdue(after(76), LIMITS),
+        "not a short one alone"
+    );
 }
 
 #[test]
 fn an_idle_connection_of_http2_is_told_to_end_before_it_is_closed() {
-    let watchdog = Watchdog::new(LIMITS);
-    let vitals = watchdog.enrol();
-    vitals.speaks_http2(false);
-    watchdog.look(after(76));
-    assert_eq!(vitals.order(), Order::Drain);
-    watchdog.look(after(2));
-    assert_eq!(vitals.order(), Order::Close);
+    let client_timeouts = ClientTimeouts::new(LIMITS);
+    let connection_state = client_timeouts.enrol();
+    connection_state.speaks_http2(false);
+    client_timeouts.tick(after(76));
+    assert_eq!(connection_state.order(), Order::Drain);
+    client_timeouts.tick(after(2));
+    assert_eq!(connection_state.order(), Order::Close);
 }
 
 #[test]
 fn a_pause_is_told_once_and_ends_with_the_next_request() {
-    let watchdog = Watchdog::new(LIMITS);
-    let vitals = watchdog.enrol();
-    watchdog.look(after(2));
-    assert!(!vitals.rests(), "the first request is to be expected at once");
-    vitals.request_begun();
-    watchdog.look(after(2));
-    assert!(!vitals.rests(), "it is the service that is waited for");
-    vitals.request_ended(Instant::now());
-    watchdog.look(Instant::now());
-    assert!(!vitals.rests());
-    watchdog.look(after(2));
-    assert!(vitals.rests() && vitals.order() == Order::Serve);
-    vitals.request_begun();
-    assert!(!vitals.rests());
+    let client_timeouts = ClientTimeouts::new(LIMITS);
+    let connection_state = client_timeouts.enrol();
+    client_timeouts.tick(after(2));
+    assert!(!connection_state.is_paused(), "the first request is to be expected at once");
+    connection_state.request_begun();
+    client_timeouts.tick(after(2));
+    assert!(!connection_state.is_paused(), "it is the service that is waited for");
+    connection_state.request_ended(Instant::now());
+    client_timeouts.tick(Instant::now());
+    assert!(!connection_state.is_paused());
+    client_timeouts.tick(after(2));
+    assert!(connection_state.is_paused() && connection_state.order() == Order::Serve);
+    connection_state.request_begun();
+    assert!(!connection_state.is_paused());
 }
 
 #[test]
 fn more_bytes_of_a_head_buy_no_time() {
-    let vitals = Vitals::new(Instant::now());
-    vitals.head_begun();
-    vitals.head_begun();
-    assert!(vitals.is_overdue(after(10), LIMITS));
+    let connection_state = ConnectionState::new(Instant::now());
+    connection_state.head_begun();
+    connection_state.head_begun();
+    assert!(connection_state.is_overdue(after(10), LIMITS));
 }
 
 #[test]
 fn ended_connections_are_forgotten_and_the_others_told() {
-    let watchdog = Watchdog::new(LIMITS);
-    let kept = watchdog.enrol();
-    drop(watchdog.enrol());
-    watchdog.look(Instant::now());
-    assert_eq!((watchdog.connections.borrow().len(), kept.order()), (1, Order::Serve));
-    watchdog.give_all(Order::Drain);
+    let client_timeouts = ClientTimeouts::new(LIMITS);
+    let kept = client_timeouts.enrol();
+    drop(client_timeouts.enrol());
+    client_timeouts.tick(Instant::now());
+    assert_eq!((client_timeouts.connections.borrow().len(), kept.order()), (1, Order::Serve));
+    client_timeouts.give_all(Order::Drain);
     assert_eq!(kept.order(), Order::Drain);
-    watchdog.look(after(11));
+    client_timeouts.tick(after(11));
     assert_eq!(kept.order(), Order::Close);
-    watchdog.give_all(Order::Drain);
+    client_timeouts.give_all(Order::Drain);
     assert_eq!(kept.order(), Order::Close, "nothing undoes it");
 }

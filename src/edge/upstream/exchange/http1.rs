@@ -20,18 +20,18 @@ use crate::edge::{
     error::Failure,
     http::message::BodyLength,
     http1::{
-        body_decoder::{Decoder, Piece},
-        body_encoder::Encoder,
-        response_head::{AnswerHead, BadAnswerHead, MAX_ANSWER_HEAD_BYTES},
-        write_buffer::Output,
+        body_decoder::{BodyDecoder, BodyPart},
+        body_encoder::BodyEncoder,
+        response_head::{BadResponseHead, MAX_RESPONSE_HEAD_BYTES, ResponseHead},
+        write_buffer::WriteBuffer,
     },
-    limits::local_permit::OneOf,
+    limits::local_permit::LocalPermit,
     net::{
         tcp::SMALL_READ_BYTES,
         turn::{TURN_BYTES, end_turn},
     },
     timer::deadlines::Waiting,
-    upstream::{endpoint::Endpoint, pool::http1::Connection, request::Outgoing},
+    upstream::{endpoint::Endpoint, pool::http1::Connection, request::UpstreamRequest},
 };
 
 /// As much of a body as is read at once, and as much of one that keeps coming: each read costs two system calls and, on a
@@ -40,7 +40,7 @@ const BODY_READ_BYTES: usize = 64 * 1024;
 const LARGE_READ_BYTES: usize = 256 * 1024;
 
 /// How many bodies of a core may be read in such large parts at a time: so much is kept of one whose client does not take it.
-const MOST_LARGE_READS: usize = 64;
+const MAX_LARGE_READS: usize = 64;
 
 thread_local! {
     static LARGE_READS: Cell<usize> = const { Cell::new(0) };
@@ -49,7 +49,7 @@ thread_local! {
 /// How much of a body is read at once.
 #[derive(Debug, Default)]
 struct ReadSize {
-    large: Option<OneOf>,
+    large: Option<LocalPermit>,
 }
 
 impl ReadSize {
@@ -60,27 +60,27 @@ impl ReadSize {
     /// Takes note of how much came: of what fills the room there is more.
     fn after(&mut self, read: usize) {
         if self.large.is_none() && read >= BODY_READ_BYTES {
-            self.large = OneOf::at_most(MOST_LARGE_READS, &LARGE_READS);
+            self.large = LocalPermit::try_acquire(MAX_LARGE_READS, &LARGE_READS);
         }
     }
 }
 
 /// See the module.
-pub(crate) struct Exchange {
+pub(crate) struct Http1Exchange {
     /// Gone when it was given back.
     connection: Option<Connection>,
     endpoint: Rc<Endpoint>,
-    upload: Upload,
-    answer: Decoder,
+    writer: RequestWriter,
+    answer: BodyDecoder,
     read_size: ReadSize,
     /// Whether the service leaves the connection open after this answer.
     stays_open: bool,
 }
 
 /// The request on its way.
-struct Upload {
-    output: Output,
-    encoder: Encoder,
+struct RequestWriter {
+    output: WriteBuffer,
+    encoder: BodyEncoder,
     body: RequestBody,
     has_ended: bool,
     /// The service takes no more. It may have said why.
@@ -95,20 +95,20 @@ pub(crate) struct Unanswered {
     pub(crate) was_sent: bool,
 }
 
-impl Exchange {
+impl Http1Exchange {
     /// Sends a request and waits for the head of its answer, no longer than `waiting` goes on.
     pub(crate) async fn begin(
         connection: Connection,
         endpoint: &Rc<Endpoint>,
-        outgoing: &Outgoing<'_>,
+        outgoing: &UpstreamRequest<'_>,
         mut waiting: Waiting,
-    ) -> Result<(AnswerHead, BodyLength, Box<Self>), Unanswered> {
-        let mut output = Output::new();
+    ) -> Result<(ResponseHead, BodyLength, Box<Self>), Unanswered> {
+        let mut output = WriteBuffer::new();
         let encoder = outgoing.put_head(endpoint, output.head());
         let mut exchange = Box::new(Self {
             connection: Some(connection),
             endpoint: Rc::clone(endpoint),
-            upload: Upload {
+            writer: RequestWriter {
                 output,
                 has_ended: false,
                 encoder,
@@ -116,7 +116,7 @@ impl Exchange {
                 is_refused: false,
                 has_begun: false,
             },
-            answer: Decoder::Ended,
+            answer: BodyDecoder::Ended,
             read_size: ReadSize::default(),
             stays_open: false,
         });
@@ -130,22 +130,22 @@ impl Exchange {
             if let Poll::Ready(head) = poll_head(connection, &mut interim, context) {
                 return Poll::Ready(head);
             }
-            if waiting.poll(|| exchange.upload.body.service_awaited_since(), context).is_ready() {
-                return Poll::Ready(Err(Failure::AnswerTimeout));
+            if waiting.poll(|| exchange.writer.body.service_awaited_since(), context).is_ready() {
+                return Poll::Ready(Err(Failure::ResponseTimeout));
             }
             Poll::Pending
         })
         .await;
         let read = answered.and_then(|head| {
             if head.status == StatusCode::SWITCHING_PROTOCOLS && !was_asked {
-                return Err(Failure::BadAnswer);
+                return Err(Failure::BadResponse);
             }
-            let (extent, length) = head.framing(is_head).map_err(|BadAnswerHead| Failure::BadAnswer)?;
-            exchange.answer = Decoder::of_answer(extent);
+            let (framing, length) = head.framing(is_head).map_err(|BadResponseHead| Failure::BadResponse)?;
+            exchange.answer = BodyDecoder::of_answer(framing);
             exchange.stays_open = head.stays_open();
             Ok((head, length))
         });
-        let was_sent = exchange.upload.has_begun;
+        let was_sent = exchange.writer.has_begun;
         read.map(|(head, length)| (head, length, exchange)).map_err(|failure| Unanswered { failure, was_sent })
     }
 
@@ -156,7 +156,7 @@ impl Exchange {
 
     /// Whether some of the request is still to be sent.
     pub(crate) fn is_uploading(&self) -> bool {
-        let upload = &self.upload;
+        let upload = &self.writer;
         self.connection.is_some() && !upload.is_refused && !(upload.has_ended && upload.output.is_empty())
     }
 
@@ -168,7 +168,7 @@ impl Exchange {
     /// The answer was read. The connection is kept for another request, if it is in step.
     pub(crate) fn give_back(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        if self.stays_open && self.upload.has_ended && !self.upload.is_refused && self.upload.output.is_empty() {
+        if self.stays_open && self.writer.has_ended && !self.writer.is_refused && self.writer.output.is_empty() {
             self.endpoint.http1.put(connection, std::time::Instant::now());
         }
     }
@@ -185,12 +185,12 @@ impl Exchange {
         loop {
             match self.answer.next(&mut connection.input).map_err(io::Error::other) {
                 Err(error) => return Poll::Ready(Some(Err(error))),
-                Ok(Some(Piece::Data(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                Ok(Some(Piece::Trailers(trailers))) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+                Ok(Some(BodyPart::Data(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(Some(BodyPart::Trailers(trailers))) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
                 Ok(None) if self.answer.is_ended() => return Poll::Ready(None),
                 Ok(None) => {}
             }
-            match ready!(fill(connection, self.answer.wanted(), self.read_size.bytes(), context)) {
+            match ready!(fill(connection, self.answer.size_hint(), self.read_size.bytes(), context)) {
                 Ok(0) => match self.answer.close() {
                     Ok(()) => return Poll::Ready(None),
                     Err(error) => return Poll::Ready(Some(Err(io::Error::other(error)))),
@@ -204,7 +204,7 @@ impl Exchange {
     /// Sends as much of the request as there is and as the service takes; ready when all was sent, or when it will not be.
     pub(crate) fn poll_upload(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(())) };
-        let upload = &mut self.upload;
+        let upload = &mut self.writer;
         let mut moved = 0;
         loop {
             if moved >= TURN_BYTES {
@@ -245,22 +245,22 @@ fn poll_head(
     connection: &mut Connection,
     interim: &mut usize,
     context: &mut Context<'_>,
-) -> Poll<Result<AnswerHead, Failure>> {
+) -> Poll<Result<ResponseHead, Failure>> {
     loop {
         if !connection.input.is_empty() {
             let before = connection.input.len();
-            match AnswerHead::take(&mut connection.input) {
-                Err(BadAnswerHead) => return Poll::Ready(Err(Failure::BadAnswer)),
+            match ResponseHead::take(&mut connection.input) {
+                Err(BadResponseHead) => return Poll::Ready(Err(Failure::BadResponse)),
                 Ok(Some(head)) if head.is_interim() => {
                     // They are not passed on: nobody may rely on them.
                     *interim += before - connection.input.len();
-                    if *interim > MAX_ANSWER_HEAD_BYTES {
-                        return Poll::Ready(Err(Failure::BadAnswer));
+                    if *interim > MAX_RESPONSE_HEAD_BYTES {
+                        return Poll::Ready(Err(Failure::BadResponse));
                     }
                     continue;
                 }
                 Ok(Some(head)) => return Poll::Ready(Ok(head)),
-                Ok(None) if before > MAX_ANSWER_HEAD_BYTES => return Poll::Ready(Err(Failure::BadAnswer)),
+                Ok(None) if before > MAX_RESPONSE_HEAD_BYTES => return Poll::Ready(Err(Failure::BadResponse)),
                 Ok(None) => {}
             }
         }
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn only_so_many_bodies_are_read_in_large_parts() {
-        let mut sizes: Vec<ReadSize> = (0..=MOST_LARGE_READS).map(|_| ReadSize::default()).collect();
+        let mut sizes: Vec<ReadSize> = (0..=MAX_LARGE_READS).map(|_| ReadSize::default()).collect();
         let read = |sizes: &mut Vec<ReadSize>, bytes| {
             for size in sizes {
                 size.after(bytes);
@@ -300,7 +300,7 @@ mod tests {
         assert!(sizes.iter().all(|size| size.bytes() == BODY_READ_BYTES), "less than there is room for");
         read(&mut sizes, BODY_READ_BYTES);
         read(&mut sizes, LARGE_READ_BYTES);
-        assert_eq!(sizes.iter().filter(|size| size.bytes() == LARGE_READ_BYTES).count(), MOST_LARGE_READS);
+        assert_eq!(sizes.iter().filter(|size| size.bytes() == LARGE_READ_BYTES).count(), MAX_LARGE_READS);
         drop(sizes);
         let mut next = ReadSize::default();
         next.after(BODY_READ_BYTES);

@@ -18,7 +18,7 @@ use crate::edge::{
     body::request_body::RequestBody,
     error::Failure,
     http::message::BodyLength,
-    http1::response_head::{AnswerHead, BadAnswerHead},
+    http1::response_head::{BadResponseHead, ResponseHead},
     http2::{body::Http2Body, validate::are_malformed},
     timer::deadlines::Waiting,
     upstream::pool::http2::Stream,
@@ -39,7 +39,7 @@ impl Http2Exchange {
         request: Request<RequestBody>,
         is_head: bool,
         mut waiting: Waiting,
-    ) -> Result<(AnswerHead, BodyLength, Box<Self>), Failure> {
+    ) -> Result<(ResponseHead, BodyLength, Box<Self>), Failure> {
         let (parts, body) = request.into_parts();
         let progress = body.share();
         let has_ended = body.is_end_stream();
@@ -61,21 +61,21 @@ impl Http2Exchange {
             if let Poll::Ready(answer) = answer.as_mut().poll(context) {
                 return Poll::Ready(answer.map_err(|error| failure_of(&error, stream.is_suspect(id))));
             }
-            waiting.poll(|| progress.service_awaited_since(), context).map(|()| Err(Failure::AnswerTimeout))
+            waiting.poll(|| progress.service_awaited_since(), context).map(|()| Err(Failure::ResponseTimeout))
         });
         let answer = answered.await.inspect_err(|failure| {
-            if *failure == Failure::AnswerTimeout {
+            if *failure == Failure::ResponseTimeout {
                 stream.quarantine();
             }
         })?;
         // There is nothing to switch to from a stream (RFC 9113 §8.6).
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS || are_malformed(answer.headers()) {
-            return Err(Failure::BadAnswer);
+            return Err(Failure::BadResponse);
         }
         let (parts, answer) = answer.into_parts();
-        let head = AnswerHead::of_stream(parts);
+        let head = ResponseHead::of_stream(parts);
         let length =
-            head.length_on_stream(is_head, answer.is_end_stream()).map_err(|BadAnswerHead| Failure::BadAnswer)?;
+            head.length_on_stream(is_head, answer.is_end_stream()).map_err(|BadResponseHead| Failure::BadResponse)?;
         let mut answer = Http2Body::new(answer, trailers);
         answer.expect(length);
         Ok((head, length, Box::new(Self { upload, answer, stream: Some(stream) })))
@@ -207,7 +207,7 @@ fn failure_of(error: &h2::Error, is_suspect: bool) -> Failure {
         Some(Reason::NO_ERROR) if error.is_remote() && error.is_go_away() => Failure::Refused,
         // Another answer broke a rule, and the connection ends for it: as far as this one goes, it was lost.
         Some(_) if error.is_library() && error.is_go_away() && !is_suspect => Failure::HungUp,
-        Some(_) if error.is_library() => Failure::BadAnswer,
+        Some(_) if error.is_library() => Failure::BadResponse,
         Some(_) | None => Failure::HungUp,
     }
 }

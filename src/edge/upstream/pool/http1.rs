@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use crate::edge::{error::Failure, limits::permit::Permit, net::tcp::Tcp, upstream::connector::Connector};
 
 /// The most idle connections that are kept to one instance.
-const MOST_IDLE: usize = 256;
+const MAX_IDLE: usize = 256;
 
 /// A connection of HTTP/1.1 to an instance.
 pub(crate) struct Connection {
@@ -72,7 +72,7 @@ impl Http1Pool {
     /// at when it is taken.
     pub(crate) fn put(&self, mut connection: Connection, now: Instant) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < MOST_IDLE && connection.input.is_empty() {
+        if idle.len() < MAX_IDLE && connection.input.is_empty() {
             connection.input = BytesMut::new();
             idle.push(Idle { connection, since: now });
         }

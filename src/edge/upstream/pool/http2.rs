@@ -26,14 +26,14 @@ use super::frames::ServiceFrames;
 use crate::edge::{
     body::request_body::RequestBody,
     error::Failure,
-    http1::{body_framing::number, response_head::MAX_ANSWER_HEAD_BYTES},
+    http1::{body_framing::number, response_head::MAX_RESPONSE_HEAD_BYTES},
     http2::trailers::ExpectedTrailers,
     limits::permit::Permit,
     upstream::connector::Connector,
 };
 
 /// The most connections of a core to one instance. When all are full, requests wait for the one with the fewest.
-const MOST_CONNECTIONS: usize = 8;
+const MAX_CONNECTIONS: usize = 8;
 
 /// How much of an answer may wait for its client.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
@@ -46,7 +46,7 @@ const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
 const UNSENT_BYTES: usize = 64 * 1024;
 
 /// How many streams may break a rule of the protocol until the connection is closed.
-const MOST_RESETS: usize = 1024;
+const MAX_RESETS: usize = 1024;
 
 /// A longer body gets a connection to itself. The window of a connection is at least four times as large at first.
 pub(crate) const MAX_SHARED_BODY_BYTES: u64 = 16 * 1024;
@@ -188,7 +188,7 @@ impl Http2Pool {
         let fit = || connections.iter().filter(|connection| connection.suits(load));
         let free = fit().find(|connection| !connection.is_full());
         let least = || fit().min_by_key(|connection| connection.streams.get());
-        free.or_else(|| least().filter(|_| fit().count() >= MOST_CONNECTIONS))
+        free.or_else(|| least().filter(|_| fit().count() >= MAX_CONNECTIONS))
             .map(|connection| Stream::on(connection, load))
     }
 
@@ -244,11 +244,11 @@ async fn connect(connector: &Connector, limit: Duration, permit: Permit) -> Resu
     let stream = Observed { stream: connector.connect(limit).await?, frames: Rc::clone(&frames) };
     let (requests, driver) = client::Builder::new()
         .enable_push(false)
-        .max_header_list_size(u32::try_from(MAX_ANSWER_HEAD_BYTES).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(MAX_RESPONSE_HEAD_BYTES).unwrap_or(u32::MAX))
         .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buffer_size(UNSENT_BYTES)
-        .max_local_error_reset_streams(Some(MOST_RESETS))
+        .max_local_error_reset_streams(Some(MAX_RESETS))
         .handshake(stream)
         .await
         .map_err(|_| Failure::Unreachable)?;

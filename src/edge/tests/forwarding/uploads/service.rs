@@ -14,8 +14,8 @@ use tokio::{
 
 use crate::edge::{
     http1::{
-        body_decoder::{Decoder, Piece},
-        body_framing::Extent,
+        body_decoder::{BodyDecoder, BodyPart},
+        body_framing::BodyFraming,
     },
     tests::harness::soon,
 };
@@ -35,7 +35,7 @@ pub(crate) enum Seen {
     /// The body is whole.
     Whole,
     /// The body was given up, or the connection was closed.
-    Over,
+    EndReason,
 }
 
 type Told = mpsc::UnboundedReceiver<Tell>;
@@ -95,12 +95,12 @@ impl Drop for Scripted {
 
 impl Script {
     pub(crate) async fn see(&mut self, what: &str) -> Seen {
-        let seen = soon(what, self.seen.recv()).await.unwrap_or(Seen::Over);
+        let seen = soon(what, self.seen.recv()).await.unwrap_or(Seen::EndReason);
         match &seen {
             Seen::Begun => {}
             Seen::Data(data) => self.data += data,
             Seen::Whole => self.is_whole = true,
-            Seen::Over => self.is_over = true,
+            Seen::EndReason => self.is_over = true,
         }
         seen
     }
@@ -143,10 +143,10 @@ async fn serve_http1(mut stream: TcpStream, scripts: Scripts) {
         assert!(head.to_lowercase().contains("transfer-encoding: chunked"), "{head}");
         let Some((mut told, report)) = scripts.lock().await.pop_front() else { return };
         report.send(Seen::Begun).unwrap();
-        let mut body = Decoder::of_request(Extent::Chunked);
+        let mut body = BodyDecoder::of_request(BodyFraming::Chunked);
         let mut has_ended = false;
         loop {
-            while let Some(Piece::Data(data)) = body.next(&mut input).unwrap() {
+            while let Some(BodyPart::Data(data)) = body.next(&mut input).unwrap() {
                 let _ = report.send(Seen::Data(String::from_utf8(data.to_vec()).unwrap()));
             }
             if body.is_ended() && !std::mem::replace(&mut has_ended, true) {
@@ -162,7 +162,7 @@ async fn serve_http1(mut stream: TcpStream, scripts: Scripts) {
                     let _ = stream.write_all(text.as_bytes()).await;
                 }
                 read = stream.read_buf(&mut input) => if matches!(read, Ok(0) | Err(_)) {
-                    let _ = report.send(Seen::Over);
+                    let _ = report.send(Seen::EndReason);
                     return;
                 },
             }
@@ -186,7 +186,7 @@ async fn serve_http2(stream: TcpStream, scripts: Scripts) {
                 tokio::select! {
                     _ = reset, if !is_over => {
                         is_over = true;
-                        let _ = report.send(Seen::Over);
+                        let _ = report.send(Seen::EndReason);
                     }
                     tell = told.recv() => match tell {
                         Some(Tell::Head) => sender = respond.send_response(Response::new(()), false).ok(),
@@ -202,7 +202,7 @@ async fn serve_http2(stream: TcpStream, scripts: Scripts) {
                                 let _ = body.flow_control().release_capacity(data.len());
                                 Seen::Data(String::from_utf8(data.to_vec()).unwrap())
                             }
-                            Some(Err(_)) => Seen::Over,
+                            Some(Err(_)) => Seen::EndReason,
                             None => Seen::Whole,
                         });
                     }
