@@ -145,6 +145,8 @@ pub struct Grant {
     pub refreshable: bool,
     /// When the person first allowed it.
     pub created_at: DateTime<Utc>,
+    /// When the person last allowed it: by a sign-in, or by a code that was exchanged. A refresh does not move it.
+    pub allowed_at: DateTime<Utc>,
     /// When its tokens last changed.
     pub updated_at: DateTime<Utc>,
 }
@@ -339,6 +341,7 @@ mod tests {
             expires_at: Some(made + life),
             refreshable: true,
             created_at: made,
+            allowed_at: made,
             updated_at: made,
         }
     }

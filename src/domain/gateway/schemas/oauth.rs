@@ -247,6 +247,7 @@ mod tests {
             expires_at: None,
             refreshable: false,
             created_at: at,
+            allowed_at: at,
             updated_at: at,
         }
     }
