@@ -423,6 +423,11 @@ async fn a_refusal_is_for_good_and_a_failure_is_not() {
     scene.bench.clock.pass(LIFE - TimeDelta::seconds(30));
     fail(Some(ProviderError::Unavailable("down".into())));
     assert_eq!(access(&scene.vault.open(&alice, id).await.unwrap()), "provider-access-0", "still good for 30 s");
+    let refreshed = scene.vault.refresh(&alice, id).await;
+    assert!(
+        matches!(refreshed, Err(GrantError::Provider(ProviderError::Unavailable(_)))),
+        "no new token: {refreshed:?}"
+    );
     scene.bench.clock.pass(TimeDelta::seconds(30));
     assert!(matches!(scene.vault.open(&alice, id).await, Err(GrantError::Provider(ProviderError::Unavailable(_)))));
     fail(None);
