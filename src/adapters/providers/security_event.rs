@@ -90,8 +90,8 @@ impl SecurityEvents {
         if token.issuer() != Some(configuration.issuer.as_str()) {
             return Err(NoticeRefusal::WrongIssuer);
         }
-        let keys =
-            self.jwks.get(flow, &configuration.jwks, token.kid()).await.map_err(NoticeRefusal::KeysUnavailable)?;
+        let keys = self.jwks.get_for_judgement(flow, &configuration.jwks, token.kid()).await;
+        let keys = keys.map_err(NoticeRefusal::KeysUnavailable)?;
         let key = keys.find(token.kid());
         let claims = token.verify(key).map_err(|_| NoticeRefusal::WrongKey)?.claims;
         if !is_for(&claims, &flow.settings.client_id) {

@@ -12,7 +12,7 @@ use crate::{
         notice::grants_revoked,
     },
     domain::gateway::services::ports::{
-        Acknowledgement, NoticeBody, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice, VerifiedNotice,
+        Acknowledgement, NoticeBody, NoticeRefusal, Unacknowledged, UnverifiedNotice, VerifiedNotice,
     },
 };
 
@@ -61,11 +61,10 @@ impl Apple {
         if token.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")) {
             return Err(NoticeRefusal::Unverified);
         }
-        let verified = self.id_tokens.verify(&self.flow, &self.origin().signed_with, token).await;
-        let claims = verified.map(|verified| verified.claims).map_err(|error| match error {
-            ProviderError::Unavailable(_) => NoticeRefusal::KeysUnavailable(error),
-            _ => NoticeRefusal::Unverified,
-        })?;
+        let keys = self.notice_keys.get_for_judgement(&self.flow, &self.registration.jwks, token.kid()).await;
+        let keys = keys.map_err(NoticeRefusal::KeysUnavailable)?;
+        let key = keys.find(token.kid());
+        let claims = token.verify(key).map_err(|_| NoticeRefusal::Unverified)?.claims;
         let is_for_us = self.audiences.iter().any(|audience| claims["aud"] == **audience);
         if claims["iss"] == super::ISSUER && is_for_us { Ok(claims) } else { Err(NoticeRefusal::Unverified) }
     }

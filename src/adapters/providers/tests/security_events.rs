@@ -306,6 +306,31 @@ async fn keys_are_fetched_again_when_they_change_and_kept_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_key_is_unknown_only_if_the_issuer_was_asked_for_it() {
+    let mut scene = Scene::google().await;
+    let forged = Signer::new(SigningAlgorithm::Rs256).sign(&example());
+    assert_eq!(scene.receive(&forged).await, Err(NoticeRefusal::WrongKey), "the keys were just fetched");
+    // The issuer begins to use another key, and the keys are not fetched again so soon.
+    scene.signer = Signer::new(SigningAlgorithm::Es256);
+    scene.fake.on("GET /keys", scene.signer.jwks());
+    for token in [scene.signer.sign(&example()), forged.clone()] {
+        let outcome = scene.receive(&token).await;
+        assert!(matches!(outcome, Err(NoticeRefusal::KeysUnavailable(_))), "{outcome:?}");
+    }
+    assert_eq!(scene.fake.count("GET /keys"), 1);
+    scene.clock.pass(chrono::TimeDelta::seconds(60));
+    assert!(scene.outcome_of(&example()).await.is_ok());
+    assert!(matches!(scene.receive(&forged).await, Err(NoticeRefusal::KeysUnavailable(_))));
+    scene.clock.pass(chrono::TimeDelta::seconds(60));
+    assert_eq!(scene.receive(&forged).await, Err(NoticeRefusal::WrongKey));
+    // If they cannot be fetched, nothing is judged either.
+    scene.clock.pass(chrono::TimeDelta::seconds(60));
+    scene.fake.on("GET /keys", json!({}));
+    assert!(matches!(scene.receive(&forged).await, Err(NoticeRefusal::KeysUnavailable(_))));
+    assert!(scene.outcome_of(&example()).await.is_ok(), "those that are known go on");
+}
+
+#[tokio::test]
 async fn without_the_keys_nothing_is_judged() {
     let away = |what: &str, reply: Value| {
         let what = what.to_owned();
