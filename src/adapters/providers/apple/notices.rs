@@ -1,6 +1,6 @@
 //! Apple's notices: a JWT in JSON, whose claim `events` is JSON as text, about one event.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tracing::info;
 
@@ -9,7 +9,7 @@ use crate::{
     adapters::providers::{
         answer::{number, text, text_subject},
         jws::Jws,
-        notice::grants_revoked,
+        notice::{grants_revoked, time},
     },
     domain::gateway::services::ports::{
         Acknowledgement, NoticeBody, NoticeRefusal, Unacknowledged, UnverifiedNotice, VerifiedNotice,
@@ -49,7 +49,7 @@ impl Apple {
         Ok(VerifiedNotice {
             events,
             id: text(&claims, "jti"),
-            sent_at: number(&event, "event_time").and_then(happened_at),
+            sent_at: number(&event, "event_time").map(happened_at).transpose()?,
             acknowledgement: Acknowledgement::Ok,
             unacknowledged: Unacknowledged::Told,
         })
@@ -71,10 +71,10 @@ impl Apple {
 }
 
 /// When an event happened: the documentation shows seconds, and milliseconds are seen, too.
-fn happened_at(event_time: i64) -> Option<DateTime<Utc>> {
+fn happened_at(event_time: i64) -> Result<DateTime<Utc>, NoticeRefusal> {
     if event_time < SMALLEST_MILLISECONDS {
-        DateTime::from_timestamp(event_time, 0)
-    } else {
-        DateTime::from_timestamp_millis(event_time)
+        return time(event_time);
     }
+    let milliseconds = TimeDelta::milliseconds(event_time % 1000);
+    time(event_time / 1000).map(|second| second + milliseconds)
 }

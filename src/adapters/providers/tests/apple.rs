@@ -388,6 +388,11 @@ mod notices {
             json!({"type": "consent-revoked", "sub": "001234.abcd.0123", "event_time": NOW}).to_string().into();
         let told = apple.outcome_of(&*provider, &in_seconds).await.unwrap();
         assert_eq!(told.sent_at, DateTime::from_timestamp(NOW, 0));
+        for no_time in [-1, i64::MAX, i64::MIN] {
+            let mut claims = Apple::notice_of("consent-revoked");
+            claims["events"] = json!({"type": "consent-revoked", "sub": "001234.abcd.0123", "event_time": no_time});
+            assert_eq!(apple.outcome_of(&*provider, &claims).await, Err(NoticeRefusal::Malformed), "{no_time}");
+        }
         let mut as_object = Apple::notice_of("consent-revoked");
         as_object["events"] = event("consent-revoked");
         assert_eq!(apple.outcome_of(&*provider, &as_object).await, Ok(mina(true)));

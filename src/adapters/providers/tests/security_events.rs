@@ -218,6 +218,8 @@ async fn every_claim_is_checked() {
         ("iat", json!(null), NoticeRefusal::Malformed),
         ("iat", json!("soon"), NoticeRefusal::Malformed),
         ("iat", json!(NOW + 61), NoticeRefusal::Malformed),
+        ("iat", json!(-1), NoticeRefusal::Malformed),
+        ("iat", json!(i64::MIN), NoticeRefusal::Malformed),
         ("events", json!(null), NoticeRefusal::Malformed),
         ("events", json!({}), NoticeRefusal::Malformed),
         ("events", json!([format!("{RISC}sessions-revoked")]), NoticeRefusal::Malformed),

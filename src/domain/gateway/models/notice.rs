@@ -146,7 +146,7 @@ impl Notice {
             NoticeKind::SessionsRevoked | NoticeKind::EverythingRevoked => KNOWN_FOR,
             NoticeKind::DataDeletion => DELETION_LATEST,
         };
-        self.sent_at.is_some_and(|sent_at| sent_at + latest < self.received_at)
+        self.sent_at.is_some_and(|sent_at| self.received_at - sent_at > latest)
     }
 
     /// Until when it is known, once it was applied at `now`.
@@ -232,6 +232,9 @@ mod tests {
             Notice::deletion("facebook".parse().unwrap(), "7".into(), code(1), Some(at(0)), at(received_at))
         };
         assert!(!late(24 * 60 * 60).is_stale() && late(24 * 60 * 60 + 1).is_stale());
+        let at_the_end_of_time = Notice { sent_at: Some(DateTime::<Utc>::MAX_UTC), ..wish(1) };
+        assert!(!at_the_end_of_time.is_stale());
+        assert_eq!(at_the_end_of_time.concerns_until(), at(9 + 5));
         assert_eq!(Notice::deletion_code("a"), Notice::deletion_code("a"));
         assert_ne!(Notice::deletion_code("a"), Notice::deletion_code("b"));
     }
