@@ -154,6 +154,7 @@ impl Quirks for Facebook {
             // Without a time in it, the same text is sent each time. The signature may be written in several ways.
             id: sent_at.map(|_| format!("{}.{signed}", canonical(signature))),
             sent_at,
+            issued_at: sent_at,
             acknowledgement: Acknowledgement::Ok,
             unacknowledged: Unacknowledged::Told,
         })

@@ -111,6 +111,7 @@ impl Quirks for Naver {
             events: grants_revoked(subject(&person, "id").map_err(|_| NoticeRefusal::Malformed)?),
             id: Some(signed),
             sent_at: Some(sent_at),
+            issued_at: Some(sent_at),
             acknowledgement: Acknowledgement::NoContent,
             unacknowledged: Unacknowledged::Lost,
         })

@@ -107,6 +107,7 @@ impl SecurityEvents {
             events: effects(flow, &claims, events, &configuration.issuer),
             id: Some(id),
             sent_at: Some(happened_at(&claims, issued_at)?),
+            issued_at: Some(time(issued_at)?),
             acknowledgement: Acknowledgement::Ok,
             unacknowledged: Unacknowledged::Told,
         })

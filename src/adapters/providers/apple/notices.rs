@@ -50,6 +50,7 @@ impl Apple {
             events,
             id: text(&claims, "jti"),
             sent_at: number(&event, "event_time").map(happened_at).transpose()?,
+            issued_at: number(&claims, "iat").map(time).transpose()?,
             acknowledgement: Acknowledgement::Ok,
             unacknowledged: Unacknowledged::Told,
         })

@@ -370,6 +370,7 @@ mod notices {
             events: took_back.then(event).into_iter().collect(),
             id: Some("abede...67890".to_owned()),
             sent_at: DateTime::from_timestamp_millis(NOW * 1000 + 7),
+            issued_at: DateTime::from_timestamp(NOW, 0),
             acknowledgement: Acknowledgement::Ok,
             unacknowledged: Unacknowledged::Told,
         }

@@ -39,10 +39,12 @@ fn about(
     acknowledgement: Acknowledgement,
     unacknowledged: Unacknowledged,
 ) -> VerifiedNotice {
+    let sent_at = sent_at.map(|seconds| chrono::DateTime::from_timestamp(seconds, 0).unwrap());
     VerifiedNotice {
         events: vec![NoticeEvent { subject: subject.to_owned(), kind: NoticeKind::GrantsRevoked }],
         id: None,
-        sent_at: sent_at.map(|seconds| chrono::DateTime::from_timestamp(seconds, 0).unwrap()),
+        sent_at,
+        issued_at: sent_at,
         acknowledgement,
         unacknowledged,
     }

@@ -144,6 +144,7 @@ async fn kakao_decides_by_the_type_of_event() {
         assert_eq!(scene.outcome_of(&claims).await, Ok(expected), "{event_type}");
         let verified = scene.receive(&scene.signer.sign(&claims)).await.unwrap();
         assert_eq!(verified.sent_at.unwrap().timestamp(), NOW - 60, "when it happened, not when it was told");
+        assert_eq!(verified.issued_at.unwrap().timestamp(), NOW);
     }
 }
 

@@ -94,11 +94,16 @@ impl Provider for FakeProvider {
             _ => NoticeKind::GrantsRevoked,
         };
         let event = |subject: &String| NoticeEvent { subject: subject.clone(), kind };
-        let sent_at = parameters.get("timestamp").map(|seconds| seconds.parse().unwrap());
+        let time = |name: &str| {
+            let seconds = parameters.get(name).map(|seconds| seconds.parse().unwrap());
+            seconds.map(|seconds| DateTime::from_timestamp(seconds, 0).unwrap())
+        };
+        let sent_at = time("timestamp");
         Ok(VerifiedNotice {
             events: parameters.get("user_id").map(event).into_iter().collect(),
             id: parameters.get("id").cloned(),
-            sent_at: sent_at.map(|seconds| DateTime::from_timestamp(seconds, 0).unwrap()),
+            sent_at,
+            issued_at: time("iat").or(sent_at),
             acknowledgement: Acknowledgement::NoContent,
             unacknowledged: self.unacknowledged,
         })
@@ -478,9 +483,16 @@ async fn an_event_that_may_be_an_old_one_again_ends_no_session() {
     let alice = scene.sign_in("told", "alice").await;
     let sent_at = (scene.bench.clock.now() - TimeDelta::days(31)).timestamp().to_string();
     let session = scene.session(alice.account).await;
-    scene.receive("told", &[("user_id", "alice"), ("kind", "sessions"), ("timestamp", &sent_at)]).await.unwrap();
+    let event = [("user_id", "alice"), ("kind", "sessions"), ("timestamp", sent_at.as_str())];
+    scene.receive("told", &event).await.unwrap();
     scene.notices.round().await.unwrap();
     assert!(scene.is_live(&session).await);
+    // What was written now is no old one again, however long ago it happened.
+    let now = scene.now();
+    let [person, kind, happened] = event;
+    scene.receive("told", &[person, kind, happened, ("iat", now.as_str())]).await.unwrap();
+    scene.notices.round().await.unwrap();
+    assert!(!scene.is_live(&session).await);
 }
 
 #[tokio::test]
