@@ -30,7 +30,7 @@ use crate::{
             ports::{AuthorizationRequest, CodeExchange, NoticeEvent},
             provider::ProviderHealths,
             session::{SessionParts, SessionService},
-            testing::{Bench, CountingEntropy, Log, PlainHasher, SESSION_LIMITS, bench, policy},
+            testing::{Bench, CountingEntropy, FlakySessions, Log, PlainHasher, SESSION_LIMITS, bench, policy},
         },
     },
 };
@@ -176,6 +176,7 @@ struct Scene {
     oauth: Arc<OAuthService>,
     accounts: AccountService,
     sessions: Arc<SessionService>,
+    session_store: Arc<FlakySessions>,
     people: Arc<MemoryOAuth>,
     bench: Bench,
 }
@@ -202,8 +203,9 @@ impl Scene {
             clock: bench.clock.clone(),
             entropy: entropy.clone(),
         }));
+        let session_store = Arc::new(FlakySessions { store: bench.sessions.clone(), ..FlakySessions::default() });
         let sessions = Arc::new(SessionService::new(SessionParts {
-            store: bench.sessions.clone(),
+            store: session_store.clone(),
             accounts: people.clone(),
             tokens: bench.service.clone(),
             clock: bench.clock.clone(),
@@ -223,7 +225,8 @@ impl Scene {
         });
         let store = Arc::new(FlakyNotices::default());
         let parts = Self::parts(&store, &oauth, &accounts, &bench);
-        Self { notices: Arc::new(NoticeService::new(parts)), store, oauth, accounts, sessions, people, bench }
+        let notices = Arc::new(NoticeService::new(parts));
+        Self { notices, store, oauth, accounts, sessions, session_store, people, bench }
     }
 
     fn parts(
@@ -395,6 +398,21 @@ async fn what_ends_sessions_ends_all_that_the_person_has_open() {
         scene.notices.round().await.unwrap();
         assert!(scene.is_live(&later).await, "{kind}");
     }
+}
+
+#[tokio::test]
+async fn sessions_end_once_everything_else_is_done() {
+    let scene = Scene::new().await;
+    let alice = scene.sign_in("told", "alice").await;
+    let session = scene.session(alice.account).await;
+    scene.session_store.away.store(true, Ordering::SeqCst);
+    scene.receive("told", &[("user_id", "alice"), ("kind", "everything"), ("id", "1")]).await.unwrap();
+    scene.notices.round().await.unwrap();
+    assert_eq!(scene.status(&alice).await, GrantStatus::Revoked, "what cannot be repeated without harm comes last");
+    scene.session_store.away.store(false, Ordering::SeqCst);
+    scene.pass(5);
+    scene.notices.round().await.unwrap();
+    assert!(!scene.is_live(&session).await);
 }
 
 /// The person wants us to delete what we have of them from this provider.
