@@ -82,7 +82,15 @@ async fn what_is_not_about_the_grant_is_refused_with_its_code() {
         (Reply::text(401, ""), "http_401"),
         ((400, json!({"error": "it was s3cret-refresh"})).into(), "unnamed_error"),
         ((400, json!({"error": "it was s3cret/client"})).into(), "unnamed_error"),
-        ((400, json!({"error": "two words\u{7}"})).into(), "two_words_"),
+        ((400, json!({"error": "two words"})).into(), "two_words"),
+        ((400, json!({"error": "two words\u{7}"})).into(), "unnamed_error"),
+        // The secrets as they were sent: the refresh token and the client secret in a form, both halves of the client in a header.
+        ((400, json!({"error": "refresh_token s3cret-refresh"})).into(), "unnamed_error"),
+        ((400, json!({"error": "client_secret=s3cret%2Fclient"})).into(), "unnamed_error"),
+        ((400, json!({"error": "Y2xpZW50JTNBMTpzM2NyZXQlMkZjbGllbnQ="})).into(), "unnamed_error"),
+        ((400, json!({"error": "Y2xpZW50JTNBMTpzM2NyZXQlMkZjbGllbnQ"})).into(), "unnamed_error"),
+        ((400, json!({"error": "Y2xpZW50OjE6czNjcmV0L2NsaWVudA"})).into(), "unnamed_error"),
+        ((400, json!({"error": "czNjcmV0LXJlZnJlc2g"})).into(), "unnamed_error"),
     ] {
         let reply: Reply = reply;
         assert_eq!(refresh_of(reply).await, Err(refused(code)));
