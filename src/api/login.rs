@@ -304,7 +304,7 @@ answers! {
     /// Of the request to add one.
     LinkAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503;
     /// Of its end.
-    FinishAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 409, 500, 502, 503;
+    FinishAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 409, 429, 500, 502, 503;
     /// Of a form that a provider sends the browser back with.
     PostedAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 404, 413, 415, 500;
 }

@@ -44,9 +44,14 @@ impl ErrorResponse {
         Self { code: code.into(), fault }
     }
 
+    /// The code as it may be shown. `secrets` are what the request held.
+    pub(super) fn clean(&self, secrets: &[&str]) -> String {
+        clean_code(&self.code, secrets)
+    }
+
     /// For the services. `secrets` are what the request held.
     pub(super) fn into_provider_error(self, secrets: &[&str]) -> ProviderError {
-        let code = clean_code(&self.code, secrets);
+        let code = self.clean(secrets);
         match self.fault {
             Fault::Grant => ProviderError::InvalidGrant { code },
             Fault::Client => ProviderError::Misconfigured { code },

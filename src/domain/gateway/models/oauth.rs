@@ -20,6 +20,9 @@ const SHARE_OF_LIFE: i32 = 4;
 /// deleted or refreshed. One look-up per person, core and ten seconds costs next to nothing.
 pub const REMEMBERED_FOR: TimeDelta = TimeDelta::seconds(10);
 
+/// How long a code may be that is exchanged.
+pub const MAX_CODE_CHARS: usize = 4096;
+
 /// The text is not a provider's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a provider's name has 1 to 32 lower-case letters, digits and hyphens, and begins with a letter")]

@@ -51,6 +51,7 @@ pub(super) fn not_linked(public_url: &str, provider: &str, error: FinishError) -
         | FinishError::OtherSession
         | FinishError::LinkedElsewhere
         | FinishError::Nonsense
+        | FinishError::TooMany(_)
         | FinishError::Provider(_)
         | FinishError::Failed(_)) => not_signed_in(public_url, provider, other),
     }
@@ -119,6 +120,10 @@ pub(super) fn not_signed_in(public_url: &str, provider: &str, error: FinishError
                 "the provider sent back neither one code nor one error; begin again",
             ),
             "로그인 서버의 응답을 이해할 수 없습니다. 다시 시작해 주세요.",
+        ),
+        FinishError::TooMany(too_many) => Refusal::new(
+            control::too_many_attempts(too_many),
+            "실패한 로그인이 너무 많았습니다. 잠시 후 다시 시도해 주세요.",
         ),
         FinishError::Provider(error) => provider_failed(provider, &error),
         FinishError::Failed(failure) => broken(failed(&failure)),
@@ -234,6 +239,14 @@ pub(super) fn provider_failed(provider: &str, error: &ProviderError) -> Refusal 
                 "the provider cannot be reached at the moment; try again shortly",
             ),
             "로그인 서버에 연결할 수 없습니다. 잠시 후 다시 시도해 주세요.",
+        ),
+        ProviderError::Throttled(_) => Refusal::new(
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "provider_unavailable",
+                "the provider is asked too much at the moment; try again later",
+            ),
+            "로그인 서버에 요청이 너무 많습니다. 잠시 후 다시 시도해 주세요.",
         ),
         ProviderError::InvalidGrant { code } | ProviderError::Refused { code } => Refusal::new(
             Problem::new(

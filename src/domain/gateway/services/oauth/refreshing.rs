@@ -169,6 +169,7 @@ impl OAuthService {
                 passing @ (ProviderError::Misconfigured { .. }
                 | ProviderError::Refused { .. }
                 | ProviderError::Unavailable(_)
+                | ProviderError::Throttled(_)
                 | ProviderError::BadAnswer(_)
                 | ProviderError::NonceMismatch
                 | ProviderError::NoIdToken { .. }

@@ -119,7 +119,12 @@ impl Provider for FakeProvider {
     async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
         self.exchanges.lock().unwrap().push(exchange.clone());
         let failure = self.failure.lock().unwrap().clone();
-        if let Some(not_now @ (ProviderError::Unavailable(_) | ProviderError::Misconfigured { .. })) = failure {
+        if let Some(
+            not_now @ (ProviderError::Unavailable(_)
+            | ProviderError::Throttled(_)
+            | ProviderError::Misconfigured { .. }),
+        ) = failure
+        {
             return Err(not_now);
         }
         let subject = exchange.code.expose().strip_prefix("code-of-").map(str::to_owned);
