@@ -341,18 +341,18 @@ pub(super) fn reason(error: &ProviderError) -> String {
 pub(super) fn not_admitted(rule: AdmissionRule) -> &'static str {
     match rule {
         AdmissionRule::HostedDomain => {
-            "only people of one Google Workspace domain may sign in here (GOOGLE_HOSTED_DOMAIN); choose your account of that domain"
+            "only people of one Google Workspace domain may sign in here; choose your account of that domain"
         }
         AdmissionRule::Tenant => {
-            "people of your organization may not sign in here; the operator lists the tenants that may (ENTRA_ALLOWED_TENANTS)"
+            "people of your organization may not sign in here; ask whoever runs this site if they should"
         }
         AdmissionRule::Group => {
-            "only members of certain groups may sign in here, and the id token names none of them as yours; the operator lists the groups \
-             (ENTRA_GROUPS), and has Entra name them (Token configuration > Add groups claim)"
+            "only members of certain groups may sign in here, and you are in none of them as far as your organization tells; ask whoever \
+             runs this site if you should be"
         }
         AdmissionRule::GroupsElsewhere => {
-            "you are in more groups than an id token names (200), so whether you may sign in cannot be seen; the operator lets Entra name \
-             only the groups that are assigned to the application (Token configuration > Add groups claim)"
+            "only members of certain groups may sign in here, and you are in so many that your organization does not name them; ask \
+             whoever runs this site"
         }
     }
 }

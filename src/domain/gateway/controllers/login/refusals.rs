@@ -170,7 +170,7 @@ pub(super) fn uncontrolled(error: ControlError) -> Refusal {
 pub(super) fn nowhere(invalid: InvalidReturnTo) -> Refusal {
     Refusal::new(
         Problem::new(StatusCode::BAD_REQUEST, "invalid_return_to", invalid.to_string()),
-        "return_to 는 이 사이트의 경로이거나 ALLOWED_ORIGINS 에 있는 주소여야 합니다.",
+        "return_to 는 이 사이트의 경로이거나 운영자가 허용한 사이트의 주소여야 합니다.",
     )
 }
 
@@ -199,11 +199,11 @@ pub(super) fn unknown_auth_type(known: &[&str]) -> Refusal {
 
 pub(super) fn scope_not_allowed(allowed: &[String]) -> Refusal {
     let (detail, korean) = if allowed.is_empty() {
+        tracing::info!("a sign-in asks for a scope, and <PROVIDER>_MORE_SCOPES or OIDC_<NAME>_MORE_SCOPES allows none");
         (
-            "no scope may be asked for here besides those that are set; the operator allows some with \
-             <PROVIDER>_MORE_SCOPES or OIDC_<NAME>_MORE_SCOPES"
+            "no scope may be asked for here besides those that are always asked for; ask whoever runs this site to allow more"
                 .to_owned(),
-            "이 로그인 서버에는 설정된 것 외에 요청할 수 있는 scope 가 없습니다.".to_owned(),
+            "이 로그인 서버에는 늘 요청하는 것 외에 요청할 수 있는 scope 가 없습니다. 사이트 운영자에게 문의해 주세요.".to_owned(),
         )
     } else {
         let allowed = allowed.join(" ");
@@ -268,8 +268,8 @@ pub(super) fn provider_failed(provider: &str, error: &ProviderError) -> Refusal 
             Problem::new(StatusCode::FORBIDDEN, rule.code(), not_admitted(*rule)),
             match rule {
                 AdmissionRule::HostedDomain => "정해진 Google Workspace 도메인의 계정으로만 로그인할 수 있습니다.",
-                AdmissionRule::Tenant => "이 조직의 계정으로는 로그인할 수 없습니다.",
-                AdmissionRule::Group => "정해진 그룹의 구성원만 로그인할 수 있습니다.",
+                AdmissionRule::Tenant => "이 조직의 계정으로는 로그인할 수 없습니다. 사이트 운영자에게 문의해 주세요.",
+                AdmissionRule::Group => "정해진 그룹의 구성원만 로그인할 수 있습니다. 사이트 운영자에게 문의해 주세요.",
                 AdmissionRule::GroupsElsewhere => {
                     "속한 그룹이 너무 많아 ID 토큰에 담기지 않았습니다. 운영자에게 문의해 주세요."
                 }
