@@ -11,7 +11,7 @@ use crate::{
     },
     domain::gateway::models::{
         login::scope_words,
-        provider::{Prompt, binding_parameter},
+        provider::{Prompt, binding_parameters},
     },
 };
 
@@ -21,11 +21,15 @@ const NEVER: &str = "never";
 /// An authorization endpoint. Its own query wins over what the gateway sends, so it must not say what binds a sign-in.
 pub(super) fn authorize_endpoint(text: &str, environment: Environment) -> Result<Url, String> {
     let url = endpoint(text, environment)?;
-    match binding_parameter(&url) {
-        None => Ok(url),
-        Some(name) => {
+    match binding_parameters(&url).as_slice() {
+        [] => Ok(url),
+        [name] => {
             Err(format!("an address without the parameter {name}: it binds each sign-in, so the gateway sets it"))
         }
+        names => Err(format!(
+            "an address without the parameters {}: they bind each sign-in, so the gateway sets them",
+            names.join(", ")
+        )),
     }
 }
 

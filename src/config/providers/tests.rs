@@ -188,6 +188,9 @@ fn an_address_for_browsers_leaves_to_the_gateway_what_binds_a_sign_in() {
         let begin = format!("GOOGLE_AUTHORIZE_URL is {address:?}: an address without the parameter {name}: ");
         assert!(said.starts_with(&begin), "{said}");
     }
+    let both = [("GOOGLE_AUTHORIZE_URL", "https://a/authorize?nonce=2&hl=ko&state=1")];
+    let said = one_mistake("production", &[&GOOGLE[..], &both].concat());
+    assert!(said.contains(": an address without the parameters state, nonce: they bind"), "{said}");
     let scoped = [("KAKAO_AUTHORIZE_URL", "https://a/b?scope=c"), ("KAKAO_MORE_SCOPES", "gender")];
     let said = one_mistake("production", &scoped);
     assert!(said.starts_with("KAKAO_MORE_SCOPES is \"gender\": nothing, as long as KAKAO_AUTHORIZE_URL has"), "{said}");
