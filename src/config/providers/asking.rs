@@ -46,12 +46,14 @@ pub(super) fn read_scopes(reader: &mut Reader<'_>, prefix: &str, usual: &str, oi
     })
 }
 
-/// The same with the word that asks for an id token.
-pub(super) fn with_openid(scopes: String) -> String {
+/// The same with the word that asks for an id token. One scope alone does not show how the provider separates several; its `usual`
+/// ones do.
+pub(super) fn with_openid(scopes: String, usual: &str) -> String {
     if scope_words(&scopes).any(|word| word == "openid") {
         return scopes;
     }
-    let separator = if scopes.contains(',') { "," } else { " " };
+    let has_several = scope_words(&scopes).nth(1).is_some();
+    let separator = if (if has_several { &scopes } else { usual }).contains(',') { "," } else { " " };
     ["openid", &scopes].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(separator)
 }
 

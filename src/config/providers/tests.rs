@@ -128,7 +128,8 @@ fn naver_and_kakao_speak_open_id_connect_unless_that_is_off() {
     assert_eq!(kakao(&[]), (jwks.clone(), "openid,account_email,profile_nickname".to_owned(), true));
     assert_eq!(kakao(&[("KAKAO_OIDC", "off")]), (None, "account_email,profile_nickname".to_owned(), true));
     // Scopes that were set without it go on.
-    assert_eq!(kakao(&[("KAKAO_SCOPES", "profile_nickname")]).1, "openid profile_nickname");
+    assert_eq!(kakao(&[("KAKAO_SCOPES", "profile_nickname")]).1, "openid,profile_nickname");
+    assert_eq!(kakao(&[("KAKAO_SCOPES", "gender birthday")]).1, "openid gender birthday");
     assert_eq!(kakao(&[("KAKAO_SCOPES", "gender,openid")]).1, "gender,openid");
     assert_eq!(kakao(&[("KAKAO_JWKS_URL", "https://a/j")]).0.as_deref(), Some("https://a/j"));
     assert_eq!(one_mistake("production", &[("KAKAO_OIDC", "no")]), "KAKAO_OIDC is \"no\": either on or off");
