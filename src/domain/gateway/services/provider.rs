@@ -132,7 +132,8 @@ fn tell(provider: &ProviderName, news: impl IntoIterator<Item = News>) {
                 "the provider is out of reach, fails or is overloaded; see its status page if this lasts; no grant is lost, and \
                  each is tried again"
             ),
-            News::Over(Ongoing { since, .. }) => info!(%provider, %since, "the provider works again"),
+            // When it began stands in the line that told of it.
+            News::Over(Ongoing { .. }) => info!(%provider, "the provider works again"),
         }
     }
 }
