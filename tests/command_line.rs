@@ -62,6 +62,7 @@ fn the_providers_that_are_on_are_told_and_names_of_consoles_hinted_at() {
         ("ENTRA_CLIENT_SECRET", "s"),
         ("ENTRA_TENANT", "contoso.com"),
         ("TWITTER_CLIENT_ID", "1"),
+        ("APPLE_CLIENT_SECRET", "1"),
     ];
     let output = run(&["check"], &with_two);
     let said = printed(&output.stdout);
@@ -71,6 +72,7 @@ fn the_providers_that_are_on_are_told_and_names_of_consoles_hinted_at() {
         hinted.contains("TWITTER_CLIENT_ID is set, which the gateway does not read: it calls that X_CLIENT_ID"),
         "{hinted}"
     );
+    assert!(hinted.contains("Apple's client secret is made from APPLE_PRIVATE_KEY"), "{hinted}");
 }
 
 #[test]

@@ -356,6 +356,25 @@ fn only_pages_of_ours_change_things_in_a_persons_name() {
     }
 }
 
+/// Anybody can begin attempts, so a state that is good lets nobody keep the provider busy with codes.
+#[test]
+fn made_up_codes_are_short_and_after_fifty_the_client_waits() {
+    let gateway = Gateway::start();
+    let mut browser = Browser::default();
+    let mut come_back_with = |code: &str| {
+        let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
+        let (before, rest) = callback.split_once("code=").unwrap();
+        let behind = rest.split_once('&').map_or(String::new(), |(_, behind)| format!("&{behind}"));
+        browser.get(&gateway, &format!("{before}code={code}{behind}"))
+    };
+    come_back_with(&"a".repeat(4097)).expect_problem(400, "malformed_callback");
+    for _ in 0..50 {
+        come_back_with(&"a".repeat(4096)).expect_problem(400, "provider_refused");
+    }
+    let refused = come_back_with("guess").expect_problem(429, "too_many_attempts");
+    assert!(refused.header("retry-after").is_some());
+}
+
 #[test]
 fn what_a_sign_in_knows_is_not_written_down() {
     let gateway = Gateway::start();

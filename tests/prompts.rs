@@ -157,7 +157,7 @@ fn one_sign_in_may_hint_at_somebody_and_ask_for_more() {
 
     for (query, code, says) in [
         ("work?scope=mail", "scope_not_allowed", "calendar groups"),
-        ("naver?scope=calendar", "scope_not_allowed", "MORE_SCOPES"),
+        ("naver?scope=calendar", "scope_not_allowed", "whoever runs this site"),
         ("work?auth_type=reprompt", "unknown_auth_type", "leave it out"),
         ("naver?auth_type=rerequest", "unknown_auth_type", "reprompt or reauthenticate"),
         ("work?login_hint=%07", "invalid_login_hint", "254"),

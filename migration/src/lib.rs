@@ -31,6 +31,7 @@ mod m20261124_000021_index_families_of_clients;
 mod m20261127_000022_add_generation_to_refresh_tokens;
 mod m20261127_000023_create_account_endings;
 mod m20261128_000024_create_notices;
+mod m20261128_000025_add_allowed_at_to_grants;
 
 /// Brings a database up to date. It does not care who else is migrating: take the store's migration lock first.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +64,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000022_add_generation_to_refresh_tokens::Migration),
             Box::new(m20261127_000023_create_account_endings::Migration),
             Box::new(m20261128_000024_create_notices::Migration),
+            Box::new(m20261128_000025_add_allowed_at_to_grants::Migration),
         ]
     }
 }

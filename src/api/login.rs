@@ -82,7 +82,7 @@ impl LoginApi {
     async fn choose(
         &self,
         request: &Request,
-        /// Where the browser goes when somebody is signed in: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
+        /// Where the browser goes when somebody is signed in: a path of this site, or one at exactly one of `ALLOWED_ORIGINS`. Default `/`.
         return_to: Query<Option<String>>,
         caller: OptionalSession,
     ) -> ChoiceAnswer {
@@ -135,7 +135,7 @@ impl LoginApi {
         request: &Request,
         /// One of `GET /oauth/providers`.
         provider: Path<String>,
-        /// Where the browser goes when somebody is signed in: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
+        /// Where the browser goes when somebody is signed in: a path of this site, or one at exactly one of `ALLOWED_ORIGINS`. Default `/`.
         return_to: Query<Option<String>>,
         /// Who is likely to sign in, such as an e-mail address (OpenID Connect Core §3.1.2.1). Google, GitHub, Kakao and OpenID Connect
         /// providers are told; others are not.
@@ -163,7 +163,7 @@ impl LoginApi {
         request: &Request,
         /// One of `GET /oauth/providers`.
         provider: Path<String>,
-        /// Where the browser goes in the end: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
+        /// Where the browser goes in the end: a path of this site, or one at exactly one of `ALLOWED_ORIGINS`. Default `/`.
         return_to: Query<Option<String>>,
         caller: Session,
     ) -> LinkPageAnswer {
@@ -304,7 +304,7 @@ answers! {
     /// Of the request to add one.
     LinkAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503;
     /// Of its end.
-    FinishAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 409, 500, 502, 503;
+    FinishAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 409, 429, 500, 502, 503;
     /// Of a form that a provider sends the browser back with.
     PostedAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 404, 413, 415, 500;
 }

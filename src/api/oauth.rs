@@ -108,6 +108,7 @@ impl OAuthApi {
 
     /// Refresh a grant now
     ///
+    /// 503 `provider_unavailable` if the provider gives no new token for now; the one that is good can still be read with GET.
     /// The owner may, or a token with the scope `oauth:write`; with `oauth:read` alone it is 403 `insufficient_scope`.
     #[oai(path = "/:id/refresh", method = "post", operation_id = "refresh_oauth_grant")]
     async fn refresh(

@@ -111,6 +111,7 @@ fn told(error: GrantError, provider: &ProviderName) -> ProviderAccessError {
             ProviderError::Misconfigured { .. }
             | ProviderError::Refused { .. }
             | ProviderError::Unavailable(_)
+            | ProviderError::Throttled(_)
             | ProviderError::BadAnswer(_)
             | ProviderError::NonceMismatch
             | ProviderError::NoIdToken { .. }

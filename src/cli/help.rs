@@ -23,7 +23,7 @@ usage: gateway check
 
 Says whether the settings and the routes are good, and every mistake in them; and who may reach which service where. It starts
 nothing, and exits with 64 if there is a mistake. Hints name what may be meant as it is: a variable of the environment that looks
-misspelt, a database without tables, no machine client. They change no exit code.
+misspelt, a database without tables, no machine client. Warnings name what works and is better changed. Neither changes the exit code.
 ",
     ),
     Help(&["openapi"], "usage: gateway openapi\n\nPrints the OpenAPI document of a gateway with these settings.\n"),

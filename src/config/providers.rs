@@ -158,7 +158,7 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
     });
     let oidc = open_id.is_none() && scope_words(known.scopes).any(|word| word == "openid");
     let scopes = read_scopes(reader, known.prefix, known.scopes, oidc);
-    let scopes = scopes.map(|scopes| if open_id.is_some() { with_openid(scopes) } else { scopes });
+    let scopes = scopes.map(|scopes| if open_id.is_some() { with_openid(scopes, known.scopes) } else { scopes });
     let more_scopes = read_more_scopes(reader, known.prefix, authorize.as_ref());
     let prompt = read_prompt(reader, known.prefix, Some(known.prompts), authorize.as_ref());
     let pkce = read_pkce(reader, known.prefix, known.pkce, open_id.is_some());

@@ -26,6 +26,14 @@ const CALLED_ELSEWHERE: [(&str, &str); 14] = [
     ("TWITTER_CLIENT_SECRET", "X_CLIENT_SECRET"),
 ];
 
+/// What other sign-in libraries have, and the gateway makes by itself.
+const NOT_NEEDED: [(&str, &str); 1] = [("APPLE_CLIENT_SECRET", "Apple's client secret is made from APPLE_PRIVATE_KEY")];
+
+/// Why a variable that other libraries need is none of ours.
+pub(super) fn not_needed(name: &str) -> Option<&'static str> {
+    NOT_NEEDED.iter().find(|(theirs, _)| *theirs == name).map(|(_, why)| *why)
+}
+
 /// The variable of ours that a provider's console, or a common library, calls by this name. Other programs may read that name, so
 /// it is never a mistake.
 pub(super) fn called_elsewhere(name: &str) -> Option<&'static str> {

@@ -181,8 +181,13 @@ impl Sources {
             let ours = slips::called_elsewhere(name).filter(|ours| self.value(ours).is_none())?;
             Some(format!("{} is set, which the gateway does not read: it calls that {ours}", self.place(name)))
         };
+        let not_needed = |name: &str| {
+            let why = slips::not_needed(name)?;
+            Some(format!("{} is set, which the gateway does not read: {why}", self.place(name)))
+        };
+        let of_others = |name| called_elsewhere(name).or_else(|| not_needed(name));
         let slips = self.environment.keys().filter_map(slip);
-        slips.chain(self.names().into_iter().filter_map(called_elsewhere)).collect()
+        slips.chain(self.names().into_iter().filter_map(of_others)).collect()
     }
 
     /// What is wrong with the files of the certificate.

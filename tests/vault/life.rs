@@ -143,6 +143,11 @@ fn a_refusal_asks_for_the_person_and_a_failure_for_patience() {
     open().expect_problem(503, "provider_unavailable");
     stand_in.switch(&json!({"expires_in_as_text": true, "access_token_ttl_seconds": 3600}));
     assert!((3500..=3600).contains(&open().expect(200).json()["expires_in"].as_i64().unwrap()));
+    // The token is still good, and there is no newer one.
+    let opened = open().expect(200).json()["access_token"].clone();
+    stand_in.switch(&json!({"refresh": {"fail": "server_error"}}));
+    with_token(&gateway, "POST", &format!("{path}/refresh"), alice).expect_problem(503, "provider_unavailable");
+    assert_eq!(open().expect(200).json()["access_token"], opened);
     stand_in.switch(&json!({"refresh": {"fail": "invalid_grant", "error_in_200": true}}));
     with_token(&gateway, "POST", &format!("{path}/refresh"), alice).expect_problem(409, "reauthorization_required");
     stand_in.switch(&json!({}));

@@ -12,6 +12,7 @@ use super::{
     answer::{email, is_true, text_subject},
     flow::{ClientAuth, Flow, TokenTypeHint, revoked},
     id_token::{IdTokens, Issuers, Origin, SignedWith},
+    jwks::Jwks,
 };
 use crate::domain::gateway::{
     models::{
@@ -36,6 +37,9 @@ pub(super) struct Apple {
     flow: Flow,
     registration: AppleRegistration,
     id_tokens: IdTokens,
+    /// The same keys as those of the id tokens, fetched apart: anybody can send a notice that names an unknown key, and no sign-in
+    /// is to wait for keys because of that.
+    notice_keys: Jwks,
     issuers: Issuers,
     /// Whom a notice may be addressed to.
     audiences: Vec<String>,
@@ -47,9 +51,10 @@ impl Apple {
         let secrets = ClientSecrets::new(client_secret, &registration, client_id);
         let audiences = registration.app_id.iter().chain([client_id]).cloned().collect();
         let (id_tokens, issuers) = (IdTokens::new(&flow), Issuers::Named(vec![ISSUER.to_owned()]));
+        let notice_keys = Jwks::new(flow.clock.clone());
         // All error codes that it documents are registered (RFC 6749 §5.2).
         let flow = flow.with_client_secrets(secrets);
-        Self { flow, registration, id_tokens, issuers, audiences }
+        Self { flow, registration, id_tokens, notice_keys, issuers, audiences }
     }
 
     fn origin(&self) -> Origin<'_> {

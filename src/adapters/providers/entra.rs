@@ -62,12 +62,19 @@ impl Entra {
         }
         // Of somebody who is in more than 200 groups the token says only where to ask.
         let is_elsewhere = claims.get("_claim_names").is_some_and(|names| names.get("groups").is_some());
-        let rule = if is_elsewhere || claims.get("hasgroups").is_some() {
-            AdmissionRule::GroupsElsewhere
-        } else {
-            AdmissionRule::Group
-        };
-        Err(ProviderError::NotAdmitted(rule))
+        if is_elsewhere || claims.get("hasgroups").is_some() {
+            tracing::warn!(
+                "somebody who wanted to sign in is in more groups than an id token names (200), so ENTRA_GROUPS cannot be checked; let Entra \
+                 name only the groups that are assigned to the application (Token configuration > Add groups claim)"
+            );
+            return Err(ProviderError::NotAdmitted(AdmissionRule::GroupsElsewhere));
+        }
+        tracing::warn!(
+            names_groups = groups.is_some(),
+            "the id token of somebody who wanted to sign in names no group of ENTRA_GROUPS; Entra names groups if it is told to (Token \
+             configuration > Add groups claim)"
+        );
+        Err(ProviderError::NotAdmitted(AdmissionRule::Group))
     }
 }
 

@@ -1,8 +1,13 @@
 //! Errors of providers: which code a response holds, and whose matter it is. Each provider lists its own codes. A code that is
 //! not listed is a refusal, and ends no grant.
 
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 use reqwest::StatusCode;
 use serde_json::Value;
+use url::form_urlencoded;
 
 use super::answer::text;
 use crate::domain::gateway::services::ports::ProviderError;
@@ -39,9 +44,14 @@ impl ErrorResponse {
         Self { code: code.into(), fault }
     }
 
+    /// The code as it may be shown. `secrets` are what the request held.
+    pub(super) fn clean(&self, secrets: &[&str]) -> String {
+        clean_code(&self.code, secrets)
+    }
+
     /// For the services. `secrets` are what the request held.
     pub(super) fn into_provider_error(self, secrets: &[&str]) -> ProviderError {
-        let code = clean_code(&self.code, secrets);
+        let code = self.clean(secrets);
         match self.fault {
             Fault::Grant => ProviderError::InvalidGrant { code },
             Fault::Client => ProviderError::Misconfigured { code },
@@ -120,14 +130,26 @@ pub(super) fn no_error(_: StatusCode, _: &Value) -> Option<ErrorResponse> {
     None
 }
 
-/// An error code for the log and the caller: printable ASCII, short, and nothing of what we sent.
+/// An error code for the log and the caller: of the characters that codes have, short, and nothing of what we sent. Some providers
+/// write words, so blanks become underscores.
 fn clean_code(code: &str, secrets: &[&str]) -> String {
-    let echoes = secrets.iter().any(|secret| !secret.is_empty() && code.contains(secret));
-    if code.is_empty() || echoes {
+    let is_usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-' | ' ');
+    let is_good = !code.is_empty() && code.chars().all(is_usual);
+    if !is_good || secrets.iter().any(|secret| !secret.is_empty() && echoes(code, secret)) {
         return "unnamed_error".to_owned();
     }
-    let printable = |c: char| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') { c } else { '_' };
-    code.chars().take(LONGEST_CODE).map(printable).collect()
+    code.chars().take(LONGEST_CODE).map(|c| if c == ' ' { '_' } else { c }).collect()
+}
+
+/// Whether a text holds a secret, in one of the forms in which it may have been sent: as it is, percent-encoded as in a form or an
+/// address, or in base64 as in a header.
+fn echoes(text: &str, secret: &str) -> bool {
+    // `&` and `=` are nothing special here.
+    let field = text.replace('&', "%26").replace('=', "%3D");
+    let decoded = form_urlencoded::parse(field.as_bytes()).next();
+    text.contains(secret)
+        || decoded.is_some_and(|(decoded, _)| decoded.contains(secret))
+        || [STANDARD_NO_PAD.encode(secret), URL_SAFE_NO_PAD.encode(secret)].iter().any(|encoded| text.contains(encoded))
 }
 
 #[cfg(test)]
@@ -140,9 +162,30 @@ mod tests {
     fn a_code_is_short_plain_and_no_echo() {
         assert_eq!(clean_code("invalid_grant", &["s3cret"]), "invalid_grant");
         assert_eq!(clean_code("bad s3cret", &["s3cret"]), "unnamed_error");
-        assert_eq!(clean_code("a b\nc\"\\\u{1b}가", &[""]), "a_b_c____");
+        assert_eq!(clean_code("Wrong client id: KOE-101.x", &[""]), "Wrong_client_id:_KOE-101.x");
+        for odd in ["a\nb", "a\"b", "a\\b", "a\u{1b}b", "가", "a%2Fb", "a/b", "a=", "a+b", "<b>"] {
+            assert_eq!(clean_code(odd, &[]), "unnamed_error", "{odd}");
+        }
         assert_eq!(clean_code(&"x".repeat(100), &[]).len(), 64);
         assert_eq!(clean_code("", &[]), "unnamed_error");
+    }
+
+    #[test]
+    fn no_form_of_a_secret_is_passed_on() {
+        let secret = "s3cret/client ~한";
+        for echo in [
+            secret.to_owned(),
+            "s3cret%2fclient+%7e%ED%95%9C".to_owned(),
+            "a=1&b=s3cret%2Fclient%20~%ED%95%9C&c".to_owned(),
+            format!("Basic {}", STANDARD_NO_PAD.encode(secret)),
+            format!("Basic {}==", URL_SAFE_NO_PAD.encode(secret)),
+        ] {
+            assert!(echoes(&echo, secret), "{echo}");
+            assert_eq!(clean_code(&echo, &["", secret]), "unnamed_error", "{echo}");
+        }
+        // Base64 may look like a code.
+        assert_eq!(clean_code("aWQ6czNjcmV0", &["id:s3cret"]), "unnamed_error");
+        assert_eq!(clean_code("aWQ6czNjcmV0", &["another"]), "aWQ6czNjcmV0");
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::fmt::Write;
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::DateTime;
 use reqwest::StatusCode;
 use serde_json::Value;
 use url::Url;
@@ -15,7 +14,7 @@ use super::{
     answer::{is_true, name, number, subject, text},
     error_codes::{ErrorResponse, Fault, registered_error},
     flow::{ClientAuth, Flow},
-    notice::{base64, named, verify_hmac},
+    notice::{base64, named, time, verify_hmac},
     plain::{Plain, Quirks, Site},
 };
 use crate::domain::gateway::{
@@ -142,7 +141,7 @@ impl Quirks for Facebook {
         if text(&payload, "code").is_some() || text(&payload, "oauth_token").is_some() {
             return Err(NoticeRefusal::Malformed);
         }
-        let sent_at = number(&payload, "issued_at").and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        let sent_at = number(&payload, "issued_at").map(time).transpose()?;
         // Without a time nobody can tell a request to delete from one that was carried out long ago.
         if kind == NoticeKind::DataDeletion && sent_at.is_none() {
             return Err(NoticeRefusal::Malformed);
@@ -155,6 +154,7 @@ impl Quirks for Facebook {
             // Without a time in it, the same text is sent each time. The signature may be written in several ways.
             id: sent_at.map(|_| format!("{}.{signed}", canonical(signature))),
             sent_at,
+            issued_at: sent_at,
             acknowledgement: Acknowledgement::Ok,
             unacknowledged: Unacknowledged::Told,
         })

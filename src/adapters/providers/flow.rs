@@ -260,14 +260,19 @@ impl Flow {
         secrets: &[&str],
         error_of: ErrorReader,
     ) -> Result<Value, ProviderError> {
-        self.http.send(request.header(ACCEPT, "application/json"), secrets, error_of).await
+        let pairs = [self.pair(str::to_owned), self.pair(form_encoded)];
+        let secrets: Vec<_> = secrets.iter().copied().chain(pairs.iter().map(String::as_str)).collect();
+        self.http.send(request.header(ACCEPT, "application/json"), &secrets, error_of).await
     }
 
     /// HTTP Basic as RFC 6749 §2.3.1 wants it: both halves are form-encoded first.
     pub(super) fn basic(&self) -> Result<HeaderValue, ProviderError> {
-        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let pair = format!("{}:{}", encoded(&self.settings.client_id), encoded(self.settings.client_secret.expose()));
-        sensitive("Basic ", &STANDARD.encode(pair))
+        sensitive("Basic ", &STANDARD.encode(self.pair(form_encoded)))
+    }
+
+    /// The client id and the client secret, each written so.
+    fn pair(&self, written: fn(&str) -> String) -> String {
+        format!("{}:{}", written(&self.settings.client_id), written(self.settings.client_secret.expose()))
     }
 
     /// What is good to know but not needed: without it the sign-in goes on.
@@ -290,6 +295,10 @@ fn scope(usual: &str, more: &[String]) -> String {
     let separator = if usual.contains(',') { "," } else { " " };
     let more = more.iter().map(String::as_str).filter(|word| scope_words(usual).all(|known| known != *word));
     Some(usual).filter(|usual| !usual.is_empty()).into_iter().chain(more).collect::<Vec<_>>().join(separator)
+}
+
+fn form_encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// A header that is not printed.

@@ -122,6 +122,7 @@ impl Quirks for GitHub {
             events,
             id: header("x-github-delivery").map(str::to_owned),
             sent_at: None,
+            issued_at: None,
             acknowledgement: Acknowledgement::Ok,
             unacknowledged: Unacknowledged::Told,
         })

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     NoHttpClient,
-    error_codes::{ErrorReader, Fault},
+    error_codes::{ErrorReader, ErrorResponse, Fault},
 };
 use crate::domain::gateway::services::ports::ProviderError;
 
@@ -80,10 +80,16 @@ impl Http {
         let body: Option<Value> = if body.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&body).ok() };
         let error = error_of(status, body.as_ref().unwrap_or(&Value::Null));
         let by_status = format!("http_{}", status.as_u16());
-        if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() || asks_for_patience {
-            let named = error.filter(|error| error.fault == Fault::Provider);
-            let unnamed = || ProviderError::Unavailable(by_status);
-            return Err(named.map_or_else(unnamed, |error| error.into_provider_error(secrets)));
+        let named = |error: Option<ErrorResponse>| {
+            error
+                .filter(|error| error.fault == Fault::Provider)
+                .map_or_else(|| by_status.clone(), |error| error.clean(secrets))
+        };
+        if status == StatusCode::TOO_MANY_REQUESTS || asks_for_patience {
+            return Err(ProviderError::Throttled(named(error)));
+        }
+        if status.is_server_error() {
+            return Err(ProviderError::Unavailable(named(error)));
         }
         if let Some(error) = error {
             return Err(error.into_provider_error(secrets));

@@ -146,8 +146,8 @@ impl IdTokens {
         Ok(verified.claims)
     }
 
-    /// Verifies the signature of a token, or of whatever else the provider signs so.
-    pub(super) async fn verify(
+    /// Verifies the signature of a token.
+    async fn verify(
         &self,
         flow: &Flow,
         signed_with: &SignedWith<'_>,

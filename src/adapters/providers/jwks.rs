@@ -9,7 +9,10 @@ use jsonwebtoken::{
 use serde_json::Value;
 use url::Url;
 
-use super::{flow::Flow, kept::Kept};
+use super::{
+    flow::Flow,
+    kept::{Kept, Obtained},
+};
 use crate::{
     domain::gateway::{models::oauth::Secret, services::ports::ProviderError},
     ports::Clock,
@@ -100,12 +103,30 @@ impl Jwks {
 
     /// The keys, with the one that is looked for if the provider has it.
     pub(super) async fn get(&self, flow: &Flow, url: &Url, kid: Option<&str>) -> Result<Arc<Keys>, ProviderError> {
-        let fetch = async {
-            let set = flow.document(url.clone()).await?;
-            Keys::of(&set)
-        };
-        self.0.get(|keys| keys.find(kid).is_some(), fetch).await
+        self.0.get(|keys| keys.find(kid).is_some(), fetch(flow, url)).await
     }
+
+    /// As `get`, for a judgement that is final: a key is unknown only if the provider did not have it a moment ago. If it cannot be
+    /// asked so soon again, that is an error that passes.
+    pub(super) async fn get_for_judgement(
+        &self,
+        flow: &Flow,
+        url: &Url,
+        kid: Option<&str>,
+    ) -> Result<Arc<Keys>, ProviderError> {
+        match self.0.obtain(|keys| keys.find(kid).is_some(), fetch(flow, url)).await? {
+            Obtained::Current(keys) => Ok(keys),
+            Obtained::Earlier(keys) if kid.is_none() || keys.find(kid).is_some() => Ok(keys),
+            Obtained::Earlier(_) => {
+                Err(ProviderError::Unavailable("its keys are not fetched again so soon after the last time".to_owned()))
+            }
+        }
+    }
+}
+
+async fn fetch(flow: &Flow, url: &Url) -> Result<Keys, ProviderError> {
+    let set = flow.document(url.clone()).await?;
+    Keys::of(&set)
 }
 
 #[cfg(test)]

@@ -133,6 +133,7 @@ impl Quirks for Kakao {
             events: grants_revoked(subject),
             id: None,
             sent_at: None,
+            issued_at: None,
             acknowledgement: Acknowledgement::Ok,
             unacknowledged: Unacknowledged::Lost,
         })

@@ -23,6 +23,14 @@ pub(super) struct Kept<T> {
     attempt: Mutex<Option<Attempt>>,
 }
 
+/// A document, as `obtain` gives it.
+pub(super) enum Obtained<T> {
+    /// It is enough, or it was fetched just now.
+    Current(Arc<T>),
+    /// It is old or not enough. It could not be fetched anew, or not so soon.
+    Earlier(Arc<T>),
+}
+
 struct Attempt {
     /// When it ended, or began if it has not. A caller that waited for one that took long need not begin another.
     at: DateTime<Utc>,
@@ -47,19 +55,31 @@ impl<T: Send + Sync> Kept<T> {
         is_enough: impl Fn(&T) -> bool + Send,
         fetch: impl Future<Output = Result<T, ProviderError>> + Send,
     ) -> Result<Arc<T>, ProviderError> {
+        self.obtain(is_enough, fetch).await.map(|obtained| match obtained {
+            Obtained::Current(document) | Obtained::Earlier(document) => document,
+        })
+    }
+
+    /// As `get`, and says whether the document may be another at the provider by now.
+    pub(super) async fn obtain(
+        &self,
+        is_enough: impl Fn(&T) -> bool + Send,
+        fetch: impl Future<Output = Result<T, ProviderError>> + Send,
+    ) -> Result<Obtained<T>, ProviderError> {
         if let Some(document) = self.good(&is_enough) {
-            return Ok(document);
+            return Ok(Obtained::Current(document));
         }
         let mut attempt = self.attempt.lock().await;
         if let Some(document) = self.good(&is_enough) {
-            return Ok(document);
+            return Ok(Obtained::Current(document));
         }
         let now = self.clock.now();
         let old = self.entry.load_full().map(|entry| Arc::clone(&entry.document));
         let pause = if old.is_some() { COOLDOWN } else { RETRY };
         if let Some(Attempt { failure, .. }) = attempt.as_ref().filter(|last| is_within(now, last.at, pause)) {
             let unfinished = || ProviderError::Unavailable("it could not be asked a moment ago".to_owned());
-            return old.ok_or_else(|| failure.clone().unwrap_or_else(unfinished));
+            let old = old.ok_or_else(|| failure.clone().unwrap_or_else(unfinished));
+            return old.map(Obtained::Earlier);
         }
         // The caller may give up before the fetch ends.
         *attempt = Some(Attempt { at: now, failure: None });
@@ -69,11 +89,11 @@ impl<T: Send + Sync> Kept<T> {
             (Ok(document), _) => {
                 let document = Arc::new(document);
                 self.entry.store(Some(Arc::new(Entry { document: Arc::clone(&document), fetched_at: now })));
-                Ok(document)
+                Ok(Obtained::Current(document))
             }
             (Err(error), Some(old)) => {
                 tracing::warn!(%error, "a provider's document cannot be fetched; the old one stays");
-                Ok(old)
+                Ok(Obtained::Earlier(old))
             }
             (Err(error), None) => Err(error),
         }

@@ -4,7 +4,6 @@
 
 use async_trait::async_trait;
 use aws_lc_rs::cipher::{AES_128, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
-use chrono::DateTime;
 use md5::{Digest, Md5};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -14,7 +13,7 @@ use super::{
     answer::{name, subject, text, text_subject},
     error_codes::{Described, ErrorResponse, Fault},
     flow::{ClientAuth, Flow, TokenTypeHint},
-    notice::{base64, grants_revoked, parameter, verify_hmac},
+    notice::{base64, grants_revoked, parameter, time, verify_hmac},
     plain::{Plain, Quirks, Site},
 };
 use crate::domain::gateway::{
@@ -107,11 +106,12 @@ impl Quirks for Naver {
             return Err(NoticeRefusal::Unverified);
         }
         let person = json!({"id": decrypted(&key, encrypted)?});
-        let sent_at = timestamp.parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        let sent_at = time(timestamp.parse().map_err(|_| NoticeRefusal::Malformed)?)?;
         Ok(VerifiedNotice {
             events: grants_revoked(subject(&person, "id").map_err(|_| NoticeRefusal::Malformed)?),
             id: Some(signed),
-            sent_at: Some(sent_at.ok_or(NoticeRefusal::Malformed)?),
+            sent_at: Some(sent_at),
+            issued_at: Some(sent_at),
             acknowledgement: Acknowledgement::NoContent,
             unacknowledged: Unacknowledged::Lost,
         })

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
 
 use crate::domain::gateway::{
     models::notice::NoticeKind,
@@ -27,6 +28,14 @@ pub(super) fn named<'n>(parameters: &'n BTreeMap<&str, String>, name: &str) -> R
 /// That this person took back what they allowed.
 pub(super) fn grants_revoked(subject: String) -> Vec<NoticeEvent> {
     vec![NoticeEvent { subject, kind: NoticeKind::GrantsRevoked }]
+}
+
+/// The time that a notice tells, in seconds since 1970.
+pub(super) fn time(seconds: i64) -> Result<DateTime<Utc>, NoticeRefusal> {
+    /// The year 9999: adding something to later times could overflow.
+    const LATEST: i64 = 253_402_300_799;
+    let seconds = Some(seconds).filter(|seconds| (0..=LATEST).contains(seconds));
+    seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).ok_or(NoticeRefusal::Malformed)
 }
 
 /// Base64, whether or not it is the kind for URLs and padded: PHP and Java, in which the providers write their examples,

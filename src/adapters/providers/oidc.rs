@@ -18,7 +18,7 @@ use crate::domain::gateway::{
         account::ProviderIdentity,
         login::{LoginHint, scope_words},
         oauth::{ProviderName, ProviderTokens, Secret},
-        provider::{IdTokenKey, Prompt, binding_parameter, is_loopback},
+        provider::{IdTokenKey, Prompt, binding_parameters, is_loopback},
     },
     services::ports::{
         AuthorizationRequest, CodeExchange, NoticeBody, NoticeRefusal, Provider, ProviderError, UnverifiedNotice,
@@ -61,7 +61,7 @@ impl Metadata {
         };
         let token_auth = client_auth(document, "token_endpoint_auth_methods_supported");
         let authorize = needed("authorization_endpoint")?;
-        if let Some(parameter) = binding_parameter(&authorize) {
+        if let Some(parameter) = binding_parameters(&authorize).first() {
             let flaw = format!("its authorization_endpoint sets {parameter}, which binds a request to its browser");
             return Err(ProviderError::BadAnswer(flaw));
         }

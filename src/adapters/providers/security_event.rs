@@ -13,6 +13,7 @@ use super::{
     jwks::Jwks,
     jws::Jws,
     kept::Kept,
+    notice::time,
 };
 use crate::{
     domain::gateway::{
@@ -90,8 +91,8 @@ impl SecurityEvents {
         if token.issuer() != Some(configuration.issuer.as_str()) {
             return Err(NoticeRefusal::WrongIssuer);
         }
-        let keys =
-            self.jwks.get(flow, &configuration.jwks, token.kid()).await.map_err(NoticeRefusal::KeysUnavailable)?;
+        let keys = self.jwks.get_for_judgement(flow, &configuration.jwks, token.kid()).await;
+        let keys = keys.map_err(NoticeRefusal::KeysUnavailable)?;
         let key = keys.find(token.kid());
         let claims = token.verify(key).map_err(|_| NoticeRefusal::WrongKey)?.claims;
         if !is_for(&claims, &flow.settings.client_id) {
@@ -105,7 +106,8 @@ impl SecurityEvents {
         Ok(VerifiedNotice {
             events: effects(flow, &claims, events, &configuration.issuer),
             id: Some(id),
-            sent_at: happened_at(&claims, issued_at),
+            sent_at: Some(happened_at(&claims, issued_at)?),
+            issued_at: Some(time(issued_at)?),
             acknowledgement: Acknowledgement::Ok,
             unacknowledged: Unacknowledged::Told,
         })
@@ -121,9 +123,8 @@ fn is_for(claims: &Value, client_id: &str) -> bool {
 }
 
 /// When it happened (`toe`, RFC 8417 §2.2), or was told.
-fn happened_at(claims: &Value, issued_at: i64) -> Option<DateTime<Utc>> {
-    let at = number(claims, "toe").filter(|toe| (0..=issued_at).contains(toe)).unwrap_or(issued_at);
-    DateTime::from_timestamp(at, 0)
+fn happened_at(claims: &Value, issued_at: i64) -> Result<DateTime<Utc>, NoticeRefusal> {
+    time(number(claims, "toe").filter(|toe| (0..=issued_at).contains(toe)).unwrap_or(issued_at))
 }
 
 /// What the events ask for, of people whom the issuer names as it does at a sign-in.

@@ -46,7 +46,7 @@ impl SignUpPageApi {
     async fn show(
         &self,
         request: &Request,
-        /// Where the browser goes when the account is made: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
+        /// Where the browser goes when the account is made: a path of this site, or one at exactly one of `ALLOWED_ORIGINS`. Default `/`.
         return_to: Query<Option<String>>,
         caller: OptionalSession,
     ) -> SignUpPageAnswer {

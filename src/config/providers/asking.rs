@@ -11,7 +11,7 @@ use crate::{
     },
     domain::gateway::models::{
         login::scope_words,
-        provider::{Prompt, binding_parameter},
+        provider::{Prompt, binding_parameters},
     },
 };
 
@@ -21,11 +21,15 @@ const NEVER: &str = "never";
 /// An authorization endpoint. Its own query wins over what the gateway sends, so it must not say what binds a sign-in.
 pub(super) fn authorize_endpoint(text: &str, environment: Environment) -> Result<Url, String> {
     let url = endpoint(text, environment)?;
-    match binding_parameter(&url) {
-        None => Ok(url),
-        Some(name) => {
+    match binding_parameters(&url).as_slice() {
+        [] => Ok(url),
+        [name] => {
             Err(format!("an address without the parameter {name}: it binds each sign-in, so the gateway sets it"))
         }
+        names => Err(format!(
+            "an address without the parameters {}: they bind each sign-in, so the gateway sets them",
+            names.join(", ")
+        )),
     }
 }
 
@@ -42,12 +46,14 @@ pub(super) fn read_scopes(reader: &mut Reader<'_>, prefix: &str, usual: &str, oi
     })
 }
 
-/// The same with the word that asks for an id token.
-pub(super) fn with_openid(scopes: String) -> String {
+/// The same with the word that asks for an id token. One scope alone does not show how the provider separates several; its `usual`
+/// ones do.
+pub(super) fn with_openid(scopes: String, usual: &str) -> String {
     if scope_words(&scopes).any(|word| word == "openid") {
         return scopes;
     }
-    let separator = if scopes.contains(',') { "," } else { " " };
+    let has_several = scope_words(&scopes).nth(1).is_some();
+    let separator = if (if has_several { &scopes } else { usual }).contains(',') { "," } else { " " };
     ["openid", &scopes].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(separator)
 }
 

@@ -128,7 +128,8 @@ fn naver_and_kakao_speak_open_id_connect_unless_that_is_off() {
     assert_eq!(kakao(&[]), (jwks.clone(), "openid,account_email,profile_nickname".to_owned(), true));
     assert_eq!(kakao(&[("KAKAO_OIDC", "off")]), (None, "account_email,profile_nickname".to_owned(), true));
     // Scopes that were set without it go on.
-    assert_eq!(kakao(&[("KAKAO_SCOPES", "profile_nickname")]).1, "openid profile_nickname");
+    assert_eq!(kakao(&[("KAKAO_SCOPES", "profile_nickname")]).1, "openid,profile_nickname");
+    assert_eq!(kakao(&[("KAKAO_SCOPES", "gender birthday")]).1, "openid gender birthday");
     assert_eq!(kakao(&[("KAKAO_SCOPES", "gender,openid")]).1, "gender,openid");
     assert_eq!(kakao(&[("KAKAO_JWKS_URL", "https://a/j")]).0.as_deref(), Some("https://a/j"));
     assert_eq!(one_mistake("production", &[("KAKAO_OIDC", "no")]), "KAKAO_OIDC is \"no\": either on or off");
@@ -188,6 +189,9 @@ fn an_address_for_browsers_leaves_to_the_gateway_what_binds_a_sign_in() {
         let begin = format!("GOOGLE_AUTHORIZE_URL is {address:?}: an address without the parameter {name}: ");
         assert!(said.starts_with(&begin), "{said}");
     }
+    let both = [("GOOGLE_AUTHORIZE_URL", "https://a/authorize?nonce=2&hl=ko&state=1")];
+    let said = one_mistake("production", &[&GOOGLE[..], &both].concat());
+    assert!(said.contains(": an address without the parameters state, nonce: they bind"), "{said}");
     let scoped = [("KAKAO_AUTHORIZE_URL", "https://a/b?scope=c"), ("KAKAO_MORE_SCOPES", "gender")];
     let said = one_mistake("production", &scoped);
     assert!(said.starts_with("KAKAO_MORE_SCOPES is \"gender\": nothing, as long as KAKAO_AUTHORIZE_URL has"), "{said}");

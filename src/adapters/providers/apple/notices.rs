@@ -1,6 +1,6 @@
 //! Apple's notices: a JWT in JSON, whose claim `events` is JSON as text, about one event.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tracing::info;
 
@@ -9,10 +9,10 @@ use crate::{
     adapters::providers::{
         answer::{number, text, text_subject},
         jws::Jws,
-        notice::grants_revoked,
+        notice::{grants_revoked, time},
     },
     domain::gateway::services::ports::{
-        Acknowledgement, NoticeBody, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice, VerifiedNotice,
+        Acknowledgement, NoticeBody, NoticeRefusal, Unacknowledged, UnverifiedNotice, VerifiedNotice,
     },
 };
 
@@ -49,7 +49,8 @@ impl Apple {
         Ok(VerifiedNotice {
             events,
             id: text(&claims, "jti"),
-            sent_at: number(&event, "event_time").and_then(happened_at),
+            sent_at: number(&event, "event_time").map(happened_at).transpose()?,
+            issued_at: number(&claims, "iat").map(time).transpose()?,
             acknowledgement: Acknowledgement::Ok,
             unacknowledged: Unacknowledged::Told,
         })
@@ -61,21 +62,20 @@ impl Apple {
         if token.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")) {
             return Err(NoticeRefusal::Unverified);
         }
-        let verified = self.id_tokens.verify(&self.flow, &self.origin().signed_with, token).await;
-        let claims = verified.map(|verified| verified.claims).map_err(|error| match error {
-            ProviderError::Unavailable(_) => NoticeRefusal::KeysUnavailable(error),
-            _ => NoticeRefusal::Unverified,
-        })?;
+        let keys = self.notice_keys.get_for_judgement(&self.flow, &self.registration.jwks, token.kid()).await;
+        let keys = keys.map_err(NoticeRefusal::KeysUnavailable)?;
+        let key = keys.find(token.kid());
+        let claims = token.verify(key).map_err(|_| NoticeRefusal::Unverified)?.claims;
         let is_for_us = self.audiences.iter().any(|audience| claims["aud"] == **audience);
         if claims["iss"] == super::ISSUER && is_for_us { Ok(claims) } else { Err(NoticeRefusal::Unverified) }
     }
 }
 
 /// When an event happened: the documentation shows seconds, and milliseconds are seen, too.
-fn happened_at(event_time: i64) -> Option<DateTime<Utc>> {
+fn happened_at(event_time: i64) -> Result<DateTime<Utc>, NoticeRefusal> {
     if event_time < SMALLEST_MILLISECONDS {
-        DateTime::from_timestamp(event_time, 0)
-    } else {
-        DateTime::from_timestamp_millis(event_time)
+        return time(event_time);
     }
+    let milliseconds = TimeDelta::milliseconds(event_time % 1000);
+    time(event_time / 1000).map(|second| second + milliseconds)
 }

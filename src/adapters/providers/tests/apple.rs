@@ -370,6 +370,7 @@ mod notices {
             events: took_back.then(event).into_iter().collect(),
             id: Some("abede...67890".to_owned()),
             sent_at: DateTime::from_timestamp_millis(NOW * 1000 + 7),
+            issued_at: DateTime::from_timestamp(NOW, 0),
             acknowledgement: Acknowledgement::Ok,
             unacknowledged: Unacknowledged::Told,
         }
@@ -388,6 +389,11 @@ mod notices {
             json!({"type": "consent-revoked", "sub": "001234.abcd.0123", "event_time": NOW}).to_string().into();
         let told = apple.outcome_of(&*provider, &in_seconds).await.unwrap();
         assert_eq!(told.sent_at, DateTime::from_timestamp(NOW, 0));
+        for no_time in [-1, i64::MAX, i64::MIN] {
+            let mut claims = Apple::notice_of("consent-revoked");
+            claims["events"] = json!({"type": "consent-revoked", "sub": "001234.abcd.0123", "event_time": no_time});
+            assert_eq!(apple.outcome_of(&*provider, &claims).await, Err(NoticeRefusal::Malformed), "{no_time}");
+        }
         let mut as_object = Apple::notice_of("consent-revoked");
         as_object["events"] = event("consent-revoked");
         assert_eq!(apple.outcome_of(&*provider, &as_object).await, Ok(mina(true)));
@@ -418,6 +424,8 @@ mod notices {
         of_app["aud"] = json!("com.example.app");
         let provider_of_app = apple.provider_with(&[("APPLE_APP_ID", "com.example.app")]);
         assert_eq!(apple.outcome_of(&*provider_of_app, &of_app).await, Ok(mina(true)));
+        // The keys are asked for again, so that one that is not there is known not to be.
+        apple.clock.pass(TimeDelta::seconds(60));
 
         let other = Signer::new(SigningAlgorithm::Rs256).sign(&good);
         let good = apple.signer.sign(&good);
@@ -463,6 +471,31 @@ mod notices {
         let body = NoticeBody::Parameters(BTreeMap::new());
         let form = UnverifiedNotice { authorization: None, headers: BTreeMap::new(), body };
         assert_eq!(provider.verify_notice(&form).await, Err(NoticeRefusal::Malformed));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_key_is_refused_only_when_apple_was_asked_and_costs_no_sign_in_its_keys() {
+        let mut apple = Apple::start().await;
+        let provider = apple.provider();
+        let exchange = async |apple: &Apple| {
+            apple.says(&Apple::claims());
+            provider.exchange(&code()).await
+        };
+        exchange(&apple).await.unwrap();
+        apple.clock.pass(TimeDelta::seconds(60));
+        // Somebody sends notices with keys of their own.
+        let forged = Signer::new(SigningAlgorithm::Rs256).sign(&Apple::notice_of("consent-revoked"));
+        assert_eq!(told(&*provider, &forged).await, Err(NoticeRefusal::Unverified));
+        assert_eq!(apple.fake.count("GET /jwks"), 2);
+        // Meanwhile Apple begins to use another key.
+        apple.signer = Signer::new(SigningAlgorithm::Rs256);
+        apple.fake.on("GET /jwks", apple.signer.jwks());
+        let notice = Apple::notice_of("consent-revoked");
+        let outcome = apple.outcome_of(&*provider, &notice).await;
+        assert!(matches!(outcome, Err(NoticeRefusal::KeysUnavailable(_))), "{outcome:?}");
+        exchange(&apple).await.expect("sign-ins have a cooldown of their own");
+        apple.clock.pass(TimeDelta::seconds(60));
+        assert_eq!(apple.outcome_of(&*provider, &notice).await, Ok(mina(true)));
     }
 
     #[tokio::test]

@@ -66,6 +66,7 @@ impl From<Outcome> for Result<(), ProviderError> {
             Outcome::Done => Ok(()),
             Outcome::GrantEnds(code) => Err(invalid_grant(code)),
             Outcome::OurFault(code) => Err(misconfigured(code)),
+            Outcome::TheirFault(name @ ("http_403" | "http_429")) => Err(ProviderError::Throttled(name.to_owned())),
             Outcome::TheirFault(name) => Err(ProviderError::Unavailable(name.to_owned())),
             Outcome::Unknown(code) => Err(refused(code)),
         }

@@ -30,16 +30,25 @@ async fn what_may_pass_is_unavailable() {
     for (why, reply) in [
         ("500", (500, error.clone()).into()),
         ("503", Reply::text(503, "<html>maintenance</html>")),
-        ("429", (429, error.clone()).into()),
         ("408", Reply::text(408, "")),
-        ("a limit told as 403", Reply::from((403, json!({"message": "m"}))).header("x-ratelimit-remaining", "0")),
-        ("a limit with a time", Reply::from((403, json!({"message": "m"}))).header("retry-after", "60")),
         ("an error that passes", json!({"error": "temporarily_unavailable"}).into()),
         ("slow", Reply::from(json!({"access_token": "a"})).after(Duration::from_secs(5))),
         ("oversized", Reply::text(200, format!("{{\"access_token\": \"{}\"}}", "a".repeat(QUICK.body)))),
     ] {
         let outcome = refresh_of(reply).await;
         assert!(matches!(outcome, Err(ProviderError::Unavailable(_))), "{why}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_is_told_apart() {
+    for (why, reply) in [
+        ("429", (429, json!({"error": "invalid_grant"})).into()),
+        ("a limit told as 403", Reply::from((403, json!({"message": "m"}))).header("x-ratelimit-remaining", "0")),
+        ("a limit with a time", Reply::from((403, json!({"message": "m"}))).header("retry-after", "60")),
+    ] {
+        let outcome = refresh_of(reply).await;
+        assert!(matches!(outcome, Err(ProviderError::Throttled(_))), "{why}: {outcome:?}");
     }
 }
 
@@ -82,7 +91,15 @@ async fn what_is_not_about_the_grant_is_refused_with_its_code() {
         (Reply::text(401, ""), "http_401"),
         ((400, json!({"error": "it was s3cret-refresh"})).into(), "unnamed_error"),
         ((400, json!({"error": "it was s3cret/client"})).into(), "unnamed_error"),
-        ((400, json!({"error": "two words\u{7}"})).into(), "two_words_"),
+        ((400, json!({"error": "two words"})).into(), "two_words"),
+        ((400, json!({"error": "two words\u{7}"})).into(), "unnamed_error"),
+        // The secrets as they were sent: the refresh token and the client secret in a form, both halves of the client in a header.
+        ((400, json!({"error": "refresh_token s3cret-refresh"})).into(), "unnamed_error"),
+        ((400, json!({"error": "client_secret=s3cret%2Fclient"})).into(), "unnamed_error"),
+        ((400, json!({"error": "Y2xpZW50JTNBMTpzM2NyZXQlMkZjbGllbnQ="})).into(), "unnamed_error"),
+        ((400, json!({"error": "Y2xpZW50JTNBMTpzM2NyZXQlMkZjbGllbnQ"})).into(), "unnamed_error"),
+        ((400, json!({"error": "Y2xpZW50OjE6czNjcmV0L2NsaWVudA"})).into(), "unnamed_error"),
+        ((400, json!({"error": "czNjcmV0LXJlZnJlc2g"})).into(), "unnamed_error"),
     ] {
         let reply: Reply = reply;
         assert_eq!(refresh_of(reply).await, Err(refused(code)));
@@ -107,11 +124,12 @@ async fn what_passes_is_named_by_its_code_or_its_status() {
     for (reply, name) in [
         ((400, busy.clone()), "temporarily_unavailable"),
         ((503, busy.clone()), "temporarily_unavailable"),
-        ((429, busy), "temporarily_unavailable"),
         ((503, json!({"error": "invalid_grant"})), "http_503"),
-        ((429, json!({})), "http_429"),
     ] {
         assert_eq!(refresh_of(reply).await, Err(ProviderError::Unavailable(name.to_owned())));
+    }
+    for (reply, name) in [((429, busy), "temporarily_unavailable"), ((429, json!({})), "http_429")] {
+        assert_eq!(refresh_of(reply).await, Err(ProviderError::Throttled(name.to_owned())));
     }
 }
 

@@ -39,10 +39,12 @@ fn about(
     acknowledgement: Acknowledgement,
     unacknowledged: Unacknowledged,
 ) -> VerifiedNotice {
+    let sent_at = sent_at.map(|seconds| chrono::DateTime::from_timestamp(seconds, 0).unwrap());
     VerifiedNotice {
         events: vec![NoticeEvent { subject: subject.to_owned(), kind: NoticeKind::GrantsRevoked }],
         id: None,
-        sent_at: sent_at.map(|seconds| chrono::DateTime::from_timestamp(seconds, 0).unwrap()),
+        sent_at,
+        issued_at: sent_at,
         acknowledgement,
         unacknowledged,
     }
@@ -120,6 +122,11 @@ mod facebook {
             json!({"algorithm": "HMAC-SHA256", "user_id": "7", "issued_at": NOW, "code": "c"}),
             json!({"algorithm": "HMAC-SHA256", "user_id": "7", "issued_at": NOW, "oauth_token": "t"}),
             json!({"algorithm": "HMAC-SHA256", "user_id": "7"}),
+            // Times that are none.
+            json!({"algorithm": "HMAC-SHA256", "user_id": "7", "issued_at": 8_210_266_876_799_i64}),
+            json!({"algorithm": "HMAC-SHA256", "user_id": "7", "issued_at": 253_402_300_800_i64}),
+            json!({"algorithm": "HMAC-SHA256", "user_id": "7", "issued_at": -1}),
+            json!({"algorithm": "HMAC-SHA256", "user_id": "7", "issued_at": i64::MIN}),
         ] {
             let outcome = provider("FACEBOOK").verify_notice(&request(&signed(&payload))).await;
             assert_eq!(outcome, Err(NoticeRefusal::Malformed), "{payload}");
@@ -227,9 +234,15 @@ mod naver {
     #[tokio::test]
     async fn what_is_signed_but_makes_no_sense_is_malformed() {
         let [cut, empty, control] = [&ENCRYPTED[..30], &encrypted(""), &encrypted("a\u{0}b")];
-        for (encrypted, timestamp) in
-            [("?", TIME), ("AAAA", TIME), (cut, TIME), (empty, TIME), (control, TIME), (ENCRYPTED, "now")]
-        {
+        for (encrypted, timestamp) in [
+            ("?", TIME),
+            ("AAAA", TIME),
+            (cut, TIME),
+            (empty, TIME),
+            (control, TIME),
+            (ENCRYPTED, "now"),
+            (ENCRYPTED, "8210266876799"),
+        ] {
             assert_eq!(
                 signed("client:1", encrypted, timestamp).await,
                 Err(NoticeRefusal::Malformed),

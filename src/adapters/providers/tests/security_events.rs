@@ -144,6 +144,7 @@ async fn kakao_decides_by_the_type_of_event() {
         assert_eq!(scene.outcome_of(&claims).await, Ok(expected), "{event_type}");
         let verified = scene.receive(&scene.signer.sign(&claims)).await.unwrap();
         assert_eq!(verified.sent_at.unwrap().timestamp(), NOW - 60, "when it happened, not when it was told");
+        assert_eq!(verified.issued_at.unwrap().timestamp(), NOW);
     }
 }
 
@@ -218,6 +219,8 @@ async fn every_claim_is_checked() {
         ("iat", json!(null), NoticeRefusal::Malformed),
         ("iat", json!("soon"), NoticeRefusal::Malformed),
         ("iat", json!(NOW + 61), NoticeRefusal::Malformed),
+        ("iat", json!(-1), NoticeRefusal::Malformed),
+        ("iat", json!(i64::MIN), NoticeRefusal::Malformed),
         ("events", json!(null), NoticeRefusal::Malformed),
         ("events", json!({}), NoticeRefusal::Malformed),
         ("events", json!([format!("{RISC}sessions-revoked")]), NoticeRefusal::Malformed),
@@ -303,6 +306,31 @@ async fn keys_are_fetched_again_when_they_change_and_kept_meanwhile() {
     scene.clock.pass(chrono::TimeDelta::minutes(2));
     assert!(scene.outcome_of(&example()).await.is_ok());
     assert_eq!((scene.fake.count("GET /events"), scene.fake.count("GET /keys")), (1, 2));
+}
+
+#[tokio::test]
+async fn a_key_is_unknown_only_if_the_issuer_was_asked_for_it() {
+    let mut scene = Scene::google().await;
+    let forged = Signer::new(SigningAlgorithm::Rs256).sign(&example());
+    assert_eq!(scene.receive(&forged).await, Err(NoticeRefusal::WrongKey), "the keys were just fetched");
+    // The issuer begins to use another key, and the keys are not fetched again so soon.
+    scene.signer = Signer::new(SigningAlgorithm::Es256);
+    scene.fake.on("GET /keys", scene.signer.jwks());
+    for token in [scene.signer.sign(&example()), forged.clone()] {
+        let outcome = scene.receive(&token).await;
+        assert!(matches!(outcome, Err(NoticeRefusal::KeysUnavailable(_))), "{outcome:?}");
+    }
+    assert_eq!(scene.fake.count("GET /keys"), 1);
+    scene.clock.pass(chrono::TimeDelta::seconds(60));
+    assert!(scene.outcome_of(&example()).await.is_ok());
+    assert!(matches!(scene.receive(&forged).await, Err(NoticeRefusal::KeysUnavailable(_))));
+    scene.clock.pass(chrono::TimeDelta::seconds(60));
+    assert_eq!(scene.receive(&forged).await, Err(NoticeRefusal::WrongKey));
+    // If they cannot be fetched, nothing is judged either.
+    scene.clock.pass(chrono::TimeDelta::seconds(60));
+    scene.fake.on("GET /keys", json!({}));
+    assert!(matches!(scene.receive(&forged).await, Err(NoticeRefusal::KeysUnavailable(_))));
+    assert!(scene.outcome_of(&example()).await.is_ok(), "those that are known go on");
 }
 
 #[tokio::test]

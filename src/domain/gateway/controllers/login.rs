@@ -19,7 +19,7 @@ use crate::{
         models::{
             account::Password,
             login::{ATTEMPT_LIFE, LoginState, MAX_ATTEMPTS, ReturnTo},
-            oauth::Secret,
+            oauth::{MAX_CODE_CHARS, Secret},
             session::{Session, SessionSecret},
         },
         schemas::{
@@ -275,11 +275,12 @@ impl LoginController {
         let sealed = kept.map(|(_, attempt)| attempt.sealed);
         let ProviderResponse { issuer, name, .. } = response;
         let outcome = match (response.code, response.error) {
-            (Some(code), None) => Outcome::Code(code),
+            (Some(code), None) if code.expose().chars().count() <= MAX_CODE_CHARS => Outcome::Code(code),
             (None, Some(error)) => Outcome::Error(error),
-            (Some(_), Some(_)) | (None, None) => Outcome::Nonsense,
+            (Some(_), _) | (None, None) => Outcome::Nonsense,
         };
-        let returned = Returned { state, sealed, issuer, by_form, name, outcome, visitor: sender.visitor() };
+        let (visitor, client) = (sender.visitor(), sender.address);
+        let returned = Returned { state, sealed, issuer, by_form, name, outcome, visitor, client };
         let old_session = cookie::sent(cookies, &self.cookies.session());
         match self.logins.finish(provider, returned, old_session).await {
             Ok(finished) => {

@@ -130,35 +130,7 @@ impl OAuthController {
                 "account_ended",
                 "the account was deleted, or this provider was taken from it, meanwhile; get a new code and sign in again",
             )),
-            Err(ExchangeError::Provider(ProviderError::InvalidGrant { code } | ProviderError::Refused { code })) => {
-                Err(Problem::new(
-                    StatusCode::BAD_REQUEST,
-                    "invalid_grant",
-                    format!(
-                        "the provider refuses the code ({code}): it is used up or too old, or the code_verifier or the redirect_uri is not \
-                     that of its authorization request; get a new one and try again"
-                    ),
-                ))
-            }
-            Err(ExchangeError::Provider(ProviderError::NonceMismatch)) => Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "nonce_mismatch",
-                "the `nonce` is not the one that the id token holds: write that of the authorization request that this code came \
-                 of, and get a new code, since this one is used up",
-            )),
-            Err(ExchangeError::Provider(ProviderError::NotAdmitted(rule))) => {
-                Err(Problem::new(StatusCode::FORBIDDEN, rule.code(), not_admitted(rule)))
-            }
-            Err(ExchangeError::Provider(
-                error @ (ProviderError::Misconfigured { .. }
-                | ProviderError::Unavailable(_)
-                | ProviderError::BadAnswer(_)
-                | ProviderError::NoIdToken { .. }
-                | ProviderError::Unsupported),
-            )) => {
-                tracing::warn!(%error, "a code could not be exchanged");
-                Err(provider_failed(&error))
-            }
+            Err(ExchangeError::Provider(error)) => Err(not_exchanged(&error)),
             Err(ExchangeError::Failed(failure)) => Err(failed(&failure)),
         }
     }
@@ -297,12 +269,43 @@ fn refused(error: GrantError) -> Problem {
     }
 }
 
+/// Why a provider did not exchange a code.
+fn not_exchanged(error: &ProviderError) -> Problem {
+    match error {
+        ProviderError::InvalidGrant { code } | ProviderError::Refused { code } => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_grant",
+            format!(
+                "the provider refuses the code ({code}): it is used up or too old, or the code_verifier or the redirect_uri is not \
+                 that of its authorization request; get a new one and try again"
+            ),
+        ),
+        ProviderError::NonceMismatch => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "nonce_mismatch",
+            "the `nonce` is not the one that the id token holds: write that of the authorization request that this code came of, and \
+             get a new code, since this one is used up",
+        ),
+        ProviderError::NotAdmitted(rule) => Problem::new(StatusCode::FORBIDDEN, rule.code(), not_admitted(*rule)),
+        ProviderError::Misconfigured { .. }
+        | ProviderError::Unavailable(_)
+        | ProviderError::Throttled(_)
+        | ProviderError::BadAnswer(_)
+        | ProviderError::NoIdToken { .. }
+        | ProviderError::Unsupported => {
+            tracing::warn!(%error, "a code could not be exchanged");
+            provider_failed(error)
+        }
+    }
+}
+
 /// What a caller is told when the provider does not do what the grant allows.
 fn provider_failed(error: &ProviderError) -> Problem {
     let (status, code) = match error {
-        ProviderError::Misconfigured { .. } | ProviderError::Refused { .. } | ProviderError::Unavailable(_) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable")
-        }
+        ProviderError::Misconfigured { .. }
+        | ProviderError::Refused { .. }
+        | ProviderError::Unavailable(_)
+        | ProviderError::Throttled(_) => (StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable"),
         ProviderError::BadAnswer(_) | ProviderError::NonceMismatch => (StatusCode::BAD_GATEWAY, "provider_bad_answer"),
         ProviderError::NoIdToken { .. } => (StatusCode::BAD_GATEWAY, "id_token_missing"),
         ProviderError::NotAdmitted(rule) => (StatusCode::FORBIDDEN, rule.code()),
@@ -322,6 +325,7 @@ pub(super) fn reason(error: &ProviderError) -> String {
         }
         ProviderError::Refused { code } => format!("the provider refuses: {code}"),
         ProviderError::Unavailable(_) => "the provider cannot be reached at the moment; try again later".to_owned(),
+        ProviderError::Throttled(_) => "the provider is asked too much at the moment; try again later".to_owned(),
         ProviderError::BadAnswer(_) | ProviderError::NonceMismatch => {
             "the provider's answer is not usable; the gateway's log says why".to_owned()
         }
@@ -337,18 +341,18 @@ pub(super) fn reason(error: &ProviderError) -> String {
 pub(super) fn not_admitted(rule: AdmissionRule) -> &'static str {
     match rule {
         AdmissionRule::HostedDomain => {
-            "only people of one Google Workspace domain may sign in here (GOOGLE_HOSTED_DOMAIN); choose your account of that domain"
+            "only people of one Google Workspace domain may sign in here; choose your account of that domain"
         }
         AdmissionRule::Tenant => {
-            "people of your organization may not sign in here; the operator lists the tenants that may (ENTRA_ALLOWED_TENANTS)"
+            "people of your organization may not sign in here; ask whoever runs this site if they should"
         }
         AdmissionRule::Group => {
-            "only members of certain groups may sign in here, and the id token names none of them as yours; the operator lists the groups \
-             (ENTRA_GROUPS), and has Entra name them (Token configuration > Add groups claim)"
+            "only members of certain groups may sign in here, and you are in none of them as far as your organization tells; ask whoever \
+             runs this site if you should be"
         }
         AdmissionRule::GroupsElsewhere => {
-            "you are in more groups than an id token names (200), so whether you may sign in cannot be seen; the operator lets Entra name \
-             only the groups that are assigned to the application (Token configuration > Add groups claim)"
+            "only members of certain groups may sign in here, and you are in so many that your organization does not name them; ask \
+             whoever runs this site"
         }
     }
 }

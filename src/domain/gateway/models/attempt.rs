@@ -86,7 +86,7 @@ impl Counted {
         Self::new(Kind::FirstAttempts, format!("first:{}", email.key()))
     }
 
-    /// The exchanges of codes of a client's address.
+    /// The exchanges of codes of a client's address, whether it brings them to `POST /oauth` or to the callback of a sign-in.
     pub fn exchanges_of(address: IpAddr) -> Self {
         Self::new(Kind::Enquiry, format!("exchange:{}", client_network(address)))
     }

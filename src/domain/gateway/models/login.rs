@@ -94,8 +94,8 @@ pub struct LoginAttempt {
 /// The text is not where a browser may be sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "return_to is a path of this site such as /welcome, or one at exactly one of ALLOWED_ORIGINS; of at most 512 characters, \
-     with everything but printable ASCII percent-encoded"
+    "return_to is a path of this site such as /welcome, or one at a site that its operator allows; of at most 512 characters, with \
+     everything but printable ASCII percent-encoded"
 )]
 pub struct InvalidReturnTo;
 

@@ -138,15 +138,16 @@ impl Notice {
         self.sent_at.map_or(self.received_at, |sent_at| sent_at.min(self.received_at)) + skew
     }
 
-    /// Whether it is too old to tell a first delivery from one that is sent again after it was forgotten. What ends sessions must
-    /// not end those that the person opened since, and what deletes not what they made since.
-    pub fn is_stale(&self) -> bool {
+    /// Whether it is too old to tell a first delivery from one that is sent again after it was forgotten. Its age is counted from
+    /// when the provider wrote it, which may be long after what happened. What ends sessions must not end those that the person
+    /// opened since, and what deletes not what they made since.
+    pub fn is_stale(&self, issued_at: Option<DateTime<Utc>>) -> bool {
         let latest = match self.kind {
             NoticeKind::GrantsRevoked => return false,
             NoticeKind::SessionsRevoked | NoticeKind::EverythingRevoked => KNOWN_FOR,
             NoticeKind::DataDeletion => DELETION_LATEST,
         };
-        self.sent_at.is_some_and(|sent_at| sent_at + latest < self.received_at)
+        issued_at.is_some_and(|issued_at| self.received_at - issued_at > latest)
     }
 
     /// Until when it is known, once it was applied at `now`.
@@ -229,9 +230,13 @@ mod tests {
         assert!(!wish(1).kind.ends_sessions() && !wish(1).kind.revokes_grants());
         assert_eq!(wish(1).concerns_until(), at(5), "what the person made since is not meant");
         let late = |received_at| {
-            Notice::deletion("facebook".parse().unwrap(), "7".into(), code(1), Some(at(0)), at(received_at))
+            let wish = Notice::deletion("facebook".parse().unwrap(), "7".into(), code(1), Some(at(0)), at(received_at));
+            wish.is_stale(wish.sent_at)
         };
-        assert!(!late(24 * 60 * 60).is_stale() && late(24 * 60 * 60 + 1).is_stale());
+        assert!(!late(24 * 60 * 60) && late(24 * 60 * 60 + 1));
+        let at_the_end_of_time = Notice { sent_at: Some(DateTime::<Utc>::MAX_UTC), ..wish(1) };
+        assert!(!at_the_end_of_time.is_stale(at_the_end_of_time.sent_at));
+        assert_eq!(at_the_end_of_time.concerns_until(), at(9 + 5));
         assert_eq!(Notice::deletion_code("a"), Notice::deletion_code("a"));
         assert_ne!(Notice::deletion_code("a"), Notice::deletion_code("b"));
     }
@@ -239,12 +244,16 @@ mod tests {
     #[test]
     fn what_would_end_sessions_after_it_was_forgotten_is_stale() {
         let month = 30 * 24 * 60 * 60;
-        let of = |kind, received_at| {
+        let told = |kind, received_at, issued_at| {
             let sent_at = Some(at(0));
-            Notice::new("google".parse().unwrap(), "7".into(), kind, Some("jti"), sent_at, at(received_at)).is_stale()
+            let notice =
+                Notice::new("google".parse().unwrap(), "7".into(), kind, Some("jti"), sent_at, at(received_at));
+            notice.is_stale(Some(at(issued_at)))
         };
+        let of = |kind, received_at| told(kind, received_at, 0);
         for kind in [NoticeKind::SessionsRevoked, NoticeKind::EverythingRevoked] {
             assert!(!of(kind, month) && of(kind, month + 1), "{kind:?}");
+            assert!(!told(kind, month + 1, month), "{kind:?}: what happened long ago is told for the first time");
         }
         assert!(!of(NoticeKind::GrantsRevoked, 9 * month));
         let applied = notice("7", Some("jti"), Some(0), 0);

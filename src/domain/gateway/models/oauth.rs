@@ -20,6 +20,9 @@ const SHARE_OF_LIFE: i32 = 4;
 /// deleted or refreshed. One look-up per person, core and ten seconds costs next to nothing.
 pub const REMEMBERED_FOR: TimeDelta = TimeDelta::seconds(10);
 
+/// How long a code may be that is exchanged.
+pub const MAX_CODE_CHARS: usize = 4096;
+
 /// The text is not a provider's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a provider's name has 1 to 32 lower-case letters, digits and hyphens, and begins with a letter")]
@@ -145,6 +148,8 @@ pub struct Grant {
     pub refreshable: bool,
     /// When the person first allowed it.
     pub created_at: DateTime<Utc>,
+    /// When the person last allowed it: by a sign-in, or by a code that was exchanged. A refresh does not move it.
+    pub allowed_at: DateTime<Utc>,
     /// When its tokens last changed.
     pub updated_at: DateTime<Utc>,
 }
@@ -339,6 +344,7 @@ mod tests {
             expires_at: Some(made + life),
             refreshable: true,
             created_at: made,
+            allowed_at: made,
             updated_at: made,
         }
     }

@@ -90,10 +90,11 @@ const BINDING_PARAMETERS: [&str; 10] = [
     "request_uri",
 ];
 
-/// The first parameter of an authorization endpoint's own query that the gateway alone sets, if there is one. All others of its
-/// query win over the gateway's.
-pub fn binding_parameter(authorize: &Url) -> Option<&'static str> {
-    BINDING_PARAMETERS.into_iter().find(|binding| authorize.query_pairs().any(|(name, _)| name == *binding))
+/// The parameters of an authorization endpoint's own query that the gateway alone sets. All others of its query win over the
+/// gateway's.
+pub fn binding_parameters(authorize: &Url) -> Vec<&'static str> {
+    let is_there = |binding: &&str| authorize.query_pairs().any(|(name, _)| name == **binding);
+    BINDING_PARAMETERS.into_iter().filter(is_there).collect()
 }
 
 /// What a provider speaks. Each has quirks of its own.
@@ -223,14 +224,14 @@ mod tests {
     #[test]
     fn a_parameter_that_binds_is_found_however_it_is_written() {
         for (query, found) in [
-            ("", None),
-            ("?prompt=login&scope=a&State=b", None),
-            ("?p=b2c&state=x", Some("state")),
-            ("?%73tate=", Some("state")),
-            ("?nonce=a&client_id=b", Some("client_id")),
+            ("", &[][..]),
+            ("?prompt=login&scope=a&State=b", &[]),
+            ("?p=b2c&state=x", &["state"]),
+            ("?%73tate=", &["state"]),
+            ("?nonce=a&client_id=b&nonce=c", &["client_id", "nonce"]),
         ] {
             let url = Url::parse(&format!("https://idp.example.com/authorize{query}")).unwrap();
-            assert_eq!(binding_parameter(&url), found, "{query}");
+            assert_eq!(binding_parameters(&url), found, "{query}");
         }
     }
 

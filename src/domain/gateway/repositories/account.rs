@@ -45,7 +45,7 @@ pub trait AccountRepository: Send + Sync {
 
     /// Takes one identity from the account that has it, with the grants of it, or the whole account if there is no other way in: no
     /// log-in here and no other identity. Then the ending of the account is stored in the same write, so that what it has open
-    /// ends though the process that asked is gone. Nothing changes if a grant of the identity is active and changed after `until`.
+    /// ends though the process that asked is gone. Nothing changes if a grant of the identity is active and was allowed after `until`.
     async fn erase_identity(&self, erasure: &IdentityErasure) -> Result<ErasureOutcome, RepositoryError>;
 
     /// Forgets an account with its log-in, identities and grants, all or nothing, and gives the grants that it had. `None`

@@ -65,8 +65,8 @@ pub trait OAuthRepository: Send + Sync {
     /// (`until <= now`).
     async fn renew_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Result<bool, RepositoryError>;
 
-    /// Stores the outcome of a refresh (the grant's `status`, `sealed_tokens`, `expires_at`, `refreshable`, `updated_at`)
-    /// and gives the lease back, both or neither. `false`, and nothing changes, if the lease is not this holder's any more
+    /// Stores the outcome of a refresh (the grant's `status`, `sealed_tokens`, `expires_at`, `refreshable`, `allowed_at`,
+    /// `updated_at`) and gives the lease back, both or neither. `false`, and nothing changes, if the lease is not this holder's any more
     /// or the grant is gone. That the lease's time is over does not matter as long as nobody else took it: the provider may
     /// have ended the old refresh token with its answer, and then the late one is all there is.
     async fn finish_refresh(&self, lease: &RefreshLease, refreshed: &Grant) -> Result<bool, RepositoryError>;
@@ -75,8 +75,8 @@ pub trait OAuthRepository: Send + Sync {
     async fn release_lease(&self, lease: &RefreshLease) -> Result<(), RepositoryError>;
 
     /// Marks every grant of an identity `Revoked`, as of `now` (its `updated_at`), and ends the lease on it: a refresh that
-    /// is under way cannot make it active again. Grants that last changed after `until` stay as they are, and so do those
-    /// that are revoked already. Gives those that were marked, as they are now.
+    /// is under way cannot make it active again. Grants that the person allowed after `until` stay as they are, and so do
+    /// those that are revoked already. Gives those that were marked, as they are now.
     async fn revoke_grants_of(
         &self,
         provider: &ProviderName,

@@ -116,7 +116,7 @@ pub struct LinkRequest {
     #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
     #[oai(validator(min_length = 1, max_length = 256))]
     pub password: Option<String>,
-    /// Where the browser goes in the end: a path of this site, or exactly one of `ALLOWED_ORIGINS`. Default `/`.
+    /// Where the browser goes in the end: a path of this site, or one at exactly one of `ALLOWED_ORIGINS`. Default `/`.
     pub return_to: Option<String>,
 }
 

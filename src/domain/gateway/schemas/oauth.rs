@@ -42,7 +42,7 @@ pub struct OAuthProviders {
 #[serde(deny_unknown_fields)]
 #[oai(example)]
 pub struct ExchangeCode {
-    /// `google`, `github`, `facebook`, `naver`, `kakao`, or another that is switched on.
+    /// The name of a provider that is switched on, such as `google`: `GET /oauth/providers` lists them.
     #[validate(length(min = 1, max = 32, message = "name a provider; GET /oauth/providers lists them"))]
     #[oai(validator(min_length = 1, max_length = 32))]
     pub provider: String,
@@ -247,6 +247,7 @@ mod tests {
             expires_at: None,
             refreshable: false,
             created_at: at,
+            allowed_at: at,
             updated_at: at,
         }
     }

@@ -5,7 +5,7 @@ mod beginning;
 mod posting;
 mod travelling;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use thiserror::Error;
 use tracing::{info, warn};
@@ -16,7 +16,7 @@ pub use self::{
 };
 use super::{
     Failure,
-    account::LinkPermit,
+    account::{LinkPermit, TooManyAttempts},
     oauth::{Agreed, ConsentRequest, OAuthService, ProviderError, SignInError},
     ports::Sealer,
     session::{OpenSessionError, SessionService},
@@ -75,6 +75,8 @@ pub struct Returned {
     pub outcome: Outcome,
     /// Who comes back.
     pub visitor: Visitor,
+    /// The client's address, if it is known.
+    pub client: Option<IpAddr>,
 }
 
 /// What a provider says of an attempt.
@@ -143,6 +145,9 @@ pub enum FinishError {
     /// What came back is not what a provider sends.
     #[error("the answer of the provider is not one")]
     Nonsense,
+    /// Too many sign-ins of this client failed.
+    #[error(transparent)]
+    TooMany(#[from] TooManyAttempts),
     /// The provider does not do it.
     #[error(transparent)]
     Provider(#[from] ProviderError),
@@ -166,6 +171,7 @@ impl From<SignInError> for FinishError {
             SignInError::Provider(error) => Self::Provider(error),
             SignInError::LinkedElsewhere => Self::LinkedElsewhere,
             SignInError::AccountEnded => Self::AccountEnded,
+            SignInError::TooMany(too_many) => Self::TooMany(too_many),
             SignInError::Failed(failure) => Self::Failed(failure),
         }
     }
@@ -233,9 +239,12 @@ impl LoginService {
         }
         match self.finish_first(attempt, returned, old_session).await {
             // The sign-in that this follows is as good as it was.
-            Err(error @ (FinishError::Denied | FinishError::Nonsense | FinishError::Provider(_)))
-                if attempt.consent && self.is_signed_in(attempt, old_session).await? =>
-            {
+            Err(
+                error @ (FinishError::Denied
+                | FinishError::Nonsense
+                | FinishError::TooMany(_)
+                | FinishError::Provider(_)),
+            ) if attempt.consent && self.is_signed_in(attempt, old_session).await? => {
                 info!(provider = %attempt.provider, %error, "a person who had signed in did not give their consent, too");
                 Ok(Finished { return_to: attempt.return_to.clone(), session: None, consent: None })
             }
@@ -262,8 +271,8 @@ impl LoginService {
             Some(_) => Some(self.permit(attempt, old_session).await?),
             None => None,
         };
-        let Returned { state, name, visitor, .. } = returned;
-        let signed_in = oauth.sign_in(attempt, Agreed { state: &state, code, name }, permit).await?;
+        let Returned { state, name, visitor, client, .. } = returned;
+        let signed_in = oauth.sign_in(attempt, Agreed { state: &state, code, name, client }, permit).await?;
         let consent = match signed_in.needs_consent {
             Some(request) => self.ask_for_consent(attempt, request).await,
             None => None,

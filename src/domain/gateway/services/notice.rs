@@ -75,12 +75,12 @@ impl NoticeService {
         notice: &UnverifiedNotice,
     ) -> Result<Acknowledgement, NoticeError> {
         let (name, verified) = self.verify(provider, notice).await?;
-        let VerifiedNotice { events, id, sent_at, acknowledgement, unacknowledged } = verified;
+        let VerifiedNotice { events, id, sent_at, issued_at, acknowledgement, unacknowledged } = verified;
         let now = self.parts.clock.now();
         let notices: Vec<_> = events
             .into_iter()
             .map(|event| Notice::new(name.clone(), event.subject, event.kind, id.as_deref(), sent_at, now))
-            .filter(|notice| !notice.is_stale())
+            .filter(|notice| !notice.is_stale(issued_at))
             .collect();
         if notices.is_empty() {
             info!(provider = %name, "a notice of a provider asks for nothing");

@@ -178,9 +178,12 @@ pub enum ProviderError {
         /// The error code.
         code: String,
     },
-    /// The provider cannot be reached, is too slow, fails (5xx), or wants to be asked less (429): worth another try later.
+    /// The provider cannot be reached, is too slow, or fails (5xx): worth another try later.
     #[error("the provider is unavailable: {0}")]
     Unavailable(String),
+    /// The provider wants to be asked less (429): worth another try later.
+    #[error("the provider wants to be asked less: {0}")]
+    Throttled(String),
     /// What the provider answered makes no sense, or an id token does not hold what it must. The text is for the log.
     #[error("the provider's answer is not usable: {0}")]
     BadAnswer(String),

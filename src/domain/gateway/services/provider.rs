@@ -66,7 +66,9 @@ impl ProviderHealths {
     /// Takes note that nobody can be sent to a provider, whose metadata cannot be had for instance. That somebody can says nothing:
     /// most are not asked for it.
     pub(super) fn note_departure<T>(&self, provider: &ProviderName, outcome: &Result<T, ProviderError>) {
-        if let Err(ProviderError::Unavailable(why) | ProviderError::BadAnswer(why)) = outcome {
+        if let Err(ProviderError::Unavailable(why) | ProviderError::Throttled(why) | ProviderError::BadAnswer(why)) =
+            outcome
+        {
             self.note(provider, Some(failure(TroubleKind::Outage, why)));
         }
     }
@@ -100,7 +102,9 @@ fn plain_evidence<T>(outcome: &Result<T, ProviderError>) -> Option<Evidence> {
         Ok(_) => Some(Evidence::Served),
         Err(ProviderError::InvalidGrant { .. }) => Some(Evidence::Up),
         Err(ProviderError::Misconfigured { code }) => Some(failure(TroubleKind::Configuration, code)),
-        Err(ProviderError::Unavailable(why)) => Some(failure(TroubleKind::Outage, why)),
+        Err(ProviderError::Unavailable(why) | ProviderError::Throttled(why)) => {
+            Some(failure(TroubleKind::Outage, why))
+        }
         Err(
             ProviderError::Refused { .. }
             | ProviderError::BadAnswer(_)
@@ -128,7 +132,8 @@ fn tell(provider: &ProviderName, news: impl IntoIterator<Item = News>) {
                 "the provider is out of reach, fails or is overloaded; see its status page if this lasts; no grant is lost, and \
                  each is tried again"
             ),
-            News::Over(Ongoing { since, .. }) => info!(%provider, %since, "the provider works again"),
+            // When it began stands in the line that told of it.
+            News::Over(Ongoing { .. }) => info!(%provider, "the provider works again"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{
     fmt::{Debug, Write},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -29,12 +29,16 @@ use crate::{
         models::{
             access::Access,
             account::{Password, PasswordHash},
-            id::AccountId,
-            session::SessionLimits,
+            id::{AccountId, SessionId},
+            session::{Session, SessionLimits},
             signing_key::{KeySchedule, SigningAlgorithm},
-            token::{DummyText, Revocation},
+            token::{DummyText, Revocation, TokenDigest},
         },
-        repositories::memory::{MemorySessions, MemorySigningKeys, MemoryTokens},
+        repositories::{
+            RepositoryError,
+            memory::{MemorySessions, MemorySigningKeys, MemoryTokens},
+            session::SessionRepository,
+        },
     },
     ports::{Clock, Entropy},
 };
@@ -171,6 +175,60 @@ pub(crate) async fn bench(policy: TokenPolicy) -> Bench {
         policy,
     }));
     Bench { service, keys, store, sessions, clock, recorder }
+}
+
+/// Sessions in memory that cannot be opened or ended all at once while the store is `away`.
+#[derive(Default)]
+pub(crate) struct FlakySessions {
+    pub(crate) store: Arc<MemorySessions>,
+    pub(crate) away: AtomicBool,
+}
+
+type Stored<T> = Result<T, RepositoryError>;
+
+#[async_trait]
+impl SessionRepository for FlakySessions {
+    async fn open(&self, session: &Session) -> Stored<()> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(RepositoryError::Unavailable("away".into()));
+        }
+        self.store.open(session).await
+    }
+
+    async fn find(&self, digest: &TokenDigest) -> Stored<Option<Session>> {
+        self.store.find(digest).await
+    }
+
+    async fn find_by_id(&self, id: SessionId) -> Stored<Option<Session>> {
+        self.store.find_by_id(id).await
+    }
+
+    async fn list_of(&self, account: AccountId, limit: u64) -> Stored<Vec<Session>> {
+        self.store.list_of(account, limit).await
+    }
+
+    async fn prolong(&self, used: &Session) -> Stored<bool> {
+        self.store.prolong(used).await
+    }
+
+    async fn end(&self, digest: &TokenDigest) -> Stored<Option<Session>> {
+        self.store.end(digest).await
+    }
+
+    async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Stored<Vec<Session>> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(RepositoryError::Unavailable("away".into()));
+        }
+        self.store.end_all_of(account, but).await
+    }
+
+    async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Stored<bool> {
+        self.store.redeem(state, expires_at).await
+    }
+
+    async fn forget_expired(&self, now: DateTime<Utc>) -> Stored<u64> {
+        self.store.forget_expired(now).await
+    }
 }
 
 /// Hashes a password to itself, at once. One that was `outdated` begins otherwise.

@@ -51,6 +51,7 @@ pub(super) fn not_linked(public_url: &str, provider: &str, error: FinishError) -
         | FinishError::OtherSession
         | FinishError::LinkedElsewhere
         | FinishError::Nonsense
+        | FinishError::TooMany(_)
         | FinishError::Provider(_)
         | FinishError::Failed(_)) => not_signed_in(public_url, provider, other),
     }
@@ -120,6 +121,10 @@ pub(super) fn not_signed_in(public_url: &str, provider: &str, error: FinishError
             ),
             "로그인 서버의 응답을 이해할 수 없습니다. 다시 시작해 주세요.",
         ),
+        FinishError::TooMany(too_many) => Refusal::new(
+            control::too_many_attempts(too_many),
+            "실패한 로그인이 너무 많았습니다. 잠시 후 다시 시도해 주세요.",
+        ),
         FinishError::Provider(error) => provider_failed(provider, &error),
         FinishError::Failed(failure) => broken(failed(&failure)),
     }
@@ -165,7 +170,7 @@ pub(super) fn uncontrolled(error: ControlError) -> Refusal {
 pub(super) fn nowhere(invalid: InvalidReturnTo) -> Refusal {
     Refusal::new(
         Problem::new(StatusCode::BAD_REQUEST, "invalid_return_to", invalid.to_string()),
-        "return_to 는 이 사이트의 경로이거나 ALLOWED_ORIGINS 에 있는 주소여야 합니다.",
+        "return_to 는 이 사이트의 경로이거나 운영자가 허용한 사이트의 주소여야 합니다.",
     )
 }
 
@@ -194,11 +199,11 @@ pub(super) fn unknown_auth_type(known: &[&str]) -> Refusal {
 
 pub(super) fn scope_not_allowed(allowed: &[String]) -> Refusal {
     let (detail, korean) = if allowed.is_empty() {
+        tracing::info!("a sign-in asks for a scope, and <PROVIDER>_MORE_SCOPES or OIDC_<NAME>_MORE_SCOPES allows none");
         (
-            "no scope may be asked for here besides those that are set; the operator allows some with \
-             <PROVIDER>_MORE_SCOPES or OIDC_<NAME>_MORE_SCOPES"
+            "no scope may be asked for here besides those that are always asked for; ask whoever runs this site to allow more"
                 .to_owned(),
-            "이 로그인 서버에는 설정된 것 외에 요청할 수 있는 scope 가 없습니다.".to_owned(),
+            "이 로그인 서버에는 늘 요청하는 것 외에 요청할 수 있는 scope 가 없습니다. 사이트 운영자에게 문의해 주세요.".to_owned(),
         )
     } else {
         let allowed = allowed.join(" ");
@@ -235,6 +240,14 @@ pub(super) fn provider_failed(provider: &str, error: &ProviderError) -> Refusal 
             ),
             "로그인 서버에 연결할 수 없습니다. 잠시 후 다시 시도해 주세요.",
         ),
+        ProviderError::Throttled(_) => Refusal::new(
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "provider_unavailable",
+                "the provider is asked too much at the moment; try again later",
+            ),
+            "로그인 서버에 요청이 너무 많습니다. 잠시 후 다시 시도해 주세요.",
+        ),
         ProviderError::InvalidGrant { code } | ProviderError::Refused { code } => Refusal::new(
             Problem::new(
                 StatusCode::BAD_REQUEST,
@@ -255,8 +268,8 @@ pub(super) fn provider_failed(provider: &str, error: &ProviderError) -> Refusal 
             Problem::new(StatusCode::FORBIDDEN, rule.code(), not_admitted(*rule)),
             match rule {
                 AdmissionRule::HostedDomain => "정해진 Google Workspace 도메인의 계정으로만 로그인할 수 있습니다.",
-                AdmissionRule::Tenant => "이 조직의 계정으로는 로그인할 수 없습니다.",
-                AdmissionRule::Group => "정해진 그룹의 구성원만 로그인할 수 있습니다.",
+                AdmissionRule::Tenant => "이 조직의 계정으로는 로그인할 수 없습니다. 사이트 운영자에게 문의해 주세요.",
+                AdmissionRule::Group => "정해진 그룹의 구성원만 로그인할 수 있습니다. 사이트 운영자에게 문의해 주세요.",
                 AdmissionRule::GroupsElsewhere => {
                     "속한 그룹이 너무 많아 ID 토큰에 담기지 않았습니다. 운영자에게 문의해 주세요."
                 }

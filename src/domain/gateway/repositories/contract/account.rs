@@ -73,6 +73,7 @@ fn grant(n: u8, account: &Account, provider: &str) -> Grant {
         expires_at: None,
         refreshable: false,
         created_at: at(0),
+        allowed_at: at(0),
         updated_at: at(0),
     }
 }

@@ -62,6 +62,7 @@ fn grant(n: u8, account: u8) -> Grant {
         expires_at: Some(at(3600)),
         refreshable: true,
         created_at: at(0),
+        allowed_at: at(1),
         updated_at: at(1),
     }
 }

@@ -115,7 +115,7 @@ impl AccountRepository for MemoryAccounts {
             return Ok(ErasureOutcome::Unknown);
         };
         let theirs = |grant: &Grant| grant.provider == *provider && grant.provider_subject == *subject;
-        let is_newer = |grant: &Grant| grant.status == GrantStatus::Active && grant.updated_at > kept(*until);
+        let is_newer = |grant: &Grant| grant.status == GrantStatus::Active && grant.allowed_at > kept(*until);
         if state.grants.values().any(|stored| theirs(&stored.grant) && is_newer(&stored.grant)) {
             return Ok(ErasureOutcome::AllowedAnew);
         }

@@ -70,6 +70,7 @@ impl State {
         let grant = Grant {
             expires_at: grant.expires_at.map(kept),
             created_at: kept(grant.created_at),
+            allowed_at: kept(grant.allowed_at),
             updated_at: kept(grant.updated_at),
             ..grant.clone()
         };
@@ -200,6 +201,7 @@ impl OAuthRepository for MemoryOAuth {
         grant.sealed_tokens.clone_from(&refreshed.sealed_tokens);
         grant.expires_at = refreshed.expires_at.map(kept);
         grant.refreshable = refreshed.refreshable;
+        grant.allowed_at = kept(refreshed.allowed_at);
         grant.updated_at = kept(refreshed.updated_at);
         *lease = None;
         Ok(true)
@@ -222,7 +224,7 @@ impl OAuthRepository for MemoryOAuth {
         let mut revoked = Vec::new();
         for StoredGrant { grant, lease } in lock(&self.0).grants.values_mut() {
             let theirs = grant.provider == *provider && grant.provider_subject == subject;
-            if theirs && grant.status != GrantStatus::Revoked && grant.updated_at <= kept(until) {
+            if theirs && grant.status != GrantStatus::Revoked && grant.allowed_at <= kept(until) {
                 (grant.status, grant.updated_at, *lease) = (GrantStatus::Revoked, kept(now), None);
                 revoked.push(grant.clone());
             }

@@ -1,13 +1,10 @@
 use std::{
     pin::Pin,
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Mutex, atomic::Ordering},
 };
 
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::*;
 use crate::{
@@ -15,13 +12,11 @@ use crate::{
     domain::gateway::{
         models::{
             account::{PasswordHash, ProviderIdentity},
-            id::SessionId,
             oauth::{GrantFilter, ProviderName, ProviderTokens, Secret},
             session::{Session, SessionLimits},
-            token::TokenDigest,
         },
         repositories::{
-            memory::{MemoryAccounts, MemoryAttempts, MemoryOAuth, MemorySessions},
+            memory::{MemoryAccounts, MemoryAttempts, MemoryOAuth},
             oauth::OAuthRepository,
             session::SessionRepository,
         },
@@ -30,7 +25,7 @@ use crate::{
             ports::{AuthorizationRequest, CodeExchange, HashingError},
             provider::ProviderHealths,
             session::SessionParts,
-            testing::{Bench, CountingEntropy, PlainHasher, bench, policy},
+            testing::{Bench, CountingEntropy, FlakySessions, PlainHasher, bench, policy},
         },
     },
 };
@@ -126,60 +121,6 @@ impl Provider for FakeProvider {
         }
         *self.taken_back.lock().unwrap() += 1;
         Ok(())
-    }
-}
-
-/// Sessions in memory that cannot be opened while the store is `away`.
-#[derive(Default)]
-struct FlakySessions {
-    store: MemorySessions,
-    away: AtomicBool,
-}
-
-type Stored<T> = Result<T, RepositoryError>;
-
-#[async_trait]
-impl SessionRepository for FlakySessions {
-    async fn open(&self, session: &Session) -> Stored<()> {
-        if self.away.load(Ordering::SeqCst) {
-            return Err(RepositoryError::Unavailable("away".into()));
-        }
-        self.store.open(session).await
-    }
-
-    async fn find(&self, digest: &TokenDigest) -> Stored<Option<Session>> {
-        self.store.find(digest).await
-    }
-
-    async fn find_by_id(&self, id: SessionId) -> Stored<Option<Session>> {
-        self.store.find_by_id(id).await
-    }
-
-    async fn list_of(&self, account: AccountId, limit: u64) -> Stored<Vec<Session>> {
-        self.store.list_of(account, limit).await
-    }
-
-    async fn prolong(&self, used: &Session) -> Stored<bool> {
-        self.store.prolong(used).await
-    }
-
-    async fn end(&self, digest: &TokenDigest) -> Stored<Option<Session>> {
-        self.store.end(digest).await
-    }
-
-    async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Stored<Vec<Session>> {
-        if self.away.load(Ordering::SeqCst) {
-            return Err(RepositoryError::Unavailable("away".into()));
-        }
-        self.store.end_all_of(account, but).await
-    }
-
-    async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Stored<bool> {
-        self.store.redeem(state, expires_at).await
-    }
-
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Stored<u64> {
-        self.store.forget_expired(now).await
     }
 }
 

@@ -252,12 +252,36 @@ impl Away {
             name: None,
             outcome,
             visitor: Visitor::of(Some("curl/8"), None),
+            client: None,
         }
     }
 
     fn back(&self, person: &str) -> Returned {
         self.with(Outcome::Code(Secret::new(format!("code-of-{person}"))))
     }
+}
+
+#[tokio::test]
+async fn made_up_codes_at_the_callback_delay_the_client_and_nobody_else() {
+    let scene = Scene::new().await;
+    let from = |returned: Returned, last: u8| Returned { client: Some([192, 0, 2, last].into()), ..returned };
+    // What is good does not count.
+    for _ in 0..60 {
+        scene.finish("one", from(scene.begin("one", None).await.back("alice"), 1)).await.unwrap();
+    }
+    for n in 0..50 {
+        let away = scene.begin("one", None).await;
+        let guess = away.with(Outcome::Code(Secret::new(format!("guess-{n}"))));
+        let outcome = scene.finish("one", from(guess, 1)).await;
+        assert!(matches!(outcome, Err(FinishError::Provider(ProviderError::InvalidGrant { .. }))), "{n}: {outcome:?}");
+    }
+    let asked = scene.one.exchanges.lock().unwrap().len();
+    let outcome = scene.finish("one", from(scene.begin("one", None).await.back("alice"), 1)).await;
+    assert!(matches!(outcome, Err(FinishError::TooMany(_))), "{outcome:?}");
+    assert_eq!(scene.one.exchanges.lock().unwrap().len(), asked, "the provider is left alone");
+    scene.finish("one", from(scene.begin("one", None).await.back("alice"), 2)).await.unwrap();
+    scene.bench.clock.pass(TimeDelta::seconds(2));
+    scene.finish("one", from(scene.begin("one", None).await.back("alice"), 1)).await.unwrap();
 }
 
 #[tokio::test]

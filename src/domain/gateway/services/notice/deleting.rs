@@ -26,7 +26,7 @@ impl NoticeService {
         let code = verified.id.as_deref().map_or_else(any_code, Notice::deletion_code);
         let now = self.parts.clock.now();
         let deletion = Notice::deletion(name.clone(), event.subject, code, verified.sent_at, now);
-        if deletion.is_stale() {
+        if deletion.is_stale(verified.issued_at) {
             return Err(NoticeError::Refused(NoticeRefusal::Malformed));
         }
         self.store(&[deletion]).await?;

@@ -30,7 +30,7 @@ use crate::{
             ports::{AuthorizationRequest, CodeExchange, NoticeEvent},
             provider::ProviderHealths,
             session::{SessionParts, SessionService},
-            testing::{Bench, CountingEntropy, Log, PlainHasher, SESSION_LIMITS, bench, policy},
+            testing::{Bench, CountingEntropy, FlakySessions, Log, PlainHasher, SESSION_LIMITS, bench, policy},
         },
     },
 };
@@ -94,11 +94,16 @@ impl Provider for FakeProvider {
             _ => NoticeKind::GrantsRevoked,
         };
         let event = |subject: &String| NoticeEvent { subject: subject.clone(), kind };
-        let sent_at = parameters.get("timestamp").map(|seconds| seconds.parse().unwrap());
+        let time = |name: &str| {
+            let seconds = parameters.get(name).map(|seconds| seconds.parse().unwrap());
+            seconds.map(|seconds| DateTime::from_timestamp(seconds, 0).unwrap())
+        };
+        let sent_at = time("timestamp");
         Ok(VerifiedNotice {
             events: parameters.get("user_id").map(event).into_iter().collect(),
             id: parameters.get("id").cloned(),
-            sent_at: sent_at.map(|seconds| DateTime::from_timestamp(seconds, 0).unwrap()),
+            sent_at,
+            issued_at: time("iat").or(sent_at),
             acknowledgement: Acknowledgement::NoContent,
             unacknowledged: self.unacknowledged,
         })
@@ -171,6 +176,7 @@ struct Scene {
     oauth: Arc<OAuthService>,
     accounts: AccountService,
     sessions: Arc<SessionService>,
+    session_store: Arc<FlakySessions>,
     people: Arc<MemoryOAuth>,
     bench: Bench,
 }
@@ -197,8 +203,9 @@ impl Scene {
             clock: bench.clock.clone(),
             entropy: entropy.clone(),
         }));
+        let session_store = Arc::new(FlakySessions { store: bench.sessions.clone(), ..FlakySessions::default() });
         let sessions = Arc::new(SessionService::new(SessionParts {
-            store: bench.sessions.clone(),
+            store: session_store.clone(),
             accounts: people.clone(),
             tokens: bench.service.clone(),
             clock: bench.clock.clone(),
@@ -218,7 +225,8 @@ impl Scene {
         });
         let store = Arc::new(FlakyNotices::default());
         let parts = Self::parts(&store, &oauth, &accounts, &bench);
-        Self { notices: Arc::new(NoticeService::new(parts)), store, oauth, accounts, sessions, people, bench }
+        let notices = Arc::new(NoticeService::new(parts));
+        Self { notices, store, oauth, accounts, sessions, session_store, people, bench }
     }
 
     fn parts(
@@ -392,6 +400,21 @@ async fn what_ends_sessions_ends_all_that_the_person_has_open() {
     }
 }
 
+#[tokio::test]
+async fn sessions_end_once_everything_else_is_done() {
+    let scene = Scene::new().await;
+    let alice = scene.sign_in("told", "alice").await;
+    let session = scene.session(alice.account).await;
+    scene.session_store.away.store(true, Ordering::SeqCst);
+    scene.receive("told", &[("user_id", "alice"), ("kind", "everything"), ("id", "1")]).await.unwrap();
+    scene.notices.round().await.unwrap();
+    assert_eq!(scene.status(&alice).await, GrantStatus::Revoked, "what cannot be repeated without harm comes last");
+    scene.session_store.away.store(false, Ordering::SeqCst);
+    scene.pass(5);
+    scene.notices.round().await.unwrap();
+    assert!(!scene.is_live(&session).await);
+}
+
 /// The person wants us to delete what we have of them from this provider.
 async fn ask_to_delete(scene: &Scene, person: &str) -> Result<String, NoticeError> {
     ask_by(scene, &[("user_id", person), ("timestamp", &scene.now())]).await
@@ -478,9 +501,16 @@ async fn an_event_that_may_be_an_old_one_again_ends_no_session() {
     let alice = scene.sign_in("told", "alice").await;
     let sent_at = (scene.bench.clock.now() - TimeDelta::days(31)).timestamp().to_string();
     let session = scene.session(alice.account).await;
-    scene.receive("told", &[("user_id", "alice"), ("kind", "sessions"), ("timestamp", &sent_at)]).await.unwrap();
+    let event = [("user_id", "alice"), ("kind", "sessions"), ("timestamp", sent_at.as_str())];
+    scene.receive("told", &event).await.unwrap();
     scene.notices.round().await.unwrap();
     assert!(scene.is_live(&session).await);
+    // What was written now is no old one again, however long ago it happened.
+    let now = scene.now();
+    let [person, kind, happened] = event;
+    scene.receive("told", &[person, kind, happened, ("iat", now.as_str())]).await.unwrap();
+    scene.notices.round().await.unwrap();
+    assert!(!scene.is_live(&session).await);
 }
 
 #[tokio::test]

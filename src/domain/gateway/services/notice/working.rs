@@ -87,13 +87,6 @@ impl NoticeService {
     async fn apply(&self, notice: &Notice) -> Result<(), Failure> {
         let Notice { provider, subject, kind, .. } = notice;
         let NoticeParts { oauth, accounts, .. } = &self.parts;
-        if kind.ends_sessions() {
-            let account = oauth.account_at(provider, subject).await?;
-            if let Some(account) = account {
-                accounts.end_everything_open(account).await?;
-            }
-            info!(%provider, known = account.is_some(), "the provider ended somebody's sessions; so were theirs here, with their tokens");
-        }
         if *kind == NoticeKind::DataDeletion {
             accounts.erase_identity(provider, subject, notice.concerns_until()).await?;
             info!(%provider, "what we had of somebody who asked for that at the provider is deleted");
@@ -101,6 +94,14 @@ impl NoticeService {
         if kind.revokes_grants() {
             let grants = oauth.revoked_at_provider(provider, subject, notice.concerns_until()).await?;
             info!(%provider, grants, "somebody's grants were taken back at the provider");
+        }
+        // Last: if something before it fails, all is done again, and what the person has opened since would end, too.
+        if kind.ends_sessions() {
+            let account = oauth.account_at(provider, subject).await?;
+            if let Some(account) = account {
+                accounts.end_everything_open(account).await?;
+            }
+            info!(%provider, known = account.is_some(), "the provider ended somebody's sessions; so were theirs here, with their tokens");
         }
         Ok(())
     }

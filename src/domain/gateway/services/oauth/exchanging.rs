@@ -150,7 +150,7 @@ impl OAuthService {
         let client = request.client;
         let any_state = LoginState::from_random(self.entropy.bytes());
         let exchange = bound(switched_on, request, &any_state)?;
-        let (tokens, identity) = self.counted(client, provider, &exchange).await?;
+        let (tokens, identity) = self.counted::<ExchangeError>(client, provider, &exchange).await?;
         let account = match purpose {
             ExchangePurpose::SignIn => self.account_of(&identity).await?,
             ExchangePurpose::KeepGrant(account) => self.owner(&identity, account).await?,
@@ -175,28 +175,30 @@ impl OAuthService {
     }
 
     /// Asks the provider. A code that it refuses counts for the client's address, so that codes cannot be tried, nor the provider be
-    /// kept busy, without delay. A provider that is out of reach, or does not know us, is not the client's fault.
-    async fn counted(
+    /// kept busy, without delay. So does an exchange after which the provider wants to be asked less. A provider that is out of reach,
+    /// or does not know us, is not the client's fault.
+    pub(super) async fn counted<E: From<TooManyAttempts> + From<Failure> + From<ProviderError>>(
         &self,
         client: Option<IpAddr>,
         provider: &dyn Provider,
         exchange: &CodeExchange,
-    ) -> Result<(ProviderTokens, ProviderIdentity), ExchangeError> {
+    ) -> Result<(ProviderTokens, ProviderIdentity), E> {
         let counted: Vec<_> = client.map(Counted::exchanges_of).into_iter().collect();
-        if let Admission::NotBefore(until) = self.attempts.admit(&counted, &|| self.clock.now()).await? {
+        let admission = self.attempts.admit(&counted, &|| self.clock.now()).await.map_err(Failure::from)?;
+        if let Admission::NotBefore(until) = admission {
             return Err(TooManyAttempts { wait: (until - self.clock.now()).max(TimeDelta::zero()) }.into());
         }
         let outcome = self.exchanged(provider, exchange).await;
         if matches!(outcome, Ok(_) | Err(ProviderError::Unavailable(_) | ProviderError::Misconfigured { .. })) {
             for counted in &counted {
-                self.attempts.forgive(counted).await?;
+                self.attempts.forgive(counted).await.map_err(Failure::from)?;
             }
         }
         Ok(outcome?)
     }
 
     /// Has the provider exchange a code, and takes note of how it does.
-    pub(super) async fn exchanged(
+    async fn exchanged(
         &self,
         provider: &dyn Provider,
         exchange: &CodeExchange,

@@ -99,6 +99,7 @@ impl OAuthService {
             expires_at: None,
             refreshable: false,
             created_at: now,
+            allowed_at: now,
             updated_at: now,
         };
         let grant = self.sealed(grant, provider, &tokens)?;
@@ -165,7 +166,8 @@ impl OAuthService {
             }
             Ok(_) | Err(_) => (RefreshTokenSource::Missing, tokens.clone()),
         };
-        let joined = Grant { updated_at: self.clock.now(), ..current };
+        let now = self.clock.now();
+        let joined = Grant { allowed_at: now, updated_at: now, ..current };
         let joined = self.sealed(joined, provider, &tokens)?;
         let is_stored = self.store.finish_refresh(lease, &joined).await?;
         let kept = Kept { open: OpenGrant { grant: joined, tokens }, refresh_token };

@@ -87,8 +87,11 @@ impl OAuthService {
                     Asked::Renewed(open) => return Ok(open),
                     Asked::TakenOver => {}
                     Asked::Ended => return Err(GrantError::ReauthorizationRequired),
-                    // Refreshed early, for safety: what is not expired yet still serves.
-                    Asked::Failed(_, old) if old.tokens.expires_at.is_some_and(|at| self.clock.now() < at) => {
+                    // Refreshed early, for safety: what is not expired yet still serves who does not insist on another.
+                    Asked::Failed(_, old)
+                        if wanted == Wanted::FreshToken
+                            && old.tokens.expires_at.is_some_and(|at| self.clock.now() < at) =>
+                    {
                         return Ok(old);
                     }
                     Asked::Failed(passing, _) => return Err(GrantError::Provider(passing)),
@@ -166,6 +169,7 @@ impl OAuthService {
                 passing @ (ProviderError::Misconfigured { .. }
                 | ProviderError::Refused { .. }
                 | ProviderError::Unavailable(_)
+                | ProviderError::Throttled(_)
                 | ProviderError::BadAnswer(_)
                 | ProviderError::NonceMismatch
                 | ProviderError::NoIdToken { .. }

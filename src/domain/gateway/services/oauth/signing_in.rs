@@ -1,5 +1,7 @@
 //! The vault's part of a sign-in in the browser: where the browser goes, and what its return gives.
 
+use std::net::IpAddr;
+
 use thiserror::Error;
 use tracing::warn;
 
@@ -12,7 +14,7 @@ use crate::domain::gateway::{
     },
     services::{
         Failure,
-        account::LinkPermit,
+        account::{LinkPermit, TooManyAttempts},
         ports::{AuthorizationRequest, CodeExchange, ProviderError},
     },
 };
@@ -25,6 +27,8 @@ pub struct Agreed<'r> {
     pub code: Secret,
     /// The person's name, if it came along. Nobody signed it.
     pub name: Option<String>,
+    /// The client's address, if it is known.
+    pub client: Option<IpAddr>,
 }
 
 /// Somebody signed in at a provider.
@@ -55,6 +59,9 @@ pub enum SignInError {
     /// The account ended, or the provider was taken from it, while this was under way.
     #[error("the account ended while somebody signed in to it")]
     AccountEnded,
+    /// Too many exchanges of this client failed.
+    #[error(transparent)]
+    TooMany(#[from] TooManyAttempts),
     /// Something of ours failed.
     #[error(transparent)]
     Failed(#[from] Failure),
@@ -117,7 +124,7 @@ impl OAuthService {
         agreed: Agreed<'_>,
         permit: Option<LinkPermit>,
     ) -> Result<SignedIn, SignInError> {
-        let Agreed { state, code, name } = agreed;
+        let Agreed { state, code, name, client } = agreed;
         let SwitchedOn { provider, callback, .. } = self.switched_on(attempt)?;
         let exchange = CodeExchange {
             code,
@@ -127,7 +134,7 @@ impl OAuthService {
             state: Secret::new(state.expose()),
             name,
         };
-        let (tokens, identity) = self.exchanged(&**provider, &exchange).await?;
+        let (tokens, identity) = self.counted::<SignInError>(client, &**provider, &exchange).await?;
         let account = match permit {
             Some(permit) => self.linked(&identity, permit).await?,
             None => self.account_of(&identity).await?,

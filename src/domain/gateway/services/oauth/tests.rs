@@ -119,7 +119,12 @@ impl Provider for FakeProvider {
     async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
         self.exchanges.lock().unwrap().push(exchange.clone());
         let failure = self.failure.lock().unwrap().clone();
-        if let Some(not_now @ (ProviderError::Unavailable(_) | ProviderError::Misconfigured { .. })) = failure {
+        if let Some(
+            not_now @ (ProviderError::Unavailable(_)
+            | ProviderError::Throttled(_)
+            | ProviderError::Misconfigured { .. }),
+        ) = failure
+        {
             return Err(not_now);
         }
         let subject = exchange.code.expose().strip_prefix("code-of-").map(str::to_owned);
@@ -423,6 +428,11 @@ async fn a_refusal_is_for_good_and_a_failure_is_not() {
     scene.bench.clock.pass(LIFE - TimeDelta::seconds(30));
     fail(Some(ProviderError::Unavailable("down".into())));
     assert_eq!(access(&scene.vault.open(&alice, id).await.unwrap()), "provider-access-0", "still good for 30 s");
+    let refreshed = scene.vault.refresh(&alice, id).await;
+    assert!(
+        matches!(refreshed, Err(GrantError::Provider(ProviderError::Unavailable(_)))),
+        "no new token: {refreshed:?}"
+    );
     scene.bench.clock.pass(TimeDelta::seconds(30));
     assert!(matches!(scene.vault.open(&alice, id).await, Err(GrantError::Provider(ProviderError::Unavailable(_)))));
     fail(None);

@@ -41,6 +41,8 @@ pub struct VerifiedNotice {
     pub id: Option<String>,
     /// When it happened, or was sent, if that is proven, too.
     pub sent_at: Option<DateTime<Utc>>,
+    /// When the provider wrote it, if that is proven, too. An old event may be told late.
+    pub issued_at: Option<DateTime<Utc>>,
     /// How the provider wants to hear that all is well.
     pub acknowledgement: Acknowledgement,
     /// What becomes of it if it is not acknowledged.

@@ -55,6 +55,7 @@ impl Stores {
             expires_at: None,
             refreshable: true,
             created_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+            allowed_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
             updated_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
         };
         grant.sealed_tokens = sealed_with.seal(&oauth::sealing_context(&grant), &n.to_be_bytes());

@@ -16,6 +16,7 @@ over_every_store!(
     an_identity_is_taken_with_its_grants_and_nothing_else,
     the_last_way_in_takes_the_account_along,
     a_person_who_is_back_keeps_everything,
+    a_refreshed_grant_is_no_sign_that_the_person_is_back,
     of_erasures_at_once_one_takes_the_account,
 );
 
@@ -93,7 +94,7 @@ async fn the_last_way_in_takes_the_account_along(store: &Store) {
 
 async fn a_person_who_is_back_keeps_everything(store: &Store) {
     let (jane, granted) = met_at_facebook(store, 1).await;
-    let back = Grant { updated_at: at(60), ..granted.clone() };
+    let back = Grant { allowed_at: at(60), updated_at: at(60), ..granted.clone() };
     store.oauth.put_grant(&back).await.unwrap();
     let told = IdentityErasure { until: at(60) - MICROSECOND, ..erasure(1, 0) };
     assert_eq!(store.accounts.erase_identity(&told).await.unwrap(), ErasureOutcome::AllowedAnew);
@@ -104,6 +105,14 @@ async fn a_person_who_is_back_keeps_everything(store: &Store) {
     store.oauth.put_grant(&marked).await.unwrap();
     let outcome = store.accounts.erase_identity(&told).await.unwrap();
     assert!(matches!(outcome, ErasureOutcome::AccountRemoved(_, grants) if grants == [marked]));
+}
+
+async fn a_refreshed_grant_is_no_sign_that_the_person_is_back(store: &Store) {
+    let (_, granted) = met_at_facebook(store, 1).await;
+    let refreshed = Grant { updated_at: at(60), ..granted.clone() };
+    store.oauth.put_grant(&refreshed).await.unwrap();
+    let outcome = store.accounts.erase_identity(&erasure(1, 1)).await.unwrap();
+    assert!(matches!(outcome, ErasureOutcome::AccountRemoved(_, grants) if grants == [refreshed]));
 }
 
 async fn of_erasures_at_once_one_takes_the_account(store: &Store) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, Statement};
 use tokio::{sync::Barrier, task::JoinSet, time::timeout};
 
@@ -15,7 +16,7 @@ use crate::domain::gateway::{
         RepositoryError,
         contract::{
             database::{assert_unavailable, migrated},
-            harness::{self, Database, PATIENCE, at},
+            harness::{self, Database, MICROSECOND, PATIENCE, at},
         },
         oauth::OAuthRepository,
         sea_orm::{Connection, SeaOrmOAuth, connect},
@@ -30,6 +31,8 @@ over_every_database!(
     email_and_name_are_those_of_the_last_sign_in,
     what_an_account_has_goes_with_it,
     a_lease_has_a_holder_and_an_end,
+    a_grant_from_before_the_migration_was_allowed_when_it_last_changed,
+    a_grant_of_the_version_before_was_allowed_when_it_last_changed,
     grants_that_are_no_models_are_corrupt,
 );
 
@@ -166,12 +169,39 @@ async fn a_lease_has_a_holder_and_an_end(database: &Database) {
     assert!(db.execute_unprepared("UPDATE grants SET lease_holder = NULL").await.is_err());
 }
 
+async fn a_grant_from_before_the_migration_was_allowed_when_it_last_changed(database: &Database) {
+    let db = migrated(database).await;
+    granted(&db).await;
+    let since = "SELECT CAST(count(*) AS TEXT) FROM seaql_migrations WHERE version >= 'm20261128_000025'";
+    let steps = text(&db, since).await.unwrap().parse().unwrap();
+    let directly = database.directly().await;
+    Migrator::down(&directly, Some(steps)).await.unwrap();
+    directly.execute_unprepared("UPDATE grants SET updated_at = 7000000").await.unwrap();
+    Migrator::up(&directly, None).await.unwrap();
+    assert_eq!(text(&db, "SELECT CAST(allowed_at AS TEXT) FROM grants").await.as_deref(), Some("7000000"));
+}
+
+async fn a_grant_of_the_version_before_was_allowed_when_it_last_changed(database: &Database) {
+    let db = migrated(database).await;
+    let oauth = granted(&db).await;
+    db.execute_unprepared("UPDATE grants SET allowed_at = NULL, updated_at = 7000000").await.unwrap();
+    let found = oauth.find_grant(grant_id(1)).await.unwrap().unwrap();
+    assert_eq!(found.allowed_at, found.updated_at);
+    let revoke = async |until| {
+        let (provider, subject) = (&found.provider, &found.provider_subject);
+        oauth.revoke_grants_of(provider, subject, until, at(120)).await.unwrap().len()
+    };
+    assert_eq!(revoke(found.updated_at - MICROSECOND).await, 0);
+    assert_eq!(revoke(found.updated_at).await, 1);
+}
+
 async fn grants_that_are_no_models_are_corrupt(database: &Database) {
     let db = migrated(database).await;
     for change in [
         "provider = 'Google'",
         "status = 'lost'",
         "created_at = 9223372036854775807",
+        "allowed_at = 9223372036854775807",
         "updated_at = 9223372036854775807",
         "expires_at = -9223372036854775807",
     ] {

@@ -28,6 +28,7 @@ over_every_store!(
     a_grant_needs_an_account_its_identity_and_an_id_of_its_own,
     all_grants_of_an_identity_are_revoked_and_no_others,
     what_was_allowed_anew_is_not_revoked,
+    a_refresh_does_not_count_as_allowed_anew,
     who_allows_again_after_a_revocation_has_an_active_grant,
     a_grant_is_resealed_if_its_tokens_are_those_that_were_read,
     a_grant_can_be_removed_twice,
@@ -56,6 +57,7 @@ async fn grant_times_are_kept_to_the_microsecond(store: &Store) {
     let finer = |grant: &Grant| Grant {
         expires_at: grant.expires_at.map(|time| time + FINER),
         created_at: grant.created_at + FINER,
+        allowed_at: grant.allowed_at + FINER,
         updated_at: grant.updated_at + FINER,
         ..grant.clone()
     };
@@ -64,12 +66,12 @@ async fn grant_times_are_kept_to_the_microsecond(store: &Store) {
     assert_eq!(found().await, grant(1, 1));
 
     store.oauth.acquire_lease(&lease(1, at(130)), at(100)).await.unwrap();
-    let renewed = Grant { expires_at: Some(at(7200)), updated_at: at(110), ..grant(1, 1) };
+    let renewed = Grant { expires_at: Some(at(7200)), allowed_at: at(105), updated_at: at(110), ..grant(1, 1) };
     assert!(store.oauth.finish_refresh(&lease(1, at(130)), &finer(&renewed)).await.unwrap());
     assert_eq!(found().await, renewed);
 
-    assert_eq!(revoke(store, &renewed, at(110) - MICROSECOND + FINER, at(120)).await, 0);
-    assert_eq!(revoke(store, &renewed, at(110) + FINER, at(120) + FINER).await, 1);
+    assert_eq!(revoke(store, &renewed, at(105) - MICROSECOND + FINER, at(120)).await, 0);
+    assert_eq!(revoke(store, &renewed, at(105) + FINER, at(120) + FINER).await, 1);
     assert_eq!(found().await, Grant { status: GrantStatus::Revoked, updated_at: at(120), ..renewed });
 }
 
@@ -229,17 +231,28 @@ async fn all_grants_of_an_identity_are_revoked_and_no_others(store: &Store) {
 
 async fn what_was_allowed_anew_is_not_revoked(store: &Store) {
     let first = granted(store).await;
-    let again = Grant { updated_at: at(50), ..first };
+    let again = Grant { allowed_at: at(50), updated_at: at(50), ..first };
     put(&*store.oauth, &again).await.unwrap();
     assert_eq!(revoke(store, &again, at(50) - MICROSECOND, at(60)).await, 0);
     assert_eq!(store.peer_oauth.find_grant(again.id).await.unwrap(), Some(again.clone()));
     assert_eq!(revoke(store, &again, at(50), at(60)).await, 1);
 }
 
+async fn a_refresh_does_not_count_as_allowed_anew(store: &Store) {
+    let first = leased(store).await;
+    let renewed = Grant { updated_at: at(110), ..first.clone() };
+    assert!(store.oauth.finish_refresh(&lease(1, at(130)), &renewed).await.unwrap());
+    assert_eq!(store.peer_oauth.find_grant(first.id).await.unwrap(), Some(renewed.clone()));
+    assert_eq!(revoke(store, &first, first.allowed_at - MICROSECOND, at(120)).await, 0);
+    assert_eq!(revoke(store, &first, first.allowed_at, at(120)).await, 1);
+    let revoked = Grant { status: GrantStatus::Revoked, updated_at: at(120), ..renewed };
+    assert_eq!(store.peer_oauth.find_grant(first.id).await.unwrap(), Some(revoked));
+}
+
 async fn who_allows_again_after_a_revocation_has_an_active_grant(store: &Store) {
     let first = granted(store).await;
     assert_eq!(revoke(store, &first, at(10), at(10)).await, 1);
-    let again = Grant { updated_at: at(20), ..first };
+    let again = Grant { allowed_at: at(20), updated_at: at(20), ..first };
     assert_eq!(put(&*store.peer_oauth, &again).await.unwrap(), again);
     assert_eq!(store.oauth.find_grant(again.id).await.unwrap(), Some(again));
 }

@@ -1,6 +1,6 @@
 //! Taking one identity from the account that has it, or the account with it.
 
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, Select};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, Select};
 
 use super::{lock, readable};
 use crate::domain::gateway::{
@@ -14,7 +14,7 @@ use crate::domain::gateway::{
             connection::Transaction,
             entities::{
                 account_endings, account_identities, accounts,
-                grants::{self, Column as Grant, status_text},
+                grants::{self, Column as Grant, allowed_at, status_text},
                 micros, password_logins,
             },
         },
@@ -46,7 +46,7 @@ pub(super) async fn erase(
         .filter(Grant::Provider.eq(provider.as_str()))
         .filter(Grant::ProviderSubject.eq(subject))
         .filter(Grant::Status.eq(status_text(GrantStatus::Active)))
-        .filter(Grant::UpdatedAt.gt(micros(*until)));
+        .filter(allowed_at().gt(micros(*until)));
     if newer.count(transaction).await? > 0 {
         return Ok(ErasureOutcome::AllowedAnew);
     }

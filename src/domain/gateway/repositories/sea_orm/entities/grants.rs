@@ -2,6 +2,7 @@
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::Func;
 
 use super::{corrupt, micros, time};
 use crate::domain::gateway::{
@@ -25,6 +26,8 @@ pub struct Model {
     pub expires_at: Option<i64>,
     pub refreshable: bool,
     pub created_at: i64,
+    /// `None` if a gateway of the version before stored it, while both versions ran.
+    pub allowed_at: Option<i64>,
     pub updated_at: i64,
     pub lease_holder: Option<Uuid>,
     pub lease_until: Option<i64>,
@@ -43,6 +46,7 @@ impl ActiveModel {
             sealed_tokens: Set(grant.sealed_tokens.clone()),
             expires_at: Set(grant.expires_at.map(micros)),
             refreshable: Set(grant.refreshable),
+            allowed_at: Set(Some(micros(grant.allowed_at))),
             updated_at: Set(micros(grant.updated_at)),
             ..Self::without_lease()
         }
@@ -82,9 +86,15 @@ impl TryFrom<Model> for Grant {
             expires_at: row.expires_at.map(time).transpose()?,
             refreshable: row.refreshable,
             created_at: time(row.created_at)?,
+            allowed_at: time(row.allowed_at.unwrap_or(row.updated_at))?,
             updated_at: time(row.updated_at)?,
         })
     }
+}
+
+/// When the person last allowed a grant, for conditions.
+pub fn allowed_at() -> Expr {
+    Func::coalesce([Expr::col(Column::AllowedAt), Expr::col(Column::UpdatedAt)]).into()
 }
 
 /// A status as its column has it.

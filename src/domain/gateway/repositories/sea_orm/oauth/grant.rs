@@ -17,7 +17,7 @@ use crate::domain::gateway::{
             connection::{Connection, begin},
             entities::{
                 account_identities, accounts, corrupt,
-                grants::{self, ActiveModel, Column, status_text},
+                grants::{self, ActiveModel, Column, allowed_at, status_text},
                 micros,
             },
         },
@@ -65,6 +65,7 @@ fn take_over() -> OnConflict {
         Column::SealedTokens,
         Column::ExpiresAt,
         Column::Refreshable,
+        Column::AllowedAt,
         Column::UpdatedAt,
         Column::LeaseHolder,
         Column::LeaseUntil,
@@ -133,7 +134,7 @@ pub(super) async fn revoke_of(
         .filter(Column::Provider.eq(provider.as_str()))
         .filter(Column::ProviderSubject.eq(subject))
         .filter(Column::Status.ne(status_text(GrantStatus::Revoked)))
-        .filter(Column::UpdatedAt.lte(micros(until)))
+        .filter(allowed_at().lte(micros(until)))
         .exec_with_returning(db)
         .await?;
     revoked.into_iter().map(Grant::try_from).collect()

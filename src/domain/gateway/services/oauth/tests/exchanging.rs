@@ -122,3 +122,16 @@ async fn codes_that_are_not_taken_delay_the_client_and_nobody_else() {
     scene.bench.clock.pass(TimeDelta::seconds(2));
     exchange(from("192.0.2.1", "code-of-alice")).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_client_that_keeps_the_app_at_the_limit_of_its_provider_has_to_wait() {
+    let scene = Scene::new().await;
+    let from_there = || ExchangeRequest { client: Some([192, 0, 2, 1].into()), ..code_of("alice") };
+    *scene.provider.failure.lock().unwrap() = Some(ProviderError::Throttled("http_429".into()));
+    for _ in 0..50 {
+        let outcome = scene.vault.exchange(from_there(), ExchangePurpose::SignIn).await;
+        assert!(matches!(outcome, Err(ExchangeError::Provider(ProviderError::Throttled(_)))), "{outcome:?}");
+    }
+    let outcome = scene.vault.exchange(from_there(), ExchangePurpose::SignIn).await;
+    assert!(matches!(outcome, Err(ExchangeError::TooMany(_))), "{outcome:?}");
+}

@@ -74,11 +74,14 @@ async fn the_refresh_token_that_is_held_stays_and_the_access_token_is_the_new_on
     assert_eq!(again.grant, scene.stored(first.grant.id).await);
     assert_eq!((again.grant.refreshable, again.grant.status), (true, GrantStatus::Active));
     assert_eq!((again.grant.expires_at, again.grant.updated_at), (Some(now + LIFE), now));
+    assert_eq!(again.grant.allowed_at, now, "the person allowed it again");
     assert_eq!(again.grant.created_at, first.grant.created_at);
     assert_eq!(*scene.bench.recorder.grant_changes.lock().unwrap(), [(first.grant.account, now)]);
     // It is as good as ever.
     scene.bench.clock.pass(LIFE);
     assert_eq!(access(&scene.vault.open(&alice, first.grant.id).await.unwrap()), "provider-access-1");
+    let refreshed = scene.stored(first.grant.id).await;
+    assert_eq!((refreshed.allowed_at, refreshed.updated_at), (now, now + LIFE), "a refresh allows nothing");
     // One that comes takes its place.
     scene.provider.withholds.store(false, Ordering::SeqCst);
     *scene.provider.refresh_token.lock().unwrap() = "another".to_owned();
