@@ -1,6 +1,7 @@
 //! The composition root: the only place where everything meets.
 
-mod accepting;
+mod background_tasks;
+mod backoff_acceptor;
 mod banner;
 mod certificate;
 pub mod clients;
@@ -9,13 +10,12 @@ mod described;
 mod descriptors;
 mod development;
 pub mod logging;
+mod policies;
 mod publisher;
 mod readiness;
 mod resolver;
-mod rules;
 mod status;
 mod store;
-mod upkeep;
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
@@ -29,20 +29,20 @@ use tokio::{
 };
 use tracing::info;
 
-pub use self::rules::routes_in_force;
+pub use self::policies::routes_in_force;
 use self::{
+    background_tasks::BackgroundTasks,
     certificate::CertificateKeeper,
     control_plane::{PoemControlPlane, Probes},
     development::Helpers,
-    publisher::SnapshotPublisher,
-    readiness::StoreReadiness,
-    rules::{
+    policies::{
         browsers, cookies, expectations, key_schedule, own_hosts, own_origins, session_limits, token_policy,
         trusted_pages,
     },
+    publisher::SnapshotPublisher,
+    readiness::StoreReadiness,
     status::{GatewayStatus, healths_of},
     store::{Store, StoreError},
-    upkeep::Upkeep,
 };
 use crate::{
     adapters::{
@@ -72,9 +72,9 @@ use crate::{
             provider::ProviderHealths,
             resealing::{Resealed, Resealing},
             revocation::RevocationFeed,
-            session::{LiveSessions, SessionParts, SessionService},
+            session::{SessionParts, SessionService},
             signing_key::{SigningKeyError, SigningKeyParts, SigningKeys},
-            token::{TokenParts, TokenService},
+            token::{LiveSessions, TokenParts, TokenService},
         },
     },
     edge::{Edge, Parts, names::Names},
@@ -193,7 +193,7 @@ impl App {
             let (notices, stopped) = (core.notices.clone(), stopped.clone());
             async move { notices.run(stopped).await }
         });
-        Upkeep {
+        BackgroundTasks {
             keys: core.keys.clone(),
             feed: core.feed.clone(),
             tokens: store.tokens.clone(),

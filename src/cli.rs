@@ -22,7 +22,7 @@ use tracing::{error, info, warn};
 use crate::{
     adapters::clock::WallClock,
     app::{self, App, World, clients::Stored, logging},
-    config::{Environment, LogFormat, Settings, Sources, TlsFiles},
+    config::{self, Environment, LogFormat, Settings, Sources, TlsFiles},
     dev::sample_service,
     domain::gateway::services::resealing::Unopened,
     ports::Clock,
@@ -87,7 +87,7 @@ fn with(sources: &Sources, command: impl FnOnce(Settings) -> ExitCode) -> ExitCo
 }
 
 fn hint_at_slips(sources: &Sources) {
-    for slip in sources.slips() {
+    for slip in config::hints(sources) {
         hint(&slip);
     }
 }

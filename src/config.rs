@@ -13,6 +13,7 @@ mod services;
 mod session;
 mod slips;
 mod source;
+mod spelling;
 mod store;
 mod tls;
 mod tokens;
@@ -31,6 +32,7 @@ use url::Url;
 pub use certificate::{TlsFiles, TlsPair, Unfit};
 pub use report::{Mistake, Mistakes};
 pub use services::{SAMPLE_SERVICE, service_variable};
+pub use slips::hints;
 pub use source::Sources;
 pub use store::DEVELOPMENT_VAULT_KEY;
 
@@ -95,6 +97,7 @@ impl Settings {
     /// Every mistake there is, not only the first.
     pub fn from_sources(sources: &Sources) -> Result<Self, Mistakes> {
         let mut reader = Reader::new(sources);
+        slips::mistakes(sources).into_iter().for_each(|mistake| reader.note(mistake));
         let named = reader.read(&variables::GATEWAY_ENV, |text| {
             one_of(text, &[("development", Environment::Development), ("production", Environment::Production)])
         });

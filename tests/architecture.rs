@@ -326,10 +326,6 @@ fn layer_of(module: &str) -> Option<&'static Layer> {
 const KNOWN_CIRCLES: &[(&str, &[&str])] = &[
     // Controllers make problems, and problems are made of models; models know neither.
     ("", &["domain", "problem"]),
-    ("adapters::providers", &["apple", "flow", "id_token", "jwks", "jws"]),
-    ("config", &["certificate", "listener", "providers", "reader", "services", "slips", "source", "variables"]),
-    ("domain::gateway::controllers", &["account", "oauth"]),
-    ("domain::gateway::services", &["account", "oauth", "session", "token"]),
 ];
 
 /// Names in one folder must be names in another, so that a concern is found in every layer under one name.

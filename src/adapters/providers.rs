@@ -1,29 +1,18 @@
-//! Providers: where people sign in. One file per family of quirks; what is the same everywhere is in `flow` (the requests
-//! of OAuth 2.0), `plain` (providers that tell in a way of their own who the person is), `http` (the one client, and what an answer means),
-//! `error_codes` (whose matter an error is), `answer` (lenient JSON), `notice` and `security_event` (what providers tell us unasked), `jws` and `jwks` (what
-//! providers sign), `id_token` and `kept` (OpenID Connect).
+//! Providers: where people sign in. One file for each; `plain` and `oidc` are for those that tell who the person is in a way of their own,
+//! and by OpenID Connect. What providers have in common is in `protocol`.
 
-mod answer;
 mod apple;
 mod discord;
 mod entra;
-mod error_codes;
 mod facebook;
-mod flow;
 mod github;
 mod google;
-mod http;
-mod id_token;
-mod jwks;
-mod jws;
 mod kakao;
-mod kept;
 mod line;
 mod naver;
-mod notice;
 mod oidc;
 mod plain;
-mod security_event;
+mod protocol;
 mod x;
 
 #[cfg(test)]
@@ -35,9 +24,11 @@ use thiserror::Error;
 
 use self::{
     apple::Apple,
-    flow::Flow,
-    http::{Http, Limits},
     oidc::{Oidc, Standard},
+    protocol::{
+        flow::Flow,
+        http::{Http, Limits},
+    },
 };
 use crate::{
     domain::gateway::{

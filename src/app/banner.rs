@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use tracing::{field, info};
 
-use super::{development::Helpers, logging};
 use crate::{
+    app::{development::Helpers, logging},
     config::{Database, Environment, LogFormat, Settings},
     domain::gateway::models::service::Service,
 };

@@ -10,8 +10,8 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{StartError, upkeep::until};
 use crate::{
+    app::{StartError, background_tasks::until},
     config::{TlsFiles, TlsPair, Unfit},
     edge::tls::Terminator,
     ports::Clock,

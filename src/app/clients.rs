@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{
-    StartError, World,
-    store::{Store, StoreError},
-};
 use crate::{
     adapters::client_keys::AwsLcClientKeys,
+    app::{
+        StartError, World,
+        store::{Store, StoreError},
+    },
     config::{Database, Settings},
     domain::gateway::{
         controllers::client::ClientController,

@@ -20,9 +20,9 @@ use tokio::{
 };
 use tracing::error;
 
-use super::{accepting::Patient, upkeep::until};
 use crate::{
     api::RequestContext,
+    app::{background_tasks::until, backoff_acceptor::BackoffAcceptor},
     domain::gateway::models::path::PathPrefix,
     edge::ports::{Body, ControlPlane, RequestOrigin},
 };
@@ -118,8 +118,9 @@ pub(super) async fn serve(
         Ok(acceptor) => acceptor,
         Err(error) => return error!(%error, "the admin listener is lost"),
     };
-    if let Err(error) =
-        Server::new_with_acceptor(Patient(acceptor)).run_with_graceful_shutdown(endpoint, until(stopped), None).await
+    if let Err(error) = Server::new_with_acceptor(BackoffAcceptor(acceptor))
+        .run_with_graceful_shutdown(endpoint, until(stopped), None)
+        .await
     {
         error!(%error, "the admin listener is lost");
     }

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tracing::error;
 
-use super::{StartError, World, listen, local_address, upkeep::until};
 use crate::{
+    app::{StartError, World, background_tasks::until, listen, local_address},
     config::{Environment, SAMPLE_SERVICE, Settings, wants_stand_in},
     dev::{
         sample_service,

@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
-use super::rules::routes_in_force;
 use crate::{
+    app::policies::routes_in_force,
     config::Settings,
     domain::gateway::{
         models::{

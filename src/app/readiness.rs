@@ -4,9 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 
-use super::store::Store;
 use crate::{
     api::Readiness,
+    app::store::Store,
     domain::gateway::{schemas::health::HealthCheck, services::revocation::RevocationFeed},
 };
 

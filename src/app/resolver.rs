@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tracing::{error, warn};
 
-use super::{Core, World, rules::expectations};
 use crate::{
+    app::{Core, World, policies::expectations},
     config::Settings,
     domain::gateway::{
         models::{

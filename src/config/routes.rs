@@ -14,8 +14,8 @@ use super::{
     report::Mistake,
     services::service_variable,
     source::RoutesFile,
+    spelling::is_near,
     units,
-    variables::is_near,
 };
 use crate::domain::gateway::models::{
     access::{Accepted, Access},

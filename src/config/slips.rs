@@ -1,12 +1,73 @@
-//! Names in the process environment that look like a variable of ours with a slip in it. Unlike in `.env`, most names there are
-//! other programs', and so is many a name that is near to one of ours (`READ_TIMEOUT`, `APP_PREFIX`). So one word may be
+//! Names that look like a variable of ours with a slip in it. In `.env` such a name is a mistake. In the process environment it is a
+//! hint: most names there are other programs', and so is many a name that is near to one of ours (`READ_TIMEOUT`, `APP_PREFIX`). So one word may be
 //! misspelt and no more, and no guess is made at names of one word: `HOST`, `PORT`, `DOMAIN` and `TIMEZONE`.
 
 use super::{
     providers,
+    report::Mistake,
     services::{SERVICE_OPENAPI_SUFFIX, SERVICE_URL_SUFFIX},
+    source::Sources,
+    spelling::is_near,
     variables::ALL,
 };
+
+/// The names in `.env` that are written wrong, in the order of their lines.
+pub(super) fn mistakes(sources: &Sources) -> Vec<Mistake> {
+    let mut wrong: Vec<_> =
+        sources.dotenv_names().filter_map(|(name, line)| Some((line, name, misspelt(name)?))).collect();
+    wrong.sort_unstable_by_key(|(line, ..)| *line);
+    wrong
+        .into_iter()
+        .map(|(line, name, rule)| Mistake::new(format!(".env line {line}"), format!("sets {name}"), rule))
+        .collect()
+}
+
+/// In words for a person: the names in the process environment that look like a variable of ours with a slip in it, and all names
+/// that others call one of ours by.
+pub fn hints(sources: &Sources) -> Vec<String> {
+    let slip = |name: &String| {
+        let meant = meant_by(name)?;
+        Some(format!("{name} is set in the environment, and the gateway has no such variable: did you mean {meant}?"))
+    };
+    let called_elsewhere = |name: &str| {
+        let ours = called_elsewhere(name).filter(|ours| sources.value(ours).is_none())?;
+        Some(format!("{} is set, which the gateway does not read: it calls that {ours}", sources.place(name)))
+    };
+    let not_needed = |name: &str| {
+        let why = not_needed(name)?;
+        Some(format!("{} is set, which the gateway does not read: {why}", sources.place(name)))
+    };
+    let of_others = |name| called_elsewhere(name).or_else(|| not_needed(name));
+    let slips = sources.environment_names().filter_map(slip);
+    slips.chain(sources.names().into_iter().filter_map(of_others)).collect()
+}
+
+/// What is wrong with a name that stands in `.env` but is not read, if it looks as if it was meant for the gateway.
+///
+/// Such a name is a mistake, not a warning: the default that silently counts instead may be the less safe one. The process
+/// environment is not judged like this, because there other programs' variables are at home.
+fn misspelt(name: &str) -> Option<String> {
+    if ALL.iter().any(|variable| variable.name == name)
+        || [SERVICE_URL_SUFFIX, SERVICE_OPENAPI_SUFFIX].iter().any(|suffix| name.ends_with(suffix))
+    {
+        return None;
+    }
+    if let Some(judged) = providers::judge_name(name, is_near) {
+        return judged.err();
+    }
+    let meant = ALL.iter().map(|variable| variable.name).find(|known| is_near(name, known)).map(str::to_owned);
+    if let Some(meant) = meant.or_else(|| nearly_a_service(name)) {
+        return Some(format!("did you mean {meant}?"));
+    }
+    name.starts_with("GATEWAY_").then(|| "the gateway has no such variable".to_owned())
+}
+
+/// `AUTH_SERVICES_URL` → `AUTH_SERVICE_URL`
+fn nearly_a_service(name: &str) -> Option<String> {
+    name.match_indices('_')
+        .find(|(at, _)| *at > 0 && is_near(&name[*at..], SERVICE_URL_SUFFIX))
+        .map(|(at, _)| format!("{}{SERVICE_URL_SUFFIX}", &name[..at]))
+}
 
 /// What providers' consoles and common libraries call what is one of our variables.
 const CALLED_ELSEWHERE: [(&str, &str); 14] = [
@@ -30,13 +91,13 @@ const CALLED_ELSEWHERE: [(&str, &str); 14] = [
 const NOT_NEEDED: [(&str, &str); 1] = [("APPLE_CLIENT_SECRET", "Apple's client secret is made from APPLE_PRIVATE_KEY")];
 
 /// Why a variable that other libraries need is none of ours.
-pub(super) fn not_needed(name: &str) -> Option<&'static str> {
+fn not_needed(name: &str) -> Option<&'static str> {
     NOT_NEEDED.iter().find(|(theirs, _)| *theirs == name).map(|(_, why)| *why)
 }
 
 /// The variable of ours that a provider's console, or a common library, calls by this name. Other programs may read that name, so
 /// it is never a mistake.
-pub(super) fn called_elsewhere(name: &str) -> Option<&'static str> {
+fn called_elsewhere(name: &str) -> Option<&'static str> {
     CALLED_ELSEWHERE.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
 }
 
@@ -44,7 +105,7 @@ pub(super) fn called_elsewhere(name: &str) -> Option<&'static str> {
 const ANY: &str = "*";
 
 /// The variable that was probably meant by a name; none if the name is one of ours, or another program's.
-pub(super) fn meant_by(name: &str) -> Option<String> {
+fn meant_by(name: &str) -> Option<String> {
     let fixed = ALL.iter().map(|variable| variable.name.to_owned());
     let of_services = [SERVICE_URL_SUFFIX, SERVICE_OPENAPI_SUFFIX].map(|suffix| format!("{ANY}{suffix}"));
     let known = fixed.chain(of_services).chain(providers::names_with(ANY)).filter(|known| known.contains('_'));

@@ -13,8 +13,7 @@ use std::{
 use super::{
     certificate::{TlsFiles, Unfit},
     report::Mistake,
-    slips,
-    variables::{self, GATEWAY_CONFIG, TLS_CERTIFICATE, TLS_KEY},
+    variables::{GATEWAY_CONFIG, TLS_CERTIFICATE, TLS_KEY},
 };
 
 /// The file with the routes, unless `GATEWAY_CONFIG` names another.
@@ -124,9 +123,6 @@ impl Sources {
 
     fn add_dotenv_value(&mut self, name: String, value: String, line: usize) {
         let place = format!(".env line {line}");
-        if let Some(rule) = variables::misspelt(&name) {
-            self.mistakes.push(Mistake::new(&place, format!("sets {name}"), rule));
-        }
         match self.dotenv.get(&name) {
             Some(first) => {
                 let rule = format!("line {} sets it already, and only one can count", first.line);
@@ -169,25 +165,14 @@ impl Sources {
         self.routes.as_ref()
     }
 
-    /// The names that look like a variable of ours with a slip in it, or as somebody else calls it, in words for a person.
-    pub fn slips(&self) -> Vec<String> {
-        let slip = |name: &String| {
-            let meant = slips::meant_by(name)?;
-            Some(format!(
-                "{name} is set in the environment, and the gateway has no such variable: did you mean {meant}?"
-            ))
-        };
-        let called_elsewhere = |name: &str| {
-            let ours = slips::called_elsewhere(name).filter(|ours| self.value(ours).is_none())?;
-            Some(format!("{} is set, which the gateway does not read: it calls that {ours}", self.place(name)))
-        };
-        let not_needed = |name: &str| {
-            let why = slips::not_needed(name)?;
-            Some(format!("{} is set, which the gateway does not read: {why}", self.place(name)))
-        };
-        let of_others = |name| called_elsewhere(name).or_else(|| not_needed(name));
-        let slips = self.environment.keys().filter_map(slip);
-        slips.chain(self.names().into_iter().filter_map(of_others)).collect()
+    /// The names in the process environment.
+    pub(super) fn environment_names(&self) -> impl Iterator<Item = &String> {
+        self.environment.keys()
+    }
+
+    /// The names in `.env`, each with the line that sets it first.
+    pub(super) fn dotenv_names(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.dotenv.iter().map(|(name, DotenvValue { line, .. })| (name.as_str(), *line))
     }
 
     /// What is wrong with the files of the certificate.
@@ -233,23 +218,6 @@ impl Read for LineByLine<'_> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_console_s_word_is_a_hint_unless_ours_is_set() {
-        let alone = Sources::default().with_environment([("LINE_CHANNEL_ID", "1")]).with_dotenv("TWITTER_CLIENT_ID=2");
-        assert_eq!(
-            alone.slips(),
-            [
-                "LINE_CHANNEL_ID is set, which the gateway does not read: it calls that LINE_CLIENT_ID",
-                "TWITTER_CLIENT_ID (.env line 1) is set, which the gateway does not read: it calls that X_CLIENT_ID",
-            ]
-        );
-        assert_eq!(said(&alone), Vec::<String>::new());
-        assert_eq!(
-            Sources::default().with_environment([("LINE_CHANNEL_ID", "1"), ("LINE_CLIENT_ID", "1")]).slips(),
-            Vec::<String>::new()
-        );
-    }
-
     fn said(sources: &Sources) -> Vec<String> {
         sources.mistakes().iter().map(ToString::to_string).collect()
     }
@@ -290,25 +258,11 @@ mod tests {
     }
 
     #[test]
-    fn a_second_value_and_a_misspelt_name_are_mistakes_in_env_files_only() {
+    fn a_second_value_is_a_mistake_in_env_files_only() {
         let sources = Sources::default()
             .with_environment([("PROT", "1"), ("HOSTS", "a")])
             .with_dotenv("PORT=1\nPORT=2\nTIMEZONES=UTC\nNODE_ENV=test\n");
-        assert_eq!(
-            said(&sources),
-            [
-                ".env line 2 sets PORT: line 1 sets it already, and only one can count",
-                ".env line 3 sets TIMEZONES: did you mean TIMEZONE?",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_slip_in_the_environment_is_told_without_its_value() {
-        let sources = Sources::default().with_environment([("PATH", "/bin"), ("VAULT_KYE", "hunter2"), ("PORT", "1")]);
-        let told = "VAULT_KYE is set in the environment, and the gateway has no such variable: did you mean VAULT_KEY?";
-        assert_eq!(sources.slips(), [told]);
-        assert!(sources.mistakes().is_empty());
+        assert_eq!(said(&sources), [".env line 2 sets PORT: line 1 sets it already, and only one can count",]);
     }
 
     #[test]

@@ -1,11 +1,6 @@
 //! Every variable the gateway reads: its name, what it is when unset, and what it means. Settings are read through this
 //! table, README and `.env` are tested against it, and a name in `.env` that is nearly one of these is a mistake.
 
-use super::{
-    providers,
-    services::{SERVICE_OPENAPI_SUFFIX, SERVICE_URL_SUFFIX},
-};
-
 /// One variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variable {
@@ -222,76 +217,4 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
 
 const fn family(name: &'static str, fallback: &'static str, meaning: &'static str) -> Variable {
     Variable { name, fallback: Derived(fallback), meaning, secret: false }
-}
-
-/// What is wrong with a name that stands in `.env` but is not read, if it looks as if it was meant for the gateway.
-///
-/// Such a name is a mistake, not a warning: the default that silently counts instead may be the less safe one. The process
-/// environment is not judged like this, because there other programs' variables are at home: see `slips`.
-pub(super) fn misspelt(name: &str) -> Option<String> {
-    if ALL.iter().any(|variable| variable.name == name)
-        || [SERVICE_URL_SUFFIX, SERVICE_OPENAPI_SUFFIX].iter().any(|suffix| name.ends_with(suffix))
-    {
-        return None;
-    }
-    if let Some(judged) = providers::judge_name(name, is_near) {
-        return judged.err();
-    }
-    let meant = ALL.iter().map(|variable| variable.name).find(|known| is_near(name, known)).map(str::to_owned);
-    if let Some(meant) = meant.or_else(|| nearly_a_service(name)) {
-        return Some(format!("did you mean {meant}?"));
-    }
-    name.starts_with("GATEWAY_").then(|| "the gateway has no such variable".to_owned())
-}
-
-/// `AUTH_SERVICES_URL` → `AUTH_SERVICE_URL`
-fn nearly_a_service(name: &str) -> Option<String> {
-    name.match_indices('_')
-        .find(|(at, _)| *at > 0 && is_near(&name[*at..], SERVICE_URL_SUFFIX))
-        .map(|(at, _)| format!("{}{SERVICE_URL_SUFFIX}", &name[..at]))
-}
-
-/// Whether one name is written for another by a slip; the case of letters does not count.
-pub(super) fn is_near(name: &str, known: &str) -> bool {
-    /// Short names have many neighbours that mean something else: one slip there, more in longer ones.
-    const SLIPS: [(usize, usize); 2] = [(7, 1), (12, 2)];
-    let slips = SLIPS.iter().find(|(longest, _)| known.len() <= *longest).map_or(3, |(_, slips)| *slips);
-    strsim::osa_distance(&name.to_uppercase(), &known.to_uppercase()) <= slips
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slip_of_the_pen_is_found() {
-        for (name, meant) in [
-            ("PROT", "PORT"),
-            ("port", "PORT"),
-            ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
-            ("DATABSE_URL", "DATABASE_URL"),
-            ("VAULTKEY", "VAULT_KEY"),
-            ("AUTH_SERVICES_URL", "AUTH_SERVICE_URL"),
-            ("USER_PROFILE_SERVICE_URI", "USER_PROFILE_SERVICE_URL"),
-        ] {
-            assert_eq!(misspelt(name), Some(format!("did you mean {meant}?")), "{name}");
-        }
-        assert!(misspelt("GATEWAY_SECRET").is_some());
-    }
-
-    #[test]
-    fn names_of_ours_and_of_others_are_left_alone() {
-        for name in [
-            "PORT",
-            "AUTH_SERVICE_URL",
-            "STRIPE_SERVICE_KEY",
-            "NODE_ENV",
-            "GOOGLE_CLIENT_ID",
-            "REDIS_URL",
-            "RUST_LOG",
-            "AWS_KEY",
-        ] {
-            assert_eq!(misspelt(name), None, "{name}");
-        }
-    }
 }

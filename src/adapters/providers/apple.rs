@@ -1,33 +1,33 @@
-//! Apple: OpenID Connect without userinfo. A client secret is a JWT of our own, made for each request (`secret`); a browser comes
+//! Apple: OpenID Connect without userinfo. A client secret is a JWT of our own, made for each request (`client_secret`); a browser comes
 //! back with a form if its person is asked for name or e-mail, and that form alone has the name, the first time; notices are
 //! signed with the keys of the id tokens (`notices`).
 
 mod notices;
-mod secret;
 
 use async_trait::async_trait;
 
-pub(super) use self::secret::ClientSecrets;
-use super::{
-    answer::{email, is_true, text_subject},
-    flow::{ClientAuth, Flow, TokenTypeHint, revoked},
-    id_token::{IdTokens, Issuers, Origin, SignedWith},
-    jwks::Jwks,
-};
-use crate::domain::gateway::{
-    models::{
-        account::ProviderIdentity,
-        login::scope_words,
-        oauth::{ProviderName, ProviderTokens},
-        provider::{AppleRegistration, ProviderSettings},
+use crate::{
+    adapters::providers::protocol::{
+        answer::{email, is_true, text_subject},
+        client_secret::{APPLE, ClientSecrets},
+        flow::{ClientAuth, Flow, TokenTypeHint, revoked},
+        id_token::{IdTokens, Issuers, Origin, SignedWith},
+        jwks::Jwks,
     },
-    services::ports::{
-        AuthorizationRequest, CodeExchange, NoticeRefusal, Provider, ProviderError, UnverifiedNotice, VerifiedNotice,
+    domain::gateway::{
+        models::{
+            account::ProviderIdentity,
+            login::scope_words,
+            oauth::{ProviderName, ProviderTokens},
+            provider::{AppleRegistration, ProviderSettings},
+        },
+        services::ports::{
+            AuthorizationRequest, CodeExchange, NoticeRefusal, Provider, ProviderError, UnverifiedNotice,
+            VerifiedNotice,
+        },
     },
 };
 
-/// The issuer of its id tokens and notices, and the audience of our client secrets.
-const ISSUER: &str = "https://appleid.apple.com";
 const REMEDY: &str = "see to it that APPLE_TOKEN_URL is the endpoint of Sign in with Apple, which always gives one";
 /// With one of these scopes Apple takes no other response mode than `form_post`.
 const SCOPES_BY_FORM: [&str; 2] = ["name", "email"];
@@ -50,7 +50,7 @@ impl Apple {
         let ProviderSettings { client_id, client_secret, .. } = &flow.settings;
         let secrets = ClientSecrets::new(client_secret, &registration, client_id);
         let audiences = registration.app_id.iter().chain([client_id]).cloned().collect();
-        let (id_tokens, issuers) = (IdTokens::new(&flow), Issuers::Named(vec![ISSUER.to_owned()]));
+        let (id_tokens, issuers) = (IdTokens::new(&flow), Issuers::Named(vec![APPLE.to_owned()]));
         let notice_keys = Jwks::new(flow.clock.clone());
         // All error codes that it documents are registered (RFC 6749 §5.2).
         let flow = flow.with_client_secrets(secrets);

@@ -6,19 +6,23 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use url::Url;
 
-use super::{
-    answer::{email, is_true, name, text_subject},
-    error_codes::{Described, ErrorResponse},
-    flow::{ClientAuth, Flow, TokenTypeHint},
-    plain::{Plain, Quirks, Site},
-};
-use crate::domain::gateway::{
-    models::{
-        account::ProviderIdentity,
-        oauth::{ProviderTokens, Secret},
-        provider::Endpoints,
+use crate::{
+    adapters::providers::{
+        plain::{Plain, Quirks, Site},
+        protocol::{
+            answer::{email, is_true, name, text_subject},
+            error_codes::{Described, ErrorResponse},
+            flow::{ClientAuth, Flow, TokenTypeHint},
+        },
     },
-    services::ports::ProviderError,
+    domain::gateway::{
+        models::{
+            account::ProviderIdentity,
+            oauth::{ProviderTokens, Secret},
+            provider::Endpoints,
+        },
+        services::ports::ProviderError,
+    },
 };
 
 /// As its metadata write it (discord.com/.well-known/openid-configuration).

@@ -11,19 +11,23 @@
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::{
-    answer::{email, text},
-    error_codes::{ErrorCodes, ErrorResponse},
-    flow::Flow,
-    id_token::{Issuers, TENANT},
-    oidc::{Dialect, EmailVerdict, Oidc},
-};
-use crate::domain::gateway::{
-    models::provider::{
-        IdTokenKey,
-        entra::{AllowedTenants, DirectoryId, EntraSettings},
+use crate::{
+    adapters::providers::{
+        oidc::{Dialect, EmailVerdict, Oidc},
+        protocol::{
+            answer::{email, text},
+            error_codes::{ErrorCodes, ErrorResponse},
+            flow::Flow,
+            id_token::{Issuers, TENANT},
+        },
     },
-    services::ports::{AdmissionRule, ProviderError},
+    domain::gateway::{
+        models::provider::{
+            IdTokenKey,
+            entra::{AllowedTenants, DirectoryId, EntraSettings},
+        },
+        services::ports::{AdmissionRule, ProviderError},
+    },
 };
 
 /// Those of the token endpoint (learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#error-codes-for-token-endpoint-errors):

@@ -10,23 +10,27 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use url::Url;
 
-use super::{
-    answer::{is_true, name, number, subject, text},
-    error_codes::{ErrorResponse, Fault, registered_error},
-    flow::{ClientAuth, Flow},
-    notice::{base64, named, time, verify_hmac},
-    plain::{Plain, Quirks, Site},
-};
-use crate::domain::gateway::{
-    models::{
-        account::ProviderIdentity,
-        notice::NoticeKind,
-        oauth::{ProviderTokens, Secret},
-        provider::Endpoints,
+use crate::{
+    adapters::providers::{
+        plain::{Plain, Quirks, Site},
+        protocol::{
+            answer::{is_true, name, number, subject, text},
+            error_codes::{ErrorResponse, Fault, registered_error},
+            flow::{ClientAuth, Flow},
+            notice::{base64, named, time, verify_hmac},
+        },
     },
-    services::ports::{
-        Acknowledgement, NoticeBody, NoticeEvent, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice,
-        VerifiedNotice,
+    domain::gateway::{
+        models::{
+            account::ProviderIdentity,
+            notice::NoticeKind,
+            oauth::{ProviderTokens, Secret},
+            provider::Endpoints,
+        },
+        services::ports::{
+            Acknowledgement, NoticeBody, NoticeEvent, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice,
+            VerifiedNotice,
+        },
     },
 };
 

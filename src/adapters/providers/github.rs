@@ -6,21 +6,25 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{
-    answer::{email, is_true, name, subject, text},
-    error_codes::{ErrorCodes, ErrorResponse, Fault},
-    flow::{ClientAuth, Flow},
-    notice::{grants_revoked, verify_hex_hmac},
-    plain::{Plain, Quirks, Site},
-};
-use crate::domain::gateway::{
-    models::{
-        account::ProviderIdentity,
-        oauth::{ProviderTokens, Secret},
-        provider::Endpoints,
+use crate::{
+    adapters::providers::{
+        plain::{Plain, Quirks, Site},
+        protocol::{
+            answer::{email, is_true, name, subject, text},
+            error_codes::{ErrorCodes, ErrorResponse, Fault},
+            flow::{ClientAuth, Flow},
+            notice::{grants_revoked, verify_hex_hmac},
+        },
     },
-    services::ports::{
-        Acknowledgement, NoticeBody, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice, VerifiedNotice,
+    domain::gateway::{
+        models::{
+            account::ProviderIdentity,
+            oauth::{ProviderTokens, Secret},
+            provider::Endpoints,
+        },
+        services::ports::{
+            Acknowledgement, NoticeBody, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice, VerifiedNotice,
+        },
     },
 };
 

@@ -5,17 +5,21 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use url::Url;
 
-use super::{
-    answer::text,
-    error_codes::{ErrorCodes, ErrorResponse},
-    flow::{ClientAuth, Flow},
-    id_token::Issuers,
-    oidc::{Dialect, Metadata, Oidc},
-    security_event::SecurityEvents,
-};
-use crate::domain::gateway::{
-    models::{account::ProviderIdentity, provider::Endpoints},
-    services::ports::{AdmissionRule, AuthorizationRequest, ProviderError},
+use crate::{
+    adapters::providers::{
+        oidc::{Dialect, Metadata, Oidc},
+        protocol::{
+            answer::text,
+            error_codes::{ErrorCodes, ErrorResponse},
+            flow::{ClientAuth, Flow},
+            id_token::Issuers,
+            security_event::SecurityEvents,
+        },
+    },
+    domain::gateway::{
+        models::{account::ProviderIdentity, provider::Endpoints},
+        services::ports::{AdmissionRule, AuthorizationRequest, ProviderError},
+    },
 };
 
 /// Its id tokens write the issuer in either form.

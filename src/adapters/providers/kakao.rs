@@ -9,22 +9,26 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{
-    answer::{email, is_true, name, number, subject, text},
-    error_codes::{ErrorCodes, ErrorResponse, Fault},
-    flow::{ClientAuth, Flow},
-    notice::{grants_revoked, parameter},
-    plain::{Plain, Quirks, Site},
-    security_event::SecurityEvents,
-};
-use crate::domain::gateway::{
-    models::{
-        account::ProviderIdentity,
-        oauth::{ProviderTokens, Secret},
-        provider::Endpoints,
+use crate::{
+    adapters::providers::{
+        plain::{Plain, Quirks, Site},
+        protocol::{
+            answer::{email, is_true, name, number, subject, text},
+            error_codes::{ErrorCodes, ErrorResponse, Fault},
+            flow::{ClientAuth, Flow},
+            notice::{grants_revoked, parameter},
+            security_event::SecurityEvents,
+        },
     },
-    services::ports::{
-        Acknowledgement, NoticeBody, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice, VerifiedNotice,
+    domain::gateway::{
+        models::{
+            account::ProviderIdentity,
+            oauth::{ProviderTokens, Secret},
+            provider::Endpoints,
+        },
+        services::ports::{
+            Acknowledgement, NoticeBody, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice, VerifiedNotice,
+        },
     },
 };
 

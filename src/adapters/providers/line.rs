@@ -3,18 +3,22 @@
 
 use async_trait::async_trait;
 
-use super::{
-    answer::{name, text_subject},
-    flow::{ClientAuth, Flow},
-    plain::{Plain, Quirks, Site},
-};
-use crate::domain::gateway::{
-    models::{
-        account::ProviderIdentity,
-        oauth::{ProviderTokens, Secret},
-        provider::Endpoints,
+use crate::{
+    adapters::providers::{
+        plain::{Plain, Quirks, Site},
+        protocol::{
+            answer::{name, text_subject},
+            flow::{ClientAuth, Flow},
+        },
     },
-    services::ports::ProviderError,
+    domain::gateway::{
+        models::{
+            account::ProviderIdentity,
+            oauth::{ProviderTokens, Secret},
+            provider::Endpoints,
+        },
+        services::ports::ProviderError,
+    },
 };
 
 /// As its id tokens write it.

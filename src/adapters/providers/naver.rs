@@ -9,21 +9,26 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{
-    answer::{name, subject, text, text_subject},
-    error_codes::{Described, ErrorResponse, Fault},
-    flow::{ClientAuth, Flow, TokenTypeHint},
-    notice::{base64, grants_revoked, parameter, time, verify_hmac},
-    plain::{Plain, Quirks, Site},
-};
-use crate::domain::gateway::{
-    models::{
-        account::ProviderIdentity,
-        oauth::{ProviderTokens, Secret},
-        provider::Endpoints,
+use crate::{
+    adapters::providers::{
+        plain::{Plain, Quirks, Site},
+        protocol::{
+            answer::{name, subject, text, text_subject},
+            error_codes::{Described, ErrorResponse, Fault},
+            flow::{ClientAuth, Flow, TokenTypeHint},
+            notice::{base64, grants_revoked, parameter, time, verify_hmac},
+        },
     },
-    services::ports::{
-        Acknowledgement, CodeExchange, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice, VerifiedNotice,
+    domain::gateway::{
+        models::{
+            account::ProviderIdentity,
+            oauth::{ProviderTokens, Secret},
+            provider::Endpoints,
+        },
+        services::ports::{
+            Acknowledgement, CodeExchange, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice,
+            VerifiedNotice,
+        },
     },
 };
 

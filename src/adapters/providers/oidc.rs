@@ -6,23 +6,25 @@ use async_trait::async_trait;
 use serde_json::Value;
 use url::Url;
 
-use super::{
-    answer::{email, is_true, name, text, text_subject},
-    flow::{ClientAuth, Flow, TokenTypeHint, revoked},
-    id_token::{IdTokens, Issuers, Origin, SignedWith},
-    kept::Kept,
-    security_event::SecurityEvents,
-};
-use crate::domain::gateway::{
-    models::{
-        account::ProviderIdentity,
-        login::{LoginHint, scope_words},
-        oauth::{ProviderName, ProviderTokens, Secret},
-        provider::{IdTokenKey, Prompt, binding_parameters, is_loopback},
+use crate::{
+    adapters::providers::protocol::{
+        answer::{email, is_true, name, text, text_subject},
+        flow::{ClientAuth, Flow, TokenTypeHint, revoked},
+        id_token::{IdTokens, Issuers, Origin, SignedWith},
+        kept::Kept,
+        security_event::SecurityEvents,
     },
-    services::ports::{
-        AuthorizationRequest, CodeExchange, NoticeBody, NoticeRefusal, Provider, ProviderError, UnverifiedNotice,
-        VerifiedNotice,
+    domain::gateway::{
+        models::{
+            account::ProviderIdentity,
+            login::{LoginHint, scope_words},
+            oauth::{ProviderName, ProviderTokens, Secret},
+            provider::{IdTokenKey, Prompt, binding_parameters, is_loopback},
+        },
+        services::ports::{
+            AuthorizationRequest, CodeExchange, NoticeBody, NoticeRefusal, Provider, ProviderError, UnverifiedNotice,
+            VerifiedNotice,
+        },
     },
 };
 

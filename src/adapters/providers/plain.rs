@@ -5,20 +5,23 @@ use async_trait::async_trait;
 use serde_json::Value;
 use url::Url;
 
-use super::{
-    answer::text_subject,
-    flow::{ClientAuth, Flow, revoked},
-    id_token::{IdTokens, Issuers, Origin, SignedWith},
-};
-use crate::domain::gateway::{
-    models::{
-        account::ProviderIdentity,
-        login::LoginHint,
-        oauth::{ProviderName, ProviderTokens, Secret},
-        provider::Endpoints,
+use crate::{
+    adapters::providers::protocol::{
+        answer::text_subject,
+        flow::{ClientAuth, Flow, revoked},
+        id_token::{IdTokens, Issuers, Origin, SignedWith},
     },
-    services::ports::{
-        AuthorizationRequest, CodeExchange, NoticeRefusal, Provider, ProviderError, UnverifiedNotice, VerifiedNotice,
+    domain::gateway::{
+        models::{
+            account::ProviderIdentity,
+            login::LoginHint,
+            oauth::{ProviderName, ProviderTokens, Secret},
+            provider::Endpoints,
+        },
+        services::ports::{
+            AuthorizationRequest, CodeExchange, NoticeRefusal, Provider, ProviderError, UnverifiedNotice,
+            VerifiedNotice,
+        },
     },
 };
 

@@ -23,8 +23,8 @@ use std::{sync::Arc, time::Duration};
 use fake::Fake;
 use url::Url;
 
-use super::{http::Limits, with_limits};
 use crate::{
+    adapters::providers::{protocol::http::Limits, with_limits},
     config::{Settings, Sources},
     domain::gateway::{
         models::oauth::{ProviderTokens, Secret},

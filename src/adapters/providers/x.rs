@@ -5,20 +5,24 @@ use async_trait::async_trait;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::{
-    answer::{email, name, text_subject},
-    error_codes::{Described, ErrorResponse},
-    flow::{ClientAuth, Flow, TokenTypeHint},
-    plain::{Plain, Quirks, Site},
-};
-use crate::domain::gateway::{
-    models::{
-        account::ProviderIdentity,
-        login::scope_words,
-        oauth::{ProviderTokens, Secret},
-        provider::Endpoints,
+use crate::{
+    adapters::providers::{
+        plain::{Plain, Quirks, Site},
+        protocol::{
+            answer::{email, name, text_subject},
+            error_codes::{Described, ErrorResponse},
+            flow::{ClientAuth, Flow, TokenTypeHint},
+        },
     },
-    services::ports::ProviderError,
+    domain::gateway::{
+        models::{
+            account::ProviderIdentity,
+            login::scope_words,
+            oauth::{ProviderTokens, Secret},
+            provider::Endpoints,
+        },
+        services::ports::ProviderError,
+    },
 };
 
 /// What it says of a refresh token, and of a code, that it does not take: the code of both, `invalid_request`, also means everything

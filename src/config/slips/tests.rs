@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Settings;
 
 #[test]
 fn a_slip_is_found() {
@@ -74,4 +75,75 @@ fn other_programs_names_are_no_slips() {
         count += 1;
     }
     assert!(count > 500, "{count}");
+}
+
+#[test]
+fn a_slip_of_the_pen_is_found() {
+    for (name, meant) in [
+        ("PROT", "PORT"),
+        ("port", "PORT"),
+        ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
+        ("DATABSE_URL", "DATABASE_URL"),
+        ("VAULTKEY", "VAULT_KEY"),
+        ("AUTH_SERVICES_URL", "AUTH_SERVICE_URL"),
+        ("USER_PROFILE_SERVICE_URI", "USER_PROFILE_SERVICE_URL"),
+    ] {
+        assert_eq!(misspelt(name), Some(format!("did you mean {meant}?")), "{name}");
+    }
+    assert!(misspelt("GATEWAY_SECRET").is_some());
+}
+
+#[test]
+fn names_of_ours_and_of_others_are_left_alone() {
+    for name in [
+        "PORT",
+        "AUTH_SERVICE_URL",
+        "STRIPE_SERVICE_KEY",
+        "NODE_ENV",
+        "GOOGLE_CLIENT_ID",
+        "REDIS_URL",
+        "RUST_LOG",
+        "AWS_KEY",
+    ] {
+        assert_eq!(misspelt(name), None, "{name}");
+    }
+}
+
+#[test]
+fn a_misspelt_name_is_a_mistake_in_env_files_only() {
+    let sources = Sources::default()
+        .with_environment([("PROT", "1"), ("HOSTS", "a")])
+        .with_dotenv("PORT=1\nTIMEZONES=UTC\nNODE_ENV=test\nHOSTS=a\n");
+    let said: Vec<_> = mistakes(&sources).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [".env line 2 sets TIMEZONES: did you mean TIMEZONE?", ".env line 4 sets HOSTS: did you mean HOST?",]
+    );
+    let told = Settings::from_sources(&sources).unwrap_err().to_string();
+    assert!(told.contains(&said[0]) && told.contains(&said[1]), "{told}");
+}
+
+#[test]
+fn a_console_s_word_is_a_hint_unless_ours_is_set() {
+    let alone = Sources::default().with_environment([("LINE_CHANNEL_ID", "1")]).with_dotenv("TWITTER_CLIENT_ID=2");
+    assert_eq!(
+        hints(&alone),
+        [
+            "LINE_CHANNEL_ID is set, which the gateway does not read: it calls that LINE_CLIENT_ID",
+            "TWITTER_CLIENT_ID (.env line 1) is set, which the gateway does not read: it calls that X_CLIENT_ID",
+        ]
+    );
+    assert!(mistakes(&alone).is_empty());
+    assert_eq!(
+        hints(&Sources::default().with_environment([("LINE_CHANNEL_ID", "1"), ("LINE_CLIENT_ID", "1")])),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_slip_in_the_environment_is_told_without_its_value() {
+    let sources = Sources::default().with_environment([("PATH", "/bin"), ("VAULT_KYE", "hunter2"), ("PORT", "1")]);
+    let told = "VAULT_KYE is set in the environment, and the gateway has no such variable: did you mean VAULT_KEY?";
+    assert_eq!(hints(&sources), [told]);
+    assert!(mistakes(&sources).is_empty());
 }

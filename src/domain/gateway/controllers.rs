@@ -6,6 +6,7 @@ pub mod client;
 pub mod login;
 pub mod notice;
 pub mod oauth;
+mod provider;
 pub mod session;
 pub mod signing_key;
 pub mod token;

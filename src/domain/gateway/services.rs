@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod assertion;
+pub mod attempt;
 pub mod client;
 pub mod login;
 pub mod notice;

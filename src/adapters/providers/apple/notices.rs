@@ -6,8 +6,9 @@ use tracing::info;
 
 use super::Apple;
 use crate::{
-    adapters::providers::{
+    adapters::providers::protocol::{
         answer::{number, text, text_subject},
+        client_secret::APPLE,
         jws::Jws,
         notice::{grants_revoked, time},
     },
@@ -67,7 +68,7 @@ impl Apple {
         let key = keys.find(token.kid());
         let claims = token.verify(key).map_err(|_| NoticeRefusal::Unverified)?.claims;
         let is_for_us = self.audiences.iter().any(|audience| claims["aud"] == **audience);
-        if claims["iss"] == super::ISSUER && is_for_us { Ok(claims) } else { Err(NoticeRefusal::Unverified) }
+        if claims["iss"] == APPLE && is_for_us { Ok(claims) } else { Err(NoticeRefusal::Unverified) }
     }
 }
 

@@ -4,13 +4,13 @@ use chrono::TimeDelta;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde_json::{Value, json};
 
+use super::*;
 use super::{
     fake::{Reply, Seen},
     id_tokens::Signer,
-    *,
 };
 use crate::{
-    adapters::providers::id_token::at_hash,
+    adapters::providers::protocol::id_token::at_hash,
     domain::gateway::{models::signing_key::SigningAlgorithm, services::testing::TestClock},
 };
 

@@ -3,10 +3,10 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
+use super::*;
 use super::{
     fake::Reply,
     id_tokens::{Signer, claims},
-    *,
 };
 use crate::domain::gateway::models::signing_key::SigningAlgorithm;
 

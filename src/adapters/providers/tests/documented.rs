@@ -19,11 +19,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::*;
 use super::{
     authorizing::{PKCE, usual},
     fake::Reply,
     id_tokens::{Signer, claims, signed_with_secret},
-    *,
 };
 use crate::domain::gateway::{
     models::signing_key::SigningAlgorithm,

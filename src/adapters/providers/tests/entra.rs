@@ -5,10 +5,8 @@
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::{
-    id_tokens::{Signer, claims},
-    *,
-};
+use super::id_tokens::{Signer, claims};
+use super::*;
 use crate::domain::gateway::models::signing_key::SigningAlgorithm;
 
 const CONTOSO: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 fn proof_of(access_token: &str) -> String {
-    super::super::facebook::appsecret_proof(&Secret::new("s3cret/client"), &Secret::new(access_token))
+    crate::adapters::providers::facebook::appsecret_proof(&Secret::new("s3cret/client"), &Secret::new(access_token))
 }
 
 async fn facebook() -> (Fake, Arc<dyn Provider>) {

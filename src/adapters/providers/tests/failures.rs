@@ -6,7 +6,8 @@ use tokio::{
     net::TcpListener,
 };
 
-use super::{fake::Reply, *};
+use super::fake::Reply;
+use super::*;
 
 async fn refresh_of(reply: impl Into<Reply>) -> Result<ProviderTokens, ProviderError> {
     let fake = Fake::start().await;
@@ -172,6 +173,6 @@ async fn redirects_are_not_followed() {
 #[tokio::test]
 async fn no_provider_needs_no_client() {
     let clock: Arc<dyn Clock> = TestClock::at(NOW);
-    let (providers, preparation) = super::super::providers(&[], &clock);
+    let (providers, preparation) = crate::adapters::providers::providers(&[], &clock);
     assert!(providers.is_empty() && preparation.0.is_none() && preparation.run().is_ok());
 }

@@ -2,10 +2,8 @@
 
 use serde_json::json;
 
-use super::{
-    id_tokens::{Signer, claims},
-    *,
-};
+use super::id_tokens::{Signer, claims};
+use super::*;
 use crate::domain::gateway::models::signing_key::SigningAlgorithm;
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    adapters::{jwt::AwsLcKeysmith, providers::id_token::at_hash},
+    adapters::{jwt::AwsLcKeysmith, providers::protocol::id_token::at_hash},
     domain::gateway::{models::signing_key::SigningAlgorithm, services::ports::Keysmith},
 };
 

@@ -3,10 +3,8 @@
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::{
-    id_tokens::{Signer, claims},
-    *,
-};
+use super::id_tokens::{Signer, claims};
+use super::*;
 use crate::domain::gateway::models::signing_key::SigningAlgorithm;
 
 /// What a person has at a provider.

@@ -11,7 +11,7 @@ use self::control::{Proof, no_account, too_many_attempts};
 use super::{
     caller::{Callers, Credentials, Sender},
     failed,
-    oauth::reason,
+    provider::reason,
 };
 use crate::{
     domain::gateway::{

@@ -31,11 +31,12 @@ use crate::{
             validated,
         },
         services::{
-            account::{AccountService, ControlError, LinkPermit},
+            account::{AccountService, ControlError},
             login::{
                 BeginError, BeginRequest, Begun, FinishError, LoginService, Outcome, PostError, ProviderResponse,
                 Returned, Unfinished,
             },
+            oauth::LinkPermit,
             session::SessionService,
         },
     },

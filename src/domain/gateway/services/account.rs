@@ -16,11 +16,10 @@ use tracing::warn;
 
 pub use self::changing::{PasswordChange, PasswordError};
 use self::claiming::ClaimError;
-pub use self::control::{AccountControl, ControlError, LinkPermit};
+pub use self::control::{AccountControl, ControlError};
 use self::devices::Devices;
 pub use self::devices::TRUSTED_FOR;
 pub use self::removing::UnlinkError;
-pub use super::oauth::TakenBack;
 use super::{
     Failure,
     oauth::OAuthService,
@@ -28,6 +27,7 @@ use super::{
     session::{OpenSessionError, SessionService},
     token::TokenService,
 };
+pub use super::{attempt::TooManyAttempts, oauth::TakenBack};
 use crate::{
     domain::gateway::{
         models::{
@@ -116,14 +116,6 @@ pub struct SignedIn {
     pub session: SessionSecret,
     /// The device cookie, sealed: attempts from this browser do not wait for those of others.
     pub device: Vec<u8>,
-}
-
-/// It failed too often: how long to wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("there were too many attempts")]
-pub struct TooManyAttempts {
-    /// From now on.
-    pub wait: TimeDelta,
 }
 
 /// Why somebody is not signed up.

@@ -16,8 +16,8 @@ pub use self::{
 };
 use super::{
     Failure,
-    account::{LinkPermit, TooManyAttempts},
-    oauth::{Agreed, ConsentRequest, OAuthService, ProviderError, SignInError},
+    attempt::TooManyAttempts,
+    oauth::{Agreed, ConsentRequest, LinkPermit, OAuthService, ProviderError, SignInError},
     ports::Sealer,
     session::{OpenSessionError, SessionService},
 };

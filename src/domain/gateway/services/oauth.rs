@@ -4,6 +4,7 @@ pub mod ahead;
 mod exchanging;
 mod injecting;
 mod keeping;
+mod link_permit;
 mod refreshing;
 mod sealing;
 mod signing_in;
@@ -16,6 +17,7 @@ use chrono::{DateTime, Utc};
 use thiserror::Error;
 
 pub use self::exchanging::{ExchangeError, ExchangePurpose, ExchangeRequest, Exchanged};
+pub use self::link_permit::LinkPermit;
 pub(super) use self::sealing::sealing_context;
 pub use self::signing_in::{Agreed, ConsentRequest, SignInError, SignedIn};
 pub use self::taking_back::TakenBack;
@@ -23,7 +25,6 @@ use self::{keeping::KeepError, refreshing::Turns};
 pub use super::ports::{AdmissionRule, Provider, ProviderError};
 use super::{
     Failure,
-    account::LinkPermit,
     ports::{GrantStatePublisher, Sealer},
     provider::ProviderHealths,
     token::TokenService,

@@ -5,7 +5,10 @@ use std::{collections::HashSet, sync::Arc};
 use thiserror::Error;
 use tracing::warn;
 
-use super::{Failure, token::TokenService};
+use super::{
+    Failure,
+    token::{LiveSessions, TokenService},
+};
 use crate::{
     domain::gateway::{
         models::{
@@ -19,10 +22,6 @@ use crate::{
     },
     ports::{Clock, Entropy},
 };
-
-mod living;
-
-pub use living::LiveSessions;
 
 /// How many sessions an account may have: all of them are shown.
 const SHOWN: u64 = 100;

@@ -19,9 +19,8 @@ use tracing::{
 
 use super::{
     ports::{DummyConsole, GrantStatePublisher, HashingError, KeyRing, PasswordHasher, TokenStatePublisher, Verified},
-    session::LiveSessions,
     signing_key::{SigningKeyParts, SigningKeys},
-    token::{TokenParts, TokenPolicy, TokenService},
+    token::{LiveSessions, TokenParts, TokenPolicy, TokenService},
 };
 use crate::{
     adapters::{jwt::AwsLcKeysmith, sealing::Vault},

@@ -2,11 +2,13 @@
 
 pub mod clients;
 mod issuing;
+mod live_sessions;
 mod of_session;
 mod verifying;
 
 use std::sync::Arc;
 
+pub use self::live_sessions::LiveSessions;
 use chrono::{DateTime, TimeDelta, Utc};
 use thiserror::Error;
 use tracing::warn;
@@ -14,7 +16,6 @@ use tracing::warn;
 use super::{
     Failure,
     ports::{DummyConsole, SuccessorDerivation, TokenStatePublisher},
-    session::LiveSessions,
     signing_key::SigningKeys,
 };
 use crate::{

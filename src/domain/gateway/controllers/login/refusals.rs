@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use crate::{
     domain::gateway::{
-        controllers::{account::control, failed, oauth::not_admitted},
+        controllers::{account::control, failed, provider::not_admitted},
         models::login::{InvalidLoginHint, InvalidReturnTo, MAX_SCOPE_BYTES},
         schemas::login::Refusal,
         services::{

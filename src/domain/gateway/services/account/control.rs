@@ -10,11 +10,10 @@ use crate::domain::gateway::{
         account::{Password, PasswordLogin},
         attempt::Counted,
         id::{AccountId, SessionId},
-        login::LoginAttempt,
         session::Session,
     },
     repositories::RepositoryError,
-    services::{Failure, ports::Verified},
+    services::{Failure, oauth::LinkPermit, ports::Verified},
 };
 
 /// The right to change who may sign in to an account: to set a password, to add or take a provider, to end the account.
@@ -47,39 +46,7 @@ impl AccountControl {
 
     /// The part of it that adds an identity.
     pub fn link_permit(&self) -> LinkPermit {
-        LinkPermit { account: self.account, session: self.session }
-    }
-}
-
-/// The right to add an identity at a provider to an account: what a sign-in at the provider takes along of
-/// [`AccountControl`], in the session that has it.
-#[derive(Debug, Clone, Copy)]
-pub struct LinkPermit {
-    account: AccountId,
-    session: SessionId,
-}
-
-impl LinkPermit {
-    /// The account.
-    pub fn account(&self) -> AccountId {
-        self.account
-    }
-
-    /// The session.
-    pub fn session(&self) -> SessionId {
-        self.session
-    }
-
-    /// The right that an attempt was begun with, if the browser still has that session. Otherwise the identity would be added to
-    /// the account that is signed in now.
-    pub(in crate::domain::gateway::services) fn resumed(attempt: &LoginAttempt, session: &Session) -> Option<Self> {
-        (attempt.link? == session.id).then_some(Self { account: session.account, session: session.id })
-    }
-
-    /// As if the password had been verified.
-    #[cfg(test)]
-    pub(crate) fn unproven(account: AccountId, session: SessionId) -> Self {
-        Self { account, session }
+        LinkPermit::of(self.account, self.session)
     }
 }
 

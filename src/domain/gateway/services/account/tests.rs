@@ -21,7 +21,7 @@ use crate::{
             session::SessionRepository,
         },
         services::{
-            oauth::{ExchangePurpose, ExchangeRequest, OAuthParts, Provider, ProviderError, SwitchedOn},
+            oauth::{ExchangePurpose, ExchangeRequest, LinkPermit, OAuthParts, Provider, ProviderError, SwitchedOn},
             ports::{AuthorizationRequest, CodeExchange, HashingError},
             provider::ProviderHealths,
             session::SessionParts,

@@ -17,8 +17,7 @@ use crate::{
         },
         services::{
             Failure,
-            account::LinkPermit,
-            oauth::{ConsentRequest, ProviderError},
+            oauth::{ConsentRequest, LinkPermit, ProviderError},
         },
     },
     ports::Entropy,

@@ -21,7 +21,7 @@ use crate::{
             oauth::OAuthRepository,
         },
         services::{
-            oauth::{OAuthParts, Provider, SwitchedOn},
+            oauth::{LinkPermit, OAuthParts, Provider, SwitchedOn},
             ports::{AuthorizationRequest, CodeExchange},
             provider::ProviderHealths,
             session::SessionParts,

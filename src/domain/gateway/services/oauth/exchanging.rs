@@ -26,7 +26,8 @@ use crate::domain::gateway::{
     repositories::RepositoryError,
     services::{
         Failure,
-        account::{LinkPermit, TooManyAttempts},
+        attempt::TooManyAttempts,
+        oauth::link_permit::LinkPermit,
         ports::{CodeExchange, Provider, ProviderError},
     },
 };

@@ -14,7 +14,8 @@ use crate::domain::gateway::{
     },
     services::{
         Failure,
-        account::{LinkPermit, TooManyAttempts},
+        attempt::TooManyAttempts,
+        oauth::link_permit::LinkPermit,
         ports::{AuthorizationRequest, CodeExchange, ProviderError},
     },
 };

@@ -17,7 +17,7 @@ const LONGEST_CODE: usize = 64;
 
 /// Whose matter an error is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::adapters::providers) enum Fault {
     /// The code, the refresh token or the access token: it is not valid, whenever it is sent.
     Grant,
     /// Our client id, its secret, or the app's settings at the provider.
@@ -30,27 +30,27 @@ pub(super) enum Fault {
 
 /// An error in a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ErrorResponse {
+pub(in crate::adapters::providers) struct ErrorResponse {
     /// As the provider writes it.
-    pub(super) code: String,
-    pub(super) fault: Fault,
+    pub(in crate::adapters::providers) code: String,
+    pub(in crate::adapters::providers) fault: Fault,
 }
 
 /// Finds the error in a response. Some come with status 200, some in no other way than by the status.
-pub(super) type ErrorReader = fn(StatusCode, &Value) -> Option<ErrorResponse>;
+pub(in crate::adapters::providers) type ErrorReader = fn(StatusCode, &Value) -> Option<ErrorResponse>;
 
 impl ErrorResponse {
-    pub(super) fn new(code: impl Into<String>, fault: Fault) -> Self {
+    pub(in crate::adapters::providers) fn new(code: impl Into<String>, fault: Fault) -> Self {
         Self { code: code.into(), fault }
     }
 
     /// The code as it may be shown. `secrets` are what the request held.
-    pub(super) fn clean(&self, secrets: &[&str]) -> String {
+    pub(in crate::adapters::providers) fn clean(&self, secrets: &[&str]) -> String {
         clean_code(&self.code, secrets)
     }
 
     /// For the services. `secrets` are what the request held.
-    pub(super) fn into_provider_error(self, secrets: &[&str]) -> ProviderError {
+    pub(in crate::adapters::providers) fn into_provider_error(self, secrets: &[&str]) -> ProviderError {
         let code = self.clean(secrets);
         match self.fault {
             Fault::Grant => ProviderError::InvalidGrant { code },
@@ -63,10 +63,10 @@ impl ErrorResponse {
 
 /// The codes that a provider documents, by whose matter they are.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ErrorCodes {
-    pub(super) grant: &'static [&'static str],
-    pub(super) client: &'static [&'static str],
-    pub(super) provider: &'static [&'static str],
+pub(in crate::adapters::providers) struct ErrorCodes {
+    pub(in crate::adapters::providers) grant: &'static [&'static str],
+    pub(in crate::adapters::providers) client: &'static [&'static str],
+    pub(in crate::adapters::providers) provider: &'static [&'static str],
 }
 
 /// The registered ones (RFC 6749 §4.1.2.1 and §5.2, RFC 8628 §3.5). `unauthorized_client` is not among them: some providers
@@ -79,7 +79,7 @@ const REGISTERED: ErrorCodes = ErrorCodes {
 
 impl ErrorCodes {
     /// Whose matter a code is: as this provider lists it, else as it is registered.
-    pub(super) fn fault(&self, code: &str) -> Fault {
+    pub(in crate::adapters::providers) fn fault(&self, code: &str) -> Fault {
         let listed = |codes: &Self| {
             let lists = [(codes.grant, Fault::Grant), (codes.client, Fault::Client), (codes.provider, Fault::Provider)];
             lists.into_iter().find(|(list, _)| list.contains(&code)).map(|(_, fault)| fault)
@@ -88,7 +88,7 @@ impl ErrorCodes {
     }
 
     /// `{"error": "invalid_grant"}` (RFC 6749 §5.2).
-    pub(super) fn error(&self, body: &Value) -> Option<ErrorResponse> {
+    pub(in crate::adapters::providers) fn error(&self, body: &Value) -> Option<ErrorResponse> {
         text(body, "error").map(|code| {
             let fault = self.fault(&code);
             ErrorResponse { code, fault }
@@ -98,14 +98,14 @@ impl ErrorCodes {
 
 /// What a provider says, in words, of what its codes do not tell apart. In lower case, without a full stop at the end.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Described {
-    pub(super) grant: &'static [&'static str],
-    pub(super) client: &'static [&'static str],
+pub(in crate::adapters::providers) struct Described {
+    pub(in crate::adapters::providers) grant: &'static [&'static str],
+    pub(in crate::adapters::providers) client: &'static [&'static str],
 }
 
 impl Described {
     /// `{"error": "invalid_request", "error_description": "…"}`
-    pub(super) fn error(&self, status: StatusCode, body: &Value) -> Option<ErrorResponse> {
+    pub(in crate::adapters::providers) fn error(&self, status: StatusCode, body: &Value) -> Option<ErrorResponse> {
         let error = registered_error(status, body)?;
         let description = text(body, "error_description").unwrap_or_default().to_ascii_lowercase();
         let description = description.trim_end_matches('.');
@@ -121,12 +121,12 @@ impl Described {
 }
 
 /// For a provider that has no codes of its own.
-pub(super) fn registered_error(_: StatusCode, body: &Value) -> Option<ErrorResponse> {
+pub(in crate::adapters::providers) fn registered_error(_: StatusCode, body: &Value) -> Option<ErrorResponse> {
     REGISTERED.error(body)
 }
 
 /// For a document that concerns no grant: its status alone counts.
-pub(super) fn no_error(_: StatusCode, _: &Value) -> Option<ErrorResponse> {
+pub(in crate::adapters::providers) fn no_error(_: StatusCode, _: &Value) -> Option<ErrorResponse> {
     None
 }
 

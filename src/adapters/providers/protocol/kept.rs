@@ -16,7 +16,7 @@ const COOLDOWN: TimeDelta = TimeDelta::seconds(60);
 const RETRY: TimeDelta = TimeDelta::seconds(5);
 
 /// A document that is kept.
-pub(super) struct Kept<T> {
+pub(in crate::adapters::providers) struct Kept<T> {
     clock: Arc<dyn Clock>,
     entry: ArcSwapOption<Entry<T>>,
     /// The last fetch. One fetch at a time.
@@ -24,7 +24,7 @@ pub(super) struct Kept<T> {
 }
 
 /// A document, as `obtain` gives it.
-pub(super) enum Obtained<T> {
+pub(in crate::adapters::providers) enum Obtained<T> {
     /// It is enough, or it was fetched just now.
     Current(Arc<T>),
     /// It is old or not enough. It could not be fetched anew, or not so soon.
@@ -44,13 +44,13 @@ struct Entry<T> {
 }
 
 impl<T: Send + Sync> Kept<T> {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(in crate::adapters::providers) fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, entry: ArcSwapOption::empty(), attempt: Mutex::new(None) }
     }
 
     /// The document. It is fetched if there is none, if it is old, or if it is not enough; but not again within the
     /// cooldown, and when that fails the old one stays.
-    pub(super) async fn get(
+    pub(in crate::adapters::providers) async fn get(
         &self,
         is_enough: impl Fn(&T) -> bool + Send,
         fetch: impl Future<Output = Result<T, ProviderError>> + Send,
@@ -61,7 +61,7 @@ impl<T: Send + Sync> Kept<T> {
     }
 
     /// As `get`, and says whether the document may be another at the provider by now.
-    pub(super) async fn obtain(
+    pub(in crate::adapters::providers) async fn obtain(
         &self,
         is_enough: impl Fn(&T) -> bool + Send,
         fetch: impl Future<Output = Result<T, ProviderError>> + Send,

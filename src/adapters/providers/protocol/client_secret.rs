@@ -10,12 +10,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 
-use super::ISSUER;
 use crate::domain::gateway::{
     models::{oauth::Secret, provider::AppleRegistration},
     services::ports::ProviderError,
 };
 
+/// The audience of client secrets, which is also the issuer of Apple's id tokens and notices.
+pub(in crate::adapters::providers) const APPLE: &str = "https://appleid.apple.com";
 /// How long a secret is good: for one request, with a clock that is a little behind Apple's.
 const LIFE: TimeDelta = TimeDelta::minutes(5);
 /// How far our clock may be ahead of Apple's.
@@ -33,7 +34,11 @@ pub(in crate::adapters::providers) struct ClientSecrets {
 
 impl ClientSecrets {
     /// With the private key in PEM.
-    pub(super) fn new(private_key: &Secret, registration: &AppleRegistration, client_id: &str) -> Self {
+    pub(in crate::adapters::providers) fn new(
+        private_key: &Secret,
+        registration: &AppleRegistration,
+        client_id: &str,
+    ) -> Self {
         let AppleRegistration { team_id, key_id, .. } = registration;
         let key = PrivateKeyDer::from_pem_slice(private_key.expose().as_bytes()).ok().and_then(|der| {
             EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_der()).ok()
@@ -48,7 +53,7 @@ impl ClientSecrets {
         let claims = encoded(&json!({
             "iss": self.team_id,
             "sub": self.client_id,
-            "aud": ISSUER,
+            "aud": APPLE,
             "iat": (now - AHEAD).timestamp(),
             "exp": (now + LIFE).timestamp(),
         }));

@@ -16,8 +16,8 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::rules::delta;
 use crate::{
+    app::policies::delta,
     domain::gateway::{
         models::{provider::ProviderSettings, token::CLOCKS_APART},
         repositories::{
@@ -47,7 +47,7 @@ const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// Often enough to be seen, and no more.
 const WARN_EVERY: Duration = Duration::from_hours(24);
 
-pub(super) struct Upkeep {
+pub(super) struct BackgroundTasks {
     pub(super) keys: Arc<SigningKeys>,
     pub(super) feed: Arc<RevocationFeed>,
     pub(super) tokens: Arc<dyn TokenRepository>,
@@ -65,7 +65,7 @@ pub(super) struct Upkeep {
     pub(super) providers: Vec<ProviderSettings>,
 }
 
-impl Upkeep {
+impl BackgroundTasks {
     /// Revocations are followed on the `reserve`: they hold within a second though the control runtime is busy.
     pub(super) fn start(self, tasks: &mut JoinSet<()>, reserve: &Handle, stopped: &watch::Receiver<bool>) {
         let Self {

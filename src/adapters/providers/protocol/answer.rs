@@ -19,7 +19,7 @@ const LONGEST_SCOPE: usize = 4096;
 const LONGEST_LIFE: i64 = 10 * 365 * 24 * 60 * 60;
 
 /// A field that is text, or a number as text. Empty is as good as missing.
-pub(super) fn text(body: &Value, field: &str) -> Option<String> {
+pub(in crate::adapters::providers) fn text(body: &Value, field: &str) -> Option<String> {
     match body.get(field)? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -28,7 +28,7 @@ pub(super) fn text(body: &Value, field: &str) -> Option<String> {
 }
 
 /// A field that is true, or says so.
-pub(super) fn is_true(body: &Value, field: &str) -> bool {
+pub(in crate::adapters::providers) fn is_true(body: &Value, field: &str) -> bool {
     match body.get(field) {
         Some(Value::Bool(it)) => *it,
         Some(Value::String(text)) => text == "true",
@@ -37,7 +37,7 @@ pub(super) fn is_true(body: &Value, field: &str) -> bool {
 }
 
 /// A field that is a whole number, perhaps written as text or with a fraction.
-pub(super) fn number(body: &Value, field: &str) -> Option<i64> {
+pub(in crate::adapters::providers) fn number(body: &Value, field: &str) -> Option<i64> {
     match body.get(field)? {
         Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
         Value::String(text) => text.trim().parse().ok().or_else(|| whole(text.trim().parse().ok()?)),
@@ -52,7 +52,7 @@ fn whole(number: f64) -> Option<i64> {
 
 /// What the provider calls the person: text, or a number of a provider that counts its people (GitHub, Kakao). Accounts are
 /// found by this, so no two people may come to the same text: a number that a reader on the way may have rounded is refused.
-pub(super) fn subject(body: &Value, field: &str) -> Result<String, ProviderError> {
+pub(in crate::adapters::providers) fn subject(body: &Value, field: &str) -> Result<String, ProviderError> {
     let Some(Value::Number(number)) = body.get(field) else { return text_subject(body, field) };
     let exact = number.as_i64().filter(|number| number.unsigned_abs() <= LARGEST_EXACT_NUMBER);
     let exact =
@@ -61,7 +61,7 @@ pub(super) fn subject(body: &Value, field: &str) -> Result<String, ProviderError
 }
 
 /// The same where only text will do: `sub` is a string (OpenID Connect Core §2, §5.3.2).
-pub(super) fn text_subject(body: &Value, field: &str) -> Result<String, ProviderError> {
+pub(in crate::adapters::providers) fn text_subject(body: &Value, field: &str) -> Result<String, ProviderError> {
     let flaw = match body.get(field) {
         Some(Value::String(subject)) if is_subject(subject) => return Ok(subject.clone()),
         Some(Value::Number(_)) => "it names the person by a number instead of text",
@@ -83,12 +83,12 @@ fn plain(text: &str, longest: usize) -> Option<String> {
 }
 
 /// A name to show.
-pub(super) fn name(body: &Value, field: &str) -> Option<String> {
+pub(in crate::adapters::providers) fn name(body: &Value, field: &str) -> Option<String> {
     plain(&text(body, field)?, LONGEST_NAME)
 }
 
 /// An e-mail address; whether it is the person's, the caller has to know.
-pub(super) fn email(body: &Value, field: &str) -> Option<String> {
+pub(in crate::adapters::providers) fn email(body: &Value, field: &str) -> Option<String> {
     let good = |email: &String| {
         let (local, domain) = email.rsplit_once('@').unwrap_or_default();
         let plain = !email.chars().any(|c| c.is_control() || c.is_whitespace());
@@ -99,7 +99,10 @@ pub(super) fn email(body: &Value, field: &str) -> Option<String> {
 
 /// The answer of a token endpoint. `asked_at` is when it was asked: the token's life began no earlier than the answer, so
 /// that it is never thought to live longer than it does.
-pub(super) fn tokens(body: &Value, asked_at: DateTime<Utc>) -> Result<ProviderTokens, ProviderError> {
+pub(in crate::adapters::providers) fn tokens(
+    body: &Value,
+    asked_at: DateTime<Utc>,
+) -> Result<ProviderTokens, ProviderError> {
     let secret = |field: &str| match text(body, field) {
         Some(token) if token.chars().any(char::is_control) => {
             Err(ProviderError::BadAnswer(format!("its {field} holds control characters")))

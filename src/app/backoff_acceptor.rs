@@ -14,9 +14,9 @@ use tracing::warn;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// See the module.
-pub(super) struct Patient<A>(pub(super) A);
+pub(super) struct BackoffAcceptor<A>(pub(super) A);
 
-impl<A: Acceptor> Acceptor for Patient<A> {
+impl<A: Acceptor> Acceptor for BackoffAcceptor<A> {
     type Io = A::Io;
 
     fn local_addr(&self) -> Vec<LocalAddr> {

@@ -16,7 +16,7 @@ use url::{Url, form_urlencoded};
 
 use super::{
     answer,
-    apple::ClientSecrets,
+    client_secret::ClientSecrets,
     error_codes::{ErrorReader, no_error, registered_error},
     http::Http,
 };
@@ -34,7 +34,7 @@ use crate::{
 
 /// How we say who we are at an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ClientAuth {
+pub(in crate::adapters::providers) enum ClientAuth {
     /// `client_id` and `client_secret` in the form.
     Form,
     /// HTTP Basic.
@@ -45,7 +45,7 @@ pub(super) enum ClientAuth {
 
 /// Whether a provider is told which kind of token it is to take back (RFC 7009 §2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TokenTypeHint {
+pub(in crate::adapters::providers) enum TokenTypeHint {
     /// It is.
     Sent,
     /// It finds out by itself.
@@ -53,27 +53,31 @@ pub(super) enum TokenTypeHint {
 }
 
 /// Our registration at a provider, and the means to talk to it.
-pub(super) struct Flow {
-    pub(super) settings: ProviderSettings,
-    pub(super) http: Arc<Http>,
-    pub(super) clock: Arc<dyn Clock>,
+pub(in crate::adapters::providers) struct Flow {
+    pub(in crate::adapters::providers) settings: ProviderSettings,
+    pub(in crate::adapters::providers) http: Arc<Http>,
+    pub(in crate::adapters::providers) clock: Arc<dyn Clock>,
     error_of: ErrorReader,
     /// For a provider that wants a client secret of its own in each request.
     client_secrets: Option<ClientSecrets>,
 }
 
 impl Flow {
-    pub(super) fn new(settings: ProviderSettings, http: Arc<Http>, clock: Arc<dyn Clock>) -> Self {
+    pub(in crate::adapters::providers) fn new(
+        settings: ProviderSettings,
+        http: Arc<Http>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self { settings, http, clock, error_of: registered_error, client_secrets: None }
     }
 
     /// For a provider that has error codes of its own.
-    pub(super) fn with_errors(self, error_of: ErrorReader) -> Self {
+    pub(in crate::adapters::providers) fn with_errors(self, error_of: ErrorReader) -> Self {
         Self { error_of, ..self }
     }
 
     /// For a provider that wants a client secret of its own in each request.
-    pub(super) fn with_client_secrets(self, client_secrets: ClientSecrets) -> Self {
+    pub(in crate::adapters::providers) fn with_client_secrets(self, client_secrets: ClientSecrets) -> Self {
         Self { client_secrets: Some(client_secrets), ..self }
     }
 
@@ -84,13 +88,13 @@ impl Flow {
         }
     }
 
-    pub(super) fn name(&self) -> &ProviderName {
+    pub(in crate::adapters::providers) fn name(&self) -> &ProviderName {
         &self.settings.name
     }
 
-    /// The URL for the browser. What the endpoint's own query says stays, and wins. The settings and [`Metadata`](super::oidc::Metadata)
+    /// The URL for the browser. What the endpoint's own query says stays, and wins. The settings and [`Metadata`](crate::adapters::providers::oidc::Metadata)
     /// see to it that it says nothing of what binds the request.
-    pub(super) fn authorize_url(
+    pub(in crate::adapters::providers) fn authorize_url(
         &self,
         endpoint: &Url,
         request: &AuthorizationRequest,
@@ -123,7 +127,7 @@ impl Flow {
     }
 
     /// Exchanges a code (RFC 6749 §4.1.3). `more` is what only this provider wants to know.
-    pub(super) async fn exchange(
+    pub(in crate::adapters::providers) async fn exchange(
         &self,
         endpoint: &Url,
         auth: ClientAuth,
@@ -141,7 +145,7 @@ impl Flow {
     }
 
     /// Gets the next access token (RFC 6749 §6). An id token that comes along was not checked and is not passed on.
-    pub(super) async fn refresh(
+    pub(in crate::adapters::providers) async fn refresh(
         &self,
         endpoint: &Url,
         auth: ClientAuth,
@@ -154,7 +158,7 @@ impl Flow {
     }
 
     /// Asks a token endpoint.
-    pub(super) async fn token(
+    pub(in crate::adapters::providers) async fn token(
         &self,
         endpoint: &Url,
         auth: ClientAuth,
@@ -166,7 +170,7 @@ impl Flow {
     }
 
     /// Takes a token back (RFC 7009): the refresh token if there is one, because its access tokens end with it.
-    pub(super) async fn revoke(
+    pub(in crate::adapters::providers) async fn revoke(
         &self,
         endpoint: &Url,
         auth: ClientAuth,
@@ -191,7 +195,7 @@ impl Flow {
     }
 
     /// An access token that is not expired, for a provider that takes grants back by that alone.
-    pub(super) async fn living_access_token(
+    pub(in crate::adapters::providers) async fn living_access_token(
         &self,
         endpoint: &Url,
         auth: ClientAuth,
@@ -205,7 +209,7 @@ impl Flow {
     }
 
     /// Sends a form as who we are.
-    pub(super) async fn form(
+    pub(in crate::adapters::providers) async fn form(
         &self,
         endpoint: &Url,
         auth: ClientAuth,
@@ -229,7 +233,7 @@ impl Flow {
     }
 
     /// Sends a request that carries an access token.
-    pub(super) async fn with_token(
+    pub(in crate::adapters::providers) async fn with_token(
         &self,
         request: RequestBuilder,
         access_token: &Secret,
@@ -239,22 +243,33 @@ impl Flow {
     }
 
     /// Asks who the person is, or the like.
-    pub(super) async fn get(&self, url: &Url, access_token: &Secret) -> Result<Value, ProviderError> {
+    pub(in crate::adapters::providers) async fn get(
+        &self,
+        url: &Url,
+        access_token: &Secret,
+    ) -> Result<Value, ProviderError> {
         self.with_token(self.http.client()?.get(url.clone()), access_token).await
     }
 
     /// Fetches a document that is about no grant.
-    pub(super) async fn document(&self, url: impl IntoUrl + Send) -> Result<Value, ProviderError> {
+    pub(in crate::adapters::providers) async fn document(
+        &self,
+        url: impl IntoUrl + Send,
+    ) -> Result<Value, ProviderError> {
         self.send_reading(self.http.client()?.get(url), &[], no_error).await
     }
 
     /// Sends a request. All answers are to be JSON.
-    pub(super) async fn send(&self, request: RequestBuilder, secrets: &[&str]) -> Result<Value, ProviderError> {
+    pub(in crate::adapters::providers) async fn send(
+        &self,
+        request: RequestBuilder,
+        secrets: &[&str],
+    ) -> Result<Value, ProviderError> {
         self.send_reading(request, secrets, self.error_of).await
     }
 
     /// Sends a request to an endpoint whose errors mean something else than at the provider's others.
-    pub(super) async fn send_reading(
+    pub(in crate::adapters::providers) async fn send_reading(
         &self,
         request: RequestBuilder,
         secrets: &[&str],
@@ -266,7 +281,7 @@ impl Flow {
     }
 
     /// HTTP Basic as RFC 6749 §2.3.1 wants it: both halves are form-encoded first.
-    pub(super) fn basic(&self) -> Result<HeaderValue, ProviderError> {
+    pub(in crate::adapters::providers) fn basic(&self) -> Result<HeaderValue, ProviderError> {
         sensitive("Basic ", &STANDARD.encode(self.pair(form_encoded)))
     }
 
@@ -276,14 +291,18 @@ impl Flow {
     }
 
     /// What is good to know but not needed: without it the sign-in goes on.
-    pub(super) fn if_any<T>(&self, wanted: &str, outcome: Result<T, ProviderError>) -> Option<T> {
+    pub(in crate::adapters::providers) fn if_any<T>(
+        &self,
+        wanted: &str,
+        outcome: Result<T, ProviderError>,
+    ) -> Option<T> {
         let provider = self.name().as_str();
         outcome.inspect_err(|error| tracing::warn!(provider, %error, "the provider does not tell the {wanted}")).ok()
     }
 }
 
 /// What came of taking a grant back. One that the provider no longer knows is as good as taken back.
-pub(super) fn revoked(outcome: Result<(), ProviderError>) -> Result<(), ProviderError> {
+pub(in crate::adapters::providers) fn revoked(outcome: Result<(), ProviderError>) -> Result<(), ProviderError> {
     match outcome {
         Err(ProviderError::InvalidGrant { .. }) => Ok(()),
         outcome => outcome,

@@ -28,10 +28,10 @@ const LEEWAY: i64 = 5;
 const AHEAD: i64 = 60;
 
 /// Where the id of a tenant goes in a template for issuers.
-pub(super) const TENANT: &str = "{tenantid}";
+pub(in crate::adapters::providers) const TENANT: &str = "{tenantid}";
 
 /// Who issues id tokens.
-pub(super) enum Issuers {
+pub(in crate::adapters::providers) enum Issuers {
     /// One, in every form in which it writes itself.
     Named(Vec<String>),
     /// One in each tenant of Entra: this, with the tenant for [`TENANT`].
@@ -70,13 +70,13 @@ fn in_tenant(template: &str, claims: &Value) -> Option<String> {
 }
 
 /// Where id tokens come from.
-pub(super) struct Origin<'o> {
-    pub(super) issuers: &'o Issuers,
-    pub(super) signed_with: SignedWith<'o>,
+pub(in crate::adapters::providers) struct Origin<'o> {
+    pub(in crate::adapters::providers) issuers: &'o Issuers,
+    pub(in crate::adapters::providers) signed_with: SignedWith<'o>,
 }
 
 /// What signs id tokens. It is never what a token or the provider's metadata say, but what the gateway or the operator does.
-pub(super) enum SignedWith<'o> {
+pub(in crate::adapters::providers) enum SignedWith<'o> {
     /// A key that the provider publishes here.
     Published(&'o Url),
     /// Our client secret. It has no id: every token is signed with it.
@@ -86,7 +86,11 @@ pub(super) enum SignedWith<'o> {
 impl Origin<'_> {
     /// Whether an authorization response with this `iss` may be the issuer's (RFC 9207 §2.4). One that `names_itself` in every
     /// response is not behind one without.
-    pub(super) fn check_response(&self, iss: Option<&str>, names_itself: bool) -> Result<(), ProviderError> {
+    pub(in crate::adapters::providers) fn check_response(
+        &self,
+        iss: Option<&str>,
+        names_itself: bool,
+    ) -> Result<(), ProviderError> {
         let flaw = match iss {
             Some(iss) if self.issuers.has(iss) => return Ok(()),
             Some(_) => "the authorization response is another issuer's",
@@ -98,20 +102,20 @@ impl Origin<'_> {
 }
 
 /// Verifies the id tokens of one provider.
-pub(super) struct IdTokens {
+pub(in crate::adapters::providers) struct IdTokens {
     published: Jwks,
     client_secret: Key,
 }
 
 impl IdTokens {
     /// Of the provider that this is the registration at.
-    pub(super) fn new(flow: &Flow) -> Self {
+    pub(in crate::adapters::providers) fn new(flow: &Flow) -> Self {
         Self { published: Jwks::new(flow.clock.clone()), client_secret: Key::of_secret(&flow.settings.client_secret) }
     }
 
     /// The claims of the id token that came along with `tokens`, once everything was checked. `remedy` is what the operator can do
     /// if none came.
-    pub(super) async fn check(
+    pub(in crate::adapters::providers) async fn check(
         &self,
         flow: &Flow,
         origin: &Origin<'_>,
@@ -235,7 +239,7 @@ impl Expected<'_> {
 }
 
 /// The left half of the access token's hash, by the hash of the algorithm (OpenID Connect Core §3.1.3.6); for Ed25519 that is SHA-512.
-pub(super) fn at_hash(access_token: &Secret, algorithm: Algorithm) -> String {
+pub(in crate::adapters::providers) fn at_hash(access_token: &Secret, algorithm: Algorithm) -> String {
     let token = access_token.expose();
     match algorithm {
         Algorithm::ES384 | Algorithm::RS384 | Algorithm::PS384 | Algorithm::HS384 => left_half(&Sha384::digest(token)),

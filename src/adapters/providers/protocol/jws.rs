@@ -13,10 +13,10 @@ use crate::adapters::jose::present;
 /// What is wrong with a token. It says nothing of what the token holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{0}")]
-pub(super) struct Flaw(pub(super) &'static str);
+pub(in crate::adapters::providers) struct Flaw(pub(in crate::adapters::providers) &'static str);
 
 /// A token that was taken apart. Nothing in it is verified.
-pub(super) struct Jws<'t> {
+pub(in crate::adapters::providers) struct Jws<'t> {
     signed: &'t str,
     signature: &'t str,
     header: Header,
@@ -24,12 +24,12 @@ pub(super) struct Jws<'t> {
 }
 
 /// A token whose signature is that of a key.
-pub(super) struct Verified {
-    pub(super) claims: Value,
+pub(in crate::adapters::providers) struct Verified {
+    pub(in crate::adapters::providers) claims: Value,
     /// That of the key.
-    pub(super) algorithm: Algorithm,
+    pub(in crate::adapters::providers) algorithm: Algorithm,
     /// The one issuer, or the template of one, for which the key is said to be.
-    pub(super) key_issuer: Option<String>,
+    pub(in crate::adapters::providers) key_issuer: Option<String>,
 }
 
 /// `alg` is compared with the key's and never followed.
@@ -43,7 +43,7 @@ struct Header {
 }
 
 impl<'t> Jws<'t> {
-    pub(super) fn parse(token: &'t str) -> Result<Self, Flaw> {
+    pub(in crate::adapters::providers) fn parse(token: &'t str) -> Result<Self, Flaw> {
         let malformed = || Flaw("is not a signed JWT");
         let (signed, signature) = token.rsplit_once('.').ok_or_else(malformed)?;
         let (header, claims) = signed.split_once('.').ok_or_else(malformed)?;
@@ -57,23 +57,23 @@ impl<'t> Jws<'t> {
     }
 
     /// Which key to look for.
-    pub(super) fn kid(&self) -> Option<&str> {
+    pub(in crate::adapters::providers) fn kid(&self) -> Option<&str> {
         self.header.kid.as_deref()
     }
 
     /// What kind of token it says that it is (RFC 8725 §3.11).
-    pub(super) fn typ(&self) -> Option<&str> {
+    pub(in crate::adapters::providers) fn typ(&self) -> Option<&str> {
         self.header.typ.as_deref()
     }
 
     /// Who it says has issued it.
-    pub(super) fn issuer(&self) -> Option<&str> {
+    pub(in crate::adapters::providers) fn issuer(&self) -> Option<&str> {
         self.claims.get("iss").and_then(Value::as_str)
     }
 
     /// The claims, if the signature is the key's. `None` is a key that the provider does not have. The algorithm is the key's, and
     /// the header must agree: a public key is never taken for a shared secret (RFC 8725 §3.1).
-    pub(super) fn verify(self, key: Option<&Key>) -> Result<Verified, Flaw> {
+    pub(in crate::adapters::providers) fn verify(self, key: Option<&Key>) -> Result<Verified, Flaw> {
         if self.header.crit {
             return Err(Flaw("wants to be understood in ways that we do not know"));
         }

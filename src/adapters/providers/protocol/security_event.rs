@@ -66,7 +66,7 @@ impl Configuration {
 }
 
 /// Verifies the tokens of one issuer.
-pub(super) struct SecurityEvents {
+pub(in crate::adapters::providers) struct SecurityEvents {
     url: Url,
     configuration: Kept<Configuration>,
     jwks: Jwks,
@@ -74,13 +74,17 @@ pub(super) struct SecurityEvents {
 
 impl SecurityEvents {
     /// Those of an issuer whose configuration is at this URL.
-    pub(super) fn new(url: Url, clock: &Arc<dyn Clock>) -> Self {
+    pub(in crate::adapters::providers) fn new(url: Url, clock: &Arc<dyn Clock>) -> Self {
         Self { url, configuration: Kept::new(Arc::clone(clock)), jwks: Jwks::new(Arc::clone(clock)) }
     }
 
     /// Verifies a token, and says what happened to whom. It has no expiry: it tells of what was (RFC 8417 §4.1). An issuer may send
     /// one again (RFC 8935 §4); it has the same `jti` then.
-    pub(super) async fn verify(&self, flow: &Flow, token: &Secret) -> Result<VerifiedNotice, NoticeRefusal> {
+    pub(in crate::adapters::providers) async fn verify(
+        &self,
+        flow: &Flow,
+        token: &Secret,
+    ) -> Result<VerifiedNotice, NoticeRefusal> {
         let token = Jws::parse(token.expose()).map_err(|_| NoticeRefusal::Malformed)?;
         // Another kind of token is signed with the same keys (RFC 8725 §3.11).
         if token.typ().is_some_and(|typ| !TYPES.iter().any(|known| typ.eq_ignore_ascii_case(known))) {

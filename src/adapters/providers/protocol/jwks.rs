@@ -19,16 +19,16 @@ use crate::{
 };
 
 /// A key and the one algorithm that it is good for (RFC 8725 §3.1).
-pub(super) struct Key {
+pub(in crate::adapters::providers) struct Key {
     kid: Option<String>,
     /// The issuer for whose tokens alone it is: so Entra's say, which are the keys of many.
-    pub(super) issuer: Option<String>,
-    pub(super) algorithm: Algorithm,
-    pub(super) decoding: DecodingKey,
+    pub(in crate::adapters::providers) issuer: Option<String>,
+    pub(in crate::adapters::providers) algorithm: Algorithm,
+    pub(in crate::adapters::providers) decoding: DecodingKey,
 }
 
 /// The usable keys of a set.
-pub(super) struct Keys(Vec<Key>);
+pub(in crate::adapters::providers) struct Keys(Vec<Key>);
 
 impl Keys {
     /// Takes what can be used; other keys are for others (RFC 7517 §5).
@@ -39,7 +39,7 @@ impl Keys {
     }
 
     /// The key with an id; without one, the only key there is.
-    pub(super) fn find(&self, kid: Option<&str>) -> Option<&Key> {
+    pub(in crate::adapters::providers) fn find(&self, kid: Option<&str>) -> Option<&Key> {
         match (kid, self.0.as_slice()) {
             (Some(kid), keys) => keys.iter().find(|key| key.kid.as_deref() == Some(kid)),
             (None, [key]) => Some(key),
@@ -50,7 +50,7 @@ impl Keys {
 
 impl Key {
     /// A secret that we share with the provider: for HS256 alone. No key set yields such a key.
-    pub(super) fn of_secret(secret: &Secret) -> Self {
+    pub(in crate::adapters::providers) fn of_secret(secret: &Secret) -> Self {
         let decoding = DecodingKey::from_secret(secret.expose().as_bytes());
         Self { kid: None, issuer: None, algorithm: Algorithm::HS256, decoding }
     }
@@ -94,21 +94,26 @@ fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
 }
 
 /// The keys of a provider, kept.
-pub(super) struct Jwks(Kept<Keys>);
+pub(in crate::adapters::providers) struct Jwks(Kept<Keys>);
 
 impl Jwks {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(in crate::adapters::providers) fn new(clock: Arc<dyn Clock>) -> Self {
         Self(Kept::new(clock))
     }
 
     /// The keys, with the one that is looked for if the provider has it.
-    pub(super) async fn get(&self, flow: &Flow, url: &Url, kid: Option<&str>) -> Result<Arc<Keys>, ProviderError> {
+    pub(in crate::adapters::providers) async fn get(
+        &self,
+        flow: &Flow,
+        url: &Url,
+        kid: Option<&str>,
+    ) -> Result<Arc<Keys>, ProviderError> {
         self.0.get(|keys| keys.find(kid).is_some(), fetch(flow, url)).await
     }
 
     /// As `get`, for a judgement that is final: a key is unknown only if the provider did not have it a moment ago. If it cannot be
     /// asked so soon again, that is an error that passes.
-    pub(super) async fn get_for_judgement(
+    pub(in crate::adapters::providers) async fn get_for_judgement(
         &self,
         flow: &Flow,
         url: &Url,

@@ -9,44 +9,41 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use super::{
-    NoHttpClient,
-    error_codes::{ErrorReader, ErrorResponse, Fault},
-};
-use crate::domain::gateway::services::ports::ProviderError;
+use super::error_codes::{ErrorReader, ErrorResponse, Fault};
+use crate::{adapters::providers::NoHttpClient, domain::gateway::services::ports::ProviderError};
 
 /// How much is borne.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) connect: Duration,
+pub(in crate::adapters::providers) struct Limits {
+    pub(in crate::adapters::providers) connect: Duration,
     /// From the first byte out to the last byte in.
-    pub(super) whole: Duration,
-    pub(super) body: usize,
+    pub(in crate::adapters::providers) whole: Duration,
+    pub(in crate::adapters::providers) body: usize,
 }
 
 impl Limits {
-    pub(super) const USUAL: Self =
+    pub(in crate::adapters::providers) const USUAL: Self =
         Self { connect: Duration::from_secs(5), whole: Duration::from_secs(10), body: 1024 * 1024 };
 }
 
 /// Talks to providers.
-pub(super) struct Http {
+pub(in crate::adapters::providers) struct Http {
     /// Made on first use.
     client: OnceLock<Result<Client, NoHttpClient>>,
     limits: Limits,
 }
 
 impl Http {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(in crate::adapters::providers) fn new(limits: Limits) -> Self {
         Self { client: OnceLock::new(), limits }
     }
 
     /// Makes the client if nobody has yet.
-    pub(super) fn prepare(&self) -> Result<(), NoHttpClient> {
+    pub(in crate::adapters::providers) fn prepare(&self) -> Result<(), NoHttpClient> {
         self.made().as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
-    pub(super) fn client(&self) -> Result<&Client, ProviderError> {
+    pub(in crate::adapters::providers) fn client(&self) -> Result<&Client, ProviderError> {
         self.made().as_ref().map_err(|error| ProviderError::Unavailable(error.to_string()))
     }
 
@@ -67,7 +64,7 @@ impl Http {
 
     /// Sends a request and gives the JSON of a good answer; `Null` if there is none. `secrets` are what the request holds
     /// and no error may show, even if the provider throws it back.
-    pub(super) async fn send(
+    pub(in crate::adapters::providers) async fn send(
         &self,
         request: RequestBuilder,
         secrets: &[&str],

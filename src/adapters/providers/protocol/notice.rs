@@ -12,7 +12,10 @@ use crate::domain::gateway::{
 };
 
 /// A parameter that has to be there.
-pub(super) fn parameter<'n>(notice: &'n UnverifiedNotice, name: &str) -> Result<&'n str, NoticeRefusal> {
+pub(in crate::adapters::providers) fn parameter<'n>(
+    notice: &'n UnverifiedNotice,
+    name: &str,
+) -> Result<&'n str, NoticeRefusal> {
     match &notice.body {
         NoticeBody::Parameters(parameters) => named(parameters, name),
         NoticeBody::Json(_) => Err(NoticeRefusal::Malformed),
@@ -21,17 +24,20 @@ pub(super) fn parameter<'n>(notice: &'n UnverifiedNotice, name: &str) -> Result<
 }
 
 /// The same of a form.
-pub(super) fn named<'n>(parameters: &'n BTreeMap<&str, String>, name: &str) -> Result<&'n str, NoticeRefusal> {
+pub(in crate::adapters::providers) fn named<'n>(
+    parameters: &'n BTreeMap<&str, String>,
+    name: &str,
+) -> Result<&'n str, NoticeRefusal> {
     parameters.get(name).map(String::as_str).filter(|value| !value.is_empty()).ok_or(NoticeRefusal::Malformed)
 }
 
 /// That this person took back what they allowed.
-pub(super) fn grants_revoked(subject: String) -> Vec<NoticeEvent> {
+pub(in crate::adapters::providers) fn grants_revoked(subject: String) -> Vec<NoticeEvent> {
     vec![NoticeEvent { subject, kind: NoticeKind::GrantsRevoked }]
 }
 
 /// The time that a notice tells, in seconds since 1970.
-pub(super) fn time(seconds: i64) -> Result<DateTime<Utc>, NoticeRefusal> {
+pub(in crate::adapters::providers) fn time(seconds: i64) -> Result<DateTime<Utc>, NoticeRefusal> {
     /// The year 9999: adding something to later times could overflow.
     const LATEST: i64 = 253_402_300_799;
     let seconds = Some(seconds).filter(|seconds| (0..=LATEST).contains(seconds));
@@ -40,19 +46,27 @@ pub(super) fn time(seconds: i64) -> Result<DateTime<Utc>, NoticeRefusal> {
 
 /// Base64, whether or not it is the kind for URLs and padded: PHP and Java, in which the providers write their examples,
 /// read either.
-pub(super) fn base64(text: &str) -> Result<Vec<u8>, NoticeRefusal> {
+pub(in crate::adapters::providers) fn base64(text: &str) -> Result<Vec<u8>, NoticeRefusal> {
     let url_safe = text.trim_end_matches('=').replace('+', "-").replace('/', "_");
     URL_SAFE_NO_PAD.decode(url_safe).map_err(|_| NoticeRefusal::Malformed)
 }
 
 /// Whether `signature`, in base64, is the HMAC-SHA256 of `signed`; compared in constant time.
-pub(super) fn verify_hmac(key: &[u8], signed: &str, signature: &str) -> Result<(), NoticeRefusal> {
+pub(in crate::adapters::providers) fn verify_hmac(
+    key: &[u8],
+    signed: &str,
+    signature: &str,
+) -> Result<(), NoticeRefusal> {
     let signature = base64(signature).map_err(|_| NoticeRefusal::Unverified)?;
     verify(key, signed.as_bytes(), &signature)
 }
 
 /// The same of a signature in hexadecimal digits.
-pub(super) fn verify_hex_hmac(key: &[u8], signed: &[u8], signature: &str) -> Result<(), NoticeRefusal> {
+pub(in crate::adapters::providers) fn verify_hex_hmac(
+    key: &[u8],
+    signed: &[u8],
+    signature: &str,
+) -> Result<(), NoticeRefusal> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let (pairs, rest) = signature.as_bytes().as_chunks::<2>();
     let bytes: Option<Vec<u8>> = pairs.iter().map(|[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect();

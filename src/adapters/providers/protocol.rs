@@ -1,0 +1,15 @@
+//! What providers have in common: `flow` sends the requests of OAuth 2.0 and `http` is the one client; `error_codes` says whose fault
+//! an error is; `answer` reads lenient JSON; `notice` and `security_event` read what providers tell unasked; `jws` and `jwks` verify what
+//! they sign; `id_token` and `kept` are for OpenID Connect; `client_secret` makes Apple's.
+
+pub(super) mod answer;
+pub(super) mod client_secret;
+pub(super) mod error_codes;
+pub(super) mod flow;
+pub(super) mod http;
+pub(super) mod id_token;
+pub(super) mod jwks;
+pub(super) mod jws;
+pub(super) mod kept;
+pub(super) mod notice;
+pub(super) mod security_event;

@@ -1,0 +1,45 @@
+//! What a caller is told when a provider fails.
+
+use crate::domain::gateway::services::oauth::{AdmissionRule, ProviderError};
+
+/// As much as a caller may know.
+pub(super) fn reason(error: &ProviderError) -> String {
+    match error {
+        ProviderError::InvalidGrant { code } => format!("the provider says that the grant is no longer valid ({code})"),
+        ProviderError::Misconfigured { .. } => {
+            "the provider does not accept the gateway at the moment, which its operator can mend; try again later"
+                .to_owned()
+        }
+        ProviderError::Refused { code } => format!("the provider refuses: {code}"),
+        ProviderError::Unavailable(_) => "the provider cannot be reached at the moment; try again later".to_owned(),
+        ProviderError::Throttled(_) => "the provider is asked too much at the moment; try again later".to_owned(),
+        ProviderError::BadAnswer(_) | ProviderError::NonceMismatch => {
+            "the provider's answer is not usable; the gateway's log says why".to_owned()
+        }
+        ProviderError::NoIdToken { remedy } => format!(
+            "the provider gave no id token; send the scope openid in the authorization request, or as the operator {remedy}"
+        ),
+        ProviderError::NotAdmitted(rule) => not_admitted(*rule).to_owned(),
+        ProviderError::Unsupported => "the provider has no such operation".to_owned(),
+    }
+}
+
+/// Why the settings do not let somebody in.
+pub(super) fn not_admitted(rule: AdmissionRule) -> &'static str {
+    match rule {
+        AdmissionRule::HostedDomain => {
+            "only people of one Google Workspace domain may sign in here; choose your account of that domain"
+        }
+        AdmissionRule::Tenant => {
+            "people of your organization may not sign in here; ask whoever runs this site if they should"
+        }
+        AdmissionRule::Group => {
+            "only members of certain groups may sign in here, and you are in none of them as far as your organization tells; ask whoever \
+             runs this site if you should be"
+        }
+        AdmissionRule::GroupsElsewhere => {
+            "only members of certain groups may sign in here, and you are in so many that your organization does not name them; ask \
+             whoever runs this site"
+        }
+    }
+}
