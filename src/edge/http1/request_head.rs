@@ -101,7 +101,7 @@ pub(crate) fn end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Ba
     if bytes.len() > MAX_HEAD_BYTES { Err(BadHead::TooLarge) } else { Ok(None) }
 }
 
-/// Skips one empty line before a request line (RFC 9112 §2.2).
+/// The length of an empty line before the request line: one is ignored (RFC 9112 §2.2).
 fn leading_blank_lines(bytes: &[u8]) -> usize {
     if bytes.starts_with(b"\r\n") { 2 } else { 0 }
 }
