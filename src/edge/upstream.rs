@@ -63,8 +63,8 @@ impl State {
         }
     }
 
-    /// The router of the newest snapshot. A request takes it once and uses it to its end. `forget_tokens` is called when tokens that
-    /// were found good have to be looked at again: a key may be gone for good, or the issuer another.
+    /// The router of the newest snapshot. A request takes it once and uses it to its end. Calls `forget_tokens` when
+    /// validated tokens have to be checked again: a key may have been removed, or the issuer may have changed.
     pub(crate) fn router(&self, forget_tokens: impl FnOnce()) -> Rc<Router> {
         let mut snapshots = self.snapshots.borrow_mut();
         let newest = snapshots.newest();

@@ -191,7 +191,7 @@ async fn exchange<B: FromUpstream>(
     }
 }
 
-/// Like [`exchange`], over HTTP/2.
+/// Like `exchange`, over HTTP/2.
 async fn exchange_on_stream<B: FromUpstream>(
     state: &State,
     endpoint: &Rc<Endpoint>,

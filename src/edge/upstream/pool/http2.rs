@@ -193,8 +193,9 @@ impl Http2Pool {
             .map(|connection| Stream::on(connection, load))
     }
 
-    /// Opens a connection, or waits for the one that is being opened. It goes on though nobody waits any more. A connection that
-    /// was opened and is gone again is an error, too: whoever asked would otherwise open one after the other.
+    /// Opens a connection, or waits for the one that is being opened. Opening continues even if no request waits any
+    /// more. A connection that was opened and is already closed is an error, too: otherwise a waiter would open one
+    /// after another.
     pub(crate) async fn open(
         self: &Rc<Self>,
         connector: &Rc<Connector>,
