@@ -89,7 +89,7 @@ impl BrowserSettings {
     }
 }
 
-/// Whether an authority names the local machine of the one who resolves it.
+/// Whether an authority names the machine that resolves it: `localhost` or a loopback address.
 fn is_this_machine(authority: &[u8]) -> bool {
     let Ok(authority) = std::str::from_utf8(authority) else { return false };
     let (host, _port) = match authority.rsplit_once(':') {

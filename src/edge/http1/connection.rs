@@ -192,7 +192,7 @@ impl Http1Connection {
     /// Discards what has arrived of an unread body. The client may send all of it before it reads the response.
     pub(crate) fn discard_body(&self, context: &mut Context<'_>) {
         let mut left = u64::MAX;
-        // The client decides how far it gets: `ClientTimeouts` closes a connection that meanwhile reads nothing.
+        // The client decides how far it gets: `ClientTimeouts` ends the wait if it reads nothing.
         let _ = self.poll_finish(context, &mut left);
     }
 
@@ -246,7 +246,7 @@ impl Http1Connection {
                     return if input.is_broken { Poll::Ready(()) } else { Poll::Pending };
                 }
                 if input.buffer.len() >= SMALL_READ_BYTES {
-                    // The rest stays in the socket.
+                    // The rest stays unread.
                     return Poll::Pending;
                 }
             }
