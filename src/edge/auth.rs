@@ -1,5 +1,6 @@
-//! Finds out who calls, by a token or by the session of a browser, and what goes along with them to a service. What cannot be
-//! told from the snapshot is asked of the [`Resolver`](crate::edge::ports::Resolver), on the control runtime, and remembered per core.
+//! Authenticates the caller, by a token or by a browser session, and decides which credentials go along to a service.
+//! Questions that the snapshot cannot answer go to the [`Resolver`](crate::edge::ports::Resolver), on the control
+//! runtime; each core caches the results.
 
 pub(crate) mod bearer;
 pub mod browser;
@@ -22,7 +23,7 @@ use crate::{
     edge::{error::Failure, http::header_list::HeaderList, snapshot::Snapshot},
 };
 
-/// What one core knows of callers.
+/// The authentication caches and settings of one core.
 pub(crate) struct State {
     pub(crate) lookup: Lookup,
     pub(crate) tokens: Tokens,
@@ -33,7 +34,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Knows nobody yet.
+    /// Starts with empty caches.
     pub(crate) fn new(lookup: Lookup, tokens: Tokens, browsers: BrowserSettings) -> Self {
         Self {
             lookup,
@@ -46,7 +47,7 @@ impl State {
     }
 }
 
-/// Who calls, by a credential that is accepted here; `None` if none was sent. A token counts before a session.
+/// The caller, by a credential that is accepted here; `None` if none was sent. A token takes precedence over a session.
 pub(crate) async fn authenticate(
     state: &State,
     snapshot: &Snapshot,

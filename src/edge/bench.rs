@@ -1,4 +1,4 @@
-//! Single steps of the pipeline, as `benches/edge.rs` measures them. Not part of the binary: the feature `bench` brings it.
+//! Single steps of the pipeline, for `benches/edge.rs`. Not part of the binary: compiled with the feature `bench` only.
 
 use std::{borrow::Cow, cell::Cell, pin::pin, task::Context};
 
@@ -15,12 +15,12 @@ use crate::{
     },
 };
 
-/// The path's one form, or `None` if it is refused.
+/// The path's canonical form, or `None` if it is refused.
 pub fn canonical(path: &str) -> Option<Cow<'_, str>> {
     path::canonical(path).ok().map(|canonical| canonical.path)
 }
 
-/// Whose turn it is.
+/// The next candidate, round robin.
 pub fn round_robin<'c, T>(candidates: &'c [T], turn: &Cell<usize>) -> Option<&'c T> {
     load_balancer::round_robin(candidates, turn)
 }
@@ -29,7 +29,7 @@ pub fn round_robin<'c, T>(candidates: &'c [T], turn: &Cell<usize>) -> Option<&'c
 pub struct Core(core::Core);
 
 impl Core {
-    /// As the server makes one.
+    /// Builds one as the server does.
     pub fn new(parts: &Parts) -> Self {
         Self(parts.core(&parts.shared_limits()))
     }
@@ -40,7 +40,7 @@ impl Core {
         matches!(self.0.router().destination(wanted), Destination::Service { cluster: Some(_), .. })
     }
 
-    /// Whether the caller has a good token. Must not need the resolver.
+    /// Whether the caller has a valid token. Must not need the resolver.
     pub fn knows_the_caller(&self, authorization: &HeaderValue) -> bool {
         let headers = HeaderList::from_iter([(AUTHORIZATION, authorization.clone())]);
         let router = self.0.router();
@@ -49,7 +49,7 @@ impl Core {
         matches!(found.as_mut().poll(&mut context), std::task::Poll::Ready(Ok(Some(_))))
     }
 
-    /// Forgets the tokens that were found good.
+    /// Forgets the validated tokens.
     pub fn forget_tokens(&self) {
         self.0.auth.tokens.clear();
     }

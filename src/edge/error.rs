@@ -1,4 +1,4 @@
-//! Everything that can go wrong with a request at the edge: whose fault it is, and whether trying again can help.
+//! All failures of a request at the edge, with their source and whether a retry can help.
 
 use http::HeaderValue;
 
@@ -7,7 +7,7 @@ use crate::{
     edge::{http::path::BadPath, http1::request_head::BadHead},
 };
 
-/// Why a request was not answered as its sender hoped.
+/// The reason why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// The head was refused before it was parsed.
@@ -28,39 +28,39 @@ pub(crate) enum Failure {
     Token(Rejection),
     /// The caller may not use the route.
     Denied(Denied),
-    /// A session came along from a page that may not use it.
+    /// A session was sent from a page that may not use it.
     CrossSite,
-    /// Somebody who is not signed in has come by browser: here they sign in, and then come back.
+    /// A browser without a session is redirected: to the login, and from there back.
     SignIn(HeaderValue),
-    /// No service answers at this path.
+    /// No route leads to a service for this path.
     NoRoute,
     /// The routes of this path take other methods.
     MethodNotAllowed {
-        /// These.
+        /// The allowed methods.
         allow: HeaderValue,
     },
     /// The body is larger than the route allows.
     BodyTooLarge {
-        /// What it allows.
+        /// The limit.
         limit_bytes: u64,
     },
     /// The client's body broke off or is malformed.
     BodyBroken,
     /// The client stopped sending its body.
     BodyTimeout,
-    /// The client has as many requests in flight as it may.
+    /// The client has its maximum of requests in flight.
     ClientOverloaded,
-    /// The route has as many requests in flight as it may.
+    /// The route has its maximum of requests in flight.
     RouteOverloaded,
-    /// The service has as many requests in flight as it may.
+    /// The service has its maximum of requests in flight.
     ServiceOverloaded,
     /// The process may open no more connections to services.
     ConnectionsExhausted,
-    /// The service has no instance now.
+    /// The service has no endpoint now.
     NoInstance,
     /// The credential could not be checked now.
     CheckUnavailable,
-    /// The route sends the caller's token at this provider along, and the caller has no grant there.
+    /// The route forwards the caller's token at this provider, and the caller has no grant there.
     ProviderGrantMissing(ProviderName),
     /// The caller has to sign in at this provider again.
     ReauthorizationRequired(ProviderName),
@@ -68,48 +68,49 @@ pub(crate) enum Failure {
     ProviderUnavailable(ProviderName),
     /// The caller's token at a provider could not be looked up now.
     VaultUnavailable,
-    /// The instance could not be connected to.
+    /// Connecting to the endpoint failed.
     Unreachable,
-    /// The instance did not take the connection in time.
+    /// The endpoint did not accept the connection in time.
     ConnectTimeout,
-    /// The instance did not begin with the request, and said so (HTTP/2).
+    /// The endpoint did not process the request, and said so (HTTP/2).
     Refused,
-    /// The connection was lost before an answer came: the service closed it, or we did, for what another answer on it was.
+    /// The connection was lost before a response came: closed by the service, or by the gateway because of another
+    /// response on it.
     HungUp,
-    /// What came was not an HTTP answer.
+    /// The input was not an HTTP response.
     BadResponse,
-    /// No answer came in time.
+    /// No response came in time.
     ResponseTimeout,
-    /// A defect of ours.
+    /// A defect of the gateway.
     Internal,
 }
 
-/// Whose fault a failure is.
+/// The source of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// The client's.
+    /// The client.
     Client,
-    /// Ours, or that of what we need.
+    /// The gateway, or something that it depends on.
     Gateway,
-    /// The service's.
+    /// The service.
     Upstream,
-    /// That of too much to do: a limit was reached, or there is no instance. Said with the route (`shortage`).
+    /// Overload: a limit was reached, or there is no endpoint. Logged with the route (`shortage`).
     Shortage,
 }
 
 /// Whether the same request may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retry {
-    /// It would end the same, or the caller has waited long enough.
+    /// Not at all: it would fail again, or the caller has waited long enough.
     Never,
     /// Nothing of it was sent, so any request may be.
     Any,
-    /// It may have been acted on: only idempotent ones (RFC 9110 §9.2.2).
+    /// It may have been processed: only idempotent ones (RFC 9110 §9.2.2).
     Idempotent,
 }
 
 impl Failure {
-    /// Whose fault it is.
+    /// Its source.
     pub(crate) fn source(&self) -> Source {
         match self {
             Self::Head(_)
@@ -146,7 +147,7 @@ impl Failure {
         }
     }
 
-    /// Whether the request may be sent again, elsewhere.
+    /// Whether the request may be sent again, to another endpoint.
     pub(crate) fn retry(&self) -> Retry {
         match self {
             Self::Unreachable | Self::ConnectTimeout | Self::Refused => Retry::Any,

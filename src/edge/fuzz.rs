@@ -1,5 +1,6 @@
-//! What the fuzz targets in `fuzz/` check about the parsers of the data plane. Not part of the binary: the feature `fuzz`
-//! brings it. Each function panics when a property does not hold; the tests try it with the seeds in `fuzz/seeds`.
+//! The checks of the fuzz targets in `fuzz/` on the parsers of the data plane. Not part of the binary: compiled with
+//! the feature `fuzz` only. Each function panics when a property does not hold; the tests run it with the seeds in
+//! `fuzz/seeds`.
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -24,7 +25,7 @@ use crate::edge::{
     http2::validate,
 };
 
-/// A request head of HTTP/1.x. It is found at the same place however its bytes arrive, and httparse reads the same request.
+/// An HTTP/1.x request head. Its end does not depend on how the bytes arrive, and httparse reads the same request.
 pub fn http1_head(bytes: &[u8]) {
     let whole = request_head::end(bytes, &mut 0);
     assert_eq!(whole.ok(), end_byte_by_byte(bytes).ok(), "the end of the head depends on how the bytes arrive");
@@ -35,11 +36,11 @@ pub fn http1_head(bytes: &[u8]) {
     assert_eq!(oracle.parse(bytes), Ok(httparse::Status::Complete(end)), "httparse sees another end");
     assert_eq!(oracle.method, Some(head.request.method.as_str()));
     let target = oracle.path.unwrap_or_default();
-    // An authority alone, which is for CONNECT, has none.
+    // A bare authority, which is for CONNECT, has no path.
     let written = if head.request.uri.scheme().is_some() { with_path(target) } else { target.to_owned() };
     let read = head.request.uri.to_string();
     assert_eq!(one_case(read.trim_start_matches('/')), one_case(written.trim_start_matches('/')));
-    // What frames the body is no header any more, and is compared by itself.
+    // The framing headers are removed from the list, and compared separately.
     let frames =
         |name: &str| name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding");
     let ours = head.request.headers.iter().filter(|(name, _)| **name != CONTENT_LENGTH && **name != TRANSFER_ENCODING);
@@ -62,13 +63,13 @@ pub fn http1_head(bytes: &[u8]) {
     }
 }
 
-/// A target with its scheme, if it has one, in lower case: the case of a scheme does not count (RFC 9110 §4.2.3).
+/// A target with its scheme, if it has one, in lower case: schemes are case-insensitive (RFC 9110 §4.2.3).
 fn one_case(target: &str) -> String {
     let (scheme, rest) = target.split_at(target.find("://").unwrap_or(0));
     format!("{}{rest}", scheme.to_ascii_lowercase())
 }
 
-/// An absolute target. If it has no path, that is `/` (RFC 9112 §3.2.2).
+/// An absolute target. An empty path becomes `/` (RFC 9112 §3.2.2).
 fn with_path(target: &str) -> String {
     let begins = target.find("://").map_or(0, |at| at + "://".len());
     let ends = target[begins..].find(['/', '?']).map_or(target.len(), |at| begins + at);
@@ -76,7 +77,7 @@ fn with_path(target: &str) -> String {
     if rest.starts_with('/') { target.to_owned() } else { format!("{authority}/{rest}") }
 }
 
-/// Where a head ends when each byte arrives alone.
+/// The end of a head when its bytes arrive one by one.
 fn end_byte_by_byte(bytes: &[u8]) -> Result<Option<usize>, BadHead> {
     let mut scanned = 0;
     for length in 1..=bytes.len() {
@@ -88,8 +89,8 @@ fn end_byte_by_byte(bytes: &[u8]) -> Result<Option<usize>, BadHead> {
     Ok(None)
 }
 
-/// A body of HTTP/1.x. The first byte chooses how it is delimited, the second how many bytes arrive at a time. The same body is
-/// found however they arrive.
+/// An HTTP/1.x body. The first byte chooses its framing, the second how many bytes arrive at a time. The decoded body
+/// does not depend on how they arrive.
 pub fn http1_body(bytes: &[u8]) {
     let [kind, size, stream @ ..] = bytes else { return };
     let framing = match kind % 4 {
@@ -107,7 +108,7 @@ pub fn http1_body(bytes: &[u8]) {
     }
 }
 
-/// Data, number of trailers, and what stands behind the body.
+/// The data, the number of trailers, and the rest of the input.
 fn body(mut decoder: BodyDecoder, stream: &[u8], size: usize) -> Result<(Vec<u8>, usize, Vec<u8>), BadBody> {
     let (mut input, mut data, mut trailers) = (BytesMut::new(), Vec::new(), 0);
     for part in stream.chunks(size) {
@@ -122,7 +123,8 @@ fn body(mut decoder: BodyDecoder, stream: &[u8], size: usize) -> Result<(Vec<u8>
     Ok((data, trailers, input.to_vec()))
 }
 
-/// The `Cookie` headers of a request, a line each. None of our cookies is left for a service, and the others are as they were.
+/// The `Cookie` headers of a request, one a line. None of the gateway's cookies is left for a service, and the others
+/// are unchanged.
 pub fn cookies(bytes: &[u8]) {
     let lines = bytes.split(|&byte| byte == b'\n').filter(|line| http::HeaderValue::from_bytes(line).is_ok());
     let mut headers: HeaderList = lines.map(|line| (COOKIE, line)).collect();
@@ -154,8 +156,8 @@ pub fn path(bytes: &[u8]) {
     );
 }
 
-/// A request over HTTP/2 as hyper and h2 let it through: the first line is its target, the others are headers, and behind an
-/// empty line stands its body. If it is accepted, its head over HTTP/1.1 is read as the same message.
+/// An HTTP/2 request as hyper and h2 accept it: the first line is its target, the others are headers, and its body
+/// follows an empty line. If it is accepted, its head over HTTP/1.1 is parsed as the same message.
 pub fn http2_to_http1(bytes: &[u8]) {
     let mut lines = bytes.split(|&byte| byte == b'\n');
     let Ok(uri) = Uri::try_from(lines.next().unwrap_or_default()) else { return };
@@ -194,7 +196,7 @@ pub fn http2_to_http1(bytes: &[u8]) {
     }
     assert_eq!(request_head::end(&head, &mut 0), Ok(Some(head.len())), "{}", head.escape_ascii());
     match request_head::parse(&Bytes::from(head)) {
-        // A service may take more headers than we do. Nothing is read otherwise for it.
+        // A service may accept more headers than the gateway. That changes nothing in how they are read.
         Err(BadHead::TooLarge) => {}
         read => {
             let read = read.map(|read| (read.request.uri.to_string(), read.framing));
@@ -210,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_seeds_are_read_as_they_should_be() {
+    fn the_seeds_hold_all_properties() {
         type Target = fn(&[u8]);
         let targets: [(&str, Target); 5] = [
             ("http1_head", http1_head),
@@ -224,7 +226,7 @@ mod tests {
             let seeds: Vec<_> =
                 fs::read_dir(seeds).unwrap().map(|seed| fs::read(seed.unwrap().path()).unwrap()).collect();
             assert!(!seeds.is_empty(), "{name} has no seed");
-            // And with what is left when they break off anywhere.
+            // Also each seed truncated anywhere.
             for seed in &seeds {
                 (0..=seed.len()).for_each(|length| target(&seed[..length]));
             }

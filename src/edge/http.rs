@@ -1,4 +1,4 @@
-//! The words of HTTP, whatever the version: messages and pure rules about them, without any I/O.
+//! HTTP messages, independent of the version, and pure rules about them, without any I/O.
 
 pub(crate) mod authority;
 pub(crate) mod client_address;

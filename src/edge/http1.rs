@@ -1,4 +1,4 @@
-//! HTTP/1.x: our own codec (RFC 9112). The server's loop is in [`listener`](super::listener).
+//! HTTP/1.x: our own codec (RFC 9112). The server loop is in [`listener`](super::listener).
 
 pub(crate) mod body_decoder;
 pub(crate) mod body_encoder;

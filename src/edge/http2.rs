@@ -1,4 +1,4 @@
-//! What is added to the HTTP/2 of the `h2` library: a request that it accepts is validated once more, and frames are followed.
+//! Additions to the HTTP/2 of the `h2` library: stricter validation of requests, and tracking of frames.
 
 pub(crate) mod body;
 pub(crate) mod frame_tracker;

@@ -1,4 +1,4 @@
-//! How much of something there may be at a time.
+//! Limits on how much may be in use at a time.
 
 pub(crate) mod in_flight;
 pub(crate) mod local_permit;

@@ -1,4 +1,4 @@
-//! Accepts connections, gives each to a core, and serves it in the version of HTTP that it speaks.
+//! Accepts connections, assigns each to a core, and serves it in the HTTP version that the client speaks.
 
 pub(crate) mod acceptor;
 pub(crate) mod connection;

@@ -1,4 +1,4 @@
-//! Sockets below HTTP: TCP, TLS, the names of hosts, and turns of a core.
+//! Networking below HTTP: TCP, TLS, name resolution, and fair scheduling on a core.
 
 pub(crate) mod client_stream;
 pub(crate) mod lingering_close;

@@ -1,4 +1,4 @@
-//! What is written down of a request: the access log, request ids and traces.
+//! Records of a request: the access log, request ids and traces.
 
 pub(crate) mod access_log;
 pub(crate) mod request_id;

@@ -1,5 +1,6 @@
-//! What happens to a request, step by step: its form, its path, where it goes, who calls, whether they may, how large it is,
-//! which token of theirs goes along, and then it is sent on. The first step that objects answers.
+//! The steps of a request: validate its form, normalise its path, find its route, authenticate the caller, authorise
+//! them, limit the size, get the caller's provider token, and forward. The first step that fails determines the
+//! response.
 
 pub(crate) mod control_plane;
 pub(crate) mod core;
@@ -76,7 +77,7 @@ use crate::{
     },
 };
 
-/// Answers one request. Whatever goes wrong becomes an answer, too; each answer carries the request's id, and each request
+/// Answers one request. An error becomes a response, too; each response carries the request's id, and each request
 /// leaves one line in the log.
 pub(crate) async fn answer(
     core: &Core,
@@ -95,7 +96,7 @@ pub(crate) async fn answer(
     finished(outcome, &id, record, decision, transport)
 }
 
-/// Answers what could not be read as a request.
+/// Responds to input that could not be parsed as a request.
 pub(crate) fn refuse(core: &Core, connection_state: &Rc<ConnectionState>, bad: BadHead) -> Box<Response> {
     let id = core.random.next();
     let record = Record::begin(&core.access_log, Method::default(), None, id.clone(), Rc::clone(connection_state));
@@ -131,10 +132,10 @@ fn finished(
     answer
 }
 
-/// A panic while handling a request is an answer like any other failure: neither the core nor the process ends.
+/// Turns a panic while handling a request into an error response: neither the core nor the process ends.
 async fn shielded<T>(mut handling: Pin<&mut impl Future<Output = Result<T, Failure>>>) -> Result<T, Failure> {
     std::future::poll_fn(move |context| {
-        // What the request alone has touched is dropped with it; what it shares is left whole between any two steps.
+        // The request's own state is dropped with it; shared state is consistent between any two steps.
         std::panic::catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(context))).unwrap_or_else(|_| {
             error!("handling a request panicked");
             Poll::Ready(Err(Failure::Internal))
@@ -211,7 +212,7 @@ async fn handle(
     }
 }
 
-/// Which method a browser asks about before it uses it, if that is what a request is for.
+/// The method that a CORS preflight asks about; `None` if the request is not a preflight.
 fn preflight_for<'h>(method: &Method, headers: &'h HeaderList) -> Option<&'h str> {
     if *method != Method::OPTIONS || !headers.contains(&ORIGIN) {
         return None;
@@ -219,7 +220,7 @@ fn preflight_for<'h>(method: &Method, headers: &'h HeaderList) -> Option<&'h str
     headers.text(&ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// The routes of a path take methods, but not the one that it was asked with.
+/// The error for a path whose routes do not accept the request's method.
 fn other_methods(routes: &[Arc<Route>]) -> Failure {
     let mut methods: Vec<&str> = routes.iter().flat_map(|route| route.methods.named()).map(String::as_str).collect();
     methods.sort_unstable();
@@ -227,7 +228,7 @@ fn other_methods(routes: &[Arc<Route>]) -> Failure {
     HeaderValue::try_from(methods.join(", ")).map_or(Failure::Internal, |allow| Failure::MethodNotAllowed { allow })
 }
 
-/// A request whose form was found good.
+/// A request whose form was found valid.
 struct Checked<'r> {
     head: &'r mut RequestHead,
     body: Incoming,
@@ -251,12 +252,12 @@ async fn proxy(
     let mut limits = limits(core, route);
     record.may_idle(limits.idle);
     request.body.may_idle(limits.idle);
-    // A WebSocket begins with a GET, and any page may begin one.
+    // A WebSocket begins with a GET, and any page may open one.
     let changes = !request.head.method.is_safe() || request.upgrade.is_some();
     let accepted = route.access.accepted();
     let caller = match authenticate(&core.auth, snapshot, accepted, &request.head.headers, changes).await {
         Ok(caller) => caller,
-        // Whoever may come without a credential may come with one that is not good here, or is for the service alone.
+        // On an open route, an invalid credential is ignored: it may be meant for the service alone.
         Err(_) if route.access == Access::Open => None,
         Err(failure) => return Err(failure),
     };
@@ -286,12 +287,14 @@ async fn proxy(
     if let Some(upload) = body.upload() {
         record.uploads(upload);
         if cluster.speaks_http2() {
-            // A small body shares a connection with others. If its head says no length, it does if it has come as a whole.
+            // A small body shares a connection with others. If its head declares no length, it does so if it has
+            // arrived completely.
             if length == BodyLength::Unknown {
                 buffering::buffer_what_is_there(upload, MAX_SHARED_BODY_BYTES, &core.buffered).await?;
             }
         } else if route.buffer_bytes > 0 {
-            // Before anything is asked for that would grow old meanwhile, and before it counts against the service.
+            // Buffer before obtaining anything that could expire meanwhile, and before the request counts against the
+            // service.
             buffering::buffer(upload, route.buffer_bytes, &core.buffered, limits.idle, limits.deadline).await?;
         }
     }
@@ -338,7 +341,7 @@ async fn proxy(
     forward(&core.upstream, cluster, &outgoing, &limits, record).await
 }
 
-/// A permit for one more request of a client, if that is limited at all.
+/// A permit for one more request of a client, if the client is limited at all.
 fn client_permit(
     core: &Core,
     peer: &Peer,
@@ -351,7 +354,8 @@ fn client_permit(
     kind(&permits).try_acquire().map(Some).ok_or(Failure::ClientOverloaded)
 }
 
-/// What becomes of a request that may not be forwarded. Whoever could be signed in, and has come by browser, signs in.
+/// The error for a request that may not be forwarded. A browser navigation that lacks a session is redirected to the
+/// login.
 fn refused(core: &Core, denied: Denied, request: &Checked<'_>) -> Failure {
     let could_be_signed_in = matches!(denied, Denied::CredentialMissing(Accepted::Session | Accepted::TokenOrSession));
     if could_be_signed_in
@@ -365,7 +369,7 @@ fn refused(core: &Core, denied: Denied, request: &Checked<'_>) -> Failure {
     Failure::Denied(denied)
 }
 
-/// How long a request on this route may take from now on.
+/// The time limits for a request on this route, from now on.
 fn limits<'r>(core: &Core, route: &Route) -> ExchangeLimits<'r> {
     let of_route = &route.time_limits;
     ExchangeLimits {
@@ -377,9 +381,9 @@ fn limits<'r>(core: &Core, route: &Route) -> ExchangeLimits<'r> {
     }
 }
 
-/// For whom the request is: the authority of an absolute target, which overrides `Host` (RFC 9112 §3.2.2), or `Host`, of
-/// which there is at most one (the head was judged), and none in HTTP/1.0 alone. Over HTTP/2 every target has an authority, and
-/// a `Host` beside it must be the same (RFC 9113 §8.3.1).
+/// The host of a request: the authority of an absolute target, which overrides `Host` (RFC 9112 §3.2.2), or else
+/// `Host`. There is at most one `Host` (the head was validated), and it may be missing only in HTTP/1.0. Over HTTP/2
+/// every target has an authority, and a `Host` beside it must be equal (RFC 9113 §8.3.1).
 fn host(uri: &Uri, headers: &HeaderList, version: Version) -> Result<Option<Bytes>, Failure> {
     if let (Version::HTTP_2, Some(authority), Some(host)) = (version, uri.authority(), headers.get(&HOST))
         && !host.eq_ignore_ascii_case(authority.as_str().as_bytes())
@@ -395,7 +399,7 @@ fn host(uri: &Uri, headers: &HeaderList, version: Version) -> Result<Option<Byte
     host.filter(|host| std::str::from_utf8(host).is_ok_and(is_authority)).map(Some).ok_or(Failure::Authority)
 }
 
-/// What we say about ourselves when asked for the options of no resource in particular.
+/// The response to `OPTIONS *`, which concerns the gateway itself.
 fn options() -> Response {
     let mut answer = Answer::new(StatusCode::NO_CONTENT, ResponseBody::whole(Bytes::new()));
     answer.headers.append(ALLOW, ALLOWED_METHODS);

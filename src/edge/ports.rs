@@ -1,4 +1,5 @@
-//! The ways out of the data plane: two are answered on the control runtime, one is the access log.
+//! The interfaces of the data plane to the outside: the control plane and the resolver run on the control runtime; the
+//! third is the access log.
 
 use std::{io, net::SocketAddr};
 
@@ -22,31 +23,31 @@ use crate::domain::gateway::models::{
 /// A body on its way through the control plane, in either direction.
 pub type Body = BoxBody<Bytes, io::Error>;
 
-/// Who sent a request and under which id it is logged. The control plane finds it in the request's extensions.
+/// The origin of a request. The control plane finds it in the request's extensions.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestOrigin {
-    /// Under which id the request is logged.
+    /// The id under which the request is logged.
     pub request_id: RequestId,
     /// The client's address: the peer's, or the one that a trusted proxy vouches for.
     pub client: SocketAddr,
-    /// Whether they came by `http` or `https`.
+    /// The scheme that the client used: `http` or `https`.
     pub scheme: &'static str,
 }
 
-/// Answers the gateway's own paths.
+/// Answers requests for the gateway's own paths.
 #[async_trait]
 pub trait ControlPlane: Send + Sync + 'static {
     /// Answers one request; [`RequestOrigin`] is in its extensions.
     async fn answer(&self, request: Request<Body>) -> Response<Body>;
 
-    /// The runtime on which a request for this path is answered, if that is not the control runtime: what has to be answered while
-    /// that is busy.
+    /// The runtime for a request to this path, if that is not the control runtime: for requests that must be answered
+    /// while that is busy.
     fn own_runtime(&self, _path: &str) -> Option<&Handle> {
         None
     }
 }
 
-/// The store could not be asked, or failed; why was logged.
+/// The store could not be reached, or failed; the reason was logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the credential could not be checked")]
 pub struct ResolverUnavailable;
@@ -56,50 +57,51 @@ pub struct ResolverUnavailable;
 pub struct ProviderAccess {
     /// The access token.
     pub token: Secret,
-    /// From when on it has to be asked for again, before the provider refuses it; `None` if it does not expire.
+    /// The time from which it has to be requested again, before the provider refuses it; `None` if it does not expire.
     pub fresh_until: Option<DateTime<Utc>>,
 }
 
-/// Why there is no token of a person at a provider.
+/// The reason why there is no token of a person at a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ProviderAccessError {
-    /// The person has not allowed anything there.
+    /// The person has not granted anything there.
     #[error("there is no grant")]
     GrantMissing,
     /// The person has to sign in there again.
     #[error("the person has to sign in at the provider again")]
     ReauthorizationRequired,
-    /// The token has expired, and the provider does not give another now.
+    /// The token has expired, and the provider does not issue another now.
     #[error("the provider is unavailable")]
     ProviderUnavailable,
-    /// The store could not be asked.
+    /// The store could not be reached.
     #[error("the grant could not be looked up")]
     Unavailable,
-    /// The grant cannot be read: asking again would fail as well.
+    /// The grant cannot be read: another attempt would fail as well.
     #[error("the grant cannot be read")]
     Broken,
 }
 
-/// Resolves what a snapshot cannot hold. The data plane remembers the answer per core until it expires or is revoked.
+/// Resolves data that a snapshot cannot hold. Each core of the data plane caches the result until it expires or is
+/// revoked.
 #[async_trait]
 pub trait Resolver: Send + Sync + 'static {
-    /// Whether an opaque token may stand for anybody at all here. If not, the data plane does not ask.
+    /// Whether opaque tokens can be valid here at all. If not, the data plane does not ask.
     fn knows_opaque_tokens(&self) -> bool;
 
-    /// Whom an opaque token (a dummy token, in development) stands for.
+    /// The identity of an opaque token (a dummy token, in development).
     async fn opaque_token(&self, digest: TokenDigest) -> Result<Result<Identity, Rejection>, ResolverUnavailable>;
 
-    /// Who calls with the session of a cookie with this digest; `None` if there is no such session any more.
+    /// The identity of the session whose cookie has this digest; `None` if there is no such session any more.
     async fn session(&self, digest: TokenDigest) -> Result<Option<Identity>, ResolverUnavailable>;
 
-    /// Where an account has an identity.
+    /// The providers at which an account has an identity.
     async fn providers_of(&self, account: AccountId) -> Result<Vec<ProviderName>, ResolverUnavailable>;
 
     /// An assertion for a service about a caller.
     async fn assertion(&self, caller: &Identity, service: &ServiceName)
     -> Result<SignedAssertion, ResolverUnavailable>;
 
-    /// The token of a person at a provider. It does not expire before it has arrived where it is sent.
+    /// The token of a person at a provider. It stays valid long enough to reach its destination.
     async fn provider_token(
         &self,
         account: AccountId,
@@ -107,15 +109,15 @@ pub trait Resolver: Send + Sync + 'static {
     ) -> Result<ProviderAccess, ProviderAccessError>;
 }
 
-/// Where the lines of the access log go.
+/// The sink for the lines of the access log.
 pub trait AccessLogSink: Send + Sync + 'static {
-    /// Whether anybody wants them.
+    /// Whether lines are wanted.
     fn is_open(&self) -> bool;
 
     /// Writes whole lines.
     fn write(&self, lines: &[u8]);
 
-    /// Whether somebody watches them on a terminal.
+    /// Whether the lines are shown on a terminal, and may have colours.
     fn has_colours(&self) -> bool {
         false
     }

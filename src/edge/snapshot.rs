@@ -1,5 +1,5 @@
-//! Everything a request needs, in one immutable value that is swapped whole: routes, instances, keys and revocations can
-//! never disagree within a request.
+//! All configuration and state that a request needs, in one immutable value that is replaced as a whole: routes,
+//! endpoints, keys and revocations are always consistent within a request.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,28 +11,28 @@ use crate::domain::gateway::models::{
     token::{Expectations, Revocations, SignatureVerifier},
 };
 
-/// What the data plane knows at one moment. A copy shares its parts with the original.
+/// The state of the data plane at one moment. A clone shares its parts with the original.
 #[derive(Clone)]
 pub struct Snapshot {
-    /// Which path leads where.
+    /// The routes of all paths.
     pub routes: Arc<RouteTable>,
     /// The services, by name.
     pub services: Arc<HashMap<ServiceName, Arc<Service>>>,
     /// Checks the signatures of access tokens.
     pub keys: Arc<dyn SignatureVerifier>,
-    /// What a token must say.
+    /// The required claims of a token.
     pub expectations: Arc<Expectations>,
     /// The deny-list.
     pub revocations: Revocations,
-    /// Whose grants have changed of late.
+    /// The accounts whose grants have changed recently.
     pub grant_changes: GrantChanges,
 }
 
-/// Where the control plane publishes snapshots and the data plane reads the newest one.
+/// The cell to which the control plane publishes snapshots and from which the data plane reads the newest one.
 pub struct SnapshotCell(Arc<ArcSwap<Snapshot>>);
 
 impl SnapshotCell {
-    /// Begins with `first`.
+    /// Starts with `first`.
     pub fn new(first: Snapshot) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(first)))
     }
@@ -42,7 +42,7 @@ impl SnapshotCell {
         self.0.load_full()
     }
 
-    /// A reader of its own for each core.
+    /// Creates a reader, one for each core.
     pub fn reader(&self) -> SnapshotReader {
         SnapshotReader(Cache::new(Arc::clone(&self.0)))
     }
@@ -57,8 +57,8 @@ impl SnapshotCell {
     }
 }
 
-/// Reads the newest snapshot without touching what other cores touch, as long as nothing changes: it keeps the one it read
-/// last and compares pointers.
+/// Reads the newest snapshot without touching shared memory, as long as nothing changes: it keeps the last one and
+/// compares pointers.
 pub struct SnapshotReader(Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>);
 
 impl SnapshotReader {

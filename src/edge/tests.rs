@@ -1,4 +1,4 @@
-//! The data plane from outside, over real sockets.
+//! Tests of the data plane from outside, over real sockets.
 
 mod access_log;
 mod callers;

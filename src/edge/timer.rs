@@ -1,4 +1,4 @@
-//! Coarse clocks, one per core and purpose: no request costs a timer of its own.
+//! Coarse timers, one per core and purpose: no request costs a timer of its own.
 
 pub(crate) mod client_timeouts;
 pub(crate) mod deadlines;

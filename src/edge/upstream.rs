@@ -1,4 +1,4 @@
-//! What one core needs to reach services.
+//! Sends requests to services: the state of one core.
 
 pub(crate) mod cluster;
 pub(crate) mod connector;
@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// See the module.
+/// The state of one core for sending requests to services.
 pub(crate) struct State {
     pub(crate) settings: UpstreamSettings,
     pub(crate) limits: CoreLimits,
@@ -43,7 +43,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// That of a core which has reached no service yet.
+    /// The state of a core that has not reached any service yet.
     pub(crate) fn new(
         settings: UpstreamSettings,
         limits: CoreLimits,
@@ -63,8 +63,8 @@ impl State {
         }
     }
 
-    /// The router of the newest snapshot. A request takes it once and uses it to its end. `forget_tokens` is called when tokens that
-    /// were found good have to be looked at again: a key may be gone for good, or the issuer another.
+    /// The router of the newest snapshot. A request takes it once and uses it to its end. Calls `forget_tokens` when
+    /// validated tokens have to be checked again: a key may have been removed, or the issuer may have changed.
     pub(crate) fn router(&self, forget_tokens: impl FnOnce()) -> Rc<Router> {
         let mut snapshots = self.snapshots.borrow_mut();
         let newest = snapshots.newest();
@@ -80,7 +80,7 @@ impl State {
         Rc::clone(&router)
     }
 
-    /// A permit for one more socket to a service. If there is none, one that is not in use is closed.
+    /// A permit for one more socket to a service. If there is none, closes an idle socket for it.
     pub(crate) fn connection_permit(&self) -> Option<Permit> {
         self.limits.connection(|| self.router.borrow().close_one_idle())
     }

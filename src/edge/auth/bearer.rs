@@ -1,6 +1,6 @@
-//! Finds out who calls, from the bearer token (RFC 6750 §2.1). A signature is checked once per core; whether the token has
-//! expired or was revoked is judged on every request. What no signature vouches for is asked of the [`Resolver`], if it
-//! knows such tokens at all.
+//! Authenticates the caller by the bearer token (RFC 6750 §2.1). A signature is checked once per core; expiry and
+//! revocation are checked on every request. A token without a valid signature is looked up with the [`Resolver`], if it
+//! knows opaque tokens at all.
 //!
 //! [`Resolver`]: crate::edge::ports::Resolver
 
@@ -22,36 +22,36 @@ use crate::{
     edge::{error::Failure, http::header_list::HeaderList, snapshot::Snapshot},
 };
 
-/// The longest token that is looked at: longer than any that the gateway issues, and it leaves room in a head of 16 KiB.
+/// The longest token that is checked: longer than any that the gateway issues, and it leaves space in a head of 16 KiB.
 const MAX_TOKEN_BYTES: usize = 12 * 1024;
 
-/// A token that was found good.
+/// A token that was found valid.
 #[derive(Clone)]
 struct Known {
     caller: Rc<Caller>,
-    /// Whether the resolver vouches for it, and not a signature.
+    /// Whether the resolver vouches for it, instead of a signature.
     is_opaque: bool,
 }
 
-/// The tokens that one core has found good.
+/// The tokens that one core has found valid.
 pub(crate) struct Tokens {
     known: RefCell<TokenCache<TokenHash, Known>>,
     fingerprints: TokenHasher,
 }
 
 impl Tokens {
-    /// None yet; nobody else knows the `seed` of their fingerprints.
+    /// Starts empty. The `seed` keys the fingerprints and must stay secret.
     pub(crate) fn new(seed: &[u8; 16]) -> Self {
         Self { known: RefCell::new(TokenCache::new(cache::TOKENS)), fingerprints: TokenHasher::new(seed) }
     }
 
-    /// Forgets them all.
+    /// Removes all of them.
     pub(crate) fn clear(&self) {
         self.known.borrow_mut().clear();
     }
 }
 
-/// Who calls; `None` if no token was sent.
+/// The caller; `None` if no token was sent.
 pub(crate) async fn by_token(
     lookup: &Lookup,
     tokens: &Tokens,
@@ -69,7 +69,7 @@ pub(crate) async fn by_token(
             Ok(()) => return Ok(Some(caller)),
             Err(rejection) => {
                 tokens.known.borrow_mut().forget(&fingerprint);
-                // The same text may have been registered anew.
+                // The same text may have been registered again.
                 if !is_opaque {
                     return Err(Failure::Token(rejection));
                 }
@@ -86,7 +86,7 @@ pub(crate) async fn by_token(
     Ok(Some(caller))
 }
 
-/// The token in `Authorization`. Another scheme is none of our business, but there may be one credential at most.
+/// The token in `Authorization`. Other schemes are ignored, but there may be at most one credential.
 fn presented(headers: &HeaderList) -> Result<Option<&[u8]>, Failure> {
     let mut values = headers.all(AUTHORIZATION);
     let value = match (values.next(), values.next()) {
@@ -109,8 +109,8 @@ fn verify(lookup: &Lookup, snapshot: &Snapshot, token: &[u8]) -> Result<Identity
     Ok(claims.identity())
 }
 
-/// Asks the resolver. If it does not know the token either, the reason why the token is no good as a signed one is told,
-/// unless it does not even look like one.
+/// Asks the resolver. If it does not know the token either, the error is the reason why the token is invalid as a
+/// signed one, unless it does not even look like one.
 async fn resolve(lookup: &Lookup, token: &[u8], as_signed: Rejection) -> Result<Identity, Failure> {
     if !lookup.knows_opaque_tokens() {
         return Err(Failure::Token(as_signed));
@@ -123,7 +123,7 @@ async fn resolve(lookup: &Lookup, token: &[u8], as_signed: Rejection) -> Result<
     }
 }
 
-/// What may have changed since the token was found good.
+/// Checks whatever may have changed since the token was found valid.
 fn check(lookup: &Lookup, snapshot: &Snapshot, identity: &Identity) -> Result<(), Rejection> {
     if !identity.is_live(lookup.now()) {
         Err(Rejection::Expired)

@@ -1,4 +1,4 @@
-//! Browsers: what the settings say of those that are signed in, and where those are sent that are not.
+//! Browser rules: the settings for browser sessions, and the redirect to the login page.
 
 use std::net::IpAddr;
 
@@ -21,25 +21,25 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const X_CSRF: HeaderName = HeaderName::from_static("x-csrf");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// What the data plane has to know of browsers.
+/// The settings of the data plane for browsers.
 #[derive(Debug, Clone)]
 pub struct BrowserSettings {
-    /// The name of the cookie that holds a session.
+    /// The name of the session cookie.
     pub session_cookie: String,
-    /// The pages that may act in the name of whoever is signed in.
+    /// The pages that may make changes with the session of the signed-in person.
     pub pages: TrustedPages,
-    /// Of other origins: their pages may call, and read what is answered.
+    /// The other origins whose pages may call, and read the responses.
     pub allowed_origins: AllowedOrigins,
-    /// Where our own paths are, too, and the routes: `/e`.
+    /// The prefix of the gateway's own paths, under which services are reachable, too: `/e`.
     pub api_prefix: String,
-    /// Whether browsers are told to use https alone for this host from now on (RFC 6797).
+    /// Whether responses tell browsers to use only https for this host from now on (RFC 6797).
     pub strict_transport: bool,
 }
 
-/// A year. Other hosts of the domain may not have a certificate, so they are not included.
+/// One year. Without `includeSubDomains`: other hosts of the domain may not have a certificate.
 const STRICT_TRANSPORT: &str = "max-age=31536000";
 
-/// Whether an answer tells browsers to use https alone for the host that it was asked at.
+/// Whether a response tells the browser to use only https for the requested host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
     /// It does.
@@ -49,7 +49,7 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// Adds `Strict-Transport-Security` where it is due. What a service says itself stays: it may want more, or less.
+    /// Adds `Strict-Transport-Security` where it is due. A service's own header stays: it may want more, or less.
     pub(crate) fn secure(self, headers: &mut HeaderList) {
         if self == Self::Strict && !headers.contains(&STRICT_TRANSPORT_SECURITY) {
             headers.append(STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
@@ -58,9 +58,9 @@ impl Transport {
 }
 
 impl BrowserSettings {
-    /// How answers to a request are to speak of the host it is for, if that is known. The developer's own browser on the machine of
-    /// a gateway, or at the end of a tunnel to it, would from then on find nothing there that has no certificate. A proxy in
-    /// front may ask for any host.
+    /// The transport rule for the response to a request, if the request is known. A request for this machine gets none:
+    /// the developer's own browser on the gateway's machine, or at the end of a tunnel to it, could from then on reach
+    /// nothing there that has no certificate. A proxy in front may ask for any host.
     pub(crate) fn transport(&self, request: Option<&RequestHead>, by_proxy: bool) -> Transport {
         let is_due = |request: &RequestHead| {
             let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
@@ -69,7 +69,7 @@ impl BrowserSettings {
         if self.strict_transport && request.is_some_and(is_due) { Transport::Strict } else { Transport::Any }
     }
 
-    /// A path in two: the API prefix, if it is one of a service's under it, and the rest, which leads to a service.
+    /// Splits a path: the API prefix, if a service's path follows it, and the rest, which leads to a service.
     pub(crate) fn split<'p>(&self, path: &'p str) -> (&'p str, &'p str) {
         let of_service = |rest: &str| rest == SERVICES_PREFIX || rest.starts_with("/api/");
         match path.strip_prefix(self.api_prefix.as_str()) {
@@ -78,7 +78,7 @@ impl BrowserSettings {
         }
     }
 
-    /// Where whoever asked for this signs in, to come back to it. What is too long to come back to is asked for again by hand.
+    /// The login page, with `return_to` set to this request. If the target is too long for `return_to`, it is left out.
     pub(crate) fn sign_in(&self, path: &str, query: Option<&str>) -> Option<HeaderValue> {
         let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
         let location = match ReturnTo::parse(&target, &[]) {
@@ -89,7 +89,7 @@ impl BrowserSettings {
     }
 }
 
-/// Whether an authority names the machine that it is looked up on.
+/// Whether an authority names the machine that resolves it: `localhost` or a loopback address.
 fn is_this_machine(authority: &[u8]) -> bool {
     let Ok(authority) = std::str::from_utf8(authority) else { return false };
     let (host, _port) = match authority.rsplit_once(':') {
@@ -104,7 +104,7 @@ fn is_this_machine(authority: &[u8]) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// From which page a request comes.
+/// The page that a request comes from.
 pub(crate) fn page(headers: &HeaderList) -> Page<'_> {
     Page {
         origin: headers.text(&ORIGIN),
@@ -113,7 +113,8 @@ pub(crate) fn page(headers: &HeaderList) -> Page<'_> {
     }
 }
 
-/// Whether somebody goes to a page with their browser, and no script or program asks. Browsers that do not say so ask for HTML.
+/// Whether a browser navigates to a page, as opposed to a script or a program that calls. Without `Sec-Fetch-Mode`, a
+/// browser is recognised by accepting HTML.
 pub(crate) fn navigates(method: &Method, headers: &HeaderList) -> bool {
     let says_so = || match headers.text(&SEC_FETCH_MODE) {
         Some(mode) => mode == "navigate",
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_told_from_a_program() {
+    fn a_browser_navigation_is_distinguished_from_a_program() {
         let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
         let goes = |method: &Method, lines: &[_]| navigates(method, &headers(lines));
         assert!(goes(&Method::GET, &[html]) && goes(&Method::HEAD, &[html]));
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn one_comes_back_to_where_one_was() {
+    fn the_login_returns_to_the_requested_page() {
         let at = |path: &str, query| settings(false).sign_in(path, query).unwrap();
         assert_eq!(at("/api/reports", None), "/e/login?return_to=%2Fapi%2Freports");
         assert_eq!(at("/api/r", Some("a=1&b=%20")), "/e/login?return_to=%2Fapi%2Fr%3Fa%3D1%26b%3D%2520");
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_a_service_may_stand_under_the_prefix() {
+    fn a_service_path_may_follow_the_api_prefix() {
         for (path, expected) in [
             ("/e/api/users", ("/e", "/api/users")),
             ("/e/api", ("/e", "/api")),
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn transport_security_is_said_once_and_only_where_it_is_due() {
+    fn strict_transport_security_is_sent_once_and_only_where_it_is_due() {
         let said = |transport: Transport, lines: &[(&'static str, &'static str)]| {
             let mut headers = headers(lines);
             transport.secure(&mut headers);
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn transport_security_is_not_said_of_the_developers_own_machine() {
+    fn strict_transport_security_is_not_sent_for_the_developers_own_machine() {
         let asked = |uri: &str, host: Option<&'static str>| RequestHead {
             uri: uri.parse().unwrap(),
             headers: host.into_iter().map(|host| (HOST, host)).collect(),

@@ -1,6 +1,6 @@
-//! Remembers on one core what was found good: which tokens, so that a signature is checked once, and people's tokens at
-//! providers. It is bounded; only successes come in, so that nothing invalid can push others out. Whether what is remembered
-//! still counts is judged anew on every request, by whoever asks.
+//! Caches on one core the credentials that were found valid: tokens, so that a signature is checked once, and people's
+//! tokens at providers. It is bounded, and only successes are cached, so that nothing invalid can evict others. The
+//! caller of `get` checks on every request whether the entry is still valid.
 
 use std::{
     borrow::Borrow,
@@ -8,13 +8,13 @@ use std::{
     hash::{BuildHasher, BuildHasherDefault, Hash, Hasher},
 };
 
-/// How many tokens a core remembers. A few hundred bytes each: some megabytes when full.
+/// How many tokens a core caches. A few hundred bytes each: some megabytes when full.
 pub(crate) const TOKENS: usize = 16 * 1024;
 
-/// What is remembered of tokens and the like, under what is left of them when they are digested.
+/// A cache of tokens and the like, keyed by their digests.
 pub(crate) type TokenCache<K, T> = Cache<K, T, BuildHasherDefault<DigestHasher>>;
 
-/// See the module. When it is full, whoever was not asked for since the hand last came by has to go (second chance).
+/// A bounded cache. When full, it evicts with the CLOCK (second-chance) algorithm.
 pub(crate) struct Cache<K, T, S = RandomState> {
     slots: HashMap<K, usize, S>,
     entries: Vec<Entry<K, T>>,
@@ -24,7 +24,7 @@ pub(crate) struct Cache<K, T, S = RandomState> {
 
 struct Entry<K, T> {
     key: K,
-    /// `None` once it was forgotten; the place is used again in its turn.
+    /// `None` once it was removed; the slot is reused when the hand reaches it.
     value: Option<T>,
     referenced: bool,
 }
@@ -34,7 +34,7 @@ impl<K: Hash + Eq + Clone, T: Clone, S: BuildHasher + Default> Cache<K, T, S> {
         Self { slots: HashMap::default(), entries: Vec::new(), hand: 0, capacity: capacity.max(1) }
     }
 
-    /// What is remembered under a key.
+    /// The value of a key.
     pub(crate) fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<T>
     where
         K: Borrow<Q>,
@@ -44,7 +44,7 @@ impl<K: Hash + Eq + Clone, T: Clone, S: BuildHasher + Default> Cache<K, T, S> {
         entry.value.clone()
     }
 
-    /// Remembers something.
+    /// Adds or replaces an entry.
     pub(crate) fn insert(&mut self, key: K, value: T) {
         let entry = Entry { key: key.clone(), value: Some(value), referenced: false };
         if let Some(&place) = self.slots.get(&key) {
@@ -57,7 +57,7 @@ impl<K: Hash + Eq + Clone, T: Clone, S: BuildHasher + Default> Cache<K, T, S> {
         } else {
             let place = self.free_place();
             let gone = std::mem::replace(&mut self.entries[place], entry);
-            // What was forgotten may have come back to another place.
+            // The removed key may have been inserted again in another slot.
             if self.slots.get(&gone.key) == Some(&place) {
                 self.slots.remove(&gone.key);
             }
@@ -66,7 +66,7 @@ impl<K: Hash + Eq + Clone, T: Clone, S: BuildHasher + Default> Cache<K, T, S> {
         self.slots.insert(key, place);
     }
 
-    /// Forgets what is remembered under a key.
+    /// Removes the entry of a key.
     pub(crate) fn forget<Q: Hash + Eq + ?Sized>(&mut self, key: &Q)
     where
         K: Borrow<Q>,
@@ -78,7 +78,7 @@ impl<K: Hash + Eq + Clone, T: Clone, S: BuildHasher + Default> Cache<K, T, S> {
         }
     }
 
-    /// Forgets everything.
+    /// Removes everything.
     pub(crate) fn clear(&mut self) {
         *self = Self::new(self.capacity);
     }
@@ -94,7 +94,8 @@ impl<K: Hash + Eq + Clone, T: Clone, S: BuildHasher + Default> Cache<K, T, S> {
     }
 }
 
-/// A digest is spread evenly already: eight bytes of it are a hash. Nobody can choose them for a token that is found good.
+/// Digests are evenly distributed already: eight bytes of one serve as its hash. A client cannot choose them for a
+/// token that is found valid.
 #[derive(Default)]
 pub(crate) struct DigestHasher(u64);
 
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded_and_keeps_who_is_asked_for() {
+    fn it_is_bounded_and_keeps_entries_that_are_used() {
         let mut cache: TokenCache<TokenDigest, u32> = TokenCache::new(8);
         (0..8).for_each(|n| cache.insert(digest(n), n));
         for n in 100..200 {
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_is_gone_and_its_place_used_again() {
+    fn a_removed_entry_is_gone_and_its_slot_is_reused() {
         let mut cache: TokenCache<TokenDigest, u32> = TokenCache::new(2);
         cache.insert(digest(1), 1);
         cache.insert(digest(2), 2);
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn digests_are_told_apart() {
+    fn digests_are_distinguished() {
         let hasher = BuildHasherDefault::<DigestHasher>::default();
         assert_ne!(hasher.hash_one(digest(1)), hasher.hash_one(digest(2)));
     }

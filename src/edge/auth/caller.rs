@@ -1,4 +1,4 @@
-//! A caller whose credential was found good, with what tells a service about them.
+//! An authenticated caller, with the header values that describe them to a service.
 
 use std::{cell::RefCell, fmt::Write, rc::Rc, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
     edge::error::Failure,
 };
 
-/// See the module.
+/// An authenticated caller.
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) identity: Arc<Identity>,
@@ -44,8 +44,8 @@ impl Caller {
         })
     }
 
-    /// What a service can check by itself about this caller. Signing costs more than a request, so one is sent more than once,
-    /// while its key is one of `keys`.
+    /// A signed assertion about this caller, which a service can check by itself. Signing costs more than a request, so
+    /// an assertion is sent several times, as long as its key is one of `keys`.
     pub(crate) async fn assertion(
         &self,
         lookup: &Lookup,
@@ -78,8 +78,8 @@ impl Caller {
     }
 }
 
-/// A text as a header's value. Whatever is not printable ASCII is percent-encoded, and so is `%` itself: a subject of any
-/// form arrives, can be read back, and equals no other's; and none can break out of its line.
+/// A text as a header value. All bytes but printable ASCII are percent-encoded, and so is `%` itself: a subject of any
+/// form arrives, can be decoded, and equals no other; and none can inject a line break.
 fn header_text(text: &str) -> HeaderValue {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'%';
     if text.bytes().all(plain) {
@@ -90,7 +90,7 @@ fn header_text(text: &str) -> HeaderValue {
         if plain(byte) {
             encoded.push(char::from(byte));
         } else {
-            // A `String` takes everything.
+            // Writing to a `String` cannot fail.
             let _ = write!(encoded, "%{byte:02X}");
         }
     }

@@ -1,4 +1,4 @@
-//! Asks the [`Resolver`] for what a snapshot cannot hold, on the control runtime.
+//! Asks the [`Resolver`] for data that a snapshot cannot hold, on the control runtime.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     ports::Clock,
 };
 
-/// Whom to ask for what a snapshot cannot hold, and what time it is.
+/// The resolver, the runtime it runs on, and the clock.
 pub(crate) struct Lookup {
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) control: Handle,
@@ -21,7 +21,7 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    /// Has the resolver answer a question, on the control runtime.
+    /// Asks the resolver a question, on the control runtime.
     pub(crate) async fn ask<T, A>(&self, question: impl FnOnce(Arc<dyn Resolver>) -> A) -> Result<T, Failure>
     where
         T: Send + 'static,
@@ -33,7 +33,7 @@ impl Lookup {
         }
     }
 
-    /// Whether it can vouch for tokens that no signature vouches for.
+    /// Whether the resolver can vouch for tokens without a signature.
     pub(crate) fn knows_opaque_tokens(&self) -> bool {
         self.resolver.knows_opaque_tokens()
     }

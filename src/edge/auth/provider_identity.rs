@@ -1,6 +1,6 @@
-//! Finds out whether a caller has an identity at the provider that a route demands. What the [`Resolver`] says is remembered
-//! for a short while, and not beyond a change of the person's grants that this replica knows of; that there is none is asked
-//! each time.
+//! Checks whether a caller has an identity at the provider that a route requires. The answer of the [`Resolver`] is
+//! cached for a short while, and no longer than until a change of the person's grants that this replica knows of. A
+//! missing identity is not cached: it is looked up each time.
 //!
 //! [`Resolver`]: crate::edge::ports::Resolver
 
@@ -18,10 +18,10 @@ use crate::{
     edge::{error::Failure, snapshot::Snapshot},
 };
 
-/// Of how many accounts a core remembers where they have identities.
+/// For how many accounts a core caches their identities.
 const CAPACITY: usize = 4 * 1024;
 
-/// What one core knows of where people have identities.
+/// The cached identities of one core.
 pub(crate) struct ProviderIdentities(RefCell<Cache<AccountId, Rc<Known>>>);
 
 struct Known {
@@ -29,7 +29,7 @@ struct Known {
     asked_at: DateTime<Utc>,
 }
 
-/// The provider that is wanted, if the caller has an identity there.
+/// The required provider, if the caller has an identity there.
 pub(crate) async fn identity_at<'p>(
     lookup: &Lookup,
     accounts: &ProviderIdentities,
@@ -38,7 +38,7 @@ pub(crate) async fn identity_at<'p>(
     caller: Option<&Arc<Identity>>,
 ) -> Result<Option<&'p ProviderName>, Failure> {
     let (Some(wanted), Some(caller)) = (wanted, caller) else { return Ok(None) };
-    // Who is no account of ours has no identities.
+    // A subject that is not one of our accounts has no identities.
     let Ok(account) = caller.subject.parse::<AccountId>() else { return Ok(None) };
     let has_it = |known: &Rc<Known>| known.providers.contains(wanted);
     if accounts.recall(account, snapshot, lookup.now()).as_ref().is_some_and(has_it) {

@@ -1,7 +1,7 @@
-//! Gets the caller's token at a provider for a route that says it goes along. The [`Resolver`] is asked once for however
-//! many requests of one core want the same token, and its answer is remembered for a short while: never longer than the
-//! token is fresh, and not beyond a change of the person's grants that this replica knows of. Only tokens are remembered;
-//! why there is none is asked each time.
+//! Gets the caller's provider token for a route that forwards it. Concurrent requests of one core for the same token
+//! share one question to the [`Resolver`]. The token is cached for a short while: never longer than it is fresh, and no
+//! longer than until a change of the person's grants that this replica knows of. Only tokens are cached; a failure is
+//! not, so the next request asks again.
 //!
 //! [`Resolver`]: crate::edge::ports::Resolver
 
@@ -34,37 +34,37 @@ use crate::{
     },
 };
 
-/// How many people's tokens a core remembers for each provider. Some kilobytes each at most.
+/// How many people's tokens a core caches for each provider. Some kilobytes each at most.
 const CAPACITY: usize = 4 * 1024;
 
-/// What one core knows of people's tokens.
+/// The cached provider tokens of one core.
 #[derive(Default)]
 pub(crate) struct ProviderTokens {
     known: RefCell<HashMap<ProviderName, BySubject>>,
     asked: RefCell<HashMap<(ProviderName, AccountId), Rc<Asked>>>,
 }
 
-/// What is known at one provider. By subject, so that a request for a known one parses and copies nothing.
+/// The tokens of one provider. By subject, so that a cache hit parses and copies nothing.
 type BySubject = Cache<Rc<str>, Rc<Known>>;
 
 /// A token, ready to be sent.
 struct Known {
     account: AccountId,
     asked_at: DateTime<Utc>,
-    /// From when on it has to be asked for again.
+    /// The time from which it has to be requested again.
     until: DateTime<Utc>,
     bearer: HeaderValue,
-    /// The same bytes behind `Bearer `.
+    /// The same bytes without `Bearer `.
     bare: HeaderValue,
 }
 
-/// A question that is under way, and what comes of it.
+/// A question in progress, with its outcome.
 struct Asked {
     at: DateTime<Utc>,
     outcome: OnceCell<Result<Rc<Known>, Failure>>,
 }
 
-/// The value of the header that `wanted` names, for the person whom the permit is for.
+/// The value of the header that `wanted` names, for the person of the permit.
 pub(crate) async fn provider_token(
     lookup: &Lookup,
     tokens: &ProviderTokens,
@@ -95,7 +95,7 @@ async fn ask(
     asked_at: DateTime<Utc>,
 ) -> Result<Rc<Known>, Failure> {
     let (resolver, name) = (Arc::clone(&lookup.resolver), provider.clone());
-    // Goes on should the client leave: a refresh that was begun is to be finished.
+    // Continues if the client leaves: a refresh that has begun must be finished.
     let answer = lookup.control.spawn(async move { resolver.provider_token(account, &name).await }).await;
     match answer {
         Ok(Ok(access)) => Known::new(account, asked_at, &access).map(Rc::new).map_err(|_| {
@@ -118,7 +118,7 @@ fn failure(error: ProviderAccessError, provider: ProviderName) -> Failure {
 }
 
 impl ProviderTokens {
-    /// The token, if it is known and still to be used.
+    /// The cached token, if it may still be used.
     fn recall(
         &self,
         provider: &ProviderName,
@@ -136,10 +136,10 @@ impl ProviderTokens {
         None
     }
 
-    /// The question that is under way, or a new one if there is none, or if its answer may be out of date already.
+    /// The question in progress, or a new one if there is none or if its answer may be out of date already.
     fn asked(&self, provider: &ProviderName, account: AccountId, snapshot: &Snapshot, now: DateTime<Utc>) -> Rc<Asked> {
         let mut under_way = self.asked.borrow_mut();
-        // Those whose clients have all gone.
+        // Drop the questions whose clients have all gone.
         under_way.retain(|_, asked| Rc::strong_count(asked) > 1);
         let new = || Rc::new(Asked { at: now, outcome: OnceCell::new() });
         match under_way.entry((provider.clone(), account)) {
@@ -153,7 +153,7 @@ impl ProviderTokens {
         }
     }
 
-    /// A question was answered: whoever comes later remembers, or asks again.
+    /// Records the answer to a question: later requests use the cached token, or ask again.
     fn settle(
         &self,
         provider: &ProviderName,
@@ -166,7 +166,7 @@ impl ProviderTokens {
         let mut under_way = self.asked.borrow_mut();
         match under_way.entry((provider.clone(), account)) {
             Entry::Occupied(entry) if Rc::ptr_eq(entry.get(), asked) => drop(entry.remove()),
-            // A grant has changed meanwhile, and another question took its place.
+            // A grant has changed meanwhile, and another question has replaced this one.
             Entry::Occupied(_) | Entry::Vacant(_) => return,
         }
         if let Ok(known) = outcome

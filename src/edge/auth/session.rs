@@ -1,6 +1,6 @@
-//! Finds out who calls, from the session of their browser. What the [`Resolver`] says of a cookie is remembered for a short
-//! while; whether the session has ended is judged on every request. A session comes along by itself, so what changes
-//! something has to come from a page that may do so.
+//! Authenticates the caller by their browser session. The answer of the [`Resolver`] for a cookie is cached for a short
+//! while; the end of the session is checked on every request. Browsers send the session automatically, so a request
+//! that changes something has to come from a trusted page.
 //!
 //! [`Resolver`]: crate::edge::ports::Resolver
 
@@ -25,7 +25,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 
-/// The sessions that one core knows.
+/// The sessions that one core has cached.
 pub(crate) struct Sessions(RefCell<TokenCache<TokenDigest, Known>>);
 
 #[derive(Clone)]
@@ -34,7 +34,8 @@ struct Known {
     asked_at: DateTime<Utc>,
 }
 
-/// Who calls; `None` if no session came along, or one that has ended. `changes` is whether the request can change anything.
+/// The caller; `None` if no session was sent, or one that has ended. `changes`: whether the request can change
+/// anything.
 pub(crate) async fn by_session(
     lookup: &Lookup,
     sessions: &Sessions,
@@ -60,7 +61,7 @@ pub(crate) async fn by_session(
     Ok(Some(caller))
 }
 
-/// What may have changed since the session was asked for.
+/// Checks whatever may have changed since the session was looked up.
 fn is_good(lookup: &Lookup, snapshot: &Snapshot, caller: &Caller) -> bool {
     let identity = &caller.identity;
     identity.is_live(lookup.now()) && !snapshot.revocations.contains_any(&identity.revocable())
@@ -71,7 +72,7 @@ async fn ask(lookup: &Lookup, sessions: &Sessions, digest: TokenDigest) -> Resul
     let found = lookup.ask(|resolver| async move { resolver.session(digest).await }).await?;
     let Some(identity) = found else { return Ok(None) };
     let mut known = sessions.0.borrow_mut();
-    // What was made for this caller, such as an assertion, serves on while nothing has changed.
+    // Keep what was made for this caller, such as an assertion, as long as the identity is unchanged.
     let before = known.get(&digest).map(|known| known.caller).filter(|caller| *caller.identity == identity);
     let caller = before.unwrap_or_else(|| Caller::new(identity));
     known.insert(digest, Known { caller: Rc::clone(&caller), asked_at });
@@ -79,7 +80,7 @@ async fn ask(lookup: &Lookup, sessions: &Sessions, digest: TokenDigest) -> Resul
 }
 
 impl Sessions {
-    /// The caller, if it is known and need not be asked for again.
+    /// The cached caller, if it need not be looked up again.
     fn recall(&self, digest: &TokenDigest, now: DateTime<Utc>) -> Option<Rc<Caller>> {
         let known = self.0.borrow_mut().get(digest)?;
         (now < known.asked_at + REMEMBERED_FOR).then_some(known.caller)

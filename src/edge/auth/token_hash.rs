@@ -1,6 +1,6 @@
-//! Tells apart tokens that were found good, without keeping them: SipHash-2-4 with 128 bits, under a key that each core draws
-//! for itself and that never leaves it. Nobody who does not know it can make a token that is taken for another one, which is
-//! all that is asked for here, at half of what SHA-256 costs. What leaves a core is a [`TokenDigest`].
+//! Identifies validated tokens without storing them: SipHash-2-4 with 128 bits, under a key that each core draws for
+//! itself and that never leaves it. Without the key, a token that is taken for another one cannot be made. That is all
+//! that is needed here, at half the cost of SHA-256. Outside a core, a [`TokenDigest`] is used.
 //!
 //! [`TokenDigest`]: crate::domain::gateway::models::token::TokenDigest
 
@@ -11,12 +11,12 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 /// Makes the fingerprints of one core.
 pub(crate) struct TokenHasher(SipHasher24);
 
-/// A token's, on one core.
+/// The fingerprint of a token on one core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TokenHash(u128);
 
 impl TokenHasher {
-    /// Under a key that nobody can foresee.
+    /// The `key` must be unpredictable.
     pub(crate) fn new(key: &[u8; 16]) -> Self {
         Self(SipHasher24::new_with_key(key))
     }

@@ -1,23 +1,23 @@
-//! The beginning of a request's body, kept until its service takes it.
+//! The beginning of a request's body, buffered until its service takes it.
 
 use std::{cell::Cell, rc::Rc};
 
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 
-/// How much a core keeps of bodies that wait for their end. When it is used up, the next ones stream at once.
+/// How much a core buffers of bodies that wait for their end. When it is used up, further bodies stream at once.
 const MAX_BUFFERED_BYTES: usize = 64 * 1024 * 1024;
 
-/// What a core keeps of bodies.
+/// The number of bytes that a core has buffered of bodies.
 #[derive(Debug, Default)]
 pub(crate) struct BufferedBytes(Cell<usize>);
 
-/// The beginning of a body, kept until the service takes it.
+/// The beginning of a body, buffered until the service takes it.
 #[derive(Default)]
 pub(crate) struct Buffered {
     data: Data,
     trailers: Option<Frame<Bytes>>,
-    /// Counted on the core.
+    /// The counter of the core, once bytes were added to it.
     counted: Option<Rc<BufferedBytes>>,
 }
 
@@ -25,9 +25,9 @@ pub(crate) struct Buffered {
 enum Data {
     #[default]
     None,
-    /// A body that came at once: it stays where it was read to.
+    /// A body that came at once: it stays in the block into which it was read.
     Whole(Bytes),
-    /// One that came in parts. Small parts would otherwise keep the large blocks that they were read to.
+    /// A body that came in parts, copied: small parts would otherwise keep the large blocks into which they were read.
     Parts(BytesMut),
 }
 
@@ -42,12 +42,12 @@ impl Data {
 }
 
 impl Buffered {
-    /// How many bytes of data there are.
+    /// The number of bytes of data.
     pub(crate) fn len(&self) -> usize {
         self.data.len()
     }
 
-    /// Adds a part; `is_last` if nothing follows. Whether there is room for more.
+    /// Adds a part; `is_last` if nothing follows. Returns whether more may be added.
     pub(crate) fn add(&mut self, part: Frame<Bytes>, is_last: bool, core: &Rc<BufferedBytes>) -> bool {
         let data = match part.into_data() {
             Ok(data) => data,
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_counted_until_it_is_taken_or_given_up() {
+    fn buffered_bytes_are_counted_until_they_are_taken_or_dropped() {
         let core = Rc::<BufferedBytes>::default();
         let (mut one, mut other) = (Buffered::default(), Buffered::default());
         assert!(one.is_empty() && one.add(part("ab"), false, &core) && one.add(part("c"), true, &core));

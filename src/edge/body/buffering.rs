@@ -1,5 +1,6 @@
-//! Reads the beginning of a request's body before its service is asked, so that a client that sends slowly keeps the gateway
-//! waiting and not a worker of the service. A body that fits is there as a whole by then; a larger one streams from there on.
+//! Reads the beginning of a request's body before the request goes to its service, so that a client that sends slowly
+//! occupies the gateway and not a worker of the service. A body that fits is complete by then; a larger one streams
+//! from there on.
 
 use std::{pin::pin, rc::Rc, task::Poll, time::Duration};
 
@@ -19,14 +20,14 @@ pub(crate) async fn buffer(
     idle: Duration,
     deadline: Option<Instant>,
 ) -> Result<(), Failure> {
-    // Most bodies have come with their head: they cost no timer and no room.
+    // Most bodies have arrived with their head: they need no timer and no boxed future.
     match poll_once(upload, most, core).await {
         Poll::Ready(done) => done,
         Poll::Pending => Box::pin(buffer_slowly(upload, most, core, idle, deadline)).await,
     }
 }
 
-/// Reads up to `most` bytes of a body that have come already.
+/// Reads up to `most` bytes of a body that have arrived already.
 ///
 /// # Errors
 /// The body is too large or broken.

@@ -1,4 +1,4 @@
-//! A request's body as it comes from the client, whatever version of HTTP it comes in.
+//! A request's body as it comes from the client, independent of the HTTP version.
 
 use std::{
     cell::RefCell,
@@ -20,19 +20,19 @@ use crate::edge::{
     timer::stream_guard::{Guard, StreamLimits, StreamRegistry},
 };
 
-/// See the module.
+/// A request's body from the client.
 pub(crate) enum Incoming {
-    /// None.
+    /// There is no body.
     Empty,
-    /// On a connection of HTTP/1.x, until the request has been answered.
+    /// On an HTTP/1.x connection, until the response has been sent.
     Http1(BodyReader),
-    /// On a stream of HTTP/2, which discards the rest after the response; the guard says when not to wait for it, until the
-    /// response has begun.
+    /// On an HTTP/2 stream, which discards the rest after the response. The guard ends the wait for a silent client,
+    /// until the response has begun.
     Http2(Rc<RefCell<Http2Body>>, Option<Guard>),
 }
 
 impl Incoming {
-    /// What comes on a client's stream. A client that owes it may be silent for as long as `idle`.
+    /// The body of a client's HTTP/2 stream. A client that has more to send may be silent for `idle`.
     pub(crate) fn http2(
         stream: RecvStream,
         trailers: ExpectedTrailers,
@@ -46,26 +46,26 @@ impl Incoming {
         Self::Http2(Rc::new(RefCell::new(Http2Body::new(stream, trailers))), Some(guard))
     }
 
-    /// What has to be read of a stream of HTTP/2 after the response, if there is a body.
+    /// The HTTP/2 stream of the body, if there is one: the rest of it must be read after the response.
     pub(crate) fn http2_body(&self) -> Option<Rc<RefCell<Http2Body>>> {
         if let Self::Http2(body, _) = self { Some(Rc::clone(body)) } else { None }
     }
 
-    /// The client may be silent for so long. Over HTTP/1 the watchdog is told.
+    /// Allows the client to be silent for `idle`. Over HTTP/1, `ClientTimeouts` enforces this instead.
     pub(crate) fn may_idle(&mut self, idle: Duration) {
         if let Self::Http2(_, Some(guard)) = self {
             guard.may_idle(idle);
         }
     }
 
-    /// The body has to be as long as its head says. On a connection of HTTP/1 no other length can come of it.
+    /// Sets the length that the head declares. Over HTTP/1, the decoder cannot yield any other length.
     pub(crate) fn expect(&mut self, length: BodyLength) {
         if let Self::Http2(body, _) = self {
             body.borrow_mut().expect(length);
         }
     }
 
-    /// The response has begun: a client that reads that need not send.
+    /// The response has begun: a client that reads it need not send.
     pub(crate) fn answer_begun(&mut self) {
         if let Self::Http2(_, guard) = self {
             *guard = None;
@@ -98,7 +98,7 @@ impl Body for Incoming {
     }
 }
 
-/// The next part of a body that has something in it, as long as it may be waited for.
+/// The next non-empty part of a body, while its guard allows the wait.
 fn poll_guarded(
     body: &mut Http2Body,
     mut guard: Option<&mut Guard>,
@@ -110,7 +110,7 @@ fn poll_guarded(
     loop {
         let frame = Pin::new(&mut *body).poll_frame(context);
         match (&frame, &mut guard) {
-            // An empty frame is no sign of life.
+            // An empty frame does not count as activity.
             (Poll::Ready(Some(Ok(frame))), _) if frame.data_ref().is_some_and(Bytes::is_empty) => continue,
             (Poll::Pending, Some(guard)) => guard.start_idle_timer(context.waker()),
             (Poll::Ready(_), Some(guard)) => guard.pause_idle_timer(),

@@ -1,5 +1,6 @@
-//! A request's body on its way to a service: streamed with back-pressure, cut off behind the limit, and kept no further than
-//! its service is asked later. How far it has come is known, so that a request can be sent again if none of it was taken.
+//! A request's body on its way to a service: streamed with back-pressure, cut off at the limit, and buffered only where
+//! its service is called later. It records its progress, so that a request can be sent again if none of its body was
+//! taken.
 
 use std::{
     cell::{Cell, RefCell},
@@ -25,13 +26,13 @@ use crate::edge::{
 
 /// A request's body on its way to a service.
 pub(crate) enum RequestBody {
-    /// None.
+    /// There is no body.
     Empty,
-    /// One that is read from the client as the service takes it.
+    /// A body that is read from the client as the service takes it.
     Streamed(Rc<Upload>),
 }
 
-/// The body that is read from the client, and how far it has come.
+/// A body that is read from the client, with its progress.
 pub(crate) struct Upload {
     incoming: RefCell<Incoming>,
     buffered: RefCell<Buffered>,
@@ -46,7 +47,7 @@ pub(crate) struct Upload {
 }
 
 impl RequestBody {
-    /// The client's body, cut off with a failure behind `limit_bytes`.
+    /// The client's body; it fails after `limit_bytes`.
     pub(crate) fn new(incoming: Incoming, limit_bytes: u64) -> Self {
         if incoming.is_empty() {
             return Self::Empty;
@@ -64,7 +65,7 @@ impl RequestBody {
         }))
     }
 
-    /// The same body once more, for a request that may have to be sent again.
+    /// Another handle to this body, for a request that may have to be sent again.
     pub(crate) fn share(&self) -> Self {
         match self {
             Self::Empty => Self::Empty,
@@ -72,7 +73,7 @@ impl RequestBody {
         }
     }
 
-    /// How far the body has come, if there is one.
+    /// The upload, if there is a body.
     pub(crate) fn upload(&self) -> Option<&Rc<Upload>> {
         match self {
             Self::Empty => None,
@@ -80,12 +81,12 @@ impl RequestBody {
         }
     }
 
-    /// Why it broke off, if it did.
+    /// The reason why the body broke off, if it did.
     pub(crate) fn failure(&self) -> Option<Failure> {
         self.upload().and_then(|upload| upload.failure())
     }
 
-    /// Since when it is the service that is waited for.
+    /// Since when the gateway has been waiting for the service.
     pub(crate) fn service_awaited_since(&self) -> AwaitedSince {
         match self {
             Self::Empty => AwaitedSince::Begin,
@@ -94,7 +95,7 @@ impl RequestBody {
         }
     }
 
-    /// The same as what keeps the answer to its request going.
+    /// The upload as the progress that keeps the response's deadline from expiring.
     pub(crate) fn progress(&self) -> Option<Rc<dyn Progress>> {
         match self {
             Self::Empty => None,
@@ -102,7 +103,7 @@ impl RequestBody {
         }
     }
 
-    /// Whether bytes of it were taken: it cannot be sent again.
+    /// Whether some of its bytes were taken: if so, it cannot be sent again.
     pub(crate) fn is_begun(&self) -> bool {
         match self {
             Self::Empty => false,
@@ -112,22 +113,23 @@ impl RequestBody {
 }
 
 impl Upload {
-    /// Why the body broke off, if it did.
+    /// The reason why the body broke off, if it did.
     pub(crate) fn failure(&self) -> Option<Failure> {
         self.failure.borrow().clone()
     }
 
-    /// Whether it is the client that is waited for, and not the service.
+    /// Whether the gateway is waiting for the client, and not for the service.
     pub(crate) fn awaits_client(&self) -> bool {
         self.awaits_client.get()
     }
 
-    /// How many bytes have come from the client.
+    /// The number of bytes that have come from the client.
     pub(crate) fn came_bytes(&self) -> u64 {
         self.came_bytes.get()
     }
 
-    /// Reads up to `most` bytes, and keeps them until the service takes them. Ready when they are there, or all there are.
+    /// Reads up to `most` bytes and buffers them until the service takes them. Ready when they are there, or the whole
+    /// body is.
     pub(crate) fn poll_buffer(
         &self,
         context: &mut Context<'_>,
@@ -140,7 +142,7 @@ impl Upload {
                     let is_last = self.incoming.borrow().is_end_stream();
                     let mut buffered = self.buffered.borrow_mut();
                     let has_room = buffered.add(part, is_last, core);
-                    // Behind the last part stands whether all of them are as long as the head said.
+                    // The length is only verified after the last part, so that part does not return early.
                     if !is_last && (!has_room || buffered.len() as u64 >= most) {
                         return Poll::Ready(Ok(()));
                     }
@@ -151,7 +153,7 @@ impl Upload {
         }
     }
 
-    /// How many bytes the body has, if all of it is there.
+    /// The length of the body, if all of it has arrived.
     pub(crate) fn whole_bytes(&self) -> Option<u64> {
         let is_whole = self.has_ended.get() || self.incoming.borrow().is_end_stream();
         is_whole.then(|| self.buffered.borrow().len() as u64)
@@ -171,7 +173,7 @@ impl Upload {
                         return Poll::Ready(Some(Ok(trailers)));
                     }
                 }
-                // An empty frame of HTTP/2 is nothing, and no sign of life.
+                // An empty HTTP/2 frame is skipped, and does not count as activity.
                 Some(Ok(Ok(data))) if data.is_empty() => {}
                 Some(Ok(Ok(data))) => {
                     self.moved_at.set(Instant::now());
@@ -194,7 +196,7 @@ impl Upload {
         }
     }
 
-    /// The service answers: a client that reads that need not send.
+    /// The response has begun: a client that reads it need not send.
     pub(crate) fn answer_begun(&self) {
         self.incoming.borrow_mut().answer_begun();
     }
@@ -206,7 +208,7 @@ impl Upload {
 }
 
 impl Progress for Upload {
-    /// When the last byte came from the client or went to the service.
+    /// The time when the last byte came from the client or went to the service.
     fn moved_at(&self) -> Instant {
         self.moved_at.get()
     }

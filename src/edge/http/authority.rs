@@ -1,7 +1,7 @@
-//! The authority of a request: the host that it is for, and its port.
+//! The authority of a request: its host and port.
 
-/// Whether `text` is `host` or `host:port`. Stricter than RFC 3986 §3.2: no user, no escapes, none of the characters that
-/// only ever turn up in attacks.
+/// Whether `text` is `host` or `host:port`. Stricter than RFC 3986 §3.2: no user, no escapes, none of the characters
+/// that only ever appear in attacks.
 pub(crate) fn is_authority(text: &str) -> bool {
     let (host_is_good, port) = if let Some(rest) = text.strip_prefix('[') {
         let Some((address, port)) = rest.split_once(']') else { return false };
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_authority_is_a_host_and_perhaps_a_port() {
+    fn an_authority_is_a_host_with_an_optional_port() {
         for good in ["a", "www.jinmini.com", "localhost:8080", "127.0.0.1:1", "[::1]", "[::1]:80", "a_b-c"] {
             assert!(is_authority(good), "{good}");
         }

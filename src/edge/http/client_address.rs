@@ -1,10 +1,10 @@
-//! Who sent a request. A peer is believed about itself only; a trusted proxy (`TRUSTED_PROXIES`) is believed about the one
-//! before it, and so on until somebody is not trusted: that is the client. Of what stands further left in
-//! `X-Forwarded-For`, nothing is known, and nothing is passed on.
+//! Determines the client of a request. A peer's statement about its own address is the only one believed; a trusted
+//! proxy (`TRUSTED_PROXIES`) is also believed about the hop before it, and so on up to the first address that is not
+//! trusted: that is the client. Entries further left in `X-Forwarded-For` are unverified and are not passed on.
 //!
-//! A proxy that does not write `X-Real-IP` itself passes its client's on. Such a proxy writes `X-Forwarded-For` or `Forwarded`, so
-//! `X-Real-IP` counts only where a request has neither. A proxy that writes `X-Real-IP` alone may pass its client's
-//! `X-Forwarded-For` on: with `CLIENT_ADDRESS_HEADER=X-Real-IP` nothing else counts.
+//! A proxy that does not write `X-Real-IP` itself passes on its client's. Such a proxy writes `X-Forwarded-For` or
+//! `Forwarded`, so `X-Real-IP` counts only if a request has neither. A proxy that writes only `X-Real-IP` may pass on
+//! its client's `X-Forwarded-For`: with `CLIENT_ADDRESS_HEADER=X-Real-IP` nothing else counts.
 
 use std::{
     cell::OnceCell,
@@ -33,26 +33,26 @@ use crate::{
 pub(crate) struct Peer {
     address: SocketAddr,
     is_trusted: bool,
-    /// How its connection came.
+    /// The scheme of its connection.
     scheme: &'static str,
     text: HeaderValue,
-    /// What it may have in flight, once it was asked for.
+    /// The limits on its requests in flight, once they were needed.
     permits: OnceCell<Rc<ClientPermits>>,
 }
 
-/// Who sent a request.
+/// The client that sent a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Client {
-    /// Their address; the port is 0 if only a proxy knows it.
+    /// The client's address; the port is 0 if only a proxy knows it.
     pub(crate) address: SocketAddr,
-    /// `X-Forwarded-For` as we write it: the client, then the proxies that vouch for it.
+    /// `X-Forwarded-For` as the gateway sends it: the client, then the proxies that vouch for it.
     pub(crate) forwarded_for: HeaderValue,
-    /// Whether they came by `http` or `https`.
+    /// `http` or `https`.
     pub(crate) scheme: &'static str,
 }
 
 impl Client {
-    /// Their address without a port.
+    /// The client's address without a port.
     pub(crate) fn text(&self) -> &str {
         let chain = self.forwarded_for.to_str().unwrap_or_default();
         &chain[..chain.bytes().position(|byte| byte == b',').unwrap_or(chain.len())]
@@ -71,12 +71,12 @@ impl Peer {
         }
     }
 
-    /// Whether it is a proxy that is believed.
+    /// Whether it is a trusted proxy.
     pub(crate) fn is_trusted(&self) -> bool {
         self.is_trusted
     }
 
-    /// Who sent a request with these headers, as they came. Proxies say the address in `address_header`.
+    /// The client that sent a request with these unmodified headers. Proxies state the address in `address_header`.
     pub(crate) fn client(
         &self,
         headers: &HeaderList,
@@ -88,7 +88,7 @@ impl Peer {
         }
         let mut chain = vec![self.address.ip()];
         for claimed in claimed_addresses(headers, address_header).into_iter().rev() {
-            // What is no address ends the chain: the last proxy that made sense is all that is known.
+            // An invalid address ends the chain: only the last proxy with a valid one is known.
             let Some(address) = claimed else { break };
             chain.push(address);
             if !is_in(trusted_proxies, address) {
@@ -108,8 +108,8 @@ impl Peer {
         }
     }
 
-    /// The host that a trusted proxy says its client asked for: one authority. A list of hosts says nothing, as nobody knows who
-    /// wrote which of them.
+    /// The host that the client asked for, according to a trusted proxy: one authority. A list of hosts is ignored,
+    /// because it is unknown who wrote which of them.
     pub(crate) fn forwarded_host(&self, headers: &HeaderList) -> Option<Bytes> {
         if !self.is_trusted || headers.all(X_FORWARDED_HOST).nth(1).is_some() {
             return None;
@@ -117,7 +117,7 @@ impl Peer {
         headers.share(&X_FORWARDED_HOST).filter(|host| std::str::from_utf8(host).is_ok_and(is_authority))
     }
 
-    /// What the client of a request may have in flight. Nothing limits a proxy that does not say for whom it asks.
+    /// The limits on the client's requests in flight. A proxy that does not name its client is not limited.
     pub(crate) fn permits(
         &self,
         client: &Client,
@@ -131,7 +131,7 @@ impl Peer {
         (!is_in(trusted_proxies, address)).then(|| limits.of_client(address))
     }
 
-    /// The request id that a trusted proxy has given, if it has one of our forms: a short or a plain UUID.
+    /// The request id set by a trusted proxy, if it has one of our forms: a short or a plain UUID.
     pub(crate) fn request_id(&self, headers: &HeaderList) -> Option<RequestId> {
         if !self.is_trusted {
             return None;
@@ -147,7 +147,7 @@ pub(crate) fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }
 
-/// The addresses that a proxy says a request came by, the client's first; `None` for what is no address.
+/// The addresses that a request passed through according to a proxy, the client's first; `None` for an invalid address.
 fn claimed_addresses(headers: &HeaderList, header: ClientAddressHeader) -> Vec<Option<IpAddr>> {
     let has_chain = headers.contains(&X_FORWARDED_FOR) || headers.contains(&FORWARDED);
     if header == ClientAddressHeader::RealIp || !has_chain {
@@ -158,7 +158,7 @@ fn claimed_addresses(headers: &HeaderList, header: ClientAddressHeader) -> Vec<O
     items.map(address).collect()
 }
 
-/// The address in `X-Real-IP`, if that is one line with one address.
+/// The address in `X-Real-IP`, if there is one such header with one address.
 fn real_ip(headers: &HeaderList) -> Option<IpAddr> {
     let mut lines = headers.all(X_REAL_IP);
     lines.next().filter(|_| lines.next().is_none()).and_then(address)
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_believed_nothing() {
+    fn forwarding_headers_of_an_untrusted_peer_are_ignored() {
         let said = [("x-forwarded-for", "1.1.1.1"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "a.example")];
         for said in [&said[..], &[("x-real-ip", "1.1.1.1")]] {
             for header in [ClientAddressHeader::ForwardedFor, ClientAddressHeader::RealIp] {
@@ -216,16 +216,16 @@ mod tests {
     }
 
     #[test]
-    fn the_real_address_counts_where_no_chain_is_told() {
+    fn x_real_ip_counts_if_there_is_no_chain() {
         for (said, who, passed_on) in [
             (&[("x-real-ip", "1.1.1.1")][..], "1.1.1.1:0", "1.1.1.1, 10.0.0.1"),
             (&[("x-real-ip", "2001:db7::7")], "[2001:db7::7]:0", "2001:db7::7, 10.0.0.1"),
             (&[("x-real-ip", "::ffff:1.1.1.1")], "1.1.1.1:0", "1.1.1.1, 10.0.0.1"),
-            // What its client wrote, passed on by a proxy that tells a chain.
+            // Written by the client, and passed on by a proxy that sends a chain.
             (&[("x-real-ip", "6.6.6.6"), ("x-forwarded-for", "1.1.1.1")], "1.1.1.1:0", "1.1.1.1, 10.0.0.1"),
             (&[("x-real-ip", "6.6.6.6"), ("x-forwarded-for", "nonsense")], "10.0.0.1:5", "10.0.0.1"),
             (&[("x-real-ip", "6.6.6.6"), ("forwarded", "for=1.1.1.1")], "10.0.0.1:5", "10.0.0.1"),
-            // Not one address.
+            // More than one address.
             (&[("x-real-ip", "1.1.1.1"), ("x-real-ip", "6.6.6.6")], "10.0.0.1:5", "10.0.0.1"),
             (&[("x-real-ip", "1.1.1.1"), ("x-real-ip", "1.1.1.1")], "10.0.0.1:5", "10.0.0.1"),
             (&[("x-real-ip", "1.1.1.1, 6.6.6.6")], "10.0.0.1:5", "10.0.0.1"),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_proxy_writes_the_real_address_alone_nothing_else_counts() {
+    fn if_the_proxy_writes_only_x_real_ip_nothing_else_counts() {
         let forged = [("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6")];
         for (real_ip, who) in [
             (&[("x-real-ip", "1.1.1.1")][..], "1.1.1.1:0"),
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxy_tells_the_host_if_that_is_one() {
+    fn a_trusted_proxy_sets_the_host_if_it_is_valid() {
         let host = |lines: &[&str]| {
             let lines: Vec<_> = lines.iter().map(|&value| ("x-forwarded-host", value)).collect();
             peer("10.0.0.1:5").forwarded_host(&map(&lines))
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxy_tells_the_scheme() {
+    fn a_trusted_proxy_sets_the_scheme() {
         let scheme = |value| client("[::ffff:10.0.0.1]:5", &[("x-forwarded-proto", value)]).scheme;
         assert_eq!(
             (scheme("https"), scheme("http"), scheme("https, http"), scheme("javascript")),
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_proxy_gives_request_ids_and_only_in_our_forms() {
+    fn only_a_trusted_proxy_sets_request_ids_and_only_in_our_forms() {
         let given = |address: &str, id: &str| peer(address).request_id(&map(&[("x-request-id", id)]));
         let id = RequestId::from_random([7; 16]);
         assert_eq!(given("10.0.0.1:5", &id.to_string()), Some(id));

@@ -1,4 +1,5 @@
-//! Our cookies stay between the browser and us: they never go to a service, and no service can set them.
+//! Keeps the gateway's cookies between the browser and the gateway: they never go to a service, and no service can set
+//! them.
 
 use http::{
     HeaderName,
@@ -7,10 +8,10 @@ use http::{
 
 use super::header_list::HeaderList;
 
-/// How the names of our cookies begin, behind a `__Host-` or `__Secure-` prefix if they have one.
+/// The start of the names of the gateway's cookies, after a `__Host-` or `__Secure-` prefix if there is one.
 const OUR_PREFIX: &[u8] = b"gateway_";
 
-/// Removes our cookies from a request.
+/// Removes the gateway's cookies from a request.
 pub(crate) fn remove_ours_from_request(headers: &mut HeaderList) {
     if !headers.all(COOKIE).any(has_ours) {
         return;
@@ -22,12 +23,12 @@ pub(crate) fn remove_ours_from_request(headers: &mut HeaderList) {
     }
 }
 
-/// Whether a service may send this header: it may not set one of our cookies.
+/// Whether a service may send this header: it may not set one of the gateway's cookies.
 pub(crate) fn may_be_set(name: &HeaderName, value: &[u8]) -> bool {
     *name != SET_COOKIE || !is_ours(value)
 }
 
-/// The value of a cookie that was sent along: of the first, should there be more of the name.
+/// The value of a cookie in the request; of the first, if several have the name.
 pub(crate) fn sent<'h>(headers: &'h HeaderList, name: &[u8]) -> Option<&'h [u8]> {
     headers.all(COOKIE).flat_map(pairs).find_map(|pair| {
         let (begin, value) = pair.split_at(pair.iter().position(|&byte| byte == b'=')?);
@@ -48,8 +49,9 @@ fn without_ours(value: &[u8]) -> Option<Vec<u8>> {
     if kept.is_empty() { None } else { Some(kept.join(&b"; "[..])) }
 }
 
-/// Whether a cookie is ours. Some servers look names up without regard to case. Of a cookie without a name a browser sends the
-/// value alone, which then reads as a name and a value (RFC 6265bis §5.7): `=gateway_session=x` comes back as our cookie.
+/// Whether a cookie is the gateway's. Some servers look names up case-insensitively. For a cookie without a name, a
+/// browser sends only the value, which then reads as a name and a value (RFC 6265bis §5.7): `=gateway_session=x` comes
+/// back as the gateway's cookie.
 fn is_ours(pair: &[u8]) -> bool {
     let nameless = pair.iter().take_while(|&&byte| byte == b'=' || byte.is_ascii_whitespace()).count();
     let name = pair[nameless..].split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
@@ -70,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn ours_are_taken_out_and_the_others_go_on() {
+    fn gateway_cookies_are_removed_and_others_are_passed_on() {
         assert_eq!(rest(&["a=1; __Host-gateway_session=x; b=2"]), ["a=1; b=2"]);
         assert_eq!(rest(&["gateway_session=x;a=\"q\""]), ["a=\"q\""]);
         assert_eq!(rest(&["__Secure-gateway_login=x", "a=1"]), ["a=1"]);
@@ -80,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_session_is_found_among_others() {
+    fn the_session_cookie_is_found_among_others() {
         let headers = |cookies: &[&str]| -> HeaderList { cookies.iter().map(|value| (COOKIE, value)).collect() };
         let found = |cookies: &[&str]| {
             sent(&headers(cookies), b"__Host-gateway_session").map(|value| String::from_utf8(value.to_vec()).unwrap())
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_ours_is_left_alone() {
+    fn a_request_without_gateway_cookies_is_unchanged() {
         assert_eq!(rest(&["a=1;b=2 ;; c", "my_gateway_session=1"]), ["a=1;b=2 ;; c", "my_gateway_session=1"]);
         assert_eq!(rest(&[]), Vec::<String>::new());
     }

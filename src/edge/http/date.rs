@@ -1,4 +1,4 @@
-//! The time in `Date` (RFC 9110 §6.6.1), written once a second.
+//! The value of `Date` (RFC 9110 §6.6.1), formatted once a second.
 
 use std::cell::{Cell, RefCell};
 
@@ -12,7 +12,7 @@ pub(crate) struct HttpDate {
 }
 
 impl HttpDate {
-    /// Hands the text of `now` on.
+    /// Calls `use_it` with the text of `now`.
     pub(crate) fn with<T>(&self, now: DateTime<Utc>, use_it: impl FnOnce(&str) -> T) -> T {
         if self.second.replace(Some(now.timestamp())) != Some(now.timestamp()) {
             *self.text.borrow_mut() = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();

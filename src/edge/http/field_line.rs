@@ -1,20 +1,20 @@
-//! Writes header lines as HTTP/1.1 has them.
+//! Writes headers in the format of HTTP/1.1.
 
 use http::{HeaderName, HeaderValue};
 
-/// Writes header lines.
+/// Writes headers.
 pub(crate) fn put_headers<'h>(headers: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>, into: &mut Vec<u8>) {
     for (name, value) in headers {
         put_header(name.as_str(), value.as_bytes(), into);
     }
 }
 
-/// Writes a header line.
+/// Writes a header.
 pub(crate) fn put_header(name: &str, value: &[u8], into: &mut Vec<u8>) {
     put_header_of(name, &[value], into);
 }
 
-/// Writes a header line with a value of several pieces.
+/// Writes a header whose value consists of several pieces.
 pub(crate) fn put_header_of(name: &str, pieces: &[&[u8]], into: &mut Vec<u8>) {
     into.extend_from_slice(name.as_bytes());
     into.extend_from_slice(b": ");

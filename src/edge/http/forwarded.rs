@@ -1,9 +1,9 @@
-//! How the request looked from outside, for the service: `Forwarded` (RFC 7239).
+//! Writes `Forwarded` (RFC 7239), which tells the service how the request looked from outside.
 
-/// `Forwarded`: one element, about the client, of which `client` is the address. `host` is an authority that was found
-/// well-formed, if the request named one. In pieces, which need not be put together to be sent.
+/// The value of `Forwarded`: one element, about the client, whose address is `client`. `host` is an authority that was
+/// found valid, if the request named one. Returned in pieces, which need not be joined to be sent.
 pub(crate) fn forwarded<'p>(client: &'p str, host: Option<&'p str>, scheme: &'p str) -> [&'p str; 9] {
-    // An IPv6 address stands in brackets and therefore in quotes (RFC 7239 §6); a port, too, makes quotes necessary.
+    // An IPv6 address needs brackets and therefore quotes (RFC 7239 §6); a port needs quotes, too.
     let (before, behind) = if client.bytes().any(|byte| byte == b':') { ("for=\"[", "]\"") } else { ("for=", "") };
     let name = if host.is_some() { ";host=" } else { "" };
     let host = host.unwrap_or_default();

@@ -1,6 +1,6 @@
-//! The headers of one message, in the order in which they came. A message has a dozen of them: to look through a list costs
-//! less than to hash names, and far less than to build a map that is looked into a few times. Their values stay where they
-//! stand in the message's head, and so do whole lines, which go on as they came.
+//! The headers of one message, in their original order. A message has about a dozen: a linear search costs less than
+//! hashing names, and far less than building a map for a few lookups. The values stay in the message's head, and so do
+//! whole header lines, which are sent on unchanged.
 
 use std::{fmt, ops::Range};
 
@@ -9,17 +9,17 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::field_line::put_header;
 
-/// See the module.
+/// The headers of one message, in their original order.
 #[derive(Clone, Default)]
 pub(crate) struct HeaderList {
     lines: Vec<Line>,
-    /// What came.
+    /// The head as it was received.
     head: Bytes,
-    /// The values that did not come with it, one behind the other.
+    /// The values that were added later, one after the other.
     added: Vec<u8>,
 }
 
-/// One line of a head.
+/// One header of a list.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
     name: HeaderName,
@@ -27,17 +27,17 @@ pub(crate) struct Line {
     storage: Storage,
 }
 
-/// Where a value stands.
+/// The location of a value.
 #[derive(Debug, Clone, Copy)]
 enum Storage {
-    /// In the head, in a line that begins there.
+    /// In the head, in a line that begins at `line`.
     Head { line: usize },
-    /// Among those that were added.
+    /// In the added bytes.
     Added,
 }
 
 impl Line {
-    /// One that begins `at` this place of the head. Name and value were found good.
+    /// A header whose line begins at `at` in the head. Its name and value must be valid.
     pub(crate) fn new(name: HeaderName, at: usize, value: Range<usize>) -> Self {
         Self { name, value, storage: Storage::Head { line: at } }
     }
@@ -50,7 +50,8 @@ impl Line {
         text.get(self.value.clone()).unwrap_or_default()
     }
 
-    /// Where the whole line stands in the head, with its end, if it is written as we write one.
+    /// The range of the whole line in the head, with its line end, if it has exactly the format that the gateway
+    /// writes.
     fn whole(&self, head: &[u8]) -> Option<Range<usize>> {
         let Storage::Head { line } = self.storage else { return None };
         let (begins, ends) = (self.value.start.checked_sub(2)?, self.value.end + 2);
@@ -60,7 +61,7 @@ impl Line {
 }
 
 impl HeaderList {
-    /// Those that came with a head.
+    /// The headers of a received head.
     pub(crate) fn new(head: Bytes, lines: Vec<Line>) -> Self {
         Self { lines, head, added: Vec::new() }
     }
@@ -69,29 +70,29 @@ impl HeaderList {
         self.lines.len()
     }
 
-    /// Every line.
+    /// All headers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
         self.lines.iter().map(|line| (&line.name, self.value(line)))
     }
 
-    /// The values under a name, in order.
+    /// The values of a name, in order.
     pub(crate) fn all(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
         self.lines.iter().filter(move |line| line.name == name).map(|line| self.value(line))
     }
 
-    /// The first value under a name.
+    /// The first value of a name.
     pub(crate) fn get(&self, name: &HeaderName) -> Option<&[u8]> {
         self.line(name).map(|line| self.value(line))
     }
 
-    /// The same, if it is printable ASCII.
+    /// Like [`Self::get`], if the value is printable ASCII.
     pub(crate) fn text(&self, name: &HeaderName) -> Option<&str> {
         std::str::from_utf8(self.get(name)?)
             .ok()
             .filter(|text| text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')))
     }
 
-    /// The same as [`Self::get`], for whoever keeps it for longer than the headers.
+    /// Like [`Self::get`], for use beyond the lifetime of the list.
     pub(crate) fn share(&self, name: &HeaderName) -> Option<Bytes> {
         let line = self.line(name)?;
         Some(match line.storage {
@@ -104,33 +105,33 @@ impl HeaderList {
         self.line(name).is_some()
     }
 
-    /// Adds a line.
+    /// Adds a header.
     pub(crate) fn append(&mut self, name: HeaderName, value: impl AsRef<[u8]>) {
         let begins = self.added.len();
         self.added.extend_from_slice(value.as_ref());
         self.lines.push(Line { name, value: begins..self.added.len(), storage: Storage::Added });
     }
 
-    /// Adds a line in the place of all that have the name.
+    /// Replaces all headers of this name by one.
     pub(crate) fn insert(&mut self, name: HeaderName, value: impl AsRef<[u8]>) {
         self.remove(&name);
         self.append(name, value);
     }
 
-    /// Removes every line that has the name.
+    /// Removes all headers of this name.
     pub(crate) fn remove(&mut self, name: &HeaderName) {
         if self.contains(name) {
             self.retain(|known, _| known != name);
         }
     }
 
-    /// Removes the lines that are not to be kept.
+    /// Removes the headers for which `is_kept` is false.
     pub(crate) fn retain(&mut self, mut is_kept: impl FnMut(&HeaderName, &[u8]) -> bool) {
         let Self { lines, head, added } = self;
         lines.retain(|line| is_kept(&line.name, line.value(head, added)));
     }
 
-    /// Writes every line. Those that came as we would write them go on as they are, as many at once as stand together.
+    /// Writes all headers. Lines that already have the gateway's format are copied unchanged, adjacent ones together.
     pub(crate) fn put(&self, into: &mut Vec<u8>) {
         let mut run = 0..0;
         for line in &self.lines {
@@ -155,7 +156,7 @@ impl HeaderList {
     }
 }
 
-/// The names alone: values may be secrets.
+/// Only the names: values may be secrets.
 impl fmt::Debug for HeaderList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.lines.iter().map(|line| &line.name)).finish()
@@ -185,7 +186,7 @@ impl From<HeaderList> for HeaderMap {
         let added = Bytes::from(list.added);
         for Line { name, value, storage } in list.lines {
             let text = if matches!(storage, Storage::Head { .. }) { &list.head } else { &added };
-            // None of them could not be one.
+            // Every value in a list is a valid header value.
             if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(value)) {
                 map.append(name, value);
             }
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stands_for_all_its_lines() {
+    fn a_name_addresses_all_its_headers() {
         let mut headers = list(&[(COOKIE, "a"), (HOST, "h"), (COOKIE, "b")]);
         assert_eq!(headers.get(&COOKIE).unwrap(), b"a");
         assert_eq!(headers.all(COOKIE).collect::<Vec<_>>(), [b"a", b"b"]);
@@ -233,7 +234,7 @@ mod tests {
         assert_eq!(headers, list(&[(HOST, "h")]));
     }
 
-    /// The list of a head with these lines.
+    /// The list of a head with these headers.
     fn came(text: &'static str) -> HeaderList {
         let mut at = 0;
         let lines = text.split_inclusive("\r\n").map(|line| {
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_go_on_as_they_came_if_that_is_how_lines_are_written() {
+    fn lines_in_our_format_are_copied_unchanged() {
         let mut headers = came("Host: h\r\nX-A: 1\r\nX-b:2\r\nX-c:  3\r\nX-d: 4 \r\nX-E: 5: 6\r\nX-f: \r\nX-g:\r\n");
         headers.append(COOKIE, "c");
         let put = |headers: &HeaderList| {
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_holds_the_same_lines() {
+    fn a_header_map_holds_the_same_headers() {
         let headers = list(&[(COOKIE, "a"), (COOKIE, "b"), (HOST, "h")]);
         let map = HeaderMap::from(headers.clone());
         assert_eq!(map.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a", "b"]);

@@ -1,4 +1,4 @@
-//! Names of headers that no standard has.
+//! Names of headers that are in no standard.
 
 use http::HeaderName;
 

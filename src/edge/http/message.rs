@@ -1,4 +1,4 @@
-//! The messages that go through the pipeline, whatever version of HTTP they came in and go out in.
+//! The messages in the pipeline, independent of the HTTP version on either side.
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header::CONTENT_LENGTH, request::Parts,
@@ -7,8 +7,8 @@ use http_body::Body;
 
 use super::header_list::HeaderList;
 
-/// How long a message's body is (RFC 9112 §6.3). It is read from the head once and written anew into each head that goes out:
-/// a `Content-Length` that came is never passed on, so both sides end the message at the same byte.
+/// The length of a message's body (RFC 9112 §6.3). It is parsed from the head once and written again into each head
+/// that goes out: a received `Content-Length` is never passed on, so both sides end the message at the same byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum BodyLength {
     /// There is no body, and the head does not mention one.
@@ -16,14 +16,14 @@ pub(crate) enum BodyLength {
     None,
     /// The body has this many bytes.
     Known(u64),
-    /// The body shows its own end.
+    /// The body marks its own end.
     Unknown,
     /// There is no body, but the head says how long it would be (RFC 9110 §8.6): the response to a `HEAD`, or a 304.
     Announced(u64),
 }
 
 impl BodyLength {
-    /// The length of a body that we made ourselves.
+    /// The length of a body that the gateway made itself.
     fn of<B: Body>(body: &B) -> Self {
         match body.size_hint().exact() {
             Some(0) => Self::None,
@@ -32,7 +32,7 @@ impl BodyLength {
         }
     }
 
-    /// The number that `Content-Length` says.
+    /// The value for `Content-Length`.
     pub(crate) fn header(self) -> Option<u64> {
         match self {
             Self::Known(length) | Self::Announced(length) => Some(length),
@@ -40,7 +40,7 @@ impl BodyLength {
         }
     }
 
-    /// The number of bytes that the body must have; `None` if any will do.
+    /// The number of bytes that the body must have; `None` if any number is valid.
     pub(crate) fn expected(self) -> Option<u64> {
         match self {
             Self::Known(length) => Some(length),
@@ -62,13 +62,13 @@ impl BodyLength {
 pub(crate) struct RequestHead {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
-    /// In which it came.
+    /// The version of the received message.
     pub(crate) version: Version,
     pub(crate) headers: HeaderList,
     pub(crate) length: BodyLength,
 }
 
-/// An answer on its way to the client.
+/// A response on its way to the client.
 #[derive(Debug)]
 pub(crate) struct Answer<B> {
     pub(crate) status: StatusCode,
@@ -78,7 +78,7 @@ pub(crate) struct Answer<B> {
 }
 
 impl RequestHead {
-    /// The request with a body, for whoever wants the types of `http`.
+    /// Adds a body to the request, for code that uses the types of `http`.
     pub(crate) fn with_body<B>(self, body: B) -> Request<B> {
         let mut request = Request::new(body);
         *request.method_mut() = self.method;
@@ -91,7 +91,7 @@ impl RequestHead {
 }
 
 impl From<Parts> for RequestHead {
-    /// What came over HTTP/2. Its headers still have to be judged, and its length is not known before that.
+    /// The head of an HTTP/2 request. Its headers still have to be validated, and its length is unknown before that.
     fn from(parts: Parts) -> Self {
         let Parts { method, uri, version, headers, .. } = parts;
         Self { method, uri, version, headers: headers.into(), length: BodyLength::default() }
@@ -99,14 +99,14 @@ impl From<Parts> for RequestHead {
 }
 
 impl<B: Body> Answer<B> {
-    /// One of our own, without headers.
+    /// A response of the gateway itself, without headers.
     pub(crate) fn new(status: StatusCode, body: B) -> Self {
         Self { status, headers: HeaderList::default(), length: BodyLength::of(&body), body }
     }
 }
 
 impl<B> Answer<B> {
-    /// The same with another body.
+    /// Replaces the body.
     pub(crate) fn map<C>(self, change: impl FnOnce(B) -> C) -> Answer<C> {
         Answer { status: self.status, headers: self.headers, length: self.length, body: change(self.body) }
     }
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_head_says_of_its_body_and_what_comes_are_told_apart() {
+    fn an_announced_length_is_distinguished_from_an_expected_one() {
         for (length, said, expected) in [
             (BodyLength::None, None, Some(0)),
             (BodyLength::Known(0), Some(0), Some(0)),
@@ -143,13 +143,13 @@ mod tests {
     }
 
     #[test]
-    fn a_body_of_ours_has_the_length_that_it_has() {
+    fn the_length_of_our_own_body_is_known() {
         let of = |text: &'static str| Answer::new(StatusCode::OK, text.to_owned()).length;
         assert_eq!((of(""), of("abc")), (BodyLength::None, BodyLength::Known(3)));
     }
 
     #[test]
-    fn a_request_over_http2_is_taken_as_it_came() {
+    fn a_request_over_http2_is_taken_unchanged() {
         let request = Request::put("http://a/b?c").version(Version::HTTP_2).header("x", "1").body(()).unwrap();
         let head = RequestHead::from(request.into_parts().0);
         assert_eq!(

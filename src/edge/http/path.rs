@@ -1,15 +1,15 @@
-//! Brings a request's path into the one form that is matched against routes, judged for access and sent upstream
+//! Brings a request's path into the one form that is matched against routes, checked for access and sent upstream
 //! (`models::path`).
 //!
-//! What two servers could read differently is refused, never repaired: repairing means that policy judges a path that the
-//! caller did not send, and the next server may repair it otherwise. The one thing that is rewritten is a percent-encoded
-//! character that may stand in a path as it is (`%61` is `a`, `%3A` is `:`: a service takes both for the same), together with
-//! the case of the other escapes' hex digits. The rewritten string is then the only one there is: nothing after this step sees
-//! what was sent.
+//! A path that two servers could read differently is refused, never repaired: with a repair, policy would check a path
+//! that the caller did not send, and the next server might repair it differently. There is one rewrite: a
+//! percent-encoded character that may stand unencoded in a path is decoded (`%61` is `a`, `%3A` is `:`: services treat
+//! both as equal), and the hex digits of the other escapes are changed to upper case. The rewritten string replaces the
+//! original: nothing after this step sees the path as it was sent.
 //!
-//! `%2F`, `%5C`, `;` and `//` mean different things to different servers as well: Tomcat and Spring cut path parameters off, so
-//! that `/users;x/me` or `/open/..;/admin` is another path there than here. They are told apart here and refused later, but for
-//! routes that let them through. Dot segments are refused in every reading.
+//! `%2F`, `%5C`, `;` and `//` also mean different things to different servers: Tomcat and Spring cut path parameters
+//! off, so that `/users;x/me` or `/open/..;/admin` is a different path there than here. They are recorded here and
+//! refused later, except on routes that allow them. Dot segments are refused in every reading.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use crate::domain::gateway::models::path::{Spelling, Spellings, stands_for_itself};
 
-/// Why a path is refused.
+/// The reason why a path is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum BadPath {
     /// Not `/…`.
@@ -56,11 +56,11 @@ impl From<Spelling> for BadPath {
     }
 }
 
-/// A path in its one form.
+/// A path in its canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Canonical<'p> {
     pub(crate) path: Cow<'p, str>,
-    /// What it has in it that only some routes let through.
+    /// The spellings in it that only some routes allow.
     pub(crate) spellings: Spellings,
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn canonical(path: &str) -> Result<Canonical<'_>, BadPath> {
     }
     let canonical = if path.contains('%') { Cow::Owned(decode(path)?) } else { Cow::Borrowed(path) };
     let mut spellings = Spellings::NONE;
-    // Where the piece begins that some server could take for a segment.
+    // The start of the piece that some server could read as a segment.
     let mut piece = 1;
     let bytes = canonical.as_bytes();
     for (at, &byte) in bytes.iter().enumerate().skip(1) {
@@ -106,7 +106,7 @@ pub(crate) fn canonical(path: &str) -> Result<Canonical<'_>, BadPath> {
     Ok(Canonical { path: canonical, spellings })
 }
 
-/// No server may take it for a dot segment, with parameters or without.
+/// Refuses a piece that a server could read as a dot segment, with parameters or without.
 fn judge_piece(piece: &[u8]) -> Result<(), BadPath> {
     let (b"." | b"..", rest) = piece.split_at(piece.iter().take(2).take_while(|&&byte| byte == b'.').count()) else {
         return Ok(());
@@ -124,11 +124,11 @@ fn judge_byte(byte: u8) -> Result<(), BadPath> {
     }
 }
 
-/// Decodes escapes of characters that may stand in a path as they are, writes the others in upper case, and refuses those that
-/// no path has in it.
+/// Decodes escapes of characters that may stand unencoded in a path, writes the others in upper case, and refuses those
+/// that are never valid in a path.
 fn decode(path: &str) -> Result<String, BadPath> {
     let mut canonical = String::with_capacity(path.len());
-    // The escapes that stand side by side, decoded: a multi-byte character must be complete and well-formed.
+    // Adjacent escapes, decoded: a multi-byte character must be complete and well-formed.
     let mut run: Vec<u8> = Vec::new();
     let mut rest = path;
     while let Some(at) = rest.find('%') {
@@ -138,7 +138,7 @@ fn decode(path: &str) -> Result<String, BadPath> {
             canonical.push_str(before);
         }
         let digits = escape.get(1..3).ok_or(BadPath::InvalidEscape)?;
-        // `from_str_radix` alone would take `+f`.
+        // `from_str_radix` alone would accept `+f`.
         if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(BadPath::InvalidEscape);
         }
@@ -159,7 +159,8 @@ fn decode(path: &str) -> Result<String, BadPath> {
     Ok(canonical)
 }
 
-/// Overlong forms such as `%c0%af`, which lenient decoders read as `/`, are not UTF-8.
+/// Refuses invalid UTF-8, such as overlong forms like `%c0%af`, which lenient decoders read as `/`, and control
+/// characters.
 fn judge_run(run: &mut Vec<u8>) -> Result<(), BadPath> {
     let good = std::str::from_utf8(run).is_ok_and(|text| !text.chars().any(char::is_control));
     run.clear();
@@ -171,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plain_path_stays_as_it_is_and_is_not_copied() {
+    fn a_plain_path_is_unchanged_and_not_copied() {
         for path in ["/", "/api", "/api/users/", "/a.b/c-d_e~f", "/a:b@c!$&'()*+,=", "/...", "/.well-known/x", "/a/..b"]
         {
             let Canonical { path: same, spellings } = canonical(path).unwrap();
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_servers_could_read_differently_is_refused() {
+    fn ambiguous_paths_are_refused() {
         for (path, why) in [
             ("", BadPath::NotAPath),
             ("*", BadPath::NotAPath),
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_some_routes_let_through_is_told_apart() {
+    fn spellings_that_only_some_routes_allow_are_recorded() {
         use Spelling::{DoubleSlash, EncodedBackslash, EncodedSlash, Semicolon};
         for (sent, one, spellings) in [
             ("//", "//", &[DoubleSlash][..]),
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_twice_stays_encoded() {
+    fn doubly_encoded_characters_stay_encoded() {
         assert_eq!(canonical("/%252e%252e%252fx").unwrap().path, "/%252e%252e%252fx");
     }
 }

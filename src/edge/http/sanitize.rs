@@ -1,6 +1,6 @@
-//! Which headers of others may pass. Whatever speaks about one connection, and whatever a service takes our word for, is
-//! removed from a message before ours are set; so nothing that a client writes can be taken for ours, and nothing that it
-//! names in `Connection` can remove one of ours.
+//! Decides which received headers may be forwarded. Hop-by-hop headers, and headers that a service trusts only from the
+//! gateway, are removed from a message before the gateway sets its own. So a client can neither forge the gateway's
+//! headers nor have them removed by naming them in `Connection`.
 
 use std::collections::HashSet;
 
@@ -19,17 +19,17 @@ use super::{
 };
 use crate::domain::gateway::models::header::{are_alike, is_framing, is_ours, may_be_trailer};
 
-/// Removes from a client's request what may not pass.
+/// Removes the headers of a client's request that may not be forwarded.
 pub(crate) fn sanitise_request(headers: &mut HeaderList) {
     let wants_trailers = wants_trailers(headers);
-    // `Expect` we answer ourselves: the body is asked for when the service takes it.
+    // The gateway handles `Expect` itself: it asks for the body when the service takes it.
     remove_connection_headers(headers, |name, _| *name != EXPECT && !is_ours(name.as_str()));
     if wants_trailers {
         headers.append(TE, TRAILERS);
     }
 }
 
-/// Removes what may not stand behind a body.
+/// Removes the trailers that may not be forwarded.
 fn sanitise_trailers(trailers: &mut HeaderMap) {
     let doomed: Vec<HeaderName> = trailers.keys().filter(|name| !may_be_trailer(name.as_str())).cloned().collect();
     for name in doomed {
@@ -37,31 +37,31 @@ fn sanitise_trailers(trailers: &mut HeaderMap) {
     }
 }
 
-/// What may be passed on of trailers, if anything.
+/// The forwardable part of trailers, if there is any.
 pub(crate) fn forwardable(trailers: Frame<Bytes>) -> Option<Frame<Bytes>> {
     let mut trailers = trailers.into_trailers().ok()?;
     sanitise_trailers(&mut trailers);
     (!trailers.is_empty()).then(|| Frame::trailers(trailers))
 }
 
-/// Removes every header that some server would take for `name`.
+/// Removes every header that some server would read as `name`.
 pub(crate) fn remove_all_like(headers: &mut HeaderList, name: &str) {
     headers.retain(|known, _| !are_alike(known.as_str(), name));
 }
 
-/// Removes what makes some frameworks take a request for one with another method: where rules depend on the method, that would
-/// pass them.
+/// Removes the headers by which some frameworks override a request's method: with them, a request could bypass rules
+/// that depend on the method.
 pub(crate) fn remove_method_overrides(headers: &mut HeaderList) {
     const NAMES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
     headers.retain(|name, _| !NAMES.iter().any(|known| are_alike(name.as_str(), known)));
 }
 
-/// Removes from a service's answer what may not pass.
+/// Removes the headers of a service's response that may not be forwarded.
 pub(crate) fn sanitise_response(headers: &mut HeaderList) {
     remove_connection_headers(headers, |name, value| *name != X_REQUEST_ID && cookies::may_be_set(name, value));
 }
 
-/// `Trailer` without what we would not pass on (RFC 9110 §6.6.2).
+/// `Trailer` without the names of trailers that are not forwarded (RFC 9110 §6.6.2).
 fn announced_trailers(headers: &HeaderList) -> Option<String> {
     let names = all_elements(headers, TRAILER).filter_map(|name| HeaderName::from_bytes(name).ok());
     let kept: Vec<String> =
@@ -69,8 +69,8 @@ fn announced_trailers(headers: &HeaderList) -> Option<String> {
     if kept.is_empty() { None } else { Some(kept.join(", ")) }
 }
 
-/// Removes what speaks about one connection, and what `Connection` names (RFC 9110 §7.6.1). Which trailers are to come is
-/// for the other end, too. Of the others those stay that `is_forwardable` lets through.
+/// Removes hop-by-hop headers, and the headers that `Connection` names (RFC 9110 §7.6.1). `Trailer` is forwarded, as it
+/// concerns the other end, too. Of the other headers, those stay for which `is_forwardable` is true.
 fn remove_connection_headers(headers: &mut HeaderList, is_forwardable: impl Fn(&HeaderName, &[u8]) -> bool) {
     let trailers = announced_trailers(headers);
     let named = named_in_connection(headers);
@@ -85,14 +85,14 @@ fn remove_connection_headers(headers: &mut HeaderList, is_forwardable: impl Fn(&
     }
 }
 
-/// What `Connection` names besides what is removed anyway. A set, as there may be thousands of them.
+/// The names in `Connection`, beyond those that are removed anyway. A set, as there may be thousands of them.
 fn named_in_connection(headers: &HeaderList) -> HashSet<HeaderName> {
-    // What is said most names nothing else.
+    // The most frequent value names no other header.
     let others = headers.all(CONNECTION).filter(|value| !value.eq_ignore_ascii_case(b"keep-alive"));
     others
         .flat_map(elements)
         .filter_map(|name| HeaderName::from_bytes(name).ok())
-        // Whom a message is for is not a sender's to take away.
+        // A sender may not remove the host that a message is for.
         .filter(|name| *name != HOST)
         .collect()
 }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_service_takes_our_word_for_never_comes_from_outside() {
+    fn gateway_headers_never_come_from_outside() {
         for name in [
             "X-User-Id",
             "x_user_id",
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn no_token_goes_into_a_header_that_is_judged_here() {
+    fn no_token_header_is_one_that_is_sanitised_here() {
         let ours = [&X_USER_ID, &X_USER_SCOPE, &X_REQUEST_ID, &X_FORWARDED_FOR, &X_FORWARDED_HOST, &X_FORWARDED_PROTO];
         let connection =
             ["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te"];
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_similar_passes() {
+    fn merely_similar_names_pass() {
         let names = ["x-username", "x-users", "x-real-ipx", "forwardedx", "user-id", "x-requested-with", "xuser-id"];
         for name in names {
             assert_eq!(left(&[(name, "1")]), [name]);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_speaks_about_one_connection_goes_no_further() {
+    fn hop_by_hop_headers_are_removed() {
         let headers = [
             ("connection", "keep-alive, X-Custom"),
             ("connection", "x-other ,, content-length, host, accept"),
@@ -210,14 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn what_some_server_takes_for_the_length_goes_no_further() {
+    fn headers_that_a_server_could_read_as_the_length_are_removed() {
         for name in ["content_length", "Content.Length", "transfer_encoding", "Transfer.Encoding"] {
             assert_eq!(left(&[(name, "5"), ("content-type", "a/b")]), ["content-type"], "{name}");
         }
     }
 
     #[test]
-    fn trailers_go_further_unless_they_could_pass_for_headers() {
+    fn trailers_are_forwarded_unless_they_could_pass_for_headers() {
         let mut headers = map(&[
             ("connection", "te, trailer"),
             ("te", "gzip, Trailers"),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_loses_the_same_and_cannot_set_our_cookie() {
+    fn a_response_is_sanitised_alike_and_cannot_set_our_cookie() {
         let mut headers = map(&[
             ("connection", "close, x-internal"),
             ("x-internal", "1"),

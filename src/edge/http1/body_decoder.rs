@@ -1,5 +1,5 @@
-//! Takes a body out of what comes on a connection of HTTP/1.x: by its length, by chunks, or up to the connection's end
-//! (RFC 9112 §6). What two readers could take apart differently is refused.
+//! Extracts a body from the input of an HTTP/1.x connection: by its length, by chunks, or up to the end of the
+//! connection (RFC 9112 §6). Input that two readers could decode differently is refused.
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
@@ -21,29 +21,29 @@ pub(crate) struct BadBody;
 pub(crate) enum BodyPart {
     /// Some of its bytes, at least one.
     Data(Bytes),
-    /// What stands behind a chunked one, if anything does.
+    /// The trailers of a chunked body, if there are any.
     Trailers(HeaderMap),
 }
 
-/// Where in a body the reader is.
+/// The decoder's position in a body.
 #[derive(Debug)]
 pub(crate) enum BodyDecoder {
-    /// So many bytes are to come.
+    /// This many bytes are to come.
     Length(u64),
-    /// It ends with the connection.
+    /// The body ends with the connection.
     UntilClose,
-    /// In the chunks, with the trailers as far as they have come.
+    /// In the chunks, with the trailers received so far.
     Chunks {
         chunk: Chunk,
         trailers: Vec<u8>,
-        /// Whether a blank may stand behind a chunk's size: some services write one.
+        /// Whether blanks may follow a chunk's size: some services write them.
         padded: bool,
     },
-    /// All of it was read.
+    /// All of the body was read.
     Ended,
 }
 
-/// Where in a chunked body the reader is.
+/// The decoder's position in a chunked body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Chunk {
     Size { digits: u8, size: u64 },
@@ -58,12 +58,12 @@ pub(crate) enum Chunk {
 }
 
 impl BodyDecoder {
-    /// That of a request's body.
+    /// The decoder of a request's body.
     pub(crate) fn of_request(framing: BodyFraming) -> Self {
         Self::new(framing, false)
     }
 
-    /// That of an answer's body.
+    /// The decoder of a response's body.
     pub(crate) fn of_answer(framing: BodyFraming) -> Self {
         Self::new(framing, true)
     }
@@ -84,7 +84,7 @@ impl BodyDecoder {
         matches!(self, Self::Ended)
     }
 
-    /// How many bytes there may be for one read.
+    /// The number of bytes that one read may request.
     pub(crate) fn size_hint(&self) -> u64 {
         match self {
             Self::Length(left) | Self::Chunks { chunk: Chunk::Data(left), .. } => *left,
@@ -94,7 +94,7 @@ impl BodyDecoder {
         }
     }
 
-    /// The next piece of `input`, which is taken out of it; `None` if more has to come first, or if the body has ended.
+    /// Takes the next part out of `input`; `None` if more input is needed, or if the body has ended.
     pub(crate) fn next(&mut self, input: &mut BytesMut) -> Result<Option<BodyPart>, BadBody> {
         match self {
             Self::Ended => Ok(None),
@@ -126,7 +126,7 @@ impl BodyDecoder {
         }
     }
 
-    /// The connection has ended, and `input` with it.
+    /// Handles the end of the connection, and so of `input`.
     pub(crate) fn close(&mut self) -> Result<(), BadBody> {
         match self {
             Self::Ended => Ok(()),
@@ -139,14 +139,14 @@ impl BodyDecoder {
     }
 }
 
-/// At most so many bytes of `input`.
+/// At most `most` bytes of `input`.
 fn data(input: &mut BytesMut, most: u64) -> Option<BodyPart> {
     let length = usize::try_from(most).unwrap_or(usize::MAX).min(input.len());
     (length > 0).then(|| BodyPart::Data(input.split_to(length).freeze()))
 }
 
 impl Chunk {
-    /// The next data; `None` if more has to come first, or if the body is done.
+    /// The next data; `None` if more input is needed, or if the body has ended.
     fn next(
         &mut self,
         input: &mut BytesMut,
@@ -179,11 +179,11 @@ impl Chunk {
         Ok(None)
     }
 
-    /// The place after one byte that is not data.
+    /// The position after one byte that is not data.
     fn after(self, byte: u8) -> Result<Self, BadBody> {
         Ok(match (self, byte) {
             (Self::Size { digits, size }, _) if byte.is_ascii_hexdigit() => {
-                // Fifteen digits are more than enough, and cannot overflow anybody's 64 bits.
+                // Fifteen digits are more than enough, and cannot overflow 64 bits in any recipient.
                 let digit = char::from(byte).to_digit(16).filter(|_| digits < 15).ok_or(BadBody)?;
                 Self::Size { digits: digits + 1, size: size * 16 + u64::from(digit) }
             }
@@ -222,7 +222,8 @@ impl Chunk {
 mod tests {
     use super::*;
 
-    /// Takes a body apart that arrives in pieces of this size: its data, its trailers, what is left, and how it ended.
+    /// Decodes a body that arrives in pieces of this size. Returns its data, its trailers, what is left, and how it
+    /// ended.
     fn taken(framing: BodyFraming, stream: &str, size: usize) -> Result<(String, usize, String), BadBody> {
         let mut decoder = BodyDecoder::of_request(framing);
         let (mut input, mut data, mut trailers) = (BytesMut::new(), String::new(), 0);
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_breaks_off_is_not_whole() {
+    fn a_body_that_breaks_off_is_incomplete() {
         for (framing, stream) in [
             (BodyFraming::Length(4), "abc"),
             (BodyFraming::Chunked, "3\r\nabc\r\n"),
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_surrounds_the_data_is_bounded() {
+    fn extensions_and_trailers_are_bounded() {
         let with_trailer = |bytes: usize| format!("0\r\nX: {}\r\n\r\n", "a".repeat(bytes - "X: ".len()));
         let in_lines = |bytes: usize| format!("0\r\nX: {}\r\nY: 1\r\n\r\n", "a".repeat(bytes - "X: Y: 1".len()));
         for whole in [with_trailer, in_lines] {

@@ -1,4 +1,5 @@
-//! Marks a body off on its way out, as its head says: by its length, in chunks, or by the end of the connection (RFC 9112 §6).
+//! Frames an outgoing body as its head declares: by its length, in chunks, or by the end of the connection (RFC 9112
+//! §6).
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -7,25 +8,25 @@ use http_body::Frame;
 use super::write_buffer::WriteBuffer;
 use crate::edge::http::field_line::put_headers;
 
-/// How a body is marked off on its way out.
+/// The framing of an outgoing body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyEncoder {
-    /// There is none to be sent.
+    /// No body is sent.
     Nothing,
-    /// So many bytes are to come.
+    /// This many bytes are to come.
     Length(u64),
-    /// In chunks; whether the other end takes trailers.
+    /// In chunks; `trailers` is whether the other end accepts trailers.
     Chunked { trailers: bool },
     /// By the end of the connection.
     UntilClose,
 }
 
-/// A body is not as long as its head said.
+/// A body does not have the length that its head declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WrongLength;
 
 impl BodyEncoder {
-    /// Adds a part of the body. There must be room for it.
+    /// Adds a part of the body. The buffer must have space for it.
     pub(crate) fn put(&mut self, frame: Frame<Bytes>, output: &mut WriteBuffer) -> Result<(), WrongLength> {
         let data = match frame.into_data() {
             Ok(data) => data,
@@ -51,7 +52,7 @@ impl BodyEncoder {
         Ok(())
     }
 
-    /// The body has ended.
+    /// Ends the body.
     pub(crate) fn finish(&mut self, output: &mut WriteBuffer) -> Result<(), WrongLength> {
         match self {
             Self::Length(1..) => Err(WrongLength),

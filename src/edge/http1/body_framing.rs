@@ -1,19 +1,19 @@
-//! How long the body behind a head is, and where it ends (RFC 9112 §6.3).
+//! How the body after a head is delimited (RFC 9112 §6.3).
 
-/// How the body behind a head is delimited.
+/// The framing of the body after a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyFraming {
-    /// By its length; zero if there is none.
+    /// By its length; zero if there is no body.
     Length(u64),
     /// By chunks.
     Chunked,
-    /// By the end of the connection: an answer's only.
+    /// By the end of the connection: responses only.
     UntilClose,
 }
 
-/// A `Content-Length`.
+/// Parses a `Content-Length`.
 pub(crate) fn number(text: &[u8]) -> Option<u64> {
-    // Digits alone, and no leading zero, which somebody might take for octal.
+    // Only digits, and no leading zero, which some server might read as octal.
     if text.is_empty() || (text.len() > 1 && text[0] == b'0') {
         return None;
     }

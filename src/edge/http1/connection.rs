@@ -1,8 +1,8 @@
-//! One client's connection of HTTP/1.x: what was read from it and belongs to nobody yet, and how far the body of the request
-//! that is being answered has come. The connection's own task reads and writes it, and nothing else does.
+//! One client connection of HTTP/1.x: the unparsed input, and the position in the body of the current request. Only the
+//! connection's own task reads and writes it.
 //!
-//! A body is read through a [`BodyReader`], which holds the right to the bytes of one request. The right ends with the answer
-//! to that request, so no reader can take bytes of the next one, however long it is kept.
+//! A body is read through a [`BodyReader`], which may take the bytes of one request only. It loses that right when the
+//! request has been answered, so it can never take bytes of the next request, however long it is kept.
 //!
 //! A connection that waits for its next request holds no buffer.
 
@@ -33,18 +33,18 @@ use crate::edge::{
     timer::client_timeouts::ConnectionState,
 };
 
-/// As much of a body as is read at once.
+/// The maximum size of one body read.
 const BODY_READ_BYTES: usize = 64 * 1024;
 
-/// As much of a body that nobody wants is read, and waited for so long, so that the connection can be used again. A service may
-/// answer before it has read a body, and the end of it is often just behind.
+/// Limits on draining an unread body, so that the connection can be reused: the number of bytes, and the time to wait
+/// for them. A service may respond before it has read the body, and often little of it is left.
 const MAX_DRAIN_BYTES: u64 = 256 * 1024;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Tells a client to send its body (RFC 9110 §10.1.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// See the module.
+/// A client connection of HTTP/1.x.
 pub(crate) struct Http1Connection {
     socket: RefCell<Socket>,
     input: RefCell<Input>,
@@ -56,9 +56,9 @@ struct Input {
     /// How many bytes of the buffer were searched for the end of a head.
     scanned: usize,
     body: BodyDecoder,
-    /// Which request may be read: a reader of another one has lost its right.
+    /// The number of the current request: readers of other requests may no longer read.
     turn: u64,
-    /// What is to be written before the client sends its body, once somebody wants it.
+    /// The `100 Continue` to write before the client sends its body, once the body is needed.
     pending_100_continue: Option<WriteBuffer>,
     /// Nothing more will come: the client has closed its side, or the connection is broken.
     is_ended: bool,
@@ -68,13 +68,13 @@ struct Input {
 
 /// The right to read the body of one request.
 pub(crate) struct BodyReader {
-    /// The connection belongs to its task alone: a reader that is left over does not keep it open.
+    /// Only its task owns the connection: a reader that outlives the request does not keep it open.
     connection: Weak<Http1Connection>,
     turn: u64,
 }
 
 impl BodyReader {
-    /// The next part of the body. After the request has ended it is a body that broke off.
+    /// The next part of the body. After the request has ended, the body counts as broken off.
     pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BadBody>>> {
         self.connection
             .upgrade()
@@ -91,7 +91,7 @@ impl BodyReader {
 }
 
 impl Http1Connection {
-    /// `buffer` was read from the socket already.
+    /// Starts with `buffer`, which was read from the socket already.
     pub(crate) fn new(socket: Socket, buffer: BytesMut, connection_state: Rc<ConnectionState>) -> Self {
         let input = Input {
             buffer,
@@ -105,12 +105,13 @@ impl Http1Connection {
         Self { socket: RefCell::new(socket), input: RefCell::new(input), connection_state }
     }
 
-    /// The socket itself, and what was read from it.
+    /// The socket, and the unparsed input.
     pub(crate) fn into_parts(self) -> (Socket, BytesMut) {
         (self.socket.into_inner(), self.input.into_inner().buffer)
     }
 
-    /// Ready when there is a head to be taken, or what cannot become one; says no when the client has closed its side.
+    /// Ready with true when the buffer holds a whole or an invalid head; with false when the client has closed its
+    /// side.
     pub(crate) fn poll_head(&self, context: &mut Context<'_>) -> Poll<bool> {
         loop {
             {
@@ -142,8 +143,8 @@ impl Http1Connection {
         !self.input.borrow().buffer.is_empty()
     }
 
-    /// What follows now is the body of a request; `waits` is whether the client waits to be told to send it. `None` if there
-    /// is no body.
+    /// Begins the body of a request; `waits` is whether the client waits for `100 Continue`. `None` if there is no
+    /// body.
     pub(crate) fn begin_body(self: &Rc<Self>, framing: BodyFraming, waits: bool) -> Option<BodyReader> {
         let mut input = self.input.borrow_mut();
         input.turn += 1;
@@ -166,7 +167,7 @@ impl Http1Connection {
                 }
                 let part = input.body.next(&mut input.buffer);
                 if matches!(part, Ok(Some(_))) || input.body.is_ended() {
-                    // What only marks the body off is no sign of life.
+                    // Framing bytes do not count as activity.
                     self.connection_state.body_came(true);
                 }
                 match part {
@@ -175,7 +176,7 @@ impl Http1Connection {
                     Ok(None) if input.body.is_ended() => return Poll::Ready(None),
                     Ok(None) if input.is_ended => return Poll::Ready(Some(Err(BadBody))),
                     Ok(None) => {}
-                    // It stays so, and no other head is looked for behind it.
+                    // The error stays, and no other head is parsed after it.
                     Err(bad) => return Poll::Ready(Some(Err(bad))),
                 }
             }
@@ -188,15 +189,15 @@ impl Http1Connection {
         self.input.borrow().body.is_ended()
     }
 
-    /// Discards what has come of a body that nobody wants. The client may send all of it before it reads the answer.
+    /// Discards what has arrived of an unread body. The client may send all of it before it reads the response.
     pub(crate) fn discard_body(&self, context: &mut Context<'_>) {
         let mut left = u64::MAX;
-        // How far it comes is the client's affair: the watchdog ends the wait for one that reads nothing meanwhile.
+        // The client decides how far it gets: `ClientTimeouts` ends the wait if it reads nothing.
         let _ = self.poll_finish(context, &mut left);
     }
 
-    /// Ends the right to read the body, and discards the rest of it; if it `waits`, also what is still on its way. Returns
-    /// whether that was all of it.
+    /// Drains the unread request body and invalidates its reader; with `waits`, also bytes still in flight. Returns
+    /// whether the body ended.
     pub(crate) async fn drain_body(&self, waits: bool) -> bool {
         let mut left = MAX_DRAIN_BYTES;
         let mut finished = pin!(std::future::poll_fn(|context| self.poll_finish(context, &mut left)));
@@ -208,10 +209,10 @@ impl Http1Connection {
 
     fn poll_finish(&self, context: &mut Context<'_>, left: &mut u64) -> Poll<bool> {
         let input = &mut *self.input.borrow_mut();
-        // What is discarded here is no reader's any more.
+        // Readers have no right to the discarded bytes.
         input.turn += 1;
         loop {
-            // If the client waits to be told to send it, nobody can tell whether it comes after all.
+            // If the client waits for `100 Continue`, it is unknown whether the body will come at all.
             if input.body.is_ended() || input.is_ended || input.pending_100_continue.is_some() {
                 return Poll::Ready(input.body.is_ended());
             }
@@ -228,9 +229,9 @@ impl Http1Connection {
         }
     }
 
-    /// Ready when the client has gone. Until then reads ahead, as far as a head goes. A client that has closed its side alone
-    /// may still read: whether it does, only writing tells, so the watchdog ends the wait for one that is not written to, and
-    /// wakes the task now and then to look whether one has gone.
+    /// Ready when the client has gone. Until then, reads ahead at most as much as a head may need. A client that has
+    /// half-closed may still read, and only a write shows whether it does. So `ClientTimeouts` ends the wait for a
+    /// client that is not written to, and wakes the task now and then to check whether the client has gone.
     pub(crate) fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             {
@@ -240,18 +241,18 @@ impl Http1Connection {
                 }
                 if input.is_ended {
                     self.connection_state.half_closed();
-                    // Said once: the kernel forgets it.
+                    // The kernel reports it once, and then forgets it.
                     input.is_broken = self.socket.borrow().is_broken();
                     return if input.is_broken { Poll::Ready(()) } else { Poll::Pending };
                 }
                 if input.buffer.len() >= SMALL_READ_BYTES {
-                    // The rest waits where it is.
+                    // The rest stays unread.
                     return Poll::Pending;
                 }
             }
             ready!(self.poll_fill(context, SMALL_READ_BYTES));
             if !self.is_body_over() {
-                // Its reader has looked before this came.
+                // The reader polled before this input came.
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -281,15 +282,15 @@ impl Http1Connection {
         written
     }
 
-    /// The answer broke off, and only the way in which the connection ends can say so.
+    /// Ends the connection with a reset: the response broke off, and there is no other way to signal that.
     pub(crate) fn end_with_reset(&self) {
         self.socket.borrow().end_with_reset();
     }
 
-    /// Closes the connection so that the last answer arrives. The client may still be sending if it `lingers`.
+    /// Closes the connection so that the last response arrives. With `lingers`, the client may still be sending.
     pub(crate) async fn close(&self, lingers: bool) {
         let mut closing = LingeringClose::default();
-        // Whatever comes of it, the connection is dropped next.
+        // The result does not matter: the connection is dropped next.
         let _ = std::future::poll_fn(|context| {
             let socket = &mut *self.socket.borrow_mut();
             if lingers {
@@ -301,12 +302,12 @@ impl Http1Connection {
         .await;
     }
 
-    /// Reads of the body that somebody waits for, and tells the client to send it before that, if it wants to be told.
+    /// Reads more of a body for a waiting reader. Before that, sends `100 Continue` if the client waits for it.
     fn poll_wanted(&self, context: &mut Context<'_>) -> Poll<()> {
         let input = &mut *self.input.borrow_mut();
         let socket = &mut *self.socket.borrow_mut();
         if let Some(pending_100_continue) = &mut input.pending_100_continue {
-            // If it is broken, reading says so.
+            // If the connection is broken, the read reports it.
             let _ = ready!(pending_100_continue.poll_write(context, socket));
             input.pending_100_continue = None;
         }
@@ -317,7 +318,7 @@ impl Http1Connection {
         filled
     }
 
-    /// Reads once, up to `most` bytes. Ready when something has come or nothing more will.
+    /// Reads once, up to `most` bytes. Ready when bytes have arrived or the input has ended.
     fn poll_fill(&self, context: &mut Context<'_>, most: usize) -> Poll<()> {
         fill(context, &mut self.socket.borrow_mut(), &mut self.input.borrow_mut(), most)
     }
@@ -326,7 +327,7 @@ impl Http1Connection {
 fn fill(context: &mut Context<'_>, socket: &mut Socket, input: &mut Input, most: usize) -> Poll<()> {
     let wanted = usize::try_from(input.body.size_hint()).unwrap_or(usize::MAX);
     let read = if wanted > SMALL_READ_BYTES && most > SMALL_READ_BYTES {
-        // A large body: read to where it stays.
+        // A large body: read it directly into its own block.
         input.buffer.reserve(wanted.min(most));
         ready!(pin!(socket.read_buf(&mut input.buffer)).poll(context))
     } else {
@@ -335,7 +336,7 @@ fn fill(context: &mut Context<'_>, socket: &mut Socket, input: &mut Input, most:
     match read {
         Ok(1..) => {}
         Ok(0) => input.is_ended = true,
-        // With TLS also an end that was not announced (RFC 8446 §6.1): the client did not mean to read on.
+        // This includes an unannounced end of TLS (RFC 8446 §6.1): such a client does not intend to read on.
         Err(_) => (input.is_ended, input.is_broken) = (true, true),
     }
     Poll::Ready(())
@@ -366,7 +367,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_that_is_left_over_gets_nothing_of_the_next_body_and_keeps_nothing_open() {
+    async fn a_stale_reader_gets_nothing_of_the_next_body_and_keeps_nothing_open() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let socket = Socket::Plain(Tcp(listener.accept().await.unwrap().0));

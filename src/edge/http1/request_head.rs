@@ -1,5 +1,5 @@
-//! Reads the head of a request of HTTP/1.x, more strictly than most servers do: what two of them could frame differently is
-//! refused (RFC 9112 §2-6), so that nothing can hide behind it.
+//! Parses the head of an HTTP/1.x request, more strictly than most servers do: a head that two servers could frame
+//! differently is refused (RFC 9112 §2-6), so that no second request can hide in it.
 
 use std::ops::Range;
 
@@ -20,17 +20,17 @@ use crate::edge::http::{
 /// The longest head, request line included.
 pub(crate) const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// The most header lines.
+/// The most headers.
 pub(crate) const MAX_HEADERS: usize = 100;
 
-/// Enough for what most clients send, so that the list need not grow on the way, and less than a kilobyte: the allocator has
-/// more at hand of those.
+/// The initial capacity of the header list: enough for most clients, so that the list need not grow, and below one
+/// kilobyte: the allocator has more blocks of such sizes at hand.
 const ROOM_FOR_HEADERS: usize = 14;
 
-/// Why a head is refused.
+/// The reason why a head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum BadHead {
-    /// Longer than [`MAX_HEAD_BYTES`], or more than [`MAX_HEADERS`] lines.
+    /// Longer than [`MAX_HEAD_BYTES`], or more than [`MAX_HEADERS`] headers.
     #[error("the request head is larger than 16 KiB, or has more than 100 header lines")]
     TooLarge,
     /// Neither HTTP/1.0 nor HTTP/1.1.
@@ -42,19 +42,19 @@ pub(crate) enum BadHead {
     /// A fragment, or a character that has to be percent-encoded.
     #[error("the request target has a fragment, or a character that must be percent-encoded")]
     Target,
-    /// A line ends with LF alone, or has a CR in it.
+    /// A line ends with only LF, or contains a CR.
     #[error("a line of the request head does not end with CR LF")]
     LineEnd,
     /// A blank before the colon, or a name that is no token.
     #[error("a header's name is malformed")]
     HeaderName,
-    /// A line that continues the one before (RFC 9112 §5.2).
+    /// A line that continues the previous one (RFC 9112 §5.2).
     #[error("a header line is folded")]
     Folded,
     /// A control character in a header's value, or, over HTTP/2, a blank at either end of it.
     #[error("a header's value has a control character, or a blank at its end")]
     HeaderValue,
-    /// None in HTTP/1.1, or more than one.
+    /// Missing in HTTP/1.1, or more than one.
     #[error("a request needs exactly one Host header")]
     Host,
     /// Not a number, or more than one.
@@ -66,20 +66,21 @@ pub(crate) enum BadHead {
     /// Both at once.
     #[error("Content-Length and Transfer-Encoding exclude each other")]
     TwoLengths,
-    /// Plain HTTP where TLS is spoken.
+    /// Plain HTTP on a TLS port.
     #[error("a plain HTTP request was sent to an HTTPS port; use https://")]
     PlainHttp,
 }
 
-/// A request's head that was found good.
+/// The head of a request that was found valid.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) request: RequestHead,
-    /// How its body is delimited.
+    /// The framing of its body.
     pub(crate) framing: BodyFraming,
 }
 
-/// Where the head that `bytes` begin with ends, if it does. Looking goes on at `scanned`, up to where an earlier call came.
+/// The end of the head at the start of `bytes`, if it is complete. The search continues at `scanned`, where the last
+/// call stopped.
 pub(crate) fn end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, BadHead> {
     let start = leading_blank_lines(bytes);
     let mut at = (*scanned).max(start);
@@ -90,7 +91,7 @@ pub(crate) fn end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Ba
         }
         if line_feed >= start + 3 && bytes[line_feed - 3..line_feed - 1] == *b"\r\n" {
             let end = line_feed + 1;
-            // Whoever asks again is answered at once.
+            // Another call returns at once.
             *scanned = line_feed;
             return if end > MAX_HEAD_BYTES { Err(BadHead::TooLarge) } else { Ok(Some(end)) };
         }
@@ -100,12 +101,12 @@ pub(crate) fn end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Ba
     if bytes.len() > MAX_HEAD_BYTES { Err(BadHead::TooLarge) } else { Ok(None) }
 }
 
-/// One empty line before a request line is to be ignored (RFC 9112 §2.2).
+/// The length of an empty line before the request line: one is ignored (RFC 9112 §2.2).
 fn leading_blank_lines(bytes: &[u8]) -> usize {
     if bytes.starts_with(b"\r\n") { 2 } else { 0 }
 }
 
-/// Reads a whole head.
+/// Parses a complete head.
 pub(crate) fn parse(head: &Bytes) -> Result<Head, BadHead> {
     let mut rest = Lines { text: head, at: leading_blank_lines(head) };
     let (method, uri, version) = request_line(head, rest.next().ok_or(BadHead::RequestLine)?)?;
@@ -138,7 +139,7 @@ pub(crate) fn parse(head: &Bytes) -> Result<Head, BadHead> {
         lines.push(Line::new(name, at, value));
     }
     let (framing, length) = match (chunked, length) {
-        // HTTP/1.0 has none.
+        // `Host` is optional in HTTP/1.0.
         _ if !has_host && version != Version::HTTP_10 => return Err(BadHead::Host),
         (true, Some(_)) => return Err(BadHead::TwoLengths),
         (true, None) => (BodyFraming::Chunked, BodyLength::Unknown),
@@ -149,7 +150,8 @@ pub(crate) fn parse(head: &Bytes) -> Result<Head, BadHead> {
     Ok(Head { request: RequestHead { method, uri, version, headers, length }, framing })
 }
 
-/// Reads the lines behind a chunked body; `section` ends with the last of them, or with the empty line (RFC 9112 §7.1.2).
+/// Parses the trailers after a chunked body; `section` ends with the last line, or with the empty line (RFC 9112
+/// §7.1.2).
 pub(crate) fn parse_trailers(section: &Bytes) -> Result<HeaderMap, BadHead> {
     let mut trailers = HeaderMap::new();
     for line in (Lines { text: section, at: 0 }) {
@@ -160,7 +162,7 @@ pub(crate) fn parse_trailers(section: &Bytes) -> Result<HeaderMap, BadHead> {
     Ok(trailers)
 }
 
-/// Where the lines of a head stand, without their ends, up to the empty one.
+/// The ranges of the lines of a head, without their line ends, up to the empty line.
 struct Lines<'h> {
     text: &'h [u8],
     at: usize,
@@ -173,7 +175,7 @@ impl Iterator for Lines<'_> {
         let begins = self.at;
         let line_feed = begins + memchr(b'\n', &self.text[begins..])?;
         self.at = line_feed + 1;
-        // `end()` has seen that a CR stands before each LF.
+        // `end()` has checked that a CR precedes each LF.
         let line = begins..line_feed.saturating_sub(1);
         (!line.is_empty()).then_some(line)
     }
@@ -202,13 +204,13 @@ fn request_line(head: &Bytes, line: Range<usize>) -> Result<(Method, Uri, Versio
     }
 }
 
-/// Whether a request target has only characters that a target may have. A fragment is never sent (RFC 9112 §3.2), and would be
-/// cut off without a word.
+/// Whether a request target has only valid characters. A fragment is never sent (RFC 9112 §3.2), and would be cut off
+/// silently.
 pub(crate) fn is_target(target: &[u8]) -> bool {
     target.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
-/// The name in a header line, and where its value stands.
+/// The name of a header, and the range of its value.
 fn header_line(head: &[u8], line: Range<usize>) -> Result<(HeaderName, Range<usize>), BadHead> {
     let (begins, ends) = (line.start, line.end);
     let line = &head[line];
@@ -219,7 +221,7 @@ fn header_line(head: &[u8], line: Range<usize>) -> Result<(HeaderName, Range<usi
     let name = HeaderName::from_bytes(&line[..colon]).map_err(|_| BadHead::HeaderName)?;
     let value = &line[colon + 1..];
     let is_control = |byte: u8| (byte < 0x20 && byte != b'\t') || byte == 0x7f;
-    // Without a way out: many bytes are looked at at once.
+    // No early exit: that way, many bytes are checked at once.
     if value.iter().fold(false, |any, &byte| any | is_control(byte)) {
         let first = value.iter().find(|&&byte| is_control(byte));
         return Err(if first == Some(&b'\r') { BadHead::LineEnd } else { BadHead::HeaderValue });
@@ -227,7 +229,7 @@ fn header_line(head: &[u8], line: Range<usize>) -> Result<(HeaderName, Range<usi
     Ok((name, trimmed(head, begins + colon + 1..ends)))
 }
 
-/// A value without the blanks around it (RFC 9112 §5).
+/// The range of a value without the surrounding blanks (RFC 9112 §5).
 fn trimmed(head: &[u8], mut value: Range<usize>) -> Range<usize> {
     let is_blank = |at: usize| matches!(head[at], b' ' | b'\t');
     while !value.is_empty() && is_blank(value.start) {

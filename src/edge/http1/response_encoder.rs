@@ -1,4 +1,5 @@
-//! Writes the head of an answer as its request wants it, and decides how the body behind it is marked off (RFC 9112 §6.3).
+//! Writes the head of a response in the form that its request needs, and decides on the framing of its body (RFC 9112
+//! §6.3).
 
 use http::{
     Method, StatusCode, Version,
@@ -12,7 +13,7 @@ use crate::edge::http::{
     message::{Answer, BodyLength, RequestHead},
 };
 
-/// What a request says about the form of its answer.
+/// The properties of a request that determine the form of its response.
 pub(crate) struct Form {
     pub(crate) version: Version,
     pub(crate) is_head: bool,
@@ -21,23 +22,23 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    /// For what could not be read.
+    /// The form for a request that could not be parsed.
     pub(crate) const REFUSED: Self =
         Self { version: Version::HTTP_11, is_head: false, keeps_alive: false, takes_trailers: false };
 
     pub(crate) fn of(request: &RequestHead) -> Self {
         let RequestHead { method, version, headers, .. } = request;
         let says = |option: &[u8]| all_elements(headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
-        // RFC 9112 §9.3: `close` counts whatever else is said.
+        // RFC 9112 §9.3: `close` takes precedence over all other options.
         let keeps_alive = !says(b"close") && (*version != Version::HTTP_10 || says(b"keep-alive"));
         let takes_trailers = wants_trailers(headers);
         Self { version: *version, is_head: *method == Method::HEAD, keeps_alive, takes_trailers }
     }
 }
 
-/// Writes an answer's head. How its body is marked off, and whether the connection may be used again after that.
+/// Writes a response's head. Returns the framing of its body, and whether the connection may be reused afterwards.
 ///
-/// `put_date` writes `Date`, if the answer has none.
+/// `put_date` writes `Date`, if the response has none.
 pub(crate) fn write_head<B>(
     answer: &Answer<B>,
     form: &Form,
@@ -59,13 +60,13 @@ pub(crate) fn write_head<B>(
     let is_bodiless = form.is_head || status.is_informational() || matches!(status.as_u16(), 204 | 304);
     let mut keeps_alive = keeps_alive;
     let encoder = match *length {
-        // RFC 9110 §8.6: these cannot have a length.
+        // RFC 9110 §8.6: these must not have a length.
         _ if status.is_informational() || *status == StatusCode::NO_CONTENT => BodyEncoder::Nothing,
         BodyLength::Known(length) | BodyLength::Announced(length) => {
             put_length(length, into);
             BodyEncoder::Length(length)
         }
-        // What a service would have answered to a GET only it knows.
+        // Only the service knows the length that the response to a GET would have.
         BodyLength::None | BodyLength::Unknown if is_bodiless => BodyEncoder::Nothing,
         BodyLength::None => {
             put_length(0, into);

@@ -1,4 +1,4 @@
-//! Reads the head of a service's answer (RFC 9112 §4, §5), and how its body is delimited.
+//! Parses the head of a service's response (RFC 9112 §4, §5), and the framing of its body.
 
 use std::{mem::MaybeUninit, ops::Range};
 
@@ -17,20 +17,20 @@ use crate::edge::http::{
     message::BodyLength,
 };
 
-/// The longest answer head that is read, and as much as interim answers may have in all.
+/// The longest response head that is read, and the limit of all interim responses together.
 pub(crate) const MAX_RESPONSE_HEAD_BYTES: usize = 64 * 1024;
 
-/// The most header lines of an answer.
+/// The most headers of a response.
 const MAX_HEADERS: usize = 100;
 
-/// What we add.
+/// Capacity for the headers that the gateway adds.
 const ROOM_FOR_OURS: usize = 4;
 
-/// What came is no head of an answer, or none that can be relied on.
+/// The input is not the head of a response, or not a reliable one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BadResponseHead;
 
-/// See the module.
+/// The head of a service's response.
 #[derive(Debug)]
 pub(crate) struct ResponseHead {
     pub(crate) status: StatusCode,
@@ -40,18 +40,18 @@ pub(crate) struct ResponseHead {
     said: Said,
 }
 
-/// What the lines of `Content-Length` say.
+/// The combined values of `Content-Length`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Said {
     /// There are none.
     Nothing,
     Length(u64),
-    /// No length, or two that differ.
+    /// No valid length, or two that differ.
     Nonsense,
 }
 
 impl Said {
-    /// With another line. A length may be said more than once, but not differently (RFC 9110 §8.6).
+    /// Adds another value. A length may be repeated, but must not differ (RFC 9110 §8.6).
     fn and(self, line: &[u8]) -> Self {
         let mut lengths = elements(line).map(number);
         match (self, lengths.next().flatten()) {
@@ -71,7 +71,7 @@ impl Said {
 }
 
 impl ResponseHead {
-    /// Takes a head out of what `input` begins with; `None` if more of it has to come first.
+    /// Takes a head from the start of `input`; `None` if more input is needed.
     pub(crate) fn take(input: &mut BytesMut) -> Result<Option<Self>, BadResponseHead> {
         let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let mut answer = httparse::Response::new(&mut []);
@@ -91,7 +91,7 @@ impl ResponseHead {
         Ok(Some(Self { status, version, headers: HeaderList::new(input.split_to(end).freeze(), lines), said }))
     }
 
-    /// The head of an answer over HTTP/2.
+    /// The head of an HTTP/2 response.
     pub(crate) fn of_stream(parts: Parts) -> Self {
         let Parts { status, version, mut headers, .. } = parts;
         let lines = headers.get_all(CONTENT_LENGTH);
@@ -105,7 +105,7 @@ impl ResponseHead {
         self.status.is_informational() && self.status != StatusCode::SWITCHING_PROTOCOLS
     }
 
-    /// How the body is delimited and how long it is (RFC 9112 §6.3), in the answer to a `HEAD` or to anything else.
+    /// The framing and the length of the body (RFC 9112 §6.3). `is_head`: whether this is the response to a `HEAD`.
     pub(crate) fn framing(&self, is_head: bool) -> Result<(BodyFraming, BodyLength), BadResponseHead> {
         let is_coded = self.headers.contains(&TRANSFER_ENCODING);
         if self.has_no_body(is_head) {
@@ -113,7 +113,7 @@ impl ResponseHead {
             return Ok((BodyFraming::Length(0), length));
         }
         if is_coded {
-            // Another coding would be passed on without its name (RFC 9112 §6.1). HTTP/1.0 does not know any.
+            // Another coding would be passed on without its name (RFC 9112 §6.1). HTTP/1.0 has no transfer codings.
             let mut codings = all_elements(&self.headers, TRANSFER_ENCODING);
             let is_chunked = codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
             let is_only = codings.next().is_none() && self.version == Version::HTTP_11;
@@ -126,7 +126,7 @@ impl ResponseHead {
         })
     }
 
-    /// How long the body on a stream of HTTP/2 is; `has_ended` is whether the stream ended with the head.
+    /// The length of the body on an HTTP/2 stream; `has_ended` is whether the stream ended with the head.
     pub(crate) fn length_on_stream(&self, is_head: bool, has_ended: bool) -> Result<BodyLength, BadResponseHead> {
         if self.has_no_body(is_head) {
             return self.announced();
@@ -143,15 +143,16 @@ impl ResponseHead {
         is_head || self.status.is_informational() || matches!(self.status.as_u16(), 204 | 304)
     }
 
-    /// The length that an answer without a body says. It goes on, so it has to be one; but not where there could be none
-    /// (RFC 9110 §8.6).
+    /// The announced length of a response without a body. It is passed on, so it has to be valid; it is dropped where
+    /// no length is allowed (RFC 9110 §8.6).
     fn announced(&self) -> Result<BodyLength, BadResponseHead> {
         let may_be_said = !self.status.is_informational() && self.status != StatusCode::NO_CONTENT;
         let length = self.said.length()?.filter(|_| may_be_said);
         Ok(length.map_or(BodyLength::None, BodyLength::Announced))
     }
 
-    /// Whether the connection can be used again (RFC 9112 §9.3). Not if the answer was framed in two ways (RFC 9112 §6.3).
+    /// Whether the connection can be reused (RFC 9112 §9.3). Not if the response was framed in two ways (RFC 9112
+    /// §6.3).
     pub(crate) fn stays_open(&self) -> bool {
         let says =
             |option: &[u8]| all_elements(&self.headers, CONNECTION).any(|name| name.eq_ignore_ascii_case(option));
@@ -161,9 +162,9 @@ impl ResponseHead {
     }
 }
 
-/// Where a part of a head stands in it.
+/// The range of a part within its head.
 fn place(head: &[u8], part: &[u8]) -> Range<usize> {
-    // What is empty need not stand anywhere.
+    // An empty part may point anywhere.
     let begins = if part.is_empty() { 0 } else { part.as_ptr().addr().wrapping_sub(head.as_ptr().addr()) };
     begins..begins + part.len()
 }
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_taken_out_when_it_is_whole() {
+    fn a_head_is_taken_once_it_is_complete() {
         let text = "HTTP/1.1 201 Created\r\nX-A:  b c \r\nX-Empty:\r\nset-cookie: a\r\nSet-Cookie: b\r\n\r\nbody";
         for upto in 0..text.len() - 4 {
             assert!(taken(&text[..upto]).unwrap().is_none(), "{upto}");
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_refused() {
+    fn an_invalid_response_is_refused() {
         for text in [
             "garbage\r\n\r\n",
             "HTTP/1.1 abc\r\n\r\n",
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_used_again_if_both_sides_know_where_they_are() {
+    fn a_connection_is_reused_if_both_sides_agree_on_its_state() {
         assert!(head("").stays_open() && head("Connection: x, keep-alive\r\n").stays_open());
         assert!(!head("Connection: x, Close\r\n").stays_open());
         assert!(!head("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n").stays_open());

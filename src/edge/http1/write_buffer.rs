@@ -1,5 +1,5 @@
-//! What is to be written to a connection of HTTP/1.x: small parts are put together, so that a head and a short body are one
-//! system call; large ones go out as they are, without a copy.
+//! The pending output of an HTTP/1.x connection. Small parts are joined, so that a head and a short body cost one
+//! system call; large parts are written without a copy.
 
 use std::{
     cell::RefCell,
@@ -11,43 +11,43 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 
-/// As much as is put together before it is written.
+/// The most bytes that are joined before a write.
 const SMALL_BYTES: usize = 16 * 1024;
 
 /// How many buffers a core keeps for the next messages.
 const MAX_SPARE: usize = 64;
 
-/// Room for the head of most messages, with a short body.
+/// Fits the head of most messages, with a short body.
 const ROOM: usize = 4 * 1024;
 
 thread_local! {
-    /// The buffers of a core that nobody uses now.
+    /// The unused buffers of a core.
     static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// See the module.
+/// The pending output of a connection.
 #[derive(Debug)]
 pub(crate) struct WriteBuffer {
     small: Vec<u8>,
     /// How many of the small bytes were written.
     written: usize,
     large: Bytes,
-    /// Behind the large part.
+    /// The bytes after the large part.
     tail: &'static [u8],
-    /// How many bytes of bodies were added, but for those that [`WriteBuffer::body_written`] has told of.
+    /// The number of body bytes that were added, without those that [`WriteBuffer::body_written`] has reported.
     body: usize,
-    /// Whether the stream may hold back some of what it was given.
+    /// Whether the stream may still hold some of the written bytes.
     is_unflushed: bool,
 }
 
 impl WriteBuffer {
-    /// An empty one, with room for a head.
+    /// An empty buffer, with space for a head.
     pub(crate) fn new() -> Self {
         let spare = SPARE.with_borrow_mut(Vec::pop);
         Self::with(spare.unwrap_or_else(|| Vec::with_capacity(ROOM)))
     }
 
-    /// One that these bytes are written with.
+    /// A buffer with these bytes.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         Self::with(bytes.to_vec())
     }
@@ -56,28 +56,28 @@ impl WriteBuffer {
         Self { small, written: 0, large: Bytes::new(), tail: &[], body: 0, is_unflushed: false }
     }
 
-    /// Where a head, and what marks a body off, is written to.
+    /// The buffer for heads and framing bytes.
     pub(crate) fn head(&mut self) -> &mut Vec<u8> {
         &mut self.small
     }
 
-    /// Whether all of it has left: TLS takes more than the socket does, and writes the rest only when it is told to.
+    /// Whether all of it has left: TLS accepts more than the socket does, and writes the rest only when it is flushed.
     pub(crate) fn is_empty(&self) -> bool {
         !self.is_unflushed && self.is_taken()
     }
 
-    /// Whether the stream was given all of it.
+    /// Whether the stream has accepted all of it.
     fn is_taken(&self) -> bool {
         self.written == self.small.len() && self.large.is_empty() && self.tail.is_empty()
     }
 
-    /// How many bytes are still to be written.
+    /// The number of bytes still to be written.
     pub(crate) fn left(&self) -> usize {
         self.small.len() - self.written + self.large.len() + self.tail.len()
     }
 
-    /// How many bytes of bodies were written since this was asked last. Bodies come last: what is left is theirs, but for a few
-    /// bytes that mark them off.
+    /// The number of body bytes written since the last call. Bodies come last: the bytes left are a body's, except for
+    /// a few framing bytes.
     pub(crate) fn body_written(&mut self) -> usize {
         let left = self.body.min(self.left());
         std::mem::replace(&mut self.body, left) - left
@@ -88,12 +88,12 @@ impl WriteBuffer {
         self.written > 0 && !self.is_taken()
     }
 
-    /// Whether more may be added before what there is was written.
+    /// Whether more may be added before the present bytes are written.
     pub(crate) fn has_room(&self) -> bool {
         self.large.is_empty() && self.tail.is_empty() && self.small.len() < SMALL_BYTES
     }
 
-    /// Adds a part of a body, and what stands `behind` it. There must be room for it.
+    /// Adds a part of a body, and the bytes `behind` it. The buffer must have space for it.
     pub(crate) fn add_body(&mut self, data: Bytes, behind: &'static [u8]) {
         self.body += data.len();
         if self.small.len() + data.len() <= SMALL_BYTES {
@@ -105,7 +105,7 @@ impl WriteBuffer {
         }
     }
 
-    /// Writes as much as the connection takes; ready when all was written and has left.
+    /// Writes as much as the connection takes; ready when all was written and flushed.
     pub(crate) fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
         context: &mut Context<'_>,
@@ -138,7 +138,7 @@ impl WriteBuffer {
         let of_large = (written - of_small).min(self.large.len());
         self.large.advance(of_large);
         if self.large.is_empty() {
-            // Its memory is used again for what is read next.
+            // Release its memory: it is reused for the next read.
             self.large = Bytes::new();
         }
         self.tail = &self.tail[written - of_small - of_large..];
@@ -147,7 +147,7 @@ impl WriteBuffer {
 
 impl Drop for WriteBuffer {
     fn drop(&mut self) {
-        // One that has grown is not worth keeping.
+        // A buffer that has grown is not worth keeping.
         if self.small.capacity() != ROOM {
             return;
         }
@@ -170,7 +170,7 @@ mod tests {
     use super::super::body_encoder::{BodyEncoder, WrongLength};
     use super::*;
 
-    /// Takes so many bytes a time, and then no more until asked again.
+    /// Accepts this many bytes, and then nothing until it is polled again.
     struct Slow {
         most: usize,
         got: Vec<u8>,
@@ -198,7 +198,7 @@ mod tests {
         }
     }
 
-    /// Takes everything at once and lets a byte of it go each second time that it is flushed, as TLS does with a slow reader.
+    /// Accepts everything at once, and releases one byte on every second flush, as TLS does with a slow reader.
     #[derive(Default)]
     struct HoldsBack {
         held: std::collections::VecDeque<u8>,
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_empty_only_when_nothing_is_held_back_by_the_stream() {
+    fn it_is_empty_only_if_the_stream_holds_nothing_back() {
         let (mut output, mut stream) = (WriteBuffer::of(b"the last event"), HoldsBack::default());
         let mut context = Context::from_waker(Waker::noop());
         let mut polls = 0;
@@ -237,7 +237,7 @@ mod tests {
             polls += 1;
         }
         assert_eq!((stream.got.as_slice(), polls), (b"the last event".as_slice(), 27));
-        // More may be added while some is held back.
+        // More may be added while the stream holds some back.
         let mut encoder = BodyEncoder::UntilClose;
         for part in ["one ", "two"] {
             assert!(output.has_room());
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(stream.got, b"the last eventone two");
     }
 
-    /// What is written of `parts`, however little is taken a time.
+    /// The written bytes of `parts`, if the stream accepts at most `most` bytes at a time.
     fn written(mut encoder: BodyEncoder, parts: &[&[u8]], most: usize) -> Result<Vec<u8>, WrongLength> {
         let mut output = WriteBuffer::of(b"head|");
         let mut stream = Slow { most, got: Vec::new(), ready: false };
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_goes_out_as_its_head_says_however_little_is_taken_a_time() {
+    fn a_body_is_framed_as_its_head_declares_however_slowly_it_is_written() {
         let large = vec![b'x'; SMALL_BYTES + 1];
         for most in [1, 7, 1_000_000] {
             assert_eq!(written(BodyEncoder::Length(5), &[b"ab", b"cde"], most).unwrap(), b"head|abcde");
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_bodies_are_told_once_they_are_written() {
+    fn body_bytes_are_reported_once_they_are_written() {
         let large = vec![b'x'; SMALL_BYTES + 1];
         for (mut encoder, parts) in [
             (BodyEncoder::Length(7), vec![&b"abc"[..], b"defg"]),
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn trailers_go_to_whoever_takes_them() {
+    fn trailers_are_sent_only_to_clients_that_accept_them() {
         let mut trailers = HeaderMap::new();
         trailers.insert("x-sum", "7".parse().unwrap());
         for (takes, expected) in [(true, &b"0\r\nx-sum: 7\r\n\r\n"[..]), (false, b"0\r\n\r\n")] {

@@ -1,4 +1,4 @@
-//! A body that comes on a stream of HTTP/2, from a client or from a service. The library reads it; this judges its end.
+//! The body on an HTTP/2 stream, from a client or from a service. The library reads it; this module validates its end.
 
 use std::{
     cell::RefCell,
@@ -18,10 +18,10 @@ use crate::edge::{
     timer::client_timeouts::{LINGER, LINGER_SILENCE},
 };
 
-/// See the module.
+/// The body on an HTTP/2 stream.
 pub(crate) struct Http2Body {
     stream: RecvStream,
-    /// The number of bytes that are still to come, if the head said how many there are.
+    /// The number of bytes that are still to come, if the head declared a length.
     left: Option<u64>,
     trailers: ExpectedTrailers,
     is_malformed: bool,
@@ -38,25 +38,25 @@ impl Http2Body {
         self.is_malformed
     }
 
-    /// The body has to be as long as its head says. No byte of it was read before.
+    /// Sets the length that the head declares. No byte of the body may have been read before.
     pub(crate) fn expect(&mut self, length: BodyLength) {
         self.left = length.expected();
     }
 
-    /// Discards what still comes, for as long as a connection of HTTP/1 lingers. A response may end before its request
-    /// (RFC 9113 §8.1); many clients that still send lose it if their stream is reset at once.
+    /// Discards the rest of the body, for as long as an HTTP/1 connection lingers. A response may end before its
+    /// request (RFC 9113 §8.1); many clients that are still sending lose the response if their stream is reset at once.
     pub(crate) async fn discard(body: &RefCell<Self>) {
         let end = Instant::now() + LINGER;
         let next = || std::future::poll_fn(|context| Pin::new(&mut *body.borrow_mut()).poll_frame(context));
-        // One that was reset, or ended, has nothing more.
+        // A stream that was reset, or has ended, yields nothing more.
         while let Ok(Some(Ok(_))) = timeout_at(end.min(Instant::now() + LINGER_SILENCE), next()).await {}
     }
 
-    /// Whether `frame` is what may come next.
+    /// Whether `frame` is valid as the next one.
     fn check(&mut self, frame: Option<&Frame<Bytes>>) -> io::Result<()> {
         let Some(frame) = frame else {
-            // A message ends with END_STREAM alone (RFC 9113 §8.1); if that came before a reset, as it does when a service
-            // answers early, the message is whole.
+            // Only END_STREAM ends a message (RFC 9113 §8.1). If it came before a reset, as it does when a service
+            // responds early, the message is complete.
             if !self.stream.is_end_stream() {
                 return Err(io::Error::other("the stream was reset before the end of the body"));
             }
@@ -82,8 +82,8 @@ impl Body for Http2Body {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = self.get_mut();
-        // As text alone: from an error of HTTP/2 the code of this stream could be taken for that of the other side's, and
-        // `REFUSED_STREAM` says that nothing was done.
+        // Pass the error on as text only: otherwise the error code of this stream could be taken for one of the stream
+        // on the other side, and `REFUSED_STREAM` there means that nothing was done.
         let frame = ready!(poll_stream(&mut this.stream, context))
             .transpose()
             .map_err(|error| io::Error::other(error.to_string()));
@@ -96,7 +96,7 @@ impl Body for Http2Body {
     }
 }
 
-/// The next part of a body, for which the sender may send as much more.
+/// The next part of a body. Lets the sender send as many bytes more.
 fn poll_stream(stream: &mut RecvStream, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
     if let Some(data) = ready!(stream.poll_data(context)?) {
         stream.flow_control().release_capacity(data.len())?;

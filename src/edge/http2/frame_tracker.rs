@@ -1,11 +1,12 @@
-//! Follows the frames of an HTTP/2 connection (RFC 9113 §4.1): whether a client owes us the rest of a head, whether it sends
-//! fragments, and how many fields its trailers have. The h2 library reads and judges them; it does not tell any of this.
+//! Tracks the frames of an HTTP/2 connection (RFC 9113 §4.1): whether a client has sent only part of a head, whether a
+//! request target has a fragment, and how many fields its trailers have. The h2 library reads and validates the frames,
+//! but does not expose any of this.
 
 use std::rc::Rc;
 
 use super::{header_block, trailers::SharedTrailerCounts};
 
-/// What an HTTP/2 connection begins with (RFC 9113 §3.4).
+/// The preface of an HTTP/2 connection (RFC 9113 §3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const HEADER_BYTES: usize = 9;
@@ -18,16 +19,16 @@ const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 
-/// What `PRIORITY` puts before a header block (RFC 9113 §6.2).
+/// The length of the priority fields before a header block (RFC 9113 §6.2).
 const PRIORITY_BYTES: usize = 5;
 
-/// The longest header block that is looked into: longer than the longest that the library takes, which bounds its frames.
+/// The longest header block that is decoded: longer than the longest that the library accepts, which limits its frames.
 const MAX_BLOCK_BYTES: usize = 256 * 1024;
 
-/// Of how many requests with a body the trailers are waited for. A client has fewer under way.
+/// For how many requests with a body the trailers are tracked. A client has fewer in progress.
 const MAX_EXPECTED: usize = 256;
 
-/// One frame, by its header.
+/// A frame, with the contents of its header.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,
@@ -38,14 +39,14 @@ pub(crate) struct Frame {
     pub(crate) start: [u8; 4],
 }
 
-/// How far a frame has come.
+/// The stage of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage<'b> {
-    /// Its header is complete.
+    /// The frame's header is complete.
     Begun,
     /// Some of its payload, or all.
     Payload(&'b [u8]),
-    /// All of it is.
+    /// The frame is complete.
     Ended,
 }
 
@@ -55,7 +56,7 @@ pub(crate) struct Splitter {
     header: [u8; HEADER_BYTES],
     /// How many bytes of the header have come.
     known: usize,
-    /// How many bytes of the payload, or of the preface, are to come.
+    /// How many bytes of the payload, or of the preface, are still to come.
     left: usize,
     frame: Frame,
 }
@@ -66,7 +67,7 @@ impl Splitter {
         Self { header: [0; HEADER_BYTES], known: 0, left: skipped, frame: Frame::default() }
     }
 
-    /// Follows `bytes`, which continue those before, and reports each frame.
+    /// Processes `bytes`, which continue the previous ones, and reports each frame.
     pub(crate) fn follow(&mut self, mut bytes: &[u8], mut report: impl FnMut(Stage<'_>, &Frame)) {
         while !bytes.is_empty() {
             let wanted = if self.left > 0 { self.left } else { HEADER_BYTES - self.known };
@@ -89,7 +90,7 @@ impl Splitter {
                 }
                 let [high, middle, low, kind, flags, id @ ..] = self.header;
                 self.left = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
-                // The first bit of the id is reserved and means nothing.
+                // The first bit of the id is reserved and ignored.
                 let stream = u32::from_be_bytes(id) & !(1 << 31);
                 self.frame = Frame { kind, flags, stream, length: self.left, start: [0; 4] };
                 report(Stage::Begun, &self.frame);
@@ -102,7 +103,7 @@ impl Splitter {
     }
 }
 
-/// A whole header block (RFC 9113 §4.3).
+/// A complete header block (RFC 9113 §4.3).
 pub(crate) struct Block<'b> {
     pub(crate) stream: u32,
     /// Whether nothing follows on its stream.
@@ -111,24 +112,24 @@ pub(crate) struct Block<'b> {
 }
 
 impl Block<'_> {
-    /// How many fields it has, if it can be read.
+    /// The number of its fields, if it can be decoded.
     pub(crate) fn fields(&self) -> Option<usize> {
         if self.bytes.len() < MAX_BLOCK_BYTES { header_block::fields(self.bytes) } else { None }
     }
 }
 
-/// Puts header blocks together that come in several pieces.
+/// Reassembles header blocks that come in several pieces.
 #[derive(Debug, Default)]
 pub(crate) struct Blocks {
-    /// One that does not come in one piece, as far as it has come.
+    /// The received part of a block that comes in several pieces.
     begun: Vec<u8>,
     ends_stream: bool,
-    /// The frame that is followed held a whole one.
+    /// Whether the current frame held a complete block.
     is_done: bool,
 }
 
 impl Blocks {
-    /// Follows a frame of a header block; reports the block when it is whole.
+    /// Processes a frame of a header block; reports the block when it is complete.
     pub(crate) fn follow(&mut self, stage: Stage<'_>, frame: &Frame, report: impl FnOnce(Block<'_>)) {
         let is_last = frame.flags & END_HEADERS != 0;
         match stage {
@@ -165,7 +166,7 @@ impl Blocks {
     }
 }
 
-/// The part of a header block in the payload of `HEADERS`.
+/// The header block fragment in the payload of `HEADERS`.
 fn block_in<'b>(frame: &Frame, payload: &'b [u8]) -> &'b [u8] {
     let is_padded = frame.flags & PADDED != 0;
     let padding = if is_padded { payload.first().copied().unwrap_or_default().into() } else { 0 };
@@ -173,20 +174,20 @@ fn block_in<'b>(frame: &Frame, payload: &'b [u8]) -> &'b [u8] {
     payload.get(usize::from(is_padded) + priority..payload.len().saturating_sub(padding)).unwrap_or_default()
 }
 
-/// What a client sends.
+/// Tracks the frames that a client sends.
 #[derive(Debug)]
 pub(crate) struct Frames {
     splitter: Splitter,
     in_head: bool,
     blocks: Blocks,
     has_fragment: bool,
-    /// The newest stream that a request has come on: a header block on an older one holds trailers.
+    /// The newest stream with a request: a header block on an older stream holds trailers.
     newest: u32,
     trailers: SharedTrailerCounts,
 }
 
 impl Frames {
-    /// Before the preface.
+    /// Starts before the preface.
     pub(crate) fn new() -> Self {
         Self {
             splitter: Splitter::after(PREFACE.len()),
@@ -198,7 +199,7 @@ impl Frames {
         }
     }
 
-    /// Follows `bytes`, which continue what was followed before.
+    /// Processes `bytes`, which continue the previous ones.
     pub(crate) fn follow(&mut self, bytes: &[u8]) {
         let Self { splitter, in_head, blocks, has_fragment, newest, trailers } = self;
         splitter.follow(bytes, |stage, frame| {
@@ -211,7 +212,7 @@ impl Frames {
                 Stage::Ended => *in_head &= frame.flags & END_HEADERS == 0,
             }
             blocks.follow(stage, frame, |block| {
-                // Of trailers, too: they share the dynamic table with heads.
+                // Trailers are checked, too: they share the dynamic table with heads.
                 *has_fragment |= header_block::has_fragment(block.bytes);
                 if block.stream > *newest {
                     *newest = block.stream;
@@ -235,7 +236,7 @@ impl Frames {
         self.has_fragment
     }
 
-    /// What is known of the trailers of requests.
+    /// The counts of the requests' trailers.
     pub(crate) fn trailers(&self) -> SharedTrailerCounts {
         Rc::clone(&self.trailers)
     }
@@ -250,7 +251,7 @@ mod tests {
     const RST_STREAM: u8 = 0x3;
 
     #[test]
-    fn a_fragment_is_found_however_its_head_comes() {
+    fn a_fragment_is_found_however_its_head_is_split() {
         let block = b"\x83\x86\x04\x0c/api/users#a\x41\x03www";
         let padded = [&[3, 0, 0, 0, 0, 9], &block[..], b"\x04#\0"].concat();
         let (start, rest) = block.split_at(9);
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_owed_until_its_last_frame_is_whole() {
+    fn a_head_is_incomplete_until_its_last_frame_has_ended() {
         let whole = frame(HEADERS, END_HEADERS | END_STREAM, 1, b"abc");
         let pieces = [
             frame(0x4, 0, 0, &[0; 6]),
@@ -295,7 +296,7 @@ mod tests {
         let mut frames = Frames::new();
         frames.follow(PREFACE);
         let mut after = |piece: &Vec<u8>| {
-            // However the bytes arrive, it comes to the same.
+            // The result does not depend on how the bytes are split.
             piece.chunks(2).for_each(|bytes| frames.follow(bytes));
             frames.in_head()
         };
@@ -327,9 +328,9 @@ mod tests {
                 [frame(HEADERS, END_STREAM, 1, b""), frame(CONTINUATION, END_HEADERS, 1, &[0x84; 2_000])].concat(),
                 Some(Section::Came(2_000)),
             ),
-            // The first bit of a stream's number means nothing.
+            // The first bit of a stream's number is ignored.
             (frame(HEADERS, whole, 1 | 1 << 31, section), Some(Section::Came(2))),
-            // The first counts. What follows the end, or comes where no body was announced, does not.
+            // The first section counts. One after the end of the stream, or without an announced body, is ignored.
             ([frame(HEADERS, whole, 1, section), frame(HEADERS, whole, 1, b"\x84")].concat(), Some(Section::Came(2))),
             (frame(HEADERS, END_HEADERS, 1, section), Some(Section::Awaited)),
             (frame(HEADERS, whole, 5, section), Some(Section::Awaited)),
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_goes_on_and_on_is_not_kept() {
+    fn an_endless_block_is_not_buffered() {
         let mut frames = Frames::new();
         frames.follow(&[PREFACE, &frame(HEADERS, 0, 1, b"\x83")].concat());
         for _ in 0..40 {

@@ -1,25 +1,26 @@
-//! Looks into compressed header blocks of HTTP/2 (RFC 7541) for what the h2 library drops without a word: the fragment behind a
-//! `#` in the `:path` of a request, which is refused over HTTP/1, as no client sends one; and fields of trailers.
+//! Decodes compressed HTTP/2 header blocks (RFC 7541) to find what the h2 library drops silently: the fragment after a
+//! `#` in the `:path` of a request, which is refused over HTTP/1 because no client sends one; and fields of trailers.
 //!
-//! For a fragment only what a client writes out is read. What the dynamic table holds was written out once on the same connection.
-//! Its names are not known here: where no other field is the `:path`, each value under such a name may be it.
+//! To find a fragment, only literals are read. An entry of the dynamic table was a literal earlier on the same
+//! connection. The names in the dynamic table are not known here: if no other field is the `:path`, every value with
+//! such a name may be it.
 
 use memchr::memchr;
 
-/// `:path` with its two values in the static table (RFC 7541, appendix A).
+/// The two entries of `:path` in the static table (RFC 7541, appendix A).
 const PATHS: std::ops::RangeInclusive<usize> = 4..=5;
 
-/// The first entry of the static table that is no pseudo-header. These come first in a block (RFC 9113 §8.3).
+/// The first entry of the static table that is no pseudo-header. Pseudo-headers come first in a block (RFC 9113 §8.3).
 const FIRST_REGULAR: usize = 15;
 
-/// The first entry of the dynamic table comes after those of the static one.
+/// The first entry of the dynamic table follows the static ones.
 const FIRST_DYNAMIC: usize = 62;
 
-/// `:path` as it is written out.
+/// `:path` as a literal.
 const PATH: &[u8] = b":path";
 const PATH_IN_HUFFMAN: &[u8] = &[0xb9, 0x58, 0xd3, 0x3f];
 
-/// Whether the `:path` of a whole header block has a fragment.
+/// Whether the `:path` of a complete header block has a fragment.
 pub(crate) fn has_fragment(block: &[u8]) -> bool {
     let (mut rest, mut may_have_one) = (Rest(block), false);
     while let Some(field) = rest.field() {
@@ -37,7 +38,7 @@ pub(crate) fn has_fragment(block: &[u8]) -> bool {
     may_have_one
 }
 
-/// How many fields a whole header block has, if it can be read.
+/// The number of fields in a complete header block, if it can be decoded.
 pub(crate) fn fields(block: &[u8]) -> Option<usize> {
     let (mut rest, mut fields) = (Rest(block), 0);
     while !rest.0.is_empty() {
@@ -48,10 +49,10 @@ pub(crate) fn fields(block: &[u8]) -> Option<usize> {
 
 /// One representation of a block (RFC 7541 §6).
 enum Field<'b> {
-    /// A field of one of the tables.
+    /// A field from one of the tables.
     Indexed(usize),
     Literal(Name<'b>, Text<'b>),
-    /// No field, but a new size of the dynamic table.
+    /// Not a field, but a new size of the dynamic table.
     Resized,
 }
 
@@ -66,7 +67,7 @@ struct Text<'b> {
     bytes: &'b [u8],
 }
 
-/// What is still to be read of a block.
+/// The unread rest of a block.
 struct Rest<'b>(&'b [u8]);
 
 impl<'b> Rest<'b> {
@@ -91,13 +92,13 @@ impl<'b> Rest<'b> {
         Some(Text { is_huffman, bytes })
     }
 
-    /// An integer with a prefix of so many bits (RFC 7541 §5.1).
+    /// An integer with a prefix of `prefix` bits (RFC 7541 §5.1).
     fn integer(&mut self, prefix: u32) -> Option<usize> {
         let most = (1 << prefix) - 1;
         let (&first, mut rest) = self.0.split_first()?;
         let mut number = usize::from(first) & most;
         if number == most {
-            // As many bytes more as the h2 library reads.
+            // The h2 library reads as many bytes more.
             for shift in [0, 7, 14, 21] {
                 let (&byte, later) = rest.split_first()?;
                 rest = later;
@@ -139,8 +140,8 @@ const SLASH: (u32, u32) = (6, 0x18);
 /// The code of `#`.
 const NUMBER_SIGN: (u32, u32) = (12, 0xffa);
 
-/// How long the codes are that begin like this: up to this one there are codes of this length. The characters of all longer
-/// ones cannot stand in a path, which is refused for them.
+/// The lengths of the codes, by the codes' start: codes up to the given one have the given length. Characters with
+/// longer codes are invalid in a path, which is refused because of them.
 const CODES: [(u32, u32); 11] = [
     (5, 0x9),
     (6, 0x2d),
@@ -156,12 +157,12 @@ const CODES: [(u32, u32); 11] = [
 ];
 
 fn has_number_sign_in_huffman(bytes: &[u8]) -> bool {
-    // Its code begins with nine ones, as those of hardly any other character do.
+    // Its code begins with nine ones, as hardly any other does.
     let may_begin = |pair: &[u8]| pair[0].trailing_ones() + pair[1].leading_ones() >= 9;
     bytes.windows(2).any(may_begin) && codes(bytes).any(|code| code == NUMBER_SIGN)
 }
 
-/// The codes of a text, with their lengths, up to one of a character that cannot stand in a path.
+/// The codes of a text, with their lengths, up to the first character that is invalid in a path.
 fn codes(bytes: &[u8]) -> impl Iterator<Item = (u32, u32)> {
     let mut bits = bytes.iter().flat_map(|byte| (0..8).rev().map(move |place| u32::from(byte >> place & 1)));
     std::iter::from_fn(move || {
@@ -195,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_fragment_is_found_however_the_path_is_written() {
-        // As the encoder of another library writes them (PyPI: hpack).
+        // As another encoder writes them (PyPI: hpack).
         let (with, without) = (bytes("6075998b505b11ff43"), bytes("6075998b505b10a8991f"));
         let names: [&[u8]; 6] =
             [&[0x04], &[0x44], &[0x14], &[0x05], b"\0\x05:path", &[0x10, 0x84, 0xb9, 0x58, 0xd3, 0x3f]];
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_sign_is_told_from_what_looks_like_it() {
+    fn a_number_sign_is_distinguished_from_similar_codes() {
         let text = |hex: &str| has_number_sign_in_huffman(&bytes(hex));
         assert!(text("63febf") && text("ffaf"), "/# and # alone");
         assert!(!text("6075998b505b11fe0e0ffefc4707fdffbff5ff3f"), "/api/users?a=~&b=>+'|");
@@ -228,7 +229,7 @@ mod tests {
             assert!(!has_fragment(&named(false, b"a=/#")) && !has_fragment(&named(true, &bytes("ffaf"))), "{name:?}");
             assert!(!has_fragment(&[&named(false, b"/a#b")[..], b"\x84"].concat()), "the path is another");
         }
-        // The path was named by the dynamic table, and what comes behind a regular field is one, too.
+        // The dynamic table named the path, and a name from it after a regular field is a regular field, too.
         let regular = [&b"\x82\x86\xbf\x90"[..], &literal(&[0x7e], false, b"/a#b")].concat();
         assert!(!has_fragment(&regular));
         // The last entry of the static table is no path.
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn other_headers_may_have_one_and_what_breaks_off_is_left_to_others() {
+    fn other_headers_may_have_a_number_sign_and_truncated_blocks_are_ignored() {
         let cookie = literal(&[0x0f, 0x11], false, b"a=#");
         assert!(!has_fragment(&[b"\x82\x84\x86".as_slice(), &cookie].concat()));
         assert!(!has_fragment(&[cookie.as_slice(), b"\x82\x84\x86"].concat()));

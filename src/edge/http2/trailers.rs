@@ -1,20 +1,20 @@
-//! Whether the trailers of a message of HTTP/2 came to us as they were sent. The h2 library drops fields of trailers without a
-//! word: pseudo-header fields, which make the message malformed (RFC 9113 §8.1), and what is beyond the limit of a head. So the
-//! fields are counted in the raw bytes, and a section that has lost one is no trailer section.
+//! Checks whether the trailers of an HTTP/2 message arrived completely. The h2 library drops some fields of trailers
+//! silently: pseudo-headers, which make the message malformed (RFC 9113 §8.1), and fields beyond the size limit of a
+//! head. So the fields are counted in the raw bytes, and a section that has lost one is refused.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use http::HeaderMap;
 
-/// How far the trailers of a stream have come.
+/// The state of a stream's trailers.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Section {
     /// They may still come.
     #[default]
     Awaited,
-    /// They have come, with so many fields.
+    /// They have come, with this many fields.
     Came(usize),
-    /// They have come, and cannot be read.
+    /// They have come, and cannot be decoded.
     Unreadable,
 }
 
@@ -22,16 +22,17 @@ pub(crate) enum Section {
 #[derive(Debug, Default)]
 pub(crate) struct TrailerCounts(BTreeMap<u32, Section>);
 
-/// The counts of one connection, shared by the reader of its frames and by the bodies on its streams.
+/// The counts of one connection, shared by the tracker of its frames and the bodies on its streams.
 pub(crate) type SharedTrailerCounts = Rc<RefCell<TrailerCounts>>;
 
 impl TrailerCounts {
-    /// Trailers may come on this stream.
+    /// Expects trailers on this stream.
     pub(crate) fn expect(&mut self, stream: u32) {
         self.0.entry(stream).or_default();
     }
 
-    /// The same, for at most so many streams. The oldest is forgotten, and its trailers are taken for malformed.
+    /// Like [`Self::expect`], for at most `most` streams. The oldest is removed, and its trailers are treated as
+    /// malformed.
     pub(crate) fn expect_of(&mut self, stream: u32, most: usize) {
         self.expect(stream);
         while self.0.len() > most {
@@ -39,7 +40,7 @@ impl TrailerCounts {
         }
     }
 
-    /// The last header block of a stream has come, with so many fields. What comes behind it is an error of the protocol and
+    /// Records the last header block of a stream, with its number of fields. A later block is a protocol error and
     /// changes nothing.
     pub(crate) fn came(&mut self, stream: u32, fields: Option<usize>) {
         if let Some(known @ Section::Awaited) = self.0.get_mut(&stream) {
@@ -47,13 +48,13 @@ impl TrailerCounts {
         }
     }
 
-    /// How far those of a stream have come on which trailers are expected.
+    /// The state of a stream's trailers, if they are expected.
     pub(crate) fn known(&self, stream: u32) -> Option<Section> {
         self.0.get(&stream).copied()
     }
 }
 
-/// The trailers of one stream. Dropping it forgets what is known of them.
+/// The expected trailers of one stream. Dropping it removes their state.
 #[derive(Debug)]
 pub(crate) struct ExpectedTrailers {
     counts: SharedTrailerCounts,
@@ -61,18 +62,18 @@ pub(crate) struct ExpectedTrailers {
 }
 
 impl ExpectedTrailers {
-    /// Those of this stream.
+    /// The trailers of this stream.
     pub(crate) fn of(counts: &SharedTrailerCounts, stream: u32) -> Self {
         Self { counts: Rc::clone(counts), stream }
     }
 
-    /// The same, from now on: nothing has come on the stream yet.
+    /// Expects the trailers of this stream, on which nothing has come yet.
     pub(crate) fn begin(counts: &SharedTrailerCounts, stream: u32) -> Self {
         counts.borrow_mut().expect(stream);
         Self::of(counts, stream)
     }
 
-    /// Whether these are all fields that were sent.
+    /// Whether `trailers` has all the fields that were sent.
     pub(crate) fn are_whole(&self, trailers: &HeaderMap) -> bool {
         self.counts.borrow().known(self.stream) == Some(Section::Came(trailers.len()))
     }
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn trailers_are_whole_if_as_many_fields_arrive_as_were_sent() {
+    fn trailers_are_complete_if_all_sent_fields_arrive() {
         let counts = SharedTrailerCounts::default();
         let expected = ExpectedTrailers::begin(&counts, 1);
         assert!(!expected.are_whole(&trailers(0)), "none have come");
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_cannot_have_more_kept_than_there_is_room_for() {
+    fn the_number_of_tracked_streams_is_bounded() {
         let counts = SharedTrailerCounts::default();
         for stream in 0..100 {
             counts.borrow_mut().expect_of(stream, 3);

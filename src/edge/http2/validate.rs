@@ -1,6 +1,6 @@
-//! Judges the head of a request over HTTP/2. The h2 library has seen to the frames, the pseudo-headers, the letters of names and
-//! the headers that speak about a connection (RFC 9113 §8.2); this is what it lets through, and what a service of HTTP/1.1
-//! would stumble over. What is refused over HTTP/1 is refused here, too.
+//! Validates the head of an HTTP/2 request. The h2 library has checked the frames, the pseudo-headers, the case of
+//! names and the hop-by-hop headers (RFC 9113 §8.2). This module rejects what the library accepts but an HTTP/1.1
+//! upstream may misread. A head that is refused over HTTP/1 is refused here, too.
 
 use http::{
     HeaderMap, HeaderName,
@@ -18,11 +18,11 @@ use crate::edge::{
     },
 };
 
-/// Judges, puts cookies together that came in pieces, and takes the length out of the headers. `has_body` is whether anything
-/// may follow the head.
+/// Validates a head, joins split cookies, and removes the length from the headers. `has_body` is whether anything may
+/// follow the head.
 pub(crate) fn validate(request: &mut RequestHead, has_body: bool) -> Result<(), BadHead> {
     let target = request.uri.path_and_query().map_or("", |target| target.as_str());
-    // RFC 9113 §8.3.1: `?a` is no path, though a parser may take it for `/?a`.
+    // RFC 9113 §8.3.1: `?a` is no path, though a parser may read it as `/?a`.
     if !is_target(target.as_bytes()) || !(target.starts_with('/') || target == "*") {
         return Err(BadHead::Target);
     }
@@ -42,23 +42,24 @@ pub(crate) fn validate(request: &mut RequestHead, has_body: bool) -> Result<(), 
     if headers.iter().any(|(_, value)| is_padded(value)) { Err(BadHead::HeaderValue) } else { Ok(()) }
 }
 
-/// Whether a value begins or ends with a blank, which makes its message malformed (RFC 9113 §8.2.1): some read something else than
-/// others, and some end the connection.
+/// Whether a value begins or ends with a blank, which makes its message malformed (RFC 9113 §8.2.1): recipients read it
+/// differently, and some close the connection.
 fn is_padded(value: &[u8]) -> bool {
     value.trim_ascii().len() != value.len()
 }
 
-/// Whether a name is no token (RFC 9110 §5.6.2), as it is over HTTP/1. Of all that is none, the library lets a `"` pass.
+/// Whether a name is not a token (RFC 9110 §5.6.2), as over HTTP/1. Of all the other characters, the library accepts
+/// only `"`.
 fn is_quoted(name: &HeaderName) -> bool {
     name.as_str().contains('"')
 }
 
-/// Whether fields of HTTP/2 make their message malformed, though the library lets them pass.
+/// Whether headers make their HTTP/2 message malformed although the library accepts them.
 pub(crate) fn are_malformed(fields: &HeaderMap) -> bool {
     fields.iter().any(|(name, value)| is_quoted(name) || is_padded(value.as_bytes()))
 }
 
-/// The length that is said. Whether as many bytes come the h2 library sees to (RFC 9113 §8.1.1), and so does the writer of HTTP/1.
+/// The declared length. The h2 library checks that as many bytes come (RFC 9113 §8.1.1), and so does the HTTP/1 writer.
 fn length(headers: &HeaderList, has_body: bool) -> Result<BodyLength, BadHead> {
     let mut said = headers.all(CONTENT_LENGTH);
     match (said.next().map(number), said.next()) {
@@ -69,7 +70,7 @@ fn length(headers: &HeaderList, has_body: bool) -> Result<BodyLength, BadHead> {
     }
 }
 
-/// A client may send each cookie as a field of its own, which HTTP/1.1 does not know (RFC 9113 §8.2.3).
+/// Joins the cookies: a client may send each as a header of its own, which HTTP/1.1 does not allow (RFC 9113 §8.2.3).
 fn join_cookies(headers: &mut HeaderList) {
     let pieces: Vec<&[u8]> = headers.all(COOKIE).collect();
     if pieces.len() > 1 {
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     fn judged_at(target: &str, headers: &[(&str, &str)], has_body: bool) -> Result<RequestHead, BadHead> {
-        // As the library reads them.
+        // As the library parses them.
         let name = |name: &str| HeaderName::from_lowercase(name.as_bytes()).unwrap();
         let headers = headers.iter().map(|(of_header, value)| (name(of_header), value)).collect();
         let uri = format!("http://a{target}").parse().unwrap();
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_service_could_read_differently_is_refused() {
+    fn ambiguous_heads_are_refused() {
         for (headers, fault) in [
             (&[("content-length", "1"), ("content-length", "1")][..], BadHead::ContentLength),
             (&[("content-length", "00")], BadHead::ContentLength),
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_is_taken_out_of_the_headers() {
+    fn the_length_is_removed_from_the_headers() {
         let length = |headers: &[(&str, &str)], has_body| {
             let request = judged_at("/", headers, has_body)?;
             assert!(!request.headers.contains(&CONTENT_LENGTH));
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_what_it_may_be_over_http1() {
+    fn a_target_is_as_strict_as_over_http1() {
         for target in ["/é", "/a?é", "?a"] {
             assert_eq!(judged_at(target, &[], false).unwrap_err(), BadHead::Target, "{target}");
         }
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies_come_in_one_piece() {
+    fn cookies_are_joined() {
         let headers =
             judged(&[("cookie", "a=1"), ("accept", "*/*"), ("cookie", "b=2; c=3"), ("cookie", "d=4")]).unwrap();
         let cookies: Vec<_> = headers.all(COOKIE).collect();

@@ -1,6 +1,6 @@
-//! How many requests may be in flight: of one client address, to one service, and on one route that says so. A request counts
-//! until its response has ended, and so does a stream or a WebSocket. Requests for the gateway's own paths are counted by
-//! themselves: whoever has used up everything else can still reach those.
+//! Limits the requests in flight: of one client address, to one service, and on a route that sets a limit. A request
+//! counts until its response has ended, and so does a stream or a WebSocket. Requests for the gateway's own paths are
+//! counted separately: a client that has used up everything else can still reach those.
 
 use std::{
     cell::RefCell,
@@ -17,7 +17,7 @@ use crate::domain::gateway::models::{
     service::{Methods, Route, ServiceName},
 };
 
-/// What a limit is for.
+/// The subject of a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Subject {
     /// Requests of a client for services.
@@ -25,7 +25,7 @@ enum Subject {
     /// Requests of a client for the gateway's own paths.
     ClientAtOwnPaths(IpAddr),
     Service(ServiceName),
-    /// Several routes may have a path, each with methods of its own.
+    /// Several routes may have the same path, each with methods of its own.
     Route(PathPrefix, Methods),
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct SharedLimits {
     per_client: usize,
     per_service: usize,
     cores: usize,
-    /// Sockets to services, which share the process's descriptors with the clients'.
+    /// Sockets to services. They share the process's file descriptors with the clients' sockets.
     connections: Arc<SharedPermits>,
     known: Mutex<Known>,
 }
@@ -43,22 +43,22 @@ pub(crate) struct SharedLimits {
 #[derive(Debug, Default)]
 struct Known {
     permits: HashMap<Subject, Weak<SharedPermits>>,
-    /// When there are so many entries, those that nobody uses any more are forgotten.
+    /// At this number of entries, the unused ones are removed.
     purge_at: usize,
 }
 
-/// Fewer entries than this are not worth a look.
+/// Below this number of entries, a purge is not worthwhile.
 const PURGE_AT_LEAST: usize = 1024;
 
 impl SharedLimits {
-    /// So many requests of a client and to a service, and so many connections to services, over all cores.
+    /// Sets the limits over all cores: requests of a client, requests to a service, and connections to services.
     pub(crate) fn new(per_client: usize, per_service: usize, connections: usize, cores: usize) -> Arc<Self> {
         let connections = SharedPermits::new(connections, cores);
         Arc::new(Self { per_client, per_service, cores, connections, known: Mutex::default() })
     }
 
     fn permits(&self, subject: Subject, limit: usize) -> Arc<SharedPermits> {
-        // A panic while it was held could at worst have left an entry that nobody uses.
+        // A panic while the lock was held can at worst have left an unused entry.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(permits) = known.permits.get(&subject).and_then(Weak::upgrade) {
             return permits;
@@ -79,11 +79,11 @@ pub(crate) struct CoreLimits {
     shared: Arc<SharedLimits>,
     connections: Rc<CorePermits>,
     clients: RefCell<HashMap<IpAddr, Rc<ClientPermits>>>,
-    /// Of the routes that have a limit, which are few.
+    /// Routes that have a limit: few.
     routes: RefCell<Vec<(PathPrefix, Methods, Rc<CorePermits>)>>,
 }
 
-/// What one client may have in flight.
+/// The requests that one client may have in flight.
 #[derive(Debug)]
 pub(crate) struct ClientPermits {
     /// Requests for services.
@@ -102,7 +102,7 @@ impl CoreLimits {
         }
     }
 
-    /// Those of a client.
+    /// The permits of a client.
     pub(crate) fn of_client(&self, address: IpAddr) -> Rc<ClientPermits> {
         let client = client_network(address);
         let mut clients = self.clients.borrow_mut();
@@ -117,7 +117,7 @@ impl CoreLimits {
         Rc::clone(permits)
     }
 
-    /// Those of a service.
+    /// The permits of a service.
     pub(crate) fn of_service(&self, name: &ServiceName) -> Rc<CorePermits> {
         CorePermits::of(self.shared.permits(Subject::Service(name.clone()), self.shared.per_service))
     }
@@ -136,25 +136,25 @@ impl CoreLimits {
         permit
     }
 
-    /// A permit for one more socket to a service. If there is none, `close_idle` may close a socket that is not in use.
+    /// A permit for one more socket to a service. If there is none, `close_idle` may close an idle socket.
     pub(crate) fn connection(&self, close_idle: impl FnOnce() -> bool) -> Option<Permit> {
         self.connections.try_acquire().or_else(|| close_idle().then(|| self.connections.try_acquire())?)
     }
 
-    /// Forgets clients that have no connection.
+    /// Removes clients that have no connection.
     pub(crate) fn forget_clients(&self) {
         self.clients.borrow_mut().retain(|_, permits| Rc::strong_count(permits) > 1);
     }
 }
 
-/// The permits of a request that is in flight.
+/// The permits of a request in flight.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
-    /// Of its client.
+    /// From the limit of its client.
     pub(crate) client: Option<Permit>,
-    /// Of its service.
+    /// From the limit of its service.
     pub(crate) service: Option<Permit>,
-    /// Of its route.
+    /// From the limit of its route.
     pub(crate) route: Option<Permit>,
 }
 
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn cores_count_the_same_clients_and_services() {
+    fn cores_share_the_counts_of_clients_and_services() {
         let shared = SharedLimits::new(2, 1, 1, 2);
         let cores = [CoreLimits::of(&shared), CoreLimits::of(&shared)];
         let of_client = |core: usize, address| cores[core].of_client(ip(address)).proxied.try_acquire();
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_socket_makes_room_for_another() {
+    fn an_idle_socket_is_closed_for_another() {
         let core = CoreLimits::of(&SharedLimits::new(1, 1, 1, 1));
         let mut idle = core.connection(|| panic!("there is room"));
         assert!(idle.is_some() && core.connection(|| false).is_none());
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_without_requests_are_forgotten_and_permits_outlive_that() {
+    fn clients_without_requests_are_removed_and_permits_outlive_that() {
         let shared = SharedLimits::new(1, 1, 1, 1);
         let core = CoreLimits::of(&shared);
         let held = core.of_client(ip("192.0.2.1")).proxied.try_acquire().unwrap();

@@ -1,16 +1,16 @@
-//! What only a few of a core may have at a time, because it costs memory.
+//! Per-core permits for things that cost memory.
 
 use std::{cell::Cell, thread::LocalKey};
 
-/// How many of a core have it.
+/// How many permits a core has given out.
 pub(crate) type Count = LocalKey<Cell<usize>>;
 
-/// That one of them has it, until this is dropped.
+/// A held permit; dropping it releases it.
 #[derive(Debug)]
 pub(crate) struct LocalPermit(&'static Count);
 
 impl LocalPermit {
-    /// `None` if so many have it already.
+    /// A permit; `None` if `most` are held already.
     pub(crate) fn try_acquire(most: usize, count: &'static Count) -> Option<Self> {
         (count.get() < most).then(|| {
             count.set(count.get() + 1);
@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_too_late_gets_what_another_gives_back() {
+    fn a_released_permit_can_be_acquired_again() {
         let (one, two) = (LocalPermit::try_acquire(2, &COUNT), LocalPermit::try_acquire(2, &COUNT));
         assert!(one.is_some() && two.is_some() && LocalPermit::try_acquire(2, &COUNT).is_none());
         drop(one);

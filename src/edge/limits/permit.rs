@@ -1,6 +1,7 @@
-//! Permits: how many of a kind may be in flight at once, over all cores. A core takes permits from the shared count in batches
-//! and keeps a few, so that a request costs no write to memory that other cores use. A small limit is counted exactly, one by
-//! one; of a large one up to an eighth may lie unused with other cores when a core is refused.
+//! Permits limit how many of a kind may be in flight at once, over all cores. A core takes permits from the shared
+//! count in batches and keeps a few, so that a request costs no write to memory that other cores use. A small limit is
+//! exact, one permit at a time. With a large one, up to an eighth of the permits may lie unused on other cores when a
+//! core is refused.
 
 use std::{
     cell::Cell,
@@ -11,29 +12,29 @@ use std::{
     },
 };
 
-/// Limits below this are counted exactly: an eighth of them would be noticed.
+/// Limits below this are exact: a missing eighth of them would be noticed.
 const EXACT_BELOW: usize = 1000;
 
-/// The largest batch: by then the shared count is hardly touched.
+/// The largest batch: with this size, the shared count is hardly touched.
 const LARGEST_BATCH: usize = 64;
 
 /// The permits that all cores share.
 #[derive(Debug)]
 pub(crate) struct SharedPermits {
     free: AtomicUsize,
-    /// How many a core takes at once and keeps; 0 for a limit that is counted exactly.
+    /// How many permits a core takes at once and keeps; 0 for an exact limit.
     batch: usize,
 }
 
 impl SharedPermits {
-    /// At most `limit` of them at once.
+    /// Allows at most `limit` permits at once.
     pub(crate) fn new(limit: usize, cores: usize) -> Arc<Self> {
-        // A core keeps two batches at most: all of them together an eighth.
+        // A core keeps at most two batches: an eighth of the limit over all cores.
         let batch = if limit < EXACT_BELOW { 0 } else { (limit / (16 * cores.max(1))).min(LARGEST_BATCH) };
         Arc::new(Self { free: AtomicUsize::new(limit), batch })
     }
 
-    /// Takes up to `wanted`; how many it got.
+    /// Takes up to `wanted` permits. Returns how many it got.
     fn take(&self, wanted: usize) -> usize {
         let take = |free: usize| (free > 0).then(|| free - free.min(wanted));
         self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map_or(0, |free| free.min(wanted))
@@ -46,11 +47,11 @@ impl SharedPermits {
     }
 }
 
-/// The same permits as one core sees them.
+/// The shared permits as one core sees them.
 #[derive(Debug)]
 pub(crate) struct CorePermits {
     shared: Arc<SharedPermits>,
-    /// Taken from the shared count and not in use.
+    /// Permits taken from the shared count and not in use.
     spare: Cell<usize>,
 }
 
@@ -76,7 +77,7 @@ impl Drop for CorePermits {
     }
 }
 
-/// That one more may be in flight. Dropping it lets another in.
+/// A permit for one more in flight. Dropping it releases it.
 #[derive(Debug)]
 pub(crate) struct Permit(Rc<CorePermits>);
 
@@ -124,7 +125,7 @@ mod tests {
         let mut held: Vec<Vec<Permit>> =
             cores.iter().map(|core| (0..400).map_while(|_| core.try_acquire()).collect()).collect();
         assert_eq!(held.iter().map(Vec::len).sum::<usize>(), 1600);
-        // Three of them have ended what they did, and kept some.
+        // Three cores release their permits, and keep some as spare.
         held.drain(1..).for_each(drop);
         let most = held[0].len() + all(&cores[0]).len();
         assert!((LIMIT * 7 / 8..=LIMIT).contains(&most), "{most}");
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn cores_that_race_for_permits_never_hold_more_than_there_are() {
+    fn cores_that_race_for_permits_never_exceed_the_limit() {
         const LIMIT: usize = 1500;
         let shared = SharedPermits::new(LIMIT, 2);
         let held = AtomicUsize::new(0);

@@ -1,5 +1,5 @@
-//! Accepts connections and deals them out to the cores, each to the one that has the fewest. Neither a full house nor a
-//! process without file descriptors stops it or makes it spin.
+//! Accepts connections and assigns each to the core with the fewest. It neither stops nor spins when the connection
+//! limit is reached or the process has no more file descriptors.
 
 use std::{
     io,
@@ -25,7 +25,7 @@ use crate::{
     problem::{self, Problem},
 };
 
-/// How long to wait after `accept` failed for want of something that may come back, at first and at most.
+/// The first and the longest pause after `accept` failed for lack of a resource that may become available again.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -36,7 +36,7 @@ pub(crate) struct AcceptedConnection {
     pub(crate) permit: WorkerPermit,
 }
 
-/// A connection's place in the limits and among those of its core.
+/// A permit for one connection. It counts in the connection limits and in the load of its core.
 pub(crate) struct WorkerPermit {
     _permit: ConnectionPermit,
     load: Arc<AtomicUsize>,
@@ -48,13 +48,13 @@ impl Drop for WorkerPermit {
     }
 }
 
-/// One core, as the acceptor sees it.
+/// A core's worker, as the acceptor sees it.
 pub(crate) struct WorkerHandle {
     pub(crate) accepted: mpsc::UnboundedSender<AcceptedConnection>,
     pub(crate) load: Arc<AtomicUsize>,
 }
 
-/// What connections come from; a listener, or a fake in tests.
+/// A source of connections: a listener, or a fake in tests.
 pub(crate) trait Incoming {
     async fn next(&mut self) -> io::Result<(TcpStream, SocketAddr)>;
 }
@@ -65,18 +65,18 @@ impl Incoming for TcpListener {
     }
 }
 
-/// See the module.
+/// Accepts connections and assigns them to the cores.
 pub(crate) struct Acceptor {
     pub(crate) limits: Arc<ConnectionLimits>,
     pub(crate) trusted_proxies: Arc<[IpNet]>,
     pub(crate) workers: Vec<WorkerHandle>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    /// Whether what is accepted speaks TLS.
+    /// Whether clients use TLS.
     pub(crate) by_tls: bool,
 }
 
 impl Acceptor {
-    /// Accepts until `stop` says so.
+    /// Accepts connections until `stop` is set.
     pub(crate) async fn run(self, mut incoming: impl Incoming, mut stop: watch::Receiver<bool>) {
         let request_ids = RandomSource::new(Arc::clone(&self.entropy));
         let mut pause = FIRST_PAUSE;
@@ -93,7 +93,7 @@ impl Acceptor {
                     let is_proxy = is_in(&self.trusted_proxies, peer.ip());
                     match self.limits.admit(peer.ip(), is_proxy) {
                         Some(permit) => self.deal(stream, peer, permit, &mut turn),
-                        // Before a handshake there are no words for it.
+                        // Before a TLS handshake there is no way to send an error.
                         None if self.by_tls => {}
                         None => refuse(&stream, &request_ids),
                     }
@@ -113,7 +113,7 @@ impl Acceptor {
         }
     }
 
-    /// Gives the connection to the core with the fewest; among equals, in turn. A core that has died gets none.
+    /// Assigns the connection to the core with the fewest; round robin among equals. A dead core gets none.
     fn deal(&self, stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit, turn: &mut usize) {
         let workers = self.workers.len();
         let Some(chosen) = (0..workers)
@@ -127,14 +127,14 @@ impl Acceptor {
         chosen.load.fetch_add(1, Ordering::Relaxed);
         let permit = WorkerPermit { _permit: permit, load: Arc::clone(&chosen.load) };
         match stream.into_std() {
-            // A core that has ended takes no more; the connection is closed by being dropped.
+            // A core that has ended accepts no more; dropping the connection closes it.
             Ok(stream) => drop(chosen.accepted.send(AcceptedConnection { stream, peer, permit })),
             Err(error) => debug!(%error, "a connection was lost on its way to a core"),
         }
     }
 }
 
-/// Says 503 if the socket takes it at once, and closes.
+/// Sends a 503 if the socket accepts it at once, and closes.
 fn refuse(stream: &TcpStream, request_ids: &RandomSource) {
     let id = request_ids.next().to_string();
     let status = http::StatusCode::SERVICE_UNAVAILABLE;
@@ -145,11 +145,11 @@ fn refuse(stream: &TcpStream, request_ids: &RandomSource) {
         problem::CONTENT_TYPE,
         body.len()
     );
-    // Whether it arrives is not ours to worry about: the point is to be rid of the connection.
+    // It need not arrive: the purpose is to get rid of the connection.
     let _ = stream.try_write(&[head.into_bytes(), body].concat());
 }
 
-/// Whether a failure of `accept` says nothing about the next call.
+/// Whether a failure of `accept` concerns only one connection, and not the next call.
 fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)

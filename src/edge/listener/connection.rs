@@ -1,4 +1,4 @@
-//! Serves one client connection: finds out what the client speaks, and has it served; the watchdog may end it.
+//! Serves one client connection: detects the protocol, and serves it; `ClientTimeouts` may close the connection.
 
 use std::{
     future::Future,
@@ -26,13 +26,13 @@ use crate::edge::{
     timer::client_timeouts::{ConnectionState, Order},
 };
 
-/// Serves until the connection ends.
+/// Serves the connection until it ends.
 pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: Peer) {
     let connection_state = worker.client_timeouts.enrol();
     if worker.is_draining() {
         return;
     }
-    // Answers are written whole; waiting to fill packets would only delay them.
+    // Responses are written whole; waiting to fill packets would only delay them.
     let _ = stream.set_nodelay(true);
     let mut speaking = pin!(speak(worker, stream, &peer, &connection_state));
     std::future::poll_fn(|context| {
@@ -53,7 +53,7 @@ async fn speak(worker: &Rc<Worker>, stream: TcpStream, peer: &Peer, connection_s
             Some(true) => return Box::pin(refuse_plain_http(worker, stream, connection_state)).await,
             None => return,
         }
-        // In a place of its own: a connection without TLS need not be as large.
+        // Boxed: a connection without TLS need not be as large.
         let Some(socket) = Box::pin(secured(tls, stream, connection_state)).await else { return };
         let protocol = if speaks_http2(&socket) { Protocol::Http2 } else { Protocol::Http1 };
         (Socket::Tls(Box::new(socket)), Some(protocol))
@@ -68,19 +68,19 @@ async fn speak(worker: &Rc<Worker>, stream: TcpStream, peer: &Peer, connection_s
             let connection = Rc::new(Http1Connection::new(socket, first, Rc::clone(connection_state)));
             http1::serve(worker, connection, peer, connection_state).await;
         }
-        // In a place of its own: a connection of HTTP/1.1 need not be as large.
+        // Boxed: an HTTP/1.1 connection need not be as large.
         Some(Protocol::Http2) => Box::pin(http2::serve(worker, socket, first, peer.clone(), connection_state)).await,
         None => {}
     }
 }
 
-/// Tells a client that does not know that it has to speak TLS here.
+/// Responds to a plain HTTP client that this port requires TLS.
 async fn refuse_plain_http(worker: &Worker, stream: TcpStream, connection_state: &Rc<ConnectionState>) {
     let connection = Http1Connection::new(Socket::Plain(Tcp(stream)), BytesMut::new(), Rc::clone(connection_state));
     http1::refuse(worker, &connection, connection_state, BadHead::PlainHttp).await;
 }
 
-/// Does the handshake of TLS; what may be said about one that failed is for whoever looks closely.
+/// Performs the TLS handshake. A failure is logged at debug level only.
 async fn secured(
     tls: &Terminator,
     stream: TcpStream,
@@ -96,15 +96,15 @@ async fn secured(
     }
 }
 
-/// Whether a client that should begin with a handshake begins with a request's method instead. A handshake begins with the
-/// byte 22 (RFC 8446 §5.1). The byte stays where it is; there is none if the client has closed its side.
+/// Whether a client begins with a request's method instead of a TLS handshake. A handshake begins with the byte 22 (RFC
+/// 8446 §5.1). The byte is only peeked; there is none if the client has closed its side.
 fn poll_speaks_plain_http(stream: &TcpStream, context: &mut Context<'_>) -> Poll<bool> {
     let mut first = [0];
     let peeked = ready!(stream.poll_peek(context, &mut ReadBuf::new(&mut first)));
     Poll::Ready(peeked.is_ok() && first[0].is_ascii_uppercase())
 }
 
-/// What `poll` comes to, unless the core drains before.
+/// The result of `poll`; `None` if the core drains before.
 async fn unless_drained<T>(
     connection_state: &ConnectionState,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
@@ -116,16 +116,16 @@ async fn unless_drained<T>(
     .await
 }
 
-/// What a client speaks.
+/// The protocol of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Protocol {
-    /// HTTP/1.0 or HTTP/1.1, or nothing that is known.
+    /// HTTP/1.0, HTTP/1.1, or an unknown protocol.
     Http1,
     /// HTTP/2.
     Http2,
 }
 
-/// What a client without TLS speaks, by the first bytes it sends. They are kept: nothing is read twice.
+/// Detects the protocol of a client without TLS by its first bytes. They are kept in `first`: nothing is read twice.
 fn poll_protocol(socket: &mut Socket, first: &mut BytesMut, context: &mut Context<'_>) -> Poll<io::Result<Protocol>> {
     loop {
         let known = first.len().min(PREFACE.len());

@@ -1,5 +1,5 @@
-//! How many connections there may be, in all and of one client address. Counted when a connection begins and when it ends;
-//! no request touches this.
+//! Limits the number of connections, in total and per client address. Counts change only when a connection begins or
+//! ends; no request touches them.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ struct Counts {
     of_client: HashMap<IpAddr, usize>,
 }
 
-/// A connection's place among those that are allowed. Dropping it makes room for another.
+/// A permit for one connection. Dropping it releases it.
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     limits: Arc<ConnectionLimits>,
@@ -35,8 +35,8 @@ impl ConnectionLimits {
         Arc::new(Self { most, most_of_one_client, counts: Mutex::default() })
     }
 
-    /// A place for one more connection, if there is one. A trusted proxy speaks for many clients (`is_proxy`): only the
-    /// overall limit holds for it.
+    /// A permit for one more connection, if one is free. A trusted proxy speaks for many clients (`is_proxy`): only the
+    /// total limit applies to it.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr, is_proxy: bool) -> Option<ConnectionPermit> {
         let client = (!is_proxy).then(|| client_network(address));
         let mut counts = self.counts();
@@ -56,7 +56,7 @@ impl ConnectionLimits {
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        // A panic while it was held could at worst have left a count too high.
+        // A panic while the lock was held can at worst have left a count too high.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_limit_in_all_and_one_per_client() {
+    fn there_is_a_total_limit_and_one_per_client() {
         let limits = ConnectionLimits::new(3, 2);
         let first = limits.admit(ip("192.0.2.1"), false).unwrap();
         let _second = limits.admit(ip("::ffff:192.0.2.1"), false).unwrap();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_one_client_and_a_proxy_is_many() {
+    fn a_network_counts_as_one_client_and_a_proxy_as_many() {
         let limits = ConnectionLimits::new(10, 1);
         let _held = limits.admit(ip("2001:db8::1"), false).unwrap();
         assert!(limits.admit(ip("2001:db8::2"), false).is_none());

@@ -1,5 +1,5 @@
-//! HTTP/1.x with one client: reads a head, has it answered, writes the answer, and again. All of it happens in the
-//! connection's own task, the exchange with the service included.
+//! The HTTP/1.x server loop: reads a head, has the request answered, writes the response, and repeats. All of it
+//! happens in the connection's own task, including the exchange with the service.
 
 use std::{
     cell::Cell,
@@ -37,33 +37,33 @@ use crate::edge::{
     upstream::{forward::is_event_stream, tunnel::Tunnel},
 };
 
-/// What comes after an answer.
+/// The next step after a response.
 enum NextStep {
-    /// The next request, sooner or later.
+    /// Wait for the next request.
     Request,
-    /// The end, as the answer said; the client may still be sending if it `lingers`.
+    /// Close, as the response announced; with `linger`, the client may still be sending.
     Close { linger: bool },
-    /// The end: the client has gone, or the answer broke off.
+    /// Close at once: the client has gone, or the response broke off.
     Gone,
-    /// Another protocol.
+    /// Switch to another protocol.
     Tunnel(Box<Tunnel>),
 }
 
-/// How many connections of a core keep the place in which they answer until the next request comes. It is 3 KiB: more than all
-/// else of a connection that does nothing, and too much to be made anew for each request.
+/// How many connections per core keep their 3 KiB response future between requests. It is larger than the rest of an
+/// idle connection, and too large to be allocated for each request.
 const MAX_KEPT: usize = 64;
 
 thread_local! {
     static KEPT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// What a client does next.
+/// The next event from a client.
 enum ClientEvent {
-    /// It asks for something.
+    /// It sends a request.
     Request,
-    /// Nothing, for a while.
+    /// It has been idle for a while.
     Pause,
-    /// Nothing more.
+    /// It has ended.
     End,
 }
 
@@ -76,10 +76,10 @@ pub(crate) async fn serve(
 ) {
     loop {
         if !matches!(next(&connection, connection_state, false).await, ClientEvent::Request) {
-            // With TLS the end has to be said.
+            // With TLS, the end has to be sent.
             return Box::pin(connection.close(false)).await;
         }
-        // In a place of its own, so that a connection that waits for its next request is small.
+        // Boxed, so that a connection that waits for its next request is small.
         match Box::pin(serve_requests(worker, &connection, peer, connection_state)).await {
             NextStep::Request => {}
             NextStep::Close { linger } => return Box::pin(connection.close(linger)).await,
@@ -93,7 +93,7 @@ pub(crate) async fn serve(
     }
 }
 
-/// Refuses whatever request comes, and closes.
+/// Refuses the next request, and closes.
 pub(crate) async fn refuse(
     worker: &Worker,
     connection: &Http1Connection,
@@ -108,7 +108,7 @@ pub(crate) async fn refuse(
     }
 }
 
-/// Waits for what the client does next; for no longer than until it pauses, if `pause_counts`.
+/// Waits for the client's next event; with `pause_counts`, at most until the client is idle.
 async fn next(connection: &Http1Connection, connection_state: &ConnectionState, pause_counts: bool) -> ClientEvent {
     std::future::poll_fn(|context| match connection_state.order() {
         Order::Drain => Poll::Ready(ClientEvent::End),
@@ -122,7 +122,7 @@ async fn next(connection: &Http1Connection, connection_state: &ConnectionState, 
     .await
 }
 
-/// Answers the request that has come, and those that come soon after it.
+/// Answers the present request, and those that follow soon.
 async fn serve_requests(
     worker: &Rc<Worker>,
     connection: &Rc<Http1Connection>,
@@ -177,8 +177,8 @@ async fn respond(
     }
 }
 
-/// What `answering` comes to, unless the client goes away before: then nobody is there to be answered. One that has closed its
-/// side alone is answered.
+/// The result of `answering`; `None` if the client goes away before. A client that has only half-closed still gets its
+/// response.
 async fn unless_gone<T>(connection: &Http1Connection, mut answering: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     std::future::poll_fn(|context| match answering.as_mut().poll(context) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
@@ -187,10 +187,10 @@ async fn unless_gone<T>(connection: &Http1Connection, mut answering: Pin<&mut im
     .await
 }
 
-/// The client does not get the answer, or not all of it.
+/// The client does not get the response, or not all of it.
 struct BrokenOff;
 
-/// Writes an answer. Whether the connection may be used again.
+/// Writes a response. Returns whether the connection may be reused.
 async fn send(
     worker: &Worker,
     connection: &Http1Connection,
@@ -232,7 +232,7 @@ async fn send(
                     }
                     (false, true) => Poll::Ready(Ok(keeps_alive)),
                     (false, false) if connection.poll_gone(context).is_ready() => Poll::Ready(Err(BrokenOff)),
-                    // Events go on for ever: a client that closes its side is through with them.
+                    // An event stream has no end: a client that closes its side no longer wants it.
                     (false, false) if connection.is_half_closed() && is_event_stream(&answer.headers) => {
                         Poll::Ready(Err(BrokenOff))
                     }
@@ -252,7 +252,7 @@ async fn send(
                     if answer.body.is_over(context) {
                         return Poll::Ready(Err(BrokenOff));
                     }
-                    // A client that does not read may still be sending: what the service waits for, or what nobody wants.
+                    // A client that does not read may still be sending: a body for the service, or an unwanted one.
                     if !answer.body.go_on_uploading(context) {
                         connection.discard_body(context);
                     }

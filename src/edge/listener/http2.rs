@@ -1,6 +1,6 @@
-//! HTTP/2 with one client: the h2 library reads and writes frames, the pipeline answers, and each request has a task of its own.
-//! How long things may take is kept per request (`stream`); what concerns the connection, from the raw bytes (`watchdog`):
-//! the library refuses malformed frames and heads, but says nothing about what does not come.
+//! The HTTP/2 server: the h2 library reads and writes frames, the pipeline answers requests, and each request has a
+//! task of its own. Time limits for requests are in `stream_guard`; those for the connection are in `client_timeouts`,
+//! which sees the raw bytes. The library refuses malformed frames and heads, but does not report missing ones.
 
 use std::{
     cell::Cell,
@@ -41,15 +41,15 @@ use crate::edge::{
     },
 };
 
-/// Requests of one connection at a time. As many as RFC 9113 §6.5.2 wants at least, and as others have.
+/// The most concurrent requests of one connection: the minimum that RFC 9113 §6.5.2 recommends, and what others use.
 const MAX_STREAMS: u32 = 100;
 
-/// How much of a body may wait until its service takes it. The connection's window is that of all streams together, so that
-/// bodies that no service takes keep no other request of the client waiting.
+/// How much of a body may wait until its service takes it. The connection's window is the sum of all streams' windows,
+/// so that bodies that no service takes do not block the client's other requests.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = MAX_STREAMS * STREAM_WINDOW_BYTES;
 
-/// How much of an answer may wait in the library until the socket takes it.
+/// How much of a response may wait in the library until the socket takes it.
 const UNSENT_BYTES: usize = 64 * 1024;
 
 /// Serves a client until the connection ends.
@@ -101,8 +101,8 @@ async fn answer_all(
         }
         while let Some(accepted) = ready!(connection.poll_accept(context)) {
             let (request, sender) = accepted?;
-            // A target that was sent with a fragment can be named again by an entry of the dynamic table, in which nobody sees
-            // it: so nothing more is answered on this connection.
+            // An entry of the dynamic table can repeat a target that was sent with a fragment, and there the fragment
+            // cannot be detected: so this connection serves no more requests.
             let is_refused = has_fragment.get();
             if is_refused && !draining {
                 draining = true;
@@ -111,7 +111,7 @@ async fn answer_all(
             let trailers = ExpectedTrailers::of(trailers, request.body().stream_id().as_u32());
             let (worker, peer, connection_state) = (Rc::clone(worker), Rc::clone(&peer), Rc::clone(connection_state));
             let asked = Asked { request, trailers, sender, is_refused };
-            // What answers it is made in there: made outside, there would be room for it twice.
+            // The future is built inside: built outside, it would need its space twice.
             tokio::task::spawn_local(async move { respond(&worker, &peer, &connection_state, asked).await });
         }
         Poll::Ready(Ok(()))
@@ -119,7 +119,7 @@ async fn answer_all(
     .await
 }
 
-/// A request and how it is to be answered.
+/// A request, with what is needed to respond to it.
 struct Asked {
     request: Request<RecvStream>,
     trailers: ExpectedTrailers,
@@ -127,7 +127,7 @@ struct Asked {
     is_refused: bool,
 }
 
-/// Answers one request. If the client takes it back, all that is under way for it is dropped.
+/// Responds to one request. If the client cancels it, everything in progress for it is dropped.
 async fn respond(worker: &Worker, peer: &Peer, connection_state: &Rc<ConnectionState>, asked: Asked) {
     let Asked { request, trailers, mut sender, is_refused } = asked;
     let is_head = request.method() == Method::HEAD;
@@ -173,7 +173,7 @@ async fn respond(worker: &Worker, peer: &Peer, connection_state: &Rc<ConnectionS
     }
 }
 
-/// Makes headers fit for HTTP/2, where nothing speaks of the connection (RFC 9113 §8.2.2).
+/// Removes the headers that concern the connection: HTTP/2 does not allow them (RFC 9113 §8.2.2).
 fn prepare(worker: &Worker, headers: &mut HeaderMap) {
     static OF_CONNECTION: [HeaderName; 6] = [
         CONNECTION,
@@ -193,8 +193,8 @@ fn prepare(worker: &Worker, headers: &mut HeaderMap) {
     }
 }
 
-/// Sends an answer's body as the client takes it. `of_client` says how long not to wait for that if the answer itself does
-/// not. If the client takes the request back, or the time is over, the stream alone ends.
+/// Sends a response's body as the client takes it. `of_client` limits the wait for the client while the response itself
+/// has no limit. If the client cancels the request, or the time is over, only the stream ends.
 async fn send(mut stream: SendStream<Bytes>, body: ResponseBody, mut of_client: Guard) {
     let mut body = pin!(body);
     let mut rest = Bytes::new();
@@ -205,7 +205,8 @@ async fn send(mut stream: SendStream<Bytes>, body: ResponseBody, mut of_client: 
             }
             while !rest.is_empty() {
                 if stream.capacity() == 0 {
-                    // No more than there is data for: what a stream has reserved, the others of the connection cannot use.
+                    // Reserve no more than there is data: capacity reserved by a stream is not available to the
+                    // connection's others.
                     stream.reserve_capacity(rest.len().min(UNSENT_BYTES));
                 }
                 let room = match stream.capacity() {
@@ -218,7 +219,7 @@ async fn send(mut stream: SendStream<Bytes>, body: ResponseBody, mut of_client: 
                             if guard.end_reason().is_some() {
                                 return Poll::Ready(Err(Reason::CANCEL));
                             }
-                            // A client that takes no more may still be sending what the service waits for.
+                            // A client that takes no more may still be sending a body that the service waits for.
                             body.go_on_uploading(context);
                             return Poll::Pending;
                         }
@@ -249,7 +250,7 @@ async fn send(mut stream: SendStream<Bytes>, body: ResponseBody, mut of_client: 
                     Err(frame) => stream.send_trailers(frame.into_trailers().unwrap_or_default()),
                 },
             };
-            // If it failed, the stream has ended already.
+            // If sending failed, the stream has ended already.
             if sent.is_ok() {
                 body.complete();
             }
@@ -262,12 +263,13 @@ async fn send(mut stream: SendStream<Bytes>, body: ResponseBody, mut of_client: 
     }
 }
 
-/// How HTTP/2 is served. The time is kept elsewhere; all else is the library's to refuse.
+/// The settings of the HTTP/2 server. Time limits are enforced elsewhere; all other violations are refused by the
+/// library.
 pub(crate) fn builder() -> Builder {
-    /// Streams that a client may begin and take back before we come to them (CVE-2023-44487), and errors of its own making
-    /// that it may have us answer (CVE-2025-8671).
+    /// Streams that a client may open and reset before they are handled (CVE-2023-44487), and errors of its own that it
+    /// may have us answer (CVE-2025-8671).
     const MAX_RESETS: usize = 20;
-    /// How many bytes of frames a client may send for nothing, as bodies in very small parts.
+    /// How many bytes of useless frames a client may send, such as bodies in very small parts.
     const OVERHEAD_BYTES: usize = 512 * 1024;
 
     let mut builder = Builder::new();
@@ -283,10 +285,10 @@ pub(crate) fn builder() -> Builder {
     builder
 }
 
-/// The client's socket as the library sees it; what goes through is noted for the watchdog.
+/// The client's socket as the library sees it; reads and writes are reported to `ConnectionState`.
 struct ObservedIo {
     socket: Socket,
-    /// What was read before it was clear what the client speaks.
+    /// The bytes that were read before the protocol was known.
     first: BytesMut,
     frames: Frames,
     has_fragment: Rc<Cell<bool>>,
@@ -378,7 +380,7 @@ mod tests {
         timer::client_timeouts::{ClientTimeouts, Timeouts},
     };
 
-    /// The ends of a connection with TLS.
+    /// Both ends of a TLS connection.
     async fn connected() -> (TlsStream<TcpStream>, Socket) {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(["www.jinmini.com".to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -399,7 +401,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_tls_still_holds_is_not_sent_yet() {
+    async fn bytes_held_by_tls_are_not_sent_yet() {
         const PART: [u8; 16 * 1024] = [b'a'; 16 * 1024];
         const MORE_THAN_SOCKETS_TAKE: usize = 256 * 1024 * 1024;
         let (mut client, socket) = connected().await;
@@ -415,7 +417,7 @@ mod tests {
         };
         assert!(observed.is_write_vectored(), "a head and its body go out at once");
         let mut written = 0;
-        // Tokio would say from time to time that it is somebody else's turn.
+        // Tokio's cooperative budget would return `Pending` from time to time.
         let is_flushed = tokio::task::unconstrained(async {
             let mut context = Context::from_waker(Waker::noop());
             while let Poll::Ready(part) = Pin::new(&mut observed).poll_write(&mut context, &PART) {

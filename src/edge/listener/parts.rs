@@ -1,4 +1,4 @@
-//! What the data plane is made of, and what each core makes of it.
+//! The parts of the data plane, and what each core builds of them.
 
 use std::{num::NonZeroUsize, rc::Rc, sync::Arc};
 
@@ -20,45 +20,45 @@ use crate::{
     ports::{Clock, Entropy},
 };
 
-/// See the module.
+/// The parts of the data plane.
 #[derive(Clone)]
 pub struct Parts {
-    /// How clients are served. The address is not used: the listener is bound already.
+    /// The settings for clients. The address is not used: the listener is bound already.
     pub listener_settings: ListenerSettings,
-    /// Ends TLS on connections of clients, if they come by TLS.
+    /// Terminates TLS on client connections, if clients use TLS.
     pub tls: Option<Arc<Terminator>>,
-    /// What it has to know of browsers.
+    /// The settings for browsers.
     pub browsers: BrowserSettings,
-    /// How services are reached.
+    /// The settings for connections to services.
     pub upstream_settings: UpstreamSettings,
-    /// How many connections to services the process may have.
+    /// The most connections to services of the process.
     pub max_service_connections: usize,
-    /// Looks the names of instances up.
+    /// Resolves the names of endpoints.
     pub names: Arc<Names>,
-    /// How many cores serve, each with a thread of its own.
+    /// The number of cores that serve, each with a thread of its own.
     pub cores: NonZeroUsize,
-    /// Where the newest snapshot is found.
+    /// Holds the newest snapshot.
     pub snapshots: Arc<SnapshotCell>,
-    /// Answers the gateway's own paths.
+    /// Handles requests for the gateway's own paths.
     pub control_plane: Arc<dyn ControlPlane>,
-    /// Knows what a snapshot cannot hold.
+    /// Looks up data that a snapshot cannot hold.
     pub resolver: Arc<dyn Resolver>,
-    /// The runtime on which the two are asked.
+    /// The runtime on which the control plane and the resolver run.
     pub control_runtime: Handle,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness for request ids and traces.
     pub entropy: Arc<dyn Entropy>,
-    /// Where a line about each request goes.
+    /// The sink for one line about each request.
     pub access_log: Arc<dyn AccessLogSink>,
-    /// In which form.
+    /// The format of these lines.
     pub log_format: LogFormat,
-    /// Of the times in it that are for people.
+    /// The time zone of the lines for people.
     pub timezone: Tz,
 }
 
 impl Parts {
-    /// What all cores together may have in flight.
+    /// The limits on requests and connections in flight, over all cores.
     pub(crate) fn shared_limits(&self) -> Arc<SharedLimits> {
         SharedLimits::new(
             self.listener_settings.max_requests_per_client,
@@ -68,7 +68,7 @@ impl Parts {
         )
     }
 
-    /// What one core answers requests with.
+    /// Builds the part of a core that handles requests.
     pub(crate) fn core(&self, limits: &Arc<SharedLimits>) -> Core {
         let random = RandomSource::new(Arc::clone(&self.entropy));
         let lookup = Lookup {

@@ -1,4 +1,4 @@
-//! The data plane as a whole: an acceptor and a thread per core, started and stopped together.
+//! The data plane as a whole: an acceptor and one thread per core, started and stopped together.
 
 use std::{
     io,
@@ -33,10 +33,10 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Begins to serve the connections of a bound `listener`.
+    /// Starts serving the connections of a bound `listener`.
     ///
     /// # Errors
-    /// When the operating system gives no thread, or nothing to wait for sockets with.
+    /// When the operating system provides no thread, or no event queue for sockets.
     pub fn start(listener: TcpListener, parts: &Parts) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -67,7 +67,7 @@ impl Edge {
         };
         let alive = alive("edge-accept".to_owned());
         let accepting = std::thread::Builder::new().name(alive.name().to_owned()).spawn(move || {
-            // Dropped when the thread ends, however it does.
+            // Dropped when the thread ends, in whatever way.
             let _alive = alive;
             runtime.block_on(acceptor.run(incoming, stopped));
         })?;
@@ -75,27 +75,28 @@ impl Edge {
         Ok(edge)
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn local_address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Waits until one of its threads has died. The others go on, but what the dead one did nobody does.
+    /// Waits until one of its threads has died. The others continue, but the work of the dead one is no longer done.
     pub async fn failed(&self) {
         let mut died = self.died.clone();
         if died.wait_for(|&died| died).await.is_err() {
-            // All threads have ended as they were told to.
+            // All threads have ended as requested.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Takes no more connections and requests; what is under way may end within the drain timeout.
+    /// Stops accepting connections and requests; those in progress may end within the drain timeout.
     pub fn shutdown(&self) {
-        // Nobody is there to be told if all threads have ended already.
+        // If all threads have ended already, there is no receiver.
         let _ = self.stop.send(true);
     }
 
-    /// Waits until all is over; it blocks, so call it where that does no harm. Only [`Edge::shutdown`] makes it end.
+    /// Waits until all threads have ended. It blocks, so call it where that is safe. Only [`Edge::shutdown`] makes it
+    /// end.
     pub fn join(mut self) {
         for thread in std::mem::take(&mut self.threads) {
             if thread.join().is_err() {
@@ -120,7 +121,7 @@ fn start_core(
     let (accepted, receiver) = mpsc::unbounded_channel();
     let (tell, told) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new().name(alive.name().to_owned()).spawn(move || {
-        // It belongs to its thread, so it is made there.
+        // The runtime belongs to its thread, so it is built there.
         let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
             Ok(runtime) => runtime,
             Err(error) => return drop(tell.send(Err(error))),
@@ -132,9 +133,9 @@ fn start_core(
             worker.run(receiver, stopped, &alive).await;
             log
         });
-        // What is left, connections that took too long to drain included, is dropped with the runtime.
+        // Dropping the runtime drops the rest, including connections that took too long to drain.
         drop(runtime);
-        // The requests on those connections have left their lines as they were dropped.
+        // The requests on those connections have logged their lines as they were dropped.
         log.flush();
     })?;
     told.recv().unwrap_or_else(|_| Err(io::Error::other("a thread of the data plane ended as it began")))?;

@@ -1,9 +1,9 @@
-//! Notices that a thread of the data plane has died.
+//! Detects that a thread of the data plane has died.
 
 use tokio::sync::watch;
 use tracing::error;
 
-/// Held by a thread of the data plane as long as it lives. One that ends without having been told to is reported.
+/// Held by a thread of the data plane while it lives. A thread that ends without having been told to is reported.
 pub(crate) struct Alive {
     name: String,
     stopped: watch::Receiver<bool>,
@@ -11,7 +11,7 @@ pub(crate) struct Alive {
 }
 
 impl Alive {
-    /// Of the thread of this name. `stopped` says that it was told to end, and `died` hears that it ended by itself.
+    /// For the thread of this name. `stopped` says whether it was told to end; `died` is set if it ends by itself.
     pub(crate) fn new(name: String, stopped: watch::Receiver<bool>, died: watch::Sender<bool>) -> Self {
         Self { name, stopped, died }
     }
@@ -21,7 +21,7 @@ impl Alive {
         &self.name
     }
 
-    /// Says that the thread cannot do its work any more.
+    /// Reports that the thread can no longer do its work.
     pub(crate) fn has_died(&self) {
         if !self.died.send_replace(true) {
             error!(thread = self.name, "a thread of the data plane has died; the gateway has to be started anew");

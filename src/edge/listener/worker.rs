@@ -1,4 +1,4 @@
-//! One core, as its connections see it. Nothing in here is shared with another core, so nothing in here is locked.
+//! A core's worker, as its connections see it. None of it is shared with another core, so none of it is locked.
 
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::edge::{
     timer::client_timeouts::{ClientTimeouts, Timeouts},
 };
 
-/// See the module.
+/// A core's worker.
 pub(crate) struct Worker {
     pub(crate) core: Core,
     pub(crate) tls: Option<Arc<Terminator>>,
@@ -23,7 +23,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// One without connections. `tls` ends TLS, if clients come by TLS; `http2` begins connections of HTTP/2.
+    /// Starts without connections. `tls` terminates TLS, if clients use it; `http2` starts HTTP/2 connections.
     pub(crate) fn new(core: Core, tls: Option<Arc<Terminator>>, http2: Http2) -> Self {
         let limits = Timeouts { head: core.listener.head_timeout, idle: core.listener.idle_timeout };
         Self {
@@ -37,22 +37,22 @@ impl Worker {
         }
     }
 
-    /// Hands the text of the time on.
+    /// Calls `use_it` with the current `Date`.
     pub(crate) fn with_date<T>(&self, use_it: impl FnOnce(&str) -> T) -> T {
         self.date.with(self.core.auth.lookup.now(), use_it)
     }
 
-    /// Whether no more requests are taken.
+    /// Whether it accepts no more requests.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
     }
 
-    /// Takes no more requests.
+    /// Stops accepting requests.
     pub(crate) fn begin_draining(&self) {
         self.draining.set(true);
     }
 
-    /// How many connections it serves.
+    /// The number of connections that it serves.
     pub(crate) fn connections(&self) -> usize {
         self.connections.get()
     }
@@ -67,7 +67,7 @@ impl Counted {
         Self(Rc::clone(worker))
     }
 
-    /// The core that serves it.
+    /// The worker that serves it.
     pub(crate) fn worker(&self) -> &Rc<Worker> {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! The life of a core: takes connections until it is told to stop, looks after what grows old, and drains.
+//! The main loop of a core: accepts connections until it is told to stop, does periodic work, and drains.
 
 use std::{
     rc::Rc,
@@ -25,7 +25,7 @@ use crate::edge::{
 };
 
 impl Worker {
-    /// Serves accepted until told to stop, then ends what is under way.
+    /// Serves connections until told to stop, then lets those in progress end.
     pub(crate) async fn run(
         self: Rc<Self>,
         mut accepted: mpsc::UnboundedReceiver<AcceptedConnection>,
@@ -47,7 +47,7 @@ impl Worker {
                     Some(connection) => self.welcome(connection),
                     None => break,
                 },
-                // None of them ends by itself. Without one of them there are no time limits, or there is no log.
+                // None of these tasks ends by itself. Without them there would be no time limits, or no log.
                 _ = keepers.join_next() => {
                     alive.has_died();
                     break;
@@ -68,14 +68,14 @@ impl Worker {
         };
         let peer = Peer::new(peer, &self.core.listener.trusted_proxies, self.tls.is_some());
         let counted = Counted::new(self);
-        // What serves it is made in here: made outside, a connection would have room for it twice.
+        // The future is built inside: built outside, a connection would need its space twice.
         tokio::task::spawn_local(async move {
             connection::serve(counted.worker(), stream, peer).await;
             drop((counted, permit));
         });
     }
 
-    /// Looks after what grows old.
+    /// Does the periodic work: time limits and clean-up.
     async fn keep(self: Rc<Self>) {
         let mut tick = tokio::time::interval(self.client_timeouts.period());
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -87,7 +87,7 @@ impl Worker {
         }
     }
 
-    /// Ends the streams that are not to go on.
+    /// Ends the streams that must not go on.
     async fn keep_streams(self: Rc<Self>) {
         let core = &self.core;
         let mut tick = tokio::time::interval(stream_guard::PERIOD);

@@ -16,24 +16,24 @@ use tokio_rustls::server::TlsStream;
 
 use super::tcp::{SMALL_READ_BYTES, Tcp};
 
-/// What a client's bytes come on.
+/// The socket of a client.
 #[derive(Debug)]
 pub(crate) enum Socket {
     /// TCP.
     Plain(Tcp),
-    /// TLS on it.
+    /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Socket {
-    /// Has the connection end with a reset when it is dropped: the client sees that it did not get everything.
+    /// Makes the connection end with a reset when it is dropped: the client sees that the response is incomplete.
     pub(crate) fn end_with_reset(&self) {
         // If the connection is broken already, the client has seen that.
         let _ = self.tcp().set_zero_linger();
     }
 
-    /// Whether the connection is broken, though the client had closed its side before: a reset is the answer of one that has gone
-    /// to what is sent to it.
+    /// Whether a connection that the client had half-closed is broken: a client that has gone answers what is sent to
+    /// it with a reset.
     pub(crate) fn is_broken(&self) -> bool {
         !matches!(self.tcp().take_error(), Ok(None))
     }
@@ -45,7 +45,7 @@ impl Socket {
         }
     }
 
-    /// Reads once, up to [`SMALL_READ_BYTES`]; how many bytes came.
+    /// Reads once, up to [`SMALL_READ_BYTES`]. Returns the number of bytes read.
     pub(crate) fn poll_append(&mut self, context: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => stream.poll_append(context, into),

@@ -1,4 +1,4 @@
-//! Closes a connection so that the last answer arrives.
+//! Closes a connection so that the last response arrives.
 
 use std::{
     io,
@@ -12,16 +12,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::tcp::SMALL_READ_BYTES;
 use crate::edge::timer::client_timeouts::ConnectionState;
 
-/// First our side is closed, then what the client still sends is read and discarded
-/// for a while. Closing with unread bytes would make the kernel send a reset, which can overtake the answer (RFC 9112 §9.6).
+/// First closes our side, then reads and discards for a while what the client still sends. Closing with unread bytes
+/// would make the kernel send a reset, which can overtake the response (RFC 9112 §9.6).
 #[derive(Debug, Default)]
 pub(crate) struct LingeringClose {
     is_said: bool,
 }
 
 impl LingeringClose {
-    /// Ready when the client has closed its side, too. The watchdog ends the wait for one that does not, however much or
-    /// little it sends.
+    /// Ready when the client has closed its side, too. `ClientTimeouts` ends the wait for a client that does not, no
+    /// matter how much or how little it sends.
     pub(crate) fn poll<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         context: &mut Context<'_>,

@@ -1,8 +1,9 @@
-//! Looks the names of instances up, once for all cores.
+//! Resolves the names of endpoints, once for all cores.
 //!
-//! The system's resolver holds a thread for as long as a name server takes, which may be many seconds. So a name has one
-//! look-up under way at most, for all that wait for it, and the threads are few. Names that failed when they were last looked
-//! up get no more than half of those: a domain whose name servers are silent concerns its own services alone.
+//! The system's resolver blocks a thread for as long as a name server takes, which may be many seconds. So there is at
+//! most one lookup per name, shared by all that wait for it, and the number of threads is bounded. Names whose last
+//! lookup failed get at most half of those threads: a domain whose name servers do not respond affects only its own
+//! services.
 
 use std::{
     cell::RefCell,
@@ -18,35 +19,36 @@ use std::{
 use tokio::sync::watch;
 use tracing::warn;
 
-/// How long addresses are used before the name is looked up again. Short, as most records of services change within half a
-/// minute; long enough that no look-up is due per connection.
+/// How long addresses are used before the name is looked up again. Short, as most records of services change within
+/// half a minute; long enough that not every connection needs a lookup.
 const FRESH_FOR: Duration = Duration::from_secs(5);
 
-/// How long the last addresses serve on while a name cannot be looked up. Longer, and they may be somebody else's.
+/// How long the last addresses are used while a lookup fails. If they were used longer, they might belong to another
+/// host by then.
 const LAST_KNOWN_FOR: Duration = Duration::from_mins(1);
 
-/// How long a look-up is waited for where the last addresses would do.
+/// How long to wait for a lookup if the last addresses could be used instead.
 const WAIT_WITH_LAST_KNOWN: Duration = Duration::from_millis(250);
 
-/// How long a name that could not be looked up is not looked up again.
+/// How long a name is not looked up again after a failed lookup.
 const FAILED_FOR: Duration = Duration::from_secs(1);
 
-/// The most look-ups at once: each has a thread.
+/// The most concurrent lookups: each has a thread.
 const MAX_LOOKUPS: usize = 64;
 
-/// The most look-ups at once of names that failed before.
+/// The most concurrent lookups of names that failed before.
 const MAX_DOUBTFUL_LOOKUPS: usize = MAX_LOOKUPS / 2;
 
-/// Asks for the addresses of a name, and blocks meanwhile.
+/// Looks up the addresses of a name; blocking.
 pub trait Lookup: Send + Sync + 'static {
     /// The addresses of `name`; ports do not matter.
     ///
     /// # Errors
-    /// When there is none, or nobody answers.
+    /// When there is none, or no server responds.
     fn addresses(&self, name: &str) -> io::Result<Vec<SocketAddr>>;
 }
 
-/// `getaddrinfo`, and so `/etc/hosts`, `/etc/resolv.conf` and `nsswitch.conf`.
+/// `getaddrinfo`, which uses `/etc/hosts`, `/etc/resolv.conf` and `nsswitch.conf`.
 struct SystemLookup;
 
 impl Lookup for SystemLookup {
@@ -55,7 +57,7 @@ impl Lookup for SystemLookup {
     }
 }
 
-/// What is known of names, for all cores.
+/// The resolved names, for all cores.
 pub struct Names {
     lookup: Box<dyn Lookup>,
     now: Box<dyn Fn() -> Instant + Send + Sync>,
@@ -74,13 +76,13 @@ struct State {
 #[derive(Default)]
 struct Name {
     known: Option<Known>,
-    /// When it was last looked up, if that failed.
+    /// The time of its last lookup, if that failed.
     failed_at: Option<Instant>,
-    /// Tells what the look-up that is under way, or waits for a thread, has come to.
+    /// Receives the result of the lookup that is running or waiting for a thread.
     outcome: Option<watch::Sender<Option<Outcome>>>,
 }
 
-/// The addresses that were found; `None` if none were, and none are known that would do.
+/// The addresses that were found; `None` if there are none, and no earlier ones may be used.
 type Outcome = Option<Known>;
 
 #[derive(Clone)]
@@ -95,38 +97,38 @@ impl Known {
     }
 }
 
-/// A look-up that has a thread.
+/// A lookup that has a thread.
 #[derive(Clone)]
 struct Job {
     name: Arc<str>,
     is_doubtful: bool,
 }
 
-/// What is to be done about a name.
+/// The next step for a name.
 enum Step {
-    /// Nothing: this is what is known of it.
+    /// No lookup is needed: this is the result.
     Known(Outcome),
-    /// To wait for the look-up, for a while only if something is known that will do otherwise.
+    /// Wait for the lookup; only for a while if earlier addresses may be used instead.
     Wait(watch::Receiver<Option<Outcome>>, Option<Known>),
 }
 
 impl Names {
-    /// Names as the system knows them.
+    /// Names as the system resolves them.
     pub fn of_system() -> Arc<Self> {
         Self::new(SystemLookup, Instant::now)
     }
 
-    /// Names as `lookup` knows them.
+    /// Names as `lookup` resolves them.
     pub fn new(lookup: impl Lookup, now: impl Fn() -> Instant + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { lookup: Box::new(lookup), now: Box::new(now), state: Mutex::default() })
     }
 
-    /// Where `name` is.
+    /// Resolves `name`.
     async fn find(self: &Arc<Self>, name: &Arc<str>) -> Outcome {
         match self.step(name) {
             Step::Known(outcome) => outcome,
             Step::Wait(mut outcome, last_known) => {
-                // A sender that is gone told nothing.
+                // If the sender was dropped, there is no result.
                 let found =
                     async { outcome.wait_for(Option::is_some).await.ok().and_then(|found| found.clone()).flatten() };
                 match last_known {
@@ -172,7 +174,7 @@ impl Names {
         }
     }
 
-    /// What such a thread does: one look-up after the other while any wait.
+    /// The loop of a lookup thread: does one lookup after another while any wait.
     fn run(&self, mut job: Job) {
         loop {
             let found = std::panic::catch_unwind(AssertUnwindSafe(|| self.lookup.addresses(&job.name)));
@@ -183,7 +185,7 @@ impl Names {
         }
     }
 
-    /// Tells everybody who waits, and gives the thread its next look-up, if one waits.
+    /// Publishes a result to all that wait, and returns the thread's next lookup, if one waits.
     fn finish(&self, job: &Job, found: io::Result<Vec<SocketAddr>>) -> Option<Job> {
         let now = (self.now)();
         let found = found.and_then(|addresses| {
@@ -207,13 +209,13 @@ impl Names {
         }
         let known = of_name.known.clone().filter(|known| known.is_younger(LAST_KNOWN_FOR, now));
         if let Some(outcome) = of_name.outcome.take() {
-            // Those who waited may be gone.
+            // The receivers may be gone.
             let _ = outcome.send(Some(known));
         }
         state.next_job()
     }
 
-    /// Nothing in here is left half done.
+    /// Locks the state. A panic leaves nothing half done in it.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -222,7 +224,7 @@ impl Names {
 impl State {
     fn name(&mut self, name: &Arc<str>, now: Instant) -> &mut Name {
         if !self.names.contains_key(name) {
-            // Of instances that are gone nothing is kept for long.
+            // Do not keep entries of removed endpoints for long.
             let is_recent = |at: Instant| now.saturating_duration_since(at) < LAST_KNOWN_FOR;
             self.names.retain(|_, of_name| {
                 let at = of_name.failed_at.or(of_name.known.as_ref().map(|known| known.at));
@@ -232,7 +234,7 @@ impl State {
         self.names.entry(Arc::clone(name)).or_default()
     }
 
-    /// The next look-up that may have a thread; it is counted as one that has.
+    /// The next lookup that may have a thread; it counts as running from then on.
     fn next_job(&mut self) -> Option<Job> {
         if self.lookups >= MAX_LOOKUPS {
             return None;
@@ -250,15 +252,15 @@ impl State {
     }
 }
 
-/// Where an instance is, as one core knows it.
+/// The host of an endpoint, as one core knows it.
 pub(crate) enum Host {
-    /// It was given by its address.
+    /// It was configured by its address.
     Address(IpAddr),
-    /// It was given by its name.
+    /// It was configured by its name.
     Name {
         name: Arc<str>,
         names: Arc<Names>,
-        /// So that no lock is taken while it is fresh.
+        /// A local copy, so that no lock is taken while it is fresh.
         known: RefCell<Option<Known>>,
     },
 }

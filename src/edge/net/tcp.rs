@@ -1,6 +1,6 @@
-//! A TCP connection that is read and written by system calls of our own. Those of the C library are points at which a thread
-//! can be cancelled, which where there is more than one thread costs two locked operations a call, and a proxied request makes
-//! four calls.
+//! A TCP connection that is read and written by direct system calls. The functions of the C library are thread
+//! cancellation points, which cost two locked operations a call if there is more than one thread, and a proxied request
+//! makes four calls.
 
 use std::{
     io::{self, IoSlice},
@@ -16,22 +16,21 @@ use tokio::{
     net::TcpStream,
 };
 
-/// As much as [`Tcp::poll_append`] reads at once: most heads, and most answers, are whole then.
+/// The size of one read by [`Tcp::poll_append`]: most heads, and most responses, are complete with it.
 pub(crate) const SMALL_READ_BYTES: usize = 16 * 1024;
 
-/// See the module.
+/// A TCP connection that is read and written by direct system calls.
 #[derive(Debug)]
 pub(crate) struct Tcp(pub(crate) TcpStream);
 
 impl Tcp {
-    /// Whether there is nothing to be read, the end included, as far as is known without asking; of one that was never read
-    /// nothing is known.
+    /// True if no readable event (data or EOF) is pending, without a system call. Meaningless before the first read.
     pub(crate) fn is_quiet(&self) -> bool {
         self.0.try_io(Interest::READABLE, || Ok(())).is_err()
     }
 
-    /// Reads once, up to [`SMALL_READ_BYTES`]. Most of what comes is far smaller than that: it is kept in as much room as it
-    /// needs.
+    /// Reads once, up to [`SMALL_READ_BYTES`]. Most input is far smaller than that, so it is copied into only as much
+    /// memory as it needs.
     pub(crate) fn poll_append(&self, context: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
         let mut scratch = [MaybeUninit::uninit(); SMALL_READ_BYTES];
         loop {
@@ -47,8 +46,8 @@ impl Tcp {
         }
     }
 
-    /// Moves bytes once, if the socket is ready for it. When fewer go over than could have, it is not any more, which the next
-    /// call need not find out.
+    /// Transfers bytes once, if the socket is ready. If fewer bytes are transferred than possible, the socket is no
+    /// longer ready, and the next call need not try.
     fn try_once(
         &self,
         interest: Interest,
@@ -77,7 +76,7 @@ impl AsyncRead for Tcp {
 impl AsyncWrite for Tcp {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
-            // There is room most of the time, so whether there is comes second.
+            // Mostly the socket can take the bytes, so try to write before checking for readiness.
             let written =
                 self.try_once(Interest::WRITABLE, bytes.len(), || Ok(send(&self.0, bytes, SendFlags::NOSIGNAL)?));
             if written.is_ready() {
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_arrives_however_much_more_is_written_than_there_is_room_for() {
+    async fn all_bytes_arrive_even_if_the_socket_buffer_is_smaller() {
         const BYTES: usize = 32 * 1024 * 1024;
         let (mut writer, reader) = pair().await;
         let writing = async {
@@ -142,9 +141,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_is_quiet_until_something_comes_the_end_included() {
+    async fn a_connection_is_quiet_until_data_or_eof_arrives() {
         let (mut one, other) = pair().await;
-        // Without one look nothing is known.
+        // `is_quiet` is meaningless before the first read.
         assert!(other.0.try_read(&mut [0; 4]).is_err());
         assert!(other.is_quiet());
         one.write_all(b"a").await.unwrap();

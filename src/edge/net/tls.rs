@@ -1,7 +1,7 @@
-//! Ends TLS on a client's connection. All cores share one [`Terminator`]; its certificate can be replaced at any time, which
-//! concerns the handshakes that begin from then on and no connection that is open.
+//! Terminates TLS on client connections. All cores share one [`Terminator`]; its certificate can be replaced at any
+//! time, which affects later handshakes but no open connection.
 //!
-//! It knows nothing of time: whoever accepts a connection keeps it, and drops the handshake of a client that dawdles.
+//! It has no time limits: the owner of the connection must drop the handshake of a slow client.
 
 use std::{io, sync::Arc};
 
@@ -22,13 +22,13 @@ mod tests;
 const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 
-/// See the module.
+/// Terminates TLS on client connections.
 pub struct Terminator {
     config: ArcSwap<ServerConfig>,
 }
 
 impl Terminator {
-    /// Begins with this certificate.
+    /// Starts with this certificate.
     ///
     /// # Errors
     /// When there is no randomness for the keys of session tickets.
@@ -36,20 +36,20 @@ impl Terminator {
         Ok(Self { config: ArcSwap::new(config(certified)?) })
     }
 
-    /// Shows this certificate from the next handshake on.
+    /// Uses this certificate from the next handshake on.
     ///
     /// # Errors
-    /// As with [`Terminator::new`]; then the certificate stays the one it was.
+    /// As with [`Terminator::new`]; in that case the certificate stays unchanged.
     pub fn replace(&self, certified: Arc<CertifiedKey>) -> Result<(), Error> {
         self.config.store(config(certified)?);
         Ok(())
     }
 
-    /// Does the handshake. Dropping the future ends it and the connection.
+    /// Performs the handshake. Dropping the future ends it and closes the connection.
     ///
     /// # Errors
-    /// When the client goes away, speaks something else than TLS, or there is nothing that both sides can do. It has been
-    /// told what the matter is, as far as TLS has words for it, and the connection is closed.
+    /// When the client goes away, does not speak TLS, or has no version or protocol in common with us. The client has
+    /// received an alert, if TLS has a fitting one, and the connection is closed.
     pub async fn accept<S>(&self, stream: S) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -58,24 +58,24 @@ impl Terminator {
     }
 }
 
-/// Whether the handshake came to HTTP/2. A client that did not say what it speaks speaks HTTP/1.1 (RFC 9113 §3.2: HTTP/2
-/// over TLS is agreed on by ALPN).
+/// Whether HTTP/2 was negotiated. A client that did not name a protocol speaks HTTP/1.1 (RFC 9113 §3.2: HTTP/2 over TLS
+/// is negotiated by ALPN).
 pub fn speaks_http2<S>(stream: &TlsStream<S>) -> bool {
     stream.get_ref().1.alpn_protocol() == Some(HTTP2)
 }
 
-/// Everything belongs to one certificate, the keys of session tickets too: a session that began with another is not taken
-/// up again, so that whoever comes after a replacement does see the new one.
+/// Each certificate has a configuration of its own, including the keys of session tickets: a session that began with
+/// another certificate is not resumed, so that clients see a new certificate after a replacement.
 fn config(certified: Arc<CertifiedKey>) -> Result<Arc<ServerConfig>, Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
-    // Tickets are kept by the clients: sessions cost no room here, and no lock that all cores want.
+    // Clients store their session tickets: here, sessions cost no memory, and no lock shared by all cores.
     config.ticketer = Ticketer::new()?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    // What a client sends before the handshake is over can be sent again by others (RFC 8446 §8): none of it is taken.
+    // Early data can be replayed by others (RFC 8446 §8): none is accepted.
     config.max_early_data_size = 0;
     Ok(Arc::new(config))
 }

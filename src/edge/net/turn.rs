@@ -1,14 +1,14 @@
-//! Tasks of one core: a task that has moved enough lets the others go first.
+//! Fair scheduling on a core: a task that has moved enough bytes yields to the others.
 
 use std::{future::Future, pin::pin, task::Context};
 
-/// As many bytes as a connection moves until it is the turn of the others. A large transfer would otherwise move tens of megabytes
-/// at once, while small requests of the same core wait.
+/// How many bytes a connection moves before it yields. A large transfer would otherwise move tens of megabytes at once,
+/// while small requests of the same core wait.
 pub(crate) const TURN_BYTES: usize = 256 * 1024;
 
-/// Has a task polled again when all others that are ready have been, and sockets have been asked what else is.
+/// Schedules the task again after all other ready tasks, and after the sockets were polled for new events.
 pub(crate) fn end_turn(context: &mut Context<'_>) {
-    // It wakes the task, however long this lives.
+    // It wakes the task even though it is dropped at once.
     let _ = pin!(tokio::task::yield_now()).poll(context);
 }
 
@@ -25,8 +25,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn between_two_turns_of_a_task_all_others_have_theirs() {
-        // More than the runtime polls before it asks the sockets by itself.
+    async fn between_two_polls_of_a_yielding_task_all_others_are_polled() {
+        // More than the runtime polls before it checks the sockets by itself.
         const TURNS: usize = 10_000;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let other = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -49,7 +49,7 @@ mod tests {
             assert_eq!(stream.read(&mut [0]).await.unwrap(), 1);
             seen.get()
         });
-        // What was written to a socket is seen by its reader at the next turn, or the one after that.
+        // The reader sees written bytes at the next poll, or the one after that.
         assert!((2..=4).contains(&read.await), "{} turns", turns.get());
     }
 }

@@ -1,6 +1,7 @@
-//! One line per request, written when its answer has ended (or was given up). It never holds a query, a header or a body:
-//! those may hold secrets. For machines the lines of a core are put together and written in blocks, soon after: a system call for
-//! each would cost more than the line. For people each is written at once, so that it stands in its place among all others.
+//! Writes one line per request when its response has ended (or was abandoned). A line never holds a query, a header or
+//! a body: those may hold secrets. Lines for machines are collected per core and written in blocks soon afterwards: a
+//! system call for each would cost more than the line. Lines for people are written at once, so that they appear in
+//! order with all others.
 
 mod json;
 mod line;
@@ -33,19 +34,19 @@ use crate::{
     ports::Clock,
 };
 
-/// What is logged as the status of a request whose client went away before the answer's head; nginx's number for it.
+/// The logged status of a request whose client went away before the response's head; it is nginx's number for this.
 const CLIENT_GONE: u16 = 499;
 
-/// What is logged as the status of a request that the end of the drain cut off before its answer's head.
+/// The logged status of a request that the end of the drain cut off before its response's head.
 const CUT_OFF: u16 = 503;
 
-/// As much as is put together before it is written.
+/// The size of a block: this much is collected before it is written.
 const BLOCK_BYTES: usize = 32 * 1024;
 
-/// How long a line may wait for others: too short for somebody who watches to notice.
+/// The longest time that a line waits for others: too short to be noticed by a person who watches the log.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
-/// A core's part of the log.
+/// A core's part of the access log.
 pub(crate) struct AccessLog {
     sink: Arc<dyn AccessLogSink>,
     format: LogFormat,
@@ -56,7 +57,7 @@ pub(crate) struct AccessLog {
 }
 
 impl AccessLog {
-    /// Times are UTC for machines, and of this zone for people.
+    /// Times are in UTC for machines, and in this zone for people.
     pub(crate) fn new(sink: Arc<dyn AccessLogSink>, format: LogFormat, timezone: Tz, clock: Arc<dyn Clock>) -> Self {
         Self {
             sink,
@@ -68,12 +69,12 @@ impl AccessLog {
         }
     }
 
-    /// The requests that end from now on are cut off by the gateway, not by their clients.
+    /// Marks requests that end from now on as cut off by the gateway, not by their clients.
     pub(crate) fn cut_off(&self) {
         self.is_cut_off.set(true);
     }
 
-    /// Writes the lines that have waited long enough, for ever.
+    /// Writes the lines that have waited long enough; never returns.
     pub(crate) async fn keep(&self) {
         loop {
             self.begun.notified().await;
@@ -82,7 +83,7 @@ impl AccessLog {
         }
     }
 
-    /// Writes all that there is.
+    /// Writes all pending lines.
     pub(crate) fn flush(&self) {
         let mut lines = self.lines.borrow_mut();
         if !lines.is_empty() {
@@ -94,7 +95,7 @@ impl AccessLog {
     fn add(&self, record: &Record, ended: Instant) {
         let lines = &mut *self.lines.borrow_mut();
         if lines.is_empty() {
-            // Asked once a block, as the answer takes looking up.
+            // Checked once per block: the check is not free.
             if !self.sink.is_open() {
                 return;
             }
@@ -112,7 +113,7 @@ impl AccessLog {
     }
 }
 
-/// What is known about a request. Dropping it writes the line.
+/// The collected facts about a request. Dropping it writes the line.
 pub(crate) struct Record {
     log: Rc<AccessLog>,
     method: Method,
@@ -121,32 +122,32 @@ pub(crate) struct Record {
     began: Instant,
     status: u16,
     route: Option<Arc<Route>>,
-    /// Where it arrives at the service; for people alone.
+    /// The path of the request at the service; only for people.
     path_there: Option<String>,
-    /// The authority of the instance that it goes to.
+    /// The authority of the endpoint to which it goes.
     instance: Option<Rc<str>>,
-    /// Why that could not be connected to.
+    /// The reason why connecting to the endpoint failed.
     trouble: Option<String>,
     client: Option<IpAddr>,
     caller: Option<Rc<Caller>>,
     trace: Option<TraceId>,
-    /// When its service was turned to.
+    /// The time when it was sent on to its service.
     forwarded_at: Option<Instant>,
-    /// From then until the head of the service's answer came.
+    /// The time from then until the head of the service's response came.
     upstream_time: Option<Duration>,
-    /// What of its body was read, but for what `upload` counts.
+    /// The number of body bytes read, without those that `upload` counts.
     bytes_in: Cell<u64>,
-    /// Its body, as long as that may still be read for a service.
+    /// Its body, as long as it may still be read for a service.
     upload: Option<Rc<Upload>>,
     bytes_out: Cell<u64>,
     complete: bool,
     connection_state: Rc<ConnectionState>,
-    /// What it counts against as long as it is in flight.
+    /// The permits that it holds while it is in flight.
     pub(crate) in_flight: InFlight,
 }
 
 impl Record {
-    /// A request has come. `target` is `None` if its head was refused before it was read.
+    /// Starts the record of a request. `target` is `None` if its head was refused before it was parsed.
     pub(crate) fn begin(
         log: &Rc<AccessLog>,
         method: Method,
@@ -155,7 +156,7 @@ impl Record {
         connection_state: Rc<ConnectionState>,
     ) -> Box<Self> {
         connection_state.request_begun();
-        // It is handed on many times until it is written.
+        // Boxed, as it is moved many times until it is written.
         Box::new(Self {
             log: Rc::clone(log),
             method,
@@ -181,12 +182,12 @@ impl Record {
         })
     }
 
-    /// This client sent it.
+    /// Sets the client.
     pub(crate) fn comes_from(&mut self, client: IpAddr) {
         self.client = Some(client);
     }
 
-    /// It goes by this route, with this path.
+    /// Sets the route, and the request's path.
     pub(crate) fn goes_by(&mut self, route: &Arc<Route>, path: &str) {
         if self.log.format == LogFormat::Text {
             self.path_there = route.upstream_pieces(path).map(|pieces| pieces.concat());
@@ -194,58 +195,58 @@ impl Record {
         self.route = Some(Arc::clone(route));
     }
 
-    /// It is for this caller.
+    /// Sets the caller.
     pub(crate) fn is_of(&mut self, caller: &Rc<Caller>) {
         self.caller = Some(Rc::clone(caller));
     }
 
-    /// It is part of this trace, as its service is told.
+    /// Sets the trace that the service is told.
     pub(crate) fn belongs_to(&mut self, trace: TraceId) {
         self.trace = Some(trace);
     }
 
-    /// Its body is read for its service from here.
+    /// From here on, its body is read for its service.
     pub(crate) fn uploads(&mut self, upload: &Rc<Upload>) {
         self.upload = Some(Rc::clone(upload));
     }
 
-    /// No more of its body is read for its service. What was kept of it can be released.
+    /// Nothing more of its body is read for its service. The buffered part can be released.
     pub(crate) fn upload_ended(&mut self) {
         self.bytes_in.set(self.bytes_in());
         self.upload = None;
     }
 
-    /// So many bytes of its body, or of what came behind it in another protocol, were read from the client.
+    /// Counts bytes of its body, or of another protocol after an upgrade, that were read from the client.
     pub(crate) fn received(&self, bytes: usize) {
         self.bytes_in.set(self.bytes_in.get() + bytes as u64);
     }
 
-    /// So many bytes of its answer's body, or of what went behind it in another protocol, were handed to the client.
+    /// Counts bytes of its response's body, or of another protocol after an upgrade, that were passed to the client.
     pub(crate) fn sent(&self, bytes: usize) {
         self.bytes_out.set(self.bytes_out.get() + bytes as u64);
     }
 
-    /// Its service is turned to now.
+    /// Sets the time when it is sent on to its service.
     pub(crate) fn forwarded(&mut self, now: Instant) {
         self.forwarded_at = Some(now);
     }
 
-    /// It goes to the instance with this authority.
+    /// Sets the endpoint by its authority.
     pub(crate) fn reaches(&mut self, authority: &Rc<str>) {
         self.instance = Some(Rc::clone(authority));
     }
 
-    /// The instance did not answer; why it could not be connected to, if that was it.
+    /// Records that the endpoint did not respond, with the reason if connecting to it failed.
     pub(crate) fn is_lost(&mut self, trouble: Option<String>) {
         self.trouble = trouble;
     }
 
-    /// The head of its service's answer has come.
+    /// Records that the head of its service's response has come.
     pub(crate) fn service_answered(&mut self) {
         self.upstream_time = self.forwarded_at.map(|since| since.elapsed());
     }
 
-    /// Whom it reached, or was to reach: `auth at http://localhost:8001`.
+    /// The service and endpoint it was sent to, or was meant for: `auth at http://localhost:8001`.
     pub(crate) fn service_at(&self) -> String {
         let service = self.route.as_ref().map_or("a service", |route| route.service.as_str());
         match &self.instance {
@@ -254,27 +255,27 @@ impl Record {
         }
     }
 
-    /// Why its instance could not be connected to, if that is known.
+    /// The reason why connecting to its endpoint failed, if that is known.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.trouble.as_ref().map(|error| format!("{error}; is it running?"))
     }
 
-    /// It may stand still for so long.
+    /// Allows the request to be idle for `limit`.
     pub(crate) fn may_idle(&self, limit: Duration) {
         self.connection_state.may_idle(limit);
     }
 
-    /// The answer's head is known.
+    /// Records the status of the response.
     pub(crate) fn answered(&mut self, status: StatusCode) {
         self.status = status.as_u16();
     }
 
-    /// The answer's last byte was handed to the client.
+    /// Records that the response's last byte was passed to the client.
     pub(crate) fn complete(&mut self) {
         self.complete = true;
     }
 
-    /// The answer broke off; the client's connection is closed so that it can tell.
+    /// Logs that the response broke off. The client's connection is closed, so that it notices.
     pub(crate) fn break_off(&self, error: &io::Error) {
         debug!(request_id = self.request_id.as_str(), %error, "an answer broke off");
     }

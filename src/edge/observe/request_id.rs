@@ -1,4 +1,5 @@
-//! Random ids for requests and traces, drawn from the operating system in blocks so that an id costs a copy.
+//! Random ids for requests and traces. The bytes are drawn from the operating system in blocks, so that an id only
+//! costs a copy.
 
 use std::{
     cell::{Cell, RefCell},
@@ -23,7 +24,7 @@ impl RandomSource {
         Self { entropy, block: RefCell::new(Box::new([0; BLOCK])), used: Cell::new(BLOCK) }
     }
 
-    /// `N` bytes that nobody can foresee and no other request gets.
+    /// `N` unpredictable bytes that no other request gets.
     pub(crate) fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut block = self.block.borrow_mut();
         if self.used.get() + N > BLOCK {
@@ -42,7 +43,7 @@ impl RandomSource {
     }
 }
 
-/// A request's id and its text, which goes into two messages and a log line.
+/// A request's id and its text, which is written into two messages and a log line.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestText {
     pub(crate) id: RequestId,
@@ -52,7 +53,7 @@ pub(crate) struct RequestText {
 const LENGTH: usize = 22;
 
 impl RequestText {
-    /// The id with the text that [`RequestId`]'s own `Display` gives, which takes a detour over hexadecimal text.
+    /// The id with the text that [`RequestId`]'s own `Display` gives, which takes a detour through hexadecimal text.
     pub(crate) fn of(id: RequestId) -> Self {
         const DIGITS: &[u8; 58] = b"123456789abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ";
         let mut text = [DIGITS[0]; LENGTH];
@@ -95,7 +96,7 @@ mod tests {
     use crate::edge::tests::support::CountingEntropy;
 
     #[test]
-    fn the_text_is_that_of_the_id() {
+    fn the_text_matches_the_id() {
         for bits in [0, 1, 57, 58, u128::MAX, u128::MAX / 3, 58_u128.pow(10), 58_u128.pow(20) - 1, 58_u128.pow(21)] {
             let id = RequestId::from(Uuid::from_u128(bits));
             assert_eq!(RequestText::of(id).as_str(), id.to_string());

@@ -1,4 +1,4 @@
-//! W3C trace context: a valid `traceparent` is continued under a new parent id, an invalid one is replaced, and then its
+//! W3C trace context: a valid `traceparent` is continued under a new parent id; an invalid one is replaced, and its
 //! `tracestate` is dropped with it (W3C Trace Context §3.2, §3.3).
 
 use http::HeaderName;
@@ -12,17 +12,17 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// A new trace is marked as sampled: a service that follows its parent's decision would otherwise never record anything.
 const SAMPLED: u8 = 1;
 
-/// What a valid `traceparent` says that is passed on.
+/// The forwarded contents of a valid `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Trace {
     id: [u8; 32],
     flags: u8,
 }
 
-/// How long a `traceparent` of version 00 is.
+/// The length of a `traceparent` of version 00.
 const LENGTH: usize = 55;
 
-/// A `traceparent` as it is sent.
+/// A `traceparent` in its sent form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Traceparent([u8; LENGTH]);
 
@@ -32,7 +32,7 @@ impl Traceparent {
         &self.0
     }
 
-    /// Which trace it is part of.
+    /// The trace to which it belongs.
     pub(crate) fn id(&self) -> TraceId {
         let mut id = [0; 32];
         id.copy_from_slice(&self.0[3..35]);
@@ -40,7 +40,7 @@ impl Traceparent {
     }
 }
 
-/// Names a trace, in hexadecimal digits.
+/// The id of a trace, in hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TraceId([u8; 32]);
 
@@ -50,8 +50,8 @@ impl TraceId {
     }
 }
 
-/// The `traceparent` that makes us the parent of what the service does; the one that came is taken out. `random` is the new
-/// parent id (8 bytes) and, if need be, the trace id.
+/// The `traceparent` that makes the gateway the parent of the service's work; the received one is removed. `random` is
+/// the new parent id (8 bytes) and, if needed, the trace id.
 pub(crate) fn continue_trace(headers: &mut HeaderList, random: [u8; 24]) -> Traceparent {
     let known = known_trace(headers);
     let mut text = *b"00-................................-................-..";
@@ -67,7 +67,7 @@ pub(crate) fn continue_trace(headers: &mut HeaderList, random: [u8; 24]) -> Trac
     Traceparent(text)
 }
 
-/// What the one `traceparent` says, if there is one and it is valid.
+/// The contents of the `traceparent`, if there is exactly one and it is valid.
 fn known_trace(headers: &HeaderList) -> Option<Trace> {
     let mut values = headers.all(TRACEPARENT);
     match (values.next(), values.next()) {
@@ -83,17 +83,17 @@ fn parse(text: &[u8]) -> Option<Trace> {
     let (version, id, parent, flags) = (&known[..2], &known[3..35], &known[36..52], &known[53..]);
     let dashes = [2, 35, 52].into_iter().all(|at| known[at] == b'-');
     let hex = [version, id, parent, flags].into_iter().all(is_hex);
-    // Later versions may say more behind another dash; version 00 may not.
+    // Later versions may have more after another dash; version 00 may not.
     let length = later.is_empty() || (version != b"00" && later[0] == b'-');
     if !dashes || !hex || !length || version == b"ff" || is_zero(id) || is_zero(parent) {
         return None;
     }
-    // Version 00 knows one flag; the others must be sent as zero.
+    // Version 00 defines one flag; the others must be sent as zero.
     let flags = u8::from_str_radix(std::str::from_utf8(flags).ok()?, 16).ok()? & SAMPLED;
     Some(Trace { id: id.try_into().ok()?, flags })
 }
 
-/// Two digits for each byte.
+/// Writes two digits for each byte.
 fn hex(digits: &mut [u8], bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (two, byte) in digits.chunks_exact_mut(2).zip(bytes) {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_valid_trace_goes_on_under_a_new_parent() {
+    fn a_valid_trace_continues_under_a_new_parent() {
         for (sent, flags) in [
             (format!("00-{ID}-b7ad6b7169203331-01"), "01"),
             (format!("00-{ID}-b7ad6b7169203331-00"), "00"),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_one_is_replaced_and_its_state_dropped() {
+    fn an_invalid_traceparent_is_replaced_and_its_state_dropped() {
         let good = format!("00-{ID}-b7ad6b7169203331-01");
         let replaced = (format!("00-{}-abababababababab-01", "ab".repeat(16)), false);
         for sent in [

@@ -1,5 +1,5 @@
-//! Hands a request for one of the gateway's own paths to the control plane, on its own runtime: its work may be slow, and
-//! none of it may delay a core. Its body stays with the connection, on this core, and is handed over piece by piece.
+//! Passes a request for one of the gateway's own paths to the control plane, on its own runtime: its work may be slow,
+//! and none of it may delay a core. The body stays with the connection, on this core, and is sent over part by part.
 
 use std::{
     future::Future,
@@ -31,7 +31,7 @@ use crate::edge::{
     ports::{self, RequestOrigin},
 };
 
-/// Answers a request whose headers are sanitised already, under the canonical path.
+/// Answers a request for `target`, the canonical path. Its headers must be sanitised already.
 pub(crate) async fn answer(
     core: &Core,
     mut head: RequestHead,
@@ -49,13 +49,13 @@ pub(crate) async fn answer(
     let mut request = head.with_body(body);
     request.extensions_mut().insert(origin);
     let control_plane = Arc::clone(&core.control_plane);
-    // If the client goes away, the task still ends its work: half a change is worse than an answer that nobody reads.
+    // If the client goes away, the task still finishes its work: a half-made change is worse than an unread response.
     let runtime = core.control_plane.own_runtime(request.uri().path()).unwrap_or(&core.control);
     let task = runtime.spawn(async move { control_plane.answer(request).await });
     match join_first(task, bridging).await {
         Ok(answer) => {
             let (mut parts, body) = answer.into_parts();
-            // The body itself says how long it is.
+            // The body itself knows its length.
             parts.headers.remove(CONTENT_LENGTH);
             Ok(Box::new(Answer { headers: parts.headers.into(), ..Answer::new(parts.status, ResponseBody::own(body)) }))
         }
@@ -66,10 +66,10 @@ pub(crate) async fn answer(
     }
 }
 
-/// What comes over: a part of the body, or its end.
+/// A message of the bridge: a part of the body, or its end.
 type Handed = Option<io::Result<Frame<Bytes>>>;
 
-/// The body as the other runtime sees it, and what has to go on here meanwhile.
+/// The body as the other runtime sees it, and the future that must run here meanwhile.
 fn bridge(mut body: Incoming, record: &Record) -> (ports::Body, impl Future<Output = ()>) {
     let (sender, receiver) = mpsc::channel(1);
     let wanted = Arc::<Notify>::default();
@@ -77,7 +77,8 @@ fn bridge(mut body: Incoming, record: &Record) -> (ports::Body, impl Future<Outp
     let asked = Arc::clone(&wanted);
     let bridging = async move {
         loop {
-            // Nothing is read before somebody wants it: a client that asks first is not told to send what nobody reads.
+            // Read only on demand: otherwise a client that waits for `100 Continue` would send a body that is never
+            // read.
             asked.notified().await;
             let part = body.frame().await;
             if let Some(Ok(frame)) = &part {
@@ -113,12 +114,12 @@ impl Body for BridgedBody {
             this.wanted.notify_one();
         }
         let handed = ready!(received);
-        // Without a last word the client has gone, and what came is not whole.
+        // Without a final message the client has gone, and the body is incomplete.
         Poll::Ready(handed.unwrap_or_else(|| Some(Err(io::ErrorKind::UnexpectedEof.into()))))
     }
 }
 
-/// What `first` comes to; `second` goes on beside it.
+/// The result of `first`; runs `second` concurrently until then.
 async fn join_first<T>(first: impl Future<Output = T>, second: impl Future<Output = ()>) -> T {
     let (mut first, mut second) = (pin!(first), pin!(second));
     let mut goes_on = true;

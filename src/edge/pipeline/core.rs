@@ -1,4 +1,4 @@
-//! What one core answers requests with. Nothing in here is shared with another core, so nothing in here is locked.
+//! The part of a core that handles requests. None of it is shared with another core, so none of it is locked.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// See the module.
+/// The part of a core that handles requests.
 pub(crate) struct Core {
     pub(crate) listener: ListenerSettings,
     pub(crate) control_plane: Arc<dyn ControlPlane>,

@@ -1,6 +1,7 @@
-//! Pages of `ALLOWED_ORIGINS` may call services and read what they answer, and why nobody answered (the Fetch standard's CORS
-//! protocol). The gateway answers what a browser asks before it calls: it asks without any credential, so a service behind a
-//! route that needs one would never hear of it. What a service says of its own answers is left alone.
+//! Lets pages of `ALLOWED_ORIGINS` call services and read the responses, including error responses of the gateway (the
+//! Fetch standard's CORS protocol). The gateway answers preflights itself: browsers send them without credentials, so
+//! they would never reach a service behind a route that needs one. CORS headers that a service sets on its own
+//! responses are not changed.
 
 use bytes::Bytes;
 use http::{
@@ -21,24 +22,24 @@ use crate::{
     edge::http::{header_list::HeaderList, message::Answer},
 };
 
-/// What pages may read besides the body: why something failed, and under which id it is logged.
+/// The headers that pages may read: the reason for a failure, and the id under which it is logged.
 const EXPOSED: HeaderValue = HeaderValue::from_static("x-request-id, www-authenticate, retry-after");
 
-/// How long a browser need not ask again, in seconds. An origin that is taken off the list is refused all the same: every
-/// answer says who may read it.
+/// How long a browser may cache a preflight, in seconds. An origin that is removed from the list is refused all the
+/// same: every response states who may read it.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// Who may read the answer to a request.
+/// Who may read the response to a request.
 #[derive(Debug, Default)]
 pub(crate) struct CorsDecision {
-    /// Whether others might than may now: caches have to know.
+    /// Whether the result depends on the request's origin: caches have to know.
     depend_on_origin: bool,
-    /// The origin of the page that asks, if it is on the list, and what it may.
+    /// The origin of the calling page, if it is allowed, and its rights.
     page: Option<(Bytes, Reader)>,
 }
 
 impl CorsDecision {
-    /// Those of the answer to a request.
+    /// The decision for the response to a request.
     pub(crate) fn of(allowed_origins: &AllowedOrigins, headers: &HeaderList) -> Self {
         if allowed_origins.is_empty() {
             return Self::default();
@@ -47,7 +48,7 @@ impl CorsDecision {
         Self { depend_on_origin: true, page }
     }
 
-    /// What a browser wants to know before it sends what no form could, if that is what it asks.
+    /// The response to a preflight, if the request is one from an allowed page.
     pub(crate) fn preflight(&self, method: &Method, headers: &HeaderList) -> Option<Response> {
         let asks = *method == Method::OPTIONS && headers.contains(&ACCESS_CONTROL_REQUEST_METHOD);
         if self.page.is_none() || !asks {
@@ -55,7 +56,7 @@ impl CorsDecision {
         }
         let mut answer = Answer::new(StatusCode::NO_CONTENT, ResponseBody::whole(Bytes::new()));
         answer.headers.append(ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
-        // Which headers its services understand is not the gateway's business; those that are ours it drops in any case.
+        // The gateway does not know which headers a service accepts, so it allows all. Its own it drops in any case.
         if let Some(wanted) = headers.get(&ACCESS_CONTROL_REQUEST_HEADERS) {
             answer.headers.append(ACCESS_CONTROL_ALLOW_HEADERS, wanted);
         }
@@ -63,7 +64,7 @@ impl CorsDecision {
         Some(answer)
     }
 
-    /// Says so on the answer, unless the service has said by itself who may read it.
+    /// Sets the headers of the response, unless the service has set its own.
     pub(crate) fn apply(self, headers: &mut HeaderList) {
         const YES: HeaderValue = HeaderValue::from_static("true");
         if !self.depend_on_origin || headers.contains(&ACCESS_CONTROL_ALLOW_ORIGIN) {
@@ -76,7 +77,7 @@ impl CorsDecision {
             headers.append(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             match reader {
                 Reader::Trusted => headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, YES),
-                // Starlette says it on every answer, also where it does not name an origin.
+                // Starlette sends it on every response, even if that does not name an origin.
                 Reader::Preview => headers.remove(&ACCESS_CONTROL_ALLOW_CREDENTIALS),
             }
             if !headers.contains(&ACCESS_CONTROL_EXPOSE_HEADERS) {
@@ -86,7 +87,7 @@ impl CorsDecision {
     }
 }
 
-/// Whether a `Vary` names `Origin` already, or everything.
+/// Whether a `Vary` names `Origin` already, or is `*`.
 fn names_origin(vary: &[u8]) -> bool {
     vary.split(|&byte| byte == b',')
         .map(<[u8]>::trim_ascii)

@@ -1,4 +1,4 @@
-//! What the caller is told of a failure: a problem document (RFC 9457), or another page.
+//! The responses to failures: a problem document (RFC 9457), or a redirect.
 
 use std::borrow::Cow;
 
@@ -15,17 +15,17 @@ use crate::{
     problem::{self, Challenge, Problem},
 };
 
-/// What clients may use here; `TRACE` and `CONNECT` are not among them.
+/// The allowed methods; `TRACE` and `CONNECT` are not among them.
 pub(crate) const ALLOWED_METHODS: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 
 impl Failure {
-    /// Why, in words.
+    /// The reason, in words.
     pub(crate) fn why(&self) -> String {
         self.problem().detail.into_owned()
     }
 
-    /// What the caller is told.
+    /// The problem document for the caller.
     fn problem(&self) -> Problem {
         match self {
             Self::Token(rejection) => Problem::invalid_token(*rejection),
@@ -114,7 +114,7 @@ impl Failure {
         }
     }
 
-    /// Whether the connection is not to be used again: where its next request begins is in doubt, or the rest of a large
+    /// Whether the connection must not be reused: the start of its next request is uncertain, or the rest of a large
     /// body would have to be read first.
     fn ends_connection(&self) -> bool {
         matches!(
@@ -129,7 +129,7 @@ impl Failure {
         )
     }
 
-    /// The answer.
+    /// The response.
     pub(crate) fn answer(&self, request_id: &RequestText) -> Response {
         if let Self::SignIn(location) = self {
             return elsewhere(location.clone());
@@ -157,7 +157,7 @@ impl Failure {
     }
 }
 
-/// Another page first. Who asks again later may be signed in by then, so it is not to be remembered.
+/// A redirect. Must not be cached, as the caller may be signed in by the next request.
 fn elsewhere(location: HeaderValue) -> Response {
     let mut answer = Answer::new(StatusCode::SEE_OTHER, ResponseBody::whole(Bytes::new()));
     answer.headers.append(LOCATION, location);

@@ -1,5 +1,5 @@
-//! An answer's body on its way to the client: streamed with back-pressure and never kept. Trailers go along but for those that
-//! could pose as headers of ours.
+//! A response's body on its way to the client: streamed with back-pressure and never stored. Trailers are forwarded,
+//! except those that could pass for headers of the gateway.
 
 use std::{
     io,
@@ -24,8 +24,8 @@ use crate::edge::{
 /// A response on its way to the client.
 pub(crate) type Response = Answer<ResponseBody>;
 
-/// An answer's body on its way to the client. When it has ended, or is dropped because the client is gone, the request is
-/// logged.
+/// A response's body on its way to the client. When it has ended, or is dropped because the client is gone, the request
+/// is logged.
 pub(crate) struct ResponseBody {
     content: Content,
     record: Option<Box<Record>>,
@@ -35,7 +35,7 @@ enum Content {
     Whole(Bytes),
     Own(ports::Body),
     Upstream(Guard, UpstreamBody),
-    /// None; the connection goes on as this.
+    /// No body: after a 101 the connection becomes this tunnel.
     Switched(Option<Box<Tunnel>>),
 }
 
@@ -44,17 +44,17 @@ impl ResponseBody {
         Self { content, record: None }
     }
 
-    /// A body that is there already.
+    /// A body that is complete already.
     pub(crate) fn whole(bytes: Bytes) -> Self {
         Self::new(Content::Whole(bytes))
     }
 
-    /// What the control plane answers.
+    /// The body of a response of the control plane.
     pub(crate) fn own(body: ports::Body) -> Self {
         Self::new(Content::Own(body))
     }
 
-    /// The answer to a `HEAD`: its head tells of the body, which is not sent (RFC 9110 §9.3.2).
+    /// Removes the body of the response to a `HEAD`: its head describes a body, which is not sent (RFC 9110 §9.3.2).
     pub(crate) fn withheld(response: &mut Response) {
         response.length = response.length.header().map_or(BodyLength::None, BodyLength::Announced);
         let body = &mut response.body;
@@ -64,7 +64,7 @@ impl ResponseBody {
         }
     }
 
-    /// What the connection goes on as, if this stands behind a 101.
+    /// Takes the tunnel that the connection becomes, if this is the body of a 101.
     pub(crate) fn take_tunnel(&mut self) -> Option<Box<Tunnel>> {
         let Content::Switched(tunnel) = &mut self.content else { return None };
         let mut tunnel = tunnel.take()?;
@@ -80,21 +80,21 @@ impl ResponseBody {
         self.note_end();
     }
 
-    /// So many bytes of the body were handed to the client.
+    /// Counts bytes of the body that were passed to the client.
     pub(crate) fn sent(&self, bytes: usize) {
         if let Some(record) = &self.record {
             record.sent(bytes);
         }
     }
 
-    /// All of the answer was handed to the client.
+    /// Records that all of the response was passed to the client.
     pub(crate) fn complete(&mut self) {
         if let Some(record) = &mut self.record {
             record.complete();
         }
     }
 
-    /// Whether the service still takes of the request that it answers.
+    /// Whether some of the request's body is still to be sent to the service.
     pub(crate) fn is_uploading(&self) -> bool {
         match &self.content {
             Content::Upstream(_, body) => body.is_uploading(),
@@ -102,16 +102,17 @@ impl ResponseBody {
         }
     }
 
-    /// Sends on what the client still uploads while it does not take more of the answer. Whether there may be more of it.
+    /// Continues the client's upload while the client does not take more of the response. Returns whether more may
+    /// follow.
     pub(crate) fn go_on_uploading(&mut self, context: &mut Context<'_>) -> bool {
         if let Content::Upstream(_, body) = &mut self.content {
-            // A failure comes back with the next part of the answer.
+            // The next poll of the response reports a failure.
             let _ = body.poll_upload(context);
         }
         self.is_uploading()
     }
 
-    /// The guard of what a service answers.
+    /// The guard of a service's response.
     pub(crate) fn guard(&mut self) -> Option<&mut Guard> {
         match &mut self.content {
             Content::Upstream(guard, _) => Some(guard),
@@ -119,7 +120,8 @@ impl ResponseBody {
         }
     }
 
-    /// Whether the answer is not to go on, while its client does not take more of it. The task is woken when that changes.
+    /// Whether the response must not go on, while its client does not take more of it. Wakes the task when that
+    /// changes.
     pub(crate) fn is_over(&self, context: &Context<'_>) -> bool {
         match &self.content {
             Content::Upstream(guard, _) => guard.poll_end_reason(context.waker()).is_some(),
@@ -127,7 +129,7 @@ impl ResponseBody {
         }
     }
 
-    /// Takes note of the end as soon as it is known, not when somebody asks what comes behind it.
+    /// Records the end as soon as it is known, before the next poll.
     fn note_end(&mut self) {
         if self.is_end_stream() {
             self.end();
@@ -145,7 +147,7 @@ impl ResponseBody {
 }
 
 impl From<(UpstreamBody, Guard)> for ResponseBody {
-    /// What a service answers; the guard says when not to wait for that.
+    /// The body of a service's response; the guard ends the wait for it.
     fn from((body, guard): (UpstreamBody, Guard)) -> Self {
         let mut body = Self::new(Content::Upstream(guard, body));
         body.note_end();
@@ -154,7 +156,7 @@ impl From<(UpstreamBody, Guard)> for ResponseBody {
 }
 
 impl From<Tunnel> for ResponseBody {
-    /// What stands behind a 101.
+    /// The tunnel after a 101.
     fn from(tunnel: Tunnel) -> Self {
         Self::new(Content::Switched(Some(Box::new(tunnel))))
     }

@@ -1,6 +1,6 @@
-//! Says in the log that requests are refused because there is too little of something: permits of a route or a service, connections,
-//! instances. A line for each request would be a flood just when there is too much to do, so a core says it at most once in ten
-//! seconds for each route and reason, with how many requests it concerned.
+//! Logs that requests are refused for lack of a resource: permits of a route or a service, connections, endpoints. A
+//! line for each request would flood the log just under overload, so for each route and reason a core logs it at most
+//! once in ten seconds, with the number of requests concerned.
 
 use std::{
     cell::RefCell,
@@ -19,19 +19,19 @@ use crate::{
     edge::error::Failure,
 };
 
-/// How long a core says nothing more about a route and a reason.
+/// How long a core does not log the same route and reason again.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// What there is too little of.
+/// The lacking resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Reason {
-    /// The route has as many requests in flight as its `max_requests`.
+    /// The route has `max_requests` requests in flight.
     Route,
-    /// The service has as many requests in flight as it may.
+    /// The service has its maximum of requests in flight.
     Service,
-    /// The process has as many connections to services as it may.
+    /// The process has its maximum of connections to services.
     Connections,
-    /// The service has no instance.
+    /// The service has no endpoint.
     Instances,
 }
 
@@ -46,7 +46,7 @@ impl Reason {
         }
     }
 
-    /// What has happened, and what may be done about it.
+    /// The description, with a possible remedy.
     fn text(self, route: &Route) -> String {
         match self {
             Self::Route => "the route has reached its limit of requests in flight (max_requests)".to_owned(),
@@ -63,19 +63,20 @@ impl Reason {
     }
 }
 
-/// What a core has said.
+/// The shortages that a core has logged.
 #[derive(Debug, Default)]
 pub(crate) struct Shortages(RefCell<HashMap<(PathPrefix, Methods, Reason), Said>>);
 
 #[derive(Debug)]
 struct Said {
     at: Instant,
-    /// How many requests were refused since.
+    /// How many requests were refused since then.
     unsaid: u64,
 }
 
 impl Shortages {
-    /// A request on `route` was refused; says so if that is the reason, and if it was not said just now.
+    /// Records that a request on `route` was refused. Logs it if a shortage is the reason, and if it was not logged
+    /// just now.
     pub(crate) fn note(&self, route: &Route, failure: &Failure) {
         let Some(reason) = Reason::of(failure) else { return };
         if let Some(requests) = self.due(route, reason, Instant::now()) {
@@ -83,10 +84,10 @@ impl Shortages {
         }
     }
 
-    /// How many requests are to be told of, if it is time to do so.
+    /// The number of requests to log, if a line is due.
     fn due(&self, route: &Route, reason: Reason, now: Instant) -> Option<u64> {
         let mut said = self.0.borrow_mut();
-        // As many entries as there are routes, at most.
+        // At most one entry for each route and reason.
         let key = (route.prefix.clone(), route.methods.clone(), reason);
         let Some(known) = said.get_mut(&key) else {
             said.insert(key, Said { at: now, unsaid: 0 });
@@ -107,7 +108,7 @@ mod tests {
     use crate::edge::tests::support::route;
 
     #[test]
-    fn a_shortage_is_told_at_once_and_then_at_intervals_with_all_that_it_concerned() {
+    fn a_shortage_is_logged_at_once_and_then_at_intervals_with_the_number_of_requests() {
         let shortages = Shortages::default();
         let (one, other) = (route("/api/a", "a", "/"), route("/api/b", "a", "/"));
         let now = Instant::now();
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_too_little_of_is_named_with_what_sets_it() {
+    fn the_lacking_resource_is_named_with_its_setting() {
         let route = route("/api/a", "user-mail", "/");
         for (failure, setting) in [
             (Failure::RouteOverloaded, "max_requests"),

@@ -1,4 +1,4 @@
-//! What the lines for machines say of requests of each kind.
+//! The lines for machines, for requests of every kind.
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -39,7 +39,7 @@ fn for_machines(setup: Setup) -> Gateway {
     Setup { log_format: LogFormat::Json, ..setup }.start()
 }
 
-/// In front of one instance of `auth`.
+/// A setup in front of one endpoint of `auth`.
 fn before(instance: SocketAddr, speaks: Version) -> Setup {
     let scheme = if speaks == Version::HTTP_2 { "h2c" } else { "http" };
     Setup { services: vec![service("auth", &[&format!("{scheme}://{instance}")])], ..Setup::of(&[]) }
@@ -58,7 +58,7 @@ async fn line(gateway: &Gateway, path: &str) -> Value {
     found.remove(0)
 }
 
-/// Sends a request in this version of HTTP; what came of the answer's body.
+/// Sends a request in this version of HTTP. Returns the received part of the response's body.
 async fn asked(gateway: &Gateway, version: Version, method: Method, target: &str, lines: &str, body: &str) -> Vec<u8> {
     if version == Version::HTTP_11 {
         let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
@@ -71,7 +71,7 @@ async fn asked(gateway: &Gateway, version: Version, method: Method, target: &str
     }
     let client = Http2Client::connect(gateway).await;
     let mut came = Vec::new();
-    // It may break off, and then the library may keep even its head to itself.
+    // The response may break off, and then the library may not even return its head.
     let Ok(answer) = client.send(request).await else { return came };
     let mut answer = answer.into_body();
     while let Some(Ok(frame)) = answer.frame().await {
@@ -101,7 +101,7 @@ async fn telling_trace() -> Upstream {
     .await
 }
 
-/// The same over HTTP/2.
+/// Like `telling_trace`, over HTTP/2.
 async fn telling_trace_over_http2() -> SocketAddr {
     let (address, _) = serve(|request| async {
         let traceparent = request.headers()["traceparent"].as_bytes().to_vec();
@@ -113,7 +113,7 @@ async fn telling_trace_over_http2() -> SocketAddr {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_leaves_all_that_is_known_in_every_version_of_http() {
+async fn all_known_facts_are_logged_in_every_version_of_http() {
     let (http1, http2) = (telling_trace().await, telling_trace_over_http2().await);
     for (instance, speaks) in [(http1.address, Version::HTTP_11), (http2, Version::HTTP_2)] {
         let gateway = for_machines(before(instance, speaks));
@@ -143,7 +143,7 @@ fn documented() -> BTreeSet<&'static str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trace_that_came_is_the_one_in_the_line() {
+async fn a_received_trace_is_logged() {
     let upstream = telling_trace().await;
     let gateway = for_machines(before(upstream.address, Version::HTTP_11));
     let trace = "0af7651916cd43dd8448eb211c80319c";
@@ -152,7 +152,7 @@ async fn a_trace_that_came_is_the_one_in_the_line() {
         let lines = format!("traceparent: 00-{trace}-b7ad6b7169203331-01\r\n");
         asked(&gateway, version, Method::GET, &path, &lines, "").await;
         assert_eq!(line(&gateway, &path).await["trace_id"], trace);
-        // Nobody was told of a trace.
+        // No service was told of a trace.
         let refused = format!("/api/auth/{version:?}");
         asked(&gateway, version, Method::GET, &refused, &lines, "").await;
         let line = line(&gateway, &refused).await;
@@ -161,7 +161,7 @@ async fn a_trace_that_came_is_the_one_in_the_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_marks_bodies_off_is_not_counted() {
+async fn framing_bytes_are_not_counted() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n3\r\ncde\r\n0\r\nX-Sum: 7\r\n\r\n";
     let upstream = Upstream::answering(chunked).await;
     let gateway = for_machines(before(upstream.address, Version::HTTP_11));
@@ -169,7 +169,7 @@ async fn what_marks_bodies_off_is_not_counted() {
                    3;x=y\r\nabc\r\n4\r\ndefg\r\n0\r\nX-Sum: 7\r\n\r\n";
     assert_eq!(gateway.ask(request).await.text(), "abcde");
     assert_eq!(bytes(&line(&gateway, "/api/users/chunks").await), (7, 5));
-    // To a client that knows no chunks the answer ends with the connection.
+    // For a client without chunked encoding, the response ends with the connection.
     let old = "GET /api/users/old HTTP/1.0\r\nHost: a\r\n\r\n";
     assert_eq!(gateway.ask(old).await.text(), "abcde");
     let line = line(&gateway, "/api/users/old").await;
@@ -177,11 +177,11 @@ async fn what_marks_bodies_off_is_not_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_alone_is_a_whole_answer_without_bytes() {
+async fn the_response_to_head_is_complete_and_without_bytes() {
     let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n").await;
     let gateway = for_machines(before(upstream.address, Version::HTTP_11));
     for version in BOTH {
-        // Of a service, of the gateway's own API, and of what the data plane says itself.
+        // Responses of a service, of the gateway's own API, and of the data plane itself.
         for (path, status) in [("/api/users", 200), ("/own", 200), ("/api/none", 404)] {
             let path = format!("{path}/{version:?}");
             if version == Version::HTTP_11 {
@@ -211,7 +211,7 @@ async fn the_gateways_own_api_has_bytes_and_no_service() {
     }
 }
 
-/// A service of HTTP/2 that announces 100 bytes of an answer, sends ten of them, and resets the stream.
+/// A service of HTTP/2 that announces 100 bytes of a response, sends ten of them, and resets the stream.
 async fn breaking_off_over_http2() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -234,7 +234,7 @@ async fn breaking_off_over_http2() -> SocketAddr {
                         stream.write_all(&frame(RST_STREAM, 0, id, &[0, 0, 0, 2])).await?;
                     }
                 }
-                #[expect(unreachable_code, reason = "it names the type of the errors")]
+                #[expect(unreachable_code, reason = "it names the error type")]
                 std::io::Result::Ok(())
             });
         }
@@ -243,7 +243,7 @@ async fn breaking_off_over_http2() -> SocketAddr {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_its_service_breaks_off_has_what_came_of_it() {
+async fn the_received_bytes_of_a_broken_off_response_are_logged() {
     let http1 = Upstream::start(|mut connection| async move {
         connection.request().await;
         connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789").await;
@@ -266,7 +266,7 @@ async fn an_answer_that_its_service_breaks_off_has_what_came_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_goes_away_before_the_answer_leaves_what_it_has_sent() {
+async fn the_sent_bytes_of_a_client_that_leaves_before_the_response_are_logged() {
     let begun = Arc::new(Notify::new());
     let told = Arc::clone(&begun);
     let upstream = Upstream::start(move |mut connection| {
@@ -301,7 +301,7 @@ async fn a_client_that_goes_away_before_the_answer_leaves_what_it_has_sent() {
     }
 }
 
-/// A service that sends a large answer.
+/// A service that sends a large response.
 async fn large() -> (Upstream, u64) {
     const BYTES: usize = 8 << 20;
     let upstream = Upstream::start(|mut connection| async move {
@@ -314,7 +314,7 @@ async fn large() -> (Upstream, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_goes_away_amid_the_answer_leaves_what_it_was_sent() {
+async fn the_bytes_sent_to_a_client_that_leaves_during_the_response_are_logged() {
     let (upstream, all) = large().await;
     let setup = Setup { send_buffer_bytes: Some(64 * 1024), ..before(upstream.address, Version::HTTP_11) };
     let gateway = for_machines(setup);
@@ -327,10 +327,10 @@ async fn a_client_that_goes_away_amid_the_answer_leaves_what_it_was_sent() {
     client.reset();
     let line1 = line(&gateway, "/api/users/1").await;
     let (_, out) = bytes(&line1);
-    // What was got begins with a head.
+    // The received bytes begin with a head.
     assert!(got - 1000 < out && out < all && line1["complete"] == false, "{got}, {line1}");
 
-    // With HTTP/2 the window says how much it was: this client grants no more than it has at first.
+    // With HTTP/2 the window determines the number: this client grants no more than the initial window.
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let head = b"\x82\x86\x04\x0c/api/users/2\x41\x03www";
     stream
@@ -351,7 +351,7 @@ async fn a_client_that_goes_away_amid_the_answer_leaves_what_it_was_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_its_client_does_not_take_is_not_whole() {
+async fn a_response_that_its_client_does_not_take_is_incomplete() {
     let upstream = Upstream::ok().await;
     let gateway = for_machines(before(upstream.address, Version::HTTP_11));
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
@@ -373,22 +373,22 @@ async fn an_answer_that_its_client_does_not_take_is_not_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_body_that_is_not_taken_what_was_read_is_counted() {
+async fn the_read_bytes_of_a_refused_body_are_counted() {
     let upstream = Upstream::ok().await;
     let gateway = for_machines(before(upstream.address, Version::HTTP_11));
-    // It breaks off.
+    // The body breaks off.
     let mut client = gateway.connect().await;
     client.send("POST /api/users/half HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nquestion").await;
     client.half_close().await;
     assert_eq!(client.answer(true).await.status, 400);
     let half = line(&gateway, "/api/users/half").await;
     assert_eq!((bytes(&half).0, half.get("upstream_ms")), (8, None), "{half}");
-    // It is longer than the route takes, and its head does not say so.
+    // The body is longer than the route allows, and its head does not declare that.
     let (sender, body) = parts();
     let client = Http2Client::connect(&gateway).await;
     let sending = tokio::spawn(async move {
         for part in ["01234567", "89abcdef"] {
-            // The gateway may not wait for it.
+            // The gateway need not wait for it.
             let _ = sender.send(super::http2::data(part)).await;
         }
     });
@@ -396,13 +396,13 @@ async fn of_a_body_that_is_not_taken_what_was_read_is_counted() {
     assert_eq!(answer.status(), 413);
     sending.await.unwrap();
     assert_eq!(bytes(&line(&gateway, "/api/small/long").await).0, 16);
-    // Its head says so: it is not read.
+    // The head declares it: the body is not read.
     assert_eq!(gateway.ask(&post("/api/small/said", "0123456789abcdef")).await.status, 413);
     assert_eq!(bytes(&line(&gateway, "/api/small/said").await).0, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upgraded_connection_has_what_went_through_it() {
+async fn the_bytes_through_an_upgraded_connection_are_logged() {
     let switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello ";
     let upstream = Upstream::start(move |mut connection| async move {
         connection.request().await;
@@ -416,7 +416,7 @@ async fn an_upgraded_connection_has_what_went_through_it() {
     .await;
     let gateway = for_machines(before(upstream.address, Version::HTTP_11));
     let mut client = gateway.connect().await;
-    // Some of what is for the other side comes with the request already.
+    // Some bytes for the other side come with the request already.
     let lines = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
     client.send(&(get("/api/users/socket", lines) + "abc")).await;
     assert_eq!(client.answer(false).await.status, 101);
@@ -453,7 +453,7 @@ async fn the_time_of_a_service_ends_with_its_head_and_includes_failed_attempts()
     let urls = [fails.address, slow.address].map(|address| format!("http://{address}"));
     let services = vec![service("auth", &[&urls[0], &urls[1]])];
     let gateway = for_machines(Setup { services, ..Setup::of(&[]) });
-    // It is the turn of the one that fails first, and then of the other first.
+    // The first request goes to the failing endpoint first, and the second to the other.
     for (version, attempts) in BOTH.into_iter().zip([2, 1]) {
         let path = format!("/api/users/{version:?}");
         if version == Version::HTTP_11 {

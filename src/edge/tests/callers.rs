@@ -1,4 +1,4 @@
-//! Who calls, what they may do, and what goes along with them.
+//! Tests of authentication, of authorisation, and of the credentials that are forwarded.
 
 pub(crate) mod access;
 pub(crate) mod assertions;

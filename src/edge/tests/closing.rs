@@ -1,4 +1,4 @@
-//! How connections end: clients that close their side first, and clients that still send when they have been answered.
+//! The ends of connections: half-closed clients, and clients that are still sending after their response.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::{
 
 use super::harness::{Gateway, Setup, Upstream, get, soon};
 
-/// A service that answers a request once it is told to, and says what it sees.
+/// A service that answers a request when it is told to, and reports what it sees.
 struct Slow {
     upstream: Upstream,
     asked: Arc<Notify>,
@@ -43,7 +43,7 @@ impl Slow {
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_closes_its_side_gets_its_answer() {
+async fn a_half_closed_client_gets_its_response() {
     let slow = Slow::start(OK).await;
     let gateway = Setup::of(&[slow.upstream.address]).start();
     let old = "GET /api/users HTTP/1.0\r\nHost: x\r\n\r\n".to_owned();
@@ -58,7 +58,7 @@ async fn a_client_that_closes_its_side_gets_its_answer() {
         assert_eq!((answer.status, answer.text()), (200, "ok"), "{request}");
         assert!(client.is_closed().await);
     }
-    // Two that were sent at once are both answered, and so are the gateway's own paths.
+    // Two pipelined requests are both answered, and so are the gateway's own paths.
     let mut client = gateway.connect().await;
     client.send(&[get("/session", ""), get("/docs", "")].concat()).await;
     client.half_close().await;
@@ -69,7 +69,7 @@ async fn a_client_that_closes_its_side_gets_its_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_the_client_ends_too_early_is_refused_and_it_can_read_that() {
+async fn a_client_that_ends_its_body_too_early_can_read_the_refusal() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let mut client = gateway.connect().await;
@@ -80,7 +80,7 @@ async fn a_body_that_the_client_ends_too_early_is_refused_and_it_can_read_that()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_has_closed_its_side_is_not_waited_for_for_long() {
+async fn a_half_closed_client_is_not_waited_for_for_long() {
     let slow = Slow::start(OK).await;
     let mut setup = Setup::of(&[slow.upstream.address]);
     setup.listener.idle_timeout = Duration::from_millis(300);
@@ -89,24 +89,24 @@ async fn a_client_that_has_closed_its_side_is_not_waited_for_for_long() {
     client.send(&get("/api/users", "")).await;
     soon("the request", slow.asked.notified()).await;
     client.half_close().await;
-    // It may have gone altogether, and then nobody wants the answer.
+    // The client may have gone altogether, and then the response has no reader.
     soon("the end at the service", slow.left.notified()).await;
     assert!(client.is_closed().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_has_gone_is_noticed_after_something_was_sent_to_it() {
+async fn a_gone_client_is_noticed_after_something_was_sent_to_it() {
     const BEGUN: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n";
     let slow = Slow::start(BEGUN).await;
     let mut setup = Setup::of(&[slow.upstream.address]);
-    // Neither the end of this nor anything more to be sent may be what tells.
+    // Neither the idle timeout nor further writes may be what reveals it.
     setup.listener.idle_timeout = Duration::from_hours(1);
     setup.upstream.max_requests = 1;
     let gateway = setup.start();
     let mut client = gateway.connect().await;
     client.send(&get("/api/users", "")).await;
     soon("the request", slow.asked.notified()).await;
-    // It closes both sides, with FIN.
+    // Closes both sides, with FIN.
     drop(client);
     slow.answers.add_permits(1);
     soon("the end at the service", slow.left.notified()).await;
@@ -116,7 +116,7 @@ async fn a_client_that_has_gone_is_noticed_after_something_was_sent_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_has_closed_its_side_holds_what_is_its_own_and_no_more() {
+async fn a_half_closed_client_holds_its_permit_only_until_its_response() {
     let slow = Slow::start(OK).await;
     let mut setup = Setup::of(&[slow.upstream.address]);
     setup.listener.max_requests_per_client = 1;
@@ -133,7 +133,7 @@ async fn a_client_that_has_closed_its_side_holds_what_is_its_own_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_end_when_the_client_closes_its_side_and_other_answers_go_on() {
+async fn event_streams_end_when_the_client_half_closes_and_other_responses_continue() {
     const EVENTS: &str =
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n";
     const PARTS: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\none";
@@ -176,7 +176,7 @@ async fn events_end_when_the_client_closes_its_side_and_other_answers_go_on() {
     }
 }
 
-/// Sends a body to the end, whatever comes meanwhile; then what has come, up to the end of the connection.
+/// Sends the whole body, whatever arrives meanwhile; then reads up to the end of the connection.
 async fn send_all_then_read(gateway: &Gateway, head: &str, piece: &[u8], pieces: usize, end: &[u8]) -> String {
     let mut stream = gateway.connect().await.stream;
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -192,7 +192,7 @@ async fn send_all_then_read(gateway: &Gateway, head: &str, piece: &[u8], pieces:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_can_be_read_though_the_client_sends_all_of_a_large_body_first() {
+async fn a_refusal_can_be_read_even_if_the_client_first_sends_all_of_a_large_body() {
     const PIECE: usize = 64 * 1024;
     const PIECES: usize = 512;
     let upstream = Upstream::ok().await;
@@ -213,7 +213,7 @@ async fn a_refusal_can_be_read_though_the_client_sends_all_of_a_large_body_first
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_goes_on_sending_is_one_of_those_that_are_counted() {
+async fn a_client_that_goes_on_sending_still_counts() {
     let upstream = Upstream::ok().await;
     let mut setup = Setup::of(&[upstream.address]);
     setup.listener.max_connections_per_client = 1;

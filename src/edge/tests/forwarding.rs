@@ -29,7 +29,7 @@ async fn a_request_goes_to_its_service_under_the_path_of_the_route() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_path_that_was_judged_is_the_path_that_is_sent() {
+async fn the_path_that_was_checked_is_the_path_that_is_sent() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     assert_eq!(gateway.get("/%61pi/%75sers/%7e%ec%95%88%20", "").await.status, 200);
@@ -38,7 +38,7 @@ async fn the_path_that_was_judged_is_the_path_that_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_that_could_be_read_in_two_ways_reaches_nobody() {
+async fn an_ambiguous_path_reaches_no_service() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     for path in [
@@ -68,7 +68,7 @@ async fn a_path_that_could_be_read_in_two_ways_reaches_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_base_path_and_a_host_belong_to_the_instance() {
+async fn base_path_and_host_are_those_of_the_endpoint() {
     let upstream = Upstream::ok().await;
     let url = format!("http://localhost:{}/base", upstream.address.port());
     let gateway = Setup { services: vec![service("auth", &[&url])], ..multi() }.start();
@@ -79,7 +79,7 @@ async fn a_base_path_and_a_host_belong_to_the_instance() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_absolute_target_says_for_whom_the_request_is() {
+async fn an_absolute_target_sets_the_host() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let answer = gateway.ask("GET http://other.example:81/api/users HTTP/1.1\r\nHost: www.jinmini.com\r\n\r\n").await;
@@ -99,7 +99,7 @@ async fn an_absolute_target_says_for_whom_the_request_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_client_says_about_itself_never_arrives() {
+async fn identity_headers_from_a_client_never_arrive() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let lines = "X-User-Id: admin\r\nX_User_Id: admin\r\nX.User.Scope: admin\r\nX-Forwarded-For: 6.6.6.6\r\n\
@@ -122,7 +122,7 @@ async fn what_a_client_says_about_itself_never_arrives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_verified_is_told_and_connection_cannot_take_it_back() {
+async fn the_verified_caller_is_sent_and_connection_cannot_remove_it() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let lines = format!("{}X-User-Id: admin\r\nConnection: X-User-Id, X-User-Scope\r\n", bearer("jwt.u1.read+write.1"));
@@ -145,7 +145,7 @@ async fn a_subject_cannot_break_out_of_its_header() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_goes_on_only_where_the_route_says_so_and_our_cookie_nowhere() {
+async fn a_token_is_forwarded_only_where_the_route_says_so_and_our_cookie_never() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let lines = format!(
@@ -181,7 +181,7 @@ async fn a_trusted_proxy_is_believed() {
     assert_eq!(answer.header("x-request-id"), Some(given.to_string().as_str()));
 }
 
-/// What a service is told of address and host by whoever sends these headers, over HTTP/1.1 and over HTTP/2.
+/// The address and host headers that a service gets if a client sends these headers, over HTTP/1.1 and over HTTP/2.
 async fn told(by_trusted: bool, headers: &[(&'static str, &str)]) -> [[Option<String>; 3]; 2] {
     let upstream = Upstream::ok().await;
     let mut setup = Setup::of(&[upstream.address]);
@@ -198,7 +198,7 @@ async fn told(by_trusted: bool, headers: &[(&'static str, &str)]) -> [[Option<St
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_address_and_the_host_that_a_trusted_proxy_tells_go_on_and_a_strangers_do_not() {
+async fn address_and_host_are_forwarded_from_a_trusted_proxy_only() {
     let said = [("x-real-ip", "192.0.2.9"), ("x-forwarded-host", "app.example.com:8443")];
     let believed =
         ["192.0.2.9, 127.0.0.1", "app.example.com:8443", "for=192.0.2.9;host=\"app.example.com:8443\";proto=http"];
@@ -211,7 +211,7 @@ async fn the_address_and_the_host_that_a_trusted_proxy_tells_go_on_and_a_strange
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn our_own_paths_are_asked_at_the_host_that_a_trusted_proxy_tells() {
+async fn own_paths_get_the_host_from_a_trusted_proxy() {
     let line = "X-Forwarded-Host: app.example.com\r\n";
     let mut setup = Setup::of(&[]);
     setup.listener.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
@@ -225,7 +225,7 @@ async fn our_own_paths_are_asked_at_the_host_that_a_trusted_proxy_tells() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_loses_what_speaks_of_its_connection_and_gets_our_marks() {
+async fn a_response_loses_hop_by_hop_headers_and_gets_ours() {
     let upstream = Upstream::answering(
         "HTTP/1.1 201 Created\r\nConnection: keep-alive, X-Internal\r\nX-Internal: 1\r\nKeep-Alive: timeout=5\r\n\
          X-Request-Id: theirs\r\nVia: 1.1 other\r\nSet-Cookie: a=1\r\nSet-Cookie: __Host-gateway_session=fixated\r\n\
@@ -245,7 +245,7 @@ async fn an_answer_loses_what_speaks_of_its_connection_and_gets_our_marks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_without_a_body_keep_the_connection_in_step() {
+async fn responses_without_a_body_keep_the_connection_in_sync() {
     let upstream = Upstream::start(|mut connection| async move {
         while let Some(request) = connection.request().await {
             connection
@@ -279,7 +279,7 @@ async fn answers_without_a_body_keep_the_connection_in_step() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chunked_body_arrives_whole_and_its_trailers_do_not() {
+async fn a_chunked_body_arrives_completely_and_its_trailers_do_not() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let mut client = gateway.connect().await;
@@ -296,7 +296,7 @@ async fn a_chunked_body_arrives_whole_and_its_trailers_do_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_client_gets_an_answer_that_it_understands() {
+async fn an_http_1_0_client_gets_a_response_that_it_understands() {
     let upstream =
         Upstream::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n").await;
     let gateway = Setup::of(&[upstream.address]).start();
@@ -306,7 +306,7 @@ async fn an_old_client_gets_an_answer_that_it_understands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_client_need_not_say_for_whom_its_request_is() {
+async fn an_http_1_0_client_need_not_send_a_host() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     for target in ["/api/users", "/own"] {
@@ -320,7 +320,7 @@ async fn an_old_client_need_not_say_for_whom_its_request_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn close_counts_beside_keep_alive() {
+async fn close_takes_precedence_over_keep_alive() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     for (version, options, stays_open) in [
@@ -343,7 +343,7 @@ async fn close_counts_beside_keep_alive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_waits_for_100_is_told_to_go_on() {
+async fn a_client_that_waits_for_100_continue_gets_it() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let mut client = gateway.connect().await;
@@ -357,8 +357,8 @@ async fn a_client_that_waits_for_100_is_told_to_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_waits_for_a_body_that_waits_for_100() {
-    // The service answers before it has the body, and so do we.
+async fn a_response_does_not_wait_for_a_body_that_waits_for_100_continue() {
+    // The service responds before it has the body, and so does the gateway.
     let upstream = Upstream::start(|mut connection| async move {
         let mut seen = String::new();
         while !seen.contains("\r\n\r\n") {
@@ -385,13 +385,13 @@ async fn nobody_waits_for_a_body_that_waits_for_100() {
         };
         assert_eq!(answer.status, expected, "{path}");
         assert_eq!(was_asked_for, path == "/api/users", "{path}");
-        // Whether the body comes after all nobody can tell, so no request can follow it.
+        // It is unknown whether the body will come at all, so no request can follow it.
         assert!(was_asked_for || client.is_closed().await, "{path}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_range_is_the_services_business() {
+async fn ranges_are_left_to_the_service() {
     let part = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 2-3/10\r\nAccept-Ranges: bytes\r\n\
                 ETag: \"v1\"\r\nContent-Length: 2\r\n\r\n23";
     let upstream = Upstream::answering(part).await;
@@ -428,7 +428,7 @@ async fn clients_and_services_may_have_ipv6_addresses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_a_target_holds_the_answer_is_ours_or_the_service_s() {
+async fn every_printable_target_gets_a_response() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     for byte in '!'..='~' {
@@ -443,7 +443,7 @@ async fn whatever_a_target_holds_the_answer_is_ours_or_the_service_s() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn methods_that_speak_to_a_proxy_are_not_passed_on() {
+async fn methods_for_proxies_are_not_forwarded() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let trace = gateway.ask("TRACE /api/users HTTP/1.1\r\nHost: x\r\n\r\n").await;

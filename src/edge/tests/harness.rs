@@ -1,4 +1,4 @@
-//! A gateway, services and clients on ports of the loopback.
+//! A gateway, services and clients on loopback ports.
 
 use std::{
     collections::HashMap,
@@ -35,14 +35,14 @@ use crate::{
 };
 use chrono_tz::Tz;
 
-/// Longer than anything takes, even on a busy machine: a test that waits so long has failed.
+/// Longer than anything takes, even on a busy machine: a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what} took too long"))
 }
 
-/// Asks again until the answer is yes.
+/// Polls until the condition is true.
 pub(crate) async fn until(what: &str, mut yes: impl FnMut() -> bool) {
     soon(what, async {
         while !yes() {
@@ -62,7 +62,7 @@ pub(crate) struct Gateway {
     pub(crate) log: Arc<CollectingSink>,
 }
 
-/// How a gateway is to be.
+/// The configuration of a gateway.
 pub(crate) struct Setup {
     pub(crate) listener: ListenerSettings,
     pub(crate) upstream: UpstreamSettings,
@@ -73,13 +73,13 @@ pub(crate) struct Setup {
     pub(crate) services: Vec<Service>,
     pub(crate) allowed_origins: Vec<&'static str>,
     pub(crate) log_format: LogFormat,
-    /// How much of what goes to a client the kernel keeps, if that is to be little.
+    /// The size of the kernel's send buffer for clients, if it must be small.
     pub(crate) send_buffer_bytes: Option<usize>,
 }
 
 impl Setup {
-    /// A service `auth` at `instances`: open at `/api/users`, for holders of a token at `/api/auth`, for those with the
-    /// scope `admin` at `/api/users/admin`, and at `/api/small` with bodies of ten bytes at most.
+    /// A service `auth` at `instances`: open at `/api/users`, for callers with a token at `/api/auth`, for those with
+    /// the scope `admin` at `/api/users/admin`, and at `/api/small` with bodies of ten bytes at most.
     pub(crate) fn of(instances: &[SocketAddr]) -> Self {
         let urls: Vec<String> = instances.iter().map(|address| format!("http://{address}")).collect();
         let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
@@ -124,7 +124,7 @@ impl Setup {
         self.start_by(Arc::clone(&clock), clock)
     }
 
-    /// The same by this clock, which is then not the gateway's `clock`.
+    /// Like `start`, with this clock, which is then not the gateway's `clock`.
     pub(crate) fn start_with(self, clock: Arc<dyn Clock>) -> Gateway {
         self.start_by(Arc::default(), clock)
     }
@@ -134,7 +134,7 @@ impl Setup {
             self.allowed_origins.iter().map(|origin| origin.parse().unwrap()).collect();
         let listener = std::net::TcpListener::bind(self.listener.address).unwrap();
         if let Some(bytes) = self.send_buffer_bytes {
-            // What is accepted has it from there.
+            // Accepted sockets inherit it.
             SockRef::from(&listener).set_send_buffer_size(bytes).unwrap();
         }
         let snapshots = Arc::new(SnapshotCell::new(snapshot(self.routes, self.services)));
@@ -174,7 +174,7 @@ impl Gateway {
         self.connect().await.ask(request).await
     }
 
-    /// `GET`, with more header lines if need be.
+    /// `GET`, with more headers if needed.
     pub(crate) async fn get(&self, path: &str, lines: &str) -> Answer {
         self.ask(&get(path, lines)).await
     }
@@ -220,13 +220,13 @@ impl Client {
         soon("sending", self.stream.write_all(bytes.as_bytes())).await.unwrap();
     }
 
-    /// The next answer. One that has a body of unknown length lasts until the connection ends.
+    /// The next response. If its body has no known length, it lasts until the connection ends.
     pub(crate) async fn answer(&mut self, has_body: bool) -> Answer {
         let message = soon("an answer", read_message(&mut self.stream, &mut self.rest, has_body)).await;
         Answer::parse(message.expect("the connection ended without an answer"))
     }
 
-    /// The status of the answer to a request; its body need not end.
+    /// The status of the response to a request; its body need not end.
     pub(crate) async fn begins(&mut self, request: &str) -> u16 {
         self.send(request).await;
         let head = self.some().await;
@@ -244,12 +244,12 @@ impl Client {
         self.stream.shutdown().await.unwrap();
     }
 
-    /// Goes away at once, without a word.
+    /// Leaves abruptly.
     pub(crate) fn reset(self) {
         self.stream.set_zero_linger().unwrap();
     }
 
-    /// What comes next; nothing when the connection has ended.
+    /// The next bytes; empty when the connection has ended.
     pub(crate) async fn some(&mut self) -> String {
         let mut bytes = std::mem::take(&mut self.rest);
         if bytes.is_empty() {
@@ -259,7 +259,7 @@ impl Client {
     }
 }
 
-/// What a client got.
+/// A response that a client got.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -279,7 +279,7 @@ impl Answer {
         self.message.text()
     }
 
-    /// The code of the problem document that this answer is.
+    /// The status and code of the problem document in this response.
     pub(crate) fn problem(&self) -> (u16, String) {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.message.head);
         let problem: HashMap<String, serde_json::Value> = serde_json::from_slice(&self.message.body).unwrap();
@@ -290,7 +290,7 @@ impl Answer {
     }
 }
 
-/// A service that records what it gets and answers as it was told.
+/// A service that records its requests and responds as configured.
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     pub(crate) received: Arc<Mutex<Vec<Message>>>,
@@ -313,11 +313,11 @@ impl Served {
     }
 
     pub(crate) async fn send(&mut self, bytes: &str) {
-        // The gateway may have gone already, as some tests want it to.
+        // The gateway may have gone already, as some tests intend.
         let _ = self.stream.write_all(bytes.as_bytes()).await;
     }
 
-    /// What comes next; nothing when the other side is closed.
+    /// The next bytes; empty when the other side is closed.
     pub(crate) async fn some(&mut self) -> String {
         let mut bytes = std::mem::take(&mut self.rest);
         if bytes.is_empty() {
@@ -342,7 +342,7 @@ impl Upstream {
         Self::at("127.0.0.1:0", serve).await
     }
 
-    /// The same, at this address.
+    /// Like `start`, at this address.
     pub(crate) async fn at<F>(address: &str, serve: impl Fn(Served) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -361,7 +361,7 @@ impl Upstream {
         Self { address, received, task }
     }
 
-    /// Answers every request with 200 and the same lines and body.
+    /// Answers every request with this response.
     pub(crate) async fn answering(answer: &'static str) -> Self {
         Self::start(move |mut connection| async move {
             while connection.request().await.is_some() {
@@ -376,12 +376,12 @@ impl Upstream {
         Self::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await
     }
 
-    /// What it got so far.
+    /// The requests received so far.
     pub(crate) fn received(&self) -> Vec<Message> {
         self.received.lock().unwrap().clone()
     }
 
-    /// The one request that it got.
+    /// The one request that it received.
     pub(crate) fn only(&self) -> Message {
         let received = self.received();
         assert_eq!(received.len(), 1, "{received:?}");
@@ -395,7 +395,7 @@ impl Drop for Upstream {
     }
 }
 
-/// An address at which nobody listens.
+/// An address without a listener.
 pub(crate) async fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }

@@ -1,4 +1,4 @@
-//! Clients that speak HTTP/2 with prior knowledge.
+//! Clients that use HTTP/2 with prior knowledge.
 
 pub(crate) mod frames;
 pub(crate) mod messages;
@@ -55,14 +55,14 @@ impl Body for Parts {
     }
 }
 
-/// A connection that speaks HTTP/2.
+/// An HTTP/2 connection.
 pub(crate) struct Http2Client {
     pub(crate) requests: SendRequest<TestBody>,
     /// Ends with the connection.
     pub(crate) connection: tokio::task::JoinHandle<hyper::Result<()>>,
 }
 
-/// What came back.
+/// A response.
 pub(crate) struct Http2Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -80,7 +80,7 @@ impl Http2Answer {
         Self { status: parts.status, headers: parts.headers, body, trailers }
     }
 
-    /// The code of the problem document that this answer is.
+    /// The status and code of the problem document in this response.
     pub(crate) fn problem(&self) -> (u16, String) {
         let problem: serde_json::Value = serde_json::from_str(&self.body).unwrap();
         assert_eq!(self.headers["content-type"], "application/problem+json");
@@ -124,7 +124,7 @@ pub(crate) fn request(method: Method, path: &str, headers: &[(&'static str, &str
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_is_forwarded_like_one_of_http1() {
+async fn a_request_is_forwarded_like_over_http1() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let client = Http2Client::connect(&gateway).await;
@@ -146,7 +146,7 @@ async fn a_request_is_forwarded_like_one_of_http1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_has_one_date_and_says_nothing_of_a_connection() {
+async fn a_response_has_one_date_and_no_connection_headers() {
     let bare = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\n";
     let dated = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
     let (bare, dated) = (Upstream::answering(bare).await, Upstream::answering(dated).await);
@@ -174,7 +174,7 @@ async fn own_paths_are_answered_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_form_is_refused_with_a_problem_and_the_connection_goes_on() {
+async fn an_invalid_request_is_refused_with_a_problem_and_the_connection_continues() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let client = Http2Client::connect(&gateway).await;
@@ -195,7 +195,7 @@ async fn a_bad_form_is_refused_with_a_problem_and_the_connection_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_is_too_large_is_refused_and_the_connection_goes_on() {
+async fn a_body_that_is_too_large_is_refused_and_the_connection_continues() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let client = Http2Client::connect(&gateway).await;
@@ -216,7 +216,7 @@ async fn a_body_that_is_too_large_is_refused_and_the_connection_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_answers_a_head_has_no_body_whoever_answers() {
+async fn no_response_to_head_has_a_body() {
     let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n").await;
     let gateway = Setup::of(&[upstream.address]).start();
     let client = Http2Client::connect(&gateway).await;
@@ -236,13 +236,13 @@ async fn a_head_that_is_too_large_is_refused() {
     let many = vec![("x-many", "1"); 101];
     assert_eq!(client.get("/api/users", &many).await.problem(), (431, "head_too_large".to_owned()));
     let long = "a".repeat(17 * 1024);
-    // Nobody but us would send it: hyper's client keeps to the limit that it was told.
+    // No other client would send it: hyper respects the announced limit.
     let refused = client.send(request(Method::GET, "/api/users", &[("x-long", &long)], "")).await;
     assert!(refused.is_err() || refused.unwrap().status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     assert!(upstream.received().is_empty());
 }
 
-/// An upstream that answers nothing until it is told to, and tells each request.
+/// An upstream that responds only when it is told to, and reports each request.
 async fn waiting() -> (Upstream, Arc<Notify>, Arc<Notify>) {
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let told = (Arc::clone(&begun), Arc::clone(&go_on));
@@ -260,7 +260,7 @@ async fn waiting() -> (Upstream, Arc<Notify>, Arc<Notify>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_answer_does_not_hold_others_up() {
+async fn a_slow_response_does_not_delay_others() {
     let (upstream, begun, go_on) = waiting().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let client = Http2Client::connect(&gateway).await;
@@ -294,18 +294,18 @@ async fn a_drain_lets_requests_end_and_takes_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_connection_is_told_to_end() {
+async fn an_idle_connection_gets_a_goaway() {
     let mut setup = Setup::of(&[]);
     setup.listener.idle_timeout = Duration::from_millis(50);
     let gateway = setup.start();
     let client = Http2Client::connect(&gateway).await;
     assert_eq!(client.get("/own", &[]).await.status, StatusCode::OK);
-    // It ends with GOAWAY, which hyper takes for a good end, not with a closed socket.
+    // It ends with GOAWAY, which hyper treats as a clean end, not with a closed socket.
     soon("the end", client.connection).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_stops_coming_ends_with_a_problem_and_the_connection_goes_on() {
+async fn a_stalled_body_ends_with_a_problem_and_the_connection_continues() {
     let upstream = Upstream::ok().await;
     let mut setup = Setup::of(&[upstream.address]);
     setup.listener.idle_timeout = Duration::from_millis(50);
@@ -314,12 +314,12 @@ async fn a_body_that_stops_coming_ends_with_a_problem_and_the_connection_goes_on
     let (_sender, body) = parts();
     let stuck = request(Method::POST, "/api/users", &[], "").map(|_| body);
     assert_eq!(client.ask(stuck).await.problem(), (408, "request_timeout".to_owned()));
-    // Then it idles.
+    // Then the connection is idle.
     soon("the end", client.connection).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_nobody_reads_ends() {
+async fn an_unread_response_ends() {
     let upstream = Upstream::start(|mut connection| async move {
         connection.request().await;
         connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n").await;
@@ -331,7 +331,7 @@ async fn an_answer_that_nobody_reads_ends() {
     let gateway = setup.start();
     let client = Http2Client::connect(&gateway).await;
     let answer = client.send(request(Method::GET, "/api/users", &[], "")).await.unwrap();
-    // The socket stays empty: what the client does not give is window.
+    // The socket stays empty: the client withholds window.
     let _ = soon("the end", client.connection).await.unwrap();
     drop(answer);
 }

@@ -21,7 +21,7 @@ async fn joined(gateway: &mut Gateway) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_under_way_is_finished_and_what_idles_is_closed() {
+async fn requests_in_progress_are_finished_and_idle_connections_closed() {
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let told = (Arc::clone(&begun), Arc::clone(&go_on));
     let upstream = Upstream::start(move |mut connection| {
@@ -50,7 +50,7 @@ async fn what_is_under_way_is_finished_and_what_idles_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn draining_has_an_end() {
+async fn draining_has_a_time_limit() {
     let begun = Arc::new(Notify::new());
     let told = Arc::clone(&begun);
     let upstream = Upstream::start(move |mut connection| {
@@ -75,7 +75,7 @@ async fn draining_has_an_end() {
     assert!(log.contains("  503 GET /api/users ") && log.contains(" (broken off)"), "{log}");
 }
 
-/// Kills the first core when it is told to: one of those who look at the time there panics.
+/// Kills the first core when it is told to: a task that reads the clock there panics.
 #[derive(Default)]
 struct DeadlyClock(AtomicBool);
 
@@ -87,7 +87,7 @@ impl Clock for DeadlyClock {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_core_that_has_died_is_reported_and_gets_no_more_connections() {
+async fn a_dead_core_is_reported_and_gets_no_more_connections() {
     let upstream = Upstream::ok().await;
     let clock = Arc::<DeadlyClock>::default();
     let mut gateway = Setup { cores: 2, ..Setup::of(&[upstream.address]) }.start_with(clock.clone());
@@ -108,7 +108,7 @@ async fn a_core_that_has_died_is_reported_and_gets_no_more_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_answer_again_after_a_pause_and_more_than_keep_their_place_do() {
+async fn connections_work_after_an_idle_period_even_beyond_the_kept_futures() {
     // More than `MAX_KEPT` on one core.
     const CLIENTS: usize = 70;
     let upstream = Upstream::ok().await;
@@ -118,7 +118,7 @@ async fn connections_answer_again_after_a_pause_and_more_than_keep_their_place_d
         clients.push(gateway.connect().await);
     }
     for pause in [Duration::ZERO, Duration::from_millis(2200), Duration::ZERO] {
-        // The watchdog looks every second, and takes a second for a pause.
+        // `ClientTimeouts` ticks every second, and a connection counts as idle after one second.
         tokio::time::sleep(pause).await;
         for client in &mut clients {
             assert_eq!(client.ask(&get("/api/users", "")).await.status, 200);

@@ -19,7 +19,7 @@ async fn a_body_that_is_announced_too_large_is_refused_at_once() {
     assert_eq!(refused.problem(), (413, "body_too_large".to_owned()));
     assert!(client.is_closed().await);
     assert_eq!(upstream.received().len(), 1);
-    // Much of the body is on its way already: the answer must not be lost to a reset.
+    // Much of the body is on its way already: the response must not be lost to a reset.
     let refused = gateway.ask(&post("/api/small", &"x".repeat(300_000))).await;
     assert_eq!(refused.problem(), (413, "body_too_large".to_owned()));
 }
@@ -39,7 +39,7 @@ async fn a_body_of_unknown_length_is_cut_at_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_bodies_stream_through_both_ways() {
+async fn large_bodies_stream_in_both_directions() {
     let upstream = Upstream::start(|mut connection| async move {
         while let Some(request) = connection.request().await {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len());
@@ -67,7 +67,7 @@ async fn a_head_that_does_not_come_in_time_ends_the_connection() {
         client.send(begun).await;
         assert!(client.is_closed().await, "{begun:?}");
     }
-    // Between requests the idle time counts, and for the next head its own again.
+    // Between requests the idle timeout applies, and for the next head the head timeout again.
     let mut client = gateway.connect().await;
     assert_eq!(client.ask(&get("/livez", "")).await.status, 200);
     tokio::time::sleep(SHORT * 3 / 2).await;
@@ -77,7 +77,7 @@ async fn a_head_that_does_not_come_in_time_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_may_not_idle_or_stall_for_ever() {
+async fn a_connection_may_not_be_idle_or_stall_for_ever() {
     let upstream = Upstream::ok().await;
     let mut setup = Setup::of(&[upstream.address]);
     setup.listener.idle_timeout = SHORT;
@@ -85,7 +85,7 @@ async fn a_connection_may_not_idle_or_stall_for_ever() {
     let mut client = gateway.connect().await;
     assert_eq!(client.ask(&get("/livez", "")).await.status, 200);
     assert!(client.is_closed().await);
-    // Here bodies stream; what becomes of one that is buffered is said in `buffering`.
+    // Here bodies stream; buffered ones are tested in `buffering`.
     for path in ["/api/users", "/tokens/create"] {
         let mut client = gateway.connect().await;
         client.send(&format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")).await;
@@ -94,7 +94,7 @@ async fn a_connection_may_not_idle_or_stall_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_of_one_client_have_a_limit() {
+async fn connections_of_one_client_are_limited() {
     let mut setup = Setup::of(&[]);
     setup.listener.max_connections_per_client = 2;
     let gateway = setup.start();
@@ -107,7 +107,7 @@ async fn connections_of_one_client_have_a_limit() {
     assert!(third.is_closed().await);
     assert_eq!(first.ask(&get("/livez", "")).await.status, 200, "who is there stays");
     drop(second);
-    // The gateway learns of it by and by.
+    // The gateway learns of it with some delay.
     let mut admitted = false;
     for _ in 0..1000 {
         let mut next = gateway.connect().await;
@@ -136,7 +136,7 @@ async fn a_trusted_proxy_speaks_for_many_clients() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_the_time_for_all_of_it_is_over_the_answer_says_who_was_waited_for() {
+async fn after_the_total_time_the_status_tells_which_side_was_late() {
     let silent = Upstream::start(|mut connection| async move {
         connection.request().await;
         connection.is_closed().await;

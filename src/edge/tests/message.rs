@@ -1,8 +1,8 @@
-//! Reads HTTP messages as they come from a socket, with no help of what is tested.
+//! Reads HTTP messages from a socket, independently of the code under test.
 
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
-/// A message: its head, its body, and whether the body came to its end.
+/// A message: its head, its body, and whether the body was complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Message {
     pub(crate) head: String,

@@ -3,7 +3,7 @@ use std::io::{Read, Write};
 use super::harness::{Setup, bearer, get, post};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_route_goes_to_the_control_plane() {
+async fn paths_without_a_route_go_to_the_control_plane() {
     let gateway = Setup::of(&[]).start();
     let answer = gateway.ask(&post("/tokens/create?x=1", "{\"a\":1}")).await;
     assert_eq!(answer.status, 200);
@@ -22,7 +22,7 @@ async fn what_is_no_route_goes_to_the_control_plane() {
     }
 }
 
-/// On one thread, which is kept from everything else until the answer is there.
+/// On one thread, which is blocked until the response is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_probe_is_answered_while_the_control_runtime_is_busy() {
     let gateway = Setup::of(&[]).start();
@@ -58,7 +58,7 @@ async fn it_gets_the_canonical_path_and_no_forged_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_is_an_answer_and_the_next_request_is_served() {
+async fn a_panic_is_a_500_and_the_next_request_is_served() {
     let gateway = Setup::of(&[]).start();
     assert_eq!(gateway.get("/panic", "").await.problem(), (500, "internal".to_owned()));
     assert_eq!(gateway.get("/api/auth", &bearer("panic")).await.problem(), (500, "internal".to_owned()));

@@ -1,5 +1,6 @@
-//! What must hold for every input, tried with many that chance makes: `PROPTEST_CASES=100000 cargo test --release properties`
-//! tries more than a normal run does. An input that was found to break something becomes an ordinary test beside the code.
+//! Properties that hold for every input, tested with random ones: `PROPTEST_CASES=100000 cargo test --release
+//! properties` tries more than a normal run does. An input that was found to violate a property becomes an ordinary
+//! test beside the code.
 
 mod framing;
 mod headers;
@@ -9,12 +10,13 @@ mod wire;
 
 use proptest::{prelude::*, test_runner::Config};
 
-/// As many cases as `PROPTEST_CASES` says, else 256. Nothing is written into the source folder.
+/// `PROPTEST_CASES` cases, or 256. Nothing is written into the source folder.
 fn cases() -> Config {
     Config { failure_persistence: None, ..Config::default() }
 }
 
-/// A path as an attacker would write one: good segments, and all that is known to be read differently by two servers.
+/// A path as an attacker would write it: valid segments, and everything that is known to be read differently by two
+/// servers.
 fn hostile_path() -> impl Strategy<Value = String> {
     let known = prop::sample::select(vec![
         "/",

@@ -1,6 +1,6 @@
 use super::harness::{Answer, Gateway, Setup, Upstream, get, post};
 
-/// What must come of a request that could be framed in two ways: 400, a closed connection, and no request at a service.
+/// Expects the outcome for a request with ambiguous framing: 400, a closed connection, and no request at a service.
 async fn refused(gateway: &Gateway, raw: &str) -> Answer {
     let mut client = gateway.connect().await;
     client.send(raw).await;
@@ -11,7 +11,7 @@ async fn refused(gateway: &Gateway, raw: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_could_be_framed_in_two_ways_reaches_nobody() {
+async fn a_request_with_ambiguous_framing_reaches_no_service() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let smuggled = get("/api/users/smuggled", "");
@@ -66,7 +66,7 @@ async fn a_head_that_is_too_large_is_a_431() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn good_requests_before_a_bad_one_are_answered() {
+async fn valid_requests_before_an_invalid_one_are_answered() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let mut client = gateway.connect().await;
@@ -100,7 +100,7 @@ async fn a_head_may_come_byte_by_byte_and_pipelined() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_cannot_pose_as_a_refusal() {
+async fn a_client_cannot_fake_a_refusal() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let answer = gateway.ask("REFUSED /api/users HTTP/1.1\r\nHost: x\r\n\r\n").await;
@@ -108,7 +108,7 @@ async fn a_client_cannot_pose_as_a_refusal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_malformed_chunk_breaks_the_request_off() {
+async fn a_malformed_chunk_aborts_the_request() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     for chunks in

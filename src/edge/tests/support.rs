@@ -1,4 +1,4 @@
-//! What the tests of the data plane have in common: fakes of what it needs, and short ways to write routes and tokens.
+//! Shared parts of the data plane's tests: fakes of its ports, and short ways to write routes and tokens.
 
 use std::{
     collections::HashMap,
@@ -39,7 +39,7 @@ use crate::{
     ports::{Clock, Entropy},
 };
 
-/// When the tests happen, unless they say otherwise.
+/// The time of the tests, unless they set another.
 pub(crate) const NOW: i64 = 1_000_000;
 
 /// Counts upwards.
@@ -70,7 +70,7 @@ impl Clock for SetClock {
     }
 }
 
-/// Keeps what is logged.
+/// Collects the log.
 #[derive(Default)]
 pub(crate) struct CollectingSink(Mutex<Vec<Vec<u8>>>);
 
@@ -94,12 +94,12 @@ impl AccessLogSink for CollectingSink {
     }
 }
 
-/// Takes tokens of the form `jwt.<subject>.<scope words separated by +>.<number>`; another beginning is malformed, and one
-/// that ends with `!` has a bad signature. Panics at `panic`.
+/// Accepts tokens of the form `jwt.<subject>.<scope words separated by +>.<number>`; another beginning is malformed,
+/// and a token that ends with `!` has an invalid signature. Panics at `panic`.
 #[derive(Default)]
 pub(crate) struct FakeVerifier {
     pub(crate) verified: Arc<AtomicUsize>,
-    /// The one key that does not count.
+    /// The one key that is not accepted.
     pub(crate) removed: Option<&'static str>,
 }
 
@@ -144,23 +144,23 @@ pub(crate) fn revocation(number: u8) -> Revocation {
     Revocation { id: token_id(number).into(), expires_at: DateTime::from_timestamp(NOW + 1000, 0).unwrap() }
 }
 
-/// Knows the opaque tokens that it was told about.
+/// Knows the opaque tokens that were added to it.
 #[derive(Default)]
 pub(crate) struct FakeResolver {
     pub(crate) tokens: Mutex<HashMap<TokenDigest, Identity>>,
     pub(crate) asked: AtomicUsize,
     pub(crate) down: AtomicBool,
     pub(crate) knows_none: AtomicBool,
-    /// Who calls with which session.
+    /// The identities of the sessions.
     pub(crate) sessions: Mutex<HashMap<TokenDigest, Identity>>,
     pub(crate) asked_for_sessions: AtomicUsize,
-    /// Where accounts have identities.
+    /// The providers at which accounts have identities.
     pub(crate) linked: Mutex<HashMap<AccountId, Vec<ProviderName>>>,
     pub(crate) asked_for_linked: AtomicUsize,
     pub(crate) signed: AtomicUsize,
     pub(crate) grants: Mutex<HashMap<(AccountId, ProviderName), Result<ProviderAccess, ProviderAccessError>>>,
     pub(crate) asked_for_grants: AtomicUsize,
-    /// If set, a question for a provider's token waits until it is open, with its answer in the hand.
+    /// If set, a request for a provider's token waits until it is open; the result was determined before that.
     pub(crate) gate: Mutex<Option<watch::Receiver<bool>>>,
 }
 
@@ -208,7 +208,7 @@ impl Resolver for FakeResolver {
         Ok(self.linked.lock().unwrap().get(&account).cloned().unwrap_or_default())
     }
 
-    /// Signs `<service>.<subject>.<how many were signed>`; good for a minute, sent for half of it.
+    /// Signs `<service>.<subject>.<number of assertions so far>`; valid for a minute, reused for half of it.
     async fn assertion(
         &self,
         caller: &Identity,
@@ -238,11 +238,11 @@ impl Resolver for FakeResolver {
     }
 }
 
-/// Answers with what it was asked: method, target, client, request id, headers and body; at `/livez` with the name of the thread
-/// that answers. Panics at `/panic`.
+/// Responds with the request: method, target, client, request id, headers and body; at `/livez` with the name of the
+/// responding thread. Panics at `/panic`.
 pub(crate) struct EchoControlPlane;
 
-/// Where [`EchoControlPlane`] answers probes.
+/// The runtime on which [`EchoControlPlane`] answers probes.
 static PROBES: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).thread_name("probes").build().unwrap());
 
@@ -274,7 +274,7 @@ impl ControlPlane for EchoControlPlane {
     }
 }
 
-/// A route that anybody may use, and on which bodies stream from the first byte.
+/// An open route, on which bodies stream from the first byte.
 pub(crate) fn route(prefix: &str, service: &str, upstream_prefix: &str) -> Route {
     Route {
         prefix: prefix.parse().unwrap(),
@@ -285,7 +285,7 @@ pub(crate) fn route(prefix: &str, service: &str, upstream_prefix: &str) -> Route
     }
 }
 
-/// Names as the machine knows them.
+/// Names as the machine resolves them.
 pub(crate) fn names() -> Arc<Names> {
     Names::of_system()
 }
@@ -311,7 +311,7 @@ pub(crate) fn snapshot(
     }
 }
 
-/// One frame of HTTP/2, as it goes over the wire.
+/// One encoded HTTP/2 frame.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()

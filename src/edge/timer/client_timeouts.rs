@@ -1,6 +1,6 @@
-//! Ends connections on which a client takes too long: to send a head, to send its next request, to send a body that it
-//! announced, or to read its answer. One coarse timer per core looks at all of its connections, so that a request costs no
-//! timer of its own; drain goes the same way.
+//! Closes connections whose client takes too long: to send a head, to send its next request, to send an announced body,
+//! or to read its response. One coarse timer per core checks all of its connections, so that a request costs no timer
+//! of its own; the drain is signalled the same way.
 
 use std::{
     cell::{Cell, RefCell},
@@ -9,59 +9,60 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a connection is to do.
+/// The instruction to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Go on.
+    /// Continue.
     Serve,
-    /// Answer what is under way, then close.
+    /// Finish the requests in progress, then close.
     Drain,
     /// Close now.
     Close,
 }
 
-/// What is expected of the client.
+/// The next action expected of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Awaited {
     /// The rest of a head.
     Head(Instant),
     /// Another request.
     NextRequest(Instant),
-    /// Nothing: it waits for us.
+    /// Nothing: the client waits for the gateway.
     Nothing,
-    /// That it closes its connection: it was told that ours ends.
+    /// Closing the connection: the client was told that it ends.
     Close(Instant),
-    /// That it closes its side: ours is closed. Until then what it sends is discarded.
+    /// Closing its side: the gateway has closed its own. Until then, the client's input is discarded.
     Lingering { since: Instant, heard: Instant },
 }
 
-/// How long a client may take to close a connection that we want to end.
+/// How long a client may take to close a connection that the gateway wants to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a client may go on sending after our last answer and the close of our side, and how long it may pause meanwhile: a
-/// client that sends a large body before it reads can read why that was refused. Seconds, not bytes, as with nginx
-/// (`lingering_time`, `lingering_timeout`). Meanwhile the connection counts like any other.
+/// How long a client may go on sending after the last response and the close of our side, and how long it may pause
+/// meanwhile: a client that sends a large body before it reads can still read why that was refused. Limits in seconds,
+/// not bytes, as in nginx (`lingering_time`, `lingering_timeout`). Meanwhile the connection counts like any other.
 pub(crate) const LINGER: Duration = Duration::from_secs(30);
 pub(crate) const LINGER_SILENCE: Duration = Duration::from_secs(5);
 
-/// How long a client that has closed its side is waited for if nothing was sent to it since: it may have gone altogether, which only
-/// sending tells. Compare `timeout client-fin` of other proxies; long enough for those that close their side and read on (`nc -N`, probes).
+/// How long to wait for a half-closed client if nothing has been sent to it since: it may have gone altogether, which
+/// only sending would show. Compare `timeout client-fin` of other proxies; long enough for clients that close their
+/// side and read on (`nc -N`, probes).
 const HALF_CLOSED: Duration = Duration::from_secs(10);
 
-/// Without a request for so long, none is to be expected at once.
+/// After this time without a request, the next one is not expected soon.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What is known about one connection, shared by all who serve it.
+/// The state of one connection, shared by the tasks that serve it.
 #[derive(Debug)]
 pub(crate) struct ConnectionState {
     awaited: Cell<Awaited>,
-    /// How many requests are being answered: with HTTP/2 there may be several.
+    /// The number of requests in progress: with HTTP/2 there may be several.
     requests: Cell<usize>,
     body_awaited_since: Cell<Option<Instant>>,
     http2: Http2State,
     unread_since: Cell<Option<Instant>>,
     half: Cell<Half>,
-    /// How long the body of this request or answer may stand still, if the route says so.
+    /// How long the body of this request or response may be idle, if the route sets a limit.
     idle_limit: Cell<Option<Duration>>,
     order: Cell<Order>,
     /// Whether no request has come for a while.
@@ -69,18 +70,18 @@ pub(crate) struct ConnectionState {
     waker: RefCell<Option<Waker>>,
 }
 
-/// Whether the client has closed its side of a connection of HTTP/1.
+/// Whether the client has half-closed an HTTP/1 connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Half {
     /// No.
     Open,
     /// Yes, and nothing was sent to it since then.
     Closed(Instant),
-    /// Yes, and something was sent: if it had gone, it would have answered with a reset.
+    /// Yes, and something was sent: if the client had gone, it would have answered with a reset.
     Reads,
 }
 
-/// What is known about a connection of HTTP/2. What its requests and answers wait for has guards of its own (`stream`).
+/// The state of an HTTP/2 connection. Its requests and responses have guards of their own (`stream_guard`).
 #[derive(Debug, Default)]
 struct Http2State {
     is_spoken: Cell<bool>,
@@ -90,7 +91,7 @@ struct Http2State {
 impl ConnectionState {
     fn new(now: Instant) -> Self {
         Self {
-            // Whoever connects is expected to say something: the head's time counts from the start.
+            // A client that connects must send something: the time for its head counts from the start.
             awaited: Cell::new(Awaited::Head(now)),
             requests: Cell::new(0),
             body_awaited_since: Cell::new(None),
@@ -111,7 +112,7 @@ impl ConnectionState {
         }
     }
 
-    /// A request is being answered.
+    /// A request has begun.
     pub(crate) fn request_begun(&self) {
         self.requests.set(self.requests.get() + 1);
         self.awaited.set(Awaited::Nothing);
@@ -128,14 +129,14 @@ impl ConnectionState {
         }
     }
 
-    /// The client speaks HTTP/2. It may open a connection before it has anything to ask.
+    /// The client uses HTTP/2. It may open a connection before it has a request.
     pub(crate) fn speaks_http2(&self, in_head: bool) {
         self.http2.is_spoken.set(true);
         self.awaited.set(Awaited::NextRequest(Instant::now()));
         self.on_read(in_head);
     }
 
-    /// A client of HTTP/2 has sent something, and is in the middle of a head or not.
+    /// An HTTP/2 client has sent bytes; `in_head` is whether they end within a head.
     pub(crate) fn on_read(&self, in_head: bool) {
         track_stall(&self.http2.head_begun, in_head);
     }
@@ -145,14 +146,15 @@ impl ConnectionState {
         self.awaited.set(Awaited::Close(Instant::now()));
     }
 
-    /// The last answer was sent and our side is closed, or the client has sent something since then.
+    /// The last response was sent and our side is closed, or the client has sent something since then.
     pub(crate) fn lingers(&self) {
         let heard = Instant::now();
         let since = if let Awaited::Lingering { since, .. } = self.awaited.get() { since } else { heard };
         self.awaited.set(Awaited::Lingering { since, heard });
     }
 
-    /// The client has closed its side, and there is nothing to be written to it now. It counts as one that does not read.
+    /// The client has closed its side, and there is nothing to write to it now. It counts as a client that does not
+    /// read.
     pub(crate) fn half_closed(&self) {
         track_stall(&self.unread_since, true);
         if self.half.get() == Half::Open {
@@ -160,14 +162,14 @@ impl ConnectionState {
         }
     }
 
-    /// The bodies of the request that is being answered and of its answer may stand still for so long. With HTTP/2 this concerns
-    /// the connection itself, so it may stand still for as long as any of its requests.
+    /// Sets how long the bodies of the current request and its response may be idle. With HTTP/2 this concerns the
+    /// connection itself, so the longest limit of its requests applies.
     pub(crate) fn may_idle(&self, limit: Duration) {
         let known = self.idle_limit.get().filter(|_| self.http2.is_spoken.get());
         self.idle_limit.set(Some(known.map_or(limit, |known| known.max(limit))));
     }
 
-    /// Bytes of a body were wanted and either came or did not.
+    /// Records whether bytes of a body came when they were needed.
     pub(crate) fn body_came(&self, came: bool) {
         track_stall(&self.body_awaited_since, !came);
         if came {
@@ -175,8 +177,8 @@ impl ConnectionState {
         }
     }
 
-    /// Bytes were to be sent: whether the client took any of them, and whether there are some that it did not take. As long as
-    /// it takes some, it need not send any.
+    /// Records a write: `took` is whether the client took any bytes, `waits` whether there are some that it did not
+    /// take. As long as it takes some, it need not send any.
     pub(crate) fn client_read(&self, took: bool, waits: bool) {
         if took {
             self.unread_since.set(None);
@@ -188,7 +190,7 @@ impl ConnectionState {
         track_stall(&self.unread_since, waits);
     }
 
-    /// Wakes who serves the connection.
+    /// Wakes the task that serves the connection.
     pub(crate) fn wake(&self) {
         let waker = self.waker.borrow().clone();
         if let Some(waker) = waker {
@@ -196,17 +198,17 @@ impl ConnectionState {
         }
     }
 
-    /// Whether no request has come for a while: what was kept for the next one can be given back.
+    /// Whether no request has come for a while: memory kept for the next one can be released.
     pub(crate) fn is_paused(&self) -> bool {
         self.rests.get()
     }
 
-    /// What to do now.
+    /// The current instruction.
     pub(crate) fn order(&self) -> Order {
         self.order.get()
     }
 
-    /// Remembers whom to wake when the order changes.
+    /// Stores the waker to wake when the order changes.
     pub(crate) fn remember(&self, waker: &Waker) {
         let mut known = self.waker.borrow_mut();
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
@@ -214,7 +216,7 @@ impl ConnectionState {
         }
     }
 
-    /// Whether this is the waker of who serves the connection.
+    /// Whether this is the waker of the task that serves the connection.
     pub(crate) fn is_served_by(&self, waker: &Waker) -> bool {
         self.waker.borrow().as_ref().is_some_and(|known| known.will_wake(waker))
     }
@@ -246,7 +248,7 @@ impl ConnectionState {
         awaited || stalled(&self.body_awaited_since) || stalled(&self.unread_since) || gone || slow_head
     }
 
-    /// Takes note of a pause, once.
+    /// Records an idle period, once.
     fn note_rest(&self, now: Instant) {
         let Awaited::NextRequest(since) = self.awaited.get() else { return };
         let is_pause = now.saturating_duration_since(since) >= PAUSE;
@@ -255,7 +257,7 @@ impl ConnectionState {
         }
     }
 
-    /// Ends the connection because something is overdue. One of HTTP/2 that has only idled is told to ask elsewhere first: a
+    /// Ends the connection because of a timeout. An HTTP/2 connection that was merely idle first gets a GOAWAY: a
     /// request may be on its way (RFC 9113 §6.8).
     fn end(&self) {
         if self.http2.is_spoken.get() && matches!(self.awaited.get(), Awaited::NextRequest(_)) {
@@ -275,23 +277,23 @@ fn track_stall(since: &Cell<Option<Instant>>, stalled: bool) {
     }
 }
 
-/// What was waited for is waited for from now on: something else has come.
+/// Restarts a wait that is in progress: there was other activity.
 fn restart(since: &Cell<Option<Instant>>) {
     if since.get().is_some() {
         since.set(Some(Instant::now()));
     }
 }
 
-/// How long a client may take.
+/// The time limits for a client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timeouts {
     /// To send a head.
     pub(crate) head: Duration,
-    /// Until the next request; and without any progress of a body, in either direction.
+    /// Until the next request; also without any progress of a body, in either direction.
     pub(crate) idle: Duration,
 }
 
-/// All connections of one core.
+/// The time limits of all client connections of one core.
 #[derive(Debug)]
 pub(crate) struct ClientTimeouts {
     connections: RefCell<Vec<Weak<ConnectionState>>>,
@@ -303,20 +305,20 @@ impl ClientTimeouts {
         Self { connections: RefCell::default(), limits }
     }
 
-    /// How often to look: a limit is overrun by an eighth at most, and never by more than a second.
+    /// The interval of ticks: a limit is exceeded by at most an eighth, and never by more than a second.
     pub(crate) fn period(&self) -> Duration {
         let shortest = self.limits.head.min(self.limits.idle);
         (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1))
     }
 
-    /// A new connection.
+    /// Adds a connection.
     pub(crate) fn enrol(&self) -> Rc<ConnectionState> {
         let connection_state = Rc::new(ConnectionState::new(Instant::now()));
         self.connections.borrow_mut().push(Rc::downgrade(&connection_state));
         connection_state
     }
 
-    /// Closes the connections on which something is overdue, tells those that pause so, and forgets those that have ended.
+    /// Closes timed-out connections, marks idle ones, drops finished ones.
     pub(crate) fn tick(&self, now: Instant) {
         self.connections.borrow_mut().retain(|connection| {
             let Some(connection_state) = connection.upgrade() else { return false };
@@ -325,14 +327,14 @@ impl ClientTimeouts {
             } else if connection_state.half.get() == Half::Open {
                 connection_state.note_rest(now);
             } else {
-                // Nothing else tells it that a client has gone after it had closed its side.
+                // A half-closed connection has no other way to notice that its client has gone.
                 connection_state.wake();
             }
             true
         });
     }
 
-    /// Tells every connection to end.
+    /// Gives every connection this order.
     pub(crate) fn give_all(&self, order: Order) {
         for connection_state in self.connections.borrow().iter().filter_map(Weak::upgrade) {
             connection_state.give(order);

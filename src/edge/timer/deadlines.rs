@@ -1,5 +1,5 @@
-//! Until when services have to have done what is waited for. One coarse timer per core looks at all that is waited for, so
-//! that a request costs no timer of its own; while nothing is waited for, it sleeps.
+//! Response deadlines for upstreams. One coarse timer per core checks all of them, so that a request costs no timer of
+//! its own; without pending deadlines it sleeps.
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,10 +13,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// How often to look: a deadline is overrun by this at most.
+/// The interval of ticks: a deadline is exceeded by at most this.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// Those of one core.
+/// The deadlines of one core.
 #[derive(Debug, Default)]
 pub(crate) struct Deadlines {
     slots: RefCell<Slots>,
@@ -27,7 +27,7 @@ pub(crate) struct Deadlines {
 #[derive(Debug, Default)]
 struct Slots {
     all: Vec<Option<Slot>>,
-    /// Which of them are free.
+    /// The indices of the free slots.
     free: Vec<usize>,
 }
 
@@ -39,7 +39,7 @@ struct Slot {
 }
 
 impl Deadlines {
-    /// Wakes whoever waits for too long, for ever.
+    /// Wakes the waiters whose deadline has passed; never returns.
     pub(crate) async fn keep(&self) {
         loop {
             self.begun.notified().await;
@@ -71,7 +71,7 @@ impl Deadlines {
     }
 }
 
-/// One of them, as long as somebody holds it.
+/// A deadline; dropping it frees its slot.
 #[derive(Debug)]
 struct Deadline {
     of: Rc<Deadlines>,
@@ -83,7 +83,7 @@ impl Deadline {
         self.slot.is_some()
     }
 
-    /// Sets it, or sets it anew.
+    /// Sets or replaces the deadline.
     fn set(&mut self, deadline: Instant, context: &Context<'_>) {
         let mut slots = self.of.slots.borrow_mut();
         let set = Some(Slot { deadline: Some(deadline), waker: context.waker().clone() });
@@ -99,7 +99,7 @@ impl Deadline {
         }
     }
 
-    /// Ready when it has passed; before it is set, it has.
+    /// Ready when it has passed; also ready before it is set.
     fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
         let mut slots = self.of.slots.borrow_mut();
         match self.slot.and_then(|slot| slots.all[slot].as_mut()) {
@@ -112,8 +112,8 @@ impl Deadline {
     }
 }
 
-/// The time that a service may take for its answer, or for taking more of the request's body. While it is the client that is
-/// waited for, the time does not count.
+/// The time that a service may take for its response, or for taking more of the request's body. Time spent waiting for
+/// the client does not count.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     deadline: Deadline,
@@ -121,24 +121,25 @@ pub(crate) struct Waiting {
     limit: Duration,
 }
 
-/// Since when it is the service that is waited for.
+/// Since when the gateway has been waiting for the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AwaitedSince {
-    /// All the time: there is nothing that the client owes.
+    /// Since the beginning: the client has nothing left to send.
     Begin,
-    /// Since the client's body moved last.
+    /// Since the client's body last moved.
     Time(std::time::Instant),
-    /// It is the client that is waited for.
+    /// The gateway is waiting for the client.
     NotNow,
 }
 
 impl Waiting {
-    /// From `now` on.
+    /// Starts `now`.
     pub(crate) fn new(deadlines: &Rc<Deadlines>, now: Instant, limit: Duration) -> Self {
         Self { deadline: deadlines.deadline(), began: now, limit }
     }
 
-    /// Ready when it is over. `service_awaited_since` says since when it is the service that is waited for.
+    /// Ready when the time is over. `service_awaited_since` returns since when the gateway has been waiting for the
+    /// service.
     pub(crate) fn poll(&mut self, service_awaited_since: impl Fn() -> AwaitedSince, context: &Context<'_>) -> Poll<()> {
         if !self.deadline.is_set() {
             self.deadline.set(self.began + self.limit, context);
@@ -177,7 +178,7 @@ mod tests {
 
     use super::*;
 
-    /// What is waited for ends so long after now.
+    /// Waits for a deadline that is `after` from now.
     async fn pass(deadlines: &Rc<Deadlines>, after: Duration) {
         let mut deadline = deadlines.deadline();
         poll_fn(|context| {
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_waits_is_woken_soon_after() {
+    async fn a_waiter_is_woken_soon_after_its_deadline() {
         let deadlines = Rc::<Deadlines>::default();
         let local = LocalSet::new();
         let kept = Rc::clone(&deadlines);
@@ -212,7 +213,7 @@ mod tests {
                     let most = due + PERIOD + Duration::from_millis(2);
                     assert!((due..=most).contains(&took), "{seconds} s took {took:?}");
                 }
-                // It begins anew after all have passed.
+                // The timer starts again after all deadlines have passed.
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 assert!(!deadlines.is_kept.get(), "nothing is waited for");
                 pass(&deadlines, Duration::from_secs(1)).await;
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn it_can_be_set_anew_and_is_over_before_it_is_set() {
+    fn a_deadline_can_be_replaced_and_counts_as_passed_before_it_is_set() {
         let deadlines = Rc::<Deadlines>::default();
         let context = Context::from_waker(Waker::noop());
         let mut deadline = deadlines.deadline();

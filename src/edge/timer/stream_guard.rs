@@ -1,6 +1,6 @@
-//! Ends streams that are not to go on: one on which nothing has moved for too long, one that takes too long in all, and one
-//! whose token has expired or was revoked. One coarse timer per core looks at all of them, so that a stream costs no timer of
-//! its own; a body that never keeps anybody waiting is not even known here.
+//! Ends streams that must not go on: those that were idle for too long, took too long in total, or whose token has
+//! expired or was revoked. One coarse timer per core checks all of them, so that a stream costs no timer of its own; a
+//! body that never causes a wait is not even registered.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,16 +15,17 @@ use thiserror::Error;
 
 use crate::domain::gateway::models::{identity::Identity, token::Revocations};
 
-/// How often to look. With the quarter of a second in which replicas learn of a revocation, that makes half a second.
+/// The interval of ticks. With the quarter of a second in which replicas learn of a revocation, that makes half a
+/// second.
 pub(crate) const PERIOD: Duration = Duration::from_millis(250);
 
-/// Why a stream was ended.
+/// The reason why a stream was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum EndReason {
-    /// Nothing has moved for too long.
+    /// It was idle for too long.
     #[error("nothing moved for too long")]
     Idle,
-    /// It has taken too long in all.
+    /// It has taken too long in total.
     #[error("it took too long in all")]
     TooLong,
     /// Its token has expired or was revoked.
@@ -32,27 +33,27 @@ pub(crate) enum EndReason {
     TokenEnded,
 }
 
-/// What moves beside a stream, and keeps it going.
+/// Activity beside a stream that keeps it alive.
 pub(crate) trait Progress {
-    /// When it last moved.
+    /// The time of the last activity.
     fn moved_at(&self) -> Instant;
 }
 
-/// How long a stream may go on.
+/// The limits of a stream.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamLimits {
-    /// Without anything moving.
+    /// The longest time without activity.
     pub(crate) idle: Duration,
-    /// In all.
+    /// The end of the total time.
     pub(crate) deadline: Option<Instant>,
-    /// As long as this credential is good.
+    /// The credential that must stay valid.
     pub(crate) token: Option<Arc<Identity>>,
 }
 
-/// A stream that is looked at while somebody holds it.
+/// A stream that is checked until it is dropped.
 pub(crate) struct Stream {
     terms: StreamLimits,
-    /// The body of the request that the stream answers: as long as that moves, so does the stream.
+    /// The body of the request to which the stream is the response: activity of the body keeps the stream alive.
     upload: Option<Rc<dyn Progress>>,
     waiting_since: Cell<Option<Instant>>,
     end_reason: Cell<Option<EndReason>>,
@@ -60,24 +61,24 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// Something has moved, and whatever comes next is waited for from now on.
+    /// There was activity: the wait for the next starts now.
     pub(crate) fn restart_idle_timer(&self) {
         self.waiting_since.set(Some(Instant::now()));
     }
 
-    /// Nothing is waited for now.
+    /// There is nothing to wait for now.
     pub(crate) fn pause_idle_timer(&self) {
         self.waiting_since.set(None);
     }
 
-    /// Something is waited for; since when, if it was before, stays.
+    /// Starts a wait, if none is in progress.
     pub(crate) fn start_idle_timer(&self) {
         if self.waiting_since.get().is_none() {
             self.restart_idle_timer();
         }
     }
 
-    /// Why it is not to go on, if it is not; whoever asks is woken when that changes.
+    /// The reason to end the stream, if there is one. Wakes the given waker when that changes.
     pub(crate) fn end_reason(&self, waker: &Waker) -> Option<EndReason> {
         let mut known = self.waker.borrow_mut();
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
@@ -108,7 +109,7 @@ impl Stream {
 pub(crate) struct StreamRegistry(RefCell<Vec<Weak<Stream>>>);
 
 impl StreamRegistry {
-    /// A stream that is looked at from now on.
+    /// Registers a stream, which is checked from now on.
     pub(crate) fn watch(&self, terms: StreamLimits, upload: Option<Rc<dyn Progress>>) -> Rc<Stream> {
         let stream = Rc::new(Stream {
             terms,
@@ -121,7 +122,7 @@ impl StreamRegistry {
         stream
     }
 
-    /// Ends the streams that are not to go on, and forgets those that have ended.
+    /// Ends the streams that must not go on, and drops those that have ended.
     pub(crate) fn tick(&self, now: Instant, time: DateTime<Utc>, revocations: &Revocations) {
         let mut wakers = Vec::new();
         self.0.borrow_mut().retain(|stream| {
@@ -137,7 +138,8 @@ impl StreamRegistry {
     }
 }
 
-/// A body on its way, in either direction: looked at once it keeps somebody waiting, or at once if its terms say more than that.
+/// The guard of a body, in either direction: registered once the body causes a wait, or at once if its limits require
+/// it.
 pub(crate) struct Guard {
     streams: Rc<StreamRegistry>,
     terms: StreamLimits,
@@ -146,19 +148,20 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// `upload` is the body of the request that is answered.
+    /// `upload` is the body of the request that is being answered.
     pub(crate) fn new(streams: &Rc<StreamRegistry>, terms: StreamLimits, upload: Option<Rc<dyn Progress>>) -> Self {
         let always = terms.deadline.is_some() || terms.token.is_some();
         let watched = always.then(|| streams.watch(terms.clone(), upload.clone()));
         Self { streams: Rc::clone(streams), terms, upload, watched }
     }
 
-    /// It may stand still for so long. Nothing was waited for before.
+    /// Sets how long it may be idle. There must have been no wait before.
     pub(crate) fn may_idle(&mut self, idle: Duration) {
         self.terms.idle = idle;
     }
 
-    /// The next part does not come, or is not taken. The task that waits is woken when it is not to go on.
+    /// Starts a wait: the next part does not come, or is not taken. Wakes the waiting task when the stream must not go
+    /// on.
     pub(crate) fn start_idle_timer(&mut self, waker: &Waker) {
         let watch = || self.streams.watch(self.terms.clone(), self.upload.clone());
         let stream = self.watched.get_or_insert_with(watch);
@@ -166,19 +169,19 @@ impl Guard {
         stream.end_reason(waker);
     }
 
-    /// Something has come, or was taken.
+    /// A part has come, or was taken.
     pub(crate) fn pause_idle_timer(&self) {
         if let Some(stream) = &self.watched {
             stream.pause_idle_timer();
         }
     }
 
-    /// Why it is not to go on, if it is not.
+    /// The reason to end the stream, if there is one.
     pub(crate) fn end_reason(&self) -> Option<EndReason> {
         self.watched.as_ref()?.end_reason.get()
     }
 
-    /// The same; the task that asks is woken when that changes. What stands still is another's to notice.
+    /// Like [`Self::end_reason`], but wakes the given waker when that changes. Does not start a wait.
     pub(crate) fn poll_end_reason(&self, waker: &Waker) -> Option<EndReason> {
         self.watched.as_ref()?.end_reason(waker)
     }
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_ends_when_nothing_moves_and_not_while_nothing_is_waited_for() {
+    fn a_stream_ends_when_it_is_idle_and_not_while_nothing_is_awaited() {
         let (streams, now) = (StreamRegistry::default(), Instant::now());
         let stream = streams.watch(terms(), None);
         let end_reason = |after: u64| {
@@ -247,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ended_is_forgotten_and_a_body_that_never_waits_is_not_known() {
+    fn ended_streams_are_dropped_and_a_body_that_never_waits_is_not_registered() {
         let streams = Rc::new(StreamRegistry::default());
         let mut guard = Guard::new(&streams, terms(), None);
         guard.pause_idle_timer();

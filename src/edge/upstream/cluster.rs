@@ -1,4 +1,4 @@
-//! A service, as one core deals with it: its endpoints, and whose turn it is.
+//! A service as one core sees it: its endpoints, and the round-robin cursor.
 
 use std::{
     cell::{Cell, OnceCell},
@@ -22,16 +22,16 @@ use crate::{
     },
 };
 
-/// See the module.
+/// A service as one core sees it.
 pub(crate) struct Cluster {
     pub(crate) endpoints: Vec<Rc<Endpoint>>,
     turn: Cell<usize>,
-    /// For requests to it; known once one has come.
+    /// The permits for requests to it; known after the first request.
     permits: OnceCell<Rc<CorePermits>>,
 }
 
 impl Cluster {
-    /// What `before` knows about endpoints that are still there is kept.
+    /// Keeps the endpoints of `before` that are still configured, with their state.
     pub(crate) fn of(service: &Service, names: &Arc<Names>, before: Option<&Self>) -> Self {
         let endpoints = service.instances.iter().filter_map(|instance| {
             let known = before.and_then(|before| before.endpoints.iter().find(|known| known.instance == *instance));
@@ -44,7 +44,7 @@ impl Cluster {
         }
     }
 
-    /// A permit for one more request to it, if so many may be in flight; `name` is its name.
+    /// A permit for one more request to it, if one is free; `name` is its name.
     pub(crate) fn permit(&self, limits: &CoreLimits, name: &ServiceName) -> Option<Permit> {
         self.permits.get_or_init(|| limits.of_service(name)).try_acquire()
     }
@@ -54,7 +54,7 @@ impl Cluster {
         self.endpoints.iter().any(|endpoint| endpoint.speaks_http2())
     }
 
-    /// The endpoint whose turn it is; one that is ejected only if all of them are.
+    /// The next endpoint, round robin; an ejected one only if all are ejected.
     pub(crate) fn next(&self, now: Instant) -> Option<&Rc<Endpoint>> {
         let endpoint = round_robin(&self.endpoints, &self.turn)?;
         if !endpoint.is_ejected(now) {
@@ -63,17 +63,17 @@ impl Cluster {
         next_excluding(&self.endpoints, &self.turn, |other| other.is_ejected(now)).or(Some(endpoint))
     }
 
-    /// Another endpoint than this, if there is one.
+    /// An endpoint other than `endpoint`, if there is one.
     pub(crate) fn other_than(&self, endpoint: &Rc<Endpoint>) -> Option<&Rc<Endpoint>> {
         next_excluding(&self.endpoints, &self.turn, |other| Rc::ptr_eq(other, endpoint))
     }
 
-    /// Closes one connection of HTTP/1.1 that is not in use, if there is one.
+    /// Closes one idle HTTP/1.1 connection, if there is one.
     pub(crate) fn close_one_idle(&self) -> bool {
         self.endpoints.iter().any(|endpoint| endpoint.http1.close_oldest())
     }
 
-    /// Closes connections that were not used for longer than `idle_timeout`.
+    /// Closes connections that were idle for longer than `idle_timeout`.
     pub(crate) fn close_idle(&self, now: Instant, idle_timeout: Duration) {
         for endpoint in &self.endpoints {
             endpoint.http1.close_idle(now, idle_timeout);

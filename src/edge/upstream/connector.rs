@@ -1,4 +1,4 @@
-//! Opens sockets to one instance.
+//! Opens sockets to one endpoint.
 
 use std::{cell::Cell, sync::Arc, time::Duration};
 
@@ -9,12 +9,12 @@ use crate::edge::{
     net::names::{Host, Names},
 };
 
-/// See the module.
+/// Opens sockets to one endpoint.
 pub(crate) struct Connector {
-    /// Finds out where the instance is.
+    /// Resolves the endpoint's host.
     host: Host,
     port: u16,
-    /// Why it could not be connected to, until somebody asks.
+    /// The reason for the last failed connect, until it is taken.
     trouble: Cell<Option<String>>,
 }
 
@@ -23,7 +23,7 @@ impl Connector {
         Self { host: Host::new(host, Arc::clone(names)), port, trouble: Cell::default() }
     }
 
-    /// Why the instance could not be connected to, if that is known and nobody has asked before.
+    /// The reason for the last failed connect, if it is known and was not taken before.
     pub(crate) fn take_trouble(&self) -> Option<String> {
         self.trouble.take()
     }
@@ -36,7 +36,7 @@ impl Connector {
                 Failure::Unreachable
             })?;
             TcpStream::connect(&addresses[..]).await.map_err(|error| {
-                // Without the number of the operating system.
+                // Without the error number of the operating system.
                 let said = error.to_string();
                 self.trouble.set(Some(said.split(" (os error").next().unwrap_or_default().to_lowercase()));
                 Failure::Unreachable

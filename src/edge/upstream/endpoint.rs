@@ -1,4 +1,4 @@
-//! An instance of a service, as one core deals with it: its connections, and whether it is passed over for a while.
+//! An endpoint of a service as one core sees it: its connections, and whether it is ejected.
 
 use std::{
     cell::Cell,
@@ -19,14 +19,14 @@ use crate::{
     edge::net::names::Names,
 };
 
-/// How long an endpoint is ejected after a failed connect. Long enough that trying it again costs next to nothing of the retry
-/// budget, short enough that one that is back is soon found.
+/// How long an endpoint is ejected after a failed connect. Long enough that trying it again costs next to nothing of
+/// the retry budget, short enough that a recovered endpoint is soon found.
 const EJECTION_TIME: Duration = Duration::from_secs(2);
 
-/// See the module.
+/// An endpoint of a service as one core sees it.
 pub(crate) struct Endpoint {
     pub(crate) instance: Arc<Instance>,
-    /// Also the `Host` of requests that go there.
+    /// Also the `Host` of requests to it.
     pub(crate) authority: Rc<str>,
     pub(crate) connector: Rc<Connector>,
     pub(crate) http1: Http1Pool,
@@ -35,7 +35,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// `None` if no request can be sent to such an address.
+    /// `None` if the address cannot be used in a request.
     pub(crate) fn new(instance: &Arc<Instance>, names: &Arc<Names>) -> Option<Rc<Self>> {
         let authority = instance.authority();
         if HeaderValue::try_from(&authority).is_err() {
@@ -57,17 +57,17 @@ impl Endpoint {
         self.instance.protocol == UpstreamProtocol::Http2
     }
 
-    /// It could not be connected to: for a while others go first.
+    /// Ejects it after a failed connect: for a while, others are preferred.
     pub(crate) fn eject(&self, now: Instant) {
         self.ejected_until.set(Some(now + EJECTION_TIME));
     }
 
-    /// It was connected to.
+    /// Ends the ejection after a successful connect.
     pub(crate) fn uneject(&self) {
         self.ejected_until.set(None);
     }
 
-    /// Whether it is passed over, as long as there are others.
+    /// Whether it is ejected. It is still used if there are no others.
     pub(crate) fn is_ejected(&self, now: Instant) -> bool {
         self.ejected_until.get().is_some_and(|until| now < until)
     }

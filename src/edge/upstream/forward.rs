@@ -1,5 +1,5 @@
-//! Sends a request to an instance and its answer back. What was not sent, or can be sent twice without harm, is sent to
-//! another instance when one fails, within a budget.
+//! Forwards a request to an endpoint, and the response to the client. When an endpoint fails, a request that was not
+//! sent, or is idempotent, is sent to another endpoint, within the retry budget.
 
 use std::{pin::pin, rc::Rc, sync::Arc, time::Duration};
 
@@ -49,25 +49,25 @@ use crate::{
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// How often one request is sent at most.
+/// The most attempts for one request.
 const MAX_ATTEMPTS: usize = 3;
 
-/// How long an exchange may take.
+/// The time limits of an exchange.
 pub(crate) struct ExchangeLimits<'r> {
-    /// Until an instance takes the connection.
+    /// Until an endpoint accepts the connection.
     pub(crate) connect: Duration,
-    /// From the request's end to the answer's head.
+    /// From the request's end to the response's head.
     pub(crate) first_byte: Duration,
-    /// Without a byte, while the answer's body or an upgraded connection is under way.
+    /// Without a byte, while the response's body or an upgraded connection is in progress.
     pub(crate) idle: Duration,
-    /// Until the answer has ended, unless it is a stream.
+    /// Until the response has ended, unless it is a stream.
     pub(crate) deadline: Option<Instant>,
-    /// The credential that a stream ends with.
+    /// The credential whose end also ends a stream.
     pub(crate) token: Option<&'r Arc<Identity>>,
 }
 
 impl ExchangeLimits<'_> {
-    /// Those of a body.
+    /// The limits of a response's body.
     fn of_body(&self, headers: &HeaderList) -> StreamLimits {
         if is_event_stream(headers) {
             return self.of_stream();
@@ -75,27 +75,27 @@ impl ExchangeLimits<'_> {
         StreamLimits { idle: self.idle, deadline: self.deadline.map(Instant::into_std), token: None }
     }
 
-    /// Those of what has no end of its own.
+    /// The limits of a stream without an end of its own.
     fn of_stream(&self) -> StreamLimits {
         StreamLimits { idle: self.idle, deadline: None, token: self.token.cloned() }
     }
 }
 
-/// What the pipeline makes of a service's answer: its body, or what the connection goes on as.
+/// The response body in the pipeline: a service's body, or the tunnel that the connection becomes.
 pub(crate) trait FromUpstream: From<(UpstreamBody, Guard)> + From<Tunnel> {}
 
 impl<B: From<(UpstreamBody, Guard)> + From<Tunnel>> FromUpstream for B {}
 
-/// A request that got no answer.
+/// A request that got no response.
 struct Lost {
     failure: Failure,
-    /// Whether any of it may have reached the instance.
+    /// Whether any of it may have reached the endpoint.
     was_sent: bool,
-    /// Whether the connection had been used before: it may have been closed just as the request went out.
+    /// Whether the connection had been used before: it may have been closed just as the request was sent.
     was_used: bool,
 }
 
-/// Sends the request to an instance of the service.
+/// Forwards the request to an endpoint of the service.
 pub(crate) async fn forward<B: FromUpstream>(
     state: &State,
     cluster: &Cluster,
@@ -110,7 +110,7 @@ pub(crate) async fn forward<B: FromUpstream>(
     }
 }
 
-/// Who was waited for when the time for all of it was over.
+/// The failure when the total time is over: it depends on which side was waited for.
 fn late(request: &RequestBody) -> Failure {
     match request.service_awaited_since() {
         AwaitedSince::NotNow => Failure::BodyTimeout,
@@ -146,7 +146,7 @@ async fn attempts<B: FromUpstream>(
             Retry::Any => true,
             Retry::Idempotent => !lost.was_sent || outgoing.is_idempotent(),
         };
-        // A connection that was closed while it lay idle says nothing about its instance.
+        // That a connection was closed while it was idle says nothing about its endpoint.
         let elsewhere = || cluster.other_than(endpoint).or_else(|| lost.was_used.then_some(endpoint));
         let again = may_be_sent_again && attempt < MAX_ATTEMPTS && !outgoing.body().is_begun();
         match elsewhere().filter(|_| again) {
@@ -154,11 +154,11 @@ async fn attempts<B: FromUpstream>(
             Some(_) | None => return Err(lost.failure),
         }
     }
-    // The loop returns: it has no end of its own.
+    // The loop always returns: it has no other end.
     Err(Failure::Internal)
 }
 
-/// Sends the request to one instance, on a connection that is open already or on a new one.
+/// Sends the request to one endpoint, on an open connection or on a new one.
 async fn exchange<B: FromUpstream>(
     state: &State,
     endpoint: &Rc<Endpoint>,
@@ -171,7 +171,7 @@ async fn exchange<B: FromUpstream>(
     }
     while let Some(connection) = endpoint.http1.take(now.into_std(), state.settings.idle_timeout) {
         match send(state, endpoint, connection, outgoing, now, limits).await {
-            // Closed while it lay idle, before anything was written: as if it had not been there.
+            // Closed while it was idle, before anything was written: try again as if it had not existed.
             Err(Lost { failure: Failure::HungUp, was_sent: false, .. }) if !outgoing.body().is_begun() => {}
             Err(lost) => return Err(Lost { was_used: true, ..lost }),
             Ok(answer) => return Ok(answer),
@@ -191,14 +191,14 @@ async fn exchange<B: FromUpstream>(
     }
 }
 
-/// The same over HTTP/2.
+/// Like `exchange`, over HTTP/2.
 async fn exchange_on_stream<B: FromUpstream>(
     state: &State,
     endpoint: &Rc<Endpoint>,
     outgoing: &UpstreamRequest<'_>,
     limits: &ExchangeLimits<'_>,
 ) -> Result<Box<Answer<B>>, Lost> {
-    // What is lost with a shared connection says little about its instance: the next attempt opens another.
+    // The loss of a shared connection says little about its endpoint: the next attempt opens another.
     let lost = |failure| Lost { failure, was_sent: true, was_used: true };
     let request = outgoing.request_for(endpoint).map_err(lost)?;
     let load = Load::of(&request);
@@ -211,7 +211,7 @@ async fn exchange_on_stream<B: FromUpstream>(
             Ok(()) => endpoint.uneject(),
             Err(failure) => {
                 endpoint.eject(std::time::Instant::now());
-                // One that came about and was closed at once may be that of an instance that restarts.
+                // A connection that was closed right after it was opened may mean that the endpoint is restarting.
                 let was_used = failure == Failure::HungUp;
                 return Err(Lost { failure, was_sent: false, was_used });
             }
@@ -244,7 +244,7 @@ async fn send<B: FromUpstream>(
     Ok(received(state, head, length, UpstreamBody::Http1(exchange), outgoing.body(), limits))
 }
 
-/// The answer as it goes to the client.
+/// The response in the form in which it goes to the client.
 #[expect(clippy::unnecessary_box_returns, reason = "a response is moved many times until it is written")]
 fn received<B: FromUpstream>(
     state: &State,
@@ -255,15 +255,15 @@ fn received<B: FromUpstream>(
     limits: &ExchangeLimits<'_>,
 ) -> Box<Answer<B>> {
     if let Some(upload) = request.upload() {
-        // From now on the guard of the answer keeps the time of both.
+        // From now on, the guard of the response limits the time of both.
         upload.answer_begun();
     }
     let guard = Guard::new(&state.streams, limits.of_body(&head.headers), request.progress());
-    // It is handed on many times until it is written.
+    // Boxed, as it is moved many times until it is written.
     Box::new(passed_on(head, length, B::from((body, guard))))
 }
 
-/// The 101 as it goes to the client, and what stands behind it.
+/// The 101 in the form in which it goes to the client, with the tunnel after it.
 fn switched<B: FromUpstream>(
     state: &State,
     head: ResponseHead,
@@ -279,7 +279,7 @@ fn switched<B: FromUpstream>(
     Ok(Box::new(answer.map(|()| B::from(tunnel))))
 }
 
-/// An answer without what does not concern the client.
+/// Removes the headers of a response that do not concern the client.
 fn passed_on<B>(head: ResponseHead, length: BodyLength, body: B) -> Answer<B> {
     let ResponseHead { status, version, mut headers, .. } = head;
     sanitise_response(&mut headers);
@@ -288,7 +288,7 @@ fn passed_on<B>(head: ResponseHead, length: BodyLength, body: B) -> Answer<B> {
     Answer { status, headers, length, body }
 }
 
-/// Whether an answer is a stream of server-sent events.
+/// Whether a response is a stream of server-sent events.
 pub(crate) fn is_event_stream(headers: &HeaderList) -> bool {
     let kind = headers.get(&CONTENT_TYPE).unwrap_or_default();
     kind.split(|&byte| byte == b';')

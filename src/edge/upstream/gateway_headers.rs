@@ -1,5 +1,6 @@
-//! The headers that a service takes our word for. They are written straight into the request as it goes out, behind all that
-//! came from the client: nothing that was done to those before can touch them.
+//! Headers that only the gateway may set and services trust: identity, `X-Forwarded-*`, `traceparent`, `Via`. They are
+//! written directly into the outgoing request, after all headers from the client: no processing of those can affect
+//! them.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
@@ -23,7 +24,7 @@ use crate::{
     },
 };
 
-/// See the module.
+/// The gateway's headers for one request.
 pub(crate) struct GatewayHeaders<'r> {
     facts: &'r RequestFacts<'r>,
     via: &'static str,
@@ -31,7 +32,7 @@ pub(crate) struct GatewayHeaders<'r> {
 }
 
 impl<'r> GatewayHeaders<'r> {
-    /// Those of a request that came in this version; what its `headers` say of a trace is continued.
+    /// The headers for a request that came in this version; a trace in its `headers` is continued.
     pub(crate) fn new(facts: &'r RequestFacts<'r>, version: Version, headers: &mut HeaderList) -> Self {
         Self { facts, via: via(version), traceparent: continue_trace(headers, facts.random) }
     }
@@ -41,15 +42,15 @@ impl<'r> GatewayHeaders<'r> {
         self.traceparent.id()
     }
 
-    /// Writes them into a head of HTTP/1.1.
+    /// Writes them into an HTTP/1.1 head.
     pub(crate) fn put(&self, head: &mut Vec<u8>) {
         self.each(|name, pieces| put_header_of(name.as_str(), pieces, head));
     }
 
-    /// Adds them to the headers of a request of HTTP/2.
+    /// Adds them to the headers of an HTTP/2 request.
     pub(crate) fn add_to(&self, headers: &mut HeaderMap) {
         self.each(|name, pieces| {
-            // All of it is printable ASCII.
+            // All values are printable ASCII.
             if let Ok(value) = HeaderValue::try_from(pieces.concat()) {
                 headers.append(name, value);
             }
@@ -57,7 +58,7 @@ impl<'r> GatewayHeaders<'r> {
         mark_credentials(headers, self.facts.provider_token.as_ref().map(|(name, _)| name));
     }
 
-    /// Each with the pieces of its value.
+    /// Calls `put` for each header, with the pieces of its value.
     fn each(&self, mut put: impl FnMut(&HeaderName, &[&[u8]])) {
         let facts = self.facts;
         if let Some((name, token)) = &facts.provider_token {
@@ -90,14 +91,15 @@ impl<'r> GatewayHeaders<'r> {
     }
 }
 
-/// What has to be put before a path of the service's own to get the path outside: `/api` for a route from `/api/users` to
-/// `/users`. If the two have nothing in common, the route's prefix is all there is to tell.
+/// The prefix that turns a path at the service into the path outside: `/api` for a route from `/api/users` to `/users`.
+/// If the two have nothing in common, it is the route's prefix.
 fn stripped_prefix(route: &Route) -> &str {
     let outside = route.prefix.as_str();
     outside.strip_suffix(route.upstream_prefix.as_str()).unwrap_or(outside)
 }
 
-/// Marks what the compression of heads must not remember (RFC 7541 §7.1.3), the header of a provider's token included.
+/// Marks the headers that header compression must not index (RFC 7541 §7.1.3), including the one with a provider's
+/// token.
 fn mark_credentials(headers: &mut HeaderMap, of_provider: Option<&HeaderName>) {
     for (name, value) in headers {
         let is_credential = [AUTHORIZATION, COOKIE, X_GATEWAY_ASSERTION].contains(name);
@@ -105,7 +107,7 @@ fn mark_credentials(headers: &mut HeaderMap, of_provider: Option<&HeaderName>) {
     }
 }
 
-/// What `Via` says of a message that came to us in this version; we go by a pseudonym (RFC 9110 §7.6.3).
+/// The value of `Via` for a message that was received in this version; the gateway uses a pseudonym (RFC 9110 §7.6.3).
 pub(crate) fn via(version: Version) -> &'static str {
     match version {
         Version::HTTP_10 => "1.0 gateway",
@@ -120,7 +122,7 @@ mod tests {
     use crate::edge::tests::support::route;
 
     #[test]
-    fn prefix_and_path_at_the_service_make_the_path_outside() {
+    fn prefix_and_upstream_path_make_the_path_outside() {
         for (outside, inside, prefix) in [
             ("/api/users", "/users", "/api"),
             ("/api/users", "/", "/api/users"),
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn no_compression_may_remember_credentials() {
+    fn credentials_are_never_indexed_by_compression() {
         let names = ["accept", "authorization", "cookie", "x-gateway-assertion", "x-google-token", "x-user-id"];
         let mut headers: HeaderMap =
             names.map(|name| (name.parse().unwrap(), "v".parse().unwrap())).into_iter().collect();

@@ -1,16 +1,16 @@
-//! Chooses an instance: each in turn, per core and service.
+//! Chooses an endpoint: round robin, per core and service.
 
 use std::cell::Cell;
 
-/// The one of `candidates` whose turn it is.
+/// The next of `candidates`, by the cursor `turn`.
 pub(crate) fn round_robin<'c, T>(candidates: &'c [T], turn: &Cell<usize>) -> Option<&'c T> {
     let chosen = turn.get().checked_rem(candidates.len())?;
     turn.set(chosen + 1);
     candidates.get(chosen)
 }
 
-/// The next candidate that is not `unfit`. Does not advance the turn; otherwise every fallback would make the dead endpoint first
-/// choice again.
+/// The next candidate that is not `unfit`. Does not advance the cursor; otherwise every fallback would make the dead
+/// endpoint first choice again.
 pub(crate) fn next_excluding<'c, T>(
     candidates: &'c [T],
     turn: &Cell<usize>,
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everyone_has_a_turn() {
+    fn candidates_are_chosen_round_robin() {
         let turn = Cell::new(0);
         let chosen: Vec<_> = (0..5).filter_map(|_| round_robin(&['a', 'b', 'c'], &turn)).collect();
         assert_eq!(chosen, [&'a', &'b', &'c', &'a', &'b']);
@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stand_in_does_not_lose_its_turn() {
+    fn a_fallback_does_not_advance_the_cursor() {
         let turn = Cell::new(0);
         assert_eq!(round_robin(&['a', 'b'], &turn), Some(&'a'));
         assert_eq!(next_excluding(&['a', 'b'], &turn, |&c| c == 'a'), Some(&'b'));

@@ -1,5 +1,6 @@
-//! Addresses in a service's answer that lead to the service itself come out as the address that a client can use, as nginx's
-//! `proxy_redirect default` has it. A path alone is left as it is: nobody knows whether the service means its own or ours.
+//! Rewrites addresses in a service's response that point to the service itself, so that a client can use them, like
+//! nginx's `proxy_redirect default`. A bare path is not changed: it is unknown whether the service means its own or the
+//! one outside.
 
 use http::{
     HeaderName,
@@ -10,7 +11,7 @@ use url::{Position, Url};
 use super::{endpoint::Endpoint, request_facts::RequestFacts};
 use crate::{domain::gateway::models::service::HostSent, edge::http::header_list::HeaderList};
 
-/// Where a request went, and by which path it had come.
+/// The facts of a request and the endpoint to which it went, to compute addresses outside.
 pub(crate) struct Outside<'r> {
     facts: &'r RequestFacts<'r>,
     endpoint: &'r Endpoint,
@@ -21,7 +22,7 @@ impl<'r> Outside<'r> {
         Self { facts, endpoint }
     }
 
-    /// Changes those headers of an answer.
+    /// Rewrites these headers of a response.
     pub(crate) fn put_into(&self, headers: &mut HeaderList) {
         for name in [LOCATION, CONTENT_LOCATION] {
             change(headers, &name, |address| self.of(address));
@@ -32,7 +33,7 @@ impl<'r> Outside<'r> {
         });
     }
 
-    /// The path outside of an address that leads to the service.
+    /// The path outside for an address that points to the service.
     fn of(&self, address: &str) -> Option<String> {
         let scheme = if address.starts_with("//") { "http:" } else { "" };
         let url = Url::parse(&format!("{scheme}{address}")).ok()?;
@@ -44,7 +45,7 @@ impl<'r> Outside<'r> {
         let (path, behind) = (url.path(), &url[Position::AfterPath..]);
         let route = self.facts.route;
         let of_service = path.strip_prefix(self.endpoint.instance.base_path.as_str())?;
-        // A service that goes by X-Forwarded-Prefix has written the path outside already.
+        // A service that uses X-Forwarded-Prefix has written the path outside already.
         let outside = match route.upstream_prefix.rest(of_service) {
             _ if self.knows_its_prefix(path) => path.to_owned(),
             Some(rest) => format!("{}{}{rest}", self.facts.api_prefix, route.prefix.as_str()),
@@ -54,10 +55,10 @@ impl<'r> Outside<'r> {
         Some(format!("{outside}{behind}"))
     }
 
-    /// Whether an address is that of the instance, or of the host that the instance was told.
+    /// Whether an address is that of the endpoint, or of the `Host` that was sent to it.
     fn is_the_service(&self, url: &Url) -> bool {
         let is_at = |authority: &str| {
-            // A service that was told that its client came by https writes so, with the port that it knows.
+            // A service that was told that the client uses https writes that scheme, with the port that it knows.
             Url::parse(&format!("{}://{authority}/", url.scheme()))
                 .is_ok_and(|at| at.host() == url.host() && at.port_or_known_default() == url.port_or_known_default())
         };
@@ -72,7 +73,7 @@ impl<'r> Outside<'r> {
 }
 
 fn change(headers: &mut HeaderList, name: &HeaderName, changed: impl Fn(&str) -> Option<String>) {
-    // Two of them are not ours to choose between.
+    // Two of them are ambiguous, and are left unchanged.
     if headers.all(name.clone()).nth(1).is_none()
         && let Some(changed) = headers.text(name).and_then(changed)
     {
@@ -80,7 +81,7 @@ fn change(headers: &mut HeaderList, name: &HeaderName, changed: impl Fn(&str) ->
     }
 }
 
-/// The parts of a `Refresh`: up to its address, the address, and what stands behind it.
+/// The parts of a `Refresh`: the text up to its address, the address, and the text after it.
 fn refreshed(value: &str) -> Option<(&str, &str, &str)> {
     let at = value
         .find(['u', 'U'])

@@ -1,4 +1,5 @@
-//! A request as a service gets it: the client's, sanitised, under a new path and with our own headers set last.
+//! The request in the form in which a service gets it: the client's, sanitised, with a new path, and with the gateway's
+//! headers set last.
 
 use http::{
     HeaderMap, Method, Request, Uri, Version,
@@ -19,11 +20,11 @@ use crate::edge::{
     http1::body_encoder::BodyEncoder,
     observe::trace_context::TraceId,
 };
-/// A request that can be sent to any instance.
+/// A request that can be sent to any endpoint.
 pub(crate) struct UpstreamRequest<'r> {
-    /// The client's, but for what does not go on.
+    /// The client's head, without what is not forwarded.
     head: &'r RequestHead,
-    /// Path at the service, without the base path of an instance.
+    /// The path at the service, without the base path of an endpoint.
     path: [&'r str; 2],
     query: Option<&'r str>,
     facts: &'r RequestFacts<'r>,
@@ -32,7 +33,7 @@ pub(crate) struct UpstreamRequest<'r> {
 }
 
 impl<'r> UpstreamRequest<'r> {
-    /// Makes the request out of the client's, whose headers are sanitised already.
+    /// Builds the request from the client's, whose headers must be sanitised already.
     pub(crate) fn new(
         head: &'r mut RequestHead,
         body: RequestBody,
@@ -40,11 +41,11 @@ impl<'r> UpstreamRequest<'r> {
     ) -> Result<Self, Failure> {
         let RequestHead { method, headers, version, .. } = head;
         let keeps_authorization = facts.route.forward_authorization;
-        // Each instance has its own `Host`.
+        // Each endpoint has its own `Host`.
         headers.retain(|name, _| *name != HOST && (keeps_authorization || *name != AUTHORIZATION));
         cookies::remove_ours_from_request(headers);
         if let Some((header, _)) = &facts.provider_token {
-            // Whatever the client wrote there is gone.
+            // Replaces anything that the client sent there.
             remove_all_like(headers, header.as_str());
         }
         let gateway_headers = GatewayHeaders::new(facts, *version, headers);
@@ -58,17 +59,17 @@ impl<'r> UpstreamRequest<'r> {
         Ok(Self { head, path, query: facts.query, facts, gateway_headers, body })
     }
 
-    /// Whether sending it twice does what sending it once does (RFC 9110 §9.2.2).
+    /// Whether sending it twice has the same effect as sending it once (RFC 9110 §9.2.2).
     pub(crate) fn is_idempotent(&self) -> bool {
         matches!(self.head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
     }
 
-    /// Whether no body is to be expected of its answer (RFC 9110 §9.3.2).
+    /// Whether its response has no body (RFC 9110 §9.3.2).
     pub(crate) fn is_head(&self) -> bool {
         self.head.method == Method::HEAD
     }
 
-    /// The protocols that it asks to go on with, if any.
+    /// The protocols to which it asks to upgrade, if any.
     pub(crate) fn upgrade(&self) -> Option<&[u8]> {
         self.head.headers.get(&UPGRADE)
     }
@@ -78,7 +79,7 @@ impl<'r> UpstreamRequest<'r> {
         self.gateway_headers.trace_id()
     }
 
-    /// How addresses in an instance's answer look from outside.
+    /// Rewrites addresses in an endpoint's response for the outside.
     pub(crate) fn outside_of<'o>(&'o self, endpoint: &'o Endpoint) -> Outside<'o> {
         Outside::new(self.facts, endpoint)
     }
@@ -88,7 +89,7 @@ impl<'r> UpstreamRequest<'r> {
         &self.body
     }
 
-    /// Writes the head as it goes to an instance that speaks HTTP/1.1. How the body is marked off behind it.
+    /// Writes the head for an HTTP/1.1 endpoint. Returns the framing of the body.
     pub(crate) fn put_head(&self, endpoint: &Endpoint, head: &mut Vec<u8>) -> BodyEncoder {
         head.extend_from_slice(self.head.method.as_str().as_bytes());
         head.push(b' ');
@@ -107,7 +108,7 @@ impl<'r> UpstreamRequest<'r> {
             }
             BodyLength::Unknown => {
                 put_header("transfer-encoding", b"chunked", head);
-                // Only those that were announced are looked for.
+                // Only announced trailers are sent.
                 BodyEncoder::Chunked { trailers: self.head.headers.contains(&TRAILER) }
             }
             BodyLength::None | BodyLength::Announced(_) => {
@@ -121,14 +122,14 @@ impl<'r> UpstreamRequest<'r> {
         encoder
     }
 
-    /// Path and query at an instance.
+    /// Path and query at an endpoint.
     fn target_at<'o>(&'o self, endpoint: &'o Endpoint) -> [&'o str; 5] {
         let [prefix, rest] = self.path;
         let mark = if self.query.is_some() { "?" } else { "" };
         [&endpoint.instance.base_path, prefix, rest, mark, self.query.unwrap_or_default()]
     }
 
-    /// What `Connection` has to name: headers that are for the next one alone (RFC 9110 §7.8, §10.1.4).
+    /// The value of `Connection`: it names the headers that are only for the next hop (RFC 9110 §7.8, §10.1.4).
     fn connection_options(&self) -> Option<&'static [u8]> {
         match (self.head.headers.contains(&UPGRADE), self.head.headers.contains(&TE)) {
             (true, true) => Some(b"upgrade, te"),
@@ -138,12 +139,12 @@ impl<'r> UpstreamRequest<'r> {
         }
     }
 
-    /// Whether a body is to be expected of its method, so that its head has to say that there is none (RFC 9110 §8.6).
+    /// Whether its method implies a body, so that the head has to declare that there is none (RFC 9110 §8.6).
     fn says_that_it_has_no_body(&self) -> bool {
         matches!(self.head.method, Method::POST | Method::PUT | Method::PATCH)
     }
 
-    /// The request as it goes to an instance that speaks HTTP/2.
+    /// The request for an HTTP/2 endpoint.
     pub(crate) fn request_for(&self, endpoint: &Endpoint) -> Result<Request<RequestBody>, Failure> {
         let mut request = Request::new(self.body.share());
         *request.method_mut() = self.head.method.clone();
@@ -157,20 +158,20 @@ impl<'r> UpstreamRequest<'r> {
         };
         length.add_to(request.headers_mut());
         self.gateway_headers.add_to(request.headers_mut());
-        // A stream goes on as nothing else (RFC 9113 §8.6).
+        // A stream cannot switch protocols (RFC 9113 §8.6).
         request.headers_mut().remove(UPGRADE);
         Ok(request)
     }
 }
 
-/// How many more times a request may be forwarded, if it says so (RFC 9110 §7.6.2).
+/// How many more times a request may be forwarded, if it sets a limit (RFC 9110 §7.6.2).
 pub(crate) fn max_forwards(headers: &HeaderList) -> Result<Option<u32>, Failure> {
     if !headers.contains(&MAX_FORWARDS) {
         return Ok(None);
     }
     let digits = headers.text(&MAX_FORWARDS);
     let digits = digits.filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
-    // More digits than fit are more forwards than anybody makes.
+    // A number with more digits than fit is larger than any real number of hops.
     digits.map(|digits| Some(digits.parse().unwrap_or(u32::MAX))).ok_or(Failure::MaxForwards)
 }
 

@@ -1,4 +1,4 @@
-//! A response's body as it comes from a service: on a connection of HTTP/1.1, or on a stream of HTTP/2.
+//! A response's body from a service: on an HTTP/1.1 connection, or on an HTTP/2 stream.
 
 use std::{
     io,
@@ -12,16 +12,16 @@ use http_body::{Body, Frame, SizeHint};
 use super::exchange::{http1::Http1Exchange, http2::Http2Exchange};
 use crate::edge::{error::Failure, timer::stream_guard::Guard};
 
-/// A body as it comes from a service.
+/// A response's body from a service.
 pub(crate) enum UpstreamBody {
-    /// On a connection of HTTP/1.1.
+    /// On an HTTP/1.1 connection.
     Http1(Box<Http1Exchange>),
-    /// On a stream of HTTP/2.
+    /// On an HTTP/2 stream.
     Http2(Box<Http2Exchange>),
 }
 
 impl UpstreamBody {
-    /// The next frame from a service, as long as the stream may go on.
+    /// The next frame from a service, while the guard allows the wait.
     pub(crate) fn poll_guarded(
         &mut self,
         guard: &mut Guard,
@@ -39,7 +39,7 @@ impl UpstreamBody {
         frame
     }
 
-    /// Gives the connection back to those that may be used again.
+    /// Gives the connection back for reuse.
     pub(crate) fn give_back(&mut self) {
         match self {
             Self::Http1(exchange) => exchange.give_back(),
@@ -81,7 +81,7 @@ impl Body for UpstreamBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // The head says how long it is.
+        // The head declares the length.
         if self.is_end_stream() { SizeHint::with_exact(0) } else { SizeHint::default() }
     }
 }

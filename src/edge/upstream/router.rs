@@ -1,4 +1,4 @@
-//! Finds out where a request goes, by the newest snapshot; and holds what this core keeps for each service in it.
+//! Finds the destination of a request in the newest snapshot, and holds this core's state for each service in it.
 
 use std::{
     rc::Rc,
@@ -17,35 +17,35 @@ use crate::{
     edge::{net::names::Names, snapshot::Snapshot},
 };
 
-/// See the module.
+/// Finds the destination of a request.
 pub(crate) struct Router {
     pub(crate) snapshot: Arc<Snapshot>,
     clusters: Rc<HashMap<ServiceName, Cluster>>,
 }
 
-/// Where a request goes.
+/// The destination of a request.
 pub(crate) enum Destination<'v> {
-    /// To a service, which may have no instance or not be known at all.
+    /// A service, which may have no endpoint or be unknown.
     Service {
-        /// The route there.
+        /// The route to it.
         route: &'v Arc<Route>,
         /// The service.
         cluster: Option<&'v Cluster>,
         /// Whether it depends on the method: other methods have another route, or none.
         by_method: bool,
     },
-    /// Nowhere: these are the routes of its path, and none of them takes its method.
+    /// None: these are the routes of its path, and none of them takes its method.
     OtherMethods(&'v [Arc<Route>]),
-    /// Nowhere: its path may not be spelled in this way.
+    /// None: its path may not be spelled in this way.
     Refused(Spelling),
-    /// Nowhere: it lies among the services, but no route leads to one.
+    /// None: it is under the services' prefix, but no route matches it.
     NoRoute,
-    /// To the control plane.
+    /// The control plane.
     OwnPath,
 }
 
 impl Router {
-    /// The router of `snapshot`. What `before` knows about instances that are still there is kept.
+    /// The router of `snapshot`. Keeps the state that `before` has for endpoints that are still configured.
     pub(crate) fn of(snapshot: Arc<Snapshot>, names: &Arc<Names>, before: Option<&Self>) -> Self {
         if let Some(before) = before
             && Arc::ptr_eq(&before.snapshot.services, &snapshot.services)
@@ -63,7 +63,7 @@ impl Router {
         Self { snapshot, clusters: Rc::new(clusters) }
     }
 
-    /// Where a request goes: along a route, or to ourselves.
+    /// The destination of a request: a route, or the gateway itself.
     pub(crate) fn destination(&self, wanted: Wanted<'_>) -> Destination<'_> {
         match self.snapshot.routes.find(wanted) {
             Found::Route { route, by_method } => {
@@ -79,12 +79,12 @@ impl Router {
         }
     }
 
-    /// Closes one connection of HTTP/1.1 that is not in use, if there is one.
+    /// Closes one idle HTTP/1.1 connection, if there is one.
     pub(crate) fn close_one_idle(&self) -> bool {
         self.clusters.values().any(Cluster::close_one_idle)
     }
 
-    /// Closes connections to instances that were not used for longer than `idle_timeout`.
+    /// Closes connections to endpoints that were idle for longer than `idle_timeout`.
     pub(crate) fn close_idle(&self, now: Instant, idle_timeout: Duration) {
         self.clusters.values().for_each(|cluster| cluster.close_idle(now, idle_timeout));
     }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_route_is_for_is_our_own_or_nobodys() {
+    fn without_a_route_a_path_is_our_own_or_has_no_route() {
         let table = [route("/api/users", "auth", "/users"), route("/api/gone", "gone", "/")];
         let services = [service("auth", &["http://a"]), service("board", &["http://b"])];
         let router = made_of(snapshot(table, services), None);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn instances_that_stay_keep_their_connections() {
+    fn endpoints_that_stay_keep_their_connections() {
         let first = made_of(snapshot([], [service("auth", &["http://a", "http://b"])]), None);
         let second = made_of(snapshot([], [service("auth", &["http://b", "http://c"])]), Some(&first));
         let endpoints = |router: &Router| router.clusters.get("auth").unwrap().endpoints.clone();

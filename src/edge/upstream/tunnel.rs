@@ -1,5 +1,5 @@
-//! A connection after an upgrade: bytes both ways, as they come and no faster than they are taken, until both sides have
-//! closed theirs or the stream is not to go on.
+//! A connection after an upgrade: copies bytes in both directions with back-pressure, until both sides have closed
+//! theirs or the stream must not go on.
 
 use std::{
     io,
@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::pool::http1::Connection;
 use crate::edge::{observe::access_log::Record, timer::stream_guard::Stream};
 
-/// The service's side, and what is known about the stream.
+/// The service's side, with the state of the stream.
 pub(crate) struct Tunnel {
     service: Connection,
     stream: Rc<Stream>,
@@ -22,17 +22,17 @@ pub(crate) struct Tunnel {
 }
 
 impl Tunnel {
-    /// `service` is what is left of the connection behind the 101.
+    /// `service` is the connection after the 101.
     pub(crate) fn new(service: Connection, stream: Rc<Stream>) -> Self {
         Self { service, stream, record: None }
     }
 
-    /// Logs `record` when it has ended.
+    /// Logs `record` when the tunnel has ended.
     pub(crate) fn record(&mut self, record: Box<Record>) {
         self.record = Some(record);
     }
 
-    /// Goes on until it ends. `first` was read from the client already.
+    /// Runs until it ends. `first` was read from the client already.
     pub(crate) async fn run(self, client: impl AsyncRead + AsyncWrite + Unpin, first: Bytes) {
         let Self { mut service, stream, mut record } = self;
         stream.restart_idle_timer();
@@ -48,7 +48,7 @@ impl Tunnel {
     }
 }
 
-/// Copies both ways until both sides have closed theirs, or the stream is not to go on.
+/// Copies in both directions until both sides have closed theirs, or the stream must not go on.
 async fn join(
     mut client: End<'_, impl AsyncRead + AsyncWrite + Unpin>,
     mut service: End<'_, impl AsyncRead + AsyncWrite + Unpin>,
@@ -62,12 +62,12 @@ async fn join(
     .await
 }
 
-/// One side. Whatever moves on it is noted.
+/// One side. Its activity restarts the stream's idle timer.
 struct End<'s, T> {
     io: T,
     first: Bytes,
     stream: &'s Stream,
-    /// Counts what is read and written here; the client's side has it.
+    /// Counts the bytes read and written here; only the client's side has it.
     record: Option<&'s Record>,
 }
 

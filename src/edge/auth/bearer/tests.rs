@@ -7,7 +7,7 @@ fn map(values: &[&str]) -> HeaderList {
 }
 
 #[test]
-fn there_is_one_bearer_token_or_none() {
+fn at_most_one_bearer_token_is_accepted() {
     let token = |values: &[&str]| presented(&map(values)).map(|token| token.map(<[u8]>::to_vec));
     for (value, expected) in [
         ("Bearer a.b.c", "a.b.c"),

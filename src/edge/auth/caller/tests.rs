@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_subject_is_one_line_of_ascii_and_like_no_other() {
+fn a_subject_is_one_line_of_ascii_and_unique() {
     for (subject, text) in [
         ("u1", "u1"),
         ("google|1@x.example", "google|1@x.example"),

@@ -21,7 +21,7 @@ fn a_body_is_delimited_by_its_length_or_by_chunks() {
 }
 
 #[test]
-fn what_delimits_the_body_is_no_header_any_more() {
+fn framing_headers_are_removed_from_the_list() {
     for (lines, length) in [
         ("", BodyLength::None),
         ("Content-Length: 0\r\n", BodyLength::Known(0)),
@@ -35,7 +35,7 @@ fn what_delimits_the_body_is_no_header_any_more() {
 }
 
 #[test]
-fn what_two_servers_could_frame_differently_is_refused() {
+fn ambiguous_framing_is_refused() {
     for (lines, why) in [
         ("Content-Length: 5\r\nContent-Length: 6\r\n", BadHead::ContentLength),
         ("Content-Length: 5\r\ncontent-length: 5\r\n", BadHead::ContentLength),
@@ -128,7 +128,7 @@ fn a_line_feed_alone_is_refused_at_once() {
 }
 
 #[test]
-fn a_head_has_a_limit() {
+fn the_size_of_a_head_is_limited() {
     let of = |bytes: usize| {
         let beginning = "GET / HTTP/1.1\r\nHost: x\r\nX-A: ";
         format!("{beginning}{}\r\n\r\n", "a".repeat(bytes - beginning.len() - 4))
@@ -138,7 +138,7 @@ fn a_head_has_a_limit() {
     let unended = &of(20_000)[..16_385];
     assert_eq!(end(&unended.as_bytes()[..16_384], &mut 0), Ok(None));
     assert_eq!(end(unended.as_bytes(), &mut 0), Err(BadHead::TooLarge));
-    // The shortest thing that ends as a head does, behind an empty line and without.
+    // The shortest input that ends like a head, without and after an empty line.
     assert_eq!(end(b"a\r\n\r\n", &mut 0), Ok(Some(5)));
     assert_eq!(end(b"\r\na\r\n\r\n", &mut 0), Ok(Some(7)));
     assert_eq!(end(b"\r\n\r\n\r\n", &mut 0), Ok(Some(6)));

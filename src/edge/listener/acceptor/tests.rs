@@ -5,7 +5,7 @@ use tokio::io::AsyncReadExt;
 use super::*;
 use crate::edge::tests::support::CountingEntropy;
 
-/// Fails as told, then hands out the connections of a real listener.
+/// Fails as configured, then returns the connections of a real listener.
 struct Failing {
     failures: VecDeque<io::Error>,
     listener: TcpListener,
@@ -48,7 +48,7 @@ async fn accepting_by(tls: bool, most: usize, workers: usize, failures: Vec<io::
 }
 
 #[tokio::test]
-async fn want_of_file_descriptors_passes() {
+async fn it_recovers_from_a_lack_of_file_descriptors() {
     // 24 is EMFILE and 23 ENFILE on Linux and macOS.
     let failures = [24, 23, 24].map(io::Error::from_raw_os_error).into();
     let mut bench = accepting(10, 1, failures).await;
@@ -57,7 +57,7 @@ async fn want_of_file_descriptors_passes() {
 }
 
 #[tokio::test]
-async fn it_stops_at_once_even_while_it_pauses() {
+async fn it_stops_at_once_even_during_a_pause() {
     let failures = (0..100).map(|_| io::Error::from_raw_os_error(24)).collect();
     let bench = accepting(10, 1, failures).await;
     bench.stop.send(true).unwrap();
@@ -65,7 +65,7 @@ async fn it_stops_at_once_even_while_it_pauses() {
 }
 
 #[tokio::test]
-async fn connections_go_where_the_fewest_are() {
+async fn connections_go_to_the_least_loaded_worker() {
     let mut bench = accepting(10, 2, Vec::new()).await;
     let mut clients = Vec::new();
     let mut kept = Vec::new();
@@ -83,7 +83,7 @@ async fn connections_go_where_the_fewest_are() {
 }
 
 #[tokio::test]
-async fn at_the_limit_the_newest_is_told_nothing_before_a_handshake() {
+async fn at_the_limit_a_tls_client_is_closed_without_a_response() {
     let mut bench = accepting_by(true, 1, 1, Vec::new()).await;
     let _first = TcpStream::connect(bench.address).await.unwrap();
     let _taken = bench.workers[0].recv().await.unwrap();
@@ -94,7 +94,7 @@ async fn at_the_limit_the_newest_is_told_nothing_before_a_handshake() {
 }
 
 #[tokio::test]
-async fn at_the_limit_the_newest_is_told_to_come_back() {
+async fn at_the_limit_a_client_gets_a_503() {
     let mut bench = accepting(1, 1, Vec::new()).await;
     let _first = TcpStream::connect(bench.address).await.unwrap();
     let first = bench.workers[0].recv().await.unwrap();

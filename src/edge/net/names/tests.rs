@@ -5,17 +5,17 @@ use std::sync::{
 
 use super::*;
 
-/// Names as a test says; names that begin with `stuck` are answered once the gate is open.
+/// Names configured by a test; lookups of names that begin with `stuck` return once the gate is open.
 #[derive(Default)]
 struct Fake {
-    /// The last part of the address of every name that is known.
+    /// The last octet of the address of every known name.
     known: Mutex<HashMap<String, u8>>,
     asked: Mutex<Vec<String>>,
     under_way: AtomicUsize,
     most_at_once: AtomicUsize,
     gate: Mutex<bool>,
     opened: Condvar,
-    /// Milliseconds since the beginning.
+    /// Milliseconds since the start.
     time: AtomicU64,
 }
 
@@ -76,13 +76,13 @@ fn names() -> (Arc<Fake>, Arc<Names>) {
     (fake, names)
 }
 
-/// How many look-ups have a thread, and how many of those are of names that failed before.
+/// How many lookups have a thread, and how many of those are for names that failed before.
 fn under_way(names: &Names) -> (usize, usize) {
     let state = names.state();
     (state.lookups, state.doubtful_lookups)
 }
 
-/// The last part of the address at which a name was found.
+/// The last octet of the address that was found for a name.
 async fn found(names: &Arc<Names>, name: &str) -> Option<u8> {
     let known = names.find(&Arc::from(name)).await?;
     match known.addresses[0].ip() {
@@ -92,7 +92,7 @@ async fn found(names: &Arc<Names>, name: &str) -> Option<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_who_wait_for_a_name_share_one_look_up() {
+async fn all_waiters_for_a_name_share_one_lookup() {
     let (fake, names) = names();
     fake.know("stuck", 5);
     let waiting: Vec<_> = (0..100)
@@ -110,7 +110,7 @@ async fn all_who_wait_for_a_name_share_one_look_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_without_an_answer_hold_up_no_other() {
+async fn unresponsive_names_do_not_delay_others() {
     let (fake, names) = names();
     fake.know("well", 7);
     let stuck: Vec<_> = (0..MAX_LOOKUPS - 1).map(|n| format!("stuck-{n}")).collect();
@@ -130,7 +130,7 @@ async fn names_without_an_answer_hold_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_look_ups_at_once_are_few_and_the_others_come_later() {
+async fn concurrent_lookups_are_limited_and_others_wait() {
     let (fake, names) = names();
     let waiting: Vec<_> = (0..3 * MAX_LOOKUPS)
         .map(|n| {
@@ -181,7 +181,7 @@ async fn names_that_failed_before_leave_half_of_the_threads_to_others() {
 }
 
 #[tokio::test]
-async fn an_address_is_asked_for_again_when_it_is_no_longer_fresh() {
+async fn a_name_is_looked_up_again_when_its_address_is_no_longer_fresh() {
     let (fake, names) = names();
     fake.know("a", 1);
     assert_eq!(found(&names, "a").await, Some(1));
@@ -193,7 +193,7 @@ async fn an_address_is_asked_for_again_when_it_is_no_longer_fresh() {
 }
 
 #[tokio::test]
-async fn a_failure_is_remembered_for_a_moment() {
+async fn a_failure_is_cached_for_a_moment() {
     let (fake, names) = names();
     for name in ["a", "panic", "empty"] {
         if name == "empty" {
@@ -210,7 +210,7 @@ async fn a_failure_is_remembered_for_a_moment() {
 }
 
 #[tokio::test]
-async fn the_last_addresses_serve_on_for_a_while_where_a_look_up_fails() {
+async fn the_last_addresses_are_used_for_a_while_if_a_lookup_fails() {
     let (fake, names) = names();
     fake.know("a", 1);
     assert_eq!(found(&names, "a").await, Some(1));
@@ -225,21 +225,21 @@ async fn the_last_addresses_serve_on_for_a_while_where_a_look_up_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_addresses_serve_where_a_look_up_is_slow() {
+async fn the_last_addresses_are_used_if_a_lookup_is_slow() {
     let (fake, names) = names();
     fake.know("stuck", 1);
     fake.open();
     assert_eq!(found(&names, "stuck").await, Some(1));
     *fake.gate.lock().unwrap() = false;
     fake.wait(FRESH_FOR);
-    // Time passes by itself while nothing else can happen.
+    // Paused time advances while all tasks are idle.
     assert_eq!(found(&names, "stuck").await, Some(1));
     assert_eq!(found(&names, "stuck").await, Some(1));
     fake.open();
 }
 
 #[tokio::test]
-async fn names_that_are_asked_for_no_longer_are_forgotten() {
+async fn unused_names_are_removed() {
     let (fake, names) = names();
     fake.know("a", 1);
     found(&names, "a").await;
@@ -255,7 +255,7 @@ async fn names_that_are_asked_for_no_longer_are_forgotten() {
 }
 
 #[tokio::test]
-async fn a_core_asks_no_other_while_it_knows_by_itself() {
+async fn a_core_uses_its_own_copy_while_it_is_fresh() {
     let (fake, names) = names();
     fake.know("a", 1);
     let host = Host::new("a", Arc::clone(&names));
@@ -270,7 +270,7 @@ async fn a_core_asks_no_other_while_it_knows_by_itself() {
 }
 
 #[tokio::test]
-async fn an_address_is_looked_up_by_nobody() {
+async fn an_address_needs_no_lookup() {
     let (fake, names) = names();
     for (text, address) in [("127.0.0.3", "127.0.0.3:80"), ("::1", "[::1]:80")] {
         let host = Host::new(text, Arc::clone(&names));

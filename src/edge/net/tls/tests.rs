@@ -39,7 +39,7 @@ fn client_of(certified: &[&CertifiedKey], version: &'static SupportedProtocolVer
     config
 }
 
-/// Where one connection is accepted, and what comes of it.
+/// Accepts one connection. Returns the address and the result.
 async fn accepting(terminator: &Arc<Terminator>) -> (SocketAddr, JoinHandle<ServerEnd>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -71,7 +71,7 @@ fn shown(client: &client::TlsStream<TcpStream>) -> &CertificateDer<'static> {
     &client.get_ref().1.peer_certificates().unwrap()[0]
 }
 
-/// A word there and back.
+/// Sends a word there and back.
 async fn talk(client: &mut client::TlsStream<TcpStream>, server: &mut TlsStream<TcpStream>) {
     let mut word = [0; 4];
     client.write_all(b"ping").await.unwrap();
@@ -83,7 +83,7 @@ async fn talk(client: &mut client::TlsStream<TcpStream>, server: &mut TlsStream<
 }
 
 #[tokio::test]
-async fn clients_get_what_they_ask_for_of_both_protocols_by_both_versions() {
+async fn clients_get_either_protocol_over_either_tls_version() {
     let certified = certified();
     let terminator = Arc::new(Terminator::new(Arc::clone(&certified)).unwrap());
     for (version, is) in [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)] {
@@ -104,7 +104,7 @@ async fn clients_get_what_they_ask_for_of_both_protocols_by_both_versions() {
 }
 
 #[tokio::test]
-async fn a_client_that_speaks_neither_protocol_is_refused() {
+async fn a_client_that_offers_neither_protocol_is_refused() {
     let certified = certified();
     let terminator = Arc::new(Terminator::new(Arc::clone(&certified)).unwrap());
     let (client, server) = connect(&terminator, &Arc::new(client_of(&[&certified], &TLS13, &[b"h3"]))).await;
@@ -113,7 +113,7 @@ async fn a_client_that_speaks_neither_protocol_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_tls_is_refused_by_the_handshake() {
+async fn the_handshake_refuses_other_protocols() {
     let terminator = Arc::new(Terminator::new(certified()).unwrap());
     for plain in [b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".as_slice(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[0; 64]] {
         let (address, accepted) = accepting(&terminator).await;
@@ -122,14 +122,14 @@ async fn what_is_no_tls_is_refused_by_the_handshake() {
         let error = accepted.await.unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
         let mut answer = Vec::new();
-        // What was not read makes the end of the connection a reset, behind the alert.
+        // Unread input turns the end of the connection into a reset, after the alert.
         let _ = stream.read_to_end(&mut answer).await;
         assert!(answer.is_empty() || answer[0] == 21, "an alert, or nothing: {answer:?}");
     }
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_for_the_next_handshake_and_open_connections_go_on() {
+async fn a_new_certificate_is_used_from_the_next_handshake_and_open_connections_continue() {
     let (old, new) = (certified(), certified());
     let terminator = Arc::new(Terminator::new(Arc::clone(&old)).unwrap());
     for version in [&TLS12, &TLS13] {
@@ -153,7 +153,7 @@ async fn a_new_certificate_is_for_the_next_handshake_and_open_connections_go_on(
 }
 
 #[tokio::test]
-async fn whoever_stops_waiting_for_a_handshake_closes_the_connection() {
+async fn dropping_a_handshake_closes_the_connection() {
     let terminator = Arc::new(Terminator::new(certified()).unwrap());
     let (address, accepted) = accepting(&terminator).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -167,8 +167,8 @@ async fn whoever_stops_waiting_for_a_handshake_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn the_end_of_what_is_written_reaches_a_reader_that_is_slow() {
-    // Less than TLS keeps, and more than the connection takes.
+async fn the_last_bytes_reach_a_slow_reader() {
+    // Less than TLS buffers, and more than the connection accepts.
     const BYTES: usize = 40_000;
     const ROOM: usize = 512;
     let certified = certified();

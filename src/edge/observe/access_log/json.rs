@@ -1,18 +1,18 @@
-//! A line for machines: one JSON object, whose members README.md lists. Nothing in it has to be escaped: what is not ours to
-//! choose was put into a form without quotes, backslashes and control characters before.
+//! A line for machines: one JSON object, whose members are listed in README.md. Nothing in it needs escaping: values
+//! from outside were brought into a form without quotes, backslashes and control characters before.
 
 use std::time::Instant;
 
 use super::{Record, line::Line, times::Times};
 
-/// The name of a member as it is written.
+/// The name of a member in its written form.
 macro_rules! name {
     ($name:literal) => {
         concat!(",\"", $name, "\":")
     };
 }
 
-/// Writes the line of a request that has `ended`. It begins as all other lines of the log do.
+/// Writes the line of a request that has `ended`. It begins like all other lines of the log.
 pub(crate) fn put(record: &Record, ended: Instant, times: &Times, line: &mut Line<'_>) {
     line.raw(r#"{"timestamp":""#);
     let micros = times.put_second(ended, line);
@@ -28,7 +28,7 @@ pub(crate) fn put(record: &Record, ended: Instant, times: &Times, line: &mut Lin
     line.raw("}\n");
 }
 
-/// What was asked for, what came of it, and who answered.
+/// Writes the request, the result, and the service.
 fn put_request(record: &Record, line: &mut Line<'_>) {
     text(name!("method"), record.method(), line);
     quoted(name!("path"), line, |line| line.path(record.path()));
@@ -43,7 +43,7 @@ fn put_request(record: &Record, line: &mut Line<'_>) {
     }
 }
 
-/// How long it took, and how much went each way.
+/// Writes the durations, and the number of bytes in each direction.
 fn put_times(record: &Record, ended: Instant, line: &mut Line<'_>) {
     line.raw(name!("ms"));
     line.milliseconds(ended.saturating_duration_since(record.began));
@@ -59,7 +59,7 @@ fn put_times(record: &Record, ended: Instant, line: &mut Line<'_>) {
     line.raw(if record.complete { "true" } else { "false" });
 }
 
-/// Who asked.
+/// Writes the client and the caller.
 fn put_caller(record: &Record, line: &mut Line<'_>) {
     if let Some(client) = &record.client {
         quoted(name!("client"), line, |line| line.shown(client));

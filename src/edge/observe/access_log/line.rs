@@ -1,41 +1,42 @@
-//! A line that is being written: texts and numbers, straight into the block of lines, without a text of their own in between.
+//! A line under construction: texts and numbers are written straight into the block of lines, without intermediate
+//! strings.
 
 use std::{borrow::Cow, fmt::Display, io::Write, time::Duration};
 
-/// The longest path that is written out.
+/// The longest path that is written in full.
 pub(crate) const MAX_PATH: usize = 1024;
 
-/// The longest name of a caller that is written out.
+/// The longest name of a caller that is written in full.
 const MAX_NAME: usize = 64;
 
-/// See the module.
+/// A line under construction.
 pub(crate) struct Line<'l> {
     into: &'l mut Vec<u8>,
 }
 
 impl<'l> Line<'l> {
-    /// One that stands behind what is there already.
+    /// A line after the existing ones.
     pub(crate) fn behind(into: &'l mut Vec<u8>) -> Self {
         Self { into }
     }
 
-    /// A text as it is.
+    /// Writes a text unchanged.
     pub(crate) fn raw(&mut self, text: &str) {
         self.into.extend_from_slice(text.as_bytes());
     }
 
-    /// What shows itself, such as an address.
+    /// Writes the `Display` form of a value, such as an address.
     pub(crate) fn shown(&mut self, value: impl Display) {
-        // A `Vec` takes everything.
+        // Writing to a `Vec` cannot fail.
         let _ = write!(self.into, "{value}");
     }
 
-    /// A path of a request, in a form that can be logged.
+    /// Writes a request's path, in a form that is safe to log.
     pub(crate) fn path(&mut self, path: &str) {
         self.raw(&loggable(path));
     }
 
-    /// A name as it may stand in a log: what does not print, and quotes and backslashes, give way to `?`.
+    /// Writes a name in a form that is safe to log: unprintable characters, quotes and backslashes become `?`.
     pub(crate) fn name(&mut self, name: &str) {
         let is_bad =
             |c: char| c.is_control() || matches!(c, '"' | '\\' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -45,7 +46,7 @@ impl<'l> Line<'l> {
         }
     }
 
-    /// A number with at least so many digits.
+    /// Writes a number with at least `least` digits.
     pub(crate) fn digits(&mut self, number: u64, least: usize) {
         let mut digits = [b'0'; 20];
         let mut at = digits.len();
@@ -58,7 +59,7 @@ impl<'l> Line<'l> {
         self.into.extend_from_slice(&digits[at.min(digits.len() - least)..]);
     }
 
-    /// A duration to the microsecond: more digits would be noise.
+    /// Writes a duration to the microsecond: more digits would be noise.
     pub(crate) fn milliseconds(&mut self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.digits(micros / 1000, 1);
@@ -67,7 +68,7 @@ impl<'l> Line<'l> {
     }
 }
 
-/// A path as it may stand in a log: of printable ASCII, without quotes and backslashes, and not too long.
+/// A path in a form that is safe to log: printable ASCII, without quotes and backslashes, and not too long.
 pub(crate) fn loggable(path: &str) -> Cow<'_, str> {
     let printable = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
     if path.len() <= MAX_PATH && path.bytes().all(printable) {
@@ -77,7 +78,7 @@ pub(crate) fn loggable(path: &str) -> Cow<'_, str> {
     for c in path.chars().take(MAX_PATH) {
         match u8::try_from(c) {
             Ok(byte) if printable(byte) => escaped.push(c),
-            // A backslash would begin an escape of JSON's own.
+            // A backslash would begin a JSON escape.
             _ => escaped.extend(c.escape_unicode().map(|c| if c == '\\' { '%' } else { c })),
         }
     }

@@ -48,7 +48,7 @@ pub(crate) fn put(record: &Record, ended: Instant, times: &Times, with_colours: 
     line.raw("\n");
 }
 
-/// Green for what went well, yellow for what the caller did wrong, red for what we or a service did.
+/// Green for success, cyan for redirects, yellow for errors of the caller, red for errors of the gateway or a service.
 fn colour_of(status: u16) -> &'static str {
     match status {
         0..=299 => "\u{1b}[32m",

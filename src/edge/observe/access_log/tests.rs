@@ -36,12 +36,12 @@ fn record(log: &Rc<AccessLog>, target: Option<Uri>) -> Box<Record> {
     Record::begin(log, Method::POST, target, id, client_timeouts.enrol())
 }
 
-/// What is written about what `happens`.
+/// The log output of the requests that `happens` makes.
 fn logged(format: LogFormat, happens: impl FnOnce(&Rc<AccessLog>)) -> String {
     let sink = Arc::<CollectingSink>::default();
     let log = Rc::new(AccessLog::new(Arc::clone(&sink) as _, format, Tz::Asia__Seoul, Arc::new(SetClock::default())));
     happens(&log);
-    // For machines lines are put together.
+    // Lines for machines are collected.
     assert_eq!(sink.text().is_empty(), format == LogFormat::Json);
     log.flush();
     sink.text()
@@ -76,9 +76,9 @@ fn a_request_leaves_one_line_without_its_query() {
 }
 
 #[test]
-fn readme_shows_a_line_as_it_is() {
+fn readme_shows_a_line_as_it_is_written() {
     let readme = include_str!("../../../../README.md").lines().find(|line| line.contains("  200 GET ")).unwrap();
-    // The instance, which is known once there is a connection, stands behind the path at the service.
+    // The endpoint, which is known once there is a connection, follows the path at the service.
     let columns = |line: &str| line.split("  ").map(|part| part.split(' ').count()).collect::<Vec<_>>();
     let shown = columns(&readme.replace(" @ localhost:8001", ""));
     assert_eq!(shown, columns(logged(LogFormat::Text, created).trim_end()));
@@ -102,7 +102,7 @@ fn a_line_for_machines_is_an_object() {
 }
 
 #[test]
-fn a_client_that_went_away_and_a_head_that_was_refused_are_logged_too() {
+fn a_client_that_left_and_a_refused_head_are_logged_too() {
     let gone = logged(LogFormat::Text, |log| drop(record(log, Some(Uri::from_static("/a")))));
     assert!(gone.contains("  499 POST /a  ") && gone.contains(" ms (broken off)"), "{gone}");
     assert!(logged(LogFormat::Text, |log| drop(record(log, None))).contains("  499 - -  "));
@@ -116,7 +116,7 @@ fn a_client_that_went_away_and_a_head_that_was_refused_are_logged_too() {
 }
 
 #[test]
-fn a_caller_whose_credential_names_no_client_has_none_in_the_line() {
+fn a_caller_without_a_machine_client_has_none_in_the_line() {
     let line = logged(LogFormat::Json, |log| {
         let claims = serde_json::Map::new();
         record(log, None).is_of(&Caller::new(Identity { claims, ..identity("alice") }));

@@ -1,5 +1,5 @@
-//! When a request ended, as its line says it. Within the second that was told last, the time follows from the instant that the
-//! request has taken note of anyway: the clock is read once a second.
+//! The time at which a request ended, as its line shows it. Within the last written second, the time is derived from
+//! the request's own `Instant`, which is taken anyway: the clock is read once a second.
 
 use std::{cell::RefCell, sync::Arc, time::Instant};
 
@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use super::line::Line;
 use crate::{config::LogFormat, ports::Clock};
 
-/// See the module.
+/// Formats the times of the access log.
 pub(crate) struct Times {
     clock: Arc<dyn Clock>,
     format: LogFormat,
@@ -18,12 +18,12 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// Times are UTC for machines, and of this zone for people.
+    /// Times are in UTC for machines, and in this zone for people.
     pub(crate) fn new(clock: Arc<dyn Clock>, format: LogFormat, timezone: Tz) -> Self {
         Self { clock, format, timezone, second: RefCell::default() }
     }
 
-    /// Writes the second and a point; how many microseconds of the second have passed.
+    /// Writes the second and a point. Returns how many microseconds of the second have passed.
     pub(crate) fn put_second(&self, now: Instant, line: &mut Line<'_>) -> u64 {
         let mut second = self.second.borrow_mut();
         let known = second.as_ref().and_then(|second| second.micros_at(now));
@@ -45,7 +45,7 @@ impl Times {
 struct Second {
     text: String,
     read: Instant,
-    /// How far the second had come when the clock was read.
+    /// How many microseconds of the second had passed when the clock was read.
     micros: u64,
 }
 
@@ -54,7 +54,7 @@ impl Second {
         Self { text, read, micros: time.timestamp_subsec_micros().into() }
     }
 
-    /// How far it has come by then, if it has not passed.
+    /// How many microseconds have passed by then, if the second is not over.
     fn micros_at(&self, now: Instant) -> Option<u64> {
         let since = u64::try_from(now.saturating_duration_since(self.read).as_micros()).ok()?;
         Some(self.micros + since).filter(|&micros| micros < 1_000_000)
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_told_without_the_clock_until_the_second_is_over() {
+    fn the_clock_is_not_read_again_until_the_second_is_over() {
         let read = Instant::now();
         let second = Second::of("00:00:01.".to_owned(), DateTime::from_timestamp(1, 400_000_000).unwrap(), read);
         let after = |millis| second.micros_at(read + Duration::from_millis(millis));

@@ -75,14 +75,14 @@ fn every_failure() -> Vec<Failure> {
 }
 
 #[test]
-fn the_status_says_whose_fault_it_is() {
+fn the_status_matches_the_source_of_the_failure() {
     for failure in every_failure() {
         let status = answer(&failure).status;
         match failure.source() {
             Source::Shortage => assert_eq!(status, 503, "{failure:?}"),
-            // So that a client that was asked to wait does: 429 would blame what it sends.
+            // So that a client that was asked to wait does so: a 429 would blame its requests.
             Source::Client if failure == Failure::ClientOverloaded => assert_eq!(status, 503),
-            // 501 and 505 speak of the request, too.
+            // 501 and 505 concern the request, too.
             Source::Client => {
                 assert!(status.is_client_error() || matches!(status.as_u16(), 501 | 505), "{failure:?}: {status}");
             }
@@ -105,7 +105,7 @@ fn a_401_and_a_403_carry_the_challenge_of_rfc_6750() {
     );
     for failure in every_failure() {
         let answer = answer(&failure);
-        // What else is missing no other token would bring (RFC 6750 §3.1).
+        // No other token would supply anything else that is missing (RFC 6750 §3.1).
         let lacks_scope = matches!(failure, Failure::Denied(Denied::ScopeMissing(_) | Denied::AnyScopeMissing(_)));
         let must = answer.status == StatusCode::UNAUTHORIZED || lacks_scope;
         assert!(!must || answer.headers.contains(&WWW_AUTHENTICATE), "{failure:?}");
@@ -113,14 +113,14 @@ fn a_401_and_a_403_carry_the_challenge_of_rfc_6750() {
 }
 
 #[test]
-fn whoever_is_to_sign_in_is_sent_there() {
+fn a_login_is_a_redirect() {
     let answer = answer(&Failure::SignIn(HeaderValue::from_static("/e/login")));
     assert_eq!((answer.status, &answer.headers["location"]), (StatusCode::SEE_OTHER, "/e/login"));
     assert_eq!(&answer.headers["cache-control"], "no-store");
 }
 
 #[test]
-fn a_503_says_when_to_come_back_and_a_405_what_is_allowed() {
+fn a_503_has_retry_after_and_a_405_has_allow() {
     for failure in every_failure() {
         let answer = answer(&failure);
         assert_eq!(answer.status.as_u16() == 503, answer.headers.contains(&RETRY_AFTER), "{failure:?}");
@@ -129,7 +129,7 @@ fn a_503_says_when_to_come_back_and_a_405_what_is_allowed() {
 }
 
 #[test]
-fn only_what_was_not_sent_or_is_harmless_twice_is_sent_again() {
+fn only_unsent_or_idempotent_requests_are_retried() {
     for failure in every_failure() {
         let expected = match failure {
             Failure::Unreachable | Failure::ConnectTimeout => Retry::Any,

@@ -22,7 +22,7 @@ fn google() -> ProviderName {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_words_of_scope_or_any_and_claims() {
+async fn all_or_any_scopes_and_claims_can_be_required() {
     let upstream = Upstream::ok().await;
     let mut setup = Setup::of(&[upstream.address]);
     let client = ClaimDemand {
@@ -59,7 +59,7 @@ async fn all_words_of_scope_or_any_and_claims() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_is_demanded_of_whoever_is_known_there() {
+async fn an_identity_at_a_provider_can_be_required() {
     let upstream = Upstream::ok().await;
     let mut setup = Setup::of(&[upstream.address]);
     setup.routes.push(demanding("/api/google", Demands { provider: Some(google()), ..Demands::default() }));
@@ -80,12 +80,12 @@ async fn a_provider_is_demanded_of_whoever_is_known_there() {
         assert_eq!(gateway.get("/api/google", &bearer(&person)).await.status, 200);
     }
     assert_eq!(asked(), 3);
-    // Taken from the account, here:
+    // Removed from the account by this replica:
     gateway.resolver.linked.lock().unwrap().clear();
     let now = chrono::DateTime::from_timestamp(NOW, 0).unwrap();
     gateway.snapshots.update(|next| next.grant_changes.insert(account, now));
     assert_eq!(gateway.get("/api/google", &bearer(&person)).await.problem(), denied);
-    // And elsewhere, which is seen a little later:
+    // And by another replica, which is noticed a little later:
     gateway.clock.0.store(NOW + 1, Ordering::Relaxed);
     gateway.resolver.linked.lock().unwrap().insert(account, vec![google()]);
     assert_eq!(gateway.get("/api/google", &bearer(&person)).await.status, 200);

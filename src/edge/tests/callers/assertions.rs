@@ -33,7 +33,7 @@ fn gateway(upstream: &Upstream) -> Gateway {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_is_told_who_calls_where_the_route_says_so() {
+async fn a_service_gets_an_assertion_if_the_route_says_so() {
     let upstream = Upstream::ok().await;
     let gateway = gateway(&upstream);
     let forged = "X-Gateway-Assertion: forged\r\nX_Gateway_Assertion: forged\r\n";
@@ -50,7 +50,7 @@ async fn a_service_is_told_who_calls_where_the_route_says_so() {
     }
     let told: Vec<_> = upstream.received().iter().map(|request| request.header(NAME).map(str::to_owned)).collect();
     let told: Vec<_> = told.iter().map(Option::as_deref).collect();
-    // The first is sent again: signing costs more than a request.
+    // The first is reused: signing costs more than a request.
     assert_eq!(told, [Some("auth.u1.1"), None, None, Some("other.u1.2"), Some("auth.u2.3"), Some("auth.u1.1")]);
     for request in upstream.received() {
         assert!(!request.head.to_lowercase().contains("forged"), "{}", request.head);
@@ -58,7 +58,7 @@ async fn a_service_is_told_who_calls_where_the_route_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_is_asked_for_again_keeps_its_assertion() {
+async fn a_session_that_is_looked_up_again_keeps_its_assertion() {
     let upstream = Upstream::ok().await;
     let mut setup = Setup::of(&[upstream.address]);
     let access = Access::Callers(Demands { credentials: Accepted::Session, ..Demands::default() });
@@ -82,12 +82,12 @@ async fn a_session_that_is_asked_for_again_keeps_its_assertion() {
     };
     assert_eq!([ask(0, "u1").await, ask(10, "u1").await, ask(20, "u1").await], ["auth.u1.1"; 3]);
     assert_eq!(gateway.resolver.asked_for_sessions.load(Ordering::Relaxed), 3);
-    // Something about the caller has changed.
+    // The caller's identity has changed.
     assert_eq!(ask(30, "u2").await, "auth.u2.2");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_assertion_is_not_sent_again_when_its_key_was_removed() {
+async fn an_assertion_is_not_reused_once_its_key_was_removed() {
     let upstream = Upstream::ok().await;
     let mut setup = Setup::of(&[upstream.address]);
     let access = Access::Callers(Demands { credentials: Accepted::Session, ..Demands::default() });
@@ -115,13 +115,13 @@ async fn an_assertion_is_not_sent_again_when_its_key_was_removed() {
     };
     removed(Some("key-1"));
     assert_eq!([ask().await, ask().await], ["auth.u1.2"; 2]);
-    // Another key that comes or goes changes nothing.
+    // Other keys that are added or removed change nothing.
     removed(None);
     assert_eq!(ask().await, "auth.u1.2");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_assertion_is_sent_again_only_while_it_will_be_good_for_a_while() {
+async fn an_assertion_is_reused_only_while_it_stays_valid_for_a_while() {
     let upstream = Upstream::ok().await;
     let gateway = gateway(&upstream);
     let ask = async |seconds: i64| {

@@ -14,7 +14,7 @@ fn reader(answer: &Answer) -> Option<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listed_page_is_told_that_it_may_call_and_no_service_is_asked() {
+async fn a_preflight_of_an_allowed_page_is_answered_without_a_service() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let may = options(&gateway, "/api/auth", &format!("{LISTED}{ASKS}")).await;
@@ -42,7 +42,7 @@ async fn a_listed_page_is_told_that_it_may_call_and_no_service_is_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listed_page_may_read_what_comes_of_it() {
+async fn an_allowed_page_may_read_responses() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let good = bearer("jwt.u1..1");
@@ -69,7 +69,7 @@ async fn a_listed_page_may_read_what_comes_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_speaks_for_itself_is_left_alone() {
+async fn cors_headers_of_a_service_are_unchanged() {
     let upstream = Upstream::answering(
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nAccess-Control-Allow-Origin: https://its.own\r\nVary: accept\r\n\r\nok",
     )
@@ -80,9 +80,10 @@ async fn a_service_that_speaks_for_itself_is_left_alone() {
     assert_eq!(answer.header("access-control-allow-credentials"), None);
 }
 
-/// Starlette allows credentials on every answer, also where it names no origin: previews would get them by the gateway's word.
+/// Starlette allows credentials on every response, even if it does not name an origin: previews would get them through
+/// the origin that the gateway adds.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preview_gets_no_credentials_by_the_word_of_a_service() {
+async fn a_service_cannot_allow_credentials_to_a_preview() {
     let upstream =
         Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nAccess-Control-Allow-Credentials: true\r\n\r\nok")
             .await;
@@ -95,7 +96,7 @@ async fn a_preview_gets_no_credentials_by_the_word_of_a_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_list_nothing_is_said() {
+async fn without_allowed_origins_there_are_no_cors_headers() {
     let upstream = Upstream::ok().await;
     let mut setup = Setup::of(&[upstream.address]);
     setup.allowed_origins.clear();

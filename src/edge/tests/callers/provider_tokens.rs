@@ -19,8 +19,8 @@ use crate::{
     },
 };
 
-/// The routes of the harness, and at `/api/mail` one with the caller's token at google, at `/api/mail/header` one with it in
-/// a header of its own, at `/api/mail/both` one with our token, too, and at `/api/issues` one with the token at github.
+/// The routes of the harness, plus `/api/mail` with the caller's token at google, `/api/mail/header` with that token in
+/// a header of its own, `/api/mail/both` with our token, too, and `/api/issues` with the token at github.
 fn setup(upstream: &Upstream) -> Setup {
     let mut setup = Setup::of(&[upstream.address]);
     let with = |path: &str, provider: &str, header: &str| Route {
@@ -77,7 +77,7 @@ impl Gateway {
         self.snapshots.update(|next| next.grant_changes.insert(account(n), at));
     }
 
-    /// Questions for provider tokens wait until `true` is sent.
+    /// Requests for provider tokens wait until `true` is sent.
     fn gate(&self) -> watch::Sender<bool> {
         let (gate, waiting) = watch::channel(false);
         *self.resolver.gate.lock().unwrap() = Some(waiting);
@@ -85,13 +85,13 @@ impl Gateway {
     }
 }
 
-/// What the service got in `Authorization` with its last request.
+/// The value of `Authorization` in the service's last request.
 fn last(upstream: &Upstream) -> String {
     upstream.received().last().unwrap().header("authorization").unwrap_or_default().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_providers_token_goes_where_the_route_says_and_nowhere_else() {
+async fn the_providers_token_is_sent_only_where_the_route_says_so() {
     let upstream = Upstream::ok().await;
     let gateway = setup(&upstream).start();
     gateway.grant(1, "google", "ya29.secret");
@@ -115,7 +115,7 @@ async fn the_providers_token_goes_where_the_route_says_and_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_client_writes_there_never_arrives() {
+async fn a_clients_value_for_the_token_header_never_arrives() {
     let upstream = Upstream::ok().await;
     let gateway = setup(&upstream).start();
     gateway.grant(1, "google", "real");
@@ -128,13 +128,13 @@ async fn what_a_client_writes_there_never_arrives() {
         assert!(!request.head.contains("forged"), "{}", request.head);
     }
     let plain = gateway.get("/api/mail", &format!("{}Connection: Authorization\r\n", bearer(&ours(1)))).await;
-    // `Connection` takes our token away before it is looked at.
+    // `Connection` removes our token before it is checked.
     assert_eq!(plain.status, 401);
     assert_eq!(upstream.received().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_has_a_token_of_their_own_at_each_provider() {
+async fn each_person_has_their_own_token_at_each_provider() {
     let upstream = Upstream::ok().await;
     let gateway = setup(&upstream).start();
     for n in [1, 2] {
@@ -153,7 +153,7 @@ async fn everybody_has_a_token_of_their_own_at_each_provider() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_remembered_for_a_while_but_never_longer_than_it_is_fresh() {
+async fn a_token_is_cached_for_a_while_but_never_longer_than_it_is_fresh() {
     let upstream = Upstream::ok().await;
     let gateway = setup(&upstream).start();
     let ask = async |at: i64, token: &str, asked: usize| {
@@ -181,7 +181,7 @@ async fn a_token_is_remembered_for_a_while_but_never_longer_than_it_is_fresh() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_a_grant_is_in_force_at_the_next_request() {
+async fn a_change_of_a_grant_takes_effect_at_the_next_request() {
     let upstream = Upstream::ok().await;
     let gateway = setup(&upstream).start();
     for n in [1, 2] {
@@ -202,7 +202,7 @@ async fn a_change_of_a_grant_is_in_force_at_the_next_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_joins_a_question_that_was_asked_before_a_change() {
+async fn no_request_joins_a_lookup_that_began_before_a_change() {
     let upstream = Upstream::ok().await;
     let gateway = setup(&upstream).start();
     gateway.grant(1, "google", "before");
@@ -227,7 +227,7 @@ async fn nobody_joins_a_question_that_was_asked_before_a_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_who_want_the_same_token_on_one_core_ask_once() {
+async fn concurrent_requests_for_a_token_on_one_core_share_one_lookup() {
     let upstream = Upstream::ok().await;
     let gateway = setup(&upstream).start();
     gateway.grant(1, "google", "shared");
@@ -251,7 +251,7 @@ async fn many_who_want_the_same_token_on_one_core_ask_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_leaves_while_asking_takes_nothing_from_the_others() {
+async fn a_client_that_leaves_during_a_lookup_does_not_affect_others() {
     let upstream = Upstream::ok().await;
     let gateway = setup(&upstream).start();
     gateway.grant(1, "google", "shared");
@@ -269,7 +269,7 @@ async fn whoever_leaves_while_asking_takes_nothing_from_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_token_nothing_is_sent_and_the_caller_is_told_what_to_do() {
+async fn without_a_token_nothing_is_sent_and_the_error_says_what_to_do() {
     let upstream = Upstream::ok().await;
     let gateway = setup(&upstream).start();
     for (error, status, code, says) in [
@@ -298,7 +298,7 @@ async fn without_a_token_nothing_is_sent_and_the_caller_is_told_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_no_account_has_no_grant_and_nobody_is_asked() {
+async fn a_subject_without_an_account_has_no_grant_and_needs_no_lookup() {
     let upstream = Upstream::ok().await;
     let gateway = setup(&upstream).start();
     gateway.resolver.learn("typed by hand", 10);
@@ -312,7 +312,7 @@ async fn who_has_no_account_has_no_grant_and_nobody_is_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_instance_gets_the_token_when_the_first_is_gone() {
+async fn another_endpoint_gets_the_token_if_the_first_is_down() {
     let upstream = Upstream::ok().await;
     let (gone, there) = (format!("http://{}", nobody().await), format!("http://{}", upstream.address));
     let gateway = Setup { services: vec![service("auth", &[&gone, &there])], ..setup(&upstream) }.start();
@@ -324,7 +324,7 @@ async fn another_instance_gets_the_token_when_the_first_is_gone() {
 }
 
 #[test]
-fn a_token_does_not_print() {
+fn a_token_is_not_shown_in_debug_output() {
     let access = ProviderAccess { token: Secret::new("ya29.secret"), fresh_until: None };
     assert!(!format!("{access:?}").contains("ya29"));
 }

@@ -17,7 +17,7 @@ use crate::{
 
 const SAME_ORIGIN: &str = "Sec-Fetch-Site: same-origin\r\n";
 
-/// A gateway whose service `auth` takes sessions at `/api/session`, and tokens as well at `/api/either`.
+/// A gateway whose service `auth` accepts sessions at `/api/session`, and tokens as well at `/api/either`.
 fn gateway(upstream: &Upstream) -> Gateway {
     let mut setup = Setup::of(&[upstream.address]);
     let takes = |credentials| Access::Callers(Demands { credentials, ..Demands::default() });
@@ -28,7 +28,7 @@ fn gateway(upstream: &Upstream) -> Gateway {
     setup.start()
 }
 
-/// What a browser's cookie holds: the same letter over and over.
+/// The value of a browser's cookie: one letter, repeated.
 fn secret(letter: char) -> String {
     letter.to_string().repeat(43)
 }
@@ -37,7 +37,7 @@ fn cookie(letter: char) -> String {
     format!("Cookie: theme=dark; gateway_session={}\r\n", secret(letter))
 }
 
-/// Opens the session of this number; it lies idle for too long after 100 seconds.
+/// Opens the session of this number; its idle timeout is 100 seconds.
 fn open(gateway: &Gateway, letter: char, number: u8) {
     let identity = Identity {
         subject: format!("person {number}"),
@@ -63,7 +63,7 @@ async fn send(gateway: &Gateway, method: &str, path: &str, lines: &str) -> Answe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_says_who_calls_and_stays_here() {
+async fn a_session_identifies_the_caller_and_is_not_forwarded() {
     let upstream = Upstream::ok().await;
     let gateway = gateway(&upstream);
     open(&gateway, 'a', 1);
@@ -86,7 +86,7 @@ async fn a_session_says_who_calls_and_stays_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_counts_only_where_the_route_says_so() {
+async fn a_session_is_accepted_only_where_the_route_says_so() {
     let upstream = Upstream::ok().await;
     let gateway = gateway(&upstream);
     open(&gateway, 'a', 1);
@@ -105,7 +105,7 @@ async fn a_session_counts_only_where_the_route_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_let_in_by_a_cookie_that_stands_for_nobody() {
+async fn an_invalid_session_cookie_is_refused() {
     let upstream = Upstream::ok().await;
     let gateway = gateway(&upstream);
     for line in [
@@ -126,7 +126,7 @@ async fn nobody_is_let_in_by_a_cookie_that_stands_for_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changes_something_comes_from_a_page_that_may() {
+async fn requests_that_change_something_need_a_trusted_page() {
     let upstream = Upstream::ok().await;
     let gateway = gateway(&upstream);
     open(&gateway, 'a', 1);
@@ -162,7 +162,7 @@ async fn what_changes_something_comes_from_a_page_that_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_websocket_comes_from_a_page_that_may() {
+async fn a_websocket_needs_a_trusted_page() {
     let upstream = Upstream::ok().await;
     let gateway = gateway(&upstream);
     open(&gateway, 'a', 1);
@@ -176,7 +176,7 @@ async fn a_websocket_comes_from_a_page_that_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_comes_by_browser_signs_in_and_comes_back() {
+async fn a_browser_is_redirected_to_the_login_and_back() {
     let upstream = Upstream::ok().await;
     let gateway = gateway(&upstream);
     let page = "Sec-Fetch-Mode: navigate\r\nAccept: text/html\r\n";
@@ -216,7 +216,7 @@ async fn a_session_that_has_ended_is_refused_at_the_next_request_on_every_core()
         assert_eq!(client.ask(&get("/api/session", &cookie('a'))).await.status, 200);
         clients.push(client);
     }
-    // As whoever ends one does: first it is denied, then forgotten.
+    // In the same order as when a session is ended: it is denied first, then deleted.
     gateway.revoke(1);
     for client in &mut clients {
         assert_eq!(client.ask(&get("/api/session", &cookie('a'))).await.status, 401);
@@ -225,7 +225,7 @@ async fn a_session_that_has_ended_is_refused_at_the_next_request_on_every_core()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_is_asked_for_again_so_that_its_use_is_noted() {
+async fn a_session_is_looked_up_again_so_that_its_use_is_recorded() {
     let upstream = Upstream::ok().await;
     let gateway = gateway(&upstream);
     open(&gateway, 'a', 1);
@@ -235,7 +235,7 @@ async fn a_session_is_asked_for_again_so_that_its_use_is_noted() {
     };
     assert_eq!((at(0).await, at(9).await, times_asked(&gateway)), (200, 200, 1));
     assert_eq!((at(10).await, times_asked(&gateway)), (200, 2));
-    // It has ended, and this replica has not heard of it.
+    // The session has ended, and this replica does not know that yet.
     close(&gateway, 'a');
     assert_eq!((at(19).await, times_asked(&gateway)), (200, 2));
     assert_eq!((at(20).await, times_asked(&gateway)), (401, 3));
@@ -245,7 +245,7 @@ async fn a_session_is_asked_for_again_so_that_its_use_is_noted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_cannot_be_looked_up_is_not_a_bad_one() {
+async fn a_session_that_cannot_be_looked_up_is_a_503_and_not_invalid() {
     let upstream = Upstream::ok().await;
     let gateway = gateway(&upstream);
     open(&gateway, 'a', 1);

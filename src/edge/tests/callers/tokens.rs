@@ -27,7 +27,7 @@ fn counted(gateway: &Gateway) -> Arc<AtomicUsize> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_refusal_has_its_form() {
+async fn each_rejection_has_its_own_response() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     gateway.resolver.knows_none.store(true, Ordering::Relaxed);
@@ -54,7 +54,7 @@ async fn each_refusal_has_its_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_route_takes_whatever_comes_and_a_bad_token_is_nobody() {
+async fn an_open_route_ignores_an_invalid_token() {
     let upstream = Upstream::ok().await;
     let mut setup = Setup::of(&[upstream.address]);
     setup.routes.push(Route { forward_authorization: true, ..route("/api/own", "auth", "/own") });
@@ -93,7 +93,7 @@ async fn a_signature_is_checked_once_and_everything_else_each_time() {
     }
     assert_eq!(verified.load(Ordering::Relaxed), 1);
     assert_eq!(gateway.get("/api/users/admin", &bearer(GOOD)).await.status, 403, "the route's rule is judged");
-    // 100 seconds of life and 5 of leeway.
+    // A lifetime of 100 seconds, and 5 of leeway.
     gateway.clock.0.store(NOW + 104, Ordering::Relaxed);
     assert_eq!(gateway.get("/api/auth", &bearer(GOOD)).await.status, 200);
     gateway.clock.0.store(NOW + 105, Ordering::Relaxed);
@@ -105,7 +105,7 @@ async fn a_signature_is_checked_once_and_everything_else_each_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_key_or_issuer_makes_every_token_be_looked_at_again() {
+async fn after_a_change_of_keys_or_issuer_every_token_is_checked_again() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     assert_eq!(gateway.get("/api/auth", &bearer(GOOD)).await.status, 200);
@@ -146,7 +146,7 @@ async fn a_revoked_token_is_refused_at_the_next_request_on_every_core() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_opaque_token_is_asked_for_once_and_again_after_its_revocation() {
+async fn an_opaque_token_is_looked_up_once_and_again_after_its_revocation() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let texts = ["hello world", "안녕하세요 토큰", "jwt.looks.like!"];
@@ -169,7 +169,7 @@ async fn an_opaque_token_is_asked_for_once_and_again_after_its_revocation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_has_12_kib_at_most() {
+async fn a_token_is_limited_to_12_kib() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let (longest, longer) = ("x".repeat(12 * 1024), "x".repeat(12 * 1024 + 1));
@@ -181,7 +181,7 @@ async fn a_token_has_12_kib_at_most() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_cannot_be_checked_is_not_a_bad_token() {
+async fn a_token_that_cannot_be_checked_is_a_503_and_not_invalid() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     gateway.resolver.down.store(true, Ordering::Relaxed);

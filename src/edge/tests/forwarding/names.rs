@@ -13,7 +13,7 @@ use crate::edge::{
     },
 };
 
-/// Finds `well.test` on loopback, and never answers about `sick.test` until it is told to.
+/// Resolves `well.test` to loopback, and does not respond for `sick.test` until it is told to.
 #[derive(Clone, Default)]
 struct Fake(Arc<(Mutex<State>, Condvar)>);
 
@@ -50,7 +50,7 @@ impl Fake {
     }
 }
 
-/// Two cores, and services by these names.
+/// Two cores, and services with these names.
 fn gateway(upstream: &Upstream, connect_timeout: Option<Duration>) -> (Fake, Gateway) {
     let fake = Fake::default();
     let mut setup = Setup::of(&[]);
@@ -66,7 +66,7 @@ fn gateway(upstream: &Upstream, connect_timeout: Option<Duration>) -> (Fake, Gat
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_without_an_answer_concerns_its_own_service_alone() {
+async fn an_unresponsive_name_affects_only_its_own_service() {
     let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").await;
     let (fake, gateway) = gateway(&upstream, None);
     let mut waiting = Vec::new();
@@ -88,7 +88,7 @@ async fn a_name_without_an_answer_concerns_its_own_service_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_up_takes_no_longer_than_a_connection_may() {
+async fn a_lookup_is_limited_by_the_connect_timeout() {
     let upstream = Upstream::ok().await;
     let (fake, gateway) = gateway(&upstream, Some(Duration::from_millis(50)));
     assert_eq!(gateway.get("/api/sick", "").await.problem(), (504, "gateway_timeout".to_owned()));

@@ -1,4 +1,4 @@
-//! Redirects of services lead where a client can go.
+//! Redirects of services lead to addresses that a client can reach.
 
 use crate::{
     domain::gateway::models::service::{HostSent, Route},
@@ -8,7 +8,7 @@ use crate::{
     },
 };
 
-/// A service that answers with this header, in which `{instance}` is the host that it was told.
+/// A service that answers with this header, in which `{instance}` stands for the host that it was sent.
 async fn answering(header: &str) -> Upstream {
     let header = header.to_owned();
     Upstream::start(move |mut connection| {
@@ -38,17 +38,17 @@ fn same(route: Route) -> Route {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_leads_to_the_service_leads_to_its_path_outside() {
+async fn addresses_of_the_service_become_its_path_outside() {
     for (said, seen_outside) in [
         ("http://{instance}/orders/", "/api/shop/orders/"),
         ("HTTP://{instance}/orders?a=b#c", "/api/shop/orders?a=b#c"),
         ("//{instance}/orders/1", "/api/shop/orders/1"),
-        // Another host, another path, and what only looks like the service.
+        // Another host, another path, and addresses that only resemble the service's.
         ("http://other.example/orders/", "http://other.example/orders/"),
         ("http://user@{instance}/orders/", "http://user@{instance}/orders/"),
         ("http://{instance}.evil.example/orders/", "http://{instance}.evil.example/orders/"),
         ("https://{instance}/orders/", "/api/shop/orders/"),
-        // It goes by X-Forwarded-Prefix.
+        // The service uses X-Forwarded-Prefix.
         ("http://{instance}/api/shop/orders/1", "/api/shop/orders/1"),
         ("http://{instance}/ordersx", "http://{instance}/ordersx"),
         ("/orders/", "/orders/"),
@@ -71,17 +71,17 @@ async fn what_leads_to_the_service_leads_to_its_path_outside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_came_by_the_prefix_goes_on_by_it() {
+async fn redirects_keep_the_api_prefix_of_the_request() {
     assert_eq!(seen("location: http://{instance}/orders/", same, "/e/api/shop/orders").await, "/e/api/shop/orders/");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_told_the_host_of_the_client_may_name_it() {
+async fn a_service_that_gets_the_clients_host_may_use_it() {
     let told = |route| Route { host_sent: HostSent::Client, ..route };
     for (said, expected) in [
         ("location: http://www.jinmini.com/orders/", "/api/shop/orders/"),
         ("location: https://www.jinmini.com/orders/", "/api/shop/orders/"),
-        // It goes by X-Forwarded-Prefix.
+        // The service uses X-Forwarded-Prefix.
         ("location: http://www.jinmini.com/api/shop/orders/", "/api/shop/orders/"),
         ("location: http://www.jinmini.com:81/orders/", "http://www.jinmini.com:81/orders/"),
     ] {
@@ -92,7 +92,7 @@ async fn a_service_that_is_told_the_host_of_the_client_may_name_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_a_trusted_proxy_the_host_of_the_client_is_the_one_that_the_proxy_tells() {
+async fn behind_a_trusted_proxy_the_clients_host_is_the_one_from_the_proxy() {
     for (by_trusted, expected) in [(true, "/api/shop/orders/"), (false, "http://app.example.com/orders/")] {
         let upstream = answering("location: http://app.example.com/orders/").await;
         let mut setup = Setup::of(&[upstream.address]);
@@ -108,7 +108,7 @@ async fn behind_a_trusted_proxy_the_host_of_the_client_is_the_one_that_the_proxy
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_host_of_the_client_goes_along_where_a_route_says_so() {
+async fn the_clients_host_is_forwarded_where_a_route_says_so() {
     let upstream = Upstream::ok().await;
     let mut setup = Setup::of(&[upstream.address]);
     setup.routes.push(Route { host_sent: HostSent::Client, ..route("/api/shop", "auth", "/") });

@@ -19,7 +19,7 @@ fn only(methods: &[&str], route: Route) -> Route {
     Route { methods: Methods::only(&methods).unwrap(), ..route }
 }
 
-/// A gateway with these routes and no others, in front of `upstream`.
+/// A gateway with only these routes, in front of `upstream`.
 fn setup(upstream: &Upstream, routes: impl IntoIterator<Item = Route>) -> Setup {
     let mut setup = Setup::of(&[upstream.address]);
     setup.routes = routes.into_iter().collect();
@@ -27,7 +27,7 @@ fn setup(upstream: &Upstream, routes: impl IntoIterator<Item = Route>) -> Setup 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_with_a_route_has_no_other_door() {
+async fn a_service_with_a_route_is_reachable_only_by_it() {
     let upstream = Upstream::ok().await;
     let mut setup = setup(&upstream, [scoped("/api/backoffice", "admin")]);
     setup.services.push(service("board", &[&format!("http://{}", upstream.address)]));
@@ -44,7 +44,7 @@ async fn a_service_with_a_route_has_no_other_door() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_spelling_of_a_path_passes_its_rule() {
+async fn no_spelling_of_a_path_bypasses_its_rule() {
     let upstream = Upstream::ok().await;
     let secrets = ["/api/open/a:b@c", "/api/open/~me", "/api/open/게시판", "/api/open/a b", "/api/open/c++"];
     let routes = [route("/api/open", "auth", "/")].into_iter().chain(secrets.map(|prefix| scoped(prefix, "admin")));
@@ -73,7 +73,7 @@ async fn no_spelling_of_a_path_passes_its_rule() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_method_passes_to_a_laxer_route() {
+async fn no_method_reaches_a_laxer_route() {
     let upstream = Upstream::ok().await;
     let gateway = setup(
         &upstream,
@@ -99,7 +99,7 @@ async fn no_method_passes_to_a_laxer_route() {
     }
     assert_eq!(ask("HEAD", "/api/posts/old", "").await.status, 405);
     assert_eq!(upstream.received(), []);
-    // A framework that takes such a request for a DELETE is not told to do so.
+    // A framework that would treat such a request as a DELETE does not get these headers.
     let lines = "X-HTTP-Method-Override: DELETE\r\nX_Http_Method: DELETE\r\nX-Method-Override: DELETE\r\nX-Own: 1\r\n";
     assert_eq!(ask("GET", "/api/posts", lines).await.status, 200);
     let arrived = upstream.only();
@@ -138,7 +138,7 @@ async fn a_preflight_is_for_the_method_that_it_asks_about() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_route_lets_through_what_it_says_and_as_it_came() {
+async fn a_route_passes_the_spellings_that_it_allows_unchanged() {
     let upstream = Upstream::ok().await;
     let all = Spelling::ALL.map(|(_, spelling)| spelling).into_iter().collect();
     let gateway = setup(

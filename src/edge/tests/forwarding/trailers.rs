@@ -1,4 +1,4 @@
-//! What stands behind a body.
+//! Trailers, in both directions.
 
 use http::HeaderMap;
 use http_body::Frame;
@@ -19,7 +19,7 @@ const WITH_TRAILER: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTra
                             2\r\nok\r\n0\r\nX-Sum: 7\r\nX-Request-Id: forged\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_of_http1_gets_the_trailers_that_it_takes() {
+async fn an_http1_client_gets_the_trailers_that_it_accepts() {
     let upstream = Upstream::answering(WITH_TRAILER).await;
     let gateway = Setup::of(&[upstream.address]).start();
     for (lines, expected) in [("", false), ("TE: gzip\r\n", false), ("TE: trailers\r\nConnection: TE\r\n", true)] {
@@ -37,8 +37,8 @@ async fn a_client_of_http1_gets_the_trailers_that_it_takes() {
     }
 }
 
-/// Fields that no trailers may have (RFC 9113 §8.1, §8.2), each as it is written. The last is in the dynamic table: the head has
-/// put it there.
+/// Fields that are never allowed in trailers (RFC 9113 §8.1, §8.2), each in encoded form. The last is in the dynamic
+/// table: the head has put it there.
 fn forbidden(in_table: u8) -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("a pseudo-header", literal(":path", b"/")),
@@ -64,7 +64,7 @@ fn forbidden(in_table: u8) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Sections of trailers with such a field, before another one or behind it.
+/// Trailer sections with such a field, before or after a valid one.
 fn malformed(in_table: u8) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
     let other = literal("x-sum", b"1");
     forbidden(in_table).into_iter().flat_map(move |(what, field)| {
@@ -89,7 +89,7 @@ fn request(fields: &[u8]) -> Vec<u8> {
 const FIRST_IN_TABLE: u8 = 0xbe;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_with_malformed_trailers_ends_its_stream_and_is_never_whole() {
+async fn a_request_with_malformed_trailers_ends_its_stream_and_is_never_complete() {
     let upstream = Upstream::ok().await;
     let whole_of_http2 = Bodies::default();
     let streaming = |services| {
@@ -106,12 +106,12 @@ async fn a_request_with_malformed_trailers_ends_its_stream_and_is_never_whole() 
             let (kind, stream, code) = said.last().unwrap();
             assert!(!said.iter().any(|(kind, _, _)| *kind == HEADERS), "{what}: {said:?}");
             match *kind {
-                // What cannot be decompressed, as the library sees it (RFC 9113 §5.4.1).
+                // For the library, fields that cannot be decompressed are a connection error (RFC 9113 §5.4.1).
                 GOAWAY => assert!(!what.contains("table"), "{what}: {said:?}"),
                 _ => assert_eq!((*stream, &code[..]), (1, &[0, 0, 0, 1][..]), "{what}: PROTOCOL_ERROR"),
             }
         }
-        // The good one comes last, so that its service has read all others.
+        // The valid one comes last, so that its service has read all others.
         assert_eq!(outcome(gateway, &request(&literal("x-sum", b"1"))).await, Some(STATUS_200));
         assert_eq!(outcome(gateway, &request(b"")).await, Some(STATUS_200), "no trailers");
     }
@@ -121,7 +121,7 @@ async fn a_request_with_malformed_trailers_ends_its_stream_and_is_never_whole() 
 
 /// A request with such trailers is an error of its stream alone.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_is_malformed_leaves_its_neighbours_alone() {
+async fn a_malformed_request_does_not_affect_other_streams() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let neighbour = frame(HEADERS, END_HEADERS | END_STREAM, 3, b"\x82\x86\x84\x41\x03www");
@@ -131,7 +131,7 @@ async fn a_request_that_is_malformed_leaves_its_neighbours_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_with_malformed_trailers_is_cut_off() {
+async fn a_response_with_malformed_trailers_is_cut_off() {
     let begun = [frame(HEADERS, END_HEADERS, 1, &[0x48, 3, b'2', b'0', b'0']), frame(DATA, 0, 1, b"abc")].concat();
     let empty = frame(HEADERS, END_HEADERS, 1, &[0x88]);
     for (what, fields) in malformed(FIRST_IN_TABLE) {
@@ -163,7 +163,7 @@ async fn an_answer_with_malformed_trailers_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_trailers_may_not_say_is_not_sent_on() {
+async fn forbidden_trailers_are_not_forwarded() {
     let lines: &[(&str, &[u8])] = &[
         ("content-length", b"3"),
         ("host", b"other"),

@@ -20,7 +20,7 @@ const WEBSOCKET: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSoc
 const SWITCHING: &str =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Accept: y\r\n\r\n";
 
-/// Long enough for something that should not happen to happen.
+/// Long enough to notice events that must not happen.
 const WHILE: Duration = Duration::from_millis(200);
 
 /// Echoes in upper case until the other side is closed, then says that it has seen it.
@@ -34,7 +34,7 @@ async fn shout(mut connection: Served) {
     }
 }
 
-/// A service that takes every upgrade, and speaks first.
+/// A service that accepts every upgrade, and sends first.
 async fn switching() -> Upstream {
     Upstream::start(|mut connection| async move {
         if connection.request().await.is_some() {
@@ -45,7 +45,7 @@ async fn switching() -> Upstream {
     .await
 }
 
-/// Reads until this has come.
+/// Reads until `end` has come.
 pub(crate) async fn up_to(client: &mut Client, end: &str) -> String {
     let mut seen = String::new();
     while !seen.ends_with(end) {
@@ -66,11 +66,11 @@ async fn upgraded(gateway: &Gateway) -> Client {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upgrade_keeps_its_connection_header_beside_te_and_at_another_instance() {
+async fn an_upgrade_keeps_its_connection_header_beside_te_and_at_another_endpoint() {
     let upstream = switching().await;
     let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let gateway = Setup::of(&[dead, upstream.address]).start();
-    // One of the two is sent to the dead instance first.
+    // One of the two is sent to the dead endpoint first.
     for _ in 0..2 {
         let mut client = gateway.connect().await;
         client.send(&get("/api/users", &format!("{WEBSOCKET}TE: trailers\r\n"))).await;
@@ -105,7 +105,7 @@ async fn an_upgrade_goes_both_ways_until_both_sides_are_closed() {
         assert_eq!(request.header(gone), None);
     }
     assert_eq!(up_to(&mut client, "hello ").await, "hello ");
-    // What looks like a request is none any more.
+    // Bytes that look like a request are no longer one.
     client.send(&get("/api/users/admin", "")).await;
     assert!(up_to(&mut client, "\r\n\r\n").await.starts_with("GET /API/USERS/ADMIN HTTP/1.1\r\nHOST: "));
     let long = "0123456789abcdef".repeat(20_000);
@@ -115,7 +115,7 @@ async fn an_upgrade_goes_both_ways_until_both_sides_are_closed() {
         shouted += &client.some().await;
     }
     assert!(shouted == expected, "it was altered");
-    // One side may close before the other has said all.
+    // One side may close before the other has sent everything.
     client.stream.shutdown().await.unwrap();
     assert_eq!(up_to(&mut client, "bye").await, "bye");
     assert!(client.is_closed().await);
@@ -123,7 +123,7 @@ async fn an_upgrade_goes_both_ways_until_both_sides_are_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_behind_the_request_is_sent_before_the_101() {
+async fn nothing_after_the_request_is_sent_before_the_101() {
     let (asked, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let told = (Arc::clone(&asked), Arc::clone(&go_on));
     let upstream = Upstream::start(move |mut connection| {
@@ -156,7 +156,7 @@ async fn nothing_behind_the_request_is_sent_before_the_101() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_an_upgrade_that_was_refused_stands_a_request() {
+async fn bytes_after_a_refused_upgrade_are_the_next_request() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let upgrade = get("/api/users", WEBSOCKET);
@@ -171,7 +171,7 @@ async fn behind_an_upgrade_that_was_refused_stands_a_request() {
         assert_eq!((answer.status, answer.text(), answer.header("upgrade")), (200, "ok", None));
         assert_eq!(client.ask(&get("/api/users/admin", "")).await.status, 401);
     }
-    // What nobody but the service refuses, and what we refuse by ourselves.
+    // The ones above were refused by the service; these are refused by the gateway.
     let of_ours = get("/api/users/admin", WEBSOCKET);
     assert_eq!(client.ask(&of_ours).await.problem(), (401, "token_missing".to_owned()));
     assert_eq!(client.ask(&get("/livez", WEBSOCKET)).await.status, 200);
@@ -181,7 +181,7 @@ async fn behind_an_upgrade_that_was_refused_stands_a_request() {
     assert_eq!(client.answer(true).await.status, 200);
     assert_eq!(client.answer(true).await.problem(), (400, "bad_request".to_owned()));
     assert!(client.is_closed().await);
-    // Even much of it.
+    // Even if there are many.
     let mut client = gateway.connect().await;
     client.send(&format!("{upgrade}GET /api/users/{} HTTP/1.1\r\n", "a".repeat(40_000))).await;
     assert_eq!(client.answer(true).await.status, 200);
@@ -190,7 +190,7 @@ async fn behind_an_upgrade_that_was_refused_stands_a_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_an_upgrade_is_a_plain_request() {
+async fn an_impossible_upgrade_is_a_plain_request() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let head = "/api/users HTTP/1.1\r\nHost: x\r\n";
@@ -215,14 +215,14 @@ async fn what_cannot_be_an_upgrade_is_a_plain_request() {
     assert_eq!(gateway.ask(&old).await.status, 200);
     assert_eq!(upstream.received().pop().unwrap().header("upgrade"), None);
     assert_eq!(upstream.received().len(), 10);
-    // With nothing in it, a body is none.
+    // An empty body counts as none.
     let empty = get("/api/users", &format!("{WEBSOCKET}Content-Length: 0\r\n"));
     assert_eq!(client.ask(&empty).await.status, 200);
     assert_eq!(upstream.received().pop().unwrap().header("upgrade"), Some("websocket"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_101_that_was_not_asked_for_is_a_502() {
+async fn an_unrequested_101_is_a_502() {
     for (lines, answer) in [
         ("", SWITCHING.to_owned()),
         ("Upgrade: websocket\r\n", SWITCHING.to_owned()),
@@ -252,7 +252,7 @@ async fn a_101_that_was_not_asked_for_is_a_502() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_goes_away_before_the_101_cancels_its_request() {
+async fn a_client_that_leaves_before_the_101_cancels_its_request() {
     let (asked, closed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let told = (Arc::clone(&asked), Arc::clone(&closed));
     let upstream = Upstream::start(move |mut connection| {
@@ -276,7 +276,7 @@ async fn a_client_that_goes_away_before_the_101_cancels_its_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn either_side_ends_both() {
+async fn the_end_of_either_side_ends_both() {
     let (left, told) = (Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));
     let tell = (Arc::clone(&left), Arc::clone(&told));
     let upstream = Upstream::start(move |mut connection| {
@@ -299,7 +299,7 @@ async fn either_side_ends_both() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_sent_more_than_they_take() {
+async fn an_upgraded_connection_has_back_pressure() {
     const PIECE: usize = 64 * 1024;
     let upstream = Upstream::start(|mut connection| async move {
         connection.request().await;
@@ -310,7 +310,7 @@ async fn nobody_is_sent_more_than_they_take() {
             sent += 1;
             assert!(sent * PIECE < 64 * 1024 * 1024, "it has no end");
         }
-        // A piece may have gone in part: its end is told by another letter.
+        // A piece may have been written in part: another letter marks its end.
         connection.send("y").await;
     })
     .await;
@@ -344,13 +344,13 @@ async fn an_upgraded_connection_counts_and_drains_like_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_on_which_nothing_moves_ends() {
+async fn an_idle_upgraded_connection_ends() {
     let upstream = switching().await;
     let mut setup = Setup::of(&[upstream.address]);
     let idle = Duration::from_millis(600);
     let time_limits = TimeLimits { idle: Some(idle), total: Some(idle), ..TimeLimits::default() };
     setup.routes = vec![Route { time_limits, ..route("/api/users", "auth", "/users") }];
-    // Neither this nor the total time concerns it.
+    // Neither this nor the total time applies to it.
     setup.listener.idle_timeout = Duration::from_millis(50);
     let gateway = setup.start();
     let mut client = upgraded(&gateway).await;

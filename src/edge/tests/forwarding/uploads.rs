@@ -1,6 +1,6 @@
-//! Uploads and answers in every order. Whatever comes first (the answer's head or its end, a part of the body, the next request,
-//! the end of the client), a service gets the bytes of the requests that it was sent and no others, and learns how each ended.
-//! Every order is tried with HTTP/1 and HTTP/2 on either side.
+//! Uploads and responses in every order. Whatever comes first (the response's head or its end, a part of the body, the
+//! next request, the end of the client), a service gets the bytes of the requests that were sent to it and no others,
+//! and learns how each ended. Every order is tried with HTTP/1 and HTTP/2 on either side.
 
 mod client;
 mod large;
@@ -21,27 +21,27 @@ use crate::edge::tests::{
     support::{route, service as named},
 };
 
-/// What a client does, and what comes back to it.
+/// A step of the client or the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// The service answers.
+    /// The service responds.
     Service(Tell),
     /// The client sends a part of its body.
     Part,
     /// The client sends the last part.
     Last,
-    /// The client asks another service for something.
+    /// The client sends a request to another service.
     Next,
-    /// The client closes its side and reads on; with HTTP/2 it takes the request back.
+    /// The client closes its side and reads on; with HTTP/2 it cancels the request.
     HalfClose,
-    /// The client goes away without a word.
+    /// The client leaves abruptly.
     Reset,
 }
 
 const PARTS: [&str; 2] = ["first part ", "last part"];
 const BODY: &str = "first part last part";
 
-/// All orders of what two sides do, each in its own order.
+/// All interleavings of two sequences of steps.
 fn merges(one: &[Step], other: &[Step]) -> Vec<Vec<Step>> {
     let (Some((&first, rest)), Some((&second, others))) = (one.split_first(), other.split_first()) else {
         return vec![[one, other].concat()];
@@ -50,27 +50,27 @@ fn merges(one: &[Step], other: &[Step]) -> Vec<Vec<Step>> {
     begun_with(first, merges(rest, other)).chain(begun_with(second, merges(one, others))).collect()
 }
 
-/// What may happen to an upload, in every order.
+/// All orders of steps for one upload.
 fn orders() -> Vec<Vec<Step>> {
     let of_service = [Step::Service(Tell::Head), Step::Service(Tell::End)];
     let mut orders = merges(&of_service, &[Step::Part, Step::Last, Step::Next]);
     for leaves in [Step::HalfClose, Step::Reset] {
         for sent in 0..=2 {
             let of_client = [&[Step::Part, Step::Last][..sent], &[leaves]].concat();
-            // Once the client has gone nothing can be seen of what the service does.
+            // Once the client has gone, the service's steps can no longer be observed.
             orders.extend(merges(&of_service, &of_client));
         }
     }
     orders
 }
 
-/// How far an upload has come.
+/// The state of an upload.
 #[derive(Debug, Default)]
 struct Progress {
     sent: &'static str,
     is_sent: bool,
     is_answered: bool,
-    /// The request cannot be completed or answered any more.
+    /// The request can no longer be completed or answered.
     is_broken: bool,
 }
 
@@ -90,7 +90,7 @@ async fn try_order(gateway: &Gateway, scripted: &Scripted, next: &Upstream, orde
                 } else {
                     it.sees_end().await;
                     progress.is_answered = true;
-                    // An upload whose answer has ended goes no further, and the service learns of it.
+                    // An upload whose response has ended does not continue, and the service is notified.
                     script.ends().await;
                 }
             }
@@ -103,7 +103,7 @@ async fn try_order(gateway: &Gateway, scripted: &Scripted, next: &Upstream, orde
                     script.has(progress.sent).await;
                 }
                 if is_last {
-                    // Its end may come after its last part: a client that left in between would have cut it.
+                    // The end may come after the last part: if the client left in between, it would cut the body off.
                     script.ends().await;
                 }
             }
@@ -145,7 +145,7 @@ fn setup(scripted: SocketAddr, speaks_http2: bool, next: &Upstream) -> Setup {
     Setup { routes, services, ..Setup::of(&[]) }
 }
 
-/// Says which order it was that failed.
+/// Prints the order that failed.
 struct Tried<'o>(&'o [Step]);
 
 impl Drop for Tried<'_> {
@@ -189,7 +189,7 @@ async fn every_order_from_http2_to_http2() {
     try_every_order(true, true).await;
 }
 
-/// A request that is answered before its body has come; then that comes, too.
+/// A request that is answered before its body has come; the body is sent afterwards.
 async fn answered_early(gateway: &Gateway, scripted: &Scripted) -> Uploading {
     let mut script = scripted.script().await;
     let mut client = Uploading::begin(gateway, false).await;
@@ -225,7 +225,7 @@ async fn uploads_that_were_answered_early_leave_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upgrade_behind_such_an_upload_is_one_like_any_other() {
+async fn an_upgrade_after_such_an_upload_works_like_any_other() {
     let scripted = Scripted::start(true).await;
     let next = Upstream::start(|mut connection| async move {
         connection.request().await;
@@ -243,11 +243,11 @@ async fn an_upgrade_behind_such_an_upload_is_one_like_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_ends_with_its_answer_though_the_client_takes_nothing_of_that() {
+async fn an_upload_ends_with_its_response_even_if_the_client_does_not_read_it() {
     let scripted = Scripted::start(true).await;
     let next = Upstream::ok().await;
     let mut setup = setup(scripted.address, true, &next);
-    // The service is to learn of it long before anybody has waited for too long.
+    // The service must learn of it long before any timeout.
     (setup.listener.idle_timeout, setup.upstream.idle_timeout) = (3 * PATIENCE, 3 * PATIENCE);
     let gateway = setup.start();
     let mut script = scripted.script().await;

@@ -18,7 +18,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const SHORT: Duration = Duration::from_millis(400);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_without_an_answer_is_a_502_and_the_gateway_goes_on() {
+async fn a_service_without_a_response_is_a_502_and_the_gateway_continues() {
     for broken in [
         "",
         "HTTP/1.1 200 OK\r\nContent-Le",
@@ -50,7 +50,7 @@ async fn a_service_without_an_answer_is_a_502_and_the_gateway_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_framed_twice_is_framed_anew() {
+async fn a_response_that_is_framed_twice_is_framed_again() {
     let upstream = Upstream::answering(
         "HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     )
@@ -61,7 +61,7 @@ async fn an_answer_that_is_framed_twice_is_framed_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_of_which_no_body_follows_is_judged_like_any_other() {
+async fn a_head_without_a_body_is_validated_like_any_other() {
     for (lines, expected) in [
         ("Content-Length: 5\r\nContent-Length: 5", Some("5")),
         ("Content-Length: 5, 5", Some("5")),
@@ -88,7 +88,7 @@ async fn a_head_of_which_no_body_follows_is_judged_like_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_instance_is_a_502_and_no_instance_a_503() {
+async fn a_dead_endpoint_is_a_502_and_no_endpoint_a_503() {
     let gateway = Setup::of(&[nobody().await]).start();
     assert_eq!(gateway.get("/api/users", "").await.problem(), (502, "bad_gateway".to_owned()));
     let gateway = Setup::of(&[]).start();
@@ -121,7 +121,7 @@ async fn a_slow_service_is_a_504_and_loses_its_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_time_for_an_answer_counts_from_the_end_of_the_request() {
+async fn the_time_for_a_response_counts_from_the_end_of_the_request() {
     let upstream = Upstream::ok().await;
     let mut setup = Setup::of(&[upstream.address]);
     setup.upstream.first_byte_timeout = SHORT;
@@ -134,7 +134,7 @@ async fn the_time_for_an_answer_counts_from_the_end_of_the_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_breaks_off_breaks_off_for_the_client_too() {
+async fn a_response_that_breaks_off_breaks_off_for_the_client_too() {
     for part in [
         "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
@@ -186,7 +186,7 @@ async fn the_first_bytes_arrive_before_the_last_are_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_goes_away_cancels_its_request() {
+async fn a_client_that_leaves_cancels_its_request() {
     let (begun, closed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let tell = (Arc::clone(&begun), Arc::clone(&closed));
     let upstream = Upstream::start(move |mut connection| {
@@ -214,13 +214,13 @@ async fn a_client_that_goes_away_cancels_its_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_is_used_again_and_replaced_once_it_is_stale() {
+async fn a_connection_is_reused_and_replaced_once_it_is_stale() {
     let connections = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&connections);
     let upstream = Upstream::start(move |mut connection| {
         counted.fetch_add(1, Ordering::Relaxed);
         async move {
-            // Each connection answers three requests and is closed without a word.
+            // Each connection answers three requests and is closed silently.
             for _ in 0..3 {
                 if connection.request().await.is_none() {
                     return;
@@ -243,14 +243,14 @@ async fn a_connection_is_used_again_and_replaced_once_it_is_stale() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_may_have_been_acted_on_is_not_sent_twice() {
+async fn a_request_that_may_have_been_processed_is_not_sent_twice() {
     let bad = Upstream::start(|mut connection| async move {
         connection.request().await;
     })
     .await;
     let good = Upstream::ok().await;
     let gateway = Setup::of(&[bad.address, good.address]).start();
-    // Instances take turns: every second request meets the bad one first.
+    // Endpoints are used round robin: every second request goes to the bad one first.
     for _ in 0..2 {
         assert!(matches!(gateway.ask(&post("/api/users", "abc")).await.status, 200 | 502));
     }
@@ -264,7 +264,7 @@ async fn a_request_that_may_have_been_acted_on_is_not_sent_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_was_not_sent_goes_to_another_instance_and_a_dead_one_is_passed_over() {
+async fn unsent_requests_go_to_another_endpoint_and_a_dead_one_is_ejected() {
     let good = Upstream::ok().await;
     let gateway = Setup::of(&[nobody().await, good.address]).start();
     for _ in 0..4 {
@@ -273,13 +273,13 @@ async fn whatever_was_not_sent_goes_to_another_instance_and_a_dead_one_is_passed
     assert!(good.received().iter().all(|request| request.text() == "abc"));
     let mut client = gateway.connect().await;
     for _ in 0..100 {
-        // Were each second request to meet the dead one, the budget for sending again would soon be spent.
+        // If every second request went to the dead one, the retry budget would soon be spent.
         assert_eq!(client.ask(&get("/api/users", "")).await.status, 200);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn instances_take_turns_and_changes_take_effect_at_once() {
+async fn endpoints_are_used_round_robin_and_changes_take_effect_at_once() {
     let (a, b, c) = (Upstream::ok().await, Upstream::ok().await, Upstream::ok().await);
     let gateway = Setup::of(&[a.address, b.address]).start();
     let mut client = gateway.connect().await;
@@ -296,9 +296,9 @@ async fn instances_take_turns_and_changes_take_effect_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_before_the_end_of_a_body_costs_the_client_no_connection() {
+async fn a_response_before_the_end_of_a_body_does_not_cost_the_client_its_connection() {
     let upstream = Upstream::start(|mut connection| async move {
-        // Its head alone is enough, and the connection is in step no longer.
+        // Its head alone is enough, and the connection is no longer in sync.
         connection.some().await;
         connection.send(OK).await;
         connection.is_closed().await;
@@ -320,7 +320,7 @@ async fn an_answer_before_the_end_of_a_body_costs_the_client_no_connection() {
     client.send("2\r\nde\r\n0\r\n\r\n").await;
     assert_eq!(client.ask(&get("/api/small", "")).await.status, 200);
 
-    // What is large, does not come, or cannot be read is not waited for long.
+    // A large, missing or unreadable body is not waited for long.
     let long = "POST /api/auth HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nb";
     for request in
         [long, "POST /api/auth HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nb", &format!("{chunked}x\r\n")]
@@ -348,7 +348,7 @@ async fn unused_connections_to_a_service_are_closed_in_time() {
     .await;
     let mut setup = Setup::of(&[upstream.address]);
     setup.upstream.idle_timeout = SHORT;
-    // The same watch looks after both ends.
+    // The same periodic task serves both ends.
     setup.listener.idle_timeout = PATIENCE;
     setup.listener.head_timeout = Duration::from_secs(1);
     let gateway = setup.start();

@@ -51,7 +51,7 @@ async fn the_preface_may_come_in_pieces() {
     }
 }
 
-/// One header line of HPACK, without Huffman and not remembered.
+/// One header in HPACK, without Huffman and without indexing.
 pub(crate) fn literal(name: &str, value: &[u8]) -> Vec<u8> {
     let length = |length: usize| u8::try_from(length).unwrap();
     [&[0, length(name.len())], name.as_bytes(), &[length(value.len())], value].concat()
@@ -60,7 +60,8 @@ pub(crate) fn literal(name: &str, value: &[u8]) -> Vec<u8> {
 /// `GET /api/users` of `www`, without Huffman.
 const HEAD: &[u8] = b"\x82\x86\x04\x0a/api/users\x41\x03www";
 
-/// What comes of these frames: the kinds of frames, their streams and payloads, until the gateway closes or has said enough.
+/// The response to these frames: the kinds of frames, their streams and payloads, until the gateway closes or `enough`
+/// holds.
 pub(crate) async fn said(
     gateway: &Gateway,
     frames: &[u8],
@@ -120,7 +121,8 @@ async fn a_malformed_head_is_a_stream_error() {
         let last = said.last().unwrap();
         assert_eq!((last.0, last.1, &last.2[..]), (RST_STREAM, 1, &PROTOCOL_ERROR[..]), "{head:?}: {said:?}");
     }
-    // An upper-case name and a pseudo-header that is unknown or late end the stream or the connection; both are allowed.
+    // An upper-case name and a pseudo-header that is unknown or late end the stream or the connection; both are
+    // allowed.
     for head in [
         [HEAD, b"\0\x05X-Abc\x011"].concat(),
         [HEAD, b"\0\x04:odd\x011"].concat(),
@@ -161,7 +163,7 @@ async fn a_client_that_is_refused_may_send_the_rest_of_its_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn floods_end_the_connection_and_nothing_else() {
+async fn floods_end_only_their_connection() {
     let gateway = Setup::of(&[]).start();
     let rapid_reset: Vec<u8> = (0..500)
         .flat_map(|number| {
@@ -177,7 +179,7 @@ async fn floods_end_the_connection_and_nothing_else() {
     {
         let said = said(&gateway, &frames, |kind, _| kind == GOAWAY).await;
         let last = said.last().unwrap();
-        // A head that grows beyond the limit is malformed; what is only a nuisance is asked to calm down.
+        // A head that grows beyond the limit is malformed; a mere nuisance gets ENHANCE_YOUR_CALM.
         let calm_down = (last.0, &last.2[4..8]) == (GOAWAY, &ENHANCE_YOUR_CALM[..]);
         let malformed = (last.0, &last.2[4..8]) == (GOAWAY, &PROTOCOL_ERROR[..]);
         assert!(calm_down || (malformed && what == "CONTINUATION"), "{what}: {said:?}");
@@ -186,7 +188,7 @@ async fn floods_end_the_connection_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_is_told_at_first_how_much_it_may_send() {
+async fn a_client_gets_its_windows_at_the_start() {
     let gateway = Setup::of(&[]).start();
     let said = said(&gateway, b"", |kind, _| kind == WINDOW_UPDATE).await;
     let (_, _, settings) = said.iter().find(|(kind, _, _)| *kind == SETTINGS).unwrap();
@@ -197,15 +199,15 @@ async fn a_client_is_told_at_first_how_much_it_may_send() {
     assert_eq!(value(3), 100, "streams at a time");
     assert_eq!(value(4), 262_144, "the window of a stream");
     assert_eq!(value(6), 16_384, "the size of a head");
-    // It stands at 65,535 at first (RFC 9113 §6.9.2), and is to have room for the windows of all streams.
+    // It is 65,535 initially (RFC 9113 §6.9.2), and must have capacity for the windows of all streams.
     let (_, stream, more) = said.last().unwrap();
     assert_eq!((*stream, &more[..]), (0, &(100_u32 * 262_144 - 65_535).to_be_bytes()[..]), "the connection's window");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_comes_in_frames_as_large_as_the_client_takes() {
+async fn a_response_comes_in_frames_as_large_as_the_client_accepts() {
     let gateway = Setup::of(&[]).start();
-    // `POST /own` of `www`, which answers with all that it gets.
+    // `POST /own` of `www`, whose response contains the whole request.
     let head = frame(HEADERS, END_HEADERS, 1, b"\x83\x86\x04\x04/own\x41\x03www");
     let body = [frame(DATA, 0, 1, &[b'a'; 16_000]), frame(DATA, END_STREAM, 1, &[b'a'; 16_000])].concat();
     let said = said(&gateway, &[head, body].concat(), |kind, stream| (kind, stream) == (DATA, 1)).await;
@@ -213,7 +215,7 @@ async fn an_answer_comes_in_frames_as_large_as_the_client_takes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_errs_now_and_then_or_sends_little_at_a_time_is_answered() {
+async fn a_client_with_occasional_errors_or_small_frames_is_served() {
     let gateway = Setup::of(&[]).start();
     // No :path.
     let malformed = |number: u32| frame(HEADERS, END_HEADERS | END_STREAM, number * 2 + 1, b"\x82\x86\x41\x03www");
@@ -228,7 +230,7 @@ async fn a_client_that_errs_now_and_then_or_sends_little_at_a_time_is_answered()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_a_target_with_a_fragment_a_connection_takes_no_more() {
+async fn after_a_target_with_a_fragment_a_connection_takes_no_more_requests() {
     let gateway = Setup::of(&[]).start();
     let asked = frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x82\x86\x04\x06/own#a\x41\x03www");
     let said = said(&gateway, &asked, |kind, _| kind == GOAWAY).await;
@@ -236,15 +238,15 @@ async fn behind_a_target_with_a_fragment_a_connection_takes_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_is_sent_away_may_go_on_sending_for_a_while() {
+async fn after_a_goaway_a_client_may_go_on_sending_for_a_while() {
     let gateway = Setup::of(&[]).start();
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    // DATA of no stream ends the connection.
+    // DATA on stream 0 ends the connection.
     stream.write_all(&[PREFACE_AND_SETTINGS, &frame(DATA, 0, 0, b"a")].concat()).await.unwrap();
     let mut said = Vec::new();
     soon("the end", stream.read_to_end(&mut said)).await.unwrap();
     assert!(said.windows(4).any(|code| code == PROTOCOL_ERROR), "{said:?}");
-    // A closed connection would be reset, which can overtake what was said last.
+    // A closed connection would be reset, and the reset can overtake the last frames.
     for _ in 0..10 {
         stream.write_all(b"more").await.unwrap();
         assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);

@@ -1,5 +1,5 @@
-//! Where a message of HTTP/2 ends, in either direction and whatever the other side speaks: after as many bytes as its head says,
-//! and with `END_STREAM` alone.
+//! The end of an HTTP/2 message, in either direction and with either protocol on the other side: after as many bytes as
+//! its head declares, and only with `END_STREAM`.
 
 use std::{
     net::SocketAddr,
@@ -27,10 +27,10 @@ use crate::edge::tests::harness::{Gateway, Setup, Upstream, get, post, soon};
 
 const NO_ERROR: u8 = 0;
 
-/// How hyper begins an answer with 400.
+/// The start of a response with 400 from hyper.
 const STATUS_400: u8 = 0x8c;
 
-/// The bodies that came whole.
+/// The bodies that came completely.
 pub(crate) type Bodies = Arc<Mutex<Vec<Vec<u8>>>>;
 
 /// The head of a `POST` to this target.
@@ -47,7 +47,7 @@ fn reset(code: u8) -> Vec<u8> {
     frame(RST_STREAM, 0, 1, &[0, 0, 0, code])
 }
 
-/// What a request comes to: the first byte of the answer's head, or nothing if the stream was reset.
+/// The outcome of a request: the first byte of the response's head, or `None` if the stream was reset.
 pub(crate) async fn outcome(gateway: &Gateway, frames: &[u8]) -> Option<u8> {
     let said =
         said(gateway, frames, |kind, stream| kind == GOAWAY || (stream == 1 && matches!(kind, HEADERS | RST_STREAM)))
@@ -83,7 +83,7 @@ async fn a_length_that_http1_refuses_is_refused_over_http2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_or_less_than_was_said_is_no_whole_request() {
+async fn a_request_with_more_or_fewer_bytes_than_declared_is_incomplete() {
     let upstream = Upstream::ok().await;
     let of_http1 = Setup::of(&[upstream.address]).start();
     let whole_of_http2 = Bodies::default();
@@ -106,7 +106,7 @@ async fn more_or_less_than_was_said_is_no_whole_request() {
     }
     let only_head = head(b"/api/users", &[("content-length", b"5")]);
     assert_eq!(outcome(&of_http1, &frame(HEADERS, END_HEADERS | END_STREAM, 1, &only_head)).await, None);
-    // The one that is good comes last, so that the service has read all others.
+    // The valid one comes last, so that the service has read all others.
     let head = frame(HEADERS, END_HEADERS, 1, &head(b"/api/users", &[("content-length", b"5")]));
     let came = outcome(&of_http1, &[head, frame(DATA, END_STREAM, 1, b"abcde")].concat()).await;
     assert_eq!(came, Some(STATUS_200));
@@ -116,7 +116,7 @@ async fn more_or_less_than_was_said_is_no_whole_request() {
     assert!(whole_of_http2.lock().unwrap().is_empty());
 }
 
-/// A service of HTTP/2 that answers 200 to whole requests alone, and takes note of their bodies.
+/// A service of HTTP/2 that answers 200 to complete requests only, and records their bodies.
 pub(crate) async fn counting(whole: Bodies) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -146,7 +146,7 @@ pub(crate) async fn counting(whole: Bodies) -> SocketAddr {
     address
 }
 
-/// What a service tells: that it has read `abc`, and then whether the request came to its end.
+/// The events of a service: it has read `abc`; then, whether the request was complete.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
     Begun,
@@ -155,7 +155,7 @@ enum Told {
 
 type Events = mpsc::UnboundedSender<Told>;
 
-/// A service of HTTP/1 that tells.
+/// A service of HTTP/1 that reports these events.
 async fn telling_over_http1(events: Events) -> Upstream {
     Upstream::start(move |mut connection| {
         let events = events.clone();
@@ -179,7 +179,7 @@ async fn telling_over_http1(events: Events) -> Upstream {
     .await
 }
 
-/// A service of HTTP/2 that tells.
+/// A service of HTTP/2 that reports these events.
 async fn telling_over_http2(events: Events) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -201,7 +201,7 @@ async fn telling_over_http2(events: Events) -> SocketAddr {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_was_reset_is_never_whole_whatever_the_code() {
+async fn a_reset_request_is_never_complete_whatever_the_code() {
     let (events, mut told) = mpsc::unbounded_channel();
     let upstream = telling_over_http1(events.clone()).await;
     let of_http1 = Setup::of(&[upstream.address]).start();
@@ -246,7 +246,7 @@ async fn a_target_that_http1_refuses_is_refused_over_http2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_frames_a_message_is_made_anew() {
+async fn framing_headers_are_written_again() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     let lines: &[(&str, &[u8])] = &[("content_length", b"3"), ("transfer_encoding", b"chunked"), ("x-a", b"1")];
@@ -258,7 +258,7 @@ async fn what_frames_a_message_is_made_anew() {
     assert!(!request.head.contains('_'), "{}", request.head);
 }
 
-/// Whole frames of stream 1, for another one.
+/// Whole frames of stream 1, changed to another stream.
 fn on_stream(id: &[u8], mut frames: &[u8]) -> Vec<u8> {
     let mut changed = Vec::new();
     while let [_, middle, low, kind, flags, _, _, _, _, rest @ ..] = frames {
@@ -288,7 +288,7 @@ pub(crate) async fn saying(frames: Vec<u8>) -> SocketAddr {
                         stream.write_all(&on_stream(&header[5..], &frames)).await?;
                     }
                 }
-                #[expect(unreachable_code, reason = "it names the type of the errors")]
+                #[expect(unreachable_code, reason = "it names the error type")]
                 std::io::Result::Ok(())
             });
         }
@@ -296,13 +296,13 @@ pub(crate) async fn saying(frames: Vec<u8>) -> SocketAddr {
     address
 }
 
-/// The head of an answer with 200 and these lines.
+/// The head of a response with 200 and these headers.
 pub(crate) fn answer_head(flags: u8, lines: &[(&str, &str)]) -> Vec<u8> {
     let lines = lines.iter().flat_map(|(name, value)| literal(name, value.as_bytes()));
     frame(HEADERS, END_HEADERS | flags, 1, &[STATUS_200].into_iter().chain(lines).collect::<Vec<_>>())
 }
 
-/// What an HTTP/2 client gets for its `POST`: the body, if it came to its end.
+/// The response body that an HTTP/2 client gets for its `POST`, if it is complete.
 pub(crate) async fn got_over_http2(gateway: &Gateway) -> Option<Vec<u8>> {
     let request =
         [frame(HEADERS, END_HEADERS, 1, &head(b"/api/users", &[])), frame(DATA, END_STREAM, 1, b"abc")].concat();
@@ -326,14 +326,14 @@ pub(crate) async fn got_over_http2(gateway: &Gateway) -> Option<Vec<u8>> {
     }
 }
 
-/// What an HTTP/1 client gets for its `POST`: the body, if it came to its end.
+/// The response body that an HTTP/1 client gets for its `POST`, if it is complete.
 pub(crate) async fn got_over_http1(gateway: &Gateway) -> Option<Vec<u8>> {
     let answer = gateway.ask(&post("/api/users", "abc")).await;
     (answer.status == 200 && answer.message.complete).then_some(answer.message.body)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_over_http2_ends_as_its_head_says_and_with_end_stream_alone() {
+async fn a_response_over_http2_ends_as_its_head_declares_and_only_with_end_stream() {
     let trailers = frame(HEADERS, END_HEADERS | END_STREAM, 1, &literal("grpc-status", b"0"));
     let long = |length: &'static str| answer_head(0, &[("content-length", length)]);
     let data = |flags, text: &str| frame(DATA, flags, 1, text.as_bytes());
@@ -348,7 +348,7 @@ async fn an_answer_over_http2_ends_as_its_head_says_and_with_end_stream_alone() 
         ),
         ("no body", answer_head(END_STREAM, &[]), Some("")),
         ("no body, and says so", answer_head(END_STREAM, &[("content-length", "0")]), Some("")),
-        // RFC 9113 §8.1: the answer is whole, and the service wants no more of the request.
+        // RFC 9113 §8.1: the response is complete, and the service does not need the rest of the request.
         ("early", [answer_head(0, &[]), data(END_STREAM, "abc"), reset(NO_ERROR)].concat(), Some("abc")),
         ("early, without a body", [answer_head(END_STREAM, &[]), reset(NO_ERROR)].concat(), Some("")),
         (
@@ -374,7 +374,7 @@ async fn an_answer_over_http2_ends_as_its_head_says_and_with_end_stream_alone() 
         assert_eq!(got_over_http1(&gateway).await, expected, "{what}, over HTTP/1");
         assert_eq!(got_over_http2(&gateway).await, expected, "{what}, over HTTP/2");
     }
-    // Over HTTP/1 these are whole, since all that was said has come.
+    // Over HTTP/1 these are complete, since all declared bytes have come.
     for frames in [[long("3"), data(0, "abc"), reset(NO_ERROR)].concat(), [long("0"), data(END_STREAM, "abc")].concat()]
     {
         assert_eq!(got_over_http2(&gateway(saying(frames).await)).await, None);
@@ -382,8 +382,8 @@ async fn an_answer_over_http2_ends_as_its_head_says_and_with_end_stream_alone() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_client_sees_that_an_answer_broke_off() {
-    // To HTTP/1.0 an answer of unknown length ends with the connection.
+async fn an_http_1_0_client_notices_that_a_response_broke_off() {
+    // For HTTP/1.0 a response of unknown length ends with the connection.
     for (end, is_whole) in [(frame(DATA, END_STREAM, 1, b""), true), (reset(NO_ERROR), false), (reset(2), false)] {
         let gateway = gateway(saying([answer_head(0, &[]), frame(DATA, 0, 1, b"abc"), end].concat()).await);
         let mut client = gateway.connect().await;
@@ -395,7 +395,7 @@ async fn an_old_client_sees_that_an_answer_broke_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_early_answer_is_whole_though_the_rest_of_the_request_is_not_wanted() {
+async fn an_early_response_is_complete_even_if_the_request_is_aborted() {
     let frames = [answer_head(0, &[]), frame(DATA, END_STREAM, 1, b"no"), reset(NO_ERROR)].concat();
     let gateway = gateway(saying(frames).await);
     for _ in 0..20 {
@@ -407,8 +407,8 @@ async fn an_early_answer_is_whole_though_the_rest_of_the_request_is_not_wanted()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_of_one_side_says_nothing_to_the_other() {
-    // REFUSED_STREAM: as if nothing had been done, so that the client may send it again.
+async fn error_codes_are_not_passed_to_the_other_side() {
+    // REFUSED_STREAM would mean that nothing was processed, so that the client may send it again.
     let frames = [answer_head(0, &[]), frame(DATA, 0, 1, b"abc"), reset(7)].concat();
     let gateway = gateway(saying(frames).await);
     let request = frame(HEADERS, END_HEADERS | END_STREAM, 1, &head(b"/api/users", &[]));
@@ -418,7 +418,7 @@ async fn a_code_of_one_side_says_nothing_to_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_without_a_body_still_says_how_long_it_would_be() {
+async fn a_response_without_a_body_keeps_its_announced_length() {
     let head_of_service =
         frame(HEADERS, END_HEADERS | END_STREAM, 1, &[&[STATUS_200][..], &literal("content-length", b"1234")].concat());
     let of_http2 = gateway(saying(head_of_service).await);
@@ -430,7 +430,7 @@ async fn an_answer_without_a_body_still_says_how_long_it_would_be() {
     let of_http2 = gateway(saying(not_modified).await);
     let answer = of_http2.get("/api/users", "").await;
     assert_eq!((answer.status, answer.header("content-length")), (304, Some("99")));
-    // A 204 cannot have a body, whatever comes behind it.
+    // A 204 cannot have a body, even if DATA follows it.
     let with_data =
         [frame(HEADERS, END_HEADERS, 1, &[0x89]), frame(DATA, END_STREAM, 1, b"HTTP/1.1 200 OK\r\n\r\n")].concat();
     let of_http2 = gateway(saying(with_data).await);
@@ -441,7 +441,7 @@ async fn an_answer_without_a_body_still_says_how_long_it_would_be() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_have_a_body_is_cut_off_before_it_over_http2() {
+async fn a_response_that_cannot_have_a_body_is_cut_off_before_it_over_http2() {
     // 204 and 304, by their numbers in the static table.
     for status in [0x89, 0x8b] {
         let with_data = [frame(HEADERS, END_HEADERS, 1, &[status]), frame(DATA, END_STREAM, 1, b"abc")].concat();
@@ -453,8 +453,8 @@ async fn what_cannot_have_a_body_is_cut_off_before_it_over_http2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_a_head_alone_stays_one() {
-    // As gRPC refuses a call. Behind a head that does not end the stream, its status would have to be in trailers.
+async fn a_response_that_is_only_a_head_stays_one() {
+    // As gRPC refuses a call. After a head that does not end the stream, its status would have to be in trailers.
     let refused = answer_head(END_STREAM, &[("content-type", "application/grpc"), ("grpc-status", "12")]);
     let gateway = gateway(saying(refused).await);
     let call = request(Method::POST, "/api/users/Greet", &[], "abc");

@@ -1,4 +1,4 @@
-//! What becomes of the requests beside one whose answer ends the connection of HTTP/2 that they share.
+//! The requests beside one whose response ends their shared HTTP/2 connection.
 
 use std::{
     net::SocketAddr,
@@ -20,11 +20,11 @@ use super::{
 };
 use crate::edge::tests::harness::{get, post, soon};
 
-/// What is answered on a stream.
+/// Makes the response frames for a stream.
 type Frames = fn(u32) -> Vec<u8>;
 
-/// A service that answers the second request on its first connection with these frames, and nothing else there. Each request
-/// on another connection gets 200.
+/// A service that answers the second request on its first connection with these frames, and nothing else there. Each
+/// request on another connection gets 200.
 struct Odd {
     address: SocketAddr,
     asked: Arc<Notify>,
@@ -84,7 +84,7 @@ fn answer(id: u32, line: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_malformed_answer_is_a_502_and_its_neighbours_count_as_lost() {
+async fn a_malformed_response_is_a_502_and_the_others_on_its_connection_count_as_lost() {
     let answers: [(&str, Frames); 5] = [
         ("a line break", |id| answer(id, &literal("x", b"a\r\nb"))),
         ("a zero", |id| answer(id, &literal("x", b"\0"))),

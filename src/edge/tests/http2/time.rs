@@ -1,4 +1,4 @@
-//! How long things may take: what stands still ends alone, on time, and whatever its client does meanwhile.
+//! Time limits: an idle stream ends alone, on time, and regardless of its client's other activity.
 
 use std::{
     sync::Arc,
@@ -27,19 +27,19 @@ const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
-/// Short, but longer than a busy machine needs for what moves all the time.
+/// Short, but longer than a busy machine needs for continuous activity.
 const SHORT: Duration = Duration::from_millis(500);
 
-/// What a client does meanwhile, it does so often.
+/// The interval of a client's other activity.
 const STEP: Duration = Duration::from_millis(50);
 
-/// A client that sends frames as it likes, and takes them in as they come.
+/// A client that sends arbitrary frames, and receives them as they come.
 struct Raw {
     stream: TcpStream,
     input: Vec<u8>,
 }
 
-/// What came.
+/// A received frame.
 struct Came {
     kind: u8,
     flags: u8,
@@ -115,7 +115,7 @@ impl Raw {
         }
     }
 
-    /// A small answer, whole.
+    /// Expects a small, complete response.
     async fn is_answered(&mut self, stream: u32) {
         let head = self.next_of(stream).await;
         assert_eq!((head.kind, head.payload[0]), (HEADERS, STATUS_200));
@@ -141,13 +141,13 @@ fn ping() -> Vec<u8> {
     frame(PING, 0, 0, b"whatever")
 }
 
-/// No stream may send before it is granted something.
+/// Settings with a window of zero for each stream.
 fn no_window() -> Vec<u8> {
     frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])
 }
 
-/// A service with a large answer at `/users/large`, events at `/users/events`, an answer at `/users/upload` that ends when the
-/// request does, and `ok` elsewhere. It tells when a connection with a large answer has ended.
+/// A service with a large response at `/users/large`, events at `/users/events`, a response at `/users/upload` that
+/// ends when the request does, and `ok` elsewhere. It reports when a connection with a large response has ended.
 async fn service() -> (Upstream, Arc<Notify>) {
     let ended = Arc::<Notify>::default();
     let told = Arc::clone(&ended);
@@ -191,8 +191,8 @@ async fn service() -> (Upstream, Arc<Notify>) {
     (upstream, ended)
 }
 
-/// At `/api/users` the limits of the listener count, at `/api/idle` nothing may stand still for long, and at `/api/total` nothing
-/// may take long.
+/// At `/api/users` the limits of the listener apply, at `/api/idle` a short idle limit, and at `/api/total` a short
+/// total limit.
 fn setup(upstream: &Upstream) -> Setup {
     let none = TimeLimits::default();
     let limits = [
@@ -205,7 +205,7 @@ fn setup(upstream: &Upstream) -> Setup {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_gets_no_window_ends_alone_however_often_its_client_pings() {
+async fn a_response_without_window_ends_alone_however_often_its_client_pings() {
     let (upstream, ended) = service().await;
     let gateway = setup(&upstream).start();
     for path in ["/api/idle/large", "/api/total/large"] {
@@ -223,7 +223,7 @@ async fn an_answer_that_gets_no_window_ends_alone_however_often_its_client_pings
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_there_as_a_whole_waits_for_window_no_longer_than_another() {
+async fn a_response_that_is_complete_at_once_waits_for_window_no_longer_than_another() {
     let (upstream, _) = service().await;
     let mut setup = setup(&upstream);
     setup.listener.idle_timeout = SHORT;
@@ -239,7 +239,7 @@ async fn an_answer_that_is_there_as_a_whole_waits_for_window_no_longer_than_anot
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_ends_in_time_though_its_client_takes_next_to_nothing() {
+async fn a_response_ends_in_time_even_if_its_client_takes_next_to_nothing() {
     let (upstream, ended) = service().await;
     let gateway = setup(&upstream).start();
     let mut unread = gateway.connect().await;
@@ -258,7 +258,7 @@ async fn an_answer_ends_in_time_though_its_client_takes_next_to_nothing() {
         }
     }
     soon("the end of the service's work", ended.notified()).await;
-    // As long as something is taken, it does not stand still.
+    // As long as the client takes some bytes, the response is not idle.
     client.ask(3, "/api/idle/large").await;
     assert_eq!(client.next_of(3).await.kind, HEADERS);
     let began = Instant::now();
@@ -270,7 +270,7 @@ async fn an_answer_ends_in_time_though_its_client_takes_next_to_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_in_which_nothing_comes_ends_alone_whatever_else_does() {
+async fn a_stalled_body_ends_alone_whatever_else_its_client_sends() {
     let (upstream, _) = service().await;
     let mut setup = setup(&upstream);
     setup.listener.idle_timeout = SHORT;
@@ -288,7 +288,7 @@ async fn a_body_in_which_nothing_comes_ends_alone_whatever_else_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_was_refused_early_does_not_end_what_comes_later() {
+async fn a_body_that_was_refused_early_does_not_end_later_streams() {
     let (upstream, _) = service().await;
     let mut setup = setup(&upstream);
     setup.listener.idle_timeout = SHORT;
@@ -305,7 +305,7 @@ async fn a_body_that_was_refused_early_does_not_end_what_comes_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_time_of_one_request_is_not_that_of_its_neighbours() {
+async fn the_time_limit_of_one_request_does_not_affect_others() {
     let (upstream, _) = service().await;
     let gateway = setup(&upstream).start();
     let mut client = Raw::connect(&gateway).await;
@@ -322,7 +322,7 @@ async fn the_time_of_one_request_is_not_that_of_its_neighbours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_moves_keeps_its_answer_alive() {
+async fn an_active_body_keeps_its_response_alive() {
     let (upstream, _) = service().await;
     let gateway = setup(&upstream).start();
     let mut http1 = gateway.connect().await;
@@ -345,14 +345,14 @@ async fn a_body_that_moves_keeps_its_answer_alive() {
     }
     assert!(seen.contains("\r\nok\r\n"), "{seen}");
     http2.is_answered(1).await;
-    // When neither moves, it ends.
+    // When both are idle, the stream ends.
     http2.begin_body(3, "/api/idle/upload").await;
     assert_eq!(http2.next_of(3).await.kind, HEADERS);
     assert_eq!(http2.next_of(3).await.kind, RST_STREAM);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_only_marks_a_body_off_does_not_keep_it_alive() {
+async fn framing_bytes_do_not_keep_a_body_alive() {
     let (upstream, _) = service().await;
     let mut setup = setup(&upstream);
     setup.listener.idle_timeout = SHORT;

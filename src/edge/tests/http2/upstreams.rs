@@ -1,4 +1,4 @@
-//! Services that speak HTTP/2 with prior knowledge.
+//! Services that use HTTP/2 with prior knowledge.
 
 use std::{
     convert::Infallible,
@@ -36,13 +36,13 @@ use crate::edge::tests::{
     support::service,
 };
 
-/// A gateway in front of an instance of the service `auth` that speaks HTTP/2.
+/// A gateway in front of an endpoint of the service `auth` that speaks HTTP/2.
 pub(crate) fn gateway(address: SocketAddr) -> Gateway {
     let services = vec![service("auth", &[&format!("h2c://{address}")])];
     Setup { services, ..Setup::of(&[]) }.start()
 }
 
-/// A service, and how many connections it has taken.
+/// A service, and the number of connections it has accepted.
 pub(crate) async fn serve<F>(
     answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
 ) -> (SocketAddr, Arc<AtomicUsize>)
@@ -76,7 +76,7 @@ fn trailers(pairs: &[(&'static str, &str)]) -> Frame<Bytes> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_of_grpc_passes_with_its_trailers_both_ways() {
+async fn a_grpc_call_passes_with_its_trailers_in_both_directions() {
     let (address, _) = serve(|request| async {
         assert_eq!((request.version(), request.method()), (Version::HTTP_2, &Method::POST));
         assert_eq!(request.uri().path(), "/users/Greet");
@@ -111,7 +111,7 @@ async fn a_call_of_grpc_passes_with_its_trailers_both_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_sides_may_speak_at_once() {
+async fn both_sides_may_send_at_once() {
     let (address, _) = serve(|request| async {
         let (sender, answer) = parts();
         tokio::spawn(async move {
@@ -140,7 +140,7 @@ async fn both_sides_may_speak_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_requests_share_one_connection_and_clients_of_http1_use_it_too() {
+async fn many_requests_share_one_connection_with_those_of_http1_clients() {
     let (begun, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let told = (Arc::clone(&begun), Arc::clone(&go_on));
     let (address, connections) = serve(move |_| {
@@ -169,8 +169,8 @@ async fn many_requests_share_one_connection_and_clients_of_http1_use_it_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_of_http1_goes_to_http2_as_it_comes_and_whole() {
-    // Says how many bytes came when all have come.
+async fn a_body_of_http1_streams_completely_to_http2() {
+    // Responds with the number of bytes when all have come.
     let (address, _) = serve(|request| async move {
         let length = request.into_body().collect().await.map(|whole| whole.to_bytes().len());
         Response::new(Either::Left(Full::from(length.map_or("broken".to_owned(), |length| length.to_string()))))
@@ -178,7 +178,7 @@ async fn a_body_of_http1_goes_to_http2_as_it_comes_and_whole() {
     .await;
     let gateway = gateway(address);
     let mut client = gateway.connect().await;
-    // The client waits to be told to go on; then it sends little by little, and then a lot.
+    // The client waits for `100 Continue`; then it sends little by little, and then a lot.
     let head = "POST /api/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n";
     client.send(head).await;
     assert_eq!(client.answer(false).await.status, 100);
@@ -193,16 +193,16 @@ async fn a_body_of_http1_goes_to_http2_as_it_comes_and_whole() {
     client.send("0\r\n\r\n").await;
     let answer = client.answer(true).await;
     assert_eq!((answer.status, answer.text()), (200, "1000060"));
-    // The connection is in step afterwards.
+    // The connection is in sync afterwards.
     assert_eq!(client.ask(&post("/api/users", "abcd")).await.text(), "4");
-    // One that breaks off is not whole.
+    // A body that breaks off is incomplete.
     client.send("POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc").await;
     drop(client);
     assert_eq!(gateway.ask(&post("/api/users", "ab")).await.text(), "2");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_not_begun_is_sent_again_whatever_it_is() {
+async fn a_request_that_was_not_begun_is_retried_whatever_its_method() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     // Refuses each first stream and answers each second.
@@ -226,16 +226,17 @@ async fn what_was_not_begun_is_sent_again_whatever_it_is() {
     }
 }
 
-/// What a service says of the first request that it gets, instead of an answer.
+/// The reaction of a service to the first request, instead of a response.
 #[derive(Debug, Clone, Copy)]
 enum Said {
     /// It resets the stream.
     Reset(h2::Reason),
-    /// It takes leave, and says that it has looked at no stream.
+    /// It sends GOAWAY, with a last stream id of zero: it has processed no stream.
     Leave(h2::Reason),
 }
 
-/// A service that says this of the first request and answers all others, and how many requests it has seen.
+/// A service that reacts in this way to the first request and answers all others, with the number of requests it has
+/// seen.
 async fn saying_of_the_first(said: Said) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, requests) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
@@ -264,7 +265,7 @@ async fn saying_of_the_first(said: Said) -> (SocketAddr, Arc<AtomicUsize>) {
                     };
                     stream.write_all(&frames).await?;
                 }
-                #[expect(unreachable_code, reason = "it names the type of the errors")]
+                #[expect(unreachable_code, reason = "it names the error type")]
                 std::io::Result::Ok(())
             });
         }
@@ -273,11 +274,11 @@ async fn saying_of_the_first(said: Said) -> (SocketAddr, Arc<AtomicUsize>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_have_been_acted_on_is_sent_again_only_if_that_does_no_harm() {
+async fn a_request_that_may_have_been_processed_is_retried_only_if_it_is_idempotent() {
     use h2::Reason;
     let post = "POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
     for (said, is_sent_again) in [
-        // RFC 9113 §8.7: these alone say that nothing was done.
+        // RFC 9113 §8.7: only these mean that nothing was processed.
         (Said::Reset(Reason::REFUSED_STREAM), true),
         (Said::Leave(Reason::NO_ERROR), true),
         (Said::Reset(Reason::NO_ERROR), false),
@@ -295,7 +296,7 @@ async fn what_may_have_been_acted_on_is_sent_again_only_if_that_does_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_on_which_no_answer_came_in_time_gets_no_more_requests() {
+async fn a_connection_without_a_response_in_time_gets_no_more_requests() {
     let (address, connections) = accepting(|mut connection| async move {
         let mut unanswered = Vec::new();
         let mut is_dead = false;
@@ -323,7 +324,7 @@ async fn a_connection_on_which_no_answer_came_in_time_gets_no_more_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_not_there_or_speaks_something_else_is_a_502() {
+async fn a_service_that_is_down_or_speaks_another_protocol_is_a_502() {
     let nobody = crate::edge::tests::harness::nobody().await;
     let gateway_of_nobody = gateway(nobody);
     let answer = gateway_of_nobody.get("/api/users", "").await;
@@ -334,7 +335,7 @@ async fn a_service_that_is_not_there_or_speaks_something_else_is_a_502() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_is_taken_leave_of_is_replaced() {
+async fn a_connection_with_a_goaway_is_replaced() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let ended = Arc::new(Semaphore::new(0));
@@ -357,7 +358,7 @@ async fn a_connection_that_is_taken_leave_of_is_replaced() {
     }
 }
 
-/// A service on connections of its own: `serve` gets each, with what was answered so far.
+/// A service with its own handling of connections: `serve` gets each, with the number of responses so far.
 async fn accepting<F>(
     serve: impl Fn(h2::server::Connection<tokio::net::TcpStream, Bytes>) -> F + Send + 'static,
 ) -> (SocketAddr, Arc<AtomicUsize>)
@@ -379,7 +380,7 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_do_not_read_keep_nobody_else_waiting() {
+async fn clients_that_do_not_read_do_not_block_others() {
     // Far more than any window, or nearly nothing.
     let large: &'static str = "a".repeat(8_000_000).leak();
     let (address, connections) = serve(move |request| async move {
@@ -391,7 +392,7 @@ async fn clients_that_do_not_read_keep_nobody_else_waiting() {
     for _ in 0..24 {
         let mut client = gateway.connect().await;
         client.send(&get("/api/users/large", "")).await;
-        // The answer has begun, and is not read on.
+        // The response has begun, and is not read any further.
         assert!(client.some().await.starts_with("HTTP/1.1 200"));
         unread.push(client);
     }
@@ -401,7 +402,7 @@ async fn clients_that_do_not_read_keep_nobody_else_waiting() {
         assert_eq!(client.get("/api/users/small", &[]).await.body, "ok");
     }
     assert_eq!(connections.load(Ordering::Relaxed), 1);
-    // Those that read on get the rest.
+    // Those that continue to read get the rest.
     for mut client in unread.into_iter().take(2) {
         let mut length = 0;
         while length < large.len() {
@@ -412,13 +413,13 @@ async fn clients_that_do_not_read_keep_nobody_else_waiting() {
     }
 }
 
-/// A service whose windows are those of the specification. It says how long what goes to `/users/read` is, and reads nothing
-/// else.
+/// A service with the default windows of the specification. It responds to `/users/read` with the length of the body,
+/// and does not read any other body.
 async fn picky() -> (SocketAddr, Arc<AtomicUsize>) {
     picky_and_telling(mpsc::unbounded_channel().0).await
 }
 
-/// The same, and it tells of each request.
+/// Like `picky`; it also reports each request.
 async fn picky_and_telling(told: mpsc::UnboundedSender<()>) -> (SocketAddr, Arc<AtomicUsize>) {
     accepting(move |connection| answer_what_is_read(connection, told.clone())).await
 }
@@ -448,7 +449,7 @@ async fn answer_what_is_read(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_a_service_does_not_read_keep_nobody_else_waiting() {
+async fn bodies_that_a_service_does_not_read_do_not_block_others() {
     let (address, connections) = picky().await;
     let gateway = gateway(address);
     let mut stuck = Vec::new();
@@ -463,7 +464,7 @@ async fn bodies_that_a_service_does_not_read_keep_nobody_else_waiting() {
         assert_eq!(gateway.ask(&post("/api/users/read", "abc")).await.text(), "3");
         assert_eq!(gateway.ask(&post("/api/users/read", &sent)).await.text(), "150000");
     }
-    // Each that is stuck holds one connection at most.
+    // Each stuck request holds at most one connection.
     assert!((2..=9).contains(&connections.load(Ordering::Relaxed)), "{connections:?}");
 }
 
@@ -504,7 +505,7 @@ async fn bodies_that_share_a_connection_cannot_use_up_its_window() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_a_service_does_not_read_keep_no_other_request_of_their_client_waiting() {
+async fn bodies_that_a_service_does_not_read_do_not_block_other_requests_of_their_client() {
     let (address, _) = picky().await;
     let gateway = gateway(address);
     let client = Http2Client::connect(&gateway).await;
@@ -522,7 +523,7 @@ async fn bodies_that_a_service_does_not_read_keep_no_other_request_of_their_clie
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_takes_leave_at_once_is_tried_no_more_often_than_any_other() {
+async fn a_service_that_closes_at_once_is_tried_no_more_often_than_any_other() {
     for says_goaway in [true, false] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

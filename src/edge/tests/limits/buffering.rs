@@ -1,4 +1,4 @@
-//! A slow body keeps the gateway waiting, and not its service.
+//! A slow body occupies the gateway, and not its service.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const BUFFERED: u64 = 1000;
 
 const HEAD: &str = "POST /api/users HTTP/1.1\r\nHost: x\r\n";
 
-/// A service behind a route that reads this much before it asks.
+/// A service behind a route that buffers this much before it forwards.
 fn setup(upstream: &Upstream, buffer_bytes: u64) -> Setup {
     let mut setup = Setup::of(&[upstream.address]);
     setup.routes = vec![Route { buffer_bytes, ..route("/api/users", "auth", "/users") }];
@@ -28,7 +28,7 @@ fn gateway(upstream: &Upstream) -> Gateway {
     setup(upstream, BUFFERED).start()
 }
 
-/// A service that takes one connection after the other, as a worker does, and answers with the size of the body.
+/// A service that serves one connection after another, like a worker, and responds with the size of the body.
 async fn one_worker() -> Upstream {
     let turn = std::sync::Arc::new(tokio::sync::Mutex::new(()));
     Upstream::start(move |mut connection| {
@@ -46,7 +46,7 @@ async fn one_worker() -> Upstream {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_bodies_do_not_hold_the_service() {
+async fn slow_bodies_do_not_occupy_the_service() {
     let upstream = one_worker().await;
     let gateway = gateway(&upstream);
     let mut slow = Vec::new();
@@ -79,7 +79,7 @@ async fn slow_bodies_do_not_hold_the_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_larger_body_streams_once_its_beginning_is_there() {
+async fn a_larger_body_streams_after_its_buffered_beginning() {
     let upstream = Upstream::start(|mut connection| async move {
         let mut got = String::new();
         while !got.ends_with("last") {
@@ -105,7 +105,7 @@ async fn a_larger_body_streams_once_its_beginning_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_route_says_that_bodies_stream_from_the_first_byte() {
+async fn only_a_route_can_make_bodies_stream_from_the_first_byte() {
     let upstream = Upstream::start(|mut connection| async move {
         let mut got = String::new();
         while !got.contains("first") {
@@ -120,7 +120,7 @@ async fn only_a_route_says_that_bodies_stream_from_the_first_byte() {
     let mut client = gateway.connect().await;
     client.send(&begun).await;
     assert_eq!(client.answer(true).await.text(), "ok");
-    // What a client says of its body changes nothing: it could hold the service's workers.
+    // A client's headers about its body change nothing: otherwise it could occupy the service's workers.
     let mut setup = setup(&upstream, BUFFERED);
     setup.routes[0].time_limits.idle = Some(Duration::from_millis(300));
     let gateway = setup.start();
@@ -130,7 +130,7 @@ async fn only_a_route_says_that_bodies_stream_from_the_first_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_is_buffered_as_it_came_with_its_trailers_and_after_100() {
+async fn a_body_is_buffered_unchanged_with_its_trailers_and_after_100_continue() {
     let upstream = Upstream::ok().await;
     let gateway = gateway(&upstream);
     let mut client = gateway.connect().await;
@@ -149,7 +149,7 @@ async fn a_body_is_buffered_as_it_came_with_its_trailers_and_after_100() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_become_a_whole_body_never_reaches_the_service() {
+async fn an_incomplete_body_never_reaches_the_service() {
     let upstream = Upstream::ok().await;
     let mut setup = setup(&upstream, BUFFERED);
     setup.routes[0].body_limit_bytes = 10;
@@ -183,7 +183,7 @@ async fn what_does_not_become_a_whole_body_never_reaches_the_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_keeps_moving_has_all_the_time_that_its_route_gives() {
+async fn an_active_body_has_all_the_time_that_its_route_allows() {
     let upstream = Upstream::ok().await;
     let mut setup = setup(&upstream, BUFFERED);
     setup.routes[0].time_limits.idle = Some(Duration::from_millis(400));

@@ -1,4 +1,4 @@
-//! How many requests may be in flight, and what they leave for others.
+//! Limits on requests in flight, and what remains available to others.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
 
 const OVERLOADED: &str = "overloaded";
 
-/// A service that answers as often as it is let.
+/// A service that sends one response for each permit.
 async fn gated() -> (Upstream, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     let of_service = Arc::clone(&gate);
@@ -40,7 +40,7 @@ async fn asking(gateway: &Gateway, path: &str, lines: &str) -> Client {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_to_a_service_have_a_limit_over_all_cores() {
+async fn requests_to_a_service_are_limited_over_all_cores() {
     let (upstream, gate) = gated().await;
     let mut setup = Setup { cores: 2, ..Setup::of(&[upstream.address]) };
     setup.upstream.max_requests = 3;
@@ -101,7 +101,7 @@ async fn a_route_has_a_limit_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_of_one_client_count_and_leave_it_the_gateways_own_paths() {
+async fn streams_of_one_client_count_but_not_for_the_gateways_own_paths() {
     const STREAMS: usize = 50;
     let (upstream, gate) = gated().await;
     let mut setup = Setup { cores: 2, ..Setup::of(&[upstream.address]) };
@@ -152,7 +152,7 @@ async fn behind_a_trusted_proxy_each_client_has_its_own_limit_and_the_proxy_none
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_to_services_have_a_limit_and_idle_ones_make_room() {
+async fn connections_to_services_are_limited_and_idle_ones_are_closed_for_others() {
     let (upstream, gate) = gated().await;
     let other = Upstream::ok().await;
     let mut setup = Setup { max_service_connections: 2, ..Setup::of(&[upstream.address]) };
@@ -167,6 +167,6 @@ async fn connections_to_services_have_a_limit_and_idle_ones_make_room() {
     for client in &mut held {
         assert_eq!(client.answer(true).await.status, 200);
     }
-    // Both are kept for later, and give way.
+    // Both are kept idle, and are closed when needed.
     assert_eq!(gateway.get("/api/other", "").await.status, 200);
 }

@@ -16,7 +16,7 @@ use crate::{
 const GOOD: &str = "jwt.u1.read.1";
 const UPGRADE: &str = "Connection: upgrade\r\nUpgrade: chat\r\n";
 
-/// A service whose answers never end: an event each twentieth of a second.
+/// A service whose responses never end: an event each twentieth of a second.
 async fn ticking() -> Upstream {
     Upstream::start(|mut connection| async move {
         let Some(request) = connection.request().await else { return };
@@ -34,7 +34,7 @@ async fn ticking() -> Upstream {
     .await
 }
 
-/// At `/api/events` whoever has a token, at `/api/on` too but for as long as they like, at `/api/users` anybody.
+/// `/api/events` needs a token; so does `/api/on`, but its streams do not end with the token; `/api/users` is open.
 fn gateway(upstream: &Upstream) -> Gateway {
     let mut setup = Setup::of(&[upstream.address]);
     let access = Access::with_scope("read".parse().unwrap());
@@ -55,12 +55,12 @@ async fn opened(gateway: &Gateway, path: &str, lines: &str) -> Client {
     client
 }
 
-/// When whatever is to end has ended, and half a dozen looks were taken at what is not.
+/// Late enough for every stream that has to end, and for half a dozen ticks on those that must not.
 fn a_while() -> Instant {
     Instant::now() + Duration::from_millis(1500)
 }
 
-/// Whether it ends until then, rather than bringing event after event.
+/// Whether the stream ends before `until`, instead of delivering events.
 async fn ends(client: &mut Client, until: Instant) -> bool {
     let mut seen = String::new();
     while let Ok(some) = timeout_at(until, client.some()).await {
@@ -74,7 +74,7 @@ async fn ends(client: &mut Client, until: Instant) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_needs_a_token_ends_with_it() {
+async fn a_stream_that_needs_a_token_ends_with_it() {
     let upstream = ticking().await;
     for by_revocation in [false, true] {
         let gateway = gateway(&upstream);
@@ -198,7 +198,7 @@ async fn a_route_limits_the_time_of_a_body() {
     ] {
         assert!(!ends(&mut opened(&gateway, path, lines).await, a_while()).await, "{path} {lines}");
     }
-    // One that comes to nothing after its first event.
+    // A service that stalls after its first event.
     let upstream = Upstream::start(|mut connection| async move {
         connection.request().await;
         connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\ntick\n\n\r\n").await;
@@ -212,7 +212,7 @@ async fn a_route_limits_the_time_of_a_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_route_says_how_long_a_clients_body_may_stand_still() {
+async fn a_route_limits_how_long_a_clients_body_may_be_idle() {
     let upstream = Upstream::ok().await;
     let mut setup = limited(&upstream);
     setup.listener.idle_timeout = Duration::from_millis(400);

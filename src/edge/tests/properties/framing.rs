@@ -14,7 +14,7 @@ use crate::edge::http1::{
     response_head::ResponseHead,
 };
 
-/// A request as a client may write it, well-formed in itself; what is smuggled most often lies in the bodies.
+/// A request as a client may write it, well-formed in itself; its body contains what is smuggled most often.
 fn request() -> impl Strategy<Value = String> {
     let line =
         prop::sample::select(vec!["GET / HTTP/1.1", "POST /a?b HTTP/1.1", "PUT /c HTTP/1.0", "HEAD /%61 HTTP/1.1"]);
@@ -56,7 +56,7 @@ fn request() -> impl Strategy<Value = String> {
     })
 }
 
-/// What is done to good requests: something is put in, taken out or said twice, wherever chance says.
+/// A mutation of valid requests: text is inserted, deleted or repeated at a random position.
 #[derive(Debug, Clone)]
 enum Mutation {
     Insert(&'static str),
@@ -100,7 +100,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     ]
 }
 
-/// A stream of requests, most of them no longer good.
+/// A stream of requests, most of them no longer valid.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let mutations = prop::collection::vec((mutation(), any::<prop::sample::Index>()), 0..3);
     (prop::collection::vec(request(), 1..4), mutations).prop_map(|(requests, mutations)| {
@@ -122,15 +122,15 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// What comes of a stream.
+/// The result of parsing a stream.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Each request's method, and its body as far as it came.
+    /// Each request's method, with the received part of its body.
     pub(crate) requests: Vec<(String, Vec<u8>)>,
-    /// How many bytes were read as requests; behind them is what is at fault or not whole.
+    /// How many bytes were parsed as requests; the invalid or incomplete rest follows them.
     pub(crate) read: usize,
     pub(crate) fault: Option<Fault>,
-    /// The stream ended inside of a body.
+    /// The stream ended inside a body.
     pub(crate) in_body: bool,
 }
 
@@ -140,7 +140,7 @@ pub(crate) enum Fault {
     Body,
 }
 
-/// Reads a stream that arrives in pieces of these sizes, one after the other and then again.
+/// Parses a stream that arrives in pieces of these sizes, repeated cyclically.
 pub(crate) fn found(stream: &[u8], sizes: &[usize]) -> Found {
     let (mut found, mut input, mut scanned) = (Found::default(), BytesMut::new(), 0);
     let (mut rest, mut sizes, mut body) = (stream, sizes.iter().cycle(), BodyDecoder::Ended);
@@ -189,7 +189,7 @@ pub(crate) fn found(stream: &[u8], sizes: &[usize]) -> Found {
     found
 }
 
-/// The requests that hyper finds in a stream: method, and the body if it came to its end.
+/// The requests that hyper finds in a stream: the method, and the body if it is complete.
 pub(crate) fn found_by_hyper(stream: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let found = RefCell::new(Vec::new());
@@ -210,7 +210,7 @@ pub(crate) fn found_by_hyper(stream: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
     found.into_inner()
 }
 
-/// What comes of a service's bytes: its status, its body, and whether that is whole.
+/// The parsed response in a service's bytes: its status, its body, and whether that is complete.
 fn answered(stream: &[u8], sizes: &[usize]) -> Option<(u16, Vec<u8>, Result<bool, ()>)> {
     let (mut input, mut sizes, mut rest) = (BytesMut::new(), sizes.iter().cycle(), stream);
     let (mut head, mut body, mut data): (Option<u16>, _, _) = (None, BodyDecoder::Ended, Vec::new());
@@ -236,7 +236,7 @@ fn answered(stream: &[u8], sizes: &[usize]) -> Option<(u16, Vec<u8>, Result<bool
     Some((head?, data, Ok(is_whole)))
 }
 
-/// An answer as a service may write it, and what chance makes of it.
+/// A response as a service may write it, with random mutations.
 fn answer() -> impl Strategy<Value = Vec<u8>> {
     stream().prop_map(|stream| {
         let text = String::from_utf8_lossy(&stream);
@@ -249,7 +249,7 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn the_same_is_found_however_the_bytes_arrive(
+    fn the_result_does_not_depend_on_how_the_bytes_arrive(
         stream in stream(),
         sizes in prop::collection::vec(1..50_usize, 1..8),
     ) {
@@ -261,9 +261,9 @@ proptest! {
         let ours = found(&stream, &[stream.len()]);
         let read = if ours.in_body || ours.fault == Some(Fault::Body) { stream.len() } else { ours.read };
         let theirs = found_by_hyper(&stream[..read]);
-        // hyper may be stricter (about the names in a trailer, say), ends after HTTP/1.0, and gives the rest up; but it never
-        // finds a request where we saw none, nor another body.
-        // What stands behind a body that we refuse, nobody gets.
+        // hyper may be stricter (about the names in a trailer, say), ends after HTTP/1.0, and then drops the rest; but
+        // it never finds a request that we did not find, nor another body. The bytes after a refused body are not
+        // forwarded at all.
         let is_read = ours.fault != Some(Fault::Body);
         prop_assert!(theirs.len() <= ours.requests.len() || !is_read, "{:?}\n{:?}", ours, theirs);
         for (number, ((method, body), (their_method, their_body))) in ours.requests.iter().zip(&theirs).enumerate() {
@@ -276,14 +276,14 @@ proptest! {
     }
 
     #[test]
-    fn bytes_of_any_kind_are_read_to_their_end(stream in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_are_parsed_to_their_end(stream in prop::collection::vec(any::<u8>(), 0..200)) {
         let found = found(&stream, &[7]);
         prop_assert!(found.fault.is_some() || stream.len() - found.read < MAX_HEAD_BYTES);
         answered(&stream, &[7]);
     }
 
     #[test]
-    fn an_answer_is_the_same_however_its_bytes_arrive(
+    fn a_response_does_not_depend_on_how_its_bytes_arrive(
         answer in answer(),
         sizes in prop::collection::vec(1..50_usize, 1..8),
     ) {

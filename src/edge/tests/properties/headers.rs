@@ -12,7 +12,7 @@ use crate::edge::http::{
     sanitize::sanitise_request,
 };
 
-/// What begins so is the gateway's word, by whatever sign a server parts it.
+/// The prefixes of gateway headers, whatever sign a server reads as a hyphen.
 const OURS: [&str; 4] = ["x-user-", "x-gateway-", "x-auth-", "x-forwarded-"];
 const OURS_WHOLE: [&str; 6] =
     ["forwarded", "x-real-ip", "x-request-id", "x-middleware-subrequest", "x-original-url", "x-rewrite-url"];
@@ -30,7 +30,7 @@ const OF_ONE_CONNECTION: [&str; 9] = [
 ];
 const HARMLESS: [&str; 5] = ["accept", "x-users", "x-custom", "user-id", "host"];
 
-/// A header's name, each of its hyphens perhaps another sign that some server takes for one, in whatever case.
+/// A header's name in any case, with hyphens replaced at random by other signs that some server reads as one.
 pub(crate) fn name() -> impl Strategy<Value = String> {
     let whole = prop::sample::select([&OURS_WHOLE[..], &FRAMING, &OF_ONE_CONNECTION, &HARMLESS].concat())
         .prop_map(str::to_owned);
@@ -99,7 +99,7 @@ fn authority() -> impl Strategy<Value = String> {
         .prop_map(|(host, port)| port.map_or(host.clone(), |port| format!("{host}:{port}")))
 }
 
-/// One element of `Forwarded`, read as RFC 7239 §4 says: `token=value` separated by `;`, the value a token or quoted.
+/// One element of `Forwarded`, parsed by RFC 7239 §4: `token=value` separated by `;`, the value a token or quoted.
 fn read_element(element: &str) -> Vec<(String, String)> {
     let (mut rest, mut read) = (element, Vec::new());
     while !rest.is_empty() {
@@ -122,7 +122,7 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn no_header_of_ours_passes_and_none_of_another_connection(
+    fn no_gateway_header_and_no_hop_by_hop_header_passes(
         sent in prop::collection::vec(name(), 0..12),
         named in prop::collection::vec(name(), 0..4),
         sign in prop::sample::select(vec![",", ", ", " ,,\t"]),
@@ -144,7 +144,7 @@ proptest! {
     }
 
     #[test]
-    fn our_cookies_go_to_nobody_and_the_others_stay(sent in cookies()) {
+    fn our_cookies_go_to_no_service_and_the_others_stay(sent in cookies()) {
         let mut headers: HeaderList = sent.iter().map(|value| (COOKIE, value)).collect();
         remove_ours_from_request(&mut headers);
         let left: Vec<&str> = headers.all(COOKIE).map(|value| std::str::from_utf8(value).unwrap()).collect();
@@ -156,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn forwarded_says_what_was_put_in(address in any::<IpAddr>(), host in authority()) {
+    fn forwarded_round_trips(address in any::<IpAddr>(), host in authority()) {
         prop_assert!(is_authority(&host), "{}", host);
         let element = forwarded(&address.to_string(), Some(&host), "https").concat();
         let client = match address { IpAddr::V4(v4) => v4.to_string(), IpAddr::V6(v6) => format!("[{v6}]") };

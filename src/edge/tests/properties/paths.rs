@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// All escapes undone, as the most lenient server would.
+/// All escapes decoded, as the most lenient server would do.
 fn decoded(path: &str) -> Vec<u8> {
     let (mut bytes, mut decoded) = (path.as_bytes(), Vec::new());
     while let [first, rest @ ..] = bytes {
@@ -31,18 +31,18 @@ fn decoded(path: &str) -> Vec<u8> {
     decoded
 }
 
-/// The path in its one form, if no route has to let anything through.
+/// The canonical path, if it has no spelling that a route has to allow.
 fn plain(path: &str) -> Option<String> {
     let Canonical { path, spellings } = canonical(path).ok()?;
     spellings.is_empty().then(|| path.into_owned())
 }
 
-/// A path near `/api/open/a:b/게` in a spelling that chance makes, with much in it that servers read in different ways.
+/// A path near `/api/open/a:b/게` in a random spelling, with many parts that servers read in different ways.
 fn spelled_path() -> impl Strategy<Value = String> {
     let segment =
         prop::sample::select(vec!["a:b", "A:B", "게", "k", "K", "\u{212a}", "x", "", ".", "..", "a:b;x", ";", "...;a"]);
     let separator = prop::sample::select(vec!["/", "/", "/", "/", "//", "%2F", "%2f", "%5C", ";/", "/;x/"]);
-    // Which characters are percent-encoded, by turns.
+    // Which characters are percent-encoded, cyclically.
     let encoded = prop::collection::vec(prop::bool::weighted(0.3), 16);
     let piece = (segment, separator, encoded).prop_map(|(segment, separator, encoded)| {
         let spell = |(c, encode): (char, bool)| {
@@ -63,7 +63,7 @@ fn spelled_path() -> impl Strategy<Value = String> {
     })
 }
 
-/// What some server takes a path for that arrives, segment by segment.
+/// The segments that some server reads in a received path.
 fn read_by_server(path: &str, [cut_first, cuts, merges, ignores_case]: [bool; 4]) -> Vec<String> {
     let cut = |path: &str| {
         let names: Vec<&str> = path.split('/').map(|segment| segment.split(';').next().unwrap()).collect();
@@ -88,7 +88,7 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn what_passes_is_in_its_one_form(path in hostile_path()) {
+    fn an_accepted_path_is_canonical(path in hostile_path()) {
         if let Ok(one) = canonical(&path) {
             prop_assert_eq!(canonical(&one.path), Ok(one.clone()));
         }
@@ -125,7 +125,7 @@ proptest! {
     }
 
     #[test]
-    fn two_spellings_of_the_same_characters_are_one(text in "/api/[ -~게é]{1,9}", encoded in prop::collection::vec(any::<bool>(), 9)) {
+    fn two_spellings_of_the_same_characters_become_one(text in "/api/[ -~게é]{1,9}", encoded in prop::collection::vec(any::<bool>(), 9)) {
         let prefix: Result<PathPrefix, _> = text.parse();
         let mut sent = "/api/".to_owned();
         for (c, encode) in text.chars().skip(5).zip(encoded) {
@@ -142,9 +142,10 @@ proptest! {
         }
     }
 
-    /// Whatever a server makes of a path that arrives there for everybody: the stricter routes were not for it.
+    /// However a server reads a path that arrives through an open route: it never reads it as one of the stricter
+    /// routes.
     #[test]
-    fn no_spelling_passes_a_stricter_route(path in spelled_path(), allowed in prop::sample::subsequence(Spelling::ALL.to_vec(), 0..=4)) {
+    fn no_spelling_bypasses_a_stricter_route(path in spelled_path(), allowed in prop::sample::subsequence(Spelling::ALL.to_vec(), 0..=4)) {
         let secret = Access::with_scope("read".parse().unwrap());
         let allow: Spellings = allowed.into_iter().map(|(_, spelling)| spelling).collect();
         let stricter = ["/api/open/a:b", "/api/open/x/게", "/api/open/k/x"];

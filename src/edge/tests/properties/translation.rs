@@ -1,4 +1,4 @@
-//! What a service of HTTP/1 gets of what chance sends over HTTP/2: one message, the one that was sent, or none that is whole.
+//! Random HTTP/2 requests to an HTTP/1 service: it gets one message, the one that was sent, or none that is complete.
 
 use std::{
     cell::{Cell, RefCell},
@@ -28,7 +28,7 @@ use crate::edge::tests::{
     support::route,
 };
 
-/// How a request over HTTP/2 ends.
+/// The end of a request over HTTP/2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// With its head; its data is not sent.
@@ -60,7 +60,7 @@ impl Sent {
             .collect()
     }
 
-    /// The frames up to what ends it, and that.
+    /// The frames before the end, and those of the end.
     fn frames(&self, case: usize) -> (Vec<u8>, Vec<u8>) {
         let head = self.head(case);
         if self.end == End::Head {
@@ -155,15 +155,15 @@ fn sent() -> impl Strategy<Value = Sent> {
     )
 }
 
-/// What the service has to tell.
+/// An event that the service reports.
 enum Event {
-    /// So much of a request has come: the head at least.
+    /// This much of a request has come: at least the head.
     Begun(Vec<u8>),
-    /// All that came on a connection.
+    /// All bytes that came on a connection.
     Ended(Vec<u8>),
 }
 
-/// Reads a request, and answers it if it is whole.
+/// Reads a request, and answers it if it is complete.
 async fn serve(mut connection: Served, events: UnboundedSender<Event>) {
     let (mut seen, mut is_answered) = (Vec::new(), false);
     while !matches!(connection.stream.read_buf(&mut seen).await, Ok(0) | Err(_)) {
@@ -203,7 +203,7 @@ fn is_of(case: usize, raw: &[u8]) -> bool {
     String::from_utf8_lossy(raw).contains(&format!("x-case: {case}\r\n"))
 }
 
-/// Sends a request; all that the service has told by then, and whether the answer was 200.
+/// Sends a request. Returns all that the service has reported by then, and whether the response was 200.
 async fn exchange(
     gateway: &Gateway,
     events: &mut UnboundedReceiver<Event>,
@@ -240,10 +240,10 @@ async fn exchange(
     (records, accepted)
 }
 
-/// What has to be true of all that came on one connection.
+/// Checks all bytes of one connection.
 fn judge(raw: &[u8], sent: &HashMap<usize, Sent>) -> Result<(), TestCaseError> {
     if raw.is_empty() {
-        // The request was given up before anything was written.
+        // The request was aborted before anything was written.
         return Ok(());
     }
     let text = String::from_utf8_lossy(raw);
@@ -261,7 +261,7 @@ fn judge(raw: &[u8], sent: &HashMap<usize, Sent>) -> Result<(), TestCaseError> {
     if ours.in_body {
         prop_assert_eq!(&theirs[0].1, &None, "{}", text);
     } else {
-        // What was reset after all that was said had come is whole over HTTP/1.
+        // A request that was reset after all its declared bytes had come is complete over HTTP/1.
         let is_reset = matches!(sent.end, End::Reset(_));
         prop_assert!(!is_reset || folded.contains("\ncontent-length: "), "it was reset: {text}");
         prop_assert_eq!(&ours.requests[0], &(sent.method.to_owned(), sent.body()));
@@ -293,7 +293,7 @@ fn no_request_over_http2_becomes_another_message_over_http1() {
     outcome.unwrap_or_else(|error| panic!("{error}"));
     let (all, events) = (all.into_inner(), events.get_mut());
     assert!(accepted.get() * 10 > all.len(), "{} of {} requests were accepted", accepted.get(), all.len());
-    // What came late.
+    // Check late events.
     drop(gateway);
     while let Ok(event) = events.try_recv() {
         if let Event::Ended(raw) = event {

@@ -1,4 +1,4 @@
-//! The same through a whole gateway: what a service gets of what chance sends.
+//! Properties of a whole gateway: the requests that a service gets for random ones.
 
 use proptest::{
     prelude::*,
@@ -14,7 +14,7 @@ use crate::edge::{
     },
 };
 
-/// A gateway that sends everything under `/api` on as it came.
+/// A gateway that forwards everything under `/api` unchanged.
 async fn gateway() -> (Gateway, Upstream) {
     let upstream = Upstream::ok().await;
     let mut setup = Setup::of(&[upstream.address]);
@@ -22,7 +22,7 @@ async fn gateway() -> (Gateway, Upstream) {
     (setup.start(), upstream)
 }
 
-/// Runs `property` for inputs that `strategy` makes, each after the other.
+/// Runs `property` for the inputs of `strategy`, one after another.
 fn holds_for<S: Strategy>(
     runtime: &tokio::runtime::Runtime,
     strategy: &S,
@@ -33,10 +33,10 @@ fn holds_for<S: Strategy>(
 }
 
 #[test]
-fn a_service_gets_the_path_that_was_judged_byte_by_byte() {
+fn a_service_gets_exactly_the_path_that_was_checked() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (gateway, upstream) = runtime.block_on(gateway());
-    // What ends the request line is not in a path; `?` and `#` end one.
+    // A path cannot contain what ends the request line; `?` and `#` end a path.
     let of_a_line = |c: &char| c.is_ascii_graphic() && !matches!(c, '?' | '#');
     let targets = hostile_path().prop_map(move |path| {
         format!("/api/{}", path.chars().filter(of_a_line).collect::<String>()).replace("/api//", "/api/")
@@ -45,7 +45,7 @@ fn a_service_gets_the_path_that_was_judged_byte_by_byte() {
         upstream.received.lock().unwrap().clear();
         let answer = gateway.get(&target, "").await;
         let received: Vec<String> = upstream.received().iter().map(|message| message.first_line().to_owned()).collect();
-        // Its one route lets nothing through that servers read in different ways.
+        // Its one route allows no spelling that servers read in different ways.
         let one = canonical(&target).ok().filter(|one| one.spellings.is_empty()).map(|one| one.path);
         let expected = one.map_or((400, vec![]), |one| (200, vec![format!("GET {one} HTTP/1.1")]));
         prop_assert_eq!((answer.status, received), expected, "{}", target);
@@ -54,7 +54,7 @@ fn a_service_gets_the_path_that_was_judged_byte_by_byte() {
 }
 
 #[test]
-fn a_service_gets_our_headers_once_and_nobody_else_s() {
+fn a_service_gets_our_headers_once_and_no_forged_ones() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (gateway, upstream) = runtime.block_on(gateway());
     let lines = prop::collection::vec((super::headers::name(), "[ -~]{0,12}"), 0..8);

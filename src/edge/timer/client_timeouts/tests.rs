@@ -15,7 +15,7 @@ fn after(seconds: u64) -> Instant {
 }
 
 #[test]
-fn a_head_a_pause_and_a_stall_have_their_limits() {
+fn heads_idle_periods_and_stalls_are_limited() {
     let connection_state = ConnectionState::new(Instant::now());
     assert!(!connection_state.is_overdue(after(9), LIMITS) && connection_state.is_overdue(after(10), LIMITS));
     connection_state.request_begun();
@@ -38,13 +38,13 @@ fn a_head_a_pause_and_a_stall_have_their_limits() {
 }
 
 #[test]
-fn a_client_may_send_on_for_seconds_after_our_side_is_closed() {
+fn a_client_may_go_on_sending_for_seconds_after_our_side_is_closed() {
     let connection_state = ConnectionState::new(Instant::now());
     connection_state.lingers();
     assert!(!connection_state.is_overdue(after(4), LIMITS) && connection_state.is_overdue(after(6), LIMITS));
     connection_state.give(Order::Drain);
     assert!(connection_state.is_overdue(after(2), LIMITS), "a gateway that ends does not wait as long");
-    // One that never pauses does not go on for ever.
+    // A client that never pauses is limited, too.
     let connection_state = ConnectionState::new(Instant::now());
     connection_state.lingers();
     let Awaited::Lingering { since, .. } = connection_state.awaited.get() else { panic!("it lingers") };
@@ -57,7 +57,7 @@ fn a_client_may_send_on_for_seconds_after_our_side_is_closed() {
 }
 
 #[test]
-fn a_client_that_has_closed_its_side_counts_as_one_that_does_not_read() {
+fn a_half_closed_client_counts_as_one_that_does_not_read() {
     let connection_state = ConnectionState::new(Instant::now());
     connection_state.request_begun();
     connection_state.half_closed();
@@ -76,7 +76,7 @@ fn a_client_that_has_closed_its_side_counts_as_one_that_does_not_read() {
 }
 
 #[test]
-fn a_connection_whose_client_has_closed_its_side_looks_again_and_again_whether_it_has_gone() {
+fn a_half_closed_connection_is_woken_repeatedly_to_check_whether_its_client_has_gone() {
     struct Woken(AtomicUsize);
     impl Wake for Woken {
         fn wake(self: Arc<Self>) {
@@ -97,7 +97,7 @@ fn a_connection_whose_client_has_closed_its_side_looks_again_and_again_whether_i
 }
 
 #[test]
-fn what_moves_one_way_keeps_the_other_alive() {
+fn progress_in_one_direction_keeps_the_other_alive() {
     let connection_state = ConnectionState::new(Instant::now());
     connection_state.request_begun();
     let long_ago = Instant::now().checked_sub(Duration::from_secs(70));
@@ -125,7 +125,7 @@ fn what_moves_one_way_keeps_the_other_alive() {
 }
 
 #[test]
-fn with_http2_a_request_has_no_say_in_the_time_of_its_neighbours() {
+fn with_http2_a_request_does_not_affect_the_limits_of_others() {
     let connection_state = ConnectionState::new(Instant::now());
     connection_state.speaks_http2(false);
     assert!(!connection_state.is_overdue(after(74), LIMITS) && connection_state.is_overdue(after(76), LIMITS));
@@ -156,7 +156,7 @@ fn with_http2_a_request_has_no_say_in_the_time_of_its_neighbours() {
 }
 
 #[test]
-fn an_idle_connection_of_http2_is_told_to_end_before_it_is_closed() {
+fn an_idle_http2_connection_is_drained_before_it_is_closed() {
     let client_timeouts = ClientTimeouts::new(LIMITS);
     let connection_state = client_timeouts.enrol();
     connection_state.speaks_http2(false);
@@ -167,7 +167,7 @@ fn an_idle_connection_of_http2_is_told_to_end_before_it_is_closed() {
 }
 
 #[test]
-fn a_pause_is_told_once_and_ends_with_the_next_request() {
+fn an_idle_period_is_reported_once_and_ends_with_the_next_request() {
     let client_timeouts = ClientTimeouts::new(LIMITS);
     let connection_state = client_timeouts.enrol();
     client_timeouts.tick(after(2));
@@ -185,7 +185,7 @@ fn a_pause_is_told_once_and_ends_with_the_next_request() {
 }
 
 #[test]
-fn more_bytes_of_a_head_buy_no_time() {
+fn more_bytes_of_a_head_do_not_extend_its_limit() {
     let connection_state = ConnectionState::new(Instant::now());
     connection_state.head_begun();
     connection_state.head_begun();
@@ -193,7 +193,7 @@ fn more_bytes_of_a_head_buy_no_time() {
 }
 
 #[test]
-fn ended_connections_are_forgotten_and_the_others_told() {
+fn ended_connections_are_dropped_and_the_others_get_orders() {
     let client_timeouts = ClientTimeouts::new(LIMITS);
     let kept = client_timeouts.enrol();
     drop(client_timeouts.enrol());

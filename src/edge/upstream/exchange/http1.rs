@@ -1,5 +1,5 @@
-//! One request and its answer on a connection of HTTP/1.1 to a service, driven by whoever waits for the answer: no task of its
-//! own, and nothing between the two sockets but this.
+//! One request and its response on an HTTP/1.1 connection to a service. The task that waits for the response drives it:
+//! there is no other task, and nothing else between the two sockets.
 
 use std::{
     cell::Cell,
@@ -34,19 +34,20 @@ use crate::edge::{
     upstream::{endpoint::Endpoint, pool::http1::Connection, request::UpstreamRequest},
 };
 
-/// As much of a body as is read at once, and as much of one that keeps coming: each read costs two system calls and, on a
+/// The size of one body read, for most bodies and for those that fill it: each read costs two system calls and, on a
 /// busy machine, a switch to another process.
 const BODY_READ_BYTES: usize = 64 * 1024;
 const LARGE_READ_BYTES: usize = 256 * 1024;
 
-/// How many bodies of a core may be read in such large parts at a time: so much is kept of one whose client does not take it.
+/// How many bodies of a core may be read in large parts at a time: one such part is held for each client that does not
+/// take it.
 const MAX_LARGE_READS: usize = 64;
 
 thread_local! {
     static LARGE_READS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// How much of a body is read at once.
+/// The size of the next body read.
 #[derive(Debug, Default)]
 struct ReadSize {
     large: Option<LocalPermit>,
@@ -57,7 +58,7 @@ impl ReadSize {
         if self.large.is_some() { LARGE_READ_BYTES } else { BODY_READ_BYTES }
     }
 
-    /// Takes note of how much came: of what fills the room there is more.
+    /// Adapts the size to the number of bytes read: if they filled the buffer, there are more.
     fn after(&mut self, read: usize) {
         if self.large.is_none() && read >= BODY_READ_BYTES {
             self.large = LocalPermit::try_acquire(MAX_LARGE_READS, &LARGE_READS);
@@ -65,30 +66,30 @@ impl ReadSize {
     }
 }
 
-/// See the module.
+/// One request and its response on an HTTP/1.1 connection.
 pub(crate) struct Http1Exchange {
-    /// Gone when it was given back.
+    /// `None` after the connection was given back.
     connection: Option<Connection>,
     endpoint: Rc<Endpoint>,
     writer: RequestWriter,
     answer: BodyDecoder,
     read_size: ReadSize,
-    /// Whether the service leaves the connection open after this answer.
+    /// Whether the service keeps the connection open after this response.
     stays_open: bool,
 }
 
-/// The request on its way.
+/// The state of sending the request.
 struct RequestWriter {
     output: WriteBuffer,
     encoder: BodyEncoder,
     body: RequestBody,
     has_ended: bool,
-    /// The service takes no more. It may have said why.
+    /// The service takes no more. It may have sent a response before that.
     is_refused: bool,
     has_begun: bool,
 }
 
-/// A request that got no answer.
+/// A request that got no response.
 pub(crate) struct Unanswered {
     pub(crate) failure: Failure,
     /// Whether any of it may have reached the service.
@@ -96,7 +97,7 @@ pub(crate) struct Unanswered {
 }
 
 impl Http1Exchange {
-    /// Sends a request and waits for the head of its answer, no longer than `waiting` goes on.
+    /// Sends a request and waits for the head of its response, until `waiting` is over.
     pub(crate) async fn begin(
         connection: Connection,
         endpoint: &Rc<Endpoint>,
@@ -149,7 +150,7 @@ impl Http1Exchange {
         read.map(|(head, length)| (head, length, exchange)).map_err(|failure| Unanswered { failure, was_sent })
     }
 
-    /// Whether all of the answer was read.
+    /// Whether all of the response was read.
     pub(crate) fn is_answered(&self) -> bool {
         self.answer.is_ended()
     }
@@ -160,12 +161,13 @@ impl Http1Exchange {
         self.connection.is_some() && !upload.is_refused && !(upload.has_ended && upload.output.is_empty())
     }
 
-    /// The connection itself after a 101.
+    /// The connection itself, after a 101.
     pub(crate) fn switched(mut self) -> Option<Connection> {
         self.connection.take()
     }
 
-    /// The answer was read. The connection is kept for another request, if it is in step.
+    /// Ends the exchange after the response was read. The connection is kept for another request, if it is in a
+    /// reusable state.
     pub(crate) fn give_back(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         if self.stays_open && self.writer.has_ended && !self.writer.is_refused && self.writer.output.is_empty() {
@@ -173,7 +175,7 @@ impl Http1Exchange {
         }
     }
 
-    /// The next part of the answer's body.
+    /// The next part of the response's body.
     pub(crate) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if self.answer.is_ended() {
             return Poll::Ready(None);
@@ -201,7 +203,8 @@ impl Http1Exchange {
         }
     }
 
-    /// Sends as much of the request as there is and as the service takes; ready when all was sent, or when it will not be.
+    /// Sends as much of the request as is available and as the service takes; ready when all was sent, or no more will
+    /// be.
     pub(crate) fn poll_upload(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(())) };
         let upload = &mut self.writer;
@@ -233,14 +236,14 @@ impl Http1Exchange {
             let written = upload.output.poll_write(context, &mut connection.stream);
             upload.has_begun |= upload.output.is_begun() || matches!(written, Poll::Ready(Ok(())));
             if ready!(written).is_err() {
-                // What it has said before is still there to be read.
+                // A response that it sent before that can still be read.
                 (upload.is_refused, upload.has_ended) = (true, true);
             }
         }
     }
 }
 
-/// The head of the answer, behind those of interim ones, which have `interim` bytes.
+/// The head of the response, after the interim ones, which have `interim` bytes in total.
 fn poll_head(
     connection: &mut Connection,
     interim: &mut usize,
@@ -252,7 +255,7 @@ fn poll_head(
             match ResponseHead::take(&mut connection.input) {
                 Err(BadResponseHead) => return Poll::Ready(Err(Failure::BadResponse)),
                 Ok(Some(head)) if head.is_interim() => {
-                    // They are not passed on: nobody may rely on them.
+                    // They are not passed on: no client may rely on them.
                     *interim += before - connection.input.len();
                     if *interim > MAX_RESPONSE_HEAD_BYTES {
                         return Poll::Ready(Err(Failure::BadResponse));
@@ -271,13 +274,13 @@ fn poll_head(
     }
 }
 
-/// Reads once; how many bytes came. `wanted` says how many more are to come, as far as is known, and `most` how many of them
-/// may be read.
+/// Reads once. Returns the number of bytes read. `wanted` is how many more are to come, as far as is known; `most` is
+/// how many of them may be read.
 fn fill(connection: &mut Connection, wanted: u64, most: usize, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
     let Connection { stream, input, .. } = connection;
     let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).min(most);
     if wanted > SMALL_READ_BYTES {
-        // A large body: read to where it stays.
+        // A large body: read it directly into its own block.
         input.reserve(wanted);
         return pin!(stream.read_buf(input)).poll(context);
     }
@@ -289,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_so_many_bodies_are_read_in_large_parts() {
+    fn the_number_of_bodies_read_in_large_parts_is_limited() {
         let mut sizes: Vec<ReadSize> = (0..=MAX_LARGE_READS).map(|_| ReadSize::default()).collect();
         let read = |sizes: &mut Vec<ReadSize>, bytes| {
             for size in sizes {

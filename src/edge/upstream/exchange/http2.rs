@@ -1,6 +1,6 @@
-//! One request and its answer on a stream of HTTP/2 to a service, driven by the task that waits for the answer. The exchange
-//! owns both directions: when the answer ends, or the exchange is dropped, the stream is reset unless the request was sent
-//! whole, and the request's body is released.
+//! One request and its response on an HTTP/2 stream to a service, driven by the task that waits for the response. The
+//! exchange owns both directions: when the response ends, or the exchange is dropped, the stream is reset unless the
+//! whole request was sent, and the request's body is released.
 
 use std::{
     future::Future,
@@ -24,16 +24,16 @@ use crate::edge::{
     upstream::pool::http2::Stream,
 };
 
-/// See the module.
+/// One request and its response on an HTTP/2 stream.
 pub(crate) struct Http2Exchange {
     upload: Upload,
     answer: Http2Body,
-    /// The place on the connection. Gone when it was given back, with the end of the answer.
+    /// The stream on the connection. `None` after it was given back at the end of the response.
     stream: Option<Stream>,
 }
 
 impl Http2Exchange {
-    /// Sends a request and waits for the head of its answer, no longer than `waiting` goes on.
+    /// Sends a request and waits for the head of its response, until `waiting` is over.
     pub(crate) async fn begin(
         stream: Stream,
         request: Request<RequestBody>,
@@ -44,14 +44,14 @@ impl Http2Exchange {
         let progress = body.share();
         let has_ended = body.is_end_stream();
         let mut requests = stream.requests();
-        // A connection that takes no more streams did not begin with this one.
+        // If the connection takes no more streams, it has not begun this one.
         let sent = requests.send_request(Request::from_parts(parts, ()), has_ended);
         let (answer, sender) = sent.map_err(|_| Failure::Refused)?;
         let id = answer.stream_id().as_u32();
         let trailers = stream.expect_trailers(id);
         let mut upload = if has_ended { Upload::Ended } else { Upload::Open { stream: sender, body, part: None } };
         let mut answer = pin!(answer);
-        // While the service allows no more streams, this one waits, and nothing of its body is read.
+        // While the service allows no more streams, this one waits, and its body is not read.
         let mut is_open = has_ended;
         let answered = std::future::poll_fn(|context| {
             is_open = is_open || matches!(requests.poll_ready(context), Poll::Ready(Ok(())));
@@ -68,7 +68,7 @@ impl Http2Exchange {
                 stream.quarantine();
             }
         })?;
-        // There is nothing to switch to from a stream (RFC 9113 §8.6).
+        // A stream cannot switch protocols (RFC 9113 §8.6).
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS || are_malformed(answer.headers()) {
             return Err(Failure::BadResponse);
         }
@@ -81,7 +81,7 @@ impl Http2Exchange {
         Ok((head, length, Box::new(Self { upload, answer, stream: Some(stream) })))
     }
 
-    /// Whether all of the answer was read.
+    /// Whether all of the response was read.
     pub(crate) fn is_answered(&self) -> bool {
         self.stream.is_none() || self.answer.is_end_stream()
     }
@@ -91,13 +91,13 @@ impl Http2Exchange {
         matches!(self.upload, Upload::Open { .. })
     }
 
-    /// The answer was read: what was not sent of the request is not sent any more.
+    /// Ends the exchange after the response was read: the unsent rest of the request is no longer sent.
     pub(crate) fn give_back(&mut self) {
         self.upload.reset();
         drop(self.stream.take());
     }
 
-    /// The next part of the answer's body.
+    /// The next part of the response's body.
     pub(crate) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if self.stream.is_none() {
             return Poll::Ready(None);
@@ -108,21 +108,22 @@ impl Http2Exchange {
         Pin::new(&mut self.answer).poll_frame(context)
     }
 
-    /// Sends as much of the request as there is and as the service takes; ready when all was sent, or when it will not be.
+    /// Sends as much of the request as is available and as the service takes; ready when all was sent, or no more will
+    /// be.
     pub(crate) fn poll_upload(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         self.upload.poll(context)
     }
 }
 
-/// The request's body on its way.
+/// The state of sending the request's body.
 enum Upload {
     Open {
         stream: SendStream<Bytes>,
         body: RequestBody,
-        /// Read from the client, but not taken by the service yet; whether it is the last.
+        /// Read from the client, but not taken by the service yet; the flag says whether it is the last.
         part: Option<(Bytes, bool)>,
     },
-    /// All of it was sent, or the service takes no more. What it has said before is still there to be read.
+    /// All of it was sent, or the service takes no more. A response that it sent before that can still be read.
     Ended,
 }
 
@@ -148,7 +149,7 @@ impl Upload {
     }
 }
 
-/// What sending a body came to.
+/// The result of sending a body.
 enum Sent {
     All,
     /// The service takes no more of it.
@@ -186,8 +187,8 @@ fn poll_send(
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) if data.is_empty() => continue,
                 Ok(data) => {
-                    // Room for the rest is asked for when it is sent: a stream holds none of the connection's window that it
-                    // has nothing for.
+                    // Capacity for the rest is requested when it is sent: a stream with nothing to send holds none of
+                    // the connection's window.
                     stream.reserve_capacity(1);
                     *part = Some((data, body.is_end_stream()));
                     continue;
@@ -199,13 +200,13 @@ fn poll_send(
     }
 }
 
-/// Why no answer came; `is_suspect` is whether this stream may be what the connection was ended for.
+/// The failure without a response; `is_suspect` is whether this stream may be the reason why the connection was closed.
 fn failure_of(error: &h2::Error, is_suspect: bool) -> Failure {
     match error.reason() {
-        // RFC 9113 §8.7: neither was acted on.
+        // RFC 9113 §8.7: neither was processed.
         Some(Reason::REFUSED_STREAM) if error.is_remote() => Failure::Refused,
         Some(Reason::NO_ERROR) if error.is_remote() && error.is_go_away() => Failure::Refused,
-        // Another answer broke a rule, and the connection ends for it: as far as this one goes, it was lost.
+        // Another response violated the protocol, and the connection is closed for that: this response was merely lost.
         Some(_) if error.is_library() && error.is_go_away() && !is_suspect => Failure::HungUp,
         Some(_) if error.is_library() => Failure::BadResponse,
         Some(_) | None => Failure::HungUp,

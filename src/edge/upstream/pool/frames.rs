@@ -1,5 +1,5 @@
-//! Follows the frames of a connection of HTTP/2 to a service: how much the service lets us send, how many fields the trailers of
-//! its answers have, and which answers have come last. The h2 library tells none of this.
+//! Tracks the frames of an HTTP/2 connection to a service: how much the service allows to be sent, how many fields the
+//! trailers of its responses have, and which responses came last. The h2 library does not expose any of this.
 
 use crate::edge::http2::{
     frame_tracker::{Blocks, CONTINUATION, DATA, HEADERS, PREFACE, Splitter, Stage, WINDOW_UPDATE},
@@ -9,22 +9,22 @@ use crate::edge::http2::{
 /// How many bytes a connection may carry before the receiver grants more (RFC 9113 §6.9.2).
 const INITIAL_CONNECTION_WINDOW: i64 = 65_535;
 
-/// See the module.
+/// Tracks the frames of a connection to a service.
 #[derive(Debug)]
 pub(crate) struct ServiceFrames {
     read: Splitter,
     written: Splitter,
-    /// How many bytes of bodies the service still takes on the connection, all streams together. The streams' own windows are the
-    /// library's to keep.
+    /// How many bytes of bodies the service still accepts on the connection, over all streams. The windows of the
+    /// streams are managed by the library.
     window: i64,
     blocks: Blocks,
     trailers: SharedTrailerCounts,
-    /// On which streams there were frames of answers in what was read last.
+    /// The streams whose responses had frames in the last read.
     read_last: Vec<u32>,
 }
 
 impl ServiceFrames {
-    /// Those of a connection before our preface.
+    /// Starts before our preface.
     pub(crate) fn new() -> Self {
         let (read, written) = (Splitter::after(0), Splitter::after(PREFACE.len()));
         Self {
@@ -37,7 +37,7 @@ impl ServiceFrames {
         }
     }
 
-    /// The service has sent `bytes`.
+    /// Processes `bytes` from the service.
     pub(crate) fn read(&mut self, bytes: &[u8]) {
         let Self { read, window, blocks, trailers, read_last, .. } = self;
         read_last.clear();
@@ -51,7 +51,7 @@ impl ServiceFrames {
                 }
                 if frame.kind != DATA {
                     blocks.follow(stage, frame, |block| {
-                        // The head of an answer without a body, or trailers, which alone are asked about.
+                        // The head of a response without a body, or trailers; only trailers are looked up.
                         if block.ends_stream {
                             trailers.borrow_mut().came(block.stream, block.fields());
                         }
@@ -62,7 +62,7 @@ impl ServiceFrames {
         });
     }
 
-    /// We have sent `bytes`.
+    /// Processes `bytes` to the service.
     pub(crate) fn written(&mut self, bytes: &[u8]) {
         let window = &mut self.window;
         self.written.follow(bytes, |stage, frame| {
@@ -73,19 +73,19 @@ impl ServiceFrames {
         });
     }
 
-    /// Whether so many bytes of bodies can be sent though the service reads none of them.
+    /// Whether this many bytes of bodies can be sent even if the service reads none of them.
     pub(crate) fn takes(&self, bytes: u64) -> bool {
         i64::try_from(bytes).is_ok_and(|bytes| bytes <= self.window)
     }
 
-    /// What is known of the trailers of answers.
+    /// The counts of the responses' trailers.
     pub(crate) fn trailers(&self) -> &SharedTrailerCounts {
         &self.trailers
     }
 
-    /// Whether the answer on this stream may be what the library has ended the connection for. It reads on when it has judged all
-    /// whole frames that it has, so that answer is among those that were read last. If none was, the service is to blame for
-    /// all of them.
+    /// Whether the response on this stream may be the reason why the library has closed the connection. The library
+    /// validates all complete frames before it reads on, so the response at fault is among those in the last read. If
+    /// there was none, all responses are suspect.
     pub(crate) fn is_suspect(&self, stream: u32) -> bool {
         self.read_last.is_empty() || self.read_last.contains(&stream)
     }
@@ -103,7 +103,7 @@ mod tests {
     const END_HEADERS: u8 = 0x4;
 
     #[test]
-    fn a_window_shrinks_by_what_is_sent_and_grows_by_what_is_granted_to_the_connection() {
+    fn a_window_shrinks_by_sent_bytes_and_grows_by_grants_to_the_connection() {
         for size in [1, 3, 100_000] {
             let mut window = ServiceFrames::new();
             let send =
@@ -116,7 +116,7 @@ mod tests {
             assert!(window.takes(16_384) && !window.takes(16_385) && !window.takes(u64::MAX));
             send(&mut window, &frame(DATA, 0, 3, &[0; 257]));
             assert!(!window.takes(16_384));
-            // The grant of a stream is not the connection's, and the reserved bit means nothing.
+            // A grant to a stream is not one to the connection, and the reserved bit is ignored.
             receive(&mut window, &frame(WINDOW_UPDATE, 0, 3, &[0, 0, 1, 0]));
             receive(&mut window, &frame(DATA, 0, 3, &[0xff; 9]));
             assert!(!window.takes(16_384));
@@ -126,11 +126,11 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_of_trailers_are_counted_if_somebody_waits_for_them() {
+    fn the_fields_of_trailers_are_counted_if_they_are_expected() {
         let mut frames = ServiceFrames::new();
         let _first = ExpectedTrailers::begin(frames.trailers(), 1);
         let bytes = [
-            // An interim answer and a head, which end nothing.
+            // An interim response and a head: neither ends the stream.
             frame(HEADERS, END_HEADERS, 1, b"\x08\x03103"),
             frame(HEADERS, END_HEADERS, 1, b"\x88"),
             frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x88\0\x01a\x011"),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_to_blame_is_among_those_that_were_read_last() {
+    fn the_response_at_fault_is_among_those_read_last() {
         let mut frames = ServiceFrames::new();
         assert!(frames.is_suspect(1), "nothing has come");
         frames.read(&[frame(HEADERS, END_HEADERS, 1, b"\x88"), frame(DATA, 0, 3, b"abc")].concat());

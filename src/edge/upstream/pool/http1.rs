@@ -1,5 +1,5 @@
-//! A core's open connections to one instance: a plain list, the most recently used on top, so that the others grow old and
-//! are closed. No task looks after them.
+//! A core's open HTTP/1.1 connections to one endpoint: a plain list with the most recently used on top, so that the
+//! others age and are closed. No task watches them.
 
 use std::{
     cell::{Cell, RefCell},
@@ -10,33 +10,33 @@ use bytes::BytesMut;
 
 use crate::edge::{error::Failure, limits::permit::Permit, net::tcp::Tcp, upstream::connector::Connector};
 
-/// The most idle connections that are kept to one instance.
+/// The most idle connections that are kept to one endpoint.
 const MAX_IDLE: usize = 256;
 
-/// A connection of HTTP/1.1 to an instance.
+/// An HTTP/1.1 connection to an endpoint.
 pub(crate) struct Connection {
     pub(crate) stream: Tcp,
-    /// What was read and belongs to nobody yet.
+    /// The unparsed input.
     pub(crate) input: BytesMut,
-    /// That the process may have this socket.
+    /// The permit for this socket.
     _permit: Permit,
 }
 
 impl Connection {
-    /// Whether nothing has come and the other side is open, as far as is known: while nobody asks, nothing may come.
+    /// Whether no input has come and the other side is open, as far as is known: without a request, no input may come.
     fn is_quiet(&self) -> bool {
         self.input.is_empty() && self.stream.is_quiet()
     }
 }
 
-/// How much sooner than it says an instance is taken to close a connection: a request that is on its way then is lost.
+/// How much earlier than announced an endpoint is assumed to close a connection: a request sent just then is lost.
 const AHEAD: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// The idle HTTP/1.1 connections to one endpoint.
 #[derive(Default)]
 pub(crate) struct Http1Pool {
     idle: RefCell<Vec<Idle>>,
-    /// How long the instance keeps a connection, as far as it said so last.
+    /// How long the endpoint keeps an idle connection open, according to its last `Keep-Alive`.
     kept_for: Cell<Option<Duration>>,
 }
 
@@ -46,7 +46,7 @@ struct Idle {
 }
 
 impl Http1Pool {
-    /// A connection that is ready for a request, if there is one. Dead and old ones that come up are closed.
+    /// A connection that is ready for a request, if there is one. Closes the dead and expired ones on the way.
     pub(crate) fn take(&self, now: Instant, idle_timeout: Duration) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         let idle_timeout = self.kept_for.get().map_or(idle_timeout, |kept_for| kept_for.min(idle_timeout));
@@ -58,7 +58,7 @@ impl Http1Pool {
         None
     }
 
-    /// Takes note of the `Keep-Alive` of an answer: `timeout=5` as Node says it.
+    /// Evaluates the `Keep-Alive` of a response: `timeout=5`, as Node sends it.
     pub(crate) fn hear(&self, keep_alive: Option<&str>) {
         let Some(said) = keep_alive else { return };
         let timeout = said.split(',').find_map(|part| {
@@ -68,8 +68,8 @@ impl Http1Pool {
         self.kept_for.set(timeout.map(|seconds| Duration::from_secs(seconds).saturating_sub(AHEAD)));
     }
 
-    /// Keeps a connection for the next request, unless more has come than was asked for. Whether it is still open is looked
-    /// at when it is taken.
+    /// Keeps a connection for the next request, unless it has unexpected input. Whether it is still open is checked
+    /// when it is taken.
     pub(crate) fn put(&self, mut connection: Connection, now: Instant) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < MAX_IDLE && connection.input.is_empty() {
@@ -78,14 +78,14 @@ impl Http1Pool {
         }
     }
 
-    /// Closes the connection that was not used for the longest time; whether there was one.
+    /// Closes the connection that was idle for the longest time. Returns whether there was one.
     pub(crate) fn close_oldest(&self) -> bool {
         let mut idle = self.idle.borrow_mut();
-        // The list is as long as a few hundred at most, and this happens when there is no socket left.
+        // The list has at most a few hundred entries, and this happens only when there is no socket left.
         (!idle.is_empty()).then(|| idle.remove(0)).is_some()
     }
 
-    /// Closes what is dead or was not used for `idle_timeout`.
+    /// Closes connections that are dead or were idle for `idle_timeout`.
     pub(crate) fn close_idle(&self, now: Instant, idle_timeout: Duration) {
         let is_young = |idle: &Idle| now.saturating_duration_since(idle.since) < idle_timeout;
         self.idle.borrow_mut().retain(|idle| is_young(idle) && idle.connection.is_quiet());
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instance_says_how_long_it_keeps_a_connection() {
+    fn an_endpoint_announces_how_long_it_keeps_a_connection() {
         let pool = Http1Pool::default();
         let kept_for = |said| {
             pool.hear(said);

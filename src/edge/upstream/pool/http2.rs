@@ -1,6 +1,7 @@
-//! A core's connections of HTTP/2 to one instance. One is enough for most requests; another is opened while all that the
-//! instance allows on it are under way. Bodies share a connection only as far as its window has room for all of them: if the
-//! instance does not read some, no other request waits. A body that is longer, or of unknown length, has a connection to itself.
+//! A core's HTTP/2 connections to one endpoint. One is enough for most requests; another is opened when all streams
+//! that the endpoint allows on it are in use. Bodies share a connection only if its window has capacity for all of
+//! them: so no other request has to wait if the endpoint does not read some of them. A body that is longer, or of
+//! unknown length, has a connection to itself.
 
 use std::{
     cell::{Cell, RefCell},
@@ -32,45 +33,45 @@ use crate::edge::{
     upstream::connector::Connector,
 };
 
-/// The most connections of a core to one instance. When all are full, requests wait for the one with the fewest.
+/// The most connections of a core to one endpoint. When all are full, requests wait for the one with the fewest.
 const MAX_CONNECTIONS: usize = 8;
 
-/// How much of an answer may wait for its client.
+/// How much of a response may wait for its client.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 
-/// The connection's window never binds, as a few clients that do not read could otherwise keep all others waiting. It is the
-/// largest that there is (RFC 9113 §6.9.1).
+/// The connection's window must never be the limit: otherwise a few clients that do not read could block all others. It
+/// is the largest possible (RFC 9113 §6.9.1).
 const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
 
-/// How much of a request's body may wait for the service, besides what is in its windows.
+/// How much of a request's body may wait for the service, in addition to its windows.
 const UNSENT_BYTES: usize = 64 * 1024;
 
-/// How many streams may break a rule of the protocol until the connection is closed.
+/// How many streams may violate the protocol before the connection is closed.
 const MAX_RESETS: usize = 1024;
 
-/// A longer body gets a connection to itself. The window of a connection is at least four times as large at first.
+/// A longer body gets a connection to itself. The initial window of a connection is at least four times as large.
 pub(crate) const MAX_SHARED_BODY_BYTES: u64 = 16 * 1024;
 
-/// What a request's body does to the window of its connection.
+/// The effect of a request's body on the window of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Load {
-    /// There is none.
+    /// There is no body.
     Nothing,
-    /// It takes this many bytes of it at most.
+    /// It uses at most this many bytes of the window.
     Light(u64),
-    /// It may use up all of it.
+    /// It may use up the whole window.
     Heavy,
 }
 
 impl Load {
-    /// That of a request.
+    /// The load of a request.
     pub(crate) fn of(request: &Request<RequestBody>) -> Self {
         let headers = request.headers();
         let length = headers.get(CONTENT_LENGTH).and_then(|length| number(length.as_bytes()));
         if request.body().is_end_stream() {
             return Self::Nothing;
         }
-        // Most calls of gRPC say no length, but are there as a whole.
+        // Most gRPC calls declare no length, but have arrived completely.
         let length = length.or_else(|| request.body().upload()?.whole_bytes());
         match length {
             Some(length) if length <= MAX_SHARED_BODY_BYTES => Self::Light(length),
@@ -79,14 +80,14 @@ impl Load {
     }
 }
 
-/// Holds what opening a connection came to, once it is known.
+/// Receives the result of opening a connection.
 type Opening = watch::Receiver<Option<Result<Weak<Connection>, Failure>>>;
 
-/// See the module.
+/// The HTTP/2 connections to one endpoint.
 #[derive(Default)]
 pub(crate) struct Http2Pool {
     connections: RefCell<Vec<Rc<Connection>>>,
-    /// What is being opened, for all who wait for it.
+    /// The connection that is being opened, for all requests that wait for it.
     opening: RefCell<Option<Opening>>,
 }
 
@@ -96,13 +97,13 @@ struct Connection {
     driver: AbortHandle,
     streams: Cell<usize>,
     used_at: Cell<Instant>,
-    /// It kept somebody waiting for too long: it may be dead, and is given no more requests.
+    /// A response took too long on it: it may be dead, and gets no more requests.
     suspect: Cell<bool>,
-    /// That the process may have this socket.
+    /// The permit for this socket.
     _permit: Permit,
-    /// One request has it to itself.
+    /// Whether one request has it to itself.
     is_exclusive: Cell<bool>,
-    /// How many bytes of bodies the requests on it may still send. What was sent is counted until its request ends.
+    /// How many bytes of bodies the requests on it may still send. Sent bytes count until their request ends.
     pledged: Cell<u64>,
     frames: Rc<RefCell<ServiceFrames>>,
 }
@@ -117,7 +118,7 @@ impl Connection {
         self.streams.get() >= self.requests.borrow().current_max_send_streams()
     }
 
-    /// Whether a request may be put here, if there is room.
+    /// Whether a request with this load may use it, if a stream is free.
     fn suits(&self, load: Load) -> bool {
         match load {
             Load::Nothing => !self.is_exclusive.get(),
@@ -133,7 +134,7 @@ impl Drop for Connection {
     }
 }
 
-/// One request's place on a connection. Dropping it gives the place back; the request is ended by dropping its exchange.
+/// One request's stream on a connection. Dropping it frees the stream; dropping the exchange ends the request.
 pub(crate) struct Stream {
     connection: Rc<Connection>,
     pledged: u64,
@@ -149,22 +150,22 @@ impl Stream {
         Self { connection: Rc::clone(connection), pledged }
     }
 
-    /// Sends a request, when the service allows one more.
+    /// The handle for sending a request, once the service allows one more.
     pub(crate) fn requests(&self) -> SendRequest<Bytes> {
         self.connection.requests.borrow().clone()
     }
 
-    /// What is to be known of the trailers of the answer on this stream.
+    /// Expects the trailers of the response on this stream.
     pub(crate) fn expect_trailers(&self, stream: u32) -> ExpectedTrailers {
         ExpectedTrailers::begin(self.connection.frames.borrow().trailers(), stream)
     }
 
-    /// Whether the answer on this stream may be what the connection was ended for.
+    /// Whether the response on this stream may be the reason why the connection was closed.
     pub(crate) fn is_suspect(&self, stream: u32) -> bool {
         self.connection.frames.borrow().is_suspect(stream)
     }
 
-    /// No answer came in time: who comes next opens another connection, and those that are under way go on.
+    /// No response came in time: the next request opens another connection, and those in progress continue.
     pub(crate) fn quarantine(&self) {
         self.connection.suspect.set(true);
     }
@@ -180,8 +181,8 @@ impl Drop for Stream {
 }
 
 impl Http2Pool {
-    /// A place on a connection that is open, if there is room or no more may be opened. Connections that do not suit the request
-    /// are not counted: each of them is held by a request, and those are limited.
+    /// A stream on an open connection, if one is free or no more connections may be opened. Connections that do not
+    /// suit the request do not count towards the maximum: each is held by a request, and requests are limited.
     pub(crate) fn take(&self, load: Load) -> Option<Stream> {
         let mut connections = self.connections.borrow_mut();
         connections.retain(|connection| connection.is_usable());
@@ -192,8 +193,9 @@ impl Http2Pool {
             .map(|connection| Stream::on(connection, load))
     }
 
-    /// Opens a connection, or waits for the one that is being opened. It goes on though nobody waits any more. A connection that
-    /// was opened and is gone again is an error, too: whoever asked would otherwise open one after the other.
+    /// Opens a connection, or waits for the one that is being opened. Opening continues even if no request waits any
+    /// more. A connection that was opened and is already closed is an error, too: otherwise a waiter would open one
+    /// after another.
     pub(crate) async fn open(
         self: &Rc<Self>,
         connector: &Rc<Connector>,
@@ -224,13 +226,13 @@ impl Http2Pool {
                 opened
             });
             pool.opening.take();
-            // Whoever waited may be gone.
+            // The receivers may be gone.
             let _ = told.send(Some(outcome));
         });
         receiver
     }
 
-    /// Closes what is dead or was not used for `idle_timeout`.
+    /// Closes connections that are dead or were idle for `idle_timeout`.
     pub(crate) fn close_idle(&self, now: Instant, idle_timeout: Duration) {
         self.connections.borrow_mut().retain(|connection| {
             let idle = now.saturating_duration_since(connection.used_at.get());
@@ -253,7 +255,7 @@ async fn connect(connector: &Connector, limit: Duration, permit: Permit) -> Resu
         .await
         .map_err(|_| Failure::Unreachable)?;
     let driver = tokio::task::spawn_local(async move {
-        // Each stream tells how it ended; the end of the connection tells no more.
+        // Each stream reports its own end; the result of the connection adds nothing.
         let _ = driver.await;
     });
     Ok(Connection {
@@ -269,7 +271,7 @@ async fn connect(connector: &Connector, limit: Duration, permit: Permit) -> Resu
     })
 }
 
-/// The service's socket as h2 sees it; the frames that go through are followed.
+/// The service's socket as h2 sees it; the frames on it are tracked.
 struct Observed {
     stream: TcpStream,
     frames: Rc<RefCell<ServiceFrames>>,

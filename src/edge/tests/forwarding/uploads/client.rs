@@ -7,10 +7,10 @@ use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle};
 
 use crate::edge::tests::harness::{Client, Gateway, post, soon};
 
-/// What stands behind the head of the answer in HTTP/1.1.
+/// The bytes after the head of the response in HTTP/1.1.
 const END: &str = "2\r\nok\r\n0\r\n\r\n";
 
-/// What the next request brings: enough to be read in many pieces.
+/// The body of the next request: enough to be read in many pieces.
 pub(crate) fn next_body() -> String {
     "of the next request ".repeat(3_000)
 }
@@ -19,7 +19,7 @@ pub(crate) fn next_body() -> String {
 pub(crate) enum Uploading {
     Http1 {
         client: Client,
-        /// What came of the answer.
+        /// The received part of the response.
         got: String,
     },
     Http2 {
@@ -63,7 +63,7 @@ impl Uploading {
                 let end = if is_last { "0\r\n\r\n" } else { "" };
                 client.send(&format!("{:x}\r\n{part}\r\n{end}", part.len())).await;
             }
-            // After the answer the stream may have been reset already.
+            // After the response the stream may have been reset already.
             Self::Http2 { body, .. } => drop(body.send_data(Bytes::from_static(part.as_bytes()), is_last)),
         }
     }
@@ -95,7 +95,7 @@ impl Uploading {
         }
     }
 
-    /// Asks another service, on the same connection.
+    /// Sends a request to another service, on the same connection.
     pub(crate) async fn ask_next(&mut self) {
         let body = next_body();
         match self {

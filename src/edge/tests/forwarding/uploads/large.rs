@@ -1,4 +1,4 @@
-//! Clients that send all of a large body before they read, as simple ones do.
+//! Clients that send all of a large body before they read, as simple clients do.
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
@@ -11,11 +11,11 @@ use tokio::{
 use super::{Upstream, setup};
 use crate::edge::tests::harness::soon;
 
-/// More than sockets and windows take.
+/// More than sockets and windows hold.
 const BYTES: usize = 12 * 1024 * 1024;
 const PIECE: usize = 64 * 1024;
 
-/// Answers with as many bytes as it gets, without waiting for them.
+/// Responds with as many bytes as it gets, without waiting for them.
 async fn answer_http1(mut stream: TcpStream) {
     let (mut reading, mut writing) = stream.split();
     let read = async {
@@ -127,8 +127,8 @@ async fn a_client_may_send_all_before_it_reads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_may_send_all_before_it_reads_though_the_service_wants_nothing_of_it() {
-    /// Less than the window of a stream, and more than small sockets take.
+async fn a_client_may_send_all_before_it_reads_even_if_the_service_does_not_read_it() {
+    /// Less than the window of a stream, and more than small sockets hold.
     const ANSWER_BYTES: usize = 200 * 1024;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -137,7 +137,7 @@ async fn a_client_may_send_all_before_it_reads_though_the_service_wants_nothing_
         while let Some(Ok((request, mut respond))) = connection.accept().await {
             let mut sender = respond.send_response(Response::new(()), false).unwrap();
             sender.send_data(Bytes::from(vec![b'a'; ANSWER_BYTES]), true).unwrap();
-            // The stream is reset when all of the answer is sent.
+            // The stream is reset when all of the response is sent.
             drop(request);
         }
     });

@@ -1,4 +1,4 @@
-//! A service of either protocol that does with a request as it is told, and tells what it sees of it.
+//! A scripted service of either protocol, which reports what it sees of each request.
 
 use std::{collections::VecDeque, future::poll_fn, net::SocketAddr, sync::Arc};
 
@@ -20,30 +20,30 @@ use crate::edge::{
     tests::harness::soon,
 };
 
-/// What a service is told to do with a request.
+/// A script step of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tell {
     Head,
     End,
 }
 
-/// What a service sees of a request.
+/// An observation of the service about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
     Begun,
     Data(String),
-    /// The body is whole.
+    /// The body is complete.
     Whole,
-    /// The body was given up, or the connection was closed.
+    /// The body was aborted, or the connection was closed.
     EndReason,
 }
 
 type Told = mpsc::UnboundedReceiver<Tell>;
 type Report = mpsc::UnboundedSender<Seen>;
-/// Who tells about the next requests, and is told what they are like.
+/// The scripts of the next requests, and the channels for their reports.
 type Scripts = Arc<Mutex<VecDeque<(Told, Report)>>>;
 
-/// A service that does as it is told.
+/// A scripted service.
 pub(crate) struct Scripted {
     pub(crate) address: SocketAddr,
     scripts: Scripts,
@@ -78,7 +78,7 @@ impl Scripted {
         Self { address, scripts, task }
     }
 
-    /// What the next request is to be answered with.
+    /// The script of the next request.
     pub(crate) async fn script(&self) -> Script {
         let (tell, told) = mpsc::unbounded_channel();
         let (report, seen) = mpsc::unbounded_channel();
@@ -105,7 +105,7 @@ impl Script {
         seen
     }
 
-    /// Waits until so much of the body has come.
+    /// Waits until this much of the body has come.
     pub(crate) async fn has(&mut self, body: &str) {
         while self.data != body {
             assert!(matches!(self.see("a part of the body").await, Seen::Data(_)), "{} instead of {body}", self.data);
@@ -113,7 +113,7 @@ impl Script {
         }
     }
 
-    /// Waits until it is clear that nobody wants the answer.
+    /// Waits until it is clear that the response is no longer wanted.
     pub(crate) async fn is_cancelled(&mut self) {
         while !self.is_over {
             self.see("the end of the request").await;
