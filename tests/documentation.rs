@@ -1,11 +1,13 @@
-//! What README.md and .env say about the settings is what the gateway reads: no more, no less, in the same words.
+//! What the manual and .env say about the settings is what the gateway reads: no more, no less, in the same words.
 
 use gateway::config::{
     Settings, Sources,
     variables::{ALL, Fallback, PROVIDER_FAMILIES, SERVICE_OPENAPI, SERVICE_URL, Variable},
 };
 
-const README: &str = include_str!("../README.md");
+const CONFIGURATION: &str = include_str!("../docs/configuration.md");
+const ROUTES: &str = include_str!("../docs/routes.md");
+const PROVIDERS: &str = include_str!("../docs/providers/README.md");
 const ENV_FILE: &str = include_str!("../.env");
 
 /// Each family of variables has one example in `.env`.
@@ -40,14 +42,14 @@ fn env_entries() -> Vec<(&'static str, &'static str, &'static str)> {
 }
 
 #[test]
-fn readme_has_one_row_for_each_variable_that_is_read() {
+fn the_manual_has_one_row_for_each_variable_that_is_read() {
     let expected: Vec<_> = ALL.iter().chain(families()).map(row).collect();
-    let found: Vec<_> = README.lines().filter(|line| expected.iter().any(|row| row == line)).collect();
-    assert_eq!(found, expected, "the table in README.md, \"Configure\", has these rows:\n{}", expected.join("\n"));
-    for line in README.lines() {
+    let found: Vec<_> = CONFIGURATION.lines().filter(|line| expected.iter().any(|row| row == line)).collect();
+    assert_eq!(found, expected, "the table in docs/configuration.md has these rows:\n{}", expected.join("\n"));
+    for line in CONFIGURATION.lines() {
         let name = line.strip_prefix("| `").and_then(|rest| rest.split_once('`')).map_or("", |(name, _)| name);
         let names_a_variable = name.contains('_') && !name.bytes().any(|b| b.is_ascii_lowercase() || b == b'/');
-        assert!(!names_a_variable || found.contains(&line), "README.md explains a variable that nothing reads: {line}");
+        assert!(!names_a_variable || found.contains(&line), "a row explains a variable that nothing reads: {line}");
     }
 }
 
@@ -88,11 +90,11 @@ fn env_works_as_it_is_and_with_everything_in_it_turned_on() {
 }
 
 #[test]
-fn the_routes_that_readme_shows_can_be_read() {
-    let (_, rest) = README.split_once("```toml\n").unwrap();
+fn the_routes_that_the_manual_shows_can_be_read() {
+    let (_, rest) = ROUTES.split_once("```toml\n").unwrap();
     let (example, _) = rest.split_once("```").unwrap();
     let variables = [("GATEWAY_ENV", "development"), ("REPORTS_SERVICE_URL", "http://localhost:8001")];
-    let sources = Sources::default().with_environment(variables).with_routes_file("README.md", example);
+    let sources = Sources::default().with_environment(variables).with_routes_file("docs/routes.md", example);
     let settings = Settings::from_sources(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert!(!settings.routes.is_empty());
 }
@@ -112,10 +114,10 @@ fn each_provider_has_a_page_that_says_what_to_do_in_its_console() {
             assert!(page.contains(needed), "docs/providers/{name}.md lacks {needed:?}");
         }
         assert!(
-            README.contains(&format!("(docs/providers/{name}.md)")),
-            "README.md does not lead to the page of {name}"
+            PROVIDERS.contains(&format!("({name}.md)")),
+            "docs/providers/README.md does not lead to the page of {name}"
         );
     }
-    // That of all others is the one more.
-    assert_eq!(std::fs::read_dir(folder).unwrap().count(), prefixes.len() + 1);
+    // Two more: the page of all other providers, and the index.
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), prefixes.len() + 2);
 }

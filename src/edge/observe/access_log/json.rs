@@ -1,4 +1,4 @@
-//! A line for machines: one JSON object, whose members README.md lists. Nothing in it has to be escaped: what is not ours to
+//! A line for machines: one JSON object, whose members docs/logging.md lists. Nothing in it has to be escaped: what is not ours to
 //! choose was put into a form without quotes, backslashes and control characters before.
 
 use std::time::Instant;
