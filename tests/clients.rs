@@ -10,6 +10,8 @@ mod curl;
 mod depot;
 #[path = "clients/grpc.rs"]
 mod grpc;
+#[path = "clients/manual.rs"]
+mod manual;
 #[path = "clients/nghttp2.rs"]
 mod nghttp2;
 #[path = "clients/oauth2.rs"]

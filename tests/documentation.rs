@@ -1,4 +1,11 @@
-//! What README.md and .env say about the settings is what the gateway reads: no more, no less, in the same words.
+//! What the manual and .env say about the settings is what the gateway reads: no more, no less, in the same words. The links
+//! of all pages lead somewhere, and the two front pages say the same.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use gateway::config::{
     Settings, Sources,
@@ -6,6 +13,10 @@ use gateway::config::{
 };
 
 const README: &str = include_str!("../README.md");
+const README_KO: &str = include_str!("../README.ko.md");
+const CONFIGURATION: &str = include_str!("../docs/configuration.md");
+const ROUTES: &str = include_str!("../docs/routes.md");
+const PROVIDERS: &str = include_str!("../docs/providers/README.md");
 const ENV_FILE: &str = include_str!("../.env");
 
 /// Each family of variables has one example in `.env`.
@@ -16,6 +27,47 @@ fn example(family: &Variable) -> String {
 
 fn families() -> impl Iterator<Item = &'static Variable> {
     [&SERVICE_URL, &SERVICE_OPENAPI].into_iter().chain(PROVIDER_FAMILIES)
+}
+
+/// The pages that people read: the front pages, the manual and the notes of the examples.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["", "docs", "docs/providers", "examples/fastapi", "examples/nextjs", "bench"];
+    let files = folders.iter().flat_map(|folder| fs::read_dir(root.join(folder)).into_iter().flatten().flatten());
+    files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
+/// The text outside of blocks of code.
+fn prose(page: &str) -> String {
+    page.split("```").step_by(2).collect()
+}
+
+/// The targets of links. Those of images are left out: pictures are taken of a running gateway.
+fn links(page: &str) -> Vec<String> {
+    let text = prose(page);
+    let targets = text.match_indices("](").filter_map(|(at, found)| {
+        let is_image = text[..at].rfind('[').is_some_and(|start| text[..start].ends_with('!'));
+        let (target, _) = text[at + found.len()..].split_once(')')?;
+        (!is_image).then(|| target.to_owned())
+    });
+    targets.collect()
+}
+
+/// The anchors of a page's headings, as GitHub makes them.
+fn anchors(page: &str) -> Vec<String> {
+    let text = prose(page);
+    let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let in_anchor = |c: char| match c {
+        ' ' => Some('-'),
+        '-' | '_' => Some(c),
+        c => c.is_alphanumeric().then_some(c),
+    };
+    headings.map(|heading| heading.to_lowercase().chars().filter_map(in_anchor).collect()).collect()
+}
+
+/// What a page shows to be typed into a shell.
+fn commands(page: &str) -> Vec<&str> {
+    page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
 }
 
 fn row(variable: &Variable) -> String {
@@ -40,14 +92,14 @@ fn env_entries() -> Vec<(&'static str, &'static str, &'static str)> {
 }
 
 #[test]
-fn readme_has_one_row_for_each_variable_that_is_read() {
+fn the_manual_has_one_row_for_each_variable_that_is_read() {
     let expected: Vec<_> = ALL.iter().chain(families()).map(row).collect();
-    let found: Vec<_> = README.lines().filter(|line| expected.iter().any(|row| row == line)).collect();
-    assert_eq!(found, expected, "the table in README.md, \"Configure\", has these rows:\n{}", expected.join("\n"));
-    for line in README.lines() {
+    let found: Vec<_> = CONFIGURATION.lines().filter(|line| expected.iter().any(|row| row == line)).collect();
+    assert_eq!(found, expected, "the table in docs/configuration.md has these rows:\n{}", expected.join("\n"));
+    for line in CONFIGURATION.lines() {
         let name = line.strip_prefix("| `").and_then(|rest| rest.split_once('`')).map_or("", |(name, _)| name);
         let names_a_variable = name.contains('_') && !name.bytes().any(|b| b.is_ascii_lowercase() || b == b'/');
-        assert!(!names_a_variable || found.contains(&line), "README.md explains a variable that nothing reads: {line}");
+        assert!(!names_a_variable || found.contains(&line), "a row explains a variable that nothing reads: {line}");
     }
 }
 
@@ -88,11 +140,11 @@ fn env_works_as_it_is_and_with_everything_in_it_turned_on() {
 }
 
 #[test]
-fn the_routes_that_readme_shows_can_be_read() {
-    let (_, rest) = README.split_once("```toml\n").unwrap();
+fn the_routes_that_the_manual_shows_can_be_read() {
+    let (_, rest) = ROUTES.split_once("```toml\n").unwrap();
     let (example, _) = rest.split_once("```").unwrap();
     let variables = [("GATEWAY_ENV", "development"), ("REPORTS_SERVICE_URL", "http://localhost:8001")];
-    let sources = Sources::default().with_environment(variables).with_routes_file("README.md", example);
+    let sources = Sources::default().with_environment(variables).with_routes_file("docs/routes.md", example);
     let settings = Settings::from_sources(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert!(!settings.routes.is_empty());
 }
@@ -112,10 +164,52 @@ fn each_provider_has_a_page_that_says_what_to_do_in_its_console() {
             assert!(page.contains(needed), "docs/providers/{name}.md lacks {needed:?}");
         }
         assert!(
-            README.contains(&format!("(docs/providers/{name}.md)")),
-            "README.md does not lead to the page of {name}"
+            PROVIDERS.contains(&format!("({name}.md)")),
+            "docs/providers/README.md does not lead to the page of {name}"
         );
     }
-    // That of all others is the one more.
-    assert_eq!(std::fs::read_dir(folder).unwrap().count(), prefixes.len() + 1);
+    // Two more: the page of all other providers, and the index.
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), prefixes.len() + 2);
+}
+
+#[test]
+fn links_lead_to_pages_and_headings_that_exist() {
+    let mut dead = Vec::new();
+    for path in pages() {
+        let page = fs::read_to_string(&path).unwrap();
+        let folder = path.parent().unwrap();
+        for link in links(&page).into_iter().filter(|link| !link.contains("://") && !link.starts_with("mailto:")) {
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() { path.clone() } else { folder.join(file) };
+            let leads_somewhere = target.exists()
+                && (anchor.is_empty()
+                    || anchors(&fs::read_to_string(&target).unwrap()).iter().any(|found| found == anchor));
+            if !leads_somewhere {
+                dead.push(format!("{}: {link}", path.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "links to nowhere:\n{}", dead.join("\n"));
+}
+
+#[test]
+fn the_front_page_is_short_and_leads_to_every_page_of_the_manual() {
+    assert!(README.lines().count() < 200, "README.md is a front page: move what is long into docs/");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let from_front: BTreeSet<_> = links(README).iter().map(|link| root.join(link)).collect();
+    let index = fs::read_to_string(root.join("docs/README.md")).unwrap();
+    let from_index: BTreeSet<_> = links(&index).iter().map(|link| root.join("docs").join(link)).collect();
+    let manual = pages().into_iter().filter(|page| page.parent() == Some(&root.join("docs")));
+    for page in manual {
+        assert!(from_front.contains(&page), "README.md does not lead to {}", page.display());
+        let is_index = page.ends_with("docs/README.md");
+        assert!(is_index || from_index.contains(&page), "docs/README.md does not lead to {}", page.display());
+    }
+}
+
+#[test]
+fn the_korean_front_page_shows_the_same_commands_and_leads_to_the_same_pages() {
+    assert_eq!(commands(README_KO), commands(README));
+    let of_both = |page| links(page).into_iter().filter(|link| !link.starts_with("README.")).collect::<BTreeSet<_>>();
+    assert_eq!(of_both(README_KO), of_both(README));
 }

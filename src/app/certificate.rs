@@ -20,7 +20,7 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// README says so, too.
+/// docs/tls-and-http2.md says so, too.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// See the module.

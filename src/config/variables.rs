@@ -1,5 +1,5 @@
 //! Every variable the gateway reads: its name, what it is when unset, and what it means. Settings are read through this
-//! table, README and `.env` are tested against it, and a name in `.env` that is nearly one of these is a mistake.
+//! table, `docs/configuration.md` and `.env` are tested against it, and a name in `.env` that is nearly one of these is a mistake.
 
 /// One variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub struct Variable {
     pub name: &'static str,
     /// What counts when it is unset.
     pub fallback: Fallback,
-    /// What it is for, in a sentence for README and `.env`.
+    /// What it is for, in a sentence for `docs/configuration.md` and `.env`.
     pub meaning: &'static str,
     /// Whether its value must never be shown.
     pub secret: bool,
@@ -24,7 +24,7 @@ pub enum Fallback {
 }
 
 impl Fallback {
-    /// As README shows it.
+    /// As `docs/configuration.md` shows it.
     pub fn words(self) -> &'static str {
         match self {
             Self::Text(words) | Self::Derived(words) => words,
@@ -42,7 +42,7 @@ macro_rules! variables {
             pub const $name: Variable =
                 Variable { name: stringify!($name), fallback: $fallback, meaning: $meaning, secret: false $(|| $secret)? };
         )+
-        /// Every variable with a fixed name, in the order of README and `.env`.
+        /// Every variable with a fixed name, in the order of `docs/configuration.md` and `.env`.
         pub const ALL: &[Variable] = &[$($name),+];
     };
 }

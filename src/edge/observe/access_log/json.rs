@@ -1,4 +1,4 @@
-//! A line for machines: one JSON object, whose members are listed in README.md. Nothing in it needs escaping: values
+//! A line for machines: one JSON object, whose members docs/logging.md lists. Nothing in it needs escaping: values
 //! from outside were brought into a form without quotes, backslashes and control characters before.
 
 use std::time::Instant;

@@ -76,11 +76,12 @@ fn a_request_leaves_one_line_without_its_query() {
 }
 
 #[test]
-fn readme_shows_a_line_as_it_is_written() {
-    let readme = include_str!("../../../../README.md").lines().find(|line| line.contains("  200 GET ")).unwrap();
+fn the_manual_shows_a_line_as_it_is() {
+    let page = include_str!("../../../../docs/logging.md");
+    let example = page.lines().find(|line| line.contains("  200 GET ")).unwrap();
     // The endpoint, which is known once there is a connection, follows the path at the service.
     let columns = |line: &str| line.split("  ").map(|part| part.split(' ').count()).collect::<Vec<_>>();
-    let shown = columns(&readme.replace(" @ localhost:8001", ""));
+    let shown = columns(&example.replace(" @ localhost:8001", ""));
     assert_eq!(shown, columns(logged(LogFormat::Text, created).trim_end()));
 }
 
