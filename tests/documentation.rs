@@ -42,13 +42,12 @@ fn prose(page: &str) -> String {
     page.split("```").step_by(2).collect()
 }
 
-/// The targets of links. Those of images are left out: pictures are taken of a running gateway.
+/// The targets of links and of images.
 fn links(page: &str) -> Vec<String> {
     let text = prose(page);
     let targets = text.match_indices("](").filter_map(|(at, found)| {
-        let is_image = text[..at].rfind('[').is_some_and(|start| text[..start].ends_with('!'));
         let (target, _) = text[at + found.len()..].split_once(')')?;
-        (!is_image).then(|| target.to_owned())
+        Some(target.to_owned())
     });
     targets.collect()
 }

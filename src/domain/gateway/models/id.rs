@@ -11,6 +11,19 @@ use uuid::Uuid;
 #[error("an id is a short UUID of 22 letters and digits")]
 pub struct InvalidId;
 
+/// The digits of a short UUID in the order of their values (base 58, as Flickr has it).
+const DIGITS: &[u8] = b"123456789abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ";
+
+/// The short form of the largest UUID. `short-uuid` overflows on more than that.
+const LARGEST: &str = "xBuEXKpA6iqZQK5Kf2TnkV";
+
+/// Whether a text is the short form of a UUID: 22 digits that fit into 128 bits.
+fn is_short_uuid(text: &str) -> bool {
+    let value = |digit: &u8| DIGITS.iter().position(|known| known == digit);
+    let values = |text: &str| text.as_bytes().iter().map(value).collect::<Option<Vec<_>>>();
+    text.len() == LARGEST.len() && values(text).is_some_and(|given| Some(given) <= values(LARGEST))
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
@@ -45,6 +58,9 @@ macro_rules! ids {
             type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
+                if !is_short_uuid(text) {
+                    return Err(InvalidId);
+                }
                 ShortUuid::parse_str(text).map(|short| Self(short.to_uuid())).map_err(|_| InvalidId)
             }
         }
@@ -108,6 +124,24 @@ impl From<FamilyId> for Revocable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_larger_than_a_uuid_is_no_id() {
+        assert_eq!(ShortUuid::from_uuid(&Uuid::max()).to_string(), LARGEST);
+        for good in [LARGEST, "1111111111111111111111", "xBuEXKpA6iqZQK5Kf2TnkU"] {
+            assert_eq!(good.parse::<TokenId>().map(|id| id.to_string()).as_deref(), Ok(good));
+        }
+        for bad in [
+            "xBuEXKpA6iqZQK5Kf2TnkZ",
+            "xBuEXKpA6iqZQK5Kf2TnkW",
+            "ZZZZZZZZZZZZZZZZZZZZZZ",
+            "xBuEXKpA6iqZQK5Kf2TnkVV",
+            "l1",
+            "0",
+        ] {
+            assert_eq!(bad.parse::<TokenId>(), Err(InvalidId), "{bad}");
+        }
+    }
 
     #[test]
     fn an_id_goes_out_as_22_characters_and_comes_back_the_same() {
