@@ -1,4 +1,4 @@
-//! What the services reach through a port: signatures, sealing, providers, the clock, randomness, the console.
+//! Implementations of the services' ports: signatures, sealing, providers, the clock, randomness, the console.
 
 pub mod client_keys;
 pub mod clock;

@@ -1,5 +1,5 @@
-//! The gateway's own API: routers, one file per concern, composed here. A router says method, path, security, texts and
-//! status codes; it has no logic.
+//! The gateway's own API: routers, one file per concern, composed here. A router declares method, path, security, texts
+//! and status codes; it contains no logic.
 
 mod account;
 mod client;
@@ -59,19 +59,19 @@ use crate::domain::gateway::{
     models::origin::AllowedOrigins,
 };
 
-/// What the API is made of.
+/// The parts of the API.
 pub struct ApiParts {
-    /// The token calls.
+    /// Tokens.
     pub tokens: TokenController,
-    /// The vault.
+    /// The grants of people at providers.
     pub oauth: OAuthController,
-    /// What providers tell.
+    /// Notices of providers.
     pub notices: NoticeController,
     /// Signing in at providers.
     pub logins: LoginController,
     /// Accounts of people.
     pub accounts: AccountController,
-    /// Who is signed in.
+    /// Sessions of browsers.
     pub sessions: SessionController,
     /// Machine clients.
     pub clients: ClientController,
@@ -81,11 +81,11 @@ pub struct ApiParts {
     pub readiness: Arc<dyn Readiness>,
     /// The host that the welcome names.
     pub domain: String,
-    /// Beside the root, the API answers under this path: empty, or `/…`.
+    /// The API is served at the root and under this path: empty, or `/…`.
     pub prefix: String,
-    /// Other sites whose pages may call.
+    /// Other sites whose pages may call the API.
     pub allowed_origins: AllowedOrigins,
-    /// Whether the development helpers are there.
+    /// Whether the development helpers are included.
     pub development: bool,
 }
 
@@ -116,13 +116,13 @@ pub(crate) enum Tag {
 
 /// The API, ready to be called.
 pub struct Api {
-    /// Answers requests; paths come without the prefix.
+    /// Handles requests; paths come without the prefix.
     pub endpoint: BoxEndpoint<'static>,
     docs: Arc<Documents>,
 }
 
 impl Api {
-    /// Puts the parts together.
+    /// Composes the parts.
     pub fn new(parts: ApiParts) -> Self {
         let ApiParts { tokens, oauth, notices, logins, accounts, sessions, clients, keys, .. } = parts;
         let (readiness, domain, prefix) = (parts.readiness, parts.domain, parts.prefix);
@@ -145,19 +145,19 @@ impl Api {
             (SigningKeyApi::new(keys), MetadataApi::new(clients)),
             HealthApi::new(readiness),
         );
-        // A development helper that is not there has no route and no line in the document.
+        // A helper that is off has no route and is not in the document.
         let Self { endpoint, docs } = if development {
             let helpers = (OpenTokenCreationApi::new(tokens.clone()), DummyTokenApi::new(tokens));
             Self::serve((lasting, helpers), &domain, &prefix, cors, facts)
         } else {
             Self::serve((lasting, TokenCreationApi::new(tokens)), &domain, &prefix, cors, facts)
         };
-        // No operation of its own: it would be the same one twice in Swagger, under a path that the settings decide.
+        // Not an operation of its own: Swagger would list it twice, under a path that depends on the settings.
         let endpoint = endpoint.before(move |request| ready(Ok(at_metadata(request, &metadata_path)))).boxed();
         Self { endpoint, docs }
     }
 
-    /// What the admin listener serves: `/livez`, `/readyz` and `/status`.
+    /// The API of the admin listener: `/livez`, `/readyz` and `/status`.
     pub fn operators(readiness: Arc<dyn Readiness>, status: Arc<dyn StatusSource>) -> BoxEndpoint<'static> {
         let api = (HealthApi::new(readiness), StatusApi::new(status));
         let service = OpenApiService::new(api, "Gateway operations", env!("CARGO_PKG_VERSION"));
@@ -168,12 +168,12 @@ impl Api {
         )
     }
 
-    /// Where services are told of, to be in the document.
+    /// The documents, to which services are published.
     pub fn documents(&self) -> Arc<Documents> {
         self.docs.clone()
     }
 
-    /// The OpenAPI document of everything that is served.
+    /// The OpenAPI document of the gateway and its services.
     pub fn document(&self) -> Bytes {
         self.docs.document("")
     }
@@ -208,8 +208,8 @@ fn described<T: OpenApi>(api: T, domain: &str, prefix: &str) -> OpenApiService<T
     service.server("/")
 }
 
-/// What every answer of ours has in common: problems instead of bare errors, and headers that keep it from being framed,
-/// sniffed or leaking its address (RFC 9700 §4.2.4, §4.16).
+/// Applied to every response: problems instead of bare errors, and headers against framing, sniffing and leaking the
+/// address (RFC 9700 §4.2.4, §4.16).
 fn finish<E>(endpoint: E, allowed: AllowedMethods, cors: Cors) -> BoxEndpoint<'static>
 where
     E: Endpoint + 'static,
@@ -237,7 +237,7 @@ where
                 headers
                     .entry(header::CONTENT_SECURITY_POLICY)
                     .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
-                // Nearly every answer is about tokens or the state of this moment (RFC 6749 §5.1).
+                // Nearly every response contains tokens or current state (RFC 6749 §5.1).
                 headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
                 Ok(response)
             }

@@ -1,4 +1,4 @@
-//! The composition root: the only place where everything meets.
+//! The composition root: the only place where all parts meet.
 
 mod background_tasks;
 mod backoff_acceptor;
@@ -81,18 +81,18 @@ use crate::{
     ports::{Clock, Entropy},
 };
 
-/// What the gateway asks of the world around it. A test puts its own in place.
+/// What the gateway needs from outside: time, randomness, a console. Tests supply their own.
 pub struct World {
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Randomness.
+    /// The source of randomness.
     pub entropy: Arc<dyn Entropy>,
-    /// Where dummy tokens are shown.
+    /// The console for dummy tokens.
     pub console: Arc<dyn DummyConsole>,
 }
 
 impl World {
-    /// The real one, for a log of this form.
+    /// The real clock, randomness and console, for a log in this format.
     pub fn real(log_format: LogFormat) -> Self {
         Self {
             clock: Arc::new(WallClock),
@@ -108,20 +108,20 @@ impl World {
 /// Why the gateway could not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// An address cannot be listened on.
+    /// The gateway cannot listen on an address.
     #[error("cannot listen on {address} ({variable}): {source}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What sets it.
+        /// The variable that sets it.
         variable: &'static str,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The certificate's files were good a moment ago.
+    /// The certificate's files are invalid, though they were valid when the settings were read.
     #[error("the certificate cannot be used: {0}")]
     Certificate(String),
-    /// There is no TLS to be had.
+    /// TLS cannot be set up.
     #[error("cannot serve TLS: {0}")]
     Tls(rustls::Error),
     /// The store cannot be used.
@@ -130,7 +130,7 @@ pub enum StartError {
     /// The signing keys cannot be used.
     #[error(transparent)]
     Keys(#[from] SigningKeyError),
-    /// Providers cannot be talked to.
+    /// The HTTP client for providers cannot be created.
     #[error(transparent)]
     Providers(#[from] NoHttpClient),
     /// A part of the start panicked.
@@ -142,7 +142,7 @@ pub enum StartError {
     /// The vault cannot be used.
     #[error(transparent)]
     Vault(#[from] VaultError),
-    /// The stand-in provider cannot be made.
+    /// The stand-in provider cannot be created.
     #[error("the stand-in provider cannot be made: {0}")]
     StandIn(io::Error),
     /// A thread cannot be started.
@@ -160,7 +160,8 @@ pub struct App {
 }
 
 impl App {
-    /// Starts everything. Requests are served when this returns; those that need nothing slow a little before.
+    /// Starts everything. When this returns, requests are served; requests without slow dependencies already a little
+    /// earlier.
     pub async fn start(mut settings: Settings, world: World) -> Result<Self, StartError> {
         let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let max_service_connections = descriptors::share_out(&mut settings.listener, cores);
@@ -174,7 +175,8 @@ impl App {
         let admin_address = local_address(&admin);
         let helpers = Helpers::start(&mut settings, address, &world, &mut tasks, &stopped).await?;
 
-        // Probes are answered while the store is waited for: who restarts a gateway that does not respond must let it.
+        // Probes are served while the store is awaited: otherwise an orchestrator would restart the gateway as
+        // unresponsive.
         let probes = Probes::start().map_err(StartError::Edge)?;
         let readiness = Arc::new(StoreReadiness::default());
         let (providers, preparation) = providers(&settings.providers, &world.clock);
@@ -249,33 +251,33 @@ impl App {
             },
         )
         .map_err(StartError::Edge)?;
-        // Until here the gateway did not call itself ready: this may still fail.
+        // Until here the gateway reports that it is not ready: the start may still fail.
         preparing.await??;
         readiness.complete(store, core.feed.clone());
         banner::show(&settings, address, admin_address, &helpers);
         Ok(Self { edge, tasks, _probes: probes, stop, drain_timeout: settings.listener.drain_timeout })
     }
 
-    /// Waits until a thread of the data plane has died: the gateway serves on, but has to be started anew.
+    /// Waits until a thread of the data plane has died: the gateway continues to serve, but must be restarted.
     pub async fn failed(&self) {
         self.edge.failed().await;
     }
 
-    /// Stops accepting, lets what is under way finish, and ends.
+    /// Stops accepting, lets requests in flight finish, and ends.
     pub async fn stop(mut self) {
         info!(at_most = ?self.drain_timeout, "stopping: requests under way may finish");
         self.edge.shutdown();
         let edge = self.edge;
-        // Joining threads blocks. It fails only if it panics, and then there is nothing left to wait for.
+        // Joining threads blocks. It fails only on a panic, and then there is nothing left to wait for.
         let _ = spawn_blocking(move || edge.join()).await;
-        // Those who wait for it stop by themselves; nobody listening is fine too.
+        // The tasks that wait for it stop by themselves; no receiver is fine too.
         let _ = self.stop.send(true);
         while self.tasks.join_next().await.is_some() {}
         info!("stopped");
     }
 }
 
-/// What both halves rest on.
+/// The state that data plane and control plane share.
 struct Core {
     publisher: Arc<SnapshotPublisher>,
     keys: Arc<SigningKeys>,
@@ -433,8 +435,7 @@ pub async fn openapi_document(settings: &Settings) -> Result<Bytes, StartError> 
     Ok(Api::new(core.api_parts(settings, Arc::default())).document())
 }
 
-/// Seals everything in the store anew that was not sealed with the first key; `None` if there is no store that outlives a
-/// gateway.
+/// Reseals everything in the store that was not sealed with the first key; `None` without a durable store.
 pub async fn rotate_vault_keys(settings: &Settings) -> Result<Option<Resealed>, StartError> {
     if settings.database == Database::Memory {
         return Ok(None);
@@ -456,7 +457,7 @@ fn local_address(listener: &TcpListener) -> SocketAddr {
 
 fn open_vault(settings: &Settings, entropy: &dyn Entropy) -> Result<Vault, VaultError> {
     if settings.vault_keys.is_empty() {
-        // Only without a durable store: what is sealed does not outlive the process, and neither need the key.
+        // Without a durable store, a key for this process is enough: nothing sealed outlives it.
         return Vault::new(&[entropy.bytes()]);
     }
     Vault::new(&settings.vault_keys.iter().map(|key| key.0).collect::<Vec<_>>())

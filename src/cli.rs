@@ -32,7 +32,7 @@ use crate::{
 const BAD_USAGE: u8 = 64;
 const UNAVAILABLE: u8 = 69;
 const INTERNAL: u8 = 70;
-/// As shells have it for a program that SIGINT ended.
+/// The exit code that shells give a program ended by SIGINT.
 const INTERRUPTED: u8 = 130;
 
 /// Runs one command.
@@ -70,7 +70,7 @@ fn with_settings(command: impl FnOnce(Settings) -> ExitCode) -> ExitCode {
     with(&Sources::read(Path::new(".")), command)
 }
 
-/// For whoever serves, or would: the files of the certificate have to be good, too.
+/// Validates the certificate's files too, for commands that serve or check the serving settings.
 fn with_settings_and_files(command: impl FnOnce(Settings) -> ExitCode) -> ExitCode {
     with(&Sources::read(Path::new(".")).with_tls_files(), command)
 }
@@ -95,7 +95,7 @@ fn hint_at_slips(sources: &Sources) {
 fn serve(settings: Settings) -> ExitCode {
     let world = World::real(settings.log_format);
     with_log(settings.log_format, settings.public.timezone, async {
-        // Asked for before anything runs: a signal that comes early is not lost.
+        // Registered before anything runs: an early signal is not lost.
         let mut signals = Signals::new();
         let app = tokio::select! {
             started = App::start(settings, world) => match started {
@@ -136,7 +136,7 @@ fn check(sources: &Sources) -> ExitCode {
     })
 }
 
-/// Which providers are on: one whose variables have other names is missing here.
+/// Lists the enabled providers: a provider whose variables have other names is missing here.
 fn sign_in(settings: &Settings) -> String {
     let on: Vec<_> = settings
         .providers
@@ -153,7 +153,7 @@ fn sign_in(settings: &Settings) -> String {
 }
 
 fn check_certificate(settings: &Settings) {
-    // They were good a moment ago, too.
+    // They were valid a moment ago.
     if let Some(Ok(pair)) = settings.tls.as_ref().map(TlsFiles::load) {
         match pair.doubt(WallClock.now()) {
             Some(doubt) => complain(&format!("warning: {doubt}\n")),
@@ -162,8 +162,8 @@ fn check_certificate(settings: &Settings) {
     }
 }
 
-/// What is no mistake in the settings, but nobody should have to find out: that the database is a new one, and that in production
-/// nobody may create tokens before there is a client that may.
+/// Hints that are no mistakes in the settings: that the database is a new one, and that in production no tokens can be
+/// created before a client with that scope exists.
 fn hint_at_store(settings: &Settings) {
     in_runtime(async {
         let contents = match app::clients::stored(&settings.database).await {
@@ -204,7 +204,8 @@ fn openapi(settings: &Settings) -> ExitCode {
     })
 }
 
-/// Beside gateways at work. What is left of the old keys is named, and makes the exit code say that they are still needed.
+/// Runs beside working gateways. Values left under old keys are named, and the exit code says that those keys are still
+/// needed.
 fn rotate_keys(settings: &Settings) -> ExitCode {
     in_runtime(async {
         match app::rotate_vault_keys(settings).await {
@@ -272,7 +273,7 @@ fn healthcheck(settings: &Settings) -> ExitCode {
     }
 }
 
-/// Does work that logs. Everything that was logged is written before it returns, unless nothing reads it.
+/// Runs work that logs. Returns after everything logged is written, unless nothing reads it.
 fn with_log(format: LogFormat, timezone: Tz, work: impl Future<Output = ExitCode>) -> ExitCode {
     match logging::start(format, timezone) {
         Ok(_logging) => in_runtime_or_else(work, |error| error!(%error, "there is no runtime")),
@@ -291,7 +292,7 @@ fn in_runtime_or_else(work: impl Future<Output = ExitCode>, complain: impl FnOnc
     match Runtime::new() {
         Ok(runtime) => {
             let exit_code = runtime.block_on(work);
-            // Whoever does not want to wait does not wait for threads either.
+            // A second signal ends at once, without waiting for threads.
             runtime.shutdown_background();
             exit_code
         }
@@ -302,7 +303,7 @@ fn in_runtime_or_else(work: impl Future<Output = ExitCode>, complain: impl FnOnc
     }
 }
 
-/// The signals that mean something here. Those that cannot be listened to never come.
+/// The handled signals. A signal that cannot be listened to never arrives.
 struct Signals {
     terminate: Option<Signal>,
     interrupt: Option<Signal>,
@@ -316,7 +317,8 @@ impl Signals {
         Self { terminate, interrupt, hangup }
     }
 
-    /// Waits for SIGINT (Ctrl-C) or SIGTERM. A terminal that is closed ends nothing (SIGHUP), and there is nothing to read again.
+    /// Waits for SIGINT (Ctrl-C) or SIGTERM. SIGHUP is ignored: a closed terminal ends nothing, and there is nothing to
+    /// reload.
     async fn stop(&mut self) {
         loop {
             tokio::select! {
@@ -340,12 +342,12 @@ async fn next(signal: &mut Option<Signal>) {
     }
 }
 
-/// Says what may be meant as it is: nothing fails for it.
+/// Prints a warning that is no failure.
 fn hint(text: &str) {
     complain(&format!("hint: {text}\n"));
 }
 
-/// Nobody to read what is said is no reason to fail.
+/// A closed output is not a failure.
 fn say(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }

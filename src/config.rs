@@ -1,6 +1,6 @@
 //! Settings: `.env` + environment (+ `gateway.toml`) → typed values, parsed once, every mistake reported at once.
 //!
-//! [`Sources`] reads what is there; [`Settings::from_sources`] judges it and touches nothing else. One file per area.
+//! [`Sources`] reads them; [`Settings::from_sources`] validates them and touches nothing else. One file per area.
 
 mod certificate;
 mod listener;
@@ -45,30 +45,30 @@ use crate::domain::gateway::models::{
 };
 use reader::{Reader, one_of};
 
-/// Most tokens of providers live for less.
+/// Most providers' tokens live for less.
 const LONGEST_START: Duration = Duration::from_hours(1);
 const LONGEST_AHEAD: Duration = Duration::from_hours(24 * 30);
 
-/// Everything that can be set.
+/// All settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `GATEWAY_ENV`
     pub environment: Environment,
-    /// Where and how clients are served.
+    /// The listener for clients, and its limits.
     pub listener: ListenerSettings,
-    /// `TLS_CERTIFICATE` and `TLS_KEY`: clients are served by TLS with these, or without if there are none.
+    /// `TLS_CERTIFICATE` and `TLS_KEY`: with these, clients are served by TLS.
     pub tls: Option<TlsFiles>,
-    /// `ADMIN_ADDR`: where operators are served, without TLS.
+    /// `ADMIN_ADDR`: the listener for operators, without TLS.
     pub admin_address: SocketAddr,
-    /// How the gateway looks from outside.
+    /// The public face of the gateway.
     pub public: PublicSettings,
     /// `DATABASE_URL`
     pub database: Database,
     /// `REDIS_URL`
     pub session_store: SessionStore,
-    /// `STARTUP_TIMEOUT`: how long a store that is not there yet is waited for.
+    /// `STARTUP_TIMEOUT`: how long the start waits for a store that is not available yet.
     pub startup_timeout: Duration,
-    /// `VAULT_KEY`: the first key seals, all open.
+    /// `VAULT_KEY`: the first key seals, all keys open.
     pub vault_keys: Vec<VaultKey>,
     /// Tokens and the keys that sign them.
     pub tokens: TokenSettings,
@@ -76,13 +76,13 @@ pub struct Settings {
     pub sessions: SessionSettings,
     /// `<NAME>_SERVICE_URL`: services and their instances.
     pub services: Vec<Service>,
-    /// `<NAME>_SERVICE_OPENAPI`: where a service has its OpenAPI document; `None` if it is not to be asked.
+    /// `<NAME>_SERVICE_OPENAPI`: the path of a service's OpenAPI document; `None` disables it.
     pub service_documents: HashMap<ServiceName, Option<String>>,
     /// The routes of `gateway.toml`, or the shipped ones.
     pub routes: Vec<Route>,
-    /// How services are reached.
+    /// Limits for requests to services.
     pub upstream: UpstreamSettings,
-    /// `GOOGLE_CLIENT_ID` and so on: where people can sign in.
+    /// `GOOGLE_CLIENT_ID` and so on: the providers for signing in.
     pub providers: Vec<ProviderSettings>,
     /// `OAUTH_REFRESH_AHEAD`: how long before its expiry a provider's token is refreshed in the background; zero is never.
     pub oauth_refresh_ahead: Duration,
@@ -91,17 +91,17 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads every setting.
+    /// Reads and validates every setting.
     ///
     /// # Errors
-    /// Every mistake there is, not only the first.
+    /// All mistakes, not only the first.
     pub fn from_sources(sources: &Sources) -> Result<Self, Mistakes> {
         let mut reader = Reader::new(sources);
         slips::mistakes(sources).into_iter().for_each(|mistake| reader.note(mistake));
         let named = reader.read(&variables::GATEWAY_ENV, |text| {
             one_of(text, &[("development", Environment::Development), ("production", Environment::Production)])
         });
-        // Not knowing which it is, do not complain about what only production wants.
+        // While the environment is unknown, do not report rules of production.
         let environment = named.unwrap_or(Environment::Development);
         let listener = listener::read(&mut reader, environment);
         let clients = listener.as_ref().map(|listener| listener.address);
@@ -152,18 +152,18 @@ impl Settings {
         reader.finish(whole())
     }
 
-    /// How clients are served: `http` or `https`.
+    /// The scheme of the listener for clients: `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
     }
 }
 
-/// Whether development brings the stand-in provider along.
+/// Whether development starts the stand-in provider.
 pub fn wants_stand_in(environment: Environment, providers: &[ProviderSettings]) -> bool {
     environment == Environment::Development && providers.is_empty()
 }
 
-/// The names of the providers that will be on.
+/// The names of the enabled providers.
 fn names(providers: &[ProviderSettings], environment: Environment) -> Vec<&str> {
     if wants_stand_in(environment, providers) {
         vec![STAND_IN, STAND_IN_APPLE]
@@ -187,11 +187,11 @@ fn read_log_format(reader: &mut Reader<'_>, environment: Environment) -> Option<
 pub enum Environment {
     /// Dummy tokens, open `/tokens/create`, the sample service. Never reachable from outside by default.
     Development,
-    /// Safe by default; what `GATEWAY_ENV` unset means.
+    /// Safe by default; `GATEWAY_ENV` unset means this.
     Production,
 }
 
-/// Where and how clients are served.
+/// The listener for clients, and its limits.
 #[derive(Debug, Clone)]
 pub struct ListenerSettings {
     /// `HOST` and `PORT`
@@ -200,54 +200,54 @@ pub struct ListenerSettings {
     pub head_timeout: Duration,
     /// `IDLE_TIMEOUT`: how long a connection may wait for its next request.
     pub idle_timeout: Duration,
-    /// `DRAIN_TIMEOUT`: how long requests under way may take after SIGTERM.
+    /// `DRAIN_TIMEOUT`: how long requests in flight may take after SIGTERM.
     pub drain_timeout: Duration,
-    /// `MAX_CONNECTIONS`: connections in all.
+    /// `MAX_CONNECTIONS`: the total number of connections.
     pub max_connections: usize,
     /// `MAX_CONNECTIONS_PER_CLIENT`: connections of one client address.
     pub max_connections_per_client: usize,
     /// `MAX_REQUESTS_PER_CLIENT`: requests in flight of one client address.
     pub max_requests_per_client: usize,
-    /// `TRUSTED_PROXIES`: which proxies are believed about the client's address, scheme and host.
+    /// `TRUSTED_PROXIES`: the proxies that are trusted with the client's address, scheme and host.
     pub trusted_proxies: Vec<IpNet>,
-    /// `CLIENT_ADDRESS_HEADER`: where such a proxy says the client's address.
+    /// `CLIENT_ADDRESS_HEADER`: the header in which such a proxy sends the client's address.
     pub client_address_header: ClientAddressHeader,
 }
 
 /// `CLIENT_ADDRESS_HEADER`
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ClientAddressHeader {
-    /// `X-Forwarded-For`. A request that has neither that nor `Forwarded` may name its client in `X-Real-IP`.
+    /// `X-Forwarded-For`. A request with neither that nor `Forwarded` may name its client in `X-Real-IP`.
     #[default]
     ForwardedFor,
     /// `X-Real-IP`, and nothing else.
     RealIp,
 }
 
-/// How the gateway looks from outside.
+/// The public face of the gateway.
 #[derive(Debug, Clone)]
 pub struct PublicSettings {
-    /// `DOMAIN`: what people call it.
+    /// `DOMAIN`: its name for people.
     pub domain: Option<String>,
-    /// `PUBLIC_URL`: under which browsers reach it; also the issuer of its tokens.
+    /// `PUBLIC_URL`: its URL for browsers, and the issuer of its tokens.
     pub url: Url,
-    /// Whether somebody has said so.
+    /// Whether `PUBLIC_URL` is set.
     pub url_is_set: bool,
-    /// `API_PREFIX`: the gateway's own API answers at the root and under this.
+    /// `API_PREFIX`: the gateway's own API is served at the root and under this.
     pub api_prefix: PathPrefix,
-    /// `TIMEZONE`: the offset of times in answers.
+    /// `TIMEZONE`: the offset of times in responses.
     pub timezone: Tz,
-    /// `ALLOWED_ORIGINS`: other sites that a sign-in may return to, and whose pages may act for whoever is signed in.
+    /// `ALLOWED_ORIGINS`: other sites that a sign-in may return to, and whose pages may act for the signed-in person.
     pub allowed_origins: AllowedOrigins,
 }
 
 impl PublicSettings {
-    /// The URL without a slash at its end.
+    /// The URL without a trailing slash.
     pub fn base(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }
 
-    /// Where browsers find its own API: under its prefix, unless the URL has a path that leads there already.
+    /// The URL of its own API for browsers: under its prefix, unless the path of the URL leads there already.
     pub fn api_base(&self) -> String {
         let prefix = if self.url.path() == "/" { self.api_prefix.as_str() } else { "" };
         format!("{}{prefix}", self.base())
@@ -258,7 +258,7 @@ impl PublicSettings {
         self.url.origin().ascii_serialization()
     }
 
-    /// What people call it.
+    /// Its name for people.
     pub fn domain(&self) -> &str {
         self.domain.as_deref().or(self.url.host_str()).unwrap_or_default()
     }
@@ -267,13 +267,13 @@ impl PublicSettings {
 /// `DATABASE_URL`
 #[derive(Clone, PartialEq, Eq)]
 pub enum Database {
-    /// Unset: everything is gone when the process ends.
+    /// Unset: all data is lost when the process ends.
     Memory,
     /// `sqlite://…` or `postgres://…`
     Url {
-        /// With its password: never printed.
+        /// Contains the password: never printed.
         url: String,
-        /// `DATABASE_SCHEMA`: where the tables are in a PostgreSQL.
+        /// `DATABASE_SCHEMA`: the schema of the tables in PostgreSQL.
         schema: String,
     },
 }
@@ -290,7 +290,7 @@ impl fmt::Debug for Database {
 /// `REDIS_URL`
 #[derive(Clone, PartialEq, Eq)]
 pub enum SessionStore {
-    /// Unset: sessions are with everything else.
+    /// Unset: sessions are in the main store.
     Database,
     /// `redis://…` or `rediss://…`, with its password: never printed.
     Redis(String),
@@ -305,7 +305,7 @@ impl fmt::Debug for SessionStore {
     }
 }
 
-/// One key of `VAULT_KEY`: 32 bytes, written as base64. Has no `Debug` that shows it.
+/// One key of `VAULT_KEY`: 32 bytes, written as base64. Its `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VaultKey(pub [u8; 32]);
 
@@ -320,15 +320,15 @@ impl fmt::Debug for VaultKey {
 pub struct TokenSettings {
     /// `TOKEN_ALGORITHM`
     pub algorithm: SigningAlgorithm,
-    /// `TOKEN_AUDIENCE`: what a token's `aud` must hold to pass here, and the default of new ones. Default: the issuer.
+    /// `TOKEN_AUDIENCE`: the `aud` that accepted tokens must contain, and the default of new ones. Default: the issuer.
     pub audience: String,
-    /// `ACCESS_TOKEN_TTL`: the life of an access token that was not asked for another.
+    /// `ACCESS_TOKEN_TTL`: the default lifetime of an access token.
     pub access_ttl: Duration,
-    /// `ACCESS_TOKEN_MAX_TTL`: the longest life that can be asked for.
+    /// `ACCESS_TOKEN_MAX_TTL`: the longest lifetime that can be requested.
     pub access_ttl_max: Duration,
-    /// `REFRESH_TOKEN_TTL`: how long a refresh token may lie unused.
+    /// `REFRESH_TOKEN_TTL`: how long an unused refresh token stays valid.
     pub refresh_ttl: Duration,
-    /// `TOKEN_FAMILY_TTL`: how long a refresh token and its successors are good in all.
+    /// `TOKEN_FAMILY_TTL`: the total lifetime of a refresh token and its successors.
     pub family_ttl: Duration,
     /// `REFRESH_GRACE`: how long a used refresh token still gets the same successor.
     pub refresh_grace: Duration,
@@ -339,20 +339,20 @@ pub struct TokenSettings {
 /// Sessions of browsers.
 #[derive(Debug, Clone)]
 pub struct SessionSettings {
-    /// `SESSION_TTL`: how long one may last in all.
+    /// `SESSION_TTL`: the longest total lifetime of a session.
     pub total: Duration,
-    /// `SESSION_IDLE_TTL`: how long one may lie unused.
+    /// `SESSION_IDLE_TTL`: how long an unused session stays valid.
     pub idle: Duration,
 }
 
-/// How services are reached.
+/// Limits for requests to services.
 #[derive(Debug, Clone)]
 pub struct UpstreamSettings {
     /// `CONNECT_TIMEOUT`
     pub connect_timeout: Duration,
-    /// `FIRST_BYTE_TIMEOUT`: from the request's end to the answer's head.
+    /// `FIRST_BYTE_TIMEOUT`: from the end of the request to the head of the response.
     pub first_byte_timeout: Duration,
-    /// `UPSTREAM_IDLE_TIMEOUT`: how long an unused connection to a service is kept.
+    /// `UPSTREAM_IDLE_TIMEOUT`: how long an idle connection to a service is kept.
     pub idle_timeout: Duration,
     /// `MAX_REQUESTS_PER_SERVICE`: requests in flight to one service.
     pub max_requests: usize,
@@ -363,6 +363,6 @@ pub struct UpstreamSettings {
 pub enum LogFormat {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }

@@ -1,5 +1,5 @@
-//! What only development needs, so that `cargo run` has something to proxy to and somewhere to sign in. Production never
-//! starts any of it.
+//! Helpers for development, so that `cargo run` has a service to proxy to and a provider to sign in at. Production
+//! never starts any of them.
 
 pub mod sample_service;
 pub mod stand_in_provider;

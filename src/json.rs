@@ -1,4 +1,4 @@
-//! JSON whose members keep their order: a document is written for people to read. And what a program edits, it edits in place.
+//! JSON whose members keep their order: documents are written for people to read. Edits happen in place.
 
 pub mod openapi30;
 
@@ -11,7 +11,7 @@ use serde::{
 };
 use serde_json::Value;
 
-/// A value.
+/// A JSON value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Json {
     /// Members, in their order.
@@ -23,22 +23,22 @@ pub enum Json {
 }
 
 impl Json {
-    /// The member of an object.
+    /// A member of an object.
     pub fn get(&self, name: &str) -> Option<&Self> {
         self.members().iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    /// The member of an object, to be changed.
+    /// A mutable member of an object.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Self> {
         self.members_mut().iter_mut().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    /// What lies at this path of members.
+    /// The value at this path of members.
     pub fn at_mut(&mut self, path: &[&str]) -> Option<&mut Self> {
         path.iter().try_fold(self, |value, name| value.get_mut(name))
     }
 
-    /// Sets the member of an object; a new one goes last.
+    /// Sets a member of an object; a new member goes last.
     pub fn set(&mut self, name: &str, value: impl Into<Self>) {
         let value = value.into();
         match self.get_mut(name) {
@@ -51,7 +51,7 @@ impl Json {
         }
     }
 
-    /// Takes a member out of an object.
+    /// Removes a member of an object.
     pub fn remove(&mut self, name: &str) -> Option<Self> {
         let Self::Object(members) = self else { return None };
         let at = members.iter().position(|(known, _)| known == name)?;
@@ -66,7 +66,7 @@ impl Json {
         }
     }
 
-    /// The same, to be changed.
+    /// The mutable members of an object; another value has none.
     pub fn members_mut(&mut self) -> &mut [(String, Self)] {
         match self {
             Self::Object(members) => members,
@@ -74,7 +74,7 @@ impl Json {
         }
     }
 
-    /// The members of an object, taken out of it.
+    /// Takes the members out of an object.
     pub fn into_members(self) -> Vec<(String, Self)> {
         match self {
             Self::Object(members) => members,
@@ -90,7 +90,7 @@ impl Json {
         }
     }
 
-    /// The elements of an array, to be changed; another value has none.
+    /// The mutable elements of an array; another value has none.
     pub fn elements_mut(&mut self) -> &mut [Self] {
         match self {
             Self::Array(elements) => elements,
@@ -98,7 +98,7 @@ impl Json {
         }
     }
 
-    /// A text.
+    /// The value of a text.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Plain(value) => value.as_str(),

@@ -1,7 +1,7 @@
-//! One binary that issues and revokes its own tokens and proxies `/api/…` to the services it knows.
+//! One binary that issues and revokes its own tokens and proxies `/api/…` to the configured services.
 //!
-//! Two halves: the control plane ([`api`], [`domain`]) answers the gateway's own paths; the data plane ([`edge`]) proxies
-//! from one immutable snapshot. [`app`] is where they meet. `ARCHITECTURE.md` is the map.
+//! Two halves: the control plane ([`api`], [`domain`]) serves the gateway's own paths; the data plane ([`edge`])
+//! proxies from one immutable snapshot. They meet in [`app`]. `ARCHITECTURE.md` is the map.
 
 pub mod adapters;
 pub mod api;

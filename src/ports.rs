@@ -1,15 +1,15 @@
-//! What every half of the gateway may ask of the world: the time and random bytes. Both are ports, so that a test can
-//! say what time it is and what chance brings.
+//! The two things that every half of the gateway needs from outside: the time and random bytes. Both are ports, so that
+//! tests can fix them.
 
 use chrono::{DateTime, Utc};
 
-/// Tells the time.
+/// A clock.
 pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> DateTime<Utc>;
 }
 
-/// Draws random bytes that nobody can predict.
+/// A source of unpredictable random bytes.
 pub trait Entropy: Send + Sync + 'static {
     /// Fills `bytes`.
     fn fill(&self, bytes: &mut [u8]);

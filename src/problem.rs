@@ -1,4 +1,5 @@
-//! The error document of every answer that is not a success: `application/problem+json` (RFC 9457). Knows no framework.
+//! The error document of every unsuccessful response: `application/problem+json` (RFC 9457). Independent of any
+//! framework.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -17,44 +18,44 @@ pub const CONTENT_TYPE: &str = "application/problem+json";
 /// One mistake in one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
-    /// Which field.
+    /// The field.
     pub field: String,
-    /// What kind of mistake, for programs.
+    /// The kind of mistake, for programs.
     pub code: String,
-    /// What to do, for people.
+    /// The remedy, for people.
     pub message: String,
 }
 
-/// What went wrong, for people and for programs. Never holds a secret, an address or another system's text.
+/// An error, for people and for programs. Never contains a secret, an address or another system's text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// `about:blank`: the code says more than a URI would (RFC 9457 §4.2.1).
+    /// `about:blank`: the code is more specific than a URI (RFC 9457 §4.2.1).
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The status in words.
     pub title: &'static str,
-    /// The answer's status.
+    /// The status of the response.
     pub status: u16,
-    /// What was wrong and what to do.
+    /// The cause and the remedy.
     pub detail: Cow<'static, str>,
     /// Stable and machine-readable.
     pub code: &'static str,
-    /// Under which id the request is logged.
+    /// The id of the request in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// The mistakes, field by field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
-    /// Goes into `WWW-Authenticate`.
+    /// The value of `WWW-Authenticate`.
     #[serde(skip)]
     pub challenge: Option<Challenge>,
-    /// Goes into `Retry-After`.
+    /// The value of `Retry-After`.
     #[serde(skip)]
     pub retry_after: Option<Duration>,
 }
 
 impl Problem {
-    /// A problem with the status' own title.
+    /// A problem with the standard title of its status.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind: "about:blank",
@@ -70,7 +71,7 @@ impl Problem {
         }
     }
 
-    /// Fields of the request are wrong: 422.
+    /// Fields of the request are invalid: 422.
     pub fn invalid_fields(errors: Vec<FieldError>) -> Self {
         let detail = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect::<Vec<_>>();
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", detail.join("; ")) }
@@ -84,7 +85,7 @@ impl Problem {
         }
     }
 
-    /// The caller may not do this: 401 without a credential, 403 with one that is not enough.
+    /// The caller may not do this: 401 without a credential, 403 with one that is insufficient.
     pub fn denied(denied: Denied) -> Self {
         match denied {
             Denied::CredentialMissing(Accepted::Token) => Self::new(
@@ -128,7 +129,7 @@ impl Problem {
         }
     }
 
-    /// A browser sent its session along from a page that may not use it: 403.
+    /// A browser sent its session from a page that may not use it: 403.
     pub fn cross_site() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
@@ -149,7 +150,7 @@ impl Problem {
         )
     }
 
-    /// Something of ours cannot be reached for now: 503.
+    /// A dependency of the gateway is unavailable: 503.
     pub fn unavailable() -> Self {
         Self {
             retry_after: Some(Duration::from_secs(1)),
@@ -161,7 +162,7 @@ impl Problem {
         }
     }
 
-    /// Too many want the same at once: 503.
+    /// Too many requests at once: 503.
     pub fn overloaded() -> Self {
         Self {
             retry_after: Some(Duration::from_secs(5)),
@@ -173,7 +174,7 @@ impl Problem {
         }
     }
 
-    /// A mistake of ours: 500.
+    /// A fault of the gateway: 500.
     pub fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -182,14 +183,14 @@ impl Problem {
         )
     }
 
-    /// The same, for the request with this id.
+    /// Adds the id of the request.
     #[must_use]
     pub fn with_request_id(mut self, id: impl Into<String>) -> Self {
         self.request_id = Some(id.into());
         self
     }
 
-    /// The answer's status.
+    /// The status of the response.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
@@ -200,16 +201,16 @@ impl Problem {
     }
 }
 
-/// Why a caller has to show a (better) token: the content of `WWW-Authenticate` (RFC 6750 §3).
+/// Why a caller must send a (better) token: the content of `WWW-Authenticate` (RFC 6750 §3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Challenge {
-    /// None was shown, so no error is named (RFC 6750 §3.1).
+    /// There is no token, so no error is named (RFC 6750 §3.1).
     TokenMissing,
-    /// It was shown in a form that cannot be read.
+    /// The token is malformed.
     InvalidRequest,
-    /// The one shown is no good.
+    /// The token is invalid.
     InvalidToken(Rejection),
-    /// The one shown does not allow this.
+    /// The token does not allow this.
     InsufficientScope(Scope),
 }
 

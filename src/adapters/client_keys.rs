@@ -18,10 +18,10 @@ use crate::domain::gateway::{
     services::ports::{AssertionError, ClientKeyError, ClientKeys, KeyFlaw},
 };
 
-/// No assertion is longer.
+/// The maximum length of an assertion.
 const MAX_ASSERTION_BYTES: usize = 16 * 1024;
 
-/// Reads and verifies with aws-lc.
+/// Reads keys and verifies signatures with aws-lc.
 pub struct AwsLcClientKeys;
 
 impl ClientKeys for AwsLcClientKeys {
@@ -35,7 +35,7 @@ impl ClientKeys for AwsLcClientKeys {
             Ok(_) => return Err(ClientKeyError::NoKey),
             Err(_) => pem::public_keys(file)?,
         };
-        // Of two members of one name readers take one or the other (RFC 7517 §4).
+        // Of two members with one name, readers take one or the other (RFC 7517 §4).
         if let Some(repetition) = shape::repetition(file) {
             return Err(repetition);
         }
@@ -59,7 +59,7 @@ impl ClientKeys for AwsLcClientKeys {
     fn verify(&self, assertion: &str, keys: &[ClientKey]) -> Result<AssertionClaims, AssertionError> {
         let parts = Parts::of(assertion)?;
         let header = decoded(parts.header)?;
-        // serde takes `["ES256", …]` for `{"alg": "ES256", …}`; RFC 7515 §4 does not.
+        // serde accepts `["ES256", …]` for `{"alg": "ES256", …}`; RFC 7515 §4 does not.
         if header.trim_ascii_start().starts_with(b"[") {
             return Err(AssertionError::Malformed);
         }
@@ -80,7 +80,7 @@ impl ClientKeys for AwsLcClientKeys {
     }
 }
 
-/// Whether the key, or its name, is that of one before it.
+/// Whether an earlier key has the same key or the same name.
 fn repeats(before: &[ClientKey], key: &ClientKey) -> Option<KeyFlaw> {
     let first = |is: &dyn Fn(&ClientKey) -> bool| before.iter().position(is).map(|at| at + 1);
     first(&|other| other.jwk == key.jwk)
@@ -88,20 +88,20 @@ fn repeats(before: &[ClientKey], key: &ClientKey) -> Option<KeyFlaw> {
         .or_else(|| first(&|other| other.kid.is_some() && other.kid == key.kid).map(KeyFlaw::SameKid))
 }
 
-/// `JWT`, or what is being registered for it (draft-ietf-oauth-rfc7523bis); any case, with or without `application/`
-/// (RFC 7515 §4.1.9). Not an access token that somebody else signed with the key.
+/// `JWT`, or the type that is being registered for assertions (draft-ietf-oauth-rfc7523bis); in any case, with or
+/// without `application/` (RFC 7515 §4.1.9). An access token that another issuer signed with the key is refused.
 fn is_assertion_type(typ: &str) -> bool {
     let typ = typ.to_ascii_lowercase();
     matches!(typ.strip_prefix("application/").unwrap_or(&typ), "jwt" | "client-authentication+jwt")
 }
 
-/// What a header says before anything is verified. `alg` is compared with the key's and never followed.
+/// The header of an unverified assertion. `alg` is compared with the key's and never followed.
 #[derive(Deserialize)]
 struct UnverifiedHeader {
     alg: String,
     kid: Option<String>,
     typ: Option<String>,
-    /// Whether there are extensions that a reader must understand (RFC 7515 §4.1.11). We understand none.
+    /// Whether there are extensions that a reader must understand (RFC 7515 §4.1.11). The gateway supports none.
     #[serde(default, deserialize_with = "present")]
     crit: bool,
 }

@@ -1,4 +1,4 @@
-//! The console, for the one thing that is shown there on purpose: a dummy token (development only).
+//! The console, for the one thing that is printed there on purpose: a dummy token (development only).
 
 use std::{io::Write, sync::Mutex};
 
@@ -8,7 +8,7 @@ use crate::domain::gateway::{models::token::DummyText, services::ports::DummyCon
 pub struct Console<W>(Mutex<W>);
 
 impl<W: Write> Console<W> {
-    /// Begins to write to this output.
+    /// Writes to this output.
     pub fn new(output: W) -> Self {
         Self(Mutex::new(output))
     }
@@ -16,13 +16,14 @@ impl<W: Write> Console<W> {
 
 impl<W: Write + Send> DummyConsole for Console<W> {
     fn show(&self, typed: &DummyText) {
-        // One write for the whole text, so that log lines cannot come between. `DummyText` holds no control characters.
+        // One write for the whole text, so that no log line can come between. `DummyText` contains no control
+        // characters.
         let shown = format!(
             "\n┌─ DUMMY TOKEN (development only) ─ router → controller → service → repository\n│ {}\n└─ this text is a token now: send it as `Authorization: Bearer …`\n\n",
             typed.as_str()
         );
         let mut output = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // A console that is gone (a closed pipe) is no reason to fail the request.
+        // A closed console (a broken pipe) must not fail the request.
         let _ = output.write_all(shown.as_bytes()).and_then(|()| output.flush());
     }
 }

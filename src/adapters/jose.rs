@@ -1,8 +1,8 @@
-//! What headers of signed tokens have in common, whoever signed them.
+//! Header rules that all signed tokens share.
 
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
-/// Whether a member is there, whatever its value: `null` is a value, too.
+/// Whether a member exists, with any value: `null` is a value, too.
 pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }

@@ -31,13 +31,13 @@ use crate::domain::gateway::{
 /// `typ` of an access token (RFC 9068 §2.1).
 const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
-/// `typ` of an assertion: what libraries expect of a JWT that they are told nothing else about.
+/// `typ` of an assertion: the generic type that JWT libraries expect.
 const ASSERTION_TYPE: &str = "JWT";
 
-/// No token of ours is longer: it must fit into a request head, which is limited to 16 KiB.
+/// The maximum length of our tokens: one must fit into a request head, which is limited to 16 KiB.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// Makes and loads keys with aws-lc.
+/// Creates and loads keys with aws-lc.
 pub struct AwsLcKeysmith;
 
 impl Keysmith for AwsLcKeysmith {
@@ -89,7 +89,7 @@ fn pkcs1(pkcs8: &[u8]) -> Result<Vec<u8>, KeyError> {
 /// The `kid` of a key and its public half.
 fn describe(algorithm: SigningAlgorithm, private_key: &[u8]) -> Result<(String, Option<Value>), KeyError> {
     if algorithm == SigningAlgorithm::Hs256 {
-        // A digest of the secret names it and gives nothing of its 256 bits away.
+        // A digest of the secret identifies it and reveals none of its 256 bits.
         let digest = Sha256::digest([b"gateway kid".as_slice(), private_key].concat());
         return Ok((URL_SAFE_NO_PAD.encode(digest), None));
     }
@@ -153,13 +153,13 @@ impl KeyRing for JwtKeyRing {
     }
 }
 
-/// What a header says before anything is verified. `alg` is compared with the key's and never followed.
+/// The header of an unverified token. `alg` is compared with the key's and never followed.
 #[derive(Deserialize)]
 struct UnverifiedHeader {
     alg: String,
     kid: String,
     typ: String,
-    /// Whether there are extensions that a reader must understand (RFC 7515 §4.1.11). We understand none.
+    /// Whether there are extensions that a reader must understand (RFC 7515 §4.1.11). The gateway supports none.
     #[serde(default, deserialize_with = "present")]
     crit: bool,
 }
@@ -176,7 +176,7 @@ impl SignatureVerifier for JwtKeyRing {
         let (message, signature) = token.rsplit_once('.').ok_or(Rejection::Malformed)?;
         let (header, payload) = message.split_once('.').ok_or(Rejection::Malformed)?;
         let header = decoded(header)?;
-        // serde takes `["ES256", …]` for `{"alg": "ES256", …}`; RFC 7515 §4 does not.
+        // serde accepts `["ES256", …]` for `{"alg": "ES256", …}`; RFC 7515 §4 does not.
         if header.trim_ascii_start().starts_with(b"[") {
             return Err(Rejection::Malformed);
         }
@@ -201,7 +201,7 @@ fn decoded(part: &str) -> Result<Vec<u8>, Rejection> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Rejection::Malformed)
 }
 
-/// `application/at+jwt` and any case will do (RFC 9068 §4, RFC 7515 §4.1.9).
+/// `application/at+jwt` and any case are valid (RFC 9068 §4, RFC 7515 §4.1.9).
 fn is_access_token_type(typ: &str) -> bool {
     let typ = typ.to_ascii_lowercase();
     typ.strip_prefix("application/").unwrap_or(&typ) == ACCESS_TOKEN_TYPE

@@ -1,4 +1,4 @@
-//! Hashes passwords with Argon2id (RFC 9106), on threads of their own that give way to whatever else wants the processor.
+//! Hashes passwords with Argon2id (RFC 9106), on threads of the lowest priority.
 
 mod workers;
 
@@ -19,32 +19,33 @@ use crate::{
     ports::Entropy,
 };
 
-/// 19 MiB, two passes, one lane: the least that OWASP recommends, some 20 ms of a core. Whoever changes this need not care for
-/// what is stored: it says how it was hashed, and is hashed anew when its owner signs in.
+/// 19 MiB, two passes, one lane: the minimum that OWASP recommends, some 20 ms of a core. Safe to change: stored hashes
+/// carry their parameters and are rehashed at the next login.
 const PARAMETERS: Params = match Params::new(19 * 1024, 2, 1, None) {
     Ok(parameters) => parameters,
     Err(_) => Params::DEFAULT,
 };
 
-/// Of 128 bits, as RFC 9106 §3.1 recommends.
+/// 128 bits, as RFC 9106 §3.1 recommends.
 const SALT_BYTES: usize = 16;
 
-/// What a stored hash may want at most, in KiB: one that was tampered with must not take the machine's memory.
+/// The most memory that a stored hash may demand, in KiB: a hash that was tampered with must not take the machine's
+/// memory.
 const LARGEST: u32 = 256 * 1024;
 
-/// How long a thread stays, with its 19 MiB, when there is nothing to hash.
+/// How long an idle thread keeps its 19 MiB before it ends.
 const STAY: Duration = Duration::from_secs(10);
 
 /// Hashes passwords.
 pub struct Argon2Passwords {
     workers: Workers,
     entropy: Arc<dyn Entropy>,
-    /// What a password is compared with where there is none: hashed like any other, and like none of them.
+    /// Stands in for the hash where an account has none: verifying takes as long, and always fails.
     nobodys: PasswordHash,
 }
 
 impl Argon2Passwords {
-    /// One at a time for each core of this machine.
+    /// Hashes one password per core of this machine at a time.
     pub fn new(entropy: Arc<dyn Entropy>) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         let (m, t, p) = (PARAMETERS.m_cost(), PARAMETERS.t_cost(), PARAMETERS.p_cost());
@@ -84,7 +85,7 @@ impl PasswordHasher for Argon2Passwords {
                     return Err(broken("it has no salt or no hash"));
                 };
                 let output = way.output(&password, &salt, wanted.len(), memory)?;
-                // In constant time, as `Output` compares.
+                // `Output` compares in constant time.
                 let is_right = output == wanted && is_somebodys;
                 Ok(if is_right { Verified::Right { outdated: way.is_outdated() } } else { Verified::Wrong })
             })
@@ -92,7 +93,7 @@ impl PasswordHasher for Argon2Passwords {
     }
 }
 
-/// How a password is hashed.
+/// The algorithm and its parameters.
 struct Way {
     algorithm: Algorithm,
     version: Version,
@@ -100,7 +101,7 @@ struct Way {
 }
 
 impl Way {
-    /// As a stored hash says of itself.
+    /// The parameters that a stored hash names.
     fn of(stored: &phc::PasswordHash) -> Result<Self, HashingError> {
         let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(broken)?;
         let version = stored.version.map_or(Ok(Version::default()), Version::try_from).map_err(broken)?;
@@ -135,8 +136,8 @@ impl Way {
     }
 }
 
-/// The texts name what is wrong with a hash or a parameter, and no password.
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+/// The texts say what is invalid about a hash or a parameter, and contain no password.
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes it by value")]
 fn broken(error: impl ToString) -> HashingError {
     HashingError::Broken(error.to_string())
 }
@@ -223,7 +224,7 @@ mod tests {
         }
     }
 
-    /// The library's own way, which takes its memory anew each time.
+    /// The library's own function, which allocates its memory for each hash.
     #[tokio::test]
     async fn it_is_as_the_library_hashes_whatever_was_in_the_memory_before() {
         let passwords = passwords();

@@ -1,5 +1,5 @@
-//! Providers: where people sign in. One file for each; `plain` and `oidc` are for those that tell who the person is in a way of their own,
-//! and by OpenID Connect. What providers have in common is in `protocol`.
+//! Providers: where people sign in. Each has a file. `oidc` serves those that identify people by OpenID Connect,
+//! `plain` those with an API of their own. `protocol` holds the parts that providers share.
 
 mod apple;
 mod discord;
@@ -38,26 +38,26 @@ use crate::{
     ports::Clock,
 };
 
-/// The HTTP client could not be made, for want of root certificates for instance.
+/// The HTTP client could not be created, for example because there are no root certificates.
 #[derive(Debug, Clone, Error)]
 #[error("the HTTP client for providers cannot be made: {0}")]
 pub struct NoHttpClient(String);
 
-/// What has to be done before the providers can be talked to. Whoever talks to one before it is done waits for it.
+/// Preparation that must finish before providers can be called. Calls wait for it.
 #[must_use]
 pub struct Preparation(Option<Arc<Http>>);
 
 impl Preparation {
-    /// Makes the HTTP client. It blocks for some milliseconds, as every root certificate of this machine is read.
+    /// Creates the HTTP client. This blocks for some milliseconds: it reads every root certificate of this machine.
     ///
     /// # Errors
-    /// When it cannot be made. Providers are then unavailable.
+    /// If the client cannot be created. Providers are then unavailable.
     pub fn run(self) -> Result<(), NoHttpClient> {
         self.0.map_or(Ok(()), |http| http.prepare())
     }
 }
 
-/// Makes the providers that are on.
+/// Creates the enabled providers.
 pub fn providers(settings: &[ProviderSettings], clock: &Arc<dyn Clock>) -> (Vec<Arc<dyn Provider>>, Preparation) {
     with_limits(settings, clock, Limits::USUAL)
 }

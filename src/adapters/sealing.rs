@@ -14,13 +14,13 @@ use crate::domain::gateway::{
     services::ports::{OpenError, Sealer, SuccessorDerivation},
 };
 
-/// The first byte of everything sealed in this form.
+/// The first byte of every sealed value in this format.
 const VERSION: u8 = 1;
-/// How many bytes of the key's digest name it.
+/// How many bytes of a key's digest form its id.
 const KEY_ID_LEN: usize = 8;
 const HEAD_LEN: usize = 1 + KEY_ID_LEN + NONCE_LEN;
 
-/// Why a vault could not be made.
+/// Why a vault could not be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum VaultError {
     /// No key was given.
@@ -31,7 +31,7 @@ pub enum VaultError {
     Refused,
 }
 
-/// Seals and opens.
+/// Seals and opens values.
 pub struct Vault {
     /// Never empty; the first one seals.
     keys: Vec<VaultKey>,
@@ -44,7 +44,7 @@ struct VaultKey {
 }
 
 impl Vault {
-    /// A vault with these keys; the first one seals.
+    /// Creates a vault with these keys; the first one seals.
     pub fn new(keys: &[[u8; 32]]) -> Result<Self, VaultError> {
         if keys.is_empty() {
             return Err(VaultError::NoKey);
@@ -57,7 +57,7 @@ impl Vault {
         &self.keys[0]
     }
 
-    /// The secret, and the key that it was sealed with.
+    /// The secret, and the key that sealed it.
     fn open_with_key(&self, context: &str, sealed: &[u8]) -> Result<(&VaultKey, Vec<u8>), OpenError> {
         if sealed.len() < HEAD_LEN || sealed[0] != VERSION {
             return Err(OpenError::Damaged);
@@ -131,7 +131,7 @@ impl SuccessorDerivation for Vault {
 
     fn descendants(&self, presented: &RefreshToken, generations: usize) -> Vec<TokenDigest> {
         let mut found = Vec::new();
-        // The tokens of one generation, each with the oldest key that the next may be derived with: keys only get newer.
+        // The tokens of one generation, each with the oldest key that may derive the next one: keys only get newer.
         let mut generation = vec![(presented.clone(), self.keys.len())];
         for _ in 0..generations {
             let next = generation.iter().flat_map(|(token, oldest)| {
@@ -213,7 +213,7 @@ mod tests {
             let second = old.successor(&first);
             [second.clone(), old.successor(&second)]
         };
-        // The operator put another key in front.
+        // The operator put a new key in front.
         let new = vault(&[1, 2]);
         let fourth = new.successor(&third);
         let known = |generations| new.descendants(&first, generations);

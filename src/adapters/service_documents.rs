@@ -1,5 +1,5 @@
-//! What services say of themselves: their OpenAPI documents, fetched, and told as the gateway serves them. A document is data of
-//! somebody else: it is read, bounded and judged, and nothing in it is followed.
+//! The OpenAPI documents of services: fetched, and rewritten to the paths of the gateway. A document is untrusted data:
+//! it is bounded and validated, and no reference in it is fetched.
 
 mod bounds;
 mod names;
@@ -18,65 +18,65 @@ use crate::{
     json::{Json, openapi30},
 };
 
-/// The largest document that is read.
+/// The maximum size of a document.
 const MOST_BYTES: usize = 5 * 1024 * 1024;
 
-/// How long a service may take to hand its document over.
+/// The time limit for a service to send its document.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A service as the gateway serves it.
+/// A service as the gateway publishes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Described {
-    /// Its name: the tag of its operations.
+    /// The name: the tag of its operations.
     pub service: String,
-    /// What it says of itself.
+    /// The description in its document.
     pub description: Option<String>,
-    /// Its paths outside.
+    /// The public paths.
     pub paths: Vec<(String, Json)>,
-    /// What they refer to, by kind.
+    /// The components that the paths refer to, by kind.
     pub components: Vec<(String, Vec<(String, Json)>)>,
 }
 
 /// Why a document cannot be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unreadable {
-    /// It is not to be asked.
+    /// The setting disables it.
     #[error("its document is off")]
     Off,
-    /// Nobody answers.
+    /// The service does not respond.
     #[error("it cannot be fetched: {0}")]
     Unreachable(String),
-    /// The service has none there.
+    /// The service responds with this status.
     #[error("its document is answered with {0}")]
     Status(u16),
-    /// There is too much of it.
+    /// The document is too large.
     #[error("its document has more than 5 MiB")]
     TooLarge,
-    /// There is too much in it.
+    /// The document contains too many values.
     #[error("its document has more than {0}")]
     TooMany(&'static str),
     /// It is not JSON.
     #[error("its document is not JSON: {0}")]
     NotJson(String),
-    /// It is JSON, but no document.
+    /// It is JSON, but no OpenAPI document.
     #[error("its document is not one of OpenAPI 3.0, 3.1 or Swagger 2.0: {0}")]
     NotOpenApi(String),
 }
 
-/// Fetches documents.
+/// Fetches the documents of services.
 pub struct ServiceDocuments {
     http1: Client,
     http2: Client,
 }
 
 impl ServiceDocuments {
-    /// Makes the clients.
+    /// Creates the clients.
     ///
     /// # Errors
-    /// What the library says.
+    /// If the library cannot create them.
     #[expect(
         clippy::disallowed_methods,
-        reason = "services are not providers: plain http, and no certificates to be read"
+        reason = "services are not providers: they speak plain http and need no certificates"
     )]
     pub fn new() -> Result<Self, String> {
         let client = || {
@@ -87,10 +87,10 @@ impl ServiceDocuments {
         Ok(Self { http1: made(client().build())?, http2: made(client().http2_prior_knowledge().build())? })
     }
 
-    /// The document at this path of an instance.
+    /// Fetches the document at this path of an instance.
     ///
     /// # Errors
-    /// Why it cannot be had.
+    /// If the document cannot be fetched.
     pub async fn fetch(&self, instance: &Instance, path: &str) -> Result<Vec<u8>, Unreadable> {
         let client = match instance.protocol {
             UpstreamProtocol::Http1 => &self.http1,
@@ -115,7 +115,7 @@ impl ServiceDocuments {
     }
 }
 
-/// The innermost reason: what is around it names the URL again.
+/// The innermost cause: the outer errors repeat the URL.
 fn cause(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
@@ -124,10 +124,10 @@ fn cause(error: &reqwest::Error) -> String {
     innermost.to_string()
 }
 
-/// A service by its document.
+/// Describes a service by its document.
 ///
 /// # Errors
-/// Why the document is none.
+/// If the document is invalid.
 pub fn described(document: &[u8], service: &ServiceName, table: &RouteTable) -> Result<Described, Unreadable> {
     bounds::check_text(document)?;
     let mut json: Json = serde_json::from_slice(document).map_err(|error| Unreadable::NotJson(error.to_string()))?;
@@ -165,13 +165,13 @@ pub fn described(document: &[u8], service: &ServiceName, table: &RouteTable) -> 
     Ok(described)
 }
 
-/// A service without a document, by its routes.
+/// Describes a service without a document, by its routes.
 pub fn of_routes(service: &ServiceName, table: &RouteTable) -> Described {
     outside::of_routes(service, table)
 }
 
-/// The path before all others: that of the first server. One that is a route's path outside (FastAPI's `root_path`) is none
-/// at the service.
+/// The path prefix of the first server in the document. A public path of a route (FastAPI's `root_path`) is no path at
+/// the service, and yields an empty prefix.
 fn base_path(document: &Json, service: &ServiceName, table: &RouteTable) -> String {
     let server = document.get("servers").and_then(|servers| servers.elements().first());
     let url = server.and_then(|server| server.get("url")).and_then(Json::text).unwrap_or_default();
@@ -184,7 +184,7 @@ fn base_path(document: &Json, service: &ServiceName, table: &RouteTable) -> Stri
     if is_outside { String::new() } else { base }
 }
 
-/// Whether it reads as what it is to be part of.
+/// Validates the result as part of an OpenAPI document.
 fn judge(described: &Described) -> Result<(), Unreadable> {
     let mut whole = Json::from(serde_json::json!({
         "openapi": "3.1.0", "info": {"title": "a service", "version": "1"}, "paths": {}, "components": {}
@@ -197,7 +197,7 @@ fn judge(described: &Described) -> Result<(), Unreadable> {
     serde_json::from_str::<oas3::Spec>(&text).map(drop).map_err(wrong)
 }
 
-/// A text of the document as it may stand in a log: short, and on one line.
+/// A text of the document for the log: short, and on one line.
 fn printable(text: &str) -> String {
     const LONGEST: usize = 200;
     text.chars().take(LONGEST).map(|c| if c.is_control() { '?' } else { c }).collect()

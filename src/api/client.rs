@@ -1,4 +1,4 @@
-//! `/oauth2/…`: what machine clients call, and the metadata by which they find it. Errors are those of RFC 6749 §5.2.
+//! `/oauth2/…`: the endpoints of machine clients, and their metadata. Errors are those of RFC 6749 §5.2.
 
 use std::marker::PhantomData;
 
@@ -99,7 +99,8 @@ impl MetadataApi {
     }
 }
 
-/// A request for the metadata by the issuer's path (`by_issuer`), at the one path that has them. Any other stays as it is.
+/// Rewrites a request for the metadata at the issuer's path (`by_issuer`) to their only path. Other requests stay as
+/// they are.
 pub(super) fn at_metadata(mut request: Request, by_issuer: &str) -> Request {
     if request.uri().path() == by_issuer {
         *request.uri_mut() = Uri::from_static(METADATA_PATH);
@@ -147,12 +148,12 @@ impl<'a> ApiExtractor<'a> for ClientProof {
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
         let headers = request.headers().get_all(header::AUTHORIZATION);
-        // One that is no text is one that nobody can read.
+        // A header that is not valid text counts as empty.
         Ok(Self(headers.iter().map(|value| value.to_str().unwrap_or_default().to_owned()).collect()))
     }
 }
 
-/// A client's form, or why it cannot be read: that is told as RFC 6749 wants it, too.
+/// A client's form, or the error in it: that is reported as in RFC 6749, too.
 struct ClientBody<T> {
     posted: PostedForm,
     documented: PhantomData<fn() -> T>,
@@ -186,7 +187,7 @@ where
     }
 }
 
-/// What a client is answered.
+/// A response to a client.
 struct OAuthAnswer<T>(Result<T, OAuthError>);
 
 impl<T: ToJSON + Send> IntoResponse for OAuthAnswer<T> {
@@ -210,7 +211,7 @@ impl<T: Type + ToJSON> ApiResponse for OAuthAnswer<T> {
     }
 }
 
-/// That a token was ended: the status says it all (RFC 7009 §2.2).
+/// The response of a revocation: the status is all (RFC 7009 §2.2).
 struct RevocationAnswer(Result<(), OAuthError>);
 
 impl IntoResponse for RevocationAnswer {
@@ -232,7 +233,7 @@ impl ApiResponse for RevocationAnswer {
     }
 }
 
-/// RFC 6749 §5.1: both headers, the older one too.
+/// RFC 6749 §5.1: both headers, including the older one.
 fn uncached(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -244,7 +245,7 @@ fn refusal(error: &OAuthError) -> Response {
     let mut response = uncached(Json(error.document()).into_response());
     response.set_status(error.status);
     let headers = response.headers_mut();
-    // RFC 6749 §5.2 wants it when Basic was tried, RFC 9110 §11.6.1 with every 401.
+    // RFC 6749 §5.2 requires it when Basic was tried, RFC 9110 §11.6.1 with every 401.
     if error.status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(r#"Basic realm="gateway", charset="UTF-8""#));
     }

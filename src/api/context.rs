@@ -1,4 +1,4 @@
-//! What the data plane says of a request that it hands over.
+//! The data plane's information about a request that it hands to the API.
 
 use std::net::IpAddr;
 
@@ -7,16 +7,16 @@ use poem::Request;
 
 use crate::domain::gateway::controllers::caller::Sender;
 
-/// Found in the request's extensions.
+/// Stored in the request's extensions.
 #[derive(Debug, Clone, Default)]
 pub struct RequestContext {
-    /// Under which id the request is logged.
+    /// The id of the request in the log.
     pub request_id: Option<String>,
-    /// The client's address: the peer's, or the one that a trusted proxy vouches for.
+    /// The client's address: the peer's, or the one that a trusted proxy sent.
     pub client: Option<IpAddr>,
-    /// Whether the client came by `http` or `https`.
+    /// The scheme that the client used: `http` or `https`.
     pub scheme: Option<&'static str>,
-    /// What was taken off its path: empty, or `/…`.
+    /// The prefix that was removed from the path: empty, or `/…`.
     pub prefix: String,
 }
 
@@ -25,7 +25,7 @@ impl RequestContext {
         request.extensions().get::<Self>().cloned().unwrap_or_default()
     }
 
-    /// Who sends a request.
+    /// The sender of a request.
     pub(super) fn sender(request: &Request) -> Sender {
         let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         Sender { user_agent: user_agent.map(str::to_owned), address: Self::of(request).client }

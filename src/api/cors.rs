@@ -1,5 +1,6 @@
-//! Pages of `ALLOWED_ORIGINS` may call the API and read what it answers, in the name of whoever is signed in (the Fetch
-//! standard's CORS protocol); those of previews without cookies. What is published for everybody is readable by every page.
+//! CORS (the Fetch standard's protocol): pages of `ALLOWED_ORIGINS` may call the API and read its responses, in the
+//! name of the signed-in person; those of previews only without cookies. Published documents are readable by every
+//! page.
 
 use std::sync::Arc;
 
@@ -9,32 +10,32 @@ use poem::{Request, Response};
 use super::problems::AllowedMethods;
 use crate::domain::gateway::models::origin::{AllowedOrigins, Reader};
 
-/// What pages may send besides what any form could.
+/// The headers that pages may send besides the CORS-safelisted ones.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type");
 
-/// What they may read besides the body: why something failed, and under which id it is logged.
+/// The headers that pages may read: the cause of a failure, and the id of the request in the log.
 const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static("x-request-id, www-authenticate, retry-after");
 
-/// How long a browser need not ask again, in seconds. An origin that is taken off the list is refused all the same: every
-/// answer says who may read it.
+/// How long a browser may cache a preflight, in seconds. An origin that is removed from the list is refused at once all
+/// the same: every response names its permitted readers.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// Where keys and metadata are published (RFC 8615).
+/// The path of published keys and metadata (RFC 8615).
 const PUBLISHED: &str = "/.well-known/";
 
-/// The origins whose pages may call.
+/// The origins whose pages may call the API.
 #[derive(Clone)]
 pub(super) struct Cors(Arc<AllowedOrigins>);
 
-/// Which pages may read the answer to a request.
+/// The pages that may read a response.
 pub(super) enum Readers {
-    /// Those of every origin, without cookies.
+    /// Pages of every origin, without cookies.
     Everybody,
-    /// Those of this one, which asks.
+    /// Pages of this origin, which sent the request.
     Page(HeaderValue, Reader),
-    /// Not the one that asks; another might.
+    /// Not the sender of the request; pages of other origins might.
     Others,
-    /// None.
+    /// No pages.
     Nobody,
 }
 
@@ -43,7 +44,7 @@ impl Cors {
         Self(origins.into())
     }
 
-    /// Who may read the answer to a request.
+    /// The permitted readers of the response to a request.
     pub(super) fn readers(&self, request: &Request) -> Readers {
         if request.uri().path().starts_with(PUBLISHED) {
             return Readers::Everybody;
@@ -58,7 +59,7 @@ impl Cors {
 }
 
 impl Readers {
-    /// What a browser wants to know before it sends what no form could.
+    /// The response to a preflight.
     pub(super) fn preflight(&self, request: &Request, allowed: &AllowedMethods) -> Option<Response> {
         let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         if matches!(self, Self::Others | Self::Nobody) || request.method() != Method::OPTIONS || !asks {
@@ -73,7 +74,8 @@ impl Readers {
         Some(answer)
     }
 
-    /// Says on an answer who may read it. Where anybody else may, the answer differs by origin even for those who may not.
+    /// Writes the permitted readers into a response. Where other origins may read it, the response varies by origin
+    /// even for those that may not.
     pub(super) fn told(self, headers: &mut HeaderMap) {
         let origin = match &self {
             Self::Nobody => return,

@@ -1,6 +1,6 @@
-//! Swagger UI and the OpenAPI document, of the gateway and of its services. Both are made when somebody first asks for them:
-//! the page alone is as large as everything else that a gateway without traffic holds in memory, and making it took longer than
-//! the rest of the start.
+//! Swagger UI and the OpenAPI document, of the gateway and of its services. Both are created on the first request: the
+//! page alone is as large as the rest of an idle gateway's memory, and creating it took longer than the rest of the
+//! start.
 
 mod merged;
 mod truth;
@@ -20,12 +20,12 @@ pub(super) use self::truth::Facts;
 use super::{RequestContext, pages::ICON};
 use crate::json::Json;
 
-/// Swagger is one page with its script and style in it. It may talk to this gateway and to nobody else.
+/// Swagger is one page with its script and style inline. It may only connect to this gateway.
 const SWAGGER_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; \
                               font-src data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// Folded schemas; and in *Authorize* the cursor where the token goes (Swagger puts it into the last field), and no field for the
-/// session's cookie, which no script may set.
+/// Collapsed schemas; in *Authorize*, the cursor in the field for the token (Swagger focuses the last field), and no
+/// field for the session's cookie, which no script may set.
 const SWAGGER_OPTIONS: &str = r#"deepLinking: true, defaultModelsExpandDepth: 0,
         plugins: [() => ({ wrapComponents: {
             apiKeyAuth: (Original, { React }) => ({ name, schema }) => React.createElement("div", null,
@@ -37,18 +37,18 @@ const SWAGGER_OPTIONS: &str = r#"deepLinking: true, defaultModelsExpandDepth: 0,
             },
         } })],"#;
 
-/// Our groups, in the order in which a newcomer wants them. Those of services stand behind the first.
+/// The groups, in the order that suits newcomers. Those of services follow the first one.
 const GROUPS: [&str; 9] =
     ["Playground", "Tokens", "Sign in", "Accounts", "OAuth", "Machine clients", "Welcome", "Discovery", "Health"];
 
-/// What describes an API and the services behind it.
+/// The documents of an API and the services behind it.
 pub struct Documents {
     make: Box<dyn Fn() -> Made + Send + Sync>,
     title: String,
     state: Mutex<State>,
 }
 
-/// What poem-openapi makes of our API.
+/// The output of poem-openapi for our API.
 struct Made {
     document: Json,
     page: String,
@@ -57,13 +57,13 @@ struct Made {
 #[derive(Default)]
 struct State {
     services: Vec<DescribedService>,
-    /// What was made of it, by the prefix under which somebody asked.
+    /// The created documents, by the prefix of the request.
     documents: HashMap<String, Bytes>,
     pages: HashMap<String, Bytes>,
 }
 
 impl Documents {
-    /// Those of a service.
+    /// The documents of a service.
     pub(super) fn of<T>(service: &OpenApiService<T, ()>, title: String, facts: Facts) -> Arc<Self>
     where
         T: OpenApi + Clone + Send + Sync + 'static,
@@ -78,12 +78,12 @@ impl Documents {
         Arc::new(Self { make: Box::new(make), title, state: Mutex::default() })
     }
 
-    /// Says what services there are. They are put in when somebody asks next.
+    /// Replaces the described services. The documents are created anew on the next request.
     pub fn publish(&self, services: Vec<DescribedService>) {
         *self.state() = State { services, ..State::default() };
     }
 
-    /// The OpenAPI document for somebody who came by this prefix: empty, or `/…`.
+    /// The OpenAPI document for requests with this prefix: empty, or `/…`.
     pub(super) fn document(&self, prefix: &str) -> Bytes {
         let mut state = self.state();
         if let Some(made) = state.documents.get(prefix) {
@@ -100,14 +100,14 @@ impl Documents {
             return made.clone();
         }
         let Made { document, page } = (self.make)();
-        // Within a script a text must not end it.
+        // A text inside a script must not end the script.
         let document = merged(document, &state, prefix).replace("</", "<\\/").replace("<!--", "<\\u0021--");
         let made: Bytes = completed(&page, &document, &self.title).into();
         state.pages.insert(prefix.to_owned(), made.clone());
         made
     }
 
-    /// A poisoned lock is taken all the same: what is missing in it is made anew.
+    /// A poisoned lock is used all the same: missing documents are created anew.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,13 +135,13 @@ impl Documents {
 
 fn merged(document: Json, state: &State, prefix: &str) -> String {
     let mut document = merged::merged(document, &state.services);
-    // One that is sure to answer: whoever reads it came by it.
+    // This server is reachable: the reader's request came that way.
     document.set("servers", serde_json::json!([{"url": if prefix.is_empty() { "/" } else { prefix }}]));
     serde_json::to_string(&document).unwrap_or_default()
 }
 
-/// poem-openapi's page with this document, and with what the page lacks. Between its head and its last lines are a script and a
-/// style of 1.6 MB, which are copied once and not looked at.
+/// Inserts the document and the missing parts into poem-openapi's page. Between its head and its last lines are a
+/// script and a style of 1.6 MB, which are copied once and not searched.
 fn completed(page: &str, document: &str, title: &str) -> String {
     let (head, rest) = page.split_once("<style").unwrap_or((page, ""));
     let (rest, end) = rest.rsplit_once("deepLinking: true,").unwrap_or((rest, ""));
@@ -156,6 +156,6 @@ fn completed(page: &str, document: &str, title: &str) -> String {
     [&head, "<style", middle, BEFORE_DOCUMENT, document, BEHIND_DOCUMENT, options, SWAGGER_OPTIONS, end].concat()
 }
 
-/// Between these the page has the document.
+/// The document is between these in the page.
 const BEFORE_DOCUMENT: &str = "let spec = ";
 const BEHIND_DOCUMENT: &str = ";\n    let oauth2RedirectUrl;";

@@ -1,4 +1,4 @@
-//! What a router takes out of a request: a JSON body, a form, a dummy token, who calls.
+//! Extractors of routers: a JSON body, a form, a dummy token, the caller.
 
 mod callers;
 mod notices;
@@ -25,14 +25,14 @@ use crate::{
     problem::Problem,
 };
 
-/// The largest body of the gateway's own API.
+/// The maximum body of the gateway's own API.
 pub(super) const BODY_LIMIT_BYTES: usize = 256 * 1024;
 
-/// The most parameters of a form. The longest form that is documented here has eight. A body of the largest size has room for
-/// 131072, and each costs memory and time before the caller is known.
+/// The maximum number of parameters in a form. The longest documented form has eight. A body of the maximum size has
+/// room for 131072, and each costs memory and time before the caller is known.
 pub(super) const MAX_FORM_PARAMETERS: usize = 64;
 
-/// A JSON body. Unlike poem-openapi's own it names the field that is wrong, and never quotes what was sent.
+/// A JSON body. Unlike poem-openapi's own it names the invalid field, and never quotes the request.
 pub(super) struct JsonBody<T>(pub T);
 
 impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
@@ -64,7 +64,7 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
     }
 }
 
-/// A JSON body that may be left out: without one everything in it is.
+/// An optional JSON body: without one every field has its default.
 pub(super) struct OptionalJsonBody<T>(pub T);
 
 impl<'a, T: Type + DeserializeOwned + Default> ApiExtractor<'a> for OptionalJsonBody<T> {
@@ -124,12 +124,12 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for FormBody<T> {
     }
 }
 
-/// The parameters of a form, in their order; a name may be there more than once.
+/// The parameters of a form, in order; names may repeat.
 pub(super) async fn posted_form(request: &Request, body: &mut RequestBody) -> Result<Vec<(String, String)>, Problem> {
     form(request, body).await.map_err(|ProblemError(problem)| problem)
 }
 
-/// Reads a form. The parameters are counted before any is decoded, so that the work is bounded by the size of the body.
+/// Parses a form. The parameters are counted before decoding, so that the work is bounded by the size of the body.
 async fn form<T: DeserializeOwned>(request: &Request, body: &mut RequestBody) -> Result<T, ProblemError> {
     match MediaType::of(request) {
         MediaType::Form => {}
@@ -146,12 +146,12 @@ async fn form<T: DeserializeOwned>(request: &Request, body: &mut RequestBody) ->
     form.map(|Form(form)| form).map_err(|_| bad_request("the form cannot be read"))
 }
 
-/// How many parameters a form has at most: `&` is the only separator (WHATWG URL §5.1).
+/// The maximum number of parameters in a form: `&` is the only separator (WHATWG URL §5.1).
 fn parameters(form: &[u8]) -> usize {
     form.split(|&byte| byte == b'&').count()
 }
 
-/// The `Authorization` header as it is, whatever its scheme, if there is one.
+/// The `Authorization` header as it is, with any scheme.
 pub(super) struct RawAuthorization(pub Option<String>);
 
 impl<'a> FromRequest<'a> for RawAuthorization {
@@ -234,7 +234,7 @@ async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Prob
     let too_large = || {
         ProblemError(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is larger than 256 KiB"))
     };
-    // Whoever announces too much is told so before they send it (RFC 9110 §10.1.1).
+    // A body that is announced as too large is refused before it is sent (RFC 9110 §10.1.1).
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > BODY_LIMIT_BYTES) {
         return Err(too_large());

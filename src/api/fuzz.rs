@@ -1,4 +1,4 @@
-//! What the fuzz target of forms in `fuzz/` checks. Not part of the binary: the feature `fuzz` brings it.
+//! The check of the fuzz target for forms in `fuzz/`. Not part of the binary: only the feature `fuzz` includes it.
 
 use std::{
     future::Future,
@@ -14,7 +14,7 @@ use url::form_urlencoded;
 
 use super::extract::{FORM, MAX_FORM_PARAMETERS, posted_form};
 
-/// A form of our own API. No more parameters are read than may be sent, and the `url` crate reads the same.
+/// A form of our own API. The parser reads at most the permitted number of parameters, and agrees with the `url` crate.
 pub fn form(bytes: &[u8]) {
     let request = Request::builder().method(Method::POST).header(CONTENT_TYPE, FORM).finish();
     let mut body = RequestBody::new(Body::from(bytes.to_vec()));

@@ -1,4 +1,4 @@
-//! `GET /livez` and `GET /readyz`: is it running, is it ready.
+//! `GET /livez` and `GET /readyz`: liveness and readiness.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use poem_openapi::{ApiResponse, OpenApi, payload::Json};
 use super::Tag;
 use crate::domain::gateway::schemas::health::{Health, HealthCheck};
 
-/// Looks at everything that a ready gateway needs.
+/// Checks everything that a ready gateway needs.
 #[async_trait]
 pub trait Readiness: Send + Sync {
-    /// Looks now.
+    /// Runs the checks.
     async fn check(&self) -> Vec<HealthCheck>;
 }
 

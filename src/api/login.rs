@@ -42,7 +42,7 @@ use crate::{
     problem::Problem,
 };
 
-/// The controllers behind the pages.
+/// The controllers of the pages.
 #[derive(Clone)]
 pub(super) struct SignIns {
     pub(super) logins: LoginController,
@@ -61,7 +61,7 @@ impl LoginApi {
         Self { parts }
     }
 
-    /// The page on which one signs in.
+    /// The sign-in page.
     async fn page(&self, return_to: &ReturnTo, caller: &Credentials, mistake: Option<&Mistake<'_>>) -> String {
         let signed_in = self.parts.sessions.seen(caller).await;
         pages::sign_in(&self.parts.vault.providers(), return_to, signed_in.as_ref(), mistake)
@@ -72,7 +72,7 @@ impl LoginApi {
 #[expect(
     clippy::too_many_arguments,
     clippy::unused_async,
-    reason = "each is a parameter of the document, and poem-openapi wants async operations"
+    reason = "each argument is a parameter in the document, and poem-openapi wants async operations"
 )]
 impl LoginApi {
     /// Where people can sign in
@@ -251,7 +251,7 @@ impl LoginApi {
     }
 }
 
-/// Whether no parameter of the callback stands there twice.
+/// Whether no parameter of the callback repeats.
 fn is_said_once(request: &Request) -> bool {
     let parameters = request.params::<Vec<(String, String)>>().unwrap_or_default();
     ["state", "code", "error", "iss", "posted"]
@@ -259,12 +259,12 @@ fn is_said_once(request: &Request) -> bool {
         .all(|name| parameters.iter().filter(|(sent, _)| sent == name).count() <= 1)
 }
 
-/// Whether this is a link of an earlier version, which began to add a provider.
+/// Whether this is a link of an earlier version, which started adding a provider.
 fn is_to_link(request: &Request) -> bool {
     request.uri().query().is_some_and(|query| query.split('&').any(|parameter| parameter == "link=true"))
 }
 
-/// The browser goes on, or is told why not. `begin_again` is where, as seen from here.
+/// Redirects the browser, or shows the failure. `begin_again` is the link to retry, relative to this path.
 fn answer(request: &Request, outcome: Result<Redirect, Refusal>, failure: &FailurePage, begin_again: &str) -> Response {
     match outcome {
         Ok(Redirect { location, cookies }) => with_cookies(see_other(location.expose()), cookies),
@@ -281,12 +281,12 @@ fn refused(request: &Request, refusal: Refusal, failure: &FailurePage, begin_aga
     with_cookies(problems::document(refusal.problem, &RequestContext::of(request)), refusal.cookies)
 }
 
-/// Somebody is signed in, and goes where they wanted to.
+/// Redirects to the destination after a sign-in.
 fn goes_on_to(return_to: &ReturnTo, signed_in: WithCookie<AccountDocument>) -> Response {
     with_cookies(see_other(return_to.as_str()), signed_in.cookies)
 }
 
-/// The page of a form once more, with what was wrong. All else is as the problem would have it, the headers too.
+/// Shows the page of a form again, with the mistakes. Status and headers are those of the problem.
 fn asked_again(request: &Request, problem: Problem, page: String, leads_to: &[String]) -> Response {
     let answer = problems::document(problem, &RequestContext::of(request));
     with_form(shown_in(answer, page), Some(leads_to))
@@ -309,7 +309,7 @@ answers! {
     PostedAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 404, 413, 415, 500;
 }
 
-/// Or the browser is sent to sign in first.
+/// Adds the redirect to the sign-in page.
 fn on_the_way(one: MetaResponse) -> Vec<MetaResponse> {
     vec![one, goes_on()]
 }

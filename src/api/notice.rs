@@ -1,4 +1,4 @@
-//! `/oauth/webhooks…`, `/oauth/events…`: what providers tell us unasked. `/oauth/deletions…`: what became of it.
+//! `/oauth/webhooks…`, `/oauth/events…`: notices of providers. `/oauth/deletions…`: the progress of a deletion.
 
 mod pages;
 

@@ -1,4 +1,4 @@
-//! `/oauth…`: what people allowed us at providers.
+//! `/oauth…`: the grants of people at providers.
 
 use poem::Request;
 use poem_openapi::{

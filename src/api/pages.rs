@@ -1,4 +1,5 @@
-//! Pages for people: plain, small, in one look, in Korean and English. They load nothing from elsewhere, and cannot be framed.
+//! Pages for people: plain, small, in one style, in Korean and English. They load nothing from elsewhere, and cannot be
+//! framed.
 
 use http::{HeaderValue, StatusCode, header};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -11,11 +12,11 @@ use poem_openapi::{
 use super::problems::{described, described_as};
 use crate::domain::gateway::{models::login::ReturnTo, schemas::session::SessionDocument};
 
-/// What any page may do: show itself. Where its forms may lead is said beside it.
+/// The policy of every page. The targets of its forms are added to it.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'";
 
-/// The policy of a page whose forms lead nowhere but here.
+/// The policy of a page whose forms stay on this site.
 pub(super) fn policy() -> String {
     format!("{POLICY}; form-action 'self'")
 }
@@ -36,7 +37,7 @@ input { cursor: text; margin: .2rem 0 }
 .note { border-left: .25rem solid #0b57d0; padding-left: .8rem } .wrong { border-left: .25rem solid #c5221f; padding-left: .8rem }
 @media (prefers-color-scheme: dark) { body { color: #e6e9ef; background: #14171d } a { color: #8ab4f8 } }";
 
-/// A whole page.
+/// A complete page.
 pub(super) fn page(title: &str, main: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
@@ -54,12 +55,12 @@ pub(super) fn page(title: &str, main: &Markup) -> String {
     page.into_string()
 }
 
-/// The same words in both languages.
+/// A text in both languages.
 pub(super) fn bilingual(korean: &str, english: &str) -> Markup {
     html! { span lang="ko" { (korean) } " · " (english) }
 }
 
-/// Who is signed in. They may sign out, at this path as seen from the page, or go on to where they wanted to go.
+/// The signed-in person. They may sign out, at this path relative to the page, or continue to their destination.
 pub(super) fn signed_in_as(person: &SessionDocument, logout: &str, return_to: Option<&ReturnTo>) -> Markup {
     let name = person.shown_name();
     html! {
@@ -73,12 +74,12 @@ pub(super) fn signed_in_as(person: &SessionDocument, logout: &str, return_to: Op
     }
 }
 
-/// A page as an answer.
+/// A page as a response.
 pub(super) fn answer(status: StatusCode, page: String) -> Response {
     shown_in(Response::builder().status(status).finish(), page)
 }
 
-/// The same answer with a page for its body.
+/// Replaces the body of a response with a page.
 pub(super) fn shown_in(mut answer: Response, page: String) -> Response {
     answer.set_body(page);
     let headers = answer.headers_mut();
@@ -87,10 +88,10 @@ pub(super) fn shown_in(mut answer: Response, page: String) -> Response {
     with_policy(answer, policy())
 }
 
-/// The same page, with a form that may end at other sites: at these origins, or anywhere if they are not known. Browsers apply
+/// Allows a form that may end at other sites: at these origins, or anywhere if they are unknown. Browsers apply
 /// `form-action` to every redirect after the form (CSP3 §6.4.1).
 pub(super) fn with_form(mut answer: Response, leads_to: Option<&[String]>) -> Response {
-    // Without a referrer browsers send the form with `Origin: null` (Fetch §3.2), which says nothing of where it comes from.
+    // Without a referrer browsers send the form with `Origin: null` (Fetch §3.2), which does not tell its origin.
     answer.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     match leads_to {
         Some(origins) => with_policy(answer, [&[policy()], origins].concat().join(" ")),
@@ -98,7 +99,7 @@ pub(super) fn with_form(mut answer: Response, leads_to: Option<&[String]>) -> Re
     }
 }
 
-/// The same page under another policy.
+/// Replaces the policy of a page.
 pub(super) fn with_policy(mut answer: Response, policy: String) -> Response {
     // The origins of the settings are ASCII (`models/origin.rs`).
     if let Ok(policy) = policy.try_into() {
@@ -107,12 +108,12 @@ pub(super) fn with_policy(mut answer: Response, policy: String) -> Response {
     answer
 }
 
-/// Sends a browser on.
+/// Redirects a browser.
 pub(super) fn see_other(location: &str) -> Response {
     Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, location).finish()
 }
 
-/// The answer, and what the browser is to keep.
+/// Adds cookies to a response.
 pub(super) fn with_cookies(mut answer: Response, cookies: Vec<String>) -> Response {
     for cookie in cookies.into_iter().filter_map(|cookie| cookie.try_into().ok()) {
         answer.headers_mut().append(header::SET_COOKIE, cookie);
@@ -120,14 +121,14 @@ pub(super) fn with_cookies(mut answer: Response, cookies: Vec<String>) -> Respon
     answer
 }
 
-/// Whether a page is wanted rather than JSON.
+/// Whether the client prefers a page to JSON.
 pub(super) fn is_wanted(request: &Request) -> bool {
     let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     accept.contains("text/html")
 }
 
-/// Declares answers that may be a page, JSON, a redirect or a problem: `Name(schema in the document): the good ones,
-/// how problems are described: their statuses;`
+/// Declares responses that may be a page, JSON, a redirect or a problem: `Name(schema in the document): the successful
+/// responses, the description of problems: their statuses;`
 macro_rules! answers {
     ($($(#[$doc:meta])* $name:ident($schema:ty): $good:expr, $described:path: $($status:literal),+;)+) => {$(
         $(#[$doc])*
@@ -154,18 +155,18 @@ macro_rules! answers {
 }
 pub(super) use answers;
 
-/// The line of the OpenAPI document for 200.
+/// The response 200 in the OpenAPI document.
 pub(super) fn json_or_page<T: Type>(description: &'static str) -> MetaResponse {
     let json = MetaMediaType { content_type: "application/json", schema: T::schema_ref() };
     described_as(200, description, vec![json, page_type()])
 }
 
-/// The line of the OpenAPI document for 303.
+/// The response 303 in the OpenAPI document.
 pub(super) fn goes_on() -> MetaResponse {
     described_as(303, "The browser goes on.", vec![])
 }
 
-/// The line of the OpenAPI document for a problem that a browser gets as a page.
+/// A problem that a browser gets as a page, in the OpenAPI document.
 pub(super) fn problem_or_page(status: u16) -> MetaResponse {
     let mut line = described(status);
     line.content.push(page_type());

@@ -1,4 +1,4 @@
-//! Errors on their way out: every one becomes a problem document, here and nowhere else, and is logged here once.
+//! Error responses: every error becomes a problem document here, and is logged once here.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ use crate::{
     problem::{self, Problem},
 };
 
-/// A problem as poem's error, so that `?` carries it.
+/// A problem as poem's error, for use with `?`.
 #[derive(Debug, thiserror::Error)]
 pub(super) struct ProblemError(pub Problem);
 
@@ -35,7 +35,7 @@ impl ResponseError for ProblemError {
     }
 }
 
-/// Declares the problems that an operation can answer with, for the OpenAPI document.
+/// Declares the problems of an operation, for the OpenAPI document.
 macro_rules! problems {
     ($($(#[$doc:meta])* $name:ident: $($status:literal),+;)+) => {$(
         $(#[$doc])*
@@ -68,7 +68,7 @@ macro_rules! problems {
 }
 pub(super) use problems;
 
-/// The line of the OpenAPI document for a problem with this status.
+/// The response in the OpenAPI document for a problem with this status.
 pub(super) fn described(status: u16) -> MetaResponse {
     let description = match status {
         400 => "The request cannot be read: not JSON, a wrong type, an unknown field.",
@@ -87,7 +87,7 @@ pub(super) fn described(status: u16) -> MetaResponse {
     described_as(status, description, vec![document_type()])
 }
 
-/// The line of the OpenAPI document for an answer.
+/// A response in the OpenAPI document.
 pub(super) fn described_as(status: u16, description: &'static str, content: Vec<MetaMediaType>) -> MetaResponse {
     MetaResponse { description, status: Some(status), status_range: None, content, headers: vec![] }
 }
@@ -97,11 +97,11 @@ pub(super) fn document_type() -> MetaMediaType {
     MetaMediaType { content_type: problem::CONTENT_TYPE, schema: ProblemDocument::schema_ref() }
 }
 
-/// Which methods each path has, for the `Allow` header of a 405 (RFC 9110 §15.5.6).
+/// The methods of each path, for the `Allow` header of a 405 (RFC 9110 §15.5.6).
 pub(super) struct AllowedMethods(Vec<(Vec<String>, String)>);
 
 impl AllowedMethods {
-    /// Those of an API.
+    /// The methods of an API.
     pub(super) fn of(api: Vec<MetaApi>) -> Self {
         let paths = api.into_iter().flat_map(|part| part.paths);
         Self(
@@ -118,7 +118,7 @@ impl AllowedMethods {
         )
     }
 
-    /// And a path that can be fetched.
+    /// Adds a path for GET.
     pub(super) fn with(mut self, path: &str) -> Self {
         self.0.push((segments(path), "GET, HEAD".to_owned()));
         self
@@ -137,7 +137,7 @@ fn segments(path: &str) -> Vec<String> {
     path.split('/').map(str::to_owned).collect()
 }
 
-/// The answer to a request that failed.
+/// The response to a failed request.
 pub(super) fn render(
     error: &poem::Error,
     context: &RequestContext,
@@ -171,7 +171,7 @@ pub(super) fn render(
     response
 }
 
-/// A problem as an answer.
+/// A problem as a response.
 pub(super) fn document(mut problem: Problem, context: &RequestContext) -> Response {
     problem.request_id.clone_from(&context.request_id);
     let mut response =

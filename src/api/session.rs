@@ -1,4 +1,5 @@
-//! `/session`, `/sessions` and `/logout`: who is signed in in this browser, with which others, and tokens for its scripts.
+//! `/session`, `/sessions` and `/logout`: the session of this browser, the person's other sessions, and tokens for
+//! scripts.
 
 use http::{StatusCode, header};
 use maud::{PreEscaped, html};
@@ -128,7 +129,7 @@ impl SessionApi {
     }
 }
 
-/// Shows whoever is signed in their own tokens, where they look for what a page says to itself: in the browser's console.
+/// Prints the person's own tokens in the browser's console.
 const SCRIPT: &str = r#"
 document.getElementById("tokens").onclick = async () => {
   const answer = await fetch("session/token", { method: "POST" });
@@ -139,16 +140,16 @@ document.getElementById("tokens").onclick = async () => {
 };
 "#;
 
-/// By which the page's policy knows that script, and lets no other run.
+/// The hash by which the page's policy allows that script, and no other.
 const SCRIPT_HASH: &str = "sha256-fTinS44k/tnL9/u0GZaYueKeQ3ek7sloy0zScrFVGcA=";
 
-/// The page of whoever is signed in: it may do what any page may, run that script, and call this gateway.
+/// The page of a signed-in person: it may do what any page may, run that script, and call this gateway.
 fn own_page(session: &SessionDocument, providers: &OAuthProviders, here: &str) -> Response {
     let answer = pages::answer(StatusCode::OK, person(session, providers, here));
     pages::with_policy(answer, format!("{}; script-src '{SCRIPT_HASH}'; connect-src 'self'", pages::policy()))
 }
 
-/// This page, as the value of a parameter: under the prefix, if one came by it.
+/// The path of this page, as a parameter value: under the prefix of the request.
 fn here(request: &Request) -> String {
     format!("{}/session", RequestContext::of(request).prefix).replace('/', "%2F")
 }
@@ -201,7 +202,7 @@ fn ended() -> MetaResponse {
     described_as(200, "The session is over.", vec![json])
 }
 
-/// Or the browser goes on.
+/// Adds the redirect.
 fn good(one: MetaResponse) -> Vec<MetaResponse> {
     vec![one, goes_on()]
 }

@@ -29,7 +29,7 @@ impl SigningKeyApi {
     /// signs, the old one until its last token is dead. Empty if tokens are signed with HS256.
     #[oai(path = "/.well-known/jwks.json", method = "get", operation_id = "jwks")]
     async fn jwks(&self) -> Response<Json<JwkSet>> {
-        // Shorter than a key is published before it signs.
+        // Shorter than the time for which a key is published before it signs.
         Response::new(Json(self.keys.jwks())).header(header::CACHE_CONTROL, "public, max-age=300")
     }
 }

@@ -1,4 +1,4 @@
-//! `GET /status`, for operators: how the providers do.
+//! `GET /status`, for operators: the state of the providers.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use poem_openapi::{OpenApi, payload::Json};
 use super::Tag;
 use crate::domain::gateway::schemas::status::Status;
 
-/// Knows how the gateway does.
+/// Reports the state of the gateway.
 pub trait StatusSource: Send + Sync {
-    /// How it does now.
+    /// The current state.
     fn status(&self) -> Status;
 }
 

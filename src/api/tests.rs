@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// Whatever a sign-in needs, without a provider.
+/// The parts of signing in, without a provider.
 struct SignIns {
     notices: NoticeController,
     tokens: TokenController,
@@ -348,7 +348,7 @@ async fn no_answer_can_be_framed_sniffed_or_leaks_its_address() {
 }
 
 #[tokio::test]
-async fn the_document_is_the_same_whoever_asks_and_whenever() {
+async fn the_document_is_the_same_for_every_request() {
     let caller = Caller::new(true, true).await;
     let first = caller.get("/openapi.json").await.body;
     assert_eq!(caller.get("/openapi.json").await.body, first);
@@ -366,7 +366,7 @@ async fn swagger_holds_everything_it_needs() {
         assert!(!head.contains(outside), "{outside}");
     }
     assert!(page.contains("SwaggerUIBundle") && page.contains("/tokens/create"));
-    // What was added to the page of poem-openapi found its place.
+    // Each addition to poem-openapi's page was inserted once.
     for added in
         ["<!DOCTYPE html>", "<title>Gateway of www.jinmini.com</title>", "defaultModelsExpandDepth: 0", "viewport"]
     {
@@ -374,7 +374,7 @@ async fn swagger_holds_everything_it_needs() {
     }
 }
 
-/// RFC 6749 §5.2, whatever is wrong: at the endpoints of clients no error is a problem document.
+/// RFC 6749 §5.2, for every error: at the endpoints of clients no error is a problem document.
 #[tokio::test]
 async fn what_a_client_does_wrong_is_told_as_its_libraries_expect() {
     let caller = Caller::new(true, true).await;
@@ -398,7 +398,7 @@ async fn what_a_client_does_wrong_is_told_as_its_libraries_expect() {
     }
 }
 
-/// Whoever reads the document must find every operation explained, and every status it can answer.
+/// Every operation must be explained in the document, with every status of its responses.
 #[tokio::test]
 async fn every_operation_is_documented() {
     let caller = Caller::new(true, true).await;
@@ -419,7 +419,8 @@ async fn every_operation_is_documented() {
                 for status in ["400", "413", "415", "500", "503"] {
                     assert!(responses.contains_key(status), "{name} does not say {status}");
                 }
-                // Fields are judged one by one in JSON and in the form of a person; what a provider sends is proven or not.
+                // Fields are validated one by one in JSON and in people's forms; a provider's notice is only proven or
+                // not.
                 let content = operation["requestBody"]["content"].as_object().unwrap();
                 let is_persons = ["/login", "/signup", "/login/{provider}/link"].contains(&path.as_str());
                 let is_providers = path.starts_with("/oauth/webhooks/");

@@ -71,7 +71,7 @@ impl TokenApi {
     }
 }
 
-/// Creating tokens where the caller has to show one.
+/// Creating tokens with a caller's token.
 #[derive(Clone)]
 pub(super) struct TokenCreationApi {
     tokens: TokenController,
@@ -99,7 +99,7 @@ impl TokenCreationApi {
     }
 }
 
-/// Creating tokens where anybody may: in development.
+/// Creating tokens without a caller: in development.
 #[derive(Clone)]
 pub(super) struct OpenTokenCreationApi {
     tokens: TokenController,

@@ -1,4 +1,4 @@
-//! `GET /`: where you are, and who is signed in.
+//! `GET /`: the welcome, and the signed-in person.
 
 use http::{StatusCode, header};
 use maud::html;
@@ -44,7 +44,7 @@ impl WelcomeApi {
     }
 }
 
-/// The same words and links for people.
+/// The page with the same texts and links.
 fn page(welcome: &Welcome, signed_in: Option<&SessionDocument>) -> String {
     let Welcome { message, docs, openapi, health, try_it, login } = welcome;
     let prefix = login.trim_end_matches("/login");

@@ -1,4 +1,4 @@
-//! What has to be done again and again: follow revocations, keep the keys up, forget what no longer matters.
+//! Periodic tasks: follow revocations, maintain the keys, purge expired data.
 
 use std::{
     convert::Infallible,
@@ -36,15 +36,15 @@ use crate::{
     ports::Clock,
 };
 
-/// A revocation holds everywhere within a second: four looks leave room for a slow one.
+/// A revocation takes effect everywhere within a second: four polls leave room for a slow one.
 const REVOCATIONS_EVERY: Duration = Duration::from_millis(250);
-/// A replica learns of another's first key in this time; later keys are published long before they sign.
+/// The time in which a replica learns of another's first key; later keys are published long before they sign.
 const KEYS_EVERY: Duration = Duration::from_secs(5);
-/// Even of a token that lives for a minute this leaves some of it.
+/// Leaves some lifetime even of a token that lives for a minute.
 const GRANTS_EVERY: Duration = Duration::from_secs(10);
-/// What is forgotten late costs a little space and nothing else.
+/// Purging late costs only a little space.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
-/// Often enough to be seen, and no more.
+/// Often enough to be noticed.
 const WARN_EVERY: Duration = Duration::from_hours(24);
 
 pub(super) struct BackgroundTasks {
@@ -66,7 +66,7 @@ pub(super) struct BackgroundTasks {
 }
 
 impl BackgroundTasks {
-    /// Revocations are followed on the `reserve`: they hold within a second though the control runtime is busy.
+    /// Revocations run on the `reserve` runtime: they take effect within a second even if the control runtime is busy.
     pub(super) fn start(self, tasks: &mut JoinSet<()>, reserve: &Handle, stopped: &watch::Receiver<bool>) {
         let Self {
             keys,
@@ -115,7 +115,7 @@ impl BackgroundTasks {
                 snapshots.update(|snapshot| {
                     snapshot.revocations.forget_expired(now);
                 });
-                // What this replica forgets in the store is dead by the clocks of the others, too.
+                // Data that this replica purges is expired by the clocks of the other replicas, too.
                 let now = now - CLOCKS_APART;
                 tokens.forget_expired(now).await?;
                 sessions.forget_expired(now).await?;
@@ -130,7 +130,7 @@ impl BackgroundTasks {
     }
 }
 
-/// Each provider by itself: one that is slow must not hold up the others.
+/// One task per provider: a slow one must not delay the others.
 fn refresh_grants(
     oauth: &Arc<OAuthService>,
     ahead: TimeDelta,
@@ -147,7 +147,7 @@ fn refresh_grants(
     }
 }
 
-/// Does `work` again and again until told to stop. A failure is logged when it begins and when it is over, not each time.
+/// Repeats `work` until told to stop. Logs a failure when it begins and when it is over, not each time.
 async fn repeat<W, E>(what: &'static str, every: Duration, stopped: watch::Receiver<bool>, mut work: impl FnMut() -> W)
 where
     W: Future<Output = Result<(), E>>,
@@ -173,7 +173,7 @@ where
     }
 }
 
-/// Ends when told to stop, or when nobody is left to tell.
+/// Ends on the stop signal, or when its sender is gone.
 pub(super) async fn until(mut stopped: watch::Receiver<bool>) {
     // An error means that the sender is gone.
     let _ = stopped.wait_for(|stopped| *stopped).await;

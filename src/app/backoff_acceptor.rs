@@ -1,5 +1,5 @@
-//! Accepts connections for a listener that poem serves: when that fails for want of file descriptors, poem would try again at
-//! once and without end.
+//! Accepts connections for a listener that poem serves, with a pause after failures: without file descriptors, poem
+//! would retry in a busy loop.
 
 use std::{io, time::Duration};
 
@@ -10,10 +10,10 @@ use poem::{
 };
 use tracing::warn;
 
-/// How long to wait after a failure for what may come back.
+/// The pause after a failure, for descriptors to become free.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// See the module.
+/// Wraps an acceptor and retries failed accepts after a pause.
 pub(super) struct BackoffAcceptor<A>(pub(super) A);
 
 impl<A: Acceptor> Acceptor for BackoffAcceptor<A> {

@@ -1,5 +1,5 @@
-//! What is said when the gateway has started: what runs where, what is for development only, what to try. For machines it is one
-//! line of the log like any other.
+//! The message after the start: addresses, development features, and first steps. In JSON format it is an ordinary line
+//! of the log.
 
 use std::net::SocketAddr;
 
@@ -91,7 +91,7 @@ fn instances(service: &Service) -> String {
     instances.join(", ")
 }
 
-/// Where browsers find the gateway, if that is not where this machine does. A port that the system chooses is no public one.
+/// The URL for browsers, if it differs from the URL on this machine. A port that the system chooses is not public.
 fn elsewhere<'s>(settings: &'s Settings, here: &str) -> Option<&'s str> {
     let public = &settings.public;
     (public.url.port() != Some(0) && public.base() != here).then(|| public.base())
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::config::Sources;
 
-    /// The banner of a gateway that listens on the port 8080 of this address, with these variables set.
+    /// The banner of a gateway that listens on port 8080 of this address, with these variables set.
     fn banner(address: [u8; 4], variables: &[(&str, &str)]) -> String {
         let sources = Sources::default().with_environment(variables.iter().copied());
         let settings = Settings::from_sources(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}"));
@@ -141,7 +141,7 @@ mod tests {
         ];
         let by_domain = banner([0; 4], &production);
         assert!(public_line(&by_domain).unwrap().starts_with("https://www.example.com, "), "{by_domain}");
-        // It listens where browsers that go to the default of `PUBLIC_URL` do not come.
+        // Browsers at the default of `PUBLIC_URL` cannot reach this address.
         let one_address = banner([192, 168, 1, 5], &[development]);
         assert!(public_line(&one_address).unwrap().starts_with("http://localhost:8080, "), "{one_address}");
     }

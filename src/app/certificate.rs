@@ -1,5 +1,5 @@
-//! Keeps the certificate that clients are shown the one that is in its files. They are two, and whoever replaces them does so
-//! one after the other: until they belong together, the pair before them stays.
+//! Watches the certificate's files and serves the newest pair. The two files are replaced one after the other: until
+//! they match, the previous pair stays.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,35 +20,35 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// docs/tls-and-http2.md says so, too.
+/// docs/tls-and-http2.md states this interval, too.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// See the module.
+/// Watches the files, and holds the pair that is served.
 pub(super) struct CertificateKeeper {
     files: TlsFiles,
     terminator: Arc<Terminator>,
     clock: Arc<dyn Clock>,
     served: TlsPair,
-    /// Why the files would not do at the last look.
+    /// The problem at the last check.
     refused: Option<String>,
-    /// Why they will not do, as far as it was told.
+    /// The problem that was logged, if it lasts.
     refusal_told: Option<String>,
     doubt_told: Option<String>,
 }
 
-/// What a look at the files comes to, for the log.
+/// The outcome of a check, for the log.
 #[derive(Debug, PartialEq, Eq)]
 enum News {
-    /// Another certificate is shown.
+    /// A new certificate is served.
     Reloaded,
-    /// The files will not do.
+    /// The files are invalid.
     Refused(String),
-    /// They were told to be bad, and now hold again what is shown.
+    /// The files were reported as invalid, and now contain the served pair again.
     Mended,
 }
 
 impl CertificateKeeper {
-    /// Loads the pair, which has to be good.
+    /// Loads the pair, which must be valid.
     pub(super) fn open(files: TlsFiles, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let served = files.load().map_err(|why| StartError::Certificate(listed(&why)))?;
         let terminator = Arc::new(Terminator::new(Arc::clone(&served.certified)).map_err(StartError::Tls)?);
@@ -56,12 +56,12 @@ impl CertificateKeeper {
         Ok(Self { files, terminator, clock, served, refused: None, refusal_told: None, doubt_told: None })
     }
 
-    /// What ends TLS with the newest pair.
+    /// The TLS acceptor, always with the newest pair.
     pub(super) fn terminator(&self) -> Arc<Terminator> {
         Arc::clone(&self.terminator)
     }
 
-    /// Looks again and again until told to stop.
+    /// Checks periodically until told to stop.
     pub(super) async fn keep(mut self, stopped: watch::Receiver<bool>) {
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -73,7 +73,7 @@ impl CertificateKeeper {
                 _ = ticks.tick() => {}
             }
             let files = self.files.clone();
-            // It fails only if it panics; then the next look may do better.
+            // It fails only on a panic; the next check may succeed.
             if let Ok(found) = spawn_blocking(move || files.load()).await {
                 let news = self.judge(found);
                 self.tell(news);
@@ -113,7 +113,7 @@ impl CertificateKeeper {
         if is_new { Some(News::Reloaded) } else { was_told.then_some(News::Mended) }
     }
 
-    /// Tells why, once, and not at the first look: by the second, whoever replaces two files is usually done.
+    /// Reports a problem once, at the second check: by then a replacement of both files is usually complete.
     fn refuse(&mut self, why: String) -> Option<News> {
         let stays = self.refused.as_ref() == Some(&why);
         let is_news = stays && self.refusal_told.as_ref() != Some(&why);
@@ -124,7 +124,7 @@ impl CertificateKeeper {
         })
     }
 
-    /// Why clients will not accept what they are shown, once: certificates also expire while nothing else happens.
+    /// Why clients will reject the served certificate, reported once: certificates also expire without any change.
     fn doubt(&mut self) -> Option<String> {
         let doubt = self.served.doubt(self.clock.now());
         let is_news = doubt != self.doubt_told;

@@ -1,4 +1,4 @@
-//! Machine clients: at the endpoints of a running gateway, and from the command line beside it.
+//! Machine clients: for the endpoints of a running gateway, and for the command line beside it.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(super) fn controller(
     ClientController::new(Arc::new(ClientService::new(parts)), metadata)
 }
 
-/// The clients in the store of these settings; `None` if there is no store that outlives a gateway.
+/// The clients in the store of these settings; `None` without a durable store.
 pub async fn registry(settings: &Settings) -> Result<Option<ClientRegistry>, StartError> {
     if settings.database == Database::Memory {
         return Ok(None);
@@ -45,20 +45,20 @@ pub async fn registry(settings: &Settings) -> Result<Option<ClientRegistry>, Sta
     Ok(Some(ClientRegistry { store: store.clients, tokens: store.tokens, clock: world.clock, entropy: world.entropy }))
 }
 
-/// What a store has already.
+/// The contents of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
-    /// There is none that outlives a gateway.
+    /// There is no durable store.
     Nothing,
-    /// No table of ours.
+    /// The gateway's tables are missing.
     NoTables,
-    /// Tables, and no client.
+    /// There are tables, but no clients.
     NoClients,
-    /// Clients.
+    /// There are clients.
     Clients,
 }
 
-/// What the store has already. Nothing in it is changed.
+/// Reads what the store contains, without changing it.
 pub async fn stored(database: &Database) -> Result<Stored, StoreError> {
     if *database == Database::Memory {
         return Ok(Stored::Nothing);

@@ -1,4 +1,4 @@
-//! Hands a request that is not for a route to the API, and serves the API on the admin listener.
+//! Hands requests without a route to the API, and serves the API on the admin listener.
 
 use std::io;
 
@@ -35,16 +35,16 @@ pub(super) struct PoemControlPlane {
 }
 
 impl PoemControlPlane {
-    /// `probes` is the runtime that answers probes.
+    /// `probes` is the runtime that serves probes.
     pub(super) fn new(endpoint: BoxEndpoint<'static>, prefix: PathPrefix, probes: Handle) -> Self {
         Self { endpoint, prefix, probes }
     }
 }
 
-/// A thread of its own for probes, on both listeners, and for what they report: whoever restarts a gateway that does not respond
-/// must not do so because it is busy.
+/// A thread of its own for probes, on both listeners, and for their checks: an orchestrator restarts an unresponsive
+/// gateway, and must not do so because it is busy.
 pub(super) struct Probes {
-    /// Where probes are answered.
+    /// The runtime that serves probes.
     pub(super) handle: Handle,
     runtime: Option<Runtime>,
 }
@@ -63,7 +63,7 @@ impl Probes {
 
 impl Drop for Probes {
     fn drop(&mut self) {
-        // One runtime must not wait for the end of another.
+        // Dropping one runtime must not wait for the other.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -97,7 +97,7 @@ impl ControlPlane for PoemControlPlane {
     }
 }
 
-/// The same address at the root, if it lies under the prefix.
+/// The path without the prefix, if it has it.
 fn without_prefix(uri: &Uri, prefix: &PathPrefix) -> Option<Uri> {
     let rest = prefix.rest(uri.path())?;
     let path = if rest.is_empty() { "/" } else { rest };
@@ -108,7 +108,7 @@ fn without_prefix(uri: &Uri, prefix: &PathPrefix) -> Option<Uri> {
     Some(Uri::from(path_and_query.ok()?))
 }
 
-/// Serves an endpoint by itself until told to stop. The listener belongs to no runtime yet.
+/// Serves an endpoint on its own listener until told to stop. The listener is not registered with a runtime yet.
 pub(super) async fn serve(
     listener: std::net::TcpListener,
     endpoint: BoxEndpoint<'static>,

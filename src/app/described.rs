@@ -1,4 +1,5 @@
-//! Keeps the OpenAPI document true of the services: asks them for theirs in the background, and tells which cannot be shown.
+//! Keeps the OpenAPI document up to date with the services: fetches their documents in the background, and logs which
+//! cannot be shown.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -16,10 +17,10 @@ use crate::{
     },
 };
 
-/// How often services are asked. In development they are started again and again.
+/// How often services are polled. In development they restart often.
 const EVERY: Duration = Duration::from_mins(1);
 const EVERY_IN_DEVELOPMENT: Duration = Duration::from_secs(10);
-/// How soon one that did not answer is asked again: everything may just be starting.
+/// How soon an unavailable service is polled again: the whole system may just be starting.
 const SOON: Duration = Duration::from_secs(2);
 
 pub(super) struct Keeper {
@@ -27,15 +28,15 @@ pub(super) struct Keeper {
     pub(super) services: Vec<Service>,
     pub(super) table: RouteTable,
     pub(super) environment: Environment,
-    /// Where the document of a service is, if not at the usual path.
+    /// The paths of services' documents, where they are not the usual one.
     pub(super) paths: HashMap<ServiceName, Option<String>>,
 }
 
-/// Where a service has its document, unless it is said otherwise: FastAPI's path.
+/// The default path of a service's document: FastAPI's.
 const USUAL_PATH: &str = "/openapi.json";
 
 impl Keeper {
-    /// Asks all services again and again.
+    /// Polls all services periodically.
     pub(super) async fn keep(self, mut stopped: watch::Receiver<bool>) {
         let fetcher = match ServiceDocuments::new() {
             Ok(fetcher) => fetcher,
@@ -49,7 +50,7 @@ impl Keeper {
         loop {
             let mut changed = known.is_empty();
             let asked = self.services.iter().filter(|service| service.name.as_str() != STAND_IN);
-            // At once: one that is slow does not hold up the others.
+            // Concurrently: a slow service does not delay the others.
             for (name, found) in join_all(asked.map(|service| self.ask(&fetcher, service))).await {
                 if known.get(&name) != Some(&found) {
                     changed = true;
@@ -92,7 +93,7 @@ impl Keeper {
             let read = found.clone().and_then(|document| described(&document, name, &self.table));
             shown(read.unwrap_or_else(|why| {
                 match why {
-                    // Many services have none.
+                    // Many services have no document.
                     Unreadable::Status(404) | Unreadable::Off => {}
                     Unreadable::Unreachable(_) => info!("Swagger shows the routes of the service {name}: {why}"),
                     _ => warn!("Swagger shows the routes of the service {name}: {why}"),

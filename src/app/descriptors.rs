@@ -1,5 +1,5 @@
-//! File descriptors: how many the process may have open, and how many of them are for clients and for services. What is left
-//! is a reserve for the admin listener, the store and the rest.
+//! File descriptors: the limit of the process, and its division between clients and services. The rest is a reserve for
+//! the admin listener, the store and others.
 
 use std::num::NonZeroUsize;
 
@@ -8,24 +8,24 @@ use tracing::{debug, warn};
 
 use crate::config::ListenerSettings;
 
-/// What the process itself has open: listeners, the log, connections to the store and to providers, operators' connections.
+/// Descriptors of the process itself: listeners, the log, connections to the store and to providers, operators'
+/// connections.
 const RESERVE: usize = 64;
 
-/// And on each core, to wait for sockets.
+/// Descriptors per core, to wait for sockets.
 const RESERVE_PER_CORE: usize = 4;
 
-/// What stands for no limit; no Linux gives more unless it is told to.
+/// Stands for no limit; Linux does not exceed it unless it is configured to.
 const UNLIMITED: u64 = 1 << 20;
 
-/// Shares the descriptors out, and lowers the limits of connections to what there are for them. How many connections to
-/// services there may be.
+/// Divides the descriptors, and lowers the connection limits to fit. Returns the limit for connections to services.
 pub(super) fn share_out(listener: &mut ListenerSettings, cores: NonZeroUsize) -> usize {
     let descriptors = Descriptors::of(raise_limit(), cores.get());
     descriptors.fit(listener);
     descriptors.services
 }
 
-/// Raises the soft limit to the hard one, which no program has to be asked for. The limit that holds then.
+/// Raises the soft limit to the hard one, which needs no privilege. Returns the limit in effect.
 fn raise_limit() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum
@@ -36,7 +36,7 @@ fn raise_limit() -> usize {
     usize::try_from(getrlimit(Resource::Nofile).current.unwrap_or(UNLIMITED)).unwrap_or(usize::MAX)
 }
 
-/// How descriptors are shared out.
+/// The division of the descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Descriptors {
     limit: usize,
@@ -47,14 +47,15 @@ struct Descriptors {
 }
 
 impl Descriptors {
-    /// Half for clients, as each request needs a connection of either kind; of the rest, what is not reserved for services.
+    /// Half for clients, as each request needs one connection of either kind; the rest, without the reserve, for
+    /// services.
     fn of(limit: usize, cores: usize) -> Self {
         let clients = limit / 2;
         let reserve = (RESERVE + RESERVE_PER_CORE * cores).min(limit / 4);
         Self { limit, clients, services: limit - clients - reserve }
     }
 
-    /// Lowers the limits of connections to what there are descriptors for, and says so.
+    /// Lowers the connection limits to the available descriptors, and logs it.
     fn fit(self, listener: &mut ListenerSettings) {
         let Self { limit, clients, .. } = self;
         let wanted = listener.max_connections;
@@ -62,7 +63,7 @@ impl Descriptors {
             return;
         }
         listener.max_connections = clients;
-        // One client must not have all, unless it was meant to.
+        // One client must not hold all connections, unless the settings allowed it.
         let most = if listener.max_connections_per_client < wanted { clients / 2 } else { clients };
         listener.max_connections_per_client = listener.max_connections_per_client.min(most.max(1));
         warn!(

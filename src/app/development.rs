@@ -1,5 +1,5 @@
-//! What a plain `cargo run` brings along so that nothing else is needed on the machine: a sample AUTH service, and a
-//! provider where anybody can sign in as anybody. Both listen on loopback, and are found as any other would be.
+//! Helpers for a plain `cargo run`, so that nothing else is needed on the machine: a sample AUTH service, and a
+//! provider that lets any person sign in. Both listen on loopback, and are configured like any other.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -23,21 +23,21 @@ use crate::{
     },
 };
 
-/// As whom the gateway is known at the stand-in provider.
+/// The gateway's client id at the stand-in provider.
 const CLIENT_ID: &str = "gateway";
-/// No secret: the provider lives and dies with the gateway, and lets anybody in.
+/// Not a secret: the provider exists only as long as the gateway, and admits everyone.
 const CLIENT_SECRET: &str = "development";
-/// Where browsers find it, and what that is called there.
+/// The public path of its authorization endpoint, and the path at the stand-in.
 const AUTHORIZE_PATH: (&str, &str) = ("/api/stand-in/authorize", "/authorize");
-/// The same of the stand-in for Apple.
+/// The same for the stand-in of Apple.
 const APPLE_AUTHORIZE_PATH: (&str, &str) = ("/api/stand-in/apple/authorize", "/apple/authorize");
 
-/// What was started.
+/// The started helpers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Helpers {
-    /// Where the sample AUTH service is.
+    /// The address of the sample AUTH service.
     pub(super) sample_service: Option<SocketAddr>,
-    /// Where to open the stand-in provider in a browser to get a code, and what exchanges it.
+    /// How to get a code from the stand-in provider with a browser, and how to exchange it.
     pub(super) sign_in: Option<SignIn>,
 }
 
@@ -45,13 +45,13 @@ pub(super) struct Helpers {
 #[derive(Debug, Clone)]
 pub(super) struct SignIn {
     pub(super) url: String,
-    /// What has to come along with the code to `POST /oauth`.
+    /// The body of `POST /oauth` besides the code.
     pub(super) code_verifier: String,
     pub(super) nonce: String,
 }
 
 impl Helpers {
-    /// In development, starts what was not configured, and puts it into the settings as if it had been.
+    /// In development, starts helpers for what is not configured, and adds them to the settings.
     pub(super) async fn start(
         settings: &mut Settings,
         address: SocketAddr,
@@ -101,7 +101,8 @@ async fn start_stand_in(
     let issuer = format!("http://{address}");
     let provider = StandIn::new(&issuer, CLIENT_ID, CLIENT_SECRET, world.clock.clone(), world.entropy.clone())
         .map_err(StartError::StandIn)?;
-    // Browsers may be elsewhere: on another machine, or outside of a container. They get there by the gateway itself.
+    // Browsers may run elsewhere: on another machine, or outside of a container. They reach the stand-in through the
+    // gateway.
     let here = match settings.public.url.port_or_known_default() {
         Some(0) => format!("{}://localhost:{}", settings.scheme(), gateway.port()),
         _ => settings.public.base().to_owned(),
@@ -109,7 +110,7 @@ async fn start_stand_in(
     let authorize_url = format!("{here}{}", AUTHORIZE_PATH.0);
     let provider = provider.with_authorize_url(&authorize_url);
     lead_to(settings, address);
-    // The code ends up in the address bar of the welcome page.
+    // The code appears in the address bar of the welcome page.
     let redirect_uri = format!("{here}/");
     let callback = format!("{here}/login/{STAND_IN}/callback");
     let encoded: String = url::form_urlencoded::byte_serialize(redirect_uri.as_bytes()).collect();
@@ -144,7 +145,7 @@ async fn start_stand_in(
     Ok(SignIn { url, code_verifier, nonce })
 }
 
-/// The stand-in once more, as Apple.
+/// A second stand-in, as Apple.
 fn stand_in_apple(here: &str, issuer: &str) -> Option<ProviderSettings> {
     let at = |path: &str| format!("{issuer}/apple/{path}").parse().ok();
     Some(ProviderSettings {
@@ -171,7 +172,7 @@ fn stand_in_apple(here: &str, issuer: &str) -> Option<ProviderSettings> {
     })
 }
 
-/// Makes the paths of the provider that are for browsers routes.
+/// Adds routes for the provider's paths that browsers use.
 fn lead_to(settings: &mut Settings, provider: SocketAddr) {
     let Ok(name) = STAND_IN.parse::<ServiceName>() else { return };
     settings.services.push(Service { name: name.clone(), instances: vec![Arc::new(instance(provider))] });

@@ -1,4 +1,4 @@
-//! The log: lines for people, or one JSON object a line.
+//! The log: lines for people, or one JSON object per line.
 
 mod output;
 
@@ -28,10 +28,10 @@ use crate::{
     ports::Clock,
 };
 
-/// How long the end of the process waits for a slow reader to take the last lines.
+/// How long the process waits at its end for a slow reader of the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// What goes to standard output while the gateway serves: a process has one. Lines are written once [`start`] was called.
+/// The process's standard output while the gateway serves. Lines are written once [`start`] was called.
 pub fn stdout() -> LogOutput {
     static STDOUT: OnceLock<LogOutput> = OnceLock::new();
     STDOUT.get_or_init(LogOutput::default).clone()
@@ -47,19 +47,19 @@ impl Drop for Logging {
     }
 }
 
-/// Starts logging, with times of this zone for people. `RUST_LOG` filters (default `info`).
+/// Starts logging, with times in this zone for people. `RUST_LOG` filters (default `info`).
 ///
 /// # Errors
-/// When the operating system gives no thread.
+/// If the operating system refuses a thread.
 pub fn start(format: LogFormat, timezone: Tz) -> io::Result<Logging> {
     let builder = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
     let (filter, mistake) = match builder.from_env() {
         Ok(filter) => (filter, None),
         Err(mistake) => (builder.parse_lossy(""), Some(mistake)),
     };
-    // A second start (tests in one process) keeps the first.
+    // A second start (tests in one process) has no effect.
     let _ = dispatcher::set_global_default(dispatch(format, timezone, filter, stdout));
-    // The standard hook writes to standard error, which may be the same stuck pipe, and no JSON.
+    // The standard hook writes to standard error, which may be the same stuck pipe, and not in JSON.
     panic::set_hook(Box::new(log_panic));
     thread::Builder::new().name("log".to_owned()).spawn(|| {
         stdout().write_to(io::stdout(), |lines| warn!(lines, "log lines were dropped: their reader was too slow"));
@@ -74,9 +74,9 @@ fn dispatch<W>(format: LogFormat, timezone: Tz, filter: EnvFilter, writer: W) ->
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    // sqlx and the migrations talk a lot; what matters of them comes back as errors.
+    // sqlx and the migrations log a lot; their failures come back as errors.
     let filter = filter.add_directives_of_libraries();
-    // Colours are for a person who watches, not for a file.
+    // Colours are for terminals, not for files.
     let log =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(io::stdout().is_terminal()).with_writer(writer);
     match format {
@@ -96,10 +96,10 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     }
 }
 
-/// Where the access log goes: the same place as all else, if `RUST_LOG` lets the target `access` pass.
+/// The target of the access log: the same output, if `RUST_LOG` lets the target `access` pass.
 pub(super) struct AccessLog;
 
-/// As the lines of requests have it.
+/// The time of day, as in request lines.
 struct TimeOfDay(Tz);
 
 impl FormatTime for TimeOfDay {
@@ -123,7 +123,7 @@ impl AccessLogSink for AccessLog {
     }
 }
 
-/// Shows dummy tokens (development only) where every line is an object.
+/// Prints dummy tokens (development only) as JSON lines.
 pub(super) struct DummyLog;
 
 impl DummyConsole for DummyLog {
@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    /// What this thread logs as JSON while `work` goes on, panics included.
+    /// The JSON that this thread logs during `work`, panics included.
     fn logged(work: impl FnOnce() + panic::UnwindSafe) -> Vec<serde_json::Value> {
         let output = LogOutput::default();
         let written = output.clone();

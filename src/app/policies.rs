@@ -1,4 +1,4 @@
-//! The rules of the services, as the settings say them.
+//! Converts the settings to the services' policies.
 
 use std::{iter, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::{
     edge::browser::BrowserSettings,
 };
 
-/// The scope that lets a caller create tokens in production.
+/// The scope that allows creating tokens in production.
 const ISSUE_SCOPE: &str = "tokens:issue";
 
 pub(super) fn expectations(settings: &Settings) -> Expectations {
@@ -50,7 +50,7 @@ pub(super) fn token_policy(settings: &Settings) -> TokenPolicy {
     }
 }
 
-/// The routes of `gateway.toml`, and those that services have by default.
+/// The routes of `gateway.toml`, and the default routes of services.
 pub fn routes_in_force(settings: &Settings) -> RouteTable {
     let of_development: Option<ServiceName> =
         if settings.environment == Environment::Development { SAMPLE_SERVICE.parse().ok() } else { None };
@@ -58,13 +58,13 @@ pub fn routes_in_force(settings: &Settings) -> RouteTable {
     RouteTable::with_defaults(settings.routes.iter().cloned(), services)
 }
 
-/// Pages of our own, and of those that are allowed beside them.
+/// Our own pages, and those of the allowed origins.
 pub(super) fn trusted_pages(settings: &Settings) -> TrustedPages {
     TrustedPages::new(own_origins(settings))
 }
 
-/// In development anybody gets tokens, so it matters by which name a browser comes. In production nobody does, and proxies before us
-/// may give any name.
+/// In development every caller gets tokens, so the host name that a browser used matters. In production no caller gets
+/// them like that, and proxies in front may send any name.
 pub(super) fn own_hosts(settings: &Settings) -> OwnHosts {
     match settings.environment {
         Environment::Development => {
@@ -75,12 +75,12 @@ pub(super) fn own_hosts(settings: &Settings) -> OwnHosts {
     }
 }
 
-/// Where browsers come by https, they can be told to keep our cookies from everybody else.
+/// With https, browsers can be told to keep our cookies from all other sites.
 pub(super) fn cookies(settings: &Settings) -> Cookies {
     Cookies::new(settings.public.url.scheme() == "https")
 }
 
-/// Where a sign-in may return to: our own origin, which a front end may be at as well, and those that are listed.
+/// The allowed destinations after a sign-in: our own origin, where a front end may be as well, and the listed ones.
 pub(super) fn own_origins(settings: &Settings) -> Vec<String> {
     iter::once(settings.public.origin()).chain(settings.public.allowed_origins.trusted().map(str::to_owned)).collect()
 }
@@ -92,7 +92,7 @@ pub(super) fn browsers(settings: &Settings) -> BrowserSettings {
         pages: trusted_pages(settings),
         allowed_origins: settings.public.allowed_origins.clone(),
         api_prefix: settings.public.api_prefix.as_str().to_owned(),
-        // Not on the developer's own machine: what else runs there has no certificate.
+        // Not on the developer's own machine: other programs there have no certificate.
         strict_transport: url.scheme() == "https" && !is_loopback(url),
     }
 }
@@ -106,13 +106,13 @@ pub(super) fn key_schedule(settings: &Settings) -> KeySchedule {
     KeySchedule {
         algorithm: settings.tokens.algorithm,
         signs_for,
-        // A day, so that whoever caches our JWKS has the next key in time; less if keys change more often than that.
+        // A day, so that caches of our JWKS have the next key in time; less if keys rotate more often.
         published_before: TimeDelta::days(1).min(signs_for / 2),
         longest_token: delta(settings.tokens.access_ttl_max),
     }
 }
 
-/// Settings are bounded far below what a `TimeDelta` can hold.
+/// The bounds of settings are far below the maximum of a `TimeDelta`.
 pub(super) fn delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }

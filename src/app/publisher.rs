@@ -1,4 +1,4 @@
-//! Carries what the control plane changes into the snapshot that the data plane reads.
+//! Publishes changes of the control plane in the snapshot that the data plane reads.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -22,7 +22,7 @@ use crate::{
 pub(super) struct SnapshotPublisher(Arc<SnapshotCell>);
 
 impl SnapshotPublisher {
-    /// Begins with the routes and services of the settings, no keys and an empty deny-list.
+    /// Starts with the routes and services of the settings, no keys and an empty deny-list.
     pub(super) fn new(settings: &Settings, expectations: Expectations) -> Self {
         let services: HashMap<_, _> =
             settings.services.iter().map(|service| (service.name.clone(), Arc::new(service.clone()))).collect();
@@ -58,7 +58,7 @@ impl GrantStatePublisher for SnapshotPublisher {
     }
 }
 
-/// Until the first keys are loaded nobody has signed anything.
+/// Before the first keys are loaded, no token can be valid.
 struct NoKeys;
 
 impl SignatureVerifier for NoKeys {

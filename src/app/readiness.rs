@@ -1,4 +1,4 @@
-//! What a ready gateway needs: a start that is complete, stores that answer, and revocations that arrive.
+//! Readiness: a complete start, stores that respond, and revocations that arrive.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +15,7 @@ use crate::{
 pub(super) struct StoreReadiness(OnceLock<(Store, Arc<RevocationFeed>)>);
 
 impl StoreReadiness {
-    /// Says that nothing of the start can go wrong any more. Called once.
+    /// Marks the start as complete: no part of it can fail any more. Called once.
     pub(super) fn complete(&self, store: Store, feed: Arc<RevocationFeed>) {
         let _ = self.0.set((store, feed));
     }
@@ -48,7 +48,7 @@ mod tests {
     use crate::domain::gateway::services::testing::{bench, policy};
 
     #[tokio::test]
-    async fn nobody_is_ready_before_the_start_is_complete() {
+    async fn the_gateway_is_not_ready_before_the_start_is_complete() {
         let bench = bench(policy()).await;
         let store = Store::in_memory();
         let feed = RevocationFeed::new(store.tokens.clone(), bench.recorder.clone(), bench.clock.clone());

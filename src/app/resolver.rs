@@ -1,4 +1,4 @@
-//! Answers the data plane's questions about what a snapshot cannot hold.
+//! Resolves callers for the data plane where a snapshot is not enough.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::{
 };
 
 impl Core {
-    /// What the data plane asks.
+    /// The queries of the data plane.
     pub(super) fn resolver(&self, settings: &Settings, world: &World) -> ServiceResolver {
         ServiceResolver {
             tokens: self.tokens.clone(),
@@ -97,7 +97,8 @@ fn unavailable(failure: &Failure, what: &'static str) -> ResolverUnavailable {
     ResolverUnavailable
 }
 
-/// What of a vault's error the data plane can act upon. Why a refresh failed was logged where it failed.
+/// The part of a vault error that the data plane can act upon. The cause of a failed refresh was logged where it
+/// occurred.
 fn told(error: GrantError, provider: &ProviderName) -> ProviderAccessError {
     match error {
         GrantError::NotFound | GrantError::ScopeMissing(_) => ProviderAccessError::GrantMissing,

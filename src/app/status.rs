@@ -1,4 +1,4 @@
-//! What operators see of the running gateway.
+//! The status of the running gateway, for operators.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ use crate::{
     ports::Clock,
 };
 
-/// Of providers that nothing is known of yet.
+/// For providers without any observation yet.
 pub(super) fn healths_of(providers: &[Arc<dyn Provider>], clock: &Arc<dyn Clock>) -> Arc<ProviderHealths> {
     let names = providers.iter().map(|provider| provider.name().clone());
     Arc::new(ProviderHealths::new(names, clock.clone()))
 }
 
-/// Of this gateway alone: another on the same store may see a provider that this one does not.
+/// Of this gateway alone: another gateway on the same store may reach a provider that this one cannot.
 pub(super) struct GatewayStatus {
     pub(super) healths: Arc<ProviderHealths>,
     pub(super) timezone: Tz,

@@ -34,14 +34,14 @@ use crate::{
     },
 };
 
-/// How long a probe of the store may take before it counts as unavailable.
+/// The time limit for a probe of the store; after that it counts as unavailable.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long to wait before a store that is not there yet is tried again, and how often to say so.
+/// How long to wait between attempts to reach a store that is not available yet, and how often to log it.
 const PAUSE: Duration = Duration::from_millis(500);
 const SAID_EVERY: Duration = Duration::from_secs(5);
 
-/// The store that was chosen.
+/// The chosen store.
 #[derive(Clone)]
 pub(super) struct Store {
     pub(super) tokens: Arc<dyn TokenRepository>,
@@ -59,19 +59,19 @@ pub(super) struct Store {
 /// Why the store cannot be used.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The database cannot be connected to.
+    /// The connection to the database failed.
     #[error("the store of DATABASE_URL cannot be used: {0}")]
     Connect(#[from] ConnectError),
-    /// The database.
+    /// The database failed.
     #[error("the store of DATABASE_URL cannot be used: {0}")]
     Database(#[from] RepositoryError),
-    /// The Redis.
+    /// The Redis failed.
     #[error("the Redis of REDIS_URL cannot be used: {0}")]
     Redis(RepositoryError),
 }
 
 impl StoreError {
-    /// Whether it may be over a little later.
+    /// Whether the failure may be temporary.
     fn may_pass(&self) -> bool {
         match self {
             Self::Connect(error) => matches!(error, ConnectError::NotYet(_)),
@@ -81,7 +81,7 @@ impl StoreError {
 }
 
 impl Store {
-    /// Opens the store, and waits for one that is not there yet: in compose and on Railway everything starts at once.
+    /// Opens the store, and waits until it is available: in compose and on Railway all services start at once.
     pub(super) async fn wait_for(
         database: &Database,
         sessions: &SessionStore,
@@ -108,7 +108,7 @@ impl Store {
         }
     }
 
-    /// Opens the store, and brings its tables up to date.
+    /// Opens the store, and migrates its tables.
     pub(super) async fn open(database: &Database) -> Result<Self, StoreError> {
         let (url, schema) = match database {
             Database::Memory => return Ok(Self::in_memory()),
@@ -130,7 +130,7 @@ impl Store {
         })
     }
 
-    /// The clients in the store as it is: no file and no table is made. `None` if there is no store yet.
+    /// The clients in an existing store: creates no file and no table. `None` if there is no store yet.
     pub(super) async fn look_at_clients(database: &Database) -> Result<Option<Arc<dyn ClientRepository>>, StoreError> {
         let (url, schema) = match database {
             Database::Memory => return Ok(None),
@@ -145,7 +145,7 @@ impl Store {
         Ok(is_migrated.then(|| Arc::new(SeaOrmClients::new(connection)) as Arc<dyn ClientRepository>))
     }
 
-    /// The same, with sessions where they are to be.
+    /// Replaces the session repository as the settings say.
     pub(super) async fn with_sessions_in(self, sessions: &SessionStore) -> Result<Self, StoreError> {
         let url = match sessions {
             SessionStore::Database => return Ok(self),
@@ -172,13 +172,13 @@ impl Store {
         }
     }
 
-    /// Whether the Redis with the sessions answers; `None` if they are with everything else.
+    /// Whether the Redis with the sessions responds; `None` if sessions are in the main store.
     pub(super) async fn sessions_answer(&self) -> Option<bool> {
         let redis = self.redis.as_ref()?;
         Some(matches!(tokio::time::timeout(PROBE_TIMEOUT, redis.ping()).await, Ok(Ok(()))))
     }
 
-    /// Whether the store answers.
+    /// Whether the store responds.
     pub(super) async fn answers(&self) -> bool {
         match &self.database {
             None => true,

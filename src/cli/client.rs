@@ -1,4 +1,4 @@
-//! `gateway client …`: machine clients in the store of `DATABASE_URL`, beside gateways at work.
+//! `gateway client …`: machine clients in the store of `DATABASE_URL`, beside working gateways.
 
 use std::{fs, process::ExitCode};
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// What is to be done.
+/// The action.
 enum Wish {
     Add(NewClient),
     List,
@@ -27,16 +27,16 @@ enum Wish {
     Remove(ClientId),
 }
 
-/// What is wrong with the arguments.
+/// A mistake in the arguments.
 #[derive(Debug)]
 enum Mistake {
-    /// The command is written in another way, which is to be shown.
+    /// The syntax is wrong: the usage is shown.
     Usage(String),
-    /// It is written well, but this value of it is not good.
+    /// The syntax is right, but this value is invalid.
     Value(String),
 }
 
-/// Why it was not done: what to say, and the exit code.
+/// A failure: the message, and the exit code.
 struct Refused(String, u8);
 
 /// Runs `gateway client` with these arguments.
@@ -179,7 +179,7 @@ async fn fulfil(registry: &ClientRegistry, wish: Wish) -> Result<String, Refused
     }
 }
 
-/// One member a line, for people and for `sed`. This is the one place that ever shows a secret.
+/// One member per line, for people and for `sed`. This is the only place that ever shows a secret.
 fn added(id: ClientId, secret: Option<&ClientSecret>) -> String {
     match secret {
         Some(secret) => format!("client_id={id}\nclient_secret={}\n", secret.expose()),
@@ -205,7 +205,7 @@ fn line(client: &Client) -> String {
 mod tests {
     use super::*;
 
-    /// What is wrong, and whether it is how the command is written.
+    /// The mistake, and whether it is one of syntax.
     fn mistake(arguments: &[&str]) -> (bool, String) {
         match read(arguments).err() {
             Some(Mistake::Usage(mistake)) => (true, mistake),

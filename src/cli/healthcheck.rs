@@ -1,5 +1,5 @@
-//! Asks a gateway on this machine whether it lives, on the way that its clients come: whoever is told otherwise starts it anew, which
-//! does not help a store that is away.
+//! Checks whether a gateway on this machine is alive, over the listener of its clients. It does not check readiness: a
+//! failed check restarts the gateway, which does not help against an unavailable store.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -17,12 +17,12 @@ use rustls::{
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// An address to ask at for one that is listened on.
+/// An address to connect to, for one that is listened on.
 pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address }
 }
 
-/// Asks `/livez`. The answer's status is all that matters, so a plain socket will do, or TLS over one.
+/// Requests `/livez`. Only the status of the response matters, so a plain socket is enough, or TLS over one.
 pub(super) fn is_alive(address: SocketAddr, by_tls: bool) -> io::Result<bool> {
     let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
@@ -49,8 +49,8 @@ fn client(address: SocketAddr) -> io::Result<ClientConnection> {
     ClientConnection::new(Arc::new(config), ServerName::from(address.ip())).map_err(io::Error::other)
 }
 
-/// Takes any certificate, as the probes of Kubernetes do: it is for another name than this machine's address, may be one
-/// that this machine does not trust, and whether it is good is for clients to judge. Nothing secret is said.
+/// Accepts any certificate, as the probes of Kubernetes do: its name is not this machine's address, this machine may
+/// not trust it, and clients judge its validity. The request contains nothing secret.
 #[derive(Debug)]
 struct AnyCertificate(WebPkiSupportedAlgorithms);
 
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_does_not_speak_tls_is_not_ready() {
+    async fn a_listener_without_tls_is_not_ready() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked = spawn_blocking(move || is_alive(address, true));

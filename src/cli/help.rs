@@ -1,10 +1,10 @@
-//! What each command is for, and how it is written.
+//! The purpose and the syntax of each command.
 
 use std::process::ExitCode;
 
 use super::{BAD_USAGE, complain, say};
 
-/// A command, by its words, and its help.
+/// A command's words and its help.
 struct Help(&'static [&'static str], &'static str);
 
 const COMMANDS: [Help; 11] = [
@@ -108,8 +108,8 @@ usage: gateway [COMMAND]
   help             print this; `gateway COMMAND --help` says more of one command
 ";
 
-/// The help that is asked for: with `--help` or `-h` at the end, or with `help` before the words of a command. A client may be
-/// called help.
+/// The requested help: for `--help` or `-h` at the end, or `help` before the words of a command. A client may be called
+/// help.
 pub(super) fn asked(arguments: &[&str]) -> Option<&'static str> {
     match arguments {
         ["help" | "--help" | "-h", words @ ..] | [words @ .., "--help" | "-h"] => Some(of(words)),
@@ -118,18 +118,18 @@ pub(super) fn asked(arguments: &[&str]) -> Option<&'static str> {
     }
 }
 
-/// The help of the command that these words begin with, or of all of them.
+/// The help of the command that these words begin with, or of all commands.
 fn of(words: &[&str]) -> &'static str {
     COMMANDS.iter().find(|Help(known, _)| words.starts_with(known)).map_or(USAGE, |Help(_, usage)| usage)
 }
 
-/// Says help that was asked for.
+/// Prints requested help.
 pub(super) fn show(usage: &str) -> ExitCode {
     say(usage);
     ExitCode::SUCCESS
 }
 
-/// Says what is wrong with how a command was written, and how it is written.
+/// Prints a usage mistake, and the syntax of the command.
 pub(super) fn misused(mistake: &str, words: &[&str]) -> ExitCode {
     complain(&format!("gateway: {mistake}\n\n{}", of(words)));
     ExitCode::from(BAD_USAGE)

@@ -1,4 +1,4 @@
-//! What `gateway check` says about the services: which paths lead to them, and who may use those.
+//! The part of `gateway check` about services: the paths that lead to them, and the required access.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// One line for each route, in columns, and what leads nowhere.
+/// One line per route, in columns, and the services without a route.
 pub(super) fn listed(settings: &Settings) -> String {
     let table = routes_in_force(settings);
     let rows: Vec<[String; 5]> = table.iter().map(|route| row(route)).collect();
@@ -37,7 +37,7 @@ pub(super) fn listed(settings: &Settings) -> String {
     let sample = (settings.environment == Environment::Development).then_some(SAMPLE_SERVICE);
     let with_address: HashSet<&str> =
         settings.services.iter().map(|service| service.name.as_str()).chain(sample).collect();
-    // Only the shipped routes may lead to such a one.
+    // Only the shipped routes may lead to a service without an address.
     let without: BTreeSet<&ServiceName> =
         led_to.into_iter().filter(|name| !with_address.contains(name.as_str())).collect();
     for name in without {
@@ -48,7 +48,7 @@ pub(super) fn listed(settings: &Settings) -> String {
     text
 }
 
-/// Path, methods, service, path there, and who may.
+/// Path, methods, service, path there, and access.
 fn row(route: &Route) -> [String; 5] {
     let who = if route.allow == Spellings::NONE {
         route.access.to_string()

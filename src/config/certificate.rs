@@ -1,4 +1,5 @@
-//! The certificate that clients are shown, and its private key: what is in the files, and whether the two belong together. No message quotes a file: what is in the wrong one may be the key.
+//! The certificate for clients and its private key: validates the files, and whether the two match. No message quotes a
+//! file: the wrong file may contain the key.
 
 use std::{
     fmt, fs,
@@ -22,7 +23,7 @@ use super::variables::{TLS_CERTIFICATE, TLS_KEY, Variable};
 #[cfg(test)]
 mod tests;
 
-/// Where the certificate and its key are.
+/// The paths of the certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     /// `TLS_CERTIFICATE`: our certificate and those of its issuers, PEM.
@@ -31,23 +32,23 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// A certificate and its key, which belong together.
+/// A certificate and its matching key.
 #[derive(Debug, Clone)]
 pub struct TlsPair {
-    /// As rustls wants them. Its `Debug` does not show the key.
+    /// The pair in the form of rustls. Its `Debug` does not show the key.
     pub certified: Arc<CertifiedKey>,
-    /// From when on clients accept it.
+    /// The start of the certificate's validity.
     pub not_before: DateTime<Utc>,
-    /// Until when they do.
+    /// The end of the certificate's validity.
     pub not_after: DateTime<Utc>,
 }
 
-/// Why a file will not do.
+/// Why a file is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfit {
     /// Which file.
     pub(super) variable: Variable,
-    /// What it should be.
+    /// The expected content.
     pub(super) rule: String,
 }
 
@@ -61,7 +62,7 @@ impl TlsFiles {
     /// Reads both files.
     ///
     /// # Errors
-    /// Everything that is wrong with them: at least one thing.
+    /// All mistakes in them: at least one.
     pub fn load(&self) -> Result<TlsPair, Vec<Unfit>> {
         let chain = contents(&self.certificate).and_then(|pem| chain(&pem)).map_err(unfit(TLS_CERTIFICATE));
         let key = contents(&self.key).and_then(|pem| key(&pem)).map_err(unfit(TLS_KEY));
@@ -80,12 +81,12 @@ impl TlsFiles {
 }
 
 impl TlsPair {
-    /// Whether this is the other pair. A certificate has one key, so the chain tells.
+    /// Whether this is the same pair. A certificate has one key, so comparing the chain is enough.
     pub fn is_same(&self, other: &Self) -> bool {
         self.certified.cert == other.certified.cert
     }
 
-    /// Why clients would not accept the certificate now, as far as its dates go.
+    /// Why clients would reject the certificate now, judged by its dates.
     pub fn doubt(&self, now: DateTime<Utc>) -> Option<String> {
         if now > self.not_after {
             Some(format!("the certificate of TLS_CERTIFICATE has expired: it was valid until {}", self.not_after))
@@ -113,7 +114,7 @@ struct Chain {
 
 fn chain(pem: &[u8]) -> Result<Chain, String> {
     let broken = || "there is a certificate in the file that is broken".to_owned();
-    // What rustls says of a line that it cannot read is the line itself.
+    // The rustls error for an unreadable line contains the line itself.
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| broken())?;
     let first = certificates.first().ok_or(
         "there is no certificate in the file: in PEM one begins with -----BEGIN CERTIFICATE-----. Yours comes first, \
@@ -124,8 +125,8 @@ fn chain(pem: &[u8]) -> Result<Chain, String> {
     Ok(Chain { certificates, not_before, not_after })
 }
 
-/// From when until when a certificate is valid. Only those who verify get to see the dates, so somebody is asked to do it at
-/// the beginning and at the end of time: they come first, and so it does not matter that nobody is trusted.
+/// The validity of a certificate. rustls shows the dates only in errors: verify at the beginning and at the end of
+/// time, and read them from the errors. Dates are checked before trust, so an empty root store is enough.
 fn validity(certificate: &ParsedCertificate<'_>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
     let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms.all;
     let verified_at = |time| {

@@ -1,4 +1,4 @@
-//! Where clients and operators are served, and how long and how many are borne.
+//! The listeners for clients and operators, and their limits.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -18,10 +18,10 @@ use super::{
 
 const INSTANT: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_hours(1);
-/// More of anything than one gateway serves.
+/// More than any gateway serves.
 pub(super) const MANY: usize = 1_000_000;
 
-/// Reads the listener's settings. In development nobody outside this machine is served unless `HOST` says so.
+/// Reads the listener's settings. In development it serves only this machine unless `HOST` is set.
 pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Option<ListenerSettings> {
     let everywhere_or_here = match environment {
         Environment::Development => "127.0.0.1",
@@ -50,7 +50,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Option<
     })
 }
 
-/// Reads where operators are served.
+/// Reads the address for operators.
 pub(super) fn read_admin_address(reader: &mut Reader<'_>, clients: Option<SocketAddr>) -> Option<SocketAddr> {
     let address: SocketAddr = reader.read(&ADMIN_ADDR, |text| {
         text.parse().map_err(|_| "an IP address and a port, such as 127.0.0.1:9090 or [::1]:9090".to_owned())
@@ -79,7 +79,7 @@ fn network(text: &str) -> Result<IpNet, String> {
     })
 }
 
-/// The name of a header, in whatever case.
+/// The name of a header, in any case.
 fn client_address_header(text: &str) -> Result<ClientAddressHeader, String> {
     const NAMES: [(&str, ClientAddressHeader); 2] =
         [("X-Forwarded-For", ClientAddressHeader::ForwardedFor), ("X-Real-IP", ClientAddressHeader::RealIp)];

@@ -1,5 +1,5 @@
-//! Providers: on when their client id and secret are set. Everything else about them can be set, too, so that a test can
-//! point them at a server on loopback.
+//! Providers: enabled when their client id and secret are set. Everything else about them can be set, too, so that
+//! tests can use a server on loopback.
 
 mod apple;
 mod asking;
@@ -29,24 +29,24 @@ use crate::domain::gateway::models::{
     provider::{Endpoints, IdTokenKey, Prompt, ProviderKind, ProviderSettings},
 };
 
-/// What the names of the variables of other OpenID Connect providers begin with.
+/// The prefix of the variables of other OpenID Connect providers.
 const OIDC: &str = "OIDC_";
-/// The shortest secret that we choose ourselves.
+/// The minimum length of a secret that the operator chooses.
 const SHORTEST_WEBHOOK_SECRET: usize = 16;
 const OIDC_SCOPES: &str = "openid email profile";
-/// What their names end with. `_MORE_SCOPES` comes before `_SCOPES`, which is its end.
+/// The suffixes of their variables. `_MORE_SCOPES` comes before `_SCOPES`, because it ends with that.
 const OIDC_SUFFIXES: [&str; 8] =
     ["_ISSUER", "_CLIENT_ID", "_CLIENT_SECRET", "_MORE_SCOPES", "_SCOPES", "_PROMPT", "_PKCE", "_ID_TOKEN_ALG"];
 
-/// The names of the variables of providers, but for their ids and secrets; of other OpenID Connect providers all of them, with
-/// `stem` for what names the provider.
+/// The names of providers' variables, except for ids and secrets; for other OpenID Connect providers all of them, with
+/// `stem` as the provider's name.
 pub(super) fn names_with(stem: &str) -> impl Iterator<Item = String> {
     let of_known =
         families().flat_map(|(prefix, suffixes)| suffixes.into_iter().map(move |suffix| format!("{prefix}{suffix}")));
     of_known.chain(OIDC_SUFFIXES.map(|suffix| format!("{OIDC}{stem}{suffix}")))
 }
 
-/// Whether a variable belongs to a provider; if it is nearly one of a provider's, which was meant.
+/// Whether a variable belongs to a provider; for a near miss, the correct name.
 pub(super) fn judge_name(name: &str, is_near: impl Fn(&str, &str) -> bool) -> Option<Result<(), String>> {
     if let Some(rest) = name.strip_prefix(OIDC) {
         let good = OIDC_SUFFIXES.iter().any(|suffix| rest.strip_suffix(suffix).is_some_and(|stem| !stem.is_empty()));
@@ -62,13 +62,13 @@ pub(super) fn judge_name(name: &str, is_near: impl Fn(&str, &str) -> bool) -> Op
     Some(Err(format!("did you mean {prefix}{meant}?")))
 }
 
-/// What the variables of each provider that has a name of its own begin with, and may go on with.
+/// The prefix and the suffixes of each known provider's variables.
 fn families() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
     let known = KNOWN.iter().map(|known| (known.prefix, known.suffixes().collect()));
     known.chain([(apple::PREFIX, apple::SUFFIXES.to_vec()), (entra::PREFIX, entra::SUFFIXES.to_vec())])
 }
 
-/// What several providers have in common, or one alone.
+/// Settings of several providers, or of one alone.
 struct Common<'s> {
     environment: Environment,
     base: &'s str,
@@ -80,13 +80,13 @@ struct Common<'s> {
 }
 
 impl Common<'_> {
-    /// Where a provider sends browsers to, and which redirect URIs a caller may name.
+    /// The callback for browsers, and the redirect URIs that a caller may name.
     fn redirects(&self, provider: &str) -> (String, Vec<String>) {
         (format!("{}/login/{provider}/callback", self.base), self.listed.clone())
     }
 }
 
-/// Reads the providers that are on.
+/// Reads the enabled providers.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     environment: Environment,
@@ -110,7 +110,7 @@ pub(super) fn read(
     });
     let are_good = kakao_admin_key.is_some() && github_webhook_secret.is_some();
     let is_good = listed.is_some() && version.is_some() && hosted_domain.is_some() && are_good;
-    // With a mistake noted nothing of this is used; reading on finds the others.
+    // After a mistake the result is not used; reading continues to find further mistakes.
     let common = Common {
         environment,
         base,
@@ -128,7 +128,7 @@ pub(super) fn read(
     is_good.then_some(providers)
 }
 
-/// Reads one. `None` if it is off, or if a mistake was noted.
+/// Reads a provider. `None` if it is off, or if a mistake was noted.
 fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Option<ProviderSettings> {
     let client_id = reader.read(known.client_id, client_id_or_none);
     let client_secret = reader.read(known.client_secret, secret_or_none);
@@ -173,7 +173,7 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
         (None, Some(_)) => return wants_both(reader, known.client_id, known.client_secret),
     };
     let endpoints = Endpoints { authorize: authorize?, token: token?, userinfo: userinfo?, revoke: revoke? };
-    // With a mistake noted there is no kind.
+    // After a mistake there is no kind.
     uses_open_id?;
     let jwks = jwks.map_or(Some(None), |jwks| jwks.map(Some))?;
     let kind = known.kind(endpoints, more.into_iter().collect::<Option<_>>()?, jwks, common)?;
@@ -195,7 +195,8 @@ fn read_known(reader: &mut Reader<'_>, known: &Known, common: &Common<'_>) -> Op
     })
 }
 
-/// Whether an endpoint is set that is the one of the plain flow: it gives no id token, and did what it should before there were any.
+/// Whether an endpoint is set to the one of the plain flow: it issues no id token, and such a setting from before
+/// OpenID Connect must keep its effect.
 fn is_led_to_plain(reader: &Reader<'_>, known: &Known, open_id: &OpenId) -> bool {
     [open_id.authorize, open_id.token].iter().enumerate().any(|(nth, of_open_id)| {
         let set = reader.value_and_place(&format!("{}{}", known.prefix, ENDPOINT_SUFFIXES[nth]));
@@ -251,7 +252,7 @@ fn read_oidc(reader: &mut Reader<'_>, stem: &str, common: &Common<'_>) -> Option
         pkce: pkce?,
         callback,
         redirect_uris,
-        // Its id tokens hold a nonce.
+        // Its id tokens contain a nonce.
         takes_unbound_codes: false,
     })
 }
@@ -277,7 +278,7 @@ fn display_name(stem: &str) -> String {
     stem.split('_').filter(|part| !part.is_empty()).map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// Reads a variable of a family; unset, `usual` counts.
+/// Reads a variable of a family; `usual` is the default.
 fn member<T>(
     reader: &mut Reader<'_>,
     name: &str,
@@ -290,7 +291,7 @@ fn member<T>(
     outcome.map_err(|rule| reader.note(Mistake::new(place, shown(text), rule))).ok()
 }
 
-/// Reads a variable without which a provider cannot be on. Its value is not shown: it may be a secret.
+/// Reads a variable that a provider requires. Its value is not shown: it may be a secret.
 fn needed<T>(
     reader: &mut Reader<'_>,
     prefix: &str,

@@ -1,4 +1,4 @@
-//! How the gateway looks from outside.
+//! The public face of the gateway: its name, URL and origins.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ use crate::domain::gateway::models::{
     service::SERVICES_PREFIX,
 };
 
-/// Reads the public face. Production wants an https `PUBLIC_URL`: it is the issuer of every token.
+/// Reads the public face. Production requires an https `PUBLIC_URL`: it is the issuer of every token.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     environment: Environment,
@@ -84,7 +84,7 @@ fn public_url(text: &str) -> Result<Url, String> {
         })
 }
 
-/// As browsers write it in `Origin`, so that it can be compared as it is.
+/// In the form in which browsers write `Origin`, so that the texts can be compared.
 fn origin(text: &str, environment: Environment) -> Result<AllowedOrigin, String> {
     let origin: AllowedOrigin = text.parse().map_err(|rule: InvalidOrigin| rule.to_string())?;
     let is_private = text.starts_with("https://")
@@ -93,7 +93,7 @@ fn origin(text: &str, environment: Environment) -> Result<AllowedOrigin, String>
     if is_private { Ok(origin) } else { Err("an https origin: what goes by http can be changed on the way".to_owned()) }
 }
 
-/// The own API and the routes must not compete for a path.
+/// The gateway's own API and the routes must not conflict.
 fn api_prefix(text: &str) -> Result<PathPrefix, String> {
     let prefix: PathPrefix = text.parse().map_err(|rule: InvalidPrefix| rule.to_string())?;
     let of_routes = text == SERVICES_PREFIX || text.starts_with(&format!("{SERVICES_PREFIX}/"));

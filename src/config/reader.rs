@@ -1,4 +1,4 @@
-//! Reads one variable after the other and notes every mistake on the way, so that all of them can be told at once.
+//! Reads variables and notes every mistake, so that all of them can be reported at once.
 
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
@@ -10,14 +10,14 @@ use super::{
     variables::{Fallback, GATEWAY_ENV, Variable},
 };
 
-/// Reads variables. What comes back as `None` has been noted as a mistake.
+/// Reads variables. A result of `None` means that a mistake was noted.
 pub(super) struct Reader<'s> {
     sources: &'s Sources,
     mistakes: Vec<Mistake>,
 }
 
 impl<'s> Reader<'s> {
-    /// Begins with the mistakes that were made before: unreadable files.
+    /// Starts with earlier mistakes: unreadable files.
     pub(super) fn new(sources: &'s Sources) -> Self {
         Self { sources, mistakes: sources.mistakes().to_vec() }
     }
@@ -42,12 +42,12 @@ impl<'s> Reader<'s> {
         self.sources.routes()
     }
 
-    /// What is wrong with the files of the certificate, if somebody has looked.
+    /// The mistakes in the certificate's files, if they were validated.
     pub(super) fn unfit_tls_files(&self) -> &'s [Unfit] {
         self.sources.unfit_tls_files()
     }
 
-    /// Reads a variable; unset, its fallback text counts.
+    /// Reads a variable, or its default text.
     pub(super) fn read<T>(&mut self, variable: &Variable, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let fallback = match variable.fallback {
             Fallback::Text(text) => text,
@@ -56,7 +56,7 @@ impl<'s> Reader<'s> {
         self.read_or(variable, fallback, parse)
     }
 
-    /// Reads a variable; unset, `fallback` counts.
+    /// Reads a variable; `fallback` is its default.
     pub(super) fn read_or<T>(
         &mut self,
         variable: &Variable,
@@ -111,7 +111,7 @@ impl<'s> Reader<'s> {
         })
     }
 
-    /// Notes that a variable's value breaks a rule.
+    /// Notes that a variable's value violates a rule.
     pub(super) fn wrong(&mut self, variable: &Variable, rule: impl Into<String>) {
         let problem = match self.value(variable) {
             None => "is not set".to_owned(),
@@ -121,7 +121,7 @@ impl<'s> Reader<'s> {
         self.note(Mistake::new(self.sources.place(variable.name), problem, rule));
     }
 
-    /// Notes that production cannot do with what a variable holds, and why this is production if nobody said so.
+    /// Notes that production does not allow a variable's value, and why this is production if `GATEWAY_ENV` is not set.
     pub(super) fn wrong_in_production(&mut self, variable: &Variable, need: impl Display) {
         let because = if self.value(&GATEWAY_ENV).is_none() { " (GATEWAY_ENV is not set)" } else { "" };
         self.wrong(variable, format!("production{because} needs {need}"));
@@ -132,18 +132,18 @@ impl<'s> Reader<'s> {
         self.mistakes.push(mistake);
     }
 
-    /// The value of a variable that has no row of its own (`<NAME>_SERVICE_URL`), and how mistakes speak of it.
+    /// The value of a variable without a row of its own (`<NAME>_SERVICE_URL`), and its name in mistakes.
     pub(super) fn value_and_place(&self, name: &str) -> Option<(&'s str, String)> {
         self.sources.value(name).map(|value| (value, self.sources.place(name)))
     }
 }
 
-/// Whether no value may hold this character. The replacement character stands for what is no UTF-8.
+/// Whether no value may contain this character. The replacement character stands for invalid UTF-8.
 fn is_unfit(c: char) -> bool {
     c.is_control() || c == char::REPLACEMENT_CHARACTER
 }
 
-/// Reads one of a few words.
+/// Parses one of a few words.
 pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning).ok_or_else(|| {
         let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();

@@ -1,9 +1,9 @@
-//! What is wrong with the settings, all of it, in words for the person who wrote them. Holds no secret: whoever notes a
-//! mistake decides what of a value may be shown.
+//! All mistakes in the settings, in words for the person who wrote them. Contains no secret: the code that notes a
+//! mistake decides which part of a value may be shown.
 
 use std::fmt;
 
-/// One thing to mend.
+/// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     place: String,
@@ -12,7 +12,8 @@ pub struct Mistake {
 }
 
 impl Mistake {
-    /// `place` names the variable, or the file and line; `problem` says what is there (`is "80a"`); `rule` what should be.
+    /// `place` names the variable, or the file and line; `problem` describes the value (`is "80a"`); `rule` the
+    /// expected value.
     pub(super) fn new(place: impl Into<String>, problem: impl Into<String>, rule: impl Into<String>) -> Self {
         Self { place: place.into(), problem: problem.into(), rule: rule.into() }
     }
@@ -29,7 +30,7 @@ impl fmt::Display for Mistake {
 pub struct Mistakes(pub(super) Vec<Mistake>);
 
 impl Mistakes {
-    /// One after the other, in the order in which the settings are read.
+    /// One mistake after another, in the order in which the settings are read.
     pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
         self.0.iter()
     }
@@ -50,8 +51,8 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// A value as it is shown in a mistake: quoted, control characters escaped, long ones cut. A value with an `@` may hold
-/// a password (`http://user:password@host`) and is not shown.
+/// A value in a mistake: quoted, with control characters escaped, truncated if long. A value with an `@` may contain a
+/// password (`http://user:password@host`) and is not shown.
 pub(super) fn shown(value: &str) -> String {
     const LONGEST: usize = 80;
     if value.contains('@') {

@@ -1,4 +1,4 @@
-//! Routes from `gateway.toml`, or the shipped ones. Every mistake says its line.
+//! Routes from `gateway.toml`, or the shipped ones. Every mistake names its line.
 
 use std::{fmt, ops::RangeInclusive, str::FromStr, time::Duration};
 
@@ -32,27 +32,27 @@ mod paths;
 
 use self::{access::Claims, paths::Taken};
 
-/// What counts without a `gateway.toml`.
+/// The default without a `gateway.toml`.
 const SHIPPED: &str = include_str!("../../gateway.toml");
 
-/// What a route may set a time limit to. A day is longer than anything should stand still.
+/// The bounds of a route's time limits. Nothing should stall for longer than a day.
 const TIME_LIMITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
 
-/// The most that a route may have kept of a request's body.
+/// The maximum of a request's body that a route may buffer.
 const MOST_BUFFERED_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What of the other settings routes have to agree with, as far as it could be read.
+/// The other settings that routes must agree with, as far as they could be read.
 #[derive(Clone, Copy)]
 pub(super) struct Known<'s> {
-    /// The providers that are on.
+    /// The enabled providers.
     pub(super) providers: Option<&'s [&'s str]>,
-    /// What signs.
+    /// The algorithm of the signing keys.
     pub(super) algorithm: Option<SigningAlgorithm>,
     /// The services that have an address.
     pub(super) services: Option<&'s [&'s str]>,
 }
 
-/// One `[[routes]]` as it is written.
+/// One `[[routes]]` entry.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RouteEntry {
@@ -81,11 +81,11 @@ struct RouteEntry {
     assertion: Option<Spanned<bool>>,
 }
 
-/// Reads the routes. A file of one's own replaces the shipped ones; nothing is merged, so what stands there is all there is.
+/// Reads the routes. The operator's file replaces the shipped routes; nothing is merged, so the file is complete.
 pub(super) fn read(reader: &mut Reader<'_>, known: Known<'_>) -> Vec<Route> {
     let shipped = || RoutesFile { name: "the shipped routes".to_owned(), text: SHIPPED.to_owned() };
     let file = reader.routes_file().filter(|file| file.text != SHIPPED).cloned();
-    // Whoever has no AUTH service need not take the shipped routes away.
+    // Without an AUTH service the shipped routes may stay.
     let known = if file.is_some() { known } else { Known { services: None, ..known } };
     let file = file.unwrap_or_else(shipped);
     let mut parser = Parser { file: &file, known, taken: Taken::default(), mistakes: Vec::new() };
@@ -106,7 +106,7 @@ fn host_sent(preserve_host: Option<&Spanned<bool>>) -> HostSent {
 struct Parser<'f> {
     file: &'f RoutesFile,
     known: Known<'f>,
-    /// What the routes so far are for.
+    /// The paths and methods of the routes so far.
     taken: Taken,
     mistakes: Vec<Mistake>,
 }
@@ -115,7 +115,7 @@ impl Parser<'_> {
     fn routes(&mut self) -> Vec<Route> {
         let (document, errors) = DeTable::parse_recoverable(&self.file.text);
         if !errors.is_empty() {
-            // What stands behind a broken line is not judged: the parser only guesses what it means.
+            // The text after a broken line is not checked: the parser only guesses its meaning.
             for error in &errors {
                 self.unreadable(error);
             }
@@ -191,7 +191,7 @@ impl Parser<'_> {
         })
     }
 
-    /// A service that nobody has told the address of can answer nothing.
+    /// A service without an address cannot serve requests.
     fn service(&mut self, given: &Spanned<String>) -> Option<ServiceName> {
         let known = self.known.services;
         self.field("service", given, |text| {
@@ -208,7 +208,7 @@ impl Parser<'_> {
         })
     }
 
-    /// A token that nobody looks at is none that a service should get to see.
+    /// A service must not see a token that the gateway has not checked.
     fn forward_authorization(&mut self, given: Option<&Spanned<bool>>, access: Option<&Access>) -> Option<bool> {
         match given {
             Some(given) if *given.get_ref() && access.map(Access::accepted) == Some(Accepted::Session) => {
@@ -221,8 +221,8 @@ impl Parser<'_> {
         }
     }
 
-    /// The outer `None` is a mistake.
-    #[expect(clippy::option_option, reason = "the outer one is this parser's way of saying that a mistake was noted")]
+    /// The outer `None` means that a mistake was noted.
+    #[expect(clippy::option_option, reason = "the outer one means that a mistake was noted")]
     fn max_requests(&mut self, given: Option<&Spanned<i64>>) -> Option<Option<usize>> {
         let Some(given) = given else { return Some(None) };
         let limit = self.field("max_requests", given, |&number| {
@@ -240,8 +240,8 @@ impl Parser<'_> {
         Some(TimeLimits { connect: connect?, first_byte: first_byte?, idle: idle?, total: total? })
     }
 
-    /// The outer `None` is a mistake.
-    #[expect(clippy::option_option, reason = "the outer one is this parser's way of saying that a mistake was noted")]
+    /// The outer `None` means that a mistake was noted.
+    #[expect(clippy::option_option, reason = "the outer one means that a mistake was noted")]
     fn time_limit(&mut self, name: &str, given: Option<&Spanned<String>>) -> Option<Option<Duration>> {
         let Some(given) = given else { return Some(None) };
         let limit = self.field(name, given, |text| {
@@ -254,7 +254,7 @@ impl Parser<'_> {
         limit.map(Some)
     }
 
-    /// Safe by default, too: nothing goes on under a token that is not good any more.
+    /// Safe by default, too: nothing continues under a token that is no longer valid.
     fn end_with_token(&mut self, given: Option<&Spanned<bool>>, access: Option<&Access>) -> Option<bool> {
         match given {
             Some(given) if access == Some(&Access::Open) => {
@@ -270,7 +270,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Whoever gets an assertion has to be able to check it.
+    /// The service must be able to verify an assertion.
     fn assertion(&mut self, given: Option<&Spanned<bool>>) -> Option<bool> {
         match given {
             Some(given) if *given.get_ref() && self.known.algorithm == Some(SigningAlgorithm::Hs256) => {
@@ -283,8 +283,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Which provider's token goes along, if any does; the outer `None` is a mistake.
-    #[expect(clippy::option_option, reason = "the outer one is this parser's way of saying that a mistake was noted")]
+    /// The provider whose token is forwarded, if any; the outer `None` means that a mistake was noted.
+    #[expect(clippy::option_option, reason = "the outer one means that a mistake was noted")]
     fn provider_token(&mut self, entry: &RouteEntry, access: Option<&Access>) -> Option<Option<ProviderToken>> {
         let header = match &entry.provider_token_header {
             None => Some(TokenHeader::authorization()),
@@ -337,7 +337,7 @@ impl Parser<'_> {
         self.mistakes.push(Mistake::new(place, problem, rule));
     }
 
-    /// Notes what the TOML parser says: bad syntax, an unknown key, a missing one, a value of another type.
+    /// Notes an error of the TOML parser: bad syntax, an unknown key, a missing one, a value of another type.
     fn unreadable(&mut self, error: &toml::de::Error) {
         let at = Spanned::new(error.span().unwrap_or_default(), ());
         self.note(&at, "cannot be read", error.message());
@@ -352,7 +352,7 @@ fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|rule: T::Err| rule.to_string())
 }
 
-/// A provider that is not on has nobody's token.
+/// A provider that is off has no tokens.
 fn provider_name(text: &str, on: Option<&[&str]>) -> Result<ProviderName, String> {
     let name: ProviderName = parsed(text)?;
     match on {

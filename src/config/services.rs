@@ -1,4 +1,4 @@
-//! Services from `<NAME>_SERVICE_URL`, and how they are reached.
+//! Services from `<NAME>_SERVICE_URL`, and limits for requests to them.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -11,19 +11,19 @@ use super::{
 };
 use crate::domain::gateway::models::service::{Instance, InvalidInstance, Service, ServiceName};
 
-/// What the name of such a variable ends with.
+/// The suffix of such a variable.
 pub(super) const SERVICE_URL_SUFFIX: &str = "_SERVICE_URL";
 
-/// What the name of a variable ends with that says where a service has its OpenAPI document.
+/// The suffix of the variable for the path of a service's OpenAPI document.
 pub(super) const SERVICE_OPENAPI_SUFFIX: &str = "_SERVICE_OPENAPI";
 
-/// The service that development brings along if nobody says where it is.
+/// The sample service, which development starts unless its address is set.
 pub const SAMPLE_SERVICE: &str = "auth";
 
 const INSTANT: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_hours(1);
 
-/// Reads the services, by name.
+/// Reads the services, in the order of their names.
 pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Service> {
     let mut services = Vec::new();
     for name in reader.names() {
@@ -41,7 +41,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Service> {
     services
 }
 
-/// Reads where services have their OpenAPI documents, where that is said.
+/// Reads the paths of services' OpenAPI documents, where they are set.
 pub(super) fn read_documents(reader: &mut Reader<'_>) -> HashMap<ServiceName, Option<String>> {
     let mut documents = HashMap::new();
     for name in reader.names() {
@@ -61,7 +61,7 @@ pub(super) fn read_documents(reader: &mut Reader<'_>) -> HashMap<ServiceName, Op
     documents
 }
 
-/// Reads how services are reached.
+/// Reads the limits for requests to services.
 pub(super) fn read_upstream(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
     let connect_timeout = reader.duration(&CONNECT_TIMEOUT, INSTANT..=HOUR);
     let first_byte_timeout = reader.duration(&FIRST_BYTE_TIMEOUT, INSTANT..=HOUR);

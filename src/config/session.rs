@@ -1,4 +1,4 @@
-//! How long browsers stay signed in.
+//! The lifetime of browsers' sessions.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
 const MINUTE: Duration = Duration::from_mins(1);
 const YEAR: Duration = Duration::from_hours(365 * 24);
 
-/// Reads how long sessions last.
+/// Reads the lifetime of sessions.
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<SessionSettings> {
     let total = reader.duration(&SESSION_TTL, MINUTE..=YEAR);
     let idle = reader.duration(&SESSION_IDLE_TTL, MINUTE..=YEAR);

@@ -1,6 +1,6 @@
-//! Names that look like a variable of ours with a slip in it. In `.env` such a name is a mistake. In the process environment it is a
-//! hint: most names there are other programs', and so is many a name that is near to one of ours (`READ_TIMEOUT`, `APP_PREFIX`). So one word may be
-//! misspelt and no more, and no guess is made at names of one word: `HOST`, `PORT`, `DOMAIN` and `TIMEZONE`.
+//! Misspelt variables. In `.env` such a name is a mistake. In the process environment it is only a hint: most names
+//! there belong to other programs, and many of these are close to ours (`READ_TIMEOUT`, `APP_PREFIX`). So at most one
+//! word may be misspelt, and names of one word are never guessed: `HOST`, `PORT`, `DOMAIN` and `TIMEZONE`.
 
 use super::{
     providers,
@@ -11,7 +11,7 @@ use super::{
     variables::ALL,
 };
 
-/// The names in `.env` that are written wrong, in the order of their lines.
+/// The misspelt names in `.env`, in the order of their lines.
 pub(super) fn mistakes(sources: &Sources) -> Vec<Mistake> {
     let mut wrong: Vec<_> =
         sources.dotenv_names().filter_map(|(name, line)| Some((line, name, misspelt(name)?))).collect();
@@ -22,8 +22,8 @@ pub(super) fn mistakes(sources: &Sources) -> Vec<Mistake> {
         .collect()
 }
 
-/// In words for a person: the names in the process environment that look like a variable of ours with a slip in it, and all names
-/// that others call one of ours by.
+/// Hints for people: the names in the process environment that look like a misspelt variable of ours, and all names
+/// that others use for one of ours.
 pub fn hints(sources: &Sources) -> Vec<String> {
     let slip = |name: &String| {
         let meant = meant_by(name)?;
@@ -42,10 +42,10 @@ pub fn hints(sources: &Sources) -> Vec<String> {
     slips.chain(sources.names().into_iter().filter_map(of_others)).collect()
 }
 
-/// What is wrong with a name that stands in `.env` but is not read, if it looks as if it was meant for the gateway.
+/// The mistake in a name in `.env` that is not read, if it looks meant for the gateway.
 ///
-/// Such a name is a mistake, not a warning: the default that silently counts instead may be the less safe one. The process
-/// environment is not judged like this, because there other programs' variables are at home.
+/// Such a name is a mistake, not a warning: the default that silently applies instead may be less safe. The process
+/// environment is not checked like this, because it also holds the variables of other programs.
 fn misspelt(name: &str) -> Option<String> {
     if ALL.iter().any(|variable| variable.name == name)
         || [SERVICE_URL_SUFFIX, SERVICE_OPENAPI_SUFFIX].iter().any(|suffix| name.ends_with(suffix))
@@ -69,7 +69,7 @@ fn nearly_a_service(name: &str) -> Option<String> {
         .map(|(at, _)| format!("{}{SERVICE_URL_SUFFIX}", &name[..at]))
 }
 
-/// What providers' consoles and common libraries call what is one of our variables.
+/// Names that providers' consoles and common libraries use for our variables.
 const CALLED_ELSEWHERE: [(&str, &str); 14] = [
     ("APPLE_SERVICES_ID", "APPLE_CLIENT_ID"),
     ("AZURE_AD_CLIENT_ID", "ENTRA_CLIENT_ID"),
@@ -87,24 +87,24 @@ const CALLED_ELSEWHERE: [(&str, &str); 14] = [
     ("TWITTER_CLIENT_SECRET", "X_CLIENT_SECRET"),
 ];
 
-/// What other sign-in libraries have, and the gateway makes by itself.
+/// Variables of other sign-in libraries whose values the gateway makes by itself.
 const NOT_NEEDED: [(&str, &str); 1] = [("APPLE_CLIENT_SECRET", "Apple's client secret is made from APPLE_PRIVATE_KEY")];
 
-/// Why a variable that other libraries need is none of ours.
+/// Why the gateway needs no such variable.
 fn not_needed(name: &str) -> Option<&'static str> {
     NOT_NEEDED.iter().find(|(theirs, _)| *theirs == name).map(|(_, why)| *why)
 }
 
-/// The variable of ours that a provider's console, or a common library, calls by this name. Other programs may read that name, so
-/// it is never a mistake.
+/// Our variable for this name of a provider's console or a common library. Other programs may read that name, so it is
+/// never a mistake.
 fn called_elsewhere(name: &str) -> Option<&'static str> {
     CALLED_ELSEWHERE.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
 }
 
-/// What stands for the words that the person chooses in the name of a variable.
+/// Stands for the words of a variable's name that the operator chooses.
 const ANY: &str = "*";
 
-/// The variable that was probably meant by a name; none if the name is one of ours, or another program's.
+/// The variable that was probably meant; none if the name is one of ours, or another program's.
 fn meant_by(name: &str) -> Option<String> {
     let fixed = ALL.iter().map(|variable| variable.name.to_owned());
     let of_services = [SERVICE_URL_SUFFIX, SERVICE_OPENAPI_SUFFIX].map(|suffix| format!("{ANY}{suffix}"));
@@ -113,7 +113,7 @@ fn meant_by(name: &str) -> Option<String> {
     if meant.iter().any(|meant| meant == name) { None } else { meant.into_iter().next() }
 }
 
-/// The name of a known variable as it should be written, if `name` is that or nearly that.
+/// The correct spelling of a known variable, if `name` is equal or close to it.
 fn spelt_like(known: &str, name: &str) -> Option<String> {
     let name = name.to_ascii_uppercase();
     if name.replace('_', "") == known.replace('_', "") {
@@ -133,7 +133,7 @@ fn spelt_like(known: &str, name: &str) -> Option<String> {
     (chosen_is_good && slips_at_most_once).then(|| right.join("_"))
 }
 
-/// Whether a word was written for another by a slip. A word that begins with another letter was meant as it is.
+/// Whether a word is a misspelling of another. A word with another first letter was meant as it is.
 fn is_slip(word: &str, known: &str) -> bool {
     if singular(word) == singular(known) || (word, known) == ("URI", "URL") {
         return true;
@@ -146,7 +146,7 @@ fn is_slip(word: &str, known: &str) -> bool {
     word.as_bytes().first() == known.as_bytes().first() && strsim::osa_distance(word, known) <= most
 }
 
-/// Whether two words differ by two letters that were swapped.
+/// Whether two words differ by two swapped letters.
 fn is_swap(word: &str, known: &str) -> bool {
     word.len() == known.len() && strsim::osa_distance(word, known) == 1 && strsim::hamming(word, known) == Ok(2)
 }

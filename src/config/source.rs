@@ -1,6 +1,6 @@
-//! Where settings come from: the process environment, `.env` and `gateway.toml`. The only place that reads them; nothing
-//! is ever written into the process environment. The files of the certificate are only looked at here, to tell what is
-//! wrong with them beside all else.
+//! The sources of settings: the process environment, `.env` and `gateway.toml`. Only this module reads them; nothing is
+//! ever written into the process environment. The certificate's files are only validated here, to report their mistakes
+//! together with all others.
 
 use std::{
     cell::Cell,
@@ -19,7 +19,7 @@ use super::{
 /// The file with the routes, unless `GATEWAY_CONFIG` names another.
 const DEFAULT_ROUTES_FILE: &str = "gateway.toml";
 
-/// What was found, unparsed. Has no `Debug`: it holds secrets.
+/// The unparsed sources. Has no `Debug`: it holds secrets.
 #[derive(Clone, Default)]
 pub struct Sources {
     environment: BTreeMap<String, String>,
@@ -35,22 +35,22 @@ struct DotenvValue {
     line: usize,
 }
 
-/// The text of `gateway.toml`, or of the file that stands for it.
+/// The text of `gateway.toml`, or of the file in its place.
 #[derive(Clone)]
 pub(super) struct RoutesFile {
     /// Its name, for mistakes.
     pub(super) name: String,
-    /// What is in it.
+    /// Its content.
     pub(super) text: String,
 }
 
 impl Sources {
-    /// Reads the process environment, and `.env` and `gateway.toml` in `directory` if they are there. What cannot be read
-    /// is a mistake that [`Settings::from_sources`](super::Settings::from_sources) reports with all the others.
-    #[expect(clippy::disallowed_methods, reason = "this is the place where the environment is read")]
+    /// Reads the process environment, and `.env` and `gateway.toml` in `directory` if they exist. Unreadable files are
+    /// mistakes that [`Settings::from_sources`](super::Settings::from_sources) reports with all the others.
+    #[expect(clippy::disallowed_methods, reason = "this is the only place that reads the environment")]
     pub fn read(directory: &Path) -> Self {
         let environment = std::env::vars_os().filter_map(|(name, value)| {
-            // A value that is not UTF-8 gets replacement characters here, which no variable of ours may hold.
+            // A value that is not UTF-8 gets replacement characters here, which no variable of ours may contain.
             Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
         });
         let mut sources = Self::default().with_environment(environment);
@@ -79,7 +79,7 @@ impl Sources {
         self
     }
 
-    /// Adds the text of a `.env` file. Variables of the process environment win over it.
+    /// Adds the text of a `.env` file. Variables of the process environment take precedence.
     #[must_use]
     pub fn with_dotenv(mut self, text: &str) -> Self {
         let text = text.trim_start_matches('\u{feff}');
@@ -91,7 +91,7 @@ impl Sources {
             match entry {
                 Ok((name, value)) => self.add_dotenv_value(name, value, line),
                 Err(dotenvy::Error::LineParse(unread, _)) => {
-                    // A quote that is never closed swallows the rest of the file: point at its beginning.
+                    // An unclosed quote swallows the rest of the file: point at its beginning.
                     let begins = line + 1 - unread.lines().count().clamp(1, line);
                     let rule =
                         "a line is NAME=value, with quotes closed around a value that has blanks, or # and a comment";
@@ -103,15 +103,15 @@ impl Sources {
         self
     }
 
-    /// Gives the routes: the text of `gateway.toml`, and the name by which mistakes speak of it.
+    /// Sets the routes file: its text, and its name in mistakes.
     #[must_use]
     pub fn with_routes_file(mut self, name: &str, text: &str) -> Self {
         self.routes = Some(RoutesFile { name: name.to_owned(), text: text.to_owned() });
         self
     }
 
-    /// Looks into the files of the certificate, too. Whoever does not serve can do without: a gateway at work keeps the
-    /// certificate it has while the files do not fit together, and nobody else is concerned.
+    /// Validates the certificate's files, too. Only serving needs this: a running gateway keeps its certificate while
+    /// the files do not match, and other commands do not use them.
     #[must_use]
     pub fn with_tls_files(mut self) -> Self {
         if let (Some(certificate), Some(key)) = (self.value(TLS_CERTIFICATE.name), self.value(TLS_KEY.name)) {
@@ -139,7 +139,7 @@ impl Sources {
         self
     }
 
-    /// The value of a variable. An empty one is as good as unset; in the process environment it hides that of `.env`.
+    /// The value of a variable. An empty value counts as unset; in the process environment it hides that of `.env`.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         let of_dotenv = || self.dotenv.get(name).map(|found| &found.value);
         self.environment.get(name).or_else(of_dotenv).map(|value| value.trim()).filter(|value| !value.is_empty())
@@ -175,12 +175,12 @@ impl Sources {
         self.dotenv.iter().map(|(name, DotenvValue { line, .. })| (name.as_str(), *line))
     }
 
-    /// What is wrong with the files of the certificate.
+    /// The mistakes in the certificate's files.
     pub(super) fn unfit_tls_files(&self) -> &[Unfit] {
         &self.unfit_tls_files
     }
 
-    /// What went wrong on the way here.
+    /// The mistakes found while reading.
     pub(super) fn mistakes(&self) -> &[Mistake] {
         &self.mistakes
     }
@@ -194,7 +194,7 @@ fn read_if_present(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
-/// Hands a text out line by line and counts: dotenvy does not say where an entry stands.
+/// Yields a text line by line and counts: dotenvy does not report the lines of entries.
 struct LineByLine<'t> {
     rest: &'t [u8],
     lines_read: &'t Cell<usize>,

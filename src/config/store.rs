@@ -1,4 +1,4 @@
-//! The store and the keys that seal what is secret in it.
+//! The store, and the keys that seal its secrets.
 
 use std::{collections::HashSet, iter};
 
@@ -15,18 +15,18 @@ use super::{
     variables::{DATABASE_SCHEMA, DATABASE_URL, REDIS_URL, VAULT_KEY},
 };
 
-/// The key of the committed `.env`. It is public: whatever it seals is not secret, so production refuses it.
+/// The key of the committed `.env`. It is public, so it protects nothing: production refuses it.
 pub const DEVELOPMENT_VAULT_KEY: VaultKey = VaultKey(*b"for development only, not secret");
 
 const HOW_TO_MAKE_A_KEY: &str = "make one with `openssl rand -base64 32` and keep it safe";
 
-/// Either alphabet, with or without `=` at the end: keys come from many generators.
+/// Accepts either alphabet, with or without padding: keys come from many generators.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Reads where the store is. Production wants one that outlives the process.
+/// Reads the address of the store. Production requires a durable one.
 pub(super) fn read_database(reader: &mut Reader<'_>, environment: Environment) -> Option<Database> {
     let schema = reader.read(&DATABASE_SCHEMA, schema);
     let url = reader.read(&DATABASE_URL, database)?;
@@ -40,12 +40,12 @@ pub(super) fn read_database(reader: &mut Reader<'_>, environment: Environment) -
     Some(database)
 }
 
-/// Reads where sessions are.
+/// Reads the address of the store for sessions.
 pub(super) fn read_session_store(reader: &mut Reader<'_>) -> Option<SessionStore> {
     reader.read(&REDIS_URL, redis)
 }
 
-/// Reads the sealing keys. Only development without a store can do without: then nothing outlives the process.
+/// Reads the sealing keys. Only development without a durable store needs none: nothing outlives the process.
 pub(super) fn read_vault_keys(reader: &mut Reader<'_>, environment: Environment) -> Option<Vec<VaultKey>> {
     let keys = reader.read(&VAULT_KEY, vault_keys)?;
     let production = environment == Environment::Production;
@@ -69,7 +69,7 @@ pub(super) fn read_vault_keys(reader: &mut Reader<'_>, environment: Environment)
     Some(keys)
 }
 
-/// A name that needs no quotes in SQL, and that PostgreSQL does not keep for itself.
+/// A name that needs no quotes in SQL, and that PostgreSQL does not reserve.
 fn schema(text: &str) -> Result<String, String> {
     let good = (1..=63).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
@@ -88,7 +88,7 @@ fn database(text: &str) -> Result<Option<String>, String> {
         return Ok(None);
     }
     let good = match text.split_once("://") {
-        // Without a file it would forget everything, and look as if it did not.
+        // Without a file it would lose all data, although it looks durable.
         Some(("sqlite", file)) => {
             !file.is_empty() && !file.starts_with('?') && !file.contains(":memory:") && !file.contains("mode=memory")
         }
@@ -124,14 +124,14 @@ fn vault_keys(text: &str) -> Result<Vec<VaultKey>, String> {
     entries(text).enumerate().map(|(nth, entry)| vault_key(entry).ok_or_else(|| rule(nth))).collect()
 }
 
-/// Whether the key looks written or counted instead of drawn. It is if it is text, or if its bytes, or the steps between them, or the
-/// steps between those, or between those again, have little variety: that is so of bytes that repeat, of a key that is half zero or half
-/// counted, and of n, n² and n³. Odds that a key of 32 random bytes is refused: 1.8 in 10^10 for its variety (all but a tenth of it for
-/// the third steps, of which there are only 29), 1 in 10^11 for being text.
+/// Whether the key looks written or counted instead of random: if it is text, or if its bytes, their differences,
+/// second differences or third differences have little variety. That is so of repeated bytes, of a key that is half
+/// zero or half counted, and of n, n² and n³. The odds that a key of 32 random bytes is refused: 1.8 in 10^10 for its
+/// variety (all but a tenth of it for the third differences, of which there are only 29), 1 in 10^11 for being text.
 fn is_guessable(VaultKey(bytes): &VaultKey) -> bool {
     /// 32 random bytes have 30 different ones, and fewer than this once in 10^13.
     const FEWEST_DIFFERENT: usize = 18;
-    /// Bytes, steps between them, steps between those, and once more.
+    /// The bytes, and their first, second and third differences.
     const ORDERS: usize = 4;
     let steps = |of: &Vec<u8>| Some(of.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect());
     let has_little_variety = |of: Vec<u8>| of.into_iter().collect::<HashSet<_>>().len() < FEWEST_DIFFERENT;
@@ -248,13 +248,13 @@ mod tests {
             repeated(b"ab"),
             repeated(b"abcd"),
             repeated(&drawn.0[..16]),
-            // Half of it is drawn.
+            // Half of it is random.
             with(|at| (at < 16).then_some(0)),
             with(|at| (at >= 16).then_some(0)),
             with(|at| (at % 2 == 0).then_some(0)),
             with(|at| (8..24).contains(&at).then_some(b'x')),
             with(|at| (at < 16).then_some(u8::try_from(at).unwrap())),
-            // Text.
+            // The key is text.
             *b"correct horse battery staple !!!",
             *b"for development only, not secret",
             *b"8c1f0a9d73e6b245c0d9e8f1a2b37465",
@@ -266,7 +266,7 @@ mod tests {
         assert!(!is_guessable(&drawn));
     }
 
-    /// Keys as they are drawn: digests of numbers here, so that the test is the same each time.
+    /// Random-looking keys: digests of numbers, so that the test is deterministic.
     #[test]
     fn no_key_that_was_drawn_is_taken_for_another() {
         for n in 0..20_000_u32 {

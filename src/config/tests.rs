@@ -173,7 +173,7 @@ fn the_committed_env_file_works_in_development_and_is_refused_in_production() {
     let committed = Sources::default().with_dotenv(ENV_FILE);
     let settings = Settings::from_sources(&committed).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!(settings.environment, Environment::Development);
-    // The domain is what people call it; where it is reached is here.
+    // DOMAIN is only the name for people; the URL is local.
     assert_eq!((settings.public.domain(), settings.public.base()), ("www.jinmini.com", "http://localhost:8080"));
     assert_eq!(settings.public.timezone, Tz::Asia__Seoul);
     assert_eq!(settings.vault_keys, [DEVELOPMENT_VAULT_KEY]);
@@ -189,7 +189,7 @@ fn the_committed_env_file_works_in_development_and_is_refused_in_production() {
     }
 }
 
-/// Whoever has sealed with such a key has to get away from it.
+/// A deployment that has sealed with such a key must be able to replace it.
 #[test]
 fn a_vault_key_that_can_be_guessed_is_refused_in_production_alone() {
     let zero = STANDARD.encode([0; 32]);

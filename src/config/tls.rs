@@ -1,4 +1,4 @@
-//! Whether clients are served by TLS, and where the files for it are.
+//! Whether clients are served by TLS, and the paths of its files.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,8 @@ use super::{
     variables::{TLS_CERTIFICATE, TLS_KEY},
 };
 
-/// Reads where the files are; `None` without TLS, or if a mistake was noted. What is wrong with the files themselves has been
-/// found out before ([`Sources::with_tls_files`](super::Sources::with_tls_files)), and is told here in its turn.
+/// Reads the paths of the files; `None` without TLS, or if a mistake was noted. Mistakes in the files themselves were
+/// found before ([`Sources::with_tls_files`](super::Sources::with_tls_files)), and are reported here in order.
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<TlsFiles> {
     let certificate = reader.read(&TLS_CERTIFICATE, path);
     let key = reader.read(&TLS_KEY, path);
@@ -27,7 +27,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<TlsFiles> {
     None
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the reader wants a parser that may fail")]
+#[expect(clippy::unnecessary_wraps, reason = "the reader takes parsers that may fail")]
 fn path(text: &str) -> Result<Option<PathBuf>, String> {
     Ok((!text.is_empty()).then(|| text.into()))
 }

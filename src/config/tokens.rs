@@ -1,4 +1,4 @@
-//! Tokens and the keys that sign them.
+//! Settings of tokens and the keys that sign them.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use crate::domain::gateway::models::signing_key::UnknownAlgorithm;
 /// Time claims count whole seconds.
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
-/// Within a grace period a stolen refresh token works, too.
+/// Within the grace period a stolen refresh token is valid, too.
 const LONGEST_GRACE: Duration = Duration::from_mins(5);
 /// Ten years: far from any overflow of dates.
 const LONGEST: Duration = Duration::from_hours(3650 * 24);
 
-/// Reads the token settings. Tokens are meant for the gateway itself unless `TOKEN_AUDIENCE` says otherwise.
+/// Reads the token settings. The default audience is the gateway itself.
 pub(super) fn read(reader: &mut Reader<'_>, public: Option<&PublicSettings>) -> Option<TokenSettings> {
     let algorithm =
         reader.read(&TOKEN_ALGORITHM, |text| text.parse().map_err(|rule: UnknownAlgorithm| rule.to_string()));

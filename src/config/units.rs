@@ -1,5 +1,5 @@
 //! Durations (`500ms`, `10s`, `5m`, `12h`, `30d`) and sizes (`512B`, `64KiB`, `10MiB`, `1GiB`): a whole number and its
-//! unit. A number without a unit is refused, because nobody can tell what it means.
+//! unit. A number without a unit is refused, because its meaning would be unclear.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(super) fn size_bytes(text: &str) -> Option<u64> {
     quantity(text, &SIZE_UNITS)
 }
 
-/// Writes a duration as it could be set.
+/// Formats a duration as a setting.
 pub(super) fn show(duration: Duration) -> String {
     let millis = duration.as_millis();
     let (unit, factor) = DURATION_UNITS

@@ -1,30 +1,31 @@
-//! Every variable the gateway reads: its name, what it is when unset, and what it means. Settings are read through this
-//! table, `docs/configuration.md` and `.env` are tested against it, and a name in `.env` that is nearly one of these is a mistake.
+//! Every variable of the gateway: its name, its default, and its meaning. Settings are read through this table,
+//! `docs/configuration.md` and `.env` are tested against it, and a name in `.env` that nearly matches one of these is a
+//! mistake.
 
 /// One variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variable {
     /// Its name.
     pub name: &'static str,
-    /// What counts when it is unset.
+    /// The default.
     pub fallback: Fallback,
-    /// What it is for, in a sentence for `docs/configuration.md` and `.env`.
+    /// Its meaning, in a sentence for `docs/configuration.md` and `.env`.
     pub meaning: &'static str,
     /// Whether its value must never be shown.
     pub secret: bool,
 }
 
-/// What counts when a variable is unset.
+/// The default of a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fallback {
-    /// This text, read as if it had been set.
+    /// This text, parsed like a value.
     Text(&'static str),
-    /// Something that depends on other settings, or nothing; the words say what.
+    /// A default that depends on other settings, or none; the words describe it.
     Derived(&'static str),
 }
 
 impl Fallback {
-    /// As `docs/configuration.md` shows it.
+    /// The default as `docs/configuration.md` shows it.
     pub fn words(self) -> &'static str {
         match self {
             Self::Text(words) | Self::Derived(words) => words,
@@ -34,7 +35,7 @@ impl Fallback {
 
 use Fallback::{Derived, Text};
 
-/// Writes each variable once: as a constant by which it is read, and as a row of [`ALL`].
+/// Defines each variable once: as a constant, and as a row of [`ALL`].
 macro_rules! variables {
     ($($name:ident, $fallback:expr, $meaning:literal $(, secret: $secret:literal)?;)+) => {
         $(

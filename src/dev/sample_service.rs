@@ -1,5 +1,5 @@
-//! The sample AUTH service: what a service behind the gateway looks like. It knows nothing of tokens. Who calls, the
-//! gateway tells it in `X-User-Id` and `X-User-Scope`, which a client cannot forge through the gateway.
+//! The sample AUTH service: an example of a service behind the gateway. It knows nothing of tokens. The gateway names
+//! the caller in `X-User-Id` and `X-User-Scope`, which a client cannot forge through the gateway.
 
 use std::{future::Future, io, time::Duration};
 
@@ -11,7 +11,7 @@ use poem::{
 use poem_openapi::{ApiResponse, Object, OpenApi, OpenApiService, param::Header, payload::Json, types::ToJSON};
 use tokio::net::TcpListener;
 
-/// How long requests under way may take to end after the shutdown began.
+/// How long requests in flight may take to end after the shutdown began.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves until `shutdown`.
@@ -103,7 +103,7 @@ struct Caller {
     email: Option<String>,
 }
 
-/// Has no `Debug`: it holds a password.
+/// A username and a password. Has no `Debug`: it holds a password.
 #[derive(Object)]
 struct Credentials {
     #[oai(validator(min_length = 1, max_length = 100))]
@@ -141,7 +141,7 @@ struct Problem {
 }
 
 impl Problem {
-    /// The words follow from the status alone. What the framework says may quote the request, and so a password.
+    /// The texts depend on the status alone. The framework's messages may quote the request, and so a password.
     fn of(status: StatusCode) -> Self {
         let (code, detail) = match status {
             StatusCode::BAD_REQUEST => ("invalid_request", "The request is not what the API description asks for."),
@@ -164,7 +164,7 @@ impl Problem {
     }
 }
 
-/// Every error of the framework, as a problem.
+/// Turns every error of the framework into a problem.
 async fn problem(error: poem::Error) -> Response {
     let status = error.status();
     Response::builder()
@@ -208,13 +208,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn users_are_welcomed_by_anybody() {
+    async fn users_needs_no_caller() {
         let (response, body) = get("/users", &[]).await;
         assert_eq!((response.status(), body), (StatusCode::OK, json!({"message": "Welcome from AUTH service"})));
     }
 
     #[tokio::test]
-    async fn the_caller_is_who_the_gateway_says() {
+    async fn the_caller_is_the_one_that_the_gateway_names() {
         let (response, body) = get("/users/me", &[("X-User-Id", "u1"), ("X-User-Scope", "read write")]).await;
         assert_eq!((response.status(), body), (StatusCode::OK, json!({"subject": "u1", "scope": ["read", "write"]})));
         let (_, body) = get("/users/me", &[("X-User-Id", "u1"), ("X-User-Email", "mina@example.com")]).await;
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_comes_past_the_gateway_is_nobody() {
+    async fn a_request_past_the_gateway_has_no_caller() {
         for headers in [&[][..], &[("X-User-Id", "")], &[("Authorization", "Bearer x"), ("X-User-Scope", "read")]] {
             let (response, body) = get("/users/me", headers).await;
             is_problem(&response, &body, 401, "unauthorized");

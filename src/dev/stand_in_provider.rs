@@ -1,7 +1,7 @@
-//! A stand-in identity provider (OIDC): signs anybody in under any name, without a password, so that signing in can be
-//! tried and tested without an account elsewhere. Apart from that it keeps the rules of a strict one. It listens on
-//! loopback only, forgets everything when it ends, and can be told to misbehave (`PUT /switches`). It answers as Naver, Kakao and
-//! Microsoft Entra, too: see `dialect`.
+//! A stand-in identity provider (OIDC): people sign in under any name, without a password, so that signing in can be
+//! tried and tested without an account elsewhere. Otherwise it follows the rules of a strict provider. It listens on
+//! loopback only, loses all data when it ends, and can be told to misbehave (`PUT /switches`). It also imitates Naver,
+//! Kakao and Microsoft Entra: see `dialect`.
 
 pub mod apple;
 mod authorize;
@@ -41,13 +41,13 @@ use self::{
 };
 use crate::ports::{Clock, Entropy};
 
-/// How long requests under way may take to end after the shutdown began.
+/// How long requests in flight may take to end after the shutdown began.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// The provider: one client, one signing key, and what it remembers.
+/// The provider: one client, one signing key, and its state.
 pub struct StandIn {
     issuer: Issuer,
-    /// Where browsers find the authorization endpoint.
+    /// The URL of the authorization endpoint for browsers.
     authorize_url: String,
     client: Client,
     signer: Signer,
@@ -56,7 +56,7 @@ pub struct StandIn {
     state: Mutex<State>,
 }
 
-/// What changes while the provider runs.
+/// The mutable state of the provider.
 struct State {
     ledger: Ledger,
     switches: Switches,
@@ -64,11 +64,11 @@ struct State {
 }
 
 impl StandIn {
-    /// A provider with one client and a signing key of its own. `issuer_url` is where browsers and the client reach it;
-    /// it may have a path.
+    /// A provider with one client and a new signing key. `issuer_url` is its URL for browsers and the client; it may
+    /// have a path.
     ///
     /// # Errors
-    /// The issuer is not an http or https URL, or has a query or a fragment; or no key could be made.
+    /// The issuer is not an http or https URL, or has a query or a fragment; or no key could be created.
     pub fn new(
         issuer_url: impl Into<String>,
         client_id: impl Into<String>,
@@ -92,22 +92,22 @@ impl StandIn {
         })
     }
 
-    /// The same, where browsers find the authorization endpoint elsewhere: behind a gateway.
+    /// Sets another URL of the authorization endpoint for browsers: behind a gateway.
     #[must_use]
     pub fn with_authorize_url(self, authorize_url: impl Into<String>) -> Self {
         Self { authorize_url: authorize_url.into(), ..self }
     }
 
-    /// A poisoned lock is taken all the same: at worst a token is lost, and nobody depends on those.
+    /// A poisoned lock is used all the same: at worst a token is lost, which does no harm here.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The issuer, exactly as it was given: that is how it is compared (OIDC Core §3.1.3.7).
+/// The issuer, exactly as given, because clients compare the text (OIDC Core §3.1.3.7).
 struct Issuer {
     text: String,
-    /// The path before every path of ours: empty, or begins with a slash and does not end with one.
+    /// The prefix of all paths: empty, or begins with a slash and does not end with one.
     path: String,
 }
 
@@ -121,7 +121,7 @@ impl Issuer {
         Ok(Self { path: url.path().trim_end_matches('/').to_owned(), text })
     }
 
-    /// The URL of a path of ours.
+    /// The URL of a path of this provider.
     fn at(&self, path: &str) -> String {
         format!("{}{path}", self.text.trim_end_matches('/'))
     }
@@ -130,7 +130,7 @@ impl Issuer {
 /// Serves until `shutdown`.
 ///
 /// # Errors
-/// The listener is not on loopback (whoever reaches this provider is whoever they say), or is no longer usable.
+/// The listener is not on loopback (callers may claim any identity here), or is no longer usable.
 pub async fn serve(listener: TcpListener, provider: StandIn, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     if !listener.local_addr()?.ip().to_canonical().is_loopback() {
         let what = "the stand-in provider lets anybody in, so it listens on loopback only";
@@ -151,7 +151,8 @@ pub fn endpoint(provider: StandIn) -> impl Endpoint<Output = Response> {
         .nest("/", protocol().data(Dialect::Standard));
     let routes =
         Dialect::OTHERS.into_iter().fold(own, |routes, (path, dialect)| routes.nest(path, protocol().data(dialect)));
-    // The keys change with every start, and everything else is for one reader: nothing may be kept (RFC 6749 §5.1).
+    // The keys change with every start, and everything else is for one reader: responses must not be stored (RFC 6749
+    // §5.1).
     let headers = SetHeader::new()
         .overriding(header::CACHE_CONTROL, "no-store")
         .overriding(header::REFERRER_POLICY, "no-referrer")
@@ -159,7 +160,7 @@ pub fn endpoint(provider: StandIn) -> impl Endpoint<Output = Response> {
     Route::new().nest(path, routes).data(Arc::new(provider)).catch_all_error(wire::framework_error).with(headers)
 }
 
-/// What a client and a browser ask of a provider.
+/// The endpoints for clients and browsers.
 fn protocol() -> Route {
     Route::new()
         .at("/.well-known/openid-configuration", get(discovery::metadata))

@@ -1,18 +1,18 @@
-//! What a schema of OpenAPI 3.0 says otherwise than one of 3.1, which is JSON Schema.
+//! Upgrades schemas of OpenAPI 3.0 to those of 3.1, which are JSON Schema.
 
 use serde_json::{Value, json};
 
 use super::Json;
 
-/// What is data and no schema, whatever it looks like.
+/// Members that contain data and never a schema.
 const DATA: [&str; 5] = ["example", "examples", "default", "enum", "const"];
 
-/// Says it as 3.1 does, everywhere in a document.
+/// Upgrades all schemas in a document.
 pub fn upgrade(json: &mut Json) {
     walk(json, false);
 }
 
-/// `names` tells that the members are values by names of the author's, and not keywords.
+/// `names` means that the members are named by the author, and are no keywords.
 fn walk(json: &mut Json, names: bool) {
     if !names {
         bounds(json, "exclusiveMinimum", "minimum");
@@ -36,7 +36,7 @@ fn bounds(json: &mut Json, exclusive: &str, inclusive: &str) {
     }
 }
 
-/// `nullable: true` is another type.
+/// `nullable: true` becomes an additional type.
 fn nullable(json: &mut Json) {
     let Some(Json::Plain(Value::Bool(is_nullable))) = json.get("nullable").cloned() else { return };
     json.remove("nullable");

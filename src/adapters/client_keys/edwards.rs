@@ -1,19 +1,19 @@
-//! Which 32 bytes are a point of Ed25519 (RFC 8032 §5.1.3). aws-lc takes any 32 bytes for a key, and refuses each signature of it
-//! if they are no point: here it is refused when it is added.
+//! Tells whether 32 bytes are a point of Ed25519 (RFC 8032 §5.1.3). aws-lc accepts any 32 bytes as a key, and refuses
+//! each signature if they are no point: here such a key is refused when it is added.
 
 /// A number modulo p = 2^255 - 19, the least significant limb first; any value below 2^256 stands for its remainder.
 type Element = [u64; 4];
 
 const P: Element = [0xffff_ffff_ffff_ffed, u64::MAX, u64::MAX, 0x7fff_ffff_ffff_ffff];
 const P_MINUS_ONE: Element = [P[0] - 1, P[1], P[2], P[3]];
-/// (p - 1) / 2: what a number is raised to that is asked whether it is a square (Euler's criterion).
+/// (p - 1) / 2: the exponent of Euler's criterion, which tells squares from other numbers.
 const HALF: Element = [0xffff_ffff_ffff_fff6, u64::MAX, u64::MAX, 0x3fff_ffff_ffff_ffff];
 const ONE: Element = [1, 0, 0, 0];
 /// The `d` of the curve -x² + y² = 1 + d x² y².
 const D: Element = [0x75eb_4dca_1359_78a3, 0x0070_0a4d_4141_d8ab, 0x8cc7_4079_7779_e898, 0x5203_6cee_2b6f_fe73];
 
-/// Whether the bytes are the encoding of a point: y is below p, and there is an x for it. One with an x of 0 and its sign set is
-/// no encoding either; the caller refuses both points with that x, for their small order.
+/// Whether the bytes encode a point: y is below p, and has an x. An x of 0 with its sign set is no valid encoding
+/// either; the caller refuses both points with that x, for their small order.
 pub(super) fn is_point(encoded: &[u8; 32]) -> bool {
     let mut y = ONE;
     for (limb, bytes) in y.iter_mut().zip(encoded.chunks_exact(8)) {
@@ -23,7 +23,8 @@ pub(super) fn is_point(encoded: &[u8; 32]) -> bool {
     if !is_below_p(&y) {
         return false;
     }
-    // x² = (y² - 1) / (d y² + 1). The divisor is never 0, and u / v is a square if u v is: it is that by v².
+    // x² = (y² - 1) / (d y² + 1). The divisor is never 0, and u / v is a square if and only if u v is: they differ by
+    // the factor v².
     let y2 = times(&y, &y);
     let product = times(&plus(&y2, &P_MINUS_ONE), &plus(&times(&D, &y2), &ONE));
     let root = power(&product, &HALF);
@@ -59,7 +60,7 @@ fn power(base: &Element, exponent: &Element) -> Element {
     })
 }
 
-/// The remainder modulo p: 2^256 is 38 there.
+/// The remainder modulo p, where 2^256 is 38.
 fn reduced(wide: &[u64; 8]) -> Element {
     let mut sum = [wide[0], wide[1], wide[2], wide[3], 0];
     for at in 0..4 {
@@ -81,12 +82,12 @@ fn reduced(wide: &[u64; 8]) -> Element {
     element
 }
 
-/// Adds to a number, whose limbs have room for the sum.
+/// Adds to a number; its limbs must have room for the sum.
 fn accumulate(limbs: &mut [u64], summand: u128) {
     let mut carry = summand;
     for limb in limbs {
         carry += u128::from(*limb);
-        #[expect(clippy::cast_possible_truncation, reason = "the low half; the high half is carried on")]
+        #[expect(clippy::cast_possible_truncation, reason = "the low half; the high half is the carry")]
         let low = carry as u64;
         *limb = low;
         carry >>= 64;

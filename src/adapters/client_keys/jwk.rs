@@ -1,4 +1,4 @@
-//! Public keys of clients as JWKs (RFC 7517): which are taken, and what is wrong with the others.
+//! Public keys of clients as JWKs (RFC 7517): which are accepted, and why others are not.
 
 use std::ops::RangeInclusive;
 
@@ -15,22 +15,22 @@ use crate::domain::gateway::{
     services::ports::{ClientKeyError, KeyFlaw},
 };
 
-/// The sizes of an RSA modulus in bits. RFC 7518 §3.3 wants 2048 or more; aws-lc verifies with 8192 or less.
+/// The sizes of an RSA modulus in bits. RFC 7518 §3.3 requires 2048 or more; aws-lc verifies with 8192 or less.
 const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
-/// The sizes of an odd RSA exponent in bits: 65537 or more (FIPS 186-5 §A.1.1: "2^16 < e"), and not more than aws-lc verifies with.
-/// RFC 8017 allows 3, too, but with that a verifier that is lax about padding anywhere takes forged signatures (CVE-2006-4339);
-/// what makes keys has made 65537 by itself for decades.
+/// The sizes of an odd RSA exponent in bits: 65537 or more (FIPS 186-5 §A.1.1: "2^16 < e"), and not more than aws-lc
+/// supports. RFC 8017 also allows 3, but with that a verifier that is lax about padding accepts forged signatures
+/// (CVE-2006-4339); key generators have used 65537 by default for decades.
 const EXPONENT_BITS: RangeInclusive<usize> = 17..=33;
 
-/// What only the private half of a key has (RFC 7518 §6.2.2, §6.3.2, RFC 8037 §2).
+/// The members of private keys only (RFC 7518 §6.2.2, §6.3.2, RFC 8037 §2).
 const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
 
 /// The members of a public key that are kept.
 const PUBLIC_MEMBERS: [&str; 6] = ["kty", "crv", "x", "y", "n", "e"];
 
-/// The encodings of the points of Ed25519 whose order divides 8, without the sign in the last bit. For such a key a signature
-/// can be made without the private half (RFC 8032 §8.9 leaves the check to the reader of the key).
+/// The encodings of the points of Ed25519 whose order divides 8, without the sign in the last bit. For such a key a
+/// signature can be made without the private half (RFC 8032 §8.9 leaves the check to the reader of the key).
 const SMALL_ORDER: [[u8; 32]; 5] = [
     little_endian(0, 0, 0),
     little_endian(1, 0, 0),
@@ -45,7 +45,7 @@ const SMALL_ORDER: [[u8; 32]; 5] = [
     ],
 ];
 
-/// A number of 32 bytes of which all but the first and the last are the same.
+/// A number of 32 bytes: the first, one byte repeated, the last.
 const fn little_endian(first: u8, between: u8, last: u8) -> [u8; 32] {
     let mut bytes = [between; 32];
     bytes[0] = first;
@@ -53,7 +53,7 @@ const fn little_endian(first: u8, between: u8, last: u8) -> [u8; 32] {
     bytes
 }
 
-/// Takes a JWK if it is a public key that is good for verifying signatures. `number` tells it from others in its file.
+/// Accepts a JWK that is a public key for verifying signatures. `number` is its position in the file, for errors.
 pub(super) fn public_key(jwk: Value, number: usize) -> Result<ClientKey, ClientKeyError> {
     let flawed = |flaw| ClientKeyError::Unusable { number, flaw };
     let Value::Object(mut members) = jwk else { return Err(flawed(KeyFlaw::NoObject)) };
@@ -65,8 +65,8 @@ pub(super) fn public_key(jwk: Value, number: usize) -> Result<ClientKey, ClientK
     Ok(ClientKey { kid, algorithm, jwk: Value::Object(members) })
 }
 
-/// Writes the numbers of RSA without zeros before them, which some libraries add (RFC 7518 §6.3.1.1): so the same key is the same
-/// text.
+/// Strips leading zeros from the numbers of RSA, which some libraries add (RFC 7518 §6.3.1.1): so equal keys are equal
+/// texts.
 fn shorten(members: &mut Map<String, Value>) {
     for name in ["n", "e"] {
         if let Ok(number) = bytes(members, name) {
@@ -114,10 +114,10 @@ fn judge(members: &Map<String, Value>) -> Result<(Option<String>, ClientAlgorith
     Ok((kid, algorithm))
 }
 
-/// The point has to be on the curve (RFC 7518 §6.2.1).
+/// Checks that the point is on the curve (RFC 7518 §6.2.1).
 fn p256(members: &Map<String, Value>) -> Result<(), KeyFlaw> {
     let [x, y] = [exactly_32_bytes(members, "x")?, exactly_32_bytes(members, "y")?];
-    // Not compressed (SEC 1 §2.3.3).
+    // The uncompressed form (SEC 1 §2.3.3).
     let point = [&[4][..], &x, &y].concat();
     ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map(|_| ()).map_err(|_| KeyFlaw::NotOnCurve)
 }
@@ -130,7 +130,7 @@ fn rsa(members: &Map<String, Value>) -> Result<(), KeyFlaw> {
         return Err(KeyFlaw::ModulusSize(size));
     }
     let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
-    // With an exponent of 1 every text would be its own signature, and an even one has no private half.
+    // With an exponent of 1 every text would be its own signature, and an even exponent has no private half.
     if !is_odd(e) || !EXPONENT_BITS.contains(&bits(e)) {
         return Err(KeyFlaw::Exponent);
     }
@@ -165,12 +165,12 @@ fn exactly_32_bytes(members: &Map<String, Value>, name: &'static str) -> Result<
     bytes(members, name)?.try_into().map_err(|_| KeyFlaw::Member(name))
 }
 
-/// A number without the zeros before it.
+/// A number without leading zeros.
 fn significant(number: &[u8]) -> &[u8] {
     &number[number.iter().take_while(|byte| **byte == 0).count()..]
 }
 
-/// How many bits a number has.
+/// The number of bits in a number.
 fn bits(number: &[u8]) -> usize {
     let significant = significant(number);
     let unused = significant.first().map_or(0, |first| first.leading_zeros() as usize);

@@ -1,21 +1,23 @@
-//! Which moduli of RSA are no product of two large primes, as far as can be told at once (NIST SP 800-89 §5.3.3 wants it
-//! checked where a key is taken). Primes, cubes and neighbouring factors are not told: that needs arithmetic with large numbers.
+//! Detects RSA moduli that are no product of two large primes, as far as cheap checks can (NIST SP 800-89 §5.3.3
+//! requires the check when a key is accepted). Primes, cubes and close factors are not detected: that needs arithmetic
+//! with large numbers.
 
 use std::ops::Range;
 
 /// NIST SP 800-89 §5.3.3: "no factors smaller than 752".
 const SMALL: Range<u32> = 2..752;
 
-/// The primes in here, 133 of them, are asked whether the modulus is a square.
+/// The 133 primes in this range test whether the modulus is a square.
 const WITNESSES: Range<u32> = 752..1700;
 
-/// Whether a number, the most significant byte first, has a factor below 752. An even one has.
+/// Whether a number, the most significant byte first, has a factor below 752. Even numbers have.
 pub(super) fn has_small_factor(number: &[u8]) -> bool {
     primes(SMALL).any(|prime| remainder(number, prime) == 0)
 }
 
-/// Whether a number is a square, as p times p is, whose root anybody can take. A square is one modulo every prime; of any other
-/// number each prime says so with a chance of one half (Euler's criterion), so that one is taken for a square once in 2^133.
+/// Whether a number is a square, like p times p, whose root is easy to compute. A square is one modulo every prime; any
+/// other number passes each prime with a chance of one half (Euler's criterion), so one in 2^133 is mistaken for a
+/// square.
 pub(super) fn is_square(number: &[u8]) -> bool {
     primes(WITNESSES).all(|prime| power(remainder(number, prime), (prime - 1) / 2, prime) <= 1)
 }

@@ -18,7 +18,7 @@ const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1
 /// RFC 8410 §3.
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
-/// What every private key in PEM has in its first line.
+/// The first line of every private key in PEM contains this.
 const PRIVATE: &[u8] = b"PRIVATE KEY-----";
 
 /// The keys of a file.

@@ -1,4 +1,4 @@
-//! Which names stand in a JSON file, all of them: of two that are equal `serde_json::Value` keeps the last without a word.
+//! All member names of a JSON file: of two equal ones `serde_json::Value` silently keeps the last.
 
 use std::{collections::HashSet, fmt};
 
@@ -17,14 +17,14 @@ enum Shape {
 }
 
 impl Shape {
-    /// Whether this object has two members of one name.
+    /// Whether this object repeats a member name.
     fn repeats_a_name(&self) -> bool {
         let Self::Object(members) = self else { return false };
         let mut names = HashSet::new();
         members.iter().any(|(name, _)| !names.insert(name))
     }
 
-    /// Whether this, or anything in it, has two members of one name.
+    /// Whether this value, or any within it, repeats a member name.
     fn repeats_within(&self) -> bool {
         self.repeats_a_name()
             || match self {
@@ -43,7 +43,7 @@ impl Shape {
     }
 }
 
-/// What is wrong with a file in which a member stands twice: in a JWK, or in the set of them. PEM has no members.
+/// Finds a repeated member: in a JWK, or in the set of them. PEM has no members.
 pub(super) fn repetition(file: &[u8]) -> Option<ClientKeyError> {
     let shape: Shape = serde_json::from_slice(file).ok()?;
     let Some(keys) = shape.keys_of_set() else {

@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Made with openssl, for this test alone.
+/// Made with openssl, for these tests only.
 const P256: &str = include_str!("tests/p256.pem");
 const RSA2048: &str = include_str!("tests/rsa2048.pem");
 const RSA1024: &str = include_str!("tests/rsa1024.pem");
@@ -76,7 +76,7 @@ fn the_algorithm_is_the_keys() {
     let keys = read(&own.public_jwk.as_ref().unwrap().to_string()).unwrap();
     for alg in [Algorithm::HS256, Algorithm::RS384] {
         let key = match alg {
-            // With the public key as the secret.
+            // The public key as the secret.
             Algorithm::HS256 => {
                 EncodingKey::from_secret(own.public_jwk.as_ref().unwrap()["n"].as_str().unwrap().as_bytes())
             }
@@ -163,7 +163,7 @@ fn what_is_no_usable_public_key_is_refused_for_its_reason() {
         jwk[member] = json!("AQAB");
         assert_eq!(read(&jwk.to_string()), Err(unusable(1, KeyFlaw::Private)), "{member}");
     }
-    // Which of them it is, is said.
+    // The error says which of them it is.
     let good = jwk.to_string();
     let second = format!(r#"{{"keys": [{good}, {{"kty": "AKP"}}]}}"#);
     assert_eq!(read(&second), Err(unusable(2, KeyFlaw::Kind)));
@@ -182,7 +182,7 @@ fn a_key_or_its_name_that_comes_again_is_told_by_its_number() {
         let mut nameless = key.clone();
         nameless.as_object_mut().unwrap().remove("kid");
         assert_eq!(set(&[nameless.clone(), nameless.clone()]), Err(unusable(2, KeyFlaw::SameKey(1))));
-        // By another name it is the same key all the same.
+        // Under another name it is still the same key.
         assert_eq!(set(&[key.clone(), nameless]), Err(unusable(2, KeyFlaw::SameKey(1))));
     }
     let modulus = URL_SAFE_NO_PAD.decode(rsa["n"].as_str().unwrap()).unwrap();
@@ -341,7 +341,7 @@ fn a_point_in_pem_has_both_coordinates_and_says_so() {
     }
 }
 
-/// For such a key anybody can make signatures. The list is that of libsodium.
+/// Anyone can make signatures for such a key. The list is that of libsodium.
 #[test]
 fn ed25519_points_of_small_order_are_no_keys() {
     for sign in [0, 0x80] {
@@ -366,7 +366,7 @@ fn ed25519_points_of_small_order_are_no_keys() {
     }
 }
 
-/// RFC 7515 §4.1.11: whatever the value of `crit`, what it says is not understood here.
+/// RFC 7515 §4.1.11: whatever the value of `crit`, no extension is supported here.
 #[test]
 fn an_assertion_with_crit_is_not_understood() {
     let own = pair(SigningAlgorithm::EdDsa);
@@ -399,7 +399,7 @@ fn an_assertion_has_16_kib_at_most() {
         let signature = crypto::sign(message.as_bytes(), &signing, Algorithm::EdDSA).unwrap();
         format!("{message}.{signature}")
     };
-    // Four characters are three bytes, and not every length is one of base64: two parts make up any.
+    // Four characters are three bytes, and not every length is valid base64: two parts can make up any length.
     let of_length = |length: usize| {
         let room = (length - assertion(0, 0).len()) * 3 / 4;
         let mut lengths = (0..3).flat_map(|more| (0..8).map(move |less| (more, room + 2 - less)));

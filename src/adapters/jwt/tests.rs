@@ -45,7 +45,7 @@ fn ring(algorithm: SigningAlgorithm) -> Made {
     Made { kid: pair.kid, public_jwk: pair.public_jwk, ring }
 }
 
-/// A token with this header and payload, and whatever signature `sign` makes of them.
+/// A token with this header and payload, and the signature that `sign` makes.
 fn forge(header: &Value, payload: &Value, sign: impl Fn(&str) -> String) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let message = format!("{}.{}", part(header), part(payload));
@@ -161,7 +161,7 @@ fn a_token_of_another_gateway_has_an_unknown_key() {
     );
 }
 
-/// A ring whose one key, `k`, is this secret.
+/// A ring with one key, `k`: this secret.
 fn ring_of_secret(secret: &[u8; 32]) -> Arc<dyn KeyRing> {
     let key = SigningKey {
         kid: "k".into(),
@@ -217,7 +217,7 @@ fn a_token_is_as_long_as_a_head_at_most() {
         payload["more"] = "x".repeat(in_payload).into();
         signed_with(&secret, &header, &payload)
     };
-    // Four characters are three bytes, and not every length is one of base64: two parts make up any.
+    // Four characters are three bytes, and not every length is valid base64: two parts can make up any length.
     let of_length = |length: usize| {
         let room = (length - token(0, 0).len()) * 3 / 4;
         let mut tokens = (0..3).flat_map(|more| (0..8).map(move |less| (more, room + 2 - less)));

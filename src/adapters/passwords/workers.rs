@@ -1,9 +1,9 @@
-//! The threads that hash passwords: as many as there are cores, and each gives way to whatever else wants the processor.
+//! The threads that hash passwords: one per core, all of the lowest priority.
 //!
-//! One that has nothing to do stays for a while, with the memory that it hashed in. To take and give back 19 MiB for each
-//! password would cost as much again, and keep other threads waiting: what the kernel locks for it belongs to the whole process,
-//! and is held by a thread that gives way. And as long as there is work a thread takes the next by itself: Linux lets one that
-//! was woken run for a while before another may have its place, whatever the two weigh.
+//! An idle thread stays for a while and keeps its memory. Allocating and freeing 19 MiB for each password would cost as
+//! much again, and stall other threads: the kernel's lock for it belongs to the whole process, and a thread of low
+//! priority would hold it. While there is work, a thread takes the next task by itself: Linux lets a thread that was
+//! woken run for a while before it preempts it, whatever their priorities.
 
 use std::{
     collections::VecDeque,
@@ -18,13 +18,13 @@ use tokio::{sync::oneshot, time::timeout};
 
 use crate::domain::gateway::services::ports::HashingError;
 
-/// How long whoever has given a password waits before they are told to come back: for its turn, and until it is hashed.
+/// How long a caller waits for its password to be hashed, the queue included. Then it is told to retry.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// What a password is hashed in. It holds what the last one left.
+/// The memory for one hash. It still holds the previous one.
 pub(super) type Memory = Vec<Block>;
 
-/// Gives work to threads.
+/// A pool of threads.
 pub(super) struct Workers {
     at_once: usize,
     stay: Duration,
@@ -41,19 +41,19 @@ struct Queue {
 struct State {
     tasks: VecDeque<Task>,
     threads: usize,
-    /// Of the threads, those that have nothing to do, or were told of a task and are not awake yet.
+    /// How many threads are idle, or notified of a task but not awake yet.
     idle: usize,
 }
 
 type Task = Box<dyn FnOnce(&mut Memory) + Send>;
 
 impl Workers {
-    /// So many at once. A thread without work ends after `stay`.
+    /// Runs at most `at_once` threads. An idle thread ends after `stay`.
     pub(super) fn new(at_once: usize, stay: Duration) -> Self {
         Self { at_once, stay, queue: Arc::default() }
     }
 
-    /// Does work when its turn has come. It is not begun if nobody waits for it any more by then.
+    /// Queues the work and awaits its result. Work is skipped if its caller has given up by then.
     pub(super) async fn in_turn<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Memory) -> Result<T, HashingError> + Send + 'static,
@@ -61,7 +61,7 @@ impl Workers {
         let (done, outcome) = oneshot::channel();
         self.give(Box::new(move |memory| {
             if !done.is_closed() {
-                // Nobody may be waiting any more.
+                // The caller may have given up meanwhile.
                 let _ = done.send(work(memory));
             }
         }))?;
@@ -72,7 +72,7 @@ impl Workers {
         }
     }
 
-    /// To a thread that has nothing to do, to a new one, or to whichever is ready next.
+    /// Hands a task to an idle thread, to a new one, or to the first that gets free.
     fn give(&self, task: Task) -> Result<(), HashingError> {
         let mut state = self.queue.lock();
         state.tasks.push_back(task);
@@ -93,17 +93,17 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a thread does.
+    /// The loop of a thread.
     fn serve(&self, stay: Duration) {
         give_way();
         let mut memory = Memory::new();
         while let Some(task) = self.next(stay) {
-            // Whoever waits for it is told by its end of the channel.
+            // A panic drops the sender, which tells the caller.
             let _ = catch_unwind(AssertUnwindSafe(|| task(&mut memory)));
         }
     }
 
-    /// The next task. None if there was none for so long: then the thread counts no more.
+    /// The next task, or none after an idle time of `stay`: the thread is then no longer counted.
     fn next(&self, stay: Duration) -> Option<Task> {
         let mut state = self.lock();
         if let Some(task) = state.tasks.pop_front() {
@@ -121,12 +121,12 @@ impl Queue {
     }
 }
 
-/// A password takes a core for longer than a hundred requests. These threads have a hundredth of the weight of those that
-/// serve requests, so with all cores busy it is passwords that get slower. Elsewhere than on Linux a thread has no weight of
-/// its own.
+/// Hashing a password takes a core for longer than a hundred requests. These threads have a hundredth of the scheduling
+/// weight of those that serve requests: with all cores busy, only password hashing slows down. Other systems than Linux
+/// have no weights for threads.
 #[cfg(target_os = "linux")]
 fn give_way() {
-    // For Linux this is the thread. That it is refused changes nothing but the weight.
+    // On Linux this sets the thread's priority. A failure changes only the weight.
     let _ = rustix::process::setpriority_process(None, 19);
 }
 
@@ -207,13 +207,13 @@ mod tests {
         assert_eq!(workers.in_turn(|_| Ok(7)).await, Ok(7));
     }
 
-    /// Keeps the only thread at work until told.
+    /// Keeps the only thread busy until the sender is used.
     fn occupy(workers: &Arc<Workers>) -> std::sync::mpsc::Sender<()> {
         let (go_on, told) = std::sync::mpsc::channel();
         let workers = workers.clone();
         tokio::spawn(async move {
             let waiting = move |_: &mut Memory| {
-                // Told, or dropped.
+                // Signalled, or dropped.
                 let _ = told.recv();
                 Ok(())
             };
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tasks_are_done_in_their_order_and_what_nobody_waits_for_is_not_begun() {
+    async fn tasks_run_in_order_and_abandoned_tasks_are_skipped() {
         let workers = Arc::new(workers(1));
         let go_on = occupy(&workers);
         tokio::task::yield_now().await;
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_waits_for_too_long_is_told_so() {
+    async fn a_wait_that_is_too_long_fails_as_overloaded() {
         let workers = Arc::new(workers(1));
         let _go_on = occupy(&workers);
         tokio::task::yield_now().await;

@@ -1,6 +1,6 @@
-//! Apple: OpenID Connect without userinfo. A client secret is a JWT of our own, made for each request (`client_secret`); a browser comes
-//! back with a form if its person is asked for name or e-mail, and that form alone has the name, the first time; notices are
-//! signed with the keys of the id tokens (`notices`).
+//! Apple: OpenID Connect without userinfo. The client secret is a JWT of our own, made for each request
+//! (`client_secret`). If name or e-mail is requested, the browser returns with a form, and only that form contains the
+//! name, the first time. Notices are signed with the keys of the id tokens (`notices`).
 
 mod notices;
 
@@ -29,7 +29,7 @@ use crate::{
 };
 
 const REMEDY: &str = "see to it that APPLE_TOKEN_URL is the endpoint of Sign in with Apple, which always gives one";
-/// With one of these scopes Apple takes no other response mode than `form_post`.
+/// With one of these scopes Apple accepts no other response mode than `form_post`.
 const SCOPES_BY_FORM: [&str; 2] = ["name", "email"];
 
 /// Sign in with Apple.
@@ -37,11 +37,11 @@ pub(super) struct Apple {
     flow: Flow,
     registration: AppleRegistration,
     id_tokens: IdTokens,
-    /// The same keys as those of the id tokens, fetched apart: anybody can send a notice that names an unknown key, and no sign-in
-    /// is to wait for keys because of that.
+    /// The keys of the id tokens, fetched separately: a notice with an unknown key can come from any sender, and must
+    /// not make sign-ins wait for keys.
     notice_keys: Jwks,
     issuers: Issuers,
-    /// Whom a notice may be addressed to.
+    /// The audiences that a notice may have.
     audiences: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ impl Apple {
         let audiences = registration.app_id.iter().chain([client_id]).cloned().collect();
         let (id_tokens, issuers) = (IdTokens::new(&flow), Issuers::Named(vec![APPLE.to_owned()]));
         let notice_keys = Jwks::new(flow.clock.clone());
-        // All error codes that it documents are registered (RFC 6749 §5.2).
+        // All error codes in its documentation are registered ones (RFC 6749 §5.2).
         let flow = flow.with_client_secrets(secrets);
         Self { flow, registration, id_tokens, notice_keys, issuers, audiences }
     }
@@ -61,7 +61,7 @@ impl Apple {
         Origin { issuers: &self.issuers, signed_with: SignedWith::Published(&self.registration.jwks) }
     }
 
-    /// Who the person is. The id token has no name.
+    /// Reads the person's identity. The id token contains no name.
     async fn identity(
         &self,
         tokens: &ProviderTokens,
@@ -72,7 +72,7 @@ impl Apple {
         Ok(ProviderIdentity {
             provider: self.flow.name().clone(),
             subject: text_subject(&claims, "sub")?,
-            // It may write `"true"`. That of a private relay is as good: Apple hands on what is sent there.
+            // Apple may write `"true"`. A private relay address is as good: Apple forwards mail sent there.
             verified_email: email(&claims, "email").filter(|_| is_true(&claims, "email_verified")),
             name: exchange.name.clone(),
         })
@@ -103,13 +103,13 @@ impl Provider for Apple {
             .any(|word| SCOPES_BY_FORM.contains(&word))
     }
 
-    /// Its access tokens open nothing, and Apple wants to be asked about a refresh token once a day at most.
+    /// Its access tokens open nothing, and Apple wants a refresh token to be checked once a day at most.
     fn is_refreshed_ahead(&self) -> bool {
         false
     }
 
     async fn check_issuer(&self, iss: Option<&str>) -> Result<(), ProviderError> {
-        // It does not say that it names itself.
+        // Its documentation does not promise `iss` in responses.
         self.origin().check_response(iss, false)
     }
 

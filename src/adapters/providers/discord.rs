@@ -1,5 +1,5 @@
-//! Discord: wants to know us by HTTP Basic, and tells who the person is in its own API. Its metadata for OpenID Connect name no
-//! revocation endpoint; those for OAuth do.
+//! Discord: authenticates clients by HTTP Basic, and identifies people by its own API. Its metadata for OpenID Connect
+//! name no revocation endpoint; those for OAuth do.
 
 use async_trait::async_trait;
 use reqwest::StatusCode;
@@ -25,18 +25,18 @@ use crate::{
     },
 };
 
-/// As its metadata write it (discord.com/.well-known/openid-configuration).
+/// As written in its metadata (discord.com/.well-known/openid-configuration).
 const ISSUER: &str = "https://discord.com";
 const REMEDY: &str =
     "see to it that DISCORD_AUTHORIZE_URL does not take openid out of the scope, or set DISCORD_OIDC=off";
-/// What it says of a refresh token that was used before (github.com/member-gentei/member-gentei/issues/18). The code,
+/// The message for a refresh token that was used before (github.com/member-gentei/member-gentei/issues/18). The code,
 /// `invalid_request`, also means everything else.
 const DESCRIBED: Described = Described { grant: &["invalid \"refresh_token\" in request"], client: &[] };
 
-/// What is peculiar to Discord.
+/// The specifics of Discord.
 pub(super) struct Discord;
 
-/// Makes it. With `jwks` it is to give id tokens.
+/// Creates the provider. `jwks` turns id tokens on.
 pub(super) fn discord(flow: Flow, endpoints: Endpoints, jwks: Option<Url>) -> Plain<Discord> {
     Plain::new(flow.with_errors(error_of), endpoints, Discord).with_id_tokens(ISSUER, jwks, REMEDY)
 }
@@ -55,7 +55,7 @@ impl Quirks for Discord {
         let user = site.flow.get(&site.endpoints.userinfo, access_token).await?;
         Ok(ProviderIdentity {
             provider: site.flow.name().clone(),
-            // A number of 64 bits, written as text.
+            // A 64-bit number, written as text.
             subject: text_subject(&user, "id")?,
             verified_email: email(&user, "email").filter(|_| is_true(&user, "verified")),
             name: name(&user, "global_name").or_else(|| name(&user, "username")),

@@ -1,12 +1,15 @@
-//! Microsoft Entra: OpenID Connect with a tenant in every address. Each tenant is an issuer of its own, so where people of several may
-//! sign in, discovery writes a template for the issuer (learn.microsoft.com/entra/identity-platform/v2-protocols-oidc).
+//! Microsoft Entra: OpenID Connect with a tenant in every address. Each tenant is an issuer of its own: if several
+//! tenants may sign in, the metadata contain a template for the issuer
+//! (learn.microsoft.com/entra/identity-platform/v2-protocols-oidc).
 //!
-//! Who somebody is. `sub` is made for this app: it changes with a new registration, and by the standard it is unique within one issuer,
-//! that is within one tenant. `oid` with `tid` survives both, never changes and is never given to somebody else, and is what the
-//! directory itself calls the person. So that is the subject (learn.microsoft.com/entra/identity-platform/id-token-claims-reference).
+//! Subject: `sub` is made for this app. It changes with a new registration, and by the standard it is unique only
+//! within one issuer, which is one tenant. `oid` with `tid` survives both, never changes, is never reassigned, and is
+//! the directory's own id of the person. So it is the subject
+//! (learn.microsoft.com/entra/identity-platform/id-token-claims-reference).
 //!
-//! `email` proves nothing: the administrator of any tenant may write any address there. Only where `xms_edov` says that the owner of the
-//! address's domain was verified does it count (learn.microsoft.com/entra/identity-platform/optional-claims-reference).
+//! E-mail: `email` proves nothing, as the administrator of any tenant may write any address there. It counts only if
+//! `xms_edov` says that the owner of the address's domain was verified
+//! (learn.microsoft.com/entra/identity-platform/optional-claims-reference).
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -30,15 +33,16 @@ use crate::{
     },
 };
 
-/// Those of the token endpoint (learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#error-codes-for-token-endpoint-errors):
-/// another step is wanted of the person; the app may not do this in the person's tenant.
+/// The error codes of the token endpoint
+/// (learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#error-codes-for-token-endpoint-errors): the
+/// person must take another step; the app may not do this in the person's tenant.
 const CODES: ErrorCodes =
     ErrorCodes { grant: &["interaction_required"], client: &["unauthorized_client"], provider: &[] };
 
-/// What is peculiar to Entra.
+/// The specifics of Entra.
 struct Entra(EntraSettings);
 
-/// Makes it.
+/// Creates the provider.
 pub(super) fn entra(flow: Flow, settings: EntraSettings) -> Oidc {
     let entra = Entra(settings);
     let issuer = entra.issuer(&entra.0.tenant.segment());
@@ -50,7 +54,7 @@ fn error_of(_: StatusCode, body: &Value) -> Option<ErrorResponse> {
 }
 
 impl Entra {
-    /// The issuer of a tenant, or of all of them.
+    /// The issuer of a tenant, or the template for all of them.
     fn issuer(&self, tenant: &str) -> String {
         format!("{}/{tenant}/v2.0", self.0.authority)
     }
@@ -64,7 +68,7 @@ impl Entra {
         if groups.is_some_and(|groups| groups.iter().any(is_ours)) {
             return Ok(());
         }
-        // Of somebody who is in more than 200 groups the token says only where to ask.
+        // For members of more than 200 groups the token contains only a link to the list.
         let is_elsewhere = claims.get("_claim_names").is_some_and(|names| names.get("groups").is_some());
         if is_elsewhere || claims.get("hasgroups").is_some() {
             tracing::warn!(
@@ -88,7 +92,7 @@ impl Dialect for Entra {
         if tenant.is_many() {
             return (told == self.issuer(TENANT)).then(|| Issuers::PerTenant(told.to_owned()));
         }
-        // A domain's tenant is the one that Entra names for it.
+        // Entra names the tenant of a domain.
         let named = told.strip_prefix(&format!("{}/", self.0.authority))?.strip_suffix("/v2.0")?;
         let id = DirectoryId::parse(named).filter(|id| tenant.id().is_none_or(|own| own == *id))?;
         Some(Issuers::Named(vec![self.issuer(&id.to_string())])).filter(|_| named == id.to_string())
@@ -124,7 +128,8 @@ impl Dialect for Entra {
         EmailVerdict::Judged(email(claims, "email").filter(|_| is_proven))
     }
 
-    /// It gives a refresh token for `offline_access` without that. `prompt=consent` fails where people may not consent (AADSTS90094).
+    /// `offline_access` is enough for a refresh token. `prompt=consent` fails where people may not consent
+    /// (AADSTS90094).
     fn takes_consent(&self, _: bool) -> bool {
         false
     }

@@ -1,5 +1,5 @@
-//! Facebook: no refresh token, but a token that is still good can be exchanged for one of about 60 days; errors are
-//! objects; whoever holds a token must also prove to know the app's secret, with which Facebook signs its notices.
+//! Facebook: no refresh tokens, but a valid access token can be exchanged for one of about 60 days; errors are objects;
+//! calls with an access token must also prove knowledge of the app's secret, with which Facebook signs its notices.
 
 use std::fmt::Write;
 
@@ -34,24 +34,24 @@ use crate::{
     },
 };
 
-/// Of the Graph API: the access token has expired, was revoked, or never was one.
+/// Of the Graph API: the access token is expired, revoked or invalid.
 const BAD_TOKEN: i64 = 190;
 /// The app's own id or secret is wrong.
 const BAD_CLIENT: i64 = 101;
-/// What it says of a secret that is wrong, under a code that means many things.
+/// The message for a wrong secret, under a code with many meanings.
 const BAD_SECRET: &str = "Error validating client secret";
-/// Something is down, too much was asked, or the app is blocked for a while.
+/// Facebook is down, the rate limit is reached, or the app is blocked for a while.
 const PASSING: [i64; 8] = [1, 2, 4, 17, 32, 341, 368, 613];
 
-/// What is peculiar to Facebook.
+/// The specifics of Facebook.
 pub(super) struct Facebook;
 
-/// Makes it.
+/// Creates the provider.
 pub(super) fn facebook(flow: Flow, endpoints: Endpoints) -> Plain<Facebook> {
     Plain::new(flow.with_errors(error_of), endpoints, Facebook)
 }
 
-/// A URL of the Graph API, with the proof that the token is in the right hands.
+/// A URL of the Graph API, with the proof that the app itself holds the token.
 fn proven(flow: &Flow, url: &Url, access_token: &Secret) -> Url {
     let mut url = url.clone();
     let proof = appsecret_proof(&flow.settings.client_secret, access_token);
@@ -59,7 +59,7 @@ fn proven(flow: &Flow, url: &Url, access_token: &Secret) -> Url {
     url
 }
 
-/// `{"error": {"type": "OAuthException", "code": 190}}`
+/// Reads `{"error": {"type": "OAuthException", "code": 190}}`.
 fn error_of(status: StatusCode, body: &Value) -> Option<ErrorResponse> {
     let error = body.get("error").filter(|error| error.is_object());
     let Some(error) = error else { return registered_error(status, body) };
@@ -96,7 +96,7 @@ impl Quirks for Facebook {
         Ok(ProviderIdentity {
             provider: site.flow.name().clone(),
             subject: subject(&me, "id")?,
-            // It may tell an address, but not whether it is the person's.
+            // It may contain an address, but not whether the address is proven.
             verified_email: None,
             name: name(&me, "name"),
         })
@@ -125,8 +125,8 @@ impl Quirks for Facebook {
         }
     }
 
-    /// A signed request: the signature, a dot, and JSON, both in base64. It is signed as it is written, before it is decoded. Whether
-    /// Facebook repeats one is not documented.
+    /// Verifies a signed request: the signature, a dot, and JSON, both in base64. The signature covers the encoded
+    /// JSON. Whether Facebook repeats a notice is not documented.
     async fn verify_notice(&self, site: &Site, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
         let (parameters, kind) = match &notice.body {
             NoticeBody::Parameters(parameters) => (parameters, NoticeKind::GrantsRevoked),
@@ -141,12 +141,12 @@ impl Quirks for Facebook {
         if !text(&payload, "algorithm").is_some_and(|name| name.eq_ignore_ascii_case("HMAC-SHA256")) {
             return Err(NoticeRefusal::Unverified);
         }
-        // The SDK hands browsers a signed request that holds a code, to sign in by: that is no notice.
+        // The SDK gives browsers a signed request with a code, for signing in: that is no notice.
         if text(&payload, "code").is_some() || text(&payload, "oauth_token").is_some() {
             return Err(NoticeRefusal::Malformed);
         }
         let sent_at = number(&payload, "issued_at").map(time).transpose()?;
-        // Without a time nobody can tell a request to delete from one that was carried out long ago.
+        // Without a time, an old request to delete could not be told from a new one.
         if kind == NoticeKind::DataDeletion && sent_at.is_none() {
             return Err(NoticeRefusal::Malformed);
         }
@@ -155,7 +155,7 @@ impl Quirks for Facebook {
                 subject: subject(&payload, "user_id").map_err(|_| NoticeRefusal::Malformed)?,
                 kind,
             }],
-            // Without a time in it, the same text is sent each time. The signature may be written in several ways.
+            // Without a time in it, the text is the same each time. The signature may be encoded in several ways.
             id: sent_at.map(|_| format!("{}.{signed}", canonical(signature))),
             sent_at,
             issued_at: sent_at,
@@ -165,7 +165,7 @@ impl Quirks for Facebook {
     }
 }
 
-/// A signature in base64, in one of the ways to write it.
+/// A signature in base64, in one of its encodings.
 fn canonical(signature: &str) -> String {
     base64(signature).map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).unwrap_or_default()
 }

@@ -1,5 +1,6 @@
-//! GitHub: errors of the token endpoint come with status 200, tokens of OAuth apps never expire and have no refresh token, e-mail addresses
-//! have an endpoint of their own, and the webhook of a GitHub App, which has many kinds of events, is signed under a secret of its own.
+//! GitHub: the token endpoint sends errors with status 200; tokens of OAuth apps never expire and have no refresh
+//! token; e-mail addresses have an endpoint of their own; the webhook of a GitHub App sends many kinds of events,
+//! signed with a secret of its own.
 
 use async_trait::async_trait;
 use reqwest::StatusCode;
@@ -28,26 +29,26 @@ use crate::{
     },
 };
 
-/// Those of the token endpoint. `Not Found` is what it calls a client id that it does not know.
+/// The error codes of the token endpoint. `Not Found` means an unknown client id.
 const CODES: ErrorCodes = ErrorCodes {
     grant: &["bad_refresh_token", "bad_verification_code"],
     client: &["incorrect_client_credentials", "Not Found"],
     provider: &[],
 };
 
-/// The event of a person who takes back what they allowed a GitHub App, and what it says then.
+/// The event, and its action, for a person who revokes a GitHub App's authorization.
 const AUTHORIZATION_EVENT: &str = "github_app_authorization";
 const REVOKED: &str = "revoked";
-/// How a signature begins.
+/// The prefix of a signature.
 const SIGNATURE_PREFIX: &str = "sha256=";
 
-/// What is peculiar to GitHub.
+/// The specifics of GitHub.
 pub(super) struct GitHub {
     emails: Url,
     webhook_secret: Option<Secret>,
 }
 
-/// Makes it. Without the webhook secret its notices cannot be verified.
+/// Creates the provider. Without the webhook secret, notices cannot be verified.
 pub(super) fn github(flow: Flow, endpoints: Endpoints, emails: Url, webhook_secret: Option<Secret>) -> Plain<GitHub> {
     Plain::new(flow.with_errors(error_of), endpoints, GitHub { emails, webhook_secret })
 }
@@ -56,7 +57,7 @@ fn error_of(_: StatusCode, body: &Value) -> Option<ErrorResponse> {
     CODES.error(body)
 }
 
-/// The errors of the API that deletes tokens have no codes. A token that it does not know is not found, or not valid.
+/// The API that deletes tokens has no error codes. An unknown token is reported as not found, or as invalid.
 fn deletion_error_of(status: StatusCode, _: &Value) -> Option<ErrorResponse> {
     let fault = match status {
         StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => Fault::Grant,
@@ -66,7 +67,7 @@ fn deletion_error_of(status: StatusCode, _: &Value) -> Option<ErrorResponse> {
     Some(ErrorResponse::new(format!("http_{}", status.as_u16()), fault))
 }
 
-/// The primary address, if it is verified. The one in the profile may be anything.
+/// The primary address, if it is verified. The address in the profile may be anything.
 fn verified_email(emails: &Value) -> Option<String> {
     let primary = |entry: &&Value| is_true(entry, "primary") && is_true(entry, "verified");
     email(emails.as_array()?.iter().find(primary)?, "email")
@@ -76,7 +77,7 @@ fn verified_email(emails: &Value) -> Option<String> {
 impl Quirks for GitHub {
     async fn identity(&self, site: &Site, access_token: &Secret) -> Result<ProviderIdentity, ProviderError> {
         let user = site.flow.get(&site.endpoints.userinfo, access_token).await?;
-        // Not allowed to see the addresses, the app still knows who it is.
+        // Without permission to read the addresses, the app can still identify the person.
         let emails = site.flow.if_any("e-mail", site.flow.get(&self.emails, access_token).await);
         Ok(ProviderIdentity {
             provider: site.flow.name().clone(),
@@ -100,13 +101,13 @@ impl Quirks for GitHub {
         flow.send_reading(request, &secrets, deletion_error_of).await.map(drop)
     }
 
-    /// What a GitHub App is sent (docs.github.com, Webhook events and payloads; Validating webhook deliveries). A delivery that
-    /// failed is not repeated, but shown to the app's owner, who may send it again under the same id.
+    /// Events of a GitHub App (docs.github.com, Webhook events and payloads; Validating webhook deliveries). GitHub
+    /// does not repeat a failed delivery, but shows it to the app's owner, who may send it again under the same id.
     async fn verify_notice(&self, _: &Site, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
         let secret = self.webhook_secret.as_ref().ok_or(NoticeRefusal::Unsupported)?;
         let body = match &notice.body {
             NoticeBody::Json(body) => body,
-            // A webhook that is set to send forms.
+            // The webhook may be set to send forms.
             NoticeBody::Parameters(_) => return Err(NoticeRefusal::Malformed),
             NoticeBody::DeletionRequest(_) | NoticeBody::SecurityEvent(_) => return Err(NoticeRefusal::Unsupported),
         };

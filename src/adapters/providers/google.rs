@@ -1,5 +1,6 @@
-//! Google: OpenID Connect with known endpoints. A refresh token comes only with `access_type=offline`, and a second time
-//! only with `prompt=consent`; it is not rotated. `hd` in the URL is a hint that people can take away: what counts is the claim.
+//! Google: OpenID Connect with known endpoints. It issues a refresh token only with `access_type=offline`, and a second
+//! one only with `prompt=consent`; it does not rotate them. `hd` in the URL is a hint that people can remove: only the
+//! claim counts.
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -22,21 +23,21 @@ use crate::{
     },
 };
 
-/// Its id tokens write the issuer in either form.
+/// The two forms of the issuer in its id tokens.
 const ISSUERS: [&str; 2] = ["https://accounts.google.com", "accounts.google.com"];
-/// Those of the app: it was deleted, or turned off. An expired or revoked token, and a session that has to be renewed
+/// Errors of the app: deleted, or disabled. An expired or revoked token, and a session that must be renewed
 /// (`invalid_rapt`), are all `invalid_grant`.
 const CODES: ErrorCodes = ErrorCodes { grant: &[], client: &["deleted_client", "disabled_client"], provider: &[] };
 const ACCESS_TYPE: &str = "access_type";
 const OFFLINE: &str = "offline";
 
-/// What is peculiar to Google.
+/// The specifics of Google.
 struct Google {
     /// The one domain whose people may sign in.
     hosted_domain: Option<String>,
-    /// Whether it is asked for a refresh token: the authorization endpoint as it is set may say otherwise.
+    /// Whether a refresh token is requested: the query of the configured authorization endpoint may say otherwise.
     is_offline: bool,
-    /// What it tells of people's accounts (Cross-Account Protection, RISC).
+    /// Notices about people's accounts (Cross-Account Protection, RISC).
     events: SecurityEvents,
 }
 
@@ -44,7 +45,7 @@ impl Dialect for Google {
     fn parameters<'r>(&'r self, request: &'r AuthorizationRequest) -> Vec<(&'static str, &'r str)> {
         let mut parameters = vec![(ACCESS_TYPE, OFFLINE)];
         if !request.more_scopes.is_empty() {
-            // What the person allowed before stays allowed by the tokens that come.
+            // New tokens include the scopes that the person granted before.
             parameters.push(("include_granted_scopes", "true"));
         }
         parameters.extend(self.hosted_domain.as_ref().map(|domain| ("hd", domain.as_str())));
@@ -61,7 +62,7 @@ impl Dialect for Google {
         }
     }
 
-    /// It takes the subject, which is more exact than an address.
+    /// It accepts the subject, which is more exact than an address.
     fn login_hint<'i>(&self, identity: &'i ProviderIdentity) -> Option<&'i String> {
         Some(&identity.subject)
     }
@@ -75,7 +76,7 @@ impl Dialect for Google {
     }
 }
 
-/// Makes it.
+/// Creates the provider.
 pub(super) fn google(flow: Flow, endpoints: Endpoints, jwks: Url, events: Url, hosted_domain: Option<String>) -> Oidc {
     let events = SecurityEvents::new(events, &flow.clock);
     let is_offline = endpoints.authorize.query_pairs().all(|(name, value)| name != ACCESS_TYPE || value == OFFLINE);

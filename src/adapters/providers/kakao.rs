@@ -1,6 +1,6 @@
-//! Kakao: nests the account, proves e-mail addresses with two flags, numbers its errors, takes grants back with the access
-//! token alone, and proves its notices with the app's admin key. Its id token names an e-mail address and does not say whether it is
-//! proven, so the account is asked all the same; its `sub` is the number of the account
+//! Kakao: nests the account, marks e-mail addresses as proven with two flags, numbers its errors, revokes grants by the
+//! access token alone, and authenticates its notices with the app's admin key. Its id token contains an e-mail address
+//! but not whether it is proven, so the gateway requests the account all the same; `sub` is the account's number
 //! (developers.kakao.com/docs/latest/ko/kakaologin/utilize#oidc-id-token).
 
 use async_trait::async_trait;
@@ -32,35 +32,35 @@ use crate::{
     },
 };
 
-/// Those of the token endpoint (`KOE…`) and of the API (`code:…`).
+/// The error codes of the token endpoint (`KOE…`) and of the API (`code:…`).
 const CODES: ErrorCodes = ErrorCodes {
-    // No refresh token; a code, a refresh token that is used up or too old; a person who is not linked; an access token that
-    // is not valid.
+    // No refresh token; an invalid code; a used or expired refresh token; a person who is not linked; an invalid access
+    // token.
     grant: &["KOE319", "KOE320", "KOE322", "code:-101", "code:-401"],
-    // Kakao Login is off; the platform is not registered; the secret is wrong; the app key is.
+    // Kakao Login is off; the platform is not registered; the secret is wrong; the app key is wrong.
     client: &["KOE004", "KOE009", "KOE010", "KOE101", "misconfigured"],
-    // A fault of its OAuth server; too many requests for tokens. An internal fault; maintenance; too many requests; too slow;
-    // maintenance again.
+    // A fault of its OAuth server; too many token requests. An internal fault; maintenance; too many requests; a
+    // timeout; maintenance again.
     provider: &["KOE003", "KOE237", "code:-1", "code:-7", "code:-10", "code:-603", "code:-9798"],
 };
 /// The scheme of the `Authorization` header of its notices.
 const SCHEME: &str = "KakaoAK";
 
-/// As its metadata write it (kauth.kakao.com/.well-known/openid-configuration).
+/// As written in its metadata (kauth.kakao.com/.well-known/openid-configuration).
 const ISSUER: &str = "https://kauth.kakao.com";
-/// Kakao gives id tokens once a switch of the app is on, and none while it is off
+/// Kakao issues id tokens only while a switch of the app is on
 /// (developers.kakao.com/docs/latest/ko/kakaologin/prerequisite#kakao-login-oidc).
 const REMEDY: &str = "switch OpenID Connect on at https://developers.kakao.com/console/app (your app > 카카오 로그인 > OpenID Connect \
                       활성화 > ON), or set KAKAO_OIDC=off";
 
-/// What is peculiar to Kakao.
+/// The specifics of Kakao.
 pub(super) struct Kakao {
     admin_key: Option<Secret>,
     events: SecurityEvents,
 }
 
-/// Makes it. With `jwks` it is to give id tokens; without the admin key its notices cannot be verified. What it tells of people's accounts is
-/// signed.
+/// Creates the provider. `jwks` turns id tokens on; without the admin key, notices cannot be verified. `events` is for
+/// the signed notices about accounts.
 pub(super) fn kakao(
     flow: Flow,
     endpoints: Endpoints,
@@ -73,8 +73,8 @@ pub(super) fn kakao(
     kakao.with_id_tokens(ISSUER, jwks, REMEDY)
 }
 
-/// `{"error": "invalid_grant", "error_code": "KOE320"}` of the token endpoint, where the number says more than the word, and
-/// `{"code": -401}` of the API.
+/// Reads `{"error": "invalid_grant", "error_code": "KOE320"}` of the token endpoint, where the number is more exact
+/// than the word, and `{"code": -401}` of the API.
 fn error_of(_: StatusCode, body: &Value) -> Option<ErrorResponse> {
     let Some(word) = text(body, "error") else {
         let code = number(body, "code").filter(|code| *code < 0)?;
@@ -113,8 +113,8 @@ impl Quirks for Kakao {
         flow.with_token(request, &access_token).await.map(drop)
     }
 
-    /// The key is the app's own, so there is no need to know the number of the app that the notice names, too. Kakao wants a 200
-    /// within three seconds, even after an error, and sends it once (developers.kakao.com, Kakao Login, Webhook).
+    /// The key belongs to the app, so the app id in the notice need not be checked. Kakao expects a 200 within three
+    /// seconds, even after an error, and sends each notice once (developers.kakao.com, Kakao Login, Webhook).
     async fn verify_notice(&self, site: &Site, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
         match &notice.body {
             NoticeBody::SecurityEvent(token) => return self.events.verify(&site.flow, token).await,

@@ -1,5 +1,6 @@
 //! LINE: signs the id tokens of web sign-ins with the channel secret (HS256), though its metadata name ES256
-//! (developers.line.biz/en/docs/line-login/verify-id-token/#header), and takes an access token back by a parameter of its own.
+//! (developers.line.biz/en/docs/line-login/verify-id-token/#header), and revokes an access token by a parameter of its
+//! own.
 
 use async_trait::async_trait;
 
@@ -21,14 +22,14 @@ use crate::{
     },
 };
 
-/// As its id tokens write it.
+/// As written in its id tokens.
 const ISSUER: &str = "https://access.line.me";
 const REMEDY: &str = "see to it that openid is among LINE_SCOPES, and that LINE_AUTHORIZE_URL does not take it out";
 
-/// What is peculiar to LINE.
+/// The specifics of LINE.
 pub(super) struct Line;
 
-/// Makes it.
+/// Creates the provider.
 pub(super) fn line(flow: Flow, endpoints: Endpoints) -> Plain<Line> {
     Plain::new(flow, endpoints, Line).with_id_tokens_by_secret(ISSUER, REMEDY)
 }
@@ -40,7 +41,7 @@ impl Quirks for Line {
         Ok(ProviderIdentity {
             provider: site.flow.name().clone(),
             subject: text_subject(&user, "sub")?,
-            // Nobody vouches for the one in the id token.
+            // The address in the id token is not proven.
             verified_email: None,
             name: name(&user, "name"),
         })

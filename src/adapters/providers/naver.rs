@@ -1,6 +1,7 @@
-//! Naver: wants the state once more, nests the profile, numbers its results as text, may complain with status 200, and both
-//! signs and encrypts in its notices, under a key that it derives from the client secret. Its OpenID Connect has endpoints of its own
-//! (developers.naver.com/docs/login/devguide, 3.5). The id token says no more than `sub`, so the profile is asked all the same.
+//! Naver: wants the state at the token endpoint too, nests the profile, numbers its results as text, may report errors
+//! with status 200, and both signs and encrypts its notices, with a key that it derives from the client secret. Its
+//! OpenID Connect has endpoints of its own (developers.naver.com/docs/login/devguide, 3.5). The id token contains no
+//! more than `sub`, so the gateway requests the profile all the same.
 
 use async_trait::async_trait;
 use aws_lc_rs::cipher::{AES_128, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
@@ -32,26 +33,26 @@ use crate::{
     },
 };
 
-/// What it says of a refresh token, and of a code, that it does not take: the code of both, `invalid_request`, also means everything
-/// else. What it says of a client id or secret that is wrong: at the token endpoint, and where tokens are revoked.
+/// Messages for a refresh token and for a code that is invalid: their code, `invalid_request`, also means everything
+/// else. Messages for a wrong client id or secret: of the token endpoint, and of the revocation endpoint.
 const DESCRIBED: Described = Described {
     grant: &["invalid refresh_token", "no valid data in session"],
     client: &["wrong client id / client secret pair", "client authentication failed"],
 };
 
-/// As its metadata write it (nid.naver.com/.well-known/openid-configuration).
+/// As written in its metadata (nid.naver.com/.well-known/openid-configuration).
 const ISSUER: &str = "https://nid.naver.com";
 const REMEDY: &str = "see to it that NAVER_AUTHORIZE_URL does not take openid out of the scope, or set NAVER_OIDC=off";
 
-/// What is peculiar to Naver.
+/// The specifics of Naver.
 pub(super) struct Naver;
 
-/// Makes it. With `jwks` it is to give id tokens.
+/// Creates the provider. `jwks` turns id tokens on.
 pub(super) fn naver(flow: Flow, endpoints: Endpoints, jwks: Option<Url>) -> Plain<Naver> {
     Plain::new(flow.with_errors(error_of), endpoints, Naver).with_id_tokens(ISSUER, jwks, REMEDY)
 }
 
-/// `{"error": "invalid_request"}` of the token endpoint, `{"resultcode": "024"}` of the profile.
+/// Reads `{"error": "invalid_request"}` of the token endpoint, `{"resultcode": "024"}` of the profile.
 fn error_of(status: StatusCode, body: &Value) -> Option<ErrorResponse> {
     if let Some(error) = DESCRIBED.error(status, body) {
         return Some(error);
@@ -74,14 +75,15 @@ impl Quirks for Naver {
         Ok(ProviderIdentity {
             provider: site.flow.name().clone(),
             subject: subject(profile, "id")?,
-            // A contact address that people can change: nobody vouches for it.
+            // A contact address that people can change: it is not proven.
             verified_email: None,
             name: name(profile, "name").or_else(|| name(profile, "nickname")),
         })
     }
 
-    /// Naver does not document that `sub` is the `id` of the profile, though both are made for this app alone. So people are known by
-    /// `id`, with OpenID Connect and without, and the two are not compared. They need not be: both tokens came in one answer.
+    /// Naver does not document that `sub` equals the profile's `id`, though both are made for this app alone. So `id`
+    /// is the subject, with OpenID Connect and without, and the two are not compared. They need not be: both tokens
+    /// came in one response.
     fn compare(&self, claims: &Value, _: &ProviderIdentity) -> Result<(), ProviderError> {
         text_subject(claims, "sub").map(drop)
     }
@@ -98,7 +100,7 @@ impl Quirks for Naver {
         vec![("state", exchange.state.expose())]
     }
 
-    /// Naver wants a 204, and sends it once (developers.naver.com, 네이버 로그인, 연결끊기 Callback).
+    /// Naver expects a 204, and sends each notice once (developers.naver.com, 네이버 로그인, 연결끊기 Callback).
     async fn verify_notice(&self, site: &Site, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
         let [client_id, encrypted, timestamp, signature] =
             ["clientId", "encryptUniqueId", "timestamp", "signature"].map(|name| parameter(notice, name));
@@ -123,14 +125,14 @@ impl Quirks for Naver {
     }
 }
 
-/// The key of its notices, for the signature and the encryption alike: so Naver documents it. The secret is random, so that
-/// what MD5 is weak at does not matter here.
+/// The key of its notices, for signature and encryption alike, as Naver documents. The secret is random, so the
+/// weaknesses of MD5 do not matter here.
 fn notice_key(client_secret: &Secret) -> [u8; 16] {
     Md5::digest(client_secret.expose()).into()
 }
 
-/// What was encrypted with AES-128-CBC, its initialization vector before it. To be called once the signature was verified:
-/// nobody else gets to see what bad padding leads to.
+/// Decrypts AES-128-CBC with the initialization vector in front. Call it only after verifying the signature: otherwise
+/// an attacker could learn from the response whether the padding was valid.
 fn decrypted(key: &[u8; 16], encrypted: &str) -> Result<String, NoticeRefusal> {
     let encrypted = base64(encrypted)?;
     let (vector, text) = encrypted.split_first_chunk::<16>().ok_or(NoticeRefusal::Malformed)?;

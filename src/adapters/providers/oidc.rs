@@ -1,4 +1,4 @@
-//! OpenID Connect: any provider, its endpoints found at the issuer (OpenID Connect Discovery).
+//! OpenID Connect: any provider, with endpoints discovered at the issuer (OpenID Connect Discovery).
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// What has to be known of a provider.
+/// The metadata of a provider.
 pub(super) struct Metadata {
     pub(super) issuers: Issuers,
     pub(super) authorize: Url,
@@ -43,8 +43,8 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
-    /// Reads what the issuer says about itself. It must be the issuer that was asked, and no endpoint may be less safe
-    /// than it is.
+    /// Reads the metadata of an issuer. They must name the issuer that was asked, and no endpoint may be less safe than
+    /// the issuer's own URL.
     fn of(document: &Value, issuer: &str, dialect: &dyn Dialect) -> Result<Self, ProviderError> {
         let issuers = text(document, "issuer").and_then(|told| dialect.issuers(issuer, &told));
         let issuers =
@@ -74,8 +74,8 @@ impl Metadata {
             token_auth: token_auth.unwrap_or(ClientAuth::Basic),
             userinfo: endpoint("userinfo_endpoint")?,
             revoke: endpoint("revocation_endpoint")?,
-            // By the standard Basic counts here, too, if nothing is said (RFC 8414 §2). But who lists what it knows at the token
-            // endpoint and nothing here knows the same at both.
+            // By the standard, Basic is the default here, too (RFC 8414 §2). But a provider that lists methods for the
+            // token endpoint alone accepts the same at both.
             revoke_auth: client_auth(document, "revocation_endpoint_auth_methods_supported")
                 .or(token_auth)
                 .unwrap_or(ClientAuth::Basic),
@@ -85,7 +85,8 @@ impl Metadata {
     }
 }
 
-/// How an endpoint wants to know who we are, if its metadata say so. Of several ways Basic is the one that everybody must know.
+/// How an endpoint authenticates clients, if the metadata say so. Of several methods Basic wins, which every provider
+/// must support.
 fn client_auth(document: &Value, field: &str) -> Option<ClientAuth> {
     let methods = document.get(field)?.as_array()?;
     let knows = |method: &str| methods.iter().any(|it| it == method);
@@ -96,38 +97,39 @@ fn client_auth(document: &Value, field: &str) -> Option<ClientAuth> {
     })
 }
 
-/// What to do if a provider gives no id token.
+/// The advice for a provider that sends no id token.
 const REMEDY: &str =
     "see to it that openid is among the scopes, and that the app may use OpenID Connect at the provider";
 
-/// A provider is to pass over this scope, and so give no refresh token, unless the person is asked for their consent (OpenID Connect
-/// Core §11). Many do not, and some refuse such a request where people may not consent, so it is not asked for before it is needed.
+/// A provider should ignore this scope, and so issue no refresh token, unless the person is asked for consent (OpenID
+/// Connect Core §11). Many do not, and some refuse such a request where people may not consent. So consent is not
+/// requested before it is needed.
 const OFFLINE_ACCESS: &str = "offline_access";
 
-/// What is peculiar to one provider; by default nothing is.
+/// The specifics of one provider; the default is the standard.
 pub(super) trait Dialect: Send + Sync {
-    /// Who issues its id tokens, by the issuer that was `asked` and the one of which its metadata `told`; `None` if these are
-    /// another's.
+    /// The issuers of its id tokens, from the issuer that was `asked` and the one that its metadata `told`; `None` if
+    /// they do not belong together.
     fn issuers(&self, asked: &str, told: &str) -> Option<Issuers> {
         (told == asked).then(|| Issuers::Named(vec![told.to_owned()]))
     }
 
-    /// What goes along with the browser besides what the standard knows.
+    /// Additional parameters of the authorization request.
     fn parameters<'r>(&'r self, _request: &'r AuthorizationRequest) -> Vec<(&'static str, &'r str)> {
         Vec::new()
     }
 
-    /// Who the person is, by the claims of an id token that was checked.
+    /// The person's subject, from verified claims.
     fn subject(&self, claims: &Value) -> Result<String, ProviderError> {
         text_subject(claims, "sub")
     }
 
-    /// Whether the settings let the person in.
+    /// Whether the settings allow the person.
     fn admit(&self, _claims: &Value) -> Result<(), ProviderError> {
         Ok(())
     }
 
-    /// What the id token says of the person's e-mail.
+    /// The verdict of the id token on the person's e-mail.
     fn email(&self, claims: &Value) -> EmailVerdict {
         if text(claims, "email").is_some() && says(claims, "email_verified") {
             EmailVerdict::Judged(verified_email(claims))
@@ -136,32 +138,32 @@ pub(super) trait Dialect: Send + Sync {
         }
     }
 
-    /// How it knows who is likely to come back.
+    /// The hint by which the provider recognises a returning person.
     fn login_hint<'i>(&self, identity: &'i ProviderIdentity) -> Option<&'i String> {
         identity.verified_email.as_ref()
     }
 
-    /// What it tells of people's accounts, if it does.
+    /// Notices about people's accounts, if the provider sends any.
     fn security_events(&self) -> Option<&SecurityEvents> {
         None
     }
 
-    /// Whether it may give a refresh token only to a person who is asked for their consent. `is_offline` is whether
-    /// [`OFFLINE_ACCESS`] is asked for.
+    /// Whether a refresh token may require the person's consent. `is_offline` is whether [`OFFLINE_ACCESS`] is
+    /// requested.
     fn takes_consent(&self, is_offline: bool) -> bool {
         is_offline
     }
 }
 
-/// What an id token says of an e-mail.
+/// The verdict of an id token on an e-mail address.
 pub(super) enum EmailVerdict {
-    /// Whether there is one that is proven; nobody else is asked.
+    /// The proven address, if any; no other source counts.
     Judged(Option<String>),
-    /// Nothing: userinfo may.
+    /// No verdict: userinfo may give one.
     Unsaid,
 }
 
-/// The standard and no more.
+/// The standard without changes.
 pub(super) struct Standard;
 
 impl Dialect for Standard {}
@@ -171,7 +173,7 @@ enum Source {
     Discovered { issuer: String, kept: Kept<Metadata> },
 }
 
-/// A provider that speaks OpenID Connect.
+/// An OpenID Connect provider.
 pub(super) struct Oidc {
     flow: Flow,
     source: Source,
@@ -181,7 +183,7 @@ pub(super) struct Oidc {
 }
 
 impl Oidc {
-    /// One whose endpoints are found at the issuer.
+    /// With endpoints discovered at the issuer.
     pub(super) fn discovered(
         flow: Flow,
         issuer: String,
@@ -192,7 +194,7 @@ impl Oidc {
         Self::new(flow, Source::Discovered { issuer, kept }, id_token_key, dialect)
     }
 
-    /// One whose endpoints are known.
+    /// With known endpoints.
     pub(super) fn known(flow: Flow, metadata: Metadata, dialect: impl Dialect + 'static) -> Self {
         Self::new(flow, Source::Known(Arc::new(metadata)), IdTokenKey::Published, dialect)
     }
@@ -224,7 +226,7 @@ impl Oidc {
         }
     }
 
-    /// Who the person is, as the id token says. What it does not say the userinfo endpoint may (OpenID Connect Core §5.4).
+    /// The person's identity by the id token. The userinfo endpoint may complete it (OpenID Connect Core §5.4).
     async fn identity(
         &self,
         metadata: &Metadata,
@@ -267,8 +269,8 @@ fn verified_email(claims: &Value) -> Option<String> {
     email(claims, "email").filter(|_| is_true(claims, "email_verified"))
 }
 
-/// The e-mail that userinfo vouch for, when the id token did not judge one: their own, or, where they name none, the one of
-/// the id token. An address is never joined to what was said of another.
+/// The e-mail that userinfo prove when the id token gave no verdict: their own address, or, without one, that of the id
+/// token. A flag for one address never counts for another.
 fn verified_later(claims: &Value, told: &Value) -> Option<String> {
     let address = if says(told, "email") { email(told, "email") } else { email(claims, "email") };
     address.filter(|_| is_true(told, "email_verified"))

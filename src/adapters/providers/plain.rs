@@ -1,5 +1,5 @@
-//! What all providers have in common that tell in a way of their own who the person is: one has to ask with the access token. Some
-//! give an id token as well, which proves that the code was asked for here (its nonce), by whom and for whom.
+//! Providers that identify people by an API of their own, called with the access token. Some issue an id token as well,
+//! which proves by its nonce that the code was requested here, and by whom and for whom.
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -25,24 +25,24 @@ use crate::{
     },
 };
 
-/// Our registration at a provider, and where the provider answers.
+/// Our registration at a provider, and its endpoints.
 pub(super) struct Site {
     pub(super) flow: Flow,
     pub(super) endpoints: Endpoints,
 }
 
-/// What is peculiar to one provider.
+/// The specifics of one provider.
 #[async_trait]
 pub(super) trait Quirks: Send + Sync {
-    /// How its token endpoint wants to know who we are.
+    /// How the token endpoint authenticates clients.
     fn client_auth(&self) -> ClientAuth {
         ClientAuth::Form
     }
 
-    /// Who the person is whose access token this is.
+    /// Identifies the owner of an access token.
     async fn identity(&self, site: &Site, access_token: &Secret) -> Result<ProviderIdentity, ProviderError>;
 
-    /// Checks that the person whom the provider tells of is the one of the id token (OpenID Connect Core §5.3.2).
+    /// Checks that the person of the API is the person of the id token (OpenID Connect Core §5.3.2).
     fn compare(&self, claims: &Value, identity: &ProviderIdentity) -> Result<(), ProviderError> {
         if text_subject(claims, "sub")? == identity.subject {
             Ok(())
@@ -51,51 +51,51 @@ pub(super) trait Quirks: Send + Sync {
         }
     }
 
-    /// Takes a grant back. An error about the grant is as good: there is nothing left to take back.
+    /// Revokes a grant. An error about the grant counts as success: nothing is left to revoke.
     async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError>;
 
-    /// What `auth_type` of an authorization request may be.
+    /// The valid values of `auth_type` in an authorization request.
     fn auth_types(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// The parameter that says who is likely to sign in, if it has one.
+    /// The parameter that names the person who is likely to sign in, if there is one.
     fn login_hint_parameter(&self) -> Option<&'static str> {
         None
     }
 
-    /// What only this provider wants to know in exchange for a code.
+    /// Additional parameters of the code exchange.
     fn exchange_parameters<'e>(&self, _exchange: &'e CodeExchange) -> Vec<(&'static str, &'e str)> {
         Vec::new()
     }
 
-    /// Gets the next access token.
+    /// Obtains the next access token.
     async fn refresh(&self, site: &Site, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError> {
         site.flow.refresh(&site.endpoints.token, self.client_auth(), tokens).await
     }
 
-    /// Whether a token without a refresh token can be exchanged for the next one while it is good.
+    /// Whether an access token without a refresh token can be exchanged for the next one while it is valid.
     fn renews_living_tokens(&self) -> bool {
         false
     }
 
-    /// Verifies a notice, and says what happened to whom.
+    /// Verifies a notice and reads its events.
     async fn verify_notice(&self, _site: &Site, _notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
         Err(NoticeRefusal::Unsupported)
     }
 }
 
-/// A provider with an API of its own for who the person is.
+/// A provider that identifies people by an API of its own.
 pub(super) struct Plain<Q> {
     site: Site,
     open_id: Option<OpenId>,
     quirks: Q,
 }
 
-/// The id tokens that come along.
+/// The id tokens of such a provider.
 struct OpenId {
     issuers: Issuers,
-    /// Where the keys are that sign them; without, the client secret does.
+    /// The URL of the signing keys; without it, the client secret signs.
     jwks: Option<Url>,
     id_tokens: IdTokens,
     remedy: &'static str,
@@ -113,7 +113,7 @@ impl<Q: Quirks> Plain<Q> {
         Self { site: Site { flow, endpoints }, open_id: None, quirks }
     }
 
-    /// The same with id tokens of this issuer, if it is set where its keys are. `remedy` is what the operator can do if none comes.
+    /// Adds id tokens of this issuer, if `jwks` is set. `remedy` tells the operator what to do if none comes.
     pub(super) fn with_id_tokens(self, issuer: &str, jwks: Option<Url>, remedy: &'static str) -> Self {
         match jwks {
             Some(jwks) => self.with_open_id(issuer, Some(jwks), remedy),
@@ -121,7 +121,7 @@ impl<Q: Quirks> Plain<Q> {
         }
     }
 
-    /// The same with id tokens of this issuer that are signed with the client secret.
+    /// Adds id tokens of this issuer that are signed with the client secret.
     pub(super) fn with_id_tokens_by_secret(self, issuer: &str, remedy: &'static str) -> Self {
         self.with_open_id(issuer, None, remedy)
     }
@@ -189,7 +189,7 @@ impl<Q: Quirks> Provider for Plain<Q> {
     }
 
     async fn check_issuer(&self, iss: Option<&str>) -> Result<(), ProviderError> {
-        // None of them says that it names itself.
+        // None of these providers announces `iss` in its responses.
         self.open_id.as_ref().map_or(Ok(()), |open_id| open_id.origin().check_response(iss, false))
     }
 

@@ -1,6 +1,6 @@
-//! What providers have in common: `flow` sends the requests of OAuth 2.0 and `http` is the one client; `error_codes` says whose fault
-//! an error is; `answer` reads lenient JSON; `notice` and `security_event` read what providers tell unasked; `jws` and `jwks` verify what
-//! they sign; `id_token` and `kept` are for OpenID Connect; `client_secret` makes Apple's.
+//! What providers share: `flow` sends the requests of OAuth 2.0 and `http` is the one client; `error_codes` classifies
+//! errors; `answer` reads lenient JSON; `notice` and `security_event` read what providers send unasked; `jws` and
+//! `jwks` verify signatures; `id_token` and `kept` are for OpenID Connect; `client_secret` makes Apple's.
 
 pub(super) mod answer;
 pub(super) mod client_secret;

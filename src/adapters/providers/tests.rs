@@ -1,4 +1,4 @@
-//! Every provider against a stand-in on loopback that answers as the real one does.
+//! Every provider against a stand-in on loopback that responds as the real one does.
 
 mod apple;
 mod authorizing;
@@ -37,13 +37,13 @@ use crate::{
 };
 
 const NOW: i64 = 1_800_000_000;
-/// Whatever is secret in a test begins so, and no error may hold it.
+/// All secrets in tests begin with this, and no error may contain it.
 const SECRET: &str = "s3cret";
 const CALLBACK: &str = "https://www.jinmini.com/login/any/callback";
 const QUICK: Limits =
     Limits { connect: Duration::from_millis(300), whole: Duration::from_millis(600), ..Limits::USUAL };
 
-/// A provider whose every endpoint is the stand-in's.
+/// A provider with all endpoints at the stand-in.
 fn provider(prefix: &str, fake: &Fake) -> Arc<dyn Provider> {
     provider_at(prefix, &fake.url(""), &TestClock::at(NOW))
 }
@@ -77,7 +77,7 @@ fn provider_with(prefix: &str, base: &str, clock: &Arc<TestClock>, more: &[(&str
     with_limits(&settings.providers, &clock, QUICK).0.remove(0)
 }
 
-/// One that is asked by plain OAuth 2.0 though it has OpenID Connect.
+/// A provider that has OpenID Connect, set to plain OAuth 2.0.
 fn plain(prefix: &str, fake: &Fake) -> Arc<dyn Provider> {
     provider_with(prefix, &fake.url(""), &TestClock::at(NOW), &[(&format!("{prefix}_OIDC"), "off")])
 }
@@ -104,7 +104,7 @@ fn tokens(refresh_token: Option<&str>) -> ProviderTokens {
     }
 }
 
-/// A request that asks for nothing special.
+/// A request with default options.
 fn request(provider: &dyn Provider) -> AuthorizationRequest {
     AuthorizationRequest {
         redirect_uri: CALLBACK.to_owned(),
@@ -123,7 +123,7 @@ async fn authorize(provider: &dyn Provider) -> Vec<(String, String)> {
     query(provider, &request(provider)).await
 }
 
-/// The same of this request.
+/// The query of the URL for this request.
 async fn query(provider: &dyn Provider, request: &AuthorizationRequest) -> Vec<(String, String)> {
     let url = Url::parse(&provider.authorize_url(request).await.unwrap()).unwrap();
     assert_eq!(url.path(), "/authorize");
@@ -137,7 +137,7 @@ fn value<'p>(pairs: &'p [(String, String)], name: &str) -> Option<&'p str> {
     first
 }
 
-/// What is in every URL for the browser.
+/// Every URL for the browser contains this.
 fn is_a_code_request(query: &[(String, String)]) {
     assert_eq!(value(query, "response_type"), Some("code"));
     assert_eq!(value(query, "client_id"), Some("client:1"));
@@ -148,7 +148,7 @@ fn is_a_code_request(query: &[(String, String)]) {
 
 const CHALLENGE: Option<&str> = Some("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
 
-/// Nothing secret in what a log or a caller gets to see.
+/// The log and callers must not see anything secret.
 fn is_discreet(error: &ProviderError) {
     assert!(!format!("{error} {error:?}").contains(SECRET), "{error:?}");
 }

@@ -25,25 +25,25 @@ use crate::{
     },
 };
 
-/// What it says of a refresh token, and of a code, that it does not take: the code of both, `invalid_request`, also means everything
-/// else. What it says of a client id or secret that is wrong, with the code `unauthorized_client`.
+/// Messages for a refresh token and for a code that is invalid: their code, `invalid_request`, also means everything
+/// else. The messages for a wrong client id or secret, with the code `unauthorized_client`.
 const DESCRIBED: Described = Described {
     grant: &["value passed for the token was invalid", "value passed for the authorization code was invalid"],
     client: &["missing valid authorization header"],
 };
-/// The scope that lets the app see the e-mail address. It may be asked for by apps that X allowed it alone.
+/// The scope for the e-mail address. X grants it to approved apps only.
 const EMAIL_SCOPE: &str = "users.email";
 
-/// What is peculiar to X.
+/// The specifics of X.
 pub(super) struct X;
 
-/// Makes it.
+/// Creates the provider.
 pub(super) fn x(flow: Flow, endpoints: Endpoints) -> Plain<X> {
     Plain::new(flow.with_errors(error_of), endpoints, X)
 }
 
-/// `{"error": "invalid_request"}` of the token endpoint. The API answers with problem details (RFC 9457), of which the status
-/// says enough.
+/// Reads `{"error": "invalid_request"}` of the token endpoint. The API sends problem details (RFC 9457), of which the
+/// status is enough.
 fn error_of(status: StatusCode, body: &Value) -> Option<ErrorResponse> {
     DESCRIBED.error(status, body)
 }
@@ -63,7 +63,7 @@ impl Quirks for X {
         let user = answer.get("data").unwrap_or(&Value::Null);
         Ok(ProviderIdentity {
             provider: site.flow.name().clone(),
-            // A number of 64 bits, written as text.
+            // A 64-bit number, written as text.
             subject: text_subject(user, "id")?,
             verified_email: email(user, "confirmed_email"),
             name: name(user, "name").or_else(|| name(user, "username")),

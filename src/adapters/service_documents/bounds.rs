@@ -1,26 +1,26 @@
-//! How much a document may hold. What is made of it takes several times its memory, and some work on an object grows with the
-//! square of its members, so the size in bytes is no bound by itself.
+//! Bounds for the contents of a document. Processing takes several times its memory, and some work on an object grows
+//! with the square of its members, so the size in bytes is not a sufficient bound.
 
 use super::Unreadable;
 use crate::json::Json;
 
-/// The most values in a document.
+/// The maximum number of values in a document.
 const MOST_VALUES: usize = 250_000;
 
-/// The most members of an object: paths, schemas, properties of one schema.
+/// The maximum number of members in an object: paths, schemas, properties of one schema.
 const MOST_MEMBERS: usize = 2_000;
 
-/// The most parameters of an operation.
+/// The maximum number of parameters in an operation.
 const MOST_PARAMETERS: usize = 100;
 
-/// Before a document is read: each value but the first has a comma, a bracket or a brace before it. Those within texts are counted
-/// with them.
+/// Checked before parsing: each value but the first follows a comma, a bracket or a brace. Those inside texts count,
+/// too.
 pub(super) fn check_text(document: &[u8]) -> Result<(), Unreadable> {
     let values = document.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
     if values > MOST_VALUES { Err(Unreadable::TooMany("250,000 values")) } else { Ok(()) }
 }
 
-/// Once it is read, and once it is upgraded.
+/// Checked after parsing, and after the upgrade.
 pub(super) fn check(document: &Json) -> Result<(), Unreadable> {
     let mut left = MOST_VALUES;
     walk(document, &mut left)

@@ -1,4 +1,4 @@
-//! The components of a service's document under names of their own, and the references to them.
+//! Renames the components of a service's document, and the references to them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,20 +6,20 @@ use serde_json::json;
 
 use crate::json::Json;
 
-/// The kinds of components that are taken over.
+/// The kinds of components that are kept.
 const KINDS: [&str; 6] = ["schemas", "responses", "parameters", "examples", "requestBodies", "headers"];
 
 /// Components by kind, each with its name.
 pub(super) type Components = Vec<(String, Vec<(String, Json)>)>;
 
-/// What the components of a service are called beside those of others.
+/// The new names of a service's components, unique among all services.
 pub(super) struct Names {
-    /// By `#/components/<kind>/<name>`, as it is written in references.
+    /// By `#/components/<kind>/<name>`, as references write it.
     references: HashMap<String, String>,
 }
 
 impl Names {
-    /// Takes the components out of a document, each under its new name.
+    /// Takes the components from a document, each under its new name.
     pub(super) fn taken(document: &mut Json, service: &str) -> (Self, Components) {
         let mut references = HashMap::new();
         let mut components = Vec::new();
@@ -40,7 +40,7 @@ impl Names {
         for (kind, values) in &mut components {
             for (name, value) in values {
                 names.put_into(value);
-                // Generators of clients name types by it.
+                // Client generators name types by it.
                 if kind == "schemas" && value.get("title").is_some() {
                     value.set("title", json!(name));
                 }
@@ -49,8 +49,8 @@ impl Names {
         (names, components)
     }
 
-    /// Puts the new names into all references. One that leads to nothing here becomes a schema that takes everything: the
-    /// document has to stand for itself.
+    /// Rewrites all references. A dangling one becomes a schema that accepts everything: the document must be complete
+    /// by itself.
     pub(super) fn put_into(&self, json: &mut Json) {
         if let Some(reference) = json.get("$ref").and_then(Json::text) {
             match self.references.get(&decoded(reference)) {
@@ -74,11 +74,11 @@ impl Names {
     }
 }
 
-/// Gives each name once: one that was given before gets a number.
+/// Makes names unique: a repeated one gets a number.
 #[derive(Default)]
 pub(super) struct Unique {
     given: HashSet<String>,
-    /// The number that is tried next, by name.
+    /// The next number to try, by name.
     next: HashMap<String, usize>,
 }
 
@@ -98,12 +98,12 @@ impl Unique {
     }
 }
 
-/// A name of the letters that names of components have (OpenAPI 3.1, Components Object).
+/// Replaces characters that component names may not contain (OpenAPI 3.1, Components Object).
 pub(super) fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' }).collect()
 }
 
-/// A reference without the escapes of URLs and JSON pointers (RFC 6901 §6).
+/// Decodes the URL and JSON pointer escapes of a reference (RFC 6901 §6).
 fn decoded(reference: &str) -> String {
     let bytes = reference.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());

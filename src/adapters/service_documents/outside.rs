@@ -1,4 +1,4 @@
-//! The operations of a service as the gateway serves them: under the paths of its routes, with what those demand.
+//! The operations of a service as the gateway serves them: under the paths of its routes, with the routes' security.
 
 use std::collections::HashMap;
 
@@ -20,10 +20,10 @@ use crate::{
 
 const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
 
-/// What of an operation is taken over.
+/// The members of an operation that are kept.
 const KEPT: [&str; 6] = ["summary", "description", "parameters", "requestBody", "responses", "deprecated"];
 
-/// The paths of a document by which the routes lead to its operations.
+/// The public paths of the document's operations, by the routes that lead to them.
 pub(super) fn paths(document: Json, base: &str, service: &ServiceName, table: &RouteTable) -> Vec<(String, Json)> {
     let mut made: Vec<(String, Json)> = Vec::new();
     let mut at: HashMap<String, usize> = HashMap::new();
@@ -34,7 +34,7 @@ pub(super) fn paths(document: Json, base: &str, service: &ServiceName, table: &R
         let at_service = format!("{}{path}", base.trim_end_matches('/'));
         for route in &routes {
             let Some(rest) = route.upstream_prefix.rest(&at_service) else { continue };
-            // A service's path with a slash at its end is another than without.
+            // At a service, a path with a trailing slash is another path than without.
             let outside = format!("{}{rest}", route.prefix.as_str());
             let outside = if outside.is_empty() { "/".to_owned() } else { outside };
             let operations =
@@ -55,7 +55,7 @@ pub(super) fn paths(document: Json, base: &str, service: &ServiceName, table: &R
     made
 }
 
-/// Whether requests for a path go by this route, and not by one that fits better.
+/// Whether requests for a path take this route, and not a more specific one.
 fn leads_to(table: &RouteTable, route: &Route, outside: &str, method: &str) -> bool {
     let example: String =
         outside.split('/').map(|part| if part.contains('{') { "x" } else { part }).collect::<Vec<_>>().join("/");
@@ -100,7 +100,7 @@ fn operations(
     made
 }
 
-/// Those of the path and those that its template names, too.
+/// Adds the shared parameters of the path, and those in its template.
 fn parameters(operation: &mut Json, shared: &[Json], path: &str) {
     let mut all: Vec<Json> = operation.get("parameters").map(Json::elements).unwrap_or_default().to_vec();
     all.retain(|one| matches!(one, Json::Object(_)));
@@ -112,7 +112,7 @@ fn parameters(operation: &mut Json, shared: &[Json], path: &str) {
             all.push(parameter.clone());
         }
     }
-    // What the gateway writes itself is nobody's to type.
+    // Callers cannot set the headers that the gateway writes.
     all.retain(|one| !is_header_of_ours(one));
     let has_reference = all.iter().any(|one| one.get("$ref").is_some());
     for name in path.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0)) {
@@ -130,13 +130,13 @@ fn parameters(operation: &mut Json, shared: &[Json], path: &str) {
     }
 }
 
-/// Whether a parameter is a header that the gateway takes from callers and writes anew, such as `X-User-Id`.
+/// Whether a parameter is a header that the gateway removes from requests and writes itself, such as `X-User-Id`.
 fn is_header_of_ours(parameter: &Json) -> bool {
     let text = |name: &str| parameter.get(name).and_then(Json::text);
     text("in") == Some("header") && text("name").is_some_and(|name| header::is_ours(&name.to_ascii_lowercase()))
 }
 
-/// What a route demands, by the schemes of our own document.
+/// The security of a route, by the schemes of our own document.
 fn security(route: &Route) -> Value {
     match route.access.accepted() {
         _ if route.access == Access::Open => json!([]),
@@ -146,7 +146,7 @@ fn security(route: &Route) -> Value {
     }
 }
 
-/// The routes to a service of which nothing more is known.
+/// Describes a service by its routes alone.
 pub(super) fn of_routes(service: &ServiceName, table: &RouteTable) -> Described {
     let mut ids = Unique::default();
     let mut paths: Vec<(String, Json)> = Vec::new();

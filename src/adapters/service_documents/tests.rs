@@ -16,7 +16,7 @@ fn service(name: &str) -> ServiceName {
     name.parse().unwrap()
 }
 
-/// As the routes are shipped: open, but for who one is.
+/// Routes as shipped: open, except for those about the caller's identity.
 fn table() -> RouteTable {
     let route = |prefix: &str, upstream: &str, access| Route {
         prefix: prefix.parse().unwrap(),
@@ -121,7 +121,7 @@ fn a_service_without_routes_is_under_its_name() {
     assert_eq!(at(&shop, "/api/shop/v1/users")["get"]["security"], json!([{"bearer": []}]));
 }
 
-/// Small documents that would become large, or cost the square of what is in them.
+/// Small documents that would grow large, or cost the square of their members.
 #[test]
 fn what_a_document_makes_of_itself_is_bounded() {
     let refused = |document: &Value| {
@@ -162,9 +162,9 @@ fn names_that_are_all_the_same_get_numbers() {
     assert_eq!(ids.len(), 4000);
 }
 
-/// A caller cannot say who they are: the gateway drops these and writes them anew.
+/// A caller cannot claim an identity: the gateway drops these headers and writes them itself.
 #[test]
-fn headers_that_the_gateway_writes_are_nobodys_to_type() {
+fn headers_that_the_gateway_writes_are_no_parameters() {
     let mut document = fastapi();
     let header = |name: &str| json!({"name": name, "in": "header", "required": true, "schema": {"type": "string"}});
     document["paths"]["/mine"]["get"] =
@@ -175,7 +175,7 @@ fn headers_that_the_gateway_writes_are_nobodys_to_type() {
     assert_eq!(parameters[0]["name"], "x-shop");
 }
 
-/// FastAPI's `root_path` says where the service is outside: `servers` of its document are no path at the service.
+/// FastAPI's `root_path` is the public path of the service: `servers` of its document is no path at the service.
 #[test]
 fn a_path_outside_is_none_at_the_service() {
     let mut document = fastapi();
@@ -298,7 +298,7 @@ fn a_service_without_a_document_shows_its_routes() {
     assert_eq!(paths(&of_routes(&service("shop"), &table())), ["/api/shop"]);
 }
 
-/// Answers one request like this.
+/// Serves one request with this response.
 async fn answering(answer: impl Into<Vec<u8>>) -> Arc<Instance> {
     let answer = answer.into();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -309,7 +309,7 @@ async fn answering(answer: impl Into<Vec<u8>>) -> Arc<Instance> {
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.unwrap());
         }
-        // The other side may have seen enough.
+        // The client may have closed the connection.
         let _ = stream.write_all(&answer).await;
     });
     Arc::new(format!("http://{address}").parse().unwrap())

@@ -1,10 +1,10 @@
-//! A document of Swagger 2.0 as one of OpenAPI 3.0.
+//! Converts Swagger 2.0 documents to OpenAPI 3.0.
 
 use serde_json::json;
 
 use crate::json::Json;
 
-/// What describes a value, and stands beside its name in version 2.
+/// The members of a schema, which version 2 writes beside the parameter's name.
 const OF_SCHEMA: [&str; 17] = [
     "type",
     "format",
@@ -27,7 +27,7 @@ const OF_SCHEMA: [&str; 17] = [
 
 const METHODS: [&str; 7] = ["get", "put", "post", "delete", "options", "head", "patch"];
 
-/// Makes the one of the other.
+/// Converts a document.
 pub(super) fn upgraded(document: Json) -> Json {
     let usual = |name: &str| texts(document.get(name)).unwrap_or_else(|| vec!["application/json".to_owned()]);
     let (consumes, produces) = (usual("consumes"), usual("produces"));
@@ -67,7 +67,7 @@ pub(super) fn upgraded(document: Json) -> Json {
     made
 }
 
-/// How many media types of `consumes` and `produces` are taken over: each gets a copy of the schema.
+/// The maximum number of media types in `consumes` and `produces`: each gets a copy of the schema.
 const MOST_KINDS: usize = 3;
 
 fn object() -> Json {
@@ -94,7 +94,7 @@ fn paths(paths: Json, consumes: &[String], produces: &[String]) -> Json {
             }
         }
         for (method, value) in operations {
-            // What all operations of a path share may be a body, which has its place in each of them.
+            // The shared parameters of a path may include a body, which belongs into each operation.
             item_made.set(&method, operation(value, &shared, consumes, produces));
         }
         made.set(&path, item_made);
@@ -170,11 +170,11 @@ fn body(kinds: &[String], schema: &Json) -> Json {
     body
 }
 
-/// What a parameter of version 2 becomes.
+/// The counterpart of a version 2 parameter.
 enum Part {
     Parameter(Json),
     Body(Json),
-    /// A field of a form: its name, its schema, and whether it has to be there.
+    /// A form field: its name, its schema, and whether it is required.
     Field(String, Json, bool),
 }
 
@@ -200,7 +200,7 @@ fn parameter_or_body(parameter: Json, consumes: &[String]) -> Part {
             }
             Part::Field(text("name"), schema, is_required)
         }
-        // A reference, too.
+        // References as well.
         "" => Part::Parameter(parameter),
         _ => {
             let collection = text("collectionFormat");
@@ -280,7 +280,7 @@ fn response(response: Json, produces: &[String]) -> Json {
     made
 }
 
-/// References, and what is called otherwise in version 3.
+/// Rewrites references, and members with another name in version 3.
 fn rename(json: &mut Json) {
     const MOVED: [(&str, &str); 3] = [
         ("#/definitions/", "#/components/schemas/"),

@@ -1,4 +1,4 @@
-//! One document of the gateway and of its services.
+//! Merges the documents of the gateway and of its services.
 
 use std::collections::HashSet;
 
@@ -9,17 +9,18 @@ use crate::json::Json;
 /// A service as the gateway serves it.
 #[derive(Debug, Clone)]
 pub struct DescribedService {
-    /// Its name: the tag of its operations.
+    /// The name: the tag of its operations.
     pub service: String,
-    /// What it says of itself.
+    /// The description in its document.
     pub description: Option<String>,
-    /// Its paths outside.
+    /// The public paths.
     pub paths: Vec<(String, Json)>,
-    /// What they refer to, by kind.
+    /// The components that the paths refer to, by kind.
     pub components: Vec<(String, Vec<(String, Json)>)>,
 }
 
-/// Our document, which is one of 3.1 already, with the services': they come first. A path of ours stays ours.
+/// Merges the services' documents into ours, which is one of 3.1 already: services come first. Our own paths take
+/// precedence.
 pub(super) fn merged(mut ours: Json, services: &[DescribedService]) -> Json {
     let own_paths = ours.get_mut("paths").map(std::mem::take).unwrap_or_default().into_members();
     let mut known: HashSet<&str> = own_paths.iter().map(|(path, _)| path.as_str()).collect();
@@ -37,7 +38,7 @@ pub(super) fn merged(mut ours: Json, services: &[DescribedService]) -> Json {
         {
             components.set(kind, Json::Object(Vec::new()));
         }
-        // Their names begin with the service's, so none is there already.
+        // Their names begin with the service's, so they are unique.
         if let Some(Json::Object(known)) = ours.at_mut(&["components", kind]) {
             known.extend(values.iter().cloned());
         }
@@ -47,7 +48,7 @@ pub(super) fn merged(mut ours: Json, services: &[DescribedService]) -> Json {
             let description = service.description.clone().unwrap_or_else(|| "A service behind the gateway.".to_owned());
             Json::from(json!({"name": service.service, "description": description}))
         });
-        // Behind what a beginner plays with first, if that is there.
+        // After the group for beginners, if that exists.
         let at = usize::from(tags.first().and_then(|tag| tag.get("name")).and_then(Json::text) == Some("Playground"));
         tags.splice(at..at, of_services);
     }

@@ -1,5 +1,6 @@
-//! What the OpenAPI document has to say besides what poem-openapi can: what is true of every operation, what the settings decide,
-//! and what no unknown member may be added to. A caller who generates requests from the document is refused exactly where it says so.
+//! Completes the OpenAPI document where poem-openapi cannot: facts about every operation, facts that depend on the
+//! settings, and schemas closed to unknown members. Requests that are generated from the document are refused exactly
+//! where it says so.
 
 use serde_json::json;
 
@@ -12,19 +13,18 @@ use crate::{
     problem,
 };
 
-/// What the settings say.
+/// Facts that depend on the settings.
 #[derive(Debug, Clone)]
 pub(in crate::api) struct Facts {
-    /// The longest life of an access token, in seconds.
+    /// The longest lifetime of an access token, in seconds.
     pub(in crate::api) longest_access_life: i64,
-    /// The name of the cookie that holds a session.
+    /// The name of the session's cookie.
     pub(in crate::api) session_cookie: String,
-    /// Other sites that a browser may be sent back to.
+    /// The other sites that a sign-in may return to.
     pub(in crate::api) return_origins: Vec<String>,
 }
 
-/// The statuses that any request may be answered with, whatever the operation: the data plane refuses what is no HTTP for it, and
-/// anything may fail.
+/// The statuses of every operation: the data plane refuses invalid HTTP, and anything may fail.
 const OF_EVERY_OPERATION: [(&str, &str); 4] = [
     ("400", "The request cannot be read: its path, a header or a parameter is invalid."),
     ("431", "The head of the request is larger than 16 KiB, or has more than 100 headers."),
@@ -32,7 +32,7 @@ const OF_EVERY_OPERATION: [(&str, &str); 4] = [
     ("503", "The gateway is overloaded, or cannot reach its store, at the moment; try again shortly."),
 ];
 
-/// As many as the code takes (`MAX_FORM_PARAMETERS`).
+/// The limit of the parser (`MAX_FORM_PARAMETERS`).
 const MOST_FORM_PARAMETERS: usize = crate::api::extract::MAX_FORM_PARAMETERS;
 
 /// A short UUID.
@@ -44,16 +44,16 @@ const PROVIDER: &str = "^[a-z][a-z0-9-]{0,31}$";
 /// A path of this site.
 const RETURN_TO: &str = r"^/(?:[!-.0-\[\]-~][!-\[\]-~]{0,510})?$";
 
-/// Without control characters.
+/// No control characters.
 const LOGIN_HINT: &str = r"^[^\x00-\x1f\x7f-\x9f]+$";
 
-/// Those of all providers; which of them a provider knows is said when it knows another.
+/// The values of all providers; an error names those that a provider supports.
 const AUTH_TYPES: [&str; 3] = ["reauthenticate", "reprompt", "rerequest"];
 
-/// Words of printable ASCII. Which of them may be asked for the settings say.
+/// Words of printable ASCII. The settings determine the permitted ones.
 const SCOPE: &str = "^[ ,]*[!-+.-~-][ -~]*$";
 
-/// Texts of JSON bodies whose form takes more than a length: the schema, the property, and its pattern.
+/// Texts of JSON bodies with more restrictions than a length: the schema, the property, and its pattern.
 const TEXTS: [(&str, &str, &str); 8] = [
     ("SignUp", "email", EMAIL),
     ("LogIn", "email", EMAIL),
@@ -65,10 +65,10 @@ const TEXTS: [(&str, &str, &str); 8] = [
     ("CreateDummyToken", "token", DUMMY_TOKEN),
 ];
 
-/// What a form sends for a name: a field that is left empty is sent, too.
+/// A name in a form: empty fields are sent, too.
 const NAME_OR_BLANK: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 
-/// A dot-atom, an `@` and a domain in ASCII, within the lengths of RFC 5321; white space around it does not count.
+/// A dot-atom, an `@` and a domain in ASCII, within the lengths of RFC 5321; surrounding white space is ignored.
 const EMAIL: &str = concat!(
     r"^[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*",
     r"(?=\S{1,254}[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$)(?=[^@]{1,64}@)",
@@ -77,30 +77,30 @@ const EMAIL: &str = concat!(
     r"[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$",
 );
 
-/// JSON bodies of others, who may send more than is documented here.
+/// JSON bodies of third parties, which may contain undocumented members.
 const OPEN: [&str; 1] = ["JsonNotice"];
 
-/// Without control characters, and not white space alone.
+/// No control characters, and not only white space.
 const NAME: &str = concat!(
     r"^[^\x00-\x1f\x7f-\x9f]*",
     r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
     r"[^\x00-\x1f\x7f-\x9f]*$",
 );
 
-/// Without control characters, and without white space at either end.
+/// No control characters, and no white space at either end.
 const DUMMY_TOKEN: &str = concat!(
     r"^[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
     r"(?:[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000])?$",
 );
 
-/// The document, completed. One that cannot be read stays as it is.
+/// Completes the document. An unreadable one stays as it is.
 pub(super) fn completed(document: String, facts: &Facts) -> String {
     let Ok(mut json) = serde_json::from_str::<Json>(&document) else { return document };
     complete(&mut json, facts);
     serde_json::to_string(&json).unwrap_or(document)
 }
 
-/// The document as one of OpenAPI 3.1, which the services' may be, with its groups in this order.
+/// Upgrades the document to OpenAPI 3.1, which services may use, with its groups in this order.
 pub(super) fn upgraded(document: &mut Json, groups: &[&str]) {
     openapi30::upgrade(document);
     document.set("openapi", json!("3.1.0"));
@@ -121,7 +121,7 @@ fn complete(document: &mut Json, facts: &Facts) {
             parameters(operation, facts);
             bodies.extend(request_bodies(operation));
             if operation.get("security").is_none() {
-                // Said, so that nobody has to wonder whether it was forgotten.
+                // Explicit, so that it does not look forgotten.
                 operation.set("security", json!([]));
             }
         }
@@ -129,7 +129,7 @@ fn complete(document: &mut Json, facts: &Facts) {
     if let Some(session) = document.at_mut(&["components", "securitySchemes", "session"]) {
         session.set("name", json!(facts.session_cookie));
     }
-    // The same text, bare.
+    // The same text without JSON.
     let text_body = ["paths", "/tokens/dummy", "post", "requestBody", "content", "text/plain", "schema"];
     if let Some(schema) = document.at_mut(&text_body) {
         schema.set("minLength", json!(1));
@@ -182,7 +182,7 @@ fn responses(operation: &mut Json) {
     }
 }
 
-/// Parameters of the same name are the same, whatever the operation.
+/// Parameters with the same name have the same schema in every operation.
 fn parameters(operation: &mut Json, facts: &Facts) {
     for parameter in operation.get_mut("parameters").map(Json::elements_mut).unwrap_or_default() {
         let name = parameter.get("name").and_then(Json::text).unwrap_or_default().to_owned();
@@ -223,7 +223,7 @@ fn set_return_to(schema: &mut Json, return_origins: &[String]) {
     }
 }
 
-/// The schemas that a body may have, and whether it is a form.
+/// The schemas of a body, and whether it is a form.
 fn request_bodies(operation: &mut Json) -> Vec<(String, bool)> {
     let content = operation.at_mut(&["requestBody", "content"]).map(Json::members_mut).unwrap_or_default();
     let schemas = content.iter().filter_map(|(media_type, content)| {
@@ -233,7 +233,7 @@ fn request_bodies(operation: &mut Json) -> Vec<(String, bool)> {
     schemas.collect()
 }
 
-/// A JSON body: unknown members are refused, and what may be left out may be null.
+/// A JSON body: unknown members are refused, and optional ones may be null.
 fn closed(schema: &mut Json) {
     let required: Vec<String> = match schema.get("required") {
         Some(Json::Array(names)) => names.iter().filter_map(Json::text).map(str::to_owned).collect(),
@@ -247,7 +247,7 @@ fn closed(schema: &mut Json) {
     schema.set("additionalProperties", json!(false));
 }
 
-/// A form: unknown parameters are ignored, but none may be there twice, and there is a limit to their number.
+/// A form: unknown parameters are ignored, but none may repeat, and their number is limited.
 fn open_to_texts(schema: &mut Json) {
     schema.set("additionalProperties", json!({"type": "string"}));
     schema.set("maxProperties", json!(MOST_FORM_PARAMETERS));
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_says_what_may_come_and_who_may_call() {
+    fn every_operation_declares_its_statuses_and_its_security() {
         let document = json!({"paths": {"/a": {
             "get": {"responses": {"503": {"description": "mine", "content": {"x": {}}}, "200": {}}},
             "put": {"responses": {}, "security": [{"b": []}]}

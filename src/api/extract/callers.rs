@@ -1,4 +1,5 @@
-//! Who may call an operation, as the OpenAPI document is to say it. Nothing is verified here: the controllers do that.
+//! The credentials of an operation's caller, declared for the OpenAPI document. Nothing is verified here: the
+//! controllers do that.
 
 use http::{HeaderName, StatusCode, header};
 use poem::{Request, RequestBody};
@@ -13,12 +14,13 @@ use crate::{
     problem::{Challenge, Problem},
 };
 
-/// The name of the scheme of bearer tokens in the OpenAPI document; *Authorize* in Swagger fills it in.
+/// The name of the scheme for bearer tokens in the OpenAPI document; *Authorize* in Swagger uses it.
 const BEARER: &str = "bearer";
-/// The name of the scheme of sessions.
+/// The name of the scheme for sessions.
 const SESSION: &str = "session";
 
-/// Makes extractors: the schemes that the OpenAPI document names, whether a caller may have none of them, and what is read.
+/// Defines extractors: the schemes for the OpenAPI document, whether a caller may send none, and the reader of
+/// credentials.
 macro_rules! callers {
     ($($(#[$doc:meta])* $name:ident: $schemes:expr, optional: $optional:literal, $read:expr;)+) => {$(
         $(#[$doc])*
@@ -113,7 +115,7 @@ fn bearer_token(request: &Request) -> Result<Option<String>, ProblemError> {
     let value = value.as_bytes();
     let (scheme, token) = value.split_at(value.iter().position(|&byte| byte == b' ').unwrap_or(value.len()));
     if !scheme.eq_ignore_ascii_case(b"bearer") {
-        // Another scheme is none of our business, here as on a route.
+        // Other schemes are ignored, here as on a route.
         return Ok(None);
     }
     match std::str::from_utf8(token.trim_ascii()) {
@@ -130,7 +132,7 @@ fn bad_credential(detail: &'static str) -> ProblemError {
     })
 }
 
-/// What a browser says of itself, without a bearer token.
+/// The headers that a browser sends about itself, without a bearer token.
 pub(in crate::api) fn browser(request: &Request) -> Credentials {
     let authority = || request.uri().authority().map(ToString::to_string);
     Credentials {

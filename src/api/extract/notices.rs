@@ -11,7 +11,7 @@ use poem_openapi::{
 use super::{FORM, FormBody, MediaType, read, unsupported};
 use crate::domain::gateway::schemas::notice::{JsonNotice, NoticePayload, UnlinkForm};
 
-/// A provider's notice: a form, or JSON as it came.
+/// A provider's notice: a form, or unparsed JSON.
 pub(in crate::api) struct NoticeBody(pub NoticePayload);
 
 impl<'a> ApiExtractor<'a> for NoticeBody {
@@ -76,7 +76,7 @@ impl<'a> ApiExtractor<'a> for SecurityEventBody {
                 return Err(unsupported(SECURITY_EVENT).into());
             }
         }
-        // What is no text is no token, and refused as such.
+        // Invalid UTF-8 cannot be a token, and is refused as an invalid one.
         Ok(Self(String::from_utf8_lossy(&read(request, body).await?).trim().to_owned()))
     }
 }

@@ -1,4 +1,4 @@
-//! The pages of signing in and up: where people choose, type, and are told what went wrong.
+//! The pages for signing in and up: the choice of a provider, the forms, and their errors.
 
 use http::StatusCode;
 use maud::{Markup, html};
@@ -17,14 +17,14 @@ use crate::{
     problem::{FieldError, Problem},
 };
 
-/// What was typed into a form and not taken, and why.
+/// The refused values of a form, and the error.
 pub(super) struct Mistake<'m> {
     pub(super) problem: &'m Problem,
     pub(super) email: &'m str,
     pub(super) name: &'m str,
 }
 
-/// Where people sign in: with a password, or at a provider.
+/// The sign-in page: with a password, or at a provider.
 pub(super) fn sign_in(
     providers: &OAuthProviders,
     return_to: &ReturnTo,
@@ -69,7 +69,7 @@ pub(super) fn sign_in(
     pages::page("로그인 · Sign in", &main)
 }
 
-/// Where people make an account that signs in with a password.
+/// The sign-up page, for an account with a password.
 pub(super) fn sign_up(
     return_to: &ReturnTo,
     signed_in: Option<&SessionDocument>,
@@ -95,7 +95,7 @@ pub(super) fn sign_up(
     pages::page("계정 만들기 · Make an account", &main)
 }
 
-/// Asks whether to add a provider. Where the provider sends the browser after the form is not known.
+/// Asks whether to add a provider. The provider's further redirects after the form are unknown.
 pub(super) fn link(form: &LinkForm) -> Response {
     let name = &form.display_name;
     let main = html! {
@@ -118,26 +118,26 @@ pub(super) fn link(form: &LinkForm) -> Response {
     pages::with_form(pages::answer(StatusCode::OK, pages::page("로그인 추가 · Add a sign-in", &main)), None)
 }
 
-/// The words of a page that says why something failed, in Korean and English.
+/// The texts of a page about a failure, in Korean and English.
 pub(super) struct FailurePage {
     failed: (&'static str, &'static str),
     again: (&'static str, &'static str),
 }
 
-/// Of a sign-in.
+/// For a failed sign-in.
 pub(super) const SIGN_IN: FailurePage = FailurePage {
     failed: ("로그인하지 못했습니다", "The sign-in failed"),
     again: ("다시 로그인", "Sign in again"),
 };
 
-/// Of a provider that was to be added.
+/// For a provider that could not be added.
 pub(super) const LINK: FailurePage = FailurePage {
     failed: ("계정에 추가하지 못했습니다", "Nothing was added to your account"),
     again: ("다시 시도", "Try again"),
 };
 
 impl FailurePage {
-    /// Why, and where to go from here: `begin_again` is where that is, or back to where the browser wanted to go.
+    /// The cause, and two links: `begin_again`, and back to the destination of the browser.
     pub(super) fn html(&self, refusal: &Refusal, begin_again: &str) -> String {
         let (failed, again) = (self.failed, self.again);
         let main = html! {
@@ -161,7 +161,7 @@ fn email_field(mistake: Option<&Mistake<'_>>) -> Markup {
     }
 }
 
-/// What was wrong, field by field if that is known.
+/// The mistakes, by field if known.
 fn wrong(problem: &Problem) -> Markup {
     html! {
         div.wrong role="alert" {

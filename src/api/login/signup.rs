@@ -1,4 +1,4 @@
-//! `/signup`: making an account in a browser.
+//! `/signup`: creating an account in a browser.
 
 use http::StatusCode;
 use poem::{IntoResponse, Request};
@@ -71,7 +71,7 @@ impl SignUpPageApi {
             Ok(return_to) => return_to,
             Err(refusal) => return SignUpFormAnswer(refused(request, refusal, &SIGN_IN, "login")),
         };
-        // A field that is left empty is sent all the same.
+        // Browsers send empty fields, too.
         let name = name.filter(|name| !name.trim().is_empty());
         let wish = SignUpRequest { email: email.clone(), password, name: name.clone() };
         let (caller, sender) = (browser(request), RequestContext::sender(request));

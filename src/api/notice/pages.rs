@@ -1,4 +1,5 @@
-//! The page that says how far the deletion of a person's data is. It says nothing of the person, since anybody who has the address sees it.
+//! The page about the progress of a deletion. It says nothing about the person, because it is visible to everyone who
+//! has its address.
 
 use maud::{Markup, html};
 
@@ -10,7 +11,7 @@ use crate::{
 
 const TITLE: &str = "데이터 삭제 · Data deletion";
 
-/// How far it is.
+/// The progress.
 pub(super) fn deletion(status: &DeletionStatus) -> String {
     let (korean, english) = match status.status {
         DeletionState::Received => (
@@ -40,7 +41,7 @@ pub(super) fn deletion(status: &DeletionStatus) -> String {
     page(TITLE, &main)
 }
 
-/// There is no such request, or it cannot be looked up now.
+/// There is no such request, or the store is unavailable.
 pub(super) fn no_deletion(problem: &Problem) -> String {
     let korean = match problem.code {
         "deletion_not_found" => "이 코드의 삭제 요청이 없거나, 처리한 지 1년이 지났습니다. 주소를 확인해 주세요.",
@@ -54,7 +55,7 @@ pub(super) fn no_deletion(problem: &Problem) -> String {
     page(TITLE, &main)
 }
 
-/// A time, with a blank for people where the standard has a letter.
+/// A time, with a blank instead of the standard's letter.
 fn time(rfc3339: &str) -> Markup {
     html! { time datetime=(rfc3339) { (rfc3339.replace('T', " ")) } }
 }

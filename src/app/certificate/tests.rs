@@ -18,7 +18,7 @@ impl Clock for SetClock {
     }
 }
 
-/// A pair as an authority hands it out: certificate and key.
+/// A certificate and its key, signed by an authority.
 fn pair() -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(["www.jinmini.com".to_owned()]).unwrap();
@@ -113,7 +113,7 @@ fn what_will_not_do_is_told_once_and_again_when_it_is_something_else() {
 fn a_folder_that_is_swapped_whole_counts_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_owned();
-    // As Kubernetes mounts a secret: the files lead through `..data` to the newest folder.
+    // Like a secret that Kubernetes mounts: the files link through `..data` to the newest folder.
     let publish = |name: &str| {
         let (certificate, key) = pair();
         fs::create_dir(path.join(name)).unwrap();

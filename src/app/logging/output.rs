@@ -1,5 +1,5 @@
-//! The way to standard output. Lines are queued, and a thread of its own writes them, so that a reader that stalls (a stuck log
-//! shipper, a stopped terminal) stalls that thread alone. What does not fit into the queue is dropped and counted.
+//! Standard output behind a queue. A thread of its own writes the lines, so that a stalled reader (a stuck log shipper,
+//! a stopped terminal) stalls only that thread. Lines that do not fit into the queue are dropped and counted.
 
 use std::{
     io::{self, Write},
@@ -9,10 +9,10 @@ use std::{
 
 use memchr::memchr_iter;
 
-/// How many bytes are queued at most. As many again may be in the hands of the thread that writes.
+/// The maximum number of queued bytes. The writing thread may hold as many again.
 const CAPACITY_BYTES: usize = 4 * 1024 * 1024;
 
-/// How much memory an empty queue keeps for the next lines.
+/// How much memory an empty queue keeps for reuse.
 const KEPT_BYTES: usize = 256 * 1024;
 
 /// A queue of whole lines. Clones share it.
@@ -22,9 +22,9 @@ pub struct LogOutput(Arc<Queue>);
 #[derive(Debug)]
 struct Queue {
     state: Mutex<State>,
-    /// There is something to write.
+    /// Signals queued lines.
     filled: Condvar,
-    /// All was written.
+    /// Signals that all lines are written.
     emptied: Condvar,
     capacity_bytes: usize,
 }
@@ -34,7 +34,7 @@ struct State {
     pending: Vec<u8>,
     /// Lines dropped since the queue was last taken.
     dropped: u64,
-    /// Whether the thread holds lines that it has not written.
+    /// Whether the thread holds unwritten lines.
     is_writing: bool,
 }
 
@@ -69,13 +69,13 @@ impl LogOutput {
         }
     }
 
-    /// Writes what is queued, for ever. `report` is told how many lines were dropped, each time after the lines before them
+    /// Writes queued lines, for ever. `report` gets the number of dropped lines, each time after the lines before them
     /// were written.
     pub(super) fn write_to(&self, mut output: impl Write, report: impl Fn(u64)) {
         let mut lines = Vec::new();
         loop {
             let dropped = self.0.take(&mut lines);
-            // There is nobody to tell about a failure, and the next lines may get through.
+            // There is no place to report a failure, and the next lines may get through.
             let _ = output.write_all(&lines).and_then(|()| output.flush());
             lines.clear();
             lines.shrink_to(KEPT_BYTES);
@@ -85,13 +85,13 @@ impl LogOutput {
         }
     }
 
-    /// What is queued.
+    /// The queued bytes.
     #[cfg(test)]
     pub(super) fn pending(&self) -> Vec<u8> {
         self.0.state().pending.clone()
     }
 
-    /// Waits until everything was written, but no longer than `limit`.
+    /// Waits until all lines are written, at most for `limit`.
     pub fn flush(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         let mut state = self.0.state();
@@ -104,11 +104,11 @@ impl LogOutput {
 
 impl Queue {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics while it is held.
+        // Nothing panics while this lock is held.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for lines, and takes all of them. Returns how many were dropped behind them.
+    /// Waits for lines, and takes all of them. Returns how many were dropped after them.
     fn take(&self, lines: &mut Vec<u8>) -> u64 {
         let mut state = self.state();
         state.is_writing = false;
@@ -143,7 +143,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// A reader that takes nothing until it is told to, and then passes on what it gets.
+    /// A reader that blocks until released, and then passes on the bytes.
     struct StalledReader {
         go: Option<mpsc::Receiver<()>>,
         stalled: mpsc::Sender<()>,
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_dropped_while_somebody_reads() {
+    fn nothing_is_dropped_while_the_reader_keeps_up() {
         let output = LogOutput::with_capacity(1000);
         let (read, received) = mpsc::channel();
         let of_writer = output.clone();

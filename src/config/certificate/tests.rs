@@ -43,7 +43,7 @@ fn told(files: &TlsFiles) -> Vec<String> {
     files.load().unwrap_err().iter().map(ToString::to_string).collect()
 }
 
-/// The key as OpenSSL wrote it before there was PKCS#8: what that wraps.
+/// The key in OpenSSL's format before PKCS#8: the inner value of the latter.
 fn traditional(key: &KeyPair, label: &str) -> String {
     let inner = PrivateKeyInfoRef::try_from(key.serialized_der()).unwrap().private_key;
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(inner.as_bytes()))
@@ -68,7 +68,7 @@ fn a_certificate_and_its_key_are_read_in_every_usual_form() {
             let of_old = folder.files(&chain, &traditional(&key, label)).load().unwrap();
             assert!(of_old.is_same(&pair), "{label}");
         }
-        // Some keep both in one file, some beside what else OpenSSL writes.
+        // Both may be in one file, together with other output of OpenSSL.
         let whole = format!(
             "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n{}{chain}",
             key.serialize_pem()
@@ -137,7 +137,7 @@ fn nothing_shows_the_key() {
     let folder = Folder::new();
     let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
     let lines: Vec<_> = key.serialize_pem().lines().map(str::to_owned).collect();
-    // All in one line, as an environment variable may hold it: PEM's own complaint would quote it.
+    // All in one line, as an environment variable may contain it: the PEM parser's own error would quote it.
     for broken in [lines.concat(), lines.join(" "), format!("{}\n{KEY_BYTES}\n", lines[0]), KEY_BYTES.to_owned()] {
         let said = format!("{:?}", folder.files(&broken, &broken).load().unwrap_err());
         assert!(!said.contains(&lines[1][..20]) && !said.contains(KEY_BYTES), "{said}");
@@ -193,7 +193,7 @@ fn tls_is_on_with_both_files_off_with_neither_and_wrong_with_one() {
 }
 
 #[test]
-fn whoever_does_not_serve_is_not_concerned_by_the_files() {
+fn commands_that_do_not_serve_ignore_the_files() {
     let variables = [("GATEWAY_ENV", "development"), ("TLS_CERTIFICATE", "/none"), ("TLS_KEY", "/none")];
     let sources = Sources::default().with_environment(variables);
     assert!(Settings::from_sources(&sources).is_ok());

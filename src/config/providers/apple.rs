@@ -1,4 +1,4 @@
-//! Apple. Instead of a client secret it has a private key, with which the gateway makes one for each request.
+//! Apple. It needs a private key instead of a client secret: the gateway makes a secret for each request.
 
 use rustls::{
     SignatureScheme,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 pub(super) const PREFIX: &str = "APPLE";
-/// What may follow the prefix, besides the ids and the key.
+/// The suffixes besides those of the ids and the key.
 pub(super) const SUFFIXES: [&str; 7] =
     ["_SCOPES", "_MORE_SCOPES", "_PKCE", "_AUTHORIZE_URL", "_TOKEN_URL", "_REVOKE_URL", "_JWKS_URL"];
 
@@ -32,12 +32,12 @@ const AUTHORIZE: &str = "https://appleid.apple.com/auth/authorize";
 const TOKEN: &str = "https://appleid.apple.com/auth/token";
 const REVOKE: &str = "https://appleid.apple.com/auth/revoke";
 const JWKS: &str = "https://appleid.apple.com/auth/keys";
-/// How long the ids of teams and keys are.
+/// The length of team ids and key ids.
 const ID_LENGTH: usize = 10;
-/// No identifier is longer.
+/// The maximum length of an identifier.
 const LONGEST_IDENTIFIER: usize = 255;
 
-/// Reads it. `None` if it is off, or if a mistake was noted.
+/// Reads the provider. `None` if it is off, or if a mistake was noted.
 pub(super) fn read(reader: &mut Reader<'_>, common: &Common<'_>) -> Option<ProviderSettings> {
     let client_id = reader.read(&APPLE_CLIENT_ID, |text| optional(text, identifier));
     let team_id = reader.read(&APPLE_TEAM_ID, |text| optional(text, short_id));
@@ -87,17 +87,17 @@ pub(super) fn read(reader: &mut Reader<'_>, common: &Common<'_>) -> Option<Provi
         client_secret: private_key,
         scopes: scopes?,
         more_scopes: more_scopes?,
-        // It does not know the parameter, and every code brings a refresh token.
+        // Apple does not know the parameter, and every code yields a refresh token.
         prompt: Prompt::Never,
         pkce: pkce?,
         callback,
         redirect_uris,
-        // Its id tokens hold a nonce.
+        // Its id tokens contain a nonce.
         takes_unbound_codes: false,
     })
 }
 
-/// Notes which of the four are missing.
+/// Notes which of the four variables are missing.
 fn needs_all(reader: &mut Reader<'_>, parts: &[(&Variable, bool)]) {
     let there: Vec<_> = parts.iter().filter(|(_, is_set)| *is_set).map(|(variable, _)| variable.name).collect();
     let (there, verb) = (there.join(" and "), if there.len() == 1 { "is" } else { "are" });
@@ -145,7 +145,7 @@ fn private_key(text: &str) -> Result<Secret, String> {
     }
 }
 
-/// The scopes decide how Apple sends browsers back, so they stand in the settings alone.
+/// The scopes determine how Apple sends browsers back, so only the settings may name them.
 fn authorize_without_scope(text: &str, environment: Environment) -> Result<Url, String> {
     let url = authorize_endpoint(text, environment)?;
     let decided = ["scope", "response_mode"].into_iter().find(|name| parameter(&url, name).is_some());

@@ -1,4 +1,4 @@
-//! What people are asked at a provider: scopes, `prompt`, PKCE, and what the authorization endpoint as it is set says by itself.
+//! Options of authorization requests: scopes, `prompt`, PKCE, and the query of the configured authorization endpoint.
 
 use url::Url;
 
@@ -15,10 +15,11 @@ use crate::{
     },
 };
 
-/// The value of `<PROVIDER>_PROMPT` that is no word for the provider.
+/// The value of `<PROVIDER>_PROMPT` that is not sent to the provider.
 const NEVER: &str = "never";
 
-/// An authorization endpoint. Its own query wins over what the gateway sends, so it must not say what binds a sign-in.
+/// An authorization endpoint. Its own query takes precedence over the gateway's parameters, so it must not contain
+/// those that bind a sign-in.
 pub(super) fn authorize_endpoint(text: &str, environment: Environment) -> Result<Url, String> {
     let url = endpoint(text, environment)?;
     match binding_parameters(&url).as_slice() {
@@ -33,7 +34,7 @@ pub(super) fn authorize_endpoint(text: &str, environment: Environment) -> Result
     }
 }
 
-/// What people are asked to allow.
+/// The requested scopes.
 pub(super) fn read_scopes(reader: &mut Reader<'_>, prefix: &str, usual: &str, oidc: bool) -> Option<String> {
     member(reader, &format!("{prefix}_SCOPES"), usual, |text| {
         if !is_printable(text) {
@@ -46,8 +47,7 @@ pub(super) fn read_scopes(reader: &mut Reader<'_>, prefix: &str, usual: &str, oi
     })
 }
 
-/// The same with the word that asks for an id token. One scope alone does not show how the provider separates several; its `usual`
-/// ones do.
+/// Adds the scope for an id token. A single scope does not show the provider's separator; its `usual` scopes do.
 pub(super) fn with_openid(scopes: String, usual: &str) -> String {
     if scope_words(&scopes).any(|word| word == "openid") {
         return scopes;
@@ -57,7 +57,7 @@ pub(super) fn with_openid(scopes: String, usual: &str) -> String {
     ["openid", &scopes].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(separator)
 }
 
-/// What one sign-in may ask for besides.
+/// Additional scopes that a single sign-in may request.
 pub(super) fn read_more_scopes(reader: &mut Reader<'_>, prefix: &str, authorize: Option<&Url>) -> Option<Vec<String>> {
     let is_set_elsewhere = authorize.is_some_and(|url| parameter(url, "scope").is_some());
     member(reader, &format!("{prefix}_MORE_SCOPES"), "", |text| {
@@ -72,8 +72,8 @@ pub(super) fn read_more_scopes(reader: &mut Reader<'_>, prefix: &str, authorize:
     })
 }
 
-/// What the provider is to ask people though it need not. `known` are the words that it documents; of an issuer that the operator
-/// names none are known, and any will do.
+/// The `prompt` that is always sent. `known` are the documented values; for an issuer that the operator names, none are
+/// known and any is valid.
 pub(super) fn read_prompt(
     reader: &mut Reader<'_>,
     prefix: &str,
@@ -102,13 +102,13 @@ pub(super) fn read_prompt(
     })
 }
 
-/// Whether something is used, such as PKCE.
+/// A switch, such as for PKCE.
 pub(super) fn read_switch(reader: &mut Reader<'_>, prefix: &str, suffix: &str, usual: bool) -> Option<bool> {
     let usual = if usual { "on" } else { "off" };
     member(reader, &format!("{prefix}{suffix}"), usual, |text| one_of(text, &[("on", true), ("off", false)]))
 }
 
-/// Whether PKCE is used. OpenID Connect comes with it at every provider.
+/// Whether PKCE is used. With OpenID Connect it is the default at every provider.
 pub(super) fn read_pkce(reader: &mut Reader<'_>, prefix: &str, pkce: Pkce, is_open_id: bool) -> Option<bool> {
     let usual = if is_open_id || pkce != Pkce::Unknown { "on" } else { "off" };
     member(reader, &format!("{prefix}_PKCE"), usual, |text| match one_of(text, &[("on", true), ("off", false)])? {

@@ -1,4 +1,4 @@
-//! Microsoft Entra: on when its client id and secret are set. Everything else about it hangs on the tenant.
+//! Microsoft Entra: enabled when its client id and secret are set. Everything else depends on the tenant.
 
 use std::collections::BTreeSet;
 
@@ -21,18 +21,18 @@ use crate::{
     },
 };
 
-/// What its variables begin with.
+/// The prefix of its variables.
 pub(super) const PREFIX: &str = "ENTRA";
-/// What may follow, besides what has a row of its own.
+/// The suffixes without a row of their own.
 pub(super) const SUFFIXES: [&str; 5] = ["_SCOPES", "_MORE_SCOPES", "_PROMPT", "_PKCE", "_AUTHORITY_URL"];
-/// Without the last there is no refresh token.
+/// Without the last one there is no refresh token.
 const SCOPES: &str = "openid profile email offline_access";
-/// But for `none`: see [`super::known::Known`].
+/// Without `none`: see [`super::known::Known`].
 const PROMPTS: [&str; 3] = ["login", "consent", "select_account"];
 const AUTHORITY: &str = "https://login.microsoftonline.com";
 const ANY: &str = "any";
 
-/// Reads it. `None` if it is off, or if a mistake was noted.
+/// Reads the provider. `None` if it is off, or if a mistake was noted.
 pub(super) fn read(reader: &mut Reader<'_>, common: &Common<'_>) -> Option<ProviderSettings> {
     let client_id = reader.read(&ENTRA_CLIENT_ID, client_id_or_none);
     let client_secret = reader.read(&ENTRA_CLIENT_SECRET, secret_or_none);
@@ -61,7 +61,7 @@ pub(super) fn read(reader: &mut Reader<'_>, common: &Common<'_>) -> Option<Provi
     let (callback, redirect_uris) = common.redirects(PREFIX.to_ascii_lowercase().as_str());
     Some(ProviderSettings {
         name,
-        // So its people know it.
+        // The name that people know.
         display_name: "Microsoft".to_owned(),
         kind: ProviderKind::Entra(EntraSettings { authority: authority?, tenant, tenants, groups: groups? }),
         client_id,
@@ -72,7 +72,7 @@ pub(super) fn read(reader: &mut Reader<'_>, common: &Common<'_>) -> Option<Provi
         pkce: pkce?,
         callback,
         redirect_uris,
-        // Its id tokens hold a nonce.
+        // Its id tokens contain a nonce.
         takes_unbound_codes: false,
     })
 }
@@ -94,8 +94,8 @@ fn tenants(text: &str) -> Result<Option<AllowedTenants>, String> {
     }
 }
 
-/// The tenants whose people are let in. The administrator of a tenant can write anything about its people, and anybody can make one, so in production it has to be
-/// said that everybody's may come.
+/// The tenants whose people may sign in. The administrator of a tenant can write anything about its people, and anyone
+/// can create a tenant, so in production admitting every tenant must be explicit.
 fn allowed(
     reader: &mut Reader<'_>,
     tenant: &EntraTenant,
@@ -122,7 +122,7 @@ fn allowed(
     }
 }
 
-/// A list without an entry would let in anybody.
+/// A list without entries would admit everyone.
 fn groups(text: &str) -> Result<BTreeSet<String>, String> {
     let groups: BTreeSet<_> = entries(text).map(str::to_lowercase).collect();
     if groups.is_empty() && !text.is_empty() {

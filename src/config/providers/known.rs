@@ -1,4 +1,4 @@
-//! The providers whose quirks the gateway knows.
+//! The providers with built-in support.
 
 use url::Url;
 
@@ -13,40 +13,42 @@ use crate::{
     domain::gateway::models::provider::{Endpoints, ProviderKind},
 };
 
-/// One of them.
+/// A provider with built-in support.
 pub(super) struct Known {
     pub(super) prefix: &'static str,
     pub(super) display_name: &'static str,
     pub(super) client_id: &'static Variable,
     pub(super) client_secret: &'static Variable,
-    /// Written as the provider wants it.
+    /// In the provider's own format.
     pub(super) scopes: &'static str,
     pub(super) pkce: Pkce,
-    /// The words that it documents for the parameter `prompt`, but for `none`, which nobody could sign in with who is not signed in
-    /// there. Empty if it does not know the parameter.
+    /// The documented values of `prompt`, except for `none`, which fails for people who are not signed in at the
+    /// provider. Empty if the provider does not know the parameter.
     pub(super) prompts: &'static [&'static str],
-    /// Whether it documents that it compares the redirect URI of a code with that of the exchange (RFC 6749 §4.1.3).
+    /// Whether the provider documents that it compares the redirect URI of a code with that of the exchange (RFC 6749
+    /// §4.1.3).
     pub(super) compares_redirect_uris: bool,
     /// In the order of [`Endpoints`]; `{version}` and `{client_id}` are filled in.
     pub(super) endpoints: [&'static str; 4],
-    /// What only this provider has.
+    /// Endpoints of this provider alone.
     pub(super) more: &'static [(&'static str, &'static str)],
-    /// What it has besides plain OAuth 2.0.
+    /// OpenID Connect, if it is supported besides plain OAuth 2.0.
     pub(super) open_id: Option<OpenId>,
 }
 
-/// What a provider makes of PKCE (RFC 7636).
+/// A provider's support of PKCE (RFC 7636).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pkce {
-    /// It does not know it.
+    /// The provider does not know it.
     Unknown,
-    /// It checks it where it is used.
+    /// The provider checks it if it is used.
     Known,
-    /// It refuses sign-ins without it.
+    /// The provider refuses sign-ins without it.
     Demanded,
 }
 
-/// A provider's OpenID Connect, which it speaks unless a setting turns it off. All of them know PKCE then.
+/// A provider's OpenID Connect, which is used unless a setting disables it. All of these providers support PKCE with
+/// it.
 pub(super) struct OpenId {
     pub(super) authorize: &'static str,
     pub(super) token: &'static str,
@@ -54,7 +56,7 @@ pub(super) struct OpenId {
 }
 
 pub(super) const ENDPOINT_SUFFIXES: [&str; 4] = ["_AUTHORIZE_URL", "_TOKEN_URL", "_USERINFO_URL", "_REVOKE_URL"];
-/// Turns a provider's OpenID Connect off.
+/// Disables a provider's OpenID Connect.
 pub(super) const OIDC_SUFFIX: &str = "_OIDC";
 pub(super) const JWKS_SUFFIX: &str = "_JWKS_URL";
 
@@ -221,7 +223,7 @@ pub(super) const KNOWN: [Known; 8] = [
 ];
 
 impl Known {
-    /// What may follow its prefix, besides the client id and secret.
+    /// The suffixes of its variables, besides the client id and secret.
     pub(super) fn suffixes(&self) -> impl Iterator<Item = &'static str> {
         let more = self.more.iter().map(|(suffix, _)| *suffix);
         let always = ["_SCOPES", "_MORE_SCOPES", "_PKCE", "_UNBOUND_CODES"];
@@ -230,7 +232,7 @@ impl Known {
         always.into_iter().chain(prompt).chain(ENDPOINT_SUFFIXES).chain(more).chain(open_id)
     }
 
-    /// `more` are the addresses that only this provider has; `jwks` is there if it is to give id tokens though it need not.
+    /// `more` are the endpoints of this provider alone; `jwks` enables id tokens where they are optional.
     pub(super) fn kind(
         &self,
         endpoints: Endpoints,

@@ -1,4 +1,4 @@
-//! Which providers are on, and what is wrong with those that are not.
+//! Which providers are enabled, and the mistakes of the others.
 
 use super::super::{Settings, Sources, variables};
 use crate::domain::gateway::models::provider::{
@@ -93,7 +93,7 @@ fn all_are_on_at_their_own_endpoints() {
     let marked = on(&[&OKTA[..], &[("OIDC_MY_OKTA_ID_TOKEN_ALG", "HS256")]].concat());
     assert_eq!(marked[0].kind, okta(IdTokenKey::ClientSecret));
     assert_eq!(all[5].display_name, "My Okta");
-    // Facebook alone documents that it compares the redirect URIs.
+    // Only Facebook documents that it compares the redirect URIs.
     assert!(all.iter().all(|one| one.takes_unbound_codes == (one.name.as_str() == "facebook")));
     let distrusted = on(&[&ids[2..4], &[("FACEBOOK_UNBOUND_CODES", "refuse")]].concat());
     assert!(!distrusted[0].takes_unbound_codes);
@@ -114,7 +114,7 @@ fn naver_and_kakao_speak_open_id_connect_unless_that_is_off() {
     let paths = |at: &str| ["authorize", "token"].map(|path| format!("/{at}/{path}"));
     assert_eq!(naver(&[]), (paths("oauth2"), jwks, "openid".to_owned(), true));
     assert_eq!(naver(&[("NAVER_OIDC", "off")]), (paths("oauth2.0"), None, String::new(), false));
-    // Who set the plain endpoint before there was another goes on as before.
+    // A plain endpoint that was set before OpenID Connect keeps its effect.
     let set = ("NAVER_AUTHORIZE_URL", "https://nid.naver.com/oauth2.0/authorize?auth_type=reauthenticate");
     assert_eq!(naver(&[set]).1, None);
     assert!(naver(&[set, ("NAVER_OIDC", "on")]).1.is_some());
@@ -127,7 +127,7 @@ fn naver_and_kakao_speak_open_id_connect_unless_that_is_off() {
     let jwks = Some("https://kauth.kakao.com/.well-known/jwks.json".to_owned());
     assert_eq!(kakao(&[]), (jwks.clone(), "openid,account_email,profile_nickname".to_owned(), true));
     assert_eq!(kakao(&[("KAKAO_OIDC", "off")]), (None, "account_email,profile_nickname".to_owned(), true));
-    // Scopes that were set without it go on.
+    // Scopes that were set without it keep their effect.
     assert_eq!(kakao(&[("KAKAO_SCOPES", "profile_nickname")]).1, "openid,profile_nickname");
     assert_eq!(kakao(&[("KAKAO_SCOPES", "gender birthday")]).1, "openid gender birthday");
     assert_eq!(kakao(&[("KAKAO_SCOPES", "gender,openid")]).1, "gender,openid");
@@ -164,7 +164,7 @@ fn what_people_are_asked_can_be_set() {
     assert_eq!(prompt(&[("GOOGLE_PROMPT", "never")]), Prompt::Never);
     let words = "consent select_account";
     assert_eq!(prompt(&[("GOOGLE_PROMPT", words)]), Prompt::Always(words.to_owned()));
-    // What the address says counts, so nobody is asked twice.
+    // The parameter of the URL takes precedence, so people are not asked twice.
     let address = ("GOOGLE_AUTHORIZE_URL", "https://a/b?prompt=login+consent");
     assert_eq!(prompt(&[address]), Prompt::Always("login consent".to_owned()));
     assert_eq!(prompt(&[address, ("GOOGLE_PROMPT", "never")]), Prompt::Never);
@@ -286,7 +286,7 @@ Z7HWk05Qw9s26JsSe4piKxIPZyGgCgYIKoZIzj0DAQehRANCAARg/tS6JVqdMclh
 wpTURiKZ
 -----END PRIVATE KEY-----
 ";
-/// A key over another curve, made for this test.
+/// A key on another curve, made for this test.
 const P384: &str = "-----BEGIN PRIVATE KEY-----
 MIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDDfZa2Bz0rWpIG5UDmq
 DOTxg0GM/jKNVNx0dcwdUBJbrRr7/brLCYfPSiptucXmNvahZANiAASVqfhN34O/
@@ -301,7 +301,7 @@ const APPLE: [(&str, &str); 4] = [
     ("APPLE_PRIVATE_KEY", P8),
 ];
 
-/// Apple, with one of its settings changed.
+/// Apple, with one setting changed.
 fn apple_with<'a>(name: &str, value: &'a str) -> Vec<(&'static str, &'a str)> {
     APPLE.map(|(known, usual)| (known, if known == name { value } else { usual })).to_vec()
 }
@@ -384,7 +384,7 @@ fn apples_ids_have_the_shape_of_apples() {
 fn apples_key_is_taken_as_settings_hold_it() {
     let one_line = P8.trim().replace('\n', "\\n");
     let carriage_returns = P8.replace('\n', "\r\n");
-    // As OpenSSL writes it.
+    // In OpenSSL's format.
     let sec1 = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIMmvqdhFunUWa1whV2ex1pNOUMPbNuibEnuKYisSD2choAoGCCqGSM49\n\
                 AwEHoUQDQgAEYP7UuiVanTHJYet0xjVtaMBJuJI7Yfps5mliLmDyn7Z5A/4QCLi8\nmaQa6elWKLxk8vGyDC1+n1F3o8KU1EYimQ==\n\
                 -----END EC PRIVATE KEY-----\n";

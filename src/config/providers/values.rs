@@ -1,4 +1,4 @@
-//! What the variables of providers may hold.
+//! Parsers for the values of providers' variables.
 
 use url::Url;
 
@@ -11,7 +11,7 @@ pub(super) fn client_id_or_none(text: &str) -> Result<Option<String>, String> {
     if text.is_empty() { Ok(None) } else { client_id(text).map(Some) }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "settings are read by functions that may fail")]
+#[expect(clippy::unnecessary_wraps, reason = "the reader takes parsers that may fail")]
 pub(super) fn secret_or_none(text: &str) -> Result<Option<Secret>, String> {
     Ok((!text.is_empty()).then(|| Secret::new(text)))
 }
@@ -39,7 +39,7 @@ pub(super) fn version(text: &str) -> Result<String, String> {
     good.then(|| text.to_owned()).ok_or_else(|| "a version such as v26.0".to_owned())
 }
 
-/// https, or http that does not leave this machine, in development.
+/// https, or in development http on this machine.
 fn is_safe(url: &Url, environment: Environment) -> bool {
     let local = environment == Environment::Development && url.scheme() == "http" && is_loopback(url);
     let anonymous = url.username().is_empty() && url.password().is_none();
@@ -57,8 +57,8 @@ pub(super) fn issuer(text: &str, environment: Environment) -> Result<String, Str
     good.then(|| text.to_owned()).ok_or_else(|| "an issuer has no query".to_owned())
 }
 
-/// Kept as it is written: redirect URIs are compared as strings (RFC 9700 §2.1). A code that was sent to `/login`, under any of
-/// the `bases` of our own API, belongs to the browser that began there, and to no caller of `POST /oauth`.
+/// Kept as written: redirect URIs are compared as strings (RFC 9700 §2.1). A code that was sent to `/login`, under any
+/// of the `bases` of our own API, belongs to the browser that began there, and to no caller of `POST /oauth`.
 pub(super) fn redirect_uri(text: &str, environment: Environment, bases: &[String]) -> Result<String, String> {
     if bases.iter().any(|base| text.strip_prefix(base).is_some_and(|path| path.starts_with("/login/"))) {
         return Err(

@@ -1,4 +1,4 @@
-//! Who may use a route, as it is written.
+//! Parses who may use a route.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use crate::domain::gateway::models::{
     token::is_reserved_claim,
 };
 
-/// The one claim that a session has.
+/// The only claim of a session.
 const OF_SESSION: &str = "email";
 
 /// Claims by name.
 pub(super) type Claims = BTreeMap<Spanned<String>, Spanned<toml::Value>>;
 
 impl Parser<'_> {
-    /// Safe by default: a route that does not say who may use it needs a token.
+    /// Safe by default: a route without `access` needs a token.
     pub(super) fn access(&mut self, entry: &RouteEntry) -> Option<Access> {
         const WORDS: [(&str, Option<Accepted>); 4] = [
             ("open", None),
@@ -57,7 +57,7 @@ impl Parser<'_> {
         }
     }
 
-    /// An open route asks nobody for anything.
+    /// An open route demands nothing of callers.
     fn demands_nothing(&mut self, entry: &RouteEntry) -> bool {
         const RULE: &str = "what is demanded of callers needs access = \"token\" or \"session\"";
         let mut is_consistent = true;
@@ -74,7 +74,7 @@ impl Parser<'_> {
         is_consistent
     }
 
-    /// A session has no scope, and no claim but one: where more is demanded, nobody could pass with one.
+    /// A session has no scope and one claim only: it could never satisfy further demands.
     fn can_be_met(&mut self, entry: &RouteEntry, accepted: Accepted) -> bool {
         if accepted == Accepted::Token {
             return true;
@@ -116,7 +116,7 @@ impl Parser<'_> {
 
     fn claim(&mut self, name: &Spanned<String>, value: &Spanned<toml::Value>) -> Option<ClaimDemand> {
         let text = name.get_ref();
-        // Which client it was issued to is the one thing among those that says who calls, and is not in a header anyway.
+        // Of these claims, the client is the only one that identifies the caller and is not in a header anyway.
         if is_reserved_claim(text) && text != "client_id" {
             self.note(
                 name,
@@ -140,7 +140,7 @@ fn scope_of(words: &[String]) -> Result<Scope, String> {
     scope.ok_or_else(|| "a list of words, such as [\"read\", \"write\"]".to_owned())
 }
 
-/// What a claim may be.
+/// The allowed values of a claim.
 fn values(value: &toml::Value) -> Result<Vec<ClaimValue>, String> {
     let one = |value: &toml::Value| match value {
         toml::Value::String(text) => Some(ClaimValue::Text(text.clone())),

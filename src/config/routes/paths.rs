@@ -1,4 +1,4 @@
-//! Which requests a route is for, as it is written.
+//! Parses the paths and methods of a route.
 
 use std::collections::HashMap;
 
@@ -10,16 +10,16 @@ use crate::domain::gateway::models::{
     service::{Methods, SERVICES_PREFIX},
 };
 
-/// What the routes so far are for, each with the place of its path.
+/// The paths and methods of the routes so far, with their places in the file.
 #[derive(Default)]
 pub(super) struct Taken {
     methods: HashMap<PathPrefix, Vec<(Methods, Spanned<()>)>>,
-    /// By the path without case.
+    /// By the path in lower case.
     paths: HashMap<String, (PathPrefix, Spanned<()>)>,
 }
 
 impl Parser<'_> {
-    /// Routes live under `/api`, so that they and the gateway's own paths can never compete.
+    /// Routes live under `/api`, so that they can never conflict with the gateway's own paths.
     pub(super) fn path(&mut self, entry: &RouteEntry) -> Option<PathPrefix> {
         self.field("path", &entry.path, |text| {
             let prefix: PathPrefix = parsed(text)?;
@@ -39,7 +39,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Notes what the route is for, and that another one is for it already.
+    /// Registers the route's path and methods, and notes a conflict with another route.
     pub(super) fn take(&mut self, entry: &RouteEntry, path: &PathPrefix, methods: &Methods) {
         let here = || Spanned::new(entry.path.span(), ());
         let problem = || format!("path is {:?}", entry.path.get_ref());
@@ -71,7 +71,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What servers read in different ways, and this route lets through all the same.
+    /// The spellings that servers read in different ways, but this route lets through.
     pub(super) fn allow(&mut self, given: Option<&Spanned<Vec<String>>>) -> Option<Spellings> {
         let Some(given) = given else { return Some(Spellings::NONE) };
         self.field("allow", given, |names| names.iter().map(|name| one_of(name, &Spelling::ALL)).collect())

@@ -206,14 +206,14 @@ fn a_service_that_has_no_address_is_told_with_the_one_that_was_meant() {
             "gateway.toml line 6: service is \"user-mail\": a service with an address, and USER_MAIL_SERVICE_URL is not set",
         ]
     );
-    // The shipped routes are nobody's mistake.
+    // The shipped routes are not the operator's mistake.
     let sources = Sources::default();
     let mut reader = Reader::new(&sources);
     assert!(!read(&mut reader, known(Some(&[]))).is_empty() && reader.finish(Some(())).is_ok());
 }
 
 #[test]
-fn a_service_sees_no_token_that_nobody_has_looked_at() {
+fn a_service_sees_no_unchecked_token() {
     let with = |access: &str| {
         routes(&format!(
             "[[routes]]\npath = '/api/x'\nservice = 'x'\naccess = '{access}'\nforward_authorization = true\n"

@@ -65,7 +65,7 @@ fn a_name_without_a_service_or_a_provider_in_it_is_no_slip() {
     }
 }
 
-/// What shells, containers, platforms and other programs set, or are set by.
+/// Variables that shells, containers, platforms and other programs use.
 #[test]
 fn other_programs_names_are_no_slips() {
     let names = include_str!("usual_names.txt").lines().filter(|line| !line.starts_with('#'));

@@ -1,10 +1,10 @@
-//! `gateway.toml` with whatever text in it: no panic, and every mistake says its line.
+//! `gateway.toml` with arbitrary text in it: no panic, and every mistake names its line.
 
 use proptest::{prelude::*, test_runner::Config};
 
 use super::*;
 
-/// A line that belongs into such a file, or nearly so.
+/// A line of such a file, or nearly one.
 fn line() -> impl Strategy<Value = String> {
     let key = prop::sample::select(vec![
         "path",

@@ -1,5 +1,5 @@
-//! The stand-in as Apple, with what is peculiar there: client secrets that are signed, browsers that come back with a form, a name
-//! that is told once, addresses of a relay, and notices. It is below `/apple`, and answers as Apple documents it.
+//! The stand-in as Apple, with its specifics: signed client secrets, responses by form, a name that is sent once, relay
+//! addresses, and notices. It is below `/apple`, and responds as Apple documents.
 
 mod authorize;
 mod token;
@@ -19,13 +19,13 @@ use super::{
 };
 use crate::ports::Entropy;
 
-/// As whom the gateway is known here.
+/// The gateway's client id.
 pub const CLIENT_ID: &str = "com.example.stand-in";
 /// The team that the client belongs to.
 pub const TEAM_ID: &str = "STANDIN001";
-/// Names the key.
+/// The id of the key.
 pub const KEY_ID: &str = "STANDINKEY";
-/// The key with which the client proves who it is. No secret: it is the example of RFC 6979 §A.2.5.
+/// The client's private key. Not a secret: it is the example of RFC 6979 §A.2.5.
 pub const PRIVATE_KEY: &str = "-----BEGIN PRIVATE KEY-----
 MIGTAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBHkwdwIBAQQgya+p2EW6dRZrXCFX
 Z7HWk05Qw9s26JsSe4piKxIPZyGgCgYIKoZIzj0DAQehRANCAARg/tS6JVqdMclh
@@ -33,24 +33,24 @@ Z7HWk05Qw9s26JsSe4piKxIPZyGgCgYIKoZIzj0DAQehRANCAARg/tS6JVqdMclh
 wpTURiKZ
 -----END PRIVATE KEY-----
 ";
-/// The public half of it.
+/// Its public half.
 const PUBLIC_KEY: (&str, &str) =
     ("YP7UuiVanTHJYet0xjVtaMBJuJI7Yfps5mliLmDyn7Y", "eQP-EAi4vJmkGunpVii8ZPLxsgwtfp9Rd6PClNRGIpk");
-/// What Apple writes as the issuer.
+/// Apple's issuer.
 const ISSUER: &str = "https://appleid.apple.com";
-/// The one of the known people who hides their address.
+/// The known person who hides their address.
 const HIDES_ADDRESS: &str = "carol";
 
-/// What it remembers, apart from the rest of the stand-in.
+/// Its state, separate from the rest of the stand-in.
 pub(super) struct Apple {
     state: Mutex<State>,
-    /// Made when it is needed: it takes a while.
+    /// Created on first use: it takes a while.
     signer: OnceLock<KeyPair>,
 }
 
 struct State {
     ledger: Ledger,
-    /// Whose name was told.
+    /// The people whose names were sent.
     told: HashSet<String>,
 }
 
@@ -70,12 +70,12 @@ impl Apple {
         }
         let made = KeyPair::rs256();
         let made = made.map_err(|_| Refusal::new(ErrorCode::ServerError, "the key could not be made"))?;
-        // If another was faster, theirs counts.
+        // If another request was faster, its key is used.
         Ok(self.signer.get_or_init(|| made))
     }
 }
 
-/// The address that Apple tells of somebody, and whether it is one of the relay.
+/// The address that Apple names for a person, and whether it is a relay address.
 fn address_of(person: &Person) -> (String, bool) {
     if person.subject == HIDES_ADDRESS {
         return (format!("{}@privaterelay.appleid.com", person.subject), true);

@@ -1,6 +1,6 @@
-//! `/authorize`: shows who can sign in, and sends whoever chose back with a code (RFC 6749 §4.1.1, §4.1.2). The page's
-//! form holds the request that it was shown for, so nothing is remembered in between. It comes back as
-//! `POST /authorize`: the parameters of the request, and `person=<name>` or `cancel=1`.
+//! `/authorize`: shows the people who can sign in, and redirects back with a code (RFC 6749 §4.1.1, §4.1.2). The page's
+//! form contains the original request, so no state is stored in between. It comes back as `POST /authorize`: the
+//! parameters of the request, and `person=<name>` or `cancel=1`.
 
 use std::sync::Arc;
 
@@ -21,24 +21,24 @@ use super::{
     wire::{CANCEL, ErrorCode, PERSON, Parameters, Refusal, Scope},
 };
 
-/// Where an answer goes. Only once this is known to be good may an error leave the page (RFC 6749 §4.1.2.1).
+/// The destination of a response. Errors may be redirected only once this is valid (RFC 6749 §4.1.2.1).
 pub(super) struct ReturnAddress {
     /// As it was sent: `/token` compares the text.
     pub(super) text: String,
     pub(super) url: Url,
     pub(super) state: Option<String>,
-    /// As whom it answers, if it says so.
+    /// The `iss` of the response, if it has one.
     issuer: Option<String>,
 }
 
-/// What the person chose.
+/// The person's choice.
 pub(super) enum Choice<'r> {
     None,
     Cancel,
     Person(&'r str),
 }
 
-/// What the client wants.
+/// The client's request.
 pub(super) struct Wish {
     pub(super) scope: Scope,
     pub(super) code_challenge: Option<String>,
@@ -49,13 +49,13 @@ pub(super) struct Wish {
 #[handler]
 pub(super) fn ask(Data(provider): Data<&Arc<StandIn>>, Data(dialect): Data<&Dialect>, uri: &Uri) -> Response {
     match Parameters::parse(uri.query().unwrap_or_default().as_bytes()) {
-        // A link chooses nobody: that takes the page's form.
+        // A link chooses no person: that takes the page's form.
         Ok(parameters) => answer(provider, *dialect, &parameters, &Choice::None),
         Err(refusal) => page::fault(&refusal.description),
     }
 }
 
-/// A request may come by POST, too (OIDC Core §3.1.2.1): one without a choice gets the page.
+/// A request may come by POST, too (OIDC Core §3.1.2.1): without a choice it gets the page.
 #[handler]
 pub(super) async fn decide(
     Data(provider): Data<&Arc<StandIn>>,
@@ -70,7 +70,7 @@ pub(super) async fn decide(
 }
 
 impl<'r> Choice<'r> {
-    /// What the page's form says.
+    /// Reads the page's form.
     pub(super) fn of(parameters: &'r Parameters) -> Self {
         match (parameters.get(CANCEL), parameters.get(PERSON)) {
             (Some(_), _) => Self::Cancel,
@@ -90,7 +90,7 @@ fn answer(provider: &StandIn, dialect: Dialect, parameters: &Parameters, choice:
         Ok(wish) => wish,
         Err(refusal) => return address.refuse(&refusal),
     };
-    // By whatever address the browser came.
+    // Relative, so that it works at any address.
     let show = |notice| page::choose("authorize", provider.client.id(), parameters, notice);
     let person = match choice {
         Choice::None => return show(false),
@@ -126,7 +126,7 @@ impl ReturnAddress {
         self.send(&[("error", refusal.code.as_str()), ("error_description", &refusal.description)])
     }
 
-    /// 303, so that the browser follows with GET whatever it sent here (RFC 9700 §4.12), and with `iss` (RFC 9207 §2).
+    /// 303, so that the browser follows with GET in every case (RFC 9700 §4.12), and with `iss` (RFC 9207 §2).
     fn send(&self, parameters: &[(&str, &str)]) -> Response {
         let mut url = self.url.clone();
         url.query_pairs_mut()
@@ -137,9 +137,9 @@ impl ReturnAddress {
     }
 }
 
-/// Any client of a developer: https anywhere, http on this machine.
+/// Accepts any client of a developer: https anywhere, http on this machine.
 fn is_acceptable(url: &Url) -> bool {
-    // Nobody else can have such a name; compose and a LAN have them.
+    // Such names are never public; compose and LANs use them.
     let is_nearby = match url.host() {
         Some(Host::Domain(name)) => name.ends_with(".localhost") || !name.contains('.'),
         Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
@@ -150,7 +150,7 @@ fn is_acceptable(url: &Url) -> bool {
 }
 
 impl Wish {
-    /// `mode` is the one way in which the response can go back.
+    /// `mode` is the only supported response mode.
     pub(super) fn of(dialect: Dialect, parameters: &Parameters, mode: &str) -> Result<Self, Refusal> {
         if parameters.get("request").is_some() {
             return Err(Refusal::new(ErrorCode::RequestNotSupported, "request objects are not supported"));

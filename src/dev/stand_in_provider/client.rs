@@ -1,4 +1,4 @@
-//! The one client, and how it proves who it is.
+//! The only client, and its authentication.
 
 use aws_lc_rs::constant_time;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -7,7 +7,7 @@ use url::form_urlencoded;
 
 use super::wire::{ErrorCode, Parameters, Refusal};
 
-/// Has no `Debug`: it holds a secret.
+/// The registered client. Has no `Debug`: it holds a secret.
 pub(super) struct Client {
     id: String,
     secret: String,
@@ -22,12 +22,12 @@ impl Client {
         &self.id
     }
 
-    /// Either `client_secret_basic` or `client_secret_post`, never both (RFC 6749 §2.3).
+    /// Accepts `client_secret_basic` or `client_secret_post`, never both (RFC 6749 §2.3).
     pub(super) fn authenticate(&self, headers: &HeaderMap, form: &Parameters) -> Result<(), Refusal> {
         self.authenticate_by(false, headers, form)
     }
 
-    /// The same, perhaps in the form alone.
+    /// As above; with `is_form_only`, in the form alone.
     pub(super) fn authenticate_by(
         &self,
         is_form_only: bool,
@@ -71,7 +71,8 @@ fn basic(header: &str) -> Option<(String, String)> {
     Some((form_decoded(id), form_decoded(secret)))
 }
 
-/// The text is taken as the name of a lone parameter, so `=` and `&` (which an encoder would not leave) are escaped first.
+/// The text is parsed as the name of a lone parameter, so `=` and `&` (which an encoder would not leave) are escaped
+/// first.
 fn form_decoded(text: &str) -> String {
     let text = text.replace('&', "%26").replace('=', "%3D");
     form_urlencoded::parse(text.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default()

@@ -1,11 +1,11 @@
-//! The same people under the names of providers whose answers are not those of the standard, each under a path of its own, so that
-//! signing in there can be tried and tested without an app registered at them. What they answer is what these document:
+//! The same people at providers that deviate from the standard, each under its own path, so that signing in there can
+//! be tried and tested without registering an app. The responses follow their documentation:
 //!
-//! - `/naver`: developers.naver.com/docs/login/devguide §3.4 and §3.5, developers.naver.com/docs/login/profile. That it drops an `A` at the
-//!   end of a nonce is not documented, but seen.
+//! - `/naver`: developers.naver.com/docs/login/devguide §3.4 and §3.5, developers.naver.com/docs/login/profile.
+//! Dropping an `A` at the end of a nonce is not documented, but seen.
 //! - `/kakao`: developers.kakao.com/docs/latest/ko/kakaologin/rest-api and …/utilize#oidc-id-token.
-//! - `/entra`: learn.microsoft.com/entra/identity-platform/v2-protocols-oidc and …/id-token-claims-reference. Carol is in another tenant
-//!   than the others, and Bob is in no group.
+//! - `/entra`: learn.microsoft.com/entra/identity-platform/v2-protocols-oidc and …/id-token-claims-reference. Carol is
+//! in another tenant than the others, and Bob is in no group.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -15,28 +15,28 @@ use super::{
     wire::{Parameters, Refusal, Scope},
 };
 
-/// The tenants of Entra, and the group that everybody but Bob is in.
+/// The tenants of Entra, and the group of all people but Bob.
 const TENANT: &str = "11111111-2222-4333-8444-555555555555";
 const OTHER_TENANT: &str = "66666666-7777-4888-8999-aaaaaaaaaaaa";
 const GROUP: &str = "bbbbbbbb-cccc-4ddd-8eee-ffffffffffff";
 
-/// As whom it answers.
+/// The imitated provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
-    /// As the standard has it.
+    /// The standard.
     Standard,
     Naver,
     Kakao,
-    /// Entra, as it is asked for people of every tenant.
+    /// Entra, for people of every tenant.
     Entra,
 }
 
 impl Dialect {
-    /// Those that have a path of their own, and which.
+    /// The dialects with a path of their own.
     pub(super) const OTHERS: [(&'static str, Self); 3] =
         [("/naver", Self::Naver), ("/kakao", Self::Kakao), ("/entra/common", Self::Entra)];
 
-    /// Who issues id tokens about a person. `base` is where the provider is.
+    /// The issuer of a person's id tokens. `base` is the provider's URL.
     pub(super) fn issuer(self, base: &str, person: &Person) -> String {
         match self {
             Self::Standard => base.to_owned(),
@@ -46,12 +46,12 @@ impl Dialect {
         }
     }
 
-    /// The issuer as its metadata and its keys have it.
+    /// The issuer in its metadata and its keys.
     pub(super) fn published_issuer(self, base: &str) -> Option<String> {
         (self == Self::Entra).then(|| entra_issuer(base, "{tenantid}"))
     }
 
-    /// Refuses an authorization request that lacks what this provider wants.
+    /// Refuses an authorization request without a parameter that this provider requires.
     pub(super) fn judge(self, parameters: &Parameters) -> Result<(), Refusal> {
         if self == Self::Naver {
             parameters.require("state")?;
@@ -64,7 +64,7 @@ impl Dialect {
         if self == Self::Kakao { Scope::parse(&text.replace(',', " ")) } else { Scope::parse(text) }
     }
 
-    /// Refuses an exchange that lacks what this provider wants.
+    /// Refuses an exchange without a parameter that this provider requires.
     pub(super) fn judge_exchange(self, form: &Parameters) -> Result<(), Refusal> {
         match self {
             Self::Naver => form.require("state").map(drop),
@@ -72,27 +72,27 @@ impl Dialect {
         }
     }
 
-    /// Whether it takes the client's secret in the form alone.
+    /// Whether it accepts the client secret in the form only.
     pub(super) fn is_form_only(self) -> bool {
         matches!(self, Self::Naver | Self::Kakao)
     }
 
-    /// What userinfo need the scope `openid` for.
+    /// Whether userinfo need the scope `openid`.
     pub(super) fn needs_openid(self) -> bool {
         self == Self::Standard
     }
 
-    /// Whether it says in its authorization responses who it is (RFC 9207).
+    /// Whether its authorization responses contain `iss` (RFC 9207).
     pub(super) fn names_itself(self) -> bool {
         self == Self::Standard
     }
 
-    /// The nonce as its id tokens have it.
+    /// The nonce in its id tokens.
     pub(super) fn nonce(self, sent: &str) -> &str {
         if self == Self::Naver { sent.trim_end_matches('A') } else { sent }
     }
 
-    /// What an id token says of a person.
+    /// The claims of a person's id token.
     pub(super) fn claims(self, person: &Person, scope: &Scope) -> Map<String, Value> {
         let claims = match self {
             Self::Standard => return person.claims(scope),
@@ -107,7 +107,7 @@ impl Dialect {
         claims.as_object().cloned().unwrap_or_default()
     }
 
-    /// Who the person is, for a bearer of an access token.
+    /// The userinfo response for the bearer of an access token.
     pub(super) fn userinfo(self, person: &Person, scope: &Scope) -> Value {
         match self {
             Self::Standard => Value::Object(person.claims(scope)),
@@ -139,7 +139,7 @@ fn naver_id(person: &Person) -> String {
     format!("naver-{}", person.subject)
 }
 
-/// A number of the person's own: the same in every run.
+/// A number for the person: the same in every run.
 fn number(person: &Person) -> u32 {
     let digest: [u8; 32] = Sha256::digest(&person.subject).into();
     let [first, second, third, fourth, ..] = digest;

@@ -1,4 +1,4 @@
-//! What the provider says of itself (OIDC Discovery §3, RFC 8414, RFC 7517).
+//! The provider's metadata and keys (OIDC Discovery §3, RFC 8414, RFC 7517).
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ pub(super) fn keys(Data(provider): Data<&Arc<StandIn>>, Data(dialect): Data<&Dia
     }
 }
 
-/// As login.microsoftonline.com has it for `common`: no revocation, and a template for the issuer.
+/// As login.microsoftonline.com publishes for `common`: no revocation, and a template for the issuer.
 fn entra(provider: &StandIn, issuer: &str) -> Value {
     let at = |path: &str| provider.issuer.at(&format!("/entra/common{path}"));
     json!({

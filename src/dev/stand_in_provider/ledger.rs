@@ -1,4 +1,4 @@
-//! What the provider remembers: codes, grants, and the tokens of each grant. No HTTP, and no time of its own.
+//! The provider's state: codes, grants, and the tokens of each grant. Without HTTP, and without a clock.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::ports::Entropy;
 
-/// How long a code is good (RFC 6749 §4.1.2).
+/// The lifetime of a code (RFC 6749 §4.1.2).
 const CODE_LIFE: TimeDelta = TimeDelta::minutes(10);
 
-/// What somebody allowed, and where the code for it is to go.
+/// An authorization by a person, with the parameters of its request.
 pub(super) struct Authorization {
     pub(super) person: Person,
     pub(super) scope: Scope,
@@ -26,7 +26,7 @@ pub(super) struct Authorization {
     pub(super) consent: bool,
 }
 
-/// What an exchange or a refresh gives.
+/// The result of an exchange or a refresh.
 pub(super) struct Issued {
     pub(super) access_token: String,
     pub(super) refresh_token: Option<String>,
@@ -37,19 +37,19 @@ pub(super) struct Issued {
     pub(super) nonce: Option<String>,
 }
 
-/// What an exchange shows.
+/// The parameters of an exchange.
 pub(super) struct Redemption<'r> {
     pub(super) code: &'r str,
     pub(super) redirect_uri: &'r str,
     pub(super) code_verifier: Option<&'r str>,
-    /// Whether a refresh token takes the person's consent.
+    /// Whether a refresh token requires the person's consent.
     pub(super) takes_consent: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct GrantId(u64);
 
-/// A grant that is not here (any more) ends every token that refers to it.
+/// A grant. Deleting it ends every token that refers to it.
 struct Grant {
     person: Person,
     scope: Scope,
@@ -72,7 +72,7 @@ struct RefreshToken {
     spent: bool,
 }
 
-/// Codes, grants and tokens. Token texts are kept as they are: all of it ends with the process.
+/// Codes, grants and tokens. Tokens are stored in clear: all of them end with the process.
 pub(super) struct Ledger {
     entropy: Arc<dyn Entropy>,
     last_grant: u64,
@@ -94,7 +94,7 @@ impl Ledger {
         }
     }
 
-    /// The code for an authorization.
+    /// Issues the code for an authorization.
     pub(super) fn authorize(&mut self, now: DateTime<Utc>, authorization: Authorization) -> String {
         self.forget(now);
         let code = self.text();
@@ -102,8 +102,9 @@ impl Ledger {
         code
     }
 
-    /// Exchanges a code. The first attempt spends it, even one that is refused: whoever shows a code with something wrong
-    /// beside it did not get it from here. A second attempt revokes what the first one gave (RFC 6749 §4.1.2).
+    /// Exchanges a code. The first attempt uses it up, even one that is refused: a request with this code and another
+    /// wrong parameter does not come from the client that got it. A second attempt revokes the grant of the first one
+    /// (RFC 6749 §4.1.2).
     pub(super) fn redeem(
         &mut self,
         now: DateTime<Utc>,
@@ -137,7 +138,7 @@ impl Ledger {
         Ok(Issued { access_token, refresh_token, scope, person, signed_in_at, nonce })
     }
 
-    /// Gives the next access token, for no more than was allowed. A refresh token that was rotated out ends the grant
+    /// Issues the next access token, with at most the granted scope. Reuse of a rotated refresh token ends the grant
     /// (RFC 9700 §4.14.2).
     pub(super) fn refresh(
         &mut self,
@@ -167,7 +168,8 @@ impl Ledger {
         Ok(Issued { access_token, refresh_token, scope, person, signed_in_at, nonce: None })
     }
 
-    /// Ends an access token, or all of the grant of a refresh token; anything else is nothing (RFC 7009 §2.1, §2.2).
+    /// Ends an access token, or the whole grant of a refresh token; an unknown text has no effect (RFC 7009 §2.1,
+    /// §2.2).
     pub(super) fn revoke(&mut self, token: &str) {
         self.access_tokens.remove(token);
         if let Some(refresh_token) = self.refresh_tokens.get(token) {
@@ -175,14 +177,14 @@ impl Ledger {
         }
     }
 
-    /// Ends all of the grant of an access token.
+    /// Ends the whole grant of an access token.
     pub(super) fn end_grant_of(&mut self, access_token: &str) {
         if let Some(token) = self.access_tokens.get(access_token) {
             self.grants.remove(&token.grant);
         }
     }
 
-    /// Whose access token this is, and what it allows.
+    /// The person and the scope of an access token.
     pub(super) fn bearer(&self, now: DateTime<Utc>, access_token: &str) -> Option<(&Person, &Scope)> {
         let token = self.access_tokens.get(access_token).filter(|token| now < token.expires_at)?;
         let grant = self.grants.get(&token.grant)?;
@@ -206,7 +208,7 @@ impl Ledger {
         URL_SAFE_NO_PAD.encode(self.entropy.bytes::<32>())
     }
 
-    /// Drops what can make no difference any more. A spent code stays as long as what it gave.
+    /// Drops expired entries. A used code stays as long as its grant.
     fn forget(&mut self, now: DateTime<Utc>) {
         let grants = &self.grants;
         self.codes.retain(|_, code| match code {
@@ -218,7 +220,8 @@ impl Ledger {
     }
 }
 
-/// PKCE with S256, both ways: a verifier where no challenge was is as wrong as none where one was (RFC 9700 §4.8).
+/// PKCE with S256, both ways: a verifier without a challenge is as wrong as a challenge without a verifier (RFC 9700
+/// §4.8).
 fn prove_key(challenge: Option<&str>, verifier: Option<&str>) -> Result<(), Refusal> {
     match (challenge, verifier) {
         (None, None) => Ok(()),

@@ -1,4 +1,4 @@
-//! The pages: who can sign in, and what was wrong with a request that has nowhere to go back to.
+//! The pages: the choice of a person, and errors of requests without a valid redirect URI.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -27,7 +27,7 @@ label+input{margin-bottom:.5rem}\
 small{display:block;opacity:.75;overflow-wrap:anywhere}\
 .notice{border-left:.25rem solid #c60;padding-left:.75rem}";
 
-/// Asks who signs in. `notice` says that what was typed is no name.
+/// Asks which person signs in. `notice` says that the typed text is not a name.
 pub(super) fn choose(action: &str, client: &str, request: &Parameters, notice: bool) -> Response {
     let form = |fields: Markup| {
         html! {
@@ -99,7 +99,7 @@ pub(super) fn post_back(to: &str, fields: &[(&str, String)]) -> Response {
     answer(StatusCode::OK, policy, body)
 }
 
-/// Says what is wrong with a request.
+/// Shows the error of a request.
 pub(super) fn fault(reason: &str) -> Response {
     let main = html! {
         h1 { (bilingual("처리할 수 없는 요청입니다", "This cannot be answered")) }
@@ -108,7 +108,7 @@ pub(super) fn fault(reason: &str) -> Response {
     page(StatusCode::BAD_REQUEST, &main)
 }
 
-/// The same words in both languages.
+/// A text in both languages.
 fn bilingual(korean: &str, english: &str) -> Markup {
     html! { (english) " · " span lang="ko" { (korean) } }
 }
@@ -127,7 +127,7 @@ fn page(status: StatusCode, main: &Markup) -> Response {
         }
     };
     let style = STANDARD.encode(Sha256::digest(STYLE));
-    // Browsers hold every redirect after a form against `form-action`, and where the client sends people on to is not known.
+    // Browsers apply `form-action` to every redirect after a form, and the client's further redirects are unknown.
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{style}'; form-action http: https:; base-uri 'none'; \
          frame-ancestors 'none'"

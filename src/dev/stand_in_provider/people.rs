@@ -1,4 +1,4 @@
-//! Who can sign in: a few people, and anybody else by name.
+//! The people who can sign in: a few known ones, and any other name.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
@@ -6,13 +6,13 @@ use sha2::{Digest, Sha256};
 
 use super::wire::Scope;
 
-/// No name is longer, in characters.
+/// The maximum length of a name, in characters.
 const MAX_NAME: usize = 100;
 
-/// Somebody.
+/// A person.
 #[derive(Clone)]
 pub(super) struct Person {
-    /// Names them, the same in every run.
+    /// Identifies the person, the same in every run.
     pub(super) subject: String,
     pub(super) name: String,
     pub(super) email: String,
@@ -32,7 +32,7 @@ pub(super) fn known() -> [Person; 4] {
 }
 
 impl Person {
-    /// A known person by subject or name, else somebody of that name; `None` if it is no name.
+    /// A known person by subject or name, else a new person of that name; `None` if the name is invalid.
     pub(super) fn called(name: &str) -> Option<Self> {
         let name = name.trim();
         if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
@@ -41,14 +41,14 @@ impl Person {
         if let Some(person) = known().into_iter().find(|person| name == person.subject || name == person.name) {
             return Some(person);
         }
-        // A digest fits into a subject and into an address, whatever the name is made of.
+        // A digest is valid in a subject and in an address, whatever the characters of the name.
         let digest: String = URL_SAFE_NO_PAD.encode(Sha256::digest(name)).chars().take(22).collect();
         let subject = format!("somebody-{digest}");
         let email = format!("{subject}@example.com");
         Some(Self { subject, name: name.to_owned(), email, email_verified: true })
     }
 
-    /// What a scope tells of them (OIDC Core §5.4).
+    /// The person's claims for a scope (OIDC Core §5.4).
     pub(super) fn claims(&self, scope: &Scope) -> Map<String, Value> {
         let mut claims = Map::new();
         claims.insert("sub".to_owned(), self.subject.clone().into());

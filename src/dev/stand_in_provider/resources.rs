@@ -1,4 +1,4 @@
-//! What a token is good for: `/userinfo` (OIDC Core §5.3), and `/revoke` (RFC 7009).
+//! The uses of a token: `/userinfo` (OIDC Core §5.3), and `/revoke` (RFC 7009).
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(super) fn userinfo(
     headers: &HeaderMap,
 ) -> Response {
     let Some(authorization) = headers.get(header::AUTHORIZATION) else {
-        // Who shows no token is told no error (RFC 6750 §3.1).
+        // Without a token the response contains no error code (RFC 6750 §3.1).
         return StatusCode::UNAUTHORIZED.with_header(header::WWW_AUTHENTICATE, "Bearer").into_response();
     };
     let token = bearer(authorization);
@@ -38,13 +38,13 @@ pub(super) fn userinfo(
     }
 }
 
-/// The token of a header that holds one.
+/// The token in an `Authorization` header.
 fn bearer(authorization: &HeaderValue) -> Option<&str> {
     let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Kakao takes a grant back by its access token.
+/// Kakao revokes a grant by its access token.
 #[handler]
 pub(super) fn unlink(
     Data(provider): Data<&Arc<StandIn>>,

@@ -25,15 +25,15 @@ use super::{
     wire::{ErrorCode, Refusal},
 };
 
-/// How long an id token is good: for the exchange, not for a session.
+/// The lifetime of an id token: enough for the exchange, not for a session.
 const ID_TOKEN_SECONDS: i64 = 300;
 
-/// What is wrong with every id token, for a client to notice.
+/// The flaw in every id token, for a client to detect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum IdTokenFlaw {
     None,
-    /// There is none.
+    /// No id token.
     Missing,
     WrongNonce,
     WrongAudience,
@@ -41,7 +41,7 @@ pub(super) enum IdTokenFlaw {
     Expired,
     /// `alg` is `none`.
     Unsigned,
-    /// HS256, and the secret is what everybody knows: the public key.
+    /// HS256 with the public key as the secret.
     SignedWithPublicKey,
 }
 
@@ -54,7 +54,8 @@ pub(super) struct KeyPair {
     pub(super) jwk: Value,
 }
 
-/// ES256 as itself; RS256, which is all that the others document, as any other. That key is made when it is needed.
+/// The dialect of the standard signs with ES256; the others with RS256, the only algorithm they document. The RSA key
+/// is created on first use.
 pub(super) struct Signer {
     es256: KeyPair,
     rs256: OnceLock<io::Result<KeyPair>>,
@@ -70,17 +71,17 @@ impl KeyPair {
         Ok(Self { key, algorithm, kid, jwk })
     }
 
-    /// The keys are made by aws-lc itself: it takes no random bytes from elsewhere.
+    /// aws-lc creates the keys with its own randomness: it accepts no other.
     fn es256() -> io::Result<Self> {
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
         Self::of(EncodingKey::from_ec_der(document.map_err(io::Error::other)?.as_ref()), Algorithm::ES256)
     }
 
-    /// It takes a while.
+    /// Creating the key takes a while.
     pub(super) fn rs256() -> io::Result<Self> {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(io::Error::other)?;
         let document: Pkcs8V1Der<'_> = pair.as_der().map_err(io::Error::other)?;
-        // The library wants PKCS#1, which is what PKCS#8 wraps.
+        // The library needs PKCS#1, which PKCS#8 wraps.
         let document = PrivateKeyInfoRef::try_from(document.as_ref()).map_err(io::Error::other)?;
         Self::of(EncodingKey::from_rsa_der(document.private_key.as_bytes()), Algorithm::RS256)
     }
@@ -103,7 +104,7 @@ impl Signer {
         self.rs256.get_or_init(KeyPair::rs256).as_ref().map_err(|_| broken("no key could be made"))
     }
 
-    /// The public half of the key. Those of Entra name no algorithm, but the issuer whose tokens they sign.
+    /// The public half of the key. Entra's keys name no algorithm, but the issuer whose tokens they sign.
     pub(super) fn jwk(&self, dialect: Dialect, base: &str) -> Result<Value, Refusal> {
         let mut jwk = self.pair(dialect)?.jwk.clone();
         if let (Some(issuer), Some(members)) = (dialect.published_issuer(base), jwk.as_object_mut()) {
@@ -113,7 +114,7 @@ impl Signer {
         Ok(jwk)
     }
 
-    /// Says who signed in (OIDC Core §2, §3.1.3.6), with a `flaw` if there is to be one.
+    /// Creates an id token (OIDC Core §2, §3.1.3.6), with the `flaw` if there is one.
     pub(super) fn id_token(
         &self,
         dialect: Dialect,

@@ -1,4 +1,4 @@
-//! How the provider is told to misbehave, and what it counts.
+//! The switches for misbehaviour, and the statistics.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,34 +10,35 @@ use serde::{Deserialize, Serialize};
 
 use super::{StandIn, signer::IdTokenFlaw, wire::Refusal};
 
-/// No honest `PUT /switches` is longer.
+/// The maximum length of `PUT /switches`.
 const MAX_BODY_BYTES: usize = 4096;
 
-/// `PUT` replaces them all: a switch that is not named goes back to its default.
+/// `PUT` replaces all switches: a missing one gets its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Switches {
     pub(super) refresh: RefreshSwitches,
-    /// What is wrong with id tokens.
+    /// The flaw in id tokens.
     pub(super) id_token: IdTokenFlaw,
-    /// `"expires_in": "60"`, as some providers write it.
+    /// `"expires_in": "60"`, as with some providers.
     pub(super) expires_in_as_text: bool,
     pub(super) access_token_ttl_seconds: u32,
-    /// How long `/token` waits before it does anything.
+    /// The delay before `/token` does anything.
     pub(super) token_delay_ms: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RefreshSwitches {
-    /// How long a refresh waits, on top of `token_delay_ms`, before it does anything.
+    /// The delay before a refresh does anything, in addition to `token_delay_ms`.
     pub(super) delay_ms: u32,
     pub(super) fail: Failure,
-    /// Whether only a person who was asked for their consent (`prompt=consent`) brings a refresh token, as some providers want it.
+    /// Whether a refresh token requires the person's consent (`prompt=consent`), as with some providers.
     pub(super) takes_consent: bool,
-    /// Whether a refresh token is good once and followed by another. If not, an answer has none and the old one stays.
+    /// Whether each refresh token is valid once and followed by another. If not, a response contains none and the old
+    /// one stays valid.
     pub(super) rotate: bool,
-    /// Whether errors of a refresh come with status 200, as some providers send them.
+    /// Whether errors of a refresh come with status 200, as with some providers.
     pub(super) error_in_200: bool,
 }
 
@@ -68,23 +69,23 @@ impl Default for RefreshSwitches {
     }
 }
 
-/// Waits as a switch says.
+/// Waits for the delay of a switch.
 pub(super) async fn wait(milliseconds: u32) {
     if milliseconds > 0 {
         tokio::time::sleep(Duration::from_millis(milliseconds.into())).await;
     }
 }
 
-/// Requests since the start. One is counted when it arrives, before any delay and whatever becomes of it.
+/// Requests since the start. A request is counted when it arrives, before any delay and whatever its outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Statistics {
     /// Code exchanges.
     pub(super) exchanges: u64,
-    /// Those of them that were answered with an error.
+    /// Failed code exchanges.
     pub(super) exchanges_refused: u64,
     /// Refreshes.
     pub(super) refreshes: u64,
-    /// Those of them that were answered with an error.
+    /// Failed refreshes.
     pub(super) refreshes_refused: u64,
     /// Revocations.
     pub(super) revocations: u64,
@@ -103,7 +104,7 @@ pub(super) async fn set(Data(provider): Data<&Arc<StandIn>>, body: Body) -> Resp
             provider.state().switches = switches;
             Json(switches).into_response()
         }
-        // Switches hold no secret, so what is wrong with them may be said.
+        // Switches contain no secret, so errors may quote them.
         Err(error) => Refusal::invalid_request(format!("these are no switches: {error}")).into_response(),
     }
 }

@@ -1,4 +1,4 @@
-//! The provider as a client and a browser see it.
+//! The provider as seen by a client and a browser.
 
 mod dialects;
 mod flow;
@@ -21,9 +21,9 @@ use crate::{adapters::entropy::SystemEntropy, domain::gateway::services::testing
 const NOW: i64 = 1_800_000_000;
 const ISSUER: &str = "http://localhost:9000";
 const CLIENT: &str = "gateway";
-/// Every character that an encoding could get wrong.
+/// Contains every character that an encoding could get wrong.
 const SECRET: &str = "a+b: 100% & c=d/비밀";
-/// It has a query of its own, which must survive.
+/// Has a query of its own, which must survive.
 const REDIRECT: &str = "http://127.0.0.1:8080/callback?via=stand-in";
 const STATE: &str = "a state & more";
 const NONCE: &str = "n-0S6_WzA2Mj";
@@ -50,7 +50,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.body))
     }
 
-    /// The parameters of the URL that a browser is sent to.
+    /// The parameters of the URL in a redirect.
     fn sent_back(&self) -> Vec<(String, String)> {
         assert_eq!(self.status, 303, "{}", self.body);
         let location = self.header("location");
@@ -75,7 +75,7 @@ fn form(parameters: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
 }
 
-/// `parameters` with some of them changed; an empty one is taken out.
+/// `parameters` with some of them changed; an empty value removes one.
 fn changed<'p>(parameters: &[(&'p str, &'p str)], changes: &[(&'p str, &'p str)]) -> Vec<(&'p str, &'p str)> {
     let mut result: Vec<_> =
         parameters.iter().filter(|(name, _)| !changes.iter().any(|(other, _)| name == other)).copied().collect();
@@ -83,7 +83,7 @@ fn changed<'p>(parameters: &[(&'p str, &'p str)], changes: &[(&'p str, &'p str)]
     result
 }
 
-/// An authorization request as the gateway sends it.
+/// An authorization request in the gateway's form.
 fn wish<'p>(changes: &[(&'p str, &'p str)]) -> Vec<(&'p str, &'p str)> {
     let parameters = [
         ("client_id", CLIENT),
@@ -116,13 +116,13 @@ fn refresh_of<'p>(token: &'p str, changes: &[(&'p str, &'p str)]) -> Vec<(&'p st
     changed(&parameters, changes)
 }
 
-/// `client_secret_basic`, as RFC 6749 §2.3.1 has it.
+/// `client_secret_basic`, as in RFC 6749 §2.3.1.
 fn basic(id: &str, secret: &str) -> String {
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     format!("Basic {}", base64::Engine::encode(&STANDARD, format!("{}:{}", encoded(id), encoded(secret))))
 }
 
-/// The provider without a socket, and a clock that stands still.
+/// The provider without a socket, with a fixed clock.
 struct Site {
     endpoint: BoxEndpoint<'static, Response>,
     clock: Arc<TestClock>,

@@ -1,4 +1,4 @@
-//! What goes over the wire at every endpoint: parameters, and errors as OAuth writes them.
+//! Parameters and OAuth errors, for all endpoints.
 
 use poem::{
     Body, IntoResponse, Response,
@@ -12,10 +12,10 @@ use url::form_urlencoded;
 pub(super) const PERSON: &str = "person";
 pub(super) const CANCEL: &str = "cancel";
 
-/// No honest form is longer.
+/// The maximum length of a form.
 const MAX_FORM_BYTES: usize = 64 * 1024;
 
-/// The parameters of a query or a form. Each is there once at most, and an empty one is not there (RFC 6749 §3.1, §3.2).
+/// The parameters of a query or a form. None may repeat, and an empty one counts as missing (RFC 6749 §3.1, §3.2).
 pub(super) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
@@ -60,7 +60,7 @@ impl Parameters {
 pub(super) struct Scope(Vec<String>);
 
 impl Scope {
-    /// Any word will do that is one (RFC 6749 §3.3).
+    /// Accepts any syntactically valid word (RFC 6749 §3.3).
     pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
         if !text.bytes().all(|byte| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~')) {
             return Err(Refusal::new(ErrorCode::InvalidScope, "the scope is not words separated by blanks"));
@@ -134,7 +134,7 @@ impl ErrorCode {
     }
 }
 
-/// An error (RFC 6749 §5.2). It never quotes what was sent.
+/// An error (RFC 6749 §5.2). It never quotes the request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) code: ErrorCode,
@@ -172,7 +172,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Every error of the framework: a path or a method that is not there.
+/// Converts every error of the framework: an unknown path or method.
 pub(super) async fn framework_error(error: poem::Error) -> Response {
     let mut answer = Refusal::invalid_request("there is nothing here, or not with this method").into_response();
     answer.set_status(error.status());

@@ -17,14 +17,14 @@ use crate::{
     },
 };
 
-/// The person no longer allows us anything, or has no account there any more. The documentation writes the last one in both forms.
+/// The person revoked everything, or deleted the account. The documentation writes the last one in both forms.
 const ENDINGS: [&str; 3] = ["consent-revoked", "account-delete", "account-deleted"];
 
-/// As seconds it lies beyond the year 5000, as milliseconds in 1973.
+/// In seconds it lies beyond the year 5000, in milliseconds in 1973.
 const SMALLEST_MILLISECONDS: i64 = 100_000_000_000;
 
 impl Apple {
-    /// Verifies a notice. Apple sends again what it hears no 200 for.
+    /// Verifies a notice. Apple repeats it until it gets a 200.
     pub(super) async fn read_notice(&self, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
         let body: Value = match &notice.body {
             NoticeBody::Json(body) => serde_json::from_slice(body).map_err(|_| NoticeRefusal::Malformed)?,
@@ -33,14 +33,14 @@ impl Apple {
         };
         let payload = text(&body, "payload").ok_or(NoticeRefusal::Malformed)?;
         let claims = self.notice_claims(&payload).await?;
-        // It is documented as text that holds JSON, and shown as an object.
+        // It is documented as text that contains JSON, but shown as an object.
         let event = match &claims["events"] {
             Value::String(event) => serde_json::from_str(event).map_err(|_| NoticeRefusal::Malformed)?,
             event => event.clone(),
         };
         let kind = text(&event, "type").ok_or(NoticeRefusal::Malformed)?;
         let has_effect = ENDINGS.contains(&kind.as_str());
-        // Whether mail to the person's relay address is handed on (`email-disabled`, `email-enabled`) changes nothing here.
+        // Mail forwarding from the person's relay address (`email-disabled`, `email-enabled`) changes nothing here.
         info!(provider = %self.flow.name(), event = ?kind, has_effect, "a notice of a provider");
         let events = if has_effect {
             grants_revoked(text_subject(&event, "sub").map_err(|_| NoticeRefusal::Malformed)?)
@@ -57,7 +57,7 @@ impl Apple {
         })
     }
 
-    /// The claims of a notice that Apple signed, for us.
+    /// The claims of a notice that Apple signed for this app.
     async fn notice_claims(&self, payload: &str) -> Result<Value, NoticeRefusal> {
         let token = Jws::parse(payload).map_err(|_| NoticeRefusal::Malformed)?;
         if token.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")) {
@@ -72,7 +72,7 @@ impl Apple {
     }
 }
 
-/// When an event happened: the documentation shows seconds, and milliseconds are seen, too.
+/// When an event happened: the documentation shows seconds, but milliseconds occur, too.
 fn happened_at(event_time: i64) -> Result<DateTime<Utc>, NoticeRefusal> {
     if event_time < SMALLEST_MILLISECONDS {
         return time(event_time);

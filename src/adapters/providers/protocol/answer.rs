@@ -1,4 +1,4 @@
-//! Responses, read leniently: numbers come as text, and text as numbers.
+//! Reads responses leniently: numbers may be text, and text may be numbers.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -10,15 +10,15 @@ use crate::domain::gateway::{
 
 const LONGEST_NAME: usize = 200;
 const LONGEST_SUBJECT: usize = 255;
-/// The largest integer below which a double skips none (RFC 8259 §6): beyond, a provider or a proxy that reads numbers as
-/// doubles gives two people the same one.
+/// The largest integer below which a double skips none (RFC 8259 §6). Beyond it, a provider or a proxy that reads
+/// numbers as doubles could give two people the same one.
 const LARGEST_EXACT_NUMBER: u64 = (1 << 53) - 1;
 const LONGEST_TOKEN_TYPE: usize = 64;
 const LONGEST_SCOPE: usize = 4096;
-/// No access token lives longer than ten years: beyond lies nonsense.
+/// No access token lives longer than ten years: larger values are nonsense.
 const LONGEST_LIFE: i64 = 10 * 365 * 24 * 60 * 60;
 
-/// A field that is text, or a number as text. Empty is as good as missing.
+/// A field that is text, or a number as text. An empty text counts as missing.
 pub(in crate::adapters::providers) fn text(body: &Value, field: &str) -> Option<String> {
     match body.get(field)? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -27,7 +27,7 @@ pub(in crate::adapters::providers) fn text(body: &Value, field: &str) -> Option<
     }
 }
 
-/// A field that is true, or says so.
+/// A field that is true, or the text "true".
 pub(in crate::adapters::providers) fn is_true(body: &Value, field: &str) -> bool {
     match body.get(field) {
         Some(Value::Bool(it)) => *it,
@@ -36,7 +36,7 @@ pub(in crate::adapters::providers) fn is_true(body: &Value, field: &str) -> bool
     }
 }
 
-/// A field that is a whole number, perhaps written as text or with a fraction.
+/// A field that is a whole number, also as text or with a fraction.
 pub(in crate::adapters::providers) fn number(body: &Value, field: &str) -> Option<i64> {
     match body.get(field)? {
         Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
@@ -45,13 +45,13 @@ pub(in crate::adapters::providers) fn number(body: &Value, field: &str) -> Optio
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the range was checked, the fraction is not wanted")]
+#[expect(clippy::cast_possible_truncation, reason = "the range was checked, the fraction is dropped on purpose")]
 fn whole(number: f64) -> Option<i64> {
     (number.abs() < 9e15).then_some(number as i64)
 }
 
-/// What the provider calls the person: text, or a number of a provider that counts its people (GitHub, Kakao). Accounts are
-/// found by this, so no two people may come to the same text: a number that a reader on the way may have rounded is refused.
+/// The provider's id of the person: text, or a number where the provider counts its people (GitHub, Kakao). Accounts
+/// are found by this text, so it must be unique: a number that a reader on the way may have rounded is refused.
 pub(in crate::adapters::providers) fn subject(body: &Value, field: &str) -> Result<String, ProviderError> {
     let Some(Value::Number(number)) = body.get(field) else { return text_subject(body, field) };
     let exact = number.as_i64().filter(|number| number.unsigned_abs() <= LARGEST_EXACT_NUMBER);
@@ -60,7 +60,7 @@ pub(in crate::adapters::providers) fn subject(body: &Value, field: &str) -> Resu
     exact.map(|number| number.to_string())
 }
 
-/// The same where only text will do: `sub` is a string (OpenID Connect Core §2, §5.3.2).
+/// An id that must be text: `sub` is a string (OpenID Connect Core §2, §5.3.2).
 pub(in crate::adapters::providers) fn text_subject(body: &Value, field: &str) -> Result<String, ProviderError> {
     let flaw = match body.get(field) {
         Some(Value::String(subject)) if is_subject(subject) => return Ok(subject.clone()),
@@ -74,20 +74,20 @@ fn is_subject(text: &str) -> bool {
     (1..=LONGEST_SUBJECT).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
-/// Text that goes on to callers and into the store: without control characters, of which a database refuses one and a header
-/// all, and cut where it is longer than anybody needs.
+/// Text for callers and the store: without control characters (a database refuses one of them, a header all), and
+/// truncated to a useful length.
 fn plain(text: &str, longest: usize) -> Option<String> {
     let plain: String = text.chars().filter(|c| !c.is_control()).take(longest).collect();
     let plain = plain.trim();
     (!plain.is_empty()).then(|| plain.to_owned())
 }
 
-/// A name to show.
+/// A display name.
 pub(in crate::adapters::providers) fn name(body: &Value, field: &str) -> Option<String> {
     plain(&text(body, field)?, LONGEST_NAME)
 }
 
-/// An e-mail address; whether it is the person's, the caller has to know.
+/// An e-mail address; the caller must know whether it is proven.
 pub(in crate::adapters::providers) fn email(body: &Value, field: &str) -> Option<String> {
     let good = |email: &String| {
         let (local, domain) = email.rsplit_once('@').unwrap_or_default();
@@ -97,8 +97,8 @@ pub(in crate::adapters::providers) fn email(body: &Value, field: &str) -> Option
     text(body, field).filter(good)
 }
 
-/// The answer of a token endpoint. `asked_at` is when it was asked: the token's life began no earlier than the answer, so
-/// that it is never thought to live longer than it does.
+/// Reads the response of a token endpoint. `asked_at` is the time of the request: the token's life began no earlier, so
+/// the gateway never overestimates it.
 pub(in crate::adapters::providers) fn tokens(
     body: &Value,
     asked_at: DateTime<Utc>,

@@ -1,5 +1,5 @@
-//! Apple's client secrets: JWTs of at most six months, signed with the key of the `.p8` file. One is made for each request, so that
-//! nothing has to be renewed by hand, and none that leaks is good for long.
+//! Apple's client secrets: JWTs of at most six months, signed with the key of the `.p8` file. The gateway makes one for
+//! each request: nothing needs renewal by hand, and a leaked one soon expires.
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -17,14 +17,14 @@ use crate::domain::gateway::{
 
 /// The audience of client secrets, which is also the issuer of Apple's id tokens and notices.
 pub(in crate::adapters::providers) const APPLE: &str = "https://appleid.apple.com";
-/// How long a secret is good: for one request, with a clock that is a little behind Apple's.
+/// The lifetime of a secret: enough for one request, and for a clock that is a little behind Apple's.
 const LIFE: TimeDelta = TimeDelta::minutes(5);
 /// How far our clock may be ahead of Apple's.
 const AHEAD: TimeDelta = TimeDelta::minutes(1);
 
-/// Makes client secrets.
+/// Creates client secrets.
 pub(in crate::adapters::providers) struct ClientSecrets {
-    /// None if the setting holds no such key; it was looked at at the start.
+    /// None if the setting is no such key; the start validates it.
     key: Option<EcdsaKeyPair>,
     /// Encoded.
     header: String,
@@ -33,7 +33,7 @@ pub(in crate::adapters::providers) struct ClientSecrets {
 }
 
 impl ClientSecrets {
-    /// With the private key in PEM.
+    /// Reads the private key in PEM.
     pub(in crate::adapters::providers) fn new(
         private_key: &Secret,
         registration: &AppleRegistration,
@@ -47,7 +47,7 @@ impl ClientSecrets {
         Self { key, header, team_id: team_id.clone(), client_id: client_id.to_owned() }
     }
 
-    /// A new one.
+    /// A new client secret.
     pub(in crate::adapters::providers) fn secret(&self, now: DateTime<Utc>) -> Result<Secret, ProviderError> {
         let unusable = || ProviderError::Misconfigured { code: "unusable_private_key".to_owned() };
         let claims = encoded(&json!({

@@ -1,5 +1,5 @@
-//! Errors of providers: which code a response holds, and whose matter it is. Each provider lists its own codes. A code that is
-//! not listed is a refusal, and ends no grant.
+//! Error codes of providers: finds the code in a response, and classifies it. Each provider lists its own codes. An
+//! unlisted code is a refusal, and ends no grant.
 
 use base64::{
     Engine,
@@ -12,17 +12,17 @@ use url::form_urlencoded;
 use super::answer::text;
 use crate::domain::gateway::services::ports::ProviderError;
 
-/// The longest error code that is passed on.
+/// The maximum length of an error code that is passed on.
 const LONGEST_CODE: usize = 64;
 
-/// Whose matter an error is.
+/// The cause of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::adapters::providers) enum Fault {
-    /// The code, the refresh token or the access token: it is not valid, whenever it is sent.
+    /// The code, the refresh token or the access token is invalid, and stays so.
     Grant,
     /// Our client id, its secret, or the app's settings at the provider.
     Client,
-    /// The provider is down, or wants to be asked less.
+    /// The provider is down, or its rate limit is reached.
     Provider,
     /// Unknown.
     Unknown,
@@ -31,12 +31,12 @@ pub(in crate::adapters::providers) enum Fault {
 /// An error in a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::adapters::providers) struct ErrorResponse {
-    /// As the provider writes it.
+    /// The provider's own code.
     pub(in crate::adapters::providers) code: String,
     pub(in crate::adapters::providers) fault: Fault,
 }
 
-/// Finds the error in a response. Some come with status 200, some in no other way than by the status.
+/// Finds the error in a response. Some errors come with status 200, some only as a status.
 pub(in crate::adapters::providers) type ErrorReader = fn(StatusCode, &Value) -> Option<ErrorResponse>;
 
 impl ErrorResponse {
@@ -44,12 +44,12 @@ impl ErrorResponse {
         Self { code: code.into(), fault }
     }
 
-    /// The code as it may be shown. `secrets` are what the request held.
+    /// The code in a printable form. `secrets` are the secrets in the request.
     pub(in crate::adapters::providers) fn clean(&self, secrets: &[&str]) -> String {
         clean_code(&self.code, secrets)
     }
 
-    /// For the services. `secrets` are what the request held.
+    /// Converts the error for the services. `secrets` are the secrets in the request.
     pub(in crate::adapters::providers) fn into_provider_error(self, secrets: &[&str]) -> ProviderError {
         let code = self.clean(secrets);
         match self.fault {
@@ -61,7 +61,7 @@ impl ErrorResponse {
     }
 }
 
-/// The codes that a provider documents, by whose matter they are.
+/// The codes that a provider documents, by cause.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::adapters::providers) struct ErrorCodes {
     pub(in crate::adapters::providers) grant: &'static [&'static str],
@@ -69,8 +69,8 @@ pub(in crate::adapters::providers) struct ErrorCodes {
     pub(in crate::adapters::providers) provider: &'static [&'static str],
 }
 
-/// The registered ones (RFC 6749 §4.1.2.1 and §5.2, RFC 8628 §3.5). `unauthorized_client` is not among them: some providers
-/// say so of a code, too.
+/// The registered codes (RFC 6749 §4.1.2.1 and §5.2, RFC 8628 §3.5). `unauthorized_client` is not among them: some
+/// providers also use it for an invalid code.
 const REGISTERED: ErrorCodes = ErrorCodes {
     grant: &["invalid_grant"],
     client: &["invalid_client"],
@@ -78,7 +78,7 @@ const REGISTERED: ErrorCodes = ErrorCodes {
 };
 
 impl ErrorCodes {
-    /// Whose matter a code is: as this provider lists it, else as it is registered.
+    /// The cause of a code: as this provider lists it, else as it is registered.
     pub(in crate::adapters::providers) fn fault(&self, code: &str) -> Fault {
         let listed = |codes: &Self| {
             let lists = [(codes.grant, Fault::Grant), (codes.client, Fault::Client), (codes.provider, Fault::Provider)];
@@ -96,7 +96,7 @@ impl ErrorCodes {
     }
 }
 
-/// What a provider says, in words, of what its codes do not tell apart. In lower case, without a full stop at the end.
+/// Error descriptions, for providers whose codes are ambiguous. In lower case, without a full stop at the end.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::adapters::providers) struct Described {
     pub(in crate::adapters::providers) grant: &'static [&'static str],
@@ -125,12 +125,12 @@ pub(in crate::adapters::providers) fn registered_error(_: StatusCode, body: &Val
     REGISTERED.error(body)
 }
 
-/// For a document that concerns no grant: its status alone counts.
+/// For a document that belongs to no grant: only its status counts.
 pub(in crate::adapters::providers) fn no_error(_: StatusCode, _: &Value) -> Option<ErrorResponse> {
     None
 }
 
-/// An error code for the log and the caller: of the characters that codes have, short, and nothing of what we sent. Some providers
+/// An error code for the log and the caller: of the characters of codes, short, and without our secrets. Some providers
 /// write words, so blanks become underscores.
 fn clean_code(code: &str, secrets: &[&str]) -> String {
     let is_usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-' | ' ');
@@ -141,10 +141,10 @@ fn clean_code(code: &str, secrets: &[&str]) -> String {
     code.chars().take(LONGEST_CODE).map(|c| if c == ' ' { '_' } else { c }).collect()
 }
 
-/// Whether a text holds a secret, in one of the forms in which it may have been sent: as it is, percent-encoded as in a form or an
-/// address, or in base64 as in a header.
+/// Whether a text contains a secret, in a form in which it may have been sent: verbatim, percent-encoded as in a form
+/// or a URL, or in base64 as in a header.
 fn echoes(text: &str, secret: &str) -> bool {
-    // `&` and `=` are nothing special here.
+    // `&` and `=` have no special meaning here.
     let field = text.replace('&', "%26").replace('=', "%3D");
     let decoded = form_urlencoded::parse(field.as_bytes()).next();
     text.contains(secret)
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_lists_is_nobodys_matter() {
+    fn an_unlisted_code_has_an_unknown_cause() {
         for (code, fault) in [
             ("invalid_grant", Fault::Grant),
             ("invalid_client", Fault::Client),

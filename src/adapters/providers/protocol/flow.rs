@@ -1,4 +1,4 @@
-//! The requests of OAuth 2.0 that are the same everywhere (RFC 6749, 7009, 7636).
+//! The requests of OAuth 2.0 that are the same at every provider (RFC 6749, 7009, 7636).
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -32,7 +32,7 @@ use crate::{
     ports::Clock,
 };
 
-/// How we say who we are at an endpoint.
+/// How an endpoint authenticates us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::adapters::providers) enum ClientAuth {
     /// `client_id` and `client_secret` in the form.
@@ -43,22 +43,22 @@ pub(in crate::adapters::providers) enum ClientAuth {
     Nothing,
 }
 
-/// Whether a provider is told which kind of token it is to take back (RFC 7009 §2.1).
+/// Whether the revocation request names the kind of token (RFC 7009 §2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::adapters::providers) enum TokenTypeHint {
-    /// It is.
+    /// It does.
     Sent,
-    /// It finds out by itself.
+    /// The provider finds out by itself.
     Omitted,
 }
 
-/// Our registration at a provider, and the means to talk to it.
+/// Our registration at a provider, and the client to call it with.
 pub(in crate::adapters::providers) struct Flow {
     pub(in crate::adapters::providers) settings: ProviderSettings,
     pub(in crate::adapters::providers) http: Arc<Http>,
     pub(in crate::adapters::providers) clock: Arc<dyn Clock>,
     error_of: ErrorReader,
-    /// For a provider that wants a client secret of its own in each request.
+    /// For a provider that needs a new client secret for each request.
     client_secrets: Option<ClientSecrets>,
 }
 
@@ -71,12 +71,12 @@ impl Flow {
         Self { settings, http, clock, error_of: registered_error, client_secrets: None }
     }
 
-    /// For a provider that has error codes of its own.
+    /// For a provider with error codes of its own.
     pub(in crate::adapters::providers) fn with_errors(self, error_of: ErrorReader) -> Self {
         Self { error_of, ..self }
     }
 
-    /// For a provider that wants a client secret of its own in each request.
+    /// For a provider that needs a new client secret for each request.
     pub(in crate::adapters::providers) fn with_client_secrets(self, client_secrets: ClientSecrets) -> Self {
         Self { client_secrets: Some(client_secrets), ..self }
     }
@@ -92,8 +92,9 @@ impl Flow {
         &self.settings.name
     }
 
-    /// The URL for the browser. What the endpoint's own query says stays, and wins. The settings and [`Metadata`](crate::adapters::providers::oidc::Metadata)
-    /// see to it that it says nothing of what binds the request.
+    /// The URL for the browser. The query of the endpoint's own URL stays, and takes precedence. The settings and
+    /// [`Metadata`](crate::adapters::providers::oidc::Metadata) ensure that it contains none of the parameters that
+    /// bind the request.
     pub(in crate::adapters::providers) fn authorize_url(
         &self,
         endpoint: &Url,
@@ -126,7 +127,7 @@ impl Flow {
         url.into()
     }
 
-    /// Exchanges a code (RFC 6749 §4.1.3). `more` is what only this provider wants to know.
+    /// Exchanges a code (RFC 6749 §4.1.3). `more` holds the provider's additional parameters.
     pub(in crate::adapters::providers) async fn exchange(
         &self,
         endpoint: &Url,
@@ -144,7 +145,7 @@ impl Flow {
         self.token(endpoint, auth, form).await
     }
 
-    /// Gets the next access token (RFC 6749 §6). An id token that comes along was not checked and is not passed on.
+    /// Obtains the next access token (RFC 6749 §6). An id token in the response is unverified and is dropped.
     pub(in crate::adapters::providers) async fn refresh(
         &self,
         endpoint: &Url,
@@ -157,7 +158,7 @@ impl Flow {
         Ok(ProviderTokens { id_token: None, ..answer })
     }
 
-    /// Asks a token endpoint.
+    /// Sends a request to a token endpoint.
     pub(in crate::adapters::providers) async fn token(
         &self,
         endpoint: &Url,
@@ -169,7 +170,7 @@ impl Flow {
         answer::tokens(&body, asked_at)
     }
 
-    /// Takes a token back (RFC 7009): the refresh token if there is one, because its access tokens end with it.
+    /// Revokes a token (RFC 7009): the refresh token if there is one, because its access tokens end with it.
     pub(in crate::adapters::providers) async fn revoke(
         &self,
         endpoint: &Url,
@@ -186,15 +187,15 @@ impl Flow {
             form.push(("token_type_hint", kind));
         }
         match self.form(endpoint, auth, form).await {
-            // Whatever stands in a good answer does not matter (§2.2).
+            // The body of a successful response does not matter (§2.2).
             Ok(_) => Ok(()),
-            // Some say so where the standard says nothing (§2.2).
+            // Some report an unknown token, where the standard has no error (§2.2).
             Err(ProviderError::Refused { code }) if code == "invalid_token" => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// An access token that is not expired, for a provider that takes grants back by that alone.
+    /// An access token that has not expired, for a provider that revokes grants by that alone.
     pub(in crate::adapters::providers) async fn living_access_token(
         &self,
         endpoint: &Url,
@@ -208,7 +209,7 @@ impl Flow {
         Ok(tokens.access_token.clone())
     }
 
-    /// Sends a form as who we are.
+    /// Sends a form with our credentials.
     pub(in crate::adapters::providers) async fn form(
         &self,
         endpoint: &Url,
@@ -242,7 +243,7 @@ impl Flow {
         self.send(request, &[access_token.expose(), self.settings.client_secret.expose()]).await
     }
 
-    /// Asks who the person is, or the like.
+    /// Requests the person's identity or similar data.
     pub(in crate::adapters::providers) async fn get(
         &self,
         url: &Url,
@@ -251,7 +252,7 @@ impl Flow {
         self.with_token(self.http.client()?.get(url.clone()), access_token).await
     }
 
-    /// Fetches a document that is about no grant.
+    /// Fetches a document that belongs to no grant.
     pub(in crate::adapters::providers) async fn document(
         &self,
         url: impl IntoUrl + Send,
@@ -259,7 +260,7 @@ impl Flow {
         self.send_reading(self.http.client()?.get(url), &[], no_error).await
     }
 
-    /// Sends a request. All answers are to be JSON.
+    /// Sends a request. All responses must be JSON.
     pub(in crate::adapters::providers) async fn send(
         &self,
         request: RequestBuilder,
@@ -268,7 +269,7 @@ impl Flow {
         self.send_reading(request, secrets, self.error_of).await
     }
 
-    /// Sends a request to an endpoint whose errors mean something else than at the provider's others.
+    /// Sends a request to an endpoint with error meanings of its own.
     pub(in crate::adapters::providers) async fn send_reading(
         &self,
         request: RequestBuilder,
@@ -280,17 +281,17 @@ impl Flow {
         self.http.send(request.header(ACCEPT, "application/json"), &secrets, error_of).await
     }
 
-    /// HTTP Basic as RFC 6749 §2.3.1 wants it: both halves are form-encoded first.
+    /// HTTP Basic as in RFC 6749 §2.3.1: both halves are form-encoded first.
     pub(in crate::adapters::providers) fn basic(&self) -> Result<HeaderValue, ProviderError> {
         sensitive("Basic ", &STANDARD.encode(self.pair(form_encoded)))
     }
 
-    /// The client id and the client secret, each written so.
+    /// The client id and the client secret, both form-encoded.
     fn pair(&self, written: fn(&str) -> String) -> String {
         format!("{}:{}", written(&self.settings.client_id), written(self.settings.client_secret.expose()))
     }
 
-    /// What is good to know but not needed: without it the sign-in goes on.
+    /// Optional data: without it the sign-in continues.
     pub(in crate::adapters::providers) fn if_any<T>(
         &self,
         wanted: &str,
@@ -301,7 +302,7 @@ impl Flow {
     }
 }
 
-/// What came of taking a grant back. One that the provider no longer knows is as good as taken back.
+/// The outcome of a revocation. A grant that the provider does not know counts as revoked.
 pub(in crate::adapters::providers) fn revoked(outcome: Result<(), ProviderError>) -> Result<(), ProviderError> {
     match outcome {
         Err(ProviderError::InvalidGrant { .. }) => Ok(()),
@@ -309,7 +310,7 @@ pub(in crate::adapters::providers) fn revoked(outcome: Result<(), ProviderError>
     }
 }
 
-/// What people are asked to allow, written as the setting is: by commas if it has one, else by blanks.
+/// The scopes, separated as in the setting: by commas if it contains one, else by blanks.
 fn scope(usual: &str, more: &[String]) -> String {
     let separator = if usual.contains(',') { "," } else { " " };
     let more = more.iter().map(String::as_str).filter(|word| scope_words(usual).all(|known| known != *word));
@@ -320,7 +321,7 @@ fn form_encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// A header that is not printed.
+/// A header value that is never printed.
 fn sensitive(scheme: &str, credentials: &str) -> Result<HeaderValue, ProviderError> {
     let mut value = HeaderValue::from_str(&format!("{scheme}{credentials}"))
         .map_err(|_| ProviderError::BadAnswer("a token cannot be sent in a header".to_owned()))?;

@@ -1,4 +1,4 @@
-//! The one HTTP client there is, and what an answer means: good, a refusal, or something to try again later.
+//! The one HTTP client for providers. It classifies responses: success, a refusal, or a temporary failure.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -12,11 +12,11 @@ use serde_json::Value;
 use super::error_codes::{ErrorReader, ErrorResponse, Fault};
 use crate::{adapters::providers::NoHttpClient, domain::gateway::services::ports::ProviderError};
 
-/// How much is borne.
+/// Limits for a response.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::adapters::providers) struct Limits {
     pub(in crate::adapters::providers) connect: Duration,
-    /// From the first byte out to the last byte in.
+    /// From the first byte sent to the last byte received.
     pub(in crate::adapters::providers) whole: Duration,
     pub(in crate::adapters::providers) body: usize,
 }
@@ -26,9 +26,9 @@ impl Limits {
         Self { connect: Duration::from_secs(5), whole: Duration::from_secs(10), body: 1024 * 1024 };
 }
 
-/// Talks to providers.
+/// The HTTP client for providers.
 pub(in crate::adapters::providers) struct Http {
-    /// Made on first use.
+    /// Created on first use.
     client: OnceLock<Result<Client, NoHttpClient>>,
     limits: Limits,
 }
@@ -38,7 +38,7 @@ impl Http {
         Self { client: OnceLock::new(), limits }
     }
 
-    /// Makes the client if nobody has yet.
+    /// Creates the client unless it exists.
     pub(in crate::adapters::providers) fn prepare(&self) -> Result<(), NoHttpClient> {
         self.made().as_ref().map(|_| ()).map_err(Clone::clone)
     }
@@ -47,7 +47,7 @@ impl Http {
         self.made().as_ref().map_err(|error| ProviderError::Unavailable(error.to_string()))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the one client there is")]
+    #[expect(clippy::disallowed_methods, reason = "this is the only client for providers")]
     fn made(&self) -> &Result<Client, NoHttpClient> {
         self.client.get_or_init(|| {
             let client = Client::builder()
@@ -62,8 +62,8 @@ impl Http {
         })
     }
 
-    /// Sends a request and gives the JSON of a good answer; `Null` if there is none. `secrets` are what the request holds
-    /// and no error may show, even if the provider throws it back.
+    /// Sends a request and returns the JSON of a successful response; `Null` if it has none. `secrets` are the secrets
+    /// in the request: no error may show them, even if the provider echoes them.
     pub(in crate::adapters::providers) async fn send(
         &self,
         request: RequestBuilder,
@@ -113,12 +113,12 @@ impl Http {
     }
 }
 
-/// GitHub says 403 when it means 429.
+/// GitHub sends 403 where it means 429.
 fn asks_for_patience(headers: &HeaderMap) -> bool {
     headers.contains_key(RETRY_AFTER) || headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0")
 }
 
-/// What went wrong on the way. The error's own text names the URL, and so perhaps a secret.
+/// The kind of a transport error. The error's own text names the URL, and so perhaps a secret.
 fn fault(error: &reqwest::Error) -> &'static str {
     if error.is_connect() {
         "no connection"

@@ -1,4 +1,4 @@
-//! What an id token must hold before anybody believes it (OpenID Connect Core §3.1.3.7), and what verifies its signature.
+//! Checks the claims of an id token (OpenID Connect Core §3.1.3.7) and selects the key for its signature.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -22,24 +22,24 @@ use crate::domain::gateway::{
     services::ports::ProviderError,
 };
 
-/// How long an expired token is still taken, in seconds.
+/// How long after its expiry a token is still accepted, in seconds.
 const LEEWAY: i64 = 5;
 /// How far the provider's clock may be ahead of ours, in seconds.
 const AHEAD: i64 = 60;
 
-/// Where the id of a tenant goes in a template for issuers.
+/// The placeholder of the tenant id in an issuer template.
 pub(in crate::adapters::providers) const TENANT: &str = "{tenantid}";
 
-/// Who issues id tokens.
+/// The issuers of a provider's id tokens.
 pub(in crate::adapters::providers) enum Issuers {
-    /// One, in every form in which it writes itself.
+    /// One issuer, in every form of its name.
     Named(Vec<String>),
-    /// One in each tenant of Entra: this, with the tenant for [`TENANT`].
+    /// One issuer per tenant of Entra: a template with [`TENANT`] in the tenant's place.
     PerTenant(String),
 }
 
 impl Issuers {
-    /// Whether these claims name one of them, that of the tenant that they say they are of.
+    /// Whether these claims name one of the issuers, and in a template the tenant of the claims.
     fn issued(&self, claims: &Value) -> bool {
         let iss = claims.get("iss").and_then(Value::as_str);
         match self {
@@ -48,7 +48,7 @@ impl Issuers {
         }
     }
 
-    /// Whether one of them is called this, where no claims say which.
+    /// Whether this is the name of one of the issuers, where there are no claims to compare.
     fn has(&self, iss: &str) -> bool {
         match self {
             Self::Named(forms) => forms.iter().any(|form| form == iss),
@@ -60,7 +60,7 @@ impl Issuers {
     }
 }
 
-/// The issuer of a template in the tenant of these claims; one that is no template as it is.
+/// The issuer of a template in the tenant of these claims. A text that is no template is returned as it is.
 fn in_tenant(template: &str, claims: &Value) -> Option<String> {
     if !template.contains(TENANT) {
         return Some(template.to_owned());
@@ -69,23 +69,23 @@ fn in_tenant(template: &str, claims: &Value) -> Option<String> {
     Some(template.replace(TENANT, tenant))
 }
 
-/// Where id tokens come from.
+/// The issuers of id tokens, and their key.
 pub(in crate::adapters::providers) struct Origin<'o> {
     pub(in crate::adapters::providers) issuers: &'o Issuers,
     pub(in crate::adapters::providers) signed_with: SignedWith<'o>,
 }
 
-/// What signs id tokens. It is never what a token or the provider's metadata say, but what the gateway or the operator does.
+/// The key that signs id tokens. The gateway or the operator chooses it, never a token or the provider's metadata.
 pub(in crate::adapters::providers) enum SignedWith<'o> {
-    /// A key that the provider publishes here.
+    /// A key that the provider publishes at this URL.
     Published(&'o Url),
     /// Our client secret. It has no id: every token is signed with it.
     ClientSecret,
 }
 
 impl Origin<'_> {
-    /// Whether an authorization response with this `iss` may be the issuer's (RFC 9207 §2.4). One that `names_itself` in every
-    /// response is not behind one without.
+    /// Checks `iss` of an authorization response (RFC 9207 §2.4). An issuer that `names_itself` in every response sends
+    /// none without it.
     pub(in crate::adapters::providers) fn check_response(
         &self,
         iss: Option<&str>,
@@ -108,13 +108,13 @@ pub(in crate::adapters::providers) struct IdTokens {
 }
 
 impl IdTokens {
-    /// Of the provider that this is the registration at.
+    /// For the provider of this registration.
     pub(in crate::adapters::providers) fn new(flow: &Flow) -> Self {
         Self { published: Jwks::new(flow.clock.clone()), client_secret: Key::of_secret(&flow.settings.client_secret) }
     }
 
-    /// The claims of the id token that came along with `tokens`, once everything was checked. `remedy` is what the operator can do
-    /// if none came.
+    /// Checks the id token that came with `tokens` and returns its claims. `remedy` tells the operator what to do if
+    /// none came.
     pub(in crate::adapters::providers) async fn check(
         &self,
         flow: &Flow,
@@ -125,7 +125,7 @@ impl IdTokens {
     ) -> Result<Value, ProviderError> {
         let id_token = tokens.id_token.as_ref().ok_or(ProviderError::NoIdToken { remedy })?;
         let id_token = Jws::parse(id_token.expose()).map_err(refused)?;
-        // An access token or a logout token is signed with the same keys, and says what it is (RFC 8725 §3.11).
+        // Access tokens and logout tokens are signed with the same keys, and name their type (RFC 8725 §3.11).
         if id_token.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")) {
             return Err(refused(Flaw("is another kind of token")));
         }
@@ -137,7 +137,7 @@ impl IdTokens {
             access_token: &tokens.access_token,
             now: flow.clock.now(),
         };
-        // A token that tells of events is none of a sign-in, though it may not say so above (RFC 8417 §4.5).
+        // A token with events does not belong to a sign-in, even if its type does not say so (RFC 8417 §4.5).
         if verified.claims.get("events").is_some() {
             return Err(refused(Flaw("is another kind of token")));
         }
@@ -169,13 +169,13 @@ impl IdTokens {
     }
 }
 
-/// What is expected of a token.
+/// The expected values of a token's claims.
 struct Expected<'e> {
     issuers: &'e Issuers,
     client_id: &'e str,
     /// The nonce that was sent, if one was.
     nonce: Option<&'e Secret>,
-    /// The access token that came along.
+    /// The access token from the same response.
     access_token: &'e Secret,
     now: DateTime<Utc>,
 }
@@ -198,7 +198,7 @@ impl Expected<'_> {
         }
     }
 
-    /// Who made it, for whom.
+    /// Checks issuer and audience.
     fn check_parties(&self, claims: &Value) -> Result<(), Flaw> {
         let text = |claim: &str| claims.get(claim).and_then(Value::as_str);
         if !self.issuers.issued(claims) {
@@ -238,13 +238,14 @@ impl Expected<'_> {
     }
 }
 
-/// The left half of the access token's hash, by the hash of the algorithm (OpenID Connect Core §3.1.3.6); for Ed25519 that is SHA-512.
+/// The left half of the access token's hash, by the hash of the algorithm (OpenID Connect Core §3.1.3.6); for Ed25519
+/// that is SHA-512.
 pub(in crate::adapters::providers) fn at_hash(access_token: &Secret, algorithm: Algorithm) -> String {
     let token = access_token.expose();
     match algorithm {
         Algorithm::ES384 | Algorithm::RS384 | Algorithm::PS384 | Algorithm::HS384 => left_half(&Sha384::digest(token)),
         Algorithm::RS512 | Algorithm::PS512 | Algorithm::HS512 | Algorithm::EdDSA => left_half(&Sha512::digest(token)),
-        // The others end with 256.
+        // The names of the others end with 256.
         _ => left_half(&Sha256::digest(token)),
     }
 }

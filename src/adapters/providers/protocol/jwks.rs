@@ -1,4 +1,4 @@
-//! The keys with which a provider signs id tokens and the like (RFC 7517).
+//! A provider's keys for signing id tokens and the like (RFC 7517).
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::{
     ports::Clock,
 };
 
-/// A key and the one algorithm that it is good for (RFC 8725 §3.1).
+/// A key and its one algorithm (RFC 8725 §3.1).
 pub(in crate::adapters::providers) struct Key {
     kid: Option<String>,
-    /// The issuer for whose tokens alone it is: so Entra's say, which are the keys of many.
+    /// The only issuer whose tokens it may sign. Entra's keys name one, as many issuers share the set.
     pub(in crate::adapters::providers) issuer: Option<String>,
     pub(in crate::adapters::providers) algorithm: Algorithm,
     pub(in crate::adapters::providers) decoding: DecodingKey,
@@ -31,14 +31,14 @@ pub(in crate::adapters::providers) struct Key {
 pub(in crate::adapters::providers) struct Keys(Vec<Key>);
 
 impl Keys {
-    /// Takes what can be used; other keys are for others (RFC 7517 §5).
+    /// Keeps the usable keys; others are for other purposes (RFC 7517 §5).
     fn of(set: &Value) -> Result<Self, ProviderError> {
         let keys = set.get("keys").and_then(Value::as_array);
         let keys = keys.ok_or_else(|| ProviderError::BadAnswer("the key set holds no keys".to_owned()))?;
         Ok(Self(keys.iter().filter_map(Key::of).collect()))
     }
 
-    /// The key with an id; without one, the only key there is.
+    /// The key with this id; without an id, the only key of the set.
     pub(in crate::adapters::providers) fn find(&self, kid: Option<&str>) -> Option<&Key> {
         match (kid, self.0.as_slice()) {
             (Some(kid), keys) => keys.iter().find(|key| key.kid.as_deref() == Some(kid)),
@@ -49,7 +49,7 @@ impl Keys {
 }
 
 impl Key {
-    /// A secret that we share with the provider: for HS256 alone. No key set yields such a key.
+    /// A secret shared with the provider: for HS256 only. No key set yields such a key.
     pub(in crate::adapters::providers) fn of_secret(secret: &Secret) -> Self {
         let decoding = DecodingKey::from_secret(secret.expose().as_bytes());
         Self { kid: None, issuer: None, algorithm: Algorithm::HS256, decoding }
@@ -66,8 +66,8 @@ impl Key {
     }
 }
 
-/// The algorithm of a key, if it is one of those that are allowed. An RSA key that does not say is for RS256, the default
-/// of OpenID Connect; a curve has one algorithm.
+/// The algorithm of a key, if it is allowed. An RSA key that names none is for RS256, the default of OpenID Connect; a
+/// curve has one algorithm.
 fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
     match (&jwk.algorithm, jwk.common.key_algorithm) {
         (AlgorithmParameters::RSA(_), named) => match named {
@@ -93,7 +93,7 @@ fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
     }
 }
 
-/// The keys of a provider, kept.
+/// The cached keys of a provider.
 pub(in crate::adapters::providers) struct Jwks(Kept<Keys>);
 
 impl Jwks {
@@ -101,7 +101,7 @@ impl Jwks {
         Self(Kept::new(clock))
     }
 
-    /// The keys, with the one that is looked for if the provider has it.
+    /// The keys, including the one that is looked for if the provider has it.
     pub(in crate::adapters::providers) async fn get(
         &self,
         flow: &Flow,
@@ -111,8 +111,8 @@ impl Jwks {
         self.0.get(|keys| keys.find(kid).is_some(), fetch(flow, url)).await
     }
 
-    /// As `get`, for a judgement that is final: a key is unknown only if the provider did not have it a moment ago. If it cannot be
-    /// asked so soon again, that is an error that passes.
+    /// Like `get`, for a final verdict: a key is unknown only if the provider did not have it a moment ago. If the keys
+    /// cannot be fetched again so soon, the error is temporary.
     pub(in crate::adapters::providers) async fn get_for_judgement(
         &self,
         flow: &Flow,

@@ -1,5 +1,5 @@
-//! A JWT that a provider signed (RFC 7515, 7519): taken apart, and verified with one of its keys. What its claims must hold is for
-//! the reader: see `id_token`.
+//! A JWT that a provider signed (RFC 7515, 7519): parses it, and verifies it with one of the provider's keys. The
+//! caller checks the claims: see `id_token`.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, crypto};
@@ -10,12 +10,12 @@ use thiserror::Error;
 use super::jwks::Key;
 use crate::adapters::jose::present;
 
-/// What is wrong with a token. It says nothing of what the token holds.
+/// Why a token is invalid. The text contains nothing of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub(in crate::adapters::providers) struct Flaw(pub(in crate::adapters::providers) &'static str);
 
-/// A token that was taken apart. Nothing in it is verified.
+/// A parsed token. Nothing in it is verified.
 pub(in crate::adapters::providers) struct Jws<'t> {
     signed: &'t str,
     signature: &'t str,
@@ -23,16 +23,16 @@ pub(in crate::adapters::providers) struct Jws<'t> {
     claims: Value,
 }
 
-/// A token whose signature is that of a key.
+/// A token whose signature was verified.
 pub(in crate::adapters::providers) struct Verified {
     pub(in crate::adapters::providers) claims: Value,
-    /// That of the key.
+    /// The algorithm of the key.
     pub(in crate::adapters::providers) algorithm: Algorithm,
-    /// The one issuer, or the template of one, for which the key is said to be.
+    /// The only issuer, or issuer template, that the key is published for.
     pub(in crate::adapters::providers) key_issuer: Option<String>,
 }
 
-/// `alg` is compared with the key's and never followed.
+/// The header. `alg` is compared with the key's and never followed.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -56,23 +56,24 @@ impl<'t> Jws<'t> {
         })
     }
 
-    /// Which key to look for.
+    /// The id of the key.
     pub(in crate::adapters::providers) fn kid(&self) -> Option<&str> {
         self.header.kid.as_deref()
     }
 
-    /// What kind of token it says that it is (RFC 8725 §3.11).
+    /// The token's type by its own header (RFC 8725 §3.11).
     pub(in crate::adapters::providers) fn typ(&self) -> Option<&str> {
         self.header.typ.as_deref()
     }
 
-    /// Who it says has issued it.
+    /// The issuer by the unverified claims.
     pub(in crate::adapters::providers) fn issuer(&self) -> Option<&str> {
         self.claims.get("iss").and_then(Value::as_str)
     }
 
-    /// The claims, if the signature is the key's. `None` is a key that the provider does not have. The algorithm is the key's, and
-    /// the header must agree: a public key is never taken for a shared secret (RFC 8725 §3.1).
+    /// Verifies the signature and returns the claims. `None` stands for a key that the provider does not have. The
+    /// algorithm is the key's, and the header must agree: a public key is never taken for a shared secret (RFC 8725
+    /// §3.1).
     pub(in crate::adapters::providers) fn verify(self, key: Option<&Key>) -> Result<Verified, Flaw> {
         if self.header.crit {
             return Err(Flaw("wants to be understood in ways that we do not know"));

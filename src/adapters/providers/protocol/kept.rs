@@ -1,4 +1,4 @@
-//! Documents of a provider that are fetched when they are needed and kept: its metadata, its keys.
+//! Documents of a provider that are fetched on demand and cached: its metadata, its keys.
 
 use std::{future::Future, sync::Arc};
 
@@ -8,33 +8,35 @@ use tokio::sync::Mutex;
 
 use crate::{domain::gateway::services::ports::ProviderError, ports::Clock};
 
-/// After this a document is fetched again.
+/// A document is fetched again after this time.
 const MAX_AGE: TimeDelta = TimeDelta::hours(1);
-/// Between two fetches of a document that is there: whoever brings ids of keys that do not exist causes no storm.
+/// The least time between two fetches of a document that exists: requests with unknown key ids must not cause a storm
+/// of fetches.
 const COOLDOWN: TimeDelta = TimeDelta::seconds(60);
-/// Between two fetches of a document that is not.
+/// The least time between two fetches while there is no document.
 const RETRY: TimeDelta = TimeDelta::seconds(5);
 
-/// A document that is kept.
+/// A cached document.
 pub(in crate::adapters::providers) struct Kept<T> {
     clock: Arc<dyn Clock>,
     entry: ArcSwapOption<Entry<T>>,
-    /// The last fetch. One fetch at a time.
+    /// The last fetch. The lock allows one fetch at a time.
     attempt: Mutex<Option<Attempt>>,
 }
 
-/// A document, as `obtain` gives it.
+/// A document as `obtain` returns it.
 pub(in crate::adapters::providers) enum Obtained<T> {
-    /// It is enough, or it was fetched just now.
+    /// It is sufficient, or was fetched just now.
     Current(Arc<T>),
-    /// It is old or not enough. It could not be fetched anew, or not so soon.
+    /// It is old or insufficient. A new fetch failed, or was too soon.
     Earlier(Arc<T>),
 }
 
 struct Attempt {
-    /// When it ended, or began if it has not. A caller that waited for one that took long need not begin another.
+    /// When the attempt ended, or began if it is still running. A caller that waited for a slow one need not start
+    /// another.
     at: DateTime<Utc>,
-    /// Why there is no document since.
+    /// Why there is no document since then.
     failure: Option<ProviderError>,
 }
 
@@ -48,8 +50,8 @@ impl<T: Send + Sync> Kept<T> {
         Self { clock, entry: ArcSwapOption::empty(), attempt: Mutex::new(None) }
     }
 
-    /// The document. It is fetched if there is none, if it is old, or if it is not enough; but not again within the
-    /// cooldown, and when that fails the old one stays.
+    /// The document. It is fetched if there is none, if it is old, or if it is not sufficient; but not again within the
+    /// cooldown. When a fetch fails the old document stays.
     pub(in crate::adapters::providers) async fn get(
         &self,
         is_enough: impl Fn(&T) -> bool + Send,
@@ -60,7 +62,7 @@ impl<T: Send + Sync> Kept<T> {
         })
     }
 
-    /// As `get`, and says whether the document may be another at the provider by now.
+    /// Like `get`, and says whether the provider may have a newer document.
     pub(in crate::adapters::providers) async fn obtain(
         &self,
         is_enough: impl Fn(&T) -> bool + Send,
@@ -81,7 +83,7 @@ impl<T: Send + Sync> Kept<T> {
             let old = old.ok_or_else(|| failure.clone().unwrap_or_else(unfinished));
             return old.map(Obtained::Earlier);
         }
-        // The caller may give up before the fetch ends.
+        // The caller may be cancelled before the fetch ends.
         *attempt = Some(Attempt { at: now, failure: None });
         let fetched = fetch.await;
         *attempt = Some(Attempt { at: self.clock.now(), failure: fetched.as_ref().err().cloned() });
@@ -106,7 +108,7 @@ impl<T: Send + Sync> Kept<T> {
     }
 }
 
-/// A clock that was set back must not stop everything until it is where it was.
+/// A clock that was set back must not block fetches until it has caught up.
 fn is_within(now: DateTime<Utc>, since: DateTime<Utc>, span: TimeDelta) -> bool {
     (now - since).abs() < span
 }
@@ -119,7 +121,7 @@ mod tests {
     use crate::domain::gateway::services::testing::TestClock;
 
     #[tokio::test]
-    async fn whoever_waited_for_a_slow_failure_hears_of_it_and_asks_no_more() {
+    async fn a_slow_failure_is_shared_with_waiting_callers() {
         let (clock, asked) = (TestClock::at(1_800_000_000), AtomicU32::new(0));
         let kept = Kept::<()>::new(clock.clone());
         let get = || {

@@ -1,4 +1,4 @@
-//! What the notices of several providers have in common.
+//! Parts that the notices of several providers share.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::domain::gateway::{
     services::ports::{NoticeBody, NoticeEvent, NoticeRefusal, UnverifiedNotice},
 };
 
-/// A parameter that has to be there.
+/// A required parameter.
 pub(in crate::adapters::providers) fn parameter<'n>(
     notice: &'n UnverifiedNotice,
     name: &str,
@@ -23,7 +23,7 @@ pub(in crate::adapters::providers) fn parameter<'n>(
     }
 }
 
-/// The same of a form.
+/// A required parameter of a form.
 pub(in crate::adapters::providers) fn named<'n>(
     parameters: &'n BTreeMap<&str, String>,
     name: &str,
@@ -31,21 +31,20 @@ pub(in crate::adapters::providers) fn named<'n>(
     parameters.get(name).map(String::as_str).filter(|value| !value.is_empty()).ok_or(NoticeRefusal::Malformed)
 }
 
-/// That this person took back what they allowed.
+/// This person revoked their grants.
 pub(in crate::adapters::providers) fn grants_revoked(subject: String) -> Vec<NoticeEvent> {
     vec![NoticeEvent { subject, kind: NoticeKind::GrantsRevoked }]
 }
 
-/// The time that a notice tells, in seconds since 1970.
+/// The time in a notice, in seconds since 1970.
 pub(in crate::adapters::providers) fn time(seconds: i64) -> Result<DateTime<Utc>, NoticeRefusal> {
-    /// The year 9999: adding something to later times could overflow.
+    /// The year 9999: later times could overflow in additions.
     const LATEST: i64 = 253_402_300_799;
     let seconds = Some(seconds).filter(|seconds| (0..=LATEST).contains(seconds));
     seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).ok_or(NoticeRefusal::Malformed)
 }
 
-/// Base64, whether or not it is the kind for URLs and padded: PHP and Java, in which the providers write their examples,
-/// read either.
+/// Decodes base64 of either alphabet, padded or not, as PHP and Java do: the providers write their examples in these.
 pub(in crate::adapters::providers) fn base64(text: &str) -> Result<Vec<u8>, NoticeRefusal> {
     let url_safe = text.trim_end_matches('=').replace('+', "-").replace('/', "_");
     URL_SAFE_NO_PAD.decode(url_safe).map_err(|_| NoticeRefusal::Malformed)
@@ -61,7 +60,7 @@ pub(in crate::adapters::providers) fn verify_hmac(
     verify(key, signed.as_bytes(), &signature)
 }
 
-/// The same of a signature in hexadecimal digits.
+/// As above, with the signature in hexadecimal digits.
 pub(in crate::adapters::providers) fn verify_hex_hmac(
     key: &[u8],
     signed: &[u8],

@@ -1,4 +1,5 @@
-//! Security Event Tokens (RFC 8417): what an issuer tells of a person, signed with the keys that its configuration names.
+//! Security Event Tokens (RFC 8417): an issuer's events about people, signed with the keys that its configuration
+//! names.
 
 use std::sync::Arc;
 
@@ -26,12 +27,13 @@ use crate::{
 /// How far the issuer's clock may be ahead of ours, in seconds.
 const AHEAD: i64 = 60;
 
-/// The types of token that one may call itself (RFC 8417 §2.3), besides the `JWT` that says nothing.
+/// The valid types of such a token (RFC 8417 §2.3), besides the generic `JWT`.
 const TYPES: [&str; 3] = ["secevent+jwt", "application/secevent+jwt", "jwt"];
 
-/// What the events ask for. Others are logged: an account that is enabled again, a password that should be changed, a test. Google's
-/// `tokens-revoked` is about the tokens of a sign-in, for which Google requires that sessions end
-/// (developers.google.com/identity/protocols/risc); Kakao's is about tokens alone (developers.kakao.com, Kakao Login, Webhook).
+/// The effects of events. Others are only logged: an account that is enabled again, a password that should be changed,
+/// a test. Google's `tokens-revoked` concerns the tokens of a sign-in, for which Google requires that sessions end
+/// (developers.google.com/identity/protocols/risc); Kakao's concerns tokens alone (developers.kakao.com, Kakao Login,
+/// Webhook).
 const EFFECTS: [(&str, NoticeKind); 9] = [
     ("https://schemas.openid.net/secevent/risc/event-type/sessions-revoked", NoticeKind::SessionsRevoked),
     ("https://schemas.openid.net/secevent/risc/event-type/credential-compromise", NoticeKind::SessionsRevoked),
@@ -44,7 +46,7 @@ const EFFECTS: [(&str, NoticeKind); 9] = [
     ("https://schemas.kakao.com/events/oauth/tokens-revoked", NoticeKind::GrantsRevoked),
 ];
 
-/// Who issues the tokens, and where the keys are.
+/// The issuer of the tokens, and the URL of its keys.
 struct Configuration {
     issuer: String,
     jwks: Url,
@@ -73,20 +75,20 @@ pub(in crate::adapters::providers) struct SecurityEvents {
 }
 
 impl SecurityEvents {
-    /// Those of an issuer whose configuration is at this URL.
+    /// For the issuer whose configuration is at this URL.
     pub(in crate::adapters::providers) fn new(url: Url, clock: &Arc<dyn Clock>) -> Self {
         Self { url, configuration: Kept::new(Arc::clone(clock)), jwks: Jwks::new(Arc::clone(clock)) }
     }
 
-    /// Verifies a token, and says what happened to whom. It has no expiry: it tells of what was (RFC 8417 §4.1). An issuer may send
-    /// one again (RFC 8935 §4); it has the same `jti` then.
+    /// Verifies a token and returns its events. It has no expiry: it reports the past (RFC 8417 §4.1). An issuer may
+    /// repeat it, with the same `jti` (RFC 8935 §4).
     pub(in crate::adapters::providers) async fn verify(
         &self,
         flow: &Flow,
         token: &Secret,
     ) -> Result<VerifiedNotice, NoticeRefusal> {
         let token = Jws::parse(token.expose()).map_err(|_| NoticeRefusal::Malformed)?;
-        // Another kind of token is signed with the same keys (RFC 8725 §3.11).
+        // Other kinds of tokens are signed with the same keys (RFC 8725 §3.11).
         if token.typ().is_some_and(|typ| !TYPES.iter().any(|known| typ.eq_ignore_ascii_case(known))) {
             return Err(NoticeRefusal::Malformed);
         }
@@ -126,12 +128,12 @@ fn is_for(claims: &Value, client_id: &str) -> bool {
     }
 }
 
-/// When it happened (`toe`, RFC 8417 §2.2), or was told.
+/// The time of the event (`toe`, RFC 8417 §2.2), or else of the report.
 fn happened_at(claims: &Value, issued_at: i64) -> Result<DateTime<Utc>, NoticeRefusal> {
     time(number(claims, "toe").filter(|toe| (0..=issued_at).contains(toe)).unwrap_or(issued_at))
 }
 
-/// What the events ask for, of people whom the issuer names as it does at a sign-in.
+/// The effects of the events, for people whom the issuer names as at a sign-in.
 fn effects(flow: &Flow, claims: &Value, events: &Map<String, Value>, issuer: &str) -> Vec<NoticeEvent> {
     let mut asked = Vec::new();
     for (event_type, event) in events {
@@ -144,8 +146,8 @@ fn effects(flow: &Flow, claims: &Value, events: &Map<String, Value>, issuer: &st
     asked
 }
 
-/// Whom an event is about: its own `subject`, or the token's `sub_id` (RFC 9493) or `sub`. A subject that is said, and is no person
-/// of this issuer, is nobody: Google names a refresh token by a digest of it, for instance.
+/// The person of an event: its own `subject`, or the token's `sub_id` (RFC 9493) or `sub`. A subject that is not a
+/// person of this issuer yields none: Google names a refresh token by its digest, for example.
 fn person(claims: &Value, event: &Value, issuer: &str) -> Option<String> {
     let said = [event.get("subject"), event.get("sub_id"), claims.get("sub_id")].into_iter().flatten().next();
     match said {
@@ -154,8 +156,8 @@ fn person(claims: &Value, event: &Value, issuer: &str) -> Option<String> {
     }
 }
 
-/// The person of a subject identifier: `subject_type` is what RISC called the `format` of RFC 9493, and a `user` may be a part of a
-/// complex one (OpenID Shared Signals Framework §3).
+/// The person of a subject identifier. `subject_type` is RISC's name for the `format` of RFC 9493, and a `user` may be
+/// part of a complex identifier (OpenID Shared Signals Framework §3).
 fn identified(identifier: &Value, issuer: &str) -> Option<String> {
     if let Some(user) = identifier.get("user") {
         return identified(user, issuer);

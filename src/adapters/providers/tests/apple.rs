@@ -1,4 +1,4 @@
-//! Apple, against one that looks at everything it is sent, as the documentation says that Apple does.
+//! Apple, against a stand-in that validates every request as Apple documents.
 
 use chrono::TimeDelta;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -14,7 +14,7 @@ use crate::{
     domain::gateway::{models::signing_key::SigningAlgorithm, services::testing::TestClock},
 };
 
-/// The key of RFC 6979 §A.2.5, in the form in which Apple gives keys out.
+/// The key of RFC 6979 §A.2.5, in the form of Apple's key files.
 pub(super) const PRIVATE_KEY: &str = "-----BEGIN PRIVATE KEY-----\\nMIGTAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBHkwdwIBAQQgya+p2EW6dRZrXCFX\\n\
                                       Z7HWk05Qw9s26JsSe4piKxIPZyGgCgYIKoZIzj0DAQehRANCAARg/tS6JVqdMclh\\n\
                                       63TGNW1owEm4kjth+mzmaWIuYPKftnkD/hAIuLyZpBrp6VYovGTy8bIMLX6fUXej\\n\
@@ -26,12 +26,12 @@ const KEY: &str = "KEY4567890";
 pub(super) const CLIENT: &str = "com.example.web";
 pub(super) const ISSUER: &str = "https://appleid.apple.com";
 
-/// Besides the endpoints, what turns it on.
+/// The settings that enable it, besides the endpoints.
 pub(super) fn settings() -> [(&'static str, &'static str); 4] {
     [("APPLE_CLIENT_ID", CLIENT), ("APPLE_TEAM_ID", TEAM), ("APPLE_KEY_ID", KEY), ("APPLE_PRIVATE_KEY", PRIVATE_KEY)]
 }
 
-/// Why Apple does not take a client secret, if it does not: `invalid_client` ("Creating a client secret", "`ErrorResponse`").
+/// Why Apple refuses a client secret, if it does: `invalid_client` ("Creating a client secret", "`ErrorResponse`").
 pub(super) fn judge_secret(seen: &Seen, now: i64) -> Result<(), &'static str> {
     const SIX_MONTHS: i64 = 15_777_000;
     let form = seen.form();
@@ -93,7 +93,7 @@ impl Apple {
         })
     }
 
-    /// Signs this in exchange for the code.
+    /// Signs these claims in exchange for the code.
     fn says(&self, claims: &Value) {
         let (clock, id_token) = (self.clock.clone(), self.signer.sign(claims));
         self.fake.on_asking("POST /token", move |seen| {
@@ -182,7 +182,7 @@ async fn a_code_is_exchanged_with_a_secret_of_its_own() {
     let secret = || value(&apple.fake.last("POST /token").form(), "client_secret").unwrap().to_owned();
     let first = secret();
 
-    // A year later nobody has renewed anything.
+    // A year later, without any renewal.
     apple.clock.pass(TimeDelta::days(365));
     let refreshed = provider.refresh(&tokens).await.unwrap();
     assert_eq!(tokens.refreshed(refreshed).refresh_token, Some(Secret::new("s3cret-refresh")));
@@ -212,7 +212,7 @@ async fn a_client_that_apple_does_not_know_is_the_operators_to_mend() {
         assert_eq!(provider.refresh(&tokens(Some("s3cret-refresh"))).await, Err(misconfigured("invalid_client")));
         assert_eq!(provider.revoke(&tokens(None)).await, Err(misconfigured("invalid_client")));
     }
-    // It throws back what it was sent.
+    // The provider echoes the request.
     apple.fake.on_asking("POST /token", |seen| (400, json!({"error": value(&seen.form(), "client_secret")})).into());
     assert_eq!(apple.provider().exchange(&code()).await.map(drop), Err(refused("unnamed_error")));
 }
@@ -233,7 +233,7 @@ async fn codes_and_refresh_tokens_that_are_no_good_end_the_grant() {
 }
 
 #[tokio::test]
-async fn an_id_token_that_is_not_for_this_sign_in_signs_nobody_in() {
+async fn an_id_token_of_another_sign_in_is_refused() {
     let apple = Apple::start().await;
     for (claim, wrong, outcome) in [
         ("nonce", json!("another"), ProviderError::NonceMismatch),
@@ -301,7 +301,7 @@ async fn a_grant_is_taken_back_by_its_refresh_token() {
     }
 }
 
-/// What the gateway makes is what the example of RFC 7515 §A.3 is: a signature of two numbers, not of DER.
+/// The signature has the form of the example in RFC 7515 §A.3: two numbers, not DER.
 #[tokio::test]
 async fn a_secret_signed_by_another_key_is_told_apart() {
     let apple = Apple::start().await;
@@ -363,7 +363,7 @@ mod notices {
         provider.verify_notice(&UnverifiedNotice { authorization: None, headers: BTreeMap::new(), body }).await
     }
 
-    /// A notice that is proven, about Mina if she took everything back.
+    /// A verified notice that Mina revoked the grant, if `took_back`.
     fn mina(took_back: bool) -> VerifiedNotice {
         let event = || NoticeEvent { subject: "001234.abcd.0123".to_owned(), kind: NoticeKind::GrantsRevoked };
         VerifiedNotice {
@@ -377,7 +377,7 @@ mod notices {
     }
 
     #[tokio::test]
-    async fn whoever_revokes_or_deletes_has_taken_everything_back() {
+    async fn revoking_or_deleting_ends_the_grants() {
         let apple = Apple::start().await;
         let provider = apple.provider();
         for kind in ["consent-revoked", "account-delete", "account-deleted"] {
@@ -424,7 +424,7 @@ mod notices {
         of_app["aud"] = json!("com.example.app");
         let provider_of_app = apple.provider_with(&[("APPLE_APP_ID", "com.example.app")]);
         assert_eq!(apple.outcome_of(&*provider_of_app, &of_app).await, Ok(mina(true)));
-        // The keys are asked for again, so that one that is not there is known not to be.
+        // The keys are fetched again, to be sure that this one is unknown.
         apple.clock.pass(TimeDelta::seconds(60));
 
         let other = Signer::new(SigningAlgorithm::Rs256).sign(&good);
@@ -483,7 +483,7 @@ mod notices {
         };
         exchange(&apple).await.unwrap();
         apple.clock.pass(TimeDelta::seconds(60));
-        // Somebody sends notices with keys of their own.
+        // A sender of notices uses keys of their own.
         let forged = Signer::new(SigningAlgorithm::Rs256).sign(&Apple::notice_of("consent-revoked"));
         assert_eq!(told(&*provider, &forged).await, Err(NoticeRefusal::Unverified));
         assert_eq!(apple.fake.count("GET /jwks"), 2);

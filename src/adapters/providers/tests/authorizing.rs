@@ -1,4 +1,4 @@
-//! Where browsers are sent, to the letter.
+//! The exact URLs that browsers are sent to.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::gateway::models::{account::ProviderIdentity, login::LoginHint};
 
-/// Nobody is asked who signs in: these endpoints are known.
+/// The endpoints are known, so building a URL makes no request.
 const NOWHERE: &str = "http://127.0.0.1:1";
-/// What every request begins with.
+/// The common beginning of every request.
 const BEGIN: &str = "response_type=code&client_id=client%3A1\
                      &redirect_uri=https%3A%2F%2Fwww.jinmini.com%2Flogin%2Fany%2Fcallback&state=s3cret-state";
 pub(super) const PKCE: &str = "code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
@@ -18,21 +18,21 @@ fn at(prefix: &str, more: &[(&str, &str)]) -> Arc<dyn Provider> {
     provider_with(prefix, NOWHERE, &TestClock::at(NOW), more)
 }
 
-/// The URL, without what every one begins with.
+/// The URL without its common beginning.
 async fn url(provider: &dyn Provider, request: &AuthorizationRequest) -> String {
     let url = provider.authorize_url(request).await.unwrap();
     let (endpoint, query) = url.split_once('?').unwrap();
     assert!(endpoint.ends_with("/authorize"), "{url}");
-    // What Apple calls a client is of another form.
+    // Apple's client ids have another form.
     query.replacen(super::apple::CLIENT, "client%3A1", 1).replacen(BEGIN, "…", 1)
 }
 
-/// The same of a request that asks for nothing special.
+/// The URL of a request with default options.
 pub(super) async fn usual(provider: &dyn Provider) -> String {
     url(provider, &request(provider)).await
 }
 
-/// A request that asks for everything.
+/// A request with all options.
 fn all(provider: &dyn Provider, more_scopes: &[&str]) -> AuthorizationRequest {
     AuthorizationRequest {
         more_scopes: more_scopes.iter().map(|&scope| scope.to_owned()).collect(),
@@ -65,7 +65,7 @@ impl Discovered {
 }
 
 #[tokio::test]
-async fn nobody_is_asked_for_what_they_have_allowed() {
+async fn granted_scopes_are_not_asked_for_again() {
     let google = at("GOOGLE", &[]);
     let scope = "scope=openid+email+profile";
     assert_eq!(usual(&*google).await, format!("…&{scope}&{PKCE}&nonce=s3cret-nonce&access_type=offline"));
@@ -185,7 +185,7 @@ async fn consent_is_asked_for_where_it_brings_a_refresh_token_and_the_settings_s
 }
 
 #[tokio::test]
-async fn whoever_is_to_come_back_is_named_as_the_provider_knows_them() {
+async fn a_returning_person_is_named_in_the_providers_own_terms() {
     let mina = |provider: &dyn Provider, email: Option<&str>| ProviderIdentity {
         provider: provider.name().clone(),
         subject: "1122334455".to_owned(),
@@ -202,7 +202,7 @@ async fn whoever_is_to_come_back_is_named_as_the_provider_knows_them() {
     assert_eq!((hint(&*idp, None), hint(&*kakao, Some("mina@example.com"))), (None, None));
 }
 
-/// What the operator writes into the address counts, and nothing stands there twice.
+/// The operator's parameters in the URL take precedence, and no parameter appears twice.
 #[tokio::test]
 async fn the_endpoints_own_parameters_win() {
     let own = "scope=openid+email&prompt=select_account&access_type=online&login_hint=a%40b&hl=ko&include_granted_scopes=false";

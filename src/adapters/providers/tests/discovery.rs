@@ -82,7 +82,7 @@ async fn a_nonce_is_always_used_and_pkce_unless_it_is_off() {
 }
 
 #[tokio::test]
-async fn who_knows_no_basic_gets_the_secret_in_the_form() {
+async fn a_provider_without_basic_gets_the_secret_in_the_form() {
     let idp = idp().await;
     idp.with("token_endpoint_auth_methods_supported", json!(["client_secret_post", "private_key_jwt"]));
     idp.provider.exchange(&code()).await.unwrap();
@@ -112,7 +112,7 @@ async fn an_issuer_that_is_away_is_not_asked_at_once_again_and_its_fault_is_stil
     }
     assert_eq!(idp.fake.count(DOCUMENT), 1);
     idp.clock.pass(TimeDelta::seconds(5));
-    // A fault in the metadata is no fault of the grant.
+    // A fault in the metadata is not a fault of the grant.
     idp.fake.on(DOCUMENT, (400, json!({"error": "invalid_grant"})));
     assert_eq!(refresh().await, Err(refused("http_400")));
     idp.clock.pass(TimeDelta::seconds(5));
@@ -242,10 +242,10 @@ async fn what_the_id_token_does_not_say_userinfo_may_if_it_is_about_the_same_per
 }
 
 #[tokio::test]
-async fn an_email_counts_as_proven_by_whoever_judges_it() {
+async fn an_email_is_proven_by_the_source_that_names_it() {
     let idp = idp().await;
     let (mine, other) = ("mina@example.com", "other@example.com");
-    // What the id token says of e-mails, what userinfo do, and which e-mail is proven.
+    // The id token's claims on e-mails, those of userinfo, and the proven e-mail.
     for (said, told, proven, asked) in [
         (json!({"email": mine, "email_verified": true}), json!({}), Some(mine), false),
         (json!({"email": mine, "email_verified": false}), json!({"email_verified": true}), None, false),
@@ -286,7 +286,7 @@ async fn a_grant_is_taken_back_where_the_provider_says() {
     assert_eq!(idp.provider.revoke(&tokens(Some("s3cret-r"))).await, Err(ProviderError::Unsupported));
 }
 
-/// RFC 8414 §2 would have Basic, but a provider that lists its methods once means both endpoints.
+/// RFC 8414 §2 would require Basic, but a provider that lists its methods once means both endpoints.
 #[tokio::test]
 async fn where_grants_are_taken_back_the_token_endpoints_method_counts_if_none_is_listed() {
     let (token, revoke) = ("token_endpoint_auth_methods_supported", "revocation_endpoint_auth_methods_supported");
@@ -308,7 +308,7 @@ async fn where_grants_are_taken_back_the_token_endpoints_method_counts_if_none_i
     }
 }
 
-/// As LINE does on the web, whatever its metadata say (developers.line.biz/en/docs/line-login/verify-id-token).
+/// As LINE does on the web, despite its metadata (developers.line.biz/en/docs/line-login/verify-id-token).
 #[tokio::test]
 async fn the_client_secret_signs_id_tokens_where_the_settings_say_so_and_nowhere_else() {
     use jsonwebtoken::{Algorithm, EncodingKey, Header};

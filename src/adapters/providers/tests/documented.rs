@@ -1,8 +1,8 @@
-//! The providers as their documentation has them: a table of provider × operation, one case for each response that is
-//! documented there, with its source. The cases of a provider are in a file of its own below.
+//! The providers as documented: a table of provider × operation, one case for each documented response, with its
+//! source. Each provider's cases are in a file of its own below.
 //!
-//! Another operation is another [`Operation`], an arm in [`Case::endpoint`] and [`ask`], and cases at each provider: the last
-//! test fails until each has some.
+//! A new operation needs a new [`Operation`], an arm in [`Case::endpoint`] and [`ask`], and cases at each provider: the
+//! last test fails until each has some.
 
 mod apple;
 mod discord;
@@ -33,30 +33,30 @@ use crate::domain::gateway::{
 /// A column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Operation {
-    /// A code becomes tokens.
+    /// Exchange a code for tokens.
     Token,
-    /// The provider tells who the person is.
+    /// Identify the person.
     Person,
-    /// A grant gets its next access token.
+    /// Refresh a grant.
     Refresh,
-    /// A grant is taken back.
+    /// Revoke a grant.
     Revoke,
 }
 
 const OPERATIONS: [Operation; 4] = [Operation::Token, Operation::Person, Operation::Refresh, Operation::Revoke];
 
-/// What comes of a response.
+/// The outcome of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Outcome {
-    /// It is done, or need not be done.
+    /// Success, or nothing to do.
     Done,
-    /// The grant, or the code, is not valid: the person has to sign in again.
+    /// The grant, or the code, is invalid: the person must sign in again.
     GrantEnds(&'static str),
-    /// The operator has something to mend.
+    /// The operator must correct something.
     OurFault(&'static str),
-    /// The provider is down, or wants to be asked less.
+    /// The provider is down, or its rate limit is reached.
     TheirFault(&'static str),
-    /// It is not known why, so nothing ends.
+    /// The cause is unknown, so nothing ends.
     Unknown(&'static str),
 }
 
@@ -78,36 +78,36 @@ struct Case {
     operation: Operation,
     response: Reply,
     outcome: Outcome,
-    /// Where it is documented, or where it was seen if it is not.
+    /// The documentation of the response, or where it was seen.
     source: &'static str,
 }
 
-/// Makes a notice that nobody has proven.
+/// Makes a notice without proof.
 type Unproven = fn() -> NoticeBody;
 
 /// A row of the table.
 struct Provided {
-    /// Of its variables.
+    /// The prefix of its variables.
     prefix: &'static str,
     /// Other variables.
     settings: Vec<(&'static str, &'static str)>,
-    /// Of its id tokens; without one they are the fake's.
+    /// The issuer of its id tokens; without one it is the fake's.
     issuer: Option<&'static str>,
-    /// Whom they are about.
+    /// The subject of its id tokens.
     subject: &'static str,
-    /// Whom they are for.
+    /// The audience of its id tokens.
     audience: &'static str,
-    /// Whether the client secret signs them.
+    /// Whether the client secret signs its id tokens.
     by_secret: bool,
-    /// What the browser is sent with, behind what every request has, and where that is documented.
+    /// The authorization query besides the common parameters, and its documentation.
     authorization: Option<(&'static str, &'static str)>,
-    /// A notice without proof, as anybody could send it, and where the provider's are documented; nothing if it documents none.
+    /// A notice without proof, and its documentation; none if the provider documents no notices.
     notice: Option<(Unproven, &'static str)>,
-    /// How it is told to take a grant back.
+    /// How a revocation names the grant.
     revokes_by: &'static str,
-    /// Whether the id token alone says who the person is: nothing else is asked.
+    /// Whether the id token alone identifies the person, without another request.
     only_by_id_token: bool,
-    /// Good responses of everything else that is asked on the way: `GET /userinfo` and the like.
+    /// Successful responses of all other requests: `GET /userinfo` and the like.
     on_the_way: Vec<(&'static str, Value)>,
     cases: Vec<Case>,
 }
@@ -203,7 +203,7 @@ fn table() -> Vec<Provided> {
     ]
 }
 
-/// Has the gateway carry out an operation.
+/// Makes the gateway carry out an operation.
 async fn ask(provider: &dyn Provider, operation: Operation) -> Result<(), ProviderError> {
     let kept = tokens(Some("s3cret-refresh"));
     match operation {
@@ -213,10 +213,10 @@ async fn ask(provider: &dyn Provider, operation: Operation) -> Result<(), Provid
     }
 }
 
-/// `ID_TOKEN` in a response stands for one that is good.
+/// `ID_TOKEN` in a response is replaced with a valid one.
 const ID_TOKEN: &str = "ID_TOKEN";
 
-/// The provider of a row, and what stands in for it.
+/// The provider of a row, and its stand-in.
 async fn set_up(row: &Provided, signer: &Signer) -> (Arc<dyn Provider>, Fake) {
     let fake = Fake::start().await;
     let issuer = row.issuer.map_or_else(|| fake.url(""), str::to_owned);
@@ -232,7 +232,7 @@ async fn set_up(row: &Provided, signer: &Signer) -> (Arc<dyn Provider>, Fake) {
 }
 
 impl Provided {
-    /// A response with a good id token in its place.
+    /// A response with a valid id token inserted.
     fn signed(&self, response: &Reply, fake: &Fake, signer: &Signer) -> Reply {
         let mut claims = claims(&self.issuer.map_or_else(|| fake.url(""), str::to_owned));
         claims["sub"] = json!(self.subject);
@@ -265,9 +265,9 @@ async fn the_browser_is_sent_with_what_the_documentation_names() {
     }
 }
 
-/// What the good ones do is in `notices`, `security_events` and `apple`.
+/// The effects of valid notices are tested in `notices`, `security_events` and `apple`.
 #[tokio::test]
-async fn notices_are_taken_from_those_who_document_some_and_with_their_proof_alone() {
+async fn notices_need_a_provider_that_documents_them_and_its_proof() {
     let signer = Signer::new(SigningAlgorithm::Es256);
     for row in table() {
         let (provider, _fake) = set_up(&row, &signer).await;
@@ -328,7 +328,7 @@ fn no_cell_is_empty_and_each_case_names_its_source() {
         let good = with(&|outcome| *outcome == Outcome::Done);
         assert_eq!(good, all_but(only_by_id_token), "{prefix}: nothing that is good");
         let bad = with(&|outcome| *outcome != Outcome::Done);
-        // What only adds to the id token may fail.
+        // Requests that only complete the id token may fail.
         assert_eq!(bad, all_but(on_the_way.is_empty()), "{prefix}: nothing that is not");
         let ended = with(&|outcome| matches!(outcome, Outcome::GrantEnds(_)));
         assert!(ended.contains(&Operation::Refresh), "{prefix}: nothing ends a grant");

@@ -1,6 +1,6 @@
-//! Microsoft Entra: whose people come in, under which name, and with which e-mail. The claims are those of
-//! learn.microsoft.com/entra/identity-platform/id-token-claims-reference, the metadata and the keys' `issuer` those that
-//! login.microsoftonline.com publishes.
+//! Microsoft Entra: admitted people, their subjects and their e-mails. The claims are those of
+//! learn.microsoft.com/entra/identity-platform/id-token-claims-reference; the metadata and the keys' `issuer` are those
+//! that login.microsoftonline.com publishes.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ struct Site {
 }
 
 impl Site {
-    /// Entra as it is asked for a tenant, and what it then says that the issuer is (behind its address).
+    /// Entra with the tenant of the setting, and the issuer in its metadata (after the base URL).
     async fn new(tenant: &str, issuer: &str, more: &[(&str, &str)]) -> Self {
         let fake = Fake::start().await;
         let signer = Signer::new(SigningAlgorithm::Rs256);
@@ -40,7 +40,7 @@ impl Site {
         Self { fake, tenant: tenant.to_owned(), signer, provider }
     }
 
-    /// One for everybody: the keys are for every issuer, so say the keys.
+    /// Entra for all tenants: the keys name the issuer template.
     async fn common(more: &[(&str, &str)]) -> Self {
         Self::new("common", "{tenantid}", more).await
     }
@@ -59,7 +59,7 @@ impl Site {
         claims
     }
 
-    /// What comes of an id token, if this is who the keys are for.
+    /// The outcome for an id token, with keys published for this issuer.
     async fn outcome_of(&self, id_token: &str, key_issuer: &str) -> Result<(String, Option<String>), ProviderError> {
         let mut jwk = self.signer.jwk.clone();
         // Entra's keys name no algorithm.
@@ -158,7 +158,7 @@ async fn each_tenant_of_many_is_an_issuer_of_its_own() {
     }
 }
 
-/// The keys of personal accounts are in the same set as those of all tenants, and say whose they are.
+/// The keys of personal accounts are in the same set as those of all tenants, and name their issuer.
 #[tokio::test]
 async fn a_key_signs_for_its_own_issuer_alone() {
     for (key_issuer, tenant, is_good) in [
@@ -212,7 +212,7 @@ async fn an_address_is_proven_only_where_its_domains_owner_was_verified() {
         let (_, email) = site.outcome(&claims).await.unwrap();
         assert_eq!(email.as_deref(), is_proven.then_some("mina@example.com"), "{edov}");
     }
-    // What anybody's administrator can write is no proof.
+    // Any tenant's administrator can write these: they prove nothing.
     let mut claims = site.claims(CONTOSO);
     claims["email_verified"] = json!(true);
     claims["preferred_username"] = json!("mina@example.com");

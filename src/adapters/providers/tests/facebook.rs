@@ -69,7 +69,7 @@ async fn permissions_are_deleted_with_a_proof() {
 }
 
 #[tokio::test]
-async fn whoever_signed_up_with_a_phone_has_no_address() {
+async fn accounts_by_phone_number_have_no_address() {
     let (fake, provider) = facebook().await;
     fake.on("GET /userinfo", json!({"id": "10158"}));
     let (_, identity) = provider.exchange(&code()).await.unwrap();

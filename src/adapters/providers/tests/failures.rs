@@ -1,4 +1,4 @@
-//! What does not go well, at the hand of GitHub; the flow is everybody's.
+//! Failures, with GitHub as the example; the flow is the same for all.
 
 use serde_json::json;
 use tokio::{
@@ -135,7 +135,7 @@ async fn what_passes_is_named_by_its_code_or_its_status() {
 }
 
 #[tokio::test]
-async fn that_our_own_secret_is_wrong_costs_nobody_a_grant() {
+async fn a_wrong_client_secret_ends_no_grant() {
     let outcome = refresh_of((401, json!({"error": "invalid_client"}))).await;
     assert_eq!(outcome, Err(misconfigured("invalid_client")));
 }

@@ -1,4 +1,4 @@
-//! A provider's stand-in: says what it was told to say, and remembers what it was asked.
+//! A stand-in for a provider: sends preset responses, and records requests.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 use url::form_urlencoded;
 
-/// What was asked.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     /// `POST /token`
@@ -35,7 +35,7 @@ fn pairs(text: &str) -> Vec<(String, String)> {
     form_urlencoded::parse(text.as_bytes()).map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
 }
 
-/// What to say.
+/// A response.
 #[derive(Debug, Clone)]
 pub(super) struct Reply {
     status: u16,
@@ -54,7 +54,7 @@ impl Reply {
         self
     }
 
-    /// The same with a part of the body replaced.
+    /// The response with a part of the body replaced.
     pub(super) fn with(self, part: &str, by: &str) -> Self {
         Self { body: self.body.replace(part, by), ..self }
     }
@@ -76,7 +76,7 @@ impl From<(u16, Value)> for Reply {
     }
 }
 
-/// What comes of a question.
+/// Chooses the response to a request.
 type Answering = Box<dyn Fn(&Seen) -> Reply + Send>;
 
 #[derive(Default)]
@@ -85,7 +85,7 @@ struct State {
     seen: Vec<Seen>,
 }
 
-/// The stand-in. It ends with the test.
+/// The stand-in. It stops with the test.
 pub(super) struct Fake {
     base: String,
     state: Arc<Mutex<State>>,
@@ -110,30 +110,30 @@ impl Fake {
         format!("{}{path}", self.base)
     }
 
-    /// Says this from now on.
+    /// Sends this response from now on.
     pub(super) fn on(&self, what: &str, reply: impl Into<Reply>) -> &Self {
         let reply = reply.into();
         self.on_asking(what, move |_| reply.clone())
     }
 
-    /// Says from now on what comes of the question.
+    /// Chooses responses with this from now on.
     pub(super) fn on_asking(&self, what: &str, reply: impl Fn(&Seen) -> Reply + Send + 'static) -> &Self {
         self.state.lock().unwrap().replies.insert(what.to_owned(), Box::new(reply));
         self
     }
 
-    /// Everything that was asked, oldest first.
+    /// All requests, oldest first.
     pub(super) fn seen(&self) -> Vec<Seen> {
         self.state.lock().unwrap().seen.clone()
     }
 
-    /// The last time that this was asked.
+    /// The last request of this kind.
     pub(super) fn last(&self, what: &str) -> Seen {
         let seen = self.seen();
         seen.iter().rfind(|seen| seen.what == what).unwrap_or_else(|| panic!("no {what} in {seen:#?}")).clone()
     }
 
-    /// How often this was asked.
+    /// The number of requests of this kind.
     pub(super) fn count(&self, what: &str) -> usize {
         self.seen().iter().filter(|seen| seen.what == what).count()
     }

@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::gateway::models::signing_key::SigningAlgorithm;
 
 #[tokio::test]
-async fn the_id_token_says_who_it_is_and_nobody_else_is_asked() {
+async fn the_id_token_alone_identifies_the_person() {
     let signer = Signer::new(SigningAlgorithm::Rs256);
     let fake = Fake::start().await;
     let mut all = claims("accounts.google.com");
@@ -35,7 +35,7 @@ async fn the_id_token_says_who_it_is_and_nobody_else_is_asked() {
 }
 
 #[tokio::test]
-async fn the_refresh_token_stays_and_an_id_token_that_nobody_checked_is_dropped() {
+async fn the_refresh_token_stays_and_an_unchecked_id_token_is_dropped() {
     let fake = Fake::start().await;
     fake.on("POST /token", json!({"access_token": "s3cret-2", "expires_in": 3599, "id_token": "a.b.c"}));
     let google = provider("GOOGLE", &fake);
@@ -83,7 +83,7 @@ async fn with_a_hosted_domain_the_claim_counts_and_not_the_hint() {
     ] {
         let mut claims = claims("https://accounts.google.com");
         claims["hd"] = hd.clone();
-        // The address proves nothing: anybody can have a Google account with one.
+        // The address proves nothing: a Google account can have any.
         claims["email"] = json!("mina@jinmini.com");
         fake.on("POST /token", json!({"access_token": "s3cret-access", "id_token": signer.sign(&claims)}));
         let outcome = closed.exchange(&code()).await;

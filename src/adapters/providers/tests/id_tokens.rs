@@ -1,4 +1,4 @@
-//! Each check of an id token, by a token that is good but for this.
+//! Each check of an id token, with a token that is valid except for this.
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -13,7 +13,7 @@ use crate::{
     domain::gateway::{models::signing_key::SigningAlgorithm, services::ports::Keysmith},
 };
 
-/// Signs as a provider does.
+/// Signs like a provider.
 pub(super) struct Signer {
     kid: String,
     algorithm: Algorithm,
@@ -32,7 +32,7 @@ impl Signer {
         Self { kid: pair.kid, algorithm, key, jwk: pair.public_jwk.unwrap() }
     }
 
-    /// One with a key on the other curve of NIST.
+    /// A key on the other curve of NIST.
     fn on_p384() -> Self {
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &SystemRandom::new()).unwrap();
         let key = EncodingKey::from_ec_der(document.as_ref());
@@ -41,7 +41,7 @@ impl Signer {
         Self { kid: "p-384".to_owned(), algorithm: Algorithm::ES384, key, jwk }
     }
 
-    /// The same key for another algorithm, as the key itself says.
+    /// The key with another `alg` member.
     fn by(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = algorithm;
         self.jwk["alg"] = json!(algorithm);
@@ -57,7 +57,7 @@ impl Signer {
         Header { kid: Some(self.kid.clone()), ..Header::new(self.algorithm) }
     }
 
-    /// The same as another type of token, or as none.
+    /// A token with another type, or with none.
     pub(super) fn sign_as(&self, typ: Option<&str>, claims: &Value) -> String {
         jsonwebtoken::encode(&Header { typ: typ.map(str::to_owned), ..self.header() }, claims, &self.key).unwrap()
     }
@@ -73,7 +73,7 @@ pub(super) fn signed_with_secret(claims: &Value) -> String {
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).unwrap()
 }
 
-/// Claims that are all right.
+/// Valid claims.
 pub(super) fn claims(issuer: &str) -> Value {
     json!({
         "iss": issuer, "sub": "u-1", "aud": "client:1", "azp": "client:1", "exp": NOW + 300, "iat": NOW,
@@ -166,7 +166,7 @@ async fn every_claim_is_checked() {
         let outcome = outcome_of(&signer, &token).await;
         assert_eq!(bad_answer(outcome), format!("the id token {flaw}"), "{claim}: {value}");
     }
-    // That is the fault of whoever sent the nonce.
+    // The sender of the nonce is at fault.
     for nonce in [json!("another"), json!(null), json!(1)] {
         let outcome = outcome_of(&signer, &signer.sign(&with(claims(GOOGLE), "nonce", nonce))).await;
         assert_eq!(outcome, Err(ProviderError::NonceMismatch));

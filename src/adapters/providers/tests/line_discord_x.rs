@@ -1,4 +1,4 @@
-//! LINE, Discord and X: who the person is, how they know us, and what they take back.
+//! LINE, Discord and X: identities, client authentication, and revocation.
 
 use serde_json::{Value, json};
 

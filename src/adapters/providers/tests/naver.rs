@@ -63,7 +63,7 @@ async fn every_body_may_be_an_error() {
     fake.on("GET /userinfo", json!({"resultcode": "00", "id": "1"}));
     assert_eq!(bad_answer(provider.exchange(&code()).await), "it does not say who the person is (id)");
 
-    // With status 200, wherever it is asked.
+    // With status 200, at every endpoint.
     let error = json!({"error": "invalid_token", "error_description": "s3cret-aaa"});
     fake.on("GET /userinfo", error.clone()).on("POST /revoke", json!({"error": "invalid_request"}));
     assert_eq!(provider.exchange(&code()).await, Err(refused("invalid_token")));

@@ -1,5 +1,5 @@
-//! Notices that somebody took back at the provider what they allowed. Those that are written out here were made with other
-//! people's tools (Python's hmac, OpenSSL's aes-128-cbc), as the providers document them.
+//! Notices that a person revoked a grant at the provider. The literal ones were made with independent tools (Python's
+//! hmac, OpenSSL's aes-128-cbc), as the providers document them.
 
 use std::collections::BTreeMap;
 
@@ -27,12 +27,12 @@ fn notice(parameters: &[(&'static str, &str)]) -> UnverifiedNotice {
     UnverifiedNotice { authorization: None, headers: BTreeMap::new(), body: NoticeBody::Parameters(parameters) }
 }
 
-/// What a notice says, but for its id.
+/// A notice without its id.
 fn said(verified: VerifiedNotice) -> VerifiedNotice {
     VerifiedNotice { id: None, ..verified }
 }
 
-/// That this person took back what they allowed.
+/// This person revoked their grants.
 fn about(
     subject: &str,
     sent_at: Option<i64>,
@@ -64,7 +64,7 @@ mod facebook {
         provider("FACEBOOK").verify_notice(&notice(&[("signed_request", signed_request)])).await.map(said)
     }
 
-    /// As Facebook would sign it.
+    /// Signs like Facebook.
     fn signed(payload: &Value) -> String {
         let payload = BASE64.encode(payload.to_string());
         format!("{}.{payload}", hmac_of(b"s3cret/client", &payload))
@@ -74,7 +74,7 @@ mod facebook {
     async fn a_signed_request_says_who() {
         let alice = || about("10158", Some(NOW), Acknowledgement::Ok, Unacknowledged::Told);
         assert_eq!(outcome_of(SIGNED).await, Ok(alice()));
-        // Padded and of the other kind, as PHP's decoder takes it, too.
+        // Padded and in the other alphabet, which PHP's decoder also accepts.
         let (signature, payload) = SIGNED.split_once('.').unwrap();
         let signature = signature.replace('-', "+").replace('_', "/");
         assert_eq!(outcome_of(&format!("{signature}=.{payload}")).await, Ok(alice()));
@@ -112,17 +112,17 @@ mod facebook {
         let forged = SIGNED.replace("Ukgu", "Ukgv");
         assert_eq!(provider("FACEBOOK").verify_notice(&request(&forged)).await, Err(NoticeRefusal::Unverified));
         assert_eq!(provider("FACEBOOK").verify_notice(&request("")).await, Err(NoticeRefusal::Malformed));
-        // The same text, however its signature is written, is the same request.
+        // The text is the request: its signature may be encoded in several ways.
         let (signature, payload) = SIGNED.split_once('.').unwrap();
         let otherwise = format!("{}=.{payload}", signature.replace('-', "+").replace('_', "/"));
         let id = async |text: &str| provider("FACEBOOK").verify_notice(&request(text)).await.unwrap().id;
         assert_eq!(id(&otherwise).await, id(SIGNED).await);
-        // What the SDK hands a browser, to sign in by, and what says nothing of when.
+        // A signed request that the SDK gives a browser for signing in, and one without a time.
         for payload in [
             json!({"algorithm": "HMAC-SHA256", "user_id": "7", "issued_at": NOW, "code": "c"}),
             json!({"algorithm": "HMAC-SHA256", "user_id": "7", "issued_at": NOW, "oauth_token": "t"}),
             json!({"algorithm": "HMAC-SHA256", "user_id": "7"}),
-            // Times that are none.
+            // Invalid times.
             json!({"algorithm": "HMAC-SHA256", "user_id": "7", "issued_at": 8_210_266_876_799_i64}),
             json!({"algorithm": "HMAC-SHA256", "user_id": "7", "issued_at": 253_402_300_800_i64}),
             json!({"algorithm": "HMAC-SHA256", "user_id": "7", "issued_at": -1}),
@@ -131,7 +131,7 @@ mod facebook {
             let outcome = provider("FACEBOOK").verify_notice(&request(&signed(&payload))).await;
             assert_eq!(outcome, Err(NoticeRefusal::Malformed), "{payload}");
         }
-        // Nobody else has such a callback, whatever the proof.
+        // No other provider has such a callback, whatever the proof.
         for prefix in ["NAVER", "KAKAO", "GITHUB", "GOOGLE", "OIDC_OKTA"] {
             let request =
                 UnverifiedNotice { authorization: Some(Secret::new("KakaoAK s3cret-admin-key")), ..request(SIGNED) };
@@ -184,7 +184,7 @@ mod naver {
         provider("NAVER").verify_notice(&notice).await.map(said)
     }
 
-    /// As Naver would sign it.
+    /// Signs like Naver.
     async fn signed(client_id: &str, encrypted: &str, timestamp: &str) -> Result<VerifiedNotice, NoticeRefusal> {
         let text = format!("clientId={client_id}&encryptUniqueId={encrypted}&timestamp={timestamp}");
         let signature = hmac_of(&Md5::digest("s3cret/client"), &text);
@@ -275,7 +275,7 @@ mod kakao {
     }
 
     #[tokio::test]
-    async fn who_knows_the_admin_key_says_who() {
+    async fn the_admin_key_proves_a_notice() {
         for authorization in ["KakaoAK s3cret-admin-key", "kakaoak  s3cret-admin-key"] {
             let outcome = outcome_of(Some(authorization), &[("user_id", "123456789")]).await;
             assert_eq!(outcome, Ok(about("123456789", None, Acknowledgement::Ok, Unacknowledged::Lost)));
@@ -283,7 +283,7 @@ mod kakao {
     }
 
     #[tokio::test]
-    async fn who_does_not_know_it_says_nothing() {
+    async fn a_notice_without_the_admin_key_is_refused() {
         for authorization in [
             None,
             Some(""),
@@ -294,7 +294,7 @@ mod kakao {
             Some("KakaoAK S3CRET-ADMIN-KEY"),
             Some("Bearer s3cret-admin-key"),
             Some("s3cret-admin-key"),
-            // What everybody may see of us is no proof.
+            // Public values prove nothing.
             Some("KakaoAK client:1"),
         ] {
             let outcome = outcome_of(authorization, &[("user_id", "123456789")]).await;
@@ -304,7 +304,7 @@ mod kakao {
     }
 
     #[tokio::test]
-    async fn nobody_and_nonsense_are_malformed() {
+    async fn a_missing_user_and_nonsense_are_malformed() {
         let known = Some("KakaoAK s3cret-admin-key");
         for parameters in [&[][..], &[("user_id", "")], &[("user_id", "a\u{0}")], &[("signature", "1")]] {
             assert_eq!(outcome_of(known, parameters).await, Err(NoticeRefusal::Malformed), "{parameters:?}");
@@ -312,7 +312,7 @@ mod kakao {
     }
 
     #[tokio::test]
-    async fn without_an_admin_key_nobody_is_believed() {
+    async fn without_an_admin_key_no_notice_is_believed() {
         let kakao = provider_at("KAKAO", NOWHERE, &TestClock::at(NOW));
         for authorization in ["KakaoAK ", "KakaoAK s3cret-admin-key"] {
             let notice = UnverifiedNotice {
@@ -381,7 +381,7 @@ mod github {
         let (secret, body, signature) = DOCUMENTED;
         let github = provider_with("GITHUB", NOWHERE, &TestClock::at(NOW), &[("GITHUB_WEBHOOK_SECRET", secret)]);
         let notice = delivery(Some("ping"), body, Some(signature));
-        // It is good, and the text is no JSON.
+        // The signature is valid, but the text is not JSON.
         assert_eq!(github.verify_notice(&notice).await, Err(NoticeRefusal::Malformed));
         let notice = delivery(Some("ping"), "Hello, World", Some(signature));
         assert_eq!(github.verify_notice(&notice).await, Err(NoticeRefusal::Unverified));
@@ -423,7 +423,7 @@ mod github {
     }
 
     #[tokio::test]
-    async fn without_a_webhook_secret_nobody_is_believed() {
+    async fn without_a_webhook_secret_no_notice_is_believed() {
         let notice = delivery(Some("ping"), "{}", Some(&signature_of("{}")));
         assert_eq!(provider("GITHUB").verify_notice(&notice).await, Err(NoticeRefusal::Unsupported));
     }

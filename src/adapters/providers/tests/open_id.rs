@@ -1,4 +1,4 @@
-//! Naver and Kakao with OpenID Connect: what their id tokens have to hold, and that nobody becomes somebody else by it.
+//! Naver and Kakao with OpenID Connect: the checks of their id tokens, and that no person is mistaken for another.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
@@ -7,19 +7,19 @@ use super::id_tokens::{Signer, claims};
 use super::*;
 use crate::domain::gateway::models::signing_key::SigningAlgorithm;
 
-/// What a person has at a provider.
+/// A person's data at a provider.
 struct Site {
     prefix: &'static str,
     issuer: &'static str,
-    /// As the id token has it.
+    /// The subject in the id token.
     sub: &'static str,
     userinfo: Value,
-    /// As whom the gateway knows the person without id tokens.
+    /// The gateway's subject for the person without id tokens.
     subject: &'static str,
 }
 
-/// Claims: developers.naver.com/docs/login/devguide §3.5 documents none; these are those that are seen (iss, aud, azp, sub, nonce, jti,
-/// iat, exp). Profile: developers.naver.com/docs/login/profile.
+/// Claims: developers.naver.com/docs/login/devguide §3.5 documents none; these are seen in practice (iss, aud, azp,
+/// sub, nonce, jti, iat, exp). Profile: developers.naver.com/docs/login/profile.
 fn naver() -> Site {
     Site {
         prefix: "NAVER",
@@ -75,7 +75,7 @@ impl Site {
 }
 
 #[tokio::test]
-async fn whoever_signed_in_by_the_plain_flow_is_the_same_person_by_open_id_connect() {
+async fn the_plain_flow_and_open_id_connect_identify_the_same_person() {
     let signer = Signer::new(SigningAlgorithm::Rs256);
     for site in [naver(), kakao()] {
         let fake = site.with(Some(&signer.sign(&site.claims())), &signer).await;
@@ -157,7 +157,8 @@ async fn kakao_must_tell_of_the_person_of_the_id_token() {
     assert_eq!(bad_answer(outcome), "its userinfo are those of another person");
 }
 
-/// Kakao gives none while a switch of the app is off: developers.kakao.com/docs/latest/ko/kakaologin/prerequisite#kakao-login-oidc.
+/// Kakao issues none while a switch of the app is off:
+/// developers.kakao.com/docs/latest/ko/kakaologin/prerequisite#kakao-login-oidc.
 #[tokio::test]
 async fn without_an_id_token_the_operator_is_told_which_switch_it_takes() {
     let signer = Signer::new(SigningAlgorithm::Rs256);

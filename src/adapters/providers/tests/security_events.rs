@@ -1,4 +1,5 @@
-//! Security Event Tokens (RFC 8417): each check, by a token that is good but for this, and what the documented events ask for.
+//! Security Event Tokens (RFC 8417): each check, with a token that is valid except for this, and the effects of the
+//! documented events.
 
 use std::collections::BTreeMap;
 
@@ -18,11 +19,11 @@ use crate::domain::gateway::{
 const RISC: &str = "https://schemas.openid.net/secevent/risc/event-type/";
 const OAUTH: &str = "https://schemas.openid.net/secevent/oauth/event-type/";
 const KAKAO: &str = "https://schemas.kakao.com/events/oauth/";
-/// As Google's and Kakao's configurations say.
+/// As in Google's and Kakao's configurations.
 const GOOGLE_ISSUER: &str = "https://accounts.google.com/";
 const KAKAO_ISSUER: &str = "https://kauth.kakao.com";
 
-/// An issuer of events, and the provider that hears them.
+/// An issuer of events, and the provider that receives them.
 struct Scene {
     fake: Fake,
     signer: Signer,
@@ -169,14 +170,14 @@ async fn a_person_is_named_in_the_ways_of_the_standards() {
 }
 
 #[tokio::test]
-async fn what_names_no_person_of_the_issuer_is_about_nobody() {
+async fn subjects_that_are_no_person_of_the_issuer_have_no_effect() {
     let scene = Scene::google().await;
     for subject in [
         json!({"subject_type": "iss-sub", "iss": "https://accounts.example.com", "sub": "7"}),
         json!({"subject_type": "email", "email": "mina@example.com"}),
         json!({"subject_type": "id_token_claims", "email": "mina@example.com"}),
         json!({"format": "opaque", "id": "7"}),
-        // A single refresh token: the next refresh finds that it is dead.
+        // A single refresh token: the next refresh finds it invalid.
         json!({"subject_type": "oauth_token", "token_type": "refresh_token", "token_identifier_alg": "prefix", "token": "7"}),
         json!({"sub": "7"}),
         json!("7"),
@@ -229,7 +230,7 @@ async fn every_claim_is_checked() {
     for (claim, value) in [
         ("aud", json!(["client:2", "client:1"])),
         ("iat", json!(NOW + 60)),
-        // Nobody wants one, and one that is there says nothing.
+        // No expiry is needed, and one that exists is ignored.
         ("exp", json!(NOW - 9999)),
         ("toe", json!("soon")),
     ] {
@@ -249,7 +250,7 @@ async fn what_is_signed_by_another_is_not_believed() {
     let (other_head, _) = forged.rsplit_once('.').unwrap();
     assert_eq!(scene.receive(&format!("{other_head}.{signature}")).await, Err(NoticeRefusal::WrongKey));
     assert_eq!(scene.receive(&format!("{head}.")).await, Err(NoticeRefusal::WrongKey));
-    // The client secret is no key.
+    // The client secret is not a key.
     let header = Header { kid: None, ..Header::default() };
     let symmetric = jsonwebtoken::encode(&header, &example(), &EncodingKey::from_secret(b"s3cret/client")).unwrap();
     assert_eq!(scene.receive(&symmetric).await, Err(NoticeRefusal::WrongKey));
@@ -284,7 +285,7 @@ async fn no_id_token_is_an_event_and_no_event_an_id_token() {
         scene.fake.on("POST /token", json!({"access_token": "s3cret-access", "id_token": id_token}));
         scene.provider.exchange(&code()).await
     };
-    // With everything that an id token has.
+    // With all the claims of an id token.
     let both = with(with(id_token_claims(issuer), "events", example()["events"].clone()), "at_hash", json!(null));
     for typ in [None, Some("JWT"), Some("secevent+jwt")] {
         assert_eq!(bad_answer(exchange(typ, &both).await), "the id token is another kind of token", "{typ:?}");
@@ -311,7 +312,7 @@ async fn a_key_is_unknown_only_if_the_issuer_was_asked_for_it() {
     let mut scene = Scene::google().await;
     let forged = Signer::new(SigningAlgorithm::Rs256).sign(&example());
     assert_eq!(scene.receive(&forged).await, Err(NoticeRefusal::WrongKey), "the keys were just fetched");
-    // The issuer begins to use another key, and the keys are not fetched again so soon.
+    // The issuer begins to use another key, and the keys cannot be fetched again so soon.
     scene.signer = Signer::new(SigningAlgorithm::Es256);
     scene.fake.on("GET /keys", scene.signer.jwks());
     for token in [scene.signer.sign(&example()), forged.clone()] {
@@ -324,7 +325,7 @@ async fn a_key_is_unknown_only_if_the_issuer_was_asked_for_it() {
     assert!(matches!(scene.receive(&forged).await, Err(NoticeRefusal::KeysUnavailable(_))));
     scene.clock.pass(chrono::TimeDelta::seconds(60));
     assert_eq!(scene.receive(&forged).await, Err(NoticeRefusal::WrongKey));
-    // If they cannot be fetched, nothing is judged either.
+    // While they cannot be fetched, there is no verdict either.
     scene.clock.pass(chrono::TimeDelta::seconds(60));
     scene.fake.on("GET /keys", json!({}));
     assert!(matches!(scene.receive(&forged).await, Err(NoticeRefusal::KeysUnavailable(_))));

@@ -1,4 +1,4 @@
-//! `/apple/authorize`: the same page, and the way back with a form.
+//! `/apple/authorize`: the same page, and the response by form.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub(super) async fn decide(Data(provider): Data<&Arc<StandIn>>, headers: &Header
     }
 }
 
-/// What is wrong with a request stays here: Apple shows a page, too.
+/// Errors of a request are shown here, not redirected: Apple shows a page, too.
 fn answer(provider: &StandIn, parameters: &Parameters, choice: &Choice<'_>) -> Response {
     let read = || -> Result<(ReturnAddress, Wish), Refusal> {
         Ok((ReturnAddress::of(CLIENT_ID, None, parameters)?, Wish::of(Dialect::Standard, parameters, "form_post")?))
@@ -71,7 +71,7 @@ fn answer(provider: &StandIn, parameters: &Parameters, choice: &Choice<'_>) -> R
     page::post_back(address.url.as_str(), &fields)
 }
 
-/// The name and the address, as they are told once. A name of three syllables of Hangul has its family name in front.
+/// The name and the address, which are sent once. A Hangul name of three syllables begins with the family name.
 fn user_of(person: &Person) -> String {
     let name = person.name.as_str();
     let is_hangul = name.chars().count() == 3 && name.chars().all(|c| ('\u{ac00}'..='\u{d7a3}').contains(&c));

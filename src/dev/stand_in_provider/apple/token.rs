@@ -1,4 +1,4 @@
-//! `/apple/token`, `/apple/revoke` and `/apple/keys`; and `/apple/notice`, which signs a notice to be sent by hand.
+//! `/apple/token`, `/apple/revoke` and `/apple/keys`; and `/apple/notice`, which signs a notice for sending by hand.
 
 use std::sync::Arc;
 
@@ -22,11 +22,11 @@ use super::{
     CLIENT_ID, ISSUER, KEY_ID, PUBLIC_KEY, TEAM_ID, address_of,
 };
 
-/// How long an access token is good.
+/// The lifetime of an access token.
 const LIFE: TimeDelta = TimeDelta::hours(1);
-/// How long an id token and a notice are good.
+/// The lifetime of an id token and a notice.
 const ID_TOKEN_SECONDS: i64 = 24 * 60 * 60;
-/// The longest life of a client secret.
+/// The maximum lifetime of a client secret.
 const SIX_MONTHS: i64 = 15_777_000;
 
 #[handler]
@@ -59,7 +59,7 @@ pub(super) fn keys(Data(provider): Data<&Arc<StandIn>>) -> Response {
     }
 }
 
-/// `GET /apple/notice?type=consent-revoked&person=alice` gives the body of a notice.
+/// `GET /apple/notice?type=consent-revoked&person=alice` returns the body of a notice.
 #[handler]
 pub(super) fn notice(Data(provider): Data<&Arc<StandIn>>, uri: &Uri) -> Response {
     let signed = || -> Result<String, Refusal> {
@@ -81,7 +81,7 @@ pub(super) fn notice(Data(provider): Data<&Arc<StandIn>>, uri: &Uri) -> Response
     }
 }
 
-/// As Apple writes errors.
+/// An error in Apple's format.
 fn refused(refusal: &Refusal) -> Response {
     let body = json!({"error": refusal.code.as_str(), "error_description": refusal.description});
     Json(body).with_status(StatusCode::BAD_REQUEST).into_response()
@@ -110,7 +110,7 @@ async fn exchanged(provider: &StandIn, headers: &HeaderMap, body: Body) -> Resul
     answer(provider, &issued)
 }
 
-/// The client secret is a JWT of the team, and stands in the form.
+/// The client secret is a JWT of the team, sent in the form.
 fn authenticate(provider: &StandIn, headers: &HeaderMap, form: &Parameters) -> Result<(), Refusal> {
     let no_good = |why: &str| Refusal::new(ErrorCode::InvalidClient, why);
     if headers.contains_key(header::AUTHORIZATION) || form.get("client_id") != Some(CLIENT_ID) {

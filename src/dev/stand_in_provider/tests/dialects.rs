@@ -1,10 +1,10 @@
-//! What the provider answers as another.
+//! The provider's imitations of others.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::*;
 
-/// The claims of an id token; its signature is for clients to check.
+/// The claims of an id token; clients verify the signature.
 fn claims(tokens: &Value) -> Value {
     let part = tokens["id_token"].as_str().unwrap().split('.').nth(1).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()

@@ -1,4 +1,4 @@
-//! What goes well.
+//! Successful flows.
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
@@ -12,14 +12,14 @@ use tokio::{
 
 use super::*;
 
-/// The claims of an id token whose signature is good.
+/// The claims of an id token with a valid signature.
 fn verified(id_token: &str, keys: &Value) -> Value {
     let keys: JwkSet = serde_json::from_value(keys.clone()).unwrap();
     let header = jsonwebtoken::decode_header(id_token).unwrap();
     assert_eq!(header.alg, Algorithm::ES256);
     let key = DecodingKey::from_jwk(keys.find(&header.kid.unwrap()).unwrap()).unwrap();
     let mut validation = Validation::new(Algorithm::ES256);
-    // The clock of the test stands still elsewhere.
+    // The clock of the test is fixed at another time.
     validation.validate_exp = false;
     validation.set_audience(&[CLIENT]);
     jsonwebtoken::decode(id_token, &key, &validation).unwrap().claims
@@ -47,7 +47,7 @@ async fn over_socket(url: &str, method: &str, headers: &str, body: &str) -> Answ
 }
 
 #[tokio::test]
-async fn somebody_signs_in_over_a_socket() {
+async fn a_person_signs_in_over_a_socket() {
     const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let issuer = format!("http://{}/idp", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! The page, as a browser gets it.
+//! The page in a browser.
 
 use super::*;
 
@@ -27,7 +27,7 @@ async fn it_runs_no_script_and_cannot_be_framed() {
     }
 }
 
-/// The page has one style element and its digest is in the policy, else a browser would show it bare.
+/// The page has one style element, and the policy contains its digest; otherwise a browser would show no styles.
 #[tokio::test]
 async fn its_style_is_let_through() {
     use sha2::{Digest, Sha256};
@@ -46,7 +46,7 @@ async fn it_escapes_what_it_shows() {
     for answer in [
         site.authorize(&[("state", attack), ("nonce", attack), (attack, attack), ("scope", scope)]).await,
         site.authorize(&[("state", attack), ("redirect_uri", "http://localhost/?\"><script>")]).await,
-        // No name: the page comes again.
+        // Not a name: the page is shown again.
         site.post("/authorize", &wish(&[("state", attack), ("person", " ")])).await,
         site.authorize(&[("client_id", attack)]).await,
         site.authorize(&[("redirect_uri", attack)]).await,
@@ -67,7 +67,7 @@ async fn cancel_goes_back_with_access_denied() {
 }
 
 #[tokio::test]
-async fn anybody_signs_in_by_name_and_is_the_same_the_next_time() {
+async fn people_sign_in_by_name_and_keep_their_identity() {
     let site = Site::new();
     let mut subjects = Vec::new();
     for name in ["Mina <script>", " Mina <script> ", "mina", "Alice", "alice", "carol"] {
@@ -95,7 +95,7 @@ async fn what_is_no_name_brings_the_page_again() {
 }
 
 #[tokio::test]
-async fn a_request_may_come_by_post_and_nobody_is_chosen_by_get() {
+async fn a_request_may_come_by_post_and_get_chooses_no_person() {
     let site = Site::new();
     assert_eq!(site.post("/authorize", &wish(&[])).await.status, 200);
     assert_eq!(site.authorize(&[("person", "alice")]).await.status, 200);

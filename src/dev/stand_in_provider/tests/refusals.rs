@@ -1,4 +1,4 @@
-//! What is refused, and how.
+//! Refused requests and their errors.
 
 use chrono::TimeDelta;
 
@@ -81,14 +81,14 @@ async fn a_code_must_come_with_its_verifier() {
         let code = site.code(&[]).await;
         let answer = site.post("/token", &exchange_of(&code, &[("code_verifier", verifier)])).await;
         answer.is_refused(400, "invalid_grant");
-        // The attempt has spent it.
+        // The attempt used up the code.
         site.post("/token", &exchange_of(&code, &[])).await.is_refused(400, "invalid_grant");
     }
     let code = site.code(&[("code_challenge", ""), ("code_challenge_method", "")]).await;
     site.post("/token", &exchange_of(&code, &[])).await.is_refused(400, "invalid_grant");
 }
 
-/// The digest of a verifier that is too short, or of other letters, fits and is refused all the same.
+/// The digest of a verifier that is too short, or has other characters, matches and is refused all the same.
 #[tokio::test]
 async fn a_verifier_has_43_to_128_letters() {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -170,7 +170,7 @@ async fn the_client_must_prove_who_it_is_in_one_way() {
     let good = basic(CLIENT, SECRET);
     with(&good, &[]).await.is_refused(400, "invalid_request");
     with(&good, &[("client_secret", ""), ("client_id", "another")]).await.is_refused(400, "invalid_request");
-    // None of this has spent the code: whoever tried was not the client.
+    // None of these attempts used up the code: they did not come from the client.
     assert_eq!(with(&good, &[("client_secret", "")]).await.status, 200);
 
     site.post("/revoke", &[("token", "x"), ("client_id", CLIENT), ("client_secret", "wrong")])
@@ -186,7 +186,7 @@ async fn a_refresh_token_must_be_known_and_unspent() {
     site.refresh(&tokens["access_token"]).await.is_refused(400, "invalid_grant");
     let next = site.refresh(&tokens["refresh_token"]).await.json();
     site.refresh(&tokens["refresh_token"]).await.is_refused(400, "invalid_grant");
-    // The reuse has ended all of it.
+    // The reuse revoked the whole grant.
     site.refresh(&next["refresh_token"]).await.is_refused(400, "invalid_grant");
     site.userinfo(&next["access_token"]).await.is_refused(401, "invalid_token");
 }
@@ -220,12 +220,12 @@ async fn revoking_what_is_not_there_is_no_error_but_revoking_nothing_is() {
 }
 
 #[tokio::test]
-async fn who_shows_no_token_is_told_no_error() {
+async fn a_request_without_a_token_gets_no_error_code() {
     let site = Site::new();
     let answer = site.get("/userinfo").await;
     assert_eq!((answer.status, answer.header("www-authenticate"), answer.body.as_str()), (401, "Bearer", ""));
     let tokens = site.tokens().await;
-    // A token in the query is none (RFC 9700 §4.3.2).
+    // A token in the query is ignored (RFC 9700 §4.3.2).
     let answer = site.get(&format!("/userinfo?access_token={}", tokens["access_token"].as_str().unwrap())).await;
     assert_eq!(answer.status, 401);
     site.userinfo(&tokens["refresh_token"]).await.is_refused(401, "invalid_token");

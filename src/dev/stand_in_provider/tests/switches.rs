@@ -1,4 +1,4 @@
-//! How the provider misbehaves when it is told to, and what it counts.
+//! The switches for misbehaviour, and the statistics.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ async fn a_refresh_fails_as_told_and_leaves_the_token_good() {
     site.refresh(&json!("unknown")).await.is_refused(200, "invalid_grant");
     let answer = site.refresh(&tokens["refresh_token"]).await;
     assert!(answer.status == 200 && answer.json().get("error").is_none(), "{}", answer.body);
-    // Exchanges are not concerned.
+    // Exchanges are not affected.
     site.post("/token", &exchange_of("unknown", &[])).await.is_refused(400, "invalid_grant");
 }
 

@@ -19,10 +19,10 @@ use crate::{
 const TOKENS: &str = "https://developer.apple.com/documentation/signinwithapplerestapi/generate-and-validate-tokens";
 const REVOKING: &str = "https://developer.apple.com/documentation/signinwithapplerestapi/revoke-tokens";
 const ERRORS: &str = "https://developer.apple.com/documentation/signinwithapplerestapi/errorresponse";
-/// Which of the errors comes of what.
+/// The causes of the errors.
 const CAUSES: &str =
     "https://developer.apple.com/documentation/technotes/tn3107-resolving-sign-in-with-apple-response-errors";
-/// Not documented: seen after the person had taken back what they allowed.
+/// Not documented: seen after the person had revoked the grant.
 const TAKEN_BACK: &str = "https://developer.apple.com/forums/thread/123909";
 
 pub(super) fn row() -> Provided {

@@ -12,7 +12,7 @@ use super::{
 const OAUTH: &str = "https://discord.com/developers/docs/topics/oauth2";
 const USER: &str = "https://discord.com/developers/docs/resources/user#get-current-user";
 const LIMITS: &str = "https://discord.com/developers/docs/topics/rate-limits";
-/// Its documentation names no errors of the token endpoint: seen by those who sign people in, and who refresh.
+/// The documentation names no errors of the token endpoint: seen by apps that sign people in and refresh.
 const BAD_CODE: &str = "https://github.com/discord/discord-api-docs/issues/5579";
 const DEAD: &str = "https://github.com/discord/discord-api-docs/issues/1650";
 const USED: &str = "https://github.com/member-gentei/member-gentei/issues/18";

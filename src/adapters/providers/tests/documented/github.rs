@@ -12,9 +12,9 @@ use crate::{adapters::providers::tests::fake::Reply, domain::gateway::services::
 const CODES: &str = "https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps";
 const ERRORS: &str = "https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors";
 const REFRESHING: &str = "https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/refreshing-user-access-tokens";
-/// The code for a dead refresh token is not on its list of errors: seen by those who refresh.
+/// The code for an invalid refresh token is not on its list of errors: seen by apps that refresh.
 const BAD_REFRESH_TOKEN: &str = "https://github.com/orgs/community/discussions/24745";
-/// Nor is what it says of a client id that it does not know.
+/// The error for an unknown client id is not listed either.
 const NOT_FOUND: &str = "https://github.com/octokit/auth-oauth-user.js/issues/239";
 const USER: &str = "https://docs.github.com/en/rest/users/users#get-the-authenticated-user";
 const DELETING: &str = "https://docs.github.com/en/rest/apps/oauth-applications#delete-an-app-token";

@@ -13,14 +13,14 @@ use crate::{adapters::providers::tests::fake::Reply, domain::gateway::services::
 const API: &str = "https://developers.naver.com/docs/login/api/api.md";
 const PROFILE: &str = "https://developers.naver.com/docs/login/profile/profile.md";
 const GUIDE: &str = "https://developers.naver.com/docs/login/devguide/devguide.md";
-/// What its documentation does not say of a refresh token that is dead, the tests of its own SDK do.
+/// The documentation does not cover an invalid refresh token; the tests of Naver's own SDK do.
 const SDK: &str = "https://github.com/naver/naveridlogin-sdk-ios-swift (LoginRepositoryTest.swift)";
-/// Nor is documented what it says of a wrong secret, and of a code that was used: seen by those who sign people in.
+/// The documentation does not cover a wrong secret or a used code either: seen by apps that sign people in.
 const BAD_SECRET: &str =
     "https://github.com/VictoriousKIM/smart_review_app/blob/main/docs/naver-auth-error-fix-summary.md";
 const USED_CODE: &str = "https://developers.naver.com/forum";
 
-/// By OpenID Connect, whose errors are documented to be the same.
+/// By OpenID Connect, with the same errors by its documentation.
 pub(super) fn row() -> Provided {
     let tokens = json!({
         "access_token": "s3cret-aaa", "refresh_token": "s3cret-c8c", "token_type": "bearer", "expires_in": 3600,

@@ -12,8 +12,8 @@ const OAUTH: &str = "https://docs.x.com/fundamentals/authentication/oauth-2-0/us
 const PKCE: &str = "https://docs.x.com/fundamentals/authentication/oauth-2-0/authorization-code";
 const USER: &str = "https://docs.x.com/x-api/users/get-my-user";
 const ERRORS: &str = "https://docs.x.com/x-api/fundamentals/response-codes-and-errors";
-/// Its documentation does not say what comes of a code that was used, of a dead refresh token, and of a wrong secret: seen by those
-/// who sign people in.
+/// The documentation does not cover a used code, an invalid refresh token or a wrong secret: seen by apps that sign
+/// people in.
 const USED_CODE: &str = "https://github.com/plhery/node-twitter-api-v2/issues/496";
 const DEAD: &str = "https://github.com/transitive-bullshit/chatgpt-twitter-bot (src/twitter.ts)";
 const BAD_CLIENT: &str = "https://github.com/unasuke/omniauth-twitter2/issues/4";
