@@ -4,6 +4,7 @@
 
 mod certificate;
 mod listener;
+mod misspelt;
 mod providers;
 mod public;
 mod reader;
@@ -11,7 +12,6 @@ mod report;
 mod routes;
 mod services;
 mod session;
-mod slips;
 mod source;
 mod spelling;
 mod store;
@@ -30,9 +30,9 @@ use ipnet::IpNet;
 use url::Url;
 
 pub use certificate::{TlsFiles, TlsPair, Unfit};
+pub use misspelt::hints;
 pub use report::{Mistake, Mistakes};
 pub use services::{SAMPLE_SERVICE, service_variable};
-pub use slips::hints;
 pub use source::Sources;
 pub use store::DEVELOPMENT_VAULT_KEY;
 
@@ -97,7 +97,7 @@ impl Settings {
     /// All mistakes, not only the first.
     pub fn from_sources(sources: &Sources) -> Result<Self, Mistakes> {
         let mut reader = Reader::new(sources);
-        slips::mistakes(sources).into_iter().for_each(|mistake| reader.note(mistake));
+        misspelt::mistakes(sources).into_iter().for_each(|mistake| reader.note(mistake));
         let named = reader.read(&variables::GATEWAY_ENV, |text| {
             one_of(text, &[("development", Environment::Development), ("production", Environment::Production)])
         });
