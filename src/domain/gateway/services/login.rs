@@ -326,8 +326,8 @@ impl LoginService {
         }
     }
 
-    /// The permit that an attempt was begun with. The account of the session that began the attempt, if the browser
-    /// still has it.
+    /// The permit of the session that began the attempt, if the browser still has it. Otherwise the identity would be
+    /// linked to the account that is signed in now.
     async fn permit(&self, attempt: &LoginAttempt, cookie: Option<&str>) -> Result<LinkPermit, FinishError> {
         let session = self.session(cookie).await?;
         session.and_then(|session| LinkPermit::resumed(attempt, &session)).ok_or(FinishError::OtherSession)
