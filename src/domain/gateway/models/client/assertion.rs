@@ -129,7 +129,7 @@ fn time(claim: Option<&Value>) -> Result<Option<DateTime<Utc>>, MalformedAsserti
             .as_f64()
             .filter(|seconds| (0.0..=LATEST).contains(seconds))
             .and_then(|seconds| {
-                #[expect(clippy::cast_possible_truncation, reason = "it is in range, and the fraction is not wanted")]
+                #[expect(clippy::cast_possible_truncation, reason = "it is in range, and the fraction is dropped")]
                 let whole = seconds as i64;
                 DateTime::from_timestamp(whole, 0)
             })
