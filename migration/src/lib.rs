@@ -1,9 +1,9 @@
 //! The gateway's tables, one file per table, the same on SQLite and PostgreSQL.
 //!
-//! Times are `BIGINT` microseconds since 1970 on both: SQLite has no time type, and its texts compare wrongly as soon as
-//! one has a fraction and another has none. Integers keep the microsecond and compare alike everywhere, in indexes too.
-//! Token digests are binary and checked to have 32 bytes. JSON is kept as text: no query looks
-//! into it, and PostgreSQL's `jsonb` refuses `\u0000` and rewrites numbers, where a claim has to come back unchanged.
+//! Times are `BIGINT` microseconds since 1970 on both: SQLite has no time type, and its texts compare wrongly as soon
+//! as one has a fraction and another has none. Integers keep the microsecond and compare alike everywhere, in indexes
+//! too. Token digests are binary and checked to have 32 bytes. JSON is stored as text: no query reads into it, and
+//! PostgreSQL's `jsonb` refuses `\u0000` and rewrites numbers, while a claim has to come back unchanged.
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -33,7 +33,7 @@ mod m20261127_000023_create_account_endings;
 mod m20261128_000024_create_notices;
 mod m20261128_000025_add_allowed_at_to_grants;
 
-/// Brings a database up to date. It does not care who else is migrating: take the store's migration lock first.
+/// Brings a database up to date. It does not prevent concurrent migrations: take the store's migration lock first.
 #[derive(Debug, Clone, Copy)]
 pub struct Migrator;
 
@@ -69,7 +69,7 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// What a digest column must hold: SHA-256. `length` counts bytes in both databases.
+/// The condition of a digest column: SHA-256. `length` counts bytes in both databases.
 fn is_digest(column: impl IntoIden) -> SimpleExpr {
     Func::cust("length").arg(Expr::col(column.into_iden())).eq(32)
 }

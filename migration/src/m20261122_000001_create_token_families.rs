@@ -1,4 +1,4 @@
-//! Token families: what all tokens that descend from one creation say.
+//! Token families: the common contents of all tokens that descend from one creation.
 
 use sea_orm_migration::{
     prelude::*,
@@ -40,7 +40,7 @@ impl MigrationTrait for Migration {
                     .col(big_integer(TokenFamilies::AccessTtl))
                     .col(big_integer(TokenFamilies::CreatedAt))
                     .col(big_integer(TokenFamilies::AccessExpiresAt))
-                    // The latest expiry of any of its tokens: from then on nobody needs the family.
+                    // The latest expiry of any of its tokens: from then on the family is not needed.
                     .col(big_integer(TokenFamilies::ForgetAt))
                     .col(big_integer_null(TokenFamilies::RevokedAt))
                     .take(),

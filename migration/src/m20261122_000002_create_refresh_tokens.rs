@@ -1,4 +1,4 @@
-//! Refresh tokens, found by their digest; they go when their family goes.
+//! Refresh tokens, found by their digest; deleted with their family.
 
 use sea_orm_migration::{
     prelude::*,
@@ -43,7 +43,7 @@ impl MigrationTrait for Migration {
                     )
                     .check(is_digest(RefreshTokens::Digest))
                     .check(is_digest(RefreshTokens::Successor))
-                    // A used token names its successor, and only a used one does.
+                    // Exactly the used tokens name a successor.
                     .check(
                         Expr::col(RefreshTokens::ConsumedAt)
                             .is_null()
@@ -52,7 +52,7 @@ impl MigrationTrait for Migration {
                     .take(),
             )
             .await?;
-        // Deleting a family looks its tokens up.
+        // Deleting a family looks up its tokens.
         manager
             .create_index(
                 Index::create()

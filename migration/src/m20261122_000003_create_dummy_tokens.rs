@@ -1,5 +1,5 @@
-//! Dummy tokens, found by their digest. Their family is not a foreign key: they are forgotten when they expire, not when
-//! their family is forgotten.
+//! Dummy tokens, found by their digest. Their family is not a foreign key: they are deleted when they expire, not when
+//! their family is deleted.
 
 use sea_orm_migration::{
     prelude::*,

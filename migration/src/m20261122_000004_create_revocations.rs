@@ -1,4 +1,4 @@
-//! The deny-list. `place` is drawn from `revocation_cursor`; readers go on from the last place they saw.
+//! The deny-list. `place` is drawn from `revocation_cursor`; readers continue after the last position that they saw.
 
 use sea_orm_migration::{
     prelude::*,

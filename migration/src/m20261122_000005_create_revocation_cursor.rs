@@ -1,5 +1,5 @@
-//! The last place given out on the deny-list: one row, whose lock makes places visible in their order. A sequence would
-//! not: it hands out 7 and 8, 8 commits first, and whoever has read up to 8 never sees 7.
+//! The last position given out on the deny-list: one row, whose lock makes positions visible in order. A sequence would
+//! not: it hands out 7 and 8, 8 commits first, and a reader that has reached 8 never sees 7.
 
 use sea_orm_migration::{
     prelude::*,

@@ -1,4 +1,4 @@
-//! Signing keys. The second unique index lets one of several replicas that rotate at once win.
+//! Signing keys. If several replicas rotate at once, the second unique index lets one of them win.
 
 use sea_orm_migration::{
     prelude::*,

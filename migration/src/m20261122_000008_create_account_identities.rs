@@ -1,5 +1,5 @@
-//! Who an account is at the providers; gone when the account goes. The primary key lets one of several sign-ins that meet
-//! somebody at once win. There is no index on the e-mail: nothing looks an account up by it.
+//! The identities of accounts at the providers; deleted with their account. If a person's first sign-ins are
+//! concurrent, the primary key lets one of them win. There is no index on the e-mail: no account is looked up by it.
 
 use sea_orm_migration::{
     prelude::*,
@@ -44,7 +44,7 @@ impl MigrationTrait for Migration {
                     .take(),
             )
             .await?;
-        // Deleting an account looks its identities up.
+        // Deleting an account looks up its identities.
         manager
             .create_index(
                 Index::create()

@@ -1,5 +1,6 @@
-//! Grants; gone when their account goes. The unique index lets a person who signs in again get their grant back. The lease
-//! to refresh a grant stands in its row, so that one write takes it, and another stores what came of it and gives it back.
+//! Grants; deleted with their account. The unique index gives a person who signs in again their existing grant. The
+//! lease to refresh a grant is part of its row, so that one write acquires it, and another stores the result and
+//! releases it.
 
 use sea_orm_migration::{
     prelude::*,
@@ -61,7 +62,7 @@ impl MigrationTrait for Migration {
             .await?;
         manager
             .create_index(
-                // In this order it also finds the grants of an identity, whosever they are.
+                // In this order it also finds the grants of an identity, for any account.
                 index("grants_provider_subject_account")
                     .col(Grants::Provider)
                     .col(Grants::ProviderSubject)
@@ -70,7 +71,7 @@ impl MigrationTrait for Migration {
                     .take(),
             )
             .await?;
-        // Lists go by these, newest first: of an account, at a provider, and of all.
+        // The orders of lists, newest first: for an account, at a provider, and for all.
         for (name, of) in [
             ("grants_account_newest", Some(Grants::AccountId)),
             ("grants_provider_newest", Some(Grants::Provider)),
@@ -83,7 +84,7 @@ impl MigrationTrait for Migration {
             newest.col((Grants::CreatedAt, IndexOrder::Desc)).col((Grants::Id, IndexOrder::Desc));
             manager.create_index(newest).await?;
         }
-        // Those that cannot be refreshed any more expired long ago, and would come first.
+        // Grants that cannot be refreshed any more expired long ago, and would come first.
         manager
             .create_index(
                 index("grants_expiring")

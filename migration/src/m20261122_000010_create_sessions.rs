@@ -1,4 +1,4 @@
-//! Sessions, found by the digest of their cookie; gone when their account goes.
+//! Sessions, found by the digest of their cookie; deleted with their account.
 
 use sea_orm_migration::{
     prelude::*,
@@ -47,7 +47,7 @@ impl MigrationTrait for Migration {
                     .take(),
             )
             .await?;
-        // Of an account, when that is deleted; those that are over, to be forgotten.
+        // For deleting the sessions of an account, and those that are over.
         for (name, column) in
             [("sessions_account_id", Sessions::AccountId), ("sessions_idle_until", Sessions::IdleUntil)]
         {

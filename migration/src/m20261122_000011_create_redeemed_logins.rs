@@ -1,5 +1,5 @@
-//! Sign-ins that were finished: the digest of their state, until it would be void by itself. The primary key lets a state be
-//! used once, over all replicas.
+//! Finished sign-ins: the digest of their state, until it would expire by itself. The primary key lets a state be used
+//! once, over all replicas.
 
 use sea_orm_migration::{
     prelude::*,

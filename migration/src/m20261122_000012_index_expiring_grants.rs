@@ -1,4 +1,4 @@
-//! Grants that expire are asked for by provider: how long before its expiry a token wants to be renewed depends on it.
+//! Expiring grants are looked up by provider: how long before its expiry a token is refreshed depends on the provider.
 
 use sea_orm_migration::prelude::*;
 
@@ -15,7 +15,7 @@ enum Grants {
     Refreshable,
 }
 
-/// What `m20261122_000009_create_grants` called its own.
+/// The name that `m20261122_000009_create_grants` gave to its index.
 const OF_ALL: &str = "grants_expiring";
 const BY_PROVIDER: &str = "grants_provider_expiring";
 

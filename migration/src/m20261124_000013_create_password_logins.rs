@@ -1,5 +1,5 @@
-//! How accounts sign in without a provider; gone when the account goes. The unique e-mail, in the form by which two are the
-//! same, lets one of several sign-ups at once win.
+//! How accounts sign in without a provider; deleted with their account. The e-mail is unique in its normalised form, so
+//! one of several concurrent sign-ups wins.
 
 use sea_orm_migration::{
     prelude::*,

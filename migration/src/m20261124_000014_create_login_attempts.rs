@@ -1,5 +1,5 @@
-//! Attempts to sign in with a password that failed, by digest of the e-mail or of the client's network. There is no foreign
-//! key: of an e-mail that nobody has they are counted too.
+//! Failed password attempts, by digest of the e-mail or of the client's network. There is no foreign key: attempts with
+//! an unknown e-mail are counted, too.
 
 use sea_orm_migration::{
     prelude::*,

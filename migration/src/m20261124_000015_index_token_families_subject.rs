@@ -1,4 +1,4 @@
-//! Families are looked up by their subject when all of an account's are ended.
+//! Families are looked up by their subject when all families of an account are ended.
 
 use sea_orm_migration::prelude::*;
 

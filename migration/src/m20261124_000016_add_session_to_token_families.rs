@@ -1,5 +1,5 @@
-//! The session that a family belongs to. No foreign key: sessions may be kept elsewhere (`REDIS_URL`), and a family is to
-//! be revoked with its session, not forgotten.
+//! The session that a family belongs to. No foreign key: sessions may be stored elsewhere (`REDIS_URL`), and a family
+//! is to be revoked with its session, not deleted.
 
 use sea_orm_migration::{prelude::*, schema::uuid_null};
 

@@ -1,4 +1,4 @@
-//! What a person recognises their own browser by.
+//! The browser and network by which a person recognises their own session.
 
 use sea_orm_migration::{prelude::*, schema::text_null};
 
@@ -17,7 +17,7 @@ const COLUMNS: [Sessions; 2] = [Sessions::Browser, Sessions::Network];
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // SQLite takes one column at a time.
+        // SQLite adds one column at a time.
         for column in COLUMNS {
             let mut sessions = Table::alter().table(Sessions::Table).take();
             manager.alter_table(sessions.add_column(text_null(column)).take()).await?;

@@ -1,4 +1,4 @@
-//! Machine clients. One has a secret, of which this is the digest, or public keys: never both, never neither.
+//! Machine clients. Each has either a secret, of which the digest is stored, or public keys.
 
 use sea_orm_migration::{
     prelude::*,

@@ -1,5 +1,5 @@
-//! Assertions that clients have used: the digest of client and `jti`, until the assertion expires by itself. The primary key
-//! lets one be used once, over all replicas.
+//! Used assertions of clients: the digest of client and `jti`, until the assertion expires by itself. The primary key
+//! lets an assertion be used once, over all replicas.
 
 use sea_orm_migration::{
     prelude::*,

@@ -1,5 +1,5 @@
-//! The families of a client are looked up when it is removed. Most families are of no client, but asking for those is nobody's
-//! business, so they may stand in the index.
+//! The families of a client are looked up when it is removed. Most families belong to no client; those are never looked
+//! up by this index, so it may contain them.
 
 use sea_orm_migration::prelude::*;
 

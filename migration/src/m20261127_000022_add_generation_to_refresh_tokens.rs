@@ -1,5 +1,5 @@
-//! How many rotations of its family came before a refresh token. Tokens from before this migration count as the first of their
-//! family, which is kept until it expires.
+//! The number of rotations of its family before a refresh token. Tokens from before this migration count as the first
+//! of their family, which is kept until it expires.
 
 use sea_orm_migration::{prelude::*, schema::integer};
 

@@ -1,5 +1,5 @@
-//! What is to end of accounts: a row is there from before the first step until after the last one. The account is no foreign
-//! key: it may be gone before all of it has ended.
+//! Pending endings of accounts: a row exists from before the first step until after the last one. The account is not a
+//! foreign key: it may be deleted before its ending is finished.
 
 use sea_orm_migration::{
     prelude::*,

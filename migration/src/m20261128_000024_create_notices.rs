@@ -1,5 +1,5 @@
-//! Notices of providers. One is due until it was applied; from then on it is known for a while, without the person. There is
-//! no foreign key: most are about accounts that are here, and some about people whom nobody knows.
+//! Notices of providers. A notice is due until it was applied; from then on it is remembered for a while, without the
+//! person. There is no foreign key: most are about accounts that are here, and some about unknown people.
 
 use sea_orm_migration::{
     prelude::*,

@@ -1,5 +1,5 @@
-//! When the person last allowed a grant. Of grants from before this migration only the last change is known. The column may be
-//! empty: gateways of the version before go on writing rows without it until they are replaced.
+//! When the person last allowed a grant. Of grants from before this migration only the last change is known. The column
+//! may be empty: gateways of the previous version write rows without it until they are replaced.
 
 use sea_orm_migration::{prelude::*, schema::big_integer_null};
 

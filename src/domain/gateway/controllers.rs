@@ -1,4 +1,4 @@
-//! Validates, calls one use case, and turns its outcome or its closed error into an answer or a problem.
+//! Validates a request, calls one use case, and turns its result or its closed error into a response or a problem.
 
 pub mod account;
 pub mod caller;
@@ -16,7 +16,7 @@ use tracing::error;
 use super::services::Failure;
 use crate::problem::Problem;
 
-/// Logs a failure that is not the caller's, and says as much of it as a caller may know.
+/// Logs an internal failure, and returns the part of it that a caller may know.
 fn failed(failure: &Failure) -> Problem {
     error!(%failure, "a call failed");
     match failure {

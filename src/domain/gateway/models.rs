@@ -1,4 +1,4 @@
-//! Plain types and the rules that always hold for them. Knows no framework, no store, no clock and no randomness:
+//! Plain types and the rules that always hold for them. They know no framework, no store, no clock and no randomness:
 //! time and random bytes are arguments.
 
 pub mod access;

@@ -1,4 +1,4 @@
-//! Ports to the store, named after what they promise: the write is the check. Each has an adapter in memory and one over
+//! Ports to the store, named after their promises: the write is the check. Each has an adapter in memory and one over
 //! SeaORM (SQLite, PostgreSQL), that of sessions also one over Redis, and one contract suite runs over all of them.
 
 use chrono::{DateTime, SubsecRound, Utc};
@@ -19,21 +19,21 @@ pub mod token;
 #[cfg(test)]
 mod contract;
 
-/// Why a store could not do what was asked.
+/// The reason why a store operation failed.
 #[derive(Debug, Error)]
 pub enum RepositoryError {
-    /// Something with the same identity is there already.
+    /// An entry with the same identity exists already.
     #[error("it exists already")]
     Conflict,
-    /// The store cannot be reached or does not answer. The text is for the log, never for a caller.
+    /// The store cannot be reached or does not respond. The text is for the log, never for a caller.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// What the store holds cannot be read back as what was stored.
+    /// The stored data cannot be read back as what was stored.
     #[error("the store holds something unreadable: {0}")]
     Corrupt(String),
 }
 
-/// A time as every store keeps it: to the microsecond.
+/// Truncates a time to the precision of every store: the microsecond.
 fn kept(time: DateTime<Utc>) -> DateTime<Utc> {
     time.trunc_subsecs(6)
 }

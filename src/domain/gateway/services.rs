@@ -23,13 +23,13 @@ use thiserror::Error;
 use self::{ports::HashingError, signing_key::SigningKeyError};
 use super::repositories::RepositoryError;
 
-/// A failure that is not the caller's. The texts are for the log, never for a caller.
+/// A failure that is not the caller's fault. The texts are for the log, never for a caller.
 #[derive(Debug, Error)]
 pub enum Failure {
-    /// Something that the service needs cannot be reached for now: worth another try.
+    /// A dependency cannot be reached for now: worth another try.
     #[error("unavailable: {0}")]
     Unavailable(String),
-    /// Too many want the same at once: worth another try.
+    /// Too many requests at once: worth another try.
     #[error("overloaded: {0}")]
     Overloaded(String),
     /// Something is broken: another try would fail as well.

@@ -35,7 +35,7 @@ use crate::{
     problem::{FieldError, Problem},
 };
 
-/// The calls about accounts.
+/// The account endpoints.
 #[derive(Clone)]
 pub struct AccountController {
     accounts: AccountService,
@@ -45,16 +45,16 @@ pub struct AccountController {
     timezone: Tz,
 }
 
-/// An answer that changes what the browser keeps.
+/// A response that sets cookies.
 pub struct WithCookie<T> {
-    /// The answer.
+    /// The body of the response.
     pub answer: T,
     /// `Set-Cookie`
     pub cookies: Vec<String>,
 }
 
 impl AccountController {
-    /// Times go out with the offset of `timezone`.
+    /// Times are written with the offset of `timezone`.
     pub fn new(
         accounts: AccountService,
         sessions: Arc<SessionService>,
@@ -223,12 +223,12 @@ impl AccountController {
     }
 }
 
-/// Validated just now, by the same rule.
+/// The text was validated before, by the same rule.
 fn email(name: &str, text: &str) -> Result<Email, Problem> {
     Email::parse(text).map_err(|invalid| field(name, "email", &invalid.to_string()))
 }
 
-/// Validated just now, by the same rule.
+/// The text was validated before, by the same rule.
 fn chosen(name: &str, text: String) -> Result<Password, Problem> {
     Password::chosen(text).map_err(|unfit| field(name, "length", &unfit.to_string()))
 }

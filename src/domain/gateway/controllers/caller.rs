@@ -1,4 +1,4 @@
-//! Who calls: whoever shows a bearer token, or whoever's browser has a session.
+//! The caller of a request: the holder of a bearer token, or the account of a browser's session.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -19,7 +19,7 @@ use crate::{
     problem::Problem,
 };
 
-/// What a request says about who sent it. Nothing is verified yet.
+/// The credentials in a request. Nothing is verified yet.
 #[derive(Default)]
 pub struct Credentials {
     /// The bearer token.
@@ -28,7 +28,7 @@ pub struct Credentials {
     pub cookies: Vec<String>,
     /// `Host`
     pub host: Option<String>,
-    /// How it came: `http` or `https`.
+    /// The scheme of the request: `http` or `https`.
     pub scheme: Option<&'static str>,
     /// `Origin`
     pub origin: Option<String>,
@@ -47,7 +47,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// From which page the request comes.
+    /// The page that the request comes from.
     fn page(&self) -> Page<'_> {
         Page {
             origin: self.origin.as_deref(),
@@ -56,12 +56,12 @@ impl Credentials {
         }
     }
 
-    /// Whether a browser sent it: no program says any of this.
+    /// Whether a browser sent it: programs send none of these headers.
     fn is_of_browser(&self) -> bool {
         [&self.origin, &self.fetch_site, &self.fetch_mode, &self.fetch_dest].iter().any(|said| said.is_some())
     }
 
-    /// What the browser says about the purpose of the request.
+    /// The browser's headers about the purpose of the request.
     fn fetch_metadata(&self) -> FetchMetadata<'_> {
         FetchMetadata {
             mode: self.fetch_mode.as_deref(),
@@ -71,7 +71,7 @@ impl Credentials {
     }
 }
 
-/// Who signs in, as far as the request says. Of this little is kept.
+/// The browser and address of a sign-in, as far as the request shows them. Little of it is stored.
 #[derive(Default)]
 pub struct Sender {
     /// `User-Agent`
@@ -81,25 +81,25 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// What is kept of it.
+    /// The part that is stored.
     pub(super) fn visitor(&self) -> Visitor {
         Visitor::of(self.user_agent.as_deref(), self.address)
     }
 }
 
-/// Tells who calls.
+/// Identifies callers.
 pub struct Callers {
     tokens: Arc<TokenService>,
     sessions: Arc<SessionService>,
     cookies: Cookies,
-    /// These may change things in the name of whoever is signed in.
+    /// The pages that may act for the signed-in person.
     pages: TrustedPages,
-    /// The names that matter in development.
+    /// The host names that matter in development.
     hosts: OwnHosts,
 }
 
 impl Callers {
-    /// Puts the parts together.
+    /// Identifies callers by these services and cookies; `pages` may act for the signed-in person.
     pub fn new(
         tokens: Arc<TokenService>,
         sessions: Arc<SessionService>,
@@ -109,27 +109,28 @@ impl Callers {
         Self { tokens, sessions, cookies, pages, hosts: OwnHosts::default() }
     }
 
-    /// Where browsers get something for nothing only by these names.
+    /// Sets the only host names by which browsers are served without credentials.
     #[must_use]
     pub fn at(self, hosts: OwnHosts) -> Self {
         Self { hosts, ..self }
     }
 
-    /// Under which address the browser came, if that need not be the one that is set: in development it may be `127.0.0.1`, a
-    /// container of compose, or this machine's on a LAN.
+    /// The address that the browser used, if it may differ from the configured one: in development it may be
+    /// `127.0.0.1`, a container of compose, or this machine's address on a LAN.
     pub(super) fn came_by(&self, credentials: &Credentials) -> Option<String> {
         let host = credentials.host.as_deref().filter(|host| self.hosts.include_unset(host))?;
         Some(format!("{}://{host}", credentials.scheme.unwrap_or("http")))
     }
 
-    /// Whether a page that sends this may act for whoever is signed in. In development our own pages have the origin that the
-    /// browser came by; of plain http on a LAN browsers say no more than that.
+    /// Whether the page that sent this may act for the signed-in person. In development our own pages have the origin
+    /// of the address that the browser used; over plain http on a LAN browsers send no further headers.
     fn is_trusted(&self, credentials: &Credentials) -> bool {
         self.pages.include(credentials.page())
             || credentials.origin.as_deref().is_some_and(|origin| self.came_by(credentials).as_deref() == Some(origin))
     }
 
-    /// Who calls, if anybody says so. A bearer token counts before a session; one that is no good is a problem, not nobody.
+    /// The caller, if the request has credentials. A bearer token counts before a session; an invalid one is a problem,
+    /// not a missing caller.
     pub async fn identify(&self, credentials: &Credentials) -> Result<Option<Identity>, Problem> {
         match &credentials.bearer {
             Some(bearer) => of_bearer(&self.tokens, bearer).await.map(Some),
@@ -137,14 +138,14 @@ impl Callers {
         }
     }
 
-    /// Who calls; nobody is a problem.
+    /// The caller; a missing one is a problem.
     pub async fn required(&self, credentials: &Credentials) -> Result<Identity, Problem> {
         self.identify(credentials)
             .await?
             .ok_or_else(|| Problem::denied(Denied::CredentialMissing(Accepted::TokenOrSession)))
     }
 
-    /// The session of the browser, if there is one. What changes something must come from a page of ours.
+    /// The browser's session, if there is one. A request that changes something must come from a trusted page.
     pub async fn session(&self, credentials: &Credentials) -> Result<Option<Session>, Problem> {
         let Some(cookie) = self.session_cookie(credentials) else { return Ok(None) };
         let session = self.sessions.current(cookie).await.map_err(|failure| failed(&failure))?;
@@ -154,17 +155,18 @@ impl Callers {
         Ok(session)
     }
 
-    /// The cookie of the session that was sent along, good or not.
+    /// The session cookie of the request, valid or not.
     pub fn session_cookie<'c>(&self, credentials: &'c Credentials) -> Option<&'c str> {
         cookie::sent(&credentials.cookies, &self.cookies.session())
     }
 
-    /// What the device cookie that was sent along holds.
+    /// The content of the request's device cookie.
     pub fn device_cookie(&self, credentials: &Credentials) -> Option<Vec<u8>> {
         cookie::sent_bytes(&credentials.cookies, &self.cookies.device())
     }
 
-    /// What is given to anybody in development must not be given to a page of a foreign name that leads here (DNS rebinding).
+    /// Refuses pages of foreign host names that resolve to us (DNS rebinding): they must not get what everyone gets in
+    /// development.
     pub fn refuse_other_hosts(&self, credentials: &Credentials) -> Result<(), Problem> {
         let is_foreign = credentials.host.as_ref().is_some_and(|host| !self.hosts.include(host));
         if !is_foreign || !credentials.is_of_browser() {
@@ -178,7 +180,8 @@ impl Callers {
         ))
     }
 
-    /// The same for what opens a session. A page of another site that may call gets the cookie, and no browser keeps it.
+    /// The same for requests that open a session. Also refuses a page of another site that may call the gateway: it
+    /// would get the cookie, but no browser would keep it.
     pub fn refuse_sessions_that_are_lost(&self, credentials: &Credentials) -> Result<(), Problem> {
         self.refuse_other_sites(credentials)?;
         match credentials.page().fetch_site {
@@ -187,8 +190,8 @@ impl Callers {
         }
     }
 
-    /// What sets a cookie must not come from a page of another site: that could sign a browser in as somebody else. Browsers
-    /// say where a request comes from; whoever says nothing is none.
+    /// Refuses pages of other sites where a response sets a cookie: such a page could sign a browser in to another
+    /// account. Browsers send the origin of a request; a request without one is not from a browser.
     pub fn refuse_other_sites(&self, credentials: &Credentials) -> Result<(), Problem> {
         self.refuse_other_hosts(credentials)?;
         let page = credentials.page();
@@ -203,8 +206,8 @@ impl Callers {
     }
 }
 
-/// Only a navigation begins a sign-in. What a page loads (an image, a frame, a request of a script) does not: otherwise a page could
-/// fill a browser's cookies, or begin sign-ins that the person does not see.
+/// Only a navigation begins a sign-in. Anything that a page loads (an image, a frame, a request of a script) does not:
+/// otherwise a page could fill a browser's cookies, or begin sign-ins that the person does not see.
 pub(super) fn refuse_other_than_navigation(credentials: &Credentials) -> Result<(), Problem> {
     if credentials.fetch_metadata().is_navigation() {
         return Ok(());
@@ -217,7 +220,7 @@ pub(super) fn refuse_other_than_navigation(credentials: &Credentials) -> Result<
     ))
 }
 
-/// Whose a bearer token is.
+/// The identity of a bearer token.
 pub(super) async fn of_bearer(tokens: &TokenService, bearer: &str) -> Result<Identity, Problem> {
     match tokens.authenticate(bearer).await {
         Ok(Ok(identity)) => Ok(identity),

@@ -26,7 +26,7 @@ pub struct ClientCall {
     pub form: PostedForm,
 }
 
-/// The calls of machine clients.
+/// The endpoints of machine clients.
 #[derive(Clone)]
 pub struct ClientController {
     clients: Arc<ClientService>,
@@ -34,7 +34,7 @@ pub struct ClientController {
 }
 
 impl ClientController {
-    /// `metadata` says where it is all found.
+    /// `metadata` lists the endpoints.
     pub fn new(clients: Arc<ClientService>, metadata: ServerMetadata) -> Self {
         Self { clients, metadata }
     }
@@ -100,7 +100,7 @@ impl ClientController {
         }
     }
 
-    /// Who calls, and the rest of the form.
+    /// The authenticated client, and the rest of the form.
     async fn authenticate(&self, call: ClientCall) -> Result<(Client, ClientForm), OAuthError> {
         let mut form = ClientForm::read(call.form)?;
         let authorization = match call.authorization.as_slice() {
@@ -130,7 +130,7 @@ impl ClientController {
     }
 }
 
-/// Logs a failure that is not the client's, and says as much of it as a client may know.
+/// Logs an internal failure, and returns the part of it that a client may know.
 fn failed(failure: &Failure) -> OAuthError {
     match problem_of(failure).status() {
         StatusCode::SERVICE_UNAVAILABLE => OAuthError::unavailable(),

@@ -1,4 +1,4 @@
-//! Signing in at a provider: what is in cookies and addresses → service → where the browser goes.
+//! Signing in at a provider: cookies and parameters → service → redirect.
 
 mod refusals;
 
@@ -43,7 +43,7 @@ use crate::{
     problem::Problem,
 };
 
-/// The calls of a sign-in.
+/// The endpoints of a sign-in.
 #[derive(Clone)]
 pub struct LoginController {
     logins: Arc<LoginService>,
@@ -51,12 +51,12 @@ pub struct LoginController {
     sessions: Arc<SessionService>,
     callers: Arc<Callers>,
     cookies: Cookies,
-    /// Where a sign-in is to be begun: providers send browsers back there.
+    /// The address at which a sign-in must begin: providers send browsers back there.
     public_url: String,
 }
 
 impl LoginController {
-    /// `public_url` is how browsers are to reach the gateway.
+    /// `public_url` is the address at which browsers reach the gateway.
     pub fn new(
         logins: Arc<LoginService>,
         accounts: AccountService,
@@ -68,18 +68,18 @@ impl LoginController {
         Self { logins, accounts, sessions, callers, cookies, public_url }
     }
 
-    /// Where else than here a browser may go in the end.
+    /// Other origins at which a sign-in may end.
     pub fn return_origins(&self) -> &[String] {
         self.logins.return_origins()
     }
 
-    /// `GET /login`: where the browser is to go when somebody is signed in.
+    /// `GET /login`: where the browser goes after the sign-in.
     pub fn return_to(&self, text: Option<&str>) -> Result<ReturnTo, Refusal> {
         self.logins.return_to(text).map_err(nowhere)
     }
 
-    /// `GET /login/{provider}`. Until adding a provider became a POST it was done here, with `link=true`. To sign somebody in
-    /// instead would make the identity another account's, so that is refused.
+    /// `GET /login/{provider}`. Before linking became a POST, it was done here with `link=true`. A sign-in instead
+    /// would give the identity to another account, so that parameter is refused.
     pub async fn begin(
         &self,
         provider: &str,
@@ -128,7 +128,7 @@ impl LoginController {
         Ok(LinkForm { provider, display_name: display_name.to_owned(), needs_password, return_to })
     }
 
-    /// `POST /login/{provider}/link`: adds the provider to the account that is signed in in the browser.
+    /// `POST /login/{provider}/link`: links the provider to the account that is signed in in the browser.
     pub async fn begin_link(
         &self,
         provider: &str,
@@ -146,7 +146,7 @@ impl LoginController {
         self.leave(provider, BeginRequest { return_to, ..BeginRequest::default() }, Some(permit), credentials).await
     }
 
-    /// The right to add a provider, of a browser that is signed in and whose owner knows the password.
+    /// The permit to link a provider, for a browser that is signed in and whose owner knows the password.
     async fn permit(
         &self,
         credentials: &Credentials,
@@ -180,31 +180,31 @@ impl LoginController {
         }
     }
 
-    /// Where a browser with these cookies goes for an attempt that was begun, and the cookie that it takes along.
+    /// The redirect for an attempt that has begun, and its cookie, for a browser with these cookies.
     fn away(&self, begun: Begun, cookies: &[String]) -> Redirect {
         let slot = slot_for(&begun.label, &self.kept(cookies));
         let expires_at = begun.expires_at.timestamp_micros();
         let value = AttemptCookie { label: begun.label, expires_at, sealed: begun.sealed }.write();
         let life = ATTEMPT_LIFE.to_std().unwrap_or(Duration::ZERO);
         let cookie = self.cookies.keep(&self.cookies.login(slot), &value, life);
-        // What is served here is so under the address that the browser came by.
+        // A page of this gateway is served under the address that the browser used.
         let ours = begun.location.expose().strip_prefix(&self.public_url).filter(|path| path.starts_with('/'));
         let location = ours.filter(|_| begun.is_elsewhere).map(Secret::new).unwrap_or(begun.location);
         Redirect { location, cookies: vec![cookie] }
     }
 
-    /// Where a browser said that it wants to go, if it may.
+    /// The address that the browser asked for, if it is allowed.
     fn wanted(&self, return_to: Option<&str>) -> Option<ReturnTo> {
         return_to.and_then(|text| self.logins.return_to(Some(text)).ok())
     }
 
-    /// The attempts that the browser has under way, by slot.
+    /// The browser's pending attempts, by slot.
     fn kept(&self, cookies: &[String]) -> [Option<AttemptCookie>; MAX_ATTEMPTS] {
         self.cookies.logins(cookies).map(|value| AttemptCookie::read(value?))
     }
 
-    /// The session of whoever wants to add a provider. Another site must not begin that: it may have signed the browser in at
-    /// the provider as somebody else, who would then have a way into the account.
+    /// The session that a provider is to be linked in. Another site must not begin that: it may have signed the browser
+    /// in at the provider as another person, who would then have a way into the account.
     async fn linking_session(&self, credentials: &Credentials) -> Result<Session, Refusal> {
         match self.callers.session(credentials).await {
             Ok(Some(session)) => Ok(session),
@@ -224,8 +224,8 @@ impl LoginController {
         }
     }
 
-    /// `POST /login/{provider}/callback`: what a provider sends by a form goes on to `GET`, sealed. It is the same address, so what
-    /// comes is answered where the browser's cookies come along.
+    /// `POST /login/{provider}/callback`: a provider's form is sealed and redirected to `GET` at the same address,
+    /// where the browser sends its cookies.
     pub fn take_form(&self, provider: &str, form: CallbackForm) -> Result<Redirect, Refusal> {
         let response = ProviderResponse {
             name: form.name(),
@@ -246,7 +246,7 @@ impl LoginController {
         }
     }
 
-    /// What the provider says. A form counts alone: the parameters of another response must not join it.
+    /// The provider's response. A form counts alone: the parameters of another response must not be added to it.
     fn response(&self, provider: &str, query: CallbackQuery) -> (ProviderResponse, bool) {
         let CallbackQuery { state, code, error, iss: issuer, posted } = query;
         let Some(posted) = posted else {
@@ -287,7 +287,7 @@ impl LoginController {
             Ok(finished) => {
                 let life = self.sessions.limits().total.to_std().unwrap_or(Duration::ZERO);
                 let keep = |secret: SessionSecret| self.cookies.keep(&self.cookies.session(), secret.expose(), life);
-                // The attempt stays with the browser until it expires: it may come back to this address.
+                // The attempt's cookie stays until it expires: the browser may come back to this address.
                 let session = finished.session.map(keep);
                 let next = match finished.consent {
                     Some(begun) => self.away(begun, cookies),
@@ -295,7 +295,7 @@ impl LoginController {
                 };
                 Ok(Redirect { cookies: session.into_iter().chain(next.cookies).collect(), ..next })
             }
-            // The page of the sign-in says who is signed in, and leads on to where the browser wanted to go.
+            // The sign-in page shows the signed-in person, and links to the address that the browser asked for.
             Err(Unfinished { error: FinishError::FinishedBefore, wish: Some(wish) }) => {
                 let location = format!("../../login?return_to={}", wish.return_to.encoded());
                 Ok(Redirect { location: Secret::new(location), cookies: Vec::new() })

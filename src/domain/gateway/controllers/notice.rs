@@ -18,7 +18,7 @@ use crate::{
     problem::Problem,
 };
 
-/// The calls of providers.
+/// The endpoints for providers.
 #[derive(Clone)]
 pub struct NoticeController {
     notices: Arc<NoticeService>,
@@ -27,7 +27,7 @@ pub struct NoticeController {
 }
 
 impl NoticeController {
-    /// Browsers reach the gateway at `public_url`; times go out with the offset of `timezone`.
+    /// Browsers reach the gateway at `public_url`; times are written with the offset of `timezone`.
     pub fn new(notices: Arc<NoticeService>, public_url: String, timezone: Tz) -> Self {
         Self { notices, public_url, timezone }
     }

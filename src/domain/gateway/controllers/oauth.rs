@@ -32,7 +32,7 @@ use crate::{
     problem::{FieldError, Problem},
 };
 
-/// The calls of the vault.
+/// The endpoints of the vault.
 #[derive(Clone)]
 pub struct OAuthController {
     vault: Arc<OAuthService>,
@@ -42,7 +42,7 @@ pub struct OAuthController {
 }
 
 impl OAuthController {
-    /// Times go out with the offset of `timezone`.
+    /// Times are written with the offset of `timezone`.
     pub fn new(vault: Arc<OAuthService>, accounts: AccountService, callers: Arc<Callers>, timezone: Tz) -> Self {
         Self { vault, accounts, callers, timezone }
     }
@@ -136,8 +136,8 @@ impl OAuthController {
         }
     }
 
-    /// What a code is exchanged for. A token, or a session without the password where there is one, does not change who may sign
-    /// in.
+    /// The purpose of an exchange. A token, or a session without the password of an account that has one, does not
+    /// change the ways to sign in.
     async fn purpose(
         &self,
         credentials: &Credentials,
@@ -181,7 +181,7 @@ impl OAuthController {
             Ok(provider) => provider,
             Err(invalid) => return Err(field("provider", "provider", &format!("{invalid}"))),
         };
-        // One more than asked for tells whether there is a next page.
+        // One more than requested shows whether there is a next page.
         match self.vault.list(&caller, provider, after, limit + 1).await {
             Ok(grants) => {
                 Ok(OAuthGrants::from_models(grants, usize::try_from(limit).unwrap_or(usize::MAX), self.timezone))
@@ -220,7 +220,7 @@ impl OAuthController {
     }
 }
 
-/// The account of a token. Without one there is nothing that a grant could be kept in.
+/// The account of a token. Without an account there is no place for a grant.
 fn owner(caller: &Identity) -> Result<ExchangePurpose, Problem> {
     caller.subject.parse().map(ExchangePurpose::KeepGrant).map_err(|_| {
         Problem::new(
@@ -232,7 +232,7 @@ fn owner(caller: &Identity) -> Result<ExchangePurpose, Problem> {
     })
 }
 
-/// What is no id names no grant.
+/// An invalid id names no grant.
 fn grant_id(text: &str) -> Result<GrantId, Problem> {
     text.parse().map_err(|_| refused(GrantError::NotFound))
 }
@@ -270,7 +270,7 @@ fn refused(error: GrantError) -> Problem {
     }
 }
 
-/// Why a provider did not exchange a code.
+/// The reason why a provider did not exchange a code.
 fn not_exchanged(error: &ProviderError) -> Problem {
     match error {
         ProviderError::InvalidGrant { code } | ProviderError::Refused { code } => Problem::new(
@@ -300,7 +300,7 @@ fn not_exchanged(error: &ProviderError) -> Problem {
     }
 }
 
-/// What a caller is told when the provider does not do what the grant allows.
+/// The problem for a caller when a provider fails a request for a grant.
 fn provider_failed(error: &ProviderError) -> Problem {
     let (status, code) = match error {
         ProviderError::Misconfigured { .. }

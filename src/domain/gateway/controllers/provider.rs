@@ -1,8 +1,8 @@
-//! What a caller is told when a provider fails.
+//! Descriptions of providers' failures for callers.
 
 use crate::domain::gateway::services::oauth::{AdmissionRule, ProviderError};
 
-/// As much as a caller may know.
+/// The part of the error that a caller may know.
 pub(super) fn reason(error: &ProviderError) -> String {
     match error {
         ProviderError::InvalidGrant { code } => format!("the provider says that the grant is no longer valid ({code})"),
@@ -24,7 +24,7 @@ pub(super) fn reason(error: &ProviderError) -> String {
     }
 }
 
-/// Why the settings do not let somebody in.
+/// The reason why the settings do not admit a person.
 pub(super) fn not_admitted(rule: AdmissionRule) -> &'static str {
     match rule {
         AdmissionRule::HostedDomain => {

@@ -1,4 +1,4 @@
-//! Sessions: who is signed in, and signing out.
+//! Sessions: the signed-in person, and signing out.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::{
     problem::Problem,
 };
 
-/// The calls about sessions.
+/// The session endpoints.
 #[derive(Clone)]
 pub struct SessionController {
     sessions: Arc<SessionService>,
@@ -33,7 +33,7 @@ pub struct SessionController {
 }
 
 impl SessionController {
-    /// Times go out with the offset of `timezone`.
+    /// Times are written with the offset of `timezone`.
     pub fn new(
         sessions: Arc<SessionService>,
         accounts: AccountService,
@@ -54,13 +54,13 @@ impl SessionController {
         let session = self.required(credentials).await?;
         match self.accounts.of_caller(&session.identity()).await {
             Ok(Some(profile)) => Ok(SessionDocument::from_model(&session, profile, self.timezone)),
-            // The account ends before its sessions do.
+            // The account is deleted before its sessions are.
             Ok(None) => Err(not_signed_in()),
             Err(failure) => Err(failed(&failure)),
         }
     }
 
-    /// Who is signed in, for a page that is shown to anybody: a store that fails does not keep it away.
+    /// The signed-in person, for a page that everyone may see: a failing store does not prevent that page.
     pub async fn seen(&self, credentials: &Credentials) -> Option<SessionDocument> {
         self.show(credentials).await.ok()
     }
@@ -73,14 +73,14 @@ impl SessionController {
         Ok(OpenSessions { sessions: sessions.into_iter().map(shown).collect() })
     }
 
-    /// `DELETE /sessions/{id}`: also gives what makes the browser forget its session, if it was that one.
+    /// `DELETE /sessions/{id}`: also returns the cookie that deletes the browser's session, if it was that one.
     pub async fn end_one(
         &self,
         credentials: &Credentials,
         id: &str,
     ) -> Result<(SessionsEnded, Option<String>), Problem> {
         let current = self.required(credentials).await?;
-        // What is no id names no session.
+        // An invalid id names no session.
         let id = id.parse().map_err(|_| no_such_session())?;
         match self.sessions.end_one_of(current.account, id).await {
             Ok(true) => {
@@ -111,14 +111,15 @@ impl SessionController {
         }
     }
 
-    /// The session of the browser; none is a problem. A bearer token will not do: it may be somebody's who was lent a little.
+    /// The browser's session; a missing one is a problem. A bearer token is not enough: its holder may have been lent
+    /// only a few rights.
     async fn required(&self, credentials: &Credentials) -> Result<Session, Problem> {
         self.callers.session(credentials).await?.ok_or_else(not_signed_in)
     }
 
-    /// `POST /logout`: gives what makes the browser forget the session, too.
+    /// `POST /logout`: also returns the cookie that deletes the session.
     pub async fn end(&self, credentials: &Credentials) -> Result<String, Problem> {
-        // A page of another site is refused. A session that is refused already may have been ended halfway.
+        // A page of another site is refused. A session that is refused already may have been ended only halfway.
         self.callers.session(credentials).await?;
         if let Some(cookie) = self.callers.session_cookie(credentials) {
             self.sessions.end(cookie).await.map_err(|failure| failed(&failure))?;

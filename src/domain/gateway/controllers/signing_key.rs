@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::gateway::{schemas::signing_key::JwkSet, services::signing_key::SigningKeys};
 
-/// The key calls.
+/// The key endpoint.
 #[derive(Clone)]
 pub struct SigningKeyController {
     keys: Arc<SigningKeys>,

@@ -25,7 +25,7 @@ use crate::{
     problem::{Challenge, FieldError, Problem},
 };
 
-/// The token calls.
+/// The token endpoints.
 #[derive(Clone)]
 pub struct TokenController {
     tokens: Arc<TokenService>,
@@ -34,12 +34,12 @@ pub struct TokenController {
 }
 
 impl TokenController {
-    /// Times go out with the offset of `timezone`.
+    /// Times are written with the offset of `timezone`.
     pub fn new(tokens: Arc<TokenService>, callers: Arc<Callers>, timezone: Tz) -> Self {
         Self { tokens, callers, timezone }
     }
 
-    /// The longest life that an access token can be asked for with.
+    /// The longest lifetime that can be requested for an access token.
     pub fn longest_access_life(&self) -> TimeDelta {
         self.tokens.policy().access_ttl_max
     }
@@ -120,7 +120,7 @@ impl TokenController {
         }
     }
 
-    /// `POST /tokens/dummy`. Bare text needs no preflight, so any page that a developer looks at could send it.
+    /// `POST /tokens/dummy`. A plain text body needs no preflight, so any page that a developer visits could send it.
     pub async fn register_dummy(
         &self,
         request: CreateDummyToken,
@@ -128,7 +128,7 @@ impl TokenController {
     ) -> Result<DummyTokenPair, Problem> {
         self.callers.refuse_other_sites(credentials)?;
         let request = validated(request)?;
-        // Validated just now, by the same rule.
+        // The text was validated before, by the same rule.
         let typed = DummyText::try_from(request).map_err(|_| Problem::internal())?;
         match self.tokens.register_dummy(&typed).await {
             Ok(issued) => Ok(DummyTokenPair::from_model(&typed, &issued)),

@@ -1,4 +1,4 @@
-//! Who may use a route: which credentials count there, and what whoever shows one has to be.
+//! Access rules of routes: which credentials count, and what their holders must have.
 
 use std::{fmt, sync::Arc};
 
@@ -6,31 +6,31 @@ use serde_json::Value;
 
 use super::{identity::Identity, oauth::ProviderName, scope::Scope};
 
-/// Who may use a route.
+/// The access rule of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody. A token that is sent along is still verified, so that the service learns who calls.
+    /// Everybody. A token that is sent along is still verified, so that the service learns the caller.
     Open,
-    /// Whoever shows a credential and meets these demands.
+    /// Callers with a credential that meets these demands.
     Callers(Demands),
 }
 
-/// What is demanded of a caller. By default: any valid token.
+/// The demands on a caller. By default: any valid token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Demands {
-    /// Which credentials count.
+    /// The credentials that count.
     pub credentials: Accepted,
-    /// Words of scope that a token has to have, all of them.
+    /// Scopes that a token must have, all of them.
     pub scope: Scope,
-    /// Words of scope of which a token has to have one; none means that nothing is demanded.
+    /// Scopes of which a token must have at least one; empty: nothing is demanded.
     pub any_scope: Scope,
-    /// What a caller's claims have to say, each of them.
+    /// Demands on the caller's claims; each must be met.
     pub claims: Vec<ClaimDemand>,
-    /// Where a caller has to have an identity.
+    /// The provider at which a caller must have an identity.
     pub provider: Option<ProviderName>,
 }
 
-/// Which credentials count.
+/// The credentials that count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Accepted {
     /// A bearer token.
@@ -38,27 +38,27 @@ pub enum Accepted {
     Token,
     /// The session of a browser.
     Session,
-    /// Either. A token counts first.
+    /// Either. If both are sent, the token counts.
     TokenOrSession,
 }
 
-/// What one claim has to say.
+/// A demand on one claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimDemand {
     /// The claim.
     pub name: String,
-    /// It has to be one of these, or a list with one of them in it.
+    /// The claim must be one of these, or a list that contains one of them.
     pub one_of: Vec<ClaimValue>,
 }
 
-/// What a claim may be compared with.
+/// A value that a claim can be compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimValue {
     /// A text.
     Text(String),
     /// A whole number.
     Number(i64),
-    /// Yes or no.
+    /// A boolean.
     Flag(bool),
 }
 
@@ -110,35 +110,35 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Who was let through, if known.
+    /// The caller that was let through, if known.
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_deref()
     }
 }
 
-/// Why a request may not be forwarded.
+/// The reason why a request may not be forwarded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denied {
-    /// There was no credential, or none that counts here.
+    /// There was no credential, or none that counts on this route.
     CredentialMissing(Accepted),
-    /// The token lacks words of this scope (RFC 6750 §3.1, `insufficient_scope`).
+    /// The token lacks some of these scopes (RFC 6750 §3.1, `insufficient_scope`).
     ScopeMissing(Scope),
-    /// The token has none of the words of this scope.
+    /// The token has none of these scopes.
     AnyScopeMissing(Scope),
-    /// A claim does not say what it has to.
+    /// A claim does not meet its demand.
     ClaimMissing(ClaimDemand),
     /// The caller has no identity at this provider.
     ProviderMissing(ProviderName),
 }
 
 impl Access {
-    /// For holders of a token with all of these words of scope.
+    /// Access for holders of a token with all of these scopes.
     pub fn with_scope(scope: Scope) -> Self {
         Self::Callers(Demands { scope, ..Demands::default() })
     }
 
-    /// Which credentials are looked at. On an open route a session is not: it comes along by itself, so it says nothing
-    /// about what its holder means to do.
+    /// The credentials that are checked. An open route ignores sessions: the browser sends the cookie by itself, so it
+    /// says nothing about the user's intent.
     pub fn accepted(&self) -> Accepted {
         match self {
             Self::Open => Accepted::Token,
@@ -146,7 +146,7 @@ impl Access {
         }
     }
 
-    /// Where a caller has to have an identity.
+    /// The provider at which a caller must have an identity.
     pub fn provider(&self) -> Option<&ProviderName> {
         match self {
             Self::Open => None,
@@ -154,7 +154,7 @@ impl Access {
         }
     }
 
-    /// Whether everybody who may pass by this rule may pass by `other`.
+    /// Whether every caller that passes this rule also passes `other`.
     pub fn implies(&self, other: &Self) -> bool {
         match (self, other) {
             (_, Self::Open) => true,
@@ -188,10 +188,10 @@ impl Access {
 }
 
 impl Demands {
-    /// Whether whoever meets these meets `others`.
+    /// Whether every caller that meets these demands also meets `others`.
     fn imply(&self, others: &Self) -> bool {
         let credentials = others.credentials == Accepted::TokenOrSession || others.credentials == self.credentials;
-        // Each caller here has a word of `any_scope`, or has all of `scope`.
+        // Each caller here has one of the scopes in `any_scope`, or all of `scope`.
         let any_scope = others.any_scope.is_empty()
             || self.scope.has_any_of(&others.any_scope)
             || (!self.any_scope.is_empty() && others.any_scope.covers(&self.any_scope));
@@ -209,7 +209,7 @@ impl Demands {
     }
 }
 
-/// In words, for people.
+/// The rule in words, for people.
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::Callers(Demands { credentials, scope, any_scope, claims, provider }) = self else {
@@ -234,7 +234,7 @@ impl fmt::Display for Access {
 }
 
 impl Default for Access {
-    /// For holders of any valid token.
+    /// Access for holders of any valid token.
     fn default() -> Self {
         Self::Callers(Demands::default())
     }
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_credentials_that_count_are_those_of_the_rule_and_on_an_open_route_tokens() {
+    fn the_rule_says_which_credentials_count_and_an_open_route_takes_tokens() {
         assert_eq!(Access::Open.accepted(), Accepted::Token);
         for credentials in [Accepted::Token, Accepted::Session, Accepted::TokenOrSession] {
             let access = Access::Callers(Demands { credentials, ..Demands::default() });
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn one_word_of_any_scope_is_enough() {
+    fn one_of_the_scopes_in_any_scope_is_enough() {
         let any = |scope: &str| {
             Access::Callers(Demands { any_scope: scope.parse().unwrap(), ..Demands::default() })
                 .authorise(Some(reader()), None)
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_have_to_say_what_is_demanded() {
+    fn claims_have_to_meet_the_demands() {
         let demand = |name: &str, one_of: &[ClaimValue]| ClaimDemand { name: name.to_owned(), one_of: one_of.to_vec() };
         let passes = |claims: Value, demands: &[ClaimDemand]| {
             Access::Callers(Demands { claims: demands.to_vec(), ..Demands::default() })
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_says_in_words_who_may_pass() {
+    fn a_rule_describes_in_words_which_callers_may_pass() {
         let all = Demands {
             credentials: Accepted::TokenOrSession,
             scope: "a b".parse().unwrap(),
@@ -382,9 +382,10 @@ mod tests {
         rules
     }
 
-    /// Compares what is said of two rules with whom they let pass, over callers of all kinds.
+    /// Compares the claim that one rule implies another with the callers that each lets pass, over callers of all
+    /// kinds.
     #[test]
-    fn one_rule_implies_another_if_whoever_passes_the_one_passes_the_other() {
+    fn one_rule_implies_another_if_every_caller_that_passes_it_passes_the_other() {
         let mut callers: Vec<(Accepted, Option<Arc<Identity>>, Option<ProviderName>)> =
             vec![(Accepted::Token, None, None)];
         for credential in [Accepted::Token, Accepted::Session] {
@@ -423,7 +424,8 @@ mod tests {
             }
             assert!(one.implies(one) && one.implies(&Access::Open), "{one}");
         }
-        // Every two that do so by what they say are found: a rule that is never found to imply another would be safe, too.
+        // Every implication that follows from the rules' texts is found: an `implies` that always said no would be
+        // safe, too.
         let by_hand = |one: &str, other: &str| {
             let any = |scope: &str, any_scope: &str| {
                 Access::Callers(Demands {
@@ -441,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_has_to_be_the_one_that_is_demanded() {
+    fn the_provider_has_to_be_the_demanded_one() {
         let [google, kakao] = ["google", "kakao"].map(|name| name.parse::<ProviderName>().unwrap());
         let access = Access::Callers(Demands { provider: Some(google.clone()), ..Demands::default() });
         assert_eq!(access.provider(), Some(&google));

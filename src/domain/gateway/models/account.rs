@@ -1,5 +1,6 @@
-//! Accounts: who a person is to us. At a provider an account is found by (provider, subject), here by the e-mail that the
-//! person signed up with and their password. An e-mail never links two: what a provider says of one is only to be shown.
+//! Accounts: people as this gateway knows them. An account is found by provider and subject, or by the e-mail and
+//! password that the person signed up with here. An e-mail never links two accounts: the one that a provider reports is
+//! for display only.
 
 mod email;
 mod name;
@@ -20,40 +21,42 @@ use super::{
 pub struct Account {
     /// The `sub` of this person's tokens.
     pub id: AccountId,
-    /// When we first met.
+    /// When the person first signed in here.
     pub created_at: DateTime<Utc>,
 }
 
-/// Who a person is at a provider.
+/// A person's identity at a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderIdentity {
     /// The provider.
     pub provider: ProviderName,
-    /// What the provider calls the person; never changes and is never given to another.
+    /// The provider's identifier of the person; never changes and is never given to another person.
     pub subject: String,
-    /// E-mail, if the provider told it and vouches that it is the person's.
+    /// E-mail, if the provider sent it and vouches that it belongs to the person.
     pub verified_email: Option<String>,
     /// The name to show.
     pub name: Option<String>,
 }
 
-/// The domain of the addresses that Apple gives out for people who hide theirs. It hands mail on that registered senders send there.
+/// The domain of the addresses that Apple gives to people who hide theirs. It forwards the mail that registered senders
+/// send to them.
 const PRIVATE_RELAY: &str = "privaterelay.appleid.com";
 
 impl ProviderIdentity {
-    /// Whether the e-mail is an address of Apple's private relay: good to reach the person, and not the one they are known by.
+    /// Whether the e-mail is an address of Apple's private relay: it reaches the person, but it is not the address that
+    /// others know.
     pub fn has_relay_email(&self) -> bool {
         let domain = self.verified_email.as_deref().and_then(|email| email.rsplit_once('@')).map(|(_, domain)| domain);
         domain.is_some_and(|domain| domain.eq_ignore_ascii_case(PRIVATE_RELAY))
     }
 }
 
-/// How a person signs in here, without a provider.
+/// A password login: how a person signs in here, without a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordLogin {
-    /// Whose it is.
+    /// The account that it belongs to.
     pub account: AccountId,
-    /// What the person types in. Nobody proved that mail to it arrives, so it is a name to sign in with and nothing more.
+    /// The e-mail that the person types in. It is not proven that mail to it arrives, so it is only a login name.
     pub email: Email,
     /// The name to show.
     pub name: Option<String>,
@@ -63,76 +66,77 @@ pub struct PasswordLogin {
     pub changed_at: DateTime<Utc>,
 }
 
-/// Everything that an account is known by.
+/// An account and all its ways to sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     /// The account.
     pub account: Account,
-    /// How the person signs in here, if they do.
+    /// The person's password login here, if there is one.
     pub login: Option<PasswordLogin>,
-    /// Who the person is at the providers, by provider and subject.
+    /// The person's identities at the providers, sorted by provider and subject.
     pub identities: Vec<ProviderIdentity>,
 }
 
 impl Profile {
-    /// What to call the person: the name that they signed up with, or one that a provider told.
+    /// The person's display name: the one given at sign-up, or one that a provider sent.
     pub fn name(&self) -> Option<&str> {
         let own = self.login.as_ref().and_then(|login| login.name.as_deref());
         own.or_else(|| self.identities.iter().find_map(|identity| identity.name.as_deref()))
     }
 }
 
-/// What became of the wish to take a provider from an account.
+/// The outcome of unlinking a provider from an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UnlinkOutcome {
-    /// It is taken, and these grants with it.
+    /// The provider is unlinked, and these grants are deleted with it.
     Unlinked(Vec<Grant>),
     /// The account has no identity there, or there is no such account.
     NotLinked,
-    /// It is the only way in that the account has. Nothing changed.
+    /// It is the account's only way to sign in. Nothing changed.
     LastWayIn,
 }
 
-/// The wish to take an identity from its account, at the person's own request to the provider.
+/// A request to erase an identity from its account, which the person made at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityErasure {
     /// The provider.
     pub provider: ProviderName,
-    /// What it calls the person.
+    /// The provider's identifier of the person.
     pub subject: String,
-    /// If the person has allowed us something after this, they are back, and nothing is taken.
+    /// If the person has granted us access after this, they have come back, and nothing is erased.
     pub until: DateTime<Utc>,
-    /// Names the ending of the account, if the identity is its only way in.
+    /// The id for ending the account, if the identity is its only way to sign in.
     pub ending: EndingId,
     /// Now.
     pub now: DateTime<Utc>,
 }
 
-/// What became of the wish to take an identity from its account.
+/// The outcome of an [`IdentityErasure`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ErasureOutcome {
-    /// Nobody has it.
+    /// No account has the identity.
     Unknown,
-    /// The person has allowed us something since. Nothing changed.
+    /// The person has granted us access since. Nothing changed.
     AllowedAnew,
-    /// It is taken from this account, and so are its grants.
+    /// The identity is erased from this account, and its grants are deleted.
     Erased(AccountId, Vec<Grant>),
-    /// It was the only way in, so the account is gone with it and these grants. What it has open is still to end.
+    /// It was the only way to sign in, so the account and these grants are deleted, too. Its sessions and tokens still
+    /// have to be ended.
     AccountRemoved(AccountEnding, Vec<Grant>),
 }
 
-/// The wish to end what an account has open: it is stored before the first step, and taken back after the last one. So it is
-/// carried out though a store fails in between, or the gateway is killed.
+/// A pending task to end an account's sessions and tokens. It is stored before the first step and deleted after the
+/// last one, so it is completed even if a store fails in between or the gateway is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountEnding {
     /// Names it.
     pub id: EndingId,
-    /// Whose sessions and tokens end.
+    /// The account whose sessions and tokens end.
     pub account: AccountId,
     /// The session that stays.
     pub keep: Option<SessionId>,
-    /// Whether the account ends, too.
+    /// Whether the account is deleted, too.
     pub removes: bool,
-    /// When it was begun.
+    /// When the task began.
     pub begun_at: DateTime<Utc>,
 }

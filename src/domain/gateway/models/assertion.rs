@@ -1,20 +1,20 @@
-//! Assertions: how a service is told who calls in a form that it can check by itself, with our JWKS (RFC 7519).
+//! Caller assertions: signed statements of who calls, which a service verifies with our JWKS (RFC 7519).
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
 use super::{id::TokenId, identity::Identity, service::ServiceName};
 
-/// How long an assertion is good. It is made for a request that is on its way.
+/// The lifetime of an assertion. It is made for a request that is about to be sent.
 const LIFE: TimeDelta = TimeDelta::seconds(60);
 
-/// How long the same one is sent: whatever arrives is good for a while.
+/// How long an assertion is reused, so that one that arrives is still valid for a while.
 const SENT_FOR: TimeDelta = TimeDelta::seconds(30);
 
-/// What an assertion says: who calls, and which service may rely on it.
+/// The content of an assertion: the caller, and the service that may rely on it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallerAssertion {
-    /// `iss`: ourselves.
+    /// `iss`: this gateway.
     pub issuer: String,
     /// `aud`: the one service that it is for.
     pub service: ServiceName,
@@ -22,7 +22,7 @@ pub struct CallerAssertion {
     pub id: TokenId,
     /// `iat`, in whole seconds
     pub issued_at: DateTime<Utc>,
-    /// Of whom it speaks.
+    /// The caller.
     pub caller: Identity,
 }
 
@@ -33,23 +33,23 @@ pub struct SignedAssertion {
     pub text: String,
     /// The `kid` of the key that has signed it.
     pub key: String,
-    /// Until when the same one may be sent for the same caller.
+    /// Until when it may be reused for the same caller.
     pub sent_until: DateTime<Utc>,
 }
 
 impl CallerAssertion {
-    /// `exp`: not later than the credential that the caller has shown.
+    /// `exp`: not later than that of the credential that the caller presented.
     pub fn expires_at(&self) -> DateTime<Utc> {
         self.caller.expires_at.min(self.issued_at + LIFE)
     }
 
-    /// Until when the same one may be sent.
+    /// Until when it may be reused.
     pub fn sent_until(&self) -> DateTime<Utc> {
         self.issued_at + SENT_FOR
     }
 
-    /// The claims set as it is signed: `iss`, `aud`, `sub`, `iat`, `exp`, `jti`, `scope` if there is any, and what else is
-    /// known of the caller.
+    /// The claims set as it is signed: `iss`, `aud`, `sub`, `iat`, `exp`, `jti`, `scope` if there is any, and the
+    /// caller's other claims.
     pub fn to_json(&self) -> Value {
         let mut claims: Map<String, Value> = self.caller.claims.clone();
         claims.insert("iss".into(), self.issuer.clone().into());
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_who_calls_and_for_whom_that_is() {
+    fn it_names_the_caller_and_the_service() {
         assert_eq!(
             assertion(5_000).to_json(),
             json!({
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_of_the_callers_own_changes_none_of_ours() {
+    fn a_claim_of_the_caller_changes_none_of_ours() {
         let mut assertion = assertion(5_000);
         assertion.caller.claims.insert("aud".into(), "everybody".into());
         assertion.caller.claims.insert("exp".into(), 9_999_999.into());

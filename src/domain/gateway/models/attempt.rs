@@ -1,8 +1,9 @@
-//! Attempts to sign in with a password, and how long one has to wait after those that failed. Every attempt counts as a
-//! failure from the moment it begins, so that a thousand at once are a thousand; one that succeeds is forgiven.
+//! Password attempts, and the delay after failed ones. Every attempt counts as a failure from the moment it begins, so
+//! a thousand concurrent attempts count as a thousand; a successful one is forgiven.
 //!
 //! Failures delay the clients that caused them, not the owner of the account (OWASP, "Device Cookies"): a browser that
-//! signed in to the account before is counted by itself, and a client without failures does not wait for those of others.
+//! has signed in to the account before is counted separately, and a client without failures does not wait because of
+//! others' failures.
 
 use std::net::IpAddr;
 
@@ -15,10 +16,10 @@ use super::{
     token::TokenDigest,
 };
 
-/// How long a failure is remembered after the last one.
+/// How long failures are remembered after the last one.
 pub const REMEMBERED_FOR: TimeDelta = TimeDelta::hours(1);
 
-/// How the delay grows: none up to `free` failures, then a second, then twice as long after each further one, up to
+/// How the delay grows: no delay up to `free` failures, then one second, doubled with each further failure up to
 /// `longest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Schedule {
@@ -36,21 +37,22 @@ impl Schedule {
     }
 }
 
-/// What failures are counted for, and so whom they delay.
+/// What failures are counted by; those clients are delayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// An account, from clients that have failed before. It leaves 1,440 guesses a day, from however many addresses.
+    /// An account, for clients that have failed before. It leaves 1,440 guesses a day in total, from any number of
+    /// addresses.
     Account,
-    /// An account, from clients that had not failed before. Many people may mistype once, so more is free. It bounds what
-    /// a guesser with many addresses gets for free.
+    /// An account, for clients that had not failed before. Many people may mistype once, so more failures are free. It
+    /// bounds the free guesses of an attacker with many addresses.
     FirstAttempts,
-    /// A client's address. Many people may share it, so more is free; then it takes longer, since it hits hardly anybody
-    /// else.
+    /// A client's address. Many people may share it, so more failures are free; the delay is longer after that, since
+    /// it hits hardly anyone else.
     Client,
-    /// A client's address that asks whether an e-mail is taken, as a sign-up does, or that exchanges codes. It is counted
-    /// apart: a client that signed up has not failed.
+    /// A client's address that asks whether an e-mail is taken, as a sign-up does, or that exchanges codes. It is
+    /// counted separately: a client that signed up has not failed.
     Enquiry,
-    /// A browser that signed in to the account before. Nobody else can make it wait.
+    /// A browser that has signed in to the account before. Other clients cannot delay it.
     Device,
 }
 
@@ -64,7 +66,7 @@ impl Kind {
     }
 }
 
-/// Whom failures are counted for.
+/// The subject that failures are counted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
     key: TokenDigest,
@@ -76,32 +78,33 @@ impl Counted {
         Self { key: TokenDigest::of(name.as_ref().as_bytes()), kind }
     }
 
-    /// An account, whether or not there is one: else a delay would tell which e-mails are known.
+    /// An account, whether or not it exists: otherwise a delay would reveal which e-mails are registered.
     pub fn account(email: &Email) -> Self {
         Self::new(Kind::Account, format!("account:{}", email.key()))
     }
 
-    /// The same account, as far as clients try it that had no failures.
+    /// The same account, for clients that had no failures.
     pub fn first_attempts(email: &Email) -> Self {
         Self::new(Kind::FirstAttempts, format!("first:{}", email.key()))
     }
 
-    /// The exchanges of codes of a client's address, whether it brings them to `POST /oauth` or to the callback of a sign-in.
+    /// The code exchanges of a client's address, by `POST /oauth` or by the callback of a sign-in.
     pub fn exchanges_of(address: IpAddr) -> Self {
         Self::new(Kind::Enquiry, format!("exchange:{}", client_network(address)))
     }
 
-    /// A client's address. Of IPv6 it is the network that counts (/64), of which anybody has as many addresses as they like.
+    /// A client's address. IPv6 addresses are counted by their network (/64), since a client can have any number of
+    /// addresses in it.
     pub fn client(address: IpAddr) -> Self {
         Self::new(Kind::Client, format!("client:{}", client_network(address)))
     }
 
-    /// The same address, as far as it asks whether an e-mail is taken. The answer that it is not counts, too.
+    /// The same address, for asking whether an e-mail is taken. The response that it is free counts, too.
     pub fn enquiry(address: IpAddr) -> Self {
         Self::new(Kind::Enquiry, format!("enquiry:{}", client_network(address)))
     }
 
-    /// A browser that signed in to this account before.
+    /// A browser that has signed in to this account before.
     pub fn device(email: &Email, device: DeviceId) -> Self {
         Self::new(Kind::Device, format!("device:{device}:{}", email.key()))
     }
@@ -116,13 +119,13 @@ impl Counted {
         self.kind == Kind::Client
     }
 
-    /// Under what a store counts.
+    /// The key that a store counts by.
     pub fn key(&self) -> &TokenDigest {
         &self.key
     }
 }
 
-/// How often it failed, and when last.
+/// The number of failures, and the time of the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failures {
     /// How many.
@@ -132,7 +135,7 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// One more. The clock of another replica may be ahead: time does not go back.
+    /// Adds a failure. The clock of another replica may be ahead: `last_at` never moves back.
     fn one_more(known: Option<Self>, now: DateTime<Utc>) -> Self {
         known.map_or(Self { count: 1, last_at: now }, |known| Self {
             count: known.count.saturating_add(1),
@@ -148,38 +151,38 @@ impl Failures {
         (!delay.is_zero() && now < until).then_some(until)
     }
 
-    /// The same without the one that turned out to be none.
+    /// The failures without an attempt that turned out to be none.
     #[must_use]
     pub fn one_less(self) -> Self {
         Self { count: self.count.saturating_sub(1), ..self }
     }
 
-    /// From when on it does not matter any more.
+    /// When the failures can be forgotten.
     pub fn forget_at(self) -> DateTime<Utc> {
         self.last_at + REMEMBERED_FOR
     }
 }
 
-/// Whether an attempt may go on.
+/// Whether an attempt may proceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// It may, and counts as a failure until it is forgiven.
+    /// It may proceed, and counts as a failure until it is forgiven.
     Admitted,
-    /// It may not. It counts for the client that sent it, if that has failed before.
+    /// It may not. It counts for the client that sent it, if that client has failed before.
     NotBefore(DateTime<Utc>),
 }
 
-/// What becomes of an attempt, and what a store has to remember of it.
+/// The decision about an attempt, and what a store has to remember of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
-    /// Whether it may go on.
+    /// Whether the attempt may proceed.
     pub admission: Admission,
     /// The failures that changed.
     pub changed: Vec<(TokenDigest, Failures)>,
 }
 
-/// Judges an attempt by what a store knows of each that it is counted for. `now` is read after the store has locked them, so
-/// that attempts at once are judged one after the other.
+/// Judges an attempt by the stored failures of each subject that it counts for. `now` is read after the store has
+/// locked them, so that concurrent attempts are judged one after the other.
 pub fn judge(known: &[(Counted, Option<Failures>)], now: DateTime<Utc>) -> Judgement {
     let live = |failures: Option<Failures>| failures.filter(|known| known.count > 0 && now < known.forget_at());
     let known: Vec<_> = known.iter().map(|(of, failures)| (*of, live(*failures))).collect();
@@ -199,7 +202,7 @@ pub fn judge(known: &[(Counted, Option<Failures>)], now: DateTime<Utc>) -> Judge
         let counted = known.iter().filter(|(of, _)| of.kind != Kind::FirstAttempts || never_failed);
         return Judgement { admission: Admission::Admitted, changed: counted.map(one_more).collect() };
     };
-    // A client that had no failures is kept waiting by those of others: that is not its fault.
+    // A client without failures of its own that is delayed by those of others is not at fault.
     let at_fault: Vec<_> = known.iter().filter(is_client).filter(|(_, failures)| failures.is_some()).collect();
     let changed: Vec<_> = at_fault.iter().map(|of| one_more(of)).collect();
     let longer = at_fault.iter().zip(&changed).filter_map(|((of, _), (_, more))| more.wait_until(of.kind, now)).max();
@@ -248,7 +251,7 @@ mod tests {
         }
     }
 
-    /// How long one has to wait after each of so many failures that came as soon as they could.
+    /// The delays after each of `failures` attempts that were made as early as possible.
     fn delays(of: &Counted, failures: u32) -> Vec<i64> {
         let (mut known, mut now) = (Known::default(), at(0));
         (0..failures)
@@ -270,7 +273,7 @@ mod tests {
         let of_client = delays(&client(1), 62);
         assert!(of_client[..49].iter().all(|delay| *delay == 0));
         assert_eq!(of_client[49..], [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]);
-        // However long somebody goes on.
+        // However long a guesser goes on.
         let many = Failures { count: u32::MAX, last_at: at(0) };
         let known = [(device(1), Some(many))];
         assert_eq!(judge(&known, at(59)).admission, Admission::NotBefore(at(60)));
@@ -285,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_none_leaves_no_delay() {
+    fn a_forgiven_attempt_leaves_no_delay() {
         let failures = Failures { count: 5, last_at: at(0) };
         assert!(failures.wait_until(Kind::Device, at(0)).is_some());
         assert_eq!(failures.one_less().wait_until(Kind::Device, at(0)), None);
@@ -304,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_guesses_keeps_nobody_else_out() {
+    fn a_client_that_guesses_does_not_delay_the_others() {
         let mut known = Known::default();
         for second in 0..300 {
             known.guess(66, at(second));
@@ -321,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_that_are_refused_count_for_their_client_alone() {
+    fn refused_attempts_count_for_their_client_only() {
         let mut known = Known::default();
         for _ in 0..49 {
             known.guess(66, at(0));
@@ -347,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_whose_failures_were_none_has_not_failed() {
+    fn a_client_whose_failures_were_forgiven_has_not_failed() {
         let mut known = Known::default();
         for _ in 0..10 {
             known.guess(66, at(0));
@@ -361,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn many_addresses_get_no_more_than_a_hundred_guesses_for_free() {
+    fn many_addresses_get_at_most_a_hundred_free_guesses() {
         let mut known = Known::default();
         for n in 0..100 {
             assert_eq!(known.guess(n, at(0)), Admission::Admitted, "{n}");
@@ -372,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_its_email_and_a_client_its_network() {
+    fn an_account_is_counted_by_email_and_a_client_by_network() {
         let account = |text: &str| *Counted::account(&Email::parse(text).unwrap()).key();
         assert_eq!(account("Jane@example.com"), account("jane@EXAMPLE.com"));
         assert_ne!(account("jane@example.com"), account("john@example.com"));
@@ -385,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_signs_in_is_a_client_and_nothing_else_is() {
+    fn only_an_address_that_signs_in_is_a_client() {
         let address = [192, 0, 2, 1].into();
         assert!(Counted::client(address).is_client());
         for other in [

@@ -1,5 +1,5 @@
-//! Machine clients: programs that get tokens in their own name (RFC 6749 §1.1, §4.4). One proves who it is by a secret or by
-//! a key of its own; what its tokens may say is fixed when it is added.
+//! Machine clients: programs that get tokens in their own name (RFC 6749 §1.1, §4.4). A client authenticates with a
+//! secret or with a key of its own; the contents of its tokens are fixed when it is added.
 
 mod assertion;
 mod presented;
@@ -28,7 +28,7 @@ const MAX_NAME_CHARS: usize = 64;
 #[error("a client's name has 1 to {MAX_NAME_CHARS} characters, no control characters, and no space at either end")]
 pub struct InvalidClientName;
 
-/// What people call a client.
+/// The display name of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientName(String);
 
@@ -52,23 +52,24 @@ impl FromStr for ClientName {
 
 /// The secret of a client in clear: 256 random bits. It has no `Display`, and its `Debug` hides it.
 ///
-/// It is kept as SHA-256 and not by a slow hash such as Argon2: those make guessing what people think up costly, and nobody
-/// can guess 256 random bits. A slow hash would only make every request for a token slow, and the gateway easy to keep busy.
+/// It is stored as SHA-256, not as a slow hash such as Argon2: a slow hash makes it costly to guess texts that people
+/// think up, and 256 random bits cannot be guessed. It would only make every token request slow, and the gateway easy
+/// to overload.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientSecret(String);
 
 impl ClientSecret {
-    /// Makes one of 256 random bits.
+    /// Makes a secret of 256 random bits.
     pub fn from_random(bytes: [u8; 32]) -> Self {
         Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// What a store may hold of it.
+    /// The digest that a store may hold.
     pub fn digest(&self) -> TokenDigest {
         TokenDigest::of(self.0.as_bytes())
     }
 
-    /// The text, for whoever adds the client and for nothing else.
+    /// The text, to be shown to the operator who adds the client and used for nothing else.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -80,7 +81,8 @@ impl fmt::Debug for ClientSecret {
     }
 }
 
-/// What a client's key signs with (RFC 7518 §3.1, RFC 8037). Nothing symmetric: who can verify could sign as well.
+/// The algorithms that clients' keys may use (RFC 7518 §3.1, RFC 8037). None is symmetric: with such a key, verifying
+/// would allow signing as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAlgorithm {
     /// ECDSA on P-256 with SHA-256.
@@ -104,7 +106,7 @@ impl ClientAlgorithm {
         }
     }
 
-    /// Every name of it. RFC 9864 gave `EdDSA` with Ed25519 a name of its own; libraries write either.
+    /// All its names. RFC 9864 gave `EdDSA` with Ed25519 a name of its own; libraries write either.
     pub fn names(self) -> &'static [&'static str] {
         match self {
             Self::Es256 => &["ES256"],
@@ -114,21 +116,21 @@ impl ClientAlgorithm {
     }
 }
 
-/// A public key of a client, and the one algorithm that it is good for (RFC 8725 §3.1).
+/// A public key of a client, and the one algorithm that it may be used with (RFC 8725 §3.1).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientKey {
     /// Its name, if it has one.
     pub kid: Option<String>,
-    /// What it signs with.
+    /// The algorithm that it signs with.
     pub algorithm: ClientAlgorithm,
-    /// The key as a JWK (RFC 7517), its public members alone.
+    /// The key as a JWK (RFC 7517), public members only.
     pub jwk: Value,
 }
 
-/// How a client proves who it is.
+/// How a client authenticates.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClientCredential {
-    /// By a secret, of which this is the digest.
+    /// By a secret; this is its digest.
     Secret(TokenDigest),
     /// By assertions that it signs with one of these keys: `private_key_jwt`.
     Keys(Vec<ClientKey>),
@@ -139,25 +141,25 @@ pub enum ClientCredential {
 pub struct Client {
     /// Its `client_id`.
     pub id: ClientId,
-    /// What people call it. No two clients have the same name.
+    /// The display name. No two clients have the same name.
     pub name: ClientName,
-    /// The most that its tokens allow.
+    /// The largest scope of its tokens.
     pub scope: Scope,
     /// The `aud` of its tokens; `None`: this gateway's own.
     pub audience: Option<String>,
-    /// How it proves who it is.
+    /// How it authenticates.
     pub credential: ClientCredential,
     /// When it was added.
     pub created_at: DateTime<Utc>,
 }
 
-/// The client asks for more than it may have.
+/// The client asks for a larger scope than it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the scope goes beyond the client's own")]
 pub struct ScopeExceeded;
 
 impl Client {
-    /// Whether `secret` is the client's. Takes as long whatever it is.
+    /// Whether `secret` is the client's. Takes the same time for every input.
     pub fn has_secret(&self, secret: &str) -> bool {
         match &self.credential {
             ClientCredential::Secret(digest) => {
@@ -167,7 +169,7 @@ impl Client {
         }
     }
 
-    /// The scope of a token: what was asked for, or all that the client may have if nothing was (RFC 6749 §3.3).
+    /// The scope of a token: the requested one, or the client's whole scope if none was requested (RFC 6749 §3.3).
     pub fn narrowed(&self, asked: Option<Scope>) -> Result<Scope, ScopeExceeded> {
         match asked {
             None => Ok(self.scope.clone()),
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_256_bits_does_not_print_and_is_known_by_its_digest() {
+    fn a_secret_is_256_bits_does_not_print_and_is_recognised_by_its_digest() {
         let secret = ClientSecret::from_random([7; 32]);
         assert_eq!(secret.expose().len(), 4 + 43);
         assert_eq!(format!("{secret:?}"), "ClientSecret(…)");
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_lies_within_the_clients() {
+    fn a_tokens_scope_lies_within_the_clients() {
         let client = client(ClientCredential::Keys(Vec::new()));
         let asked = |text: &str| Some(text.parse().unwrap());
         assert_eq!(client.narrowed(None), Ok("read write".parse().unwrap()));

@@ -1,19 +1,19 @@
-//! Header names: which of them are the gateway's to write, and in which a route may have a provider's token sent.
+//! Header names: which of them only the gateway sets, and in which header a route may send a provider's token.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 use thiserror::Error;
 
-/// Every name that begins so is ours to write.
+/// Only the gateway sets headers with these prefixes.
 const OUR_PREFIXES: [&str; 4] = ["x-user-", "x-gateway-", "x-auth-", "x-forwarded-"];
 
-/// These names are ours to write, or nobody's: the last three make some frameworks treat a request as another one
-/// (CVE-2025-29927, and the rewriting of IIS and Symfony).
+/// The gateway sets these headers or removes them: the last three make some frameworks treat a request as a different
+/// one (CVE-2025-29927, and the rewriting of IIS and Symfony).
 const OUR_NAMES: [&str; 6] =
     ["forwarded", "x-real-ip", "x-request-id", "x-middleware-subrequest", "x-original-url", "x-rewrite-url"];
 
-/// Besides ours: what speaks about one connection, what says where a message ends and for whom it is, and what the gateway
-/// reads or writes on the way.
+/// Also reserved: headers about one connection, headers that frame or route a message, and headers that the gateway
+/// reads or writes.
 const RESERVED: [&str; 15] = [
     "connection",
     "cookie",
@@ -33,7 +33,7 @@ const RESERVED: [&str; 15] = [
 ];
 const RESERVED_PREFIXES: [&str; 2] = ["content-", "proxy-"];
 
-/// What makes no sense behind a body, besides what is reserved.
+/// Headers that make no sense in trailers, besides the reserved ones.
 const NEVER_BEHIND: [&str; 14] = [
     "age",
     "authorization",
@@ -51,15 +51,15 @@ const NEVER_BEHIND: [&str; 14] = [
     "www-authenticate",
 ];
 
-/// Whether a name (in lower case) is one of ours, or becomes one in a server that takes `_` (CGI, WSGI) or `.` (PHP) for
-/// `-`.
+/// Whether only the gateway may set a name (in lower case), or a name that a server would map to such a one because it
+/// reads `_` (CGI, WSGI) or `.` (PHP) as `-`.
 pub fn is_ours(name: &str) -> bool {
-    // Most names are out with their first letter.
+    // The first letter rules out most names.
     matches!(name.as_bytes().first(), Some(b'x' | b'f')) && is_among(name, &OUR_PREFIXES, &OUR_NAMES)
 }
 
-/// Whether a name (in lower case) says where a message ends, or does in such a server. The length of a body is written anew for
-/// each side, so none of these is ever passed on.
+/// Whether a name (in lower case) frames a message, possibly only in such a server. The body length is written anew for
+/// each side, so these headers are never forwarded.
 pub fn is_framing(name: &str) -> bool {
     match name.as_bytes().first() {
         Some(b'c') => are_alike(name, "content-length"),
@@ -68,16 +68,16 @@ pub fn is_framing(name: &str) -> bool {
     }
 }
 
-/// Whether a name (in lower case) may stand behind a body. Not what routes, frames, authenticates or changes the meaning of
-/// a message (RFC 9110 §6.5.1), and nothing that the gateway answers for: whoever merges trailers into headers would
-/// take it for ours.
+/// Whether a name (in lower case) may be a trailer. Headers that route, frame, authenticate or change the meaning of a
+/// message may not (RFC 9110 §6.5.1), nor may headers that the gateway vouches for: a server that merges trailers into
+/// headers would take them for ours.
 pub fn may_be_trailer(name: &str) -> bool {
     !is_ours(name)
         && !is_among(name, &RESERVED_PREFIXES, &RESERVED)
         && !is_among(name, &["if-", "access-control-"], &NEVER_BEHIND)
 }
 
-/// Whether two names (in lower case) are one in such a server.
+/// Whether such a server would treat two names (in lower case) as one.
 pub fn are_alike(one: &str, other: &str) -> bool {
     let fold = |byte: u8| if matches!(byte, b'_' | b'.') { b'-' } else { byte };
     one.len() == other.len() && one.bytes().map(fold).eq(other.bytes().map(fold))
@@ -88,19 +88,19 @@ fn is_among(name: &str, prefixes: &[&str], names: &[&str]) -> bool {
     prefixes.iter().any(begins) || names.iter().any(|known| are_alike(name, known))
 }
 
-/// The text is not a header's name that a token may be sent in.
+/// The text is not the name of a header that a token may be sent in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "a header's name has 1 to 64 letters, digits and signs such as -, and is none that the gateway writes itself or that speaks about the message or its connection"
 )]
 pub struct InvalidTokenHeader;
 
-/// The header in which a provider's token is sent, in lower case.
+/// The header that a provider's token is sent in, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenHeader(Arc<str>);
 
 impl TokenHeader {
-    /// `Authorization`, where the token stands behind `Bearer` (RFC 6750 §2.1).
+    /// `Authorization`, with the token after `Bearer` (RFC 6750 §2.1).
     pub fn authorization() -> Self {
         Self("authorization".into())
     }
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_counts_before_a_body_is_no_trailer() {
+    fn headers_that_count_before_a_body_are_no_trailers() {
         for name in ["grpc-status", "grpc-message", "grpc-status-details-bin", "etag", "server-timing", "x-checksum"] {
             assert!(may_be_trailer(name), "{name}");
         }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn two_names_say_where_a_message_ends_however_they_are_written() {
+    fn two_names_frame_a_message_however_they_are_written() {
         for name in ["content-length", "content_length", "content.length", "transfer-encoding", "transfer_encoding"] {
             assert!(is_framing(name), "{name}");
         }
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_alike_if_some_server_takes_one_for_the_other() {
+    fn names_are_alike_if_a_server_takes_one_for_the_other() {
         assert!(are_alike("x-a-b", "x_a.b") && are_alike("x_a", "x.a") && are_alike("x-a", "x-a"));
         assert!(!are_alike("x-a", "x-b") && !are_alike("x-a", "xa") && !are_alike("x-a", "x-a-"));
     }

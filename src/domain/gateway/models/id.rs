@@ -68,31 +68,33 @@ macro_rules! ids {
 }
 
 ids! {
-    /// Names one access token or dummy token: the `jti` claim (RFC 7519 §4.1.7).
+    /// Identifies one access token or dummy token: the `jti` claim (RFC 7519 §4.1.7).
     TokenId,
-    /// Names a refresh token family, all tokens that descend from one creation: the `sid` claim of its access tokens.
+    /// Identifies a refresh token family, all tokens that descend from one creation: the `sid` claim of its access
+    /// tokens.
     FamilyId,
-    /// Names an account: the `sub` of the tokens of whoever signed in.
+    /// Identifies an account: the `sub` of the tokens of a signed-in person.
     AccountId,
-    /// Names a machine client: its `client_id`, and the `sub` of the tokens that it gets for itself.
+    /// Identifies a machine client: its `client_id`, and the `sub` of the tokens that it gets for itself.
     ClientId,
-    /// Names a grant: what a person allowed us at a provider, and the tokens for it.
+    /// Identifies a grant: the access that a person allowed us at a provider, and its tokens.
     GrantId,
-    /// Names whoever holds the lease to refresh a grant.
+    /// Identifies the holder of the lease to refresh a grant.
     LeaseId,
-    /// Names a session: what a browser that is signed in holds.
+    /// Identifies a session of a signed-in browser.
     SessionId,
-    /// Names a browser that signed in with a password before: its device cookie.
+    /// Identifies a browser that has signed in with a password before: its device cookie.
     DeviceId,
-    /// Names the wish to end sessions and tokens of an account.
+    /// Identifies a task to end an account's sessions and tokens.
     EndingId,
-    /// Names a person's request that we delete what we have of them. It shows whether that is done, and nothing else.
+    /// Identifies a person's request to delete their data. It reveals only whether that is done.
     ConfirmationCode,
-    /// Names one request, in `X-Request-Id`, in problem documents and in the access log.
+    /// Identifies one request, in `X-Request-Id`, in problem documents and in the access log.
     RequestId,
 }
 
-/// What a revocation names: one token (`jti`) or a whole family (`sid`). Both are random UUIDs, so they share one list.
+/// The target of a revocation: one token (`jti`) or a whole family (`sid`). Both are random UUIDs, so they share one
+/// list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Revocable(Uuid);
 
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_short_uuid_is_refused_without_a_panic() {
+    fn an_invalid_short_uuid_is_refused_without_a_panic() {
         for text in
             ["", "x", "0000000000000000000000", "zzzzzzzzzzzzzzzzzzzzzz", "ZZZZZZZZZZZZZZZZZZZZZZ", "한국어한국어한1"]
         {

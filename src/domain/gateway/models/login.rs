@@ -1,4 +1,4 @@
-//! Signing in at a provider: one attempt, from the browser's leaving to its return.
+//! Sign-ins at a provider: one attempt, from the browser's leaving to its return.
 
 use std::fmt;
 
@@ -12,33 +12,33 @@ use super::{
     token::TokenDigest,
 };
 
-/// How long an attempt may take: as long as the authorization code that ends it (RFC 6749 §4.1.2).
+/// How long an attempt may take: as long as the authorization code that completes it (RFC 6749 §4.1.2).
 pub const ATTEMPT_LIFE: TimeDelta = TimeDelta::minutes(10);
 
-/// How many attempts one browser may have under way, in as many tabs. The oldest gives way to one more. Each is a cookie of
-/// about 2 KiB at most, and all of them together have to fit into a request's head of 16 KiB beside everybody else's.
+/// The most concurrent attempts of one browser, each in its tab. One more replaces the oldest. Each is a cookie of
+/// about 2 KiB at most, and all of them must fit into a request's head of 16 KiB, together with all other cookies.
 pub const MAX_ATTEMPTS: usize = 5;
 
 /// The longest `return_to`: it travels in a cookie.
 const MAX_RETURN_TO_BYTES: usize = 512;
 
-/// The longest wish for more scopes than usual: it travels in the same cookie.
+/// The longest list of additional scopes: it travels in the same cookie.
 pub const MAX_SCOPE_BYTES: usize = 512;
 
 /// The longest login hint, in characters: no e-mail address is longer (RFC 5321 §4.5.3.1).
 pub const MAX_LOGIN_HINT: usize = 254;
 
-/// What comes back with the browser (`state`, RFC 6749 §10.12): 256 random bits, one per attempt.
+/// The `state` that the browser brings back (RFC 6749 §10.12): 256 random bits, one per attempt.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LoginState(String);
 
 impl LoginState {
-    /// Makes one of 256 random bits.
+    /// Makes a state of 256 random bits.
     pub fn from_random(bytes: [u8; 32]) -> Self {
         Self(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// As it came back from outside.
+    /// A state as a browser presents it.
     pub fn presented(text: &str) -> Self {
         Self(text.to_owned())
     }
@@ -48,12 +48,12 @@ impl LoginState {
         &self.0
     }
 
-    /// What a store may hold of it.
+    /// The digest that a store may hold.
     pub fn digest(&self) -> TokenDigest {
         TokenDigest::of(self.0.as_bytes())
     }
 
-    /// Tells the attempts of one browser apart. It is no secret.
+    /// Distinguishes the attempts of one browser. It is not secret.
     pub fn label(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.digest().as_bytes()[..9])
     }
@@ -68,30 +68,29 @@ impl fmt::Debug for LoginState {
 /// An attempt to sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginAttempt {
-    /// Where: a code of another provider is not for this attempt (mix-up, RFC 9700 §4.4).
+    /// The provider: a code of another one is not for this attempt (mix-up, RFC 9700 §4.4).
     pub provider: ProviderName,
-    /// PKCE (RFC 7636), for a provider that has it.
+    /// PKCE (RFC 7636), if the provider supports it.
     pub code_verifier: Option<Secret>,
-    /// What the id token must hold, for a provider that has one.
+    /// The nonce that the id token must contain, if the provider issues one.
     pub nonce: Secret,
-    /// Where the browser goes in the end.
+    /// Where the browser goes at the end.
     pub return_to: ReturnTo,
-    /// Where the provider sends the browser back to, if that is not its callback as it is set.
+    /// Where the provider sends the browser back to, if not to its configured callback.
     pub callback: Option<String>,
-    /// Whose session begun it to add the provider to their account, if it is not there to sign in.
+    /// The session that began the attempt to link the provider to its account; `None` for a sign-in.
     pub link: Option<SessionId>,
-    /// The scopes that it asks for besides those that are set.
+    /// The scopes that it requests in addition to the configured ones.
     pub more_scopes: Vec<String>,
-    /// Whether the person is asked for their consent though the provider need not: it follows an attempt that brought no refresh
-    /// token.
+    /// Whether the provider must ask the person for consent: the attempt follows one that brought no refresh token.
     pub consent: bool,
-    /// Whether the browser is to come back with a form: no other response counts.
+    /// Whether the browser must come back with a form: no other response counts.
     pub by_form: bool,
-    /// From when on it is void.
+    /// When it expires.
     pub expires_at: DateTime<Utc>,
 }
 
-/// The text is not where a browser may be sent to.
+/// The text is not an address that a browser may be sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "return_to is a path of this site such as /welcome, or one at a site that its operator allows; of at most 512 characters, with \
@@ -99,15 +98,16 @@ pub struct LoginAttempt {
 )]
 pub struct InvalidReturnTo;
 
-/// Where a browser goes when it is signed in: a path of ours, or at one of the origins that are allowed, and nothing else
-/// (RFC 9700 §4.11).
+/// Where a browser goes after the sign-in: a path of this gateway, or a URL at one of the allowed origins, and nothing
+/// else (RFC 9700 §4.11).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnTo(Box<str>);
 
 impl ReturnTo {
-    /// Checks where somebody wants to go.
+    /// Checks a requested address.
     pub fn parse(text: &str, allowed_origins: &[String]) -> Result<Self, InvalidReturnTo> {
-        // What browsers read as the begin of another host is no path: `//host`, `/\host`. They also skip tabs and line ends.
+        // A browser reads `//host` and `/\host` as another host, so they are not paths. Browsers also skip tabs and
+        // line ends.
         let is_path = |text: &str| {
             text.starts_with('/')
                 && !text.starts_with("//")
@@ -118,17 +118,17 @@ impl ReturnTo {
         good.then(|| Self(text.into())).ok_or(InvalidReturnTo)
     }
 
-    /// The welcome.
+    /// The welcome page.
     pub fn home() -> Self {
         Self("/".into())
     }
 
-    /// As it was when it was checked.
+    /// The address as it was checked.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// As the value of a parameter in a query.
+    /// The address as the value of a query parameter.
     pub fn encoded(&self) -> String {
         url::form_urlencoded::byte_serialize(self.0.as_bytes()).collect()
     }
@@ -142,8 +142,8 @@ impl ReturnTo {
 )]
 pub struct InvalidLoginHint;
 
-/// Who is likely to sign in (OpenID Connect Core §3.1.2.1). The provider may believe it or not. It may be an e-mail address, so it
-/// does not print.
+/// The person who is likely to sign in (OpenID Connect Core §3.1.2.1). The provider may ignore it. It may be an e-mail
+/// address, so it does not print.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LoginHint(Box<str>);
 
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_or_an_exact_origin_is_where_one_may_return_to() {
+    fn a_browser_may_return_to_a_path_or_an_exact_origin() {
         let allowed = ["https://www.jinmini.com".to_owned()];
         let may = |text: &str| ReturnTo::parse(text, &allowed).is_ok();
         for good in [

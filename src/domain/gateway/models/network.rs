@@ -1,9 +1,9 @@
-//! Whom an address stands for.
+//! Networks that count as one client.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The address of a client as limits count it: an IPv4 address by itself, of IPv6 the network (/64), of which anybody has as many
-/// addresses as they like. An IPv4 address that is written as an IPv6 one counts as itself.
+/// The client that an address counts as in limits: an IPv4 address itself, the network (/64) of an IPv6 address, since
+/// a client can have any number of addresses in it. An IPv4-mapped IPv6 address counts as the IPv4 address.
 pub fn client_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         v4 @ IpAddr::V4(_) => v4,
@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_of_ipv6_is_one_client() {
+    fn an_ipv6_network_is_one_client() {
         for (address, network) in [
             ("192.0.2.1", "192.0.2.1"),
             ("::ffff:192.0.2.1", "192.0.2.1"),

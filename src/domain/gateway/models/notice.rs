@@ -1,41 +1,42 @@
-//! Notices: what a provider tells us unasked about a person.
+//! Notices: unrequested messages of a provider about a person.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{id::ConfirmationCode, oauth::ProviderName, token::TokenDigest};
 
-/// How far a provider's clock may be behind ours. A notice is about what was allowed before it was sent: delivered again
-/// later, it does not end what the person allowed anew.
+/// How far a provider's clock may be behind ours. A notice concerns what was allowed before it was sent: delivered
+/// again later, it does not end what the person has allowed anew.
 const SKEW: TimeDelta = TimeDelta::minutes(5);
 
-/// The same for a wish that data be deleted. What a person made afterwards must not go, so it is no more than the second to which a
-/// time is rounded, and what clocks that are kept right differ by.
+/// The same tolerance for requests to delete data. What a person made afterwards must not be deleted, so it only covers
+/// rounding a time to seconds and the difference between well-kept clocks.
 const DELETION_SKEW: TimeDelta = TimeDelta::seconds(5);
 
-/// How old such a wish may be when it comes: Facebook sends it at once. An older one may have been carried out before.
+/// The greatest age of such a request when it arrives: Facebook sends it at once. An older one may have been carried
+/// out before.
 const DELETION_LATEST: TimeDelta = TimeDelta::days(1);
 
-/// How long a notice is known after it was applied, so that the same one, delivered again, is not applied again.
+/// How long an applied notice is remembered, so that a repeated delivery is not applied again.
 const KNOWN_FOR: TimeDelta = TimeDelta::days(30);
 
-/// How long it is known that a person's data were deleted: the person may look for that long.
+/// How long the deletion of a person's data is remembered: the person may check it for that long.
 const DELETION_KNOWN_FOR: TimeDelta = TimeDelta::days(365);
 
-/// How long an applied notice waits before it is tried again after a first failure; twice as long after each further one.
+/// The pause before a notice is retried after a first failure; doubled with each further one.
 const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(5);
-/// How long it waits at most.
+/// The longest pause.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
 
-/// What a notice is about.
+/// The subject of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum NoticeKind {
-    /// The person took back at the provider what they allowed us: their grants are marked.
+    /// The person revoked our access at the provider: their grants are marked.
     GrantsRevoked,
     /// The provider ended the person's sessions: so do we, with their tokens.
     SessionsRevoked,
-    /// Both: the person's account there is disabled, for instance.
+    /// Both, for instance because the person's account there is disabled.
     EverythingRevoked,
-    /// The person wants us to delete what we have of them from the provider.
+    /// The person wants us to delete the data that we have of them from the provider.
     DataDeletion,
 }
 
@@ -74,23 +75,23 @@ impl NoticeKind {
 /// A verified notice about one person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// Tells it from others: a repeated delivery has the same.
+    /// Identifies the notice: a repeated delivery has the same digest.
     pub digest: TokenDigest,
-    /// Who sent it.
+    /// The provider that sent it.
     pub provider: ProviderName,
-    /// What the provider calls the person.
+    /// The provider's identifier of the person.
     pub subject: String,
-    /// What happened.
+    /// The kind of event.
     pub kind: NoticeKind,
     /// When it happened or was sent, if the provider vouches for that.
     pub sent_at: Option<DateTime<Utc>>,
-    /// When it came in.
+    /// When it was received.
     pub received_at: DateTime<Utc>,
 }
 
 impl Notice {
-    /// A notice that came in at `received_at`. `id` is the provider's name for the delivery; without one each delivery is a notice of
-    /// its own.
+    /// A notice received at `received_at`. `id` is the provider's id of the delivery; without one each delivery is a
+    /// separate notice.
     pub fn new(
         provider: ProviderName,
         subject: String,
@@ -101,13 +102,13 @@ impl Notice {
     ) -> Self {
         let by_time = || format!("at:{}", received_at.timestamp_micros());
         let id = id.map_or_else(by_time, |id| format!("id:{id}"));
-        // No part can end early: each is told with its length.
+        // Each part is prefixed with its length, so no part can run into the next.
         let parts = [provider.as_str(), kind.as_str(), &subject, &id].map(|part| format!("{}:{part}", part.len()));
         let digest = TokenDigest::of(parts.concat().as_bytes());
         Self { digest, provider, subject, kind, sent_at, received_at }
     }
 
-    /// The wish of a person that we delete what we have of them. It is found by its code.
+    /// A person's request to delete their data. It is found by its code.
     pub fn deletion(
         provider: ProviderName,
         subject: String,
@@ -119,28 +120,29 @@ impl Notice {
         Self { digest, provider, subject, kind, sent_at, received_at }
     }
 
-    /// The code of a wish that the provider names so: the same one, delivered again, has the same. The name holds the provider's
-    /// signature, so nobody else can find the code.
+    /// The confirmation code of a request with this id: a repeated delivery has the same code. The id contains the
+    /// provider's signature, so no third party can find the code.
     pub fn deletion_code(id: &str) -> ConfirmationCode {
         let digest = TokenDigest::of(format!("code:{id}").as_bytes());
         let (bytes, _) = digest.as_bytes().split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
         ConfirmationCode::from_random(*bytes)
     }
 
-    /// The digest of the wish with this code.
+    /// The digest of the request with this code.
     pub fn deletion_digest(code: ConfirmationCode) -> TokenDigest {
         TokenDigest::of(format!("deletion:{code}").as_bytes())
     }
 
-    /// What changed later than this is not meant.
+    /// The latest time of the changes that the notice concerns.
     pub fn concerns_until(&self) -> DateTime<Utc> {
         let skew = if self.kind == NoticeKind::DataDeletion { DELETION_SKEW } else { SKEW };
         self.sent_at.map_or(self.received_at, |sent_at| sent_at.min(self.received_at)) + skew
     }
 
-    /// Whether it is too old to tell a first delivery from one that is sent again after it was forgotten. Its age is counted from
-    /// when the provider wrote it, which may be long after what happened. What ends sessions must not end those that the person
-    /// opened since, and what deletes not what they made since.
+    /// Whether the notice is too old to distinguish a first delivery from one that is repeated after it was forgotten.
+    /// Its age is counted from when the provider wrote it, which may be long after the event. A notice that ends
+    /// sessions must not end those that the person has opened since, and one that deletes data must not delete data
+    /// made since.
     pub fn is_stale(&self, issued_at: Option<DateTime<Utc>>) -> bool {
         let latest = match self.kind {
             NoticeKind::GrantsRevoked => return false,
@@ -150,7 +152,7 @@ impl Notice {
         issued_at.is_some_and(|issued_at| self.received_at - issued_at > latest)
     }
 
-    /// Until when it is known, once it was applied at `now`.
+    /// Until when it is remembered if it was applied at `now`.
     pub fn known_until(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         match self.kind {
             NoticeKind::DataDeletion => now + DELETION_KNOWN_FOR,
@@ -159,21 +161,21 @@ impl Notice {
     }
 }
 
-/// How far a notice is.
+/// The progress of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoticeProgress {
-    /// When it came in.
+    /// When it was received.
     pub received_at: DateTime<Utc>,
     /// When it was applied, if it was.
     pub applied_at: Option<DateTime<Utc>>,
 }
 
-/// A notice that somebody claimed to apply.
+/// A notice claimed by a worker that applies it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedNotice {
     /// The notice.
     pub notice: Notice,
-    /// How often it was claimed, this time included.
+    /// How often it was claimed, including this time.
     pub attempts: u32,
 }
 
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_delivery_is_the_same_notice() {
+    fn a_repeated_delivery_is_the_same_notice() {
         let one = notice("7", Some("jti"), Some(0), 1);
         assert_eq!(one.digest, notice("7", Some("jti"), Some(0), 99).digest);
         for other in
@@ -207,21 +209,21 @@ mod tests {
         {
             assert_ne!(one.digest, other.digest, "{other:?}");
         }
-        // Without a name of the provider's, a person who unlinks twice is told of twice.
+        // Without an id from the provider, a person who unlinks twice gives two notices.
         assert_ne!(notice("7", None, None, 1).digest, notice("7", None, None, 2).digest);
         assert_ne!(notice("7", Some("at:1800000001000000"), None, 1).digest, notice("7", None, None, 1).digest);
         assert_ne!(notice("7", Some("1"), None, 1).digest, notice("7id:1", Some(""), None, 1).digest);
     }
 
     #[test]
-    fn a_notice_is_about_what_was_before_it_was_sent() {
+    fn a_notice_concerns_what_happened_before_it_was_sent() {
         assert_eq!(notice("7", None, None, 60).concerns_until(), at(360));
         assert_eq!(notice("7", None, Some(0), 60).concerns_until(), at(300));
         assert_eq!(notice("7", None, Some(9999), 60).concerns_until(), at(360), "one from the future is one of now");
     }
 
     #[test]
-    fn a_wish_is_found_by_its_code_for_a_year() {
+    fn a_deletion_request_is_found_by_its_code_for_a_year() {
         let code = |n: u8| ConfirmationCode::from_random([n; 16]);
         let wish = |n| Notice::deletion("facebook".parse().unwrap(), "7".into(), code(n), Some(at(0)), at(9));
         assert_eq!(wish(1).digest, Notice::deletion_digest(code(1)));
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_end_sessions_after_it_was_forgotten_is_stale() {
+    fn a_forgotten_notice_that_would_end_sessions_is_stale() {
         let month = 30 * 24 * 60 * 60;
         let told = |kind, received_at, issued_at| {
             let sent_at = Some(at(0));

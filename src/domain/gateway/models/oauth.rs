@@ -1,4 +1,4 @@
-//! Grants: what a person allowed us at a provider, and the tokens for it.
+//! Grants: the access that a person allowed us at a provider, and its tokens.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -8,19 +8,20 @@ use thiserror::Error;
 
 use super::id::{AccountId, GrantId, LeaseId};
 
-/// How long before its expiry an access token counts as expired: it must still be good when the service that asked for it
-/// has used it. A token that does not live long cannot spare that much: see [`SHARE_OF_LIFE`].
+/// How long before its expiry an access token counts as expired: it must still be valid when the service that asked for
+/// it uses it. A short-lived token cannot spare that much: see [`SHARE_OF_LIFE`].
 const FRESHNESS_MARGIN: TimeDelta = TimeDelta::seconds(60);
 
-/// Of a short life, this share at most is margin or window: else a token of a minute would be refreshed at every call.
+/// The margin or window is at most this share of a short lifetime: otherwise a token of one minute would be refreshed
+/// at every call.
 const SHARE_OF_LIFE: i32 = 4;
 
-/// How long the data plane may use a provider's token without asking again. A change on this replica is heard of at once
-/// ([`GrantChanges`]); one on another replica is not, so this is how long a token may be used there after its grant was
-/// deleted or refreshed. One look-up per person, core and ten seconds costs next to nothing.
+/// How long the data plane may use a provider's token without asking again. This replica learns of its own changes at
+/// once ([`GrantChanges`]), but not of those on another replica: there, a token may be used for this long after its
+/// grant was deleted or refreshed. One look-up per person, core and ten seconds costs next to nothing.
 pub const REMEMBERED_FOR: TimeDelta = TimeDelta::seconds(10);
 
-/// How long a code may be that is exchanged.
+/// The longest code that is exchanged.
 pub const MAX_CODE_CHARS: usize = 4096;
 
 /// The text is not a provider's name.
@@ -28,7 +29,7 @@ pub const MAX_CODE_CHARS: usize = 4096;
 #[error("a provider's name has 1 to 32 lower-case letters, digits and hyphens, and begins with a letter")]
 pub struct InvalidProviderName;
 
-/// Names a provider: `google`, `github`, … or the `<NAME>` of `OIDC_<NAME>_ISSUER` in lower case.
+/// The name of a provider: `google`, `github`, … or the `<NAME>` of `OIDC_<NAME>_ISSUER` in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProviderName(Arc<str>);
 
@@ -67,7 +68,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text, for whom it is meant and for nothing else.
+    /// The text, for its recipient only.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -79,26 +80,26 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The tokens that a provider gave, in clear.
+/// The tokens that a provider issued, in clear.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderTokens {
     /// For the provider's API.
     pub access_token: Secret,
     /// Usually `Bearer`.
     pub token_type: String,
-    /// From when on the access token is refused; `None` if it never is, or the provider did not say.
+    /// When the access token expires; `None` if it never does, or the provider did not say.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Gives the next access token, if the provider has such a thing.
+    /// Gives the next access token, if the provider issues one.
     pub refresh_token: Option<Secret>,
-    /// What it allows, as the provider writes it.
+    /// Its scope, as the provider writes it.
     pub scope: Option<String>,
-    /// Who the person is, signed by the provider (OIDC); not kept.
+    /// The person's identity, signed by the provider (OIDC); not stored.
     pub id_token: Option<Secret>,
 }
 
 impl ProviderTokens {
-    /// These tokens after a refresh. An answer without a refresh token, or without a scope, keeps the old one
-    /// (RFC 6749 §6).
+    /// These tokens after a refresh. A response without a refresh token, or without a scope, keeps the old one (RFC
+    /// 6749 §6).
     #[must_use]
     pub fn refreshed(self, answer: Self) -> Self {
         Self {
@@ -108,8 +109,8 @@ impl ProviderTokens {
         }
     }
 
-    /// These tokens, as a sign-in gave them. If no refresh token came along, the one that is held stays: some providers give one
-    /// only to a person who was asked for their consent.
+    /// These tokens, from a sign-in. If it brought no refresh token, the stored one is kept: some providers issue one
+    /// only after the person was asked for consent.
     #[must_use]
     pub fn or_refresh_token_of(self, held: Self) -> Self {
         Self { refresh_token: self.refresh_token.or(held.refresh_token), ..self }
@@ -121,30 +122,30 @@ impl ProviderTokens {
 pub enum GrantStatus {
     /// It can.
     Active,
-    /// The provider no longer takes it for valid: the person has to sign in there again.
+    /// The provider no longer accepts it: the person has to sign in there again.
     NeedsReauthorization,
-    /// The person took it back at the provider.
+    /// The person revoked it at the provider.
     Revoked,
 }
 
-/// A grant as it is stored: its tokens are sealed.
+/// A stored grant: its tokens are sealed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// Names it.
+    /// Its id.
     pub id: GrantId,
-    /// Whose it is.
+    /// The account that it belongs to.
     pub account: AccountId,
-    /// Where it is good.
+    /// The provider that it is valid at.
     pub provider: ProviderName,
-    /// Who the person is there.
+    /// The provider's identifier of the person.
     pub provider_subject: String,
     /// Whether it can be used.
     pub status: GrantStatus,
     /// The tokens, sealed for this grant.
     pub sealed_tokens: Vec<u8>,
-    /// From when on the access token is refused, in clear so that it can be asked for.
+    /// When the access token expires, in clear so that it can be queried.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Whether the provider can renew it, in clear so that it can be asked for.
+    /// Whether the provider can renew it, in clear so that it can be queried.
     pub refreshable: bool,
     /// When the person first allowed it.
     pub created_at: DateTime<Utc>,
@@ -155,26 +156,26 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Whether its access token is still good for a while. One that is the last may be used up.
+    /// Whether its access token is valid for a while yet. A token that cannot be renewed may be used up to its expiry.
     pub fn is_fresh(&self, now: DateTime<Utc>) -> bool {
         self.fresh_until().is_none_or(|fresh_until| now < fresh_until)
     }
 
-    /// Until when it is good for a while; `None` if it does not expire.
+    /// Until when it counts as fresh; `None` if it does not expire.
     pub fn fresh_until(&self) -> Option<DateTime<Utc>> {
         let margin = if self.refreshable { self.last_part(FRESHNESS_MARGIN) } else { TimeDelta::zero() };
         Some(self.expires_at? - margin)
     }
 
-    /// The last part of the tokens' life: this long, or a share of it.
+    /// The last part of the tokens' lifetime: `at_most`, or a share of the lifetime.
     fn last_part(&self, at_most: TimeDelta) -> TimeDelta {
         let life = self.expires_at.map_or(TimeDelta::zero(), |expires_at| expires_at - self.updated_at);
         at_most.min(life / SHARE_OF_LIFE).max(TimeDelta::zero())
     }
 
-    /// When it wants to be refreshed though nobody asks for it: in the first half of a window before its expiry, so that
-    /// the other half is left for more attempts. The window is `ahead`, but at most a share of the tokens' life, and each
-    /// grant has a moment of its own in it, so that those that were made together are not refreshed together.
+    /// When it should be refreshed without being asked for: in the first half of a window before its expiry, so that
+    /// the second half is left for further attempts. The window is `ahead`, but at most a share of the tokens'
+    /// lifetime. Each grant has its own moment in it, so that grants made together are not refreshed together.
     pub fn refresh_at(&self, ahead: TimeDelta) -> Option<DateTime<Utc>> {
         let expires_at = self.expires_at?;
         let window = self.last_part(ahead);
@@ -197,7 +198,7 @@ impl fmt::Debug for Grant {
     }
 }
 
-/// Which grants are asked for.
+/// Filters grants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GrantFilter {
     /// Of this account only.
@@ -206,74 +207,75 @@ pub struct GrantFilter {
     pub provider: Option<ProviderName>,
 }
 
-/// The last grant of the page before: the next page begins behind it. Newest first; of two made at the same time the
-/// greater id first.
+/// The last grant of the previous page: the next page begins after it. Newest first; of two created at the same time,
+/// the greater id first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GrantCursor {
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// Which it is.
+    /// Its id.
     pub id: GrantId,
 }
 
-/// Whose grants have changed on this replica, and when: what was looked up before that is not to be used any more. A copy
-/// shares its parts with the original.
+/// Accounts whose grants changed on this replica, and when: earlier look-ups must not be used any more. A copy shares
+/// its parts with the original.
 #[derive(Debug, Clone, Default)]
 pub struct GrantChanges(HashMap<AccountId, DateTime<Utc>>);
 
 impl GrantChanges {
-    /// A grant of this account has changed. What changed so long ago that nobody remembers what was before is forgotten.
+    /// Records that a grant of this account changed. Changes are forgotten once no earlier look-up is remembered any
+    /// more.
     pub fn insert(&mut self, account: AccountId, now: DateTime<Utc>) {
         self.0.retain(|_, changed_at| now <= *changed_at + REMEMBERED_FOR);
-        // Of two at once the later may come first.
+        // Of two concurrent changes, the later may be recorded first.
         let changed_at = self.0.get(&account).copied().map_or(now, |known| known.max(now));
         self.0.insert(account, changed_at);
     }
 
-    /// Whether what was asked about an account at `asked_at` is out of date.
+    /// Whether a look-up for an account at `asked_at` is out of date.
     pub fn concern(&self, account: AccountId, asked_at: DateTime<Utc>) -> bool {
         !self.0.is_empty() && self.0.get(&account).is_some_and(|changed_at| asked_at <= *changed_at)
     }
 }
 
-/// The last grant of the page before, of grants that expire soonest first; of two that expire at the same time the lesser id
-/// first.
+/// The last grant of the previous page, for grants that expire soonest first; of two that expire at the same time, the
+/// lesser id first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExpiryCursor {
     /// When its access token expires.
     pub expires_at: DateTime<Utc>,
-    /// Which it is.
+    /// Its id.
     pub id: GrantId,
 }
 
-/// The exclusive right to refresh a grant, for a while: over all replicas one refreshes and the others wait.
+/// The exclusive right to refresh a grant for a while: of all replicas, one refreshes and the others wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefreshLease {
-    /// Of which grant.
+    /// The grant.
     pub grant: GrantId,
-    /// Who holds it.
+    /// The holder.
     pub holder: LeaseId,
-    /// When it ends by itself, should the holder vanish.
+    /// When it ends by itself, in case the holder vanishes.
     pub until: DateTime<Utc>,
 }
 
-/// What became of a grant that cannot be renewed.
+/// The outcome of storing a grant that cannot be renewed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// It is stored, as it is here.
+    /// The grant is stored; this is its stored form.
     Stored(Grant),
-    /// There is one for the same identity that is active and can be renewed. That one is as it was.
+    /// There is a renewable, active grant for the same identity. It is unchanged.
     Renewable(Grant),
 }
 
-/// What became of the wish for a lease.
+/// The outcome of a request for a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaseOutcome {
-    /// It is ours. The grant is as it is now: another may have refreshed it just before.
+    /// The lease is ours. The grant is as of now: another replica may have refreshed it just before.
     Acquired(Grant),
-    /// Another holds it, until then at the latest.
+    /// Another replica holds it.
     Held {
-        /// When it ends by itself.
+        /// When that lease ends by itself.
         until: DateTime<Utc>,
     },
     /// There is no such grant.
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sign_in_without_a_refresh_token_keeps_the_one_that_is_held_and_nothing_else() {
+    fn a_sign_in_without_a_refresh_token_keeps_only_the_stored_one() {
         let held = tokens("a", Some("r"), Some("email calendar"));
         let came = tokens("b", None, Some("email"));
         assert_eq!(came.or_refresh_token_of(held.clone()), tokens("b", Some("r"), Some("email")));
@@ -312,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_concerns_what_was_asked_before_it_for_as_long_as_that_is_remembered() {
+    fn a_change_concerns_earlier_look_ups_for_as_long_as_they_are_remembered() {
         let (at, alice, bob) = (|n| DateTime::from_timestamp(n, 0).unwrap(), [1; 16], [2; 16]);
         let (alice, bob) = (AccountId::from_random(alice), AccountId::from_random(bob));
         let mut changes = GrantChanges::default();
@@ -350,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn each_grant_is_refreshed_at_a_moment_of_its_own_in_the_first_half_of_the_window() {
+    fn each_grant_is_refreshed_at_its_own_moment_in_the_first_half_of_the_window() {
         let ahead = TimeDelta::minutes(10);
         for (life, window) in [
             (TimeDelta::hours(1), ahead),
@@ -368,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_token_is_used_up_and_one_that_can_be_renewed_is_not() {
+    fn the_last_token_is_used_up_and_a_renewable_one_is_not() {
         let (moment, hour) = (TimeDelta::microseconds(1), TimeDelta::hours(1));
         let (renewable, last) = (grant(0, hour), Grant { refreshable: false, ..grant(0, hour) });
         let not_fresh_any_more = renewable.created_at + hour - FRESHNESS_MARGIN;

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use thiserror::Error;
 use url::Url;
 
-/// The text is no origin.
+/// The text is not an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "an origin as browsers write it, nothing behind it: https://app.jinmini.com; for previews one * within the first label of the \
@@ -13,26 +13,26 @@ use url::Url;
 )]
 pub struct InvalidOrigin;
 
-/// An origin, or those of all previews of a front end.
+/// An origin, or the origins of all previews of a front end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowedOrigin {
-    /// Exactly this one, as browsers write it.
+    /// Exactly this origin, as browsers write it.
     Exact(String),
-    /// Whatever stands for the `*` of `https://*-team.vercel.app`.
+    /// All origins that match a pattern such as `https://*-team.vercel.app`.
     Previews {
-        /// Up to the `*`.
+        /// The part before the `*`.
         before: String,
-        /// Behind it.
+        /// The part after the `*`.
         after: String,
     },
 }
 
-/// What a page may, by its origin.
+/// The rights of a page, by its origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
-    /// It acts for whoever is signed in.
+    /// It acts for the signed-in person.
     Trusted,
-    /// It reads what it gets without cookies. Anybody may have got a name at the host of previews.
+    /// It reads responses to requests without cookies. Anyone may have got a name at the host of previews.
     Preview,
 }
 
@@ -45,7 +45,7 @@ impl FromStr for AllowedOrigin {
         };
         let host = before.split_once("://").map(|(_, first)| first).ok_or(InvalidOrigin)?;
         let (label, parent) = after.split_once('.').ok_or(InvalidOrigin)?;
-        // A label of its own would be the pages of everybody who has an address there, and so would a top-level domain.
+        // A whole label would match every customer's pages at that host, and so would a top-level domain.
         let is_narrow = !(host.is_empty() && label.is_empty()) && parent.contains('.') && !host.contains('.');
         (is_narrow && is_origin(&format!("{before}x{after}")))
             .then(|| Self::Previews { before: before.to_owned(), after: after.to_owned() })
@@ -65,7 +65,8 @@ impl fmt::Display for AllowedOrigin {
 /// Whether a browser would write an origin like this.
 fn is_origin(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| {
-        // Hosts of URLs may hold more, such as `;`, which would begin another directive of a Content-Security-Policy.
+        // Hosts of URLs may contain more, such as `;`, which would begin another directive of a
+        // Content-Security-Policy.
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'/' | b'[' | b']');
         matches!(url.scheme(), "http" | "https")
             && url.origin().ascii_serialization() == text
@@ -73,7 +74,7 @@ fn is_origin(text: &str) -> bool {
     })
 }
 
-/// All origins that are allowed.
+/// All allowed origins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowedOrigins(Vec<AllowedOrigin>);
 
@@ -83,7 +84,7 @@ impl AllowedOrigins {
         self.0.is_empty()
     }
 
-    /// Those that are trusted: without previews.
+    /// The trusted origins: those without previews.
     pub fn trusted(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|allowed| match allowed {
             AllowedOrigin::Exact(origin) => Some(origin.as_str()),
@@ -91,7 +92,7 @@ impl AllowedOrigins {
         })
     }
 
-    /// What the page of an `Origin` may; nothing if that is not allowed.
+    /// The rights of a page with this `Origin`; `None` if the origin is not allowed.
     pub fn reader(&self, origin: &[u8]) -> Option<Reader> {
         let is = |allowed: &AllowedOrigin| match allowed {
             AllowedOrigin::Exact(known) => (known.as_bytes() == origin).then_some(Reader::Trusted),
@@ -102,7 +103,7 @@ impl AllowedOrigins {
                 is_label.then_some(Reader::Preview)
             }
         };
-        // An origin may be named exactly beside a pattern that fits it, too.
+        // An origin may be listed exactly and match a pattern, too.
         let mut found = self.0.iter().filter_map(is);
         let first = found.next()?;
         Some(if first == Reader::Trusted || found.any(|one| one == Reader::Trusted) { Reader::Trusted } else { first })
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_may_what_its_origin_says() {
+    fn the_origin_decides_what_a_page_may_do() {
         let origins = ["https://app.jinmini.com", "https://*-team.vercel.app", "https://main-team.vercel.app"];
         let origins: AllowedOrigins = origins.iter().map(|text| text.parse().unwrap()).collect();
         let reader = |origin: &str| origins.reader(origin.as_bytes());

@@ -1,28 +1,29 @@
-//! Pages in browsers: which of them may act in the name of whoever is signed in, and which requests are navigations.
+//! Pages in browsers: which of them may act for the signed-in person, and which requests are navigations.
 
 use url::Url;
 
 use super::provider::is_loopback;
 
-/// What a browser says about the page that a request comes from. Scripts cannot change it.
+/// The headers of a browser that describe the page that sends a request. Scripts cannot change them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Page<'r> {
     /// `Origin`
     pub origin: Option<&'r str>,
     /// `Sec-Fetch-Site`
     pub fetch_site: Option<&'r str>,
-    /// `X-CSRF: 1`: the server of a front end says that it holds the cookie. No page of another site can send it unasked.
+    /// `X-CSRF: 1`: the server of a front end says that it holds the cookie. A page of another site cannot send it
+    /// without a preflight.
     pub by_server: bool,
 }
 
 impl Page<'_> {
-    /// Whether nothing is said: no browser of today sends a request that changes something, and nothing of this along.
+    /// Whether all of them are missing: no current browser sends a request that changes something without any of them.
     pub fn is_unknown(self) -> bool {
         self.origin.is_none() && self.fetch_site.is_none()
     }
 }
 
-/// What a browser says about the purpose of a request (W3C Fetch Metadata). Scripts cannot change it.
+/// The headers of a browser that describe the purpose of a request (W3C Fetch Metadata). Scripts cannot change them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FetchMetadata<'r> {
     /// `Sec-Fetch-Mode`
@@ -34,7 +35,8 @@ pub struct FetchMetadata<'r> {
 }
 
 impl FetchMetadata<'_> {
-    /// Whether a tab navigates to the address. A client that sends none of this (a program, an old browser) is let through.
+    /// Whether a tab navigates to the address. A client that sends none of these headers (a program, an old browser) is
+    /// let through.
     pub fn is_navigation(self) -> bool {
         self.mode.is_none_or(|mode| mode == "navigate")
             && self.destination.is_none_or(|destination| destination == "document")
@@ -42,19 +44,20 @@ impl FetchMetadata<'_> {
     }
 }
 
-/// The pages that may act in the name of whoever is signed in: our own, and those of `ALLOWED_ORIGINS`.
+/// The pages that may act for the signed-in person: our own, and those of `ALLOWED_ORIGINS`.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedPages {
     origins: Vec<String>,
 }
 
 impl TrustedPages {
-    /// Pages of these origins, as browsers write them.
+    /// Trusts pages of these origins, as browsers write them.
     pub fn new(origins: impl IntoIterator<Item = String>) -> Self {
         Self { origins: origins.into_iter().collect() }
     }
 
-    /// Whether a request comes from one of them, or from a server. Where nothing is said nothing is known, and nothing is allowed.
+    /// Whether a request comes from a trusted page, or from a server. A request without any of these headers is not
+    /// trusted.
     pub fn include(&self, page: Page<'_>) -> bool {
         (page.by_server && page.is_unknown())
             || page.fetch_site == Some("same-origin")
@@ -62,24 +65,25 @@ impl TrustedPages {
     }
 }
 
-/// The names under which browsers reach us, where they matter: in development, where anybody gets tokens. A page of another name
-/// that leads here (DNS rebinding) is of the same origin as its requests, so nothing but the name gives it away.
+/// The host names under which browsers reach this gateway. They are checked in development, where everyone can get
+/// tokens. With DNS rebinding, a page of another name that resolves to us has the same origin as its requests, so only
+/// the name gives it away.
 #[derive(Debug, Clone, Default)]
 pub struct OwnHosts {
     names: Option<Vec<String>>,
-    /// Whether browsers are led by the one that is set, by whatever other they came.
+    /// Whether browsers are redirected to the configured host, whichever host they used.
     is_fixed: bool,
 }
 
 impl OwnHosts {
-    /// Those of these URLs, this machine's own, every address, and names without a dot, as containers have them: no foreign name is
-    /// one of them, since nobody outside can have such a name.
+    /// The hosts of these URLs, localhost, every address, and names without a dot, as containers have them: a foreign
+    /// page cannot have such a name, since it cannot be registered.
     pub fn of(urls: impl IntoIterator<Item = String>) -> Self {
         let host = |url: String| Url::parse(&url).ok()?.host_str().map(str::to_owned);
         Self { names: Some(urls.into_iter().filter_map(host).collect()), is_fixed: false }
     }
 
-    /// The same, where somebody has set by which browsers are to come.
+    /// The same hosts, where the operator has configured the one that browsers use.
     #[must_use]
     pub fn fixed(self) -> Self {
         Self { is_fixed: true, ..self }
@@ -91,18 +95,18 @@ impl OwnHosts {
         named(host).is_some_and(|url| is_nearby(&url) || names.iter().any(|name| url.host_str() == Some(name)))
     }
 
-    /// Whether a `Host` is one of them that nobody has set: an address, this machine, a container.
+    /// Whether a `Host` is one of those that need no configuration: an address, this machine, a container.
     pub fn include_unset(&self, host: &str) -> bool {
         self.names.is_some() && !self.is_fixed && named(host).is_some_and(|url| is_nearby(&url))
     }
 }
 
-/// The URL of a `Host`, if that is one.
+/// The URL of a `Host`, if it is valid.
 fn named(host: &str) -> Option<Url> {
     Url::parse(&format!("http://{host}/")).ok().filter(|_| !host.contains(['@', '/', '\\', '?', '#']))
 }
 
-/// Whether no name that is registered leads there.
+/// Whether no registered name leads there.
 fn is_nearby(url: &Url) -> bool {
     let is_address = matches!(url.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)));
     is_address || is_loopback(url) || url.host_str().is_some_and(|name| !name.contains('.'))
@@ -113,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_of_ours_is_an_address_this_machine_or_a_name_that_is_set() {
+    fn our_hosts_are_addresses_this_machine_and_configured_names() {
         let hosts = OwnHosts::of(["https://www.jinmini.com".to_owned(), "http://app.test:3000".to_owned()]);
         for own in [
             "localhost",
@@ -152,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_and_those_on_the_list_are_trusted() {
+    fn our_own_pages_and_listed_ones_are_trusted() {
         let pages = TrustedPages::new(["https://www.jinmini.com".to_owned(), "https://app.jinmini.com".to_owned()]);
         let trusted = |origin, fetch_site| pages.include(Page { origin, fetch_site, by_server: false });
         assert!(trusted(None, Some("same-origin")));
@@ -186,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tab_navigates_and_what_a_page_loads_does_not() {
+    fn a_tab_navigates_and_subresources_do_not() {
         let navigates = |mode, destination, purpose| FetchMetadata { mode, destination, purpose }.is_navigation();
         assert!(navigates(None, None, None));
         assert!(navigates(Some("navigate"), Some("document"), None));

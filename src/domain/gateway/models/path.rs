@@ -1,8 +1,8 @@
-//! Paths in the one form in which they are matched and sent, and the other ways in which a server may read one.
+//! Paths in the one form in which they are matched and sent, and the other ways in which a server may read them.
 //!
-//! In that form a character that may stand in a path as it is does so (RFC 3986 §3.3), and every other is percent-encoded in
-//! upper case. So two paths that decode to the same characters are the same text, and to match the text is to match the
-//! decoded path.
+//! In that form, a character that may stand unescaped in a path does so (RFC 3986 §3.3), and every other is
+//! percent-encoded in upper case. So two paths that decode to the same characters are the same text, and matching the
+//! text matches the decoded path.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +12,7 @@ use std::{
 
 use thiserror::Error;
 
-/// Whether a byte may stand in a path as it is: RFC 3986's `pchar`, but for `;`, which servers read in different ways.
+/// Whether a byte may stand unescaped in a path: RFC 3986's `pchar` without `;`, which servers read in different ways.
 pub fn stands_for_itself(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',')
@@ -26,8 +26,8 @@ pub fn stands_for_itself(byte: u8) -> bool {
 )]
 pub struct InvalidPrefix;
 
-/// A path prefix that ends at a segment's border: `/api/users` is one of `/api/users` and `/api/users/1`, not of
-/// `/api/usersettings`. The root is the empty prefix. It is written decoded and kept in the form of the module.
+/// A path prefix that ends at a segment boundary: `/api/users` matches `/api/users` and `/api/users/1`, not
+/// `/api/usersettings`. The root is the empty prefix. It is written decoded and stored in the form of this module.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PathPrefix(String);
 
@@ -37,22 +37,22 @@ impl PathPrefix {
         &self.0
     }
 
-    /// What of `path` follows this prefix (empty or beginning with `/`), if it is one of it.
+    /// The part of `path` after this prefix (empty or beginning with `/`), if the prefix matches.
     pub fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
         path.strip_prefix(self.0.as_str()).filter(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// The part of this prefix below `above`, if it lies there.
+    /// The part of this prefix below `above`, if `above` is a prefix of it.
     pub fn below(&self, above: &Self) -> Option<Self> {
         above.rest(&self.0).map(|rest| Self(rest.to_owned()))
     }
 
-    /// The prefix as a server sees it that ignores case.
+    /// The prefix as a case-insensitive server sees it.
     pub fn without_case(&self) -> String {
         without_case(&self.0)
     }
 
-    /// The prefix one segment further down.
+    /// The prefix extended by one segment.
     pub(super) fn join(&self, segment: &str) -> Self {
         Self(format!("{}/{segment}", self.0))
     }
@@ -79,7 +79,7 @@ impl FromStr for PathPrefix {
             if byte == b'/' || stands_for_itself(byte) {
                 prefix.push(char::from(byte));
             } else {
-                // A `String` takes everything.
+                // Writing to a `String` cannot fail.
                 let _ = write!(prefix, "%{byte:02X}");
             }
         }
@@ -93,21 +93,21 @@ impl fmt::Display for PathPrefix {
     }
 }
 
-/// A part of a path that servers read in different ways. The gateway refuses it unless the route lets it through.
+/// A part of a path that servers read in different ways. The gateway refuses it unless the route allows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spelling {
     /// `%2F`: a character of the segment, or a slash.
     EncodedSlash,
     /// `%5C`: a character of the segment, or a slash.
     EncodedBackslash,
-    /// `;`, plain or encoded: a character of the segment, or the beginning of parameters that do not count.
+    /// `;`, plain or encoded: a character of the segment, or the beginning of ignored parameters.
     Semicolon,
     /// `//`: an empty segment, or one slash.
     DoubleSlash,
 }
 
 impl Spelling {
-    /// All of them, by the names that routes call them.
+    /// All of them, with their names in route settings.
     pub const ALL: [(&'static str, Self); 4] = [
         ("encoded-slash", Self::EncodedSlash),
         ("encoded-backslash", Self::EncodedBackslash),
@@ -125,25 +125,25 @@ impl Spelling {
 pub struct Spellings(u8);
 
 impl Spellings {
-    /// None of them.
+    /// The empty set.
     pub const NONE: Self = Self(0);
 
-    /// Adds one.
+    /// Adds a spelling.
     pub fn insert(&mut self, spelling: Spelling) {
         self.0 |= spelling.bit();
     }
 
-    /// Whether one is in it.
+    /// Whether the set contains a spelling.
     pub fn contains(self, spelling: Spelling) -> bool {
         self.0 & spelling.bit() != 0
     }
 
-    /// Whether none is in it.
+    /// Whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The first one in it that is not in `allowed`.
+    /// The first spelling of the set that is not in `allowed`.
     pub fn first_not_in(self, allowed: Self) -> Option<Spelling> {
         self.iter().find(|&spelling| !allowed.contains(spelling))
     }
@@ -168,8 +168,8 @@ impl fmt::Display for Spellings {
     }
 }
 
-/// A path or prefix as a server reads it that ignores the case of letters, of any script, by full case folding: one letter may
-/// be another's two (`ß` and `ss`, `ﬁ` and `fi`).
+/// A path or prefix as a case-insensitive server reads it, with full case folding for all scripts: one letter may equal
+/// two others (`ß` and `ss`, `ﬁ` and `fi`).
 pub(super) fn without_case(path: &str) -> String {
     let mut folded = String::with_capacity(path.len());
     let mut rest = path;
@@ -178,12 +178,13 @@ pub(super) fn without_case(path: &str) -> String {
         folded.extend(before.chars().map(|c| c.to_ascii_lowercase()));
         let (letters, length) = letters(escapes);
         if letters.is_empty() {
-            // An ASCII character that is no letter.
+            // An ASCII character that is not a letter.
             folded.push('%');
             rest = &escapes[1..];
         } else {
             for letter in letters.chars().flat_map(folded_letter) {
-                // `İ` is `i` to some, and `i̇` (with a dot above) by the rules of Unicode: so that is `i`, too.
+                // `İ` is `i` for some servers, and `i̇` (with a dot above) by the rules of Unicode: so the latter
+                // becomes `i`, too.
                 if letter != DOT_ABOVE || !folded.ends_with('i') {
                     folded.push(letter);
                 }
@@ -195,10 +196,10 @@ pub(super) fn without_case(path: &str) -> String {
     folded
 }
 
-/// What stands behind the `i` in the lower case of `İ`.
+/// The character after the `i` in the lower case of `İ`.
 const DOT_ABOVE: char = '\u{307}';
 
-/// The characters beyond ASCII that `escapes` begins with, decoded, and how many bytes they take there.
+/// The non-ASCII characters at the beginning of `escapes`, decoded, and the number of bytes that they take there.
 fn letters(escapes: &str) -> (String, usize) {
     let mut bytes = Vec::new();
     let mut rest = escapes;
@@ -211,17 +212,17 @@ fn letters(escapes: &str) -> (String, usize) {
     (String::from_utf8_lossy(&bytes).into_owned(), escapes.len() - rest.len())
 }
 
-/// One form for all characters that some language's comparison without case takes for one: `K` (the Kelvin sign) for `k`,
-/// `ſ` for `s`, `ı` for `i`.
+/// One form for all characters that a language's case-insensitive comparison treats as equal: `K` (the Kelvin sign) for
+/// `k`, `ſ` for `s`, `ı` for `i`.
 fn folded_letter(letter: char) -> impl Iterator<Item = char> {
     letter.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
-/// Every other path that a server may take `path` for, by reading one or more of the spellings in it in another way, in
-/// whatever order.
+/// Every other path that a server may read `path` as, by interpreting one or more of its spellings differently, in any
+/// order.
 pub(super) fn other_readings(path: &str, mut spellings: Spellings) -> BTreeSet<String> {
     if !spellings.is_empty() {
-        // Each of the others may leave two slashes side by side.
+        // Each of the other spellings may leave two adjacent slashes.
         spellings.insert(Spelling::DoubleSlash);
     }
     let mut readings = BTreeSet::from([path.to_owned()]);
@@ -240,7 +241,8 @@ pub(super) fn other_readings(path: &str, mut spellings: Spellings) -> BTreeSet<S
 
 type Step = fn(&str) -> String;
 
-/// What a server may do about a spelling. Each makes the path shorter or leaves it alone, so there are few readings.
+/// The transformations that a server may apply to a spelling. Each shortens the path or leaves it alone, so there are
+/// few readings.
 fn steps(spelling: Spelling) -> &'static [Step] {
     match spelling {
         Spelling::EncodedSlash => &[|path| path.replace("%2F", "/")],

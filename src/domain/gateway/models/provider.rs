@@ -1,4 +1,4 @@
-//! Providers: where people sign in, and as whom we are known there.
+//! Providers: where people sign in, and our registrations there.
 
 pub mod entra;
 mod graph_version;
@@ -10,43 +10,43 @@ use url::Url;
 use self::entra::EntraSettings;
 use super::oauth::{ProviderName, Secret};
 
-/// The provider that development brings along where no other is configured: anybody can sign in there as anybody.
+/// The stand-in provider, which development adds if no other is configured: anyone can sign in there as anyone.
 pub const STAND_IN: &str = "stand-in";
 
-/// The same provider as one that speaks as Apple does.
+/// The same provider with Apple's protocol.
 pub const STAND_IN_APPLE: &str = "stand-in-apple";
 
-/// A provider that is on, with everything that is needed to talk to it.
+/// An enabled provider, with all settings needed to talk to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderSettings {
-    /// Names it in paths and grants.
+    /// Its name in paths and grants.
     pub name: ProviderName,
     /// Its name for people, such as `Google`.
     pub display_name: String,
-    /// What it speaks, and where.
+    /// Its protocol and endpoints.
     pub kind: ProviderKind,
-    /// Our name there.
+    /// Our client id there.
     pub client_id: String,
-    /// Our password there; at Apple the private key, in PEM, that client secrets are made with.
+    /// Our client secret there; for Apple the private key, in PEM, that signs client secrets.
     pub client_secret: Secret,
-    /// What people are asked to allow, written as the provider wants it; may be empty.
+    /// The scopes that people are asked to allow, in the provider's notation; may be empty.
     pub scopes: String,
-    /// The scopes that one sign-in may ask for besides those.
+    /// The scopes that one sign-in may request in addition.
     pub more_scopes: Vec<String>,
-    /// What the provider is to ask people though it need not.
+    /// The prompt that the provider is to show even if it need not.
     pub prompt: Prompt,
-    /// Whether it knows PKCE (RFC 7636) with S256.
+    /// Whether it supports PKCE (RFC 7636) with S256.
     pub pkce: bool,
-    /// Where it sends browsers back to when they signed in with us.
+    /// Where it sends browsers back to after a sign-in at the gateway.
     pub callback: String,
-    /// Redirect URIs of callers who bring codes: exact strings (RFC 9700 §2.1), the callback not among them.
+    /// Redirect URIs of callers who bring codes: exact strings (RFC 9700 §2.1), without the callback.
     pub redirect_uris: Vec<String>,
-    /// Whether callers may bring codes though it has neither PKCE nor a nonce.
+    /// Whether callers may bring codes though the provider has neither PKCE nor a nonce.
     pub takes_unbound_codes: bool,
 }
 
 impl ProviderSettings {
-    /// What the operator should know by now, though it still works.
+    /// A warning for the operator about settings that still work.
     pub fn warning(&self, now: DateTime<Utc>) -> Option<String> {
         match &self.kind {
             ProviderKind::Facebook(endpoints) => graph_version::warning(&endpoints.token, now),
@@ -64,18 +64,19 @@ impl ProviderSettings {
     }
 }
 
-/// What a provider is to ask people though it need not: the parameter `prompt` (OpenID Connect Core §3.1.2.1).
+/// The parameter `prompt` (OpenID Connect Core §3.1.2.1): what a provider is to ask people even if it need not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prompt {
-    /// Their consent, where no refresh token is held and only consent brings one; else nothing.
+    /// Ask for consent if no refresh token is stored and only consent brings one; otherwise send no prompt.
     WhenNeeded,
-    /// Nothing.
+    /// Send no prompt.
     Never,
-    /// This, at every sign-in.
+    /// Send this prompt at every sign-in.
     Always(String),
 }
 
-/// The parameters of an authorization request that bind it to its browser and to our registration. The gateway alone sets them.
+/// The parameters of an authorization request that bind it to its browser and to our registration. Only the gateway
+/// sets them.
 const BINDING_PARAMETERS: [&str; 10] = [
     "response_type",
     "response_mode",
@@ -85,19 +86,19 @@ const BINDING_PARAMETERS: [&str; 10] = [
     "nonce",
     "code_challenge",
     "code_challenge_method",
-    // What is in a request object may be any of these (OpenID Connect Core §6).
+    // A request object may contain any of these (OpenID Connect Core §6).
     "request",
     "request_uri",
 ];
 
-/// The parameters of an authorization endpoint's own query that the gateway alone sets. All others of its query win over the
-/// gateway's.
+/// The parameters in an authorization endpoint's own query that only the gateway may set. All other parameters of that
+/// query take precedence over the gateway's.
 pub fn binding_parameters(authorize: &Url) -> Vec<&'static str> {
     let is_there = |binding: &&str| authorize.query_pairs().any(|(name, _)| name == **binding);
     BINDING_PARAMETERS.into_iter().filter(is_there).collect()
 }
 
-/// What a provider speaks. Each has quirks of its own.
+/// The protocol of a provider. Each has quirks of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProviderKind {
     /// OpenID Connect at known endpoints.
@@ -106,18 +107,18 @@ pub enum ProviderKind {
         endpoints: Endpoints,
         /// The keys of its id tokens.
         jwks: Url,
-        /// Where it says who signs security events, and with which keys.
+        /// Publishes the issuer and keys of its security events.
         events: Url,
-        /// The one Google Workspace domain whose people may sign in, if not everybody may.
+        /// The Google Workspace domain that people must belong to; `None`: everyone may sign in.
         hosted_domain: Option<String>,
     },
-    /// OAuth 2.0; the e-mail addresses have an endpoint of their own.
+    /// OAuth 2.0; e-mail addresses have a separate endpoint.
     GitHub {
         /// Its endpoints.
         endpoints: Endpoints,
         /// The person's e-mail addresses.
         emails: Url,
-        /// What proves that a notice is GitHub's; without it none is believed.
+        /// Verifies that a notice is from GitHub; without it no notice is accepted.
         webhook_secret: Option<Secret>,
     },
     /// OAuth 2.0 and the Graph API.
@@ -126,18 +127,18 @@ pub enum ProviderKind {
     Naver {
         /// Its endpoints.
         endpoints: Endpoints,
-        /// The keys of its id tokens, if it is to give some.
+        /// The keys of its id tokens, if it is to issue them.
         jwks: Option<Url>,
     },
     /// OAuth 2.0 and OpenID Connect.
     Kakao {
         /// Its endpoints.
         endpoints: Endpoints,
-        /// The keys of its id tokens, if it is to give some.
+        /// The keys of its id tokens, if it is to issue them.
         jwks: Option<Url>,
-        /// Where it says who signs security events, and with which keys.
+        /// Publishes the issuer and keys of its security events.
         events: Url,
-        /// What proves that a notice is Kakao's; without it none is believed.
+        /// Verifies that a notice is from Kakao; without it no notice is accepted.
         admin_key: Option<Secret>,
     },
     /// OpenID Connect, its id tokens signed with the client secret.
@@ -146,68 +147,68 @@ pub enum ProviderKind {
     Discord {
         /// Its endpoints.
         endpoints: Endpoints,
-        /// The keys of its id tokens, if it is to give some.
+        /// The keys of its id tokens, if it is to issue them.
         jwks: Option<Url>,
     },
     /// OAuth 2.0.
     X(Endpoints),
-    /// OpenID Connect; the endpoints are found at the tenant.
+    /// OpenID Connect; the endpoints are discovered at the tenant.
     Entra(EntraSettings),
-    /// OpenID Connect at known endpoints, without userinfo. The client secret is made anew for each request: a JWT that is signed
+    /// OpenID Connect at known endpoints, without userinfo. The client secret is created for each request: a JWT signed
     /// with a private key.
     Apple(AppleRegistration),
-    /// OpenID Connect; the endpoints are found at the issuer.
+    /// OpenID Connect; the endpoints are discovered at the issuer.
     Oidc {
         /// The issuer, exactly as its id tokens write it.
         issuer: String,
-        /// What signs its id tokens.
+        /// The key that signs its id tokens.
         id_token_key: IdTokenKey,
     },
 }
 
-/// What signs the id tokens of a provider. That is set for each provider, and never read from a token: who may choose the
-/// algorithm can take a public key for a secret (RFC 8725 §2.1).
+/// The key that signs a provider's id tokens. It is configured for each provider, and never read from a token: an
+/// attacker who may choose the algorithm can pass a public key off as a secret (RFC 8725 §2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdTokenKey {
-    /// A key that the provider publishes, by the algorithm of the key.
+    /// A key that the provider publishes, with that key's algorithm.
     Published,
-    /// Our client secret, by HS256.
+    /// Our client secret, with HS256.
     ClientSecret,
 }
 
-/// Our registration at Apple, and where Apple answers.
+/// Our registration at Apple, and Apple's endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppleRegistration {
     /// For the browser.
     pub authorize: Url,
-    /// Codes and refresh tokens become access tokens here.
+    /// Exchanges codes and refresh tokens for access tokens.
     pub token: Url,
-    /// Takes grants back.
+    /// Revokes grants.
     pub revoke: Url,
     /// The keys of its id tokens and notices.
     pub jwks: Url,
-    /// Whose key it is.
+    /// The team that owns the key.
     pub team_id: String,
-    /// Names the private key.
+    /// The id of the private key.
     pub key_id: String,
-    /// The App ID that our client id belongs to, if it is set: notices may be addressed to it.
+    /// The App ID that our client id belongs to, if configured: notices may be addressed to it.
     pub app_id: Option<String>,
 }
 
-/// Where a provider answers.
+/// A provider's endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoints {
     /// For the browser.
     pub authorize: Url,
-    /// Codes and refresh tokens become access tokens here.
+    /// Exchanges codes and refresh tokens for access tokens.
     pub token: Url,
-    /// Who the person is.
+    /// Returns the person's identity.
     pub userinfo: Url,
-    /// Takes grants back.
+    /// Revokes grants.
     pub revoke: Url,
 }
 
-/// Whether a URL stays on this machine: the one case in which http may do, and only in development.
+/// Whether a URL stays on this machine: the only case in which http is allowed, and only in development.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -222,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parameter_that_binds_is_found_however_it_is_written() {
+    fn a_binding_parameter_is_found_however_it_is_written() {
         for (query, found) in [
             ("", &[][..]),
             ("?prompt=login&scope=a&State=b", &[]),
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_this_machine_and_no_name_that_only_looks_like_it() {
+    fn loopback_is_this_machine_and_not_a_name_that_looks_like_it() {
         for (url, is) in [
             ("http://localhost:1/a", true),
             ("http://idp.localhost", true),

@@ -11,27 +11,27 @@ use thiserror::Error;
 )]
 pub struct InvalidScope;
 
-/// A set of scope words, kept in order so that equal sets print the same.
+/// A set of scope words, sorted so that equal sets print the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope(BTreeSet<String>);
 
 impl Scope {
-    /// Whether no word is in it.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether `word` is in it.
+    /// Whether it contains `word`.
     pub fn contains(&self, word: &str) -> bool {
         self.0.contains(word)
     }
 
-    /// Whether a word of `other` is in it.
+    /// Whether it contains a word of `other`.
     pub fn has_any_of(&self, other: &Scope) -> bool {
         !other.0.is_disjoint(&self.0)
     }
 
-    /// Whether every word of `other` is in it.
+    /// Whether it contains every word of `other`.
     pub fn covers(&self, other: &Scope) -> bool {
         other.0.is_subset(&self.0)
     }
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_grammar_forbids_is_refused() {
+    fn texts_outside_of_the_grammar_are_refused() {
         for text in [" ", "a  b", " a", "a ", "a\"b", "a\\b", "a\tb", "a\nb", "쓰기"] {
             assert_eq!(text.parse::<Scope>(), Err(InvalidScope), "{text:?}");
         }

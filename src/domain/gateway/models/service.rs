@@ -27,7 +27,7 @@ pub const SERVICES_PREFIX: &str = "/api";
 #[error("a service name has 1 to 63 lower-case letters, digits and hyphens, and begins with a letter")]
 pub struct InvalidServiceName;
 
-/// Names a service: in paths (`/api/<name>/…`), in routes and, in upper case, in `<NAME>_SERVICE_URL`.
+/// The name of a service: in paths (`/api/<name>/…`), in routes and, in upper case, in `<NAME>_SERVICE_URL`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceName(Arc<str>);
 
@@ -69,7 +69,7 @@ impl fmt::Display for ServiceName {
 )]
 pub struct InvalidInstance;
 
-/// What an instance speaks.
+/// The protocol of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UpstreamProtocol {
     /// HTTP/1.1: `http://…`
@@ -78,21 +78,21 @@ pub enum UpstreamProtocol {
     Http2,
 }
 
-/// One place where a service answers.
+/// An address at which a service listens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Instance {
-    /// What it speaks.
+    /// Its protocol.
     pub protocol: UpstreamProtocol,
     /// Host name or address, without the brackets of an IPv6 address.
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// Put before every path sent there: empty, or `/…` without a slash at its end.
+    /// Prefixed to every path sent there: empty, or `/…` without a slash at its end.
     pub base_path: String,
 }
 
 impl Instance {
-    /// `host:port`, as it is sent in `Host` and written in logs.
+    /// `host:port`, as sent in `Host` and written in logs.
     pub fn authority(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
@@ -107,7 +107,7 @@ impl FromStr for Instance {
 
     fn from_str(text: &str) -> Result<Self, InvalidInstance> {
         let (protocol, url) = match text.strip_prefix("h2c://") {
-            // Read as the address of HTTP that it is: of a scheme it does not know, `url` checks less.
+            // Parsed as an http URL: `url` checks less for unknown schemes.
             Some(rest) => (UpstreamProtocol::Http2, url::Url::parse(&format!("http://{rest}"))),
             None => (UpstreamProtocol::Http1, url::Url::parse(text)),
         };
@@ -127,16 +127,16 @@ impl FromStr for Instance {
     }
 }
 
-/// A service and where it answers.
+/// A service and its instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
     /// Its name.
     pub name: ServiceName,
-    /// Its instances; it may have none for now.
+    /// Its instances; the list may be empty for now.
     pub instances: Vec<Arc<Instance>>,
 }
 
-/// Whose token goes along to a service, and where it stands.
+/// A provider's token that is sent along to a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderToken {
     /// The provider at which the caller has a grant.
@@ -145,74 +145,74 @@ pub struct ProviderToken {
     pub header: TokenHeader,
 }
 
-/// How long things may take. What is not said here is as the settings have it for all routes.
+/// Time limits of a route. `None` means the setting for all routes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TimeLimits {
-    /// Until an instance takes a connection.
+    /// Until a connection to an instance is established.
     pub connect: Option<Duration>,
-    /// From the request's end to the answer's head.
+    /// From the request's end to the response's head.
     pub first_byte: Option<Duration>,
-    /// Without a byte either way, while a body or an upgraded connection is under way.
+    /// Without a byte in either direction, while a body or an upgraded connection is in progress.
     pub idle: Option<Duration>,
-    /// From the request's head to the answer's end. Nothing limits it if this is not said, and nothing ever limits an event
-    /// stream or an upgraded connection that way.
+    /// From the request's head to the response's end. `None`: no limit. Event streams and upgraded connections are
+    /// never limited that way.
     pub total: Option<Duration>,
 }
 
-/// Which `Host` a service is told.
+/// The `Host` that is sent to a service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum HostSent {
     /// That of the instance.
     #[default]
     Instance,
-    /// The one that the client asked for.
+    /// That of the client's request.
     Client,
 }
 
 /// A rule that leads requests to a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// The requests it is for.
+    /// The path prefix of the requests that it matches.
     pub prefix: PathPrefix,
-    /// Which of them, by their method.
+    /// The methods that it matches.
     pub methods: Methods,
-    /// What their paths may have in them that servers read in different ways.
+    /// The ambiguous spellings that its paths may contain.
     pub allow: Spellings,
-    /// Where they go.
+    /// The service that it leads to.
     pub service: ServiceName,
-    /// What replaces the prefix on the way.
+    /// Replaces the prefix in the path sent to the service.
     pub upstream_prefix: PathPrefix,
-    /// Who may use it.
+    /// Its access rule.
     pub access: Access,
-    /// Whether the caller's `Authorization` goes along to the service.
+    /// Whether the caller's `Authorization` is forwarded to the service.
     pub forward_authorization: bool,
-    /// Which `Host` the service is told.
+    /// The `Host` that is sent to the service.
     pub host_sent: HostSent,
-    /// Whether the caller's token at a provider goes along.
+    /// The provider's token of the caller that is sent along, if any.
     pub provider_token: Option<ProviderToken>,
     /// The largest request body, in bytes.
     pub body_limit_bytes: u64,
-    /// How many bytes of a request's body are read before the service is asked; 0 for none.
+    /// The most bytes of a request's body that are read before the service is called; 0 for none.
     pub buffer_bytes: u64,
-    /// How many requests may be in flight; `None` if the service's limit is the only one.
+    /// The most concurrent requests; `None` if the service's limit is the only one.
     pub max_requests: Option<usize>,
-    /// How long things may take.
+    /// Its time limits.
     pub time_limits: TimeLimits,
-    /// Whether event streams and upgraded connections end when the token or session that the route needs does.
+    /// Whether event streams and upgraded connections end when the required token or session does.
     pub end_with_token: bool,
-    /// Whether the service is told who calls by a signed assertion, too.
+    /// Whether the service also gets a signed assertion of the caller.
     pub assertion: bool,
 }
 
-/// The largest request body of a route that does not say otherwise.
+/// The default of the largest request body.
 pub const DEFAULT_BODY_LIMIT_BYTES: u64 = 10 * 1024 * 1024;
 
-/// As much of a request's body is read before the service is asked, if a route does not say otherwise: nearly every form and
-/// every JSON document, but no upload.
+/// The default of the bytes of a request's body that are read before the service is called: enough for nearly every
+/// form and every JSON document, but for no upload.
 pub const DEFAULT_BUFFER_BYTES: u64 = 64 * 1024;
 
 impl Route {
-    /// The route of a service that has none of its own: `/api/<service>/…` → `/…`, for holders of a valid token.
+    /// The default route of a service: `/api/<service>/…` → `/…`, for holders of a valid token.
     pub fn of_service(service: &ServiceName) -> Self {
         Self {
             prefix: Self::prefix_of_service(service),
@@ -233,26 +233,26 @@ impl Route {
         }
     }
 
-    /// Where a service is served that has no route of its own.
+    /// The prefix under which a service without a route of its own is served.
     pub fn prefix_of_service(service: &ServiceName) -> PathPrefix {
         PathPrefix::default().join(&SERVICES_PREFIX[1..]).join(service.as_str())
     }
 
-    /// What replaces the prefix of a route that does not say: to declare a route for a part of `/api/<its service>` does not
-    /// change where a path arrives, so that is taken off; elsewhere `/api` is.
+    /// The default replacement of a route's prefix. Declaring a route for a part of `/api/<its service>` does not
+    /// change the path at the service, so that prefix is removed; otherwise `/api` is.
     pub fn default_upstream_prefix(prefix: &PathPrefix, service: &ServiceName) -> PathPrefix {
         let of_service = prefix.below(&Self::prefix_of_service(service));
         let of_services = || prefix.below(&PathPrefix::default().join(&SERVICES_PREFIX[1..]));
         of_service.or_else(of_services).unwrap_or_else(|| prefix.clone())
     }
 
-    /// Whether a normalised path is for this route.
+    /// Whether the route matches a normalised path.
     pub fn matches(&self, path: &str) -> bool {
         self.prefix.rest(path).is_some()
     }
 
-    /// The path at the service for a normalised path that this route matches, in two pieces, which need not be put together to
-    /// be sent.
+    /// The path at the service for a normalised path that this route matches, in two pieces, which can be sent without
+    /// joining them.
     pub fn upstream_pieces<'p>(&'p self, path: &'p str) -> Option<[&'p str; 2]> {
         match (self.upstream_prefix.as_str(), self.prefix.rest(path)?) {
             ("", "") => Some(["/", ""]),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn service_names_are_those_of_a_dns_label() {
+    fn service_names_are_dns_labels() {
         assert!("auth".parse::<ServiceName>().is_ok() && "a-1".parse::<ServiceName>().is_ok());
         for text in ["", "Auth", "1a", "-a", "a_b", "a/b", "a.b", &"a".repeat(64)] {
             assert_eq!(text.parse::<ServiceName>(), Err(InvalidServiceName), "{text}");
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn to_declare_a_route_does_not_change_where_a_path_arrives() {
+    fn declaring_a_route_does_not_change_the_path_at_the_service() {
         let at = |prefix: &str| {
             Route::default_upstream_prefix(&prefix.parse().unwrap(), &"board".parse().unwrap()).as_str().to_owned()
         };

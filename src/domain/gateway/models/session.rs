@@ -1,5 +1,5 @@
-//! Sessions: what a browser holds instead of tokens. An opaque cookie, kept as SHA-256; it ends when it lies idle, when it
-//! is old, or when it is ended.
+//! Sessions, which browsers hold instead of tokens: an opaque cookie, stored as SHA-256. A session ends when it is idle
+//! for too long, when it is too old, or when it is ended.
 
 use std::fmt;
 
@@ -17,17 +17,17 @@ mod visitor;
 
 pub use visitor::Visitor;
 
-/// What the cookie of a session holds: 256 random bits. Only [`SessionSecret::expose`] gives the text.
+/// The content of a session cookie: 256 random bits. Only [`SessionSecret::expose`] returns the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionSecret(String);
 
 impl SessionSecret {
-    /// Makes one of 256 random bits.
+    /// Makes a secret of 256 random bits.
     pub fn from_random(bytes: [u8; 32]) -> Self {
         Self(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// Whether this may be the text of one. What is not need not be looked up.
+    /// Whether the text has the form of a session secret. Other texts need no look-up.
     pub fn has_form_of(text: &[u8]) -> bool {
         text.len() == 43 && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     }
@@ -37,7 +37,7 @@ impl SessionSecret {
         &self.0
     }
 
-    /// What a store may hold of it.
+    /// The digest that a store may hold.
     pub fn digest(&self) -> TokenDigest {
         TokenDigest::of(self.0.as_bytes())
     }
@@ -49,37 +49,37 @@ impl fmt::Debug for SessionSecret {
     }
 }
 
-/// How long a session may last.
+/// The time limits of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimits {
-    /// From its last use.
+    /// Since its last use.
     pub idle: TimeDelta,
-    /// In all.
+    /// In total.
     pub total: TimeDelta,
 }
 
-/// How long what was looked up of a session is remembered. Its use is noted when it is looked up, so this is far shorter than
-/// any session may lie idle.
+/// How long a looked-up session is remembered. Its use is recorded when it is looked up, so this is far shorter than
+/// any idle limit.
 pub const REMEMBERED_FOR: TimeDelta = TimeDelta::seconds(10);
 
 /// A session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Names it. It is no secret.
+    /// Its id. It is not secret.
     pub id: SessionId,
-    /// Of its cookie.
+    /// The digest of its cookie.
     pub digest: TokenDigest,
-    /// Who is signed in.
+    /// The account that is signed in.
     pub account: AccountId,
     /// When they signed in.
     pub created_at: DateTime<Utc>,
-    /// When it was last seen to be used, or a little later.
+    /// When it was last known to be used, or a little later.
     pub used_at: DateTime<Utc>,
-    /// From when on it is over unless it is used before; never behind `expires_at`.
+    /// When it expires unless it is used before; never after `expires_at`.
     pub idle_until: DateTime<Utc>,
-    /// From when on it is over in any case.
+    /// When it expires in any case.
     pub expires_at: DateTime<Utc>,
-    /// Where they signed in.
+    /// The browser and network of the sign-in.
     pub visitor: Visitor,
 }
 
@@ -98,32 +98,32 @@ impl Session {
         Self { id, digest, account, created_at: now, used_at: now, idle_until, expires_at, visitor }
     }
 
-    /// The deny-list entry that makes everybody refuse it who knows it as a caller's: requests for as long as it is remembered,
-    /// streams that began with it for as long as it could have lain idle, by its latest use until `now` on any
-    /// replica.
+    /// Deny-list entry for this session. Kept as long as a cached caller or an open stream could still rely on it:
+    /// requests for as long as a session is remembered, streams for as long as it could have been idle after its latest
+    /// use until `now` on any replica.
     pub fn revocation(&self, limits: SessionLimits, now: DateTime<Utc>) -> Revocation {
         let expires_at = self.expires_at.min(now + limits.idle + CLOCKS_APART);
         Revocation { id: self.revocable(), expires_at }
     }
 
-    /// What the deny-list calls it.
+    /// Its id on the deny-list.
     pub fn revocable(&self) -> Revocable {
         TokenId::from(self.id.as_uuid()).into()
     }
 
-    /// Whether it is not over.
+    /// Whether it has not expired.
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
         now < self.idle_until
     }
 
-    /// The session after it was used now, if that is worth a write: a sixtieth of the idle time has passed.
+    /// The session after a use at `now`, if that is worth a write: a sixtieth of the idle time has passed.
     pub fn used(&self, limits: SessionLimits, now: DateTime<Utc>) -> Option<Self> {
         let idle_until = self.expires_at.min(now + limits.idle);
         let worth_it = now - self.used_at >= limits.idle / 60 && idle_until > self.idle_until;
         worth_it.then(|| Self { used_at: now, idle_until, ..self.clone() })
     }
 
-    /// Who calls with it: the person, with no scope beyond what is theirs.
+    /// The caller: the person, without any scope.
     pub fn identity(&self) -> Identity {
         Identity {
             subject: self.account.to_string(),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_when_it_lies_idle() {
+    fn it_ends_when_it_is_idle_for_too_long() {
         assert!(session().is_live(at(59)));
         assert!(!session().is_live(at(60)));
     }
@@ -169,9 +169,9 @@ mod tests {
     }
 
     #[test]
-    fn its_entry_on_the_deny_list_outlives_whoever_is_known_by_it() {
+    fn its_entry_on_the_deny_list_outlives_every_cached_caller() {
         for minutes in [0, 30, 59, 100, 170] {
-            // Ended elsewhere at the very moment of its latest use, with what was written of it before.
+            // Ended on another replica at the moment of its latest use, with an earlier stored state.
             let mut used = session();
             for minutes in (0..=minutes).step_by(30) {
                 used = used.used(LIMITS, at(minutes)).unwrap_or(used);

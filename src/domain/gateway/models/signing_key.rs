@@ -1,5 +1,5 @@
 //! Signing keys and their schedule: a key is published before it signs, signs until its successor does, and stays
-//! published until its last token is dead (RFC 7517).
+//! published until its last token has expired (RFC 7517).
 
 use std::{fmt, str::FromStr};
 
@@ -18,11 +18,11 @@ pub enum SigningAlgorithm {
     Rs256,
     /// Ed25519.
     EdDsa,
-    /// HMAC with SHA-256. Nobody but the gateway can verify such a token.
+    /// HMAC with SHA-256. Only the gateway can verify such a token.
     Hs256,
 }
 
-/// The text names no algorithm that is supported.
+/// The text does not name a supported algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("one of ES256, RS256, EdDSA, HS256")]
 pub struct UnknownAlgorithm;
@@ -56,23 +56,23 @@ impl FromStr for SigningAlgorithm {
     }
 }
 
-/// A signing key as it is stored: the private half is sealed.
+/// A stored signing key: the private half is sealed.
 #[derive(Clone, PartialEq)]
 pub struct SigningKey {
     /// The `kid` of the tokens it signs.
     pub kid: String,
-    /// The one algorithm it is for.
+    /// The one algorithm that it is used with.
     pub algorithm: SigningAlgorithm,
-    /// Counts up per algorithm. A store refuses a second key of the same generation, so of several replicas that rotate
-    /// at once one wins.
+    /// Counts up per algorithm. A store refuses a second key of the same generation, so if several replicas rotate at
+    /// once, one wins.
     pub generation: u32,
     /// The private key, sealed: PKCS #8 (PKCS #1 for RS256), or the secret of HS256.
     pub sealed_private_key: Vec<u8>,
     /// The public half as it is published (RFC 7517); none for HS256.
     pub public_jwk: Option<Value>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// From when on it signs.
+    /// When it begins to sign.
     pub signs_from: DateTime<Utc>,
 }
 
@@ -87,37 +87,37 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// When keys are made and forgotten.
+/// When keys are created and deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeySchedule {
-    /// What new keys are for.
+    /// The algorithm of new keys.
     pub algorithm: SigningAlgorithm,
     /// How long a key signs.
     pub signs_for: TimeDelta,
-    /// How long before it signs a key is published, so that whoever caches our JWKS has it in time.
+    /// How long before it signs a key is published, so that clients that cache our JWKS have it in time.
     pub published_before: TimeDelta,
-    /// The longest life of an access token: that long a key is still needed after it has stopped signing.
+    /// The longest lifetime of an access token: a key is needed for that long after it has stopped signing.
     pub longest_token: TimeDelta,
 }
 
-/// A key that ought to exist.
+/// A key that has to be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DueKey {
-    /// What it is for.
+    /// Its algorithm.
     pub algorithm: SigningAlgorithm,
     /// Its generation.
     pub generation: u32,
-    /// From when on it signs.
+    /// When it begins to sign.
     pub signs_from: DateTime<Utc>,
 }
 
 impl KeySchedule {
-    /// The key that signs at `now`: the newest of our algorithm that has begun to sign.
+    /// The key that signs at `now`: the newest of the configured algorithm that has begun to sign.
     pub fn signing<'k>(&self, keys: &'k [SigningKey], now: DateTime<Utc>) -> Option<&'k SigningKey> {
         self.own(keys).filter(|key| key.signs_from <= now).max_by_key(|key| key.generation)
     }
 
-    /// The key that must be made now, if any: the first, or the successor of one that will soon stop signing.
+    /// The key that must be created now, if any: the first, or the successor of one that will soon stop signing.
     pub fn due(&self, keys: &[SigningKey], now: DateTime<Utc>) -> Option<DueKey> {
         let due = |generation, signs_from| DueKey { algorithm: self.algorithm, generation, signs_from };
         match self.own(keys).max_by_key(|key| key.generation) {
@@ -130,8 +130,8 @@ impl KeySchedule {
         }
     }
 
-    /// The keys whose last token is dead: their successor has signed for longer than any token lives. A key of an
-    /// algorithm that is no longer ours counts as followed by our oldest key that is younger.
+    /// The keys whose last token has expired: their successor has been signing for longer than any token lives. The
+    /// successor of a key of another algorithm is our oldest key that is younger.
     pub fn dead<'k>(&self, keys: &'k [SigningKey], now: DateTime<Utc>) -> Vec<&'k SigningKey> {
         keys.iter()
             .filter(|key| {
@@ -195,13 +195,13 @@ mod tests {
     }
 
     #[test]
-    fn after_a_long_sleep_the_next_key_is_still_published_before_it_signs() {
+    fn after_a_long_pause_the_next_key_is_still_published_before_it_signs() {
         let due = SCHEDULE.due(&[key(SigningAlgorithm::Es256, 1, 0)], at(5000)).unwrap();
         assert_eq!(due.signs_from, at(5100));
     }
 
     #[test]
-    fn a_key_is_kept_until_its_last_token_is_dead() {
+    fn a_key_is_kept_until_its_last_token_has_expired() {
         let keys = [key(SigningAlgorithm::Es256, 1, 0), key(SigningAlgorithm::Es256, 2, 1000)];
         assert!(SCHEDULE.dead(&keys, at(1054)).is_empty());
         assert_eq!(SCHEDULE.dead(&keys, at(1055)), [&keys[0]]);

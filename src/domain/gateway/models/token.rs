@@ -1,5 +1,5 @@
-//! Tokens that the gateway issues: access tokens (signed), refresh tokens (opaque, one use), dummy tokens (development),
-//! and what ends them.
+//! Tokens that the gateway issues: access tokens (signed), refresh tokens (opaque, used once), dummy tokens
+//! (development only), and their revocation.
 
 mod access;
 mod dummy;

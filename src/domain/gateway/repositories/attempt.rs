@@ -1,4 +1,4 @@
-//! The store of attempts to sign in with a password.
+//! The store of password attempts.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -9,20 +9,21 @@ use crate::domain::gateway::models::attempt::{Admission, Counted};
 /// Reads the time.
 pub type Now<'n> = &'n (dyn Fn() -> DateTime<Utc> + Send + Sync);
 
-/// Counts failures, over all replicas. Times are kept to the microsecond.
+/// Counts failures, over all replicas. Times are stored to the microsecond.
 #[async_trait]
 pub trait AttemptRepository: Send + Sync {
-    /// Judges an attempt and stores what changed, as [`judge`](crate::domain::gateway::models::attempt::judge) says. What it
-    /// is counted for is locked first, and only then is the time read: attempts at once are judged one after the other, and
-    /// one that had to wait for its turn is not early. No more are admitted than the delays allow.
+    /// Judges an attempt and stores the changes, by [`judge`](crate::domain::gateway::models::attempt::judge). The
+    /// counters of the attempt are locked first, and only then is the time read: concurrent attempts are judged one
+    /// after the other, and one that had to wait for the lock is not judged too early. No more attempts are admitted
+    /// than the delays allow.
     async fn admit(&self, counted: &[Counted], now: Now<'_>) -> Result<Admission, RepositoryError>;
 
-    /// Takes back what an attempt counted: the failure was none. What others have counted meanwhile stays.
+    /// Takes back one count: the attempt was no failure. Counts of other attempts in the meantime stay.
     async fn forgive(&self, counted: &Counted) -> Result<(), RepositoryError>;
 
-    /// Forgets every failure.
+    /// Deletes all failures of a counter.
     async fn reset(&self, counted: &Counted) -> Result<(), RepositoryError>;
 
-    /// Forgets failures that do not matter any more; says of how many.
+    /// Deletes failures that do not matter any more; returns how many.
     async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
 }

@@ -1,4 +1,4 @@
-//! The store of machine clients, and of the assertions that they have used.
+//! The store of machine clients, and of their used assertions.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -10,31 +10,31 @@ use crate::domain::gateway::models::{
     token::TokenDigest,
 };
 
-/// Keeps clients and the ids of used assertions. Times are kept to the microsecond.
+/// Stores clients and the ids of used assertions. Times are stored to the microsecond.
 #[async_trait]
 pub trait ClientRepository: Send + Sync {
     /// Stores a client.
     ///
     /// # Errors
-    /// `Conflict` if another has its id or its name.
+    /// `Conflict` if another client has its id or its name.
     async fn add(&self, client: &Client) -> Result<(), RepositoryError>;
 
     /// The client with this id.
     async fn find(&self, id: ClientId) -> Result<Option<Client>, RepositoryError>;
 
-    /// All clients, the oldest first.
+    /// All clients, oldest first.
     async fn list(&self) -> Result<Vec<Client>, RepositoryError>;
 
-    /// Gives a client another credential; the one before is worth nothing from then on. `false` if there is no such client.
+    /// Replaces a client's credential; the old one is no longer valid. `false` if there is no such client.
     async fn replace_credential(&self, id: ClientId, credential: &ClientCredential) -> Result<bool, RepositoryError>;
 
-    /// Forgets a client and gives what it was. Forgetting it again gives `None`.
+    /// Deletes a client and returns it. Deleting it again returns `None`.
     async fn remove(&self, id: ClientId) -> Result<Option<Client>, RepositoryError>;
 
-    /// Uses an assertion up: `true` the first time, `false` ever after, until it is forgotten at `expires_at`. Of two racing
-    /// calls one gets `true`.
+    /// Uses an assertion up: `true` the first time, `false` ever after, until it is forgotten at `expires_at`. Of two
+    /// racing calls one gets `true`.
     async fn redeem(&self, assertion: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError>;
 
-    /// Forgets assertions that have expired by `now`; says how many.
+    /// Deletes assertions that have expired by `now`; returns how many.
     async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
 }

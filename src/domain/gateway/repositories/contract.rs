@@ -1,6 +1,7 @@
-//! One suite over every store: whatever is behind a port owes the same answers. `memory` and `sqlite` always run;
-//! `postgres` runs with the feature `postgres-tests`, `redis` (of sessions) with `redis-tests`, and both show as ignored
-//! without it, never as passed. Each case has a store of its own. A case that is on no list is dead code, and so an error.
+//! One suite over every store: every implementation of a port must give the same results. `memory` and `sqlite` always
+//! run; `postgres` runs with the feature `postgres-tests`, `redis` (of sessions) with `redis-tests`, and both show as
+//! ignored without it, never as passed. Each case has a store of its own. A case that is on no list is dead code, and
+//! so an error.
 
 /// One test per case, over one store.
 macro_rules! cases {
@@ -15,7 +16,7 @@ macro_rules! cases {
     )+};
 }
 
-/// The cases that every store owes.
+/// The cases for every store.
 macro_rules! over_every_store {
     ($($case:ident),+ $(,)?) => {
         mod memory { use super::*; cases!(cfg(test); harness::memory; $($case),+); }
@@ -27,7 +28,7 @@ macro_rules! over_every_store {
     };
 }
 
-/// The cases that every store of sessions owes: the same, and Redis.
+/// The cases for every store of sessions: the same, and Redis.
 macro_rules! over_every_store_of_sessions {
     ($($case:ident),+ $(,)?) => {
         over_every_store!($($case),+);
@@ -38,7 +39,7 @@ macro_rules! over_every_store_of_sessions {
     };
 }
 
-/// The cases that only a database owes.
+/// The cases for databases only.
 macro_rules! over_every_database {
     ($($case:ident),+ $(,)?) => {
         mod sqlite { use super::*; cases!(cfg(test); harness::empty_sqlite; $($case),+); }

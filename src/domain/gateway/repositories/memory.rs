@@ -1,5 +1,5 @@
-//! Stores in memory: for development without a database, and the plainest statement of what the ports promise. They
-//! forget everything when the process ends and know of no other replica.
+//! Stores in memory: for development without a database, and the plainest statement of the ports' promises. They lose
+//! everything when the process ends, and do not know other replicas.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,7 +21,7 @@ pub use session::MemorySessions;
 pub use signing_key::MemorySigningKeys;
 pub use token::MemoryTokens;
 
-/// Locks whether or not a holder panicked: no method leaves a state half changed at a point that can panic.
+/// Locks even if a holder panicked: no method leaves a half-changed state at a point that can panic.
 fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

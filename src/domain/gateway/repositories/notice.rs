@@ -1,4 +1,4 @@
-//! The store of notices that providers sent, until they were applied and as long as they may be delivered again.
+//! The store of providers' notices, until they were applied and as long as they may be delivered again.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -9,14 +9,14 @@ use crate::domain::gateway::models::{
     token::TokenDigest,
 };
 
-/// Keeps notices. Times are kept to the microsecond.
+/// Stores notices. Times are stored to the microsecond.
 #[async_trait]
 pub trait NoticeRepository: Send + Sync {
-    /// Stores notices by one write, all or none; each is due at once. One whose digest is stored already, applied or not, stays
-    /// as it is. Gives how many are new.
+    /// Stores notices with one write, all or none; each is due at once. One whose digest is stored already, applied or
+    /// not, is unchanged. Returns how many are new.
     async fn store(&self, notices: &[Notice]) -> Result<u64, RepositoryError>;
 
-    /// Claims notices that are due by `now`, those first that are due for longest, at most `limit`: nobody else gets them before
+    /// Claims notices that are due by `now`, the longest due first, at most `limit`: no other caller gets them before
     /// `until`. Of two racing calls one gets each.
     async fn claim(
         &self,
@@ -28,8 +28,8 @@ pub trait NoticeRepository: Send + Sync {
     /// Makes a notice due at `at`, unless it was applied.
     async fn postpone(&self, digest: &TokenDigest, at: DateTime<Utc>) -> Result<(), RepositoryError>;
 
-    /// Notes that a notice was applied at `now`: it is due no more, the person in it is forgotten at once, and the rest of it at
-    /// `known_until`. To do it again changes nothing.
+    /// Records that a notice was applied at `now`: it is no longer due, its person is deleted at once, and the rest of
+    /// it at `known_until`. Repeating it changes nothing.
     async fn finish(
         &self,
         digest: &TokenDigest,
@@ -37,9 +37,9 @@ pub trait NoticeRepository: Send + Sync {
         known_until: DateTime<Utc>,
     ) -> Result<(), RepositoryError>;
 
-    /// How far a notice is, as long as it is known.
+    /// The progress of a notice, as long as it is remembered.
     async fn progress(&self, digest: &TokenDigest) -> Result<Option<NoticeProgress>, RepositoryError>;
 
-    /// Forgets notices that were applied and need not be known any more; says how many.
+    /// Deletes applied notices that need not be remembered any more; returns how many.
     async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
 }

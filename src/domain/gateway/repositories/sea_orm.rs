@@ -1,4 +1,4 @@
-//! The store over SeaORM: one code path for SQLite and PostgreSQL. Where the two differ is in `connection/sqlite.rs` and
+//! The store over SeaORM: one code path for SQLite and PostgreSQL. Their differences are in `connection/sqlite.rs` and
 //! `connection/postgres.rs`, and nowhere else. Entities never leave this folder.
 
 mod account;

@@ -1,4 +1,4 @@
-//! The store of sessions, and of sign-ins that were finished.
+//! The store of sessions, and of finished sign-ins.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -10,13 +10,13 @@ use crate::domain::gateway::models::{
     token::TokenDigest,
 };
 
-/// Keeps sessions and the states of finished sign-ins. Times are kept to the microsecond.
+/// Stores sessions and the states of finished sign-ins. Times are stored to the microsecond.
 #[async_trait]
 pub trait SessionRepository: Send + Sync {
-    /// Stores a session of an account that exists.
+    /// Stores a session of an existing account.
     ///
     /// # Errors
-    /// `Conflict` if another has its id or its digest, or if the account is gone and the store can tell.
+    /// `Conflict` if another session has its id or its digest, or if the account is gone and the store can tell.
     async fn open(&self, session: &Session) -> Result<(), RepositoryError>;
 
     /// The session with this digest, over or not.
@@ -25,24 +25,24 @@ pub trait SessionRepository: Send + Sync {
     /// The session with this id, over or not.
     async fn find_by_id(&self, id: SessionId) -> Result<Option<Session>, RepositoryError>;
 
-    /// An account's sessions, over or not, at most `limit`: those that were used last, the latest first.
+    /// An account's sessions, over or not, at most `limit`: the most recently used, latest first.
     async fn list_of(&self, account: AccountId, limit: u64) -> Result<Vec<Session>, RepositoryError>;
 
-    /// Stores that a session was used: its `used_at` and `idle_until`. `false`, and nothing changes, if it was ended, was
-    /// over by `used_at`, or lasts as long already: of two uses at once the later one counts.
+    /// Stores the use of a session: its `used_at` and `idle_until`. `false`, and nothing changes, if it was ended, was
+    /// over by `used_at`, or lasts as long already: of two concurrent uses the later one counts.
     async fn prolong(&self, used: &Session) -> Result<bool, RepositoryError>;
 
-    /// Ends a session and gives what it was. Ending it again gives `None`.
+    /// Ends a session and returns it. Ending it again returns `None`.
     async fn end(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError>;
 
-    /// Ends all sessions of an account `but` one, over or not, and gives those that it ended. A session that is opened
-    /// meanwhile may stay.
+    /// Ends all sessions of an account `but` one, over or not, and returns the ended ones. A session that is opened
+    /// concurrently may stay.
     async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<Vec<Session>, RepositoryError>;
 
-    /// Uses a sign-in's state up: `true` the first time, `false` ever after, until it is forgotten at `expires_at`. Of two
-    /// racing calls one gets `true`.
+    /// Uses a sign-in's state up: `true` the first time, `false` ever after, until it is forgotten at `expires_at`. Of
+    /// two racing calls one gets `true`.
     async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError>;
 
-    /// Forgets sessions that are over and states that are void by `now`; says how many.
+    /// Deletes sessions that are over and states that have expired by `now`; returns how many.
     async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
 }

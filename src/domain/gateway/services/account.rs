@@ -1,4 +1,4 @@
-//! Accounts of people: signing up and in with a password, and what else somebody does with an account of theirs.
+//! Accounts of people: signing up, signing in with a password, and managing an account.
 
 mod changing;
 mod claiming;
@@ -42,21 +42,21 @@ use crate::{
     ports::{Clock, Entropy},
 };
 
-/// What [`AccountService`] is made of.
+/// The dependencies of [`AccountService`].
 pub struct AccountParts {
-    /// Where log-ins are kept.
+    /// Stores accounts and their password logins.
     pub accounts: Arc<dyn AccountRepository>,
-    /// Where attempts are counted.
+    /// Counts attempts.
     pub attempts: Arc<dyn AttemptRepository>,
     /// Hashes passwords.
     pub hasher: Arc<dyn PasswordHasher>,
-    /// Opens sessions, and ends them.
+    /// Opens and ends sessions.
     pub sessions: Arc<SessionService>,
     /// Ends tokens.
     pub tokens: Arc<TokenService>,
-    /// Takes grants back.
+    /// Revokes grants.
     pub oauth: Arc<OAuthService>,
-    /// Seals what browsers keep.
+    /// Seals what browsers store.
     pub sealer: Arc<dyn Sealer>,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -70,31 +70,31 @@ pub struct AccountService {
     parts: Arc<AccountParts>,
 }
 
-/// Who wants to sign up.
+/// A request to sign up.
 #[derive(Debug)]
 pub struct SignUp {
-    /// What the person will sign in with.
+    /// The e-mail that the person will sign in with.
     pub email: Email,
-    /// The password that goes with it.
+    /// The password.
     pub password: Password,
-    /// The name to show.
+    /// The display name.
     pub name: Option<String>,
 }
 
-/// From where somebody signs up or in.
+/// The client that signs up or in.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Visitor<'v> {
     /// The client's address, if it is known.
     pub client: Option<IpAddr>,
     /// `User-Agent`
     pub user_agent: Option<&'v str>,
-    /// The cookie of the session that the browser had: it is over.
+    /// The cookie of the browser's earlier session, which ends.
     pub old_session: Option<&'v str>,
-    /// What the device cookie of the browser holds.
+    /// The content of the browser's device cookie.
     pub device: Option<&'v [u8]>,
 }
 
-/// What a session is opened with.
+/// The data that a session is opened with.
 struct Arrival {
     browser: Browser,
     old_session: Option<String>,
@@ -107,41 +107,41 @@ impl Arrival {
     }
 }
 
-/// Somebody signed in.
+/// The result of a sign-up or sign-in.
 #[derive(Debug)]
 pub struct SignedIn {
-    /// Who.
+    /// The person's profile.
     pub profile: Profile,
     /// The new session.
     pub session: SessionSecret,
-    /// The device cookie, sealed: attempts from this browser do not wait for those of others.
+    /// The device cookie, sealed: attempts from this browser are not delayed by those of others.
     pub device: Vec<u8>,
 }
 
-/// Why somebody is not signed up.
+/// The reason why a sign-up fails.
 #[derive(Debug, Error)]
 pub enum SignUpError {
-    /// Somebody signed up with this e-mail before.
+    /// An account with this e-mail exists already.
     #[error("the e-mail is taken")]
     EmailTaken,
-    /// The client signed up, or failed, too often.
+    /// Too many sign-ups or failures of the client.
     #[error(transparent)]
     TooMany(#[from] TooManyAttempts),
-    /// Something of ours failed.
+    /// An internal failure.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
 
-/// Why somebody is not signed in.
+/// The reason why a sign-in fails.
 #[derive(Debug, Error)]
 pub enum LogInError {
-    /// There is no such e-mail, or it is not its password. Which of the two, nobody is told.
+    /// The e-mail is unknown, or the password is wrong. The caller does not learn which.
     #[error("the e-mail or the password is wrong")]
     InvalidCredentials,
-    /// It failed too often, for the e-mail or for the client.
+    /// Too many failures for the e-mail or for the client.
     #[error(transparent)]
     TooMany(#[from] TooManyAttempts),
-    /// Something of ours failed.
+    /// An internal failure.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
@@ -181,13 +181,13 @@ impl From<RepositoryError> for LogInError {
 }
 
 impl AccountService {
-    /// Puts the parts together.
+    /// Creates the service.
     pub fn new(parts: AccountParts) -> Self {
         Self { parts: Arc::new(parts) }
     }
 
-    /// Makes an account that signs in with a password, and opens a session. Each sign-up counts for the client, so that
-    /// nobody makes accounts by the thousand.
+    /// Creates an account with a password login, and opens a session. Each sign-up counts for the client, so that no
+    /// client creates accounts by the thousand.
     pub async fn sign_up(&self, wish: SignUp, visitor: Visitor<'_>) -> Result<SignedIn, SignUpError> {
         let AccountParts { hasher, clock, entropy, .. } = &*self.parts;
         let email = self.claim(wish.email, visitor.client).await?.into_email();
@@ -211,7 +211,7 @@ impl AccountService {
                     Ok(SignedIn { profile, session, device })
                 }
                 Err(error) => {
-                    // Else the e-mail were taken when its owner tries again.
+                    // Otherwise the e-mail would be taken when its owner tries again.
                     if let Err(error) = this.parts.accounts.remove(account.id).await {
                         warn!(%error, "an account whose first session could not be opened stays");
                     }
@@ -222,7 +222,7 @@ impl AccountService {
         .await?
     }
 
-    /// Signs somebody in. An e-mail that nobody has takes the same way, and as long, as a wrong password.
+    /// Signs a person in. An unknown e-mail takes the same steps, and as long, as a wrong password.
     pub async fn log_in(
         &self,
         email: &Email,
@@ -244,8 +244,7 @@ impl AccountService {
             self.hash_anew(&login, password).await;
         }
         let session = self.open_session(login.account, Arrival::of(visitor)).await?;
-        // The account may have ended, or its password changed, while this was under way: whoever ends sessions for that did
-        // not see this one, and it is not to stay.
+        // A concurrent password change or deletion may have missed this session: check again, and end it.
         let profile = accounts.profile(login.account).await?;
         let is_still_good =
             |profile: &Profile| profile.login.as_ref().is_some_and(|now| now.changed_at == login.changed_at);
@@ -257,7 +256,7 @@ impl AccountService {
         Err(LogInError::InvalidCredentials)
     }
 
-    /// The account that a caller's credential speaks for, if it is one.
+    /// The account that a caller's credential represents, if any.
     pub async fn of_caller(&self, caller: &Identity) -> Result<Option<Profile>, Failure> {
         let Ok(account) = caller.subject.parse() else { return Ok(None) };
         Ok(self.parts.accounts.profile(account).await?)
@@ -272,7 +271,7 @@ impl AccountService {
         Ok(session)
     }
 
-    /// Lets an attempt go on, or says how long to wait. It counts as a failure until it is forgiven.
+    /// Admits an attempt, or returns how long to wait. It counts as a failure until it is forgiven.
     async fn admit<E: From<TooManyAttempts> + From<Failure>>(&self, counted: &[Counted]) -> Result<(), E> {
         let AccountParts { attempts, clock, .. } = &*self.parts;
         match attempts.admit(counted, &|| clock.now()).await.map_err(Failure::from)? {
@@ -283,8 +282,8 @@ impl AccountService {
         }
     }
 
-    /// The password was right: what the attempt counted is taken back. An account, or a browser that is known there, has no
-    /// failures any more.
+    /// Forgives the attempt after a correct password. An account, or a browser that is known there, has no failures any
+    /// more.
     async fn forgive(&self, counted: &[Counted]) -> Result<(), Failure> {
         let attempts = &self.parts.attempts;
         for of in counted {
@@ -297,7 +296,8 @@ impl AccountService {
         Devices { sealer: &*self.parts.sealer, entropy: &*self.parts.entropy }
     }
 
-    /// Hashes a password as one is hashed today. If that fails it stays as it is, which is no reason to keep its owner out.
+    /// Hashes a password with today's parameters. If that fails, the old hash stays: that is no reason to refuse the
+    /// sign-in.
     async fn hash_anew(&self, login: &PasswordLogin, password: Password) {
         let AccountParts { accounts, hasher, .. } = &*self.parts;
         let failed = match hasher.hash(password).await {
@@ -314,7 +314,8 @@ impl AccountService {
     }
 }
 
-/// What an attempt is counted for: the browser, if it signed in to the account before, else the account and the client.
+/// The subjects that an attempt counts for: the browser, if it signed in to the account before, otherwise the account
+/// and the client.
 fn counted(email: &Email, known: Option<Counted>, client: Option<IpAddr>) -> Vec<Counted> {
     match known {
         Some(known) => vec![known],
@@ -325,7 +326,7 @@ fn counted(email: &Email, known: Option<Counted>, client: Option<IpAddr>) -> Vec
     }
 }
 
-/// Does to the end what must not be left half done, though the caller may go away meanwhile.
+/// Runs work to completion that must not be left half done, even if the caller goes away meanwhile.
 async fn carried_through<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Failure> {
     spawn(work).await.map_err(|panic| Failure::Broken(panic.to_string()))
 }

@@ -1,4 +1,4 @@
-//! Tells services who calls, signed.
+//! Signs assertions that tell services the caller.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use crate::{
     ports::{Clock, Entropy},
 };
 
-/// What [`AssertionService`] is made of.
+/// The dependencies of [`AssertionService`].
 pub struct AssertionParts {
-    /// What assertions are signed with: the keys of access tokens, so that one JWKS serves for both.
+    /// The keys that sign assertions: those of access tokens, so that one JWKS serves for both.
     pub keys: Arc<SigningKeys>,
-    /// `iss`: ourselves.
+    /// `iss`: this gateway.
     pub issuer: String,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -31,12 +31,12 @@ pub struct AssertionService {
 }
 
 impl AssertionService {
-    /// Puts the parts together.
+    /// Creates the service.
     pub fn new(parts: AssertionParts) -> Self {
         Self { parts }
     }
 
-    /// An assertion for a service about a caller, whose credential was found good.
+    /// Signs an assertion for a service about a caller with a valid credential.
     pub fn about(&self, caller: Identity, service: ServiceName) -> Result<SignedAssertion, Failure> {
         let AssertionParts { keys, issuer, clock, entropy } = &self.parts;
         let assertion = CallerAssertion {

@@ -1,9 +1,9 @@
-//! Attempts that are counted: what is said to those that made too many.
+//! The error of clients that made too many attempts.
 
 use chrono::TimeDelta;
 use thiserror::Error;
 
-/// It failed too often: how long to wait.
+/// Too many failures: how long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("there were too many attempts")]
 pub struct TooManyAttempts {

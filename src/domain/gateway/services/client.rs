@@ -1,5 +1,5 @@
-//! Machine clients at the gateway's endpoints: who one is, and what it gets. Tokens themselves are the business of
-//! [`TokenService`], here as for `/tokens/…`.
+//! Machine clients at the gateway's endpoints: authentication, and the tokens that they get. The tokens themselves are
+//! the business of [`TokenService`], as for `/tokens/…`.
 
 pub mod registry;
 
@@ -28,17 +28,17 @@ use crate::{
     ports::Clock,
 };
 
-/// What [`ClientService`] is made of.
+/// The dependencies of [`ClientService`].
 pub struct ClientParts {
-    /// Where clients are kept.
+    /// Stores clients.
     pub store: Arc<dyn ClientRepository>,
     /// Their tokens.
     pub tokens: Arc<TokenService>,
-    /// What checks their signatures.
+    /// Verifies their signatures.
     pub keys: Arc<dyn ClientKeys>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// What an assertion may call us: the issuer, and the token endpoint (RFC 7523 §3).
+    /// The names of this gateway in an assertion's `aud`: the issuer, and the token endpoint (RFC 7523 §3).
     pub audiences: Vec<String>,
 }
 
@@ -47,16 +47,16 @@ pub struct ClientService {
     parts: ClientParts,
 }
 
-/// Why a client is not believed to be who it says. To the client all of them are `invalid_client` (RFC 6749 §5.2).
+/// The reason why a client is not authenticated. For the client, all of them are `invalid_client` (RFC 6749 §5.2).
 #[derive(Debug, Error)]
 pub enum AuthenticationError {
-    /// There is no such client, it has no secret, or another one.
+    /// The client does not exist, has no secret, or a different one.
     #[error("there is no such client, or its proof is not good")]
     Unknown,
     /// The assertion is not authentic.
     #[error(transparent)]
     Assertion(#[from] AssertionError),
-    /// The assertion says what it must not.
+    /// The assertion's claims are not acceptable.
     #[error(transparent)]
     Fault(#[from] AssertionFault),
     /// `client_id` is not the assertion's `sub` (RFC 7521 §4.2).
@@ -70,16 +70,16 @@ pub enum AuthenticationError {
     Failed(#[from] Failure),
 }
 
-/// Why a client gets no token for itself.
+/// The reason why a client gets no token for itself.
 #[derive(Debug, Error)]
 pub enum GrantError {
-    /// It asks for more than it may have: `invalid_scope`.
+    /// It asks for a larger scope than it may have: `invalid_scope`.
     #[error(transparent)]
     Scope(#[from] ScopeExceeded),
-    /// It asks for another audience than its own: `invalid_target` (RFC 8707 §2).
+    /// It asks for an audience that is not its own: `invalid_target` (RFC 8707 §2).
     #[error("the client's tokens are not meant for that resource")]
     Resource,
-    /// It was removed in this moment: `invalid_client`.
+    /// It was removed at this moment: `invalid_client`.
     #[error("the client was removed")]
     Removed,
     /// The store or the keys failed.
@@ -88,17 +88,17 @@ pub enum GrantError {
 }
 
 impl ClientService {
-    /// Puts the parts together.
+    /// Creates the service.
     pub fn new(parts: ClientParts) -> Self {
         Self { parts }
     }
 
-    /// Who issued tokens that do not say so themselves.
+    /// The issuer of our tokens, also of those that do not name it.
     pub fn issuer(&self) -> &str {
         &self.parts.tokens.policy().issuer
     }
 
-    /// The client that a request is from, if its proof is good. An assertion is used up by that.
+    /// Authenticates the client of a request. That uses its assertion up.
     pub async fn authenticate(&self, presented: PresentedClient) -> Result<Client, AuthenticationError> {
         match presented {
             PresentedClient::Secret { id, secret } => {
@@ -121,7 +121,8 @@ impl ClientService {
         let ClientCredential::Keys(own) = &client.credential else { return Err(AuthenticationError::Unknown) };
         let claims = keys.verify(assertion.expose(), own)?;
         claims.judge(id, audiences, clock.now())?;
-        // Last, and by the write itself: of all replicas one takes it, and nobody can fill the store with bad ones.
+        // Last, and decided by the write itself: only one replica accepts it, and invalid assertions cannot fill the
+        // store.
         let (digest, expires_at) = claims.use_of(id);
         if store.redeem(&digest, expires_at).await.map_err(Failure::from)? {
             Ok(client)
@@ -144,8 +145,8 @@ impl ClientService {
             return Err(GrantError::Resource);
         }
         let (issued, family) = tokens.issue_to(client, scope).await?;
-        // Whoever removes a client takes it away first and then looks for its families: either that search has seen this one,
-        // or this look misses the client.
+        // Removing a client deletes it first and then looks for its families: either that search finds this one, or the
+        // client is missing here.
         if store.find(client.id).await.map_err(Failure::from)?.is_none() {
             tokens.take_back(family).await?;
             return Err(GrantError::Removed);
@@ -163,12 +164,12 @@ impl ClientService {
         self.parts.tokens.refresh_for(client.id, refresh_token, scope).await
     }
 
-    /// Ends a token (RFC 7009).
+    /// Revokes a token (RFC 7009).
     pub async fn revoke(&self, client: &Client, token: &str) -> Result<(), ClientRevokeError> {
         self.parts.tokens.revoke_for(client.id, token).await
     }
 
-    /// Tells what a token of ours is (RFC 7662). Any client may ask: whoever holds a token may know what it is.
+    /// Describes a token of ours (RFC 7662). Any client may ask: a holder of a token may know what it is.
     pub async fn introspect(&self, token: &str) -> Result<Verification, Failure> {
         self.parts.tokens.introspect(token).await
     }

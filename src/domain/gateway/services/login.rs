@@ -1,5 +1,5 @@
-//! Signing in at a provider. What an attempt must remember travels sealed in a cookie of the browser that began it, so
-//! attempts that nobody finishes cost no room here; the store only learns which attempts were finished.
+//! Signing in at a provider. The state of an attempt travels sealed in a cookie of the browser that began it, so
+//! unfinished attempts use no storage here; the store only learns which attempts were finished.
 
 mod beginning;
 mod posting;
@@ -33,14 +33,14 @@ use crate::{
     ports::{Clock, Entropy},
 };
 
-/// How providers say that the person does not want it (RFC 6749 §4.1.2.1; Apple).
+/// The error codes by which providers report that the person declined (RFC 6749 §4.1.2.1; Apple).
 const DENIALS: [&str; 2] = ["access_denied", "user_cancelled_authorize"];
 
-/// What [`LoginService`] is made of.
+/// The dependencies of [`LoginService`].
 pub struct LoginParts {
-    /// Where it is noted which attempts were finished.
+    /// Records which attempts were finished.
     pub store: Arc<dyn SessionRepository>,
-    /// The providers, and where grants go.
+    /// The providers, and the store of grants.
     pub oauth: Arc<OAuthService>,
     /// Opens sessions.
     pub sessions: Arc<SessionService>,
@@ -50,7 +50,7 @@ pub struct LoginParts {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
-    /// Where else than here a browser may go in the end: exact texts.
+    /// Other origins at which a sign-in may end: exact texts.
     pub allowed_origins: Vec<String>,
 }
 
@@ -59,99 +59,99 @@ pub struct LoginService {
     parts: LoginParts,
 }
 
-/// What came back from the provider with the browser (RFC 6749 §4.1.2).
+/// A callback: what the browser brings back from the provider (RFC 6749 §4.1.2).
 pub struct Returned {
     /// `state`
     pub state: LoginState,
-    /// What the browser kept of this attempt, if anything.
+    /// The browser's cookie of this attempt, if any.
     pub sealed: Option<Vec<u8>>,
     /// `iss` (RFC 9207)
     pub issuer: Option<String>,
-    /// Whether it came as a form.
+    /// Whether the response came as a form.
     pub by_form: bool,
-    /// The person's name, if it came along. Nobody signed it.
+    /// The person's name, if it was sent. It is not signed.
     pub name: Option<String>,
-    /// What the provider says.
+    /// The provider's response.
     pub outcome: Outcome,
-    /// Who comes back.
+    /// The browser and network of the client.
     pub visitor: Visitor,
     /// The client's address, if it is known.
     pub client: Option<IpAddr>,
 }
 
-/// What a provider says of an attempt.
+/// A provider's response to an attempt.
 pub enum Outcome {
     /// The person agreed.
     Code(Secret),
     /// The person, or the provider, did not.
     Error(String),
-    /// Neither or both.
+    /// Neither a code nor an error, or both.
     Nonsense,
 }
 
-/// Somebody signed in.
+/// A finished sign-in.
 #[derive(Debug)]
 pub struct Finished {
-    /// Where the browser wanted to go.
+    /// Where the browser goes at the end.
     pub return_to: ReturnTo,
-    /// The new session; none if the browser keeps the one that it has.
+    /// The new session; `None` if the browser keeps its session.
     pub session: Option<SessionSecret>,
-    /// Where the browser goes first, if the person is to be asked for their consent.
+    /// Where the browser goes first, if the person must be asked for consent.
     pub consent: Option<Begun>,
 }
 
-/// An attempt that came to nothing.
+/// A failed attempt.
 #[derive(Debug)]
 pub struct Unfinished {
-    /// Why.
+    /// The reason.
     pub error: FinishError,
-    /// What it was begun for, if it was begun in this browser.
+    /// The attempt's purpose, if it was begun in this browser.
     pub wish: Option<Wish>,
 }
 
-/// What an attempt is begun for.
+/// The purpose of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
-    /// Whether it is to add the provider to the account that is signed in.
+    /// Whether it links the provider to the signed-in account.
     pub is_link: bool,
-    /// Where the browser wants to go in the end.
+    /// Where the browser goes at the end.
     pub return_to: ReturnTo,
 }
 
-/// Why somebody did not sign in.
+/// The reason why a sign-in failed.
 #[derive(Debug, Error)]
 pub enum FinishError {
-    /// No such provider is switched on.
+    /// The provider is not enabled.
     #[error("no provider of this name is switched on")]
     UnknownProvider,
-    /// The attempt was not begun in this browser, is too old, was finished before, or was one at another provider.
+    /// The attempt was not begun in this browser, has expired, was finished before, or was made at another provider.
     #[error("the attempt is not known here, too old, or was finished before")]
     UnknownAttempt,
-    /// The attempt did what it was begun for, and somebody is signed in in this browser since.
+    /// The attempt succeeded before, and the browser has been signed in since.
     #[error("the attempt was finished before")]
     FinishedBefore,
-    /// It was begun to add the provider to an account that is not signed in in this browser (any more).
+    /// It was begun to link the provider to an account that is not signed in in this browser (any more).
     #[error("the account that this was to be added to is not signed in in this browser any more")]
     OtherSession,
-    /// The identity was to be added to an account, and is another's.
+    /// The identity that was to be linked belongs to another account.
     #[error("this identity belongs to another account")]
     LinkedElsewhere,
-    /// The account ended, or the provider was taken from it, while this was under way.
+    /// The account ended, or the provider was unlinked from it, in the meantime.
     #[error("the account ended while somebody signed in to it")]
     AccountEnded,
-    /// The person does not want it.
+    /// The person declined.
     #[error("the person did not agree")]
     Denied,
-    /// What came back is not what a provider sends.
+    /// The response is not one that a provider sends.
     #[error("the answer of the provider is not one")]
     Nonsense,
-    /// Too many sign-ins of this client failed.
+    /// Too many failed sign-ins of this client.
     #[error(transparent)]
     TooMany(#[from] TooManyAttempts),
-    /// The provider does not do it.
+    /// The provider failed.
     #[error(transparent)]
     Provider(#[from] ProviderError),
-    /// Something of ours failed.
+    /// An internal failure.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
@@ -178,7 +178,7 @@ impl From<SignInError> for FinishError {
 }
 
 impl LoginService {
-    /// Puts the parts together.
+    /// Creates the service.
     pub fn new(parts: LoginParts) -> Self {
         Self { parts }
     }
@@ -188,19 +188,19 @@ impl LoginService {
         &self.parts.allowed_origins
     }
 
-    /// What people call a provider that is switched on.
+    /// The display name of an enabled provider.
     pub fn display_name(&self, provider: &str) -> Option<&str> {
         Some(self.parts.oauth.provider(&provider.parse().ok()?)?.display_name())
     }
 
-    /// Where a browser may go when it is signed in; to the welcome if it does not say.
+    /// Checks where a browser may go after the sign-in; the default is the welcome page.
     pub fn return_to(&self, text: Option<&str>) -> Result<ReturnTo, InvalidReturnTo> {
         text.map_or_else(|| Ok(ReturnTo::home()), |text| ReturnTo::parse(text, &self.parts.allowed_origins))
     }
 
-    /// Finishes an attempt at the provider whose callback was called: the account is found or made by provider and subject,
-    /// the grant is kept, and a new session is opened. The session that the browser had is over. An attempt that was begun to
-    /// add the provider to an account does that alone, and only in the session that began it.
+    /// Finishes an attempt at the provider whose callback was called: finds or creates the account by provider and
+    /// subject, stores the grant, and opens a new session. The browser's earlier session ends. An attempt that was
+    /// begun to link the provider to an account only does that, and only in the session that began it.
     pub async fn finish(
         &self,
         provider: &str,
@@ -219,7 +219,7 @@ impl LoginService {
         })
     }
 
-    /// Finishes an attempt that was begun in this browser, unless it is too old or was finished before.
+    /// Finishes an attempt that was begun in this browser, unless it has expired or was finished before.
     async fn finish_known(
         &self,
         attempt: &LoginAttempt,
@@ -233,12 +233,12 @@ impl LoginService {
         if !store.redeem(&returned.state.digest(), attempt.expires_at).await.map_err(Failure::from)? {
             return Err(self.finished_before(attempt, old_session).await?);
         }
-        // A person who signed out meanwhile, or deleted the account, does not want to be signed in by what was begun before.
+        // A person who signed out meanwhile, or deleted the account, does not want an earlier attempt to sign them in.
         if attempt.consent && attempt.link.is_none() && !self.is_signed_in(attempt, old_session).await? {
             return Err(FinishError::UnknownAttempt);
         }
         match self.finish_first(attempt, returned, old_session).await {
-            // The sign-in that this follows is as good as it was.
+            // The sign-in that this attempt follows stays valid.
             Err(
                 error @ (FinishError::Denied
                 | FinishError::Nonsense
@@ -293,7 +293,7 @@ impl LoginService {
         Ok(Finished { session: Some(session), ..finished })
     }
 
-    /// Begins the attempt that asks for consent. The person is signed in already, whatever comes of it.
+    /// Begins the attempt that asks for consent. The person is signed in already, whatever its result.
     async fn ask_for_consent(&self, attempt: &LoginAttempt, request: ConsentRequest) -> Option<Begun> {
         let begun = self.begin_again(attempt, request).await;
         begun
@@ -303,21 +303,22 @@ impl LoginService {
             .ok()
     }
 
-    /// A callback that comes once more (reload, the back button) does nothing. A browser keeps an attempt that did what it was
-    /// begun for until it expires. So if somebody is signed in there, they are told so: they may have chosen another person now.
+    /// A repeated callback (reload, the back button) does nothing. A browser keeps the cookie of a successful attempt
+    /// until it expires. So if a person is signed in there, they get an error: they may have chosen another identity
+    /// now.
     async fn finished_before(&self, attempt: &LoginAttempt, cookie: Option<&str>) -> Result<FinishError, Failure> {
         let is_as_before = self.is_signed_in(attempt, cookie).await?;
         Ok(if is_as_before { FinishError::FinishedBefore } else { FinishError::UnknownAttempt })
     }
 
-    /// Whether somebody is signed in in the browser that an attempt was begun in: in the session that began it, if it is to add a
-    /// provider.
+    /// Whether a person is signed in in the browser that an attempt was begun in; for linking a provider, in the
+    /// session that began it.
     async fn is_signed_in(&self, attempt: &LoginAttempt, cookie: Option<&str>) -> Result<bool, Failure> {
         let session = self.session(cookie).await?;
         Ok(session.is_some_and(|session| attempt.link.is_none_or(|began| began == session.id)))
     }
 
-    /// The session that a cookie is of.
+    /// The session of a cookie.
     async fn session(&self, cookie: Option<&str>) -> Result<Option<Session>, Failure> {
         match cookie {
             Some(cookie) => self.parts.sessions.current(cookie).await,
@@ -325,20 +326,21 @@ impl LoginService {
         }
     }
 
-    /// The right that an attempt was begun with, in the session that the browser has now.
+    /// The permit of the session that began the attempt, if the browser still has it. Otherwise the identity would be
+    /// linked to the account that is signed in now.
     async fn permit(&self, attempt: &LoginAttempt, cookie: Option<&str>) -> Result<LinkPermit, FinishError> {
         let session = self.session(cookie).await?;
         session.and_then(|session| LinkPermit::resumed(attempt, &session)).ok_or(FinishError::OtherSession)
     }
 
-    /// What the browser kept: it opens only for the state that it belongs to.
+    /// The browser's stored attempt: it opens only for its own state.
     fn attempt(&self, returned: &Returned) -> Option<LoginAttempt> {
         let LoginParts { sealer, allowed_origins, .. } = &self.parts;
         travelling::opened(&**sealer, returned.sealed.as_ref()?, &returned.state, allowed_origins)
     }
 }
 
-/// An error code as it may be shown: RFC 6749 §4.1.2.1 has printable ASCII without quotes.
+/// An error code in displayable form: RFC 6749 §4.1.2.1 allows printable ASCII without quotes.
 fn printable(code: &str) -> String {
     code.chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\')).take(64).collect()
 }

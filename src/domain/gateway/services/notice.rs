@@ -1,4 +1,4 @@
-//! Notices of providers: stored and acknowledged by one write, worked off behind.
+//! Notices of providers: stored and acknowledged with one write, applied in the background.
 
 mod deleting;
 mod holding;
@@ -21,12 +21,13 @@ use crate::{
     ports::{Clock, Entropy},
 };
 
-/// How long the store may take over a notice before it counts as away. Kakao wants its answer within three seconds.
+/// How long the store may take over a notice before it counts as unavailable. Kakao requires a response within three
+/// seconds.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What [`NoticeService`] is made of.
+/// The dependencies of [`NoticeService`].
 pub struct NoticeParts {
-    /// Where notices are kept.
+    /// Stores notices.
     pub store: Arc<dyn NoticeRepository>,
     /// Knows the providers, and marks grants.
     pub oauth: Arc<OAuthService>,
@@ -41,34 +42,34 @@ pub struct NoticeParts {
 /// Notices: one method per use case.
 pub struct NoticeService {
     parts: NoticeParts,
-    /// Those that the store did not take.
+    /// Notices that the store did not accept.
     held: Held,
-    /// Wakes the task that works them off.
+    /// Wakes the task that applies them.
     woken: Notify,
 }
 
-/// Why a notice is not acknowledged.
+/// The reason why a notice is not acknowledged.
 #[derive(Debug, Error)]
 pub enum NoticeError {
-    /// No such provider is switched on.
+    /// The provider is not enabled.
     #[error("no provider of this name is switched on")]
     UnknownProvider,
-    /// It is not believed.
+    /// It is not accepted.
     #[error(transparent)]
     Refused(#[from] NoticeRefusal),
-    /// The store did not take it, and the provider, or the owner of the app there, is to know.
+    /// The store did not accept it, and the provider, or the owner of the app there, must be told.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
 
 impl NoticeService {
-    /// Puts the parts together.
+    /// Creates the service.
     pub fn new(parts: NoticeParts) -> Self {
         Self { parts, held: Held::default(), woken: Notify::new() }
     }
 
-    /// Takes a provider's notice: once this returns well it is stored, or held here until the store is back if the provider would
-    /// not send it again. It is applied afterwards. That nobody knows the person is as good.
+    /// Receives a provider's notice. After success it is stored, or, if the provider would not send it again, held here
+    /// until the store is back. It is applied afterwards. An unknown person is a success, too.
     pub async fn receive(
         self: &Arc<Self>,
         provider: &str,
@@ -87,14 +88,14 @@ impl NoticeService {
             return Ok(acknowledgement);
         }
         let this = Arc::clone(self);
-        // A provider that does not wait for the answer will not send it again either.
+        // A provider that does not wait for the response will not send it again, either.
         spawn(async move { this.keep(notices, unacknowledged).await })
             .await
             .map_err(|panic| Failure::Broken(panic.to_string()))??;
         Ok(acknowledgement)
     }
 
-    /// Whose notice it is, and what it says.
+    /// The notice's provider and content.
     async fn verify(
         &self,
         provider: &str,
@@ -119,7 +120,7 @@ impl NoticeService {
         }
     }
 
-    /// Stores notices by one write, in the time that a provider waits for.
+    /// Stores notices with one write, within the provider's time limit.
     async fn store(&self, notices: &[Notice]) -> Result<(), Failure> {
         match timeout(STORE_PATIENCE, self.parts.store.store(notices)).await {
             Ok(outcome) => Ok(outcome.map(drop)?),
@@ -127,7 +128,7 @@ impl NoticeService {
         }
     }
 
-    /// What the store did not take is held until it does. The provider hears of the failure unless it wants no errors.
+    /// Holds notices that the store did not accept until it does. The provider gets an error unless it wants none.
     fn hold(&self, notices: Vec<Notice>, unacknowledged: Unacknowledged, failure: Failure) -> Result<(), Failure> {
         let provider = notices.first().map(|notice| notice.provider.to_string()).unwrap_or_default();
         let Ok(held) = self.held.push(notices, unacknowledged) else {

@@ -1,4 +1,5 @@
-//! Keeps what people allowed us at providers: exchanges codes, hands out tokens that are never expired, takes grants back.
+//! Stores the access that people allowed us at providers: exchanges codes, hands out tokens that are never expired,
+//! revokes grants.
 
 pub mod ahead;
 mod exchanging;
@@ -48,21 +49,21 @@ const READ_SCOPE: &str = "oauth:read";
 /// Lets a caller refresh and delete any grant.
 const WRITE_SCOPE: &str = "oauth:write";
 
-/// What [`OAuthService`] is made of.
+/// The dependencies of [`OAuthService`].
 pub struct OAuthParts {
-    /// Where accounts and grants are kept.
+    /// Stores accounts and grants.
     pub store: Arc<dyn OAuthRepository>,
-    /// Where exchanges are counted.
+    /// Counts exchanges.
     pub attempts: Arc<dyn AttemptRepository>,
-    /// The providers that are switched on.
+    /// The enabled providers.
     pub providers: Vec<SwitchedOn>,
-    /// Is told how they do.
+    /// Records their health.
     pub healths: Arc<ProviderHealths>,
     /// Seals the tokens.
     pub sealer: Arc<dyn Sealer>,
-    /// Is told of every change of a grant.
+    /// Is notified of every change of a grant.
     pub publisher: Arc<dyn GrantStatePublisher>,
-    /// Issues our own tokens to whoever signs in.
+    /// Issues our own tokens to people who sign in.
     pub tokens: Arc<TokenService>,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -70,18 +71,18 @@ pub struct OAuthParts {
     pub entropy: Arc<dyn Entropy>,
 }
 
-/// A provider that is switched on, and where codes of it may have been sent.
+/// An enabled provider, and the addresses that its codes may have been sent to.
 pub struct SwitchedOn {
     /// The provider.
     pub provider: Arc<dyn Provider>,
-    /// Where codes of a sign-in at `/login` are sent. They are redeemed there and nowhere else.
+    /// The redirect URI of a sign-in at `/login`. Its codes are redeemed there and nowhere else.
     pub callback: String,
-    /// The redirect URIs of a caller who brings a code: exact strings (RFC 9700 §2.1), the callback not among them.
+    /// The redirect URIs of callers who bring codes: exact strings (RFC 9700 §2.1), without the callback.
     pub redirect_uris: Vec<String>,
-    /// The scopes that one sign-in may ask for besides those that are set.
+    /// The scopes that one sign-in may request in addition.
     pub more_scopes: Vec<String>,
-    /// Whether a caller may bring a code that neither PKCE nor a nonce binds to a browser: the provider is relied on to compare
-    /// redirect URIs (RFC 6749 §4.1.3).
+    /// Whether a caller may bring a code that neither PKCE nor a nonce binds to a browser: then the provider is relied
+    /// on to compare redirect URIs (RFC 6749 §4.1.3).
     pub takes_unbound_codes: bool,
 }
 
@@ -109,33 +110,33 @@ pub struct OpenGrant {
     pub tokens: ProviderTokens,
 }
 
-/// Why an identity was not added to an account.
+/// The reason why an identity was not linked to an account.
 enum LinkError {
-    /// It is another account's, or the account is gone.
+    /// It belongs to another account, or the account is gone.
     Elsewhere,
     /// The store failed.
     Failed(Failure),
 }
 
-/// Why a grant's tokens cannot be had.
+/// The reason why a grant's tokens are not available.
 #[derive(Debug, Error)]
 pub enum GrantError {
-    /// There is none, or it is somebody else's.
+    /// There is no such grant, or it belongs to another account.
     #[error("there is no such grant")]
     NotFound,
-    /// The caller may read any grant, and this is more.
+    /// The caller may read any grant, but needs this scope as well.
     #[error("the caller's token lacks scope: {0}")]
     ScopeMissing(Scope),
     /// The person has to sign in at the provider again.
     #[error("the person has to sign in at the provider again")]
     ReauthorizationRequired,
-    /// The provider gives no newer token, and the one that there is is good.
+    /// The provider issues no newer token, and the current one is valid.
     #[error("the provider gives no newer token for this grant")]
     NothingNewer,
-    /// The person took it back at the provider.
+    /// The person revoked it at the provider.
     #[error("the person took it back at the provider")]
     TakenBack,
-    /// The provider does not do it for now, and the grant is not to blame.
+    /// The provider fails for now; nothing is wrong with the grant.
     #[error(transparent)]
     Provider(ProviderError),
     /// Another replica has been refreshing it for too long.
@@ -152,15 +153,15 @@ impl From<RepositoryError> for GrantError {
     }
 }
 
-/// What became of a deletion: the grant is forgotten in any case.
+/// The result of a deletion: the grant is deleted here in any case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletion {
-    /// Why the provider did not take it back, if it did not.
+    /// Why the provider did not revoke it; `None` if it did.
     pub not_revoked: Option<ProviderError>,
 }
 
 impl OAuthService {
-    /// Puts the parts together.
+    /// Creates the service.
     pub fn new(parts: OAuthParts) -> Self {
         let OAuthParts { store, attempts, providers, healths, sealer, publisher, tokens, clock, entropy } = parts;
         let providers = providers.into_iter().map(|one| (one.provider.name().clone(), one)).collect();
@@ -168,41 +169,41 @@ impl OAuthService {
         Self { store, attempts, providers, healths, sealer, publisher, tokens, clock, entropy, turns }
     }
 
-    /// The time by which this service goes.
+    /// The time by this service's clock.
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
 
-    /// Where an account has an identity.
+    /// The providers at which an account has an identity.
     pub async fn providers_of(&self, account: AccountId) -> Result<Vec<ProviderName>, Failure> {
         let identities = self.store.identities_of(account).await?;
         Ok(identities.into_iter().map(|identity| identity.provider).collect())
     }
 
-    /// The providers that are switched on.
+    /// The enabled providers.
     pub fn providers(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
         self.providers.values().map(|one| &one.provider)
     }
 
-    /// A provider that is switched on.
+    /// An enabled provider.
     pub fn provider(&self, name: &ProviderName) -> Option<&Arc<dyn Provider>> {
         self.providers.get(name).map(|one| &one.provider)
     }
 
-    /// The account of an identity, which is made if we have not met.
+    /// The account of an identity, created if there is none.
     async fn account_of(&self, identity: &ProviderIdentity) -> Result<AccountId, Failure> {
         let id = AccountId::from_random(self.entropy.bytes());
         let newcomer = Account { id, created_at: self.clock.now() };
         Ok(self.store.account_of(identity, &newcomer).await?.id)
     }
 
-    /// Whether an account that somebody has just signed in to at a provider is still there. Whoever ends it ends its sessions
-    /// and tokens last, so what was given out before this is ended by one of the two.
+    /// Whether an account that was just signed in to at a provider still exists. A deletion ends sessions and tokens
+    /// last, so anything that was issued before this check is ended either there or here.
     pub async fn is_met(&self, account: AccountId) -> Result<bool, Failure> {
         Ok(!self.store.identities_of(account).await?.is_empty())
     }
 
-    /// The account, once the identity is one of it.
+    /// The account, after the identity is linked to it.
     async fn linked(&self, identity: &ProviderIdentity, permit: LinkPermit) -> Result<AccountId, LinkError> {
         let account = Account { id: permit.account(), created_at: self.clock.now() };
         match self.store.link(identity, &account).await {
@@ -227,7 +228,7 @@ impl OAuthService {
         Ok(self.store.list_grants(&filter, after, limit).await?)
     }
 
-    /// One grant with tokens that are good: an expired access token is refreshed first.
+    /// One grant with valid tokens: an expired access token is refreshed first.
     pub async fn open(&self, caller: &Identity, id: GrantId) -> Result<OpenGrant, GrantError> {
         let grant = self.owned(caller, id, READ_SCOPE).await?;
         self.fresh(grant).await
@@ -239,7 +240,7 @@ impl OAuthService {
         self.refreshed(grant).await
     }
 
-    /// Takes a grant back at the provider, and forgets it whether or not that worked.
+    /// Revokes a grant at the provider, and deletes it here whether or not that worked.
     pub async fn delete(&self, caller: &Identity, id: GrantId) -> Result<Deletion, GrantError> {
         let grant = self.owned(caller, id, WRITE_SCOPE).await?;
         let not_revoked = match self.revocable(&grant) {
@@ -251,8 +252,8 @@ impl OAuthService {
         Ok(Deletion { not_revoked })
     }
 
-    /// A grant that the caller may touch. Somebody else's is as good as none. Whoever may read any grant is told what they lack to
-    /// change one, whether or not there is one.
+    /// A grant that the caller may access. A grant of another account counts as missing. A caller who may read any
+    /// grant is told the scope that a change needs, whether or not the grant exists.
     async fn owned(&self, caller: &Identity, id: GrantId, scope: &str) -> Result<Grant, GrantError> {
         let grant = self.store.find_grant(id).await?;
         let is_own = grant.as_ref().is_some_and(|grant| account_of(caller) == Some(grant.account));
@@ -265,18 +266,19 @@ impl OAuthService {
         Err(GrantError::NotFound)
     }
 
-    /// What the data plane remembers of this person's tokens counts no more.
+    /// Invalidates the tokens of this person that the data plane remembers.
     pub(super) fn grants_changed(&self, account: AccountId) {
         self.publisher.publish_grant_change(account, self.clock.now());
     }
 }
 
-/// The account that a caller's token speaks for, if it is one.
+/// The account that a caller's token represents, if any.
 fn account_of(caller: &Identity) -> Option<AccountId> {
     caller.subject.parse().ok()
 }
 
-/// Whether the provider can give the next access token: with a refresh token, or for one that is still good.
+/// Whether the provider can issue the next access token: for a refresh token, or for an access token that is still
+/// valid.
 fn can_renew(provider: &dyn Provider, tokens: &ProviderTokens, now: DateTime<Utc>) -> bool {
     let alive = tokens.expires_at.is_none_or(|expires_at| now < expires_at);
     tokens.refresh_token.is_some() || (provider.renews_living_tokens() && alive)

@@ -1,4 +1,4 @@
-//! What the services need from outside the domain, besides the store, the time and randomness.
+//! The services' ports to the outside of the domain, besides the store, the time and randomness.
 
 mod client;
 mod notice;
@@ -26,49 +26,49 @@ use crate::domain::gateway::models::{
     token::{AccessClaims, DummyText, RefreshToken, Revocation, SignatureVerifier, TokenDigest},
 };
 
-/// A private key in clear, on its way to being sealed. It does not print.
+/// A private key in clear, before it is sealed. It does not print.
 pub struct PrivateKey(pub Vec<u8>);
 
-/// A key pair that was just made.
+/// A newly generated key pair.
 pub struct KeyPair {
-    /// Names it: the RFC 7638 thumbprint of the public half, or a digest for HS256.
+    /// Its id: the RFC 7638 thumbprint of the public half, or a digest for HS256.
     pub kid: String,
     /// The private half.
     pub private_key: PrivateKey,
-    /// The public half as a JWK with `kid`, `alg` and `use`; none for HS256.
+    /// The public half as a JWK with `kid`, `alg` and `use`; `None` for HS256.
     pub public_jwk: Option<Value>,
 }
 
-/// Why a key could not be made or used. The text is for the log.
+/// The reason why a key could not be made or used. The text is for the log.
 #[derive(Debug, Error)]
 #[error("a signing key cannot be used: {0}")]
 pub struct KeyError(pub String);
 
-/// Makes key pairs and loads them.
+/// Generates and loads key pairs.
 pub trait Keysmith: Send + Sync {
-    /// Makes a key pair.
+    /// Generates a key pair.
     fn generate(&self, algorithm: SigningAlgorithm) -> Result<KeyPair, KeyError>;
 
     /// Loads keys, each with its private half opened.
     fn load(&self, keys: &[(SigningKey, PrivateKey)]) -> Result<Arc<dyn KeyRing>, KeyError>;
 }
 
-/// Loaded keys: verifies with any of them, signs with the one that is named.
+/// Loaded keys: verifies with any of them, signs with a named one.
 pub trait KeyRing: SignatureVerifier {
     /// Signs an access token with the key `kid`.
     fn sign(&self, kid: &str, claims: &AccessClaims) -> Result<String, KeyError>;
 
-    /// Signs an assertion with the key `kid`. Nobody takes it for an access token: its type is another.
+    /// Signs an assertion with the key `kid`. It cannot be mistaken for an access token: its type differs.
     fn sign_assertion(&self, kid: &str, assertion: &CallerAssertion) -> Result<String, KeyError>;
 }
 
-/// Why something sealed could not be opened.
+/// The reason why a sealed value could not be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum OpenError {
     /// Sealed with a key that is not in `VAULT_KEY`.
     #[error("it was sealed with a key that VAULT_KEY does not hold")]
     UnknownKey,
-    /// Changed since, or sealed for something else.
+    /// Changed since, or sealed for another context.
     #[error("it is damaged or was sealed for something else")]
     Damaged,
 }
@@ -78,11 +78,11 @@ pub trait Sealer: Send + Sync {
     /// Seals `secret` for one purpose: it opens only under the same `context`.
     fn seal(&self, context: &str, secret: &[u8]) -> Vec<u8>;
 
-    /// Opens what was sealed.
+    /// Opens a sealed value.
     fn open(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>, OpenError>;
 
-    /// The same secret sealed with the key that seals now; `None` if it is that already. What cannot be opened is an error
-    /// in any case.
+    /// The same secret sealed with the current key; `None` if it is sealed with that already. A value that cannot be
+    /// opened is an error in any case.
     fn reseal(&self, context: &str, sealed: &[u8]) -> Result<Option<Vec<u8>>, OpenError>;
 }
 
@@ -95,84 +95,84 @@ pub trait SuccessorDerivation: Send + Sync {
     /// Every successor that a replica with another order of keys may have stored.
     fn candidates(&self, presented: &RefreshToken) -> Vec<RefreshToken>;
 
-    /// What may have become of a token in at most so many `generations`: the digests of its successors, and of theirs, under
-    /// each key or under an older key and then a newer one.
+    /// The digests of the successors of a token in at most `generations`, and of their successors, under each key, or
+    /// under an older key and then a newer one.
     fn descendants(&self, presented: &RefreshToken, generations: usize) -> Vec<TokenDigest>;
 }
 
-/// Carries changes to the data plane, where they are in force when the call returns.
+/// Publishes changes to the data plane. They are in force when the call returns.
 pub trait TokenStatePublisher: Send + Sync {
-    /// These keys are good from now on, and no others.
+    /// Makes these the only valid keys from now on.
     fn publish_keys(&self, keys: Arc<dyn KeyRing>);
 
-    /// These are revoked from now on.
+    /// Revokes these from now on.
     fn publish_revocations(&self, revocations: &[Revocation]);
 }
 
-/// Tells the data plane that what it knows of a person's grants is out of date. It holds when the call returns.
+/// Tells the data plane that its copy of a person's grants is out of date. It holds when the call returns.
 pub trait GrantStatePublisher: Send + Sync {
-    /// A grant of this account was made, refreshed, ended or forgotten.
+    /// A grant of this account was created, refreshed, ended or deleted.
     fn publish_grant_change(&self, account: AccountId, now: DateTime<Utc>);
 }
 
-/// What verifying a password comes to.
+/// The result of verifying a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verified {
-    /// It is the one.
+    /// The password is right.
     Right {
-        /// Whether it would be hashed otherwise today.
+        /// Whether its hash is outdated by today's parameters.
         outdated: bool,
     },
-    /// It is not, or there is none.
+    /// The password is wrong, or there is none.
     Wrong,
 }
 
-/// Why a password was not hashed. The texts are for the log.
+/// The reason why a password was not hashed. The texts are for the log.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum HashingError {
-    /// Too many are waiting for the same.
+    /// Too many passwords are waiting.
     #[error("too many passwords are being hashed")]
     Overloaded,
-    /// What is stored is no hash, or hashing failed.
+    /// The stored text is not a hash, or hashing failed.
     #[error("a password cannot be hashed: {0}")]
     Broken(String),
 }
 
-/// Hashes passwords, slowly and on purpose: where it can delay nothing but other passwords.
+/// Hashes passwords, deliberately slowly: where it can delay nothing but other passwords.
 #[async_trait]
 pub trait PasswordHasher: Send + Sync {
     /// Hashes a password for the store, each time with another salt.
     async fn hash(&self, password: Password) -> Result<PasswordHash, HashingError>;
 
-    /// Whether a password is the one that was hashed. Without a hash it is wrong, and costs the same.
+    /// Whether a password matches the hash. Without a hash it is wrong, and costs the same.
     async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<Verified, HashingError>;
 }
 
-/// Shows a dummy token to whoever watches the console (development only).
+/// Shows dummy tokens on the console (development only).
 pub trait DummyConsole: Send + Sync {
-    /// Shows what was typed.
+    /// Shows the typed text.
     fn show(&self, typed: &DummyText);
 }
 
-/// Why a provider did not do what was asked of it. Error codes are registered ones of OAuth or the provider's own, cleaned for
-/// the log and the caller: printable ASCII of at most 64 characters.
+/// The reason why a provider failed a request. Error codes are registered ones of OAuth or the provider's own, cleaned
+/// for the log and the caller: printable ASCII of at most 64 characters.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ProviderError {
-    /// The code, the refresh token or the access token is no longer valid, or never was. Only the person can mend that, by
-    /// signing in again.
+    /// The code, the refresh token or the access token is no longer valid, or never was. Only the person can fix that,
+    /// by signing in again.
     #[error("the provider says that the grant is not valid: {code}")]
     InvalidGrant {
         /// The error code.
         code: String,
     },
-    /// The provider does not accept our client id, its secret, or the app's settings. The operator can mend that; nothing is
-    /// wrong with the grant.
+    /// The provider does not accept our client id, its secret, or the app's settings. The operator can fix that;
+    /// nothing is wrong with the grant.
     #[error("the provider does not accept our client: {code}")]
     Misconfigured {
         /// The error code.
         code: String,
     },
-    /// The provider says no for a reason that is not known to be one of the others.
+    /// The provider refuses for another reason.
     #[error("the provider refuses: {code}")]
     Refused {
         /// The error code.
@@ -181,44 +181,45 @@ pub enum ProviderError {
     /// The provider cannot be reached, is too slow, or fails (5xx): worth another try later.
     #[error("the provider is unavailable: {0}")]
     Unavailable(String),
-    /// The provider wants to be asked less (429): worth another try later.
+    /// The provider limits our rate (429): worth another try later.
     #[error("the provider wants to be asked less: {0}")]
     Throttled(String),
-    /// What the provider answered makes no sense, or an id token does not hold what it must. The text is for the log.
+    /// The provider's response is invalid, or an id token lacks what it must contain. The text is for the log.
     #[error("the provider's answer is not usable: {0}")]
     BadAnswer(String),
-    /// The id token holds another nonce than was expected, or none: the code belongs to another authorization request.
+    /// The id token has another nonce than expected, or none: the code belongs to another authorization request.
     #[error("the id token holds another nonce")]
     NonceMismatch,
-    /// No id token came though one has to. The operator can mend that, or the front end that asked for the code without the scope `openid`.
+    /// No id token came though one is required. The operator can fix that, or the front end that requested the code
+    /// without the scope `openid`.
     #[error("the provider gave no id token: {remedy}")]
     NoIdToken {
-        /// What the operator can do.
+        /// A remedy for the operator.
         remedy: &'static str,
     },
-    /// The provider knows the person, and the settings do not let them in.
+    /// The provider knows the person, but the settings do not admit them.
     #[error("the person may not sign in here: {}", .0.code())]
     NotAdmitted(AdmissionRule),
-    /// The provider has no such operation (GitHub OAuth apps cannot refresh, for instance).
+    /// The provider does not support this operation (GitHub OAuth apps cannot refresh, for instance).
     #[error("the provider has no such operation")]
     Unsupported,
 }
 
-/// A setting that says who may sign in at a provider.
+/// A setting that restricts sign-ins at a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdmissionRule {
-    /// The people of one domain of Google Workspace.
+    /// The people of one Google Workspace domain.
     HostedDomain,
     /// The people of some tenants of Entra.
     Tenant,
     /// The members of some groups of Entra.
     Group,
-    /// The same, and the id token does not name the person's groups: there are too many.
+    /// The same, and the id token does not list the person's groups: there are too many.
     GroupsElsewhere,
 }
 
 impl AdmissionRule {
-    /// Names it in an answer.
+    /// Its name in a response.
     pub fn code(self) -> &'static str {
         match self {
             Self::HostedDomain => "hosted_domain_required",
@@ -229,29 +230,28 @@ impl AdmissionRule {
     }
 }
 
-/// What is needed to send a browser to a provider.
+/// The data for an authorization request.
 #[derive(Debug, Clone)]
 pub struct AuthorizationRequest {
     /// Where the provider sends the browser back to.
     pub redirect_uri: String,
     /// One per attempt.
     pub state: Secret,
-    /// PKCE (RFC 7636): the verifier; its S256 challenge is what is sent. For a provider that
-    /// [uses PKCE](Provider::uses_pkce).
+    /// PKCE (RFC 7636): the verifier; its S256 challenge is sent. For a provider that [uses PKCE](Provider::uses_pkce).
     pub code_verifier: Option<Secret>,
-    /// What an id token must hold later. Only providers that have id tokens are told.
+    /// The nonce that an id token must contain later. Only sent to providers that issue id tokens.
     pub nonce: Option<Secret>,
-    /// The scopes to ask for besides those that are set.
+    /// The scopes to request in addition to the configured ones.
     pub more_scopes: Vec<String>,
-    /// Whether the person is to be asked for their consent though the provider need not.
+    /// Whether the person is asked for consent even if the provider need not ask.
     pub consent: bool,
-    /// Who is likely to sign in. Only providers that know such a parameter are told.
+    /// The person who is likely to sign in. Only sent to providers that support such a parameter.
     pub login_hint: Option<LoginHint>,
     /// What the provider is to do anew: one of its [types](Provider::auth_types).
     pub auth_type: Option<&'static str>,
 }
 
-/// What is needed to exchange an authorization code.
+/// The data to exchange an authorization code.
 #[derive(Debug, Clone)]
 pub struct CodeExchange {
     /// The code.
@@ -260,15 +260,15 @@ pub struct CodeExchange {
     pub redirect_uri: String,
     /// PKCE (RFC 7636).
     pub code_verifier: Option<Secret>,
-    /// The nonce that an id token must hold, if one was sent along.
+    /// The nonce that an id token must contain, if one was sent.
     pub nonce: Option<Secret>,
-    /// The state of the attempt; Naver wants it here too.
+    /// The state of the attempt; Naver requires it here, too.
     pub state: Secret,
-    /// The person's name, if it came along with the code (Apple, the first time). Nobody signed it: it is there to be shown.
+    /// The person's name, if it came with the code (Apple, the first time). It is not signed: for display only.
     pub name: Option<String>,
 }
 
-/// A provider where people sign in and whose tokens we keep. One implementation per family of quirks.
+/// A provider where people sign in and whose tokens we store. One implementation per family of quirks.
 #[async_trait]
 pub trait Provider: Send + Sync {
     /// Its name.
@@ -277,65 +277,67 @@ pub trait Provider: Send + Sync {
     /// Its name for people, such as `Google`.
     fn display_name(&self) -> &str;
 
-    /// Whether a code verifier is to be made for its authorization requests.
+    /// Whether its authorization requests need a code verifier.
     fn uses_pkce(&self) -> bool;
 
-    /// Whether its id tokens hold the nonce of the authorization request.
+    /// Whether its id tokens contain the nonce of the authorization request.
     fn uses_nonce(&self) -> bool {
         false
     }
 
-    /// Whether the browser comes back with a form instead of a query, if these scopes are asked for besides those that are set
-    /// (OAuth 2.0 Form Post Response Mode).
+    /// Whether the browser comes back with a form instead of a query if these scopes are requested in addition to the
+    /// configured ones (OAuth 2.0 Form Post Response Mode).
     fn answers_by_form(&self, _more_scopes: &[String]) -> bool {
         false
     }
 
-    /// What `auth_type` of an authorization request may be.
+    /// The allowed values of `auth_type` in an authorization request.
     fn auth_types(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// Whether it may give a refresh token only to a person who was asked for their consent, and the settings let the gateway ask
-    /// for that. These scopes are asked for besides those that are set.
+    /// Whether it may issue a refresh token only after asking the person for consent, and the settings let the gateway
+    /// request that. The scopes are requested in addition to the configured ones.
     fn refresh_token_takes_consent(&self, _more_scopes: &[String]) -> bool {
         false
     }
 
-    /// How it is told that this is who will come back, if it can be.
+    /// The login hint that announces this person, if the provider supports one.
     fn login_hint_of(&self, _identity: &ProviderIdentity) -> Option<LoginHint> {
         None
     }
 
-    /// The URL to send the browser to. It holds the state: not for a log.
+    /// The URL to send the browser to. It contains the state: must not be logged.
     async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError>;
 
-    /// Exchanges a code for tokens and says who the person is (from the id token where there is one, else by asking).
+    /// Exchanges a code for tokens and the person's identity (from the id token if there is one, otherwise by a
+    /// request).
     async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError>;
 
-    /// Whether an access token that has no refresh token beside it can be exchanged for the next one, as long as it is good.
+    /// Whether an access token without a refresh token can be exchanged for the next one while it is valid.
     fn renews_living_tokens(&self) -> bool {
         false
     }
 
-    /// Whether its grants are refreshed though nobody asks for them.
+    /// Whether its grants are refreshed before a caller asks for them.
     fn is_refreshed_ahead(&self) -> bool {
         true
     }
 
-    /// Gets the next access token. Gives what the provider answered; [`ProviderTokens::refreshed`] puts it together.
+    /// Gets the next access token. Returns the provider's response; [`ProviderTokens::refreshed`] merges it with the
+    /// old tokens.
     async fn refresh(&self, tokens: &ProviderTokens) -> Result<ProviderTokens, ProviderError>;
 
-    /// Takes the grant back at the provider.
+    /// Revokes the grant at the provider.
     async fn revoke(&self, tokens: &ProviderTokens) -> Result<(), ProviderError>;
 
-    /// Whether an authorization response with this `iss` may be the provider's (RFC 9207 §2.4). A provider without an issuer
-    /// is told apart by its callback alone.
+    /// Whether an authorization response with this `iss` may be the provider's (RFC 9207 §2.4). A provider without an
+    /// issuer is distinguished by its callback only.
     async fn check_issuer(&self, _iss: Option<&str>) -> Result<(), ProviderError> {
         Ok(())
     }
 
-    /// Verifies a notice, and says what happened to whom.
+    /// Verifies a notice, and returns the events and their people.
     async fn verify_notice(&self, _notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
         Err(NoticeRefusal::Unsupported)
     }

@@ -1,4 +1,5 @@
-//! How the providers do: judged by what comes of the requests to them, told to the operator once, and kept to be asked for.
+//! The health of the providers: judged by the outcome of requests to them, reported to the operator once, and kept for
+//! queries.
 
 use std::{
     collections::BTreeMap,
@@ -16,23 +17,23 @@ use crate::{
     ports::Clock,
 };
 
-/// How each provider does that is switched on, as far as this gateway has seen.
+/// The health of each enabled provider, as far as this gateway has seen.
 pub struct ProviderHealths {
     clock: Arc<dyn Clock>,
     healths: Mutex<BTreeMap<ProviderName, ProviderHealth>>,
 }
 
-/// How one provider does.
+/// The health of one provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderState {
     /// Its name.
     pub name: ProviderName,
-    /// What keeps it from serving us, if anything.
+    /// Its current trouble, if any.
     pub trouble: Option<Ongoing>,
 }
 
 impl ProviderHealths {
-    /// Of these providers. Nothing is known against any of them.
+    /// The health of these providers. No trouble is known yet.
     pub fn new(names: impl IntoIterator<Item = ProviderName>, clock: Arc<dyn Clock>) -> Self {
         let healths = names.into_iter().map(|name| (name, ProviderHealth::default())).collect();
         Self { clock, healths: Mutex::new(healths) }
@@ -48,7 +49,7 @@ impl ProviderHealths {
         self.lock().iter_mut().map(state).collect()
     }
 
-    /// Takes note of what came of a refresh. Whatever is not about the grant is about the provider, or about us.
+    /// Records the outcome of a refresh. A failure that does not concern the grant concerns the provider, or us.
     pub(super) fn note_refresh<T>(&self, provider: &ProviderName, outcome: &Result<T, ProviderError>) {
         let evidence = match outcome {
             Err(ProviderError::Refused { code }) => Some(failure(TroubleKind::Configuration, code)),
@@ -58,13 +59,13 @@ impl ProviderHealths {
         self.note(provider, evidence);
     }
 
-    /// Takes note of what came of a code. What a provider finds wrong with one may be its sender's fault.
+    /// Records the outcome of a code exchange. A code that a provider refuses may be its sender's fault.
     pub(super) fn note_exchange<T>(&self, provider: &ProviderName, outcome: &Result<T, ProviderError>) {
         self.note(provider, plain_evidence(outcome));
     }
 
-    /// Takes note that nobody can be sent to a provider, whose metadata cannot be had for instance. That somebody can says nothing:
-    /// most are not asked for it.
+    /// Records that no browser can be sent to a provider, because its metadata is unavailable for instance. A success
+    /// proves nothing: most providers are not contacted for it.
     pub(super) fn note_departure<T>(&self, provider: &ProviderName, outcome: &Result<T, ProviderError>) {
         if let Err(ProviderError::Unavailable(why) | ProviderError::Throttled(why) | ProviderError::BadAnswer(why)) =
             outcome
@@ -96,7 +97,7 @@ fn failure(kind: TroubleKind, error: &str) -> Evidence {
     Evidence::Failed(Trouble { kind, error: error.to_owned() })
 }
 
-/// What an outcome says of the provider, whatever was asked.
+/// The evidence of an outcome about the provider, for any kind of request.
 fn plain_evidence<T>(outcome: &Result<T, ProviderError>) -> Option<Evidence> {
     match outcome {
         Ok(_) => Some(Evidence::Served),
@@ -109,7 +110,7 @@ fn plain_evidence<T>(outcome: &Result<T, ProviderError>) -> Option<Evidence> {
             ProviderError::Refused { .. }
             | ProviderError::BadAnswer(_)
             | ProviderError::NonceMismatch
-            // A code that was asked for without `openid` brings none, either.
+            // A code that was requested without `openid` brings none, either.
             | ProviderError::NoIdToken { .. }
             | ProviderError::NotAdmitted(_)
             | ProviderError::Unsupported,
@@ -132,7 +133,7 @@ fn tell(provider: &ProviderName, news: impl IntoIterator<Item = News>) {
                 "the provider is out of reach, fails or is overloaded; see its status page if this lasts; no grant is lost, and \
                  each is tried again"
             ),
-            // When it began stands in the line that told of it.
+            // The log line of the trouble says when it began.
             News::Over(Ongoing { .. }) => info!(%provider, "the provider works again"),
         }
     }
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn each_provider_is_judged_by_itself_and_they_are_listed_by_name() {
+    fn each_provider_is_judged_separately_and_they_are_listed_by_name() {
         let healths = healths();
         let names: Vec<_> = healths.states().into_iter().map(|state| state.name.to_string()).collect();
         assert_eq!(names, ["google", "naver"]);
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_that_nobody_can_be_sent_to_is_out_of_reach() {
+    fn a_provider_that_no_browser_can_be_sent_to_is_unreachable() {
         let google = "google".parse().unwrap();
         for error in [
             ProviderError::Unavailable("no connection".into()),
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn who_sends_codes_cannot_make_a_provider_look_ill() {
+    fn a_sender_of_codes_cannot_make_a_provider_look_unhealthy() {
         let (healths, log, google) = (healths(), Log::begin(), "google".parse().unwrap());
         for error in [
             ProviderError::InvalidGrant { code: "invalid_grant".into() },

@@ -1,5 +1,5 @@
-//! Seals everything anew that was not sealed with the first key of `VAULT_KEY`, so that the other keys can be taken out.
-//! Gateways may be at work beside it: what they have changed since it was read is read again.
+//! Reseals every value that is not sealed with the first key of `VAULT_KEY`, so that the other keys can be removed.
+//! Gateways may be running meanwhile: values that they have changed since are read again.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::domain::gateway::{
     repositories::{oauth::OAuthRepository, signing_key::SigningKeyRepository},
 };
 
-/// How many grants are read at once.
+/// The number of grants that are read at once.
 const PAGE: u64 = 200;
 
-/// Where sealed values are.
+/// The stores of sealed values.
 pub struct Resealing {
     /// Grants, with the providers' tokens.
     pub grants: Arc<dyn OAuthRepository>,
@@ -26,28 +26,28 @@ pub struct Resealing {
     pub sealer: Arc<dyn Sealer>,
 }
 
-/// What was found, and done.
+/// The result of a run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Resealed {
-    /// Values that were sealed anew.
+    /// The number of values that were resealed.
     pub resealed: u64,
-    /// Values that were sealed with the first key already.
+    /// The number of values that were sealed with the first key already.
     pub current: u64,
-    /// Values that could not be opened: they are as they were.
+    /// The values that could not be opened: they are unchanged.
     pub unopened: Vec<Unopened>,
 }
 
 /// A value that could not be opened.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unopened {
-    /// Which it is: `grant …` or `signing key …`.
+    /// Its name: `grant …` or `signing key …`.
     pub what: String,
-    /// Why.
+    /// The reason.
     pub reason: OpenError,
 }
 
 impl Resealing {
-    /// Goes through everything once. To do so again does no harm.
+    /// Processes every value once. Repeating it is harmless.
     pub async fn run(&self) -> Result<Resealed, Failure> {
         let mut done = Resealed::default();
         self.reseal_keys(&mut done).await?;
@@ -61,7 +61,7 @@ impl Resealing {
             if let Some(resealed) = done.note(outcome, || format!("signing key {}", key.kid))
                 && self.keys.reseal(&key.kid, &key.sealed_private_key, &resealed).await?
             {
-                // If not, it was forgotten, or another run was faster: gateways never change a key.
+                // Otherwise it was deleted, or another run was faster: gateways never change a key.
                 done.resealed += 1;
             }
         }
@@ -88,7 +88,7 @@ impl Resealing {
                 done.resealed += 1;
                 return Ok(());
             }
-            // It was refreshed or deleted meanwhile.
+            // It was refreshed or deleted in the meantime.
             let Some(now) = self.grants.find_grant(grant.id).await? else { return Ok(()) };
             grant = now;
         }
@@ -96,7 +96,7 @@ impl Resealing {
 }
 
 impl Resealed {
-    /// Counts a value that needs nothing, or for which nothing can be done; gives what to store for any other.
+    /// Counts a value that needs nothing, or that cannot be resealed; returns the value to store for any other.
     fn note(&mut self, outcome: Result<Option<Vec<u8>>, OpenError>, what: impl Fn() -> String) -> Option<Vec<u8>> {
         match outcome {
             Ok(Some(resealed)) => return Some(resealed),

@@ -1,4 +1,4 @@
-//! Follows the deny-list in the store, so that what any replica revokes is refused here within a second.
+//! Follows the deny-list in the store, so that this replica refuses within a second what any replica revokes.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -16,14 +16,15 @@ use crate::{
     ports::Clock,
 };
 
-/// How many entries are read at a time.
+/// The number of entries that are read at a time.
 const PAGE: u64 = 10_000;
 
-/// How old the last good look at the deny-list may be before the replica says that it lost the link. Twice the promise (a
-/// revocation holds everywhere within a second), so that one slow answer of the store does not make a replica flap.
+/// How old the last successful read of the deny-list may be before the replica reports that it lost the link. Twice the
+/// promise (a revocation holds everywhere within a second), so that one slow response of the store does not make a
+/// replica flap.
 const FRESH_FOR: TimeDelta = TimeDelta::seconds(2);
 
-/// Reads what was added to the deny-list since the last time, and publishes it.
+/// Reads new entries of the deny-list, and publishes them.
 pub struct RevocationFeed {
     store: Arc<dyn TokenRepository>,
     publisher: Arc<dyn TokenStatePublisher>,
@@ -48,10 +49,11 @@ impl RevocationFeed {
         }
     }
 
-    /// Reads to the end of the list. Meant to be called a few times a second, and once before the first request is served.
+    /// Reads to the end of the list. Meant to be called several times a second, and once before the first request is
+    /// served.
     pub async fn catch_up(&self) -> Result<(), RepositoryError> {
         loop {
-            // Taken before the read: what is revoked while the read is under way may be missing from it.
+            // Taken before the read: the read may miss entries that are added while it is in progress.
             let read_at = self.clock.now();
             let cursor = *self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
             let page = self.store.revocations_after(cursor, PAGE).await?;

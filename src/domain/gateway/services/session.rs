@@ -1,4 +1,4 @@
-//! Sessions of browsers: opens them, says whose they are, lists and ends them, and gives them tokens.
+//! Sessions of browsers: opens, lists and ends them, finds their accounts, and issues their tokens.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -23,20 +23,22 @@ use crate::{
     ports::{Clock, Entropy},
 };
 
-/// How many sessions an account may have: all of them are shown.
+/// The most sessions of an account: all of them are shown.
 const SHOWN: u64 = 100;
 
-/// How many sessions beyond those one sign-in ends. There are more only if they were opened before there was a limit.
+/// The most sessions beyond that limit that one sign-in ends. There are more only if they were opened before the limit
+/// existed.
 const ENDED_AT_ONCE: u64 = 20;
 
-/// How many sessions' tokens are revoked before all sessions of an account are ended. Those of the others are afterwards.
+/// The most sessions whose tokens are revoked before all sessions of an account are ended. Those of the others are
+/// revoked afterwards.
 const REVOKED_FIRST: u64 = 1000;
 
-/// What [`SessionService`] is made of.
+/// The dependencies of [`SessionService`].
 pub struct SessionParts {
-    /// Where sessions are kept.
+    /// Stores sessions.
     pub store: Arc<dyn SessionRepository>,
-    /// Who is who.
+    /// Finds identities.
     pub accounts: Arc<dyn OAuthRepository>,
     /// The tokens that belong to sessions.
     pub tokens: Arc<TokenService>,
@@ -44,11 +46,11 @@ pub struct SessionParts {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
-    /// How long sessions last.
+    /// The time limits of sessions.
     pub limits: SessionLimits,
 }
 
-/// Why no session was opened.
+/// The reason why no session was opened.
 #[derive(Debug, Error)]
 pub enum OpenSessionError {
     /// The account has just ended.
@@ -65,25 +67,25 @@ pub struct SessionService {
 }
 
 impl SessionService {
-    /// Puts the parts together.
+    /// Creates the service.
     pub fn new(parts: SessionParts) -> Self {
         Self { parts }
     }
 
-    /// How long sessions last.
+    /// The time limits of sessions.
     pub fn limits(&self) -> SessionLimits {
         self.parts.limits
     }
 
-    /// Opens a session of its own for whoever has just signed in. Of more sessions of the account than are shown those end
-    /// that were not used for longest.
+    /// Opens a new session after a sign-in. If the account has more sessions than are shown, the least recently used
+    /// ones end.
     pub async fn open(&self, account: AccountId, visitor: Visitor) -> Result<SessionSecret, OpenSessionError> {
         let SessionParts { store, clock, entropy, limits, .. } = &self.parts;
         let secret = SessionSecret::from_random(entropy.bytes());
         let id = SessionId::from_random(entropy.bytes());
         let session = Session::begin(id, secret.digest(), account, visitor, *limits, clock.now());
         store.open(&session).await.map_err(|error| match error {
-            // 122 random bits are not drawn twice.
+            // 122 random bits do not collide.
             RepositoryError::Conflict => OpenSessionError::NoAccount,
             RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_) => OpenSessionError::Failed(error.into()),
         })?;
@@ -101,7 +103,7 @@ impl SessionService {
         Ok(())
     }
 
-    /// The session that a cookie stands for, if it is not over. That it was used is noted now and then.
+    /// The session of a cookie, if it has not ended. Its use is recorded now and then.
     pub async fn current(&self, cookie: &str) -> Result<Option<Session>, Failure> {
         self.live(&TokenDigest::of(cookie.as_bytes())).await
     }
@@ -115,7 +117,7 @@ impl SessionService {
         LiveSessions { store: store.clone(), deny_list: tokens.deny_list(), limits: *limits }
     }
 
-    /// Who calls with the session of a cookie with this digest, if it is not over: as the data plane has to know it.
+    /// The caller of a session cookie with this digest, if the session has not ended: as the data plane needs it.
     pub async fn caller(&self, digest: TokenDigest) -> Result<Option<Identity>, Failure> {
         let Some(session) = self.live(&digest).await? else { return Ok(None) };
         let claims = email_claim(self.verified_email(&session).await?.as_deref());
@@ -127,12 +129,12 @@ impl SessionService {
         Ok(self.identities(session).await?.into_iter().find_map(|identity| identity.verified_email))
     }
 
-    /// Who a session's person is at the providers.
+    /// The identities of a session's person at the providers.
     pub async fn identities(&self, session: &Session) -> Result<Vec<ProviderIdentity>, Failure> {
         Ok(self.parts.accounts.identities_of(session.account).await?)
     }
 
-    /// The sessions of a session's person that are not over: the hundred that were used last, the latest first.
+    /// The live sessions of a session's person: the hundred most recently used, latest first.
     pub async fn list(&self, session: &Session) -> Result<Vec<Session>, Failure> {
         let now = self.parts.clock.now();
         let mut sessions = self.parts.store.list_of(session.account, SHOWN).await?;
@@ -142,12 +144,13 @@ impl SessionService {
         Ok(sessions)
     }
 
-    /// An access token and a refresh token for the browser of a session; `None` if the session was ended meanwhile.
+    /// An access token and a refresh token for a session's browser; `None` if the session was ended in the meantime.
     pub async fn tokens(&self, session: &Session) -> Result<Option<IssuedTokens>, Failure> {
         let SessionParts { tokens, .. } = &self.parts;
         let email = self.verified_email(session).await?;
         let issued = tokens.for_session(session, email.as_deref()).await?;
-        // Whoever ends a session revokes its tokens after that. So if it is still good, they will find these, too.
+        // Ending a session revokes its tokens after that. So if it is still live here, that will find these tokens,
+        // too.
         if self.live(&session.digest).await?.is_some() {
             return Ok(Some(issued));
         }
@@ -155,7 +158,7 @@ impl SessionService {
         Ok(None)
     }
 
-    /// Ends the session of a cookie, and revokes its tokens. One that is over, or never was, is as good as ended.
+    /// Ends the session of a cookie, and revokes its tokens. A session that has ended, or never existed, is a success.
     pub async fn end(&self, cookie: &str) -> Result<(), Failure> {
         match self.parts.store.find(&TokenDigest::of(cookie.as_bytes())).await? {
             Some(session) => self.end_this(&session).await,
@@ -163,7 +166,7 @@ impl SessionService {
         }
     }
 
-    /// Ends a session of this account and revokes its tokens; `false` if it has none of this id that is not over.
+    /// Ends a session of this account and revokes its tokens; `false` if it has no live session with this id.
     pub async fn end_one_of(&self, account: AccountId, id: SessionId) -> Result<bool, Failure> {
         let found = self.living().by_id(id, self.parts.clock.now()).await?;
         let Some(session) = found.filter(|session| session.account == account) else { return Ok(false) };
@@ -171,7 +174,7 @@ impl SessionService {
         Ok(true)
     }
 
-    /// Ends all sessions of an account `but` one and revokes their tokens; says how many were not over before.
+    /// Ends all sessions of an account `but` one and revokes their tokens; returns how many were live before.
     pub async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<usize, Failure> {
         let SessionParts { store, tokens, clock, .. } = &self.parts;
         let now = clock.now();
@@ -190,8 +193,9 @@ impl SessionService {
         Ok(ended.iter().filter(|session| session.is_live(now)).count())
     }
 
-    /// The session is refused first. From then on it gets no tokens that stay: whoever asks for some looks at the deny-list
-    /// after they are stored. What is broken off later, `finish_endings` finishes: it finds the session on the deny-list.
+    /// The session is refused first. From then on it gets no lasting tokens: issuing checks the deny-list after the
+    /// tokens are stored. If a later step is interrupted, `finish_endings` completes it: it finds the session on the
+    /// deny-list.
     async fn end_this(&self, session: &Session) -> Result<(), Failure> {
         self.parts.tokens.refuse(std::slice::from_ref(session)).await?;
         self.parts.tokens.revoke_those_of(&[session.id]).await?;

@@ -1,4 +1,4 @@
-//! Keeps the signing keys: makes them when due, loads them, signs with the current one, forgets the dead.
+//! Manages the signing keys: creates them when due, loads them, signs with the current one, deletes expired ones.
 
 use std::sync::{Arc, RwLock};
 
@@ -19,7 +19,7 @@ use crate::{
     ports::Clock,
 };
 
-/// Why keys could not be kept up.
+/// The reason why keys could not be updated.
 #[derive(Debug, Error)]
 pub enum SigningKeyError {
     /// The store failed.
@@ -35,7 +35,7 @@ pub enum SigningKeyError {
     Sealed {
         /// The key.
         kid: String,
-        /// Why.
+        /// The reason.
         reason: OpenError,
     },
     /// No key has begun to sign.
@@ -43,23 +43,23 @@ pub enum SigningKeyError {
     NoneInForce,
 }
 
-/// What [`SigningKeys`] is made of.
+/// The dependencies of [`SigningKeys`].
 pub struct SigningKeyParts {
-    /// Where keys are kept.
+    /// Stores keys.
     pub store: Arc<dyn SigningKeyRepository>,
-    /// Makes and loads them.
+    /// Generates and loads them.
     pub keysmith: Arc<dyn Keysmith>,
     /// Seals their private halves.
     pub sealer: Arc<dyn Sealer>,
-    /// Where loaded keys are announced.
+    /// Announces loaded keys.
     pub publisher: Arc<dyn TokenStatePublisher>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// When keys are made and forgotten.
+    /// When keys are created and deleted.
     pub schedule: KeySchedule,
 }
 
-/// The keys in force. All methods are quick but [`SigningKeys::refresh`], which talks to the store.
+/// The keys in force. All methods are fast except [`SigningKeys::refresh`], which calls the store.
 pub struct SigningKeys {
     parts: SigningKeyParts,
     loaded: RwLock<Loaded>,
@@ -72,7 +72,7 @@ struct Loaded {
 }
 
 impl SigningKeys {
-    /// Loads the keys; makes the first one if there is none.
+    /// Loads the keys; creates the first one if there is none.
     pub async fn open(parts: SigningKeyParts) -> Result<Self, SigningKeyError> {
         let ring = parts.keysmith.load(&[])?;
         let service = Self { parts, loaded: RwLock::new(Loaded { keys: Arc::new([]), ring }) };
@@ -80,7 +80,7 @@ impl SigningKeys {
         Ok(service)
     }
 
-    /// Brings the keys up to date with the store and the schedule. Meant to be called every few seconds.
+    /// Updates the keys from the store and by the schedule. Meant to be called every few seconds.
     pub async fn refresh(&self) -> Result<(), SigningKeyError> {
         let SigningKeyParts { store, clock, schedule, .. } = &self.parts;
         let mut keys = store.list().await?;
@@ -136,7 +136,7 @@ impl SigningKeys {
         self.loaded().ring.verify(token)
     }
 
-    /// The same, though the key may be one that another replica has just made: then the store is asked for it.
+    /// The same, but the key may be a new one of another replica: then the store is asked for it.
     pub async fn verify_or_learn(&self, token: &str) -> Result<Result<AccessClaims, Rejection>, SigningKeyError> {
         match self.verify(token) {
             Err(Rejection::UnknownKey) => {

@@ -61,12 +61,13 @@ impl Clock for TestClock {
     }
 }
 
-/// Counts instead of drawing: never the same twice, always the same in the next run.
+/// Counts instead of drawing random bits: values never repeat, and every run gives the same ones.
 #[derive(Default)]
 pub(crate) struct CountingEntropy(AtomicU64);
 
 impl CountingEntropy {
-    /// One that never gives what one gives that began at another number: ids of all kinds share the deny-list.
+    /// A source whose values differ from those of sources that begin at another number: ids of all kinds share the
+    /// deny-list.
     fn starting_at(count: u64) -> Self {
         Self(AtomicU64::new(count))
     }
@@ -74,14 +75,14 @@ impl CountingEntropy {
 
 impl Entropy for CountingEntropy {
     fn fill(&self, bytes: &mut [u8]) {
-        /// Odd, so that no two products are the same, and with bits all over, so that they look drawn.
+        /// Odd, so that all products differ, and with bits set all over, so that they look random.
         const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
         let count = self.0.fetch_add(1, Ordering::SeqCst).wrapping_mul(SPREAD).to_be_bytes();
         bytes.iter_mut().zip(count.iter().cycle()).for_each(|(byte, count)| *byte = *count);
     }
 }
 
-/// Remembers what it was told.
+/// Records what is published.
 #[derive(Default)]
 pub(crate) struct Recorder {
     pub(crate) revocations: Mutex<Vec<Revocation>>,
@@ -112,7 +113,7 @@ impl DummyConsole for Recorder {
     }
 }
 
-/// A token service in memory, with everything around it in the test's hands.
+/// A token service in memory, with all its dependencies under the test's control.
 pub(crate) struct Bench {
     pub(crate) service: Arc<TokenService>,
     pub(crate) keys: Arc<SigningKeys>,
@@ -176,7 +177,7 @@ pub(crate) async fn bench(policy: TokenPolicy) -> Bench {
     Bench { service, keys, store, sessions, clock, recorder }
 }
 
-/// Sessions in memory that cannot be opened or ended all at once while the store is `away`.
+/// Sessions in memory; while the store is `away`, none can be opened, nor all be ended at once.
 #[derive(Default)]
 pub(crate) struct FlakySessions {
     pub(crate) store: Arc<MemorySessions>,
@@ -230,7 +231,7 @@ impl SessionRepository for FlakySessions {
     }
 }
 
-/// Hashes a password to itself, at once. One that was `outdated` begins otherwise.
+/// Hashes a password to itself, at once. An `outdated` hash has another prefix.
 pub(crate) struct PlainHasher;
 
 #[async_trait]
@@ -248,7 +249,7 @@ impl PasswordHasher for PlainHasher {
     }
 }
 
-/// What is logged on this thread, for operators to see, while this is there.
+/// The log lines for operators on this thread, as long as this value lives.
 pub(crate) struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     _guard: DefaultGuard,
@@ -260,7 +261,7 @@ impl Log {
         Self { lines: lines.clone(), _guard: set_default(LogLines(lines)) }
     }
 
-    /// Each as `LEVEL message name=value …`.
+    /// Each line as `LEVEL message name=value …`.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
     }

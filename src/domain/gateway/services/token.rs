@@ -34,42 +34,42 @@ use crate::{
     ports::{Clock, Entropy},
 };
 
-/// The rules that tokens are issued under.
+/// The rules for issuing tokens.
 #[derive(Debug, Clone)]
 pub struct TokenPolicy {
-    /// `iss`: ourselves.
+    /// `iss`: this gateway.
     pub issuer: String,
-    /// `aud` unless asked otherwise; what a token must name to be accepted here.
+    /// The default `aud`; a token must name it to be accepted here.
     pub audience: String,
-    /// The life of an access token unless asked otherwise.
+    /// The default lifetime of an access token.
     pub access_ttl: TimeDelta,
-    /// The longest life that can be asked for.
+    /// The longest lifetime that can be requested.
     pub access_ttl_max: TimeDelta,
-    /// How long a refresh token may lie unused.
+    /// How long a refresh token may stay unused.
     pub refresh_ttl: TimeDelta,
-    /// How long a family may last in all: no token of it is good for longer.
+    /// How long a family may last in total: no token of it is valid for longer.
     pub family_ttl: TimeDelta,
     /// How long a used refresh token still gets the same successor.
     pub refresh_grace: TimeDelta,
-    /// Who may create tokens.
+    /// The access rule for creating tokens.
     pub creation: Access,
     /// Whether any text can be registered as a dummy token (development only).
     pub dummies: bool,
 }
 
-/// What [`TokenService`] is made of.
+/// The dependencies of [`TokenService`].
 pub struct TokenParts {
-    /// Where tokens are kept.
+    /// Stores tokens.
     pub store: Arc<dyn TokenRepository>,
     /// The sessions that tokens may belong to.
     pub sessions: LiveSessions,
-    /// What signs them.
+    /// The keys that sign tokens.
     pub keys: Arc<SigningKeys>,
-    /// Where successors come from.
+    /// Derives successors.
     pub successors: Arc<dyn SuccessorDerivation>,
-    /// Where revocations are announced.
+    /// Announces revocations.
     pub publisher: Arc<dyn TokenStatePublisher>,
-    /// Where dummy tokens are shown.
+    /// Shows dummy tokens.
     pub console: Arc<dyn DummyConsole>,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -84,22 +84,22 @@ pub struct TokenService {
     parts: TokenParts,
 }
 
-/// Why no token was created.
+/// The reason why no token was created.
 #[derive(Debug, Error)]
 pub enum CreateError {
     /// The caller may not create tokens.
     #[error("the caller may not create tokens")]
     Denied(Denied),
-    /// The caller asks for scope that its own token does not have.
+    /// The caller asks for scopes that its own token does not have.
     #[error("the scope goes beyond that of the caller's token")]
     ScopeExceeded(Scope),
-    /// The caller's own token was revoked meanwhile: what it was given in that moment is revoked as well.
+    /// The caller's own token was revoked in the meantime: what was issued to it at that moment is revoked as well.
     #[error("the caller's token was revoked")]
     Revoked,
-    /// A longer life was asked for than any token may have.
+    /// A longer lifetime was requested than any token may have.
     #[error("no access token may live longer than {} seconds", .longest.num_seconds())]
     LifeTooLong {
-        /// The longest that can be had.
+        /// The longest allowed lifetime.
         longest: TimeDelta,
     },
     /// The store or the keys failed.
@@ -107,25 +107,25 @@ pub enum CreateError {
     Failed(#[from] Failure),
 }
 
-/// Why a refresh token was not exchanged. To the caller all of them are `invalid_grant` (RFC 6749 §5.2).
+/// The reason why a refresh token was not exchanged. For the caller, all of them are `invalid_grant` (RFC 6749 §5.2).
 #[derive(Debug, Error)]
 pub enum RefreshError {
     /// Not a refresh token of ours, or not any more.
     #[error("the refresh token is not known")]
     Unknown,
-    /// It lay unused for too long.
+    /// It was unused for too long.
     #[error("the refresh token has expired")]
     Expired,
-    /// It, or one of its family, was revoked.
+    /// It or its family was revoked.
     #[error("the refresh token was revoked")]
     Revoked,
     /// It was used a moment ago, and its successor was used since.
     #[error("the refresh token was used before, and its successor too; use the newest one")]
     Superseded,
-    /// It was used before, so someone has a copy: the family is revoked now.
+    /// It was used before, so a copy of it exists: the family is revoked now.
     #[error("the refresh token was used before; every token that descends from it is revoked now")]
     Reused,
-    /// It was issued to a machine client, and only that may exchange it (RFC 6749 §6, §10.4). It is not used up.
+    /// It was issued to a machine client, and only that client may exchange it (RFC 6749 §6, §10.4). It is not used up.
     #[error("the refresh token was issued to a machine client")]
     OfClient,
     /// The store or the keys failed.
@@ -133,10 +133,10 @@ pub enum RefreshError {
     Failed(#[from] Failure),
 }
 
-/// What has come of a refresh token that was used up.
+/// The result of using a refresh token up.
 struct Rotated {
     family: TokenFamily,
-    /// What replaces it.
+    /// The token that replaces it.
     successor: RefreshToken,
     /// When the family ends, or the session that it belongs to.
     until: DateTime<Utc>,
@@ -144,7 +144,7 @@ struct Rotated {
 }
 
 impl TokenService {
-    /// Puts the parts together.
+    /// Creates the service.
     pub fn new(parts: TokenParts) -> Self {
         Self { parts }
     }
@@ -154,13 +154,13 @@ impl TokenService {
         &self.parts.policy
     }
 
-    /// Exchanges a refresh token for a new pair. The old one is used up; presented again within the grace period it gets
-    /// the same successor, later it costs the whole family (RFC 9700 §4.14.2). One that was issued to a client is exchanged by
-    /// [`TokenService::refresh_for`], for that client alone.
+    /// Exchanges a refresh token for a new pair. The old one is used up; presented again within the grace period it
+    /// gets the same successor, later the whole family is revoked (RFC 9700 §4.14.2). A refresh token of a client is
+    /// exchanged by [`TokenService::refresh_for`], for that client only.
     pub async fn refresh(&self, presented: &str) -> Result<IssuedTokens, RefreshError> {
         let presented = RefreshToken::parse(presented).map_err(|_| RefreshError::Unknown)?;
         let found = self.parts.store.find_refresh(&presented.digest()).await.map_err(Failure::from)?;
-        // Whose it is never changes, so it can be judged before the token is used up.
+        // Its owner never changes, so that can be checked before the token is used up.
         if found.as_ref().is_some_and(|record| record.family.client().is_some()) {
             return Err(RefreshError::OfClient);
         }
@@ -168,7 +168,8 @@ impl TokenService {
         Ok(self.press(&family, successor, Some(until), now)?)
     }
 
-    /// Uses a refresh token up, of which `found` is what the store knew a moment ago, and gives its family and what replaces it.
+    /// Uses a refresh token up, and returns its family and its replacement. `found` is the token's record as of a
+    /// moment ago.
     async fn rotate(&self, presented: &RefreshToken, found: Option<RefreshRecord>) -> Result<Rotated, RefreshError> {
         let now = self.parts.clock.now();
         let Some(found) = found else { return Err(self.unknown(presented).await?) };
@@ -208,8 +209,8 @@ impl TokenService {
         }
     }
 
-    /// Why a refresh token is refused that the store does not know. It may be a used one that the store has forgotten: then
-    /// someone has a copy, and the family is revoked.
+    /// The reason why an unknown refresh token is refused. It may be a used one that the store has forgotten: then a
+    /// copy of it exists, and the family is revoked.
     async fn unknown(&self, presented: &RefreshToken) -> Result<RefreshError, Failure> {
         match self.family_of_forgotten(presented).await? {
             None => Ok(RefreshError::Unknown),
@@ -230,8 +231,8 @@ impl TokenService {
     }
 
     /// Revokes a token: an access token or dummy token alone, a refresh token with all that descend from the same
-    /// creation (RFC 7009 §2.1). What is not known, or not authentic, is none of ours and changes nothing. Its times do not
-    /// matter: by the clock of another replica it may be good.
+    /// creation (RFC 7009 §2.1). An unknown or unauthentic token is not ours and changes nothing. Its times do not
+    /// matter: by the clock of another replica it may be valid.
     pub async fn revoke(&self, token: &str) -> Result<(), Failure> {
         let found = self.look_at_for_the_end(token).await?;
         self.revoke_found(token, found).await
@@ -258,7 +259,8 @@ impl TokenService {
         Ok(())
     }
 
-    /// A refresh token that is used up or expired still names its family, and the wish to end it is plain.
+    /// Revokes the family of a used or expired refresh token: the token still names its family, and the request to end
+    /// it is plain.
     async fn revoke_used_refresh_token(&self, token: &str) -> Result<(), Failure> {
         match self.family_of_used(token).await? {
             Some(family) => self.revoke_family(family.id).await,
@@ -266,7 +268,7 @@ impl TokenService {
         }
     }
 
-    /// The family of a refresh token that is used up or expired.
+    /// The family of a used or expired refresh token.
     async fn family_of_used(&self, token: &str) -> Result<Option<TokenFamily>, Failure> {
         let Ok(token) = RefreshToken::parse(token) else { return Ok(None) };
         match self.parts.store.find_refresh(&token.digest()).await? {
@@ -280,7 +282,7 @@ impl TokenService {
         self.parts.store.clone()
     }
 
-    /// Ends every token that was issued for an account, and forgets those that were kept.
+    /// Ends every token that was issued for an account, and deletes those that were stored.
     pub async fn end_all_of(&self, account: AccountId) -> Result<(), Failure> {
         let ended = self.parts.store.end_families_of(&account.to_string()).await?;
         self.parts.publisher.publish_revocations(&ended);

@@ -1,4 +1,4 @@
-//! Control of an account: who may change how its owner signs in.
+//! Control of an account: the right to change the ways to sign in to it.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -19,9 +19,9 @@ use crate::{
     problem::{FieldError, Problem},
 };
 
-/// What a request proves its right with.
+/// The proof of that right in a request.
 pub(in crate::domain::gateway::controllers) struct Proof<'r> {
-    /// What the request says about its sender.
+    /// The sender's credentials.
     pub(in crate::domain::gateway::controllers) credentials: &'r Credentials,
     /// The account's password.
     pub(in crate::domain::gateway::controllers) password: Option<String>,
@@ -32,7 +32,7 @@ pub(in crate::domain::gateway::controllers) struct Proof<'r> {
 }
 
 impl Proof<'_> {
-    /// Takes control of the account that is signed in in the browser. A token is refused, whatever comes along with it.
+    /// Takes control of the account that is signed in in the browser. A token is refused, whatever is sent with it.
     pub(in crate::domain::gateway::controllers) async fn control(
         self,
         callers: &Callers,
@@ -68,7 +68,7 @@ pub(in crate::domain::gateway::controllers) fn refused(error: ControlError, fiel
 }
 
 pub(in crate::domain::gateway::controllers) fn too_many_attempts(TooManyAttempts { wait }: TooManyAttempts) -> Problem {
-    // Rounded up: a client that comes back in time is to be let in.
+    // Rounded up: a client that comes back at that time must be admitted.
     let seconds = wait.num_seconds().saturating_add(1).unsigned_abs();
     Problem {
         retry_after: Some(Duration::from_secs(seconds)),

@@ -1,4 +1,4 @@
-//! Why a sign-in did not work, in the words of its page: English in the problem, and Korean.
+//! The reasons why a sign-in failed, in the words of its page: English in the problem, and Korean.
 
 use http::StatusCode;
 
@@ -16,7 +16,7 @@ use crate::{
     problem::Problem,
 };
 
-/// Why a provider was not added, where that is to be said in other words than of a sign-in.
+/// The reasons why a provider was not linked, where they differ from those of a sign-in.
 pub(super) fn not_linked(public_url: &str, provider: &str, error: FinishError) -> Refusal {
     let begin_at = format!("{public_url}/login/{provider}/link");
     match error {
@@ -57,7 +57,7 @@ pub(super) fn not_linked(public_url: &str, provider: &str, error: FinishError) -
     }
 }
 
-/// Why nobody was signed in.
+/// The reasons why a sign-in failed.
 pub(super) fn not_signed_in(public_url: &str, provider: &str, error: FinishError) -> Refusal {
     let begin_at = format!("{public_url}/login");
     match error {

@@ -60,7 +60,7 @@ async fn each_refusal_has_its_status_and_code() {
         refused(open.create(read(&json!({"subject": ""})), &nobody).await.unwrap_err()),
         (422, "validation_failed")
     );
-    // However long is asked for, the limit that is told is the one in force.
+    // Whatever lifetime is requested, the reported limit is the one in force.
     for seconds in [86_401, 31_536_001, i64::MAX] {
         let problem = open.create(read(&json!({"expires_in": seconds})), &nobody).await.unwrap_err();
         assert_eq!(problem.errors[0].message, "write the number of seconds, 1 to 86400", "{seconds}");
@@ -74,7 +74,7 @@ async fn each_refusal_has_its_status_and_code() {
 }
 
 #[tokio::test]
-async fn a_caller_without_the_scope_is_told_which_one() {
+async fn a_caller_without_the_scope_learns_which_one_is_missing() {
     let (open, bench) = controller(policy()).await;
     let nobody = Credentials::default();
     let pair = open.create(read(&json!({"scope": "a"})), &nobody).await.unwrap();
@@ -86,7 +86,7 @@ async fn a_caller_without_the_scope_is_told_which_one() {
 }
 
 #[tokio::test]
-async fn a_dummy_token_comes_back_as_it_was_typed() {
+async fn a_dummy_token_is_returned_as_it_was_typed() {
     let (controller, bench) = controller(policy()).await;
     let pair = controller.register_dummy(read(&json!({"token": "안녕"})), &Credentials::default()).await.unwrap();
     assert_eq!(pair.access_token, "안녕");
@@ -95,9 +95,9 @@ async fn a_dummy_token_comes_back_as_it_was_typed() {
     assert_eq!((problem.status, problem.errors[0].field.as_str()), (422, "token"));
 }
 
-/// A page of a name that was made to lead here (DNS rebinding) is of the same origin as what it asks.
+/// A page of a name that was made to resolve to us (DNS rebinding) has the same origin as its requests.
 #[tokio::test]
-async fn what_anybody_gets_in_development_a_page_of_a_foreign_name_does_not() {
+async fn a_page_of_a_foreign_name_gets_nothing_in_development() {
     let (controller, _bench) = controller(policy()).await;
     let page = |host: &str| Credentials {
         host: Some(host.into()),
@@ -119,14 +119,14 @@ async fn what_anybody_gets_in_development_a_page_of_a_foreign_name_does_not() {
         controller.create(read(&json!({})), &page(host)).await.unwrap();
         controller.register_dummy(dummy(), &page(host)).await.unwrap();
     }
-    // Programs go by any name, such as that of a container.
+    // Programs use any name, such as that of a container.
     let program = Credentials { host: Some("gateway:8080".into()), ..Credentials::default() };
     controller.create(read(&json!({})), &program).await.unwrap();
     controller.register_dummy(dummy(), &program).await.unwrap();
 }
 
 #[test]
-fn a_failure_of_ours_tells_the_caller_nothing_of_its_reason() {
+fn an_internal_failure_does_not_reveal_its_reason() {
     use crate::domain::gateway::services::Failure;
     let problem = failed(&Failure::Unavailable("SELECT * FROM secrets".into()));
     assert_eq!((problem.status, problem.code), (503, "unavailable"));

@@ -1,15 +1,15 @@
-//! The e-mail that somebody signs in with, and when two are the same.
+//! The e-mail address of a password login, and when two addresses are equal.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// The longest that mail can be sent to (RFC 5321 §4.5.3.1, with the angle brackets taken off).
+/// The longest address that mail can be sent to (RFC 5321 §4.5.3.1, without the angle brackets).
 const LONGEST: usize = 254;
 const LONGEST_LOCAL_PART: usize = 64;
 const LONGEST_LABEL: usize = 63;
 
-/// The text is not an e-mail address of the kind that can be signed up with.
+/// The text is not an e-mail address that can be used to sign up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "write an e-mail address such as jane@example.com: letters, digits and .!#$%&'*+/=?^_`{{|}}~- before the @, the domain in \
@@ -17,12 +17,12 @@ const LONGEST_LABEL: usize = 63;
 )]
 pub struct InvalidEmail;
 
-/// An e-mail address: a dot-atom, an `@` and a domain in ASCII (RFC 5321 §4.1.2 without quotes, comments and addresses in
-/// brackets). White space around it does not count.
+/// An e-mail address: a dot-atom, an `@` and a domain in ASCII (RFC 5321 §4.1.2 without quotes, comments and addresses
+/// in brackets). Surrounding white space is ignored.
 ///
-/// Two are the same if they are so in lower case, before the `@` too: no provider that matters tells mailboxes apart by
-/// case, and a person who writes `Jane@…` today and `jane@…` tomorrow is the same. Nothing else is folded: `jane+x@…` and
-/// `j.ane@…` are others, as they are at most providers.
+/// Two addresses are equal if they are equal in lower case, also before the `@`: no provider that matters distinguishes
+/// mailboxes by case, and a person may write `Jane@…` today and `jane@…` tomorrow. Nothing else is folded: `jane+x@…`
+/// and `j.ane@…` are different addresses, as they are at most providers.
 #[derive(Clone)]
 pub struct Email {
     written: String,
@@ -42,12 +42,12 @@ impl Email {
         good.then(|| Self { written: written.to_owned(), key: written.to_ascii_lowercase() }).ok_or(InvalidEmail)
     }
 
-    /// As the person wrote it.
+    /// The address as the person wrote it.
     pub fn as_str(&self) -> &str {
         &self.written
     }
 
-    /// What two that are the same have in common: a store looks it up by this, and holds it once.
+    /// The normalised form that equal addresses share: a store looks an address up by it, and holds it once.
     pub fn key(&self) -> &str {
         &self.key
     }
@@ -61,7 +61,7 @@ impl PartialEq for Email {
 
 impl Eq for Email {}
 
-/// It is somebody's: not for a log.
+/// Hides the address: it is personal data, and must not be logged.
 impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Email(…)")
@@ -90,20 +90,20 @@ mod tests {
     }
 
     #[test]
-    fn two_are_the_same_whatever_their_case_and_the_space_around_them() {
+    fn addresses_are_equal_whatever_their_case_and_the_space_around_them() {
         for text in ["jane@example.com", " Jane@Example.COM\n", "JANE@EXAMPLE.COM", "\u{3000}jane@example.com\t"] {
             assert_eq!(key(text).as_deref(), Some("jane@example.com"), "{text}");
             assert_eq!(Email::parse(text), Email::parse("jane@example.com"));
         }
         assert_eq!(Email::parse(" Jane@Example.COM ").unwrap().as_str(), "Jane@Example.COM");
-        // Unicode has more than one way to fold; ASCII has one.
+        // Unicode has several ways to fold case; ASCII has one.
         for other in ["jane+x@example.com", "j.ane@example.com", "jane@example.co", "jane@mail.example.com"] {
             assert_ne!(key(other), key("jane@example.com"), "{other}");
         }
     }
 
     #[test]
-    fn what_can_be_signed_up_with() {
+    fn which_addresses_are_accepted() {
         let long = format!("{}@{}.com", "a".repeat(64), "b".repeat(63));
         for good in ["a@b.kr", "o'neil+x@sub.example.co.kr", "a.b.c@xn--bcher-kva.example", "1@2.3", &long] {
             assert!(key(good).is_some(), "{good}");

@@ -1,10 +1,11 @@
-//! A name that came in parts, and from nobody who signed it.
+//! Names that come in parts and are not signed.
 
-/// The longest name that is kept, in characters.
+/// The longest stored name, in characters.
 const LONGEST_NAME: usize = 200;
 
-/// The name to show, of what a person calls themselves: the family name first where both parts are written in Chinese, Japanese or
-/// Korean. It is only to be shown, so what would change how a page looks is left out, and the rest is cut.
+/// The display name made of the parts that a person gave: the family name first if both parts are written in Chinese,
+/// Japanese or Korean. The name is only for display, so characters that change how a page looks are dropped, and the
+/// rest is cut to length.
 pub fn told_name(given: &str, family: &str) -> Option<String> {
     let (given, family) = (plain(given), plain(family));
     let both = match (given.is_empty(), family.is_empty()) {
@@ -38,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_written_as_people_write_it() {
+    fn the_order_of_a_name_follows_its_script() {
         for (given, family, name) in [
             ("Mina", "Kim", Some("Mina Kim")),
             ("길동", "홍", Some("홍길동")),
@@ -53,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_was_sent_is_short_and_plain() {
+    fn any_input_becomes_short_and_plain() {
         assert_eq!(told_name("Mi\u{0}na\n", "\u{202e}miK\u{2069}").as_deref(), Some("Mina miK"));
         assert_eq!(told_name("\u{200f}", "\u{7}"), None);
         let long = told_name(&"가".repeat(9000), &"나".repeat(9000)).unwrap();

@@ -1,12 +1,12 @@
-//! Passwords in clear, on their way to being hashed, and what is kept of them.
+//! Passwords in clear, before they are hashed, and the stored hashes.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// In characters. Shorter ones are guessed (OWASP ASVS 2.1.1, NIST SP 800-63B §5.1.1.2).
+/// In characters. Shorter ones can be guessed (OWASP ASVS 2.1.1, NIST SP 800-63B §5.1.1.2).
 pub const SHORTEST_PASSWORD: usize = 8;
-/// In characters: long enough for any passphrase, and hashing it costs no more than another.
+/// In characters: long enough for any passphrase, and no more costly to hash than a short one.
 pub const LONGEST_PASSWORD: usize = 256;
 
 /// The text cannot be a password.
@@ -16,19 +16,19 @@ pub struct UnfitPassword;
 
 /// A password in clear. It has no `Display`, and its `Debug` hides it.
 ///
-/// What counts is characters (Unicode scalar values), not bytes. It is taken as it was sent: nothing is trimmed, folded or
+/// Characters (Unicode scalar values) are counted, not bytes. The text is used as sent: nothing is trimmed, folded or
 /// normalised, so a letter that was typed composed does not match the same letter decomposed. Keyboards compose.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
 impl Password {
-    /// A password that somebody chooses.
+    /// A new password that a person chooses.
     pub fn chosen(text: String) -> Result<Self, UnfitPassword> {
         let fits = (SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&text.chars().count());
         fits.then_some(Self(text)).ok_or(UnfitPassword)
     }
 
-    /// What somebody presents as theirs. One that could not have been chosen is wrong like any other.
+    /// A password that a client presents. One that could not have been chosen is wrong like any other.
     pub fn presented(text: String) -> Self {
         Self(text)
     }
@@ -45,7 +45,8 @@ impl fmt::Debug for Password {
     }
 }
 
-/// A password as it is kept: a PHC string, which says how it was hashed. It can be guessed at, so it does not print either.
+/// A stored password hash: a PHC string, which contains the hash parameters. It allows guessing, so it does not print
+/// either.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_it_is_changed() {
+    fn the_text_is_not_changed() {
         for text in [" spaces around ", "Ｆｕｌｌ ｗｉｄｔｈ", "e\u{301}e\u{301}e\u{301}e\u{301}", "tab\tand\u{0}nul"]
         {
             assert_eq!(Password::chosen(text.to_owned()).unwrap().expose(), text);
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_prints() {
+    fn neither_the_password_nor_its_hash_prints() {
         let printed = format!("{:?} {:?}", Password::presented("hunter42".into()), PasswordHash::new("$argon2id$"));
         assert_eq!(printed, "Password(…) PasswordHash(…)");
     }

@@ -1,5 +1,5 @@
-//! What a client signs to prove who it is (RFC 7523 §3): the claims and how they are judged. Signatures are the business of
-//! whoever implements the port for them.
+//! Client assertions, which clients sign to authenticate (RFC 7523 §3): the claims and how they are judged. Signatures
+//! are verified by the implementation of the port.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
@@ -10,8 +10,8 @@ use crate::domain::gateway::models::{
     token::{LEEWAY, TokenDigest},
 };
 
-/// The longest that an assertion may be good for, from now. Libraries sign for a minute or five; authlib for an hour unless
-/// it is told otherwise. Its id is kept for as long.
+/// The longest time that an assertion may still be valid. Libraries sign for one to five minutes; authlib for an hour
+/// by default. The assertion's id is kept for as long.
 pub const LONGEST_ASSERTION: TimeDelta = TimeDelta::hours(1);
 
 /// The longest `jti`, in bytes.
@@ -28,16 +28,16 @@ pub enum AssertionFault {
     /// `iss` and `sub` are not both the client.
     #[error("iss and sub of the assertion are both to be the client_id")]
     WrongClient,
-    /// Meant for somebody else.
+    /// Meant for another audience.
     #[error("aud of the assertion is to be this issuer or its token endpoint")]
     WrongAudience,
     /// Its `exp` has passed.
     #[error("the assertion has expired")]
     Expired,
-    /// Its `exp` lies too far ahead.
+    /// Its `exp` is too far ahead.
     #[error("the assertion is good for longer than an hour")]
     TooLong,
-    /// Its `nbf` or `iat` lies in the future.
+    /// Its `nbf` or `iat` is in the future.
     #[error("the assertion is not valid yet")]
     NotYetValid,
 }
@@ -51,16 +51,17 @@ pub struct AssertionClaims {
     pub subject: String,
     /// `aud`
     pub audience: Vec<String>,
-    /// `jti`: it is good once.
+    /// `jti`: the assertion may be used once.
     pub id: String,
     /// `exp`
     pub expires_at: DateTime<Utc>,
-    /// The later of `iat` and `nbf`, where there are any.
+    /// The later of `iat` and `nbf`, if present.
     pub valid_from: Option<DateTime<Utc>>,
 }
 
 impl AssertionClaims {
-    /// Reads a claims set. `jti`, which RFC 7523 leaves to us, must be there: without it an assertion could be used again.
+    /// Reads a claims set. `jti`, which RFC 7523 makes optional, is required: without it an assertion could be used
+    /// again.
     pub fn parse(json: &[u8]) -> Result<Self, MalformedAssertion> {
         let claims: Map<String, Value> = serde_json::from_slice(json).map_err(|_| MalformedAssertion)?;
         let audience = match claims.get("aud") {
@@ -82,7 +83,7 @@ impl AssertionClaims {
         })
     }
 
-    /// Judges everything but the signature and whether it was used before. `audiences` are our names.
+    /// Judges everything but the signature and earlier use. `audiences` are our names.
     pub fn judge(&self, client: ClientId, audiences: &[String], now: DateTime<Utc>) -> Result<(), AssertionFault> {
         let client = client.to_string();
         if self.issuer != client || self.subject != client {
@@ -103,9 +104,10 @@ impl AssertionClaims {
         Ok(())
     }
 
-    /// What a store keeps so that it is good once, and until when: after that it has expired.
+    /// The digest that a store keeps so that the assertion is used only once, and until when: after that it has
+    /// expired.
     pub fn use_of(&self, client: ClientId) -> (TokenDigest, DateTime<Utc>) {
-        // The id of a client has always the same length, so that no two pairs are written alike.
+        // A client's id always has the same length, so no two pairs give the same text.
         (TokenDigest::of(format!("{client}{}", self.id).as_bytes()), self.expires_at + LEEWAY)
     }
 }
@@ -117,7 +119,7 @@ fn text(claim: Option<&Value>) -> Result<String, MalformedAssertion> {
     }
 }
 
-/// In seconds, which may have a fraction (RFC 7519 §2).
+/// A time in seconds, possibly with a fraction (RFC 7519 §2).
 fn time(claim: Option<&Value>) -> Result<Option<DateTime<Utc>>, MalformedAssertion> {
     /// The year 9999: adding leeway to later times could overflow.
     const LATEST: f64 = 253_402_300_799.0;
@@ -127,7 +129,7 @@ fn time(claim: Option<&Value>) -> Result<Option<DateTime<Utc>>, MalformedAsserti
             .as_f64()
             .filter(|seconds| (0.0..=LATEST).contains(seconds))
             .and_then(|seconds| {
-                #[expect(clippy::cast_possible_truncation, reason = "it is in range, and the fraction is not wanted")]
+                #[expect(clippy::cast_possible_truncation, reason = "it is in range, and the fraction is dropped")]
                 let whole = seconds as i64;
                 DateTime::from_timestamp(whole, 0)
             })
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_rfc_7523_requires_must_be_there_and_of_the_right_type() {
+    fn claims_required_by_rfc_7523_must_be_present_and_of_the_right_type() {
         for name in ["iss", "sub", "aud", "exp", "jti"] {
             for wrong in [json!(null), json!({}), json!(true), json!("")] {
                 assert_eq!(claims(&json!({name: wrong})), Err(MalformedAssertion), "{name}: {wrong}");
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn each_clients_ids_are_its_own() {
+    fn each_client_has_its_own_assertion_ids() {
         let other = ClientId::from_random([8; 16]);
         let one = claims(&json!({})).unwrap();
         assert_eq!(one.use_of(id()), one.use_of(id()));

@@ -1,4 +1,4 @@
-//! How a client says who it is in a request (RFC 6749 §2.3, RFC 7521 §4.2). Nothing is verified yet.
+//! The client authentication in a request (RFC 6749 §2.3, RFC 7521 §4.2). Nothing is verified yet.
 
 use base64::{
     Engine,
@@ -10,7 +10,7 @@ use url::form_urlencoded;
 
 use crate::domain::gateway::models::{id::ClientId, oauth::Secret};
 
-/// The one kind of assertion there is for clients (RFC 7523 §2.2).
+/// The only supported type of client assertion (RFC 7523 §2.2).
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// With or without `=` at the end.
@@ -19,7 +19,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A request says in two ways who it is from: `invalid_request`.
+/// A request authenticates its client in two ways: `invalid_request`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ContradictoryClient {
     /// RFC 6749 §2.3: "The client MUST NOT use more than one authentication method in each request."
@@ -33,18 +33,18 @@ pub enum ContradictoryClient {
     HalfAnAssertion,
 }
 
-/// Why a request does not say who it is from.
+/// A request does not identify its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PresentedClientError {
     /// `invalid_request`
     #[error(transparent)]
     Contradictory(#[from] ContradictoryClient),
-    /// It does not say, or in a form that nobody can read: `invalid_client`.
+    /// It does not identify a client, or not in a readable form: `invalid_client`.
     #[error("the client has to authenticate: client_secret_basic, client_secret_post or private_key_jwt")]
     Missing,
 }
 
-/// The parameters of a form that say who it is from.
+/// The form parameters that identify the client.
 #[derive(Debug, Clone, Default)]
 pub struct ClientPosted {
     /// `client_id`
@@ -57,7 +57,7 @@ pub struct ClientPosted {
     pub client_assertion: Option<Secret>,
 }
 
-/// Who a request says it is from, and the proof. It does not print the proof.
+/// The client that a request names, and its proof. The proof does not print.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PresentedClient {
     /// A client and its secret: `client_secret_basic` or `client_secret_post`.
@@ -67,9 +67,9 @@ pub enum PresentedClient {
         /// The secret.
         secret: Secret,
     },
-    /// Something signed that names its client itself: `private_key_jwt`.
+    /// A signed text that names its client itself: `private_key_jwt`.
     Assertion {
-        /// `client_id`, if it was sent along: it has to be the same.
+        /// `client_id`, if it was sent along: it must be the same client.
         client_id: Option<String>,
         /// The assertion.
         assertion: Secret,
@@ -77,7 +77,7 @@ pub enum PresentedClient {
 }
 
 impl PresentedClient {
-    /// Finds the one proof in a request. `authorization` is the value of that header, if there is one.
+    /// Finds the single proof in a request. `authorization` is the value of that header, if present.
     pub fn find(authorization: Option<&str>, posted: ClientPosted) -> Result<Self, PresentedClientError> {
         let ClientPosted { client_id, client_secret, client_assertion_type, client_assertion } = posted;
         if client_assertion.is_some() != client_assertion_type.is_some() {
@@ -106,7 +106,7 @@ impl PresentedClient {
     }
 }
 
-/// The id and the secret in `Basic …`: each is form-encoded for itself first (RFC 6749 §2.3.1).
+/// The id and the secret in `Basic …`: each is form-encoded separately first (RFC 6749 §2.3.1).
 fn basic(header: &str) -> Option<(String, Secret)> {
     let (scheme, encoded) = header.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn basic_holds_the_id_and_the_secret_form_encoded_each_for_itself() {
+    fn basic_holds_the_id_and_the_secret_each_form_encoded() {
         let id = id();
         for header in [
             encoded(&format!("{id}:s-%2B")),
@@ -165,12 +165,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_basic_is_no_client() {
+    fn an_invalid_basic_header_is_no_client() {
         for header in ["", "Basic", "Basic ", "Basic ?", "Bearer x", "Basic eA", &encoded("a:"), &encoded(":b")] {
             let found = PresentedClient::find(Some(header), ClientPosted::default());
             assert_eq!(found, Err(PresentedClientError::Missing), "{header}");
         }
-        // The scheme was tried, and the id cannot be one.
+        // The scheme was tried, but the id is invalid.
         let found = PresentedClient::find(Some(&encoded("nobody:s")), ClientPosted::default());
         assert_eq!(found, Ok(PresentedClient::Secret { id: None, secret: Secret::new("s") }));
     }

@@ -28,7 +28,7 @@ fn a_prefix_is_written_decoded_and_kept_encoded() {
 }
 
 #[test]
-fn what_lies_below_a_prefix_begins_at_a_border() {
+fn the_rest_below_a_prefix_begins_at_a_segment_boundary() {
     let below = |path: &str, above: &str| {
         let [path, above] = [path, above].map(|text| text.parse::<PathPrefix>().unwrap());
         path.below(&above).map(|rest| rest.as_str().to_owned())
@@ -39,7 +39,7 @@ fn what_lies_below_a_prefix_begins_at_a_border() {
 }
 
 #[test]
-fn a_set_holds_what_was_put_into_it() {
+fn a_set_contains_what_was_inserted() {
     for (_, one) in Spelling::ALL {
         let set = Spellings::from_iter([one]);
         assert!(!set.is_empty() && set.first_not_in(Spellings::NONE) == Some(one) && set.first_not_in(set).is_none());
@@ -87,7 +87,7 @@ fn letters_of_any_script_have_one_form_without_case() {
     assert_eq!(fold("/é A"), "/é%20a");
     assert_ne!(fold("/a"), fold("/b"));
     assert_ne!(fold("/é"), fold("/e"));
-    // `%2F` stays no slash, and what is not UTF-8 ends nothing.
+    // `%2F` does not become a slash, and invalid UTF-8 ends nothing.
     assert_eq!((without_case("/a%2Fb").as_str(), without_case("/%FFa").as_str()), ("/a%2fb", "/\u{fffd}a"));
     assert_eq!((without_case("/%").as_str(), without_case("/%C3").as_str()), ("/%", "/\u{fffd}"));
 }

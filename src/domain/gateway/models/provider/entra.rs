@@ -1,4 +1,4 @@
-//! Microsoft Entra: which of its tenants' people may sign in.
+//! Microsoft Entra: the tenants whose people may sign in.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -7,45 +7,45 @@ use uuid::{Uuid, uuid};
 /// The tenant of personal Microsoft accounts.
 const CONSUMERS: DirectoryId = DirectoryId(uuid!("9188040d-6c67-4c5b-b112-36a304b66dad"));
 
-/// How we are registered at Entra, and whom we let in.
+/// Our registration at Entra, and the people that may sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntraSettings {
-    /// Where Entra is, without a slash at the end: national clouds have addresses of their own.
+    /// The base URL of Entra, without a slash at the end: national clouds have their own.
     pub authority: String,
-    /// Whose people it sends.
+    /// The tenant that people sign in at.
     pub tenant: EntraTenant,
     /// The tenants whose people may sign in.
     pub tenants: AllowedTenants,
-    /// The groups of which one must be the person's, if it is not all the same: as the claim `groups` names them.
+    /// The groups of which the person must be in one, as the claim `groups` names them. Empty: groups do not matter.
     pub groups: BTreeSet<String>,
 }
 
 /// The tenants whose people may sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowedTenants {
-    /// All whose people Entra sends.
+    /// All tenants that Entra accepts.
     Any,
-    /// These.
+    /// Only these.
     Listed(BTreeSet<DirectoryId>),
 }
 
-/// Whose people Entra sends.
+/// The tenant that people sign in at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntraTenant {
-    /// Those of one tenant.
+    /// One tenant, by id.
     Id(DirectoryId),
-    /// Those of the tenant that has this domain.
+    /// The tenant that has this domain.
     Domain(String),
-    /// People with a personal account.
+    /// Personal accounts.
     Consumers,
-    /// Those of every tenant.
+    /// Every tenant.
     Organizations,
-    /// All of them.
+    /// Every tenant, and personal accounts.
     Common,
 }
 
 impl EntraTenant {
-    /// Reads a tenant; `None` if it is none.
+    /// Parses a tenant; `None` if the text is invalid.
     pub fn parse(text: &str) -> Option<Self> {
         let label = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         match text {
@@ -61,7 +61,7 @@ impl EntraTenant {
         }
     }
 
-    /// Names it in an address.
+    /// Its path segment in URLs.
     pub fn segment(&self) -> String {
         match self {
             Self::Id(id) => id.to_string(),
@@ -77,7 +77,7 @@ impl EntraTenant {
         matches!(self, Self::Organizations | Self::Common)
     }
 
-    /// The tenant, where there is one and it is known beforehand.
+    /// The id of the tenant, if it is a single one and known beforehand.
     pub fn id(&self) -> Option<DirectoryId> {
         match self {
             Self::Id(id) => Some(*id),
@@ -92,7 +92,7 @@ impl EntraTenant {
 pub struct DirectoryId(Uuid);
 
 impl DirectoryId {
-    /// Reads one as Entra writes it, with hyphens; in upper case or lower.
+    /// Parses an id as Entra writes it, with hyphens; in upper or lower case.
     pub fn parse(text: &str) -> Option<Self> {
         const LENGTH: usize = 36;
         Uuid::try_parse(text).ok().filter(|_| text.len() == LENGTH).map(Self)

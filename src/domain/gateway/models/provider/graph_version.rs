@@ -1,10 +1,10 @@
-//! Versions of Facebook's Graph API: each is retired two years after the next one came out.
+//! Versions of Facebook's Graph API: each is retired two years after the next one was released.
 //! Source: <https://developers.facebook.com/docs/graph-api/changelog>.
 
 use chrono::{DateTime, Months, NaiveDate, Utc};
 use url::Url;
 
-/// How long before a version is retired the operator is told.
+/// How long before a version's retirement the operator is warned.
 const TOLD_BEFORE: Months = Months::new(2);
 
 /// The versions whose last day is known, oldest first. Older ones are retired before, newer ones after.
@@ -20,7 +20,7 @@ const fn date(year: i32, month: u32, day: u32) -> NaiveDate {
     }
 }
 
-/// What to say of the version in the path of an endpoint, if it is retired within two months, or may be retired already.
+/// The warning about the version in an endpoint's path, if it is retired within two months or may be retired already.
 pub(super) fn warning(endpoint: &Url, now: DateTime<Utc>) -> Option<String> {
     let (version, numbers) = version_in(endpoint)?;
     let &(oldest, _) = LAST_DAYS.first()?;
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_told_of_two_months_before_it_is_retired() {
+    fn the_operator_is_warned_two_months_before_a_version_is_retired() {
         assert_eq!(said("v25.0", "2028-05-28"), None);
         for day in ["2028-05-29", "2028-07-29", "2030-01-01"] {
             let said = said("v25.0", day).unwrap();
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_one_may_be_retired_and_a_newer_one_is_not() {
+    fn an_older_version_may_be_retired_and_a_newer_one_is_not() {
         let old = said("v24.0", "2026-11-27").unwrap();
         assert!(old.contains("v24.0 is older than v25.0"), "{old}");
         for good in ["v26.0", "v25.1", "v100.0"] {

@@ -1,75 +1,76 @@
-//! Whether a provider serves us, judged by its responses to what we ask for people. What is wrong with a single grant says
+//! The health of a provider, judged by its responses to our requests for people. A failure of a single grant says
 //! nothing about its provider.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// How long a provider must not have failed before it counts as working again. At a limit of requests some succeed while
-/// others fail, and the operator is not to be told at each turn. A grant is tried again no earlier after a failure.
+/// How long a provider must not have failed before it counts as working again. At a rate limit some requests succeed
+/// while others fail, and the operator should not be notified at each change. A grant is retried no earlier after a
+/// failure.
 const QUIET: TimeDelta = TimeDelta::seconds(30);
 
-/// Who can end a trouble.
+/// The party that can end a trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TroubleKind {
     /// The operator: the client id, its secret, or the app's settings at the provider.
     Configuration,
-    /// The provider: it is down, out of reach, too slow, or wants to be asked less.
+    /// The provider: it is down, unreachable, too slow, or limits our rate.
     Outage,
 }
 
-/// Why a provider does not do what it is asked, though nothing is wrong with the grant.
+/// Why a provider fails a request though nothing is wrong with the grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// Who can end it.
+    /// The party that can end it.
     pub kind: TroubleKind,
-    /// The provider's error code, or what is wrong with its response. It holds no secret.
+    /// The provider's error code, or the fault in its response. It contains no secret.
     pub error: String,
 }
 
-/// A trouble that lasts.
+/// A trouble that persists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ongoing {
-    /// As it was at the last failure.
+    /// The trouble at the last failure.
     pub trouble: Trouble,
     /// When it began.
     pub since: DateTime<Utc>,
 }
 
-/// What a response says about the provider.
+/// The evidence of a response about the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Evidence {
-    /// It did what it was asked.
+    /// It served the request.
     Served,
-    /// It refused one grant: it is up, but may not have looked at who we are.
+    /// It refused one grant: it is up, but may not have checked our credentials.
     Up,
-    /// It did not do it, and nothing is wrong with the grant.
+    /// It failed the request, and nothing is wrong with the grant.
     Failed(Trouble),
 }
 
-/// What there is to tell the operator.
+/// News for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
     /// A trouble began, or one of the other kind joined it.
     Trouble(Trouble),
-    /// It is over.
+    /// The trouble is over.
     Over(Ongoing),
 }
 
-/// How a provider does. Each trouble is news once.
+/// The health of a provider. Each trouble is reported once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProviderHealth(Option<State>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct State {
     ongoing: Ongoing,
-    /// The kinds that were told.
+    /// The kinds that were reported.
     told: Vec<TroubleKind>,
     failed_at: DateTime<Utc>,
-    /// Whether there was proof since the last failure that the trouble is over.
+    /// Whether a response since the last failure proves that the trouble is over.
     refuted: bool,
 }
 
 impl ProviderHealth {
-    /// Takes note of a response. Gives what is news.
+    /// Records a response. Returns the news.
     pub fn note(&mut self, evidence: Evidence, now: DateTime<Utc>) -> Vec<News> {
         let over = self.settle(now);
         let begun = match evidence {
@@ -92,7 +93,7 @@ impl ProviderHealth {
         self.0.take_if(is_over).map(|state| News::Over(state.ongoing))
     }
 
-    /// The trouble, if there is one.
+    /// The current trouble, if any.
     pub fn ongoing(&self) -> Option<&Ongoing> {
         self.0.as_ref().map(|state| &state.ongoing)
     }
@@ -139,7 +140,7 @@ mod tests {
         trouble(TroubleKind::Configuration, "invalid_client")
     }
 
-    /// The only news of a response.
+    /// The single piece of news of a response.
     fn one(health: &mut ProviderHealth, evidence: Evidence, seconds: i64) -> Option<News> {
         let mut news = health.note(evidence, at(seconds));
         assert!(news.len() <= 1, "{news:?}");
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trouble_is_told_when_it_begins_and_when_it_is_over() {
+    fn a_trouble_is_reported_when_it_begins_and_when_it_is_over() {
         let mut health = ProviderHealth::default();
         assert_eq!(one(&mut health, Evidence::Served, 0), None);
         assert_eq!(one(&mut health, Evidence::Failed(outage()), 1), Some(News::Trouble(outage())));
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn responses_that_come_and_go_are_one_trouble() {
+    fn alternating_responses_are_one_trouble() {
         let mut health = ProviderHealth::default();
         let mut news = Vec::new();
         for seconds in 0..600 {
@@ -171,13 +172,13 @@ mod tests {
             news.extend(health.note(evidence, at(seconds)));
         }
         assert_eq!(news, [News::Trouble(outage())]);
-        // Nobody need ask for it to be over.
+        // It ends without a further request.
         assert_eq!(health.settle(at(619)), None);
         assert_eq!(health.settle(at(620)), Some(News::Over(Ongoing { trouble: outage(), since: at(0) })));
     }
 
     #[test]
-    fn a_silence_is_no_proof() {
+    fn silence_is_no_proof() {
         let mut health = ProviderHealth::default();
         health.note(Evidence::Failed(outage()), at(0));
         assert_eq!(health.settle(at(100_000)), None);
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_told_once_and_the_last_failure_is_shown() {
+    fn each_kind_is_reported_once_and_the_last_failure_is_shown() {
         let mut health = ProviderHealth::default();
         assert_eq!(one(&mut health, Evidence::Failed(outage()), 0), Some(News::Trouble(outage())));
         assert_eq!(one(&mut health, Evidence::Failed(configuration()), 1), Some(News::Trouble(configuration())));
@@ -207,11 +208,11 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_after_the_end_is_news_again() {
+    fn a_trouble_that_begins_after_the_end_is_news_again() {
         let mut health = ProviderHealth::default();
         health.note(Evidence::Failed(outage()), at(0));
         health.note(Evidence::Served, at(5));
-        // It was over at 30; this is another.
+        // The first was over at 30; this is another.
         let news = health.note(Evidence::Failed(outage()), at(60));
         assert_eq!(news, [News::Over(Ongoing { trouble: outage(), since: at(0) }), News::Trouble(outage())]);
         assert_eq!(health.ongoing().unwrap().since, at(60));

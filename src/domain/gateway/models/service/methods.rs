@@ -1,29 +1,29 @@
-//! The methods that a route takes.
+//! The methods that a route matches.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// The texts are not methods that a route may take.
+/// The texts are not methods that a route may match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("methods in upper case, such as [\"GET\", \"POST\"], one or more; TRACE and CONNECT are never served")]
 pub struct InvalidMethods;
 
-/// The methods that a route takes.
+/// The methods that a route matches.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum Methods {
-    /// Those that no other route of the same path takes.
+    /// All methods that no other route of the same path matches.
     #[default]
     All,
-    /// These. Where `GET` is one of them, `HEAD` is another.
+    /// Only these. `GET` implies `HEAD`.
     Only(Vec<String>),
 }
 
 impl Methods {
-    /// These alone.
+    /// Only these methods.
     ///
     /// # Errors
-    /// When there is none, or one of them is no method or is never served.
+    /// If the list is empty, or one of them is invalid or is never served.
     pub fn only(methods: &[String]) -> Result<Self, InvalidMethods> {
         let good = |method: &String| {
             !method.is_empty()
@@ -42,12 +42,12 @@ impl Methods {
         Ok(Self::Only(methods))
     }
 
-    /// Whether this one is named.
+    /// Whether this method is named.
     pub fn names(&self, method: &str) -> bool {
         self.named().iter().any(|known| known == method)
     }
 
-    /// All that are named.
+    /// All named methods.
     pub fn named(&self) -> &[String] {
         match self {
             Self::All => &[],
@@ -55,7 +55,7 @@ impl Methods {
         }
     }
 
-    /// Whether two routes of one path would compete for a method.
+    /// Whether two routes of one path compete for a method.
     pub fn compete_with(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::All, Self::All) => true,
@@ -93,14 +93,14 @@ mod tests {
     }
 
     #[test]
-    fn head_goes_where_get_goes() {
+    fn head_follows_get() {
         let (get, post) = (only(&["GET"]).unwrap(), only(&["POST"]).unwrap());
         assert!(get.names("GET") && get.names("HEAD") && !get.names("POST") && !get.names("get"));
         assert!(!post.names("HEAD") && !Methods::All.names("GET"));
     }
 
     #[test]
-    fn routes_compete_for_a_method_that_both_take() {
+    fn routes_compete_for_a_method_that_both_match() {
         let (get, head, post) = (only(&["GET"]).unwrap(), only(&["HEAD"]).unwrap(), only(&["POST"]).unwrap());
         assert!(Methods::All.compete_with(&Methods::All) && get.compete_with(&head) && head.compete_with(&get));
         assert!(!get.compete_with(&post) && !get.compete_with(&Methods::All) && !Methods::All.compete_with(&get));

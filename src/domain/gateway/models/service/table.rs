@@ -1,4 +1,4 @@
-//! All routes that there are, and which of them a request is for.
+//! The table of all routes, and the choice of the route for a request.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -9,62 +9,62 @@ use super::{
     Route, ServiceName,
 };
 
-/// All routes, found by longest prefix in as many look-ups as the path has segments, however many routes there are.
+/// All routes, found by longest prefix with as many look-ups as the path has segments, for any number of routes.
 #[derive(Debug, Clone, Default)]
 pub struct RouteTable {
     by_prefix: HashMap<String, Node>,
-    /// The same routes by their prefix without case.
+    /// The same routes by their case-folded prefix.
     by_folded: HashMap<String, Vec<Arc<Route>>>,
-    /// The most segments of any prefix: deeper borders of a path need not be tried.
+    /// The most segments of any prefix: deeper boundaries of a path need not be tried.
     deepest: usize,
-    /// Whether no prefix has an upper-case letter or an escape in it.
+    /// Whether no prefix contains an upper-case letter or an escape.
     plain: bool,
 }
 
 /// The routes of one prefix.
 #[derive(Debug, Clone, Default)]
 struct Node {
-    /// Those that name their methods come first.
+    /// Routes that name their methods come first.
     routes: Vec<Arc<Route>>,
     /// Whether a route for other paths would match as well, if case were ignored.
     has_neighbours: bool,
 }
 
-/// What a route is looked for.
+/// The properties of a request that a route is chosen by.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'r> {
     /// The path in its one form.
     pub path: &'r str,
-    /// What it has in it that servers read in different ways.
+    /// The ambiguous spellings in it.
     pub spellings: Spellings,
     /// The method.
     pub method: &'r str,
-    /// The method that a browser asks about before it uses it, if that is what the request is for.
+    /// For a preflight request: the method that the browser asks about.
     pub preflight_for: Option<&'r str>,
 }
 
-/// What was found.
+/// The result of a look-up.
 #[derive(Debug, Clone, Copy)]
 pub enum Found<'t> {
-    /// The request is for this route.
+    /// This route matches the request.
     Route {
         /// The route.
         route: &'t Arc<Route>,
-        /// Whether other methods of the path are for other routes, or for none.
+        /// Whether other methods of the path belong to other routes, or to none.
         by_method: bool,
     },
-    /// The path is for these routes, and none of them takes the method.
+    /// These routes match the path, and none of them the method.
     OtherMethods(&'t [Arc<Route>]),
-    /// The path may not be spelled in this way.
+    /// The route does not allow this spelling of the path.
     Refused(Spelling),
-    /// The path is for a route, but some server would take it for one that a stricter route is for.
+    /// A route matches, but some server would read the path as one of a stricter route.
     Ambiguous,
-    /// The path is for none.
+    /// No route matches the path.
     Nothing,
 }
 
 impl RouteTable {
-    /// These routes and no others. Of those that compete for a path and a method the first counts.
+    /// A table of exactly these routes. Of those that compete for a path and a method, the first wins.
     pub fn new(routes: impl IntoIterator<Item = Route>) -> Self {
         let mut table = Self { plain: true, ..Self::default() };
         let mut above = HashSet::new();
@@ -87,8 +87,8 @@ impl RouteTable {
         table
     }
 
-    /// The routes that were declared, and for each service that none of them leads to the one that it has by default:
-    /// `/api/<service>/…` → `/…`. Declared routes come first: one that takes the place of a default route replaces it.
+    /// The declared routes, and the default route `/api/<service>/…` → `/…` of each service that none of them leads to.
+    /// Declared routes come first: one with the prefix of a default route replaces it.
     pub fn with_defaults<'s>(
         declared: impl IntoIterator<Item = Route>,
         services: impl IntoIterator<Item = &'s ServiceName>,
@@ -101,7 +101,7 @@ impl RouteTable {
         Self::new(declared.into_iter().chain(defaults))
     }
 
-    /// Which route a request is for.
+    /// Finds the route for a request.
     pub fn find(&self, wanted: Wanted<'_>) -> Found<'_> {
         let Some((prefix, node)) = self.node(wanted.path) else {
             let refused = wanted.spellings.first_not_in(Spellings::NONE);
@@ -123,7 +123,7 @@ impl RouteTable {
 
     /// The routes with the longest prefix of a path.
     fn node<'p>(&self, path: &'p str) -> Option<(&'p str, &Node)> {
-        // Bytes, as a search for a character costs more than all the rest.
+        // Searches bytes, as a search for a character costs more than all the rest.
         let mut borders = path.bytes().enumerate().skip(1).filter(|&(_, byte)| byte == b'/').map(|(at, _)| at);
         let mut candidate_end = borders.nth(self.deepest.saturating_sub(1)).unwrap_or(path.len());
         loop {
@@ -135,8 +135,8 @@ impl RouteTable {
         }
     }
 
-    /// Whether a server that ignores case, or reads what the route lets through in another way, would take the path for one
-    /// that another route is for, by which not everybody may pass who may by `route`.
+    /// Whether a server that ignores case, or interprets an allowed spelling differently, would read the path as one of
+    /// another route, whose access rule some callers that pass `route` do not pass.
     fn is_ambiguous(&self, route: &Route, prefix: &str, wanted: Wanted<'_>) -> bool {
         let Wanted { path, spellings, .. } = wanted;
         if self.plain && spellings.is_empty() && is_plain(&path[prefix.len()..]) {
@@ -147,7 +147,7 @@ impl RouteTable {
             let ends = folded.match_indices('/').map(|(at, _)| at).chain([folded.len()]);
             ends.take(self.deepest + 1).any(|end| {
                 let others = self.by_folded.get(&folded[..end]).into_iter().flatten();
-                // Those that match the path as it is are what the route was chosen from.
+                // The routes that match the path as it is are those that the route was chosen from.
                 let others: Vec<_> = others.filter(|other| !other.matches(path)).collect();
                 let chosen = wanted.choose(&others.iter().copied());
                 !others.is_empty() && !chosen.is_some_and(|other| route.access.implies(&other.access))
@@ -156,7 +156,7 @@ impl RouteTable {
         is_stricter(path) || other_readings(path, spellings).iter().any(|reading| is_stricter(reading))
     }
 
-    /// Every route, by prefix.
+    /// Every route, sorted by prefix.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
         let mut routes: Vec<_> = self.by_prefix.values().flat_map(|node| &node.routes).collect();
         routes.sort_by(|a, b| a.prefix.cmp(&b.prefix));
@@ -165,8 +165,8 @@ impl RouteTable {
 }
 
 impl Wanted<'_> {
-    /// The one of the routes of a path that takes the method. What a browser asks before it uses a method is for the route
-    /// of that method, unless a route names `OPTIONS`.
+    /// The route of a path that matches the method. A preflight request belongs to the route of the method that it asks
+    /// about, unless a route names `OPTIONS`.
     fn choose<'t>(&self, routes: &(impl Iterator<Item = &'t Arc<Route>> + Clone)) -> Option<&'t Arc<Route>> {
         let named = |method| routes.clone().find(|route| route.methods.names(method));
         let rest = || routes.clone().find(|route| route.methods.named().is_empty());
@@ -174,11 +174,11 @@ impl Wanted<'_> {
     }
 }
 
-/// What a path has in it that its route does not let through.
+/// The first spelling in the path that its route does not allow.
 fn refused(route: &Route, wanted: Wanted<'_>) -> Option<Spelling> {
     let spelling = wanted.spellings.first_not_in(route.allow);
     spelling.or_else(|| {
-        // `//host/…` at the beginning is another host in the eyes of some.
+        // Some servers read `//host/…` at the beginning as another host.
         let pieces = route.upstream_pieces(wanted.path);
         pieces
             .is_some_and(|[prefix, rest]| prefix.is_empty() && rest.starts_with("//"))
@@ -186,7 +186,7 @@ fn refused(route: &Route, wanted: Wanted<'_>) -> Option<Spelling> {
     })
 }
 
-/// Whether nobody who ignores case can take the text for another.
+/// Whether no case-insensitive server can read the text as another.
 fn is_plain(text: &str) -> bool {
     !text.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'%')
 }

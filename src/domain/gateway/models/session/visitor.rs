@@ -1,18 +1,19 @@
-//! What is kept of who signed in: enough for a person to tell their own browser from a stranger's in a list, and no more.
+//! The browser and network of a sign-in: enough for a person to distinguish their own browser from a stranger's in a
+//! list, and no more.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What is kept of a sign-in's `User-Agent` and address, as long as the session lasts. Neither the header nor the whole
-/// address is: words of ours say which kind of browser it was, and the address is cut to the network that it lies in.
+/// The stored summary of a sign-in's `User-Agent` and address, kept as long as the session lasts. Neither the header
+/// nor the whole address is stored: fixed words name the kind of browser, and the address is cut to its network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Visitor {
-    /// `Firefox on Windows`: no version, and nothing that the client could have worded.
+    /// `Firefox on Windows`: no version, and no words of the client.
     pub browser: Option<String>,
     /// `203.0.113.0/24`, or a `/48` of IPv6.
     pub network: Option<String>,
 }
 
-/// The first that is found counts: most browsers name others beside themselves.
+/// The first match counts: most browsers name others beside themselves.
 const BROWSERS: &[(&str, &str)] = &[
     ("KAKAOTALK", "KakaoTalk"),
     ("NAVER(", "Naver"),
@@ -28,7 +29,7 @@ const BROWSERS: &[(&str, &str)] = &[
     ("curl/", "curl"),
 ];
 
-/// As above: Android says Linux, and an iPhone says Mac OS X.
+/// The first match counts, as above: Android says Linux, and an iPhone says Mac OS X.
 const SYSTEMS: &[(&str, &str)] = &[
     ("Android", "Android"),
     ("iPhone", "iPhone"),
@@ -40,7 +41,7 @@ const SYSTEMS: &[(&str, &str)] = &[
 ];
 
 impl Visitor {
-    /// What is kept of this header and this address.
+    /// The summary of this header and this address.
     pub fn of(user_agent: Option<&str>, address: Option<IpAddr>) -> Self {
         Self { browser: user_agent.and_then(described), network: address.map(network) }
     }
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_browser_is_told_by_words_of_ours() {
+    fn a_browser_is_named_by_fixed_words() {
         for (user_agent, words) in [
             ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Windows"),
             (
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_address_the_network_is_kept() {
+    fn only_the_network_of_an_address_is_kept() {
         for (address, network) in [
             ("203.0.113.77", "203.0.113.0/24"),
             ("::ffff:203.0.113.77", "203.0.113.0/24"),

@@ -1,5 +1,5 @@
-//! Access tokens: JWTs as RFC 9068 has them. Here are the claims and how they are judged; signatures are the business of
-//! whoever implements [`SignatureVerifier`].
+//! Access tokens: JWTs by RFC 9068. This module holds the claims and how they are judged; signatures are verified by
+//! the implementations of [`SignatureVerifier`].
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
@@ -12,15 +12,16 @@ use crate::domain::gateway::models::{
     scope::Scope,
 };
 
-/// How far apart two clocks may be when a time claim is judged. RFC 8725 allows "a few minutes" at most; every second more
-/// is a second that an expired token still works. The deny-list keeps a revocation this much longer than the token lives.
+/// The clock difference that is tolerated when a time claim is judged. RFC 8725 allows "a few minutes" at most; with
+/// every second more, an expired token works for a second longer. The deny-list keeps a revocation this much longer
+/// than the token lives.
 pub const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 
-/// Claims that are ours to write; a caller's own claims may not use these names.
+/// Claims that only the gateway writes; a caller's own claims may not use these names.
 pub const RESERVED_CLAIMS: [&str; 12] =
     ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "client_id", "scope", "cnf", "act"];
 
-/// Whether a claim of this name is written by the gateway alone.
+/// Whether only the gateway writes a claim of this name.
 pub fn is_reserved_claim(name: &str) -> bool {
     RESERVED_CLAIMS.contains(&name)
 }
@@ -28,28 +29,28 @@ pub fn is_reserved_claim(name: &str) -> bool {
 /// Why a token is not accepted. The codes are part of the HTTP contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 pub enum Rejection {
-    /// Not a token of ours in form: not three parts, not JSON, a claim missing or of the wrong type, the wrong `typ`.
+    /// Not in the form of our tokens: not three parts, not JSON, a claim missing or of the wrong type, the wrong `typ`.
     #[error("the token is malformed")]
     Malformed,
-    /// The signature does not match, or the algorithm is not the one the key is for.
+    /// The signature does not match, or the algorithm is not that of the key.
     #[error("the token's signature is not valid")]
     BadSignature,
-    /// No key of ours has this `kid`.
+    /// None of our keys has this `kid`.
     #[error("the token was signed with a key that is not known here")]
     UnknownKey,
     /// Its `exp` has passed.
     #[error("the token has expired")]
     Expired,
-    /// Its `nbf` or `iat` lies in the future.
+    /// Its `nbf` or `iat` is in the future.
     #[error("the token is not valid yet")]
     NotYetValid,
-    /// Issued by somebody else.
+    /// Issued by another issuer.
     #[error("the token was issued by someone else")]
     WrongIssuer,
-    /// Meant for somebody else.
+    /// Meant for another audience.
     #[error("the token is meant for another audience")]
     WrongAudience,
-    /// It, or the family it belongs to, was revoked.
+    /// The token or its family was revoked.
     #[error("the token was revoked")]
     Revoked,
     /// An opaque token that is not known here.
@@ -92,7 +93,7 @@ impl Rejection {
 #[error("the claims are not those of an access token")]
 pub struct MalformedClaims;
 
-/// The claims of an access token (RFC 9068 §2.2), plus `sid`, the family it belongs to.
+/// The claims of an access token (RFC 9068 §2.2), and `sid`, the family that it belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AccessClaims {
     /// `iss`
@@ -120,7 +121,7 @@ pub struct AccessClaims {
 }
 
 impl AccessClaims {
-    /// Reads a claims set. Every claim that RFC 9068 requires must be there and of the right type (RFC 8725 §3.11).
+    /// Reads a claims set. Every claim that RFC 9068 requires must be present and of the right type (RFC 8725 §3.11).
     pub fn parse(json: &[u8]) -> Result<Self, MalformedClaims> {
         let mut claims: Map<String, Value> = serde_json::from_slice(json).map_err(|_| MalformedClaims)?;
         let audience = match claims.remove("aud") {
@@ -183,7 +184,7 @@ impl AccessClaims {
         self.judge_times(now)
     }
 
-    /// Judges who issued it and its times, whomever it is meant for.
+    /// Judges the issuer and the times, for any audience.
     pub fn judge_as_issuer(&self, issuer: &str, now: DateTime<Utc>) -> Result<(), Rejection> {
         if self.issuer != issuer {
             return Err(Rejection::WrongIssuer);
@@ -191,7 +192,7 @@ impl AccessClaims {
         self.judge_times(now)
     }
 
-    /// Whether it may still be good on any replica, whose clock may be another.
+    /// Whether it may still be valid on any replica, as their clocks may differ.
     pub fn may_be_live(&self, now: DateTime<Utc>) -> bool {
         now < self.expires_at + LEEWAY + CLOCKS_APART
     }
@@ -206,12 +207,12 @@ impl AccessClaims {
         Ok(())
     }
 
-    /// The machine client that it was issued to, if it was to one.
+    /// The machine client that it was issued to, if any.
     pub fn client(&self) -> Option<ClientId> {
         self.client_id.parse().ok()
     }
 
-    /// The caller that these claims speak of.
+    /// The caller that these claims describe.
     pub fn identity(&self) -> Identity {
         let mut claims = self.extra.clone();
         claims.insert(CLIENT_ID_CLAIM.to_owned(), self.client_id.clone().into());
@@ -251,17 +252,17 @@ fn time(claims: &mut Map<String, Value>, name: &str) -> Result<Option<DateTime<U
     }
 }
 
-/// What a token must say to be accepted here.
+/// The values that an accepted token must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expectations {
-    /// The issuer: ourselves.
+    /// The issuer: this gateway.
     pub issuer: String,
-    /// The audience that must be among the token's.
+    /// The audience that the token's must contain.
     pub audience: String,
 }
 
-/// Checks a token's form and signature with the keys that are good at `now`. The claims it returns are authentic, but not
-/// yet judged: see [`AccessClaims::judge`].
+/// Checks a token's form and signature with the keys that are valid at `now`. The returned claims are authentic, but
+/// not yet judged: see [`AccessClaims::judge`].
 pub trait SignatureVerifier: Send + Sync {
     /// The authentic claims of `token`.
     ///
@@ -269,7 +270,7 @@ pub trait SignatureVerifier: Send + Sync {
     /// `Malformed`, `UnknownKey` or `BadSignature`.
     fn verify(&self, token: &str) -> Result<AccessClaims, Rejection>;
 
-    /// Whether the key `kid` is one of those that count.
+    /// Whether the key `kid` is one of the valid ones.
     fn knows(&self, kid: &str) -> bool;
 }
 
@@ -307,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_is_the_gateways_is_none_of_the_callers_own() {
+    fn a_claim_of_the_gateway_is_none_of_the_callers_own() {
         let mut with = claims();
         for name in ["cnf", "act"] {
             with[name] = json!({"sub": "u2"});
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn every_required_claim_must_be_there_and_of_its_type() {
+    fn every_required_claim_must_be_present_and_of_its_type() {
         for name in ["iss", "sub", "aud", "client_id", "jti", "sid", "iat", "exp"] {
             let mut without = claims();
             without.as_object_mut().unwrap().remove(name);
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_until_its_expiry_and_the_leeway_and_no_longer() {
+    fn a_token_is_valid_until_its_expiry_and_the_leeway_and_no_longer() {
         let claims = parse(&claims()).unwrap();
         assert_eq!(claims.judge(&expected(), at(2004)), Ok(()));
         assert_eq!(claims.judge(&expected(), at(2005)), Err(Rejection::Expired));
@@ -376,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn its_issuer_judges_a_token_for_whomever_it_is() {
+    fn the_issuer_judges_a_token_for_any_audience() {
         let mut for_another = claims();
         for_another["aud"] = json!("orders");
         let claims = parse(&for_another).unwrap();
@@ -395,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_which_machine_client_it_was_issued_to() {
+    fn a_token_names_the_machine_client_it_was_issued_to() {
         let client = ClientId::from_random([3; 16]);
         let mut of_machine = claims();
         of_machine["client_id"] = json!(client.to_string());
@@ -404,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_has_a_code_of_its_own() {
+    fn every_reason_has_its_own_code() {
         let codes: std::collections::BTreeSet<_> = Rejection::ALL.into_iter().map(Rejection::code).collect();
         assert_eq!(codes.len(), Rejection::ALL.len());
     }

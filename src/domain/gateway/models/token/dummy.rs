@@ -1,4 +1,4 @@
-//! Dummy tokens (development only): any text, registered as a token, so that a beginner sees that what was typed into
+//! Dummy tokens (development only): any text, registered as a token, so that a beginner sees that the text typed into
 //! Swagger arrived. They are the one exception to "a token is never printed".
 
 use chrono::{DateTime, Utc};
@@ -11,13 +11,14 @@ use crate::domain::gateway::models::{
     scope::Scope,
 };
 
-/// The longest text, in bytes: it must fit into an `Authorization` header beside the others (the head is limited to 16 KiB).
+/// The longest text, in bytes: it must fit into an `Authorization` header beside the other headers (the head is limited
+/// to 16 KiB).
 pub const MAX_DUMMY_TEXT_BYTES: usize = 4096;
 
 /// The text cannot be a dummy token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InvalidDummyText {
-    /// Nothing, or only blanks.
+    /// Empty, or only blanks.
     #[error("type at least one character that is not a blank")]
     Blank,
     /// Longer than a header may be.
@@ -26,7 +27,7 @@ pub enum InvalidDummyText {
     /// It could not be sent in an `Authorization` header.
     #[error("a token is sent in an HTTP header, so it cannot hold control characters or begin or end with a blank")]
     Unsendable,
-    /// It would be two things at once: printed though it may be somebody's secret, and out of reach of a revocation.
+    /// It would be two things at once: printed although it may be a real secret, and not revocable.
     #[error("this has the form of a refresh token, which is a secret; type something else")]
     RefreshToken,
 }
@@ -36,7 +37,7 @@ pub enum InvalidDummyText {
 pub struct DummyText(String);
 
 impl DummyText {
-    /// Takes any text that an `Authorization` header can carry, but for refresh tokens.
+    /// Accepts any text that an `Authorization` header can carry, except refresh tokens.
     pub fn parse(text: &str) -> Result<Self, InvalidDummyText> {
         if text.trim().is_empty() {
             Err(InvalidDummyText::Blank)
@@ -56,7 +57,7 @@ impl DummyText {
         &self.0
     }
 
-    /// What it is found by.
+    /// The digest that it is found by.
     pub fn digest(&self) -> TokenDigest {
         TokenDigest::of(self.0.as_bytes())
     }
@@ -65,19 +66,19 @@ impl DummyText {
 /// A registered dummy token. The same text registered again is a new token under the same digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DummyToken {
-    /// Names this registration.
+    /// The id of this registration.
     pub id: TokenId,
-    /// What it is found by.
+    /// The digest that it is found by.
     pub digest: TokenDigest,
-    /// The family of the refresh token that was given along.
+    /// The family of the refresh token that was issued with it.
     pub family: FamilyId,
     /// The test identity.
     pub subject: String,
-    /// What the test identity may do.
+    /// The scope of the test identity.
     pub scope: Scope,
-    /// When it was typed.
+    /// When it was registered.
     pub created_at: DateTime<Utc>,
-    /// From when on it is refused.
+    /// When it expires.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_text_that_a_header_can_carry_is_taken_as_it_is() {
+    fn any_text_that_a_header_can_carry_is_accepted_unchanged() {
         for text in [
             "a",
             "hello world",
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_header_cannot_carry_is_refused_with_the_reason() {
+    fn texts_that_a_header_cannot_carry_are_refused_with_the_reason() {
         for (text, why) in [
             ("", InvalidDummyText::Blank),
             (" \t\n", InvalidDummyText::Blank),

@@ -1,5 +1,5 @@
-//! Refresh tokens: 256 random bits, stored as SHA-256, one use (RFC 9700 §4.14.2). All that descend from one creation
-//! form a family, which is revoked as a whole when a used one turns up again.
+//! Refresh tokens: 256 random bits, stored as SHA-256, used once (RFC 9700 §4.14.2). All that descend from one creation
+//! form a family, which is revoked as a whole when a used token is presented again.
 
 use std::fmt;
 
@@ -23,7 +23,8 @@ const PREFIX: &str = "gwr_";
 #[error("not a refresh token of this gateway")]
 pub struct MalformedRefreshToken;
 
-/// SHA-256 of an opaque token: what a store may hold. Enough to find the token, useless to whoever steals the store.
+/// SHA-256 of an opaque token: the form that a store may hold. Enough to find the token, useless to a thief of the
+/// store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TokenDigest([u8; 32]);
 
@@ -45,7 +46,7 @@ impl From<[u8; 32]> for TokenDigest {
     }
 }
 
-/// A refresh token in clear. It has no `Debug` and no `Display`: only [`RefreshToken::expose`] gives the text.
+/// A refresh token in clear. It has no `Debug` and no `Display`: only [`RefreshToken::expose`] returns the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RefreshToken(String);
 
@@ -64,12 +65,12 @@ impl RefreshToken {
         }
     }
 
-    /// What a store may hold of it.
+    /// The digest that a store may hold.
     pub fn digest(&self) -> TokenDigest {
         TokenDigest::of(self.0.as_bytes())
     }
 
-    /// The text, for the answer to its owner and for nothing else.
+    /// The text, for the response to its owner and for nothing else.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -81,15 +82,16 @@ impl fmt::Debug for RefreshToken {
     }
 }
 
-/// Of the used refresh tokens of a family every 32nd is kept until it expires. One in between can be told by it: its successors
-/// can be derived (at most this many), and one of them is kept. So a reuse is noticed however long ago the token was used.
+/// Every 32nd used refresh token of a family is kept until it expires. A token in between is recognised by its
+/// successors: they can be derived (at most this many), and one of them is kept. So reuse is noticed however long ago
+/// the token was used.
 pub const KEPT_GENERATIONS: i32 = 32;
 
-/// How often a family may rotate. It bounds what one family takes in a store to 2,048 used tokens; at a rotation a minute it is
-/// reached after 45 days.
+/// How often a family may rotate. It limits one family in a store to 2,048 used tokens; with one rotation per minute it
+/// is reached after 45 days.
 pub const MAX_GENERATION: i32 = 1 << 16;
 
-/// All tokens that descend from one creation, and what each of them says.
+/// All tokens that descend from one creation, and the content of its access tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenFamily {
     /// The `sid` of its access tokens.
@@ -112,7 +114,7 @@ pub struct TokenFamily {
     pub access_expires_at: DateTime<Utc>,
     /// When it was revoked, if it was.
     pub revoked_at: Option<DateTime<Utc>>,
-    /// The session whose browser asked for it: it ends with that.
+    /// The session whose browser asked for it: it ends with that session.
     pub session: Option<SessionId>,
 }
 
@@ -124,12 +126,12 @@ impl TokenFamily {
         self
     }
 
-    /// The machine client that it was issued to, if it was to one.
+    /// The machine client that it was issued to, if any.
     pub fn client(&self) -> Option<ClientId> {
         self.client_id.parse().ok()
     }
 
-    /// Whether an access token of it may still be good on any replica: only then is a deny-list entry needed.
+    /// Whether an access token of it may still be valid on any replica: only then is a deny-list entry needed.
     pub fn may_have_live_access_tokens(&self, now: DateTime<Utc>) -> bool {
         now < self.access_expires_at + LEEWAY + CLOCKS_APART
     }
@@ -147,7 +149,7 @@ pub struct NewRefreshToken {
     pub digest: TokenDigest,
     /// When it is issued.
     pub issued_at: DateTime<Utc>,
-    /// From when on it is refused.
+    /// When it expires.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -158,47 +160,47 @@ pub struct RefreshRecord {
     pub family: TokenFamily,
     /// When it was issued.
     pub issued_at: DateTime<Utc>,
-    /// From when on it is refused.
+    /// When it expires.
     pub expires_at: DateTime<Utc>,
     /// When it was exchanged for its successor, if it was.
     pub consumed_at: Option<DateTime<Utc>>,
 }
 
-/// The wish to exchange a refresh token for its successor.
+/// A request to exchange a refresh token for its successor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotation {
     /// The token presented.
     pub presented: TokenDigest,
-    /// What replaces it.
+    /// The token that replaces it.
     pub successor: NewRefreshToken,
-    /// For how long after its use the same token still gets the same successor (a lost answer is not a theft).
+    /// How long after its use the same token still gets the same successor (a lost response is not a theft).
     pub grace: TimeDelta,
-    /// When this happens.
+    /// The time of the rotation.
     pub now: DateTime<Utc>,
 }
 
-/// What became of a [`Rotation`].
+/// The outcome of a [`Rotation`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum RotationOutcome {
-    /// The presented token is used up and the successor stored.
+    /// The presented token is used up and the successor is stored.
     Rotated(TokenFamily),
-    /// The presented token was used less than the grace period ago, and its successor was not used yet; nothing changed but the
-    /// family's newest access expiry.
+    /// The presented token was used less than the grace period ago, and its successor is unused; nothing changed but
+    /// the family's newest access expiry.
     Replayed {
         /// The family.
         family: TokenFamily,
         /// The successor that was stored when it was used.
         successor: TokenDigest,
     },
-    /// The presented token was used less than the grace period ago, and so was its successor: whoever presents it is late. It
-    /// gets nothing, and nothing changed.
+    /// The presented token was used less than the grace period ago, and its successor was used, too: the request is
+    /// late. It gets no tokens, and nothing changed.
     Superseded,
-    /// The presented token was used before: someone has a copy. The family is revoked now, and this is its revocation.
+    /// The presented token was used before: a copy of it exists. The family is now revoked, and this is its revocation.
     Reused {
         /// The family, now revoked.
         family: TokenFamily,
     },
-    /// The presented token was never used and has expired, or its family has rotated as often as any may.
+    /// The presented token was never used and has expired, or its family has rotated as often as allowed.
     Expired,
     /// Its family is revoked already.
     Revoked,
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_another_form_is_refused() {
+    fn texts_of_another_form_are_refused() {
         let good = RefreshToken::from_random([7; 32]);
         let good = good.expose();
         for text in [

@@ -1,4 +1,4 @@
-//! What a caller asks for when it wants a token, and what it gets.
+//! A caller's request for tokens, and the issued tokens.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{AccessClaims, DummyToken, RefreshToken, Rejection, TokenFamily};
 use crate::domain::gateway::models::{id::ClientId, scope::Scope};
 
-/// The wish for a pair of tokens. What is left out is filled in by the service.
+/// A request for a pair of tokens. The service fills in what is left out.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TokenRequest {
     /// `sub`; default: the caller's own, else `developer`.
@@ -17,39 +17,39 @@ pub struct TokenRequest {
     pub audience: Option<String>,
     /// The caller's own claims.
     pub claims: Map<String, Value>,
-    /// The life of each access token; default: a setting.
+    /// The lifetime of each access token; default: a setting.
     pub access_ttl: Option<TimeDelta>,
-    /// The machine client that asks, and that they are issued to; default: none, they are for whoever holds them.
+    /// The machine client that asks, and that they are issued to; default: none, they are valid for any holder.
     pub client: Option<ClientId>,
 }
 
-/// A pair of tokens, fresh from the press.
+/// A newly issued pair of tokens.
 #[derive(Debug, Clone)]
 pub struct IssuedTokens {
     /// The signed access token.
     pub access_token: AccessToken,
-    /// How long it lives.
+    /// Its lifetime.
     pub access_ttl: TimeDelta,
     /// The refresh token.
     pub refresh_token: RefreshToken,
-    /// How long that one may lie unused.
+    /// How long the refresh token may stay unused.
     pub refresh_ttl: TimeDelta,
-    /// What they allow.
+    /// Their scope.
     pub scope: Scope,
-    /// When they were made.
+    /// When they were issued.
     pub created_at: DateTime<Utc>,
 }
 
-/// What a machine client gets at the token endpoint.
+/// The tokens that a machine client gets at the token endpoint.
 #[derive(Debug, Clone)]
 pub struct IssuedToClient {
     /// The signed access token.
     pub access_token: AccessToken,
-    /// How long it lives.
+    /// Its lifetime.
     pub access_ttl: TimeDelta,
-    /// What it allows.
+    /// Its scope.
     pub scope: Scope,
-    /// Gives the next one. A client that asked for itself gets none: it can always ask again (RFC 6749 §4.4.3).
+    /// Gives the next access token. A client that acts for itself gets none: it can always ask again (RFC 6749 §4.4.3).
     pub refresh_token: Option<RefreshToken>,
 }
 
@@ -58,12 +58,12 @@ pub struct IssuedToClient {
 pub struct AccessToken(String);
 
 impl AccessToken {
-    /// Takes a token that was just signed.
+    /// Takes a newly signed token.
     pub fn new(signed: String) -> Self {
         Self(signed)
     }
 
-    /// The text, for the answer to its owner and for nothing else.
+    /// The text, for the response to its owner and for nothing else.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -78,28 +78,28 @@ impl std::fmt::Debug for AccessToken {
 /// A registered dummy token and the refresh token that comes with it.
 #[derive(Debug, Clone)]
 pub struct IssuedDummy {
-    /// What was registered.
+    /// The registered token.
     pub dummy: DummyToken,
     /// Gives a real pair for the same test identity.
     pub refresh_token: RefreshToken,
 }
 
-/// What there is to say of a token that was looked at.
+/// The result of verifying a token.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verification {
-    /// A good access token.
+    /// A valid access token.
     Access(AccessClaims),
-    /// A good refresh token: unused, unexpired, of a family that is not revoked.
+    /// A valid refresh token: unused, unexpired, of a family that is not revoked.
     Refresh {
-        /// What it is a token of.
+        /// The family that it belongs to.
         family: TokenFamily,
         /// When it was issued.
         issued_at: DateTime<Utc>,
-        /// From when on it is refused.
+        /// When it expires.
         expires_at: DateTime<Utc>,
     },
-    /// A good dummy token.
+    /// A valid dummy token.
     Dummy(DummyToken),
-    /// Not good, and why.
+    /// Invalid, and the reason.
     Inactive(Rejection),
 }

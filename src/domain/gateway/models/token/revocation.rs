@@ -1,38 +1,39 @@
-//! Revocation: a deny-list of token and family ids, each kept until the last token it could concern is dead.
+//! Revocation: a deny-list of token and family ids. An entry is kept until the last token that it could concern has
+//! expired.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use imbl::{HashMap, OrdSet};
 
 use crate::domain::gateway::models::id::Revocable;
 
-/// How far apart the clocks of replicas may be. What is dead by one clock may be alive by another: it is still revoked, and
-/// nothing in a store is forgotten before it is dead by every clock.
+/// The largest clock difference between replicas. A token that has expired by one clock may be live by another: it is
+/// still revoked, and a store forgets nothing before it has expired by every clock.
 pub const CLOCKS_APART: TimeDelta = TimeDelta::minutes(5);
 
 /// One entry of the deny-list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Revocation {
-    /// What is revoked.
+    /// The revoked id.
     pub id: Revocable,
-    /// When the last token that it concerns is dead, leeway included; from then on the entry may be forgotten.
+    /// When the last token that it concerns has expired, including the leeway; from then on the entry may be forgotten.
     pub expires_at: DateTime<Utc>,
 }
 
-/// How far a reader of the deny-list has come. Starts at the default, which is before everything.
+/// The position that a reader of the deny-list has reached. The default is before everything.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RevocationCursor(pub i64);
 
-/// An entry of the deny-list with its place in it.
+/// An entry of the deny-list with its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordedRevocation {
-    /// Its place. Places become visible in their order, so whoever has read up to one has missed nothing before it.
+    /// Its position. Positions become visible in order, so a reader that has reached one has missed nothing before it.
     pub cursor: RevocationCursor,
     /// The entry.
     pub revocation: Revocation,
 }
 
-/// The deny-list in memory. A persistent map: a copy costs nothing and shares its parts with the original, so that a
-/// million entries slow neither a snapshot nor a look-up.
+/// The deny-list in memory. A persistent map: a copy costs nothing and shares its parts with the original, so a million
+/// entries slow down neither a snapshot nor a look-up.
 #[derive(Debug, Clone, Default)]
 pub struct Revocations {
     expiry_of: HashMap<Revocable, DateTime<Utc>>,
@@ -45,7 +46,7 @@ impl Revocations {
         !self.expiry_of.is_empty() && ids.iter().any(|id| self.expiry_of.contains_key(id))
     }
 
-    /// Adds an entry. Of two entries for the same id the later expiry counts.
+    /// Adds an entry. Of two entries for the same id, the later expiry counts.
     pub fn insert(&mut self, revocation: Revocation) {
         let Revocation { id, expires_at } = revocation;
         if let Some(known) = self.expiry_of.get(&id).copied() {
@@ -58,7 +59,7 @@ impl Revocations {
         self.by_expiry.insert((expires_at, id));
     }
 
-    /// Forgets the entries that can no longer concern a live token, and says how many they were.
+    /// Forgets the entries that can no longer concern a live token, and returns their number.
     pub fn forget_expired(&mut self, now: DateTime<Utc>) -> usize {
         let mut forgotten = 0;
         while let Some((expires_at, id)) = self.by_expiry.get_min().copied() {
@@ -72,12 +73,12 @@ impl Revocations {
         forgotten
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.expiry_of.len()
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.expiry_of.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What a store of log-ins with passwords owes. Here are the values that its cases store.
+//! Contract of a store of password logins. The values of its cases are here.
 
 use std::sync::Arc;
 
@@ -23,17 +23,17 @@ over_every_store!(
     a_log_in_is_read_back_whole,
     an_email_is_found_however_it_is_written,
     a_taken_email_or_account_is_a_conflict_and_nothing_is_stored,
-    of_sign_ups_at_once_with_one_email_one_wins,
+    of_concurrent_sign_ups_with_one_email_one_wins,
     a_log_in_is_added_once,
-    of_log_ins_added_at_once_one_wins,
+    of_concurrently_added_log_ins_one_wins,
     a_hash_is_replaced_if_it_is_the_one_that_was_read,
     an_email_is_no_identity,
-    a_provider_is_taken_unless_it_is_the_last_way_in,
-    of_two_last_ways_in_one_stays,
+    a_provider_is_unlinked_unless_it_is_the_last_way_in,
+    of_two_concurrent_unlinks_one_leaves_the_last_way_in,
     no_grant_outlives_its_identity,
 );
 
-/// Unlike the ids of everything else.
+/// Unlike all other ids.
 fn account(n: u8) -> Account {
     Account { id: AccountId::from_random([0xa0 + n; 16]), created_at: at(0) }
 }
@@ -42,7 +42,7 @@ fn email(n: u8) -> Email {
     Email::parse(&format!("Person{n}@Example.com")).unwrap()
 }
 
-/// That uses every field, with text that a careless store would change.
+/// A login that uses every field, with text that a careless store would change.
 fn login(n: u8) -> PasswordLogin {
     PasswordLogin {
         account: account(n).id,
@@ -87,7 +87,7 @@ async fn signed_up(store: &Store, n: u8) -> Account {
     account(n)
 }
 
-/// An account that knows no password.
+/// An account without a password.
 async fn met(store: &Store, n: u8) -> Account {
     let identity = identity("google", &format!("met {n}"));
     store.oauth.account_of(&identity, &account(n)).await.unwrap()
@@ -111,7 +111,7 @@ async fn a_log_in_is_read_back_whole(store: &Store) {
     }
     let found = store.accounts.find_login(&email(1)).await.unwrap().unwrap();
     assert_eq!(found.email.as_str(), "Person1@Example.com", "as it was written");
-    // Who was met at a provider has none.
+    // A person who signed in at a provider has none.
     let jane = met(store, 3).await;
     let profile = Profile { account: jane, login: None, identities: vec![identity("google", "met 3")] };
     assert_eq!(store.accounts.profile(account(3).id).await.unwrap(), Some(profile));
@@ -138,7 +138,7 @@ async fn a_taken_email_or_account_is_a_conflict_and_nothing_is_stored(store: &St
     assert_eq!(store.accounts.find_login(&email(1)).await.unwrap(), Some(login(1)));
 }
 
-async fn of_sign_ups_at_once_with_one_email_one_wins(store: &Store) {
+async fn of_concurrent_sign_ups_with_one_email_one_wins(store: &Store) {
     let start = Arc::new(Barrier::new(8));
     let mut tasks = JoinSet::new();
     for n in 1..=8 {
@@ -172,7 +172,7 @@ async fn a_log_in_is_added_once(store: &Store) {
     assert_eq!((profile.login, profile.identities.len()), (Some(login(1)), 1));
 }
 
-async fn of_log_ins_added_at_once_one_wins(store: &Store) {
+async fn of_concurrently_added_log_ins_one_wins(store: &Store) {
     met(store, 1).await;
     let start = Arc::new(Barrier::new(8));
     let mut tasks = JoinSet::new();
@@ -203,7 +203,7 @@ async fn a_hash_is_replaced_if_it_is_the_one_that_was_read(store: &Store) {
             .unwrap()
     );
     assert_eq!(logins(store, 1).await, Some(login(1)));
-    // Nothing else is.
+    // Nothing else changes.
     let other = PasswordLogin { email: email(9), name: None, ..newer.clone() };
     assert!(store.peer_accounts.replace_hash(&login(1).hash, &other).await.unwrap());
     assert_eq!(logins(store, 1).await, Some(newer.clone()));
@@ -213,19 +213,19 @@ async fn a_hash_is_replaced_if_it_is_the_one_that_was_read(store: &Store) {
 
 async fn an_email_is_no_identity(store: &Store) {
     signed_up(store, 1).await;
-    // Vouched for by the provider, and the same to the letter.
+    // The provider vouches for it, and it is the same character for character.
     let jane = store.oauth.account_of(&identity("google", "jane"), &account(2)).await.unwrap();
     assert_eq!(jane, account(2));
     assert_eq!(logins(store, 2).await, None);
     assert_eq!(store.accounts.profile(account(1).id).await.unwrap().unwrap().identities, []);
 }
 
-async fn a_provider_is_taken_unless_it_is_the_last_way_in(store: &Store) {
+async fn a_provider_is_unlinked_unless_it_is_the_last_way_in(store: &Store) {
     let google = "google".parse().unwrap();
     let github = "github".parse().unwrap();
     assert_eq!(store.accounts.unlink(account(1).id, &google).await.unwrap(), UnlinkOutcome::NotLinked);
     let jane = met(store, 1).await;
-    // Two identities at one provider are still one way in.
+    // Two identities at one provider are still one way to sign in.
     store.oauth.link(&identity("google", "second"), &jane).await.unwrap();
     assert_eq!(store.accounts.unlink(jane.id, &google).await.unwrap(), UnlinkOutcome::LastWayIn);
     assert_eq!(store.accounts.unlink(jane.id, &github).await.unwrap(), UnlinkOutcome::NotLinked);
@@ -245,13 +245,13 @@ async fn a_provider_is_taken_unless_it_is_the_last_way_in(store: &Store) {
     assert_eq!(store.oauth.identities_of(stranger.id).await.unwrap().len(), 2);
     assert_eq!(store.accounts.unlink(jane.id, &google).await.unwrap(), UnlinkOutcome::NotLinked);
     assert_eq!(store.accounts.unlink(jane.id, &github).await.unwrap(), UnlinkOutcome::LastWayIn);
-    // With a password it is not the last.
+    // With a password it is not the last one.
     store.accounts.add_login(&login(1)).await.unwrap();
     assert!(matches!(store.accounts.unlink(jane.id, &github).await.unwrap(), UnlinkOutcome::Unlinked(_)));
     assert_eq!(store.accounts.profile(jane.id).await.unwrap().unwrap().identities, []);
 }
 
-async fn of_two_last_ways_in_one_stays(store: &Store) {
+async fn of_two_concurrent_unlinks_one_leaves_the_last_way_in(store: &Store) {
     for n in 1..=6 {
         let jane = met(store, n).await;
         store.oauth.link(&identity("github", &format!("met {n}")), &jane).await.unwrap();
@@ -267,7 +267,7 @@ async fn of_two_last_ways_in_one_stays(store: &Store) {
     }
 }
 
-/// Either the grant is there before the provider is taken and goes with it, or it is refused.
+/// Either the grant is stored before the provider is unlinked and is removed with it, or it is refused.
 async fn no_grant_outlives_its_identity(store: &Store) {
     let google = "google".parse().unwrap();
     for n in 1..=6 {

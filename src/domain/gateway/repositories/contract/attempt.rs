@@ -1,4 +1,4 @@
-//! What a store of attempts to sign in owes.
+//! Contract of a store of password attempts.
 
 use std::sync::{
     Arc,
@@ -15,13 +15,13 @@ use crate::domain::gateway::models::{
 
 over_every_store!(
     failures_are_counted_over_all_replicas,
-    what_has_to_wait_does_not_count_for_the_account,
-    what_has_to_wait_counts_for_a_client_that_failed_before,
+    a_delayed_attempt_does_not_count_for_the_account,
+    a_delayed_attempt_counts_for_a_client_that_failed_before,
     the_time_is_read_when_everything_is_locked,
-    what_was_none_is_forgiven,
+    an_attempt_that_was_no_failure_is_forgiven,
     a_reset_forgets_everything,
-    of_attempts_at_once_no_more_are_admitted_than_may,
-    what_does_not_matter_any_more_is_forgotten,
+    concurrent_attempts_are_admitted_up_to_the_limit,
+    failures_that_do_not_matter_any_more_are_forgotten,
 );
 
 fn account(name: &str) -> Counted {
@@ -49,7 +49,7 @@ async fn failures_are_counted_over_all_replicas(store: &Store) {
     assert_eq!(store.attempts.admit(&[], &|| at(0)).await.unwrap(), Admission::Admitted);
 }
 
-async fn what_has_to_wait_does_not_count_for_the_account(store: &Store) {
+async fn a_delayed_attempt_does_not_count_for_the_account(store: &Store) {
     fail(store, &[account("jane")], 5).await;
     for _ in 0..9 {
         let outcome = store.attempts.admit(&[account("jane")], &|| at(1) - MICROSECOND).await.unwrap();
@@ -59,16 +59,16 @@ async fn what_has_to_wait_does_not_count_for_the_account(store: &Store) {
     assert_eq!(store.attempts.admit(&[account("jane")], &|| at(1)).await.unwrap(), Admission::NotBefore(at(3)));
 }
 
-async fn what_has_to_wait_counts_for_a_client_that_failed_before(store: &Store) {
+async fn a_delayed_attempt_counts_for_a_client_that_failed_before(store: &Store) {
     fail(store, &[account("jane"), client(1)], 5).await;
-    // In whatever order they are named.
+    // In any order of the counters.
     for n in 0..44 {
         let both = if n % 2 == 0 { [account("jane"), client(1)] } else { [client(1), account("jane")] };
         assert_eq!(store.attempts.admit(&both, &|| at(0)).await.unwrap(), Admission::NotBefore(at(1)));
     }
     fail(store, &[client(1)], 1).await;
     assert_eq!(store.attempts.admit(&[client(1)], &|| at(0)).await.unwrap(), Admission::NotBefore(at(2)));
-    // Others' failures are not those of a client that never failed: nothing is kept of it.
+    // A client without failures is not charged for those of others: nothing is stored for it.
     assert_eq!(store.attempts.admit(&[client(2), account("jane")], &|| at(0)).await.unwrap(), Admission::Admitted);
     store.attempts.forgive(&client(2)).await.unwrap();
     let jane = [account("jane"), Counted::first_attempts(&Email::parse("jane@example.com").unwrap()), client(2)];
@@ -84,7 +84,7 @@ async fn what_has_to_wait_counts_for_a_client_that_failed_before(store: &Store) 
 }
 
 async fn the_time_is_read_when_everything_is_locked(store: &Store) {
-    // Many at once, each with a time of its own that was read in turn: nobody has failed so often that a delay is due.
+    // Many concurrent attempts, each with its own time, read in order: none has failed often enough for a delay.
     let reading = Arc::new(AtomicI64::new(0));
     let start = Arc::new(Barrier::new(16));
     let mut tasks = JoinSet::new();
@@ -102,12 +102,12 @@ async fn the_time_is_read_when_everything_is_locked(store: &Store) {
     assert!(outcomes.iter().all(|outcome| *outcome == Admission::Admitted), "{outcomes:?}");
 }
 
-async fn what_was_none_is_forgiven(store: &Store) {
+async fn an_attempt_that_was_no_failure_is_forgiven(store: &Store) {
     fail(store, &[account("jane")], 5).await;
     store.peer_attempts.forgive(&account("jane")).await.unwrap();
     fail(store, &[account("jane")], 1).await;
     assert_eq!(store.attempts.admit(&[account("jane")], &|| at(0)).await.unwrap(), Admission::NotBefore(at(1)));
-    // Never below none, and nothing comes of nothing.
+    // Never below zero, and forgiving without a failure changes nothing.
     for _ in 0..9 {
         store.attempts.forgive(&account("jane")).await.unwrap();
         store.attempts.forgive(&account("john")).await.unwrap();
@@ -128,7 +128,7 @@ async fn a_reset_forgets_everything(store: &Store) {
     assert_eq!(store.attempts.admit(&[client(1)], &|| at(0)).await.unwrap(), Admission::NotBefore(at(2)));
 }
 
-async fn of_attempts_at_once_no_more_are_admitted_than_may(store: &Store) {
+async fn concurrent_attempts_are_admitted_up_to_the_limit(store: &Store) {
     let start = Arc::new(Barrier::new(16));
     let mut tasks = JoinSet::new();
     for n in 0..16 {
@@ -146,7 +146,7 @@ async fn of_attempts_at_once_no_more_are_admitted_than_may(store: &Store) {
     assert_eq!(admitted, 5, "{outcomes:?}");
 }
 
-async fn what_does_not_matter_any_more_is_forgotten(store: &Store) {
+async fn failures_that_do_not_matter_any_more_are_forgotten(store: &Store) {
     fail(store, &[account("jane"), client(1)], 5).await;
     assert_eq!(store.attempts.admit(&[account("john")], &|| at(1)).await.unwrap(), Admission::Admitted);
     assert_eq!(store.attempts.forget_expired(at(3600) - MICROSECOND).await.unwrap(), 0);

@@ -1,4 +1,4 @@
-//! What a store of machine clients owes, and the token store for them.
+//! Contract of a store of machine clients, and of the token store for them.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::domain::gateway::{
 over_every_store!(
     a_client_is_read_back_whole,
     a_taken_client_id_or_name_is_a_conflict,
-    clients_are_listed_the_oldest_first,
+    clients_are_listed_oldest_first,
     a_replaced_credential_is_gone,
     a_client_is_removed_once,
     an_assertion_is_redeemed_once,
@@ -32,7 +32,7 @@ over_every_store!(
     a_client_with_many_families_loses_them_all,
 );
 
-/// What only a database owes.
+/// For databases only.
 mod in_a_database {
     use std::fmt::Debug;
 
@@ -134,7 +134,7 @@ async fn a_taken_client_id_or_name_is_a_conflict(store: &Store) {
     assert_eq!(store.clients.list().await.unwrap(), [client(1)]);
 }
 
-async fn clients_are_listed_the_oldest_first(store: &Store) {
+async fn clients_are_listed_oldest_first(store: &Store) {
     assert_eq!(store.clients.list().await.unwrap(), []);
     let created = |n: u8, seconds| Client { created_at: at(seconds), ..client(n) };
     let (newest, oldest, middle) = (created(1, 2), created(2, 0), created(3, 1));
@@ -205,7 +205,7 @@ async fn a_family_without_a_refresh_token_lives_as_long_as_its_access_token(stor
         assert!(matches!(taken, Err(RepositoryError::Conflict)), "{taken:?}");
     }
     let end = at(0) + ACCESS_TTL;
-    // Which is taken for as long as the leeway says, and so is its entry on the deny-list kept.
+    // The token is accepted for as long as the leeway allows, and its entry on the deny-list is kept as long.
     assert_eq!(store.tokens.forget_expired(end + LEEWAY - MICROSECOND).await.unwrap(), 0);
     assert_eq!(store.tokens.revoke_family(family_id(1), at(1)).await.unwrap().unwrap().revoked_at, Some(at(1)));
     assert_eq!(store.tokens.forget_expired(end + LEEWAY).await.unwrap(), 2);

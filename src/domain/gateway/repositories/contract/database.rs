@@ -1,4 +1,4 @@
-//! What a database owes besides: it keeps what it was given, migrates once, and says what is wrong with it.
+//! Additional contract of a database: it keeps what it was given, migrates once, and reports what is wrong with it.
 
 use std::{fmt::Debug, sync::Arc, time::Instant};
 
@@ -26,11 +26,11 @@ use crate::domain::gateway::{
 over_every_database!(
     replicas_that_start_at_once_migrate_once,
     migrations_can_be_undone_and_done_again,
-    what_was_acknowledged_survives_reopening,
+    acknowledged_data_survives_reopening,
     a_closed_database_is_unavailable,
     a_database_that_is_not_migrated_is_unavailable,
     a_lock_that_is_not_released_is_unavailable_soon,
-    nobody_there_is_unavailable_soon_and_says_no_secret,
+    an_unreachable_database_is_unavailable_soon_and_no_secret_is_revealed,
     rows_that_are_no_models_are_corrupt,
 );
 
@@ -82,7 +82,7 @@ async fn migrations_can_be_undone_and_done_again(database: &Database) {
     SeaOrmTokens::new(db).open_family(&family(1), &refresh(11)).await.unwrap();
 }
 
-async fn what_was_acknowledged_survives_reopening(database: &Database) {
+async fn acknowledged_data_survives_reopening(database: &Database) {
     let db = migrated(database).await;
     let tokens = SeaOrmTokens::new(db.clone());
     tokens.open_family(&family(1), &refresh(11)).await.unwrap();
@@ -99,7 +99,7 @@ async fn what_was_acknowledged_survives_reopening(database: &Database) {
     assert_eq!(tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap(), listed);
     assert_eq!(tokens.find_dummy(&digest(1)).await.unwrap(), Some(dummy(1, at(60))));
     assert_eq!(SeaOrmSigningKeys::new(db).list().await.unwrap(), [key()]);
-    // The places go on where they were: a reader's cursor outlives a restart.
+    // The positions continue where they were: a reader's cursor survives a restart.
     tokens.revoke(&[revocation(2, at(60))]).await.unwrap();
     assert_eq!(tokens.revocations_after(listed[0].cursor, 9).await.unwrap().len(), 1);
 }
@@ -151,7 +151,7 @@ async fn a_lock_that_is_not_released_is_unavailable_soon(database: &Database) {
     tokens.revoke(&[revocation(1, at(60))]).await.unwrap();
 }
 
-async fn nobody_there_is_unavailable_soon_and_says_no_secret(database: &Database) {
+async fn an_unreachable_database_is_unavailable_soon_and_no_secret_is_revealed(database: &Database) {
     let begun = Instant::now();
     let outcome = connect(&database.dead_url, "gateway").await;
     assert!(begun.elapsed().as_secs() < 6, "{:?}", begun.elapsed());

@@ -40,7 +40,7 @@ use crate::domain::gateway::{
     },
 };
 
-/// A store with nothing in it, as two replicas see it: a race is run between the two.
+/// An empty store, as two replicas see it: a race is run between the two.
 pub(super) struct Store {
     pub(super) tokens: Arc<dyn TokenRepository>,
     pub(super) keys: Arc<dyn SigningKeyRepository>,
@@ -56,7 +56,7 @@ pub(super) struct Store {
     pub(super) peer_sessions: Arc<dyn SessionRepository>,
     pub(super) peer_accounts: Arc<dyn AccountRepository>,
     pub(super) peer_attempts: Arc<dyn AttemptRepository>,
-    /// Everything in the memory, as it prints.
+    /// The contents of the store in memory, in printed form.
     memory: Vec<Arc<dyn Debug + Send + Sync>>,
     pub(super) peer_clients: Arc<dyn ClientRepository>,
     pub(super) peer_notices: Arc<dyn NoticeRepository>,
@@ -64,17 +64,17 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// The two replicas in turn, for the tasks of a race.
+    /// The two replicas in alternation, for the tasks of a race.
     pub(super) fn replica(&self, n: usize) -> Arc<dyn TokenRepository> {
         Arc::clone(if n.is_multiple_of(2) { &self.tokens } else { &self.peer_tokens })
     }
 
-    /// As `replica`.
+    /// The same as `replica`.
     pub(super) fn oauth_replica(&self, n: usize) -> Arc<dyn OAuthRepository> {
         Arc::clone(if n.is_multiple_of(2) { &self.oauth } else { &self.peer_oauth })
     }
 
-    /// Everything that the store holds, as text: of a database every row of every table.
+    /// Everything that the store holds, as text: for a database, every row of every table.
     pub(super) async fn dump(&self) -> String {
         match &self.databases {
             None => format!("{:#?}", self.memory),
@@ -100,9 +100,9 @@ impl Store {
 /// A database without tables.
 pub(super) struct Database {
     pub(super) url: String,
-    /// Where its tables are, or are to be.
+    /// The schema of its tables.
     pub(super) schema: String,
-    /// A URL of the same kind where there is no database.
+    /// A URL of the same kind without a database.
     pub(super) dead_url: String,
     belongings: Belongings,
 }
@@ -113,7 +113,7 @@ enum Belongings {
 }
 
 impl Database {
-    /// It, without our rules for connections.
+    /// A connection to it, without our rules for connections.
     pub(super) async fn directly(&self) -> sea_orm::DatabaseConnection {
         let mut url = url::Url::parse(&self.url).unwrap();
         if !self.schema.is_empty() {
@@ -133,7 +133,7 @@ impl Database {
     }
 }
 
-#[expect(clippy::unused_async, reason = "as the other stores are opened")]
+#[expect(clippy::unused_async, reason = "opened like the other stores")]
 pub(super) async fn memory() -> Store {
     let (tokens, keys) = (Arc::new(MemoryTokens::default()), Arc::new(MemorySigningKeys::default()));
     let (oauth, sessions) = (Arc::new(MemoryOAuth::default()), Arc::new(MemorySessions::default()));
@@ -161,7 +161,8 @@ pub(super) async fn memory() -> Store {
     }
 }
 
-/// Sessions under a prefix of their own in the Redis at `TEST_REDIS_URL`. They end by themselves; all else is in memory.
+/// Sessions under their own prefix in the Redis at `TEST_REDIS_URL`. They expire by themselves; everything else is in
+/// memory.
 pub(super) async fn redis() -> Store {
     let prefix = redis_prefix();
     let [one, other] = [redis::connect(&redis_url()).await.unwrap(), redis::connect(&redis_url()).await.unwrap()];
@@ -173,7 +174,7 @@ pub(super) async fn redis() -> Store {
 }
 
 pub(in super::super) fn redis_url() -> String {
-    #[expect(clippy::disallowed_methods, reason = "where the test Redis is, is a setting of the tests alone")]
+    #[expect(clippy::disallowed_methods, reason = "the URL of the test Redis is a setting of the tests only")]
     std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL: run scripts/test, which starts a Redis")
 }
 
@@ -218,11 +219,11 @@ async fn over(database: Database) -> Store {
     }
 }
 
-#[expect(clippy::unused_async, reason = "as the other stores are opened")]
+#[expect(clippy::unused_async, reason = "opened like the other stores")]
 pub(super) async fn empty_sqlite() -> Database {
     let folder = tempfile::tempdir().unwrap();
     let url = |file: &str| format!("sqlite://{}", folder.path().join(file).display());
-    // No folder can be made inside of a file.
+    // A folder cannot be created inside a file.
     std::fs::write(folder.path().join("file"), "").unwrap();
     Database {
         url: url("gateway.db"),
@@ -232,10 +233,10 @@ pub(super) async fn empty_sqlite() -> Database {
     }
 }
 
-/// A schema of its own in the database at `TEST_DATABASE_URL`.
+/// A new schema in the database at `TEST_DATABASE_URL`.
 pub(super) async fn empty_postgres() -> Database {
     static OPENED: AtomicU32 = AtomicU32::new(0);
-    #[expect(clippy::disallowed_methods, reason = "where the test database is, is a setting of the tests alone")]
+    #[expect(clippy::disallowed_methods, reason = "the URL of the test database is a setting of the tests only")]
     let url =
         std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL: run scripts/test, which starts a PostgreSQL");
     let name = format!("contract_{}_{}", std::process::id(), OPENED.fetch_add(1, Ordering::Relaxed));
@@ -249,8 +250,8 @@ pub(super) async fn empty_postgres() -> Database {
     }
 }
 
-/// Every row of every table, one a line: UUIDs in the usual form (PostgreSQL) or as hexadecimal digits (SQLite), other bytes
-/// as hexadecimal digits.
+/// Every row of every table, one per line: UUIDs in the usual form (PostgreSQL) or as hexadecimal digits (SQLite),
+/// other bytes as hexadecimal digits.
 async fn dump(db: &Connection) -> String {
     let backend = db.get_database_backend();
     let ask = async |sql: String| -> Vec<String> {
@@ -278,7 +279,7 @@ async fn dump(db: &Connection) -> String {
     text
 }
 
-/// A moment, in seconds after one that is not round.
+/// A time, in seconds after a time that is not round.
 pub(super) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 123_456_000).unwrap()
 }
@@ -321,12 +322,12 @@ pub(super) fn family(n: u8) -> TokenFamily {
     }
 }
 
-/// A token issued at `at(0)` that lives an hour.
+/// A token issued at `at(0)` that lives for an hour.
 pub(super) fn refresh(n: u8) -> NewRefreshToken {
     NewRefreshToken { digest: digest(n), issued_at: at(0), expires_at: at(3600) }
 }
 
-/// The wish to exchange `presented` for `successor`, with [`GRACE`].
+/// A request to exchange `presented` for `successor`, with [`GRACE`].
 pub(super) fn rotation(presented: u8, successor: u8, now: DateTime<Utc>) -> Rotation {
     let successor =
         NewRefreshToken { digest: digest(successor), issued_at: now, expires_at: now + TimeDelta::hours(1) };

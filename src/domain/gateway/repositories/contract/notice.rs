@@ -1,4 +1,4 @@
-//! What a store of providers' notices owes.
+//! Contract of a store of providers' notices.
 
 use std::{collections::BTreeSet, slice::from_ref, sync::Arc};
 
@@ -14,16 +14,16 @@ over_every_store!(
     a_notice_is_claimed_as_it_was_stored,
     the_same_notice_is_stored_once,
     notices_are_stored_all_at_once,
-    whoever_claims_a_notice_has_it_for_a_while,
-    those_that_wait_for_longest_come_first,
-    of_claims_at_once_each_gets_others,
-    what_was_postponed_is_due_later,
-    what_was_applied_is_known_but_not_due_and_names_nobody,
-    what_was_applied_is_forgotten_in_time_and_nothing_else,
-    a_notice_says_how_far_it_is_as_long_as_it_is_known,
+    a_claimed_notice_is_left_to_its_holder_for_a_while,
+    the_longest_due_notices_come_first,
+    concurrent_claims_get_different_notices,
+    a_postponed_notice_is_due_later,
+    an_applied_notice_is_remembered_but_not_due_and_without_its_person,
+    only_applied_notices_are_forgotten_and_in_time,
+    a_notice_has_a_progress_as_long_as_it_is_remembered,
 );
 
-/// What only a database owes.
+/// For databases only.
 mod in_a_database {
     use sea_orm::ConnectionTrait;
 
@@ -109,7 +109,7 @@ async fn notices_are_stored_all_at_once(store: &Store) {
     assert_eq!(store.notices.claim(at(0), at(60), 1000).await.unwrap().len(), 100);
 }
 
-async fn whoever_claims_a_notice_has_it_for_a_while(store: &Store) {
+async fn a_claimed_notice_is_left_to_its_holder_for_a_while(store: &Store) {
     store.notices.store(&[notice("1")]).await.unwrap();
     assert!(store.notices.claim(at(0) - MICROSECOND, at(60), 9).await.unwrap().is_empty());
     assert_eq!(store.notices.claim(at(0), at(60), 9).await.unwrap()[0].attempts, 1);
@@ -119,13 +119,13 @@ async fn whoever_claims_a_notice_has_it_for_a_while(store: &Store) {
     assert_eq!(store.peer_notices.claim(at(60), at(120), 9).await.unwrap()[0].attempts, 2);
 }
 
-async fn those_that_wait_for_longest_come_first(store: &Store) {
+async fn the_longest_due_notices_come_first(store: &Store) {
     store.notices.store(&[received_at("3", 3), received_at("1", 1), received_at("2", 2)]).await.unwrap();
     assert_eq!(subjects(&store.notices.claim(at(9), at(60), 2).await.unwrap()), ["1", "2"]);
     assert_eq!(subjects(&store.notices.claim(at(9), at(60), 2).await.unwrap()), ["3"]);
 }
 
-async fn of_claims_at_once_each_gets_others(store: &Store) {
+async fn concurrent_claims_get_different_notices(store: &Store) {
     let many: Vec<_> = (0..40).map(|n| notice(&n.to_string())).collect();
     store.notices.store(&many).await.unwrap();
     let start = Arc::new(Barrier::new(8));
@@ -146,14 +146,14 @@ async fn of_claims_at_once_each_gets_others(store: &Store) {
         });
     }
     let claimed = timeout(PATIENCE, claims.join_all()).await.unwrap().concat();
-    // Rows that another claim held at the moment may have been passed over by all: they are due still.
+    // All claims may have skipped rows that another claim held at that moment: they are still due.
     let left = store.notices.claim(at(0), at(60), 100).await.unwrap();
     let all: Vec<_> = subjects(&claimed).into_iter().chain(subjects(&left)).collect();
     assert_eq!(all.len(), 40, "nobody gets what another has");
     assert_eq!(all.into_iter().collect::<BTreeSet<_>>().len(), 40);
 }
 
-async fn what_was_postponed_is_due_later(store: &Store) {
+async fn a_postponed_notice_is_due_later(store: &Store) {
     store.notices.store(&[notice("1")]).await.unwrap();
     let digest = claim(store).await;
     store.peer_notices.postpone(&digest, at(5)).await.unwrap();
@@ -162,13 +162,13 @@ async fn what_was_postponed_is_due_later(store: &Store) {
     store.notices.postpone(&notice("of nobody").digest, at(5)).await.unwrap();
 }
 
-async fn what_was_applied_is_known_but_not_due_and_names_nobody(store: &Store) {
+async fn an_applied_notice_is_remembered_but_not_due_and_without_its_person(store: &Store) {
     store.notices.store(&[notice("somebody")]).await.unwrap();
     let digest = claim(store).await;
     assert!(store.dump().await.contains("somebody"));
     store.notices.finish(&digest, at(1), at(100)).await.unwrap();
     assert!(!store.dump().await.contains("somebody"), "the person is forgotten at once");
-    // Done once more, or put off by somebody who had it before.
+    // Finished once more, or postponed by an earlier holder.
     store.peer_notices.finish(&digest, at(2), at(0)).await.unwrap();
     store.peer_notices.postpone(&digest, at(0)).await.unwrap();
     assert_eq!(store.peer_notices.forget_expired(at(99)).await.unwrap(), 0);
@@ -177,7 +177,7 @@ async fn what_was_applied_is_known_but_not_due_and_names_nobody(store: &Store) {
     store.notices.finish(&notice("of nobody").digest, at(1), at(100)).await.unwrap();
 }
 
-async fn what_was_applied_is_forgotten_in_time_and_nothing_else(store: &Store) {
+async fn only_applied_notices_are_forgotten_and_in_time(store: &Store) {
     store.notices.store(&[notice("1")]).await.unwrap();
     let digest = claim(store).await;
     store.notices.finish(&digest, at(1), at(100)).await.unwrap();
@@ -189,7 +189,7 @@ async fn what_was_applied_is_forgotten_in_time_and_nothing_else(store: &Store) {
     assert_eq!(store.notices.store(&[notice("1")]).await.unwrap(), 1);
 }
 
-async fn a_notice_says_how_far_it_is_as_long_as_it_is_known(store: &Store) {
+async fn a_notice_has_a_progress_as_long_as_it_is_remembered(store: &Store) {
     let digest = notice("1").digest;
     let progress = async || store.peer_notices.progress(&digest).await.unwrap();
     assert_eq!(progress().await, None);

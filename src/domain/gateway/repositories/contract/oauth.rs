@@ -1,4 +1,4 @@
-//! What a store of accounts and grants owes. Here are the values that its cases store.
+//! Contract of a store of accounts and grants. The values of its cases are here.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -19,10 +19,10 @@ mod lease;
 mod listing;
 mod race;
 
-/// Finer than a store keeps.
+/// Below the precision of a store.
 const FINER: TimeDelta = TimeDelta::nanoseconds(999);
 
-/// What providers call people, written so that a careless store would mix them up.
+/// Providers' identifiers of people, written so that a careless store would mix them up.
 const SUBJECTS: [&str; 4] = ["제인 \"doe\"%_\\ '; -- 😀", "subject", "SUBJECT", "subject "];
 
 fn provider(name: &str) -> ProviderName {
@@ -50,7 +50,7 @@ fn identity(provider_name: &str, subject: &str) -> ProviderIdentity {
     }
 }
 
-/// A grant of `account_id(account)`, made at `at(0)`, that uses every field.
+/// A grant of `account_id(account)`, created at `at(0)`, that uses every field.
 fn grant(n: u8, account: u8) -> Grant {
     Grant {
         id: grant_id(n),
@@ -67,12 +67,12 @@ fn grant(n: u8, account: u8) -> Grant {
     }
 }
 
-/// The wish of holder `n` to refresh grant 1.
+/// The request of holder `n` to refresh grant 1.
 fn lease(n: u8, until: DateTime<Utc>) -> RefreshLease {
     RefreshLease { grant: grant_id(1), holder: LeaseId::from_random([n; 16]), until }
 }
 
-/// Other than `before` in all that a refresh may change, and in nothing else.
+/// A copy of `before` that differs in everything that a refresh may change, and in nothing else.
 fn refreshed(before: &Grant, now: DateTime<Utc>) -> Grant {
     Grant {
         status: GrantStatus::NeedsReauthorization,
@@ -103,7 +103,7 @@ async fn granted(store: &Store) -> Grant {
     put(&*store.oauth, &grant(1, 1)).await.unwrap()
 }
 
-/// Lets holder 1 have the lease on a new grant 1 from `at(100)` until `at(130)`.
+/// Gives holder 1 the lease on a new grant 1 from `at(100)` until `at(130)`.
 async fn leased(store: &Store) -> Grant {
     let grant = granted(store).await;
     let outcome = store.oauth.acquire_lease(&lease(1, at(130)), at(100)).await.unwrap();

@@ -1,5 +1,5 @@
-//! What a PostgreSQL owes that is not ours alone: our tables keep to their schema, what is wrong is said in words, and nothing of
-//! ours is left on a connection.
+//! Contract of a shared PostgreSQL: our tables stay in their schema, errors are explained, and nothing of ours is left
+//! on a connection.
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
@@ -33,7 +33,7 @@ macro_rules! over_postgres {
 over_postgres!(
     others_find_nothing_of_ours_on_a_connection,
     tables_of_before_move_into_the_schema,
-    what_is_wrong_with_a_server_is_said,
+    an_error_of_the_server_is_explained,
     a_schema_that_may_not_be_made_is_said,
 );
 
@@ -42,7 +42,7 @@ async fn texts(db: &impl ConnectionTrait, sql: &str) -> Vec<String> {
     rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
 }
 
-/// Another one beside it, of the same server.
+/// Another database on the same server.
 async fn database(of: &Database, name: &str) -> String {
     let direct = of.directly().await;
     direct.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
@@ -70,7 +70,7 @@ async fn others_find_nothing_of_ours_on_a_connection(database: &Database) {
 async fn tables_of_before_move_into_the_schema(beside: &Database) {
     let name = format!("{}_before", beside.schema);
     let url = database(beside, &name).await;
-    // A gateway of that time, with a token, and a service that uses SeaORM as well.
+    // A gateway of that time, with a token, and another service that uses SeaORM.
     let before = connect(&url, "public").await.unwrap();
     migrate(&before).await.unwrap();
     SeaOrmTokens::new(before.clone()).open_family(&family(1), &refresh(11)).await.unwrap();
@@ -95,7 +95,7 @@ async fn tables_of_before_move_into_the_schema(beside: &Database) {
     drop_database(beside, &name).await;
 }
 
-async fn what_is_wrong_with_a_server_is_said(database: &Database) {
+async fn an_error_of_the_server_is_explained(database: &Database) {
     let mut url = url::Url::parse(&database.url).unwrap();
     let (host, port) = (url.host_str().unwrap().to_owned(), url.port().unwrap());
     url.set_path("nowhere");
@@ -124,7 +124,7 @@ async fn a_schema_that_may_not_be_made_is_said(beside: &Database) {
     assert!(said.contains("permission denied for database"), "{said}");
     assert!(said.contains(&format!("CREATE SCHEMA \"gateway\" AUTHORIZATION \"{name}\"")), "{said}");
     guest.close().await.unwrap();
-    // As it was told.
+    // With the URL as configured.
     let mut owners = url::Url::parse(&beside.url).unwrap();
     owners.set_path(&name);
     let owner = sea_orm::Database::connect(owners.as_str()).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a token store owes when something is revoked: once is enough, and a reader of the deny-list misses nothing.
+//! Contract of a token store for revocations: once is enough, and a reader of the deny-list misses nothing.
 
 use std::sync::{
     Arc,
@@ -20,12 +20,12 @@ over_every_store!(
     a_rotation_never_outlives_the_end_of_its_family,
     the_families_of_sessions_are_revoked_once,
     families_of_sessions_are_revoked_while_they_are_rotated,
-    what_ended_halfway_is_finished,
+    an_interrupted_ending_is_finished,
     an_id_is_listed_once,
     any_of_several_ids_is_found,
     the_deny_list_is_read_in_pages,
     a_reader_misses_nothing_that_is_written_meanwhile,
-    an_operation_that_is_given_up_blocks_nobody,
+    a_cancelled_operation_blocks_no_other,
 );
 
 /// The whole list.
@@ -53,7 +53,7 @@ async fn all_families_of_a_subject_end_and_are_forgotten(store: &Store) {
     for (n, family) in [family(1), family(2), other.clone()].iter().enumerate() {
         store.tokens.open_family(family, &refresh(11 + u8::try_from(n).unwrap())).await.unwrap();
     }
-    // One of them with a newer access token and a used refresh token, another revoked before.
+    // One of them with a newer access token and a used refresh token, another one revoked before.
     let RotationOutcome::Rotated(newer) = store.tokens.rotate(&rotation(11, 21, at(60))).await.unwrap() else {
         panic!()
     };
@@ -73,7 +73,7 @@ async fn all_families_of_a_subject_end_and_are_forgotten(store: &Store) {
     assert_eq!(store.tokens.find_refresh(&digest(13)).await.unwrap().unwrap().family, other);
 }
 
-/// Whichever comes first: no access token lives on that the deny-list does not cover.
+/// In either order: the deny-list covers every live access token.
 async fn a_rotation_never_outlives_the_end_of_its_family(store: &Store) {
     for n in 1..=8 {
         let family = TokenFamily { subject: format!("subject {n}"), ..family(n) };
@@ -98,7 +98,7 @@ async fn a_rotation_never_outlives_the_end_of_its_family(store: &Store) {
 async fn the_families_of_sessions_are_revoked_once(store: &Store) {
     let session = |n: u8| SessionId::from_random([n; 16]);
     let of = |n: u8, session: Option<SessionId>| TokenFamily { session, ..family(n) };
-    // The third has had its last access token; the fourth is of another session, the fifth of none.
+    // The third's last access token has expired; the fourth belongs to another session, the fifth to none.
     let dead = TokenFamily { access_expires_at: at(0), ..of(3, Some(session(1))) };
     let families = [of(1, Some(session(1))), of(2, Some(session(2))), dead, of(4, Some(session(4))), of(5, None)];
     for (n, family) in (1..).zip(&families) {
@@ -133,7 +133,7 @@ async fn families_of_sessions_are_revoked_while_they_are_rotated(store: &Store) 
     for n in 1..=6 {
         let replica = store.replica(n.into());
         tasks.spawn(async move {
-            // Twice, without grace: the second revokes the family, unless somebody was faster.
+            // Twice, without grace: the second revokes the family, unless another task was faster.
             for successor in [n + 100, n + 200] {
                 let wish = Rotation { grace: TimeDelta::zero(), ..rotation(n, successor, at(60)) };
                 replica.rotate(&wish).await.unwrap();
@@ -146,7 +146,7 @@ async fn families_of_sessions_are_revoked_while_they_are_rotated(store: &Store) 
     assert_eq!(listed(store).await.len(), 6);
 }
 
-async fn what_ended_halfway_is_finished(store: &Store) {
+async fn an_interrupted_ending_is_finished(store: &Store) {
     let session = |n: u8| SessionId::from_random([50 + n; 16]);
     for n in 1..=3 {
         store.tokens.open_family(&TokenFamily { session: Some(session(n)), ..family(n) }, &refresh(n)).await.unwrap();
@@ -160,7 +160,7 @@ async fn what_ended_halfway_is_finished(store: &Store) {
     finished.sort_by_key(|family| family.id);
     let revoked = |n| TokenFamily { session: Some(session(n)), revoked_at: Some(at(60)), ..family(n) };
     assert_eq!(finished, [revoked(1), revoked(3)]);
-    // In whatever order the families took their places.
+    // In whatever order the families got their positions.
     let mut known = listed(store).await;
     known[2..].sort_by_key(|revocation| revocation.id);
     let families = finished.iter().map(TokenFamily::revocation);
@@ -174,7 +174,7 @@ async fn an_id_is_listed_once(store: &Store) {
     }
     store.tokens.revoke(&[revocation(2, at(20))]).await.unwrap();
     assert_eq!(listed(store).await, [revocation(1, at(10)), revocation(2, at(20))]);
-    // Some of several are on it already, and one is there twice.
+    // Some of several are on it already, and one is repeated.
     let several = [revocation(3, at(30)), revocation(1, at(30)), revocation(4, at(40)), revocation(3, at(50))];
     store.tokens.revoke(&several).await.unwrap();
     store.tokens.revoke(&[]).await.unwrap();
@@ -210,7 +210,7 @@ async fn the_deny_list_is_read_in_pages(store: &Store) {
     assert_eq!(page(RevocationCursor(i64::MAX), 9).await, []);
     assert_eq!(page(RevocationCursor(-1), 9).await, whole);
 
-    // What is forgotten leaves a gap; places are never given out twice.
+    // Deleted entries leave a gap; positions are never reused.
     store.tokens.forget_expired(at(10)).await.unwrap();
     store.tokens.revoke(&[revocation(2, at(20))]).await.unwrap();
     let [next] = page(whole[3].cursor, 9).await[..] else { panic!("one entry") };
@@ -257,13 +257,13 @@ async fn a_reader_misses_nothing_that_is_written_meanwhile(store: &Store) {
     assert_eq!(seen, written);
 }
 
-/// A client that hangs up drops the future of its request wherever that is.
-async fn an_operation_that_is_given_up_blocks_nobody(store: &Store) {
+/// A client that hangs up drops the future of its request at any point.
+async fn a_cancelled_operation_blocks_no_other(store: &Store) {
     store.tokens.open_family(&family(1), &refresh(11)).await.unwrap();
     for steps in 0..40 {
         let mut operation = Box::pin(store.tokens.revoke_family(family_id(1), at(60)));
         for _ in 0..steps {
-            // One poll, then a turn for those it waits for.
+            // One poll, then a turn for the tasks that it waits for.
             if finishes_at_once(&mut operation).await {
                 break;
             }
@@ -273,13 +273,13 @@ async fn an_operation_that_is_given_up_blocks_nobody(store: &Store) {
         timeout(PATIENCE, store.peer_tokens.revoke(&[revocation(steps, at(60))])).await.unwrap().unwrap();
     }
     store.peer_tokens.revoke_family(family_id(1), at(60)).await.unwrap();
-    // Both or neither: the family is on the list exactly once, and every entry that was acknowledged is there.
+    // Both or neither: the family is on the list exactly once, and every acknowledged entry is there.
     let listed = listed(store).await;
     assert_eq!(listed.len(), 41);
     assert_eq!(listed.iter().filter(|entry| entry.id == family_id(1).into()).count(), 1);
 }
 
-/// Polls once, and says whether that finished it.
+/// Polls once, and returns whether that finished it.
 async fn finishes_at_once(operation: &mut (impl Future + Unpin)) -> bool {
     std::future::poll_fn(|context| std::task::Poll::Ready(std::pin::Pin::new(&mut *operation).poll(context).is_ready()))
         .await

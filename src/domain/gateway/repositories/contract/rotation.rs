@@ -1,4 +1,4 @@
-//! What a token store owes when refresh tokens are exchanged: one use, grace, reuse, and races.
+//! Contract of a token store for rotations: one use, grace, reuse, and races.
 
 use std::sync::Arc;
 
@@ -86,12 +86,12 @@ async fn a_replay_gets_nothing_once_the_successor_was_used(store: &Store) {
     let RotationOutcome::Rotated(newest) = store.peer_tokens.rotate(&rotation(12, 13, at(61))).await.unwrap() else {
         panic!()
     };
-    // Not the successor, which would cost the family when it is presented after the grace; nor another access token.
+    // Not the successor, whose use after the grace would revoke the family; nor another access token.
     for replica in [&store.tokens, &store.peer_tokens] {
         assert_eq!(replica.rotate(&rotation(11, 14, at(62))).await.unwrap(), RotationOutcome::Superseded);
     }
     assert_eq!(store.tokens.find_refresh(&digest(13)).await.unwrap().unwrap().family, newest, "nothing was noted");
-    // Whoever was faster goes on.
+    // The faster client goes on.
     let outcome = store.tokens.rotate(&rotation(13, 15, at(63))).await.unwrap();
     assert!(matches!(outcome, RotationOutcome::Rotated(_)), "{outcome:?}");
     let outcome = store.tokens.rotate(&rotation(11, 14, at(60) + GRACE)).await.unwrap();
@@ -104,7 +104,7 @@ async fn used_tokens_are_forgotten_but_for_those_by_which_they_can_be_told(store
         store.tokens.open_family(&family, &first).await.unwrap();
     }
     store.tokens.rotate(&rotation(200, 201, at(0))).await.unwrap();
-    // One rotation every eleven seconds: the grace of the one before is over.
+    // One rotation every eleven seconds: the grace of the previous one is over.
     for n in 1..=100 {
         let outcome = store.replica(n.into()).rotate(&rotation(n, n + 1, at(11 * i64::from(n)))).await.unwrap();
         assert!(matches!(outcome, RotationOutcome::Rotated(_)), "{n}: {outcome:?}");
@@ -196,7 +196,7 @@ async fn a_taken_successor_is_a_conflict_and_leaves_the_token_usable(store: &Sto
     assert!(matches!(store.tokens.rotate(&rotation(11, 13, at(60))).await.unwrap(), RotationOutcome::Rotated(_)));
 }
 
-/// Lets eight tasks, half of them on another replica, exchange one token at once, each for a successor of its own.
+/// Starts eight tasks, half of them on another replica, that exchange one token at once, each for its own successor.
 async fn race(store: &Store, presented: u8, grace: TimeDelta) -> Vec<RotationOutcome> {
     let start = Arc::new(Barrier::new(8));
     let mut tasks = JoinSet::new();
@@ -254,7 +254,7 @@ async fn a_rotation_that_races_a_revocation_leaves_nothing_alive(store: &Store) 
         let rotated = timeout(PATIENCE, rotated).await.unwrap().unwrap().unwrap();
         let revoked = timeout(PATIENCE, revoked).await.unwrap().unwrap().unwrap().unwrap();
 
-        // The entry covers every access token that was let out, whoever came first.
+        // The entry covers every issued access token, in either order.
         let listed = store.tokens.revocations_after(RevocationCursor::default(), 99).await.unwrap();
         assert_eq!(listed.last().unwrap().revocation, revoked.revocation());
         let expires_at = match rotated {

@@ -1,4 +1,4 @@
-//! What a store of sessions owes.
+//! Contract of a store of sessions.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ over_every_store_of_sessions!(
     a_session_is_read_back_whole,
     a_taken_session_id_or_digest_is_a_conflict,
     a_used_session_lasts_longer,
-    what_is_over_or_lasts_longer_already_is_not_prolonged,
+    a_session_that_is_over_or_lasts_longer_already_is_not_prolonged,
     a_session_is_found_by_its_id,
     the_sessions_of_an_account_are_listed_by_their_last_use,
     a_session_ends_once,
     all_sessions_of_an_account_end_but_one,
-    the_sessions_of_somebody_else_stay,
+    the_sessions_of_another_account_stay,
     of_concurrent_ends_of_all_each_session_is_ended_once,
     sessions_that_are_over_are_forgotten,
     a_state_is_redeemed_once,
@@ -97,7 +97,7 @@ async fn a_used_session_lasts_longer(store: &Store) {
     assert_eq!(store.sessions.find(&digest(1)).await.unwrap(), Some(used));
 }
 
-async fn what_is_over_or_lasts_longer_already_is_not_prolonged(store: &Store) {
+async fn a_session_that_is_over_or_lasts_longer_already_is_not_prolonged(store: &Store) {
     let session = opened(store, 1).await;
     for late in [used(1, at(60), at(120)), used(1, at(30), at(60)), used(1, at(30), at(59)), used(2, at(1), at(61))] {
         assert!(!store.sessions.prolong(&late).await.unwrap(), "{late:?}");
@@ -116,7 +116,7 @@ async fn a_session_is_found_by_its_id(store: &Store) {
     assert_eq!(store.peer_sessions.find_by_id(session(3).id).await.unwrap(), None);
     store.sessions.end(&opened.digest).await.unwrap();
     assert_eq!(store.peer_sessions.find_by_id(opened.id).await.unwrap(), None);
-    // Its names are free again.
+    // Its id and digest are free again.
     store.sessions.open(&opened).await.unwrap();
 }
 
@@ -225,7 +225,7 @@ async fn a_void_state_is_forgotten(store: &Store) {
     assert!(store.sessions.redeem(&digest(1), at(120)).await.unwrap());
 }
 
-async fn the_sessions_of_somebody_else_stay(store: &Store) {
+async fn the_sessions_of_another_account_stay(store: &Store) {
     let mut sessions = Vec::new();
     for n in 1..=4 {
         sessions.push(opened(store, n).await);
@@ -246,7 +246,7 @@ async fn the_sessions_of_somebody_else_stay(store: &Store) {
     ended.sort_by_key(|session| session.id);
     assert_eq!(ended, [sessions[0].clone(), sessions[2].clone(), sessions[3].clone()]);
     assert_eq!(store.sessions.find(&digest(2)).await.unwrap(), Some(sessions[1].clone()));
-    // Of somebody else's session nothing is kept.
+    // Nothing of another account's session is kept.
     assert_eq!(store.sessions.end_all_of(account, Some(theirs.id)).await.unwrap(), [sessions[1].clone()]);
     assert_eq!(store.sessions.end_all_of(account, None).await.unwrap(), []);
     assert_eq!(store.sessions.find(&digest(5)).await.unwrap(), Some(theirs));

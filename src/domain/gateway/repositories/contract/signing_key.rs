@@ -1,4 +1,4 @@
-//! What a store of signing keys owes.
+//! Contract of a store of signing keys.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ over_every_store!(
     key_times_are_kept_to_the_microsecond,
     a_taken_kid_or_generation_is_a_conflict,
     of_concurrent_keys_of_one_generation_one_is_kept,
-    a_key_is_resealed_if_it_is_what_was_read,
+    a_key_is_resealed_unless_it_changed_since_it_was_read,
     a_key_can_be_removed_twice,
 );
 
@@ -89,7 +89,7 @@ async fn of_concurrent_keys_of_one_generation_one_is_kept(store: &Store) {
     assert_eq!(store.keys.list().await.unwrap(), [added[0].1.clone()]);
 }
 
-async fn a_key_is_resealed_if_it_is_what_was_read(store: &Store) {
+async fn a_key_is_resealed_unless_it_changed_since_it_was_read(store: &Store) {
     let [one, other] = [key("a", SigningAlgorithm::Es256, 1), key("b", SigningAlgorithm::Es256, 2)];
     store.keys.add(&one).await.unwrap();
     store.keys.add(&other).await.unwrap();

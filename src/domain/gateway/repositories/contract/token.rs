@@ -1,4 +1,4 @@
-//! What a token store owes: reading back, conflicts, dummy tokens, forgetting.
+//! Contract of a token store: reading back, conflicts, dummy tokens, deleting.
 
 use chrono::TimeDelta;
 use tokio::{task::JoinSet, time::timeout};
@@ -18,10 +18,10 @@ use crate::domain::gateway::{
 over_every_store!(
     an_opened_family_is_read_back_whole,
     times_are_kept_to_the_microsecond,
-    what_is_unknown_is_none,
+    an_unknown_token_is_none,
     a_taken_family_is_a_conflict_and_nothing_is_stored,
     a_taken_digest_is_a_conflict_and_nothing_is_stored,
-    of_families_alike_the_oldest_end,
+    of_too_many_families_the_oldest_end,
     families_that_are_opened_at_once_leave_no_more_than_may_be,
     a_dummy_token_is_read_back_whole_expired_or_not,
     a_dummy_token_replaces_the_one_with_the_same_digest,
@@ -74,7 +74,7 @@ async fn times_are_kept_to_the_microsecond(store: &Store) {
     assert_eq!(store.tokens.find_dummy(&digest(1)).await.unwrap(), Some(dummy(1, at(9))));
 }
 
-async fn what_is_unknown_is_none(store: &Store) {
+async fn an_unknown_token_is_none(store: &Store) {
     store.tokens.open_family(&family(1), &refresh(11)).await.unwrap();
     assert_eq!(store.tokens.find_refresh(&digest(12)).await.unwrap(), None);
     assert_eq!(store.tokens.find_dummy(&digest(11)).await.unwrap(), None);
@@ -102,7 +102,7 @@ async fn a_taken_digest_is_a_conflict_and_nothing_is_stored(store: &Store) {
     assert_eq!(store.tokens.revoke_family(family_id(2), at(0)).await.unwrap(), None);
 }
 
-async fn of_families_alike_the_oldest_end(store: &Store) {
+async fn of_too_many_families_the_oldest_end(store: &Store) {
     let of = |n: u8, session: Option<u8>| TokenFamily {
         created_at: at(n.into()),
         session: session.map(|n| SessionId::from_random([n; 16])),
@@ -121,7 +121,7 @@ async fn of_families_alike_the_oldest_end(store: &Store) {
     for n in [10, 11] {
         assert_eq!(store.tokens.open_family_among(&of(n, Some(1)), &refresh(n), 2).await.unwrap(), []);
     }
-    // One that was revoked counts, too: it takes as much room.
+    // A revoked family counts, too: it uses as much space.
     store.tokens.revoke_family(family_id(11), at(60)).await.unwrap();
     let ended = store.peer_tokens.open_family_among(&of(12, Some(1)), &refresh(12), 2).await.unwrap();
     assert_eq!(ended, [of(10, Some(1)).revocation()]);
@@ -131,7 +131,7 @@ async fn of_families_alike_the_oldest_end(store: &Store) {
     for n in 101..=104 {
         assert!(is_known(n).await, "{n}");
     }
-    // More than one, should there be more; and all or nothing.
+    // More than one, if there are more; and all or nothing.
     store.tokens.open_family(&of(13, Some(1)), &refresh(13)).await.unwrap();
     let taken = store.tokens.open_family_among(&of(13, Some(1)), &refresh(14), 1).await;
     assert!(matches!(taken, Err(RepositoryError::Conflict)), "{taken:?}");
@@ -157,7 +157,7 @@ async fn families_that_are_opened_at_once_leave_no_more_than_may_be(store: &Stor
         });
     }
     timeout(PATIENCE, tasks.join_all()).await.unwrap();
-    // Two at once may have left the oldest to each other; the next one ends them.
+    // Two concurrent calls may have left the oldest to each other; the next one ends them.
     let last = TokenFamily { created_at: at(99), session: None, ..family(99) };
     store.tokens.open_family_among(&last, &refresh(99), 3).await.unwrap();
     let mut known = 0;
@@ -206,8 +206,8 @@ async fn dummy_tokens_and_entries_are_forgotten_when_they_expire(store: &Store) 
 }
 
 async fn a_family_is_forgotten_with_its_last_token(store: &Store) {
-    // The first family: its used token lives longest. The second: its successor does. The third: its access token does, which
-    // is taken for as long as the leeway says.
+    // The first family: its used token lives longest. The second: its successor does. The third: its access token does,
+    // which is accepted for as long as the leeway allows.
     let short = NewRefreshToken { expires_at: at(100), ..refresh(22) };
     let now = at(50);
     let successor = |n, expires_at| NewRefreshToken { digest: digest(n), issued_at: now, expires_at };
@@ -234,11 +234,11 @@ async fn a_family_is_forgotten_with_its_last_token(store: &Store) {
     assert_eq!(store.tokens.forget_expired(at(3600) + LEEWAY).await.unwrap(), 1);
     assert!(!is_known(33).await && !is_known(103).await);
 
-    // What is forgotten is unknown, and its names are free.
+    // A deleted family is unknown, and its names are free.
     assert_eq!(store.tokens.rotate(&rotation(101, 9, at(60))).await.unwrap(), RotationOutcome::Unknown);
     store.tokens.open_family(&family(1), &refresh(11)).await.unwrap();
     let revoked = store.tokens.revoke_family(family_id(1), at(60)).await.unwrap().unwrap();
-    // A revoked family goes like any other; its entry stays as long as the leeway asks for.
+    // A revoked family is deleted like any other; its entry stays as long as the leeway requires.
     assert_eq!(store.tokens.forget_expired(revoked.access_expires_at + LEEWAY - MICROSECOND).await.unwrap(), 0);
     assert_eq!(store.tokens.forget_expired(revoked.access_expires_at + LEEWAY).await.unwrap(), 1);
     assert_eq!(store.tokens.forget_expired(at(3600)).await.unwrap(), 1);
@@ -254,6 +254,6 @@ async fn replicas_that_forget_at_once_do_not_disturb_each_other(store: &Store) {
         tokio::spawn(async move { replica.forget_expired(at(3600)).await })
     });
     let forgotten = one.await.unwrap().unwrap() + other.await.unwrap().unwrap();
-    // What one had locked the other may have left for later.
+    // Rows that one had locked may have been left for later by the other.
     assert_eq!(forgotten + store.tokens.forget_expired(at(3600)).await.unwrap(), 40);
 }

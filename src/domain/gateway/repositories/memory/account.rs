@@ -1,4 +1,4 @@
-//! Log-ins with passwords in memory, beside the identities and grants of the same accounts.
+//! Password logins in memory, beside the identities and grants of the same accounts.
 
 use std::{collections::hash_map::Entry, sync::Arc};
 
@@ -18,12 +18,12 @@ use crate::domain::gateway::{
     repositories::{RepositoryError, account::AccountRepository, kept},
 };
 
-/// Log-ins with passwords in memory.
+/// Password logins in memory.
 #[derive(Debug, Default)]
 pub struct MemoryAccounts(Arc<MemoryOAuth>);
 
 impl MemoryAccounts {
-    /// Of the accounts that are kept there.
+    /// The logins of the accounts in that store.
     pub fn of(accounts: Arc<MemoryOAuth>) -> Self {
         Self(accounts)
     }

@@ -1,4 +1,4 @@
-//! Attempts to sign in, in memory.
+//! Password attempts in memory.
 
 use std::{collections::HashMap, sync::Mutex};
 
@@ -18,8 +18,8 @@ use crate::domain::gateway::{
     },
 };
 
-/// Attempts to sign in, in memory. Only an attempt that is admitted makes an entry; it costs a password's hashing, of which a
-/// core does some fifty a second, and is forgotten after an hour: that bounds them to some tens of megabytes per core under
+/// Password attempts in memory. Only an admitted attempt makes an entry; it costs hashing a password, of which a core
+/// does some fifty per second, and is deleted after an hour: that limits them to some tens of megabytes per core under
 /// attack.
 #[derive(Debug, Default)]
 pub struct MemoryAttempts(Mutex<HashMap<TokenDigest, Failures>>);

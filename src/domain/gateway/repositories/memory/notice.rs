@@ -1,4 +1,4 @@
-//! Notices of providers, in memory.
+//! Notices of providers in memory.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -17,7 +17,7 @@ use crate::domain::gateway::{
     repositories::{RepositoryError, kept, notice::NoticeRepository},
 };
 
-/// Notices of providers, in memory.
+/// Notices of providers in memory.
 #[derive(Debug, Default)]
 pub struct MemoryNotices(Mutex<HashMap<TokenDigest, Stored>>);
 

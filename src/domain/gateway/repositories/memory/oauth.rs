@@ -29,9 +29,9 @@ pub struct MemoryOAuth(pub(super) Mutex<State>);
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) accounts: HashMap<AccountId, Account>,
-    /// Kept by [`MemoryAccounts`](super::MemoryAccounts).
+    /// Used by [`MemoryAccounts`](super::MemoryAccounts).
     pub(super) logins: HashMap<AccountId, PasswordLogin>,
-    /// Kept by [`MemoryAccounts`](super::MemoryAccounts).
+    /// Used by [`MemoryAccounts`](super::MemoryAccounts).
     pub(super) endings: HashMap<EndingId, AccountEnding>,
     pub(super) identities: HashMap<(ProviderName, String), KnownIdentity>,
     pub(super) grants: HashMap<GrantId, StoredGrant>,
@@ -50,7 +50,7 @@ pub(super) struct StoredGrant {
 }
 
 impl State {
-    /// Who an account is at the providers.
+    /// The identities of an account.
     pub(super) fn identities_of(&self, account: AccountId) -> Vec<ProviderIdentity> {
         let of_account = self.identities.values().filter(|known| known.account.id == account);
         let mut identities: Vec<_> = of_account.map(|known| known.identity.clone()).collect();
@@ -58,7 +58,7 @@ impl State {
         identities
     }
 
-    /// The grant, and until when this holder has or had its lease, if nobody took or ended that since.
+    /// The grant, and until when this holder has or had its lease, unless another has taken or ended it since.
     fn leased(&mut self, lease: &RefreshLease) -> Option<(&mut StoredGrant, DateTime<Utc>)> {
         let stored = self.grants.get_mut(&lease.grant)?;
         let until = stored.lease.filter(|held| held.holder == lease.holder)?.until;

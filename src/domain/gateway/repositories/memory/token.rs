@@ -29,7 +29,7 @@ pub struct MemoryTokens(Mutex<State>);
 struct State {
     families: HashMap<FamilyId, TokenFamily>,
     refresh_tokens: HashMap<TokenDigest, StoredRefreshToken>,
-    /// The refresh tokens of each family that are kept: a rotation looks at these alone.
+    /// The stored refresh tokens of each family: a rotation searches only these.
     tokens_of: HashMap<FamilyId, Vec<TokenDigest>>,
     dummies: HashMap<TokenDigest, DummyToken>,
     deny_list: DenyList,
@@ -56,7 +56,7 @@ impl StoredRefreshToken {
         Self { family, issued_at, expires_at, used: None, generation }
     }
 
-    /// Whether it was used and nobody needs it any more: it has expired, or can be told by one that is kept.
+    /// Whether it was used and is not needed any more: it has expired, or can be recognised by a stored one.
     fn is_needless(&self, now: DateTime<Utc>, grace: TimeDelta) -> bool {
         self.used.is_some_and(|used| {
             self.expires_at <= now || (used.at <= now - grace && self.generation % KEPT_GENERATIONS != 0)
@@ -172,7 +172,7 @@ impl State {
         Ok(())
     }
 
-    /// Puts the families that are meant on the deny-list, and forgets them.
+    /// Puts the matching families on the deny-list, and deletes them.
     fn end(&mut self, meant: impl Fn(&TokenFamily) -> bool) -> Vec<Revocation> {
         let Self { families, refresh_tokens, tokens_of, deny_list, .. } = self;
         let ended = families.extract_if(|_, family| meant(family)).map(|(id, family)| {
@@ -185,7 +185,7 @@ impl State {
         ended.collect()
     }
 
-    /// Revokes the families that are meant and were not revoked before.
+    /// Revokes the matching families that were not revoked before.
     fn revoke(&mut self, meant: impl Fn(&TokenFamily) -> bool, now: DateTime<Utc>) -> Vec<TokenFamily> {
         let Self { families, deny_list, .. } = self;
         let alive = families.values_mut().filter(|family| family.revoked_at.is_none() && meant(family));

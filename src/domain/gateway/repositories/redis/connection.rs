@@ -1,4 +1,4 @@
-//! Reaching Redis: connecting, deadlines, and what its errors mean to us. Knows nothing of what is stored.
+//! Reaching Redis: connecting, deadlines, and the meaning of its errors. It knows nothing of the stored data.
 
 use std::{fmt, time::Duration};
 
@@ -9,16 +9,17 @@ use redis::{
 
 use crate::domain::gateway::repositories::RepositoryError;
 
-/// How long a connection may take. As for a database, a store that is down is to be reported before clients give up.
+/// How long connecting may take. As for a database, an unavailable store must be reported before clients give up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long Redis may take over one operation.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Between two attempts to connect. There are two at a time; who comes after they have failed makes it try again.
+/// The pause between two attempts to connect. There are two at a time; the first caller after both have failed makes it
+/// try again.
 const RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// A connection that all share, and that comes back by itself.
+/// A connection that all callers share, and that reconnects by itself.
 #[derive(Clone)]
 pub struct RedisConnection(ConnectionManager);
 
@@ -31,10 +32,10 @@ impl fmt::Debug for RedisConnection {
 /// Connects to the Redis at `url`: `redis://…`, or `rediss://…` for TLS.
 ///
 /// # Errors
-/// `Unavailable` if the URL is none, or nobody answers there within a few seconds. The text never holds the URL, which may
-/// have a password in it.
+/// `Unavailable` if the URL is invalid, or no Redis responds there within a few seconds. The text never contains the
+/// URL, which may have a password in it.
 pub async fn connect(url: &str) -> Result<RedisConnection, RepositoryError> {
-    // What the library says of a URL could quote it.
+    // The library's error text could quote the URL.
     let client = Client::open(url).map_err(|_| RepositoryError::Unavailable("the URL cannot be used".to_owned()))?;
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -47,13 +48,14 @@ pub async fn connect(url: &str) -> Result<RedisConnection, RepositoryError> {
 }
 
 impl RedisConnection {
-    /// Whether Redis answers.
+    /// Checks that Redis responds.
     pub async fn ping(&self) -> Result<(), RepositoryError> {
         Ok(self.read(&redis::cmd("PING")).await?)
     }
 
-    /// Reads something. A connection that broke unseen since the last time, as when Redis was restarted, shows only when it
-    /// is used: then a new one is asked, once. Nothing that writes is repeated like this: it may have happened.
+    /// Runs a reading command. A connection that broke unnoticed, as when Redis was restarted, shows that only on its
+    /// next use: then the command is repeated once, on a new connection. Writing commands are not repeated like this:
+    /// the first may have happened.
     pub(super) async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
         match command.query_async(&mut self.0.clone()).await {
             Err(error) if error.is_connection_dropped() && !error.is_timeout() => {
@@ -79,8 +81,8 @@ impl RedisConnection {
 }
 
 impl From<RedisError> for RepositoryError {
-    /// An answer that is not what the command gives is corruption. Everything else is a store that cannot work now: out of
-    /// reach, loading, out of memory, read-only.
+    /// A response of the wrong type is corruption. Everything else is a store that cannot work now: unreachable,
+    /// loading, out of memory, read-only.
     fn from(error: RedisError) -> Self {
         match error.kind() {
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Self::Corrupt(error.to_string()),

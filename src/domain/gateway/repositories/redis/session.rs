@@ -27,14 +27,14 @@ use crate::domain::gateway::{
     repositories::{RepositoryError, session::SessionRepository},
 };
 
-/// Keys outlive what is in them by this, so that a Redis whose clock goes ahead forgets nothing too early: a state that is
-/// forgotten could be used again.
+/// Keys outlive their contents by this, so that a Redis whose clock is ahead deletes nothing too early: a deleted state
+/// could be used again.
 const MARGIN_MS: i64 = 3_600_000;
 
-/// How much is forgotten by one run of a script, which nobody else can interrupt.
+/// How much one run of a script deletes; no other command can run meanwhile.
 const BATCH: u64 = 500;
 
-/// What all scripts begin with. Their arguments: the prefix, then their own.
+/// The beginning of all scripts. Their arguments: the prefix, then their own.
 macro_rules! script {
     ($name:ident, $file:literal) => {
         static $name: LazyLock<Script> =
@@ -50,10 +50,10 @@ script!(END_ALL, "session/end_all.lua");
 script!(REDEEM, "session/redeem.lua");
 script!(FORGET, "session/forget.lua");
 
-/// The fields of a session's hash, in the order in which the scripts give and take them.
+/// The fields of a session's hash, in the order of the scripts' arguments and results.
 const FIELDS: [&str; 8] = ["id", "account", "created_at", "used_at", "idle_until", "expires_at", "browser", "network"];
 
-/// A session as the scripts give it: its digest and its fields.
+/// A session as the scripts return it: its digest and its fields.
 type Row = Vec<Option<String>>;
 
 /// Sessions in Redis.
@@ -64,7 +64,7 @@ pub struct RedisSessions {
 }
 
 impl RedisSessions {
-    /// Every key begins with `prefix`.
+    /// Sessions whose keys begin with `prefix`.
     pub fn new(connection: RedisConnection, prefix: impl Into<String>) -> Self {
         Self { connection, prefix: prefix.into() }
     }
@@ -108,7 +108,7 @@ impl SessionRepository for RedisSessions {
         let key = format!("{}session-id:{id}", self.prefix);
         let digest: Option<String> = self.connection.read(redis::cmd("GET").arg(&key)).await?;
         match digest {
-            // Ended in between, it is not found: that is what it is then.
+            // Ended in between, it is not found: then that is its current state.
             Some(digest) => self.find(&unhex(&digest)?).await,
             None => Ok(None),
         }

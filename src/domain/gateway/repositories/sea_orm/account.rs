@@ -1,4 +1,4 @@
-//! Log-ins with passwords in a database, and what ends with an account.
+//! Password logins and account endings in a database.
 
 mod erasing;
 
@@ -26,14 +26,14 @@ use crate::domain::gateway::{
     repositories::{RepositoryError, account::AccountRepository},
 };
 
-/// Log-ins with passwords in a database.
+/// Password logins and account endings in a database.
 #[derive(Debug, Clone)]
 pub struct SeaOrmAccounts {
     db: Connection,
 }
 
 impl SeaOrmAccounts {
-    /// Over a database that was migrated.
+    /// A repository over a migrated database.
     pub fn new(db: Connection) -> Self {
         Self { db }
     }
@@ -125,13 +125,13 @@ impl AccountRepository for SeaOrmAccounts {
     async fn remove(&self, account: AccountId) -> Result<Option<Vec<Grant>>, RepositoryError> {
         answered(async {
             let transaction = begin(&self.db).await?;
-            // Locked first, so that no grant comes in between being read and being deleted with its account.
+            // Locked first, so that no grant is added between reading the grants and deleting them with their account.
             if !lock(&transaction, account).await? {
                 return Ok(None);
             }
             let of_account = grants::Entity::delete_many().filter(grants::Column::AccountId.eq(account.as_uuid()));
             let taken = readable(of_account.exec_with_returning(&transaction).await?);
-            // Takes all else along.
+            // Deletes everything else with it.
             accounts::Entity::delete_by_id(account.as_uuid()).exec(&transaction).await?;
             transaction.commit().await?;
             Ok(Some(taken))
@@ -172,7 +172,7 @@ impl AccountRepository for SeaOrmAccounts {
     }
 }
 
-/// Whether there is such an account; nobody changes what it has until the transaction ends.
+/// Whether the account exists; nothing that belongs to it changes until the transaction ends.
 async fn lock(transaction: &Transaction, account: AccountId) -> Result<bool, RepositoryError> {
     Ok(accounts::Entity::find_by_id(account.as_uuid()).lock_exclusive().one(transaction).await?.is_some())
 }
@@ -209,8 +209,8 @@ async fn unlink(
     Ok(UnlinkOutcome::Unlinked(readable(taken)))
 }
 
-/// The grants among rows that are gone now, by id. One that cannot be read cannot be taken back at its provider, and is no
-/// reason to keep the others.
+/// The readable grants among deleted rows, by id. An unreadable one cannot be revoked at its provider, and is no reason
+/// to keep the others.
 fn readable(rows: Vec<grants::Model>) -> Vec<Grant> {
     let mut grants: Vec<_> = rows.into_iter().filter_map(|row| Grant::try_from(row).ok()).collect();
     grants.sort_by_key(|grant| grant.id);

@@ -1,5 +1,5 @@
-//! Attempts to sign in, in a database. The rows of an attempt are locked, in the order of their keys, from before their
-//! failures are looked at until the new ones are stored (SQLite: the whole file, in `begin`).
+//! Password attempts in a database. The rows of an attempt are locked, in the order of their keys, from before their
+//! failures are read until the new ones are stored (SQLite: the whole file, in `begin`).
 
 use std::collections::HashMap;
 
@@ -30,14 +30,14 @@ use crate::domain::gateway::{
     },
 };
 
-/// Attempts to sign in, in a database.
+/// Password attempts in a database.
 #[derive(Debug, Clone)]
 pub struct SeaOrmAttempts {
     db: Connection,
 }
 
 impl SeaOrmAttempts {
-    /// Over a database that was migrated.
+    /// A repository over a migrated database.
     pub fn new(db: Connection) -> Self {
         Self { db }
     }
@@ -51,11 +51,11 @@ impl AttemptRepository for SeaOrmAttempts {
         answered(async {
             let transaction = begin(&self.db).await?;
             let mut known = locked(&transaction, &counted, kept(now())).await?;
-            // The time is read once more: it may have taken long to lock them.
+            // The time is read after locking, which may have taken long.
             let now = kept(now());
             let known: Vec<_> = counted.iter().map(|of| (*of, known.remove(of.key()))).collect();
             let Judgement { admission, changed } = judge(&known, now);
-            // Without a change the rows that were made to be locked are not needed either.
+            // Without a change, the rows that were inserted for locking are not needed, either.
             if !changed.is_empty() {
                 store(&transaction, &changed).await?;
                 transaction.commit().await?;
@@ -91,8 +91,8 @@ impl AttemptRepository for SeaOrmAttempts {
     }
 }
 
-/// The failures of each, whose rows are there and ours from now on. They are made and locked in the order in which they are
-/// given, so that no two attempts wait for each other.
+/// Locks the rows of all counters, inserting missing ones, and returns their failures. The rows are inserted and locked
+/// in the given order, so that no two attempts wait for each other.
 async fn locked(
     transaction: &Transaction,
     counted: &[Counted],
@@ -116,14 +116,14 @@ async fn locked(
             .lock_exclusive()
             .all(transaction)
             .await?;
-        // Some may have been forgotten in between.
+        // Some rows may have been deleted in between.
         if rows.len() == counted.len() {
             return rows.into_iter().map(|row| Ok((digest(row.key.clone())?, row.try_into()?))).collect();
         }
     }
 }
 
-/// Stores failures whose rows are there.
+/// Stores failures in existing rows.
 async fn store(transaction: &Transaction, changed: &[(TokenDigest, Failures)]) -> Result<(), RepositoryError> {
     let mut replace = OnConflict::column(Column::Key);
     replace.update_columns([Column::Failures, Column::LastAt, Column::ForgetAt]);

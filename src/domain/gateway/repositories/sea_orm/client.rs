@@ -28,7 +28,7 @@ pub struct SeaOrmClients {
 }
 
 impl SeaOrmClients {
-    /// Over a database that was migrated.
+    /// A repository over a migrated database.
     pub fn new(db: Connection) -> Self {
         Self { db }
     }

@@ -1,5 +1,5 @@
-//! Reaching a database: connecting, migrating, transactions, deadlines, and what its errors mean to us. Knows nothing of
-//! what is stored.
+//! Reaching a database: connecting, migrating, transactions, deadlines, and the meaning of its errors. It knows nothing
+//! of the stored data.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ mod postgres;
 mod quoting;
 mod sqlite;
 
-/// How long to wait for a connection. A store that is down is reported after this long, not after a client gave up.
+/// How long to wait for a connection. An unavailable store is reported after this time, before clients give up.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long the store may take over one operation, waiting for a connection and for locks included. Longer than
-/// [`ACQUIRE_TIMEOUT`] and than what the databases wait for locks, so that their own, clearer errors come first; it is for
-/// the case that the network swallows everything.
+/// How long the store may take over one operation, including the wait for a connection and for locks. Longer than
+/// [`ACQUIRE_TIMEOUT`] and than the databases' own lock timeouts, so that their clearer errors come first; it covers a
+/// network that drops everything.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Connections to one database. A statement that is run here is a transaction of its own.
@@ -43,26 +43,27 @@ pub(crate) enum Transaction {
     Postgres(postgres::Transaction),
 }
 
-/// Why a database cannot be connected to. The texts name its address, and never hold the URL, which may have a password in it.
+/// The reason why a database cannot be connected to. The texts name its address, and never contain the URL, which may
+/// have a password in it.
 #[derive(Debug, Error)]
 pub enum ConnectError {
-    /// It may be there a little later.
+    /// The database may be available a little later.
     #[error("{0}")]
     NotYet(String),
-    /// To wait does not help: what it was told is wrong.
+    /// Waiting does not help: the settings are wrong.
     #[error("{0}")]
     Refused(String),
 }
 
-/// Opens the database at `url`: `sqlite:…` (made if missing) or `postgres://…`, where the tables are in this schema.
+/// Opens the database at `url`: `sqlite:…` (created if missing) or `postgres://…`, with the tables in this schema.
 ///
 /// # Errors
-/// If the URL is of another kind, or nobody answers there within a few seconds.
+/// If the URL is of another kind, or no database responds there within a few seconds.
 pub async fn connect(url: &str, schema: &str) -> Result<Connection, ConnectError> {
     if url::Url::parse(url).is_err() {
         return Err(ConnectError::Refused("the database URL cannot be read".to_owned()));
     }
-    // Boxed: the drivers' futures are large, and every caller's would be too.
+    // Boxed: the drivers' futures are large, and every caller's future would be large, too.
     let opening = Box::pin(async {
         match url.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => {
@@ -83,7 +84,8 @@ pub async fn connect(url: &str, schema: &str) -> Result<Connection, ConnectError
     }
 }
 
-/// Brings the tables up to date, all or nothing. Any number of replicas may do so at once: one works, the others wait for it.
+/// Brings the tables up to date, all or nothing. Any number of replicas may call this at once: one works, the others
+/// wait for it.
 pub async fn migrate(db: &Connection) -> Result<(), RepositoryError> {
     match &db.0 {
         // It needs no lock of its own: only one transaction writes to a file at a time.
@@ -96,7 +98,7 @@ pub async fn migrate(db: &Connection) -> Result<(), RepositoryError> {
     }
 }
 
-/// Whether there are tables yet.
+/// Whether the tables exist.
 pub async fn is_migrated(db: &Connection) -> Result<bool, RepositoryError> {
     let sql = match db.get_database_backend() {
         DbBackend::Postgres => {
@@ -108,7 +110,7 @@ pub async fn is_migrated(db: &Connection) -> Result<bool, RepositoryError> {
         .await
 }
 
-/// Whether the database answers.
+/// Checks that the database responds.
 pub async fn ping(db: &Connection) -> Result<(), RepositoryError> {
     answered(async {
         match &db.0 {
@@ -127,15 +129,15 @@ pub(super) async fn begin(db: &Connection) -> Result<Transaction, DbErr> {
     }
 }
 
-/// SQLite takes the file's write lock at once, because a transaction that reads first and finds the lock taken later cannot be
-/// saved by waiting.
+/// SQLite takes the file's write lock at once, because a transaction that reads first and finds the lock taken later
+/// cannot proceed by waiting.
 async fn begin_immediate(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let immediate = Some(SqliteTransactionMode::Immediate);
     db.begin_with_options(TransactionOptions { sqlite_transaction_mode: immediate, ..TransactionOptions::default() })
         .await
 }
 
-/// Waits for an operation, but not for ever.
+/// Waits for an operation, up to the deadline.
 pub(super) async fn answered<T>(
     operation: impl Future<Output = Result<T, RepositoryError>> + Send,
 ) -> Result<T, RepositoryError> {
@@ -146,7 +148,7 @@ pub(super) async fn answered<T>(
 }
 
 impl Connection {
-    /// Closes all connections; what is asked afterwards fails.
+    /// Closes all connections; later calls fail.
     #[cfg(test)]
     pub(crate) async fn close(self) -> Result<(), DbErr> {
         match self.0 {
@@ -158,7 +160,7 @@ impl Connection {
         }
     }
 
-    /// What one statement finds on a connection as it is, by none of our rules.
+    /// The result of one statement on a connection as it is, without our rules.
     #[cfg(test)]
     pub(crate) async fn plainly(&self, sql: &str) -> Vec<String> {
         let Kind::Postgres(pool) = &self.0 else { unreachable!("SQLite has no rules") };
@@ -167,7 +169,7 @@ impl Connection {
 }
 
 impl Transaction {
-    /// Makes what it did last.
+    /// Commits the transaction.
     pub(crate) async fn commit(self) -> Result<(), DbErr> {
         match self {
             Self::Sqlite(transaction) => transaction.commit().await,
@@ -260,8 +262,8 @@ impl From<ConnectError> for RepositoryError {
 }
 
 impl From<DbErr> for RepositoryError {
-    /// A broken promise of uniqueness is a conflict, a value that does not fit its type is corruption. Everything else is a
-    /// store that cannot work now: out of reach, out of space, busy, not migrated.
+    /// A violated uniqueness constraint is a conflict, a value that does not fit its type is corruption. Everything
+    /// else is a store that cannot work now: unreachable, out of space, busy, not migrated.
     fn from(error: DbErr) -> Self {
         if let Some(SqlErr::UniqueConstraintViolation(_)) = error.sql_err() {
             return Self::Conflict;

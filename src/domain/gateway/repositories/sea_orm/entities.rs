@@ -1,4 +1,4 @@
-//! The rows as SeaORM sees them, and how they become models: a row that is no model is `Corrupt`.
+//! The rows as SeaORM sees them, and their conversion to models: an invalid row is `Corrupt`.
 #![expect(unreachable_pub, reason = "SeaORM's derives make their items pub")]
 
 use chrono::{DateTime, Utc};
@@ -37,7 +37,7 @@ pub(super) fn digest(bytes: Vec<u8>) -> Result<TokenDigest, RepositoryError> {
     <[u8; 32]>::try_from(bytes).map(TokenDigest::from).map_err(|_| corrupt("a digest"))
 }
 
-/// JSON is kept as text, as `migration` explains.
+/// JSON is stored as text, as `migration` explains.
 fn from_json<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, RepositoryError> {
     serde_json::from_str(text).map_err(|_| corrupt(what))
 }

@@ -1,6 +1,6 @@
-//! Forgetting what has expired: in small batches found by an index, so that no lock is held for long. Rows that somebody
-//! else works on are left for the next time (PostgreSQL's SKIP LOCKED), so that two replicas that forget at once do not
-//! wait for each other.
+//! Deleting expired rows: in small batches found by an index, so that no lock is held for long. Rows that another
+//! transaction has locked are left for the next time (PostgreSQL's SKIP LOCKED), so that two replicas that delete at
+//! once do not wait for each other.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::domain::gateway::repositories::RepositoryError;
 
-/// Rows per statement: some milliseconds' work, a family's refresh tokens included.
+/// Rows per statement: some milliseconds' work, including a family's refresh tokens.
 const BATCH: u64 = 500;
 
-/// Forgets the rows of a table that are expired by `now`; says how many.
+/// Deletes the rows of a table that have expired by `now`; returns how many.
 pub(super) async fn forget<E: EntityTrait>(
     db: &Connection,
     key: E::Column,
@@ -34,7 +34,7 @@ pub(super) async fn forget<E: EntityTrait>(
             .limit(BATCH)
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
             .into_query();
-        // The expiry is asked for twice: a row may have got a new one between being found and being deleted.
+        // The expiry is checked twice: a row may have got a new one between being found and being deleted.
         let delete = E::delete_many().filter(key.in_subquery(batch)).filter(expiry.lte(micros(now)));
         let deleted = answered(async { Ok(delete.exec(db).await?.rows_affected) }).await?;
         forgotten += deleted;
@@ -59,7 +59,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn more_than_a_batch_is_forgotten_to_the_last_row() {
+    async fn more_than_a_batch_is_deleted_to_the_last_row() {
         let db = connect("sqlite::memory:", "").await.unwrap();
         migrate(&db).await.unwrap();
         let row = |n: u64, seconds| {

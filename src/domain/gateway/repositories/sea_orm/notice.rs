@@ -1,4 +1,4 @@
-//! Notices of providers, in a database.
+//! Notices of providers in a database.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -24,14 +24,14 @@ use crate::domain::gateway::{
     repositories::{RepositoryError, notice::NoticeRepository},
 };
 
-/// Notices of providers, in a database.
+/// Notices of providers in a database.
 #[derive(Debug, Clone)]
 pub struct SeaOrmNotices {
     db: Connection,
 }
 
 impl SeaOrmNotices {
-    /// Over a database that was migrated.
+    /// A repository over a migrated database.
     pub fn new(db: Connection) -> Self {
         Self { db }
     }
@@ -55,7 +55,7 @@ impl NoticeRepository for SeaOrmNotices {
         .await
     }
 
-    /// Rows that another replica claims at this moment are passed over (PostgreSQL's SKIP LOCKED).
+    /// Rows that another replica claims at this moment are skipped (PostgreSQL's SKIP LOCKED).
     async fn claim(
         &self,
         now: DateTime<Utc>,
@@ -64,7 +64,7 @@ impl NoticeRepository for SeaOrmNotices {
     ) -> Result<Vec<ClaimedNotice>, RepositoryError> {
         answered(async {
             let due = || Column::DueAt.lte(micros(now));
-            // Asked first: in SQLite a write locks the file, and usually nothing is due.
+            // Checked first: in SQLite a write locks the file, and usually nothing is due.
             if Entity::find().filter(due()).limit(1).one(&self.db).await?.is_none() {
                 return Ok(Vec::new());
             }
@@ -137,7 +137,8 @@ impl NoticeRepository for SeaOrmNotices {
     }
 }
 
-/// A row that cannot be read, of a newer version for instance, stays for a gateway that can, and is no reason to keep the others.
+/// An unreadable row, of a newer version for instance, stays for a gateway that can read it, and does not stop the
+/// others.
 fn readable(row: notices::Model) -> Option<ClaimedNotice> {
     row.try_into().inspect_err(|error| error!(%error, "a stored notice cannot be read; it stays")).ok()
 }

@@ -27,7 +27,7 @@ pub struct SeaOrmOAuth {
 }
 
 impl SeaOrmOAuth {
-    /// Over a database that was migrated.
+    /// A repository over a migrated database.
     pub fn new(db: Connection) -> Self {
         Self { db }
     }
@@ -117,7 +117,7 @@ impl OAuthRepository for SeaOrmOAuth {
     }
 }
 
-/// What a write that names an account comes to if there is no such account: as the port says, a conflict.
+/// The error of a write that names a missing account: by the port's contract, a conflict.
 pub(super) fn without_account(error: DbErr) -> RepositoryError {
     match error.sql_err() {
         Some(SqlErr::ForeignKeyConstraintViolation(_)) => RepositoryError::Conflict,

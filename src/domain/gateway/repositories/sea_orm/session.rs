@@ -29,7 +29,7 @@ pub struct SeaOrmSessions {
 }
 
 impl SeaOrmSessions {
-    /// Over a database that was migrated.
+    /// A repository over a migrated database.
     pub fn new(db: Connection) -> Self {
         Self { db }
     }

@@ -19,7 +19,7 @@ pub struct SeaOrmSigningKeys {
 }
 
 impl SeaOrmSigningKeys {
-    /// Over a database that was migrated.
+    /// A repository over a migrated database.
     pub fn new(db: Connection) -> Self {
         Self { db }
     }
@@ -31,7 +31,7 @@ impl SigningKeyRepository for SeaOrmSigningKeys {
         answered(async {
             let rows = signing_keys::Entity::find().all(&self.db).await?;
             let mut keys = rows.into_iter().map(SigningKey::try_from).collect::<Result<Vec<_>, _>>()?;
-            // Not the database's order: it would put the algorithms in that of its collation.
+            // Not sorted by the database: it would sort the algorithms by its collation.
             keys.sort_by_key(|key| (key.algorithm, key.generation));
             Ok(keys)
         })

@@ -30,14 +30,15 @@ pub struct SeaOrmTokens {
 }
 
 impl SeaOrmTokens {
-    /// Over a database that was migrated.
+    /// A repository over a migrated database.
     pub fn new(db: Connection) -> Self {
         Self { db }
     }
 }
 
 impl SeaOrmTokens {
-    /// Revokes the families that are meant, a batch at a time: they wait for the counter of the deny-list, and so do others.
+    /// Revokes the matching families, a batch at a time: each batch holds the counter of the deny-list, which others
+    /// wait for.
     async fn revoke_all(&self, meant: Condition, now: DateTime<Utc>) -> Result<Vec<TokenFamily>, RepositoryError> {
         let mut revoked = Vec::new();
         loop {
@@ -223,7 +224,7 @@ impl TokenRepository for SeaOrmTokens {
         let entries = forget::<revocations::Entity>(db, revocations::Column::Id, revocations::Column::ExpiresAt, now);
         let dummies =
             forget::<dummy_tokens::Entity>(db, dummy_tokens::Column::Digest, dummy_tokens::Column::ExpiresAt, now);
-        // Families take their refresh tokens along.
+        // Deleting families deletes their refresh tokens.
         let families =
             forget::<token_families::Entity>(db, token_families::Column::Id, token_families::Column::ForgetAt, now);
         Ok(entries.await? + dummies.await? + families.await?)

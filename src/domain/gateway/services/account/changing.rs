@@ -1,4 +1,4 @@
-//! Another password, or a first one.
+//! Changing a password, or setting a first one.
 
 use std::net::IpAddr;
 
@@ -11,37 +11,37 @@ use crate::domain::gateway::{
     services::Failure,
 };
 
-/// The wish to have another password, or a first one.
+/// A request to change the password, or to set a first one.
 #[derive(Debug)]
 pub struct PasswordChange {
     /// The new password.
     pub new: Password,
-    /// What to sign in with, for an account that had no password yet.
+    /// The e-mail to sign in with, for an account without a password.
     pub email: Option<Email>,
 }
 
-/// Why a password was not changed.
+/// The reason why a password was not changed.
 #[derive(Debug, Error)]
 pub enum PasswordError {
-    /// The account is gone.
+    /// The account does not exist any more.
     #[error("there is no such account")]
     NoAccount,
-    /// The client asked for e-mails, or failed, too often.
+    /// Too many e-mail enquiries or failures of the client.
     #[error(transparent)]
     TooMany(#[from] TooManyAttempts),
     /// A first password needs an e-mail to sign in with.
     #[error("there is no e-mail to sign in with")]
     EmailMissing,
-    /// The account has another e-mail.
+    /// The account has a different e-mail.
     #[error("the account has another e-mail")]
     OtherEmail,
-    /// Somebody signed up with this e-mail before.
+    /// An account with this e-mail exists already.
     #[error("the e-mail is taken")]
     EmailTaken,
-    /// It was changed while this was under way.
+    /// The password was changed concurrently.
     #[error("the password was changed meanwhile")]
     ChangedMeanwhile,
-    /// Something of ours failed.
+    /// An internal failure.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
@@ -63,7 +63,8 @@ impl From<RepositoryError> for PasswordError {
 }
 
 impl AccountService {
-    /// Sets a password, the first or another. Every other session ends, and every token that was issued for the account.
+    /// Sets the first password or changes it. Every other session ends, and every token that was issued for the
+    /// account.
     pub async fn change_password(
         &self,
         control: AccountControl,
@@ -92,7 +93,7 @@ impl AccountService {
                     this.carry_out(&ending).await?;
                     Ok(())
                 }
-                // It may have been stored.
+                // The change may have been stored.
                 Err(failed @ PasswordError::Failed(_)) => Err(failed),
                 Err(refused) => {
                     this.finish(&ending).await?;

@@ -1,4 +1,4 @@
-//! Whether an e-mail is free to sign up with.
+//! Whether an e-mail is free for a sign-up.
 
 use std::net::IpAddr;
 
@@ -11,8 +11,8 @@ use crate::domain::gateway::{
     services::Failure,
 };
 
-/// An e-mail that is not taken. Only [`AccountService::claim`] gives it, and a new log-in is made with
-/// nothing else, so no endpoint can tell whether an e-mail is taken without being counted.
+/// An e-mail that is not taken. Only [`AccountService::claim`] returns one, and a new login needs one, so no endpoint
+/// can reveal whether an e-mail is taken without being counted.
 #[derive(Debug)]
 pub(super) struct FreeEmail(Email);
 
@@ -22,16 +22,16 @@ impl FreeEmail {
     }
 }
 
-/// Why an e-mail cannot be signed up with.
+/// The reason why an e-mail cannot be used to sign up.
 #[derive(Debug, Error)]
 pub(super) enum ClaimError {
     /// Another account has it.
     #[error("the e-mail is taken")]
     Taken,
-    /// The client asked, or failed, too often.
+    /// Too many enquiries or failures of the client.
     #[error(transparent)]
     TooMany(#[from] TooManyAttempts),
-    /// Something of ours failed.
+    /// An internal failure.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
@@ -43,8 +43,9 @@ impl From<RepositoryError> for ClaimError {
 }
 
 impl AccountService {
-    /// Claims an e-mail for a new log-in. Every claim counts for the client's address, whatever the answer, so that e-mails cannot
-    /// be probed by the thousand; one that is taken counts as a failed log-in, too. It comes before the password is hashed: a refusal costs no hash.
+    /// Claims an e-mail for a new login. Every claim counts for the client's address, whatever the result, so that
+    /// e-mails cannot be probed by the thousand; a taken one counts as a failed sign-in, too. The claim comes before
+    /// the password is hashed, so a refusal costs no hash.
     pub(super) async fn claim(&self, email: Email, client: Option<IpAddr>) -> Result<FreeEmail, ClaimError> {
         let of_client = client.map(Counted::client);
         let counted: Vec<_> = of_client.into_iter().chain(client.map(Counted::enquiry)).collect();
@@ -52,7 +53,7 @@ impl AccountService {
         if self.parts.accounts.find_login(&email).await?.is_some() {
             return Err(ClaimError::Taken);
         }
-        // It was no failure, but it stays an enquiry.
+        // It was no failure, but it still counts as an enquiry.
         self.forgive(of_client.as_slice()).await?;
         Ok(FreeEmail(email))
     }

@@ -1,4 +1,4 @@
-//! The right to change who may sign in to an account.
+//! The right to change the ways to sign in to an account.
 
 use std::net::IpAddr;
 
@@ -16,11 +16,13 @@ use crate::domain::gateway::{
     services::{Failure, oauth::LinkPermit, ports::Verified},
 };
 
-/// The right to change who may sign in to an account: to set a password, to add or take a provider, to end the account.
+/// The right to change the ways to sign in to an account: to set a password, to add or remove a provider, to delete the
+/// account.
 ///
-/// It takes the session of a browser and, where the account has one, the password. A token is not enough: services see
-/// tokens, and must not be able to take an account over. Nor is a stolen session. Only [`AccountService::take_control`]
-/// gives it, and every use case of this kind demands it, so no endpoint can forget the rule.
+/// It takes the session of a browser and, if the account has one, the password. A token is not enough: services see
+/// tokens, and must not be able to take an account over. A stolen session is not enough, either. Only
+/// [`AccountService::take_control`] returns this right, and every use case of this kind requires it, so no endpoint can
+/// forget the rule.
 #[derive(Debug)]
 pub struct AccountControl {
     account: AccountId,
@@ -34,38 +36,38 @@ impl AccountControl {
         self.account
     }
 
-    /// The session that the right was taken in.
+    /// The session that took control.
     pub fn session(&self) -> SessionId {
         self.session
     }
 
-    /// How the person logs in with a password: as stored when that was verified.
+    /// The account's password login, as stored when the password was verified.
     pub(super) fn login(&self) -> Option<&PasswordLogin> {
         self.login.as_ref()
     }
 
-    /// The part of it that adds an identity.
+    /// The permit to link an identity, derived from this right.
     pub fn link_permit(&self) -> LinkPermit {
         LinkPermit::of(self.account, self.session)
     }
 }
 
-/// Why the right is not given.
+/// The reason why control is refused.
 #[derive(Debug, Error)]
 pub enum ControlError {
-    /// The account is gone.
+    /// The account does not exist any more.
     #[error("there is no such account")]
     NoAccount,
-    /// The account has a password, and it was not sent along.
+    /// The account has a password, and none was sent.
     #[error("the password is missing")]
     PasswordMissing,
-    /// The password is not the one of the account.
+    /// The password is wrong.
     #[error("the password is wrong")]
     WrongPassword,
-    /// Too many attempts failed.
+    /// Too many failed attempts.
     #[error(transparent)]
     TooMany(#[from] TooManyAttempts),
-    /// Something of ours failed.
+    /// An internal failure.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
@@ -77,8 +79,8 @@ impl From<RepositoryError> for ControlError {
 }
 
 impl AccountService {
-    /// Takes control of the account of a session. Wrong passwords count like those of a sign-in: otherwise a stolen session
-    /// would be a way to guess without delay.
+    /// Takes control of the account of a session. Wrong passwords count like those of a sign-in: otherwise a stolen
+    /// session would allow guessing without delay.
     pub async fn take_control(
         &self,
         session: &Session,
@@ -90,7 +92,7 @@ impl AccountService {
         let control = AccountControl { account: session.account, session: session.id, login: profile.login };
         let Some(login) = control.login() else { return Ok(control) };
         let password = password.ok_or(ControlError::PasswordMissing)?;
-        // Guesses at the log-in do not delay a browser that is signed in.
+        // Guesses at the login do not delay a browser that is signed in.
         let counted = counted(&login.email, Some(Counted::session(&login.email, session.id)), client);
         self.admit::<ControlError>(&counted).await?;
         match hasher.verify(password, Some(login.hash.clone())).await.map_err(Failure::from)? {

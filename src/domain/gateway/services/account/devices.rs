@@ -1,6 +1,6 @@
-//! The device cookie (OWASP, "Device Cookies"): it shows that an account was signed in to with a password from this browser
-//! before. Failures of others do not delay such a browser; its own are counted for it alone. The cookie proves nothing else,
-//! and whoever steals it may guess as often as the owner may mistype.
+//! The device cookie (OWASP, "Device Cookies"): it shows that an account was signed in to with a password from this
+//! browser before. Failures of others do not delay such a browser; its own failures are counted separately. The cookie
+//! proves nothing else, and a thief of it may guess as often as the owner may mistype.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,11 @@ use crate::{
     ports::Entropy,
 };
 
-/// How long a browser is known after it signed in.
+/// How long a browser is remembered after a sign-in.
 pub const TRUSTED_FOR: TimeDelta = TimeDelta::days(180);
 
-/// How many accounts one browser is known at: of more, those that signed in last. It bounds the cookie to some 500 bytes.
+/// The most accounts that one browser is remembered at: the latest sign-ins stay. It limits the cookie to some 500
+/// bytes.
 const MOST_ACCOUNTS: usize = 4;
 
 const SEALING_CONTEXT: &str = "device";
@@ -27,23 +28,23 @@ pub(super) struct Devices<'p> {
     pub(super) entropy: &'p dyn Entropy,
 }
 
-/// That a browser signed in to an account.
+/// A record that a browser signed in to an account.
 #[derive(Serialize, Deserialize)]
 struct Entry {
-    /// The e-mail, as a digest: what lies in a browser names nobody.
+    /// The digest of the e-mail: the cookie reveals no e-mail address.
     account: [u8; 32],
     device: String,
     until: i64,
 }
 
 impl Devices<'_> {
-    /// Under which id the browser is known at this account.
+    /// The id of the browser at this account, if it is known there.
     pub(super) fn known(&self, cookie: &[u8], email: &Email, now: DateTime<Utc>) -> Option<DeviceId> {
         let digest = digest(email);
         self.entries(cookie, now).into_iter().find(|entry| entry.account == digest)?.device.parse().ok()
     }
 
-    /// The cookie of a browser that has just signed in to this account, and had `cookie` before.
+    /// The cookie of a browser that has just signed in to this account; `cookie` is its earlier one.
     pub(super) fn remember(&self, cookie: Option<&[u8]>, email: &Email, now: DateTime<Utc>) -> Vec<u8> {
         let known = cookie.and_then(|cookie| self.known(cookie, email, now));
         let device = known.unwrap_or_else(|| DeviceId::from_random(self.entropy.bytes()));
@@ -52,7 +53,7 @@ impl Devices<'_> {
         let others = cookie.map(|cookie| self.entries(cookie, now)).unwrap_or_default();
         let others = others.into_iter().filter(|entry| entry.account != account);
         let entries: Vec<_> = [newest].into_iter().chain(others).take(MOST_ACCOUNTS).collect();
-        // Numbers and texts: they are JSON in any case.
+        // Numbers and texts can always be written as JSON.
         self.sealer.seal(SEALING_CONTEXT, &serde_json::to_vec(&entries).unwrap_or_default())
     }
 
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_is_known_at_the_account_that_it_signed_in_to() {
+    fn a_browser_is_known_at_the_accounts_that_it_signed_in_to() {
         let (vault, entropy) = (Vault::new(&[[1; 32]]).unwrap(), CountingEntropy::default());
         let devices = Devices { sealer: &vault, entropy: &entropy };
         let cookie = devices.remember(None, &email("jane"), at(0));
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_accounts_those_that_signed_in_last_are_known() {
+    fn of_many_accounts_the_latest_sign_ins_are_known() {
         let (vault, entropy) = (Vault::new(&[[1; 32]]).unwrap(), CountingEntropy::default());
         let devices = Devices { sealer: &vault, entropy: &entropy };
         let mut cookie = devices.remember(None, &email("a"), at(0));

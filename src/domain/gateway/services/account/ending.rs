@@ -1,4 +1,4 @@
-//! Ending what an account has open, to the last token: what was begun is stored, and finished by whichever replica comes by.
+//! Ending an account's sessions and tokens. A task is stored when it begins, and any replica finishes it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -13,14 +13,14 @@ use crate::domain::gateway::{
     services::Failure,
 };
 
-/// How long whoever began it may take before others take it for broken off. To do it twice does no harm.
+/// How long the replica that began a task may take before others take it over. Doing it twice is harmless.
 const PATIENCE: TimeDelta = TimeDelta::minutes(1);
 
-/// How many are looked at in one go.
+/// The number of tasks that are read at once.
 const AT_ONCE: u64 = 100;
 
 impl AccountService {
-    /// Stores that the sessions of an account but one, and all its tokens, are to end; with `removes` the account, too.
+    /// Stores a task to end an account's sessions except one, and all its tokens; with `removes` the account, too.
     pub(super) async fn begin_ending(
         &self,
         account: AccountId,
@@ -34,10 +34,10 @@ impl AccountService {
         Ok(ending)
     }
 
-    /// Ends what was stored. Each step can be done again.
+    /// Carries out a stored task. Each step can be repeated.
     ///
-    /// Tokens and sessions end before the account does, and once more after it: whoever signs in at this very moment either
-    /// sees that the account is gone, or is seen here.
+    /// Tokens and sessions end before the account does, and once more after it: a concurrent sign-in either finds that
+    /// the account is gone, or its session is found here.
     pub(super) async fn carry_out(&self, ending: &AccountEnding) -> Result<Vec<TakenBack>, Failure> {
         let AccountParts { accounts, attempts, oauth, .. } = &*self.parts;
         let account = ending.account;
@@ -57,12 +57,12 @@ impl AccountService {
         Ok(oauth.take_back(grants).await)
     }
 
-    /// Notes that there is nothing left to end.
+    /// Records that the task is done.
     pub(super) async fn finish(&self, ending: &AccountEnding) -> Result<(), Failure> {
         Ok(self.parts.accounts.finish_ending(ending.id).await?)
     }
 
-    /// Finishes what was begun and broken off: by a store that was out of reach, or a gateway that was killed. Who signed in
+    /// Finishes interrupted tasks: a store may have been unreachable, or a gateway killed. Anyone who has signed in
     /// since then has to do so again.
     pub async fn finish_endings(&self) -> Result<(), Failure> {
         let AccountParts { accounts, clock, .. } = &*self.parts;
@@ -72,9 +72,10 @@ impl AccountService {
         Ok(())
     }
 
-    /// Deletes what we have of the person whom a provider calls so, at their request to the provider: the identity and its grants, and the
-    /// account if that has no other way in. A person who allowed us something after `until` is back, and keeps it. It can be done
-    /// again. The provider is not told: the person has removed us there already.
+    /// Deletes the data that we have of a provider's person, whom `subject` identifies, at their request to the
+    /// provider: the identity and its grants, and the account if it has no other way to sign in. A person who has
+    /// granted us access after `until` has come back and keeps it. It can be repeated. The provider is not notified:
+    /// the person has already removed us there.
     pub async fn erase_identity(
         &self,
         provider: &ProviderName,
@@ -102,12 +103,12 @@ impl AccountService {
         }
     }
 
-    /// Ends the sessions of an account, and all its tokens. It can be done again.
+    /// Ends an account's sessions, and all its tokens. It can be repeated.
     pub async fn end_everything_open(&self, account: AccountId) -> Result<(), Failure> {
         self.end_all(account, None).await
     }
 
-    /// Ends the sessions of an account but this one, and all its tokens.
+    /// Ends an account's sessions except one, and all its tokens.
     async fn end_all(&self, account: AccountId, but: Option<SessionId>) -> Result<(), Failure> {
         self.parts.sessions.end_all_of(account, but).await?;
         self.parts.tokens.end_all_of(account).await

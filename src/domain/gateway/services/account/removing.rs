@@ -1,4 +1,4 @@
-//! Taking a provider from an account, and ending an account.
+//! Unlinking a provider from an account, and deleting an account.
 
 use thiserror::Error;
 
@@ -8,22 +8,22 @@ use crate::domain::gateway::{
     services::Failure,
 };
 
-/// Why a provider was not taken from an account.
+/// The reason why a provider was not unlinked.
 #[derive(Debug, Error)]
 pub enum UnlinkError {
     /// The account has no identity there.
     #[error("the account has no identity at this provider")]
     NotLinked,
-    /// Nobody could sign in any more.
+    /// It is the account's only way to sign in.
     #[error("it is the only way to sign in")]
     LastWayIn,
-    /// Something of ours failed.
+    /// An internal failure.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
 
 impl AccountService {
-    /// Takes a provider from an account: its identities and grants there, which are then taken back at the provider.
+    /// Unlinks a provider from an account: its identities and grants there, which are then revoked at the provider.
     pub async fn unlink(&self, control: AccountControl, provider: &str) -> Result<Vec<TakenBack>, UnlinkError> {
         let provider: ProviderName = provider.parse().map_err(|_| UnlinkError::NotLinked)?;
         let this = self.clone();
@@ -38,7 +38,8 @@ impl AccountService {
         .await?
     }
 
-    /// Ends an account and everything that it had, here and on every replica, and takes its grants back at the providers.
+    /// Deletes an account and everything that belongs to it, here and on every replica, and revokes its grants at the
+    /// providers.
     pub async fn remove(&self, control: AccountControl) -> Result<Vec<TakenBack>, Failure> {
         let this = self.clone();
         carried_through(async move {

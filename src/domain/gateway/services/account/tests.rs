@@ -33,7 +33,7 @@ use crate::{
 mod changing;
 mod removing;
 
-/// Hashes as `PlainHasher`, and lets something happen while a password is verified.
+/// Hashes like `PlainHasher`, and lets something happen while a password is verified.
 #[derive(Default)]
 struct Hasher {
     meanwhile: Mutex<Option<Meanwhile>>,
@@ -42,7 +42,7 @@ struct Hasher {
 }
 
 impl Hasher {
-    /// How many passwords were hashed for the store.
+    /// The number of passwords that were hashed for the store.
     fn hashed(&self) -> usize {
         *self.hashed.lock().unwrap()
     }
@@ -68,7 +68,7 @@ impl PasswordHasher for Hasher {
     }
 }
 
-/// A provider that lets in whoever comes with the code `code-of-NAME`, and counts what it takes back.
+/// A provider that accepts any person with the code `code-of-NAME`, and counts revocations.
 struct FakeProvider {
     name: ProviderName,
     taken_back: Mutex<usize>,
@@ -223,7 +223,7 @@ impl Scene {
         self.exchange(provider, person, ExchangePurpose::SignIn).await
     }
 
-    /// Adds an identity at a provider to the account of a session, as if its owner had proven to be there.
+    /// Adds an identity at a provider to a session's account, as if its owner had proven it there.
     async fn link(&self, provider: &str, person: &str, session: &SessionSecret) -> AccountId {
         let session = self.session(session).await.unwrap();
         self.exchange(provider, person, ExchangePurpose::Link(LinkPermit::unproven(session.account, session.id))).await
@@ -242,7 +242,7 @@ impl Scene {
         self.oauth.exchange(request, purpose).await.unwrap().open.grant.account
     }
 
-    /// How many sessions of an account there were; they are over.
+    /// The number of an account's live sessions; it ends them.
     async fn open_sessions(&self, account: AccountId) -> usize {
         self.session_store.end_all_of(account, None).await.unwrap().len()
     }
@@ -265,7 +265,7 @@ fn wait(outcome: &Result<SignedIn, LogInError>) -> i64 {
 }
 
 #[tokio::test]
-async fn whoever_signed_up_signs_in_again_with_the_same_email_however_written() {
+async fn a_person_who_signed_up_signs_in_again_with_the_same_email_however_written() {
     let scene = Scene::new().await;
     let new = scene.sign_up("Jane@Example.com").await;
     let session = scene.session(&new.session).await.unwrap();
@@ -284,9 +284,9 @@ async fn whoever_signed_up_signs_in_again_with_the_same_email_however_written() 
 }
 
 #[tokio::test]
-async fn an_email_is_taken_once_and_a_providers_takes_none() {
+async fn an_email_is_taken_once_and_a_providers_email_takes_none() {
     let scene = Scene::new().await;
-    // The provider says the same e-mail of her.
+    // The provider reports the same e-mail for her.
     let at_provider = scene.at("one", "jane").await;
     let new = scene.sign_up("jane@example.com").await;
     assert_ne!(new.profile.account.id, at_provider);
@@ -300,11 +300,11 @@ async fn an_email_is_taken_once_and_a_providers_takes_none() {
 }
 
 #[tokio::test]
-async fn an_unknown_email_goes_the_same_way_as_a_wrong_password() {
+async fn an_unknown_email_takes_the_same_steps_as_a_wrong_password() {
     let scene = Scene::new().await;
     scene.sign_up("jane@example.com").await;
     for (address, text) in [("jane@example.com", "wrong"), ("john@example.com", PASSWORD)] {
-        // Down to the delay.
+        // Including the delay.
         for expected in [0, 0, 0, 0, 0, 1] {
             let outcome = scene.log_in(address, text, Visitor::default()).await;
             assert!(outcome.is_err());
@@ -324,7 +324,7 @@ async fn failures_for_an_email_delay_it_until_the_right_password() {
         assert!(matches!(outcome, Err(LogInError::InvalidCredentials)), "{outcome:?}");
     }
     assert_eq!(wait(&scene.log_in("jane@example.com", PASSWORD, from("192.0.2.3")).await), 1);
-    // What is refused is not verified, and does not make the account's delay longer.
+    // A refused attempt is not verified, and does not increase the account's delay.
     assert_eq!(scene.hasher.verified.lock().unwrap().len(), 5);
     scene.bench.clock.pass(TimeDelta::seconds(1));
     scene.log_in("jane@example.com", PASSWORD, from("192.0.2.3")).await.unwrap();
@@ -335,7 +335,7 @@ async fn failures_for_an_email_delay_it_until_the_right_password() {
 }
 
 #[tokio::test]
-async fn nobody_is_locked_out_for_longer_than_a_minute() {
+async fn no_account_is_locked_for_longer_than_a_minute() {
     let scene = Scene::new().await;
     scene.sign_up("jane@example.com").await;
     let mut longest = 0;
@@ -351,7 +351,7 @@ async fn nobody_is_locked_out_for_longer_than_a_minute() {
 }
 
 #[tokio::test]
-async fn whoever_guesses_keeps_no_owner_out() {
+async fn a_guesser_does_not_lock_the_owner_out() {
     let scene = Scene::new().await;
     let new = scene.sign_up("jane@example.com").await;
     let guess = async || {
@@ -361,13 +361,13 @@ async fn whoever_guesses_keeps_no_owner_out() {
     };
     guess().await;
     assert!(wait(&scene.log_in("jane@example.com", PASSWORD, from("203.0.113.66")).await) > 1);
-    // At an address from which nobody failed.
+    // At an address without failures.
     scene.log_in("jane@example.com", PASSWORD, from(HOME)).await.unwrap();
-    // In a browser that signed in before, even beside whoever guesses.
+    // In a browser that signed in before, even with a guesser at the same address.
     guess().await;
     let here = Visitor { device: Some(&new.device), ..from("203.0.113.66") };
     let again = scene.log_in("jane@example.com", PASSWORD, here).await.unwrap();
-    // Its own failures do delay it, and the cookie is good for no other account.
+    // Its own failures do delay it, and the cookie is valid for no other account.
     let here = Visitor { device: Some(&again.device), ..from(HOME) };
     let waits = async |address: &str| wait(&scene.log_in(address, "wrong", here).await);
     for _ in 0..5 {
@@ -379,7 +379,7 @@ async fn whoever_guesses_keeps_no_owner_out() {
         assert_eq!(waits("john@example.com").await, 0);
     }
     assert_eq!(waits("john@example.com").await, 1);
-    // In a session the password can be changed, whoever guesses.
+    // In a session the password can be changed in spite of the guesser.
     guess().await;
     let session = scene.session(&new.session).await.unwrap();
     let client = from("203.0.113.66").client;
@@ -389,13 +389,13 @@ async fn whoever_guesses_keeps_no_owner_out() {
 }
 
 #[tokio::test]
-async fn failures_of_a_client_delay_it_for_every_email_and_a_right_password_does_not_help() {
+async fn failures_of_a_client_delay_it_for_every_email_in_spite_of_a_right_password() {
     let scene = Scene::new().await;
     scene.sign_up("mallory@example.com").await;
     for n in 0..50 {
         assert_eq!(wait(&scene.log_in(&format!("{n}@example.com"), "guess", from(HOME)).await), 0, "{n}");
         if n % 10 == 0 && n < 49 {
-            // Her own account does not wash her clean.
+            // A sign-in to her own account does not clear her failures.
             scene.log_in("mallory@example.com", PASSWORD, from(HOME)).await.unwrap();
         }
     }
@@ -422,7 +422,7 @@ async fn sign_ups_count_for_the_client() {
 }
 
 #[tokio::test]
-async fn guesses_at_once_are_counted_before_they_are_verified() {
+async fn concurrent_guesses_are_counted_before_they_are_verified() {
     let scene = Arc::new(Scene::new().await);
     scene.sign_up("jane@example.com").await;
     let mut guesses = tokio::task::JoinSet::new();
@@ -446,13 +446,13 @@ async fn an_outdated_hash_is_replaced_when_its_owner_signs_in() {
     assert_eq!(stored.find_login(&login.email).await.unwrap(), Some(outdated));
     scene.bench.clock.pass(TimeDelta::days(1));
     let again = scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await.unwrap();
-    // The password is as old as it was.
+    // The password's age is unchanged.
     assert_eq!(again.profile.login, Some(login.clone()));
     assert_eq!(stored.find_login(&login.email).await.unwrap(), Some(login));
 }
 
 #[tokio::test]
-async fn a_log_in_that_is_overtaken_by_a_new_password_opens_no_session() {
+async fn a_log_in_overtaken_by_a_new_password_opens_no_session() {
     let scene = Scene::new().await;
     let new = scene.sign_up("jane@example.com").await;
     scene.bench.clock.pass(TimeDelta::seconds(1));

@@ -1,4 +1,4 @@
-//! Which machine clients there are: operators add, list and remove them, beside gateways at work.
+//! The registry of machine clients: operators add, list and remove them while gateways are running.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ use crate::{
 
 /// Adds and removes clients.
 pub struct ClientRegistry {
-    /// Where they are kept.
+    /// Stores clients.
     pub store: Arc<dyn ClientRepository>,
-    /// Where their tokens are.
+    /// Stores their tokens.
     pub tokens: Arc<dyn TokenRepository>,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -29,23 +29,23 @@ pub struct ClientRegistry {
     pub entropy: Arc<dyn Entropy>,
 }
 
-/// A client about to be added.
+/// A client to be added.
 #[derive(Debug, Clone)]
 pub struct NewClient {
-    /// What people call it.
+    /// The display name.
     pub name: ClientName,
-    /// The most that its tokens allow.
+    /// The largest scope of its tokens.
     pub scope: Scope,
     /// The `aud` of its tokens; `None`: the gateway's own.
     pub audience: Option<String>,
-    /// Its public keys; without any it gets a secret.
+    /// Its public keys; without any, it gets a secret.
     pub keys: Option<Vec<ClientKey>>,
 }
 
-/// Why a client was not added.
+/// The reason why a client was not added.
 #[derive(Debug, Error)]
 pub enum AddClientError {
-    /// Another has this name.
+    /// Another client has this name.
     #[error("there is a client of this name already")]
     NameTaken,
     /// The store failed.
@@ -53,13 +53,13 @@ pub enum AddClientError {
     Failed(#[from] Failure),
 }
 
-/// Why a client did not get another credential.
+/// The reason why a client's credential was not replaced.
 #[derive(Debug, Error)]
 pub enum RotateClientError {
-    /// There is none.
+    /// There is no such client.
     #[error("there is no such client")]
     Unknown,
-    /// It has keys, and was not given others.
+    /// It has keys, and no new ones were given.
     #[error("this client has no secret, but a key of its own; give its next one")]
     HasKeys,
     /// The store failed.
@@ -68,7 +68,7 @@ pub enum RotateClientError {
 }
 
 impl ClientRegistry {
-    /// Adds a client. Gives its secret, unless it has keys: this once, and never again.
+    /// Adds a client. Returns its secret, unless it has keys: only this once.
     pub async fn add(&self, new: NewClient) -> Result<(Client, Option<ClientSecret>), AddClientError> {
         let (credential, secret) = self.credential(new.keys);
         let client = Client {
@@ -81,7 +81,7 @@ impl ClientRegistry {
         };
         match self.store.add(&client).await {
             Ok(()) => Ok((client, secret)),
-            // 122 random bits are not drawn twice.
+            // 122 random bits do not collide.
             Err(RepositoryError::Conflict) => Err(AddClientError::NameTaken),
             Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
                 Err(Failure::from(error).into())
@@ -89,13 +89,12 @@ impl ClientRegistry {
         }
     }
 
-    /// All clients, the oldest first.
+    /// All clients, oldest first.
     pub async fn list(&self) -> Result<Vec<Client>, Failure> {
         Ok(self.store.list().await?)
     }
 
-    /// Gives a client another secret, or these keys. What it had before is worth nothing from now on; tokens that it has stay
-    /// good.
+    /// Gives a client a new secret, or these keys. Its old credential is no longer valid; its tokens stay valid.
     pub async fn rotate(
         &self,
         id: ClientId,
@@ -111,8 +110,9 @@ impl ClientRegistry {
         if replaced { Ok(secret) } else { Err(RotateClientError::Unknown) }
     }
 
-    /// Removes a client, then ends every token that was issued to it: by the deny-list, which every gateway follows. Gives
-    /// the client, if there was one, and how many families of tokens were ended. Done again it finishes what was broken off.
+    /// Removes a client, then ends every token that was issued to it: by the deny-list, which every gateway follows.
+    /// Returns the client, if there was one, and the number of ended token families. A repeated call finishes an
+    /// interrupted one.
     pub async fn remove(&self, id: ClientId) -> Result<(Option<Client>, usize), Failure> {
         let removed = self.store.remove(id).await?;
         let ended = self.tokens.revoke_families_of_client(id, self.clock.now()).await?;

@@ -138,7 +138,7 @@ async fn an_assertion_proves_the_client_once() {
     assert!(scene.by_assertion(&pair, &scene.claims(&client, "2"), Some(&name)).await.is_ok());
     let other = scene.by_assertion(&pair, &scene.claims(&client, "3"), Some("another")).await;
     assert!(matches!(other, Err(AuthenticationError::TwoClients)));
-    // An assertion that was refused is not used up.
+    // A refused assertion is not used up.
     let mut early = scene.claims(&client, "4");
     early["nbf"] = json!(scene.bench.clock.now().timestamp() + 30);
     let outcome = scene.by_assertion(&pair, &early, None).await;
@@ -148,7 +148,7 @@ async fn an_assertion_proves_the_client_once() {
 }
 
 #[tokio::test]
-async fn an_assertion_of_somebody_else_is_not_believed() {
+async fn an_assertion_of_another_client_is_not_accepted() {
     let scene = Scene::new().await;
     let (client, _) = scene.add_with_key().await;
     let (with_secret, secret) = scene.add("one").await;
@@ -164,7 +164,7 @@ async fn an_assertion_of_somebody_else_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_clients_own_token_says_who_it_is_and_comes_alone() {
+async fn a_clients_own_token_names_it_and_comes_without_a_refresh_token() {
     let scene = Scene::new().await;
     let (client, _) = scene.add("one").await;
     let issued = scene.clients.grant(&client, Some(scope("read")), Some(&policy().audience)).await.unwrap();
@@ -188,7 +188,7 @@ async fn a_clients_own_token_says_who_it_is_and_comes_alone() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_is_good_for_the_client_that_it_was_issued_to() {
+async fn a_refresh_token_is_valid_for_the_client_that_it_was_issued_to() {
     let scene = Scene::new().await;
     let ((one, _), (other, _)) = (scene.add("one").await, scene.add("other").await);
     let wish = |client| TokenRequest { scope: "a b".parse().unwrap(), client, ..TokenRequest::default() };
@@ -199,7 +199,7 @@ async fn a_refresh_token_is_good_for_the_client_that_it_was_issued_to() {
     assert!(matches!(refused, Err(ClientRefreshError::Scope(_))));
     let nobodys = scene.bench.service.refresh(bound.refresh_token.expose()).await;
     assert!(matches!(nobodys, Err(RefreshError::OfClient)));
-    // None of this has used it up.
+    // None of these attempts used it up.
     let next = scene.clients.refresh(&one, bound.refresh_token.expose(), Some(scope("a"))).await.unwrap();
     assert_eq!(next.scope, scope("a"));
     let next = scene.clients.refresh(&one, next.refresh_token.unwrap().expose(), None).await.unwrap();
@@ -218,14 +218,14 @@ async fn a_refresh_token_is_good_for_the_client_that_it_was_issued_to() {
 }
 
 #[tokio::test]
-async fn a_client_ends_its_own_tokens_and_those_of_nobody() {
+async fn a_client_ends_its_own_tokens_and_those_without_a_client() {
     let scene = Scene::new().await;
     let ((one, _), (other, _)) = (scene.add("one").await, scene.add("other").await);
     let own = scene.clients.grant(&one, None, None).await.unwrap().access_token;
     let bound = scene.bench.service.create(TokenRequest { client: Some(one.id), ..Default::default() }, None).await;
     let bound = bound.unwrap();
     let next = scene.clients.refresh(&one, bound.refresh_token.expose(), None).await.unwrap();
-    // Used up, it still names its family.
+    // A used refresh token still names its family.
     for token in [own.expose(), bound.access_token.expose(), bound.refresh_token.expose()] {
         let refused = scene.clients.revoke(&other, token).await;
         assert!(matches!(refused, Err(ClientRevokeError::Anothers(AnothersToken))), "{token}");
@@ -244,7 +244,7 @@ async fn a_client_ends_its_own_tokens_and_those_of_nobody() {
 }
 
 #[tokio::test]
-async fn a_removed_client_takes_its_tokens_along() {
+async fn removing_a_client_ends_its_tokens() {
     let scene = Scene::new().await;
     let ((one, _), (other, _)) = (scene.add("one").await, scene.add("other").await);
     let own = scene.clients.grant(&one, None, None).await.unwrap().access_token;
@@ -259,7 +259,7 @@ async fn a_removed_client_takes_its_tokens_along() {
         assert_eq!(scene.rejection(token).await, Some(Rejection::Revoked));
     }
     assert_eq!(scene.rejection(others.expose()).await, None);
-    // A call that had begun before makes nothing that lasts.
+    // A call that began before leaves no lasting tokens.
     let late = scene.bench.service.create(wish, Some(caller)).await;
     assert!(matches!(late, Err(crate::domain::gateway::services::token::CreateError::Revoked)));
     assert!(matches!(scene.clients.grant(&one, None, None).await, Err(GrantError::Removed)));
@@ -299,7 +299,7 @@ fn down() -> RepositoryError {
 }
 
 #[tokio::test]
-async fn a_store_that_is_down_is_no_reason_to_doubt_the_client() {
+async fn a_failing_store_is_no_reason_to_reject_the_client() {
     let scene = Scene::over(Arc::new(MemoryClients::default()), Arc::new(Down)).await;
     let (client, secret) = scene.add("one").await;
     let outcome = scene.clients.authenticate(PresentedClient::Secret { id: Some(client.id), secret }).await;

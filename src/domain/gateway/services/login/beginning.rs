@@ -1,4 +1,4 @@
-//! The begin of an attempt: the browser leaves for the provider.
+//! The beginning of an attempt: the browser leaves for the provider.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -23,30 +23,30 @@ use crate::{
     ports::Entropy,
 };
 
-/// What an attempt is begun with, as it was sent.
+/// A request to begin an attempt, as it was sent.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BeginRequest<'r> {
-    /// Where the browser wants to go in the end.
+    /// Where the browser goes at the end.
     pub return_to: Option<&'r str>,
-    /// Who is likely to sign in.
+    /// The person who is likely to sign in.
     pub login_hint: Option<&'r str>,
     /// What the provider is to do anew.
     pub auth_type: Option<&'r str>,
-    /// The scopes to ask for besides those that are set.
+    /// The additional scopes to request.
     pub scope: Option<&'r str>,
 }
 
-/// An attempt that was begun.
+/// An attempt that has begun.
 pub struct Begun {
-    /// Where to send the browser. It holds the state: not for a log.
+    /// The URL to send the browser to. It contains the state: must not be logged.
     pub location: Secret,
-    /// Tells the browser's attempts apart.
+    /// Distinguishes the browser's attempts.
     pub label: String,
-    /// What the browser has to bring back.
+    /// The sealed attempt that the browser has to bring back.
     pub sealed: Vec<u8>,
-    /// From when on it is void.
+    /// When it expires.
     pub expires_at: DateTime<Utc>,
-    /// Whether the browser came by another address than the one that is set.
+    /// Whether the browser used another address than the configured one.
     pub is_elsewhere: bool,
 }
 
@@ -59,35 +59,36 @@ impl fmt::Debug for Begun {
     }
 }
 
-/// Why no attempt was begun.
+/// The reason why no attempt was begun.
 #[derive(Debug, Error)]
 pub enum BeginError {
-    /// No such provider is switched on.
+    /// The provider is not enabled.
     #[error("no provider of this name is switched on")]
     UnknownProvider,
-    /// The browser would go somewhere it must not.
+    /// The browser must not be sent to that address.
     #[error(transparent)]
     ReturnTo(#[from] InvalidReturnTo),
-    /// Nobody could be called that.
+    /// The login hint is invalid.
     #[error(transparent)]
     LoginHint(#[from] InvalidLoginHint),
-    /// The provider knows these types and no others.
+    /// The provider supports only these types.
     #[error("the provider knows no such auth_type")]
     AuthType(&'static [&'static str]),
-    /// These scopes may be asked for and no others.
+    /// These scopes may not be requested.
     #[error("the scope is not one that may be asked for")]
     ScopeNotAllowed(Vec<String>),
     /// The provider cannot be used for now.
     #[error(transparent)]
     Provider(ProviderError),
-    /// Something of ours failed.
+    /// An internal failure.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
 
 impl LoginService {
-    /// Begins an attempt: a state and a nonce of its own, PKCE where the provider has it. With a permit to `link` it is there
-    /// to add the provider to that account. A browser that `came_by` another address than the one that is set returns to that.
+    /// Begins an attempt with a new state and nonce, and PKCE if the provider supports it. With the permit `link`, the
+    /// attempt links the provider to that account. A browser that `came_by` another address than the configured one
+    /// returns to that address.
     pub async fn begin(
         &self,
         provider: &str,
@@ -121,7 +122,8 @@ impl LoginService {
         self.leave(&attempt, login_hint, auth_type).await
     }
 
-    /// Begins the attempt that follows one which brought no refresh token: the same, and the person is asked for their consent.
+    /// Begins the attempt that follows one without a refresh token: the same attempt, and the person is asked for
+    /// consent.
     pub(super) async fn begin_again(
         &self,
         finished: &LoginAttempt,
@@ -138,7 +140,7 @@ impl LoginService {
         self.leave(&attempt, request.login_hint, None).await
     }
 
-    /// Makes the state of an attempt, and with it what the browser is sent away with.
+    /// Creates an attempt's state, and what the browser takes with it.
     async fn leave(
         &self,
         attempt: &LoginAttempt,
@@ -158,7 +160,8 @@ impl LoginService {
     }
 }
 
-/// 256 random bits in lower-case hexadecimal. Naver gives a nonce back without an `A` at its end, as base64 has in one of sixteen.
+/// 256 random bits in lower-case hexadecimal. Naver drops an `A` at the end of a nonce; one of sixteen base64 texts
+/// ends with it.
 fn random_nonce(entropy: &dyn Entropy) -> Secret {
     let [high, low] = [entropy.bytes(), entropy.bytes()].map(u128::from_be_bytes);
     Secret::new(format!("{high:032x}{low:032x}"))
@@ -169,12 +172,12 @@ fn random_secret(entropy: &dyn Entropy) -> Secret {
     Secret::new(LoginState::from_random(entropy.bytes()).expose())
 }
 
-/// The type, if the provider knows it.
+/// The type, if the provider supports it.
 fn auth_type(wanted: &str, known: &'static [&'static str]) -> Result<&'static str, BeginError> {
     known.iter().copied().find(|known| *known == wanted).ok_or(BeginError::AuthType(known))
 }
 
-/// The scopes, if each may be asked for.
+/// The scopes, if all of them are allowed.
 fn allowed_scopes(wanted: &str, allowed: &[String]) -> Result<Vec<String>, BeginError> {
     let mut seen = BTreeSet::new();
     let words: Vec<_> = scope_words(wanted).filter(|word| seen.insert(*word)).map(str::to_owned).collect();

@@ -1,5 +1,6 @@
-//! A provider's response that comes as a form (OAuth 2.0 Form Post Response Mode). It is a POST from another site, so it brings no
-//! cookie of ours: the browser is sent on to the callback with what the form says, sealed, and brings its cookies there.
+//! A provider's response as a form (OAuth 2.0 Form Post Response Mode). It is a POST from another site, so it brings no
+//! cookie of ours: the browser is redirected to the callback with the sealed contents of the form, and sends its
+//! cookies there.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -10,10 +11,10 @@ use crate::domain::gateway::{
     services::Failure,
 };
 
-/// The longest parameter. What goes on has to fit into an address.
+/// The longest parameter. The sealed form has to fit into a URL.
 const LONGEST_PARAMETER: usize = 1024;
 
-/// What a provider says at the end of an attempt (RFC 6749 §4.1.2). Nothing of it is verified.
+/// A provider's response at the end of an attempt (RFC 6749 §4.1.2). Nothing in it is verified.
 #[derive(Debug, Default)]
 pub struct ProviderResponse {
     /// `state`
@@ -24,30 +25,30 @@ pub struct ProviderResponse {
     pub error: Option<String>,
     /// `iss` (RFC 9207)
     pub issuer: Option<String>,
-    /// The person's name, as it is to be shown.
+    /// The person's display name.
     pub name: Option<String>,
 }
 
-/// Why a form is not taken.
+/// The reason why a form is refused.
 #[derive(Debug, Error)]
 pub enum PostError {
-    /// No such provider is switched on.
+    /// The provider is not enabled.
     #[error("no provider of this name is switched on")]
     UnknownProvider,
     /// The provider sends browsers back with a query.
     #[error("the provider sends no forms")]
     NoForms,
-    /// No provider sends this.
+    /// No provider sends such a form.
     #[error("the form is not one that a provider sends")]
     Nonsense,
-    /// Something of ours failed.
+    /// An internal failure.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
 
 impl LoginService {
-    /// Seals what a provider sent by a form. Nothing is decided here: anybody can have anything sealed, and without the cookie of
-    /// the attempt it is of no use.
+    /// Seals what a provider sent by a form. Nothing is decided here: anyone can have anything sealed, and it is
+    /// useless without the cookie of the attempt.
     pub fn post(&self, provider: &str, response: &ProviderResponse) -> Result<Vec<u8>, PostError> {
         let name: ProviderName = provider.parse().map_err(|_| PostError::UnknownProvider)?;
         let oauth = &self.parts.oauth;
@@ -63,7 +64,7 @@ impl LoginService {
         Ok(self.parts.sealer.seal(&sealing_context(&name), &clear))
     }
 
-    /// What was sealed, if it is of this provider.
+    /// Opens a sealed form, if it is of this provider.
     pub fn posted(&self, provider: &str, sealed: &[u8]) -> Option<ProviderResponse> {
         let clear = self.parts.sealer.open(&sealing_context(&provider.parse().ok()?), sealed).ok()?;
         serde_json::from_slice::<Posted>(&clear).ok().map(ProviderResponse::from)
@@ -74,7 +75,7 @@ fn sealing_context(provider: &ProviderName) -> String {
     format!("posted:{provider}")
 }
 
-/// What is inside of the seal.
+/// The sealed contents.
 #[derive(Serialize, Deserialize)]
 struct Posted {
     state: Option<String>,
@@ -85,7 +86,7 @@ struct Posted {
 }
 
 impl Posted {
-    /// Whether every parameter of the protocol is one that a provider may send: printable ASCII (RFC 6749 §A).
+    /// Whether every protocol parameter is one that a provider may send: printable ASCII (RFC 6749 §A).
     fn is_plain(&self) -> bool {
         let plain = |text: &String| {
             text.len() <= LONGEST_PARAMETER && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())

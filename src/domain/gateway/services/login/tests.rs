@@ -32,19 +32,19 @@ use crate::{
 
 const ISSUER: &str = "https://idp.example";
 
-/// A provider that remembers what it was told, and lets in whoever comes with the code `code-of-NAME`.
+/// A provider that records its requests, and accepts any person with the code `code-of-NAME`.
 #[derive(Default)]
 struct FakeProvider {
     name: String,
     uses_pkce: bool,
     /// Whether browsers come back from it with a form.
     by_form: bool,
-    /// Whether its refresh token may take the person's consent.
+    /// Whether it may issue its refresh token only after the person's consent.
     takes_consent: bool,
-    /// When it gives one.
+    /// When it issues one.
     refresh_tokens: Mutex<RefreshTokens>,
     failure: Mutex<Option<ProviderError>>,
-    /// Whether it cannot be found, so that no browser can be sent there.
+    /// Whether its metadata is unavailable, so that no browser can be sent there.
     is_lost: Mutex<bool>,
     requests: Mutex<Vec<AuthorizationRequest>>,
     exchanges: Mutex<Vec<CodeExchange>>,
@@ -155,12 +155,12 @@ struct Scene {
     sessions: Arc<SessionService>,
     accounts: Arc<MemoryOAuth>,
     one: Arc<FakeProvider>,
-    /// It gives a refresh token only to whom it asked for their consent, if at all.
+    /// It issues a refresh token only after consent, if at all.
     strict: Arc<FakeProvider>,
     bench: Bench,
 }
 
-/// A begin that wants nothing but to go there in the end.
+/// A request that only sets where the browser goes at the end.
 fn to(return_to: Option<&str>) -> BeginRequest<'_> {
     BeginRequest { return_to, ..BeginRequest::default() }
 }
@@ -172,7 +172,8 @@ struct Away {
 }
 
 impl Scene {
-    /// With the providers `one` and `strict`, which know PKCE, `other`, which does not, and `formal`, which answers with forms.
+    /// With the providers `one` and `strict`, which support PKCE, `other`, which does not, and `formal`, which responds
+    /// with forms.
     async fn new() -> Self {
         let bench = bench(policy()).await;
         let entropy = Arc::new(CountingEntropy::default());
@@ -262,10 +263,10 @@ impl Away {
 }
 
 #[tokio::test]
-async fn made_up_codes_at_the_callback_delay_the_client_and_nobody_else() {
+async fn made_up_codes_at_the_callback_delay_only_their_client() {
     let scene = Scene::new().await;
     let from = |returned: Returned, last: u8| Returned { client: Some([192, 0, 2, last].into()), ..returned };
-    // What is good does not count.
+    // Valid codes do not count.
     for _ in 0..60 {
         scene.finish("one", from(scene.begin("one", None).await.back("alice"), 1)).await.unwrap();
     }
@@ -285,7 +286,7 @@ async fn made_up_codes_at_the_callback_delay_the_client_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_sign_in_ends_with_a_session_and_a_grant_where_the_browser_wanted_to_go() {
+async fn a_sign_in_gives_a_session_and_a_grant_and_ends_at_the_requested_address() {
     let scene = Scene::new().await;
     let away = scene.begin("one", Some("/orders?page=2")).await;
     let finished = scene.finish("one", away.back("alice")).await.unwrap();
@@ -297,7 +298,7 @@ async fn a_sign_in_ends_with_a_session_and_a_grant_where_the_browser_wanted_to_g
 }
 
 #[tokio::test]
-async fn what_was_sent_with_the_browser_is_what_the_exchange_is_bound_to() {
+async fn the_exchange_is_bound_to_what_was_sent_with_the_browser() {
     let scene = Scene::new().await;
     let away = scene.begin("one", None).await;
     scene.finish("one", away.back("alice")).await.unwrap();
@@ -324,7 +325,7 @@ async fn a_provider_without_pkce_gets_no_challenge() {
 }
 
 #[tokio::test]
-async fn two_tabs_sign_in_at_once() {
+async fn two_tabs_sign_in_concurrently() {
     let scene = Scene::new().await;
     let [first, second] = [scene.begin("one", Some("/1")).await, scene.begin("one", Some("/2")).await];
     assert_ne!(first.begun.label, second.begun.label);
@@ -367,12 +368,12 @@ async fn an_attempt_of_another_browser_tab_or_provider_is_unknown() {
         assert!(matches!(scene.finish(provider, returned).await, Err(FinishError::UnknownAttempt)), "{what}");
     }
     assert!(scene.one.exchanges.lock().unwrap().is_empty(), "no code went anywhere");
-    // None of this used the attempt up.
+    // None of these used the attempt up.
     scene.finish("one", mine.back("alice")).await.unwrap();
 }
 
 #[tokio::test]
-async fn an_attempt_has_ten_minutes() {
+async fn an_attempt_expires_after_ten_minutes() {
     let scene = Scene::new().await;
     let [in_time, late] = [scene.begin("one", None).await, scene.begin("one", None).await];
     scene.bench.clock.pass(TimeDelta::minutes(10) - TimeDelta::seconds(1));
@@ -382,7 +383,7 @@ async fn an_attempt_has_ten_minutes() {
 }
 
 #[tokio::test]
-async fn the_issuer_that_comes_back_must_be_the_provider() {
+async fn the_returned_issuer_must_be_the_provider() {
     let scene = Scene::new().await;
     let [good, bad] = [scene.begin("one", None).await, scene.begin("one", None).await];
     let from = |away: &Away, issuer: &str| Returned { issuer: Some(issuer.into()), ..away.back("alice") };
@@ -392,9 +393,9 @@ async fn the_issuer_that_comes_back_must_be_the_provider() {
     assert_eq!(scene.one.exchanges.lock().unwrap().len(), 1, "the code of a wrong issuer goes nowhere");
 }
 
-/// RFC 9207 §2.4: an error of another issuer says nothing about the one that was asked.
+/// RFC 9207 §2.4: an error of another issuer says nothing about the provider that was asked.
 #[tokio::test]
-async fn an_error_counts_only_if_it_is_the_providers() {
+async fn an_error_counts_only_if_the_provider_sent_it() {
     let scene = Scene::new().await;
     for code in ["access_denied", "server_error"] {
         let away = scene.begin("one", None).await;
@@ -410,7 +411,7 @@ async fn an_error_counts_only_if_it_is_the_providers() {
 }
 
 #[tokio::test]
-async fn what_a_provider_says_is_told_apart() {
+async fn responses_of_a_provider_are_distinguished() {
     let scene = Scene::new().await;
     let mut outcomes = Vec::new();
     for outcome in [
@@ -436,7 +437,7 @@ async fn what_a_provider_says_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_down_is_told_at_either_end() {
+async fn a_provider_that_is_down_is_reported_at_either_end() {
     let scene = Scene::new().await;
     let away = scene.begin("one", None).await;
     *scene.one.failure.lock().unwrap() = Some(ProviderError::Unavailable("down".into()));
@@ -449,7 +450,7 @@ async fn a_provider_that_is_down_is_told_at_either_end() {
 }
 
 #[tokio::test]
-async fn a_new_sign_in_ends_the_session_that_the_browser_had() {
+async fn a_new_sign_in_ends_the_earlier_session_of_the_browser() {
     let scene = Scene::new().await;
     let first = scene.begin("one", None).await;
     let first = scene.finish("one", first.back("alice")).await.unwrap().session.unwrap();
@@ -470,7 +471,7 @@ async fn the_same_email_at_two_providers_is_two_accounts() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_begun_is_told_why() {
+async fn an_attempt_that_cannot_begin_gives_the_reason() {
     let scene = Scene::new().await;
     for name in ["nobody", "", "ONE", "one/"] {
         assert!(
@@ -496,7 +497,7 @@ impl Scene {
         self.sessions.current(secret.expose()).await.unwrap().unwrap()
     }
 
-    /// Begins an attempt to add the provider `other` to the account of a session.
+    /// Begins an attempt to link the provider `other` to a session's account.
     async fn begin_link(&self, secret: &SessionSecret) -> Away {
         let session = self.of(secret).await;
         let permit = LinkPermit::unproven(session.account, session.id);
@@ -507,7 +508,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn a_second_provider_is_added_to_the_account_that_asked_for_it() {
+async fn a_second_provider_is_linked_to_the_account_that_asked_for_it() {
     let scene = Scene::new().await;
     let alice = scene.signed_in("alice").await;
     let away = scene.begin_link(&alice).await;
@@ -518,11 +519,11 @@ async fn a_second_provider_is_added_to_the_account_that_asked_for_it() {
     assert_eq!(identities.iter().map(|one| one.subject.as_str()).collect::<Vec<_>>(), ["alice", "alice-elsewhere"]);
     let of_alice = GrantFilter { account: Some(session.account), provider: None };
     assert_eq!(scene.accounts.list_grants(&of_alice, None, 9).await.unwrap().len(), 2);
-    // From now on it is a way in.
+    // From now on it is a way to sign in.
     let away = scene.begin("other", None).await;
     let again = scene.finish("other", away.back("alice-elsewhere")).await.unwrap();
     assert_eq!(scene.session(&again).await.account, session.account);
-    // An attempt counts once, whatever for.
+    // An attempt counts once, whatever its purpose.
     let again = scene.begin_link(&alice).await;
     scene.logins.finish("other", again.back("third"), Some(alice.expose())).await.unwrap();
     let replayed = scene.logins.finish("other", again.back("fourth"), Some(alice.expose())).await;
@@ -534,7 +535,7 @@ async fn a_second_provider_is_added_to_the_account_that_asked_for_it() {
 }
 
 #[tokio::test]
-async fn an_identity_of_another_account_is_neither_added_nor_merged() {
+async fn an_identity_of_another_account_is_neither_linked_nor_merged() {
     let scene = Scene::new().await;
     let bob = scene.begin("other", None).await;
     let bob = scene.finish("other", bob.back("bob")).await.unwrap().session.unwrap();
@@ -550,7 +551,7 @@ async fn an_identity_of_another_account_is_neither_added_nor_merged() {
 }
 
 #[tokio::test]
-async fn only_the_session_that_began_it_gets_the_provider() {
+async fn only_the_session_that_began_it_links_the_provider() {
     let scene = Scene::new().await;
     let [alice, mallory] = [scene.signed_in("alice").await, scene.signed_in("mallory").await];
     let elsewhere = scene.signed_in("alice").await;

@@ -1,4 +1,4 @@
-//! What an attempt must remember, as it travels in the browser under the seal of its state.
+//! An attempt as it travels in the browser, sealed with its state.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,8 @@ pub(super) fn sealed(sealer: &dyn Sealer, attempt: &LoginAttempt, state: &LoginS
     Ok(sealer.seal(&sealing_context(state), &clear))
 }
 
-/// Opens what the browser kept, if it belongs to this state. Where the browser may go is judged by what holds now.
+/// Opens the browser's sealed attempt, if it belongs to this state. Where the browser may go is checked by the current
+/// settings.
 pub(super) fn opened(
     sealer: &dyn Sealer,
     kept: &[u8],
@@ -32,7 +33,7 @@ fn sealing_context(state: &LoginState) -> String {
     format!("login:{}", state.expose())
 }
 
-/// What is inside of the seal. What a gateway of an earlier version sealed has less.
+/// The sealed contents. Those of an earlier version have fewer fields.
 #[derive(Serialize, Deserialize)]
 struct Travelling {
     provider: String,
@@ -92,7 +93,7 @@ mod tests {
     use crate::adapters::sealing::Vault;
 
     #[test]
-    fn what_an_earlier_version_sealed_is_a_first_attempt_that_asks_for_nothing_more() {
+    fn an_attempt_sealed_by_an_earlier_version_is_a_first_one_without_more_scopes() {
         let (vault, state) = (Vault::new(&[[1; 32]]).unwrap(), LoginState::presented("state"));
         let clear = r#"{
             "provider": "google", "code_verifier": "v", "nonce": "n", "return_to": "/a", "expires_at": "2027-01-15T08:00:00Z"

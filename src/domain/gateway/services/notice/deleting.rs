@@ -1,4 +1,4 @@
-//! The request of a person, told by a provider, that we delete what we have of them.
+//! A person's request to delete their data, sent by a provider.
 
 use tracing::info;
 
@@ -12,8 +12,8 @@ use crate::domain::gateway::{
 };
 
 impl NoticeService {
-    /// Takes a person's request from a provider, and gives the code by which the person can see how far it is. It is stored once this
-    /// returns well; if it is not, the provider tells the person so, who can ask again.
+    /// Receives a person's request from a provider, and returns the code by which the person can check its progress.
+    /// After success it is stored; otherwise the provider tells the person, who can ask again.
     pub async fn request_deletion(
         &self,
         provider: &str,
@@ -21,7 +21,7 @@ impl NoticeService {
     ) -> Result<ConfirmationCode, NoticeError> {
         let (name, verified) = self.verify(provider, notice).await?;
         let event = verified.events.into_iter().next().ok_or(NoticeError::Refused(NoticeRefusal::Malformed))?;
-        // The same request has the same code, and is carried out once.
+        // A repeated request has the same code, and is carried out once.
         let any_code = || ConfirmationCode::from_random(self.parts.entropy.bytes());
         let code = verified.id.as_deref().map_or_else(any_code, Notice::deletion_code);
         let now = self.parts.clock.now();
@@ -35,7 +35,7 @@ impl NoticeService {
         Ok(code)
     }
 
-    /// How far the request with this code is; `None` if there is none, or it was long ago.
+    /// The progress of the request with this code; `None` if there is none, or it was long ago.
     pub async fn deletion(&self, code: &str) -> Result<Option<NoticeProgress>, Failure> {
         let Ok(code) = code.parse::<ConfirmationCode>() else { return Ok(None) };
         Ok(self.parts.store.progress(&Notice::deletion_digest(code)).await?)

@@ -1,4 +1,4 @@
-//! Notices that the store did not take, in memory: bounded, and written as soon as the store is back.
+//! Notices that the store did not accept, in memory: bounded, and written as soon as the store is back.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -11,18 +11,18 @@ use crate::domain::gateway::{
     services::{Failure, ports::Unacknowledged},
 };
 
-/// How many are held: some two megabytes.
+/// The most notices that are held: some two megabytes.
 const MOST_HELD: usize = 10_000;
-/// How many of them may be ones that the provider hears an error for. The others come once.
+/// The most of them whose provider gets an error. The other providers send a notice only once.
 const MOST_TOLD: usize = MOST_HELD / 4;
-/// How many are written at once.
+/// The number that is written at once.
 const BATCH: usize = 100;
 
-/// As many are held as may be.
+/// No more notices can be held.
 #[derive(Debug)]
 pub(super) struct Full;
 
-/// What is held.
+/// The held notices.
 #[derive(Default)]
 pub(super) struct Held(Mutex<State>);
 
@@ -33,7 +33,7 @@ struct State {
 }
 
 impl Held {
-    /// Adds notices, all or none, but for those that are held already; says how many are held now.
+    /// Adds notices, all or none, except those that are held already; returns the new number of held ones.
     pub(super) fn push(&self, notices: Vec<Notice>, unacknowledged: Unacknowledged) -> Result<usize, Full> {
         let mut held = self.lock();
         let new: Vec<_> = notices.into_iter().filter(|notice| !held.digests.contains(&notice.digest)).collect();
@@ -50,7 +50,7 @@ impl Held {
         self.lock().notices.is_empty()
     }
 
-    /// All that is held, which is held no longer.
+    /// Removes and returns all held notices.
     pub(super) fn take(&self) -> Vec<Notice> {
         let mut held = self.lock();
         held.digests.clear();
@@ -61,7 +61,7 @@ impl Held {
         self.lock().notices.iter().take(BATCH).cloned().collect()
     }
 
-    /// Drops the oldest, which are stored. Others were only added behind them.
+    /// Drops the oldest, which are stored now. Others were only added after them.
     fn drop_oldest(&self, count: usize) {
         let mut held = self.lock();
         let stored: Vec<_> = held.notices.drain(..count).collect();
@@ -76,7 +76,7 @@ impl Held {
 }
 
 impl NoticeService {
-    /// Writes what is held, the oldest first; says how many were written. To be called by one task at a time.
+    /// Writes the held notices, oldest first; returns how many were written. To be called by one task at a time.
     pub(super) async fn write_held(&self) -> Result<usize, Failure> {
         let mut written = 0;
         loop {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_are_held_as_may_be_and_in_order() {
+    fn notices_are_held_in_order_up_to_the_limit() {
         let held = Held::default();
         let push = |notices| held.push(notices, Unacknowledged::Lost);
         assert_eq!(push((0..MOST_HELD - 1).map(notice).collect()).unwrap(), MOST_HELD - 1);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_provider_hears_an_error_for_leaves_room_for_what_comes_once() {
+    fn notices_whose_provider_gets_an_error_leave_room_for_those_sent_once() {
         let held = Held::default();
         held.push((0..MOST_TOLD).map(notice).collect(), Unacknowledged::Told).unwrap();
         assert!(held.push(vec![notice(MOST_TOLD)], Unacknowledged::Told).is_err());

@@ -35,7 +35,7 @@ use crate::{
     },
 };
 
-/// A provider where everybody is who they say, and whose notices say what the test says.
+/// A provider where every person is who they claim to be, and whose notices say what the test says.
 struct FakeProvider {
     name: ProviderName,
     unacknowledged: Unacknowledged,
@@ -80,7 +80,7 @@ impl Provider for FakeProvider {
         Ok(())
     }
 
-    /// Believes whoever says `proof`.
+    /// Accepts every notice with `proof`.
     async fn verify_notice(&self, notice: &UnverifiedNotice) -> Result<VerifiedNotice, NoticeRefusal> {
         if notice.authorization != Some(Secret::new("proof")) {
             return Err(NoticeRefusal::Unverified);
@@ -110,7 +110,7 @@ impl Provider for FakeProvider {
     }
 }
 
-/// Notices in memory: the store fails while it is `away`, and never answers while it `stalls`.
+/// Notices in memory: the store fails while it is `away`, and never responds while it `stalls`.
 #[derive(Default)]
 struct FlakyNotices {
     store: MemoryNotices,
@@ -244,7 +244,7 @@ impl Scene {
         }
     }
 
-    /// One more gateway on the same store.
+    /// Another gateway on the same store.
     fn replica(&self) -> NoticeService {
         NoticeService::new(Self::parts(&self.store, &self.oauth, &self.accounts, &self.bench))
     }
@@ -303,7 +303,7 @@ fn proven(parameters: &[(&'static str, &str)]) -> UnverifiedNotice {
 }
 
 #[tokio::test]
-async fn a_notice_is_stored_and_acknowledged_and_applied_behind() {
+async fn a_notice_is_stored_and_acknowledged_and_applied_in_the_background() {
     let scene = Scene::new().await;
     let (alice, bob) = (scene.sign_in("once", "alice").await, scene.sign_in("once", "bob").await);
     for person in ["alice", "alice", "nobody"] {
@@ -316,7 +316,7 @@ async fn a_notice_is_stored_and_acknowledged_and_applied_behind() {
 }
 
 #[tokio::test]
-async fn another_replica_works_off_what_one_left_behind() {
+async fn another_replica_applies_notices_that_one_left_behind() {
     let scene = Scene::new().await;
     let alice = scene.sign_in("once", "alice").await;
     scene.receive("once", &[("user_id", "alice")]).await.unwrap();
@@ -325,14 +325,14 @@ async fn another_replica_works_off_what_one_left_behind() {
 }
 
 #[tokio::test]
-async fn what_was_allowed_anew_stays_though_the_notice_comes_again_or_late() {
+async fn newly_allowed_access_stays_though_the_notice_comes_again_or_late() {
     let scene = Scene::new().await;
     let alice = scene.sign_in("once", "alice").await;
     let sent_at = scene.now();
     let notice = [("user_id", "alice"), ("timestamp", sent_at.as_str()), ("id", "1")];
     scene.receive("once", &notice).await.unwrap();
     scene.pass(360);
-    // It was not worked off yet, and the person is back already.
+    // It was not applied yet, and the person is back already.
     scene.sign_in("once", "alice").await;
     scene.notices.round().await.unwrap();
     assert_eq!(scene.status(&alice).await, GrantStatus::Active);
@@ -344,7 +344,7 @@ async fn what_was_allowed_anew_stays_though_the_notice_comes_again_or_late() {
 }
 
 #[tokio::test]
-async fn the_same_delivery_is_applied_once() {
+async fn a_repeated_delivery_is_applied_once() {
     let scene = Scene::new().await;
     let alice = scene.sign_in("once", "alice").await;
     let notice = [("user_id", "alice"), ("id", "1")];
@@ -357,7 +357,7 @@ async fn the_same_delivery_is_applied_once() {
 }
 
 #[tokio::test]
-async fn what_is_not_proven_or_asks_for_nothing_is_not_stored() {
+async fn an_unproven_or_empty_notice_is_not_stored() {
     let scene = Scene::new().await;
     let forged = UnverifiedNotice { authorization: None, ..proven(&[("user_id", "alice")]) };
     let outcome = scene.notices.receive("once", &forged).await;
@@ -374,7 +374,7 @@ async fn what_is_not_proven_or_asks_for_nothing_is_not_stored() {
 }
 
 #[tokio::test]
-async fn what_ends_sessions_ends_all_that_the_person_has_open() {
+async fn a_notice_that_ends_sessions_ends_all_sessions_and_tokens_of_the_person() {
     for (kind, revokes) in [("sessions", false), ("everything", true), ("grants", false)] {
         let scene = Scene::new().await;
         let (alice, bob) = (scene.sign_in("told", "alice").await, scene.sign_in("told", "bob").await);
@@ -415,7 +415,7 @@ async fn sessions_end_once_everything_else_is_done() {
     assert!(!scene.is_live(&session).await);
 }
 
-/// The person wants us to delete what we have of them from this provider.
+/// The person asks us to delete the data that we have from this provider.
 async fn ask_to_delete(scene: &Scene, person: &str) -> Result<String, NoticeError> {
     ask_by(scene, &[("user_id", person), ("timestamp", &scene.now())]).await
 }
@@ -429,7 +429,7 @@ async fn ask_by(scene: &Scene, parameters: &[(&'static str, &str)]) -> Result<St
 }
 
 #[tokio::test]
-async fn what_we_have_of_a_person_is_deleted_and_the_person_can_see_how_far_that_is() {
+async fn a_persons_data_is_deleted_and_the_person_can_check_the_progress() {
     let scene = Scene::new().await;
     let (alice, bob) = (scene.sign_in("told", "alice").await, scene.sign_in("told", "bob").await);
     let (of_alice, of_bob) = (scene.session(alice.account).await, scene.session(bob.account).await);
@@ -441,7 +441,7 @@ async fn what_we_have_of_a_person_is_deleted_and_the_person_can_see_how_far_that
     scene.notices.round().await.unwrap();
     let applied_at = Some(scene.bench.clock.now());
     assert_eq!(progress(&code).await, Some(NoticeProgress { received_at, applied_at }));
-    // Facebook was the only way in.
+    // Facebook was the only way to sign in.
     assert!(!scene.is_live(&of_alice).await && scene.is_live(&of_bob).await);
     assert_eq!(scene.people.find_account(&alice.provider, "alice").await.unwrap(), None);
     assert!(scene.people.find_grant(alice.id).await.unwrap().is_none());
@@ -449,14 +449,14 @@ async fn what_we_have_of_a_person_is_deleted_and_the_person_can_see_how_far_that
     for other in ["", "x", &code[1..], "1111111111111111111111"] {
         assert_eq!(progress(other).await, None, "{other}");
     }
-    // Nobody knows whether a person was known here.
+    // The response does not reveal whether a person was known here.
     let other = ask_to_delete(&scene, "nobody").await.unwrap();
     scene.notices.round().await.unwrap();
     assert!(other != code && progress(&other).await.unwrap().applied_at.is_some());
 }
 
 #[tokio::test]
-async fn whoever_is_back_after_the_wish_stays() {
+async fn a_person_who_came_back_after_the_request_stays() {
     let scene = Scene::new().await;
     scene.sign_in("told", "alice").await;
     ask_to_delete(&scene, "alice").await.unwrap();
@@ -467,7 +467,7 @@ async fn whoever_is_back_after_the_wish_stays() {
 }
 
 #[tokio::test]
-async fn the_same_wish_has_the_same_code_and_is_carried_out_once() {
+async fn a_repeated_request_has_the_same_code_and_is_carried_out_once() {
     let scene = Scene::new().await;
     scene.sign_in("told", "alice").await;
     let sent_at = scene.now();
@@ -478,14 +478,14 @@ async fn the_same_wish_has_the_same_code_and_is_carried_out_once() {
     assert_eq!(ask_by(&scene, &wish).await.unwrap(), code);
     scene.notices.round().await.unwrap();
     assert_eq!(scene.status(&back).await, GrantStatus::Active, "whoever is back at once stays, too");
-    // One of yesterday may have been carried out before.
+    // Yesterday's request may have been carried out before.
     scene.pass(24 * 60 * 60 + 1);
     let old = ask_by(&scene, &[("user_id", "alice"), ("timestamp", sent_at.as_str()), ("id", "another")]).await;
     assert!(matches!(old, Err(NoticeError::Refused(NoticeRefusal::Malformed))), "{old:?}");
 }
 
 #[tokio::test]
-async fn a_wish_that_cannot_be_stored_gets_no_code_and_is_not_held() {
+async fn a_deletion_request_that_cannot_be_stored_gets_no_code_and_is_not_held() {
     let scene = Scene::new().await;
     scene.sign_in("told", "alice").await;
     scene.away(true);
@@ -496,7 +496,7 @@ async fn a_wish_that_cannot_be_stored_gets_no_code_and_is_not_held() {
 }
 
 #[tokio::test]
-async fn an_event_that_may_be_an_old_one_again_ends_no_session() {
+async fn an_event_that_may_be_a_repeated_old_one_ends_no_session() {
     let scene = Scene::new().await;
     let alice = scene.sign_in("told", "alice").await;
     let sent_at = (scene.bench.clock.now() - TimeDelta::days(31)).timestamp().to_string();
@@ -505,7 +505,7 @@ async fn an_event_that_may_be_an_old_one_again_ends_no_session() {
     scene.receive("told", &event).await.unwrap();
     scene.notices.round().await.unwrap();
     assert!(scene.is_live(&session).await);
-    // What was written now is no old one again, however long ago it happened.
+    // A notice written now is not a repeated old one, however long ago the event was.
     let now = scene.now();
     let [person, kind, happened] = event;
     scene.receive("told", &[person, kind, happened, ("iat", now.as_str())]).await.unwrap();
@@ -519,7 +519,7 @@ async fn while_the_store_is_away_notices_are_held_and_written_when_it_is_back() 
     let (alice, bob) = (scene.sign_in("once", "alice").await, scene.sign_in("told", "bob").await);
     let log = Log::begin();
     scene.away(true);
-    // One that never comes again is acknowledged; the other provider is told that it is not stored.
+    // A notice that is never repeated is acknowledged; the other provider gets an error.
     assert!(scene.receive("once", &[("user_id", "alice")]).await.is_ok());
     assert!(matches!(scene.receive("told", &[("user_id", "bob")]).await, Err(NoticeError::Failed(_))));
     assert!(scene.notices.round().await.is_err());
@@ -536,7 +536,7 @@ async fn while_the_store_is_away_notices_are_held_and_written_when_it_is_back() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_does_not_answer_in_time_counts_as_away() {
+async fn a_store_that_does_not_respond_in_time_counts_as_away() {
     let scene = Scene::new().await;
     let alice = scene.sign_in("once", "alice").await;
     scene.store.stalls.store(true, Ordering::SeqCst);
@@ -549,7 +549,7 @@ async fn a_store_that_does_not_answer_in_time_counts_as_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_does_not_wait_for_its_answer_is_heard_all_the_same() {
+async fn a_notice_is_kept_even_if_its_provider_does_not_wait_for_the_response() {
     let scene = Scene::new().await;
     let alice = scene.sign_in("once", "alice").await;
     scene.store.stalls.store(true, Ordering::SeqCst);
@@ -563,11 +563,11 @@ async fn a_provider_that_does_not_wait_for_its_answer_is_heard_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_notice_that_is_not_finished_is_tried_again_when_its_lease_has_ended() {
+async fn an_unfinished_notice_is_retried_when_its_lease_has_ended() {
     let scene = Scene::new().await;
     let alice = scene.sign_in("once", "alice").await;
     scene.receive("once", &[("user_id", "alice")]).await.unwrap();
-    // Somebody claimed it and was killed.
+    // A worker claimed it and was killed.
     let now = scene.bench.clock.now();
     assert_eq!(scene.store.claim(now, now + TimeDelta::minutes(1), 9).await.unwrap().len(), 1);
     scene.notices.round().await.unwrap();
@@ -578,7 +578,7 @@ async fn a_notice_that_is_not_finished_is_tried_again_when_its_lease_has_ended()
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_ends_writes_what_it_holds() {
+async fn a_process_that_ends_writes_the_held_notices() {
     let scene = Scene::new().await;
     let (stop, stopped) = watch::channel(false);
     let working = tokio::spawn({
@@ -597,7 +597,7 @@ async fn whoever_ends_writes_what_it_holds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_written_to_the_end_is_told() {
+async fn a_notice_that_cannot_be_written_at_the_end_is_logged() {
     let scene = Scene::new().await;
     let (stop, stopped) = watch::channel(false);
     let log = Log::begin();

@@ -1,4 +1,4 @@
-//! Works notices off: on every replica, each notice under a lease, with a pause after a failure.
+//! Applies notices: on every replica, each notice under a lease, with a pause after a failure.
 
 use std::time::Duration;
 
@@ -15,25 +15,26 @@ use crate::domain::gateway::{
     services::Failure,
 };
 
-/// How often a replica looks for what others left behind. What it took itself it works off at once.
+/// How often a replica looks for notices that others left behind. It applies its own at once.
 const EVERY: Duration = Duration::from_secs(5);
-/// How often it tries to write what it holds.
+/// How often it tries to write held notices.
 const EVERY_WHILE_HOLDING: Duration = Duration::from_millis(500);
-/// How long nobody else works on a notice that was claimed. If its holder was killed, another begins then; to apply it twice does no harm.
+/// How long a claimed notice is left to its holder. If the holder was killed, another begins then; applying it twice is
+/// harmless.
 const LEASE: TimeDelta = TimeDelta::seconds(15);
-/// How many are claimed at once.
+/// The number that is claimed at once.
 const AT_ONCE: u64 = 20;
-/// How long a process that ends tries to write what it holds.
+/// How long an ending process tries to write held notices.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
 impl NoticeService {
-    /// Works notices off until told to stop; then writes what is held.
+    /// Applies notices until told to stop; then writes the held ones.
     pub async fn run(&self, mut stopped: watch::Receiver<bool>) {
         let mut failing = false;
         loop {
             let pause = if self.held.is_empty() { EVERY } else { EVERY_WHILE_HOLDING };
             tokio::select! {
-                // An error means that nobody is left to tell.
+                // An error means that the sender is gone.
                 _ = stopped.wait_for(|stopped| *stopped) => break,
                 () = self.woken.notified(), if self.held.is_empty() => {}
                 () = sleep(pause) => {}
@@ -51,7 +52,7 @@ impl NoticeService {
         self.drain().await;
     }
 
-    /// Writes what is held, and applies everything that is due.
+    /// Writes held notices, and applies all that are due.
     pub async fn round(&self) -> Result<(), Failure> {
         let written = self.write_held().await?;
         if written > 0 {
@@ -69,7 +70,7 @@ impl NoticeService {
         }
     }
 
-    /// Applies a notice. If that fails it is due again later; only a store that is away stops the round.
+    /// Applies a notice. If that fails, it is due again later; only an unavailable store stops the round.
     async fn work_on(&self, claimed: &ClaimedNotice) -> Result<(), Failure> {
         let ClaimedNotice { notice, attempts } = claimed;
         let outcome = self.apply(notice).await;
@@ -95,7 +96,8 @@ impl NoticeService {
             let grants = oauth.revoked_at_provider(provider, subject, notice.concerns_until()).await?;
             info!(%provider, grants, "somebody's grants were taken back at the provider");
         }
-        // Last: if something before it fails, all is done again, and what the person has opened since would end, too.
+        // Last: if an earlier step fails, all steps are repeated, and sessions that the person has opened since would
+        // end, too.
         if kind.ends_sessions() {
             let account = oauth.account_at(provider, subject).await?;
             if let Some(account) = account {
@@ -106,7 +108,8 @@ impl NoticeService {
         Ok(())
     }
 
-    /// Writes what is held before the process ends. What cannot be written is told, so that it can be done by hand.
+    /// Writes held notices before the process ends. Those that cannot be written are logged, so that they can be
+    /// applied by hand.
     async fn drain(&self) {
         let writing = async {
             while let Err(failure) = self.write_held().await {

@@ -1,5 +1,5 @@
-//! Refreshes grants shortly before they expire, so that hardly anybody has to wait for a provider, and grants that nobody
-//! asks for stay alive. Every replica does: whoever gets the lease refreshes, the others see that it was done.
+//! Refreshes grants shortly before they expire, so that callers hardly ever wait for a provider, and unused grants stay
+//! alive. Every replica does this: the one that gets the lease refreshes, the others see that it is done.
 
 use std::{
     collections::HashMap,
@@ -24,20 +24,20 @@ use crate::domain::gateway::{
     services::Failure,
 };
 
-/// How many grants of one provider are refreshed at once.
+/// The concurrent refreshes per provider.
 const AT_ONCE: usize = 4;
-/// How many grants are read at once.
+/// The number of grants that are read at once.
 const PAGE: u64 = 100;
-/// After so many failures of the provider in one sweep it is left alone until the next.
+/// After this many failures of the provider in one sweep, it is left alone until the next.
 const ENOUGH_FAILURES: usize = 8;
-/// How long a grant is left alone after its first failure; twice as long after each further one.
+/// The pause after a grant's first failure; doubled with each further one.
 const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(30);
-/// How long it is left alone at most.
+/// The longest pause.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
-/// How long before its end a token wants to be exchanged that is the only means to get the next one. The person would have
-/// to sign in again if we, or the provider, were down for that long.
+/// How long before its end a token is exchanged if it is the only means to get the next one. The person would have to
+/// sign in again if this gateway or the provider were down for that long.
 const AHEAD_OF_THE_END: TimeDelta = TimeDelta::days(10);
-/// How long refreshes under way may take to end when the gateway stops: as long as a provider may take.
+/// How long pending refreshes may take when the gateway stops: as long as a provider may take.
 const LAST_REFRESHES: Duration = Duration::from_secs(10);
 
 /// Refreshes the grants of one provider ahead of their expiry.
@@ -49,14 +49,14 @@ pub struct RefreshAhead {
 }
 
 impl RefreshAhead {
-    /// Refreshes at most `ahead` of the expiry, or days before it where a token is lost once it has expired.
+    /// Refreshes at most `ahead` of the expiry, or days before it if an expired token cannot be renewed.
     pub fn new(vault: Arc<OAuthService>, provider: Arc<dyn Provider>, ahead: TimeDelta) -> Self {
         let ahead = if provider.renews_living_tokens() { ahead.max(AHEAD_OF_THE_END) } else { ahead };
         Self { vault, provider, ahead, pauses: Pauses::default() }
     }
 
-    /// Refreshes every grant that is due by now. Told to stop, it begins no other one, and waits a while for the rest: what
-    /// a provider gives out and nobody stores may be lost for good.
+    /// Refreshes every grant that is due by now. When told to stop, it begins no other refresh, and waits a while for
+    /// the pending ones: tokens that a provider issues and that are not stored may be lost for good.
     pub async fn sweep(&self, mut stopped: watch::Receiver<bool>) -> Result<(), Failure> {
         let mut under_way = JoinSet::new();
         let outcome = tokio::select! {
@@ -107,7 +107,7 @@ impl RefreshAhead {
         grant.refresh_at(self.ahead).is_some_and(|at| at <= now) && !self.pauses.is_paused(grant.id, now)
     }
 
-    /// Notes what became of a grant; gives 1 if the provider failed.
+    /// Records the outcome for a grant; returns 1 if the provider failed.
     fn count_failure(&self, refreshed: Option<Result<Refreshed, JoinError>>) -> usize {
         match refreshed {
             None | Some(Err(_)) => 0,
@@ -127,10 +127,10 @@ impl RefreshAhead {
     }
 }
 
-/// What became of one grant.
+/// The outcome for one grant.
 type Refreshed = (GrantId, Result<(), GrantError>);
 
-/// The grants that are left alone for a while, because the last attempt failed.
+/// Grants that are left alone for a while, because the last attempt failed.
 #[derive(Default)]
 struct Pauses(Mutex<HashMap<GrantId, Pause>>);
 
@@ -154,7 +154,7 @@ impl Pauses {
         self.lock().get(&grant).is_some_and(|pause| now < pause.until)
     }
 
-    /// A grant that was not tried again when its time came is no concern any more: somebody else refreshed or deleted it.
+    /// Forgets grants that were not retried when their time came: another replica has refreshed or deleted them.
     fn forget_those_long_over(&self, now: DateTime<Utc>) {
         self.lock().retain(|_, pause| now < pause.until + LONGEST_PAUSE);
     }

@@ -1,12 +1,12 @@
-//! Codes that a caller brings: exchanged, and the grant kept.
+//! Exchanges codes that callers bring, and stores the grants.
 //!
-//! The authorization request of such a code was made by the caller's own front end: with a redirect URI of its own, and a `state`
-//! that the front end checks. The caller sends what else binds the code to the browser: the nonce (OpenID Connect) and the code
-//! verifier (PKCE), wherever the provider has them.
+//! The caller's own front end made the authorization request of such a code: with its own redirect URI, and a `state`
+//! that the front end checks. The caller sends the other values that bind the code to the browser: the nonce (OpenID
+//! Connect) and the code verifier (PKCE), if the provider supports them.
 //!
-//! A code of a sign-in at `/login` is not exchanged here, and that does not rest on what the provider compares: its nonce and
-//! verifier are secrets of the gateway. So a provider with neither is refused, unless the operator relies on its comparison of
-//! redirect URIs.
+//! A code of a sign-in at `/login` is not exchanged here, and that does not depend on the provider's comparisons: its
+//! nonce and verifier are secrets of the gateway. So a provider with neither is refused, unless the operator relies on
+//! its comparison of redirect URIs.
 
 use std::net::IpAddr;
 
@@ -32,38 +32,38 @@ use crate::domain::gateway::{
     },
 };
 
-/// A code to exchange.
+/// A request to exchange a code.
 #[derive(Debug, Clone)]
 pub struct ExchangeRequest {
     /// The provider that issued the code.
     pub provider: String,
     /// The code.
     pub code: Secret,
-    /// Where it was sent; may be left out if only one redirect URI is registered.
+    /// The redirect URI that it was sent to; may be omitted if only one is registered.
     pub redirect_uri: Option<String>,
     /// PKCE.
     pub code_verifier: Option<Secret>,
-    /// What the id token must hold.
+    /// The nonce that the id token must contain.
     pub nonce: Option<Secret>,
-    /// The `state` of the authorization request, for a provider that wants it with the code. It proves nothing: whether it is the
-    /// browser's only the front end knows.
+    /// The `state` of the authorization request, for a provider that requires it with the code. It proves nothing: only
+    /// the front end knows whether it is the browser's.
     pub state: Option<Secret>,
     /// The client's address, if it is known.
     pub client: Option<IpAddr>,
 }
 
-/// What a code is exchanged for.
+/// The purpose of an exchange.
 #[derive(Debug, Clone, Copy)]
 pub enum ExchangePurpose {
-    /// To sign in: the account is found by the identity, or made.
+    /// To sign in: the account is found by the identity, or created.
     SignIn,
-    /// To keep the grant for an account that has the identity already. A token is enough for this, and for no more.
+    /// To store the grant for an account that has the identity already. A token is enough for this, and for no more.
     KeepGrant(AccountId),
-    /// To add the identity to an account.
+    /// To link the identity to an account.
     Link(LinkPermit),
 }
 
-/// What an exchange gave.
+/// The result of an exchange.
 #[derive(Debug)]
 pub struct Exchanged {
     /// The grant.
@@ -72,40 +72,40 @@ pub struct Exchanged {
     pub signed_in: Option<IssuedTokens>,
 }
 
-/// Why a code was not exchanged.
+/// The reason why a code was not exchanged.
 #[derive(Debug, Error)]
 pub enum ExchangeError {
-    /// No such provider is switched on.
+    /// The provider is not enabled.
     #[error("no provider of this name is switched on")]
     UnknownProvider,
-    /// No redirect URI is registered here at all.
+    /// No redirect URI is registered here.
     #[error("no redirect URI is registered here")]
     NoRedirectUris,
-    /// The provider has neither a nonce nor PKCE, so nothing tells a code of `/login` from the caller's.
+    /// The provider has neither a nonce nor PKCE, so a code of `/login` cannot be distinguished from the caller's.
     #[error("nothing binds codes of this provider to a browser")]
     Unbound,
-    /// The redirect URI is not on the list, or is left out though the list does not have exactly one.
+    /// The redirect URI is not on the list, or it is omitted and the list does not have exactly one.
     #[error("the redirect URI is not one of those that are registered here")]
     RedirectUri,
-    /// The provider has id tokens, and the nonce is missing.
+    /// The provider issues id tokens, and the nonce is missing.
     #[error("the nonce is missing")]
     NonceMissing,
-    /// The provider has PKCE, and the code verifier is missing.
+    /// The provider supports PKCE, and the code verifier is missing.
     #[error("the code verifier is missing")]
     VerifierMissing,
-    /// The identity is not one of the account's, and the caller may not add it.
+    /// The identity does not belong to the account, and the caller may not link it.
     #[error("the identity is not one of the account's")]
     NotLinked,
-    /// The identity at the provider is another account's.
+    /// The identity belongs to another account.
     #[error("this identity belongs to another account")]
     LinkedElsewhere,
-    /// The account ended, or the provider was taken from it, while this was under way.
+    /// The account ended, or the provider was unlinked from it, in the meantime.
     #[error("the account ended while somebody signed in to it")]
     AccountEnded,
-    /// Too many exchanges of this client failed.
+    /// Too many failed exchanges of this client.
     #[error(transparent)]
     TooMany(#[from] TooManyAttempts),
-    /// The provider did not do it.
+    /// The provider failed.
     #[error(transparent)]
     Provider(#[from] ProviderError),
     /// The store or the keys failed.
@@ -138,7 +138,7 @@ impl From<RepositoryError> for ExchangeError {
 }
 
 impl OAuthService {
-    /// Exchanges a code and keeps the grant. As a sign-in the account is found or made by (provider, subject), and gets
+    /// Exchanges a code and stores the grant. A sign-in finds or creates the account by (provider, subject), and gets
     /// tokens of ours.
     pub async fn exchange(
         &self,
@@ -167,7 +167,7 @@ impl OAuthService {
         Ok(Exchanged { open, signed_in: Some(signed_in) })
     }
 
-    /// The account, if the identity is one of it already.
+    /// The account, if the identity already belongs to it.
     async fn owner(&self, identity: &ProviderIdentity, account: AccountId) -> Result<AccountId, ExchangeError> {
         let is_the_same =
             |known: &ProviderIdentity| known.provider == identity.provider && known.subject == identity.subject;
@@ -175,9 +175,9 @@ impl OAuthService {
         if known { Ok(account) } else { Err(ExchangeError::NotLinked) }
     }
 
-    /// Asks the provider. A code that it refuses counts for the client's address, so that codes cannot be tried, nor the provider be
-    /// kept busy, without delay. So does an exchange after which the provider wants to be asked less. A provider that is out of reach,
-    /// or does not know us, is not the client's fault.
+    /// Calls the provider. A code that it refuses counts for the client's address, so that a client cannot try codes,
+    /// or keep the provider busy, without delay. An exchange after which the provider limits our rate counts, too. A
+    /// provider that is unreachable, or does not accept our credentials, is not the client's fault.
     pub(super) async fn counted<E: From<TooManyAttempts> + From<Failure> + From<ProviderError>>(
         &self,
         client: Option<IpAddr>,
@@ -198,7 +198,7 @@ impl OAuthService {
         Ok(outcome?)
     }
 
-    /// Has the provider exchange a code, and takes note of how it does.
+    /// Has the provider exchange a code, and records the provider's health.
     async fn exchanged(
         &self,
         provider: &dyn Provider,
@@ -210,8 +210,8 @@ impl OAuthService {
     }
 }
 
-/// The exchange, with everything that binds the code to its browser. A request without a state gets `any_state`: a provider that
-/// wants one takes any.
+/// The exchange, with all values that bind the code to its browser. A request without a state gets `any_state`: a
+/// provider that requires one accepts any.
 fn bound(
     switched_on: &SwitchedOn,
     request: ExchangeRequest,

@@ -1,6 +1,6 @@
-//! Keeps what a provider gave for a code. Some providers give a refresh token once, and never again unless the person is asked for
-//! their consent. So one that is held stays: the new access token is put beside it under the lease that a refresh takes, since a
-//! refresh that is under way may leave another refresh token behind.
+//! Stores the tokens that a provider issued for a code. Some providers issue a refresh token once, and never again
+//! unless the person is asked for consent. So a stored one is kept: the new access token is stored beside it under the
+//! lease that a refresh takes, since a pending refresh may leave a different refresh token behind.
 
 use tokio::time::{Instant, sleep};
 use tracing::warn;
@@ -20,9 +20,9 @@ use crate::domain::gateway::{
     services::{Failure, ports::Provider},
 };
 
-/// Why a grant was not kept.
+/// The reason why a grant was not stored.
 pub(super) enum KeepError {
-    /// The account ended, or the identity was taken from it.
+    /// The account ended, or the identity was unlinked from it.
     AccountEnded,
     /// The store or the vault failed.
     Failed(Failure),
@@ -43,18 +43,18 @@ impl From<Failure> for KeepError {
     }
 }
 
-/// A grant that was kept.
+/// A stored grant.
 pub(super) struct Kept {
-    /// The grant, with the refresh token that is held.
+    /// The grant, with the stored refresh token.
     pub(super) open: OpenGrant,
     refresh_token: RefreshTokenSource,
 }
 
-/// Where the refresh token of a grant is from.
+/// The origin of a grant's refresh token.
 enum RefreshTokenSource {
-    /// It came along.
+    /// The response brought it.
     Answer,
-    /// It was held before, by a grant with this scope.
+    /// It was stored before, by a grant with this scope.
     Held { scope: Option<String> },
     /// There is none.
     Missing,
@@ -67,7 +67,7 @@ impl Kept {
         Self { open: OpenGrant { grant, tokens }, refresh_token }
     }
 
-    /// Whether there is no refresh token, or only one that may be from before the person allowed these scopes.
+    /// Whether there is no refresh token, or one that may be older than the person's consent to these scopes.
     pub(super) fn lacks_refresh_token_for(&self, more_scopes: &[String]) -> bool {
         match &self.refresh_token {
             RefreshTokenSource::Answer | RefreshTokenSource::Held { scope: None } => false,
@@ -80,7 +80,7 @@ impl Kept {
 }
 
 impl OAuthService {
-    /// Keeps a grant. If that cannot be any more, what the provider gave out is taken back there.
+    /// Stores a grant. If that is impossible by now, the issued tokens are revoked at the provider.
     pub(super) async fn keep(
         &self,
         provider: &dyn Provider,
@@ -116,7 +116,8 @@ impl OAuthService {
         kept
     }
 
-    /// Keeps a grant that cannot be renewed by itself: beside the refresh token that is held for the same identity, if one is.
+    /// Stores a grant that cannot be renewed by itself: beside the stored refresh token of the same identity, if there
+    /// is one.
     async fn keep_unrenewable(
         &self,
         provider: &dyn Provider,
@@ -137,7 +138,7 @@ impl OAuthService {
                         return Ok(kept);
                     }
                 }
-                // The refresh token is no longer valid, or was taken back: none is held.
+                // The refresh token is no longer valid, or was revoked: none is stored.
                 LeaseOutcome::Acquired(_) => self.store.release_lease(&lease).await?,
                 LeaseOutcome::Gone => {}
                 LeaseOutcome::Held { .. } if Instant::now() >= give_up_at => {
@@ -148,7 +149,7 @@ impl OAuthService {
         }
     }
 
-    /// Puts an access token in place of the one that a grant has, while holding its lease. `None` if the lease was lost.
+    /// Replaces a grant's access token while holding its lease. `None` if the lease was lost.
     async fn join(
         &self,
         provider: &dyn Provider,

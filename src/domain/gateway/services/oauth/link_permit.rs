@@ -1,4 +1,4 @@
-//! The right to add an identity at a provider to an account.
+//! The right to link an identity at a provider to an account.
 
 use crate::domain::gateway::models::{
     id::{AccountId, SessionId},
@@ -6,8 +6,8 @@ use crate::domain::gateway::models::{
     session::Session,
 };
 
-/// The right to add an identity at a provider to an account: what a sign-in at the provider takes along of
-/// the control of the account, in the session that has it. Services alone make one.
+/// The right to link an identity at a provider to an account: the part of the control of the account that a sign-in at
+/// the provider takes along, bound to the session that has it. Only services create one.
 #[derive(Debug, Clone, Copy)]
 pub struct LinkPermit {
     account: AccountId,
@@ -15,7 +15,7 @@ pub struct LinkPermit {
 }
 
 impl LinkPermit {
-    /// Of an account that this session has taken control of.
+    /// The permit for an account that this session has taken control of.
     pub(in crate::domain::gateway::services) fn of(account: AccountId, session: SessionId) -> Self {
         Self { account, session }
     }
@@ -30,13 +30,13 @@ impl LinkPermit {
         self.session
     }
 
-    /// The right that an attempt was begun with, if the browser still has that session. Otherwise the identity would be added to
-    /// the account that is signed in now.
+    /// The permit that an attempt was begun with, if the browser still has that session. Otherwise the identity would
+    /// be linked to the account that is signed in now.
     pub(in crate::domain::gateway::services) fn resumed(attempt: &LoginAttempt, session: &Session) -> Option<Self> {
         (attempt.link? == session.id).then_some(Self { account: session.account, session: session.id })
     }
 
-    /// As if the password had been verified.
+    /// A permit as if the password had been verified.
     #[cfg(test)]
     pub(crate) fn unproven(account: AccountId, session: SessionId) -> Self {
         Self { account, session }

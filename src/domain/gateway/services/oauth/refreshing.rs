@@ -1,5 +1,5 @@
-//! One refresh at a time per grant: in this process by taking turns, over all replicas by a lease in the store that ends by
-//! itself should its holder vanish. Losers wait and read the winner's result.
+//! One refresh at a time per grant: in this process by a lock, over all replicas by a lease in the store that ends by
+//! itself if its holder vanishes. Losers wait and read the winner's result.
 
 use std::{
     collections::HashMap,
@@ -28,21 +28,21 @@ use crate::domain::gateway::{
     },
 };
 
-/// How long a lease lasts unless it is renewed: a holder that was killed blocks a refresh for that long at most.
+/// How long a lease lasts unless it is renewed: a killed holder blocks a refresh for that long at most.
 const LEASE: TimeDelta = TimeDelta::seconds(6);
-/// How often a lease is renewed while the provider takes its time; three tries fit into one lease.
+/// How often a lease is renewed while the provider is working; three tries fit into one lease.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
-/// How long a store that is out of reach is tried again with what a provider gave out.
+/// How long the tokens that a provider issued are retried on an unreachable store.
 const STORE_PATIENCE: Duration = Duration::from_mins(2);
-/// How often.
+/// The interval of these tries.
 const STORE_AGAIN_EVERY: Duration = Duration::from_secs(1);
-/// How often a loser looks whether the winner is done.
+/// How often a loser checks whether the winner is done.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long a loser waits: longer than a provider may take (10 s) and a lost lease lasts together.
+/// How long a loser waits: longer than a provider may take (10 s) plus the end of a lost lease.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 impl OAuthService {
-    /// The grant with an access token that is good for a while.
+    /// The grant with an access token that is valid for a while.
     pub(super) async fn fresh(&self, grant: Grant) -> Result<OpenGrant, GrantError> {
         if grant.status == GrantStatus::Active && grant.is_fresh(self.clock.now()) {
             return self.opened_grant(grant);
@@ -51,7 +51,7 @@ impl OAuthService {
         self.refreshed_once(grant, Wanted::FreshToken).await
     }
 
-    /// The grant with a new access token, however good the old one is.
+    /// The grant with a new access token, however valid the old one is.
     pub(super) async fn refreshed(&self, grant: Grant) -> Result<OpenGrant, GrantError> {
         let _turn = self.turns.wait_for(grant.id).await;
         self.refreshed_once(grant, Wanted::NewerToken).await
@@ -80,14 +80,15 @@ impl OAuthService {
             match self.store.acquire_lease(&lease, self.clock.now()).await? {
                 LeaseOutcome::Gone => return Err(GrantError::NotFound),
                 LeaseOutcome::Acquired(current) if current != grant => {
-                    // Refreshed or taken back between the look and the lease.
+                    // Refreshed or revoked between the look-up and the lease.
                     self.store.release_lease(&lease).await?;
                 }
                 LeaseOutcome::Acquired(current) => match self.refresh_under(lease, current).await? {
                     Asked::Renewed(open) => return Ok(open),
                     Asked::TakenOver => {}
                     Asked::Ended => return Err(GrantError::ReauthorizationRequired),
-                    // Refreshed early, for safety: what is not expired yet still serves who does not insist on another.
+                    // Refreshed early, as a precaution: an unexpired token still serves a caller who does not insist on
+                    // a newer one.
                     Asked::Failed(_, old)
                         if wanted == Wanted::FreshToken
                             && old.tokens.expires_at.is_some_and(|at| self.clock.now() < at) =>
@@ -102,7 +103,8 @@ impl OAuthService {
         }
     }
 
-    /// Refreshes a grant for nobody in particular. Whoever is at it already, or was since the grant was seen, is enough.
+    /// Refreshes a grant without a waiting caller. A refresh that is pending already, or that was done since the grant
+    /// was seen, is enough.
     pub(super) async fn refresh_unasked(&self, seen: &Grant) -> Result<(), GrantError> {
         let Some(_turn) = self.turns.take_if_free(seen.id) else { return Ok(()) };
         let lease = self.lease(seen.id);
@@ -116,8 +118,8 @@ impl OAuthService {
         }
     }
 
-    /// Asks the provider while holding the lease, and stores what it answers: to the end, though the caller may be gone. What a
-    /// provider gives out and nobody stores may be lost for good.
+    /// Calls the provider while holding the lease, and stores its response: to completion, even if the caller is gone.
+    /// Tokens that a provider issues and that are not stored may be lost for good.
     async fn refresh_under(&self, lease: RefreshLease, grant: Grant) -> Result<Asked, GrantError> {
         let this = self.clone();
         let asked = spawn(async move { this.ask_and_store(lease, grant).await });
@@ -176,7 +178,7 @@ impl OAuthService {
                 | ProviderError::NotAdmitted(_)
                 | ProviderError::Unsupported),
             ) => {
-                // The operator was told, once and not for each grant.
+                // The operator was told once, not for each grant.
                 debug!(grant = %grant.id, provider = %grant.provider, error = %passing, "a refresh failed; nothing is lost");
                 self.store.release_lease(&lease).await?;
                 Ok(Asked::Failed(passing, OpenGrant { grant, tokens }))
@@ -184,7 +186,7 @@ impl OAuthService {
         }
     }
 
-    /// Stores what a refresh gave. A store that is out of reach is tried again for a while.
+    /// Stores the result of a refresh. An unreachable store is retried for a while.
     async fn stored(&self, lease: &RefreshLease, grant: &Grant) -> Result<bool, GrantError> {
         let give_up_at = Instant::now() + STORE_PATIENCE;
         loop {
@@ -198,7 +200,7 @@ impl OAuthService {
         }
     }
 
-    /// Asks the provider, and keeps the lease alive while it takes its time.
+    /// Calls the provider, and renews the lease while it is working.
     async fn ask(
         &self,
         provider: &dyn Provider,
@@ -213,7 +215,8 @@ impl OAuthService {
                 answer = &mut asking => return answer,
                 _ = renewal.tick() => {
                     let renewed = RefreshLease { until: self.clock.now() + LEASE, ..lease };
-                    // If it cannot be renewed, the answer is still good unless another takes over; `finish_refresh` says.
+                    // If it cannot be renewed, the response is still good unless another takes over; `finish_refresh`
+                    // decides.
                     if let Err(error) = self.store.renew_lease(&renewed, self.clock.now()).await {
                         warn!(grant = %lease.grant, %error, "a refresh lease could not be renewed");
                     }
@@ -232,28 +235,28 @@ impl OAuthService {
     }
 }
 
-/// What came of asking the provider.
+/// The outcome of a call to the provider.
 enum Asked {
-    /// The grant with its new tokens, as it is stored.
+    /// The grant with its new tokens, as stored.
     Renewed(OpenGrant),
-    /// Another took the lease over meanwhile; the store has that one's result, or will have it.
+    /// Another took over the lease in the meantime; the store has that one's result, or will have it.
     TakenOver,
     /// The person has to sign in at the provider again.
     Ended,
-    /// Another try may succeed. The grant is as it was.
+    /// Another try may succeed. The grant is unchanged.
     Failed(ProviderError, OpenGrant),
 }
 
-/// What a caller who waits for a refresh is content with.
+/// The token that a waiting caller accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
-    /// A token that is good for a while, whoever got it.
+    /// A token that is valid for a while, from any refresh.
     FreshToken,
-    /// A token that is newer than the one the caller saw.
+    /// A token that is newer than the one that the caller saw.
     NewerToken,
 }
 
-/// Whose turn it is in this process. A grant that nobody waits for takes no room.
+/// The locks of this process, one per grant. A grant without a waiter uses no memory.
 #[derive(Default)]
 pub(super) struct Turns(Mutex<HashMap<GrantId, Arc<Turn<()>>>>);
 
@@ -262,7 +265,7 @@ impl Turns {
         self.of(grant).lock_owned().await
     }
 
-    /// `None` if it is another's turn.
+    /// `None` if another holds the lock.
     fn take_if_free(&self, grant: GrantId) -> Option<OwnedMutexGuard<()>> {
         self.of(grant).try_lock_owned().ok()
     }

@@ -1,4 +1,4 @@
-//! A grant's tokens under seal. What is in clear beside them is what a store must be able to ask for.
+//! The sealed tokens of a grant. The fields in clear beside them are those that a store must be able to query.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::domain::gateway::{
 };
 
 impl OAuthService {
-    /// A grant that holds these tokens.
+    /// A grant with these tokens, sealed.
     pub(super) fn sealed(
         &self,
         grant: Grant,
@@ -27,7 +27,7 @@ impl OAuthService {
         })
     }
 
-    /// The tokens that a grant holds.
+    /// The tokens of a grant, opened.
     pub(super) fn opened(&self, grant: &Grant) -> Result<ProviderTokens, Failure> {
         let broken =
             |reason: String| Failure::Broken(format!("the tokens of grant {} cannot be read: {reason}", grant.id));
@@ -35,20 +35,20 @@ impl OAuthService {
             .sealer
             .open(&sealing_context(grant), &grant.sealed_tokens)
             .map_err(|reason| broken(reason.to_string()))?;
-        // serde's texts may quote what they read.
+        // serde's error texts may quote the input.
         let clear: ClearTokens =
             serde_json::from_slice(&clear).map_err(|_| broken("not of the form we store".into()))?;
         Ok(clear.into_tokens(grant.expires_at))
     }
 }
 
-/// A sealed value opens only for the person and the provider that it was sealed for. The grant's id is not in it: a person
-/// who signs in again gets new tokens under the old id.
+/// A sealed value opens only for the person and the provider that it was sealed for. The grant's id is not part of the
+/// context: a person who signs in again gets new tokens under the old id.
 pub(in crate::domain::gateway::services) fn sealing_context(grant: &Grant) -> String {
     format!("grant:{}:{}:{}", grant.account, grant.provider, grant.provider_subject)
 }
 
-/// What is inside of the seal.
+/// The sealed contents.
 #[derive(Serialize, Deserialize)]
 struct ClearTokens {
     access_token: String,

@@ -1,4 +1,4 @@
-//! The vault's part of a sign-in in the browser: where the browser goes, and what its return gives.
+//! The vault's part of a sign-in in the browser: the authorization URL, and the exchange at the return.
 
 use std::net::IpAddr;
 
@@ -20,50 +20,50 @@ use crate::domain::gateway::{
     },
 };
 
-/// What a provider says of a person who has agreed.
+/// A provider's response for a person who has agreed.
 pub struct Agreed<'r> {
     /// The state of the attempt.
     pub state: &'r LoginState,
     /// The code.
     pub code: Secret,
-    /// The person's name, if it came along. Nobody signed it.
+    /// The person's name, if it was sent. It is not signed.
     pub name: Option<String>,
     /// The client's address, if it is known.
     pub client: Option<IpAddr>,
 }
 
-/// Somebody signed in at a provider.
+/// The result of a sign-in at a provider.
 #[derive(Debug)]
 pub struct SignedIn {
-    /// The account that the identity is in.
+    /// The account of the identity.
     pub account: AccountId,
-    /// What is to be asked of the provider next, if its refresh token may come with the person's consent alone.
+    /// The request for consent to make next, if only consent may bring a refresh token.
     pub needs_consent: Option<ConsentRequest>,
 }
 
-/// The person is to be sent to the provider once more and asked for their consent.
+/// A request to send the person to the provider once more and ask for consent.
 #[derive(Debug)]
 pub struct ConsentRequest {
-    /// Who it was, in the provider's words.
+    /// The person, in the provider's terms.
     pub login_hint: Option<LoginHint>,
 }
 
-/// Why nobody was signed in.
+/// The reason why a sign-in failed.
 #[derive(Debug, Error)]
 pub enum SignInError {
-    /// The provider does not do it.
+    /// The provider failed.
     #[error(transparent)]
     Provider(#[from] ProviderError),
-    /// The identity was to be added to an account, and is another's.
+    /// The identity that was to be linked belongs to another account.
     #[error("this identity belongs to another account")]
     LinkedElsewhere,
-    /// The account ended, or the provider was taken from it, while this was under way.
+    /// The account ended, or the provider was unlinked from it, in the meantime.
     #[error("the account ended while somebody signed in to it")]
     AccountEnded,
-    /// Too many exchanges of this client failed.
+    /// Too many failed exchanges of this client.
     #[error(transparent)]
     TooMany(#[from] TooManyAttempts),
-    /// Something of ours failed.
+    /// An internal failure.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
@@ -87,7 +87,7 @@ impl From<LinkError> for SignInError {
 }
 
 impl OAuthService {
-    /// Where to send the browser for an attempt.
+    /// The URL to send the browser to for an attempt.
     pub async fn authorize_url(
         &self,
         attempt: &LoginAttempt,
@@ -111,14 +111,14 @@ impl OAuthService {
         url.map(Secret::new)
     }
 
-    /// Whether an authorization response is the provider's of the attempt, as far as its `iss` says (RFC 9207 §2.4). To be asked
-    /// before anything else in it is believed, an error included.
+    /// Whether an authorization response is from the attempt's provider, as far as its `iss` shows (RFC 9207 §2.4). To
+    /// be checked before anything else in it is used, including an error.
     pub async fn check_issuer(&self, attempt: &LoginAttempt, issuer: Option<&str>) -> Result<(), ProviderError> {
         self.switched_on(attempt)?.provider.check_issuer(issuer).await
     }
 
-    /// Exchanges the code that an attempt ended with, keeps the grant, and says whose account it is in, and whether there is no
-    /// refresh token that the person's consent might bring. With a `permit` the identity is added to that account.
+    /// Exchanges the code of an attempt, stores the grant, and returns the account, and whether a refresh token is
+    /// missing that the person's consent might bring. With a `permit` the identity is linked to that account.
     pub async fn sign_in(
         &self,
         attempt: &LoginAttempt,
@@ -155,12 +155,12 @@ impl OAuthService {
         Ok(SignedIn { account, needs_consent })
     }
 
-    /// The scopes that one sign-in may ask for besides those that are set.
+    /// The scopes that one sign-in may request in addition.
     pub fn more_scopes(&self, provider: &ProviderName) -> &[String] {
         self.providers.get(provider).map_or(&[], |one| &one.more_scopes)
     }
 
-    /// The provider of an attempt. It was on when the attempt began, on this replica or another.
+    /// The provider of an attempt. It was enabled when the attempt began, on this replica or another.
     fn switched_on(&self, attempt: &LoginAttempt) -> Result<&SwitchedOn, ProviderError> {
         let switched_off = || ProviderError::Unavailable("the provider is switched off".to_owned());
         self.providers.get(&attempt.provider).ok_or_else(switched_off)

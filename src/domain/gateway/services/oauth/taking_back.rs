@@ -1,4 +1,4 @@
-//! Taking grants back at their providers when what they belonged to is gone.
+//! Revoking grants at their providers when their account or identity is gone.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use tracing::warn;
 use super::{Deletion, OAuthService, Provider, ProviderError};
 use crate::domain::gateway::models::oauth::{Grant, GrantFilter, ProviderName, ProviderTokens};
 
-/// What became of a grant that is forgotten.
+/// The outcome for a deleted grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakenBack {
-    /// Where it was.
+    /// Its provider.
     pub provider: ProviderName,
-    /// Whether the provider took it back, too.
+    /// Whether the provider revoked it, too.
     pub deletion: Deletion,
 }
 
 impl OAuthService {
-    /// Takes grants back that are forgotten already, all at once. It goes on though nobody waits for it any more.
+    /// Revokes deleted grants, all concurrently. It continues even if the caller does not wait for it any more.
     pub async fn take_back(&self, grants: Vec<Grant>) -> Vec<TakenBack> {
         let mut asked = Vec::with_capacity(grants.len());
         for grant in grants {
@@ -39,8 +39,8 @@ impl OAuthService {
         taken
     }
 
-    /// Takes tokens back that belong to no grant any more. Not if the person has allowed us something there since: some
-    /// providers would take that back as well.
+    /// Revokes tokens that belong to no grant any more, unless the person has granted us access there since: some
+    /// providers would revoke that as well.
     pub(super) async fn take_back_orphan(&self, provider: &dyn Provider, of: &Grant, tokens: &ProviderTokens) {
         let filter = GrantFilter { account: Some(of.account), provider: Some(of.provider.clone()) };
         let outcome = match self.store.list_grants(&filter, None, 1).await {
@@ -53,7 +53,7 @@ impl OAuthService {
         }
     }
 
-    /// What is needed to take a grant back at its provider.
+    /// The provider and tokens that are needed to revoke a grant.
     pub(super) fn revocable(&self, grant: &Grant) -> Result<(Arc<dyn Provider>, ProviderTokens), ProviderError> {
         let off = || ProviderError::Unavailable("the provider is switched off".into());
         let one = self.providers.get(&grant.provider).ok_or_else(off)?;

@@ -28,31 +28,31 @@ use crate::{
     },
 };
 
-/// A provider that answers as it is told.
+/// A provider that responds as configured.
 struct FakeProvider {
     name: ProviderName,
     clock: Arc<dyn Clock>,
-    /// Refreshes that were begun, and those that were answered.
+    /// Refreshes that were begun, and those that got a response.
     asked: AtomicU32,
     refreshes: AtomicU32,
     revocations: AtomicU32,
     failure: Mutex<Option<ProviderError>>,
-    /// What binds its codes to a browser.
+    /// The values that bind its codes to a browser.
     binds: Mutex<Vec<Bind>>,
     exchanges: Mutex<Vec<CodeExchange>>,
     /// If set, a refresh waits for it.
     gate: Mutex<Option<Arc<Notify>>>,
     kind: Kind,
-    /// Whether it keeps its refresh token to itself when a code is exchanged.
+    /// Whether it omits its refresh token when a code is exchanged.
     withholds: AtomicBool,
-    /// Whether it wants to be asked only when somebody asks.
+    /// Whether it is only to be called when a caller asks.
     rests: AtomicBool,
     /// Whether a refresh ends the refresh token and gives another.
     rotates: AtomicBool,
-    /// The refresh token that is good.
+    /// The valid refresh token.
     refresh_token: Mutex<String>,
     life: Mutex<TimeDelta>,
-    /// How many refreshes wait for an answer, and how many did at most.
+    /// The number of refreshes that wait for a response, and the highest so far.
     waiting: AtomicU32,
     most_waiting: AtomicU32,
 }
@@ -63,11 +63,11 @@ enum Bind {
     Nonce,
 }
 
-/// What a provider gives to go on with.
+/// The means of renewal that a provider issues.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     RefreshTokens,
-    /// An access token that is good can be exchanged for the next.
+    /// A valid access token can be exchanged for the next.
     LivingTokens,
     Nothing,
 }
@@ -214,7 +214,7 @@ impl Scene {
         Self { vault, store, provider, bench }
     }
 
-    /// One more gateway on the same store.
+    /// Another gateway on the same store.
     fn replica(store: Arc<dyn OAuthRepository>, provider: &Arc<FakeProvider>, bench: &Bench) -> Arc<OAuthService> {
         Arc::new(OAuthService::new(Self::parts(store, provider, bench)))
     }
@@ -239,7 +239,7 @@ impl Scene {
         }
     }
 
-    /// The person signs in by an exchange; gives the grant and who calls with the tokens that came with it.
+    /// The person signs in by an exchange; returns the grant, and the caller of the tokens that came with it.
     async fn sign_in(&self, person: &str) -> (OpenGrant, Identity) {
         let exchanged = self.vault.exchange(code_of(person), ExchangePurpose::SignIn).await.unwrap();
         let tokens = exchanged.signed_in.unwrap();
@@ -247,13 +247,13 @@ impl Scene {
         (exchanged.open, caller)
     }
 
-    /// What keeps the provider from serving us.
+    /// The provider's current trouble.
     fn trouble(&self) -> Option<Ongoing> {
         let [state] = self.vault.healths.states().try_into().unwrap();
         state.trouble
     }
 
-    /// The identity is added to the account of somebody who has proven to be there.
+    /// Links the identity to the account of a person who has proven to be there.
     async fn link(&self, person: &str, account: AccountId) -> Result<Exchanged, ExchangeError> {
         let permit = LinkPermit::unproven(account, SessionId::from_random([5; 16]));
         self.vault.exchange(code_of(person), ExchangePurpose::Link(permit)).await
@@ -288,7 +288,7 @@ fn access(open: &OpenGrant) -> &str {
 }
 
 #[tokio::test]
-async fn an_exchange_without_a_caller_is_the_sign_in_and_finds_the_same_account_again() {
+async fn an_exchange_without_a_caller_is_a_sign_in_and_finds_the_same_account_again() {
     let scene = Scene::new().await;
     let (first, alice) = scene.sign_in("alice").await;
     let (again, same) = scene.sign_in("alice").await;
@@ -303,14 +303,14 @@ async fn an_exchange_without_a_caller_is_the_sign_in_and_finds_the_same_account_
 }
 
 #[tokio::test]
-async fn an_identity_is_added_by_whoever_has_control_of_the_account_and_kept_for_its_owner() {
+async fn only_with_control_of_the_account_is_an_identity_linked() {
     let scene = Scene::new().await;
     let (first, _) = scene.sign_in("alice").await;
     let (bobs, _) = scene.sign_in("bob").await;
     let (alice, bob) = (first.grant.account, bobs.grant.account);
     let keep =
         async |person: &str, account| scene.vault.exchange(code_of(person), ExchangePurpose::KeepGrant(account)).await;
-    // What a token may do: nothing about who signs in.
+    // A token is not enough to change the ways to sign in.
     for (person, account) in [("alice-at-work", alice), ("bob", alice), ("alice", AccountId::from_random([99; 16]))] {
         assert!(matches!(keep(person, account).await, Err(ExchangeError::NotLinked)), "{person}");
     }
@@ -336,7 +336,8 @@ async fn others_see_nothing() {
     }
     assert!(matches!(scene.vault.refresh(&bob, id).await, Err(GrantError::NotFound)));
     assert!(matches!(scene.vault.delete(&bob, id).await, Err(GrantError::NotFound)));
-    // To read any is not to change one, and whether there is one is not told.
+    // The right to read any grant is not the right to change one, and the response does not reveal whether the grant
+    // exists.
     for id in [id, GrantId::from_random([77; 16])] {
         let reader = stranger("oauth:read");
         for refused in [scene.vault.refresh(&reader, id).await.err(), scene.vault.delete(&reader, id).await.err()] {
@@ -355,7 +356,7 @@ async fn others_see_nothing() {
 }
 
 #[tokio::test]
-async fn a_fresh_token_is_given_as_it_is_and_an_expired_one_is_refreshed_first() {
+async fn a_fresh_token_is_returned_unchanged_and_an_expired_one_is_refreshed_first() {
     let scene = Scene::new().await;
     let (open, alice) = scene.sign_in("alice").await;
     assert_eq!(access(&scene.vault.open(&alice, open.grant.id).await.unwrap()), "provider-access-0");
@@ -368,7 +369,7 @@ async fn a_fresh_token_is_given_as_it_is_and_an_expired_one_is_refreshed_first()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn however_many_ask_over_two_replicas_the_provider_is_asked_once() {
+async fn the_provider_is_called_once_for_many_callers_over_two_replicas() {
     let scene = Scene::new().await;
     let (open, alice) = scene.sign_in("alice").await;
     scene.bench.clock.pass(LIFE);
@@ -386,7 +387,7 @@ async fn however_many_ask_over_two_replicas_the_provider_is_asked_once() {
 }
 
 #[tokio::test]
-async fn a_lease_of_a_holder_that_vanished_ends_by_itself() {
+async fn a_lease_whose_holder_vanished_ends_by_itself() {
     let scene = Scene::new().await;
     let (open, alice) = scene.sign_in("alice").await;
     scene.bench.clock.pass(LIFE);
@@ -405,7 +406,7 @@ async fn a_lease_of_a_holder_that_vanished_ends_by_itself() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_after_the_lease_ended_is_kept_if_nobody_took_over() {
+async fn a_response_after_the_end_of_the_lease_is_kept_if_no_other_took_over() {
     let scene = Scene::new().await;
     let (open, alice) = scene.sign_in("alice").await;
     let gate = Arc::new(Notify::new());
@@ -420,7 +421,7 @@ async fn an_answer_that_comes_after_the_lease_ended_is_kept_if_nobody_took_over(
 }
 
 #[tokio::test]
-async fn a_refusal_is_for_good_and_a_failure_is_not() {
+async fn a_refusal_is_final_and_a_failure_is_not() {
     let scene = Scene::new().await;
     let (open, alice) = scene.sign_in("alice").await;
     let (id, fail) = (open.grant.id, |failure| *scene.provider.failure.lock().unwrap() = failure);
@@ -483,7 +484,7 @@ async fn only_an_error_about_the_grant_ends_it() {
 }
 
 #[tokio::test]
-async fn an_expired_token_that_cannot_be_refreshed_is_not_given_out() {
+async fn an_expired_token_that_cannot_be_refreshed_is_not_returned() {
     let scene = Scene::at(Kind::Nothing).await;
     let (open, alice) = scene.sign_in("alice").await;
     scene.bench.clock.pass(LIFE - TimeDelta::seconds(1));
@@ -495,7 +496,7 @@ async fn an_expired_token_that_cannot_be_refreshed_is_not_given_out() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_exchanged_while_it_is_good_is_lost_once_it_has_expired() {
+async fn a_token_that_is_exchanged_while_valid_is_lost_once_it_has_expired() {
     let scene = Scene::at(Kind::LivingTokens).await;
     let (open, alice) = scene.sign_in("alice").await;
     let (id, fail) = (open.grant.id, |failure| *scene.provider.failure.lock().unwrap() = failure);
@@ -513,7 +514,7 @@ async fn a_token_that_is_exchanged_while_it_is_good_is_lost_once_it_has_expired(
 }
 
 #[tokio::test]
-async fn a_deleted_grant_is_forgotten_whether_or_not_the_provider_hears_of_it() {
+async fn a_grant_is_deleted_whether_or_not_the_provider_can_be_told() {
     let scene = Scene::new().await;
     for (person, failure) in [("alice", None), ("bob", Some(ProviderError::Unavailable("down".into())))] {
         let (open, caller) = scene.sign_in(person).await;
@@ -538,7 +539,7 @@ async fn a_changed_byte_is_an_error_that_names_the_grant_and_nothing_is_in_clear
 }
 
 #[tokio::test]
-async fn whoever_proxies_for_a_person_gets_a_fresh_token_of_theirs() {
+async fn a_proxy_for_a_person_gets_a_fresh_token_of_theirs() {
     let scene = Scene::new().await;
     let (open, alice) = scene.sign_in("alice").await;
     scene.sign_in("bob").await;
@@ -556,7 +557,7 @@ async fn whoever_proxies_for_a_person_gets_a_fresh_token_of_theirs() {
 }
 
 #[tokio::test]
-async fn of_several_grants_at_a_provider_the_newest_that_can_be_used_is_taken() {
+async fn of_several_grants_at_a_provider_the_newest_usable_one_is_taken() {
     let scene = Scene::new().await;
     let (first, _) = scene.sign_in("alice").await;
     let (account, fake) = (first.grant.account, first.grant.provider.clone());
@@ -575,7 +576,7 @@ async fn of_several_grants_at_a_provider_the_newest_that_can_be_used_is_taken() 
 }
 
 #[tokio::test]
-async fn a_provider_that_is_down_costs_only_who_has_nothing_left() {
+async fn a_provider_that_is_down_affects_only_callers_without_a_valid_token() {
     let scene = Scene::new().await;
     let (open, _) = scene.sign_in("alice").await;
     let (account, fake) = (open.grant.account, open.grant.provider.clone());

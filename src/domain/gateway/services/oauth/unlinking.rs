@@ -1,4 +1,4 @@
-//! What a person took back at the provider is taken back here.
+//! Revokes here the access that a person revoked at the provider.
 
 use chrono::{DateTime, Utc};
 
@@ -9,8 +9,8 @@ use crate::domain::gateway::{
 };
 
 impl OAuthService {
-    /// Marks every grant of a person who took back at the provider what they allowed us, but for those that changed after `until`;
-    /// says how many. That nobody of that name is known, or it was marked already, is as good.
+    /// Marks every grant of a person who revoked our access at the provider, except those that changed after `until`;
+    /// returns how many. An unknown person, or grants that were marked already, are a success, too.
     pub async fn revoked_at_provider(
         &self,
         provider: &ProviderName,
@@ -24,7 +24,7 @@ impl OAuthService {
         Ok(revoked.len())
     }
 
-    /// The account of the person whom a provider calls so, if there is one.
+    /// The account of the person with this identifier at the provider, if there is one.
     pub async fn account_at(&self, provider: &ProviderName, subject: &str) -> Result<Option<AccountId>, Failure> {
         Ok(self.store.find_account(provider, subject).await?)
     }

@@ -85,7 +85,7 @@ impl Stores {
 }
 
 #[tokio::test]
-async fn afterwards_the_first_key_opens_everything() {
+async fn after_a_run_the_first_key_opens_everything() {
     let stores = Stores::default();
     for n in 0..450 {
         stores.grant(n, &vault(&[OLD])).await;
@@ -111,7 +111,7 @@ async fn afterwards_the_first_key_opens_everything() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_opened_is_named_and_stays_as_it_is() {
+async fn a_value_that_cannot_be_opened_is_named_and_stays_unchanged() {
     let stores = Stores::default();
     let lost = stores.grant(1, &vault(&[LOST])).await;
     let mut damaged = stores.grant(2, &vault(&[NEW])).await;
@@ -137,7 +137,7 @@ async fn what_cannot_be_opened_is_named_and_stays_as_it_is() {
     }
 }
 
-/// A sealer beside which somebody changes the store: after it has sealed something anew, before that is stored.
+/// A sealer that changes the store: after it has resealed a value, before that is stored.
 struct Disturbed {
     vault: Arc<Vault>,
     change: Mutex<Option<Box<dyn FnOnce() + Send>>>,
@@ -175,7 +175,7 @@ async fn disturbed(stores: &Stores, change: impl FnOnce() + Send + 'static) -> R
 }
 
 #[tokio::test]
-async fn a_refresh_that_was_faster_is_not_overwritten() {
+async fn a_faster_refresh_is_not_overwritten() {
     for (gateway_key, resealed, current) in [(OLD, 1, 0), (NEW, 0, 1)] {
         let stores = Stores::default();
         let grant = stores.grant(1, &vault(&[OLD])).await;
@@ -190,7 +190,7 @@ async fn a_refresh_that_was_faster_is_not_overwritten() {
 }
 
 #[tokio::test]
-async fn what_is_forgotten_meanwhile_needs_nothing() {
+async fn values_deleted_in_the_meantime_need_nothing() {
     let stores = Stores::default();
     let grant = stores.grant(1, &vault(&[OLD])).await;
     let store = stores.grants.clone();

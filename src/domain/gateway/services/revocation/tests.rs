@@ -8,7 +8,7 @@ use crate::domain::gateway::{
 };
 
 #[tokio::test]
-async fn what_is_revoked_elsewhere_arrives_once_and_in_order() {
+async fn revocations_of_another_replica_arrive_once_and_in_order() {
     let (store, recorder, clock) =
         (Arc::new(MemoryTokens::default()), Arc::new(Recorder::default()), TestClock::at(1000));
     let feed = RevocationFeed::new(store.clone(), recorder.clone(), clock.clone());
@@ -26,7 +26,7 @@ async fn what_is_revoked_elsewhere_arrives_once_and_in_order() {
 }
 
 #[tokio::test]
-async fn a_feed_that_has_not_caught_up_lately_says_so() {
+async fn a_feed_that_has_not_caught_up_lately_is_not_fresh() {
     let clock = TestClock::at(1000);
     let feed = RevocationFeed::new(Arc::new(MemoryTokens::default()), Arc::new(Recorder::default()), clock.clone());
     assert!(!feed.is_fresh(), "nothing was read yet");

@@ -52,7 +52,7 @@ impl Scene {
         self.bench.clock.pass(TimeDelta::minutes(minutes));
     }
 
-    /// Why the access token is refused, if it is.
+    /// The reason why the access token is refused, if it is.
     async fn refusal(&self, tokens: &IssuedTokens) -> Option<Rejection> {
         self.bench.service.authenticate(tokens.access_token.expose()).await.unwrap().err()
     }
@@ -77,12 +77,12 @@ fn account(n: u8) -> AccountId {
 }
 
 #[tokio::test]
-async fn a_cookie_stands_for_its_person_until_it_lies_idle() {
+async fn a_cookie_represents_its_person_until_it_is_idle_for_too_long() {
     let scene = Scene::new().await;
     let (secret, _) = scene.signed_in(account(9)).await;
     scene.pass(59);
     assert_eq!(scene.current(&secret).await.unwrap().identity().subject, account(9).to_string());
-    // The use was noted.
+    // The use was recorded.
     scene.pass(59);
     assert!(scene.current(&secret).await.is_some());
     scene.pass(2);
@@ -90,7 +90,7 @@ async fn a_cookie_stands_for_its_person_until_it_lies_idle() {
 }
 
 #[tokio::test]
-async fn the_data_plane_is_told_whose_a_session_is() {
+async fn the_data_plane_gets_the_account_of_a_session() {
     let scene = Scene::new().await;
     let newcomer = Account { id: account(9), created_at: scene.bench.clock.now() };
     let identity = |provider: &str, email: Option<&str>| ProviderIdentity {
@@ -105,13 +105,13 @@ async fn the_data_plane_is_told_whose_a_session_is() {
     scene.accounts.link(&identity("google", Some("mina@example.com")), &newcomer).await.unwrap();
     let caller = scene.sessions.caller(secret.digest()).await.unwrap().unwrap();
     assert_eq!((&*caller.subject, caller.email()), (&*account(9).to_string(), Some("mina@example.com")));
-    // To be asked for is to be used.
+    // A look-up counts as a use.
     scene.pass(59);
     assert!(scene.sessions.caller(secret.digest()).await.unwrap().is_some());
     scene.pass(59);
     assert!(scene.current(&secret).await.is_some());
 
-    // Their tokens say the same.
+    // Their tokens agree.
     let session = scene.current(&secret).await.unwrap();
     let tokens = scene.tokens(&session).await;
     let identity = scene.bench.service.authenticate(tokens.access_token.expose()).await.unwrap().unwrap();
@@ -125,7 +125,7 @@ async fn the_data_plane_is_told_whose_a_session_is() {
 }
 
 #[tokio::test]
-async fn an_ended_session_and_an_unknown_cookie_stand_for_nobody() {
+async fn an_ended_session_and_an_unknown_cookie_represent_no_account() {
     let scene = Scene::new().await;
     let [(one, _), (other, _)] = [scene.signed_in(account(9)).await, scene.signed_in(account(9)).await];
     for _ in 0..2 {
@@ -138,7 +138,7 @@ async fn an_ended_session_and_an_unknown_cookie_stand_for_nobody() {
 }
 
 #[tokio::test]
-async fn what_was_kept_of_a_visitor_is_in_the_list_the_last_used_first() {
+async fn the_list_shows_browser_and_network_the_last_used_first() {
     let scene = Scene::new().await;
     let visitor = Visitor::of(Some("curl/8"), Some("192.0.2.7".parse().unwrap()));
     let first = scene.sessions.open(account(1), visitor.clone()).await.unwrap();
@@ -184,7 +184,7 @@ async fn no_token_outlives_its_session() {
     let first = scene.tokens(&session).await;
     assert_eq!((first.access_ttl, first.refresh_ttl), (policy().access_ttl, SESSION_LIMITS.idle));
 
-    // Ten minutes before the end of it all.
+    // Ten minutes before its total limit.
     scene.pass(55);
     scene.current(&secret).await.unwrap();
     scene.pass(55);
@@ -207,7 +207,7 @@ async fn no_token_outlives_its_session() {
 }
 
 #[tokio::test]
-async fn to_refresh_its_tokens_is_to_use_a_session() {
+async fn refreshing_its_tokens_uses_a_session() {
     let scene = Scene::new().await;
     let (secret, session) = scene.signed_in(account(1)).await;
     let tokens = scene.tokens(&session).await;
@@ -220,7 +220,7 @@ async fn to_refresh_its_tokens_is_to_use_a_session() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_no_sign_of_life() {
+async fn a_revoked_token_does_not_extend_the_session() {
     let scene = Scene::new().await;
     let (secret, session) = scene.signed_in(account(1)).await;
     let tokens = scene.tokens(&session).await;
@@ -231,9 +231,9 @@ async fn a_revoked_token_is_no_sign_of_life() {
     assert_eq!(scene.current(&secret).await, None);
 }
 
-/// As when whatever kept sessions was emptied, or they were ended behind our back.
+/// As if the session store was emptied, or sessions were ended without the gateway.
 #[tokio::test]
-async fn tokens_of_a_session_that_is_gone_are_revoked_at_their_first_refresh() {
+async fn tokens_of_a_missing_session_are_revoked_at_their_first_refresh() {
     let scene = Scene::new().await;
     let (_, session) = scene.signed_in(account(1)).await;
     let tokens = scene.tokens(&session).await;
@@ -243,7 +243,7 @@ async fn tokens_of_a_session_that_is_gone_are_revoked_at_their_first_refresh() {
 }
 
 #[tokio::test]
-async fn tokens_that_were_asked_for_while_the_session_was_ended_are_revoked() {
+async fn tokens_requested_while_the_session_was_ended_are_revoked() {
     let scene = Scene::new().await;
     let (secret, session) = scene.signed_in(account(1)).await;
     scene.sessions.end(secret.expose()).await.unwrap();
@@ -253,7 +253,7 @@ async fn tokens_that_were_asked_for_while_the_session_was_ended_are_revoked() {
 }
 
 #[tokio::test]
-async fn one_of_ones_own_sessions_is_ended_and_nobody_elses() {
+async fn a_person_ends_their_own_sessions_only() {
     let scene = Scene::new().await;
     let [(mine, session), (hers, other)] = [scene.signed_in(account(1)).await, scene.signed_in(account(2)).await];
     let tokens = scene.tokens(&session).await;
@@ -291,7 +291,7 @@ async fn all_but_one_are_ended() {
     assert_eq!(scene.refusal(&tokens).await, Some(Rejection::Revoked));
 }
 
-/// As when whatever keeps sessions is restored from a copy that was made before they were ended.
+/// As if the session store was restored from a copy made before they were ended.
 #[tokio::test]
 async fn an_ended_session_that_comes_back_stays_ended() {
     let scene = Scene::new().await;
@@ -305,21 +305,21 @@ async fn an_ended_session_that_comes_back_stays_ended() {
     assert!(scene.sessions.tokens(&session).await.unwrap().is_none());
     assert!(!scene.sessions.end_one_of(account(1), session.id).await.unwrap());
     assert!(matches!(scene.refresh(&tokens).await, Err(RefreshError::Revoked)));
-    // Sessions that end with others, too.
+    // Sessions that are ended together, too.
     scene.sessions.end_all_of(account(1), None).await.unwrap();
     scene.bench.sessions.open(&second).await.unwrap();
     assert_eq!(scene.current(&other).await, None);
-    // Whoever signs out once more gets rid of it.
+    // Signing out once more removes it.
     scene.sessions.end(other.expose()).await.unwrap();
     assert_eq!(scene.bench.sessions.find(&other.digest()).await.unwrap(), None);
 }
 
 #[tokio::test]
-async fn what_was_broken_off_when_a_session_ended_is_finished() {
+async fn an_interrupted_ending_of_a_session_is_finished() {
     let scene = Scene::new().await;
     let (secret, session) = scene.signed_in(account(1)).await;
     let tokens = scene.tokens(&session).await;
-    // The first step alone: the gateway was killed after it.
+    // The first step only: the gateway was killed after it.
     scene.bench.service.refuse(std::slice::from_ref(&session)).await.unwrap();
     assert_eq!(scene.current(&secret).await, None);
     assert_eq!(scene.refusal(&tokens).await, None);
@@ -329,7 +329,7 @@ async fn what_was_broken_off_when_a_session_ended_is_finished() {
 }
 
 #[tokio::test]
-async fn of_many_sessions_those_that_were_not_used_for_longest_end() {
+async fn of_many_sessions_the_least_recently_used_end() {
     let scene = Scene::new().await;
     let (first, session) = scene.signed_in(account(1)).await;
     let tokens = scene.tokens(&session).await;

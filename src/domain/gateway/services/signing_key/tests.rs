@@ -112,7 +112,7 @@ async fn a_replaced_vault_key_is_named_as_the_reason() {
 }
 
 #[tokio::test]
-async fn a_change_of_algorithm_keeps_old_tokens_good() {
+async fn a_change_of_algorithm_keeps_old_tokens_valid() {
     let world = World::new();
     let old = world.replica(&KEY).await.unwrap().sign(&world.claims()).unwrap();
     for algorithm in [

@@ -1,4 +1,4 @@
-//! What machine clients do with tokens: get some for themselves, exchange a refresh token, end a token.
+//! Operations of machine clients on tokens: issue, refresh, revoke.
 
 use thiserror::Error;
 
@@ -15,24 +15,24 @@ use crate::domain::gateway::models::{
 #[error("the token was issued to another client")]
 pub struct AnothersToken;
 
-/// Why a client did not get a refresh token exchanged.
+/// The reason why a client's refresh failed.
 #[derive(Debug, Error)]
 pub enum ClientRefreshError {
-    /// It is not its own.
+    /// The token is not its own.
     #[error(transparent)]
     Anothers(#[from] AnothersToken),
     /// It asks for more than was granted (RFC 6749 §6). The refresh token is not used up.
     #[error(transparent)]
     Scope(#[from] ScopeExceeded),
-    /// The refresh token is not good, or the store failed.
+    /// The refresh token is invalid, or the store failed.
     #[error(transparent)]
     Refused(#[from] RefreshError),
 }
 
-/// Why a client did not get a token ended.
+/// The reason why a client could not revoke a token.
 #[derive(Debug, Error)]
 pub enum ClientRevokeError {
-    /// It is not its own.
+    /// The token is not its own.
     #[error(transparent)]
     Anothers(#[from] AnothersToken),
     /// The store failed.
@@ -41,13 +41,13 @@ pub enum ClientRevokeError {
 }
 
 impl TokenService {
-    /// The client that an authentic access token was issued to, if it was to one.
+    /// The client that an authentic access token was issued to, if any.
     pub fn client_of(&self, access_token: &str) -> Option<ClientId> {
         self.parts.keys.verify(access_token).ok().and_then(|claims| claims.client())
     }
 
-    /// An access token for a client in its own name (RFC 6749 §4.4): it is the subject (RFC 9068 §2.2). Also gives the family,
-    /// by which it can be ended.
+    /// Issues an access token to a client in its own name (RFC 6749 §4.4): the client is the subject (RFC 9068 §2.2).
+    /// Also returns the family, by which the token can be revoked.
     pub async fn issue_to(&self, client: &Client, scope: Scope) -> Result<(IssuedToClient, FamilyId), Failure> {
         let now = self.parts.clock.now();
         let blank = self.blank_family(now);
@@ -65,9 +65,9 @@ impl TokenService {
         Ok((issued, family.id))
     }
 
-    /// Exchanges a refresh token as [`TokenService::refresh`] does, for a client that has authenticated. One that was issued to
-    /// a client is good for that client alone. The access token may be given less scope than the family has; the successor
-    /// keeps all of it (RFC 6749 §6).
+    /// Exchanges a refresh token as [`TokenService::refresh`] does, for an authenticated client. A refresh token that
+    /// was issued to a client is valid for that client only. The access token may get a smaller scope than the
+    /// family's; the successor keeps all of it (RFC 6749 §6).
     pub async fn refresh_for(
         &self,
         client: ClientId,
@@ -75,7 +75,7 @@ impl TokenService {
         asked: Option<Scope>,
     ) -> Result<IssuedToClient, ClientRefreshError> {
         let presented = RefreshToken::parse(presented).map_err(|_| RefreshError::Unknown)?;
-        // Whose it is and what it grants never changes, so it can be judged before the token is used up.
+        // Its owner and scope never change, so they can be checked before the token is used up.
         let found = self.parts.store.find_refresh(&presented.digest()).await;
         let Some(found) = found.map_err(Failure::from).map_err(RefreshError::from)? else {
             return Err(self.unknown(&presented).await.map_err(RefreshError::from)?.into());
@@ -97,8 +97,8 @@ impl TokenService {
         })
     }
 
-    /// Revokes a token as [`TokenService::revoke`] does, for a client that has authenticated (RFC 7009 §2.1): one that was
-    /// issued to it, or to no client, which whoever holds it may end.
+    /// Revokes a token as [`TokenService::revoke`] does, for an authenticated client (RFC 7009 §2.1): one that was
+    /// issued to it, or to no client; any holder may revoke the latter.
     pub async fn revoke_for(&self, client: ClientId, token: &str) -> Result<(), ClientRevokeError> {
         let found = self.look_at_for_the_end(token).await?;
         let issued_to = match &found {

@@ -1,4 +1,4 @@
-//! How tokens come into the world.
+//! Issuing tokens.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ use crate::domain::gateway::models::{
     },
 };
 
-/// `client_id` of tokens that were asked for at the gateway's own API rather than by a registered client.
+/// `client_id` of tokens that were requested at the gateway's own API, not by a registered client.
 const OWN_CLIENT_ID: &str = "gateway";
 
-/// `sub` of a token that was asked for without one, by nobody in particular.
+/// The default `sub` of a token that is requested without a caller.
 const DEFAULT_SUBJECT: &str = "developer";
 
-/// Families of one session, or of one person who signs in without a browser, that live at a time. Each tab of a browser has
+/// The most live families of one session, or of one person who signs in without a browser. Each tab of a browser has
 /// one at most.
 const MOST_FAMILIES: u64 = 50;
 
@@ -38,7 +38,7 @@ impl TokenService {
         if access_ttl > policy.access_ttl_max {
             return Err(CreateError::LifeTooLong { longest: policy.access_ttl_max });
         }
-        // What a client hands out lies within what it holds itself, and so does what is handed out where not everybody may.
+        // A client issues no more than it holds itself; the same applies to all callers where creation is restricted.
         let bound = permit.identity().filter(|_| request.client.is_some() || policy.creation != Access::Open);
         if bound.is_some_and(|caller| !caller.scope.covers(&request.scope)) {
             return Err(CreateError::ScopeExceeded(request.scope));
@@ -55,8 +55,8 @@ impl TokenService {
             ..self.blank_family(now)
         };
         let refresh_token = self.open(&family, None, now).await?;
-        // A client that is removed loses all its families. One that was opened while they were being looked for is ended here:
-        // either that search has seen it, or this sees what the search did before.
+        // Removing a client revokes all its families. One that was opened during that search is ended here: either the
+        // search has found it, or this check finds what the search did before.
         if let (Some(_), Some(caller)) = (request.client, permit.identity())
             && self.parts.store.is_any_revoked(&caller.revocable()).await.map_err(Failure::from)?
         {
@@ -66,7 +66,7 @@ impl TokenService {
         Ok(self.press(&family, refresh_token, None, now)?)
     }
 
-    /// Tokens for a person who has just signed in: no scope yet, the account as the subject.
+    /// Issues tokens for a person who has just signed in: without a scope, the account as the subject.
     pub async fn sign_in(&self, account: AccountId, verified_email: Option<&str>) -> Result<IssuedTokens, Failure> {
         let now = self.parts.clock.now();
         let family =
@@ -94,7 +94,7 @@ impl TokenService {
         Ok(IssuedDummy { dummy, refresh_token })
     }
 
-    /// A family with nothing asked for, as of `now`.
+    /// A family with default values, as of `now`.
     pub(super) fn blank_family(&self, now: DateTime<Utc>) -> TokenFamily {
         TokenFamily {
             id: FamilyId::from_random(self.parts.entropy.bytes()),
@@ -111,7 +111,7 @@ impl TokenService {
         }
     }
 
-    /// Stores a family with its first refresh token, which does not outlast `until`.
+    /// Stores a family with its first refresh token, which expires no later than `until`.
     pub(super) async fn open(
         &self,
         family: &TokenFamily,
@@ -123,7 +123,7 @@ impl TokenService {
         Ok(refresh_token)
     }
 
-    /// The same for a family that a person may open as often as they like: the oldest of them end.
+    /// The same for a family that a person may open any number of times: the oldest of them end.
     pub(super) async fn open_among(
         &self,
         family: &TokenFamily,
@@ -153,8 +153,8 @@ impl TokenService {
         until.map_or(usual, |until| usual.min(until))
     }
 
-    /// Signs an access token of `family` and puts the pair together. Nobody takes the access token after `until`, leeway
-    /// included.
+    /// Signs an access token of `family` and returns it with the refresh token. The access token is not accepted after
+    /// `until`, leeway included.
     pub(super) fn press(
         &self,
         family: &TokenFamily,

@@ -1,5 +1,5 @@
-//! Which sessions are not over, and that they are used. A session is used by its cookie, and by the tokens that its browser
-//! asked for when they are refreshed.
+//! Live sessions, and the record of their use. A session is used by its cookie, and by refreshing the tokens that its
+//! browser asked for.
 
 use std::sync::Arc;
 
@@ -14,20 +14,20 @@ use crate::domain::gateway::{
     repositories::{RepositoryError, session::SessionRepository, token::TokenRepository},
 };
 
-/// Sessions that are not over.
+/// The live sessions.
 #[derive(Clone)]
 pub struct LiveSessions {
-    /// Where sessions are kept.
+    /// Stores sessions.
     pub store: Arc<dyn SessionRepository>,
-    /// Where it is noted which of them were ended. What is there stays ended, though the store of sessions may forget it: it can
-    /// be restored from a copy.
+    /// Records which sessions were ended. They stay ended even if the session store forgets it: it can be restored from
+    /// a copy.
     pub deny_list: Arc<dyn TokenRepository>,
-    /// How long sessions last.
+    /// The time limits of sessions.
     pub limits: SessionLimits,
 }
 
 impl LiveSessions {
-    /// The session of a cookie with this digest. That it was used is noted now and then.
+    /// The session of a cookie with this digest. Its use is recorded now and then.
     pub(in super::super) async fn by_digest(
         &self,
         digest: &TokenDigest,
@@ -37,7 +37,7 @@ impl LiveSessions {
         self.used(found, now).await
     }
 
-    /// The session of this id. That it was used is noted now and then.
+    /// The session with this id. Its use is recorded now and then.
     pub(in super::super) async fn by_id(
         &self,
         id: SessionId,
@@ -53,7 +53,8 @@ impl LiveSessions {
             return Ok(None);
         }
         let Some(used) = session.used(self.limits, now) else { return Ok(Some(session)) };
-        // If another was faster it noted the same; if the session was ended meanwhile, this call was before that.
+        // If another was faster, it recorded the same; if the session was ended in the meantime, this call came before
+        // that.
         let noted = self.store.prolong(&used).await?;
         Ok(Some(if noted { used } else { session }))
     }

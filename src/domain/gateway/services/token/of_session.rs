@@ -1,5 +1,5 @@
-//! Tokens of a browser that is signed in. They belong to its session: none of them outlives it, refreshing them is using it,
-//! and when it ends they are revoked.
+//! Tokens of signed-in browsers. They belong to a session: none of them outlives it, refreshing them uses it, and when
+//! it ends they are revoked.
 
 use chrono::{DateTime, Utc};
 
@@ -15,8 +15,8 @@ use crate::domain::gateway::models::{
 const AT_ONCE: usize = 100;
 
 impl TokenService {
-    /// Tokens for the browser of a session: its account as the subject and no scope, as after a sign-in. Whoever calls must
-    /// look once more whether the session is there, and if it is not revoke what it got.
+    /// Issues tokens for the browser of a session: its account as the subject and no scope, as after a sign-in. The
+    /// caller must check afterwards that the session still exists, and otherwise revoke the tokens.
     pub(in super::super) async fn for_session(
         &self,
         session: &Session,
@@ -34,7 +34,7 @@ impl TokenService {
         self.press(&family, refresh_token, until, now)
     }
 
-    /// Makes everybody refuse these sessions who remembers them, here and on every replica.
+    /// Puts these sessions on the deny-list: replicas that remember them refuse them, here and everywhere.
     pub(in super::super) async fn refuse(&self, sessions: &[Session]) -> Result<(), Failure> {
         let (limits, now) = (self.parts.sessions.limits, self.parts.clock.now());
         for sessions in sessions.chunks(AT_ONCE) {
@@ -55,8 +55,7 @@ impl TokenService {
         Ok(())
     }
 
-    /// Finishes what was begun when sessions ended, and broken off: by a store that was out of reach, or a gateway that was
-    /// killed.
+    /// Finishes interrupted endings of sessions: a store may have been unreachable, or a gateway killed.
     pub async fn finish_endings(&self) -> Result<(), Failure> {
         let now = self.parts.clock.now();
         let families = self.parts.store.revoke_families_of_ended_sessions(now).await?;
@@ -64,14 +63,14 @@ impl TokenService {
         Ok(())
     }
 
-    /// Until when the successors of a refresh token may last: as long as the session that it belongs to, if it does. Looked
-    /// up before the token is used up, so that a store that is out of reach costs nobody their tokens.
+    /// How long the successors of a refresh token may last: as long as its session, if it has one. Looked up before the
+    /// token is used up, so that no one loses their tokens to an unreachable store.
     pub(super) async fn bound_of(
         &self,
         found: RefreshRecord,
         now: DateTime<Utc>,
     ) -> Result<Option<DateTime<Utc>>, RefreshError> {
-        // What is no good any more is no sign of life, either.
+        // An expired or revoked refresh token must not extend the session.
         let good = Some(found).filter(|record| record.family.revoked_at.is_none() && now < record.expires_at);
         let Some((family, session)) = good.and_then(|record| Some((record.family.id, record.family.session?))) else {
             return Ok(None);

@@ -26,7 +26,7 @@ async fn rejection(bench: &Bench, token: &str) -> Option<Rejection> {
 }
 
 #[tokio::test]
-async fn a_created_token_says_what_was_asked_for() {
+async fn a_created_token_has_the_requested_contents() {
     let bench = bench(policy()).await;
     let asked = TokenRequest {
         claims: serde_json::json!({"team": "blue"}).as_object().unwrap().clone(),
@@ -51,7 +51,7 @@ async fn a_created_token_says_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_left_out_is_filled_in() {
+async fn omitted_fields_get_defaults() {
     let bench = bench(policy()).await;
     let tokens = bench.service.create(TokenRequest::default(), None).await.unwrap();
     let identity = bench.service.authenticate(tokens.access_token.expose()).await.unwrap().unwrap();
@@ -61,7 +61,7 @@ async fn what_is_left_out_is_filled_in() {
 }
 
 #[tokio::test]
-async fn no_token_outlives_the_longest_life() {
+async fn no_token_outlives_the_longest_lifetime() {
     let bench = bench(policy()).await;
     let ask = |seconds| TokenRequest { access_ttl: Some(TimeDelta::seconds(seconds)), ..TokenRequest::default() };
     assert!(bench.service.create(ask(86_400), None).await.is_ok());
@@ -134,7 +134,7 @@ async fn a_refresh_gives_a_new_pair_of_the_same_person() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_repeated_within_the_grace_period() {
+async fn a_lost_response_is_repeated_within_the_grace_period() {
     let bench = bench(policy()).await;
     let first = create(&bench).await;
     let second = bench.service.refresh(first.refresh_token.expose()).await.unwrap();
@@ -145,7 +145,7 @@ async fn a_lost_answer_is_repeated_within_the_grace_period() {
 }
 
 #[tokio::test]
-async fn a_stolen_token_costs_the_family() {
+async fn reuse_of_a_stolen_token_revokes_the_family() {
     let bench = bench(policy()).await;
     let first = create(&bench).await;
     let second = bench.service.refresh(first.refresh_token.expose()).await.unwrap();
@@ -161,7 +161,7 @@ async fn a_stolen_token_costs_the_family() {
 }
 
 #[tokio::test]
-async fn what_is_no_refresh_token_is_unknown() {
+async fn a_text_that_is_no_refresh_token_is_unknown() {
     let bench = bench(policy()).await;
     let access = create(&bench).await.access_token;
     let other = RefreshToken::from_random([9; 32]);
@@ -183,7 +183,7 @@ async fn an_access_token_is_revoked_alone() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_takes_its_family_along_even_when_it_is_used_up() {
+async fn a_refresh_token_is_revoked_with_its_family_even_when_it_is_used_up() {
     for used_up in [false, true] {
         let bench = bench(policy()).await;
         let first = create(&bench).await;
@@ -198,7 +198,7 @@ async fn a_refresh_token_takes_its_family_along_even_when_it_is_used_up() {
 }
 
 #[tokio::test]
-async fn revoking_what_is_not_ours_changes_nothing() {
+async fn revoking_a_foreign_token_changes_nothing() {
     let bench = bench(policy()).await;
     let tokens = create(&bench).await;
     for text in ["", "x", "a.b.c", RefreshToken::from_random([9; 32]).expose()] {
@@ -209,7 +209,7 @@ async fn revoking_what_is_not_ours_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_the_same_keys_signed_for_another_issuer_is_not_ours_to_end() {
+async fn a_token_of_another_issuer_is_not_ours_to_revoke_though_our_keys_signed_it() {
     let bench = bench(policy()).await;
     let ours = create(&bench).await.access_token;
     let Verification::Access(mut claims) = bench.service.verify(ours.expose()).await.unwrap() else {
@@ -232,7 +232,7 @@ async fn the_longest_dummy_token_is_known() {
 }
 
 #[tokio::test]
-async fn a_dummy_token_is_shown_and_stands_for_the_test_identity() {
+async fn a_dummy_token_is_shown_and_represents_the_test_identity() {
     let bench = bench(policy()).await;
     let typed = DummyText::parse("안녕 hello").unwrap();
     let issued = bench.service.register_dummy(&typed).await.unwrap();
@@ -289,7 +289,7 @@ async fn every_revocation_is_on_the_list_that_other_replicas_read() {
 }
 
 #[tokio::test]
-async fn whoever_is_late_within_grace_loses_nothing_and_gets_nothing() {
+async fn a_late_client_within_the_grace_period_loses_nothing_and_gets_nothing() {
     let bench = bench(policy()).await;
     let first = create(&bench).await;
     let second = bench.service.refresh(first.refresh_token.expose()).await.unwrap();
@@ -300,7 +300,7 @@ async fn whoever_is_late_within_grace_loses_nothing_and_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_used_token_that_is_forgotten_still_costs_the_family() {
+async fn reuse_of_a_forgotten_token_still_revokes_the_family() {
     for end in [false, true] {
         let bench = bench(policy()).await;
         let mut tokens = vec![create(&bench).await];
@@ -345,13 +345,13 @@ async fn a_token_is_revoked_whatever_the_clock_says() {
         let bench = bench(policy()).await;
         let tokens = create(&bench).await;
         let identity = bench.service.authenticate(tokens.access_token.expose()).await.unwrap().unwrap();
-        // This replica's clock is an hour behind, or the token has expired by it alone.
+        // This replica's clock is an hour behind, or the token has expired by this clock only.
         bench.clock.pass(TimeDelta::seconds(offset));
         bench.service.revoke(tokens.access_token.expose()).await.unwrap();
         assert!(bench.store.is_any_revoked(&[identity.token_id.into()]).await.unwrap(), "{offset}");
         assert_eq!(bench.recorder.revocations.lock().unwrap().len(), 1);
     }
-    // What is dead by every clock needs no entry.
+    // A token that has expired by every clock needs no entry.
     let bench = bench(policy()).await;
     let tokens = create(&bench).await;
     bench.clock.pass(TimeDelta::minutes(21));

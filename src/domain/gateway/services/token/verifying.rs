@@ -1,4 +1,4 @@
-//! How tokens are looked at.
+//! Verifying tokens.
 
 use chrono::{DateTime, Utc};
 
@@ -11,23 +11,23 @@ use crate::domain::gateway::models::{
     },
 };
 
-/// Whom a token has to be meant for.
+/// The audience that a token must have.
 #[derive(Clone, Copy)]
 pub(super) enum For {
     /// This gateway.
     Us,
-    /// Whomever: it is still ours to end, and ours to tell of.
+    /// Any audience: the token is still ours to revoke and to describe.
     Anybody,
 }
 
 impl TokenService {
-    /// Says what a token is and whether it is good. Any of ours will do: access, refresh or dummy token. The deny-list is
-    /// asked in the store, so the answer holds for every replica.
+    /// Returns a token's kind and whether it is valid: an access, refresh or dummy token of ours. The deny-list is
+    /// checked in the store, so the result holds for every replica.
     pub async fn verify(&self, token: &str) -> Result<Verification, Failure> {
         self.unless_revoked(self.look_at(token, For::Us).await?).await
     }
 
-    /// The same for a token that is meant for whomever: what an authorization server knows of a token of its own.
+    /// The same for a token of any audience: what an authorization server knows of its own token.
     pub async fn introspect(&self, token: &str) -> Result<Verification, Failure> {
         self.unless_revoked(self.look_at(token, For::Anybody).await?).await
     }
@@ -42,7 +42,7 @@ impl TokenService {
         Ok(if revoked { Verification::Inactive(Rejection::Revoked) } else { found })
     }
 
-    /// Who calls with this bearer token: the holder of an access token or, in development, of a dummy token.
+    /// The caller with this bearer token: the holder of an access token or, in development, of a dummy token.
     pub async fn authenticate(&self, bearer: &str) -> Result<Result<Identity, Rejection>, Failure> {
         Ok(match self.verify(bearer).await? {
             Verification::Access(claims) => Ok(claims.identity()),
@@ -52,7 +52,7 @@ impl TokenService {
         })
     }
 
-    /// Whom the dummy token with this digest stands for.
+    /// The identity that the dummy token with this digest represents.
     pub async fn dummy_by_digest(&self, digest: TokenDigest) -> Result<Result<Identity, Rejection>, Failure> {
         let dummy = match self.find_dummy(digest).await? {
             Ok(dummy) => dummy,
@@ -63,13 +63,12 @@ impl TokenService {
         Ok(if revoked { Err(Rejection::Revoked) } else { Ok(identity) })
     }
 
-    /// Whether a text may stand for a person although nobody signed it.
+    /// Whether unsigned texts may represent a person.
     pub fn knows_dummies(&self) -> bool {
         self.parts.policy.dummies
     }
 
-    /// What a token is that is to be ended: whether it is good by this clock does not matter, nor whether its key is known here
-    /// yet.
+    /// Finds a token that is to be revoked: it may have expired by this clock, and its key need not be known here yet.
     pub(super) async fn look_at_for_the_end(&self, token: &str) -> Result<Verification, Failure> {
         match self.parts.keys.verify_or_learn(token).await? {
             Ok(claims) if claims.issuer == self.parts.policy.issuer => Ok(Verification::Access(claims)),
@@ -77,7 +76,7 @@ impl TokenService {
         }
     }
 
-    /// What a token is, before the deny-list is asked.
+    /// Returns a token's kind, before the deny-list is checked.
     pub(super) async fn look_at(&self, token: &str, whom: For) -> Result<Verification, Failure> {
         let now = self.parts.clock.now();
         if let Ok(refresh_token) = RefreshToken::parse(token) {
@@ -87,7 +86,7 @@ impl TokenService {
             Ok(claims) => return Ok(Verification::Access(claims)),
             Err(rejection) => rejection,
         };
-        // Anything may have been typed as a dummy token, even something that looks like a signed one.
+        // Any text may have been typed as a dummy token, even one that looks like a signed token.
         if !self.knows_dummies() || token.len() > MAX_DUMMY_TEXT_BYTES {
             return Ok(Verification::Inactive(rejection));
         }
@@ -107,7 +106,7 @@ impl TokenService {
         Ok(claims)
     }
 
-    /// What a token must say to be accepted here.
+    /// The values that an accepted token must have here.
     pub fn expectations(&self) -> Expectations {
         Expectations { issuer: self.parts.policy.issuer.clone(), audience: self.parts.policy.audience.clone() }
     }

@@ -39,7 +39,7 @@ fn wanted<'r>(method: &'r str, path: &'r str) -> Wanted<'r> {
     Wanted { path, spellings: spellings(path), method, preflight_for: None }
 }
 
-/// The prefix of the route, or what else was found.
+/// The prefix of the route, or the other outcome.
 fn outcome(found: Found<'_>) -> String {
     match found {
         Found::Route { route, .. } => route.prefix.to_string(),
@@ -82,7 +82,7 @@ fn the_longest_prefix_wins() {
 }
 
 #[test]
-fn a_service_has_a_route_by_default_only_if_none_leads_to_it() {
+fn a_service_has_a_default_route_only_if_no_other_leads_to_it() {
     let names: Vec<ServiceName> = ["auth", "board", "shop"].iter().map(|name| name.parse().unwrap()).collect();
     let table = RouteTable::with_defaults([open("/api/users"), open("/api/shop/x")], &names);
     check(
@@ -99,14 +99,14 @@ fn a_service_has_a_route_by_default_only_if_none_leads_to_it() {
     );
     let of_board = table.iter().find(|route| route.service.as_str() == "board").unwrap();
     assert_eq!(**of_board, Route::of_service(&names[1]));
-    // What is declared for all comes before what nobody has declared.
+    // A route declared for all services comes before the default ones.
     let table = RouteTable::with_defaults([open("/api")], &names);
     check(&table, &[("/api/board/x", "/api")]);
     assert_eq!(table.iter().count(), 1);
 }
 
 #[test]
-fn a_method_is_for_the_route_that_names_it_or_for_the_one_that_names_none() {
+fn a_method_belongs_to_the_route_that_names_it_or_to_the_one_that_names_none() {
     let table = RouteTable::new([
         scoped("/api/posts", "write"),
         with_methods(&["GET"], open("/api/posts")),
@@ -123,13 +123,13 @@ fn a_method_is_for_the_route_that_names_it_or_for_the_one_that_names_none() {
     assert_eq!(found("OPTIONS", "/api/posts"), "/api/posts any method true");
     assert_eq!(found("DELETE", "/api/posts/old"), "/api/posts/old DELETE true");
     assert_eq!(found("GET", "/api/x"), "/api any method false");
-    // No shorter, laxer route takes it.
+    // No shorter, laxer route takes over.
     assert_eq!(found("GET", "/api/posts/old/1"), "takes DELETE");
     assert_eq!(found("PATCH", "/api/posts/old"), "takes DELETE");
 }
 
 #[test]
-fn what_a_browser_asks_first_is_for_the_route_that_it_asks_about() {
+fn a_preflight_belongs_to_the_route_that_it_asks_about() {
     let table = RouteTable::new([
         scoped("/api/a", "write"),
         with_methods(&["GET"], open("/api/a")),
@@ -173,7 +173,7 @@ fn no_case_of_letters_passes_a_stricter_route() {
             ("/api/users/ME", "ambiguous"),
             ("/api/users/Me/x", "ambiguous"),
             ("/api/users/me/Picture", "/api/users/me/Picture"),
-            // Whoever passes here would pass there.
+            // Every caller that passes the first would pass the second.
             ("/api/users/me/picture", "/api/users/me"),
             ("/api/users/ME/Picture", "ambiguous"),
             ("/api/users/x/ME", "/api/users"),
@@ -187,7 +187,7 @@ fn no_case_of_letters_passes_a_stricter_route() {
             ("/api/docs/List", "/api/docs"),
         ],
     );
-    // A method that the route for the other spelling does not take.
+    // A method that the route for the other spelling does not match.
     assert_eq!(outcome(table.find(wanted("POST", "/api/docs/List"))), "ambiguous");
     assert_eq!(outcome(table.find(wanted("POST", "/api/docs/list"))), "takes GET, HEAD");
     let upper = RouteTable::new([open("/api/users"), scoped("/api/users/Me", "")]);
@@ -195,7 +195,7 @@ fn no_case_of_letters_passes_a_stricter_route() {
         &upper,
         &[("/api/users/me", "ambiguous"), ("/api/users/Me", "/api/users/Me"), ("/api/users/x", "/api/users")],
     );
-    // No prefix is in lower case alone.
+    // No prefix is in lower case only.
     let no_plain_one = RouteTable::new([open("/Api/users"), scoped("/Api/users/Me", "")]);
     check(&no_plain_one, &[("/Api/users/ME", "ambiguous"), ("/Api/users/X", "/Api/users")]);
     let twins = RouteTable::new([open("/api/a"), scoped("/api/A", "")]);
@@ -203,7 +203,7 @@ fn no_case_of_letters_passes_a_stricter_route() {
 }
 
 #[test]
-fn letters_that_are_several_in_another_case_pass_no_stricter_route() {
+fn letters_that_fold_to_several_pass_no_stricter_route() {
     let written = |text: &str| text.parse::<PathPrefix>().unwrap().as_str().to_owned();
     for (route, spellings) in [
         ("/api/file", &["ﬁle", "FILE", "ﬁLE"][..]),
@@ -224,7 +224,7 @@ fn letters_that_are_several_in_another_case_pass_no_stricter_route() {
 }
 
 #[test]
-fn what_servers_read_in_different_ways_is_let_through_by_the_route_alone() {
+fn only_the_route_allows_ambiguous_spellings() {
     for spelling in Spelling::ALL.map(|(_, spelling)| spelling) {
         let path = match spelling {
             Spelling::EncodedSlash => "/api/a/x%2Fy",
@@ -250,7 +250,7 @@ fn what_servers_read_in_different_ways_is_let_through_by_the_route_alone() {
 }
 
 #[test]
-fn no_reading_of_what_is_let_through_passes_a_stricter_route() {
+fn no_reading_of_an_allowed_spelling_passes_a_stricter_route() {
     let all = Spelling::ALL.map(|(_, spelling)| spelling);
     let table = RouteTable::new([
         allowing(&all, open("/api/files")),

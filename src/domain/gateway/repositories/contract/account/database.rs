@@ -1,4 +1,4 @@
-//! What a database of log-ins owes besides.
+//! Additional contract of a database of password logins.
 
 use chrono::TimeDelta;
 use sea_orm::{ConnectionTrait, DbBackend};
@@ -92,7 +92,7 @@ async fn log_ins_and_failures_that_are_no_models_are_corrupt(database: &Database
         {
             assert!(matches!(outcome, Err(RepositoryError::Corrupt(_))), "{change}: {outcome:?}");
         }
-        // What cannot be read can be got rid of.
+        // An unreadable row can be deleted.
         assert_eq!(accounts.remove(account(1).id).await.unwrap(), Some(vec![]), "{change}");
     }
     for change in ["failures = -1", "last_at = 9223372036854775807"] {
@@ -114,7 +114,7 @@ async fn a_family_that_cannot_be_read_ends_with_the_others(database: &Database) 
     assert_eq!(tokens.find_refresh(&harness::digest(11)).await.unwrap(), None);
 }
 
-/// Three thousand families, each with a refresh token, of one subject and session.
+/// Three thousand families of one subject and session, each with a refresh token.
 async fn thousands(db: &Connection) -> TokenFamily {
     let family = harness::family(1);
     SeaOrmTokens::new(db.clone()).open_family(&family, &harness::refresh(11)).await.unwrap();
@@ -145,7 +145,7 @@ async fn thousands_of_families_end(database: &Database) {
     let (one, other) =
         (SeaOrmTokens::new(db.clone()), SeaOrmTokens::new(connect(&database.url, &database.schema).await.unwrap()));
     let listed = async || one.revocations_after(RevocationCursor::default(), 10_000).await.unwrap().len();
-    // By their subject, and what others revoke meanwhile does not wait for all of it.
+    // By their subject; a concurrent revocation does not wait for all of them.
     let family = thousands(&db).await;
     let ending = one.end_families_of(&family.subject);
     let (ended, others) = tokio::join!(ending, async {
@@ -156,7 +156,7 @@ async fn thousands_of_families_end(database: &Database) {
     let () = others;
     assert_eq!((ended.unwrap().len(), listed().await), (3000, 3010));
     assert_eq!(one.find_refresh(&harness::digest(11)).await.unwrap(), None);
-    // By their session, on two replicas at once.
+    // By their session, on two replicas concurrently.
     let family = thousands(&db).await;
     let sessions = [family.session.unwrap()];
     let (here, there) = tokio::join!(
@@ -165,7 +165,7 @@ async fn thousands_of_families_end(database: &Database) {
     );
     assert_eq!(here.unwrap().len() + there.unwrap().len(), 3000);
     assert_eq!(listed().await, 6009, "the first of them was on the list");
-    // A family that rotated as often as any may has no other token.
+    // A family that has rotated as often as allowed has no other token.
     db.execute_unprepared("DELETE FROM token_families").await.unwrap();
     one.open_family(&family, &harness::refresh(12)).await.unwrap();
     db.execute_unprepared("UPDATE refresh_tokens SET generation = 65535").await.unwrap();

@@ -1,4 +1,4 @@
-//! Taking one identity from the account that has it, and the account with it if there is no other way in.
+//! Removing one identity from its account, and the account with it if there is no other way to sign in.
 
 use tokio::{sync::Barrier, task::JoinSet, time::timeout};
 
@@ -17,14 +17,14 @@ over_every_store!(
     the_last_way_in_takes_the_account_along,
     a_person_who_is_back_keeps_everything,
     a_refreshed_grant_is_no_sign_that_the_person_is_back,
-    of_erasures_at_once_one_takes_the_account,
+    of_concurrent_erasures_one_removes_the_account,
 );
 
 fn at_facebook(n: u8) -> ProviderIdentity {
     identity("facebook", &format!("subject-of-{n}"))
 }
 
-/// The wish of the person at Facebook, told at `until`.
+/// The request of the person at Facebook, sent at `until`.
 fn erasure(n: u8, until: i64) -> IdentityErasure {
     IdentityErasure {
         provider: "facebook".parse().unwrap(),
@@ -35,7 +35,7 @@ fn erasure(n: u8, until: i64) -> IdentityErasure {
     }
 }
 
-/// An account that was made at Facebook, with a grant.
+/// An account that was created by a sign-in at Facebook, with a grant.
 async fn met_at_facebook(store: &Store, n: u8) -> (Account, Grant) {
     store.oauth.account_of(&at_facebook(n), &account(n)).await.unwrap();
     let granted = store.oauth.put_grant(&grant(n, &account(n), "facebook")).await.unwrap();
@@ -50,7 +50,7 @@ async fn grants_of(store: &Store, of: &Account) -> Vec<Grant> {
 async fn an_identity_is_taken_with_its_grants_and_nothing_else(store: &Store) {
     let (jane, granted) = met_at_facebook(store, 1).await;
     let (john, of_john) = met_at_facebook(store, 2).await;
-    // The same person has two more ways in: another identity there, and one elsewhere.
+    // The same person has two more ways to sign in: another identity there, and one elsewhere.
     store.oauth.link(&at_facebook(3), &jane).await.unwrap();
     let second = Grant { id: GrantId::from_random([3; 16]), ..grant(3, &jane, "facebook") };
     store.oauth.put_grant(&second).await.unwrap();
@@ -64,7 +64,7 @@ async fn an_identity_is_taken_with_its_grants_and_nothing_else(store: &Store) {
     assert_eq!(left.iter().map(|one| one.provider.as_str()).collect::<Vec<_>>(), ["facebook", "google"]);
     assert_eq!(grants_of(store, &john).await, [of_john]);
     assert_eq!(store.accounts.endings_begun_by(at(999), 9).await.unwrap(), []);
-    // A password is a way in, too.
+    // A password is a way to sign in, too.
     let zoe = signed_up(store, 4).await;
     store.oauth.link(&at_facebook(4), &zoe).await.unwrap();
     let outcome = store.accounts.erase_identity(&erasure(4, 0)).await.unwrap();
@@ -86,9 +86,9 @@ async fn the_last_way_in_takes_the_account_along(store: &Store) {
     assert_eq!(store.peer_accounts.profile(jane.id).await.unwrap(), None);
     assert_eq!(store.oauth.find_account(&at_facebook(1).provider, "subject-of-1").await.unwrap(), None);
     assert!(grants_of(store, &jane).await.is_empty());
-    // What the account has open ends though whoever asked is gone.
+    // The account's sessions and tokens end even if the caller is gone.
     assert_eq!(store.peer_accounts.endings_begun_by(at(999), 9).await.unwrap(), [ending]);
-    // The person is somebody new if they come back.
+    // The person gets a new account if they come back.
     assert_eq!(store.oauth.account_of(&at_facebook(1), &account(5)).await.unwrap(), account(5));
 }
 
@@ -100,7 +100,7 @@ async fn a_person_who_is_back_keeps_everything(store: &Store) {
     assert_eq!(store.accounts.erase_identity(&told).await.unwrap(), ErasureOutcome::AllowedAnew);
     assert_eq!(grants_of(store, &jane).await, std::slice::from_ref(&back));
     assert_eq!(store.accounts.endings_begun_by(at(999), 9).await.unwrap(), []);
-    // A grant that was marked since is no sign of the person.
+    // A grant that was marked since does not show that the person came back.
     let marked = Grant { status: GrantStatus::NeedsReauthorization, ..back };
     store.oauth.put_grant(&marked).await.unwrap();
     let outcome = store.accounts.erase_identity(&told).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_refreshed_grant_is_no_sign_that_the_person_is_back(store: &Store) {
     assert!(matches!(outcome, ErasureOutcome::AccountRemoved(_, grants) if grants == [refreshed]));
 }
 
-async fn of_erasures_at_once_one_takes_the_account(store: &Store) {
+async fn of_concurrent_erasures_one_removes_the_account(store: &Store) {
     let (jane, _) = met_at_facebook(store, 1).await;
     let start = Arc::new(Barrier::new(4));
     let mut erasures = JoinSet::new();

@@ -1,4 +1,4 @@
-//! What is left when an account is gone: nothing.
+//! Nothing is left of a deleted account.
 
 use tokio::time::timeout;
 
@@ -15,13 +15,13 @@ use crate::domain::gateway::{
 };
 
 over_every_store!(
-    what_is_to_end_is_remembered_until_it_has,
+    an_ending_is_remembered_until_it_is_finished,
     an_account_is_removed_once_with_all_it_has,
     nothing_is_left_of_a_removed_account,
     nothing_is_added_to_an_account_while_it_is_removed,
 );
 
-async fn what_is_to_end_is_remembered_until_it_has(store: &Store) {
+async fn an_ending_is_remembered_until_it_is_finished(store: &Store) {
     let ending = |n: u8, seconds: i64| AccountEnding {
         id: EndingId::from_random([n; 16]),
         account: account(n).id,
@@ -44,7 +44,7 @@ async fn what_is_to_end_is_remembered_until_it_has(store: &Store) {
     }
 }
 
-/// All that an account can have; what names it is unlike anything else.
+/// An account with everything that it can have; its names occur nowhere else.
 async fn settled(store: &Store, n: u8) -> Account {
     let jane = signed_up(store, n).await;
     let verified_email = Some(email(n).key().to_owned());
@@ -79,7 +79,7 @@ async fn an_account_is_removed_once_with_all_it_has(store: &Store) {
     assert_eq!(store.accounts.find_login(&email(1)).await.unwrap(), None);
     assert_conflict(&store.oauth.link(&identity("github", "jane"), &jane).await);
     assert_conflict(&store.oauth.put_grant(&grant(9, &jane, "google")).await);
-    // Whoever comes with the same identity or e-mail is a stranger.
+    // A person with the same identity or e-mail gets a new account.
     let again = store.oauth.account_of(&identity("google", "subject-of-1"), &account(3)).await.unwrap();
     assert_eq!(again, account(3));
     store.accounts.sign_up(&account(4), &PasswordLogin { email: email(1), ..login(4) }).await.unwrap();
@@ -88,7 +88,7 @@ async fn an_account_is_removed_once_with_all_it_has(store: &Store) {
     assert_eq!(store.oauth.find_grant(GrantId::from_random([2; 16])).await.unwrap(), Some(grant(2, &john, "google")));
 }
 
-/// Everything that names an account, in every form in which a store may show it.
+/// All names of an account, in every form in which a store may show them.
 fn names_of(n: u8) -> Vec<String> {
     let id = account(n).id.as_uuid();
     vec![
@@ -118,7 +118,7 @@ async fn nothing_is_left_of_a_removed_account(store: &Store) {
         assert!(!lower.contains(&name.to_lowercase()), "{name} in\n{after}");
     }
     assert!(names_of(2).iter().any(|name| lower.contains(&name.to_lowercase())), "the other's is there:\n{after}");
-    // What was added is the entry that makes its tokens invalid, and nothing else.
+    // Only the entry that makes its tokens invalid was added.
     let rows = |dump: &str| {
         let mut rows: Vec<_> = dump.lines().filter(|row| !row.starts_with("revocation")).map(str::to_owned).collect();
         rows.sort();
@@ -131,7 +131,7 @@ async fn nothing_is_left_of_a_removed_account(store: &Store) {
     assert!(!store.peer_tokens.is_any_revoked(&[family(2).id.into()]).await.unwrap());
 }
 
-/// Either it is there before the removal and goes with it, or it is refused.
+/// Either it is added before the removal and removed with it, or it is refused.
 async fn nothing_is_added_to_an_account_while_it_is_removed(store: &Store) {
     for n in 1..=6 {
         let jane = signed_up(store, n).await;

@@ -1,4 +1,4 @@
-//! Accounts and identities: who is whose, and what never makes two people one.
+//! Accounts and identities: their links, and what never merges two people.
 
 use super::{FINER, SUBJECTS, account, identity, met};
 use crate::domain::gateway::{
@@ -10,12 +10,12 @@ use crate::domain::gateway::{
 };
 
 over_every_store!(
-    an_identity_is_met_once,
+    an_identity_gets_one_account,
     an_account_is_found_by_provider_and_subject_and_nothing_else,
     an_account_is_read_back_to_the_microsecond,
     other_subjects_and_other_providers_are_other_people,
     an_email_never_links_two_accounts,
-    an_account_is_who_the_providers_last_said,
+    an_account_has_the_identities_that_the_providers_last_reported,
     a_name_stays_until_the_provider_tells_another,
     a_taken_account_id_is_a_conflict_and_nothing_is_stored,
     a_linked_identity_finds_its_account,
@@ -28,10 +28,10 @@ fn assert_conflict(outcome: &Result<impl std::fmt::Debug, RepositoryError>) {
     assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
 }
 
-async fn an_identity_is_met_once(store: &Store) {
+async fn an_identity_gets_one_account(store: &Store) {
     let jane = identity("google", SUBJECTS[0]);
     assert_eq!(store.oauth.account_of(&jane, &account(1)).await.unwrap(), account(1));
-    // Whatever else the provider says of her now.
+    // Whatever the provider reports about her now.
     for (n, jane) in [
         (2, jane.clone()),
         (3, ProviderIdentity { verified_email: None, name: None, ..jane.clone() }),
@@ -39,7 +39,7 @@ async fn an_identity_is_met_once(store: &Store) {
     ] {
         assert_eq!(store.peer_oauth.account_of(&jane, &account(n)).await.unwrap(), account(1));
     }
-    // A newcomer who was not needed was not stored.
+    // An unneeded newcomer was not stored.
     for n in [2, 3] {
         assert_conflict(&store.oauth.link(&identity("github", "x"), &account(n)).await);
     }
@@ -83,7 +83,7 @@ async fn an_email_never_links_two_accounts(store: &Store) {
     assert_eq!(jane.verified_email, other.verified_email);
     assert_eq!(store.oauth.account_of(&jane, &account(1)).await.unwrap(), account(1));
     assert_eq!(store.oauth.account_of(&other, &account(2)).await.unwrap(), account(2));
-    // Nor does one that comes later.
+    // Nor does a later one.
     let third = ProviderIdentity { verified_email: Some("third@example.com".to_owned()), ..identity("github", "x") };
     assert_eq!(store.oauth.account_of(&third, &account(3)).await.unwrap(), account(3));
     let third = ProviderIdentity { verified_email: jane.verified_email, ..third };
@@ -101,7 +101,7 @@ async fn a_taken_account_id_is_a_conflict_and_nothing_is_stored(store: &Store) {
 async fn a_linked_identity_finds_its_account(store: &Store) {
     met(store, 1).await;
     let jane = identity("google", SUBJECTS[0]);
-    // What is known of the account is the store's word, not the caller's.
+    // The stored data of the account counts, not the caller's.
     let claimed = Account { created_at: account(9).created_at, ..account(1) };
     store.oauth.link(&jane, &claimed).await.unwrap();
     assert_eq!(store.peer_oauth.account_of(&jane, &account(2)).await.unwrap(), account(1));
@@ -149,7 +149,7 @@ async fn a_name_stays_until_the_provider_tells_another(store: &Store) {
     assert_eq!(store.oauth.identities_of(account(2).id).await.unwrap(), [nobody]);
 }
 
-async fn an_account_is_who_the_providers_last_said(store: &Store) {
+async fn an_account_has_the_identities_that_the_providers_last_reported(store: &Store) {
     assert_eq!(store.oauth.identities_of(account(1).id).await.unwrap(), []);
     let before = ProviderIdentity { name: None, ..identity("google", SUBJECTS[0]) };
     let now = ProviderIdentity { verified_email: None, ..identity("google", SUBJECTS[0]) };

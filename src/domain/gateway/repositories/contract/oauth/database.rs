@@ -1,4 +1,5 @@
-//! What a database of accounts and grants owes besides: it keeps them, names what is wrong, and leaves no rows behind.
+//! Additional contract of a database of accounts and grants: it keeps them, reports what is wrong, and leaves no rows
+//! behind.
 
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ over_every_database!(
     a_database_that_is_not_migrated_is_unavailable,
     concurrent_sign_ins_leave_no_orphans,
     email_and_name_are_those_of_the_last_sign_in,
-    what_an_account_has_goes_with_it,
+    everything_of_an_account_is_deleted_with_it,
     a_lease_has_a_holder_and_an_end,
     a_grant_from_before_the_migration_was_allowed_when_it_last_changed,
     a_grant_of_the_version_before_was_allowed_when_it_last_changed,
@@ -124,7 +125,7 @@ async fn concurrent_sign_ins_leave_no_orphans(database: &Database) {
     assert_eq!(rows(&db, "account_identities").await, "1");
 }
 
-/// The port reads neither back; who looks into the database sees them.
+/// The port reads neither back; they are visible in the database.
 async fn email_and_name_are_those_of_the_last_sign_in(database: &Database) {
     let db = migrated(database).await;
     let oauth = SeaOrmOAuth::new(db.clone());
@@ -138,16 +139,16 @@ async fn email_and_name_are_those_of_the_last_sign_in(database: &Database) {
         for person in [seen, &other] {
             let of = format!("FROM account_identities WHERE subject = '{}'", person.subject);
             assert_eq!(text(&db, &format!("SELECT verified_email {of}")).await, person.verified_email);
-            // One stays if none is told.
+            // A missing one leaves the old one in place.
             assert_eq!(text(&db, &format!("SELECT name {of}")).await, jane.name);
         }
     }
-    // Linking again is no sign-in.
+    // Linking again is not a sign-in.
     oauth.link(&newer, &account(1)).await.unwrap();
     assert_eq!(text(&db, "SELECT name FROM account_identities WHERE subject = 'jane'").await, unvouched.name);
 }
 
-async fn what_an_account_has_goes_with_it(database: &Database) {
+async fn everything_of_an_account_is_deleted_with_it(database: &Database) {
     let db = migrated(database).await;
     let oauth = granted(&db).await;
     oauth.account_of(&identity("google", "john"), &account(2)).await.unwrap();
@@ -215,7 +216,7 @@ async fn grants_that_are_no_models_are_corrupt(database: &Database) {
         ] {
             assert!(matches!(outcome, Err(RepositoryError::Corrupt(_))), "{change}: {outcome:?}");
         }
-        // What cannot be read can be got rid of.
+        // An unreadable row can be deleted.
         assert_eq!(oauth.remove_grant(grant_id(1)).await.unwrap(), None, "{change}");
     }
     let oauth = granted(&db).await;

@@ -1,4 +1,4 @@
-//! Grants: reading back, taking over, revoking, forgetting.
+//! Grants: reading back, taking over, revoking, deleting.
 
 use chrono::{DateTime, Utc};
 
@@ -27,9 +27,9 @@ over_every_store!(
     another_subject_provider_or_account_is_another_grant,
     a_grant_needs_an_account_its_identity_and_an_id_of_its_own,
     all_grants_of_an_identity_are_revoked_and_no_others,
-    what_was_allowed_anew_is_not_revoked,
+    newly_allowed_access_is_not_revoked,
     a_refresh_does_not_count_as_allowed_anew,
-    who_allows_again_after_a_revocation_has_an_active_grant,
+    allowing_again_after_a_revocation_gives_an_active_grant,
     a_grant_is_resealed_if_its_tokens_are_those_that_were_read,
     a_grant_can_be_removed_twice,
 );
@@ -91,7 +91,7 @@ async fn a_grant_takes_over_the_one_before(store: &Store) {
     assert_eq!(store.oauth.find_grant(first.id).await.unwrap(), Some(kept));
     assert_eq!(store.oauth.find_grant(again.id).await.unwrap(), None);
 
-    // And one that comes with the very id.
+    // And one with the same id.
     assert_eq!(put(&*store.peer_oauth, &first).await.unwrap(), first);
     assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), [first]);
 }
@@ -100,7 +100,7 @@ async fn a_takeover_ends_the_lease(store: &Store) {
     let first = leased(store).await;
     let again = Grant { id: grant_id(9), sealed_tokens: vec![9], ..first.clone() };
     let kept = put(&*store.peer_oauth, &again).await.unwrap();
-    // Whoever refreshed the tokens before must not overwrite the new ones.
+    // An earlier refresh must not overwrite the new tokens.
     assert!(!store.oauth.finish_refresh(&lease(1, at(130)), &refreshed(&first, at(110))).await.unwrap());
     assert!(!store.oauth.renew_lease(&lease(1, at(160)), at(110)).await.unwrap());
     let outcome = store.oauth.acquire_lease(&lease(2, at(140)), at(110)).await.unwrap();
@@ -117,7 +117,7 @@ async fn a_grant_that_can_be_renewed_stays_where_another_is_not_to_replace_it(st
     assert_eq!(store.oauth.find_grant(again.id).await.unwrap(), None);
     let outcome = store.oauth.acquire_lease(&lease(2, at(140)), at(110)).await.unwrap();
     assert_eq!(outcome, LeaseOutcome::Held { until: at(130) }, "the lease goes on");
-    // It stands in the way of no other identity.
+    // It does not prevent a grant of another identity.
     met(store, 2).await;
     for other in [
         Grant { id: grant_id(5), provider: provider("github"), refreshable: false, ..held.clone() },
@@ -150,7 +150,7 @@ async fn a_grant_that_cannot_be_renewed_is_replaced(store: &Store) {
     store.oauth.remove_grant(first.id).await.unwrap();
     let outcome = store.oauth.put_grant_unless_renewable(&again).await.unwrap();
     assert_eq!(outcome, PutOutcome::Stored(again.clone()), "there is none");
-    // Like any other, it needs its account and identity.
+    // Like any other grant, it needs its account and identity.
     store.oauth.remove_grant(again.id).await.unwrap();
     store.accounts.unlink(account_id(1), &provider("google")).await.unwrap();
     let outcome = store.oauth.put_grant_unless_renewable(&again).await;
@@ -179,7 +179,7 @@ async fn a_grant_needs_an_account_its_identity_and_an_id_of_its_own(store: &Stor
         assert_eq!(store.oauth.find_grant(grant_id(1)).await.unwrap(), None);
     };
     refused().await;
-    // Without the identity, or with one that is another's.
+    // Without the identity, or with an identity of another account.
     met(store, 1).await;
     refused().await;
     met(store, 2).await;
@@ -192,14 +192,14 @@ async fn a_grant_needs_an_account_its_identity_and_an_id_of_its_own(store: &Stor
     assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
     assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), std::slice::from_ref(&first));
 
-    // The id of a grant that takes over is not needed, so it may be another's.
+    // The id of a grant that takes over is not used, so it may be taken.
     let second = put(&*store.oauth, &grant(2, 1)).await.unwrap();
     let again = Grant { id: first.id, updated_at: at(60), ..second.clone() };
     assert_eq!(put(&*store.oauth, &again).await.unwrap(), Grant { updated_at: at(60), ..second });
     assert_eq!(store.oauth.find_grant(first.id).await.unwrap(), Some(first));
 }
 
-/// The identity of `grant` took back, before `until`, what it allowed.
+/// The person of `grant`'s identity revoked, before `until`, what they had allowed.
 async fn revoke(store: &Store, grant: &Grant, until: DateTime<Utc>, now: DateTime<Utc>) -> usize {
     store.oauth.revoke_grants_of(&grant.provider, &grant.provider_subject, until, now).await.unwrap().len()
 }
@@ -229,7 +229,7 @@ async fn all_grants_of_an_identity_are_revoked_and_no_others(store: &Store) {
     }
 }
 
-async fn what_was_allowed_anew_is_not_revoked(store: &Store) {
+async fn newly_allowed_access_is_not_revoked(store: &Store) {
     let first = granted(store).await;
     let again = Grant { allowed_at: at(50), updated_at: at(50), ..first };
     put(&*store.oauth, &again).await.unwrap();
@@ -249,7 +249,7 @@ async fn a_refresh_does_not_count_as_allowed_anew(store: &Store) {
     assert_eq!(store.peer_oauth.find_grant(first.id).await.unwrap(), Some(revoked));
 }
 
-async fn who_allows_again_after_a_revocation_has_an_active_grant(store: &Store) {
+async fn allowing_again_after_a_revocation_gives_an_active_grant(store: &Store) {
     let first = granted(store).await;
     assert_eq!(revoke(store, &first, at(10), at(10)).await, 1);
     let again = Grant { allowed_at: at(20), updated_at: at(20), ..first };
@@ -274,7 +274,7 @@ async fn a_grant_is_resealed_if_its_tokens_are_those_that_were_read(store: &Stor
     assert_eq!(store.oauth.find_grant(before.id).await.unwrap(), Some(after));
     assert_eq!(store.oauth.find_grant(other.id).await.unwrap(), Some(other), "the same bytes in another grant");
 
-    // Whoever was refreshing meanwhile has newer tokens, and stores them.
+    // A concurrent refresh has newer tokens, and stores them.
     let refreshed = refreshed(&before, at(110));
     assert!(store.oauth.finish_refresh(&lease(1, at(130)), &refreshed).await.unwrap());
     assert!(!reseal(before.id, &[0, 9], &[1]).await);
@@ -289,7 +289,7 @@ async fn a_grant_can_be_removed_twice(store: &Store) {
     assert_eq!(store.oauth.find_grant(first.id).await.unwrap(), None);
     assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), [other]);
 
-    // Allowed anew, it is a new grant; its account and the identity were not forgotten.
+    // Allowed anew, it is a new grant; its account and the identity were kept.
     let anew = Grant { id: grant_id(3), created_at: at(900), ..first };
     assert_eq!(put(&*store.oauth, &anew).await.unwrap(), anew);
     let account = store.oauth.account_of(&identity("github", "met 1"), &super::account(9)).await.unwrap();

@@ -14,10 +14,10 @@ over_every_store!(
     only_its_holder_renews_a_lease_and_only_in_time,
     a_finished_refresh_is_stored_and_gives_the_lease_back,
     a_holder_whose_lease_ended_finishes_unless_another_took_it,
-    a_holder_who_lost_the_lease_can_do_nothing,
+    a_holder_that_lost_the_lease_can_do_nothing,
     a_released_lease_is_free_at_once,
     a_revocation_ends_the_lease,
-    of_a_removed_grant_there_is_no_lease,
+    a_removed_grant_has_no_lease,
 );
 
 async fn acquire(store: &Store, lease: RefreshLease, seconds: i64) -> LeaseOutcome {
@@ -61,7 +61,7 @@ async fn a_renewed_lease_lasts_longer(store: &Store) {
     let grant = leased(store).await;
     assert!(store.peer_oauth.renew_lease(&lease(1, at(160)), at(129)).await.unwrap());
     assert_eq!(acquire(store, lease(2, at(999)), 159).await, LeaseOutcome::Held { until: at(160) });
-    // From then on, and for a holder who still has the lease as it was taken.
+    // From then on, and for a holder that still has the lease as it was acquired.
     let after = refreshed(&grant, at(159));
     assert!(store.oauth.finish_refresh(&lease(1, at(130)), &after).await.unwrap());
     assert_eq!(acquire(store, lease(2, at(190)), 159).await, LeaseOutcome::Acquired(after));
@@ -82,7 +82,7 @@ async fn a_finished_refresh_is_stored_and_gives_the_lease_back(store: &Store) {
     let before = leased(store).await;
     let other = put(&*store.oauth, &grant(2, 1)).await.unwrap();
     let after = refreshed(&before, at(110));
-    // What a refresh cannot change, it does not change.
+    // A refresh changes only the fields of a refresh.
     let claimed = Grant { created_at: at(999), provider_subject: "another".to_owned(), ..after.clone() };
     assert!(store.oauth.finish_refresh(&lease(1, at(130)), &claimed).await.unwrap());
     assert_eq!(store.peer_oauth.find_grant(before.id).await.unwrap(), Some(after.clone()));
@@ -104,12 +104,12 @@ async fn a_holder_whose_lease_ended_finishes_unless_another_took_it(store: &Stor
         let late = refreshed(&before, at(over));
         assert!(!store.oauth.finish_refresh(&lease(1, at(1030)), &late).await.unwrap(), "another took it");
     }
-    // And it stays another's when that one's time is over, too.
+    // And it stays the other holder's when that one's time is over, too.
     assert_eq!(store.oauth.find_grant(before.id).await.unwrap(), Some(after.clone()));
     assert!(store.oauth.finish_refresh(&lease(2, at(1060)), &refreshed(&before, at(9999))).await.unwrap());
 }
 
-async fn a_holder_who_lost_the_lease_can_do_nothing(store: &Store) {
+async fn a_holder_that_lost_the_lease_can_do_nothing(store: &Store) {
     let before = leased(store).await;
     assert_eq!(acquire(store, lease(2, at(160)), 130).await, LeaseOutcome::Acquired(before.clone()));
     // Not even if its clock is behind.
@@ -139,19 +139,19 @@ async fn a_revocation_ends_the_lease(store: &Store) {
     let (provider, subject) = (&grant.provider, &grant.provider_subject);
     let marked = store.peer_oauth.revoke_grants_of(provider, subject, at(105), at(105)).await.unwrap();
 
-    // Whoever was refreshing cannot make it active again, in time or not.
+    // A concurrent refresh cannot make it active again, in time or not.
     let renewed = Grant { updated_at: at(110), ..grant.clone() };
     assert!(!store.oauth.finish_refresh(&lease(1, at(130)), &renewed).await.unwrap());
     assert!(!store.oauth.renew_lease(&lease(1, at(140)), at(110)).await.unwrap());
     let revoked = Grant { status: GrantStatus::Revoked, updated_at: at(105), ..grant };
     assert_eq!(marked, std::slice::from_ref(&revoked));
     assert_eq!(store.oauth.find_grant(revoked.id).await.unwrap(), Some(revoked.clone()));
-    // Whoever gets the lease next is told what became of the grant.
+    // The next holder of the lease gets the grant's current state.
     assert_eq!(acquire(store, lease(2, at(999)), 110).await, LeaseOutcome::Acquired(revoked));
     assert!(store.oauth.renew_lease(&elsewhere, at(110)).await.unwrap(), "the lease of another grant stays");
 }
 
-async fn of_a_removed_grant_there_is_no_lease(store: &Store) {
+async fn a_removed_grant_has_no_lease(store: &Store) {
     let grant = leased(store).await;
     store.peer_oauth.remove_grant(grant.id).await.unwrap();
     assert!(!store.oauth.renew_lease(&lease(1, at(160)), at(110)).await.unwrap());

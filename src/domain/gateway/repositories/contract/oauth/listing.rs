@@ -1,4 +1,4 @@
-//! Grants in pages, and those that want to be refreshed.
+//! Grants in pages, and grants that are due for a refresh.
 
 use super::{FINER, account_id, grant, grant_id, granted, met, provider, put, refreshed};
 use crate::domain::gateway::{
@@ -26,12 +26,12 @@ async fn an_empty_store_lists_nothing(store: &Store) {
     assert_eq!(store.oauth.grants_expiring(&provider("google"), at(9999), None, 9).await.unwrap(), []);
 }
 
-/// Ids in an order that is neither that of the times nor, among those of the same time, up or down; some so great that a
-/// signed comparison would put them first.
+/// Ids in an order that is neither that of the times nor, among those of the same time, up or down; some are so great
+/// that a signed comparison would put them first.
 const MADE: [(u8, i64); 8] = [(7, 5), (200, 5), (3, 9), (100, 5), (255, 1), (9, 5), (1, 1), (4, 9)];
 const NEWEST_FIRST: [u8; 8] = [4, 3, 200, 100, 9, 7, 255, 1];
 
-/// An id that orders as `n` does: no bit of `n` is one that a version 4 UUID sets.
+/// An id that sorts as `n` does: no bit of `n` is one that a version 4 UUID sets.
 fn ordered(n: u8) -> GrantId {
     let mut bytes = [0; 16];
     bytes[0] = n;
@@ -75,7 +75,7 @@ async fn every_page_begins_behind_the_last(store: &Store) {
             assert_eq!(listed, NEWEST_FIRST.map(ordered), "{filter:?}, pages of {limit}");
         }
     }
-    // What a cursor names need not be there (any more).
+    // The grant of a cursor need not exist (any more).
     let cursor = |time, n| Some(GrantCursor { created_at: time, id: ordered(n) });
     let filter = GrantFilter::default();
     assert_eq!(page(store, &filter, cursor(at(5), 50), 2).await, [9, 7].map(ordered));
@@ -166,7 +166,7 @@ async fn every_page_of_grants_that_expire_begins_behind_the_last(store: &Store) 
         }
         assert_eq!(listed, soonest_first, "pages of {limit}");
     }
-    // What a cursor names need not be there (any more).
+    // The grant of a cursor need not exist (any more).
     let cursor = |expires_at, n| Some(ExpiryCursor { expires_at, id: ordered(n) });
     for (after, expected) in [
         (cursor(at(5), 50), [100, 200]),

@@ -1,4 +1,4 @@
-//! What must hold when several tasks, half of them on another replica, do the same at once.
+//! Invariants when several tasks, half of them on another replica, do the same concurrently.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ over_every_store!(
     of_concurrent_removals_one_gets_the_grant,
 );
 
-/// Lets eight tasks begin `what` at once, each with its number.
+/// Starts eight tasks of `what` at once, each with its number.
 async fn race<T, F>(store: &Store, what: impl Fn(Arc<dyn OAuthRepository>, u8) -> F) -> Vec<T>
 where
     T: Send + 'static,
@@ -60,7 +60,7 @@ async fn of_concurrent_sign_ins_one_account_comes_and_the_others_leave_nothing(s
         .await;
         assert!(accounts.iter().all(|account| *account == accounts[0]), "{accounts:?}");
         assert_eq!(store.oauth.account_of(&jane, &account(250)).await.unwrap(), accounts[0]);
-        // An account that does not exist is one that nothing can be linked to.
+        // Nothing can be linked to an account that does not exist.
         for n in 1..=8 {
             let outcome = store.oauth.link(&identity("github", &format!("{round} {n}")), &newcomer(n)).await;
             assert_eq!(outcome.is_ok(), newcomer(n) == accounts[0], "{n}: {outcome:?}");
@@ -95,7 +95,8 @@ async fn of_concurrent_links_one_account_gets_the_identity(store: &Store) {
     assert_eq!(store.oauth.account_of(&identity("google", "jane"), &account(9)).await.unwrap(), *owner);
 }
 
-/// Eight holders want the lease at once, `now` being `at(seconds)`; one gets it, and the others hear until when it has it.
+/// Eight holders request the lease at once, `now` being `at(seconds)`; one gets it, and the others learn until when it
+/// is held.
 async fn assert_one_gets_the_lease(store: &Store, grant: &Grant, seconds: i64) {
     let until = move |n: u8| at(seconds + i64::from(n));
     let outcomes =
@@ -109,7 +110,7 @@ async fn assert_one_gets_the_lease(store: &Store, grant: &Grant, seconds: i64) {
     let [winner] = winners.as_slice() else { panic!("{outcomes:?}") };
     let held = LeaseOutcome::Held { until: until(*winner) };
     assert_eq!(outcomes.iter().filter(|(_, outcome)| *outcome == held).count(), 7, "{outcomes:?}");
-    // It is the winner's indeed.
+    // It is really the winner's.
     for n in 1..=8 {
         let renewed = store.oauth.renew_lease(&lease(n, until(n)), at(seconds)).await.unwrap();
         assert_eq!(renewed, n == *winner, "{n}: {outcomes:?}");
@@ -128,7 +129,7 @@ async fn of_concurrent_wishes_for_a_lease_that_ended_one_gets_it(store: &Store) 
     }
 }
 
-/// Each waits for its turn and counts in the grant what it read there: a count that was lost is a lease held twice.
+/// Each waits for the lease and increments a count in the grant: a lost increment is a lease held twice.
 async fn a_lease_that_is_passed_on_all_the_time_is_never_held_twice(store: &Store) {
     let first = Grant { sealed_tokens: vec![0], ..granted(store).await };
     put(&*store.oauth, &first).await.unwrap();

@@ -1,4 +1,4 @@
--- What the scripts share. A script runs as a whole: nobody sees the half of it, and nobody comes in between.
+-- Functions that the scripts share. A script runs as a whole: no other command sees half of it or runs in between.
 local prefix = ARGV[1]
 
 local function session_key(digest) return prefix .. 'session:' .. digest end
@@ -7,7 +7,7 @@ local function account_key(account) return prefix .. 'account:' .. account end
 local function login_key(state) return prefix .. 'login:' .. state end
 local ends = prefix .. 'ends'
 
--- Keeps a key at least until then. Two sessions of one account share a key: the longer one decides.
+-- Keeps a key at least until then. The sessions of one account share a key: the longest one decides.
 local function keep_until(key, at_ms)
   local time = redis.call('TIME')
   local left = redis.call('PTTL', key)
@@ -24,7 +24,7 @@ local function row(digest)
   return { digest, unpack(fields) }
 end
 
--- Takes a session away with all that leads to it.
+-- Deletes a session with all keys that lead to it.
 local function remove(digest, id, account)
   redis.call('DEL', session_key(digest), id_key(id))
   redis.call('ZREM', account_key(account), digest)

@@ -1,4 +1,4 @@
--- now, at most: how many sessions and states were forgotten
+-- now, at most: how many sessions and states were deleted
 local due = redis.call('ZRANGEBYSCORE', ends, '-inf', ARGV[2], 'LIMIT', 0, ARGV[3])
 for _, member in ipairs(due) do
   local name = string.sub(member, 2)

@@ -6,7 +6,7 @@ for _, digest in ipairs(redis.call('ZREVRANGE', account_key(ARGV[2]), 0, -1)) do
   if one then
     found[#found + 1] = one
   else
-    -- Its key ended by itself.
+    -- Its key has expired.
     redis.call('ZREM', account_key(ARGV[2]), digest)
   end
 end

@@ -1,4 +1,4 @@
--- digest, kept until (ms), id, account, used_at, idle_until: whether it was there, not over, and shorter
+-- digest, kept until (ms), id, account, used_at, idle_until: whether it existed, was live, and ended sooner
 local digest, at_ms, id, account, used_at, idle_until = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local held = tonumber(redis.call('HGET', session_key(digest), 'idle_until') or nil)
 if not held or held <= tonumber(used_at) or tonumber(idle_until) <= held then return 0 end

@@ -1,4 +1,4 @@
--- state, kept until (ms), void from then on: whether it was the first time
+-- state, kept until (ms), expiry: whether it was the first time
 local state = ARGV[2]
 if redis.call('SETNX', login_key(state), '') == 0 then return 0 end
 redis.call('PEXPIREAT', login_key(state), ARGV[3])

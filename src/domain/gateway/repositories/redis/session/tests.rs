@@ -1,4 +1,4 @@
-//! What a Redis owes besides what every store of sessions does.
+//! Additional contract of a Redis, besides that of every store of sessions.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ impl Scene {
         keys
     }
 
-    /// How long a key lives on.
+    /// The remaining lifetime of a key.
     async fn left(&self, key: &str) -> Duration {
         let left: i64 = self.ask("PTTL", key, &[]).await;
         Duration::from_millis(u64::try_from(left).unwrap_or_else(|_| panic!("{key} does not end by itself: {left}")))
@@ -47,7 +47,7 @@ impl Scene {
 }
 
 fn now() -> DateTime<Utc> {
-    #[expect(clippy::disallowed_methods, reason = "Redis has a clock of its own, and that is the wall's")]
+    #[expect(clippy::disallowed_methods, reason = "Redis uses the wall clock")]
     kept(Utc::now())
 }
 
@@ -80,7 +80,7 @@ async fn it_forgets_by_itself_and_never_too_early() {
         let left = scene.left(key).await;
         assert!(left > MARGIN + minutes(14) && left <= MARGIN + minutes(15), "{key}: {left:?}");
     }
-    // An account's key ends with the last of its sessions.
+    // An account's key expires with the last of its sessions.
     let short =
         Session { idle_until: now() + TimeDelta::minutes(1), ..self::session(2, &SessionSecret::from_random([2; 32])) };
     scene.sessions.open(&short).await.unwrap();
@@ -92,7 +92,7 @@ async fn it_forgets_by_itself_and_never_too_early() {
 
 #[tokio::test]
 #[cfg_attr(not(feature = "redis-tests"), ignore = "scripts/test runs it")]
-async fn what_ended_by_itself_leaves_nothing_that_disturbs() {
+async fn expired_keys_leave_nothing_that_disturbs() {
     let scene = Scene::new().await;
     let [one, two] = [1, 2].map(|n| session(n, &SessionSecret::from_random([n; 32])));
     for session in [&one, &two] {
@@ -110,7 +110,7 @@ async fn what_ended_by_itself_leaves_nothing_that_disturbs() {
 
 #[tokio::test]
 #[cfg_attr(not(feature = "redis-tests"), ignore = "scripts/test runs it")]
-async fn more_than_a_batch_is_forgotten_to_the_last() {
+async fn more_than_a_batch_is_deleted_to_the_last() {
     let scene = Scene::new().await;
     let soon = now() + TimeDelta::minutes(1);
     for n in 0..=BATCH {
@@ -135,7 +135,7 @@ async fn it_holds_digests_and_no_secret() {
 
 #[tokio::test]
 #[cfg_attr(not(feature = "redis-tests"), ignore = "scripts/test runs it")]
-async fn what_is_no_session_is_corrupt() {
+async fn an_invalid_session_is_corrupt() {
     let scene = Scene::new().await;
     let session = session(1, &SessionSecret::from_random([1; 32]));
     let key = format!("session:{}", hex(&session.digest));
@@ -152,7 +152,7 @@ async fn what_is_no_session_is_corrupt() {
 /// As after a restart of the server.
 #[tokio::test]
 #[cfg_attr(not(feature = "redis-tests"), ignore = "scripts/test runs it")]
-async fn a_connection_that_broke_unseen_is_replaced() {
+async fn a_connection_that_broke_unnoticed_is_replaced() {
     let scene = Scene::new().await;
     let session = session(1, &SessionSecret::from_random([1; 32]));
     scene.sessions.open(&session).await.unwrap();
@@ -171,9 +171,9 @@ async fn assert_unavailable_soon(url: &str) {
 }
 
 #[tokio::test]
-async fn nobody_there_is_unavailable_soon_and_says_no_secret() {
+async fn an_unreachable_redis_is_unavailable_soon_and_no_secret_is_revealed() {
     assert_unavailable_soon("redis://someone:hidden@127.0.0.1:1/").await;
-    // An address that swallows everything.
+    // An address that accepts connections and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     assert_unavailable_soon(&format!("redis://:hidden@{}/", silent.local_addr().unwrap())).await;
     for bad in ["", "hidden", "http://hidden/", "redis://u:hidden@[::/"] {

@@ -1,4 +1,4 @@
-//! Taking one identity from the account that has it, or the account with it.
+//! Removing one identity from its account, or the account with it.
 
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, Select};
 
@@ -31,8 +31,8 @@ pub(super) async fn erase(
         return Ok(ErasureOutcome::Unknown);
     };
     let account = known.account_id.into();
-    // Locked before the rest is looked at. The identity may have gone meanwhile, and never to another account: one that comes
-    // back is new.
+    // Locked before the rest is read. The identity may be gone in the meantime, but never belongs to another account:
+    // one that comes back is new.
     if !lock(transaction, account).await? {
         return Ok(ErasureOutcome::Unknown);
     }
@@ -61,7 +61,7 @@ pub(super) async fn erase(
         account_identities::Entity::delete_by_id(key()).exec(transaction).await?;
         return Ok(ErasureOutcome::Erased(account, readable(taken)));
     }
-    // Takes the identity along.
+    // Deletes the identity with it.
     accounts::Entity::delete_by_id(known.account_id).exec(transaction).await?;
     let ending = AccountEnding { id: *ending, account, keep: None, removes: true, begun_at: *now };
     let row = account_endings::ActiveModel::from(&ending);

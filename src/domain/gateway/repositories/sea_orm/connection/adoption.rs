@@ -1,15 +1,16 @@
-//! Tables that a gateway made before it had a schema of its own: they are in `public`, among those of other services, and move.
+//! Moves tables that a gateway created in `public`, among those of other services, before it had its own schema.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
 use super::quoting::quoted;
 use migration::{Migrator, MigratorTrait};
 
-/// Where they were.
+/// The schema that they were in.
 const BEFORE: &str = "public";
 
-/// Moves the tables of the migrations that are recorded in `public`, with the record, unless the schema has a record already. The
-/// rest of `public` is others': a table there that we have not made yet, and the migrations of other services that use SeaORM.
+/// Moves the tables of the migrations that are recorded in `public`, with the record, unless the schema has a record
+/// already. The rest of `public` belongs to others: a table there that we have not created yet, and the migrations of
+/// other services that use SeaORM.
 pub(super) async fn adopt(transaction: &impl ConnectionTrait, schema: &str) -> Result<(), DbErr> {
     let has_record = async |schema: &str| {
         let record = format!("{}.seaql_migrations", quoted(schema));

@@ -1,6 +1,7 @@
-//! What is particular to PostgreSQL. It may be shared with other services, and be behind a pooler that gives every transaction
-//! another connection (`PgBouncer`'s transaction mode, as most hosted databases have it). So everything happens in transactions:
-//! what is set is set for one transaction alone (`SET LOCAL`), and statements have no name that would outlive it.
+//! Rules for PostgreSQL. It may be shared with other services, and be behind a pooler that gives every transaction
+//! another connection (`PgBouncer`'s transaction mode, as most hosted databases have it). So every statement is in a
+//! transaction: settings hold for one transaction only (`SET LOCAL`), and statements have no name that would outlive
+//! it.
 
 use std::{fmt, io, str::FromStr, sync::Arc};
 
@@ -20,16 +21,16 @@ use super::{ACQUIRE_TIMEOUT, ConnectError, adoption, quoting::quoted};
 use crate::domain::gateway::repositories::RepositoryError;
 use migration::{Migrator, MigratorTrait};
 
-/// Enough for the control plane, and few enough that ten replicas fit into PostgreSQL's 100.
+/// Enough for the control plane, and few enough for ten replicas within PostgreSQL's 100.
 const MAX_CONNECTIONS: u32 = 8;
 
-/// Any number: the name of the lock that migrating replicas queue for.
+/// The lock that migrating replicas queue for; its number is arbitrary.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(6129022511)";
 
-/// The classes of SQLSTATE that waiting does not change: what the server was told about who asks is wrong.
+/// The classes of SQLSTATE that waiting does not change: the credentials are wrong.
 const REFUSALS: [&str; 1] = ["28"];
 
-/// Connections to the database, and how each transaction begins.
+/// Connections to the database, and the beginning of each transaction.
 #[derive(Clone)]
 pub(super) struct Pool {
     connections: PgPool,
@@ -48,9 +49,9 @@ impl fmt::Debug for Pool {
 #[derive(Debug)]
 pub(crate) struct Transaction(Mutex<sqlx::Transaction<'static, Postgres>>);
 
-/// How a transaction begins, in one message. The adapters lock a row and then read what the lock protects: that needs READ
-/// COMMITTED. A statement that waits for a lock gives up, and a replica that vanished in the middle of a transaction does not
-/// keep its locks. No other schema is looked into.
+/// The beginning of a transaction, in one message. The adapters lock a row and then read what the lock protects: that
+/// needs READ COMMITTED. A statement that waits for a lock gives up after a while, and a replica that vanished in the
+/// middle of a transaction does not keep its locks. Only this schema is searched.
 fn beginning(schema: &str, statement_timeout: &str) -> String {
     format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL search_path = {}; SET LOCAL statement_timeout = '{statement_timeout}'; \
@@ -64,7 +65,7 @@ impl Pool {
         let options = PgConnectOptions::from_str(url)
             .map_err(|_| ConnectError::Refused("the database URL cannot be read".to_owned()))?
             .disable_statement_logging();
-        // The pool would try until its time is over, and then tell nothing but that.
+        // The pool would retry until its time is over, and then report only that.
         let first = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect());
         match first.await {
             Ok(Ok(connection)) => drop(connection.close().await),
@@ -99,8 +100,8 @@ impl Pool {
         transaction.commit().await
     }
 
-    /// Brings the tables up to date, over a connection of its own: the migrations' statements have names, which nobody may find
-    /// on it afterwards.
+    /// Brings the tables up to date, over a separate connection: the migrations' statements have names, which must not
+    /// stay on a pooled one.
     pub(super) async fn migrate(&self) -> Result<(), RepositoryError> {
         if self.connections.is_closed() {
             return Err(RepositoryError::Unavailable("the connections are closed".to_owned()));
@@ -115,7 +116,7 @@ impl Pool {
 
     async fn migrate_over(&self, db: &DatabaseConnection) -> Result<(), RepositoryError> {
         let transaction = db.begin().await?;
-        // However long the one that migrates takes.
+        // However long the migrating replica takes.
         let setting = beginning(&self.schema, "0").replacen("BEGIN", "SET TRANSACTION", 1);
         transaction.execute_unprepared(&setting).await?;
         transaction.execute_unprepared(MIGRATION_LOCK).await?;
@@ -154,7 +155,8 @@ impl Pool {
     }
 }
 
-/// Behind a pooler a server's connection may hold named statements of another client that went away, and would keep ours.
+/// Behind a pooler a server's connection may hold named statements of another client that went away, and would keep
+/// ours.
 const FORGET_NAMES: &str = "DO $$ DECLARE known record; BEGIN
     FOR known IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE name LIKE 'sqlx_s_%' LOOP
         EXECUTE 'DEALLOCATE ' || pg_catalog.quote_ident(known.name);
@@ -209,7 +211,7 @@ fn query_error(error: sqlx::Error) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
 }
 
-/// Where a URL leads, without its secrets.
+/// The address in a URL, without its secrets.
 pub(super) fn address(url: &str) -> String {
     PgConnectOptions::from_str(url).map_or_else(|_| "the database".to_owned(), |options| named(&options))
 }
@@ -237,7 +239,7 @@ fn connect_error(options: &PgConnectOptions, error: &sqlx::Error) -> ConnectErro
     }
 }
 
-/// In the words of the operating system, without its number.
+/// The operating system's error text, without its number.
 fn cause(error: &io::Error) -> String {
     let said = error.to_string();
     said.split(" (os error").next().unwrap_or(&said).to_lowercase()

@@ -1,6 +1,6 @@
-//! Names in statements.
+//! Quotes names in statements.
 
-/// An identifier, whatever is in it.
+/// Quotes an identifier, whatever characters it contains.
 pub(super) fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }

@@ -1,4 +1,4 @@
-//! What is particular to SQLite.
+//! Rules for SQLite.
 
 use std::{
     fs::{DirBuilder, OpenOptions, Permissions, set_permissions},
@@ -16,13 +16,13 @@ use tokio::time::{Instant, sleep};
 /// How long to wait for another process that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How often to look again where SQLite itself does not wait.
+/// The interval of retries where SQLite itself does not wait.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
-/// One connection, used in turn: SQLite has one writer anyway, and the pool's queue is fair where SQLite's waiting is not.
-/// It is kept for good, because a database in memory lives as long as its connection. `synchronous = FULL` syncs the
-/// write-ahead log at every commit: what was acknowledged survives a power loss. `secure_delete` overwrites what is deleted:
-/// an account that ended is in no free page of the file.
+/// One connection, used in turn: SQLite has one writer anyway, and the pool's queue is fair while SQLite's waiting is
+/// not. It is never closed, because a database in memory lives as long as its connection. `synchronous = FULL` syncs
+/// the write-ahead log at every commit: acknowledged data survives a power loss. `secure_delete` overwrites deleted
+/// data: a deleted account is in no free page of the file.
 pub(super) async fn open(mut options: ConnectOptions) -> Result<DatabaseConnection, DbErr> {
     let has_file = has_file(options.get_url());
     options.max_connections(1).idle_timeout(None).max_lifetime(None).map_sqlx_sqlite_opts(move |sqlite| {
@@ -37,7 +37,7 @@ pub(super) async fn open(mut options: ConnectOptions) -> Result<DatabaseConnecti
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
     });
-    // Whoever opens a new file first turns it to WAL, and SQLite does not let others wait for that.
+    // The first process that opens a new file switches it to WAL, and SQLite does not let others wait for that.
     let give_up_at = Instant::now() + BUSY_TIMEOUT;
     loop {
         match Database::connect(options.clone()).await {
@@ -47,16 +47,16 @@ pub(super) async fn open(mut options: ConnectOptions) -> Result<DatabaseConnecti
     }
 }
 
-/// Whether a database is kept in a file.
+/// Whether a database is stored in a file.
 fn has_file(url: &str) -> bool {
     let (path, options) = url.split_once('?').unwrap_or((url, ""));
     let path = path.trim_start_matches("sqlite:").trim_start_matches("//");
     !path.is_empty() && path != ":memory:" && !options.split('&').any(|option| option == "mode=memory")
 }
 
-/// Makes the file before SQLite does, for its owner alone: SQLite would make it readable for everybody, and gives the files
-/// beside it (`-wal`, `-shm`, `-journal`) the mode that it has. One that is there already is made private, with its folder if
-/// that has to be made. What cannot be done, opening the file says.
+/// Creates the file before SQLite does, private to its owner: SQLite would make it readable for all users, and gives
+/// the files beside it (`-wal`, `-shm`, `-journal`) its mode. An existing file is made private, with its folder if that
+/// has to be created. Failures are left to opening the file.
 fn make_private(file: &Path) {
     if let Some(folder) = file.parent() {
         let _ = DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -72,7 +72,7 @@ fn make_private(file: &Path) {
     }
 }
 
-/// Whether the error is `SQLITE_BUSY`, in any of its kinds (the lower byte of an extended code).
+/// Whether the error is any kind of `SQLITE_BUSY` (the lower byte of an extended code).
 fn is_busy(error: &DbErr) -> bool {
     let DbErr::Conn(RuntimeErr::SqlxError(cause)) = error else { return false };
     let SqlxError::Database(cause) = &**cause else { return false };
@@ -87,7 +87,7 @@ mod tests {
     use crate::domain::gateway::repositories::sea_orm::connect;
 
     #[tokio::test]
-    async fn what_is_acknowledged_is_on_the_disk() {
+    async fn acknowledged_data_is_on_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let db = connect(&format!("sqlite:{}", folder.path().join("data/gateway.db").display()), "").await.unwrap();
         for (pragma, expected) in [("journal_mode", "wal"), ("synchronous", "2"), ("foreign_keys", "1")] {
@@ -111,12 +111,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_files_are_their_owners_alone() {
+    async fn the_files_are_private_to_their_owner() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let file = data.join("a b.db");
         let private = ["a b.db", "a b.db-shm", "a b.db-wal"].map(|name| (name.to_owned(), 0o600));
-        // Of a new database, however it is written, and of one that another version made.
+        // For a new database, however its URL is written, and for one that another version created.
         for url in [format!("sqlite://{}/a%20b.db?mode=rwc", data.display()), format!("sqlite:{}", file.display())] {
             let db = connect(&url, "").await.unwrap();
             db.execute_unprepared("CREATE TABLE IF NOT EXISTS things (name TEXT)").await.unwrap();
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_deleted_is_not_in_the_file_any_more() {
+    async fn deleted_data_is_not_in_the_file_any_more() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("gateway.db");
         let db = connect(&format!("sqlite:{}", file.display()), "").await.unwrap();

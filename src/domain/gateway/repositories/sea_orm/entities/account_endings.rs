@@ -1,4 +1,4 @@
-//! What is to end of accounts.
+//! Pending endings of accounts.
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;

@@ -1,4 +1,4 @@
-//! Who an account is at the providers.
+//! The identities of accounts at the providers.
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;

@@ -1,4 +1,4 @@
-//! Machine clients. Keys are kept as a JSON array of objects, each with the `alg` that its JWK is used for.
+//! Machine clients. Keys are stored as a JSON array of objects, each with the `alg` that its JWK is used for.
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
@@ -47,7 +47,7 @@ impl From<&Client> for ActiveModel {
     }
 }
 
-/// `secret_digest` and `keys` of a credential: one of them.
+/// `secret_digest` and `keys` of a credential: exactly one of them.
 pub fn columns(credential: &ClientCredential) -> (Option<Vec<u8>>, Option<String>) {
     match credential {
         ClientCredential::Secret(digest) => (Some(digest.as_bytes().to_vec()), None),

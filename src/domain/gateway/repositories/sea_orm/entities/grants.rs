@@ -26,7 +26,7 @@ pub struct Model {
     pub expires_at: Option<i64>,
     pub refreshable: bool,
     pub created_at: i64,
-    /// `None` if a gateway of the version before stored it, while both versions ran.
+    /// `None` if a gateway of the previous version stored it, while both versions ran.
     pub allowed_at: Option<i64>,
     pub updated_at: i64,
     pub lease_holder: Option<Uuid>,
@@ -39,7 +39,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl ActiveModel {
-    /// What a refresh changes; it gives the lease back.
+    /// The changes of a refresh; they release the lease.
     pub fn refreshed(grant: &Grant) -> Self {
         Self {
             status: Set(status_text(grant.status).to_owned()),
@@ -52,14 +52,14 @@ impl ActiveModel {
         }
     }
 
-    /// Nobody holds the lease.
+    /// A change that removes the lease.
     pub fn without_lease() -> Self {
         Self { lease_holder: Set(None), lease_until: Set(None), ..<Self as Default>::default() }
     }
 }
 
 impl From<&Grant> for ActiveModel {
-    /// The row of a grant whose lease nobody holds.
+    /// The row of a grant without a lease.
     fn from(grant: &Grant) -> Self {
         Self {
             id: Set(grant.id.as_uuid()),
@@ -97,7 +97,7 @@ pub fn allowed_at() -> Expr {
     Func::coalesce([Expr::col(Column::AllowedAt), Expr::col(Column::UpdatedAt)]).into()
 }
 
-/// A status as its column has it.
+/// A status in the form of its column.
 pub fn status_text(status: GrantStatus) -> &'static str {
     match status {
         GrantStatus::Active => "active",

@@ -1,4 +1,4 @@
-//! Attempts to sign in with a password that failed.
+//! Failed password attempts.
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
@@ -25,7 +25,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl ActiveModel {
-    /// The row of so many failures.
+    /// The row of these failures.
     pub fn new(key: &TokenDigest, failures: Failures) -> Self {
         Self {
             key: Set(key.as_bytes().to_vec()),

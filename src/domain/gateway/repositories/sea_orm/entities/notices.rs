@@ -1,4 +1,4 @@
-//! Notices of providers: due until they were applied, then known for a while without the person.
+//! Notices of providers: due until they were applied, then remembered for a while without the person.
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;

@@ -1,4 +1,4 @@
-//! Log-ins with passwords.
+//! Password logins.
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
@@ -25,7 +25,7 @@ pub struct Model {
     pub changed_at: i64,
 }
 
-/// SeaORM wants it; a hash does not print.
+/// SeaORM requires it; a hash does not print.
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("password_logins::Model(…)")

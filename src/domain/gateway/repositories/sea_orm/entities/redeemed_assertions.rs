@@ -1,4 +1,4 @@
-//! Assertions that clients have used.
+//! Used assertions of clients.
 
 use chrono::{DateTime, Utc};
 use sea_orm::ActiveValue::Set;
@@ -21,7 +21,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl ActiveModel {
-    /// The row of an assertion that is used up.
+    /// The row of a used assertion.
     pub fn new(assertion: &TokenDigest, expires_at: DateTime<Utc>) -> Self {
         Self { digest: Set(assertion.as_bytes().to_vec()), expires_at: Set(micros(expires_at)) }
     }

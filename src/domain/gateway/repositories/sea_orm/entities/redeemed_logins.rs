@@ -1,4 +1,4 @@
-//! Sign-ins that were finished.
+//! Finished sign-ins.
 
 use chrono::{DateTime, Utc};
 use sea_orm::ActiveValue::Set;
@@ -21,7 +21,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl ActiveModel {
-    /// The row of a state that is used up.
+    /// The row of a used state.
     pub fn new(state: &TokenDigest, expires_at: DateTime<Utc>) -> Self {
         Self { state: Set(state.as_bytes().to_vec()), expires_at: Set(micros(expires_at)) }
     }

@@ -46,7 +46,7 @@ impl Related<token_families::Entity> for Entity {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl ActiveModel {
-    /// The row of a token that was not used yet.
+    /// The row of an unused token.
     pub fn new(family: FamilyId, generation: i32, token: &NewRefreshToken) -> Self {
         Self {
             digest: Set(token.digest.as_bytes().to_vec()),
@@ -61,7 +61,7 @@ impl ActiveModel {
 }
 
 impl Model {
-    /// When it was used, and for which successor.
+    /// When it was used, and its successor.
     pub fn used(&self) -> Result<Option<(DateTime<Utc>, TokenDigest)>, RepositoryError> {
         match (self.consumed_at, &self.successor) {
             (Some(at), Some(successor)) => Ok(Some((time(at)?, digest(successor.clone())?))),

@@ -1,4 +1,4 @@
-//! The last place given out on the deny-list: one row.
+//! The last position given out on the deny-list: one row.
 
 use sea_orm::entity::prelude::*;
 

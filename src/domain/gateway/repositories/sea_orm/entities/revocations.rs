@@ -25,7 +25,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl ActiveModel {
-    /// The row of an entry at its place.
+    /// The row of an entry at its position.
     pub fn new(revocation: &Revocation, place: i64) -> Self {
         Self { id: Set(revocation.id.as_uuid()), place: Set(place), expires_at: Set(micros(revocation.expires_at)) }
     }

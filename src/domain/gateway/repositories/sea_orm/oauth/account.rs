@@ -1,4 +1,5 @@
-//! Who is who. The identity's primary key decides whose it is; whoever finds it taken leaves nothing behind.
+//! Accounts and identities. The identity's primary key decides its account; a writer that finds it taken leaves nothing
+//! behind.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
@@ -30,13 +31,13 @@ pub(super) async fn of(
         return Ok(account);
     }
     match admit(db, identity, newcomer).await {
-        // Another was faster; if not, it is the newcomer's id that is taken.
+        // Another was faster; otherwise the newcomer's id is taken.
         Err(RepositoryError::Conflict) => known(db, identity).await?.ok_or(RepositoryError::Conflict),
         outcome => outcome,
     }
 }
 
-/// The account of an identity that we have met, whose e-mail and name are then what `identity` says, if it says a name.
+/// The account of a known identity. Its e-mail becomes that of `identity`, and so does its name if `identity` has one.
 async fn known(db: &Connection, identity: &ProviderIdentity) -> Result<Option<Account>, RepositoryError> {
     use account_identities::Column;
     let transaction = begin(db).await?;
@@ -102,20 +103,20 @@ pub(in crate::domain::gateway::repositories::sea_orm) async fn identities(
     use account_identities::Column;
     let rows = account_identities::Entity::find().filter(Column::AccountId.eq(account.as_uuid())).all(db).await?;
     let identities = rows.into_iter().map(ProviderIdentity::try_from).collect::<Result<Vec<_>, _>>();
-    // Not sorted by the database: PostgreSQL's order is that of its locale.
+    // Not sorted by the database: PostgreSQL sorts by its locale.
     identities.map(|mut identities| {
         identities.sort_by(|one, other| (&one.provider, &one.subject).cmp(&(&other.provider, &other.subject)));
         identities
     })
 }
 
-/// Stores an identity, unless it is there already.
+/// Inserts an identity, unless it exists already.
 async fn insert(db: &impl ConnectionTrait, identity: &ProviderIdentity, account: AccountId) -> Result<bool, DbErr> {
     use account_identities::Column;
     let mut unless_there = OnConflict::columns([Column::Provider, Column::Subject]);
     unless_there.do_nothing();
     let row = account_identities::ActiveModel::new(identity, account);
-    // Not `on_conflict_do_nothing_on`: it says `Inserted` where nothing was.
+    // Not `on_conflict_do_nothing_on`: it returns `Inserted` where nothing was inserted.
     let inserted = account_identities::Entity::insert(row).on_conflict(unless_there).exec_without_returning(db).await?;
     Ok(inserted == 1)
 }

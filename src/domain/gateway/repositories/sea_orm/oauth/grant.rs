@@ -25,7 +25,7 @@ use crate::domain::gateway::{
 };
 
 pub(super) async fn put(db: &Connection, grant: &Grant) -> Result<Grant, RepositoryError> {
-    // The row comes back before SQLite has committed: an error of the commit would be lost without the transaction.
+    // The row is returned before SQLite has committed: without the transaction, an error of the commit would be lost.
     let transaction = begin(db).await?;
     demand_identity(&transaction, grant).await?;
     let row = grants::Entity::insert(ActiveModel::from(grant))
@@ -57,7 +57,7 @@ pub(super) async fn put_unless_renewable(db: &Connection, grant: &Grant) -> Resu
     Ok(if stored == 1 { PutOutcome::Stored(grant) } else { PutOutcome::Renewable(grant) })
 }
 
-/// The grant that is there keeps its id and when it was made, and loses its lease.
+/// The existing grant keeps its id and creation time, and loses its lease.
 fn take_over() -> OnConflict {
     let mut take_over = OnConflict::columns([Column::AccountId, Column::Provider, Column::ProviderSubject]);
     take_over.update_columns([
@@ -73,8 +73,8 @@ fn take_over() -> OnConflict {
     take_over
 }
 
-/// That the account is there and has the identity. It is locked: a write that ends the account, or takes the identity from it, happens
-/// before this or after the transaction.
+/// Checks that the account exists and has the identity. It is locked: a write that deletes the account, or removes the
+/// identity from it, happens before this or after the transaction.
 async fn demand_identity(transaction: &impl ConnectionTrait, grant: &Grant) -> Result<(), RepositoryError> {
     let account = accounts::Entity::find_by_id(grant.account.as_uuid()).lock_shared().one(transaction).await?;
     let identity = (grant.provider.to_string(), grant.provider_subject.clone());
@@ -108,13 +108,13 @@ pub(super) async fn list(
     rows.into_iter().map(Grant::try_from).collect()
 }
 
-/// Compares (time, id) as one, which both databases look up in an index.
+/// Compares (time, id) as a pair, which both databases look up in an index.
 fn behind(cursor: GrantCursor) -> Expr {
     Expr::tuple([Expr::col(Column::CreatedAt), Expr::col(Column::Id)])
         .lt(Expr::tuple([Expr::value(micros(cursor.created_at)), Expr::value(cursor.id.as_uuid())]))
 }
 
-/// As `behind`, the other way.
+/// Like `behind`, in the opposite direction.
 fn expiring_behind(cursor: ExpiryCursor) -> Expr {
     Expr::tuple([Expr::col(Column::ExpiresAt), Expr::col(Column::Id)])
         .gt(Expr::tuple([Expr::value(micros(cursor.expires_at)), Expr::value(cursor.id.as_uuid())]))

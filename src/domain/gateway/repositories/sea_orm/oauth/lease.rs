@@ -1,4 +1,4 @@
-//! The lease to refresh a grant. Every step is one conditional write: whether it changed the row is the answer.
+//! The lease to refresh a grant. Every step is one conditional write: its result is whether it changed the row.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, UpdateMany, sea_query::Expr};
@@ -39,7 +39,7 @@ pub(super) async fn acquire(
         if let Some(until) = row.lease_until.filter(|until| micros(now) < *until) {
             return Ok(LeaseOutcome::Held { until: time(until)? });
         }
-        // It was given back between the two looks.
+        // It was released between the two queries.
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn release(db: &Connection, lease: &RefreshLease) -> Result<(),
     Ok(())
 }
 
-/// A change of the grant if nobody but this holder has its lease, ended or not.
+/// An update of the grant on condition that this holder has its lease, ended or not.
 fn held(lease: &RefreshLease) -> UpdateMany<grants::Entity> {
     grants::Entity::update_many()
         .filter(Column::Id.eq(lease.grant.as_uuid()))

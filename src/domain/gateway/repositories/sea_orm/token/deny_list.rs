@@ -1,4 +1,5 @@
-//! The deny-list. Places become visible in their order, because whoever takes one locks the counter until it commits.
+//! The deny-list. Positions become visible in order, because a writer that takes one locks the counter until it
+//! commits.
 
 use sea_orm::{
     ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -16,11 +17,12 @@ use crate::domain::gateway::{
     },
 };
 
-/// Rows in one statement: of three values each, well below what SQLite (32,766) and PostgreSQL (65,535) take.
+/// Rows in one statement: with three values each, well below the limits of SQLite (32,766) and PostgreSQL (65,535).
 const ROWS: usize = 5_000;
 
-/// Adds entries whose id is not on the list, in their order: one step of the counter for all of them, and few statements, so
-/// that nobody waits long for the counter. A place that is then not needed stays empty, which no reader minds.
+/// Adds entries whose id is not on the list, in their order: one step of the counter for all of them, and few
+/// statements, so that other writers do not wait long for the counter. An unneeded position stays empty, which no
+/// reader minds.
 pub(super) async fn add(transaction: &Transaction, entries: &[Revocation]) -> Result<(), RepositoryError> {
     if entries.is_empty() {
         return Ok(());
@@ -38,7 +40,7 @@ pub(super) async fn add(transaction: &Transaction, entries: &[Revocation]) -> Re
     Ok(())
 }
 
-/// Takes so many places, and gives the first of them.
+/// Takes `count` positions, and returns the first of them.
 async fn take_places(transaction: &Transaction, count: usize) -> Result<i64, RepositoryError> {
     use revocation_cursor::Column;
     let count = i64::try_from(count).map_err(|_| corrupt("a number of revocations"))?;

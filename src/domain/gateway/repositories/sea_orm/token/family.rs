@@ -1,5 +1,5 @@
-//! What happens to a family: rotation and revocation. Both lock the family's row first (SQLite: the whole file, in
-//! `begin`), so that they happen one after the other and a revocation never misses a successor.
+//! Rotation and revocation of families. Both lock the family's row first (SQLite: the whole file, in `begin`), so that
+//! they happen one after the other and a revocation never misses a successor.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
@@ -35,7 +35,7 @@ pub(super) async fn rotate(transaction: &Transaction, rotation: &Rotation) -> Re
     if family.revoked_at.is_some() {
         return Ok(RotationOutcome::Revoked);
     }
-    // Another rotation may have forgotten it before the family was locked.
+    // Another rotation may have deleted it before the family was locked.
     let Some(presented) = find(transaction, &rotation.presented).await? else {
         return Ok(RotationOutcome::Unknown);
     };
@@ -85,12 +85,13 @@ pub(super) async fn revoke(
     }
 }
 
-/// Families that end in one transaction. Others wait for the counter of the deny-list meanwhile: some ten milliseconds, though
-/// each family may have hundreds of used refresh tokens that go with it.
+/// Families that end in one transaction. Others wait for the counter of the deny-list meanwhile: some ten milliseconds,
+/// though each family may have hundreds of used refresh tokens that are deleted with it.
 const BATCH: u64 = 200;
 
-/// Ends some families of a subject; none if there is none left. They are locked in the order of their ids, so that two that do
-/// so at once do not wait for each other, and before the counter of places is: whoever waits for that waits for no family.
+/// Ends some families of a subject; returns nothing if none is left. They are locked in the order of their ids, so that
+/// two concurrent calls do not wait for each other, and before the counter of positions: a transaction that waits for
+/// the counter waits for no family.
 pub(super) async fn end_some_of(transaction: &Transaction, subject: &str) -> Result<Vec<Revocation>, RepositoryError> {
     use token_families::Column;
     let meant =
@@ -98,8 +99,8 @@ pub(super) async fn end_some_of(transaction: &Transaction, subject: &str) -> Res
     forget_families(transaction, meant.lock_exclusive()).await
 }
 
-/// Ends the oldest families beyond the newest `kept` of those that were opened for the same session, or without one for the
-/// same subject by the same client. A family that somebody else works on is left for the next time.
+/// Ends the oldest families beyond the newest `kept` of those that were opened for the same session, or without one for
+/// the same subject by the same client. A family that another transaction has locked is left for the next time.
 pub(super) async fn end_oldest_beside(
     transaction: &Transaction,
     family: &TokenFamily,
@@ -120,13 +121,13 @@ pub(super) async fn end_oldest_beside(
     forget_families(transaction, alike.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)).await
 }
 
-/// Puts these families on the deny-list and forgets them, with their refresh tokens.
+/// Puts these families on the deny-list and deletes them, with their refresh tokens.
 async fn forget_families(
     transaction: &Transaction,
     meant: Select<token_families::Entity>,
 ) -> Result<Vec<Revocation>, RepositoryError> {
     use token_families::Column;
-    // Only what a revocation wants of it: a family that is no model must not outlive its account.
+    // Reads only the columns that a revocation needs: an invalid family must not outlive its account.
     let rows: Vec<(Uuid, i64)> =
         meant.select_only().columns([Column::Id, Column::AccessExpiresAt]).into_tuple().all(transaction).await?;
     if rows.is_empty() {
@@ -144,7 +145,7 @@ async fn forget_families(
     Ok(revocations)
 }
 
-/// Revokes some of the families that are meant and were not revoked before; none if there is none left. Locked as in
+/// Revokes some of the matching families that were not revoked before; returns nothing if none is left. Locked as in
 /// [`end_some_of`].
 pub(super) async fn revoke_some(
     transaction: &Transaction,
@@ -211,7 +212,7 @@ async fn lock_family_of(
         .await?)
 }
 
-/// Uses the presented token up. Whether it still could be is decided by the write itself.
+/// Uses the presented token up. The write itself decides whether it still could be used.
 async fn consume(transaction: &Transaction, rotation: &Rotation) -> Result<bool, RepositoryError> {
     use refresh_tokens::Column;
     let now = micros(rotation.now);
@@ -233,7 +234,8 @@ async fn find(
     Ok(refresh_tokens::Entity::find_by_id(*token.as_bytes()).one(transaction).await?)
 }
 
-/// Forgets used tokens of a family that nobody needs: those that have expired, and those that can be told by one that is kept.
+/// Deletes used tokens of a family that are not needed: those that have expired, and those that can be recognised by a
+/// stored one.
 async fn forget_used(
     transaction: &Transaction,
     family: FamilyId,
@@ -253,7 +255,7 @@ async fn forget_used(
     Ok(())
 }
 
-/// Notes that the family has a new access token, and until when anything of it can matter.
+/// Records that the family has a new access token, and until when anything of it can matter.
 async fn note_expiry(
     transaction: &Transaction,
     family: &TokenFamily,
@@ -269,8 +271,8 @@ async fn note_expiry(
     Ok(())
 }
 
-/// Stores that these families are revoked, which are locked and were not before, and puts those that may have a live access
-/// token on the deny-list.
+/// Stores the revocation of these families, which are locked and were not revoked before, and puts those that may have
+/// a live access token on the deny-list.
 async fn end(transaction: &Transaction, revoked: &[TokenFamily], now: DateTime<Utc>) -> Result<(), RepositoryError> {
     use token_families::Column;
     if revoked.is_empty() {

@@ -1,4 +1,4 @@
-//! Another password, or a first one.
+//! Changing a password, or setting a first one.
 
 use super::*;
 
@@ -35,7 +35,7 @@ async fn a_new_password_ends_every_other_session_and_every_token() {
 }
 
 #[tokio::test]
-async fn control_takes_the_password() {
+async fn control_requires_the_password() {
     let scene = Scene::new().await;
     let new = scene.sign_up("jane@example.com").await;
     let outcome = scene.control(&new.session, None).await;
@@ -44,7 +44,7 @@ async fn control_takes_the_password() {
         let outcome = scene.control(&new.session, Some("wrong")).await;
         assert!(matches!(outcome, Err(ControlError::WrongPassword)), "{outcome:?}");
     }
-    // A stolen session is no way around the delay.
+    // A stolen session does not avoid the delay.
     let outcome = scene.control(&new.session, Some(PASSWORD)).await;
     assert!(matches!(outcome, Err(ControlError::TooMany(_))), "{outcome:?}");
     scene.bench.clock.pass(TimeDelta::seconds(1));
@@ -52,7 +52,7 @@ async fn control_takes_the_password() {
 }
 
 #[tokio::test]
-async fn the_email_stays_what_it_was() {
+async fn a_password_change_keeps_the_email() {
     let scene = Scene::new().await;
     let new = scene.sign_up("jane@example.com").await;
     let control = scene.control(&new.session, Some(PASSWORD)).await.unwrap();
@@ -63,7 +63,7 @@ async fn the_email_stays_what_it_was() {
 }
 
 #[tokio::test]
-async fn a_first_password_takes_an_email() {
+async fn a_first_password_requires_an_email() {
     let scene = Scene::new().await;
     let account = scene.at("one", "jane").await;
     let session = scene.sessions.open(account, Browser::default()).await.unwrap();
@@ -84,7 +84,7 @@ async fn a_first_password_takes_an_email() {
 }
 
 #[tokio::test]
-async fn whether_an_email_is_taken_is_counted_however_it_is_asked_and_a_refusal_costs_no_hash() {
+async fn email_enquiries_are_counted_in_every_way_and_a_refusal_costs_no_hash() {
     let scene = Scene::new().await;
     scene.sign_up("taken@example.com").await;
     let account = scene.at("one", "jane").await;
@@ -102,7 +102,7 @@ async fn whether_an_email_is_taken_is_counted_however_it_is_asked_and_a_refusal_
         };
         assert!(is_taken, "{n}");
     }
-    // Now even one that is free.
+    // Now even a free one is refused.
     let control = scene.control(&session, None).await.unwrap();
     let outcome = scene.accounts.change_password(control, change(Some("free@example.com")), home).await;
     assert!(matches!(outcome, Err(PasswordError::TooMany(_))), "{outcome:?}");
@@ -110,14 +110,14 @@ async fn whether_an_email_is_taken_is_counted_however_it_is_asked_and_a_refusal_
     let outcome = scene.accounts.sign_up(wish, from(HOME)).await;
     assert!(matches!(outcome, Err(SignUpError::TooMany(_))), "{outcome:?}");
     assert_eq!(scene.hasher.hashed(), before, "nothing of this was hashed");
-    // Somebody elsewhere is not concerned.
+    // A client elsewhere is not affected.
     let control = scene.control(&session, None).await.unwrap();
     let elsewhere = Some("192.0.2.2".parse().unwrap());
     scene.accounts.change_password(control, change(Some("free@example.com")), elsewhere).await.unwrap();
 }
 
 #[tokio::test]
-async fn of_two_changes_at_once_one_counts() {
+async fn of_two_concurrent_changes_one_counts() {
     let scene = Scene::new().await;
     let new = scene.sign_up("jane@example.com").await;
     let accounts = scene.accounts.clone();
@@ -133,7 +133,7 @@ async fn of_two_changes_at_once_one_counts() {
 }
 
 #[tokio::test]
-async fn what_a_new_password_ends_ends_though_a_store_is_away() {
+async fn a_new_password_ends_sessions_and_tokens_even_if_a_store_is_away() {
     let scene = Scene::new().await;
     let new = scene.sign_up("jane@example.com").await;
     let account = new.profile.account.id;
@@ -153,7 +153,7 @@ async fn what_a_new_password_ends_ends_though_a_store_is_away() {
     assert!(!is_good().await);
     assert_eq!(scene.session(&other.session).await, None);
     assert!(scene.session(&new.session).await.is_some(), "the one that asked goes on");
-    // It is done once: who signs in now stays.
+    // The task is done once: a later sign-in stays.
     let again = scene.log_in("jane@example.com", NEW, Visitor::default()).await.unwrap();
     scene.bench.clock.pass(TimeDelta::hours(1));
     scene.accounts.finish_endings().await.unwrap();
@@ -161,7 +161,7 @@ async fn what_a_new_password_ends_ends_though_a_store_is_away() {
 }
 
 #[tokio::test]
-async fn a_change_that_is_refused_ends_nothing_later() {
+async fn a_refused_change_ends_nothing_later() {
     let scene = Scene::new().await;
     let account = scene.at("one", "jane").await;
     let session = scene.sessions.open(account, Browser::default()).await.unwrap();

@@ -1,9 +1,9 @@
-//! Taking a provider from an account, and ending one.
+//! Unlinking a provider from an account, and deleting an account.
 
 use super::*;
 
 impl Scene {
-    /// Somebody with a password, a session, tokens, and grants at both providers.
+    /// A person with a password, a session, tokens, and grants at both providers.
     async fn settled(&self) -> SignedIn {
         let new = self.sign_up("jane@example.com").await;
         for provider in ["one", "other"] {
@@ -22,7 +22,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn with_an_account_ends_everything_it_had() {
+async fn everything_ends_with_its_account() {
     let scene = Scene::new().await;
     let bystander = scene.at("one", "john").await;
     let new = scene.settled().await;
@@ -39,7 +39,7 @@ async fn with_an_account_ends_everything_it_had() {
     assert!(scene.log_in("jane@example.com", PASSWORD, Visitor::default()).await.is_err());
     let changes = scene.bench.recorder.grant_changes.lock().unwrap().clone();
     assert!(changes.iter().rev().take(2).all(|(changed, _)| *changed == account), "the data plane is told");
-    // Who was met by them before is a stranger, and the e-mail is free.
+    // A later sign-in with the identity makes a new account, and the e-mail is free.
     assert_ne!(scene.at("one", "jane").await, account);
     assert_ne!(scene.sign_up("jane@example.com").await.profile.account.id, account);
     assert_eq!(scene.at("one", "john").await, bystander);
@@ -58,7 +58,7 @@ async fn a_provider_that_is_down_does_not_keep_an_account() {
 }
 
 #[tokio::test]
-async fn without_a_password_the_session_is_enough_and_a_session_of_nobody_is_not() {
+async fn without_a_password_the_session_is_enough_and_one_without_an_account_is_not() {
     let scene = Scene::new().await;
     let account = scene.at("one", "john").await;
     let secret = scene.sessions.open(account, Browser::default()).await.unwrap();
@@ -71,7 +71,7 @@ async fn without_a_password_the_session_is_enough_and_a_session_of_nobody_is_not
 }
 
 #[tokio::test]
-async fn a_log_in_that_is_overtaken_by_the_end_of_the_account_opens_no_session() {
+async fn a_log_in_overtaken_by_the_end_of_the_account_opens_no_session() {
     let scene = Scene::new().await;
     let new = scene.settled().await;
     let (accounts, account) = (scene.accounts.clone(), new.profile.account.id);
@@ -85,7 +85,7 @@ async fn a_log_in_that_is_overtaken_by_the_end_of_the_account_opens_no_session()
 }
 
 #[tokio::test]
-async fn a_provider_is_taken_with_its_grants_unless_it_is_the_last_way_in() {
+async fn a_provider_is_unlinked_with_its_grants_unless_it_is_the_last_way_in() {
     let scene = Scene::new().await;
     let account = scene.at("one", "jane").await;
     let session = scene.sessions.open(account, Browser::default()).await.unwrap();
@@ -105,7 +105,7 @@ async fn a_provider_is_taken_with_its_grants_unless_it_is_the_last_way_in() {
     assert_eq!((taken.len(), scene.taken_back(), scene.grants().await), (1, [1, 0], 1));
     assert!(matches!(unlink("other").await, Err(UnlinkError::LastWayIn)));
     assert_ne!(scene.at("one", "jane").await, account, "it finds the account no more");
-    // A password is a way in, too.
+    // A password is a way to sign in, too.
     let change = PasswordChange { new: password(PASSWORD), email: Some(email("jane@example.com")) };
     let control = scene.control(&session, None).await.unwrap();
     scene.accounts.change_password(control, change, None).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_provider_is_taken_with_its_grants_unless_it_is_the_last_way_in() {
 }
 
 #[tokio::test]
-async fn an_end_that_was_broken_off_is_finished() {
+async fn an_interrupted_ending_is_finished() {
     let scene = Scene::new().await;
     let new = scene.sign_up("jane@example.com").await;
     let account = new.profile.account.id;

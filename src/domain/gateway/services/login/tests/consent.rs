@@ -1,17 +1,17 @@
-//! What one attempt asks the provider for, and the second attempt that follows if it brought no refresh token.
+//! Consent: the second attempt that follows if the first one brought no refresh token, and additional scopes.
 
 use super::*;
 use crate::domain::gateway::models::oauth::Grant;
 
 impl Scene {
-    /// The second attempt that the first one ended with.
+    /// The second attempt that the first one led to.
     fn away_again(finished: &mut Finished) -> Away {
         let begun = finished.consent.take().expect("the person is asked for their consent");
         let state = begun.location.expose().split_once("state=").unwrap().1.to_owned();
         Away { begun, state }
     }
 
-    /// Signs in at the strict provider; gives the session, and the second attempt.
+    /// Signs in at the strict provider; returns the session and the second attempt.
     async fn asked_for_consent(&self, person: &str, return_to: Option<&str>) -> (SessionSecret, Away) {
         let away = self.begin("strict", return_to).await;
         let mut finished = self.finish("strict", away.back(person)).await.unwrap();
@@ -35,7 +35,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn one_attempt_may_ask_for_more_than_is_set() {
+async fn an_attempt_may_request_more_scopes_than_configured() {
     let scene = Scene::new().await;
     let begin = async |provider: &str, request| scene.logins.begin(provider, request, None, None).await;
     let request = BeginRequest {
@@ -74,7 +74,7 @@ async fn one_attempt_may_ask_for_more_than_is_set() {
 }
 
 #[tokio::test]
-async fn whoever_brings_no_refresh_token_is_asked_for_their_consent_once() {
+async fn a_person_without_a_refresh_token_is_asked_for_consent_once() {
     let scene = Scene::new().await;
     let (session, again) = scene.asked_for_consent("alice", Some("/orders")).await;
     assert!(!scene.grants(&session).await[0].refreshable, "what came is kept already");
@@ -91,12 +91,12 @@ async fn whoever_brings_no_refresh_token_is_asked_for_their_consent_once() {
     let grants = scene.grants(&session).await;
     assert!(grants.len() == 1 && grants[0].refreshable);
 
-    // From now on one is held.
+    // From now on a refresh token is stored.
     let away = scene.begin("strict", None).await;
     let finished = scene.finish_in(&session, away.back("alice")).await.unwrap();
     assert!(finished.consent.is_none() && finished.session.is_some());
     assert!(scene.grants(finished.session.as_ref().unwrap()).await[0].refreshable);
-    // But not for anybody else, nor once it is no longer valid.
+    // But not for another person, nor once it is no longer valid.
     scene.asked_for_consent("bob", None).await;
     let now = scene.bench.clock.now();
     scene.accounts.revoke_grants_of(&"strict".parse().unwrap(), "alice", now, now).await.unwrap();
@@ -104,7 +104,7 @@ async fn whoever_brings_no_refresh_token_is_asked_for_their_consent_once() {
 }
 
 #[tokio::test]
-async fn the_browser_returns_to_where_it_came_by_the_second_time_too() {
+async fn the_browser_returns_to_its_address_the_second_time_too() {
     let scene = Scene::new().await;
     let begun = scene.logins.begin("strict", to(None), None, Some("http://127.0.0.1:8080")).await.unwrap();
     assert!(begun.is_elsewhere);
@@ -116,14 +116,14 @@ async fn the_browser_returns_to_where_it_came_by_the_second_time_too() {
 }
 
 #[tokio::test]
-async fn where_the_settings_or_the_provider_say_otherwise_nobody_is_asked() {
+async fn the_settings_or_the_provider_may_rule_consent_out() {
     let scene = Scene::new().await;
     let away = scene.begin("one", None).await;
     assert!(scene.finish("one", away.back("alice")).await.unwrap().consent.is_none());
 }
 
 #[tokio::test]
-async fn a_second_attempt_that_brings_none_either_is_the_last() {
+async fn a_second_attempt_without_a_refresh_token_is_the_last() {
     let scene = Scene::new().await;
     *scene.strict.refresh_tokens.lock().unwrap() = RefreshTokens::Never;
     let (session, again) = scene.asked_for_consent("alice", Some("/orders")).await;
@@ -133,7 +133,7 @@ async fn a_second_attempt_that_brings_none_either_is_the_last() {
 }
 
 #[tokio::test]
-async fn whoever_does_not_give_their_consent_stays_signed_in_and_goes_on() {
+async fn a_person_who_refuses_consent_stays_signed_in_and_goes_on() {
     let scene = Scene::new().await;
     for outcome in [
         Outcome::Error("access_denied".into()),
@@ -147,11 +147,11 @@ async fn whoever_does_not_give_their_consent_stays_signed_in_and_goes_on() {
         assert_eq!(finished.return_to.as_str(), "/orders");
         assert!(finished.session.is_none() && finished.consent.is_none());
         scene.of(&session).await;
-        // It counts once, like any other.
+        // It counts once, like any other attempt.
         let replayed = scene.finish_in(&session, again.back("alice")).await;
         assert!(matches!(replayed, Err(FinishError::FinishedBefore)), "{replayed:?}");
     }
-    // Of a first attempt it is a refusal, as ever.
+    // On a first attempt it is a refusal, as always.
     let (session, _) = scene.asked_for_consent("alice", None).await;
     let first = scene.begin("strict", None).await;
     let denied = scene.finish_in(&session, first.with(Outcome::Error("access_denied".into()))).await;
@@ -159,7 +159,7 @@ async fn whoever_does_not_give_their_consent_stays_signed_in_and_goes_on() {
 }
 
 #[tokio::test]
-async fn whoever_signed_out_meanwhile_is_not_signed_in_again_by_their_consent() {
+async fn a_person_who_signed_out_meanwhile_is_not_signed_in_again_by_consent() {
     let scene = Scene::new().await;
     for outcome in [Outcome::Error("access_denied".into()), Outcome::Code(Secret::new("alice"))] {
         let (session, again) = scene.asked_for_consent("alice", None).await;
@@ -172,7 +172,7 @@ async fn whoever_signed_out_meanwhile_is_not_signed_in_again_by_their_consent() 
 }
 
 #[tokio::test]
-async fn a_provider_that_is_lost_in_between_costs_nobody_their_sign_in() {
+async fn a_provider_lost_in_between_undoes_no_sign_in() {
     let scene = Scene::new().await;
     let away = scene.begin("strict", Some("/orders")).await;
     *scene.strict.is_lost.lock().unwrap() = true;
@@ -181,7 +181,7 @@ async fn a_provider_that_is_lost_in_between_costs_nobody_their_sign_in() {
 }
 
 #[tokio::test]
-async fn somebody_else_who_comes_back_from_the_second_is_signed_in_as_themselves() {
+async fn another_person_who_returns_from_the_second_attempt_is_signed_in_as_themselves() {
     let scene = Scene::new().await;
     let (alice, again) = scene.asked_for_consent("alice", None).await;
     let finished = scene.finish_in(&alice, again.back("bob")).await.unwrap();
@@ -191,7 +191,7 @@ async fn somebody_else_who_comes_back_from_the_second_is_signed_in_as_themselves
 }
 
 #[tokio::test]
-async fn a_provider_that_is_added_is_asked_in_the_same_session() {
+async fn linking_a_provider_asks_for_consent_in_the_same_session() {
     let scene = Scene::new().await;
     let [alice, mallory] = [scene.signed_in("alice").await, scene.signed_in("mallory").await];
     let session = scene.of(&alice).await;
@@ -220,7 +220,7 @@ async fn a_provider_that_is_added_is_asked_in_the_same_session() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_from_before_more_was_allowed_is_not_enough() {
+async fn a_refresh_token_from_before_more_scopes_were_allowed_is_not_enough() {
     let scene = Scene::new().await;
     let (session, again) = scene.asked_for_consent("alice", None).await;
     scene.finish_in(&session, again.back("alice")).await.unwrap();
@@ -235,7 +235,7 @@ async fn a_refresh_token_from_before_more_was_allowed_is_not_enough() {
     assert_eq!(scene.requests().last().unwrap().more_scopes, ["calendar"], "the second asks for the same");
     let session = finished.session.unwrap();
     scene.finish_in(&session, again.back("alice")).await.unwrap();
-    // The one that came allows it.
+    // The new refresh token covers it.
     assert!(ask_for("calendar").await.consent.is_none());
     assert!(ask_for("calendar photos").await.consent.is_some());
 }

@@ -1,9 +1,9 @@
-//! Coming back with a form.
+//! Responses by form.
 
 use super::*;
 
 impl Away {
-    /// What the provider's form says when the person has agreed.
+    /// The provider's form after the person has agreed.
     fn form(&self, person: &str) -> ProviderResponse {
         ProviderResponse {
             state: Some(Secret::new(&*self.state)),
@@ -13,7 +13,7 @@ impl Away {
         }
     }
 
-    /// How the browser arrives when it was sent on with this.
+    /// The callback of a browser that was redirected with this response.
     fn posted(&self, response: ProviderResponse) -> Returned {
         let name = response.name;
         let outcome = match (response.code, response.error) {
@@ -27,7 +27,7 @@ impl Away {
 }
 
 impl Scene {
-    /// What is read back of a form that was sent on.
+    /// Opens what was sealed of a form.
     fn sent_on(&self, provider: &str, response: &ProviderResponse) -> ProviderResponse {
         let sealed = self.logins.post(provider, response).unwrap();
         self.logins.posted(provider, &sealed).unwrap()
@@ -35,7 +35,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn a_form_signs_in_once_it_was_sent_on() {
+async fn a_form_signs_in_after_the_redirect() {
     let scene = Scene::new().await;
     let away = scene.begin("formal", Some("/orders")).await;
     let response = scene.sent_on("formal", &away.form("alice"));
@@ -46,7 +46,7 @@ async fn a_form_signs_in_once_it_was_sent_on() {
         scene.sessions.identities(&session).await.unwrap().remove(0).name
     };
     assert_eq!(name(&finished).await.as_deref(), Some("홍길동"));
-    // The name comes once, and stays.
+    // The name is sent once, and stays.
     let later = scene.begin("formal", None).await;
     let response = scene.sent_on("formal", &ProviderResponse { name: None, ..later.form("alice") });
     let finished = scene.finish("formal", later.posted(response)).await.unwrap();
@@ -58,7 +58,7 @@ async fn a_form_signs_in_once_it_was_sent_on() {
 }
 
 #[tokio::test]
-async fn an_attempt_ends_in_the_way_that_it_asked_for() {
+async fn an_attempt_ends_in_the_response_mode_that_it_asked_for() {
     let scene = Scene::new().await;
     let formal = scene.begin("formal", None).await;
     let refused = scene.finish("formal", formal.back("alice")).await;
@@ -70,7 +70,7 @@ async fn an_attempt_ends_in_the_way_that_it_asked_for() {
 }
 
 #[tokio::test]
-async fn whoever_cancels_at_apple_is_told_that_they_did_not_agree() {
+async fn a_person_who_cancels_at_apple_has_declined() {
     let scene = Scene::new().await;
     let away = scene.begin("formal", None).await;
     let response =
@@ -80,7 +80,7 @@ async fn whoever_cancels_at_apple_is_told_that_they_did_not_agree() {
 }
 
 #[tokio::test]
-async fn only_what_a_provider_may_send_is_sealed_and_it_opens_for_that_provider_alone() {
+async fn only_valid_responses_are_sealed_and_they_open_for_their_provider_only() {
     let scene = Scene::new().await;
     let state = |text: &str| ProviderResponse { state: Some(Secret::new(text)), ..ProviderResponse::default() };
     assert!(matches!(scene.logins.post("one", &state("s")), Err(PostError::NoForms)));
@@ -97,7 +97,7 @@ async fn only_what_a_provider_may_send_is_sealed_and_it_opens_for_that_provider_
     let mut damaged = sealed;
     *damaged.last_mut().unwrap() ^= 1;
     assert!(scene.logins.posted("formal", &damaged).is_none());
-    // Nor is an attempt taken for one.
+    // A sealed attempt is not accepted as a form, either.
     let away = scene.begin("formal", None).await;
     assert!(scene.logins.posted("formal", &away.begun.sealed).is_none());
 }

@@ -1,4 +1,4 @@
-//! Refreshing ahead of the expiry.
+//! Refreshing before the expiry.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::gateway::services::{oauth::ahead::RefreshAhead, testing::Log};
 
 const AHEAD: TimeDelta = TimeDelta::minutes(10);
-/// As often as grants are looked at.
+/// The interval of sweeps.
 const SWEEP_EVERY: TimeDelta = TimeDelta::seconds(10);
 
 impl Scene {
@@ -33,7 +33,7 @@ impl Scene {
         *self.provider.failure.lock().unwrap() = failure;
     }
 
-    /// Makes the provider think until it is let go.
+    /// Makes the provider wait until it is released.
     fn gate(&self) -> Arc<Notify> {
         let gate = Arc::new(Notify::new());
         *self.provider.gate.lock().unwrap() = Some(gate.clone());
@@ -41,7 +41,7 @@ impl Scene {
     }
 }
 
-/// Nobody stops the gateway.
+/// A sweep while the gateway is running.
 async fn sweep(ahead: &RefreshAhead) {
     let (_stop, stopped) = watch::channel(false);
     ahead.sweep(stopped).await.unwrap();
@@ -74,7 +74,7 @@ async fn grants_are_refreshed_one_after_the_other_before_they_expire() {
 }
 
 #[tokio::test]
-async fn a_provider_that_wants_to_be_asked_seldom_is_asked_only_when_somebody_asks() {
+async fn a_provider_to_be_called_seldom_is_called_only_when_a_caller_asks() {
     let scene = Scene::new().await;
     scene.provider.rests.store(true, Ordering::SeqCst);
     let (open, alice) = scene.sign_in("alice").await;
@@ -97,19 +97,19 @@ async fn two_replicas_refresh_each_grant_once() {
 }
 
 #[tokio::test]
-async fn what_another_refreshed_since_it_was_seen_is_left_alone() {
+async fn a_grant_refreshed_by_another_since_it_was_seen_is_left_alone() {
     let scene = Scene::new().await;
     let (open, alice) = scene.sign_in("alice").await;
     scene.bench.clock.pass(LIFE);
     scene.vault.open(&alice, open.grant.id).await.unwrap();
     scene.vault.refresh_unasked(&open.grant).await.unwrap();
     assert_eq!(scene.refreshes(), 1);
-    // The lease was given back.
+    // The lease was released.
     assert!(scene.vault.refresh(&alice, open.grant.id).await.is_ok());
 }
 
 #[tokio::test]
-async fn a_token_that_lives_for_a_minute_is_not_refreshed_at_every_look() {
+async fn a_token_that_lives_for_a_minute_is_not_refreshed_at_every_sweep() {
     let scene = Scene::new().await;
     *scene.provider.life.lock().unwrap() = TimeDelta::seconds(60);
     scene.sign_in_many(1).await;
@@ -118,12 +118,12 @@ async fn a_token_that_lives_for_a_minute_is_not_refreshed_at_every_look() {
         scene.bench.clock.pass(SWEEP_EVERY);
         sweep(&ahead).await;
     }
-    // At the sweep after the 45th to 52nd second of each life.
+    // At the first sweep after the 45th to 52nd second of each lifetime.
     assert!((9..=12).contains(&scene.refreshes()), "{} times in ten minutes", scene.refreshes());
 }
 
 #[tokio::test]
-async fn after_a_failure_a_grant_is_left_alone_for_longer_and_longer_and_nothing_is_lost() {
+async fn failures_lengthen_the_pause_of_a_grant_and_lose_nothing() {
     let scene = Scene::new().await;
     let (id, alice) = scene.sign_in_many(1).await.remove(0);
     let before = scene.store.find_grant(id).await.unwrap();
@@ -149,7 +149,7 @@ async fn after_a_failure_a_grant_is_left_alone_for_longer_and_longer_and_nothing
 }
 
 #[tokio::test]
-async fn an_hour_with_a_wrong_secret_costs_no_grant_and_is_told_once() {
+async fn an_hour_with_a_wrong_secret_ends_no_grant_and_is_reported_once() {
     let scene = Scene::new().await;
     let people = scene.sign_in_many(50).await;
     let log = Log::begin();
@@ -193,7 +193,7 @@ async fn an_hour_with_a_wrong_secret_costs_no_grant_and_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_down_is_not_asked_for_everybody_in_one_sweep() {
+async fn a_provider_that_is_down_is_not_called_for_every_grant_in_one_sweep() {
     let scene = Scene::new().await;
     scene.sign_in_many(50).await;
     scene.bench.clock.pass(LIFE);
@@ -208,7 +208,7 @@ async fn a_provider_that_is_down_is_not_asked_for_everybody_in_one_sweep() {
 }
 
 #[tokio::test]
-async fn a_refusal_marks_the_grant_and_it_is_not_tried_again() {
+async fn a_refusal_marks_the_grant_which_is_not_retried() {
     let scene = Scene::new().await;
     let (id, _) = scene.sign_in_many(1).await.remove(0);
     scene.bench.clock.pass(LIFE);
@@ -223,7 +223,7 @@ async fn a_refusal_marks_the_grant_and_it_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn grants_that_cannot_be_opened_do_not_stand_in_the_way_of_the_others() {
+async fn grants_that_cannot_be_opened_do_not_block_the_others() {
     let scene = Scene::new().await;
     let people = scene.sign_in_many(150).await;
     for (id, _) in &people {
@@ -239,7 +239,7 @@ async fn grants_that_cannot_be_opened_do_not_stand_in_the_way_of_the_others() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_lost_once_it_has_expired_is_exchanged_days_before() {
+async fn a_token_that_is_lost_once_expired_is_exchanged_days_before() {
     let scene = Scene::at(Kind::LivingTokens).await;
     *scene.provider.life.lock().unwrap() = TimeDelta::days(60);
     let (id, alice) = scene.sign_in_many(1).await.remove(0);
@@ -255,7 +255,7 @@ async fn a_token_that_is_lost_once_it_has_expired_is_exchanged_days_before() {
 }
 
 #[tokio::test]
-async fn a_few_are_refreshed_at_once_and_not_all() {
+async fn refreshes_are_concurrent_up_to_the_limit() {
     let scene = Scene::new().await;
     scene.sign_in_many(20).await;
     scene.bench.clock.pass(LIFE);
@@ -272,7 +272,7 @@ async fn a_few_are_refreshed_at_once_and_not_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn told_to_stop_it_waits_for_what_is_under_way_but_not_for_ever() {
+async fn when_told_to_stop_it_waits_for_pending_refreshes_but_not_for_ever() {
     let scene = Scene::new().await;
     let people = scene.sign_in_many(20).await;
     scene.bench.clock.pass(LIFE);

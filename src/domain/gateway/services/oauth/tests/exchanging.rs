@@ -1,9 +1,9 @@
-//! Which codes are exchanged, and which are not.
+//! Codes that are exchanged, and codes that are refused.
 
 use super::*;
 
 #[tokio::test]
-async fn what_is_not_registered_is_not_exchanged() {
+async fn an_unregistered_redirect_uri_or_provider_is_refused() {
     let scene = Scene::new().await;
     let exchange = async |request| scene.vault.exchange(request, ExchangePurpose::SignIn).await;
     let unknown = ExchangeRequest { provider: "nobody".into(), ..code_of("a") };
@@ -26,7 +26,7 @@ async fn what_is_not_registered_is_not_exchanged() {
 }
 
 #[tokio::test]
-async fn what_binds_a_code_to_its_browser_is_demanded_where_the_provider_has_it() {
+async fn the_values_that_bind_a_code_are_required_if_the_provider_supports_them() {
     let scene = Scene::new().await;
     let secret = |text: &str| Some(Secret::new(text));
     let exchange = async |code_verifier, nonce| {
@@ -46,7 +46,7 @@ async fn what_binds_a_code_to_its_browser_is_demanded_where_the_provider_has_it(
 }
 
 #[tokio::test]
-async fn a_state_is_handed_on_and_made_up_where_there_is_none() {
+async fn a_state_is_passed_on_and_made_up_where_there_is_none() {
     let scene = Scene::new().await;
     for state in [Some("of the front end"), None, None] {
         let request = ExchangeRequest { state: state.map(Secret::new), ..code_of("alice") };
@@ -83,7 +83,7 @@ async fn a_provider_that_binds_its_codes_to_nothing_is_refused_unless_the_operat
 }
 
 #[tokio::test]
-async fn codes_that_are_not_taken_delay_the_client_and_nobody_else() {
+async fn refused_codes_delay_only_their_client() {
     let scene = Scene::new().await;
     let from = |client: &str, code: &str| ExchangeRequest {
         client: Some(client.parse().unwrap()),
@@ -91,7 +91,7 @@ async fn codes_that_are_not_taken_delay_the_client_and_nobody_else() {
         ..code_of("")
     };
     let exchange = async |request| scene.vault.exchange(request, ExchangePurpose::SignIn).await;
-    // What is good, or the provider's fault or ours, does not count.
+    // Valid codes, and failures of the provider or of this gateway, do not count.
     for _ in 0..60 {
         exchange(from("192.0.2.1", "code-of-alice")).await.unwrap();
     }
@@ -118,13 +118,13 @@ async fn codes_that_are_not_taken_delay_the_client_and_nobody_else() {
     assert!(matches!(outcome, Err(ExchangeError::TooMany(_))), "{outcome:?}");
     assert_eq!(scene.provider.exchanges.lock().unwrap().len(), asked, "the provider is left alone");
     exchange(from("192.0.2.2", "code-of-alice")).await.unwrap();
-    // What was refused counted, too.
+    // Refused exchanges counted, too.
     scene.bench.clock.pass(TimeDelta::seconds(2));
     exchange(from("192.0.2.1", "code-of-alice")).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_client_that_keeps_the_app_at_the_limit_of_its_provider_has_to_wait() {
+async fn a_client_that_exhausts_the_rate_limit_of_the_provider_has_to_wait() {
     let scene = Scene::new().await;
     let from_there = || ExchangeRequest { client: Some([192, 0, 2, 1].into()), ..code_of("alice") };
     *scene.provider.failure.lock().unwrap() = Some(ProviderError::Throttled("http_429".into()));

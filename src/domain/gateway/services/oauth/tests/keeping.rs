@@ -1,4 +1,4 @@
-//! A sign-in that brings no refresh token: the one that is held stays, whatever is under way.
+//! Sign-ins without a refresh token: the stored one is kept, whatever else is pending.
 
 use tokio::task::{JoinHandle, yield_now};
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::gateway::models::id::LeaseId;
 
 impl Scene {
-    /// Alice has signed in, and from now on the provider gives refresh tokens to nobody who signs in.
+    /// Alice has signed in, and from now on the provider issues no refresh tokens at sign-ins.
     async fn of_alice() -> (Self, OpenGrant, Identity) {
         let scene = Self::new().await;
         let (open, alice) = scene.sign_in("alice").await;
@@ -35,7 +35,7 @@ impl Scene {
         (gate, refresh)
     }
 
-    /// A sign-in at a gateway, as far as it gets by itself.
+    /// A sign-in at a gateway, as far as it gets without further help.
     async fn sign_in_under_way(&self, vault: &Arc<OAuthService>) -> JoinHandle<Result<Exchanged, ExchangeError>> {
         let (vault, before) = (vault.clone(), self.provider.exchanges.lock().unwrap().len());
         let sign_in = tokio::spawn(async move { vault.exchange(code_of("alice"), ExchangePurpose::SignIn).await });
@@ -62,7 +62,7 @@ fn refresh_token(open: &OpenGrant) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn the_refresh_token_that_is_held_stays_and_the_access_token_is_the_new_one() {
+async fn the_stored_refresh_token_stays_and_the_access_token_is_new() {
     let (scene, first, alice) = Scene::of_alice().await;
     let (other, _) = scene.sign_in("bob").await;
     assert_eq!((refresh_token(&other), other.grant.refreshable), (None, false), "nobody else's");
@@ -77,19 +77,19 @@ async fn the_refresh_token_that_is_held_stays_and_the_access_token_is_the_new_on
     assert_eq!(again.grant.allowed_at, now, "the person allowed it again");
     assert_eq!(again.grant.created_at, first.grant.created_at);
     assert_eq!(*scene.bench.recorder.grant_changes.lock().unwrap(), [(first.grant.account, now)]);
-    // It is as good as ever.
+    // It is as valid as ever.
     scene.bench.clock.pass(LIFE);
     assert_eq!(access(&scene.vault.open(&alice, first.grant.id).await.unwrap()), "provider-access-1");
     let refreshed = scene.stored(first.grant.id).await;
     assert_eq!((refreshed.allowed_at, refreshed.updated_at), (now, now + LIFE), "a refresh allows nothing");
-    // One that comes takes its place.
+    // A new refresh token replaces it.
     scene.provider.withholds.store(false, Ordering::SeqCst);
     *scene.provider.refresh_token.lock().unwrap() = "another".to_owned();
     assert_eq!(refresh_token(&scene.sign_in("alice").await.0), Some("another"));
 }
 
 #[tokio::test]
-async fn a_grant_that_has_ended_holds_none() {
+async fn a_grant_that_has_ended_stores_no_refresh_token() {
     for ends_by_notice in [false, true] {
         let (scene, first, alice) = Scene::of_alice().await;
         if ends_by_notice {
@@ -108,7 +108,7 @@ async fn a_grant_that_has_ended_holds_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_is_under_way_is_waited_for_and_its_refresh_token_stays() {
+async fn a_pending_refresh_is_waited_for_and_its_refresh_token_stays() {
     for elsewhere in [false, true] {
         let (scene, first, alice) = Scene::of_alice().await;
         scene.rotate();
@@ -121,14 +121,14 @@ async fn a_refresh_that_is_under_way_is_waited_for_and_its_refresh_token_stays()
         assert_eq!(access(&refresh.await.unwrap().unwrap()), "provider-access-1");
         let open = sign_in.await.unwrap().unwrap().open;
         assert_eq!((access(&open), refresh_token(&open)), ("provider-access-0", Some("provider-refresh-1")));
-        // The provider takes no other.
+        // The provider accepts no other.
         assert_eq!(access(&scene.vault.refresh(&alice, id).await.unwrap()), "provider-access-2");
         assert_eq!(scene.provider.revocations.load(Ordering::SeqCst), 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_is_refused_meanwhile_leaves_nothing_to_keep() {
+async fn a_refresh_refused_in_the_meantime_leaves_no_refresh_token() {
     let (scene, first, alice) = Scene::of_alice().await;
     let (gate, refresh) = scene.refresh_under_way(first.grant.id, &alice).await;
     let sign_in = scene.sign_in_under_way(&scene.another_replica()).await;
@@ -141,7 +141,7 @@ async fn a_refresh_that_is_refused_meanwhile_leaves_nothing_to_keep() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_holder_that_vanished_is_waited_for_as_long_as_its_lease_lasts_and_not_for_ever() {
+async fn a_vanished_holder_is_waited_for_as_long_as_its_lease_lasts() {
     let (scene, first, _) = Scene::of_alice().await;
     let now = scene.bench.clock.now();
     let vanished = |until| RefreshLease { grant: first.grant.id, holder: LeaseId::from_random([5; 16]), until };
@@ -164,7 +164,7 @@ async fn a_holder_that_vanished_is_waited_for_as_long_as_its_lease_lasts_and_not
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_replaced() {
+async fn an_unreadable_grant_is_replaced() {
     let (scene, first, _) = Scene::of_alice().await;
     scene.store.put_grant(&Grant { sealed_tokens: vec![1; 60], ..first.grant.clone() }).await.unwrap();
     let (again, alice) = scene.sign_in("alice").await;
@@ -173,7 +173,7 @@ async fn what_cannot_be_read_is_replaced() {
 }
 
 #[tokio::test]
-async fn what_is_renewed_without_a_refresh_token_is_replaced_as_a_whole() {
+async fn a_grant_renewed_without_a_refresh_token_is_replaced_as_a_whole() {
     let scene = Scene::at(Kind::LivingTokens).await;
     let (first, _) = scene.sign_in("alice").await;
     scene.bench.clock.pass(TimeDelta::minutes(30));

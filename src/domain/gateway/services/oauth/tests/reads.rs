@@ -1,4 +1,4 @@
-//! How often the store is asked, and what happens when it fails or changes in between.
+//! The number of store calls, and failures and changes in between.
 
 use super::*;
 use crate::domain::gateway::{
@@ -6,12 +6,12 @@ use crate::domain::gateway::{
     repositories::{account::AccountRepository, memory::MemoryAccounts},
 };
 
-/// A store in memory that writes down what it is asked.
+/// A store in memory that records its calls.
 #[derive(Default)]
 struct Counting {
     store: Arc<MemoryOAuth>,
     asked: Mutex<Vec<&'static str>>,
-    /// How many refreshes cannot be stored.
+    /// The number of refreshes that cannot be stored.
     away: AtomicU32,
     /// Whether an account ends as soon as it was found.
     ends: AtomicBool,
@@ -140,7 +140,7 @@ async fn counted() -> (Scene, Arc<Counting>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn new_tokens_wait_for_a_store_that_is_away() {
+async fn new_tokens_wait_for_an_unavailable_store() {
     let (scene, store) = counted().await;
     let (open, alice) = scene.sign_in("alice").await;
     scene.bench.clock.pass(LIFE);
@@ -156,7 +156,7 @@ async fn new_tokens_wait_for_a_store_that_is_away() {
 }
 
 #[tokio::test]
-async fn new_tokens_are_stored_though_their_caller_is_gone() {
+async fn new_tokens_are_stored_even_if_their_caller_is_gone() {
     let (scene, store) = counted().await;
     let (open, alice) = scene.sign_in("alice").await;
     scene.bench.clock.pass(LIFE);
@@ -176,7 +176,7 @@ async fn new_tokens_are_stored_though_their_caller_is_gone() {
 }
 
 #[tokio::test]
-async fn new_tokens_of_a_grant_that_is_gone_are_taken_back() {
+async fn new_tokens_of_a_deleted_grant_are_revoked() {
     for allowed_anew in [false, true] {
         let (scene, store) = counted().await;
         let (open, alice) = scene.sign_in("alice").await;
@@ -194,13 +194,13 @@ async fn new_tokens_of_a_grant_that_is_gone_are_taken_back() {
         }
         gate.notify_one();
         assert!(matches!(call.await.unwrap(), Err(GrantError::NotFound)));
-        // Some providers take back all that the person allowed.
+        // Some providers revoke everything that the person allowed.
         assert_eq!(scene.provider.revocations.load(Ordering::SeqCst), u32::from(!allowed_anew));
     }
 }
 
 #[tokio::test]
-async fn a_sign_in_that_meets_the_end_of_its_account_is_told_so() {
+async fn a_sign_in_that_meets_the_end_of_its_account_gets_an_error() {
     for without_refresh_token in [false, true] {
         let (scene, store) = counted().await;
         scene.provider.withholds.store(without_refresh_token, Ordering::SeqCst);

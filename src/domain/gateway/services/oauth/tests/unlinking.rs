@@ -1,9 +1,9 @@
-//! What a person took back at the provider.
+//! Access that a person revoked at the provider.
 
 use super::*;
 
 impl Scene {
-    /// The provider says that this person took back what they allowed until now.
+    /// The provider reports that this person revoked what they had allowed until now.
     async fn take_back_at_provider(&self, person: &str) -> usize {
         let until = self.bench.clock.now();
         self.vault.revoked_at_provider(&self.provider.name, person, until).await.unwrap()
@@ -11,7 +11,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn what_a_person_took_back_at_the_provider_is_taken_back_here_until_they_sign_in_again() {
+async fn access_revoked_at_the_provider_is_revoked_here_until_the_next_sign_in() {
     let scene = Scene::new().await;
     let (open, alice) = scene.sign_in("alice").await;
     let (other, bob) = scene.sign_in("bob").await;
@@ -34,7 +34,7 @@ async fn what_a_person_took_back_at_the_provider_is_taken_back_here_until_they_s
 }
 
 #[tokio::test]
-async fn a_refresh_that_is_under_way_does_not_bring_back_what_was_taken_back() {
+async fn a_pending_refresh_does_not_restore_revoked_access() {
     for refused in [false, true] {
         let scene = Scene::new().await;
         let (open, alice) = scene.sign_in("alice").await;
