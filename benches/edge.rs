@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Duration, SubsecRound, Utc};
 use divan::{Bencher, counter::ItemsCount};
 use gateway::{
-    adapters::{clock::WallClock, entropy::SystemEntropy, jwt::AwsLcKeysmith},
+    adapters::{clock::WallClock, entropy::SystemEntropy, jwt::AwsLcKeyGenerator},
     config::{Settings, Sources},
     domain::gateway::{
         models::{
@@ -23,7 +23,7 @@ use gateway::{
             signing_key::{SigningAlgorithm, SigningKey},
             token::{AccessClaims, Expectations, Rejection, Revocations, SignatureVerifier, TokenDigest},
         },
-        services::ports::{KeyRing, Keysmith},
+        services::ports::{KeyGenerator, KeyRing},
     },
     edge::{
         Parts,
@@ -119,7 +119,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let pair = AwsLcKeysmith.generate(SigningAlgorithm::Es256).unwrap();
+        let pair = AwsLcKeyGenerator.generate(SigningAlgorithm::Es256).unwrap();
         let public_key = serde_json::from_value(pair.public_jwk.clone().unwrap()).unwrap();
         let key = SigningKey {
             kid: pair.kid.clone(),
@@ -131,7 +131,7 @@ impl World {
             signs_from: now(),
         };
         let private_key = pair.private_key.0.clone();
-        let keys = AwsLcKeysmith.load(&[(key, pair.private_key)]).unwrap();
+        let keys = AwsLcKeyGenerator.load(&[(key, pair.private_key)]).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         Self { kid: pair.kid, private_key, public_key, keys, runtime }
     }

@@ -49,7 +49,7 @@ use crate::{
         clock::WallClock,
         console::Console,
         entropy::SystemEntropy,
-        jwt::AwsLcKeysmith,
+        jwt::AwsLcKeyGenerator,
         passwords::Argon2Passwords,
         providers::{NoHttpClient, providers},
         sealing::{Vault, VaultError},
@@ -304,7 +304,7 @@ impl Core {
         let keys = Arc::new(
             SigningKeys::open(SigningKeyParts {
                 store: store.signing_keys.clone(),
-                keysmith: Arc::new(AwsLcKeysmith),
+                key_generator: Arc::new(AwsLcKeyGenerator),
                 sealer: vault.clone(),
                 publisher: publisher.clone(),
                 clock: world.clock.clone(),

@@ -585,7 +585,7 @@ mod the_checker {
                 SERVICE,
                 "use super::{ports::Sealer, signing_key::SigningKeys};\nuse tokio::sync::Mutex;\nuse crate::ports::Clock;",
             ),
-            ("src/adapters/jwt.rs", "use crate::domain::gateway::services::ports::Keysmith;"),
+            ("src/adapters/jwt.rs", "use crate::domain::gateway::services::ports::KeyGenerator;"),
             ("src/domain/gateway.rs", "pub mod models;\npub mod services;"),
         ]);
         assert_eq!(none, Vec::<String>::new());

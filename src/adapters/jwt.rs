@@ -25,7 +25,7 @@ use crate::domain::gateway::{
         signing_key::{SigningAlgorithm, SigningKey},
         token::{AccessClaims, Rejection, SignatureVerifier},
     },
-    services::ports::{KeyError, KeyPair, KeyRing, Keysmith, PrivateKey},
+    services::ports::{KeyError, KeyGenerator, KeyPair, KeyRing, PrivateKey},
 };
 
 /// `typ` of an access token (RFC 9068 §2.1).
@@ -38,9 +38,9 @@ const ASSERTION_TYPE: &str = "JWT";
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 /// Creates and loads keys with aws-lc.
-pub struct AwsLcKeysmith;
+pub struct AwsLcKeyGenerator;
 
-impl Keysmith for AwsLcKeysmith {
+impl KeyGenerator for AwsLcKeyGenerator {
     fn generate(&self, algorithm: SigningAlgorithm) -> Result<KeyPair, KeyError> {
         let rng = SystemRandom::new();
         let private_key = match algorithm {

@@ -41,7 +41,7 @@ pub struct Argon2Passwords {
     workers: Workers,
     entropy: Arc<dyn Entropy>,
     /// Stands in for the hash where an account has none: verifying takes as long, and always fails.
-    nobodys: PasswordHash,
+    dummy_hash: PasswordHash,
 }
 
 impl Argon2Passwords {
@@ -49,8 +49,8 @@ impl Argon2Passwords {
     pub fn new(entropy: Arc<dyn Entropy>) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         let (m, t, p) = (PARAMETERS.m_cost(), PARAMETERS.t_cost(), PARAMETERS.p_cost());
-        let nobodys = format!("$argon2id$v=19$m={m},t={t},p={p}${}${}", "A".repeat(22), "A".repeat(43));
-        Self { workers: Workers::new(cores, STAY), entropy, nobodys: PasswordHash::new(nobodys) }
+        let dummy_hash = format!("$argon2id$v=19$m={m},t={t},p={p}${}${}", "A".repeat(22), "A".repeat(43));
+        Self { workers: Workers::new(cores, STAY), entropy, dummy_hash: PasswordHash::new(dummy_hash) }
     }
 }
 
@@ -60,7 +60,8 @@ impl PasswordHasher for Argon2Passwords {
         let salt: [u8; SALT_BYTES] = self.entropy.bytes();
         self.workers
             .in_turn(move |memory| {
-                let way = Way { algorithm: Algorithm::Argon2id, version: Version::V0x13, parameters: PARAMETERS };
+                let way =
+                    HashParams { algorithm: Algorithm::Argon2id, version: Version::V0x13, parameters: PARAMETERS };
                 let output = way.output(&password, &salt, Params::DEFAULT_OUTPUT_LEN, memory)?;
                 let hashed = phc::PasswordHash {
                     algorithm: way.algorithm.ident(),
@@ -76,11 +77,11 @@ impl PasswordHasher for Argon2Passwords {
 
     async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<Verified, HashingError> {
         let is_somebodys = hash.is_some();
-        let hash = hash.unwrap_or_else(|| self.nobodys.clone());
+        let hash = hash.unwrap_or_else(|| self.dummy_hash.clone());
         self.workers
             .in_turn(move |memory| {
                 let stored = phc::PasswordHash::new(hash.expose()).map_err(broken)?;
-                let way = Way::of(&stored)?;
+                let way = HashParams::of(&stored)?;
                 let (Some(salt), Some(wanted)) = (stored.salt, stored.hash) else {
                     return Err(broken("it has no salt or no hash"));
                 };
@@ -94,13 +95,13 @@ impl PasswordHasher for Argon2Passwords {
 }
 
 /// The algorithm and its parameters.
-struct Way {
+struct HashParams {
     algorithm: Algorithm,
     version: Version,
     parameters: Params,
 }
 
-impl Way {
+impl HashParams {
     /// The parameters that a stored hash names.
     fn of(stored: &phc::PasswordHash) -> Result<Self, HashingError> {
         let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(broken)?;

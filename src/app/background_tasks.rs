@@ -26,7 +26,7 @@ use crate::{
         },
         services::{
             account::AccountService,
-            oauth::{OAuthService, ahead::RefreshAhead},
+            oauth::{OAuthService, proactive_refresh::ProactiveRefresh},
             revocation::RevocationFeed,
             signing_key::SigningKeys,
             token::TokenService,
@@ -113,15 +113,15 @@ impl BackgroundTasks {
             let (snapshots, now) = (snapshots.clone(), clock.now());
             async move {
                 snapshots.update(|snapshot| {
-                    snapshot.revocations.forget_expired(now);
+                    snapshot.revocations.purge_expired(now);
                 });
                 // Data that this replica purges is expired by the clocks of the other replicas, too.
                 let now = now - CLOCKS_APART;
-                tokens.forget_expired(now).await?;
-                sessions.forget_expired(now).await?;
-                attempts.forget_expired(now).await?;
-                clients.forget_expired(now).await?;
-                notices.forget_expired(now).await.map(|_| ())
+                tokens.purge_expired(now).await?;
+                sessions.purge_expired(now).await?;
+                attempts.purge_expired(now).await?;
+                clients.purge_expired(now).await?;
+                notices.purge_expired(now).await.map(|_| ())
             }
         }));
         if !refresh_ahead.is_zero() {
@@ -138,7 +138,7 @@ fn refresh_grants(
     stopped: &watch::Receiver<bool>,
 ) {
     for provider in oauth.providers() {
-        let grants = Arc::new(RefreshAhead::new(oauth.clone(), provider.clone(), ahead));
+        let grants = Arc::new(ProactiveRefresh::new(oauth.clone(), provider.clone(), ahead));
         let stopping = stopped.clone();
         tasks.spawn(repeat("refreshing grants ahead", GRANTS_EVERY, stopped.clone(), move || {
             let (grants, stopping) = (grants.clone(), stopping.clone());

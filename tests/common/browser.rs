@@ -145,15 +145,15 @@ impl Away {
 
     /// Sends a choice to the stand-in. Browsers get there by the gateway, at its public address, which leads nowhere here.
     fn choose(&self, path: &str, choice: &str) -> Answer {
-        let is_ours = self.authorize.path().ends_with(&format!("/api/stand-in{path}"));
-        if is_ours {
+        let is_gateway_header = self.authorize.path().ends_with(&format!("/api/stand-in{path}"));
+        if is_gateway_header {
             eventually("the console tells of the stand-in", || newest_stand_in().is_some());
         }
-        let stand_in = newest_stand_in().filter(|_| is_ours);
+        let stand_in = newest_stand_in().filter(|_| is_gateway_header);
         let address = stand_in.unwrap_or_else(|| self.authorize.socket_addrs(|| None).unwrap()[0]);
         let form = format!("{}&{choice}", self.authorize.query().unwrap());
         let form_type = ("Content-Type", "application/x-www-form-urlencoded");
-        let path = if is_ours { path } else { self.authorize.path() };
+        let path = if is_gateway_header { path } else { self.authorize.path() };
         call(address, "POST", path, &[form_type], form.as_bytes())
     }
 }

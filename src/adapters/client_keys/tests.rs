@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    adapters::jwt::AwsLcKeysmith,
+    adapters::jwt::AwsLcKeyGenerator,
     domain::gateway::{
         models::{id::ClientId, signing_key::SigningAlgorithm},
-        services::ports::{KeyFlaw, KeyPair, Keysmith},
+        services::ports::{KeyFlaw, KeyGenerator, KeyPair},
     },
 };
 
@@ -33,7 +33,7 @@ const ALL: [(SigningAlgorithm, ClientAlgorithm); 3] = [
 ];
 
 fn pair(algorithm: SigningAlgorithm) -> KeyPair {
-    AwsLcKeysmith.generate(algorithm).unwrap()
+    AwsLcKeyGenerator.generate(algorithm).unwrap()
 }
 
 fn read(file: &str) -> Result<Vec<ClientKey>, ClientKeyError> {

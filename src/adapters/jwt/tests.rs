@@ -31,7 +31,7 @@ struct Made {
 }
 
 fn ring(algorithm: SigningAlgorithm) -> Made {
-    let pair = AwsLcKeysmith.generate(algorithm).unwrap();
+    let pair = AwsLcKeyGenerator.generate(algorithm).unwrap();
     let key = SigningKey {
         kid: pair.kid.clone(),
         algorithm,
@@ -41,7 +41,7 @@ fn ring(algorithm: SigningAlgorithm) -> Made {
         created_at: at(0),
         signs_from: at(0),
     };
-    let ring = AwsLcKeysmith.load(&[(key, pair.private_key)]).unwrap();
+    let ring = AwsLcKeyGenerator.load(&[(key, pair.private_key)]).unwrap();
     Made { kid: pair.kid, public_jwk: pair.public_jwk, ring }
 }
 
@@ -172,7 +172,7 @@ fn ring_of_secret(secret: &[u8; 32]) -> Arc<dyn KeyRing> {
         created_at: at(0),
         signs_from: at(0),
     };
-    AwsLcKeysmith.load(&[(key, PrivateKey(secret.to_vec()))]).unwrap()
+    AwsLcKeyGenerator.load(&[(key, PrivateKey(secret.to_vec()))]).unwrap()
 }
 
 /// A token with this header and payload, signed with the secret.

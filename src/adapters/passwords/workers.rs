@@ -95,7 +95,7 @@ impl Queue {
 
     /// The loop of a thread.
     fn serve(&self, stay: Duration) {
-        give_way();
+        lower_priority();
         let mut memory = Memory::new();
         while let Some(task) = self.next(stay) {
             // A panic drops the sender, which tells the caller.
@@ -125,13 +125,13 @@ impl Queue {
 /// weight of those that serve requests: with all cores busy, only password hashing slows down. Other systems than Linux
 /// have no weights for threads.
 #[cfg(target_os = "linux")]
-fn give_way() {
+fn lower_priority() {
     // On Linux this sets the thread's priority. A failure changes only the weight.
     let _ = rustix::process::setpriority_process(None, 19);
 }
 
 #[cfg(not(target_os = "linux"))]
-fn give_way() {}
+fn lower_priority() {}
 
 #[cfg(test)]
 mod tests {

@@ -63,9 +63,10 @@ impl Entra {
         if self.0.groups.is_empty() {
             return Ok(());
         }
-        let is_ours = |group: &Value| group.as_str().is_some_and(|group| self.0.groups.contains(&group.to_lowercase()));
+        let is_gateway_header =
+            |group: &Value| group.as_str().is_some_and(|group| self.0.groups.contains(&group.to_lowercase()));
         let groups = claims.get("groups").and_then(Value::as_array);
-        if groups.is_some_and(|groups| groups.iter().any(is_ours)) {
+        if groups.is_some_and(|groups| groups.iter().any(is_gateway_header)) {
             return Ok(());
         }
         // For members of more than 200 groups the token contains only a link to the list.

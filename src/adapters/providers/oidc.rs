@@ -9,9 +9,9 @@ use url::Url;
 use crate::{
     adapters::providers::protocol::{
         answer::{email, is_true, name, text, text_subject},
+        cached_document::CachedDocument,
         flow::{ClientAuth, Flow, TokenTypeHint, revoked},
         id_token::{IdTokens, Issuers, Origin, SignedWith},
-        kept::Kept,
         security_event::SecurityEvents,
     },
     domain::gateway::{
@@ -170,7 +170,7 @@ impl Dialect for Standard {}
 
 enum Source {
     Known(Arc<Metadata>),
-    Discovered { issuer: String, kept: Kept<Metadata> },
+    Discovered { issuer: String, kept: CachedDocument<Metadata> },
 }
 
 /// An OpenID Connect provider.
@@ -190,7 +190,7 @@ impl Oidc {
         id_token_key: IdTokenKey,
         dialect: impl Dialect + 'static,
     ) -> Self {
-        let kept = Kept::new(Arc::clone(&flow.clock));
+        let kept = CachedDocument::new(Arc::clone(&flow.clock));
         Self::new(flow, Source::Discovered { issuer, kept }, id_token_key, dialect)
     }
 

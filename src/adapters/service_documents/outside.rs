@@ -133,7 +133,8 @@ fn parameters(operation: &mut Json, shared: &[Json], path: &str) {
 /// Whether a parameter is a header that the gateway removes from requests and writes itself, such as `X-User-Id`.
 fn is_header_of_ours(parameter: &Json) -> bool {
     let text = |name: &str| parameter.get(name).and_then(Json::text);
-    text("in") == Some("header") && text("name").is_some_and(|name| header::is_ours(&name.to_ascii_lowercase()))
+    text("in") == Some("header")
+        && text("name").is_some_and(|name| header::is_gateway_header(&name.to_ascii_lowercase()))
 }
 
 /// The security of a route, by the schemes of our own document.

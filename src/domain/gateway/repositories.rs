@@ -34,6 +34,6 @@ pub enum RepositoryError {
 }
 
 /// Truncates a time to the precision of every store: the microsecond.
-fn kept(time: DateTime<Utc>) -> DateTime<Utc> {
+fn truncate_to_micros(time: DateTime<Utc>) -> DateTime<Utc> {
     time.trunc_subsecs(6)
 }

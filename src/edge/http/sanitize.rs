@@ -17,13 +17,13 @@ use super::{
     header_names::X_REQUEST_ID,
     header_values::{TRAILERS, all_elements, elements, wants_trailers},
 };
-use crate::domain::gateway::models::header::{are_alike, is_framing, is_ours, may_be_trailer};
+use crate::domain::gateway::models::header::{are_alike, is_framing, is_gateway_header, may_be_trailer};
 
 /// Removes the headers of a client's request that may not be forwarded.
 pub(crate) fn sanitise_request(headers: &mut HeaderList) {
     let wants_trailers = wants_trailers(headers);
     // The gateway handles `Expect` itself: it asks for the body when the service takes it.
-    remove_connection_headers(headers, |name, _| *name != EXPECT && !is_ours(name.as_str()));
+    remove_connection_headers(headers, |name, _| *name != EXPECT && !is_gateway_header(name.as_str()));
     if wants_trailers {
         headers.append(TE, TRAILERS);
     }

@@ -10,8 +10,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
+    cached_document::{CachedDocument, Obtained},
     flow::Flow,
-    kept::{Kept, Obtained},
 };
 use crate::{
     domain::gateway::{models::oauth::Secret, services::ports::ProviderError},
@@ -94,11 +94,11 @@ fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
 }
 
 /// The cached keys of a provider.
-pub(in crate::adapters::providers) struct Jwks(Kept<Keys>);
+pub(in crate::adapters::providers) struct Jwks(CachedDocument<Keys>);
 
 impl Jwks {
     pub(in crate::adapters::providers) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self(Kept::new(clock))
+        Self(CachedDocument::new(clock))
     }
 
     /// The keys, including the one that is looked for if the provider has it.

@@ -10,10 +10,10 @@ use url::Url;
 
 use super::{
     answer::{number, subject, text},
+    cached_document::CachedDocument,
     flow::Flow,
     jwks::Jwks,
     jws::Jws,
-    kept::Kept,
     notice::time,
 };
 use crate::{
@@ -70,14 +70,14 @@ impl Configuration {
 /// Verifies the tokens of one issuer.
 pub(in crate::adapters::providers) struct SecurityEvents {
     url: Url,
-    configuration: Kept<Configuration>,
+    configuration: CachedDocument<Configuration>,
     jwks: Jwks,
 }
 
 impl SecurityEvents {
     /// For the issuer whose configuration is at this URL.
     pub(in crate::adapters::providers) fn new(url: Url, clock: &Arc<dyn Clock>) -> Self {
-        Self { url, configuration: Kept::new(Arc::clone(clock)), jwks: Jwks::new(Arc::clone(clock)) }
+        Self { url, configuration: CachedDocument::new(Arc::clone(clock)), jwks: Jwks::new(Arc::clone(clock)) }
     }
 
     /// Verifies a token and returns its events. It has no expiry: it reports the past (RFC 8417 §4.1). An issuer may

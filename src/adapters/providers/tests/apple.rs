@@ -310,8 +310,9 @@ async fn a_secret_signed_by_another_key_is_told_apart() {
     let form = seen.form();
     let secret = value(&form, "client_secret").unwrap();
     let claims: Value = json!({"iss": TEAM, "sub": CLIENT, "aud": ISSUER, "iat": NOW, "exp": NOW + 60});
-    let other = crate::adapters::jwt::AwsLcKeysmith;
-    let other = crate::domain::gateway::services::ports::Keysmith::generate(&other, SigningAlgorithm::Es256).unwrap();
+    let other = crate::adapters::jwt::AwsLcKeyGenerator;
+    let other =
+        crate::domain::gateway::services::ports::KeyGenerator::generate(&other, SigningAlgorithm::Es256).unwrap();
     let header = Header { kid: Some(KEY.to_owned()), ..Header::new(Algorithm::ES256) };
     let forged = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ec_der(&other.private_key.0)).unwrap();
     let forged = Seen { body: seen.body.replace(secret, &forged), ..seen.clone() };

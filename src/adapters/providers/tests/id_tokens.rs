@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    adapters::{jwt::AwsLcKeysmith, providers::protocol::id_token::at_hash},
-    domain::gateway::{models::signing_key::SigningAlgorithm, services::ports::Keysmith},
+    adapters::{jwt::AwsLcKeyGenerator, providers::protocol::id_token::at_hash},
+    domain::gateway::{models::signing_key::SigningAlgorithm, services::ports::KeyGenerator},
 };
 
 /// Signs like a provider.
@@ -23,7 +23,7 @@ pub(super) struct Signer {
 
 impl Signer {
     pub(super) fn new(algorithm: SigningAlgorithm) -> Self {
-        let pair = AwsLcKeysmith.generate(algorithm).unwrap();
+        let pair = AwsLcKeyGenerator.generate(algorithm).unwrap();
         let (algorithm, key) = match algorithm {
             SigningAlgorithm::Es256 => (Algorithm::ES256, EncodingKey::from_ec_der(&pair.private_key.0)),
             SigningAlgorithm::EdDsa => (Algorithm::EdDSA, EncodingKey::from_ed_der(&pair.private_key.0)),

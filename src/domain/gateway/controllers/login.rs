@@ -33,8 +33,8 @@ use crate::{
         services::{
             account::{AccountService, ControlError},
             login::{
-                BeginError, BeginRequest, Begun, FinishError, LoginService, Outcome, PostError, ProviderResponse,
-                Returned, Unfinished,
+                AuthorizationRedirect, BeginError, BeginRequest, Callback, FinishError, LoginService, Outcome,
+                PostError, ProviderResponse, Unfinished,
             },
             oauth::LinkPermit,
             session::SessionService,
@@ -181,7 +181,7 @@ impl LoginController {
     }
 
     /// The redirect for an attempt that has begun, and its cookie, for a browser with these cookies.
-    fn away(&self, begun: Begun, cookies: &[String]) -> Redirect {
+    fn away(&self, begun: AuthorizationRedirect, cookies: &[String]) -> Redirect {
         let slot = slot_for(&begun.label, &self.kept(cookies));
         let expires_at = begun.expires_at.timestamp_micros();
         let value = AttemptCookie { label: begun.label, expires_at, sealed: begun.sealed }.write();
@@ -241,7 +241,7 @@ impl LoginController {
             }
             Err(PostError::UnknownProvider) => Err(unknown_provider()),
             Err(PostError::NoForms) => Err(no_forms()),
-            Err(PostError::Nonsense) => Err(not_signed_in(&self.public_url, provider, FinishError::Nonsense)),
+            Err(PostError::Malformed) => Err(not_signed_in(&self.public_url, provider, FinishError::Malformed)),
             Err(PostError::Failed(failure)) => Err(broken(failed(&failure))),
         }
     }
@@ -278,10 +278,10 @@ impl LoginController {
         let outcome = match (response.code, response.error) {
             (Some(code), None) if code.expose().chars().count() <= MAX_CODE_CHARS => Outcome::Code(code),
             (None, Some(error)) => Outcome::Error(error),
-            (Some(_), _) | (None, None) => Outcome::Nonsense,
+            (Some(_), _) | (None, None) => Outcome::Malformed,
         };
         let (visitor, client) = (sender.visitor(), sender.address);
-        let returned = Returned { state, sealed, issuer, by_form, name, outcome, visitor, client };
+        let returned = Callback { state, sealed, issuer, by_form, name, outcome, visitor, client };
         let old_session = cookie::sent(cookies, &self.cookies.session());
         match self.logins.finish(provider, returned, old_session).await {
             Ok(finished) => {

@@ -68,12 +68,12 @@ impl Kind {
 
 /// The subject that failures are counted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counted {
+pub struct ThrottleKey {
     key: TokenDigest,
     kind: Kind,
 }
 
-impl Counted {
+impl ThrottleKey {
     fn new(kind: Kind, name: impl AsRef<str>) -> Self {
         Self { key: TokenDigest::of(name.as_ref().as_bytes()), kind }
     }
@@ -136,7 +136,7 @@ pub struct Failures {
 
 impl Failures {
     /// Adds a failure. The clock of another replica may be ahead: `last_at` never moves back.
-    fn one_more(known: Option<Self>, now: DateTime<Utc>) -> Self {
+    fn record_failure(known: Option<Self>, now: DateTime<Utc>) -> Self {
         known.map_or(Self { count: 1, last_at: now }, |known| Self {
             count: known.count.saturating_add(1),
             last_at: known.last_at.max(now),
@@ -165,7 +165,7 @@ impl Failures {
 
 /// Whether an attempt may proceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
+pub enum ThrottleDecision {
     /// It may proceed, and counts as a failure until it is forgiven.
     Admitted,
     /// It may not. It counts for the client that sent it, if that client has failed before.
@@ -176,17 +176,17 @@ pub enum Admission {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
     /// Whether the attempt may proceed.
-    pub admission: Admission,
+    pub admission: ThrottleDecision,
     /// The failures that changed.
     pub changed: Vec<(TokenDigest, Failures)>,
 }
 
 /// Judges an attempt by the stored failures of each subject that it counts for. `now` is read after the store has
 /// locked them, so that concurrent attempts are judged one after the other.
-pub fn judge(known: &[(Counted, Option<Failures>)], now: DateTime<Utc>) -> Judgement {
+pub fn judge(known: &[(ThrottleKey, Option<Failures>)], now: DateTime<Utc>) -> Judgement {
     let live = |failures: Option<Failures>| failures.filter(|known| known.count > 0 && now < known.forget_at());
     let known: Vec<_> = known.iter().map(|(of, failures)| (*of, live(*failures))).collect();
-    let is_client = |(of, _): &&(Counted, Option<Failures>)| matches!(of.kind, Kind::Client | Kind::Enquiry);
+    let is_client = |(of, _): &&(ThrottleKey, Option<Failures>)| matches!(of.kind, Kind::Client | Kind::Enquiry);
     let client = known.iter().find(|(of, _)| of.kind == Kind::Client);
     let never_failed = client.is_some_and(|(_, failures)| failures.is_none());
     let delays = |kind| match kind {
@@ -194,19 +194,20 @@ pub fn judge(known: &[(Counted, Option<Failures>)], now: DateTime<Utc>) -> Judge
         Kind::Account => !never_failed,
         Kind::FirstAttempts => never_failed,
     };
-    let waits = |(of, failures): &(Counted, Option<Failures>)| {
+    let waits = |(of, failures): &(ThrottleKey, Option<Failures>)| {
         failures.filter(|_| delays(of.kind)).and_then(|failures| failures.wait_until(of.kind, now))
     };
-    let one_more = |(of, failures): &(Counted, Option<Failures>)| (of.key, Failures::one_more(*failures, now));
+    let record_failure =
+        |(of, failures): &(ThrottleKey, Option<Failures>)| (of.key, Failures::record_failure(*failures, now));
     let Some(until) = known.iter().filter_map(waits).max() else {
         let counted = known.iter().filter(|(of, _)| of.kind != Kind::FirstAttempts || never_failed);
-        return Judgement { admission: Admission::Admitted, changed: counted.map(one_more).collect() };
+        return Judgement { admission: ThrottleDecision::Admitted, changed: counted.map(record_failure).collect() };
     };
     // A client without failures of its own that is delayed by those of others is not at fault.
     let at_fault: Vec<_> = known.iter().filter(is_client).filter(|(_, failures)| failures.is_some()).collect();
-    let changed: Vec<_> = at_fault.iter().map(|of| one_more(of)).collect();
+    let changed: Vec<_> = at_fault.iter().map(|of| record_failure(of)).collect();
     let longer = at_fault.iter().zip(&changed).filter_map(|((of, _), (_, more))| more.wait_until(of.kind, now)).max();
-    Judgement { admission: Admission::NotBefore(longer.map_or(until, |longer| longer.max(until))), changed }
+    Judgement { admission: ThrottleDecision::NotBefore(longer.map_or(until, |longer| longer.max(until))), changed }
 }
 
 #[cfg(test)]
@@ -221,12 +222,12 @@ mod tests {
         Email::parse("jane@example.com").unwrap()
     }
 
-    fn device(n: u8) -> Counted {
-        Counted::device(&email(), DeviceId::from_random([n; 16]))
+    fn device(n: u8) -> ThrottleKey {
+        ThrottleKey::device(&email(), DeviceId::from_random([n; 16]))
     }
 
-    fn client(n: u8) -> Counted {
-        Counted::client([192, 0, 2, n].into())
+    fn client(n: u8) -> ThrottleKey {
+        ThrottleKey::client([192, 0, 2, n].into())
     }
 
     /// A store of failures.
@@ -234,7 +235,7 @@ mod tests {
     struct Known(std::collections::HashMap<TokenDigest, Failures>);
 
     impl Known {
-        fn attempt(&mut self, counted: &[Counted], now: DateTime<Utc>) -> Admission {
+        fn attempt(&mut self, counted: &[ThrottleKey], now: DateTime<Utc>) -> ThrottleDecision {
             let known: Vec<_> = counted.iter().map(|of| (*of, self.0.get(of.key()).copied())).collect();
             let Judgement { admission, changed } = judge(&known, now);
             self.0.extend(changed);
@@ -242,21 +243,21 @@ mod tests {
         }
 
         /// An attempt of a client at Jane's account.
-        fn guess(&mut self, n: u8, now: DateTime<Utc>) -> Admission {
-            self.attempt(&[Counted::account(&email()), Counted::first_attempts(&email()), client(n)], now)
+        fn guess(&mut self, n: u8, now: DateTime<Utc>) -> ThrottleDecision {
+            self.attempt(&[ThrottleKey::account(&email()), ThrottleKey::first_attempts(&email()), client(n)], now)
         }
 
-        fn count(&self, of: &Counted) -> u32 {
+        fn count(&self, of: &ThrottleKey) -> u32 {
             self.0.get(of.key()).map_or(0, |failures| failures.count)
         }
     }
 
     /// The delays after each of `failures` attempts that were made as early as possible.
-    fn delays(of: &Counted, failures: u32) -> Vec<i64> {
+    fn delays(of: &ThrottleKey, failures: u32) -> Vec<i64> {
         let (mut known, mut now) = (Known::default(), at(0));
         (0..failures)
             .map(|_| {
-                assert_eq!(known.attempt(&[*of], now), Admission::Admitted);
+                assert_eq!(known.attempt(&[*of], now), ThrottleDecision::Admitted);
                 let until = known.0[of.key()].wait_until(of.kind, now).unwrap_or(now);
                 let delay = until - now;
                 now = until;
@@ -267,7 +268,7 @@ mod tests {
 
     #[test]
     fn the_delay_grows_up_to_a_cap() {
-        for of in [Counted::account(&email()), device(1)] {
+        for of in [ThrottleKey::account(&email()), device(1)] {
             assert_eq!(delays(&of, 13), [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
         }
         let of_client = delays(&client(1), 62);
@@ -276,7 +277,7 @@ mod tests {
         // However long a guesser goes on.
         let many = Failures { count: u32::MAX, last_at: at(0) };
         let known = [(device(1), Some(many))];
-        assert_eq!(judge(&known, at(59)).admission, Admission::NotBefore(at(60)));
+        assert_eq!(judge(&known, at(59)).admission, ThrottleDecision::NotBefore(at(60)));
         assert_eq!(judge(&known, at(60)).changed[0].1.count, u32::MAX);
     }
 
@@ -300,9 +301,9 @@ mod tests {
         // Another replica, whose clock is ahead by a minute, counted before.
         let mut known = Known::default();
         for _ in 0..4 {
-            assert_eq!(known.attempt(&[device(1), client(1)], at(60)), Admission::Admitted);
+            assert_eq!(known.attempt(&[device(1), client(1)], at(60)), ThrottleDecision::Admitted);
         }
-        assert_eq!(known.attempt(&[device(1), client(1)], at(0)), Admission::Admitted);
+        assert_eq!(known.attempt(&[device(1), client(1)], at(0)), ThrottleDecision::Admitted);
         assert_eq!(known.0[device(1).key()].last_at, at(60), "time does not go back");
     }
 
@@ -312,12 +313,12 @@ mod tests {
         for second in 0..300 {
             known.guess(66, at(second));
         }
-        assert!(matches!(known.guess(66, at(300)), Admission::NotBefore(_)));
-        assert_eq!(known.guess(1, at(300)), Admission::Admitted, "a client that never failed");
-        assert!(matches!(known.guess(1, at(300)), Admission::NotBefore(_)), "now it has failed");
-        assert_eq!(known.attempt(&[device(1)], at(300)), Admission::Admitted, "a browser that signed in before");
+        assert!(matches!(known.guess(66, at(300)), ThrottleDecision::NotBefore(_)));
+        assert_eq!(known.guess(1, at(300)), ThrottleDecision::Admitted, "a client that never failed");
+        assert!(matches!(known.guess(1, at(300)), ThrottleDecision::NotBefore(_)), "now it has failed");
+        assert_eq!(known.attempt(&[device(1)], at(300)), ThrottleDecision::Admitted, "a browser that signed in before");
         assert_eq!(
-            known.attempt(&[Counted::account(&email())], at(300)),
+            known.attempt(&[ThrottleKey::account(&email())], at(300)),
             known.guess(1, at(300)),
             "no address is known"
         );
@@ -330,23 +331,27 @@ mod tests {
             known.guess(66, at(0));
         }
         assert_eq!(known.count(&client(66)), 49);
-        assert_eq!(known.count(&Counted::account(&email())), 5);
-        assert_eq!(known.guess(66, at(0)), Admission::NotBefore(at(1)), "of the account, and now of the client too");
-        assert_eq!(known.guess(66, at(0)), Admission::NotBefore(at(2)), "it made the delay longer");
-        assert_eq!(known.attempt(&[client(66)], at(0)), Admission::NotBefore(at(4)), "whatever it tries");
+        assert_eq!(known.count(&ThrottleKey::account(&email())), 5);
+        assert_eq!(
+            known.guess(66, at(0)),
+            ThrottleDecision::NotBefore(at(1)),
+            "of the account, and now of the client too"
+        );
+        assert_eq!(known.guess(66, at(0)), ThrottleDecision::NotBefore(at(2)), "it made the delay longer");
+        assert_eq!(known.attempt(&[client(66)], at(0)), ThrottleDecision::NotBefore(at(4)), "whatever it tries");
     }
 
     #[test]
     fn a_client_that_signed_up_has_not_failed() {
-        let (mut known, mary) = (Known::default(), Counted::enquiry([192, 0, 2, 1].into()));
+        let (mut known, mary) = (Known::default(), ThrottleKey::enquiry([192, 0, 2, 1].into()));
         for _ in 0..50 {
-            assert_eq!(known.attempt(&[mary], at(0)), Admission::Admitted);
+            assert_eq!(known.attempt(&[mary], at(0)), ThrottleDecision::Admitted);
         }
-        assert_eq!(known.attempt(&[client(1), mary], at(0)), Admission::NotBefore(at(2)));
+        assert_eq!(known.attempt(&[client(1), mary], at(0)), ThrottleDecision::NotBefore(at(2)));
         for _ in 0..10 {
             known.guess(66, at(0));
         }
-        assert_eq!(known.guess(1, at(0)), Admission::Admitted);
+        assert_eq!(known.guess(1, at(0)), ThrottleDecision::Admitted);
     }
 
     #[test]
@@ -355,47 +360,47 @@ mod tests {
         for _ in 0..10 {
             known.guess(66, at(0));
         }
-        assert_eq!(known.guess(1, at(0)), Admission::Admitted);
+        assert_eq!(known.guess(1, at(0)), ThrottleDecision::Admitted);
         // It was the right password.
         let forgiven = known.0[client(1).key()].one_less();
         known.0.insert(*client(1).key(), forgiven);
-        assert_eq!((known.count(&client(1)), known.guess(1, at(0))), (0, Admission::Admitted));
-        assert_eq!(known.guess(1, at(0)), Admission::NotBefore(at(4)), "that was not forgiven");
+        assert_eq!((known.count(&client(1)), known.guess(1, at(0))), (0, ThrottleDecision::Admitted));
+        assert_eq!(known.guess(1, at(0)), ThrottleDecision::NotBefore(at(4)), "that was not forgiven");
     }
 
     #[test]
     fn many_addresses_get_at_most_a_hundred_free_guesses() {
         let mut known = Known::default();
         for n in 0..100 {
-            assert_eq!(known.guess(n, at(0)), Admission::Admitted, "{n}");
+            assert_eq!(known.guess(n, at(0)), ThrottleDecision::Admitted, "{n}");
         }
-        assert_eq!(known.guess(100, at(0)), Admission::NotBefore(at(1)));
+        assert_eq!(known.guess(100, at(0)), ThrottleDecision::NotBefore(at(1)));
         assert_eq!(known.count(&client(100)), 0, "others' failures are not its own");
-        assert_eq!(known.attempt(&[device(1)], at(0)), Admission::Admitted);
+        assert_eq!(known.attempt(&[device(1)], at(0)), ThrottleDecision::Admitted);
     }
 
     #[test]
     fn an_account_is_counted_by_email_and_a_client_by_network() {
-        let account = |text: &str| *Counted::account(&Email::parse(text).unwrap()).key();
+        let account = |text: &str| *ThrottleKey::account(&Email::parse(text).unwrap()).key();
         assert_eq!(account("Jane@example.com"), account("jane@EXAMPLE.com"));
         assert_ne!(account("jane@example.com"), account("john@example.com"));
-        let client = |text: &str| *Counted::client(text.parse().unwrap()).key();
+        let client = |text: &str| *ThrottleKey::client(text.parse().unwrap()).key();
         assert_eq!(client("2001:db8:1:2:3:4:5:6"), client("2001:db8:1:2::"));
         assert_ne!(client("2001:db8:1:2::"), client("2001:db8:1:3::"));
         assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
         assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
-        assert_ne!(client("192.0.2.1"), *Counted::exchanges_of("192.0.2.1".parse().unwrap()).key());
+        assert_ne!(client("192.0.2.1"), *ThrottleKey::exchanges_of("192.0.2.1".parse().unwrap()).key());
     }
 
     #[test]
     fn only_an_address_that_signs_in_is_a_client() {
         let address = [192, 0, 2, 1].into();
-        assert!(Counted::client(address).is_client());
+        assert!(ThrottleKey::client(address).is_client());
         for other in [
-            Counted::account(&email()),
-            Counted::first_attempts(&email()),
-            Counted::enquiry(address),
-            Counted::exchanges_of(address),
+            ThrottleKey::account(&email()),
+            ThrottleKey::first_attempts(&email()),
+            ThrottleKey::enquiry(address),
+            ThrottleKey::exchanges_of(address),
             device(1),
         ] {
             assert!(!other.is_client(), "{other:?}");
@@ -404,7 +409,7 @@ mod tests {
 
     #[test]
     fn a_device_counts_for_one_account() {
-        let other = Counted::device(&Email::parse("john@example.com").unwrap(), DeviceId::from_random([1; 16]));
+        let other = ThrottleKey::device(&Email::parse("john@example.com").unwrap(), DeviceId::from_random([1; 16]));
         assert_ne!(device(1).key(), other.key());
         assert_ne!(device(1).key(), device(2).key());
     }

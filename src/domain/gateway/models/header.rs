@@ -53,7 +53,7 @@ const NEVER_BEHIND: [&str; 14] = [
 
 /// Whether only the gateway may set a name (in lower case), or a name that a server would map to such a one because it
 /// reads `_` (CGI, WSGI) or `.` (PHP) as `-`.
-pub fn is_ours(name: &str) -> bool {
+pub fn is_gateway_header(name: &str) -> bool {
     // The first letter rules out most names.
     matches!(name.as_bytes().first(), Some(b'x' | b'f')) && is_among(name, &OUR_PREFIXES, &OUR_NAMES)
 }
@@ -72,7 +72,7 @@ pub fn is_framing(name: &str) -> bool {
 /// message may not (RFC 9110 §6.5.1), nor may headers that the gateway vouches for: a server that merges trailers into
 /// headers would take them for ours.
 pub fn may_be_trailer(name: &str) -> bool {
-    !is_ours(name)
+    !is_gateway_header(name)
         && !is_among(name, &RESERVED_PREFIXES, &RESERVED)
         && !is_among(name, &["if-", "access-control-"], &NEVER_BEHIND)
 }
@@ -125,7 +125,7 @@ impl FromStr for TokenHeader {
         let name = text.to_ascii_lowercase();
         let good = (1..=64).contains(&name.len())
             && name.bytes().all(in_a_token)
-            && !is_ours(&name)
+            && !is_gateway_header(&name)
             && !is_among(&name, &RESERVED_PREFIXES, &RESERVED);
         good.then(|| Self(name.into())).ok_or(InvalidTokenHeader)
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
-use crate::domain::gateway::models::attempt::{Admission, Counted};
+use crate::domain::gateway::models::attempt::{ThrottleDecision, ThrottleKey};
 
 /// Reads the time.
 pub type Now<'n> = &'n (dyn Fn() -> DateTime<Utc> + Send + Sync);
@@ -16,14 +16,14 @@ pub trait AttemptRepository: Send + Sync {
     /// counters of the attempt are locked first, and only then is the time read: concurrent attempts are judged one
     /// after the other, and one that had to wait for the lock is not judged too early. No more attempts are admitted
     /// than the delays allow.
-    async fn admit(&self, counted: &[Counted], now: Now<'_>) -> Result<Admission, RepositoryError>;
+    async fn admit(&self, counted: &[ThrottleKey], now: Now<'_>) -> Result<ThrottleDecision, RepositoryError>;
 
     /// Takes back one count: the attempt was no failure. Counts of other attempts in the meantime stay.
-    async fn forgive(&self, counted: &Counted) -> Result<(), RepositoryError>;
+    async fn forgive(&self, counted: &ThrottleKey) -> Result<(), RepositoryError>;
 
     /// Deletes all failures of a counter.
-    async fn reset(&self, counted: &Counted) -> Result<(), RepositoryError>;
+    async fn reset(&self, counted: &ThrottleKey) -> Result<(), RepositoryError>;
 
     /// Deletes failures that do not matter any more; returns how many.
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
 }

@@ -36,5 +36,5 @@ pub trait ClientRepository: Send + Sync {
     async fn redeem(&self, assertion: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError>;
 
     /// Deletes assertions that have expired by `now`; returns how many.
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
 }

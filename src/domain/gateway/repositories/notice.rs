@@ -41,5 +41,5 @@ pub trait NoticeRepository: Send + Sync {
     async fn progress(&self, digest: &TokenDigest) -> Result<Option<NoticeProgress>, RepositoryError>;
 
     /// Deletes applied notices that need not be remembered any more; returns how many.
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
 }

@@ -44,5 +44,5 @@ pub trait SessionRepository: Send + Sync {
     async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError>;
 
     /// Deletes sessions that are over and states that have expired by `now`; returns how many.
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
 }

@@ -113,5 +113,5 @@ pub trait TokenRepository: Send + Sync {
     /// Deletes what can no longer matter at `now`: deny-list entries and dummy tokens with `expires_at <= now`, and
     /// families (with their refresh tokens) of which every refresh token has `expires_at <= now` and whose newest
     /// access token has expired, leeway included. Returns how many entries, dummy tokens and families were deleted.
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
 }

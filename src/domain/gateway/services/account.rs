@@ -32,7 +32,7 @@ use crate::{
     domain::gateway::{
         models::{
             account::{Account, Email, Password, PasswordLogin, Profile},
-            attempt::{Admission, Counted},
+            attempt::{ThrottleDecision, ThrottleKey},
             id::AccountId,
             identity::Identity,
             session::{SessionSecret, Visitor as Browser},
@@ -197,7 +197,7 @@ impl AccountService {
         let login = PasswordLogin { account: account.id, email, name: wish.name, hash, changed_at: now };
         let device = self.devices().remember(visitor.device, &login.email, now);
         let (this, arrival) = (self.clone(), Arrival::of(visitor));
-        carried_through(async move {
+        run_to_completion(async move {
             match this.parts.accounts.sign_up(&account, &login).await {
                 Ok(()) => {}
                 Err(RepositoryError::Conflict) => return Err(SignUpError::EmailTaken),
@@ -231,7 +231,7 @@ impl AccountService {
     ) -> Result<SignedIn, LogInError> {
         let AccountParts { accounts, hasher, sessions, clock, .. } = &*self.parts;
         let device = visitor.device.and_then(|cookie| self.devices().known(cookie, email, clock.now()));
-        let counted = counted(email, device.map(|device| Counted::device(email, device)), visitor.client);
+        let counted = counted(email, device.map(|device| ThrottleKey::device(email, device)), visitor.client);
         self.admit::<LogInError>(&counted).await?;
         let login = accounts.find_login(email).await?;
         let hash = login.as_ref().map(|login| login.hash.clone());
@@ -272,11 +272,11 @@ impl AccountService {
     }
 
     /// Admits an attempt, or returns how long to wait. It counts as a failure until it is forgiven.
-    async fn admit<E: From<TooManyAttempts> + From<Failure>>(&self, counted: &[Counted]) -> Result<(), E> {
+    async fn admit<E: From<TooManyAttempts> + From<Failure>>(&self, counted: &[ThrottleKey]) -> Result<(), E> {
         let AccountParts { attempts, clock, .. } = &*self.parts;
         match attempts.admit(counted, &|| clock.now()).await.map_err(Failure::from)? {
-            Admission::Admitted => Ok(()),
-            Admission::NotBefore(until) => {
+            ThrottleDecision::Admitted => Ok(()),
+            ThrottleDecision::NotBefore(until) => {
                 Err(TooManyAttempts { wait: (until - clock.now()).max(TimeDelta::zero()) }.into())
             }
         }
@@ -284,7 +284,7 @@ impl AccountService {
 
     /// Forgives the attempt after a correct password. An account, or a browser that is known there, has no failures any
     /// more.
-    async fn forgive(&self, counted: &[Counted]) -> Result<(), Failure> {
+    async fn forgive(&self, counted: &[ThrottleKey]) -> Result<(), Failure> {
         let attempts = &self.parts.attempts;
         for of in counted {
             if of.is_client() { attempts.forgive(of).await? } else { attempts.reset(of).await? }
@@ -316,18 +316,18 @@ impl AccountService {
 
 /// The subjects that an attempt counts for: the browser, if it signed in to the account before, otherwise the account
 /// and the client.
-fn counted(email: &Email, known: Option<Counted>, client: Option<IpAddr>) -> Vec<Counted> {
+fn counted(email: &Email, known: Option<ThrottleKey>, client: Option<IpAddr>) -> Vec<ThrottleKey> {
     match known {
         Some(known) => vec![known],
-        None => [Counted::account(email), Counted::first_attempts(email)]
+        None => [ThrottleKey::account(email), ThrottleKey::first_attempts(email)]
             .into_iter()
-            .chain(client.map(Counted::client))
+            .chain(client.map(ThrottleKey::client))
             .collect(),
     }
 }
 
 /// Runs work to completion that must not be left half done, even if the caller goes away meanwhile.
-async fn carried_through<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Failure> {
+async fn run_to_completion<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Failure> {
     spawn(work).await.map_err(|panic| Failure::Broken(panic.to_string()))
 }
 

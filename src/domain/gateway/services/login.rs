@@ -3,7 +3,7 @@
 
 mod beginning;
 mod posting;
-mod travelling;
+mod sealed_state;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -11,7 +11,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 pub use self::{
-    beginning::{BeginError, BeginRequest, Begun},
+    beginning::{AuthorizationRedirect, BeginError, BeginRequest},
     posting::{PostError, ProviderResponse},
 };
 use super::{
@@ -60,7 +60,7 @@ pub struct LoginService {
 }
 
 /// A callback: what the browser brings back from the provider (RFC 6749 §4.1.2).
-pub struct Returned {
+pub struct Callback {
     /// `state`
     pub state: LoginState,
     /// The browser's cookie of this attempt, if any.
@@ -86,7 +86,7 @@ pub enum Outcome {
     /// The person, or the provider, did not.
     Error(String),
     /// Neither a code nor an error, or both.
-    Nonsense,
+    Malformed,
 }
 
 /// A finished sign-in.
@@ -97,7 +97,7 @@ pub struct Finished {
     /// The new session; `None` if the browser keeps its session.
     pub session: Option<SessionSecret>,
     /// Where the browser goes first, if the person must be asked for consent.
-    pub consent: Option<Begun>,
+    pub consent: Option<AuthorizationRedirect>,
 }
 
 /// A failed attempt.
@@ -144,7 +144,7 @@ pub enum FinishError {
     Denied,
     /// The response is not one that a provider sends.
     #[error("the answer of the provider is not one")]
-    Nonsense,
+    Malformed,
     /// Too many failed sign-ins of this client.
     #[error(transparent)]
     TooMany(#[from] TooManyAttempts),
@@ -204,7 +204,7 @@ impl LoginService {
     pub async fn finish(
         &self,
         provider: &str,
-        returned: Returned,
+        returned: Callback,
         old_session: Option<&str>,
     ) -> Result<Finished, Unfinished> {
         let unknown = |error| Unfinished { error, wish: None };
@@ -223,7 +223,7 @@ impl LoginService {
     async fn finish_known(
         &self,
         attempt: &LoginAttempt,
-        returned: Returned,
+        returned: Callback,
         old_session: Option<&str>,
     ) -> Result<Finished, FinishError> {
         let LoginParts { store, clock, .. } = &self.parts;
@@ -241,7 +241,7 @@ impl LoginService {
             // The sign-in that this attempt follows stays valid.
             Err(
                 error @ (FinishError::Denied
-                | FinishError::Nonsense
+                | FinishError::Malformed
                 | FinishError::TooMany(_)
                 | FinishError::Provider(_)),
             ) if attempt.consent && self.is_signed_in(attempt, old_session).await? => {
@@ -256,7 +256,7 @@ impl LoginService {
     async fn finish_first(
         &self,
         attempt: &LoginAttempt,
-        returned: Returned,
+        returned: Callback,
         old_session: Option<&str>,
     ) -> Result<Finished, FinishError> {
         let LoginParts { oauth, sessions, .. } = &self.parts;
@@ -265,13 +265,13 @@ impl LoginService {
             Outcome::Code(code) => code,
             Outcome::Error(code) if DENIALS.contains(&code.as_str()) => return Err(FinishError::Denied),
             Outcome::Error(code) => return Err(ProviderError::Refused { code: printable(&code) }.into()),
-            Outcome::Nonsense => return Err(FinishError::Nonsense),
+            Outcome::Malformed => return Err(FinishError::Malformed),
         };
         let permit = match attempt.link {
             Some(_) => Some(self.permit(attempt, old_session).await?),
             None => None,
         };
-        let Returned { state, name, visitor, client, .. } = returned;
+        let Callback { state, name, visitor, client, .. } = returned;
         let signed_in = oauth.sign_in(attempt, Agreed { state: &state, code, name, client }, permit).await?;
         let consent = match signed_in.needs_consent {
             Some(request) => self.ask_for_consent(attempt, request).await,
@@ -294,7 +294,7 @@ impl LoginService {
     }
 
     /// Begins the attempt that asks for consent. The person is signed in already, whatever its result.
-    async fn ask_for_consent(&self, attempt: &LoginAttempt, request: ConsentRequest) -> Option<Begun> {
+    async fn ask_for_consent(&self, attempt: &LoginAttempt, request: ConsentRequest) -> Option<AuthorizationRedirect> {
         let begun = self.begin_again(attempt, request).await;
         begun
             .inspect_err(|error| {
@@ -334,9 +334,9 @@ impl LoginService {
     }
 
     /// The browser's stored attempt: it opens only for its own state.
-    fn attempt(&self, returned: &Returned) -> Option<LoginAttempt> {
+    fn attempt(&self, returned: &Callback) -> Option<LoginAttempt> {
         let LoginParts { sealer, allowed_origins, .. } = &self.parts;
-        travelling::opened(&**sealer, returned.sealed.as_ref()?, &returned.state, allowed_origins)
+        sealed_state::opened(&**sealer, returned.sealed.as_ref()?, &returned.state, allowed_origins)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Stores the access that people allowed us at providers: exchanges codes, hands out tokens that are never expired,
 //! revokes grants.
 
-pub mod ahead;
 mod exchanging;
 mod injecting;
 mod keeping;
 mod link_permit;
+pub mod proactive_refresh;
 mod refreshing;
 mod sealing;
 mod signing_in;
@@ -22,7 +22,7 @@ pub use self::link_permit::LinkPermit;
 pub(super) use self::sealing::sealing_context;
 pub use self::signing_in::{Agreed, ConsentRequest, SignInError, SignedIn};
 pub use self::taking_back::TakenBack;
-use self::{keeping::KeepError, refreshing::Turns};
+use self::{keeping::KeepError, refreshing::KeyedMutex};
 pub use super::ports::{AdmissionRule, Provider, ProviderError};
 use super::{
     Failure,
@@ -98,7 +98,7 @@ pub struct OAuthService {
     tokens: Arc<TokenService>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    turns: Arc<Turns>,
+    turns: Arc<KeyedMutex>,
 }
 
 /// A grant with its tokens in clear.

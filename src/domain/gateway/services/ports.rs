@@ -45,7 +45,7 @@ pub struct KeyPair {
 pub struct KeyError(pub String);
 
 /// Generates and loads key pairs.
-pub trait Keysmith: Send + Sync {
+pub trait KeyGenerator: Send + Sync {
     /// Generates a key pair.
     fn generate(&self, algorithm: SigningAlgorithm) -> Result<KeyPair, KeyError>;
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use thiserror::Error;
 use tracing::info;
 
-use super::ports::{KeyError, KeyRing, Keysmith, OpenError, PrivateKey, Sealer, TokenStatePublisher};
+use super::ports::{KeyError, KeyGenerator, KeyRing, OpenError, PrivateKey, Sealer, TokenStatePublisher};
 use crate::{
     domain::gateway::{
         models::{
@@ -48,7 +48,7 @@ pub struct SigningKeyParts {
     /// Stores keys.
     pub store: Arc<dyn SigningKeyRepository>,
     /// Generates and loads them.
-    pub keysmith: Arc<dyn Keysmith>,
+    pub key_generator: Arc<dyn KeyGenerator>,
     /// Seals their private halves.
     pub sealer: Arc<dyn Sealer>,
     /// Announces loaded keys.
@@ -74,7 +74,7 @@ struct Loaded {
 impl SigningKeys {
     /// Loads the keys; creates the first one if there is none.
     pub async fn open(parts: SigningKeyParts) -> Result<Self, SigningKeyError> {
-        let ring = parts.keysmith.load(&[])?;
+        let ring = parts.key_generator.load(&[])?;
         let service = Self { parts, loaded: RwLock::new(Loaded { keys: Arc::new([]), ring }) };
         service.refresh().await?;
         Ok(service)
@@ -85,7 +85,7 @@ impl SigningKeys {
         let SigningKeyParts { store, clock, schedule, .. } = &self.parts;
         let mut keys = store.list().await?;
         if let Some(due) = schedule.due(&keys, clock.now()) {
-            let pair = self.parts.keysmith.generate(due.algorithm)?;
+            let pair = self.parts.key_generator.generate(due.algorithm)?;
             let key = SigningKey {
                 sealed_private_key: self.parts.sealer.seal(&sealing_context(&pair.kid), &pair.private_key.0),
                 kid: pair.kid,
@@ -161,7 +161,7 @@ impl SigningKeys {
             return Ok(());
         }
         let opened = keys.iter().map(|key| self.open_key(key)).collect::<Result<Vec<_>, _>>()?;
-        let ring = self.parts.keysmith.load(&opened)?;
+        let ring = self.parts.key_generator.load(&opened)?;
         self.parts.publisher.publish_keys(ring.clone());
         *self.loaded.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Loaded { keys: keys.into(), ring };
         Ok(())

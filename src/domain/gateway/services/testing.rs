@@ -23,7 +23,7 @@ use super::{
     token::{LiveSessions, TokenParts, TokenPolicy, TokenService},
 };
 use crate::{
-    adapters::{jwt::AwsLcKeysmith, sealing::Vault},
+    adapters::{jwt::AwsLcKeyGenerator, sealing::Vault},
     domain::gateway::{
         models::{
             access::Access,
@@ -154,7 +154,7 @@ pub(crate) async fn bench(policy: TokenPolicy) -> Bench {
     let keys = Arc::new(
         SigningKeys::open(SigningKeyParts {
             store: Arc::new(MemorySigningKeys::default()),
-            keysmith: Arc::new(AwsLcKeysmith),
+            key_generator: Arc::new(AwsLcKeyGenerator),
             sealer: vault.clone(),
             publisher: recorder.clone(),
             clock: clock.clone(),
@@ -226,8 +226,8 @@ impl SessionRepository for FlakySessions {
         self.store.redeem(state, expires_at).await
     }
 
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Stored<u64> {
-        self.store.forget_expired(now).await
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Stored<u64> {
+        self.store.purge_expired(now).await
     }
 }
 

@@ -3,7 +3,7 @@
 pub mod clients;
 mod issuing;
 mod live_sessions;
-mod of_session;
+mod session_tokens;
 mod verifying;
 
 use std::sync::Arc;
@@ -234,7 +234,7 @@ impl TokenService {
     /// creation (RFC 7009 §2.1). An unknown or unauthentic token is not ours and changes nothing. Its times do not
     /// matter: by the clock of another replica it may be valid.
     pub async fn revoke(&self, token: &str) -> Result<(), Failure> {
-        let found = self.look_at_for_the_end(token).await?;
+        let found = self.inspect_for_the_end(token).await?;
         self.revoke_found(token, found).await
     }
 

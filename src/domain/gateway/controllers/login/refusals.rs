@@ -50,7 +50,7 @@ pub(super) fn not_linked(public_url: &str, provider: &str, error: FinishError) -
         other @ (FinishError::UnknownProvider
         | FinishError::OtherSession
         | FinishError::LinkedElsewhere
-        | FinishError::Nonsense
+        | FinishError::Malformed
         | FinishError::TooMany(_)
         | FinishError::Provider(_)
         | FinishError::Failed(_)) => not_signed_in(public_url, provider, other),
@@ -113,7 +113,7 @@ pub(super) fn not_signed_in(public_url: &str, provider: &str, error: FinishError
             ),
             "동의하지 않아 로그인하지 않았습니다. 저장된 것은 없습니다.",
         ),
-        FinishError::Nonsense => Refusal::new(
+        FinishError::Malformed => Refusal::new(
             Problem::new(
                 StatusCode::BAD_REQUEST,
                 "malformed_callback",

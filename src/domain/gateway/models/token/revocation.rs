@@ -60,7 +60,7 @@ impl Revocations {
     }
 
     /// Forgets the entries that can no longer concern a live token, and returns their number.
-    pub fn forget_expired(&mut self, now: DateTime<Utc>) -> usize {
+    pub fn purge_expired(&mut self, now: DateTime<Utc>) -> usize {
         let mut forgotten = 0;
         while let Some((expires_at, id)) = self.by_expiry.get_min().copied() {
             if expires_at > now {
@@ -112,10 +112,10 @@ mod tests {
             revocations.insert(Revocation { id: id(1), expires_at });
         }
         revocations.insert(Revocation { id: id(2), expires_at: at(10) });
-        assert_eq!(revocations.forget_expired(at(10)), 1);
-        assert_eq!(revocations.forget_expired(at(19)), 0);
+        assert_eq!(revocations.purge_expired(at(10)), 1);
+        assert_eq!(revocations.purge_expired(at(19)), 0);
         assert!(revocations.contains_any(&[id(1)]));
-        assert_eq!(revocations.forget_expired(at(20)), 1);
+        assert_eq!(revocations.purge_expired(at(20)), 1);
         assert!(revocations.is_empty());
     }
 

@@ -10,7 +10,7 @@ use tokio::{sync::Barrier, task::JoinSet, time::timeout};
 use super::harness::{self, MICROSECOND, PATIENCE, Store, at};
 use crate::domain::gateway::models::{
     account::Email,
-    attempt::{Admission, Counted},
+    attempt::{ThrottleDecision, ThrottleKey},
 };
 
 over_every_store!(
@@ -24,18 +24,18 @@ over_every_store!(
     failures_that_do_not_matter_any_more_are_forgotten,
 );
 
-fn account(name: &str) -> Counted {
-    Counted::account(&Email::parse(&format!("{name}@example.com")).unwrap())
+fn account(name: &str) -> ThrottleKey {
+    ThrottleKey::account(&Email::parse(&format!("{name}@example.com")).unwrap())
 }
 
-fn client(n: u8) -> Counted {
-    Counted::client([192, 0, 2, n].into())
+fn client(n: u8) -> ThrottleKey {
+    ThrottleKey::client([192, 0, 2, n].into())
 }
 
-async fn fail(store: &Store, counted: &[Counted], times: usize) {
+async fn fail(store: &Store, counted: &[ThrottleKey], times: usize) {
     for n in 0..times {
         let replica = if n % 2 == 0 { &store.attempts } else { &store.peer_attempts };
-        assert_eq!(replica.admit(counted, &|| at(0)).await.unwrap(), Admission::Admitted, "{n}");
+        assert_eq!(replica.admit(counted, &|| at(0)).await.unwrap(), ThrottleDecision::Admitted, "{n}");
     }
 }
 
@@ -43,20 +43,20 @@ async fn failures_are_counted_over_all_replicas(store: &Store) {
     fail(store, &[account("jane")], 5).await;
     for replica in [&store.attempts, &store.peer_attempts] {
         let outcome = replica.admit(&[account("jane")], &|| at(0)).await.unwrap();
-        assert_eq!(outcome, Admission::NotBefore(at(1)));
+        assert_eq!(outcome, ThrottleDecision::NotBefore(at(1)));
     }
-    assert_eq!(store.attempts.admit(&[account("john")], &|| at(0)).await.unwrap(), Admission::Admitted);
-    assert_eq!(store.attempts.admit(&[], &|| at(0)).await.unwrap(), Admission::Admitted);
+    assert_eq!(store.attempts.admit(&[account("john")], &|| at(0)).await.unwrap(), ThrottleDecision::Admitted);
+    assert_eq!(store.attempts.admit(&[], &|| at(0)).await.unwrap(), ThrottleDecision::Admitted);
 }
 
 async fn a_delayed_attempt_does_not_count_for_the_account(store: &Store) {
     fail(store, &[account("jane")], 5).await;
     for _ in 0..9 {
         let outcome = store.attempts.admit(&[account("jane")], &|| at(1) - MICROSECOND).await.unwrap();
-        assert_eq!(outcome, Admission::NotBefore(at(1)));
+        assert_eq!(outcome, ThrottleDecision::NotBefore(at(1)));
     }
-    assert_eq!(store.peer_attempts.admit(&[account("jane")], &|| at(1)).await.unwrap(), Admission::Admitted);
-    assert_eq!(store.attempts.admit(&[account("jane")], &|| at(1)).await.unwrap(), Admission::NotBefore(at(3)));
+    assert_eq!(store.peer_attempts.admit(&[account("jane")], &|| at(1)).await.unwrap(), ThrottleDecision::Admitted);
+    assert_eq!(store.attempts.admit(&[account("jane")], &|| at(1)).await.unwrap(), ThrottleDecision::NotBefore(at(3)));
 }
 
 async fn a_delayed_attempt_counts_for_a_client_that_failed_before(store: &Store) {
@@ -64,23 +64,26 @@ async fn a_delayed_attempt_counts_for_a_client_that_failed_before(store: &Store)
     // In any order of the counters.
     for n in 0..44 {
         let both = if n % 2 == 0 { [account("jane"), client(1)] } else { [client(1), account("jane")] };
-        assert_eq!(store.attempts.admit(&both, &|| at(0)).await.unwrap(), Admission::NotBefore(at(1)));
+        assert_eq!(store.attempts.admit(&both, &|| at(0)).await.unwrap(), ThrottleDecision::NotBefore(at(1)));
     }
     fail(store, &[client(1)], 1).await;
-    assert_eq!(store.attempts.admit(&[client(1)], &|| at(0)).await.unwrap(), Admission::NotBefore(at(2)));
+    assert_eq!(store.attempts.admit(&[client(1)], &|| at(0)).await.unwrap(), ThrottleDecision::NotBefore(at(2)));
     // A client without failures is not charged for those of others: nothing is stored for it.
-    assert_eq!(store.attempts.admit(&[client(2), account("jane")], &|| at(0)).await.unwrap(), Admission::Admitted);
+    assert_eq!(
+        store.attempts.admit(&[client(2), account("jane")], &|| at(0)).await.unwrap(),
+        ThrottleDecision::Admitted
+    );
     store.attempts.forgive(&client(2)).await.unwrap();
-    let jane = [account("jane"), Counted::first_attempts(&Email::parse("jane@example.com").unwrap()), client(2)];
+    let jane = [account("jane"), ThrottleKey::first_attempts(&Email::parse("jane@example.com").unwrap()), client(2)];
     for _ in 0..100 {
-        assert_eq!(store.peer_attempts.admit(&jane, &|| at(0)).await.unwrap(), Admission::Admitted);
+        assert_eq!(store.peer_attempts.admit(&jane, &|| at(0)).await.unwrap(), ThrottleDecision::Admitted);
         store.attempts.forgive(&client(2)).await.unwrap();
     }
     for _ in 0..100 {
-        assert_eq!(store.attempts.admit(&jane, &|| at(0)).await.unwrap(), Admission::NotBefore(at(1)));
+        assert_eq!(store.attempts.admit(&jane, &|| at(0)).await.unwrap(), ThrottleDecision::NotBefore(at(1)));
     }
     fail(store, &[client(2)], 50).await;
-    assert_eq!(store.attempts.admit(&[client(2)], &|| at(0)).await.unwrap(), Admission::NotBefore(at(2)));
+    assert_eq!(store.attempts.admit(&[client(2)], &|| at(0)).await.unwrap(), ThrottleDecision::NotBefore(at(2)));
 }
 
 async fn the_time_is_read_when_everything_is_locked(store: &Store) {
@@ -99,14 +102,14 @@ async fn the_time_is_read_when_everything_is_locked(store: &Store) {
         });
     }
     let outcomes = timeout(PATIENCE, tasks.join_all()).await.unwrap();
-    assert!(outcomes.iter().all(|outcome| *outcome == Admission::Admitted), "{outcomes:?}");
+    assert!(outcomes.iter().all(|outcome| *outcome == ThrottleDecision::Admitted), "{outcomes:?}");
 }
 
 async fn an_attempt_that_was_no_failure_is_forgiven(store: &Store) {
     fail(store, &[account("jane")], 5).await;
     store.peer_attempts.forgive(&account("jane")).await.unwrap();
     fail(store, &[account("jane")], 1).await;
-    assert_eq!(store.attempts.admit(&[account("jane")], &|| at(0)).await.unwrap(), Admission::NotBefore(at(1)));
+    assert_eq!(store.attempts.admit(&[account("jane")], &|| at(0)).await.unwrap(), ThrottleDecision::NotBefore(at(1)));
     // Never below zero, and forgiving without a failure changes nothing.
     for _ in 0..9 {
         store.attempts.forgive(&account("jane")).await.unwrap();
@@ -114,7 +117,10 @@ async fn an_attempt_that_was_no_failure_is_forgiven(store: &Store) {
     }
     for name in ["jane", "john"] {
         fail(store, &[account(name)], 5).await;
-        assert_eq!(store.attempts.admit(&[account(name)], &|| at(0)).await.unwrap(), Admission::NotBefore(at(1)));
+        assert_eq!(
+            store.attempts.admit(&[account(name)], &|| at(0)).await.unwrap(),
+            ThrottleDecision::NotBefore(at(1))
+        );
     }
 }
 
@@ -125,7 +131,7 @@ async fn a_reset_forgets_everything(store: &Store) {
     fail(store, &[account("jane")], 5).await;
     fail(store, &[client(1)], 45).await;
     // Its 51st, which counts although it is refused.
-    assert_eq!(store.attempts.admit(&[client(1)], &|| at(0)).await.unwrap(), Admission::NotBefore(at(2)));
+    assert_eq!(store.attempts.admit(&[client(1)], &|| at(0)).await.unwrap(), ThrottleDecision::NotBefore(at(2)));
 }
 
 async fn concurrent_attempts_are_admitted_up_to_the_limit(store: &Store) {
@@ -142,15 +148,15 @@ async fn concurrent_attempts_are_admitted_up_to_the_limit(store: &Store) {
         });
     }
     let outcomes = timeout(PATIENCE, tasks.join_all()).await.unwrap();
-    let admitted = outcomes.iter().filter(|outcome| **outcome == Admission::Admitted).count();
+    let admitted = outcomes.iter().filter(|outcome| **outcome == ThrottleDecision::Admitted).count();
     assert_eq!(admitted, 5, "{outcomes:?}");
 }
 
 async fn failures_that_do_not_matter_any_more_are_forgotten(store: &Store) {
     fail(store, &[account("jane"), client(1)], 5).await;
-    assert_eq!(store.attempts.admit(&[account("john")], &|| at(1)).await.unwrap(), Admission::Admitted);
-    assert_eq!(store.attempts.forget_expired(at(3600) - MICROSECOND).await.unwrap(), 0);
-    assert_eq!(store.peer_attempts.forget_expired(at(3600)).await.unwrap(), 2);
+    assert_eq!(store.attempts.admit(&[account("john")], &|| at(1)).await.unwrap(), ThrottleDecision::Admitted);
+    assert_eq!(store.attempts.purge_expired(at(3600) - MICROSECOND).await.unwrap(), 0);
+    assert_eq!(store.peer_attempts.purge_expired(at(3600)).await.unwrap(), 2);
     fail(store, &[account("jane")], 5).await;
-    assert_eq!(store.attempts.forget_expired(at(3601)).await.unwrap(), 2);
+    assert_eq!(store.attempts.purge_expired(at(3601)).await.unwrap(), 2);
 }

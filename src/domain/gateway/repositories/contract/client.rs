@@ -57,7 +57,7 @@ mod in_a_database {
         assert_unavailable(clients.replace_credential(id(1), &keys()).await);
         assert_unavailable(clients.remove(id(1)).await);
         assert_unavailable(clients.redeem(&digest(1), at(60)).await);
-        assert_unavailable(clients.forget_expired(at(60)).await);
+        assert_unavailable(clients.purge_expired(at(60)).await);
     }
 
     fn assert_corrupt<T: Debug>(outcome: &Result<T, RepositoryError>, why: &str) {
@@ -191,9 +191,9 @@ async fn of_concurrent_redemptions_of_an_assertion_one_wins(store: &Store) {
 
 async fn a_void_assertion_is_forgotten(store: &Store) {
     store.clients.redeem(&digest(1), at(60)).await.unwrap();
-    assert_eq!(store.clients.forget_expired(at(60) - MICROSECOND).await.unwrap(), 0);
+    assert_eq!(store.clients.purge_expired(at(60) - MICROSECOND).await.unwrap(), 0);
     assert!(!store.clients.redeem(&digest(1), at(60)).await.unwrap());
-    assert_eq!(store.peer_clients.forget_expired(at(60)).await.unwrap(), 1);
+    assert_eq!(store.peer_clients.purge_expired(at(60)).await.unwrap(), 1);
     assert!(store.clients.redeem(&digest(1), at(120)).await.unwrap());
 }
 
@@ -206,9 +206,9 @@ async fn a_family_without_a_refresh_token_lives_as_long_as_its_access_token(stor
     }
     let end = at(0) + ACCESS_TTL;
     // The token is accepted for as long as the leeway allows, and its entry on the deny-list is kept as long.
-    assert_eq!(store.tokens.forget_expired(end + LEEWAY - MICROSECOND).await.unwrap(), 0);
+    assert_eq!(store.tokens.purge_expired(end + LEEWAY - MICROSECOND).await.unwrap(), 0);
     assert_eq!(store.tokens.revoke_family(family_id(1), at(1)).await.unwrap().unwrap().revoked_at, Some(at(1)));
-    assert_eq!(store.tokens.forget_expired(end + LEEWAY).await.unwrap(), 2);
+    assert_eq!(store.tokens.purge_expired(end + LEEWAY).await.unwrap(), 2);
     assert_eq!(store.tokens.revoke_family(family_id(1), at(1)).await.unwrap(), None);
 }
 

@@ -122,7 +122,7 @@ async fn assert_nothing_works(db: Connection) {
     assert_unavailable(tokens.revocations_after(RevocationCursor::default(), 9).await);
     assert_unavailable(tokens.put_dummy(&dummy(1, at(60))).await);
     assert_unavailable(tokens.find_dummy(&digest(1)).await);
-    assert_unavailable(tokens.forget_expired(at(60)).await);
+    assert_unavailable(tokens.purge_expired(at(60)).await);
     assert_unavailable(keys.list().await);
     assert_unavailable(keys.add(&key()).await);
     assert_unavailable(keys.remove("k").await);

@@ -48,7 +48,7 @@ mod in_a_database {
         assert_unavailable(notices.postpone(&notice("1").digest, at(60)).await);
         assert_unavailable(notices.finish(&notice("1").digest, at(0), at(60)).await);
         assert_unavailable(notices.progress(&notice("1").digest).await);
-        assert_unavailable(notices.forget_expired(at(60)).await);
+        assert_unavailable(notices.purge_expired(at(60)).await);
     }
 
     async fn a_notice_that_cannot_be_read_holds_up_no_other(database: &Database) {
@@ -171,7 +171,7 @@ async fn an_applied_notice_is_remembered_but_not_due_and_without_its_person(stor
     // Finished once more, or postponed by an earlier holder.
     store.peer_notices.finish(&digest, at(2), at(0)).await.unwrap();
     store.peer_notices.postpone(&digest, at(0)).await.unwrap();
-    assert_eq!(store.peer_notices.forget_expired(at(99)).await.unwrap(), 0);
+    assert_eq!(store.peer_notices.purge_expired(at(99)).await.unwrap(), 0);
     assert_eq!(store.notices.store(&[notice("somebody")]).await.unwrap(), 0, "delivered again");
     assert!(store.notices.claim(at(9999), at(99_999), 9).await.unwrap().is_empty());
     store.notices.finish(&notice("of nobody").digest, at(1), at(100)).await.unwrap();
@@ -182,9 +182,9 @@ async fn only_applied_notices_are_forgotten_and_in_time(store: &Store) {
     let digest = claim(store).await;
     store.notices.finish(&digest, at(1), at(100)).await.unwrap();
     store.notices.store(&[notice("2")]).await.unwrap();
-    assert_eq!(store.notices.forget_expired(at(100) - MICROSECOND).await.unwrap(), 0);
-    assert_eq!(store.notices.forget_expired(at(100)).await.unwrap(), 1);
-    assert_eq!(store.notices.forget_expired(at(999_999)).await.unwrap(), 0, "what is not applied is never forgotten");
+    assert_eq!(store.notices.purge_expired(at(100) - MICROSECOND).await.unwrap(), 0);
+    assert_eq!(store.notices.purge_expired(at(100)).await.unwrap(), 1);
+    assert_eq!(store.notices.purge_expired(at(999_999)).await.unwrap(), 0, "what is not applied is never forgotten");
     assert_eq!(subjects(&store.notices.claim(at(0), at(60), 9).await.unwrap()), ["2"]);
     assert_eq!(store.notices.store(&[notice("1")]).await.unwrap(), 1);
 }
@@ -201,7 +201,7 @@ async fn a_notice_has_a_progress_as_long_as_it_is_remembered(store: &Store) {
     }
     store.notices.finish(&digest, at(7), at(100)).await.unwrap();
     assert_eq!(progress().await, Some(NoticeProgress { received_at: at(0), applied_at: Some(at(7)) }));
-    store.notices.forget_expired(at(100)).await.unwrap();
+    store.notices.purge_expired(at(100)).await.unwrap();
     assert_eq!(progress().await, None);
 }
 

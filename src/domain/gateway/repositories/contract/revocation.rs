@@ -211,7 +211,7 @@ async fn the_deny_list_is_read_in_pages(store: &Store) {
     assert_eq!(page(RevocationCursor(-1), 9).await, whole);
 
     // Deleted entries leave a gap; positions are never reused.
-    store.tokens.forget_expired(at(10)).await.unwrap();
+    store.tokens.purge_expired(at(10)).await.unwrap();
     store.tokens.revoke(&[revocation(2, at(20))]).await.unwrap();
     let [next] = page(whole[3].cursor, 9).await[..] else { panic!("one entry") };
     assert_eq!(next.revocation, revocation(2, at(20)));

@@ -133,7 +133,7 @@ async fn the_sessions_of_an_account_are_listed_by_their_last_use(store: &Store) 
     assert_eq!(listed(0).await, []);
     assert_eq!(store.sessions.list_of(AccountId::from_random([9; 16]), 9).await.unwrap(), []);
     store.sessions.end(&three.digest).await.unwrap();
-    store.sessions.forget_expired(at(60)).await.unwrap();
+    store.sessions.purge_expired(at(60)).await.unwrap();
     assert_eq!(listed(9).await, [one]);
 }
 
@@ -189,8 +189,8 @@ async fn sessions_that_are_over_are_forgotten(store: &Store) {
     opened(store, 1).await;
     opened(store, 2).await;
     assert!(store.sessions.prolong(&used(2, at(1), at(60) + MICROSECOND)).await.unwrap());
-    assert_eq!(store.sessions.forget_expired(at(60) - MICROSECOND).await.unwrap(), 0);
-    assert_eq!(store.peer_sessions.forget_expired(at(60)).await.unwrap(), 1);
+    assert_eq!(store.sessions.purge_expired(at(60) - MICROSECOND).await.unwrap(), 0);
+    assert_eq!(store.peer_sessions.purge_expired(at(60)).await.unwrap(), 1);
     assert_eq!(store.sessions.find(&digest(1)).await.unwrap(), None);
     assert!(store.sessions.find(&digest(2)).await.unwrap().is_some());
 }
@@ -219,9 +219,9 @@ async fn of_concurrent_redemptions_exactly_one_wins(store: &Store) {
 
 async fn a_void_state_is_forgotten(store: &Store) {
     store.sessions.redeem(&digest(1), at(60)).await.unwrap();
-    assert_eq!(store.sessions.forget_expired(at(60) - MICROSECOND).await.unwrap(), 0);
+    assert_eq!(store.sessions.purge_expired(at(60) - MICROSECOND).await.unwrap(), 0);
     assert!(!store.sessions.redeem(&digest(1), at(60)).await.unwrap());
-    assert_eq!(store.sessions.forget_expired(at(60)).await.unwrap(), 1);
+    assert_eq!(store.sessions.purge_expired(at(60)).await.unwrap(), 1);
     assert!(store.sessions.redeem(&digest(1), at(120)).await.unwrap());
 }
 

@@ -196,13 +196,13 @@ async fn dummy_tokens_and_entries_are_forgotten_when_they_expire(store: &Store) 
         store.tokens.put_dummy(&dummy(n, expires_at)).await.unwrap();
         store.tokens.revoke(&[revocation(n.into(), expires_at)]).await.unwrap();
     }
-    assert_eq!(store.tokens.forget_expired(at(10)).await.unwrap(), 4);
+    assert_eq!(store.tokens.purge_expired(at(10)).await.unwrap(), 4);
     assert_eq!(store.tokens.find_dummy(&digest(1)).await.unwrap(), None);
     assert_eq!(store.tokens.find_dummy(&digest(2)).await.unwrap(), None);
     assert_eq!(store.tokens.find_dummy(&digest(3)).await.unwrap(), Some(dummy(3, at(10) + MICROSECOND)));
     assert!(!store.tokens.is_any_revoked(&[token_id(1).into(), token_id(2).into()]).await.unwrap());
     assert!(store.tokens.is_any_revoked(&[token_id(3).into()]).await.unwrap());
-    assert_eq!(store.tokens.forget_expired(at(10)).await.unwrap(), 0);
+    assert_eq!(store.tokens.purge_expired(at(10)).await.unwrap(), 0);
 }
 
 async fn a_family_is_forgotten_with_its_last_token(store: &Store) {
@@ -223,15 +223,15 @@ async fn a_family_is_forgotten_with_its_last_token(store: &Store) {
     }
     let is_known = async |n| store.tokens.find_refresh(&digest(n)).await.unwrap().is_some();
 
-    assert_eq!(store.tokens.forget_expired(at(3600) - MICROSECOND - MICROSECOND).await.unwrap(), 0);
+    assert_eq!(store.tokens.purge_expired(at(3600) - MICROSECOND - MICROSECOND).await.unwrap(), 0);
     assert!(is_known(102).await);
-    assert_eq!(store.tokens.forget_expired(at(3600) - MICROSECOND).await.unwrap(), 1);
+    assert_eq!(store.tokens.purge_expired(at(3600) - MICROSECOND).await.unwrap(), 1);
     assert!(!is_known(102).await && !is_known(22).await);
     assert!(is_known(11).await && is_known(101).await && is_known(33).await && is_known(103).await);
-    assert_eq!(store.tokens.forget_expired(at(3600)).await.unwrap(), 1);
+    assert_eq!(store.tokens.purge_expired(at(3600)).await.unwrap(), 1);
     assert!(!is_known(11).await && !is_known(101).await && is_known(33).await && is_known(103).await);
-    assert_eq!(store.tokens.forget_expired(at(3600) + LEEWAY - MICROSECOND).await.unwrap(), 0);
-    assert_eq!(store.tokens.forget_expired(at(3600) + LEEWAY).await.unwrap(), 1);
+    assert_eq!(store.tokens.purge_expired(at(3600) + LEEWAY - MICROSECOND).await.unwrap(), 0);
+    assert_eq!(store.tokens.purge_expired(at(3600) + LEEWAY).await.unwrap(), 1);
     assert!(!is_known(33).await && !is_known(103).await);
 
     // A deleted family is unknown, and its names are free.
@@ -239,9 +239,9 @@ async fn a_family_is_forgotten_with_its_last_token(store: &Store) {
     store.tokens.open_family(&family(1), &refresh(11)).await.unwrap();
     let revoked = store.tokens.revoke_family(family_id(1), at(60)).await.unwrap().unwrap();
     // A revoked family is deleted like any other; its entry stays as long as the leeway requires.
-    assert_eq!(store.tokens.forget_expired(revoked.access_expires_at + LEEWAY - MICROSECOND).await.unwrap(), 0);
-    assert_eq!(store.tokens.forget_expired(revoked.access_expires_at + LEEWAY).await.unwrap(), 1);
-    assert_eq!(store.tokens.forget_expired(at(3600)).await.unwrap(), 1);
+    assert_eq!(store.tokens.purge_expired(revoked.access_expires_at + LEEWAY - MICROSECOND).await.unwrap(), 0);
+    assert_eq!(store.tokens.purge_expired(revoked.access_expires_at + LEEWAY).await.unwrap(), 1);
+    assert_eq!(store.tokens.purge_expired(at(3600)).await.unwrap(), 1);
 }
 
 async fn replicas_that_forget_at_once_do_not_disturb_each_other(store: &Store) {
@@ -251,9 +251,9 @@ async fn replicas_that_forget_at_once_do_not_disturb_each_other(store: &Store) {
     }
     let [one, other] = [0, 1].map(|n| {
         let replica = store.replica(n);
-        tokio::spawn(async move { replica.forget_expired(at(3600)).await })
+        tokio::spawn(async move { replica.purge_expired(at(3600)).await })
     });
     let forgotten = one.await.unwrap().unwrap() + other.await.unwrap().unwrap();
     // Rows that one had locked may have been left for later by the other.
-    assert_eq!(forgotten + store.tokens.forget_expired(at(3600)).await.unwrap(), 40);
+    assert_eq!(forgotten + store.tokens.purge_expired(at(3600)).await.unwrap(), 40);
 }

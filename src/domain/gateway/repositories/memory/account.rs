@@ -15,7 +15,7 @@ use crate::domain::gateway::{
         id::{AccountId, EndingId},
         oauth::{Grant, GrantStatus, ProviderName},
     },
-    repositories::{RepositoryError, account::AccountRepository, kept},
+    repositories::{RepositoryError, account::AccountRepository, truncate_to_micros},
 };
 
 /// Password logins in memory.
@@ -34,7 +34,7 @@ impl State {
         let is_taken = self.logins.values().any(|other| other.email == login.email);
         match self.logins.entry(login.account) {
             Entry::Vacant(vacant) if !is_taken => {
-                vacant.insert(PasswordLogin { changed_at: kept(login.changed_at), ..login.clone() });
+                vacant.insert(PasswordLogin { changed_at: truncate_to_micros(login.changed_at), ..login.clone() });
                 Ok(())
             }
             Entry::Vacant(_) | Entry::Occupied(_) => Err(RepositoryError::Conflict),
@@ -57,7 +57,9 @@ impl AccountRepository for MemoryAccounts {
             return Err(RepositoryError::Conflict);
         }
         state.add_login(&PasswordLogin { account: account.id, ..login.clone() })?;
-        state.accounts.insert(account.id, Account { created_at: kept(account.created_at), ..account.clone() });
+        state
+            .accounts
+            .insert(account.id, Account { created_at: truncate_to_micros(account.created_at), ..account.clone() });
         Ok(())
     }
 
@@ -78,7 +80,7 @@ impl AccountRepository for MemoryAccounts {
         let Some(stored) = state.logins.get_mut(&login.account).filter(|stored| stored.hash == *read) else {
             return Ok(false);
         };
-        (stored.hash, stored.changed_at) = (login.hash.clone(), kept(login.changed_at));
+        (stored.hash, stored.changed_at) = (login.hash.clone(), truncate_to_micros(login.changed_at));
         Ok(true)
     }
 
@@ -115,7 +117,8 @@ impl AccountRepository for MemoryAccounts {
             return Ok(ErasureOutcome::Unknown);
         };
         let theirs = |grant: &Grant| grant.provider == *provider && grant.provider_subject == *subject;
-        let is_newer = |grant: &Grant| grant.status == GrantStatus::Active && grant.allowed_at > kept(*until);
+        let is_newer =
+            |grant: &Grant| grant.status == GrantStatus::Active && grant.allowed_at > truncate_to_micros(*until);
         if state.grants.values().any(|stored| theirs(&stored.grant) && is_newer(&stored.grant)) {
             return Ok(ErasureOutcome::AllowedAnew);
         }
@@ -126,7 +129,8 @@ impl AccountRepository for MemoryAccounts {
             return Ok(ErasureOutcome::Erased(account, grants));
         }
         state.accounts.remove(&account);
-        let ending = AccountEnding { id: *ending, account, keep: None, removes: true, begun_at: kept(*now) };
+        let ending =
+            AccountEnding { id: *ending, account, keep: None, removes: true, begun_at: truncate_to_micros(*now) };
         state.endings.insert(ending.id, ending);
         Ok(ErasureOutcome::AccountRemoved(ending, grants))
     }
@@ -145,7 +149,7 @@ impl AccountRepository for MemoryAccounts {
         match lock(&self.0.0).endings.entry(ending.id) {
             Entry::Occupied(_) => Err(RepositoryError::Conflict),
             Entry::Vacant(vacant) => {
-                vacant.insert(AccountEnding { begun_at: kept(ending.begun_at), ..*ending });
+                vacant.insert(AccountEnding { begun_at: truncate_to_micros(ending.begun_at), ..*ending });
                 Ok(())
             }
         }
@@ -153,7 +157,8 @@ impl AccountRepository for MemoryAccounts {
 
     async fn endings_begun_by(&self, at: DateTime<Utc>, limit: u64) -> Result<Vec<AccountEnding>, RepositoryError> {
         let state = lock(&self.0.0);
-        let mut begun: Vec<_> = state.endings.values().filter(|ending| ending.begun_at <= kept(at)).copied().collect();
+        let mut begun: Vec<_> =
+            state.endings.values().filter(|ending| ending.begun_at <= truncate_to_micros(at)).copied().collect();
         begun.sort_by_key(|ending| (ending.begun_at, ending.id));
         begun.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(begun)

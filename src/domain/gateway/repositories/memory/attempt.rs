@@ -8,13 +8,13 @@ use chrono::{DateTime, Utc};
 use super::lock;
 use crate::domain::gateway::{
     models::{
-        attempt::{Admission, Counted, Failures, Judgement, judge},
+        attempt::{Failures, Judgement, ThrottleDecision, ThrottleKey, judge},
         token::TokenDigest,
     },
     repositories::{
         RepositoryError,
         attempt::{AttemptRepository, Now},
-        kept,
+        truncate_to_micros,
     },
 };
 
@@ -26,30 +26,30 @@ pub struct MemoryAttempts(Mutex<HashMap<TokenDigest, Failures>>);
 
 #[async_trait]
 impl AttemptRepository for MemoryAttempts {
-    async fn admit(&self, counted: &[Counted], now: Now<'_>) -> Result<Admission, RepositoryError> {
+    async fn admit(&self, counted: &[ThrottleKey], now: Now<'_>) -> Result<ThrottleDecision, RepositoryError> {
         let mut known = lock(&self.0);
         let of: Vec<_> = counted.iter().map(|of| (*of, known.get(of.key()).copied())).collect();
-        let Judgement { admission, changed } = judge(&of, kept(now()));
+        let Judgement { admission, changed } = judge(&of, truncate_to_micros(now()));
         known.extend(changed);
         Ok(admission)
     }
 
-    async fn forgive(&self, counted: &Counted) -> Result<(), RepositoryError> {
+    async fn forgive(&self, counted: &ThrottleKey) -> Result<(), RepositoryError> {
         if let Some(failures) = lock(&self.0).get_mut(counted.key()) {
             *failures = failures.one_less();
         }
         Ok(())
     }
 
-    async fn reset(&self, counted: &Counted) -> Result<(), RepositoryError> {
+    async fn reset(&self, counted: &ThrottleKey) -> Result<(), RepositoryError> {
         lock(&self.0).remove(counted.key());
         Ok(())
     }
 
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
         let mut known = lock(&self.0);
         let before = known.len();
-        known.retain(|_, failures| kept(now) < failures.forget_at());
+        known.retain(|_, failures| truncate_to_micros(now) < failures.forget_at());
         Ok((before - known.len()) as u64)
     }
 }

@@ -15,7 +15,7 @@ use crate::domain::gateway::{
         id::ClientId,
         token::TokenDigest,
     },
-    repositories::{RepositoryError, client::ClientRepository, kept},
+    repositories::{RepositoryError, client::ClientRepository, truncate_to_micros},
 };
 
 /// Machine clients in memory.
@@ -35,7 +35,7 @@ impl ClientRepository for MemoryClients {
         if clients.values().any(|other| other.id == client.id || other.name == client.name) {
             return Err(RepositoryError::Conflict);
         }
-        clients.insert(client.id, Client { created_at: kept(client.created_at), ..client.clone() });
+        clients.insert(client.id, Client { created_at: truncate_to_micros(client.created_at), ..client.clone() });
         Ok(())
     }
 
@@ -61,15 +61,15 @@ impl ClientRepository for MemoryClients {
     async fn redeem(&self, assertion: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
         match lock(&self.0).redeemed.entry(*assertion) {
             Entry::Vacant(vacant) => {
-                vacant.insert(kept(expires_at));
+                vacant.insert(truncate_to_micros(expires_at));
                 Ok(true)
             }
             Entry::Occupied(_) => Ok(false),
         }
     }
 
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
-        let now = kept(now);
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+        let now = truncate_to_micros(now);
         let redeemed = &mut lock(&self.0).redeemed;
         let before = redeemed.len();
         redeemed.retain(|_, expires_at| now < *expires_at);

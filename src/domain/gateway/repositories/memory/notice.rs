@@ -14,7 +14,7 @@ use crate::domain::gateway::{
         notice::{ClaimedNotice, Notice, NoticeProgress},
         token::TokenDigest,
     },
-    repositories::{RepositoryError, kept, notice::NoticeRepository},
+    repositories::{RepositoryError, notice::NoticeRepository, truncate_to_micros},
 };
 
 /// Notices of providers in memory.
@@ -34,8 +34,8 @@ impl NoticeRepository for MemoryNotices {
         let mut new = 0;
         for notice in notices {
             if let Entry::Vacant(vacant) = stored.entry(notice.digest) {
-                let received_at = kept(notice.received_at);
-                let notice = Notice { sent_at: notice.sent_at.map(kept), received_at, ..notice.clone() };
+                let received_at = truncate_to_micros(notice.received_at);
+                let notice = Notice { sent_at: notice.sent_at.map(truncate_to_micros), received_at, ..notice.clone() };
                 vacant.insert(Stored::Due { notice, at: received_at, attempts: 0 });
                 new += 1;
             }
@@ -53,14 +53,14 @@ impl NoticeRepository for MemoryNotices {
         let mut due: Vec<_> = stored
             .values_mut()
             .filter_map(|stored| match stored {
-                Stored::Due { notice, at, attempts } if *at <= kept(now) => Some((notice, at, attempts)),
+                Stored::Due { notice, at, attempts } if *at <= truncate_to_micros(now) => Some((notice, at, attempts)),
                 Stored::Due { .. } | Stored::Applied { .. } => None,
             })
             .collect();
         due.sort_by_key(|(notice, at, _)| (**at, notice.digest));
         due.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let claim = |(notice, at, attempts): (&mut Notice, &mut DateTime<Utc>, &mut u32)| {
-            (*at, *attempts) = (kept(until), attempts.saturating_add(1));
+            (*at, *attempts) = (truncate_to_micros(until), attempts.saturating_add(1));
             ClaimedNotice { notice: notice.clone(), attempts: *attempts }
         };
         Ok(due.into_iter().map(claim).collect())
@@ -68,7 +68,7 @@ impl NoticeRepository for MemoryNotices {
 
     async fn postpone(&self, digest: &TokenDigest, until: DateTime<Utc>) -> Result<(), RepositoryError> {
         if let Some(Stored::Due { at, .. }) = lock(&self.0).get_mut(digest) {
-            *at = kept(until);
+            *at = truncate_to_micros(until);
         }
         Ok(())
     }
@@ -83,8 +83,9 @@ impl NoticeRepository for MemoryNotices {
         if let Some(stored) = stored.get_mut(digest)
             && let Stored::Due { notice, .. } = stored
         {
-            let progress = NoticeProgress { received_at: notice.received_at, applied_at: Some(kept(now)) };
-            *stored = Stored::Applied { progress, known_until: kept(known_until) };
+            let progress =
+                NoticeProgress { received_at: notice.received_at, applied_at: Some(truncate_to_micros(now)) };
+            *stored = Stored::Applied { progress, known_until: truncate_to_micros(known_until) };
         }
         Ok(())
     }
@@ -96,12 +97,12 @@ impl NoticeRepository for MemoryNotices {
         }))
     }
 
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
         let mut stored = lock(&self.0);
         let before = stored.len();
         stored.retain(|_, stored| match stored {
             Stored::Due { .. } => true,
-            Stored::Applied { known_until, .. } => kept(now) < *known_until,
+            Stored::Applied { known_until, .. } => truncate_to_micros(now) < *known_until,
         });
         Ok((before - stored.len()) as u64)
     }

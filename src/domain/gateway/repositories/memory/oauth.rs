@@ -19,7 +19,7 @@ use crate::domain::gateway::{
             RefreshLease,
         },
     },
-    repositories::{RepositoryError, kept, oauth::OAuthRepository},
+    repositories::{RepositoryError, oauth::OAuthRepository, truncate_to_micros},
 };
 
 /// Accounts and grants in memory.
@@ -68,10 +68,10 @@ impl State {
     /// Stores a grant, unless there is one for the same identity that `stays`.
     fn put_grant(&mut self, grant: &Grant, stays: fn(&Grant) -> bool) -> Result<PutOutcome, RepositoryError> {
         let grant = Grant {
-            expires_at: grant.expires_at.map(kept),
-            created_at: kept(grant.created_at),
-            allowed_at: kept(grant.allowed_at),
-            updated_at: kept(grant.updated_at),
+            expires_at: grant.expires_at.map(truncate_to_micros),
+            created_at: truncate_to_micros(grant.created_at),
+            allowed_at: truncate_to_micros(grant.allowed_at),
+            updated_at: truncate_to_micros(grant.updated_at),
             ..grant.clone()
         };
         let identity = (grant.provider.clone(), grant.provider_subject.clone());
@@ -119,7 +119,7 @@ impl OAuthRepository for MemoryOAuth {
             Entry::Vacant(unknown) => unknown,
         };
         let Entry::Vacant(vacant) = accounts.entry(newcomer.id) else { return Err(RepositoryError::Conflict) };
-        let account = Account { created_at: kept(newcomer.created_at), ..newcomer.clone() };
+        let account = Account { created_at: truncate_to_micros(newcomer.created_at), ..newcomer.clone() };
         vacant.insert(account.clone());
         unknown.insert(KnownIdentity { account: account.clone(), identity: identity.clone() });
         Ok(account)
@@ -166,7 +166,8 @@ impl OAuthRepository for MemoryOAuth {
         let wanted = |grant: &Grant| {
             filter.account.is_none_or(|account| account == grant.account)
                 && filter.provider.as_ref().is_none_or(|provider| *provider == grant.provider)
-                && after.is_none_or(|after| (grant.created_at, grant.id) < (kept(after.created_at), after.id))
+                && after
+                    .is_none_or(|after| (grant.created_at, grant.id) < (truncate_to_micros(after.created_at), after.id))
         };
         Ok(lock(&self.0).grants(wanted, |grant| Reverse((grant.created_at, grant.id)), limit))
     }
@@ -175,9 +176,9 @@ impl OAuthRepository for MemoryOAuth {
         let mut state = lock(&self.0);
         let Some(stored) = state.grants.get_mut(&lease.grant) else { return Ok(LeaseOutcome::Gone) };
         match stored.lease {
-            Some(RefreshLease { until, .. }) if kept(now) < until => Ok(LeaseOutcome::Held { until }),
+            Some(RefreshLease { until, .. }) if truncate_to_micros(now) < until => Ok(LeaseOutcome::Held { until }),
             Some(_) | None => {
-                stored.lease = Some(RefreshLease { until: kept(lease.until), ..*lease });
+                stored.lease = Some(RefreshLease { until: truncate_to_micros(lease.until), ..*lease });
                 Ok(LeaseOutcome::Acquired(stored.grant.clone()))
             }
         }
@@ -186,8 +187,8 @@ impl OAuthRepository for MemoryOAuth {
     async fn renew_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Result<bool, RepositoryError> {
         let mut state = lock(&self.0);
         match state.leased(lease) {
-            Some((stored, until)) if kept(now) < until => {
-                stored.lease = Some(RefreshLease { until: kept(lease.until), ..*lease });
+            Some((stored, until)) if truncate_to_micros(now) < until => {
+                stored.lease = Some(RefreshLease { until: truncate_to_micros(lease.until), ..*lease });
                 Ok(true)
             }
             Some(_) | None => Ok(false),
@@ -199,10 +200,10 @@ impl OAuthRepository for MemoryOAuth {
         let Some((StoredGrant { grant, lease }, _)) = state.leased(lease) else { return Ok(false) };
         grant.status = refreshed.status;
         grant.sealed_tokens.clone_from(&refreshed.sealed_tokens);
-        grant.expires_at = refreshed.expires_at.map(kept);
+        grant.expires_at = refreshed.expires_at.map(truncate_to_micros);
         grant.refreshable = refreshed.refreshable;
-        grant.allowed_at = kept(refreshed.allowed_at);
-        grant.updated_at = kept(refreshed.updated_at);
+        grant.allowed_at = truncate_to_micros(refreshed.allowed_at);
+        grant.updated_at = truncate_to_micros(refreshed.updated_at);
         *lease = None;
         Ok(true)
     }
@@ -224,8 +225,8 @@ impl OAuthRepository for MemoryOAuth {
         let mut revoked = Vec::new();
         for StoredGrant { grant, lease } in lock(&self.0).grants.values_mut() {
             let theirs = grant.provider == *provider && grant.provider_subject == subject;
-            if theirs && grant.status != GrantStatus::Revoked && grant.allowed_at <= kept(until) {
-                (grant.status, grant.updated_at, *lease) = (GrantStatus::Revoked, kept(now), None);
+            if theirs && grant.status != GrantStatus::Revoked && grant.allowed_at <= truncate_to_micros(until) {
+                (grant.status, grant.updated_at, *lease) = (GrantStatus::Revoked, truncate_to_micros(now), None);
                 revoked.push(grant.clone());
             }
         }
@@ -252,8 +253,8 @@ impl OAuthRepository for MemoryOAuth {
         limit: u64,
     ) -> Result<Vec<Grant>, RepositoryError> {
         let in_time = |id, expires_at| {
-            expires_at <= kept(before)
-                && after.is_none_or(|after| (kept(after.expires_at), after.id) < (expires_at, id))
+            expires_at <= truncate_to_micros(before)
+                && after.is_none_or(|after| (truncate_to_micros(after.expires_at), after.id) < (expires_at, id))
         };
         let wanted = |grant: &Grant| {
             grant.provider == *provider

@@ -16,7 +16,7 @@ use crate::domain::gateway::{
         session::Session,
         token::TokenDigest,
     },
-    repositories::{RepositoryError, kept, session::SessionRepository},
+    repositories::{RepositoryError, session::SessionRepository, truncate_to_micros},
 };
 
 /// Sessions in memory.
@@ -37,10 +37,10 @@ impl SessionRepository for MemorySessions {
             return Err(RepositoryError::Conflict);
         }
         let session = Session {
-            created_at: kept(session.created_at),
-            used_at: kept(session.used_at),
-            idle_until: kept(session.idle_until),
-            expires_at: kept(session.expires_at),
+            created_at: truncate_to_micros(session.created_at),
+            used_at: truncate_to_micros(session.used_at),
+            idle_until: truncate_to_micros(session.idle_until),
+            expires_at: truncate_to_micros(session.expires_at),
             ..session.clone()
         };
         sessions.insert(session.digest, session);
@@ -64,7 +64,7 @@ impl SessionRepository for MemorySessions {
     }
 
     async fn prolong(&self, used: &Session) -> Result<bool, RepositoryError> {
-        let (used_at, idle_until) = (kept(used.used_at), kept(used.idle_until));
+        let (used_at, idle_until) = (truncate_to_micros(used.used_at), truncate_to_micros(used.idle_until));
         let mut state = lock(&self.0);
         let Some(session) = state.sessions.get_mut(&used.digest) else { return Ok(false) };
         if !session.is_live(used_at) || idle_until <= session.idle_until {
@@ -86,15 +86,15 @@ impl SessionRepository for MemorySessions {
     async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
         match lock(&self.0).redeemed.entry(*state) {
             Entry::Vacant(vacant) => {
-                vacant.insert(kept(expires_at));
+                vacant.insert(truncate_to_micros(expires_at));
                 Ok(true)
             }
             Entry::Occupied(_) => Ok(false),
         }
     }
 
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
-        let now = kept(now);
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+        let now = truncate_to_micros(now);
         let State { sessions, redeemed } = &mut *lock(&self.0);
         let before = sessions.len() + redeemed.len();
         sessions.retain(|_, session| session.is_live(now));

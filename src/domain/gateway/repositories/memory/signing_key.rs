@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::lock;
 use crate::domain::gateway::{
     models::signing_key::SigningKey,
-    repositories::{RepositoryError, kept, signing_key::SigningKeyRepository},
+    repositories::{RepositoryError, signing_key::SigningKeyRepository, truncate_to_micros},
 };
 
 /// Signing keys in memory.
@@ -30,7 +30,11 @@ impl SigningKeyRepository for MemorySigningKeys {
         if keys.iter().any(same) {
             return Err(RepositoryError::Conflict);
         }
-        keys.push(SigningKey { created_at: kept(key.created_at), signs_from: kept(key.signs_from), ..key.clone() });
+        keys.push(SigningKey {
+            created_at: truncate_to_micros(key.created_at),
+            signs_from: truncate_to_micros(key.signs_from),
+            ..key.clone()
+        });
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use crate::domain::gateway::{
             Revocable, Revocation, RevocationCursor, Rotation, RotationOutcome, TokenDigest, TokenFamily,
         },
     },
-    repositories::{RepositoryError, kept, token::TokenRepository},
+    repositories::{RepositoryError, token::TokenRepository, truncate_to_micros},
 };
 
 /// Tokens in memory.
@@ -52,7 +52,7 @@ struct Use {
 
 impl StoredRefreshToken {
     fn new(family: FamilyId, generation: i32, token: &NewRefreshToken) -> Self {
-        let (issued_at, expires_at) = (kept(token.issued_at), kept(token.expires_at));
+        let (issued_at, expires_at) = (truncate_to_micros(token.issued_at), truncate_to_micros(token.expires_at));
         Self { family, issued_at, expires_at, used: None, generation }
     }
 
@@ -66,9 +66,9 @@ impl StoredRefreshToken {
 
 fn stored(family: &TokenFamily) -> TokenFamily {
     TokenFamily {
-        created_at: kept(family.created_at),
-        access_expires_at: kept(family.access_expires_at),
-        revoked_at: family.revoked_at.map(kept),
+        created_at: truncate_to_micros(family.created_at),
+        access_expires_at: truncate_to_micros(family.access_expires_at),
+        revoked_at: family.revoked_at.map(truncate_to_micros),
         ..family.clone()
     }
 }
@@ -85,12 +85,12 @@ impl DenyList {
         if let Entry::Vacant(vacant) = self.places.entry(revocation.id) {
             self.last_place += 1;
             vacant.insert(self.last_place);
-            let expires_at = kept(revocation.expires_at);
+            let expires_at = truncate_to_micros(revocation.expires_at);
             self.by_place.insert(self.last_place, Revocation { expires_at, ..revocation });
         }
     }
 
-    fn forget_expired(&mut self, now: DateTime<Utc>) {
+    fn purge_expired(&mut self, now: DateTime<Utc>) {
         self.by_place.retain(|_, revocation| now < revocation.expires_at);
         self.places.retain(|_, place| self.by_place.contains_key(place));
     }
@@ -112,7 +112,7 @@ impl Revoke for TokenFamily {
 
 impl State {
     fn rotate(&mut self, rotation: &Rotation) -> Result<RotationOutcome, RepositoryError> {
-        let now = kept(rotation.now);
+        let now = truncate_to_micros(rotation.now);
         let successor_is_taken = self.refresh_tokens.contains_key(&rotation.successor.digest);
         let Some(token) = self.refresh_tokens.get_mut(&rotation.presented) else {
             return Ok(RotationOutcome::Unknown);
@@ -190,16 +190,16 @@ impl State {
         let Self { families, deny_list, .. } = self;
         let alive = families.values_mut().filter(|family| family.revoked_at.is_none() && meant(family));
         let revoked = alive.map(|family| {
-            family.revoke(kept(now), deny_list);
+            family.revoke(truncate_to_micros(now), deny_list);
             family.clone()
         });
         revoked.collect()
     }
 
-    fn forget_expired(&mut self, now: DateTime<Utc>) -> usize {
+    fn purge_expired(&mut self, now: DateTime<Utc>) -> usize {
         let held = |state: &Self| state.families.len() + state.dummies.len() + state.deny_list.by_place.len();
         let before = held(self);
-        self.deny_list.forget_expired(now);
+        self.deny_list.purge_expired(now);
         self.dummies.retain(|_, dummy| now < dummy.expires_at);
         let needed: HashSet<FamilyId> =
             self.refresh_tokens.values().filter(|token| now < token.expires_at).map(|token| token.family).collect();
@@ -282,7 +282,7 @@ impl TokenRepository for MemoryTokens {
         let State { families, deny_list, .. } = &mut *lock(&self.0);
         let Some(family) = families.get_mut(&id) else { return Ok(None) };
         if family.revoked_at.is_none() {
-            family.revoke(kept(now), deny_list);
+            family.revoke(truncate_to_micros(now), deny_list);
         }
         Ok(Some(family.clone()))
     }
@@ -343,8 +343,11 @@ impl TokenRepository for MemoryTokens {
     }
 
     async fn put_dummy(&self, dummy: &DummyToken) -> Result<(), RepositoryError> {
-        let dummy =
-            DummyToken { created_at: kept(dummy.created_at), expires_at: kept(dummy.expires_at), ..dummy.clone() };
+        let dummy = DummyToken {
+            created_at: truncate_to_micros(dummy.created_at),
+            expires_at: truncate_to_micros(dummy.expires_at),
+            ..dummy.clone()
+        };
         lock(&self.0).dummies.insert(dummy.digest, dummy);
         Ok(())
     }
@@ -353,8 +356,8 @@ impl TokenRepository for MemoryTokens {
         Ok(lock(&self.0).dummies.get(digest).cloned())
     }
 
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
-        let forgotten = lock(&self.0).forget_expired(now);
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+        let forgotten = lock(&self.0).purge_expired(now);
         Ok(forgotten.try_into().unwrap_or(u64::MAX))
     }
 }

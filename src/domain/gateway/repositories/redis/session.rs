@@ -143,7 +143,7 @@ impl SessionRepository for RedisSessions {
         self.run(&REDEEM, &[&hex(state), &keep_until(expires_at), &micros(expires_at)]).await
     }
 
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
         let mut forgotten = 0;
         loop {
             let batch: u64 = self.run(&FORGET, &[&micros(now), &BATCH.to_string()]).await?;

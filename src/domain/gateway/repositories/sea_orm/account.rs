@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 
 use super::{
-    connection::{Connection, Transaction, answered, begin},
+    connection::{Connection, Transaction, begin, with_timeout},
     entities::{
         account_endings, account_identities, accounts, grants, micros,
         password_logins::{self, Column},
@@ -42,7 +42,7 @@ impl SeaOrmAccounts {
 #[async_trait]
 impl AccountRepository for SeaOrmAccounts {
     async fn sign_up(&self, account: &Account, login: &PasswordLogin) -> Result<(), RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let transaction = begin(&self.db).await?;
             accounts::Entity::insert(accounts::ActiveModel::from(account)).exec_without_returning(&transaction).await?;
             let login = PasswordLogin { account: account.id, ..login.clone() };
@@ -55,7 +55,7 @@ impl AccountRepository for SeaOrmAccounts {
     }
 
     async fn add_login(&self, login: &PasswordLogin) -> Result<(), RepositoryError> {
-        answered(async {
+        with_timeout(async {
             password_logins::Entity::insert(password_logins::ActiveModel::from(login))
                 .exec_without_returning(&self.db)
                 .await
@@ -66,7 +66,7 @@ impl AccountRepository for SeaOrmAccounts {
     }
 
     async fn find_login(&self, email: &Email) -> Result<Option<PasswordLogin>, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let row = password_logins::Entity::find().filter(Column::EmailKey.eq(email.key())).one(&self.db).await?;
             row.map(PasswordLogin::try_from).transpose()
         })
@@ -74,7 +74,7 @@ impl AccountRepository for SeaOrmAccounts {
     }
 
     async fn replace_hash(&self, read: &PasswordHash, login: &PasswordLogin) -> Result<bool, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let updated = password_logins::Entity::update_many()
                 .col_expr(Column::Hash, Expr::value(login.hash.expose()))
                 .col_expr(Column::ChangedAt, Expr::value(micros(login.changed_at)))
@@ -88,7 +88,7 @@ impl AccountRepository for SeaOrmAccounts {
     }
 
     async fn profile(&self, account: AccountId) -> Result<Option<Profile>, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let Some(row) = accounts::Entity::find_by_id(account.as_uuid()).one(&self.db).await? else {
                 return Ok(None);
             };
@@ -103,7 +103,7 @@ impl AccountRepository for SeaOrmAccounts {
     }
 
     async fn unlink(&self, account: AccountId, provider: &ProviderName) -> Result<UnlinkOutcome, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let transaction = begin(&self.db).await?;
             let outcome = unlink(&transaction, account, provider).await?;
             transaction.commit().await?;
@@ -113,7 +113,7 @@ impl AccountRepository for SeaOrmAccounts {
     }
 
     async fn erase_identity(&self, erasure: &IdentityErasure) -> Result<ErasureOutcome, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let transaction = begin(&self.db).await?;
             let outcome = erasing::erase(&transaction, erasure).await?;
             transaction.commit().await?;
@@ -123,7 +123,7 @@ impl AccountRepository for SeaOrmAccounts {
     }
 
     async fn remove(&self, account: AccountId) -> Result<Option<Vec<Grant>>, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let transaction = begin(&self.db).await?;
             // Locked first, so that no grant is added between reading the grants and deleting them with their account.
             if !lock(&transaction, account).await? {
@@ -140,7 +140,7 @@ impl AccountRepository for SeaOrmAccounts {
     }
 
     async fn begin_ending(&self, ending: &AccountEnding) -> Result<(), RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let row = account_endings::ActiveModel::from(ending);
             account_endings::Entity::insert(row).exec_without_returning(&self.db).await?;
             Ok(())
@@ -150,7 +150,7 @@ impl AccountRepository for SeaOrmAccounts {
 
     async fn endings_begun_by(&self, at: DateTime<Utc>, limit: u64) -> Result<Vec<AccountEnding>, RepositoryError> {
         use account_endings::Column;
-        answered(async {
+        with_timeout(async {
             let rows = account_endings::Entity::find()
                 .filter(Column::BegunAt.lte(micros(at)))
                 .order_by_asc(Column::BegunAt)
@@ -164,7 +164,7 @@ impl AccountRepository for SeaOrmAccounts {
     }
 
     async fn finish_ending(&self, id: EndingId) -> Result<(), RepositoryError> {
-        answered(async {
+        with_timeout(async {
             account_endings::Entity::delete_by_id(id.as_uuid()).exec(&self.db).await?;
             Ok(())
         })

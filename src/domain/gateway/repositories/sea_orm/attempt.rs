@@ -11,7 +11,7 @@ use sea_orm::{
 };
 
 use super::{
-    connection::{Connection, Transaction, answered, begin},
+    connection::{Connection, Transaction, begin, with_timeout},
     entities::{
         digest,
         login_attempts::{self, ActiveModel, Column},
@@ -20,13 +20,13 @@ use super::{
 };
 use crate::domain::gateway::{
     models::{
-        attempt::{Admission, Counted, Failures, Judgement, judge},
+        attempt::{Failures, Judgement, ThrottleDecision, ThrottleKey, judge},
         token::TokenDigest,
     },
     repositories::{
         RepositoryError,
         attempt::{AttemptRepository, Now},
-        kept,
+        truncate_to_micros,
     },
 };
 
@@ -45,14 +45,14 @@ impl SeaOrmAttempts {
 
 #[async_trait]
 impl AttemptRepository for SeaOrmAttempts {
-    async fn admit(&self, counted: &[Counted], now: Now<'_>) -> Result<Admission, RepositoryError> {
+    async fn admit(&self, counted: &[ThrottleKey], now: Now<'_>) -> Result<ThrottleDecision, RepositoryError> {
         let mut counted = counted.to_vec();
         counted.sort_by_key(|of| *of.key());
-        answered(async {
+        with_timeout(async {
             let transaction = begin(&self.db).await?;
-            let mut known = locked(&transaction, &counted, kept(now())).await?;
+            let mut known = locked(&transaction, &counted, truncate_to_micros(now())).await?;
             // The time is read after locking, which may have taken long.
-            let now = kept(now());
+            let now = truncate_to_micros(now());
             let known: Vec<_> = counted.iter().map(|of| (*of, known.remove(of.key()))).collect();
             let Judgement { admission, changed } = judge(&known, now);
             // Without a change, the rows that were inserted for locking are not needed, either.
@@ -65,8 +65,8 @@ impl AttemptRepository for SeaOrmAttempts {
         .await
     }
 
-    async fn forgive(&self, counted: &Counted) -> Result<(), RepositoryError> {
-        answered(async {
+    async fn forgive(&self, counted: &ThrottleKey) -> Result<(), RepositoryError> {
+        with_timeout(async {
             login_attempts::Entity::update_many()
                 .col_expr(Column::Failures, Expr::col(Column::Failures).sub(1))
                 .filter(Column::Key.eq(counted.key().as_bytes().as_slice()))
@@ -78,15 +78,15 @@ impl AttemptRepository for SeaOrmAttempts {
         .await
     }
 
-    async fn reset(&self, counted: &Counted) -> Result<(), RepositoryError> {
-        answered(async {
+    async fn reset(&self, counted: &ThrottleKey) -> Result<(), RepositoryError> {
+        with_timeout(async {
             login_attempts::Entity::delete_by_id(counted.key().as_bytes().to_vec()).exec(&self.db).await?;
             Ok(())
         })
         .await
     }
 
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
         forget::<login_attempts::Entity>(&self.db, Column::Key, Column::ForgetAt, now).await
     }
 }
@@ -95,7 +95,7 @@ impl AttemptRepository for SeaOrmAttempts {
 /// in the given order, so that no two attempts wait for each other.
 async fn locked(
     transaction: &Transaction,
-    counted: &[Counted],
+    counted: &[ThrottleKey],
     now: DateTime<Utc>,
 ) -> Result<HashMap<TokenDigest, Failures>, RepositoryError> {
     let none = Failures { count: 0, last_at: now };

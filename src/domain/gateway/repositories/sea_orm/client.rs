@@ -8,7 +8,7 @@ use sea_orm::{
 };
 
 use super::{
-    connection::{Connection, answered},
+    connection::{Connection, with_timeout},
     entities::{clients, redeemed_assertions},
     forgetting::forget,
 };
@@ -37,7 +37,7 @@ impl SeaOrmClients {
 #[async_trait]
 impl ClientRepository for SeaOrmClients {
     async fn add(&self, client: &Client) -> Result<(), RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let row = clients::ActiveModel::from(client);
             clients::Entity::insert(row).exec_without_returning(&self.db).await?;
             Ok(())
@@ -46,7 +46,7 @@ impl ClientRepository for SeaOrmClients {
     }
 
     async fn find(&self, id: ClientId) -> Result<Option<Client>, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let row = clients::Entity::find_by_id(id.as_uuid()).one(&self.db).await?;
             row.map(Client::try_from).transpose()
         })
@@ -54,7 +54,7 @@ impl ClientRepository for SeaOrmClients {
     }
 
     async fn list(&self) -> Result<Vec<Client>, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let rows = clients::Entity::find()
                 .order_by_asc(clients::Column::CreatedAt)
                 .order_by_asc(clients::Column::Id)
@@ -67,7 +67,7 @@ impl ClientRepository for SeaOrmClients {
 
     async fn replace_credential(&self, id: ClientId, credential: &ClientCredential) -> Result<bool, RepositoryError> {
         let (secret_digest, keys) = clients::columns(credential);
-        answered(async {
+        with_timeout(async {
             let outcome = clients::Entity::update_many()
                 .col_expr(clients::Column::SecretDigest, Expr::value(secret_digest))
                 .col_expr(clients::Column::Keys, Expr::value(keys))
@@ -80,7 +80,7 @@ impl ClientRepository for SeaOrmClients {
     }
 
     async fn remove(&self, id: ClientId) -> Result<Option<Client>, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let rows = clients::Entity::delete_many()
                 .filter(clients::Column::Id.eq(id.as_uuid()))
                 .exec_with_returning(&self.db)
@@ -91,7 +91,7 @@ impl ClientRepository for SeaOrmClients {
     }
 
     async fn redeem(&self, assertion: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let mut unless_there = OnConflict::column(redeemed_assertions::Column::Digest);
             unless_there.do_nothing();
             let row = redeemed_assertions::ActiveModel::new(assertion, expires_at);
@@ -104,7 +104,7 @@ impl ClientRepository for SeaOrmClients {
         .await
     }
 
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
         use redeemed_assertions::Column;
         forget::<redeemed_assertions::Entity>(&self.db, Column::Digest, Column::ExpiresAt, now).await
     }

@@ -106,13 +106,15 @@ pub async fn is_migrated(db: &Connection) -> Result<bool, RepositoryError> {
         }
         _ => "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'clients'",
     };
-    answered(async { Ok(db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?.is_some()) })
-        .await
+    with_timeout(async {
+        Ok(db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?.is_some())
+    })
+    .await
 }
 
 /// Checks that the database responds.
 pub async fn ping(db: &Connection) -> Result<(), RepositoryError> {
-    answered(async {
+    with_timeout(async {
         match &db.0 {
             Kind::Sqlite(db) => Ok(db.ping().await?),
             Kind::Postgres(pool) => Ok(pool.ping().await?),
@@ -138,7 +140,7 @@ async fn begin_immediate(db: &DatabaseConnection) -> Result<DatabaseTransaction,
 }
 
 /// Waits for an operation, up to the deadline.
-pub(super) async fn answered<T>(
+pub(super) async fn with_timeout<T>(
     operation: impl Future<Output = Result<T, RepositoryError>> + Send,
 ) -> Result<T, RepositoryError> {
     match tokio::time::timeout(ANSWER_TIMEOUT, operation).await {

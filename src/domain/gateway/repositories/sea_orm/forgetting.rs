@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::{
-    connection::{Connection, answered},
+    connection::{Connection, with_timeout},
     entities::micros,
 };
 use crate::domain::gateway::repositories::RepositoryError;
@@ -36,7 +36,7 @@ pub(super) async fn forget<E: EntityTrait>(
             .into_query();
         // The expiry is checked twice: a row may have got a new one between being found and being deleted.
         let delete = E::delete_many().filter(key.in_subquery(batch)).filter(expiry.lte(micros(now)));
-        let deleted = answered(async { Ok(delete.exec(db).await?.rows_affected) }).await?;
+        let deleted = with_timeout(async { Ok(delete.exec(db).await?.rows_affected) }).await?;
         forgotten += deleted;
         if deleted < BATCH {
             return Ok(forgotten);
@@ -71,7 +71,7 @@ mod tests {
         revocations::Entity::insert_many(expired.chain([row(9999, 11)])).exec(&db).await.unwrap();
 
         let tokens = SeaOrmTokens::new(db);
-        assert_eq!(tokens.forget_expired(DateTime::from_timestamp(10, 0).unwrap()).await.unwrap(), 2 * BATCH + 1);
+        assert_eq!(tokens.purge_expired(DateTime::from_timestamp(10, 0).unwrap()).await.unwrap(), 2 * BATCH + 1);
         let left = tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap();
         assert_eq!(left.iter().map(|entry| entry.cursor).collect::<Vec<_>>(), [RevocationCursor(9999)]);
     }

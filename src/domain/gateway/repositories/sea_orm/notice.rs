@@ -9,7 +9,7 @@ use sea_orm::{
 use tracing::error;
 
 use super::{
-    connection::{Connection, answered},
+    connection::{Connection, with_timeout},
     entities::{
         micros,
         notices::{self, ActiveModel, Column, Entity},
@@ -43,7 +43,7 @@ impl NoticeRepository for SeaOrmNotices {
         if notices.is_empty() {
             return Ok(0);
         }
-        answered(async {
+        with_timeout(async {
             let mut unless_there = OnConflict::column(Column::Digest);
             unless_there.do_nothing();
             let stored = Entity::insert_many(notices.iter().map(ActiveModel::from))
@@ -62,7 +62,7 @@ impl NoticeRepository for SeaOrmNotices {
         until: DateTime<Utc>,
         limit: u64,
     ) -> Result<Vec<ClaimedNotice>, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let due = || Column::DueAt.lte(micros(now));
             // Checked first: in SQLite a write locks the file, and usually nothing is due.
             if Entity::find().filter(due()).limit(1).one(&self.db).await?.is_none() {
@@ -91,7 +91,7 @@ impl NoticeRepository for SeaOrmNotices {
     }
 
     async fn postpone(&self, digest: &TokenDigest, at: DateTime<Utc>) -> Result<(), RepositoryError> {
-        answered(async {
+        with_timeout(async {
             Entity::update_many()
                 .col_expr(Column::DueAt, Expr::value(micros(at)))
                 .filter(Column::Digest.eq(digest.as_bytes().as_slice()))
@@ -109,7 +109,7 @@ impl NoticeRepository for SeaOrmNotices {
         now: DateTime<Utc>,
         known_until: DateTime<Utc>,
     ) -> Result<(), RepositoryError> {
-        answered(async {
+        with_timeout(async {
             Entity::update_many()
                 .col_expr(Column::Subject, Expr::value(None::<String>))
                 .col_expr(Column::DueAt, Expr::value(None::<i64>))
@@ -125,14 +125,14 @@ impl NoticeRepository for SeaOrmNotices {
     }
 
     async fn progress(&self, digest: &TokenDigest) -> Result<Option<NoticeProgress>, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let row = Entity::find_by_id(digest.as_bytes().to_vec()).one(&self.db).await?;
             row.map(NoticeProgress::try_from).transpose()
         })
         .await
     }
 
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
         forget::<Entity>(&self.db, Column::Digest, Column::ForgetAt, now).await
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, SqlErr};
 
-use super::connection::{Connection, answered};
+use super::connection::{Connection, with_timeout};
 use crate::domain::gateway::{
     models::{
         account::{Account, ProviderIdentity},
@@ -36,31 +36,31 @@ impl SeaOrmOAuth {
 #[async_trait]
 impl OAuthRepository for SeaOrmOAuth {
     async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError> {
-        answered(account::of(&self.db, identity, newcomer)).await
+        with_timeout(account::of(&self.db, identity, newcomer)).await
     }
 
     async fn find_account(&self, provider: &ProviderName, subject: &str) -> Result<Option<AccountId>, RepositoryError> {
-        answered(account::find(&self.db, provider, subject)).await
+        with_timeout(account::find(&self.db, provider, subject)).await
     }
 
     async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Result<(), RepositoryError> {
-        answered(account::link(&self.db, identity, account)).await
+        with_timeout(account::link(&self.db, identity, account)).await
     }
 
     async fn identities_of(&self, account: AccountId) -> Result<Vec<ProviderIdentity>, RepositoryError> {
-        answered(account::identities(&self.db, account)).await
+        with_timeout(account::identities(&self.db, account)).await
     }
 
     async fn put_grant(&self, grant: &Grant) -> Result<Grant, RepositoryError> {
-        answered(grant::put(&self.db, grant)).await
+        with_timeout(grant::put(&self.db, grant)).await
     }
 
     async fn put_grant_unless_renewable(&self, grant: &Grant) -> Result<PutOutcome, RepositoryError> {
-        answered(grant::put_unless_renewable(&self.db, grant)).await
+        with_timeout(grant::put_unless_renewable(&self.db, grant)).await
     }
 
     async fn find_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
-        answered(grant::find(&self.db, id)).await
+        with_timeout(grant::find(&self.db, id)).await
     }
 
     async fn list_grants(
@@ -69,23 +69,23 @@ impl OAuthRepository for SeaOrmOAuth {
         after: Option<GrantCursor>,
         limit: u64,
     ) -> Result<Vec<Grant>, RepositoryError> {
-        answered(grant::list(&self.db, filter, after, limit)).await
+        with_timeout(grant::list(&self.db, filter, after, limit)).await
     }
 
     async fn acquire_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Result<LeaseOutcome, RepositoryError> {
-        answered(lease::acquire(&self.db, lease, now)).await
+        with_timeout(lease::acquire(&self.db, lease, now)).await
     }
 
     async fn renew_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Result<bool, RepositoryError> {
-        answered(lease::renew(&self.db, lease, now)).await
+        with_timeout(lease::renew(&self.db, lease, now)).await
     }
 
     async fn finish_refresh(&self, lease: &RefreshLease, refreshed: &Grant) -> Result<bool, RepositoryError> {
-        answered(lease::finish(&self.db, lease, refreshed)).await
+        with_timeout(lease::finish(&self.db, lease, refreshed)).await
     }
 
     async fn release_lease(&self, lease: &RefreshLease) -> Result<(), RepositoryError> {
-        answered(lease::release(&self.db, lease)).await
+        with_timeout(lease::release(&self.db, lease)).await
     }
 
     async fn revoke_grants_of(
@@ -95,15 +95,15 @@ impl OAuthRepository for SeaOrmOAuth {
         until: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<Vec<Grant>, RepositoryError> {
-        answered(grant::revoke_of(&self.db, provider, subject, until, now)).await
+        with_timeout(grant::revoke_of(&self.db, provider, subject, until, now)).await
     }
 
     async fn reseal_grant(&self, id: GrantId, read: &[u8], resealed: &[u8]) -> Result<bool, RepositoryError> {
-        answered(grant::reseal(&self.db, id, read, resealed)).await
+        with_timeout(grant::reseal(&self.db, id, read, resealed)).await
     }
 
     async fn remove_grant(&self, id: GrantId) -> Result<Option<Grant>, RepositoryError> {
-        answered(grant::remove(&self.db, id)).await
+        with_timeout(grant::remove(&self.db, id)).await
     }
 
     async fn grants_expiring(
@@ -113,7 +113,7 @@ impl OAuthRepository for SeaOrmOAuth {
         after: Option<ExpiryCursor>,
         limit: u64,
     ) -> Result<Vec<Grant>, RepositoryError> {
-        answered(grant::expiring(&self.db, provider, before, after, limit)).await
+        with_timeout(grant::expiring(&self.db, provider, before, after, limit)).await
     }
 }
 

@@ -8,7 +8,7 @@ use sea_orm::{
 };
 
 use super::{
-    connection::{Connection, answered},
+    connection::{Connection, with_timeout},
     entities::{micros, redeemed_logins, sessions},
     forgetting::forget,
     oauth::without_account,
@@ -38,7 +38,7 @@ impl SeaOrmSessions {
 #[async_trait]
 impl SessionRepository for SeaOrmSessions {
     async fn open(&self, session: &Session) -> Result<(), RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let row = sessions::ActiveModel::from(session);
             sessions::Entity::insert(row).exec_without_returning(&self.db).await.map_err(without_account)?;
             Ok(())
@@ -47,7 +47,7 @@ impl SessionRepository for SeaOrmSessions {
     }
 
     async fn find(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let row = sessions::Entity::find()
                 .filter(sessions::Column::Digest.eq(digest.as_bytes().as_slice()))
                 .one(&self.db)
@@ -58,7 +58,7 @@ impl SessionRepository for SeaOrmSessions {
     }
 
     async fn find_by_id(&self, id: SessionId) -> Result<Option<Session>, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let row = sessions::Entity::find_by_id(id.as_uuid()).one(&self.db).await?;
             row.map(Session::try_from).transpose()
         })
@@ -67,7 +67,7 @@ impl SessionRepository for SeaOrmSessions {
 
     async fn list_of(&self, account: AccountId, limit: u64) -> Result<Vec<Session>, RepositoryError> {
         use sessions::Column;
-        answered(async {
+        with_timeout(async {
             let rows = sessions::Entity::find()
                 .filter(Column::AccountId.eq(account.as_uuid()))
                 .order_by_desc(Column::UsedAt)
@@ -83,7 +83,7 @@ impl SessionRepository for SeaOrmSessions {
     async fn prolong(&self, used: &Session) -> Result<bool, RepositoryError> {
         use sessions::Column;
         let (used_at, idle_until) = (micros(used.used_at), micros(used.idle_until));
-        answered(async {
+        with_timeout(async {
             let outcome = sessions::Entity::update_many()
                 .col_expr(Column::UsedAt, Expr::value(used_at))
                 .col_expr(Column::IdleUntil, Expr::value(idle_until))
@@ -98,7 +98,7 @@ impl SessionRepository for SeaOrmSessions {
     }
 
     async fn end(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let rows = sessions::Entity::delete_many()
                 .filter(sessions::Column::Digest.eq(digest.as_bytes().as_slice()))
                 .exec_with_returning(&self.db)
@@ -110,7 +110,7 @@ impl SessionRepository for SeaOrmSessions {
 
     async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<Vec<Session>, RepositoryError> {
         use sessions::Column;
-        answered(async {
+        with_timeout(async {
             let mut all = sessions::Entity::delete_many().filter(Column::AccountId.eq(account.as_uuid()));
             if let Some(but) = but {
                 all = all.filter(Column::Id.ne(but.as_uuid()));
@@ -122,7 +122,7 @@ impl SessionRepository for SeaOrmSessions {
     }
 
     async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let mut unless_there = OnConflict::column(redeemed_logins::Column::State);
             unless_there.do_nothing();
             let row = redeemed_logins::ActiveModel::new(state, expires_at);
@@ -133,7 +133,7 @@ impl SessionRepository for SeaOrmSessions {
         .await
     }
 
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
         let sessions =
             forget::<sessions::Entity>(&self.db, sessions::Column::Id, sessions::Column::IdleUntil, now).await?;
         let states = forget::<redeemed_logins::Entity>(

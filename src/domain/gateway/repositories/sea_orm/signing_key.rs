@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 
 use super::{
-    connection::{Connection, answered},
+    connection::{Connection, with_timeout},
     entities::signing_keys::{self, Column},
 };
 use crate::domain::gateway::{
@@ -28,7 +28,7 @@ impl SeaOrmSigningKeys {
 #[async_trait]
 impl SigningKeyRepository for SeaOrmSigningKeys {
     async fn list(&self) -> Result<Vec<SigningKey>, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let rows = signing_keys::Entity::find().all(&self.db).await?;
             let mut keys = rows.into_iter().map(SigningKey::try_from).collect::<Result<Vec<_>, _>>()?;
             // Not sorted by the database: it would sort the algorithms by its collation.
@@ -39,7 +39,7 @@ impl SigningKeyRepository for SeaOrmSigningKeys {
     }
 
     async fn add(&self, key: &SigningKey) -> Result<(), RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let row = signing_keys::ActiveModel::from(key);
             signing_keys::Entity::insert(row).exec_without_returning(&self.db).await?;
             Ok(())
@@ -48,7 +48,7 @@ impl SigningKeyRepository for SeaOrmSigningKeys {
     }
 
     async fn reseal(&self, kid: &str, read: &[u8], resealed: &[u8]) -> Result<bool, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let updated = signing_keys::Entity::update_many()
                 .col_expr(Column::SealedPrivateKey, Expr::value(resealed.to_vec()))
                 .filter(Column::Kid.eq(kid))
@@ -61,7 +61,7 @@ impl SigningKeyRepository for SeaOrmSigningKeys {
     }
 
     async fn remove(&self, kid: &str) -> Result<(), RepositoryError> {
-        answered(async {
+        with_timeout(async {
             signing_keys::Entity::delete_by_id(kid).exec(&self.db).await?;
             Ok(())
         })

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{Condition, EntityTrait, Iterable, sea_query::OnConflict};
 
 use super::{
-    connection::{Connection, Transaction, answered, begin},
+    connection::{Connection, Transaction, begin, with_timeout},
     entities::{dummy_tokens, refresh_tokens, revocations, token_families},
     forgetting::forget,
 };
@@ -42,7 +42,7 @@ impl SeaOrmTokens {
     async fn revoke_all(&self, meant: Condition, now: DateTime<Utc>) -> Result<Vec<TokenFamily>, RepositoryError> {
         let mut revoked = Vec::new();
         loop {
-            let batch = answered(async {
+            let batch = with_timeout(async {
                 let transaction = begin(&self.db).await?;
                 let batch = family::revoke_some(&transaction, meant.clone(), now).await?;
                 transaction.commit().await?;
@@ -68,7 +68,7 @@ async fn open(transaction: &Transaction, family: &TokenFamily, first: &NewRefres
 #[async_trait]
 impl TokenRepository for SeaOrmTokens {
     async fn open_family(&self, family: &TokenFamily, first: &NewRefreshToken) -> Result<(), RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let transaction = begin(&self.db).await?;
             open(&transaction, family, first).await?;
             Ok(transaction.commit().await?)
@@ -82,7 +82,7 @@ impl TokenRepository for SeaOrmTokens {
         first: &NewRefreshToken,
         most: u64,
     ) -> Result<Vec<Revocation>, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let transaction = begin(&self.db).await?;
             open(&transaction, family, first).await?;
             let ended = family::end_oldest_beside(&transaction, family, most).await?;
@@ -93,7 +93,7 @@ impl TokenRepository for SeaOrmTokens {
     }
 
     async fn open_access_only(&self, family: &TokenFamily) -> Result<(), RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let row = token_families::ActiveModel::new(family, None);
             token_families::Entity::insert(row).exec_without_returning(&self.db).await?;
             Ok(())
@@ -110,7 +110,7 @@ impl TokenRepository for SeaOrmTokens {
     }
 
     async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let transaction = begin(&self.db).await?;
             let outcome = family::rotate(&transaction, rotation).await?;
             transaction.commit().await?;
@@ -120,7 +120,7 @@ impl TokenRepository for SeaOrmTokens {
     }
 
     async fn find_refresh(&self, digest: &TokenDigest) -> Result<Option<RefreshRecord>, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             refresh_tokens::Entity::find_by_id(*digest.as_bytes())
                 .find_also_related(token_families::Entity)
                 .one(&self.db)
@@ -132,7 +132,7 @@ impl TokenRepository for SeaOrmTokens {
     }
 
     async fn revoke_family(&self, id: FamilyId, now: DateTime<Utc>) -> Result<Option<TokenFamily>, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let transaction = begin(&self.db).await?;
             let family = family::revoke(&transaction, id, now).await?;
             transaction.commit().await?;
@@ -144,7 +144,7 @@ impl TokenRepository for SeaOrmTokens {
     async fn end_families_of(&self, subject: &str) -> Result<Vec<Revocation>, RepositoryError> {
         let mut ended = Vec::new();
         loop {
-            let batch = answered(async {
+            let batch = with_timeout(async {
                 let transaction = begin(&self.db).await?;
                 let batch = family::end_some_of(&transaction, subject).await?;
                 transaction.commit().await?;
@@ -171,11 +171,11 @@ impl TokenRepository for SeaOrmTokens {
     }
 
     async fn find_family_of(&self, tokens: &[TokenDigest]) -> Result<Option<TokenFamily>, RepositoryError> {
-        answered(family::of_any(&self.db, tokens)).await
+        with_timeout(family::of_any(&self.db, tokens)).await
     }
 
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let transaction = begin(&self.db).await?;
             deny_list::add(&transaction, revocations).await?;
             Ok(transaction.commit().await?)
@@ -184,11 +184,11 @@ impl TokenRepository for SeaOrmTokens {
     }
 
     async fn revoked_among(&self, ids: &[Revocable]) -> Result<Vec<Revocable>, RepositoryError> {
-        answered(deny_list::among(&self.db, ids)).await
+        with_timeout(deny_list::among(&self.db, ids)).await
     }
 
     async fn is_any_revoked(&self, ids: &[Revocable]) -> Result<bool, RepositoryError> {
-        answered(deny_list::contains_any(&self.db, ids)).await
+        with_timeout(deny_list::contains_any(&self.db, ids)).await
     }
 
     async fn revocations_after(
@@ -196,12 +196,12 @@ impl TokenRepository for SeaOrmTokens {
         cursor: RevocationCursor,
         limit: u64,
     ) -> Result<Vec<RecordedRevocation>, RepositoryError> {
-        answered(deny_list::after(&self.db, cursor, limit)).await
+        with_timeout(deny_list::after(&self.db, cursor, limit)).await
     }
 
     async fn put_dummy(&self, dummy: &DummyToken) -> Result<(), RepositoryError> {
         use dummy_tokens::Column;
-        answered(async {
+        with_timeout(async {
             let mut replace = OnConflict::column(Column::Digest);
             replace.update_columns(Column::iter().filter(|column| !matches!(column, Column::Digest)));
             let row = dummy_tokens::ActiveModel::from(dummy);
@@ -212,14 +212,14 @@ impl TokenRepository for SeaOrmTokens {
     }
 
     async fn find_dummy(&self, digest: &TokenDigest) -> Result<Option<DummyToken>, RepositoryError> {
-        answered(async {
+        with_timeout(async {
             let row = dummy_tokens::Entity::find_by_id(*digest.as_bytes()).one(&self.db).await?;
             row.map(DummyToken::try_from).transpose()
         })
         .await
     }
 
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
         let db = &self.db;
         let entries = forget::<revocations::Entity>(db, revocations::Column::Id, revocations::Column::ExpiresAt, now);
         let dummies =

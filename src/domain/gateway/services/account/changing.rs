@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
-use super::{AccountControl, AccountParts, AccountService, TooManyAttempts, carried_through, claiming::ClaimError};
+use super::{AccountControl, AccountParts, AccountService, TooManyAttempts, claiming::ClaimError, run_to_completion};
 use crate::domain::gateway::{
     models::account::{Email, Password, PasswordHash, PasswordLogin, Profile},
     repositories::RepositoryError,
@@ -82,7 +82,7 @@ impl AccountService {
         let hash = hasher.hash(change.new).await.map_err(Failure::from)?;
         let login = PasswordLogin { account, email, name: None, hash, changed_at: clock.now() };
         let this = self.clone();
-        carried_through(async move {
+        run_to_completion(async move {
             let ending = this.begin_ending(account, Some(session), false).await?;
             let stored = match read {
                 Some(read) => this.replace(&read, &login).await,

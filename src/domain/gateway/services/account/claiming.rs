@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::{AccountService, TooManyAttempts};
 use crate::domain::gateway::{
-    models::{account::Email, attempt::Counted},
+    models::{account::Email, attempt::ThrottleKey},
     repositories::RepositoryError,
     services::Failure,
 };
@@ -47,8 +47,8 @@ impl AccountService {
     /// e-mails cannot be probed by the thousand; a taken one counts as a failed sign-in, too. The claim comes before
     /// the password is hashed, so a refusal costs no hash.
     pub(super) async fn claim(&self, email: Email, client: Option<IpAddr>) -> Result<FreeEmail, ClaimError> {
-        let of_client = client.map(Counted::client);
-        let counted: Vec<_> = of_client.into_iter().chain(client.map(Counted::enquiry)).collect();
+        let of_client = client.map(ThrottleKey::client);
+        let counted: Vec<_> = of_client.into_iter().chain(client.map(ThrottleKey::enquiry)).collect();
         self.admit::<ClaimError>(&counted).await?;
         if self.parts.accounts.find_login(&email).await?.is_some() {
             return Err(ClaimError::Taken);

@@ -8,7 +8,7 @@ use super::{AccountParts, AccountService, TooManyAttempts, counted};
 use crate::domain::gateway::{
     models::{
         account::{Password, PasswordLogin},
-        attempt::Counted,
+        attempt::ThrottleKey,
         id::{AccountId, SessionId},
         session::Session,
     },
@@ -93,7 +93,7 @@ impl AccountService {
         let Some(login) = control.login() else { return Ok(control) };
         let password = password.ok_or(ControlError::PasswordMissing)?;
         // Guesses at the login do not delay a browser that is signed in.
-        let counted = counted(&login.email, Some(Counted::session(&login.email, session.id)), client);
+        let counted = counted(&login.email, Some(ThrottleKey::session(&login.email, session.id)), client);
         self.admit::<ControlError>(&counted).await?;
         match hasher.verify(password, Some(login.hash.clone())).await.map_err(Failure::from)? {
             Verified::Right { .. } => self.forgive(&counted).await?,

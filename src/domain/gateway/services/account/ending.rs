@@ -6,7 +6,7 @@ use super::{AccountParts, AccountService, TakenBack};
 use crate::domain::gateway::{
     models::{
         account::{AccountEnding, ErasureOutcome, IdentityErasure},
-        attempt::Counted,
+        attempt::ThrottleKey,
         id::{AccountId, EndingId, SessionId},
         oauth::ProviderName,
     },
@@ -50,8 +50,8 @@ impl AccountService {
         let grants = accounts.remove(account).await?.unwrap_or_default();
         self.end_all(account, None).await?;
         if let Some(login) = profile.and_then(|profile| profile.login) {
-            attempts.reset(&Counted::account(&login.email)).await?;
-            attempts.reset(&Counted::first_attempts(&login.email)).await?;
+            attempts.reset(&ThrottleKey::account(&login.email)).await?;
+            attempts.reset(&ThrottleKey::first_attempts(&login.email)).await?;
         }
         self.finish(ending).await?;
         Ok(oauth.take_back(grants).await)

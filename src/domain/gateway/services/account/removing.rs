@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{AccountControl, AccountParts, AccountService, TakenBack, carried_through};
+use super::{AccountControl, AccountParts, AccountService, TakenBack, run_to_completion};
 use crate::domain::gateway::{
     models::{account::UnlinkOutcome, oauth::ProviderName},
     services::Failure,
@@ -27,7 +27,7 @@ impl AccountService {
     pub async fn unlink(&self, control: AccountControl, provider: &str) -> Result<Vec<TakenBack>, UnlinkError> {
         let provider: ProviderName = provider.parse().map_err(|_| UnlinkError::NotLinked)?;
         let this = self.clone();
-        carried_through(async move {
+        run_to_completion(async move {
             let AccountParts { accounts, oauth, .. } = &*this.parts;
             match accounts.unlink(control.account(), &provider).await.map_err(Failure::from)? {
                 UnlinkOutcome::Unlinked(grants) => Ok(oauth.take_back(grants).await),
@@ -42,7 +42,7 @@ impl AccountService {
     /// providers.
     pub async fn remove(&self, control: AccountControl) -> Result<Vec<TakenBack>, Failure> {
         let this = self.clone();
-        carried_through(async move {
+        run_to_completion(async move {
             let ending = this.begin_ending(control.account(), None, true).await?;
             this.carry_out(&ending).await
         })

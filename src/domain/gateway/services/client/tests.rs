@@ -8,7 +8,7 @@ use super::{
     *,
 };
 use crate::{
-    adapters::{client_keys::AwsLcClientKeys, jwt::AwsLcKeysmith},
+    adapters::{client_keys::AwsLcClientKeys, jwt::AwsLcKeyGenerator},
     domain::gateway::{
         models::{
             id::ClientId,
@@ -17,7 +17,7 @@ use crate::{
         },
         repositories::{RepositoryError, memory::MemoryClients},
         services::{
-            ports::{KeyPair, Keysmith},
+            ports::{KeyGenerator, KeyPair},
             testing::{Bench, CountingEntropy, bench, policy},
             token::{RefreshError, clients::AnothersToken},
         },
@@ -65,7 +65,7 @@ impl Scene {
     }
 
     async fn add_with_key(&self) -> (Client, KeyPair) {
-        let pair = AwsLcKeysmith.generate(SigningAlgorithm::Es256).unwrap();
+        let pair = AwsLcKeyGenerator.generate(SigningAlgorithm::Es256).unwrap();
         let keys = AwsLcClientKeys.read(pair.public_jwk.as_ref().unwrap().to_string().as_bytes()).unwrap();
         let new = NewClient {
             name: "signs".parse().unwrap(),
@@ -152,7 +152,7 @@ async fn an_assertion_of_another_client_is_not_accepted() {
     let scene = Scene::new().await;
     let (client, _) = scene.add_with_key().await;
     let (with_secret, secret) = scene.add("one").await;
-    let stranger = AwsLcKeysmith.generate(SigningAlgorithm::Es256).unwrap();
+    let stranger = AwsLcKeyGenerator.generate(SigningAlgorithm::Es256).unwrap();
     let forged = scene.by_assertion(&stranger, &scene.claims(&client, "1"), None).await;
     assert!(matches!(forged, Err(AuthenticationError::Assertion(AssertionError::BadSignature))));
     let keyless = scene.by_assertion(&stranger, &scene.claims(&with_secret, "1"), None).await;
@@ -289,7 +289,7 @@ impl ClientRepository for Down {
     async fn redeem(&self, _: &TokenDigest, _: DateTime<Utc>) -> Result<bool, RepositoryError> {
         Err(down())
     }
-    async fn forget_expired(&self, _: DateTime<Utc>) -> Result<u64, RepositoryError> {
+    async fn purge_expired(&self, _: DateTime<Utc>) -> Result<u64, RepositoryError> {
         Err(down())
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt};
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
-use super::{LoginParts, LoginService, travelling};
+use super::{LoginParts, LoginService, sealed_state};
 use crate::{
     domain::gateway::{
         models::{
@@ -37,7 +37,7 @@ pub struct BeginRequest<'r> {
 }
 
 /// An attempt that has begun.
-pub struct Begun {
+pub struct AuthorizationRedirect {
     /// The URL to send the browser to. It contains the state: must not be logged.
     pub location: Secret,
     /// Distinguishes the browser's attempts.
@@ -50,9 +50,9 @@ pub struct Begun {
     pub is_elsewhere: bool,
 }
 
-impl fmt::Debug for Begun {
+impl fmt::Debug for AuthorizationRedirect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Begun")
+        f.debug_struct("AuthorizationRedirect")
             .field("label", &self.label)
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
@@ -95,7 +95,7 @@ impl LoginService {
         request: BeginRequest<'_>,
         link: Option<LinkPermit>,
         came_by: Option<&str>,
-    ) -> Result<Begun, BeginError> {
+    ) -> Result<AuthorizationRedirect, BeginError> {
         let return_to = self.return_to(request.return_to)?;
         let name: ProviderName = provider.parse().map_err(|_| BeginError::UnknownProvider)?;
         let provider = self.parts.oauth.provider(&name).ok_or(BeginError::UnknownProvider)?;
@@ -128,7 +128,7 @@ impl LoginService {
         &self,
         finished: &LoginAttempt,
         request: ConsentRequest,
-    ) -> Result<Begun, BeginError> {
+    ) -> Result<AuthorizationRedirect, BeginError> {
         let LoginParts { clock, entropy, .. } = &self.parts;
         let attempt = LoginAttempt {
             code_verifier: finished.code_verifier.as_ref().map(|_| random_secret(&**entropy)),
@@ -146,14 +146,14 @@ impl LoginService {
         attempt: &LoginAttempt,
         login_hint: Option<LoginHint>,
         auth_type: Option<&'static str>,
-    ) -> Result<Begun, BeginError> {
+    ) -> Result<AuthorizationRedirect, BeginError> {
         let LoginParts { oauth, sealer, entropy, .. } = &self.parts;
         let state = LoginState::from_random(entropy.bytes());
         let location = oauth.authorize_url(attempt, &state, login_hint, auth_type).await;
-        Ok(Begun {
+        Ok(AuthorizationRedirect {
             location: location.map_err(BeginError::Provider)?,
             label: state.label(),
-            sealed: travelling::sealed(&**sealer, attempt, &state)?,
+            sealed: sealed_state::sealed(&**sealer, attempt, &state)?,
             expires_at: attempt.expires_at,
             is_elsewhere: attempt.callback.is_some(),
         })

@@ -40,7 +40,7 @@ pub enum PostError {
     NoForms,
     /// No provider sends such a form.
     #[error("the form is not one that a provider sends")]
-    Nonsense,
+    Malformed,
     /// An internal failure.
     #[error(transparent)]
     Failed(#[from] Failure),
@@ -58,7 +58,7 @@ impl LoginService {
         }
         let posted = Posted::from(response);
         if !posted.is_plain() {
-            return Err(PostError::Nonsense);
+            return Err(PostError::Malformed);
         }
         let clear = serde_json::to_vec(&posted).map_err(|error| Failure::Broken(error.to_string()))?;
         Ok(self.parts.sealer.seal(&sealing_context(&name), &clear))

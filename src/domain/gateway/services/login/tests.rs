@@ -167,7 +167,7 @@ fn to(return_to: Option<&str>) -> BeginRequest<'_> {
 
 /// A browser that left for the provider.
 struct Away {
-    begun: Begun,
+    begun: AuthorizationRedirect,
     state: String,
 }
 
@@ -234,7 +234,7 @@ impl Scene {
         Away { begun, state }
     }
 
-    async fn finish(&self, provider: &str, returned: Returned) -> Result<Finished, FinishError> {
+    async fn finish(&self, provider: &str, returned: Callback) -> Result<Finished, FinishError> {
         self.logins.finish(provider, returned, None).await.map_err(|unfinished| unfinished.error)
     }
 
@@ -244,8 +244,8 @@ impl Scene {
 }
 
 impl Away {
-    fn with(&self, outcome: Outcome) -> Returned {
-        Returned {
+    fn with(&self, outcome: Outcome) -> Callback {
+        Callback {
             state: LoginState::presented(&self.state),
             sealed: Some(self.begun.sealed.clone()),
             issuer: None,
@@ -257,7 +257,7 @@ impl Away {
         }
     }
 
-    fn back(&self, person: &str) -> Returned {
+    fn back(&self, person: &str) -> Callback {
         self.with(Outcome::Code(Secret::new(format!("code-of-{person}"))))
     }
 }
@@ -265,7 +265,7 @@ impl Away {
 #[tokio::test]
 async fn made_up_codes_at_the_callback_delay_only_their_client() {
     let scene = Scene::new().await;
-    let from = |returned: Returned, last: u8| Returned { client: Some([192, 0, 2, last].into()), ..returned };
+    let from = |returned: Callback, last: u8| Callback { client: Some([192, 0, 2, last].into()), ..returned };
     // Valid codes do not count.
     for _ in 0..60 {
         scene.finish("one", from(scene.begin("one", None).await.back("alice"), 1)).await.unwrap();
@@ -352,15 +352,15 @@ async fn an_attempt_of_another_browser_tab_or_provider_is_unknown() {
     let mut damaged = mine.begun.sealed.clone();
     *damaged.last_mut().unwrap() ^= 1;
     for (what, provider, returned) in [
-        ("nothing in this browser", "one", Returned { sealed: None, ..mine.back("alice") }),
+        ("nothing in this browser", "one", Callback { sealed: None, ..mine.back("alice") }),
         (
             "what belongs to another state",
             "one",
-            Returned { sealed: Some(other_tab.begun.sealed), ..mine.back("alice") },
+            Callback { sealed: Some(other_tab.begun.sealed), ..mine.back("alice") },
         ),
-        ("a changed byte", "one", Returned { sealed: Some(damaged), ..mine.back("alice") }),
-        ("no state", "one", Returned { state: LoginState::presented(""), ..mine.back("alice") }),
-        ("a made-up state", "one", Returned { state: LoginState::presented("x"), ..mine.back("alice") }),
+        ("a changed byte", "one", Callback { sealed: Some(damaged), ..mine.back("alice") }),
+        ("no state", "one", Callback { state: LoginState::presented(""), ..mine.back("alice") }),
+        ("a made-up state", "one", Callback { state: LoginState::presented("x"), ..mine.back("alice") }),
         // Mix-up: the code of one provider at the callback of another.
         ("another provider's callback", "other", mine.back("alice")),
         ("another provider's callback", "one", elsewhere.back("alice")),
@@ -386,7 +386,7 @@ async fn an_attempt_expires_after_ten_minutes() {
 async fn the_returned_issuer_must_be_the_provider() {
     let scene = Scene::new().await;
     let [good, bad] = [scene.begin("one", None).await, scene.begin("one", None).await];
-    let from = |away: &Away, issuer: &str| Returned { issuer: Some(issuer.into()), ..away.back("alice") };
+    let from = |away: &Away, issuer: &str| Callback { issuer: Some(issuer.into()), ..away.back("alice") };
     scene.finish("one", from(&good, ISSUER)).await.unwrap();
     let refused = scene.finish("one", from(&bad, "https://evil.example")).await;
     assert!(matches!(refused, Err(FinishError::Provider(ProviderError::BadAnswer(_)))));
@@ -400,11 +400,11 @@ async fn an_error_counts_only_if_the_provider_sent_it() {
     for code in ["access_denied", "server_error"] {
         let away = scene.begin("one", None).await;
         let error = || away.with(Outcome::Error(code.into()));
-        let foreign = Returned { issuer: Some("https://evil.example".into()), ..error() };
+        let foreign = Callback { issuer: Some("https://evil.example".into()), ..error() };
         let refused = scene.finish("one", foreign).await.unwrap_err();
         assert!(matches!(refused, FinishError::Provider(ProviderError::BadAnswer(_))), "{code}: {refused}");
         let away = scene.begin("one", None).await;
-        let own = Returned { issuer: Some(ISSUER.into()), ..away.with(Outcome::Error(code.into())) };
+        let own = Callback { issuer: Some(ISSUER.into()), ..away.with(Outcome::Error(code.into())) };
         let refused = scene.finish("one", own).await.unwrap_err();
         assert!(!matches!(refused, FinishError::Provider(ProviderError::BadAnswer(_))), "{code}: {refused}");
     }
@@ -418,7 +418,7 @@ async fn responses_of_a_provider_are_distinguished() {
         Outcome::Error("access_denied".into()),
         Outcome::Error("server_error".into()),
         Outcome::Error("<script>\u{7}\"".into()),
-        Outcome::Nonsense,
+        Outcome::Malformed,
         Outcome::Code(Secret::new("used")),
     ] {
         let away = scene.begin("one", None).await;

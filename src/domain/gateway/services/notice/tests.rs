@@ -164,9 +164,9 @@ impl NoticeRepository for FlakyNotices {
         self.store.progress(digest).await
     }
 
-    async fn forget_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
+    async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
         self.answer().await?;
-        self.store.forget_expired(now).await
+        self.store.purge_expired(now).await
     }
 }
 

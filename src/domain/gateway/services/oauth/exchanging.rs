@@ -17,7 +17,7 @@ use super::{KeepError, LinkError, OAuthService, OpenGrant, SwitchedOn};
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
-        attempt::{Admission, Counted},
+        attempt::{ThrottleDecision, ThrottleKey},
         id::AccountId,
         login::LoginState,
         oauth::{ProviderName, ProviderTokens, Secret},
@@ -184,9 +184,9 @@ impl OAuthService {
         provider: &dyn Provider,
         exchange: &CodeExchange,
     ) -> Result<(ProviderTokens, ProviderIdentity), E> {
-        let counted: Vec<_> = client.map(Counted::exchanges_of).into_iter().collect();
+        let counted: Vec<_> = client.map(ThrottleKey::exchanges_of).into_iter().collect();
         let admission = self.attempts.admit(&counted, &|| self.clock.now()).await.map_err(Failure::from)?;
-        if let Admission::NotBefore(until) = admission {
+        if let ThrottleDecision::NotBefore(until) = admission {
             return Err(TooManyAttempts { wait: (until - self.clock.now()).max(TimeDelta::zero()) }.into());
         }
         let outcome = self.exchanged(provider, exchange).await;

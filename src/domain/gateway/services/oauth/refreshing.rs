@@ -106,7 +106,7 @@ impl OAuthService {
     /// Refreshes a grant without a waiting caller. A refresh that is pending already, or that was done since the grant
     /// was seen, is enough.
     pub(super) async fn refresh_unasked(&self, seen: &Grant) -> Result<(), GrantError> {
-        let Some(_turn) = self.turns.take_if_free(seen.id) else { return Ok(()) };
+        let Some(_turn) = self.turns.try_lock(seen.id) else { return Ok(()) };
         let lease = self.lease(seen.id);
         match self.store.acquire_lease(&lease, self.clock.now()).await? {
             LeaseOutcome::Gone | LeaseOutcome::Held { .. } => Ok(()),
@@ -258,15 +258,15 @@ enum Wanted {
 
 /// The locks of this process, one per grant. A grant without a waiter uses no memory.
 #[derive(Default)]
-pub(super) struct Turns(Mutex<HashMap<GrantId, Arc<Turn<()>>>>);
+pub(super) struct KeyedMutex(Mutex<HashMap<GrantId, Arc<Turn<()>>>>);
 
-impl Turns {
+impl KeyedMutex {
     pub(super) async fn wait_for(&self, grant: GrantId) -> OwnedMutexGuard<()> {
         self.of(grant).lock_owned().await
     }
 
     /// `None` if another holds the lock.
-    fn take_if_free(&self, grant: GrantId) -> Option<OwnedMutexGuard<()>> {
+    fn try_lock(&self, grant: GrantId) -> Option<OwnedMutexGuard<()>> {
         self.of(grant).try_lock_owned().ok()
     }
 

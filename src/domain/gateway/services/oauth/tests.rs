@@ -1,6 +1,6 @@
-mod ahead;
 mod exchanging;
 mod keeping;
+mod proactive_refresh;
 mod reads;
 mod unlinking;
 

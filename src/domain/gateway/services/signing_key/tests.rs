@@ -2,7 +2,7 @@ use chrono::{DateTime, TimeDelta};
 
 use super::*;
 use crate::{
-    adapters::{jwt::AwsLcKeysmith, sealing::Vault},
+    adapters::{jwt::AwsLcKeyGenerator, sealing::Vault},
     domain::gateway::{
         models::{
             id::{FamilyId, TokenId},
@@ -30,7 +30,7 @@ impl World {
     async fn replica_with(&self, vault: &[[u8; 32]], schedule: KeySchedule) -> Result<SigningKeys, SigningKeyError> {
         SigningKeys::open(SigningKeyParts {
             store: self.store.clone(),
-            keysmith: Arc::new(AwsLcKeysmith),
+            key_generator: Arc::new(AwsLcKeyGenerator),
             sealer: Arc::new(Vault::new(vault).unwrap()),
             publisher: Arc::new(Recorder::default()),
             clock: self.clock.clone(),

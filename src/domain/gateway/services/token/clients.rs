@@ -100,7 +100,7 @@ impl TokenService {
     /// Revokes a token as [`TokenService::revoke`] does, for an authenticated client (RFC 7009 §2.1): one that was
     /// issued to it, or to no client; any holder may revoke the latter.
     pub async fn revoke_for(&self, client: ClientId, token: &str) -> Result<(), ClientRevokeError> {
-        let found = self.look_at_for_the_end(token).await?;
+        let found = self.inspect_for_the_end(token).await?;
         let issued_to = match &found {
             Verification::Access(claims) => claims.client(),
             Verification::Refresh { family, .. } => family.client(),

@@ -13,23 +13,23 @@ use crate::domain::gateway::models::{
 
 /// The audience that a token must have.
 #[derive(Clone, Copy)]
-pub(super) enum For {
+pub(super) enum AudienceCheck {
     /// This gateway.
-    Us,
+    Ours,
     /// Any audience: the token is still ours to revoke and to describe.
-    Anybody,
+    Any,
 }
 
 impl TokenService {
     /// Returns a token's kind and whether it is valid: an access, refresh or dummy token of ours. The deny-list is
     /// checked in the store, so the result holds for every replica.
     pub async fn verify(&self, token: &str) -> Result<Verification, Failure> {
-        self.unless_revoked(self.look_at(token, For::Us).await?).await
+        self.unless_revoked(self.inspect(token, AudienceCheck::Ours).await?).await
     }
 
     /// The same for a token of any audience: what an authorization server knows of its own token.
     pub async fn introspect(&self, token: &str) -> Result<Verification, Failure> {
-        self.unless_revoked(self.look_at(token, For::Anybody).await?).await
+        self.unless_revoked(self.inspect(token, AudienceCheck::Any).await?).await
     }
 
     async fn unless_revoked(&self, found: Verification) -> Result<Verification, Failure> {
@@ -69,20 +69,20 @@ impl TokenService {
     }
 
     /// Finds a token that is to be revoked: it may have expired by this clock, and its key need not be known here yet.
-    pub(super) async fn look_at_for_the_end(&self, token: &str) -> Result<Verification, Failure> {
+    pub(super) async fn inspect_for_the_end(&self, token: &str) -> Result<Verification, Failure> {
         match self.parts.keys.verify_or_learn(token).await? {
             Ok(claims) if claims.issuer == self.parts.policy.issuer => Ok(Verification::Access(claims)),
-            Ok(_) | Err(_) => self.look_at(token, For::Anybody).await,
+            Ok(_) | Err(_) => self.inspect(token, AudienceCheck::Any).await,
         }
     }
 
     /// Returns a token's kind, before the deny-list is checked.
-    pub(super) async fn look_at(&self, token: &str, whom: For) -> Result<Verification, Failure> {
+    pub(super) async fn inspect(&self, token: &str, audience: AudienceCheck) -> Result<Verification, Failure> {
         let now = self.parts.clock.now();
         if let Ok(refresh_token) = RefreshToken::parse(token) {
-            return self.look_at_refresh_token(&refresh_token, now).await;
+            return self.inspect_refresh_token(&refresh_token, now).await;
         }
-        let rejection = match self.judge_access_token(token, whom, now) {
+        let rejection = match self.judge_access_token(token, audience, now) {
             Ok(claims) => return Ok(Verification::Access(claims)),
             Err(rejection) => rejection,
         };
@@ -97,11 +97,16 @@ impl TokenService {
         })
     }
 
-    fn judge_access_token(&self, token: &str, whom: For, now: DateTime<Utc>) -> Result<AccessClaims, Rejection> {
+    fn judge_access_token(
+        &self,
+        token: &str,
+        audience: AudienceCheck,
+        now: DateTime<Utc>,
+    ) -> Result<AccessClaims, Rejection> {
         let claims = self.parts.keys.verify(token)?;
-        match whom {
-            For::Us => claims.judge(&self.expectations(), now)?,
-            For::Anybody => claims.judge_as_issuer(&self.parts.policy.issuer, now)?,
+        match audience {
+            AudienceCheck::Ours => claims.judge(&self.expectations(), now)?,
+            AudienceCheck::Any => claims.judge_as_issuer(&self.parts.policy.issuer, now)?,
         }
         Ok(claims)
     }
@@ -111,7 +116,7 @@ impl TokenService {
         Expectations { issuer: self.parts.policy.issuer.clone(), audience: self.parts.policy.audience.clone() }
     }
 
-    async fn look_at_refresh_token(&self, token: &RefreshToken, now: DateTime<Utc>) -> Result<Verification, Failure> {
+    async fn inspect_refresh_token(&self, token: &RefreshToken, now: DateTime<Utc>) -> Result<Verification, Failure> {
         let Some(record) = self.parts.store.find_refresh(&token.digest()).await? else {
             return Ok(Verification::Inactive(Rejection::Unknown));
         };

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DbBackend};
 use super::{account, email, login};
 use crate::domain::gateway::{
     models::{
-        attempt::Counted,
+        attempt::ThrottleKey,
         id::{EndingId, SessionId},
         session::{Session, SessionLimits, Visitor},
         token::{RevocationCursor, RotationOutcome, TokenFamily},
@@ -35,8 +35,8 @@ over_every_database!(
     a_session_of_an_account_that_is_gone_is_a_conflict,
 );
 
-fn counted() -> [Counted; 1] {
-    [Counted::account(&email(1))]
+fn counted() -> [ThrottleKey; 1] {
+    [ThrottleKey::account(&email(1))]
 }
 
 async fn log_ins_and_failures_survive_reopening(database: &Database) {
@@ -67,7 +67,7 @@ async fn assert_nothing_works(db: Connection) {
     assert_unavailable(attempts.admit(&counted(), &|| at(0)).await);
     assert_unavailable(attempts.forgive(&counted()[0]).await);
     assert_unavailable(attempts.reset(&counted()[0]).await);
-    assert_unavailable(attempts.forget_expired(at(0)).await);
+    assert_unavailable(attempts.purge_expired(at(0)).await);
     assert_unavailable(SeaOrmSessions::new(db.clone()).end_all_of(account(1).id, None).await);
     assert_unavailable(SeaOrmTokens::new(db).end_families_of("jane").await);
 }

@@ -11,8 +11,8 @@ use crate::domain::gateway::{
     models::session::{SessionLimits, SessionSecret},
     repositories::{
         contract::harness::{redis_prefix, redis_url},
-        kept,
         redis::connect,
+        truncate_to_micros,
     },
 };
 
@@ -48,7 +48,7 @@ impl Scene {
 
 fn now() -> DateTime<Utc> {
     #[expect(clippy::disallowed_methods, reason = "Redis uses the wall clock")]
-    kept(Utc::now())
+    truncate_to_micros(Utc::now())
 }
 
 const LIMITS: SessionLimits = SessionLimits { idle: TimeDelta::minutes(10), total: TimeDelta::minutes(30) };
@@ -86,7 +86,7 @@ async fn it_forgets_by_itself_and_never_too_early() {
     scene.sessions.open(&short).await.unwrap();
     let account = format!("account:{}", session.account);
     assert!(scene.left(&account).await > MARGIN + minutes(14));
-    scene.sessions.forget_expired(later + TimeDelta::hours(1)).await.unwrap();
+    scene.sessions.purge_expired(later + TimeDelta::hours(1)).await.unwrap();
     assert_eq!(scene.keys().await, [""; 0]);
 }
 
@@ -103,7 +103,7 @@ async fn expired_keys_leave_nothing_that_disturbs() {
     assert_eq!(scene.sessions.list_of(one.account, 9).await.unwrap(), std::slice::from_ref(&two));
     assert_eq!(scene.sessions.end(&one.digest).await.unwrap(), None);
     assert_eq!(scene.sessions.end_all_of(one.account, None).await.unwrap(), [two]);
-    scene.sessions.forget_expired(now() + TimeDelta::hours(1)).await.unwrap();
+    scene.sessions.purge_expired(now() + TimeDelta::hours(1)).await.unwrap();
     let left = scene.keys().await;
     assert!(left.iter().all(|key| key.contains("session-id:")), "what is left ends by itself: {left:?}");
 }
@@ -116,7 +116,7 @@ async fn more_than_a_batch_is_deleted_to_the_last() {
     for n in 0..=BATCH {
         scene.sessions.redeem(&TokenDigest::of(&n.to_be_bytes()), soon).await.unwrap();
     }
-    assert_eq!(scene.sessions.forget_expired(soon).await.unwrap(), BATCH + 1);
+    assert_eq!(scene.sessions.purge_expired(soon).await.unwrap(), BATCH + 1);
     assert_eq!(scene.keys().await, [""; 0]);
 }
 

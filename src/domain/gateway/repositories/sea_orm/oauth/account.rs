@@ -14,11 +14,12 @@ use crate::domain::gateway::{
         oauth::ProviderName,
     },
     repositories::{
-        RepositoryError, kept,
+        RepositoryError,
         sea_orm::{
             connection::{Connection, begin},
             entities::{account_identities, accounts, corrupt},
         },
+        truncate_to_micros,
     },
 };
 
@@ -68,7 +69,7 @@ async fn admit(db: &Connection, identity: &ProviderIdentity, newcomer: &Account)
         return Err(RepositoryError::Conflict);
     }
     transaction.commit().await?;
-    Ok(Account { created_at: kept(newcomer.created_at), ..newcomer.clone() })
+    Ok(Account { created_at: truncate_to_micros(newcomer.created_at), ..newcomer.clone() })
 }
 
 pub(super) async fn find(

@@ -17,16 +17,17 @@ use crate::domain::gateway::{
         },
     },
     repositories::{
-        RepositoryError, kept,
+        RepositoryError,
         sea_orm::{
             connection::{Connection, Transaction},
             entities::{micros, refresh_tokens, revocations, time, token_families},
         },
+        truncate_to_micros,
     },
 };
 
 pub(super) async fn rotate(transaction: &Transaction, rotation: &Rotation) -> Result<RotationOutcome, RepositoryError> {
-    let now = kept(rotation.now);
+    let now = truncate_to_micros(rotation.now);
     let Some(row) = lock_family_of(transaction, &rotation.presented).await? else {
         return Ok(RotationOutcome::Unknown);
     };
@@ -77,8 +78,8 @@ pub(super) async fn revoke(
     let row = token_families::Entity::find_by_id(id.as_uuid()).lock_exclusive().one(transaction).await?;
     match row.map(TokenFamily::try_from).transpose()? {
         Some(family) if family.revoked_at.is_none() => {
-            let family = TokenFamily { revoked_at: Some(kept(now)), ..family };
-            end(transaction, std::slice::from_ref(&family), kept(now)).await?;
+            let family = TokenFamily { revoked_at: Some(truncate_to_micros(now)), ..family };
+            end(transaction, std::slice::from_ref(&family), truncate_to_micros(now)).await?;
             Ok(Some(family))
         }
         family => Ok(family),
@@ -153,7 +154,7 @@ pub(super) async fn revoke_some(
     now: DateTime<Utc>,
 ) -> Result<Vec<TokenFamily>, RepositoryError> {
     use token_families::Column;
-    let now = kept(now);
+    let now = truncate_to_micros(now);
     let rows = token_families::Entity::find()
         .filter(meant)
         .filter(Column::RevokedAt.is_null())

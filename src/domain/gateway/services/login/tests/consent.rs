@@ -19,7 +19,7 @@ impl Scene {
         (finished.session.unwrap(), again)
     }
 
-    async fn finish_in(&self, session: &SessionSecret, returned: Returned) -> Result<Finished, FinishError> {
+    async fn finish_in(&self, session: &SessionSecret, returned: Callback) -> Result<Finished, FinishError> {
         let finished = self.logins.finish("strict", returned, Some(session.expose())).await;
         finished.map_err(|unfinished| unfinished.error)
     }
@@ -139,7 +139,7 @@ async fn a_person_who_refuses_consent_stays_signed_in_and_goes_on() {
         Outcome::Error("access_denied".into()),
         Outcome::Error("consent_required".into()),
         Outcome::Error("server_error".into()),
-        Outcome::Nonsense,
+        Outcome::Malformed,
         Outcome::Code(Secret::new("used")),
     ] {
         let (session, again) = scene.asked_for_consent("alice", Some("/orders")).await;

@@ -14,15 +14,15 @@ impl Away {
     }
 
     /// The callback of a browser that was redirected with this response.
-    fn posted(&self, response: ProviderResponse) -> Returned {
+    fn posted(&self, response: ProviderResponse) -> Callback {
         let name = response.name;
         let outcome = match (response.code, response.error) {
             (Some(code), None) => Outcome::Code(code),
             (None, Some(error)) => Outcome::Error(error),
-            _ => Outcome::Nonsense,
+            _ => Outcome::Malformed,
         };
         let state = LoginState::presented(response.state.as_ref().map_or("", Secret::expose));
-        Returned { state, name, by_form: true, ..self.with(outcome) }
+        Callback { state, name, by_form: true, ..self.with(outcome) }
     }
 }
 
@@ -89,7 +89,7 @@ async fn only_valid_responses_are_sealed_and_they_open_for_their_provider_only()
     assert!(scene.logins.post("formal", &state(&"s".repeat(1024))).is_ok());
     for text in ["a\nb", "\u{0}", "가", &"s".repeat(1025)] {
         let refused = scene.logins.post("formal", &state(text)).map(drop);
-        assert!(matches!(refused, Err(PostError::Nonsense)), "{text:?}: {refused:?}");
+        assert!(matches!(refused, Err(PostError::Malformed)), "{text:?}: {refused:?}");
     }
     let sealed = scene.logins.post("formal", &state("s")).unwrap();
     assert!(scene.logins.posted("formal", &sealed).is_some());

@@ -5,15 +5,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::*;
-use crate::domain::gateway::services::{oauth::ahead::RefreshAhead, testing::Log};
+use crate::domain::gateway::services::{oauth::proactive_refresh::ProactiveRefresh, testing::Log};
 
 const AHEAD: TimeDelta = TimeDelta::minutes(10);
 /// The interval of sweeps.
 const SWEEP_EVERY: TimeDelta = TimeDelta::seconds(10);
 
 impl Scene {
-    fn ahead(&self) -> RefreshAhead {
-        RefreshAhead::new(self.vault.clone(), self.provider.clone(), AHEAD)
+    fn ahead(&self) -> ProactiveRefresh {
+        ProactiveRefresh::new(self.vault.clone(), self.provider.clone(), AHEAD)
     }
 
     async fn sign_in_many(&self, people: usize) -> Vec<(GrantId, Identity)> {
@@ -42,7 +42,7 @@ impl Scene {
 }
 
 /// A sweep while the gateway is running.
-async fn sweep(ahead: &RefreshAhead) {
+async fn sweep(ahead: &ProactiveRefresh) {
     let (_stop, stopped) = watch::channel(false);
     ahead.sweep(stopped).await.unwrap();
 }
@@ -91,7 +91,7 @@ async fn two_replicas_refresh_each_grant_once() {
     scene.sign_in_many(50).await;
     scene.bench.clock.pass(LIFE);
     let other = Scene::replica(scene.store.clone(), &scene.provider, &scene.bench);
-    let (one, other) = (scene.ahead(), RefreshAhead::new(other, scene.provider.clone(), AHEAD));
+    let (one, other) = (scene.ahead(), ProactiveRefresh::new(other, scene.provider.clone(), AHEAD));
     tokio::join!(sweep(&one), sweep(&other), sweep(&one), sweep(&other));
     assert_eq!(scene.refreshes(), 50);
 }

@@ -41,14 +41,14 @@ const AHEAD_OF_THE_END: TimeDelta = TimeDelta::days(10);
 const LAST_REFRESHES: Duration = Duration::from_secs(10);
 
 /// Refreshes the grants of one provider ahead of their expiry.
-pub struct RefreshAhead {
+pub struct ProactiveRefresh {
     vault: Arc<OAuthService>,
     provider: Arc<dyn Provider>,
     ahead: TimeDelta,
     pauses: Pauses,
 }
 
-impl RefreshAhead {
+impl ProactiveRefresh {
     /// Refreshes at most `ahead` of the expiry, or days before it if an expired token cannot be renewed.
     pub fn new(vault: Arc<OAuthService>, provider: Arc<dyn Provider>, ahead: TimeDelta) -> Self {
         let ahead = if provider.renews_living_tokens() { ahead.max(AHEAD_OF_THE_END) } else { ahead };

@@ -13,7 +13,7 @@ use crate::domain::gateway::{
 
 /// Seals an attempt. It opens only under this state.
 pub(super) fn sealed(sealer: &dyn Sealer, attempt: &LoginAttempt, state: &LoginState) -> Result<Vec<u8>, Failure> {
-    let clear = serde_json::to_vec(&Travelling::from(attempt)).map_err(|error| Failure::Broken(error.to_string()))?;
+    let clear = serde_json::to_vec(&SealedState::from(attempt)).map_err(|error| Failure::Broken(error.to_string()))?;
     Ok(sealer.seal(&sealing_context(state), &clear))
 }
 
@@ -26,7 +26,7 @@ pub(super) fn opened(
     allowed_origins: &[String],
 ) -> Option<LoginAttempt> {
     let clear = sealer.open(&sealing_context(state), kept).ok()?;
-    serde_json::from_slice::<Travelling>(&clear).ok()?.into_attempt(allowed_origins)
+    serde_json::from_slice::<SealedState>(&clear).ok()?.into_attempt(allowed_origins)
 }
 
 fn sealing_context(state: &LoginState) -> String {
@@ -35,7 +35,7 @@ fn sealing_context(state: &LoginState) -> String {
 
 /// The sealed contents. Those of an earlier version have fewer fields.
 #[derive(Serialize, Deserialize)]
-struct Travelling {
+struct SealedState {
     provider: String,
     code_verifier: Option<String>,
     nonce: String,
@@ -53,7 +53,7 @@ struct Travelling {
     expires_at: DateTime<Utc>,
 }
 
-impl From<&LoginAttempt> for Travelling {
+impl From<&LoginAttempt> for SealedState {
     fn from(attempt: &LoginAttempt) -> Self {
         Self {
             provider: attempt.provider.to_string(),
@@ -70,7 +70,7 @@ impl From<&LoginAttempt> for Travelling {
     }
 }
 
-impl Travelling {
+impl SealedState {
     fn into_attempt(self, allowed_origins: &[String]) -> Option<LoginAttempt> {
         Some(LoginAttempt {
             provider: self.provider.parse().ok()?,

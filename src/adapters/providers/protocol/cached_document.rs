@@ -17,7 +17,7 @@ const COOLDOWN: TimeDelta = TimeDelta::seconds(60);
 const RETRY: TimeDelta = TimeDelta::seconds(5);
 
 /// A cached document.
-pub(in crate::adapters::providers) struct Kept<T> {
+pub(in crate::adapters::providers) struct CachedDocument<T> {
     clock: Arc<dyn Clock>,
     entry: ArcSwapOption<Entry<T>>,
     /// The last fetch. The lock allows one fetch at a time.
@@ -45,7 +45,7 @@ struct Entry<T> {
     fetched_at: DateTime<Utc>,
 }
 
-impl<T: Send + Sync> Kept<T> {
+impl<T: Send + Sync> CachedDocument<T> {
     pub(in crate::adapters::providers) fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, entry: ArcSwapOption::empty(), attempt: Mutex::new(None) }
     }
@@ -123,7 +123,7 @@ mod tests {
     #[tokio::test]
     async fn a_slow_failure_is_shared_with_waiting_callers() {
         let (clock, asked) = (TestClock::at(1_800_000_000), AtomicU32::new(0));
-        let kept = Kept::<()>::new(clock.clone());
+        let kept = CachedDocument::<()>::new(clock.clone());
         let get = || {
             kept.get(|()| true, async {
                 asked.fetch_add(1, Ordering::SeqCst);
