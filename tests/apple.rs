@@ -124,7 +124,7 @@ fn the_session_before_ends_and_a_provider_is_added_to_the_session_that_is() {
 }
 
 #[test]
-fn what_did_not_come_as_a_form_does_not_count_and_a_form_is_for_apple_alone() {
+fn the_response_must_be_a_form_and_a_form_is_for_apple_alone() {
     let gateway = Gateway::start();
     let (mut browser, mut other) = (Browser::default(), Browser::default());
     let away = browser.leave(&gateway, LOGIN);

@@ -56,7 +56,7 @@ fn swagger_contacts_no_other_host_and_reports_no_errors() {
 
 #[test]
 #[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
-fn what_swagger_must_not_do_would_be_noticed() {
+fn violations_by_swagger_would_be_noticed() {
     let gateway = Gateway::start();
     let browser = Browser::start();
     Swagger::open(&browser, &format!("http://{}/docs", gateway.address));
@@ -106,7 +106,7 @@ fn a_token_is_created_authorized_with_and_verified() {
 
 #[test]
 #[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
-fn what_is_typed_into_swagger_arrives_on_the_console() {
+fn a_text_typed_into_swagger_arrives_on_the_console() {
     let gateway = Gateway::start();
     let browser = Browser::start();
     let swagger = Swagger::open(&browser, &format!("http://{}/docs", gateway.address));

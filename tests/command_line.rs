@@ -162,7 +162,7 @@ fn a_variable_of_the_environment_that_looks_misspelt_is_a_hint() {
 }
 
 #[test]
-fn what_a_database_lacks_is_a_hint() {
+fn missing_parts_of_a_database_are_a_hint() {
     const NO_TABLES: &str = "hint: the database of DATABASE_URL has none of the gateway's tables yet";
     const NO_CLIENT: &str = "hint: there is no machine client yet";
     let folder = tempfile::tempdir().unwrap();

@@ -120,7 +120,7 @@ fn env_has_each_variable_once_and_explains_it() {
 }
 
 #[test]
-fn what_env_comments_out_is_the_default() {
+fn commented_out_values_in_env_are_the_defaults() {
     let fallback = |name| ALL.iter().find(|variable| variable.name == name).map(|variable| variable.fallback);
     for (name, value, _) in env_entries() {
         if let Some(Fallback::Text(default)) = fallback(name)

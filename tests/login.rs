@@ -1,4 +1,5 @@
-//! Signing in through the real binary, with the stand-in provider, as a browser would: state, cookies, sessions, refusals.
+//! Signing in through the real binary, with the stand-in provider, as a browser would: state, cookies, sessions,
+//! refusals.
 
 mod common;
 
@@ -376,7 +377,7 @@ fn made_up_codes_are_short_and_after_fifty_the_client_waits() {
 }
 
 #[test]
-fn what_a_sign_in_knows_is_not_written_down() {
+fn secrets_of_a_sign_in_are_not_logged() {
     let gateway = Gateway::start();
     let mut browser = Browser::default();
     let away = browser.leave(&gateway, "/login/stand-in");
@@ -485,7 +486,7 @@ fn a_session_chosen_by_an_attacker_is_not_taken_over() {
 }
 
 #[test]
-fn what_a_client_says_of_the_host_decides_nothing() {
+fn the_host_header_of_a_client_decides_nothing() {
     let lines = "Host: evil.example\r\nX-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: http\r\n\
                  Forwarded: host=evil.example\r\nConnection: close";
     // A proxy in front tells services the host; PUBLIC_URL is for the gateway alone.

@@ -78,7 +78,7 @@ fn an_identity_of_another_account_is_refused_and_accounts_are_not_merged() {
 }
 
 #[test]
-fn what_one_session_began_adds_nothing_in_another() {
+fn an_attempt_of_one_session_adds_nothing_in_another() {
     let gateway = Gateway::start();
     let mut browser = Browser::default();
     browser.sign_up(&gateway, "jane@example.com");

@@ -84,7 +84,7 @@ fn an_unknown_email_and_a_wrong_password_are_answered_the_same() {
 }
 
 #[test]
-fn what_cannot_be_signed_up_with_is_told_why() {
+fn a_refused_sign_up_names_the_reason() {
     let gateway = Gateway::start();
     let mut browser = Browser::default();
     browser.sign_up(&gateway, "jane@example.com");

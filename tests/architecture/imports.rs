@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_for_tests_alone_is_left_out() {
+    fn test_only_code_is_left_out() {
         let text = "#[cfg(test)]\n#[path = \"x\"]\nmod tests {\n use poem::A;\n fn a() { poem::b() }\n}\nuse http::Uri;\n\
                     #[cfg(test)]\nuse poem::{B, C};\n#[cfg(all(test, unix))]\nfn d(e: [poem::E; 1]) -> poem::F { poem::G }\n\
                     #[cfg(not(test))]\nuse poem::H;\n#[cfg(test)] mod contract;\n";

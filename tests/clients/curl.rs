@@ -205,7 +205,7 @@ impl BitByBit {
 
 #[test]
 #[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
-fn what_is_sent_arrives_before_the_rest_is_sent() {
+fn parts_of_a_body_arrive_before_the_rest_is_sent() {
     let service = BitByBit::start();
     let url = format!("http://{}/api/users", service.gateway.address);
     for (version, _) in VERSIONS {

@@ -217,7 +217,7 @@ fn a_large_message_arrives_whole_and_a_larger_one_does_not() {
 
 #[test]
 #[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
-fn what_the_gateway_itself_refuses_has_the_code_of_its_status() {
+fn refusals_of_the_gateway_have_the_code_of_their_status() {
     let mut setup = Setup::start();
     let (revoked, _) = setup.gateway.tokens(&json!({"subject": "alice"}));
     setup.gateway.post("/tokens/revoke", &json!({"token": revoked})).expect(200);

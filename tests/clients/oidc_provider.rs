@@ -117,7 +117,7 @@ fn a_person_signs_in_at_oidc_provider_and_the_grant_lives_its_life() {
 
 #[test]
 #[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
-fn what_does_not_fit_an_attempt_at_oidc_provider_is_refused() {
+fn responses_for_another_attempt_at_oidc_provider_are_refused() {
     let mut idp = Idp::start();
     let gateway = idp.gateway();
     let mut browser = Browser::default();

@@ -176,7 +176,7 @@ fn connection_takes_none_of_ours_away() {
 }
 
 #[test]
-fn what_is_secret_stays_here() {
+fn credentials_for_the_gateway_stay_here() {
     let setup = Setup::start();
     let lines = format!(
         "Authorization: Bearer {}\r\nProxy-Authorization: Basic forged\r\nCookie: theme=dark; gateway_session=forged\r\n\

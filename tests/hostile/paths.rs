@@ -284,7 +284,7 @@ fn a_head_is_read_in_one_way_or_not_at_all() {
 }
 
 #[test]
-fn what_hides_in_a_body_stays_there() {
+fn a_request_hidden_in_a_body_stays_there() {
     let setup = Setup::start();
     let smuggled = "GET /api/users/me HTTP/1.1\r\nHost: x\r\n\r\n";
     let (token, _) = setup.gateway.tokens(&json!({}));

@@ -161,7 +161,7 @@ fn a_redis_that_dies_ends_no_session() {
 /// Sessions that a Redis without persistence lost are signed out, not signed in for ever.
 #[test]
 #[cfg_attr(not(feature = "redis-tests"), ignore = "scripts/test runs it")]
-fn a_redis_that_lost_everything_signs_everybody_out() {
+fn a_redis_that_lost_everything_ends_every_session() {
     let database = Sqlite::open();
     let scene = Scene::over(&database);
     let mut browser = scene.signed_in("alice");

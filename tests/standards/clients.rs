@@ -83,7 +83,7 @@ fn without_a_store_no_client_can_be_added() {
 
 /// RFC 6749 §6, §10.4; RFC 7009 §2.1.
 #[test]
-fn what_was_issued_to_one_client_is_not_for_another() {
+fn tokens_of_one_client_are_not_for_another() {
     let registry = Registry::new(&[]);
     let gateway = registry.gateway();
     let [one, other] = ["one", "other"].map(|name| registry.add(name, "tokens:issue"));
@@ -306,7 +306,8 @@ fn a_client_with_a_key_has_no_secret_and_its_key_can_be_replaced() {
     assert!(complaint.contains("private key") && !complaint.contains(private.lines().nth(1).unwrap()), "{complaint}");
 }
 
-/// RFC 6749 §2.3.1: "The parameters can only be transmitted in the request-body and MUST NOT be included in the request URI".
+/// RFC 6749 §2.3.1: "The parameters can only be transmitted in the request-body and MUST NOT be included in the request
+/// URI".
 #[test]
 fn credentials_in_the_url_or_in_another_form_are_no_proof() {
     let registry = Registry::new(&[]);

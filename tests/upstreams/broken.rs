@@ -71,7 +71,7 @@ const NO_ANSWERS: &[&[u8]] = &[
 ];
 
 #[test]
-fn what_is_no_answer_is_a_502() {
+fn an_invalid_answer_is_a_502() {
     for reset_at_the_end in [false, true] {
         let (gateway, address) = table(NO_ANSWERS, move |stream| {
             if reset_at_the_end {

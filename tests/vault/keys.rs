@@ -90,7 +90,7 @@ fn after_a_rotation_the_old_key_is_not_needed() {
 }
 
 #[test]
-fn what_cannot_be_opened_is_named_and_stays() {
+fn an_unreadable_value_is_named_and_stays() {
     let scene = Scene::new();
     let gateway = scene.gateway(&[VAULT_KEY]);
     let alice = scene.stand_in.exchange(&gateway, "alice");

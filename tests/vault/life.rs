@@ -53,7 +53,7 @@ fn a_person_signs_in_and_the_grant_lives_its_life() {
 }
 
 #[test]
-fn what_cannot_be_exchanged_is_told_why() {
+fn a_failed_exchange_names_the_reason() {
     let gateway = Gateway::start();
     let stand_in = StandIn::of(&gateway);
     let code = stand_in.code_of("alice");
